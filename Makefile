@@ -1,0 +1,51 @@
+# The only door. It needs Python >= 3.11 and make, nothing else: uv and every dependency come by themselves.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+ARGS ?=
+UV := .tools/bin/uv
+RUN := $(UV) run --no-sync
+export UV_PROJECT_ENVIRONMENT := .venv
+export UV_NO_PROGRESS := 1
+
+help: ## Show what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.tools/bin/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Loopkeeper needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
+	@echo "setting up: uv"
+	@$(PYTHON) -m venv .tools && .tools/bin/python -m pip -q --disable-pip-version-check install 'uv==0.13.9'
+
+.venv/.ready: .tools/bin/uv pyproject.toml uv.lock shared/pyproject.toml $(wildcard services/*/pyproject.toml)
+	@echo "setting up: dependencies"
+	@$(UV) sync --locked --quiet
+	@touch $@
+
+setup: .venv/.ready ## Install everything into .venv
+
+demo: .venv/.ready ## Run David's story and 50 more referrals (ARGS="--once --json" for one JSON line)
+	@$(RUN) python -m demo $(ARGS)
+
+test: check ## Check, then run every test (ARGS="-k roster" to choose)
+	@$(RUN) pytest $(ARGS)
+
+check: .venv/.ready ## Lint, types, borders between services, generated docs
+	@$(RUN) ruff check --quiet .
+	@$(RUN) ruff format --check --quiet .
+	@$(RUN) pyright --warnings
+	@$(RUN) lint-imports --no-cache
+	@$(RUN) python -m docs.generate --check
+
+docs: .venv/.ready ## Write the generated docs: events, OpenAPI, status tables
+	@$(RUN) python -m docs.generate
+
+format: .venv/.ready ## Put the code into its form
+	@$(RUN) ruff check --fix --quiet .
+	@$(RUN) ruff format --quiet .
+
+clean: ## Stop the embedded PostgreSQL of this folder and remove what was built or recorded here
+	@test ! -x .venv/bin/loopkeeper || .venv/bin/loopkeeper reset --yes --home .loopkeeper >/dev/null 2>&1 || true
+	@rm -rf .venv .tools .loopkeeper .pytest_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help setup demo test check docs format clean

@@ -1,0 +1,1 @@
+"""Owns the provider directory and the assignment of a referral."""

@@ -1,0 +1,1 @@
+"""Owns the authorization: presumptive grants, reviews, terms."""

@@ -1,0 +1,1 @@
+"""Owns outreach, notices and webhooks: who must be told what, with proof."""

@@ -1,0 +1,1 @@
+"""Owns the referral: receives it, screens it, closes its loop."""

@@ -1,0 +1,21 @@
+"""What intake does with each event: it notes every fact of the loop, and closes where a fact ends it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from loopkeeper.consumer import Reaction
+from loopkeeper.events import PUBLISHERS, Event, ProviderRecorded, by_type, publisher
+from loopkeeper.message import Message
+from loopkeeper.service import Equipment
+from referral_intake.rules import NoteFact
+
+
+def reactions(equipment: Equipment) -> Mapping[type[Event], Reaction]:
+    """Every event about a referral that another service publishes; the directory is not about a referral."""
+    foreign = [kind for kind in by_type().values() if publisher(kind) != PUBLISHERS["referral"]]
+    return {kind: on_fact for kind in foreign if kind is not ProviderRecorded}
+
+
+def on_fact(event: Event, message: Message) -> NoteFact:
+    return NoteFact(fact=event)

@@ -1,0 +1,77 @@
+"""Intake's tables: the referral's row, the members it tells apart, the plans' rosters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
+
+from loopkeeper.tables import chassis_tables, moment, stream_table
+from referral_intake.rules import Referral, next_step, status
+
+metadata = sa.MetaData()
+chassis_tables(metadata)
+
+referral = stream_table(
+    metadata,
+    "referral",
+    sa.Column("member", sa.Text, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("next_actor", sa.Text, nullable=False),
+    sa.Column("next_step", sa.Text, nullable=False),
+    moment("next_due_at"),
+    moment("told_at"),
+    sa.Index("referral_plan", "plan_id", "at", "id"),
+    sa.Index("referral_referrer", "referrer_id", "at", "id"),
+    sa.Index("referral_provider", "provider_id", "at", "id"),
+    sa.Index("referral_open", "next_actor", "next_due_at", postgresql_where=sa.text("status <> 'closed'")),
+)
+
+# `id` is plan:blind index of CIN and birth date; `member` the random id that stands for the person.
+member = sa.Table(
+    "member",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("member", sa.Text, nullable=False),
+)
+
+# `id` is plan:blind index of the CIN. Nothing readable about the person stands here.
+roster = sa.Table(
+    "roster",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("plan", sa.Text, nullable=False),
+    sa.Column("birth_key", sa.Text, nullable=False),
+    sa.Column("county", sa.Text, nullable=False),
+    sa.Column("covered_from", sa.Date, nullable=False),
+    sa.Column("covered_through", sa.Date),
+    sa.Column("pcp", sa.Text, nullable=False),
+    sa.Column("programs", JSONB, nullable=False),
+    sa.Column("generation", sa.Text, nullable=False),
+    sa.Index("roster_plan", "plan", "generation"),
+)
+
+
+def columns(state: Referral) -> Mapping[str, Any]:
+    """What is searched and sorted by, computed from the state alone."""
+    step = next_step(state)
+    return {
+        "plan_id": state.plan,
+        "referrer_id": state.referrer,
+        "provider_id": state.offer.provider if state.offer and state.offer.accepted_at else "",
+        "member": state.member,
+        "status": status(state).value,
+        "outcome": state.closing.outcome if state.closing else "",
+        "next_actor": step.actor,
+        "next_step": step.step,
+        "next_due_at": _iso(step.due_at),
+        "told_at": _iso(state.told_at),
+    }
+
+
+def _iso(at: datetime | None) -> str | None:
+    return at.isoformat() if at is not None else None

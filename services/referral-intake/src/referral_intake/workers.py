@@ -1,0 +1,1 @@
+"""What intake does without being asked: nothing yet needs a deadline here; overdue facts come from others."""

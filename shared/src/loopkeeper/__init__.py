@@ -1,0 +1,1 @@
+"""The chassis: mechanism only; it knows no service."""

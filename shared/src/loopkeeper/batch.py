@@ -1,0 +1,552 @@
+"""One transaction for many commands, step by step as the protocol has it: claim, lock, load, decide, write.
+
+Locks are always taken in one order: claims, streams by id with their parked marks, shared rows by kind and id.
+Children and counts are loaded by a later statement than the locks, or a lock wait would leave them stale.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+import orjson
+
+from loopkeeper import ids, journal
+from loopkeeper.bus import Received
+from loopkeeper.database import Connection
+from loopkeeper.decider import Refused, State
+from loopkeeper.domain import Change, Domain, Key, NeedsMore, Row, Submission, View, Work
+from loopkeeper.errors import Problem, Unsound
+from loopkeeper.events import Event, publisher
+from loopkeeper.journal import Entry
+from loopkeeper.sealing import Sealer
+
+S = TypeVar("S", bound=State)
+
+# Half of Kafka's default message limit (1 MiB): envelope and record overhead never push an event over it.
+LARGEST_EVENT = 512 * 1024
+# First timed replays of a parked stream, then a person.
+RETRIES = (timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=1))
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A submission waiting for its batch, with the shared rows an earlier batch found it to need."""
+
+    submission: Submission
+    keys: frozenset[Key] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a submission: the state after it, or the state it finds if it had been done before."""
+
+    stream: str
+    state: Any
+    n: int = 0
+    events: tuple[Event, ...] = ()
+    repeated: bool = False
+    parked: bool = False
+
+
+@dataclass(slots=True)
+class Batch(Generic[S]):
+    """The steps over one open transaction. Nothing of it outlives the transaction but `outcomes` and `deferred`."""
+
+    connection: Connection
+    domain: Domain[S]
+    now: datetime
+    chain_key: bytes
+    sealer: Sealer
+    outcomes: dict[UUID, Outcome | Exception] = field(default_factory=dict[UUID, "Outcome | Exception"])
+    deferred: list[Pending] = field(default_factory=list[Pending])
+    rows: dict[str, Row[S]] = field(default_factory=dict[str, "Row[S]"])
+    marks: set[str] = field(default_factory=set[str])
+    # Streams with a command put off to the next batch: what follows it in the same stream waits with it.
+    waiting: set[str] = field(default_factory=set[str])
+    unclaimed: list[UUID] = field(default_factory=list[UUID])
+    parked: list[tuple[Submission, str]] = field(default_factory=list[tuple[Submission, str]])
+    changes: list[Change[S]] = field(default_factory=list["Change[S]"])
+    entries: list[Entry] = field(default_factory=list[Entry])
+    references: dict[Key, dict[str, Any]] = field(default_factory=dict["Key", dict[str, Any]])
+    reference_origin: dict[Key, Mapping[str, Any] | None] = field(
+        default_factory=dict["Key", "Mapping[str, Any] | None"]
+    )
+    _view: View[S] | None = None
+
+    async def run(self, pending: Sequence[Pending], offsets: Mapping[int, int] | None) -> None:
+        """All steps for these submissions; the offsets are stored only if nothing had to be put off."""
+        fresh = await self._claim(pending)
+        await self._lock({p.submission.stream for p in fresh if p.submission.reference is None})
+        await self._mark({p.submission.stream for p in fresh})
+        await self._decide_all(fresh)
+        await self.write()
+        if offsets and not self.deferred:
+            await self._store_offsets(offsets)
+
+    async def drain(self, stream: str, parked: Sequence[Submission]) -> int:
+        """Apply a parked stream's facts in order up to the first that fails again; returns how many applied."""
+        pending = [Pending(s) for s in parked]
+        self.marks.discard(stream)
+        await self._decide_all(pending)
+        failed = {s.id for s, _ in self.parked} | {p.submission.id for p in self.deferred}
+        applied = next((i for i, s in enumerate(parked) if s.id in failed), len(parked))
+        return applied
+
+    # ── 1 claim ──────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _claim(self, pending: Sequence[Pending]) -> list[Pending]:
+        first: dict[UUID, Pending] = {}
+        for item in pending:
+            if item.submission.id in first:
+                self.deferred.append(item)
+            else:
+                first[item.submission.id] = item
+        submissions = sorted((p.submission for p in first.values()), key=lambda s: s.id)
+        rows = await self.connection.fetch(
+            """INSERT INTO claim (id, stream, body_hash, at)
+               SELECT *, $4 FROM unnest($1::uuid[], $2::text[], $3::bytea[]) AS t (id, stream, body_hash) ORDER BY id
+               ON CONFLICT DO NOTHING RETURNING id""",
+            [s.id for s in submissions],
+            [s.stream for s in submissions],
+            [s.body_hash for s in submissions],
+            self.now,
+        )
+        taken = {row["id"] for row in rows}
+        repeated = [p.submission for p in first.values() if p.submission.id not in taken]
+        if repeated:
+            await self._answer_repeated(repeated)
+        return [p for p in first.values() if p.submission.id in taken]
+
+    async def _answer_repeated(self, repeated: Sequence[Submission]) -> None:
+        claims = await self.connection.fetch(
+            f"""SELECT c.id, c.stream, c.body_hash, r.state, r.n FROM claim c
+                LEFT JOIN "{self.domain.table}" r ON r.id = c.stream WHERE c.id = ANY($1::uuid[])""",  # noqa: S608
+            [s.id for s in repeated],
+        )
+        by_id = {row["id"]: row for row in claims}
+        for submission in repeated:
+            row = by_id[submission.id]
+            if submission.body_hash != row["body_hash"]:
+                self.outcomes[submission.id] = Problem(
+                    422,
+                    "key-reused",
+                    "This Idempotency-Key was used before with another request.",
+                    fix="Send the same body again, or use a new key.",
+                )
+                continue
+            state = self._parse(row["state"]) if row["state"] is not None else None
+            self.outcomes[submission.id] = Outcome(row["stream"], state, row["n"] or 0, repeated=True)
+
+    # ── 2 lock ───────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _lock(self, streams: Iterable[str]) -> None:
+        rows = await self.connection.fetch(
+            f"""SELECT id, state, n, sequence, head, at, created_at FROM "{self.domain.table}"
+                WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE""",  # noqa: S608
+            sorted(streams),
+        )
+        for row in rows:
+            self.rows[row["id"]] = Row(
+                row["id"],
+                self._parse(row["state"]),
+                row["n"],
+                row["sequence"],
+                row["head"],
+                row["at"],
+                row["created_at"],
+                known=True,
+            )
+
+    async def _mark(self, streams: Iterable[str]) -> None:
+        rows = await self.connection.fetch(
+            "SELECT stream FROM parked_stream WHERE stream = ANY($1::text[]) ORDER BY stream FOR UPDATE",
+            sorted(streams),
+        )
+        self.marks = {row["stream"] for row in rows}
+
+    async def lock_stream(self, stream: str) -> bool:
+        """Lock one stream's row and its parked mark, in that order; whether the mark stands."""
+        await self._lock([stream])
+        await self._mark([stream])
+        return stream in self.marks
+
+    # ── 3 shared rows, 4 load, 5 decide ──────────────────────────────────────────────────────────────────
+
+    async def _decide_all(self, fresh: Sequence[Pending]) -> None:
+        work = [
+            Work(p.submission, self._row(p.submission.stream).state, p.keys)
+            for p in fresh
+            if p.submission.command is not None
+        ]
+        keys: set[Key] = {key for p in fresh for key in p.keys}
+        keys |= {p.submission.reference.key for p in fresh if p.submission.reference}
+        if work:
+            keys |= await self.domain.surroundings.needs(self.connection, work)
+        if keys:
+            await self._lock_shared(keys)
+        await self._load_references({p.submission.reference.key for p in fresh if p.submission.reference})
+        self._view = await self.domain.surroundings.load(self.connection, work) if work else View()
+        for item in fresh:
+            self._settle(item, keys)
+
+    async def _lock_shared(self, keys: set[Key]) -> None:
+        ordered = sorted(keys)
+        kinds, names = [k for k, _ in ordered], [i for _, i in ordered]
+        await self.connection.execute(
+            """INSERT INTO shared (kind, id) SELECT * FROM unnest($1::text[], $2::text[]) AS t (kind, id)
+               ORDER BY kind, id ON CONFLICT DO NOTHING""",
+            kinds,
+            names,
+        )
+        await self.connection.execute(
+            """SELECT 1 FROM shared s JOIN unnest($1::text[], $2::text[]) AS t (kind, id) USING (kind, id)
+               ORDER BY s.kind, s.id FOR UPDATE OF s""",
+            kinds,
+            names,
+        )
+
+    async def _load_references(self, keys: set[Key]) -> None:
+        for table in sorted({table for table, _ in keys}):
+            names = [name for kind, name in keys if kind == table]
+            rows = await self.connection.fetch(
+                f'SELECT to_jsonb(t) AS row FROM "{table}" t WHERE id = ANY($1::text[])',  # noqa: S608
+                names,
+            )
+            found = {row["id"]: row for row in (orjson.loads(r["row"]) for r in rows)}
+            for name in names:
+                self.reference_origin[(table, name)] = found.get(name)
+
+    def _settle(self, item: Pending, locked: set[Key]) -> None:
+        submission = item.submission
+        behind = submission.stream in self.marks
+        if submission.is_fact and (behind or submission.poison):
+            self._park(submission, submission.poison or "behind an earlier parked fact")
+        elif submission.timer is not None and behind:
+            self._leave(submission, Outcome(submission.stream, None))
+        elif submission.stream in self.waiting:
+            self._defer(item)
+        else:
+            self._try(item, locked)
+
+    def _try(self, item: Pending, locked: set[Key]) -> None:
+        submission = item.submission
+        try:
+            outcome = self._apply(submission)
+        except NeedsMore as more:
+            if more.keys <= locked:
+                raise Unsound("a rule asks for shared rows it already has") from more
+            self._defer(Pending(submission, item.keys | more.keys))
+        except (Refused, Problem) as refused:
+            if submission.is_fact:
+                self._park(submission, describe(refused))
+            else:
+                self._leave(submission, refused)
+        except Exception as error:  # noqa: BLE001 any fault of a rule concerns its command alone
+            if submission.is_fact:
+                self._park(submission, describe(error))
+            else:
+                self._leave(submission, error)
+        else:
+            self.outcomes[submission.id] = outcome
+
+    def _apply(self, submission: Submission) -> Outcome:
+        if submission.reference is not None:
+            return self._record(submission)
+        if submission.command is not None:
+            return self._decide(submission)
+        # A parked fact whose type nobody reads any more.
+        return Outcome(submission.stream, None)
+
+    def _decide(self, submission: Submission) -> Outcome:
+        assert submission.command is not None and self._view is not None  # noqa: S101 narrowed by the caller
+        row, domain = self._row(submission.stream), self.domain
+        at = max(self.now, row.at) if row.at else self.now
+        command = submission.command.model_copy(update={"at": at, "seed": submission.id})
+        before = state = row.state
+        events: list[tuple[Event, bool]] = []
+        if command.fact is not None:
+            state = domain.decider.evolve(state, command.fact)
+            if state != before or domain.notes_all:
+                events.append((command.fact, False))
+        command = self._view.complete(submission.stream, state, command)
+        for event in domain.decider.decide(state, command):
+            state = domain.decider.evolve(state, event)
+            events.append((event, True))
+        if not events:
+            return Outcome(submission.stream, state, row.n)
+        written = self._entries(row, submission, events, at)
+        row.state, row.at, row.created_at = state, at, row.created_at or at
+        change = Change(submission.stream, submission, before, state, written, at)
+        self.changes.append(change)
+        self.entries.extend(entry for entry, _ in written)
+        self._view.note(change)
+        own = tuple(event for event, mine in events if mine)
+        return Outcome(submission.stream, state, row.n, own)
+
+    def _record(self, submission: Submission) -> Outcome:
+        reference = submission.reference
+        assert reference is not None  # noqa: S101 narrowed by the caller
+        before = self.references.get(reference.key, self.reference_origin.get(reference.key))
+        recorded = reference.change(before, self.now)
+        if recorded is None:
+            return Outcome(submission.stream, before)
+        fresh: dict[str, Any] = {**(before or {}), **recorded.row, "id": reference.id}
+        if reference.table in self.domain.reference_streams:
+            row: Row[S] = Row(
+                reference.id, None, fresh.get("n", 0), fresh.get("sequence", 0), fresh.get("head", "")
+            )
+            if recorded.event is not None:
+                written = self._entries(row, submission, [(recorded.event, True)], self.now)
+                self.entries.extend(entry for entry, _ in written)
+            fresh |= {"n": row.n, "sequence": row.sequence, "head": row.head}
+        elif recorded.event is not None:
+            raise Unsound("only a stream's row publishes")
+        self.references[reference.key] = fresh
+        events = (recorded.event,) if recorded.event is not None else ()
+        return Outcome(submission.stream, fresh, fresh.get("n", 0), events)
+
+    def _entries(
+        self, row: Row[S], submission: Submission, events: Sequence[tuple[Event, bool]], at: datetime
+    ) -> list[tuple[Entry, Event]]:
+        written: list[tuple[Entry, Event]] = []
+        n, sequence, head = row.n, row.sequence, row.head
+        for event, own in events:
+            n += 1
+            if own:
+                sequence += 1
+            entry = self._own(submission, event, n, sequence, at) if own else self._noted(submission, n, sequence)
+            head = journal.link(self.chain_key, head, entry)
+            written.append((_with_chain(entry, head), event))
+        row.n, row.sequence, row.head = n, sequence, head
+        return written
+
+    def _own(self, submission: Submission, event: Event, n: int, sequence: int, at: datetime) -> Entry:
+        if publisher(type(event)) != self.domain.service:
+            raise Unsound(f"{self.domain.service} does not own {event.wire}")
+        payload = event.payload()
+        if len(payload) > LARGEST_EVENT:
+            raise Problem(413, "body-too-large", "The event of this request would be too large.")
+        return Entry(
+            submission.stream,
+            n,
+            ids.uuid(),
+            True,
+            sequence,
+            event.wire_type(),
+            f"/{self.domain.service}",
+            at,
+            submission.causation or str(submission.id),
+            submission.traceparent,
+            "",
+            payload,
+            "",
+        )
+
+    def _noted(self, submission: Submission, n: int, sequence: int) -> Entry:
+        received = submission.received
+        assert received is not None and received.message is not None  # noqa: S101 a fact was read
+        m = received.message
+        return Entry(
+            submission.stream, n, m.id, False, sequence, m.type, m.source, m.time, m.causation, m.traceparent,
+            m.chain, m.data, "",
+        )  # fmt: skip
+
+    def _row(self, stream: str) -> Row[S]:
+        row = self.rows.get(stream)
+        if row is None:
+            row = self.rows[stream] = Row(stream, None)
+        return row
+
+    def _leave(self, submission: Submission, outcome: Outcome | Exception) -> None:
+        self.unclaimed.append(submission.id)
+        self.outcomes[submission.id] = outcome
+
+    def _defer(self, item: Pending) -> None:
+        self.unclaimed.append(item.submission.id)
+        self.waiting.add(item.submission.stream)
+        self.deferred.append(item)
+
+    def _park(self, submission: Submission, error: str) -> None:
+        self.marks.add(submission.stream)
+        self.parked.append((submission, error))
+        self.outcomes[submission.id] = Outcome(submission.stream, None, parked=True)
+
+    # ── 6 write ──────────────────────────────────────────────────────────────────────────────────────────
+
+    async def write(self) -> None:
+        """States before journal rows, each with one bulk statement."""
+        await self._insert_new()
+        changed = {c.stream: self.rows[c.stream] for c in self.changes}
+        known = [row for row in changed.values() if row.known]
+        if known:
+            await self._update(known)
+        for table in sorted({table for table, _ in self.references}):
+            await upsert(self.connection, table, [r for (t, _), r in self.references.items() if t == table])
+        await self._write_timers()
+        await journal.append(self.connection, self.entries)
+        if self.changes and self._view is not None:
+            await self._view.project(self.connection, self.changes)
+        await self.write_parked()
+        if self.unclaimed:
+            await self.connection.execute("DELETE FROM claim WHERE id = ANY($1::uuid[])", self.unclaimed)
+
+    async def _insert_new(self) -> None:
+        fresh = {c.stream: self.rows[c.stream] for c in self.changes if not self.rows[c.stream].known}
+        if not fresh:
+            return
+        rows = await self.connection.fetch(
+            f"""INSERT INTO "{self.domain.table}" SELECT * FROM
+                jsonb_populate_recordset(NULL::"{self.domain.table}", $1::jsonb) ORDER BY id
+                ON CONFLICT DO NOTHING RETURNING id""",  # noqa: S608
+            self._json([fresh[stream] for stream in sorted(fresh)]),
+        )
+        lost = fresh.keys() - {row["id"] for row in rows}
+        for change in [c for c in self.changes if c.stream in lost]:
+            self.outcomes.pop(change.submission.id, None)
+            self._defer(Pending(change.submission))
+        self.changes = [c for c in self.changes if c.stream not in lost]
+        self.entries = [e for e in self.entries if e.stream not in lost]
+
+    async def _update(self, rows: Sequence[Row[S]]) -> None:
+        dumped = [self._dump(row) for row in rows]
+        names = [name for name in dumped[0] if name not in ("id", "created_at")]
+        await self.connection.execute(
+            f"""UPDATE "{self.domain.table}" AS r
+                SET ({", ".join(f'"{n}"' for n in names)}) = ROW({", ".join(f'x."{n}"' for n in names)})
+                FROM jsonb_populate_recordset(NULL::"{self.domain.table}", $1::jsonb) AS x WHERE r.id = x.id""",  # noqa: S608
+            orjson.dumps(dumped).decode(),
+        )
+
+    def _json(self, rows: Sequence[Row[S]]) -> str:
+        return orjson.dumps([self._dump(row) for row in rows]).decode()
+
+    def _dump(self, row: Row[S]) -> dict[str, Any]:
+        assert row.state is not None  # noqa: S101 a changed row has a state
+        return {
+            "id": row.id,
+            "plan_id": "",
+            "referrer_id": "",
+            "provider_id": "",
+            **self.domain.columns(row.state),
+            "state": row.state.model_dump(mode="json"),
+            "n": row.n,
+            "sequence": row.sequence,
+            "head": row.head,
+            "created_at": row.created_at,
+            "at": row.at,
+        }
+
+    async def _write_timers(self) -> None:
+        before: dict[str, Mapping[str, datetime]] = {}
+        after: dict[str, Mapping[str, datetime]] = {}
+        for change in self.changes:
+            before.setdefault(change.stream, self.domain.timers(change.before) if change.before else {})
+            after[change.stream] = self.domain.timers(change.after) if change.after else {}
+        gone = [(s, k) for s, timers in before.items() for k in timers if k not in after[s]]
+        due = [(s, k, at) for s, timers in after.items() for k, at in timers.items() if before[s].get(k) != at]
+        if gone:
+            await self.connection.execute(
+                "DELETE FROM timer t USING unnest($1::text[], $2::text[]) AS g (stream, kind) "
+                "WHERE t.stream = g.stream AND t.kind = g.kind",
+                [s for s, _ in gone],
+                [k for _, k in gone],
+            )
+        if due:
+            await self.connection.execute(
+                """INSERT INTO timer (stream, kind, due_at) SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[])
+                   ON CONFLICT (stream, kind) DO UPDATE SET due_at = excluded.due_at""",
+                [s for s, _, _ in due],
+                [k for _, k, _ in due],
+                [at for _, _, at in due],
+            )
+
+    async def write_parked(self) -> None:
+        """Keep the facts that failed, sealed, behind one mark per stream."""
+        if not self.parked:
+            return
+        first: dict[str, str] = {}
+        for submission, error in self.parked:
+            first.setdefault(submission.stream, error)
+        await self.connection.execute(
+            """INSERT INTO parked_stream (stream, since, tries, next_retry_at, error)
+               SELECT stream, $3, 0, $4, error FROM unnest($1::text[], $2::text[]) AS t (stream, error) ORDER BY stream
+               ON CONFLICT (stream) DO NOTHING""",
+            list(first),
+            list(first.values()),
+            self.now,
+            self.now + RETRIES[0],
+        )
+        received = [(s, s.received, error) for s, error in self.parked if s.received is not None]
+        await self.connection.executemany(
+            """INSERT INTO parked (stream, partition, "offset", event_id, type, error, body, at)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING""",
+            [
+                (
+                    s.stream,
+                    r.partition,
+                    r.offset,
+                    s.id,
+                    r.message.type if r.message else "unreadable",
+                    error,
+                    self._seal(s.stream, r),
+                    self.now,
+                )
+                for s, r, error in received
+            ],
+        )
+
+    def _seal(self, stream: str, received: Received) -> str:
+        message = received.message
+        body: dict[str, Any] = {"key": received.key, "problem": received.problem}
+        if message is not None:
+            body |= {"headers": message.headers(), "data": message.data.decode("utf-8", "surrogateescape")}
+        else:
+            body |= {"raw": received.raw.decode("latin-1")}
+        return self.sealer.seal("system", stream, "parked", body)
+
+    async def _store_offsets(self, offsets: Mapping[int, int]) -> None:
+        await self.connection.execute(
+            """INSERT INTO consumed (partition, next_offset) SELECT * FROM unnest($1::int[], $2::bigint[])
+               ON CONFLICT (partition) DO UPDATE
+               SET next_offset = GREATEST(consumed.next_offset, excluded.next_offset)""",
+            list(offsets),
+            list(offsets.values()),
+        )
+
+    def _parse(self, state: str) -> S:
+        return self.domain.decider.state.model_validate_json(state)
+
+
+async def upsert(connection: Connection, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert or replace rows of an own table with an `id`, in one statement."""
+    if not rows:
+        return
+    names = list(rows[0])
+    sets = ", ".join(f'"{n}" = excluded."{n}"' for n in names if n != "id")
+    listed = ", ".join(f'"{n}"' for n in names)
+    await connection.execute(
+        f"""INSERT INTO "{table}" ({listed}) SELECT {listed} FROM
+            jsonb_populate_recordset(NULL::"{table}", $1::jsonb) ORDER BY id
+            ON CONFLICT (id) DO UPDATE SET {sets}""",  # noqa: S608 own names
+        orjson.dumps(rows).decode(),
+    )
+
+
+def describe(error: BaseException) -> str:
+    """An error in words that carry no value: its type and where it arose."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno}" if frames else ""
+    slug = f" {error.slug}" if isinstance(error, Refused | Problem) else ""
+    return f"{type(error).__name__}{slug}{where}"
+
+
+def _with_chain(entry: Entry, chain: str) -> Entry:
+    return Entry(
+        entry.stream, entry.n, entry.id, entry.own, entry.sequence, entry.type, entry.source, entry.at,
+        entry.causation, entry.traceparent, entry.origin_chain, entry.payload, chain,
+    )  # fmt: skip

@@ -1,0 +1,188 @@
+"""How facts come in: poll, react, execute with the offsets in the same transaction, acknowledge."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from uuid import UUID, uuid5
+
+from loopkeeper import events
+from loopkeeper.batch import Outcome, describe
+from loopkeeper.bus import Bus, BusUnavailable, Received
+from loopkeeper.database import Pool
+from loopkeeper.decider import Command
+from loopkeeper.domain import Reference, Submission
+from loopkeeper.events import Event
+from loopkeeper.logs import get
+from loopkeeper.message import Message
+from loopkeeper.metrics import Metrics
+from loopkeeper.store import Store, StoreUnavailable
+from loopkeeper.supervisor import Heart
+from loopkeeper.telemetry import Telemetry
+
+log = get("consumer")
+
+# So many facts parked in a row mean that the code is wrong, not the data (architecture.md §6.5).
+TOO_MANY = 20
+UNREADABLE = UUID("6f0a2c5e-6f0b-5c7e-9d55-0d5a9a3f2b10")
+
+# What a service makes of an event: a command on its stream, a change of a reference row, or nothing.
+Reaction = Callable[[Any, Message], Command | Reference | None]
+
+
+class Reactions:
+    """A service's `on_<event>` functions by event class; events it does not read are skipped unparsed."""
+
+    def __init__(self, handlers: Mapping[type[Event], Reaction]) -> None:
+        self._handlers = {kind.wire_type(): handler for kind, handler in handlers.items()}
+
+    @property
+    def types(self) -> frozenset[str]:
+        return frozenset(self._handlers)
+
+    def react(self, received: Received) -> Submission | None:
+        """The submission of a message, None if this service does not read it. Never raises: a message that
+        cannot be read becomes one that is parked."""
+        message = received.message
+        if message is None:
+            claim = uuid5(UNREADABLE, f"{received.partition}:{received.offset}")
+            return Submission(claim, received.key, received=received, poison=received.problem or "unreadable")
+        handler = self._handlers.get(message.type)
+        if handler is None:
+            return None
+        try:
+            event = events.read(message.type, message.data)
+            made = handler(event, message)
+        except Exception as error:  # noqa: BLE001 whatever is wrong with it, the fact is kept and shown
+            return Submission(message.id, message.subject, received=received, poison=describe(error))
+        if made is None:
+            return None
+        return Submission(
+            message.id,
+            message.subject,
+            command=made if isinstance(made, Command) else None,
+            reference=made if isinstance(made, Reference) else None,
+            causation=str(message.id),
+            traceparent=message.traceparent,
+            received=received,
+        )
+
+
+class TooManyParked(Exception):
+    """The consumer stopped itself; a person must look."""
+
+
+class Consumer:
+    """One service's reader of the log."""
+
+    def __init__(
+        self,
+        service: str,
+        bus: Bus,
+        store: Store[Any],
+        reactions: Reactions,
+        pool: Pool,
+        *,
+        metrics: Metrics,
+        telemetry: Telemetry,
+    ) -> None:
+        self._service = service
+        self._bus = bus
+        self._store = store
+        self._reactions = reactions
+        self._pool = pool
+        self._metrics = metrics
+        self._telemetry = telemetry
+        self._parked_in_a_row = 0
+        self.progress = 0
+
+    async def stored_offsets(self, partitions: Sequence[int] | None = None) -> Mapping[int, int]:
+        """The next offsets to read, from the service's own database."""
+        rows = await self._pool.fetch(
+            "SELECT partition, next_offset FROM consumed WHERE $1::int[] IS NULL OR partition = ANY($1)",
+            list(partitions) if partitions is not None else None,
+        )
+        return {row["partition"]: row["next_offset"] for row in rows}
+
+    async def run(self, heart: Heart) -> None:
+        """Read for ever. Raises `TooManyParked` when facts fail one after the other."""
+        member = await self._bus.join(self._service, self.stored_offsets)
+        try:
+            while True:
+                try:
+                    received = await member.poll()
+                except BusUnavailable:
+                    heart.waiting("the log cannot be reached")
+                    await asyncio.sleep(0.2)
+                    continue
+                if not received:
+                    heart.beat() if member.holds() else heart.waiting("another replica reads")
+                    continue
+                offsets = await self.apply(received, heart)
+                await member.acknowledge(offsets)
+                heart.beat()
+        finally:
+            await member.close()
+
+    async def apply(self, received: Sequence[Received], heart: Heart | None = None) -> Mapping[int, int]:
+        """React to one poll and commit it whole; only a database that is away is waited for."""
+        offsets = {r.partition: r.offset + 1 for r in received}
+        submissions, spans = self._submissions(received)
+        while True:
+            try:
+                outcomes = await self._store.execute(submissions, offsets)
+                break
+            except StoreUnavailable:
+                if heart is None:
+                    raise
+                heart.waiting("the database cannot be reached")
+                await asyncio.sleep(0.2)
+        for span in spans:
+            span.end()
+        self.progress += len(received)
+        self._watch_parked([outcomes[s.id] for s in submissions])
+        return offsets
+
+    def _submissions(self, received: Sequence[Received]) -> tuple[list[Submission], list[Any]]:
+        submissions: list[Submission] = []
+        spans: list[Any] = []
+        for one in received:
+            submission = self._reactions.react(one)
+            if submission is None:
+                continue
+            message = one.message
+            if message is not None and message.traceparent:
+                span = self._telemetry.begin(
+                    "process referral-loops",
+                    parent=message.traceparent,
+                    attributes={
+                        "loopkeeper.referral": message.subject,
+                        "loopkeeper.event.type": message.type,
+                        "messaging.message.id": str(message.id),
+                    },
+                )
+                spans.append(span)
+                submission = _with_trace(submission, span.traceparent)
+            submissions.append(submission)
+        return submissions, spans
+
+    def _watch_parked(self, outcomes: Sequence[Outcome | Exception]) -> None:
+        for outcome in outcomes:
+            parked = isinstance(outcome, Outcome) and outcome.parked
+            self._parked_in_a_row = self._parked_in_a_row + 1 if parked else 0
+        if self._parked_in_a_row >= TOO_MANY:
+            raise TooManyParked(f"{self._parked_in_a_row} facts parked in a row")
+
+
+def _with_trace(submission: Submission, traceparent: str) -> Submission:
+    return Submission(
+        submission.id,
+        submission.stream,
+        command=submission.command,
+        reference=submission.reference,
+        causation=submission.causation,
+        traceparent=traceparent,
+        received=submission.received,
+        poison=submission.poison,
+    )

@@ -1,0 +1,74 @@
+"""How an event travels: a CloudEvents 1.0 envelope in binary mode, attributes in headers, data as bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+CONTENT_TYPE = "application/json"
+REQUIRED = ("ce_id", "ce_type", "ce_source", "ce_subject", "ce_time")
+
+
+class BadEnvelope(ValueError):
+    """A record on the log that is no Loopkeeper event; `reason` names the header, never its value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One published event. `subject` is the stream and the key; `data` the exact bytes the journal keeps.
+
+    `sequence` counts its stream's own published events of this source from 1 without gaps; `chain` is the
+    chain value of its journal row; `causation` the id of the command or event that caused it.
+    """
+
+    id: UUID
+    type: str
+    source: str
+    subject: str
+    time: datetime
+    data: bytes
+    sequence: int = 0
+    chain: str = ""
+    causation: str = ""
+    traceparent: str = ""
+
+    def headers(self) -> dict[str, str]:
+        """The envelope's attributes, all strings, in a fixed order."""
+        return {
+            "ce_specversion": "1.0",
+            "ce_id": str(self.id),
+            "ce_type": self.type,
+            "ce_source": self.source,
+            "ce_subject": self.subject,
+            "ce_time": self.time.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+            "ce_partitionkey": self.subject,
+            "ce_sequence": str(self.sequence),
+            "ce_chain": self.chain,
+            "ce_causationid": self.causation,
+            "ce_traceparent": self.traceparent,
+            "content-type": CONTENT_TYPE,
+        }
+
+
+def parse(headers: Mapping[str, str], data: bytes) -> Message:
+    """Read an envelope back. Raises `BadEnvelope` where a required attribute is missing or malformed."""
+    missing = [name for name in REQUIRED if not headers.get(name)]
+    if missing:
+        raise BadEnvelope(f"missing {missing[0]}")
+    try:
+        return Message(
+            id=UUID(headers["ce_id"]),
+            type=headers["ce_type"],
+            source=headers["ce_source"],
+            subject=headers["ce_subject"],
+            time=datetime.fromisoformat(headers["ce_time"]),
+            data=data,
+            sequence=int(headers.get("ce_sequence") or 0),
+            chain=headers.get("ce_chain", ""),
+            causation=headers.get("ce_causationid", ""),
+            traceparent=headers.get("ce_traceparent", ""),
+        )
+    except ValueError as error:
+        raise BadEnvelope("malformed ce_id, ce_time or ce_sequence") from error

@@ -1,0 +1,276 @@
+"""How services run: all four in one process on one port on a laptop, one of them in a pod; the same code."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from loopkeeper import migrate, policy
+from loopkeeper.bus import Bus
+from loopkeeper.clients import Directory
+from loopkeeper.clock import Clock, FileClock, SystemClock
+from loopkeeper.consumer import Consumer, Reactions
+from loopkeeper.database import reading_pool, writing_pool
+from loopkeeper.errors import StartError
+from loopkeeper.logs import configure, get
+from loopkeeper.metrics import Metrics
+from loopkeeper.outbox import Relay
+from loopkeeper.parked import ParkedFacts
+from loopkeeper.sealing import Keyring, Sealer
+from loopkeeper.service import Context, Equipment, Service
+from loopkeeper.settings import Settings
+from loopkeeper.store import Store
+from loopkeeper.supervisor import Heart, Supervisor
+from loopkeeper.telemetry import Telemetry
+from loopkeeper.timers import TimerSweep
+from loopkeeper.operations import with_operations
+from loopkeeper.web import Part, build_app
+
+log = get("run")
+
+# A consumer with unread messages and no progress for this long is restarted (architecture.md §6.7).
+STALL = timedelta(seconds=30)
+# What is under way gets this long to finish when the process is asked to stop.
+GRACE = timedelta(seconds=10)
+# Claims older than 30 days are pruned this often.
+PRUNE_EVERY = 3600.0
+
+Say = Callable[[str], None]
+
+
+def silent(_: str) -> None:
+    """Start without telling anybody."""
+
+
+class Addresses:
+    """Where each service's database and the log are: the URLs given, or the embedded PostgreSQL's."""
+
+    def __init__(self, databases: Mapping[str, str], bus: str) -> None:
+        self.databases = databases
+        self.bus = bus
+
+
+async def find_addresses(settings: Settings, services: Mapping[str, Service], say: Say = silent) -> Addresses:
+    """Use what the settings name; start (or adopt) the embedded PostgreSQL for the rest."""
+    given = {name: service.settings().database_url() for name, service in services.items()}
+    bus = settings.bus_url()
+    missing = [name for name, url in given.items() if url is None] + ([] if bus else ["log"])
+    if missing:
+        from loopkeeper import embedded
+
+        say("PostgreSQL: starting the embedded one")
+        server = await asyncio.to_thread(
+            embedded.start, settings.home / "postgres", missing, binaries=settings.postgres_binaries
+        )
+        given |= {name: server.url(name) for name in missing if name != "log"}
+        bus = bus or server.url("log")
+    assert bus is not None  # noqa: S101 given or embedded
+    return Addresses({name: url for name, url in given.items() if url is not None}, bus)
+
+
+def make_bus(url: str) -> Bus:
+    """The adapter the URL names."""
+    scheme = url.partition("://")[0]
+    if scheme in ("postgresql", "postgres"):
+        from loopkeeper.bus.postgres import PostgresBus
+
+        return PostgresBus(url)
+    raise StartError(f"LOOPKEEPER_BUS has an unknown scheme {scheme!r}.", "Use postgresql://….")
+
+
+def make_clock(settings: Settings) -> Clock:
+    """The real time, or in demo and tests one that all processes of this home share."""
+    return FileClock(settings.home / "clock.json") if settings.clock == "movable" else SystemClock()
+
+
+async def migrate_all(addresses: Addresses, services: Mapping[str, Service], say: Say = silent) -> None:
+    """Bring every given service's database to its newest revision."""
+    for name, service in services.items():
+        say(f"{name}: tables")
+        await migrate.upgrade(addresses.databases[name], service.package)
+
+
+class Running:
+    """The services of one process, started in order and stopped in the opposite one."""
+
+    def __init__(self, settings: Settings, services: Mapping[str, Service], *, clock: Clock | None = None) -> None:
+        self.settings = settings
+        self.services = services
+        self.clock = clock or make_clock(settings)
+        self.contexts: dict[str, Context] = {}
+        self.supervisor = Supervisor()
+        self.app: Any = None
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Running:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def start(self, addresses: Addresses, say: Say = silent) -> None:
+        """Open pools, build every service's context and routes, start its tasks."""
+        settings = self.settings
+        keyring = Keyring.open(settings.config_folder, _secret(settings))
+        sealer = Sealer(keyring)
+        directory = Directory(settings.config_folder)
+        metrics = Metrics()
+        rows = policy.load([s.package for s in self.services.values()], settings.policy_folder)
+        findings = policy.check(rows)
+        if findings:
+            raise StartError(f"The policy is not sound: {findings[0]}", "See `loopkeeper policy check`.")
+        for name, service in self.services.items():
+            say(f"{name}: starting")
+            telemetry = Telemetry.open(name, settings)
+            self._stack.callback(telemetry.close)
+            equipment = Equipment(
+                settings, service.settings(), self.clock, rows, sealer, directory, telemetry, metrics
+            )
+            await self._start_service(service, equipment, addresses)
+        parts = [
+            Part(with_operations(service.api), self.contexts[name], lambda name=name: self._ready(name))
+            for name, service in self.services.items()
+        ]
+        self.app = build_app(
+            parts, directory=directory, settings=settings, registry=metrics.registry, observe=None
+        )
+
+    async def _start_service(self, service: Service, equipment: Equipment, addresses: Addresses) -> None:
+        name, url = service.name, addresses.databases[service.name]
+        domain = service.domain(equipment)
+        pool = await writing_pool(url, name=f"loopkeeper-{name}")
+        self._stack.push_async_callback(pool.close)
+        readers = await reading_pool(
+            url, role=f"{name}_reader", size=equipment.settings.pool, name=f"loopkeeper-{name}-reader"
+        )
+        self._stack.push_async_callback(readers.close)
+        bus = make_bus(addresses.bus)
+        self._stack.push_async_callback(bus.close)
+        store: Store[Any] = Store(
+            domain,
+            pool,
+            clock=self.clock,
+            chain_key=equipment.sealer.chain_key(),
+            sealer=equipment.sealer,
+            metrics=equipment.metrics,
+            queue=equipment.settings.queue,
+        )
+        reactions = Reactions(service.reactions(equipment))
+        consumer = Consumer(
+            name, bus, store, reactions, pool, metrics=equipment.metrics, telemetry=equipment.telemetry
+        )
+        context = Context(
+            **vars(equipment),
+            name=name,
+            store=store,
+            pool=pool,
+            readers=readers,
+            bus=bus,
+            consumer=consumer,
+            parked=ParkedFacts(store, pool, equipment.sealer, reactions.react),
+            supervisor=self.supervisor,
+            ahead=service.ahead,
+        )
+        self.contexts[name] = context
+        self._supervise(service, context, url)
+
+    def _supervise(self, service: Service, context: Context, url: str) -> None:
+        name, start = service.name, self.supervisor.start
+        relay = Relay(
+            name,
+            url,
+            context.bus,
+            context.store.doorbell,
+            metrics=context.metrics,
+            telemetry=context.telemetry,
+        )
+        sweep = TimerSweep(
+            context.store,
+            context.pool,
+            context.bus,
+            context.consumer,
+            context.parked,
+            service.on_timer(context),
+            clock=self.clock,
+            metrics=context.metrics,
+            telemetry=context.telemetry,
+        )
+        start(f"{name}.store", lambda heart: context.store.write_waiting())
+        start(f"{name}.relay", relay.run)
+        start(f"{name}.consumer", context.consumer.run)
+        start(f"{name}.timers", sweep.run)
+        start(f"{name}.claims", lambda heart: _prune(context, heart))
+        for worker, run in service.workers.items():
+            start(f"{name}.{worker}", lambda heart, run=run: run(context, heart))
+
+    async def stop(self) -> None:
+        """Stop tasks, then close pools and the log; what is under way may finish within the grace."""
+        await self.supervisor.stop(GRACE)
+        await self._stack.aclose()
+
+
+async def _prune(context: Context, heart: Heart) -> None:
+    while True:
+        heart.beat()
+        while await context.store.forget_claims():
+            heart.beat()
+        await asyncio.sleep(PRUNE_EVERY)
+
+
+async def serve(settings: Settings, services: Mapping[str, Service], say: Say = silent) -> int:
+    """`loopkeeper up`: run until asked to stop; returns the exit code (1 if a task failed for good)."""
+    configure("+".join(services), settings.log_level)
+    addresses = await find_addresses(settings, services, say)
+    if settings.migrate == "start":
+        await migrate_all(addresses, services, say)
+    async with Running(settings, services) as running:
+        await running.start(addresses, say)
+        server = _Server(
+            uvicorn.Config(
+                running.app,
+                host=settings.host,
+                port=settings.port,
+                log_config=None,
+                access_log=False,
+                timeout_graceful_shutdown=int(GRACE.total_seconds()),
+            )
+        )
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.leave)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, server.leave)
+        serving = asyncio.create_task(server.serve())
+        failing = asyncio.create_task(running.supervisor.failed.wait())
+        await asyncio.wait({serving, failing}, return_when=asyncio.FIRST_COMPLETED)
+        failed = failing.done()
+        server.leave()
+        failing.cancel()
+        await serving
+        return 1 if failed else 0
+
+
+class _Server(uvicorn.Server):
+    def leave(self) -> None:
+        self.should_exit = True
+
+    def install_signal_handlers(self) -> None:
+        """The house stops its services itself; uvicorn must not take the signals."""
+
+
+def _secret(settings: Settings) -> str | None:
+    return settings.master_key.get_secret_value() if settings.master_key else None
+
+
+def data_folders(settings: Settings) -> Mapping[str, Path]:
+    """Where things stand, for people."""
+    return {
+        "data": settings.home,
+        "config": settings.config_folder,
+        "policy": settings.policy_folder,
+        "spans": settings.home / "spans",
+    }

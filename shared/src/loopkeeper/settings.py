@@ -1,0 +1,80 @@
+"""What can be configured, and only here: every environment variable the product reads."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+def default_home() -> Path:
+    """`$XDG_DATA_HOME/loopkeeper`, or `~/.local/share/loopkeeper`."""
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "loopkeeper"
+
+
+class Settings(BaseSettings):
+    """The chassis's settings. Everything has a default that runs on a laptop; production sets the URLs,
+    the master key and the folders."""
+
+    model_config = SettingsConfigDict(env_prefix="LOOPKEEPER_", env_file=None, extra="ignore")
+
+    home: Path = Field(default_factory=default_home, description="Where data, spans and the clock file stand")
+    config: Path | None = Field(None, description="Folder of organizations.json and keyring.json; default: home/config")
+    policy: Path | None = Field(None, description="Folder of the operator's own policy rows; default: home/policy")
+
+    bus: SecretStr | None = Field(None, description="URL of the log: postgresql://… or kafka://host:port/topic")
+    postgres_binaries: Path | None = Field(None, description="bin folder of another PostgreSQL 18 for the embedded one")
+    migrate: Literal["start", "never"] = Field("start", description="Whether a service migrates its database at start")
+
+    host: str = Field("127.0.0.1", description="Address to listen on")
+    port: int = Field(8600, description="Port to listen on")
+    url: str = Field("", description="Base URL the command line calls; default http://host:port")
+    key: SecretStr | None = Field(None, description="API key of the command line; default: home/config/operations.key")
+
+    master_key: SecretStr | None = Field(None, description="base64 of 32 bytes; default: a file made at first start")
+    clock: Literal["system", "movable"] = Field("system", description="movable: demo and tests only")
+    synthetic_members: Literal["off", "on"] = Field("off", description="Accept invented CINs such as 90000001S")
+    webhook_allow: str = Field("", description="Addresses a webhook may have although private, comma separated")
+
+    max_body: int = Field(1024 * 1024, description="Largest request body in bytes")
+    max_roster: int = Field(256 * 1024 * 1024, description="Largest roster upload in bytes")
+    queue: int = Field(2048, description="Requests that may wait for the store before 503")
+    pool: int = Field(4, description="Reading connections of a service")
+
+    otlp: str = Field("", description="OTLP/HTTP endpoint for traces; empty: a bounded local file")
+    trace_file_bytes: int = Field(64 * 1024 * 1024, description="Size at which a local span file starts over")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Lowest level written")
+
+    @field_validator("home", "config", "policy", mode="after")
+    @classmethod
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return value.expanduser().absolute() if value is not None else None
+
+    @property
+    def config_folder(self) -> Path:
+        return self.config or self.home / "config"
+
+    @property
+    def policy_folder(self) -> Path:
+        return self.policy or self.home / "policy"
+
+    @property
+    def base_url(self) -> str:
+        return self.url or f"http://{self.host}:{self.port}"
+
+    def bus_url(self) -> str | None:
+        return self.bus.get_secret_value() if self.bus is not None else None
+
+
+class ServiceSettings(BaseSettings):
+    """What one service is given for itself; each service names its own prefix (`LOOPKEEPER_INTAKE_…`)."""
+
+    model_config = SettingsConfigDict(env_file=None, extra="ignore")
+
+    database: SecretStr | None = Field(None, description="PostgreSQL URL of this service; none: the embedded one")
+
+    def database_url(self) -> str | None:
+        """The URL given, None where the embedded PostgreSQL is to be used."""
+        return self.database.get_secret_value() if self.database is not None else None

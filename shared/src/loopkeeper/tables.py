@@ -1,0 +1,124 @@
+"""The tables the chassis needs in every service's database, and the shape of a stream's row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import BYTEA, JSONB, TIMESTAMP, UUID
+
+TEXT_KEYS = ("plan_id", "referrer_id", "provider_id")
+
+
+def moment(name: str, **options: Any) -> sa.Column[Any]:
+    """A UTC instant."""
+    return sa.Column(name, TIMESTAMP(timezone=True), **options)
+
+
+def stream_table(metadata: sa.MetaData, name: str, *columns: sa.Column[Any]) -> sa.Table:
+    """A stream's locked row: the state, the columns derived from it, and where its journal stands."""
+    return sa.Table(
+        name,
+        metadata,
+        sa.Column("id", sa.Text, primary_key=True),
+        *(sa.Column(key, sa.Text, nullable=False, server_default="") for key in TEXT_KEYS),
+        *columns,
+        sa.Column("state", JSONB, nullable=False),
+        sa.Column("n", sa.Integer, nullable=False),
+        sa.Column("sequence", sa.Integer, nullable=False),
+        sa.Column("head", sa.Text, nullable=False),
+        moment("created_at", nullable=False),
+        moment("at", nullable=False),
+    )
+
+
+def chassis_tables(metadata: sa.MetaData) -> None:
+    """Claims, journal, outbox, offsets, timers, shared rows, parked facts and the audit of opened identities."""
+    sa.Table(
+        "claim",
+        metadata,
+        sa.Column("id", UUID, primary_key=True),
+        sa.Column("stream", sa.Text, nullable=False),
+        sa.Column("body_hash", BYTEA, nullable=False),
+        moment("at", nullable=False),
+        sa.Index("claim_at", "at"),
+    )
+    sa.Table(
+        "journal",
+        metadata,
+        sa.Column("stream", sa.Text, primary_key=True),
+        sa.Column("n", sa.Integer, primary_key=True),
+        sa.Column("id", UUID, nullable=False, unique=True),
+        sa.Column("own", sa.Boolean, nullable=False),
+        sa.Column("sequence", sa.Integer, nullable=False),
+        sa.Column("type", sa.Text, nullable=False),
+        sa.Column("source", sa.Text, nullable=False),
+        moment("at", nullable=False),
+        sa.Column("causation", sa.Text, nullable=False),
+        sa.Column("traceparent", sa.Text, nullable=False),
+        sa.Column("origin_chain", sa.Text, nullable=False),
+        sa.Column("payload", BYTEA, nullable=False),
+        sa.Column("chain", sa.Text, nullable=False),
+    )
+    sa.Table(
+        "outbox",
+        metadata,
+        sa.Column("position", sa.BigInteger, sa.Identity(cache=1), primary_key=True),
+        sa.Column("stream", sa.Text, nullable=False),
+        sa.Column("n", sa.Integer, nullable=False),
+    )
+    sa.Table(
+        "consumed",
+        metadata,
+        sa.Column("partition", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("next_offset", sa.BigInteger, nullable=False),
+    )
+    sa.Table(
+        "timer",
+        metadata,
+        sa.Column("stream", sa.Text, primary_key=True),
+        sa.Column("kind", sa.Text, primary_key=True),
+        moment("due_at", nullable=False),
+        sa.Index("timer_due_at", "due_at"),
+    )
+    sa.Table(
+        "shared",
+        metadata,
+        sa.Column("kind", sa.Text, primary_key=True),
+        sa.Column("id", sa.Text, primary_key=True),
+    )
+    sa.Table(
+        "parked_stream",
+        metadata,
+        sa.Column("stream", sa.Text, primary_key=True),
+        moment("since", nullable=False),
+        sa.Column("tries", sa.Integer, nullable=False),
+        moment("next_retry_at"),
+        sa.Column("error", sa.Text, nullable=False),
+    )
+    sa.Table(
+        "parked",
+        metadata,
+        sa.Column("stream", sa.Text, primary_key=True),
+        sa.Column("partition", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("offset", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("event_id", UUID, nullable=False),
+        sa.Column("type", sa.Text, nullable=False),
+        sa.Column("error", sa.Text, nullable=False),
+        sa.Column("body", sa.Text, nullable=False),
+        moment("at", nullable=False),
+    )
+    sa.Table(
+        "audit",
+        metadata,
+        sa.Column("position", sa.BigInteger, sa.Identity(cache=1), primary_key=True),
+        moment("at", nullable=False),
+        sa.Column("organization", sa.Text, nullable=False),
+        sa.Column("client", sa.Text, nullable=False),
+        sa.Column("plan", sa.Text, nullable=False),
+        sa.Column("stream", sa.Text, nullable=False),
+        sa.Column("parts", sa.Text, nullable=False),
+        sa.Column("fields", sa.Text, nullable=False),
+        sa.Column("why", sa.Text, nullable=False),
+        sa.Index("audit_stream", "stream"),
+    )
