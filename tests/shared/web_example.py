@@ -19,7 +19,19 @@ from loopkeeper.decider import Refused
 from loopkeeper.edge import Exchange
 from loopkeeper.errors import Busy
 from loopkeeper.settings import Settings
-from loopkeeper.web import Api, Call, Health, Listing, Page, Part, Reply, build_app, check_match, listing, not_found
+from loopkeeper.web import (
+    Api,
+    Call,
+    Health,
+    Listing,
+    Page,
+    Part,
+    Reply,
+    build_app,
+    check_match,
+    listing,
+    not_found,
+)
 
 CANARY = "Zebediah-Quillfeather"
 FIRST_AT = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
@@ -103,14 +115,21 @@ VISIT = {"name": "David", "urgency": "urgent", "needs": ["a warm coat"]}
 async def ask(call: Call[VisitBody, Camp]) -> Reply:
     """Stores the visit and answers with its id."""
     if call.body.name == "Nobody":
-        raise Refused("not-identifiable", "This person cannot be found by it.", fix="Send a place.", status=422)
+        raise Refused(
+            "not-identifiable", "This person cannot be found by it.", fix="Send a place.", status=422
+        )
     call.service.visits.append(call.body.name)
     body = Visit(id=str(call.claim), name="stored")
     return Reply(201, body, {"Location": f"/v1/visits/{call.claim}", "X-Hash": call.body_hash.hex()}, etag=1)
 
 
 @api.route(
-    "GET", "/v1/visits", roles=(Role.REFERRER,), summary="Visits", query=TentQuery, answers={200: Listing[Visit]}
+    "GET",
+    "/v1/visits",
+    roles=(Role.REFERRER,),
+    summary="Visits",
+    query=TentQuery,
+    answers={200: Listing[Visit]},
 )
 async def visits(call: Call[None, Camp, TentQuery]) -> Reply:
     start = call.query.start()
@@ -173,10 +192,14 @@ async def bless(call: Call) -> Reply:
 async def tents(call: Call[None, Camp]) -> Reply:
     async for piece in call.stream():
         call.service.bytes_read += len(piece)
-    return Reply(200, {"bytes": call.service.bytes_read, "at": FIRST_AT, "shown": Visit(id="vis_1", name="t")})
+    return Reply(
+        200, {"bytes": call.service.bytes_read, "at": FIRST_AT, "shown": Visit(id="vis_1", name="t")}
+    )
 
 
-@api.route("POST", "/v1/faults/{id}", roles=(Role.REFERRER,), summary="Fails", body=NoteBody, answers={200: Visit})
+@api.route(
+    "POST", "/v1/faults/{id}", roles=(Role.REFERRER,), summary="Fails", body=NoteBody, answers={200: Visit}
+)
 async def fault(call: Call[NoteBody]) -> Reply:
     if call.path["id"] == "busy":
         raise Busy("the queue", 7)

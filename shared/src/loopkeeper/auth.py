@@ -11,6 +11,7 @@ import re
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any, cast
 
 from loopkeeper.clients import Client, Role
 from loopkeeper.database import PASSING, Connection, Pool
@@ -66,11 +67,11 @@ async def reading(pool: Pool, client: Client | None) -> AsyncGenerator[Connectio
     """
     try:
         async with (
-            pool.acquire(timeout=SECONDS_FOR_A_CONNECTION) as connection,
+            cast("Any", pool).acquire(timeout=SECONDS_FOR_A_CONNECTION) as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             await connection.execute(SET_SIGHT, *sight(client).settings())
-            yield connection  # pyright: ignore[reportReturnType] - the pool's stand-in has every method of a connection
+            yield connection
     except PASSING as error:
         raise Busy("the reading pool") from error
 

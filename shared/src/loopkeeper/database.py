@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl as _ssl
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
@@ -20,8 +20,11 @@ TIMEOUTS: dict[str, str] = {
     "timezone": "UTC",
 }
 
-Connection = asyncpg.Connection[asyncpg.Record]
-Pool = asyncpg.Pool[asyncpg.Record]
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[asyncpg.Record]
+    Pool = asyncpg.Pool[asyncpg.Record]
+else:
+    Connection, Pool = asyncpg.Connection, asyncpg.Pool
 
 # The same batch again is right for these: nothing of it was kept, or its claims make the repetition harmless.
 PASSING = (

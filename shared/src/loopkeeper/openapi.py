@@ -19,7 +19,15 @@ REF = "#/components/schemas/{model}"
 Mode = Literal["validation", "serialization"]
 Schemas = Mapping[tuple[Any, Any], dict[str, Any]]
 
-# What the house itself may answer, beside what a route declares; 405, 408, 414, 431 and 500 are its `default`.
+# What any route may answer before or beside its own work: every operation's `default`.
+ANYWHERE = {
+    "method-not-allowed": 405,
+    "body-too-slow": 408,
+    "address-too-long": 414,
+    "headers-too-large": 431,
+    "defect": 500,
+}
+# What a route may answer by its shape, beside the refusals it declares.
 UNAUTHENTICATED = ("unauthenticated", 401)
 ROLE_MISSING = ("role-missing", 403)
 NOT_FOUND = ("not-found", 404)
@@ -182,5 +190,5 @@ def _problems(route: Route) -> dict[str, Any]:
         for status, slugs in problems_of(route).items()
         if status not in route.answers
     }
-    responses["default"] = {"description": "Any other failure", "content": content}
+    responses["default"] = {"description": ", ".join(ANYWHERE), "content": content}
     return responses

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any
 
+from loopkeeper.openapi import ANYWHERE
+
 STYLE = """
 :root { color-scheme: light dark; }
 body { font: 1rem/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
@@ -95,7 +97,7 @@ def _shapes(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _problems(document: Mapping[str, Any]) -> Iterator[str]:
-    statuses: dict[str, str] = {}
+    statuses = {slug: str(status) for slug, status in ANYWHERE.items()}
     for _, _, operation in _each(document):
         for status, response in operation["responses"].items():
             statuses.update(dict.fromkeys(response.get("x-slugs", ()), status))

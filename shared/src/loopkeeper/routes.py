@@ -6,7 +6,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Generic, Literal, TypedDict, Unpack, get_origin
+from typing import Any, Generic, Literal, TypedDict, Unpack, cast, get_origin
 from uuid import UUID
 
 import orjson
@@ -166,14 +166,19 @@ class Api:
         allowed = frozenset(roles)
         if bool(allowed) == public:
             raise Unsound(f"{method} {path} must name roles or be public")
-        slugs = refusals if isinstance(refusals, Mapping) else dict.fromkeys(refusals, REFUSED)
 
         def declare(handler: H) -> H:
             fixed = (self.name, method, path, handler, summary, dict(answers), allowed)
-            self.routes.append(_checked(Route(*fixed, refusals=dict(slugs), **declared)))
+            self.routes.append(_checked(Route(*fixed, refusals=_with_status(refusals), **declared)))
             return handler
 
         return declare
+
+
+def _with_status(refusals: Iterable[str] | Mapping[str, int]) -> Mapping[str, int]:
+    if isinstance(refusals, Mapping):
+        return dict(cast("Mapping[str, int]", refusals))
+    return dict.fromkeys(refusals, REFUSED)
 
 
 def _checked(route: Route) -> Route:

@@ -31,6 +31,7 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on")
     port: int = Field(8600, description="Port to listen on")
     url: str = Field("", description="Base URL the command line calls; default http://host:port")
+    urls: dict[str, str] = Field(default_factory=dict, description="Base URL by service, as JSON, where they differ")
     key: SecretStr | None = Field(None, description="API key of the command line; default: home/config/operations.key")
 
     master_key: SecretStr | None = Field(None, description="base64 of 32 bytes; default: a file made at first start")
@@ -61,11 +62,21 @@ class Settings(BaseSettings):
         return self.policy or self.home / "policy"
 
     @property
-    def base_url(self) -> str:
-        return self.url or f"http://{self.host}:{self.port}"
+    def key_file(self) -> Path:
+        """Where the command line finds its operations key when none is set."""
+        return self.config_folder / "operations.key"
+
+    def base_url(self, service: str) -> str:
+        """Where the command line reaches this service."""
+        return self.urls.get(service) or self.url or f"http://{self.host}:{self.port}"
 
     def bus_url(self) -> str | None:
         return self.bus.get_secret_value() if self.bus is not None else None
+
+
+def use_home(home: Path) -> None:
+    """Make this folder the home of this program and of those it starts."""
+    os.environ["LOOPKEEPER_HOME"] = str(home)
 
 
 class ServiceSettings(BaseSettings):

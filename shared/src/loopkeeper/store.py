@@ -47,7 +47,7 @@ class CommandFailed(Exception):
 
 
 class Store(Generic[S]):
-    """One service's store. `doorbell` is rung after each commit that wrote events, for the relay."""
+    """One service's store. `doorbell` is set after each commit that wrote events, for the relay."""
 
     def __init__(
         self,
@@ -71,7 +71,13 @@ class Store(Generic[S]):
         self._wake = asyncio.Event()
         self._turn = asyncio.Lock()
         self.doorbell = asyncio.Event()
-        self.timers_changed = asyncio.Event()
+        self._bells: list[asyncio.Event] = []
+
+    def bell(self) -> asyncio.Event:
+        """An event of the caller's own that is set after each commit that changed something; the caller clears it."""
+        bell = asyncio.Event()
+        self._bells.append(bell)
+        return bell
 
     # ── requests ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -224,7 +230,8 @@ class Store(Generic[S]):
         if any(entry.own for entry in batch.entries):
             self.doorbell.set()
         if batch.changes:
-            self.timers_changed.set()
+            for bell in self._bells:
+                bell.set()
         for submission, error in batch.parked:
             log.error(
                 "fact parked",

@@ -66,8 +66,10 @@ class TimerSweep:
 
     async def run(self, heart: Heart) -> None:
         """Sweep for ever; a database or log that is away is waited for."""
+        bell = self._store.bell()
         while True:
             heart.beat()
+            bell.clear()
             fired = 0
             try:
                 fired = await self.sweep()
@@ -77,9 +79,7 @@ class TimerSweep:
                 heart.waiting("the log or the database cannot be reached")
             if fired < SWEEP:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._store.timers_changed.wait(), EVERY)
-                    await asyncio.sleep(0)
-                self._store.timers_changed.clear()
+                    await asyncio.wait_for(bell.wait(), EVERY)
 
     async def sweep(self) -> int:
         """Fire what is due and may fire; returns how many."""

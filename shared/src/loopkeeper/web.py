@@ -7,12 +7,10 @@ almost three times the CPU). A program that serves one service and one that serv
 from __future__ import annotations
 
 import functools
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
-from uuid import UUID, uuid5
 
 import orjson
 from fastapi import FastAPI
@@ -21,12 +19,13 @@ from pydantic import BaseModel, ConfigDict
 from starlette.routing import Route as PathRoute
 from starlette.types import Receive, Scope, Send
 
-from loopkeeper import bodies, edge, ids, openapi
+from loopkeeper import bodies, edge, headings, ids, open_routes, openapi
 from loopkeeper.clients import Client
-from loopkeeper.errors import Problem
-from loopkeeper.house import Health, Ready, house
+from loopkeeper.decider import Refused
+from loopkeeper.errors import Problem, Unsound
+from loopkeeper.open_routes import Health, Ready
 from loopkeeper.paging import Listing, Page, listing
-from loopkeeper.problems import FieldError, field_invalid, malformed, not_found
+from loopkeeper.problems import malformed, not_found
 from loopkeeper.routes import Api, Call, Reply, Route, check_match
 from loopkeeper.settings import Settings
 
@@ -46,14 +45,6 @@ __all__ = [
 
 # What may stand for an id in a path: typed ids, slugs, claims. Anything else names nothing.
 KEY = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}"
-# RFC 8941 string, or the same characters bare; what a client may call a request.
-QUOTED_KEY = re.compile(r'"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"')
-BARE_KEY = re.compile(r"[\x21\x23-\x7e]+")
-LONGEST_KEY = 255
-# Fixed for ever: claims of requests already answered are derived from it.
-CLAIMS = UUID("5b1f5a52-6a3e-4d0e-9d0c-1f3f6c1e7a90")
-
-Headers = Mapping[bytes, bytes]
 
 
 class Directory(Protocol):
@@ -89,21 +80,30 @@ def build_app(
 
     `observe` is called once a request, when it is over, and must not raise: metrics and the server span hang there.
     """
-    documents = {part.api.name: part.api.routes for part in parts}
-    own = house(documents, {part.api.name: part.ready for part in parts}, registry)
-    served = [(part.api, part.context) for part in parts] + [(own, None)]
-    app = FastAPI(title="Loopkeeper", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
-    app.openapi_schema = openapi.document(
-        [route for routes in documents.values() for route in routes], app.title
-    )
+    routes = {part.api.name: part.api.routes for part in parts}
+    own = open_routes.open_context(routes, {part.api.name: part.ready for part in parts}, registry)
+    app = _App(title="Loopkeeper", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    app.document = own.whole
     app.router.default = _nothing_here
     by_path: dict[str, dict[str, _Operation]] = {}
-    for api, context in served:
+    for api, context in [*((part.api, part.context) for part in parts), (open_routes.api, own)]:
         for route in api.routes:
-            by_path.setdefault(route.path, {})[route.method] = _Operation(route, context, directory, settings)
+            methods = by_path.setdefault(route.path, {})
+            if route.method in methods:
+                raise Unsound(f"{route.method} {route.path} is declared twice")
+            methods[route.method] = _Operation(route, context, directory, settings)
     app.router.routes.extend(_path_route(path, methods) for path, methods in by_path.items())
     app.add_middleware(edge.Edge, observe=observe)
     return app
+
+
+class _App(FastAPI):
+    """FastAPI, with the document computed from our declarations."""
+
+    document: Mapping[str, Any]
+
+    def openapi(self) -> dict[str, Any]:
+        return dict(self.document)
 
 
 async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:
@@ -155,14 +155,23 @@ class _Operation:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = edge.exchange_of(scope)
         exchange.route = self._template
-        headers = joined(scope)
+        headers = headings.joined(scope)
         caller = None if self._route.public else self._authorized(headers)
         call = await self._call(scope, receive, headers, caller, exchange.traceparent)
-        reply = await self._route.handler(call)
-        exchange.declared = reply.status in self._route.answers
+        reply = await self._answer(call, exchange)
         await _send(send, reply)
 
-    def _authorized(self, headers: Headers) -> Client:
+    async def _answer(self, call: Call[Any, Any, Any], exchange: edge.Exchange) -> Reply:
+        """What the handler says, noting where the document does not know it: a defect, but no reason to fail."""
+        try:
+            reply = await self._route.handler(call)
+        except (Refused, Problem) as refusal:
+            exchange.declared = (refusal.status, refusal.slug) in self._problems
+            raise
+        exchange.declared = reply.status in self._route.answers
+        return reply
+
+    def _authorized(self, headers: headings.Headers) -> Client:
         scheme, _, key = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
         client = (
             self._directory.authenticate(key.strip()) if scheme.lower() == "bearer" and key.strip() else None
@@ -183,10 +192,15 @@ class _Operation:
         return client
 
     async def _call(
-        self, scope: Scope, receive: Receive, headers: Headers, caller: Client | None, traceparent: str
+        self,
+        scope: Scope,
+        receive: Receive,
+        headers: headings.Headers,
+        caller: Client | None,
+        traceparent: str,
     ) -> Call[Any, Any, Any]:
         route = self._route
-        claim = _claim(route, headers, caller)
+        claim = headings.claim_of(route, headers, caller)
         query = None
         if self._query is not None:
             query = bodies.query(self._query, scope["query_string"], self._repeatable)
@@ -207,88 +221,25 @@ class _Operation:
             address=scope["path"],
             claim=claim or ids.uuid(),
             keyed=claim is not None,
-            body_hash=_body_hash(scope, raw),
+            body_hash=headings.body_hash(scope, raw),
             traceparent=traceparent,
             if_match=headers[b"if-match"].decode("latin-1") if b"if-match" in headers else None,
             service=self._context,
-            pieces=functools.partial(bodies.pieces, receive, self._largest, _announced(headers)),
+            pieces=functools.partial(bodies.pieces, receive, self._largest, headings.announced(headers)),
         )
 
-    async def _raw(self, receive: Receive, headers: Headers) -> bytes:
+    async def _raw(self, receive: Receive, headers: headings.Headers) -> bytes:
         route = self._route
         if route.method == "GET":
             return b""
-        if route.takes_body:
-            _check_media(headers, route.media, demanded=route.stream)
+        if route.takes_body and (route.stream or headings.sends_body(headers)):
+            headings.check_media(headers, route.media)
         if route.stream:
             return b""
-        raw = await bodies.whole(receive, self._largest, _announced(headers))
-        if raw and route.takes_body:
-            _check_media(headers, route.media, demanded=True)
+        raw = await bodies.whole(receive, self._largest, headings.announced(headers))
         if raw and not route.takes_body and raw.strip() != b"{}":
             raise malformed("This takes no body.", "Send none.")
         return raw
-
-
-def joined(scope: Scope) -> Headers:
-    """The headers by lower-case name; one sent twice is a list, as HTTP has it."""
-    found: dict[bytes, bytes] = {}
-    for name, value in scope["headers"]:
-        found[name] = found[name] + b", " + value if name in found else value
-    return found
-
-
-def _announced(headers: Headers) -> int | None:
-    text = headers.get(b"content-length", b"")
-    return int(text) if text.isdigit() and len(text) < 20 else None
-
-
-def _check_media(headers: Headers, media: Sequence[str], *, demanded: bool) -> None:
-    text = headers.get(b"content-type", b"").decode("latin-1").lower()
-    kind, *options = (part.strip() for part in text.split(";"))
-    charsets = [
-        option.removeprefix("charset=").strip('"') for option in options if option.startswith("charset=")
-    ]
-    encoding = headers.get(b"content-encoding", b"identity")
-    known = kind in media and all(charset == "utf-8" for charset in charsets)
-    if (not text and not demanded) or (known and encoding == b"identity"):
-        return
-    raise Problem(
-        415,
-        "media-type-unknown",
-        f"This takes {' or '.join(media)}, in UTF-8 and not compressed.",
-        fix="Name it in Content-Type.",
-        headers={"Accept": ", ".join(media)},
-    )
-
-
-def _claim(route: Route, headers: Headers, caller: Client | None) -> UUID | None:
-    """The same for every request of this client with this key; None without a key or without a client."""
-    text = headers.get(b"idempotency-key")
-    if text is None or caller is None or route.method == "GET":
-        return None
-    return uuid5(uuid5(CLAIMS, caller.id), idempotency_key(text.decode("latin-1")))
-
-
-def idempotency_key(text: str) -> str:
-    """The key in a header's value, with or without quotes. Raises 422 `field-invalid` pointing at the header."""
-    text = text.strip()
-    quoted = QUOTED_KEY.fullmatch(text)
-    key = re.sub(r"\\(.)", r"\1", quoted.group(1)) if quoted else text
-    if (quoted or BARE_KEY.fullmatch(text)) and 1 <= len(key) <= LONGEST_KEY:
-        return key
-    raise field_invalid(
-        FieldError(
-            pointer="header/Idempotency-Key",
-            rule="structured-string",
-            fix="Send 1 to 255 printable ASCII characters, in quotes if they hold a blank.",
-        )
-    )
-
-
-def _body_hash(scope: Scope, raw: bytes) -> bytes:
-    address = f"{scope['method']} {scope['path']}?".encode() + cast("bytes", scope["query_string"])
-    return hashlib.sha256(address + b"\n" + raw).digest()
 
 
 async def _send(send: Send, reply: Reply) -> None:

@@ -61,7 +61,8 @@ class Taken:
 
 
 class Partner:
-    """Listens on 127.0.0.1 at a free port while it is entered; `requests` holds what came in, oldest first.
+    """Listens on 127.0.0.1 at a free port while it is entered; `requests` holds what came in, oldest first,
+    and `connections` counts how many connections brought it.
 
     Answers in the order of `next_answers`, then with `answer` for ever. A signed challenge is echoed with 200
     as long as `echoes_challenges` stands and no next answer waits.
@@ -73,6 +74,7 @@ class Partner:
         self.answer = Answer()
         self.next_answers: deque[Answer] = deque()
         self.echoes_challenges = True
+        self._peers: set[object] = set()
         self._clock = clock or SystemClock()
         self._tls = tls
         self._came = asyncio.Condition()
@@ -99,13 +101,19 @@ class Partner:
     def url(self) -> str:
         return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}/webhooks"
 
-    async def came(self, count: int) -> list[Taken]:
-        """Waits until at least `count` requests came in; the caller bounds the wait."""
-        async with self._came:
+    @property
+    def connections(self) -> int:
+        return len(self._peers)
+
+    async def came(self, count: int, within: timedelta = timedelta(seconds=10)) -> list[Taken]:
+        """Waits until at least `count` requests came in; raises TimeoutError if they do not in real time `within`."""
+        async with asyncio.timeout(within.total_seconds()), self._came:
             await self._came.wait_for(lambda: len(self.requests) >= count)
         return list(self.requests)
 
     async def _take(self, request: web.Request) -> web.StreamResponse:
+        if request.transport is not None:
+            self._peers.add(request.transport.get_extra_info("peername"))
         body = await request.read()
         headers = {name.lower(): value for name, value in request.headers.items()}
         taken = Taken(request.method, request.path_qs, headers, body, self._is_signed(headers, body))

@@ -1,0 +1,87 @@
+"""How the command line speaks: one place for words, JSON, errors that name their fix, and exit codes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from loopkeeper.client import Answered, Client, Unreachable
+from loopkeeper.errors import StartError
+from loopkeeper.settings import Settings
+
+# Documented in `loopkeeper --help` and docs/commands.md; programs may rely on them.
+FAILED, USAGE, UNREACHABLE, REFUSED, CANNOT_START = 1, 2, 3, 4, 5
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def settings() -> Settings:
+    """The settings of this call: environment and defaults."""
+    return Settings()  # pyright: ignore[reportCallIssue] every field has a default
+
+
+def say(text: str) -> None:
+    out.print(text, markup=False)
+
+
+def show(document: Any) -> None:
+    """One JSON document on standard output."""
+    typer.echo(json.dumps(document, default=str, indent=None))
+
+
+def table(*columns: str) -> Table:
+    """A plain table that reads well in a narrow terminal and without colour."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    return made
+
+
+def fail(sentence: str, fix: str = "", code: int = FAILED) -> NoReturn:
+    """Say what failed and what mends it, and leave with this exit code."""
+    err.print(sentence, style="bold", markup=False)
+    if fix:
+        err.print(fix, markup=False)
+    raise typer.Exit(code)
+
+
+@contextmanager
+def asking() -> Iterator[Client]:
+    """A client for the services; its failures end the command with a sentence."""
+    current = settings()
+    try:
+        yield Client(current)
+    except Unreachable as error:
+        fail(f"Nothing answers at {error}.", "Start it with `loopkeeper up`, or set LOOPKEEPER_URL.", UNREACHABLE)
+    except Answered as error:
+        problem = error.problem
+        fix = str(problem.get("fix") or "")
+        if error.status == 401:
+            fix = f"Set LOOPKEEPER_KEY, or use the home whose {current.key_file} belongs to this server."
+        fail(f"{problem.get('slug', error.status)}: {error}", fix, REFUSED)
+
+
+@contextmanager
+def starting() -> Iterator[None]:
+    """What cannot start says why and how to mend it."""
+    try:
+        yield
+    except StartError as error:
+        fail(error.sentence, error.fix, CANNOT_START)
+
+
+def each(rows: list[dict[str, Any]], columns: dict[str, Callable[[dict[str, Any]], str]]) -> None:
+    """Print rows as a table of these columns."""
+    made = table(*columns)
+    for row in rows:
+        made.add_row(*(cell(row) for cell in columns.values()))
+    out.print(made)

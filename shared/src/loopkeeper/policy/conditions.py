@@ -1,0 +1,155 @@
+"""When is a criterion met? A small tree over a form's answers, judged in three values.
+
+`answer: key` is a question answered yes or no; `count: key` with `at_least` or `below` compares a number; `all`
+and `any` join them. What nobody answered is unknown, and stays so until another part settles the matter: one no
+settles an `all`, one yes an `any` (loop.md 2.4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, cast
+
+Result = Literal["met", "unmet", "unknown"]
+Answers = Mapping[str, bool | int | None]
+
+WORST_FIRST: Sequence[Result] = ("unmet", "unknown", "met")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Met by a yes."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Met by a number from `at_least` on, or under `below`."""
+
+    key: str
+    at_least: int | None = None
+    below: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    """Met by all parts."""
+
+    parts: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Any:
+    """Met by one part."""
+
+    parts: tuple[Condition, ...]
+
+
+Condition = Answer | Count | All | Any
+
+
+def parse(raw: object) -> Condition:
+    """The condition a YAML value says. Raises `ValueError` with a sentence for people."""
+    if not isinstance(raw, dict):
+        raise ValueError("a condition is one of `all`, `any`, `answer`, `count`")
+    fields = cast("dict[str, object]", raw)
+    match sorted(fields):
+        case ["answer"]:
+            return Answer(_key(fields["answer"]))
+        case ["all"]:
+            return All(_parts(fields["all"]))
+        case ["any"]:
+            return Any(_parts(fields["any"]))
+        case ["at_least", "count"]:
+            return Count(_key(fields["count"]), at_least=_bound(fields["at_least"]))
+        case ["below", "count"]:
+            return Count(_key(fields["count"]), below=_bound(fields["below"]))
+        case names:
+            raise ValueError(f"a condition cannot be made of {', '.join(map(str, names)) or 'nothing'}")
+
+
+def _key(raw: object) -> str:
+    if not isinstance(raw, str) or not raw:
+        raise ValueError("`answer` and `count` name a field of the form")
+    return raw
+
+
+def _bound(raw: object) -> int:
+    if not isinstance(raw, int) or isinstance(raw, bool) or raw < 1:
+        raise ValueError("`at_least` and `below` are whole numbers from 1 on")
+    return raw
+
+
+def _parts(raw: object) -> tuple[Condition, ...]:
+    if not isinstance(raw, list) or not raw:
+        raise ValueError("`all` and `any` hold a list of conditions")
+    return tuple(parse(part) for part in cast("list[object]", raw))
+
+
+def judge(condition: Condition, answers: Answers) -> Result:
+    """Whether these answers meet the condition. A missing or null answer is unknown."""
+    match condition:
+        case Answer():
+            return _said(answers.get(condition.key))
+        case Count():
+            return _counted(condition, answers.get(condition.key))
+        case All():
+            return min((judge(part, answers) for part in condition.parts), key=WORST_FIRST.index)
+        case Any():
+            return max((judge(part, answers) for part in condition.parts), key=WORST_FIRST.index)
+
+
+def _said(answer: bool | int | None) -> Result:
+    if not isinstance(answer, bool):
+        return "unknown"
+    return "met" if answer else "unmet"
+
+
+def _counted(condition: Count, number: bool | int | None) -> Result:
+    if number is None or isinstance(number, bool):
+        return "unknown"
+    enough = condition.at_least is None or number >= condition.at_least
+    few = condition.below is None or number < condition.below
+    return "met" if enough and few else "unmet"
+
+
+def leaves(condition: Condition) -> Iterator[Answer | Count]:
+    """The questions a condition asks, in order."""
+    if isinstance(condition, Answer | Count):
+        yield condition
+    else:
+        for part in condition.parts:
+            yield from leaves(part)
+
+
+def asked_still(condition: Condition, answers: Answers) -> Iterator[str]:
+    """The fields whose answers could still settle the condition: the unknown leaves of parts not yet settled."""
+    if judge(condition, answers) != "unknown":
+        return
+    if isinstance(condition, Answer | Count):
+        yield condition.key
+    else:
+        for part in condition.parts:
+            yield from asked_still(part, answers)
+
+
+def no_narrower(own: Condition, packaged: Condition) -> bool:
+    """Whether `own` is the packaged condition with thresholds that let in at least as many."""
+    match own, packaged:
+        case Answer(), Answer():
+            return own == packaged
+        case Count(), Count():
+            return own.key == packaged.key and _as_wide(own, packaged)
+        case (All(), All()) | (Any(), Any()):
+            pairs = zip(own.parts, packaged.parts, strict=False)
+            return len(own.parts) == len(packaged.parts) and all(no_narrower(a, b) for a, b in pairs)
+        case _:
+            return False
+
+
+def _as_wide(own: Count, packaged: Count) -> bool:
+    lower = own.at_least is None or (packaged.at_least is not None and own.at_least <= packaged.at_least)
+    higher = own.below is None or (packaged.below is not None and own.below >= packaged.below)
+    return lower and higher

@@ -1,0 +1,65 @@
+"""Which codes do the services share? Every list that stands in events, forms, policy rows or answers.
+
+A code is a string that a machine keeps; its label is what a person reads. Codes never change; labels may.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from loopkeeper.vocabulary.codes import Code
+from loopkeeper.vocabulary.decisions import DenialReason, ForbiddenReason
+from loopkeeper.vocabulary.languages import Language
+from loopkeeper.vocabulary.outcomes import ClrReason, ClrStatus, Outcome, Status
+from loopkeeper.vocabulary.outreach import ActorKind, AttemptOutcome, Modality
+from loopkeeper.vocabulary.places import County
+from loopkeeper.vocabulary.populations import AgeBand, Population
+from loopkeeper.vocabulary.programs import Program, ProgramRule
+from loopkeeper.vocabulary.providers import DeclineReason, ProviderType
+from loopkeeper.vocabulary.referring import ReceivedVia, Relationship, Urgency
+
+# The lists by the name under which a policy table's column may ask for one.
+NAMED: Mapping[str, type[Code]] = {
+    "actor_kind": ActorKind,
+    "age_band": AgeBand,
+    "attempt_outcome": AttemptOutcome,
+    "county": County,
+    "decline_reason": DeclineReason,
+    "denial_reason": DenialReason,
+    "forbidden_reason": ForbiddenReason,
+    "language": Language,
+    "modality": Modality,
+    "outcome": Outcome,
+    "population": Population,
+    "program": Program,
+    "program_rule": ProgramRule,
+    "provider_type": ProviderType,
+    "received_via": ReceivedVia,
+    "relationship": Relationship,
+    "urgency": Urgency,
+}
+
+__all__ = [
+    "NAMED",
+    "ActorKind",
+    "AgeBand",
+    "AttemptOutcome",
+    "ClrReason",
+    "ClrStatus",
+    "Code",
+    "County",
+    "DeclineReason",
+    "DenialReason",
+    "ForbiddenReason",
+    "Language",
+    "Modality",
+    "Outcome",
+    "Population",
+    "Program",
+    "ProgramRule",
+    "ProviderType",
+    "ReceivedVia",
+    "Relationship",
+    "Status",
+    "Urgency",
+]
