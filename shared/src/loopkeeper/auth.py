@@ -112,3 +112,25 @@ def row_security(table: str, service: str, columns: Sequence[str] = KEYS) -> tup
         f"create policy {table}_seen on {table} for select to {reader} using ({' or '.join(seen)})",
         f"grant select on {table} to {reader}",
     )
+
+
+def chassis_security(service: str) -> tuple[str, ...]:
+    """The statements, for a service's first migration, that make its journal append-only, let the reader role see
+    the journal of the referrals it sees, and have the two busiest queues vacuumed by count instead of by share."""
+    reader = f"{service}_reader"
+    if not NAME.fullmatch(reader):
+        raise Unsound("a role has no plain name")
+    return (
+        "create function journal_is_append_only() returns trigger language plpgsql as "
+        "$$begin raise exception 'the journal is append-only'; end$$",
+        "create trigger journal_append_only before update or delete or truncate on journal "
+        "for each statement execute function journal_is_append_only()",
+        "alter table journal enable row level security",
+        "alter table journal force row level security",
+        "create policy journal_written on journal for all to current_user using (true) with check (true)",
+        f"create policy journal_seen on journal for select to {reader} "
+        "using (exists (select 1 from referral r where r.id = stream))",
+        f"grant select on journal to {reader}",
+        "alter table outbox set (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000)",
+        "alter table timer set (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000)",
+    )

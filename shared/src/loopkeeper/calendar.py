@@ -18,7 +18,7 @@ LOS_ANGELES = ZoneInfo("America/Los_Angeles")
 SATURDAY, SUNDAY = 5, 6
 WEEK = 7
 
-Unit = Literal["business_days", "calendar_days", "hours"]
+Unit = Literal["business_days", "calendar_days", "hours", "months"]
 
 
 def la_date(instant: datetime) -> date:
@@ -120,7 +120,7 @@ class Calendar:
         return end_of_la_day(day)
 
     def after(self, start: datetime, amount: int, unit: Unit) -> datetime:
-        """The deadline `amount` of `unit` after `start`, in UTC."""
+        """The deadline `amount` of `unit` after `start`, in UTC; in months, the end of a term that begins that day."""
         match unit:
             case "business_days":
                 return self.business_days_after(start, amount)
@@ -128,6 +128,8 @@ class Calendar:
                 return calendar_days_after(start, amount)
             case "hours":
                 return hours_after(start, amount)
+            case "months":
+                return end_of_la_day(term_through(la_date(start), amount))
 
 
 # A deadline looks at a few years only; 64 of them hold every calendar and year a running program meets.

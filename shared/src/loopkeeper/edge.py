@@ -34,7 +34,7 @@ KEY = "loopkeeper.exchange"
 class Exchange:
     """One request and its answer, as telemetry may see it: no address, no header, no body, only the route's template.
 
-    `parent` is the caller's traceparent or empty; `traceparent` is this request's own span. `seconds`, `status`
+    `service` is the one that declared the route. `parent` is the caller's traceparent or empty; `traceparent` is this request's own span. `seconds`, `status`
     and `slug` (of a problem) are filled when it is over; `status` 0 says the caller left before an answer.
     `declared` says whether the answer stands in the route's declaration.
     """
@@ -45,6 +45,7 @@ class Exchange:
     parent: str = ""
     request_id: str = field(default_factory=lambda: ids.uuid().hex)
     route: str = ""
+    service: str = ""
     status: int = 0
     slug: str = ""
     declared: bool = True

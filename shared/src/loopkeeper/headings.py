@@ -43,9 +43,15 @@ def announced(headers: Headers) -> int | None:
     return int(text) if text.isdigit() and len(text) < 20 else None
 
 
+def media_of(headers: Headers) -> str:
+    """The media type of the body, without its parameters; empty where none is named."""
+    return headers.get(b"content-type", b"").decode("latin-1").lower().partition(";")[0].strip()
+
+
 def check_media(headers: Headers, media: Sequence[str]) -> None:
+    kind = media_of(headers)
     text = headers.get(b"content-type", b"").decode("latin-1").lower()
-    kind, *options = (part.strip() for part in text.split(";"))
+    options = (part.strip() for part in text.split(";")[1:])
     charsets = [
         option.removeprefix("charset=").strip('"') for option in options if option.startswith("charset=")
     ]

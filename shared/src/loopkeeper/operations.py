@@ -107,9 +107,9 @@ class Now(Shown):
 
 def with_operations(api: Api) -> Api:
     """A service's API and, behind it, its operations routes."""
-    whole = Api(api.service)
+    whole = Api(api.name)
     whole.routes.extend(api.routes)
-    base = f"/v1/operations/{api.service}"
+    base = f"/v1/operations/{api.name}"
     add = whole.route
     add(
         "GET",

@@ -50,6 +50,8 @@ class Call(Generic[B, C, Q]):
     if_match: str | None
     service: C
     pieces: Callable[[], AsyncIterator[bytes]]
+    # The body's media type as declared by the caller, without its parameters.
+    media: str = JSON
 
     @property
     def client(self) -> Client:

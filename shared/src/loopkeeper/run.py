@@ -21,6 +21,7 @@ from loopkeeper.database import reading_pool, writing_pool
 from loopkeeper.errors import StartError
 from loopkeeper.logs import configure, get
 from loopkeeper.metrics import Metrics
+from loopkeeper.operations import with_operations
 from loopkeeper.outbox import Relay
 from loopkeeper.parked import ParkedFacts
 from loopkeeper.sealing import Keyring, Sealer
@@ -30,7 +31,6 @@ from loopkeeper.store import Store
 from loopkeeper.supervisor import Heart, Supervisor
 from loopkeeper.telemetry import Telemetry
 from loopkeeper.timers import TimerSweep
-from loopkeeper.operations import with_operations
 from loopkeeper.web import Part, build_app
 
 log = get("run")

@@ -20,12 +20,12 @@ from loopkeeper.events import Event
 from loopkeeper.metrics import Metrics
 from loopkeeper.parked import ParkedFacts
 from loopkeeper.policy import Policy
+from loopkeeper.routes import Api
 from loopkeeper.sealing import Sealer
 from loopkeeper.settings import ServiceSettings, Settings
 from loopkeeper.store import Store
 from loopkeeper.supervisor import Heart, Supervisor
 from loopkeeper.telemetry import Telemetry
-from loopkeeper.routes import Api
 
 GROUP = "loopkeeper.services"
 Ahead = Callable[[Any], Awaitable[tuple[int, datetime | None]]]

@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+
 def default_home() -> Path:
     """`$XDG_DATA_HOME/loopkeeper`, or `~/.local/share/loopkeeper`."""
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "loopkeeper"

@@ -15,7 +15,7 @@ def moment(name: str, **options: Any) -> sa.Column[Any]:
     return sa.Column(name, TIMESTAMP(timezone=True), **options)
 
 
-def stream_table(metadata: sa.MetaData, name: str, *columns: sa.Column[Any]) -> sa.Table:
+def stream_table(metadata: sa.MetaData, name: str, *columns: sa.schema.SchemaItem) -> sa.Table:
     """A stream's locked row: the state, the columns derived from it, and where its journal stands."""
     return sa.Table(
         name,

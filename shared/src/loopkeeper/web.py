@@ -154,7 +154,7 @@ class _Operation:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = edge.exchange_of(scope)
-        exchange.route = self._template
+        exchange.route, exchange.service = self._template, self._route.service
         headers = headings.joined(scope)
         caller = None if self._route.public else self._authorized(headers)
         call = await self._call(scope, receive, headers, caller, exchange.traceparent)
@@ -226,6 +226,7 @@ class _Operation:
             if_match=headers[b"if-match"].decode("latin-1") if b"if-match" in headers else None,
             service=self._context,
             pieces=functools.partial(bodies.pieces, receive, self._largest, headings.announced(headers)),
+            media=headings.media_of(headers),
         )
 
     async def _raw(self, receive: Receive, headers: headings.Headers) -> bytes:

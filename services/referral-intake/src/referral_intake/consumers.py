@@ -7,14 +7,15 @@ from collections.abc import Mapping
 from loopkeeper.consumer import Reaction
 from loopkeeper.events import PUBLISHERS, Event, ProviderRecorded, by_type, publisher
 from loopkeeper.message import Message
+from loopkeeper.provider_copy import on_provider_recorded
 from loopkeeper.service import Equipment
 from referral_intake.rules import NoteFact
 
 
 def reactions(equipment: Equipment) -> Mapping[type[Event], Reaction]:
-    """Every event about a referral that another service publishes; the directory is not about a referral."""
+    """Every event that another service publishes: noted if it is about a referral, kept if about a provider."""
     foreign = [kind for kind in by_type().values() if publisher(kind) != PUBLISHERS["referral"]]
-    return {kind: on_fact for kind in foreign if kind is not ProviderRecorded}
+    return {**dict.fromkeys(foreign, on_fact), ProviderRecorded: on_provider_recorded}
 
 
 def on_fact(event: Event, message: Message) -> NoteFact:

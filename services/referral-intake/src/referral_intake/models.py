@@ -7,13 +7,18 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
+from loopkeeper.provider_copy import provider_table
 from loopkeeper.tables import chassis_tables, moment, stream_table
 from referral_intake.rules import Referral, next_step, status
 
 metadata = sa.MetaData()
 chassis_tables(metadata)
+provider_table(metadata)
+
+# What a route reads of a row to show it.
+READ_COLUMNS = "id, state, n, created_at, at"
 
 referral = stream_table(
     metadata,
@@ -21,6 +26,7 @@ referral = stream_table(
     sa.Column("member", sa.Text, nullable=False),
     sa.Column("status", sa.Text, nullable=False),
     sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("populations", ARRAY(sa.Text), nullable=False),
     sa.Column("next_actor", sa.Text, nullable=False),
     sa.Column("next_step", sa.Text, nullable=False),
     moment("next_due_at"),
@@ -64,8 +70,10 @@ def columns(state: Referral) -> Mapping[str, Any]:
         "referrer_id": state.referrer,
         "provider_id": state.offer.provider if state.offer and state.offer.accepted_at else "",
         "member": state.member,
-        "status": status(state).value,
+        # A row that only facts of other services have touched is no referral yet, and shown to nobody.
+        "status": status(state).value if state.received_at else "",
         "outcome": state.closing.outcome if state.closing else "",
+        "populations": [p.code for p in state.populations if p.claimed or p.result == "met"],
         "next_actor": step.actor,
         "next_step": step.step,
         "next_due_at": _iso(step.due_at),

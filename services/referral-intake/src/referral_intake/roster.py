@@ -9,14 +9,15 @@ from datetime import date
 from typing import Any
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from loopkeeper.database import Connection
 from loopkeeper.errors import Problem
 from loopkeeper.sealing import Sealer
 from loopkeeper.store import Store
-from loopkeeper.vocabulary.places import COUNTIES
-from referral_intake.standard import cin_valid, plain_cin
+from loopkeeper.vocabulary.identifiers import cin as plain_cin
+from loopkeeper.vocabulary.identifiers import cin_valid
+from loopkeeper.vocabulary.places import County
 
 # One statement writes so many rows; a million members are a thousand statements.
 CHUNK = 1000
@@ -32,18 +33,11 @@ class RosterRow(BaseModel):
 
     cin: str
     birth_date: date
-    county: str
+    county: County
     covered_from: date
     covered_through: date | None = None
     pcp: str = ""
     programs: tuple[str, ...] = Field((), max_length=20)
-
-    @field_validator("county")
-    @classmethod
-    def _known_county(cls, value: str) -> str:
-        if value not in COUNTIES:
-            raise ValueError("county")
-        return value
 
 
 @dataclass(slots=True)
@@ -83,7 +77,9 @@ async def load_roster(
             continue
         cin = plain_cin(row.cin)
         key = f"{plan}:{sealer.blind_index(plan, cin)}"
-        chunk[key] = _kept(key, plan, row, sealer.blind_index(plan, cin, row.birth_date.isoformat()), generation)
+        chunk[key] = _kept(
+            key, plan, row, sealer.blind_index(plan, cin, row.birth_date.isoformat()), generation
+        )
         loaded.accepted += 1
         if len(chunk) == CHUNK:
             await _write(store, list(chunk.values()), dry_run=dry_run)
@@ -99,7 +95,7 @@ def _kept(key: str, plan: str, row: RosterRow, birth_key: str, generation: str) 
         "id": key,
         "plan": plan,
         "birth_key": birth_key,
-        "county": row.county,
+        "county": row.county.value,
         "covered_from": row.covered_from,
         "covered_through": row.covered_through,
         "pcp": row.pcp,
@@ -108,7 +104,9 @@ def _kept(key: str, plan: str, row: RosterRow, birth_key: str, generation: str) 
     }
 
 
-def _checked(number: int, raw: Mapping[str, Any] | None, loaded: Loaded, *, synthetic: bool) -> RosterRow | None:
+def _checked(
+    number: int, raw: Mapping[str, Any] | None, loaded: Loaded, *, synthetic: bool
+) -> RosterRow | None:
     if raw is None:
         loaded.refuse(number, "", "json", "Send one JSON object a line.")
         return None
@@ -117,7 +115,9 @@ def _checked(number: int, raw: Mapping[str, Any] | None, loaded: Loaded, *, synt
     except ValidationError as error:
         first = error.errors(include_input=False, include_context=False, include_url=False)[0]
         pointer = "/" + "/".join(str(part) for part in first["loc"])
-        loaded.refuse(number, pointer, first["type"], "See PUT /v1/roster in the API reference for this field.")
+        loaded.refuse(
+            number, pointer, first["type"], "See PUT /v1/roster in the API reference for this field."
+        )
         return None
     if not cin_valid(row.cin, synthetic=synthetic):
         loaded.refuse(number, "/cin", "cin", "A CIN is 9, seven digits and a letter.")
@@ -180,7 +180,9 @@ async def _lines(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         for line in lines:
             yield line.rstrip(b"\r")
         if len(rest) > LONGEST_LINE:
-            raise Problem(422, "row-invalid", "A line of the roster is too long.", fix="Send one member a line.")
+            raise Problem(
+                422, "row-invalid", "A line of the roster is too long.", fix="Send one member a line."
+            )
     if rest:
         yield rest.rstrip(b"\r")
 

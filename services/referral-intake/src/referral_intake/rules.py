@@ -267,9 +267,7 @@ def _changes(now: Referral, event: Event) -> Mapping[str, Any]:
             return _closed(now, event)
         case AuthorizationReviewOpened():
             return {
-                "review": Review(
-                    authorization=event.authorization, due_at=event.due_at, cap_at=event.cap_at
-                )
+                "review": Review(authorization=event.authorization, due_at=event.due_at, cap_at=event.cap_at)
             }
         case AuthorizationPresumptiveGranted():
             grant = Grant(

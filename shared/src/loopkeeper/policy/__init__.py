@@ -8,8 +8,8 @@ keep, so that each can be explained later.
 """
 
 from loopkeeper.policy.checking import check
-from loopkeeper.policy.loading import load
+from loopkeeper.policy.loading import installed, load
 from loopkeeper.policy.rows import Due, Policy, Row
 from loopkeeper.policy.tables import Finding, Table
 
-__all__ = ["Due", "Finding", "Policy", "Row", "Table", "check", "load"]
+__all__ = ["Due", "Finding", "Policy", "Row", "Table", "check", "installed", "load"]

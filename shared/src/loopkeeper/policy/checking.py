@@ -99,12 +99,13 @@ def _unchosen(policy: Policy, plans: list[str]) -> Iterator[Finding]:
     for table in policy.tables.values():
         if table.plans.may != "required":
             continue
-        chose = {row.plan for row in policy.all_rows if row.table == table.table}
+        # A choice that ends and is not made again is none.
+        chose = {row.plan for row in policy.all_rows if row.table == table.table and row.effective_to is None}
         columns = ", ".join(f"{name} ({' or '.join(sorted(c.allowed))})" for name, c in table.columns.items())
         for plan in plans:
             if plan not in chose:
                 yield Finding(
                     f"plan {plan}",
-                    f"The plan has made no choice in {table.table}, and there is no default.",
+                    f"The plan has made no lasting choice in {table.table}, and there is no default.",
                     f"Add its row to {table.table}: {columns}.",
                 )

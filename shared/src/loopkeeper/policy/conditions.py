@@ -96,9 +96,13 @@ def judge(condition: Condition, answers: Answers) -> Result:
         case Count():
             return _counted(condition, answers.get(condition.key))
         case All():
-            return min((judge(part, answers) for part in condition.parts), key=WORST_FIRST.index)
+            return min(_judged(condition, answers), key=WORST_FIRST.index)
         case Any():
-            return max((judge(part, answers) for part in condition.parts), key=WORST_FIRST.index)
+            return max(_judged(condition, answers), key=WORST_FIRST.index)
+
+
+def _judged(whole: All | Any, answers: Answers) -> list[Result]:
+    return [judge(part, answers) for part in whole.parts]
 
 
 def _said(answer: bool | int | None) -> Result:

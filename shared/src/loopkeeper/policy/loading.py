@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from importlib.metadata import entry_points
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, cast
@@ -21,6 +22,7 @@ from loopkeeper.policy.tables import COMMON, CONFIDENCES, Finding, Table, read_d
 from loopkeeper.vocabulary import NAMED
 
 CHASSIS = "loopkeeper"
+SERVICES = "loopkeeper.services"
 DECLARATION = frozenset({"about", "key", "columns", "plans"})
 
 
@@ -50,9 +52,16 @@ class _Reading:
     tables: dict[str, Table] = field(default_factory=dict[str, Table])
     rows: dict[str, Row] = field(default_factory=dict[str, Row])
     findings: list[Finding] = field(default_factory=list[Finding])
+    # The packaged rows that the operator's folder has not restated yet.
+    restatable: set[str] = field(default_factory=set[str])
 
     def find(self, place: str, sentence: str, fix: str) -> None:
         self.findings.append(Finding(place, sentence, fix))
+
+
+def installed() -> list[str]:
+    """The packages of all installed services, by their entry points; none of them is loaded."""
+    return sorted({point.module.partition(".")[0] for point in entry_points(group=SERVICES)})
 
 
 def load(packages: Iterable[str | Path], policy_folder: Path | None = None) -> Policy:
@@ -82,7 +91,7 @@ def _documents(folder: Path, operators: bool, reading: _Reading) -> list[_Docume
     for path in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
         place = path.name if operators else f"{folder.parent.name}/{path.name}"
         try:
-            contents = list(yaml.load_all(path.read_text("utf-8"), _UniqueKeys))  # noqa: S506 - a SafeLoader
+            contents = list(yaml.load_all(path.read_text("utf-8"), _UniqueKeys))
         except (OSError, UnicodeDecodeError, yaml.YAMLError, ValueError) as error:
             reading.find(place, f"The file cannot be read: {_one_line(error)}.", "Mend the YAML.")
             continue
@@ -154,12 +163,15 @@ def _read_rows(document: _Document, reading: _Reading) -> None:
 
 def _keep(row: Row, document: _Document, reading: _Reading) -> None:
     """A row restates another only from the operator's folder, over a packaged one, once."""
-    other = reading.rows.get(row.ref)
-    restates = other is not None and document.operators and other.plan is None and "/" in other.place
-    if other is not None and not restates:
+    restates = document.operators and row.ref in reading.restatable
+    if row.ref in reading.rows and not restates:
         reading.find(row.place, f"There are two rows {row.ref}.", "Give one another id or another date.")
         return
     reading.rows[row.ref] = row
+    if document.operators:
+        reading.restatable.discard(row.ref)
+    else:
+        reading.restatable.add(row.ref)
 
 
 def _read_row(table: Table, raw: object, document: _Document, reading: _Reading) -> Row | None:

@@ -31,7 +31,7 @@ class Finding:
 
 
 class Column(BaseModel):
-    """One column. `one_of` and `vocabulary` bound a text, or each of several."""
+    """One column. `one_of` and `vocabulary` bound a text, each of several, or the answers a condition asks for."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -59,9 +59,14 @@ class Column(BaseModel):
             case "share", int() | float() if not isinstance(raw, bool) and 0 <= raw <= 1:
                 return float(raw)
             case "condition", _:
-                return conditions.parse(raw)
+                return self._asked(conditions.parse(raw))
             case _:
                 raise ValueError(f"expected is {WANTED[self.type]}")
+
+    def _asked(self, condition: conditions.Condition) -> conditions.Condition:
+        for leaf in conditions.leaves(condition):
+            self._allowed(leaf.key)
+        return condition
 
     def _allowed(self, raw: object) -> str:
         if not isinstance(raw, str):

@@ -1,0 +1,348 @@
+"""The routes of referrals: receive, read, follow, withdraw, and the plan's roster."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field
+
+from loopkeeper import ids
+from loopkeeper.auth import own_key, reading
+from loopkeeper.calendar import la_date
+from loopkeeper.clients import OrganizationKind, Role
+from loopkeeper.domain import Submission
+from loopkeeper.errors import Problem
+from loopkeeper.events import ActedBy, Claim, ReferralReceived
+from loopkeeper.provider_copy import read_entry
+from loopkeeper.routes import Api, Call, Reply, check_match
+from loopkeeper.service import Context
+from loopkeeper.vocabulary.referring import Urgency
+from loopkeeper.web import Listing, Page, listing, not_found
+from referral_intake.models import READ_COLUMNS
+from referral_intake.receipt import Receipt, receipt
+from referral_intake.roster import load_roster
+from referral_intake.rules import ReceiveReferral, Referral, Status, WithdrawReferral
+from referral_intake.screening import Screening, screen
+from referral_intake.standard import (
+    PresumptiveClaim,
+    Reading,
+    ReferralBody,
+    example_adult,
+    questions,
+    sealed_parts,
+    understand,
+)
+from referral_intake.views import ShownEvent, ShownReferral, reader, show, show_event
+
+api = Api("intake")
+READERS = (Role.REFERRER, Role.PROVIDER, Role.PLAN, Role.OPERATIONS)
+
+
+class ReferralQuery(Page):
+    status: Status | None = Field(None, description="Only referrals that stand here")
+    plan: str | None = Field(None, max_length=60, description="Only this plan's")
+    population: str | None = Field(
+        None, max_length=40, description="Only with this population met or claimed"
+    )
+
+
+class Timeline(BaseModel):
+    """What happened, in the order it was learned, as far as the reader may see it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    items: tuple[ShownEvent, ...]
+    next_cursor: str | None = None
+
+
+class Person(BaseModel):
+    """Who decided, as the client states it (loop.md 1.4)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True, str_max_length=120)
+
+    person: str = Field(min_length=1, description="The organization's own staff id")
+    title: str = ""
+
+
+class WithdrawBody(BaseModel):
+    """`referrer` withdraws before authorization, `member` at any time."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    by: Literal["referrer", "member"]
+    acted_by: Person
+
+
+class RowError(BaseModel):
+    line: int
+    pointer: str
+    rule: str
+    fix: str
+
+
+class RosterResult(BaseModel):
+    """What came of the upload. Lines refused are named; the others are kept."""
+
+    accepted: int
+    refused: int
+    removed: int
+    dry_run: bool
+    errors: tuple[RowError, ...]
+
+
+class RosterQuery(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dry_run: bool = Field(default=False, description="Check only; keep nothing")
+
+
+# ── receive ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@api.route(
+    "POST",
+    "/v1/referrals",
+    roles=(Role.REFERRER, Role.PROVIDER, Role.PLAN),
+    summary="Refer a member",
+    body=ReferralBody,
+    answers={201: Receipt},
+    refusals={"not-identifiable": 422, "unknown-plan": 422},
+    example=example_adult(),
+)
+async def receive(call: Call[ReferralBody, Context]) -> Reply:
+    """Receive a referral under the universal standard. What is missing is asked for, not refused; only a person
+    nobody could find is. The same Idempotency-Key and body answer with the same referral."""
+    context, form = call.service, call.body
+    _check_plan(call)
+    now = context.clock.now()
+    today = la_date(now)
+    synthetic = context.settings.synthetic_members == "on"
+    understood = understand(form, referrer=call.client.organization, on=today, synthetic=synthetic)
+    screening = screen(
+        context.policy,
+        on=today,
+        plan=form.plan,
+        form=form.form,
+        answers=form.answers,
+        claimed=form.populations,
+    )
+    stream = ids.new("ref")
+    command = _command(call, stream, understood, screening, now)
+    outcome = await context.store.submit(
+        Submission(call.claim, stream, command, body_hash=call.body_hash, traceparent=call.traceparent)
+    )
+    async with reading(context.readers, call.client) as connection:
+        entry = await connection.fetchval(
+            "SELECT entry FROM provider WHERE id = $1", call.client.organization
+        )
+    provider = read_entry(orjson.loads(entry)) if entry else None
+    body = receipt(outcome.stream, outcome.state, screening, provider, context.policy)
+    return Reply(201, body, {"Location": f"/v1/referrals/{outcome.stream}"}, etag=outcome.n)
+
+
+def _check_plan(call: Call[ReferralBody, Context]) -> None:
+    plan = call.service.directory.organization(call.body.plan)
+    own = Role.PLAN not in call.client.roles or call.client.organization == call.body.plan
+    if plan is None or plan.kind is not OrganizationKind.PLAN or not own:
+        raise Problem(
+            422,
+            "unknown-plan",
+            "The plan named is not served here.",
+            fix="Send the id of a plan served here.",
+            errors=[
+                {"pointer": "/plan", "rule": "unknown-plan", "fix": "Send the id of a plan served here."}
+            ],
+        )
+
+
+def _command(
+    call: Call[ReferralBody, Context], stream: str, understood: Reading, screening: Screening, now: datetime
+) -> ReceiveReferral:
+    form, sealer, referrer = call.body, call.service.sealer, call.client.organization
+    parts = sealed_parts(form, understood)
+    born = understood.birth_date.isoformat() if understood.birth_date else ""
+    number = understood.cin
+    both = sealer.blind_index(form.plan, number, born) if number and born else ""
+    claim = form.presumptive
+    return ReceiveReferral(
+        received=ReferralReceived(
+            occurred_at=now,
+            policy=screening.policy,
+            plan=form.plan,
+            referrer=referrer,
+            member="",
+            form=form.form,
+            received_via=form.received_via,
+            entered_by=form.entered_by,
+            urgency="expedited" if form.urgency is Urgency.EXPEDITED else "routine",
+            age_band=understood.band,
+            county=form.member.county or "",
+            language=form.member.language_spoken or "",
+            populations=screening.populations,
+            attested=form.attestation.attested,
+            claim=_claim(claim, referrer) if claim else None,
+            preferred=understood.preferred,
+            pcp=form.pcp,
+            flags=understood.flags,
+            sealed={part: sealer.seal(form.plan, stream, part, value) for part, value in parts.items()},
+        ),
+        questions=questions(form, understood, screening, on=la_date(now)),
+        member_key=f"{form.plan}:{both}" if both else "",
+        roster_key=f"{form.plan}:{sealer.blind_index(form.plan, number)}" if number else "",
+        birth_key=both,
+    )
+
+
+def _claim(claim: PresumptiveClaim, referrer: str) -> Claim:
+    return Claim.model_validate(
+        {"provider": referrer, "population": claim.population.value, "from": claim.from_}
+    )
+
+
+# ── read ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@api.route(
+    "GET",
+    "/v1/referrals",
+    roles=READERS,
+    summary="Referrals",
+    query=ReferralQuery,
+    answers={200: Listing[ShownReferral]},
+)
+async def referrals(call: Call[None, Context, ReferralQuery]) -> Reply:
+    """The referrals this key may see, least recently changed first."""
+    asked, client = call.query, call.client
+    start = asked.start()
+    own, mine = own_key(client, 7)
+    async with reading(call.service.readers, client) as connection:
+        rows = await connection.fetch(
+            f"""SELECT {READ_COLUMNS} FROM referral
+                WHERE (at, id) > ($1, $2) AND ($3::text IS NULL OR status = $3)
+                  AND ($4::text IS NULL OR plan_id = $4)
+                  AND ($5::text IS NULL OR populations @> ARRAY[$5::text]) AND status <> '' AND {own}
+                ORDER BY at, id LIMIT $6""",  # noqa: S608 own fragments
+            start.at,
+            start.id,
+            asked.status,
+            asked.plan,
+            asked.population,
+            asked.fetch,
+            *mine,
+        )
+    return listing(call, rows, lambda row: show(client, row, _state(row)))
+
+
+@api.route("GET", "/v1/referrals/{id}", roles=READERS, summary="One referral", answers={200: ShownReferral})
+async def referral(call: Call[None, Context]) -> Reply:
+    """How the referral stands, and who must act next."""
+    row = await _row(call)
+    return Reply(200, show(call.client, row, _state(row)), etag=row["n"])
+
+
+@api.route(
+    "GET", "/v1/referrals/{id}/timeline", roles=READERS, summary="What happened", answers={200: Timeline}
+)
+async def timeline(call: Call[None, Context]) -> Reply:
+    """The loop's events in the order they were learned, in sentences."""
+    row = await _row(call)
+    async with reading(call.service.readers, call.client) as connection:
+        entries = await connection.fetch(
+            """SELECT id, type, source, at, payload, traceparent FROM journal
+               WHERE stream = $1 ORDER BY n LIMIT 1000""",
+            call.path["id"],
+        )
+    who = reader(call.client, _state(row))
+    shown = (show_event(who, call.client, entry) for entry in entries)
+    return Reply(200, Timeline(items=tuple(each for each in shown if each is not None)), etag=row["n"])
+
+
+async def _row(call: Call[Any, Context]) -> Mapping[str, Any]:
+    own, mine = own_key(call.client, 2)
+    async with reading(call.service.readers, call.client) as connection:
+        row = await connection.fetchrow(
+            f"SELECT {READ_COLUMNS} FROM referral WHERE id = $1 AND status <> '' AND {own}",  # noqa: S608
+            call.path["id"],
+            *mine,
+        )
+    if row is None:
+        raise not_found()
+    return row
+
+
+def _state(row: Mapping[str, Any]) -> Referral:
+    return Referral.model_validate_json(row["state"])
+
+
+# ── withdraw ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@api.route(
+    "POST",
+    "/v1/referrals/{id}:withdraw",
+    roles=(Role.REFERRER, Role.PLAN),
+    summary="Withdraw a referral",
+    body=WithdrawBody,
+    answers={200: ShownReferral},
+    refusals=("already-closed", "already-authorized"),
+)
+async def withdraw(call: Call[WithdrawBody, Context]) -> Reply:
+    """Take the referral back: the referrer before authorization, the member at any time."""
+    row = await _row(call)
+    who = reader(call.client, _state(row))
+    if who not in ("referrer", "plan"):
+        raise not_found()
+    if call.body.by == "referrer" and who != "referrer":
+        raise Problem(
+            422,
+            "field-invalid",
+            "Only the referrer can withdraw as the referrer.",
+            errors=[
+                {"pointer": "/by", "rule": "not-the-referrer", "fix": "Send `member` if the member withdrew."}
+            ],
+        )
+    check_match(call, row["n"])
+    command = WithdrawReferral(
+        by=call.body.by,
+        acted_by=ActedBy(organization=call.client.organization, person=call.body.acted_by.person),
+    )
+    outcome = await call.service.store.submit(
+        Submission(call.claim, row["id"], command, body_hash=call.body_hash, traceparent=call.traceparent)
+    )
+    after = {"id": row["id"], "created_at": row["created_at"], "at": call.service.clock.now()}
+    return Reply(200, show(call.client, after, outcome.state), etag=outcome.n)
+
+
+# ── roster ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@api.route(
+    "PUT",
+    "/v1/roster",
+    roles=(Role.PLAN,),
+    summary="Replace the plan's roster",
+    query=RosterQuery,
+    media=("application/x-ndjson", "text/csv"),
+    stream=True,
+    largest=lambda settings: settings.max_roster,
+    answers={200: RosterResult},
+    refusals={"row-invalid": 422},
+)
+async def put_roster(call: Call[None, Context, RosterQuery]) -> Reply:
+    """Who is covered, one member a line: cin, birth_date, county, covered_from, covered_through, pcp, programs.
+    Good lines replace the roster kept before; bad ones are named."""
+    context = call.service
+    loaded = await load_roster(
+        context.store,
+        context.sealer,
+        call.client.organization,
+        call.stream(),
+        as_csv=call.media == "text/csv",
+        generation=str(call.claim),
+        synthetic=context.settings.synthetic_members == "on",
+        dry_run=call.query.dry_run,
+    )
+    return Reply(200, RosterResult.model_validate(loaded, from_attributes=True))

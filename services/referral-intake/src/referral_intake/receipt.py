@@ -1,0 +1,125 @@
+"""What does whoever refers hear at once? The id, how the criteria look, what is asked, and by when the plan decides."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict
+
+from loopkeeper.calendar import la_date
+from loopkeeper.events import ProviderRecorded
+from loopkeeper.policy import Policy
+from referral_intake.rules import Referral, status
+from referral_intake.screening import Screening
+from referral_intake.views import ShownQuestion, shown_questions
+
+
+class Shown(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class ScreenedCriterion(Shown):
+    """One criterion: the answer it reads, what it asks for, and whether it is so."""
+
+    answer: str
+    asks: str
+    result: str
+
+
+class Screened(Shown):
+    """One Population of Focus: met, unmet, or unknown while a criterion is unanswered."""
+
+    code: str
+    result: str
+    claimed: bool
+    suggested: bool
+    criteria: tuple[ScreenedCriterion, ...]
+
+
+class ReceivedClaim(Shown):
+    """What becomes of a claim of presumptive (since 2026: streamlined) authorization."""
+
+    population: str
+    covered: bool
+    note: str
+
+
+class Due(Shown):
+    """The next deadline, and whose it is."""
+
+    actor: str
+    step: str
+    due_at: datetime
+
+
+class Links(Shown):
+    referral: str
+    timeline: str
+
+
+class Receipt(Shown):
+    """The referral is stored and its loop open."""
+
+    id: str
+    received_at: datetime
+    status: str
+    eligibility: str
+    screening: tuple[Screened, ...]
+    questions: tuple[ShownQuestion, ...]
+    presumptive: ReceivedClaim | None
+    due: tuple[Due, ...]
+    links: Links
+
+
+def receipt(
+    stream: str, referral: Referral, screening: Screening, provider: ProviderRecorded | None, policy: Policy
+) -> Receipt:
+    """The receipt of a referral, the first time and whenever the same request is sent again."""
+    assert referral.received_at is not None  # noqa: S101 it was just received
+    decision = policy.due(f"decision_{referral.urgency}", referral.received_at)
+    return Receipt(
+        id=stream,
+        received_at=referral.received_at,
+        status=status(referral).value,
+        eligibility=referral.eligibility.state,
+        screening=_screened(screening),
+        questions=shown_questions(referral),
+        presumptive=_claim(referral, provider, policy),
+        due=(Due(actor="plan", step="decide the authorization", due_at=decision.at),),
+        links=Links(referral=f"/v1/referrals/{stream}", timeline=f"/v1/referrals/{stream}/timeline"),
+    )
+
+
+def _screened(screening: Screening) -> tuple[Screened, ...]:
+    return tuple(
+        Screened(
+            code=each.code,
+            result=each.result,
+            claimed=each.claimed,
+            suggested=each.code in screening.suggested,
+            criteria=tuple(
+                ScreenedCriterion(answer=c.answer, asks=c.sentence, result=c.result)
+                for c in screening.criteria.get(each.code, ())
+            ),
+        )
+        for each in screening.populations
+    )
+
+
+def _claim(referral: Referral, provider: ProviderRecorded | None, policy: Policy) -> ReceivedClaim | None:
+    """Whether a row of the state's table covers the claim, as far as the directory is known here (loop.md 3.2)."""
+    claim = referral.claim
+    if claim is None or referral.received_at is None:
+        return None
+    if provider is None:
+        note = "The directory does not know this provider yet; the claim is looked at again when it does."
+        return ReceivedClaim(population=claim.population, covered=False, note=note)
+    on = la_date(referral.received_at)
+    rows = policy.rows("presumptive", on=on, plan=referral.plan, population=claim.population)
+    if not any(row["provider_type"] in provider.types for row in rows):
+        note = "No row of the presumptive table covers this population and provider type; the plan decides first."
+        return ReceivedClaim(population=claim.population, covered=False, note=note)
+    note = (
+        "A row of the presumptive table covers it; the grant or its refusal follows at once in the timeline."
+    )
+    return ReceivedClaim(population=claim.population, covered=True, note=note)

@@ -1,0 +1,240 @@
+"""What does each reader see of a referral? A plan its members' whole, a referrer what it sent and how it stands.
+
+Nothing here is identity: that is opened elsewhere, and audited. To a referrer no provider is named, because a
+provider's name can reveal what the member is treated for (loop.md 6.4); operations see ids, states and times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from loopkeeper import events
+from loopkeeper.clients import Client, Role
+from loopkeeper.events import Event
+from loopkeeper.sentences import sentence as sentence_of
+from referral_intake.rules import Referral, next_step, status
+from referral_intake.standard import sentence as question_sentence
+
+Reader = Literal["plan", "provider", "referrer", "operations"]
+# What a referrer hears of the way between reception and closing; who was asked and who declined is not among it.
+REFERRER_HEARS = frozenset(
+    {
+        "referral.received",
+        "referral.questions_asked",
+        "referral.closed",
+        "authorization.review_opened",
+        "authorization.presumptive_granted",
+        "authorization.presumptive_refused",
+        "authorization.presumptive_ended",
+        "authorization.approved",
+        "authorization.denied",
+        "assignment.accepted",
+        "outreach.services_started",
+        "notice.delivered",
+    }
+)
+
+
+class Shown(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class ShownPopulation(Shown):
+    code: str
+    result: str
+    claimed: bool
+
+
+class ShownQuestion(Shown):
+    id: str
+    pointer: str
+    asks: str
+    blocking: bool
+
+
+class ShownStep(Shown):
+    """Who must act next, what, by when; `actor` is empty once the loop is closed."""
+
+    actor: str
+    step: str
+    due_at: datetime | None = None
+
+
+class ShownClosing(Shown):
+    outcome: str
+    clr_reason: str
+    text: str
+    at: datetime
+    told_at: datetime | None = None
+
+
+class ShownAuthorization(Shown):
+    """The plan's review and decision; `number` once it is approved."""
+
+    id: str = ""
+    decision_due_at: datetime | None = None
+    number: str = ""
+    from_: date | None = None
+    through: date | None = None
+    denied: bool = False
+    presumptive_through: date | None = None
+
+
+class ShownReferral(Shown):
+    """A referral as this reader may see it; what is not for them is left out."""
+
+    id: str
+    status: str
+    plan: str
+    received_at: datetime
+    updated_at: datetime
+    next_step: ShownStep
+    authorization: ShownAuthorization
+    referrer: str | None = None
+    form: str | None = None
+    urgency: str | None = None
+    county: str | None = None
+    language: str | None = None
+    populations: tuple[ShownPopulation, ...] | None = None
+    questions: tuple[ShownQuestion, ...] | None = None
+    eligibility: str | None = None
+    provider: str | None = None
+    lead: str | None = None
+    closing: ShownClosing | None = None
+
+
+class ShownEvent(Shown):
+    """One line of the timeline: what happened, when, and when we learned it."""
+
+    event_id: str
+    type: str
+    source: str
+    at: datetime
+    occurred_at: datetime
+    sentence: str
+    policy: tuple[str, ...] = ()
+    acted_by: str | None = None
+    authorization: str | None = None
+    assignment: str | None = None
+    trace_id: str | None = None
+
+
+def reader(client: Client, referral: Referral) -> Reader:
+    """As whom this client reads this referral: the role that shows most. Row-level security has let it through."""
+    mine = client.organization
+    if Role.PLAN in client.roles and referral.plan == mine:
+        return "plan"
+    held = referral.offer
+    if Role.PROVIDER in client.roles and held and held.accepted_at and held.provider == mine:
+        return "provider"
+    if Role.REFERRER in client.roles and referral.referrer == mine:
+        return "referrer"
+    return "operations"
+
+
+def show(client: Client, row: Mapping[str, Any], referral: Referral) -> ShownReferral:
+    """The referral of this row for this client."""
+    who = reader(client, referral)
+    step = next_step(referral)
+    return ShownReferral(
+        id=row["id"],
+        status=status(referral).value,
+        plan=referral.plan,
+        received_at=row["created_at"],
+        updated_at=row["at"],
+        next_step=ShownStep(actor=step.actor, step=step.step, due_at=step.due_at),
+        authorization=_authorization(referral),
+        closing=_closing(referral),
+        **(_known_to_parties(who, referral) if who != "operations" else {}),
+    )
+
+
+def _known_to_parties(who: Reader, referral: Referral) -> dict[str, Any]:
+    held = referral.offer
+    named = held if who in ("plan", "provider") else None
+    return {
+        "referrer": referral.referrer,
+        "form": referral.form,
+        "urgency": referral.urgency,
+        "county": referral.county,
+        "language": referral.language,
+        "populations": tuple(
+            ShownPopulation(code=p.code, result=p.result, claimed=p.claimed) for p in referral.populations
+        ),
+        "questions": shown_questions(referral),
+        "eligibility": referral.eligibility.state if who == "plan" else None,
+        "provider": named.provider if named else None,
+        "lead": named.lead or None if named else None,
+    }
+
+
+def shown_questions(referral: Referral) -> tuple[ShownQuestion, ...]:
+    """The open questions in words."""
+    return tuple(
+        ShownQuestion(id=q.id, pointer=q.pointer, asks=question_sentence(q.id), blocking=q.blocking)
+        for q in referral.questions
+    )
+
+
+def _authorization(referral: Referral) -> ShownAuthorization:
+    review, approval, grant = referral.review, referral.approval, referral.grant
+    return ShownAuthorization(
+        id=review.authorization if review else "",
+        decision_due_at=review.due_at if review else None,
+        number=approval.number if approval else "",
+        from_=approval.from_ if approval else None,
+        through=approval.through if approval else None,
+        denied=referral.denied,
+        presumptive_through=grant.through if grant else None,
+    )
+
+
+def _closing(referral: Referral) -> ShownClosing | None:
+    closing = referral.closing
+    if closing is None:
+        return None
+    return ShownClosing(
+        outcome=closing.outcome,
+        clr_reason=closing.clr_reason,
+        text=closing.text,
+        at=closing.at,
+        told_at=referral.told_at,
+    )
+
+
+def show_event(who: Reader, client: Client, entry: Mapping[str, Any]) -> ShownEvent | None:
+    """A journal row for this reader; None where it is not for them, or of a type unknown here."""
+    event = events.read(entry["type"], entry["payload"])
+    if event is None or (who == "referrer" and event.wire not in REFERRER_HEARS):
+        return None
+    explained = who in ("plan", "operations")
+    return ShownEvent(
+        event_id=str(entry["id"]),
+        type=event.wire,
+        source=entry["source"].strip("/"),
+        at=entry["at"],
+        occurred_at=event.occurred_at,
+        sentence=sentence_of(_unnamed(event, client) if who == "referrer" else event, whole=who == "plan"),
+        policy=event.policy if explained else (),
+        acted_by=event.acted_by.organization if event.acted_by else None,
+        authorization=getattr(event, "authorization", None) or None,
+        assignment=getattr(event, "assignment", None) if who != "referrer" else None,
+        trace_id=_trace_id(entry["traceparent"]) if explained else None,
+    )
+
+
+def _unnamed(event: Event, client: Client) -> Event:
+    """The event without another organization's name."""
+    provider = getattr(event, "provider", None)
+    if not provider or provider == client.organization:
+        return event
+    return event.model_copy(update={"provider": "A provider"})
+
+
+def _trace_id(traceparent: str) -> str | None:
+    parts = traceparent.split("-")
+    return parts[1] if len(parts) == 4 else None

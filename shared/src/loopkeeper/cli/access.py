@@ -1,0 +1,221 @@
+"""Who may call, and under which rules: organizations, their keys, the keyring and the policy, kept in files."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from loopkeeper import clients, policy
+from loopkeeper.cli.terminal import FAILED, USAGE, Json, each, fail, say, settings, show, starting
+from loopkeeper.clients import ClientsError, OrganizationKind, Role
+from loopkeeper.errors import StartError
+from loopkeeper.files import locked, write_private
+from loopkeeper.policy import Finding
+from loopkeeper.sealing import Keyring, Unsealable
+from loopkeeper.settings import Settings
+
+OPERATIONS = "operations"
+KINDS = ", ".join(OrganizationKind)
+ROLES = ", ".join(Role)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands of this file."""
+    org = typer.Typer(no_args_is_help=True, help="The organizations that take part.")
+    org.command("add")(org_add)
+    org.command("list")(org_list)
+    client = typer.Typer(no_args_is_help=True, help="The API keys of organizations.")
+    client.command("add")(client_add)
+    client.command("list")(client_list)
+    client.command("revoke")(client_revoke)
+    keys = typer.Typer(no_args_is_help=True, help="The keys under which identity is sealed.")
+    keys.command("rotate")(keys_rotate)
+    rules = typer.Typer(no_args_is_help=True, help="The dated rows that decisions follow.")
+    rules.command("check")(policy_check)
+    for name, group in (("org", org), ("client", client), ("keys", keys), ("policy", rules)):
+        app.add_typer(group, name=name)
+
+
+@contextmanager
+def _keeping() -> Generator[None]:
+    """What the organizations file refuses is the caller's to mend."""
+    try:
+        yield
+    except ClientsError as error:
+        fail(error.sentence, error.fix, USAGE)
+
+
+# ── organizations and keys ────────────────────────────────────────────────────────────────────────────────
+
+
+def org_add(
+    id: Annotated[str, typer.Argument(help="Its id everywhere: small letters, digits, dashes.")],
+    name: Annotated[str, typer.Option(help="Its name for people.")],
+    kind: Annotated[str, typer.Option(help=f"One of {KINDS}.")],
+    phone: Annotated[str, typer.Option(help="The number notices tell people to call.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Add an organization, or restate the name and phone of one."""
+    current = settings()
+    with _keeping():
+        added = clients.add_organization(current.config_folder, id, name, kind, phone)
+    if as_json:
+        show({"id": added.id, "name": added.name, "kind": added.kind, "phone": added.phone})
+        return
+    say(f"{added.id} ({added.kind}) takes part.")
+    if added.kind is OrganizationKind.PLAN:
+        say(
+            f"Its own choices belong in {current.policy_folder}; `loopkeeper policy check` names those it must make."
+        )
+
+
+def org_list(as_json: Json = False) -> None:
+    """Show the organizations."""
+    rows = [
+        {"id": known.id, "name": known.name, "kind": str(known.kind), "phone": known.phone}
+        for known in clients.list_organizations(settings().config_folder)
+    ]
+    if as_json:
+        show(rows)
+    elif rows:
+        each(rows, {name: lambda row, name=name: row[name] for name in ("id", "kind", "name", "phone")})
+    else:
+        say("There are none yet. Add one with `loopkeeper org add`.")
+
+
+def client_add(
+    organization: Annotated[str, typer.Argument(help="Whose key it is.")],
+    role: Annotated[list[str], typer.Option(help=f"What it may do, once or more: {ROLES}.")],
+    as_json: Json = False,
+) -> None:
+    """Make a key for an organization and print it, this once: only its hash is kept."""
+    with _keeping():
+        client, key = clients.add_client(settings().config_folder, organization, role)
+    if as_json:
+        show(
+            {"id": client.id, "organization": client.organization, "roles": sorted(client.roles), "key": key}
+        )
+        return
+    say(key)
+    typer.echo(f"{client.id}: keep the key now, it is not shown again.", err=True)
+
+
+def client_list(as_json: Json = False) -> None:
+    """Show every key's id, organization, roles and dates; never the key."""
+    rows = clients.list_clients(settings().config_folder)
+    if as_json:
+        show(rows)
+    elif rows:
+        each(
+            rows,
+            {
+                "id": lambda row: row["id"],
+                "organization": lambda row: row["organization"],
+                "roles": lambda row: ", ".join(row["roles"]),
+                "created": lambda row: row["created_at"],
+                "revoked": lambda row: row.get("revoked_at", ""),
+            },
+        )
+    else:
+        say("There are none yet. Make one with `loopkeeper client add`.")
+
+
+def client_revoke(
+    id: Annotated[str, typer.Argument(help="The key's id, from `loopkeeper client list`.")],
+    as_json: Json = False,
+) -> None:
+    """End a key. Running services refuse it within two seconds."""
+    with _keeping():
+        clients.revoke_client(settings().config_folder, id)
+    show({"id": id, "revoked": True}) if as_json else say(f"{id} is revoked.")
+
+
+def operator_key(settings: Settings) -> str:
+    """The operations key of this home, made with its organization when there is none or it is no longer good.
+
+    It stands in `settings.key_file`, readable by its owner only; two starts at once make one key. Raises
+    `StartError` where none is there and none can be written.
+    """
+    kept = _good_key(settings)
+    if kept is not None:
+        return kept
+    folder = settings.config_folder
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with locked(settings.key_file):
+            return _good_key(settings) or _new_key(settings)
+    except OSError as error:
+        raise StartError(
+            f"There is no operations key, and none can be written to {folder}.",
+            "Make the folder writable, or run `loopkeeper up` once where it is.",
+        ) from error
+
+
+def _good_key(settings: Settings) -> str | None:
+    if not settings.key_file.exists():
+        return None
+    key = settings.key_file.read_text().strip()
+    client = clients.Directory(settings.config_folder).authenticate(key)
+    return key if client is not None and Role.OPERATIONS in client.roles else None
+
+
+def _new_key(settings: Settings) -> str:
+    clients.add_organization(settings.config_folder, OPERATIONS, "Operations", OrganizationKind.OPERATIONS)
+    _, key = clients.add_client(settings.config_folder, OPERATIONS, [Role.OPERATIONS])
+    write_private(settings.key_file, key + "\n")
+    return key
+
+
+# ── keyring ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def keys_rotate(
+    plan: Annotated[str | None, typer.Argument(help="The plan whose key to renew; none: all.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Seal from now on under new data keys; what was sealed before still opens."""
+    current = settings()
+    known = {organization.id for organization in clients.list_organizations(current.config_folder)}
+    if plan is not None and plan not in known:
+        fail(f"There is no organization {plan!r}.", "`loopkeeper org list` shows them.", USAGE)
+    with starting():
+        ring = Keyring.open(current.config_folder, master_key(current))
+    try:
+        rotated = ring.rotate(plan)
+    except Unsealable:
+        fail(
+            f"The keys of {plan} were destroyed.",
+            "What they sealed is erased for good; nothing can be renewed.",
+        )
+    show({"rotated": rotated}) if as_json else say(f"New data keys for {', '.join(rotated)}.")
+
+
+# ── policy ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def master_key(settings: Settings) -> str | None:
+    """The master key the settings give, None where the file beside the keyring is to be used."""
+    return settings.master_key.get_secret_value() if settings.master_key else None
+
+
+def policy_findings(settings: Settings) -> list[Finding]:
+    """All that is wrong with the policy of the installed services, the operator's folder and the known plans."""
+    known = clients.list_organizations(settings.config_folder)
+    plans = [organization.id for organization in known if organization.kind is OrganizationKind.PLAN]
+    return policy.check(policy.load(policy.installed(), settings.policy_folder), plans)
+
+
+def policy_check(as_json: Json = False) -> None:
+    """Check every policy row, packaged and the operator's own, and say what to mend."""
+    findings = policy_findings(settings())
+    if as_json:
+        show([{"place": found.place, "sentence": found.sentence, "fix": found.fix} for found in findings])
+    else:
+        for found in findings:
+            say(f"{found.place}\n  {found.sentence}\n  {found.fix}")
+        say(f"{len(findings)} to mend." if findings else "The policy is sound.")
+    if findings:
+        raise typer.Exit(FAILED)

@@ -1,0 +1,50 @@
+"""How much, how fast, how often? The figures of one process, every label from a small fixed set, none of a person."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.process_collector import ProcessCollector
+
+# A commit takes milliseconds; above ten seconds it has timed out.
+COMMIT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+# A request waits for one or two batches; a webhook's partner gets up to fifteen seconds.
+ANSWER_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0)
+BATCH_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
+
+
+class Metrics:
+    """All figures of one process on a registry of their own. Times are seconds.
+
+    Labels: `service` is a service's name; `command` a command's class; `outcome` a fixed word; `method`, `route`
+    (the template as declared, or `unmatched`) and `status` (`2xx`, `4xx`, …, `none` if the caller left) for HTTP.
+    """
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"loopkeeper_{name}", text, labels, registry=registry)
+
+        def histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+            return Histogram(f"loopkeeper_{name}", text, labels, buckets=buckets, registry=registry)
+
+        self.queue_depth = Gauge(
+            "loopkeeper_queue_depth", "Requests waiting for the store", ("service",), registry=registry
+        )
+        self.commands = counter(
+            "commands", "Commands by what became of them", "service", "command", "outcome"
+        )
+        self.commit_seconds = histogram("commit_seconds", "Time of one batch", COMMIT_BUCKETS, "service")
+        self.batch_size = histogram("batch_size", "Commands in one batch", BATCH_BUCKETS, "service")
+        self.published = counter("published", "Events brought to the log", "service")
+        self.consumed = counter("consumed", "Events read from the log", "service")
+        self.parked = counter("parked", "Facts parked because their rule failed", "service")
+        self.timers_fired = counter("timers_fired", "Deadlines whose command was applied", "service")
+        self.webhooks = counter("webhooks", "Deliveries tried, by outcome", "outcome")
+        self.webhook_seconds = histogram("webhook_seconds", "Time of one delivery", ANSWER_BUCKETS)
+        self.requests = counter("http_requests", "Requests answered", "method", "route", "status")
+        self.request_seconds = histogram(
+            "http_request_seconds", "Time of one request", ANSWER_BUCKETS, "route"
+        )
+        self.undeclared = counter("http_undeclared", "Answers that the API's document does not know", "route")
