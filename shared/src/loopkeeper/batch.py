@@ -263,7 +263,8 @@ class Batch(Generic[S]):
         return Outcome(submission.stream, None)
 
     def _decide(self, submission: Submission) -> Outcome:
-        assert submission.command is not None and self._view is not None  # noqa: S101 narrowed by the caller
+        assert submission.command is not None  # noqa: S101 narrowed by the caller
+        assert self._view is not None  # noqa: S101 loaded before any decision
         row, domain = self._row(submission.stream), self.domain
         at = max(self.now, row.at) if row.at else self.now
         command = submission.command.model_copy(update={"at": at, "seed": submission.id})
@@ -349,8 +350,8 @@ class Batch(Generic[S]):
 
     def _noted(self, submission: Submission, n: int, sequence: int) -> Entry:
         received = submission.received
-        assert received is not None and received.message is not None  # noqa: S101 a fact was read
-        m = received.message
+        m = received.message if received else None
+        assert m is not None  # noqa: S101 a fact was read
         return Entry(
             submission.stream, n, m.id, False, sequence, m.type, m.source, m.time, m.causation, m.traceparent,
             m.chain, m.data, "",

