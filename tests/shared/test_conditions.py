@@ -48,7 +48,7 @@ def test_a_yes_is_no_number_and_a_number_no_yes() -> None:
     assert judge(TENT, {"tent": 1}) == "unknown"
 
 
-@pytest.mark.parametrize(("tent", "pain"), product([True, False, None], repeat=2))
+@pytest.mark.parametrize(("tent", "pain"), list(product([True, False, None], repeat=2)))
 def test_one_no_settles_an_all_and_one_yes_an_any(tent: bool | None, pain: bool | None) -> None:
     answers = {"tent": tent, "pain": pain}
     both, either = judge(All((TENT, PAIN)), answers), judge(Any((TENT, PAIN)), answers)
@@ -58,7 +58,7 @@ def test_one_no_settles_an_all_and_one_yes_an_any(tent: bool | None, pain: bool 
 
 
 @pytest.mark.parametrize(
-    ("tent", "pain", "visits"), product([True, False, None], [True, False, None], [4, 5, None])
+    ("tent", "pain", "visits"), list(product([True, False, None], [True, False, None], [4, 5, None]))
 )
 def test_asking_what_is_still_asked_is_enough_to_settle_and_never_more_than_needed(
     tent: bool | None, pain: bool | None, visits: int | None
@@ -110,7 +110,7 @@ def test_yaml_says_the_same_as_the_tree() -> None:
     ],
 )
 def test_what_is_no_condition_is_refused_with_a_sentence(raw: object) -> None:
-    with pytest.raises(ValueError, match="condition|name a field|whole numbers|list"):
+    with pytest.raises(ValueError, match=r"condition|name a field|whole numbers|list"):
         parse(raw)
 
 
@@ -144,8 +144,8 @@ def test_a_plan_keeps_the_shape_of_what_it_broadens() -> None:
     assert not no_narrower(Any((Count("visits", at_least=3), Count("stays", at_least=4))), packaged)
 
 
-@pytest.mark.parametrize("visits", range(12))
-@pytest.mark.parametrize("threshold", range(1, 9))
+@pytest.mark.parametrize("visits", list(range(12)))
+@pytest.mark.parametrize("threshold", list(range(1, 9)))
 def test_whatever_the_packaged_row_lets_in_a_no_narrower_one_lets_in(visits: int, threshold: int) -> None:
     own, answers = Count("visits", at_least=threshold), {"visits": visits}
     if no_narrower(own, VISITS) and judge(VISITS, answers) == "met":

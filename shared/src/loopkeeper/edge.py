@@ -34,9 +34,9 @@ KEY = "loopkeeper.exchange"
 class Exchange:
     """One request and its answer, as telemetry may see it: no address, no header, no body, only the route's template.
 
-    `service` is the one that declared the route. `parent` is the caller's traceparent or empty; `traceparent` is this request's own span. `seconds`, `status`
-    and `slug` (of a problem) are filled when it is over; `status` 0 says the caller left before an answer.
-    `declared` says whether the answer stands in the route's declaration.
+    `service` declared the route. `parent` is the caller's traceparent or empty; `traceparent` is this request's own
+    span. `seconds`, `status` and `slug` (of a problem) are filled when it is over; `status` 0 says the caller left
+    before an answer. `declared` says whether the answer stands in the route's declaration.
     """
 
     method: str

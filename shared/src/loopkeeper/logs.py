@@ -22,9 +22,17 @@ import structlog
 from structlog.typing import FilteringBoundLogger, WrappedLogger
 
 # The only keys that leave the process. Ids, codes, counts and places in the program; nothing a person wrote.
+# fmt: off
 ALLOWED = frozenset(
-    ["at", "level", "logger", "message", "service", "referral", "kind", "type", "command", "outcome", "status", "claim", "event_id", "causation", "stream", "n", "partition", "offset", "position", "subscription", "delivery", "attempt", "tries", "task", "reason", "slug", "error", "cause", "frames", "where", "trace_id", "request_id", "method", "route", "seconds", "count", "applied", "left", "bytes", "lag", "name", "revision", "signal", "pid", "port", "host", "organization", "client"]
+    (
+        "at", "level", "module", "message", "service", "referral", "kind", "type", "command", "outcome",
+        "status", "claim", "event_id", "causation", "stream", "n", "partition", "offset", "position",
+        "subscription", "delivery", "attempt", "tries", "task", "reason", "slug", "error", "cause",
+        "frames", "where", "trace_id", "request_id", "method", "route", "seconds", "count", "applied",
+        "left", "bytes", "lag", "revision", "signal", "pid", "port", "organization", "client",
+    )
 )
+# fmt: on
 LONGEST = 200
 MOST_ITEMS = 16
 MOST_FRAMES = 8
@@ -38,7 +46,7 @@ def get(name: str) -> FilteringBoundLogger:
     """The logger of one module. Before `configure` it writes warnings and errors only, by the same allow-list."""
     if not structlog.is_configured():
         _configure_structlog("", "WARNING")
-    return cast("FilteringBoundLogger", structlog.get_logger(logger=name))
+    return cast("FilteringBoundLogger", structlog.get_logger(module=name))
 
 
 def configure(service: str, level: str) -> None:
@@ -131,7 +139,7 @@ class _Libraries(logging.Handler):
     """The way of the standard library's loggers into ours: the template of a message, never what was filled in."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        line: dict[str, Any] = {"logger": record.name, "where": f"{record.filename}:{record.lineno}"}
+        line: dict[str, Any] = {"module": record.name, "where": f"{record.filename}:{record.lineno}"}
         if record.exc_info:
             line["exc_info"] = record.exc_info
         method = getattr(structlog.get_logger(), record.levelname.lower(), None)
@@ -148,4 +156,4 @@ def _template(record: logging.LogRecord) -> str:
 
 def _unhandled(kind: type[BaseException], error: BaseException | None, _: TracebackType | None) -> None:
     if error is not None and not issubclass(kind, KeyboardInterrupt | SystemExit):
-        structlog.get_logger(logger="program").error("unhandled", exc_info=error)
+        structlog.get_logger(module="program").error("unhandled", exc_info=error)

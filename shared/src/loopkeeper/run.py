@@ -13,11 +13,11 @@ from typing import Any
 import uvicorn
 
 from loopkeeper import migrate, policy
-from loopkeeper.bus import Bus
+from loopkeeper.bus import Bus, BusUnavailable
 from loopkeeper.clients import Directory
 from loopkeeper.clock import Clock, FileClock, SystemClock
-from loopkeeper.consumer import Consumer, Reactions
-from loopkeeper.database import reading_pool, writing_pool
+from loopkeeper.consumer import Consumer, Reactions, TooManyParked
+from loopkeeper.database import PASSING, reading_pool, writing_pool
 from loopkeeper.errors import StartError
 from loopkeeper.logs import configure, get
 from loopkeeper.metrics import Metrics
@@ -29,9 +29,9 @@ from loopkeeper.service import Context, Equipment, Service
 from loopkeeper.settings import Settings
 from loopkeeper.store import Store
 from loopkeeper.supervisor import Heart, Supervisor
-from loopkeeper.telemetry import Telemetry
+from loopkeeper.telemetry import Telemetry, observe
 from loopkeeper.timers import TimerSweep
-from loopkeeper.web import Part, build_app
+from loopkeeper.web import Health, Part, build_app
 
 log = get("run")
 
@@ -105,7 +105,7 @@ class Running:
         self.services = services
         self.clock = clock or make_clock(settings)
         self.contexts: dict[str, Context] = {}
-        self.supervisor = Supervisor()
+        self.supervisor = Supervisor(fatal=(TooManyParked,))
         self.app: Any = None
         self._stack = AsyncExitStack()
 
@@ -126,9 +126,10 @@ class Running:
         findings = policy.check(rows)
         if findings:
             raise StartError(f"The policy is not sound: {findings[0]}", "See `loopkeeper policy check`.")
+        spans = {name: Telemetry.open(name, settings) for name in self.services}
         for name, service in self.services.items():
             say(f"{name}: starting")
-            telemetry = Telemetry.open(name, settings)
+            telemetry = spans[name]
             self._stack.callback(telemetry.close)
             equipment = Equipment(
                 settings, service.settings(), self.clock, rows, sealer, directory, telemetry, metrics
@@ -139,7 +140,7 @@ class Running:
             for name, service in self.services.items()
         ]
         self.app = build_app(
-            parts, directory=directory, settings=settings, registry=metrics.registry, observe=None
+            parts, directory=directory, settings=settings, registry=metrics.registry, observe=observe(spans, metrics)
         )
 
     async def _start_service(self, service: Service, equipment: Equipment, addresses: Addresses) -> None:
@@ -205,10 +206,33 @@ class Running:
         start(f"{name}.store", lambda heart: context.store.write_waiting())
         start(f"{name}.relay", relay.run)
         start(f"{name}.consumer", context.consumer.run)
+        self.supervisor.watch(
+            f"{name}.consumer", context.lag, lambda: context.consumer.progress, STALL
+        )
         start(f"{name}.timers", sweep.run)
         start(f"{name}.claims", lambda heart: _prune(context, heart))
         for worker, run in service.workers.items():
             start(f"{name}.{worker}", lambda heart, run=run: run(context, heart))
+
+    async def _ready(self, name: str) -> Mapping[str, Health]:
+        """How this service's database, the log and its tasks are; unread messages are told, and make nobody unready."""
+        context = self.contexts[name]
+        found: dict[str, Health] = {}
+        try:
+            await context.readers.fetchval("SELECT 1")
+            found["database"] = Health(ok=True)
+            found["log"] = Health(ok=True, detail=f"{await context.lag()} unread")
+        except BusUnavailable:
+            found["log"] = Health(ok=False, detail="the log cannot be reached")
+        except PASSING as error:
+            found["database"] = Health(ok=False, detail=type(error).__name__)
+        tasks = self.supervisor.health()
+        found |= {
+            task.removeprefix(f"{name}."): Health(ok=health.ok, detail=health.detail)
+            for task, health in tasks.items()
+            if task.startswith(f"{name}.")
+        }
+        return found
 
     async def stop(self) -> None:
         """Stop tasks, then close pools and the log; what is under way may finish within the grace."""
@@ -239,6 +263,7 @@ async def serve(settings: Settings, services: Mapping[str, Service], say: Say = 
                 port=settings.port,
                 log_config=None,
                 access_log=False,
+                ws="none",
                 timeout_graceful_shutdown=int(GRACE.total_seconds()),
             )
         )

@@ -133,21 +133,18 @@ class Supervisor:
             return
         _, late = await asyncio.wait(keepers, timeout=grace.total_seconds())
         if late:
-            await self._insist()
+            await self._insist(late)
 
     def health(self) -> Mapping[str, TaskHealth]:
         """How each task is, by name, in the order of their start."""
         return {name: self._health(kept) for name, kept in self._kept.items()}
 
-    async def _insist(self) -> None:
-        works = {kept.work for kept in self._kept.values() if kept.work is not None and not kept.work.done()}
+    async def _insist(self, late: set[asyncio.Task[None]]) -> None:
         for kept in self._kept.values():
-            if kept.work in works:
+            if kept.keeper in late and kept.work is not None:
                 log.error("task does not stop", task=kept.name)
-        for work in works:
-            work.cancel()
-        if works:
-            await asyncio.wait(works, timeout=LAST_WAIT)
+                kept.work.cancel()
+        await asyncio.wait(late, timeout=LAST_WAIT)
 
     async def _keep(self, kept: _Kept) -> None:
         while True:
@@ -176,7 +173,7 @@ class Supervisor:
     async def _run(self, kept: _Kept) -> BaseException | None:
         """One run to its end, and the error that ended it. If the keeper is cancelled, the work ends before it."""
         kept.heart.beat()
-        kept.work = work = asyncio.create_task(_awaited(kept.factory(kept.heart)), name=kept.name)
+        kept.work = work = asyncio.create_task(_once(kept.factory, kept.heart), name=kept.name)
         kept.failure = ""
         try:
             await asyncio.wait({work})
@@ -211,8 +208,8 @@ class Supervisor:
         return TaskHealth(True, f"waiting: {kept.heart.reason}" if kept.heart.reason else "running")
 
 
-async def _awaited(work: Awaitable[None]) -> None:
-    await work
+async def _once(factory: Factory, heart: Heart) -> None:
+    await factory(heart)
 
 
 def _note(work: asyncio.Task[None], name: str) -> None:

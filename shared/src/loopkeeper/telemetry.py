@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Literal
@@ -180,7 +180,7 @@ class Telemetry:
         attributes: Mapping[str, Value] = NOTHING,
         kind: Kind = "internal",
         links: Sequence[str] = (),
-    ) -> Iterator[Span]:
+    ) -> Generator[Span]:
         """A span for the length of a block; an exception passes through and leaves its type."""
         span = self.begin(name, parent, attributes, links, kind)
         try:

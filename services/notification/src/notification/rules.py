@@ -41,6 +41,8 @@ from loopkeeper.events import (
 )
 
 SERVICES_RECEIVED = "services_received"
+# A referral flagged so asks nobody to appear in person at the member's place.
+UNSAFE = frozenset({"do_not_contact", "safe_contact"})
 
 
 class Part(BaseModel):
@@ -236,7 +238,7 @@ def report_unable_to_reach(outreach: Outreach | None, command: ReportUnableToRea
     tried = attempts_of(now, held.assignment)
     if command.reach is None:
         raise TypeError("the plan's reach policy was not filled in")
-    lacking = missing(tried, on, command.reach, safe=not now.flags)
+    lacking = missing(tried, on, command.reach, safe=UNSAFE.isdisjoint(now.flags))
     if lacking:
         raise Refused(
             "attempts-missing",
@@ -270,8 +272,8 @@ def record_delivered(outreach: Outreach | None, command: RecordDelivered) -> Seq
 
 
 def missing(tried: Sequence[Attempt], on: date, reach: ReachPolicy, *, safe: bool) -> list[str]:
-    """What the policy still asks for, in words; empty when it is satisfied. Where the referral carries a safety
-    flag (`safe` false) nobody is asked to appear in person."""
+    """What the policy still asks for, in words; empty when it is satisfied. Where contact may endanger the
+    member (`safe` false) nobody is asked to appear in person."""
     days = (on - min(la_date(each.at) for each in tried)).days if tried else 0
     modalities = len({each.modality for each in tried})
     in_person = sum(each.modality == "in_person" for each in tried)
@@ -403,30 +405,34 @@ def _assignment_changes(now: Outreach, event: Event) -> Mapping[str, Any]:
             # A late offer of what was accepted already changes nothing; one for a closed loop is never live.
             if held is not None and held.assignment == event.assignment:
                 return {}
-            over = now.closing is not None and now.closing.outcome != SERVICES_RECEIVED
             offer = Assignment(
                 assignment=event.assignment,
                 provider=event.provider,
                 answer_due_at=event.answer_due_at,
-                ended=over,
+                ended=_over(now),
             )
             return {"assignment": offer} | ({} if now.closing else {"ending": None})
         case AssignmentAccepted():
-            known = held if held is not None and held.assignment == event.assignment else None
-            if known is not None and known.ended:
+            if held is not None and held.assignment != event.assignment and not held.ended:
                 return {}
-            taken = known or Assignment(assignment=event.assignment, provider=event.provider)
-            return {
-                "assignment": taken.model_copy(
-                    update={"accepted_at": event.occurred_at, "lead": event.lead}
-                )
-            }
+            return {"assignment": _accepted(now, event)}
         case AssignmentDeclined() | AssignmentWithdrawn() | AssignmentEnded():
             if held is None or held.assignment != event.assignment:
                 return {}
             return {"assignment": held.model_copy(update={"ended": True})}
         case _:
             return {}
+
+
+def _accepted(now: Outreach, event: AssignmentAccepted) -> Assignment:
+    held = now.assignment
+    if held is None or held.assignment != event.assignment:
+        held = Assignment(assignment=event.assignment, provider=event.provider, ended=_over(now))
+    return held.model_copy(update={"accepted_at": event.occurred_at, "lead": event.lead})
+
+
+def _over(now: Outreach) -> bool:
+    return now.closing is not None and now.closing.outcome != SERVICES_RECEIVED
 
 
 def _attempted(now: Outreach, event: OutreachAttempted) -> Mapping[str, Any]:
