@@ -119,7 +119,7 @@ async def test_a_minute_of_health_makes_the_next_failure_a_first_one() -> None:
     time = HandTime()
 
     async def a_minute(_: Heart) -> None:
-        time.seconds += HEALTHY
+        time.seconds += HEALTHY + 1
         raise TimeoutError
 
     async with supervised(time) as supervisor:

@@ -11,7 +11,7 @@ import json
 import re
 import secrets
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -130,6 +130,43 @@ class Directory:
 
 def add_organization(folder: Path, slug: str, name: str, kind: str, phone: str = "") -> Organization:
     """Add an organization, or restate one of the same kind. Raises `ClientsError` for a bad slug or kind."""
+    kept = _change(folder, lambda kept: _put_organization(kept, slug, name, kind, phone))
+    return _organizations(kept)[slug]
+
+
+def add_client(folder: Path, organization: str, roles: Collection[str]) -> tuple[Client, str]:
+    """A new key of this organization, shown once: (client, key). Raises `ClientsError` for an unknown
+    organization, and for a role its kind may not hold."""
+    client_id, key = ids.new("cli"), PREFIX + secrets.token_urlsafe(32)
+    kept = _change(folder, lambda kept: _put_client(kept, client_id, key, organization, roles))
+    return _client(client_id, kept["clients"][client_id], _organizations(kept)[organization]), key
+
+
+def import_organizations(folder: Path, entries: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Add many organizations at once, each with one key if it names roles; all or none. Each entry has `id`,
+    `name`, `kind`, and may have `phone` and `roles`. Returns id, client and key of each key made."""
+    made: list[dict[str, str]] = []
+
+    def change(kept: dict[str, Any]) -> None:
+        for entry in entries:
+            unknown = set(entry) - {"id", "name", "kind", "phone", "roles"}
+            if unknown or not {"id", "name", "kind"} <= set(entry):
+                raise ClientsError(
+                    "An entry is not an organization.",
+                    "Give id, name and kind, and phone and roles if known.",
+                )
+            slug: str = entry["id"]
+            _put_organization(kept, slug, entry["name"], entry["kind"], entry.get("phone", ""))
+            if entry.get("roles"):
+                client_id, key = ids.new("cli"), PREFIX + secrets.token_urlsafe(32)
+                _put_client(kept, client_id, key, slug, entry["roles"])
+                made.append({"id": slug, "client": client_id, "key": key})
+
+    _change(folder, change)
+    return made
+
+
+def _put_organization(kept: dict[str, Any], slug: str, name: str, kind: str, phone: str) -> None:
     if not SLUG.fullmatch(slug) or len(slug) > LONGEST_SLUG or slug == "system":
         raise ClientsError(
             f"{slug!r} cannot be an organization's id.",
@@ -137,49 +174,32 @@ def add_organization(folder: Path, slug: str, name: str, kind: str, phone: str =
         )
     if kind not in list(OrganizationKind):
         raise ClientsError(f"There is no kind {kind!r}.", f"Use one of {', '.join(OrganizationKind)}.")
-
-    def change(kept: dict[str, Any]) -> None:
-        before = kept["organizations"].get(slug)
-        if before is not None and before["kind"] != kind:
-            raise ClientsError(f"{slug} is already a {before['kind']}.", "Choose another id.")
-        kept["organizations"][slug] = {"name": name, "kind": kind, "phone": phone}
-
-    _change(folder, change)
-    return Organization(slug, name, OrganizationKind(kind), phone)
+    before = kept["organizations"].get(slug)
+    if before is not None and before["kind"] != kind:
+        raise ClientsError(f"{slug} is already a {before['kind']}.", "Choose another id.")
+    kept["organizations"][slug] = {"name": name, "kind": kind, "phone": phone}
 
 
-def add_client(folder: Path, organization: str, roles: Collection[str]) -> tuple[Client, str]:
-    """A new key of this organization, shown once: (client, key). Raises `ClientsError` for an unknown
-    organization, and for a role its kind may not hold."""
-    key = PREFIX + secrets.token_urlsafe(32)
-    client_id = ids.new("cli")
-
-    def change(kept: dict[str, Any]) -> None:
-        found = kept["organizations"].get(organization)
-        if found is None:
+def _put_client(
+    kept: dict[str, Any], client_id: str, key: str, organization: str, roles: Collection[str]
+) -> None:
+    found = kept["organizations"].get(organization)
+    if found is None:
+        raise ClientsError(f"There is no organization {organization!r}.", "Add it with `loopkeeper org add`.")
+    may = ROLES[OrganizationKind(found["kind"])]
+    for role in roles:
+        if role not in may:
             raise ClientsError(
-                f"There is no organization {organization!r}.", "Add it with `loopkeeper org add`."
+                f"A {found['kind']} cannot hold the role {role!r}.", f"It may hold {', '.join(sorted(may))}."
             )
-        may = ROLES[OrganizationKind(found["kind"])]
-        for role in roles:
-            if role not in may:
-                raise ClientsError(
-                    f"A {found['kind']} cannot hold the role {role!r}.",
-                    f"It may hold {', '.join(sorted(may))}.",
-                )
-        if not roles:
-            raise ClientsError(
-                "A key without a role can do nothing.", f"Give --role {' or '.join(sorted(may))}."
-            )
-        kept["clients"][client_id] = {
-            "organization": organization,
-            "roles": sorted(set(roles)),
-            "sha256": _hash(key),
-            "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        }
-
-    kept = _change(folder, change)
-    return _client(client_id, kept["clients"][client_id], _organizations(kept)[organization]), key
+    if not roles:
+        raise ClientsError("A key without a role can do nothing.", f"Give --role {' or '.join(sorted(may))}.")
+    kept["clients"][client_id] = {
+        "organization": organization,
+        "roles": sorted(set(roles)),
+        "sha256": _hash(key),
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
 
 
 def list_clients(folder: Path) -> list[dict[str, Any]]:

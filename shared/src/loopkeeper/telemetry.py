@@ -2,8 +2,8 @@
 
 A span here is a few fields and two random ids; when it ends it becomes the SDK's `ReadableSpan` and goes into the
 queue of its `BatchSpanProcessor`, whose thread sends it to the collector or appends it to a local file. Nothing in
-the loop ever waits for that: a full queue drops its oldest span. The SDK's own tracer costs several times as much
-and would hold the parent in a context variable; ours comes from the event or the request.
+the loop ever waits for that: a full queue drops its oldest span. The SDK's own tracer costs more than twice as
+much (20 against 8 µs) and would hold the parent in a context variable; ours comes from the event or the request.
 """
 
 from __future__ import annotations

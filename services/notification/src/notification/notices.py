@@ -187,9 +187,7 @@ def _to_providers(before: Outreach, event: Event, after: Outreach) -> Iterator[N
             slots = {"through": day_in_words(event.through)}
             yield Notice("presumptive_granted", event.provider, "provider", facts=facts, slots=slots)
         case AuthorizationPresumptiveRefused():
-            yield Notice(
-                "presumptive_refused", after.claimed_by, "provider", facts={"reason": event.reason}
-            )
+            yield Notice("presumptive_refused", after.claimed_by, "provider", facts={"reason": event.reason})
         case AuthorizationPresumptiveEnded() if before.grant and before.grant.grant == event.grant:
             facts = {"grant": event.grant, "reason": event.reason, "through": event.through.isoformat()}
             slots = {"through": day_in_words(event.through)}
@@ -199,7 +197,9 @@ def _to_providers(before: Outreach, event: Event, after: Outreach) -> Iterator[N
 
 
 def _taken_back(before: Outreach, event: AssignmentWithdrawn | AssignmentEnded) -> Notice:
-    held = before.assignment if before.assignment and before.assignment.assignment == event.assignment else None
+    held = (
+        before.assignment if before.assignment and before.assignment.assignment == event.assignment else None
+    )
     provider = event.provider or (held.provider if held else "")
     offered = isinstance(event, AssignmentWithdrawn) and (held is None or held.accepted_at is None)
     code = "offer_withdrawn" if offered else "assignment_ended"

@@ -145,11 +145,13 @@ def reset(
 
 def example(form: Annotated[str, typer.Argument(help="adult")] = "adult") -> None:
     """Print a valid body for POST /v1/referrals."""
-    from referral_intake.standard import example_adult
+    from loopkeeper.service import installed
 
     if form != "adult":
         fail(f"There is no example {form!r}.", "Use `loopkeeper example adult`.", USAGE)
-    show(example_adult())
+    with starting():
+        routes = [route for service in installed().values() for route in service.api.routes]
+    show(next(route.example for route in routes if (route.method, route.path) == ("POST", "/v1/referrals")))
 
 
 # ── clock ────────────────────────────────────────────────────────────────────────────────────────────────

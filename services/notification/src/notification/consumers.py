@@ -1,0 +1,23 @@
+"""What notification does with each event: it notes every fact of the loop, and copies the provider directory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from loopkeeper.consumer import Reaction
+from loopkeeper.events import PUBLISHERS, Event, ProviderRecorded, by_type, publisher
+from loopkeeper.message import Message
+from loopkeeper.provider_copy import on_provider_recorded
+from loopkeeper.service import Equipment
+from notification.rules import NoteFact
+
+
+def reactions(equipment: Equipment) -> Mapping[type[Event], Reaction]:
+    """Every event of another service: whatever happens to a referral, its plan must hear of it."""
+    foreign = [kind for kind in by_type().values() if publisher(kind) != PUBLISHERS["outreach"]]
+    facts: dict[type[Event], Reaction] = {kind: on_fact for kind in foreign}
+    return {**facts, ProviderRecorded: on_provider_recorded}
+
+
+def on_fact(event: Event, message: Message) -> NoteFact:
+    return NoteFact(fact=event)

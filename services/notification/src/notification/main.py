@@ -1,0 +1,32 @@
+"""Notification, as the chassis runs it."""
+
+from loopkeeper.domain import Domain
+from loopkeeper.service import Equipment, Service
+from notification.addresses import Allow
+from notification.api import api
+from notification.consumers import reactions
+from notification.deliveries import ahead
+from notification.models import columns
+from notification.rules import DECIDER, Outreach
+from notification.settings import NotificationSettings
+from notification.surroundings import NotificationSurroundings
+from notification.workers import deliver, tell
+
+
+def domain(equipment: Equipment) -> Domain[Outreach]:
+    # A bad list of allowed addresses stops the start, not the first delivery.
+    Allow.parse(equipment.settings.webhook_allow)
+    surroundings = NotificationSurroundings(equipment.policy, equipment.directory)
+    return Domain("notification", DECIDER, columns, surroundings=surroundings, notes_all=True)
+
+
+service = Service(
+    name="notification",
+    package="notification",
+    settings=NotificationSettings,
+    domain=domain,
+    api=api,
+    reactions=reactions,
+    workers={"deliver": deliver, "tell": tell},
+    ahead=ahead,
+)

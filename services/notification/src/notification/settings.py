@@ -1,0 +1,11 @@
+"""What notification is given for itself."""
+
+from __future__ import annotations
+
+from pydantic_settings import SettingsConfigDict
+
+from loopkeeper.settings import ServiceSettings
+
+
+class NotificationSettings(ServiceSettings):
+    model_config = SettingsConfigDict(env_prefix="LOOPKEEPER_NOTIFICATION_", env_file=None, extra="ignore")

@@ -1,0 +1,213 @@
+"""What notification does without being asked: it sends what is due, and publishes that a closing was heard."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid5
+
+from yarl import URL
+
+from loopkeeper import ids
+from loopkeeper.database import passes
+from loopkeeper.domain import Submission
+from loopkeeper.logs import get
+from loopkeeper.sealing import Unsealable
+from loopkeeper.service import Context
+from loopkeeper.store import StoreUnavailable, answered
+from loopkeeper.supervisor import Heart
+from notification import deliveries
+from notification.addresses import Allow
+from notification.deliveries import FLYING, Leased, Result
+from notification.rules import RecordDelivered
+from notification.subscriptions import SEALED_PART, disable
+from notification.webhook import Attempted, Sender, Verdict, signed_headers
+
+log = get("webhooks")
+
+# How soon a due retry, a verified endpoint or a moved demo clock is noticed when no commit rings.
+EVERY = 0.25
+TOLD = UUID("b1d6f2a4-33c1-5c0e-8d0f-2f6f5f1a9c55")
+BATCH = 256
+
+
+async def deliver(context: Context, heart: Heart) -> None:
+    """Send for ever. One slow endpoint delays no other."""
+    async with Sender(Allow.parse(context.settings.webhook_allow), context.clock) as sender:
+        await Deliverer(context, sender).run(heart)
+
+
+class Deliverer:
+    """Leases, sends and records. `jitter` gives numbers from 0 to 1 that spread the retries."""
+
+    def __init__(self, context: Context, sender: Sender, jitter: Callable[[], float] = random.random) -> None:
+        self._context = context
+        self._sender = sender
+        self._jitter = jitter
+        self._bell = context.store.bell()
+        self._results: list[Result] = []
+        self._flying = 0
+
+    async def run(self, heart: Heart) -> None:
+        """Sweep for ever, and at once when a commit or an ended attempt rings; a database that is away is waited
+        for, with the results in hand."""
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                heart.beat()
+                # Cleared before looking: what comes in between rings again.
+                self._bell.clear()
+                try:
+                    await self.sweep(tasks)
+                except Exception as error:
+                    if not passes(error) and not isinstance(error, StoreUnavailable):
+                        raise
+                    heart.waiting("the database cannot be reached")
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._bell.wait(), EVERY)
+
+    async def sweep(self, tasks: asyncio.TaskGroup) -> int:
+        """Record what ended and send what is due, without waiting for it; returns how many were sent."""
+        await self.record()
+        room = FLYING - self._flying
+        if room <= 0 or not await self._anything():
+            return 0
+        now = self._context.clock.now()
+        leased = await self._context.store.transact(lambda c: deliveries.lease(c, now, room))
+        for each in leased:
+            self._flying += 1
+            tasks.create_task(self._send(each), name=f"deliver {each.id}")
+        return len(leased)
+
+    async def _anything(self) -> bool:
+        """A look without a transaction, so that a quiet service writes nothing four times a second."""
+        found = await self._context.pool.fetchval(
+            """SELECT EXISTS (SELECT 1 FROM subscription s WHERE s.state = 'enabled' AND EXISTS (
+                 SELECT 1 FROM delivery d WHERE d.subscription = s.id AND d.state = 'pending'
+                 AND d.next_attempt_at <= $1 AND (d.leased_until IS NULL OR d.leased_until <= $1)))""",
+            self._context.clock.now(),
+        )
+        return bool(found)
+
+    async def record(self) -> None:
+        """Record the attempts that ended. On an error they stay in hand."""
+        results = list(self._results)
+        if not results:
+            return
+        await self._context.store.transact(lambda c: deliveries.record(c, results))
+        del self._results[: len(results)]
+        gone = {r.leased.subscription for r in results if r.verdict is Verdict.GONE}
+        for subscription in sorted(gone):
+            await self._disable(subscription)
+
+    async def _disable(self, subscription: str) -> None:
+        log.warning("endpoint is gone", subscription=subscription)
+        await self._execute([Submission(ids.uuid(), subscription, reference=disable(subscription))])
+
+    async def _execute(self, submissions: Sequence[Submission]) -> None:
+        outcomes = await self._context.store.execute(submissions)
+        for submission in submissions:
+            answered(outcomes[submission.id])
+
+    async def _send(self, leased: Leased) -> None:
+        try:
+            attempted = await self._attempt(leased)
+            result = deliveries.judged(leased, self._context.clock.now(), attempted, self._jitter())
+            self._context.metrics.webhooks.labels(result.outcome).inc()
+            self._context.metrics.webhook_seconds.observe(attempted.duration_ms / 1000)
+            self._results.append(result)
+        finally:
+            self._flying -= 1
+            self._bell.set()
+
+    async def _attempt(self, leased: Leased) -> Attempted:
+        """One POST under one span; the partner gets the span's context too."""
+        span = self._context.telemetry.begin(
+            "deliver webhook",
+            parent=leased.traceparent or None,
+            attributes=_attributes(leased),
+            kind="client",
+        )
+        try:
+            body = leased.body.encode()
+            secret = self._context.sealer.open("system", leased.subscription, SEALED_PART, leased.secret)
+            headers = signed_headers([secret["secret"]], leased.webhook, self._context.clock.now(), body)
+            attempted = await self._sender.send(
+                leased.url, {**headers, "traceparent": span.traceparent}, body
+            )
+        except Unsealable:
+            # Without its secret nothing can be signed; the endpoint's owner reads `other`, operations the log.
+            log.error("webhook secret cannot be opened", subscription=leased.subscription)
+            attempted = Attempted(None, "other", 0)
+        except BaseException:
+            span.end("cancelled")
+            raise
+        if attempted.status is not None:
+            span.set("http.response.status_code", attempted.status)
+        span.end(attempted.error)
+        return attempted
+
+
+def _attributes(leased: Leased) -> dict[str, Any]:
+    return {
+        "loopkeeper.referral": leased.referral,
+        "loopkeeper.event.type": leased.type,
+        "loopkeeper.subscription": leased.subscription,
+        "loopkeeper.delivery": leased.id,
+        "loopkeeper.attempt": leased.number + 1,
+        "messaging.message.id": leased.webhook,
+        "http.request.method": "POST",
+        "server.address": URL(leased.url).host or "",
+    }
+
+
+async def tell(context: Context, heart: Heart) -> None:
+    """Publish for ever that closings were heard."""
+    bell = context.store.bell()
+    while True:
+        heart.beat()
+        bell.clear()
+        told = 0
+        try:
+            told = await tell_once(context)
+        except Exception as error:
+            if not passes(error) and not isinstance(error, StoreUnavailable):
+                raise
+            heart.waiting("the database cannot be reached")
+        if told < BATCH:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(bell.wait(), EVERY)
+
+
+async def tell_once(context: Context) -> int:
+    """`notice.delivered` for every closing that arrived; returns how many deliveries were looked at. Repeating it
+    after a crash does nothing: the notice's id is the claim."""
+    rows = await deliveries.untold(context.pool, BATCH)
+    if not rows:
+        return 0
+    submissions = {row["notice"]: _delivered(row) for row in rows}
+    outcomes = await context.store.execute(list(submissions.values()))
+    for submission in submissions.values():
+        answered(outcomes[submission.id])
+    done = [row["id"] for row in rows]
+    await context.store.transact(
+        lambda c: c.execute("UPDATE delivery SET told = true WHERE id = ANY($1::text[])", done)
+    )
+    return len(rows)
+
+
+def _delivered(row: Mapping[str, Any]) -> Submission:
+    at: datetime = row["delivered_at"]
+    command = RecordDelivered(
+        notice=row["notice"], code=row["code"], recipient_kind=row["recipient_kind"], delivered_at=at
+    )
+    return Submission(
+        uuid5(TOLD, row["notice"]),
+        row["referral"],
+        command=command,
+        causation=row["notice"],
+        traceparent=row["traceparent"],
+    )
