@@ -320,7 +320,9 @@ class Batch(Generic[S]):
             n += 1
             if own:
                 sequence += 1
-            entry = self._own(submission, event, n, sequence, at) if own else self._noted(submission, n, sequence)
+            entry = (
+                self._own(submission, event, n, sequence, at) if own else self._noted(submission, n, sequence)
+            )
             head = journal.link(self.chain_key, head, entry)
             written.append((_with_chain(entry, head), event))
         row.n, row.sequence, row.head = n, sequence, head
@@ -449,7 +451,9 @@ class Batch(Generic[S]):
             before.setdefault(change.stream, self.domain.timers(change.before) if change.before else {})
             after[change.stream] = self.domain.timers(change.after) if change.after else {}
         gone = [(s, k) for s, timers in before.items() for k in timers if k not in after[s]]
-        due = [(s, k, at) for s, timers in after.items() for k, at in timers.items() if before[s].get(k) != at]
+        due = [
+            (s, k, at) for s, timers in after.items() for k, at in timers.items() if before[s].get(k) != at
+        ]
         if gone:
             await self.connection.execute(
                 "DELETE FROM timer t USING unnest($1::text[], $2::text[]) AS g (stream, kind) "

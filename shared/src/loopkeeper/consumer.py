@@ -129,20 +129,27 @@ class Consumer:
         """React to one poll and commit it whole; only a database that is away is waited for."""
         offsets = {r.partition: r.offset + 1 for r in received}
         submissions, spans = self._submissions(received)
+        try:
+            outcomes = await self._committed(submissions, offsets, heart)
+        finally:
+            for span in spans:
+                span.end()
+        self.progress += len(received)
+        self._metrics.consumed.labels(self._service).inc(len(received))
+        self._watch_parked([outcomes[s.id] for s in submissions])
+        return offsets
+
+    async def _committed(
+        self, submissions: Sequence[Submission], offsets: Mapping[int, int], heart: Heart | None
+    ) -> Mapping[UUID, Outcome | Exception]:
         while True:
             try:
-                outcomes = await self._store.execute(submissions, offsets)
-                break
+                return await self._store.execute(submissions, offsets)
             except StoreUnavailable:
                 if heart is None:
                     raise
                 heart.waiting("the database cannot be reached")
                 await asyncio.sleep(0.2)
-        for span in spans:
-            span.end()
-        self.progress += len(received)
-        self._watch_parked([outcomes[s.id] for s in submissions])
-        return offsets
 
     def _submissions(self, received: Sequence[Received]) -> tuple[list[Submission], list[Any]]:
         submissions: list[Submission] = []

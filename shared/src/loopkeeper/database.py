@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ssl as _ssl
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol, cast
 
-import asyncpg
+import asyncpg  # pyright: ignore[reportMissingTypeStubs] it brings types, only not all
 
 # A paused replica must stall nobody for long (architecture.md §6.3); milliseconds, and seconds for keepalives.
 TIMEOUTS: dict[str, str] = {
@@ -20,11 +22,37 @@ TIMEOUTS: dict[str, str] = {
     "timezone": "UTC",
 }
 
-if TYPE_CHECKING:
-    Connection = asyncpg.Connection[asyncpg.Record]
-    Pool = asyncpg.Pool[asyncpg.Record]
-else:
-    Connection, Pool = asyncpg.Connection, asyncpg.Pool
+
+class Asking(Protocol):
+    """What a connection and a pool both do. asyncpg says less about its types than we want to know."""
+
+    async def fetch(self, query: str, *args: object) -> list[Any]: ...
+    async def fetchrow(self, query: str, *args: object) -> Any | None: ...
+    async def fetchval(self, query: str, *args: object) -> Any: ...
+    async def execute(self, query: str, *args: object) -> str: ...
+    async def executemany(self, command: str, args: Iterable[Sequence[object]]) -> None: ...
+
+
+class Connection(Asking, Protocol):
+    """One session with the database."""
+
+    def transaction(
+        self, *, isolation: str | None = None, readonly: bool = False
+    ) -> AbstractAsyncContextManager[None]: ...
+    def cursor(self, query: str, *args: object, prefetch: int | None = None) -> AsyncIterator[Any]: ...
+    async def add_listener(self, channel: str, callback: Callable[..., None]) -> None: ...
+    def is_closed(self) -> bool: ...
+    def terminate(self) -> None: ...
+    async def close(self) -> None: ...
+
+
+class Pool(Asking, Protocol):
+    """Sessions to borrow."""
+
+    def acquire(self, *, timeout: float | None = None) -> AbstractAsyncContextManager[Connection]: ...
+    async def close(self) -> None: ...
+    def terminate(self) -> None: ...
+
 
 # The same batch again is right for these: nothing of it was kept, or its claims make the repetition harmless.
 PASSING = (
@@ -52,7 +80,10 @@ def passes(error: Exception) -> bool:
 
 async def connect(url: str, *, role: str | None = None, name: str = "loopkeeper") -> Connection:
     """One connection outside any pool, with the timeouts every connection has."""
-    return await asyncpg.connect(url, server_settings=_settings(role, name), timeout=5)
+    return cast(
+        "Connection",
+        await cast("Any", asyncpg).connect(url, server_settings=_settings(role, name), timeout=5),
+    )
 
 
 async def writing_pool(url: str, *, name: str) -> Pool:
@@ -66,9 +97,10 @@ async def reading_pool(url: str, *, role: str, size: int, name: str) -> Pool:
 
 
 async def _pool(url: str, *, size: int, role: str | None, name: str) -> Pool:
-    return await asyncpg.create_pool(
+    made = await cast("Any", asyncpg).create_pool(
         url, min_size=1, max_size=size, server_settings=_settings(role, name), timeout=5, command_timeout=20
     )
+    return cast("Pool", made)
 
 
 def _settings(role: str | None, name: str) -> dict[str, Any]:

@@ -152,7 +152,7 @@ class Domain(Generic[S]):
     decider: Decider[S]
     columns: Callable[[S], Mapping[str, Any]]
     timers: Callable[[S], Mapping[str, datetime]] = no_timers
-    surroundings: Surroundings[S] = field(default_factory=Surroundings)
+    surroundings: Surroundings[S] = field(default_factory=lambda: Surroundings[S]())
     # Intake's journal is the loop's timeline: it notes every fact, with effect or not.
     notes_all: bool = False
     table: str = "referral"

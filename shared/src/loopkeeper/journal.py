@@ -145,7 +145,9 @@ async def verify(
     async for entries in _streams(connection):
         flaws.extend(_chain_flaws(key, entries, heads.pop(entries[0].stream, None)))
         own.update({e.id: e for e in entries if e.own})
-    flaws.extend(Flaw(stream, 0, "the journal of this row is missing") for stream, (n, _) in heads.items() if n)
+    flaws.extend(
+        Flaw(stream, 0, "the journal of this row is missing") for stream, (n, _) in heads.items() if n
+    )
     if log is not None:
         flaws.extend(await _log_flaws(connection, source, own, log))
     return flaws

@@ -100,7 +100,9 @@ async def migrate_all(addresses: Addresses, services: Mapping[str, Service], say
 class Running:
     """The services of one process, started in order and stopped in the opposite one."""
 
-    def __init__(self, settings: Settings, services: Mapping[str, Service], *, clock: Clock | None = None) -> None:
+    def __init__(
+        self, settings: Settings, services: Mapping[str, Service], *, clock: Clock | None = None
+    ) -> None:
         self.settings = settings
         self.services = services
         self.clock = clock or make_clock(settings)
@@ -140,7 +142,11 @@ class Running:
             for name, service in self.services.items()
         ]
         self.app = build_app(
-            parts, directory=directory, settings=settings, registry=metrics.registry, observe=observe(spans, metrics)
+            parts,
+            directory=directory,
+            settings=settings,
+            registry=metrics.registry,
+            observe=observe(spans, metrics),
         )
 
     async def _start_service(self, service: Service, equipment: Equipment, addresses: Addresses) -> None:
@@ -206,9 +212,7 @@ class Running:
         start(f"{name}.store", lambda heart: context.store.write_waiting())
         start(f"{name}.relay", relay.run)
         start(f"{name}.consumer", context.consumer.run)
-        self.supervisor.watch(
-            f"{name}.consumer", context.lag, lambda: context.consumer.progress, STALL
-        )
+        self.supervisor.watch(f"{name}.consumer", context.lag, lambda: context.consumer.progress, STALL)
         start(f"{name}.timers", sweep.run)
         start(f"{name}.claims", lambda heart: _prune(context, heart))
         for worker, run in service.workers.items():

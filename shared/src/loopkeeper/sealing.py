@@ -89,15 +89,16 @@ class Keyring:
 
     def rotate(self, plan: str | None = None) -> list[str]:
         """Give this plan, or every one, a new data key; what was sealed before still opens. Returns who got one."""
-        self._reread()
-        chosen = [plan] if plan else sorted(name for name, keys in self._plans.items() if keys)
+        given: list[str] = []
 
         def change(kept: dict[str, Any]) -> None:
-            for name in chosen:
+            living = sorted(name for name, entry in kept.items() if not entry.get("destroyed"))
+            for name in [plan] if plan else living:
                 _add_version(kept, name, self.master)
+                given.append(name)
 
         self._change(change)
-        return chosen
+        return given
 
     def destroy(self, plan: str) -> None:
         """Forget this plan's keys for good: nothing sealed under them can ever be read again."""
@@ -204,7 +205,7 @@ class Sealer:
             raise Unsealable("this text was sealed with a key that is not here")
         try:
             plain = key.decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], _place(plan, stream, part, version))
-        except InvalidTag as error:
+        except (InvalidTag, ValueError) as error:
             raise Unsealable("this text was not sealed for this place") from error
         return orjson.loads(plain)
 

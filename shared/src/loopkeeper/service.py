@@ -103,8 +103,12 @@ def installed() -> dict[str, Service]:
     order = ("intake", "authorization", "assignment", "notification")
     found = {point.name: point.load() for point in entry_points(group=GROUP)}
     if not found:
-        raise StartError("No service is installed.", "Install one, e.g. `pip install ./services/referral-intake`.")
-    return dict(sorted(found.items(), key=lambda item: (order.index(item[0]) if item[0] in order else 99, item[0])))
+        raise StartError(
+            "No service is installed.", "Install one, e.g. `pip install ./services/referral-intake`."
+        )
+    return dict(
+        sorted(found.items(), key=lambda item: (order.index(item[0]) if item[0] in order else 99, item[0]))
+    )
 
 
 def chosen(names: list[str]) -> dict[str, Service]:

@@ -22,32 +22,56 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="LOOPKEEPER_", env_file=None, extra="ignore")
 
     home: Path = Field(default_factory=default_home, description="Where data, spans and the clock file stand")
-    config: Path | None = Field(None, description="Folder of organizations.json and keyring.json; default: home/config")
-    policy: Path | None = Field(None, description="Folder of the operator's own policy rows; default: home/policy")
+    config: Path | None = Field(
+        default=None, description="Folder of organizations.json and keyring.json; default: home/config"
+    )
+    policy: Path | None = Field(
+        default=None, description="Folder of the operator's own policy rows; default: home/policy"
+    )
 
-    bus: SecretStr | None = Field(None, description="URL of the log: postgresql://… or kafka://host:port/topic")
-    postgres_binaries: Path | None = Field(None, description="bin folder of another PostgreSQL 18 for the embedded one")
-    migrate: Literal["start", "never"] = Field("start", description="Whether a service migrates its database at start")
+    bus: SecretStr | None = Field(
+        default=None, description="URL of the log: postgresql://… or kafka://host:port/topic"
+    )
+    postgres_binaries: Path | None = Field(
+        default=None, description="bin folder of another PostgreSQL 18 for the embedded one"
+    )
+    migrate: Literal["start", "never"] = Field(
+        default="start", description="Whether a service migrates its database at start"
+    )
 
-    host: str = Field("127.0.0.1", description="Address to listen on")
-    port: int = Field(8600, description="Port to listen on")
-    url: str = Field("", description="Base URL the command line calls; default http://host:port")
-    urls: dict[str, str] = Field(default_factory=dict, description="Base URL by service, as JSON, where they differ")
-    key: SecretStr | None = Field(None, description="API key of the command line; default: home/config/operations.key")
+    host: str = Field(default="127.0.0.1", description="Address to listen on")
+    port: int = Field(default=8600, description="Port to listen on")
+    url: str = Field(default="", description="Base URL the command line calls; default http://host:port")
+    urls: dict[str, str] = Field(
+        default_factory=dict, description="Base URL by service, as JSON, where they differ"
+    )
+    key: SecretStr | None = Field(
+        default=None, description="API key of the command line; default: home/config/operations.key"
+    )
 
-    master_key: SecretStr | None = Field(None, description="base64 of 32 bytes; default: a file made at first start")
-    clock: Literal["system", "movable"] = Field("system", description="movable: demo and tests only")
-    synthetic_members: Literal["off", "on"] = Field("off", description="Accept invented CINs such as 90000001S")
-    webhook_allow: str = Field("", description="Addresses a webhook may have although private, comma separated")
+    master_key: SecretStr | None = Field(
+        default=None, description="base64 of 32 bytes; default: a file made at first start"
+    )
+    clock: Literal["system", "movable"] = Field(default="system", description="movable: demo and tests only")
+    synthetic_members: Literal["off", "on"] = Field(
+        default="off", description="Accept invented CINs such as 90000001S"
+    )
+    webhook_allow: str = Field(
+        default="", description="Addresses a webhook may have although private, comma separated"
+    )
 
-    max_body: int = Field(1024 * 1024, description="Largest request body in bytes")
-    max_roster: int = Field(256 * 1024 * 1024, description="Largest roster upload in bytes")
-    queue: int = Field(2048, description="Requests that may wait for the store before 503")
-    pool: int = Field(4, description="Reading connections of a service")
+    max_body: int = Field(default=1024 * 1024, description="Largest request body in bytes")
+    max_roster: int = Field(default=256 * 1024 * 1024, description="Largest roster upload in bytes")
+    queue: int = Field(default=2048, description="Requests that may wait for the store before 503")
+    pool: int = Field(default=4, description="Reading connections of a service")
 
-    otlp: str = Field("", description="OTLP/HTTP endpoint for traces; empty: a bounded local file")
-    trace_file_bytes: int = Field(64 * 1024 * 1024, description="Size at which a local span file starts over")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Lowest level written")
+    otlp: str = Field(default="", description="OTLP/HTTP endpoint for traces; empty: a bounded local file")
+    trace_file_bytes: int = Field(
+        default=64 * 1024 * 1024, description="Size at which a local span file starts over"
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="Lowest level written"
+    )
 
     @field_validator("home", "config", "policy", mode="after")
     @classmethod
@@ -85,7 +109,9 @@ class ServiceSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_file=None, extra="ignore")
 
-    database: SecretStr | None = Field(None, description="PostgreSQL URL of this service; none: the embedded one")
+    database: SecretStr | None = Field(
+        default=None, description="PostgreSQL URL of this service; none: the embedded one"
+    )
 
     def database_url(self) -> str | None:
         """The URL given, None where the embedded PostgreSQL is to be used."""

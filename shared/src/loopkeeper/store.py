@@ -194,9 +194,7 @@ class Store(Generic[S]):
             left = await self._attempt(left, None, outcomes, patience)
         return await self._attempt(pending[middle:], offsets, outcomes, patience)
 
-    async def _transaction(
-        self, pending: Sequence[Pending], offsets: Mapping[int, int] | None
-    ) -> Batch[S]:
+    async def _transaction(self, pending: Sequence[Pending], offsets: Mapping[int, int] | None) -> Batch[S]:
         async def steps(connection: Connection) -> Batch[S]:
             batch = self._batch(connection)
             await batch.run(pending, offsets)
@@ -208,7 +206,9 @@ class Store(Generic[S]):
         self._metrics.batch_size.labels(self.domain.service).observe(len(pending))
         return batch
 
-    async def _park_alone(self, submission: Submission, error: str, offsets: Mapping[int, int] | None) -> None:
+    async def _park_alone(
+        self, submission: Submission, error: str, offsets: Mapping[int, int] | None
+    ) -> None:
         async def steps(connection: Connection) -> None:
             batch = self._batch(connection)
             poisoned = Submission(
@@ -233,6 +233,7 @@ class Store(Generic[S]):
             for bell in self._bells:
                 bell.set()
         for submission, error in batch.parked:
+            self._metrics.parked.labels(self.domain.service).inc()
             log.error(
                 "fact parked",
                 service=self.domain.service,
@@ -246,7 +247,12 @@ class Store(Generic[S]):
 
     def _report_fault(self, submission_id: UUID, outcome: Exception) -> None:
         if not isinstance(outcome, Refused):
-            log.error("command failed", service=self.domain.service, claim=str(submission_id), error=describe(outcome))
+            log.error(
+                "command failed",
+                service=self.domain.service,
+                claim=str(submission_id),
+                error=describe(outcome),
+            )
 
     def _count(self, submissions: Sequence[Submission], outcomes: Mapping[UUID, Outcome | Exception]) -> None:
         for submission in submissions:
@@ -336,7 +342,16 @@ class Store(Generic[S]):
                 """INSERT INTO audit (at, organization, client, plan, stream, parts, fields, why)
                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)""",
                 [
-                    (r.at, r.organization, r.client, r.plan, r.stream, ",".join(r.parts), ",".join(r.fields), r.why)
+                    (
+                        r.at,
+                        r.organization,
+                        r.client,
+                        r.plan,
+                        r.stream,
+                        ",".join(r.parts),
+                        ",".join(r.fields),
+                        r.why,
+                    )
                     for r in rows
                 ],
             )

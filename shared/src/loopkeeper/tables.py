@@ -15,14 +15,14 @@ def moment(name: str, **options: Any) -> sa.Column[Any]:
     return sa.Column(name, TIMESTAMP(timezone=True), **options)
 
 
-def stream_table(metadata: sa.MetaData, name: str, *columns: sa.schema.SchemaItem) -> sa.Table:
+def stream_table(metadata: sa.MetaData, name: str, *items: sa.schema.SchemaItem) -> sa.Table:
     """A stream's locked row: the state, the columns derived from it, and where its journal stands."""
     return sa.Table(
         name,
         metadata,
         sa.Column("id", sa.Text, primary_key=True),
         *(sa.Column(key, sa.Text, nullable=False, server_default="") for key in TEXT_KEYS),
-        *(item for item in columns if isinstance(item, sa.Column)),
+        *(item for item in items if not isinstance(item, sa.Index)),
         sa.Column("state", JSONB, nullable=False),
         sa.Column("n", sa.Integer, nullable=False),
         sa.Column("sequence", sa.Integer, nullable=False),
@@ -30,7 +30,7 @@ def stream_table(metadata: sa.MetaData, name: str, *columns: sa.schema.SchemaIte
         moment("created_at", nullable=False),
         moment("at", nullable=False),
         # Indexes may name any of the columns above.
-        *(item for item in columns if not isinstance(item, sa.Column)),
+        *(item for item in items if isinstance(item, sa.Index)),
     )
 
 

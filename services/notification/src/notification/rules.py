@@ -211,7 +211,7 @@ def attempt(outreach: Outreach | None, command: RecordAttempt) -> OutreachAttemp
 
 
 def start_services(outreach: Outreach | None, command: StartServices) -> OutreachServicesStarted:
-    now, held = open_holder(outreach, command)
+    _, held = open_holder(outreach, command)
     return OutreachServicesStarted(
         occurred_at=command.at,
         acted_by=acted_by(held, command),

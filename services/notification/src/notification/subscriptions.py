@@ -12,8 +12,8 @@ from typing import Any
 
 from loopkeeper.decider import Refused
 from loopkeeper.domain import Recorded, Reference
-from loopkeeper.problems import not_found
 from loopkeeper.errors import Problem
+from loopkeeper.problems import not_found
 
 TABLE = "subscription"
 SEALED_PART = "secret"
@@ -93,7 +93,7 @@ def delete(subscription: str, n: int) -> Reference:
     """Nothing is sent or fed any more. The row stays, so that its attempts keep their owner."""
 
     def change(row: Row | None, at: datetime) -> Recorded:
-        return _next(_standing(row, n), at, state="deleted", url=None, secret="")  # noqa: S106 none left
+        return _next(_standing(row, n), at, state="deleted", url=None, secret="")
 
     return Reference(TABLE, subscription, change)
 

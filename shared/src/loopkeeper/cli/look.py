@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -35,7 +36,10 @@ def status(
     """Where each service stands: lag, outbox, parked, deadlines, tasks."""
     current = settings()
     if env:
-        for name, value in {"LOOPKEEPER_HOME": current.home, "LOOPKEEPER_URL": current.base_url("intake")}.items():
+        for name, value in {
+            "LOOPKEEPER_HOME": current.home,
+            "LOOPKEEPER_URL": current.base_url("intake"),
+        }.items():
             say(f"export {name}={value}")
         return
     with asking() as client:
@@ -59,7 +63,7 @@ def status(
         raise typer.Exit(FAILED)
 
 
-def _tasks(standing: dict[str, Any]) -> str:
+def _tasks(standing: Mapping[str, Any]) -> str:
     unwell = [f"{name}: {detail}" for name, detail in standing["tasks"].items() if detail != "running"]
     return "; ".join(unwell) or "all running"
 
@@ -70,7 +74,9 @@ def stuck(as_json: Json = False) -> None:
         loops = [loop for loop in client.all("/v1/referrals") if loop["status"] != "closed"]
     loops.sort(key=lambda loop: loop["updated_at"])
     if as_json:
-        show({"open": len(loops), "by": Counter(loop["next_step"]["actor"] for loop in loops), "items": loops})
+        show(
+            {"open": len(loops), "by": Counter(loop["next_step"]["actor"] for loop in loops), "items": loops}
+        )
         return
     if not loops:
         say("No loop is open.")
@@ -107,7 +113,10 @@ def explain(referral: Referral, as_json: Json = False) -> None:
             say(f"      by policy: {', '.join(event['policy'])}")
     step = found["next_step"]
     if step["actor"]:
-        say(f"Next: {step['actor']} must {step['step']}" + (f", due {step['due_at']}" if step["due_at"] else ""))
+        say(
+            f"Next: {step['actor']} must {step['step']}"
+            + (f", due {step['due_at']}" if step["due_at"] else "")
+        )
 
 
 def _explanations(client: Client, events: list[dict[str, Any]]) -> dict[str, list[str]]:
@@ -189,7 +198,9 @@ def parked_show(referral: Referral, as_json: Json = False) -> None:
 
 def parked_replay(
     referral: Referral,
-    earnest: Annotated[bool, typer.Option("--yes", help="Apply; without it, show what would happen.")] = False,
+    earnest: Annotated[
+        bool, typer.Option("--yes", help="Apply; without it, show what would happen.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Replay a parked referral in order. Without --yes nothing is kept."""

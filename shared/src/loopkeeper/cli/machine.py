@@ -136,7 +136,9 @@ def reset(
         say(f"There is nothing in {folder}.")
         return
     if not sure:
-        say(f"This would remove {folder} with all its referrals and keys. Do it with `loopkeeper reset --yes`.")
+        say(
+            f"This would remove {folder} with all its referrals and keys. Do it with `loopkeeper reset --yes`."
+        )
         return
     embedded.remove(folder / "postgres")
     shutil.rmtree(folder)

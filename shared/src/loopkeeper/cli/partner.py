@@ -56,9 +56,7 @@ class Partner:
                 self.done.set()
 
 
-def listen_until_stopped(
-    settings: Settings, key: str, *, port: int, count: int | None, as_json: bool
-) -> int:
+def listen_until_stopped(settings: Settings, key: str, *, port: int, count: int | None, as_json: bool) -> int:
     """Subscribe, print, and take the subscription back at the end; returns the exit code."""
     try:
         return asyncio.run(_listen(settings, key, port=port, count=count, as_json=as_json))

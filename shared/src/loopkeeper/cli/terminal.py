@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any, NoReturn
 
@@ -55,13 +55,17 @@ def fail(sentence: str, fix: str = "", code: int = FAILED) -> NoReturn:
 
 
 @contextmanager
-def asking() -> Iterator[Client]:
+def asking() -> Generator[Client]:
     """A client for the services; its failures end the command with a sentence."""
     current = settings()
     try:
         yield Client(current)
     except Unreachable as error:
-        fail(f"Nothing answers at {error}.", "Start it with `loopkeeper up`, or set LOOPKEEPER_URL.", UNREACHABLE)
+        fail(
+            f"Nothing answers at {error}.",
+            "Start it with `loopkeeper up`, or set LOOPKEEPER_URL.",
+            UNREACHABLE,
+        )
     except Answered as error:
         problem = error.problem
         fix = str(problem.get("fix") or "")
@@ -71,7 +75,7 @@ def asking() -> Iterator[Client]:
 
 
 @contextmanager
-def starting() -> Iterator[None]:
+def starting() -> Generator[None]:
     """What cannot start says why and how to mend it."""
     try:
         yield
@@ -79,7 +83,9 @@ def starting() -> Iterator[None]:
         fail(error.sentence, error.fix, CANNOT_START)
 
 
-def each(rows: list[dict[str, Any]], columns: dict[str, Callable[[dict[str, Any]], str]]) -> None:
+def each(
+    rows: Sequence[Mapping[str, Any]], columns: Mapping[str, Callable[[Mapping[str, Any]], str]]
+) -> None:
     """Print rows as a table of these columns."""
     made = table(*columns)
     for row in rows:

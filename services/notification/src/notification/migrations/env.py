@@ -1,6 +1,7 @@
 """Alembic's entry for notification's database."""
 
 from alembic import context
+
 from loopkeeper.migrate import run_environment
 from notification.models import metadata
 

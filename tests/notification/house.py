@@ -1,0 +1,204 @@
+"""Notification's store on a real database, with the organizations and the member of these tests."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+from uuid import UUID
+
+import httpx
+from prometheus_client import CollectorRegistry
+
+from loopkeeper import clients, events, ids, migrate, policy
+from loopkeeper.batch import Outcome
+from loopkeeper.bus import Received
+from loopkeeper.clock import HandClock
+from loopkeeper.consumer import Reactions
+from loopkeeper.database import reading_pool, writing_pool
+from loopkeeper.events import Event
+from loopkeeper.message import Message
+from loopkeeper.metrics import Metrics
+from loopkeeper.sealing import Keyring, Sealer
+from loopkeeper.service import Context, Equipment
+from loopkeeper.settings import Settings
+from loopkeeper.store import Store, answered
+from loopkeeper.supervisor import Supervisor
+from loopkeeper.telemetry import Telemetry
+from loopkeeper.web import Part, build_app
+from notification.consumers import reactions
+from notification.main import domain, service
+from notification.settings import NotificationSettings
+
+PLAN = "harbor-health-plan"
+REFERRER = "mission-clinic"
+PROVIDER = "harbor-street-medicine"
+OTHER = "bayview-outreach"
+DAVID = "ref_0193a1b2c3d47e5f8a9b0c1d2e3f4a5b"
+START = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
+
+FreshDatabase = Callable[[str], Awaitable[str]]
+
+
+def received(**changes: Any) -> events.ReferralReceived:
+    """David, 62, who sleeps in a tent behind a gas station, as the log knows him: codes and random ids only."""
+    fields: dict[str, Any] = {
+        "occurred_at": START,
+        "plan": PLAN,
+        "referrer": REFERRER,
+        "member": "mem_0193a1b2c3d47e5f8a9b0c1d2e3f4a5b",
+        "county": "san-francisco",
+        "age_band": "adult",
+        "language": "en",
+        "sealed": {"identity": "v1.1.sealed"},
+    }
+    return events.ReferralReceived.model_validate(fields | changes)
+
+
+def made(assignment: str = "asg_1", provider: str = PROVIDER) -> events.AssignmentMade:
+    return events.AssignmentMade(
+        occurred_at=START,
+        assignment=assignment,
+        provider=provider,
+        answer_due_at=START + timedelta(days=5),
+    )
+
+
+def accepted(assignment: str = "asg_1", provider: str = PROVIDER) -> events.AssignmentAccepted:
+    lead = events.Lead(person="maria.lopez", name="Maria Lopez")
+    return events.AssignmentAccepted(occurred_at=START, assignment=assignment, provider=provider, lead=lead)
+
+
+def closed(outcome: str = "services_received") -> events.ReferralClosed:
+    return events.ReferralClosed(occurred_at=START, outcome=outcome, clr_reason="other")
+
+
+def approved() -> events.AuthorizationApproved:
+    return events.AuthorizationApproved.model_validate(
+        {"occurred_at": START, "number": "A-1", "from": date(2026, 3, 2), "through": date(2027, 3, 1)}
+    )
+
+
+@dataclass
+class House:
+    """One running notification service without its log: facts are handed in, workers are called by the test."""
+
+    context: Context
+    clock: HandClock
+    keys: dict[str, str]
+    app: Any
+    _offset: int = 0
+    _reactions: Reactions = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._reactions = Reactions(reactions(self.context))
+
+    def message(self, event: Event, stream: str = DAVID, event_id: UUID | None = None) -> Received:
+        self._offset += 1
+        message = Message(
+            event_id or ids.uuid(),
+            event.wire_type(),
+            f"/{events.publisher(type(event))}",
+            stream,
+            self.clock.now(),
+            event.payload(),
+            1,
+        )
+        return Received(0, self._offset, stream, message)
+
+    async def hear(self, *facts: Event, stream: str = DAVID) -> list[Outcome]:
+        """These facts in one poll."""
+        return await self.take([self.message(fact, stream) for fact in facts])
+
+    async def take(self, messages: Sequence[Received]) -> list[Outcome]:
+        submissions = [made for one in messages if (made := self._reactions.react(one)) is not None]
+        outcomes = await self.context.store.execute(submissions, {0: self._offset + 1})
+        return [cast("Outcome", answered(outcomes[each.id])) for each in submissions]
+
+    @asynccontextmanager
+    async def caller(self, organization: str) -> AsyncIterator[httpx.AsyncClient]:
+        headers = {"Authorization": f"Bearer {self.keys[organization]}"}
+        transport = httpx.ASGITransport(app=self.app)
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://loop.test", headers=headers
+        ) as client:
+            yield client
+
+    async def rows(self, query: str, *values: Any) -> list[dict[str, Any]]:
+        return [dict(row) for row in await self.context.pool.fetch(query, *values)]
+
+
+@asynccontextmanager
+async def house(url: str, folder: Path) -> AsyncIterator[House]:
+    """The service over this empty database; its writer runs while the block does."""
+    await migrate.upgrade(url, "notification")
+    settings = Settings(home=folder, webhook_allow="127.0.0.1", synthetic_members="on")
+    keys = _organizations(settings.config_folder)
+    clock, metrics = HandClock(START), Metrics()
+    keyring = Keyring.open(settings.config_folder, None)
+    sealer = Sealer(keyring)
+    telemetry = Telemetry.open("notification", settings)
+    equipment = Equipment(
+        settings=settings,
+        own=NotificationSettings(),
+        clock=clock,
+        policy=policy.load(["notification"]),
+        sealer=sealer,
+        directory=clients.Directory(settings.config_folder),
+        telemetry=telemetry,
+        metrics=metrics,
+    )
+    pool = await writing_pool(url, name="notification")
+    readers = await reading_pool(url, role="notification_reader", size=2, name="notification")
+    store = Store(
+        domain(equipment), pool, clock=clock, chain_key=sealer.chain_key(), sealer=sealer, metrics=metrics
+    )
+    context = _context(equipment, store, pool, readers)
+    app = build_app(
+        [Part(service.api, context, cast("Any", None))],
+        directory=equipment.directory,
+        settings=settings,
+        registry=CollectorRegistry(),
+    )
+    supervisor = context.supervisor
+    supervisor.start("writer", lambda _: store.write_waiting())
+    try:
+        yield House(context, clock, keys, app)
+    finally:
+        await supervisor.stop(timedelta(seconds=5))
+        await readers.close()
+        await pool.close()
+        telemetry.close()
+
+
+def _context(equipment: Equipment, store: Any, pool: Any, readers: Any) -> Context:
+    nothing = cast("Any", None)
+    return Context(
+        **{name: getattr(equipment, name) for name in Equipment.__dataclass_fields__},
+        name="notification",
+        store=store,
+        pool=pool,
+        readers=readers,
+        bus=nothing,
+        consumer=nothing,
+        parked=nothing,
+        supervisor=Supervisor(),
+        ahead=service.ahead,
+    )
+
+
+def _organizations(folder: Path) -> dict[str, str]:
+    told = (
+        (PLAN, "Harbor Health Plan", "plan", ("plan",)),
+        (REFERRER, "Mission Clinic", "referrer", ("referrer",)),
+        (PROVIDER, "Harbor Street Medicine", "provider", ("provider", "referrer")),
+        (OTHER, "Bayview Outreach", "provider", ("provider",)),
+    )
+    keys: dict[str, str] = {}
+    for slug, name, kind, roles in told:
+        clients.add_organization(folder, slug, name, kind, "415-555-0100")
+        keys[slug] = clients.add_client(folder, slug, roles)[1]
+    return keys

@@ -1,0 +1,204 @@
+"""Who hears of what, and in which words."""
+
+from __future__ import annotations
+
+from datetime import date
+from uuid import UUID
+
+import pytest
+
+from loopkeeper import events, policy
+from loopkeeper.calendar import la_date
+from loopkeeper.events import Event
+from notification import notices
+from notification.notices import SLOT, SLOTS, Named, Names, Notice
+from notification.rules import DECIDER, Outreach
+from tests.notification.house import (
+    DAVID,
+    OTHER,
+    PLAN,
+    PROVIDER,
+    REFERRER,
+    START,
+    accepted,
+    approved,
+    closed,
+    made,
+    received,
+)
+
+NAMES = Names(
+    {
+        PLAN: Named("Harbor Health Plan", "415-555-0100"),
+        PROVIDER: Named("Harbor Street Medicine", "415-555-0101"),
+        OTHER: Named("Bayview Recovery", "415-555-0102", reveals=True),
+    }
+)
+POLICY = policy.load(["notification"])
+
+
+def told(*facts: Event) -> list[Notice]:
+    """The notices of the last of these facts."""
+    before = DECIDER.fold(facts[:-1])
+    after = DECIDER.evolve(before, facts[-1]) or Outreach()
+    return notices.notices(DAVID, before, facts[-1], after, NAMES)
+
+
+def addressed(*facts: Event) -> list[tuple[str, str]]:
+    return [(each.code, each.recipient) for each in told(*facts)]
+
+
+def words(notice: Notice) -> str:
+    row = POLICY.row(
+        "notices",
+        on=la_date(START),
+        code=notice.code,
+        recipient=notice.recipient_kind,
+        variant=notice.variant,
+        language="en",
+    )
+    return notices.render(row["text"], notice.slots)
+
+
+def test_a_referral_is_acknowledged_to_whoever_sent_it() -> None:
+    (notice,) = told(received())
+    assert (notice.code, notice.recipient) == ("received", REFERRER)
+    assert "Harbor Health Plan now decides" in words(notice)
+
+
+def test_an_approval_reaches_the_referrer_and_who_serves_already() -> None:
+    assert addressed(received(), approved()) == [("authorized", REFERRER)]
+    assert addressed(received(), made(), accepted(), approved()) == [
+        ("authorized", REFERRER),
+        ("decided", PROVIDER),
+    ]
+    assert "through March 1, 2027" in words(told(received(), approved())[0])
+
+
+def test_a_denial_says_why_and_until_when_the_member_may_appeal() -> None:
+    denied = events.AuthorizationDenied(
+        occurred_at=START,
+        reason="no_active_medi_cal",
+        citation="x",
+        appeal_by=date(2026, 5, 1),
+        notice_due_at=START,
+    )
+    (notice,) = told(received(), denied)
+    assert "Reason: No active Medi-Cal" in words(notice)
+    assert "by May 1, 2026" in words(notice)
+
+
+def test_an_offer_names_its_last_day_and_nothing_of_the_member() -> None:
+    (notice,) = told(received(), made())
+    assert (notice.code, notice.recipient) == ("offer", PROVIDER)
+    assert "by March 7, 2026" in words(notice)
+    assert set(notice.facts) == {"assignment", "due_at"}
+
+
+def test_the_referrer_hears_who_accepted_and_how_to_reach_them() -> None:
+    (notice,) = told(received(), made(), accepted())
+    assert "Harbor Street Medicine accepted" in words(notice)
+    assert "415-555-0101" in words(notice)
+
+
+def test_a_provider_known_for_substance_use_treatment_is_not_named() -> None:
+    (notice,) = told(received(), made("asg_1", OTHER), accepted("asg_1", OTHER))
+    assert notice.code == "assigned"
+    assert "Bayview" not in words(notice)
+    assert OTHER not in str(notice.facts)
+    assert "415-555-0100" in words(notice)
+
+
+def test_a_provider_that_referred_itself_is_named_to_itself() -> None:
+    (notice,) = told(received(referrer=OTHER), made("asg_1", OTHER), accepted("asg_1", OTHER))
+    assert "Bayview Recovery" in words(notice)
+
+
+def test_a_withdrawn_offer_and_an_ended_assignment_are_told_apart() -> None:
+    withdrawn = events.AssignmentWithdrawn(occurred_at=START, assignment="asg_1", reason="plan")
+    assert addressed(received(), made(), withdrawn) == [("offer_withdrawn", PROVIDER)]
+    assert addressed(received(), made(), accepted(), withdrawn) == [("assignment_ended", PROVIDER)]
+
+
+def test_a_grant_is_told_to_the_provider_that_claimed_it() -> None:
+    claim = {"provider": PROVIDER, "population": "homelessness", "from": "2026-03-02"}
+    granted = events.AuthorizationPresumptiveGranted.model_validate(
+        {
+            "occurred_at": START,
+            "grant": "grt_1",
+            "provider": PROVIDER,
+            "provider_version": 1,
+            "population": "homelessness",
+            "from": "2026-03-02",
+            "through": "2026-03-31",
+        }
+    )
+    refusal = events.AuthorizationPresumptiveRefused(occurred_at=START, reason="type")
+    ended = events.AuthorizationPresumptiveEnded(
+        occurred_at=START, grant="grt_1", reason="expired", through=date(2026, 3, 31)
+    )
+    assert addressed(received(claim=claim), granted) == [("presumptive_granted", PROVIDER)]
+    assert addressed(received(claim=claim), refusal) == [("presumptive_refused", PROVIDER)]
+    assert addressed(received(claim=claim), granted, ended) == [("presumptive_ended", PROVIDER)]
+    assert addressed(received(claim=claim), granted, approved()) == [
+        ("authorized", REFERRER),
+        ("decided", PROVIDER),
+    ]
+
+
+def test_the_closing_is_the_one_notice_whose_arrival_must_be_proved() -> None:
+    (notice,) = told(received(), closed())
+    assert (notice.code, notice.closing) == ("closed", True)
+    assert "Services received" in words(notice)
+    assert told(received(), closed(), closed("withdrawn")) == []
+
+
+def test_a_loop_that_was_closed_before_it_was_known_here_is_told_all_the_same() -> None:
+    assert addressed(closed("withdrawn"), received()) == [("received", REFERRER), ("closed", REFERRER)]
+
+
+def test_populations_stand_in_no_notice() -> None:
+    screened = [{"code": "homelessness", "result": "met", "claimed": True}]
+    for facts in ((received(populations=screened),), (received(populations=screened), made())):
+        for notice in told(*facts):
+            assert "homeless" not in words(notice).lower() + str(notice.facts)
+
+
+def test_the_plan_gets_the_event_without_what_is_sealed() -> None:
+    event = received()
+    body = notices.event_body(event, event.payload())
+    assert body["plan"] == PLAN
+    assert "sealed" not in body
+
+
+def test_a_notices_id_is_the_same_after_a_restore() -> None:
+    event = UUID(int=9)
+    assert told(received())[0].id(event) == told(received())[0].id(event)
+    assert told(received())[0].id(event) != told(received())[0].id(UUID(int=10))
+
+
+def test_every_row_names_only_allowed_slots() -> None:
+    assert policy.check(POLICY) == []
+    for row in POLICY.rows("notices", on=la_date(START)):
+        assert set(SLOT.findall(row["text"])) <= SLOTS
+
+
+def test_a_slot_that_is_not_allowed_is_a_defect() -> None:
+    with pytest.raises(LookupError):
+        notices.render("Call {member}", {"member": "David"})
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ({"types": ("specialty_bh_county_contracted",)}, True),
+        ({"populations": ("smi_sud",)}, True),
+        ({"populations": ("smi_sud", "homelessness"), "types": ("street_medicine",)}, False),
+        ({}, False),
+    ],
+)
+def test_which_provider_reveals_by_its_name(entry: dict[str, tuple[str, ...]], expected: bool) -> None:
+    recorded = events.ProviderRecorded.model_validate(
+        {"occurred_at": START, "provider": OTHER, "version": 1, **entry}
+    )
+    assert notices.reveals(recorded) is expected

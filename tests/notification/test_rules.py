@@ -1,0 +1,216 @@
+"""What outreach may do: given these facts, when this is asked, then that happens."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from loopkeeper import events
+from loopkeeper.decider import Command, Refused
+from loopkeeper.events import Event
+from notification.rules import (
+    DECIDER,
+    DeclineForMember,
+    NoteFact,
+    Outreach,
+    ReachPolicy,
+    RecordAttempt,
+    RecordDelivered,
+    ReportUnableToReach,
+    StartServices,
+    allowed,
+    missing,
+    seen_by,
+    status,
+)
+from tests.notification.house import OTHER, PROVIDER, START, accepted, approved, closed, made, received
+
+NOW = datetime(2026, 4, 20, 18, 0, tzinfo=UTC)
+TODAY = date(2026, 4, 20)
+REACH = ReachPolicy(attempts=3, days=30, modalities=2, in_person=1, ref="reach/unable-to-reach@2022-01-01")
+ACCEPTED = (received(), made(), accepted())
+
+
+def given(*facts: Event) -> Outreach | None:
+    return DECIDER.fold(facts)
+
+
+def when(state: Outreach | None, command: Command) -> list[Event]:
+    return list(DECIDER.decide(state, command.model_copy(update={"at": NOW, "seed": UUID(int=7)})))
+
+
+def refused(state: Outreach | None, command: Command) -> Refused:
+    with pytest.raises(Refused) as found:
+        when(state, command)
+    return found.value
+
+
+def tried(at: datetime = NOW, modality: str = "phone", provider: str = PROVIDER) -> RecordAttempt:
+    return RecordAttempt(
+        provider=provider,
+        tried_at=at,
+        actor_kind="peer",
+        modality=modality,
+        outcome="no_answer",
+        reached=False,
+    )
+
+
+def attempted(number: int, at: datetime, modality: str = "phone") -> events.OutreachAttempted:
+    return events.OutreachAttempted(
+        occurred_at=at,
+        assignment="asg_1",
+        number=number,
+        actor_kind="peer",
+        modality=modality,
+        outcome="no_answer",
+        reached=False,
+    )
+
+
+def test_an_attempt_is_recorded_under_its_assignment_and_number() -> None:
+    first = when(given(*ACCEPTED), tried())
+    assert [(e.assignment, e.number) for e in first if isinstance(e, events.OutreachAttempted)] == [
+        ("asg_1", 1)
+    ]
+    second = when(given(*ACCEPTED, *first), tried())
+    assert [e.number for e in second if isinstance(e, events.OutreachAttempted)] == [2]
+
+
+def test_numbering_begins_anew_with_another_assignment() -> None:
+    ended = events.AssignmentEnded(occurred_at=NOW, assignment="asg_1", reason="moved", on=TODAY)
+    state = given(*ACCEPTED, attempted(1, START), ended, made("asg_2", OTHER), accepted("asg_2", OTHER))
+    (event,) = when(state, tried(provider=OTHER))
+    assert isinstance(event, events.OutreachAttempted)
+    assert (event.assignment, event.number) == ("asg_2", 1)
+
+
+def test_who_is_not_named_is_the_lead_care_manager() -> None:
+    (event,) = when(given(*ACCEPTED), tried())
+    assert event.acted_by == events.ActedBy(organization=PROVIDER, person="maria.lopez")
+
+
+def test_an_attempt_of_tomorrow_is_refused() -> None:
+    assert refused(given(*ACCEPTED), tried(NOW + timedelta(minutes=1))).slug == "in-the-future"
+
+
+def test_an_offer_must_be_accepted_before_outreach() -> None:
+    assert refused(given(received(), made()), tried()).slug == "not-assigned"
+
+
+@pytest.mark.parametrize("facts", [(), (received(),), ACCEPTED])
+def test_a_provider_without_the_assignment_finds_nothing(facts: tuple[Event, ...]) -> None:
+    answer = refused(given(*facts), tried(provider=OTHER))
+    assert (answer.slug, answer.status) == ("not-found", 404)
+
+
+def test_a_declined_or_withdrawn_assignment_is_seen_by_nobody() -> None:
+    withdrawn = events.AssignmentWithdrawn(occurred_at=NOW, assignment="asg_1", reason="plan")
+    state = given(*ACCEPTED, withdrawn)
+    assert state is not None
+    assert seen_by(state) == ""
+    assert refused(state, tried()).status == 404
+
+
+def test_services_start_on_a_day_that_has_come() -> None:
+    (event,) = when(given(*ACCEPTED), StartServices(provider=PROVIDER, on=TODAY))
+    assert isinstance(event, events.OutreachServicesStarted)
+    assert event.on == TODAY
+    tomorrow = StartServices(provider=PROVIDER, on=TODAY + timedelta(days=1))
+    assert refused(given(*ACCEPTED), tomorrow).slug == "in-the-future"
+    assert refused(given(*ACCEPTED), StartServices(provider=PROVIDER, on=None)).slug == "date-required"
+
+
+def test_the_day_is_that_of_los_angeles() -> None:
+    evening = datetime(2026, 4, 21, 3, 0, tzinfo=UTC)
+    command = StartServices(provider=PROVIDER, on=date(2026, 4, 21), at=evening)
+    with pytest.raises(Refused):
+        DECIDER.decide(given(*ACCEPTED), command)
+
+
+def test_a_members_no_carries_its_date_who_and_how() -> None:
+    command = DeclineForMember(provider=PROVIDER, person="joe.kim", on=TODAY, how="in_person")
+    (event,) = when(given(*ACCEPTED, attempted(1, START)), command)
+    assert isinstance(event, events.OutreachMemberDeclined)
+    assert (event.on, event.how, event.attempts) == (TODAY, "in_person", 1)
+    assert event.acted_by is not None
+    assert event.acted_by.person == "joe.kim"
+
+
+def test_a_loop_is_not_given_up_before_the_plans_policy_is_satisfied() -> None:
+    command = ReportUnableToReach(provider=PROVIDER, on=TODAY, reach=REACH)
+    answer = refused(given(*ACCEPTED, attempted(1, NOW - timedelta(days=2))), command)
+    assert answer.slug == "attempts-missing"
+    assert "3 attempts (recorded: 1)" in answer.sentence
+    assert "1 in person (so far: 0)" in answer.sentence
+
+
+def test_enough_attempts_close_the_loop_and_name_the_policy_row() -> None:
+    facts = (attempted(1, START), attempted(2, START + timedelta(days=9)), attempted(3, NOW, "in_person"))
+    (event,) = when(given(*ACCEPTED, *facts), ReportUnableToReach(provider=PROVIDER, on=TODAY, reach=REACH))
+    assert isinstance(event, events.OutreachUnableToReach)
+    assert (event.attempts, event.how, event.policy) == (3, "in_person, phone", (REACH.ref,))
+
+
+def test_nobody_is_sent_to_a_member_whom_a_visit_endangers() -> None:
+    facts = (attempted(1, START), attempted(2, START, "text"), attempted(3, NOW))
+    state = given(received(flags=("safe_contact",)), made(), accepted(), *facts)
+    assert when(state, ReportUnableToReach(provider=PROVIDER, on=TODAY, reach=REACH))
+    state = given(*ACCEPTED, *facts)
+    assert (
+        refused(state, ReportUnableToReach(provider=PROVIDER, on=TODAY, reach=REACH)).slug
+        == "attempts-missing"
+    )
+
+
+def test_without_attempts_everything_is_missing() -> None:
+    assert len(missing((), TODAY, REACH, safe=True)) == 4
+
+
+def test_after_first_services_attempts_go_on_and_nothing_else() -> None:
+    started = events.OutreachServicesStarted(occurred_at=NOW, assignment="asg_1", on=TODAY)
+    state = given(*ACCEPTED, started, closed())
+    assert state is not None
+    assert status(state) == "services_started"
+    assert allowed(state) == ("attempts",)
+    assert when(state, tried())
+    answer = refused(state, StartServices(provider=PROVIDER, on=TODAY))
+    assert (answer.slug, answer.allowed) == ("already-closed", ("attempts",))
+
+
+def test_after_a_withdrawal_the_provider_hears_that_all_is_over() -> None:
+    state = given(*ACCEPTED, closed("withdrawn"))
+    assert refused(state, tried()).slug == "already-closed"
+    assert state is not None
+    assert seen_by(state) == PROVIDER
+
+
+def test_a_closing_that_comes_before_everything_leaves_a_tombstone() -> None:
+    state = given(closed("withdrawn"), received(), made(), accepted())
+    assert state is not None
+    assert allowed(state) == ()
+    assert status(state) == "closed"
+
+
+def test_only_the_first_closing_counts() -> None:
+    state = given(received(), closed("withdrawn"), closed("services_received"))
+    assert state is not None
+    assert state.closing is not None
+    assert state.closing.outcome == "withdrawn"
+
+
+def test_a_closing_is_told_once() -> None:
+    command = RecordDelivered(notice="ntc_1", code="closed", recipient_kind="referrer", delivered_at=NOW)
+    told = when(given(received(), closed()), command)
+    assert [(e.notice, e.how) for e in told if isinstance(e, events.NoticeDelivered)] == [
+        ("ntc_1", "webhook")
+    ]
+    assert when(given(received(), closed(), *told), command) == []
+    assert when(None, command) == []
+
+
+@pytest.mark.parametrize("fact", [approved(), closed(), accepted(), made()])
+def test_a_fact_about_an_unknown_referral_applies_and_yields_nothing(fact: Event) -> None:
+    assert when(DECIDER.evolve(None, fact), NoteFact(fact=fact)) == []
