@@ -1,0 +1,96 @@
+"""A store over a real database for the tests of the chassis: intake's, whose rules are the simplest whole ones."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+from loopkeeper import ids
+from loopkeeper.bus import Received
+from loopkeeper.clock import Clock, HandClock
+from loopkeeper.database import Pool, writing_pool
+from loopkeeper.domain import Domain, Submission
+from loopkeeper.events import ActedBy, Event, ReferralReceived
+from loopkeeper.message import Message
+from loopkeeper.metrics import Metrics
+from loopkeeper.sealing import Keyring, Sealer
+from loopkeeper.store import Store
+from referral_intake.models import columns
+from referral_intake.rules import DECIDER, NoteFact, ReceiveReferral, Referral, WithdrawReferral
+from referral_intake.surroundings import IntakeSurroundings
+
+Migrated = Callable[[str], Awaitable[str]]
+AT = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
+PLAN, HARBOR = "harbor-health-plan", "harbor-street-medicine"
+INTAKE: Domain[Referral] = Domain(
+    "intake", DECIDER, columns, surroundings=IntakeSurroundings(), notes_all=True
+)
+
+
+@dataclass
+class Bench:
+    """One replica's store with its pool and writer."""
+
+    store: Store[Any]
+    pool: Pool
+    sealer: Sealer
+
+    async def count(self, what: str) -> int:
+        return await self.pool.fetchval(f"SELECT count(*) FROM {what}")
+
+
+@asynccontextmanager
+async def opened(
+    url: str, config: Path, *, clock: Clock | None = None, domain: Domain[Any] = INTAKE, queue: int = 2048
+) -> AsyncGenerator[Bench]:
+    """A store as a replica has it, its writer running."""
+    sealer = Sealer(Keyring.open(config))
+    pool = await writing_pool(url, name="test")
+    store: Store[Any] = Store(
+        domain,
+        pool,
+        clock=clock or HandClock(AT),
+        chain_key=sealer.chain_key(),
+        sealer=sealer,
+        metrics=Metrics(),
+        queue=queue,
+    )
+    writer = asyncio.create_task(store.write_waiting())
+    try:
+        yield Bench(store, pool, sealer)
+    finally:
+        writer.cancel()
+        await asyncio.wait([writer])
+        pool.terminate()
+
+
+def received(member_key: str = "", **changes: Any) -> ReceiveReferral:
+    """A reception as the edge hands it to the store."""
+    event = ReferralReceived(occurred_at=AT, plan=PLAN, referrer=HARBOR, member="", **changes)
+    return ReceiveReferral(received=event, member_key=member_key)
+
+
+def reception(member_key: str = "", *, claim: UUID | None = None, body: bytes = b"") -> Submission:
+    return Submission(claim or uuid4(), ids.new("ref"), received(member_key), body_hash=body)
+
+
+def withdrawal(stream: str, *, claim: UUID | None = None) -> Submission:
+    command = WithdrawReferral(by="referrer", acted_by=ActedBy(organization=HARBOR, person="rosa"))
+    return Submission(claim or uuid4(), stream, command)
+
+
+def message(stream: str, event: Event, source: str = "/authorization", id: UUID | None = None) -> Message:
+    return Message(id or uuid4(), event.wire_type(), source, stream, AT, event.payload(), sequence=1)
+
+
+def fact(stream: str, event: Event, offset: int = 1, id: UUID | None = None) -> Submission:
+    """Another service's event as the consumer hands it to the store."""
+    sent = message(stream, event, id=id)
+    place = Received(0, offset, stream, sent)
+    return Submission(sent.id, stream, NoteFact(fact=event), causation=str(sent.id), received=place)
