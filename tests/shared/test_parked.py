@@ -1,0 +1,141 @@
+"""Facts that failed wait sealed and in order, are shown without their content, and are replayed as they came."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+from loopkeeper.bus import Received
+from loopkeeper.clock import HandClock
+from loopkeeper.consumer import Reactions
+from loopkeeper.database import Pool
+from loopkeeper.domain import Submission
+from loopkeeper.events import AuthorizationApproved, AuthorizationReviewOpened, Event, OutreachServicesStarted
+from loopkeeper.parked import ParkedFacts
+from referral_intake.rules import NoteFact
+from tests.shared.stores import AT, Bench, Migrated, message, opened, reception
+
+REVIEW = AuthorizationReviewOpened(
+    occurred_at=AT, authorization="auth_1", clock="routine", due_at=AT, cap_at=AT
+)
+STARTED = OutreachServicesStarted(occurred_at=AT, assignment="asg_1", on=date(2026, 3, 2))
+APPROVED = AuthorizationApproved.model_validate(
+    {"occurred_at": AT, "number": "ECM-1", "from": "2026-03-02", "through": "2027-03-01"}
+)
+
+
+class Reader:
+    """Intake's reaction, and a fault in it that can be mended while the test runs."""
+
+    def __init__(self) -> None:
+        self.broken = True
+        self.reactions = Reactions(dict.fromkeys((type(REVIEW), type(STARTED), type(APPROVED)), self.on_fact))
+
+    def on_fact(self, event: Any, _: object) -> NoteFact:
+        if self.broken and isinstance(event, AuthorizationReviewOpened):
+            raise KeyError("a secret word: David")
+        return NoteFact(fact=event)
+
+
+async def deliver(bench: Bench, reader: Reader, stream: str, *events: Event) -> None:
+    submissions: list[Submission] = []
+    for offset, event in enumerate(events, start=1):
+        submission = reader.reactions.react(Received(0, offset, stream, message(stream, event)))
+        assert submission is not None
+        submissions.append(submission)
+    await bench.store.execute(submissions, {0: len(events) + 1})
+
+
+def parked_facts(bench: Bench, reader: Reader) -> ParkedFacts:
+    return ParkedFacts(bench.store, bench.pool, bench.sealer, reader.reactions.react)
+
+
+async def status(pool: Pool, stream: str) -> str:
+    return await pool.fetchval("SELECT status FROM referral WHERE id = $1", stream)
+
+
+async def test_a_fact_that_cannot_be_read_is_shown_by_type_and_place_only(
+    migrated: Migrated, tmp_path: Path
+) -> None:
+    async with opened(await migrated("intake"), tmp_path) as bench:
+        reader, known = Reader(), await bench.store.submit(reception())
+        await deliver(bench, reader, known.stream, REVIEW, STARTED)
+        parked = parked_facts(bench, reader)
+        (listed,) = await parked.listed()
+        assert (listed.stream, listed.facts, listed.tries) == (known.stream, 2, 0)
+        facts = await parked.facts(known.stream)
+        assert [fact["type"] for fact in facts] == [REVIEW.wire_type(), STARTED.wire_type()]
+        assert facts[0]["error"].startswith("KeyError at test_parked.py:")
+        everything = f"{listed} {facts} {await bench.pool.fetch('SELECT * FROM parked')}"
+        assert "David" not in everything
+        assert "auth_1" not in everything
+
+
+async def test_a_dry_run_says_what_would_happen_and_keeps_nothing(migrated: Migrated, tmp_path: Path) -> None:
+    async with opened(await migrated("intake"), tmp_path) as bench:
+        reader, known = Reader(), await bench.store.submit(reception())
+        await deliver(bench, reader, known.stream, REVIEW, APPROVED)
+        reader.broken = False
+        replayed = await parked_facts(bench, reader).replay(known.stream, dry_run=True)
+        assert (replayed.applied, replayed.left, replayed.error) == (2, 0, "")
+        assert await bench.count("parked") == 2
+        assert await status(bench.pool, known.stream) == "received"
+
+
+async def test_a_mended_referral_is_replayed_in_order_and_goes_on(migrated: Migrated, tmp_path: Path) -> None:
+    async with opened(await migrated("intake"), tmp_path) as bench:
+        reader, known = Reader(), await bench.store.submit(reception())
+        await deliver(bench, reader, known.stream, REVIEW, APPROVED, STARTED)
+        reader.broken = False
+        replayed = await parked_facts(bench, reader).replay(known.stream)
+        assert (replayed.applied, replayed.left) == (3, 0)
+        assert await bench.count("parked") == await bench.count("parked_stream") == 0
+        types = await bench.pool.fetch("SELECT type FROM journal WHERE NOT own ORDER BY n")
+        assert [row["type"] for row in types] == [e.wire_type() for e in (REVIEW, APPROVED, STARTED)]
+        assert await status(bench.pool, known.stream) == "closed"
+
+
+async def test_a_replay_stops_at_the_first_that_fails_again_and_keeps_the_rest(
+    migrated: Migrated, tmp_path: Path
+) -> None:
+    async with opened(await migrated("intake"), tmp_path) as bench:
+        reader, known = Reader(), await bench.store.submit(reception())
+        await deliver(bench, reader, known.stream, REVIEW, APPROVED)
+        replayed = await parked_facts(bench, reader).replay(known.stream)
+        assert (replayed.applied, replayed.left) == (0, 2)
+        assert replayed.error.startswith("KeyError")
+        (listed,) = await parked_facts(bench, reader).listed()
+        assert listed.tries == 1
+
+
+async def test_replays_are_timed_three_times_and_then_a_person_must(
+    migrated: Migrated, tmp_path: Path
+) -> None:
+    clock = HandClock(AT)
+    async with opened(await migrated("intake"), tmp_path, clock=clock) as bench:
+        reader, known = Reader(), await bench.store.submit(reception())
+        await deliver(bench, reader, known.stream, REVIEW)
+        parked = parked_facts(bench, reader)
+        assert await parked.due(clock.now()) == []
+        for wait in (timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=1)):
+            clock.advance(wait)
+            assert await parked.due(clock.now()) == [known.stream]
+            await parked.replay(known.stream)
+        (listed,) = await parked.listed()
+        assert (listed.tries, listed.next_retry_at) == (3, None)
+        assert await parked.due(clock.now() + timedelta(days=9)) == []
+
+
+async def test_what_arrives_behind_a_parked_fact_waits_too(migrated: Migrated, tmp_path: Path) -> None:
+    async with opened(await migrated("intake"), tmp_path) as bench:
+        reader, known = Reader(), await bench.store.submit(reception())
+        await deliver(bench, reader, known.stream, REVIEW)
+        later = Received(0, 9, known.stream, message(known.stream, APPROVED))
+        submission = reader.reactions.react(later)
+        assert submission is not None
+        await bench.store.execute([submission], {0: 10})
+        assert await bench.count("parked") == 2
+        reader.broken = False
+        await parked_facts(bench, reader).replay(known.stream)
+        assert await status(bench.pool, known.stream) == "authorized"
