@@ -118,7 +118,7 @@ class Directory:
             return
         if found == self._stamp:
             return
-        kept = json.loads(self._file.read_text())
+        kept = _read(self._file)
         self._organizations = _organizations(kept)
         self._by_hash = {
             entry["sha256"]: _client(client_id, entry, self._organizations[entry["organization"]])
@@ -245,7 +245,14 @@ def _client(client_id: str, entry: Mapping[str, Any], of: Organization) -> Clien
 
 
 def _read(file: Path) -> dict[str, Any]:
-    return json.loads(file.read_text()) if file.exists() else {"organizations": {}, "clients": {}}
+    if not file.exists():
+        return {"organizations": {}, "clients": {}}
+    try:
+        return json.loads(file.read_text())
+    except ValueError as error:
+        raise ClientsError(
+            f"{file} is damaged.", "Restore it from a backup; only the command line writes it."
+        ) from error
 
 
 def _change(folder: Path, change: Callable[[dict[str, Any]], None]) -> dict[str, Any]:

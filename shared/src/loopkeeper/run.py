@@ -124,7 +124,7 @@ class Running:
         sealer = Sealer(keyring)
         directory = Directory(settings.config_folder)
         metrics = Metrics()
-        rows = policy.load([s.package for s in self.services.values()], settings.policy_folder)
+        rows = policy.load(policy.installed(), settings.policy_folder)
         findings = policy.check(rows)
         if findings:
             raise StartError(f"The policy is not sound: {findings[0]}", "See `loopkeeper policy check`.")
@@ -295,7 +295,7 @@ def _secret(settings: Settings) -> str | None:
     return settings.master_key.get_secret_value() if settings.master_key else None
 
 
-def data_folders(settings: Settings) -> Mapping[str, Path]:
+def folders(settings: Settings) -> Mapping[str, Path]:
     """Where things stand, for people."""
     return {
         "data": settings.home,

@@ -163,6 +163,11 @@ def _master(folder: Path, given: str | None) -> bytes:
     file = folder / "master.key"
     if given is None:
         with locked(file):
+            if not file.exists() and (folder / "keyring.json").exists():
+                raise StartError(
+                    "The keyring's master key is not here.",
+                    f"Put master.key back into {folder}, or set LOOPKEEPER_MASTER_KEY.",
+                )
             if not file.exists():
                 write_private(file, b64encode(secrets.token_bytes(KEY_BYTES)).decode())
         given = file.read_text()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -26,6 +28,7 @@ def add_to(app: typer.Typer) -> None:
     """Register the commands of this file."""
     org = typer.Typer(no_args_is_help=True, help="The organizations that take part.")
     org.command("add")(org_add)
+    org.command("import")(org_import)
     org.command("list")(org_list)
     client = typer.Typer(no_args_is_help=True, help="The API keys of organizations.")
     client.command("add")(client_add)
@@ -70,6 +73,29 @@ def org_add(
         say(
             f"Its own choices belong in {current.policy_folder}; `loopkeeper policy check` names those it must make."
         )
+
+
+def org_import(
+    file: Annotated[Path, typer.Argument(help="JSON list of {id, name, kind, phone?, roles?}.", exists=True)],
+    as_json: Json = False,
+) -> None:
+    """Add many organizations at once, all or none, with one key for each that names roles; prints the keys once."""
+    try:
+        entries: object = json.loads(file.read_text("utf-8"))
+    except ValueError:
+        fail(f"{file} is not JSON.", "Give a JSON list of organizations.", USAGE)
+    if not isinstance(entries, list) or not all(
+        isinstance(entry, dict) for entry in cast("list[object]", entries)
+    ):
+        fail(f"{file} is not a list of organizations.", "Give a JSON list of objects.", USAGE)
+    with _keeping():
+        made = clients.import_organizations(settings().config_folder, cast("list[dict[str, Any]]", entries))
+    if as_json:
+        show(made)
+        return
+    for entry in made:
+        say(f"{entry['id']}  {entry['key']}")
+    typer.echo(f"{len(made)} keys made: keep them now, they are not shown again.", err=True)
 
 
 def org_list(as_json: Json = False) -> None:

@@ -44,7 +44,7 @@ def up(
     """Run the services until Ctrl-C: all on one port, or the ones named."""
     from loopkeeper import service
     from loopkeeper.cli.access import operator_key
-    from loopkeeper.run import data_folders, serve
+    from loopkeeper.run import folders, serve
 
     current = settings().model_copy(
         update={k: v for k, v in {"host": host, "port": port}.items() if v is not None}
@@ -53,7 +53,7 @@ def up(
         taken = service.chosen(services or [])
         _port_free(current)
         operator_key(current)
-        _banner(current, list(taken), {name: str(path) for name, path in data_folders(current).items()})
+        _banner(current, list(taken), {name: str(path) for name, path in folders(current).items()})
         runner = asyncio.Runner(loop_factory=_loop())
         with runner:
             code = runner.run(serve(current, taken, lambda line: err.print(f"· {line}", markup=False)))

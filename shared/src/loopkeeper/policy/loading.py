@@ -184,7 +184,7 @@ def _read_row(table: Table, raw: object, document: _Document, reading: _Reading)
     place = f"{document.place}, {table.table}/{fields.get('id', '?')}"
     before = len(reading.findings)
     dates = _dates(fields, place, reading)
-    _check_common(fields, document, place, reading)
+    _check_row_columns(fields, document, place, reading)
     values = _values(table, fields, place, reading)
     if len(reading.findings) > before or dates is None:
         return None
@@ -217,7 +217,7 @@ def _dates(fields: Mapping[str, Any], place: str, reading: _Reading) -> tuple[da
     return start, end
 
 
-def _check_common(fields: Mapping[str, Any], document: _Document, place: str, reading: _Reading) -> None:
+def _check_row_columns(fields: Mapping[str, Any], document: _Document, place: str, reading: _Reading) -> None:
     for name in ("id", "source"):
         if not isinstance(fields.get(name), str) or not fields[name].strip():
             reading.find(place, f"The row has no {name}.", f"Give its {name} as a text.")

@@ -1,0 +1,164 @@
+"""The laws of the house that a machine can check: where things may stand, and what they may be called."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PRODUCT = [ROOT / "shared/src/loopkeeper", *sorted((ROOT / "services").glob("*/src/*"))]
+SERVICES = {
+    "intake": "referral_intake",
+    "authorization": "authorization",
+    "assignment": "assignment",
+    "notification": "notification",
+}
+SEVEN = {"rules.py", "models.py", "api.py", "consumers.py", "workers.py", "settings.py", "main.py"}
+# Words that say nothing (architecture.md §4).
+EMPTY_WORDS = re.compile(r"(?:^|_)(manager|helper|utils?|common|data|info|handle|dto|impl)(?:_|$)", re.I)
+
+
+def files() -> Iterator[Path]:
+    for folder in PRODUCT:
+        yield from sorted(folder.rglob("*.py"))
+
+
+def short(file: Path) -> str:
+    return str(file.relative_to(ROOT))
+
+
+def tree(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(), filename=str(file))
+
+
+def calls(file: Path) -> Iterator[str]:
+    for node in ast.walk(tree(file)):
+        if isinstance(node, ast.Call):
+            yield ast.unparse(node.func)
+
+
+def test_every_service_is_the_same_seven_files() -> None:
+    for package in SERVICES.values():
+        (folder,) = (ROOT / "services").glob(f"*/src/{package}")
+        assert {file.name for file in folder.glob("*.py")} >= SEVEN, package
+        assert (folder / "migrations/env.py").exists(), package
+        assert list((folder / "policy").glob("*.yaml")), package
+
+
+def test_the_services_are_found_by_entry_point() -> None:
+    found = {point.name: point.value for point in entry_points(group="loopkeeper.services")}
+    assert found == {name: f"{package}.main:service" for name, package in SERVICES.items()}
+
+
+def test_the_environment_is_read_in_settings_only() -> None:
+    readers = [
+        short(file)
+        for file in files()
+        if file.name != "settings.py"
+        and any(
+            isinstance(n, ast.Attribute) and n.attr in ("environ", "getenv") for n in ast.walk(tree(file))
+        )
+    ]
+    assert readers == []
+
+
+def test_the_time_is_read_from_the_clock_only() -> None:
+    """Telemetry, logs and the organizations file stamp with the machine's time; no rule and no row does."""
+    stamps = {"clock.py", "logs.py", "telemetry.py", "clients.py"}
+    asking = {"datetime.now", "datetime.utcnow", "date.today", "time.time"}
+    readers = [
+        f"{short(file)}: {call}"
+        for file in files()
+        if file.name not in stamps
+        for call in calls(file)
+        if call in asking
+    ]
+    assert readers == []
+
+
+def test_business_sql_never_asks_the_database_for_the_time() -> None:
+    asking = re.compile(r"\b(now\(\)|current_timestamp|clock_timestamp\(\))", re.I)
+    found = [
+        f"{short(file)}: {node.value[:60]}"
+        for file in files()
+        for node in ast.walk(tree(file))
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and asking.search(node.value)
+        and re.search(r"\b(select|insert|update|delete)\b", node.value, re.I)
+        and "bus" not in short(file)
+    ]
+    assert found == []
+
+
+def test_no_exception_is_swallowed_whole() -> None:
+    bare = [
+        f"{short(file)}:{node.lineno}"
+        for file in files()
+        for node in ast.walk(tree(file))
+        if isinstance(node, ast.ExceptHandler) and node.type is None
+    ]
+    assert bare == []
+
+
+def test_names_say_what_they_name() -> None:
+    found = [
+        f"{short(file)}:{node.lineno} {node.name}"
+        for file in files()
+        for node in ast.walk(tree(file))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        and EMPTY_WORDS.search(node.name)
+    ]
+    assert found == []
+    assert [short(file) for file in files() if EMPTY_WORDS.search(file.stem)] == []
+
+
+def test_every_file_says_what_question_it_answers() -> None:
+    silent = [
+        short(file) for file in files() if file.read_text().strip() and not ast.get_docstring(tree(file))
+    ]
+    assert silent == []
+
+
+def test_only_the_store_opens_a_writing_transaction() -> None:
+    """Reads open read-only ones; the migrations are Alembic's."""
+    allowed = {"store.py", "auth.py", "journal.py", "migrate.py"}
+    found = [
+        short(file)
+        for file in files()
+        if file.name not in allowed and any(call.endswith(".transaction") for call in calls(file))
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize("library", ["sqlalchemy.orm", "fastapi.testclient", "unittest.mock"])
+def test_what_we_do_without(library: str) -> None:
+    found = [
+        short(file)
+        for file in files()
+        if f"import {library}" in file.read_text() or f"from {library}" in file.read_text()
+    ]
+    assert found == []
+
+
+def test_the_demo_imports_no_part_of_the_product() -> None:
+    packages = {"loopkeeper", *SERVICES.values()}
+    found = [
+        f"{file.name}: {name}"
+        for file in sorted((ROOT / "demo").glob("*.py"))
+        for node in ast.walk(tree(file))
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
+        if name.partition(".")[0] in packages
+    ]
+    assert found == []

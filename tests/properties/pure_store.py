@@ -1,0 +1,48 @@
+"""What the store does with one stream, without a database: claims, evolve-then-decide for facts, and the journal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from loopkeeper.decider import Command, Decider
+from loopkeeper.events import Event
+
+
+@dataclass
+class PureStream:
+    """One stream of one service. `journal` holds own and noted events in order; a claim id has one effect."""
+
+    decider: Decider[Any]
+    notes_all: bool = False
+    state: Any = None
+    journal: list[Event] = field(default_factory=list[Event])
+    published: list[Event] = field(default_factory=list[Event])
+    claims: set[UUID] = field(default_factory=set[UUID])
+    at: datetime | None = None
+
+    def give(self, command: Command, claim: UUID, at: datetime) -> Sequence[Event]:
+        """Apply a command once; a repeated claim yields nothing. A refusal claims nothing."""
+        if claim in self.claims:
+            return []
+        now = max(at, self.at) if self.at else at
+        command = command.model_copy(update={"at": now, "seed": claim})
+        state, written = self.state, list[Event]()
+        if command.fact is not None:
+            state = self.decider.evolve(state, command.fact)
+            if state != self.state or self.notes_all:
+                written.append(command.fact)
+        made = list(self.decider.decide(state, command))
+        for event in made:
+            state = self.decider.evolve(state, event)
+        self.claims.add(claim)
+        self.state, self.at = state, now
+        self.journal += [*written, *made]
+        self.published += made
+        return made
+
+    def folded(self) -> Any:
+        return self.decider.fold(self.journal)
