@@ -162,7 +162,7 @@ def _organizations(settings: Settings) -> Check:
     fix = f"Restore {file} from a backup; without it no key is known."
     try:
         known = list_organizations(settings.config_folder)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, StartError) as error:
         return Check("organizations", False, f"{file} cannot be read: {type(error).__name__}", fix)
     if not file.exists():
         return Check("organizations", True, "none yet")
@@ -187,7 +187,7 @@ def _keyring(settings: Settings) -> Check:
         Keyring.open(settings.config_folder, given)
     except StartError as error:
         return Check("keyring", False, error.sentence, error.fix)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, StartError) as error:
         fix = f"Restore {file} from a backup: without it nothing sealed can be opened."
         return Check("keyring", False, f"{file} cannot be read: {type(error).__name__}", fix)
     return Check("keyring", True, f"{file} opens")
@@ -202,7 +202,7 @@ def _open_to_others(file: Path) -> str:
 def _policy(settings: Settings) -> Check:
     try:
         findings = policy_findings(settings)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, StartError) as error:
         return Check(
             "policy", False, f"cannot be read: {type(error).__name__}", "Mend the organizations first."
         )
@@ -228,6 +228,6 @@ def _clock(settings: Settings) -> Check:
 def _moved(file: Path) -> Check:
     try:
         moved = FileClock(file).offset()
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, StartError) as error:
         return Check("clock", False, f"{file} cannot be read: {type(error).__name__}", f"Remove {file}.")
     return Check("clock", True, f"movable, {moved} ahead: for demo and tests only")

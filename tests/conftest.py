@@ -1,0 +1,111 @@
+"""What tests share: one real PostgreSQL a session, and a clock that only tests move."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from loopkeeper import embedded
+from loopkeeper.clock import HandClock
+from loopkeeper.database import Connection, connect
+from loopkeeper.embedded import Server
+from loopkeeper.migrate import upgrade
+
+SERVICES = ("intake", "authorization", "assignment", "notification", "log")
+NUMBERS = itertools.count()
+
+# A new, empty database of this service; or one with its tables.
+Fresh = Callable[[str], Awaitable[str]]
+Migrated = Callable[[str], Awaitable[str]]
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Generator[Server]:
+    """The product's own embedded PostgreSQL, in a folder of this session; its data need not survive it."""
+    folder: Path = tmp_path_factory.mktemp("postgres")
+    server = embedded.start(folder, SERVICES, settings={"fsync": "off", "max_connections": "200"})
+    yield server
+    embedded.remove(folder)
+
+
+class Databases:
+    """Databases made for single tests, as the role of the service owns them, and dropped after them."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._made: list[str] = []
+        self.templates: dict[str, str] = {}
+
+    async def make(self, service: str, template: str | None = None) -> str:
+        name = f"{service}_{next(NUMBERS)}"
+        admin = await connect(self._server.admin())
+        try:
+            copied = f'TEMPLATE "{template}"' if template else ""
+            await admin.execute(f'CREATE DATABASE "{name}" OWNER "{service}" {copied}')
+            self._made.append(name)
+        finally:
+            await admin.close()
+        if template is None:
+            await self._prepare(service, name)
+        return self.url(service, name)
+
+    def url(self, service: str, name: str) -> str:
+        return self._server.url(service).replace(f"@/{service}?", f"@/{name}?")
+
+    async def drop(self) -> None:
+        admin = await connect(self._server.admin())
+        try:
+            while self._made:
+                await admin.execute(f'DROP DATABASE "{self._made.pop()}" WITH (FORCE)')
+        finally:
+            await admin.close()
+
+    async def template(self, service: str) -> str:
+        """A database with this service's tables, migrated once a session."""
+        if service not in self.templates:
+            url = await self.make(service)
+            (point,) = entry_points(group="loopkeeper.services", name=service)
+            await upgrade(url, point.module.partition(".")[0])
+            self.templates[service] = self._made.pop()
+        return self.templates[service]
+
+    async def _prepare(self, service: str, name: str) -> None:
+        inside: Connection = await connect(self._server.admin(name))
+        try:
+            await inside.execute(f'ALTER SCHEMA public OWNER TO "{service}"')
+            await inside.execute(f'GRANT USAGE ON SCHEMA public TO "{service}_reader"')
+        finally:
+            await inside.close()
+
+
+@pytest.fixture(scope="session")
+def databases(postgres: Server) -> Databases:
+    return Databases(postgres)
+
+
+@pytest_asyncio.fixture
+async def fresh_database(databases: Databases) -> AsyncGenerator[Fresh]:
+    """Makes empty databases: `await fresh_database("intake")` answers the URL for its owner."""
+    yield databases.make
+    await databases.drop()
+
+
+@pytest_asyncio.fixture
+async def migrated(databases: Databases) -> AsyncGenerator[Migrated]:
+    """Makes databases with a service's tables."""
+
+    async def make(service: str) -> str:
+        return await databases.make(service, await databases.template(service))
+
+    yield make
+    await databases.drop()
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
