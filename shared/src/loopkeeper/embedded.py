@@ -26,7 +26,6 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from loopkeeper.database import PASSING, Connection, connect
 from loopkeeper.errors import StartError
@@ -275,15 +274,7 @@ def _initialize(place: _Place, programs: Path, password: str) -> None:
         secret.write_text(password)
         _give(place, secret)
         words = ("--username=postgres", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C")
-        done = subprocess.run(  # noqa: S603 our own binary
-            [programs / "initdb", "-D", place.data, f"--pwfile={secret}", *words],
-            check=False,
-            capture_output=True,
-            text=True,
-            env=_environment(),
-            cwd=place.own,
-            **_as_account(place),
-        )
+        done = _run(place, programs / "initdb", "-D", place.data, f"--pwfile={secret}", *words)
     if done.returncode:
         raise StartError(f"PostgreSQL's initdb failed: {_last_line(done.stderr)}", f"Look into {place.own}.")
 
@@ -301,16 +292,7 @@ def _launch(place: _Place, programs: Path, configuration: Mapping[str, str]) -> 
     deadline = time.monotonic() + STARTS_WITHIN
     while True:
         # pg_ctl leaves a server of its own session behind: no child of ours, so our end is not its end.
-        done: subprocess.CompletedProcess[bytes] = subprocess.run(  # noqa: S603 our own binary
-            [programs / "pg_ctl", *words],
-            check=False,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=_environment(),
-            cwd=place.own,
-            **_as_account(place),
-        )
+        done = _run(place, programs / "pg_ctl", *words)
         pid = _running(place)
         if done.returncode == 0 and pid is not None:
             return pid
@@ -362,10 +344,26 @@ def _stat(pid: int) -> tuple[str, str]:
     return head.partition("(")[2], rest.split()[0]
 
 
-def _as_account(place: _Place) -> dict[str, Any]:
-    if place.account is None:
-        return {}
-    return {"user": place.account.pw_uid, "group": place.account.pw_gid, "extra_groups": []}
+def _run(place: _Place, *words: str | Path) -> subprocess.CompletedProcess[str]:
+    """One of PostgreSQL's own programs, as the account it belongs to, with nothing of our environment."""
+    account = place.account
+    # Its words go to files: a server left behind would hold a pipe open for ever.
+    with tempfile.TemporaryFile("w+") as said:
+        done = subprocess.run(  # noqa: S603 our own binary
+            list(words),
+            check=False,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+            env=_environment(),
+            cwd=place.own,
+            user=account.pw_uid if account else None,
+            group=account.pw_gid if account else None,
+            extra_groups=[] if account else None,
+        )
+        said.seek(0)
+        return subprocess.CompletedProcess(done.args, done.returncode, "", said.read())
 
 
 def _give(place: _Place, path: Path) -> None:
