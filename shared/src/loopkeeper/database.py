@@ -58,6 +58,8 @@ class Pool(Asking, Protocol):
 PASSING = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    # What asyncpg says when the server ended a session between two statements.
+    asyncpg.InternalClientError,
     asyncpg.DeadlockDetectedError,
     asyncpg.LockNotAvailableError,
     asyncpg.SerializationError,

@@ -1,0 +1,201 @@
+"""What every adapter of the log must do. A test module of an adapter subclasses `BusContract` and provides the
+fixture `make_bus`: each call opens another bus on the same, at first empty, log. Nothing here names a partition."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from loopkeeper.bus import Bus, BusUnavailable, Member, Received
+from loopkeeper.message import Message
+
+AT = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
+MakeBus = Callable[[], Awaitable[Bus]]
+
+
+def message(key: str, number: int) -> Message:
+    return Message(
+        uuid4(), "ecm.referral.received.v1", "/intake", key, AT, b'{"number": %d}' % number, sequence=number
+    )
+
+
+class Offsets:
+    """A service's database as far as a member asks it: the next offsets that were stored with an effect."""
+
+    def __init__(self) -> None:
+        self.stored: dict[int, int] = {}
+
+    async def __call__(self, partitions: Sequence[int]) -> Mapping[int, int]:
+        return {p: o for p, o in self.stored.items() if p in partitions}
+
+    def keep(self, received: Sequence[Received]) -> dict[int, int]:
+        fresh = {r.partition: r.offset + 1 for r in received}
+        self.stored |= fresh
+        return fresh
+
+
+async def read(member: Member, count: int, seconds: float = 10.0) -> list[Received]:
+    """This many messages, or all that come within the time."""
+    found: list[Received] = []
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            while len(found) < count:
+                with suppress(BusUnavailable):
+                    found += await member.poll()
+    return found
+
+
+async def until_holding(*members: Member, seconds: float = 10.0) -> Member:
+    """Poll them until one of them reads for the group; with nothing in the log to read."""
+    async with asyncio.timeout(seconds):
+        while True:
+            for member in members:
+                with suppress(BusUnavailable):
+                    await member.poll(timeout=0.05)
+                if member.holds():
+                    return member
+
+
+def by_key(received: Sequence[Received]) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = defaultdict(list)
+    for one in received:
+        assert one.message is not None
+        found[one.key].append(one.message.sequence)
+    return found
+
+
+class BusContract:
+    """The claims of the port."""
+
+    async def test_what_is_published_is_read_as_it_was(self, make_bus: MakeBus) -> None:
+        bus = await make_bus()
+        sent = message("ref_1", 1)
+        assert await bus.publish([sent]) == 1
+        (received,) = await read(await bus.join("intake", Offsets()), 1)
+        assert received.message == sent
+        assert received.key == "ref_1"
+
+    async def test_every_key_keeps_its_order_and_nothing_is_missing(self, make_bus: MakeBus) -> None:
+        bus = await make_bus()
+        sent = [message(f"ref_{n % 7}", n) for n in range(1500)]
+        assert await bus.publish(sent) == 1500
+        received = await read(await bus.join("intake", Offsets()), 1500)
+        assert by_key(received) == {f"ref_{k}": list(range(k, 1500, 7)) for k in range(7)}
+
+    async def test_publishers_at_once_leave_no_gap_and_a_reader_never_passes_a_late_one(
+        self, make_bus: MakeBus
+    ) -> None:
+        reader, buses = await make_bus(), [await make_bus() for _ in range(4)]
+        member = await reader.join("intake", Offsets())
+
+        async def publish(bus: Bus, number: int) -> None:
+            for n in range(40):
+                await bus.publish([message(f"ref_{number}", 3 * n + i) for i in range(3)])
+
+        reading = asyncio.create_task(read(member, 4 * 120, 20.0))
+        await asyncio.gather(*(publish(bus, number) for number, bus in enumerate(buses)))
+        received = await reading
+        assert by_key(received) == {f"ref_{number}": list(range(120)) for number in range(4)}
+        places = [(r.partition, r.offset) for r in received]
+        assert len(set(places)) == len(places)
+
+    async def test_each_group_reads_everything(self, make_bus: MakeBus) -> None:
+        bus = await make_bus()
+        await bus.publish([message("ref_1", n) for n in range(5)])
+        for group in ("intake", "notification"):
+            received = await read(await bus.join(group, Offsets()), 5)
+            assert by_key(received) == {"ref_1": [0, 1, 2, 3, 4]}
+
+    async def test_a_waiting_reader_hears_of_a_message_at_once(self, make_bus: MakeBus) -> None:
+        bus = await make_bus()
+        member = await bus.join("intake", Offsets())
+        await until_holding(member)
+        polling = asyncio.create_task(member.poll(timeout=5.0))
+        await asyncio.sleep(0.05)
+        began = asyncio.get_running_loop().time()
+        await bus.publish([message("ref_1", 1)])
+        assert len(await polling) == 1
+        assert asyncio.get_running_loop().time() - began < 1.0
+
+    async def test_a_poll_without_news_is_empty(self, make_bus: MakeBus) -> None:
+        bus = await make_bus()
+        assert await (await bus.join("intake", Offsets())).poll(timeout=0.1) == []
+
+    async def test_a_poll_brings_no_more_than_asked(self, make_bus: MakeBus) -> None:
+        bus = await make_bus()
+        await bus.publish([message("ref_1", n) for n in range(10)])
+        member = await bus.join("intake", Offsets())
+        first = await member.poll(limit=4, timeout=10.0)
+        assert 1 <= len(first) <= 4
+
+    async def test_a_member_begins_at_the_services_stored_offsets_and_not_at_what_was_acknowledged(
+        self, make_bus: MakeBus
+    ) -> None:
+        bus, offsets = await make_bus(), Offsets()
+        await bus.publish([message("ref_1", n) for n in range(10)])
+        member = await bus.join("intake", offsets)
+        received = await read(member, 10)
+        offsets.keep(received[:4])
+        await member.acknowledge({r.partition: r.offset + 1 for r in received})
+        await member.close()
+        again = await read(await bus.join("intake", offsets), 6)
+        assert by_key(again) == {"ref_1": [4, 5, 6, 7, 8, 9]}
+
+    async def test_positions_show_what_was_acknowledged(self, make_bus: MakeBus) -> None:
+        bus = await make_bus()
+        assert sum((await bus.positions("intake")).values()) == 0
+        await bus.publish([message("ref_1", n) for n in range(3)])
+        member = await bus.join("intake", Offsets())
+        received = await read(member, 3)
+        offsets = {r.partition: r.offset + 1 for r in received}
+        await member.acknowledge(offsets)
+        positions = await bus.positions("intake")
+        assert {p: positions[p] for p in offsets} == offsets
+
+    async def test_one_member_of_a_group_reads_while_another_waits(self, make_bus: MakeBus) -> None:
+        one, two = await make_bus(), await make_bus()
+        first, second = await one.join("intake", Offsets()), await two.join("intake", Offsets())
+        await until_holding(first)
+        await one.publish([message("ref_1", n) for n in range(20)])
+        shares = await asyncio.gather(read(first, 20, 3.0), read(second, 20, 3.0))
+        assert sorted(r.offset for share in shares for r in share) == sorted(
+            {r.offset for share in shares for r in share}
+        )
+        assert sum(len(share) for share in shares) == 20
+
+    async def test_when_a_member_leaves_the_waiting_one_takes_over(self, make_bus: MakeBus) -> None:
+        one, two, offsets = await make_bus(), await make_bus(), Offsets()
+        first, second = await one.join("intake", offsets), await two.join("intake", offsets)
+        await until_holding(first)
+        await one.publish([message("ref_1", n) for n in range(6)])
+        offsets.keep((await read(first, 6))[:2])
+        await first.close()
+        assert by_key(await read(second, 4)) == {"ref_1": [2, 3, 4, 5]}
+
+    async def test_ends_are_where_the_next_messages_go(self, make_bus: MakeBus) -> None:
+        bus, offsets = await make_bus(), Offsets()
+        before = await bus.ends()
+        await bus.publish([message(f"ref_{n}", n) for n in range(50)])
+        after = await bus.ends()
+        assert sum(after.values()) - sum(before.values()) == 50
+        member = await bus.join("intake", offsets)
+        offsets.keep(await read(member, 50))
+        assert {p: o for p, o in after.items() if o} == offsets.stored
+
+    async def test_history_is_everything_up_to_now(self, make_bus: MakeBus) -> None:
+        bus = await make_bus()
+        await bus.publish([message(f"ref_{n % 3}", n) for n in range(700)])
+        found = [received async for received in bus.history()]
+        assert by_key(found) == {f"ref_{k}": list(range(k, 700, 3)) for k in range(3)}
+        later = [received async for received in bus.history(await bus.ends())]
+        assert later == []
+
+    async def test_a_keys_messages_are_where_partition_of_says(self, make_bus: MakeBus) -> None:
+        bus = await make_bus()
+        await bus.publish([message(f"ref_{n}", n) for n in range(30)])
+        found = [received async for received in bus.history()]
+        assert all(received.partition == bus.partition_of(received.key) for received in found)
