@@ -190,7 +190,7 @@ class Batch(Generic[S]):
         if keys:
             await self._lock_shared(keys)
         await self._load_references({p.submission.reference.key for p in fresh if p.submission.reference})
-        self._view = await self.domain.surroundings.load(self.connection, work) if work else View()
+        self._view = await self.domain.surroundings.load(self.connection, work, keys) if work else View()
         for item in fresh:
             self._settle(item, keys)
 

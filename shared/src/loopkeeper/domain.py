@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, TypeVar
@@ -130,12 +130,15 @@ class View(Generic[S]):
 
 
 class Surroundings(Generic[S]):
-    """How a service finds the shared rows of a batch (an unlocked guess is fine) and loads its view."""
+    """How a service finds the shared rows of a batch (an unlocked guess is fine) and loads its view, once `locked`
+    are held."""
 
     async def needs(self, connection: Connection, work: Sequence[Work[S]]) -> set[Key]:
         return set()
 
-    async def load(self, connection: Connection, work: Sequence[Work[S]]) -> View[S]:
+    async def load(
+        self, connection: Connection, work: Sequence[Work[S]], locked: Collection[Key]
+    ) -> View[S]:
         return View()
 
 

@@ -107,6 +107,13 @@ class Skipped(Part):
     reason: str
 
 
+class Ranked(Part):
+    """A candidate that could have taken the referral, and what spoke for it, in the order of the ranking."""
+
+    provider: str
+    because: tuple[str, ...] = ()
+
+
 # ── intake ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -161,6 +168,8 @@ class AuthorizationReviewOpened(Event):
     clock: str
     due_at: datetime
     cap_at: datetime
+    # Why no rule could approve it at once, as codes; none if one did in the same breath.
+    needs_person: tuple[str, ...] = ()
 
 
 class AuthorizationPresumptiveGranted(Event):
@@ -224,6 +233,7 @@ class AssignmentMade(Event):
     basis: str = ""
     answer_due_at: datetime
     skipped: tuple[Skipped, ...] = ()
+    ranked: tuple[Ranked, ...] = ()
 
 
 class AssignmentAccepted(Event):

@@ -6,7 +6,7 @@ subscription concerned.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -156,9 +156,13 @@ class NotificationSurroundings(Surroundings[Outreach]):
         )
         return {(feed.SHARED, row["id"]) for row in rows}
 
-    async def load(self, connection: Connection, work: Sequence[Work[Outreach]]) -> View[Outreach]:
+    async def load(
+        self, connection: Connection, work: Sequence[Work[Outreach]], locked: Collection[Key]
+    ) -> View[Outreach]:
         organizations = _concerned(work)
-        subscriptions = await feed.locked(connection, organizations)
+        # One made since the locks were taken hears of the next fact: its sequence is not ours to move.
+        found = await feed.locked(connection, organizations)
+        subscriptions = [each for each in found if (feed.SHARED, each.id) in locked]
         return Listeners(self._policy, await self._names(connection, organizations), subscriptions)
 
     async def _names(self, connection: Connection, organizations: Sequence[str]) -> Names:

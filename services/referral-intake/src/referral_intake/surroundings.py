@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -77,7 +77,9 @@ class IntakeSurroundings(Surroundings[Referral]):
     async def needs(self, connection: Connection, work: Sequence[Work[Referral]]) -> set[Key]:
         return {(MEMBER, command.member_key) for command in _receptions(work) if command.member_key}
 
-    async def load(self, connection: Connection, work: Sequence[Work[Referral]]) -> View[Referral]:
+    async def load(
+        self, connection: Connection, work: Sequence[Work[Referral]], locked: Collection[Key]
+    ) -> View[Referral]:
         receptions = _receptions(work)
         if not receptions:
             return View()

@@ -1,0 +1,29 @@
+"""Assignment, as the chassis runs it."""
+
+from assignment import directory
+from assignment.api import api
+from assignment.consumers import reactions
+from assignment.models import columns
+from assignment.rules import DECIDER, Assignment, timers
+from assignment.settings import AssignmentSettings
+from assignment.surroundings import AssignmentSurroundings
+from assignment.workers import on_timer
+from loopkeeper.domain import Domain
+from loopkeeper.service import Equipment, Service
+
+
+def domain(equipment: Equipment) -> Domain[Assignment]:
+    surroundings = AssignmentSurroundings(equipment.policy, equipment.clock)
+    streams = frozenset({directory.TABLE})
+    return Domain("assignment", DECIDER, columns, timers, surroundings, reference_streams=streams)
+
+
+service = Service(
+    name="assignment",
+    package="assignment",
+    settings=AssignmentSettings,
+    domain=domain,
+    api=api,
+    reactions=reactions,
+    on_timer=on_timer,
+)

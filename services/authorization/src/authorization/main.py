@@ -1,0 +1,28 @@
+"""Authorization, as the chassis runs it."""
+
+from authorization.api import api
+from authorization.consumers import reactions
+from authorization.models import columns
+from authorization.rules import DECIDER, Authorization, timers
+from authorization.settings import AuthorizationSettings
+from authorization.surroundings import AuthorizationSurroundings
+from authorization.workers import on_timer, sweep_awaiting
+from loopkeeper.domain import Domain
+from loopkeeper.service import Equipment, Service
+
+
+def domain(equipment: Equipment) -> Domain[Authorization]:
+    surroundings = AuthorizationSurroundings(equipment.policy)
+    return Domain("authorization", DECIDER, columns, timers, surroundings)
+
+
+service = Service(
+    name="authorization",
+    package="authorization",
+    settings=AuthorizationSettings,
+    domain=domain,
+    api=api,
+    reactions=reactions,
+    on_timer=on_timer,
+    workers={"awaiting": sweep_awaiting},
+)

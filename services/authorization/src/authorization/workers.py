@@ -1,0 +1,69 @@
+"""What authorization does by itself: grants end with their last day, claims that wait for a provider are looked at."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+from uuid import UUID, uuid5
+
+from authorization.rules import ExpireGrant, LookAgain
+from loopkeeper.database import PASSING
+from loopkeeper.decider import Command
+from loopkeeper.domain import Submission
+from loopkeeper.service import Context, Equipment
+from loopkeeper.store import StoreUnavailable
+from loopkeeper.supervisor import Heart
+
+NAMESPACE = UUID("3f0c0c3e-7a51-5d53-a1d8-0f6f9b1b7c11")
+ROUND = 256
+# Both sides of the join come in through this service's own store, whose bell wakes the sweep; this is behind it.
+EVERY = 1.0
+
+
+def on_timer(equipment: Equipment) -> Callable[[str, datetime], Command]:
+    """The only deadline that acts is the end of a grant: clocks of a decision escalate, they never decide."""
+
+    def command(kind: str, due_at: datetime) -> Command:
+        if kind == "grant":
+            return ExpireGrant()
+        raise LookupError(f"no deadline of kind {kind} is known here")
+
+    return command
+
+
+async def sweep_awaiting(context: Context, heart: Heart) -> None:
+    """Look again at claims whose provider the directory knows by now (ADR 5)."""
+    bell = context.store.bell()
+    while True:
+        heart.beat()
+        bell.clear()
+        try:
+            await look_again(context)
+        except (StoreUnavailable, *PASSING):
+            heart.waiting("the database cannot be reached")
+        with suppress(TimeoutError):
+            await asyncio.wait_for(bell.wait(), EVERY)
+
+
+async def look_again(context: Context) -> int:
+    """One round; returns how many claims were looked at."""
+    rows = await context.pool.fetch(
+        """SELECT r.id, r.awaiting_provider, p.version FROM referral r JOIN provider p ON p.id = r.awaiting_provider
+           WHERE r.awaiting_provider <> '' ORDER BY r.id LIMIT $1""",
+        ROUND,
+    )
+    submissions: list[Submission] = []
+    for row in rows:
+        stream, provider = row["id"], row["awaiting_provider"]
+        claim = uuid5(NAMESPACE, f"{stream}|{provider}|{row['version']}")
+        with context.telemetry.span(
+            "look again", parent=None, attributes={"loopkeeper.referral": stream}
+        ) as span:
+            submissions.append(
+                Submission(claim, stream, LookAgain(waits_for=provider), traceparent=span.traceparent)
+            )
+    if submissions:
+        await context.store.execute(submissions)
+    return len(submissions)
