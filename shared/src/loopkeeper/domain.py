@@ -136,9 +136,7 @@ class Surroundings(Generic[S]):
     async def needs(self, connection: Connection, work: Sequence[Work[S]]) -> set[Key]:
         return set()
 
-    async def load(
-        self, connection: Connection, work: Sequence[Work[S]], locked: Collection[Key]
-    ) -> View[S]:
+    async def load(self, connection: Connection, work: Sequence[Work[S]], locked: Collection[Key]) -> View[S]:
         return View()
 
 

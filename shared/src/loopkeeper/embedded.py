@@ -122,6 +122,7 @@ def start(
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with locked(folder / "server"):
         place = _place(folder)
+        _leave_orphan(place)
         passwords = _passwords(place)
         configuration = {**CONFIGURATION, **(settings or {})}
         deadline = time.monotonic() + ADOPTS_WITHIN
@@ -156,13 +157,18 @@ def stop(folder: Path) -> bool:
         pid = _running(place)
         if pid is None:
             return False
-        os.kill(pid, signal.SIGINT)
-        deadline = time.monotonic() + STOPS_WITHIN
-        while _alive(pid):
-            if time.monotonic() > deadline:
-                raise StartError(f"PostgreSQL (process {pid}) does not stop.", f"See {place.log}.")
-            time.sleep(0.02)
+        _end(pid, place)
         return True
+
+
+def _end(pid: int, place: _Place) -> None:
+    """A fast shutdown, waited for."""
+    os.kill(pid, signal.SIGINT)
+    deadline = time.monotonic() + STOPS_WITHIN
+    while _alive(pid):
+        if time.monotonic() > deadline:
+            raise StartError(f"PostgreSQL (process {pid}) does not stop.", f"See {place.log}.")
+        time.sleep(0.02)
 
 
 def remove(folder: Path) -> None:
@@ -212,6 +218,15 @@ def _own_folder(place: _Place, folder: Path) -> None:
     folder.chmod(0o700)
     if place.account is not None:
         os.chown(folder, place.account.pw_uid, place.account.pw_gid)
+
+
+def _leave_orphan(place: _Place) -> None:
+    """A home that was deleted leaves root's server behind, its passwords gone: stop it and put its data aside."""
+    if place.secrets.exists() or place.own == place.folder or not place.own.exists():
+        return
+    if (pid := _running(place)) is not None:
+        _end(pid, place)
+    place.own.rename(place.own.with_name(f"{place.own.name}.orphan-{os.getpid()}"))
 
 
 def _passwords(place: _Place) -> dict[str, str]:

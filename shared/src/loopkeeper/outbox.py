@@ -66,7 +66,8 @@ class Relay:
                     continue
                 if not full:
                     with suppress(TimeoutError):
-                        await asyncio.wait_for(self._doorbell.wait(), SWEEP)
+                        async with asyncio.timeout(SWEEP):
+                            await self._doorbell.wait()
         finally:
             connection.terminate()
 

@@ -79,7 +79,8 @@ class TimerSweep:
                 heart.waiting("the log or the database cannot be reached")
             if fired < SWEEP:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(bell.wait(), EVERY)
+                    async with asyncio.timeout(EVERY):
+                        await bell.wait()
 
     async def sweep(self) -> int:
         """Fire what is due and may fire; returns how many."""

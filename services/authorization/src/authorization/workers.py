@@ -44,7 +44,8 @@ async def sweep_awaiting(context: Context, heart: Heart) -> None:
         except (StoreUnavailable, *PASSING):
             heart.waiting("the database cannot be reached")
         with suppress(TimeoutError):
-            await asyncio.wait_for(bell.wait(), EVERY)
+            async with asyncio.timeout(EVERY):
+                await bell.wait()
 
 
 async def look_again(context: Context) -> int:

@@ -67,7 +67,8 @@ class Deliverer:
                         raise
                     heart.waiting("the database cannot be reached")
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._bell.wait(), EVERY)
+                    async with asyncio.timeout(EVERY):
+                        await self._bell.wait()
 
     async def sweep(self, tasks: asyncio.TaskGroup) -> int:
         """Record what ended and send what is due, without waiting for it; returns how many were sent."""
@@ -179,7 +180,8 @@ async def tell(context: Context, heart: Heart) -> None:
             heart.waiting("the database cannot be reached")
         if told < BATCH:
             with suppress(TimeoutError):
-                await asyncio.wait_for(bell.wait(), EVERY)
+                async with asyncio.timeout(EVERY):
+                    await bell.wait()
 
 
 async def tell_once(context: Context) -> int:

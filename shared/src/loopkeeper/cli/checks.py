@@ -187,7 +187,7 @@ def _keyring(settings: Settings) -> Check:
         Keyring.open(settings.config_folder, given)
     except StartError as error:
         return Check("keyring", False, error.sentence, error.fix)
-    except (OSError, ValueError, KeyError, StartError) as error:
+    except (OSError, ValueError, KeyError) as error:
         fix = f"Restore {file} from a backup: without it nothing sealed can be opened."
         return Check("keyring", False, f"{file} cannot be read: {type(error).__name__}", fix)
     return Check("keyring", True, f"{file} opens")
