@@ -1,0 +1,247 @@
+"""The whole house for a test: four services on real databases and the real log, partners on webhooks, one clock."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from loopkeeper import clients
+from loopkeeper.clock import Clock, HandClock
+from loopkeeper.run import Addresses, Running
+from loopkeeper.service import installed
+from loopkeeper.settings import Settings
+from loopkeeper.testing.partner import Partner, Taken
+from tests.conftest import Databases
+
+POLICY = Path(__file__).parents[2] / "demo" / "policy"
+HARBOR, VALLEY = "harbor-health-plan", "valley-care-plan"
+CLINIC, STREET, NAVIGATORS = "eastside-community-clinic", "harbor-street-medicine", "bay-housing-navigators"
+HOSPITAL, OPERATIONS = "bayview-hospital", "operations"
+ORGANIZATIONS: Sequence[Mapping[str, Any]] = (
+    {"id": HARBOR, "name": "Harbor Health Plan", "kind": "plan", "phone": "555-0100", "roles": ["plan"]},
+    {"id": VALLEY, "name": "Valley Care Plan", "kind": "plan", "phone": "555-0101", "roles": ["plan"]},
+    {"id": HOSPITAL, "name": "Bayview Hospital", "kind": "referrer", "phone": "555-0110", "roles": ["referrer"]},
+    {"id": CLINIC, "name": "Eastside Community Clinic", "kind": "provider", "roles": ["provider", "referrer"]},
+    {"id": STREET, "name": "Harbor Street Medicine", "kind": "provider", "roles": ["provider", "referrer"]},
+    {"id": NAVIGATORS, "name": "Bay Housing Navigators", "kind": "provider", "roles": ["provider", "referrer"]},
+    {"id": OPERATIONS, "name": "Operations", "kind": "operations", "roles": ["operations"]},
+)  # fmt: skip
+# What the story's providers can do: type, populations.
+PROVIDERS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    STREET: ("street_medicine", ("homelessness",)),
+    NAVIGATORS: ("community_organization", ("homelessness", "avoidable_utilization")),
+    CLINIC: ("fqhc", ("avoidable_utilization",)),
+}
+QUIET_WITHIN = 30.0
+
+
+def david(**changes: Any) -> dict[str, Any]:
+    """David, 62, a tent behind a gas station; referred by his clinic under homelessness."""
+    body: dict[str, Any] = {
+        "plan": HARBOR,
+        "member": {
+            "first_name": "David",
+            "last_name": "Okafor",
+            "cin": "90000001S",
+            "birth_date": "1964-02-17",
+            "county": "alameda",
+            "no_fixed_address": True,
+            "usual_place": "A green tent behind the gas station at 5th and Alder",
+            "language_spoken": "en",
+            "race_ethnicity": ["Black or African American"],
+        },
+        "referrer": {"name": "Dr. Lin", "email": "lin@eastside.example", "relationship": "primary_care"},
+        "populations": ["homelessness"],
+        "answers": {
+            "place_not_for_sleeping": True,
+            "complex_need": True,
+            "cannot_self_manage": True,
+            "coordination_would_help": True,
+        },
+        "programs": {"hospice": "no", "pace": "no", "ihss": "unknown"},
+        "attestation": {"attested": True, "name": "Dr. Lin"},
+    }
+    return body | changes
+
+
+@dataclass
+class House:
+    """The running services, as their users see them."""
+
+    running: Running
+    clock: HandClock
+    keys: Mapping[str, str]
+    partner: Partner
+    home: Path
+    _callers: dict[str, httpx.AsyncClient] = field(default_factory=dict[str, httpx.AsyncClient])
+
+    def as_(self, organization: str) -> httpx.AsyncClient:
+        """An HTTP client with this organization's key; empty for none."""
+        if organization not in self._callers:
+            headers = {"Authorization": f"Bearer {self.keys[organization]}"} if organization else {}
+            transport = httpx.ASGITransport(app=self.running.app)
+            self._callers[organization] = httpx.AsyncClient(
+                transport=transport, base_url="http://loop.test", headers=headers
+            )
+        return self._callers[organization]
+
+    async def ask(
+        self, organization: str, method: str, path: str, body: Any = None, status: int = 200
+    ) -> Any:
+        """One request that must be answered with this status; its body."""
+        answer = await self.as_(organization).request(method, path, json=body)
+        assert answer.status_code == status, f"{method} {path}: {answer.status_code} {answer.text}"
+        return answer.json() if answer.content else None
+
+    async def quiet(self) -> None:
+        """Until nothing is unsent, unread, due or under way anywhere."""
+        calm = 0
+        async with asyncio.timeout(QUIET_WITHIN):
+            while calm < 2:
+                standing = [
+                    await self.ask(OPERATIONS, "GET", f"/v1/operations/{name}/status")
+                    for name in self.running.services
+                ]
+                busy = any(s["outbox"] or s["lag"] or s["timers_due"] or s["working"] for s in standing)
+                calm = 0 if busy else calm + 1
+                await asyncio.sleep(0.01)
+
+    async def pass_time(self, by: timedelta) -> None:
+        """Move the clock from deadline to deadline, letting everything settle at each."""
+        target = self.clock.now() + by
+        while True:
+            await self.quiet()
+            due = await self._next_deadline()
+            if self.clock.now() >= target:
+                return
+            self.clock.set(min(target, max(due, self.clock.now())) if due else target)
+
+    async def _next_deadline(self) -> Any:
+        from datetime import datetime
+
+        times: list[datetime] = []
+        for name in self.running.services:
+            standing = await self.ask(OPERATIONS, "GET", f"/v1/operations/{name}/status")
+            if standing["next_timer_at"]:
+                times.append(datetime.fromisoformat(standing["next_timer_at"]))
+        later = [at for at in times if at > self.clock.now()]
+        return min(later, default=None)
+
+    # ── what people of the story do ───────────────────────────────────────────────────────────────────────
+
+    async def refer(self, organization: str, body: Any) -> str:
+        receipt = await self.ask(organization, "POST", "/v1/referrals", body, 201)
+        return receipt["id"]
+
+    async def referral(self, organization: str, referral: str) -> Any:
+        return await self.ask(organization, "GET", f"/v1/referrals/{referral}")
+
+    async def timeline(self, referral: str, organization: str = HARBOR) -> list[str]:
+        """The types of the loop's events, in order."""
+        found = await self.ask(organization, "GET", f"/v1/referrals/{referral}/timeline")
+        return [event["type"] for event in found["items"]]
+
+    async def offer(self, provider: str) -> Any:
+        """This provider's newest open offer."""
+        found = await self.ask(provider, "GET", "/v1/assignments?status=offered")
+        return found["items"][-1]
+
+    async def accept(self, provider: str) -> Any:
+        offer = await self.offer(provider)
+        lead = {"lead": {"person": "luis-ortega", "name": "Luis Ortega"}}
+        return await self.ask(provider, "POST", f"/v1/assignments/{offer['id']}:accept", lead)
+
+    async def attempt(self, provider: str, referral: str, modality: str, outcome: str) -> Any:
+        body = {
+            "at": self.clock.now().isoformat(),
+            "actor_kind": "street_outreach_worker",
+            "modality": modality,
+            "outcome": outcome,
+        }
+        return await self.ask(provider, "POST", f"/v1/outreach/{referral}/attempts", body, 201)
+
+    async def subscribe(self, organization: str) -> str:
+        """A verified subscription whose deliveries the partner takes under the organization's name."""
+        url = f"http://127.0.0.1:{self.partner.port}/{organization}"
+        made = await self.ask(organization, "POST", "/v1/subscriptions", {"url": url}, 201)
+        self.partner.secrets.append(made["secret"])
+        await self.ask(organization, "POST", f"/v1/subscriptions/{made['id']}:verify")
+        return made["id"]
+
+    def heard(self, organization: str, kind: str = "") -> list[Taken]:
+        """What this organization's endpoint took, but for challenges; of one kind, if named."""
+        taken = [t for t in self.partner.requests if t.path == f"/{organization}"]
+        found = [t for t in taken if t.json()["type"] != "ecm.endpoint.challenge.v1"]
+        return [t for t in found if t.json()["type"] == f"ecm.{kind}.v1"] if kind else found
+
+    async def close(self) -> None:
+        for caller in self._callers.values():
+            await caller.aclose()
+
+
+@asynccontextmanager
+async def house(
+    databases: Databases, folder: Path, *, clock: Clock | None = None, roster: bool = True
+) -> AsyncGenerator[House]:
+    """Four services on fresh databases, the story's organizations, its directory and Harbor's roster."""
+    home = folder / "home"
+    settings = Settings(
+        home=home,
+        policy=_policy(folder),
+        webhook_allow="127.0.0.1",
+        synthetic_members="on",
+        log_level="WARNING",
+    )
+    made = clients.import_organizations(settings.config_folder, ORGANIZATIONS)
+    hand = clock or HandClock()
+    urls = {name: await databases.make(name, await databases.template(name)) for name in installed()}
+    addresses = Addresses(urls, await databases.make("log"))
+    async with Partner(clock=hand) as partner, Running(settings, installed(), clock=hand) as running:
+        await running.start(addresses)
+        opened = House(running, hand, {entry["id"]: entry["key"] for entry in made}, partner, home)  # pyright: ignore[reportArgumentType]
+        await _furnish(opened, roster=roster)
+        yield opened
+        await opened.close()
+
+
+def _policy(folder: Path) -> Path:
+    """The plans' own rows, in a folder that the test may edit."""
+    target = folder / "policy"
+    shutil.copytree(POLICY, target, dirs_exist_ok=True)
+    return target
+
+
+async def _furnish(opened: House, *, roster: bool) -> None:
+    for slug, (kind, populations) in PROVIDERS.items():
+        entry = {
+            "name": slug.replace("-", " ").title(), "phone": "555-0120", "types": [kind], "populations": populations,
+            "counties": ["alameda"], "languages": ["en", "es"], "capacity": 20,
+        }  # fmt: skip
+        await opened.ask(OPERATIONS, "PUT", f"/v1/providers/{slug}", entry, 201)
+    for slug in (STREET, NAVIGATORS):
+        contract = {"plan": HARBOR, "populations": PROVIDERS[slug][1], "from": "2025-01-01"}
+        await opened.ask(HARBOR, "PUT", f"/v1/providers/{slug}", {"contracts": [contract]})
+    if roster:
+        member = david()["member"]
+        await put_roster(opened, HARBOR, [{"cin": member["cin"], "birth_date": member["birth_date"]}])
+    await opened.quiet()
+
+
+async def put_roster(opened: House, plan: str, members: Sequence[Mapping[str, Any]]) -> Any:
+    """A plan's roster of these members, covered in Alameda since 2025."""
+    usual = {"county": "alameda", "covered_from": "2025-01-01"}
+    text = "\n".join(json.dumps({**usual, **member}) for member in members)
+    answer = await opened.as_(plan).put(
+        "/v1/roster", content=text, headers={"Content-Type": "application/x-ndjson"}
+    )
+    assert answer.status_code == 200, answer.text
+    return answer.json()
