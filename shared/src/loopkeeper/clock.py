@@ -15,11 +15,18 @@ class Clock(Protocol):
 
     def now(self) -> datetime: ...
 
+    def wall(self) -> datetime:
+        """What the outside world's clocks show, whatever a demo has moved: for what partners compare with theirs."""
+        ...
+
 
 class SystemClock:
     """The machine's own time."""
 
     def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def wall(self) -> datetime:
         return datetime.now(UTC)
 
 
@@ -39,6 +46,9 @@ class FileClock:
         if time.monotonic() - self._looked >= self.LOOK_EVERY:
             self._look()
         return datetime.now(UTC) + self._offset
+
+    def wall(self) -> datetime:
+        return datetime.now(UTC)
 
     def offset(self) -> timedelta:
         self._look()
@@ -76,6 +86,9 @@ class HandClock:
         self._now = start
 
     def now(self) -> datetime:
+        return self._now
+
+    def wall(self) -> datetime:
         return self._now
 
     def advance(self, by: timedelta) -> datetime:

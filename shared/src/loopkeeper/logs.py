@@ -54,9 +54,9 @@ def configure(service: str, level: str) -> None:
     _configure_structlog(service, level)
     root = logging.getLogger()
     root.handlers[:] = [_Libraries()]
-    # What libraries tell at INFO is about themselves; only the server's start and stop is worth a line.
+    # What libraries tell at INFO is about themselves.
     root.setLevel(logging.WARNING)
-    logging.getLogger("uvicorn").setLevel(level)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
     sys.excepthook = _unhandled
     threading.excepthook = lambda args: _unhandled(args.exc_type, args.exc_value, args.exc_traceback)
 

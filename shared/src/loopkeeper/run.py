@@ -274,6 +274,7 @@ async def serve(settings: Settings, services: Mapping[str, Service], say: Say = 
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.leave)
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, server.leave)
         serving = asyncio.create_task(server.serve())
+        log.info("started", port=settings.port)
         failing = asyncio.create_task(running.supervisor.failed.wait())
         await asyncio.wait({serving, failing}, return_when=asyncio.FIRST_COMPLETED)
         failed = failing.done()

@@ -231,7 +231,7 @@ class Sender:
         return Attempted(response.status, error, _milliseconds(begun), excerpt, patience)
 
     def _retry_after(self, response: aiohttp.ClientResponse) -> timedelta | None:
-        return retry_after(response.headers.get("retry-after"), self.clock.now())
+        return retry_after(response.headers.get("retry-after"), self.clock.wall())
 
 
 def retry_after(header: str | None, now: datetime) -> timedelta | None:
@@ -272,7 +272,7 @@ def error_class(failure: Exception) -> ErrorClass:
 async def challenge(sender: Sender, url: str, secret: str, text: str) -> Challenged:
     """Ask an endpoint to prove that it reads what we send: it must answer 2xx with JSON `{"challenge": text}`
     within the first 4 kB."""
-    at = sender.clock.now()
+    at = sender.clock.wall()
     question = {"type": CHALLENGE_TYPE, "timestamp": at.isoformat(), "data": {"challenge": text}}
     body = json.dumps(question).encode()
     attempted = await sender.send(url, signed_headers([secret], ids.new("chl"), at, body), body)

@@ -135,7 +135,7 @@ class Deliverer:
         try:
             body = leased.body.encode()
             secret = self._context.sealer.open("system", leased.subscription, SEALED_PART, leased.secret)
-            headers = signed_headers([secret["secret"]], leased.webhook, self._context.clock.now(), body)
+            headers = signed_headers([secret["secret"]], leased.webhook, self._context.clock.wall(), body)
             attempted = await self._sender.send(
                 leased.url, {**headers, "traceparent": span.traceparent}, body
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import shutil
 import socket
@@ -153,7 +154,8 @@ def example(form: Annotated[str, typer.Argument(help="adult")] = "adult") -> Non
         fail(f"There is no example {form!r}.", "Use `loopkeeper example adult`.", USAGE)
     with starting():
         routes = [route for service in installed().values() for route in service.api.routes]
-    show(next(route.example for route in routes if (route.method, route.path) == ("POST", "/v1/referrals")))
+    body = next(route.example for route in routes if (route.method, route.path) == ("POST", "/v1/referrals"))
+    typer.echo(json.dumps(body, indent=2))
 
 
 # ── clock ────────────────────────────────────────────────────────────────────────────────────────────────
