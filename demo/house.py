@@ -62,8 +62,12 @@ class House:
 
     async def run(self, *words: str) -> Any:
         """Run one command of the product with --json; its document, None if it prints none."""
+        return await self.document(*words, "--json")
+
+    async def document(self, *words: str) -> Any:
+        """Run one command of the product that prints a document by itself."""
         process = await asyncio.create_subprocess_exec(
-            self.command, *words, "--json",
+            self.command, *words,
             env=self.environment,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -97,7 +101,9 @@ class House:
                 if await _ready(session, f"{self.url}/health/ready"):
                     return
                 await asyncio.sleep(0.1)
-        raise HouseError(f"the services are not ready after {STARTS_WITHIN:.0f} s: see {self.home / 'up.log'}")
+        raise HouseError(
+            f"the services are not ready after {STARTS_WITHIN:.0f} s: see {self.home / 'up.log'}"
+        )
 
     def operations_key(self) -> str:
         return (self.home / "config" / "operations.key").read_text().strip()

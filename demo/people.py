@@ -38,9 +38,44 @@ PROVIDERS: tuple[tuple[str, str, str, tuple[str, ...], tuple[str, ...], tuple[st
 )  # fmt: skip
 
 COUNTIES = {HARBOR: ("alameda", "contra-costa"), VALLEY: ("fresno",)}
-FIRST = ("Amara", "Benny", "Carmen", "Dao", "Elias", "Fatima", "Gus", "Hien", "Inez", "Jamal", "Kao", "Lupe", "Marco", "Nia")
-LAST = ("Aguilar", "Brooks", "Chan", "Duarte", "Ellis", "Flores", "Green", "Her", "Ibarra", "Jones", "Keo", "Lopez", "Moua")
-PLACES = ("under the 7th Street overpass", "in a car by the marina", "at the bus depot", "in the park on Alder", "behind the library")
+FIRST = (
+    "Amara",
+    "Benny",
+    "Carmen",
+    "Dao",
+    "Elias",
+    "Fatima",
+    "Gus",
+    "Hien",
+    "Inez",
+    "Jamal",
+    "Kao",
+    "Lupe",
+    "Marco",
+    "Nia",
+)
+LAST = (
+    "Aguilar",
+    "Brooks",
+    "Chan",
+    "Duarte",
+    "Ellis",
+    "Flores",
+    "Green",
+    "Her",
+    "Ibarra",
+    "Jones",
+    "Keo",
+    "Lopez",
+    "Moua",
+)
+PLACES = (
+    "under the 7th Street overpass",
+    "in a car by the marina",
+    "at the bus depot",
+    "in the park on Alder",
+    "behind the library",
+)
 
 
 def organizations() -> list[dict[str, Any]]:
@@ -48,9 +83,27 @@ def organizations() -> list[dict[str, Any]]:
     listed: list[dict[str, Any]] = [
         {"id": HARBOR, "name": "Harbor Health Plan", "kind": "plan", "phone": "555-0100", "roles": ["plan"]},
         {"id": VALLEY, "name": "Valley Care Plan", "kind": "plan", "phone": "555-0101", "roles": ["plan"]},
-        {"id": HOSPITAL, "name": "Bayview Hospital", "kind": "referrer", "phone": "555-0110", "roles": ["referrer"]},
-        {"id": SHELTER, "name": "Alder Street Shelter", "kind": "referrer", "phone": "555-0111", "roles": ["referrer"]},
-        {"id": COUNTY, "name": "Alameda County Outreach", "kind": "county", "phone": "555-0112", "roles": ["referrer"]},
+        {
+            "id": HOSPITAL,
+            "name": "Bayview Hospital",
+            "kind": "referrer",
+            "phone": "555-0110",
+            "roles": ["referrer"],
+        },
+        {
+            "id": SHELTER,
+            "name": "Alder Street Shelter",
+            "kind": "referrer",
+            "phone": "555-0111",
+            "roles": ["referrer"],
+        },
+        {
+            "id": COUNTY,
+            "name": "Alameda County Outreach",
+            "kind": "county",
+            "phone": "555-0112",
+            "roles": ["referrer"],
+        },
     ]
     for number, provider in enumerate(PROVIDERS):
         listed.append(
@@ -68,17 +121,20 @@ def organizations() -> list[dict[str, Any]]:
 def entries() -> Iterator[tuple[str, dict[str, Any]]]:
     """Each provider's directory entry as operations write it."""
     for number, (slug, name, kind, populations, counties, languages, capacity, _) in enumerate(PROVIDERS):
-        yield slug, {
-            "active": True,
-            "name": name,
-            "phone": f"555-01{20 + number}",
-            "types": [kind],
-            "populations": populations,
-            "age_bands": ["adult"],
-            "counties": counties,
-            "languages": languages,
-            "capacity": capacity,
-        }
+        yield (
+            slug,
+            {
+                "active": True,
+                "name": name,
+                "phone": f"555-01{20 + number}",
+                "types": [kind],
+                "populations": populations,
+                "age_bands": ["adult"],
+                "counties": counties,
+                "languages": languages,
+                "capacity": capacity,
+            },
+        )
 
 
 def contracts(plan: str) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -110,7 +110,7 @@ class Person(BaseModel):
 
 
 class ApproveBody(BaseModel):
-    """`populations`: those of the referral that are approved; none for all that are met."""
+    """`populations`: those of the referral that are approved; none for all that are met (or, where none is, claimed)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True, str_max_length=120)
 

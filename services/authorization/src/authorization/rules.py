@@ -351,7 +351,8 @@ def approve(state: Authorization | None, command: Approve) -> Iterator[Event]:
         )
     dated_back = grant is not None and rules.term_from == "first_service"
     start = grant.from_ if grant is not None and dated_back else la_date(command.at)
-    chosen = command.populations or met(current)
+    # A person who approves though no rule sees criteria met approves what was claimed.
+    chosen = command.populations or met(current) or claimed(current)
     yield approval(
         command, review.authorization, rules, start, chosen, by="person", acted_by=command.acted_by,
         external_number=command.external_number, modified=bool(set(met(current)) - set(chosen)),
@@ -459,6 +460,10 @@ def grant_ended(at: datetime, grant: str, reason: Any, through: date) -> Authori
 
 def met(state: Authorization) -> tuple[str, ...]:
     return tuple(p.code for p in state.populations if p.result == "met")
+
+
+def claimed(state: Authorization) -> tuple[str, ...]:
+    return tuple(p.code for p in state.populations if p.claimed)
 
 
 def grant_over_at(grant: Grant) -> datetime:

@@ -1,0 +1,64 @@
+"""How the story's people ask: one HTTP session, each with their key, and every answer expected."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import aiohttp
+
+
+class Refused(Exception):
+    """An answer other than the one the story needs; the text is the problem's own."""
+
+    def __init__(self, method: str, path: str, status: int, body: Any) -> None:
+        said = body.get("detail", body) if isinstance(body, dict) else body
+        super().__init__(f"{method} {path}: {status} {said}")
+        self.status = status
+        self.slug = body.get("slug", "") if isinstance(body, dict) else ""
+
+
+class Caller:
+    """Asks the product over HTTP. 503 is asked again, as its Retry-After says."""
+
+    def __init__(self, url: str, keys: Mapping[str, str]) -> None:
+        self._url = url
+        self._keys = keys
+        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=64))
+
+    async def ask(
+        self, who: str, method: str, path: str, body: Any = None, *, key: str = "", text: str | None = None
+    ) -> Any:
+        """One request of this organization; its body. `key` is its Idempotency-Key."""
+        headers = {"Authorization": f"Bearer {self._keys[who]}"}
+        if key:
+            headers["Idempotency-Key"] = key
+        sent: dict[str, Any] = {} if body is None else {"json": body}
+        if text is not None:
+            headers["Content-Type"] = "application/x-ndjson"
+            sent = {"data": text.encode()}
+        while True:
+            async with self._session.request(method, self._url + path, headers=headers, **sent) as answer:
+                found = await answer.json() if answer.content_length != 0 and answer.status != 204 else None
+                if answer.status == 503:
+                    await asyncio.sleep(float(answer.headers.get("Retry-After", "1")))
+                    continue
+                if answer.status >= 400:
+                    raise Refused(method, path, answer.status, found)
+                return found
+
+    async def every(self, who: str, path: str) -> AsyncIterator[Any]:
+        """Every entry of a list, page by page."""
+        following = ""
+        while True:
+            mark = "&" if "?" in path else "?"
+            page = await self.ask(who, "GET", f"{path}{mark}limit=200{following}")
+            for item in page["items"]:
+                yield item
+            if page["next_cursor"] is None:
+                return
+            following = f"&cursor={page['next_cursor']}"
+
+    async def close(self) -> None:
+        await self._session.close()

@@ -1,0 +1,98 @@
+"""How it went, counted from outside: what the lists say, what the endpoint heard, and how fast."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from demo.crowd import Town
+from demo.partner import Delivery
+from demo.stage import OPERATIONS, Stage
+
+
+@dataclass(frozen=True)
+class Figures:
+    """closed + open = referrals. `lost`: a referral that is missing or stalled. `doubled`: two referrals from one key,
+    two closings of one, or two different webhook ids for one notice."""
+
+    referrals: int
+    closed: int
+    told: int
+    open: int
+    merged: int
+    denied: int
+    lost: int
+    doubled: int
+    seconds: float
+    p50_ms: float
+    p99_ms: float
+
+    def document(self) -> Mapping[str, Any]:
+        return self.__dict__
+
+
+async def counted(stage: Stage, town: Town, seconds: float) -> Figures:
+    """The figures of the town's referrals, once everything is quiet."""
+    found = {item["id"]: item async for item in stage.caller.every(OPERATIONS, "/v1/referrals")}
+    mine = {referral: found.get(referral) for referral in town.posted_at}
+    there = [item for item in mine.values() if item is not None]
+    closed = [item for item in there if item["status"] == "closed"]
+    open_ = [item for item in there if item["status"] != "closed"]
+    # Everything is quiet: what should still be done by the services themselves is not being done.
+    stalled = [item for item in open_ if item["next_step"]["actor"] in ("", "loopkeeper")]
+    waits = sorted(_waits(stage.partner.received, town.posted_at).values())
+    return Figures(
+        referrals=len(mine),
+        closed=len(closed),
+        told=sum(item["closing"]["told_at"] is not None for item in closed),
+        open=len(open_),
+        merged=sum(item["closing"]["outcome"] == "merged" for item in closed),
+        denied=sum(item["closing"]["outcome"] == "not_authorized" for item in closed),
+        lost=len(mine) - len(there) + len(stalled) + sum(r not in _first_heard(stage) for r in mine),
+        doubled=_doubled(stage.partner.received, town),
+        seconds=round(seconds, 2),
+        p50_ms=round(_share(waits, 0.5) * 1000, 1),
+        p99_ms=round(_share(waits, 0.99) * 1000, 1),
+    )
+
+
+async def outcomes(stage: Stage, town: Town) -> Counter[str]:
+    """How the town's loops stand: by outcome where closed, else by who must act."""
+    counts: Counter[str] = Counter()
+    async for item in stage.caller.every(OPERATIONS, "/v1/referrals"):
+        if item["id"] in town.posted_at:
+            closing = item["closing"]
+            counts[closing["outcome"] if closing else f"open: {item['next_step']['actor']} must act"] += 1
+    return counts
+
+
+def _first_heard(stage: Stage) -> set[str]:
+    return {delivery.referral for delivery in stage.partner.received}
+
+
+def _waits(received: list[Delivery], posted_at: Mapping[str, float]) -> Mapping[str, float]:
+    """Seconds from sending each referral to the first webhook about it."""
+    first: dict[str, float] = {}
+    for delivery in received:
+        if delivery.referral in posted_at:
+            waited = delivery.at - posted_at[delivery.referral]
+            first[delivery.referral] = min(waited, first.get(delivery.referral, waited))
+    return first
+
+
+def _share(values: list[float], share: float) -> float:
+    return values[min(len(values) - 1, int(len(values) * share))] if values else 0.0
+
+
+def _doubled(received: list[Delivery], town: Town) -> int:
+    closings: dict[tuple[str, str], set[str]] = defaultdict(set)
+    notices: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for delivery in received:
+        if delivery.type == "referral.closed":
+            closings[(delivery.to, delivery.referral)].add(delivery.webhook_id)
+        if "notice" in delivery.data:
+            notices[(delivery.to, delivery.data["notice"])].add(delivery.webhook_id)
+    twice = [ids for ids in (*closings.values(), *notices.values()) if len(ids) > 1]
+    return len(town.doubled_keys) + len(twice)
