@@ -94,19 +94,21 @@ def _banner(current: Settings, names: list[str], folders: dict[str, str]) -> Non
         err.print(line, markup=False)
 
 
-def migrate(services: Services = None) -> None:
+def migrate(services: Services = None, as_json: Json = False) -> None:
     """Bring the databases of these services to their newest revision."""
     from loopkeeper import service
-    from loopkeeper.run import find_addresses, migrate_all
+    from loopkeeper.run import find_addresses, migrate_all, silent
 
     async def work() -> None:
         taken = service.chosen(services or [])
-        addresses = await find_addresses(settings(), taken, say)
-        await migrate_all(addresses, taken, say)
+        tell = silent if as_json else say
+        addresses = await find_addresses(settings(), taken, tell)
+        await migrate_all(addresses, taken, tell)
 
     with starting():
         asyncio.run(work())
-    say("The databases are up to date.")
+        names = list(service.chosen(services or []))
+    show({"migrated": names}) if as_json else say("The databases are up to date.")
 
 
 def doctor(as_json: Json = False) -> None:
@@ -128,25 +130,32 @@ def doctor(as_json: Json = False) -> None:
 def reset(
     sure: Annotated[bool, typer.Option("--yes", help="Do it; without it, say what would go.")] = False,
     home: Annotated[Path | None, typer.Option("--home", help="Data folder.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Stop the embedded PostgreSQL of this home and remove everything it keeps: referrals, keys, spans."""
     from loopkeeper import embedded
 
     folder = home.absolute() if home else settings().home
-    if not folder.exists():
+    there = folder.exists()
+    if there and sure:
+        embedded.remove(folder / "postgres")
+        shutil.rmtree(folder)
+    if as_json:
+        show({"home": folder, "removed": there and sure})
+    elif not there:
         say(f"There is nothing in {folder}.")
-        return
-    if not sure:
+    elif sure:
+        say(f"Removed {folder}.")
+    else:
         say(
             f"This would remove {folder} with all its referrals and keys. Do it with `loopkeeper reset --yes`."
         )
-        return
-    embedded.remove(folder / "postgres")
-    shutil.rmtree(folder)
-    say(f"Removed {folder}.")
 
 
-def example(form: Annotated[str, typer.Argument(help="adult")] = "adult") -> None:
+def example(
+    form: Annotated[str, typer.Argument(help="adult")] = "adult",
+    as_json: Json = False,
+) -> None:
     """Print a valid body for POST /v1/referrals."""
     from loopkeeper.service import installed
 
