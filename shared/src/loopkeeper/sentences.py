@@ -132,7 +132,8 @@ def _day(day: date) -> str:
 
 
 def _by(due_at: datetime | None) -> str:
-    return f" by {_day(la_date(due_at))}" if due_at is not None else ""
+    """The last day of a deadline: one that ends at midnight belongs to the day before."""
+    return f" by {_day(la_date(due_at - due_at.resolution))}" if due_at is not None else ""
 
 
 def _list(words: list[str]) -> str:

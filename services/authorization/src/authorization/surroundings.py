@@ -18,6 +18,7 @@ from authorization.rules import (
     LookAgain,
     OpenReview,
     Rules,
+    met,
 )
 from loopkeeper.calendar import la_date
 from loopkeeper.database import Connection
@@ -100,7 +101,7 @@ class Desk(View[Authorization]):
             row for row in self._policy.rows("auto_approval", on=day, plan=state.plan) if row["switched_on"]
         ]
         exclusive = self._policy.rows("program_overlap", on=day, rule="exclusive")
-        chosen = [row for row in automatic if any(p.code == row["population"] for p in state.populations)]
+        chosen = [row for row in automatic if row["population"] in met(state)]
         return self._granting(state, day).model_copy(
             update={
                 "clock": state.urgency or "routine",

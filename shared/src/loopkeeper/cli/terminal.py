@@ -20,8 +20,16 @@ FAILED, USAGE, UNREACHABLE, REFUSED, CANNOT_START = 1, 2, 3, 4, 5
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+# Where nobody watches, a table's cells are not broken for the width of a terminal that is not there.
+WIDE = 240
+
+
+def _console(*, stderr: bool = False) -> Console:
+    found = Console(stderr=stderr, highlight=False, soft_wrap=True)
+    return found if found.is_terminal else Console(stderr=stderr, highlight=False, soft_wrap=True, width=WIDE)
+
+
+out, err = _console(), _console(stderr=True)
 
 
 def settings() -> Settings:
