@@ -61,7 +61,9 @@ def _json(document: Mapping[str, Any]) -> str:
 
 def event_table(services: Mapping[str, Service], rows: policy.Policy) -> str:
     """Each event: who publishes it, who reads it, what it carries."""
-    equipment: Any = SimpleNamespace(policy=rows, settings=Settings(), directory=None, sealer=None, clock=None)
+    equipment: Any = SimpleNamespace(
+        policy=rows, settings=Settings(), directory=None, sealer=None, clock=None
+    )
     readers: dict[type[Event], list[str]] = {}
     for name, service in services.items():
         equipment.own = service.settings()
@@ -76,7 +78,9 @@ def event_table(services: Mapping[str, Service], rows: policy.Policy) -> str:
         "|---|---|---|---|",
     ]
     for kind in events.by_type().values():
-        data = ", ".join(_field(name, field) for name, field in kind.model_fields.items() if name not in Event.model_fields)
+        data = ", ".join(
+            _field(name, field) for name, field in kind.model_fields.items() if name not in Event.model_fields
+        )
         readers_of = ", ".join(readers.get(kind, [])) or "–"
         lines.append(f"| {kind.wire} | {events.publisher(kind)} | {readers_of} | {data} |")
     return "\n".join(lines) + "\n"
@@ -153,12 +157,19 @@ def policy_rows(rows: policy.Policy) -> str:
     """Every packaged policy row with its dates, source and confidence."""
     lines = ["# Policy\n", "A plan's own rows stand in the operator's policy folder, over these.\n"]
     for name, table in sorted(rows.tables.items()):
-        lines += [f"## {name}\n", f"{table.about}\n", "| row | holds | says | source | confidence |", "|---|---|---|---|---|"]
+        lines += [
+            f"## {name}\n",
+            f"{table.about}\n",
+            "| row | holds | says | source | confidence |",
+            "|---|---|---|---|---|",
+        ]
         for row in rows.all_rows:
             if row.table == name:
                 says = "; ".join(f"{column}: {_short(value)}" for column, value in row.values.items())
                 until = row.effective_to or "…"
-                lines.append(f"| {row.id} | {row.effective_from} – {until} | {says} | {row.source} | {row.confidence} |")
+                lines.append(
+                    f"| {row.id} | {row.effective_from} – {until} | {says} | {row.source} | {row.confidence} |"
+                )
         lines.append("")
     return "\n".join(lines) + "\n"
 

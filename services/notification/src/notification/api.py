@@ -42,8 +42,8 @@ class Body(BaseModel):
 class ActedByBody(Body):
     """Who did it: your own id of the person. Without it, the lead care manager."""
 
-    person: str = Field("", max_length=100, pattern=r"^[A-Za-z0-9_.-]*$")
-    title: str = Field("", max_length=100)
+    person: str = Field(default="", max_length=100, pattern=r"^[A-Za-z0-9_.-]*$")
+    title: str = Field(default="", max_length=100)
 
 
 class AttemptBody(Body):

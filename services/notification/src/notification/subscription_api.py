@@ -166,7 +166,8 @@ async def restate(call: Call[SubscriptionBody, Context]) -> Reply:
     wanted, row = _wanted(call), await _row(call)
     check_match(call, row["n"])
     await _submit(call, subscriptions.restate(row["id"], row["n"], wanted))
-    return await subscription_of(call)
+    changed = await _row(call)
+    return Reply(200, _shown(changed), etag=changed["n"])
 
 
 @api.route(
@@ -206,7 +207,8 @@ async def verify(call: Call[None, Context]) -> Reply:
     if not challenged.passed:
         raise Refused("challenge-failed", challenged.sentence, fix="Mend the endpoint and verify again.")
     await _submit(call, subscriptions.verify(row["id"], row["n"]))
-    return await subscription_of(call)
+    changed = await _row(call)
+    return Reply(200, _shown(changed), etag=changed["n"])
 
 
 @api.route(

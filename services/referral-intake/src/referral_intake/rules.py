@@ -213,7 +213,7 @@ ENDINGS: Mapping[type[Event], str] = {
 
 def close_if_over(referral: Referral | None, fact: Event, at: datetime) -> Sequence[Event]:
     outcome = ENDINGS.get(type(fact))
-    if outcome is None or referral is None or referral.closing is not None:
+    if outcome is None or referral is None or referral.received_at is None or referral.closing is not None:
         return []
     assignment = getattr(fact, "assignment", None)
     return [close(referral, outcome, at, assignment=assignment)]

@@ -1,0 +1,286 @@
+"""One state for each status and one command of each kind, for the tables status × command."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from uuid import UUID
+
+from assignment import rules as assigning
+from assignment.matching import Ranking
+from authorization import rules as deciding
+from docs.states import Spec
+from loopkeeper.events import (
+    ActedBy,
+    AssignmentAccepted,
+    AssignmentDeclined,
+    AssignmentEnded,
+    AssignmentMade,
+    AssignmentPlanAsked,
+    AuthorizationApproved,
+    AuthorizationDenied,
+    AuthorizationPresumptiveEnded,
+    AuthorizationPresumptiveGranted,
+    AuthorizationReviewOpened,
+    Claim,
+    Event,
+    Lead,
+    OutreachAttempted,
+    OutreachMemberDeclined,
+    OutreachServicesStarted,
+    OutreachUnableToReach,
+    ProviderRecorded,
+    Question,
+    Ranked,
+    ReferralClosed,
+    ReferralQuestionsAsked,
+    ReferralReceived,
+    ScreenedPopulation,
+)
+from notification import rules as reaching
+from referral_intake import rules as receiving
+
+AT = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
+LATER = AT + timedelta(days=60)
+SEED = UUID(int=1)
+DAY = date(2026, 3, 2)
+PLAN, PROVIDER = "harbor-health-plan", "harbor-street-medicine"
+MARIA = ActedBy(organization=PLAN, person="maria-chen")
+LEAD = Lead(person="luis-ortega", name="Luis Ortega")
+CLAIM = Claim.model_validate({"provider": PROVIDER, "population": "homelessness", "from": DAY})
+
+RECEIVED = ReferralReceived(
+    occurred_at=AT,
+    plan=PLAN,
+    referrer=PROVIDER,
+    member="mem_1",
+    populations=(ScreenedPopulation(code="homelessness", result="met", claimed=True),),
+    attested=True,
+    claim=CLAIM,
+)
+ASKED = ReferralQuestionsAsked(
+    occurred_at=AT, questions=(Question(id="populations", pointer="/populations", blocking=True),)
+)
+REVIEW = AuthorizationReviewOpened(
+    occurred_at=AT,
+    authorization="auth_1",
+    clock="routine",
+    due_at=AT,
+    cap_at=AT,
+    needs_person=("switch_off",),
+)
+GRANTED = AuthorizationPresumptiveGranted.model_validate(
+    {
+        "occurred_at": AT, "grant": "grant_1", "provider": PROVIDER, "provider_version": 1,
+        "population": "homelessness", "from": DAY, "through": date(2026, 3, 31),
+    }
+)  # fmt: skip
+GRANT_ENDED = AuthorizationPresumptiveEnded(occurred_at=AT, grant="grant_1", reason="expired", through=DAY)
+APPROVED = AuthorizationApproved.model_validate(
+    {
+        "occurred_at": AT, "authorization": "auth_1", "number": "ECM-1", "populations": ("homelessness",),
+        "from": DAY, "through": date(2027, 3, 1),
+    }
+)  # fmt: skip
+DENIED = AuthorizationDenied(
+    occurred_at=AT,
+    authorization="auth_1",
+    reason="criteria_not_met",
+    citation="",
+    appeal_by=DAY,
+    notice_due_at=AT,
+)
+MADE = AssignmentMade(occurred_at=AT, assignment="asg_1", provider=PROVIDER, answer_due_at=AT)
+ACCEPTED = AssignmentAccepted(occurred_at=AT, assignment="asg_1", provider=PROVIDER, lead=LEAD)
+DECLINED = AssignmentDeclined(occurred_at=AT, assignment="asg_1", provider=PROVIDER, reason="no_capacity")
+ENDED = AssignmentEnded(occurred_at=AT, assignment="asg_1", provider=PROVIDER, reason="grant_over", on=DAY)
+PLAN_ASKED = AssignmentPlanAsked(occurred_at=AT, reason="none_left")
+ATTEMPTED = OutreachAttempted(
+    occurred_at=AT,
+    assignment="asg_1",
+    number=1,
+    actor_kind="peer",
+    modality="phone",
+    outcome="no_answer",
+    reached=False,
+)
+STARTED = OutreachServicesStarted(occurred_at=AT, assignment="asg_1", on=DAY)
+MEMBER_DECLINED = OutreachMemberDeclined(occurred_at=AT, assignment="asg_1", on=DAY, how="phone", attempts=1)
+UNREACHED = OutreachUnableToReach(occurred_at=AT, assignment="asg_1", on=DAY, attempts=5)
+
+
+def _closed(outcome: str) -> ReferralClosed:
+    return ReferralClosed(occurred_at=AT, outcome=outcome, clr_reason="other")
+
+
+SERVED, WITHDRAWN = _closed("services_received"), _closed("withdrawn")
+
+# ── intake ────────────────────────────────────────────────────────────────────────────────────────────────
+
+INTAKE_HISTORIES: dict[str, tuple[Event, ...]] = {
+    "(unknown)": (),
+    "received": (RECEIVED,),
+    "needs_information": (RECEIVED, ASKED),
+    "pending_authorization": (RECEIVED, REVIEW),
+    "authorized": (RECEIVED, APPROVED),
+    "assigned": (RECEIVED, APPROVED, MADE),
+    "accepted": (RECEIVED, APPROVED, MADE, ACCEPTED),
+    "outreach_initiated": (RECEIVED, APPROVED, MADE, ACCEPTED, ATTEMPTED),
+    "closed": (RECEIVED, APPROVED, MADE, ACCEPTED, STARTED, SERVED),
+}
+
+
+def _noted(fact: Event) -> receiving.NoteFact:
+    return receiving.NoteFact(at=AT, seed=SEED, fact=fact)
+
+
+INTAKE = Spec(
+    "Intake: the referral",
+    receiving.DECIDER,
+    {name: receiving.DECIDER.fold(events) for name, events in INTAKE_HISTORIES.items()},
+    {
+        "withdraw (referrer)": lambda _: receiving.WithdrawReferral(
+            at=AT, seed=SEED, by="referrer", acted_by=MARIA
+        ),
+        "withdraw (member)": lambda _: receiving.WithdrawReferral(
+            at=AT, seed=SEED, by="member", acted_by=MARIA
+        ),
+        "authorization.denied": lambda _: _noted(DENIED),
+        "outreach.services_started": lambda _: _noted(STARTED),
+        "outreach.member_declined": lambda _: _noted(MEMBER_DECLINED),
+        "outreach.unable_to_reach": lambda _: _noted(UNREACHED),
+        "any other fact": lambda _: _noted(ACCEPTED),
+    },
+)
+
+# ── authorization ─────────────────────────────────────────────────────────────────────────────────────────
+
+ENTRY = ProviderRecorded.model_validate(
+    {
+        "occurred_at": AT, "provider": PROVIDER, "version": 1, "types": ("street_medicine",),
+        "populations": ("homelessness",),
+        "contracts": ({"plan": PLAN, "populations": ("homelessness",), "from": "2025-01-01"},),
+    }
+)  # fmt: skip
+RULES = deciding.Rules(
+    due_at=AT, cap_at=AT, types=("street_medicine",), term_from="decision", automatic={"homelessness": 0.0}
+)
+AUTHORIZATION_HISTORIES: dict[str, tuple[Event, ...]] = {
+    "(unknown)": (),
+    "pending": (RECEIVED, REVIEW),
+    "pending, grant live": (RECEIVED, REVIEW, GRANTED),
+    "approved": (RECEIVED, REVIEW, APPROVED),
+    "denied": (RECEIVED, REVIEW, DENIED),
+    "closed": (RECEIVED, REVIEW, WITHDRAWN),
+    "tombstone": (WITHDRAWN,),
+}
+AUTHORIZATION = Spec(
+    "Authorization: the plan's decision",
+    deciding.DECIDER,
+    {name: deciding.DECIDER.fold(events) for name, events in AUTHORIZATION_HISTORIES.items()},
+    {
+        "referral.received": lambda _: deciding.OpenReview(
+            at=AT, seed=SEED, fact=RECEIVED, rules=RULES, draw=0.5, provider=ENTRY
+        ),
+        "approve": lambda _: deciding.Approve(at=AT, seed=SEED, acted_by=MARIA, rules=RULES),
+        "approve, nobody named": lambda _: deciding.Approve(
+            at=AT, seed=SEED, acted_by=ActedBy(organization=PLAN), rules=RULES
+        ),
+        "deny": lambda _: deciding.Deny(
+            at=AT, seed=SEED, acted_by=MARIA, reason="criteria_not_met", licensed=True, needs_license=True,
+            appeal_by=DAY, notice_due_at=AT,
+        ),
+        "deny, forbidden reason": lambda _: deciding.Deny(
+            at=AT, seed=SEED, acted_by=MARIA, reason="missing_tar", licensed=True, appeal_by=DAY, notice_due_at=AT
+        ),
+        "grant's last day is over": lambda _: deciding.ExpireGrant(at=LATER, seed=SEED),
+        "referral.closed (services_received)": lambda _: deciding.NoteFact(at=AT, seed=SEED, fact=SERVED),
+        "referral.closed (withdrawn)": lambda _: deciding.NoteFact(at=AT, seed=SEED, fact=WITHDRAWN),
+    },
+)  # fmt: skip
+
+# ── assignment ────────────────────────────────────────────────────────────────────────────────────────────
+
+MARKET = assigning.Market(
+    ranking=Ranking(ranked=(Ranked(provider="bay-housing-navigators"),)), answer_due_at=AT, plan_due_at=AT
+)
+ASSIGNMENT_HISTORIES: dict[str, tuple[Event, ...]] = {
+    "(unknown)": (),
+    "waiting": (RECEIVED,),
+    "offered": (RECEIVED, APPROVED, MADE),
+    "offered, presumptively": (RECEIVED, GRANTED, MADE),
+    "accepted": (RECEIVED, APPROVED, MADE, ACCEPTED),
+    "accepted, presumptively": (RECEIVED, GRANTED, MADE, ACCEPTED),
+    "asked": (RECEIVED, APPROVED, MADE, DECLINED, PLAN_ASKED),
+    "closed": (RECEIVED, APPROVED, WITHDRAWN),
+}
+
+
+def _market(fact: Event) -> assigning.NoteFact:
+    return assigning.NoteFact(at=AT, seed=SEED, fact=fact, market=MARKET)
+
+
+ASSIGNMENT = Spec(
+    "Assignment: the provider's turn",
+    assigning.DECIDER,
+    {name: assigning.DECIDER.fold(events) for name, events in ASSIGNMENT_HISTORIES.items()},
+    {
+        "authorization.approved": lambda _: _market(APPROVED),
+        "authorization.presumptive_granted": lambda _: _market(GRANTED),
+        "authorization.presumptive_ended (expired)": lambda _: _market(GRANT_ENDED),
+        "accept": lambda _: assigning.Accept(
+            at=AT, seed=SEED, assignment="asg_1", provider=PROVIDER, lead=LEAD, market=MARKET
+        ),
+        "decline": lambda _: assigning.Decline(
+            at=AT, seed=SEED, assignment="asg_1", provider=PROVIDER, reason="no_capacity", market=MARKET
+        ),
+        "assign by hand": lambda _: assigning.AssignByHand(
+            at=AT, seed=SEED, provider="bay-housing-navigators", acted_by=MARIA, market=MARKET
+        ),
+        "answer overdue": lambda _: assigning.AskPlan(at=LATER, seed=SEED),
+        "referral.closed (services_received)": lambda _: _market(SERVED),
+        "referral.closed (withdrawn)": lambda _: _market(WITHDRAWN),
+    },
+)
+
+# ── notification ──────────────────────────────────────────────────────────────────────────────────────────
+
+REACH = reaching.ReachPolicy(attempts=1, days=0, modalities=1, in_person=0)
+OUTREACH_HISTORIES: dict[str, tuple[Event, ...]] = {
+    "(unknown)": (),
+    "waiting": (RECEIVED,),
+    "offered": (RECEIVED, MADE),
+    "open": (RECEIVED, MADE, ACCEPTED),
+    "open, one attempt": (RECEIVED, MADE, ACCEPTED, ATTEMPTED),
+    "services started": (RECEIVED, MADE, ACCEPTED, STARTED),
+    "closed, services received": (RECEIVED, MADE, ACCEPTED, STARTED, SERVED),
+    "closed otherwise": (RECEIVED, MADE, ACCEPTED, WITHDRAWN),
+    "assignment ended": (RECEIVED, MADE, ACCEPTED, ENDED),
+}
+NOTIFICATION = Spec(
+    "Notification: outreach",
+    reaching.DECIDER,
+    {name: reaching.DECIDER.fold(events) for name, events in OUTREACH_HISTORIES.items()},
+    {
+        "record attempt": lambda _: reaching.RecordAttempt(
+            at=AT, seed=SEED, provider=PROVIDER, tried_at=AT, actor_kind="peer", modality="phone",
+            outcome="no_answer", reached=False,
+        ),
+        "start services": lambda _: reaching.StartServices(at=AT, seed=SEED, provider=PROVIDER, on=DAY),
+        "member declined": lambda _: reaching.DeclineForMember(
+            at=AT, seed=SEED, provider=PROVIDER, on=DAY, how="phone"
+        ),
+        "unable to reach": lambda _: reaching.ReportUnableToReach(
+            at=AT, seed=SEED, provider=PROVIDER, on=DAY, reach=REACH
+        ),
+        "closing delivered": lambda _: reaching.RecordDelivered(
+            at=AT, seed=SEED, notice="ntc_1", code="closed", recipient_kind="referrer", delivered_at=AT
+        ),
+    },
+)  # fmt: skip
+
+SPECS = {
+    "intake": INTAKE,
+    "authorization": AUTHORIZATION,
+    "assignment": ASSIGNMENT,
+    "notification": NOTIFICATION,
+}
