@@ -99,7 +99,7 @@ def _answering(
     deadline = time.monotonic() + ADOPTS_WITHIN
     while True:
         pid = postmaster.running(place) or _started(place, binaries, passwords["postgres"], configuration)
-        server = Server(place.folder, place.data, place.sockets, pid, passwords)
+        server = Server(place.folder, place.cluster, place.sockets, pid, passwords)
         try:
             asyncio.run(prepare(server, databases))
             return server
@@ -118,7 +118,7 @@ def _answering(
 
 def _started(place: Place, binaries: Path | None, password: str, configuration: Mapping[str, str]) -> int:
     programs = places.programs(place, binaries)
-    if not (place.data / "PG_VERSION").exists():
+    if not (place.cluster / "PG_VERSION").exists():
         postmaster.initialize(place, programs, password)
     return postmaster.launch(place, programs, configuration)
 

@@ -40,7 +40,7 @@ class Place:
     account: pwd.struct_passwd | None
 
     @property
-    def data(self) -> Path:
+    def cluster(self) -> Path:
         return self.own / "data"
 
     @property

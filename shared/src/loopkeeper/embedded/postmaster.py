@@ -41,8 +41,8 @@ def initialize(place: Place, programs: Path, password: str) -> None:
     if done.returncode:
         raise StartError(f"PostgreSQL's initdb failed: {_complaint(done.stderr)}", f"Look into {place.own}.")
     make_folders(place)
-    shutil.rmtree(place.data, ignore_errors=True)
-    (place.fresh / "data").rename(place.data)
+    shutil.rmtree(place.cluster, ignore_errors=True)
+    (place.fresh / "data").rename(place.cluster)
     shutil.rmtree(place.fresh)
 
 
@@ -51,7 +51,7 @@ def launch(place: Place, programs: Path, configuration: Mapping[str, str]) -> in
     make_folders(place)
     settings = {**configuration, "unix_socket_directories": str(place.sockets), "port": str(PORT)}
     options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-    words = ("start", "-D", place.data, "-l", place.log, "-w", "-t", "20", "-s", "-o", shlex.join(options))
+    words = ("start", "-D", place.cluster, "-l", place.log, "-w", "-t", "20", "-s", "-o", shlex.join(options))
     deadline = time.monotonic() + STARTS_WITHIN
     while True:
         before = _log_size(place)
@@ -79,7 +79,7 @@ def serving(place: Place) -> int | None:
     if not lines or not lines[0].isdigit():
         return None
     pid = int(lines[0])
-    return pid if f" -D {place.data} " in f"{_command_line(pid)} " else None
+    return pid if f" -D {place.cluster} " in f"{_command_line(pid)} " else None
 
 
 def end(place: Place) -> bool:
@@ -105,7 +105,7 @@ def bound_log(place: Place) -> None:
 
 def _pid_file(place: Place) -> list[str]:
     try:
-        return (place.data / "postmaster.pid").read_text().splitlines()
+        return (place.cluster / "postmaster.pid").read_text().splitlines()
     except (FileNotFoundError, NotADirectoryError):
         return []
 
