@@ -80,13 +80,15 @@ class Batch(Generic[S]):
 
     async def run(self, pending: Sequence[Pending], offsets: Mapping[int, int] | None) -> None:
         """All steps for these submissions; the offsets are stored only if nothing had to be put off."""
-        fresh = await self._claim(pending)
-        await self._lock({p.submission.stream for p in fresh if p.submission.reference is None})
-        await self._mark({p.submission.stream for p in fresh})
-        await self._decide_all(fresh)
-        await self.write()
+        # Most polls of a service that reads few types bring it nothing but new offsets.
+        fresh = await self._claim(pending) if pending else []
+        if fresh:
+            await self._lock({p.submission.stream for p in fresh if p.submission.reference is None})
+            await self._mark({p.submission.stream for p in fresh})
+            await self._decide_all(fresh)
+            await self.write()
         if offsets and not self.deferred:
-            await self._store_offsets(offsets)
+            await store_offsets(self.connection, offsets)
 
     async def drain(self, stream: str, parked: Sequence[Submission]) -> int:
         """Apply a parked stream's facts in order up to the first that fails again; returns how many applied."""
@@ -197,15 +199,10 @@ class Batch(Generic[S]):
     async def _lock_shared(self, keys: set[Key]) -> None:
         ordered = sorted(keys)
         kinds, names = [k for k, _ in ordered], [i for _, i in ordered]
+        # A row in conflict is locked before its WHERE is looked at, so nothing is ever rewritten.
         await self.connection.execute(
             """INSERT INTO shared (kind, id) SELECT * FROM unnest($1::text[], $2::text[]) AS t (kind, id)
-               ORDER BY kind, id ON CONFLICT DO NOTHING""",
-            kinds,
-            names,
-        )
-        await self.connection.execute(
-            """SELECT 1 FROM shared s JOIN unnest($1::text[], $2::text[]) AS t (kind, id) USING (kind, id)
-               ORDER BY s.kind, s.id FOR UPDATE OF s""",
+               ORDER BY kind, id ON CONFLICT (kind, id) DO UPDATE SET id = excluded.id WHERE false""",
             kinds,
             names,
         )
@@ -514,17 +511,19 @@ class Batch(Generic[S]):
             body |= {"raw": received.raw.decode("latin-1")}
         return self.sealer.seal("system", stream, "parked", body)
 
-    async def _store_offsets(self, offsets: Mapping[int, int]) -> None:
-        await self.connection.execute(
-            """INSERT INTO consumed (partition, next_offset) SELECT * FROM unnest($1::int[], $2::bigint[])
-               ON CONFLICT (partition) DO UPDATE
-               SET next_offset = GREATEST(consumed.next_offset, excluded.next_offset)""",
-            list(offsets),
-            list(offsets.values()),
-        )
-
     def _parse(self, state: str) -> S:
         return self.domain.decider.state.model_validate_json(state)
+
+
+async def store_offsets(connection: Connection, offsets: Mapping[int, int]) -> None:
+    """Remember the next offsets to read; a late batch moves none back."""
+    await connection.execute(
+        """INSERT INTO consumed (partition, next_offset) SELECT * FROM unnest($1::int[], $2::bigint[])
+           ON CONFLICT (partition) DO UPDATE
+           SET next_offset = GREATEST(consumed.next_offset, excluded.next_offset)""",
+        list(offsets),
+        list(offsets.values()),
+    )
 
 
 async def upsert(connection: Connection, table: str, rows: Sequence[Mapping[str, Any]]) -> None:

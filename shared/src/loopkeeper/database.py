@@ -101,9 +101,19 @@ async def reading_pool(url: str, *, role: str, size: int, name: str) -> Pool:
 
 async def _pool(url: str, *, size: int, role: str | None, name: str) -> Pool:
     made = await cast("Any", asyncpg).create_pool(
-        url, min_size=1, max_size=size, server_settings=_settings(role, name), timeout=5, command_timeout=20
+        url,
+        min_size=1,
+        max_size=size,
+        server_settings=_settings(role, name),
+        timeout=5,
+        command_timeout=20,
+        reset=_nothing_to_reset,
     )
     return cast("Pool", made)
+
+
+async def _nothing_to_reset(connection: object) -> None:
+    """What borrowers set is local to their transaction: asyncpg's own reset would be a round trip for nothing."""
 
 
 def _settings(role: str | None, name: str) -> dict[str, Any]:

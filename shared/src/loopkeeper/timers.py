@@ -33,6 +33,8 @@ NAMESPACE = UUID("0a4c8e52-7f0e-5b3b-9f5c-5d0f3c1f9a77")
 SWEEP = 256
 # How soon a due timer is noticed when nothing else wakes the sweep; also the step of a moved demo clock.
 EVERY = 0.25
+# Deadlines are minutes to months away: what rings within this is swept together.
+GATHER = 0.05
 
 # The command of a deadline, given its kind and when it was due.
 OnTimer = Callable[[str, datetime], Command]
@@ -81,6 +83,7 @@ class TimerSweep:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(EVERY):
                         await bell.wait()
+                        await asyncio.sleep(GATHER)
 
     async def sweep(self) -> int:
         """Fire what is due and may fire; returns how many."""

@@ -62,10 +62,15 @@ async def locked(connection: Connection, organizations: Sequence[str]) -> list[S
         organizations,
         SHARED,
     )
+    return await standing(connection, [row["id"] for row in found])
+
+
+async def standing(connection: Connection, subscriptions: Sequence[str]) -> list[Subscription]:
+    """The living ones of these subscriptions, whose shared rows the caller holds."""
     rows = await connection.fetch(
         """SELECT id, organization, url, sequence FROM subscription
            WHERE id = ANY($1::text[]) AND state <> 'deleted' ORDER BY id""",
-        [row["id"] for row in found],
+        subscriptions,
     )
     return [Subscription(**dict(row)) for row in rows]
 

@@ -159,11 +159,10 @@ class NotificationSurroundings(Surroundings[Outreach]):
     async def load(
         self, connection: Connection, work: Sequence[Work[Outreach]], locked: Collection[Key]
     ) -> View[Outreach]:
-        organizations = _concerned(work)
         # One made since the locks were taken hears of the next fact: its sequence is not ours to move.
-        found = await feed.locked(connection, organizations)
-        subscriptions = [each for each in found if (feed.SHARED, each.id) in locked]
-        return Listeners(self._policy, await self._names(connection, organizations), subscriptions)
+        held = [name for kind, name in locked if kind == feed.SHARED]
+        subscriptions = await feed.standing(connection, held) if held else []
+        return Listeners(self._policy, await self._names(connection, _concerned(work)), subscriptions)
 
     async def _names(self, connection: Connection, organizations: Sequence[str]) -> Names:
         known = {

@@ -31,6 +31,8 @@ log = get("webhooks")
 
 # How soon a due retry, a verified endpoint or a moved demo clock is noticed when no commit rings.
 EVERY = 0.25
+# Closings heard within this are published together.
+GATHER = 0.05
 TOLD = UUID("b1d6f2a4-33c1-5c0e-8d0f-2f6f5f1a9c55")
 BATCH = 256
 
@@ -182,6 +184,7 @@ async def tell(context: Context, heart: Heart) -> None:
             with suppress(TimeoutError):
                 async with asyncio.timeout(EVERY):
                     await bell.wait()
+                    await asyncio.sleep(GATHER)
 
 
 async def tell_once(context: Context) -> int:

@@ -15,7 +15,7 @@ from loopkeeper.calendar import la_date
 from loopkeeper.clients import OrganizationKind, Role
 from loopkeeper.domain import Submission
 from loopkeeper.errors import Problem
-from loopkeeper.events import ActedBy, Claim, ReferralReceived
+from loopkeeper.events import ActedBy, Claim, ProviderRecorded, ReferralReceived
 from loopkeeper.provider_copy import read_entry
 from loopkeeper.routes import Api, Call, Reply, check_match
 from loopkeeper.service import Context
@@ -134,13 +134,18 @@ async def receive(call: Call[ReferralBody, Context]) -> Reply:
     outcome = await context.store.submit(
         Submission(call.claim, stream, command, body_hash=call.body_hash, traceparent=call.traceparent)
     )
-    async with reading(context.readers, call.client) as connection:
+    provider = await _directory_entry(call) if form.presumptive is not None else None
+    body = receipt(outcome.stream, outcome.state, screening, provider, context.policy)
+    return Reply(201, body, {"Location": f"/v1/referrals/{outcome.stream}"}, etag=outcome.n)
+
+
+async def _directory_entry(call: Call[Any, Context]) -> ProviderRecorded | None:
+    """The caller's own entry, as far as the directory is known here."""
+    async with reading(call.service.readers, call.client) as connection:
         entry = await connection.fetchval(
             "SELECT entry FROM provider WHERE id = $1", call.client.organization
         )
-    provider = read_entry(orjson.loads(entry)) if entry else None
-    body = receipt(outcome.stream, outcome.state, screening, provider, context.policy)
-    return Reply(201, body, {"Location": f"/v1/referrals/{outcome.stream}"}, etag=outcome.n)
+    return read_entry(orjson.loads(entry)) if entry else None
 
 
 def _check_plan(call: Call[ReferralBody, Context]) -> None:
