@@ -1,6 +1,6 @@
 """`make demo`: sets everything up, plays David's loop and fifty more referrals, and leaves the services running.
 
-ARGS: --once ends when the story does, --json ends with one line of figures, --referrals N, --seed N, --port N.
+ARGS: --once ends when the story does, --json ends with one line of figures, --referrals N, --seed N, --port N, --home FOLDER.
 Exit code 0 only if nothing was lost and nothing doubled.
 """
 
@@ -23,7 +23,7 @@ from rich.table import Table
 
 from demo.caller import Caller, Refused
 from demo.crowd import Town
-from demo.david import DAVID, LOS_ANGELES, play
+from demo.david import DAVID, LOS_ANGELES, NEIGHBOUR, play
 from demo.figures import Figures, counted, outcomes
 from demo.house import House, HouseError, free_port
 from demo.partner import NotHeard, Partner
@@ -53,6 +53,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--referrals", type=int, default=50)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--port", type=int, default=8600)
+    parser.add_argument("--home", type=Path, default=HOME)
     return parser.parse_args()
 
 
@@ -69,7 +70,7 @@ class Show:
         self.console.print(f"[dim]{time.monotonic() - self._began:5.1f} s[/dim]  {text}")
 
     def line(self, who: str, what: str) -> None:
-        self.console.print(f"  [bold]{who:<26}[/bold] {what}")
+        self.console.print(f"  [bold]{who:<26}[/bold] {what}", soft_wrap=True)
 
 
 def board(stage: Stage, town: Town) -> Table:
@@ -117,7 +118,7 @@ async def crowd(
 
 
 async def story(given: argparse.Namespace, show: Show) -> int:
-    house = House(HOME, free_port(given.port))
+    house = House(given.home.absolute(), free_port(given.port))
     await house.wipe()
     show.step("keys for two plans, twelve providers and their referrers, from the command line")
     everybody = [
@@ -144,7 +145,8 @@ async def _play(stage: Stage, given: argparse.Namespace, show: Show) -> int:
     people = {plan: list(each) for plan, each in members(given.seed, given.referrals, today).items()}
     providers = await stage.directory()
     covered = [
-        await stage.roster(plan, [*each, DAVID] if plan == HARBOR else each) for plan, each in people.items()
+        await stage.roster(plan, [*each, DAVID, NEIGHBOUR] if plan == HARBOR else each)
+        for plan, each in people.items()
     ]
     listening = await stage.subscribe()
     show.step(
@@ -185,9 +187,10 @@ def _report(show: Show, figures: Figures, found: Counter[str], cpu: float, memor
 
 
 async def _stay(stage: Stage, show: Show, david: str) -> None:
-    url, keys = stage.house.url, stage.keys
-    example = HOME / "example.json"
-    example.write_text(json.dumps(await stage.house.document("example", "adult"), indent=1))
+    url, keys, home = stage.house.url, stage.keys, stage.house.home
+    example, form = home / "example.json", await stage.house.document("example", "adult")
+    form["member"] |= NEIGHBOUR
+    example.write_text(json.dumps(form, indent=1))
     lines = (
         f"curl -s {url}/v1/referrals/{david}/timeline -H 'Authorization: Bearer {keys[HARBOR]}'",
         f"curl -s -X POST {url}/v1/referrals -H 'Authorization: Bearer {keys[HOSPITAL]}' "
@@ -197,13 +200,13 @@ async def _stay(stage: Stage, show: Show, david: str) -> None:
     show.console.print("\nIt stays up. Three lines to paste:\n", style="bold")
     for line in lines:
         show.console.print(f"  {line}\n", soft_wrap=True)
-    command = f"LOOPKEEPER_HOME={HOME} LOOPKEEPER_URL={url} {stage.house.command}"
+    command = f"LOOPKEEPER_HOME={home} LOOPKEEPER_URL={url} {stage.house.command}"
     facts = {
         "API reference": f"{url}/docs",
         "why David": f"{command} explain {david}",
         "his trace": f"{command} trace {david}",
         "keys": f"{CLINIC} {keys[CLINIC]}\n{'':16}{STREET} {keys[STREET]}\n{'':16}{HARBOR} {keys[HARBOR]}",
-        "data": str(HOME),
+        "data": str(home),
         "stop": "Ctrl-C; `make clean` removes the data",
     }
     for name, value in facts.items():

@@ -25,6 +25,15 @@ DAVID: dict[str, Any] = {
     "race_ethnicity": ["Black or African American"],
 }
 
+# On the roster like him, and nobody has referred her yet: the form to paste is hers.
+NEIGHBOUR: dict[str, Any] = {
+    "first_name": "Marisol",
+    "last_name": "Vega",
+    "cin": "90000002S",
+    "birth_date": "1971-09-30",
+    "county": "alameda",
+}
+
 
 def form() -> dict[str, Any]:
     """What his primary care clinic fills in."""

@@ -49,7 +49,8 @@ class House:
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """What the story sets: its own home, a movable clock, invented members, partners on this machine."""
+        """What the story sets: its own home, a movable clock, invented members, partners on this machine. The plans'
+        choices stand in the home itself, where every later command finds them too."""
         return {
             **os.environ,
             "LOOPKEEPER_HOME": str(self.home),
@@ -57,7 +58,6 @@ class House:
             "LOOPKEEPER_CLOCK": "movable",
             "LOOPKEEPER_SYNTHETIC_MEMBERS": "on",
             "LOOPKEEPER_WEBHOOK_ALLOW": "127.0.0.1",
-            "LOOPKEEPER_POLICY": str(HERE / "policy"),
         }
 
     async def run(self, *words: str) -> Any:
@@ -78,9 +78,9 @@ class House:
         return json.loads(out) if out.strip() else None
 
     async def keys(self, organizations: Sequence[Mapping[str, Any]]) -> Mapping[str, str]:
-        """Make these organizations known and give each a key."""
+        """Make these organizations known, with their plans' choices, and give each a key."""
         file = self.home / "organizations-of-the-story.json"
-        self.home.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(HERE / "policy", self.home / "policy", dirs_exist_ok=True)
         file.write_text(json.dumps(organizations))
         made = await self.run("org", "import", str(file))
         file.unlink()

@@ -16,7 +16,7 @@ from loopkeeper.telemetry import Telemetry
 
 log = get("outbox")
 
-# Enough that a backlog drains at the log's full rate (performance.md: 58–74 k/s by 100–500).
+# Enough that a backlog drains at the log's full rate (58–74 k/s by 100–500 where it was measured).
 ROUND = 500
 # The doorbell normally wakes the relay; this finds what a lost ring left.
 SWEEP = 1.0

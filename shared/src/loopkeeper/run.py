@@ -26,6 +26,7 @@ from loopkeeper.outbox import Relay
 from loopkeeper.parked import ParkedFacts
 from loopkeeper.sealing import Keyring, Sealer
 from loopkeeper.service import Context, Equipment, Service
+from loopkeeper.serving import Server
 from loopkeeper.settings import Settings
 from loopkeeper.store import Store
 from loopkeeper.supervisor import Heart, Supervisor
@@ -260,7 +261,7 @@ async def serve(settings: Settings, services: Mapping[str, Service], say: Say = 
         await migrate_all(addresses, services, say)
     async with Running(settings, services) as running:
         await running.start(addresses, say)
-        server = _Server(
+        server = Server(
             uvicorn.Config(
                 running.app,
                 host=settings.host,
@@ -282,14 +283,6 @@ async def serve(settings: Settings, services: Mapping[str, Service], say: Say = 
         failing.cancel()
         await serving
         return 1 if failed else 0
-
-
-class _Server(uvicorn.Server):
-    def leave(self) -> None:
-        self.should_exit = True
-
-    def install_signal_handlers(self) -> None:
-        """The house stops its services itself; uvicorn must not take the signals."""
 
 
 def _secret(settings: Settings) -> str | None:

@@ -34,7 +34,7 @@ log = get("store")
 LARGEST_BATCH = 256
 # How long a request's batch is tried again while the database is away before its callers hear 503.
 PATIENCE = 5.0
-# A claim older than this no longer recognises its repetition (surface.md: keys are remembered 30 days).
+# A claim older than this no longer recognises its repetition (keys are remembered 30 days).
 CLAIMS_KEPT = timedelta(days=30)
 
 

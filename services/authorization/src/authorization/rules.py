@@ -201,8 +201,8 @@ def decide(state: Authorization | None, command: Command) -> Sequence[Event]:
             return list(open_review(state, command))
         case LookAgain():
             return list(look_again(state, command))
-        case NoteFact(fact=ReferralClosed() as fact):
-            return end_with_loop(state, fact, command.at)
+        case NoteFact(fact=ReferralClosed()):
+            return end_with_loop(state, command.at)
         case NoteFact():
             return []
         case ExpireGrant():
@@ -242,7 +242,7 @@ def open_review(state: Authorization | None, command: OpenReview) -> Iterator[Ev
         refs=(*rules.approve_refs, *(rules.term_refs if grant else ())),
     )  # fmt: skip
     if grant is not None:
-        yield grant_ended(command.at, grant.grant, "approved", la_date(command.at))
+        yield grant_ended(command.at, grant, "approved")
 
 
 def person_because(state: Authorization, command: OpenReview) -> tuple[str, ...]:
@@ -317,16 +317,17 @@ def look_again(state: Authorization | None, command: LookAgain) -> Iterator[Even
 def expire(state: Authorization | None, at: datetime) -> Sequence[Event]:
     if state is None or state.grant is None or not state.grant_live or at < grant_over_at(state.grant):
         return []
-    return [grant_ended(at, state.grant.grant, "expired", state.grant.through)]
+    return [grant_ended(at, state.grant, "expired")]
 
 
-def end_with_loop(state: Authorization | None, closed: ReferralClosed, at: datetime) -> Sequence[Event]:
+def end_with_loop(state: Authorization | None, at: datetime) -> Sequence[Event]:
     """First services end nothing; any other closing before the decision ends the grant (loop.md 7.2)."""
     if state is None or state.grant is None or not state.grant_live or state.decision is not None:
         return []
-    if closed.outcome == SERVICES_RECEIVED:
+    # The state's outcome is that of the first closing; a later one changes nothing (loop.md 7.1).
+    if state.outcome == SERVICES_RECEIVED:
         return []
-    return [grant_ended(at, state.grant.grant, "closed", la_date(at))]
+    return [grant_ended(at, state.grant, "closed")]
 
 
 def approve(state: Authorization | None, command: Approve) -> Iterator[Event]:
@@ -359,7 +360,7 @@ def approve(state: Authorization | None, command: Approve) -> Iterator[Event]:
         refs=rules.term_refs if grant is not None else (),
     )  # fmt: skip
     if grant is not None and current.grant_live:
-        yield grant_ended(command.at, grant.grant, "approved", la_date(command.at))
+        yield grant_ended(command.at, grant, "approved")
 
 
 def deny(state: Authorization | None, command: Deny) -> Iterator[Event]:
@@ -379,7 +380,7 @@ def deny(state: Authorization | None, command: Deny) -> Iterator[Event]:
         notice_due_at=command.notice_due_at,
     )
     if current.grant is not None and current.grant_live:
-        yield grant_ended(command.at, current.grant.grant, "denied", la_date(command.at))
+        yield grant_ended(command.at, current.grant, "denied")
 
 
 def check_reason(command: Deny, current: Authorization) -> None:
@@ -454,8 +455,12 @@ def approval(
     )
 
 
-def grant_ended(at: datetime, grant: str, reason: Any, through: date) -> AuthorizationPresumptiveEnded:
-    return AuthorizationPresumptiveEnded(occurred_at=at, grant=grant, reason=reason, through=through)
+def grant_ended(
+    at: datetime, grant: Grant | AuthorizationPresumptiveGranted, reason: Any
+) -> AuthorizationPresumptiveEnded:
+    """The end of a grant: with the day of what ended it, but never after its own last day (loop.md 3.4)."""
+    through = min(la_date(at), grant.through)
+    return AuthorizationPresumptiveEnded(occurred_at=at, grant=grant.grant, reason=reason, through=through)
 
 
 def met(state: Authorization) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ from loopkeeper.clock import Clock
 from notification.addresses import Allow, UrlForbidden, check_url
 from notification.resolver import CheckedResolver, Resolve, SystemNames
 
-# surface.md 3.2: waits before attempts 1 to 10; 75 h 35 min in all.
+# Waits before attempts 1 to 10; 75 h 35 min in all.
 SCHEDULE = (
     timedelta(),
     timedelta(seconds=5),

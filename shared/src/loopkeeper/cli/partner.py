@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from loopkeeper.cli.terminal import REFUSED, UNREACHABLE, err, say
 from loopkeeper.client import Answered, Client, Unreachable
+from loopkeeper.serving import Server
 from loopkeeper.settings import Settings
 
 
@@ -48,8 +49,8 @@ class Partner:
         else:
             data = event["data"]
             say(f"{event['timestamp']}  {event['type']}  {data.get('referral', '')}")
-            for line in data.get("words", []):
-                say(f"    {line}")
+            if "text" in data:
+                say(f"    {data['text']}")
         if self._left is not None:
             self._left -= 1
             if self._left <= 0:
@@ -74,7 +75,7 @@ async def _listen(settings: Settings, key: str, *, port: int, count: int | None,
     partner = Partner(count=count, as_json=as_json)
     listener = socket.create_server(("127.0.0.1", port))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
-    server = uvicorn.Server(uvicorn.Config(partner.app, log_config=None, access_log=False, lifespan="off"))
+    server = Server(uvicorn.Config(partner.app, log_config=None, access_log=False, lifespan="off"))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     client = Client(settings, key)
     made = await asyncio.to_thread(client.post, "/v1/subscriptions", {"url": url})
@@ -84,10 +85,7 @@ async def _listen(settings: Settings, key: str, *, port: int, count: int | None,
         err.print(f"listening on {url} as {made['id']}; Ctrl-C stops", markup=False)
         await partner.done.wait()
     finally:
-        current = await asyncio.to_thread(client.get, f"/v1/subscriptions/{made['id']}")
-        await asyncio.to_thread(
-            client.delete, f"/v1/subscriptions/{made['id']}", {"If-Match": f'W/"{current["version"]}"'}
-        )
-        server.should_exit = True
+        await asyncio.to_thread(client.delete, f"/v1/subscriptions/{made['id']}", {"If-Match": "*"})
+        server.leave()
         await serving
     return 0

@@ -1,0 +1,64 @@
+"""Does the demo do what it says: a story by HTTP alone, nothing lost, nothing doubled, and lines that work when pasted?"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from loopkeeper import embedded
+
+ROOT = Path(__file__).parents[2]
+FIGURES = (
+    "referrals", "closed", "told", "open", "merged", "denied", "lost", "doubled", "seconds", "p50_ms", "p99_ms",
+)  # fmt: skip
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Generator[Path]:
+    yield tmp_path / "home"
+    embedded.remove(tmp_path / "home" / "postgres")
+
+
+def test_the_demo_loses_and_doubles_nothing_and_its_lines_work_when_pasted(home: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("LOOPKEEPER_")}
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "demo", "--json", "--port", "0", "--home", str(home)],
+        cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert demo.stdout is not None
+    assert demo.stderr is not None
+    try:
+        figures = json.loads(demo.stdout.readline())
+        told = []
+        for line in demo.stderr:
+            told.append(line)
+            if line.strip().startswith("stop"):
+                break
+        pasted = [line.strip() for line in told if line.strip().startswith("curl ")]
+        answers = [_paste(line) for line in pasted]
+    finally:
+        demo.send_signal(signal.SIGINT)
+        demo.communicate(timeout=60)
+    assert tuple(figures) == FIGURES
+    assert figures["referrals"] == 50 == figures["closed"] + figures["open"]
+    assert (figures["lost"], figures["doubled"], figures["told"]) == (0, 0, figures["closed"])
+    assert demo.returncode == 0
+    timeline, receipt, providers = answers
+    assert [event["type"] for event in timeline["items"]][-2:] == ["referral.closed", "notice.delivered"]
+    assert receipt["id"].startswith("ref_")
+    assert receipt["eligibility"] == "confirmed"
+    assert providers["items"]
+    assert not re.search(r"Traceback|went wrong", "".join(told))
+
+
+def _paste(line: str) -> dict[str, list[dict[str, str]]]:
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=30, check=True)
+    return json.loads(done.stdout)
