@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -53,9 +53,10 @@ def silent(_: str) -> None:
 class Addresses:
     """Where each service's database and the log are: the URLs given, or the embedded PostgreSQL's."""
 
-    def __init__(self, databases: Mapping[str, str], bus: str) -> None:
+    def __init__(self, databases: Mapping[str, str], bus: str, *, embedded: bool = False) -> None:
         self.databases = databases
         self.bus = bus
+        self.embedded = embedded
 
 
 async def find_addresses(settings: Settings, services: Mapping[str, Service], say: Say = silent) -> Addresses:
@@ -68,12 +69,33 @@ async def find_addresses(settings: Settings, services: Mapping[str, Service], sa
 
         say("PostgreSQL: starting the embedded one")
         server = await asyncio.to_thread(
-            embedded.start, settings.home / "postgres", missing, binaries=settings.postgres_binaries
+            embedded.start, postgres_folder(settings), missing, binaries=settings.postgres_binaries
         )
         given |= {name: server.url(name) for name in missing if name != "log"}
         bus = bus or server.url("log")
     assert bus is not None  # noqa: S101 given or embedded
-    return Addresses({name: url for name, url in given.items() if url is not None}, bus)
+    found = {name: url for name, url in given.items() if url is not None}
+    return Addresses(found, bus, embedded=bool(missing))
+
+
+@asynccontextmanager
+async def at_addresses(
+    settings: Settings, services: Mapping[str, Service], say: Say = silent
+) -> AsyncGenerator[Addresses]:
+    """The same for a while; behind it an embedded PostgreSQL that nobody else uses is shut down."""
+    addresses = await find_addresses(settings, services, say)
+    try:
+        yield addresses
+    finally:
+        if addresses.embedded:
+            from loopkeeper import embedded
+
+            await asyncio.to_thread(embedded.leave, postgres_folder(settings))
+
+
+def postgres_folder(settings: Settings) -> Path:
+    """Where the embedded PostgreSQL of this home stands."""
+    return settings.home / "postgres"
 
 
 def make_bus(url: str) -> Bus:
@@ -256,9 +278,15 @@ async def _prune(context: Context, heart: Heart) -> None:
 async def serve(settings: Settings, services: Mapping[str, Service], say: Say = silent) -> int:
     """`loopkeeper up`: run until asked to stop; returns the exit code (1 if a task failed for good)."""
     configure("+".join(services), settings.log_level)
-    addresses = await find_addresses(settings, services, say)
-    if settings.migrate == "start":
-        await migrate_all(addresses, services, say)
+    async with at_addresses(settings, services, say) as addresses:
+        if settings.migrate == "start":
+            await migrate_all(addresses, services, say)
+        return await _serve_at(addresses, settings, services, say)
+
+
+async def _serve_at(
+    addresses: Addresses, settings: Settings, services: Mapping[str, Service], say: Say
+) -> int:
     async with Running(settings, services) as running:
         await running.start(addresses, say)
         server = Server(

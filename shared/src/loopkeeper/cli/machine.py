@@ -97,13 +97,13 @@ def _banner(current: Settings, names: list[str], folders: dict[str, str]) -> Non
 def migrate(services: Services = None, as_json: Json = False) -> None:
     """Bring the databases of these services to their newest revision."""
     from loopkeeper import service
-    from loopkeeper.run import find_addresses, migrate_all, silent
+    from loopkeeper.run import at_addresses, migrate_all, silent
 
     async def work() -> None:
         taken = service.chosen(services or [])
         tell = silent if as_json else say
-        addresses = await find_addresses(settings(), taken, tell)
-        await migrate_all(addresses, taken, tell)
+        async with at_addresses(settings(), taken, tell) as addresses:
+            await migrate_all(addresses, taken, tell)
 
     with starting():
         asyncio.run(work())

@@ -9,6 +9,7 @@ binaries and data in a place that account can reach even when root's home is clo
 from __future__ import annotations
 
 import asyncio
+import json
 import secrets
 import shutil
 import time
@@ -20,12 +21,12 @@ import asyncpg  # pyright: ignore[reportMissingTypeStubs] it brings types, only 
 from loopkeeper.database import PASSING
 from loopkeeper.embedded import place as places
 from loopkeeper.embedded import postmaster
-from loopkeeper.embedded.databases import Server, prepare
+from loopkeeper.embedded.databases import Server, in_use, prepare
 from loopkeeper.embedded.place import Place
 from loopkeeper.errors import StartError
 from loopkeeper.files import locked
 
-__all__ = ["Server", "remove", "start", "stop"]
+__all__ = ["Server", "leave", "remove", "start", "stop"]
 
 # One that runs answers at once; one that was just killed is gone within this.
 ADOPTS_WITHIN = 5.0
@@ -78,6 +79,22 @@ def stop(folder: Path) -> bool:
         return False
     with locked(folder / "server"):
         return postmaster.end(places.place_of(folder))
+
+
+def leave(folder: Path) -> bool:
+    """Shut the server of this folder down unless somebody else still has a session; whether it did. Blocks."""
+    folder = folder.resolve()
+    if not folder.exists():
+        return False
+    with locked(folder / "server"):
+        place = places.place_of(folder)
+        pid = postmaster.running(place)
+        if pid is None or not place.secrets.exists():
+            return False
+        passwords = json.loads(place.secrets.read_text())
+        if asyncio.run(in_use(Server(place.folder, place.cluster, place.sockets, pid, passwords))):
+            return False
+        return postmaster.end(place)
 
 
 def remove(folder: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from loopkeeper.database import Connection, connect
+from loopkeeper.database import PASSING, Connection, connect
 from loopkeeper.embedded.postmaster import PORT
 
 
@@ -42,6 +42,21 @@ async def prepare(server: Server, databases: Sequence[str]) -> None:
         for name in databases:
             if not there.get(name):
                 await _make_database(server, admin, name, new=name not in there)
+    finally:
+        await admin.close()
+
+
+async def in_use(server: Server) -> bool:
+    """Whether anybody but this very look has a session; one that does not answer counts as used."""
+    try:
+        admin = await connect(server.admin(), name="loopkeeper-embedded")
+    except PASSING:
+        return True
+    try:
+        return await admin.fetchval(
+            """SELECT EXISTS (SELECT 1 FROM pg_stat_activity
+               WHERE backend_type = 'client backend' AND pid <> pg_backend_pid())"""
+        )
     finally:
         await admin.close()
 
