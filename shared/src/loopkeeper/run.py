@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -289,6 +290,9 @@ async def _serve_at(
 ) -> int:
     async with Running(settings, services) as running:
         await running.start(addresses, say)
+        # What stands now lives as long as the process: the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
         server = Server(
             uvicorn.Config(
                 running.app,
