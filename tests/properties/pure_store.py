@@ -1,4 +1,5 @@
-"""What the store does with one stream, without a database: claims, evolve-then-decide for facts, and the journal."""
+"""What the store does with one stream, without a database: claims, evolve-then-decide for facts, the view, and the
+journal."""
 
 from __future__ import annotations
 
@@ -9,15 +10,19 @@ from typing import Any
 from uuid import UUID
 
 from loopkeeper.decider import Command, Decider
+from loopkeeper.domain import Change, Submission, View
 from loopkeeper.events import Event
 
 
 @dataclass
 class PureStream:
-    """One stream of one service. `journal` holds own and noted events in order; a claim id has one effect."""
+    """One stream of one service. `journal` holds own and noted events in order; a claim id has one effect. Streams
+    that share a `view` share what it knows beyond their rows."""
 
     decider: Decider[Any]
     notes_all: bool = False
+    name: str = ""
+    view: View[Any] = field(default_factory=lambda: View[Any]())
     state: Any = None
     journal: list[Event] = field(default_factory=list[Event])
     published: list[Event] = field(default_factory=list[Event])
@@ -35,10 +40,12 @@ class PureStream:
             state = self.decider.evolve(state, command.fact)
             if state != self.state or self.notes_all:
                 written.append(command.fact)
+        command = self.view.complete(self.name, state, command)
         made = list(self.decider.decide(state, command))
         for event in made:
             state = self.decider.evolve(state, event)
         self.claims.add(claim)
+        self.view.note(Change(self.name, Submission(claim, self.name, command), self.state, state, (), now))
         self.state, self.at = state, now
         self.journal += [*written, *made]
         self.published += made

@@ -83,8 +83,10 @@ class Batch(Generic[S]):
         # Most polls of a service that reads few types bring it nothing but new offsets.
         fresh = await self._claim(pending) if pending else []
         if fresh:
-            await self._lock({p.submission.stream for p in fresh if p.submission.reference is None})
-            await self._mark({p.submission.stream for p in fresh})
+            submissions = [p.submission for p in fresh]
+            # What is parked in any case needs no row, and its row may be the very one that cannot be read.
+            await self._lock({s.stream for s in submissions if s.reference is None and not s.poison})
+            await self._mark({s.stream for s in submissions})
             await self._decide_all(fresh)
             await self.write()
         if offsets and not self.deferred:
@@ -174,6 +176,10 @@ class Batch(Generic[S]):
     async def lock_stream(self, stream: str) -> bool:
         """Lock one stream's row and its parked mark, in that order; whether the mark stands."""
         await self._lock([stream])
+        return await self.lock_mark(stream)
+
+    async def lock_mark(self, stream: str) -> bool:
+        """Lock one stream's parked mark alone; whether it stands."""
         await self._mark([stream])
         return stream in self.marks
 

@@ -96,6 +96,9 @@ class ParkedFacts:
             if not left:
                 await connection.execute("DELETE FROM parked_stream WHERE stream = $1", stream)
                 return
+            if not error:
+                # Only the first were taken for now; the rest follows at once and is the same try.
+                return
             tries = await connection.fetchval(
                 "UPDATE parked_stream SET tries = tries + 1, error = $2 WHERE stream = $1 RETURNING tries",
                 stream,

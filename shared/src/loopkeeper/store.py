@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 from uuid import UUID
@@ -221,9 +222,11 @@ class Store(Generic[S]):
     def _batch(self, connection: Connection) -> Batch[S]:
         return Batch(connection, self.domain, self.clock.now(), self._chain_key, self.sealer)
 
-    async def transact(self, steps: Callable[[Connection], Awaitable[T]]) -> T:
-        """Run these statements in one writing transaction of this store, one transaction at a time."""
-        async with self._turn, self._pool.acquire() as connection, connection.transaction():
+    async def transact(self, steps: Callable[[Connection], Awaitable[T]], *, beside: bool = False) -> T:
+        """Run these statements in one writing transaction of this store, one transaction at a time; `beside` the
+        others where they touch only tables that no batch reads."""
+        turn = nullcontext() if beside else self._turn
+        async with turn, self._pool.acquire() as connection, connection.transaction():
             return await steps(connection)  # pyright: ignore[reportArgumentType] a pool's proxy is a connection
 
     def _report(self, batch: Batch[S]) -> None:
@@ -284,7 +287,8 @@ class Store(Generic[S]):
                 if passes(error):
                     raise StoreUnavailable(type(error).__name__) from error
                 if limit == 1:
-                    return await self._keep_parked(stream, read, forget, type(error).__name__)
+                    kept = forget if not dry_run else None
+                    return await self._keep_parked(stream, read, kept, type(error).__name__)
                 limit = 1
 
     async def _drain_once(
@@ -314,20 +318,23 @@ class Store(Generic[S]):
         batch, result = await self.transact(steps)
         self._report(batch)
         if limit and result[0] and result[1] and not result[2]:
-            return await self.drain(stream, read, forget)
+            applied, left, error = await self.drain(stream, read, forget)
+            return result[0] + applied, left, error
         return result
 
     async def _keep_parked(
         self,
         stream: str,
         read: Callable[[Connection], Awaitable[Sequence[Submission]]],
-        forget: Callable[[Connection, int, int, str], Awaitable[None]],
+        forget: Callable[[Connection, int, int, str], Awaitable[None]] | None,
         error: str,
     ) -> tuple[int, int, str]:
         async def steps(connection: Connection) -> tuple[int, int, str]:
-            await self._batch(connection).lock_stream(stream)
+            # Without its row, which may be what cannot be read.
+            await self._batch(connection).lock_mark(stream)
             left = len(await read(connection))
-            await forget(connection, 0, left, error)
+            if forget is not None:
+                await forget(connection, 0, left, error)
             return 0, left, error
 
         return await self.transact(steps)

@@ -17,7 +17,7 @@ from uuid import UUID, uuid5
 from loopkeeper.bus import Bus, BusUnavailable
 from loopkeeper.clock import Clock
 from loopkeeper.consumer import Consumer
-from loopkeeper.database import Pool
+from loopkeeper.database import PASSING, Pool
 from loopkeeper.decider import Command
 from loopkeeper.domain import Submission
 from loopkeeper.logs import get
@@ -74,10 +74,10 @@ class TimerSweep:
             bell.clear()
             fired = 0
             try:
-                fired = await self.sweep()
                 for stream in await self._parked.due(self._clock.now()):
                     await self._parked.replay(stream)
-            except (BusUnavailable, StoreUnavailable):
+                fired = await self.sweep()
+            except (BusUnavailable, StoreUnavailable, *PASSING):
                 heart.waiting("the log or the database cannot be reached")
             if fired < SWEEP:
                 with suppress(TimeoutError):

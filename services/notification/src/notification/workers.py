@@ -33,6 +33,8 @@ log = get("webhooks")
 EVERY = 0.25
 # Closings heard within this are published together.
 GATHER = 0.05
+# Attempts that end, and deliveries that arise, within this are recorded and leased together.
+BREATH = 0.005
 TOLD = UUID("b1d6f2a4-33c1-5c0e-8d0f-2f6f5f1a9c55")
 BATCH = 256
 
@@ -71,6 +73,7 @@ class Deliverer:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(EVERY):
                         await self._bell.wait()
+                        await asyncio.sleep(BREATH)
 
     async def sweep(self, tasks: asyncio.TaskGroup) -> int:
         """Record what ended and send what is due, without waiting for it; returns how many were sent."""
@@ -79,7 +82,7 @@ class Deliverer:
         if room <= 0 or not await self._anything():
             return 0
         now = self._context.clock.now()
-        leased = await self._context.store.transact(lambda c: deliveries.lease(c, now, room))
+        leased = await self._context.store.transact(lambda c: deliveries.lease(c, now, room), beside=True)
         for each in leased:
             self._flying += 1
             tasks.create_task(self._send(each), name=f"deliver {each.id}")
@@ -100,7 +103,7 @@ class Deliverer:
         results = list(self._results)
         if not results:
             return
-        await self._context.store.transact(lambda c: deliveries.record(c, results))
+        await self._context.store.transact(lambda c: deliveries.record(c, results), beside=True)
         del self._results[: len(results)]
         gone = {r.leased.subscription for r in results if r.verdict is Verdict.GONE}
         for subscription in sorted(gone):
