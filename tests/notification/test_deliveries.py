@@ -1,0 +1,234 @@
+"""Does what must be heard arrive, in order, once, and does one bad endpoint hurt nobody else?"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest_asyncio
+
+from loopkeeper import ids
+from loopkeeper.testing.partner import Answer, Partner, Taken
+from notification.addresses import Allow
+from notification.deliveries import LEASE
+from notification.webhook import SCHEDULE, Sender
+from notification.workers import Deliverer, tell_once
+from tests.conftest import Migrated
+from tests.notification.house import (
+    DAVID,
+    OTHER,
+    PLAN,
+    PROVIDER,
+    REFERRER,
+    House,
+    approved,
+    closed,
+    house,
+    made,
+    received,
+)
+
+# The schedule itself, without the spread of ±20 %.
+MIDDLE = 0.5
+
+
+@pytest_asyncio.fixture
+async def opened(migrated: Migrated, tmp_path: Path) -> AsyncGenerator[House]:
+    async with house(await migrated("notification"), tmp_path) as found:
+        yield found
+
+
+@asynccontextmanager
+async def partner(opened: House) -> AsyncGenerator[Partner]:
+    async with Partner(clock=opened.clock) as found:
+        yield found
+
+
+async def subscribe(opened: House, organization: str, endpoint: Partner, path: str = "") -> str:
+    """A verified subscription of this organization at this endpoint."""
+    async with opened.caller(organization) as caller:
+        made = (await caller.post("/v1/subscriptions", json={"url": endpoint.url + path})).json()
+        endpoint.secrets.append(made["secret"])
+        verified = await caller.post(f"/v1/subscriptions/{made['id']}:verify")
+        assert verified.status_code == 200, verified.text
+    return made["id"]
+
+
+@asynccontextmanager
+async def sender(opened: House, total: timedelta = timedelta(seconds=10)) -> AsyncGenerator[Deliverer]:
+    async with Sender(Allow.parse("127.0.0.1"), opened.clock, total=total) as found:
+        yield Deliverer(opened.context, found, jitter=lambda: MIDDLE)
+
+
+async def sweep(deliverer: Deliverer, rounds: int = 1) -> int:
+    """Send what is due and wait until it was answered and recorded; how many were sent."""
+    sent = 0
+    for _ in range(rounds):
+        async with asyncio.TaskGroup() as tasks:
+            sent += await deliverer.sweep(tasks)
+        await deliverer.record()
+    return sent
+
+
+def heard(endpoint: Partner) -> list[Taken]:
+    return [taken for taken in endpoint.requests if "challenge" not in taken.json()["type"]]
+
+
+async def attempts(opened: House, organization: str, subscription: str) -> list[Any]:
+    async with opened.caller(organization) as caller:
+        answer = await caller.get(f"/v1/subscriptions/{subscription}/attempts")
+    return answer.json()["items"] if answer.status_code == 200 else [answer.status_code]
+
+
+async def test_a_failed_delivery_is_tried_again_after_the_schedules_wait_under_the_same_id(
+    opened: House,
+) -> None:
+    async with partner(opened) as clinic, sender(opened) as deliverer:
+        subscription = await subscribe(opened, REFERRER, clinic)
+        clinic.next_answers.append(Answer(503))
+        await opened.hear(received())
+        assert await sweep(deliverer) == 1
+        assert await sweep(deliverer) == 0
+        opened.clock.advance(SCHEDULE[1])
+        assert await sweep(deliverer) == 1
+        assert await sweep(deliverer) == 0
+        first, second = heard(clinic)
+        assert first.webhook_id == second.webhook_id
+        assert first.body == second.body
+        assert second.signed
+        told = await attempts(opened, REFERRER, subscription)
+        assert [(a["number"], a["outcome"], a["status"]) for a in told] == [
+            (1, "failed", 503),
+            (2, "delivered", 204),
+        ]
+
+
+async def test_the_tenth_failure_is_the_last(opened: House) -> None:
+    async with partner(opened) as clinic, sender(opened) as deliverer:
+        subscription = await subscribe(opened, REFERRER, clinic)
+        clinic.answer = Answer(500)
+        await opened.hear(received())
+        for wait in SCHEDULE:
+            opened.clock.advance(wait)
+            assert await sweep(deliverer) == 1
+        opened.clock.advance(timedelta(days=30))
+        assert await sweep(deliverer) == 0
+        assert (await attempts(opened, REFERRER, subscription))[-1]["outcome"] == "exhausted"
+
+
+async def test_an_endpoint_that_hangs_delays_no_other(opened: House) -> None:
+    async with partner(opened) as plan, partner(opened) as clinic, sender(opened) as deliverer:
+        await subscribe(opened, PLAN, plan)
+        await subscribe(opened, REFERRER, clinic)
+        plan.answer = Answer(manner="hang")
+        for _ in range(30):
+            await opened.hear(received(), stream=ids.new("ref"))
+        async with asyncio.TaskGroup() as tasks:
+            while len(heard(clinic)) < 30:
+                await deliverer.sweep(tasks)
+                await asyncio.sleep(0.01)
+            # What hangs is still under way, and no more of it than an endpoint may hold.
+            assert len(heard(plan)) <= 8
+            for task in asyncio.all_tasks():
+                if task.get_name().startswith("deliver "):
+                    task.cancel()
+
+
+async def test_a_failing_delivery_holds_back_its_own_referral_only(opened: House) -> None:
+    async with partner(opened) as clinic, sender(opened) as deliverer:
+        await subscribe(opened, REFERRER, clinic)
+        clinic.next_answers.append(Answer(503))
+        other = ids.new("ref")
+        await opened.hear(received())
+        await sweep(deliverer)
+        await opened.hear(approved())
+        await opened.hear(received(), stream=other)
+        await sweep(deliverer, rounds=2)
+        assert [taken.json()["data"]["referral"] for taken in heard(clinic)] == [DAVID, other]
+        opened.clock.advance(SCHEDULE[1])
+        await sweep(deliverer, rounds=2)
+        mine = [t.json()["type"] for t in heard(clinic) if t.json()["data"]["referral"] == DAVID]
+        assert mine == ["ecm.notice.received.v1", "ecm.notice.received.v1", "ecm.notice.authorized.v1"]
+
+
+async def test_a_sender_that_died_before_recording_sends_again_under_the_same_id(opened: House) -> None:
+    async with partner(opened) as clinic:
+        await subscribe(opened, REFERRER, clinic)
+        await opened.hear(received())
+        async with sender(opened) as dying, asyncio.TaskGroup() as tasks:
+            # It sends, hears the 2xx, and is gone before it wrote that down.
+            assert await dying.sweep(tasks) == 1
+        async with sender(opened) as living:
+            assert await sweep(living) == 0
+            opened.clock.advance(LEASE)
+            assert await sweep(living) == 1
+            opened.clock.advance(LEASE)
+            assert await sweep(living) == 0
+        first, second = heard(clinic)
+        assert first.webhook_id == second.webhook_id
+
+
+async def test_two_senders_at_once_send_nothing_twice(opened: House) -> None:
+    async with partner(opened) as clinic, sender(opened) as one, sender(opened) as two:
+        await subscribe(opened, REFERRER, clinic)
+        for _ in range(20):
+            await opened.hear(received(), stream=ids.new("ref"))
+        for _ in range(4):
+            await asyncio.gather(sweep(one), sweep(two))
+        sent = [taken.webhook_id for taken in heard(clinic)]
+        assert len(sent) == len(set(sent)) == 20
+
+
+async def test_an_endpoint_that_is_gone_is_left_alone_and_what_arises_is_kept(opened: House) -> None:
+    async with partner(opened) as clinic, sender(opened) as deliverer:
+        subscription = await subscribe(opened, REFERRER, clinic)
+        clinic.next_answers.append(Answer(410))
+        await opened.hear(received())
+        await sweep(deliverer)
+        await opened.hear(approved())
+        opened.clock.advance(timedelta(days=1))
+        assert await sweep(deliverer) == 0
+        async with opened.caller(REFERRER) as caller:
+            assert (await caller.get(f"/v1/subscriptions/{subscription}")).json()["state"] == "disabled"
+            await caller.post(f"/v1/subscriptions/{subscription}:verify")
+        await sweep(deliverer, rounds=2)
+        assert [taken.json()["type"] for taken in heard(clinic)][1:] == [
+            "ecm.notice.received.v1", "ecm.notice.authorized.v1",
+        ]  # fmt: skip
+
+
+async def test_attempts_are_read_by_their_owner_and_by_nobody_else(opened: House) -> None:
+    async with partner(opened) as clinic, sender(opened) as deliverer:
+        subscription = await subscribe(opened, REFERRER, clinic)
+        await opened.hear(received())
+        await sweep(deliverer)
+        assert len(await attempts(opened, REFERRER, subscription)) == 1
+        for stranger in (PLAN, PROVIDER, OTHER):
+            assert await attempts(opened, stranger, subscription) == [404]
+
+
+async def test_a_feed_is_numbered_without_a_gap_whoever_writes_at_once(opened: House) -> None:
+    async with partner(opened) as plan:
+        await subscribe(opened, PLAN, plan)
+        streams = [ids.new("ref") for _ in range(12)]
+        await asyncio.gather(*(opened.hear(received(), made(), approved(), stream=s) for s in streams))
+        rows = await opened.rows("SELECT sequence FROM feed ORDER BY sequence")
+        assert [row["sequence"] for row in rows] == list(range(1, 37))
+        bodies = await opened.rows("SELECT body, sequence FROM feed")
+        assert all(f'"sequence":{row["sequence"]}' in row["body"] for row in bodies)
+
+
+async def test_the_closings_arrival_is_published_once_and_only_after_it_arrived(opened: House) -> None:
+    async with partner(opened) as clinic, sender(opened) as deliverer:
+        await subscribe(opened, REFERRER, clinic)
+        await opened.hear(received(), closed())
+        assert await tell_once(opened.context) == 0
+        await sweep(deliverer, rounds=2)
+        assert await tell_once(opened.context) == 1
+        assert await tell_once(opened.context) == 0
+        told = await opened.rows("SELECT count(*) AS n FROM journal WHERE type = 'ecm.notice.delivered.v1'")
+        assert told == [{"n": 1}]
