@@ -47,7 +47,11 @@ def _each(document: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, 
 
 def _operations(document: Mapping[str, Any]) -> Iterator[str]:
     service = ""
-    for method, path, operation in sorted(_each(document), key=lambda found: found[2]["tags"][0]):
+    # Services in the order a referral meets them, which is the document's own.
+    order = list(dict.fromkeys(operation["tags"][0] for _, _, operation in _each(document)))
+    for method, path, operation in sorted(
+        _each(document), key=lambda found: order.index(found[2]["tags"][0])
+    ):
         if operation["tags"][0] != service:
             service = operation["tags"][0]
             yield f"<h2>{escape(service)}</h2>"
