@@ -43,9 +43,16 @@ format: .venv/.ready ## Put the code into its form
 	@$(RUN) ruff check --fix --quiet .
 	@$(RUN) ruff format --quiet .
 
+# A newcomer's machine: what is committed, an empty home, none of our settings or caches.
+fresh: ## Run the README's two commands, timed, on a fresh clone of the last commit in an empty home
+	@home=$$(mktemp -d); git clone -q . $$home/clone; cd $$home/clone; \
+	for each in $$(env | grep -oE '^(LOOPKEEPER|XDG|UV)_[A-Z_]+'); do unset $$each; done; export HOME=$$home; \
+	time make demo ARGS="--once --json" && time make test; status=$$?; \
+	make -s clean; rm -rf $$home; exit $$status
+
 clean: ## Stop the embedded PostgreSQL of this folder and remove what was built or recorded here
 	@test ! -x .venv/bin/loopkeeper || .venv/bin/loopkeeper reset --yes --home .loopkeeper >/dev/null 2>&1 || true
 	@rm -rf .venv .tools .loopkeeper .pytest_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup demo test check docs format clean
+.PHONY: help setup demo test check docs format fresh clean
