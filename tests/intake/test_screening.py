@@ -12,7 +12,7 @@ import yaml
 import referral_intake
 from loopkeeper.policy import Policy, check, load
 from loopkeeper.policy.conditions import Answer, leaves
-from referral_intake.screening import ANSWERS, Screening, screen
+from referral_intake.screening import ANSWERS, FACTS, Screening, screen
 
 PACKAGED = Path(referral_intake.__file__).parent / "policy"
 POLICY = load([PACKAGED])
@@ -28,7 +28,7 @@ HOUSING = (
     "fleeing_violence",
 )
 NEED = ("complex_need", "cannot_self_manage", "coordination_would_help")
-NOT_HOMELESS = dict.fromkeys((*HOUSING, "transitional_rent"), False)
+NOT_HOMELESS = dict.fromkeys((*HOUSING, "transitional_rent", "family_with_under_21"), False)
 
 # David, 62, three years in a tent behind a gas station; diabetes, hypertension, pain.
 DAVID: dict[str, bool | int | str | None] = {"place_not_for_sleeping": True, **dict.fromkeys(NEED, True)}
@@ -75,7 +75,7 @@ def test_homelessness_by_the_states_words(
     housing: bool | None, needs: tuple[bool | None, ...], pregnant: bool | None, rent: bool | None
 ) -> None:
     answers: Given = {
-        **dict.fromkeys(HOUSING, False),
+        **NOT_HOMELESS,
         "in_shelter": housing,
         **dict(zip(NEED, needs, strict=True)),
         "pregnant_or_postpartum": pregnant,
@@ -93,7 +93,7 @@ def test_homelessness_by_the_states_words(
 
 
 def test_before_2026_transitional_rent_alone_meets_nothing() -> None:
-    answers: Given = {**dict.fromkeys(HOUSING, False), "transitional_rent": True}
+    answers: Given = {**NOT_HOMELESS, "transitional_rent": True}
     assert result(screened(answers, on=MARCH), "homelessness") == "met"
     before = screened(answers, on=LAST_YEAR)
     assert result(before, "homelessness") == "unmet"
@@ -156,14 +156,13 @@ def test_a_claim_never_changes_a_result(claimed: tuple[str, ...]) -> None:
 
 
 def test_a_claimed_population_without_criteria_here_is_left_to_a_person() -> None:
-    screening = screened(DAVID, ("smi_sud",))
+    screening = screened(DAVID, ("ccs",))
     assert [each.code for each in screening.populations] == [
-        "homelessness",
-        "avoidable_utilization",
-        "smi_sud",
-    ]
-    assert result(screening, "smi_sud") == "unknown"
-    assert screening.criteria["smi_sud"] == ()
+        "homelessness", "avoidable_utilization", "smi_sud", "incarceration", "ltc_community", "nf_transition", "ccs",
+        "child_welfare", "birth_equity",
+    ]  # fmt: skip
+    assert result(screening, "ccs") == "unknown"
+    assert screening.criteria["ccs"] == ()
 
 
 # ── what is still to ask ──────────────────────────────────────────────────────────────────────────────────
@@ -172,7 +171,9 @@ def test_a_claimed_population_without_criteria_here_is_left_to_a_person() -> Non
 def test_only_what_could_still_settle_a_claimed_population_is_asked() -> None:
     answers: Given = {"in_shelter": True, "complex_need": True, "pregnant_or_postpartum": False}
     screening = screened(answers, ("homelessness",))
-    assert screening.missing == ("cannot_self_manage", "coordination_would_help", "transitional_rent")
+    assert screening.missing == (
+        "cannot_self_manage", "coordination_would_help", "transitional_rent", "family_with_under_21",
+    )  # fmt: skip
 
 
 def test_once_one_population_is_met_nothing_further_is_asked() -> None:
@@ -181,9 +182,10 @@ def test_once_one_population_is_met_nothing_further_is_asked() -> None:
     assert screening.missing == ()
 
 
-def test_without_a_claim_every_open_population_is_asked_about() -> None:
-    answers: Given = {**NOT_HOMELESS, "transitional_rent": None}
-    assert screened(answers).missing == ("transitional_rent", "avoidable_ed_visits_6m", "avoidable_stays_6m")
+def test_without_a_claim_only_populations_of_which_something_was_said_are_asked_about() -> None:
+    answers: Given = {**NOT_HOMELESS, "transitional_rent": None, "avoidable_ed_visits_6m": 4}
+    assert screened(answers).missing == ("transitional_rent", "avoidable_stays_6m")
+    assert screened({}).missing == ()
 
 
 def test_when_the_claimed_one_is_unmet_the_others_are_asked_about() -> None:
@@ -211,10 +213,13 @@ def test_every_answer_the_rows_ask_for_is_on_the_form_and_of_its_kind() -> None:
         leaf.key: "yes_no" if isinstance(leaf, Answer) else "count"
         for row in POLICY.all_rows
         if row.table == "populations"
-        for leaf in leaves(row["condition"])
+        for column in ("condition", "doubt", "raised_by")
+        if row[column] is not None
+        for leaf in leaves(row[column])
     }
-    assert kinds == {name: answer.type for name, answer in ANSWERS.items()}
-    assert POLICY.tables["populations"].columns["condition"].allowed == frozenset(ANSWERS)
+    known = {**ANSWERS, **FACTS}
+    assert kinds == {name: answer.type for name, answer in known.items()}
+    assert POLICY.tables["populations"].columns["condition"].allowed == frozenset(known)
 
 
 # ── policy is data ────────────────────────────────────────────────────────────────────────────────────────
@@ -254,7 +259,7 @@ def test_editing_a_date_changes_from_when_a_row_holds(tmp_path: Path) -> None:
 
 
 def test_a_later_dated_row_leaves_older_referrals_as_decided(tmp_path: Path) -> None:
-    later = yaml.safe_load((PACKAGED / "populations.yaml").read_text())["rows"][2] | {
+    later = next(yaml.safe_load_all((PACKAGED / "populations.yaml").read_text()))["rows"][3] | {
         "effective_from": date(2026, 9, 1),
         "condition": {"any": [{"count": "avoidable_ed_visits_6m", "at_least": 2}]},
     }

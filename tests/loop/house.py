@@ -82,6 +82,8 @@ class House:
     keys: Mapping[str, str]
     partner: Partner
     home: Path
+    # Where its databases and its log are; None where they are not this process's to open.
+    addresses: Addresses | None = None
     _callers: dict[str, httpx.AsyncClient] = field(default_factory=dict[str, httpx.AsyncClient])
 
     def as_(self, organization: str) -> httpx.AsyncClient:
@@ -207,8 +209,8 @@ async def house(
     addresses = Addresses(urls, await databases.make("log"))
     async with Partner(clock=hand) as partner, Running(settings, installed(), clock=hand) as running:
         await running.start(addresses)
-        opened = House(running, hand, {entry["id"]: entry["key"] for entry in made}, partner, home)  # pyright: ignore[reportArgumentType]
-        await _furnish(opened, roster=roster)
+        opened = House(running, hand, {entry["id"]: entry["key"] for entry in made}, partner, home, addresses)  # pyright: ignore[reportArgumentType]
+        await furnish(opened, roster=roster)
         yield opened
         await opened.close()
 
@@ -220,7 +222,7 @@ def _policy(folder: Path) -> Path:
     return target
 
 
-async def _furnish(opened: House, *, roster: bool) -> None:
+async def furnish(opened: House, *, roster: bool) -> None:
     for slug, (kind, populations) in PROVIDERS.items():
         entry = {
             "name": slug.replace("-", " ").title(), "phone": "555-0120", "types": [kind], "populations": populations,

@@ -2,7 +2,7 @@
 
 An event is minimal and additive: a new optional field is fine, anything else is a `.v2` beside the old one.
 `occurred_at` is when it happened; when we learned it is the envelope's time. The wire type is `ecm.<name>.v1`.
-Sealed parts travel in `referral.received` only.
+Sealed parts travel in `referral.received`, `referral.amended` and `outreach.contact_changed` only.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ class Event(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     wire: ClassVar[str] = ""
+    # Kept in the publisher's own journal only, where nobody else may act on it.
+    published: ClassVar[bool] = True
 
     occurred_at: datetime
     acted_by: ActedBy | None = None
@@ -102,6 +104,27 @@ class Lead(Part):
     name: str
 
 
+class Rights(Part):
+    """What may be done against an adverse decision, and until when: an appeal to the plan through `appeal_by`; a state
+    hearing within `hearing_days` of the appeal's answer, or once it stayed out for `unanswered_days`. What runs goes
+    on meanwhile if the appeal comes through `continues_if_by`."""
+
+    appeal_by: date
+    hearing_days: int
+    unanswered_days: int
+    continues_if_by: date | None = None
+
+
+class Adverse(Part):
+    """The part of an approval that is a denial: which populations were not approved, why, and what may be done."""
+
+    populations: tuple[str, ...]
+    reason: str
+    citation: str
+    notice_due_at: datetime
+    rights: Rights
+
+
 class Skipped(Part):
     provider: str
     reason: str
@@ -122,7 +145,8 @@ class ReferralReceived(Event):
     plan: str
     referrer: str
     member: str
-    kind: Literal["full"] = "full"
+    # A presumptive start comes before its form: a grant, and no review yet (loop.md 3.1).
+    kind: Literal["full", "presumptive_start"] = "full"
     form: Literal["adult", "child_youth"] = "adult"
     received_via: str = "api"
     entered_by: str = ""
@@ -133,10 +157,18 @@ class ReferralReceived(Event):
     populations: tuple[ScreenedPopulation, ...] = ()
     attested: bool = False
     claim: Claim | None = None
+    # Providers wished for, and whose wish it was the member's own.
     preferred: tuple[str, ...] = ()
+    chosen: tuple[str, ...] = ()
     pcp: str | None = None
+    # The provider that runs a program the member is in, by program (loop.md 5.7).
+    program_providers: Mapping[str, str] = Field(default_factory=dict)
     eligibility: Eligibility = Eligibility()
     flags: tuple[str, ...] = ()
+    # Who holds consent for a minor: self, parent, guardian, court or county; empty for an adult (loop.md 6.6).
+    consent_holder: str = ""
+    # The day of release from a correctional facility, where pre-release services were received (loop.md 3.7).
+    release_on: date | None = None
     linked: Linked | None = None
     sealed: Mapping[str, str] = Field(default_factory=dict)
 
@@ -146,6 +178,55 @@ class ReferralQuestionsAsked(Event):
     questions: tuple[Question, ...]
     due_at: datetime | None = None
     reminder: int = 0
+
+
+class ReferralAmended(Event):
+    """What changed of a referral, and why. A field that is None did not change; `sealed` holds changed parts whole."""
+
+    wire = "referral.amended"
+    cause: Literal["answered", "joined", "split", "corrected", "release_date"]
+    # The second referral that was merged into this one, and who sent it.
+    joined: str | None = None
+    joined_referrer: str | None = None
+    member: str | None = None
+    kind: Literal["full"] | None = None
+    form: Literal["adult", "child_youth"] | None = None
+    urgency: Literal["routine", "expedited"] | None = None
+    age_band: str | None = None
+    county: str | None = None
+    language: str | None = None
+    populations: tuple[ScreenedPopulation, ...] | None = None
+    attested: bool | None = None
+    claim: Claim | None = None
+    preferred: tuple[str, ...] | None = None
+    chosen: tuple[str, ...] | None = None
+    pcp: str | None = None
+    program_providers: Mapping[str, str] | None = None
+    eligibility: Eligibility | None = None
+    flags: tuple[str, ...] | None = None
+    consent_holder: str | None = None
+    release_on: date | None = None
+    questions: tuple[Question, ...] | None = None
+    sealed: Mapping[str, str] | None = None
+
+
+class ReferralOverdue(Event):
+    """A step of intake took longer than its limit, or soon will have: a fact beside the status, never an end."""
+
+    wire = "referral.overdue"
+    clock: str
+    due_at: datetime
+    state: Literal["at_risk", "breached"]
+
+
+class ReferralSupportMoved(Event):
+    """A Community Supports referral of the lead care manager, linked to this loop, moved (loop.md, child referrals)."""
+
+    wire = "referral.support_moved"
+    support: str
+    code: str
+    status: Literal["asked", "accepted", "declined", "done"]
+    provider: str = ""
 
 
 class ReferralClosed(Event):
@@ -170,6 +251,8 @@ class AuthorizationReviewOpened(Event):
     cap_at: datetime
     # Why no rule could approve it at once, as codes; none if one did in the same breath.
     needs_person: tuple[str, ...] = ()
+    # From when on the decision is said to be at risk.
+    at_risk_at: datetime | None = None
 
 
 class AuthorizationPresumptiveGranted(Event):
@@ -180,6 +263,11 @@ class AuthorizationPresumptiveGranted(Event):
     population: str
     from_: date = Field(alias="from")
     through: date
+    # Of a start sent alone, under which the review will be opened.
+    authorization: str = ""
+    # The last day on which the plan urges the formal referral, and the days on which what is missing is reminded of.
+    referral_by: date | None = None
+    remind_on: tuple[date, ...] = ()
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, serialize_by_alias=True)
 
@@ -188,6 +276,7 @@ class AuthorizationPresumptiveRefused(Event):
     wire = "authorization.presumptive_refused"
     reason: str
     way_on: str = ""
+    authorization: str = ""
 
 
 class AuthorizationPresumptiveEnded(Event):
@@ -196,6 +285,110 @@ class AuthorizationPresumptiveEnded(Event):
     reason: Literal["expired", "approved", "denied", "revoked", "closed"]
     # The last day the grant covers.
     through: date
+
+
+class AuthorizationPresumptiveReminded(Event):
+    wire = "authorization.presumptive_reminded"
+    grant: str
+    provider: str
+    day: int
+    missing: Literal["referral", "decision"]
+    through: date
+
+
+class AuthorizationPended(Event):
+    """A named person asks for what the standard has and the form lacks; the decision's clock stops until `by`."""
+
+    wire = "authorization.pended"
+    authorization: str
+    asks: tuple[str, ...]
+    by: datetime
+
+
+class AuthorizationResumed(Event):
+    """The clock runs on; `due_at` is the deadline that follows. The cap never stopped."""
+
+    wire = "authorization.resumed"
+    authorization: str
+    due_at: datetime
+    at_risk_at: datetime | None = None
+
+
+class AuthorizationOverdue(Event):
+    wire = "authorization.overdue"
+    authorization: str
+    clock: str
+    due_at: datetime
+    state: Literal["at_risk", "breached"]
+
+
+class AuthorizationDeemedAdverse(Event):
+    """Undecided at the legal cap: an adverse determination by law; the review stays open for a person (loop.md 4.5)."""
+
+    wire = "authorization.deemed_adverse"
+    authorization: str
+    cap_at: datetime
+    appeal_by: date
+    notice_due_at: datetime
+    rights: Rights | None = None
+
+
+class AuthorizationOverturned(Event):
+    """An appeal or hearing overturned the denial: intake opens a linked, authorized referral (loop.md 4.8)."""
+
+    wire = "authorization.overturned"
+    authorization: str
+    on: date
+    due_at: datetime
+
+
+class AuthorizationReauthorizationDue(Event):
+    wire = "authorization.reauthorization_due"
+    authorization: str
+    through: date
+    due_at: datetime
+
+
+class AuthorizationReauthorizationRequested(Event):
+    """Asked before the end, so the term lives on until this is decided and noticed (loop.md 4.7)."""
+
+    wire = "authorization.reauthorization_requested"
+    authorization: str
+    provider: str
+    through: date
+    # The clocks of this decision, as of any other.
+    clock: str = "routine"
+    due_at: datetime | None = None
+    at_risk_at: datetime | None = None
+    cap_at: datetime | None = None
+
+
+class AuthorizationExtended(Event):
+    """The term runs from `from` through `through` now; a notice that it would end is taken back by this."""
+
+    wire = "authorization.extended"
+    authorization: str
+    number: str
+    from_: date = Field(alias="from")
+    through: date
+    external_number: str | None = None
+    # The days on which reauthorization is prompted, and the one on which the notice of the end must go.
+    prompts_on: tuple[date, ...] = ()
+    notice_on: date | None = None
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, serialize_by_alias=True)
+
+
+class AuthorizationEnded(Event):
+    """The term's last day is `on`, by a discontinuation code of 1 to 15 (domain.md 3). Said days ahead, since the
+    member's notice must be ten days old by then; `extended` or `reauthorization_requested` takes it back."""
+
+    wire = "authorization.ended"
+    authorization: str
+    code: int
+    on: date
+    notice_due_at: datetime | None = None
+    rights: Rights | None = None
 
 
 class AuthorizationApproved(Event):
@@ -208,6 +401,12 @@ class AuthorizationApproved(Event):
     by: Literal["rule", "person"] = "person"
     from_: date = Field(alias="from")
     through: date
+    # Why it had to be authorized, with nothing more asked (loop.md 4.2).
+    must: str = ""
+    # What was not approved of it.
+    adverse: Adverse | None = None
+    prompts_on: tuple[date, ...] = ()
+    notice_on: date | None = None
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, serialize_by_alias=True)
 
@@ -220,6 +419,7 @@ class AuthorizationDenied(Event):
     citation: str
     appeal_by: date
     notice_due_at: datetime
+    rights: Rights | None = None
 
 
 # ── assignment ────────────────────────────────────────────────────────────────────────────────────────────
@@ -234,6 +434,15 @@ class AssignmentMade(Event):
     answer_due_at: datetime
     skipped: tuple[Skipped, ...] = ()
     ranked: tuple[Ranked, ...] = ()
+    # A planned assignment is live from this day on (loop.md 3.7, 5.3).
+    starts_on: date | None = None
+    # How many were passed over for each reason; `skipped` keeps the beginning of a long list.
+    skipped_for: Mapping[str, int] | None = None
+    # When the silence about this offer is at risk of becoming too long, and by when some provider must have been told
+    # whom to serve (loop.md 5.8).
+    answer_at_risk_at: datetime | None = None
+    told_due_at: datetime | None = None
+    told_at_risk_at: datetime | None = None
 
 
 class AssignmentAccepted(Event):
@@ -241,6 +450,9 @@ class AssignmentAccepted(Event):
     assignment: str
     provider: str
     lead: Lead
+    # The member's primary care provider, where it is another, and by when it must be told (loop.md 5.8).
+    pcp: str | None = None
+    pcp_due_at: datetime | None = None
 
 
 class AssignmentDeclined(Event):
@@ -259,9 +471,13 @@ class AssignmentWithdrawn(Event):
 
 class AssignmentPlanAsked(Event):
     wire = "assignment.plan_asked"
-    reason: Literal["none_left", "no_answer", "member_already_assigned", "conflicted"]
+    reason: Literal["none_left", "no_answer", "member_already_assigned", "conflicted", "change_requested"]
     assignment: str | None = None
     due_at: datetime | None = None
+    at_risk_at: datetime | None = None
+    # The provider the member asks for instead, if one was named; and who was passed over, and why.
+    wished: str | None = None
+    skipped: tuple[Skipped, ...] | None = None
 
 
 class AssignmentEnded(Event):
@@ -270,6 +486,32 @@ class AssignmentEnded(Event):
     provider: str = ""
     reason: str
     on: date
+
+
+class AssignmentLeadChanged(Event):
+    wire = "assignment.lead_changed"
+    assignment: str
+    provider: str
+    lead: Lead
+
+
+class AssignmentStarted(Event):
+    """A planned assignment is live from today: the member was released (loop.md 3.7)."""
+
+    wire = "assignment.started"
+    assignment: str
+    provider: str
+    on: date
+
+
+class AssignmentOverdue(Event):
+    """A step of assignment took longer than its limit, or soon will have. `assignment` is empty where none is made."""
+
+    wire = "assignment.overdue"
+    assignment: str = ""
+    clock: str
+    due_at: datetime
+    state: Literal["at_risk", "breached"]
 
 
 class ProviderRecorded(Event):
@@ -323,6 +565,39 @@ class OutreachUnableToReach(Event):
     on: date
     how: str = ""
     attempts: int
+
+
+class OutreachServiceEnded(Event):
+    """The provider ends services under a term, by a discontinuation code; the plan decides about the term."""
+
+    wire = "outreach.service_ended"
+    assignment: str
+    code: int
+    on: date
+
+
+class OutreachContactChanged(Event):
+    """A correction of how the member is reached; `sealed` holds the whole contact part."""
+
+    wire = "outreach.contact_changed"
+    flags: tuple[str, ...]
+    sealed: Mapping[str, str] = Field(default_factory=dict)
+
+
+class OutreachOverdue(Event):
+    wire = "outreach.overdue"
+    assignment: str
+    clock: str
+    due_at: datetime
+    state: Literal["at_risk", "breached"]
+
+
+class NoticeOverdue(Event):
+    wire = "notice.overdue"
+    notice: str
+    code: str
+    recipient_kind: str
+    due_at: datetime
 
 
 class NoticeDelivered(Event):

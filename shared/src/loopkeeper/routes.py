@@ -96,6 +96,7 @@ class Route:
     query: type[BaseModel] | None = None
     refusals: Mapping[str, int] = field(default_factory=dict[str, int])
     example: object = None
+    examples: Mapping[str, object] = field(default_factory=dict[str, object])
     media: tuple[str, ...] = (JSON,)
     stream: bool = False
     largest: Callable[[Settings], int] = lambda settings: settings.max_body
@@ -132,6 +133,8 @@ class Declared(TypedDict, total=False):
     query: type[BaseModel] | None
     # A body that satisfies the model; the reference shows it.
     example: object
+    # Bodies by name, for whoever asks the command line for one.
+    examples: Mapping[str, object]
     # Other than JSON: `call.raw` is the body, or with `stream=True` the handler reads `call.stream()`.
     media: tuple[str, ...]
     stream: bool
@@ -184,8 +187,10 @@ def _with_status(refusals: Iterable[str] | Mapping[str, int]) -> Mapping[str, in
 
 
 def _checked(route: Route) -> Route:
-    if route.example is not None and route.body is not None:
-        route.body.model_validate_json(orjson.dumps(route.example))
+    shown = [route.example] if route.example is not None else []
+    for example in (*shown, *route.examples.values()):
+        if route.body is not None:
+            route.body.model_validate_json(orjson.dumps(example))
     return route
 
 

@@ -21,20 +21,14 @@ from loopkeeper.routes import Api, Call, Reply, check_match
 from loopkeeper.service import Context
 from loopkeeper.vocabulary.referring import Urgency
 from loopkeeper.web import Listing, Page, listing, not_found
+from referral_intake.examples import example_adult, example_child
+from referral_intake.form import PresumptiveClaim, ReferralBody
 from referral_intake.models import READ_COLUMNS
 from referral_intake.receipt import Receipt, receipt
 from referral_intake.roster import load_roster
 from referral_intake.rules import ReceiveReferral, Referral, Status, WithdrawReferral
 from referral_intake.screening import Screening, screen
-from referral_intake.standard import (
-    PresumptiveClaim,
-    Reading,
-    ReferralBody,
-    example_adult,
-    questions,
-    sealed_parts,
-    understand,
-)
+from referral_intake.standard import Reading, questions, sealed_parts, understand
 from referral_intake.views import ShownEvent, ShownReferral, reader, show, show_event
 
 api = Api("intake")
@@ -111,6 +105,7 @@ class RosterQuery(BaseModel):
     answers={201: Receipt},
     refusals={"not-identifiable": 422, "unknown-plan": 422},
     example=example_adult(),
+    examples={"adult": example_adult(), "child": example_child()},
 )
 async def receive(call: Call[ReferralBody, Context]) -> Reply:
     """Receive a referral under the universal standard. What is missing is asked for, not refused; only a person
@@ -125,9 +120,11 @@ async def receive(call: Call[ReferralBody, Context]) -> Reply:
         context.policy,
         on=today,
         plan=form.plan,
-        form=form.form,
+        form=understood.standard,
         answers=form.answers,
         claimed=form.populations,
+        age=understood.age,
+        groups=understood.groups,
     )
     stream = ids.new("ref")
     command = _command(call, stream, understood, screening, now)
@@ -179,7 +176,7 @@ def _command(
             plan=form.plan,
             referrer=referrer,
             member="",
-            form=form.form,
+            form=understood.standard,
             received_via=form.received_via,
             entered_by=form.entered_by,
             urgency="expedited" if form.urgency is Urgency.EXPEDITED else "routine",
@@ -190,8 +187,12 @@ def _command(
             attested=form.attestation.attested,
             claim=_claim(claim, referrer) if claim else None,
             preferred=understood.preferred,
+            chosen=understood.chosen,
             pcp=form.pcp,
+            program_providers={program.value: slug for program, slug in form.program_providers.items()},
             flags=understood.flags,
+            consent_holder=(form.member.consent_holder or "") if understood.minor else "",
+            release_on=form.release_on if form.answers.get("pre_release_services") else None,
             sealed={part: sealer.seal(form.plan, stream, part, value) for part, value in parts.items()},
         ),
         questions=questions(form, understood, screening, on=la_date(now)),

@@ -33,6 +33,7 @@ class Screened(Shown):
     result: str
     claimed: bool
     suggested: bool
+    notes: tuple[str, ...]
     criteria: tuple[ScreenedCriterion, ...]
 
 
@@ -97,6 +98,7 @@ def _screened(screening: Screening) -> tuple[Screened, ...]:
             result=each.result,
             claimed=each.claimed,
             suggested=each.code in screening.suggested,
+            notes=screening.notes.get(each.code, ()),
             criteria=tuple(
                 ScreenedCriterion(answer=c.answer, asks=c.sentence, result=c.result)
                 for c in screening.criteria.get(each.code, ())

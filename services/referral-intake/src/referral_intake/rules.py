@@ -34,6 +34,7 @@ from loopkeeper.events import (
     Claim,
     Eligibility,
     Event,
+    Linked,
     NoticeDelivered,
     OutreachAttempted,
     OutreachMemberDeclined,
@@ -114,6 +115,7 @@ class Referral(State):
     plan: str = ""
     referrer: str = ""
     member: str = ""
+    kind: str = "full"
     form: str = "adult"
     received_via: str = ""
     urgency: str = "routine"
@@ -124,8 +126,14 @@ class Referral(State):
     attested: bool = False
     claim: Claim | None = None
     preferred: tuple[str, ...] = ()
+    chosen: tuple[str, ...] = ()
+    pcp: str | None = None
+    program_providers: Mapping[str, str] = {}
     eligibility: Eligibility = Eligibility()
     flags: tuple[str, ...] = ()
+    consent_holder: str = ""
+    release_on: date | None = None
+    linked: Linked | None = None
     sealed: Mapping[str, str] = {}
     questions: tuple[Question, ...] = ()
     questions_due_at: datetime | None = None
@@ -323,8 +331,9 @@ def _assignment_changes(now: Referral, event: Event) -> Mapping[str, Any]:
 
 def _received(event: ReferralReceived) -> Mapping[str, Any]:
     copied = (
-        "plan", "referrer", "member", "form", "received_via", "urgency", "age_band", "county", "language",
-        "populations", "attested", "claim", "preferred", "eligibility", "flags", "sealed",
+        "plan", "referrer", "member", "kind", "form", "received_via", "urgency", "age_band", "county", "language",
+        "populations", "attested", "claim", "preferred", "chosen", "pcp", "program_providers", "eligibility",
+        "flags", "consent_holder", "release_on", "linked", "sealed",
     )  # fmt: skip
     return {"received_at": event.occurred_at, **{name: getattr(event, name) for name in copied}}
 

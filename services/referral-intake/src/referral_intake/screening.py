@@ -1,102 +1,31 @@
 """Which Populations of Focus do a form's answers meet?
 
-Each population has one row of criteria for a form, a day and a plan (policy table `populations`). The answers are
-judged against it in three values: met, unmet, or unknown while what could settle it is unanswered. What a referrer
-claims is kept beside the result and never changes it (loop.md 2.4).
+Each population has rows of criteria for a form, a day and a plan (policy table `populations`); one met row is enough.
+The answers are judged in three values: met, unmet, or unknown while what could settle it is unanswered, or where the
+state's list is open and only a person can say. What a referrer claims is kept beside the result and never changes it
+(loop.md 2.4).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
 from loopkeeper.events import ScreenedPopulation
 from loopkeeper.policy import conditions
-from loopkeeper.policy.conditions import Condition, Result, judge
+from loopkeeper.policy.conditions import WORST_FIRST, Condition, Result, judge
 from loopkeeper.policy.rows import Policy, Row
-from loopkeeper.vocabulary.populations import Population
+from loopkeeper.vocabulary.populations import ADULT_FROM, AgeBand, Population, age_band
+from referral_intake.answers import ANSWERS, FACTS
 
 TABLE = "populations"
+GROUPS = "birth_equity_groups"
+# Former foster youth keep two of the youth populations beside the adults' (ECMG26 p32, 46): their rows are the adult
+# form's too, so the standard is a matter of age alone.
+Standard = Literal["adult", "child_youth"]
 Answers = Mapping[str, bool | int | str | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One answer the form takes: `asks` is the question, `says` what a yes, or the number, tells."""
-
-    type: Literal["yes_no", "count"]
-    asks: str
-    says: str
-
-
-def _yes_no(asks: str, says: str) -> Answer:
-    return Answer("yes_no", asks, says)
-
-
-# Every answer that criteria may use, by its name on the form: true or false, or a whole number from 0 on. Left out or
-# null is unanswered. The wording follows ECMG26 p12-13 and p19; the policy table lists the same names.
-ANSWERS: Mapping[str, Answer] = {
-    "no_regular_residence": _yes_no(
-        "Does the member lack a fixed, regular and adequate place to spend the night?",
-        "Lacks a fixed, regular and adequate night-time residence",
-    ),
-    "place_not_for_sleeping": _yes_no(
-        "Does the member mostly live in a place not meant for sleeping, such as a car, park, abandoned building, "
-        "station, airport or camping ground?",
-        "Lives in a place not meant for sleeping",
-    ),
-    "in_shelter": _yes_no(
-        "Does the member live in a supervised temporary shelter, transitional housing, or a hotel or motel paid for by "
-        "a program or charity?",
-        "Lives in a supervised temporary shelter",
-    ),
-    "leaving_institution_homeless": _yes_no(
-        "Is the member leaving an institution into homelessness, after a stay of any length?",
-        "Is leaving an institution into homelessness",
-    ),
-    "losing_housing_30d": _yes_no(
-        "Will the member lose their housing within the next 30 days?",
-        "Will lose housing within 30 days",
-    ),
-    "fleeing_violence": _yes_no(
-        "Is the member fleeing domestic or dating violence, sexual assault, stalking, or other danger of that kind?",
-        "Is fleeing violence",
-    ),
-    "complex_need": _yes_no(
-        "Does the member have a complex physical, behavioral or developmental need?",
-        "Has a complex physical, behavioral or developmental need",
-    ),
-    "cannot_self_manage": _yes_no(
-        "Is the member unable to manage this need alone?",
-        "Cannot manage this need alone",
-    ),
-    "coordination_would_help": _yes_no(
-        "Would coordinated services likely improve the member's health, or reduce the use of high-cost services?",
-        "Coordinated services would likely help",
-    ),
-    "pregnant_or_postpartum": _yes_no(
-        "Is the member pregnant, or within 12 months after a pregnancy?",
-        "Is pregnant or postpartum",
-    ),
-    "transitional_rent": _yes_no(
-        "Is the member authorized for Transitional Rent?",
-        "Is authorized for Transitional Rent",
-    ),
-    "avoidable_ed_visits_6m": Answer(
-        "count",
-        "How many emergency room visits in the last six months could better outpatient care or treatment adherence have "
-        "avoided? A visit that became a hospital stay counts as a stay only.",
-        "avoidable emergency room visits in six months",
-    ),
-    "avoidable_stays_6m": Answer(
-        "count",
-        "How many unplanned hospital and short-term skilled nursing stays, taken together, in the last six months could "
-        "better outpatient care or treatment adherence have avoided?",
-        "avoidable unplanned hospital or short-term skilled nursing stays in six months",
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,83 +39,178 @@ class Criterion:
 
 @dataclass(frozen=True, slots=True)
 class Screening:
-    """What a form's answers say: populations in the state's order, why, by which rows, and what is still to ask."""
+    """What a form's answers say: populations in the state's order, why, by which rows, and what is still to ask.
+    `raised` are worth a look though nothing is met; `notes` says, by population, what a person must know to judge."""
 
     populations: tuple[ScreenedPopulation, ...]
     criteria: Mapping[str, tuple[Criterion, ...]]
     policy: tuple[str, ...]
     missing: tuple[str, ...]
+    raised: tuple[str, ...]
+    notes: Mapping[str, tuple[str, ...]]
 
     @property
     def suggested(self) -> tuple[str, ...]:
-        """The populations met though unclaimed."""
-        return tuple(each.code for each in self.populations if each.result == "met" and not each.claimed)
+        """The populations met, or worth a look, though unclaimed."""
+        return tuple(
+            each.code
+            for each in self.populations
+            if not each.claimed and (each.result == "met" or each.code in self.raised)
+        )
+
+
+def standard(age: int | None, form: Standard) -> Standard:
+    """The standard that holds for this age; the form's own where the age is not known (loop.md 2.3)."""
+    band = age_band(age)
+    if band is AgeBand.UNKNOWN:
+        return form
+    return "adult" if band is AgeBand.ADULT else "child_youth"
 
 
 def screen(
-    policy: Policy, *, on: date, plan: str, form: str, answers: Answers, claimed: Collection[str]
+    policy: Policy,
+    *,
+    on: date,
+    plan: str,
+    form: str,
+    answers: Answers,
+    claimed: Collection[str],
+    age: int | None = None,
+    groups: Collection[str] = (),
 ) -> Screening:
-    """Judge the answers by the rows that hold on a day for a plan.
+    """Judge the answers by the rows that hold on a day for a plan. `groups` are the codes of race and ethnicity that
+    the member chose; empty, or with one nobody knows, is unanswered.
 
     A claimed population without criteria here is unknown: a person judges it. Raises `LookupError` where the policy
     has no table of populations.
     """
-    judged = {row["population"]: row for row in policy.rows(TABLE, on=on, plan=plan, form=form)}
-    given = _given(answers)
+    judged: dict[str, list[Row]] = {}
+    for row in policy.rows(TABLE, on=on, plan=plan, form=form):
+        judged.setdefault(row["population"], []).append(row)
+    given, by_groups = _given(policy, on, answers, age, groups)
     populations = tuple(
-        ScreenedPopulation(code=code, result=_result(judged.get(code), given), claimed=code in claimed)
+        ScreenedPopulation(code=code, result=_result(judged.get(code, ()), given), claimed=code in claimed)
         for code in sorted({*judged, *claimed}, key=_place)
     )
+    raised = tuple(
+        each.code
+        for each in populations
+        if each.result == "unknown" and _any(judged.get(each.code, ()), "raised_by", given)
+    )
+    used = [row.ref for each in populations for row in judged.get(each.code, ())]
     return Screening(
         populations=populations,
-        criteria={each.code: _criteria(judged.get(each.code), given) for each in populations},
-        policy=tuple(judged[each.code].ref for each in populations if each.code in judged),
-        missing=_missing(populations, judged, given),
+        criteria={each.code: _criteria(judged.get(each.code, ()), given) for each in populations},
+        policy=(*used, *by_groups),
+        missing=_missing(populations, judged, given, raised),
+        raised=raised,
+        notes={
+            each.code: said
+            for each in populations
+            if each.result == "unknown" and (said := _notes(judged.get(each.code, ()), given))
+        },
     )
 
 
-def _given(answers: Answers) -> conditions.Answers:
-    """The answers criteria know. A text is an answer to no criterion: it counts as unanswered."""
-    return {name: value for name, value in answers.items() if not isinstance(value, str)}
+def _given(
+    policy: Policy, on: date, answers: Answers, age: int | None, groups: Collection[str]
+) -> tuple[conditions.Answers, tuple[str, ...]]:
+    """The answers criteria know, with the facts of the form, and the rows those used. A text is an answer to no
+    criterion: it counts as unanswered."""
+    given = {name: value for name, value in answers.items() if not isinstance(value, str)}
+    given["age"] = age
+    listed = policy.rows(GROUPS, on=on) if GROUPS in policy.tables else ()
+    at_risk = {group for row in listed for group in row["groups"]}
+    if groups and listed:
+        given["disparity_group"] = bool(at_risk & set(groups))
+    return given, tuple(row.ref for row in listed) if "disparity_group" in given else ()
 
 
-def _result(row: Row | None, given: conditions.Answers) -> Result:
-    return judge(row["condition"], given) if row is not None else "unknown"
+def _result(rows: Iterable[Row], given: conditions.Answers) -> Result:
+    """Met by one row; unknown while a row is, or where what only a person can judge speaks for it."""
+    results = _results(rows, given)
+    return max(results, key=WORST_FIRST.index) if results else "unknown"
 
 
-def _criteria(row: Row | None, given: conditions.Answers) -> tuple[Criterion, ...]:
-    leaves = conditions.leaves(row["condition"]) if row is not None else ()
+def _results(rows: Iterable[Row], given: conditions.Answers) -> list[Result]:
+    return [_judged(row, given) for row in rows]
+
+
+def _judged(row: Row, given: conditions.Answers) -> Result:
+    result, doubt = judge(row["condition"], given), row["doubt"]
+    if result != "unmet" or doubt is None:
+        return result
+    return "unmet" if judge(doubt, given) == "unmet" else "unknown"
+
+
+def _any(rows: Iterable[Row], column: str, given: conditions.Answers) -> bool:
+    return any(row[column] is not None and judge(row[column], given) == "met" for row in rows)
+
+
+def _notes(rows: Iterable[Row], given: conditions.Answers) -> tuple[str, ...]:
+    """Why a person judges, where nothing but an open list or a doubtful wording keeps the row from a result."""
+    return tuple(
+        row["doubt_says"]
+        for row in rows
+        if row["doubt"] is not None
+        and judge(row["condition"], given) != "met"
+        and judge(row["doubt"], given) == "met"
+    )
+
+
+def _criteria(rows: Iterable[Row], given: conditions.Answers) -> tuple[Criterion, ...]:
+    leaves = dict.fromkeys(leaf for row in rows for leaf in conditions.leaves(row["condition"]))
     return tuple(Criterion(leaf.key, _sentence(leaf), judge(leaf, given)) for leaf in leaves)
 
 
 def _sentence(leaf: conditions.Answer | conditions.Count) -> str:
     """The criterion in words, with the row's own number, so that an edited row explains itself."""
-    says = ANSWERS[leaf.key].says if leaf.key in ANSWERS else leaf.key
+    known = ANSWERS.get(leaf.key) or FACTS.get(leaf.key)
+    says = known.says if known is not None else leaf.key
     if isinstance(leaf, conditions.Answer):
-        return f"{says}."
+        return f"{says}." if leaf.wanted else f"{says}: no."
     bound = f"{leaf.at_least} or more" if leaf.at_least is not None else f"Fewer than {leaf.below}"
     return f"{bound} {says}."
 
 
 def _missing(
-    populations: tuple[ScreenedPopulation, ...], judged: Mapping[str, Row], given: conditions.Answers
+    populations: tuple[ScreenedPopulation, ...],
+    judged: Mapping[str, list[Row]],
+    given: conditions.Answers,
+    raised: Collection[str],
 ) -> tuple[str, ...]:
     """The answers still worth asking for: none once one population is met, for then nothing further may be asked
-    (ECMG26 p10-11); those of claimed populations first; of all, when no claimed one is open."""
+    (ECMG26 p10-11); those of claimed and raised populations first; where no such one is open, those of populations
+    about which something was answered."""
     if any(each.result == "met" for each in populations):
         return ()
-    unknown = [each for each in populations if each.result == "unknown"]
-    asked_about = [each for each in unknown if each.claimed] or unknown
-    asked = (name for each in asked_about for name in _open(judged.get(each.code), given))
-    return tuple(dict.fromkeys(asked))
+    unknown = [each.code for each in populations if each.result == "unknown"]
+    claimed = {each.code for each in populations if each.claimed}
+    asked_about = [code for code in unknown if code in claimed or code in raised]
+    asked_about = asked_about or [code for code in unknown if _touched(judged.get(code, ()), given)]
+    asked = (name for code in asked_about for name in _open(judged.get(code, ()), given))
+    return tuple(dict.fromkeys(name for name in asked if name in ANSWERS))
 
 
-def _open(row: Row | None, given: conditions.Answers) -> Iterator[str]:
-    condition: Condition | None = row["condition"] if row is not None else None
-    return conditions.asked_still(condition, given) if condition is not None else iter(())
+def _touched(rows: Iterable[Row], given: conditions.Answers) -> bool:
+    leaves = (leaf for row in rows for leaf in conditions.leaves(row["condition"]))
+    return any(given.get(leaf.key) is not None for leaf in leaves if leaf.key in ANSWERS)
+
+
+def _open(rows: Iterable[Row], given: conditions.Answers) -> Iterator[str]:
+    for row in rows:
+        condition: Condition = row["condition"]
+        settled = judge(condition, given)
+        if settled == "unknown":
+            yield from conditions.asked_still(condition, given)
+        if settled != "met" and row["doubt"] is not None:
+            yield from conditions.asked_still(row["doubt"], given)
 
 
 def _place(code: str) -> tuple[int, str]:
     """The state's number of a population; one unknown to it comes last, by name."""
     known = code in Population.codes()
     return (Population(code).number if known else len(Population) + 1, code)
+
+
+__all__ = ["ADULT_FROM", "ANSWERS", "FACTS", "Criterion", "Screening", "Standard", "screen", "standard"]

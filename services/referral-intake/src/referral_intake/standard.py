@@ -1,4 +1,4 @@
-"""The universal referral form for adults: what may be said, who is identified by it, and what is still asked.
+"""What a form says by the standard: who is identified by it, what is open and what is sealed, and what is still asked.
 
 Only a person nobody could find is refused. Everything else that is missing or doubtful becomes a question with a
 pointer into the form; nothing waits for an answer unless the question says so (loop.md 2.1, 2.2).
@@ -9,165 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Annotated, Any, Literal
-
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
-from pydantic_core import PydanticCustomError
+from typing import Any
 
 from loopkeeper.decider import Refused
 from loopkeeper.events import Question
 from loopkeeper.vocabulary.identifiers import cin, cin_valid, npi_valid
 from loopkeeper.vocabulary.languages import Language
-from loopkeeper.vocabulary.places import County
-from loopkeeper.vocabulary.populations import AgeBand, Population, age_band, age_on
-from loopkeeper.vocabulary.programs import Program
-from loopkeeper.vocabulary.referring import ContactMethod, ReceivedVia, Relationship, Urgency
-from referral_intake.screening import ANSWERS, Screening
+from loopkeeper.vocabulary.people import RaceEthnicity
+from loopkeeper.vocabulary.populations import AgeBand, age_band, age_on
+from referral_intake.answers import ANSWERS
+from referral_intake.form import Member, ReferralBody
+from referral_intake.screening import Screening, Standard, standard
 
-Slug = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
-Long = Annotated[str, Field(max_length=2000)]
-# More visits or stays than half a year has days are a slip of the keyboard.
-MOST_COUNTED = 200
-
-
-def _known_answers(given: Mapping[str, bool | int | None]) -> Mapping[str, bool | int | None]:
-    for name, value in given.items():
-        asked = ANSWERS.get(name)
-        if asked is None:
-            raise PydanticCustomError(
-                "unknown_answer", "Send only answers the form asks for; /docs lists them."
-            )
-        if value is None:
-            continue
-        if asked.type == "yes_no" and not isinstance(value, bool):
-            raise PydanticCustomError("not_yes_or_no", "Answer this question with true or false.")
-        if asked.type == "count" and (isinstance(value, bool) or not 0 <= value <= MOST_COUNTED):
-            raise PydanticCustomError(
-                "not_a_count", "Answer this question with a whole number from 0 to 200."
-            )
-    return given
-
-
-class Said(BaseModel):
-    """A part of the form. Texts are bounded and trimmed."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True, str_max_length=200)
-
-
-class Address(Said):
-    street: str = ""
-    city: str = ""
-    state: str = Field(default="CA", max_length=2)
-    zip: str = Field(default="", max_length=10)
-
-
-class Caregiver(Said):
-    name: str = ""
-    relationship: str = ""
-    phone: str = ""
-
-
-class SafeContact(Said):
-    """How this member may be reached without danger; beats every default (loop.md 6.2)."""
-
-    do_not_contact: bool = False
-    designated_address: str = ""
-    channels: tuple[ContactMethod, ...] = Field((), max_length=6)
-    hours: str = ""
-    words_to_avoid: Long = ""
-
-
-class Member(Said):
-    """The person. Only as much as is known; at least enough to find them."""
-
-    first_name: str = ""
-    last_name: str = ""
-    cin: str = Field(default="", max_length=24)
-    plan_member_id: str = Field(default="", max_length=40)
-    birth_date: date | None = None
-    approximate_age: int | None = Field(None, ge=0, le=120)
-    address: Address | None = None
-    county: County | None = None
-    no_fixed_address: bool = False
-    usual_place: Long = ""
-    phone: str = Field(default="", max_length=40)
-    email: str = ""
-    best_contact: ContactMethod | None = None
-    best_time: str = ""
-    language_spoken: Language | None = None
-    language_written: Language | None = None
-    caregiver: Caregiver | None = None
-    medicare: Literal["yes", "no", "unknown"] | None = None
-    race_ethnicity: tuple[str, ...] = Field((), max_length=12)
-    gender: str = ""
-    safe_contact: SafeContact | None = None
-
-    @property
-    def named(self) -> bool:
-        return bool(self.first_name or self.last_name)
-
-
-class Referrer(Said):
-    """Who fills in the form, for the organization whose key sends it."""
-
-    name: str = ""
-    title: str = ""
-    npi: str = Field(default="", max_length=10)
-    phone: str = Field(default="", max_length=40)
-    email: str = ""
-    fax: str = Field(default="", max_length=40)
-    relationship: Relationship | None = None
-    can_find_member: bool | None = None
-    wants_to_serve: bool = False
-
-
-class Wish(Said):
-    """A provider somebody recommends or the member prefers; the relationship need not be proved."""
-
-    provider: Slug | None = None
-    note: Long = ""
-
-
-class PresumptiveClaim(Said):
-    """Service has begun or is about to: under which population, and the date of the first ECM service."""
-
-    population: Population
-    from_: date = Field(alias="from")
-
-    model_config = ConfigDict(populate_by_name=True)
-
-
-class Attestation(Said):
-    """Stands for supporting documents, which may not be asked for (ECMG26 p99)."""
-
-    attested: bool = False
-    name: str = ""
-    on: date | None = None
-
-
-class ReferralBody(Said):
-    """A referral under the universal standard."""
-
-    plan: Slug
-    form: Literal["adult"] = "adult"
-    referral_date: date | None = None
-    urgency: Urgency = Urgency.ROUTINE
-    received_via: ReceivedVia = ReceivedVia.API
-    entered_by: str = Field(default="", max_length=80)
-    member: Member
-    referrer: Referrer = Referrer()
-    recommended: Wish | None = None
-    preference: Wish | None = None
-    pcp: Slug | None = None
-    populations: tuple[Population, ...] = Field((), max_length=9)
-    answers: Annotated[Mapping[str, bool | int | None], AfterValidator(_known_answers)] = Field(
-        default_factory=dict, max_length=60
-    )
-    presumptive: PresumptiveClaim | None = None
-    programs: Mapping[Program, Literal["yes", "no", "unknown"]] = Field(default_factory=dict)
-    attestation: Attestation = Attestation()
-    member_agrees: bool | None = None
-    comments: Long = ""
+# Under this age somebody else may hold consent (loop.md 6.6).
+OF_AGE = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,12 +32,20 @@ class Reading:
     cin: str
     age: int | None
     birth_date: date | None
+    standard: Standard
     flags: tuple[str, ...]
     preferred: tuple[str, ...]
+    chosen: tuple[str, ...]
+    groups: tuple[str, ...]
 
     @property
     def band(self) -> AgeBand:
         return age_band(self.age)
+
+    @property
+    def minor(self) -> bool:
+        """Under 18, or of unknown age on a form for children and youth."""
+        return self.age < OF_AGE if self.age is not None else self.standard == "child_youth"
 
 
 def understand(form: ReferralBody, *, referrer: str, on: date, synthetic: bool) -> Reading:
@@ -200,7 +63,24 @@ def understand(form: ReferralBody, *, referrer: str, on: date, synthetic: bool) 
             status=422,
         )
     age = age_on(born, on) if born else member.approximate_age
-    return Reading(number, age, born, tuple(_flags(form)), tuple(_preferred(form, referrer)))
+    wished = form.preference.provider if form.preference else None
+    return Reading(
+        cin=number,
+        age=age,
+        birth_date=born,
+        standard=standard(age, form.form),
+        flags=tuple(_flags(form)),
+        preferred=tuple(_preferred(form, referrer)),
+        chosen=(wished,) if wished else (),
+        groups=groups(member),
+    )
+
+
+def groups(member: Member) -> tuple[str, ...]:
+    """The codes of the race and ethnicity the member reports; none where a word is not known (loop.md 6.7)."""
+    known = {word.casefold(): code.value for code in RaceEthnicity for word in (code.value, code.label)}
+    codes = [known.get(word.casefold(), "") for word in member.race_ethnicity]
+    return tuple(codes) if all(codes) else ()
 
 
 def _plausible(born: date, on: date) -> bool:
@@ -250,7 +130,11 @@ QUESTIONS: Mapping[str, str] = {
     "cin": "What is the member's Medi-Cal number (CIN)?",
     "birth-date": "What is the member's date of birth?",
     "name": "What is the member's name?",
-    "age-group": "The member seems to be under 21. Should this be a child or youth referral?",
+    "age-group": "The member seems to be under 21, so the child and youth criteria were used. Is the birth date right?",
+    "age-group-adult": "The member seems to be 21 or older, so the adult criteria were used. Is the birth date right?",
+    "caregiver": "Who cares for the member, and how can they be reached?",
+    "consent-holder": "Who holds consent for this minor: the minor, a parent, a guardian, a court or the county?",
+    "release-date": "On which day is, or was, the member released?",
     "language": "Which language does the member speak?",
     "county": "In which county does the member live or stay?",
     "way-to-reach": "How can the member be reached: a phone, an e-mail, an address or a usual place?",
@@ -292,8 +176,8 @@ def _asked(form: ReferralBody, reading: Reading, on: date) -> Iterator[tuple[str
         yield "birth-date", "/member/birth_date"
     if not member.named:
         yield "name", "/member/last_name"
-    if reading.band is AgeBand.CHILD_YOUTH:
-        yield "age-group", "/form"
+    if reading.standard != form.form:
+        yield "age-group" if reading.standard == "child_youth" else "age-group-adult", "/member/birth_date"
     if member.language_spoken is None:
         yield "language", "/member/language_spoken"
     if member.county is None:
@@ -304,6 +188,10 @@ def _asked(form: ReferralBody, reading: Reading, on: date) -> Iterator[tuple[str
         yield "referrer-contact", "/referrer/email"
     if referrer.relationship is None:
         yield "relationship", "/referrer/relationship"
+    if reading.minor:
+        yield from _of_minors(member)
+    if form.answers.get("pre_release_services") and form.release_on is None:
+        yield "release-date", "/release_on"
     yield from _doubts(form, on)
     if not form.attestation.attested:
         yield "attestation", "/attestation/attested"
@@ -311,6 +199,14 @@ def _asked(form: ReferralBody, reading: Reading, on: date) -> Iterator[tuple[str
         yield "programs", "/programs"
     if not member.race_ethnicity:
         yield "race-ethnicity", "/member/race_ethnicity"
+
+
+def _of_minors(member: Member) -> Iterator[tuple[str, str]]:
+    """Nobody else need be named where the minor consents alone."""
+    if member.consent_holder is None:
+        yield "consent-holder", "/member/consent_holder"
+    if member.caregiver is None and member.consent_holder != "self":
+        yield "caregiver", "/member/caregiver"
 
 
 def _doubts(form: ReferralBody, on: date) -> Iterator[tuple[str, str]]:
@@ -326,46 +222,3 @@ def _reachable(member: Member) -> bool:
     at_home = member.address is not None and member.address.street
     through = member.caregiver is not None and member.caregiver.phone
     return bool(member.phone or member.email or at_home or member.usual_place or through)
-
-
-def example_adult() -> dict[str, Any]:
-    """A valid body: David, who lives in a tent, referred by the street medicine team that serves him."""
-    return {
-        "plan": "harbor-health-plan",
-        "form": "adult",
-        "urgency": "routine",
-        "received_via": "api",
-        "member": {
-            "first_name": "David",
-            "last_name": "Okafor",
-            "cin": "90000001S",
-            "birth_date": "1964-05-17",
-            "county": "alameda",
-            "no_fixed_address": True,
-            "usual_place": "A green tent behind the gas station at 5th and Alder",
-            "phone": "555-0142",
-            "language_spoken": "en",
-            "race_ethnicity": ["Black or African American"],
-        },
-        "referrer": {
-            "name": "Rosa Delgado",
-            "title": "Nurse practitioner",
-            "email": "rosa@harborstreet.example",
-            "relationship": "medical_provider",
-            "can_find_member": True,
-            "wants_to_serve": True,
-        },
-        "populations": ["homelessness"],
-        "answers": {
-            "place_not_for_sleeping": True,
-            "complex_need": True,
-            "cannot_self_manage": True,
-            "coordination_would_help": True,
-            "avoidable_ed_visits_6m": 2,
-            "avoidable_stays_6m": 0,
-        },
-        "programs": {"hospice": "no", "pace": "no"},
-        "attestation": {"attested": True, "name": "Rosa Delgado"},
-        "member_agrees": True,
-        "comments": "A leg wound that needs dressing every other day.",
-    }

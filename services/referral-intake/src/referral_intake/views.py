@@ -99,6 +99,8 @@ class ShownReferral(Shown):
     urgency: str | None = None
     county: str | None = None
     language: str | None = None
+    consent_holder: str | None = None
+    release_on: date | None = None
     populations: tuple[ShownPopulation, ...] | None = None
     questions: tuple[ShownQuestion, ...] | None = None
     eligibility: str | None = None
@@ -162,6 +164,8 @@ def _known_to_parties(who: Reader, referral: Referral) -> dict[str, Any]:
         "urgency": referral.urgency,
         "county": referral.county,
         "language": referral.language,
+        "consent_holder": referral.consent_holder or None,
+        "release_on": referral.release_on,
         "populations": tuple(
             ShownPopulation(code=p.code, result=p.result, claimed=p.claimed) for p in referral.populations
         ),

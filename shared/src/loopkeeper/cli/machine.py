@@ -153,18 +153,18 @@ def reset(
 
 
 def example(
-    form: Annotated[str, typer.Argument(help="adult")] = "adult",
+    form: Annotated[str, typer.Argument(help="adult or child")] = "adult",
     as_json: Json = False,
 ) -> None:
     """Print a valid body for POST /v1/referrals."""
     from loopkeeper.service import installed
 
-    if form != "adult":
-        fail(f"There is no example {form!r}.", "Use `loopkeeper example adult`.", USAGE)
     with starting():
         routes = [route for service in installed().values() for route in service.api.routes]
-    body = next(route.example for route in routes if (route.method, route.path) == ("POST", "/v1/referrals"))
-    typer.echo(json.dumps(body, indent=2))
+    bodies = next(r.examples for r in routes if (r.method, r.path) == ("POST", "/v1/referrals"))
+    if form not in bodies:
+        fail(f"There is no example {form!r}.", f"Use `loopkeeper example {' or '.join(bodies)}`.", USAGE)
+    typer.echo(json.dumps(bodies[form], indent=2))
 
 
 # ── clock ────────────────────────────────────────────────────────────────────────────────────────────────

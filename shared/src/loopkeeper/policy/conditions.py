@@ -1,7 +1,7 @@
 """When is a criterion met? A small tree over a form's answers, judged in three values.
 
-`answer: key` is a question answered yes or no; `count: key` with `at_least` or `below` compares a number; `all`
-and `any` join them. What nobody answered is unknown, and stays so until another part settles the matter: one no
+`answer: key` is a question answered yes, `not_so: key` one answered no; `count: key` with `at_least` or `below` compares
+a number; `all` and `any` join them. What nobody answered is unknown, and stays so until another part settles the matter: one no
 settles an `all`, one yes an `any` (loop.md 2.4).
 """
 
@@ -19,9 +19,10 @@ WORST_FIRST: Sequence[Result] = ("unmet", "unknown", "met")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Met by a yes."""
+    """Met by a yes; where `wanted` is false, by a no."""
 
     key: str
+    wanted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +54,13 @@ Condition = Answer | Count | All | Any
 def parse(raw: object) -> Condition:
     """The condition a YAML value says. Raises `ValueError` with a sentence for people."""
     if not isinstance(raw, dict):
-        raise ValueError("a condition is one of `all`, `any`, `answer`, `count`")
+        raise ValueError("a condition is one of `all`, `any`, `answer`, `not_so`, `count`")
     fields = cast("dict[str, object]", raw)
     match sorted(fields):
         case ["answer"]:
             return Answer(_key(fields["answer"]))
+        case ["not_so"]:
+            return Answer(_key(fields["not_so"]), wanted=False)
         case ["all"]:
             return All(_parts(fields["all"]))
         case ["any"]:
@@ -72,7 +75,7 @@ def parse(raw: object) -> Condition:
 
 def _key(raw: object) -> str:
     if not isinstance(raw, str) or not raw:
-        raise ValueError("`answer` and `count` name a field of the form")
+        raise ValueError("`answer`, `not_so` and `count` name a field of the form")
     return raw
 
 
@@ -92,7 +95,7 @@ def judge(condition: Condition, answers: Answers) -> Result:
     """Whether these answers meet the condition. A missing or null answer is unknown."""
     match condition:
         case Answer():
-            return _said(answers.get(condition.key))
+            return _said(answers.get(condition.key), condition.wanted)
         case Count():
             return _counted(condition, answers.get(condition.key))
         case All():
@@ -105,10 +108,10 @@ def _judged(whole: All | Any, answers: Answers) -> list[Result]:
     return [judge(part, answers) for part in whole.parts]
 
 
-def _said(answer: bool | int | None) -> Result:
+def _said(answer: bool | int | None, wanted: bool) -> Result:
     if not isinstance(answer, bool):
         return "unknown"
-    return "met" if answer else "unmet"
+    return "met" if answer is wanted else "unmet"
 
 
 def _counted(condition: Count, number: bool | int | None) -> Result:

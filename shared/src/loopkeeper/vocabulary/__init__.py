@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from loopkeeper.vocabulary.codes import Code
-from loopkeeper.vocabulary.decisions import DenialReason, ForbiddenReason
+from loopkeeper.vocabulary.decisions import DenialReason, Discontinuation, ForbiddenAsk, ForbiddenReason
 from loopkeeper.vocabulary.languages import Language
 from loopkeeper.vocabulary.outcomes import ClrReason, ClrStatus, Outcome, Status
 from loopkeeper.vocabulary.outreach import ActorKind, AttemptOutcome, Modality
+from loopkeeper.vocabulary.people import ConsentHolder, RaceEthnicity
 from loopkeeper.vocabulary.places import County
 from loopkeeper.vocabulary.populations import AgeBand, Population
 from loopkeeper.vocabulary.programs import Program, ProgramRule
@@ -23,9 +24,11 @@ NAMED: Mapping[str, type[Code]] = {
     "actor_kind": ActorKind,
     "age_band": AgeBand,
     "attempt_outcome": AttemptOutcome,
+    "consent_holder": ConsentHolder,
     "county": County,
     "decline_reason": DeclineReason,
     "denial_reason": DenialReason,
+    "discontinuation": Discontinuation,
     "forbidden_reason": ForbiddenReason,
     "language": Language,
     "modality": Modality,
@@ -34,6 +37,7 @@ NAMED: Mapping[str, type[Code]] = {
     "program": Program,
     "program_rule": ProgramRule,
     "provider_type": ProviderType,
+    "race_ethnicity": RaceEthnicity,
     "received_via": ReceivedVia,
     "relationship": Relationship,
     "urgency": Urgency,
@@ -47,9 +51,12 @@ __all__ = [
     "ClrReason",
     "ClrStatus",
     "Code",
+    "ConsentHolder",
     "County",
     "DeclineReason",
     "DenialReason",
+    "Discontinuation",
+    "ForbiddenAsk",
     "ForbiddenReason",
     "Language",
     "Modality",
@@ -58,6 +65,7 @@ __all__ = [
     "Program",
     "ProgramRule",
     "ProviderType",
+    "RaceEthnicity",
     "ReceivedVia",
     "Relationship",
     "Status",

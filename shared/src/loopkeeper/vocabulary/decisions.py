@@ -1,4 +1,4 @@
-"""For which reasons may a plan's person deny, and which are forbidden whoever gives them?"""
+"""For which reasons may a plan's person deny or end, and what may nobody deny for or ask for?"""
 
 from __future__ import annotations
 
@@ -36,3 +36,37 @@ class ForbiddenReason(Code):
     COUNTY_TCM = "county_tcm", "In county Targeted Case Management"
     STRICTER_THRESHOLD = "stricter_threshold", "Below a threshold of the plan's own"
     AGED_OUT = "aged_out", "Turned 21 while in ECM"
+
+
+class ForbiddenAsk(Code):
+    """What a plan may neither require nor request beyond the referral standard (loop.md 2.15; ECMG26 p99-100)."""
+
+    DIAGNOSIS_CODE = "icd-10", "An ICD-10 code"
+    TAR = "tar", "A treatment authorization request"
+    CHECKLIST = "eligibility-checklist", "An eligibility checklist"
+    OUTREACH_FORM = "outreach-authorization-form", "An outreach authorization form"
+    HOMELESSNESS_PROOF = "homelessness-proof", "Proof of homelessness"
+    ATTACHMENT = "attachment", "An attachment"
+    CARE_PLAN = "care-plan", "A finished care plan"
+    CONSENT_FORM = "signed-consent", "A signed consent"
+    PRIOR_CONTACTS = "prior-contacts", "A number of earlier contacts"
+
+
+class Discontinuation(Code):
+    """Why a term ends: the state's codes 1 to 15 (domain.md 3; labels by secondary sources)."""
+
+    GRADUATED = "1", "Met the goals of the care plan"
+    STEPPED_DOWN = "2", "Ready for a lower level of care management"
+    NO_LONGER_WISHES = "3", "No longer wishes ECM, or does not respond"
+    NOT_REACHED = "4", "Could not be reached after several attempts"
+    INCARCERATED = "5", "Incarcerated"
+    DECLINED = "6", "Declined to take part"
+    DUPLICATIVE_PROGRAM = "7", "In a program that excludes ECM"
+    LOST_COVERAGE = "8", "Lost Medi-Cal coverage"
+    SWITCHED_PLAN = "9", "Changed to another plan"
+    MOVED_COUNTY = "10", "Moved out of the county"
+    MOVED_COUNTRY = "11", "Moved out of the country"
+    UNSAFE = "12", "Unsafe behavior or environment"
+    NOT_REAUTHORIZED = "13", "Not reauthorized"
+    DECEASED = "14", "Died"
+    OTHER = "15", "Other"

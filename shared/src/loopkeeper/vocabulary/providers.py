@@ -45,6 +45,7 @@ class ProviderType(Code):
     AIMSS = "aimss", "American Indian Maternal Support Services"
     SHELTER = "shelter", "Shelter or navigation center"
     COMMUNITY_ORGANIZATION = "community_organization", "Community-based organization"
+    PLAN_STAFF = "plan_staff", "The plan's own staff"
     OTHER = "other", "Other"
 
 

@@ -1,0 +1,56 @@
+"""Receiving over HTTP: both forms, under the standard of the member's age."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+
+import pytest_asyncio
+
+from referral_intake.examples import example_child
+from tests.conftest import Databases
+from tests.loop.house import CLINIC, HARBOR, HOSPITAL, House, david, house
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def town(databases: Databases, tmp_path_factory: Any) -> AsyncGenerator[House]:
+    folder: Path = tmp_path_factory.mktemp("receiving")
+    async with house(databases, folder) as opened:
+        yield opened
+    await databases.drop()
+
+
+async def test_a_childs_referral_is_screened_by_the_child_criteria(town: House) -> None:
+    receipt = await town.ask(HOSPITAL, "POST", "/v1/referrals", example_child(), 201)
+    met = [each["code"] for each in receipt["screening"] if each["result"] == "met"]
+    assert met == ["child_welfare"]
+    assert "nf_transition" not in {each["code"] for each in receipt["screening"]}
+    assert receipt["questions"] == []
+    shown = await town.referral(HARBOR, receipt["id"])
+    assert (shown["form"], shown["consent_holder"]) == ("child_youth", "county")
+
+
+async def test_the_wrong_form_for_the_age_is_screened_under_the_right_standard(town: House) -> None:
+    """loop.md 2.3"""
+    member = david()["member"] | {"birth_date": "2011-02-17", "cin": "90000011S"}
+    receipt = await town.ask(CLINIC, "POST", "/v1/referrals", david(member=member), 201)
+    met = {each["code"]: each for each in receipt["screening"] if each["result"] == "met"}
+    assert set(met) == {"homelessness"}
+    # The youth criteria hold no test of complex needs.
+    assert "complex_need" not in {each["answer"] for each in met["homelessness"]["criteria"]}
+    assert {"age-group", "consent-holder"} <= {each["id"] for each in receipt["questions"]}
+    assert (await town.referral(CLINIC, receipt["id"]))["form"] == "child_youth"
+
+
+async def test_the_receipt_says_what_only_a_person_can_judge(town: House) -> None:
+    """loop.md 2.4; domain.md 1.3, A3"""
+    factors = {"lacks_food": True, "smhs_dmc_access": True, "pregnant_or_postpartum": True}
+    nothing = {"high_risk": False, "crisis_care_primary": False}
+    counts = {"smi_sud_ed_visits_12m": 0, "smi_sud_hospitalizations_12m": 0}
+    member = david()["member"] | {"cin": "90000012S"}
+    body = david(member=member, populations=["smi_sud"], answers=factors | nothing | counts)
+    receipt = await town.ask(CLINIC, "POST", "/v1/referrals", body, 201)
+    (judged,) = [each for each in receipt["screening"] if each["code"] == "smi_sud"]
+    assert judged["result"] == "unknown"
+    assert "a person decides" in judged["notes"][0]
