@@ -1,7 +1,7 @@
-"""`make demo`: sets everything up, plays David's loop and fifty more referrals, and leaves the services running.
+"""`make demo`: sets everything up, plays David's story and two hundred more referrals, and leaves the services running.
 
 ARGS: --once ends when the story does, --json ends with one line of figures, --referrals N, --seed N, --port N, --home FOLDER.
-Exit code 0 only if nothing was lost and nothing doubled.
+Exit code 0 only if nothing was lost, nothing doubled, and nobody readable outside the seal.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import signal
 import sys
 import time
 from collections import Counter
-from contextlib import nullcontext
-from datetime import datetime
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import date
 from pathlib import Path
 
 from rich.console import Console
@@ -22,13 +23,14 @@ from rich.live import Live
 from rich.table import Table
 
 from demo.caller import Caller, Refused
-from demo.crowd import Town
-from demo.david import DAVID, LOS_ANGELES, NEIGHBOUR, play
-from demo.figures import Figures, counted, outcomes
+from demo.crowd import LATER, Town
+from demo.david import DAVID, NEIGHBOUR, Story
+from demo.figures import Figures, counted, outcomes, readable
 from demo.house import House, HouseError, free_port
 from demo.partner import NotHeard, Partner
-from demo.people import CLINIC, HARBOR, HOSPITAL, STREET, organizations
-from demo.stage import OPERATIONS, Stage, members
+from demo.people import Person, members
+from demo.providers import CLINIC, HARBOR, HOSPITAL, OPERATIONS, PLANS, SHELTER, STREET, organizations
+from demo.stage import Stage
 
 # Where nobody watches, lines are not broken.
 WIDE = 200
@@ -37,9 +39,10 @@ STEPS = (
     ("received", "referral.received"),
     ("authorized", "authorization.approved"),
     ("denied", "authorization.denied"),
+    ("pended", "authorization.pended"),
     ("offered", "assignment.made"),
-    ("accepted", "assignment.accepted"),
     ("declined", "assignment.declined"),
+    ("accepted", "assignment.accepted"),
     ("reached out", "outreach.attempted"),
     ("closed", "referral.closed"),
     ("told", "notice.delivered"),
@@ -50,7 +53,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--once", action="store_true", help="end when the story does")
     parser.add_argument("--json", action="store_true", help="end with one JSON line of figures")
-    parser.add_argument("--referrals", type=int, default=50)
+    parser.add_argument("--referrals", type=int, default=200)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--port", type=int, default=8600)
     parser.add_argument("--home", type=Path, default=HOME)
@@ -72,9 +75,15 @@ class Show:
     def line(self, who: str, what: str) -> None:
         self.console.print(f"  [bold]{who:<26}[/bold] {what}", soft_wrap=True)
 
+    def told(self, on: date, who: str, what: str) -> None:
+        self.console.print(f"  [dim]{on:%b %d, %Y}[/dim]  [bold]{who:<26}[/bold] {what}", soft_wrap=True)
 
-def board(stage: Stage, town: Town) -> Table:
-    """How many referrals have come how far, as the plans' endpoints heard."""
+    def heading(self, text: str) -> None:
+        self.console.print(f"\n{text}\n", style="bold")
+
+
+def board(stage: Stage) -> Table:
+    """How many referrals have come how far, as everybody's endpoints heard."""
     counts = Counter(kind for _, kind in {(d.referral, d.type) for d in stage.partner.received})
     table = Table(box=None, pad_edge=False)
     for name, _ in STEPS:
@@ -83,44 +92,57 @@ def board(stage: Stage, town: Town) -> Table:
     return table
 
 
-async def crowd(
-    stage: Stage,
-    town: Town,
-    show: Show,
-    given: argparse.Namespace,
-    people: dict[str, list[dict[str, object]]],
-) -> None:
-    """Fifty more, watched live where there is a terminal."""
-    live = show.console.is_terminal and not given.json
-    with (
-        Live(board(stage, town), console=show.console, refresh_per_second=8)
-        if live
-        else nullcontext() as view
-    ):
-        done = asyncio.Event()
+@asynccontextmanager
+async def watched(stage: Stage, show: Show, given: argparse.Namespace) -> AsyncGenerator[None]:
+    """The board, live where there is a terminal, else once at the end."""
+    if not show.console.is_terminal or given.json:
+        yield
+        show.console.print(board(stage))
+        return
+    with Live(board(stage), console=show.console, refresh_per_second=8) as view:
 
         async def watch() -> None:
-            while not done.is_set():
-                if view is not None:
-                    view.update(board(stage, town))
+            while True:
+                view.update(board(stage))
                 await asyncio.sleep(0.12)
 
         watching = asyncio.create_task(watch())
-        await town.refer(people, given.referrals)
-        for _ in range(3):
-            await stage.quiet()
-            await town.idle()
-        await stage.quiet()
-        done.set()
-        await watching
-    if not live:
-        show.console.print(board(stage, town))
+        try:
+            yield
+        finally:
+            watching.cancel()
+            await asyncio.wait([watching])
+            view.update(board(stage))
+
+
+async def crowd(stage: Stage, town: Town, show: Show, people: list[Person]) -> None:
+    """Everybody is referred. In the middle one endpoint fails, and all services are killed at once and come back."""
+    stage.partner.failing.add(SHELTER)
+    referring = asyncio.create_task(town.refer(people))
+    await town.half_way.wait()
+    await stage.house.kill()
+    began = time.monotonic()
+    await stage.house.start()
+    show.step(f"kill -9 of all four services in the middle: back after {time.monotonic() - began:.1f} s")
+    await referring
+    stage.partner.failing.discard(SHELTER)
+    await town.settled()
+    show.step(f"the shelter's endpoint failed {stage.partner.failed} times and answers again")
+
+
+async def weeks_later(stage: Stage, town: Town, show: Show) -> None:
+    """The clock moves from deadline to deadline; who could not be reached is given up by the plan's policy."""
+    await stage.pass_time(LATER)
+    await town.settled()
+    await town.give_up()
+    await town.settled()
+    show.step(f"{LATER.days} days later, deadline by deadline: it is {await stage.today():%B %d, %Y}")
 
 
 async def story(given: argparse.Namespace, show: Show) -> int:
     house = House(given.home.absolute(), free_port(given.port))
     await house.wipe()
-    show.step("keys for two plans, twelve providers and their referrers, from the command line")
+    show.step("keys for two plans, eighteen providers and their referrers, from the command line")
     everybody = [
         *organizations(),
         {"id": OPERATIONS, "name": "Operations", "kind": "operations", "roles": ["operations"]},
@@ -141,46 +163,54 @@ async def story(given: argparse.Namespace, show: Show) -> int:
 
 
 async def _play(stage: Stage, given: argparse.Namespace, show: Show) -> int:
-    today = datetime.now(LOS_ANGELES).date()
-    people = {plan: list(each) for plan, each in members(given.seed, given.referrals, today).items()}
+    people = members(given.seed, given.referrals, await stage.today())
     providers = await stage.directory()
-    covered = [
-        await stage.roster(plan, [*each, DAVID, NEIGHBOUR] if plan == HARBOR else each)
-        for plan, each in people.items()
-    ]
+    covered = 0
+    for plan in PLANS:
+        known = [person.member for person in people if person.plan == plan]
+        covered += await stage.roster(plan, [*known, *([DAVID, NEIGHBOUR] if plan == HARBOR else [])])
     listening = await stage.subscribe()
     show.step(
-        f"{providers} providers in the directory, {sum(covered)} members on two rosters, {listening} verified endpoints"
+        f"{providers} providers in the directory, {covered} members on two rosters, {listening} verified endpoints"
     )
+    show.heading("David")
+    david = await Story(stage, show.told).play()
+    show.heading(f"{given.referrals} more")
     town = Town(stage, given.seed)
-    show.console.print("\nDavid\n", style="bold")
-    david = await play(stage, show.line)
-    show.console.print(f"\n{given.referrals} more\n", style="bold")
     town.listen()
     began, cpu = time.monotonic(), stage.house.cpu_seconds()
-    await crowd(stage, town, show, given, people)
-    seconds = time.monotonic() - began
-    used = stage.house.cpu_seconds() - cpu
-    figures = await counted(stage, town, seconds)
+    async with watched(stage, show, given):
+        await crowd(stage, town, show, people)
+        seconds, used = time.monotonic() - began, stage.house.cpu_seconds() - cpu
+        await weeks_later(stage, town, show)
+    seen = readable(stage, [DAVID, *(person.member for person in people)])
+    figures = await counted(stage, town, seconds, seen)
     _report(show, figures, await outcomes(stage, town), used, stage.house.memory_bytes(), town)
     if given.json:
         sys.stdout.write(json.dumps(figures.document()) + "\n")
+        sys.stdout.flush()
     if not given.once:
         await _stay(stage, show, david)
-    return 0 if figures.lost == figures.doubled == 0 and not town.mishaps else 1
+    well = figures.lost == figures.doubled == figures.readable == 0 and not town.mishaps
+    return 0 if well else 1
 
 
 def _report(show: Show, figures: Figures, found: Counter[str], cpu: float, memory: int, town: Town) -> None:
-    show.console.print()
+    show.heading(f"What came of {figures.referrals}")
     for name, count in found.most_common():
         show.line(name.replace("_", " "), str(count))
+    for name, count in town.did.most_common():
+        show.line(f"on the way: {name}", str(count))
     each = 1000 * cpu / max(figures.referrals, 1)
+    waiting = sum(count for name, count in found.items() if name.startswith("open"))
     show.console.print(
-        f"\n{figures.referrals} referrals in {figures.seconds:.1f} s: {figures.closed} closed, "
-        f"{figures.told} of {figures.closed} told, {figures.open} open, each with somebody who must act\n"
-        f"POST to first webhook: p50 {figures.p50_ms:.0f} ms, p99 {figures.p99_ms:.0f} ms · "
+        f"\nPOST to first webhook: p50 {figures.p50_ms:.0f} ms, p99 {figures.p99_ms:.0f} ms, the kill included · "
         f"{each:.0f} ms of processor a referral · {memory / 2**20:.0f} MB of memory\n"
-        f"[bold]lost {figures.lost} · doubled {figures.doubled}[/bold]"
+        f"closed {figures.closed} (denied {figures.denied}, merged {figures.merged}) → told {figures.told} of "
+        f"{figures.closed}\nopen {waiting}, each with somebody who must act\n"
+        f"[bold]lost {figures.lost} · doubled {figures.doubled} · readable identities outside the seal "
+        f"{figures.readable}[/bold]",
+        soft_wrap=True,
     )
     for mishap in town.mishaps:
         show.console.print(f"went wrong: {mishap}", style="red")
@@ -188,8 +218,9 @@ def _report(show: Show, figures: Figures, found: Counter[str], cpu: float, memor
 
 async def _stay(stage: Stage, show: Show, david: str) -> None:
     url, keys, home = stage.house.url, stage.keys, stage.house.home
-    example, form = home / "example.json", await stage.house.document("example", "adult")
+    example, form = home / "for-you" / "example.json", await stage.house.document("example", "adult")
     form["member"] |= NEIGHBOUR
+    example.parent.mkdir(exist_ok=True)
     example.write_text(json.dumps(form, indent=1))
     lines = (
         f"curl -s {url}/v1/referrals/{david}/timeline -H 'Authorization: Bearer {keys[HARBOR]}'",

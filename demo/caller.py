@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
+from uuid import uuid4
 
 import aiohttp
+
+# Longer than the services need to come back after a kill.
+PATIENCE = 180.0
 
 
 class Refused(Exception):
@@ -20,7 +24,8 @@ class Refused(Exception):
 
 
 class Caller:
-    """Asks the product over HTTP. 503 is asked again, as its Retry-After says."""
+    """Asks the product over HTTP. 503 is asked again, as its Retry-After says, and so is what broke off: a request that
+    changes something carries an Idempotency-Key, so that the second cannot do it twice."""
 
     def __init__(self, url: str, keys: Mapping[str, str]) -> None:
         self._url = url
@@ -32,21 +37,29 @@ class Caller:
     ) -> Any:
         """One request of this organization; its body. `key` is its Idempotency-Key."""
         headers = {"Authorization": f"Bearer {self._keys[who]}"}
-        if key:
-            headers["Idempotency-Key"] = key
+        if method == "POST":
+            headers["Idempotency-Key"] = key or str(uuid4())
         sent: dict[str, Any] = {} if body is None else {"json": body}
         if text is not None:
             headers["Content-Type"] = "application/x-ndjson"
             sent = {"data": text.encode()}
+        patience = asyncio.get_running_loop().time() + PATIENCE
         while True:
-            async with self._session.request(method, self._url + path, headers=headers, **sent) as answer:
-                found = await answer.json() if answer.content_length != 0 and answer.status != 204 else None
-                if answer.status == 503:
-                    await asyncio.sleep(float(answer.headers.get("Retry-After", "1")))
-                    continue
-                if answer.status >= 400:
-                    raise Refused(method, path, answer.status, found)
-                return found
+            try:
+                async with self._session.request(method, self._url + path, headers=headers, **sent) as answer:
+                    found = (
+                        await answer.json() if answer.content_length != 0 and answer.status != 204 else None
+                    )
+                    if answer.status == 503:
+                        await asyncio.sleep(float(answer.headers.get("Retry-After", "1")))
+                        continue
+                    if answer.status >= 400:
+                        raise Refused(method, path, answer.status, found)
+                    return found
+            except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError):
+                if asyncio.get_running_loop().time() > patience:
+                    raise
+                await asyncio.sleep(0.1)
 
     async def every(self, who: str, path: str) -> AsyncIterator[Any]:
         """Every entry of a list, page by page."""

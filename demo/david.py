@@ -1,17 +1,17 @@
-"""David's story, line by line: referred by his clinic, authorized, assigned, found, served, and his clinic told."""
+"""David's story, line by line: found in a tent, served, sent to a hospital, housed, and let go a year and a half later."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from demo.people import CLINIC, HARBOR, STREET
+from demo.providers import CLINIC, HARBOR, HOSPITAL, STREET
 from demo.stage import Stage
 
-Tell = Callable[[str, str], None]
-LOS_ANGELES = ZoneInfo("America/Los_Angeles")
+# When, who, what.
+Tell = Callable[[date, str, str], None]
 
 DAVID: dict[str, Any] = {
     "first_name": "David",
@@ -22,7 +22,7 @@ DAVID: dict[str, Any] = {
     "no_fixed_address": True,
     "usual_place": "A green tent behind the gas station at 5th and Alder",
     "language_spoken": "en",
-    "race_ethnicity": ["Black or African American"],
+    "race_ethnicity": ["black"],
 }
 
 # On the roster like him, and nobody has referred her yet: the form to paste is hers.
@@ -33,6 +33,8 @@ NEIGHBOUR: dict[str, Any] = {
     "birth_date": "1971-09-30",
     "county": "alameda",
 }
+
+LEAD = {"person": "luis-ortega", "name": "Luis Ortega"}
 
 
 def form() -> dict[str, Any]:
@@ -51,73 +53,150 @@ def form() -> dict[str, Any]:
     }  # fmt: skip
 
 
-async def play(stage: Stage, tell: Tell) -> str:
-    """The whole loop; returns the referral's id."""
-    ask, hears = stage.caller.ask, stage.partner.hears
-    receipt = await ask(CLINIC, "POST", "/v1/referrals", form(), key="david-1")
-    referral: str = receipt["id"]
-    met = [found["code"] for found in receipt["screening"] if found["result"] == "met"]
-    tell("Eastside Community Clinic", f"refers David, 62, who lives in a tent: {referral}")
-    tell(
-        "Loopkeeper",
-        f"screens the answers: {', '.join(met)} met; coverage {receipt['eligibility']}; nothing more is asked",
-    )
-    approved = await hears(HARBOR, referral, "authorization.approved")
-    by = "a rule the plan turned on" if approved.data["by"] == "rule" else "a person of the plan"
-    tell(
-        "Harbor Health Plan",
-        f"authorizes through {approved.data['through']}, by {by}: {approved.data['number']}",
-    )
-    offer = await hears(STREET, referral, "notice.offer")
-    tell("Harbor Street Medicine", f"is asked first: {await _why(stage, offer.data['assignment'])}")
-    await _accept(stage, offer.data["assignment"], tell)
-    await hears(CLINIC, referral, "notice.assigned")
-    tell("Eastside Community Clinic", "hears that David has a provider, and whom to call")
-    await _reach(stage, referral, tell)
-    closed = await hears(CLINIC, referral, "notice.closed")
-    tell("Eastside Community Clinic", f"hears: {closed.data['text']}")
-    await stage.quiet()
-    found = await ask(CLINIC, "GET", f"/v1/referrals/{referral}")
-    closing = found["closing"]
-    tell(
-        "Loopkeeper",
-        f"the loop is closed ({closing['outcome'].replace('_', ' ')}), and the clinic was told: proved",
-    )
-    return referral
+@dataclass
+class Story:
+    """The telling of it. `referral` is his loop once it began."""
 
+    stage: Stage
+    tell: Tell
+    referral: str = ""
 
-async def _why(stage: Stage, assignment: str) -> str:
-    explained = await stage.caller.ask(HARBOR, "GET", f"/v1/assignments/{assignment}/explanation")
-    first = explained["lines"][0].partition(": ")[2].rstrip(".")
-    skipped = len(explained["skipped"])
-    return f"{first}; {len(explained['ranked'])} could take him, {skipped} were passed over with a reason"
+    async def play(self) -> str:
+        """The whole of it; returns the referral's id."""
+        await self._referred()
+        await self._found()
+        await self._supported()
+        await self._in_hospital()
+        await self._housed()
+        return self.referral
 
+    async def says(self, who: str, what: str) -> None:
+        self.tell(await self.stage.today(), who, what)
 
-async def _accept(stage: Stage, assignment: str, tell: Tell) -> None:
-    lead = {"lead": {"person": "luis-ortega", "name": "Luis Ortega"}}
-    await stage.caller.ask(STREET, "POST", f"/v1/assignments/{assignment}:accept", lead)
-    member = await stage.caller.ask(STREET, "GET", f"/v1/assignments/{assignment}/member")
-    tell(
-        "Luis Ortega",
-        f"is his lead care manager and now may see whom to look for, and where: {member['contact']['usual_place']}",
-    )
+    async def ask(self, who: str, method: str, path: str, body: Any = None) -> Any:
+        return await self.stage.caller.ask(who, method, path, body)
 
+    async def later(self, **by: int) -> None:
+        await self.stage.pass_time(timedelta(**by))
 
-async def _reach(stage: Stage, referral: str, tell: Tell) -> None:
-    tries = (
-        ("phone", "no_answer", "calls the number on file: no answer"),
-        ("phone", "voicemail", "calls again: a stranger's voicemail"),
-        ("in_person", "engaged", "walks to the gas station, and David agrees"),
-    )
-    for modality, outcome, words in tries:
-        attempt = {
-            "at": datetime.now(UTC).isoformat(),
-            "actor_kind": "lead_care_manager",
-            "modality": modality,
-            "outcome": outcome,
+    # ── referred, authorized, assigned ────────────────────────────────────────────────────────────────────
+
+    async def _referred(self) -> None:
+        receipt = await self.ask(CLINIC, "POST", "/v1/referrals", form())
+        self.referral = receipt["id"]
+        met = [found["code"] for found in receipt["screening"] if found["result"] == "met"]
+        await self.says(
+            "Eastside Community Clinic", f"refers David, 62, who lives in a tent: {self.referral}"
+        )
+        await self.says(
+            "Loopkeeper", f"screens the answers: {', '.join(met)} met; coverage {receipt['eligibility']}"
+        )
+        hears = self.stage.partner.hears
+        approved = await hears(HARBOR, self.referral, "authorization.approved")
+        by = "a rule the plan turned on" if approved.data["by"] == "rule" else "a person of the plan"
+        await self.says(
+            "Harbor Health Plan",
+            f"authorizes through {approved.data['through']}, by {by}: {approved.data['number']}",
+        )
+        offer = await hears(STREET, self.referral, "notice.offer")
+        assignment = offer.data["assignment"]
+        explained = await self.ask(HARBOR, "GET", f"/v1/assignments/{assignment}/explanation")
+        why = explained["lines"][0].partition(": ")[2].rstrip(".")
+        await self.says(
+            "Harbor Street Medicine",
+            f"is asked first: {why}; {len(explained['ranked'])} could take him, {len(explained['skipped'])} were passed "
+            "over, each with its reason",
+        )
+        await self.later(days=1)
+        await self.ask(STREET, "POST", f"/v1/assignments/{assignment}:accept", {"lead": LEAD})
+        member = await self.ask(STREET, "GET", f"/v1/assignments/{assignment}/member")
+        place = member["contact"]["usual_place"]
+        await self.says(
+            "Luis Ortega", f"is his lead care manager and now may see whom to look for, and where: {place}"
+        )
+        await hears(CLINIC, self.referral, "notice.assigned")
+        await self.says("Eastside Community Clinic", "hears that David has a provider, and whom to call")
+
+    # ── found and served ──────────────────────────────────────────────────────────────────────────────────
+
+    async def _found(self) -> None:
+        tries = (
+            ("phone", "no_answer", "calls the number on file: no answer"),
+            ("phone", "voicemail", "calls again: a stranger's voicemail"),
+            ("in_person", "engaged", "walks to the gas station, and David agrees"),
+        )
+        await self.stage.quiet()
+        for modality, outcome, words in tries:
+            attempt = {
+                "at": (await self.stage.now()).isoformat(),
+                "actor_kind": "lead_care_manager",
+                "modality": modality,
+                "outcome": outcome,
+            }
+            await self.ask(STREET, "POST", f"/v1/outreach/{self.referral}/attempts", attempt)
+            await self.says("Luis Ortega", words)
+            await self.later(days=1)
+        on = {"on": (await self.stage.today()).isoformat()}
+        await self.ask(STREET, "POST", f"/v1/outreach/{self.referral}:start-services", on)
+        await self.says("Luis Ortega", "dresses the wound: the first ECM service")
+        closed = await self.stage.partner.hears(CLINIC, self.referral, "notice.closed")
+        await self.says("Eastside Community Clinic", f"hears: {closed.data['text']}")
+        await self.stage.quiet()
+        closing = (await self.ask(CLINIC, "GET", f"/v1/referrals/{self.referral}"))["closing"]
+        told = "and the clinic was told: proved" if closing["told_at"] else "and the clinic was NOT told"
+        await self.says("Loopkeeper", f"the loop is closed ({closing['outcome'].replace('_', ' ')}), {told}")
+
+    async def _supported(self) -> None:
+        await self.later(days=7)
+        for code, words in (("medically_tailored_meals", "meals that fit his diabetes"),
+                            ("housing_transition_navigation", "somebody to look for a room with him")):  # fmt: skip
+            await self.ask(STREET, "POST", f"/v1/referrals/{self.referral}/supports", {"code": code})
+            await self.says("Luis Ortega", f"asks for {words}: a small loop of its own, linked to David's")
+
+    # ── a hospital, a room, a year ────────────────────────────────────────────────────────────────────────
+
+    async def _in_hospital(self) -> None:
+        await self.later(days=60)
+        again = form() | {
+            "referrer": {"name": "Ana Ruiz", "email": "ana@bayview.example", "relationship": "hospital"},
+            "comments": "Four days with a foot ulcer; very high blood sugar.",
         }
-        await stage.caller.ask(STREET, "POST", f"/v1/outreach/{referral}/attempts", attempt)
-        tell("Luis Ortega", words)
-    today = datetime.now(LOS_ANGELES).date().isoformat()
-    await stage.caller.ask(STREET, "POST", f"/v1/outreach/{referral}:start-services", {"on": today})
-    tell("Luis Ortega", "dresses the wound: the first ECM service")
+        made = await self.ask(HOSPITAL, "POST", "/v1/referrals", again)
+        await self.says("Bayview Hospital", "admits David for four days and refers him anew, not knowing")
+        await self.stage.quiet()
+        found = await self.ask(HOSPITAL, "GET", f"/v1/referrals/{made['id']}")
+        outcome = found["closing"]["outcome"].replace("_", " ") if found["closing"] else found["status"]
+        await self.says(
+            "Loopkeeper", f"sees that he has a care manager: the new loop is linked and closed ({outcome})"
+        )
+        await self.stage.partner.hears(STREET, self.referral, "notice.referred_again")
+        await self.says("Luis Ortega", "is told, and is at the bedside before the discharge")
+
+    async def _housed(self) -> None:
+        await self.later(days=240)
+        queue = await self.ask(STREET, "GET", "/v1/authorizations")
+        (mine,) = [each for each in queue["items"] if each["referral"] == self.referral]
+        path = f"/v1/authorizations/{mine['id']}"
+        lead = {"acted_by": {"person": "luis-ortega", "title": "Lead care manager"}}
+        await self.ask(STREET, "POST", f"{path}:request-reauthorization", lead)
+        await self.says(
+            "Luis Ortega", "asks for six months more: David has a room, and is learning to keep it"
+        )
+        nurse = {"acted_by": {"person": "maria-chen", "title": "UM nurse"}}
+        await self.ask(HARBOR, "POST", f"{path}:approve", nurse)
+        extended = await self.stage.partner.hears(HARBOR, self.referral, "authorization.extended")
+        await self.says(
+            "Harbor Health Plan",
+            f"extends through {extended.data['through']}, by Maria Chen, judged by what he still needs and not by the tent",
+        )
+        await self.later(days=150)
+        on = {"code": 1, "on": (await self.stage.today()).isoformat()}
+        await self.ask(STREET, "POST", f"/v1/outreach/{self.referral}:end-service", on)
+        await self.says("Luis Ortega", "writes: he met the goals of his care plan")
+        await self.stage.quiet()
+        last = (await self.stage.today() + timedelta(days=14)).isoformat()
+        await self.ask(HARBOR, "POST", f"{path}:end", nurse | {"code": 1, "on": last})
+        await self.says(
+            "Harbor Health Plan",
+            f"ends the service with {last}, told more than ten days ahead, as he may appeal",
+        )

@@ -1,21 +1,23 @@
-"""How it went, counted from outside: what the lists say, what the endpoint heard, and how fast."""
+"""What came of it, counted from outside: what the lists say, what the endpoint heard, how fast, and who is readable."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from demo.crowd import Town
 from demo.partner import Delivery
-from demo.stage import OPERATIONS, Stage
+from demo.providers import OPERATIONS
+from demo.stage import Stage
 
 
 @dataclass(frozen=True)
 class Figures:
     """closed + open = referrals. `lost`: a referral that is missing or stalled. `doubled`: two referrals from one key,
-    two closings of one, or two different webhook ids for one notice."""
+    two closings of one, or two different webhook ids for one notice. `readable`: identities found outside the seal."""
 
     referrals: int
     closed: int
@@ -25,6 +27,7 @@ class Figures:
     denied: int
     lost: int
     doubled: int
+    readable: int
     seconds: float
     p50_ms: float
     p99_ms: float
@@ -33,7 +36,7 @@ class Figures:
         return self.__dict__
 
 
-async def counted(stage: Stage, town: Town, seconds: float) -> Figures:
+async def counted(stage: Stage, town: Town, seconds: float, readable: int) -> Figures:
     """The figures of the town's referrals, once everything is quiet."""
     found = {item["id"]: item async for item in stage.caller.every(OPERATIONS, "/v1/referrals")}
     mine = {referral: found.get(referral) for referral in town.posted_at}
@@ -52,6 +55,7 @@ async def counted(stage: Stage, town: Town, seconds: float) -> Figures:
         denied=sum(item["closing"]["outcome"] == "not_authorized" for item in closed),
         lost=len(mine) - len(there) + len(stalled) + sum(r not in _first_heard(stage) for r in mine),
         doubled=_doubled(stage.partner.received, town),
+        readable=readable,
         seconds=round(seconds, 2),
         p50_ms=round(_share(waits, 0.5) * 1000, 1),
         p99_ms=round(_share(waits, 0.99) * 1000, 1),
@@ -66,6 +70,23 @@ async def outcomes(stage: Stage, town: Town) -> Counter[str]:
             closing = item["closing"]
             counts[closing["outcome"] if closing else f"open: {item['next_step']['actor']} must act"] += 1
     return counts
+
+
+def readable(stage: Stage, members: Iterable[Mapping[str, Any]]) -> int:
+    """How many members can be read where nobody should: in what partners were sent, and in what stands in the home
+    (logs, spans, keys, and, where they stand there, the database's own files)."""
+    said = b"".join(str(delivery.data).encode() for delivery in stage.partner.received)
+    kept = [file for file in stage.house.home.rglob("*") if file.is_file() and "for-you" not in file.parts]
+    text = said + b"".join(_bytes(file) for file in kept)
+    return sum(member["cin"].encode() in text for member in members)
+
+
+def _bytes(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError:
+        # A socket, or a file the database just took away.
+        return b""
 
 
 def _first_heard(stage: Stage) -> set[str]:
@@ -92,7 +113,7 @@ def _doubled(received: list[Delivery], town: Town) -> int:
     for delivery in received:
         if delivery.type == "referral.closed":
             closings[(delivery.to, delivery.referral)].add(delivery.webhook_id)
-        if "notice" in delivery.data:
+        if "notice" in delivery.data and "text" in delivery.data:
             notices[(delivery.to, delivery.data["notice"])].add(delivery.webhook_id)
     twice = [ids for ids in (*closings.values(), *notices.values()) if len(ids) > 1]
     return len(town.doubled_keys) + len(twice)

@@ -43,6 +43,9 @@ class Partner:
         default_factory=lambda: defaultdict[str, list[Callable[[Delivery], None]]](list)
     )
     refused: int = 0
+    # Whose endpoint fails for now: it answers 503, and what it was sent comes again.
+    failing: set[str] = field(default_factory=set[str])
+    failed: int = 0
     url: str = ""
     _seen: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
     _news: asyncio.Condition = field(default_factory=asyncio.Condition)
@@ -73,6 +76,9 @@ class Partner:
         except (WebhookVerificationError, ValueError):
             self.refused += 1
             return web.Response(status=401)
+        if to in self.failing:
+            self.failed += 1
+            return web.Response(status=503)
         await self._take(to, request.headers["webhook-id"], event)
         return web.Response(status=204)
 

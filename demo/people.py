@@ -1,73 +1,54 @@
-"""Everybody in the story: two plans, twelve providers, three referrers, and members invented from a seed."""
+"""Who is referred in the story: members invented from a seed, and the form somebody fills in for each."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-HARBOR, VALLEY = "harbor-health-plan", "valley-care-plan"
-PLANS = (HARBOR, VALLEY)
-CLINIC = "eastside-community-clinic"
-STREET = "harbor-street-medicine"
-HOSPITAL, SHELTER, COUNTY = "bayview-hospital", "alder-street-shelter", "alameda-county-outreach"
-REFERRERS = (HOSPITAL, SHELTER, COUNTY)
-
-# id, name, type, populations, counties, languages, capacity, plans with a contract
-PROVIDERS: tuple[tuple[str, str, str, tuple[str, ...], tuple[str, ...], tuple[str, ...], int, tuple[str, ...]], ...] = (
-    (STREET, "Harbor Street Medicine", "street_medicine", ("homelessness",), ("alameda",), ("en", "es"), 30, PLANS),
-    ("bay-housing-navigators", "Bay Housing Navigators", "housing_transition_navigation", ("homelessness",),
-     ("alameda", "contra-costa"), ("en", "es", "vi"), 12, PLANS),
-    ("open-door-housing", "Open Door Housing", "housing_tenancy", ("homelessness",), ("contra-costa",), ("en",), 8, (HARBOR,)),
-    ("lantern-shelter-team", "Lantern Shelter Team", "shelter", ("homelessness",), ("fresno",), ("en", "es", "hmn"), 10, (VALLEY,)),
-    (CLINIC, "Eastside Community Clinic", "fqhc", ("avoidable_utilization",), ("alameda",), ("en", "es", "yue"), 15, (HARBOR,)),
-    ("delta-family-clinic", "Delta Family Clinic", "fqhc", ("avoidable_utilization", "homelessness"),
-     ("contra-costa", "alameda"), ("en", "es"), 10, PLANS),
-    ("fresno-county-primary-care", "Fresno County Primary Care", "primary_care_county", ("avoidable_utilization",),
-     ("fresno",), ("en", "es", "pa"), 12, (VALLEY,)),
-    ("sierra-care-partners", "Sierra Care Partners", "community_organization", ("avoidable_utilization", "homelessness"),
-     ("fresno", "madera"), ("en", "es"), 9, (VALLEY,)),
-    ("mission-health-workers", "Mission Health Workers", "community_organization", ("homelessness", "avoidable_utilization"),
-     ("alameda",), ("en", "es", "yue", "vi"), 14, PLANS),
-    ("redwood-home-visits", "Redwood Home Visits", "primary_care", ("avoidable_utilization",), ("alameda", "contra-costa"),
-     ("en",), 6, (HARBOR,)),
-    ("golden-valley-navigators", "Golden Valley Navigators", "housing_transition_navigation", ("homelessness",), ("fresno",),
-     ("en", "es"), 11, (VALLEY,)),
-    ("night-bus-outreach", "Night Bus Outreach", "street_medicine", ("homelessness",), ("alameda", "fresno"), ("en", "es"), 10, PLANS),
-)  # fmt: skip
+from demo.providers import HARBOR, PLANS, VALLEY
 
 COUNTIES = {HARBOR: ("alameda", "contra-costa"), VALLEY: ("fresno",)}
-FIRST = (
-    "Amara",
-    "Benny",
-    "Carmen",
-    "Dao",
-    "Elias",
-    "Fatima",
-    "Gus",
-    "Hien",
-    "Inez",
-    "Jamal",
-    "Kao",
-    "Lupe",
-    "Marco",
-    "Nia",
+LANGUAGES = {"en": 8, "es": 5, "vi": 2, "yue": 2, "hmn": 1}
+FIRST = tuple(
+    [
+        "Amara",
+        "Benny",
+        "Carmen",
+        "Dao",
+        "Elias",
+        "Fatima",
+        "Gus",
+        "Hien",
+        "Inez",
+        "Jamal",
+        "Kao",
+        "Lupe",
+        "Marco",
+        "Nia",
+        "Omar",
+        "Pilar",
+    ]
 )
-LAST = (
-    "Aguilar",
-    "Brooks",
-    "Chan",
-    "Duarte",
-    "Ellis",
-    "Flores",
-    "Green",
-    "Her",
-    "Ibarra",
-    "Jones",
-    "Keo",
-    "Lopez",
-    "Moua",
+LAST = tuple(
+    [
+        "Aguilar",
+        "Brooks",
+        "Chan",
+        "Duarte",
+        "Ellis",
+        "Flores",
+        "Green",
+        "Her",
+        "Ibarra",
+        "Jones",
+        "Keo",
+        "Lopez",
+        "Moua",
+        "Nguyen",
+        "Ochoa",
+    ]
 )
 PLACES = (
     "under the 7th Street overpass",
@@ -76,72 +57,49 @@ PLACES = (
     "in the park on Alder",
     "behind the library",
 )
+ADULTS = (23, 80)
+CHILDREN = (2, 17)
 
 
-def organizations() -> list[dict[str, Any]]:
-    """For `loopkeeper org import`: id, name, kind, phone and the roles of one key each."""
-    listed: list[dict[str, Any]] = [
-        {"id": HARBOR, "name": "Harbor Health Plan", "kind": "plan", "phone": "555-0100", "roles": ["plan"]},
-        {"id": VALLEY, "name": "Valley Care Plan", "kind": "plan", "phone": "555-0101", "roles": ["plan"]},
-        {
-            "id": HOSPITAL,
-            "name": "Bayview Hospital",
-            "kind": "referrer",
-            "phone": "555-0110",
-            "roles": ["referrer"],
-        },
-        {
-            "id": SHELTER,
-            "name": "Alder Street Shelter",
-            "kind": "referrer",
-            "phone": "555-0111",
-            "roles": ["referrer"],
-        },
-        {
-            "id": COUNTY,
-            "name": "Alameda County Outreach",
-            "kind": "county",
-            "phone": "555-0112",
-            "roles": ["referrer"],
-        },
-    ]
-    for number, provider in enumerate(PROVIDERS):
-        listed.append(
-            {
-                "id": provider[0],
-                "name": provider[1],
-                "kind": "provider",
-                "phone": f"555-01{20 + number}",
-                "roles": ["provider", "referrer"],
-            }
-        )
-    return listed
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A Population of Focus as somebody sees it: the answers that meet it, those that leave it open, and the ages."""
+
+    population: str
+    met: dict[str, Any]
+    open: dict[str, Any]
+    ages: tuple[int, int] = ADULTS
+    share: int = 1
 
 
-def entries() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each provider's directory entry as operations write it."""
-    for number, (slug, name, kind, populations, counties, languages, capacity, _) in enumerate(PROVIDERS):
-        yield (
-            slug,
-            {
-                "active": True,
-                "name": name,
-                "phone": f"555-01{20 + number}",
-                "types": [kind],
-                "populations": populations,
-                "age_bands": ["adult"],
-                "counties": counties,
-                "languages": languages,
-                "capacity": capacity,
-            },
-        )
+NEEDS = (
+    Need("homelessness", {"place_not_for_sleeping": True, "complex_need": True, "cannot_self_manage": True,
+                          "coordination_would_help": True}, {"place_not_for_sleeping": True}, share=7),
+    Need("avoidable_utilization", {"avoidable_ed_visits_6m": 7}, {}, share=4),
+    Need("smi_sud", {"smhs_dmc_access": True, "lacks_food": True, "high_risk": True}, {"smhs_dmc_access": True}, share=3),
+    Need("incarceration", {"left_incarceration_12m": True, "chronic_condition": True}, {"left_incarceration_12m": True}),
+    Need("ltc_community", {"snf_level_of_care": True, "lives_alone": True, "able_in_community": True,
+                           "icf_or_subacute": False}, {"snf_level_of_care": True}),
+    Need("nf_transition", {"nf_resident": True, "wants_to_leave_nf": True, "likely_to_succeed": True,
+                           "can_reside_continuously": True, "icf_or_subacute": False}, {"nf_resident": True}),
+    Need("birth_equity", {"pregnant_or_postpartum": True}, {}, ages=(23, 40)),
+    Need("ccs", {"ccs_enrolled": True, "lacks_transportation": True}, {"ccs_enrolled": True}, CHILDREN),
+    Need("child_welfare", {"in_foster_care": True}, {}, CHILDREN),
+    Need("avoidable_utilization", {"avoidable_ed_visits_12m": 4}, {}, CHILDREN),
+)  # fmt: skip
 
 
-def contracts(plan: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each contract of a plan, as the plan writes it."""
-    for slug, _, _, populations, _, _, _, plans in PROVIDERS:
-        if plan in plans:
-            yield slug, {"plan": plan, "populations": populations, "from": "2025-01-01"}
+@dataclass(frozen=True, slots=True)
+class Person:
+    """One invented member of a plan, and what they need."""
+
+    plan: str
+    need: Need
+    member: dict[str, Any]
+
+    @property
+    def child(self) -> bool:
+        return self.need.ages == CHILDREN
 
 
 class Crowd:
@@ -152,48 +110,51 @@ class Crowd:
         self._today = today
         self._number = 100
 
-    def member(self, plan: str) -> dict[str, Any]:
-        """A member of a plan, known well enough to be on its roster."""
+    def person(self, plan: str) -> Person:
+        """Somebody known well enough to be on the plan's roster. One in four has neither address nor phone."""
         self._number += 1
         chance = self._random
-        born = self._today - timedelta(days=chance.randint(22 * 366, 80 * 365))
-        return {
+        (need,) = chance.choices(NEEDS, [each.share for each in NEEDS])
+        born = self._today - timedelta(days=chance.randint(need.ages[0] * 366, need.ages[1] * 365))
+        member: dict[str, Any] = {
             "first_name": chance.choice(FIRST),
             "last_name": chance.choice(LAST),
             "cin": f"9{self._number:07d}S",
             "birth_date": born.isoformat(),
             "county": chance.choice(COUNTIES[plan]),
-            "language_spoken": chance.choices(("en", "es", "vi", "yue"), (6, 3, 1, 1))[0],
+            "language_spoken": chance.choices(list(LANGUAGES), list(LANGUAGES.values()))[0],
+            "race_ethnicity": ["black"] if need.population == "birth_equity" else [],
         }
+        if chance.random() < 0.3:
+            member |= {"no_fixed_address": True, "usual_place": chance.choice(PLACES)}
+        else:
+            member["address"] = {"street": f"{chance.randint(100, 999)} Alder Street", "city": "Harbor"}
+            member["phone"] = f"555-01{chance.randint(50, 99)}"
+        if need.ages == CHILDREN:
+            member["caregiver"] = {"name": "Robin Vale", "relationship": "guardian", "phone": "555-0198"}
+            member["consent_holder"] = "guardian"
+        return Person(plan, need, member)
 
-    def referral(self, plan: str, member: dict[str, Any]) -> dict[str, Any]:
-        """A referral of this member as somebody would fill it in: not everything known, some claims doubtful."""
-        chance = self._random
-        homeless = chance.random() < 0.6
-        sure = chance.random() < 0.8
-        where: dict[str, Any] = (
-            {"no_fixed_address": True, "usual_place": chance.choice(PLACES)}
-            if homeless
-            else {"address": {"street": f"{chance.randint(100, 999)} Alder Street", "city": "Harbor"}}
-        )
-        phone = {"phone": f"555-01{chance.randint(50, 99)}"} if chance.random() < 0.7 else {}
+    def referral(self, person: Person) -> dict[str, Any]:
+        """A form as somebody would fill it in: mostly whole, some of it left open."""
+        sure = self._random.random() < 0.85
         return {
-            "plan": plan,
-            "member": {**member, **where, **phone},
-            "referrer": {"name": "The desk", "email": "desk@example.org", "relationship": "social_service"},
-            "populations": ["homelessness" if homeless else "avoidable_utilization"],
-            "answers": self._answers(homeless, sure),
+            "plan": person.plan,
+            "form": "child_youth" if person.child else "adult",
+            "member": person.member,
+            # What the desk is to the member is left open, as so often; a plan that must know asks.
+            "referrer": {"name": "The desk", "email": "desk@example.org"},
+            "populations": [person.need.population],
+            "answers": person.need.met if sure else person.need.open,
             "programs": {"hospice": "no", "pace": "no"},
             "attestation": {"attested": True, "name": "The desk"},
         }
 
-    def _answers(self, homeless: bool, sure: bool) -> dict[str, Any]:
-        chance = self._random
-        if homeless:
-            need = {"complex_need": True, "cannot_self_manage": True} if sure else {"complex_need": True}
-            return {"place_not_for_sleeping": True, "coordination_would_help": True, **need}
-        visits = chance.randint(5, 11) if sure else chance.randint(1, 4)
-        return {"avoidable_ed_visits_6m": visits, "avoidable_stays_6m": chance.randint(0, 2)}
+
+def members(seed: int, count: int, today: date) -> list[Person]:
+    """Invented members, two thirds of them Harbor's."""
+    crowd = Crowd(seed, today)
+    return [crowd.person(PLANS[0] if number % 3 else PLANS[1]) for number in range(count)]
 
 
 def roster_row(member: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What stands before the story begins: keys, directory, contracts, rosters, and a verified endpoint for everybody."""
+"""What stands before the story begins: keys, directory, contracts, rosters, a verified endpoint for everybody; and time."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from demo.caller import Caller
 from demo.house import House
 from demo.partner import Partner
-from demo.people import PLANS, Crowd, contracts, entries, organizations, roster_row
+from demo.people import roster_row
+from demo.providers import OPERATIONS, PLANS, contracts, entries, organizations
 
-OPERATIONS = "operations"
+LOS_ANGELES = ZoneInfo("America/Los_Angeles")
+SERVICES = ("intake", "authorization", "assignment", "notification")
 
 
 @dataclass
@@ -28,7 +31,7 @@ class Stage:
 
     async def directory(self) -> int:
         """Operations write the entries, each plan its contracts."""
-        written = [(slug, entry) for slug, entry in entries()]
+        written = list(entries())
         await asyncio.gather(
             *(self.caller.ask(OPERATIONS, "PUT", f"/v1/providers/{slug}", entry) for slug, entry in written)
         )
@@ -61,24 +64,43 @@ class Stage:
         await asyncio.gather(*(one(who) for who in everybody))
         return len(everybody)
 
-    async def quiet(self) -> None:
-        """Until nothing is unsent, unread, due or under way in any service."""
+    async def standing(self) -> list[Any]:
+        """Where each service stands."""
+        return [
+            await self.caller.ask(OPERATIONS, "GET", f"/v1/operations/{name}/status") for name in SERVICES
+        ]
+
+    async def quiet(self) -> list[Any]:
+        """Until nothing is unsent, unread, due or under way in any service; where they stand then."""
         calm = 0
-        while calm < 2:
-            standing = [
-                await self.caller.ask(OPERATIONS, "GET", f"/v1/operations/{name}/status")
-                for name in ("intake", "authorization", "assignment", "notification")
-            ]
+        while True:
+            standing = await self.standing()
             busy = any(s["outbox"] or s["lag"] or s["timers_due"] or s["working"] for s in standing)
             calm = 0 if busy else calm + 1
+            if calm == 2:
+                return standing
             await asyncio.sleep(0.05)
 
+    # ── time ──────────────────────────────────────────────────────────────────────────────────────────────
 
-def members(seed: int, count: int, today: date) -> Mapping[str, list[dict[str, Any]]]:
-    """Invented members of each plan, two thirds of them Harbor's."""
-    crowd = Crowd(seed, today)
-    found: dict[str, list[dict[str, Any]]] = {plan: [] for plan in PLANS}
-    for number in range(count):
-        plan = PLANS[0] if number % 3 else PLANS[1]
-        found[plan].append(crowd.member(plan))
-    return found
+    async def now(self) -> datetime:
+        """What the house's clock shows."""
+        return datetime.fromisoformat((await self.standing())[0]["now"])
+
+    async def today(self) -> date:
+        return (await self.now()).astimezone(LOS_ANGELES).date()
+
+    async def pass_time(self, by: timedelta) -> None:
+        """Move the clock from deadline to deadline, letting everything settle at each."""
+        target = await self.now() + by
+        while True:
+            standing = await self.quiet()
+            now = datetime.fromisoformat(standing[0]["now"])
+            if now >= target:
+                return
+            due = [datetime.fromisoformat(s["next_timer_at"]) for s in standing if s["next_timer_at"]]
+            goal = min([target, *(at for at in due if at > now)])
+            seconds = max((goal - now).total_seconds(), 0.001)
+            await self.caller.ask(
+                OPERATIONS, "POST", "/v1/operations/intake/clock:advance", {"seconds": seconds}
+            )

@@ -18,7 +18,7 @@ from typing import Any
 import click
 import typer
 
-from docs import states
+from docs import rules, states
 from loopkeeper import events, openapi, policy
 from loopkeeper.cli import app as command_line
 from loopkeeper.events import Event
@@ -39,6 +39,7 @@ def documents() -> dict[str, str]:
         "commands.md": NOTE + commands(),
         "settings.md": NOTE + settings(services),
         "policy.md": NOTE + policy_rows(rows),
+        "rules.md": NOTE + rules.table(),
     }
     for kind in events.by_type().values():
         made[f"schemas/{kind.wire_type()}.json"] = _json(kind.model_json_schema(by_alias=True))

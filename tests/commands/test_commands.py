@@ -16,7 +16,7 @@ import pytest_asyncio
 from demo.caller import Caller
 from demo.david import DAVID, form
 from demo.house import House, free_port
-from demo.people import CLINIC, HARBOR, STREET, organizations
+from demo.providers import CLINIC, HARBOR, STREET, organizations
 from loopkeeper import embedded
 
 DONE, USAGE, UNREACHABLE, REFUSED, CANNOT_START = 0, 2, 3, 4, 5
@@ -154,6 +154,7 @@ async def test_doctor_finds_the_installation_well(desk: Desk) -> None:
     assert all(line.startswith("ok ") for line in typed.out.splitlines())
 
 
+# loop.md 8.3
 async def test_the_clock_stops_at_each_deadline_on_its_way(desk: Desk) -> None:
     """Past the answer's deadline the plan is asked, and the offer stands."""
     typed = await desk.type("clock", "advance", "12d", "--json")

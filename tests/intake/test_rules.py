@@ -154,6 +154,7 @@ def test_a_referrer_withdraws_before_authorization_and_the_loop_closes_as_withdr
     assert closed.acted_by == ROSA
 
 
+# loop.md 2.13
 def test_after_authorization_only_the_member_withdraws() -> None:
     with pytest.raises(Refused) as refused:
         withdraw(given(RECEIVED, APPROVED))
@@ -166,7 +167,7 @@ def test_after_authorization_only_the_member_withdraws() -> None:
 def test_a_closed_loop_cannot_be_withdrawn() -> None:
     with pytest.raises(Refused) as refused:
         withdraw(given(RECEIVED, CLOSED), by="member")
-    assert (refused.value.slug, refused.value.allowed) == ("already-closed", ())
+    assert (refused.value.slug, refused.value.allowed) == ("already-closed", ("contest",))
 
 
 def test_what_was_never_received_cannot_be_withdrawn() -> None:
@@ -247,6 +248,7 @@ def test_the_first_delivered_closing_notice_to_the_referrer_is_when_it_was_told(
 # ── status ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+# loop.md 8.1
 @pytest.mark.parametrize(
     ("events", "expected"),
     [

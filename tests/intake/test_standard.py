@@ -110,6 +110,7 @@ def test_the_members_own_words_become_codes_and_an_unknown_word_is_no_answer(
     assert read(body(example_adult(), member={"race_ethnicity": said})).groups == codes
 
 
+# loop.md 6.7
 def test_race_and_ethnicity_stand_in_the_sealed_form_only() -> None:
     form = body(example_adult(), member={"race_ethnicity": ["Samoan"]})
     parts = sealed_parts(form, read(form))
@@ -146,6 +147,7 @@ def test_every_question_has_words_and_a_pointer_into_the_form() -> None:
         assert each.pointer.startswith("/")
 
 
+# loop.md 2.1
 @pytest.mark.parametrize(
     "given", [{}, {"first_name": "David"}, {"approximate_age": 60, "usual_place": "5th and Alder"}]
 )
@@ -168,3 +170,20 @@ def test_what_a_plan_collects_beyond_the_standard_says_what_for_and_is_never_ask
 def test_the_form_has_no_place_for_what_no_plan_may_ask(asked_for: str) -> None:
     with pytest.raises(ValidationError):
         body(example_adult(), **{asked_for: "x"})
+
+
+# loop.md 8.5
+def test_an_invented_number_identifies_nobody_where_invented_members_are_not_let_in() -> None:
+    form = body(example_adult(), member={"first_name": "", "last_name": "", "cin": "90000001S"})
+    assert understand(form, referrer="eastside-clinic", on=MARCH, synthetic=True).cin == "90000001S"
+    with pytest.raises(Refused) as refused:
+        understand(form, referrer="eastside-clinic", on=MARCH, synthetic=False)
+    assert refused.value.slug == "not-identifiable"
+
+
+# loop.md 2.6
+@pytest.mark.parametrize("way", ["api", "form", "telephone", "fax", "in_person", "file"])
+def test_whoever_has_no_key_refers_through_a_call_centre_that_says_how_and_by_whom(way: str) -> None:
+    form = body(example_adult(), received_via=way, entered_by="call centre, desk 4")
+    assert (form.received_via, form.entered_by) == (way, "call centre, desk 4")
+    assert asked(form) == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest_asyncio
 
 from referral_intake.examples import example_child
 from tests.conftest import Databases
-from tests.loop.house import CLINIC, HARBOR, HOSPITAL, House, david, house
+from tests.loop.house import CLINIC, HARBOR, HOSPITAL, VALLEY, House, david, house
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -54,3 +55,31 @@ async def test_the_receipt_says_what_only_a_person_can_judge(town: House) -> Non
     (judged,) = [each for each in receipt["screening"] if each["code"] == "smi_sud"]
     assert judged["result"] == "unknown"
     assert "a person decides" in judged["notes"][0]
+
+
+async def test_a_roster_comes_in_parts_over_http_and_says_how_far_it_is(town: House) -> None:
+    kept = {"county": "alameda", "covered_from": "2025-01-01"}
+
+    def rows(*numbers: int) -> str:
+        members = ({"cin": f"9{n:07d}S", "birth_date": "1964-02-17"} | kept for n in numbers)
+        return "\n".join(json.dumps(member) for member in members)
+
+    async def put(text: str, status: int, **query: Any) -> Any:
+        answer = await town.as_(HARBOR).put(
+            "/v1/roster", params=query, content=text,
+            headers={"Content-Type": "application/x-ndjson", "Idempotency-Key": "march-roster-2026"},
+        )  # fmt: skip
+        assert answer.status_code == status, answer.text
+        return answer.json()
+
+    first = await put(rows(1, 2), 202, more="true")
+    assert (first["state"], first["lines"]) == ("waiting", 2)
+    assert (await town.ask(HARBOR, "GET", "/v1/roster"))["lines"] == 2
+    refused = await town.as_(HARBOR).put(
+        "/v1/roster", content=rows(5), headers={"Content-Type": "application/x-ndjson"}
+    )
+    assert (refused.status_code, refused.json()["slug"]) == (409, "import-running")
+    last = await put(rows(3), 200, from_line=3)
+    assert (last["state"], last["accepted"], last["errors"]) == ("done", 3, [])
+    await town.ask(VALLEY, "GET", "/v1/roster", status=404)
+    await town.ask(CLINIC, "GET", "/v1/roster", status=403)

@@ -37,6 +37,8 @@ PLAN = "harbor-health-plan"
 REFERRER = "mission-clinic"
 PROVIDER = "harbor-street-medicine"
 OTHER = "bayview-outreach"
+OPERATIONS = "operations"
+PARTNER = "county-health"
 DAVID = "ref_0193a1b2c3d47e5f8a9b0c1d2e3f4a5b"
 START = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
 
@@ -132,8 +134,8 @@ class House:
 
 
 @asynccontextmanager
-async def house(url: str, folder: Path) -> AsyncIterator[House]:
-    """The service over this empty database; its writer runs while the block does."""
+async def house(url: str, folder: Path, *, policy_rows: str = "") -> AsyncIterator[House]:
+    """The service over this empty database, with these rows of plans; its writer runs while the block does."""
     await migrate.upgrade(url, "notification")
     settings = Settings(home=folder, webhook_allow="127.0.0.1", synthetic_members="on")
     keys = _organizations(settings.config_folder)
@@ -145,7 +147,7 @@ async def house(url: str, folder: Path) -> AsyncIterator[House]:
         settings=settings,
         own=NotificationSettings(),
         clock=clock,
-        policy=policy.load(["notification"]),
+        policy=policy.load(["notification"], _policy(folder, policy_rows)),
         sealer=sealer,
         directory=clients.Directory(settings.config_folder),
         telemetry=telemetry,
@@ -174,6 +176,13 @@ async def house(url: str, folder: Path) -> AsyncIterator[House]:
         telemetry.close()
 
 
+def _policy(folder: Path, rows: str) -> Path:
+    own = folder / "policy"
+    own.mkdir()
+    (own / "plans.yaml").write_text(rows)
+    return own
+
+
 def _context(equipment: Equipment, store: Any, pool: Any, readers: Any) -> Context:
     nothing = cast("Any", None)
     return Context(
@@ -196,6 +205,8 @@ def _organizations(folder: Path) -> dict[str, str]:
         (REFERRER, "Mission Clinic", "referrer", ("referrer",)),
         (PROVIDER, "Harbor Street Medicine", "provider", ("provider", "referrer")),
         (OTHER, "Bayview Outreach", "provider", ("provider",)),
+        (OPERATIONS, "Operations", "operations", ("operations",)),
+        (PARTNER, "County Health", "partner", ("partner",)),
     )
     keys: dict[str, str] = {}
     for slug, name, kind, roles in told:

@@ -37,11 +37,16 @@ NAMES = Names(
 POLICY = policy.load(["notification"])
 
 
-def told(*facts: Event) -> list[Notice]:
+def everyone_told(*facts: Event) -> list[Notice]:
     """The notices of the last of these facts."""
     before = DECIDER.fold(facts[:-1])
     after = DECIDER.evolve(before, facts[-1]) or Outreach()
     return notices.notices(DAVID, before, facts[-1], after, NAMES)
+
+
+def told(*facts: Event) -> list[Notice]:
+    """The same without the member's."""
+    return [each for each in everyone_told(*facts) if each.recipient_kind != "member"]
 
 
 def addressed(*facts: Event) -> list[tuple[str, str]]:
@@ -96,13 +101,14 @@ def test_an_offer_names_its_last_day_and_nothing_of_the_member() -> None:
 
 
 def test_the_referrer_hears_who_accepted_and_how_to_reach_them() -> None:
-    (notice,) = told(received(), made(), accepted())
+    notice, own = told(received(), made(), accepted())
+    assert (own.code, own.recipient) == ("yours", PROVIDER)
     assert "Harbor Street Medicine accepted" in words(notice)
     assert "415-555-0101" in words(notice)
 
 
 def test_a_provider_known_for_substance_use_treatment_is_not_named() -> None:
-    (notice,) = told(received(), made("asg_1", OTHER), accepted("asg_1", OTHER))
+    notice, _ = told(received(), made("asg_1", OTHER), accepted("asg_1", OTHER))
     assert notice.code == "assigned"
     assert "Bayview" not in words(notice)
     assert OTHER not in str(notice.facts)
@@ -110,7 +116,7 @@ def test_a_provider_known_for_substance_use_treatment_is_not_named() -> None:
 
 
 def test_a_provider_that_referred_itself_is_named_to_itself() -> None:
-    (notice,) = told(received(referrer=OTHER), made("asg_1", OTHER), accepted("asg_1", OTHER))
+    notice, _ = told(received(referrer=OTHER), made("asg_1", OTHER), accepted("asg_1", OTHER))
     assert "Bayview Recovery" in words(notice)
 
 

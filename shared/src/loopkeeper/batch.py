@@ -18,8 +18,8 @@ import orjson
 from loopkeeper import ids, journal
 from loopkeeper.bus import Received
 from loopkeeper.database import Connection
-from loopkeeper.decider import Refused, State
-from loopkeeper.domain import Change, Domain, Key, NeedsMore, Row, Submission, View, Work
+from loopkeeper.decider import Elsewhere, Refused, State
+from loopkeeper.domain import STREAM, Change, Domain, Key, NeedsMore, Row, Submission, View, Work
 from loopkeeper.errors import Problem, Unsound
 from loopkeeper.events import Event, publisher
 from loopkeeper.journal import Entry
@@ -39,6 +39,7 @@ class Pending:
 
     submission: Submission
     keys: frozenset[Key] = frozenset()
+    streams: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,8 @@ class Outcome:
     events: tuple[Event, ...] = ()
     repeated: bool = False
     parked: bool = False
+    # Parked only because something of its stream was before it.
+    behind: bool = False
 
 
 @dataclass(slots=True)
@@ -85,7 +88,8 @@ class Batch(Generic[S]):
         if fresh:
             submissions = [p.submission for p in fresh]
             # What is parked in any case needs no row, and its row may be the very one that cannot be read.
-            await self._lock({s.stream for s in submissions if s.reference is None and not s.poison})
+            own = {s.stream for s in submissions if s.reference is None and not s.poison}
+            await self._lock(own | {t for p in fresh for t in (*p.streams, *p.submission.beside)})
             await self._mark({s.stream for s in submissions})
             await self._decide_all(fresh)
             await self.write()
@@ -198,7 +202,8 @@ class Batch(Generic[S]):
         if keys:
             await self._lock_shared(keys)
         await self._load_references({p.submission.reference.key for p in fresh if p.submission.reference})
-        self._view = await self.domain.surroundings.load(self.connection, work, keys) if work else View()
+        held = keys | {(STREAM, stream) for stream, row in self.rows.items() if row.known}
+        self._view = await self.domain.surroundings.load(self.connection, work, held) if work else View()
         for item in fresh:
             self._settle(item, keys)
 
@@ -228,7 +233,7 @@ class Batch(Generic[S]):
         submission = item.submission
         behind = submission.stream in self.marks
         if submission.is_fact and (behind or submission.poison):
-            self._park(submission, submission.poison or "behind an earlier parked fact")
+            self._park(submission, submission.poison or "behind an earlier parked fact", behind=behind)
         elif submission.timer is not None and behind:
             self._leave(submission, Outcome(submission.stream, None))
         elif submission.stream in self.waiting:
@@ -241,9 +246,9 @@ class Batch(Generic[S]):
         try:
             outcome = self._apply(submission)
         except NeedsMore as more:
-            if more.keys <= locked:
-                raise Unsound("a rule asks for shared rows it already has") from more
-            self._defer(Pending(submission, item.keys | more.keys))
+            if more.keys <= locked and more.streams <= self.rows.keys():
+                raise Unsound("a rule asks for rows it already has") from more
+            self._defer(Pending(submission, item.keys | more.keys, item.streams | more.streams))
         except (Refused, Problem) as refused:
             if submission.is_fact:
                 self._park(submission, describe(refused))
@@ -278,9 +283,15 @@ class Batch(Generic[S]):
             if state != before or domain.notes_all:
                 events.append((command.fact, False))
         command = self._view.complete(submission.stream, state, command)
+        beside: list[Elsewhere] = []
         for event in domain.decider.decide(state, command):
+            if isinstance(event, Elsewhere):
+                beside.append(event)
+                continue
             state = domain.decider.evolve(state, event)
             events.append((event, True))
+        for other in beside:
+            self._write_beside(submission, other)
         if not events:
             return Outcome(submission.stream, state, row.n)
         written = self._entries(row, submission, events, at)
@@ -291,6 +302,20 @@ class Batch(Generic[S]):
         self._view.note(change)
         own = tuple(event for event, mine in events if mine)
         return Outcome(submission.stream, state, row.n, own)
+
+    def _write_beside(self, submission: Submission, other: Elsewhere) -> None:
+        row = self._row(other.stream)
+        if (row.state is None) is not other.opens:
+            raise Unsound("a decision writes to a stream that it has not locked")
+        at = max(self.now, row.at) if row.at else self.now
+        before, state = row.state, self.domain.decider.evolve(row.state, other.event)
+        written = self._entries(row, submission, [(other.event, True)], at)
+        row.state, row.at, row.created_at = state, at, row.created_at or at
+        change = Change(other.stream, submission, before, state, written, at)
+        self.changes.append(change)
+        self.entries.extend(entry for entry, _ in written)
+        assert self._view is not None  # noqa: S101 loaded before any decision
+        self._view.note(change)
 
     def _record(self, submission: Submission) -> Outcome:
         reference = submission.reference
@@ -321,27 +346,31 @@ class Batch(Generic[S]):
         n, sequence, head = row.n, row.sequence, row.head
         for event, own in events:
             n += 1
-            if own:
+            if own and event.published:
                 sequence += 1
             entry = (
-                self._own(submission, event, n, sequence, at) if own else self._noted(submission, n, sequence)
+                self._own(submission, row.id, event, n, sequence, at)
+                if own
+                else self._noted(submission, n, sequence)
             )
             head = journal.link(self.chain_key, head, entry)
             written.append((_with_chain(entry, head), event))
         row.n, row.sequence, row.head = n, sequence, head
         return written
 
-    def _own(self, submission: Submission, event: Event, n: int, sequence: int, at: datetime) -> Entry:
+    def _own(
+        self, submission: Submission, stream: str, event: Event, n: int, sequence: int, at: datetime
+    ) -> Entry:
         if publisher(type(event)) != self.domain.service:
             raise Unsound(f"{self.domain.service} does not own {event.wire}")
         payload = event.payload()
         if len(payload) > LARGEST_EVENT:
             raise Problem(413, "body-too-large", "The event of this request would be too large.")
         return Entry(
-            submission.stream,
+            stream,
             n,
             ids.uuid(),
-            True,
+            event.published,
             sequence,
             event.wire_type(),
             f"/{self.domain.service}",
@@ -377,10 +406,10 @@ class Batch(Generic[S]):
         self.waiting.add(item.submission.stream)
         self.deferred.append(item)
 
-    def _park(self, submission: Submission, error: str) -> None:
+    def _park(self, submission: Submission, error: str, *, behind: bool = False) -> None:
         self.marks.add(submission.stream)
         self.parked.append((submission, error))
-        self.outcomes[submission.id] = Outcome(submission.stream, None, parked=True)
+        self.outcomes[submission.id] = Outcome(submission.stream, None, parked=True, behind=behind)
 
     # ── 6 write ──────────────────────────────────────────────────────────────────────────────────────────
 

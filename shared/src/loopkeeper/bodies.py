@@ -15,8 +15,8 @@ from typing import Annotated, Any, TypeVar, cast
 from urllib.parse import parse_qsl
 
 import orjson
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ValidationError
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ValidationError
+from pydantic_core import PydanticCustomError, PydanticKnownError
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
@@ -31,6 +31,13 @@ LARGEST_WHOLE_NUMBER = 2**53
 M = TypeVar("M", bound=BaseModel)
 
 
+def _written_out(value: object) -> object:
+    """Not as a number: it would be taken for seconds since 1970, or for milliseconds if it is large."""
+    if isinstance(value, int | float) or (isinstance(value, str) and not value.strip(" +-.0123456789")):
+        raise PydanticKnownError("datetime_type")
+    return value
+
+
 def _utc(value: datetime) -> datetime:
     try:
         moved = value.astimezone(UTC)
@@ -42,7 +49,7 @@ def _utc(value: datetime) -> datetime:
 
 
 # A moment somebody sends: with its zone, kept as UTC, far from both ends where adding a term would overflow.
-Instant = Annotated[AwareDatetime, AfterValidator(_utc)]
+Instant = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator(_utc)]
 
 
 def too_large(limit: int) -> Problem:

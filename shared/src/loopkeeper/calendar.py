@@ -119,6 +119,19 @@ class Calendar:
             left -= self.is_business_day(day)
         return end_of_la_day(day)
 
+    def business_days_before(self, day: date, days: int) -> date:
+        """The `days`-th business day before this one, which itself never counts."""
+        left = _not_negative(days)
+        while left:
+            day -= timedelta(days=1)
+            left -= self.is_business_day(day)
+        return day
+
+    def business_days_between(self, after: date, through: date) -> int:
+        """How many business days follow `after`, through the last; none where it lies before."""
+        days = range(1, (through - after).days + 1)
+        return sum(self.is_business_day(after + timedelta(days=n)) for n in days)
+
     def after(self, start: datetime, amount: int, unit: Unit) -> datetime:
         """The deadline `amount` of `unit` after `start`, in UTC; in months, the end of a term that begins that day."""
         match unit:

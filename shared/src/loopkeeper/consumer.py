@@ -23,7 +23,8 @@ from loopkeeper.telemetry import Telemetry
 
 log = get("consumer")
 
-# So many facts parked in a row mean that the code is wrong, not the data (architecture.md §6.5).
+# So many facts parked in a row, each for a fault of its own, mean that the code is wrong, not the data
+# (architecture.md §6.5).
 TOO_MANY = 20
 UNREADABLE = UUID("6f0a2c5e-6f0b-5c7e-9d55-0d5a9a3f2b10")
 
@@ -175,11 +176,15 @@ class Consumer:
         return submissions, spans
 
     def _watch_parked(self, outcomes: Sequence[Outcome | Exception]) -> None:
+        most = 0
         for outcome in outcomes:
-            parked = isinstance(outcome, Outcome) and outcome.parked
-            self._parked_in_a_row = self._parked_in_a_row + 1 if parked else 0
-        if self._parked_in_a_row >= TOO_MANY:
-            raise TooManyParked(f"{self._parked_in_a_row} facts parked in a row")
+            if not isinstance(outcome, Outcome) or not outcome.parked:
+                self._parked_in_a_row = 0
+            elif not outcome.behind:
+                self._parked_in_a_row += 1
+                most = max(most, self._parked_in_a_row)
+        if most >= TOO_MANY:
+            raise TooManyParked(f"{most} facts parked in a row")
 
 
 def _with_trace(submission: Submission, traceparent: str) -> Submission:

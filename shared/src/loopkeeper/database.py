@@ -89,6 +89,16 @@ async def connect(url: str, *, role: str | None = None, name: str = "loopkeeper"
     )
 
 
+async def unreachable(url: str) -> str:
+    """Why no session can be had at this URL, as the type of the error; empty where one can."""
+    try:
+        connection = await connect(url)
+    except (asyncpg.PostgresError, *PASSING) as error:
+        return type(error).__name__
+    await connection.close()
+    return ""
+
+
 async def writing_pool(url: str, *, name: str) -> Pool:
     """The owner's connections: one for the store's transaction, the rest for the chassis's own look-ups."""
     return await _pool(url, size=4, role=None, name=name)

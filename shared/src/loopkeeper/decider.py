@@ -53,12 +53,22 @@ S = TypeVar("S", bound=State)
 
 
 @dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """An event of another stream that the same decision makes: one whose row the command has had locked, or, with
+    `opens`, one that begins with it."""
+
+    stream: str
+    event: Event
+    opens: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Decider(Generic[S]):
     """The two functions of one service, and the name people see in journals and parked lists."""
 
     name: str
     state: type[S]
-    decide: Callable[[S | None, Any], Sequence[Event]]
+    decide: Callable[[S | None, Any], Sequence[Event | Elsewhere]]
     evolve: Callable[[S | None, Event], S | None]
 
     def fold(self, events: Iterable[Event], state: S | None = None) -> S | None:

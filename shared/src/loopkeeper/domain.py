@@ -17,6 +17,8 @@ from loopkeeper.journal import START, Entry
 S = TypeVar("S", bound=State)
 # A shared row: what kind of thing, which one. Locks are taken in this order.
 Key = tuple[str, str]
+# The kind under which `Surroundings.load` is told of the streams whose rows the batch holds.
+STREAM = "stream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,8 @@ class Submission:
     traceparent: str = ""
     received: Received | None = None
     timer: tuple[str, datetime] | None = None
+    # Other streams whose rows the decision needs locked, because it writes their events too.
+    beside: tuple[str, ...] = ()
     # Why this fact cannot even be read; it is parked at once.
     poison: str = ""
 
@@ -107,11 +111,13 @@ class Change(Generic[S]):
 
 
 class NeedsMore(Exception):
-    """The rule turned out to need shared rows that are not locked: the command goes to the next batch with them."""
+    """The rule turned out to need shared rows, or other streams, that are not locked: the command goes to the next
+    batch with them."""
 
-    def __init__(self, keys: Iterable[Key]) -> None:
-        super().__init__("shared rows")
+    def __init__(self, keys: Iterable[Key] = (), streams: Iterable[str] = ()) -> None:
+        super().__init__("shared rows or streams")
         self.keys = frozenset(keys)
+        self.streams = frozenset(streams)
 
 
 class View(Generic[S]):

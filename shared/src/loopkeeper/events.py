@@ -125,6 +125,16 @@ class Adverse(Part):
     rights: Rights
 
 
+class Consent(Part):
+    """A consent to share what a Part 2 program knows, or that it was taken back: whom it lets read, since and until
+    when. `tpo`: treatment, payment and operations; `named`: only the organizations of `to` (42 CFR 2.31)."""
+
+    scope: Literal["tpo", "named", "revoked"]
+    to: tuple[str, ...] = ()
+    on: date
+    through: date | None = None
+
+
 class Skipped(Part):
     provider: str
     reason: str
@@ -177,7 +187,18 @@ class ReferralQuestionsAsked(Event):
     wire = "referral.questions_asked"
     questions: tuple[Question, ...]
     due_at: datetime | None = None
+    # The instants at which an unanswered blocking question is asked again; `reminder` numbers those askings.
+    remind_at: tuple[datetime, ...] = ()
     reminder: int = 0
+
+
+class ReferralSetAside(Event):
+    """What came in of a referral that is over as it arrives (merged, already in ECM), kept for whoever judges that
+    later. Only its closing is published, so that nobody begins work on it (loop.md 2.9)."""
+
+    wire = "referral.set_aside"
+    published = False
+    received: ReferralReceived
 
 
 class ReferralAmended(Event):
@@ -207,6 +228,7 @@ class ReferralAmended(Event):
     consent_holder: str | None = None
     release_on: date | None = None
     questions: tuple[Question, ...] | None = None
+    linked: Linked | None = None
     sealed: Mapping[str, str] | None = None
 
 
@@ -389,6 +411,7 @@ class AuthorizationEnded(Event):
     on: date
     notice_due_at: datetime | None = None
     rights: Rights | None = None
+    external_number: str | None = None
 
 
 class AuthorizationApproved(Event):
@@ -543,6 +566,7 @@ class OutreachAttempted(Event):
     modality: str
     outcome: str
     reached: bool
+    minutes: int | None = None
 
 
 class OutreachServicesStarted(Event):
@@ -577,11 +601,13 @@ class OutreachServiceEnded(Event):
 
 
 class OutreachContactChanged(Event):
-    """A correction of how the member is reached; `sealed` holds the whole contact part."""
+    """A correction of how the member is reached: `flags` are the referral's flags whole, `sealed` the contact part
+    whole. `consent` comes where a consent to share was given or taken back with it."""
 
     wire = "outreach.contact_changed"
     flags: tuple[str, ...]
     sealed: Mapping[str, str] = Field(default_factory=dict)
+    consent: Consent | None = None
 
 
 class OutreachOverdue(Event):
@@ -601,6 +627,9 @@ class NoticeOverdue(Event):
 
 
 class NoticeDelivered(Event):
+    """A notice was told: a closing, a member's, or a decision to the provider that serves (other notices' arrival is
+    no news for the other services)."""
+
     wire = "notice.delivered"
     notice: str
     code: str

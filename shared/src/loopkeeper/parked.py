@@ -96,7 +96,7 @@ class ParkedFacts:
             if not left:
                 await connection.execute("DELETE FROM parked_stream WHERE stream = $1", stream)
                 return
-            if not error:
+            if applied and not error:
                 # Only the first were taken for now; the rest follows at once and is the same try.
                 return
             tries = await connection.fetchval(

@@ -52,6 +52,8 @@ class Call(Generic[B, C, Q]):
     pieces: Callable[[], AsyncIterator[bytes]]
     # The body's media type as declared by the caller, without its parameters.
     media: str = JSON
+    # A HEAD request: nobody reads the body, so reading it must not count.
+    head: bool = False
 
     @property
     def client(self) -> Client:

@@ -18,7 +18,7 @@ from loopkeeper.bus import Bus, BusUnavailable
 from loopkeeper.clients import Directory
 from loopkeeper.clock import Clock, FileClock, SystemClock
 from loopkeeper.consumer import Consumer, Reactions, TooManyParked
-from loopkeeper.database import PASSING, reading_pool, writing_pool
+from loopkeeper.database import PASSING, reading_pool, unreachable, writing_pool
 from loopkeeper.errors import StartError
 from loopkeeper.logs import configure, get
 from loopkeeper.metrics import Metrics
@@ -61,8 +61,15 @@ class Addresses:
 
 
 async def find_addresses(settings: Settings, services: Mapping[str, Service], say: Say = silent) -> Addresses:
-    """Use what the settings name; start (or adopt) the embedded PostgreSQL for the rest."""
+    """Use what the settings name; start (or adopt) the embedded PostgreSQL for the rest. Raises `StartError` where a
+    database that is named cannot be reached; a log that cannot is waited for by whoever reads it."""
     given = {name: service.settings().database_url() for name, service in services.items()}
+    for name, url in given.items():
+        if url is not None and (why := await unreachable(url)):
+            raise StartError(
+                f"The database of {name} cannot be reached: {why}.",
+                f"Start it, or correct {services[name].settings.model_config.get('env_prefix')}DATABASE.",
+            )
     bus = settings.bus_url()
     missing = [name for name, url in given.items() if url is None] + ([] if bus else ["log"])
     if missing:

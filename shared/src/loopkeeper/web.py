@@ -227,6 +227,7 @@ class _Operation:
             service=self._context,
             pieces=functools.partial(bodies.pieces, receive, self._largest, headings.announced(headers)),
             media=headings.media_of(headers),
+            head=scope["method"] == "HEAD",
         )
 
     async def _raw(self, receive: Receive, headers: headings.Headers) -> bytes:

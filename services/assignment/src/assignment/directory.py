@@ -6,7 +6,7 @@ provider its contact, languages, capacity and how it answers (loop.md 1.8). Ever
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
@@ -47,12 +47,14 @@ def _right_way_round(contract: ContractBody) -> ContractBody:
 
 
 class ContractBody(BaseModel):
-    """A plan's contract for these populations, in force from `from` through `through`."""
+    """A plan's contract for these populations, in force from `from` through `through`; the hub's, where one is named."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     plan: Slug
     populations: tuple[Population, ...] = Field(min_length=1, max_length=9)
+    # The hub that holds the contract, where the provider acts through one (loop.md 1.3).
+    hub: Slug | None = None
     from_: date = Field(alias="from")
     through: date | None = None
 
@@ -117,6 +119,36 @@ def check_parts(client: Client, provider: str, body: ProviderBody) -> None:
             fix="Send the ten digits of the NPI.",
             errors=[{"pointer": "/npi", "rule": "npi-invalid", "fix": "Send the ten digits of the NPI."}],
         )
+
+
+def check_hubs(body: ProviderBody, is_hub: Callable[[str], bool]) -> None:
+    """Raises 422 for a contract through what is no hub known here."""
+    errors = [
+        {
+            "pointer": f"/contracts/{place}/hub",
+            "rule": "unknown-hub",
+            "fix": "Send the id of a hub known here.",
+        }
+        for place, contract in enumerate(body.contracts or ())
+        if contract.hub is not None and not is_hub(contract.hub)
+    ]
+    if errors:
+        raise Problem(
+            422, "field-invalid", "The hub named is not known here.", fix=errors[0]["fix"], errors=errors
+        )
+
+
+def retiring(client: Client, provider: str, match: int | None) -> Reference:
+    """The entry taken out of the directory; what is out already stays as it is."""
+    change = recording(client, provider, ProviderBody.model_validate({"active": False}), match).change
+
+    def retire(row: Mapping[str, Any] | None, at: datetime) -> Recorded | None:
+        if row is None:
+            raise Refused("not-found", "There is nothing here that this key may see.", status=404)
+        recorded = change(row, at)
+        return recorded if row["active"] else None
+
+    return Reference(TABLE, provider, retire)
 
 
 def recording(client: Client, provider: str, body: ProviderBody, match: int | None) -> Reference:

@@ -6,33 +6,55 @@ count then send the offer elsewhere, the command goes to the next batch with tha
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
-from assignment.matching import Ranking, contracted, rank
-from assignment.models import turn
+from assignment.matching import Need, Ranking, contracted, rank
+from assignment.models import shown, write_turns
+from assignment.models import turn as turn_row
 from assignment.rules import (
     DECIDER,
     Accept,
+    AskPlan,
     AssignByHand,
     Assignment,
     Market,
     MarketCommand,
+    NoteFact,
+    Offer,
+    RequestChange,
+    Start,
     need,
     wants_offer,
 )
+from assignment.turns import told
 from loopkeeper.calendar import la_date
 from loopkeeper.clock import Clock
 from loopkeeper.database import Connection
 from loopkeeper.decider import Command
 from loopkeeper.domain import Change, Key, NeedsMore, Surroundings, View, Work
-from loopkeeper.events import ProviderRecorded
-from loopkeeper.policy import Policy
+from loopkeeper.events import ProviderRecorded, ReferralAmended
+from loopkeeper.policy import Due, Policy, Row
 
 MEMBER, PROVIDER = "member", "provider"
+# Links that join two referrals of one member for certain: a possible duplicate, or what was split again, does not.
+SAME_MEMBER = frozenset({"plan_change", "contested", "overturned"})
+
+
+class Holding(NamedTuple):
+    """A member's live assignment: when it was made, and its id."""
+
+    made_at: datetime
+    assignment: str
+
+
+# Each member's live assignments by referral; who served a member, or a referral, before.
+Holders = Mapping[str, Mapping[str, Holding]]
+Served = Mapping[str, Collection[str]]
 
 
 class Places(View[Assignment]):
@@ -42,105 +64,244 @@ class Places(View[Assignment]):
         self,
         policy: Policy,
         entries: Mapping[str, ProviderRecorded],
-        live: Mapping[str, int],
-        holders: Mapping[str, str],
+        held: Mapping[str, int],
+        holders: Holders,
         locked: Collection[Key],
+        served: Served | None = None,
     ) -> None:
         self._policy = policy
         self._entries = entries
-        self._live = dict(live)
-        # The referral through which a member has a live assignment.
-        self._holders = dict(holders)
+        # Places taken, by provider.
+        self._held = dict(held)
+        self._holders = {member: dict(referrals) for member, referrals in holders.items()}
         self._locked = locked
+        self._served = served or {}
 
     def complete(self, stream: str, state: Assignment | None, command: Command) -> Command:
         if state is None or not isinstance(command, MarketCommand):
             return command
-        if isinstance(command, Accept):
-            return command.model_copy(update={"market": Market(contracted=self._contracted(state, command))})
-        if not wants_offer(state, command):
-            return command
+        market = self._market(stream, state, command)
+        return command if market is None else command.model_copy(update={"market": market})
+
+    def _market(self, stream: str, state: Assignment, command: MarketCommand) -> Market | None:
+        """What the rule must know for this command; None where it asks for nothing."""
+        match command:
+            case Accept():
+                pcp = self._policy.due("pcp_told", command.at)
+                return Market(contracted=self._contracted(state, command), pcp_due_at=pcp.at)
+            case AskPlan() if wants_offer(state, command) and not self._re_offers(state, command):
+                return self._due(state, command)
+            case RequestChange() if not wants_offer(state, command):
+                return Market().model_copy(update=self._change(command))
+            case NoteFact(fact=ReferralAmended(member=str())) | Start() if not wants_offer(state, command):
+                self._lock({(MEMBER, state.member)})
+                market = self._elsewhere(stream, state, self._due(state, command))
+                return market.model_copy(update=self._change(command))
+            case NoteFact(fact=ReferralAmended(chosen=tuple())) if not wants_offer(state, command):
+                return Market().model_copy(update=self._change(command))
+            case _:
+                return self._offering(stream, state, command) if wants_offer(state, command) else None
+
+    def _change(self, command: Command) -> Mapping[str, Any]:
+        """By when a change of provider must be done."""
+        due, risk = self._limit("provider_change", command.at)
+        return {"change_due_at": due.at, "change_at_risk_at": risk, "change_refs": (due.ref,)}
+
+    def _offering(self, stream: str, state: Assignment, command: MarketCommand) -> Market:
         ranking = self.ranking(state, command)
         wanted = {(MEMBER, state.member)}
         if ranking.first is not None:
             wanted.add((PROVIDER, ranking.first.provider))
+        self._lock(wanted)
+        market = self._elsewhere(stream, state, self._due(state, command))
+        answer, risk = self._limit("provider_answer", command.at)
+        told = market.plan_due_at
+        inside = told is not None and command.at < told < answer.at
+        found = market.model_copy(
+            update={
+                "ranking": ranking,
+                "answer_due_at": told if inside else answer.at,
+                "answer_at_risk_at": min(risk, told) if inside and told is not None else risk,
+                "refs": (answer.ref, *self._refs(state, command, ranking)),
+                "re_offer": True,
+            }
+        )
+        return self._obliged(state, command, found) if isinstance(command, AssignByHand) else found
+
+    def _lock(self, wanted: set[Key]) -> None:
         if not wanted <= set(self._locked):
             raise NeedsMore(wanted)
-        return command.model_copy(update={"market": self._market(stream, state, command, ranking)})
 
     def ranking(self, state: Assignment, command: Command) -> Ranking:
         """Who could take the member, best first, by the counts as they are here."""
         day = la_date(command.at)
-        wanted = need(state, command)
-        live = self._live
-        held = state.live
-        if isinstance(command, AssignByHand) and held is not None:
-            # Its own unanswered offer is withdrawn by the same command and takes no place.
-            live = {**live, held.provider: live.get(held.provider, 0) - 1}
-        specialists: dict[str, Collection[str]] = {
-            code: [row["provider_type"] for row in self._pairs(state.plan, code, day)]
+        plan = state.plan
+        wanted = self._with_history(state, need(state, command))
+        held, turn = self._held, state.turn
+        if isinstance(command, AssignByHand) and turn is not None:
+            # Its own turn is taken back by the same command and takes no place.
+            held = {**held, turn.provider: held.get(turn.provider, 0) - 1}
+        specialists = {
+            code: [row["provider_type"] for row in self._specialists(plan, code, day)]
             for code in wanted.populations
         }
-        return rank(wanted, list(self._entries.values()), live, self._factors(day), specialists, day)
+        ties = {row["program"]: row["tie"] for row in self._policy.rows("program_ties", on=day)}
+        return rank(
+            wanted,
+            list(self._entries.values()),
+            held,
+            [row["factor"] for row in self._factors(wanted.populations, day)],
+            specialists,
+            day,
+            ties=ties,
+            staff_allowed=self._policy.row("plan_staff", on=day, plan=plan)["switched_on"],
+        )
+
+    def _with_history(self, state: Assignment, wanted: Need) -> Need:
+        """With who served the member before: through an earlier referral, or under the plan before (loop.md 4.9)."""
+        linked = state.linked if state.linked is not None and state.linked.why in SAME_MEMBER else None
+        before = linked.to if linked is not None else ""
+        served = {*self._served.get(state.member, ()), *self._served.get(before, ())}
+        moved: set[str] = set()
+        if linked is not None and linked.why == "plan_change":
+            moved |= set(self._served.get(before, ()))
+        if "plan_change_provider" in state.flags:
+            # The old provider itself brought word of the change.
+            moved.add(state.referrer)
+        return replace(wanted, served_before=frozenset(served), moved_with=frozenset(moved))
 
     def note(self, change: Change[Assignment]) -> None:
         for state, step in ((change.before, -1), (change.after, 1)):
-            held = state.live if state is not None else None
-            if state is None or held is None:
+            turn = state.turn if state is not None else None
+            if state is None or turn is None:
                 continue
-            self._live[held.provider] = self._live.get(held.provider, 0) + step
+            self._held[turn.provider] = self._held.get(turn.provider, 0) + step
+            if not turn.live:
+                continue
+            holds = self._holders.setdefault(state.member, {})
             if step > 0:
-                self._holders[state.member] = change.stream
-            elif self._holders.get(state.member) == change.stream:
-                del self._holders[state.member]
+                holds[change.stream] = Holding(turn.made_at, turn.assignment)
+            else:
+                holds.pop(change.stream, None)
 
     async def project(self, connection: Connection, changes: Sequence[Change[Assignment]]) -> None:
         rows: dict[str, dict[str, Any]] = {}
+        moved = False
         for change in changes:
             after = change.after
             before = {o.assignment: o for o in change.before.offers} if change.before else {}
+            # What an offer shows of the referral changed with it.
+            amended = change.before is not None and after is not None and shown(change.before) != shown(after)
             for offer in after.offers if after else ():
-                if after is not None and before.get(offer.assignment) != offer:
+                if after is not None and (amended or before.get(offer.assignment) != offer):
                     n = change.written[-1][0].n
-                    rows[offer.assignment] = {**turn(change.stream, after, offer), "n": n, "at": change.at}
-        if not rows:
-            return
-        # What ended first: only then may the member's next one be live.
-        ordered = sorted(rows.values(), key=lambda row: (row["live"], row["id"]))
-        names = list(ordered[0])
-        sets = ", ".join(f'"{name}" = excluded."{name}"' for name in names if name != "id")
-        listed = ", ".join(f'"{name}"' for name in names)
-        await connection.execute(
-            f"""INSERT INTO assignment ({listed}) SELECT {listed} FROM
-                jsonb_populate_recordset(NULL::assignment, $1::jsonb) ORDER BY live, id
-                ON CONFLICT (id) DO UPDATE SET {sets}""",  # noqa: S608 own names
-            orjson.dumps(ordered, default=list).decode(),
+                    rows[offer.assignment] = {
+                        **turn_row(change.stream, after, offer),
+                        "n": n,
+                        "at": change.at,
+                    }
+            moved = moved or amended or (after is not None and _started(before.values(), after))
+        if rows:
+            # What ended first: only then may the member's next one be live.
+            await write_turns(
+                connection, sorted(rows.values(), key=lambda row: (row["live"], row["id"])), moved
+            )
+
+    def _due(self, state: Assignment, command: Command) -> Market:
+        """By when the plan must see to it: inside the time in which some provider must be told whom to serve."""
+        start = command.at if told(state) or state.authorized_at is None else state.authorized_at
+        due, risk = self._limit("provider_told", start)
+        return Market(plan_due_at=due.at, plan_at_risk_at=risk, refs=(due.ref,))
+
+    def _limit(self, clock: str, start: datetime) -> tuple[Due, datetime]:
+        """A clock's deadline, and when it is at risk."""
+        return self._policy.due(clock, start), self._policy.due(f"{clock}_at_risk", start).at
+
+    def _elsewhere(self, stream: str, state: Assignment, market: Market) -> Market:
+        others = [
+            held for referral, held in self._holders.get(state.member, {}).items() if referral != stream
+        ]
+        if not others:
+            return market
+        first = min(others)
+        return market.model_copy(
+            update={
+                "assigned_elsewhere": True,
+                "elsewhere": first.assignment,
+                "elsewhere_since": first.made_at,
+            }
         )
 
-    def _market(self, stream: str, state: Assignment, command: Command, ranking: Ranking) -> Market:
-        answer = self._policy.due("provider_answer", command.at)
-        told = self._policy.due("provider_told", command.at)
-        order = [row.ref for row in self._policy.rows("ranking", on=la_date(command.at))]
-        held = self._holders.get(state.member)
-        return Market(
-            ranking=ranking,
-            answer_due_at=answer.at,
-            plan_due_at=told.at,
-            refs=(answer.ref, *order),
-            assigned_elsewhere=held is not None and held != stream,
+    def _obliged(self, state: Assignment, command: AssignByHand, market: Market) -> Market:
+        """For whom a must rule speaks instead of the one chosen by hand (loop.md 5.7)."""
+        day, chosen = la_date(command.at), market.ranking.first
+        musts = {row["factor"]: row for row in self._policy.rows("must_rules", on=day)}
+        first = self.ranking(state, NoteFact(at=command.at)).first
+        if chosen is None or first is None or first.provider == chosen.provider:
+            return market
+        factor = next((each for each in first.because if each in musts and each not in chosen.because), "")
+        if not factor:
+            return market
+        row = musts[factor]
+        return market.model_copy(
+            update={
+                "obliged": first.provider,
+                "obliged_by": factor,
+                "yields_to": row["yields_to"],
+                "refs": (*market.refs, row.ref),
+            }
         )
+
+    def _re_offers(self, state: Assignment, command: Command) -> bool:
+        """Whether the plan lets silence go to the next, and this silence is one of a provider that answers by API."""
+        turn, on = state.turn, la_date(command.at)
+        entry = self._entries.get(turn.provider) if turn is not None else None
+        by_api = entry is not None and entry.answers_by == "api"
+        return by_api and self._policy.row("re_offer", on=on, plan=state.plan)["switched_on"]
+
+    def _refs(self, state: Assignment, command: Command, ranking: Ranking) -> Iterator[str]:
+        """The rows this choice used: the factors, the ties of the member's programs, the pairs that fit the first."""
+        day = la_date(command.at)
+        wanted = need(state, command)
+        yield from (row.ref for row in self._factors(wanted.populations, day))
+        for row in self._policy.rows("program_ties", on=day):
+            if row["program"] in wanted.programs:
+                yield row.ref
+        first = self._entries.get(ranking.first.provider) if ranking.first is not None else None
+        if first is not None:
+            for code in wanted.populations:
+                pairs = self._specialists(state.plan, code, day)
+                yield from (row.ref for row in pairs if row["provider_type"] in first.types)
 
     def _contracted(self, state: Assignment, command: Accept) -> bool:
-        entry = self._entries.get(command.provider)
+        entry, on = self._entries.get(command.provider), la_date(command.at)
         populations = need(state, command).populations
-        return entry is not None and bool(contracted(entry, state.plan, populations, la_date(command.at)))
+        if entry is None or not entry.active:
+            return False
+        return bool(contracted(entry, state.plan, populations, on, self._entries))
 
-    def _factors(self, day: date) -> list[str]:
+    def _factors(self, populations: Collection[str], day: date) -> list[Row]:
+        """The ranking's rows that count for these populations, in order, each factor once."""
         rows = sorted(self._policy.rows("ranking", on=day), key=lambda row: row["place"])
-        return [row["factor"] for row in rows]
+        chosen: dict[str, Row] = {}
+        for row in rows:
+            if row["population"] in (None, *populations):
+                chosen.setdefault(row["factor"], row)
+        return list(chosen.values())
 
-    def _pairs(self, plan: str, population: str, day: date) -> Sequence[Any]:
-        return self._policy.rows("presumptive", on=day, plan=plan, population=population)
+    def _specialists(self, plan: str, population: str, day: date) -> list[Row]:
+        tables = ("specialists", "presumptive")
+        return [
+            row
+            for name in tables
+            for row in self._policy.rows(name, on=day, plan=plan, population=population)
+        ]
+
+
+def _started(before: Iterable[Offer], after: Assignment) -> bool:
+    """Whether a planned turn has become live."""
+    planned = (offer.assignment for offer in before if offer.held and not offer.live)
+    return any(after.live is not None and after.live.assignment == each for each in planned)
 
 
 class AssignmentSurroundings(Surroundings[Assignment]):
@@ -157,6 +318,8 @@ class AssignmentSurroundings(Surroundings[Assignment]):
         places = await self._places(connection, work, ())
         keys: set[Key] = {(MEMBER, state.member) for state, _ in asking}
         for state, command in asking:
+            if not wants_offer(state, command):
+                continue
             first = places.ranking(state, command).first
             if first is not None:
                 keys.add((PROVIDER, first.provider))
@@ -166,13 +329,15 @@ class AssignmentSurroundings(Surroundings[Assignment]):
         self, connection: Connection, work: Sequence[Work[Assignment]], locked: Collection[Key]
     ) -> View[Assignment]:
         if not any(isinstance(item.submission.command, MarketCommand) for item in work):
-            return View()
+            # What needs nothing beyond its own row still has a turn's row to write.
+            return Places(self._policy, {}, {}, {}, locked)
         return await self._places(connection, work, locked)
 
     async def _places(
         self, connection: Connection, work: Sequence[Work[Assignment]], locked: Collection[Key]
     ) -> Places:
-        states = [state for state, _ in _states(work, self._clock.now())]
+        commands = _states(work, self._clock.now())
+        states = [state for state, _ in commands]
         plans = sorted({state.plan for state in states if state.plan})
         rows = await connection.fetch(
             """SELECT id, entry FROM provider WHERE entry -> 'contracts' @> ANY (
@@ -181,21 +346,40 @@ class AssignmentSurroundings(Surroundings[Assignment]):
         )
         entries = {row["id"]: ProviderRecorded.model_validate(orjson.loads(row["entry"])) for row in rows}
         counts = await connection.fetch(
-            """SELECT provider_id, count(*) AS live FROM assignment
-               WHERE live AND provider_id = ANY($1::text[]) GROUP BY provider_id""",
+            """SELECT provider_id, count(*) AS held FROM assignment
+               WHERE held AND provider_id = ANY($1::text[]) GROUP BY provider_id""",
             sorted(entries),
         )
-        holders = await connection.fetch(
-            "SELECT member, referral FROM assignment WHERE live AND member = ANY($1::text[])",
-            sorted({state.member for state in states if state.member}),
+        members = sorted({state.member for state in states if state.member})
+        found = await connection.fetch(
+            "SELECT member, referral, made_at, id FROM assignment WHERE live AND member = ANY($1::text[])",
+            members,
         )
-        return Places(
-            self._policy,
-            entries,
-            {row["provider_id"]: row["live"] for row in counts},
-            {row["member"]: row["referral"] for row in holders},
-            locked,
+        holders: dict[str, dict[str, Holding]] = {}
+        for row in found:
+            holders.setdefault(row["member"], {})[row["referral"]] = Holding(row["made_at"], row["id"])
+        looking = [
+            state for state, command in commands if isinstance(command, AskPlan) or _looks(state, command)
+        ]
+        served = await self._served(connection, looking) if looking else {}
+        held = {row["provider_id"]: row["held"] for row in counts}
+        return Places(self._policy, entries, held, holders, locked, served)
+
+    async def _served(self, connection: Connection, states: Sequence[Assignment]) -> Mapping[str, set[str]]:
+        """Who served these members, and the referrals theirs are linked to, before."""
+        members = sorted({state.member for state in states if state.member})
+        linked = sorted({state.linked.to for state in states if state.linked is not None})
+        rows = await connection.fetch(
+            """SELECT member, referral, provider_id FROM assignment
+               WHERE accepted_at IS NOT NULL AND (member = ANY($1::text[]) OR referral = ANY($2::text[]))""",
+            members,
+            linked,
         )
+        served: dict[str, set[str]] = {}
+        for row in rows:
+            for known_as in (row["member"], row["referral"]):
+                served.setdefault(known_as, set()).add(row["provider_id"])
+        return served
 
 
 def _states(work: Sequence[Work[Assignment]], at: datetime) -> list[tuple[Assignment, Command]]:
@@ -217,4 +401,16 @@ def _states(work: Sequence[Work[Assignment]], at: datetime) -> list[tuple[Assign
 
 
 def _asking(work: Sequence[Work[Assignment]], at: datetime) -> list[tuple[Assignment, Command]]:
-    return [(state, command) for state, command in _states(work, at) if wants_offer(state, command)]
+    """The commands that look for a provider, or at the member's other assignments."""
+    return [(state, command) for state, command in _states(work, at) if _looks(state, command)]
+
+
+def _looks(state: Assignment, command: Command) -> bool:
+    match command:
+        case NoteFact(fact=ReferralAmended(member=str())) | Start():
+            return state.turn is not None
+        case AskPlan():
+            # Whether it goes to the next is looked at under the lock of its own row only.
+            return False
+        case _:
+            return wants_offer(state, command)

@@ -1,21 +1,29 @@
-"""What assignment does by itself: an offer that is not answered in time asks the plan."""
+"""What assignment does by itself: silence asks the plan, limits are watched, a planned assignment begins, a term ends."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from assignment.rules import AskPlan
+from assignment.rules import AskPlan, EndTerm, Start, Watch
 from loopkeeper.decider import Command
 from loopkeeper.service import Equipment
 
+# The command of each kind of deadline (`turns.timers`).
+COMMANDS: Mapping[str, Callable[[], Command]] = {
+    "answer": AskPlan,
+    "watch": Watch,
+    "start": Start,
+    "term": EndTerm,
+}
+
 
 def on_timer(equipment: Equipment) -> Callable[[str, datetime], Command]:
-    """The answer's deadline is the only one."""
+    """What fires when a deadline is due. Raises `LookupError` for a kind nobody knows."""
 
     def command(kind: str, due_at: datetime) -> Command:
-        if kind == "answer":
-            return AskPlan()
-        raise LookupError(f"no deadline of kind {kind} is known here")
+        if kind not in COMMANDS:
+            raise LookupError(f"no deadline of kind {kind} is known here")
+        return COMMANDS[kind]()
 
     return command

@@ -1,16 +1,20 @@
-"""What authorization does with each event: a referral opens a review, a closing ends what was not decided."""
+"""What authorization does with each event: a referral opens a review, an amendment may complete it, a closing ends
+what was not decided or asks for a judgement of what was."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from authorization.rules import NoteFact, OpenReview
+from authorization.commands import Amend, NoteFact, OpenReview
 from loopkeeper.consumer import Reaction
 from loopkeeper.events import (
     AssignmentAccepted,
     AssignmentEnded,
     Event,
+    NoticeDelivered,
+    OutreachServiceEnded,
     ProviderRecorded,
+    ReferralAmended,
     ReferralClosed,
     ReferralReceived,
 )
@@ -22,15 +26,22 @@ from loopkeeper.service import Equipment
 def reactions(equipment: Equipment) -> Mapping[type[Event], Reaction]:
     return {
         ReferralReceived: on_referral_received,
+        ReferralAmended: on_referral_amended,
         ReferralClosed: on_referral_closed,
         AssignmentAccepted: on_assignment_accepted,
         AssignmentEnded: on_assignment_ended,
+        OutreachServiceEnded: on_service_ended,
+        NoticeDelivered: on_notice_delivered,
         ProviderRecorded: on_provider_recorded,
     }
 
 
 def on_referral_received(event: ReferralReceived, message: Message) -> OpenReview:
     return OpenReview(fact=event)
+
+
+def on_referral_amended(event: ReferralAmended, message: Message) -> Amend:
+    return Amend(fact=event)
 
 
 def on_referral_closed(event: ReferralClosed, message: Message) -> NoteFact:
@@ -43,4 +54,14 @@ def on_assignment_accepted(event: AssignmentAccepted, message: Message) -> NoteF
 
 
 def on_assignment_ended(event: AssignmentEnded, message: Message) -> NoteFact:
+    return NoteFact(fact=event)
+
+
+def on_service_ended(event: OutreachServiceEnded, message: Message) -> NoteFact:
+    """The provider ends services under a term: a person of the plan judges whether the term ends."""
+    return NoteFact(fact=event)
+
+
+def on_notice_delivered(event: NoticeDelivered, message: Message) -> NoteFact:
+    """A grant's provider hears of the decision: the day counts."""
     return NoteFact(fact=event)

@@ -1,9 +1,11 @@
 """Authorization, as the chassis runs it."""
 
 from authorization.api import api
+from authorization.clocks import timers
 from authorization.consumers import reactions
 from authorization.models import columns
-from authorization.rules import DECIDER, Authorization, timers
+from authorization.request import Authorization
+from authorization.rules import DECIDER
 from authorization.settings import AuthorizationSettings
 from authorization.surroundings import AuthorizationSurroundings
 from authorization.workers import on_timer, sweep_awaiting
@@ -12,7 +14,7 @@ from loopkeeper.service import Equipment, Service
 
 
 def domain(equipment: Equipment) -> Domain[Authorization]:
-    surroundings = AuthorizationSurroundings(equipment.policy)
+    surroundings = AuthorizationSurroundings(equipment.policy, equipment.sealer)
     return Domain("authorization", DECIDER, columns, timers, surroundings)
 
 

@@ -9,24 +9,32 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-import orjson
-
-from authorization.rules import (
+from authorization import desk
+from authorization.commands import (
+    Amend,
     Approve,
-    Authorization,
     Deny,
+    End,
     LookAgain,
+    Modify,
     OpenReview,
-    Rules,
-    met,
+    Overturn,
+    PassDeadline,
+    Pend,
+    RequestReauthorization,
+    Resume,
 )
+from authorization.lookup import index, read_entries, remember
+from authorization.models import FOR_NOW
+from authorization.presumptive import hubs_of
+from authorization.request import NOT_REAUTHORIZED, Authorization
 from loopkeeper.calendar import la_date
 from loopkeeper.database import Connection
 from loopkeeper.decider import Command
 from loopkeeper.domain import Change, Key, Surroundings, View, Work
-from loopkeeper.events import ProviderRecorded
+from loopkeeper.events import ProviderRecorded, ReferralAmended, ReferralReceived
 from loopkeeper.policy import Policy
-from loopkeeper.provider_copy import read_entry
+from loopkeeper.sealing import Sealer
 
 MEMBER, PROVIDER = "member", "provider"
 
@@ -49,115 +57,119 @@ class Desk(View[Authorization]):
         policy: Policy,
         providers: Mapping[str, ProviderRecorded],
         members: Mapping[tuple[str, str], Mapping[str, Kept]],
+        sealer: Sealer | None = None,
     ) -> None:
         self._policy = policy
         self._providers = providers
         self._members = {key: dict(kept) for key, kept in members.items()}
+        self._sealer = sealer
 
     def complete(self, stream: str, state: Authorization | None, command: Command) -> Command:
         if state is None:
             return command
         match command:
-            case OpenReview():
-                update = {"rules": self._opening(state, command.at), "draw": drawn(command.seed)}
-                return command.model_copy(update={**update, **self._standing(stream, state, command.at)})
+            case OpenReview() | Amend():
+                return command.model_copy(update=self._judged(stream, state, command))
             case LookAgain():
                 day = la_date(state.received_at or command.at)
-                rules = self._granting(state, day)
+                rules = desk.granting(self._policy, state, self._providers, day)
                 return command.model_copy(
                     update={"rules": rules, **self._standing(stream, state, command.at)}
                 )
-            case Approve():
-                return command.model_copy(update={"rules": self._terms(state, la_date(command.at))})
-            case Deny():
-                return command.model_copy(update=self._denial(command))
+            case PassDeadline():
+                return command.model_copy(update=self._passed(state, command))
             case _:
-                return command
+                return command.model_copy(update=self._asked(state, command))
 
     def note(self, change: Change[Authorization]) -> None:
         after = change.after
         if after is not None and after.member:
             self._members.setdefault((after.plan, after.member), {})[change.stream] = _kept(after)
 
+    async def project(self, connection: Connection, changes: Sequence[Change[Authorization]]) -> None:
+        if self._sealer is not None:
+            await remember(connection, _indexes(self._sealer, changes))
+
+    def _judged(self, stream: str, state: Authorization, command: OpenReview | Amend) -> dict[str, Any]:
+        policy, at = self._policy, command.at
+        paused = state.waiting is not None and state.waiting.pause is not None
+        rules = desk.opening(policy, state, self._providers, at)
+        if isinstance(command, Amend) and paused:
+            rules = rules.model_copy(update=_only_clock(desk.running_on(policy, state, at)))
+        return {"rules": rules, "draw": drawn(command.seed), **self._standing(stream, state, at)}
+
+    def _passed(self, state: Authorization, command: PassDeadline) -> dict[str, Any]:
+        match command.kind:
+            case "cap" if state.waiting is not None:
+                return {"denial": desk.deeming(self._policy, state.waiting.cap_at)}
+            case "pause":
+                return {"rules": desk.running_on(self._policy, state, command.at)}
+            case "term":
+                return {"denial": desk.ending(self._policy, NOT_REAUTHORIZED, command.at)[1]}
+            case _:
+                return {}
+
+    def _asked(self, state: Authorization, command: Command) -> dict[str, Any]:
+        """What policy says to a person's command."""
+        policy, at = self._policy, command.at
+        day = la_date(at)
+        match command:
+            case Modify():
+                return {
+                    "rules": desk.terms(policy, state, day),
+                    "denial": desk.denying(policy, command.reason, at),
+                }
+            case Approve():
+                return {"rules": desk.terms(policy, state, day)}
+            case Deny():
+                return self._denial(command)
+            case Pend():
+                by = policy.due("asked_by_plan", at)
+                return {"known": desk.askable(policy, day), "by": by.at, "refs": (by.ref,)}
+            case Resume():
+                return {"rules": desk.running_on(policy, state, at)}
+            case Overturn():
+                due = policy.due("overturned", at)
+                return {"due_at": due.at, "refs": (due.ref,)}
+            case End():
+                days, denial = desk.ending(policy, command.code, at)
+                return {"notice_days": days, "denial": denial}
+            case RequestReauthorization():
+                rules = desk.terms(policy, state, day)
+                return {"rules": rules.model_copy(update=desk.clocks(policy, "routine", at))}
+            case _:
+                return {}
+
+    def _denial(self, command: Deny) -> dict[str, Any]:
+        denial = desk.denying(self._policy, command.reason, command.at)
+        return {
+            "needs_license": denial.needs_license,
+            "citation": command.citation or denial.citation,
+            "appeal_by": denial.rights.appeal_by,
+            "notice_due_at": denial.notice_due_at,
+            "rights": denial.rights,
+            "refs": denial.refs,
+        }
+
     def _standing(self, stream: str, state: Authorization, at: datetime) -> dict[str, Any]:
         others = [k for s, k in self._members.get((state.plan, state.member), {}).items() if s != stream]
         today = la_date(at)
         open_ = [k for k in others if k.approved_through is not None and k.approved_through >= today]
         ended = [k.grant_through for k in others if k.grant_through is not None and not k.grant_live]
+        provider = self._providers.get(state.claim.provider) if state.claim else None
+        hubs = hubs_of([provider] if provider is not None else [])
         return {
-            "provider": self._providers.get(state.claim.provider) if state.claim else None,
+            "provider": provider,
+            "hubs": {hub: self._providers[hub] for hub in hubs if hub in self._providers},
             # An open term whose provider is not known yet is still somebody's.
             "open_with": (open_[0].holder or "another provider") if open_ else None,
             "member_grant_live": any(k.grant_live for k in others),
             "last_grant_through": max(ended, default=None),
         }
 
-    def _opening(self, state: Authorization, at: datetime) -> Rules:
-        clock = f"decision_{state.urgency or 'routine'}"
-        received = state.received_at or at
-        day = la_date(received)
-        due, cap = self._policy.due(clock, received), self._policy.due("decision_cap", received)
-        automatic = [
-            row for row in self._policy.rows("auto_approval", on=day, plan=state.plan) if row["switched_on"]
-        ]
-        exclusive = self._policy.rows("program_overlap", on=day, rule="exclusive")
-        chosen = [row for row in automatic if row["population"] in met(state)]
-        return self._granting(state, day).model_copy(
-            update={
-                "clock": state.urgency or "routine",
-                "due_at": due.at,
-                "cap_at": cap.at,
-                "review_refs": (due.ref, cap.ref),
-                "automatic": {row["population"]: row["sample"] for row in automatic},
-                "exclusive": tuple(row["program"] for row in exclusive),
-                "approve_refs": tuple(row.ref for row in chosen),
-            }
-        )
 
-    def _granting(self, state: Authorization, day: date) -> Rules:
-        population = state.claim.population if state.claim else ""
-        rows = self._policy.rows("presumptive", on=day, plan=state.plan, population=population)
-        days = self._policy.row("clocks", on=day, clock="presumptive_grant")
-        again = self._policy.row("clocks", on=day, clock="presumptive_again")
-        types = self._providers[state.claim.provider].types if self._known(state) and state.claim else ()
-        used = [row.ref for row in rows if row["provider_type"] in types]
-        return self._terms(state, day).model_copy(
-            update={
-                "types": tuple(row["provider_type"] for row in rows),
-                "grant_days": days["amount"],
-                "again_days": again["amount"],
-                "grant_refs": (*used, days.ref),
-            }
-        )
-
-    def _known(self, state: Authorization) -> bool:
-        return state.claim is not None and state.claim.provider in self._providers
-
-    def _terms(self, state: Authorization, day: date) -> Rules:
-        months = self._policy.row("clocks", on=day, clock="term_initial")
-        choices = self._policy.rows("back_dating", on=day, plan=state.plan)
-        chosen = choices[0] if choices else None
-        return Rules(
-            term_months=months["amount"],
-            term_from=chosen["term_from"] if chosen else None,
-            term_refs=(chosen.ref,) if chosen else (),
-        )
-
-    def _denial(self, command: Deny) -> dict[str, Any]:
-        day = la_date(command.at)
-        rows = self._policy.rows("denial_reasons", on=day, reason=command.reason)
-        notice, appeal = (
-            self._policy.due("denial_notice", command.at),
-            self._policy.due("appeal", command.at),
-        )
-        return {
-            "needs_license": bool(rows) and rows[0]["licensed"],
-            "citation": command.citation or (rows[0]["citation"] if rows else ""),
-            # The last day on which an appeal is in time: the deadline is the end of that day.
-            "appeal_by": la_date(appeal.at - appeal.at.resolution),
-            "notice_due_at": notice.at,
-            "refs": (*(row.ref for row in rows), notice.ref, appeal.ref),
-        }
+def _only_clock(rules: Any) -> dict[str, Any]:
+    return {"due_at": rules.due_at, "at_risk_at": rules.at_risk_at}
 
 
 def drawn(seed: UUID) -> float:
@@ -166,16 +178,30 @@ def drawn(seed: UUID) -> float:
 
 
 def _kept(state: Authorization) -> Kept:
-    decision = state.decision
-    approved = decision.through if decision is not None and decision.kind == "approved" else None
-    return Kept(state.grant_live, state.grant.through if state.grant else None, approved, state.holder)
+    term = state.term
+    through = (FOR_NOW if state.reauthorization else term.last_day) if term is not None else None
+    return Kept(state.grant_live, state.grant.through if state.grant else None, through, state.holder)
+
+
+def _indexes(sealer: Sealer, changes: Sequence[Change[Authorization]]) -> Mapping[str, tuple[str, str]]:
+    """The look-up index of each request whose identity came or changed in this batch."""
+    found: dict[str, tuple[str, str]] = {}
+    for change in changes:
+        command, after = change.submission.command, change.after
+        fact = command.fact if command is not None else None
+        if isinstance(fact, ReferralReceived | ReferralAmended) and fact.sealed and after is not None:
+            text = index(sealer, after.plan, change.stream, after.sealed.get("identity", ""))
+            if text:
+                found[change.stream] = (after.plan, text)
+    return found
 
 
 class AuthorizationSurroundings(Surroundings[Authorization]):
     """Locks the members and claimed providers of new requests; loads their entries and other requests."""
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, sealer: Sealer) -> None:
         self._policy = policy
+        self._sealer = sealer
 
     async def needs(self, connection: Connection, work: Sequence[Work[Authorization]]) -> set[Key]:
         keys: set[Key] = set()
@@ -189,9 +215,10 @@ class AuthorizationSurroundings(Surroundings[Authorization]):
         self, connection: Connection, work: Sequence[Work[Authorization]], locked: Collection[Key]
     ) -> View[Authorization]:
         concerned = list(_concerned(work))
-        entries = await connection.fetch(
-            "SELECT id, entry FROM provider WHERE id = ANY($1::text[])", [p for _, _, p in concerned if p]
-        )
+        if not concerned:
+            return Desk(self._policy, {}, {}, self._sealer)
+        providers = await read_entries(connection, [p for _, _, p in concerned if p])
+        providers |= await read_entries(connection, sorted(hubs_of(providers.values())))
         rows = await connection.fetch(
             """SELECT r.id, r.plan_id, r.member, r.grant_live, r.grant_through, r.approved_through, r.holder
                FROM referral r JOIN unnest($1::text[], $2::text[]) AS t (plan, member)
@@ -204,18 +231,21 @@ class AuthorizationSurroundings(Surroundings[Authorization]):
             members.setdefault((row["plan_id"], row["member"]), {})[row["id"]] = Kept(
                 row["grant_live"], row["grant_through"], row["approved_through"], row["holder"]
             )
-        providers = {row["id"]: read_entry(orjson.loads(row["entry"])) for row in entries}
-        return Desk(self._policy, providers, members)
+        return Desk(self._policy, providers, members, self._sealer)
 
 
 def _concerned(work: Sequence[Work[Authorization]]) -> set[tuple[str, str, str]]:
-    """Plan, member and claimed provider of every request that is opened or looked at again."""
+    """Plan, member and claimed provider of every request that is opened, amended or looked at again."""
     found: set[tuple[str, str, str]] = set()
     for item in work:
         command, state = item.submission.command, item.state
         if isinstance(command, OpenReview):
             event: Any = command.fact
             found.add((event.plan, event.member, event.claim.provider if event.claim else ""))
+        elif isinstance(command, Amend) and state is not None:
+            changed: Any = command.fact
+            claim = changed.claim or state.claim
+            found.add((state.plan, changed.member or state.member, claim.provider if claim else ""))
         elif isinstance(command, LookAgain) and state is not None:
             found.add((state.plan, state.member, command.waits_for))
     return found

@@ -8,7 +8,8 @@ from contextlib import suppress
 from datetime import datetime
 from uuid import UUID, uuid5
 
-from authorization.rules import ExpireGrant, LookAgain
+from authorization.clocks import KINDS
+from authorization.commands import ExpireGrant, LookAgain, PassDeadline
 from loopkeeper.database import PASSING
 from loopkeeper.decider import Command
 from loopkeeper.domain import Submission
@@ -23,11 +24,13 @@ EVERY = 1.0
 
 
 def on_timer(equipment: Equipment) -> Callable[[str, datetime], Command]:
-    """The only deadline that acts is the end of a grant: clocks of a decision escalate, they never decide."""
+    """The end of a grant and the notice of a term's end act; clocks of a decision escalate, they never decide."""
 
     def command(kind: str, due_at: datetime) -> Command:
         if kind == "grant":
             return ExpireGrant()
+        if kind in KINDS:
+            return PassDeadline(kind=kind)
         raise LookupError(f"no deadline of kind {kind} is known here")
 
     return command

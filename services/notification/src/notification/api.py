@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
-import orjson
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from loopkeeper.auth import own_key, reading
 from loopkeeper.bodies import Instant
@@ -15,35 +13,22 @@ from loopkeeper.clients import Role
 from loopkeeper.domain import Submission
 from loopkeeper.service import Context
 from loopkeeper.vocabulary import ActorKind, AttemptOutcome, Modality
-from loopkeeper.web import Api, Call, Listing, Page, Reply, check_match, listing, not_found
-from notification import subscription_api
+from loopkeeper.web import Api, Call, Listing, Page, Reply, check_match, listing
+from notification import contact_api, mailbox_api, partner_api, subscription_actions, subscription_api
+from notification.outreach import Outreach
+from notification.outreach_views import KEYS, ActedByBody, Body, OutreachShown, row_of, shown, state_of
 from notification.rules import (
     DeclineForMember,
-    Outreach,
+    EndService,
     ProviderCommand,
     RecordAttempt,
     ReportUnableToReach,
     StartServices,
-    allowed,
-    status,
 )
 
 api = Api("notification")
 PROVIDERS = (Role.PROVIDER,)
 READERS = (Role.PROVIDER, Role.PLAN, Role.OPERATIONS)
-# A referrer does not see outreach, so its key opens nothing here.
-KEYS = ("plan_id", "provider_id")
-
-
-class Body(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ActedByBody(Body):
-    """Who did it: your own id of the person. Without it, the lead care manager."""
-
-    person: str = Field(default="", max_length=100, pattern=r"^[A-Za-z0-9_.-]*$")
-    title: str = Field(default="", max_length=100)
 
 
 class AttemptBody(Body):
@@ -51,6 +36,7 @@ class AttemptBody(Body):
     actor_kind: ActorKind
     modality: Modality
     outcome: AttemptOutcome
+    minutes: int | None = Field(None, ge=0, le=24 * 60, description="How long it took")
     acted_by: ActedByBody = ActedByBody()
 
 
@@ -70,32 +56,10 @@ class UnreachedBody(Body):
     acted_by: ActedByBody = ActedByBody()
 
 
-class AttemptShown(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-    assignment: str
-    number: int
-    at: datetime
-    actor_kind: str
-    modality: str
-    outcome: str
-    reached: bool
-
-
-class OutreachShown(BaseModel):
-    """`status`: waiting, open, services_started, member_declined, unable_to_reach, closed."""
-
-    model_config = ConfigDict(frozen=True)
-
-    referral: str
-    status: str
-    assignment: str | None = None
-    provider: str | None = None
-    attempts: tuple[AttemptShown, ...] = ()
-    ended_on: date | None = None
-    outcome: str | None = None
-    allowed: tuple[str, ...] = ()
-    updated_at: datetime | None = None
+class EndBody(Body):
+    code: int = Field(description="The state's discontinuation code, 1 to 15")
+    on: date | None = Field(None, description="Last day of service")
+    acted_by: ActedByBody = ActedByBody()
 
 
 class OutreachPage(Page):
@@ -107,6 +71,7 @@ ATTEMPT = {
     "actor_kind": "street_outreach_worker",
     "modality": "in_person",
     "outcome": "not_there",
+    "minutes": 20,
 }
 REFUSALS = ("not-assigned", "already-closed", "in-the-future", "date-required")
 
@@ -132,6 +97,7 @@ async def record_attempt(call: Call[AttemptBody, Context]) -> Reply:
         modality=body.modality,
         outcome=body.outcome,
         reached=body.outcome.reached,
+        minutes=body.minutes,
     )
     return await _act(call, command, 201)
 
@@ -194,6 +160,27 @@ async def unable_to_reach(call: Call[UnreachedBody, Context]) -> Reply:
 
 
 @api.route(
+    "POST",
+    "/v1/outreach/{referral}:end-service",
+    roles=PROVIDERS,
+    summary="Services under a term end",
+    body=EndBody,
+    answers={200: OutreachShown},
+    refusals=(*REFUSALS, "code-unknown", "not-started"),
+    example={"code": 1, "on": "2026-12-01", "acted_by": {"person": "maria.lopez"}},
+)
+async def end_service(call: Call[EndBody, Context]) -> Reply:
+    """The plan decides about the term, and gives the member notice first."""
+    command = EndService(
+        provider=call.client.organization,
+        person=call.body.acted_by.person,
+        code=call.body.code,
+        on=call.body.on,
+    )
+    return await _act(call, command)
+
+
+@api.route(
     "GET",
     "/v1/outreach",
     roles=READERS,
@@ -215,61 +202,28 @@ async def outreaches(call: Call[None, Context, OutreachPage]) -> Reply:
             call.query.fetch,
             *own,
         )
-    return listing(call, rows, lambda row: _shown(row["id"], _state(row), row["at"]))
+    return listing(call, rows, lambda row: shown(row["id"], state_of(row), row["at"]))
 
 
 @api.route(
     "GET", "/v1/outreach/{referral}", roles=READERS, summary="One outreach", answers={200: OutreachShown}
 )
 async def outreach(call: Call[None, Context]) -> Reply:
-    row = await _row(call)
-    return Reply(200, _shown(row["id"], _state(row), row["at"]), etag=row["n"])
+    row = await row_of(call)
+    return Reply(200, shown(row["id"], state_of(row), row["at"]), etag=row["n"])
 
 
 async def _act(call: Call[Any, Context, Any], command: ProviderCommand, code: int = 200) -> Reply:
     referral = call.path["referral"]
     if call.if_match is not None:
-        check_match(call, (await _row(call))["n"])
+        check_match(call, (await row_of(call))["n"])
     outcome = await call.service.store.submit(
         Submission(
             call.claim, referral, command=command, body_hash=call.body_hash, traceparent=call.traceparent
         )
     )
-    return Reply(code, _shown(referral, outcome.state or Outreach(), None), etag=outcome.n)
+    return Reply(code, shown(referral, outcome.state or Outreach(), None), etag=outcome.n)
 
 
-async def _row(call: Call[Any, Context, Any]) -> Mapping[str, Any]:
-    mine, own = own_key(call.client, 2, KEYS)
-    async with reading(call.service.readers, call.client) as connection:
-        row = await connection.fetchrow(
-            f"SELECT id, state, at, n FROM referral WHERE id = $1 AND {mine}",  # noqa: S608 own columns
-            call.path["referral"],
-            *own,
-        )
-    if row is None:
-        raise not_found()
-    return dict(row)
-
-
-def _state(row: Mapping[str, Any]) -> Outreach:
-    return Outreach.model_validate(orjson.loads(row["state"]))
-
-
-def _shown(referral: str, now: Outreach, at: datetime | None) -> OutreachShown:
-    held = now.assignment if now.assignment and now.assignment.accepted_at else None
-    # Another provider's attempts are not this one's to see; the plan reads them in its feed.
-    tried = [each for each in now.attempts if held is not None and each.assignment == held.assignment]
-    return OutreachShown(
-        referral=referral,
-        status=status(now),
-        assignment=held.assignment if held else None,
-        provider=held.provider if held else None,
-        attempts=tuple(AttemptShown.model_validate(each.model_dump()) for each in tried),
-        ended_on=now.ending.on if now.ending else None,
-        outcome=now.closing.outcome if now.closing else None,
-        allowed=allowed(now),
-        updated_at=at,
-    )
-
-
-api.routes.extend(subscription_api.api.routes)
+for part in (contact_api, subscription_api, subscription_actions, mailbox_api, partner_api):
+    api.routes.extend(part.api.routes)

@@ -22,6 +22,8 @@ FLYING_PER_SUBSCRIPTION = 8
 FLYING = 256
 # Four times what one attempt may take: a living sender's lease never runs out under it.
 LEASE = timedelta(seconds=60)
+# Nothing but failure for so long ends an endpoint's deliveries (Svix: 120 h); what arises is kept.
+GIVE_UP_AFTER = timedelta(days=5)
 
 # A pair of subscription and referral goes in order: only its earliest pending delivery may leave.
 FIRST_OF_ITS_PAIR = """
@@ -46,9 +48,10 @@ WITH flying AS (
   ORDER BY due.next_attempt_at LIMIT $2
 ), leased AS (
   UPDATE delivery d SET leased_until = $3, lease = $4 FROM chosen WHERE d.id = chosen.id
-  RETURNING d.id, d.subscription, d.sequence, d.number, d.lease
+  RETURNING d.id, d.subscription, d.sequence, d.number, d.lease, d.trigger
 )
-SELECT l.id, l.subscription, l.number, l.lease, s.organization, s.url, s.secret, f.id AS webhook, f.type,
+SELECT l.id, l.subscription, l.number, l.lease, l.trigger, s.organization, s.url, s.secret,
+  CASE WHEN s.old_secret_until > $1 THEN s.old_secret ELSE '' END AS old_secret, f.id AS webhook, f.type,
   f.referral, f.body, f.traceparent
 FROM leased l JOIN subscription s ON s.id = l.subscription
 JOIN feed f ON f.subscription = l.subscription AND f.sequence = l.sequence ORDER BY l.subscription, l.sequence
@@ -58,7 +61,7 @@ JOIN feed f ON f.subscription = l.subscription AND f.sequence = l.sequence ORDER
 RECORDING = """
 UPDATE delivery d SET state = r.state, number = greatest(d.number, r.number), lease = '', leased_until = NULL,
   next_attempt_at = coalesce(r.next_attempt_at, d.next_attempt_at),
-  delivered_at = CASE WHEN r.state = 'delivered' THEN r.at END
+  delivered_at = CASE WHEN r.state = 'delivered' THEN coalesce(d.delivered_at, r.at) ELSE d.delivered_at END
 FROM unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::timestamptz[], $6::timestamptz[])
   AS r (id, lease, state, number, next_attempt_at, at)
 WHERE d.id = r.id AND d.state = 'pending' AND (d.lease = r.lease OR r.state = 'delivered')
@@ -72,10 +75,40 @@ WHERE d.state = 'pending' AND s.state = 'enabled' AND s.url IS NOT NULL AND {FIR
 """  # noqa: S608 own constants
 
 UNTOLD = """
-SELECT d.id, d.closing AS notice, d.referral, d.delivered_at, n.code, n.recipient_kind, f.traceparent
-FROM delivery d JOIN notice n ON n.id = d.closing
+SELECT d.id, d.notice, n.referral, d.delivered_at, n.code, n.recipient_kind, n.published, f.traceparent
+FROM delivery d JOIN notice n ON n.id = d.notice
 JOIN feed f ON f.subscription = d.subscription AND f.sequence = d.sequence
-WHERE d.state = 'delivered' AND d.closing <> '' AND NOT d.told ORDER BY d.id LIMIT $1
+WHERE d.delivered_at IS NOT NULL AND d.notice <> '' AND NOT d.told ORDER BY d.id LIMIT $1
+"""
+
+# Since when an endpoint has answered nothing but failures. A success forgets it.
+HEALTH = """
+INSERT INTO endpoint AS e (id, failing_since, heard_at)
+SELECT * FROM unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) AS r (id, failed, heard) ORDER BY id
+ON CONFLICT (id) DO UPDATE SET
+  failing_since = CASE WHEN excluded.heard_at IS NOT NULL THEN NULL
+    ELSE coalesce(e.failing_since, excluded.failing_since) END,
+  heard_at = coalesce(excluded.heard_at, e.heard_at)
+"""
+
+# What begins anew when an endpoint was enabled again is counted from there.
+HOPELESS = """
+SELECT s.id FROM endpoint e JOIN subscription s ON s.id = e.id
+WHERE e.id = ANY($1::text[]) AND s.state = 'enabled' AND e.failing_since IS NOT NULL
+  AND greatest(e.failing_since, s.enabled_at) <= $2 ORDER BY s.id
+"""
+
+# Sent again at once, under its old id, with a schedule of its own. `asked` makes a repeated request do nothing.
+AGAIN = """
+UPDATE delivery d SET state = 'pending', number = 0, next_attempt_at = $2, trigger = $3, asked = $4, lease = '',
+  leased_until = NULL
+WHERE d.id = ANY($1::text[]) AND d.asked <> $4
+"""
+
+RECOVERABLE = """
+SELECT f.sequence, d.id FROM feed f LEFT JOIN delivery d ON d.subscription = f.subscription AND d.sequence = f.sequence
+WHERE f.subscription = $1 AND f.at >= $2 AND f.at < $3
+  AND (d.id IS NULL OR d.state = 'exhausted' OR (d.state = 'pending' AND d.number > 0)) ORDER BY f.sequence
 """
 
 
@@ -87,9 +120,11 @@ class Leased:
     subscription: str
     number: int
     lease: str
+    trigger: str
     organization: str
     url: str
     secret: str
+    old_secret: str
     webhook: str
     type: str
     referral: str
@@ -150,6 +185,74 @@ async def record(connection: Connection, results: Sequence[Result]) -> None:
         [r.at for r in results],
     )
     await feed.insert(connection, "attempt", [_attempt(r) for r in results])
+    await _note_health(connection, results)
+
+
+async def _note_health(connection: Connection, results: Sequence[Result]) -> None:
+    heard = {r.leased.subscription: r.at for r in results if r.verdict is Verdict.DELIVERED}
+    first: dict[str, datetime] = {}
+    for result in results:
+        subscription = result.leased.subscription
+        first[subscription] = min(first.get(subscription, result.at), result.at)
+    names = sorted(first)
+    await connection.execute(
+        HEALTH,
+        names,
+        [None if name in heard else first[name] for name in names],
+        [heard.get(name) for name in names],
+    )
+
+
+async def hopeless(pool: Pool, results: Sequence[Result], now: datetime) -> list[str]:
+    """The endpoints among these that have answered nothing but failures for so long that they are called no more."""
+    failing = sorted({r.leased.subscription for r in results if r.verdict is Verdict.RETRY})
+    if not failing:
+        return []
+    return [row["id"] for row in await pool.fetch(HOPELESS, failing, now - GIVE_UP_AFTER)]
+
+
+async def again(
+    connection: Connection, chosen: Sequence[str], now: datetime, *, trigger: str, asked: str
+) -> None:
+    """Send these deliveries again, whatever became of them."""
+    await connection.execute(AGAIN, chosen, now, trigger, asked)
+
+
+async def hurry(connection: Connection, subscription: str, now: datetime) -> None:
+    """An endpoint that is back gets what waits for it at once."""
+    await connection.execute(
+        """UPDATE delivery SET next_attempt_at = $2
+           WHERE subscription = $1 AND state = 'pending' AND next_attempt_at > $2""",
+        subscription,
+        now,
+    )
+
+
+async def recoverable(
+    connection: Connection, subscription: str, since: datetime, until: datetime
+) -> tuple[list[str], list[int]]:
+    """What of a range never arrived: deliveries that failed, and feed entries that have none (no address then)."""
+    rows = await connection.fetch(RECOVERABLE, subscription, since, until)
+    return (
+        [row["id"] for row in rows if row["id"] is not None],
+        [row["sequence"] for row in rows if row["id"] is None],
+    )
+
+
+async def begin(
+    connection: Connection, subscription: str, sequences: Sequence[int], now: datetime, asked: str
+) -> None:
+    """Deliveries for feed entries that have none."""
+    entries = await connection.fetch(
+        "SELECT sequence, referral, notice FROM feed WHERE subscription = $1 AND sequence = ANY($2::bigint[])",
+        subscription,
+        sequences,
+    )
+    rows = [
+        {**feed.delivery(subscription, e["sequence"], e["referral"], e["notice"], now), "asked": asked}
+        for e in entries
+    ]
+    await feed.insert(connection, "delivery", [{**row, "trigger": "recovery"} for row in rows])
 
 
 def _attempt(result: Result) -> Mapping[str, Any]:
@@ -163,6 +266,7 @@ def _attempt(result: Result) -> Mapping[str, Any]:
         "type": leased.type,
         "referral": leased.referral,
         "number": leased.number + 1,
+        "trigger": leased.trigger,
         "at": result.at,
         "outcome": result.outcome,
         "status": attempted.status,
@@ -174,7 +278,7 @@ def _attempt(result: Result) -> Mapping[str, Any]:
 
 
 async def untold(pool: Pool, limit: int) -> list[Mapping[str, Any]]:
-    """Closings that arrived and whose arrival is not published yet."""
+    """Notices that arrived and whose arrival is not written down yet."""
     return [dict(row) for row in await pool.fetch(UNTOLD, limit)]
 
 
@@ -182,7 +286,7 @@ async def ahead(context: Context) -> tuple[int, datetime | None]:
     """How many deliveries are due or under way, with arrivals not published yet; and when the next one is due."""
     row = await context.pool.fetchrow(AHEAD, context.clock.now())
     waiting = await context.pool.fetchval(
-        "SELECT count(*) FROM delivery WHERE state = 'delivered' AND closing <> '' AND NOT told"
+        "SELECT count(*) FROM delivery WHERE delivered_at IS NOT NULL AND notice <> '' AND NOT told"
     )
     assert row is not None  # noqa: S101 an aggregate always has a row
     return row["now"] + waiting, row["next"]

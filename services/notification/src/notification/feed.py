@@ -16,6 +16,7 @@ from loopkeeper import ids
 from loopkeeper.database import Connection
 
 SHARED = "subscription"
+DISABLED_TYPE = "ecm.endpoint.disabled.v1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """One thing an organization is to hear. `closing` is the notice's id where its arrival must be proved."""
+    """One thing an organization is to hear. `notice` is the notice's id, whose arrival counts as told."""
 
     organization: str
     id: str
@@ -40,7 +41,6 @@ class News:
     data: Mapping[str, Any]
     traceparent: str = ""
     notice: str = ""
-    closing: str = ""
 
 
 @dataclass(slots=True)
@@ -87,7 +87,7 @@ def rows_of(subscriptions: Sequence[Subscription], news: Sequence[News], now: da
             rows.ends[each.id] = sequence
             rows.feed.append(_entry(each.id, sequence, one))
             if each.url is not None:
-                rows.deliveries.append(_delivery(each.id, sequence, one, now))
+                rows.deliveries.append(delivery(each.id, sequence, one.referral, one.notice, now))
     return rows
 
 
@@ -107,14 +107,17 @@ def _entry(subscription: str, sequence: int, news: News) -> dict[str, Any]:
     }
 
 
-def _delivery(subscription: str, sequence: int, news: News, now: datetime) -> dict[str, Any]:
+def delivery(subscription: str, sequence: int, referral: str, notice: str, now: datetime) -> dict[str, Any]:
+    """A delivery's row, due at once."""
     return {
         "id": ids.new("dlv"),
         "subscription": subscription,
         "sequence": sequence,
-        "referral": news.referral,
-        "closing": news.closing,
+        "referral": referral,
+        "notice": notice,
         "told": False,
+        "trigger": "scheduled",
+        "asked": "",
         "state": "pending",
         "number": 0,
         "next_attempt_at": now,
@@ -122,6 +125,19 @@ def _delivery(subscription: str, sequence: int, news: News, now: datetime) -> di
         "lease": "",
         "delivered_at": None,
     }
+
+
+async def tell_disabled(connection: Connection, subscription: str, claim: str, now: datetime) -> None:
+    """An organization hears in its other feeds that one of its endpoints is called no more, and why."""
+    row = await connection.fetchrow(
+        "SELECT organization, disabled_why, state FROM subscription WHERE id = $1", subscription
+    )
+    if row is None or row["state"] != "disabled":
+        return
+    standing = [s for s in await locked(connection, [row["organization"]]) if s.id != subscription]
+    data = {"event": claim, "subscription": subscription, "why": row["disabled_why"]}
+    news = News(row["organization"], f"evt_{claim}", DISABLED_TYPE, "", now, data)
+    await write(connection, rows_of(standing, [news], now))
 
 
 async def write(connection: Connection, rows: Rows) -> None:

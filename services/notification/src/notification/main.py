@@ -6,18 +6,20 @@ from notification.addresses import Allow
 from notification.api import api
 from notification.consumers import reactions
 from notification.deliveries import ahead
-from notification.models import columns
+from notification.models import columns, timers
 from notification.rules import DECIDER, Outreach
 from notification.settings import NotificationSettings
 from notification.surroundings import NotificationSurroundings
-from notification.workers import deliver, tell
+from notification.workers import deliver, on_timer, tell
 
 
 def domain(equipment: Equipment) -> Domain[Outreach]:
     # A bad list of allowed addresses stops the start, not the first delivery.
     Allow.parse(equipment.settings.webhook_allow)
     surroundings = NotificationSurroundings(equipment.policy, equipment.directory)
-    return Domain("notification", DECIDER, columns, surroundings=surroundings, notes_all=True)
+    return Domain(
+        "notification", DECIDER, columns, timers(equipment.policy), surroundings=surroundings, notes_all=True
+    )
 
 
 service = Service(
@@ -27,6 +29,7 @@ service = Service(
     domain=domain,
     api=api,
     reactions=reactions,
+    on_timer=on_timer,
     workers={"deliver": deliver, "tell": tell},
     ahead=ahead,
 )

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import JSONB, UUID
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
+from loopkeeper.policy import Policy
 from loopkeeper.provider_copy import provider_table
 from loopkeeper.tables import chassis_tables, moment, stream_table
-from notification.rules import Outreach, seen_by, status
+from notification.outreach import Outreach, seen_by, status
+from notification.rules import standing
 
 metadata = sa.MetaData()
 chassis_tables(metadata)
@@ -25,24 +28,35 @@ referral = stream_table(
     sa.Index("referral_at", "at", "id"),
 )
 
-# One thing one organization is to be told. `told_at`: when a closing's notice was proved to have arrived.
+# One thing one recipient is to be told; `recipient` is the organization in whose mailbox it lies, for a member the plan
+# that hands it over. `needs`: why it cannot simply be handed over; `told_at`, `told_how`, `told_by`: that it was told.
 notice = sa.Table(
     "notice",
     metadata,
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("referral", sa.Text, nullable=False),
+    sa.Column("plan", sa.Text, nullable=False),
     sa.Column("event", UUID, nullable=False),
     sa.Column("code", sa.Text, nullable=False),
     sa.Column("recipient", sa.Text, nullable=False),
     sa.Column("recipient_kind", sa.Text, nullable=False),
+    sa.Column("addressee", sa.Text, nullable=False),
     sa.Column("words", JSONB, nullable=False),
+    sa.Column("needs", ARRAY(sa.Text), nullable=False),
     sa.Column("closing", sa.Boolean, nullable=False),
+    sa.Column("published", sa.Boolean, nullable=False),
     moment("at", nullable=False),
+    moment("due_at"),
+    moment("overdue_at"),
     moment("told_at"),
+    sa.Column("told_how", sa.Text, nullable=False),
+    sa.Column("told_by", JSONB, nullable=False),
     sa.Index("notice_referral", "referral"),
+    sa.Index("notice_recipient", "recipient", "at", "id"),
 )
 
-# `sequence` is that of the last entry of its feed; `state`: unverified, enabled, disabled or deleted.
+# `sequence` is that of the last entry of its feed; `state`: unverified, enabled, disabled or deleted. The old secret
+# signs beside the new one until its grace is over; `disabled_why`: owner, gone (410) or failing.
 subscription = sa.Table(
     "subscription",
     metadata,
@@ -51,12 +65,26 @@ subscription = sa.Table(
     sa.Column("url", sa.Text),
     sa.Column("description", sa.Text, nullable=False),
     sa.Column("secret", sa.Text, nullable=False),
+    sa.Column("old_secret", sa.Text, nullable=False),
+    moment("old_secret_until"),
     sa.Column("state", sa.Text, nullable=False),
+    moment("enabled_at"),
+    sa.Column("disabled_why", sa.Text, nullable=False),
+    moment("disabled_at"),
     sa.Column("sequence", sa.BigInteger, nullable=False),
     sa.Column("n", sa.Integer, nullable=False),
     moment("created_at", nullable=False),
     moment("at", nullable=False),
     sa.Index("subscription_organization", "organization", "at", "id"),
+)
+
+# Since when an endpoint has answered nothing but failures; apart from its subscription, since no batch reads it.
+endpoint = sa.Table(
+    "endpoint",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    moment("failing_since"),
+    moment("heard_at"),
 )
 
 # What a subscription is to hear, in order and without a gap; `id` is the webhook's id in every attempt.
@@ -76,7 +104,8 @@ feed = sa.Table(
 
 PENDING = sa.text("state = 'pending'")
 
-# `closing` is the notice of a closing that this delivery proves, else empty; `told` once that proof was published.
+# `notice` is the one whose arrival this delivery proves, else empty; `told` once that proof was written down.
+# `trigger`: scheduled, manual (resent) or recovery; `asked` is the request that asked for it last.
 delivery = sa.Table(
     "delivery",
     metadata,
@@ -84,8 +113,10 @@ delivery = sa.Table(
     sa.Column("subscription", sa.Text, nullable=False),
     sa.Column("sequence", sa.BigInteger, nullable=False),
     sa.Column("referral", sa.Text, nullable=False),
-    sa.Column("closing", sa.Text, nullable=False),
+    sa.Column("notice", sa.Text, nullable=False),
     sa.Column("told", sa.Boolean, nullable=False),
+    sa.Column("trigger", sa.Text, nullable=False),
+    sa.Column("asked", sa.Text, nullable=False),
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("number", sa.Integer, nullable=False),
     moment("next_attempt_at", nullable=False),
@@ -97,7 +128,7 @@ delivery = sa.Table(
     sa.Index(
         "delivery_untold",
         "id",
-        postgresql_where=sa.text("state = 'delivered' AND closing <> '' AND NOT told"),
+        postgresql_where=sa.text("delivered_at IS NOT NULL AND notice <> '' AND NOT told"),
     ),
 )
 
@@ -113,6 +144,7 @@ attempt = sa.Table(
     sa.Column("type", sa.Text, nullable=False),
     sa.Column("referral", sa.Text, nullable=False),
     sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("trigger", sa.Text, nullable=False),
     moment("at", nullable=False),
     sa.Column("outcome", sa.Text, nullable=False),
     sa.Column("status", sa.Integer),
@@ -132,3 +164,16 @@ def columns(state: Outreach) -> Mapping[str, Any]:
         "provider_id": seen_by(state),
         "status": status(state),
     }
+
+
+def timers(policy: Policy) -> Callable[[Outreach], Mapping[str, datetime]]:
+    """The deadlines of outreach that stand, by the clock rows of the day it began. Notices keep their own."""
+
+    def due(state: Outreach) -> Mapping[str, datetime]:
+        held = state.assignment
+        begun = held.accepted_at if held is not None else None
+        if begun is None:
+            return {}
+        return {clock: policy.due(clock, begun).at for clock in standing(state)}
+
+    return due

@@ -1,265 +1,284 @@
 """Who must be told what when a fact is noted, and in which words? Pure: from the states before and after it.
 
-The plan hears every event of its referrals as the event itself, less what is sealed. Referrers and providers hear
-notices: words of the policy table, with named slots (loop.md 7.5). Population codes and criteria stand in no notice
-(loop.md 6.3), and a provider whose very name reveals treatment for substance use is not named to a referrer who
-does not treat the member (loop.md 6.4).
+The plan hears every event of its referrals as the event itself, less what is sealed. Referrers, providers, primary care
+and members hear notices: words of the policy table, with named slots (loop.md 7.5). Population codes and criteria stand
+in no notice (loop.md 6.3), and a provider whose very name reveals treatment for substance use is not named to a
+referrer who does not treat the member (loop.md 6.4).
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import date, datetime
-from typing import Any
-from uuid import UUID, uuid5
-
-import orjson
+from collections.abc import Iterator
+from datetime import date
 
 from loopkeeper.calendar import la_date
 from loopkeeper.events import (
     AssignmentAccepted,
     AssignmentDeclined,
     AssignmentEnded,
+    AssignmentLeadChanged,
     AssignmentMade,
+    AssignmentStarted,
     AssignmentWithdrawn,
     AuthorizationApproved,
+    AuthorizationDeemedAdverse,
     AuthorizationDenied,
-    AuthorizationPresumptiveEnded,
+    AuthorizationOverturned,
+    AuthorizationPended,
     AuthorizationPresumptiveGranted,
-    AuthorizationPresumptiveRefused,
+    AuthorizationPresumptiveReminded,
+    AuthorizationResumed,
     Event,
-    ProviderRecorded,
+    ReferralAmended,
     ReferralClosed,
+    ReferralQuestionsAsked,
     ReferralReceived,
+    ReferralSupportMoved,
 )
-from loopkeeper.vocabulary import DenialReason, Outcome, Population, ProviderType
-from notification.rules import Outreach
-
-# Everything a notice's words may name. No slot holds anything of the member.
-SLOTS = frozenset(
-    {"referral", "plan", "plan_phone", "provider", "provider_phone", "due", "through", "outcome", "reason"}
+from loopkeeper.vocabulary import DenialReason, Outcome
+from notification.members import to_member
+from notification.outreach import SELF_REFERRAL, Joined, Outreach
+from notification.serving import to_providers
+from notification.visibility import consented, event_body, reveals
+from notification.wording import (
+    DISCREET,
+    SLOT,
+    SLOTS,
+    USUAL,
+    Named,
+    Names,
+    Notice,
+    Value,
+    day_in_words,
+    last_day,
+    render,
 )
-SLOT = re.compile(r"{(\w*)}")
 
-# A provider of these types, or one serving only this population, is known for treating substance use.
-REVEALING_TYPES = frozenset({ProviderType.SPECIALTY_BH_OPERATED, ProviderType.SPECIALTY_BH_CONTRACTED})
-REVEALING_POPULATION = Population.SMI_SUD
+__all__ = [
+    "DISCREET", "SLOT", "SLOTS", "USUAL", "Named", "Names", "Notice", "concerned", "day_in_words", "event_body",
+    "notices", "render", "reveals",
+]  # fmt: skip
 
-USUAL = "usual"
-DISCREET = "discreet"
-
-
-@dataclass(frozen=True, slots=True)
-class Named:
-    """How an organization is called and reached in words."""
-
-    name: str
-    phone: str = ""
-    reveals: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Names:
-    """Plans and referrers from the organizations file, providers from the directory copy."""
-
-    known: Mapping[str, Named] = field(default_factory=dict[str, Named])
-
-    def of(self, organization: str) -> Named:
-        return self.known.get(organization) or Named(organization)
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """One thing one organization is to be told in words. `facts` travel beside the words, for programs."""
-
-    code: str
-    recipient: str
-    recipient_kind: str
-    variant: str = USUAL
-    closing: bool = False
-    facts: Mapping[str, str] = field(default_factory=dict[str, str])
-    slots: Mapping[str, str] = field(default_factory=dict[str, str])
-
-    def id(self, event: UUID) -> str:
-        """The same for the same event, recipient and code, also after a restore."""
-        return f"ntc_{uuid5(event, f'{self.recipient}|{self.code}').hex}"
-
-    @property
-    def wire_type(self) -> str:
-        return f"ecm.notice.{self.code}.v1"
+USUAL_NUMBER = "its usual number"
 
 
 def notices(
     referral: str, before: Outreach | None, event: Event, after: Outreach, names: Names
 ) -> list[Notice]:
-    """What the referrer and the providers concerned are told of this event, in a fixed order."""
+    """What everybody concerned is told of this event, in a fixed order."""
     earlier = before or Outreach()
-    told = [*_to_referrer(earlier, event, after, names), *_to_providers(earlier, event, after)]
-    fixed = _fixed_slots(referral, after, names)
-    return [_with_slots(notice, fixed) for notice in told if notice.recipient]
+    told = [
+        *_to_referrers(referral, earlier, event, after, names),
+        *to_providers(referral, earlier, event, after),
+        *_to_primary_care(event, after, names),
+        *to_member(earlier, event, after, names),
+    ]
+    fixed = _fixed_slots(after, names)
+    return [
+        each.with_slots({**fixed, "referral": each.referral or referral}) for each in told if each.recipient
+    ]
 
 
-def _with_slots(notice: Notice, fixed: Mapping[str, str]) -> Notice:
-    return Notice(
-        notice.code,
-        notice.recipient,
-        notice.recipient_kind,
-        notice.variant,
-        notice.closing,
-        notice.facts,
-        {**fixed, **notice.slots},
-    )
-
-
-def _fixed_slots(referral: str, after: Outreach, names: Names) -> Mapping[str, str]:
+def _fixed_slots(after: Outreach, names: Names) -> dict[str, Value]:
     plan = names.of(after.plan)
-    return {"referral": referral, "plan": plan.name, "plan_phone": plan.phone or "its usual number"}
+    return {"plan": plan.name, "plan_phone": plan.phone or USUAL_NUMBER}
 
 
-def _to_referrer(before: Outreach, event: Event, after: Outreach, names: Names) -> Iterator[Notice]:
-    to = (after.referrer, "referrer")
+# ── referrers ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _to_referrers(
+    referral: str, before: Outreach, event: Event, after: Outreach, names: Names
+) -> Iterator[Notice]:
+    """The first, and whoever was merged into it: each hears of it under its own referral's id (loop.md 2.9)."""
+    if isinstance(event, ReferralAmended):
+        if event.cause == "joined" and event.joined is not None:
+            yield _merged(Joined(referral=event.joined, referrer=event.joined_referrer or ""), before, names)
+            yield from _so_far(event.joined, event.joined_referrer or "", after, names)
+        return
+    told = list(_to_referrer(after.referrer, before, event, after, names))
+    yield from told
+    for other in after.joined:
+        for notice in _to_referrer(other.referrer, before, event, after, names):
+            # Its own loop was closed as merged, and that was told when it was.
+            yield Notice(
+                notice.code, other.referrer, notice.recipient_kind, notice.variant, facts=notice.facts,
+                slots=notice.slots, referral=other.referral,
+            )  # fmt: skip
+
+
+def _to_referrer(
+    referrer: str, before: Outreach, event: Event, after: Outreach, names: Names
+) -> Iterator[Notice]:
+    # A self-referral's notices of the decision and the closing merge into the member's own (domain.md 5.3).
+    merged = SELF_REFERRAL in after.flags and referrer == after.referrer
+    to = (referrer, "referrer")
     match event:
         case ReferralReceived():
             yield Notice("received", *to)
             # Closed before it was known here: whoever referred must still hear how it ended.
-            if after.closing is not None:
+            if after.closing is not None and not merged:
                 yield _closed(to, after.closing.outcome)
-        case AuthorizationApproved():
-            through = {"through": event.through.isoformat()}
-            yield Notice("authorized", *to, facts=through, slots={"through": day_in_words(event.through)})
-        case AuthorizationDenied():
-            facts = {"reason": event.reason, "appeal_by": event.appeal_by.isoformat()}
-            slots = {
-                "reason": DenialReason.label_of(event.reason),
-                "due": day_in_words(event.appeal_by),
-            }
-            yield Notice("not_authorized", *to, facts=facts, slots=slots)
-        case AssignmentAccepted():
-            yield _assigned(to, event, names)
-        case ReferralClosed() if before.closing is None:
+        case ReferralQuestionsAsked():
+            yield _questions(to, event)
+        case AuthorizationPended():
+            facts = {"by": event.by.isoformat()}
+            yield Notice("pended", *to, facts=facts, slots={"due": last_day(event.by)})
+        case AuthorizationResumed():
+            facts = {"due_at": event.due_at.isoformat()}
+            yield Notice("resumed", *to, facts=facts, slots={"due": last_day(event.due_at)})
+        case AuthorizationOverturned():
+            yield Notice("overturned", *to, facts={"on": event.on.isoformat()}, slots={"on": event.on})
+        case ReferralClosed() if before.closing is None and not merged:
             yield _closed(to, event.outcome)
+        case AssignmentAccepted() if not merged:
+            yield _assigned(to, event.provider, event.occurred_at.date(), after, names)
+        case _ if not merged:
+            yield from _decision_to_referrer(to, event)
         case _:
             return
+
+
+def _decision_to_referrer(to: tuple[str, str], event: Event) -> Iterator[Notice]:
+    match event:
+        case AuthorizationApproved():
+            yield _authorized(to, event.through)
+            if event.adverse is not None:
+                yield _not_authorized(to, "in_part", event.adverse.reason, event.adverse.rights.appeal_by)
+        case AuthorizationDenied():
+            yield _not_authorized(to, USUAL, event.reason, event.appeal_by)
+        case AuthorizationDeemedAdverse():
+            facts = {"appeal_by": event.appeal_by.isoformat()}
+            yield Notice(
+                "deemed_adverse", *to, facts=facts, slots={"due": event.appeal_by}, due_at=event.notice_due_at
+            )
+        case _:
+            return
+
+
+def _questions(to: tuple[str, str], event: ReferralQuestionsAsked) -> Notice:
+    """How many, and until when. Which ones stands in the referral only: a question can tell a criterion."""
+    variant = "reminder" if event.reminder else USUAL
+    slots: dict[str, Value] = {"count": str(len(event.questions))}
+    facts = {"count": str(len(event.questions))}
+    if event.due_at is None:
+        return Notice("questions", *to, "undated", facts=facts, slots=slots)
+    slots["due"] = last_day(event.due_at)
+    return Notice("questions", *to, variant, facts=facts | {"due_at": event.due_at.isoformat()}, slots=slots)
+
+
+def _authorized(to: tuple[str, str], through: date) -> Notice:
+    facts = {"through": through.isoformat()}
+    return Notice("authorized", *to, facts=facts, slots={"through": through})
+
+
+def _not_authorized(to: tuple[str, str], variant: str, reason: str, appeal_by: date) -> Notice:
+    facts = {"reason": reason, "appeal_by": appeal_by.isoformat()}
+    slots: dict[str, Value] = {"reason": DenialReason.label_of(reason), "due": appeal_by}
+    return Notice("not_authorized", *to, variant, facts=facts, slots=slots)
 
 
 def _closed(to: tuple[str, str], outcome: str) -> Notice:
+    slots: dict[str, Value] = {"outcome": Outcome.label_of(outcome)}
+    return Notice("closed", *to, closing=True, facts={"outcome": outcome}, slots=slots)
+
+
+def _merged(joined: Joined, before: Outreach, names: Names) -> Notice:
+    """A second referrer hears how its own referral ended: it joined one that runs, or the member is in ECM already.
+    Of the first referrer it learns nothing; the provider is named to those who treat the member (loop.md 2.9, 2.11)."""
+    to = (joined.referrer, "referrer")
+    outcome, variant = "merged", "merged"
+    slots: dict[str, Value] = {}
+    held = before.assignment
+    if held is not None and before.ending is not None and before.ending.how == "services_started":
+        outcome, variant = "already_in_ecm", "already"
+        provider = names.of(held.provider)
+        if _may_name(held.provider, joined.referrer, before, names) and names.of(joined.referrer).treats:
+            variant = "already_named"
+            slots = {"provider": provider.name, "provider_phone": provider.phone or USUAL_NUMBER}
     return Notice(
-        "closed",
-        *to,
-        closing=True,
-        facts={"outcome": outcome},
-        slots={"outcome": Outcome.label_of(outcome)},
-    )
+        "closed", *to, variant, closing=True, facts={"outcome": outcome}, slots=slots, referral=joined.referral,
+        stream=joined.referral,
+    )  # fmt: skip
 
 
-def _assigned(to: tuple[str, str], event: AssignmentAccepted, names: Names) -> Notice:
-    provider = names.of(event.provider)
-    if provider.reveals and event.provider != to[0]:
-        return Notice("assigned", *to, variant=DISCREET)
-    return Notice(
-        "assigned",
-        *to,
-        facts={"provider": event.provider},
-        slots={"provider": provider.name, "provider_phone": provider.phone or "its usual number"},
-    )
+def _so_far(referral: str, referrer: str, after: Outreach, names: Names) -> Iterator[Notice]:
+    """What a second referrer would have heard until now of the loop it joined, as far as it stands."""
+    if after.decision != "approved" or after.term is None or after.closing is not None:
+        return
+    to = (referrer, "referrer")
+    told = [_authorized(to, after.term.through)]
+    if after.assignment is not None and after.assignment.held:
+        told.append(_assigned(to, after.assignment.provider, la_date(after.term.at), after, names))
+    for each in told:
+        yield Notice(each.code, *to, each.variant, facts=each.facts, slots=each.slots, referral=referral)
 
 
-def _to_providers(before: Outreach, event: Event, after: Outreach) -> Iterator[Notice]:
-    match event:
-        case AssignmentMade():
-            facts = {"assignment": event.assignment, "due_at": event.answer_due_at.isoformat()}
-            slots = {"due": time_in_words(event.answer_due_at)}
-            yield Notice("offer", event.provider, "provider", facts=facts, slots=slots)
-        case AssignmentWithdrawn() | AssignmentEnded():
-            yield _taken_back(before, event)
-        case AuthorizationApproved():
-            through = {"through": event.through.isoformat()}
-            slots = {"through": day_in_words(event.through)}
-            for provider in _decided_for(before):
-                yield Notice("decided", provider, "provider", "approved", facts=through, slots=slots)
-        case AuthorizationDenied():
-            for provider in _decided_for(before):
-                yield Notice("decided", provider, "provider", "denied")
-        case AuthorizationPresumptiveGranted():
-            facts = {"grant": event.grant, "through": event.through.isoformat()}
-            slots = {"through": day_in_words(event.through)}
-            yield Notice("presumptive_granted", event.provider, "provider", facts=facts, slots=slots)
-        case AuthorizationPresumptiveRefused():
-            yield Notice("presumptive_refused", after.claimed_by, "provider", facts={"reason": event.reason})
-        case AuthorizationPresumptiveEnded() if before.grant and before.grant.grant == event.grant:
-            facts = {"grant": event.grant, "reason": event.reason, "through": event.through.isoformat()}
-            slots = {"through": day_in_words(event.through)}
-            yield Notice("presumptive_ended", before.grant.provider, "provider", facts=facts, slots=slots)
-        case _:
-            return
+def _assigned(to: tuple[str, str], provider: str, on: date, after: Outreach, names: Names) -> Notice:
+    if not _may_name(provider, to[0], after, names, on):
+        return Notice("assigned", *to, DISCREET)
+    named = names.of(provider)
+    slots: dict[str, Value] = {"provider": named.name, "provider_phone": named.phone or USUAL_NUMBER}
+    return Notice("assigned", *to, facts={"provider": provider}, slots=slots)
 
 
-def _taken_back(before: Outreach, event: AssignmentWithdrawn | AssignmentEnded) -> Notice:
-    held = (
-        before.assignment if before.assignment and before.assignment.assignment == event.assignment else None
-    )
-    provider = event.provider or (held.provider if held else "")
-    offered = isinstance(event, AssignmentWithdrawn) and (held is None or held.accepted_at is None)
-    code = "offer_withdrawn" if offered else "assignment_ended"
-    return Notice(code, provider, "provider", facts={"assignment": event.assignment})
+def _may_name(provider: str, reader: str, state: Outreach, names: Names, on: date | None = None) -> bool:
+    """A name that reveals treatment is told to the provider itself, and by the member's consent (loop.md 6.4)."""
+    if not names.of(provider).reveals or provider == reader:
+        return True
+    return on is not None and consented(state.consent, reader, on)
 
 
-def _decided_for(before: Outreach) -> Iterator[str]:
-    """The providers that serve already: by a live assignment, by a grant."""
-    held = [before.assignment.provider] if before.assignment and before.assignment.held else []
-    granted = [before.grant.provider] if before.grant else []
-    return iter(dict.fromkeys([*held, *granted]))
+# ── primary care ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _to_primary_care(event: Event, after: Outreach, names: Names) -> Iterator[Notice]:
+    """The member's primary care provider, if another, hears who coordinates the member's care (N9)."""
+    if not isinstance(event, AssignmentAccepted):
+        return
+    pcp = event.pcp or after.pcp
+    if not pcp or pcp == event.provider:
+        return
+    due = event.pcp_due_at
+    if not _may_name(event.provider, pcp, after, names, la_date(event.occurred_at)):
+        yield Notice("pcp_assigned", pcp, "pcp", DISCREET, due_at=due)
+        return
+    named = names.of(event.provider)
+    slots: dict[str, Value] = {"provider": named.name, "provider_phone": named.phone or USUAL_NUMBER}
+    yield Notice("pcp_assigned", pcp, "pcp", facts={"provider": event.provider}, slots=slots, due_at=due)
 
 
 def concerned(state: Outreach | None, event: Event | None) -> set[str]:
-    """Every organization that may have to be told something of this event; too many is fine, too few is not."""
+    """Every organization that may have to be told something of this event, or is named in it; too many is fine, too few
+    is not."""
     found: set[str] = set()
     if state is not None:
-        found |= {state.plan, state.referrer, state.claimed_by}
+        found |= {state.plan, state.referrer, state.claimed_by, state.pcp}
+        found |= {each.referrer for each in state.joined}
         found |= {state.assignment.provider} if state.assignment else set()
         found |= {state.grant.provider} if state.grant else set()
     match event:
         case ReferralReceived():
-            found |= {event.plan, event.referrer, event.claim.provider if event.claim else ""}
-        case AssignmentMade() | AssignmentAccepted() | AuthorizationPresumptiveGranted():
+            found |= {
+                event.plan,
+                event.referrer,
+                event.claim.provider if event.claim else "",
+                event.pcp or "",
+            }
+        case ReferralAmended():
+            found |= {
+                event.joined_referrer or "",
+                event.claim.provider if event.claim else "",
+                event.pcp or "",
+            }
+        case AssignmentAccepted():
+            found |= {event.provider, event.pcp or ""}
+        case AssignmentMade() | AssignmentStarted() | AuthorizationPresumptiveGranted():
             found.add(event.provider)
-        case AssignmentWithdrawn() | AssignmentEnded() | AssignmentDeclined():
+        case AssignmentWithdrawn() | AssignmentEnded() | AssignmentDeclined() | AssignmentLeadChanged():
+            found.add(event.provider)
+        case AuthorizationPresumptiveReminded() | ReferralSupportMoved():
             found.add(event.provider)
         case _:
             pass
     return found - {""}
-
-
-def render(template: str, slots: Mapping[str, str]) -> str:
-    """The words with their slots filled. Raises LookupError for a slot that is not allowed or has no value."""
-
-    def value(found: re.Match[str]) -> str:
-        if found[1] not in SLOTS or found[1] not in slots:
-            raise LookupError(f"a notice's words name the slot {found[1]!r}, which this notice does not have")
-        return slots[found[1]]
-
-    return SLOT.sub(value, template)
-
-
-def event_body(event: Event, payload: bytes) -> dict[str, Any]:
-    """What a plan's endpoint gets of an event: its data, without the sealed parts."""
-    data: dict[str, Any] = orjson.loads(payload)
-    data.pop("sealed", None)
-    return data
-
-
-def reveals(entry: ProviderRecorded) -> bool:
-    """Whether this provider's name alone tells that it treats substance use."""
-    only = bool(entry.populations) and set(entry.populations) == {REVEALING_POPULATION}
-    return only or not REVEALING_TYPES.isdisjoint(entry.types)
-
-
-def time_in_words(at: datetime) -> str:
-    """The last day of a deadline in Los Angeles: one that ends at midnight belongs to the day before."""
-    return day_in_words(la_date(at - at.resolution))
-
-
-def day_in_words(day: date) -> str:
-    return f"{day:%B} {day.day}, {day.year}"

@@ -2,7 +2,7 @@
 
 received → (offer) → accepted: outreach is open → attempts, numbered per assignment
          → services started | member declined | unable to reach → intake closes the loop
-         → whoever referred is told → told, once per notice
+         → whoever must hear is told → told, once per notice
 
 Every attempt is recorded, whatever policy says; policy only decides when nobody could be reached (loop.md 6.1).
 First services end outreach but not the assignment: attempts after them are still recorded (loop.md 7.2).
@@ -12,105 +12,48 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from typing import Any, Literal
-
-from pydantic import BaseModel, ConfigDict
+from typing import Literal
 
 from loopkeeper.calendar import la_date
-from loopkeeper.decider import Command, Decider, Refused, State
+from loopkeeper.decider import Command, Decider, Refused
 from loopkeeper.events import (
     ActedBy,
-    AssignmentAccepted,
-    AssignmentDeclined,
-    AssignmentEnded,
-    AssignmentMade,
-    AssignmentWithdrawn,
-    AuthorizationApproved,
-    AuthorizationDenied,
-    AuthorizationPresumptiveEnded,
-    AuthorizationPresumptiveGranted,
+    Consent,
     Event,
-    Lead,
     NoticeDelivered,
+    NoticeOverdue,
     OutreachAttempted,
+    OutreachContactChanged,
     OutreachMemberDeclined,
+    OutreachOverdue,
+    OutreachServiceEnded,
     OutreachServicesStarted,
     OutreachUnableToReach,
-    ReferralClosed,
-    ReferralReceived,
+)
+from loopkeeper.vocabulary.decisions import Discontinuation
+from notification.outreach import (
+    SERVICES_RECEIVED,
+    Assignment,
+    Attempt,
+    Outreach,
+    Part,
+    attempts_of,
+    evolve,
+    raised,
+    restricted,
+    seen_by,
+    status,
 )
 
-SERVICES_RECEIVED = "services_received"
-# A referral flagged so asks nobody to appear in person at the member's place.
-UNSAFE = frozenset({"do_not_contact", "safe_contact"})
+__all__ = ["DECIDER", "SERVICES_RECEIVED", "Outreach", "attempts_of", "decide", "evolve", "seen_by", "status"]
 
-
-class Part(BaseModel):
-    """A group of fields that came with one event."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Assignment(Part):
-    """The newest offer or assignment. `accepted_at` opens outreach; `ended` takes it away again."""
-
-    assignment: str
-    provider: str
-    answer_due_at: datetime | None = None
-    accepted_at: datetime | None = None
-    lead: Lead | None = None
-    ended: bool = False
-
-    @property
-    def held(self) -> bool:
-        return self.accepted_at is not None and not self.ended
-
-
-class Grant(Part):
-    grant: str
-    provider: str
-
-
-class Attempt(Part):
-    assignment: str
-    number: int
-    at: datetime
-    actor_kind: str
-    modality: str
-    outcome: str
-    reached: bool
-
-
-class Ending(Part):
-    """How outreach itself ended, before or after the loop closed."""
-
-    how: Literal["services_started", "member_declined", "unable_to_reach"]
-    on: date
-
-
-class Closing(Part):
-    outcome: str
-    at: datetime
-
-
-class Outreach(State):
-    """What is known of one referral that decides who may reach out, and who must be told."""
-
-    plan: str = ""
-    referrer: str = ""
-    member: str = ""
-    county: str = ""
-    age_band: str = ""
-    language: str = ""
-    flags: tuple[str, ...] = ()
-    claimed_by: str = ""
-    grant: Grant | None = None
-    decision: Literal["", "approved", "denied"] = ""
-    assignment: Assignment | None = None
-    attempts: tuple[Attempt, ...] = ()
-    ending: Ending | None = None
-    closing: Closing | None = None
-    told: tuple[str, ...] = ()
+# The clocks of outreach, in the order in which they run out, with what they are when they do.
+FIRST_AT_RISK, FIRST_OUTREACH, WINDOW = "first_outreach_at_risk", "first_outreach", "outreach_window"
+CLOCKS: Mapping[str, tuple[str, Literal["at_risk", "breached"]]] = {
+    FIRST_AT_RISK: (FIRST_OUTREACH, "at_risk"),
+    FIRST_OUTREACH: (FIRST_OUTREACH, "breached"),
+    WINDOW: (WINDOW, "breached"),
+}
 
 
 class ReachPolicy(Part):
@@ -143,6 +86,7 @@ class RecordAttempt(ProviderCommand):
     modality: str
     outcome: str
     reached: bool
+    minutes: int | None = None
 
 
 class StartServices(ProviderCommand):
@@ -161,14 +105,54 @@ class ReportUnableToReach(ProviderCommand):
     reach: ReachPolicy | None = None
 
 
+class ChangeContact(ProviderCommand):
+    """A correction, sealed at the edge over what was read there: `seen`. `flags` are all of the referral's."""
+
+    flags: tuple[str, ...]
+    sealed: Mapping[str, str]
+    seen: str
+    consent: Consent | None = None
+
+
+class EndService(ProviderCommand):
+    """Under a term: the plan decides about the term (loop.md 7.2)."""
+
+    code: int
+    on: date | None
+
+
 class RecordDelivered(Command):
-    """A closing's notice was taken by its recipient's endpoint. From a worker, so it never raises."""
+    """A notice was taken by its recipient's endpoint, or opened by its recipient: it never raises."""
 
     notice: str
     code: str
     recipient_kind: str
     delivered_at: datetime
     how: Literal["webhook", "mailbox", "hand_over"] = "webhook"
+
+
+class RecordHandOver(RecordDelivered):
+    """A person says that they told it. Raises 409 `already-told`. `told_by` is kept with the notice."""
+
+    how: Literal["webhook", "mailbox", "hand_over"] = "hand_over"
+    acted_by: ActedBy
+    told_by: Mapping[str, str | bool]
+
+
+class RaiseClock(Command):
+    """A deadline of outreach has come; the rule looks whether it still stands."""
+
+    clock: str
+    due_at: datetime
+
+
+class RaiseNotice(Command):
+    """A notice's deadline has come. The store's view fills in what the notice is, if it is not told yet."""
+
+    notice: str
+    due_at: datetime
+    code: str = ""
+    recipient_kind: str = ""
 
 
 # ── decide ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -186,8 +170,18 @@ def decide(outreach: Outreach | None, command: Command) -> Sequence[Event]:
             return [decline_for_member(outreach, command)]
         case ReportUnableToReach():
             return [report_unable_to_reach(outreach, command)]
+        case ChangeContact():
+            return [change_contact(outreach, command)]
+        case EndService():
+            return [end_service(outreach, command)]
+        case RecordHandOver():
+            return [hand_over(outreach, command)]
         case RecordDelivered():
             return record_delivered(outreach, command)
+        case RaiseClock():
+            return raise_clock(outreach, command)
+        case RaiseNotice():
+            return raise_notice(command)
         case _:
             raise TypeError(f"notification has no rule for {type(command).__name__}")
 
@@ -207,6 +201,7 @@ def attempt(outreach: Outreach | None, command: RecordAttempt) -> OutreachAttemp
         modality=command.modality,
         outcome=command.outcome,
         reached=command.reached,
+        minutes=command.minutes,
     )
 
 
@@ -238,7 +233,7 @@ def report_unable_to_reach(outreach: Outreach | None, command: ReportUnableToRea
     tried = attempts_of(now, held.assignment)
     if command.reach is None:
         raise TypeError("the plan's reach policy was not filled in")
-    lacking = missing(tried, on, command.reach, safe=UNSAFE.isdisjoint(now.flags))
+    lacking = missing(tried, on, command.reach, safe=not restricted(now))
     if lacking:
         raise Refused(
             "attempts-missing",
@@ -257,8 +252,51 @@ def report_unable_to_reach(outreach: Outreach | None, command: ReportUnableToRea
     )
 
 
+def change_contact(outreach: Outreach | None, command: ChangeContact) -> OutreachContactChanged:
+    now, held = holder(outreach, command)
+    if held.ended:
+        raise already_over(now)
+    if command.seen != now.contact:
+        raise Refused("stale", "The contact was changed since it was read.", fix="Send it again.", status=412)
+    return OutreachContactChanged(
+        occurred_at=command.at,
+        acted_by=acted_by(held, command),
+        flags=command.flags,
+        sealed=command.sealed,
+        consent=command.consent,
+    )
+
+
+def end_service(outreach: Outreach | None, command: EndService) -> OutreachServiceEnded:
+    now, held = holder(outreach, command)
+    if str(command.code) not in Discontinuation.codes():
+        raise Refused(
+            "code-unknown",
+            "This is no discontinuation code.",
+            fix="Send one from 1 to 15.",
+            allowed=sorted(Discontinuation.codes(), key=int),
+        )
+    if held.ended or now.ended_service == held.assignment:
+        raise already_over(now)
+    if now.ending is None or now.ending.how != "services_started":
+        raise Refused(
+            "not-started",
+            "Services have not started.",
+            fix="Where the member declines or cannot be reached, say so by those commands.",
+            allowed=allowed(now),
+        )
+    return OutreachServiceEnded(
+        occurred_at=command.at,
+        acted_by=acted_by(held, command),
+        assignment=held.assignment,
+        code=command.code,
+        on=day_of(command.on, command.at),
+    )
+
+
 def record_delivered(outreach: Outreach | None, command: RecordDelivered) -> Sequence[NoticeDelivered]:
-    if outreach is None or command.notice in outreach.told:
+    """Also of a referral that is only a tombstone here: what it was merged into told its referrer."""
+    if outreach is not None and command.notice in outreach.told:
         return ()
     return [
         NoticeDelivered(
@@ -269,6 +307,60 @@ def record_delivered(outreach: Outreach | None, command: RecordDelivered) -> Seq
             how=command.how,
         )
     ]
+
+
+def hand_over(outreach: Outreach | None, command: RecordHandOver) -> NoticeDelivered:
+    told = record_delivered(outreach, command)
+    if not told:
+        raise already_told()
+    if command.delivered_at > command.at:
+        raise in_the_future()
+    return told[0].model_copy(update={"acted_by": command.acted_by})
+
+
+def already_told() -> Refused:
+    return Refused("already-told", "This was told already.", fix="There is nothing more to do.")
+
+
+def raise_clock(outreach: Outreach | None, command: RaiseClock) -> Sequence[OutreachOverdue]:
+    """A fact beside the status: it never ends outreach (loop.md 7.6)."""
+    if outreach is None or command.clock not in standing(outreach):
+        return ()
+    assert outreach.assignment is not None  # noqa: S101 a clock stands for an assignment
+    clock, state = CLOCKS[command.clock]
+    return [
+        OutreachOverdue(
+            occurred_at=command.due_at,
+            assignment=outreach.assignment.assignment,
+            clock=clock,
+            due_at=command.due_at,
+            state=state,
+        )
+    ]
+
+
+def raise_notice(command: RaiseNotice) -> Sequence[NoticeOverdue]:
+    """Only of a notice that is not told: its code is filled in then."""
+    if not command.code:
+        return ()
+    return [
+        NoticeOverdue(
+            occurred_at=command.due_at,
+            notice=command.notice,
+            code=command.code,
+            recipient_kind=command.recipient_kind,
+            due_at=command.due_at,
+        )
+    ]
+
+
+def standing(now: Outreach) -> tuple[str, ...]:
+    """The clocks that run: the first attempt is due after an acceptance, and something must come of outreach."""
+    held = now.assignment
+    if held is None or not held.held or now.ending is not None or now.closing is not None:
+        return ()
+    waits = [WINDOW] if attempts_of(now, held.assignment) else [FIRST_AT_RISK, FIRST_OUTREACH, WINDOW]
+    return tuple(each for each in waits if raised(held.assignment, *CLOCKS[each]) not in now.raised)
 
 
 def missing(tried: Sequence[Attempt], on: date, reach: ReachPolicy, *, safe: bool) -> list[str]:
@@ -338,139 +430,11 @@ def allowed(now: Outreach) -> tuple[str, ...]:
     held = now.assignment
     if held is None or not held.held:
         return ()
-    if now.closing is not None or now.ending is not None:
-        return ("attempts",)
-    return ("attempts", "start-services", "member-declined", "unable-to-reach")
-
-
-# ── evolve ────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def evolve(outreach: Outreach | None, event: Event) -> Outreach:
-    """The row after this fact. Any order is bearable: an unknown referral becomes a bare row."""
-    now = outreach or Outreach()
-    changes = _changes(now, event)
-    return now.model_copy(update=changes) if changes else now
-
-
-def _changes(now: Outreach, event: Event) -> Mapping[str, Any]:
-    match event:
-        case ReferralReceived():
-            return _received(event)
-        case ReferralClosed():
-            return _closed(now, event)
-        case AuthorizationPresumptiveGranted():
-            return {"grant": Grant(grant=event.grant, provider=event.provider)}
-        case AuthorizationPresumptiveEnded():
-            return {"grant": None} if now.grant and now.grant.grant == event.grant else {}
-        case AuthorizationApproved():
-            return {"decision": "approved"}
-        case AuthorizationDenied():
-            return {"decision": "denied"}
-        case NoticeDelivered():
-            return {} if event.notice in now.told else {"told": (*now.told, event.notice)}
-        case OutreachAttempted():
-            return _attempted(now, event)
-        case OutreachServicesStarted():
-            return {"ending": Ending(how="services_started", on=event.on)}
-        case OutreachMemberDeclined():
-            return {"ending": Ending(how="member_declined", on=event.on)}
-        case OutreachUnableToReach():
-            return {"ending": Ending(how="unable_to_reach", on=event.on)}
-        case _:
-            return _assignment_changes(now, event)
-
-
-def _received(event: ReferralReceived) -> Mapping[str, Any]:
-    copied = ("plan", "referrer", "member", "county", "age_band", "language", "flags")
-    return {
-        **{name: getattr(event, name) for name in copied},
-        "claimed_by": event.claim.provider if event.claim else "",
-    }
-
-
-def _closed(now: Outreach, event: ReferralClosed) -> Mapping[str, Any]:
-    if now.closing is not None:
-        return {}
-    changes: dict[str, Any] = {"closing": Closing(outcome=event.outcome, at=event.occurred_at)}
-    if event.outcome != SERVICES_RECEIVED and now.assignment is not None:
-        changes["assignment"] = now.assignment.model_copy(update={"ended": True})
-    return changes
-
-
-def _assignment_changes(now: Outreach, event: Event) -> Mapping[str, Any]:
-    held = now.assignment
-    match event:
-        case AssignmentMade():
-            # A late offer of what was accepted already changes nothing; one for a closed loop is never live.
-            if held is not None and held.assignment == event.assignment:
-                return {}
-            offer = Assignment(
-                assignment=event.assignment,
-                provider=event.provider,
-                answer_due_at=event.answer_due_at,
-                ended=_over(now),
-            )
-            return {"assignment": offer} | ({} if now.closing else {"ending": None})
-        case AssignmentAccepted():
-            if held is not None and held.assignment != event.assignment and not held.ended:
-                return {}
-            return {"assignment": _accepted(now, event)}
-        case AssignmentDeclined() | AssignmentWithdrawn() | AssignmentEnded():
-            if held is None or held.assignment != event.assignment:
-                return {}
-            return {"assignment": held.model_copy(update={"ended": True})}
-        case _:
-            return {}
-
-
-def _accepted(now: Outreach, event: AssignmentAccepted) -> Assignment:
-    held = now.assignment
-    if held is None or held.assignment != event.assignment:
-        held = Assignment(assignment=event.assignment, provider=event.provider, ended=_over(now))
-    return held.model_copy(update={"accepted_at": event.occurred_at, "lead": event.lead})
-
-
-def _over(now: Outreach) -> bool:
-    return now.closing is not None and now.closing.outcome != SERVICES_RECEIVED
-
-
-def _attempted(now: Outreach, event: OutreachAttempted) -> Mapping[str, Any]:
-    made = Attempt(
-        assignment=event.assignment,
-        number=event.number,
-        at=event.occurred_at,
-        actor_kind=event.actor_kind,
-        modality=event.modality,
-        outcome=event.outcome,
-        reached=event.reached,
-    )
-    return {"attempts": (*now.attempts, made)}
-
-
-# ── what can be read from the state ───────────────────────────────────────────────────────────────────────
-
-
-def attempts_of(now: Outreach, assignment: str) -> tuple[Attempt, ...]:
-    return tuple(each for each in now.attempts if each.assignment == assignment)
-
-
-def seen_by(now: Outreach) -> str:
-    """The provider that may see this outreach: the one whose assignment is live, and after the loop's end the one
-    that held it last. An offer is not enough."""
-    held = now.assignment
-    if held is None or held.accepted_at is None:
-        return ""
-    return held.provider if not held.ended or now.closing is not None else ""
-
-
-def status(now: Outreach) -> str:
-    """`waiting` for a provider, `open`, how it ended, or `closed` by something else."""
-    if now.ending is not None:
-        return now.ending.how
-    if now.closing is not None:
-        return "closed"
-    return "open" if now.assignment is not None and now.assignment.held else "waiting"
+    if now.closing is None and now.ending is None:
+        return ("attempts", "start-services", "member-declined", "unable-to-reach", "change-contact")
+    served = now.ending is not None and now.ending.how == "services_started"
+    ends = served and now.ended_service != held.assignment
+    return ("attempts", "change-contact", *(["end-service"] if ends else []))
 
 
 DECIDER: Decider[Outreach] = Decider("outreach", Outreach, decide, evolve)

@@ -1,86 +1,148 @@
 """What surrounds the outreach rows of a batch: whose subscriptions must hear, how everybody is called, plans' policy.
 
-A fact and what is told of it are one transaction: `project` writes the notices, and an entry in the feed of every
-subscription concerned.
+A fact and what is told of it are one transaction: `project` writes the notices with their deadlines, and an entry in
+the feed of every subscription concerned.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
 from typing import Any
 
 import orjson
 
 from loopkeeper.calendar import la_date
-from loopkeeper.clients import Directory
+from loopkeeper.clients import Directory, OrganizationKind
 from loopkeeper.database import Connection
 from loopkeeper.decider import Command
 from loopkeeper.domain import Change, Key, Surroundings, View, Work
-from loopkeeper.events import Event, NoticeDelivered
+from loopkeeper.events import Event, NoticeDelivered, NoticeOverdue
 from loopkeeper.journal import Entry
 from loopkeeper.policy import Policy
 from loopkeeper.provider_copy import read_entry
-from notification import feed
+from notification import duties, feed
+from notification.duties import Duty
 from notification.feed import News
-from notification.notices import Named, Names, Notice, concerned, event_body, notices, render, reveals
-from notification.rules import DECIDER, Outreach, ReachPolicy, ReportUnableToReach
+from notification.notices import concerned, notices
+from notification.outreach import Outreach
+from notification.rules import DECIDER, RaiseNotice, ReachPolicy, RecordHandOver, ReportUnableToReach
+from notification.told import Told, expect, mark, mark_late
+from notification.visibility import event_body, granting, part2, partner_body, reveals
+from notification.wording import Named, Names, Notice
 
-# Words exist in English; a plan's own rows may say them otherwise, and other languages are further rows.
-LANGUAGE = "en"
+
+@dataclass(slots=True)
+class Writing:
+    """What a batch has to write beside its rows."""
+
+    news: list[News] = field(default_factory=list[News])
+    notices: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    told: list[Told] = field(default_factory=list[Told])
+    late: dict[str, datetime] = field(default_factory=dict[str, datetime])
 
 
 class Listeners(View[Outreach]):
-    """Who hears what of one batch."""
+    """Who hears what of one batch. `untold` are the notices whose deadlines came, as far as they are not told."""
 
-    def __init__(self, policy: Policy, names: Names, subscriptions: Sequence[feed.Subscription]) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        names: Names,
+        subscriptions: Sequence[feed.Subscription],
+        untold: Mapping[str, tuple[str, str]],
+    ) -> None:
         self._policy = policy
         self._names = names
         self._subscriptions = subscriptions
+        self._untold = untold
 
     def complete(self, stream: str, state: Outreach | None, command: Command) -> Command:
-        if not isinstance(command, ReportUnableToReach):
-            return command
-        on = command.on or la_date(command.at)
-        row = self._policy.row("reach", on=on, plan=state.plan if state else None, step="unable_to_reach")
-        reach = ReachPolicy(
-            attempts=row["attempts"],
-            days=row["days"],
-            modalities=row["modalities"],
-            in_person=row["in_person"],
-            ref=row.ref,
-        )
-        return command.model_copy(update={"reach": reach})
+        match command:
+            case ReportUnableToReach():
+                on = command.on or la_date(command.at)
+                reach = reach_policy(self._policy, state.plan if state else "", on)
+                return command.model_copy(update={"reach": reach})
+            case RaiseNotice():
+                code, kind = self._untold.get(command.notice, ("", ""))
+                return command.model_copy(update={"code": code, "recipient_kind": kind})
+            case _:
+                return command
 
     async def project(self, connection: Connection, changes: Sequence[Change[Outreach]]) -> None:
-        news: list[News] = []
-        rows: list[dict[str, Any]] = []
-        told: list[tuple[str, datetime]] = []
+        writing = Writing()
         for change in changes:
             for entry, event, before, after in _steps(change):
                 traceparent = change.submission.traceparent or entry.traceparent
-                news.append(_to_plan(entry, after, event, traceparent))
+                self._tell(writing, entry, event, after, traceparent)
                 for notice in notices(change.stream, before, event, after, self._names):
-                    words = self._words(notice, after, change.at)
-                    rows.append(_row(entry, notice, words, change.at))
-                    news.append(_in_words(entry, notice, words, change.at, traceparent))
+                    self._give(writing, entry, event, notice, after, change.at, traceparent)
                 if isinstance(event, NoticeDelivered):
-                    told.append((event.notice, event.occurred_at))
-        await feed.insert(connection, "notice", rows)
-        await feed.write(connection, feed.rows_of(self._subscriptions, news, _latest(changes)))
-        await _mark_told(connection, told)
+                    writing.told.append(_told(event, change.submission.command))
+                if isinstance(event, NoticeOverdue):
+                    writing.late[event.notice] = event.due_at
+        await feed.insert(connection, "notice", writing.notices)
+        await expect(connection, writing.notices)
+        await feed.write(connection, feed.rows_of(self._subscriptions, writing.news, _latest(changes)))
+        await mark(connection, writing.told)
+        await mark_late(connection, writing.late)
 
-    def _words(self, notice: Notice, after: Outreach, at: datetime) -> Mapping[str, str]:
-        row = self._policy.row(
-            "notices",
-            on=la_date(at),
-            plan=after.plan or None,
-            code=notice.code,
-            recipient=notice.recipient_kind,
-            variant=notice.variant,
-            language=LANGUAGE,
-        )
-        return {"language": LANGUAGE, "text": render(row["text"], notice.slots), "policy": row.ref}
+    def _tell(self, writing: Writing, entry: Entry, event: Event, after: Outreach, traceparent: str) -> None:
+        """The plan gets the event itself, a partner what the plan granted of it (loop.md 7.5)."""
+        on, name = la_date(entry.at), f"evt_{entry.id.hex}"
+        base = {"event": str(entry.id)}
+        told = {after.plan: event_body(event, entry.payload)}
+        for partner in sorted({each.partner for each in duties.grants(self._policy, after.plan, on)}):
+            mine = granting(
+                duties.grants(self._policy, after.plan, on), partner, after.populations, after.county
+            )
+            body = partner_body(event, entry.payload) if mine else None
+            if body is not None and partner != after.plan:
+                told[partner] = body
+        for organization, body in told.items():
+            data = {**body, **base, **self._protected(after, organization, on)}
+            writing.news.append(
+                News(organization, name, entry.type, entry.stream, entry.at, data, traceparent)
+            )
+
+    def _give(
+        self,
+        writing: Writing,
+        entry: Entry,
+        event: Event,
+        notice: Notice,
+        after: Outreach,
+        at: datetime,
+        traceparent: str,
+    ) -> None:
+        """One notice: its row, and where its recipient is an organization's endpoint an entry of the feed."""
+        duty = duties.duty(self._policy, notice, event, after, at)
+        if duty is None:
+            return
+        protected = self._protected(after, notice.recipient, la_date(at))
+        writing.notices.append(_row(entry, notice, duty, after, at, protected))
+        if notice.recipient_kind != "member":
+            writing.news.append(_in_words(entry, notice, duty, at, traceparent, protected))
+
+    def _protected(self, after: Outreach, reader: str, on: date) -> Mapping[str, Any]:
+        """What must travel with a Part 2 program's word (loop.md 6.5); nothing for all others."""
+        programs = duties.part2_programs(self._policy, on)
+        sources = [after.referrer, after.claimed_by, after.assignment.provider if after.assignment else ""]
+        found = part2(sources, programs, reader, after.consent, on) if programs else None
+        return {"part2": found} if found is not None else {}
+
+
+def reach_policy(policy: Policy, plan: str, on: date) -> ReachPolicy:
+    """What this plan asks to be tried before a member counts as unreachable."""
+    row = policy.row("reach", on=on, plan=plan or None, step="unable_to_reach")
+    return ReachPolicy(
+        attempts=row["attempts"],
+        days=row["days"],
+        modalities=row["modalities"],
+        in_person=row["in_person"],
+        ref=row.ref,
+    )
 
 
 def _steps(change: Change[Outreach]) -> Iterator[tuple[Entry, Event, Outreach | None, Outreach]]:
@@ -92,54 +154,56 @@ def _steps(change: Change[Outreach]) -> Iterator[tuple[Entry, Event, Outreach | 
         before = after
 
 
-def _to_plan(entry: Entry, after: Outreach, event: Event, traceparent: str) -> News:
-    data = {**event_body(event, entry.payload), "event": str(entry.id)}
-    return News(after.plan, f"evt_{entry.id.hex}", entry.type, entry.stream, entry.at, data, traceparent)
+def _told(event: NoticeDelivered, command: Command | None) -> Told:
+    by = command.told_by if isinstance(command, RecordHandOver) else {}
+    return Told(event.notice, event.occurred_at, event.how, by)
 
 
-def _in_words(entry: Entry, notice: Notice, words: Mapping[str, str], at: datetime, traceparent: str) -> News:
+def _in_words(
+    entry: Entry, notice: Notice, duty: Duty, at: datetime, traceparent: str, protected: Mapping[str, Any]
+) -> News:
     notice_id = notice.id(entry.id)
     data = {
         **notice.facts,
         "notice": notice_id,
         "code": notice.code,
         "event": str(entry.id),
-        "language": words["language"],
-        "text": words["text"],
+        "language": duty.words["language"],
+        "text": duty.words["text"],
+        **protected,
     }
-    closing = notice_id if notice.closing else ""
-    return News(
-        notice.recipient, notice_id, notice.wire_type, entry.stream, at, data, traceparent, notice_id, closing
-    )
+    referral = notice.referral or entry.stream
+    return News(notice.recipient, notice_id, notice.wire_type, referral, at, data, traceparent, notice_id)
 
 
-def _row(entry: Entry, notice: Notice, words: Mapping[str, str], at: datetime) -> dict[str, Any]:
+def _row(
+    entry: Entry, notice: Notice, duty: Duty, after: Outreach, at: datetime, protected: Mapping[str, Any]
+) -> dict[str, Any]:
+    shown = {"referral": notice.referral or entry.stream, "facts": dict(notice.facts), **protected}
     return {
         "id": notice.id(entry.id),
-        "referral": entry.stream,
+        "referral": notice.stream or entry.stream,
+        "plan": after.plan,
         "event": entry.id,
         "code": notice.code,
         "recipient": notice.recipient,
         "recipient_kind": notice.recipient_kind,
-        "words": words,
+        "addressee": duty.addressee,
+        "words": {**duty.words, **shown},
+        "needs": list(duty.needs),
         "closing": notice.closing,
+        "published": duty.published or notice.closing,
         "at": at,
+        "due_at": duty.due_at,
+        "overdue_at": None,
         "told_at": None,
+        "told_how": "",
+        "told_by": {},
     }
 
 
 def _latest(changes: Sequence[Change[Outreach]]) -> datetime:
     return max(change.at for change in changes)
-
-
-async def _mark_told(connection: Connection, told: Sequence[tuple[str, datetime]]) -> None:
-    if told:
-        await connection.execute(
-            """UPDATE notice n SET told_at = t.at FROM unnest($1::text[], $2::timestamptz[]) AS t (id, at)
-               WHERE n.id = t.id AND n.told_at IS NULL""",
-            [notice for notice, _ in told],
-            [at for _, at in told],
-        )
 
 
 class NotificationSurroundings(Surroundings[Outreach]):
@@ -148,11 +212,17 @@ class NotificationSurroundings(Surroundings[Outreach]):
     def __init__(self, policy: Policy, directory: Directory) -> None:
         self._policy = policy
         self._directory = directory
+        # Whoever has any row of a plan, ever: which one holds on the day is looked at later.
+        self._partners: dict[str, set[str]] = {}
+        for row in policy.all_rows:
+            if row.table == "partner_grants" and row.plan:
+                self._partners.setdefault(row.plan, set()).add(row["partner"])
+        self._programs = {row["organization"] for row in policy.all_rows if row.table == "part2_programs"}
 
     async def needs(self, connection: Connection, work: Sequence[Work[Outreach]]) -> set[Key]:
         rows = await connection.fetch(
             "SELECT id FROM subscription WHERE organization = ANY($1::text[]) AND state <> 'deleted'",
-            _concerned(work),
+            self._concerned(work),
         )
         return {(feed.SHARED, row["id"]) for row in rows}
 
@@ -162,27 +232,49 @@ class NotificationSurroundings(Surroundings[Outreach]):
         # One made since the locks were taken hears of the next fact: its sequence is not ours to move.
         held = [name for kind, name in locked if kind == feed.SHARED]
         subscriptions = await feed.standing(connection, held) if held else []
-        return Listeners(self._policy, await self._names(connection, _concerned(work)), subscriptions)
+        names = await self._names(connection, self._concerned(work))
+        return Listeners(self._policy, names, subscriptions, await _untold(connection, work))
+
+    def _concerned(self, work: Sequence[Work[Outreach]]) -> list[str]:
+        found: set[str] = set()
+        for item in work:
+            command = item.submission.command
+            fact = command.fact if command is not None else None
+            mine = concerned(item.state, fact)
+            plan = item.state.plan if item.state is not None else ""
+            plans = {plan or getattr(fact, "plan", "") or ""} - {""}
+            found |= mine | {partner for each in plans for partner in self._partners.get(each, ())}
+        return sorted(found)
 
     async def _names(self, connection: Connection, organizations: Sequence[str]) -> Names:
         known = {
-            slug: Named(found.name, found.phone)
+            slug: Named(found.name, found.phone, treats=found.kind in TREATING)
             for slug in organizations
             if (found := self._directory.organization(slug)) is not None
         }
+        for slug in self._programs & set(organizations):
+            known[slug] = replace(known.get(slug, Named(slug)), reveals=True)
         rows = await connection.fetch(
             "SELECT id, entry FROM provider WHERE id = ANY($1::text[])", organizations
         )
         for row in rows:
             entry = read_entry(orjson.loads(row["entry"]))
             listed = known.get(row["id"], Named(row["id"]))
-            known[row["id"]] = Named(entry.name or listed.name, entry.phone or listed.phone, reveals(entry))
+            revealing = reveals(entry) or listed.reveals
+            known[row["id"]] = Named(entry.name or listed.name, entry.phone or listed.phone, revealing, True)
         return Names(known)
 
 
-def _concerned(work: Sequence[Work[Outreach]]) -> list[str]:
-    found: set[str] = set()
-    for item in work:
-        command = item.submission.command
-        found |= concerned(item.state, command.fact if command is not None else None)
-    return sorted(found)
+# Organizations of these kinds may be told who else serves a member.
+TREATING = frozenset({OrganizationKind.PROVIDER, OrganizationKind.HUB})
+
+
+async def _untold(connection: Connection, work: Sequence[Work[Outreach]]) -> Mapping[str, tuple[str, str]]:
+    """Of the notices whose deadline came, those not told: code and kind of recipient."""
+    asked = [command.notice for item in work if isinstance(command := item.submission.command, RaiseNotice)]
+    if not asked:
+        return {}
+    rows = await connection.fetch(
+        "SELECT id, code, recipient_kind FROM notice WHERE id = ANY($1::text[]) AND told_at IS NULL", asked
+    )
+    return {row["id"]: (row["code"], row["recipient_kind"]) for row in rows}

@@ -1,4 +1,4 @@
-"""What notification does without being asked: it sends what is due, and publishes that a closing was heard."""
+"""What notification does without being asked: it sends what is due, and writes down what was heard."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import uuid5
 
 from yarl import URL
 
 from loopkeeper import ids
-from loopkeeper.database import passes
+from loopkeeper.database import Connection, passes
+from loopkeeper.decider import Command
 from loopkeeper.domain import Submission
 from loopkeeper.logs import get
 from loopkeeper.sealing import Unsealable
-from loopkeeper.service import Context
+from loopkeeper.service import Context, Equipment
 from loopkeeper.store import StoreUnavailable, answered
 from loopkeeper.supervisor import Heart
-from notification import deliveries
+from notification import deliveries, feed, told
 from notification.addresses import Allow
 from notification.deliveries import FLYING, Leased, Result
-from notification.rules import RecordDelivered
-from notification.subscriptions import SEALED_PART, disable
+from notification.rules import CLOCKS, RaiseClock, RaiseNotice, RecordDelivered
+from notification.subscriptions import FAILING, GONE, SEALED_PART, disable
 from notification.webhook import Attempted, Sender, Verdict, signed_headers
 
 log = get("webhooks")
@@ -35,8 +36,20 @@ EVERY = 0.25
 GATHER = 0.05
 # Attempts that end, and deliveries that arise, within this are recorded and leased together.
 BREATH = 0.005
-TOLD = UUID("b1d6f2a4-33c1-5c0e-8d0f-2f6f5f1a9c55")
 BATCH = 256
+
+
+def on_timer(equipment: Equipment) -> Callable[[str, datetime], Command]:
+    """Clocks of outreach and of notices: each raises a fact if it still stands, and ends nothing."""
+
+    def command(kind: str, due_at: datetime) -> Command:
+        if kind in CLOCKS:
+            return RaiseClock(clock=kind, due_at=due_at)
+        if kind.startswith(told.TIMER):
+            return RaiseNotice(notice=told.notice_of(kind), due_at=due_at)
+        raise LookupError(f"no deadline of kind {kind} is known here")
+
+    return command
 
 
 async def deliver(context: Context, heart: Heart) -> None:
@@ -106,12 +119,20 @@ class Deliverer:
         await self._context.store.transact(lambda c: deliveries.record(c, results), beside=True)
         del self._results[: len(results)]
         gone = {r.leased.subscription for r in results if r.verdict is Verdict.GONE}
-        for subscription in sorted(gone):
-            await self._disable(subscription)
+        now = self._context.clock.now()
+        hopeless = await deliveries.hopeless(self._context.pool, results, now)
+        why = {**dict.fromkeys(hopeless, FAILING), **dict.fromkeys(gone, GONE)}
+        for subscription in sorted(why):
+            await self._disable(subscription, why[subscription])
 
-    async def _disable(self, subscription: str) -> None:
-        log.warning("endpoint is gone", subscription=subscription)
-        await self._execute([Submission(ids.uuid(), subscription, reference=disable(subscription))])
+    async def _disable(self, subscription: str, why: str) -> None:
+        """What arises is kept; the owner's other subscriptions hear of it."""
+        log.warning("endpoint is called no more", subscription=subscription, why=why)
+        reference = disable(subscription, None, why)
+        claim = ids.uuid()
+        await self._execute([Submission(claim, subscription, reference=reference)])
+        now = self._context.clock.now()
+        await self._context.store.transact(lambda c: feed.tell_disabled(c, subscription, claim.hex, now))
 
     async def _execute(self, submissions: Sequence[Submission]) -> None:
         outcomes = await self._context.store.execute(submissions)
@@ -139,8 +160,8 @@ class Deliverer:
         )
         try:
             body = leased.body.encode()
-            secret = self._context.sealer.open("system", leased.subscription, SEALED_PART, leased.secret)
-            headers = signed_headers([secret["secret"]], leased.webhook, self._context.clock.wall(), body)
+            keys = [self._secret(leased, text) for text in (leased.secret, leased.old_secret) if text]
+            headers = signed_headers(keys, leased.webhook, self._context.clock.wall(), body)
             attempted = await self._sender.send(
                 leased.url, {**headers, "traceparent": span.traceparent}, body
             )
@@ -155,6 +176,9 @@ class Deliverer:
             span.set("http.response.status_code", attempted.status)
         span.end(attempted.error)
         return attempted
+
+    def _secret(self, leased: Leased, sealed: str) -> str:
+        return self._context.sealer.open("system", leased.subscription, SEALED_PART, sealed)["secret"]
 
 
 def _attributes(leased: Leased) -> dict[str, Any]:
@@ -171,7 +195,7 @@ def _attributes(leased: Leased) -> dict[str, Any]:
 
 
 async def tell(context: Context, heart: Heart) -> None:
-    """Publish for ever that closings were heard."""
+    """Write down for ever what was heard."""
     bell = context.store.bell()
     while True:
         heart.beat()
@@ -191,19 +215,24 @@ async def tell(context: Context, heart: Heart) -> None:
 
 
 async def tell_once(context: Context) -> int:
-    """`notice.delivered` for every closing that arrived; returns how many deliveries were looked at. Repeating it
-    after a crash does nothing: the notice's id is the claim."""
+    """Write down which notices arrived, and publish it for closings; returns how many deliveries were looked at.
+    Repeating it after a crash does nothing: the notice's id is the claim."""
     rows = await deliveries.untold(context.pool, BATCH)
     if not rows:
         return 0
-    submissions = {row["notice"]: _delivered(row) for row in rows}
-    outcomes = await context.store.execute(list(submissions.values()))
-    for submission in submissions.values():
-        answered(outcomes[submission.id])
+    submissions = {row["notice"]: _delivered(row) for row in rows if row["published"]}
+    if submissions:
+        outcomes = await context.store.execute(list(submissions.values()))
+        for submission in submissions.values():
+            answered(outcomes[submission.id])
+    plain = [told.Told(r["notice"], r["delivered_at"], "webhook") for r in rows if not r["published"]]
     done = [row["id"] for row in rows]
-    await context.store.transact(
-        lambda c: c.execute("UPDATE delivery SET told = true WHERE id = ANY($1::text[])", done)
-    )
+
+    async def steps(connection: Connection) -> None:
+        await told.mark(connection, plain)
+        await connection.execute("UPDATE delivery SET told = true WHERE id = ANY($1::text[])", done)
+
+    await context.store.transact(steps)
     return len(rows)
 
 
@@ -213,7 +242,7 @@ def _delivered(row: Mapping[str, Any]) -> Submission:
         notice=row["notice"], code=row["code"], recipient_kind=row["recipient_kind"], delivered_at=at
     )
     return Submission(
-        uuid5(TOLD, row["notice"]),
+        uuid5(told.CLAIMS, row["notice"]),
         row["referral"],
         command=command,
         causation=row["notice"],

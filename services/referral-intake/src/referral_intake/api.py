@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, Literal
 
 import orjson
@@ -11,24 +10,21 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from loopkeeper import ids
 from loopkeeper.auth import own_key, reading
-from loopkeeper.calendar import la_date
-from loopkeeper.clients import OrganizationKind, Role
+from loopkeeper.clients import Client, OrganizationKind, Role
 from loopkeeper.domain import Submission
 from loopkeeper.errors import Problem
-from loopkeeper.events import ActedBy, Claim, ProviderRecorded, ReferralReceived
+from loopkeeper.events import ActedBy, ProviderRecorded
 from loopkeeper.provider_copy import read_entry
 from loopkeeper.routes import Api, Call, Reply, check_match
 from loopkeeper.service import Context
-from loopkeeper.vocabulary.referring import Urgency
 from loopkeeper.web import Listing, Page, listing, not_found
 from referral_intake.examples import example_adult, example_child
-from referral_intake.form import PresumptiveClaim, ReferralBody
+from referral_intake.form import ReferralBody
 from referral_intake.models import READ_COLUMNS
 from referral_intake.receipt import Receipt, receipt
-from referral_intake.roster import load_roster
+from referral_intake.reception import prepare
+from referral_intake.roster import Import, load_roster, loaded_of
 from referral_intake.rules import ReceiveReferral, Referral, Status, WithdrawReferral
-from referral_intake.screening import Screening, screen
-from referral_intake.standard import Reading, questions, sealed_parts, understand
 from referral_intake.views import ShownEvent, ShownReferral, reader, show, show_event
 
 api = Api("intake")
@@ -78,8 +74,10 @@ class RowError(BaseModel):
 
 
 class RosterResult(BaseModel):
-    """What came of the upload. Lines refused are named; the others are kept."""
+    """How far the import is, and what came of it. Lines refused are named; the others are kept."""
 
+    state: str = Field(description="running, waiting for its next part, broken, or done")
+    lines: int = Field(description="Lines of the file that are done; the next part begins after them")
     accepted: int
     refused: int
     removed: int
@@ -91,6 +89,12 @@ class RosterQuery(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     dry_run: bool = Field(default=False, description="Check only; keep nothing")
+    more: bool = Field(
+        default=False, description="Another part of the file follows, with the same Idempotency-Key"
+    )
+    from_line: int = Field(
+        default=1, ge=1, description="The line of the whole file with which this body begins"
+    )
 
 
 # ── receive ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -111,28 +115,15 @@ async def receive(call: Call[ReferralBody, Context]) -> Reply:
     """Receive a referral under the universal standard. What is missing is asked for, not refused; only a person
     nobody could find is. The same Idempotency-Key and body answer with the same referral."""
     context, form = call.service, call.body
-    _check_plan(call)
-    now = context.clock.now()
-    today = la_date(now)
-    synthetic = context.settings.synthetic_members == "on"
-    understood = understand(form, referrer=call.client.organization, on=today, synthetic=synthetic)
-    screening = screen(
-        context.policy,
-        on=today,
-        plan=form.plan,
-        form=understood.standard,
-        answers=form.answers,
-        claimed=form.populations,
-        age=understood.age,
-        groups=understood.groups,
-    )
-    stream = ids.new("ref")
-    command = _command(call, stream, understood, screening, now)
+    check_plan(context, call.client, form.plan)
+    stream, now = ids.new("ref"), context.clock.now()
+    prepared = prepare(context, form, referrer=call.client.organization, stream=stream, at=now)
+    command = ReceiveReferral(received=prepared.received, questions=prepared.questions, keys=prepared.keys)
     outcome = await context.store.submit(
         Submission(call.claim, stream, command, body_hash=call.body_hash, traceparent=call.traceparent)
     )
     provider = await _directory_entry(call) if form.presumptive is not None else None
-    body = receipt(outcome.stream, outcome.state, screening, provider, context.policy)
+    body = receipt(outcome.stream, outcome.state, prepared.screening, provider, context.policy)
     return Reply(201, body, {"Location": f"/v1/referrals/{outcome.stream}"}, etag=outcome.n)
 
 
@@ -145,9 +136,10 @@ async def _directory_entry(call: Call[Any, Context]) -> ProviderRecorded | None:
     return read_entry(orjson.loads(entry)) if entry else None
 
 
-def _check_plan(call: Call[ReferralBody, Context]) -> None:
-    plan = call.service.directory.organization(call.body.plan)
-    own = Role.PLAN not in call.client.roles or call.client.organization == call.body.plan
+def check_plan(context: Context, client: Client, slug: str) -> None:
+    """Raise `unknown-plan` unless this is a plan served here, and, for a plan's own key, that plan."""
+    plan = context.directory.organization(slug)
+    own = Role.PLAN not in client.roles or client.organization == slug
     if plan is None or plan.kind is not OrganizationKind.PLAN or not own:
         raise Problem(
             422,
@@ -158,54 +150,6 @@ def _check_plan(call: Call[ReferralBody, Context]) -> None:
                 {"pointer": "/plan", "rule": "unknown-plan", "fix": "Send the id of a plan served here."}
             ],
         )
-
-
-def _command(
-    call: Call[ReferralBody, Context], stream: str, understood: Reading, screening: Screening, now: datetime
-) -> ReceiveReferral:
-    form, sealer, referrer = call.body, call.service.sealer, call.client.organization
-    parts = sealed_parts(form, understood)
-    born = understood.birth_date.isoformat() if understood.birth_date else ""
-    number = understood.cin
-    both = sealer.blind_index(form.plan, number, born) if number and born else ""
-    claim = form.presumptive
-    return ReceiveReferral(
-        received=ReferralReceived(
-            occurred_at=now,
-            policy=screening.policy,
-            plan=form.plan,
-            referrer=referrer,
-            member="",
-            form=understood.standard,
-            received_via=form.received_via,
-            entered_by=form.entered_by,
-            urgency="expedited" if form.urgency is Urgency.EXPEDITED else "routine",
-            age_band=understood.band,
-            county=form.member.county or "",
-            language=form.member.language_spoken or "",
-            populations=screening.populations,
-            attested=form.attestation.attested,
-            claim=_claim(claim, referrer) if claim else None,
-            preferred=understood.preferred,
-            chosen=understood.chosen,
-            pcp=form.pcp,
-            program_providers={program.value: slug for program, slug in form.program_providers.items()},
-            flags=understood.flags,
-            consent_holder=(form.member.consent_holder or "") if understood.minor else "",
-            release_on=form.release_on if form.answers.get("pre_release_services") else None,
-            sealed={part: sealer.seal(form.plan, stream, part, value) for part, value in parts.items()},
-        ),
-        questions=questions(form, understood, screening, on=la_date(now)),
-        member_key=f"{form.plan}:{both}" if both else "",
-        roster_key=f"{form.plan}:{sealer.blind_index(form.plan, number)}" if number else "",
-        birth_key=both,
-    )
-
-
-def _claim(claim: PresumptiveClaim, referrer: str) -> Claim:
-    return Claim.model_validate(
-        {"provider": referrer, "population": claim.population.value, "from": claim.from_}
-    )
 
 
 # ── read ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -239,14 +183,14 @@ async def referrals(call: Call[None, Context, ReferralQuery]) -> Reply:
             asked.fetch,
             *mine,
         )
-    return listing(call, rows, lambda row: show(client, row, _state(row)))
+    return listing(call, rows, lambda row: show(client, row, state_of(row), call.service.clock.now()))
 
 
 @api.route("GET", "/v1/referrals/{id}", roles=READERS, summary="One referral", answers={200: ShownReferral})
 async def referral(call: Call[None, Context]) -> Reply:
     """How the referral stands, and who must act next."""
-    row = await _row(call)
-    return Reply(200, show(call.client, row, _state(row)), etag=row["n"])
+    row = await row_of(call)
+    return Reply(200, show(call.client, row, state_of(row), call.service.clock.now()), etag=row["n"])
 
 
 @api.route(
@@ -254,19 +198,19 @@ async def referral(call: Call[None, Context]) -> Reply:
 )
 async def timeline(call: Call[None, Context]) -> Reply:
     """The loop's events in the order they were learned, in sentences."""
-    row = await _row(call)
+    row = await row_of(call)
     async with reading(call.service.readers, call.client) as connection:
         entries = await connection.fetch(
             """SELECT id, type, source, at, payload, traceparent FROM journal
                WHERE stream = $1 ORDER BY n LIMIT 1000""",
             call.path["id"],
         )
-    who = reader(call.client, _state(row))
+    who = reader(call.client, state_of(row))
     shown = (show_event(who, call.client, entry) for entry in entries)
     return Reply(200, Timeline(items=tuple(each for each in shown if each is not None)), etag=row["n"])
 
 
-async def _row(call: Call[Any, Context]) -> Mapping[str, Any]:
+async def row_of(call: Call[Any, Context]) -> Mapping[str, Any]:
     own, mine = own_key(call.client, 2)
     async with reading(call.service.readers, call.client) as connection:
         row = await connection.fetchrow(
@@ -279,7 +223,7 @@ async def _row(call: Call[Any, Context]) -> Mapping[str, Any]:
     return row
 
 
-def _state(row: Mapping[str, Any]) -> Referral:
+def state_of(row: Mapping[str, Any]) -> Referral:
     return Referral.model_validate_json(row["state"])
 
 
@@ -297,8 +241,8 @@ def _state(row: Mapping[str, Any]) -> Referral:
 )
 async def withdraw(call: Call[WithdrawBody, Context]) -> Reply:
     """Take the referral back: the referrer before authorization, the member at any time."""
-    row = await _row(call)
-    who = reader(call.client, _state(row))
+    row = await row_of(call)
+    who = reader(call.client, state_of(row))
     if who not in ("referrer", "plan"):
         raise not_found()
     if call.body.by == "referrer" and who != "referrer":
@@ -319,7 +263,7 @@ async def withdraw(call: Call[WithdrawBody, Context]) -> Reply:
         Submission(call.claim, row["id"], command, body_hash=call.body_hash, traceparent=call.traceparent)
     )
     after = {"id": row["id"], "created_at": row["created_at"], "at": call.service.clock.now()}
-    return Reply(200, show(call.client, after, outcome.state), etag=outcome.n)
+    return Reply(200, show(call.client, after, outcome.state, after["at"]), etag=outcome.n)
 
 
 # ── roster ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -334,21 +278,41 @@ async def withdraw(call: Call[WithdrawBody, Context]) -> Reply:
     media=("application/x-ndjson", "text/csv"),
     stream=True,
     largest=lambda settings: settings.max_roster,
-    answers={200: RosterResult},
-    refusals={"row-invalid": 422},
+    answers={200: RosterResult, 202: RosterResult},
+    refusals={"row-invalid": 422, "import-running": 409},
 )
 async def put_roster(call: Call[None, Context, RosterQuery]) -> Reply:
     """Who is covered, one member a line: cin, birth_date, county, covered_from, covered_through, pcp, programs.
-    Good lines replace the roster kept before; bad ones are named."""
-    context = call.service
-    loaded = await load_roster(
-        context.store,
-        context.sealer,
-        call.client.organization,
-        call.stream(),
+    Good lines replace the roster kept before; bad ones are named. The Idempotency-Key is the import's id: broken off,
+    or sent in parts (`more`), it goes on by the same key from the line GET /v1/roster names."""
+    context, asked = call.service, call.query
+    upload = Import(
+        plan=call.client.organization,
+        id=str(call.claim),
         as_csv=call.media == "text/csv",
-        generation=str(call.claim),
         synthetic=context.settings.synthetic_members == "on",
-        dry_run=call.query.dry_run,
+        dry_run=asked.dry_run,
+        from_line=asked.from_line,
+        more=asked.more,
     )
-    return Reply(200, RosterResult.model_validate(loaded, from_attributes=True))
+    loaded = await load_roster(context.store, context.sealer, context.clock, upload, call.stream())
+    status = 202 if loaded.state == "waiting" and not asked.dry_run else 200
+    return Reply(status, RosterResult.model_validate(loaded, from_attributes=True))
+
+
+@api.route(
+    "GET",
+    "/v1/roster",
+    roles=(Role.PLAN,),
+    summary="How far the roster's import is",
+    answers={200: RosterResult},
+)
+async def roster(call: Call[None, Context]) -> Reply:
+    """The newest import of the plan's roster: its state, the lines done, and the rows refused."""
+    async with reading(call.service.readers, call.client) as connection:
+        row = await connection.fetchrow(
+            "SELECT * FROM roster_import WHERE plan_id = $1", call.client.organization
+        )
+    if row is None:
+        raise not_found()
+    return Reply(200, RosterResult.model_validate(loaded_of(row), from_attributes=True))

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from loopkeeper.vocabulary.languages import Language
@@ -24,6 +24,8 @@ from loopkeeper.vocabulary.referring import ContactMethod, ReceivedVia, Relation
 from referral_intake.answers import ANSWERS
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
+YesNoUnknown = Literal["yes", "no", "unknown"]
+Choice = Literal["ecm", "program"]
 Long = Annotated[str, Field(max_length=2000)]
 # More visits or stays than half a year has days are a slip of the keyboard.
 MOST_COUNTED = 200
@@ -98,7 +100,7 @@ class Member(Said):
     language_written: Language | None = None
     caregiver: Caregiver | None = None
     consent_holder: ConsentHolder | None = None
-    medicare: Literal["yes", "no", "unknown"] | None = None
+    medicare: YesNoUnknown | None = None
     # By code or in the member's own words; words nobody knows here leave the matter to a person.
     race_ethnicity: tuple[str, ...] = Field((), max_length=12)
     gender: str = ""
@@ -171,6 +173,8 @@ class ReferralBody(Said):
     """A referral under the universal standard."""
 
     plan: Slug
+    # A presumptive start comes before its form: attestation, population relied on, date of first service (loop.md 3.1).
+    kind: Literal["full", "presumptive_start"] = "full"
     form: Literal["adult", "child_youth"] = "adult"
     form_version: str = Field(default="", max_length=40)
     referral_date: date | None = None
@@ -184,15 +188,21 @@ class ReferralBody(Said):
     pcp: Slug | None = None
     # Who runs a care management program the member is in, by program; of several, the member's choice is in
     # `preference`.
-    program_providers: Mapping[Program, Slug] = Field(default_factory=dict)
+    program_providers: Mapping[Program, Slug] = Field(default_factory=dict[Program, Slug])
     populations: tuple[Population, ...] = Field((), max_length=9)
     answers: Annotated[Mapping[str, bool | int | None], AfterValidator(_known_answers)] = Field(
-        default_factory=dict, max_length=60
+        default_factory=dict[str, "bool | int | None"], max_length=60
     )
     # The day of release from a correctional facility, past or to come.
     release_on: date | None = None
     presumptive: PresumptiveClaim | None = None
-    programs: Mapping[Program, Literal["yes", "no", "unknown"]] = Field(default_factory=dict)
+    programs: Mapping[Program, YesNoUnknown] = Field(default_factory=dict[Program, YesNoUnknown])
+    # A box alone counts for nothing: of a program that excludes ECM whether it is confirmed, of one that the member may
+    # choose instead what the member, told of both, chose (domain.md 1.5).
+    confirmed_programs: Mapping[Program, bool] = Field(default_factory=dict[Program, bool])
+    member_choices: Mapping[Program, Choice] = Field(default_factory=dict[Program, Choice])
+    # Whether ECM was received in the last 90 days of another plan, and from whom that is known (loop.md 4.9).
+    plan_change: Literal["old_plan", "data_feed", "member", "provider", "other"] | None = None
     attestation: Attestation = Attestation()
     member_agrees: bool | None = None
     comments: Long = ""
@@ -200,3 +210,12 @@ class ReferralBody(Said):
     # Documents that exist, by name: none is required or asked for.
     attachments: tuple[str, ...] = Field((), max_length=20)
     extra: tuple[Extra, ...] = Field((), max_length=20)
+
+    @model_validator(mode="after")
+    def _start_says_how(self) -> ReferralBody:
+        if self.kind == "presumptive_start" and self.presumptive is None:
+            raise PydanticCustomError(
+                "presumptive_missing",
+                "A presumptive start names its population and the date of first service.",
+            )
+        return self

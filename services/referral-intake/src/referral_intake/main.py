@@ -2,16 +2,22 @@
 
 from loopkeeper.domain import Domain
 from loopkeeper.service import Equipment, Service
+from referral_intake import desk, plan_desk, support_api
 from referral_intake.api import api
 from referral_intake.consumers import reactions
 from referral_intake.models import columns
-from referral_intake.rules import DECIDER, Referral
+from referral_intake.rules import DECIDER, Referral, timers
 from referral_intake.settings import IntakeSettings
 from referral_intake.surroundings import IntakeSurroundings
+from referral_intake.workers import on_timer
+
+# Importing a file of routes is what declares them in `api`.
+ROUTES = (api, desk.api, plan_desk.api, support_api.api)
 
 
 def domain(equipment: Equipment) -> Domain[Referral]:
-    return Domain("intake", DECIDER, columns, surroundings=IntakeSurroundings(), notes_all=True)
+    surroundings = IntakeSurroundings(equipment.policy, equipment.sealer)
+    return Domain("intake", DECIDER, columns, timers, surroundings, notes_all=True)
 
 
 service = Service(
@@ -21,4 +27,5 @@ service = Service(
     domain=domain,
     api=api,
     reactions=reactions,
+    on_timer=on_timer,
 )

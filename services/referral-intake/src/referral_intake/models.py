@@ -11,7 +11,8 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from loopkeeper.provider_copy import provider_table
 from loopkeeper.tables import chassis_tables, moment, stream_table
-from referral_intake.rules import Referral, next_step, status
+from referral_intake.standing import Referral, status
+from referral_intake.turn import next_step
 
 metadata = sa.MetaData()
 chassis_tables(metadata)
@@ -31,6 +32,7 @@ referral = stream_table(
     sa.Column("next_step", sa.Text, nullable=False),
     moment("next_due_at"),
     moment("told_at"),
+    sa.Index("referral_member", "member"),
     sa.Index("referral_plan", "plan_id", "at", "id"),
     sa.Index("referral_referrer", "referrer_id", "at", "id"),
     sa.Index("referral_provider", "provider_id", "at", "id"),
@@ -43,6 +45,36 @@ member = sa.Table(
     metadata,
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("member", sa.Text, nullable=False),
+)
+
+# A Community Supports referral of the lead care manager: its own small loop. `provider_id` is the ECM provider that
+# follows it, `serving` the Community Supports provider asked.
+support = sa.Table(
+    "support",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("referral", sa.Text, nullable=False),
+    sa.Column("plan_id", sa.Text, nullable=False, server_default=""),
+    sa.Column("provider_id", sa.Text, nullable=False, server_default=""),
+    sa.Column("code", sa.Text, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("serving", sa.Text, nullable=False),
+    moment("at", nullable=False),
+    sa.Index("support_plan", "plan_id", "at", "id"),
+    sa.Index("support_provider", "provider_id", "at", "id"),
+    sa.Index("support_referral", "referral"),
+)
+
+# Blind indexes of who each referral says its member is, so that two of one person find each other. Nothing readable.
+identity = sa.Table(
+    "identity",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("member_key", sa.Text, nullable=False),
+    sa.Column("cin_key", sa.Text, nullable=False),
+    sa.Column("person_key", sa.Text, nullable=False),
+    sa.Index("identity_cin", "cin_key", postgresql_where=sa.text("cin_key <> ''")),
+    sa.Index("identity_person", "person_key", postgresql_where=sa.text("person_key <> ''")),
 )
 
 # `id` is plan:blind index of the CIN. Nothing readable about the person stands here.
@@ -59,6 +91,22 @@ roster = sa.Table(
     sa.Column("programs", JSONB, nullable=False),
     sa.Column("generation", sa.Text, nullable=False),
     sa.Index("roster_plan", "plan", "generation"),
+)
+
+# How far each plan's newest import came.
+roster_import = sa.Table(
+    "roster_import",
+    metadata,
+    sa.Column("plan_id", sa.Text, primary_key=True),
+    sa.Column("import", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("owner", sa.Text, nullable=False),
+    sa.Column("lines", sa.Integer, nullable=False),
+    sa.Column("accepted", sa.Integer, nullable=False),
+    sa.Column("refused", sa.Integer, nullable=False),
+    sa.Column("removed", sa.Integer, nullable=False),
+    sa.Column("errors", JSONB, nullable=False),
+    moment("at", nullable=False),
 )
 
 

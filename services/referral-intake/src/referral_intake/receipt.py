@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict
 from loopkeeper.calendar import la_date
 from loopkeeper.events import ProviderRecorded
 from loopkeeper.policy import Policy
-from referral_intake.rules import Referral, status
 from referral_intake.screening import Screening
+from referral_intake.standing import REDIRECT, Referral, status
 from referral_intake.views import ShownQuestion, shown_questions
 
 
@@ -46,11 +46,13 @@ class ReceivedClaim(Shown):
 
 
 class Due(Shown):
-    """The next deadline, and whose it is."""
+    """The next deadline, whose it is, and how its clock stands."""
 
     actor: str
     step: str
+    clock: str
     due_at: datetime
+    state: str = "on_track"
 
 
 class Links(Shown):
@@ -69,6 +71,8 @@ class Receipt(Shown):
     questions: tuple[ShownQuestion, ...]
     presumptive: ReceivedClaim | None
     due: tuple[Due, ...]
+    # Plans of the member's county, where the one named does not serve it and the right one is not served here.
+    write_to: tuple[str, ...] = ()
     links: Links
 
 
@@ -77,7 +81,6 @@ def receipt(
 ) -> Receipt:
     """The receipt of a referral, the first time and whenever the same request is sent again."""
     assert referral.received_at is not None  # noqa: S101 it was just received
-    decision = policy.due(f"decision_{referral.urgency}", referral.received_at)
     return Receipt(
         id=stream,
         received_at=referral.received_at,
@@ -86,9 +89,33 @@ def receipt(
         screening=_screened(screening),
         questions=shown_questions(referral),
         presumptive=_claim(referral, provider, policy),
-        due=(Due(actor="plan", step="decide the authorization", due_at=decision.at),),
+        due=_due(referral, referral.received_at, policy),
+        write_to=_write_to(referral, policy),
         links=Links(referral=f"/v1/referrals/{stream}", timeline=f"/v1/referrals/{stream}/timeline"),
     )
+
+
+def _due(referral: Referral, received_at: datetime, policy: Policy) -> tuple[Due, ...]:
+    """What runs from the first moment: the answers, if any are waited for, and the plan's decision of a full form."""
+    if referral.closing is not None:
+        return ()
+    clocks: list[Due] = []
+    if referral.blocked and referral.questions_due_at is not None:
+        step = "answer the open questions"
+        clocks.append(Due(actor="referrer", step=step, clock="information", due_at=referral.questions_due_at))
+    if referral.kind == "full":
+        clock = f"decision_{referral.urgency}"
+        at = policy.due(clock, received_at).at
+        clocks.append(Due(actor="plan", step="decide the authorization", clock=clock, due_at=at))
+    return tuple(clocks)
+
+
+def _write_to(referral: Referral, policy: Policy) -> tuple[str, ...]:
+    """By name, as recalled: where to ask, never as a fact (loop.md 2.14)."""
+    if referral.received_at is None or not any(q.id == REDIRECT for q in referral.questions):
+        return ()
+    rows = policy.rows("county_plans", on=la_date(referral.received_at))
+    return tuple(row["name"] for row in rows if referral.county in row["counties"])
 
 
 def _screened(screening: Screening) -> tuple[Screened, ...]:

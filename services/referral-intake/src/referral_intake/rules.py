@@ -1,205 +1,345 @@
-"""What a referral may do: the loop from reception to its one closing, and who must act until then.
+"""What may be done with a referral: received, asked about, amended, merged, split, withdrawn, closed once.
 
-    received → needs_information | pending_authorization → authorized → assigned → accepted
-             → outreach_initiated → closed, once, with its outcome; then the referrer is told.
-
-Intake decides reception, withdrawal and closing; every other step is a fact it notes. The status is a pure
-function of the facts noted, never "the last event wins": a decline steps back to authorized.
+Intake decides these; every other step is a fact it notes. How a referral then stands is in standing.py, what two of
+one member learn of each other in joining.py, and what the lead care manager asks for beside it in supports.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
-from enum import StrEnum
-from typing import Any, Literal
+from datetime import datetime
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
-from loopkeeper.decider import Command, Decider, Refused, State
+from loopkeeper.decider import Command, Decider, Elsewhere, Refused
 from loopkeeper.events import (
     ActedBy,
-    AssignmentAccepted,
-    AssignmentDeclined,
-    AssignmentEnded,
-    AssignmentMade,
-    AssignmentPlanAsked,
-    AssignmentWithdrawn,
-    AuthorizationApproved,
     AuthorizationDenied,
-    AuthorizationPresumptiveEnded,
-    AuthorizationPresumptiveGranted,
-    AuthorizationPresumptiveRefused,
-    AuthorizationReviewOpened,
-    Claim,
-    Eligibility,
+    AuthorizationPended,
     Event,
     Linked,
-    NoticeDelivered,
-    OutreachAttempted,
     OutreachMemberDeclined,
     OutreachServicesStarted,
     OutreachUnableToReach,
     Question,
+    ReferralAmended,
     ReferralClosed,
+    ReferralOverdue,
     ReferralQuestionsAsked,
     ReferralReceived,
-    ScreenedPopulation,
+    ReferralSetAside,
 )
 from loopkeeper.vocabulary.outcomes import clr_reason
+from referral_intake.commands import (
+    AnswerQuestions,
+    Asking,
+    ChooseProvider,
+    CloseReferral,
+    Keys,
+    MeetDeadline,
+    MergeReferral,
+    NoteFact,
+    ReceiveReferral,
+    RecordReleaseDate,
+    Reopening,
+    WithdrawReferral,
+)
+from referral_intake.joining import added, joined, served
+from referral_intake.standing import (
+    AMENDABLE,
+    PROVIDER_CHANGE,
+    RECEIVED_FIELDS,
+    REDIRECT,
+    Referral,
+    Status,
+    evolve,
+    status,
+)
+from referral_intake.supports import AskSupport, MoveSupport, ask_support, move_support
+from referral_intake.turn import NextStep, next_step, timers
 
-
-class Status(StrEnum):
-    RECEIVED = "received"
-    NEEDS_INFORMATION = "needs_information"
-    PENDING_AUTHORIZATION = "pending_authorization"
-    AUTHORIZED = "authorized"
-    ASSIGNED = "assigned"
-    ACCEPTED = "accepted"
-    OUTREACH_INITIATED = "outreach_initiated"
-    CLOSED = "closed"
-
-
-class Fact(BaseModel):
-    """A group of fields that came with one event."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Review(Fact):
-    authorization: str
-    due_at: datetime
-    cap_at: datetime
-
-
-class Grant(Fact):
-    grant: str
-    provider: str
-    population: str
-    through: date
-
-
-class Approval(Fact):
-    number: str
-    from_: date
-    through: date
-
-
-class Offer(Fact):
-    """The live offer or assignment: at most one."""
-
-    assignment: str
-    provider: str
-    answer_due_at: datetime
-    accepted_at: datetime | None = None
-    lead: str = ""
-    attempts: int = 0
-
-
-class PlanAsked(Fact):
-    reason: str
-    due_at: datetime | None = None
-
-
-class Closing(Fact):
-    outcome: str
-    clr_reason: str
-    at: datetime
-    text: str = ""
-
-
-class Referral(State):
-    """The referral as the facts so far make it."""
-
-    received_at: datetime | None = None
-    plan: str = ""
-    referrer: str = ""
-    member: str = ""
-    kind: str = "full"
-    form: str = "adult"
-    received_via: str = ""
-    urgency: str = "routine"
-    age_band: str = ""
-    county: str = ""
-    language: str = ""
-    populations: tuple[ScreenedPopulation, ...] = ()
-    attested: bool = False
-    claim: Claim | None = None
-    preferred: tuple[str, ...] = ()
-    chosen: tuple[str, ...] = ()
-    pcp: str | None = None
-    program_providers: Mapping[str, str] = {}
-    eligibility: Eligibility = Eligibility()
-    flags: tuple[str, ...] = ()
-    consent_holder: str = ""
-    release_on: date | None = None
-    linked: Linked | None = None
-    sealed: Mapping[str, str] = {}
-    questions: tuple[Question, ...] = ()
-    questions_due_at: datetime | None = None
-    review: Review | None = None
-    grant: Grant | None = None
-    grant_refused: str = ""
-    approval: Approval | None = None
-    denied: bool = False
-    offer: Offer | None = None
-    plan_asked: PlanAsked | None = None
-    services_started_on: date | None = None
-    closing: Closing | None = None
-    told_at: datetime | None = None
-
-
-# ── commands ──────────────────────────────────────────────────────────────────────────────────────────────
-
-
-class ReceiveReferral(Command):
-    """A referral as screened and sealed at the edge; the store's view adds member and eligibility."""
-
-    received: ReferralReceived
-    questions: tuple[Question, ...] = ()
-    member_key: str = ""
-    roster_key: str = ""
-    birth_key: str = ""
-
-
-class WithdrawReferral(Command):
-    """Taken back by the referrer before authorization, by the member at any time (loop.md 2.13)."""
-
-    by: Literal["referrer", "member"]
-    acted_by: ActedBy
-
-
-class NoteFact(Command):
-    """Another service's event about this referral."""
+Made = Sequence[Event | Elsewhere]
 
 
 # ── decide ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def decide(referral: Referral | None, command: Command) -> Sequence[Event]:
+def decide(referral: Referral | None, command: Command) -> Made:
     match command:
         case ReceiveReferral():
             return receive(command)
+        case NoteFact(fact=Event() as fact):
+            return note(referral, fact, command)
+        case MeetDeadline():
+            return meet_deadline(referral, command)
+        case _:
+            return _act(_known(referral), command)
+
+
+def _act(referral: Referral, command: Command) -> Made:
+    match command:
+        case AnswerQuestions():
+            return answer(referral, command)
+        case ChooseProvider():
+            return choose_provider(referral, command)
         case WithdrawReferral():
             return withdraw(referral, command)
-        case NoteFact(fact=Event() as fact):
-            return close_if_over(referral, fact, command.at)
+        case CloseReferral():
+            return close_by_hand(referral, command)
+        case MergeReferral():
+            return merge(referral, command)
+        case RecordReleaseDate():
+            return record_release(referral, command)
+        case AskSupport():
+            return ask_support(referral, command)
+        case MoveSupport():
+            return move_support(referral, command)
         case _:
             raise TypeError(f"intake has no rule for {type(command).__name__}")
 
 
-def receive(command: ReceiveReferral) -> Sequence[Event]:
-    asked = [
-        ReferralQuestionsAsked(occurred_at=command.at, questions=command.questions)
-    ] if command.questions else []  # fmt: skip
-    return [command.received, *asked]
-
-
-def withdraw(referral: Referral | None, command: WithdrawReferral) -> Sequence[Event]:
+def _known(referral: Referral | None) -> Referral:
     if referral is None or referral.received_at is None:
         raise Refused("not-found", "There is no such referral.", status=404)
+    return referral
+
+
+def _must_be_open(referral: Referral) -> None:
     if referral.closing is not None:
         raise Refused("already-closed", "This referral's loop is already closed.", allowed=allowed(referral))
+
+
+def receive(command: ReceiveReferral) -> Made:
+    """A true duplicate, or a member already served, is over as it arrives: nothing but its closing is published."""
+    received, found, again = command.received, command.match, command.reopening
+    beside = _reopened(command, again) if again is not None else []
+    if found.survivor is not None:
+        over = _over("merged", command, found.survivor)
+        return [*over, Elsewhere(found.survivor, joined(command.at, found, received)), *beside]
+    if found.served is not None:
+        over = _over("already_in_ecm", command, found.served)
+        words = (Elsewhere(found.served, event) for event in served(command.at, found, received))
+        return [*over, *words, *beside]
+    if found.possible is not None and received.linked is None:
+        received = received.model_copy(update={"linked": found.possible})
+    questions = (*command.questions, *found.redirect)
+    return [received, *_ask(command.at, questions, command.asking), *beside]
+
+
+def _over(outcome: str, command: ReceiveReferral, other: str) -> list[Event]:
+    closed = ReferralClosed(
+        occurred_at=command.at,
+        outcome=outcome,
+        clr_reason=clr_reason(outcome),
+        text=OVER_AT_ONCE[outcome],
+        merged_into=other,
+    )
+    return [ReferralSetAside(occurred_at=command.at, received=command.received), closed]
+
+
+# What the second referrer reads: nothing of the first.
+OVER_AT_ONCE: Mapping[str, str] = {
+    "merged": "the plan has an open referral of this member, and its notices come to you too",
+    "already_in_ecm": "the member already receives Enhanced Care Management, and the lead care manager is told",
+}
+
+
+def _reopened(command: ReceiveReferral, again: Reopening) -> list[Elsewhere]:
+    """What becomes of the old referral: a contested one stays closed, a redirected one is closed, a split one leaves
+    the loop it was merged into."""
+    before = _known(again.before)
+    if again.why == "redirected":
+        _must_be_open(before)
+        text = f"redirected to {command.received.plan}"
+        return [Elsewhere(again.old, close(before, "other", command.at, acted_by=again.acted_by, text=text))]
+    if again.why == "contested":
+        _must_be_contestable(before, again.until, command.at)
+        return []
+    if before.closing is None or before.closing.outcome != "merged" or not again.into:
+        raise Refused("not-merged", "This referral was not merged into another one.")
+    apart = ReferralAmended(
+        occurred_at=command.at,
+        acted_by=again.acted_by,
+        cause="split",
+        joined=again.old,
+        joined_referrer=before.referrer,
+    )
+    return [Elsewhere(again.into, apart)]
+
+
+def _must_be_contestable(before: Referral, until: datetime | None, at: datetime) -> None:
+    if before.closing is None:
+        raise Refused("not-closed", "This loop is open; there is nothing to contest.")
+    if before.closing.outcome == "merged":
+        raise Refused(
+            "not-closed", "This referral goes on in another one.", fix="The plan can split the two."
+        )
+    if until is not None and at >= until:
+        raise Refused("too-late", "A closing can be contested for 30 days.", fix="Send a new referral.")
+
+
+def _ask(at: datetime, questions: tuple[Question, ...], asking: Asking) -> list[Event]:
+    """The questions; only a blocking one has a time by which it is asked again and given up."""
+    if not questions:
+        return []
+    times = asking if any(q.blocking for q in questions) else Asking()
+    return [
+        ReferralQuestionsAsked(
+            occurred_at=at, questions=questions, due_at=times.due_at, remind_at=times.remind_at
+        )
+    ]
+
+
+# ── answers ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def answer(referral: Referral, command: AnswerQuestions) -> Made:
+    """Only what changed is published; what is asked anew is asked."""
+    _must_be_open(referral)
+    _must_be_asked(referral, command.answered)
+    if command.based_on != referral.sealed.get("form", ""):
+        raise Refused("stale", "Somebody else answered in the meantime.", status=412)
+    questions = _still_open(referral, command)
+    changes = _changed(referral, command.revised)
+    if questions != referral.questions:
+        changes["questions"] = questions
+    if command.match.possible is not None and referral.linked is None:
+        changes["linked"] = command.match.possible
+    if not changes:
+        return []
+    amended = ReferralAmended(
+        occurred_at=command.at,
+        acted_by=command.acted_by,
+        policy=command.revised.policy if "populations" in changes else (),
+        cause=command.cause,
+        **changes,
+    )
+    before = {q.id for q in referral.questions}
+    anew = any(q.id not in before for q in questions)
+    return [amended, *(_ask(command.at, questions, command.asking) if anew else [])]
+
+
+def _must_be_asked(referral: Referral, answered: Sequence[str]) -> None:
+    unknown = sorted(set(answered) - {q.id for q in referral.questions})
+    if unknown:
+        raise Refused(
+            "no-such-question",
+            f"{unknown[0]} is not asked of this referral.",
+            fix="Answer an open question, or send other fields under `corrections`.",
+            allowed=tuple(q.id for q in referral.questions),
+        )
+
+
+def _still_open(referral: Referral, command: AnswerQuestions) -> tuple[Question, ...]:
+    """What the form still leaves open, and what was asked beside the form and is not answered. A redirect falls away
+    with the answer that changed who the member is or where."""
+    moved = bool(command.keys.member or command.keys.roster) or command.revised.county != referral.county
+    kept = [
+        q
+        for q in referral.questions
+        if q.id not in command.answered
+        and (q.id in referral.asked_by_plan or (q.id.startswith(REDIRECT) and not moved))
+    ]
+    ids = {q.id for q in (*kept, *command.match.redirect)}
+    return (*(q for q in command.questions if q.id not in ids), *kept, *command.match.redirect)
+
+
+def _changed(referral: Referral, revised: ReferralReceived) -> dict[str, Any]:
+    beside = {"kind", "linked", "questions"}
+    if referral.joined:
+        # What a second referral brought stays, whatever the first one's form now says.
+        revised = revised.model_copy(update=added(revised, referral))
+    changes = {
+        name: value
+        for name in AMENDABLE
+        if name not in beside and (value := getattr(revised, name)) != getattr(referral, name)
+    }
+    sealed = {part: text for part, text in revised.sealed.items() if referral.sealed.get(part) != text}
+    changes |= {"sealed": sealed} if sealed else {}
+    return {name: value for name, value in changes.items() if value is not None}
+
+
+def choose_provider(referral: Referral, command: ChooseProvider) -> Made:
+    """The wish is recorded on the loop through which the member is served; assignment then makes the change."""
+    _must_be_asked(referral, (PROVIDER_CHANGE,))
+    left = tuple(q for q in referral.questions if q.id != PROVIDER_CHANGE)
+    chosen = (command.provider,) if command.wishes and command.provider else None
+    return [
+        ReferralAmended(
+            occurred_at=command.at, acted_by=command.acted_by, cause="answered", questions=left, chosen=chosen
+        )
+    ]
+
+
+def record_release(referral: Referral, command: RecordReleaseDate) -> Made:
+    _must_be_open(referral)
+    if referral.release_on == command.release_on:
+        return []
+    return [
+        ReferralAmended(
+            occurred_at=command.at,
+            acted_by=command.acted_by,
+            cause="release_date",
+            release_on=command.release_on,
+        )
+    ]
+
+
+def meet_deadline(referral: Referral | None, command: MeetDeadline) -> Made:
+    """Unless it no longer stands: ask again, say that it is getting late, and at the end go on with what is there."""
+    if referral is None or timers(referral).get(command.kind) != command.due_at:
+        return []
+    end = referral.questions_due_at
+    if command.kind == "information" or end is None:
+        return _given_up(referral, command)
+    number = int(command.kind.removeprefix("remind-"))
+    again = ReferralQuestionsAsked(
+        occurred_at=command.at, questions=referral.questions, due_at=end, reminder=number
+    )
+    late = ReferralOverdue(occurred_at=command.at, clock="information", due_at=end, state="at_risk")
+    return [again, late] if number == len(referral.remind_at) else [again]
+
+
+def _given_up(referral: Referral, command: MeetDeadline) -> Made:
+    redirect = next((q for q in referral.questions if q.id.startswith(REDIRECT)), None)
+    if redirect is not None:
+        text = "redirected: another plan is the right one, and nobody said to send it there"
+        return [close(referral, "other", command.at, text=text)]
+    return [
+        ReferralOverdue(occurred_at=command.at, clock="information", due_at=command.due_at, state="breached")
+    ]
+
+
+# ── one member, two referrals ─────────────────────────────────────────────────────────────────────────────
+
+
+def merge(referral: Referral, command: MergeReferral) -> Made:
+    _must_be_open(referral)
+    survivor = command.match.other
+    if survivor is None or survivor.plan != referral.plan or command.into == command.match.own:
+        raise Refused(
+            "not-same-plan",
+            "The other referral is not another one of this plan.",
+            fix="Name another open referral of the plan.",
+        )
+    _must_be_open(survivor)
+    closed = close(
+        referral, "merged", command.at, acted_by=command.acted_by, text=OVER_AT_ONCE["merged"]
+    ).model_copy(update={"merged_into": command.into})
+    second = joined(command.at, command.match, as_received(referral, command.at))
+    return [closed, Elsewhere(command.into, second.model_copy(update={"acted_by": command.acted_by}))]
+
+
+def as_received(referral: Referral, at: datetime) -> ReferralReceived:
+    """The referral as it would come in now."""
+    fields = {name: getattr(referral, name) for name in RECEIVED_FIELDS}
+    return ReferralReceived(occurred_at=at, **fields)
+
+
+# ── endings ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def withdraw(referral: Referral, command: WithdrawReferral) -> Made:
+    _must_be_open(referral)
     if command.by == "referrer" and referral.approval is not None:
         raise Refused(
             "already-authorized",
@@ -208,6 +348,35 @@ def withdraw(referral: Referral | None, command: WithdrawReferral) -> Sequence[E
             allowed=("withdraw as the member",),
         )
     return [close(referral, "withdrawn", command.at, acted_by=command.acted_by, text=f"by the {command.by}")]
+
+
+# What a named person of the plan may close a loop as; every other outcome has a route or a fact of its own.
+BY_HAND = frozenset(
+    {"provider_declined", "no_longer_eligible", "unable_to_reach", "declined_by_member", "other"}
+)
+
+
+def close_by_hand(referral: Referral, command: CloseReferral) -> Made:
+    _must_be_open(referral)
+    if command.outcome not in BY_HAND:
+        raise Refused(
+            "not-by-hand",
+            "This outcome comes from what happens, not from a person's word.",
+            fix="Withdraw, merge or decide it on its own route, or name an outcome a plan can close as.",
+            allowed=tuple(sorted(BY_HAND)),
+        )
+    if command.outcome == "unable_to_reach" and _attempts(referral) < command.least_attempts:
+        raise Refused(
+            "attempts-missing",
+            f"The plan's policy wants {command.least_attempts} attempts on record first.",
+            fix="Record the attempts, or close it otherwise.",
+        )
+    said = f" on {command.on.isoformat()}, {command.how}" if command.on and command.how else ""
+    return [close(referral, command.outcome, command.at, acted_by=command.acted_by, text=command.text + said)]
+
+
+def _attempts(referral: Referral) -> int:
+    return referral.offer.attempts if referral.offer else 0
 
 
 # The facts that end a loop, and its outcome (loop.md 7.1).
@@ -219,12 +388,56 @@ ENDINGS: Mapping[type[Event], str] = {
 }
 
 
-def close_if_over(referral: Referral | None, fact: Event, at: datetime) -> Sequence[Event]:
-    outcome = ENDINGS.get(type(fact))
-    if outcome is None or referral is None or referral.received_at is None or referral.closing is not None:
+def note(referral: Referral | None, fact: Event, command: NoteFact) -> Made:
+    """What a fact of another service brings about here: a closing, the plan's questions, a referral opened again."""
+    if command.reopened is not None:
+        return [Elsewhere(*command.reopened, opens=True)]
+    if referral is None or referral.received_at is None or referral.closing is not None:
         return []
-    assignment = getattr(fact, "assignment", None)
-    return [close(referral, outcome, at, assignment=assignment)]
+    if isinstance(fact, AuthorizationPended):
+        return _ask_for_plan(referral, fact, command)
+    outcome = ENDINGS.get(type(fact))
+    if outcome is None:
+        return []
+    return [close(referral, outcome, command.at, assignment=getattr(fact, "assignment", None))]
+
+
+def _ask_for_plan(referral: Referral, fact: AuthorizationPended, command: NoteFact) -> Made:
+    """The plan's questions hold the loop until they are answered; what was asked before stays asked."""
+    held = {q.id: q for q in referral.questions}
+    asked = {name: Question(id=name, pointer=pointer_of(name), blocking=True) for name in fact.asks}
+    times = Asking(due_at=fact.by, remind_at=tuple(at for at in command.asking.remind_at if at < fact.by))
+    return _ask(command.at, tuple({**held, **asked}.values()), times)
+
+
+# Where on the form the answer to a question stands, by its id; the criteria's stand under /answers.
+POINTERS: Mapping[str, str] = {
+    "cin": "/member/cin",
+    "birth-date": "/member/birth_date",
+    "name": "/member/last_name",
+    "language": "/member/language_spoken",
+    "county": "/member/county",
+    "way-to-reach": "/member/phone",
+    "caregiver": "/member/caregiver",
+    "consent-holder": "/member/consent_holder",
+    "referrer-contact": "/referrer/email",
+    "relationship": "/referrer/relationship",
+    "npi": "/referrer/npi",
+    "referral-date": "/referral_date",
+    "populations": "/populations",
+    "presumptive-population": "/presumptive/population",
+    "attestation": "/attestation/attested",
+    "programs": "/programs",
+    "race-ethnicity": "/member/race_ethnicity",
+    "release-date": "/release_on",
+}
+
+
+def pointer_of(question: str) -> str:
+    """The place of a question's answer on the form."""
+    if question.startswith("answer-"):
+        return f"/answers/{question.removeprefix('answer-')}"
+    return POINTERS.get(question, "/comments")
 
 
 def close(
@@ -251,167 +464,14 @@ def close(
 def allowed(referral: Referral) -> tuple[str, ...]:
     """What a person may still do with this referral."""
     if referral.closing is not None:
-        return ()
+        return ("contest",)
     return ("withdraw",) if referral.approval is None else ("withdraw as the member",)
 
 
-# ── evolve ────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def evolve(referral: Referral | None, event: Event) -> Referral:
-    """The referral after this fact. Any order is bearable: an unknown referral becomes a bare row."""
-    now = referral or Referral()
-    changes = _changes(now, event)
-    return now.model_copy(update=changes) if changes else now
-
-
-def _changes(now: Referral, event: Event) -> Mapping[str, Any]:
-    match event:
-        case ReferralReceived():
-            return _received(event)
-        case ReferralQuestionsAsked():
-            return {"questions": event.questions, "questions_due_at": event.due_at}
-        case ReferralClosed():
-            return _closed(now, event)
-        case AuthorizationReviewOpened():
-            return {
-                "review": Review(authorization=event.authorization, due_at=event.due_at, cap_at=event.cap_at)
-            }
-        case AuthorizationPresumptiveGranted():
-            grant = Grant(
-                grant=event.grant, provider=event.provider, population=event.population, through=event.through
-            )
-            return {"grant": grant, "grant_refused": ""}
-        case AuthorizationPresumptiveRefused():
-            return {"grant_refused": event.reason}
-        case AuthorizationPresumptiveEnded():
-            return {"grant": None} if now.grant and now.grant.grant == event.grant else {}
-        case AuthorizationApproved():
-            approval = Approval(number=event.number, from_=event.from_, through=event.through)
-            return {"approval": approval, "review": None}
-        case AuthorizationDenied():
-            return {"denied": True, "review": None}
-        case NoticeDelivered():
-            first = now.told_at is None and event.recipient_kind == "referrer"
-            return {"told_at": event.occurred_at} if first else {}
-        case OutreachServicesStarted():
-            return {"services_started_on": event.on}
-        case _:
-            return _assignment_changes(now, event)
-
-
-def _assignment_changes(now: Referral, event: Event) -> Mapping[str, Any]:
-    match event:
-        case AssignmentMade():
-            offer = Offer(
-                assignment=event.assignment, provider=event.provider, answer_due_at=event.answer_due_at
-            )
-            return {"offer": offer, "plan_asked": None}
-        case AssignmentAccepted():
-            held = now.offer or Offer(
-                assignment=event.assignment, provider=event.provider, answer_due_at=event.occurred_at
-            )
-            if held.assignment != event.assignment:
-                return {}
-            taken = held.model_copy(update={"accepted_at": event.occurred_at, "lead": event.lead.name})
-            return {"offer": taken, "plan_asked": None}
-        case AssignmentDeclined() | AssignmentWithdrawn() | AssignmentEnded():
-            held = now.offer
-            return {"offer": None} if held and held.assignment == event.assignment else {}
-        case AssignmentPlanAsked():
-            return {"plan_asked": PlanAsked(reason=event.reason, due_at=event.due_at)}
-        case OutreachAttempted():
-            held = now.offer
-            if held is None or held.assignment != event.assignment:
-                return {}
-            return {"offer": held.model_copy(update={"attempts": max(held.attempts, event.number)})}
-        case _:
-            return {}
-
-
-def _received(event: ReferralReceived) -> Mapping[str, Any]:
-    copied = (
-        "plan", "referrer", "member", "kind", "form", "received_via", "urgency", "age_band", "county", "language",
-        "populations", "attested", "claim", "preferred", "chosen", "pcp", "program_providers", "eligibility",
-        "flags", "consent_holder", "release_on", "linked", "sealed",
-    )  # fmt: skip
-    return {"received_at": event.occurred_at, **{name: getattr(event, name) for name in copied}}
-
-
-def _closed(now: Referral, event: ReferralClosed) -> Mapping[str, Any]:
-    if now.closing is not None:
-        return {}
-    closing = Closing(
-        outcome=event.outcome, clr_reason=event.clr_reason, at=event.occurred_at, text=event.text
-    )
-    over = {} if event.outcome == "services_received" else {"offer": None, "plan_asked": None}
-    return {"closing": closing, "questions": (), **over}
-
-
-# ── what can be read from the state ───────────────────────────────────────────────────────────────────────
-
-
-def status(referral: Referral) -> Status:
-    """The first that holds (loop.md 8.1)."""
-    offer = referral.offer
-    if referral.closing is not None:
-        return Status.CLOSED
-    if offer is not None and offer.accepted_at is not None:
-        return Status.OUTREACH_INITIATED if offer.attempts else Status.ACCEPTED
-    if offer is not None:
-        return Status.ASSIGNED
-    if referral.approval is not None:
-        return Status.AUTHORIZED
-    if any(question.blocking for question in referral.questions):
-        return Status.NEEDS_INFORMATION
-    return Status.PENDING_AUTHORIZATION if referral.review is not None else Status.RECEIVED
-
-
-class NextStep(Fact):
-    """Who must act, what, by when. `actor` is empty for a closed loop, `loopkeeper` where a service must."""
-
-    actor: str
-    step: str
-    due_at: datetime | None = None
-
-
-def next_step(referral: Referral) -> NextStep:
-    """Who must act on an open loop (loop.md 7.6)."""
-    offer, asked = referral.offer, referral.plan_asked
-    match status(referral):
-        case Status.CLOSED:
-            return NextStep(actor="", step="")
-        case Status.OUTREACH_INITIATED:
-            return NextStep(actor="provider", step="keep reaching out until the member answers")
-        case Status.ACCEPTED:
-            return NextStep(actor="provider", step="make the first outreach attempt")
-        case Status.ASSIGNED if offer is not None and asked is not None:
-            return NextStep(actor="plan", step=PLAN_STEPS.get(asked.reason, ""), due_at=asked.due_at)
-        case Status.ASSIGNED if offer is not None:
-            return NextStep(actor="provider", step="accept or decline the offer", due_at=offer.answer_due_at)
-        case _:
-            return _before_assignment(referral)
-
-
-def _before_assignment(referral: Referral) -> NextStep:
-    asked, review = referral.plan_asked, referral.review
-    if asked is not None:
-        return NextStep(actor="plan", step=PLAN_STEPS.get(asked.reason, ""), due_at=asked.due_at)
-    if referral.approval is not None:
-        return NextStep(actor="loopkeeper", step="offer the referral to a provider")
-    if any(question.blocking for question in referral.questions):
-        due_at = referral.questions_due_at
-        return NextStep(actor="referrer", step="answer the open questions", due_at=due_at)
-    if review is not None:
-        return NextStep(actor="plan", step="decide the authorization", due_at=review.due_at)
-    return NextStep(actor="loopkeeper", step="open the plan's review")
-
-
-PLAN_STEPS: Mapping[str, str] = {
-    "none_left": "name a provider: every candidate declined or none fits",
-    "no_answer": "ask the provider or name another: the offer was not answered in time",
-    "member_already_assigned": "say how to go on: the member already has a provider through another referral",
-    "conflicted": "say which of two assignments of this member stands",
-}
-
 DECIDER: Decider[Referral] = Decider("referral", Referral, decide, evolve)
+
+__all__ = [
+    "BY_HAND", "DECIDER", "ENDINGS", "AnswerQuestions", "Asking", "ChooseProvider", "CloseReferral", "Keys", "Linked",
+    "MeetDeadline", "MergeReferral", "NextStep", "NoteFact", "ReceiveReferral", "RecordReleaseDate", "Referral",
+    "Reopening", "Status", "WithdrawReferral", "next_step", "status", "timers",
+]  # fmt: skip

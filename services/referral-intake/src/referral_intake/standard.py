@@ -15,12 +15,17 @@ from loopkeeper.decider import Refused
 from loopkeeper.events import Question
 from loopkeeper.vocabulary.identifiers import cin, cin_valid, npi_valid
 from loopkeeper.vocabulary.languages import Language
-from loopkeeper.vocabulary.people import RaceEthnicity
+from loopkeeper.vocabulary.people import ConsentHolder, RaceEthnicity
 from loopkeeper.vocabulary.populations import AgeBand, age_band, age_on
+from loopkeeper.vocabulary.programs import Program
+from loopkeeper.vocabulary.referring import Relationship
 from referral_intake.answers import ANSWERS
 from referral_intake.form import Member, ReferralBody
 from referral_intake.screening import Screening, Standard, standard
 
+# How the member may be reached without danger, as flags: the provider may set these anew (loop.md 6.2).
+CHANNEL = "channel_"
+CONTACT_FLAGS = frozenset({"do_not_contact", "safe_contact"})
 # Under this age somebody else may hold consent (loop.md 6.6).
 OF_AGE = 18
 
@@ -46,6 +51,10 @@ class Reading:
     def minor(self) -> bool:
         """Under 18, or of unknown age on a form for children and youth."""
         return self.age < OF_AGE if self.age is not None else self.standard == "child_youth"
+
+
+def is_of_contact(flag: str) -> bool:
+    return flag in CONTACT_FLAGS or flag.startswith(CHANNEL)
 
 
 def understand(form: ReferralBody, *, referrer: str, on: date, synthetic: bool) -> Reading:
@@ -94,11 +103,22 @@ def _flags(form: ReferralBody) -> Iterator[str]:
         yield "no_fixed_address"
     if member.safe_contact is not None:
         yield "do_not_contact" if member.safe_contact.do_not_contact else "safe_contact"
+        yield from (f"{CHANNEL}{channel.value}" for channel in member.safe_contact.channels)
+    if form.referrer.relationship == Relationship.SELF:
+        yield "self_referral"
     if member.language_spoken not in (None, Language.ENGLISH):
         yield "interpreter"
     for program, answer in form.programs.items():
         if answer == "yes":
             yield f"program_{program.value}"
+    for program, confirmed in form.confirmed_programs.items():
+        yield f"confirmed_{program.value}" if confirmed else f"not_in_{program.value}"
+    for program, choice in form.member_choices.items():
+        yield f"chose_{choice}_over_{program.value}" if choice == "ecm" else f"chose_{program.value}"
+    if form.answers.get("transitional_rent"):
+        yield "transitional_rent"
+    if form.plan_change is not None:
+        yield f"plan_change_{form.plan_change}"
 
 
 def _preferred(form: ReferralBody, referrer: str) -> Iterator[str]:
@@ -146,24 +166,57 @@ QUESTIONS: Mapping[str, str] = {
     "presumptive-population": "The population relied on is not among those marked. Is it meant?",
     "attestation": "Do you attest that this is true to the best of your knowledge?",
     "programs": "Is the member in another care management program?",
+    "redirect": "The plan named does not serve the member's county. Is the county right? If it is, write to the "
+    "county's plan.",
+    "provider-change": "The provider that referred offers to serve the member, who is already served. Does the member "
+    "wish to change to it? (true or false)",
     "race-ethnicity": "How does the member describe their race and ethnicity, if they wish to?",
 }
 
 
+# Questions about one program or plan, by the beginning of their id.
+ABOUT: Mapping[str, str] = {
+    "confirm": "The form says the member is in {}, which excludes ECM. Has this been confirmed? (true or false)",
+    "choice": "The form says the member is in {}. Told of both, which does the member choose: ecm, or program?",
+    "redirect": "The member seems to belong to the plan {}. Shall the referral be sent there? (true or false)",
+}
+
+
 def questions(
-    form: ReferralBody, reading: Reading, screening: Screening, *, on: date
+    form: ReferralBody,
+    reading: Reading,
+    screening: Screening,
+    *,
+    on: date,
+    overlaps: Mapping[str, str] | None = None,
 ) -> tuple[Question, ...]:
     """What is missing or doubtful, with a pointer each. Only the question which population is meant blocks, when
-    none is marked and none can be seen: without one nobody could decide."""
+    none is marked and none can be seen: without one nobody could decide. `overlaps` is the rule of each program."""
     asked = [Question(id=name, pointer=pointer) for name, pointer in _asked(form, reading, on)]
     asked += [Question(id=f"answer-{name}", pointer=f"/answers/{name}") for name in screening.missing]
-    if not any(each.claimed or each.result == "met" for each in screening.populations):
+    asked += _overlapping(form, overlaps or {})
+    if form.kind == "full" and not any(
+        each.claimed or each.result == "met" for each in screening.populations
+    ):
         asked.append(Question(id="populations", pointer="/populations", blocking=True))
     return tuple(asked)
 
 
+def _overlapping(form: ReferralBody, overlaps: Mapping[str, str]) -> Iterator[Question]:
+    """Of each program ticked that could count against ECM: whether it is so, or what the member chose."""
+    for program, answer in form.programs.items():
+        rule = overlaps.get(program.value)
+        if answer == "yes" and rule == "exclusive" and program not in form.confirmed_programs:
+            yield Question(id=f"confirm-{program.value}", pointer=f"/confirmed_programs/{program.value}")
+        if answer == "yes" and rule == "member_choice" and program not in form.member_choices:
+            yield Question(id=f"choice-{program.value}", pointer=f"/member_choices/{program.value}")
+
+
 def sentence(question: str) -> str:
     """The question in words, by its id."""
+    kind, _, about = question.partition("-")
+    if kind in ABOUT and about and question not in QUESTIONS:
+        return ABOUT[kind].format(Program.label_of(about) if kind in ("confirm", "choice") else about)
     answer = ANSWERS.get(question.removeprefix("answer-"))
     return answer.asks if answer is not None else QUESTIONS.get(question, "")
 
@@ -205,7 +258,7 @@ def _of_minors(member: Member) -> Iterator[tuple[str, str]]:
     """Nobody else need be named where the minor consents alone."""
     if member.consent_holder is None:
         yield "consent-holder", "/member/consent_holder"
-    if member.caregiver is None and member.consent_holder != "self":
+    if member.caregiver is None and member.consent_holder is not ConsentHolder.SELF:
         yield "caregiver", "/member/caregiver"
 
 

@@ -16,8 +16,9 @@ from loopkeeper import events
 from loopkeeper.clients import Client, Role
 from loopkeeper.events import Event
 from loopkeeper.sentences import sentence as sentence_of
-from referral_intake.rules import Referral, next_step, status
 from referral_intake.standard import sentence as question_sentence
+from referral_intake.standing import POSSIBLE, Referral, status
+from referral_intake.turn import due, next_step
 
 Reader = Literal["plan", "provider", "referrer", "operations"]
 # What a referrer hears of the way between reception and closing; who was asked and who declined is not among it.
@@ -25,6 +26,9 @@ REFERRER_HEARS = frozenset(
     {
         "referral.received",
         "referral.questions_asked",
+        "referral.set_aside",
+        "referral.amended",
+        "referral.overdue",
         "referral.closed",
         "authorization.review_opened",
         "authorization.presumptive_granted",
@@ -64,6 +68,14 @@ class ShownStep(Shown):
     due_at: datetime | None = None
 
 
+class ShownDue(Shown):
+    """The clock that runs, and whether it is on_track, at_risk, breached or met."""
+
+    clock: str
+    due_at: datetime
+    state: str
+
+
 class ShownClosing(Shown):
     outcome: str
     clr_reason: str
@@ -84,6 +96,29 @@ class ShownAuthorization(Shown):
     presumptive_through: date | None = None
 
 
+class ShownLink(Shown):
+    """The referral this one carries over, and why."""
+
+    to: str
+    why: str
+
+
+class ShownChild(Shown):
+    """A Community Supports referral linked to this loop."""
+
+    id: str
+    code: str
+    status: str
+
+
+class ShownOverdue(Shown):
+    """A step that took too long, or soon will have."""
+
+    clock: str
+    due_at: datetime
+    state: str
+
+
 class ShownReferral(Shown):
     """A referral as this reader may see it; what is not for them is left out."""
 
@@ -93,6 +128,7 @@ class ShownReferral(Shown):
     received_at: datetime
     updated_at: datetime
     next_step: ShownStep
+    due: ShownDue | None = None
     authorization: ShownAuthorization
     referrer: str | None = None
     form: str | None = None
@@ -101,11 +137,15 @@ class ShownReferral(Shown):
     language: str | None = None
     consent_holder: str | None = None
     release_on: date | None = None
+    linked: ShownLink | None = None
+    possible_duplicate_of: str | None = None
+    overdue: tuple[ShownOverdue, ...] = ()
     populations: tuple[ShownPopulation, ...] | None = None
     questions: tuple[ShownQuestion, ...] | None = None
     eligibility: str | None = None
     provider: str | None = None
     lead: str | None = None
+    supports: tuple[ShownChild, ...] | None = None
     closing: ShownClosing | None = None
 
 
@@ -120,6 +160,7 @@ class ShownEvent(Shown):
     sentence: str
     policy: tuple[str, ...] = ()
     acted_by: str | None = None
+    person: str | None = None
     authorization: str | None = None
     assignment: str | None = None
     trace_id: str | None = None
@@ -138,9 +179,10 @@ def reader(client: Client, referral: Referral) -> Reader:
     return "operations"
 
 
-def show(client: Client, row: Mapping[str, Any], referral: Referral) -> ShownReferral:
-    """The referral of this row for this client."""
+def show(client: Client, row: Mapping[str, Any], referral: Referral, now: datetime) -> ShownReferral:
+    """The referral of this row for this client, its clock as it stands now."""
     who = reader(client, referral)
+    running = due(referral, now)
     step = next_step(referral)
     return ShownReferral(
         id=row["id"],
@@ -149,8 +191,10 @@ def show(client: Client, row: Mapping[str, Any], referral: Referral) -> ShownRef
         received_at=row["created_at"],
         updated_at=row["at"],
         next_step=ShownStep(actor=step.actor, step=step.step, due_at=step.due_at),
+        due=ShownDue(**running.model_dump()) if running is not None else None,
         authorization=_authorization(referral),
         closing=_closing(referral),
+        overdue=tuple(ShownOverdue(clock=o.clock, due_at=o.due_at, state=o.state) for o in referral.overdue),
         **(_known_to_parties(who, referral) if who != "operations" else {}),
     )
 
@@ -166,14 +210,33 @@ def _known_to_parties(who: Reader, referral: Referral) -> dict[str, Any]:
         "language": referral.language,
         "consent_holder": referral.consent_holder or None,
         "release_on": referral.release_on,
+        "linked": _link(referral),
+        "possible_duplicate_of": _possible(referral) if who == "plan" else None,
         "populations": tuple(
             ShownPopulation(code=p.code, result=p.result, claimed=p.claimed) for p in referral.populations
         ),
         "questions": shown_questions(referral),
         "eligibility": referral.eligibility.state if who == "plan" else None,
+        "supports": tuple(
+            ShownChild(id=name, code=kept.code, status=kept.status)
+            for name, kept in sorted(referral.supports.items())
+        )
+        if who in ("plan", "provider")
+        else None,
         "provider": named.provider if named else None,
         "lead": named.lead or None if named else None,
     }
+
+
+def _link(referral: Referral) -> ShownLink | None:
+    link = referral.linked
+    return ShownLink(to=link.to, why=link.why) if link and link.why != POSSIBLE else None
+
+
+def _possible(referral: Referral) -> str | None:
+    """The plan's to judge, and nobody else's to know of (loop.md 2.8)."""
+    link = referral.linked
+    return link.to if link and link.why == POSSIBLE else None
 
 
 def shown_questions(referral: Referral) -> tuple[ShownQuestion, ...]:
@@ -213,7 +276,7 @@ def _closing(referral: Referral) -> ShownClosing | None:
 def show_event(who: Reader, client: Client, entry: Mapping[str, Any]) -> ShownEvent | None:
     """A journal row for this reader; None where it is not for them, or of a type unknown here."""
     event = events.read(entry["type"], entry["payload"])
-    if event is None or (who == "referrer" and event.wire not in REFERRER_HEARS):
+    if event is None or not _may_see(who, client, event):
         return None
     explained = who in ("plan", "operations")
     return ShownEvent(
@@ -224,11 +287,37 @@ def show_event(who: Reader, client: Client, entry: Mapping[str, Any]) -> ShownEv
         occurred_at=event.occurred_at,
         sentence=sentence_of(_unnamed(event, client) if who == "referrer" else event, whole=who == "plan"),
         policy=event.policy if explained else (),
-        acted_by=event.acted_by.organization if event.acted_by else None,
+        acted_by=_organization(who, client, event),
+        person=_staff(who, client, event),
         authorization=getattr(event, "authorization", None) or None,
         assignment=getattr(event, "assignment", None) if who != "referrer" else None,
         trace_id=_trace_id(entry["traceparent"]) if explained else None,
     )
+
+
+def _may_see(who: Reader, client: Client, event: Event) -> bool:
+    """A referrer hears the way of its own referral; a provider nothing of who else was asked and what they said."""
+    if who == "referrer":
+        return event.wire in REFERRER_HEARS
+    other = getattr(event, "provider", None)
+    asked = event.wire.startswith("assignment.") and bool(other) and other != client.organization
+    return not (who == "provider" and (asked or event.wire == "assignment.plan_asked"))
+
+
+def _organization(who: Reader, client: Client, event: Event) -> str | None:
+    """Who acted. To a referrer a provider's name may say what the member is treated for (loop.md 6.4)."""
+    actor = event.acted_by
+    if actor is None or (who == "referrer" and event.wire.startswith(("assignment.", "outreach."))):
+        return None
+    return actor.organization
+
+
+def _staff(who: Reader, client: Client, event: Event) -> str | None:
+    """The person, for that person's own organization and for the plan, by the organization's own staff id."""
+    actor = event.acted_by
+    if actor is None or not actor.person:
+        return None
+    return actor.person if who == "plan" or actor.organization == client.organization else None
 
 
 def _unnamed(event: Event, client: Client) -> Event:

@@ -55,6 +55,7 @@ def launch(place: Place, programs: Path, configuration: Mapping[str, str]) -> in
     deadline = time.monotonic() + STARTS_WITHIN
     while True:
         before = _log_size(place)
+        _unlock_corpse(place)
         # pg_ctl leaves a server of its own session behind: no child of ours, so our end is not its end.
         _run(place, programs / "pg_ctl", *words)
         if (pid := running(place)) is not None:
@@ -101,6 +102,24 @@ def bound_log(place: Place) -> None:
     """Empty a log that grew too large; the server appends to it and goes on."""
     if _log_size(place) > LARGEST_LOG:
         os.close(os.open(place.log, os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW))
+
+
+def _unlock_corpse(place: Place) -> None:
+    """Take the locks from a killed server that nobody buries, as where a container's first process waits for no child:
+    PostgreSQL takes its process for alive and would never start again. Children of it that still write are found by
+    their shared memory, with these files or without."""
+    lines = _pid_file(place)
+    if lines and lines[0].isdigit() and _is_corpse(int(lines[0])):
+        for lock in (place.sockets / f".s.PGSQL.{PORT}.lock", place.cluster / "postmaster.pid"):
+            lock.unlink(missing_ok=True)
+
+
+def _is_corpse(pid: int) -> bool:
+    """Whether this process has ended and waits to be buried; False where the system does not tell."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (OSError, IndexError):
+        return False
 
 
 def _pid_file(place: Place) -> list[str]:

@@ -20,7 +20,7 @@ from standardwebhooks.webhooks import Webhook
 
 from loopkeeper.clock import Clock, SystemClock
 
-Manner = Literal["whole", "hang", "drip", "endless", "reset", "drop"]
+Manner = Literal["whole", "echo", "hang", "drip", "endless", "reset", "drop"]
 
 CHALLENGE_TYPE = "ecm.endpoint.challenge.v1"
 # Standard Webhooks: a signature older or younger than this is a replay.
@@ -31,9 +31,10 @@ TOLERANCE = timedelta(minutes=5)
 class Answer:
     """What the partner answers, and in which manner.
 
-    `whole` sends it at once; `hang` sends nothing until the server stops; `drip` sends the head, then a byte
-    now and then without end; `endless` sends the head, then as much as is taken; `reset` sends the head and
-    half a body, then resets the connection; `drop` closes it without a word.
+    `whole` sends it at once; `echo` sends back what it was sent, as errors of careless servers do; `hang` sends
+    nothing until the server stops; `drip` sends the head, then a byte now and then without end; `endless` sends
+    the head, then as much as is taken; `reset` sends the head and half a body, then resets the connection;
+    `drop` closes it without a word.
     """
 
     status: int = 204
@@ -145,6 +146,8 @@ class Partner:
     async def _respond(self, request: web.Request, answer: Answer) -> web.StreamResponse:
         if answer.manner == "whole":
             return web.Response(status=answer.status, body=answer.body, headers=answer.headers)
+        if answer.manner == "echo":
+            return web.Response(status=answer.status, body=await request.read(), headers=answer.headers)
         response = web.StreamResponse(status=answer.status, headers=answer.headers)
         # The other side may leave first, which is what it should do.
         with contextlib.suppress(ConnectionError):

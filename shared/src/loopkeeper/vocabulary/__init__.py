@@ -18,12 +18,14 @@ from loopkeeper.vocabulary.populations import AgeBand, Population
 from loopkeeper.vocabulary.programs import Program, ProgramRule
 from loopkeeper.vocabulary.providers import DeclineReason, ProviderType
 from loopkeeper.vocabulary.referring import ReceivedVia, Relationship, Urgency
+from loopkeeper.vocabulary.supports import CommunitySupport
 
 # The lists by the name under which a policy table's column may ask for one.
 NAMED: Mapping[str, type[Code]] = {
     "actor_kind": ActorKind,
     "age_band": AgeBand,
     "attempt_outcome": AttemptOutcome,
+    "community_support": CommunitySupport,
     "consent_holder": ConsentHolder,
     "county": County,
     "decline_reason": DeclineReason,
@@ -51,6 +53,7 @@ __all__ = [
     "ClrReason",
     "ClrStatus",
     "Code",
+    "CommunitySupport",
     "ConsentHolder",
     "County",
     "DeclineReason",

@@ -15,13 +15,17 @@ TABLES = (
         id TEXT NOT NULL,
         referral TEXT NOT NULL,
         plan_id TEXT NOT NULL,
+        referrer_id TEXT NOT NULL,
         provider_id TEXT NOT NULL,
         member TEXT NOT NULL,
         kind TEXT NOT NULL,
         basis TEXT NOT NULL,
         status TEXT NOT NULL,
         reason TEXT NOT NULL,
+        held BOOLEAN NOT NULL,
         live BOOLEAN NOT NULL,
+        conflicted BOOLEAN NOT NULL,
+        starts_on DATE,
         made_at TIMESTAMP WITH TIME ZONE NOT NULL,
         answer_due_at TIMESTAMP WITH TIME ZONE NOT NULL,
         accepted_at TIMESTAMP WITH TIME ZONE,
@@ -36,7 +40,13 @@ TABLES = (
     )
     """,
     """
-    CREATE UNIQUE INDEX assignment_member_live ON assignment (member) WHERE live
+    CREATE UNIQUE INDEX assignment_member_live ON assignment (member) WHERE live AND NOT conflicted
+    """,
+    """
+    CREATE INDEX assignment_conflicted ON assignment (member) WHERE conflicted
+    """,
+    """
+    CREATE INDEX assignment_member ON assignment (member) WHERE accepted_at IS NOT NULL
     """,
     """
     CREATE INDEX assignment_plan ON assignment (plan_id, at, id)
@@ -45,7 +55,10 @@ TABLES = (
     CREATE INDEX assignment_provider ON assignment (provider_id, at, id)
     """,
     """
-    CREATE INDEX assignment_provider_live ON assignment (provider_id) WHERE live
+    CREATE INDEX assignment_provider_held ON assignment (provider_id) WHERE held
+    """,
+    """
+    CREATE INDEX assignment_referral ON assignment (referral)
     """,
     """
     CREATE TABLE audit (
@@ -197,7 +210,7 @@ TABLES = (
 def upgrade() -> None:
     security = (
         *row_security("referral", "assignment"),
-        *row_security("assignment", "assignment", ("plan_id", "provider_id")),
+        *row_security("assignment", "assignment"),
         *chassis_security("assignment"),
     )
     for statement in (*TABLES, *security, "grant select on provider to assignment_reader"):

@@ -28,6 +28,9 @@ TABLES = (
     CREATE INDEX audit_stream ON audit (stream)
     """,
     """
+    CREATE INDEX audit_asked ON audit (organization, why, at)
+    """,
+    """
     CREATE TABLE claim (
         id UUID NOT NULL,
         stream TEXT NOT NULL,
@@ -64,6 +67,17 @@ TABLES = (
         PRIMARY KEY (stream, n),
         UNIQUE (id)
     )
+    """,
+    """
+    CREATE TABLE lookup (
+        id TEXT NOT NULL,
+        plan TEXT NOT NULL,
+        member_index TEXT NOT NULL,
+        PRIMARY KEY (id)
+    )
+    """,
+    """
+    CREATE INDEX lookup_member ON lookup (plan, member_index)
     """,
     """
     CREATE TABLE outbox (
@@ -113,7 +127,9 @@ TABLES = (
         authorization_id TEXT NOT NULL,
         member TEXT NOT NULL,
         status TEXT NOT NULL,
+        waits_for TEXT NOT NULL,
         due_at TIMESTAMP WITH TIME ZONE,
+        at_risk_at TIMESTAMP WITH TIME ZONE,
         grant_live BOOLEAN NOT NULL,
         grant_through DATE,
         approved_through DATE,
@@ -142,6 +158,12 @@ TABLES = (
     """,
     """
     CREATE INDEX referral_queue ON referral (plan_id, status, due_at, authorization_id)
+    """,
+    """
+    CREATE INDEX referral_waiting ON referral (plan_id, due_at, authorization_id) WHERE waits_for <> ''
+    """,
+    """
+    CREATE INDEX referral_held ON referral (provider_id, at, authorization_id) WHERE provider_id <> ''
     """,
     """
     CREATE TABLE shared (

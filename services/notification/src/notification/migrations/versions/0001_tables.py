@@ -20,6 +20,7 @@ TABLES = (
         type TEXT NOT NULL,
         referral TEXT NOT NULL,
         number INTEGER NOT NULL,
+        trigger TEXT NOT NULL,
         at TIMESTAMP WITH TIME ZONE NOT NULL,
         outcome TEXT NOT NULL,
         status INTEGER,
@@ -75,8 +76,10 @@ TABLES = (
         subscription TEXT NOT NULL,
         sequence BIGINT NOT NULL,
         referral TEXT NOT NULL,
-        closing TEXT NOT NULL,
+        notice TEXT NOT NULL,
         told BOOLEAN NOT NULL,
+        trigger TEXT NOT NULL,
+        asked TEXT NOT NULL,
         state TEXT NOT NULL,
         number INTEGER NOT NULL,
         next_attempt_at TIMESTAMP WITH TIME ZONE NOT NULL,
@@ -93,7 +96,15 @@ TABLES = (
     CREATE INDEX delivery_order ON delivery (subscription, referral, sequence) WHERE state = 'pending'
     """,
     """
-    CREATE INDEX delivery_untold ON delivery (id) WHERE state = 'delivered' AND closing <> '' AND NOT told
+    CREATE INDEX delivery_untold ON delivery (id) WHERE delivered_at IS NOT NULL AND notice <> '' AND NOT told
+    """,
+    """
+    CREATE TABLE endpoint (
+        id TEXT NOT NULL,
+        failing_since TIMESTAMP WITH TIME ZONE,
+        heard_at TIMESTAMP WITH TIME ZONE,
+        PRIMARY KEY (id)
+    )
     """,
     """
     CREATE TABLE feed (
@@ -132,16 +143,27 @@ TABLES = (
     CREATE TABLE notice (
         id TEXT NOT NULL,
         referral TEXT NOT NULL,
+        plan TEXT NOT NULL,
         event UUID NOT NULL,
         code TEXT NOT NULL,
         recipient TEXT NOT NULL,
         recipient_kind TEXT NOT NULL,
+        addressee TEXT NOT NULL,
         words JSONB NOT NULL,
+        needs TEXT[] NOT NULL,
         closing BOOLEAN NOT NULL,
+        published BOOLEAN NOT NULL,
         at TIMESTAMP WITH TIME ZONE NOT NULL,
+        due_at TIMESTAMP WITH TIME ZONE,
+        overdue_at TIMESTAMP WITH TIME ZONE,
         told_at TIMESTAMP WITH TIME ZONE,
+        told_how TEXT NOT NULL,
+        told_by JSONB NOT NULL,
         PRIMARY KEY (id)
     )
+    """,
+    """
+    CREATE INDEX notice_recipient ON notice (recipient, at, id)
     """,
     """
     CREATE INDEX notice_referral ON notice (referral)
@@ -224,7 +246,12 @@ TABLES = (
         url TEXT,
         description TEXT NOT NULL,
         secret TEXT NOT NULL,
+        old_secret TEXT NOT NULL,
+        old_secret_until TIMESTAMP WITH TIME ZONE,
         state TEXT NOT NULL,
+        enabled_at TIMESTAMP WITH TIME ZONE,
+        disabled_why TEXT NOT NULL,
+        disabled_at TIMESTAMP WITH TIME ZONE,
         sequence BIGINT NOT NULL,
         n INTEGER NOT NULL,
         created_at TIMESTAMP WITH TIME ZONE NOT NULL,
@@ -251,7 +278,21 @@ TABLES = (
 # A subscription's rows are its organization's alone, whatever its role: the route sets `app.organization`.
 OWN = "organization = (select nullif(current_setting('app.organization', true), ''))"
 # Everything but the secret, which only the owner's connections read.
-SEEN = "id, organization, url, description, state, sequence, n, created_at, at"
+SEEN = (
+    "id, organization, url, description, old_secret_until, state, enabled_at, disabled_why, disabled_at, sequence, "
+    "n, created_at, at"
+)
+# Operations see which subscriptions are disabled, and why.
+OR_OPERATIONS = f"{OWN} or (select current_setting('app.operations', true)) = 'yes'"
+
+
+# A notice is seen by its recipient, by the plan whose member it concerns, and a member's by the provider that serves.
+ADDRESSED = (
+    "recipient = (select nullif(current_setting('app.organization', true), '')) "
+    "or plan = (select nullif(current_setting('app.plan', true), '')) "
+    "or (recipient_kind = 'member' and exists (select 1 from referral r where r.id = referral "
+    "and r.provider_id = (select nullif(current_setting('app.provider', true), ''))))"
+)
 
 
 def upgrade() -> None:
@@ -259,8 +300,9 @@ def upgrade() -> None:
         *TABLES,
         *row_security("referral", "notification"),
         *chassis_security("notification"),
-        *_own_rows("subscription", SEEN),
-        *_own_rows("attempt", "*"),
+        *_own_rows("subscription", SEEN, OR_OPERATIONS),
+        *_own_rows("attempt", "*", OWN),
+        *_own_rows("notice", "*", ADDRESSED),
     ):
         op.execute(statement)
     op.execute(
@@ -268,13 +310,13 @@ def upgrade() -> None:
     )
 
 
-def _own_rows(table: str, columns: str) -> tuple[str, ...]:
+def _own_rows(table: str, columns: str, seen: str) -> tuple[str, ...]:
     granted = "" if columns == "*" else f" ({columns})"
     return (
         f"alter table {table} enable row level security",
         f"alter table {table} force row level security",
         f"create policy {table}_written on {table} for all to current_user using (true) with check (true)",
-        f"create policy {table}_seen on {table} for select to notification_reader using ({OWN})",
+        f"create policy {table}_seen on {table} for select to notification_reader using ({seen})",
         f"grant select{granted} on {table} to notification_reader",
     )
 

@@ -47,6 +47,21 @@ TABLES = (
     )
     """,
     """
+    CREATE TABLE identity (
+        id TEXT NOT NULL,
+        member_key TEXT NOT NULL,
+        cin_key TEXT NOT NULL,
+        person_key TEXT NOT NULL,
+        PRIMARY KEY (id)
+    )
+    """,
+    """
+    CREATE INDEX identity_cin ON identity (cin_key) WHERE cin_key <> ''
+    """,
+    """
+    CREATE INDEX identity_person ON identity (person_key) WHERE person_key <> ''
+    """,
+    """
     CREATE TABLE journal (
         stream TEXT NOT NULL,
         n INTEGER NOT NULL,
@@ -135,6 +150,9 @@ TABLES = (
     )
     """,
     """
+    CREATE INDEX referral_member ON referral (member)
+    """,
+    """
     CREATE INDEX referral_open ON referral (next_actor, next_due_at) WHERE status <> 'closed'
     """,
     """
@@ -164,11 +182,48 @@ TABLES = (
     CREATE INDEX roster_plan ON roster (plan, generation)
     """,
     """
+    CREATE TABLE roster_import (
+        plan_id TEXT NOT NULL,
+        import TEXT NOT NULL,
+        state TEXT NOT NULL,
+        owner TEXT NOT NULL,
+        lines INTEGER NOT NULL,
+        accepted INTEGER NOT NULL,
+        refused INTEGER NOT NULL,
+        removed INTEGER NOT NULL,
+        errors JSONB NOT NULL,
+        at TIMESTAMP WITH TIME ZONE NOT NULL,
+        PRIMARY KEY (plan_id)
+    )
+    """,
+    """
     CREATE TABLE shared (
         kind TEXT NOT NULL,
         id TEXT NOT NULL,
         PRIMARY KEY (kind, id)
     )
+    """,
+    """
+    CREATE TABLE support (
+        id TEXT NOT NULL,
+        referral TEXT NOT NULL,
+        plan_id TEXT DEFAULT '' NOT NULL,
+        provider_id TEXT DEFAULT '' NOT NULL,
+        code TEXT NOT NULL,
+        status TEXT NOT NULL,
+        serving TEXT NOT NULL,
+        at TIMESTAMP WITH TIME ZONE NOT NULL,
+        PRIMARY KEY (id)
+    )
+    """,
+    """
+    CREATE INDEX support_plan ON support (plan_id, at, id)
+    """,
+    """
+    CREATE INDEX support_provider ON support (provider_id, at, id)
+    """,
+    """
+    CREATE INDEX support_referral ON support (referral)
     """,
     """
     CREATE TABLE timer (
@@ -185,7 +240,10 @@ TABLES = (
 
 
 def upgrade() -> None:
-    for statement in (*TABLES, *row_security("referral", "intake"), *chassis_security("intake")):
+    supports = row_security("support", "intake", ("plan_id", "provider_id"))
+    imports = row_security("roster_import", "intake", ("plan_id",))
+    rows = row_security("referral", "intake")
+    for statement in (*TABLES, *rows, *supports, *imports, *chassis_security("intake")):
         op.execute(statement)
     op.execute("grant select on provider to intake_reader")
 

@@ -1,0 +1,299 @@
+"""What people change about a turn: withdraw, end, another lead, another provider, and what is learned late."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from assignment.rules import (
+    ChangeLead,
+    End,
+    Market,
+    NoteFact,
+    RequestChange,
+    Watch,
+    Withdraw,
+    need,
+    status,
+    timers,
+)
+from loopkeeper.decider import Command
+from loopkeeper.events import (
+    ActedBy,
+    AssignmentAccepted,
+    AssignmentEnded,
+    AssignmentLeadChanged,
+    AssignmentMade,
+    AssignmentOverdue,
+    AssignmentPlanAsked,
+    AssignmentWithdrawn,
+    Event,
+    Lead,
+    OutreachContactChanged,
+    ReferralAmended,
+    Skipped,
+)
+from tests.assignment.cases import (
+    APPROVED,
+    CLINIC,
+    MARIA,
+    MONDAY,
+    NAVIGATORS,
+    OFFERED,
+    RECEIVED,
+    STREET,
+    TAKEN,
+    TODAY,
+    after,
+    by_hand,
+    closed,
+    decline,
+    given,
+    heard,
+    made,
+    market,
+    refused,
+    when,
+    wires,
+)
+
+DAY = timedelta(days=1)
+CHANGE_DUE, CHANGE_RISK = MONDAY + 30 * DAY, MONDAY + 23 * DAY
+ROSA = ActedBy(organization=STREET, person="rosa-diaz")
+ANA = Lead(person="ana-reyes", name="Ana Reyes")
+SERVED = (*TAKEN, closed("services_received"))
+
+
+def withdraw(found: Market | None = None) -> Withdraw:
+    return Withdraw(assignment="asg_1", acted_by=MARIA, market=found or market(NAVIGATORS))
+
+
+def end(found: Market | None = None, **changes: Any) -> End:
+    chosen = found or market(NAVIGATORS)
+    return End(**{"assignment": "asg_1", "acted_by": ROSA, "by_provider": True, "market": chosen, **changes})
+
+
+def change(wished: str = NAVIGATORS, found: Market | None = None) -> RequestChange:
+    chosen = found or market(wished, change_due_at=CHANGE_DUE, change_at_risk_at=CHANGE_RISK)
+    return RequestChange(assignment="asg_1", wished=wished, acted_by=ROSA, market=chosen)
+
+
+def lead(to: Lead = ANA, **changes: Any) -> ChangeLead:
+    return ChangeLead(**{"assignment": "asg_1", "provider": STREET, "lead": to, "acted_by": ROSA, **changes})
+
+
+def question(events: list[Event]) -> AssignmentPlanAsked:
+    (found,) = [event for event in events if isinstance(event, AssignmentPlanAsked)]
+    return found
+
+
+# ── withdraw and end ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_plan_takes_an_offer_back_and_the_next_is_asked() -> None:
+    events = when(given(*OFFERED), withdraw())
+    assert wires(events) == ["withdrawn", "made"]
+    gone = events[0]
+    assert isinstance(gone, AssignmentWithdrawn)
+    assert (gone.reason, gone.acted_by) == ("by_plan", MARIA)
+    state = after(given(*OFFERED), *events)
+    assert need(state, decline(provider=NAVIGATORS)).barred == {STREET: "taken_back"}
+
+
+def test_an_assignment_ends_and_the_authorized_member_gets_another_provider() -> None:
+    """loop.md 7.2: closing is not ending; the authorization goes on after first services too."""
+    for facts in (TAKEN, SERVED):
+        events = when(given(*facts), end())
+        assert wires(events) == ["ended", "made"]
+        gone = events[0]
+        assert isinstance(gone, AssignmentEnded)
+        assert (gone.reason, gone.on, gone.acted_by) == ("ended_by_provider", TODAY, ROSA)
+    by_plan = when(given(*TAKEN), end(acted_by=MARIA, by_provider=False))[0]
+    assert isinstance(by_plan, AssignmentEnded)
+    assert by_plan.reason == "by_plan"
+
+
+@pytest.mark.parametrize("command", [withdraw(market()), change(found=market())], ids=["withdraw", "change"])
+def test_where_nobody_is_left_after_an_offer_the_plan_is_asked(command: Command) -> None:
+    """loop.md 7.6: every loop left open names who must act."""
+    assert question(when(given(*OFFERED), command)).reason == "none_left"
+    assert question(when(given(*TAKEN), end(market()))).reason == "none_left"
+
+
+NOT_HELD = [
+    ("withdraw", withdraw(), (*OFFERED, AssignmentWithdrawn(occurred_at=MONDAY, assignment="asg_1", reason="by_hand"))),
+    ("end", end(), (*TAKEN, AssignmentEnded(occurred_at=MONDAY, assignment="asg_1", reason="by_plan", on=TODAY))),
+    ("end an offer", end(), OFFERED),
+    ("lead of an offer", lead(), OFFERED),
+    ("change", change(), (*TAKEN, AssignmentEnded(occurred_at=MONDAY, assignment="asg_1", reason="by_plan", on=TODAY))),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("what", "command", "facts"), NOT_HELD, ids=[row[0] for row in NOT_HELD])
+def test_what_is_not_held_cannot_be_changed(what: str, command: Command, facts: tuple[Event, ...]) -> None:
+    assert refused(given(*facts), command).slug == "not-live"
+
+
+def test_an_accepted_offer_is_ended_and_not_withdrawn() -> None:
+    answer = refused(given(*TAKEN), withdraw())
+    assert (answer.slug, answer.allowed) == ("not-offered", ("end",))
+
+
+@pytest.mark.parametrize("command", [withdraw(), end(), change(), lead()])
+def test_of_what_is_not_known_here_nothing_is_said(command: Command) -> None:
+    assert refused(given(RECEIVED, APPROVED), command).status == 404
+
+
+# ── the lead care manager ─────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_provider_names_another_lead_care_manager_and_the_member_has_one() -> None:
+    """loop.md 5.4."""
+    (changed,) = when(given(*TAKEN), lead())
+    assert isinstance(changed, AssignmentLeadChanged)
+    state = after(given(*TAKEN), changed)
+    assert state.live is not None
+    assert state.live.lead == ANA
+    assert when(state, lead()) == []
+
+
+def test_no_other_provider_names_the_lead() -> None:
+    assert refused(given(*TAKEN), lead(provider=NAVIGATORS)).status == 404
+
+
+# ── another provider ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_member_who_is_served_asks_for_another_and_keeps_the_first_until_the_plan_has_one() -> None:
+    """loop.md 5.7: done within 30 days."""
+    (asked,) = when(given(*TAKEN), change())
+    assert isinstance(asked, AssignmentPlanAsked)
+    assert (asked.reason, asked.wished, asked.due_at) == ("change_requested", NAVIGATORS, CHANGE_DUE)
+    state = after(given(*TAKEN), asked)
+    assert status(state) == "accepted"
+    assert timers(state)["watch"] == CHANGE_RISK
+    events = when(state, by_hand(NAVIGATORS))
+    assert wires(events) == ["ended", "made"]
+    gone = events[0]
+    assert isinstance(gone, AssignmentEnded)
+    assert gone.reason == "member_change"
+
+
+def test_the_change_is_watched_until_another_provider_has_accepted() -> None:
+    state = after(given(*TAKEN), *when(given(*TAKEN), change()))
+    (at_risk,) = when(state, Watch(), CHANGE_RISK)
+    assert isinstance(at_risk, AssignmentOverdue)
+    assert (at_risk.clock, at_risk.state, at_risk.due_at) == ("provider_change", "at_risk", CHANGE_DUE)
+    offered = after(state, at_risk, *when(after(state, at_risk), by_hand(NAVIGATORS)))
+    (late,) = when(offered, Watch(), CHANGE_DUE)
+    assert isinstance(late, AssignmentOverdue)
+    assert late.state == "breached"
+    new = offered.offers[-1].assignment
+    done = after(
+        offered, AssignmentAccepted(occurred_at=MONDAY, assignment=new, provider=NAVIGATORS, lead=ANA)
+    )
+    assert (done.change, "watch" in timers(done)) == (None, False)
+
+
+def test_asked_for_again_the_time_runs_on_from_the_first_asking() -> None:
+    state = after(given(*TAKEN), *when(given(*TAKEN), change()))
+    assert when(state, change()) == []
+    later = market(CLINIC, change_due_at=CHANGE_DUE + 5 * DAY)
+    (again,) = when(state, change(CLINIC, later), MONDAY + 5 * DAY)
+    assert isinstance(again, AssignmentPlanAsked)
+    assert (again.wished, again.due_at) == (CLINIC, CHANGE_DUE)
+
+
+@pytest.mark.parametrize("facts", [OFFERED, TAKEN, SERVED], ids=["offered", "accepted", "served"])
+def test_a_wish_that_is_learned_later_is_a_change_asked_for(facts: tuple[Event, ...]) -> None:
+    """loop.md 2.11, 5.7: in an answer, or with another referral of the member."""
+    found = market(change_due_at=CHANGE_DUE, change_at_risk_at=CHANGE_RISK)
+    for chosen, wished in (((NAVIGATORS, CLINIC), [NAVIGATORS]), ((STREET,), []), ((), [])):
+        news = ReferralAmended(occurred_at=MONDAY, cause="answered", chosen=chosen)
+        events = when(given(*facts), heard(news, found))
+        assert [each.wished for each in events if isinstance(each, AssignmentPlanAsked)] == wished
+        if wished:
+            assert when(after(given(*facts), news, *events), heard(news, found)) == []
+
+
+def test_an_offer_nobody_answered_goes_to_the_one_asked_for_at_once() -> None:
+    command = change()
+    state = after(given(*OFFERED))
+    assert need(state, command).chosen == (NAVIGATORS,)
+    assert need(state, command).barred == {STREET: "member_objects"}
+    assert wires(when(state, command)) == ["withdrawn", "made"]
+
+
+def test_a_member_who_changes_their_mind_gets_the_first_provider_back() -> None:
+    gone = AssignmentWithdrawn(
+        occurred_at=MONDAY, assignment="asg_0", provider=NAVIGATORS, reason="member_change"
+    )
+    state = after(given(RECEIVED, APPROVED, made(NAVIGATORS, "asg_0"), gone, made()))
+    assert need(state, change(NAVIGATORS)).barred == {STREET: "member_objects"}
+
+
+def test_nobody_is_changed_for_the_provider_they_have() -> None:
+    assert refused(given(*TAKEN), change(STREET)).slug == "not-eligible"
+    asked = after(given(*TAKEN), *when(given(*TAKEN), change()))
+    assert refused(asked, by_hand(STREET)).slug == "member-already-assigned"
+
+
+# ── identity that arrives late ────────────────────────────────────────────────────────────────────────────
+
+
+def identified(since: datetime) -> NoteFact:
+    amended = ReferralAmended(occurred_at=MONDAY, cause="answered", member="mem_david_known")
+    found = market(assigned_elsewhere=True, elsewhere="asg_9", elsewhere_since=since)
+    return NoteFact(fact=amended, market=found)
+
+
+@pytest.mark.parametrize(
+    ("since", "younger"), [(MONDAY - DAY, "asg_1"), (MONDAY + DAY, "asg_9")], ids=["ours", "the other"]
+)
+def test_a_late_identity_that_gives_a_second_live_assignment_asks_the_plan_about_the_younger(
+    since: datetime, younger: str
+) -> None:
+    """loop.md 2.12: the fact applies."""
+    (asked,) = when(given(*TAKEN), identified(since))
+    assert isinstance(asked, AssignmentPlanAsked)
+    assert (asked.reason, asked.assignment) == ("conflicted", younger)
+    state = after(given(*TAKEN), identified(since).fact or RECEIVED, asked)
+    assert (state.member, status(state)) == ("mem_david_known", "accepted")
+
+
+def test_a_contact_that_was_corrected_is_what_is_opened() -> None:
+    """loop.md 6.2: who looks for the member looks where they are."""
+    first = RECEIVED.model_copy(update={"sealed": {"identity": "i1", "contact": "c1", "form": "f1"}})
+    changed = OutreachContactChanged(occurred_at=MONDAY, flags=("safe_contact",), sealed={"contact": "c2"})
+    state = after(given(first), changed)
+    assert (dict(state.sealed), state.flags) == ({"identity": "i1", "contact": "c2"}, ("safe_contact",))
+
+
+def test_news_of_the_referral_replace_what_was_known() -> None:
+    news = ReferralAmended(
+        occurred_at=MONDAY, cause="joined", county="kern", pcp=CLINIC, chosen=(CLINIC,),
+        program_providers={"ccs": CLINIC}, sealed={"contact": "c2"},
+    )  # fmt: skip
+    state = after(given(RECEIVED), news)
+    assert (state.county, state.pcp, state.chosen, dict(state.programs)) == (
+        "kern",
+        CLINIC,
+        (CLINIC,),
+        {"ccs": CLINIC},
+    )
+    assert state.language == "en"
+
+
+def test_a_reason_by_hand_stands_beside_the_others() -> None:
+    passed = market(
+        NAVIGATORS,
+        skipped=[Skipped(provider=CLINIC, reason="full")],
+        obliged=STREET,
+        yields_to=("fits_better",),
+    )
+    command = by_hand(NAVIGATORS, passed).model_copy(update={"because": "fits_better"})
+    (offer,) = when(given(RECEIVED, APPROVED), command)
+    assert isinstance(offer, AssignmentMade)
+    assert [skip.reason for skip in offer.skipped] == ["fits_better", "full"]

@@ -1,0 +1,296 @@
+"""What the days of a turn change: limits at risk and breached, the day of release, the authorization's last day."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+
+import pytest
+
+from assignment.rules import (
+    AskPlan,
+    Assignment,
+    EndTerm,
+    NoteFact,
+    Start,
+    Watch,
+    need,
+    over_because,
+    status,
+    timers,
+)
+from loopkeeper.calendar import end_of_la_day
+from loopkeeper.events import (
+    AssignmentAccepted,
+    AssignmentEnded,
+    AssignmentMade,
+    AssignmentOverdue,
+    AssignmentPlanAsked,
+    AssignmentStarted,
+    AssignmentWithdrawn,
+    AuthorizationEnded,
+    AuthorizationExtended,
+    AuthorizationReauthorizationRequested,
+    Event,
+    ReferralAmended,
+)
+from tests.assignment.cases import (
+    ANSWER_DUE,
+    APPROVED,
+    CLINIC,
+    GRANTED,
+    MONDAY,
+    NAVIGATORS,
+    OFFERED,
+    PLAN_DUE,
+    RECEIVED,
+    STREET,
+    TAKEN,
+    TODAY,
+    accept,
+    accepted,
+    after,
+    by_hand,
+    closed,
+    decline,
+    given,
+    grant_over,
+    heard,
+    made,
+    market,
+    refused,
+    when,
+    wires,
+)
+
+DAY = timedelta(days=1)
+SERVED = (*TAKEN, closed("services_received"))
+
+
+def question(events: list[Event]) -> AssignmentPlanAsked:
+    (found,) = [event for event in events if isinstance(event, AssignmentPlanAsked)]
+    return found
+
+
+# ── limits ────────────────────────────────────────────────────────────────────────────────────────────────
+
+ANSWER_RISK, TOLD_RISK, TOLD_DUE = MONDAY + 4 * DAY, MONDAY + 10 * DAY, MONDAY + 14 * DAY
+
+
+def limited() -> AssignmentMade:
+    return made().model_copy(
+        update={"answer_at_risk_at": ANSWER_RISK, "told_due_at": TOLD_DUE, "told_at_risk_at": TOLD_RISK}
+    )
+
+
+def overdue(events: list[Event]) -> list[tuple[str, str]]:
+    return [(event.clock, event.state) for event in events if isinstance(event, AssignmentOverdue)]
+
+
+def test_a_silence_is_at_risk_then_breached_and_then_the_plan_is_asked() -> None:
+    """loop.md 5.6."""
+    state = after(given(RECEIVED, APPROVED), limited())
+    assert timers(state) == {"answer": ANSWER_DUE, "watch": ANSWER_RISK}
+    risk = when(state, Watch(), ANSWER_RISK)
+    assert overdue(risk) == [("provider_answer", "at_risk")]
+    warned = after(state, *risk)
+    assert timers(warned) == {"answer": ANSWER_DUE, "watch": TOLD_RISK}
+    assert when(warned, Watch(), ANSWER_RISK) == []
+    silent = when(warned, AskPlan(), ANSWER_DUE)
+    assert overdue(silent) == [("provider_answer", "breached")]
+    assert question(silent).reason == "no_answer"
+    assert timers(after(warned, *silent)) == {"watch": TOLD_RISK}
+
+
+def test_until_a_provider_accepts_nobody_has_been_told_whom_to_serve() -> None:
+    """loop.md 5.8: an offer alone is not told; the limit is one, whoever is asked meanwhile."""
+    state = after(given(RECEIVED, APPROVED), limited())
+    next_one = after(state, *when(state, decline()))
+    assert next_one.told_due_at == TOLD_DUE
+    events = when(next_one, Watch(), TOLD_DUE)
+    assert overdue(events) == [("provider_told", "breached")]
+    assert "watch" not in timers(after(next_one, *events))
+    assert timers(after(state, accepted())) == {}
+
+
+def test_an_approval_after_a_grant_that_ran_out_is_told_in_a_time_of_its_own() -> None:
+    ran_out = (RECEIVED, GRANTED, limited(), accepted(), grant_over("expired"))
+    gone = AssignmentEnded(occurred_at=MONDAY, assignment="asg_1", reason="grant_over", on=TODAY)
+    state = after(given(*ran_out), gone)
+    assert (state.authorized_at, state.told_due_at, timers(state)) == (None, None, {})
+    later = APPROVED.model_copy(update={"occurred_at": MONDAY + 40 * DAY})
+    second = limited().model_copy(
+        update={
+            "assignment": "asg_2",
+            "occurred_at": MONDAY + 40 * DAY,
+            "told_due_at": MONDAY + 54 * DAY,
+            "told_at_risk_at": None,
+        }
+    )
+    again = after(state, later, second)
+    assert (again.authorized_at, again.told_due_at) == (MONDAY + 40 * DAY, MONDAY + 54 * DAY)
+    assert overdue(when(again, Watch(), MONDAY + 54 * DAY))[-1] == ("provider_told", "breached")
+
+
+def test_with_nobody_left_the_limit_runs_on_for_the_plan() -> None:
+    question = AssignmentPlanAsked(
+        occurred_at=MONDAY, reason="none_left", due_at=TOLD_DUE, at_risk_at=TOLD_RISK
+    )
+    state = after(given(RECEIVED, APPROVED), question)
+    assert timers(state) == {"watch": TOLD_RISK}
+    assert timers(after(state, closed("withdrawn"))) == {}
+
+
+def test_where_the_plan_turned_it_on_a_silent_offer_is_withdrawn_before_the_next_is_made() -> None:
+    """loop.md 5.6."""
+    state = after(given(*OFFERED))
+    events = when(state, AskPlan(market=market(NAVIGATORS, re_offer=True)), ANSWER_DUE)
+    assert wires(events) == ["overdue", "withdrawn", "made"]
+    assert need(after(state, *events), decline(provider=NAVIGATORS)).barred == {STREET: "no_answer"}
+    nobody = when(state, AskPlan(market=market(re_offer=True)), ANSWER_DUE)
+    assert wires(nobody) == ["overdue", "plan_asked"]
+    assert status(after(state, *nobody)) == "offered"
+
+
+def test_accepting_says_by_when_another_primary_care_provider_must_be_told() -> None:
+    """loop.md 5.8."""
+    found = market(pcp_due_at=PLAN_DUE)
+    for pcp, told in ((CLINIC, (CLINIC, PLAN_DUE)), (STREET, (None, None)), (None, (None, None))):
+        offered = given(RECEIVED.model_copy(update={"pcp": pcp}), APPROVED, made())
+        (taken,) = when(offered, accept(market=found))
+        assert isinstance(taken, AssignmentAccepted)
+        assert (taken.pcp, taken.pcp_due_at) == told
+
+
+# ── release ───────────────────────────────────────────────────────────────────────────────────────────────
+
+RELEASE = TODAY + 20 * DAY
+INSIDE = RECEIVED.model_copy(update={"release_on": RELEASE})
+
+
+def planned(*facts: Event) -> Assignment:
+    (offer,) = when(given(INSIDE), heard(APPROVED))
+    assert isinstance(offer, AssignmentMade)
+    offer = offer.model_copy(update={"assignment": "asg_1"})
+    return after(given(INSIDE, APPROVED, offer), *facts)
+
+
+def release(on: date) -> ReferralAmended:
+    return ReferralAmended(occurred_at=MONDAY, cause="release_date", release_on=on)
+
+
+def morning(day: date) -> datetime:
+    return end_of_la_day(day - DAY)
+
+
+def test_before_release_an_assignment_is_planned_takes_a_place_and_may_be_accepted() -> None:
+    """loop.md 3.7, 5.3."""
+    state = planned()
+    assert (state.live, state.turn and state.turn.starts_on) == (None, RELEASE)
+    assert timers(state)["start"] == morning(RELEASE)
+    taken = after(state, *when(state, accept()))
+    assert (status(taken), taken.live, timers(taken)) == ("accepted", None, {"start": morning(RELEASE)})
+
+
+def test_on_the_day_of_release_it_is_live() -> None:
+    state = planned(accepted())
+    assert when(state, Start(), morning(RELEASE) - DAY.resolution) == []
+    (started,) = when(state, Start(), morning(RELEASE))
+    assert isinstance(started, AssignmentStarted)
+    assert started.on == RELEASE
+    live = after(state, started)
+    assert live.live is not None
+    assert timers(live) == {}
+    assert when(live, Start(), morning(RELEASE)) == []
+
+
+@pytest.mark.parametrize("to", [TODAY + 5 * DAY, TODAY + 40 * DAY, TODAY], ids=["earlier", "later", "today"])
+def test_a_release_date_that_moves_moves_the_planned_assignment(to: date) -> None:
+    state = planned(release(to))
+    assert timers(state)["start"] == morning(to)
+    assert wires(when(state, Start(), morning(to))) == ["started"]
+
+
+def test_once_begun_a_late_word_of_the_release_changes_nothing() -> None:
+    begun = planned(
+        accepted(), AssignmentStarted(occurred_at=MONDAY, assignment="asg_1", provider=STREET, on=RELEASE)
+    )
+    moved = after(begun, release(RELEASE + 9 * DAY))
+    assert moved.live is not None
+    assert timers(moved) == {}
+
+
+def test_a_release_that_is_past_makes_no_plan() -> None:
+    out = RECEIVED.model_copy(update={"release_on": TODAY})
+    (offer,) = when(given(out), heard(APPROVED))
+    assert isinstance(offer, AssignmentMade)
+    assert offer.starts_on is None
+
+
+def test_a_planned_assignment_conflicts_when_it_begins() -> None:
+    state = planned(accepted())
+    elsewhere = market(assigned_elsewhere=True, elsewhere="asg_9", elsewhere_since=MONDAY - DAY)
+    assert wires(when(state, Start(market=elsewhere), morning(RELEASE))) == ["started", "plan_asked"]
+    known = NoteFact(
+        fact=ReferralAmended(occurred_at=MONDAY, cause="answered", member="mem_known"), market=elsewhere
+    )
+    assert when(state, known) == []
+
+
+# ── the term ──────────────────────────────────────────────────────────────────────────────────────────────
+
+LAST = TODAY + 12 * DAY
+TERM_OVER = end_of_la_day(LAST)
+
+
+def ended(code: int = 1, on: date = LAST) -> AuthorizationEnded:
+    return AuthorizationEnded(occurred_at=MONDAY, authorization="auth_1", code=code, on=on)
+
+
+def test_the_assignment_ends_with_the_last_day_of_the_authorization_and_not_before() -> None:
+    assert when(given(*SERVED), heard(ended())) == []
+    state = after(given(*SERVED), ended())
+    assert timers(state)["term"] == TERM_OVER
+    assert when(state, EndTerm(), TERM_OVER - DAY.resolution) == []
+    (gone,) = when(state, EndTerm(), TERM_OVER)
+    assert isinstance(gone, AssignmentEnded)
+    assert (gone.reason, gone.on) == ("authorization_ended", LAST)
+    over = after(state, gone)
+    assert (timers(over), over.live, over_because(over)) == ({}, None, "grant_over")
+
+
+def test_an_ending_heard_of_late_ends_the_assignment_at_once() -> None:
+    (gone,) = when(given(*TAKEN), heard(ended(on=TODAY - DAY)))
+    assert isinstance(gone, AssignmentEnded)
+    assert (gone.reason, gone.on) == ("authorization_ended", TODAY - DAY)
+
+
+EXTENDED = AuthorizationExtended.model_validate(
+    {
+        "occurred_at": MONDAY,
+        "authorization": "auth_1",
+        "number": "ECM-1",
+        "from": "2026-03-02",
+        "through": "2027-09-01",
+    }
+)
+ASKED_FOR = AuthorizationReauthorizationRequested(
+    occurred_at=MONDAY, authorization="auth_1", provider=STREET, through=LAST
+)
+
+
+@pytest.mark.parametrize(
+    ("ending", "word", "goes_on"),
+    [(ended(), EXTENDED, True), (ended(13), ASKED_FOR, True), (ended(1), ASKED_FOR, False)],
+    ids=["extended", "asked for in time", "graduated"],
+)
+def test_an_ending_taken_back_ends_nothing(ending: Event, word: Event, goes_on: bool) -> None:
+    """loop.md 4.7."""
+    state = after(given(*SERVED), ending, word)
+    assert ("term" in timers(state)) is not goes_on
+
+
+def test_after_the_last_day_nobody_is_offered_anything() -> None:
+    state = after(given(*OFFERED), ended())
+    (gone,) = when(state, EndTerm(), TERM_OVER)
+    assert isinstance(gone, AssignmentWithdrawn)
+    assert refused(after(state, gone), by_hand(), TERM_OVER).slug == "not-eligible"

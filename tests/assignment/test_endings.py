@@ -1,0 +1,108 @@
+"""What takes an offer or an assignment back, and what does not: given what happened, when a fact comes, then this."""
+
+from __future__ import annotations
+
+import pytest
+
+from assignment.rules import over_because, status
+from loopkeeper.events import AssignmentEnded, AssignmentWithdrawn, Event, OutreachServicesStarted
+from tests.assignment.cases import (
+    APPROVED,
+    GRANTED,
+    MONDAY,
+    OFFERED,
+    RECEIVED,
+    STREET,
+    TAKEN,
+    TODAY,
+    accepted,
+    after,
+    closed,
+    given,
+    grant_over,
+    heard,
+    made,
+    when,
+    wires,
+)
+
+OVER = ["withdrawn", "unable_to_reach", "declined_by_member", "merged", "not_authorized"]
+
+
+@pytest.mark.parametrize("outcome", OVER)
+def test_a_closing_withdraws_the_offer_and_ends_the_assignment_at_once(outcome: str) -> None:
+    (withdrawn,) = when(given(*OFFERED), heard(closed(outcome)))
+    (ended,) = when(given(*TAKEN), heard(closed(outcome)))
+    assert isinstance(withdrawn, AssignmentWithdrawn)
+    assert isinstance(ended, AssignmentEnded)
+    assert (withdrawn.reason, ended.reason) == ("loop_closed", "loop_closed")
+    assert (ended.provider, ended.on) == (STREET, TODAY)
+    assert status(after(given(*TAKEN), closed(outcome), ended)) == "closed"
+
+
+@pytest.mark.parametrize("facts", [OFFERED, TAKEN], ids=["offered", "accepted"])
+def test_first_services_close_the_loop_and_take_nothing_back(facts: tuple[Event, ...]) -> None:
+    assert when(given(*facts), heard(closed("services_received"))) == []
+    state = after(given(*facts), closed("services_received"))
+    assert state.live is not None
+
+
+def test_the_start_of_services_changes_nothing_here() -> None:
+    started = OutreachServicesStarted(occurred_at=MONDAY, assignment="asg_1", on=TODAY)
+    assert when(given(*TAKEN), heard(started)) == []
+    assert after(given(*TAKEN), started) == given(*TAKEN)
+
+
+def test_after_the_loop_is_closed_nobody_is_offered_anything() -> None:
+    assert when(given(RECEIVED, closed("withdrawn")), heard(APPROVED)) == []
+    assert when(given(RECEIVED, closed("services_received")), heard(APPROVED)) == []
+
+
+@pytest.mark.parametrize("reason", ["expired", "denied", "closed", "revoked"])
+def test_the_end_of_an_unapproved_grant_ends_its_assignment(reason: str) -> None:
+    (withdrawn,) = when(given(RECEIVED, GRANTED, made()), heard(grant_over(reason)))
+    (ended,) = when(given(RECEIVED, GRANTED, made(), accepted()), heard(grant_over(reason)))
+    assert (withdrawn.wire, ended.wire) == ("assignment.withdrawn", "assignment.ended")
+    assert isinstance(ended, AssignmentEnded)
+    assert ended.reason == "grant_over"
+
+
+def test_the_end_of_an_unapproved_grant_ends_its_assignment_after_first_services_too() -> None:
+    served = given(RECEIVED, GRANTED, made(), accepted(), closed("services_received"))
+    assert wires(when(served, heard(grant_over("expired")))) == ["ended"]
+
+
+@pytest.mark.parametrize(
+    ("facts", "over"),
+    [
+        ((RECEIVED, GRANTED, APPROVED, made(), accepted()), grant_over("approved")),
+        # The log tells of the approval first; the grant's end may even come alone.
+        ((RECEIVED, GRANTED, made(), accepted()), grant_over("approved")),
+        ((RECEIVED, GRANTED, APPROVED, made(), accepted()), grant_over("expired")),
+        ((RECEIVED, GRANTED, made(), accepted()), grant_over("expired", "grant_0")),
+    ],
+    ids=["approved", "approval not heard yet", "approved before it ended", "another grant"],
+)
+def test_an_assignment_outlives_a_grant_that_ended_with_approval(
+    facts: tuple[Event, ...], over: Event
+) -> None:
+    assert when(given(*facts), heard(over)) == []
+
+
+def test_a_loop_closed_before_it_was_known_is_a_tombstone_and_offers_nothing() -> None:
+    tombstone = given(closed("withdrawn"))
+    assert when(tombstone, heard(RECEIVED)) == []
+    assert when(after(tombstone, RECEIVED), heard(APPROVED)) == []
+    assert when(after(tombstone, RECEIVED), heard(GRANTED)) == []
+    assert status(after(tombstone, RECEIVED, APPROVED)) == "closed"
+
+
+def test_only_the_first_closing_counts() -> None:
+    state = given(*TAKEN, closed("services_received"), closed("withdrawn"))
+    assert state is not None
+    assert over_because(state) == ""
+
+
+@pytest.mark.parametrize("fact", [APPROVED, GRANTED, grant_over("expired")])
+def test_a_fact_about_a_referral_not_heard_of_yet_is_borne(fact: Event) -> None:
+    assert when(None, heard(fact)) == []

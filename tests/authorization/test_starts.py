@@ -1,0 +1,423 @@
+"""A grant before its form, what it is reminded of, how it ends, and who is authorized from the day of release."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from authorization.clocks import due, timers
+from authorization.commands import ExpireGrant, LookAgain, NoteFact, OpenReview
+from authorization.request import Authorization, status
+from authorization.surroundings import Desk
+from loopkeeper.calendar import end_of_la_day
+from loopkeeper.events import (
+    AuthorizationExtended,
+    AuthorizationPresumptiveEnded,
+    AuthorizationPresumptiveGranted,
+    AuthorizationPresumptiveRefused,
+    AuthorizationPresumptiveReminded,
+    Eligibility,
+    Event,
+    NoticeDelivered,
+    ScreenedPopulation,
+)
+from loopkeeper.policy import Policy, installed, load
+from tests.authorization.cases import (
+    CLINIC,
+    ENTRY,
+    HOMELESS,
+    MONDAY,
+    NOBODY,
+    RULES,
+    TEAM,
+    TODAY,
+    UNSURE,
+    after,
+    amend,
+    amended,
+    approval,
+    approve,
+    claim,
+    closed,
+    comes,
+    deny,
+    opened,
+    pending,
+    received,
+    refused,
+    revoke,
+    when,
+    wires,
+)
+
+DAY = timedelta(days=1)
+# The day after a sent-alone start's reminders: day 20, the fifth working day before the end, day 25.
+REMIND = (date(2026, 3, 22), date(2026, 3, 24), date(2026, 3, 27))
+STARTED = RULES.model_copy(update={"remind_on": REMIND, "referral_by": date(2026, 3, 24)})
+RELIED_ON = ScreenedPopulation(code="homelessness", result="unknown", claimed=True)
+
+
+def began(day: date) -> datetime:
+    """The first instant of this day in Los Angeles."""
+    return end_of_la_day(day - DAY)
+
+
+@pytest.fixture(scope="module")
+def policy() -> Policy:
+    return load(installed())
+
+
+def start(**changes: Any) -> Any:
+    """Attestation, the population relied on, the date of the first service; nothing else yet."""
+    return received(
+        **{"kind": "presumptive_start", "populations": (RELIED_ON,), "eligibility": UNSURE, **changes}
+    )
+
+
+def started(**changes: Any) -> Authorization:
+    fact = start(**changes)
+    return after(None, fact, *opened(fact, STARTED))
+
+
+FORM: Mapping[str, Any] = {"kind": "full", "populations": (HOMELESS,), "attested": True}
+
+
+# ── a start sent alone ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_start_alone_is_granted_and_opens_no_review_3_1() -> None:
+    """loop.md 3.1."""
+    events = opened(start(), STARTED)
+    assert wires(events) == ["presumptive_granted"]
+    state = after(None, start(), *events)
+    assert (status(state), state.review) == ("started", None)
+    assert state.authorization.startswith("auth_")
+
+
+def test_a_start_that_is_not_attested_or_says_that_the_criteria_fail_is_not_granted_3_2() -> None:
+    unmet = RELIED_ON.model_copy(update={"result": "unmet"})
+    for fact in (start(attested=False), start(populations=(unmet,))):
+        (refusal,) = opened(fact, STARTED)
+        assert isinstance(refusal, AuthorizationPresumptiveRefused)
+        assert refusal.reason == "criteria"
+        assert status(after(None, fact, refusal)) == "started"
+
+
+def test_nothing_is_decided_before_the_form_is_here() -> None:
+    answer = refused(started(), approve())
+    assert (answer.slug, answer.allowed) == ("illegal-move", ("revoke-grant",))
+    assert refused(started(), deny()).slug == "illegal-move"
+
+
+def test_the_form_joins_the_same_loop_and_opens_the_review_3_1() -> None:
+    state = started()
+    events = when(state, amend(amended("joined", joined="ref_2", **FORM)), MONDAY + 4 * DAY)
+    assert wires(events) == ["review_opened"]
+    joined = after(state, amended("joined", **FORM), *events)
+    assert joined.review is not None
+    assert joined.review.authorization == state.authorization
+    assert status(joined) == "pending"
+    assert joined.grant_live
+
+
+def test_a_form_that_is_clear_is_approved_by_rule_and_ends_the_grant() -> None:
+    fact = amended("joined", eligibility=Eligibility(state="confirmed"), **FORM)
+    assert wires(when(started(), amend(fact))) == ["review_opened", "approved", "presumptive_ended"]
+
+
+def test_the_form_comes_after_first_services_closed_the_loop_7_2() -> None:
+    """First service on day 1 closes the loop; the review is decided all the same."""
+    served = after(started(), closed("services_received"))
+    assert wires(when(served, amend(amended("joined", **FORM)))) == ["review_opened"]
+
+
+def test_nothing_opens_for_a_loop_that_ended_otherwise() -> None:
+    over = after(started(), closed("withdrawn"))
+    assert when(over, amend(amended("joined", **FORM))) == []
+    assert status(over) == "closed"
+
+
+def test_the_form_mends_what_the_start_lacked_3_2() -> None:
+    fact = start(attested=False)
+    state = after(None, fact, *opened(fact, STARTED))
+    assert wires(when(state, amend(amended("joined", **FORM)))) == ["review_opened", "presumptive_granted"]
+
+
+def test_what_was_refused_once_is_not_said_twice() -> None:
+    shelter = ENTRY.model_copy(update={"types": ("shelter",)})
+    state = after(None, start(), *opened(start(), STARTED, provider=shelter))
+    assert wires(when(state, amend(amended("joined", **FORM), provider=shelter))) == ["review_opened"]
+
+
+def test_a_start_waits_for_a_provider_nobody_knows_yet_3_6() -> None:
+    state = after(None, start(), *opened(start(), STARTED, provider=None))
+    look = LookAgain(waits_for=TEAM, rules=STARTED, provider=ENTRY)
+    assert wires(when(state, look, MONDAY + DAY)) == ["presumptive_granted"]
+
+
+def test_the_clocks_of_the_decision_start_with_the_form(policy: Policy) -> None:
+    state = after(started(), amended("joined", MONDAY + 9 * DAY, **FORM))
+    command = amend(amended("joined", MONDAY + 9 * DAY, **FORM)).model_copy(update={"at": MONDAY + 9 * DAY})
+    filled: Any = Desk(policy, {TEAM: ENTRY}, {}).complete("ref_1", state, command)
+    # Wednesday, 11 March: due as Wednesday a week later ends.
+    assert filled.rules.due_at == datetime(2026, 3, 19, 7, 0, tzinfo=UTC)
+
+
+def test_until_its_form_is_here_the_clock_is_that_of_the_form() -> None:
+    shown = due(started(), MONDAY)
+    assert shown is not None
+    assert (shown.clock, shown.due_at, shown.state) == (
+        "presumptive_referral",
+        end_of_la_day(date(2026, 3, 24)),
+        "on_track",
+    )
+
+
+# ── reminders ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def reminded(events: list[Event]) -> AuthorizationPresumptiveReminded:
+    (found,) = events
+    assert isinstance(found, AuthorizationPresumptiveReminded)
+    return found
+
+
+def test_reminders_come_on_day_20_25_and_five_working_days_before_the_end_3_4(policy: Policy) -> None:
+    """loop.md 3.4. The grant of 2 March ends with 31 March, itself a holiday: five working days before is the 24th."""
+    state = after(None, start())
+    command = OpenReview(fact=start(), at=MONDAY)
+    filled: Any = Desk(policy, {TEAM: ENTRY}, {}).complete("ref_1", state, command)
+    assert (filled.rules.referral_by, filled.rules.remind_on) == (date(2026, 3, 24), REMIND)
+
+
+def test_each_reminder_says_which_is_missing_3_4() -> None:
+    state = started()
+    assert timers(state)["reminder"] == began(REMIND[0])
+    assert when(state, comes("reminder"), began(REMIND[0]) - DAY) == []
+    first = reminded(when(state, comes("reminder"), began(REMIND[0])))
+    assert (first.day, first.missing, first.through) == (20, "referral", date(2026, 3, 31))
+    joined = after(state, first, amended("joined", **FORM), *when(state, amend(amended("joined", **FORM))))
+    second = reminded(when(joined, comes("reminder"), began(REMIND[1])))
+    assert (second.day, second.missing) == (22, "decision")
+    last = after(joined, second)
+    third = reminded(when(last, comes("reminder"), began(REMIND[2])))
+    assert third.day == 25
+    assert "reminder" not in timers(after(last, third))
+
+
+def test_after_an_outage_one_reminder_stands_for_all_that_passed() -> None:
+    late = reminded(when(started(), comes("reminder"), began(date(2026, 3, 26))))
+    assert late.day == 22
+    assert timers(after(started(), late))["reminder"] == began(REMIND[2])
+
+
+def test_a_claim_that_comes_late_is_reminded_of_what_lies_ahead() -> None:
+    fact = start()
+    events = when(None, OpenReview(fact=fact, rules=STARTED, provider=ENTRY), began(REMIND[1]))
+    assert timers(after(None, fact, *events))["reminder"] == began(REMIND[2])
+
+
+@pytest.mark.parametrize("command", [approve(), deny(provider_told=False)], ids=["approved", "denied"])
+def test_what_is_decided_is_reminded_of_no_more(command: Any) -> None:
+    fact = received(eligibility=UNSURE)
+    state = after(None, fact, *opened(fact, STARTED))
+    assert "reminder" in timers(state)
+    assert "reminder" not in timers(after(state, *when(state, command)))
+
+
+# ── the sooner of day 30 and the day the decision is made and told ────────────────────────────────────────
+
+
+def told(on: date, kind: str = "provider", code: str = "decided") -> NoteFact:
+    noon = end_of_la_day(on) - timedelta(hours=12)
+    notice = NoticeDelivered(occurred_at=noon, notice="ntc_1", code=code, recipient_kind=kind, how="webhook")
+    return NoteFact(fact=notice)
+
+
+def denied() -> Authorization:
+    """Denied on Friday, 6 March; the provider has not heard of it."""
+    return after(pending(), *when(pending(), deny(provider_told=False), MONDAY + 4 * DAY))
+
+
+def test_a_denial_ends_the_grant_with_the_day_the_provider_is_told_3_4() -> None:
+    """loop.md 3.4, ECMG26 p109: decided on Friday, told on Monday, covered through Monday."""
+    state = denied()
+    assert state.grant_live
+    (over,) = when(state, told(date(2026, 3, 9)), MONDAY + 7 * DAY)
+    assert isinstance(over, AuthorizationPresumptiveEnded)
+    assert (over.reason, over.through) == ("denied", date(2026, 3, 9))
+    assert when(after(state, told_fact(date(2026, 3, 9)), over), told(date(2026, 3, 10))) == []
+
+
+def told_fact(on: date) -> Event:
+    fact = told(on).fact
+    assert fact is not None
+    return fact
+
+
+def test_a_denial_nobody_told_ends_the_grant_with_its_thirtieth_day_3_4() -> None:
+    over_at = end_of_la_day(date(2026, 3, 31))
+    (over,) = when(denied(), ExpireGrant(), over_at)
+    assert isinstance(over, AuthorizationPresumptiveEnded)
+    assert (over.reason, over.through) == ("expired", date(2026, 3, 31))
+    (late,) = when(denied(), told(date(2026, 4, 2)))
+    assert isinstance(late, AuthorizationPresumptiveEnded)
+    assert late.through == date(2026, 3, 31)
+
+
+@pytest.mark.parametrize(
+    "notice", [told(TODAY, "referrer"), told(TODAY, code="offer")], ids=["another reader", "another notice"]
+)
+def test_only_the_decision_told_to_the_provider_counts(notice: NoteFact) -> None:
+    assert when(denied(), notice) == []
+
+
+def test_what_is_told_before_a_decision_ends_nothing() -> None:
+    assert when(pending(), told(TODAY)) == []
+
+
+def test_a_plan_that_told_the_provider_itself_ends_it_the_same_day() -> None:
+    events = when(pending(), deny(provider_told=True), MONDAY + 4 * DAY)
+    assert wires(events) == ["denied", "presumptive_ended"]
+
+
+def test_the_closing_that_follows_a_denial_does_not_cut_the_grant_short_3_4() -> None:
+    assert when(denied(), NoteFact(fact=closed("not_authorized"))) == []
+
+
+# ── revoked ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("state", [pending(), started()], ids=["with its form", "alone"])
+def test_a_named_person_revokes_a_grant_and_the_request_stays(state: Authorization) -> None:
+    (over,) = when(state, revoke(), MONDAY + DAY)
+    assert isinstance(over, AuthorizationPresumptiveEnded)
+    assert (over.reason, over.through) == ("revoked", date(2026, 3, 3))
+    assert over.acted_by is not None
+    assert status(after(state, over)) == status(state)
+
+
+def test_nobody_revokes_without_a_name_nor_what_is_over() -> None:
+    assert refused(pending(), revoke(NOBODY)).slug == "person-required"
+    assert refused(pending(claim=None), revoke()).slug == "no-live-grant"
+    over = after(pending(), *when(pending(), revoke()))
+    assert refused(over, revoke()).slug == "no-live-grant"
+    assert refused(None, revoke()).slug == "not-found"
+
+
+# ── from the day of release ───────────────────────────────────────────────────────────────────────────────
+
+RELEASE = date(2026, 3, 16)
+RELEASED = RULES.model_copy(
+    update={
+        "automatic": {},
+        "must": {"release_day": "must_authorize/release-day@2025-01-01"},
+        "term_from": None,
+    }
+)
+LEAVING = ScreenedPopulation(code="incarceration", result="met", claimed=True)
+
+
+def leaving(**changes: Any) -> Any:
+    return received(**{"claim": None, "populations": (LEAVING,), "release_on": RELEASE, **changes})
+
+
+def test_who_received_pre_release_services_is_authorized_from_the_day_of_release_3_7() -> None:
+    """loop.md 3.7, ECMG26 p106 n.74: neither switch nor sample holds it up."""
+    decided = approval(opened(leaving(), RELEASED, draw=0.0))
+    assert (decided.from_, decided.through) == (RELEASE, date(2027, 3, 15))
+    assert (decided.must, decided.populations, decided.by) == ("release_day", ("incarceration",), "rule")
+    assert decided.policy == ("must_authorize/release-day@2025-01-01",)
+
+
+def test_who_is_enrolled_later_is_authorized_from_that_day_3_7() -> None:
+    fact = leaving(eligibility=UNSURE)
+    state = after(None, fact, *opened(fact, RELEASED))
+    assert status(state) == "pending"
+    enrolled = amended("corrected", MONDAY + 20 * DAY, eligibility=Eligibility(state="confirmed"))
+    decided = approval(when(state, amend(enrolled, RELEASED), MONDAY + 20 * DAY))
+    assert decided.from_ == date(2026, 3, 22)
+
+
+def test_who_is_enrolled_before_the_release_is_authorized_from_the_release() -> None:
+    fact = leaving(eligibility=UNSURE)
+    state = after(None, fact, *opened(fact, RELEASED))
+    enrolled = amended("corrected", MONDAY + DAY, eligibility=Eligibility(state="confirmed"))
+    assert approval(when(state, amend(enrolled, RELEASED), MONDAY + DAY)).from_ == RELEASE
+
+
+def test_a_person_who_approves_says_when_the_enrolment_was() -> None:
+    fact = leaving(eligibility=UNSURE)
+    state = after(None, fact, *opened(fact, RELEASED))
+    assert approval(when(state, approve(RELEASED))).from_ == RELEASE
+    assert approval(when(state, approve(RELEASED, enrolled_on=date(2026, 4, 1)))).from_ == date(2026, 4, 1)
+
+
+def authorized() -> Authorization:
+    return after(None, leaving(), *opened(leaving(), RELEASED))
+
+
+@pytest.mark.parametrize("moved", [date(2026, 3, 9), date(2026, 3, 30)], ids=["earlier", "later"])
+def test_a_release_that_moves_moves_the_term_3_7(moved: date) -> None:
+    fact = amended("release_date", MONDAY + DAY, release_on=moved)
+    (extended,) = when(authorized(), amend(fact, RELEASED), MONDAY + DAY)
+    assert isinstance(extended, AuthorizationExtended)
+    assert extended.from_ == moved
+    term = after(authorized(), fact, extended).term
+    assert term is not None
+    assert (term.from_, term.number, term.renewals) == (moved, extended.number, 0)
+
+
+def test_a_term_that_has_begun_does_not_move() -> None:
+    late = amended("release_date", MONDAY + 20 * DAY, release_on=date(2026, 4, 20))
+    assert when(authorized(), amend(late, RELEASED), MONDAY + 20 * DAY) == []
+
+
+def test_another_correction_moves_nothing() -> None:
+    assert when(authorized(), amend(amended("corrected", county="alameda"), RELEASED)) == []
+
+
+def test_incarceration_has_no_row_and_the_way_on_names_the_release_3_7() -> None:
+    fact = received(claim=claim(population="incarceration"), populations=(LEAVING,), eligibility=UNSURE)
+    events = opened(fact, RULES.model_copy(update={"types": ()}))
+    (refusal,) = [event for event in events if isinstance(event, AuthorizationPresumptiveRefused)]
+    assert refusal.reason == "no_row"
+    assert "day of release" in refusal.way_on
+
+
+def test_an_open_authorization_elsewhere_is_no_grant_and_the_way_on_is_said_3_3() -> None:
+    (refusal,) = opened(start(), STARTED, open_with=CLINIC)
+    assert isinstance(refusal, AuthorizationPresumptiveRefused)
+    assert refusal.reason == "other_provider"
+    assert "Ask the member" in refusal.way_on
+    assert "change of provider" in refusal.way_on
+
+
+def test_a_grant_says_by_when_its_form_is_asked_for() -> None:
+    (granted,) = opened(start(), STARTED)
+    assert isinstance(granted, AuthorizationPresumptiveGranted)
+    assert granted.referral_by == date(2026, 3, 24)
+
+
+@pytest.mark.parametrize(
+    ("on", "name"), [(date(2025, 12, 31), "presumptive"), (date(2026, 1, 1), "streamlined")]
+)
+def test_people_are_shown_the_name_the_state_uses_on_the_day_3(policy: Policy, on: date, name: str) -> None:
+    words = policy.row("presumptive_words", on=on)
+    assert words["name"] == f"{name} authorization"
+    assert "p103, 109" in words.source
+
+
+def test_a_claim_that_joins_is_that_of_who_sent_it_2_9() -> None:
+    """loop.md 2.9: a hospital referred first; the street team's referral joins it, with its claim."""
+    first = received(referrer="bayview-hospital", claim=None, eligibility=UNSURE)
+    state = after(None, first, *opened(first))
+    joined = amended("joined", joined="ref_2", joined_referrer=TEAM, claim=claim())
+    assert wires(when(state, amend(joined))) == ["presumptive_granted"]
+    stranger = amended("joined", joined="ref_2", joined_referrer=CLINIC, claim=claim())
+    (refusal,) = when(state, amend(stranger))
+    assert isinstance(refusal, AuthorizationPresumptiveRefused)
+    assert refusal.reason == "contract"

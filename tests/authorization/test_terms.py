@@ -1,0 +1,377 @@
+"""The term: how it is prolonged, how it ends with its notice, what may end it, and a denial that was overturned."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from authorization.clocks import timers
+from authorization.commands import NoteFact
+from authorization.models import FOR_NOW, columns
+from authorization.request import Authorization, status
+from authorization.surroundings import Desk
+from loopkeeper.calendar import end_of_la_day
+from loopkeeper.events import (
+    AssignmentAccepted,
+    AuthorizationEnded,
+    AuthorizationExtended,
+    AuthorizationOverturned,
+    AuthorizationReauthorizationDue,
+    AuthorizationReauthorizationRequested,
+    Event,
+    Lead,
+    OutreachServiceEnded,
+)
+from loopkeeper.policy import Policy, installed, load
+from loopkeeper.vocabulary.decisions import Discontinuation
+from tests.authorization.cases import (
+    CLINIC,
+    MARIA,
+    MONDAY,
+    NOBODY,
+    RULES,
+    TEAM,
+    UNSURE,
+    after,
+    approve,
+    ask_again,
+    closed,
+    comes,
+    deny,
+    end,
+    given,
+    go_on,
+    opened,
+    overturn,
+    pend,
+    pending,
+    received,
+    refused,
+    when,
+    wires,
+)
+
+DEMO = Path(__file__).parents[2] / "demo" / "policy"
+DAY = timedelta(days=1)
+TERM = RULES.model_copy(update={"prompt_days": (60, 30), "notice_days": 10})
+# Approved on 2 March 2026: through 1 March 2027; prompted on 31 December and 30 January, noticed on 19 February.
+THROUGH, FIRST, SECOND, NOTICE = date(2027, 3, 1), date(2026, 12, 31), date(2027, 1, 30), date(2027, 2, 19)
+AGAIN = TERM.model_copy(
+    update={
+        "term_months": 6,
+        "due_at": datetime(2027, 2, 9, 8, tzinfo=UTC),
+        "cap_at": datetime(2027, 2, 9, 8, tzinfo=UTC),
+    }
+)
+
+
+def began(day: date) -> datetime:
+    return end_of_la_day(day - DAY)
+
+
+@pytest.fixture(scope="module")
+def policy() -> Policy:
+    return load(installed(), DEMO)
+
+
+def served() -> Authorization:
+    """Approved by rule, accepted by the street team, first service given: the loop is closed, the term runs."""
+    fact = received(claim=None)
+    taken = AssignmentAccepted(
+        occurred_at=MONDAY,
+        assignment="asg_1",
+        provider=TEAM,
+        lead=Lead(person="luis-ortega", name="Luis Ortega"),
+    )
+    return after(None, fact, *opened(fact, TERM), taken, closed("services_received"))
+
+
+def ended(events: list[Event]) -> AuthorizationEnded:
+    (found,) = [event for event in events if isinstance(event, AuthorizationEnded)]
+    return found
+
+
+# ── prompted and prolonged ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_reauthorization_is_prompted_sixty_and_thirty_days_before_the_end_4_7() -> None:
+    """loop.md 4.7."""
+    state = served()
+    assert timers(state) == {"reauthorization": began(FIRST), "term": began(NOTICE)}
+    (first,) = when(state, comes("reauthorization"), began(FIRST))
+    assert isinstance(first, AuthorizationReauthorizationDue)
+    assert (first.through, first.due_at) == (THROUGH, end_of_la_day(THROUGH))
+    once = after(state, first)
+    assert timers(once)["reauthorization"] == began(SECOND)
+    twice = after(once, *when(once, comes("reauthorization"), began(SECOND)))
+    assert timers(twice) == {"term": began(NOTICE)}
+
+
+def test_after_an_outage_one_prompt_is_enough() -> None:
+    state = after(served(), *when(served(), comes("reauthorization"), began(SECOND) + DAY))
+    assert "reauthorization" not in timers(state)
+
+
+def test_the_dates_are_policy_rows_4_7(policy: Policy) -> None:
+    fact = received(claim=None, eligibility=UNSURE)
+    state = after(None, fact, *opened(fact))
+    filled: Any = Desk(policy, {}, {}).complete("ref_1", state, approve().model_copy(update={"at": MONDAY}))
+    assert (filled.rules.term_months, filled.rules.prompt_days, filled.rules.notice_days) == (
+        12,
+        (60, 30),
+        10,
+    )
+
+
+def asked(on: date = SECOND) -> Authorization:
+    return after(served(), *when(served(), ask_again(AGAIN), began(on)))
+
+
+def test_who_serves_asks_before_the_end_and_the_term_lives_until_it_is_decided_4_7() -> None:
+    (said,) = when(served(), ask_again(AGAIN), began(SECOND))
+    assert isinstance(said, AuthorizationReauthorizationRequested)
+    assert (said.provider, said.through, said.due_at) == (TEAM, THROUGH, AGAIN.due_at)
+    state = asked()
+    assert not set(timers(state)) & {"term", "reauthorization"}
+    assert when(state, comes("term"), began(NOTICE)) == []
+    assert columns(state)["approved_through"] == FOR_NOW.isoformat()
+    assert columns(state)["waits_for"] == "reauthorization"
+
+
+def test_a_reauthorization_is_decided_within_the_same_clocks_4_5() -> None:
+    state = asked()
+    assert timers(state)["due"] == AGAIN.due_at
+    assert wires(when(state, comes("due"), AGAIN.due_at)) == ["overdue"]
+    deemed = after(state, *when(state, comes("cap"), AGAIN.cap_at))
+    # Adverse by law, and yet the term lives on: only a person ends it.
+    assert deemed.reauthorization is not None
+    assert deemed.term is not None
+    assert deemed.term.ending is None
+
+
+def test_the_yes_prolongs_by_six_months_from_the_end_of_the_first_term_4_7(policy: Policy) -> None:
+    state = asked()
+    command: Any = Desk(policy, {}, {}).complete(
+        "ref_1", state, approve().model_copy(update={"at": began(NOTICE)})
+    )
+    (longer,) = when(state, command, began(NOTICE))
+    assert isinstance(longer, AuthorizationExtended)
+    assert (longer.from_, longer.through, longer.acted_by) == (date(2027, 3, 2), date(2027, 9, 1), MARIA)
+    assert longer.policy == ("clocks/term-reauthorized@2023-07-01",)
+    now = after(state, longer)
+    assert now.reauthorization is None
+    assert now.term is not None
+    assert (now.term.renewals, now.term.last_day) == (1, date(2027, 9, 1))
+    assert "term" in timers(now)
+
+
+def test_a_yes_after_the_end_leaves_no_gap() -> None:
+    (longer,) = when(asked(), approve(AGAIN), began(date(2027, 3, 20)))
+    assert isinstance(longer, AuthorizationExtended)
+    assert longer.from_ == date(2027, 3, 2)
+
+
+def test_a_reauthorization_is_not_denied_but_ended_by_discontinuation_criteria() -> None:
+    """Whoever is reassessed is held against those, never against population criteria (ECMG26 p58, 116)."""
+    for command in (deny(), pend("county")):
+        answer = refused(asked(), command)
+        assert (answer.slug, answer.allowed) == ("already-decided", ("approve", "end"))
+    over = ended(when(asked(), end(13), began(date(2027, 3, 20))))
+    assert over.on == date(2027, 3, 30)
+
+
+@pytest.mark.parametrize(
+    ("command", "at", "slug"),
+    [
+        (ask_again(AGAIN, NOBODY), SECOND, "person-required"),
+        (ask_again(AGAIN, provider=CLINIC), SECOND, "not-found"),
+        (ask_again(AGAIN), THROUGH + DAY, "term-ended"),
+    ],
+)
+def test_who_may_ask_and_until_when(command: Any, at: date, slug: str) -> None:
+    assert refused(served(), command, began(at)).slug == slug
+
+
+def test_on_the_last_day_it_is_in_time() -> None:
+    last = end_of_la_day(THROUGH) - timedelta(minutes=1)
+    assert wires(when(served(), ask_again(AGAIN), last)) == ["reauthorization_requested"]
+
+
+def test_it_is_asked_once_at_a_time_and_only_of_what_was_approved() -> None:
+    assert refused(asked(), ask_again(AGAIN)).slug == "already-requested"
+    held = AssignmentAccepted(
+        occurred_at=MONDAY, assignment="a", provider=TEAM, lead=Lead(person="l", name="L")
+    )
+    assert refused(after(pending(claim=None), held), ask_again()).slug == "term-ended"
+    assert refused(None, ask_again()).slug == "not-found"
+
+
+# ── the end ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_term_nobody_asked_to_renew_ends_with_its_last_day_code_13_4_7() -> None:
+    """loop.md 4.7 and domain.md 10: said ten days ahead, so that the member's notice is old enough."""
+    assert when(served(), comes("term"), began(NOTICE) - DAY) == []
+    over = ended(when(served(), comes("term"), began(NOTICE)))
+    assert (over.code, over.on, over.acted_by) == (13, THROUGH, None)
+    assert over.notice_due_at == end_of_la_day(NOTICE)
+    state = after(served(), over)
+    assert timers(state) == {}
+    assert columns(state)["approved_through"] == THROUGH.isoformat()
+
+
+def test_after_an_outage_the_effect_waits_for_the_notice() -> None:
+    over = ended(when(served(), comes("term"), began(date(2027, 2, 26))))
+    assert over.on == date(2027, 3, 8)
+
+
+def test_who_asks_after_that_notice_and_before_the_end_takes_it_back_4_7() -> None:
+    noticed = after(served(), *when(served(), comes("term"), began(NOTICE)))
+    state = after(noticed, *when(noticed, ask_again(AGAIN), began(date(2027, 2, 25))))
+    assert state.term is not None
+    assert state.term.ending is None
+    assert state.reauthorization is not None
+
+
+@pytest.mark.parametrize("code", sorted(int(code) for code in Discontinuation.codes()))
+def test_a_named_person_ends_by_each_of_the_fifteen_codes_ten_days_ahead(policy: Policy, code: int) -> None:
+    """domain.md 3; loop.md 7.2: notice of action at least ten calendar days ahead."""
+    command = end(code).model_copy(update={"at": MONDAY})
+    filled: Any = Desk(policy, {}, {}).complete("ref_1", served(), command)
+    over = ended(when(served(), filled))
+    assert (over.code, over.on, over.acted_by) == (code, date(2026, 3, 12), MARIA)
+    assert over.notice_due_at == end_of_la_day(date(2026, 3, 2))
+    assert over.rights is not None
+    assert (over.rights.appeal_by, over.rights.continues_if_by) == (date(2026, 5, 1), over.on)
+
+
+@pytest.mark.parametrize(
+    ("command", "slug"),
+    [
+        (end(0), "code-unknown"),
+        (end(16), "code-unknown"),
+        (end(acted_by=NOBODY), "person-required"),
+        (end(on=date(2026, 3, 11)), "illegal-move"),
+        (end(on=THROUGH + DAY), "illegal-move"),
+    ],
+)
+def test_what_does_not_end_a_term(command: Any, slug: str) -> None:
+    assert refused(served(), command).slug == slug
+
+
+def test_a_later_day_may_be_named_and_the_term_ends_once() -> None:
+    over = ended(when(served(), end(on=date(2026, 6, 30))))
+    state = after(served(), over)
+    assert over.on == date(2026, 6, 30)
+    assert refused(state, end()).slug == "term-ended"
+    assert refused(state, ask_again(AGAIN), MONDAY + DAY).slug == "term-ended"
+    assert when(state, comes("term"), began(NOTICE)) == []
+
+
+def test_what_was_never_approved_has_no_term_to_end() -> None:
+    denied = after(pending(), *when(pending(), deny()))
+    for state in (pending(), denied):
+        assert refused(state, end()).slug == "term-ended"
+    assert refused(given(closed("withdrawn")), end()).slug == "not-found"
+
+
+# ── what may end it ───────────────────────────────────────────────────────────────────────────────────────
+
+GONE = OutreachServiceEnded(occurred_at=MONDAY + DAY, assignment="asg_1", code=2, on=date(2026, 3, 3))
+
+
+def approved() -> Authorization:
+    fact = received(claim=None)
+    return after(None, fact, *opened(fact, TERM))
+
+
+def test_services_that_end_open_the_discontinuation_for_a_person_to_judge_7_2() -> None:
+    assert when(served(), NoteFact(fact=GONE)) == []
+    state = after(served(), GONE)
+    assert state.discontinuation is not None
+    assert (state.discontinuation.why, state.discontinuation.code) == ("service_ended", 2)
+    assert columns(state)["waits_for"] == "discontinuation"
+    assert status(state) == "approved"
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    ["unable_to_reach", "declined_by_member", "no_longer_eligible", "withdrawn", "provider_declined"],
+)
+def test_a_closing_without_service_after_authorization_opens_it_too_7_2(outcome: str) -> None:
+    state = after(approved(), closed(outcome))
+    assert state.discontinuation is not None
+    assert state.discontinuation.why == outcome
+    assert state.term is not None
+    assert state.term.ending is None
+
+
+def test_first_services_and_closings_before_authorization_open_none_7_2() -> None:
+    assert served().discontinuation is None
+    assert after(pending(), closed("withdrawn")).discontinuation is None
+    # Only the first closing counts (loop.md 7.1).
+    assert after(served(), closed("unable_to_reach")).discontinuation is None
+
+
+def test_a_person_judges_that_it_ends_or_goes_on_7_2() -> None:
+    state = after(served(), GONE)
+    over = after(state, *when(state, end(2)))
+    assert over.discontinuation is None
+    (extended,) = when(state, go_on())
+    assert isinstance(extended, AuthorizationExtended)
+    still = after(state, extended)
+    assert (still.discontinuation, still.term) == (None, served().term)
+
+
+def test_a_notice_of_the_end_is_taken_back_by_a_person_before_its_day() -> None:
+    over = after(served(), *when(served(), end(1)))
+    back = after(over, *when(over, go_on(), MONDAY + 5 * DAY))
+    assert back.term is not None
+    assert back.term.ending is None
+    assert refused(over, go_on(), MONDAY + 11 * DAY).slug == "term-ended"
+    assert refused(served(), go_on()).slug == "illegal-move"
+    assert refused(over, go_on(NOBODY)).slug == "person-required"
+
+
+def test_the_outcome_of_a_closing_ends_no_term_by_itself_4_1() -> None:
+    state = after(approved(), closed("unable_to_reach"))
+    assert wires(when(state, comes("reauthorization"), began(FIRST))) == ["reauthorization_due"]
+
+
+# ── overturned ────────────────────────────────────────────────────────────────────────────────────────────
+
+DENIED = after(pending(), *when(pending(), deny()))
+ON = date(2026, 4, 20)
+LATER = datetime(2026, 4, 21, 17, 0, tzinfo=UTC)
+
+
+def test_an_overturned_denial_calls_for_a_linked_referral_within_a_business_day_4_8(policy: Policy) -> None:
+    """loop.md 4.8."""
+    command = overturn(ON).model_copy(update={"at": LATER})
+    filled: Any = Desk(policy, {}, {}).complete("ref_1", DENIED, command)
+    (found,) = when(DENIED, filled, LATER)
+    assert isinstance(found, AuthorizationOverturned)
+    assert (found.on, found.due_at, found.acted_by) == (ON, end_of_la_day(date(2026, 4, 22)), MARIA)
+    state = after(DENIED, found)
+    assert status(state) == "denied"
+    assert refused(state, overturn(ON), LATER).slug == "already-decided"
+
+
+@pytest.mark.parametrize(
+    ("state", "command", "slug"),
+    [
+        (pending(), overturn(ON), "not-denied"),
+        (approved(), overturn(ON), "not-denied"),
+        (None, overturn(ON), "not-found"),
+        (DENIED, overturn(ON, NOBODY), "person-required"),
+        (DENIED, overturn(date(2026, 3, 1)), "illegal-move"),
+        (DENIED, overturn(date(2026, 4, 22)), "illegal-move"),
+    ],
+)
+def test_only_a_denial_is_overturned_by_a_named_person_and_not_before_it_was_made(
+    state: Authorization | None, command: Any, slug: str
+) -> None:
+    assert refused(state, command, LATER).slug == slug

@@ -1,0 +1,276 @@
+"""Two referrals of one member: what the rules make of it, and that two stores at once leave one loop."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loopkeeper.decider import Elsewhere, Refused
+from loopkeeper.events import (
+    AuthorizationOverturned,
+    Claim,
+    Event,
+    ReferralAmended,
+    ReferralClosed,
+    ReferralQuestionsAsked,
+    ReferralReceived,
+    ReferralSetAside,
+    ScreenedPopulation,
+)
+from referral_intake.joining import Match
+from referral_intake.rules import (
+    DECIDER,
+    ChooseProvider,
+    CloseReferral,
+    MergeReferral,
+    NoteFact,
+    ReceiveReferral,
+    Referral,
+    Reopening,
+    next_step,
+)
+from tests.intake.test_rules import ACCEPTED, HARBOR, MADE, MONDAY, RECEIVED, ROSA, SEED
+from tests.shared.stores import Migrated, opened, reception, withdrawal
+
+SECOND = RECEIVED.model_copy(update={"referrer": "bayview-hospital"})
+SERVED = ReferralClosed(
+    occurred_at=MONDAY, outcome="services_received", clr_reason="services_received", assignment="asg_1"
+)
+CLOSED = ReferralClosed(occurred_at=MONDAY, outcome="unable_to_reach", clr_reason="unable_to_reach_member")
+
+
+def given(*events: Event) -> Referral:
+    state = DECIDER.fold(events)
+    assert state is not None
+    return state
+
+
+def receive(received: ReferralReceived = SECOND, **changes: Any) -> list[Any]:
+    command = ReceiveReferral(at=MONDAY, seed=SEED, received=received, **changes)
+    return list(DECIDER.decide(None, command))
+
+
+def match(state: Referral, **changes: Any) -> Match:
+    return Match(own="ref_2", other=state, **changes)
+
+
+# ── merged (loop.md 2.9) ──────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_duplicate_publishes_nothing_but_its_closing_and_joins_the_survivor() -> None:
+    aside, closed, other = receive(match=match(given(RECEIVED), survivor="ref_1"))
+    assert isinstance(aside, ReferralSetAside)
+    assert not aside.published
+    assert (closed.outcome, closed.merged_into) == ("merged", "ref_1")
+    assert other == Elsewhere(
+        "ref_1",
+        ReferralAmended(
+            occurred_at=MONDAY, cause="joined", joined="ref_2", joined_referrer="bayview-hospital"
+        ),
+    )
+    row = given(aside, closed)
+    assert (row.plan, row.closing.outcome if row.closing else "") == (RECEIVED.plan, "merged")
+    assert next_step(row).actor == ""
+
+
+def test_a_new_population_and_a_claim_carry_over_and_what_was_met_stays_met() -> None:
+    claim = Claim.model_validate({"provider": "bayview", "population": "ccs", "from": "2026-03-02"})
+    more = (
+        ScreenedPopulation(code="homelessness", result="unknown"),
+        ScreenedPopulation(code="ccs", result="met", claimed=True),
+    )
+    second = SECOND.model_copy(update={"populations": more, "claim": claim, "chosen": ("harbor",)})
+    *_, other = receive(second, match=match(given(RECEIVED), survivor="ref_1"))
+    word = other.event
+    assert [(p.code, p.result, p.claimed) for p in word.populations] == [
+        ("homelessness", "met", True),
+        ("ccs", "met", True),
+    ]
+    assert (word.claim, word.chosen, word.sealed) == (claim, ("harbor",), None)
+
+
+def test_the_formal_referral_completes_a_presumptive_start() -> None:
+    """loop.md 3.1: it joins the same loop and opens the review."""
+    start = RECEIVED.model_copy(update={"kind": "presumptive_start", "populations": ()})
+    state = given(start)
+    assert next_step(state).actor == "referrer"
+    *_, other = receive(
+        RECEIVED, match=match(state, survivor="ref_1", resealed={"form": "f", "identity": "i"})
+    )
+    word = other.event
+    assert (word.kind, word.populations, word.sealed) == (
+        "full",
+        RECEIVED.populations,
+        {"form": "f", "identity": "i"},
+    )
+    assert next_step(DECIDER.evolve(state, word)).actor == "loopkeeper"
+
+
+def test_the_survivor_remembers_who_joined_until_they_are_split() -> None:
+    *_, other = receive(match=match(given(RECEIVED), survivor="ref_1"))
+    state = given(RECEIVED, other.event)
+    assert [(each.referral, each.referrer) for each in state.joined] == [("ref_2", "bayview-hospital")]
+    before = given(ReferralSetAside(occurred_at=MONDAY, received=SECOND), _merged())
+    again = Reopening(why="split", old="ref_2", before=before, into="ref_1", acted_by=ROSA)
+    received, apart = receive(SECOND, reopening=again)
+    assert isinstance(received, ReferralReceived)
+    assert DECIDER.evolve(state, apart.event).joined == ()
+
+
+def _merged() -> ReferralClosed:
+    return ReferralClosed(occurred_at=MONDAY, outcome="merged", clr_reason="other", merged_into="ref_1")
+
+
+# ── by hand ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_person_merges_a_possible_duplicate() -> None:
+    state = given(SECOND)
+    command = MergeReferral(at=MONDAY, seed=SEED, into="ref_1", match=match(given(RECEIVED)), acted_by=ROSA)
+    closed, other = DECIDER.decide(state, command)
+    assert isinstance(closed, ReferralClosed)
+    assert (closed.outcome, closed.merged_into, closed.acted_by) == ("merged", "ref_1", ROSA)
+    assert isinstance(other, Elsewhere)
+    assert (other.event.joined, other.event.joined_referrer) == ("ref_2", "bayview-hospital")  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@pytest.mark.parametrize(
+    ("other", "slug"),
+    [
+        (None, "not-same-plan"),
+        (given(RECEIVED.model_copy(update={"plan": "valley"})), "not-same-plan"),
+        (given(RECEIVED, CLOSED), "already-closed"),
+    ],
+)
+def test_only_into_another_open_referral_of_the_plan(other: Referral | None, slug: str) -> None:
+    found = Match(own="ref_2" if other else "", other=other)
+    command = MergeReferral(at=MONDAY, seed=SEED, into="ref_1", match=found, acted_by=ROSA)
+    with pytest.raises(Refused) as refused:
+        DECIDER.decide(given(SECOND), command)
+    assert refused.value.slug == slug
+
+
+@pytest.mark.parametrize(
+    "outcome", ["services_received", "merged", "not_authorized", "withdrawn", "nonsense"]
+)
+def test_what_a_person_cannot_close_a_loop_as(outcome: str) -> None:
+    command = CloseReferral(at=MONDAY, seed=SEED, outcome=outcome, acted_by=ROSA)
+    with pytest.raises(Refused) as refused:
+        DECIDER.decide(given(RECEIVED), command)
+    assert refused.value.slug == "not-by-hand"
+
+
+def test_an_unreached_member_needs_the_policys_attempts() -> None:
+    command = CloseReferral(at=MONDAY, seed=SEED, outcome="unable_to_reach", least_attempts=1, acted_by=ROSA)
+    with pytest.raises(Refused) as refused:
+        DECIDER.decide(given(RECEIVED), command)
+    assert refused.value.slug == "attempts-missing"
+
+
+# ── already in ECM (loop.md 2.11) ─────────────────────────────────────────────────────────────────────────
+
+
+def test_who_is_served_is_not_referred_again_and_the_serving_loop_hears_of_it() -> None:
+    serving = given(RECEIVED, MADE, ACCEPTED, SERVED)
+    assert serving.in_ecm
+    aside, closed, other = receive(match=match(serving, served="ref_1"))
+    assert isinstance(aside, ReferralSetAside)
+    assert (closed.outcome, closed.merged_into) == ("already_in_ecm", "ref_1")
+    assert (other.stream, other.event.cause) == ("ref_1", "joined")
+
+
+def test_an_ecm_provider_that_refers_and_offers_to_serve_opens_the_question_of_a_change() -> None:
+    serving = given(RECEIVED, MADE, ACCEPTED, SERVED)
+    *_, word, asked = receive(match=match(serving, served="ref_1", serves_itself=True))
+    assert isinstance(asked.event, ReferralQuestionsAsked)
+    after = DECIDER.evolve(DECIDER.evolve(serving, word.event), asked.event)
+    assert [q.id for q in after.questions] == ["provider-change"]
+    # The provider that serves already changes to nobody.
+    own = SECOND.model_copy(update={"referrer": HARBOR})
+    assert len(receive(own, match=match(serving, served="ref_1", serves_itself=True))) == 3
+
+    choose = ChooseProvider(at=MONDAY, seed=SEED, wishes=True, provider="bayview-hospital")
+    (amended,) = DECIDER.decide(after, choose)
+    assert isinstance(amended, ReferralAmended)
+    assert (amended.chosen, amended.questions) == (("bayview-hospital",), ())
+    assert DECIDER.evolve(after, amended).closing == serving.closing
+
+
+# ── opened again (loop.md 7.3, 4.8) ───────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("events", "days", "slug"),
+    [
+        ((RECEIVED,), 0, "not-closed"),
+        ((RECEIVED, _merged()), 0, "not-closed"),
+        ((RECEIVED, CLOSED), 31, "too-late"),
+    ],
+)
+def test_what_cannot_be_contested(events: tuple[Event, ...], days: int, slug: str) -> None:
+    again = Reopening(
+        why="contested", old="ref_1", before=given(*events), until=MONDAY + timedelta(days=30, hours=1)
+    )
+    command = ReceiveReferral(at=MONDAY + timedelta(days=days), seed=SEED, received=RECEIVED, reopening=again)
+    with pytest.raises(Refused) as refused:
+        DECIDER.decide(None, command)
+    assert refused.value.slug == slug
+
+
+def test_a_contested_closing_leaves_the_old_closed_and_opens_a_new_one() -> None:
+    again = Reopening(why="contested", old="ref_1", before=given(RECEIVED, CLOSED))
+    (received,) = receive(RECEIVED, reopening=again)
+    assert isinstance(received, ReferralReceived)
+
+
+def test_an_overturned_denial_opens_a_referral_with_everything_carried_over() -> None:
+    fact = AuthorizationOverturned(
+        occurred_at=MONDAY, authorization="auth_1", on=MONDAY.date(), due_at=MONDAY + timedelta(days=1)
+    )
+    state = given(RECEIVED, CLOSED)
+    command = NoteFact(at=MONDAY, seed=SEED, fact=fact, reopened=("ref_3", RECEIVED))
+    assert list(DECIDER.decide(state, command)) == [Elsewhere("ref_3", RECEIVED, opens=True)]
+
+
+# ── two at once, in two stores (loop.md 2.10) ─────────────────────────────────────────────────────────────
+
+
+async def test_two_posts_of_one_member_at_once_leave_one_surviving_loop_200_times(
+    migrated: Migrated, tmp_path: Path
+) -> None:
+    url = await migrated("intake")
+    async with opened(url, tmp_path) as one, opened(url, tmp_path) as two:
+        for number in range(200):
+            key = f"harbor-health-plan:member-{number}"
+            await asyncio.gather(*(b.store.submit(reception(key)) for b in (one, two, one, two)))
+        counted = await one.pool.fetch(
+            """SELECT member, count(*) FILTER (WHERE status <> 'closed') AS open,
+                      count(*) FILTER (WHERE outcome = 'merged') AS merged FROM referral GROUP BY member"""
+        )
+        assert len(counted) == 200
+        assert {(row["open"], row["merged"]) for row in counted} == {(1, 3)}
+        # Every merged one is known to its survivor, and nothing of it but the closing waits to be published.
+        joined = await one.pool.fetchval(
+            "SELECT count(*) FROM journal WHERE type = 'ecm.referral.amended.v1' AND own"
+        )
+        assert joined == 600
+        assert await one.count("outbox") == 200 + 600 + 600
+
+
+async def test_a_merge_against_the_survivors_closing_leaves_both_told_and_nobody_stuck(
+    migrated: Migrated, tmp_path: Path
+) -> None:
+    url = await migrated("intake")
+    async with opened(url, tmp_path) as one, opened(url, tmp_path) as two:
+        for number in range(40):
+            key = f"harbor-health-plan:race-{number}"
+            first = await one.store.submit(reception(key))
+            second, _ = await asyncio.gather(
+                two.store.submit(reception(key)), one.store.submit(withdrawal(first.stream))
+            )
+            # Either it found the loop open and was merged, or closed and goes on by itself.
+            assert second.state.closing is None or second.state.closing.merged_into == first.stream

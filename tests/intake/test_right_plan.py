@@ -1,0 +1,101 @@
+"""The right plan: another plan's roster has the member, or this one does not serve the county (loop.md 2.14)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+import referral_intake
+from loopkeeper import ids
+from loopkeeper.clock import HandClock
+from loopkeeper.domain import Domain, Submission
+from loopkeeper.events import ReferralReceived
+from loopkeeper.policy import Policy, load
+from referral_intake.models import columns
+from referral_intake.receipt import receipt
+from referral_intake.rules import DECIDER, Keys, ReceiveReferral, timers
+from referral_intake.screening import Screening
+from referral_intake.surroundings import IntakeSurroundings
+from tests.conftest import Databases
+from tests.shared.stores import AT, HARBOR, PLAN, Bench, opened
+
+COUNTIES = """
+table: plan_counties
+rows:
+  - {id: harbor, plan: harbor-health-plan, counties: [alameda], effective_from: 2024-01-01, source: its contract,
+     confidence: ours}
+  - {id: valley, plan: valley-care-plan, counties: [fresno], effective_from: 2024-01-01, source: its contract,
+     confidence: ours}
+"""
+NOTHING = Screening((), {}, (), (), (), {})
+
+
+@pytest_asyncio.fixture
+async def bench(databases: Databases, tmp_path: Path) -> AsyncGenerator[tuple[Bench, Policy]]:
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "rows.yaml").write_text(COUNTIES)
+    policy = load([Path(referral_intake.__file__).parent / "policy"], own)
+    url = await databases.make("intake", await databases.template("intake"))
+    domain = Domain("intake", DECIDER, columns, timers, IntakeSurroundings(policy), notes_all=True)
+    async with opened(url, tmp_path, clock=HandClock(AT), domain=domain) as made:
+        yield made, policy
+    await databases.drop()
+
+
+async def received(bench: Bench, county: str, keys: Keys = Keys()) -> Any:
+    event = ReferralReceived(occurred_at=AT, plan=PLAN, referrer=HARBOR, member="", county=county)
+    command = ReceiveReferral(received=event, keys=keys)
+    return (await bench.store.submit(Submission(ids.uuid(), ids.new("ref"), command))).state
+
+
+async def covered(bench: Bench, plan: str, key: str) -> None:
+    await bench.pool.execute(
+        """INSERT INTO roster (id, plan, birth_key, county, covered_from, pcp, programs, generation)
+           VALUES ($1, $2, 'b', 'fresno', '2025-01-01', '', '[]', 'g')""",
+        key,
+        plan,
+    )
+
+
+@pytest.mark.parametrize(
+    ("county", "asked"),
+    [("alameda", []), ("", []), ("fresno", ["redirect-valley-care-plan"]), ("kern", ["redirect"])],
+)
+async def test_a_county_the_plan_does_not_serve_names_the_plan_that_does(
+    bench: tuple[Bench, Policy], county: str, asked: list[str]
+) -> None:
+    state = await received(bench[0], county)
+    assert [q.id for q in state.questions] == asked
+    assert all(q.blocking for q in state.questions)
+
+
+async def test_where_no_plan_here_is_right_the_receipt_says_whom_to_write_to(
+    bench: tuple[Bench, Policy],
+) -> None:
+    state = await received(bench[0], "kern")
+    told = receipt(ids.new("ref"), state, NOTHING, None, bench[1])
+    assert told.write_to == ("Anthem Blue Cross", "Kern Health Systems", "Kaiser Permanente")
+    assert [each.clock for each in told.due] == ["information", "decision_routine"]
+    right = await received(bench[0], "fresno")
+    assert receipt(ids.new("ref"), right, NOTHING, None, bench[1]).write_to == ()
+
+
+async def test_another_plans_roster_names_the_right_plan_and_ones_own_beats_the_county(
+    bench: tuple[Bench, Policy],
+) -> None:
+    here = bench[0]
+    await covered(here, PLAN, f"{PLAN}:somebody")
+    await covered(here, "valley-care-plan", "valley-care-plan:david")
+    others = {"valley-care-plan": "valley-care-plan:david"}
+    theirs = await received(here, "alameda", Keys(roster=f"{PLAN}:david", others=others))
+    assert theirs.eligibility.state == "not_found"
+    assert [q.id for q in theirs.questions] == ["redirect-valley-care-plan"]
+    mine = await received(here, "fresno", Keys(roster=f"{PLAN}:somebody", others=others))
+    assert (mine.eligibility.state, mine.questions) == ("confirmed", ())
+    nobodys = await received(here, "alameda", Keys(roster=f"{PLAN}:rosa", others={}))
+    assert (nobodys.eligibility.state, nobodys.questions) == ("not_found", ())

@@ -1,0 +1,98 @@
+"""Community Supports beside ECM: the fifteen services, and the small loop of each."""
+
+from __future__ import annotations
+
+from datetime import date
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+import referral_intake
+from loopkeeper.decider import Refused
+from loopkeeper.events import AssignmentEnded, Event, ReferralClosed, ReferralSupportMoved
+from loopkeeper.policy import load
+from loopkeeper.vocabulary.supports import CommunitySupport
+from referral_intake.rules import DECIDER, Referral, status
+from referral_intake.supports import FROM, AskSupport, Move, MoveSupport, moves
+from tests.intake.test_rules import ACCEPTED, MADE, MONDAY, RECEIVED, ROSA, SEED
+
+POLICY = load([Path(referral_intake.__file__).parent / "policy"])
+SERVED = ReferralClosed(occurred_at=MONDAY, outcome="services_received", clr_reason="services_received")
+ASK = AskSupport(at=MONDAY, seed=SEED, code="medically_tailored_meals", provider="good-meals", acted_by=ROSA)
+
+
+def given(*events: Event) -> Referral:
+    state = DECIDER.fold(events)
+    assert state is not None
+    return state
+
+
+def standing(at: str) -> Referral:
+    """A served member's loop with one support that stands here."""
+    moved = ReferralSupportMoved(occurred_at=MONDAY, support="sup_1", code="respite", status=at)  # pyright: ignore[reportArgumentType]
+    return given(RECEIVED, MADE, ACCEPTED, SERVED, moved)
+
+
+def test_the_state_lists_fifteen_services_each_with_its_codes() -> None:
+    rows = POLICY.rows("community_supports", on=date(2026, 3, 2))
+    assert {row["support"] for row in rows} == CommunitySupport.codes()
+    assert (len(rows), all(row["hcpcs"] for row in rows)) == (15, True)
+    assert [row["support"] for row in rows if not row["tracked"]] == ["sobering_center"]
+
+
+def test_transitional_rent_is_none_of_them_before_july_2025() -> None:
+    before = {row["support"] for row in POLICY.rows("community_supports", on=date(2025, 6, 30))}
+    assert CommunitySupport.codes() - before == {"transitional_rent"}
+
+
+def test_a_support_is_asked_for_a_served_member_and_the_loop_stays_as_it_is() -> None:
+    state = given(RECEIVED, MADE, ACCEPTED, SERVED)
+    (moved,) = DECIDER.decide(state, ASK)
+    assert isinstance(moved, ReferralSupportMoved)
+    assert (moved.status, moved.code, moved.provider) == ("asked", "medically_tailored_meals", "good-meals")
+    after = DECIDER.evolve(state, moved)
+    assert after is not None
+    assert (status(after), after.closing) == (status(state), state.closing)
+
+
+def test_what_is_given_as_it_is_asked_for_is_done_at_once() -> None:
+    command = ASK.model_copy(update={"code": "sobering_center", "tracked": False})
+    (moved,) = DECIDER.decide(given(RECEIVED, MADE, ACCEPTED), command)
+    assert moved.status == "done"  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        (RECEIVED,),
+        (RECEIVED, MADE),
+        (RECEIVED, MADE, ACCEPTED, AssignmentEnded(occurred_at=MONDAY, assignment="asg_1", reason="x", on=MONDAY.date())),
+    ],
+)  # fmt: skip
+def test_nobody_asks_for_a_member_nobody_serves(events: tuple[Event, ...]) -> None:
+    with pytest.raises(Refused) as refused:
+        DECIDER.decide(given(*events), ASK)
+    assert refused.value.slug == "illegal-move"
+
+
+@pytest.mark.parametrize(("at", "to"), list(product(["asked", "accepted", "declined", "done"], FROM)))
+def test_every_move_of_a_support_is_made_or_refused_with_what_is_allowed(at: str, to: Move) -> None:
+    state = standing(at)
+    command = MoveSupport(at=MONDAY, seed=SEED, support="sup_1", to=to, acted_by=ROSA)
+    if FROM[to] == at:
+        (moved,) = DECIDER.decide(state, command)
+        after = DECIDER.evolve(state, moved)  # pyright: ignore[reportArgumentType]
+        assert after is not None
+        assert after.supports["sup_1"].status == to
+        return
+    with pytest.raises(Refused) as refused:
+        DECIDER.decide(state, command)
+    assert (refused.value.slug, refused.value.allowed) == ("illegal-move", moves(at))
+
+
+def test_a_support_of_another_loop_is_not_there() -> None:
+    command = MoveSupport(at=MONDAY, seed=SEED, support="sup_2", to="accepted", acted_by=ROSA)
+    with pytest.raises(Refused) as refused:
+        DECIDER.decide(standing("asked"), command)
+    assert refused.value.status == 404

@@ -1,0 +1,456 @@
+"""One member, two referrals; questions answered over HTTP; closings by hand and contested; denials overturned."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from datetime import timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest_asyncio
+
+from tests.conftest import Databases
+from tests.loop.house import (
+    CLINIC,
+    HARBOR,
+    HOSPITAL,
+    NAVIGATORS,
+    OPERATIONS,
+    STREET,
+    VALLEY,
+    House,
+    david,
+    house,
+    put_roster,
+)
+
+NUMBERS = count(100)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def town(databases: Databases, tmp_path_factory: Any) -> AsyncGenerator[House]:
+    folder: Path = tmp_path_factory.mktemp("members")
+    async with house(databases, folder, roster=False) as opened:
+        yield opened
+    await databases.drop()
+
+
+def somebody(**changes: Any) -> dict[str, Any]:
+    """A referral of a person nobody here has met: David's form with another CIN and a name."""
+    number = next(NUMBERS)
+    member = david()["member"] | {"cin": f"9{number:07d}S", "last_name": f"Number{number}"}
+    member |= changes.pop("member", {})
+    return david(member=member, **changes)
+
+
+async def closing(town: House, who: str, referral: str) -> Mapping[str, Any]:
+    return (await town.referral(who, referral))["closing"]
+
+
+async def asked(town: House, who: str, referral: str) -> set[str]:
+    return {each["id"] for each in (await town.referral(who, referral))["questions"]}
+
+
+# ── answers (loop.md 2.2, 2.5, 2.7) ───────────────────────────────────────────────────────────────────────
+
+
+async def test_an_answer_changes_only_what_it_says_and_the_loop_goes_on(town: House) -> None:
+    body = somebody(populations=[], answers={})
+    receipt = await town.ask(CLINIC, "POST", "/v1/referrals", body, 201)
+    assert receipt["status"] == "needs_information"
+    referral = receipt["id"]
+    before = await town.referral(CLINIC, referral)
+    assert before["next_step"]["actor"] == "referrer"
+    assert before["next_step"]["due_at"] is not None
+    assert (before["due"]["clock"], before["due"]["state"]) == ("information", "on_track")
+    assert [each["clock"] for each in receipt["due"]] == ["information", "decision_routine"]
+
+    said = {"answers": {"populations": ["homelessness"]}, "corrections": {"/answers": david()["answers"]}}
+    after = await town.ask(CLINIC, "POST", f"/v1/referrals/{referral}:answer", said)
+    assert after["status"] != "needs_information"
+    met = {each["code"] for each in after["populations"] if each["result"] == "met"}
+    assert met == {"homelessness"}
+    await town.quiet()
+    types = await town.timeline(referral)
+    assert types.count("referral.amended") == 1
+    assert types.count("referral.received") == 1
+
+
+# loop.md 2.5, 2.7
+async def test_late_identity_gives_the_member_its_id_and_asks_the_roster_again(town: House) -> None:
+    body = somebody()
+    number = body["member"]["cin"]
+    await put_roster(town, HARBOR, [{"cin": number, "birth_date": body["member"]["birth_date"]}])
+    late = body | {"member": body["member"] | {"cin": ""}}
+    receipt = await town.ask(CLINIC, "POST", "/v1/referrals", late, 201)
+    assert receipt["eligibility"] == "unknown"
+    referral = receipt["id"]
+    assert "cin" in await asked(town, CLINIC, referral)
+    await town.ask(CLINIC, "POST", f"/v1/referrals/{referral}:answer", {"answers": {"cin": number}})
+    assert (await town.referral(HARBOR, referral))["eligibility"] == "confirmed"
+    assert "cin" not in await asked(town, CLINIC, referral)
+    opened = await town.ask(HARBOR, "GET", f"/v1/referrals/{referral}/member")
+    assert opened["identity"]["cin"] == number
+    # The same member's next referral finds this loop.
+    second = await town.ask(HOSPITAL, "POST", "/v1/referrals", body, 201)
+    assert second["status"] == "closed"
+    gone = {"by": "member", "acted_by": {"person": "ana-reyes"}}
+    await town.ask(HARBOR, "POST", f"/v1/referrals/{referral}:withdraw", gone)
+    await put_roster(town, HARBOR, [])
+    await town.quiet()
+
+
+async def test_what_is_not_asked_cannot_be_answered_and_a_wrong_value_names_its_place(town: House) -> None:
+    referral = await town.refer(CLINIC, somebody(member={"county": None}))
+    path = f"/v1/referrals/{referral}:answer"
+    refused = await town.ask(CLINIC, "POST", path, {"answers": {"shoe-size": 44}}, 409)
+    assert (refused["slug"], "county" in refused["allowed"]) == ("no-such-question", True)
+    wrong = await town.ask(CLINIC, "POST", path, {"answers": {"county": "atlantis"}}, 422)
+    assert wrong["errors"][0]["pointer"] == "/member/county"
+    plan = await town.ask(CLINIC, "POST", path, {"corrections": {"/plan": VALLEY}}, 422)
+    assert plan["slug"] == "field-invalid"
+    await town.ask(HOSPITAL, "POST", path, {"answers": {"county": "alameda"}}, 404)
+
+
+async def test_two_answers_at_once_are_both_in_the_form(town: House) -> None:
+    referral = await town.refer(CLINIC, somebody(member={"county": None, "language_spoken": None}))
+    path = f"/v1/referrals/{referral}:answer"
+    await asyncio.gather(
+        town.ask(CLINIC, "POST", path, {"answers": {"county": "alameda"}}),
+        town.ask(HARBOR, "POST", path, {"answers": {"language": "es"}}),
+    )
+    shown = await town.referral(CLINIC, referral)
+    assert (shown["county"], shown["language"]) == ("alameda", "es")
+    opened = await town.ask(HARBOR, "GET", f"/v1/referrals/{referral}/member")
+    assert (opened["contact"]["county"], opened["contact"]["language_spoken"]) == ("alameda", "es")
+
+
+async def test_a_program_that_excludes_ecm_is_asked_about_and_denies_nothing_by_itself(town: House) -> None:
+    """loop.md 4.4"""
+    body = somebody(programs={"hospice": "yes", "county_tcm": "yes", "alw": "yes", "cbas": "yes"})
+    receipt = await town.ask(CLINIC, "POST", "/v1/referrals", body, 201)
+    about = {each["id"] for each in receipt["questions"] if each["id"].startswith(("confirm-", "choice-"))}
+    assert about == {"confirm-hospice", "choice-alw"}
+    assert not any(each["blocking"] for each in receipt["questions"])
+    await town.quiet()
+    assert (await town.referral(CLINIC, receipt["id"]))["status"] != "closed"
+    said = {"answers": {"confirm-hospice": False, "choice-alw": "ecm"}}
+    after = await town.ask(CLINIC, "POST", f"/v1/referrals/{receipt['id']}:answer", said)
+    assert not {"confirm-hospice", "choice-alw"} & {each["id"] for each in after["questions"]}
+
+
+# ── the same member (loop.md 2.8 to 2.11) ─────────────────────────────────────────────────────────────────
+
+
+async def test_a_true_duplicate_is_merged_as_it_arrives_and_nobody_acts_on_it(town: House) -> None:
+    body = somebody()
+    first = await town.refer(CLINIC, body)
+    again = body | {"populations": ["avoidable_utilization"], "answers": {"avoidable_ed_visits_6m": 6}}
+    second = await town.ask(HOSPITAL, "POST", "/v1/referrals", again, 201)
+    assert (second["id"] != first, second["status"]) == (True, "closed")
+    await town.quiet()
+    ended = await closing(town, HOSPITAL, second["id"])
+    assert ended["outcome"] == "merged"
+    assert first not in str(await town.referral(HOSPITAL, second["id"]))
+    assert await town.timeline(second["id"]) == ["referral.set_aside", "referral.closed"]
+    # What is new carries over; the second referrer learns nothing of the first.
+    populations = {each["code"]: each for each in (await town.referral(HARBOR, first))["populations"]}
+    assert populations["avoidable_utilization"]["result"] == "met"
+    assert populations["homelessness"]["result"] == "met"
+    assert (await town.timeline(first)).count("referral.amended") == 1
+    await town.ask(HOSPITAL, "GET", f"/v1/referrals/{first}", status=404)
+
+
+async def test_two_posts_of_one_member_at_once_leave_one_surviving_loop(town: House) -> None:
+    """loop.md 2.10"""
+    for _ in range(10):
+        body = somebody()
+        receipts = await asyncio.gather(
+            *(town.ask(who, "POST", "/v1/referrals", body, 201) for who in (CLINIC, HOSPITAL, STREET))
+        )
+        open_ones = [each for each in receipts if each["status"] != "closed"]
+        assert len(open_ones) == 1
+
+
+# loop.md 2.8
+async def test_cin_alone_is_a_possible_duplicate_that_a_person_judges(town: House) -> None:
+    body = somebody()
+    first = await town.refer(CLINIC, body)
+    unsure = body | {"member": body["member"] | {"birth_date": "1964-02-18"}}
+    second = await town.refer(HOSPITAL, unsure)
+    assert (await town.referral(HARBOR, second))["possible_duplicate_of"] == first
+    assert "possible_duplicate_of" not in {
+        name for name, value in (await town.referral(HOSPITAL, second)).items() if value
+    }
+    await town.ask(HOSPITAL, "POST", f"/v1/referrals/{second}:merge", merging(first), 403)
+    merged = await town.ask(HARBOR, "POST", f"/v1/referrals/{second}:merge", merging(first))
+    assert merged["closing"]["outcome"] == "merged"
+    await town.ask(HARBOR, "POST", f"/v1/referrals/{second}:merge", merging(first), 409)
+    await town.quiet()
+
+
+def merging(into: str) -> dict[str, Any]:
+    return {"into": into, "acted_by": {"person": "ana-reyes"}}
+
+
+async def test_a_name_and_birth_date_without_cin_is_a_possible_duplicate_too(town: House) -> None:
+    body = somebody()
+    first = await town.refer(CLINIC, body)
+    second = await town.refer(HOSPITAL, body | {"member": body["member"] | {"cin": ""}})
+    assert (await town.referral(HARBOR, second))["possible_duplicate_of"] == first
+    # Two people of one name with two numbers are two people.
+    namesake = somebody()
+    await town.refer(CLINIC, namesake)
+    other = await town.refer(HOSPITAL, somebody(member={"last_name": namesake["member"]["last_name"]}))
+    assert (await town.referral(HARBOR, other))["possible_duplicate_of"] is None
+
+
+async def test_a_wrong_merge_is_split_and_goes_on_by_itself(town: House) -> None:
+    body = somebody()
+    first = await town.refer(CLINIC, body)
+    second = await town.refer(HOSPITAL, body)
+    await town.quiet()
+    person = {"acted_by": {"person": "ana-reyes"}}
+    apart = await town.ask(HARBOR, "POST", f"/v1/referrals/{second}:split", person, 201)
+    assert apart["id"] not in (first, second)
+    assert apart["status"] != "closed"
+    await town.quiet()
+    assert (await town.timeline(apart["id"]))[0] == "referral.received"
+    assert (await closing(town, HOSPITAL, second))["outcome"] == "merged"
+    mine = await town.ask(HOSPITAL, "GET", f"/v1/referrals/{apart['id']}")
+    assert mine["id"] == apart["id"]
+    refused = await town.ask(HARBOR, "POST", f"/v1/referrals/{first}:split", person, 409)
+    assert refused["slug"] == "not-merged"
+
+
+async def serve(town: House, body: dict[str, Any], provider: str = STREET) -> str:
+    """A loop closed as it should: authorized, accepted, first service given."""
+    referral = await town.refer(CLINIC, body)
+    await town.quiet()
+    await town.accept(provider)
+    await town.attempt(provider, referral, "in_person", "engaged")
+    today = town.clock.now().date().isoformat()
+    await town.ask(provider, "POST", f"/v1/outreach/{referral}:start-services", {"on": today})
+    await town.quiet()
+    return referral
+
+
+async def known(town: House, *bodies: dict[str, Any]) -> None:
+    members = [{name: body["member"][name] for name in ("cin", "birth_date")} for body in bodies]
+    await put_roster(town, HARBOR, members)
+
+
+async def test_who_is_already_in_ecm_is_not_referred_again_but_the_loop_that_serves_hears(
+    town: House,
+) -> None:
+    """loop.md 2.11; David's second scenario: a hospital refers him although he is served."""
+    body = somebody()
+    await known(town, body)
+    served = await serve(town, body)
+    second = await town.ask(HOSPITAL, "POST", "/v1/referrals", body, 201)
+    await town.quiet()
+    ended = await closing(town, HOSPITAL, second["id"])
+    assert ended["outcome"] == "already_in_ecm"
+    assert served not in str(ended)
+    assert STREET not in str(await town.referral(HOSPITAL, second["id"]))
+    assert "referral.received" not in await town.timeline(second["id"])
+    assert (await town.timeline(served))[-1] != "referral.questions_asked"
+    assert "referral.amended" in await town.timeline(served)
+
+    # David's first scenario, step 8: the lead care manager refers on, and follows each until it is given.
+    await supported(town, served)
+
+    # Another ECM provider refers and offers to serve: the member may wish to change.
+    offers = body | {"referrer": body["referrer"] | {"wants_to_serve": True}}
+    await town.refer(NAVIGATORS, offers)
+    assert "provider-change" in await asked(town, HARBOR, served)
+    said = {"answers": {"provider-change": False}}
+    await town.ask(HARBOR, "POST", f"/v1/referrals/{served}:answer", said)
+    assert "provider-change" not in await asked(town, HARBOR, served)
+    await put_roster(town, HARBOR, [])
+
+
+async def supported(town: House, referral: str) -> None:
+    """Meals and housing navigation for a member who is served; the member's loop is closed, theirs are open."""
+    path = f"/v1/referrals/{referral}/supports"
+    meals = await town.ask(STREET, "POST", path, {"code": "medically_tailored_meals"}, 201)
+    home = await town.ask(
+        STREET, "POST", path, {"code": "housing_transition_navigation", "provider": NAVIGATORS}, 201
+    )
+    assert (meals["status"], meals["allowed"]) == ("asked", ["accepted", "declined"])
+    for who, status in ((CLINIC, 404), (NAVIGATORS, 404), (HOSPITAL, 403)):
+        await town.ask(who, "POST", path, {"code": "respite"}, status)
+    unknown = await town.ask(STREET, "POST", path, {"code": "massage"}, 409)
+    assert (unknown["slug"], len(unknown["allowed"])) == ("unknown-service", 15)
+
+    early = await town.ask(STREET, "POST", f"/v1/supports/{meals['id']}:done", {}, 409)
+    assert early["slug"] == "illegal-move"
+    await town.ask(STREET, "POST", f"/v1/supports/{meals['id']}:accept", {})
+    await town.ask(STREET, "POST", f"/v1/supports/{meals['id']}:done", {})
+    await town.ask(STREET, "POST", f"/v1/supports/{home['id']}:decline", {})
+    sobering = await town.ask(STREET, "POST", path, {"code": "sobering_center"}, 201)
+    assert sobering["status"] == "done"
+    listed = await town.ask(HARBOR, "GET", f"/v1/supports?referral={referral}")
+    assert {each["code"]: each["status"] for each in listed["items"]} == {
+        "medically_tailored_meals": "done",
+        "housing_transition_navigation": "declined",
+        "sobering_center": "done",
+    }
+    await town.ask(VALLEY, "GET", f"/v1/supports/{meals['id']}", status=404)
+    shown = await town.referral(HARBOR, referral)
+    assert {each["status"] for each in shown["supports"]} == {"done", "declined"}
+    await town.quiet()
+    assert (await town.timeline(referral)).count("referral.support_moved") == 6
+    assert "referral.support_moved" not in await town.timeline(referral, CLINIC)
+
+
+# ── the right plan (loop.md 2.14) ─────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_referral_to_the_wrong_plan_is_sent_to_the_right_one_if_the_referrer_says_so(
+    town: House,
+) -> None:
+    body = somebody()
+    await known(town, somebody())
+    await put_roster(
+        town, VALLEY, [{"cin": body["member"]["cin"], "birth_date": body["member"]["birth_date"]}]
+    )
+    receipt = await town.ask(CLINIC, "POST", "/v1/referrals", body, 201)
+    (redirect,) = [each for each in receipt["questions"] if each["id"].startswith("redirect")]
+    assert redirect["id"] == f"redirect-{VALLEY}"
+    assert redirect["blocking"]
+    said = {"answers": {redirect["id"]: True}}
+    old = await town.ask(CLINIC, "POST", f"/v1/referrals/{receipt['id']}:answer", said)
+    assert (old["closing"]["outcome"], old["closing"]["text"]) == ("other", f"redirected to {VALLEY}")
+    await town.quiet()
+    listed = await town.ask(CLINIC, "GET", f"/v1/referrals?plan={VALLEY}")
+    (new,) = [each for each in listed["items"] if each["linked"]["to"] == receipt["id"]]
+    assert (await town.referral(VALLEY, new["id"]))["eligibility"] == "confirmed"
+    opened = await town.ask(VALLEY, "GET", f"/v1/referrals/{new['id']}/member")
+    assert opened["identity"]["cin"] == body["member"]["cin"]
+    await town.ask(HARBOR, "GET", f"/v1/referrals/{new['id']}", status=404)
+
+
+async def test_questions_are_asked_again_twice_and_then_hold_nothing_up(town: House) -> None:
+    """domain.md 10: 14 days with two reminders, then decided on what is there; a redirect nobody answers closes."""
+    unanswered = await town.refer(CLINIC, somebody(populations=[], answers={}))
+    body = somebody()
+    await known(town, somebody())
+    await put_roster(town, VALLEY, [{name: body["member"][name] for name in ("cin", "birth_date")}])
+    redirected = await town.refer(CLINIC, body)
+    await town.pass_time(timedelta(days=15))
+
+    shown = await town.referral(CLINIC, unanswered)
+    assert shown["status"] == "pending_authorization"
+    assert (shown["due"]["clock"], shown["due"]["state"]) == ("decision_routine", "breached")
+    late = [each["state"] for each in shown["overdue"] if each["clock"] == "information"]
+    assert late == ["breached"]
+    types = await town.timeline(unanswered)
+    assert (types.count("referral.questions_asked"), types.count("referral.overdue")) == (3, 2)
+
+    ended = await closing(town, CLINIC, redirected)
+    assert (ended["outcome"], ended["text"].split(":")[0]) == ("other", "redirected")
+    types = await town.timeline(redirected)
+    assert (types.count("referral.questions_asked"), types.count("referral.overdue")) == (3, 1)
+    await put_roster(town, HARBOR, [])
+    await put_roster(town, VALLEY, [])
+
+
+# ── closed by hand, contested, moved (loop.md 5.5, 7.3, 3.7, 4.8) ─────────────────────────────────────────
+
+
+async def test_a_person_of_the_plan_closes_by_hand_with_a_reason_and_nobody_else_can(town: House) -> None:
+    referral = await town.refer(CLINIC, somebody())
+    path, person = f"/v1/referrals/{referral}:close", {"acted_by": {"person": "ana-reyes"}}
+    await town.ask(CLINIC, "POST", path, {"outcome": "provider_declined"} | person, 403)
+    await town.ask(VALLEY, "POST", path, {"outcome": "provider_declined"} | person, 404)
+    await town.ask(HARBOR, "POST", path, {"outcome": "provider_declined"}, 422)
+    refused = await town.ask(HARBOR, "POST", path, {"outcome": "services_received"} | person, 409)
+    assert refused["slug"] == "not-by-hand"
+    tried = {"outcome": "unable_to_reach", "on": "2026-03-02", "how": "phone"} | person
+    assert (await town.ask(HARBOR, "POST", path, tried, 409))["slug"] == "attempts-missing"
+    done = await town.ask(HARBOR, "POST", path, {"outcome": "provider_declined"} | person)
+    assert done["closing"]["clr_reason"] == "service_provider_declined"
+    again = await town.ask(HARBOR, "POST", path, {"outcome": "other", "text": "moved"} | person, 409)
+    assert again["slug"] == "already-closed"
+
+
+# loop.md 7.3
+async def test_a_contested_closing_opens_a_linked_referral_and_the_old_stays_closed(town: House) -> None:
+    referral = await town.refer(CLINIC, somebody())
+    path = f"/v1/referrals/{referral}:contest"
+    early = await town.ask(CLINIC, "POST", path, {"reason": "he was there"}, 409)
+    assert early["slug"] == "not-closed"
+    person = {"acted_by": {"person": "ana-reyes"}}
+    await town.ask(
+        HARBOR, "POST", f"/v1/referrals/{referral}:close", {"outcome": "no_longer_eligible"} | person
+    )
+    new = await town.ask(CLINIC, "POST", path, {"reason": "he was there"}, 201)
+    assert new["linked"] == {"to": referral, "why": "contested"}
+    assert new["status"] != "closed"
+    assert (await closing(town, CLINIC, referral))["outcome"] == "no_longer_eligible"
+
+
+async def test_the_release_date_is_recorded_and_may_move(town: House) -> None:
+    answers = {"leaving_incarceration": True, "hiv_aids": True, "pre_release_services": True}
+    body = somebody(populations=["incarceration"], answers=answers, release_on="2026-09-01")
+    referral = await town.refer(CLINIC, body)
+    assert (await town.referral(HARBOR, referral))["release_on"] == "2026-09-01"
+    path, person = f"/v1/referrals/{referral}:record-release-date", {"acted_by": {"person": "ana-reyes"}}
+    await town.ask(CLINIC, "POST", path, {"release_on": "2026-08-20"} | person, 404)
+    moved = await town.ask(HARBOR, "POST", path, {"release_on": "2026-08-20"} | person)
+    assert moved["release_on"] == "2026-08-20"
+
+
+async def test_the_member_is_opened_for_the_plan_and_the_referrer_only_and_written_down(town: House) -> None:
+    """loop.md 1.7"""
+    body = somebody()
+    referral = await town.refer(CLINIC, body)
+    path = f"/v1/referrals/{referral}/member"
+    for who in (CLINIC, HARBOR):
+        assert (await town.ask(who, "GET", path))["identity"]["cin"] == body["member"]["cin"]
+    for who, status in ((HOSPITAL, 404), (VALLEY, 404), (OPERATIONS, 403)):
+        await town.ask(who, "GET", path, status=status)
+
+
+async def test_an_overturned_denial_opens_a_linked_referral_that_is_authorized(town: House) -> None:
+    """loop.md 4.8"""
+    body = somebody()
+    referral = await town.refer(CLINIC, body)
+    await town.quiet()
+    review = (await town.referral(HARBOR, referral))["authorization"]["id"]
+    person = {"acted_by": {"person": "ana-reyes", "title": "RN", "licence": "RN 555"}}
+    reason = {"reason": "no_active_medi_cal", "citation": "42 CFR 435.916"}
+    await town.ask(HARBOR, "POST", f"/v1/authorizations/{review}:deny", person | reason)
+    await town.quiet()
+    assert (await closing(town, CLINIC, referral))["outcome"] == "not_authorized"
+    await town.ask(HARBOR, "POST", f"/v1/authorizations/{review}:overturn", person)
+    await town.quiet()
+    listed = (await town.ask(CLINIC, "GET", "/v1/referrals?limit=200"))["items"]
+    (again,) = [each for each in listed if each["linked"] == {"to": referral, "why": "overturned"}]
+    assert again["authorization"]["number"]
+    opened = await town.ask(HARBOR, "GET", f"/v1/referrals/{again['id']}/member")
+    assert opened["identity"]["cin"] == body["member"]["cin"]
+    gone = {"by": "member", "acted_by": {"person": "ana-reyes"}}
+    await town.ask(HARBOR, "POST", f"/v1/referrals/{again['id']}:withdraw", gone)
+    await town.quiet()
+
+
+async def test_a_presumptive_start_is_joined_by_its_formal_referral(town: House) -> None:
+    """loop.md 3.1"""
+    start = {"kind": "presumptive_start", "presumptive": {"population": "homelessness", "from": "2026-03-02"}}
+    body = somebody()
+    nothing = {"populations": ["homelessness"], "programs": {}}
+    first = await town.refer(STREET, body | start | nothing)
+    await town.quiet()
+    assert "authorization.review_opened" not in await town.timeline(first)
+    second = await town.ask(STREET, "POST", "/v1/referrals", body, 201)
+    assert second["status"] == "closed"
+    await town.quiet()
+    types = await town.timeline(first)
+    assert "authorization.review_opened" in types
+    bare = body | {"kind": "presumptive_start"}
+    refused = await town.ask(STREET, "POST", "/v1/referrals", bare, 422)
+    assert refused["slug"] in ("field-invalid", "malformed-body")

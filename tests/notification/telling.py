@@ -1,0 +1,64 @@
+"""What everybody is told of one referral's events, in words, by the packaged policy; no database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from loopkeeper import policy
+from loopkeeper.events import Event
+from notification.duties import Duty, duty
+from notification.notices import notices
+from notification.outreach import Outreach
+from notification.rules import DECIDER
+from notification.wording import Named, Names, Notice
+from tests.notification.house import DAVID, OTHER, PLAN, PROVIDER, REFERRER, START
+from tests.notification.samples import PCP, SECOND
+
+POLICY = policy.load(["notification"])
+# Bayview's name alone tells what it treats.
+NAMES = Names(
+    {
+        PLAN: Named("Harbor Health Plan", "415-555-0100"),
+        REFERRER: Named("Mission Clinic", "415-555-0103"),
+        PROVIDER: Named("Harbor Street Medicine", "415-555-0101", treats=True),
+        OTHER: Named("Bayview Recovery", "415-555-0102", reveals=True, treats=True),
+        PCP: Named("Eastside Primary Care", "415-555-0104", treats=True),
+        SECOND: Named("Bayview Hospital", "415-555-0105"),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Said:
+    """One notice as it is told: of which event, to whom, in which words."""
+
+    event: Event
+    notice: Notice
+    duty: Duty
+
+    @property
+    def text(self) -> str:
+        return self.duty.words["text"]
+
+    @property
+    def kind(self) -> str:
+        return self.notice.recipient_kind
+
+    @property
+    def whole(self) -> str:
+        """All that leaves the house of it but the ids."""
+        return f"{self.text} {dict(self.notice.facts)}"
+
+
+def said(facts: Iterable[Event], names: Names = NAMES) -> Iterator[Said]:
+    """All that is told of these facts, one after the other."""
+    before: Outreach | None = None
+    for number, event in enumerate(facts):
+        after = DECIDER.evolve(before, event)
+        for notice in notices(DAVID, before, event, after, names):
+            found = duty(POLICY, notice, event, after, START + timedelta(seconds=number))
+            if found is not None:
+                yield Said(event, notice, found)
+        before = after
