@@ -41,7 +41,8 @@ class PureStream:
             if state != self.state or self.notes_all:
                 written.append(command.fact)
         command = self.view.complete(self.name, state, command)
-        made = list(self.decider.decide(state, command))
+        # What a rule writes into another stream is that stream's to take.
+        made = [event for event in self.decider.decide(state, command) if isinstance(event, Event)]
         for event in made:
             state = self.decider.evolve(state, event)
         self.claims.add(claim)

@@ -22,7 +22,7 @@ from loopkeeper.metrics import Metrics
 from loopkeeper.sealing import Keyring, Sealer
 from loopkeeper.store import Store
 from referral_intake.models import columns
-from referral_intake.rules import DECIDER, NoteFact, ReceiveReferral, Referral, WithdrawReferral
+from referral_intake.rules import DECIDER, Keys, NoteFact, ReceiveReferral, Referral, WithdrawReferral
 from referral_intake.surroundings import IntakeSurroundings
 
 Migrated = Callable[[str], Awaitable[str]]
@@ -73,7 +73,7 @@ async def opened(
 def received(member_key: str = "", **changes: Any) -> ReceiveReferral:
     """A reception as the edge hands it to the store."""
     event = ReferralReceived(occurred_at=AT, plan=PLAN, referrer=HARBOR, member="", **changes)
-    return ReceiveReferral(received=event, member_key=member_key)
+    return ReceiveReferral(received=event, keys=Keys(member=member_key))
 
 
 def reception(member_key: str = "", *, claim: UUID | None = None, body: bytes = b"") -> Submission:

@@ -63,6 +63,53 @@ def test_business_days_are_counted_as_one_would_on_paper() -> None:
             assert CALENDAR.business_days_after(begun, count) == end_of_la_day(after[count - 1]), start
 
 
+def kept_free(year: int) -> set[date]:
+    """The holidays of Gov. Code 19853 once more, each found by looking at every day of the year."""
+    days = [
+        date(year, 1, 1) + timedelta(days=n)
+        for n in range(366)
+        if (date(year, 1, 1) + timedelta(n)).year == year
+    ]
+    mondays = {month: [d for d in days if d.month == month and d.weekday() == 0] for month in range(1, 13)}
+    thursday = [d for d in days if d.month == 11 and d.weekday() == 3][3]
+    free = {
+        mondays[1][2],
+        mondays[2][2],
+        mondays[5][-1],
+        mondays[9][0],
+        thursday,
+        thursday + timedelta(days=1),
+    }
+    for month, number in ((1, 1), (3, 31), (7, 4), (11, 11), (12, 25)):
+        day = date(year, month, number)
+        if day.weekday() == 6:
+            day += timedelta(days=1)
+        elif day.weekday() == 5 and month == 11:
+            day -= timedelta(days=1)
+        free.add(day)
+    return free
+
+
+def test_ten_years_of_deadlines_agree_with_a_calendar_that_looks_at_every_day() -> None:
+    """Business days, calendar days and hours from every day of ten years, with their year ends and clock changes."""
+    closed = set[date]().union(*(kept_free(year) for year in range(2025, 2038)))
+    for start in (date(2026, 1, 1) + timedelta(days=n) for n in range(3652)):
+        begun = datetime.combine(start, time(15, 30), PACIFIC)
+        day, left = start, 0
+        for count in (5, 10):
+            while left < count:
+                day += timedelta(days=1)
+                left += day.weekday() < 5 and day not in closed
+            midnight = datetime.combine(day + timedelta(days=1), time(), PACIFIC)
+            assert CALENDAR.business_days_after(begun, count) == midnight, start
+            assert CALENDAR.business_days_between(start, day) == count
+            if start.weekday() < 5 and start not in closed:
+                assert CALENDAR.business_days_before(day, count) == start
+        week = datetime.combine(start + timedelta(days=8), time(), PACIFIC)
+        assert calendar_days_after(begun, 7) == week
+        assert (hours_after(begun, 72) - begun.astimezone(UTC)).total_seconds() == 72 * 3600
+
+
 def test_five_business_days_over_thanksgiving_end_a_week_later() -> None:
     assert CALENDAR.after(pacific("2026-11-24T16:59"), 5, "business_days") == end_of_la_day(date(2026, 12, 3))
 
@@ -88,6 +135,7 @@ def test_a_day_lasts_as_long_as_daylight_saving_makes_it(day: str, hours: int) -
     assert end_of_la_day(today) - end_of_la_day(today - timedelta(days=1)) == timedelta(hours=hours)
 
 
+# loop.md 8.2
 @pytest.mark.parametrize("day", ["2026-03-07", "2026-03-08", "2026-10-31", "2026-11-01", "2026-12-31"])
 def test_a_day_ends_at_los_angeles_midnight_in_utc(day: str) -> None:
     ended = end_of_la_day(date.fromisoformat(day))
@@ -102,6 +150,7 @@ def test_seventy_two_hours_are_seventy_two_whatever_the_wall_clock_shows() -> No
     assert hours_after(begun, 72).astimezone(PACIFIC).hour == 13
 
 
+# loop.md 8.2
 def test_an_hour_deadline_is_to_the_minute_and_never_later_than_asked() -> None:
     begun = datetime(2026, 3, 2, 17, 4, 59, 999999, tzinfo=UTC)
     assert hours_after(begun, 24) == datetime(2026, 3, 3, 17, 4, tzinfo=UTC)

@@ -19,6 +19,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+# loop.md 1.1
 def test_a_key_names_its_organization_and_roles(folder: Path) -> None:
     client, key = clients.add_client(folder, "harbor-street-medicine", ["referrer", "provider"])
     found = Directory(folder).authenticate(key)
@@ -35,6 +36,7 @@ def test_the_file_keeps_no_key_and_is_readable_by_its_owner_only(folder: Path) -
     assert all("sha256" not in entry for entry in clients.list_clients(folder))
 
 
+# loop.md 1.2
 def test_a_running_service_follows_new_and_revoked_keys(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from loopkeeper import ids
 from loopkeeper.bus import Received
 from loopkeeper.clock import HandClock
 from loopkeeper.consumer import Reactions
@@ -139,3 +143,62 @@ async def test_what_arrives_behind_a_parked_fact_waits_too(migrated: Migrated, t
         reader.broken = False
         await parked_facts(bench, reader).replay(known.stream)
         assert await status(bench.pool, known.stream) == "authorized"
+
+
+# A text that PostgreSQL cannot keep: the rule lets it pass, the transaction fails.
+UNSTORABLE = REVIEW.model_copy(update={"authorization": "a\0b"})
+
+
+async def test_what_stands_before_a_fact_that_the_database_refuses_is_replayed_and_counts_as_one_try(
+    migrated: Migrated, tmp_path: Path
+) -> None:
+    async with opened(await migrated("intake"), tmp_path) as bench:
+        reader, known = Reader(), await bench.store.submit(reception())
+        await deliver(bench, reader, known.stream, REVIEW, APPROVED, UNSTORABLE, STARTED)
+        reader.broken = False
+        parked = parked_facts(bench, reader)
+        replayed = await parked.replay(known.stream)
+        assert (replayed.applied, replayed.left) == (2, 2)
+        assert replayed.error == "UntranslatableCharacterError"
+        (listed,) = await parked.listed()
+        assert (listed.facts, listed.tries, listed.error) == (2, 1, replayed.error)
+        assert await status(bench.pool, known.stream) == "authorized"
+
+
+async def test_a_dry_run_that_fails_counts_as_no_try(migrated: Migrated, tmp_path: Path) -> None:
+    async with opened(await migrated("intake"), tmp_path) as bench:
+        reader, known = Reader(), await bench.store.submit(reception())
+        await deliver(bench, reader, known.stream, UNSTORABLE)
+        reader.broken = False
+        replayed = await parked_facts(bench, reader).replay(known.stream, dry_run=True)
+        assert (replayed.applied, replayed.left) == (0, 1)
+        assert replayed.error == "UntranslatableCharacterError"
+        (listed,) = await parked_facts(bench, reader).listed()
+        assert listed.tries == 0
+
+
+@pytest.mark.parametrize("known_here", [True, False])
+async def test_a_fact_that_arrives_during_a_replay_is_applied_after_it(
+    migrated: Migrated, tmp_path: Path, known_here: bool
+) -> None:
+    """Of a referral that is known only by what is parked there is no row to lock, only the mark."""
+    url = await migrated("intake")
+    async with opened(url, tmp_path) as one, opened(url, tmp_path) as two:
+        reader = Reader()
+        for _ in range(10):
+            reader.broken = True
+            stream = (await one.store.submit(reception())).stream if known_here else ids.new("ref")
+            await deliver(one, reader, stream, REVIEW, APPROVED)
+            reader.broken = False
+            later = reader.reactions.react(Received(0, 9, stream, message(stream, STARTED)))
+            assert later is not None
+            await asyncio.gather(
+                parked_facts(one, reader).replay(stream), two.store.execute([later], {0: 10})
+            )
+            # Whether it came before the replay's locks, and was parked behind, or after them: the order stays.
+            await parked_facts(one, reader).replay(stream)
+            rows = await one.pool.fetch(
+                "SELECT type FROM journal WHERE stream = $1 AND NOT own ORDER BY n", stream
+            )
+            assert [row["type"] for row in rows] == [e.wire_type() for e in (REVIEW, APPROVED, STARTED)]
+        assert await one.count("parked") == await one.count("parked_stream") == 0

@@ -1,0 +1,343 @@
+"""Is every promise kept? What is asked of the databases and the log once everything is quiet.
+
+Each check answers sentences about what is broken, naming ids only; none is what a test wants to see. They need
+nothing but the addresses of a house, whoever ran it and whatever was done to it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+import assignment.models
+import assignment.rules
+import authorization.models
+import authorization.rules
+import notification.models
+import notification.rules
+import referral_intake.models
+import referral_intake.rules
+from loopkeeper import events, journal, policy
+from loopkeeper.bus.postgres import PostgresBus
+from loopkeeper.database import Connection, connect
+from loopkeeper.domain import Domain
+from loopkeeper.journal import Entry
+from loopkeeper.message import Message
+from loopkeeper.run import Addresses
+from loopkeeper.sealing import Keyring, Sealer
+
+CLOSED = events.ReferralClosed.wire_type()
+DOMAINS: Mapping[str, Domain[Any]] = {
+    "intake": Domain("intake", referral_intake.rules.DECIDER, referral_intake.models.columns, notes_all=True),
+    "authorization": Domain(
+        "authorization", authorization.rules.DECIDER, authorization.models.columns, authorization.rules.timers
+    ),
+    "assignment": Domain(
+        "assignment",
+        assignment.rules.DECIDER,
+        assignment.models.columns,
+        assignment.rules.timers,
+        reference_streams=frozenset({"provider"}),
+    ),
+    "notification": Domain(
+        "notification",
+        notification.rules.DECIDER,
+        notification.models.columns,
+        notification.models.timers(policy.load(["notification"])),
+        notes_all=True,
+    ),
+}
+# A notice's deadline stands with the notice, until it is told or raised.
+NOTICES_DUE = """SELECT referral AS stream, 'notice ' || id AS kind, due_at FROM notice
+    WHERE due_at IS NOT NULL AND told_at IS NULL AND overdue_at IS NULL"""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What one service keeps: its referrals' rows, states and journals, each by referral."""
+
+    domain: Domain[Any]
+    rows: Mapping[str, Mapping[str, Any]]
+    states: Mapping[str, Any]
+    journals: Mapping[str, Sequence[Entry]]
+
+
+@dataclass(frozen=True)
+class Found:
+    """Everything that is kept anywhere: by service, and what the log has, in its order."""
+
+    services: Mapping[str, Kept]
+    log: Sequence[Message]
+
+    @property
+    def referrals(self) -> Mapping[str, Mapping[str, Any]]:
+        """Intake's rows: every referral there is, and how it stands."""
+        return self.services["intake"].rows
+
+    def published(self, wire_type: str) -> Mapping[str, set[UUID]]:
+        """The events of this type by referral, however often each stands in the log."""
+        ids: dict[str, set[UUID]] = defaultdict(set)
+        for message in self.log:
+            if message.type == wire_type:
+                ids[message.subject].add(message.id)
+        return ids
+
+
+async def everything_broken(addresses: Addresses, config: Path) -> list[str]:
+    """Every check of this file."""
+    found = await look(addresses)
+    return [
+        *await unsound(addresses, config),
+        *await unfolded(addresses, found),
+        *disordered(found.log),
+        *unnoted(found),
+        *disagreeing(found),
+        *stalled(found),
+        *closed_twice(found),
+        *await left_over(addresses),
+        *await doubled_or_untold(addresses),
+    ]
+
+
+async def look(addresses: Addresses) -> Found:
+    """Read it all."""
+    services: dict[str, Kept] = {}
+    for name, domain in DOMAINS.items():
+        connection = await connect(addresses.databases[name])
+        try:
+            services[name] = await _kept(connection, domain)
+        finally:
+            await connection.close()
+    bus = PostgresBus(addresses.bus)
+    try:
+        log = [received.message async for received in bus.history()]
+    finally:
+        await bus.close()
+    return Found(services, [message for message in log if message is not None])
+
+
+async def _kept(connection: Connection, domain: Domain[Any]) -> Kept:
+    rows = {row["id"]: dict(row) for row in await connection.fetch(f'SELECT * FROM "{domain.table}"')}
+    states = {id: domain.decider.state.model_validate_json(row["state"]) for id, row in rows.items()}
+    journals: dict[str, list[Entry]] = defaultdict(list)
+    for row in await connection.fetch("SELECT * FROM journal ORDER BY stream, n"):
+        journals[row["stream"]].append(journal.read_entry(row))
+    return Kept(domain, rows, states, journals)
+
+
+# ── journals, rows, log ───────────────────────────────────────────────────────────────────────────────────
+
+
+async def unsound(addresses: Addresses, config: Path) -> list[str]:
+    """Where journal, row and log do not prove each other."""
+    key = Sealer(Keyring.open(config)).chain_key()
+    broken: list[str] = []
+    for name, domain in DOMAINS.items():
+        connection, bus = await connect(addresses.databases[name]), PostgresBus(addresses.bus)
+        try:
+            tables = (domain.table, *domain.reference_streams)
+            flaws = await journal.verify(connection, key, f"/{name}", tables, bus.history())
+        finally:
+            await connection.close()
+            await bus.close()
+        broken += [f"{name}: {flaw.stream} at {flaw.n}: {flaw.what}" for flaw in flaws]
+    return broken
+
+
+async def unfolded(addresses: Addresses, found: Found) -> list[str]:
+    """Rows that their journals do not give: state, columns, deadlines, and how far they are."""
+    broken: list[str] = []
+    for name, kept in found.services.items():
+        documents: list[dict[str, Any]] = []
+        deadlines: set[tuple[str, str, Any]] = set()
+        for referral in kept.rows:
+            entries = kept.journals.get(referral, ())
+            facts = [events.read(entry.type, entry.payload) for entry in entries]
+            folded = kept.domain.decider.fold(fact for fact in facts if fact is not None)
+            if folded != kept.states[referral]:
+                broken.append(f"{name}: the journal of {referral} folds to another state")
+                continue
+            deadlines |= {(referral, kind, at) for kind, at in kept.domain.timers(folded).items()}
+            sequence = sum(entry.own for entry in entries)
+            documents.append(
+                {"id": referral, **kept.domain.columns(folded), "n": len(entries), "sequence": sequence}
+            )
+            if [entry.sequence for entry in entries if entry.own] != list(range(1, sequence + 1)):
+                broken.append(f"{name}: the own events of {referral} are not numbered 1 to {sequence}")
+        broken += [f"{name}: {what}" for what in await _rows_unlike(addresses, name, documents, deadlines)]
+    return broken
+
+
+async def _rows_unlike(
+    addresses: Addresses,
+    name: str,
+    documents: Sequence[Mapping[str, Any]],
+    deadlines: set[tuple[str, str, Any]],
+) -> list[str]:
+    """Filling a row with what its journal gives must leave it as it is; so must its deadlines."""
+    connection = await connect(addresses.databases[name])
+    try:
+        table = DOMAINS[name].table
+        unlike = await connection.fetch(
+            f"""SELECT r.id FROM jsonb_array_elements($1::jsonb) AS x (document)
+                JOIN "{table}" r ON r.id = document ->> 'id'
+                WHERE to_jsonb(r) <> to_jsonb(jsonb_populate_record(r, document))""",
+            orjson.dumps(documents).decode(),
+        )
+        timers = await connection.fetch("SELECT stream, kind, due_at FROM timer")
+        due = await connection.fetch(NOTICES_DUE) if name == "notification" else []
+    finally:
+        await connection.close()
+    standing = {(row["stream"], row["kind"], row["due_at"]) for row in timers}
+    deadlines |= {(row["stream"], row["kind"], row["due_at"]) for row in due}
+    return [
+        *(f"the row of {row['id']} has other columns than its state" for row in unlike),
+        *(f"{stream} has {kind} wrong" for stream, kind, _ in sorted(standing ^ deadlines)),
+    ]
+
+
+def disordered(log: Sequence[Message]) -> Iterator[str]:
+    """Events that first stand in the log out of their publisher's order, after a gap, or otherwise than before."""
+    next_of: Counter[tuple[str, str]] = Counter()
+    seen: dict[UUID, Message] = {}
+    for message in log:
+        if message.id in seen:
+            if message != seen[message.id]:
+                yield f"{message.id} of {message.subject} stands in the log in two ways"
+            continue
+        seen[message.id] = message
+        line = (message.source, message.subject)
+        next_of[line] += 1
+        if message.sequence != next_of[line]:
+            yield f"{message.source}: {message.subject} has {message.sequence} where {next_of[line]} is due"
+
+
+def unnoted(found: Found) -> Iterator[str]:
+    """Facts of a loop that a service which notes all has not, has twice, or has from nowhere."""
+    published = Counter({(m.subject, m.id): 1 for m in found.log if m.subject.startswith("ref_")})
+    for name, kept in found.services.items():
+        noted = Counter((e.stream, e.id) for es in kept.journals.values() for e in es)
+        ours = Counter({key: count for key, count in noted.items() if key[0].startswith("ref_")})
+        for stream, id in ours - published:
+            yield f"{name}: {stream} has {id} twice, or the log does not have it"
+        if kept.domain.notes_all:
+            yield from (f"{name}: {stream} has not noted {id}" for stream, id in published - ours)
+
+
+# ── loops ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def disagreeing(found: Found) -> Iterator[str]:
+    """Referrals that the services know differently: whether they exist, how they ended, who serves."""
+    intake, others = found.services["intake"].states, found.services
+    for referral, ours in intake.items():
+        missing = [name for name, kept in others.items() if referral not in kept.rows]
+        if missing:
+            yield f"{referral} is unknown to {', '.join(missing)}"
+            continue
+        assigned = others["assignment"].states[referral]
+        reached = others["notification"].states[referral]
+        outcome = ours.closing.outcome if ours.closing else ""
+        told = reached.closing.outcome if reached.closing else ""
+        if {outcome} != {told, assigned.outcome, others["authorization"].states[referral].outcome}:
+            yield f"{referral} ended as {outcome!r} for intake, otherwise for others"
+        held = ours.offer.assignment if ours.offer else ""
+        live = assigned.live.assignment if assigned.live else ""
+        street = reached.assignment
+        if not held == live == (street.assignment if street and not street.ended else ""):
+            yield f"{referral} is not served by the same provider everywhere"
+
+
+def stalled(found: Found) -> Iterator[str]:
+    """Open loops in which nobody must act but Loopkeeper, which is quiet (loop.md 7.6)."""
+    for referral, row in found.referrals.items():
+        if row["status"] != "closed" and row["next_actor"] in ("", "loopkeeper"):
+            yield f"{referral} is {row['status']}, and nobody must act"
+
+
+def closed_twice(found: Found) -> Iterator[str]:
+    """Loops with two closings, or a closed one without any."""
+    closings = found.published(CLOSED)
+    for referral, row in found.referrals.items():
+        count = len(closings.get(referral, ()))
+        if count != (row["status"] == "closed"):
+            yield f"{referral} is {row['status']} with {count} closings"
+
+
+# ── what waits, who was told ──────────────────────────────────────────────────────────────────────────────
+
+
+async def left_over(addresses: Addresses) -> list[str]:
+    """Anything unsent, unread or parked."""
+    bus = PostgresBus(addresses.bus)
+    try:
+        ends = await bus.ends()
+    finally:
+        await bus.close()
+    broken: list[str] = []
+    for name in DOMAINS:
+        connection = await connect(addresses.databases[name])
+        try:
+            for table in ("outbox", "parked", "parked_stream"):
+                if count := await connection.fetchval(f"SELECT count(*) FROM {table}"):
+                    broken.append(f"{name}: {count} in {table}")
+            read = {row["partition"]: row["next_offset"] for row in await connection.fetch(CONSUMED)}
+        finally:
+            await connection.close()
+        if read != ends:
+            broken.append(f"{name} has read to {read}, the log ends at {ends}")
+    return broken
+
+
+CONSUMED = "SELECT partition, next_offset FROM consumed"
+
+# What each of these finds is told by its first column.
+TELLING = {
+    "stands twice in one feed": """SELECT id FROM feed GROUP BY subscription, id HAVING count(*) > 1""",
+    "has a feed with gaps": """SELECT s.id FROM subscription s LEFT JOIN feed f ON f.subscription = s.id
+        GROUP BY s.id HAVING count(f.id) <> s.sequence OR coalesce(max(f.sequence), 0) <> s.sequence""",
+    "is two notices of one event": """SELECT min(id) FROM notice GROUP BY event, recipient, code HAVING count(*) > 1""",
+    "was not delivered": """SELECT d.id FROM delivery d JOIN subscription s ON s.id = d.subscription
+        WHERE s.state = 'enabled' AND d.state <> 'delivered'""",
+    "has no delivery": """SELECT f.id FROM feed f JOIN subscription s ON s.id = f.subscription AND s.url IS NOT NULL
+        LEFT JOIN delivery d ON d.subscription = f.subscription AND d.sequence = f.sequence WHERE d.id IS NULL""",
+    "was tried under another id": """SELECT d.id FROM delivery d JOIN attempt a ON a.delivery = d.id
+        JOIN feed f ON f.subscription = d.subscription AND f.sequence = d.sequence WHERE a.webhook <> f.id""",
+    "has not one recorded success": """SELECT d.id FROM delivery d LEFT JOIN attempt a
+        ON a.delivery = d.id AND a.outcome = 'delivered' WHERE d.state = 'delivered'
+        GROUP BY d.id HAVING count(a.id) <> 1""",
+    "is a closing that was heard, which nobody was told": """SELECT n.id FROM notice n JOIN feed f ON f.notice = n.id
+        JOIN delivery d ON d.subscription = f.subscription AND d.sequence = f.sequence
+        WHERE n.closing AND n.told_at IS NULL AND d.delivered_at IS NOT NULL""",
+}  # fmt: skip
+
+
+async def doubled_or_untold(addresses: Addresses) -> list[str]:
+    """Notices and deliveries that are missing, twice, or without their one recorded success."""
+    connection = await connect(addresses.databases["notification"])
+    try:
+        found = {words: await connection.fetch(query) for words, query in TELLING.items()}
+    finally:
+        await connection.close()
+    return [f"{row[0]} {words}" for words, rows in found.items() for row in rows]
+
+
+async def feeds(addresses: Addresses) -> Mapping[str, set[str]]:
+    """The webhook ids that each organization is to hear."""
+    connection = await connect(addresses.databases["notification"])
+    try:
+        rows = await connection.fetch(
+            "SELECT s.organization, f.id FROM feed f JOIN subscription s ON s.id = f.subscription"
+        )
+    finally:
+        await connection.close()
+    due: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        due[row["organization"]].add(row["id"])
+    return due

@@ -1,0 +1,112 @@
+"""What happens to requests at a stop, and to a start when the database or the log is away?"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from loopkeeper.database import Connection, connect
+from loopkeeper.run import GRACE
+from tests.chaos.cluster import Cluster
+from tests.chaos.lives import Lives, taken, until
+from tests.chaos.town import Town, town
+from tests.loop.house import CLINIC, HARBOR, david
+
+CANNOT_START = 5
+# Anything waited for here is a matter of milliseconds.
+SOON = 10.0
+# Less than a request's patience with a lock (4 s), more than a stop takes that waits for nothing.
+A_MOMENT = 1.0
+
+
+@pytest_asyncio.fixture(scope="module")
+async def opened(
+    lives: Lives, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncGenerator[Town]:
+    async with town(lives, cluster, tmp_path_factory.mktemp("town")) as running:
+        yield running
+
+
+@pytest_asyncio.fixture
+async def admin(cluster: Cluster) -> AsyncGenerator[Connection]:
+    connection = await connect(cluster.server.admin("intake"))
+    yield connection
+    await connection.close()
+
+
+async def waits_for_a_lock(admin: Connection) -> bool:
+    query = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'intake' AND wait_event_type = 'Lock'"
+    return await admin.fetchval(query) > 0
+
+
+async def is_free(port: int) -> bool:
+    return not await taken(port)
+
+
+async def test_a_stop_answers_what_is_under_way_takes_nothing_new_and_ends_well(
+    opened: Town, admin: Connection
+) -> None:
+    port = int(opened.places["intake"].rpartition(":")[2])
+    headers = {"Authorization": f"Bearer {opened.keys[CLINIC]}"}
+    async with httpx.AsyncClient(base_url=opened.places["intake"], headers=headers) as clinic:
+        async with admin.transaction():
+            # Nobody can claim anything until this transaction ends: the request stands in the middle of its batch.
+            await admin.execute("LOCK TABLE claim IN SHARE ROW EXCLUSIVE MODE")
+            asking = asyncio.create_task(clinic.post("/v1/referrals", json=david()))
+            await until(lambda: waits_for_a_lock(admin), SOON)
+            began = time.monotonic()
+            stopping = asyncio.create_task(opened.stop())
+            await until(lambda: is_free(port), SOON)
+            # It waits for its answer, as long as its grace allows; one that does not is gone by then.
+            done, _ = await asyncio.wait({asking, stopping}, timeout=A_MOMENT)
+            assert not done
+        answer = await asking
+    assert answer.status_code == 201
+    assert await stopping == 0
+    assert time.monotonic() - began < GRACE.total_seconds()
+    await opened.begin()
+    assert (await opened.referral(CLINIC, answer.json()["id"]))["status"] != ""
+
+
+async def test_a_start_whose_database_is_away_says_so_at_once_and_how_to_mend_it(
+    lives: Lives, opened: Town, tmp_path: Path
+) -> None:
+    nowhere = f"postgresql://intake:secret-of-intake@/intake?host={tmp_path}&port=5432"
+    environment = {**opened.environment("intake"), "LOOPKEEPER_INTAKE_DATABASE": nowhere}
+    life = await lives.begin(["up", "intake", "--port", "0"], environment, tmp_path / "up.log")
+    assert await life.ended() == CANNOT_START
+    said = life.said().splitlines()
+    assert said[-2:] == [
+        "The database of intake cannot be reached: FileNotFoundError.",
+        "Start it, or correct LOOPKEEPER_INTAKE_DATABASE.",
+    ]
+    assert not any("secret-of-intake" in line for line in said)
+
+
+async def test_a_start_while_the_log_is_away_takes_referrals_and_goes_on_when_it_is_back(
+    opened: Town, admin: Connection
+) -> None:
+    assert await opened.stop() == 0
+    # The log's role is refused every session, as by a server that has no more to give.
+    await admin.execute("ALTER DATABASE log CONNECTION LIMIT 0")
+    try:
+        await opened.begin()
+        async with httpx.AsyncClient(base_url=opened.places["intake"]) as anybody:
+            ready = await anybody.get("/health/ready")
+        referral = await opened.refer(CLINIC, david(member={**david()["member"], "cin": "90000021S"}))
+        assert await opened.timeline(referral) == ["referral.received"]
+    finally:
+        await admin.execute("ALTER DATABASE log CONNECTION LIMIT -1")
+    assert ready.status_code == 503
+    assert all(found["log"]["ok"] is False for found in ready.json()["services"].values())
+    await opened.quiet()
+    assert (await opened.timeline(referral, HARBOR))[:2] == [
+        "referral.received",
+        "authorization.review_opened",
+    ]

@@ -1,0 +1,273 @@
+"""What the order and the number of deliveries may change: nothing for duplicates, and what is over stays over.
+
+The log gives the facts of one referral one order, at least once. So a second delivery, at once or later, in the same
+poll or another, must leave row, journal and deadlines exactly as one delivery does; and a closing must end everybody's
+work, wherever among the other facts it is heard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+from uuid import UUID, uuid4, uuid5
+
+import pytest
+import pytest_asyncio
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from assignment.rules import DECIDER as ASSIGNMENT
+from assignment.rules import timers as answers_awaited
+from assignment.surroundings import MEMBER, PROVIDER, Places
+from authorization.rules import DECIDER as AUTHORIZATION
+from authorization.rules import status as authorization_status
+from authorization.rules import timers as grants_running
+from authorization.surroundings import Desk
+from loopkeeper import ids
+from loopkeeper.decider import Decider
+from loopkeeper.domain import Submission, View
+from loopkeeper.events import (
+    AssignmentAccepted,
+    AssignmentMade,
+    AuthorizationApproved,
+    AuthorizationPresumptiveEnded,
+    AuthorizationPresumptiveGranted,
+    AuthorizationReviewOpened,
+    Claim,
+    Event,
+    Lead,
+    NoticeDelivered,
+    OutreachAttempted,
+    OutreachServicesStarted,
+    ProviderRecorded,
+    ReferralClosed,
+    ReferralReceived,
+    ScreenedPopulation,
+)
+from loopkeeper.policy import Policy, load
+from loopkeeper.policy import installed as packages
+from loopkeeper.service import Service, installed
+from notification.rules import DECIDER as NOTIFICATION
+from notification.rules import allowed
+from referral_intake.rules import DECIDER as INTAKE
+from referral_intake.rules import ReceiveReferral, next_step
+from tests.conftest import Databases
+from tests.properties.pure_store import PureStream
+from tests.properties.readers import POLICY, Reader, message, reading
+
+START = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
+TODAY, LAST_DAY, TERM_ENDS = date(2026, 3, 2), date(2026, 3, 31), date(2027, 3, 1)
+HARBOR, STREET = "harbor-health-plan", "harbor-street-medicine"
+ENTRY: Mapping[str, Any] = {
+    "name": "Harbor Street Medicine",
+    "types": ["street_medicine"],
+    "populations": ["homelessness"],
+    "counties": ["alameda"],
+    "languages": ["en"],
+    "capacity": 100_000,
+    "contracts": [{"plan": HARBOR, "populations": ["homelessness"], "from": "2025-01-01"}],
+}
+SERVICES: Mapping[str, Service] = installed()
+
+
+def received(member: str) -> ReferralReceived:
+    """Not on the roster, so a person decides; the street team claims and is granted."""
+    return ReferralReceived(
+        occurred_at=START,
+        plan=HARBOR,
+        referrer=STREET,
+        member=member,
+        county="alameda",
+        age_band="adult",
+        language="en",
+        populations=(ScreenedPopulation(code="homelessness", result="met", claimed=True),),
+        attested=True,
+        claim=Claim.model_validate({"provider": STREET, "population": "homelessness", "from": TODAY}),
+    )
+
+
+def story(member: str, outcome: str) -> Sequence[Event]:
+    """What the log tells of one referral, from reception to the proof that the referrer was told."""
+    lead = Lead(person="luis-ortega", name="Luis Ortega")
+    grant = {
+        "occurred_at": START, "grant": "grant_1", "provider": STREET, "provider_version": 1,
+        "population": "homelessness", "from": TODAY, "through": LAST_DAY,
+    }  # fmt: skip
+    approved = {"occurred_at": START, "number": "ECM-1", "from": TODAY, "through": TERM_ENDS}
+    return (
+        received(member),
+        AuthorizationReviewOpened(
+            occurred_at=START, authorization="auth_1", clock="routine", due_at=START, cap_at=START
+        ),
+        AuthorizationPresumptiveGranted.model_validate(grant),
+        AssignmentMade(occurred_at=START, assignment="asg_1", provider=STREET, answer_due_at=START),
+        AssignmentAccepted(occurred_at=START, assignment="asg_1", provider=STREET, lead=lead),
+        AuthorizationApproved.model_validate(approved),
+        AuthorizationPresumptiveEnded(occurred_at=START, grant="grant_1", reason="approved", through=TODAY),
+        OutreachAttempted(
+            occurred_at=START, assignment="asg_1", number=1, actor_kind="peer", modality="phone",
+            outcome="engaged", reached=True,
+        ),
+        OutreachServicesStarted(occurred_at=START, assignment="asg_1", on=TODAY),
+        ReferralClosed(occurred_at=START, outcome=outcome, clr_reason="other", assignment="asg_1"),
+        NoticeDelivered(
+            occurred_at=START, notice="ntc_1", code="closed", recipient_kind="referrer", how="webhook"
+        ),
+    )  # fmt: skip
+
+
+COUNT = len(story("", "withdrawn"))
+ORDERS = st.permutations(range(COUNT))
+
+
+# ── twice ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The same service twice: one hears everything once, one hears everything twice."""
+
+    once: Reader
+    twice: Reader
+
+
+@pytest_asyncio.fixture(scope="module")
+async def pairs(
+    databases: Databases, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncGenerator[Mapping[str, Pair]]:
+    home = tmp_path_factory.mktemp("pairs")
+    async with AsyncExitStack() as stack:
+        made: dict[str, list[Reader]] = {name: [] for name in SERVICES}
+        for name in [*SERVICES, *SERVICES]:
+            url = await databases.make(name, await databases.template(name))
+            reader = reading(SERVICES[name], url, home, START, {STREET: ENTRY})
+            made[name].append(await stack.enter_async_context(reader))
+        yield {name: Pair(*readers) for name, readers in made.items()}
+    await databases.drop()
+
+
+@st.composite
+def deliveries(draw: st.DrawFn) -> tuple[Sequence[int], Sequence[Sequence[int]]]:
+    """An order of the story's facts, and polls that bring each a second time, anywhere after its first."""
+    order = draw(ORDERS)
+    heard = list(order)
+    for number in draw(ORDERS):
+        heard.insert(draw(st.integers(heard.index(number) + 1, len(heard))), number)
+    polls: list[list[int]] = [[]]
+    for number in heard:
+        polls[-1].append(number)
+        if draw(st.integers(0, 3)) == 0:
+            polls.append([])
+    return order, polls
+
+
+@pytest.mark.parametrize("name", SERVICES)
+@given(delivered=deliveries(), outcome=st.sampled_from(["services_received", "withdrawn"]))
+# On a real database, so a failure is shown as it was found: making it smaller would take minutes.
+@settings(max_examples=15, deadline=None, phases=[Phase.generate])
+async def test_hearing_everything_twice_is_hearing_it_once(
+    pairs: Mapping[str, Pair],
+    name: str,
+    delivered: tuple[Sequence[int], Sequence[Sequence[int]]],
+    outcome: str,
+) -> None:
+    pair, (order, polls) = pairs[name], delivered
+    stream, member = ids.new("ref"), ids.new("mem")
+    messages = [
+        message(stream, event, uuid5(UUID(int=1), f"{stream} {number}"), START)
+        for number, event in enumerate(story(member, outcome))
+    ]
+    if name == "intake":
+        reception = Submission(uuid4(), stream, ReceiveReferral(received=received(member)))
+        for reader in (pair.once, pair.twice):
+            await reader.store.execute([reception])
+    for number in order:
+        await pair.once.poll([messages[number]])
+    for poll in polls:
+        await pair.twice.poll([messages[number] for number in poll])
+    once = await pair.once.standing(stream)
+    assert once["referral"]
+    assert await pair.twice.standing(stream) == once
+
+
+# ── in any order ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _entry() -> ProviderRecorded:
+    return ProviderRecorded.model_validate({**ENTRY, "occurred_at": START, "provider": STREET, "version": 1})
+
+
+def _desk(rows: Policy) -> View[Any]:
+    return Desk(rows, {STREET: _entry()}, {})
+
+
+def _places(rows: Policy) -> View[Any]:
+    return Places(rows, {STREET: _entry()}, {}, {}, {(MEMBER, "mem_1"), (PROVIDER, STREET)})
+
+
+def _nothing(rows: Policy) -> View[Any]:
+    return View()
+
+
+@dataclass(frozen=True)
+class Case:
+    """A service's rules, what its store tells them beside the facts, and what must be so of a referral that is over."""
+
+    decider: Decider[Any]
+    view: Callable[[Policy], View[Any]]
+    is_over: Callable[[Any], bool]
+
+
+CASES: Mapping[str, Case] = {
+    "authorization": Case(
+        AUTHORIZATION,
+        _desk,
+        lambda state: authorization_status(state) in ("", "closed") and not grants_running(state),
+    ),
+    "assignment": Case(ASSIGNMENT, _places, lambda state: state.live is None and not answers_awaited(state)),
+    "notification": Case(NOTIFICATION, _nothing, lambda state: allowed(state) == ()),
+}
+
+
+@pytest.fixture(scope="module")
+def rows() -> Policy:
+    return load(packages(), POLICY)
+
+
+def hear(stream: PureStream, name: str, events: Sequence[Event]) -> None:
+    """These facts in this order, as the service's own reactions take them; it skips those it does not read."""
+    nothing: Any = None
+    reactions = SERVICES[name].reactions(nothing)
+    for number, event in enumerate(events):
+        if type(event) in reactions:
+            id = uuid5(UUID(int=2), str(number))
+            command: Any = reactions[type(event)](event, message("ref_1", event, id, START))
+            stream.give(command, id, START)
+
+
+@pytest.mark.parametrize("name", CASES)
+@given(order=ORDERS)
+@settings(max_examples=40, deadline=None)
+def test_wherever_the_closing_is_heard_nobody_works_on_what_is_over(
+    rows: Policy, name: str, order: Sequence[int]
+) -> None:
+    case, facts = CASES[name], story("mem_1", "withdrawn")
+    stream = PureStream(case.decider, name="ref_1", view=case.view(rows))
+    hear(stream, name, [facts[number] for number in order])
+    assert case.is_over(stream.state)
+    assert stream.folded() == stream.state
+
+
+@given(order=ORDERS)
+@settings(max_examples=40, deadline=None)
+def test_a_loop_closes_once_and_the_same_way_wherever_first_services_are_heard(order: Sequence[int]) -> None:
+    facts = story("mem_1", "services_received")
+    stream = PureStream(INTAKE, notes_all=True)
+    stream.give(ReceiveReferral(received=received("mem_1")), UUID(int=3), START)
+    hear(stream, "intake", [facts[number] for number in order])
+    closings = [event for event in stream.published if isinstance(event, ReferralClosed)]
+    assert [closing.outcome for closing in closings] == ["services_received"]
+    assert next_step(stream.state).actor == ""

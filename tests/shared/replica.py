@@ -1,0 +1,277 @@
+"""One replica of a service as the chassis wires it, but for HTTP and supervisor: store, relay, reader and timers on
+real databases, each of them moved by the test alone."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import orjson
+
+from assignment.directory import ProviderBody, recording
+from loopkeeper import ids, policy
+from loopkeeper.bus import Member
+from loopkeeper.bus.postgres import PostgresBus
+from loopkeeper.clients import Client, Directory, Role
+from loopkeeper.clock import HandClock
+from loopkeeper.consumer import Consumer, Reactions
+from loopkeeper.database import Pool, connect
+from loopkeeper.domain import Submission
+from loopkeeper.embedded import Server
+from loopkeeper.events import Event, publisher
+from loopkeeper.message import Message
+from loopkeeper.metrics import Metrics
+from loopkeeper.outbox import Relay
+from loopkeeper.parked import ParkedFacts
+from loopkeeper.policy import Policy
+from loopkeeper.sealing import Keyring, Sealer
+from loopkeeper.service import GROUP, Equipment
+from loopkeeper.settings import Settings
+from loopkeeper.store import Store
+from loopkeeper.supervisor import Heart
+from loopkeeper.telemetry import Telemetry
+from loopkeeper.timers import TimerSweep
+from tests.assignment.cases import HARBOR, RECEIVED
+from tests.shared.stores import Bench, message, opened
+
+# Longer than anything here takes on a busy machine; only a test that fails waits so long.
+SOON = 15.0
+OPERATIONS = Client("cli_1", "operations", "operations", frozenset({Role.OPERATIONS}))
+
+
+@dataclass
+class Replica:
+    """The parts of one replica. `read` does what the consumer's task does, up to the end of the log and no further."""
+
+    bench: Bench
+    bus: PostgresBus
+    consumer: Consumer
+    parked: ParkedFacts
+    sweep: TimerSweep
+    relay: Relay
+    member: Member
+
+    @property
+    def store(self) -> Store[Any]:
+        return self.bench.store
+
+    @property
+    def pool(self) -> Pool:
+        return self.bench.pool
+
+    async def tell(self, stream: str, *events: Event) -> list[Message]:
+        """Other services publish these; nobody here has read them yet."""
+        told = [message(stream, event, f"/{publisher(type(event))}") for event in events]
+        assert await self.bus.publish(told) == len(told)
+        return told
+
+    async def read(self) -> None:
+        """Poll, apply, acknowledge, until what stood in the log when this began is read."""
+        end = (await self.bus.ends())[0]
+        async with asyncio.timeout(SOON):
+            while await self.next_offset() < end:
+                received = await self.member.poll(timeout=0.1)
+                if received:
+                    await self.member.acknowledge(await self.consumer.apply(received))
+
+    async def hear(self, stream: str, *events: Event) -> list[Message]:
+        told = await self.tell(stream, *events)
+        await self.read()
+        return told
+
+    async def next_offset(self) -> int:
+        return (await self.consumer.stored_offsets()).get(0, 0)
+
+    async def stuck(self, sessions: int = 1) -> None:
+        """Until so many sessions of this database wait for a lock."""
+        count = "pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+
+        async def wait() -> bool:
+            return await self.bench.count(count) == sessions
+
+        await until(wait)
+
+    async def types(self, stream: str, *, own: bool = True) -> list[str]:
+        """The events of this stream's journal in order, its own or those of others, without `ecm.` and `.v1`."""
+        rows = await self.pool.fetch(
+            "SELECT type FROM journal WHERE stream = $1 AND own = $2 ORDER BY n", stream, own
+        )
+        return [row["type"].removeprefix("ecm.").removesuffix(".v1") for row in rows]
+
+    async def spoil(self, stream: str) -> None:
+        """This row can no longer be read, as if a newer version had written it: whatever touches it fails."""
+        await self.pool.execute(
+            """UPDATE referral SET state = state || '{"from_the_future": 1}' WHERE id = $1""", stream
+        )
+
+    async def mend(self, stream: str) -> None:
+        await self.pool.execute("UPDATE referral SET state = state - 'from_the_future' WHERE id = $1", stream)
+
+
+@dataclass
+class Site:
+    """One service's database and the log, on which any number of its replicas may be opened. All share one clock."""
+
+    service: str
+    url: str
+    log: str
+    folder: Path
+    clock: HandClock
+    opened: AsyncExitStack
+
+    async def put_raw(self, key: str, headers: Mapping[str, str], payload: bytes) -> None:
+        """What somebody else may have written to the log."""
+        connection = await connect(self.log, name="test")
+        try:
+            await connection.execute(
+                "INSERT INTO log SELECT nextval('log_offset'), $1, '', $2, $3, now()",
+                key,
+                orjson.dumps(headers),
+                payload,
+            )
+        finally:
+            await connection.close()
+
+    @property
+    def database(self) -> str:
+        """The name of the service's database."""
+        return urlsplit(self.url).path.removeprefix("/")
+
+    async def left(self) -> None:
+        """Until nobody has a session with the service's database any more."""
+        looking = await connect(self.log, name="test")
+
+        async def nobody() -> bool:
+            count = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1"
+            return not await looking.fetchval(count, self.database)
+
+        try:
+            await until(nobody)
+        finally:
+            await looking.close()
+
+    async def replica(self) -> Replica:
+        """Another replica, closed with the site."""
+        return await self.opened.enter_async_context(self.visited())
+
+    @asynccontextmanager
+    async def visited(self) -> AsyncGenerator[Replica]:
+        """A replica for the length of the block: its store's writer runs, nothing else."""
+        (point,) = entry_points(group=GROUP, name=self.service)
+        settings, chosen = Settings(home=self.folder), point.load()
+        telemetry, metrics = Telemetry.open(self.service, settings), Metrics()
+        sealer = Sealer(Keyring.open(settings.config_folder))
+        equipment = Equipment(
+            settings, chosen.settings(), self.clock, _rows(), sealer,
+            Directory(settings.config_folder), telemetry, metrics,
+        )  # fmt: skip
+        reactions, bus = Reactions(chosen.reactions(equipment)), PostgresBus(self.log)
+        domain = chosen.domain(equipment)
+        async with opened(self.url, settings.config_folder, clock=self.clock, domain=domain) as bench:
+            store, pool = bench.store, bench.pool
+            told = {"metrics": metrics, "telemetry": telemetry}
+            consumer = Consumer(self.service, bus, store, reactions, pool, **told)
+            parked, on_timer = ParkedFacts(store, pool, sealer, reactions.react), chosen.on_timer(equipment)
+            sweep = TimerSweep(store, pool, bus, consumer, parked, on_timer, clock=self.clock, **told)
+            relay = Relay(self.service, self.url, bus, store.doorbell, **told)
+            member = await bus.join(self.service, consumer.stored_offsets)
+            try:
+                yield Replica(bench, bus, consumer, parked, sweep, relay, member)
+            finally:
+                await bus.close()
+                telemetry.close()
+
+
+@asynccontextmanager
+async def site(service: str, url: str, log: str, folder: Path, clock: HandClock) -> AsyncGenerator[Site]:
+    async with AsyncExitStack() as stack:
+        yield Site(service, url, log, folder, clock, stack)
+
+
+@cache
+def _rows() -> Policy:
+    return policy.load(policy.installed())
+
+
+# ── tasks and databases that come and go ──────────────────────────────────────────────────────────────────
+
+
+@dataclass
+class Working:
+    heart: Heart
+    task: asyncio.Task[None]
+
+
+@asynccontextmanager
+async def working(run: Callable[[Heart], Awaitable[None]]) -> AsyncGenerator[Working]:
+    """One of the supervisor's tasks, running for the length of the block; one that ended by itself failed."""
+    heart = Heart(time.monotonic)
+
+    async def once() -> None:
+        await run(heart)
+
+    task = asyncio.create_task(once())
+    try:
+        yield Working(heart, task)
+        assert not task.done() or task.exception() is None, task.exception()
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(SOON):
+        while True:
+            if await condition():
+                return
+            await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def away(server: Server, url: str) -> AsyncGenerator[None]:
+    """This database ends its sessions and takes no new ones, for the length of the block."""
+    name = urlsplit(url).path.removeprefix("/")
+    admin = await connect(server.admin())
+    try:
+        await admin.execute(f'ALTER DATABASE "{name}" CONNECTION LIMIT 0')
+        await admin.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1", name
+        )
+        yield
+    finally:
+        await admin.execute(f'ALTER DATABASE "{name}" CONNECTION LIMIT -1')
+        await admin.close()
+
+
+# ── assignment's world ────────────────────────────────────────────────────────────────────────────────────
+
+
+def referred(**changes: Any) -> tuple[str, Any]:
+    """A new referral of Harbor's, of somebody not seen before, and its reception."""
+    stream = ids.new("ref")
+    return stream, RECEIVED.model_copy(update={"member": ids.new("mem"), **changes})
+
+
+def listed(provider: str, capacity: int = 20) -> Submission:
+    """Operations write a provider into the directory that could take whom Harbor refers."""
+    body = ProviderBody.model_validate(
+        {
+            "name": provider.replace("-", " ").title(),
+            "types": ["community_organization"],
+            "populations": ["homelessness"],
+            "counties": ["alameda"],
+            "languages": ["en"],
+            "capacity": capacity,
+            "contracts": [{"plan": HARBOR, "populations": ["homelessness"], "from": "2025-01-01"}],
+        }
+    )
+    return Submission(uuid4(), provider, reference=recording(OPERATIONS, provider, body, None))

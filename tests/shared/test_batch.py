@@ -1,0 +1,148 @@
+"""What else does a batch promise? To survive a deadlock and a clock that is behind, to write nothing that is another
+service's or too large for the log, and to forget claims nobody can repeat."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+import pytest_asyncio
+
+from loopkeeper import ids, store
+from loopkeeper.batch import LARGEST_EVENT, Outcome
+from loopkeeper.clock import HandClock
+from loopkeeper.database import connect
+from loopkeeper.decider import Command
+from loopkeeper.domain import Submission
+from loopkeeper.embedded import Server
+from loopkeeper.errors import Busy, Problem
+from loopkeeper.events import Event
+from loopkeeper.store import CLAIMS_KEPT, CommandFailed
+from referral_intake.rules import DECIDER, Referral
+from tests.assignment.cases import made
+from tests.conftest import Fresh, Migrated
+from tests.shared.replica import Site, away, site, until
+from tests.shared.stores import AT, INTAKE, fact, opened, received, reception, withdrawal
+
+
+@pytest_asyncio.fixture
+async def here(
+    migrated: Migrated, fresh_database: Fresh, tmp_path: Path, clock: HandClock
+) -> AsyncGenerator[Site]:
+    log = await fresh_database("log")
+    async with site("intake", await migrated("intake"), log, tmp_path, clock) as opened_site:
+        yield opened_site
+
+
+async def test_the_victim_of_a_deadlock_is_tried_again_and_doubles_nothing(
+    here: Site, postgres: Server
+) -> None:
+    async with here.visited() as desk:
+        known = reception()
+        await desk.store.execute([known], {0: 1})
+        stranger = await connect(postgres.admin(here.database))
+        # Whoever has waited for this long looks for a deadlock, and ends itself if it finds one: never the stranger.
+        await stranger.execute("SET deadlock_timeout = '1min'")
+        await stranger.execute("BEGIN")
+        await stranger.execute("SELECT 1 FROM consumed FOR UPDATE")
+        heard = fact(known.stream, made())
+        batch = asyncio.create_task(desk.store.execute([heard], {0: 2}, patience=10.0))
+
+        async def waits() -> bool:
+            count = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = $1"
+            return await stranger.fetchval(count, here.database) == 1
+
+        await until(waits)
+        await stranger.execute("SELECT 1 FROM referral FOR UPDATE")
+        await stranger.execute("COMMIT")
+        await stranger.close()
+        outcome = (await batch)[heard.id]
+        assert isinstance(outcome, Outcome)
+        assert not outcome.parked
+        assert await desk.bench.count("journal") == 2
+    await here.left()
+    looking = await connect(here.log)
+    count = "SELECT deadlocks FROM pg_stat_database WHERE datname = $1"
+    assert await looking.fetchval(count, here.database) == 1
+    await looking.close()
+
+
+async def test_a_request_outwaits_a_database_that_is_away_for_a_moment(here: Site, postgres: Server) -> None:
+    async with here.visited() as desk:
+        async with away(postgres, here.url):
+            asking = asyncio.create_task(desk.store.submit(reception()))
+            # It has met the outage: a second caller's command waits behind it.
+            waiting = asyncio.create_task(desk.store.submit(reception()))
+            await asyncio.wait([asking, waiting], timeout=0.2)
+            assert not asking.done()
+        assert (await asking).n == (await waiting).n == 1
+        assert await desk.bench.count("referral") == 2
+
+
+async def test_when_the_database_stays_away_the_caller_hears_busy_and_nothing_is_kept(
+    here: Site, postgres: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "PATIENCE", 0.1)
+    async with here.visited() as desk:
+        async with away(postgres, here.url):
+            with pytest.raises(Busy):
+                await desk.store.submit(reception())
+        assert await desk.bench.count("referral") == await desk.bench.count("claim") == 0
+        await desk.store.submit(reception())
+
+
+async def test_a_replica_whose_clock_is_behind_writes_no_earlier_time_than_stands_there(here: Site) -> None:
+    slow = replace(here, clock=HandClock(AT - timedelta(hours=1)))
+    async with here.visited() as desk, slow.visited() as behind:
+        known = await desk.store.submit(reception())
+        await behind.store.submit(withdrawal(known.stream))
+        rows = await desk.pool.fetch("SELECT at FROM journal ORDER BY n")
+        assert [row["at"] for row in rows] == [AT, AT]
+        assert await desk.pool.fetchval("SELECT at FROM referral") == AT
+        other = await behind.store.submit(reception())
+        assert await desk.pool.fetchval("SELECT at FROM referral WHERE id = $1", other.stream) < AT
+
+
+async def test_no_service_writes_an_event_of_anothers_noun(migrated: Migrated, tmp_path: Path) -> None:
+    def confused(_: Referral | None, command: Command) -> list[Event]:
+        return [made()]
+
+    domain = replace(INTAKE, decider=replace(DECIDER, decide=confused))
+    async with opened(await migrated("intake"), tmp_path, domain=domain) as bench:
+        with pytest.raises(CommandFailed, match="Unsound"):
+            await bench.store.submit(reception())
+        for table in ("journal", "outbox", "referral", "claim"):
+            assert await bench.count(table) == 0
+
+
+async def test_an_event_too_large_for_the_log_is_refused_before_anything_is_written(
+    migrated: Migrated, tmp_path: Path
+) -> None:
+    async with opened(await migrated("intake"), tmp_path) as bench:
+        large = Submission(uuid4(), ids.new("ref"), received(county="x" * LARGEST_EVENT))
+        small = reception()
+        outcomes = await bench.store.execute([large, small])
+        refused = outcomes[large.id]
+        assert isinstance(refused, Problem)
+        assert (refused.status, refused.slug) == (413, "body-too-large")
+        assert await bench.count("referral") == await bench.count("claim") == await bench.count("outbox") == 1
+
+
+async def test_a_claim_is_kept_for_thirty_days_and_then_forgotten(migrated: Migrated, tmp_path: Path) -> None:
+    clock, key = HandClock(AT), uuid4()
+    async with opened(await migrated("intake"), tmp_path, clock=clock) as bench:
+        first = await bench.store.submit(reception(claim=key))
+        clock.advance(CLAIMS_KEPT)
+        assert timedelta(days=30) == CLAIMS_KEPT
+        assert await bench.store.forget_claims() == 0
+        again = await bench.store.submit(reception(claim=key))
+        assert (again.stream, again.repeated) == (first.stream, True)
+        clock.advance(timedelta(seconds=1))
+        fresh = await bench.store.submit(reception())
+        assert await bench.store.forget_claims() == 1
+        assert await bench.pool.fetchval("SELECT stream FROM claim") == fresh.stream

@@ -1,0 +1,205 @@
+"""How does a service's database get its tables? Once, however many replicas start, whole or not at all; and with a
+reader role that changes nothing and sees what it was told to see."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+import asyncpg
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from loopkeeper.database import Connection, connect
+from loopkeeper.migrate import LOCK, sqlalchemy_url, upgrade
+from tests.conftest import Fresh, Migrated
+from tests.shared.replica import until
+
+SERVICES = ("intake", "authorization", "assignment", "notification")
+# What a schema is made of, but for the order in which it was made.
+SCHEMA = (
+    """SELECT table_name, column_name, data_type, is_nullable, column_default, is_identity
+       FROM information_schema.columns WHERE table_schema = 'public'""",
+    "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public'",
+    "SELECT tablename, policyname, cmd, roles::text, qual, with_check FROM pg_policies",
+    "SELECT tgrelid::regclass::text, tgname FROM pg_trigger WHERE NOT tgisinternal",
+    """SELECT relname, relrowsecurity, relforcerowsecurity, relacl::text, reloptions::text FROM pg_class
+       WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace""",
+    "SELECT version_num FROM alembic_version",
+)
+TABLES = """
+SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY relname
+"""
+# A value for a column of each type, so that one row fits every table.
+VALUES = {"integer": "1", "bigint": "1", "boolean": "true", "jsonb": "'{}'", "ARRAY": "'{}'", "bytea": "'x'"} | {
+    "timestamp with time zone": "now()", "date": "current_date", "uuid": "gen_random_uuid()",
+}  # fmt: skip
+
+
+def package(service: str) -> str:
+    (point,) = entry_points(group="loopkeeper.services", name=service)
+    return point.module.partition(".")[0]
+
+
+async def schema(url: str) -> list[list[tuple[Any, ...]]]:
+    connection = await connect(url)
+    try:
+        return [sorted(tuple(row) for row in await connection.fetch(part)) for part in SCHEMA]
+    finally:
+        await connection.close()
+
+
+async def tables(connection: Connection) -> list[str]:
+    return [row["relname"] for row in await connection.fetch(TABLES)]
+
+
+# ── once, and whole ───────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_replicas_that_migrate_at_once_give_one_schema(
+    service: str, migrated: Migrated, fresh_database: Fresh
+) -> None:
+    url = await fresh_database(service)
+    await asyncio.gather(*(upgrade(url, package(service)) for _ in range(2)))
+    assert await schema(url) == await schema(await migrated(service))
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_a_second_migration_changes_nothing(service: str, migrated: Migrated) -> None:
+    url = await migrated(service)
+    connection = await connect(url)
+    await connection.execute("INSERT INTO claim VALUES (gen_random_uuid(), 'ref_1', '', now())")
+    claims, before = await connection.fetch("SELECT * FROM claim"), await schema(url)
+    await upgrade(url, package(service))
+    assert (await connection.fetch("SELECT * FROM claim"), await schema(url)) == (claims, before)
+    await connection.close()
+
+
+async def test_while_another_migrates_nothing_is_touched(fresh_database: Fresh) -> None:
+    url = await fresh_database("intake")
+    holder = await connect(url)
+    await holder.execute("SELECT pg_advisory_lock($1)", LOCK)
+    migrating = asyncio.create_task(upgrade(url, "referral_intake"))
+
+    async def waits() -> bool:
+        return (
+            await holder.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+            > 0
+        )
+
+    await until(waits)
+    assert await tables(holder) == []
+    await holder.execute("SELECT pg_advisory_unlock($1)", LOCK)
+    await migrating
+    assert "journal" in await tables(holder)
+    await holder.close()
+
+
+async def test_a_migration_that_fails_leaves_nothing_behind_and_holds_up_nobody(
+    fresh_database: Fresh,
+) -> None:
+    url = await fresh_database("intake")
+    connection = await connect(url)
+    await connection.execute("CREATE TABLE timer (a int)")
+    with pytest.raises(Exception, match="already exists"):
+        await upgrade(url, "referral_intake")
+    assert await tables(connection) == ["timer"]
+    await connection.execute("DROP TABLE timer")
+    await upgrade(url, "referral_intake")
+    assert "journal" in await tables(connection)
+    await connection.close()
+
+
+# An index over an expression with an operator class is compared by its name only.
+@pytest.mark.filterwarnings("ignore:Expression #1 .* include an operator clause:UserWarning")
+@pytest.mark.parametrize("service", SERVICES)
+async def test_a_services_tables_are_those_of_its_models(service: str, migrated: Migrated) -> None:
+    models = import_module(f"{package(service)}.models")
+    engine = create_async_engine(sqlalchemy_url(await migrated(service)))
+    try:
+        async with engine.connect() as connection:
+            assert await connection.run_sync(differences, models.metadata) == []
+    finally:
+        await engine.dispose()
+
+
+def differences(connection: sa.Connection, metadata: sa.MetaData) -> list[Any]:
+    context = MigrationContext.configure(connection, opts={"compare_type": True})
+    return list(compare_metadata(context, metadata))
+
+
+# ── the reader role ───────────────────────────────────────────────────────────────────────────────────────
+
+
+async def fill(owner: Connection, key: str) -> None:
+    """One row in every table, whose every text is `key`."""
+    for table in await tables(owner):
+        columns = await owner.fetch(
+            """SELECT column_name, data_type FROM information_schema.columns
+               WHERE table_schema = 'public' AND table_name = $1 AND is_generated = 'NEVER'""",
+            table,
+        )
+        names = ", ".join(f'"{row["column_name"]}"' for row in columns)
+        values = ", ".join(VALUES.get(row["data_type"], f"'{key}'") for row in columns)
+        await owner.execute(f'INSERT INTO "{table}" ({names}) VALUES ({values})')
+
+
+async def seen(reader: Connection, names: Sequence[str]) -> dict[str, int]:
+    """How many rows the reader sees of each table that it may read at all."""
+    found: dict[str, int] = {}
+    for table in names:
+        try:
+            found[table] = await reader.fetchval(f'SELECT count(*) FROM "{table}"')
+        except asyncpg.InsufficientPrivilegeError:
+            continue
+    return found
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_the_reader_role_writes_nothing(service: str, migrated: Migrated) -> None:
+    reader = await connect(await migrated(service), role=f"{service}_reader")
+    for table in await tables(reader):
+        for harm in ("INSERT INTO {} DEFAULT VALUES", "DELETE FROM {}", "TRUNCATE {}", "DROP TABLE {}"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await reader.execute(harm.format(f'"{table}"'))
+        columns = await reader.fetch(
+            """SELECT attname FROM pg_attribute WHERE attrelid = $1::text::regclass AND attnum > 0
+               AND has_column_privilege(attrelid, attnum, 'INSERT, UPDATE, REFERENCES')""",
+            f'"{table}"',
+        )
+        assert columns == []
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await reader.execute("CREATE TABLE notes (a int)")
+    await reader.close()
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_the_reader_role_sees_nothing_until_it_is_told_who_reads(
+    service: str, migrated: Migrated
+) -> None:
+    """But for the directory, which is public. An empty setting is nobody's, even where a row's key is empty."""
+    url = await migrated(service)
+    owner, reader = await connect(url), await connect(url, role=f"{service}_reader")
+    await fill(owner, "harbor-health-plan")
+    names = await tables(owner)
+    directory = {"provider"} & set(names)
+    assert {table for table, count in (await seen(reader, names)).items() if count} <= directory
+    await reader.execute("SELECT set_config('app.plan', 'harbor-health-plan', false)")
+    mine = await seen(reader, names)
+    assert mine["referral"] == mine["journal"] == 1
+    assert not {"claim", "outbox", "consumed", "timer", "shared", "parked", "parked_stream", "audit"} & set(
+        mine
+    )
+    await owner.execute("UPDATE referral SET plan_id = '', referrer_id = '', provider_id = ''")
+    for setting in ("plan", "referrer", "provider", "operations"):
+        await reader.execute("SELECT set_config($1, '', false)", f"app.{setting}")
+    assert {table for table, count in (await seen(reader, names)).items() if count} <= directory
+    await owner.close()
+    await reader.close()

@@ -1,0 +1,312 @@
+"""Does what a service decided reach the log? All of it, in order for each referral, byte for byte as journaled; twice
+where a relay died at the wrong moment, never not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from loopkeeper.batch import Batch, Pending
+from loopkeeper.bus import Received
+from loopkeeper.clock import HandClock
+from loopkeeper.database import PASSING, Connection, connect
+from loopkeeper.domain import Submission
+from loopkeeper.embedded import Server
+from loopkeeper.journal import read_entry
+from loopkeeper.outbox import ROUND, SWEEP
+from loopkeeper.supervisor import Heart, Supervisor
+from tests.assignment.cases import accepted, made
+from tests.conftest import Fresh, Migrated
+from tests.shared.replica import Replica, Site, away, site, until, working
+from tests.shared.stores import reception, withdrawal
+
+# Whoever deletes from the outbox loses its session before it has: a relay that dies after its publish.
+DIE = """
+CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$;
+CREATE TRIGGER die BEFORE DELETE ON outbox FOR EACH STATEMENT EXECUTE FUNCTION die();
+"""
+
+
+LEADERS = """
+SELECT l.pid FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+WHERE l.locktype = 'advisory' AND l.granted AND a.datname = current_database()
+"""
+
+
+@pytest_asyncio.fixture
+async def here(
+    migrated: Migrated, fresh_database: Fresh, tmp_path: Path, clock: HandClock
+) -> AsyncGenerator[Site]:
+    log = await fresh_database("log")
+    async with site("intake", await migrated("intake"), log, tmp_path, clock) as made:
+        yield made
+
+
+@pytest_asyncio.fixture
+async def desk(here: Site) -> Replica:
+    return await here.replica()
+
+
+@pytest_asyncio.fixture
+async def session(here: Site) -> AsyncGenerator[Connection]:
+    """The connection of a relay that is moved by hand."""
+    connection = await connect(here.url)
+    yield connection
+    connection.terminate()
+
+
+async def logged(desk: Replica) -> list[Received]:
+    return [received async for received in desk.bus.history()]
+
+
+async def unsent(desk: Replica) -> int:
+    return await desk.bench.count("outbox")
+
+
+async def sent(desk: Replica) -> bool:
+    return await unsent(desk) == 0
+
+
+def sequences(found: Sequence[Received]) -> dict[str, list[int]]:
+    """The sequence numbers of each referral's events in the order in which they first came."""
+    first: dict[str, list[int]] = {}
+    for one in found:
+        assert one.message is not None
+        numbers = first.setdefault(one.key, [])
+        if one.message.sequence not in numbers:
+            numbers.append(one.message.sequence)
+    return first
+
+
+async def referrals(desk: Replica, count: int) -> list[Submission]:
+    """So many referrals, each received and then withdrawn, in two commits."""
+    received = [reception() for _ in range(count)]
+    await desk.store.execute(received)
+    await desk.store.execute([withdrawal(each.stream) for each in received])
+    return received
+
+
+# ── as it was decided ─────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_what_is_published_is_byte_for_byte_what_the_journal_keeps(
+    desk: Replica, session: Connection
+) -> None:
+    (known,) = await referrals(desk, 1)
+    assert await desk.relay.publish_round(session) == 2
+    rows = await desk.pool.fetch("SELECT * FROM journal WHERE own ORDER BY n")
+    found = await logged(desk)
+    assert [one.message for one in found] == [read_entry(row).message() for row in rows]
+    for one, row in zip(found, rows, strict=True):
+        assert one.message is not None
+        assert (one.key, one.message.data) == (known.stream, row["payload"])
+        assert (one.message.sequence, one.message.chain) == (row["sequence"], row["chain"])
+        assert (one.message.causation, one.message.time) == (row["causation"], row["at"])
+
+
+async def test_own_events_are_numbered_from_one_without_a_gap_and_facts_of_others_are_not_published(
+    desk: Replica, session: Connection
+) -> None:
+    known = await desk.store.submit(reception())
+    await desk.hear(known.stream, made(), accepted())
+    await desk.store.submit(withdrawal(known.stream))
+    await desk.relay.publish_round(session)
+    own = [one for one in await logged(desk) if one.message and one.message.source == "/intake"]
+    assert sequences(own) == {known.stream: [1, 2]}
+    numbers = await desk.pool.fetch("SELECT n, own, sequence FROM journal ORDER BY n")
+    assert [tuple(row) for row in numbers] == [(1, True, 1), (2, False, 1), (3, False, 1), (4, True, 2)]
+
+
+async def test_more_than_one_round_takes_is_published_in_the_order_of_its_positions(
+    desk: Replica, session: Connection
+) -> None:
+    received = await referrals(desk, ROUND // 2 + 20)
+    assert await desk.relay.publish_round(session) == ROUND
+    assert await unsent(desk) == 40
+    assert await desk.relay.publish_round(session) == 40
+    assert await desk.relay.publish_round(session) == 0
+    assert sequences(await logged(desk)) == {each.stream: [1, 2] for each in received}
+
+
+async def test_a_commit_rings_the_relay_which_need_not_wait_for_its_sweep(desk: Replica) -> None:
+    """Ten times, in less than three of the sweeps that stand behind the bell."""
+    async with working(desk.relay.run):
+        began = asyncio.get_running_loop().time()
+        for _ in range(10):
+            await desk.store.submit(reception())
+            await until(lambda: sent(desk))
+        assert asyncio.get_running_loop().time() - began < 3 * SWEEP
+
+
+async def test_what_another_replica_wrote_is_found_though_no_bell_rang_here(
+    desk: Replica, here: Site
+) -> None:
+    other = await here.replica()
+    async with working(desk.relay.run):
+        await other.store.submit(reception())
+        await until(lambda: sent(desk))
+    assert len(await logged(desk)) == 1
+
+
+# ── late positions ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@asynccontextmanager
+async def committing(desk: Replica, *submissions: Submission) -> AsyncGenerator[None]:
+    """A batch whose transaction has taken its positions, and commits when the block is over."""
+    written, leave = asyncio.Event(), asyncio.Event()
+
+    async def steps(connection: Connection) -> None:
+        store = desk.store
+        key, sealer = desk.bench.sealer.chain_key(), store.sealer
+        batch = Batch(connection, store.domain, store.clock.now(), key, sealer)
+        await batch.run([Pending(each) for each in submissions], None)
+        written.set()
+        await leave.wait()
+
+    writing = asyncio.create_task(desk.store.transact(steps))
+    await written.wait()
+    try:
+        yield
+    finally:
+        leave.set()
+        await writing
+
+
+async def test_a_position_committed_late_is_published_although_higher_ones_were_before_it(
+    desk: Replica, here: Site, session: Connection
+) -> None:
+    """Whoever goes on from the last position seen loses it."""
+    slow, known = await here.replica(), await desk.store.submit(reception())
+    late = reception()
+    async with committing(slow, late, withdrawal(known.stream)):
+        early = await referrals(desk, 3)
+        lowest = await session.fetchval("SELECT min(position) FROM outbox WHERE stream <> $1", known.stream)
+        assert await desk.relay.publish_round(session) == 7
+        assert await unsent(desk) == 0
+    rows = await session.fetch("SELECT position FROM outbox")
+    assert len(rows) == 2
+    assert all(row["position"] < lowest for row in rows), "else nothing here was late"
+    await desk.store.submit(withdrawal(late.stream))
+    assert await desk.relay.publish_round(session) == 3
+    assert sequences(await logged(desk)) == {
+        **{each.stream: [1, 2] for each in early}, known.stream: [1, 2], late.stream: [1, 2],
+    }  # fmt: skip
+
+
+async def test_while_two_replicas_write_the_same_referrals_each_keeps_its_order(
+    desk: Replica, here: Site
+) -> None:
+    other = await here.replica()
+    received = [reception() for _ in range(120)]
+    async with working(desk.relay.run):
+
+        async def write(replica: Replica, submissions: Sequence[Submission]) -> None:
+            for start in range(0, len(submissions), 8):
+                await replica.store.execute(submissions[start : start + 8], patience=5.0)
+
+        await write(desk, received[:60])
+        await asyncio.gather(
+            write(desk, received[60:]), write(other, [withdrawal(each.stream) for each in received[:60]])
+        )
+        await write(other, [withdrawal(each.stream) for each in received[60:]])
+        await until(lambda: sent(desk))
+    assert sequences(await logged(desk)) == {each.stream: [1, 2] for each in received}
+
+
+# ── a relay that dies, a log that is away ─────────────────────────────────────────────────────────────────
+
+
+async def test_a_relay_that_dies_after_its_publish_publishes_twice_and_first_occurrences_keep_their_order(
+    desk: Replica,
+) -> None:
+    received = await referrals(desk, 20)
+    await desk.pool.execute(DIE)
+    with pytest.raises(PASSING):
+        await desk.relay.run(Heart(time.monotonic))
+    assert await unsent(desk) == 40
+    await desk.pool.execute("DROP TRIGGER die ON outbox")
+    async with working(desk.relay.run):
+        await until(lambda: sent(desk))
+    found = await logged(desk)
+    assert sequences(found) == {each.stream: [1, 2] for each in received}
+    assert [one.message for one in found[:40]] == [one.message for one in found[40:]]
+
+
+async def test_a_log_that_is_away_loses_nothing(desk: Replica, here: Site, postgres: Server) -> None:
+    async with working(desk.relay.run) as relaying:
+        async with away(postgres, here.log):
+            received = await referrals(desk, 20)
+
+            async def told() -> bool:
+                return relaying.heart.reason == "the log cannot be reached"
+
+            await until(told)
+            assert await unsent(desk) == 40
+        await until(lambda: sent(desk))
+    assert sequences(await logged(desk)) == {each.stream: [1, 2] for each in received}
+
+
+async def test_a_database_that_is_away_ends_the_relay_and_its_supervisor_brings_it_back(
+    desk: Replica, here: Site, postgres: Server
+) -> None:
+    supervisor = Supervisor()
+    try:
+        received = await referrals(desk, 5)
+        async with away(postgres, here.url):
+            supervisor.start("intake.relay", desk.relay.run)
+
+            async def ended() -> bool:
+                return supervisor.health()["intake.relay"].detail.startswith("restarting: ")
+
+            await until(ended)
+        await until(lambda: sent(desk))
+    finally:
+        await supervisor.stop(timedelta(seconds=5))
+    assert sequences(await logged(desk)) == {each.stream: [1, 2] for each in received}
+
+
+# ── one leader ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_of_two_relays_one_publishes_so_nothing_is_in_the_log_twice(desk: Replica, here: Site) -> None:
+    other = await here.replica()
+    async with working(desk.relay.run), working(other.relay.run):
+        received = await referrals(desk, 100)
+        await until(lambda: sent(desk))
+    assert sequences(await logged(desk)) == {each.stream: [1, 2] for each in received}
+    assert len(await logged(desk)) == 200
+
+
+@pytest.mark.parametrize("how", ["stopped", "cut off"])
+async def test_a_second_relay_waits_for_the_leader_and_takes_over_when_it_is_gone(
+    desk: Replica, here: Site, session: Connection, how: str
+) -> None:
+    other = await here.replica()
+    leader = asyncio.create_task(desk.relay.run(Heart(time.monotonic)))
+    await desk.store.submit(reception())
+    await until(lambda: sent(desk))
+    async with working(other.relay.run) as second:
+
+        async def waits() -> bool:
+            return second.heart.reason == "another replica publishes"
+
+        await until(waits)
+        if how == "stopped":
+            leader.cancel()
+        else:
+            await session.execute(f"SELECT pg_terminate_backend(pid) FROM ({LEADERS})")
+        await asyncio.wait([leader])
+        await desk.store.submit(reception())
+        await until(lambda: sent(desk))
+        assert not await waits()
+        assert await session.fetchval(f"SELECT count(*) FROM ({LEADERS})") == 1
+    assert len(await logged(desk)) == 2
