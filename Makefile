@@ -26,8 +26,12 @@ setup: .venv/.ready ## Install everything into .venv
 demo: .venv/.ready ## Run David's story and 50 more referrals (ARGS="--once --json" for one JSON line)
 	@$(RUN) python -m demo $(ARGS)
 
+# Two processes, a file to each at a time: two cores are what a runner has, and each process brings its own PostgreSQL.
 test: check ## Check, then run every test (ARGS="-k roster" to choose)
-	@$(RUN) pytest $(ARGS)
+	@$(RUN) pytest -n 2 --dist loadfile $(ARGS)
+
+campaign: .venv/.ready ## Kill the services 500 times and PostgreSQL 50 times, under load (KILLS=n, SEED=n)
+	@KILLS=$${KILLS:-500} $(RUN) pytest -q -s tests/chaos/test_kill.py
 
 check: .venv/.ready ## Lint, types, borders between services, generated docs
 	@$(RUN) ruff check --quiet .
@@ -55,4 +59,4 @@ clean: ## Stop the embedded PostgreSQL of this folder and remove what was built 
 	@rm -rf .venv .tools .loopkeeper .pytest_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup demo test check docs format fresh clean
+.PHONY: help setup demo test campaign check docs format fresh clean

@@ -37,7 +37,7 @@ def table() -> str:
     proved = proofs()
     lines = [
         "# The rules of the loop and their tests\n",
-        "A test names the rule it proves; [loop.md](loop.md) has the whole text. ² marks what is not built yet.\n",
+        "A test names the rule it proves; [loop.md](loop.md) has the whole text. ² marks what is not built whole yet.\n",
         "| rule | says | proved by |",
         "|---|---|---|",
     ]

@@ -273,6 +273,7 @@ def term(events: list[Event]) -> tuple[date, date]:
     return found.from_, found.through
 
 
+# loop.md 3.5
 @pytest.mark.parametrize(
     ("rules", "begins"), [(RULES, date(2026, 3, 2)), (FROM_DECISION, date(2026, 3, 6))], ids=["first", "decision"]
 )  # fmt: skip

@@ -177,6 +177,7 @@ def test_a_program_that_goes_together_with_ecm_is_no_reason_for_a_person() -> No
 # ── a person's yes ────────────────────────────────────────────────────────────────────────────────────────
 
 
+# loop.md 1.4
 def test_a_named_person_approves() -> None:
     decided = approval(when(pending(), approve()))
     assert (decided.by, decided.acted_by) == ("person", MARIA)
@@ -208,6 +209,7 @@ def test_a_person_who_sees_more_than_the_answers_approves_what_was_claimed() -> 
 # ── a person's no ─────────────────────────────────────────────────────────────────────────────────────────
 
 
+# loop.md 4.3
 @pytest.mark.parametrize("reason", sorted(DenialReason.codes()))
 def test_a_named_person_denies_for_each_reason_of_the_list(reason: str) -> None:
     (denied, *_) = when(pending(), deny(reason))

@@ -110,3 +110,29 @@ async def test_a_start_while_the_log_is_away_takes_referrals_and_goes_on_when_it
         "referral.received",
         "authorization.review_opened",
     ]
+
+
+async def test_a_decision_that_cannot_be_written_now_is_asked_to_come_back_and_then_applies(
+    opened: Town, admin: Connection
+) -> None:
+    """What is read still answers; what writes has lost its sessions and gets no new ones."""
+    await opened.refer(CLINIC, david(member={**david()["member"], "cin": "90000022S"}))
+    await opened.quiet()
+    queue = await opened.ask(HARBOR, "GET", "/v1/authorizations?status=pending")
+    path = f"/v1/authorizations/{queue['items'][-1]['id']}:approve"
+    decision = {"acted_by": {"person": "maria-chen", "title": "UM nurse"}}
+    headers = {"Authorization": f"Bearer {opened.keys[HARBOR]}", "Idempotency-Key": "maria-decides"}
+    async with httpx.AsyncClient(base_url=opened.places["authorization"], headers=headers) as plan:
+        await admin.execute('ALTER DATABASE "authorization" CONNECTION LIMIT 0')
+        try:
+            await admin.execute(
+                """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                   WHERE datname = 'authorization' AND application_name = 'loopkeeper-authorization'"""
+            )
+            away = await plan.post(path, json=decision)
+        finally:
+            await admin.execute('ALTER DATABASE "authorization" CONNECTION LIMIT -1')
+        assert (away.status_code, away.json()["slug"]) == (503, "busy")
+        assert "Retry-After" in away.headers
+        await opened.quiet()
+        assert (await plan.post(path, json=decision)).status_code == 200

@@ -21,8 +21,9 @@ from starlette.types import Receive, Scope, Send
 
 from loopkeeper import bodies, edge, headings, ids, open_routes, openapi
 from loopkeeper.clients import Client
+from loopkeeper.database import passes
 from loopkeeper.decider import Refused
-from loopkeeper.errors import Problem, Unsound
+from loopkeeper.errors import Busy, Problem, Unsound
 from loopkeeper.open_routes import Health, Ready
 from loopkeeper.paging import Listing, Page, listing
 from loopkeeper.problems import malformed, not_found
@@ -167,6 +168,11 @@ class _Operation:
             reply = await self._route.handler(call)
         except (Refused, Problem) as refusal:
             exchange.declared = (refusal.status, refusal.slug) in self._problems
+            raise
+        except Exception as error:
+            # Whatever a handler wrote or read beside the store, a database that is away is nobody's fault.
+            if passes(error):
+                raise Busy("the database") from error
             raise
         exchange.declared = reply.status in self._route.answers
         return reply
