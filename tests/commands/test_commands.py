@@ -109,7 +109,7 @@ async def test_explain_gives_reasons_in_sentences_with_the_policy_rows(desk: Des
     typed = await desk.type("explain", desk.referral)
     assert typed.code == DONE
     assert "Approved by a rule the plan turned on for Experiencing homelessness" in typed.out
-    assert "harbor-street-medicine was asked: it is of a type the state's table pairs" in typed.out
+    assert "harbor-street-medicine was asked: it is of a type that specializes in the population" in typed.out
     assert "harbor-health-plan/auto_approval/harbor-homelessness@2025-01-01" in typed.out
     assert "Next: provider must accept or decline the offer" in typed.out
     document = (await desk.type("explain", desk.referral, "--json")).document

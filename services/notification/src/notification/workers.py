@@ -127,7 +127,7 @@ class Deliverer:
 
     async def _disable(self, subscription: str, why: str) -> None:
         """What arises is kept; the owner's other subscriptions hear of it."""
-        log.warning("endpoint is called no more", subscription=subscription, why=why)
+        log.warning("endpoint is called no more", subscription=subscription, reason=why)
         reference = disable(subscription, None, why)
         claim = ids.uuid()
         await self._execute([Submission(claim, subscription, reference=reference)])
