@@ -43,6 +43,7 @@ class Town:
     half_way: asyncio.Event = field(default_factory=asyncio.Event)
     _numbers: dict[str, int] = field(default_factory=dict[str, int])
     _half: int = 0
+    _handed: set[str] = field(default_factory=set[str])
     _acting: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
 
     def listen(self) -> None:
@@ -167,9 +168,13 @@ class Town:
         await self.stage.caller.ask(delivery.to, "POST", f"/v1/referrals/{delivery.referral}:answer", answers)
 
     async def _by_hand(self, delivery: Delivery) -> None:
-        """Nobody was left: a person of the plan finds somebody after all, now and then."""
-        if delivery.data["reason"] != "none_left" or self._fate(delivery.referral, "by hand").random() < 0.5:
+        """Nobody was left: a person of the plan finds somebody after all, now and then, and once."""
+        given_up = (
+            self._fate(delivery.referral, "by hand").random() < 0.5 or delivery.referral in self._handed
+        )
+        if delivery.data["reason"] != "none_left" or given_up:
             return
+        self._handed.add(delivery.referral)
         population = self.people[delivery.referral].need.population
         for provider in PROVIDERS:
             if delivery.to in provider.plans and population in provider.populations:
