@@ -23,7 +23,7 @@ help: ## Show what there is
 
 setup: .venv/.ready ## Install everything into .venv
 
-demo: .venv/.ready ## Run David's story and 50 more referrals (ARGS="--once --json" for one JSON line)
+demo: .venv/.ready ## Run David's story and 200 more referrals (ARGS="--once --json" for one JSON line)
 	@$(RUN) python -m demo $(ARGS)
 
 # Two processes, a file to each at a time: two cores are what a runner has, and each process brings its own PostgreSQL.
