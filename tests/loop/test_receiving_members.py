@@ -230,6 +230,7 @@ async def serve(town: House, body: dict[str, Any], provider: str = STREET) -> st
     referral = await town.refer(CLINIC, body)
     await town.quiet()
     await town.accept(provider)
+    await town.quiet()
     await town.attempt(provider, referral, "in_person", "engaged")
     today = town.clock.now().date().isoformat()
     await town.ask(provider, "POST", f"/v1/outreach/{referral}:start-services", {"on": today})

@@ -383,7 +383,11 @@ def holder(outreach: Outreach | None, command: ProviderCommand) -> tuple[Outreac
     held = outreach.assignment if outreach is not None else None
     if outreach is None or held is None or held.provider != command.provider or seen_by(outreach) == "":
         if held is not None and held.provider == command.provider and not held.ended:
-            raise Refused("not-assigned", "The offer is not accepted yet.", fix="Accept it first.")
+            raise Refused(
+                "not-assigned",
+                "No acceptance of this offer has arrived here yet.",
+                fix="Accept it; if you just did, send this again in a moment.",
+            )
         raise Refused(
             "not-found",
             "There is nothing here that this key may see.",
