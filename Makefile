@@ -7,6 +7,8 @@ UV := .tools/bin/uv
 RUN := $(UV) run --no-sync
 export UV_PROJECT_ENVIRONMENT := .venv
 export UV_NO_PROGRESS := 1
+# Empty means off: where it is on, each of the many short commands and restarts compiles everything anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12

@@ -14,7 +14,7 @@ import pytest_asyncio
 from loopkeeper import ids
 from loopkeeper.testing.partner import Answer, Partner, Taken
 from notification.addresses import Allow
-from notification.deliveries import LEASE
+from notification.deliveries import LEASE, RENEW_AFTER
 from notification.webhook import SCHEDULE, Sender
 from notification.workers import Deliverer, tell_once
 from tests.conftest import Migrated
@@ -170,6 +170,28 @@ async def test_a_sender_that_died_before_recording_sends_again_under_the_same_id
             assert await sweep(living) == 0
         first, second = heard(clinic)
         assert first.webhook_id == second.webhook_id
+
+
+async def test_a_living_senders_lease_never_runs_out_under_it_however_slow_the_endpoint(
+    opened: House,
+) -> None:
+    async with partner(opened) as clinic, sender(opened) as slow, sender(opened) as idle:
+        await subscribe(opened, REFERRER, clinic)
+        clinic.answer = Answer(manner="hang")
+        await opened.hear(received())
+        async with asyncio.TaskGroup() as tasks:
+            assert await slow.sweep(tasks) == 1
+            for _ in range(6):
+                opened.clock.advance(RENEW_AFTER)
+                assert await slow.sweep(tasks) == 0
+                assert await sweep(idle) == 0
+            # Dead, it renews no more.
+            opened.clock.advance(LEASE)
+            clinic.answer = Answer()
+            assert await sweep(idle) == 1
+            for task in asyncio.all_tasks():
+                if task.get_name().startswith("deliver "):
+                    task.cancel()
 
 
 async def test_two_senders_at_once_send_nothing_twice(opened: House) -> None:

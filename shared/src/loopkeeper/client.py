@@ -1,13 +1,17 @@
-"""How the command line asks the services: over HTTP with an operations key, like any other client."""
+"""How the command line asks the services: over HTTP with an operations key, like any other client.
+
+httpx is loaded by the first call that asks: it takes longer to load than most commands take to run.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, cast
-
-import httpx
+from typing import TYPE_CHECKING, Any, cast
 
 from loopkeeper.settings import Settings
+
+if TYPE_CHECKING:
+    import httpx
 
 SERVICES = ("intake", "authorization", "assignment", "notification")
 # Which service answers which noun.
@@ -39,6 +43,8 @@ class Client:
     """One key's view of all services. Every call raises `Unreachable` or `Answered`."""
 
     def __init__(self, settings: Settings, key: str | None = None) -> None:
+        import httpx
+
         self._settings = settings
         self._http = httpx.Client(
             timeout=30, headers={"Authorization": f"Bearer {key or operations_key(settings)}"}
@@ -64,6 +70,8 @@ class Client:
                 return
 
     def _ask(self, method: str, path: str, **options: Any) -> Any:
+        import httpx
+
         url = self._settings.base_url(owner(path)) + path
         try:
             answer = self._http.request(method, url, **options)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -52,25 +53,34 @@ Ready = Callable[[], Awaitable[Mapping[str, Health]]]
 Document = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class OpenContext:
-    """What the open routes answer from: the services' probes, the figures, the documents, whole and by service."""
+    """What the open routes answer from: the services' routes, probes and figures. A document is made when somebody
+    first asks for it: they cost a quarter of a second, and a service that was killed is awaited."""
 
+    routes: Mapping[str, Sequence[Route]]
     ready: Mapping[str, Ready]
     registry: CollectorRegistry
-    whole: Document
-    single: Mapping[str, Document]
-    page: bytes
+
+    @cached_property
+    def whole(self) -> Document:
+        every = [route for each in self.routes.values() for route in each]
+        return openapi.document([*every, *api.routes], "Loopkeeper")
+
+    @cached_property
+    def single(self) -> Mapping[str, Document]:
+        return {name: openapi.document(each, f"Loopkeeper {name}") for name, each in self.routes.items()}
+
+    @cached_property
+    def page(self) -> bytes:
+        return reference.page(self.whole).encode()
 
 
 def open_context(
     routes: Mapping[str, Sequence[Route]], ready: Mapping[str, Ready], registry: CollectorRegistry
 ) -> OpenContext:
     """For a program that serves these services, each with its routes and its probe."""
-    every = [route for each in routes.values() for route in each]
-    whole = openapi.document([*every, *api.routes], "Loopkeeper")
-    single = {name: openapi.document(each, f"Loopkeeper {name}") for name, each in routes.items()}
-    return OpenContext(ready, registry, whole, single, reference.page(whole).encode())
+    return OpenContext(routes, ready, registry)
 
 
 async def readiness(ready: Mapping[str, Ready]) -> Readiness:

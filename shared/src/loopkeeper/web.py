@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
@@ -84,7 +84,7 @@ def build_app(
     routes = {part.api.name: part.api.routes for part in parts}
     own = open_routes.open_context(routes, {part.api.name: part.ready for part in parts}, registry)
     app = _App(title="Loopkeeper", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
-    app.document = own.whole
+    app.document = lambda: own.whole
     app.router.default = _nothing_here
     by_path: dict[str, dict[str, _Operation]] = {}
     for api, context in [*((part.api, part.context) for part in parts), (open_routes.api, own)]:
@@ -101,10 +101,10 @@ def build_app(
 class _App(FastAPI):
     """FastAPI, with the document computed from our declarations."""
 
-    document: Mapping[str, Any]
+    document: Callable[[], Mapping[str, Any]]
 
     def openapi(self) -> dict[str, Any]:
-        return dict(self.document)
+        return dict(self.document())
 
 
 async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:

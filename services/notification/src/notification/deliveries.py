@@ -20,8 +20,10 @@ from notification.webhook import Attempted, Verdict, classify, next_attempt
 # An endpoint that hangs holds no more than this many of our connections.
 FLYING_PER_SUBSCRIPTION = 8
 FLYING = 256
-# Four times what one attempt may take: a living sender's lease never runs out under it.
-LEASE = timedelta(seconds=60)
+# After a crash what was in flight waits so long; a living sender renews its leases three times as often, so one
+# never runs out under it, whatever an attempt takes.
+LEASE = timedelta(seconds=15)
+RENEW_AFTER = LEASE / 3
 # Nothing but failure for so long ends an endpoint's deliveries (Svix: 120 h); what arises is kept.
 GIVE_UP_AFTER = timedelta(days=5)
 
@@ -56,6 +58,10 @@ SELECT l.id, l.subscription, l.number, l.lease, l.trigger, s.organization, s.url
 FROM leased l JOIN subscription s ON s.id = l.subscription
 JOIN feed f ON f.subscription = l.subscription AND f.sequence = l.sequence ORDER BY l.subscription, l.sequence
 """  # noqa: S608 own constants
+
+RENEWING = """
+UPDATE delivery SET leased_until = $3 WHERE id = ANY($1::text[]) AND lease = ANY($2::text[]) AND state = 'pending'
+"""
 
 # A recorded 2xx counts whoever held the lease; a failure counts only for its holder.
 RECORDING = """
@@ -171,6 +177,12 @@ async def lease(connection: Connection, now: datetime, room: int) -> list[Leased
     """Take at most `room` deliveries that are due, at most 8 in flight per subscription."""
     rows = await connection.fetch(LEASING, now, room, now + LEASE, ids.uuid().hex)
     return [Leased(**dict(row)) for row in rows]
+
+
+async def renew(connection: Connection, held: Sequence[Leased], now: datetime) -> None:
+    """These are still being sent, or wait to be recorded."""
+    leases = sorted({each.lease for each in held})
+    await connection.execute(RENEWING, [each.id for each in held], leases, now + LEASE)
 
 
 async def record(connection: Connection, results: Sequence[Result]) -> None:

@@ -23,7 +23,7 @@ from loopkeeper.store import StoreUnavailable, answered
 from loopkeeper.supervisor import Heart
 from notification import deliveries, feed, told
 from notification.addresses import Allow
-from notification.deliveries import FLYING, Leased, Result
+from notification.deliveries import FLYING, RENEW_AFTER, Leased, Result
 from notification.rules import CLOCKS, RaiseClock, RaiseNotice, RecordDelivered
 from notification.subscriptions import FAILING, GONE, SEALED_PART, disable
 from notification.webhook import Attempted, Sender, Verdict, signed_headers
@@ -67,7 +67,9 @@ class Deliverer:
         self._jitter = jitter
         self._bell = context.store.bell()
         self._results: list[Result] = []
-        self._flying = 0
+        # What this process has leased and not recorded yet.
+        self._held: dict[str, Leased] = {}
+        self._renewed_at = context.clock.now()
 
     async def run(self, heart: Heart) -> None:
         """Sweep for ever, and at once when a commit or an ended attempt rings; a database that is away is waited
@@ -91,15 +93,23 @@ class Deliverer:
     async def sweep(self, tasks: asyncio.TaskGroup) -> int:
         """Record what ended and send what is due, without waiting for it; returns how many were sent."""
         await self.record()
-        room = FLYING - self._flying
+        now = self._context.clock.now()
+        if now - self._renewed_at >= RENEW_AFTER:
+            await self._renew(now)
+        room = FLYING - len(self._held)
         if room <= 0 or not await self._anything():
             return 0
-        now = self._context.clock.now()
         leased = await self._context.store.transact(lambda c: deliveries.lease(c, now, room), beside=True)
         for each in leased:
-            self._flying += 1
+            self._held[each.id] = each
             tasks.create_task(self._send(each), name=f"deliver {each.id}")
         return len(leased)
+
+    async def _renew(self, now: datetime) -> None:
+        held = list(self._held.values())
+        if held:
+            await self._context.store.transact(lambda c: deliveries.renew(c, held, now), beside=True)
+        self._renewed_at = now
 
     async def _anything(self) -> bool:
         """A look without a transaction, so that a quiet service writes nothing four times a second."""
@@ -118,6 +128,8 @@ class Deliverer:
             return
         await self._context.store.transact(lambda c: deliveries.record(c, results), beside=True)
         del self._results[: len(results)]
+        for result in results:
+            self._held.pop(result.leased.id, None)
         gone = {r.leased.subscription for r in results if r.verdict is Verdict.GONE}
         now = self._context.clock.now()
         hopeless = await deliveries.hopeless(self._context.pool, results, now)
@@ -147,7 +159,6 @@ class Deliverer:
             self._context.metrics.webhook_seconds.observe(attempted.duration_ms / 1000)
             self._results.append(result)
         finally:
-            self._flying -= 1
             self._bell.set()
 
     async def _attempt(self, leased: Leased) -> Attempted:

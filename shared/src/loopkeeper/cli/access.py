@@ -6,18 +6,20 @@ import json
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from loopkeeper import clients, policy
+from loopkeeper import clients
 from loopkeeper.cli.terminal import FAILED, USAGE, Json, each, fail, say, settings, show, starting
 from loopkeeper.clients import ClientsError, OrganizationKind, Role
 from loopkeeper.errors import StartError
 from loopkeeper.files import locked, write_private
-from loopkeeper.policy import Finding
 from loopkeeper.sealing import Keyring, Unsealable
 from loopkeeper.settings import Settings
+
+if TYPE_CHECKING:
+    from loopkeeper.policy import Finding
 
 OPERATIONS = "operations"
 KINDS = ", ".join(OrganizationKind)
@@ -229,6 +231,8 @@ def master_key(settings: Settings) -> str | None:
 
 def policy_findings(settings: Settings) -> list[Finding]:
     """All that is wrong with the policy of the installed services, the operator's folder and the known plans."""
+    from loopkeeper import policy
+
     known = clients.list_organizations(settings.config_folder)
     plans = [organization.id for organization in known if organization.kind is OrganizationKind.PLAN]
     return policy.check(policy.load(policy.installed(), settings.policy_folder), plans)

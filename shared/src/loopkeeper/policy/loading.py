@@ -26,7 +26,7 @@ SERVICES = "loopkeeper.services"
 DECLARATION = frozenset({"about", "key", "columns", "plans"})
 
 
-class _UniqueKeys(yaml.SafeLoader):
+class _UniqueKeys(yaml.CSafeLoader):
     """YAML in which writing a key twice is an error, not a silent change of mind."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
