@@ -233,6 +233,20 @@ async def test_attempts_are_read_by_their_owner_and_by_nobody_else(opened: House
             assert await attempts(opened, stranger, subscription) == [404]
 
 
+async def test_an_endpoints_own_words_are_read_by_its_owner_and_kept_sealed(opened: House) -> None:
+    """An error page may quote the person it was told about."""
+    words = "cannot file notice: chart of Zebediah Quillfeather is locked"
+    async with partner(opened) as clinic, sender(opened) as deliverer:
+        subscription = await subscribe(opened, REFERRER, clinic)
+        clinic.next_answers.append(Answer(500, words.encode()))
+        await opened.hear(received())
+        await sweep(deliverer)
+        (shown,) = await attempts(opened, REFERRER, subscription)
+        assert shown["response"] == words
+        (kept,) = await opened.rows("SELECT a::text AS row FROM attempt a")
+        assert "Quillfeather" not in kept["row"]
+
+
 async def test_a_feed_is_numbered_without_a_gap_whoever_writes_at_once(opened: House) -> None:
     async with partner(opened) as plan:
         await subscribe(opened, PLAN, plan)

@@ -18,7 +18,7 @@ from loopkeeper.clock import HandClock
 from loopkeeper.database import connect
 from loopkeeper.domain import Submission
 from loopkeeper.embedded import Server
-from loopkeeper.timers import SWEEP, TimerFailed
+from loopkeeper.timers import SWEEP
 from tests.assignment.cases import APPROVED, NAVIGATORS, STREET, closed
 from tests.conftest import Fresh, Migrated
 from tests.shared.replica import Replica, Site, away, listed, referred, site, until, working
@@ -299,31 +299,43 @@ async def test_a_deadline_that_moves_while_its_firing_waits_does_not_fire_early(
 # ── a firing that fails ───────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_deadline_whose_firing_meets_a_fault_stays_due_and_holds_no_other_back(
+async def test_a_deadline_whose_firing_meets_a_fault_parks_its_referral_and_holds_no_other_back(
     desk: Replica, clock: HandClock
 ) -> None:
     bad, good = await offered(desk), [await offered(desk) for _ in range(3)]
     at = await pass_the_deadline(desk, clock, bad)
     await desk.spoil(bad)
-    with pytest.raises(TimerFailed):
-        await desk.sweep.sweep()
+    assert await desk.sweep.sweep() == 4
     assert [await desk.types(stream) for stream in good] == [ASKED] * 3
+    (shown,) = await desk.parked.listed()
+    assert (shown.stream, shown.facts) == (bad, 0)
+    assert shown.error.startswith("deadline ")
+    # It waits like any other parked referral, and is due again behind its replay.
+    assert await desk.sweep.sweep() == 0
     assert await due(desk, bad) == at
     await desk.mend(bad)
+    await desk.parked.replay(bad)
     assert await desk.sweep.sweep() == 1
     assert await desk.types(bad) == ASKED
 
 
-async def test_a_deadline_that_keeps_failing_keeps_no_parked_referral_from_its_replay(
+async def test_deadlines_that_keep_failing_end_no_process_and_keep_no_parked_referral_from_its_replay(
     desk: Replica, clock: HandClock
 ) -> None:
-    bad, parked = await offered(desk), await offered(desk)
-    await desk.spoil(parked)
-    await desk.hear(parked, WITHDRAWN)
-    await desk.mend(parked)
-    await pass_the_deadline(desk, clock, bad)
-    await desk.spoil(bad)
-    with pytest.raises(TimerFailed):
-        async with working(desk.sweep.run) as sweeping:
-            await sweeping.task
-    assert await desk.types(parked) == ["assignment.made", "assignment.withdrawn"]
+    bad, withdrawn = sorted([await offered(desk) for _ in range(3)]), await offered(desk)
+    await desk.spoil(withdrawn)
+    await desk.hear(withdrawn, WITHDRAWN)
+    await desk.mend(withdrawn)
+    await pass_the_deadline(desk, clock, bad[0])
+    for stream in bad:
+        await desk.spoil(stream)
+
+    async def parked_just_now() -> bool:
+        return sorted(p.stream for p in await desk.parked.listed() if p.since == clock.now()) == bad
+
+    async with working(desk.sweep.run):
+        # Once more than there are timed replays.
+        for _ in range(4):
+            await until(parked_just_now)
+            clock.advance(MINUTE)
+    assert await desk.types(withdrawn) == ["assignment.made", "assignment.withdrawn"]

@@ -238,7 +238,7 @@ class Store(Generic[S]):
         for submission, error in batch.parked:
             self._metrics.parked.labels(self.domain.service).inc()
             log.error(
-                "fact parked",
+                "referral parked",
                 service=self.domain.service,
                 referral=submission.stream,
                 command=submission.label,
@@ -264,6 +264,17 @@ class Store(Generic[S]):
             if isinstance(outcome, Outcome) and (outcome.parked or outcome.repeated):
                 word = "parked" if outcome.parked else "repeated"
             self._metrics.commands.labels(self.domain.service, submission.label, word).inc()
+
+    async def park(self, failed: Sequence[tuple[Submission, str]]) -> None:
+        """Put a mark on the streams of these commands, which nobody waits for, with why each failed."""
+
+        async def steps(connection: Connection) -> Batch[S]:
+            batch = self._batch(connection)
+            batch.parked.extend(failed)
+            await batch.write_parked()
+            return batch
+
+        self._report(await self.transact(steps))
 
     # ── parked streams ───────────────────────────────────────────────────────────────────────────────────
 

@@ -3,6 +3,9 @@
 A timer fires only when the stored offset of its referral's partition has reached that partition's end as asked
 after `due_at`, and while the referral is not parked: after an outage the unread facts come first. Firing is a
 command whose rule checks that this deadline still stands, so firing twice, or for a closed loop, does nothing.
+
+A deadline whose command meets a fault of ours parks its referral, like a fact would: it is shown, holds no other
+back, and is due again after each timed replay.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid5
 
+from loopkeeper.batch import describe
 from loopkeeper.bus import Bus, BusUnavailable
 from loopkeeper.clock import Clock
 from loopkeeper.consumer import Consumer
@@ -86,7 +90,7 @@ class TimerSweep:
                         await asyncio.sleep(GATHER)
 
     async def sweep(self) -> int:
-        """Fire what is due and may fire; returns how many."""
+        """Fire what is due and may fire, park what failed; returns how many were tried."""
         rows = await self._pool.fetch(
             """SELECT t.stream, t.kind, t.due_at FROM timer t
                WHERE t.due_at <= $1 AND NOT EXISTS (SELECT 1 FROM parked_stream p WHERE p.stream = t.stream)
@@ -106,10 +110,14 @@ class TimerSweep:
         if not submissions:
             return 0
         outcomes = await self._store.execute(submissions)
-        for submission in submissions:
-            if isinstance(outcomes[submission.id], Exception):
-                raise TimerFailed(submission.label)
-        self._metrics.timers_fired.labels(self._store.domain.service).inc(len(submissions))
+        failed = [
+            (submission, f"deadline {submission.label}: {describe(outcome)}")
+            for submission in submissions
+            if isinstance(outcome := outcomes[submission.id], Exception)
+        ]
+        if failed:
+            await self._store.park(failed)
+        self._metrics.timers_fired.labels(self._store.domain.service).inc(len(submissions) - len(failed))
         return len(submissions)
 
     def _read_to_end(self, stream: str, ends: Any, stored: Any) -> bool:
@@ -128,7 +136,3 @@ class TimerSweep:
                 traceparent=span.traceparent,
                 timer=(kind, due_at),
             )
-
-
-class TimerFailed(Exception):
-    """A deadline's command met a fault of ours; it stays due and is tried again."""

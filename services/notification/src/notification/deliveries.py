@@ -6,7 +6,7 @@ the same webhook id (protocols.md §8). A failing delivery holds back only later
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -26,6 +26,9 @@ LEASE = timedelta(seconds=15)
 RENEW_AFTER = LEASE / 3
 # Nothing but failure for so long ends an endpoint's deliveries (Svix: 120 h); what arises is kept.
 GIVE_UP_AFTER = timedelta(days=5)
+
+# What an endpoint answered, sealed for its subscription: an error page may quote whom it was told about.
+Seal = Callable[[str, str], str]
 
 # A pair of subscription and referral goes in order: only its earliest pending delivery may leave.
 FIRST_OF_ITS_PAIR = """
@@ -185,8 +188,8 @@ async def renew(connection: Connection, held: Sequence[Leased], now: datetime) -
     await connection.execute(RENEWING, [each.id for each in held], leases, now + LEASE)
 
 
-async def record(connection: Connection, results: Sequence[Result]) -> None:
-    """Write what became of these attempts, and the attempts themselves."""
+async def record(connection: Connection, results: Sequence[Result], seal: Seal) -> None:
+    """Write what became of these attempts, and the attempts themselves, the endpoints' own words sealed."""
     await connection.execute(
         RECORDING,
         [r.leased.id for r in results],
@@ -196,7 +199,7 @@ async def record(connection: Connection, results: Sequence[Result]) -> None:
         [r.next_attempt_at for r in results],
         [r.at for r in results],
     )
-    await feed.insert(connection, "attempt", [_attempt(r) for r in results])
+    await feed.insert(connection, "attempt", [_attempt(r, seal) for r in results])
     await _note_health(connection, results)
 
 
@@ -267,7 +270,7 @@ async def begin(
     await feed.insert(connection, "delivery", [{**row, "trigger": "recovery"} for row in rows])
 
 
-def _attempt(result: Result) -> Mapping[str, Any]:
+def _attempt(result: Result, seal: Seal) -> Mapping[str, Any]:
     leased, attempted = result.leased, result.attempted
     return {
         "id": ids.new("att"),
@@ -284,7 +287,7 @@ def _attempt(result: Result) -> Mapping[str, Any]:
         "status": attempted.status,
         "error": attempted.error,
         "duration_ms": attempted.duration_ms,
-        "response": attempted.response_excerpt,
+        "response": seal(leased.subscription, attempted.response_excerpt),
         "next_attempt_at": result.next_attempt_at,
     }
 

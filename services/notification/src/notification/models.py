@@ -132,7 +132,7 @@ delivery = sa.Table(
     ),
 )
 
-# One try. `response` is the endpoint's own text, for its owner alone.
+# One try. `response` is the endpoint's own text, sealed, for its owner alone.
 attempt = sa.Table(
     "attempt",
     metadata,

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from loopkeeper.bodies import Instant
 from loopkeeper.database import Connection
 from loopkeeper.decider import Refused
+from loopkeeper.sealing import Sealer
 from loopkeeper.service import Context
 from loopkeeper.web import Api, Call, Listing, Page, Reply, check_match, listing, not_found
 from notification import deliveries, feed, subscriptions
@@ -29,7 +30,7 @@ from notification.subscription_api import (
     shown,
     submit,
 )
-from notification.subscriptions import OWNER, SEALED_PART
+from notification.subscriptions import OWNER, SEALED_ANSWER, SEALED_PART
 from notification.webhook import Sender, challenge, new_secret
 
 api = Api("notification")
@@ -296,7 +297,7 @@ async def attempts_of(call: Call[None, Context, AttemptPage]) -> Reply:
             query.before,
             query.after,
         )
-    return listing(call, rows, _attempt_shown)
+    return listing(call, rows, lambda found: _attempt_shown(call.service.sealer, found))
 
 
 async def _changed(call: Call[Any, Context, Any]) -> Reply:
@@ -309,6 +310,9 @@ def _asked_version(call: Call[Any, Context, Any], row: Mapping[str, Any]) -> int
     return row["n"] if call.if_match is not None else None
 
 
-def _attempt_shown(row: Mapping[str, Any]) -> AttemptShown:
+def _attempt_shown(sealer: Sealer, row: Mapping[str, Any]) -> AttemptShown:
     fields = {name: row[name] for name in AttemptShown.model_fields if name != "webhook_id"}
+    if row["response"]:
+        opened = sealer.open("system", row["subscription"], SEALED_ANSWER, row["response"])
+        fields["response"] = opened["text"]
     return AttemptShown(webhook_id=row["webhook"], **fields)

@@ -18,6 +18,7 @@ from loopkeeper.problems import not_found
 
 TABLE = "subscription"
 SEALED_PART = "secret"
+SEALED_ANSWER = "answer"
 # Why an endpoint is not called.
 OWNER, GONE, FAILING = "owner", "gone", "failing"
 

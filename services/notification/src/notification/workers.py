@@ -25,7 +25,7 @@ from notification import deliveries, feed, told
 from notification.addresses import Allow
 from notification.deliveries import FLYING, RENEW_AFTER, Leased, Result
 from notification.rules import CLOCKS, RaiseClock, RaiseNotice, RecordDelivered
-from notification.subscriptions import FAILING, GONE, SEALED_PART, disable
+from notification.subscriptions import FAILING, GONE, SEALED_ANSWER, SEALED_PART, disable
 from notification.webhook import Attempted, Sender, Verdict, signed_headers
 
 log = get("webhooks")
@@ -126,7 +126,7 @@ class Deliverer:
         results = list(self._results)
         if not results:
             return
-        await self._context.store.transact(lambda c: deliveries.record(c, results), beside=True)
+        await self._context.store.transact(lambda c: deliveries.record(c, results, self._seal), beside=True)
         del self._results[: len(results)]
         for result in results:
             self._held.pop(result.leased.id, None)
@@ -187,6 +187,13 @@ class Deliverer:
             span.set("http.response.status_code", attempted.status)
         span.end(attempted.error)
         return attempted
+
+    def _seal(self, subscription: str, answer: str) -> str:
+        return (
+            self._context.sealer.seal("system", subscription, SEALED_ANSWER, {"text": answer})
+            if answer
+            else ""
+        )
 
     def _secret(self, leased: Leased, sealed: str) -> str:
         return self._context.sealer.open("system", leased.subscription, SEALED_PART, sealed)["secret"]
