@@ -38,6 +38,7 @@ from loopkeeper.events import (
 from tests.assignment.cases import (
     APPROVED,
     CLINIC,
+    GRANTED,
     MARIA,
     MONDAY,
     NAVIGATORS,
@@ -46,11 +47,13 @@ from tests.assignment.cases import (
     STREET,
     TAKEN,
     TODAY,
+    accepted,
     after,
     by_hand,
     closed,
     decline,
     given,
+    grant_over,
     heard,
     made,
     market,
@@ -297,3 +300,26 @@ def test_a_reason_by_hand_stands_beside_the_others() -> None:
     (offer,) = when(given(RECEIVED, APPROVED), command)
     assert isinstance(offer, AssignmentMade)
     assert [skip.reason for skip in offer.skipped] == ["fits_better", "full"]
+
+
+# ── under a grant alone, and after it ─────────────────────────────────────────────────────────────────────
+
+
+def test_under_a_grant_alone_no_person_hands_the_member_to_a_provider_without_one() -> None:
+    """loop.md 3.2: a grant is the serving organization's own; another provider has nothing to serve under."""
+    state = given(RECEIVED, GRANTED)
+    assert refused(state, by_hand(NAVIGATORS)).slug == "not-eligible"
+    assert wires(when(state, by_hand(STREET, market(STREET)))) == ["made"]
+    assert wires(when(after(state, APPROVED), by_hand(NAVIGATORS))) == ["made"]
+
+
+def test_a_term_approved_after_the_grant_lapsed_and_the_loop_closed_is_somebodys_to_serve() -> None:
+    """loop.md 7.2: the term lives on. First services closed the loop, the grant lapsed and took the assignment along."""
+    state = given(RECEIVED, GRANTED, made(), accepted(), closed("services_received"))
+    over = grant_over("expired")
+    lapsed = after(state, over, *when(state, heard(over)))
+    assert lapsed.turn is None
+    assert wires(when(lapsed, heard(APPROVED))) == ["made"]
+    assert wires(when(lapsed, heard(APPROVED, market()))) == ["plan_asked"]
+    # Who still serves goes on, and nobody else is asked.
+    assert when(state, heard(APPROVED)) == []

@@ -11,11 +11,17 @@ import pytest
 
 from authorization.presumptive import WAYS_ON, Standing, judge
 from loopkeeper.calendar import end_of_la_day, la_date
-from loopkeeper.events import Contract, ProviderRecorded, ScreenedPopulation
+from loopkeeper.events import (
+    AuthorizationPresumptiveGranted,
+    AuthorizationPresumptiveRefused,
+    Contract,
+    ProviderRecorded,
+    ScreenedPopulation,
+)
 from loopkeeper.policy import Policy, installed, load
 from loopkeeper.vocabulary.populations import Population
 from loopkeeper.vocabulary.providers import ProviderType
-from tests.authorization.cases import CLINIC, ENTRY, HARBOR, HOMELESS, TEAM, TODAY, claim
+from tests.authorization.cases import CLINIC, ENTRY, HARBOR, HOMELESS, TEAM, TODAY, claim, opened, received
 
 DAY = timedelta(days=1)
 GOOD: Mapping[str, Any] = {
@@ -28,12 +34,14 @@ GOOD: Mapping[str, Any] = {
     "types": ("street_medicine", "housing_tenancy"),
     "standing": Standing(),
     "again_from": None,
+    "latest": TODAY,
 }
 UNMET = ScreenedPopulation(code="homelessness", result="unmet", claimed=True)
 # One fault for every reason, in the order in which reasons are told.
 FAULTS: Mapping[str, Mapping[str, Any]] = {
     "renewal": {"standing": Standing(open_with=TEAM)},
     "recent": {"again_from": TODAY + DAY},
+    "ahead": {"latest": TODAY - DAY},
     "no_row": {"types": ()},
     "awaiting_provider": {"provider": None},
     "contract": {"referrer": CLINIC},
@@ -251,3 +259,15 @@ def test_through_a_hub_the_contract_is_the_hubs_and_type_and_populations_the_pro
     assert (
         verdict(provider=entry(contracts=contract(hub=HUB), populations=("ccs",)), hubs=hub()) == "contract"
     )
+
+
+# ── the day of the first service ──────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("days", "made"), [(0, True), (30, True), (31, False), (456, False)])
+def test_a_first_service_further_ahead_than_a_grant_lasts_gets_none_yet(days: int, made: bool) -> None:
+    """loop.md 3.4: day 0 is the day of the first service; a claim of it presumes that it is near."""
+    events = opened(received(claim=claim(from_=TODAY + days * DAY)))
+    granted = [event for event in events if isinstance(event, AuthorizationPresumptiveGranted)]
+    refused = [event for event in events if isinstance(event, AuthorizationPresumptiveRefused)]
+    assert (bool(granted), [event.reason for event in refused]) == (made, [] if made else ["ahead"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -128,6 +128,7 @@ A_PERSON_DECIDES: list[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]
     ("exclusive_program", {"eligibility": Eligibility(state="confirmed", programs=("pace",))}, {}, {}),
     ("already_authorized", {}, {}, {"open_with": CLINIC}),
     ("back_dating_unchosen", {"claim": claim()}, {"term_from": None}, {}),
+    ("term_over", {"claim": claim(from_=date(2025, 2, 28))}, {"term_from": "first_service"}, {}),
     ("sample", {}, {"automatic": {"homelessness": 0.05}}, {"draw": 0.049}),
 ]
 
@@ -212,9 +213,39 @@ def test_a_person_who_sees_more_than_the_answers_approves_what_was_claimed() -> 
 # loop.md 4.3
 @pytest.mark.parametrize("reason", sorted(DenialReason.codes()))
 def test_a_named_person_denies_for_each_reason_of_the_list(reason: str) -> None:
-    (denied, *_) = when(pending(), deny(reason))
+    (denied, *_) = when(pending(flags=("confirmed_hospice",)), deny(reason, exclusive=("hospice",)))
     assert isinstance(denied, AuthorizationDenied)
     assert (denied.reason, denied.acted_by, denied.citation) == (reason, MARIA, "ECM Policy Guide")
+
+
+@pytest.mark.parametrize(
+    ("flags", "counts"),
+    [
+        ((), False),
+        (("program_hospice",), False),
+        (("program_hospice", "not_in_hospice"), False),
+        (("program_hospice", "confirmed_hospice"), True),
+        (("program_alw", "confirmed_alw"), False),
+        (("program_alw", "chose_ecm_over_alw"), False),
+        (("program_alw", "chose_alw"), True),
+        (("confirmed_county_tcm", "chose_county_tcm"), False),
+    ],
+)
+def test_a_program_denies_only_once_it_is_confirmed_or_chosen_by_the_member(
+    flags: tuple[str, ...], counts: bool
+) -> None:
+    """loop.md 4.4: a box somebody ticked denies nobody, and county TCM never does."""
+    state = pending(flags=flags)
+    command = deny("duplicative_program", exclusive=("hospice", "pace"), chosen=("alw",))
+    if counts:
+        assert wires(when(state, command))[0] == "denied"
+    else:
+        assert refused(state, command).slug == "reason-forbidden"
+
+
+def test_a_program_the_roster_names_is_confirmed() -> None:
+    state = pending(eligibility=Eligibility(state="confirmed", programs=("pace",)))
+    assert wires(when(state, deny("duplicative_program", exclusive=("hospice", "pace"))))[0] == "denied"
 
 
 @pytest.mark.parametrize("reason", ["other", "", "CRITERIA_NOT_MET", "member_declined"])

@@ -326,3 +326,18 @@ def test_every_open_loop_names_who_must_act(events: tuple[Event, ...], actor: st
     step = next_step(state)
     assert step.actor == actor
     assert bool(step.step) == bool(actor)
+
+
+def test_once_the_grant_is_over_the_plan_must_decide_and_not_name_a_provider() -> None:
+    """loop.md 7.6: while nothing is authorized there is nobody to assign, and `POST /v1/assignments` would refuse."""
+    declined = AssignmentDeclined(occurred_at=MONDAY, assignment="asg_1", reason="no_capacity")
+    asked = AssignmentPlanAsked(occurred_at=MONDAY, reason="none_left")
+    over = AuthorizationPresumptiveEnded(
+        occurred_at=MONDAY, grant="grant_1", reason="expired", through=date(2026, 3, 31)
+    )
+    granted = [RECEIVED, REVIEW, GRANTED, MADE, declined, asked]
+    before, afterwards = given(*granted), given(*granted, over)
+    assert before is not None
+    assert afterwards is not None
+    assert next_step(before).step == "name a provider: every candidate declined or none fits"
+    assert next_step(afterwards).step == "decide the authorization"

@@ -140,6 +140,23 @@ async def test_a_program_that_excludes_ecm_is_asked_about_and_denies_nothing_by_
     after = await town.ask(CLINIC, "POST", f"/v1/referrals/{receipt['id']}:answer", said)
     assert not {"confirm-hospice", "choice-alw"} & {each["id"] for each in after["questions"]}
 
+    # Only what is confirmed counts, for a person of the plan too.
+    no = {"acted_by": {"person": "ana-reyes"}, "reason": "duplicative_program"}
+    path = f"/v1/authorizations/{await request_of(town, receipt['id'])}:deny"
+    assert (await town.ask(HARBOR, "POST", path, no, 409))["slug"] == "reason-forbidden"
+    other = await town.refer(CLINIC, somebody(programs={"hospice": "yes"}))
+    await town.ask(CLINIC, "POST", f"/v1/referrals/{other}:answer", {"answers": {"confirm-hospice": True}})
+    path = f"/v1/authorizations/{await request_of(town, other)}:deny"
+    assert (await town.ask(HARBOR, "POST", path, no))["status"] == "denied"
+
+
+async def request_of(town: House, referral: str) -> str:
+    """The id of this referral's request, once everything said of it has arrived."""
+    await town.quiet()
+    found = (await town.ask(HARBOR, "GET", "/v1/authorizations?limit=200"))["items"]
+    (request,) = [each["id"] for each in found if each["referral"] == referral]
+    return request
+
 
 # ── the same member (loop.md 2.8 to 2.11) ─────────────────────────────────────────────────────────────────
 

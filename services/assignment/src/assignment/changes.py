@@ -150,6 +150,8 @@ def assign_by_hand(state: Assignment | None, command: AssignByHand) -> Iterator[
         raise nothing_here()
     if not wants_offer(state, command):
         raise not_eligible("The referral is closed or not authorized.")
+    if state.approved is None and state.grant is not None and command.provider != state.grant.provider:
+        raise not_eligible("Before the plan has decided only the provider that holds the grant may serve.")
     turn, market = state.turn, command.market
     serves = turn is not None and turn.status == "accepted" and not _to_be_changed(state, turn, command)
     elsewhere = market.assigned_elsewhere and planned_from(state, command) is None

@@ -168,7 +168,8 @@ def wants_offer(state: Assignment, command: Command) -> bool:
     turn = state.turn
     match command:
         case NoteFact(fact=AuthorizationApproved() | AuthorizationPresumptiveGranted()):
-            return turn is None and not state.outcome
+            # After first services too: what they were given under may have ended meanwhile (loop.md 7.2).
+            return turn is None
         case NoteFact(fact=ReferralAmended()):
             return turn is None and state.asked == "none_left" and not state.outcome
         case AssignByHand():

@@ -58,6 +58,9 @@ class Denial(Given):
     notice_due_at: datetime = NEVER
     rights: Rights = Rights(appeal_by=date.min, hearing_days=0, unanswered_days=0)
     refs: tuple[str, ...] = ()
+    # Programs nobody may be in besides ECM, and those among which and ECM the member chooses.
+    exclusive: tuple[str, ...] = ()
+    chosen: tuple[str, ...] = ()
 
 
 # ── facts ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -150,6 +153,8 @@ class Deny(Command):
     provider_told: bool = False
     rights: Rights | None = None
     refs: tuple[str, ...] = ()
+    exclusive: tuple[str, ...] = ()
+    chosen: tuple[str, ...] = ()
 
 
 class Pend(Command):

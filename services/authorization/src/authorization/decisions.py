@@ -47,6 +47,7 @@ def modify(state: Authorization | None, command: Modify) -> Iterator[Event]:
     """Some populations are approved and the others denied: adverse in part, with all that a denial carries."""
     current, _ = decidable(state)
     check_reason(command.reason, command.acted_by, command.licensed, command.denial.needs_license, current)
+    check_program(command.reason, command.denial.exclusive, command.denial.chosen, current)
     wanted = met(current) or claimed(current)
     left = tuple(code for code in wanted if code not in command.populations)
     if not command.populations or not left:
@@ -147,6 +148,7 @@ def approval(
 def deny(state: Authorization | None, command: Deny) -> Iterator[Event]:
     current, review = decidable(state)
     check_reason(command.reason, command.acted_by, command.licensed, command.needs_license, current)
+    check_program(command.reason, command.exclusive, command.chosen, current)
     if command.appeal_by is None or command.notice_due_at is None:
         raise TypeError("a denial's dates were not filled in")
     yield AuthorizationDenied(
@@ -188,6 +190,25 @@ def check_reason(
         raise person_required("A denial names the person who denied.")
     if needs_license and not licensed:
         raise person_required("A denial for this reason is a licensed person's judgement.")
+
+
+def check_program(
+    reason: str, exclusive: Sequence[str], chosen: Sequence[str], current: Authorization
+) -> None:
+    """Raises where the program that would duplicate ECM was only ticked in a form: it counts once the roster or
+    somebody asked confirms it, or the member, options explained, chose it (loop.md 4.4)."""
+    if reason != DenialReason.DUPLICATIVE_PROGRAM:
+        return
+    confirmed = {program for program in exclusive if f"confirmed_{program}" in current.flags}
+    confirmed |= set(exclusive) & set(current.eligibility.programs)
+    wanted = {program for program in chosen if f"chose_{program}" in current.flags}
+    if not confirmed | wanted:
+        raise Refused(
+            "reason-forbidden",
+            "No program that excludes ECM is confirmed, and the member chose none over ECM.",
+            fix="Answer the question about the program at the referral, then decide.",
+            allowed=allowed(current),
+        )
 
 
 def pend(state: Authorization | None, command: Pend) -> Sequence[Event]:

@@ -102,12 +102,18 @@ def denying(policy: Policy, reason: str, at: datetime) -> Denial:
     rows = policy.rows("denial_reasons", on=la_date(at), reason=reason)
     notice = policy.due("denial_notice", at)
     given, refs = rights(policy, at)
+    programs = {
+        rule: tuple(row["program"] for row in policy.rows("program_overlap", on=la_date(at), rule=rule))
+        for rule in ("exclusive", "member_choice")
+    }
     return Denial(
         needs_license=bool(rows) and rows[0]["licensed"],
         citation=rows[0]["citation"] if rows else "",
         notice_due_at=notice.at,
         rights=given,
         refs=(*(row.ref for row in rows), notice.ref, *refs),
+        exclusive=programs["exclusive"],
+        chosen=programs["member_choice"],
     )
 
 

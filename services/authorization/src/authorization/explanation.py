@@ -19,6 +19,7 @@ WHY_A_PERSON = {
     "eligibility_unconfirmed": "the plan's roster does not confirm the member's coverage",
     "exclusive_program": "the member may be in a program that excludes ECM",
     "already_authorized": "the member has an open authorization",
+    "term_over": "a term from the first service claimed would be over already",
     "back_dating_unchosen": "the plan has not chosen from which day a term after a grant runs",
     "sample": "it was drawn for the sample that a person reviews",
 }

@@ -62,6 +62,7 @@ WAYS_ON = {
     "is settled with the plan.",
     "renewal": "A grant is for a first authorization only; this member has one with this provider.",
     "recent": "The member has or had a grant of this plan a short time ago; the plan's decision comes first.",
+    "ahead": "The first service lies further ahead than a grant lasts; claim it when the day is near.",
     "awaiting_provider": "The directory does not know this provider yet; the claim is looked at again when it does.",
 }
 # Transitioning from incarceration has no row: the justice-involved guide governs it (ECMG26 p106 with note 74).
@@ -82,16 +83,20 @@ def judge(
     types: Collection[str],
     standing: Standing,
     again_from: date | None,
+    latest: date,
     start: bool = False,
     hubs: Mapping[str, ProviderRecorded] | None = None,
 ) -> Refusal | None:
     """None where the grant is to be made. `types` are those the table pairs with the claimed population,
-    `again_from` the first day on which this member may have another grant. A `start` sent alone has no answers yet:
+    `again_from` the first day on which this member may have another grant, `latest` the last on which a first service
+    is near enough. A `start` sent alone has no answers yet:
     its attestation says that the criteria are met, unless what it answers says they are not."""
     if standing.open_with is not None:
         return _refused("renewal" if standing.open_with == claim.provider else "other_provider")
     if standing.grant_live or (again_from is not None and claim.from_ < again_from):
         return _refused("recent")
+    if claim.from_ > latest:
+        return _refused("ahead")
     if not types:
         refusal = _refused("no_row")
         return Refusal("no_row", RELEASE_WAY_ON) if claim.population == "incarceration" else refusal
@@ -163,6 +168,7 @@ def claim_judged(
         types=rules.types,
         standing=Standing(command.open_with, command.member_grant_live, last),
         again_from=last + timedelta(days=rules.again_days) if last else None,
+        latest=la_date(command.at) + timedelta(days=rules.grant_days),
         start=state.kind == "presumptive_start",
         hubs=command.hubs,
     )

@@ -64,8 +64,17 @@ from authorization.request import (
     met,
     status,
 )
-from authorization.term import end, end_unasked, go_on, move_release, prompt, request_reauthorization
+from authorization.term import (
+    end,
+    end_unasked,
+    go_on,
+    move_release,
+    prompt,
+    request_reauthorization,
+    term_through,
+)
 from loopkeeper import ids
+from loopkeeper.calendar import la_date
 from loopkeeper.decider import Command, Decider
 from loopkeeper.events import (
     AuthorizationDeemedAdverse,
@@ -254,9 +263,18 @@ def person_because(state: Authorization, command: OpenReview | Amend) -> tuple[s
         (bool(excluded), "exclusive_program"),
         (command.open_with is not None, "already_authorized"),
         (claimed_start, "back_dating_unchosen"),
+        (_over_already(state, command), "term_over"),
         ((drawn or kept) and not must, "sample"),
     )
     return tuple(code for holds, code in checks if holds)
+
+
+def _over_already(state: Authorization, command: OpenReview | Amend) -> bool:
+    """Whether a term that runs from the claimed first service would be over before it was asked for."""
+    claim, rules = state.claim, command.rules
+    if claim is None or rules.term_from != "first_service":
+        return False
+    return term_through(claim.from_, rules.term_months) < la_date(command.at)
 
 
 # ── what changed of the referral ──────────────────────────────────────────────────────────────────────────

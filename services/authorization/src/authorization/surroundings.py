@@ -149,6 +149,8 @@ class Desk(View[Authorization]):
             "notice_due_at": denial.notice_due_at,
             "rights": denial.rights,
             "refs": denial.refs,
+            "exclusive": denial.exclusive,
+            "chosen": denial.chosen,
         }
 
     def _standing(self, stream: str, state: Authorization, at: datetime) -> dict[str, Any]:

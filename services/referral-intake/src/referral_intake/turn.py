@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 
-from referral_intake.standing import OF_THE_ACCEPTED, Fact, Referral, Status, status
+from referral_intake.standing import OF_THE_ACCEPTED, Fact, PlanAsked, Referral, Status, status
 
 
 class NextStep(Fact):
@@ -19,7 +19,7 @@ class NextStep(Fact):
 
 def next_step(referral: Referral) -> NextStep:
     """Who must act on an open loop (loop.md 7.6)."""
-    offer, asked = referral.offer, referral.plan_asked
+    offer, asked = referral.offer, standing_question(referral)
     match status(referral):
         case Status.CLOSED:
             return NextStep(actor="", step="")
@@ -37,8 +37,14 @@ def next_step(referral: Referral) -> NextStep:
             return _before_assignment(referral)
 
 
+def standing_question(referral: Referral) -> PlanAsked | None:
+    """What assigning asks the plan; while nothing is authorized there is nobody to assign."""
+    authorized = referral.approval is not None or referral.grant is not None
+    return referral.plan_asked if authorized or referral.offer is not None else None
+
+
 def _before_assignment(referral: Referral) -> NextStep:
-    asked, review = referral.plan_asked, referral.review
+    asked, review = standing_question(referral), referral.review
     if asked is not None:
         return NextStep(actor="plan", step=PLAN_STEPS.get(asked.reason, ""), due_at=asked.due_at)
     if referral.approval is not None:
@@ -80,7 +86,7 @@ def due(referral: Referral, now: datetime) -> Due | None:
 
 
 def _running(referral: Referral) -> tuple[str, datetime] | None:
-    offer, asked, review = referral.offer, referral.plan_asked, referral.review
+    offer, asked, review = referral.offer, standing_question(referral), referral.review
     if referral.closing is not None:
         return None
     if asked is not None and asked.due_at is not None:
