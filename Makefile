@@ -35,11 +35,18 @@ test: check ## Check, then run every test (ARGS="-k roster" to choose)
 campaign: .venv/.ready ## Kill the services 500 times and PostgreSQL 50 times, under load (KILLS=n, SEED=n)
 	@KILLS=$${KILLS:-500} $(RUN) pytest -q -s tests/chaos/test_kill.py
 
+# The types take as long as all the rest, and a runner has two cores.
 check: .venv/.ready ## Lint, types, borders between services, generated docs
+	@$(MAKE) --no-print-directory -j2 -O .types .lint .borders .documents
+
+.types:
+	@$(RUN) pyright --warnings
+.lint:
 	@$(RUN) ruff check --quiet .
 	@$(RUN) ruff format --check --quiet .
-	@$(RUN) pyright --warnings
+.borders:
 	@$(RUN) lint-imports --no-cache
+.documents:
 	@$(RUN) python -m docs.generate --check
 
 docs: .venv/.ready ## Write the generated docs: events, OpenAPI, status tables
@@ -61,4 +68,4 @@ clean: ## Stop the embedded PostgreSQL of this folder and remove what was built 
 	@rm -rf .venv .tools .loopkeeper .pytest_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup demo test campaign check docs format fresh clean
+.PHONY: help setup demo test campaign check .types .lint .borders .documents docs format fresh clean

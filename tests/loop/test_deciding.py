@@ -222,6 +222,29 @@ def about(number: int, **changes: Any) -> dict[str, Any]:
     }
 
 
+async def test_who_decided_is_written_down_with_the_decision_and_never_without_it_1_4(desk: House) -> None:
+    """loop.md 1.4: title and licence as stated; a refusal and a repeated key leave no trace of a decision."""
+    referral, request = await waiting(desk, 41)
+    nobody = {"acted_by": {"person": ""}, "reason": "no_active_medi_cal"}
+    for body, slug in (
+        ({**MARIA, "reason": "other"}, "reason-unknown"),
+        ({**MARIA, "reason": "duplicative_program"}, "reason-forbidden"),
+        (nobody, "person-required"),
+    ):
+        refused = await desk.as_(HARBOR).post(f"/v1/authorizations/{request}:deny", json=body)
+        assert refused.json()["slug"] == slug
+    for _ in range(2):
+        answer = await desk.as_(HARBOR).post(
+            f"/v1/authorizations/{request}:approve", json=MARIA, headers={"Idempotency-Key": "approve-41"}
+        )
+        assert answer.status_code == 200
+    await act(desk, request, "deny", {**MARIA, "reason": "no_active_medi_cal"}, 409)
+    pool = desk.running.contexts["authorization"].pool
+    rows = await pool.fetch("SELECT organization, why FROM audit WHERE stream = $1", referral)
+    said = "Approve by maria-chen (Medical director, licence A12345)"
+    assert [(row["organization"], row["why"]) for row in rows] == [(HARBOR, said)]
+
+
 async def look_up(desk: House, body: Any, status: int = 200, by: str = STREET) -> Any:
     return await desk.ask(by, "POST", "/v1/authorizations:look-up", body, status)
 

@@ -23,7 +23,7 @@ from loopkeeper.domain import STREAM, Change, Domain, Key, NeedsMore, Row, Submi
 from loopkeeper.errors import Problem, Unsound
 from loopkeeper.events import Event, publisher
 from loopkeeper.journal import Entry
-from loopkeeper.sealing import Sealer
+from loopkeeper.sealing import AuditRow, Sealer
 
 S = TypeVar("S", bound=State)
 
@@ -426,6 +426,8 @@ class Batch(Generic[S]):
         await journal.append(self.connection, self.entries)
         if self.changes and self._view is not None:
             await self._view.project(self.connection, self.changes)
+        decided = {c.submission.id: c.submission.audit for c in self.changes}
+        await write_audit(self.connection, [row for row in decided.values() if row is not None])
         await self.write_parked()
         if self.unclaimed:
             await self.connection.execute("DELETE FROM claim WHERE id = ANY($1::uuid[])", self.unclaimed)
@@ -548,6 +550,28 @@ class Batch(Generic[S]):
 
     def _parse(self, state: str) -> S:
         return self.domain.decider.state.model_validate_json(state)
+
+
+async def write_audit(connection: Connection, rows: Sequence[AuditRow]) -> None:
+    """Who opened or decided what."""
+    if rows:
+        await connection.executemany(
+            """INSERT INTO audit (at, organization, client, plan, stream, parts, fields, why)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8)""",
+            [
+                (
+                    r.at,
+                    r.organization,
+                    r.client,
+                    r.plan,
+                    r.stream,
+                    ",".join(r.parts),
+                    ",".join(r.fields),
+                    r.why,
+                )
+                for r in rows
+            ],
+        )
 
 
 async def store_offsets(connection: Connection, offsets: Mapping[int, int]) -> None:

@@ -13,6 +13,7 @@ from loopkeeper.database import Connection
 from loopkeeper.decider import Command, Decider, State
 from loopkeeper.events import Event
 from loopkeeper.journal import START, Entry
+from loopkeeper.sealing import AuditRow
 
 S = TypeVar("S", bound=State)
 # A shared row: what kind of thing, which one. Locks are taken in this order.
@@ -63,6 +64,8 @@ class Submission:
     beside: tuple[str, ...] = ()
     # Why this fact cannot even be read; it is parked at once.
     poison: str = ""
+    # What is written down beside the decision: committed with it, or, refused or repeated, not at all.
+    audit: AuditRow | None = None
 
     @property
     def is_fact(self) -> bool:

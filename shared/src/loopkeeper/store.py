@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from loopkeeper.batch import RETRIES, Batch, Outcome, Pending, describe
+from loopkeeper.batch import RETRIES, Batch, Outcome, Pending, describe, write_audit
 from loopkeeper.clock import Clock
 from loopkeeper.database import Connection, Pool, passes
 from loopkeeper.decider import Refused, State
@@ -355,26 +355,7 @@ class Store(Generic[S]):
     async def record(self, rows: Sequence[AuditRow]) -> None:
         """Write who opened what, committed before anything is shown (`sealing.Audit`)."""
 
-        async def steps(connection: Connection) -> None:
-            await connection.executemany(
-                """INSERT INTO audit (at, organization, client, plan, stream, parts, fields, why)
-                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8)""",
-                [
-                    (
-                        r.at,
-                        r.organization,
-                        r.client,
-                        r.plan,
-                        r.stream,
-                        ",".join(r.parts),
-                        ",".join(r.fields),
-                        r.why,
-                    )
-                    for r in rows
-                ],
-            )
-
-        await self.transact(steps)
+        await self.transact(lambda connection: write_audit(connection, rows))
 
     async def forget_claims(self) -> int:
         """Prune claims nobody can repeat any more, a few thousand at a time; returns how many went."""

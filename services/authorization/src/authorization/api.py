@@ -409,23 +409,27 @@ def _acted_by(call: Call[Any, Context]) -> ActedBy:
 async def _decided(call: Call[Any, Context], command: Command, keys: tuple[str, ...] = ("plan_id",)) -> Reply:
     row = await _row(call, keys)
     check_match(call, row["n"])
-    await _write_down(call, row, command)
     outcome = await call.service.store.submit(
         Submission(
-            call.claim, row["referral"], command, body_hash=call.body_hash, traceparent=call.traceparent
+            call.claim,
+            row["referral"],
+            command,
+            body_hash=call.body_hash,
+            traceparent=call.traceparent,
+            audit=_stated(call, row, command),
         )
     )
     after = {"referral": row["referral"], "at": call.service.clock.now()}
     return Reply(200, shown(call, after, outcome.state), etag=outcome.n)
 
 
-async def _write_down(call: Call[Any, Context], row: Mapping[str, Any], command: Command) -> None:
+def _stated(call: Call[Any, Context], row: Mapping[str, Any], command: Command) -> AuditRow:
     """Who decided, with title and licence as the client states them (loop.md 1.4); events carry only the id."""
     person: Person = call.body.acted_by
     stated = ", ".join(
         part for part in (person.title, f"licence {person.licence}" if person.licence else "") if part
     )
-    audit = AuditRow(
+    return AuditRow(
         call.service.clock.now(),
         call.client.organization,
         call.client.id,
@@ -435,4 +439,3 @@ async def _write_down(call: Call[Any, Context], row: Mapping[str, Any], command:
         (),
         f"{type(command).__name__} by {person.person}{f' ({stated})' if stated else ''}",
     )
-    await call.service.store.record([audit])

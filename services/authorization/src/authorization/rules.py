@@ -71,10 +71,9 @@ from authorization.term import (
     move_release,
     prompt,
     request_reauthorization,
-    term_through,
 )
 from loopkeeper import ids
-from loopkeeper.calendar import la_date
+from loopkeeper.calendar import la_date, term_through
 from loopkeeper.decider import Command, Decider
 from loopkeeper.events import (
     AuthorizationDeemedAdverse,
