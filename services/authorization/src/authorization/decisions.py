@@ -197,7 +197,7 @@ def check_program(
 ) -> None:
     """Raises where the program that would duplicate ECM was only ticked in a form: it counts once the roster or
     somebody asked confirms it, or the member, options explained, chose it (loop.md 4.4)."""
-    if reason != DenialReason.DUPLICATIVE_PROGRAM:
+    if reason != DenialReason.DUPLICATIVE_PROGRAM.value:
         return
     confirmed = {program for program in exclusive if f"confirmed_{program}" in current.flags}
     confirmed |= set(exclusive) & set(current.eligibility.programs)
