@@ -201,6 +201,10 @@ def _report(show: Show, figures: Figures, found: Counter[str], cpu: float, memor
         show.line(name.replace("_", " "), str(count))
     for name, count in town.did.most_common():
         show.line(f"on the way: {name}", str(count))
+    counts = ("populations", "forms", "languages")
+    said = [f"{figures.shares[name]:.0f} {name}" for name in counts]
+    said += [f"{name} {share:.1f} %" for name, share in figures.shares.items() if name not in counts]
+    show.line("of a hundred", ", ".join(said))
     each = 1000 * cpu / max(figures.referrals, 1)
     waiting = sum(count for name, count in found.items() if name.startswith("open"))
     show.console.print(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ from demo.stage import Stage
 
 @dataclass(frozen=True)
 class Figures:
-    """closed + open = referrals. `lost`: a referral that is missing or stalled. `doubled`: two referrals from one key,
+    """closed + open = referrals. `shares`: what happened on the way, in percent of the referrals, and how many
+    populations, forms and languages they had. `lost`: a referral that is missing or stalled. `doubled`: two referrals from one key,
     two closings of one, or two different webhook ids for one notice. `readable`: identities found outside the seal."""
 
     referrals: int
@@ -31,6 +32,7 @@ class Figures:
     seconds: float
     p50_ms: float
     p99_ms: float
+    shares: Mapping[str, float]
 
     def document(self) -> Mapping[str, Any]:
         return self.__dict__
@@ -59,7 +61,34 @@ async def counted(stage: Stage, town: Town, seconds: float, readable: int) -> Fi
         seconds=round(seconds, 2),
         p50_ms=round(_share(waits, 0.5) * 1000, 1),
         p99_ms=round(_share(waits, 0.99) * 1000, 1),
+        shares=_shares(stage, town, closed),
     )
+
+
+def _shares(stage: Stage, town: Town, closed: Sequence[Mapping[str, Any]]) -> Mapping[str, float]:
+    """As the endpoints heard it and the lists say it, not as the story meant it."""
+    people, heard = list(town.people.values()), stage.partner.received
+    outcomes = Counter(item["closing"]["outcome"] for item in closed)
+    happened = {
+        "without address or phone": sum(
+            "address" not in p.member and "phone" not in p.member for p in people
+        ),
+        "declined once": len(_heard_of("assignment.declined", heard, town)),
+        "pended": len(_heard_of("authorization.pended", heard, town)),
+        "denied": len(_heard_of("authorization.denied", heard, town)),
+        "merged": outcomes["merged"],
+        "unreachable": outcomes["unable_to_reach"],
+    }
+    return {
+        **{name: round(100 * count / max(len(people), 1), 1) for name, count in happened.items()},
+        "populations": len({person.need.population for person in people}),
+        "forms": len({person.child for person in people}),
+        "languages": len({person.member["language_spoken"] for person in people}),
+    }
+
+
+def _heard_of(kind: str, received: Iterable[Delivery], town: Town) -> set[str]:
+    return {each.referral for each in received if each.type == kind and each.referral in town.posted_at}
 
 
 async def outcomes(stage: Stage, town: Town) -> Counter[str]:

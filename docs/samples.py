@@ -8,6 +8,7 @@ from uuid import UUID
 from assignment import rules as assigning
 from assignment.matching import Ranking
 from authorization import rules as deciding
+from authorization.commands import Denial
 from docs.states import Spec
 from loopkeeper.events import (
     ActedBy,
@@ -18,6 +19,7 @@ from loopkeeper.events import (
     AssignmentPlanAsked,
     AuthorizationApproved,
     AuthorizationDenied,
+    AuthorizationPended,
     AuthorizationPresumptiveEnded,
     AuthorizationPresumptiveGranted,
     AuthorizationReviewOpened,
@@ -38,6 +40,7 @@ from loopkeeper.events import (
 )
 from notification import rules as reaching
 from referral_intake import rules as receiving
+from referral_intake.joining import Match
 
 AT = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
 LATER = AT + timedelta(days=60)
@@ -45,7 +48,8 @@ SEED = UUID(int=1)
 DAY = date(2026, 3, 2)
 PLAN, PROVIDER = "harbor-health-plan", "harbor-street-medicine"
 MARIA = ActedBy(organization=PLAN, person="maria-chen")
-LEAD = Lead(person="luis-ortega", name="Luis Ortega")
+LUIS = ActedBy(organization=PROVIDER, person="luis-ortega")
+LEAD, OTHER_LEAD = Lead(person="luis-ortega", name="Luis Ortega"), Lead(person="mei-tran", name="Mei Tran")
 CLAIM = Claim.model_validate({"provider": PROVIDER, "population": "homelessness", "from": DAY})
 
 RECEIVED = ReferralReceived(
@@ -53,12 +57,15 @@ RECEIVED = ReferralReceived(
     plan=PLAN,
     referrer=PROVIDER,
     member="mem_1",
-    populations=(ScreenedPopulation(code="homelessness", result="met", claimed=True),),
+    populations=(
+        ScreenedPopulation(code="homelessness", result="met", claimed=True),
+        ScreenedPopulation(code="avoidable_utilization", result="met"),
+    ),
     attested=True,
     claim=CLAIM,
 )
 ASKED = ReferralQuestionsAsked(
-    occurred_at=AT, questions=(Question(id="populations", pointer="/populations", blocking=True),)
+    occurred_at=AT, questions=(Question(id="populations", pointer="/populations", blocking=True),), due_at=AT
 )
 REVIEW = AuthorizationReviewOpened(
     occurred_at=AT,
@@ -81,6 +88,7 @@ APPROVED = AuthorizationApproved.model_validate(
         "from": DAY, "through": date(2027, 3, 1),
     }
 )  # fmt: skip
+PENDED = AuthorizationPended(occurred_at=AT, authorization="auth_1", asks=("birth-date",), by=LATER)
 DENIED = AuthorizationDenied(
     occurred_at=AT,
     authorization="auth_1",
@@ -129,6 +137,10 @@ INTAKE_HISTORIES: dict[str, tuple[Event, ...]] = {
 }
 
 
+# The member's other open loop, into which one may be merged.
+FOUND = Match(own="ref_1", survivor="ref_2", other=receiving.DECIDER.fold((RECEIVED,)))
+
+
 def _noted(fact: Event) -> receiving.NoteFact:
     return receiving.NoteFact(at=AT, seed=SEED, fact=fact)
 
@@ -143,6 +155,18 @@ INTAKE = Spec(
         ),
         "withdraw (member)": lambda _: receiving.WithdrawReferral(
             at=AT, seed=SEED, by="member", acted_by=MARIA
+        ),
+        "close by hand (other)": lambda _: receiving.CloseReferral(
+            at=AT, seed=SEED, outcome="other", text="moved away", acted_by=MARIA
+        ),
+        "merge by hand": lambda _: receiving.MergeReferral(
+            at=AT, seed=SEED, into="ref_2", match=FOUND, acted_by=MARIA
+        ),
+        "record a release date": lambda _: receiving.RecordReleaseDate(
+            at=AT, seed=SEED, release_on=DAY, acted_by=MARIA
+        ),
+        "time for answers is over": lambda _: receiving.MeetDeadline(
+            at=LATER, seed=SEED, kind="information", due_at=AT
         ),
         "authorization.denied": lambda _: _noted(DENIED),
         "outreach.services_started": lambda _: _noted(STARTED),
@@ -161,6 +185,7 @@ ENTRY = ProviderRecorded.model_validate(
         "contracts": ({"plan": PLAN, "populations": ("homelessness",), "from": "2025-01-01"},),
     }
 )  # fmt: skip
+DENIAL = Denial(notice_due_at=AT)
 RULES = deciding.Rules(
     due_at=AT, cap_at=AT, types=("street_medicine",), term_from="decision", automatic={"homelessness": 0.0}
 )
@@ -168,7 +193,9 @@ AUTHORIZATION_HISTORIES: dict[str, tuple[Event, ...]] = {
     "(unknown)": (),
     "pending": (RECEIVED, REVIEW),
     "pending, grant live": (RECEIVED, REVIEW, GRANTED),
+    "pending, clock paused": (RECEIVED, REVIEW, PENDED),
     "approved": (RECEIVED, REVIEW, APPROVED),
+    "approved, a provider serves": (RECEIVED, REVIEW, APPROVED, ACCEPTED),
     "denied": (RECEIVED, REVIEW, DENIED),
     "closed": (RECEIVED, REVIEW, WITHDRAWN),
     "tombstone": (WITHDRAWN,),
@@ -191,6 +218,26 @@ AUTHORIZATION = Spec(
         ),
         "deny, forbidden reason": lambda _: deciding.Deny(
             at=AT, seed=SEED, acted_by=MARIA, reason="missing_tar", licensed=True, appeal_by=DAY, notice_due_at=AT
+        ),
+        "modify": lambda _: deciding.Modify(
+            at=AT, seed=SEED, acted_by=MARIA, populations=("homelessness",), reason="criteria_not_met", licensed=True,
+            rules=RULES, denial=DENIAL,
+        ),
+        "pend": lambda _: deciding.Pend(
+            at=AT, seed=SEED, acted_by=MARIA, asks=("birth-date",), known=frozenset({"birth-date"}), by=LATER
+        ),
+        "resume": lambda _: deciding.Resume(at=AT, seed=SEED, acted_by=MARIA, rules=RULES),
+        "revoke the grant": lambda _: deciding.RevokeGrant(at=AT, seed=SEED, acted_by=MARIA),
+        "overturn": lambda _: deciding.Overturn(at=AT, seed=SEED, acted_by=MARIA, on=DAY, due_at=LATER),
+        "end the term": lambda _: deciding.End(
+            at=AT, seed=SEED, acted_by=MARIA, code=1, notice_days=10, denial=DENIAL
+        ),
+        "continue the term": lambda _: deciding.Continue(at=AT, seed=SEED, acted_by=MARIA),
+        "request reauthorization": lambda _: deciding.RequestReauthorization(
+            at=AT, seed=SEED, acted_by=LUIS, provider=PROVIDER, rules=RULES
+        ),
+        "cap is reached": lambda _: deciding.PassDeadline(
+            at=LATER, seed=SEED, kind="cap", rules=RULES, denial=DENIAL
         ),
         "grant's last day is over": lambda _: deciding.ExpireGrant(at=LATER, seed=SEED),
         "referral.closed (services_received)": lambda _: deciding.NoteFact(at=AT, seed=SEED, fact=SERVED),
@@ -236,6 +283,17 @@ ASSIGNMENT = Spec(
         "assign by hand": lambda _: assigning.AssignByHand(
             at=AT, seed=SEED, provider="bay-housing-navigators", acted_by=MARIA, market=MARKET
         ),
+        "withdraw": lambda _: assigning.Withdraw(
+            at=AT, seed=SEED, assignment="asg_1", acted_by=MARIA, market=MARKET
+        ),
+        "end": lambda _: assigning.End(at=AT, seed=SEED, assignment="asg_1", acted_by=MARIA, market=MARKET),
+        "request a change": lambda _: assigning.RequestChange(
+            at=AT, seed=SEED, assignment="asg_1", wished="", acted_by=LUIS, market=MARKET
+        ),
+        "change the lead": lambda _: assigning.ChangeLead(
+            at=AT, seed=SEED, assignment="asg_1", provider=PROVIDER, lead=OTHER_LEAD, acted_by=LUIS
+        ),
+        "a limit is reached": lambda _: assigning.Watch(at=LATER, seed=SEED),
         "answer overdue": lambda _: assigning.AskPlan(at=LATER, seed=SEED),
         "referral.closed (services_received)": lambda _: _market(SERVED),
         "referral.closed (withdrawn)": lambda _: _market(WITHDRAWN),
@@ -272,6 +330,10 @@ NOTIFICATION = Spec(
         "unable to reach": lambda _: reaching.ReportUnableToReach(
             at=AT, seed=SEED, provider=PROVIDER, on=DAY, reach=REACH
         ),
+        "change contact": lambda _: reaching.ChangeContact(
+            at=AT, seed=SEED, provider=PROVIDER, flags=(), sealed={"contact": "sealed"}, seen=""
+        ),
+        "end service": lambda _: reaching.EndService(at=AT, seed=SEED, provider=PROVIDER, code=1, on=DAY),
         "closing delivered": lambda _: reaching.RecordDelivered(
             at=AT, seed=SEED, notice="ntc_1", code="closed", recipient_kind="referrer", delivered_at=AT
         ),

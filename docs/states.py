@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from loopkeeper.decider import Command, Decider, Refused
+from loopkeeper.decider import Command, Decider, Elsewhere, Refused
+from loopkeeper.events import Event
 
 
 @dataclass(frozen=True)
@@ -44,4 +45,8 @@ def _answer(decider: Decider[Any], state: Any, command: Command) -> str:
         events = decider.decide(state, command)
     except Refused as refused:
         return f"`{refused.slug}`"
-    return ", ".join(event.wire for event in events) or "–"
+    return ", ".join(_said(event) for event in events) or "–"
+
+
+def _said(event: Event | Elsewhere) -> str:
+    return event.wire if isinstance(event, Event) else f"{event.event.wire} (to the other)"
