@@ -110,7 +110,9 @@ async def test_what_is_not_asked_cannot_be_answered_and_a_wrong_value_names_its_
     wrong = await town.ask(CLINIC, "POST", path, {"answers": {"county": "atlantis"}}, 422)
     assert wrong["errors"][0]["pointer"] == "/member/county"
     plan = await town.ask(CLINIC, "POST", path, {"corrections": {"/plan": VALLEY}}, 422)
-    assert plan["slug"] == "field-invalid"
+    assert plan["errors"][0]["pointer"] == "/plan"
+    odd = await town.ask(CLINIC, "POST", path, {"corrections": {"/David Okafor/phone": "555-0142"}}, 422)
+    assert (odd["errors"][0]["pointer"], "Okafor" in str(odd)) == ("/corrections", False)
     await town.ask(HOSPITAL, "POST", path, {"answers": {"county": "alameda"}}, 404)
 
 
@@ -240,6 +242,7 @@ async def test_a_wrong_merge_is_split_and_goes_on_by_itself(town: House) -> None
     assert mine["id"] == apart["id"]
     refused = await town.ask(HARBOR, "POST", f"/v1/referrals/{first}:split", person, 409)
     assert refused["slug"] == "not-merged"
+    assert await openings(town, first) == []
 
 
 async def serve(town: House, body: dict[str, Any], provider: str = STREET) -> str:
@@ -253,6 +256,13 @@ async def serve(town: House, body: dict[str, Any], provider: str = STREET) -> st
     await town.ask(provider, "POST", f"/v1/outreach/{referral}:start-services", {"on": today})
     await town.quiet()
     return referral
+
+
+async def openings(town: House, referral: str) -> list[str]:
+    """Why this referral's form was opened at intake, each time."""
+    pool = town.running.contexts["intake"].pool
+    rows = await pool.fetch("SELECT why FROM audit WHERE stream = $1 ORDER BY position", referral)
+    return [row["why"] for row in rows]
 
 
 async def known(town: House, *bodies: dict[str, Any]) -> None:
@@ -401,6 +411,7 @@ async def test_a_contested_closing_opens_a_linked_referral_and_the_old_stays_clo
     path = f"/v1/referrals/{referral}:contest"
     early = await town.ask(CLINIC, "POST", path, {"reason": "he was there"}, 409)
     assert early["slug"] == "not-closed"
+    assert await openings(town, referral) == []
     person = {"acted_by": {"person": "ana-reyes"}}
     await town.ask(
         HARBOR, "POST", f"/v1/referrals/{referral}:close", {"outcome": "no_longer_eligible"} | person

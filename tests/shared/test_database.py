@@ -38,6 +38,7 @@ PASSES = (
     asyncpg.DiskFullError,
     asyncpg.QueryCanceledError,
     asyncpg.SerializationError,
+    asyncpg.ReadOnlySQLTransactionError,
     ConnectionRefusedError,
     TimeoutError,
 )

@@ -10,13 +10,11 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
-from datetime import UTC, datetime
-from typing import Annotated, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 from urllib.parse import parse_qsl
 
 import orjson
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ValidationError
-from pydantic_core import PydanticCustomError, PydanticKnownError
+from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
@@ -29,27 +27,6 @@ MOST_PARAMETERS = 50
 LARGEST_WHOLE_NUMBER = 2**53
 
 M = TypeVar("M", bound=BaseModel)
-
-
-def _written_out(value: object) -> object:
-    """Not as a number: it would be taken for seconds since 1970, or for milliseconds if it is large."""
-    if isinstance(value, int | float) or (isinstance(value, str) and not value.strip(" +-.0123456789")):
-        raise PydanticKnownError("datetime_type")
-    return value
-
-
-def _utc(value: datetime) -> datetime:
-    try:
-        moved = value.astimezone(UTC)
-    except OverflowError:
-        moved = None
-    if moved is None or not 1800 <= moved.year <= 9000:
-        raise PydanticCustomError("time_out_of_range", "Send a time between the years 1800 and 9000.")
-    return moved
-
-
-# A moment somebody sends: with its zone, kept as UTC, far from both ends where adding a term would overflow.
-Instant = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator(_utc)]
 
 
 def too_large(limit: int) -> Problem:

@@ -67,6 +67,8 @@ PASSING = (
     asyncpg.QueryCanceledError,
     asyncpg.InsufficientResourcesError,
     asyncpg.OperatorInterventionError,
+    # A standby that is not promoted yet takes no writes.
+    asyncpg.ReadOnlySQLTransactionError,
     asyncpg.IdleInTransactionSessionTimeoutError,
     ConnectionError,
     TimeoutError,

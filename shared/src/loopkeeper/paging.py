@@ -11,8 +11,8 @@ from urllib.parse import urlencode
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from loopkeeper.bodies import Instant
 from loopkeeper.errors import Problem
+from loopkeeper.moments import Instant
 from loopkeeper.problems import FieldError, field_invalid
 from loopkeeper.routes import Call, Reply
 

@@ -7,7 +7,7 @@ provider its contact, languages, capacity and how it answers (loop.md 1.8). Ever
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from datetime import date, datetime
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -18,6 +18,7 @@ from loopkeeper.decider import Refused
 from loopkeeper.domain import Recorded, Reference
 from loopkeeper.errors import Problem
 from loopkeeper.events import ProviderRecorded
+from loopkeeper.moments import Day
 from loopkeeper.vocabulary.identifiers import npi_valid
 from loopkeeper.vocabulary.languages import Language
 from loopkeeper.vocabulary.places import County
@@ -55,8 +56,8 @@ class ContractBody(BaseModel):
     populations: tuple[Population, ...] = Field(min_length=1, max_length=9)
     # The hub that holds the contract, where the provider acts through one (loop.md 1.3).
     hub: Slug | None = None
-    from_: date = Field(alias="from")
-    through: date | None = None
+    from_: Day = Field(alias="from")
+    through: Day | None = None
 
 
 class ProviderBody(BaseModel):

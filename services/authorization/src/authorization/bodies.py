@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import date
-
 from pydantic import BaseModel, ConfigDict, Field
+
+from loopkeeper.moments import Day
 
 
 class OpenedMember(BaseModel):
@@ -44,7 +44,7 @@ class ApproveBody(Decided):
 
     populations: tuple[str, ...] = Field((), max_length=9)
     external_number: str = Field(default="", max_length=120)
-    enrolled_on: date | None = None
+    enrolled_on: Day | None = None
 
 
 class DenyBody(Decided):
@@ -75,14 +75,14 @@ class PendBody(Decided):
 class OverturnBody(Decided):
     """`on`: the day of the appeal's or the hearing's decision; today if none is given."""
 
-    on: date | None = None
+    on: Day | None = None
 
 
 class EndBody(Decided):
     """`code`: why, 1 to 15. `on`: the last day of the term; none for the first that the notice allows."""
 
     code: int
-    on: date | None = None
+    on: Day | None = None
     external_number: str = Field(default="", max_length=120)
 
 
@@ -93,7 +93,7 @@ class LookUpBody(BaseModel):
 
     plan: str
     cin: str = Field(max_length=24)
-    birth_date: date
+    birth_date: Day
 
 
 class LookedUp(BaseModel):

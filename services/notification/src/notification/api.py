@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Any
 
 from pydantic import Field
 
 from loopkeeper.auth import own_key, reading
-from loopkeeper.bodies import Instant
 from loopkeeper.clients import Role
 from loopkeeper.domain import Submission
+from loopkeeper.moments import Day, Instant
 from loopkeeper.service import Context
 from loopkeeper.vocabulary import ActorKind, AttemptOutcome, Modality
 from loopkeeper.web import Api, Call, Listing, Page, Reply, check_match, listing
@@ -41,24 +40,24 @@ class AttemptBody(Body):
 
 
 class StartBody(Body):
-    on: date | None = Field(None, description="Day of the first ECM service")
+    on: Day | None = Field(None, description="Day of the first ECM service")
     acted_by: ActedByBody = ActedByBody()
 
 
 class DeclineBody(Body):
-    on: date | None = Field(None, description="Day on which the member declined")
+    on: Day | None = Field(None, description="Day on which the member declined")
     how: Modality = Field(description="In which way the member said so")
     acted_by: ActedByBody = ActedByBody()
 
 
 class UnreachedBody(Body):
-    on: date | None = Field(None, description="Day on which you gave up")
+    on: Day | None = Field(None, description="Day on which you gave up")
     acted_by: ActedByBody = ActedByBody()
 
 
 class EndBody(Body):
     code: int = Field(description="The state's discontinuation code, 1 to 15")
-    on: date | None = Field(None, description="Last day of service")
+    on: Day | None = Field(None, description="Last day of service")
     acted_by: ActedByBody = ActedByBody()
 
 

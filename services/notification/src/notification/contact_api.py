@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -11,6 +10,7 @@ from pydantic import Field
 from loopkeeper.clients import Role
 from loopkeeper.domain import Submission
 from loopkeeper.events import Consent
+from loopkeeper.moments import Day
 from loopkeeper.sealing import Opening, open_identity
 from loopkeeper.service import Context
 from loopkeeper.vocabulary.referring import ContactMethod
@@ -59,8 +59,8 @@ class ConsentBody(Body):
 
     scope: Literal["tpo", "named", "revoked"]
     to: tuple[Annotated[str, Field(max_length=60)], ...] = Field((), max_length=50)
-    on: date
-    through: date | None = None
+    on: Day
+    through: Day | None = None
 
 
 class ContactBody(Body):

@@ -10,11 +10,11 @@ from uuid import uuid5
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
-from loopkeeper.bodies import Instant
 from loopkeeper.clients import Client, Role
 from loopkeeper.database import Connection
 from loopkeeper.domain import Submission
 from loopkeeper.events import ActedBy
+from loopkeeper.moments import Instant
 from loopkeeper.service import Context
 from loopkeeper.vocabulary import Language
 from loopkeeper.web import Api, Call, Listing, Page, Reply, listing, not_found

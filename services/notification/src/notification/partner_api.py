@@ -13,6 +13,7 @@ from loopkeeper.auth import reading
 from loopkeeper.calendar import la_date
 from loopkeeper.clients import Role
 from loopkeeper.events import by_type
+from loopkeeper.moments import Day
 from loopkeeper.service import Context
 from loopkeeper.web import Api, Call, Reply, not_found
 from notification import duties
@@ -26,7 +27,7 @@ class SightQuery(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     referral: str | None = Field(None, max_length=100, description="A referral of your members")
-    on: date | None = Field(None, description="On this day; today where it is missing")
+    on: Day | None = Field(None, description="On this day; today where it is missing")
 
 
 class GrantShown(BaseModel):

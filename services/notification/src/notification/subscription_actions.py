@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from loopkeeper.bodies import Instant
 from loopkeeper.database import Connection
 from loopkeeper.decider import Refused
+from loopkeeper.moments import Instant
 from loopkeeper.sealing import Sealer
 from loopkeeper.service import Context
 from loopkeeper.web import Api, Call, Listing, Page, Reply, check_match, listing, not_found

@@ -14,6 +14,7 @@ from loopkeeper.decider import Command, Refused
 from loopkeeper.domain import Submission
 from loopkeeper.errors import Problem
 from loopkeeper.events import ActedBy, Linked
+from loopkeeper.problems import FIELD_NAME, from_validation
 from loopkeeper.routes import Call, Reply, check_match
 from loopkeeper.sealing import Opening, open_identity
 from loopkeeper.service import Context
@@ -27,6 +28,8 @@ from referral_intake.rules import (
     Keys,
     ReceiveReferral,
     Reopening,
+    must_be_contestable,
+    must_be_merged,
 )
 from referral_intake.standard import is_of_contact, sealed_parts, understand
 from referral_intake.standing import PROVIDER_CHANGE, REDIRECT, Referral
@@ -164,7 +167,11 @@ async def _form(call: Call[Any, Context], stream: str, state: Referral, why: str
 def _place(document: dict[str, Any], pointer: str, value: Any) -> None:
     """Set a value at a JSON pointer, making the objects on the way. The plan is never changed like this."""
     tokens = [token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:]]
-    if not tokens or not pointer.startswith("/") or tokens[0] in ("plan", "kind"):
+    named = pointer.startswith("/") and all(FIELD_NAME.fullmatch(token) for token in tokens)
+    if not tokens or not named:
+        # What is no name of a field may be anything, a person's name too, and is not repeated.
+        raise invalid("/corrections", "not-a-field", "Name a field of the form by its JSON pointer.")
+    if tokens[0] in ("plan", "kind"):
         raise invalid(pointer, "not-a-field", "Name a field of the form by its JSON pointer.")
     place: Any = document
     for token in tokens[:-1]:
@@ -180,9 +187,7 @@ def _validated(document: Mapping[str, Any]) -> ReferralBody:
     try:
         return ReferralBody.model_validate(document)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_context=False, include_url=False)[0]
-        pointer = "/" + "/".join(str(part) for part in first["loc"])
-        raise invalid(pointer, first["type"], "See POST /v1/referrals for this field.") from None
+        raise from_validation(error, document) from None
 
 
 def invalid(pointer: str, rule: str, fix: str) -> Problem:
@@ -234,6 +239,7 @@ async def contest(call: Call[ContestBody, Context]) -> Reply:
     row = await row_of(call)
     state, _ = allowed(call, row, "referrer", "provider", "plan")
     check_match(call, row["n"])
+    must_be_contestable(state, None, call.service.clock.now())
     form = _validated(await _form(call, row["id"], state, "to carry it over"))
     return await _reopen(call, row, state, form, "contested", call.body.acted_by)
 
@@ -253,6 +259,7 @@ async def split(call: Call[SplitBody, Context]) -> Reply:
     row = await row_of(call)
     state, _ = allowed(call, row, "plan")
     check_match(call, row["n"])
+    must_be_merged(state)
     form = _validated(await _form(call, row["id"], state, "to carry it over"))
     return await _reopen(call, row, state, form, "split", call.body.acted_by)
 

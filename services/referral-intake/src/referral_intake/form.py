@@ -8,12 +8,12 @@ the rest nothing is demanded, and whatever a plan collects beyond the standard s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from loopkeeper.moments import Day
 from loopkeeper.vocabulary.languages import Language
 from loopkeeper.vocabulary.people import ConsentHolder
 from loopkeeper.vocabulary.places import County
@@ -85,7 +85,7 @@ class Member(Said):
     last_name: str = ""
     cin: str = Field(default="", max_length=24)
     plan_member_id: str = Field(default="", max_length=40)
-    birth_date: date | None = None
+    birth_date: Day | None = None
     approximate_age: int | None = Field(None, ge=0, le=120)
     address: Address | None = None
     county: County | None = None
@@ -148,7 +148,7 @@ class PresumptiveClaim(Said):
 
     population: Population
     provider_type: ProviderType | None = None
-    from_: date = Field(alias="from")
+    from_: Day = Field(alias="from")
 
     model_config = ConfigDict(populate_by_name=True)
 
@@ -158,7 +158,7 @@ class Attestation(Said):
 
     attested: bool = False
     name: str = ""
-    on: date | None = None
+    on: Day | None = None
 
 
 class Extra(Said):
@@ -177,7 +177,7 @@ class ReferralBody(Said):
     kind: Literal["full", "presumptive_start"] = "full"
     form: Literal["adult", "child_youth"] = "adult"
     form_version: str = Field(default="", max_length=40)
-    referral_date: date | None = None
+    referral_date: Day | None = None
     urgency: Urgency = Urgency.ROUTINE
     received_via: ReceivedVia = ReceivedVia.API
     entered_by: str = Field(default="", max_length=80)
@@ -194,7 +194,7 @@ class ReferralBody(Said):
         default_factory=dict[str, "bool | int | None"], max_length=60
     )
     # The day of release from a correctional facility, past or to come.
-    release_on: date | None = None
+    release_on: Day | None = None
     presumptive: PresumptiveClaim | None = None
     programs: Mapping[Program, YesNoUnknown] = Field(default_factory=dict[Program, YesNoUnknown])
     # A box alone counts for nothing: of a program that excludes ECM whether it is confirmed, of one that the member may

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from loopkeeper.clock import Clock
 from loopkeeper.database import Connection
 from loopkeeper.errors import Problem
+from loopkeeper.moments import Day
 from loopkeeper.problems import FIELD_NAME
 from loopkeeper.sealing import Sealer
 from loopkeeper.store import Store
@@ -53,10 +54,10 @@ class RosterRow(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, str_max_length=200)
 
     cin: str
-    birth_date: date
+    birth_date: Day
     county: County
-    covered_from: date
-    covered_through: date | None = None
+    covered_from: Day
+    covered_through: Day | None = None
     pcp: str = ""
     programs: tuple[str, ...] = Field((), max_length=20)
 

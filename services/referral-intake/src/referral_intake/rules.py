@@ -152,10 +152,11 @@ def _reopened(command: ReceiveReferral, again: Reopening) -> list[Elsewhere]:
         text = f"redirected to {command.received.plan}"
         return [Elsewhere(again.old, close(before, "other", command.at, acted_by=again.acted_by, text=text))]
     if again.why == "contested":
-        _must_be_contestable(before, again.until, command.at)
+        must_be_contestable(before, again.until, command.at)
         return []
-    if before.closing is None or before.closing.outcome != "merged" or not again.into:
-        raise Refused("not-merged", "This referral was not merged into another one.")
+    must_be_merged(before)
+    if not again.into:
+        raise not_merged()
     apart = ReferralAmended(
         occurred_at=command.at,
         acted_by=again.acted_by,
@@ -166,7 +167,7 @@ def _reopened(command: ReceiveReferral, again: Reopening) -> list[Elsewhere]:
     return [Elsewhere(again.into, apart)]
 
 
-def _must_be_contestable(before: Referral, until: datetime | None, at: datetime) -> None:
+def must_be_contestable(before: Referral, until: datetime | None, at: datetime) -> None:
     if before.closing is None:
         raise Refused("not-closed", "This loop is open; there is nothing to contest.")
     if before.closing.outcome == "merged":
@@ -175,6 +176,15 @@ def _must_be_contestable(before: Referral, until: datetime | None, at: datetime)
         )
     if until is not None and at >= until:
         raise Refused("too-late", "A closing can be contested for 30 days.", fix="Send a new referral.")
+
+
+def must_be_merged(before: Referral) -> None:
+    if before.closing is None or before.closing.outcome != "merged":
+        raise not_merged()
+
+
+def not_merged() -> Refused:
+    return Refused("not-merged", "This referral was not merged into another one.")
 
 
 def _ask(at: datetime, questions: tuple[Question, ...], asking: Asking) -> list[Event]:
@@ -473,5 +483,6 @@ DECIDER: Decider[Referral] = Decider("referral", Referral, decide, evolve)
 __all__ = [
     "BY_HAND", "DECIDER", "ENDINGS", "AnswerQuestions", "Asking", "ChooseProvider", "CloseReferral", "Keys", "Linked",
     "MeetDeadline", "MergeReferral", "NextStep", "NoteFact", "ReceiveReferral", "RecordReleaseDate", "Referral",
-    "Reopening", "Status", "WithdrawReferral", "next_step", "status", "timers",
+    "Reopening", "Status", "WithdrawReferral", "must_be_contestable",
+    "must_be_merged", "next_step", "status", "timers",
 ]  # fmt: skip
