@@ -2,14 +2,41 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.deploy import places
+from tests.deploy.manifests import Overlay
 
 
 @pytest.fixture(scope="session")
 def compose() -> dict[str, Any]:
     """docker-compose.yml, read by docker compose."""
     return places.compose()
+
+
+@pytest.fixture(scope="session")
+def kubectl(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return places.kubectl(tmp_path_factory.mktemp("kubectl"))
+
+
+def built(kubectl: Path, overlay: str) -> Overlay:
+    return Overlay(places.run(kubectl, "kustomize", places.DEPLOY / "k8s/overlays" / overlay))
+
+
+@pytest.fixture(scope="session")
+def local(kubectl: Path) -> Overlay:
+    return built(kubectl, "local")
+
+
+@pytest.fixture(scope="session")
+def production(kubectl: Path) -> Overlay:
+    return built(kubectl, "production")
+
+
+@pytest.fixture(params=["local", "production"])
+def overlay(request: pytest.FixtureRequest) -> Overlay:
+    """Each of the two in turn, for what holds in both."""
+    return request.getfixturevalue(request.param)

@@ -1,0 +1,179 @@
+"""deploy/k8s, as kustomize builds it: valid to the letter, locked down, and every promise of a stateful, scaled service."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import jsonschema
+import kubernetes_validate
+import pytest
+
+from tests.deploy.manifests import Overlay, name, pod, variables
+from tests.deploy.places import ROOT, SERVICES
+
+VERSION = "1.37"
+# In no Kubernetes schema: KEDA's own kinds, checked against ours (scaledobject.schema.json).
+KEDA = "keda.sh/v1alpha1"
+
+
+def keda_schema() -> Any:
+    return json.loads((ROOT / "tests/deploy/scaledobject.schema.json").read_text())
+
+
+def test_every_object_is_valid_to_the_letter(overlay: Overlay) -> None:
+    for each in overlay.objects:
+        if each["apiVersion"] == KEDA:
+            jsonschema.validate(each, keda_schema())
+        else:
+            kubernetes_validate.validate(each, VERSION, strict=True)
+
+
+def test_a_misspelt_key_would_be_found(production: Overlay) -> None:
+    wrong = json.loads(json.dumps(production.services()[0]))
+    wrong["spec"]["template"]["spec"]["containers"][0]["livenessprobe"] = {}
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(wrong, VERSION, strict=True)
+    scaled = json.loads(json.dumps(production.of("ScaledObject")[0]))
+    scaled["spec"]["triggers"][0]["metadata"]["lagTreshold"] = "1"
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(scaled, keda_schema())
+
+
+def test_every_service_runs_alone_under_a_name_that_outlives_its_restart(overlay: Overlay) -> None:
+    assert {name(each) for each in overlay.services()} == {f"loopkeeper-{service}" for service in SERVICES}
+    for each in overlay.services():
+        service = name(each).removeprefix("loopkeeper-")
+        (container,) = pod(each)["spec"]["containers"]
+        assert container["args"] == ["up", service]
+        given = variables(overlay, container)
+        assert given["LOOPKEEPER_REPLICA"] == {"fieldRef": {"fieldPath": "metadata.name"}}
+        assert given["LOOPKEEPER_MIGRATE"] == "never"
+        known = [key for key in given if key.endswith("_DATABASE")]
+        assert known == [f"LOOPKEEPER_{service.upper()}_DATABASE"]
+        assert each["spec"]["serviceName"] in {name(found) for found in overlay.of("Service")}
+
+
+def test_tables_and_topic_are_made_by_jobs(overlay: Overlay) -> None:
+    words = {name(job): pod(job)["spec"]["containers"][0]["args"] for job in overlay.of("Job")}
+    assert words == {
+        "loopkeeper-topics": ["topics", "create"],
+        **{f"loopkeeper-migrate-{service}": ["migrate", service] for service in SERVICES},
+    }
+
+
+def test_every_pod_is_locked_down(overlay: Overlay) -> None:
+    for each in overlay.workloads():
+        spec = pod(each)["spec"]
+        assert spec["automountServiceAccountToken"] is False, name(each)
+        # Service links would add LOOPKEEPER_…_PORT and KAFKA_PORT to what programs read as their settings.
+        assert spec["enableServiceLinks"] is False, name(each)
+        security = spec["securityContext"]
+        assert security["runAsNonRoot"] is True, name(each)
+        assert security["runAsUser"] > 0, name(each)
+        assert security["seccompProfile"] == {"type": "RuntimeDefault"}, name(each)
+    for of, container in overlay.containers():
+        security = container["securityContext"]
+        assert security["allowPrivilegeEscalation"] is False, of
+        assert security["capabilities"] == {"drop": ["ALL"]}, of
+        # Kafka's image writes its configuration where it stands; the file system of everything else is read-only.
+        assert security.get("readOnlyRootFilesystem", False) is (of != "kafka"), of
+
+
+def test_every_container_says_what_it_needs_and_what_it_may_take(overlay: Overlay) -> None:
+    for of, container in overlay.containers():
+        for figures in (container["resources"]["requests"], container["resources"]["limits"]):
+            assert set(figures) == {"cpu", "memory"}, of
+
+
+def test_what_keeps_running_is_probed(overlay: Overlay) -> None:
+    for each in overlay.of("StatefulSet"):
+        (container,) = pod(each)["spec"]["containers"]
+        assert {"startupProbe", "readinessProbe", "livenessProbe"} <= set(container), name(each)
+    for each in overlay.services():
+        (container,) = pod(each)["spec"]["containers"]
+        ready, live = container["readinessProbe"], container["livenessProbe"]
+        assert ready["httpGet"]["path"] == "/health/ready"
+        assert live["httpGet"]["path"] == "/health/live", "a restart mends neither database nor log"
+
+
+def test_a_node_that_is_emptied_takes_one_replica_at_a_time(overlay: Overlay) -> None:
+    budgets = {name(each): each["spec"]["maxUnavailable"] for each in overlay.of("PodDisruptionBudget")}
+    assert budgets == {f"loopkeeper-{service}": 1 for service in SERVICES}
+
+
+def test_replicas_are_spread_over_zones_and_machines(production: Overlay) -> None:
+    for each in production.services():
+        spread = pod(each)["spec"]["topologySpreadConstraints"]
+        assert [(s["topologyKey"], s["whenUnsatisfiable"]) for s in spread] == [
+            ("topology.kubernetes.io/zone", "ScheduleAnyway"),
+            ("kubernetes.io/hostname", "DoNotSchedule"),
+        ]
+        for each_spread in spread:
+            labels = pod(each)["metadata"]["labels"]
+            assert each_spread["labelSelector"]["matchLabels"].items() <= labels.items()
+            assert "app.kubernetes.io/component" in each_spread["labelSelector"]["matchLabels"]
+
+
+def test_one_autoscaler_for_each_service_and_no_more(overlay: Overlay) -> None:
+    targets = [
+        each["spec"]["scaleTargetRef"]["name"]
+        for each in overlay.of("HorizontalPodAutoscaler", "ScaledObject")
+    ]
+    assert sorted(targets) == sorted(name(each) for each in overlay.services())
+
+
+def test_production_scales_on_unread_messages_and_on_cpu(production: Overlay) -> None:
+    settings = variables(production, pod(production.services()[0])["spec"]["containers"][0])
+    servers, _, topic = settings["LOOPKEEPER_BUS"].removeprefix("kafka://").partition("/")
+    for each in production.of("ScaledObject"):
+        kafka, cpu = each["spec"]["triggers"]
+        assert (kafka["type"], cpu["type"]) == ("kafka", "cpu")
+        assert kafka["metadata"]["bootstrapServers"] == servers
+        assert kafka["metadata"]["topic"] == topic
+        assert name(each) == f"loopkeeper-{kafka['metadata']['consumerGroup']}"
+        assert each["spec"]["maxReplicaCount"] <= int(settings["LOOPKEEPER_KAFKA_PARTITIONS"])
+        behavior = each["spec"]["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
+        made = {
+            "apiVersion": "autoscaling/v2",
+            "kind": "HorizontalPodAutoscaler",
+            "metadata": {"name": name(each)},
+            "spec": {
+                "scaleTargetRef": each["spec"]["scaleTargetRef"],
+                "maxReplicas": each["spec"]["maxReplicaCount"],
+                "behavior": behavior,
+            },
+        }
+        kubernetes_validate.validate(made, VERSION, strict=True)
+
+
+def test_secrets_are_named_and_never_contained(overlay: Overlay) -> None:
+    assert not overlay.of("Secret")
+    for each in overlay.of("ConfigMap"):
+        for key in each["data"]:
+            assert not re.search(r"PASSWORD|MASTER_KEY|_DATABASE$|_KEY$", key), key
+    for of, container in overlay.containers():
+        for key, value in variables(overlay, container).items():
+            if re.search(r"PASSWORD|MASTER_KEY|_DATABASE$", key):
+                assert "secretKeyRef" in value, f"{of}: {key}"
+
+
+def test_images_of_production_are_pinned(production: Overlay) -> None:
+    for of, container in production.containers():
+        assert re.fullmatch(r"[\w.-]+/[\w/-]+(:\d+\.\d+\.\d+|@sha256:[0-9a-f]{64})", container["image"]), of
+
+
+def test_every_public_address_leads_to_the_service_that_owns_it(production: Overlay) -> None:
+    (ingress,) = production.of("Ingress")
+    (rule,) = ingress["spec"]["rules"]
+    backends = {path["path"]: path["backend"]["service"]["name"] for path in rule["http"]["paths"]}
+    for service in SERVICES:
+        document = json.loads((ROOT / f"docs/openapi/{service}.json").read_text())
+        for address in document["paths"]:
+            if address.startswith("/v1/operations/"):
+                continue
+            # Prefix takes whole segments: /v1/referrals takes /v1/referrals/x, and not /v1/referrals:x.
+            taken = [b for p, b in backends.items() if address == p or address.startswith(f"{p}/")]
+            assert taken == [f"loopkeeper-{service}"], address
+    assert not any("operations" in path for path in backends)
