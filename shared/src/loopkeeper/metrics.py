@@ -15,7 +15,8 @@ BATCH_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 class Metrics:
     """All figures of one process on a registry of their own. Times are seconds.
 
-    Labels: `service` is a service's name; `command` a command's class; `outcome` a fixed word; `method`, `route`
+    Labels: `service` is a service's name; `command` a command's class; `outcome` a fixed word; `actor` who must act
+    next (`plan`, `provider`, `referrer`, `loopkeeper`, or `nobody`); `method`, `route`
     (the template as declared, or `unmatched`) and `status` (`2xx`, `4xx`, …, `none` if the caller left) for HTTP.
     """
 
@@ -29,9 +30,10 @@ class Metrics:
         def histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
             return Histogram(f"loopkeeper_{name}", text, labels, buckets=buckets, registry=registry)
 
-        self.queue_depth = Gauge(
-            "loopkeeper_queue_depth", "Requests waiting for the store", ("service",), registry=registry
-        )
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(f"loopkeeper_{name}", text, labels, registry=registry)
+
+        self.queue_depth = gauge("queue_depth", "Requests waiting for the store", "service")
         self.commands = counter(
             "commands", "Commands by what became of them", "service", "command", "outcome"
         )
@@ -48,3 +50,17 @@ class Metrics:
             "http_request_seconds", "Time of one request", ANSWER_BUCKETS, "route"
         )
         self.undeclared = counter("http_undeclared", "Answers that the API's document does not know", "route")
+        # What waits, counted now and then (gauges.py); every replica of a service counts the same.
+        self.unread = gauge("unread", "Messages of the log not read yet", "service")
+        self.unsent = gauge("unsent", "Own events not brought to the log yet", "service")
+        self.parked_streams = gauge("parked_streams", "Referrals with parked facts", "service")
+        self.timers_due = gauge("timers_due", "Deadlines due and not fired yet", "service")
+        self.timer_late_seconds = gauge(
+            "timer_late_seconds", "How long the oldest due deadline has waited", "service"
+        )
+        self.tasks_unwell = gauge("tasks_unwell", "Tasks stopped, restarting or silent", "service")
+        self.measured_at = gauge("measured_at_seconds", "When what waits was last counted", "service")
+        self.open_loops = gauge("open_loops", "Open loops, by who must act", "actor")
+        self.overdue_loops = gauge("overdue_loops", "Open loops whose next step is overdue", "actor")
+        self.due_soon_loops = gauge("due_soon_loops", "Open loops whose next step is due in a day", "actor")
+        self.stalled_loops = gauge("stalled_loops", "Open loops that nobody but us could move, and we do not")

@@ -12,6 +12,7 @@ from loopkeeper import journal
 from loopkeeper.clients import Role
 from loopkeeper.clock import FileClock
 from loopkeeper.errors import Problem
+from loopkeeper.gauges import waiting
 from loopkeeper.routes import Api, Call, Reply
 from loopkeeper.service import Context
 from loopkeeper.web import not_found
@@ -166,24 +167,18 @@ async def status(call: Call[Any, Any]) -> Reply:
     """What waits: outbox, unread log, due and next timers, parked streams, what the service itself counts."""
     context: Context = call.service
     now = context.clock.now()
-    row = await context.pool.fetchrow(
-        """SELECT (SELECT count(*) FROM outbox) AS outbox, (SELECT count(*) FROM parked_stream) AS parked,
-           (SELECT min(due_at) FROM timer) AS next_timer_at,
-           (SELECT count(*) FROM timer WHERE due_at <= $1) AS timers_due""",
-        now,
-    )
-    assert row is not None  # noqa: S101 a row of counts always comes
+    found = await waiting(context, now)
     working, next_at = await context.work_ahead()
-    times = [at for at in (row["next_timer_at"], next_at) if at is not None]
+    times = [at for at in (found.next_timer_at, next_at) if at is not None]
     return Reply(
         200,
         Standing(
             service=context.name,
             now=now,
-            lag=await context.lag(),
-            outbox=row["outbox"],
-            parked=row["parked"],
-            timers_due=row["timers_due"],
+            lag=found.lag,
+            outbox=found.outbox,
+            parked=found.parked,
+            timers_due=found.timers_due,
             next_timer_at=min(times, default=None),
             working=working,
             tasks={name: health.detail for name, health in context.supervisor.health().items()},

@@ -20,6 +20,7 @@ from loopkeeper.clock import Clock, FileClock, SystemClock
 from loopkeeper.consumer import Consumer, Reactions, TooManyParked
 from loopkeeper.database import PASSING, reading_pool, unreachable, writing_pool
 from loopkeeper.errors import StartError
+from loopkeeper.gauges import keep_measuring
 from loopkeeper.logs import configure, get
 from loopkeeper.metrics import Metrics
 from loopkeeper.operations import with_operations
@@ -246,6 +247,7 @@ class Running:
         self.supervisor.watch(f"{name}.consumer", context.lag, lambda: context.consumer.progress, STALL)
         start(f"{name}.timers", sweep.run)
         start(f"{name}.claims", lambda heart: _prune(context, heart))
+        start(f"{name}.gauges", lambda heart: keep_measuring(context, heart))
         for worker, run in service.workers.items():
             start(f"{name}.{worker}", lambda heart, run=run: run(context, heart))
 

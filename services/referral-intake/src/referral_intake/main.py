@@ -9,7 +9,7 @@ from referral_intake.models import columns
 from referral_intake.rules import DECIDER, Referral, timers
 from referral_intake.settings import IntakeSettings
 from referral_intake.surroundings import IntakeSurroundings
-from referral_intake.workers import on_timer
+from referral_intake.workers import count_loops, on_timer
 
 # Importing a file of routes is what declares them in `api`.
 ROUTES = (api, desk.api, plan_desk.api, support_api.api)
@@ -28,4 +28,5 @@ service = Service(
     api=api,
     reactions=reactions,
     on_timer=on_timer,
+    workers={"loops": count_loops},
 )

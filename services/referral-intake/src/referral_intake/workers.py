@@ -1,13 +1,24 @@
-"""What intake does without being asked: it asks again, and gives up waiting for answers."""
+"""What intake does without being asked: it asks again, gives up waiting for answers, and counts the open loops."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from loopkeeper.database import PASSING
 from loopkeeper.decider import Command
-from loopkeeper.service import Equipment
+from loopkeeper.service import Context, Equipment
+from loopkeeper.supervisor import Heart
 from referral_intake.rules import MeetDeadline
+
+# Who must act, as `next_step` names them; an open loop that names nobody is a defect.
+ACTORS = ("plan", "provider", "referrer", "loopkeeper", "nobody")
+# What is ours to do takes the way of one event through the log: seconds. After a minute it is not under way.
+OURS_WITHIN = timedelta(minutes=1)
+SOON = timedelta(days=1)
+# Deadlines are hours to days away; the counting reads the index of every open loop.
+COUNT_EVERY = 30.0
 
 
 def on_timer(equipment: Equipment) -> Callable[[str, datetime], Command]:
@@ -17,3 +28,38 @@ def on_timer(equipment: Equipment) -> Callable[[str, datetime], Command]:
         return MeetDeadline(kind=kind, due_at=due_at)
 
     return command
+
+
+async def count_loops(context: Context, heart: Heart) -> None:
+    """Count for ever; while the database is away the figures stay as they were."""
+    while True:
+        heart.beat()
+        try:
+            await count_open(context)
+        except PASSING:
+            heart.waiting("the database cannot be reached")
+        await asyncio.sleep(COUNT_EVERY)
+
+
+async def count_open(context: Context) -> None:
+    """Open loops by who must act, those overdue, those due within a day, and those that nobody moves."""
+    now, metrics = context.clock.now(), context.metrics
+    rows = await context.pool.fetch(
+        """SELECT CASE WHEN next_actor = ANY($1) THEN next_actor ELSE 'nobody' END AS actor, count(*) AS open,
+           count(*) FILTER (WHERE next_due_at < $2) AS overdue,
+           count(*) FILTER (WHERE next_due_at >= $2 AND next_due_at < $3) AS soon,
+           count(*) FILTER (WHERE at < $4) AS resting
+           FROM referral WHERE status <> 'closed' AND status <> '' GROUP BY 1""",
+        list(ACTORS),
+        now,
+        now + SOON,
+        now - OURS_WITHIN,
+    )
+    found = {row["actor"]: row for row in rows}
+    for actor in ACTORS:
+        row = found.get(actor)
+        metrics.open_loops.labels(actor).set(row["open"] if row else 0)
+        metrics.overdue_loops.labels(actor).set(row["overdue"] if row else 0)
+        metrics.due_soon_loops.labels(actor).set(row["soon"] if row else 0)
+    stalled = sum(found[actor]["resting"] for actor in ("loopkeeper", "nobody") if actor in found)
+    metrics.stalled_loops.set(stalled)

@@ -1,0 +1,211 @@
+"""Alerts, dashboard and runbook: they ask for figures that exist, and every alert says what to type."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from typing import Any
+
+import click
+import promql_parser
+import pytest
+import typer
+import yaml
+
+from loopkeeper.cli import app
+from loopkeeper.metrics import Metrics
+from notification.webhook import Verdict
+from referral_intake.workers import ACTORS
+from tests.deploy.manifests import Overlay, name, pod
+from tests.deploy.places import DEPLOY, ROOT, SERVICES
+
+# What Prometheus itself adds to what it scrapes, and what its own metrics are called.
+ADDED = {"job", "instance", "process", "le"}
+PROMETHEUS_OWN = {"up": ADDED}
+RUNBOOK = (ROOT / "docs/runbook.md").read_text()
+
+
+def rules() -> list[dict[str, Any]]:
+    groups = yaml.safe_load((DEPLOY / "prometheus/alerts.yml").read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+def panels() -> list[dict[str, Any]]:
+    return json.loads((DEPLOY / "grafana/dashboards/loopkeeper.json").read_text())["panels"]
+
+
+def asked() -> dict[str, str]:
+    """Every expression, by where it stands."""
+    found = {f"alert {rule['alert']}": rule["expr"] for rule in rules()}
+    for panel in panels():
+        found |= {f"{panel['title']} {target['refId']}": target["expr"] for target in panel["targets"]}
+    return found
+
+
+def existing() -> dict[str, set[str]]:
+    """Every sample the product exports, with its labels."""
+    found = dict(PROMETHEUS_OWN)
+    registry = Metrics().registry
+    for collector, names in registry._collector_to_names.items():
+        labels = set(getattr(collector, "_labelnames", ())) | ADDED
+        found |= dict.fromkeys(names, labels)
+    process = [metric for metric in registry.collect() if metric.name.startswith("process_")]
+    return found | {sample.name: ADDED for metric in process for sample in metric.samples}
+
+
+def selectors(node: Any) -> Iterator[Any]:
+    """Every vector an expression reads."""
+    match node:
+        case promql_parser.VectorSelector():
+            yield node
+        case promql_parser.MatrixSelector():
+            yield node.vector_selector
+        case promql_parser.Call():
+            for each in node.args:
+                yield from selectors(each)
+        case promql_parser.BinaryExpr():
+            yield from selectors(node.lhs)
+            yield from selectors(node.rhs)
+        case promql_parser.AggregateExpr() | promql_parser.ParenExpr():
+            yield from selectors(node.expr)
+        case _:
+            assert isinstance(node, promql_parser.NumberLiteral), type(node)
+
+
+@pytest.mark.parametrize("where", asked())
+def test_every_figure_that_is_asked_for_exists_with_its_labels(where: str) -> None:
+    expression = asked()[where]
+    known = existing()
+    read = list(selectors(promql_parser.parse(expression)))
+    assert read, "it asks for nothing"
+    for vector in read:
+        assert vector.name in known, vector.name
+        for matcher in vector.matchers.matchers:
+            assert matcher.name in known[vector.name], f"{vector.name} has no label {matcher.name}"
+            assert wanted(matcher.name, matcher.value), f"{matcher.name} is never {matcher.value}"
+    grouped = {
+        label.strip() for group in re.findall(r"by \(([^)]*)\)", expression) for label in group.split(",")
+    }
+    assert grouped <= set().union(*(known[vector.name] for vector in read))
+
+
+def wanted(label: str, value: str) -> bool:
+    """Whether this label ever has this value, where its values are few."""
+    outcomes = {str(each) for each in Verdict if each is not Verdict.RETRY} | {"failed", "exhausted"}
+    few = {
+        "service": set(SERVICES),
+        "actor": set(ACTORS),
+        "outcome": outcomes,
+        "status": {"1xx", "2xx", "3xx", "4xx", "5xx", "none"},
+        "job": scraped(),
+    }
+    return label not in few or set(value.split("|")) <= few[label]
+
+
+def scraped() -> set[str]:
+    config = yaml.safe_load((DEPLOY / "prometheus/prometheus.yml").read_text())
+    return {job["job_name"] for job in config["scrape_configs"]}
+
+
+def test_what_is_scraped_is_in_the_installation(compose: dict[str, Any]) -> None:
+    config = yaml.safe_load((DEPLOY / "prometheus/prometheus.yml").read_text())
+    ours = config["scrape_configs"][0]["dns_sd_configs"][0]
+    assert ours["names"] == list(SERVICES)
+    hosts = {
+        *ours["names"],
+        *(t.partition(":")[0] for t in config["scrape_configs"][1]["static_configs"][0]["targets"]),
+    }
+    scraper = set(compose["services"]["prometheus"]["networks"])
+    for host in hosts:
+        assert scraper & set(compose["services"][host]["networks"]), f"{host} cannot be reached"
+
+
+def test_every_alert_has_what_an_alert_needs() -> None:
+    for rule in rules():
+        assert rule["labels"]["severity"] in ("page", "ticket"), rule["alert"]
+        assert rule["annotations"]["summary"], rule["alert"]
+        assert rule["annotations"]["runbook"] == f"docs/runbook.md#{rule['alert'].lower()}"
+
+
+def test_every_concern_of_an_operator_has_an_alert() -> None:
+    text = "\n".join(rule["expr"] for rule in rules())
+    for concern in (
+        "unread",
+        "parked_streams",
+        "stalled_loops",
+        "timer_late_seconds",
+        "overdue_loops",
+        "webhooks",
+        "http_requests",
+    ):
+        assert f"loopkeeper_{concern}" in text, concern
+
+
+def test_every_alert_has_its_section_with_something_to_type_and_no_section_is_left_over() -> None:
+    sections = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", RUNBOOK, re.M | re.S))
+    assert list(sections) == [rule["alert"] for rule in rules()]
+    for alert, text in sections.items():
+        assert "```sh" in text, alert
+
+
+def typed() -> list[str]:
+    """Every command line the runbook and the operations page say to type."""
+    pages = [RUNBOOK]
+    blocks = [block for page in pages for block in re.findall(r"```sh\n(.*?)```", page, re.S)]
+    inline = [line for page in pages for line in re.findall(r"`(loopkeeper [^`\n]+)`", page)]
+    lines = [line.strip() for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    return [line for line in [*lines, *inline] if line and not line.startswith("#")]
+
+
+def ours() -> list[list[str]]:
+    """The words behind each `loopkeeper` that is typed, at the desk or inside a pod."""
+    words = [shlex.split(line, comments=True) for line in typed()]
+    inside = [each[each.index("--") + 1 :] if "--" in each else each for each in words]
+    return [each[1:] for each in inside if each[:1] == ["loopkeeper"]]
+
+
+def test_every_command_of_ours_that_the_runbook_types_exists_with_its_options() -> None:
+    root = typer.main.get_command(app)
+    assert len(ours()) > 15
+    for words in ours():
+        command: Any = root
+        rest = list(words)
+        while isinstance(command, click.Group) or hasattr(command, "commands"):
+            assert set(rest[:1]) & set(command.commands), f"loopkeeper {' '.join(words)}"
+            command = command.commands[rest.pop(0)]
+        options = {name for parameter in command.params for name in parameter.opts}
+        given = [word for word in rest if word.startswith("--")]
+        assert set(given) <= options, f"loopkeeper {' '.join(words)}"
+
+
+def test_the_other_programs_it_types_are_the_ones_an_operator_has() -> None:
+    programs = {shlex.split(line, comments=True)[0] for line in typed()}
+    assert programs <= {"loopkeeper", "kubectl", "curl"}
+
+
+def test_what_it_names_in_the_cluster_is_there(production: Overlay) -> None:
+    pods = {f"{name(each)}-0" for each in production.services()}
+    known = {name(each) for each in production.objects} | pods
+    named = {word for line in typed() for word in re.findall(r"loopkeeper-[a-z0-9-]+", line)}
+    assert named <= known
+    for key, value in re.findall(r"-l (app[^=]+)=([a-z-]+)", "\n".join(typed())):
+        assert any(pod(each)["metadata"]["labels"].get(key) == value for each in production.workloads()), (
+            value
+        )
+
+
+def test_the_dashboard_has_no_panel_over_another() -> None:
+    taken: set[tuple[int, int]] = set()
+    for panel in panels():
+        place = panel["gridPos"]
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert not cells & taken, panel["title"]
+        assert place["x"] + place["w"] <= 24
+        taken |= cells
+    assert len({panel["id"] for panel in panels()}) == len(panels())
