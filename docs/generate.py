@@ -2,8 +2,8 @@
 
     python -m docs.generate [--check]
 
-Events and their JSON Schemas, the OpenAPI documents, the commands, settings and policy rows, and for every service a
-table status × command that is found by running its rules.
+Events, their JSON Schemas and the log's AsyncAPI document, the OpenAPI documents, the commands, settings and policy
+rows, and for every service a table status × command that is found by running its rules.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Mapping
+from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +19,7 @@ from typing import Any
 import click
 import typer
 
-from docs import rules, states
+from docs import asyncapi, rules, states
 from loopkeeper import events, openapi, policy
 from loopkeeper.cli import app as command_line
 from loopkeeper.events import Event
@@ -34,8 +35,11 @@ def documents() -> dict[str, str]:
     """Every generated document by its path under docs/."""
     services = installed()
     rows = policy.load([service.package for service in services.values()], None)
+    read_by = readers(services, rows)
     made = {
-        "events.md": NOTE + event_table(services, rows),
+        "events.md": NOTE + event_table(read_by),
+        "asyncapi.yaml": "# Written by `make docs`; change the program instead.\n"
+        + asyncapi.document(version("loopkeeper"), read_by),
         "commands.md": NOTE + commands(),
         "settings.md": NOTE + settings(services),
         "policy.md": NOTE + policy_rows(rows),
@@ -60,21 +64,26 @@ def _json(document: Mapping[str, Any]) -> str:
 # ── events ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def event_table(services: Mapping[str, Service], rows: policy.Policy) -> str:
-    """Each event: who publishes it, who reads it, what it carries."""
+def readers(services: Mapping[str, Service], rows: policy.Policy) -> dict[type[Event], list[str]]:
+    """Who reacts to each event."""
     equipment: Any = SimpleNamespace(
         policy=rows, settings=Settings(), directory=None, sealer=None, clock=None
     )
-    readers: dict[type[Event], list[str]] = {}
+    found: dict[type[Event], list[str]] = {}
     for name, service in services.items():
         equipment.own = service.settings()
         for kind in service.reactions(equipment):
-            readers.setdefault(kind, []).append(name)
+            found.setdefault(kind, []).append(name)
+    return found
+
+
+def event_table(read_by: Mapping[type[Event], list[str]]) -> str:
+    """Each event: who publishes it, who reads it, what it carries."""
     lines = [
         "# Events\n",
         "The wire type of `referral.received` is `ecm.referral.received.v1`. Every event also has `occurred_at`, "
-        "`acted_by?` and `policy[]`. The envelope is CloudEvents 1.0 in binary mode. The JSON Schema of each is in "
-        "[schemas](schemas).\n",
+        "`acted_by?` and `policy[]`. The envelope is CloudEvents 1.0 in binary mode ([asyncapi.yaml](asyncapi.yaml)). The JSON Schema of "
+        "each is in [schemas](schemas).\n",
         "| event | published by | read by | data |",
         "|---|---|---|---|",
     ]
@@ -82,7 +91,7 @@ def event_table(services: Mapping[str, Service], rows: policy.Policy) -> str:
         data = ", ".join(
             _field(name, field) for name, field in kind.model_fields.items() if name not in Event.model_fields
         )
-        readers_of = ", ".join(readers.get(kind, [])) or "–"
+        readers_of = ", ".join(read_by.get(kind, [])) or "–"
         lines.append(f"| {kind.wire} | {events.publisher(kind)} | {readers_of} | {data} |")
     return "\n".join(lines) + "\n"
 

@@ -18,13 +18,14 @@ from loopkeeper.cli import app
 from loopkeeper.metrics import Metrics
 from notification.webhook import Verdict
 from referral_intake.workers import ACTORS
-from tests.deploy.manifests import Overlay, name, pod
+from tests.deploy.manifests import Overlay, name, pod, variables
 from tests.deploy.places import DEPLOY, ROOT, SERVICES
 
 # What Prometheus itself adds to what it scrapes, and what its own metrics are called.
 ADDED = {"job", "instance", "process", "le"}
 PROMETHEUS_OWN = {"up": ADDED}
 RUNBOOK = (ROOT / "docs/runbook.md").read_text()
+OPERATIONS = (ROOT / "docs/operations.md").read_text()
 
 
 def rules() -> list[dict[str, Any]]:
@@ -152,7 +153,7 @@ def test_every_alert_has_its_section_with_something_to_type_and_no_section_is_le
 
 def typed() -> list[str]:
     """Every command line the runbook and the operations page say to type."""
-    pages = [RUNBOOK]
+    pages = [RUNBOOK, OPERATIONS]
     blocks = [block for page in pages for block in re.findall(r"```sh\n(.*?)```", page, re.S)]
     inline = [line for page in pages for line in re.findall(r"`(loopkeeper [^`\n]+)`", page)]
     lines = [line.strip() for block in blocks for line in block.replace("\\\n", " ").splitlines()]
@@ -161,12 +162,12 @@ def typed() -> list[str]:
 
 def ours() -> list[list[str]]:
     """The words behind each `loopkeeper` that is typed, at the desk or inside a pod."""
-    words = [shlex.split(line, comments=True) for line in typed()]
+    words = [shlex.split(line, comments=True) for line in typed() if not line.startswith("export ")]
     inside = [each[each.index("--") + 1 :] if "--" in each else each for each in words]
     return [each[1:] for each in inside if each[:1] == ["loopkeeper"]]
 
 
-def test_every_command_of_ours_that_the_runbook_types_exists_with_its_options() -> None:
+def test_every_command_of_ours_that_the_pages_type_exists_with_its_options() -> None:
     root = typer.main.get_command(app)
     assert len(ours()) > 15
     for words in ours():
@@ -175,6 +176,8 @@ def test_every_command_of_ours_that_the_runbook_types_exists_with_its_options() 
         while isinstance(command, click.Group) or hasattr(command, "commands"):
             assert set(rest[:1]) & set(command.commands), f"loopkeeper {' '.join(words)}"
             command = command.commands[rest.pop(0)]
+        if command.name in ("add", "rotate"):
+            assert rest, f"loopkeeper {' '.join(words)} names nobody"
         options = {name for parameter in command.params for name in parameter.opts}
         given = [word for word in rest if word.startswith("--")]
         assert set(given) <= options, f"loopkeeper {' '.join(words)}"
@@ -182,15 +185,30 @@ def test_every_command_of_ours_that_the_runbook_types_exists_with_its_options() 
 
 def test_the_other_programs_it_types_are_the_ones_an_operator_has() -> None:
     programs = {shlex.split(line, comments=True)[0] for line in typed()}
-    assert programs <= {"loopkeeper", "kubectl", "curl"}
+    assert programs <= {"loopkeeper", "kubectl", "docker", "curl", "export", "pg_dump"}
 
 
 def test_what_it_names_in_the_cluster_is_there(production: Overlay) -> None:
     pods = {f"{name(each)}-0" for each in production.services()}
-    known = {name(each) for each in production.objects} | pods
+    secrets = {
+        value["secretKeyRef"]["name"]
+        for _, container in production.containers()
+        for value in variables(production, container).values()
+        if isinstance(value, dict) and "secretKeyRef" in value
+    }
+    secrets |= {
+        volume["secret"]["secretName"]
+        for each in production.services()
+        for volume in pod(each)["spec"]["volumes"]
+        if "secret" in volume
+    }
+    known = {name(each) for each in production.objects} | pods | secrets
+    known |= {
+        each["metadata"].get("labels", {}).get("app.kubernetes.io/name", "") for each in production.objects
+    }
     named = {word for line in typed() for word in re.findall(r"loopkeeper-[a-z0-9-]+", line)}
     assert named <= known
-    for key, value in re.findall(r"-l (app[^=]+)=([a-z-]+)", "\n".join(typed())):
+    for key, value in re.findall(r"-l (app[^=\s]+)=([a-z-]+)", "\n".join(typed())):
         assert any(pod(each)["metadata"]["labels"].get(key) == value for each in production.workloads()), (
             value
         )
