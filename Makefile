@@ -29,7 +29,9 @@ demo: .venv/.ready ## Run David's story and 200 more referrals (ARGS="--once --j
 	@$(RUN) python -m demo $(ARGS)
 
 # Two processes, a file to each at a time: two cores are what a runner has, and each process brings its own PostgreSQL.
+# The tests' broker comes from Maven; where it cannot be had, the tests that need it fail and say how.
 test: check ## Check, then run every test (ARGS="-k roster" to choose)
+	@$(RUN) python -m demo.broker || true
 	@$(RUN) pytest -n 2 --dist loadfile $(ARGS)
 
 campaign: .venv/.ready ## Kill the services 500 times and PostgreSQL 50 times, under load (KILLS=n, SEED=n)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -15,6 +16,7 @@ from loopkeeper.clock import HandClock
 from loopkeeper.database import Connection, connect
 from loopkeeper.embedded import Server
 from loopkeeper.migrate import upgrade
+from tests.kafka import Kafka, shared_broker
 
 SERVICES = ("intake", "authorization", "assignment", "notification", "log")
 NUMBERS = itertools.count()
@@ -31,6 +33,14 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Generator[Server]:
     server = embedded.start(folder, SERVICES, settings={"fsync": "off", "max_connections": "200"})
     yield server
     embedded.remove(folder)
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Generator[Kafka]:
+    """A real broker, one for all processes of this run. Where none can be had the test fails and says how."""
+    base = tmp_path_factory.getbasetemp()
+    with shared_broker((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "kafka") as running:
+        yield running
 
 
 class Databases:

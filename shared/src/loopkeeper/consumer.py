@@ -9,7 +9,7 @@ from uuid import UUID, uuid5
 
 from loopkeeper import events
 from loopkeeper.batch import Outcome, describe
-from loopkeeper.bus import Bus, BusUnavailable, Received
+from loopkeeper.bus import Bus, BusUnavailable, Member, Received
 from loopkeeper.database import Pool
 from loopkeeper.decider import Command
 from loopkeeper.domain import Reference, Submission
@@ -96,6 +96,7 @@ class Consumer:
         self._metrics = metrics
         self._telemetry = telemetry
         self._parked_in_a_row = 0
+        self._member: Member | None = None
         self.progress = 0
 
     async def stored_offsets(self, partitions: Sequence[int] | None = None) -> Mapping[int, int]:
@@ -106,9 +107,17 @@ class Consumer:
         )
         return {row["partition"]: row["next_offset"] for row in rows}
 
+    async def unread(self) -> int:
+        """Messages this replica has still to read: what others of its group have is theirs to get on with."""
+        mine = self._member.partitions() if self._member is not None else frozenset[int]()
+        if not mine:
+            return 0
+        ends, stored = await self._bus.ends(), await self.stored_offsets(sorted(mine))
+        return sum(ends.get(partition, 0) - stored.get(partition, 0) for partition in mine)
+
     async def run(self, heart: Heart) -> None:
         """Read for ever. Raises `TooManyParked` when facts fail one after the other."""
-        member = await self._bus.join(self._service, self.stored_offsets)
+        self._member = member = await self._bus.join(self._service, self.stored_offsets)
         try:
             while True:
                 try:

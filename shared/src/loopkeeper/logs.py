@@ -38,6 +38,9 @@ MOST_ITEMS = 16
 MOST_FRAMES = 8
 # Libraries whose messages begin with a constant line. Others are known only by where they spoke.
 CONSTANT = ("uvicorn", "asyncio", "alembic")
+# A library that meets the same trouble again and again is heard once in so many seconds: twenty restarts of a broker
+# wrote thirty thousand lines.
+ONCE_IN = 10.0
 
 Line = MutableMapping[str, Any]
 
@@ -136,10 +139,22 @@ class _Stderr:
 
 
 class _Libraries(logging.Handler):
-    """The way of the standard library's loggers into ours: the template of a message, never what was filled in."""
+    """The way of the standard library's loggers into ours: the template of a message, never what was filled in. Each
+    place in a library is heard once in a while, with how often it spoke since."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._heard: dict[tuple[str, int], tuple[float, int]] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
         line: dict[str, Any] = {"module": record.name, "where": f"{record.filename}:{record.lineno}"}
+        heard_at, unheard = self._heard.get(place := (record.pathname, record.lineno), (0.0, 0))
+        if record.created - heard_at < ONCE_IN:
+            self._heard[place] = (heard_at, unheard + 1)
+            return
+        self._heard[place] = (record.created, 0)
+        if unheard:
+            line["count"] = unheard + 1
         if record.exc_info:
             line["exc_info"] = record.exc_info
         method = getattr(structlog.get_logger(), record.levelname.lower(), None)

@@ -107,14 +107,22 @@ def postgres_folder(settings: Settings) -> Path:
     return settings.home / "postgres"
 
 
-def make_bus(url: str) -> Bus:
+def make_bus(url: str, settings: Settings) -> Bus:
     """The adapter the URL names."""
     scheme = url.partition("://")[0]
     if scheme in ("postgresql", "postgres"):
         from loopkeeper.bus.postgres import PostgresBus
 
         return PostgresBus(url)
-    raise StartError(f"LOOPKEEPER_BUS has an unknown scheme {scheme!r}.", "Use postgresql://….")
+    if scheme == "kafka":
+        from loopkeeper.bus.kafka import KafkaBus
+        from loopkeeper.bus.kafka_line import line_of
+
+        return KafkaBus(line_of(url, settings), replica=settings.replica, session=settings.kafka_session)
+    raise StartError(
+        f"LOOPKEEPER_BUS has an unknown scheme {scheme!r}.",
+        "Use postgresql://… or kafka://host:port/topic.",
+    )
 
 
 def make_clock(settings: Settings) -> Clock:
@@ -190,7 +198,7 @@ class Running:
             url, role=f"{name}_reader", size=equipment.settings.pool, name=f"loopkeeper-{name}-reader"
         )
         self._stack.push_async_callback(readers.close)
-        bus = make_bus(addresses.bus)
+        bus = make_bus(addresses.bus, equipment.settings)
         self._stack.push_async_callback(bus.close)
         store: Store[Any] = Store(
             domain,
@@ -244,7 +252,9 @@ class Running:
         start(f"{name}.store", lambda heart: context.store.write_waiting())
         start(f"{name}.relay", relay.run)
         start(f"{name}.consumer", context.consumer.run)
-        self.supervisor.watch(f"{name}.consumer", context.lag, lambda: context.consumer.progress, STALL)
+        self.supervisor.watch(
+            f"{name}.consumer", context.consumer.unread, lambda: context.consumer.progress, STALL
+        )
         start(f"{name}.timers", sweep.run)
         start(f"{name}.claims", lambda heart: _prune(context, heart))
         start(f"{name}.gauges", lambda heart: keep_measuring(context, heart))

@@ -32,6 +32,34 @@ class Settings(BaseSettings):
     bus: SecretStr | None = Field(
         default=None, description="URL of the log: postgresql://… or kafka://host:port/topic"
     )
+    kafka_partitions: int = Field(
+        default=6, ge=1, description="Partitions of the topic; chosen once, when it is made"
+    )
+    kafka_replication: int = Field(
+        default=3, ge=1, description="Copies of each partition, for `loopkeeper topics create`"
+    )
+    kafka_tls: Literal["off", "on"] = Field(
+        default="off", description="Whether the broker is spoken to by TLS"
+    )
+    kafka_ca: Path | None = Field(
+        default=None, description="Authorities that sign brokers; default: the system's"
+    )
+    kafka_certificate: Path | None = Field(
+        default=None, description="Our certificate, where brokers ask for one"
+    )
+    kafka_certificate_key: Path | None = Field(default=None, description="Its private key")
+    kafka_user: str = Field(default="", description="User name for the broker (SASL)")
+    kafka_password: SecretStr | None = Field(default=None, description="Its password")
+    kafka_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        default="SCRAM-SHA-512", description="How user and password are shown to the broker"
+    )
+    kafka_session: float = Field(
+        default=6.0, gt=0, description="Seconds after which a silent replica's partitions go to others"
+    )
+    replica: str = Field(
+        default="",
+        description="Name of this replica that survives its restart, such as the pod's of a stateful set",
+    )
     postgres_binaries: Path | None = Field(
         default=None, description="bin folder of another PostgreSQL 18 for the embedded one"
     )

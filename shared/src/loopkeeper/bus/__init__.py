@@ -55,6 +55,10 @@ class Member(Protocol):
         """Whether this member currently reads for its group (others wait)."""
         ...
 
+    def partitions(self) -> frozenset[int]:
+        """Those it currently reads; none while it does not hold."""
+        ...
+
     async def close(self) -> None: ...
 
 

@@ -194,6 +194,9 @@ class PostgresMember:
     def holds(self) -> bool:
         return self._gained and self._connection is not None and not self._connection.is_closed()
 
+    def partitions(self) -> frozenset[int]:
+        return frozenset({0}) if self.holds() else frozenset()
+
     async def poll(self, limit: int = POLL_LIMIT, timeout: float = SWEEP) -> Sequence[Received]:  # noqa: ASYNC109 a poll's own wait
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout

@@ -1,0 +1,87 @@
+"""Which Kafka do tests talk to? The one LOOPKEEPER_KAFKA names, or one of this run, shared by all its processes."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from demo.broker import Broker
+from loopkeeper.bus.kafka_line import goodbye
+from loopkeeper.files import locked
+
+PARTITIONS = 3
+# Who may log in at the broker of this run.
+USERS = {
+    "harbor": "harbor-secret",
+    "valley": "valley-secret",
+    "intake": "intake-secret",
+    "nobody": "nobody-secret",
+}
+NUMBERS = itertools.count()
+# Those this process started: they may have to outlive it for the others.
+STARTED: list[Broker] = []
+
+
+@dataclass(frozen=True)
+class Kafka:
+    """A running broker. `login_servers` asks for a user; it is empty where the broker is not ours."""
+
+    servers: str
+    login_servers: str
+
+    async def topic(self, partitions: int = PARTITIONS, name: str = "") -> str:
+        """A new, empty topic; its name."""
+        made = name or f"loops-{os.getpid()}-{next(NUMBERS)}"
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.servers)
+        await admin.start()
+        try:
+            # Events carry the test's own time, which may be long past: nothing goes by age.
+            kept = {"retention.ms": "-1"}
+            answer = await admin.create_topics([NewTopic(made, partitions, 1, topic_configs=kept)])
+            assert all(error[1] == 0 for error in answer.topic_errors), answer
+        finally:
+            await goodbye(admin.close(), admin)
+        return made
+
+    async def url(self, partitions: int = PARTITIONS) -> str:
+        """The address of a new, empty topic."""
+        return f"kafka://{self.servers}/{await self.topic(partitions)}"
+
+
+@contextmanager
+def shared_broker(folder: Path) -> Generator[Kafka]:
+    """The broker of this folder: the first process starts it, the last stops it."""
+    given = os.environ.get("LOOPKEEPER_KAFKA")
+    if given:
+        yield Kafka(given, "")
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    note = folder / "broker.json"
+    with locked(folder / "users"):
+        found = json.loads(note.read_text()) if note.exists() else _begun(folder)
+        note.write_text(json.dumps({**found, "users": found["users"] + 1}))
+    yield Kafka(found["servers"], found["login_servers"])
+    with locked(folder / "users"):
+        found = json.loads(note.read_text())
+        note.write_text(json.dumps({**found, "users": found["users"] - 1}))
+        if found["users"] == 1:
+            note.unlink()
+            with suppress(ProcessLookupError):
+                os.kill(found["pid"], signal.SIGKILL)
+            for broker in STARTED:
+                broker.kill()
+
+
+def _begun(folder: Path) -> dict[str, str | int]:
+    broker = Broker(folder / f"kafka-{os.getpid()}", USERS)
+    broker.start()
+    STARTED.append(broker)
+    return {"servers": broker.servers, "login_servers": broker.login_servers, "pid": broker.pid, "users": 0}
