@@ -17,6 +17,7 @@ from loopkeeper.calendar import la_date
 from loopkeeper.events import (
     AuthorizationApproved,
     AuthorizationDenied,
+    AuthorizationExpedited,
     AuthorizationPended,
     AuthorizationResumed,
     Event,
@@ -179,6 +180,35 @@ def test_an_answer_never_denies() -> None:
     unmet = HOMELESS.model_copy(update={"result": "unmet"})
     fact = amended(populations=(unmet,), questions=(), eligibility={"state": "not_found"})
     assert when(pending(claim=None), amend(fact)) == []
+
+
+# ── urgent after all ──────────────────────────────────────────────────────────────────────────────────────
+
+
+SOON = RULES.model_copy(
+    update={"clock": "expedited", "due_at": MONDAY + 3 * DAY, "at_risk_at": MONDAY + 2 * DAY}
+)
+
+
+def test_an_urgency_learned_later_shortens_the_running_clock_and_moves_no_cap() -> None:
+    """42 CFR 438.210(d): what became urgent is decided within 72 hours of that."""
+    state = pending(claim=None)
+    urgent = amend(amended("corrected", urgency="expedited"), SOON)
+    (sooner,) = when(state, urgent)
+    assert isinstance(sooner, AuthorizationExpedited)
+    faster = after(state, urgent.fact, sooner)
+    assert faster.review is not None
+    assert state.review is not None
+    assert (faster.review.clock, faster.review.cap_at) == ("expedited", state.review.cap_at)
+    assert timers(faster)["due"] == SOON.due_at
+    # Said once, and never taken back: a clock is not lengthened.
+    assert when(faster, urgent) == []
+    assert when(faster, amend(amended("corrected", urgency="routine"))) == []
+
+
+def test_where_the_routine_clock_ends_sooner_it_stays() -> None:
+    late = SOON.model_copy(update={"due_at": RULES.due_at + DAY})
+    assert when(pending(claim=None), amend(amended("corrected", urgency="expedited"), late)) == []
 
 
 # ── how long the pause was ────────────────────────────────────────────────────────────────────────────────

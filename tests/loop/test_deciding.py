@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -88,6 +88,20 @@ async def test_a_plan_asks_for_the_standard_and_for_nothing_else_2_15(desk: Hous
         "on_track",
     )
     await desk.quiet()
+
+
+async def test_a_referral_that_becomes_urgent_is_decided_within_72_hours_of_that(desk: House) -> None:
+    referral, request = await waiting(desk, 42)
+    await desk.pass_time(DAY)
+    before = await read(desk, request)
+    urgent = {"corrections": {"/urgency": "expedited"}}
+    await desk.ask(CLINIC, "POST", f"/v1/referrals/{referral}:answer", urgent)
+    await desk.quiet()
+    now, due = desk.clock.now(), (await read(desk, request))["due"]
+    assert (before["due"]["clock"], due["clock"]) == ("decision_routine", "decision_expedited")
+    assert timedelta(hours=71) < datetime.fromisoformat(due["due_at"]) - now <= timedelta(hours=72)
+    assert (await desk.referral(CLINIC, referral))["due"]["due_at"] == due["due_at"]
+    assert (await desk.timeline(referral))[-1] == "authorization.expedited"
 
 
 async def test_who_may_see_and_decide_a_request(desk: House) -> None:

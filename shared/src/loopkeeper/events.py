@@ -336,6 +336,15 @@ class AuthorizationResumed(Event):
     at_risk_at: datetime | None = None
 
 
+class AuthorizationExpedited(Event):
+    """The request became urgent while it waited: from now on the expedited clock runs. The cap stays what it was."""
+
+    wire = "authorization.expedited"
+    authorization: str
+    due_at: datetime
+    at_risk_at: datetime | None = None
+
+
 class AuthorizationOverdue(Event):
     wire = "authorization.overdue"
     authorization: str

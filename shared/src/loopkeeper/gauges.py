@@ -6,7 +6,6 @@ Replicas of a service count the same rows: whoever adds their figures up counts 
 from __future__ import annotations
 
 import asyncio
-import time
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -56,10 +55,10 @@ async def measure(context: Context) -> None:
         (metrics.timers_due, found.timers_due),
         (metrics.timer_late_seconds, max(late, 0.0)),
         (metrics.tasks_unwell, len(unwell)),
-        # Of the machine, not of the movable clock: it tells how old the figures beside it are.
-        (metrics.measured_at, time.time()),
     ):
         gauge.labels(context.name).set(value)
+    # Of the machine, not of the movable clock: it tells how old the figures beside it are.
+    metrics.measured_at.labels(context.name).set_to_current_time()
 
 
 async def keep_measuring(context: Context, heart: Heart) -> None:

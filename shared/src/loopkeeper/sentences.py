@@ -23,6 +23,7 @@ from loopkeeper.events import (
     AuthorizationDeemedAdverse,
     AuthorizationDenied,
     AuthorizationEnded,
+    AuthorizationExpedited,
     AuthorizationExtended,
     AuthorizationOverdue,
     AuthorizationOverturned,
@@ -167,6 +168,8 @@ def _decision_clock(event: Event, whole: bool) -> str:
             return f"A named person of the plan asked for {what}; the decision waits for it{_by(by)} at the latest."
         case AuthorizationResumed(due_at=due_at):
             return f"The decision's clock runs on; a decision is due{_by(due_at)}."
+        case AuthorizationExpedited(due_at=due_at):
+            return f"The referral became urgent; a decision is due{_by(due_at)}."
         case AuthorizationOverdue(state="at_risk", due_at=due_at):
             return f"The plan's decision is due{_by(due_at)} and has not been made yet."
         case AuthorizationOverdue(due_at=due_at):

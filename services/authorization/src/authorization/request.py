@@ -25,6 +25,7 @@ from loopkeeper.events import (
     AuthorizationDeemedAdverse,
     AuthorizationDenied,
     AuthorizationEnded,
+    AuthorizationExpedited,
     AuthorizationExtended,
     AuthorizationOverdue,
     AuthorizationOverturned,
@@ -392,6 +393,15 @@ def _review_changes(now: Authorization, event: Event) -> Mapping[str, Any]:
             return _waiting(now, pause=Pause(asks=event.asks, at=event.occurred_at, by=event.by))
         case AuthorizationResumed():
             return _waiting(now, pause=None, due_at=event.due_at, at_risk_at=event.at_risk_at)
+        case AuthorizationExpedited():
+            return _waiting(
+                now,
+                clock="expedited",
+                due_at=event.due_at,
+                at_risk_at=event.at_risk_at,
+                policy=event.policy,
+                said=(),
+            )
         case AuthorizationOverdue():
             said = now.waiting.said if now.waiting else ()
             return _waiting(now, said=(*said, event.state))

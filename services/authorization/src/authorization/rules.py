@@ -77,6 +77,7 @@ from loopkeeper.calendar import la_date, term_through
 from loopkeeper.decider import Command, Decider
 from loopkeeper.events import (
     AuthorizationDeemedAdverse,
+    AuthorizationExpedited,
     AuthorizationOverdue,
     AuthorizationReviewOpened,
     Event,
@@ -84,6 +85,8 @@ from loopkeeper.events import (
     ReferralAmended,
     ReferralClosed,
 )
+
+EXPEDITED = "expedited"
 
 __all__ = [
     "DECIDER",
@@ -298,6 +301,9 @@ def _look_at_answers(state: Authorization, command: Amend) -> Iterator[Event]:
         if not brought(review.pause.asks, fact):
             return
         yield resumed(state, command.at, command.rules)
+    if sooner := expedited(state, command):
+        yield sooner
+        state = evolve(state, sooner)
     claimed_now = isinstance(fact, ReferralAmended) and fact.claim is not None
     granted = claim_judged(state, command) if claimed_now or state.grant_refused in MENDABLE else []
     yield from granted
@@ -306,6 +312,22 @@ def _look_at_answers(state: Authorization, command: Amend) -> Iterator[Event]:
         now = evolve(now, event)
     if not person_because(now, command):
         yield from approve_by_rule(now, command)
+
+
+def expedited(state: Authorization, command: Amend) -> AuthorizationExpedited | None:
+    """A running clock is shortened by an urgency learned later, and never lengthened by one taken back."""
+    review, rules = state.review, command.rules
+    if review is None or review.pause is not None or state.urgency != EXPEDITED or rules.clock != EXPEDITED:
+        return None
+    if review.clock == EXPEDITED or rules.due_at >= review.due_at:
+        return None
+    return AuthorizationExpedited(
+        occurred_at=command.at,
+        policy=rules.review_refs,
+        authorization=state.authorization,
+        due_at=rules.due_at,
+        at_risk_at=rules.at_risk_at,
+    )
 
 
 def brought(asks: Sequence[str], fact: ReferralAmended) -> bool:

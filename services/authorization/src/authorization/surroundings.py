@@ -96,6 +96,9 @@ class Desk(View[Authorization]):
         rules = desk.opening(policy, state, self._providers, at)
         if isinstance(command, Amend) and paused:
             rules = rules.model_copy(update=_only_clock(desk.running_on(policy, state, at)))
+        elif isinstance(command, Amend) and state.review is not None:
+            # Learned only now, an urgency counts from now.
+            rules = rules.model_copy(update=desk.clocks(policy, state.urgency or "routine", at))
         return {"rules": rules, "draw": drawn(command.seed), **self._standing(stream, state, at)}
 
     def _passed(self, state: Authorization, command: PassDeadline) -> dict[str, Any]:

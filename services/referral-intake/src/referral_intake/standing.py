@@ -28,6 +28,7 @@ from loopkeeper.events import (
     AuthorizationApproved,
     AuthorizationDenied,
     AuthorizationEnded,
+    AuthorizationExpedited,
     AuthorizationOverdue,
     AuthorizationPended,
     AuthorizationPresumptiveEnded,
@@ -291,6 +292,8 @@ def _authorization_changes(now: Referral, event: Event) -> Mapping[str, Any]:
             if review is not None:
                 review = review.model_copy(update={"pended_until": None, "due_at": event.due_at})
             return {"asked_by_plan": (), "questions": left, "review": review}
+        case AuthorizationExpedited() if now.review is not None:
+            return {"review": now.review.model_copy(update={"clock": "expedited", "due_at": event.due_at})}
         case AuthorizationApproved():
             approval = Approval(number=event.number, from_=event.from_, through=event.through)
             return {"approval": approval, "review": None, "decided": _decided(now, event.occurred_at)}
