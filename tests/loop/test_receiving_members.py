@@ -300,6 +300,25 @@ async def test_who_is_already_in_ecm_is_not_referred_again_but_the_loop_that_ser
     await put_roster(town, HARBOR, [])
 
 
+async def test_who_was_served_under_another_plan_brings_that_loop_along(town: House) -> None:
+    """loop.md 4.9: so the same provider can stay; the old plan, the referrer and everybody else see no link."""
+    body = somebody()
+    await known(town, body)
+    served = await serve(town, body)
+    moved = body | {"plan": VALLEY, "plan_change": "member"}
+    new = await town.refer(HOSPITAL, moved)
+    assert (await town.referral(VALLEY, new))["linked"] == {"to": served, "why": "plan_change"}
+    assert (await town.referral(HOSPITAL, new))["linked"] is None
+    await town.ask(HARBOR, "GET", f"/v1/referrals/{new}", status=404)
+    # A form that says nothing of a change links nothing across plans.
+    other = somebody()
+    await known(town, other)
+    await serve(town, other)
+    silent = await town.refer(HOSPITAL, other | {"plan": VALLEY})
+    assert (await town.referral(VALLEY, silent))["linked"] is None
+    await put_roster(town, HARBOR, [])
+
+
 async def supported(town: House, referral: str) -> None:
     """Meals and housing navigation for a member who is served; the member's loop is closed, theirs are open."""
     path = f"/v1/referrals/{referral}/supports"

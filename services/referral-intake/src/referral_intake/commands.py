@@ -22,7 +22,8 @@ class Given(BaseModel):
 
 class Keys(Given):
     """Blind indexes of who the form says the member is; empty where it does not say. `member` is of plan, CIN and
-    birth date; `others` holds the roster keys under the other plans served here."""
+    birth date; `others` holds the roster keys under the other plans served here, `moved` the member's under each of
+    them where the form says that the member changed plans."""
 
     member: str = ""
     cin: str = ""
@@ -30,6 +31,7 @@ class Keys(Given):
     roster: str = ""
     birth: str = ""
     others: Mapping[str, str] = {}
+    moved: tuple[str, ...] = ()
 
 
 class Asking(Given):

@@ -123,17 +123,21 @@ def _keys(context: Context, form: ReferralBody, reading: Reading) -> Keys:
         person=f"{plan}:{person}" if person else "",
         roster=f"{plan}:{by_number}" if by_number else "",
         birth=both,
-        others=_others(context, sealer, plan, number) if number else {},
+        others=_under_others(context, sealer, plan, number) if number else {},
+        moved=tuple(_under_others(context, sealer, plan, number, born).values())
+        if form.plan_change is not None and both
+        else (),
     )
 
 
-def _others(context: Context, sealer: Sealer, plan: str, number: str) -> dict[str, str]:
+def _under_others(context: Context, sealer: Sealer, plan: str, *values: str) -> dict[str, str]:
+    """The blind index of these values under the key of every other plan served here, by plan."""
     keys: dict[str, str] = {}
     for slug, organization in context.directory.organizations().items():
         if organization.kind is not OrganizationKind.PLAN or slug == plan:
             continue
         try:
-            keys[slug] = f"{slug}:{sealer.blind_index(slug, number)}"
+            keys[slug] = f"{slug}:{sealer.blind_index(slug, *values)}"
         except Unsealable:
             continue
     return keys

@@ -112,6 +112,8 @@ class Reception(View[Referral]):
         received = command.received.model_copy(
             update={"occurred_at": command.at, "member": member, "eligibility": eligibility}
         )
+        if received.linked is None and (before := self._served_before(command.keys)):
+            received = received.model_copy(update={"linked": Linked(to=before, why="plan_change")})
         found = self._match(stream, received, command.keys, again, command.at)
         return command.model_copy(
             update={
@@ -188,6 +190,16 @@ class Reception(View[Referral]):
                 return found.model_copy(update={"served": name, "other": state, "serves_itself": itself})
         possible = self._possible(stream, received.member, keys)
         return found.model_copy(update={"possible": possible})
+
+    def _served_before(self, keys: Keys) -> str:
+        """The referral through which the member was served under the plan before, the latest one (loop.md 4.9)."""
+        members = {self._known.members[key] for key in keys.moved if key in self._known.members}
+        found = [
+            (state.closing.at, name)
+            for name, state in self._known.states.items()
+            if state.member in members and state.closing and state.closing.outcome == "services_received"
+        ]
+        return max(found)[1] if found else ""
 
     def _survivor(self, found: Match, received: ReferralReceived, name: str, state: Referral) -> Match:
         self._hold(name)
@@ -399,7 +411,7 @@ async def _load_rosters(connection: Connection, known: Known, told: Sequence[Tol
 
 async def _load_members(connection: Connection, known: Known, told: Sequence[Told]) -> None:
     """The members' ids, and the referrals that may be theirs: open ones, and those through which they are served."""
-    keys = sorted({c.keys.member for c in told if c.keys.member})
+    keys = sorted({key for c in told for key in (c.keys.member, *c.keys.moved) if key})
     if keys:
         members = await connection.fetch("SELECT id, member FROM member WHERE id = ANY($1::text[])", keys)
         known.members = {row["id"]: row["member"] for row in members}
@@ -411,6 +423,11 @@ async def _load_members(connection: Connection, known: Known, told: Sequence[Tol
                OR (status = 'closed' AND outcome = 'services_received' AND provider_id <> ''))""",
             sorted(known.members.values()),
         )
+    moved = {known.members[key] for c in told for key in c.keys.moved if key in known.members}
+    if moved:
+        # Served there, even if the assignment has ended since.
+        served = "member = ANY($1::text[]) AND status = 'closed' AND outcome = 'services_received'"
+        await _load_states(connection, known, served, sorted(moved))
     numbers = sorted({c.keys.cin for c in told if c.keys.cin})
     persons = sorted({c.keys.person for c in told if c.keys.person})
     if not numbers and not persons:

@@ -210,7 +210,7 @@ def _known_to_parties(who: Reader, referral: Referral) -> dict[str, Any]:
         "language": referral.language,
         "consent_holder": referral.consent_holder or None,
         "release_on": referral.release_on,
-        "linked": _link(referral),
+        "linked": _link(who, referral),
         "possible_duplicate_of": _possible(referral) if who == "plan" else None,
         "populations": tuple(
             ShownPopulation(code=p.code, result=p.result, claimed=p.claimed) for p in referral.populations
@@ -228,9 +228,12 @@ def _known_to_parties(who: Reader, referral: Referral) -> dict[str, Any]:
     }
 
 
-def _link(referral: Referral) -> ShownLink | None:
+def _link(who: Reader, referral: Referral) -> ShownLink | None:
+    """That the member was served under another plan is the new plan's to know."""
     link = referral.linked
-    return ShownLink(to=link.to, why=link.why) if link and link.why != POSSIBLE else None
+    if link is None or link.why == POSSIBLE or (link.why == "plan_change" and who != "plan"):
+        return None
+    return ShownLink(to=link.to, why=link.why)
 
 
 def _possible(referral: Referral) -> str | None:
