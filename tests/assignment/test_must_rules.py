@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
+from assignment.history import Families, Served
 from assignment.matching import Ranking
 from assignment.rules import Assignment, MarketCommand, NoteFact
 from assignment.surroundings import MEMBER, PROVIDER, Places
@@ -20,6 +21,7 @@ from loopkeeper.events import (
     Linked,
     ProviderRecorded,
     ReferralAmended,
+    ReferralReceived,
 )
 from loopkeeper.policy import installed, load
 from tests.assignment.cases import (
@@ -64,13 +66,13 @@ def directory(**changes: Mapping[str, Any]) -> dict[str, ProviderRecorded]:
 
 
 def places(
-    entries: Mapping[str, ProviderRecorded], served: Mapping[str, Collection[str]] | None = None
+    entries: Mapping[str, ProviderRecorded], served: Served | None = None, families: Families | None = None
 ) -> Places:
     locked = {(MEMBER, RECEIVED.member)} | {(PROVIDER, each) for each in EVERYBODY}
-    return Places(POLICY, entries, {}, {}, locked, served)
+    return Places(POLICY, entries, {}, {}, locked, served, families)
 
 
-def received(**changes: Any) -> Event:
+def received(**changes: Any) -> ReferralReceived:
     return RECEIVED.model_copy(update=changes)
 
 
@@ -78,13 +80,14 @@ def ranked(
     *facts: Event,
     populations: tuple[str, ...] = ("homelessness",),
     entries: Mapping[str, ProviderRecorded] | None = None,
-    served: Mapping[str, Collection[str]] | None = None,
+    served: Served | None = None,
+    families: Families | None = None,
 ) -> Ranking:
     """The ranking once the plan approves these populations."""
     approved = APPROVED.model_copy(update={"populations": populations})
     state = after(given(*facts), approved)
     command = NoteFact(fact=approved, at=MONDAY)
-    return places(entries or directory(), served).ranking(state, command)
+    return places(entries or directory(), served, families).ranking(state, command)
 
 
 def first(found: Ranking) -> tuple[str, str]:
@@ -314,3 +317,18 @@ def test_news_of_the_member_that_bring_a_candidate_go_on_by_themselves() -> None
     assert isinstance(offer, AssignmentMade)
     still = ReferralAmended(occurred_at=MONDAY, cause="corrected", county="kern")
     assert when(state, completed(after(state, still), NoteFact(fact=still), directory())) == []
+
+
+def test_who_serves_a_sibling_comes_before_whom_somebody_recommends_and_behind_who_served_the_member() -> (
+    None
+):
+    """domain.md 4.1: a family is best served by one team (ECMG26 p18-19); not a must, so it ranks behind."""
+    sister = received(family_of="ref_brother", preferred=(NAVIGATORS,), referrer=HOSPITAL)
+    ours = {("ref_brother", sister.plan, HOSPITAL): {STREET}}
+    assert first(ranked(sister, families=ours)) == (STREET, "family")
+    served = {RECEIVED.member: {CLINIC}}
+    assert first(ranked(sister, families=ours, served=served)) == (CLINIC, "continuity")
+    # A referral of another referrer's, or of another plan's, makes nobody a relative.
+    for plan, referrer in ((sister.plan, CLINIC), ("valley-care-plan", HOSPITAL)):
+        foreign = {("ref_brother", plan, referrer): {STREET}}
+        assert first(ranked(sister, families=foreign)) == (NAVIGATORS, "preference")

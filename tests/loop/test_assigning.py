@@ -26,7 +26,7 @@ from tests.loop.house import (
 
 MARIA, LUIS = {"acted_by": {"person": "maria-chen"}}, {"acted_by": {"person": "luis-ortega"}}
 BORN = "1964-02-17"
-MEMBERS = [f"9000010{number}S" for number in range(10)]
+MEMBERS = [f"9000{1000 + number}S" for number in range(13)]
 # Harbor lets silence go to the next; Valley has not turned it on.
 RE_OFFER = """table: re_offer
 rows:
@@ -107,6 +107,25 @@ async def test_the_public_list_says_what_it_must_and_nothing_of_any_member(open_
     assert all(item["verified_at"] and item["populations"] for item in listed["items"])
     alone = await open_house.ask("", "GET", f"/v1/providers/{STREET}")
     assert alone["note"] == listed["note"]
+
+
+async def test_a_family_is_offered_to_one_provider_where_its_referrer_says_so(open_house: House) -> None:
+    """domain.md 4.1: siblings and parents are best served by one team; another's referral makes nobody a relative."""
+    mother, hers = await offered(open_house, 10)
+    (other,) = {STREET, NAVIGATORS} - {hers["provider"]}
+    recommended = {"recommended": {"provider": other}}
+    _, his = await offered(open_house, 11, family_of=mother, **recommended)
+    assert his["provider"] == hers["provider"]
+    explained = await open_house.ask(HARBOR, "GET", f"/v1/assignments/{his['id']}/explanation")
+    assert "serves a parent or sibling" in " ".join(explained["lines"])
+    body = david(member={**david()["member"], "cin": MEMBERS[12]}, family_of=mother, **recommended)
+    stranger = await open_house.refer(CLINIC, body)
+    await open_house.quiet()
+    assert (await offer_of(open_house, stranger))["provider"] == other
+    for referral in (mother, his["referral"], stranger):
+        gone = {"by": "member", "acted_by": {"person": "ana-reyes"}}
+        await open_house.ask(HARBOR, "POST", f"/v1/referrals/{referral}:withdraw", gone)
+    await open_house.quiet()
 
 
 async def send(opened: House, organization: str, text: str, query: str = "", status: int = 200) -> Any:

@@ -173,6 +173,8 @@ class ReferralReceived(Event):
     pcp: str | None = None
     # The provider that runs a program the member is in, by program (loop.md 5.7).
     program_providers: Mapping[str, str] = Field(default_factory=dict)
+    # The referral of a parent or sibling by the same referrer: a family is best served by one team.
+    family_of: str | None = None
     eligibility: Eligibility = Eligibility()
     flags: tuple[str, ...] = ()
     # Who holds consent for a minor: self, parent, guardian, court or county; empty for an adult (loop.md 6.6).

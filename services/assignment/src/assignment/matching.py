@@ -47,6 +47,8 @@ class Need:
     # Who served the member before; `moved_with` under another plan, which the member left.
     served_before: frozenset[str] = frozenset()
     moved_with: frozenset[str] = frozenset()
+    # Who serves, or is asked to serve, a parent or sibling.
+    family_with: frozenset[str] = frozenset()
     # Whom not to ask, and why: the member objected, silence, the plan took an offer back, an assignment ended.
     barred: Mapping[str, str] = field(default_factory=dict[str, str])
 
@@ -188,6 +190,7 @@ def _because(
         "known": entry.provider == need.granted_to,
         "self_recommending": recommended and entry.provider == need.referrer,
         "continuity": entry.provider in need.served_before,
+        "family": entry.provider in need.family_with,
         "preference": recommended and entry.provider != need.referrer,
         "specialist": any(set(specialists.get(code, ())) & set(entry.types) for code in served),
         "several_populations": len(served) > 1,

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from assignment import history
+from assignment.history import Families, Served
 from assignment.matching import Need, Ranking, contracted, rank
 from assignment.models import shown, write_turns
 from assignment.models import turn as turn_row
@@ -52,9 +54,8 @@ class Holding(NamedTuple):
     assignment: str
 
 
-# Each member's live assignments by referral; who served a member, or a referral, before.
+# Each member's live assignments by referral.
 Holders = Mapping[str, Mapping[str, Holding]]
-Served = Mapping[str, Collection[str]]
 
 
 class Places(View[Assignment]):
@@ -68,6 +69,7 @@ class Places(View[Assignment]):
         holders: Holders,
         locked: Collection[Key],
         served: Served | None = None,
+        families: Families | None = None,
     ) -> None:
         self._policy = policy
         self._entries = entries
@@ -76,6 +78,7 @@ class Places(View[Assignment]):
         self._holders = {member: dict(referrals) for member, referrals in holders.items()}
         self._locked = locked
         self._served = served or {}
+        self._families = dict(families or {})
 
     def complete(self, stream: str, state: Assignment | None, command: Command) -> Command:
         if state is None or not isinstance(command, MarketCommand):
@@ -168,7 +171,10 @@ class Places(View[Assignment]):
         if "plan_change_provider" in state.flags:
             # The old provider itself brought word of the change.
             moved.add(state.referrer)
-        return replace(wanted, served_before=frozenset(served), moved_with=frozenset(moved))
+        family = frozenset(self._families.get((state.family_of or "", state.plan, state.referrer), ()))
+        return replace(
+            wanted, served_before=frozenset(served), moved_with=frozenset(moved), family_with=family
+        )
 
     def note(self, change: Change[Assignment]) -> None:
         for state, step in ((change.before, -1), (change.after, 1)):
@@ -176,6 +182,8 @@ class Places(View[Assignment]):
             if state is None or turn is None:
                 continue
             self._held[turn.provider] = self._held.get(turn.provider, 0) + step
+            if step > 0:
+                self._families[(change.stream, state.plan, state.referrer)] = {turn.provider}
             if not turn.live:
                 continue
             holds = self._holders.setdefault(state.member, {})
@@ -361,25 +369,10 @@ class AssignmentSurroundings(Surroundings[Assignment]):
         looking = [
             state for state, command in commands if isinstance(command, AskPlan) or _looks(state, command)
         ]
-        served = await self._served(connection, looking) if looking else {}
+        served = await history.served(connection, looking) if looking else {}
+        families = await history.families(connection, looking) if looking else {}
         held = {row["provider_id"]: row["held"] for row in counts}
-        return Places(self._policy, entries, held, holders, locked, served)
-
-    async def _served(self, connection: Connection, states: Sequence[Assignment]) -> Mapping[str, set[str]]:
-        """Who served these members, and the referrals theirs are linked to, before."""
-        members = sorted({state.member for state in states if state.member})
-        linked = sorted({state.linked.to for state in states if state.linked is not None})
-        rows = await connection.fetch(
-            """SELECT member, referral, provider_id FROM assignment
-               WHERE accepted_at IS NOT NULL AND (member = ANY($1::text[]) OR referral = ANY($2::text[]))""",
-            members,
-            linked,
-        )
-        served: dict[str, set[str]] = {}
-        for row in rows:
-            for known_as in (row["member"], row["referral"]):
-                served.setdefault(known_as, set()).add(row["provider_id"])
-        return served
+        return Places(self._policy, entries, held, holders, locked, served, families)
 
 
 def _states(work: Sequence[Work[Assignment]], at: datetime) -> list[tuple[Assignment, Command]]:

@@ -117,6 +117,7 @@ class Assignment(State):
     programs: Mapping[str, str] = {}
     release_on: date | None = None
     linked: Linked | None = None
+    family_of: str | None = None
     flags: tuple[str, ...] = ()
     sealed: Mapping[str, str] = {}
     grant: Grant | None = None
@@ -187,7 +188,7 @@ def _changes(now: Assignment, event: Event) -> Mapping[str, Any]:
 def _received(event: ReferralReceived) -> Mapping[str, Any]:
     copied = (
         "plan", "referrer", "member", "county", "age_band", "language", "preferred", "chosen", "flags",
-        "release_on", "linked",
+        "release_on", "linked", "family_of",
     )  # fmt: skip
     return {
         **{name: getattr(event, name) for name in copied},

@@ -49,6 +49,9 @@ def _known_answers(given: Mapping[str, bool | int | None]) -> Mapping[str, bool 
     return given
 
 
+REFERRAL_ID = r"^ref_[0-9a-f]{32}$"
+
+
 class Said(BaseModel):
     """A part of the form. Texts are bounded and trimmed."""
 
@@ -189,6 +192,8 @@ class ReferralBody(Said):
     # Who runs a care management program the member is in, by program; of several, the member's choice is in
     # `preference`.
     program_providers: Mapping[Program, Slug] = Field(default_factory=dict[Program, Slug])
+    # An earlier referral of yours of a parent or a sibling: a family is offered to one provider, where it can be.
+    family_of: str | None = Field(default=None, pattern=REFERRAL_ID)
     populations: tuple[Population, ...] = Field((), max_length=9)
     answers: Annotated[Mapping[str, bool | int | None], AfterValidator(_known_answers)] = Field(
         default_factory=dict[str, "bool | int | None"], max_length=60

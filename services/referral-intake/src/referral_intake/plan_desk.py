@@ -16,6 +16,7 @@ from loopkeeper.sealing import Opening, open_identity
 from loopkeeper.service import Context
 from referral_intake.api import Person, api, row_of
 from referral_intake.desk import Body, allowed, invalid, person_of, submitted
+from referral_intake.form import REFERRAL_ID
 from referral_intake.rules import CloseReferral, MergeReferral, RecordReleaseDate
 from referral_intake.views import ShownReferral
 
@@ -24,7 +25,6 @@ MEMBER_FIELDS = (
     "no_fixed_address", "usual_place", "phone", "email", "best_contact", "best_time", "language_spoken",
     "language_written", "caregiver", "safe_contact",
 )  # fmt: skip
-REFERRAL_ID = r"^ref_[0-9a-f]{32}$"
 
 
 class CloseBody(Body):

@@ -90,6 +90,7 @@ def _received(
         chosen=reading.chosen,
         pcp=form.pcp,
         program_providers={program.value: slug for program, slug in form.program_providers.items()},
+        family_of=form.family_of,
         flags=reading.flags,
         consent_holder=(form.member.consent_holder or "") if reading.minor else "",
         release_on=form.release_on if form.answers.get("pre_release_services") else None,

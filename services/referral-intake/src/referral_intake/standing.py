@@ -179,6 +179,7 @@ class Referral(State):
     chosen: tuple[str, ...] = ()
     pcp: str | None = None
     program_providers: Mapping[str, str] = {}
+    family_of: str | None = None
     eligibility: Eligibility = Eligibility()
     flags: tuple[str, ...] = ()
     consent_holder: str = ""
@@ -354,7 +355,7 @@ def _assignment_changes(now: Referral, event: Event) -> Mapping[str, Any]:
 RECEIVED_FIELDS = (
     "plan", "referrer", "member", "kind", "form", "received_via", "urgency", "age_band", "county", "language",
     "populations", "attested", "claim", "preferred", "chosen", "pcp", "program_providers", "eligibility",
-    "flags", "consent_holder", "release_on", "linked", "sealed",
+    "family_of", "flags", "consent_holder", "release_on", "linked", "sealed",
 )  # fmt: skip
 # What `referral.amended` may change of them; `sealed` part by part.
 AMENDABLE = (
