@@ -226,6 +226,30 @@ async def test_a_name_and_birth_date_without_cin_is_a_possible_duplicate_too(tow
     assert (await town.referral(HARBOR, other))["possible_duplicate_of"] is None
 
 
+async def test_a_grant_of_the_referral_that_is_merged_goes_on_in_the_one_that_lives(town: House) -> None:
+    """loop.md 2.9: the claim carries over; what ended with the other referral stands in nobody's way (3.2)."""
+    body = somebody()
+    first = await town.refer(CLINIC, body)
+    today = town.clock.now().date().isoformat()
+    claim = {"presumptive": {"population": "homelessness", "from": today}}
+    second = await town.refer(STREET, body | claim | {"member": body["member"] | {"cin": ""}})
+    await town.quiet()
+    late = {"corrections": {"/member/cin": body["member"]["cin"]}}
+    await town.ask(STREET, "POST", f"/v1/referrals/{second}:answer", late)
+    await town.quiet()
+    await town.ask(HARBOR, "POST", f"/v1/referrals/{second}:merge", merging(first))
+    await town.quiet()
+    grants = {
+        each["referral"]: each["grant"]
+        for each in (await town.ask(HARBOR, "GET", "/v1/authorizations?limit=200"))["items"]
+    }
+    assert grants[second]["ended"] == "closed"
+    assert (grants[first]["ended"], grants[first]["provider"]) == ("", STREET)
+    gone = {"by": "member", "acted_by": {"person": "ana-reyes"}}
+    await town.ask(HARBOR, "POST", f"/v1/referrals/{first}:withdraw", gone)
+    await town.quiet()
+
+
 async def test_a_wrong_merge_is_split_and_goes_on_by_itself(town: House) -> None:
     body = somebody()
     first = await town.refer(CLINIC, body)

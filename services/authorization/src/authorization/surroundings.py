@@ -99,7 +99,9 @@ class Desk(View[Authorization]):
         elif isinstance(command, Amend) and state.review is not None:
             # Learned only now, an urgency counts from now.
             rules = rules.model_copy(update=desk.clocks(policy, state.urgency or "routine", at))
-        return {"rules": rules, "draw": drawn(command.seed), **self._standing(stream, state, at)}
+        # What a referral merged into this one was granted ends with that one, and its claim goes on here.
+        merged = command.fact.joined if isinstance(command.fact, ReferralAmended) else None
+        return {"rules": rules, "draw": drawn(command.seed), **self._standing(stream, state, at, merged)}
 
     def _passed(self, state: Authorization, command: PassDeadline) -> dict[str, Any]:
         match command.kind:
@@ -156,8 +158,11 @@ class Desk(View[Authorization]):
             "chosen": denial.chosen,
         }
 
-    def _standing(self, stream: str, state: Authorization, at: datetime) -> dict[str, Any]:
-        others = [k for s, k in self._members.get((state.plan, state.member), {}).items() if s != stream]
+    def _standing(
+        self, stream: str, state: Authorization, at: datetime, merged: str | None = None
+    ) -> dict[str, Any]:
+        members = self._members.get((state.plan, state.member), {})
+        others = [kept for name, kept in members.items() if name not in (stream, merged)]
         today = la_date(at)
         open_ = [k for k in others if k.approved_through is not None and k.approved_through >= today]
         ended = [k.grant_through for k in others if k.grant_through is not None and not k.grant_live]
