@@ -39,6 +39,15 @@ class Answered(Exception):
         self.problem = problem
 
 
+def post_to(url: str, body: bytes, headers: Mapping[str, str]) -> int:
+    """The status with which an address outside the services answers this body. Raises `Unreachable`."""
+    try:
+        # As long as the services themselves wait for an endpoint.
+        return httpx.post(url, content=body, headers=headers, timeout=15, trust_env=False).status_code
+    except (httpx.TransportError, httpx.InvalidURL) as error:
+        raise Unreachable(url) from error
+
+
 class Client:
     """One key's view of all services. Every call raises `Unreachable` or `Answered`."""
 
@@ -47,8 +56,13 @@ class Client:
 
         self._settings = settings
         self._http = httpx.Client(
-            timeout=30, headers={"Authorization": f"Bearer {key or operations_key(settings)}"}
+            # Longer than any answer that is waited for (`wait=30`).
+            timeout=40,
+            headers={"Authorization": f"Bearer {key or operations_key(settings)}"},
         )
+
+    def close(self) -> None:
+        self._http.close()
 
     def get(self, path: str, **query: Any) -> Any:
         return self._ask("GET", path, params={k: v for k, v in query.items() if v is not None})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 
 class Problem(Exception):
@@ -18,6 +18,7 @@ class Problem(Exception):
         errors: Sequence[dict[str, str]] = (),
         headers: dict[str, str] | None = None,
         allowed: Sequence[str] = (),
+        members: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
@@ -27,6 +28,8 @@ class Problem(Exception):
         self.errors = tuple(errors)
         self.headers = headers or {}
         self.allowed = tuple(allowed)
+        # What programs read of this problem beside its slug (RFC 9457, extension members).
+        self.members = dict(members or {})
 
 
 class Busy(Exception):

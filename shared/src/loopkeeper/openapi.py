@@ -150,6 +150,8 @@ def _header_parameters(route: Route) -> list[dict[str, Any]]:
         )
     if route.needs_if_match or route.is_action:
         headers.append(("If-Match", route.needs_if_match, "The ETag last read."))
+    if route.streams is not None:
+        headers.append(("Last-Event-ID", False, "Of a stream: the id last seen, as browsers send it."))
     return [
         {
             "name": name,
@@ -179,6 +181,8 @@ def _answers(route: Route, schemas: Schemas) -> dict[str, Any]:
             response["content"] = {answer: {"schema": {} if answer == JSON else {"type": "string"}}}
         elif answer is not None:
             response["content"] = {JSON: {"schema": schemas[answer, "serialization"]}}
+        if route.streams is not None and status == HTTPStatus.OK:
+            response["content"][route.streams] = {"schema": {"type": "string"}}
         responses[str(status)] = response
     return responses
 

@@ -105,7 +105,7 @@ def render(problem: Problem, trace_id: str) -> bytes:
         body["allowed"] = problem.allowed
     if problem.errors:
         body["errors"] = problem.errors
-    return orjson.dumps(body)
+    return orjson.dumps(body | problem.members)
 
 
 def known(error: Exception) -> Problem | None:

@@ -54,6 +54,8 @@ class Call(Generic[B, C, Q]):
     media: str = JSON
     # A HEAD request: nobody reads the body, so reading it must not count.
     head: bool = False
+    # By lower-case name, as sent.
+    headers: Mapping[bytes, bytes] = field(default_factory=dict[bytes, bytes])
 
     @property
     def client(self) -> Client:
@@ -70,7 +72,8 @@ class Call(Generic[B, C, Q]):
 @dataclass(frozen=True, slots=True)
 class Reply:
     """An answer. `body`: a model, or mappings, dataclasses and lists as JSON, or bytes that go out as they are under
-    `media_type`. `etag` is the row's version."""
+    `media_type`, or an async generator of bytes whose pieces go out as they come, until it ends or its reader leaves.
+    `etag` is the row's version."""
 
     status: int = 200
     body: object = None
@@ -104,6 +107,7 @@ class Route:
     largest: Callable[[Settings], int] = lambda settings: settings.max_body
     needs_if_match: bool = False
     documented: bool = True
+    streams: str | None = None
 
     @property
     def public(self) -> bool:
@@ -144,6 +148,8 @@ class Declared(TypedDict, total=False):
     largest: Callable[[Settings], int]
     needs_if_match: bool
     documented: bool
+    # The media type, asked for by Accept, under which the same answer goes out as a stream that goes on.
+    streams: str | None
 
 
 class Api:

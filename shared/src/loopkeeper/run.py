@@ -323,14 +323,19 @@ async def _serve_at(
                 timeout_graceful_shutdown=int(GRACE.total_seconds()),
             )
         )
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.leave)
-        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, server.leave)
+
+        def leave() -> None:
+            running.supervisor.stopping.set()
+            server.leave()
+
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, leave)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, leave)
         serving = asyncio.create_task(server.serve())
         log.info("started", port=settings.port)
         failing = asyncio.create_task(running.supervisor.failed.wait())
         await asyncio.wait({serving, failing}, return_when=asyncio.FIRST_COMPLETED)
         failed = failing.done()
-        server.leave()
+        leave()
         failing.cancel()
         await serving
         return 1 if failed else 0

@@ -91,6 +91,8 @@ class Supervisor:
     now: Callable[[], float] = time.monotonic
     jitter: Callable[[], float] = random.random
     failed: asyncio.Event = field(default_factory=asyncio.Event)
+    # Set as soon as the process is asked to stop: answers that would go on for long end then.
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _kept: dict[str, _Kept] = field(default_factory=dict[str, _Kept])
     _stopping: bool = False
 
@@ -126,6 +128,7 @@ class Supervisor:
     async def stop(self, grace: timedelta) -> None:
         """Cancel every task and wait until all have ended. Raises nothing; one that outlives `grace` is logged."""
         self._stopping = True
+        self.stopping.set()
         keepers = {kept.keeper for kept in self._kept.values() if kept.keeper is not None}
         for keeper in keepers:
             keeper.cancel()

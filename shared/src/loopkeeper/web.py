@@ -6,9 +6,10 @@ almost three times the CPU). A program that serves one service and one that serv
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
@@ -160,7 +161,11 @@ class _Operation:
         caller = None if self._route.public else self._authorized(headers)
         call = await self._call(scope, receive, headers, caller, exchange.traceparent)
         reply = await self._answer(call, exchange)
-        await _send(send, reply)
+        pieces = reply.body
+        if isinstance(pieces, AsyncGenerator):
+            await _stream(receive, send, reply, cast("AsyncGenerator[bytes]", pieces))
+        else:
+            await _send(send, reply)
 
     async def _answer(self, call: Call[Any, Any, Any], exchange: edge.Exchange) -> Reply:
         """What the handler says, noting where the document does not know it: a defect, but no reason to fail."""
@@ -234,6 +239,7 @@ class _Operation:
             pieces=functools.partial(bodies.pieces, receive, self._largest, headings.announced(headers)),
             media=headings.media_of(headers),
             head=scope["method"] == "HEAD",
+            headers=headers,
         )
 
     async def _raw(self, receive: Receive, headers: headings.Headers) -> bytes:
@@ -255,6 +261,40 @@ async def _send(send: Send, reply: Reply) -> None:
     if reply.etag is not None:
         headers.append((b"etag", f'W/"{reply.etag}"'.encode()))
     await edge.reply(send, reply.status, _rendered(reply.body), reply.media_type, headers)
+
+
+async def _stream(receive: Receive, send: Send, reply: Reply, pieces: AsyncGenerator[bytes]) -> None:
+    """Pieces as they come. The first is made before the answer begins, so that it can still be refused."""
+    gone = asyncio.create_task(_left(receive))
+    upcoming = asyncio.ensure_future(_next(pieces))
+    try:
+        piece = await upcoming
+        headers = [(name.lower().encode(), value.encode()) for name, value in reply.headers.items()]
+        headers.append((b"content-type", reply.media_type.encode()))
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        while piece:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+            upcoming = asyncio.ensure_future(_next(pieces))
+            await asyncio.wait({upcoming, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if not upcoming.done():
+                return
+            piece = upcoming.result()
+        await send({"type": "http.response.body", "body": b""})
+    finally:
+        gone.cancel()
+        upcoming.cancel()
+        await asyncio.wait({gone, upcoming})
+        await pieces.aclose()
+
+
+async def _next(pieces: AsyncGenerator[bytes]) -> bytes:
+    return await anext(pieces, b"")
+
+
+async def _left(receive: Receive) -> None:
+    """Until whoever asked is gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def _rendered(body: object) -> bytes:

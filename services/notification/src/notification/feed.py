@@ -5,6 +5,7 @@ Always called inside a writing transaction that holds the subscriptions' shared 
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -50,6 +51,11 @@ class Rows:
     ends: dict[str, int] = field(default_factory=dict[str, int])
     feed: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     deliveries: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+
+
+def new_epoch() -> str:
+    """The name of a numbering, which no other numbering of the same feed ever had."""
+    return secrets.token_hex(4)
 
 
 async def locked(connection: Connection, organizations: Sequence[str]) -> list[Subscription]:

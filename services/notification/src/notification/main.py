@@ -6,6 +6,7 @@ from notification.addresses import Allow
 from notification.api import api
 from notification.consumers import reactions
 from notification.deliveries import ahead
+from notification.following import follow
 from notification.models import columns, timers
 from notification.rules import DECIDER, Outreach
 from notification.settings import NotificationSettings
@@ -30,6 +31,6 @@ service = Service(
     api=api,
     reactions=reactions,
     on_timer=on_timer,
-    workers={"deliver": deliver, "tell": tell},
+    workers={"deliver": deliver, "tell": tell, "follow": follow},
     ahead=ahead,
 )

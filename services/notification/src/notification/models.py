@@ -56,7 +56,8 @@ notice = sa.Table(
 )
 
 # `sequence` is that of the last entry of its feed; `state`: unverified, enabled, disabled or deleted. The old secret
-# signs beside the new one until its grace is over; `disabled_why`: owner, gone (410) or failing.
+# signs beside the new one until its grace is over; `disabled_why`: owner, gone (410) or failing. `epoch` names the
+# numbering of its feed: a restored database begins a new one, in which the entries up to `kept` stand as before.
 subscription = sa.Table(
     "subscription",
     metadata,
@@ -75,6 +76,8 @@ subscription = sa.Table(
     sa.Column("n", sa.Integer, nullable=False),
     moment("created_at", nullable=False),
     moment("at", nullable=False),
+    sa.Column("epoch", sa.Text, nullable=False),
+    sa.Column("kept", sa.BigInteger, nullable=False),
     sa.Index("subscription_organization", "organization", "at", "id"),
 )
 

@@ -17,14 +17,17 @@ from loopkeeper.decider import Refused
 from loopkeeper.domain import Reference, Submission
 from loopkeeper.service import Context
 from loopkeeper.web import Api, Call, Listing, Page, Reply, check_match, listing, not_found
-from notification import subscriptions
+from notification import feed, subscriptions
 from notification.addresses import Allow, UrlForbidden, check_url
 from notification.subscriptions import SEALED_PART, Wanted
 from notification.webhook import new_secret
 
 api = Api("notification")
 OWNERS = (Role.REFERRER, Role.PROVIDER, Role.PLAN, Role.PARTNER)
-COLUMNS = "id, organization, url, description, old_secret_until, state, disabled_why, disabled_at, sequence, n, created_at, at"
+COLUMNS = (
+    "id, organization, url, description, old_secret_until, state, disabled_why, disabled_at, epoch, sequence, kept, "
+    "n, created_at, at"
+)
 # Long enough to roll a secret out everywhere, short enough that a leaked one ends.
 USUAL_GRACE, LONGEST_GRACE = 24 * 3600, 7 * 24 * 3600
 
@@ -41,7 +44,7 @@ class SubscriptionBody(BaseModel):
 
 
 class Subscription(BaseModel):
-    """`sequence` is the number of the last entry of its feed. `disabled_why`: owner, gone (it answered 410) or failing
+    """`sequence` is the number of the last entry of its feed, with `epoch` the cursor of that. `disabled_why`: owner, gone (it answered 410) or failing
     (five days of nothing but failure); what arises meanwhile is kept. Until `old_secret_until` two secrets sign."""
 
     model_config = ConfigDict(frozen=True)
@@ -54,6 +57,7 @@ class Subscription(BaseModel):
     disabled_why: str | None
     disabled_at: datetime | None
     old_secret_until: datetime | None
+    epoch: str
     sequence: int
     created_at: datetime
     updated_at: datetime
@@ -109,7 +113,7 @@ async def subscribe(call: Call[SubscriptionBody, Context]) -> Reply:
     context, wanted = call.service, _wanted(call)
     subscription = ids.new("sub")
     sealed = context.sealer.seal("system", subscription, SEALED_PART, {"secret": new_secret()})
-    reference = subscriptions.create(subscription, call.client.organization, wanted, sealed)
+    reference = subscriptions.create(subscription, call.client.organization, wanted, sealed, feed.new_epoch())
     outcome = await submit(call, reference)
     # A repeated request finds the subscription its first one made, secret and all.
     row = await context.pool.fetchrow("SELECT * FROM subscription WHERE id = $1", outcome.stream)
@@ -248,6 +252,7 @@ def shown(row: Mapping[str, Any]) -> Subscription:
         disabled_why=row["disabled_why"] or None,
         disabled_at=row["disabled_at"],
         old_secret_until=row["old_secret_until"],
+        epoch=row["epoch"],
         sequence=row["sequence"],
         created_at=row["created_at"],
         updated_at=row["at"],

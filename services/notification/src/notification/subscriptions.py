@@ -37,7 +37,7 @@ class Wanted:
         return "enabled" if self.url is None else "unverified"
 
 
-def create(subscription: str, organization: str, wanted: Wanted, sealed_secret: str) -> Reference:
+def create(subscription: str, organization: str, wanted: Wanted, sealed_secret: str, epoch: str) -> Reference:
     def change(row: Row | None, at: datetime) -> Recorded:
         return Recorded(
             {
@@ -52,6 +52,8 @@ def create(subscription: str, organization: str, wanted: Wanted, sealed_secret: 
                 "disabled_why": "",
                 "disabled_at": None,
                 "sequence": 0,
+                "epoch": epoch,
+                "kept": 0,
                 "n": 1,
                 "created_at": at,
                 "at": at,
