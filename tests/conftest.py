@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from importlib.metadata import entry_points
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
@@ -64,6 +65,32 @@ class Databases:
         if template is None:
             await self._prepare(service, name)
         return self.url(service, name)
+
+    async def keep(self, url: str) -> str:
+        """A copy of this database as it is now, which nobody uses at the moment: a backup."""
+        name = f"kept_{next(NUMBERS)}"
+        await self._copy(urlsplit(url).path.strip("/"), name, urlsplit(url).username or "")
+        self._made.append(name)
+        return name
+
+    async def put_back(self, kept: str, url: str) -> None:
+        """Make this database what it was when it was kept."""
+        name = urlsplit(url).path.strip("/")
+        admin = await connect(self._server.admin())
+        try:
+            await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+        finally:
+            await admin.close()
+        await self._copy(kept, name, urlsplit(url).username or "")
+
+    async def _copy(self, source: str, name: str, owner: str) -> None:
+        admin = await connect(self._server.admin())
+        try:
+            await admin.execute(
+                f'CREATE DATABASE "{name}" OWNER "{owner}" TEMPLATE "{source}" STRATEGY FILE_COPY'
+            )
+        finally:
+            await admin.close()
 
     def url(self, service: str, name: str) -> str:
         return self._server.url(service).replace(f"@/{service}?", f"@/{name}?")

@@ -7,7 +7,7 @@ Children and counts are loaded by a later statement than the locks, or a lock wa
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
@@ -139,7 +139,8 @@ class Batch(Generic[S]):
         by_id = {row["id"]: row for row in claims}
         for submission in repeated:
             row = by_id[submission.id]
-            if submission.body_hash != row["body_hash"]:
+            # Of what was found again in the log after a restore nobody knows the body any more.
+            if row["body_hash"] and submission.body_hash != row["body_hash"]:
                 self.outcomes[submission.id] = Problem(
                     422,
                     "key-reused",
@@ -195,17 +196,29 @@ class Batch(Generic[S]):
             for p in fresh
             if p.submission.command is not None
         ]
-        keys: set[Key] = {key for p in fresh for key in p.keys}
-        keys |= {p.submission.reference.key for p in fresh if p.submission.reference}
-        if work:
-            keys |= await self.domain.surroundings.needs(self.connection, work)
-        if keys:
-            await self._lock_shared(keys)
-        await self._load_references({p.submission.reference.key for p in fresh if p.submission.reference})
-        held = keys | {(STREAM, stream) for stream, row in self.rows.items() if row.known}
-        self._view = await self.domain.surroundings.load(self.connection, work, held) if work else View()
+        references = {p.submission.reference.key for p in fresh if p.submission.reference}
+        keys = await self.surround(work, references, {key for p in fresh for key in p.keys})
         for item in fresh:
             self._settle(item, keys)
+
+    async def surround(
+        self, work: Sequence[Work[S]], references: Collection[Key] = (), keys: Collection[Key] = ()
+    ) -> set[Key]:
+        """Lock the shared rows these need and load what the rules may know of them; returns what is locked."""
+        locked = {*keys, *references}
+        if work:
+            locked |= await self.domain.surroundings.needs(self.connection, work)
+        if locked:
+            await self._lock_shared(locked)
+        await self._load_references(set(references))
+        held = locked | {(STREAM, stream) for stream, row in self.rows.items() if row.known}
+        self._view = await self.domain.surroundings.load(self.connection, work, held) if work else View()
+        return locked
+
+    def know(self, change: Change[S]) -> None:
+        """What was written of a stream counts for what comes next in this batch."""
+        assert self._view is not None  # noqa: S101 loaded before any change
+        self._view.note(change)
 
     async def _lock_shared(self, keys: set[Key]) -> None:
         ordered = sorted(keys)
@@ -354,7 +367,7 @@ class Batch(Generic[S]):
                 else self._noted(submission, n, sequence)
             )
             head = journal.link(self.chain_key, head, entry)
-            written.append((_with_chain(entry, head), event))
+            written.append((journal.with_chain(entry, head), event))
         row.n, row.sequence, row.head = n, sequence, head
         return written
 
@@ -413,7 +426,7 @@ class Batch(Generic[S]):
 
     # ── 6 write ──────────────────────────────────────────────────────────────────────────────────────────
 
-    async def write(self) -> None:
+    async def write(self, *, publish: bool = True) -> None:
         """States before journal rows, each with one bulk statement."""
         await self._insert_new()
         changed = {c.stream: self.rows[c.stream] for c in self.changes}
@@ -423,7 +436,7 @@ class Batch(Generic[S]):
         for table in sorted({table for table, _ in self.references}):
             await upsert(self.connection, table, [r for (t, _), r in self.references.items() if t == table])
         await self._write_timers()
-        await journal.append(self.connection, self.entries)
+        await journal.append(self.connection, self.entries, publish=publish)
         if self.changes and self._view is not None:
             await self._view.project(self.connection, self.changes)
         decided = {c.submission.id: c.submission.audit for c in self.changes}
@@ -606,10 +619,3 @@ def describe(error: BaseException) -> str:
     where = f" at {frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno}" if frames else ""
     slug = f" {error.slug}" if isinstance(error, Refused | Problem) else ""
     return f"{type(error).__name__}{slug}{where}"
-
-
-def _with_chain(entry: Entry, chain: str) -> Entry:
-    return Entry(
-        entry.stream, entry.n, entry.id, entry.own, entry.sequence, entry.type, entry.source, entry.at,
-        entry.causation, entry.traceparent, entry.origin_chain, entry.payload, chain,
-    )  # fmt: skip

@@ -41,6 +41,8 @@ class Answered(Exception):
 
 def post_to(url: str, body: bytes, headers: Mapping[str, str]) -> int:
     """The status with which an address outside the services answers this body. Raises `Unreachable`."""
+    import httpx
+
     try:
         # As long as the services themselves wait for an endpoint.
         return httpx.post(url, content=body, headers=headers, timeout=15, trust_env=False).status_code

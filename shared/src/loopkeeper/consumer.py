@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from loopkeeper import events
 from loopkeeper.batch import Outcome, describe
-from loopkeeper.bus import Bus, BusUnavailable, Member, Received
-from loopkeeper.database import Pool
+from loopkeeper.bus import Bus, BusUnavailable, Member, Received, unreadable
+from loopkeeper.database import PASSING, Pool
 from loopkeeper.decider import Command
 from loopkeeper.domain import Reference, Submission
 from loopkeeper.events import Event
 from loopkeeper.logs import get
 from loopkeeper.message import Message
 from loopkeeper.metrics import Metrics
+from loopkeeper.restore import CatchUp
 from loopkeeper.store import Store, StoreUnavailable
 from loopkeeper.supervisor import Heart
 from loopkeeper.telemetry import Telemetry
@@ -26,7 +27,6 @@ log = get("consumer")
 # So many facts parked in a row, each for a fault of its own, mean that the code is wrong, not the data
 # (architecture.md §6.5).
 TOO_MANY = 20
-UNREADABLE = UUID("6f0a2c5e-6f0b-5c7e-9d55-0d5a9a3f2b10")
 
 # What a service makes of an event: a command on its stream, a change of a reference row, or nothing.
 Reaction = Callable[[Any, Message], Command | Reference | None]
@@ -47,8 +47,9 @@ class Reactions:
         cannot be read becomes one that is parked."""
         message = received.message
         if message is None:
-            claim = uuid5(UNREADABLE, f"{received.partition}:{received.offset}")
-            return Submission(claim, received.key, received=received, poison=received.problem or "unreadable")
+            return Submission(
+                unreadable(received), received.key, received=received, poison=received.problem or "unreadable"
+            )
         handler = self._handlers.get(message.type)
         if handler is None:
             return None
@@ -87,6 +88,7 @@ class Consumer:
         *,
         metrics: Metrics,
         telemetry: Telemetry,
+        catch_up: CatchUp | None = None,
     ) -> None:
         self._service = service
         self._bus = bus
@@ -98,6 +100,8 @@ class Consumer:
         self._parked_in_a_row = 0
         self._member: Member | None = None
         self.progress = 0
+        # What is read before anything else is done; None where a test hands facts in.
+        self.catch_up = catch_up
 
     async def stored_offsets(self, partitions: Sequence[int] | None = None) -> Mapping[int, int]:
         """The next offsets to read, from the service's own database."""
@@ -117,9 +121,12 @@ class Consumer:
 
     async def run(self, heart: Heart) -> None:
         """Read for ever. Raises `TooManyParked` when facts fail one after the other."""
+        if self.catch_up is not None and not self._store.ready.is_set():
+            await self.catch_up.begin(heart)
         self._member = member = await self._bus.join(self._service, self.stored_offsets)
         try:
             while True:
+                await self._caught_up(heart)
                 try:
                     received = await member.poll()
                 except BusUnavailable:
@@ -135,9 +142,23 @@ class Consumer:
         finally:
             await member.close()
 
+    async def _caught_up(self, heart: Heart) -> None:
+        """Whether what was there at the start is read now, by this replica or another."""
+        while self.catch_up is not None and not self._store.ready.is_set():
+            try:
+                await self.catch_up.finish(heart)
+                return
+            except (StoreUnavailable, *PASSING):
+                heart.waiting("the database cannot be reached")
+                await asyncio.sleep(0.2)
+
     async def apply(self, received: Sequence[Received], heart: Heart | None = None) -> Mapping[int, int]:
         """React to one poll and commit it whole; only a database that is away is waited for."""
         offsets = {r.partition: r.offset + 1 for r in received}
+        if self.catch_up is not None and self.catch_up.restoring:
+            await self._set_aside(self.catch_up, received, heart)
+            self.progress += len(received)
+            return offsets
         submissions, spans = self._submissions(received)
         try:
             outcomes = await self._committed(submissions, offsets, heart)
@@ -156,6 +177,17 @@ class Consumer:
             try:
                 return await self._store.execute(submissions, offsets)
             except StoreUnavailable:
+                if heart is None:
+                    raise
+                heart.waiting("the database cannot be reached")
+                await asyncio.sleep(0.2)
+
+    async def _set_aside(self, catch_up: CatchUp, received: Sequence[Received], heart: Heart | None) -> None:
+        while True:
+            try:
+                await catch_up.take(received, lambda one: self._reactions.react(one) is not None)
+                return
+            except (StoreUnavailable, *PASSING):
                 if heart is None:
                     raise
                 heart.waiting("the database cannot be reached")

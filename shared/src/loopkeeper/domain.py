@@ -149,6 +149,11 @@ class Surroundings(Generic[S]):
         return View()
 
 
+def as_fact(event: Event, stream: str, state: Any) -> Command | Reference:
+    """An own event read again from the log is a fact like any other."""
+    return Command(fact=event)
+
+
 def no_timers(_: Any) -> Mapping[str, datetime]:
     return {}
 
@@ -168,3 +173,6 @@ class Domain(Generic[S]):
     table: str = "referral"
     # Reference tables whose rows are streams of their own (the directory): they carry n, sequence and head.
     reference_streams: frozenset[str] = frozenset()
+    # What the child rows of an own event are rebuilt from when its database was restored: a command that carries what
+    # the edge once knew (never decided), or the change of a reference row.
+    restored: Callable[[Event, str, Any], Command | Reference] = as_fact

@@ -207,6 +207,7 @@ async def replay(call: Call[ReplayBody, Any]) -> Reply:
     stream = call.path["id"]
     if not await context.parked.listed(stream):
         raise not_found()
+    await context.store.read_first()
     replayed = await context.parked.replay(stream, dry_run=call.body.dry_run)
     if replayed.left and not call.body.dry_run and not replayed.applied:
         raise Problem(

@@ -7,12 +7,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import asyncpg  # pyright: ignore[reportMissingTypeStubs]
+
 from loopkeeper.bus import Received
 from loopkeeper.database import Connection, Pool
 from loopkeeper.domain import Submission
+from loopkeeper.errors import Unsound
+from loopkeeper.logs import get
 from loopkeeper.message import parse
 from loopkeeper.sealing import Sealer
-from loopkeeper.store import Store, next_retry
+from loopkeeper.store import WAITING, Store, next_retry
+
+log = get("parked")
 
 React = Callable[[Received], Submission | None]
 
@@ -113,15 +119,67 @@ class ParkedFacts:
         applied, left, error = await self._store.drain(stream, read, forget, dry_run=dry_run)
         return Replayed(stream, applied, left, error, dry_run)
 
-    def _reopened(self, stream: str, row: Any) -> Submission:
+    # ── set aside until a restored database is rebuilt ───────────────────────────────────────────────────────
+
+    async def with_types(self, types: Sequence[str]) -> list[str]:
+        """The streams that have messages of these types, in the order of the first."""
+        rows = await self._pool.fetch(
+            """SELECT stream FROM parked WHERE type = ANY($1::text[]) GROUP BY stream
+               ORDER BY min("offset"), stream""",
+            list(types),
+        )
+        return [row["stream"] for row in rows]
+
+    async def waiting(self) -> list[str]:
+        """The streams with facts that were set aside unjudged, in the order of the first."""
+        rows = await self._pool.fetch(
+            """SELECT s.stream FROM parked_stream s JOIN parked p USING (stream) WHERE s.error = $1
+               GROUP BY s.stream ORDER BY min(p."offset"), s.stream""",
+            WAITING,
+        )
+        return [row["stream"] for row in rows]
+
+    async def rebuild(self, stream: str) -> bool:
+        """Write what the stream lost of its own; the facts behind stay set aside. False where it cannot be now."""
+
+        async def read(connection: Connection) -> Sequence[Received]:
+            rows = await connection.fetch(
+                """SELECT partition, "offset", body FROM parked WHERE stream = $1 ORDER BY partition, "offset" """,
+                stream,
+            )
+            return [self._unsealed(stream, row) for row in rows]
+
+        async def forget(connection: Connection, done: Sequence[Received]) -> None:
+            await connection.execute(
+                """DELETE FROM parked p USING unnest($2::int[], $3::bigint[]) AS d (partition, "offset")
+                   WHERE p.stream = $1 AND p.partition = d.partition AND p."offset" = d."offset" """,
+                stream,
+                [r.partition for r in done],
+                [r.offset for r in done],
+            )
+            await connection.execute(
+                """DELETE FROM parked_stream s WHERE s.stream = $1
+                   AND NOT EXISTS (SELECT 1 FROM parked p WHERE p.stream = s.stream)""",
+                stream,
+            )
+
+        try:
+            await self._store.rebuild(stream, read, forget)
+        except (Unsound, ValueError, asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
+            log.error("stream not rebuilt", referral=stream, error=type(error).__name__)
+            return False
+        return True
+
+    def _unsealed(self, stream: str, row: Any) -> Received:
         body = self._sealer.open("system", stream, "parked", row["body"])
         if "headers" in body:
             data = body["data"].encode("utf-8", "surrogateescape")
-            message = parse(body["headers"], data)
-            received = Received(row["partition"], row["offset"], body["key"], message)
-        else:
-            raw = body["raw"].encode("latin-1")
-            received = Received(row["partition"], row["offset"], body["key"], None, raw, body["problem"])
+            return Received(row["partition"], row["offset"], body["key"], parse(body["headers"], data))
+        raw = body["raw"].encode("latin-1")
+        return Received(row["partition"], row["offset"], body["key"], None, raw, body["problem"])
+
+    def _reopened(self, stream: str, row: Any) -> Submission:
+        received = self._unsealed(stream, row)
         submission = self._react(received)
         # A type nobody reads any more applies as nothing: the fact is done.
         return submission or Submission(row["event_id"], stream, received=received)

@@ -26,12 +26,13 @@ from loopkeeper.metrics import Metrics
 from loopkeeper.operations import with_operations
 from loopkeeper.outbox import Relay
 from loopkeeper.parked import ParkedFacts
+from loopkeeper.restore import CatchUp
 from loopkeeper.sealing import Keyring, Sealer
 from loopkeeper.service import Context, Equipment, Service
 from loopkeeper.serving import Server
 from loopkeeper.settings import Settings
 from loopkeeper.store import Store
-from loopkeeper.supervisor import Heart, Supervisor
+from loopkeeper.supervisor import Factory, Heart, Supervisor
 from loopkeeper.telemetry import Telemetry, observe
 from loopkeeper.timers import TimerSweep
 from loopkeeper.web import Health, Part, build_app
@@ -213,6 +214,12 @@ class Running:
         consumer = Consumer(
             name, bus, store, reactions, pool, metrics=equipment.metrics, telemetry=equipment.telemetry
         )
+        parked = ParkedFacts(store, pool, equipment.sealer, reactions.react)
+        # No command before the log was read up to where it ends now: it may have what this database lost.
+        store.ready.clear()
+        consumer.catch_up = CatchUp(
+            name, bus, store, pool, parked, service.on_restored, consumer.stored_offsets
+        )
         context = Context(
             **vars(equipment),
             name=name,
@@ -221,7 +228,7 @@ class Running:
             readers=readers,
             bus=bus,
             consumer=consumer,
-            parked=ParkedFacts(store, pool, equipment.sealer, reactions.react),
+            parked=parked,
             supervisor=self.supervisor,
             ahead=service.ahead,
         )
@@ -249,17 +256,21 @@ class Running:
             metrics=context.metrics,
             telemetry=context.telemetry,
         )
+
+        def later(run: Factory) -> Factory:
+            return lambda heart: _once_ready(context, heart, run)
+
         start(f"{name}.store", lambda heart: context.store.write_waiting())
-        start(f"{name}.relay", relay.run)
+        start(f"{name}.relay", later(relay.run))
         start(f"{name}.consumer", context.consumer.run)
         self.supervisor.watch(
             f"{name}.consumer", context.consumer.unread, lambda: context.consumer.progress, STALL
         )
-        start(f"{name}.timers", sweep.run)
-        start(f"{name}.claims", lambda heart: _prune(context, heart))
+        start(f"{name}.timers", later(sweep.run))
+        start(f"{name}.claims", later(lambda heart: _prune(context, heart)))
         start(f"{name}.gauges", lambda heart: keep_measuring(context, heart))
         for worker, run in service.workers.items():
-            start(f"{name}.{worker}", lambda heart, run=run: run(context, heart))
+            start(f"{name}.{worker}", later(lambda heart, run=run: run(context, heart)))
 
     async def _ready(self, name: str) -> Mapping[str, Health]:
         """How this service's database, the log and its tasks are; unread messages are told, and make nobody unready."""
@@ -273,6 +284,8 @@ class Running:
             found["log"] = Health(ok=False, detail="the log cannot be reached")
         except PASSING as error:
             found["database"] = Health(ok=False, detail=type(error).__name__)
+        if not context.store.ready.is_set():
+            found["start"] = Health(ok=False, detail=await self._start_detail(context))
         tasks = self.supervisor.health()
         found |= {
             task.removeprefix(f"{name}."): Health(ok=health.ok, detail=health.detail)
@@ -281,10 +294,29 @@ class Running:
         }
         return found
 
+    async def _start_detail(self, context: Context) -> str:
+        """How far a service is that takes no commands yet."""
+        catch_up = context.consumer.catch_up
+        if catch_up is None or not catch_up.end:
+            return "the log has not been read"
+        what = "restoring from the log" if catch_up.restoring else "reading the log"
+        try:
+            return f"{what}, {await catch_up.unread()} of what was there at the start unread"
+        except PASSING:
+            return what
+
     async def stop(self) -> None:
         """Stop tasks, then close pools and the log; what is under way may finish within the grace."""
         await self.supervisor.stop(GRACE)
         await self._stack.aclose()
+
+
+async def _once_ready(context: Context, heart: Heart, run: Factory) -> None:
+    """What writes or sends begins when the log was read up to where it ended at the start."""
+    if not context.store.ready.is_set():
+        heart.waiting("the log is read up to its end first")
+        await context.store.ready.wait()
+    await run(heart)
 
 
 async def _prune(context: Context, heart: Heart) -> None:

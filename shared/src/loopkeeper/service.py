@@ -20,6 +20,7 @@ from loopkeeper.events import Event
 from loopkeeper.metrics import Metrics
 from loopkeeper.parked import ParkedFacts
 from loopkeeper.policy import Policy
+from loopkeeper.restore import OnRestored, nothing_to_renumber
 from loopkeeper.routes import Api
 from loopkeeper.sealing import Sealer
 from loopkeeper.settings import ServiceSettings, Settings
@@ -62,8 +63,10 @@ class Context(Equipment):
     ahead: Ahead
 
     async def work_ahead(self) -> tuple[int, datetime | None]:
-        """How much the service's own workers have to do now, and when next, beside its timers."""
-        return await self.ahead(self)
+        """How much the service's own workers have to do now, and when next, beside its timers; one thing more for one
+        that has not caught up since its start."""
+        now, following = await self.ahead(self)
+        return now + (not self.store.ready.is_set()), following
 
     async def lag(self) -> int:
         """Messages of the log this service has not read yet."""
@@ -96,6 +99,8 @@ class Service:
     on_timer: Callable[[Equipment], Callable[[str, datetime], Command]] = field(default=lambda _: no_timer)
     workers: Mapping[str, Worker] = field(default_factory=dict[str, Worker])
     ahead: Ahead = nothing_ahead
+    # Called once when the database turns out to be restored, in the transaction that remembers it.
+    on_restored: OnRestored = nothing_to_renumber
 
 
 def installed() -> dict[str, Service]:

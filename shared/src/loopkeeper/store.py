@@ -17,6 +17,7 @@ from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from loopkeeper.batch import RETRIES, Batch, Outcome, Pending, describe, write_audit
+from loopkeeper.bus import Received, unreadable
 from loopkeeper.clock import Clock
 from loopkeeper.database import Connection, Pool, passes
 from loopkeeper.decider import Refused, State
@@ -24,6 +25,7 @@ from loopkeeper.domain import Domain, Submission
 from loopkeeper.errors import Busy, Problem
 from loopkeeper.logs import get
 from loopkeeper.metrics import Metrics
+from loopkeeper.rebuild import rebuild
 from loopkeeper.sealing import AuditRow, Sealer
 
 S = TypeVar("S", bound=State)
@@ -37,6 +39,10 @@ LARGEST_BATCH = 256
 PATIENCE = 5.0
 # A claim older than this no longer recognises its repetition (keys are remembered 30 days).
 CLAIMS_KEPT = timedelta(days=30)
+
+
+# Why a fact is parked that nobody has looked at yet: the database was restored, and more must be read first.
+WAITING = "waits until the service has read what it lost"
 
 
 class StoreUnavailable(Exception):
@@ -72,6 +78,10 @@ class Store(Generic[S]):
         self._wake = asyncio.Event()
         self._turn = asyncio.Lock()
         self.doorbell = asyncio.Event()
+        # Until it is set commands wait, and then hear 503: the log has not been read up to where it ended at the start.
+        self.ready = asyncio.Event()
+        self.ready.set()
+        self._held = 0
         self._bells: list[asyncio.Event] = []
 
     def bell(self) -> asyncio.Event:
@@ -85,13 +95,27 @@ class Store(Generic[S]):
     async def submit(self, submission: Submission) -> Outcome:
         """Apply one command and return what became of it, committed. Raises `Refused`, `Problem`, `Busy` (queue
         full or database away), `CommandFailed`. A cancelled caller's command is still applied."""
-        if len(self._waiting) >= self._bound:
+        if len(self._waiting) + self._held >= self._bound:
             raise Busy("the queue of requests")
+        await self.read_first()
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._waiting.append((submission, future))
         self._metrics.queue_depth.labels(self.domain.service).set(len(self._waiting))
         self._wake.set()
         return await future
+
+    async def read_first(self) -> None:
+        """Wait, for as long as a caller may, until the log was read up to its end as of the start. Raises `Busy`."""
+        if self.ready.is_set():
+            return
+        self._held += 1
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self.ready.wait()
+        except TimeoutError:
+            raise Busy("what must be read of the log", retry_after=5) from None
+        finally:
+            self._held -= 1
 
     async def write_waiting(self) -> None:
         """The writer: one task of the supervisor, for ever."""
@@ -140,6 +164,8 @@ class Store(Generic[S]):
     ) -> dict[UUID, Outcome | Exception]:
         """Apply these in order, with the offsets in the same transaction as their last effect. Infrastructure
         errors are retried for `patience` seconds (None: once), then `StoreUnavailable`."""
+        if not all(s.is_fact for s in submissions):
+            await self.read_first()
         outcomes: dict[UUID, Outcome | Exception] = {}
         pending = [Pending(s) for s in submissions]
         while True:
@@ -202,7 +228,7 @@ class Store(Generic[S]):
             return batch
 
         started = time.monotonic()
-        batch = await self.transact(steps)
+        batch = await self._transact(steps)
         self._metrics.commit_seconds.labels(self.domain.service).observe(time.monotonic() - started)
         self._metrics.batch_size.labels(self.domain.service).observe(len(pending))
         return batch
@@ -217,14 +243,19 @@ class Store(Generic[S]):
             )
             await batch.run([Pending(poisoned)], offsets)
 
-        await self.transact(steps)
+        await self._transact(steps)
 
     def _batch(self, connection: Connection) -> Batch[S]:
         return Batch(connection, self.domain, self.clock.now(), self._chain_key, self.sealer)
 
     async def transact(self, steps: Callable[[Connection], Awaitable[T]], *, beside: bool = False) -> T:
         """Run these statements in one writing transaction of this store, one transaction at a time; `beside` the
-        others where they touch only tables that no batch reads."""
+        others where they touch only tables that no batch reads. A command like any other: raises `Busy` while the
+        log is not read."""
+        await self.read_first()
+        return await self._transact(steps, beside=beside)
+
+    async def _transact(self, steps: Callable[[Connection], Awaitable[T]], *, beside: bool = False) -> T:
         turn = nullcontext() if beside else self._turn
         async with turn, self._pool.acquire() as connection, connection.transaction():
             return await steps(connection)  # pyright: ignore[reportArgumentType] a pool's proxy is a connection
@@ -326,7 +357,7 @@ class Store(Generic[S]):
                 raise _DryRun((applied, len(facts) - applied, error))
             return batch, (applied, len(facts) - applied, error)
 
-        batch, result = await self.transact(steps)
+        batch, result = await self._transact(steps)
         self._report(batch)
         if limit and result[0] and result[1] and not result[2]:
             applied, left, error = await self.drain(stream, read, forget)
@@ -348,14 +379,91 @@ class Store(Generic[S]):
                 await forget(connection, 0, left, error)
             return 0, left, error
 
-        return await self.transact(steps)
+        return await self._transact(steps)
+
+    # ── after a restore ──────────────────────────────────────────────────────────────────────────────────
+
+    async def begin_restore(self, renumber: Callable[[Connection], Awaitable[None]]) -> None:
+        """Remember that this database is an earlier one, and let its service do once what follows from that."""
+
+        async def steps(connection: Connection) -> None:
+            # Replicas that start together: one of them begins.
+            await connection.execute("LOCK TABLE restored IN SHARE ROW EXCLUSIVE MODE")
+            if await connection.fetchval("SELECT 1 FROM restored WHERE finished_at IS NULL"):
+                return
+            await connection.execute("INSERT INTO restored (at) VALUES ($1)", self.clock.wall())
+            await renumber(connection)
+
+        await self._transact(steps)
+
+    async def end_restore(self) -> None:
+        async def steps(connection: Connection) -> None:
+            await connection.execute(
+                "UPDATE restored SET finished_at = $1 WHERE finished_at IS NULL", self.clock.wall()
+            )
+
+        await self._transact(steps)
+
+    async def forget_sent(self, ids: Sequence[UUID]) -> None:
+        """These own events stand in the log: they need not be sent."""
+
+        async def steps(connection: Connection) -> None:
+            await connection.execute(
+                """DELETE FROM outbox o USING journal j
+                   WHERE j.stream = o.stream AND j.n = o.n AND j.id = ANY($1::uuid[])""",
+                list(ids),
+            )
+
+        if ids:
+            await self._transact(steps)
+
+    async def set_aside(self, received: Sequence[Received], offsets: Mapping[int, int]) -> None:
+        """Park these unjudged, with the offsets: they are taken up once everything was read."""
+        waiting = {(r.message.id if r.message is not None else unreadable(r)): r for r in received}
+
+        async def steps(connection: Connection) -> None:
+            batch = self._batch(connection)
+            pending = [
+                Pending(Submission(id, r.key, received=r, poison=r.problem or WAITING))
+                for id, r in waiting.items()
+            ]
+            await batch.run(pending, offsets)
+
+        try:
+            await self._transact(steps)
+        except Exception as error:
+            if passes(error):
+                raise StoreUnavailable(type(error).__name__) from error
+            raise
+
+    async def rebuild(
+        self,
+        stream: str,
+        read: Callable[[Connection], Awaitable[Sequence[Received]]],
+        forget: Callable[[Connection, Sequence[Received]], Awaitable[None]],
+    ) -> None:
+        """Write what a parked stream lost of its own, in one transaction (`rebuild.py`)."""
+
+        async def steps(connection: Connection) -> Batch[S]:
+            batch = self._batch(connection)
+            done = await rebuild(batch, stream, await read(connection))
+            await forget(connection, done)
+            return batch
+
+        try:
+            batch = await self._transact(steps)
+        except Exception as error:
+            if passes(error):
+                raise StoreUnavailable(type(error).__name__) from error
+            raise
+        self._report(batch)
 
     # ── beside the rules ─────────────────────────────────────────────────────────────────────────────────
 
     async def record(self, rows: Sequence[AuditRow]) -> None:
         """Write who opened what, committed before anything is shown (`sealing.Audit`)."""
 
-        await self.transact(lambda connection: write_audit(connection, rows))
+        await self._transact(lambda connection: write_audit(connection, rows))
 
     async def forget_claims(self) -> int:
         """Prune claims nobody can repeat any more, a few thousand at a time; returns how many went."""
@@ -366,7 +474,7 @@ class Store(Generic[S]):
                 self.clock.now() - CLAIMS_KEPT,
             )
 
-        return int((await self.transact(steps)).split()[-1])
+        return int((await self._transact(steps)).split()[-1])
 
 
 class _DryRun(Exception):

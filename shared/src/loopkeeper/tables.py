@@ -110,6 +110,13 @@ def chassis_tables(metadata: sa.MetaData) -> None:
         sa.Column("body", sa.Text, nullable=False),
         moment("at", nullable=False),
     )
+    # Each time the database turned out to be an earlier one; unfinished until it is rebuilt from the log.
+    sa.Table(
+        "restored",
+        metadata,
+        moment("at", primary_key=True),
+        moment("finished_at"),
+    )
     sa.Table(
         "audit",
         metadata,

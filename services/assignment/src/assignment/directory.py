@@ -14,10 +14,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from loopkeeper.clients import Client, Role
-from loopkeeper.decider import Refused
-from loopkeeper.domain import Recorded, Reference
+from loopkeeper.decider import Command, Refused
+from loopkeeper.domain import Recorded, Reference, as_fact
 from loopkeeper.errors import Problem
-from loopkeeper.events import ProviderRecorded
+from loopkeeper.events import Event, ProviderRecorded
 from loopkeeper.moments import Day
 from loopkeeper.vocabulary.identifiers import npi_valid
 from loopkeeper.vocabulary.languages import Language
@@ -178,6 +178,24 @@ def recording(client: Client, provider: str, body: ProviderBody, match: int | No
         return Recorded(kept, event)
 
     return Reference(TABLE, provider, change)
+
+
+def restored(event: Event, stream: str, state: object) -> Command | Reference:
+    """What an own event says when it is read again after a restore. The NPI is not published: it stays what it was."""
+    if not isinstance(event, ProviderRecorded):
+        return as_fact(event, stream, state)
+
+    def change(row: Mapping[str, Any] | None, at: datetime) -> Recorded:
+        kept = {
+            "version": event.version,
+            "active": event.active,
+            "npi": row["npi"] if row else "",
+            "entry": event.model_dump(mode="json", by_alias=True),
+            "at": at.isoformat(),
+        }
+        return Recorded(kept)
+
+    return Reference(TABLE, stream, change)
 
 
 def _merged(client: Client, before: Mapping[str, Any], body: ProviderBody) -> dict[str, Any]:

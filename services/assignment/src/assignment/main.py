@@ -3,6 +3,7 @@
 from assignment import directory
 from assignment.api import api
 from assignment.consumers import reactions
+from assignment.directory import restored
 from assignment.models import columns
 from assignment.rules import DECIDER, Assignment, timers
 from assignment.settings import AssignmentSettings
@@ -15,7 +16,9 @@ from loopkeeper.service import Equipment, Service
 def domain(equipment: Equipment) -> Domain[Assignment]:
     surroundings = AssignmentSurroundings(equipment.policy, equipment.clock)
     streams = frozenset({directory.TABLE})
-    return Domain("assignment", DECIDER, columns, timers, surroundings, reference_streams=streams)
+    return Domain(
+        "assignment", DECIDER, columns, timers, surroundings, reference_streams=streams, restored=restored
+    )
 
 
 service = Service(

@@ -58,6 +58,11 @@ def new_epoch() -> str:
     return secrets.token_hex(4)
 
 
+async def renumber(connection: Connection) -> None:
+    """A restored database begins a new numbering of every feed: up to here it agrees with the one before."""
+    await connection.execute("UPDATE subscription SET epoch = left(md5(random()::text), 8), kept = sequence")
+
+
 async def locked(connection: Connection, organizations: Sequence[str]) -> list[Subscription]:
     """The living subscriptions of these organizations, locked, as they are now. Their shared rows come first, and
     are read by a statement of their own: a wait for the lock would leave what was read with it stale."""

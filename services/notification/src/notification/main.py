@@ -6,6 +6,7 @@ from notification.addresses import Allow
 from notification.api import api
 from notification.consumers import reactions
 from notification.deliveries import ahead
+from notification.feed import renumber
 from notification.following import follow
 from notification.models import columns, timers
 from notification.rules import DECIDER, Outreach
@@ -33,4 +34,5 @@ service = Service(
     on_timer=on_timer,
     workers={"deliver": deliver, "tell": tell, "follow": follow},
     ahead=ahead,
+    on_restored=renumber,
 )

@@ -129,6 +129,12 @@ class MeetDeadline(Command):
     due_at: datetime
 
 
+class ReadAgain(Command):
+    """An own event that a restored database had lost, with its member's keys. It is written as it was, never decided."""
+
+    keys: Keys = Keys()
+
+
 class NoteFact(Command):
     """Another service's event about this referral; for one that opens another referral the view adds that."""
 

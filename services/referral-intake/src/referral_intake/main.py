@@ -6,6 +6,7 @@ from referral_intake import desk, plan_desk, support_api
 from referral_intake.api import api
 from referral_intake.consumers import reactions
 from referral_intake.models import columns
+from referral_intake.reading_again import read_again
 from referral_intake.rules import DECIDER, Referral, timers
 from referral_intake.settings import IntakeSettings
 from referral_intake.surroundings import IntakeSurroundings
@@ -17,7 +18,8 @@ ROUTES = (api, desk.api, plan_desk.api, support_api.api)
 
 def domain(equipment: Equipment) -> Domain[Referral]:
     surroundings = IntakeSurroundings(equipment.policy, equipment.sealer)
-    return Domain("intake", DECIDER, columns, timers, surroundings, notes_all=True)
+    restored = read_again(equipment.sealer)
+    return Domain("intake", DECIDER, columns, timers, surroundings, notes_all=True, restored=restored)
 
 
 service = Service(

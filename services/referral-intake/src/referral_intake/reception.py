@@ -114,8 +114,17 @@ def _keys(context: Context, form: ReferralBody, reading: Reading) -> Keys:
     """The blind indexes under the plan's key, and the CIN's under that of every other plan served here."""
     sealer, plan, number = context.sealer, form.plan, reading.cin
     born = reading.birth_date.isoformat() if reading.birth_date else ""
+    keys = keys_of(sealer, plan, number or "", born, (form.member.first_name, form.member.last_name))
+    others = _under_others(context, sealer, plan, number) if number else {}
+    changed = form.plan_change is not None and bool(number and born)
+    moved = tuple(_under_others(context, sealer, plan, number or "", born).values()) if changed else ()
+    return keys.model_copy(update={"others": others, "moved": moved})
+
+
+def keys_of(sealer: Sealer, plan: str, number: str, born: str, names: tuple[str, str]) -> Keys:
+    """By what a member of this plan is found: number and birth date, the number alone, name and birth date."""
     both = sealer.blind_index(plan, number, born) if number and born else ""
-    name = " ".join((form.member.first_name, form.member.last_name)).casefold().split()
+    name = " ".join(names).casefold().split()
     person = sealer.blind_index(plan, "person", " ".join(name), born) if len(name) > 1 and born else ""
     by_number = sealer.blind_index(plan, number) if number else ""
     return Keys(
@@ -124,10 +133,6 @@ def _keys(context: Context, form: ReferralBody, reading: Reading) -> Keys:
         person=f"{plan}:{person}" if person else "",
         roster=f"{plan}:{by_number}" if by_number else "",
         birth=both,
-        others=_under_others(context, sealer, plan, number) if number else {},
-        moved=tuple(_under_others(context, sealer, plan, number, born).values())
-        if form.plan_change is not None and both
-        else (),
     )
 
 

@@ -38,6 +38,7 @@ from referral_intake.commands import (
     MeetDeadline,
     MergeReferral,
     NoteFact,
+    ReadAgain,
     ReceiveReferral,
     RecordReleaseDate,
     Reopening,
@@ -482,7 +483,7 @@ DECIDER: Decider[Referral] = Decider("referral", Referral, decide, evolve)
 
 __all__ = [
     "BY_HAND", "DECIDER", "ENDINGS", "AnswerQuestions", "Asking", "ChooseProvider", "CloseReferral", "Keys", "Linked",
-    "MeetDeadline", "MergeReferral", "NextStep", "NoteFact", "ReceiveReferral", "RecordReleaseDate", "Referral",
+    "MeetDeadline", "MergeReferral", "NextStep", "NoteFact", "ReadAgain", "ReceiveReferral", "RecordReleaseDate", "Referral",
     "Reopening", "Status", "WithdrawReferral", "must_be_contestable",
     "must_be_merged", "next_step", "status", "timers",
 ]  # fmt: skip

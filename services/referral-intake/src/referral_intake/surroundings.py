@@ -32,6 +32,7 @@ from referral_intake.rules import (
     Keys,
     MergeReferral,
     NoteFact,
+    ReadAgain,
     ReceiveReferral,
     Reopening,
     as_received,
@@ -97,6 +98,8 @@ class Reception(View[Referral]):
         own = change.stream == change.submission.stream
         if own and isinstance(keys, Keys) and (keys.cin or keys.person):
             self._known.keys[change.stream] = keys
+            if isinstance(change.submission.command, ReadAgain) and keys.member and change.after is not None:
+                self._minted[keys.member] = change.after.member
 
     # ── a referral comes in, or says more of who it is about ──────────────────────────────────────────────
 
@@ -293,7 +296,8 @@ class Reception(View[Referral]):
     async def project(self, connection: Connection, changes: Sequence[Change[Referral]]) -> None:
         if self._minted:
             await connection.execute(
-                "INSERT INTO member (id, member) SELECT * FROM unnest($1::text[], $2::text[])",
+                """INSERT INTO member (id, member) SELECT * FROM unnest($1::text[], $2::text[])
+                   ON CONFLICT DO NOTHING""",
                 list(self._minted),
                 list(self._minted.values()),
             )

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+from uuid import UUID, uuid5
 
 from loopkeeper.message import Message
 
@@ -29,6 +30,14 @@ class Received:
     message: Message | None
     raw: bytes = b""
     problem: str = ""
+
+
+UNREADABLE = UUID("6f0a2c5e-6f0b-5c7e-9d55-0d5a9a3f2b10")
+
+
+def unreadable(received: Received) -> UUID:
+    """The claim of a record that has no id of its own to be told by: its place in the log."""
+    return uuid5(UNREADABLE, f"{received.partition}:{received.offset}")
 
 
 # The next offset to read for each of these partitions; a partition never read starts at 0.

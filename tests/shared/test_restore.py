@@ -1,0 +1,266 @@
+"""What does a service do whose database is an earlier one? It finds out, takes no command, reads what it lost, and is
+what it was, byte for byte; only what nobody ever saw is decided anew."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import pytest_asyncio
+
+from loopkeeper import journal
+from loopkeeper import store as stores
+from loopkeeper.clock import HandClock
+from loopkeeper.database import connect
+from loopkeeper.errors import Busy
+from loopkeeper.restore import CatchUp, RestoreFailed, nothing_to_renumber
+from loopkeeper.store import Store
+from loopkeeper.supervisor import Heart
+from tests.conftest import Databases, Fresh, Migrated
+from tests.shared.replica import Replica, Site, site
+from tests.shared.stores import message, reception, withdrawal
+from tests.shared.test_parked import REVIEW, STARTED
+
+
+@pytest_asyncio.fixture
+async def here(
+    migrated: Migrated, fresh_database: Fresh, tmp_path: Path, clock: HandClock
+) -> AsyncGenerator[Site]:
+    log = await fresh_database("log")
+    async with site("intake", await migrated("intake"), log, tmp_path, clock) as made:
+        yield made
+
+
+async def send(here: Site, desk: Replica) -> None:
+    """Everything in the outbox is published."""
+    session = await connect(here.url)
+    try:
+        while await desk.relay.publish_round(session):
+            pass
+    finally:
+        await session.close()
+
+
+async def rows(desk: Replica) -> list[tuple[Any, ...]]:
+    return [tuple(row) for row in await desk.pool.fetch("SELECT * FROM journal ORDER BY stream, n")]
+
+
+async def logged(desk: Replica) -> list[Any]:
+    return [received.message async for received in desk.bus.history()]
+
+
+async def begin(desk: Replica) -> CatchUp:
+    """What a process does first."""
+    desk.store.ready.clear()
+    catch_up = CatchUp(
+        "intake",
+        desk.bus,
+        desk.store,
+        desk.pool,
+        desk.parked,
+        nothing_to_renumber,
+        desk.consumer.stored_offsets,
+    )
+    desk.consumer.catch_up = catch_up
+    await catch_up.begin(Heart(lambda: 0.0))
+    return catch_up
+
+
+async def catch_up_with(desk: Replica) -> CatchUp:
+    catch_up = await begin(desk)
+    await desk.read()
+    await catch_up.finish()
+    return catch_up
+
+
+@asynccontextmanager
+async def an_hour(here: Site, databases: Databases) -> AsyncGenerator[Replica]:
+    """What happens in this block happens after the backup, and is lost with the database."""
+    await here.left()
+    backup = await databases.keep(here.url)
+    async with here.visited() as desk:
+        yield desk
+    await here.left()
+    await databases.put_back(backup, here.url)
+
+
+async def test_own_events_that_were_lost_are_written_as_they_were_and_published_no_second_time(
+    here: Site, databases: Databases
+) -> None:
+    known, fresh = reception(), reception()
+    async with here.visited() as desk:
+        # Decided when the backup was made, and not sent yet.
+        await desk.store.execute([known])
+    async with an_hour(here, databases) as desk:
+        await send(here, desk)
+        await desk.hear(known.stream, REVIEW)
+        await desk.store.execute([fresh])
+        # Heard by the log before it was sent, and by the service after.
+        await desk.tell(fresh.stream, REVIEW)
+        await desk.store.execute([withdrawal(fresh.stream)])
+        await send(here, desk)
+        await desk.read()
+        before, in_log = await rows(desk), await logged(desk)
+    async with here.visited() as desk:
+        catch_up = await begin(desk)
+        assert catch_up.restoring
+        assert await desk.bench.count("outbox") == 0
+        await desk.read()
+        await catch_up.finish()
+        assert await rows(desk) == before
+        await send(here, desk)
+        assert await logged(desk) == in_log
+        assert [await desk.bench.count(table) for table in ("parked", "parked_stream")] == [0, 0]
+        # It goes on where it was.
+        await desk.store.execute([withdrawal(known.stream)])
+        await send(here, desk)
+        assert (await logged(desk))[-1].sequence == 2
+
+
+async def test_what_was_decided_and_never_sent_is_decided_anew(here: Site, databases: Databases) -> None:
+    known = reception()
+    async with here.visited() as desk:
+        await desk.store.execute([known])
+        await send(here, desk)
+        await desk.read()
+    async with an_hour(here, databases) as desk:
+        await desk.hear(known.stream, STARTED)
+        assert await desk.types(known.stream) == ["referral.received", "referral.closed"]
+    async with here.visited() as desk:
+        # No own event is missing; that more had been read than it knows tells that the database is an earlier one.
+        assert (await begin(desk)).restoring
+        await catch_up_with(desk)
+        assert await desk.types(known.stream) == ["referral.received", "referral.closed"]
+        await send(here, desk)
+        assert [m.sequence for m in await logged(desk) if m.source == "/intake"] == [1, 2]
+
+
+async def test_a_service_that_dies_while_it_reads_what_it_lost_goes_on_at_the_next_start(
+    here: Site, databases: Databases
+) -> None:
+    first, second = reception(), reception()
+    async with an_hour(here, databases) as desk:
+        for each in (first, second):
+            await desk.store.execute([each])
+            await desk.hear(each.stream, REVIEW)
+            await desk.store.execute([withdrawal(each.stream)])
+            await send(here, desk)
+        await desk.read()
+        before = await rows(desk)
+    async with here.visited() as desk:
+        await begin(desk)
+        await desk.read()
+        # Everything is set aside, one stream is rebuilt, and that was all.
+        assert await desk.parked.rebuild(first.stream)
+    async with here.visited() as desk:
+        catch_up = await begin(desk)
+        assert catch_up.restoring
+        await catch_up.finish()
+        assert await rows(desk) == before
+        assert await desk.bench.count("restored") == 1
+
+
+async def test_no_command_is_taken_before_the_log_is_read_and_the_next_one_gets_the_next_number(
+    here: Site, databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = reception()
+    async with here.visited() as desk:
+        await desk.store.execute([known])
+        await send(here, desk)
+        await desk.read()
+    async with an_hour(here, databases) as desk:
+        await desk.store.execute([withdrawal(known.stream)])
+        await send(here, desk)
+    monkeypatch.setattr(stores, "PATIENCE", 0.05)
+    async with here.visited() as desk:
+        catch_up = await begin(desk)
+        for attempt in (
+            desk.store.submit(reception()),
+            desk.store.execute([reception()]),
+            desk.store.transact(lambda connection: connection.execute("SELECT 1")),
+        ):
+            with pytest.raises(Busy):
+                await attempt
+        await desk.read()
+        await catch_up.finish()
+        assert not (await desk.store.submit(reception())).repeated
+
+
+async def test_the_same_request_again_finds_what_it_did_before_the_restore(
+    here: Site, databases: Databases
+) -> None:
+    asked = reception(body=b"one body")
+    async with an_hour(here, databases) as desk:
+        await desk.store.execute([asked])
+        await send(here, desk)
+        await desk.read()
+    async with here.visited() as desk:
+        await catch_up_with(desk)
+        again = await desk.store.submit(asked)
+        assert (again.stream, again.repeated) == (asked.stream, True)
+        assert await desk.bench.count("referral") == 1
+
+
+async def test_what_only_the_lost_database_knew_is_vouched_for_and_the_journal_proves_itself_again(
+    here: Site, databases: Databases
+) -> None:
+    first, joined = reception("harbor:david"), reception("harbor:david")
+    async with here.visited() as desk:
+        await desk.store.execute([first])
+        await send(here, desk)
+        await desk.read()
+    async with an_hour(here, databases) as desk:
+        # Of a duplicate nothing is published but its closing: what came in is in no log.
+        await desk.store.execute([joined])
+        await send(here, desk)
+    async with here.visited() as desk:
+        await catch_up_with(desk)
+        entries = await desk.pool.fetch(
+            "SELECT type FROM journal WHERE stream = $1 ORDER BY n", joined.stream
+        )
+        assert [row["type"] for row in entries] == [journal.VOUCHER, "ecm.referral.closed.v1"]
+        assert await flaws(here, desk.store, desk) == []
+        # The voucher vouches for this row and no other.
+        await desk.pool.execute("ALTER TABLE journal DISABLE TRIGGER ALL")
+        await desk.pool.execute(
+            "UPDATE journal SET causation = 'somebody' WHERE stream = $1 AND own", joined.stream
+        )
+        assert "a journal row was changed" in await flaws(here, desk.store, desk)
+
+
+async def flaws(here: Site, store: Store[Any], desk: Replica) -> list[str]:
+    connection = await connect(here.url)
+    try:
+        found = await journal.verify(
+            connection, desk.bench.sealer.chain_key(), "/intake", ["referral"], desk.bus.history()
+        )
+    finally:
+        await connection.close()
+    return [flaw.what for flaw in found]
+
+
+async def test_a_log_that_contradicts_the_journal_keeps_the_service_closed(
+    here: Site, databases: Databases
+) -> None:
+    known = reception()
+    async with here.visited() as desk:
+        await desk.store.execute([known])
+        await send(here, desk)
+        await desk.read()
+        # Somebody published another event under a number that is taken.
+        (mine,) = await logged(desk)
+        other = message(known.stream, REVIEW, "/intake", uuid4())
+        assert await desk.bus.publish([mine, type(mine)(**{**_fields(mine), "id": other.id})]) == 2
+        catch_up = await begin(desk)
+        await desk.read()
+        with pytest.raises(RestoreFailed):
+            await catch_up.finish()
+        assert not desk.store.ready.is_set()
+
+
+def _fields(message: Any) -> dict[str, Any]:
+    return {name: getattr(message, name) for name in message.__dataclass_fields__}
