@@ -198,7 +198,7 @@ async def house(
     home = folder / "home"
     settings = Settings(
         home=home,
-        policy=_policy(folder),
+        policy=policy_in(folder),
         webhook_allow="127.0.0.1",
         synthetic_members="on",
         log_level="WARNING",
@@ -215,7 +215,7 @@ async def house(
         await opened.close()
 
 
-def _policy(folder: Path) -> Path:
+def policy_in(folder: Path) -> Path:
     """The plans' own rows, in a folder that the test may edit."""
     target = folder / "policy"
     shutil.copytree(POLICY, target, dirs_exist_ok=True)

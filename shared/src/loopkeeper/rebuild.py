@@ -148,9 +148,8 @@ class Rebuild:
 
 
 async def rebuild(batch: Batch[Any], stream: str, received: Sequence[Received]) -> list[Received]:
-    """Write what the log has of this stream's own events and the database lacks; returns what of `received` is done
-    with. Raises `Unsound` where the database has gone on since with other events."""
-    await batch.lock_stream(stream)
+    """Write what the log has of this stream's own events and the database lacks, under its lock; returns what of
+    `received` is done with. Raises `Unsound` where the database has gone on since with other events."""
     ids = [r.message.id for r in received if r.message is not None]
     rows = await batch.connection.fetch(
         "SELECT id FROM journal WHERE stream = $1 AND id = ANY($2::uuid[])", stream, ids

@@ -27,6 +27,8 @@ log = get("restore")
 
 # How many own events are looked up in the journal by one statement.
 LOOK = 500
+# Shown while nothing is polled: no watchdog may take that for standing still.
+BUSY = "what was lost is written again"
 
 # What a service must do once when its database turns out to be an older one.
 OnRestored = Callable[[Connection], Awaitable[None]]
@@ -133,7 +135,7 @@ class CatchUp:
             await self._rebuild_all(heart)
             for stream in await self.parked.waiting():
                 if heart is not None:
-                    heart.beat()
+                    heart.waiting(BUSY)
                 await self.parked.replay(stream)
             await self.store.end_restore()
             self.restoring = False
@@ -147,7 +149,7 @@ class CatchUp:
             done = 0
             for stream in streams:
                 if heart is not None:
-                    heart.beat()
+                    heart.waiting(BUSY)
                 done += await self.parked.rebuild(stream)
             if not done:
                 log.error("streams cannot be rebuilt", service=self.service, streams=len(streams))

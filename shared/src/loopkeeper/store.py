@@ -446,6 +446,8 @@ class Store(Generic[S]):
 
         async def steps(connection: Connection) -> Batch[S]:
             batch = self._batch(connection)
+            # Another replica may be at it: what is left is read under the lock.
+            await batch.lock_stream(stream)
             done = await rebuild(batch, stream, await read(connection))
             await forget(connection, done)
             return batch

@@ -1,0 +1,99 @@
+"""The house with every service run by itself, so that one can be stopped, put back to an earlier day and started again
+while the others go on."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import httpx
+
+from loopkeeper import clients
+from loopkeeper.client import owner
+from loopkeeper.clock import HandClock
+from loopkeeper.run import Addresses, Running
+from loopkeeper.service import installed
+from loopkeeper.settings import Settings
+from loopkeeper.testing.partner import Partner
+from tests.conftest import Databases
+from tests.loop.house import ORGANIZATIONS, House, furnish, policy_in
+
+
+class ByService(httpx.AsyncBaseTransport):
+    """Each request goes to the one program that serves its path; to one that is down nobody answers."""
+
+    def __init__(self, programs: dict[str, Running]) -> None:
+        self._programs = programs
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        program = self._programs.get(owner(request.url.path))
+        if program is None:
+            raise httpx.ConnectError("nobody is there", request=request)
+        return await httpx.ASGITransport(app=program.app).handle_async_request(request)
+
+
+@dataclass(frozen=True)
+class Together:
+    """What a house asks of what runs: here the names of all."""
+
+    services: Any
+
+
+@dataclass
+class Apart(House):
+    """A house of four programs."""
+
+    settings: Settings | None = None
+    programs: dict[str, Running] = field(default_factory=dict[str, Running])
+
+    def as_(self, organization: str) -> httpx.AsyncClient:
+        if organization not in self._callers:
+            self._callers[organization] = httpx.AsyncClient(
+                transport=ByService(self.programs),
+                base_url="http://loop.test",
+                headers={"Authorization": f"Bearer {self.keys[organization]}"},
+            )
+        return self._callers[organization]
+
+    @property
+    def at(self) -> Addresses:
+        assert self.addresses is not None
+        return self.addresses
+
+    async def start(self, service: str) -> None:
+        assert self.settings is not None
+        program = Running(self.settings, {service: installed()[service]}, clock=self.clock)
+        await program.start(self.at)
+        self.programs[service] = program
+
+    async def stop(self, service: str) -> None:
+        await self.programs.pop(service).stop()
+
+
+@asynccontextmanager
+async def apart(databases: Databases, folder: Path) -> AsyncGenerator[Apart]:
+    """Four programs on fresh databases, furnished as the story's house is."""
+    settings = Settings(
+        home=folder / "home", policy=policy_in(folder), webhook_allow="127.0.0.1", synthetic_members="on",
+        log_level="ERROR",
+    )  # fmt: skip
+    made = clients.import_organizations(settings.config_folder, ORGANIZATIONS)
+    urls = {name: await databases.make(name, await databases.template(name)) for name in installed()}
+    addresses = Addresses(urls, await databases.make("log"))
+    keys = {str(entry["id"]): str(entry["key"]) for entry in made}
+    clock = HandClock()
+    async with Partner(clock=clock) as partner, AsyncExitStack() as stack:
+        together = cast("Running", Together(installed()))
+        opened = Apart(together, clock, keys, partner, settings.home, addresses, settings=settings)
+        for name in installed():
+            await opened.start(name)
+        stack.push_async_callback(opened.close)
+        await furnish(opened, roster=True)
+        try:
+            yield opened
+        finally:
+            for name in list(opened.programs):
+                await opened.stop(name)
