@@ -13,6 +13,7 @@ import pytest_asyncio
 
 from loopkeeper.database import Connection, connect
 from loopkeeper.run import GRACE
+from loopkeeper.store import PATIENCE
 from tests.chaos.cluster import Cluster
 from tests.chaos.lives import Lives, taken, until
 from tests.chaos.town import Town, town
@@ -128,7 +129,11 @@ async def test_a_decision_that_cannot_be_written_now_is_asked_to_come_back_and_t
     path = f"/v1/authorizations/{queue['items'][-1]['id']}:approve"
     decision = {"acted_by": {"person": "maria-chen", "title": "UM nurse"}}
     headers = {"Authorization": f"Bearer {opened.keys[HARBOR]}", "Idempotency-Key": "maria-decides"}
-    async with httpx.AsyncClient(base_url=opened.places["authorization"], headers=headers) as plan:
+    # The service is as patient with its database as a client usually is with it.
+    patient = httpx.Timeout(2 * PATIENCE)
+    async with httpx.AsyncClient(
+        base_url=opened.places["authorization"], headers=headers, timeout=patient
+    ) as plan:
         await admin.execute('ALTER DATABASE "authorization" CONNECTION LIMIT 0')
         try:
             await admin.execute(
