@@ -118,11 +118,10 @@ async def test_a_family_is_offered_to_one_provider_where_its_referrer_says_so(op
     assert his["provider"] == hers["provider"]
     explained = await open_house.ask(HARBOR, "GET", f"/v1/assignments/{his['id']}/explanation")
     assert "serves a parent or sibling" in " ".join(explained["lines"])
-    body = david(member={**david()["member"], "cin": MEMBERS[12]}, family_of=mother, **recommended)
-    stranger = await open_house.refer(CLINIC, body)
-    await open_house.quiet()
-    assert (await offer_of(open_house, stranger))["provider"] == other
-    for referral in (mother, his["referral"], stranger):
+    body = david(member={**david()["member"], "cin": MEMBERS[12]}, family_of=mother)
+    refused = await open_house.ask(CLINIC, "POST", "/v1/referrals", body, 422)
+    assert refused["errors"][0]["pointer"] == "/family_of"
+    for referral in (mother, his["referral"]):
         gone = {"by": "member", "acted_by": {"person": "ana-reyes"}}
         await open_house.ask(HARBOR, "POST", f"/v1/referrals/{referral}:withdraw", gone)
     await open_house.quiet()

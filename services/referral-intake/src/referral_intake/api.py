@@ -14,6 +14,7 @@ from loopkeeper.clients import Client, OrganizationKind, Role
 from loopkeeper.domain import Submission
 from loopkeeper.errors import Problem
 from loopkeeper.events import ActedBy, ProviderRecorded
+from loopkeeper.problems import FieldError, field_invalid
 from loopkeeper.provider_copy import read_entry
 from loopkeeper.routes import Api, Call, Reply, check_match
 from loopkeeper.service import Context
@@ -116,6 +117,7 @@ async def receive(call: Call[ReferralBody, Context]) -> Reply:
     nobody could find is. The same Idempotency-Key and body answer with the same referral."""
     context, form = call.service, call.body
     check_plan(context, call.client, form.plan)
+    await _check_family(call)
     stream, now = ids.new("ref"), context.clock.now()
     prepared = prepare(context, form, referrer=call.client.organization, stream=stream, at=now)
     command = ReceiveReferral(received=prepared.received, questions=prepared.questions, keys=prepared.keys)
@@ -125,6 +127,20 @@ async def receive(call: Call[ReferralBody, Context]) -> Reply:
     provider = await _directory_entry(call) if form.presumptive is not None else None
     body = receipt(outcome.stream, outcome.state, prepared.screening, provider, context.policy)
     return Reply(201, body, {"Location": f"/v1/referrals/{outcome.stream}"}, etag=outcome.n)
+
+
+async def _check_family(call: Call[ReferralBody, Context]) -> None:
+    """Raise `field-invalid` unless the relative's referral is one the caller sent: of others' nothing is learned."""
+    relative, sender = call.body.family_of, call.client.organization
+    if relative is None:
+        return
+    async with reading(call.service.readers, call.client) as connection:
+        known = await connection.fetchval(
+            "SELECT 1 FROM referral WHERE id = $1 AND referrer_id = $2", relative, sender
+        )
+    if known is None:
+        fix = "Name a referral that you sent, or leave it away."
+        raise field_invalid(FieldError(pointer="/family_of", rule="not-yours", fix=fix))
 
 
 async def _directory_entry(call: Call[Any, Context]) -> ProviderRecorded | None:
