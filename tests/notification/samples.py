@@ -51,6 +51,7 @@ def life(provider: str = PROVIDER, **received: Any) -> Sequence[Event]:
         make(e.AuthorizationPresumptiveReminded, grant="grt_1", provider=provider, day=20, missing="decision", through=DAY),
         make(e.AuthorizationPended, authorization="auth_1", asks=(f"answer-{CANARY}",), by=LATER),
         make(e.AuthorizationResumed, authorization="auth_1", due_at=LATER),
+        make(e.AuthorizationExpedited, authorization="auth_1", due_at=LATER),
         make(e.AuthorizationOverdue, authorization="auth_1", clock="routine", due_at=LATER, state="at_risk"),
         make(e.AuthorizationDeemedAdverse, authorization="auth_1", cap_at=LATER, appeal_by=DAY, notice_due_at=LATER,
              rights=RIGHTS),
