@@ -6,7 +6,7 @@ import itertools
 import json
 import os
 import signal
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,8 @@ USERS = {
     "intake": "intake-secret",
     "nobody": "nobody-secret",
 }
+# Events carry the test's own time, which may be long past: nothing goes by age.
+FOR_EVER: Mapping[str, str] = {"retention.ms": "-1"}
 NUMBERS = itertools.count()
 # Those this process started: they may have to outlive it for the others.
 STARTED: list[Broker] = []
@@ -37,15 +39,15 @@ class Kafka:
     servers: str
     login_servers: str
 
-    async def topic(self, partitions: int = PARTITIONS, name: str = "") -> str:
+    async def topic(
+        self, partitions: int = PARTITIONS, name: str = "", kept: Mapping[str, str] = FOR_EVER
+    ) -> str:
         """A new, empty topic; its name."""
         made = name or f"loops-{os.getpid()}-{next(NUMBERS)}"
         admin = AIOKafkaAdminClient(bootstrap_servers=self.servers)
         await admin.start()
         try:
-            # Events carry the test's own time, which may be long past: nothing goes by age.
-            kept = {"retention.ms": "-1"}
-            answer = await admin.create_topics([NewTopic(made, partitions, 1, topic_configs=kept)])
+            answer = await admin.create_topics([NewTopic(made, partitions, 1, topic_configs=dict(kept))])
             assert all(error[1] == 0 for error in answer.topic_errors), answer
         finally:
             await goodbye(admin.close(), admin)

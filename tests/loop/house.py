@@ -21,6 +21,7 @@ from loopkeeper.service import installed
 from loopkeeper.settings import Settings
 from loopkeeper.testing.partner import Partner, Taken
 from tests.conftest import Databases
+from tests.kafka import PARTITIONS
 
 POLICY = Path(__file__).parents[2] / "demo" / "policy"
 HARBOR, VALLEY = "harbor-health-plan", "valley-care-plan"
@@ -192,9 +193,10 @@ class House:
 
 @asynccontextmanager
 async def house(
-    databases: Databases, folder: Path, *, clock: Clock | None = None, roster: bool = True
+    databases: Databases, folder: Path, *, clock: Clock | None = None, roster: bool = True, bus: str = ""
 ) -> AsyncGenerator[House]:
-    """Four services on fresh databases, the story's organizations, its directory and Harbor's roster."""
+    """Four services on fresh databases, the story's organizations, its directory and Harbor's roster. `bus`: where the
+    log is; none: in a database of its own."""
     home = folder / "home"
     settings = Settings(
         home=home,
@@ -202,11 +204,14 @@ async def house(
         webhook_allow="127.0.0.1",
         synthetic_members="on",
         log_level="WARNING",
+        kafka_partitions=PARTITIONS,
+        # Named, so that nobody waits for a group to form anew.
+        replica="0",
     )
     made = clients.import_organizations(settings.config_folder, ORGANIZATIONS)
     hand = clock or HandClock()
     urls = {name: await databases.make(name, await databases.template(name)) for name in installed()}
-    addresses = Addresses(urls, await databases.make("log"))
+    addresses = Addresses(urls, bus or await databases.make("log"))
     async with Partner(clock=hand) as partner, Running(settings, installed(), clock=hand) as running:
         await running.start(addresses)
         opened = House(running, hand, {entry["id"]: entry["key"] for entry in made}, partner, home, addresses)  # pyright: ignore[reportArgumentType]

@@ -12,7 +12,7 @@ import pytest_asyncio
 from aiokafka import AIOKafkaProducer
 
 from loopkeeper.batch import LARGEST_EVENT
-from loopkeeper.bus import BusUnavailable, Member, StoredOffsets
+from loopkeeper.bus import BusUnavailable
 from loopkeeper.bus.kafka import LARGEST_BATCH, KafkaBus
 from loopkeeper.bus.kafka_line import Line, goodbye
 from loopkeeper.errors import StartError, Unsound
@@ -39,27 +39,17 @@ async def line(kafka: Kafka) -> Line:
 
 @pytest_asyncio.fixture
 async def make_bus(line: Line) -> AsyncGenerator[MakeBus]:
-    """Each a replica of its own. Groups are named by the contract: every topic has its own members of them."""
+    """Each a replica of its own."""
     opened: list[KafkaBus] = []
     numbers = itertools.count()
 
     async def make() -> KafkaBus:
-        opened.append(OwnGroups(line, replica=str(next(numbers)), session=SOON))
+        opened.append(KafkaBus(line, replica=str(next(numbers)), session=SOON))
         return opened[-1]
 
     yield make
     for bus in opened:
         await bus.close()
-
-
-class OwnGroups(KafkaBus):
-    """A bus whose groups belong to its topic: tests share one broker, and groups live on the broker."""
-
-    async def join(self, group: str, offsets: StoredOffsets) -> Member:
-        return await super().join(f"{group}.{self._line.topic}", offsets)
-
-    async def positions(self, group: str) -> Mapping[int, int]:
-        return await super().positions(f"{group}.{self._line.topic}")
 
 
 @pytest_asyncio.fixture
@@ -155,12 +145,12 @@ async def test_after_a_rejected_record_the_leading_ones_count_and_the_next_round
 
 
 async def test_a_static_member_that_comes_back_is_served_before_it_would_have_been_missed(line: Line) -> None:
-    first = OwnGroups(line, replica="0", session=30.0)
+    first = KafkaBus(line, replica="0", session=30.0)
     offsets = Offsets()
     await first.publish([message("ref_1", n) for n in range(3)])
     offsets.keep(await read(await first.join("intake", offsets), 3))
     await first.close()
-    again = OwnGroups(line, replica="0", session=30.0)
+    again = KafkaBus(line, replica="0", session=30.0)
     await again.publish([message("ref_1", 3)])
     began = asyncio.get_running_loop().time()
     assert by_key(await read(await again.join("intake", offsets), 1)) == {"ref_1": [3]}
@@ -169,7 +159,7 @@ async def test_a_static_member_that_comes_back_is_served_before_it_would_have_be
 
 
 async def test_a_member_without_a_name_leaves_as_it_goes_and_the_other_takes_over_at_once(line: Line) -> None:
-    one, two = (OwnGroups(line, session=30.0) for _ in range(2))
+    one, two = (KafkaBus(line, session=30.0) for _ in range(2))
     offsets = Offsets()
     leaving, staying = await one.join("intake", offsets), await two.join("intake", offsets)
     await until_holding(leaving)
@@ -203,3 +193,13 @@ async def test_a_rebalance_waits_for_the_batch_in_hand_and_the_other_begins_behi
     places = [(r.partition, r.offset) for r in (*in_hand, *rest[0], *rest[1])]
     assert sorted(places) == sorted(set(places))
     assert len(places) == 30
+
+
+async def test_the_ends_are_told_at_once_while_nothing_is_published(make_bus: MakeBus) -> None:
+    """Every due deadline asks for them: behind a fetch that waits for news each would take half a second."""
+    bus = await make_bus()
+    await bus.ends()
+    began = asyncio.get_running_loop().time()
+    for _ in range(10):
+        await bus.ends()
+    assert asyncio.get_running_loop().time() - began < 2.0

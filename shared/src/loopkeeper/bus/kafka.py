@@ -83,8 +83,9 @@ class KafkaBus:
             return leading
 
     async def join(self, group: str, offsets: StoredOffsets) -> KafkaMember:
-        instance = f"{group}-{self._replica}" if self._replica else ""
-        member = KafkaMember(self._line, group, offsets, instance=instance, session=self._session)
+        name = self._line.group(group)
+        instance = f"{name}-{self._replica}" if self._replica else ""
+        member = KafkaMember(self._line, name, offsets, instance=instance, session=self._session)
         self._members = {one for one in self._members if not one.closed} | {member}
         return member
 
@@ -107,7 +108,9 @@ class KafkaBus:
             try:
                 admin = await self._started_admin()
                 async with asyncio.timeout(CONFIRMED_WITHIN):
-                    found = await admin.list_consumer_group_offsets(group, partitions=self._everything())
+                    found = await admin.list_consumer_group_offsets(
+                        self._line.group(group), partitions=self._everything()
+                    )
             except AWAY as error:
                 await self._discard_admin()
                 raise BusUnavailable(type(error).__name__) from error
@@ -170,14 +173,11 @@ class KafkaBus:
 
     async def _started_reader(self) -> Client:
         if self._reader is None:
-            self._reader = reader = AIOKafkaConsumer(
-                self._line.topic,
-                **self._line.client(),
-                enable_auto_commit=False,
-            )
+            # It subscribes to nothing: a fetch that waits for news would hold up every question behind it.
+            self._reader = reader = AIOKafkaConsumer(**self._line.client(), enable_auto_commit=False)
             async with asyncio.timeout(CONFIRMED_WITHIN):
                 await reader.start()
-            check_partitions(reader.partitions_for_topic(self._line.topic), self._line)
+                check_partitions(await reader._client._wait_on_metadata(self._line.topic), self._line)
         return self._reader
 
     async def _started_admin(self) -> Client:

@@ -12,7 +12,9 @@ from urllib.parse import urlsplit
 
 import aiokafka  # pyright: ignore[reportMissingTypeStubs]
 import aiokafka.admin  # pyright: ignore[reportMissingTypeStubs]
+import aiokafka.errors  # pyright: ignore[reportMissingTypeStubs]
 import aiokafka.partitioner  # pyright: ignore[reportMissingTypeStubs]
+from aiokafka.admin import config_resource  # pyright: ignore[reportMissingTypeStubs]
 from aiokafka.errors import KafkaError  # pyright: ignore[reportMissingTypeStubs]
 
 from loopkeeper.errors import StartError
@@ -24,6 +26,9 @@ AIOKafkaConsumer: Any = aiokafka.AIOKafkaConsumer
 AIOKafkaProducer: Any = aiokafka.AIOKafkaProducer
 AIOKafkaAdminClient: Any = aiokafka.admin.AIOKafkaAdminClient
 NewTopic: Any = aiokafka.admin.NewTopic
+ConfigResource: Any = config_resource.ConfigResource
+TopicExists: Any = aiokafka.errors.TopicAlreadyExistsError
+TopicUnknown: Any = aiokafka.errors.UnknownTopicOrPartitionError
 Listener: Any = aiokafka.ConsumerRebalanceListener
 TopicPartition: Any = aiokafka.TopicPartition
 murmur2: Any = cast("Any", aiokafka.partitioner).murmur2
@@ -48,6 +53,10 @@ class Line:
     topic: str = TOPIC
     partitions: int = 6
     options: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
+
+    def group(self, name: str) -> str:
+        """How a service's group is called on the broker, where several installations may stand side by side."""
+        return f"{self.topic}.{name}"
 
     def client(self) -> dict[str, Any]:
         """What every client of the library is given."""

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from loopkeeper.cli import access, look, machine
+from loopkeeper.cli import access, look, machine, topics
 from loopkeeper.settings import use_home
 
 app = typer.Typer(
@@ -38,6 +38,7 @@ def everywhere(
 machine.add_to(app)
 look.add_to(app)
 access.add_to(app)
+topics.add_to(app)
 
 
 def main() -> None:
