@@ -203,6 +203,15 @@ def test_what_it_names_in_the_cluster_is_there(production: Overlay) -> None:
         )
 
 
+def test_every_panel_asks_a_source_that_is_provisioned() -> None:
+    file = DEPLOY / "grafana/provisioning/datasources/datasources.yaml"
+    provisioned = {
+        source["uid"]: source["type"] for source in yaml.safe_load(file.read_text())["datasources"]
+    }
+    for panel in panels():
+        assert provisioned[panel["datasource"]["uid"]] == panel["datasource"]["type"], panel["title"]
+
+
 def test_the_dashboard_has_no_panel_over_another() -> None:
     taken: set[tuple[int, int]] = set()
     for panel in panels():
