@@ -73,7 +73,11 @@ def _channel(kinds: Sequence[type[Event]]) -> dict[str, Any]:
         "bindings": {
             "kafka": {
                 "topic": TOPIC,
-                "topicConfiguration": {"cleanup.policy": ["delete"], "retention.ms": -1, "retention.bytes": -1},
+                "topicConfiguration": {
+                    "cleanup.policy": ["delete"],
+                    "retention.ms": -1,
+                    "retention.bytes": -1,
+                },
                 "bindingVersion": "0.5.0",
             }
         },
