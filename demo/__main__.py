@@ -1,6 +1,7 @@
 """`make demo`: sets everything up, plays David's story and two hundred more referrals, and leaves the services running.
 
-ARGS: --once ends when the story does, --json ends with one line of figures, --referrals N, --seed N, --port N, --home FOLDER.
+ARGS: --once ends when the story does, --json ends with one line of figures, --kafka runs a process for each service with the
+log in a real Kafka, --referrals N, --seed N, --port N, --home FOLDER.
 Exit code 0 only if nothing was lost, nothing doubled, and nobody readable outside the seal.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import shlex
 import signal
 import sys
 import time
@@ -22,6 +24,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from demo.broker import Broker, BrokerError, prepare
 from demo.caller import Caller, Refused
 from demo.crowd import LATER, Town
 from demo.david import DAVID, NEIGHBOUR, Story
@@ -53,6 +56,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--once", action="store_true", help="end when the story does")
     parser.add_argument("--json", action="store_true", help="end with one JSON line of figures")
+    parser.add_argument("--kafka", action="store_true", help="a process for each service, the log in Kafka")
     parser.add_argument("--referrals", type=int, default=200)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--port", type=int, default=8600)
@@ -116,14 +120,18 @@ async def watched(stage: Stage, show: Show, given: argparse.Namespace) -> AsyncG
 
 
 async def crowd(stage: Stage, town: Town, show: Show, people: list[Person]) -> None:
-    """Everybody is referred. In the middle one endpoint fails, and all services are killed at once and come back."""
+    """Everybody is referred. In the middle one endpoint fails, and all services are killed at once and come back; in
+    Kafka's story they are restarted one after the other instead."""
     stage.partner.failing.add(SHELTER)
     referring = asyncio.create_task(town.refer(people))
     await town.half_way.wait()
-    await stage.house.kill()
     began = time.monotonic()
-    await stage.house.start()
-    show.step(f"kill -9 of all four services in the middle: back after {time.monotonic() - began:.1f} s")
+    if stage.house.broker is not None:
+        await stage.house.roll()
+        show.step(f"a rolling restart in the middle, service by service: {time.monotonic() - began:.1f} s")
+    else:
+        await stage.house.kill()
+        show.step(f"kill -9 of all four services in the middle: back after {time.monotonic() - began:.1f} s")
     await referring
     stage.partner.failing.discard(SHELTER)
     await town.settled()
@@ -140,7 +148,12 @@ async def weeks_later(stage: Stage, town: Town, show: Show) -> None:
 
 
 async def story(given: argparse.Namespace, show: Show) -> int:
-    house = House(given.home.absolute(), free_port(given.port))
+    home = given.home.absolute()
+    broker = Broker(home / "kafka") if given.kafka else None
+    if broker is not None:
+        show.step("Kafka from Maven Central, on Java 17 or newer; fetched once")
+        await asyncio.to_thread(prepare, install=True)
+    house = House(home, free_port(given.port), broker)
     await house.wipe()
     show.step("keys for two plans, eighteen providers and their referrers, from the command line")
     everybody = [
@@ -148,13 +161,17 @@ async def story(given: argparse.Namespace, show: Show) -> int:
         {"id": OPERATIONS, "name": "Operations", "kind": "operations", "roles": ["operations"]},
     ]
     keys = await house.keys(everybody)
-    show.step("loopkeeper up: PostgreSQL, four services, one port")
+    show.step(
+        "loopkeeper up: PostgreSQL, four services, one port"
+        if broker is None
+        else "Kafka, PostgreSQL, and loopkeeper up, once for each of the four services"
+    )
     partner = Partner()
     await partner.start()
-    await house.start()
-    caller = Caller(house.url, keys)
+    caller = Caller(house.url_of, keys)
     stage = Stage(house, keys, caller, partner)
     try:
+        await house.start()
         return await _play(stage, given, show)
     finally:
         await caller.close()
@@ -185,7 +202,7 @@ async def _play(stage: Stage, given: argparse.Namespace, show: Show) -> int:
         await weeks_later(stage, town, show)
     seen = readable(stage, [DAVID, *(person.member for person in people)])
     figures = await counted(stage, town, seconds, seen)
-    _report(show, figures, await outcomes(stage, town), used, stage.house.memory_bytes(), town)
+    _report(show, figures, await outcomes(stage, town), used, stage.house, town)
     if given.json:
         sys.stdout.write(json.dumps(figures.document()) + "\n")
         sys.stdout.flush()
@@ -195,7 +212,7 @@ async def _play(stage: Stage, given: argparse.Namespace, show: Show) -> int:
     return 0 if well else 1
 
 
-def _report(show: Show, figures: Figures, found: Counter[str], cpu: float, memory: int, town: Town) -> None:
+def _report(show: Show, figures: Figures, found: Counter[str], cpu: float, house: House, town: Town) -> None:
     show.heading(f"What came of {figures.referrals}")
     for name, count in found.most_common():
         show.line(name.replace("_", " "), str(count))
@@ -206,10 +223,15 @@ def _report(show: Show, figures: Figures, found: Counter[str], cpu: float, memor
     said += [f"{name} {share:.1f} %" for name, share in figures.shares.items() if name not in counts]
     show.line("of a hundred", ", ".join(said))
     each = 1000 * cpu / max(figures.referrals, 1)
+    held = f"{house.memory_bytes() / 2**20:.0f} MB of memory"
+    middle = "the kill"
+    if house.broker is not None:
+        held = f"{held} in four processes, the broker {house.broker_bytes() / 2**20:.0f} MB"
+        middle = "the rolling restart"
     waiting = sum(count for name, count in found.items() if name.startswith("open"))
     show.console.print(
-        f"\nPOST to first webhook: p50 {figures.p50_ms:.0f} ms, p99 {figures.p99_ms:.0f} ms, the kill included · "
-        f"{each:.0f} ms of processor a referral · {memory / 2**20:.0f} MB of memory\n"
+        f"\nPOST to first webhook: p50 {figures.p50_ms:.0f} ms, p99 {figures.p99_ms:.0f} ms, {middle} included · "
+        f"{each:.0f} ms of processor a referral · {held}\n"
         f"closed {figures.closed} (denied {figures.denied}, merged {figures.merged}) → told {figures.told} of "
         f"{figures.closed}\nopen {waiting}, each with somebody who must act\n"
         f"[bold]lost {figures.lost} · doubled {figures.doubled} · readable identities outside the seal "
@@ -230,12 +252,13 @@ async def _stay(stage: Stage, show: Show, david: str) -> None:
         f"curl -s {url}/v1/referrals/{david}/timeline -H 'Authorization: Bearer {keys[HARBOR]}'",
         f"curl -s -X POST {url}/v1/referrals -H 'Authorization: Bearer {keys[HOSPITAL]}' "
         f"-H 'Content-Type: application/json' --data @{example}",
-        f"curl -s '{url}/v1/providers?county=alameda&population=homelessness'",
+        f"curl -s '{stage.house.url_of('/v1/providers')}/v1/providers?county=alameda&population=homelessness'",
     )
     show.console.print("\nIt stays up. Three lines to paste:\n", style="bold")
     for line in lines:
         show.console.print(f"  {line}\n", soft_wrap=True)
-    command = f"LOOPKEEPER_HOME={home} LOOPKEEPER_URL={url} {stage.house.command}"
+    where = " ".join(f"{name}={shlex.quote(value)}" for name, value in stage.house.addresses().items())
+    command = f"LOOPKEEPER_HOME={home} {where} {stage.house.command}"
     facts = {
         "API reference": f"{url}/docs",
         "why David": f"{command} explain {david}",
@@ -257,7 +280,7 @@ def main() -> int:
     show = Show(quiet=given.json)
     try:
         return asyncio.run(story(given, show))
-    except (HouseError, NotHeard, Refused) as error:
+    except (BrokerError, HouseError, NotHeard, Refused) as error:
         show.console.print(f"The story broke off: {error}", style="red", markup=False)
         return 1
 

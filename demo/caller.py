@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 from uuid import uuid4
 
@@ -27,8 +27,8 @@ class Caller:
     """Asks the product over HTTP. 503 is asked again, as its Retry-After says, and so is what broke off: a request that
     changes something carries an Idempotency-Key, so that the second cannot do it twice."""
 
-    def __init__(self, url: str, keys: Mapping[str, str]) -> None:
-        self._url = url
+    def __init__(self, url_of: Callable[[str], str], keys: Mapping[str, str]) -> None:
+        self._url_of = url_of
         self._keys = keys
         self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=64))
 
@@ -46,7 +46,9 @@ class Caller:
         patience = asyncio.get_running_loop().time() + PATIENCE
         while True:
             try:
-                async with self._session.request(method, self._url + path, headers=headers, **sent) as answer:
+                async with self._session.request(
+                    method, self._url_of(path) + path, headers=headers, **sent
+                ) as answer:
                     found = (
                         await answer.json() if answer.content_length != 0 and answer.status != 204 else None
                     )

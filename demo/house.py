@@ -15,7 +15,19 @@ from typing import Any
 
 import aiohttp
 
+from demo.broker import Broker, free_ports
+
 HERE = Path(__file__).parent
+SERVICES = ("intake", "authorization", "assignment", "notification")
+# Which service answers which noun, where each has an address of its own; the last one answers all others.
+NOUNS: Mapping[str, str] = {
+    "referrals": "intake",
+    "roster": "intake",
+    "supports": "intake",
+    "authorizations": "authorization",
+    "assignments": "assignment",
+    "providers": "assignment",
+}
 # A cold start sets PostgreSQL up and makes every table; a warm one takes two seconds.
 STARTS_WITHIN = 180.0
 
@@ -37,17 +49,91 @@ def free_port(wanted: int) -> int:
     raise HouseError("no port is free")
 
 
-class House:
-    """One running installation. `command` is the console script of this very environment."""
+class Process:
+    """One `loopkeeper up`: all services, or one of them. Its own words go to a file in the home."""
 
-    def __init__(self, home: Path, port: int) -> None:
-        self.home = home
-        self.port = port
+    def __init__(self, command: str, words: Sequence[str], port: int, log: Path) -> None:
         self.url = f"http://127.0.0.1:{port}"
-        self.command = str(Path(sys.executable).with_name("loopkeeper"))
+        self._words = (command, "up", *words, "--port", str(port))
+        self._log = log
         self._process: asyncio.subprocess.Process | None = None
-        # Processor time of services that were killed.
+        # Processor time of processes that are gone.
         self._spent = 0.0
+
+    async def start(self, environment: Mapping[str, str]) -> None:
+        """Begin; `ready` says when it serves."""
+        log = self._log.open("ab")
+        self._process = await asyncio.create_subprocess_exec(
+            *self._words, env=environment, stdout=log, stderr=log
+        )
+        log.close()
+
+    async def ready(self, session: aiohttp.ClientSession) -> None:
+        """Until it says that it is ready. Raises `HouseError` if it ends, or takes too long."""
+        process = self._process
+        if process is None:
+            raise HouseError("nothing was started that could be ready")
+        deadline = asyncio.get_running_loop().time() + STARTS_WITHIN
+        while asyncio.get_running_loop().time() < deadline:
+            if process.returncode is not None:
+                raise HouseError(f"`loopkeeper up` ended: see {self._log}")
+            if await _ready(session, f"{self.url}/health/ready"):
+                return
+            await asyncio.sleep(0.1)
+        raise HouseError(f"the services are not ready after {STARTS_WITHIN:.0f} s: see {self._log}")
+
+    async def kill(self) -> None:
+        if self._process is not None:
+            self._spent = self.cpu_seconds()
+            self._process.kill()
+            await self._process.wait()
+
+    async def stop(self) -> None:
+        if self._process is not None and self._process.returncode is None:
+            self._spent = self.cpu_seconds()
+            self._process.send_signal(signal.SIGTERM)
+            await self._process.wait()
+
+    def memory_bytes(self) -> int:
+        """What it holds in memory now; 0 where the system does not tell."""
+        return _memory(self._process.pid) if self._process is not None else 0
+
+    def cpu_seconds(self) -> float:
+        """Processor time used so far, with that of those before it; 0 where the system does not tell."""
+        if self._process is None or self._process.returncode is not None:
+            return self._spent
+        try:
+            fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return self._spent
+        return self._spent + (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class House:
+    """One running installation: all services in one process, their log in PostgreSQL; or, with a `broker`, a process
+    for each and the log in Kafka. `command` is the console script of this very environment."""
+
+    def __init__(self, home: Path, port: int, broker: Broker | None = None) -> None:
+        self.home = home
+        self.broker = broker
+        self.command = str(Path(sys.executable).with_name("loopkeeper"))
+        if broker is None:
+            self.processes = {"": Process(self.command, (), port, home / "up.log")}
+        else:
+            ports = [port, *free_ports(len(SERVICES) - 1)]
+            self.processes = {
+                name: Process(self.command, (name,), each, home / f"up-{name}.log")
+                for name, each in zip(SERVICES, ports, strict=True)
+            }
+        self.url = next(iter(self.processes.values())).url
+
+    def url_of(self, path: str) -> str:
+        """Where the service is that answers this path."""
+        _, version, noun, *rest = path.partition("?")[0].split("/")
+        if self.broker is None or version != "v1":
+            return self.url
+        name = rest[0] if noun == "operations" else NOUNS.get(noun.partition(":")[0], SERVICES[-1])
+        return self.processes[name].url
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -56,10 +142,22 @@ class House:
         return {
             **os.environ,
             "LOOPKEEPER_HOME": str(self.home),
-            "LOOPKEEPER_PORT": str(self.port),
             "LOOPKEEPER_CLOCK": "movable",
             "LOOPKEEPER_SYNTHETIC_MEMBERS": "on",
             "LOOPKEEPER_WEBHOOK_ALLOW": "127.0.0.1",
+            **self.addresses(),
+        }
+
+    def addresses(self) -> Mapping[str, str]:
+        """Where the services are, and, in Kafka, their log, as the command line's settings."""
+        if self.broker is None:
+            return {"LOOPKEEPER_URL": self.url}
+        return {
+            "LOOPKEEPER_URLS": json.dumps({name: each.url for name, each in self.processes.items()}),
+            "LOOPKEEPER_BUS": f"kafka://{self.broker.servers}",
+            "LOOPKEEPER_KAFKA_REPLICATION": "1",
+            # One replica of each: its name makes a restart move nobody's partitions.
+            "LOOPKEEPER_REPLICA": "0",
         }
 
     async def run(self, *words: str) -> Any:
@@ -89,65 +187,64 @@ class House:
         return {entry["id"]: entry["key"] for entry in made}
 
     async def start(self) -> None:
-        """`loopkeeper up`, until it is ready. Its own words go to up.log in the home."""
-        log = (self.home / "up.log").open("ab")
-        self._process = await asyncio.create_subprocess_exec(
-            self.command, "up", "--port", str(self.port), env=self.environment, stdout=log, stderr=log
-        )
-        log.close()
-        deadline = asyncio.get_running_loop().time() + STARTS_WITHIN
+        """Start everything that stands still, until it is ready: the log's topic first, then all services at once."""
+        if self.broker is not None:
+            await asyncio.to_thread(self.broker.start)
+            await self.run("topics", "create")
+        for process in self.processes.values():
+            await process.start(self.environment)
         async with aiohttp.ClientSession() as session:
-            while asyncio.get_running_loop().time() < deadline:
-                if self._process.returncode is not None:
-                    raise HouseError(f"`loopkeeper up` ended: see {self.home / 'up.log'}")
-                if await _ready(session, f"{self.url}/health/ready"):
-                    return
-                await asyncio.sleep(0.1)
-        raise HouseError(
-            f"the services are not ready after {STARTS_WITHIN:.0f} s: see {self.home / 'up.log'}"
-        )
+            await asyncio.gather(*(process.ready(session) for process in self.processes.values()))
 
     def operations_key(self) -> str:
         return (self.home / "config" / "operations.key").read_text().strip()
 
     def memory_bytes(self) -> int:
-        """What the process of the services holds in memory now; 0 where the system does not tell."""
-        if self._process is None:
-            return 0
-        try:
-            pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
-        except (OSError, ValueError, IndexError):
-            return 0
-        return pages * os.sysconf("SC_PAGE_SIZE")
+        """What the processes of the services hold in memory now; 0 where the system does not tell."""
+        return sum(process.memory_bytes() for process in self.processes.values())
+
+    def broker_bytes(self) -> int:
+        return _memory(self.broker.pid) if self.broker is not None else 0
 
     def cpu_seconds(self) -> float:
         """Processor time the services have used so far; 0 where the system does not tell."""
-        if self._process is None:
-            return self._spent
-        try:
-            fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            return self._spent
-        return self._spent + (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return sum(process.cpu_seconds() for process in self.processes.values())
 
     async def kill(self) -> None:
-        """`kill -9` of all services at once, in the middle of whatever they do."""
-        if self._process is not None:
-            self._spent = self.cpu_seconds()
-            self._process.kill()
-            await self._process.wait()
+        """`kill -9` of all services at once, in the middle of whatever they do, and start them again."""
+        await asyncio.gather(*(process.kill() for process in self.processes.values()))
+        async with aiohttp.ClientSession() as session:
+            for process in self.processes.values():
+                await process.start(self.environment)
+            await asyncio.gather(*(process.ready(session) for process in self.processes.values()))
+
+    async def roll(self) -> None:
+        """A rolling restart: one service after the other is asked to stop, starts again, and is ready."""
+        async with aiohttp.ClientSession() as session:
+            for process in self.processes.values():
+                await process.stop()
+                await process.start(self.environment)
+                await process.ready(session)
 
     async def stop(self) -> None:
-        """Ask the services to stop, and PostgreSQL with them; the data stays."""
-        if self._process is not None and self._process.returncode is None:
-            self._process.send_signal(signal.SIGTERM)
-            await self._process.wait()
+        """Ask the services to stop, and PostgreSQL and the broker with them; the data stays."""
+        await asyncio.gather(*(process.stop() for process in self.processes.values()))
+        if self.broker is not None:
+            await asyncio.to_thread(self.broker.stop)
 
     async def wipe(self) -> None:
         """Remove what an earlier story left in this home."""
         if self.home.exists():
             await self.run("reset", "--yes")
             shutil.rmtree(self.home, ignore_errors=True)
+
+
+def _memory(pid: int) -> int:
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 async def _ready(session: aiohttp.ClientSession, url: str) -> bool:
