@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import signal
+import subprocess
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -30,6 +31,13 @@ FOR_EVER: Mapping[str, str] = {"retention.ms": "-1"}
 NUMBERS = itertools.count()
 # Those this process started: they may have to outlive it for the others.
 STARTED: list[Broker] = []
+# A run that is killed ends nothing itself: its broker would stay for ever.
+GUARD = """
+while kill -0 {owner} && kill -0 {broker}; do sleep 1; done 2>/dev/null
+kill -9 {broker} 2>/dev/null
+exit 0
+"""
+GUARDS: list[subprocess.Popen[bytes]] = []
 
 
 @dataclass(frozen=True)
@@ -80,10 +88,15 @@ def shared_broker(folder: Path) -> Generator[Kafka]:
                 os.kill(found["pid"], signal.SIGKILL)
             for broker in STARTED:
                 broker.kill()
+            for guard in GUARDS:
+                guard.wait()
 
 
 def _begun(folder: Path) -> dict[str, str | int]:
     broker = Broker(folder / f"kafka-{os.getpid()}", USERS)
     broker.start()
     STARTED.append(broker)
+    # Of the processes of one run the first one's parent lives longest.
+    owner = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
+    GUARDS.append(subprocess.Popen(["sh", "-c", GUARD.format(owner=owner, broker=broker.pid)]))
     return {"servers": broker.servers, "login_servers": broker.login_servers, "pid": broker.pid, "users": 0}

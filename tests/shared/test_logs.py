@@ -155,3 +155,13 @@ def keys_in(path: Path) -> Iterator[str]:
             of = node.func.value
             if isinstance(of, ast.Name) and of.id == "log":
                 yield from (word.arg for word in node.keywords if word.arg and word.arg != "exc_info")
+
+
+def test_a_library_that_meets_the_same_trouble_again_and_again_is_heard_once(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    away = logging.getLogger("aiokafka.conn")
+    for number in range(1000):
+        away.error("Unable connect to node with id %s", number)
+    (line,) = written(capsys)
+    assert line["message"] == "Unable connect to node with id %s"
