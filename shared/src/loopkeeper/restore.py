@@ -86,7 +86,7 @@ class CatchUp:
         if begun or ahead or missing:
             self.restoring = True
             await self.store.begin_restore(self.on_restored)
-            log.warning("restored database", service=self.service, unread=self._behind(stored))
+            log.warning("restored database", service=self.service, lag=self._behind(stored))
 
     async def _missing(self, stored: Mapping[int, int]) -> bool:
         """Whether the log has own events that the journal lacks. What it has of ours need not be sent again."""
@@ -152,5 +152,5 @@ class CatchUp:
                     heart.waiting(BUSY)
                 done += await self.parked.rebuild(stream)
             if not done:
-                log.error("streams cannot be rebuilt", service=self.service, streams=len(streams))
+                log.error("streams cannot be rebuilt", service=self.service, count=len(streams))
                 raise RestoreFailed(f"{len(streams)} streams cannot be rebuilt")
