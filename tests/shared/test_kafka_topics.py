@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -68,6 +70,17 @@ async def test_a_topic_that_forgets_by_age_is_not_as_the_log_needs_it(
     checked = command("check")
     assert checked.returncode == 1
     assert checked.stdout.splitlines()[0] == "retention.ms is 604800000, needed is -1."
+
+
+async def test_an_event_of_another_year_is_taken_like_any_other(
+    command: Command, kafka: Kafka, topic: str
+) -> None:
+    """A record has its event's own time; a broker left to itself refuses what is an hour ahead of its clock."""
+    assert command("create").returncode == 0
+    bus, now = KafkaBus(Line(kafka.servers, topic, 6)), message("ref_1", 1)
+    later = replace(now, time=now.time + timedelta(days=900))
+    assert await bus.publish([now, later]) == 2
+    await bus.close()
 
 
 def test_a_cluster_that_is_away_is_named_with_what_to_mend(command: Command) -> None:

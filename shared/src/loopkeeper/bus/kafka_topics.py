@@ -25,7 +25,13 @@ ANSWERS_WITHIN = 4 * ANSWER_MS / 1000
 SAFE_REPLICATION = 3
 # The log is kept for ever: restores and proofs read it from its beginning. Records carry the events' own time, so by
 # age a broker would delete what is old the day it arrives.
-KEPT: Mapping[str, str] = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
+# And it would refuse what is more than an hour ahead of its own clock: a demo's clock is, and a wrong one may be.
+KEPT: Mapping[str, str] = {
+    "cleanup.policy": "delete",
+    "retention.ms": "-1",
+    "retention.bytes": "-1",
+    "message.timestamp.after.max.ms": str(2**63 - 1),
+}
 
 
 def settings_of(replication: int) -> Mapping[str, str]:
