@@ -9,28 +9,25 @@ from __future__ import annotations
 import traceback
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 import orjson
 
-from loopkeeper import ids, journal
-from loopkeeper.bus import Received
+from loopkeeper import ids, journal, writing
 from loopkeeper.database import Connection
 from loopkeeper.decider import Elsewhere, Refused, State
 from loopkeeper.domain import STREAM, Change, Domain, Key, NeedsMore, Row, Submission, View, Work
 from loopkeeper.errors import Problem, Unsound
 from loopkeeper.events import Event, publisher
 from loopkeeper.journal import Entry
-from loopkeeper.sealing import AuditRow, Sealer
+from loopkeeper.sealing import Sealer
 
 S = TypeVar("S", bound=State)
 
 # Half of Kafka's default message limit (1 MiB): envelope and record overhead never push an event over it.
 LARGEST_EVENT = 512 * 1024
-# First timed replays of a parked stream, then a person.
-RETRIES = (timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +91,7 @@ class Batch(Generic[S]):
             await self._decide_all(fresh)
             await self.write()
         if offsets and not self.deferred:
-            await store_offsets(self.connection, offsets)
+            await writing.offsets(self.connection, offsets)
 
     async def drain(self, stream: str, parked: Sequence[Submission]) -> int:
         """Apply a parked stream's facts in order up to the first that fails again; returns how many applied."""
@@ -434,13 +431,15 @@ class Batch(Generic[S]):
         if known:
             await self._update(known)
         for table in sorted({table for table, _ in self.references}):
-            await upsert(self.connection, table, [r for (t, _), r in self.references.items() if t == table])
-        await self._write_timers()
+            await writing.upsert(
+                self.connection, table, [r for (t, _), r in self.references.items() if t == table]
+            )
+        await writing.timers(self.connection, self.domain, self.changes)
         await journal.append(self.connection, self.entries, publish=publish)
         if self.changes and self._view is not None:
             await self._view.project(self.connection, self.changes)
         decided = {c.submission.id: c.submission.audit for c in self.changes}
-        await write_audit(self.connection, [row for row in decided.values() if row is not None])
+        await writing.audit(self.connection, [row for row in decided.values() if row is not None])
         await self.write_parked()
         if self.unclaimed:
             await self.connection.execute("DELETE FROM claim WHERE id = ANY($1::uuid[])", self.unclaimed)
@@ -491,126 +490,12 @@ class Batch(Generic[S]):
             "at": row.at,
         }
 
-    async def _write_timers(self) -> None:
-        before: dict[str, Mapping[str, datetime]] = {}
-        after: dict[str, Mapping[str, datetime]] = {}
-        for change in self.changes:
-            before.setdefault(change.stream, self.domain.timers(change.before) if change.before else {})
-            after[change.stream] = self.domain.timers(change.after) if change.after else {}
-        gone = [(s, k) for s, timers in before.items() for k in timers if k not in after[s]]
-        due = [
-            (s, k, at) for s, timers in after.items() for k, at in timers.items() if before[s].get(k) != at
-        ]
-        if gone:
-            await self.connection.execute(
-                "DELETE FROM timer t USING unnest($1::text[], $2::text[]) AS g (stream, kind) "
-                "WHERE t.stream = g.stream AND t.kind = g.kind",
-                [s for s, _ in gone],
-                [k for _, k in gone],
-            )
-        if due:
-            await self.connection.execute(
-                """INSERT INTO timer (stream, kind, due_at) SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[])
-                   ON CONFLICT (stream, kind) DO UPDATE SET due_at = excluded.due_at""",
-                [s for s, _, _ in due],
-                [k for _, k, _ in due],
-                [at for _, _, at in due],
-            )
-
     async def write_parked(self) -> None:
         """Keep the facts that failed, sealed, behind one mark per stream."""
-        if not self.parked:
-            return
-        first: dict[str, str] = {}
-        for submission, error in self.parked:
-            first.setdefault(submission.stream, error)
-        await self.connection.execute(
-            """INSERT INTO parked_stream (stream, since, tries, next_retry_at, error)
-               SELECT stream, $3, 0, $4, error FROM unnest($1::text[], $2::text[]) AS t (stream, error) ORDER BY stream
-               ON CONFLICT (stream) DO NOTHING""",
-            list(first),
-            list(first.values()),
-            self.now,
-            self.now + RETRIES[0],
-        )
-        received = [(s, s.received, error) for s, error in self.parked if s.received is not None]
-        await self.connection.executemany(
-            """INSERT INTO parked (stream, partition, "offset", event_id, type, error, body, at)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING""",
-            [
-                (
-                    s.stream,
-                    r.partition,
-                    r.offset,
-                    s.id,
-                    r.message.type if r.message else "unreadable",
-                    error,
-                    self._seal(s.stream, r),
-                    self.now,
-                )
-                for s, r, error in received
-            ],
-        )
-
-    def _seal(self, stream: str, received: Received) -> str:
-        message = received.message
-        body: dict[str, Any] = {"key": received.key, "problem": received.problem}
-        if message is not None:
-            body |= {"headers": message.headers(), "data": message.data.decode("utf-8", "surrogateescape")}
-        else:
-            body |= {"raw": received.raw.decode("latin-1")}
-        return self.sealer.seal("system", stream, "parked", body)
+        await writing.parked(self.connection, self.sealer, self.parked, self.now)
 
     def _parse(self, state: str) -> S:
         return self.domain.decider.state.model_validate_json(state)
-
-
-async def write_audit(connection: Connection, rows: Sequence[AuditRow]) -> None:
-    """Who opened or decided what."""
-    if rows:
-        await connection.executemany(
-            """INSERT INTO audit (at, organization, client, plan, stream, parts, fields, why)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8)""",
-            [
-                (
-                    r.at,
-                    r.organization,
-                    r.client,
-                    r.plan,
-                    r.stream,
-                    ",".join(r.parts),
-                    ",".join(r.fields),
-                    r.why,
-                )
-                for r in rows
-            ],
-        )
-
-
-async def store_offsets(connection: Connection, offsets: Mapping[int, int]) -> None:
-    """Remember the next offsets to read; a late batch moves none back."""
-    await connection.execute(
-        """INSERT INTO consumed (partition, next_offset) SELECT * FROM unnest($1::int[], $2::bigint[])
-           ON CONFLICT (partition) DO UPDATE
-           SET next_offset = GREATEST(consumed.next_offset, excluded.next_offset)""",
-        list(offsets),
-        list(offsets.values()),
-    )
-
-
-async def upsert(connection: Connection, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert or replace rows of an own table with an `id`, in one statement."""
-    if not rows:
-        return
-    names = list(rows[0])
-    sets = ", ".join(f'"{n}" = excluded."{n}"' for n in names if n != "id")
-    listed = ", ".join(f'"{n}"' for n in names)
-    await connection.execute(
-        f"""INSERT INTO "{table}" ({listed}) SELECT {listed} FROM
-            jsonb_populate_recordset(NULL::"{table}", $1::jsonb) ORDER BY id
-            ON CONFLICT (id) DO UPDATE SET {sets}""",  # noqa: S608 own names
-        orjson.dumps(rows).decode(),
-    )
 
 
 def describe(error: BaseException) -> str:

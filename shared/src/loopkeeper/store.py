@@ -16,7 +16,8 @@ from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from loopkeeper.batch import RETRIES, Batch, Outcome, Pending, describe, write_audit
+from loopkeeper import writing
+from loopkeeper.batch import Batch, Outcome, Pending, describe
 from loopkeeper.bus import Received, unreadable
 from loopkeeper.clock import Clock
 from loopkeeper.database import Connection, Pool, passes
@@ -465,7 +466,7 @@ class Store(Generic[S]):
     async def record(self, rows: Sequence[AuditRow]) -> None:
         """Write who opened what, committed before anything is shown (`sealing.Audit`)."""
 
-        await self._transact(lambda connection: write_audit(connection, rows))
+        await self._transact(lambda connection: writing.audit(connection, rows))
 
     async def forget_claims(self) -> int:
         """Prune claims nobody can repeat any more, a few thousand at a time; returns how many went."""
@@ -487,7 +488,7 @@ class _DryRun(Exception):
 
 def next_retry(now: datetime, tries: int) -> datetime | None:
     """When a parked stream is replayed by itself after this many tries; None: a person must."""
-    return now + RETRIES[tries] if tries < len(RETRIES) else None
+    return now + writing.RETRIES[tries] if tries < len(writing.RETRIES) else None
 
 
 def answered(outcome: Outcome | Exception) -> Any:
