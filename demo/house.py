@@ -142,6 +142,7 @@ class House:
         return {
             **os.environ,
             "LOOPKEEPER_HOME": str(self.home),
+            "LOOPKEEPER_PORT": self.url.rpartition(":")[2],
             "LOOPKEEPER_CLOCK": "movable",
             "LOOPKEEPER_SYNTHETIC_MEMBERS": "on",
             "LOOPKEEPER_WEBHOOK_ALLOW": "127.0.0.1",

@@ -73,7 +73,7 @@ async def desk(tmp_path_factory: Any) -> AsyncGenerator[Desk]:
     operations = {"id": "operations", "name": "Operations", "kind": "operations", "roles": ["operations"]}
     keys = dict(await house.keys([*PEOPLE, operations]))
     await house.start()
-    caller = Caller(house.url, keys)
+    caller = Caller(house.url_of, keys)
     found = Desk(house, caller, keys)
     try:
         await caller.ask("operations", "PUT", f"/v1/providers/{STREET}", PROVIDER)

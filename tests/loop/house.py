@@ -159,9 +159,12 @@ class House:
         return found["items"][-1]
 
     async def accept(self, provider: str) -> Any:
+        """This provider accepts its newest open offer; outreach has heard of it, and may begin."""
         offer = await self.offer(provider)
         lead = {"lead": {"person": "luis-ortega", "name": "Luis Ortega"}}
-        return await self.ask(provider, "POST", f"/v1/assignments/{offer['id']}:accept", lead)
+        accepted = await self.ask(provider, "POST", f"/v1/assignments/{offer['id']}:accept", lead)
+        await self.quiet()
+        return accepted
 
     async def attempt(self, provider: str, referral: str, modality: str, outcome: str) -> Any:
         body = {
