@@ -151,7 +151,8 @@ class Broker:
         with (self.folder / "broker.log").open("ab") as log:
             if not (self.folder / "data" / "meta.properties").exists():
                 name = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-                words = [*java, "kafka.tools.StorageTool", "format", "-t", name, "-c", str(file)]
+                # One word: a name may begin with a dash.
+                words = [*java, "kafka.tools.StorageTool", "format", f"--cluster-id={name}", "-c", str(file)]
                 subprocess.run(words, check=True, stdout=log, stderr=log)
             # A session of its own: Ctrl-C in a terminal is the demo's to take.
             self._process = subprocess.Popen(

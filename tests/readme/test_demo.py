@@ -75,22 +75,6 @@ def test_the_demo_loses_and_doubles_nothing_and_its_lines_work_when_pasted(home:
     assert not re.search(r"Traceback|went wrong", "".join(told))
 
 
-def test_the_same_story_on_kafka_with_a_process_for_each_service_and_a_rolling_restart(home: Path) -> None:
-    """Fewer people than by default: that David's year and a half and the restart go well is what is asked here."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("LOOPKEEPER_")}
-    words = ["--kafka", "--once", "--json", "--referrals", "24", "--port", "0", "--home", str(home)]
-    done = subprocess.run(
-        [sys.executable, "-m", "demo", *words],
-        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=280,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
-    figures = json.loads(done.stdout)
-    assert figures["referrals"] == 24 == figures["closed"] + figures["open"]
-    assert (figures["lost"], figures["doubled"], figures["readable"]) == (0, 0, 0)
-    assert figures["told"] == figures["closed"]
-    assert "a rolling restart in the middle" in done.stderr
-
-
 def _paste(line: str) -> dict[str, list[dict[str, str]]]:
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=30, check=True)
     return json.loads(done.stdout)
