@@ -53,6 +53,10 @@ class Settings(BaseSettings):
     kafka_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
         default="SCRAM-SHA-512", description="How user and password are shown to the broker"
     )
+    kafka_plan_users: dict[str, str] = Field(
+        default_factory=dict,
+        description="User name at the broker by plan, as JSON, where it is not the plan's id",
+    )
     kafka_session: float = Field(
         default=6.0, gt=0, description="Seconds after which a silent replica's partitions go to others"
     )

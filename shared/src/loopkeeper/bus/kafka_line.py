@@ -14,6 +14,7 @@ import aiokafka  # pyright: ignore[reportMissingTypeStubs]
 import aiokafka.admin  # pyright: ignore[reportMissingTypeStubs]
 import aiokafka.errors  # pyright: ignore[reportMissingTypeStubs]
 import aiokafka.partitioner  # pyright: ignore[reportMissingTypeStubs]
+import aiokafka.protocol.admin  # pyright: ignore[reportMissingTypeStubs]
 from aiokafka.admin import config_resource  # pyright: ignore[reportMissingTypeStubs]
 from aiokafka.errors import KafkaError  # pyright: ignore[reportMissingTypeStubs]
 
@@ -27,6 +28,9 @@ AIOKafkaProducer: Any = aiokafka.AIOKafkaProducer
 AIOKafkaAdminClient: Any = aiokafka.admin.AIOKafkaAdminClient
 NewTopic: Any = aiokafka.admin.NewTopic
 ConfigResource: Any = config_resource.ConfigResource
+CreateAclsRequest: Any = aiokafka.protocol.admin.CreateAclsRequest
+DescribeAclsRequest: Any = aiokafka.protocol.admin.DescribeAclsRequest
+SecurityDisabled: Any = aiokafka.errors.SecurityDisabled
 TopicExists: Any = aiokafka.errors.TopicAlreadyExistsError
 TopicUnknown: Any = aiokafka.errors.UnknownTopicOrPartitionError
 Listener: Any = aiokafka.ConsumerRebalanceListener

@@ -42,7 +42,7 @@ def settings_of(replication: int) -> Mapping[str, str]:
 async def create(line: Line, replication: int) -> bool:
     """Make the topic; False if it was there already. Raises `StartError` where the cluster refuses or is away."""
     asked = NewTopic(line.topic, line.partitions, replication, topic_configs=dict(settings_of(replication)))
-    answer = await _ask(line, lambda admin: admin.create_topics([asked]))
+    answer = await ask(line, lambda admin: admin.create_topics([asked]))
     (result,) = answer.topic_errors
     code: int = result[1]
     if code not in (0, TopicExists.errno):
@@ -55,7 +55,7 @@ async def create(line: Line, replication: int) -> bool:
 
 async def flaws(line: Line, replication: int) -> list[str]:
     """In what the topic differs from what the log needs, one sentence each. Raises `StartError`."""
-    (described,) = await _ask(line, lambda admin: admin.describe_topics([line.topic]))
+    (described,) = await ask(line, lambda admin: admin.describe_topics([line.topic]))
     if described["error_code"] == TopicUnknown.errno:
         return [f"The topic {line.topic} does not exist."]
     partitions: list[Any] = described["partitions"]
@@ -65,7 +65,7 @@ async def flaws(line: Line, replication: int) -> list[str]:
     copies = min((len(each["replicas"]) for each in partitions), default=0)
     if copies < replication:
         found.append(f"It has {copies} copies of a partition, configured are {replication}.")
-    (answer,) = await _ask(line, lambda admin: admin.describe_configs([ConfigResource("topic", line.topic)]))
+    (answer,) = await ask(line, lambda admin: admin.describe_configs([ConfigResource("topic", line.topic)]))
     is_set = {entry[0]: entry[1] for entry in answer.resources[0][4]}
     for name, wanted in settings_of(replication).items():
         if is_set.get(name) != wanted:
@@ -73,7 +73,8 @@ async def flaws(line: Line, replication: int) -> list[str]:
     return found
 
 
-async def _ask(line: Line, question: Callable[[Any], Awaitable[Any]]) -> Any:
+async def ask(line: Line, question: Callable[[Any], Awaitable[Any]]) -> Any:
+    """What the cluster answers an operator. Raises `StartError` where it does not."""
     admin = AIOKafkaAdminClient(**line.client())
     try:
         async with asyncio.timeout(ANSWERS_WITHIN):

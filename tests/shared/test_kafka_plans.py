@@ -1,0 +1,210 @@
+"""Who may read a plan's topic? Asked of the broker itself, with each one's own user."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import TopicAuthorizationFailedError
+from confluent_kafka import Consumer
+
+from loopkeeper import clients
+from loopkeeper.bus import BusUnavailable, kafka_plans
+from loopkeeper.bus.kafka import KafkaBus, partition_of
+from loopkeeper.bus.kafka_line import Line, goodbye
+from loopkeeper.bus.kafka_plans import ALL, EVERYBODY, LITERAL, TOPIC, Grant, Readers, topic_of
+from loopkeeper.errors import StartError
+from tests.kafka import PARTITIONS, USERS, Kafka
+from tests.shared.bus_contract import by_key, message
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+HARBOR, VALLEY = f"harbor-{uuid4().hex[:8]}", "valley"
+
+
+@pytest.fixture
+def log_name() -> str:
+    return f"loops-{uuid4().hex}"
+
+
+@pytest.fixture
+def command(kafka: Kafka, log_name: str, tmp_path: Path) -> Command:
+    """`loopkeeper topics` of an installation with two plans, of which one logs in under another name than its id.
+    The services log in as `intake`."""
+    assert kafka.login_servers, "log-ins are tested on a broker of this run: unset LOOPKEEPER_KAFKA"
+    clients.import_organizations(
+        tmp_path / "config", [{"id": each, "name": each, "kind": "plan"} for each in (HARBOR, VALLEY)]
+    )
+    environment = {
+        "PATH": os.defpath,
+        "LOOPKEEPER_HOME": str(tmp_path),
+        "LOOPKEEPER_BUS": f"kafka://{kafka.servers}/{log_name}",
+        "LOOPKEEPER_KAFKA_REPLICATION": "1",
+        "LOOPKEEPER_KAFKA_PLAN_USERS": json.dumps({HARBOR: "harbor"}),
+    }
+
+    def run(*asked: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        words = [str(Path(sys.executable).with_name("loopkeeper")), "topics", *asked]
+        return subprocess.run(
+            words, env={**environment, **settings}, capture_output=True, text=True, timeout=60
+        )
+
+    return run
+
+
+def login(kafka: Kafka, user: str) -> dict[str, Any]:
+    return {
+        "bootstrap_servers": kafka.login_servers,
+        "security_protocol": "SASL_PLAINTEXT",
+        "sasl_mechanism": "PLAIN",
+        "sasl_plain_username": user,
+        "sasl_plain_password": USERS[user],
+    }
+
+
+def read(kafka: Kafka, user: str, topic: str, group: str) -> str:
+    """What this user gets: the first record's id, or the name of the broker's refusal."""
+    reader = Consumer(
+        {
+            "bootstrap.servers": kafka.login_servers,
+            "security.protocol": "SASL_PLAINTEXT",
+            "sasl.mechanism": "PLAIN",
+            "sasl.username": user,
+            "sasl.password": USERS[user],
+            "group.id": group,
+            "auto.offset.reset": "earliest",
+        }
+    )
+    reader.subscribe([topic])
+    try:
+        record = reader.poll(20.0)
+        assert record is not None
+        error = record.error()
+        if error is not None:
+            return str(error.name())
+        return dict(record.headers() or [])["ce_id"].decode()
+    finally:
+        reader.close()
+
+
+async def write(kafka: Kafka, user: str, topic: str, *, idempotent: bool) -> None:
+    producer = AIOKafkaProducer(**login(kafka, user), enable_idempotence=idempotent, acks="all")
+    await producer.start()
+    try:
+        await producer.send_and_wait(topic, b"{}", key=b"ref_1")
+    finally:
+        await goodbye(producer.stop(), producer)
+
+
+async def test_a_plans_user_reads_its_own_topic_and_no_other(
+    kafka: Kafka, command: Command, log_name: str
+) -> None:
+    made = await asyncio.to_thread(command, "create", "--services", "intake")
+    assert (made.returncode, len(made.stdout.splitlines())) == (0, 3), made.stderr
+    bus, sent = KafkaBus(Line(kafka.servers, log_name, 6)), message("ref_1", 1)
+    for topic in (topic_of(HARBOR), topic_of(VALLEY)):
+        assert await bus.forward(topic, [sent]) == 1
+    assert await bus.publish([sent]) == 1
+    await bus.close()
+
+    def gets(user: str, topic: str, group: str) -> str:
+        return read(kafka, user, topic, group)
+
+    mark = uuid4().hex
+    asked = {
+        "its own": ("harbor", topic_of(HARBOR), f"{HARBOR}.{mark}"),
+        "its own, named by its id": ("valley", topic_of(VALLEY), f"valley.{mark}"),
+        "another plan's": ("harbor", topic_of(VALLEY), f"{HARBOR}.{mark}"),
+        "the log": ("harbor", log_name, f"{HARBOR}.{mark}"),
+        "in another plan's group": ("harbor", topic_of(HARBOR), f"valley.{mark}"),
+        "in a group named a little longer": ("harbor", topic_of(HARBOR), f"{HARBOR}x.{mark}"),
+        "nobody's": ("nobody", topic_of(HARBOR), f"{HARBOR}.{mark}"),
+    }
+    got = {
+        each: await asyncio.to_thread(gets, user, topic, group)
+        for each, (user, topic, group) in asked.items()
+    }
+    topic_refused, group_refused = "TOPIC_AUTHORIZATION_FAILED", "GROUP_AUTHORIZATION_FAILED"
+    assert got == {
+        "its own": str(sent.id),
+        "its own, named by its id": got["its own, named by its id"],
+        "another plan's": topic_refused,
+        "the log": topic_refused,
+        "in another plan's group": group_refused,
+        "in a group named a little longer": group_refused,
+        "nobody's": group_refused,
+    }
+    assert UUID(got["its own, named by its id"])
+    await write(kafka, "intake", topic_of(HARBOR), idempotent=True)
+    for user in ("harbor", "valley"):
+        with pytest.raises(TopicAuthorizationFailedError):
+            await write(kafka, user, topic_of(HARBOR), idempotent=False)
+
+
+async def test_check_names_what_is_missing_and_who_reads_too_much(
+    kafka: Kafka, command: Command, log_name: str
+) -> None:
+    await asyncio.to_thread(command, "create")
+    sound = await asyncio.to_thread(command, "check")
+    assert (sound.returncode, sound.stdout.splitlines()[-1]) == (
+        0,
+        "The topics of 2 plans are as they must be.",
+    )
+    line = Line(kafka.servers, log_name, 6)
+    for principal in (EVERYBODY, "User:valley"):
+        await kafka_plans.grant(line, [Grant(TOPIC, topic_of(HARBOR), LITERAL, principal, ALL)])
+    # The services log in as somebody who was granted nothing, and the plan under a name it had not before.
+    other = await asyncio.to_thread(
+        command,
+        "check",
+        "--services",
+        "services",
+        LOOPKEEPER_KAFKA_PLAN_USERS=json.dumps({HARBOR: "harbor-new"}),
+    )
+    topic = topic_of(HARBOR)
+    assert other.returncode == 1
+    assert set(other.stdout.splitlines()) >= {
+        f"User:services may not write the topic {topic}.",
+        f"User:harbor-new may not read the topic {topic}.",
+        f"User:harbor-new may not read in groups {HARBOR}.*.",
+        f"User:* may read the topic {topic} too.",
+        f"User:valley may read the topic {topic} too.",
+        "The topics of 2 plans are not as they must be.",
+    }
+
+
+def test_two_plans_never_share_a_user() -> None:
+    for named, services in (({"a": "b"}, ""), ({"a": "same", "b": "same"}, ""), ({}, "b")):
+        with pytest.raises(StartError):
+            Readers(["a", "b"], named, services)
+
+
+async def test_a_topic_that_is_missing_is_said_soon_and_the_log_goes_on(kafka: Kafka) -> None:
+    line = Line(kafka.servers, await kafka.topic(), PARTITIONS)
+    bus = KafkaBus(line)
+    with pytest.raises(BusUnavailable):
+        await bus.forward(f"{line.topic}-missing", [message("ref_1", 1)])
+    assert await bus.publish([message("ref_1", 1)]) == 1
+    await bus.close()
+
+
+async def test_another_topic_keeps_each_keys_order_by_its_own_count_of_partitions(kafka: Kafka) -> None:
+    line = Line(kafka.servers, await kafka.topic(), PARTITIONS)
+    other = replace(line, topic=await kafka.topic(PARTITIONS + 2), partitions=PARTITIONS + 2)
+    bus, reader = KafkaBus(line), KafkaBus(other)
+    sent = [message(f"ref_{n % 7}", n) for n in range(140)]
+    assert await bus.forward(other.topic, sent) == len(sent)
+    found = [one async for one in reader.history()]
+    assert by_key(found) == {f"ref_{k}": list(range(k, 140, 7)) for k in range(7)}
+    assert all(one.partition == partition_of(one.key, PARTITIONS + 2) for one in found)
+    await bus.close()
+    await reader.close()
