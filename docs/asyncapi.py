@@ -1,4 +1,4 @@
-"""The log as an AsyncAPI 3.1 document: its topic, its messages, who sends and who receives each.
+"""The log as an AsyncAPI 3.1 document: its topic, its messages, who sends and who receives each; and each plan's topic.
 
 The payloads are the JSON Schemas beside it (docs/schemas), by reference; the headers are those that a message's envelope
 writes (`loopkeeper/message.py`), so the document cannot name one that is not there.
@@ -14,7 +14,8 @@ from uuid import UUID
 import yaml
 
 from loopkeeper import events
-from loopkeeper.events import Event
+from loopkeeper.bus.kafka_plans import topic_of
+from loopkeeper.events import PUBLISHERS, Event
 from loopkeeper.message import REQUIRED, Message
 
 TOPIC = "referral-loops"
@@ -50,8 +51,8 @@ def document(version: str, readers: Mapping[type[Event], Sequence[str]]) -> str:
                 "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
             },
             "defaultContentType": "application/json",
-            "channels": {"loop": _channel(kinds)},
-            "operations": _operations(kinds, readers),
+            "channels": {"loop": _channel(kinds), "plan": _plan_channel(kinds)},
+            "operations": _operations(kinds, readers) | _forwarding(kinds),
             "components": {
                 "messages": {kind.wire: _message(kind) for kind in kinds},
                 "schemas": {"Envelope": _envelope()},
@@ -81,6 +82,44 @@ def _channel(kinds: Sequence[type[Event]]) -> dict[str, Any]:
                 "bindingVersion": "0.5.0",
             }
         },
+    }
+
+
+def _of_plans(kinds: Sequence[type[Event]]) -> list[type[Event]]:
+    return [kind for kind in kinds if events.publisher(kind) == PUBLISHERS["authorization"]]
+
+
+def _plan_channel(kinds: Sequence[type[Event]]) -> dict[str, Any]:
+    return {
+        "address": topic_of("{plan}"),
+        "title": "A plan's authorizations",
+        "description": "What the plan's feed says of authorizations, under the ids and in the order per referral that "
+        "the log has; nothing sealed. At least once: whoever reads deduplicates by `ce_id`. Only the plan's own user "
+        "may read it. The data has `event` (the id again) beside its fields, and `part2` where 42 CFR part 2 holds.",
+        "parameters": {"plan": {"description": "The plan's id, as in the events' field `plan`"}},
+        "messages": {kind.wire: {"$ref": f"#/components/messages/{kind.wire}"} for kind in _of_plans(kinds)},
+        "bindings": {
+            "kafka": {
+                "topicConfiguration": {
+                    "cleanup.policy": ["delete"],
+                    "retention.ms": -1,
+                    "retention.bytes": -1,
+                },
+                "bindingVersion": "0.5.0",
+            }
+        },
+    }
+
+
+def _forwarding(kinds: Sequence[type[Event]]) -> dict[str, Any]:
+    """Forwarding is not publishing: these are the same events, so nobody becomes their second publisher."""
+    return {
+        "notificationForwards": {
+            "action": "send",
+            "channel": {"$ref": "#/channels/plan"},
+            "summary": "What notification forwards to a plan's own systems",
+            "messages": [{"$ref": f"#/channels/plan/messages/{kind.wire}"} for kind in _of_plans(kinds)],
+        }
     }
 
 

@@ -59,7 +59,7 @@ def test_every_event_is_sent_once_by_the_service_that_owns_it(written: Document)
     sent = {
         message["$ref"].rpartition("/")[2]: name.removesuffix("Sends")
         for name, operation in written["operations"].items()
-        if operation["action"] == "send"
+        if operation["action"] == "send" and operation["channel"]["$ref"] == "#/channels/loop"
         for message in operation["messages"]
     }
     assert sent == {kind.wire: events.publisher(kind) for kind in events.by_type().values()}
@@ -71,3 +71,17 @@ def test_the_headers_are_those_a_message_is_sent_with(written: Document) -> None
     headers = message.headers()
     assert list(envelope["properties"]) == list(headers)
     jsonschema.validate(headers, envelope)
+
+
+def test_a_plans_topic_has_the_events_of_authorization_and_no_field_that_is_sealed(written: Document) -> None:
+    plan = written["channels"]["plan"]
+    assert plan["address"] == "plan.{plan}.authorizations"
+    kinds = {
+        kind.wire: kind for kind in events.by_type().values() if events.publisher(kind) == "authorization"
+    }
+    assert set(plan["messages"]) == set(kinds)
+    assert not any("sealed" in kind.model_fields for kind in kinds.values())
+    (forwards,) = (
+        each for each in written["operations"].values() if each["channel"]["$ref"] == "#/channels/plan"
+    )
+    assert len(forwards["messages"]) == len(kinds)

@@ -13,8 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from pydantic import SecretStr
 
 from loopkeeper import clients
+from loopkeeper.bus import kafka_plans
+from loopkeeper.bus.kafka_line import line_of
+from loopkeeper.bus.kafka_plans import Readers
 from loopkeeper.clock import Clock, HandClock
 from loopkeeper.run import Addresses, Running
 from loopkeeper.service import installed
@@ -208,6 +212,7 @@ async def house(
         synthetic_members="on",
         log_level="WARNING",
         kafka_partitions=PARTITIONS,
+        bus=SecretStr(bus) if bus else None,
         # Named, so that nobody waits for a group to form anew.
         replica="0",
     )
@@ -215,6 +220,8 @@ async def house(
     hand = clock or HandClock()
     urls = {name: await databases.make(name, await databases.template(name)) for name in installed()}
     addresses = Addresses(urls, bus or await databases.make("log"))
+    if bus:
+        await kafka_plans.create(line_of(bus, settings), 1, Readers([HARBOR, VALLEY], {}))
     async with Partner(clock=hand) as partner, Running(settings, installed(), clock=hand) as running:
         await running.start(addresses)
         opened = House(running, hand, {entry["id"]: entry["key"] for entry in made}, partner, home, addresses)  # pyright: ignore[reportArgumentType]

@@ -231,6 +231,7 @@ class Running:
             parked=parked,
             supervisor=self.supervisor,
             ahead=service.ahead,
+            url=url,
         )
         self.contexts[name] = context
         self._supervise(service, context, url)

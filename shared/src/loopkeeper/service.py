@@ -61,6 +61,8 @@ class Context(Equipment):
     parked: ParkedFacts
     supervisor: Supervisor
     ahead: Ahead
+    # Where its database is, for a worker that holds a lock of its own as long as it lives.
+    url: str = field(default="", repr=False)
 
     async def work_ahead(self) -> tuple[int, datetime | None]:
         """How much the service's own workers have to do now, and when next, beside its timers; one thing more for one

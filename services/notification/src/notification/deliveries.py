@@ -14,7 +14,7 @@ from typing import Any
 from loopkeeper import ids
 from loopkeeper.database import Connection, Pool
 from loopkeeper.service import Context
-from notification import feed
+from notification import feed, forwarding
 from notification.webhook import Attempted, Verdict, classify, next_attempt
 
 # An endpoint that hangs holds no more than this many of our connections.
@@ -298,10 +298,11 @@ async def untold(pool: Pool, limit: int) -> list[Mapping[str, Any]]:
 
 
 async def ahead(context: Context) -> tuple[int, datetime | None]:
-    """How many deliveries are due or under way, with arrivals not published yet; and when the next one is due."""
+    """How many deliveries are due or under way, with arrivals not published and events not forwarded yet; and when the
+    next one is due."""
     row = await context.pool.fetchrow(AHEAD, context.clock.now())
     waiting = await context.pool.fetchval(
         "SELECT count(*) FROM delivery WHERE delivered_at IS NOT NULL AND notice <> '' AND NOT told"
     )
     assert row is not None  # noqa: S101 an aggregate always has a row
-    return row["now"] + waiting, row["next"]
+    return row["now"] + waiting + await forwarding.waiting(context.pool), row["next"]

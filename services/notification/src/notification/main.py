@@ -8,6 +8,7 @@ from notification.consumers import reactions
 from notification.deliveries import ahead
 from notification.feed import renumber
 from notification.following import follow
+from notification.forwarding import forward, on_kafka
 from notification.models import columns, timers
 from notification.rules import DECIDER, Outreach
 from notification.settings import NotificationSettings
@@ -18,7 +19,9 @@ from notification.workers import deliver, on_timer, tell
 def domain(equipment: Equipment) -> Domain[Outreach]:
     # A bad list of allowed addresses stops the start, not the first delivery.
     Allow.parse(equipment.settings.webhook_allow)
-    surroundings = NotificationSurroundings(equipment.policy, equipment.directory)
+    surroundings = NotificationSurroundings(
+        equipment.policy, equipment.directory, forwards=on_kafka(equipment.settings)
+    )
     return Domain(
         "notification", DECIDER, columns, timers(equipment.policy), surroundings=surroundings, notes_all=True
     )
@@ -32,7 +35,7 @@ service = Service(
     api=api,
     reactions=reactions,
     on_timer=on_timer,
-    workers={"deliver": deliver, "tell": tell, "follow": follow},
+    workers={"deliver": deliver, "tell": tell, "follow": follow, "forward": forward},
     ahead=ahead,
     on_restored=renumber,
 )

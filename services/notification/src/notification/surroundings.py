@@ -1,7 +1,7 @@
 """What surrounds the outreach rows of a batch: whose subscriptions must hear, how everybody is called, plans' policy.
 
-A fact and what is told of it are one transaction: `project` writes the notices with their deadlines, and an entry in
-the feed of every subscription concerned.
+A fact and what is told of it are one transaction: `project` writes the notices with their deadlines, an entry in the
+feed of every subscription concerned, and what the plan's topic in Kafka is to have.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from loopkeeper.calendar import la_date
 from loopkeeper.clients import Directory, OrganizationKind
 from loopkeeper.database import Connection
 from loopkeeper.decider import Command
-from loopkeeper.domain import Change, Key, Surroundings, View, Work
+from loopkeeper.domain import Change, Key, Submission, Surroundings, View, Work
 from loopkeeper.events import Event, NoticeDelivered, NoticeOverdue
 from loopkeeper.journal import Entry
+from loopkeeper.message import Message
 from loopkeeper.policy import Policy
 from loopkeeper.provider_copy import read_entry
-from notification import duties, feed
+from notification import duties, feed, forwarding
 from notification.duties import Duty
 from notification.feed import News
 from notification.notices import concerned, notices
@@ -41,6 +42,7 @@ class Writing:
     notices: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     told: list[Told] = field(default_factory=list[Told])
     late: dict[str, datetime] = field(default_factory=dict[str, datetime])
+    forward: list[tuple[str, Message]] = field(default_factory=list[tuple[str, Message]])
 
 
 class Listeners(View[Outreach]):
@@ -52,7 +54,10 @@ class Listeners(View[Outreach]):
         names: Names,
         subscriptions: Sequence[feed.Subscription],
         untold: Mapping[str, tuple[str, str]],
+        *,
+        forwards: bool = False,
     ) -> None:
+        self._forwards = forwards
         self._policy = policy
         self._names = names
         self._subscriptions = subscriptions
@@ -75,7 +80,7 @@ class Listeners(View[Outreach]):
         for change in changes:
             for entry, event, before, after in _steps(change):
                 traceparent = change.submission.traceparent or entry.traceparent
-                self._tell(writing, entry, event, after, traceparent)
+                self._tell(writing, entry, event, after, traceparent, change.submission)
                 for notice in notices(change.stream, before, event, after, self._names):
                     self._give(writing, entry, event, notice, after, change.at, traceparent)
                 if isinstance(event, NoticeDelivered):
@@ -85,10 +90,19 @@ class Listeners(View[Outreach]):
         await feed.insert(connection, "notice", writing.notices)
         await expect(connection, writing.notices)
         await feed.write(connection, feed.rows_of(self._subscriptions, writing.news, _latest(changes)))
+        await forwarding.enqueue(connection, writing.forward)
         await mark(connection, writing.told)
         await mark_late(connection, writing.late)
 
-    def _tell(self, writing: Writing, entry: Entry, event: Event, after: Outreach, traceparent: str) -> None:
+    def _tell(
+        self,
+        writing: Writing,
+        entry: Entry,
+        event: Event,
+        after: Outreach,
+        traceparent: str,
+        submission: Submission,
+    ) -> None:
         """The plan gets the event itself, a partner what the plan granted of it (loop.md 7.5)."""
         on, name = la_date(entry.at), f"evt_{entry.id.hex}"
         base = {"event": str(entry.id)}
@@ -105,6 +119,10 @@ class Listeners(View[Outreach]):
             writing.news.append(
                 News(organization, name, entry.type, entry.stream, entry.at, data, traceparent)
             )
+            if self._forwards and organization and organization == after.plan and forwarding.concerns(event):
+                message = submission.received.message if submission.received is not None else None
+                assert message is not None  # noqa: S101 another service's event is always one that was received
+                writing.forward.append((organization, forwarding.forwarded(message, data)))
 
     def _give(
         self,
@@ -209,7 +227,8 @@ def _latest(changes: Sequence[Change[Outreach]]) -> datetime:
 class NotificationSurroundings(Surroundings[Outreach]):
     """Finds and locks the subscriptions that may have to hear of a batch."""
 
-    def __init__(self, policy: Policy, directory: Directory) -> None:
+    def __init__(self, policy: Policy, directory: Directory, *, forwards: bool = False) -> None:
+        self._forwards = forwards
         self._policy = policy
         self._directory = directory
         # Whoever has any row of a plan, ever: which one holds on the day is looked at later.
@@ -233,7 +252,8 @@ class NotificationSurroundings(Surroundings[Outreach]):
         held = [name for kind, name in locked if kind == feed.SHARED]
         subscriptions = await feed.standing(connection, held) if held else []
         names = await self._names(connection, self._concerned(work))
-        return Listeners(self._policy, names, subscriptions, await _untold(connection, work))
+        untold = await _untold(connection, work)
+        return Listeners(self._policy, names, subscriptions, untold, forwards=self._forwards)
 
     def _concerned(self, work: Sequence[Work[Outreach]]) -> list[str]:
         found: set[str] = set()
