@@ -96,7 +96,12 @@ def _begun(folder: Path) -> dict[str, str | int]:
     broker = Broker(folder / f"kafka-{os.getpid()}", USERS)
     broker.start()
     STARTED.append(broker)
+    guarded(broker)
+    return {"servers": broker.servers, "login_servers": broker.login_servers, "pid": broker.pid, "users": 0}
+
+
+def guarded(broker: Broker) -> None:
+    """From now on this broker ends with the run, however that ends."""
     # Of the processes of one run the first one's parent lives longest.
     owner = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
     GUARDS.append(subprocess.Popen(["sh", "-c", GUARD.format(owner=owner, broker=broker.pid)]))
-    return {"servers": broker.servers, "login_servers": broker.login_servers, "pid": broker.pid, "users": 0}

@@ -75,12 +75,13 @@ async def test_a_stop_answers_what_is_under_way_takes_nothing_new_and_ends_well(
     assert (await opened.referral(CLINIC, answer.json()["id"]))["status"] != ""
 
 
-async def test_a_start_whose_database_is_away_says_so_at_once_and_how_to_mend_it(
+async def test_a_migration_whose_database_is_away_says_so_at_once_and_how_to_mend_it(
     lives: Lives, opened: Town, tmp_path: Path
 ) -> None:
+    """It is a job, which whoever ordered it orders again; a service itself waits."""
     nowhere = f"postgresql://intake:secret-of-intake@/intake?host={tmp_path}&port=5432"
     environment = {**opened.environment("intake"), "LOOPKEEPER_INTAKE_DATABASE": nowhere}
-    life = await lives.begin(["up", "intake", "--port", "0"], environment, tmp_path / "up.log")
+    life = await lives.begin(["migrate", "intake"], environment, tmp_path / "migrate.log")
     assert await life.ended() == CANNOT_START
     said = life.said().splitlines()
     assert said[-2:] == [

@@ -13,12 +13,12 @@ from typing import Any
 
 import uvicorn
 
-from loopkeeper import migrate, policy
-from loopkeeper.bus import Bus, BusUnavailable
+from loopkeeper import migrate, policy, waiting
+from loopkeeper.bus import Bus
 from loopkeeper.clients import Directory
 from loopkeeper.clock import Clock, FileClock, SystemClock
 from loopkeeper.consumer import Consumer, Reactions, TooManyParked
-from loopkeeper.database import PASSING, reading_pool, unreachable, writing_pool
+from loopkeeper.database import reading_pool, writing_pool
 from loopkeeper.errors import StartError
 from loopkeeper.gauges import keep_measuring
 from loopkeeper.logs import configure, get
@@ -26,6 +26,7 @@ from loopkeeper.metrics import Metrics
 from loopkeeper.operations import with_operations
 from loopkeeper.outbox import Relay
 from loopkeeper.parked import ParkedFacts
+from loopkeeper.probes import Probe
 from loopkeeper.restore import CatchUp
 from loopkeeper.sealing import Keyring, Sealer
 from loopkeeper.service import Context, Equipment, Service
@@ -35,7 +36,7 @@ from loopkeeper.store import Store
 from loopkeeper.supervisor import Factory, Heart, Supervisor
 from loopkeeper.telemetry import Telemetry, observe
 from loopkeeper.timers import TimerSweep
-from loopkeeper.web import Health, Part, build_app
+from loopkeeper.web import Part, build_app
 
 log = get("run")
 
@@ -63,15 +64,8 @@ class Addresses:
 
 
 async def find_addresses(settings: Settings, services: Mapping[str, Service], say: Say = silent) -> Addresses:
-    """Use what the settings name; start (or adopt) the embedded PostgreSQL for the rest. Raises `StartError` where a
-    database that is named cannot be reached; a log that cannot is waited for by whoever reads it."""
+    """Use what the settings name; start (or adopt) the embedded PostgreSQL for the rest."""
     given = {name: service.settings().database_url() for name, service in services.items()}
-    for name, url in given.items():
-        if url is not None and (why := await unreachable(url)):
-            raise StartError(
-                f"The database of {name} cannot be reached: {why}.",
-                f"Start it, or correct {services[name].settings.model_config.get('env_prefix')}DATABASE.",
-            )
     bus = settings.bus_url()
     missing = [name for name, url in given.items() if url is None] + ([] if bus else ["log"])
     if missing:
@@ -103,6 +97,15 @@ async def at_addresses(
             await asyncio.to_thread(embedded.leave, postgres_folder(settings))
 
 
+def unreached(services: Mapping[str, Service], missing: Mapping[str, str]) -> StartError:
+    """What is said of the first of these databases that cannot be reached."""
+    name, why = next(iter(missing.items()))
+    return StartError(
+        f"The database of {name} cannot be reached: {why}.",
+        f"Start it, or correct {services[name].settings.model_config.get('env_prefix')}DATABASE.",
+    )
+
+
 def postgres_folder(settings: Settings) -> Path:
     """Where the embedded PostgreSQL of this home stands."""
     return settings.home / "postgres"
@@ -132,7 +135,9 @@ def make_clock(settings: Settings) -> Clock:
 
 
 async def migrate_all(addresses: Addresses, services: Mapping[str, Service], say: Say = silent) -> None:
-    """Bring every given service's database to its newest revision."""
+    """Bring every given service's database to its newest revision. Raises `StartError` where one cannot be reached."""
+    if missing := await waiting.away({name: addresses.databases[name] for name in services}):
+        raise unreached(services, missing)
     for name, service in services.items():
         say(f"{name}: tables")
         await migrate.upgrade(addresses.databases[name], service.package)
@@ -151,6 +156,7 @@ class Running:
         self.supervisor = Supervisor(fatal=(TooManyParked,))
         self.app: Any = None
         self._stack = AsyncExitStack()
+        self._probes: dict[str, Probe] = {}
 
     async def __aenter__(self) -> Running:
         return self
@@ -179,7 +185,7 @@ class Running:
             )
             await self._start_service(service, equipment, addresses)
         parts = [
-            Part(with_operations(service.api), self.contexts[name], lambda name=name: self._ready(name))
+            Part(with_operations(service.api), self.contexts[name], self._probes[name].ready)
             for name, service in self.services.items()
         ]
         self.app = build_app(
@@ -234,6 +240,7 @@ class Running:
             url=url,
         )
         self.contexts[name] = context
+        self._probes[name] = Probe(context)
         self._supervise(service, context, url)
 
     def _supervise(self, service: Service, context: Context, url: str) -> None:
@@ -273,42 +280,11 @@ class Running:
         for worker, run in service.workers.items():
             start(f"{name}.{worker}", later(lambda heart, run=run: run(context, heart)))
 
-    async def _ready(self, name: str) -> Mapping[str, Health]:
-        """How this service's database, the log and its tasks are; unread messages are told, and make nobody unready."""
-        context = self.contexts[name]
-        found: dict[str, Health] = {}
-        try:
-            await context.readers.fetchval("SELECT 1")
-            found["database"] = Health(ok=True)
-            found["log"] = Health(ok=True, detail=f"{await context.lag()} unread")
-        except BusUnavailable:
-            found["log"] = Health(ok=False, detail="the log cannot be reached")
-        except PASSING as error:
-            found["database"] = Health(ok=False, detail=type(error).__name__)
-        if not context.store.ready.is_set():
-            found["start"] = Health(ok=False, detail=await self._start_detail(context))
-        tasks = self.supervisor.health()
-        found |= {
-            task.removeprefix(f"{name}."): Health(ok=health.ok, detail=health.detail)
-            for task, health in tasks.items()
-            if task.startswith(f"{name}.")
-        }
-        return found
-
-    async def _start_detail(self, context: Context) -> str:
-        """How far a service is that takes no commands yet."""
-        catch_up = context.consumer.catch_up
-        if catch_up is None or not catch_up.end:
-            return "the log has not been read"
-        what = "restoring from the log" if catch_up.restoring else "reading the log"
-        try:
-            return f"{what}, {await catch_up.unread()} of what was there at the start unread"
-        except PASSING:
-            return what
-
     async def stop(self) -> None:
         """Stop tasks, then close pools and the log; what is under way may finish within the grace."""
         await self.supervisor.stop(GRACE)
+        for probe in self._probes.values():
+            await probe.close()
         await self._stack.aclose()
 
 
@@ -329,9 +305,16 @@ async def _prune(context: Context, heart: Heart) -> None:
 
 
 async def serve(settings: Settings, services: Mapping[str, Service], say: Say = silent) -> int:
-    """`loopkeeper up`: run until asked to stop; returns the exit code (1 if a task failed for good)."""
+    """`loopkeeper up`: run until asked to stop; returns the exit code (1 if a task failed for good). A database or a
+    log that is not there is waited for."""
     configure("+".join(services), settings.log_level)
     async with at_addresses(settings, services, say) as addresses:
+        if missing := await waiting.away(addresses.databases):
+            told = unreached(services, missing)
+            say(f"waiting: {told.sentence}")
+            say(told.fix)
+            if not await waiting.until_there(settings, addresses.databases, missing):
+                return 0
         if settings.migrate == "start":
             await migrate_all(addresses, services, say)
         return await _serve_at(addresses, settings, services, say)

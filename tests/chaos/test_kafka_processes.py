@@ -1,0 +1,239 @@
+"""Two replicas of every service, each alone with its own database, against one real Kafka: what is restarted, killed
+or away, and what do probes hear of it?"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Generator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from demo.broker import Broker
+from demo.house import free_port
+from loopkeeper.bus.kafka_line import TOPIC
+from loopkeeper.clock import FileClock
+from loopkeeper.database import Connection, connect
+from loopkeeper.run import GRACE
+from loopkeeper.service import installed
+from tests.chaos import invariants
+from tests.chaos.cluster import Cluster
+from tests.chaos.lives import Life, Lives, until
+from tests.chaos.load import People
+from tests.chaos.pairs import REPLICAS, Pairs, pairs
+from tests.chaos.test_kill import unheard, unkept
+from tests.kafka import PARTITIONS, Kafka, guarded
+from tests.loop.house import POLICY
+
+SEED = 11
+# One for each restart and a few before and behind them.
+FORMS = 16
+FORMS_A_RESTART = 3
+# A webhook that died on its way is sent again when its lease runs out, a minute later.
+LEASE = timedelta(seconds=61)
+# A broker that comes back, and eight processes that find it, on two cores.
+SOON = 30.0
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Generator[Broker]:
+    """A broker of this file's own, to be taken away. It does not run yet."""
+    found = Broker(tmp_path_factory.mktemp("kafka"))
+    yield found
+    found.kill()
+
+
+@pytest.fixture(scope="module")
+def bus(broker: Broker) -> str:
+    return f"kafka://{broker.servers}/{TOPIC}"
+
+
+@pytest_asyncio.fixture(scope="module")
+async def running(
+    lives: Lives, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory, broker: Broker, bus: str
+) -> AsyncGenerator[Pairs]:
+    if not broker.pid:
+        await begin(broker)
+        await make_topic(broker)
+    async with pairs(lives, cluster, tmp_path_factory.mktemp("pairs"), bus) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture
+async def admin(cluster: Cluster) -> AsyncGenerator[Connection]:
+    connection = await connect(cluster.server.admin())
+    yield connection
+    await connection.close()
+
+
+async def begin(broker: Broker) -> None:
+    await asyncio.to_thread(broker.start)
+    guarded(broker)
+
+
+async def make_topic(broker: Broker) -> None:
+    await Kafka(broker.servers, "").topic(name=TOPIC)
+
+
+async def test_a_service_that_is_first_waits_for_database_broker_and_topic_and_says_so(
+    lives: Lives, cluster: Cluster, admin: Connection, broker: Broker, bus: str, tmp_path: Path
+) -> None:
+    await admin.execute("ALTER DATABASE intake RENAME TO intake_of_tomorrow")
+    port = free_port(0)
+    environment = {
+        "PATH": "",
+        "LOOPKEEPER_HOME": str(tmp_path / "home"),
+        "LOOPKEEPER_POLICY": str(POLICY),
+        "LOOPKEEPER_INTAKE_DATABASE": cluster.addresses().databases["intake"],
+        "LOOPKEEPER_BUS": bus,
+        "LOOPKEEPER_KAFKA_PARTITIONS": str(PARTITIONS),
+        "LOOPKEEPER_PORT": str(port),
+    }
+    life = await lives.begin(["up", "intake"], environment, tmp_path / "up.log")
+    await life.serves(port)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as anybody:
+        assert (await anybody.get("/health/live")).status_code == 200
+        found = await intake_waits(anybody)
+        assert found["database"] == {"ok": False, "detail": "InvalidCatalogNameError"}
+        early = await anybody.post("/v1/referrals", json={})
+        assert (early.status_code, early.headers["Retry-After"]) == (503, "5")
+        assert "Start it, or correct LOOPKEEPER_INTAKE_DATABASE." in life.said()
+
+        await admin.execute("ALTER DATABASE intake_of_tomorrow RENAME TO intake")
+        found = await intake_waits(anybody, until="log")
+        assert found["database"]["ok"]
+        assert found["log"]["ok"] is False
+        assert found["start"]["detail"] == "the log has not been read"
+
+        await begin(broker)
+        found = await intake_waits(anybody, until="log", saying="UnknownTopicOrPartitionError")
+        assert found["log"]["ok"] is False
+
+        await make_topic(broker)
+        await until(lambda: says(anybody, 200), SOON)
+    life.ask_to_stop()
+    assert await life.ended() == 0
+
+
+async def test_a_start_that_waits_ends_well_when_it_is_asked_to(
+    lives: Lives, cluster: Cluster, bus: str, tmp_path: Path
+) -> None:
+    nowhere = f"postgresql://intake:secret-of-intake@/intake?host={tmp_path}&port=5432"
+    port = free_port(0)
+    environment = {
+        "PATH": "",
+        "LOOPKEEPER_HOME": str(tmp_path / "home"),
+        "LOOPKEEPER_INTAKE_DATABASE": nowhere,
+        "LOOPKEEPER_BUS": bus,
+        "LOOPKEEPER_PORT": str(port),
+    }
+    life = await lives.begin(["up", "intake"], environment, tmp_path / "up.log")
+    await life.serves(port)
+    assert await seconds_to_stop(life) < GRACE.total_seconds()
+    assert "The database of intake cannot be reached: FileNotFoundError." in life.said()
+    assert "secret-of-intake" not in life.said()
+
+
+async def test_a_rolling_restart_and_a_kill_under_load_lose_nothing_and_double_nothing(
+    running: Pairs,
+) -> None:
+    """One replica of each service is stopped and begun again, then one is killed; people go on all the time."""
+    clock = running.clock
+    assert isinstance(clock, FileClock)
+    async with People(running, SEED) as people:
+        await people.expect(FORMS)
+        await people.release(FORMS_A_RESTART)
+        for service in installed():
+            took = time.monotonic()
+            assert await running.stop(service, "0") == 0, running.living
+            assert time.monotonic() - took < GRACE.total_seconds()
+            await people.release(FORMS_A_RESTART)
+            await running.begin(service, "0")
+            await running.until_ready(service, "0")
+        await people.release(FORMS - people.released)
+        await running.kill("notification", "1")
+        await running.begin("notification", "1")
+        await running.until_ready("notification", "1")
+        clock.advance(LEASE)
+        await people.settled()
+        assert people.mishaps == []
+        assert len(people.referred) == FORMS
+        assert [*unkept(await invariants.look(running.where), people)] == []
+        assert [*unheard(await invariants.feeds(running.where), running)] == []
+    assert await invariants.everything_broken(running.where, running.home / "config") == []
+
+
+async def test_with_the_broker_away_every_probe_names_the_log_and_with_it_back_none_does(
+    running: Pairs, broker: Broker
+) -> None:
+    await asyncio.to_thread(broker.kill)
+    try:
+        await asyncio.gather(*(names_the_log(running, *each) for each in running.doors))
+    finally:
+        await begin(broker)
+    await running.ready()
+    await running.quiet()
+
+
+async def test_with_its_database_away_a_service_names_it_and_the_others_are_ready(
+    running: Pairs, admin: Connection
+) -> None:
+    await admin.execute('ALTER DATABASE "assignment" CONNECTION LIMIT 0')
+    try:
+        await admin.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'assignment'"
+        )
+        for replica in REPLICAS:
+            answer = await running.readiness("assignment", replica)
+            assert answer.status_code == 503
+            found = answer.json()["services"]["assignment"]
+            assert (found["database"]["ok"], found["log"]["ok"]) == (False, True), found
+        assert (await running.readiness("intake", "0")).status_code == 200
+    finally:
+        await admin.execute('ALTER DATABASE "assignment" CONNECTION LIMIT -1')
+    await running.ready()
+
+
+async def names_the_log(running: Pairs, *services: str) -> None:
+    async def names() -> bool:
+        answer = await running.readiness(*services)
+        if answer.status_code != 503:
+            return False
+        found = answer.json()["services"][services[0]]
+        assert found["database"]["ok"], found
+        return not found["log"]["ok"]
+
+    await until(names, SOON)
+
+
+async def intake_waits(anybody: httpx.AsyncClient, until: str = "database", saying: str = "") -> Any:
+    """What stands in the way, once the probe speaks of this."""
+    async with asyncio.timeout(SOON):
+        while True:
+            try:
+                answer = await anybody.get("/health/ready")
+            except httpx.TransportError:
+                # Between the program that waits and the one that works.
+                await asyncio.sleep(0.05)
+                continue
+            assert answer.status_code == 503
+            found = answer.json()["services"]["intake"]
+            if until in found and saying in found[until]["detail"]:
+                return found
+            await asyncio.sleep(0.05)
+
+
+async def says(anybody: httpx.AsyncClient, status: int) -> bool:
+    return (await anybody.get("/health/ready")).status_code == status
+
+
+async def seconds_to_stop(life: Life) -> float:
+    asked = time.monotonic()
+    life.ask_to_stop()
+    assert await life.ended() == 0
+    return time.monotonic() - asked
