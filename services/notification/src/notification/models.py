@@ -1,4 +1,5 @@
-"""Notification's tables: the outreach row, notices, subscriptions with their feeds, deliveries and attempts."""
+"""Notification's tables: the outreach row, notices, subscriptions with their feeds, deliveries and attempts, and what is
+forwarded."""
 
 from __future__ import annotations
 
@@ -156,6 +157,18 @@ attempt = sa.Table(
     sa.Column("response", sa.Text, nullable=False),
     moment("next_attempt_at"),
     sa.Index("attempt_subscription", "subscription", "at", "id"),
+)
+
+
+# What plans' own topics in Kafka do not have yet, in order; published, then deleted (forwarding.py).
+forward = sa.Table(
+    "forward",
+    metadata,
+    sa.Column("position", sa.BigInteger, sa.Identity(cache=1), primary_key=True),
+    sa.Column("plan", sa.Text, nullable=False),
+    sa.Column("headers", sa.LargeBinary, nullable=False),
+    sa.Column("data", sa.LargeBinary, nullable=False),
+    sa.Index("forward_plan", "plan", "position"),
 )
 
 
