@@ -34,6 +34,9 @@ test: check ## Check, then run every test (ARGS="-k roster" to choose)
 	@$(RUN) python -m demo.broker || true
 	@$(RUN) pytest -n 2 --dist loadfile $(ARGS)
 
+bench: .venv/.ready ## Print what it does on this machine, on both logs (ARGS=kafka for one)
+	@$(RUN) python -m tests.bench.bench $(ARGS)
+
 campaign: .venv/.ready ## Kill the services 500 times and PostgreSQL 50 times, under load (KILLS=n, SEED=n)
 	@KILLS=$${KILLS:-500} $(RUN) pytest -q -s tests/chaos/test_kill.py
 
@@ -70,4 +73,4 @@ clean: ## Stop the embedded PostgreSQL of this folder and remove what was built 
 	@rm -rf .venv .tools .loopkeeper .pytest_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup demo test campaign check .types .lint .borders .documents docs format fresh clean
+.PHONY: help setup demo test bench campaign check .types .lint .borders .documents docs format fresh clean
