@@ -76,7 +76,8 @@ def _shares(stage: Stage, town: Town, closed: Sequence[Mapping[str, Any]]) -> Ma
         "declined once": len(_heard_of("assignment.declined", heard, town)),
         "pended": len(_heard_of("authorization.pended", heard, town)),
         "denied": len(_heard_of("authorization.denied", heard, town)),
-        "merged": outcomes["merged"],
+        # Of a member whose loop is open, or who is served already by then.
+        "duplicates": outcomes["merged"] + outcomes["already_in_ecm"],
         "unreachable": outcomes["unable_to_reach"],
     }
     return {

@@ -24,7 +24,7 @@ FIGURES = (
 
 # What the story must have in it, in percent of its referrals; and how many kinds.
 AT_LEAST = {
-    "without address or phone": 20, "declined once": 10, "pended": 5, "denied": 3, "merged": 3, "unreachable": 5,
+    "without address or phone": 20, "declined once": 10, "pended": 5, "denied": 3, "duplicates": 3, "unreachable": 5,
     "populations": 9, "forms": 2, "languages": 5,
 }  # fmt: skip
 
