@@ -28,11 +28,12 @@ setup: .venv/.ready ## Install everything into .venv
 demo: .venv/.ready ## Run David's story and 200 more referrals (ARGS="--once --json" for one JSON line)
 	@$(RUN) python -m demo $(ARGS)
 
-# Two processes, a file to each at a time: two cores are what a runner has, and each process brings its own PostgreSQL.
+# Three processes, a file to each at a time, in order: two cores are what a runner has, and much of the time a test waits for
+# what it killed. Each process brings its own PostgreSQL; they share one Kafka.
 # The tests' broker comes from Maven; where it cannot be had, the tests that need it fail and say how.
 test: check ## Check, then run every test (ARGS="-k roster" to choose)
 	@$(RUN) python -m demo.broker || true
-	@$(RUN) pytest -n 2 --dist loadfile $(ARGS)
+	@$(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 bench: .venv/.ready ## Print what it does on this machine, on both logs (ARGS=kafka for one)
 	@$(RUN) python -m tests.bench.bench $(ARGS)

@@ -13,6 +13,8 @@ import httpx
 
 from demo.house import free_port
 from loopkeeper import clients
+from loopkeeper.bus import kafka_plans
+from loopkeeper.bus.kafka_line import line_of
 from loopkeeper.clock import FileClock
 from loopkeeper.run import Addresses, Running
 from loopkeeper.service import installed
@@ -22,7 +24,7 @@ from tests.chaos.cluster import Cluster
 from tests.chaos.lives import Life, Lives, until
 from tests.chaos.town import Town
 from tests.kafka import PARTITIONS
-from tests.loop.house import ORGANIZATIONS, furnish
+from tests.loop.house import HARBOR, ORGANIZATIONS, VALLEY, furnish
 
 REPLICAS = ("0", "1")
 # Eight processes begin at once on two cores.
@@ -110,6 +112,8 @@ async def pairs(lives: Lives, cluster: Cluster, folder: Path, bus: str) -> Async
     settings = Settings(home=home)
     made = clients.import_organizations(settings.config_folder, ORGANIZATIONS)
     keys = {entry["id"]: entry["key"] for entry in made}
+    line = line_of(bus, Settings(home=home, kafka_partitions=PARTITIONS))
+    await kafka_plans.create(line, 1, kafka_plans.Readers([HARBOR, VALLEY], {}))
     async with Partner() as partner:
         named = Running(settings, installed())
         clock = FileClock(home / "clock.json")

@@ -75,7 +75,12 @@ async def _listen(settings: Settings, key: str, *, port: int, count: int | None,
     partner = Partner(count=count, as_json=as_json)
     listener = socket.create_server(("127.0.0.1", port))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
-    server = Server(uvicorn.Config(partner.app, log_config=None, access_log=False, lifespan="off"))
+    # Who is asked to leave leaves, whatever a sender keeps open.
+    server = Server(
+        uvicorn.Config(
+            partner.app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2
+        )
+    )
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     client = Client(settings, key)
     made = await asyncio.to_thread(client.post, "/v1/subscriptions", {"url": url})
