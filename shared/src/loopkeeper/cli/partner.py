@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import socket
 from typing import Any
 
@@ -87,6 +88,9 @@ async def _listen(settings: Settings, key: str, *, port: int, count: int | None,
     partner.secret = made["secret"]
     try:
         await asyncio.to_thread(client.post, f"/v1/subscriptions/{made['id']}:verify")
+        # Asked for, not inherited: what a shell starts in the background is born deaf to Ctrl-C.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, partner.done.set)
         err.print(f"listening on {url} as {made['id']}; Ctrl-C stops", markup=False)
         await partner.done.wait()
     finally:
