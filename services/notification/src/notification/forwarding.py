@@ -80,7 +80,7 @@ async def forward(context: Context, heart: Heart) -> None:
     """Publish for ever, where the log is in Kafka. Any database error ends this run; the supervisor starts it again."""
     url = context.settings.bus_url() or ""
     if not on_kafka(context.settings):
-        heart.waiting("the log is not in Kafka")
+        # Nothing to do, and nothing anybody must wait for.
         await asyncio.Event().wait()
     from loopkeeper.bus.kafka import KafkaBus
     from loopkeeper.bus.kafka_line import line_of
