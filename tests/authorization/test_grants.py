@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from authorization.models import columns
 from authorization.rules import ExpireGrant, LookAgain, NoteFact, Rules, timers
 from loopkeeper.decider import Command
 from loopkeeper.events import (
@@ -147,6 +148,40 @@ def test_a_claim_that_waited_is_judged_like_any_other() -> None:
 )
 def test_a_claim_waits_for_its_own_provider(command: Command) -> None:
     assert when(given(*waiting()), command) == []
+
+
+HUB = "east-bay-access-hub"
+THROUGH_HUB = ENTRY.model_copy(
+    update={"contracts": tuple(each.model_copy(update={"hub": HUB}) for each in ENTRY.contracts)}
+)
+
+
+def test_a_claim_waits_for_the_hub_its_provider_acts_through() -> None:
+    """The provider's entry has come, the hub's, which holds the contract, has not."""
+    fact = received(eligibility=UNSURE)
+    state = given(fact, *opened(fact, provider=THROUGH_HUB))
+    assert (state.grant_refused, columns(state)["awaiting_provider"]) == ("awaiting_provider", HUB)
+    known = {"rules": RULES, "provider": THROUGH_HUB}
+    assert when(state, LookAgain(waits_for=HUB, **known)) == [], "the hub is not known yet"
+    hub = ENTRY.model_copy(update={"provider": HUB})
+    grant = granted(when(state, LookAgain(waits_for=HUB, hubs={HUB: hub}, **known), MONDAY + 3 * DAY))
+    assert (grant.provider, grant.from_) == (TEAM, date(2026, 3, 2))
+
+
+def test_a_claim_that_waited_for_its_provider_may_have_to_wait_for_the_hub_too() -> None:
+    (refusal,) = when(given(*waiting()), look(provider=THROUGH_HUB))
+    assert isinstance(refusal, AuthorizationPresumptiveRefused)
+    assert (refusal.reason, refusal.awaits) == ("awaiting_provider", HUB)
+
+
+def test_a_hub_without_the_contract_is_waited_for_no_longer() -> None:
+    fact = received(eligibility=UNSURE)
+    state = given(fact, *opened(fact, provider=THROUGH_HUB))
+    bare = ENTRY.model_copy(update={"provider": HUB, "contracts": ()})
+    look = LookAgain(waits_for=HUB, rules=RULES, provider=THROUGH_HUB, hubs={HUB: bare})
+    (refusal,) = when(state, look)
+    assert isinstance(refusal, AuthorizationPresumptiveRefused)
+    assert (refusal.reason, columns(after(state, refusal))["awaiting_provider"]) == ("contract", "")
 
 
 def test_nothing_is_granted_after_the_decision() -> None:

@@ -251,7 +251,7 @@ def test_through_a_hub_the_contract_is_the_hubs_and_type_and_populations_the_pro
     """loop.md 1.3."""
     behind = entry(contracts=contract(hub=HUB))
     assert verdict(provider=behind, hubs=hub()) is None
-    assert verdict(provider=behind) == "contract"
+    assert verdict(provider=behind) == "awaiting_provider"
     assert verdict(provider=behind, hubs=hub(active=False)) == "contract"
     assert verdict(provider=behind, hubs=hub(contracts=contract(populations=("ccs",)))) == "contract"
     assert verdict(provider=behind, hubs=hub(contracts=contract(hub="another-hub"))) == "contract"

@@ -171,7 +171,10 @@ async def test_a_delivery_is_sent_again_on_its_owners_word_and_on_nobody_elses(o
         assert await sweep(deliverer) == 1
         assert len({taken.webhook_id for taken in heard(clinic)}) == 1
         async with opened.caller(REFERRER) as caller:
+            stale = await caller.post(path, headers={"If-Match": '"0"'})
+            assert (stale.status_code, stale.json()["slug"]) == (412, "stale")
             etag = (await caller.get(f"/v1/subscriptions/{subscription}")).headers["etag"]
+            assert (await caller.post(path, headers={"If-Match": etag})).status_code == 200
             await caller.delete(f"/v1/subscriptions/{subscription}", headers={"If-Match": etag})
         assert (await act(opened, path, status=409))["type"].endswith("not-kept")
 

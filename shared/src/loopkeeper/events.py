@@ -301,6 +301,8 @@ class AuthorizationPresumptiveRefused(Event):
     reason: str
     way_on: str = ""
     authorization: str = ""
+    # Whose directory entry is waited for, where the reason is awaiting_provider: the provider's, or its hub's.
+    awaits: str = ""
 
 
 class AuthorizationPresumptiveEnded(Event):

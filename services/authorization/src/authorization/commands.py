@@ -91,7 +91,7 @@ class Amend(Judged):
 
 
 class LookAgain(Judged):
-    """The directory now knows the provider a claim waits for."""
+    """The directory now knows whom a claim waits for: its provider, or the hub that one acts through."""
 
     waits_for: str
 

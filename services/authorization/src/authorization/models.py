@@ -77,7 +77,6 @@ def columns(state: Authorization) -> Mapping[str, Any]:
     """What is searched and sorted by, computed from the state alone."""
     grant, term, waiting = state.grant, state.term, state.waiting
     undecided = status(state) in ("pending", "started")
-    waits = state.grant_refused == "awaiting_provider" and undecided and state.claim is not None
     open_through = (FOR_NOW if state.reauthorization else term.last_day) if term is not None else None
     return {
         "plan_id": state.plan,
@@ -92,7 +91,7 @@ def columns(state: Authorization) -> Mapping[str, Any]:
         "grant_through": grant.through.isoformat() if grant else None,
         "approved_through": open_through.isoformat() if open_through else None,
         "holder": state.holder,
-        "awaiting_provider": state.claim.provider if waits and state.claim else "",
+        "awaiting_provider": state.awaited if undecided else "",
     }
 
 

@@ -27,6 +27,7 @@ from loopkeeper.events import (
     AuthorizationPresumptiveRefused,
     AuthorizationPresumptiveReminded,
     Claim,
+    Contract,
     Event,
     ProviderRecorded,
     ScreenedPopulation,
@@ -47,10 +48,11 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """No grant: the reason's code, and the way on in a sentence."""
+    """No grant: the reason's code, the way on in a sentence, and whose directory entry would be looked at again."""
 
     reason: str
     way_on: str
+    awaits: str = ""
 
 
 WAYS_ON = {
@@ -63,7 +65,8 @@ WAYS_ON = {
     "renewal": "A grant is for a first authorization only; this member has one with this provider.",
     "recent": "The member has or had a grant of this plan a short time ago; the plan's decision comes first.",
     "ahead": "The first service lies further ahead than a grant lasts; claim it when the day is near.",
-    "awaiting_provider": "The directory does not know this provider yet; the claim is looked at again when it does.",
+    "awaiting_provider": "The directory does not know this provider, or the hub it acts through, yet; the claim is "
+    "looked at again when it does.",
 }
 # Transitioning from incarceration has no row: the justice-involved guide governs it (ECMG26 p106 with note 74).
 RELEASE_WAY_ON = (
@@ -101,9 +104,13 @@ def judge(
         refusal = _refused("no_row")
         return Refusal("no_row", RELEASE_WAY_ON) if claim.population == "incarceration" else refusal
     if provider is None:
-        return _refused("awaiting_provider")
-    if claim.provider != referrer or not _contracted(claim, plan, provider, hubs or {}):
+        return _refused("awaiting_provider", claim.provider)
+    known = hubs or {}
+    if claim.provider != referrer or claim.population not in provider.populations:
         return _refused("contract")
+    if claim.population not in covered(provider, plan, claim.from_, known):
+        hub = _unknown_hub(claim, plan, provider, known)
+        return _refused("awaiting_provider", hub) if hub else _refused("contract")
     if not set(types) & set(provider.types):
         return _refused("type")
     result = next((p.result for p in populations if p.code == claim.population), "unknown")
@@ -111,16 +118,20 @@ def judge(
     return None if met and attested else _refused("criteria")
 
 
-def _refused(reason: str) -> Refusal:
-    return Refusal(reason, WAYS_ON[reason])
+def _refused(reason: str, awaits: str = "") -> Refusal:
+    return Refusal(reason, WAYS_ON[reason], awaits)
 
 
-def _contracted(
+def _unknown_hub(
     claim: Claim, plan: str, provider: ProviderRecorded, hubs: Mapping[str, ProviderRecorded]
-) -> bool:
-    return claim.population in provider.populations and claim.population in covered(
-        provider, plan, claim.from_, hubs
+) -> str:
+    """The hub whose contract may cover this claim and whose entry has not arrived; empty for none."""
+    through = (
+        contract.hub
+        for contract in _in_force(provider, plan, claim.from_)
+        if contract.hub is not None and claim.population in contract.populations
     )
+    return min((hub for hub in through if hub not in hubs), default="")
 
 
 def covered(
@@ -129,10 +140,7 @@ def covered(
     """The populations for which this plan contracts the provider on a day. Through a hub, the contract is the hub's
     own and is looked for there (loop.md 1.3)."""
     found: set[str] = set()
-    for contract in entry.contracts:
-        in_force = contract.from_ <= on and (contract.through is None or on <= contract.through)
-        if not entry.active or contract.plan != plan or not in_force:
-            continue
+    for contract in _in_force(entry, plan, on):
         populations = frozenset(contract.populations)
         if contract.hub is not None:
             hub = (hubs or {}).get(contract.hub)
@@ -140,6 +148,13 @@ def covered(
             populations &= covered(hub, plan, on) if hub is not None else frozenset()
         found |= populations
     return frozenset(found)
+
+
+def _in_force(entry: ProviderRecorded, plan: str, on: date) -> Iterator[Contract]:
+    for contract in entry.contracts:
+        begun = contract.from_ <= on and (contract.through is None or on <= contract.through)
+        if entry.active and contract.plan == plan and begun:
+            yield contract
 
 
 def hubs_of(entries: Iterable[ProviderRecorded]) -> frozenset[str]:
@@ -178,9 +193,13 @@ def claim_judged(
         "authorization": authorization,
     }
     if refusal is not None:
-        if refusal.reason == state.grant_refused:
+        if (refusal.reason, refusal.awaits) == (state.grant_refused, state.awaited):
             return []
-        return [AuthorizationPresumptiveRefused(**said, reason=refusal.reason, way_on=refusal.way_on)]
+        return [
+            AuthorizationPresumptiveRefused(
+                **said, reason=refusal.reason, way_on=refusal.way_on, awaits=refusal.awaits
+            )
+        ]
     today = la_date(command.at)
     granted = AuthorizationPresumptiveGranted.model_validate(
         {
@@ -201,13 +220,9 @@ def claim_judged(
 
 def look_again(state: Authorization | None, command: LookAgain) -> Iterator[Event]:
     """A claim that waited is judged now, unless the loop or the decision came first."""
-    if (
-        state is None
-        or state.grant_refused != "awaiting_provider"
-        or status(state) not in ("pending", "started")
-    ):
+    if state is None or status(state) not in ("pending", "started"):
         return
-    if state.claim is None or state.claim.provider != command.waits_for or command.provider is None:
+    if state.claim is None or state.awaited != command.waits_for or command.provider is None:
         return
     yield from claim_judged(state, command)
 

@@ -191,6 +191,8 @@ class Authorization(State):
     grant: Grant | None = None
     grant_refused: str = ""
     way_on: str = ""
+    # Whose directory entry the claim waits for; empty where it waits for none.
+    awaited: str = ""
     decision: Decision | None = None
     # The day the grant's provider was told of the decision.
     told_on: date | None = None
@@ -361,10 +363,11 @@ def _grant_changes(now: Authorization, event: Event) -> Mapping[str, Any]:
     match event:
         case AuthorizationPresumptiveGranted():
             own = {"authorization": event.authorization} if event.authorization else {}
-            return {"grant": _grant(event), "grant_refused": "", "way_on": "", **own}
+            return {"grant": _grant(event), "grant_refused": "", "way_on": "", "awaited": "", **own}
         case AuthorizationPresumptiveRefused():
             own = {"authorization": event.authorization} if event.authorization else {}
-            return {"grant_refused": event.reason, "way_on": event.way_on, **own}
+            refused = {"grant_refused": event.reason, "way_on": event.way_on, "awaited": event.awaits}
+            return refused | own
         case AuthorizationPresumptiveReminded() if now.grant is not None and now.grant.grant == event.grant:
             reached = now.grant.from_ + timedelta(days=event.day)
             left = tuple(day for day in now.grant.remind_on if day > reached)

@@ -195,7 +195,7 @@ def open_review(state: Authorization, command: OpenReview | Amend) -> Iterator[E
         needs_person=person,
     )
     yield opened
-    granted = claim_judged(state, command) if state.grant_refused != "awaiting_provider" else []
+    granted = claim_judged(state, command) if not state.awaited else []
     yield from granted
     now = evolve(state, opened)
     for event in granted:

@@ -257,5 +257,5 @@ def _concerned(work: Sequence[Work[Authorization]]) -> set[tuple[str, str, str]]
             claim = changed.claim or state.claim
             found.add((state.plan, changed.member or state.member, claim.provider if claim else ""))
         elif isinstance(command, LookAgain) and state is not None:
-            found.add((state.plan, state.member, command.waits_for))
+            found.add((state.plan, state.member, state.claim.provider if state.claim else ""))
     return found

@@ -37,7 +37,7 @@ def on_timer(equipment: Equipment) -> Callable[[str, datetime], Command]:
 
 
 async def sweep_awaiting(context: Context, heart: Heart) -> None:
-    """Look again at claims whose provider the directory knows by now (ADR 5)."""
+    """Look again at claims whose provider, or its hub, the directory knows by now (ADR 5)."""
     bell = context.store.bell()
     while True:
         heart.beat()

@@ -247,12 +247,12 @@ async def recover(call: Call[RecoverBody, Context]) -> Reply:
     refusals=("not-kept",),
 )
 async def resend(call: Call[None, Context]) -> Reply:
-    """Under its old id, whatever became of it."""
+    """Under its old id, whatever became of it. A delivery has no version of its own: If-Match names its subscription's."""
     now, wanted = call.service.clock.now(), call.path["id"]
 
     async def steps(connection: Connection) -> Mapping[str, Any]:
         row = await connection.fetchrow(
-            """SELECT d.id, f.id AS webhook, s.state FROM delivery d JOIN subscription s ON s.id = d.subscription
+            """SELECT d.id, f.id AS webhook, s.state, s.n FROM delivery d JOIN subscription s ON s.id = d.subscription
                LEFT JOIN feed f ON f.subscription = d.subscription AND f.sequence = d.sequence
                WHERE d.id = $1 AND s.organization = $2""",
             wanted,
@@ -260,6 +260,7 @@ async def resend(call: Call[None, Context]) -> Reply:
         )
         if row is None:
             raise not_found()
+        check_match(call, row["n"])
         if row["webhook"] is None or row["state"] == "deleted":
             raise Refused("not-kept", "Its subscription has ended, and nothing of it is sent any more.")
         await deliveries.again(connection, [row["id"]], now, trigger="manual", asked=call.claim.hex)
