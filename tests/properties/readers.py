@@ -21,6 +21,7 @@ from loopkeeper.domain import Submission
 from loopkeeper.events import Event, publisher
 from loopkeeper.message import Message
 from loopkeeper.metrics import Metrics
+from loopkeeper.parked import ParkedFacts
 from loopkeeper.sealing import Keyring, Sealer
 from loopkeeper.service import Equipment, Service
 from loopkeeper.settings import Settings
@@ -56,6 +57,7 @@ class Reader:
     store: Store[Any]
     pool: Pool
     reactions: Reactions
+    parked: ParkedFacts
     offset: int = 0
 
     async def poll(self, messages: Sequence[Message]) -> None:
@@ -105,7 +107,8 @@ async def reading(
         sealer=equipment.sealer,
         metrics=equipment.metrics,
     )
-    reader = Reader(store, pool, Reactions(service.reactions(equipment)))
+    reactions = Reactions(service.reactions(equipment))
+    reader = Reader(store, pool, reactions, ParkedFacts(store, pool, equipment.sealer, reactions.react))
     try:
         for provider, entry in directory.items():
             await _learn(reader, service, provider, entry, at)

@@ -27,6 +27,7 @@ from authorization.rules import status as authorization_status
 from authorization.rules import timers as grants_running
 from authorization.surroundings import Desk
 from loopkeeper import ids
+from loopkeeper.bus import Received
 from loopkeeper.decider import Decider
 from loopkeeper.domain import Submission, View
 from loopkeeper.events import (
@@ -191,6 +192,36 @@ async def test_hearing_everything_twice_is_hearing_it_once(
     once = await pair.once.standing(stream)
     assert once["referral"]
     assert await pair.twice.standing(stream) == once
+
+
+# ── later ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("outcome", ["services_received", "withdrawn"])
+@pytest.mark.parametrize("name", SERVICES)
+async def test_what_waited_parked_and_was_replayed_is_as_if_it_had_been_heard_at_once(
+    pairs: Mapping[str, Pair], name: str, outcome: str
+) -> None:
+    """Rules that need another row first (an offer the provider's, to count its places) find it in a replay too."""
+    pair = pairs[name]
+    stream, member = ids.new("ref"), ids.new("mem")
+    messages = [
+        message(stream, event, uuid5(UUID(int=2), f"{stream} {number}"), START)
+        for number, event in enumerate(story(member, outcome))
+        # The service's own events are nothing it hears of.
+        if event.wire_type() in pair.once.reactions.types
+    ]
+    if name == "intake":
+        reception = Submission(uuid4(), stream, ReceiveReferral(received=received(member)))
+        for reader in (pair.once, pair.twice):
+            await reader.store.execute([reception])
+    await pair.once.poll(messages)
+    parked = pair.twice.parked
+    await parked.set_aside([Received(0, n, stream, each) for n, each in enumerate(messages)], {})
+    assert (await parked.replay(stream, dry_run=True)).left == 0
+    replayed = await parked.replay(stream)
+    assert (replayed.applied, replayed.error) == (len(messages), "")
+    assert await pair.twice.standing(stream) == await pair.once.standing(stream)
 
 
 # ── in any order ──────────────────────────────────────────────────────────────────────────────────────────

@@ -83,24 +83,34 @@ class Batch(Generic[S]):
         # Most polls of a service that reads few types bring it nothing but new offsets.
         fresh = await self._claim(pending) if pending else []
         if fresh:
-            submissions = [p.submission for p in fresh]
-            # What is parked in any case needs no row, and its row may be the very one that cannot be read.
-            own = {s.stream for s in submissions if s.reference is None and not s.poison}
-            await self._lock(own | {t for p in fresh for t in (*p.streams, *p.submission.beside)})
-            await self._mark({s.stream for s in submissions})
+            await self._lock(_streams(fresh))
+            await self._mark({p.submission.stream for p in fresh})
             await self._decide_all(fresh)
             await self.write()
+        if self.unclaimed:
+            await self.connection.execute("DELETE FROM claim WHERE id = ANY($1::uuid[])", self.unclaimed)
         if offsets and not self.deferred:
             await writing.offsets(self.connection, offsets)
 
-    async def drain(self, stream: str, parked: Sequence[Submission]) -> int:
-        """Apply a parked stream's facts in order up to the first that fails again; returns how many applied."""
-        pending = [Pending(s) for s in parked]
-        self.marks.discard(stream)
-        await self._decide_all(pending)
-        failed = {s.id for s, _ in self.parked} | {p.submission.id for p in self.deferred}
-        applied = next((i for i, s in enumerate(parked) if s.id in failed), len(parked))
-        return applied
+    async def again(self, parked: Submission) -> str:
+        """Decide anew a parked fact, which keeps its claim and whose stream's mark the caller holds, and write what
+        follows; why it fails again, or nothing. What is raised takes back this fact's statements alone."""
+        item = Pending(parked)
+        async with self.connection.transaction():
+            while True:
+                alone = Batch(self.connection, self.domain, self.now, self.chain_key, self.sealer)
+                await alone._lock(_streams([item]))
+                await alone._decide_all([item])
+                if alone.parked:
+                    return alone.parked[0][1]
+                if not alone.deferred:
+                    await alone.write()
+                if not alone.deferred:
+                    break
+                (item,) = alone.deferred
+        self.entries += alone.entries
+        self.changes += alone.changes
+        return ""
 
     # ── 1 claim ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -175,15 +185,19 @@ class Batch(Generic[S]):
         )
         self.marks = {row["stream"] for row in rows}
 
-    async def lock_stream(self, stream: str) -> bool:
-        """Lock one stream's row and its parked mark, in that order; whether the mark stands."""
-        await self._lock([stream])
-        return await self.lock_mark(stream)
-
-    async def lock_mark(self, stream: str) -> bool:
-        """Lock one stream's parked mark alone; whether it stands."""
+    async def hold(self, stream: str) -> bool:
+        """Lock one stream's row, unread, and its parked mark, in that order; whether the mark stands."""
+        await self.connection.execute(
+            f'SELECT FROM "{self.domain.table}" WHERE id = $1 FOR UPDATE',
+            stream,
+        )
         await self._mark([stream])
         return stream in self.marks
+
+    async def hold_and_read(self, stream: str) -> None:
+        """`hold`, and know the row."""
+        await self.hold(stream)
+        await self._lock([stream])
 
     # ── 3 shared rows, 4 load, 5 decide ──────────────────────────────────────────────────────────────────
 
@@ -441,8 +455,6 @@ class Batch(Generic[S]):
         decided = {c.submission.id: c.submission.audit for c in self.changes}
         await writing.audit(self.connection, [row for row in decided.values() if row is not None])
         await self.write_parked()
-        if self.unclaimed:
-            await self.connection.execute("DELETE FROM claim WHERE id = ANY($1::uuid[])", self.unclaimed)
 
     async def _insert_new(self) -> None:
         fresh = {c.stream: self.rows[c.stream] for c in self.changes if not self.rows[c.stream].known}
@@ -496,6 +508,12 @@ class Batch(Generic[S]):
 
     def _parse(self, state: str) -> S:
         return self.domain.decider.state.model_validate_json(state)
+
+
+def _streams(items: Sequence[Pending]) -> set[str]:
+    """Whose rows these need. What is parked in any case needs none: its row may be the very one that cannot be read."""
+    own = {s.stream for s in (p.submission for p in items) if s.reference is None and not s.poison}
+    return own | {t for p in items for t in (*p.streams, *p.submission.beside)}
 
 
 def describe(error: BaseException) -> str:

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import asyncpg  # pyright: ignore[reportMissingTypeStubs]
 
-from loopkeeper.bus import Received
-from loopkeeper.database import Connection, Pool
+from loopkeeper.batch import Batch, Pending
+from loopkeeper.bus import Received, unreadable
+from loopkeeper.database import Connection, Pool, passes
 from loopkeeper.domain import Submission
 from loopkeeper.errors import Unsound
 from loopkeeper.logs import get
 from loopkeeper.message import parse
+from loopkeeper.rebuild import rebuild
 from loopkeeper.sealing import Sealer
-from loopkeeper.store import WAITING, Store, next_retry
+from loopkeeper.store import Store
+from loopkeeper.writing import RETRIES
 
 log = get("parked")
+
+# Why a fact is parked that nobody has looked at yet: the database was restored, and more must be read first.
+WAITING = "waits until the service has read what it lost"
 
 React = Callable[[Received], Submission | None]
 
@@ -44,6 +50,14 @@ class Replayed:
     left: int
     error: str
     dry_run: bool
+
+
+class _DryRun(Exception):
+    """Takes the transaction back once it is known what it would do."""
+
+    def __init__(self, replayed: Replayed) -> None:
+        super().__init__("dry run")
+        self.replayed = replayed
 
 
 class ParkedFacts:
@@ -81,43 +95,70 @@ class ParkedFacts:
         return [row["stream"] for row in rows]
 
     async def replay(self, stream: str, *, dry_run: bool = False) -> Replayed:
-        """Apply the stream's facts in order up to the first that fails again, in one transaction."""
+        """Apply the stream's facts in order up to the first that fails again, in one transaction. A dry run does the
+        same and keeps nothing."""
 
-        async def read(connection: Connection) -> Sequence[Submission]:
-            rows = await connection.fetch(
+        async def steps(batch: Batch[Any]) -> Replayed:
+            if not await batch.hold(stream):
+                return Replayed(stream, 0, 0, "", dry_run)
+            rows = await batch.connection.fetch(
                 """SELECT partition, "offset", event_id, type, body FROM parked
                    WHERE stream = $1 ORDER BY partition, "offset" """,
                 stream,
             )
-            return [self._reopened(stream, row) for row in rows]
+            applied, error = await self._apply(batch, stream, rows)
+            replayed = Replayed(stream, applied, len(rows) - applied, error, dry_run)
+            if dry_run:
+                raise _DryRun(replayed)
+            await self._done(batch.connection, stream, rows[:applied])
+            if replayed.left:
+                await self._tried(batch.connection, stream, error)
+            return replayed
 
-        async def forget(connection: Connection, applied: int, left: int, error: str) -> None:
-            await connection.execute(
-                """DELETE FROM parked p USING (SELECT partition, "offset" FROM parked WHERE stream = $1
-                   ORDER BY partition, "offset" LIMIT $2) AS done
-                   WHERE p.stream = $1 AND p.partition = done.partition AND p."offset" = done."offset" """,
-                stream,
-                applied,
-            )
-            if not left:
-                await connection.execute("DELETE FROM parked_stream WHERE stream = $1", stream)
-                return
-            if applied and not error:
-                # Only the first were taken for now; the rest follows at once and is the same try.
-                return
-            tries = await connection.fetchval(
-                "UPDATE parked_stream SET tries = tries + 1, error = $2 WHERE stream = $1 RETURNING tries",
-                stream,
-                error,
-            )
-            await connection.execute(
-                "UPDATE parked_stream SET next_retry_at = $2 WHERE stream = $1",
-                stream,
-                next_retry(self._store.clock.now(), tries or 0),
-            )
+        try:
+            return await self._store.with_batch(steps)
+        except _DryRun as done:
+            return done.replayed
 
-        applied, left, error = await self._store.drain(stream, read, forget, dry_run=dry_run)
-        return Replayed(stream, applied, left, error, dry_run)
+    async def _apply(self, batch: Batch[Any], stream: str, rows: Sequence[Any]) -> tuple[int, str]:
+        """How many of these facts applied, and why the next did not."""
+        for applied, row in enumerate(rows):
+            try:
+                error = await batch.again(self._reopened(stream, row))
+            except Exception as fault:
+                if passes(fault):
+                    raise
+                error = type(fault).__name__
+            if error:
+                return applied, error
+        return len(rows), ""
+
+    async def _tried(self, connection: Connection, stream: str, error: str) -> None:
+        tries = await connection.fetchval(
+            "UPDATE parked_stream SET tries = tries + 1, error = $2 WHERE stream = $1 RETURNING tries",
+            stream,
+            error,
+        )
+        await connection.execute(
+            "UPDATE parked_stream SET next_retry_at = $2 WHERE stream = $1",
+            stream,
+            next_retry(self._store.clock.now(), tries or 0),
+        )
+
+    async def _done(self, connection: Connection, stream: str, done: Sequence[Any]) -> None:
+        """These facts of the stream are parked no longer; with the last goes its mark."""
+        await connection.execute(
+            """DELETE FROM parked p USING unnest($2::int[], $3::bigint[]) AS d (partition, "offset")
+               WHERE p.stream = $1 AND p.partition = d.partition AND p."offset" = d."offset" """,
+            stream,
+            [each["partition"] for each in done],
+            [each["offset"] for each in done],
+        )
+        await connection.execute(
+            """DELETE FROM parked_stream s WHERE s.stream = $1
+               AND NOT EXISTS (SELECT 1 FROM parked p WHERE p.stream = s.stream)""",
+            stream,
+        )
 
     # ── set aside until a restored database is rebuilt ───────────────────────────────────────────────────────
 
@@ -139,32 +180,33 @@ class ParkedFacts:
         )
         return [row["stream"] for row in rows]
 
+    async def set_aside(self, received: Sequence[Received], offsets: Mapping[int, int]) -> None:
+        """Park these unjudged, with the offsets in the same transaction."""
+        waiting = {(r.message.id if r.message is not None else unreadable(r)): r for r in received}
+        pending = [
+            Pending(Submission(id, r.key, received=r, poison=r.problem or WAITING))
+            for id, r in waiting.items()
+        ]
+        await self._store.with_batch(lambda batch: batch.run(pending, offsets))
+
     async def rebuild(self, stream: str) -> bool:
         """Write what the stream lost of its own; the facts behind stay set aside. False where it cannot be now."""
 
-        async def read(connection: Connection) -> Sequence[Received]:
-            rows = await connection.fetch(
+        async def steps(batch: Batch[Any]) -> None:
+            # Another replica may be at it: what is left is read under the lock.
+            await batch.hold_and_read(stream)
+            rows = await batch.connection.fetch(
                 """SELECT partition, "offset", body FROM parked WHERE stream = $1 ORDER BY partition, "offset" """,
                 stream,
             )
-            return [self._unsealed(stream, row) for row in rows]
-
-        async def forget(connection: Connection, done: Sequence[Received]) -> None:
-            await connection.execute(
-                """DELETE FROM parked p USING unnest($2::int[], $3::bigint[]) AS d (partition, "offset")
-                   WHERE p.stream = $1 AND p.partition = d.partition AND p."offset" = d."offset" """,
-                stream,
-                [r.partition for r in done],
-                [r.offset for r in done],
-            )
-            await connection.execute(
-                """DELETE FROM parked_stream s WHERE s.stream = $1
-                   AND NOT EXISTS (SELECT 1 FROM parked p WHERE p.stream = s.stream)""",
-                stream,
+            done = await rebuild(batch, stream, [self._unsealed(stream, row) for row in rows])
+            places = {(each.partition, each.offset) for each in done}
+            await self._done(
+                batch.connection, stream, [row for row in rows if (row["partition"], row["offset"]) in places]
             )
 
         try:
-            await self._store.rebuild(stream, read, forget)
+            await self._store.with_batch(steps)
         except (Unsound, ValueError, asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
             log.error("stream not rebuilt", referral=stream, error=type(error).__name__)
             return False
@@ -183,3 +225,8 @@ class ParkedFacts:
         submission = self._react(received)
         # A type nobody reads any more applies as nothing: the fact is done.
         return submission or Submission(row["event_id"], stream, received=received)
+
+
+def next_retry(now: datetime, tries: int) -> datetime | None:
+    """When a parked stream is replayed by itself after this many tries; None: a person must."""
+    return now + RETRIES[tries] if tries < len(RETRIES) else None

@@ -30,6 +30,11 @@ LOOK = 500
 # Shown while nothing is polled: no watchdog may take that for standing still.
 BUSY = "what was lost is written again"
 
+# These own events stand in the log: they need not be sent.
+FORGET_SENT = """
+DELETE FROM outbox o USING journal j WHERE j.stream = o.stream AND j.n = o.n AND j.id = ANY($1::uuid[])
+"""
+
 # What a service must do once when its database turns out to be an older one.
 OnRestored = Callable[[Connection], Awaitable[None]]
 Offsets = Callable[[], Awaitable[Mapping[int, int]]]
@@ -85,8 +90,17 @@ class CatchUp:
         missing = await self._missing(stored) if self._behind(stored) else False
         if begun or ahead or missing:
             self.restoring = True
-            await self.store.begin_restore(self.on_restored)
+            await self.store.with_batch(lambda batch: self._remember(batch.connection))
             log.warning("restored database", service=self.service, lag=self._behind(stored))
+
+    async def _remember(self, connection: Connection) -> None:
+        """That this database is an earlier one, and let its service do once what follows from that."""
+        # Replicas that start together: one of them begins.
+        await connection.execute("LOCK TABLE restored IN SHARE ROW EXCLUSIVE MODE")
+        if await connection.fetchval("SELECT 1 FROM restored WHERE finished_at IS NULL"):
+            return
+        await connection.execute("INSERT INTO restored (at) VALUES ($1)", self.store.clock.wall())
+        await self.on_restored(connection)
 
     async def _missing(self, stored: Mapping[int, int]) -> bool:
         """Whether the log has own events that the journal lacks. What it has of ours need not be sent again."""
@@ -103,7 +117,7 @@ class CatchUp:
         if not ids:
             return False
         rows = await self.pool.fetch("SELECT id FROM journal WHERE id = ANY($1::uuid[])", list(ids))
-        await self.store.forget_sent([row["id"] for row in rows])
+        await self._write(FORGET_SENT, [row["id"] for row in rows])
         return len(rows) < len(set(ids))
 
     def _behind(self, stored: Mapping[int, int]) -> int:
@@ -118,7 +132,7 @@ class CatchUp:
         own = [r.message.id for r in received if r.message is not None and r.message.source == self.source]
         rows = await self.pool.fetch("SELECT id FROM journal WHERE id = ANY($1::uuid[])", own)
         known = {row["id"] for row in rows}
-        await self.store.set_aside(
+        await self.parked.set_aside(
             [r for r in received if self._lost(r, known) or reads(r)],
             {r.partition: r.offset + 1 for r in received},
         )
@@ -137,10 +151,15 @@ class CatchUp:
                 if heart is not None:
                     heart.waiting(BUSY)
                 await self.parked.replay(stream)
-            await self.store.end_restore()
+            await self._write(
+                "UPDATE restored SET finished_at = $1 WHERE finished_at IS NULL", self.store.clock.wall()
+            )
             self.restoring = False
             log.warning("restored from the log", service=self.service)
         self.store.ready.set()
+
+    async def _write(self, statement: str, argument: Any) -> None:
+        await self.store.with_batch(lambda batch: batch.connection.execute(statement, argument))
 
     async def _rebuild_all(self, heart: Heart | None) -> None:
         """Every stream whose own events were lost. One may need another first (a member has one live assignment), so

@@ -12,13 +12,12 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import nullcontext
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from loopkeeper import writing
 from loopkeeper.batch import Batch, Outcome, Pending, describe
-from loopkeeper.bus import Received, unreadable
 from loopkeeper.clock import Clock
 from loopkeeper.database import Connection, Pool, passes
 from loopkeeper.decider import Refused, State
@@ -26,7 +25,6 @@ from loopkeeper.domain import Domain, Submission
 from loopkeeper.errors import Busy, Problem
 from loopkeeper.logs import get
 from loopkeeper.metrics import Metrics
-from loopkeeper.rebuild import rebuild
 from loopkeeper.sealing import AuditRow, Sealer
 
 S = TypeVar("S", bound=State)
@@ -40,10 +38,6 @@ LARGEST_BATCH = 256
 PATIENCE = 5.0
 # A claim older than this no longer recognises its repetition (keys are remembered 30 days).
 CLAIMS_KEPT = timedelta(days=30)
-
-
-# Why a fact is parked that nobody has looked at yet: the database was restored, and more must be read first.
-WAITING = "waits until the service has read what it lost"
 
 
 class StoreUnavailable(Exception):
@@ -210,8 +204,7 @@ class Store(Generic[S]):
         if len(pending) == 1:
             submission = pending[0].submission
             if submission.is_fact:
-                await self._park_alone(submission, type(error).__name__, offsets)
-                outcomes[submission.id] = Outcome(submission.stream, None, parked=True)
+                outcomes.update(await self._park_alone(submission, type(error).__name__, offsets))
             else:
                 log.error("command failed", command=submission.label, error=type(error).__name__)
                 outcomes[submission.id] = CommandFailed(type(error).__name__)
@@ -236,15 +229,11 @@ class Store(Generic[S]):
 
     async def _park_alone(
         self, submission: Submission, error: str, offsets: Mapping[int, int] | None
-    ) -> None:
-        async def steps(connection: Connection) -> None:
-            batch = self._batch(connection)
-            poisoned = Submission(
-                submission.id, submission.stream, received=submission.received, poison=error
-            )
-            await batch.run([Pending(poisoned)], offsets)
-
-        await self._transact(steps)
+    ) -> Mapping[UUID, Outcome | Exception]:
+        poisoned = Submission(submission.id, submission.stream, received=submission.received, poison=error)
+        batch = await self._transaction([Pending(poisoned)], offsets)
+        self._report(batch)
+        return batch.outcomes
 
     def _batch(self, connection: Connection) -> Batch[S]:
         return Batch(connection, self.domain, self.clock.now(), self._chain_key, self.sealer)
@@ -260,6 +249,23 @@ class Store(Generic[S]):
         turn = nullcontext() if beside else self._turn
         async with turn, self._pool.acquire() as connection, connection.transaction():
             return await steps(connection)  # pyright: ignore[reportArgumentType] a pool's proxy is a connection
+
+    async def with_batch(self, steps: Callable[[Batch[S]], Awaitable[T]]) -> T:
+        """Run these steps of one batch in one writing transaction, also while commands still wait for the log, and
+        report what came of it. Raises `StoreUnavailable` where the error is one that passes."""
+
+        async def within(connection: Connection) -> tuple[Batch[S], T]:
+            batch = self._batch(connection)
+            return batch, await steps(batch)
+
+        try:
+            batch, result = await self._transact(within)
+        except Exception as error:
+            if passes(error):
+                raise StoreUnavailable(type(error).__name__) from error
+            raise
+        self._report(batch)
+        return result
 
     def _report(self, batch: Batch[S]) -> None:
         if any(entry.own for entry in batch.entries):
@@ -300,166 +306,11 @@ class Store(Generic[S]):
     async def park(self, failed: Sequence[tuple[Submission, str]]) -> None:
         """Put a mark on the streams of these commands, which nobody waits for, with why each failed."""
 
-        async def steps(connection: Connection) -> Batch[S]:
-            batch = self._batch(connection)
+        async def steps(batch: Batch[S]) -> None:
             batch.parked.extend(failed)
             await batch.write_parked()
-            return batch
 
-        self._report(await self.transact(steps))
-
-    # ── parked streams ───────────────────────────────────────────────────────────────────────────────────
-
-    async def drain(
-        self,
-        stream: str,
-        read: Callable[[Connection], Awaitable[Sequence[Submission]]],
-        forget: Callable[[Connection, int, int, str], Awaitable[None]],
-        *,
-        dry_run: bool = False,
-    ) -> tuple[int, int, str]:
-        """Replay a parked stream in order under its mark: (applied, left, error of the first left). `read` gives
-        its facts once the locks are held, `forget` removes what applied. A dry run keeps nothing."""
-        limit: int | None = None
-        while True:
-            try:
-                return await self._drain_once(stream, read, forget, dry_run=dry_run, limit=limit)
-            except _DryRun as done:
-                return done.result
-            except Exception as error:
-                if passes(error):
-                    raise StoreUnavailable(type(error).__name__) from error
-                if limit == 1:
-                    kept = forget if not dry_run else None
-                    return await self._keep_parked(stream, read, kept, type(error).__name__)
-                limit = 1
-
-    async def _drain_once(
-        self,
-        stream: str,
-        read: Callable[[Connection], Awaitable[Sequence[Submission]]],
-        forget: Callable[[Connection, int, int, str], Awaitable[None]],
-        *,
-        dry_run: bool,
-        limit: int | None,
-    ) -> tuple[int, int, str]:
-        async def steps(connection: Connection) -> tuple[Batch[S], tuple[int, int, str]]:
-            batch = self._batch(connection)
-            if not await batch.lock_stream(stream):
-                return batch, (0, 0, "")
-            facts = list(await read(connection))
-            taken = facts[:limit] if limit else facts
-            applied = await batch.drain(stream, taken)
-            error = batch.parked[0][1] if batch.parked else ""
-            batch.parked.clear()
-            await batch.write()
-            await forget(connection, applied, len(facts) - applied, error)
-            if dry_run:
-                raise _DryRun((applied, len(facts) - applied, error))
-            return batch, (applied, len(facts) - applied, error)
-
-        batch, result = await self._transact(steps)
-        self._report(batch)
-        if limit and result[0] and result[1] and not result[2]:
-            applied, left, error = await self.drain(stream, read, forget)
-            return result[0] + applied, left, error
-        return result
-
-    async def _keep_parked(
-        self,
-        stream: str,
-        read: Callable[[Connection], Awaitable[Sequence[Submission]]],
-        forget: Callable[[Connection, int, int, str], Awaitable[None]] | None,
-        error: str,
-    ) -> tuple[int, int, str]:
-        async def steps(connection: Connection) -> tuple[int, int, str]:
-            # Without its row, which may be what cannot be read.
-            await self._batch(connection).lock_mark(stream)
-            left = len(await read(connection))
-            if forget is not None:
-                await forget(connection, 0, left, error)
-            return 0, left, error
-
-        return await self._transact(steps)
-
-    # ── after a restore ──────────────────────────────────────────────────────────────────────────────────
-
-    async def begin_restore(self, renumber: Callable[[Connection], Awaitable[None]]) -> None:
-        """Remember that this database is an earlier one, and let its service do once what follows from that."""
-
-        async def steps(connection: Connection) -> None:
-            # Replicas that start together: one of them begins.
-            await connection.execute("LOCK TABLE restored IN SHARE ROW EXCLUSIVE MODE")
-            if await connection.fetchval("SELECT 1 FROM restored WHERE finished_at IS NULL"):
-                return
-            await connection.execute("INSERT INTO restored (at) VALUES ($1)", self.clock.wall())
-            await renumber(connection)
-
-        await self._transact(steps)
-
-    async def end_restore(self) -> None:
-        async def steps(connection: Connection) -> None:
-            await connection.execute(
-                "UPDATE restored SET finished_at = $1 WHERE finished_at IS NULL", self.clock.wall()
-            )
-
-        await self._transact(steps)
-
-    async def forget_sent(self, ids: Sequence[UUID]) -> None:
-        """These own events stand in the log: they need not be sent."""
-
-        async def steps(connection: Connection) -> None:
-            await connection.execute(
-                """DELETE FROM outbox o USING journal j
-                   WHERE j.stream = o.stream AND j.n = o.n AND j.id = ANY($1::uuid[])""",
-                list(ids),
-            )
-
-        if ids:
-            await self._transact(steps)
-
-    async def set_aside(self, received: Sequence[Received], offsets: Mapping[int, int]) -> None:
-        """Park these unjudged, with the offsets: they are taken up once everything was read."""
-        waiting = {(r.message.id if r.message is not None else unreadable(r)): r for r in received}
-
-        async def steps(connection: Connection) -> None:
-            batch = self._batch(connection)
-            pending = [
-                Pending(Submission(id, r.key, received=r, poison=r.problem or WAITING))
-                for id, r in waiting.items()
-            ]
-            await batch.run(pending, offsets)
-
-        try:
-            await self._transact(steps)
-        except Exception as error:
-            if passes(error):
-                raise StoreUnavailable(type(error).__name__) from error
-            raise
-
-    async def rebuild(
-        self,
-        stream: str,
-        read: Callable[[Connection], Awaitable[Sequence[Received]]],
-        forget: Callable[[Connection, Sequence[Received]], Awaitable[None]],
-    ) -> None:
-        """Write what a parked stream lost of its own, in one transaction (`rebuild.py`)."""
-
-        async def steps(connection: Connection) -> Batch[S]:
-            batch = self._batch(connection)
-            # Another replica may be at it: what is left is read under the lock.
-            await batch.lock_stream(stream)
-            done = await rebuild(batch, stream, await read(connection))
-            await forget(connection, done)
-            return batch
-
-        try:
-            batch = await self._transact(steps)
-        except Exception as error:
-            if passes(error):
-                raise StoreUnavailable(type(error).__name__) from error
-            raise
-        self._report(batch)
+        await self.with_batch(steps)
 
     # ── beside the rules ─────────────────────────────────────────────────────────────────────────────────
 
@@ -478,17 +329,6 @@ class Store(Generic[S]):
             )
 
         return int((await self._transact(steps)).split()[-1])
-
-
-class _DryRun(Exception):
-    def __init__(self, result: tuple[int, int, str]) -> None:
-        super().__init__("dry run")
-        self.result = result
-
-
-def next_retry(now: datetime, tries: int) -> datetime | None:
-    """When a parked stream is replayed by itself after this many tries; None: a person must."""
-    return now + writing.RETRIES[tries] if tries < len(writing.RETRIES) else None
 
 
 def answered(outcome: Outcome | Exception) -> Any:
