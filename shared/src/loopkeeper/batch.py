@@ -22,6 +22,7 @@ from loopkeeper.domain import STREAM, Change, Domain, Key, NeedsMore, Row, Submi
 from loopkeeper.errors import Problem, Unsound
 from loopkeeper.events import Event, publisher
 from loopkeeper.journal import Entry
+from loopkeeper.message import Message
 from loopkeeper.sealing import Sealer
 
 S = TypeVar("S", bound=State)
@@ -316,14 +317,8 @@ class Batch(Generic[S]):
             events.append((event, True))
         for other in beside:
             self._write_beside(submission, other)
-        if not events:
-            return Outcome(submission.stream, state, row.n)
-        written = self._entries(row, submission, events, at)
-        row.state, row.at, row.created_at = state, at, row.created_at or at
-        change = Change(submission.stream, submission, before, state, written, at)
-        self.changes.append(change)
-        self.entries.extend(entry for entry, _ in written)
-        self._view.note(change)
+        if events:
+            self._change(row, submission, state, events, at)
         own = tuple(event for event, mine in events if mine)
         return Outcome(submission.stream, state, row.n, own)
 
@@ -332,14 +327,22 @@ class Batch(Generic[S]):
         if (row.state is None) is not other.opens:
             raise Unsound("a decision writes to a stream that it has not locked")
         at = max(self.now, row.at) if row.at else self.now
-        before, state = row.state, self.domain.decider.evolve(row.state, other.event)
-        written = self._entries(row, submission, [(other.event, True)], at)
-        row.state, row.at, row.created_at = state, at, row.created_at or at
-        change = Change(other.stream, submission, before, state, written, at)
-        self.changes.append(change)
+        state = self.domain.decider.evolve(row.state, other.event)
+        self._change(row, submission, state, [(other.event, True)], at)
+
+    def _change(
+        self,
+        row: Row[S],
+        submission: Submission,
+        after: S | None,
+        events: Sequence[tuple[Event, bool]],
+        at: datetime,
+    ) -> None:
+        before, written = row.state, self._entries(row, submission, events, at)
+        row.state, row.at, row.created_at = after, at, row.created_at or at
+        self.changes.append(Change(row.id, submission, before, after, written, at))
         self.entries.extend(entry for entry, _ in written)
-        assert self._view is not None  # noqa: S101 loaded before any decision
-        self._view.note(change)
+        self.know(self.changes[-1])
 
     def _record(self, submission: Submission) -> Outcome:
         reference = submission.reference
@@ -372,11 +375,10 @@ class Batch(Generic[S]):
             n += 1
             if own and event.published:
                 sequence += 1
-            entry = (
-                self._own(submission, row.id, event, n, sequence, at)
-                if own
-                else self._noted(submission, n, sequence)
-            )
+            if own:
+                entry = self._own(submission, row.id, event, n, sequence, at)
+            else:
+                entry = journal.noted(_fact(submission), n, sequence)
             head = journal.link(self.chain_key, head, entry)
             written.append((journal.with_chain(entry, head), event))
         row.n, row.sequence, row.head = n, sequence, head
@@ -406,15 +408,6 @@ class Batch(Generic[S]):
             "",
         )
 
-    def _noted(self, submission: Submission, n: int, sequence: int) -> Entry:
-        received = submission.received
-        m = received.message if received else None
-        assert m is not None  # noqa: S101 a fact was read
-        return Entry(
-            submission.stream, n, m.id, False, sequence, m.type, m.source, m.time, m.causation, m.traceparent,
-            m.chain, m.data, "",
-        )  # fmt: skip
-
     def _row(self, stream: str) -> Row[S]:
         row = self.rows.get(stream)
         if row is None:
@@ -439,11 +432,7 @@ class Batch(Generic[S]):
 
     async def write(self, *, publish: bool = True) -> None:
         """States before journal rows, each with one bulk statement."""
-        await self._insert_new()
-        changed = {c.stream: self.rows[c.stream] for c in self.changes}
-        known = [row for row in changed.values() if row.known]
-        if known:
-            await self._update(known)
+        await self._write_states()
         for table in sorted({table for table, _ in self.references}):
             await writing.upsert(
                 self.connection, table, [r for (t, _), r in self.references.items() if t == table]
@@ -456,51 +445,21 @@ class Batch(Generic[S]):
         await writing.audit(self.connection, [row for row in decided.values() if row is not None])
         await self.write_parked()
 
-    async def _insert_new(self) -> None:
-        fresh = {c.stream: self.rows[c.stream] for c in self.changes if not self.rows[c.stream].known}
-        if not fresh:
-            return
-        rows = await self.connection.fetch(
-            f"""INSERT INTO "{self.domain.table}" SELECT * FROM
-                jsonb_populate_recordset(NULL::"{self.domain.table}", $1::jsonb) ORDER BY id
-                ON CONFLICT DO NOTHING RETURNING id""",  # noqa: S608
-            self._json([fresh[stream] for stream in sorted(fresh)]),
-        )
-        lost = fresh.keys() - {row["id"] for row in rows}
-        for change in [c for c in self.changes if c.stream in lost]:
-            self.outcomes.pop(change.submission.id, None)
-            self._defer(Pending(change.submission))
-        self.changes = [c for c in self.changes if c.stream not in lost]
-        self.entries = [e for e in self.entries if e.stream not in lost]
-
-    async def _update(self, rows: Sequence[Row[S]]) -> None:
-        dumped = [self._dump(row) for row in rows]
-        names = [name for name in dumped[0] if name not in ("id", "created_at")]
-        await self.connection.execute(
-            f"""UPDATE "{self.domain.table}" AS r
-                SET ({", ".join(f'"{n}"' for n in names)}) = ROW({", ".join(f'x."{n}"' for n in names)})
-                FROM jsonb_populate_recordset(NULL::"{self.domain.table}", $1::jsonb) AS x WHERE r.id = x.id""",  # noqa: S608
-            orjson.dumps(dumped).decode(),
-        )
-
-    def _json(self, rows: Sequence[Row[S]]) -> str:
-        return orjson.dumps([self._dump(row) for row in rows]).decode()
-
-    def _dump(self, row: Row[S]) -> dict[str, Any]:
-        assert row.state is not None  # noqa: S101 a changed row has a state
-        return {
-            "id": row.id,
-            "plan_id": "",
-            "referrer_id": "",
-            "provider_id": "",
-            **self.domain.columns(row.state),
-            "state": row.state.model_dump(mode="json"),
-            "n": row.n,
-            "sequence": row.sequence,
-            "head": row.head,
-            "created_at": row.created_at,
-            "at": row.at,
-        }
+    async def _write_states(self) -> None:
+        """The changed rows. Where another batch has just made a row that is new here, what changed it is put off."""
+        rows = {c.stream: self.rows[c.stream] for c in self.changes}
+        fresh = {stream: row for stream, row in rows.items() if not row.known}
+        known = [row for row in rows.values() if row.known]
+        if fresh:
+            made = await writing.insert(self.connection, self.domain, [fresh[s] for s in sorted(fresh)])
+            lost = fresh.keys() - made
+            for change in [c for c in self.changes if c.stream in lost]:
+                self.outcomes.pop(change.submission.id, None)
+                self._defer(Pending(change.submission))
+            self.changes = [c for c in self.changes if c.stream not in lost]
+            self.entries = [e for e in self.entries if e.stream not in lost]
+        if known:
+            await writing.update(self.connection, self.domain, known)
 
     async def write_parked(self) -> None:
         """Keep the facts that failed, sealed, behind one mark per stream."""
@@ -514,6 +473,13 @@ def _streams(items: Sequence[Pending]) -> set[str]:
     """Whose rows these need. What is parked in any case needs none: its row may be the very one that cannot be read."""
     own = {s.stream for s in (p.submission for p in items) if s.reference is None and not s.poison}
     return own | {t for p in items for t in (*p.streams, *p.submission.beside)}
+
+
+def _fact(submission: Submission) -> Message:
+    received = submission.received
+    assert received is not None  # noqa: S101 only facts are noted
+    assert received.message is not None  # noqa: S101 one that could not be read is parked
+    return received.message
 
 
 def describe(error: BaseException) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -59,6 +59,22 @@ class Entry:
         )
 
 
+def noted(message: Message, n: int, sequence: int) -> Entry:
+    """The row of another service's fact, without its chain value."""
+    m = message
+    return Entry(
+        m.subject, n, m.id, False, sequence, m.type, m.source, m.time, m.causation, m.traceparent, m.chain, m.data, ""
+    )  # fmt: skip
+
+
+def published(message: Message, n: int) -> Entry:
+    """The row of an own event as the log has it, with the chain value it had."""
+    m = message
+    return Entry(
+        m.subject, n, m.id, True, m.sequence, m.type, m.source, m.time, m.causation, m.traceparent, "", m.data, m.chain
+    )  # fmt: skip
+
+
 def link(key: bytes, previous: str, entry: Entry) -> str:
     """The chain value of this row after `previous`; every column but the chain itself goes in."""
     microseconds = (entry.at - EPOCH) // (entry.at.resolution)
@@ -82,10 +98,7 @@ def link(key: bytes, previous: str, entry: Entry) -> str:
 
 def with_chain(entry: Entry, chain: str) -> Entry:
     """The row with its chain value."""
-    return Entry(
-        entry.stream, entry.n, entry.id, entry.own, entry.sequence, entry.type, entry.source, entry.at,
-        entry.causation, entry.traceparent, entry.origin_chain, entry.payload, chain,
-    )  # fmt: skip
+    return replace(entry, chain=chain)
 
 
 INSERT = """

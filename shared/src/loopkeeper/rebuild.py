@@ -84,13 +84,15 @@ class Rebuild:
         causes = [str(fact.message.id) for fact in waiting]
         least = causes.index(message.causation) + 1 if message.causation in causes else 0
         for count in range(len(waiting) + 1):
-            if count >= least and journal.link(key, head, _own_entry(message, n + 1)) == message.chain:
+            if count >= least and journal.link(key, head, journal.published(message, n + 1)) == message.chain:
                 return count
             if count < len(waiting):
                 after = domain.decider.evolve(state, waiting[count].event)
                 if after != state or domain.notes_all:
                     n += 1
-                    head = journal.link(key, head, _noted_entry(waiting[count].message, n, self.row.sequence))
+                    head = journal.link(
+                        key, head, journal.noted(waiting[count].message, n, self.row.sequence)
+                    )
                 state = after
         return None
 
@@ -99,17 +101,17 @@ class Rebuild:
         self.done.append(fact.received)
         after = domain.decider.evolve(self.row.state, fact.event)
         if after != self.row.state or domain.notes_all:
-            entry = self._linked(_noted_entry(fact.message, self.row.n + 1, self.row.sequence))
+            entry = self._linked(journal.noted(fact.message, self.row.n + 1, self.row.sequence))
             self._write(fact, [(entry, fact.event)], done=True)
 
     def _own(self, message: Message) -> Entry:
-        entry = _own_entry(message, self.row.n + 1)
+        entry = journal.published(message, self.row.n + 1)
         self.row.n, self.row.head = entry.n, entry.chain
         return entry
 
     def _vouch(self, message: Message) -> Entry:
         """A row that says, under our key: the next one has the chain value that the log has."""
-        following = _own_entry(message, self.row.n + 2)
+        following = journal.published(message, self.row.n + 2)
         proof = journal.link(self.batch.chain_key, journal.START, following)
         return self._linked(
             Entry(
@@ -202,18 +204,6 @@ def _submission(found: Found, command: Command) -> Submission:
     return Submission(
         message.id, message.subject, command=command, causation=message.causation,
         traceparent=message.traceparent, received=found.received,
-    )  # fmt: skip
-
-
-def _own_entry(m: Message, n: int) -> Entry:
-    return Entry(
-        m.subject, n, m.id, True, m.sequence, m.type, m.source, m.time, m.causation, m.traceparent, "", m.data, m.chain
-    )  # fmt: skip
-
-
-def _noted_entry(m: Message, n: int, sequence: int) -> Entry:
-    return Entry(
-        m.subject, n, m.id, False, sequence, m.type, m.source, m.time, m.causation, m.traceparent, m.chain, m.data, ""
     )  # fmt: skip
 
 

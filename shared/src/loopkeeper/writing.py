@@ -1,4 +1,4 @@
-"""How does what a batch decided become rows? Deadlines, parked facts, audit, offsets and reference rows, each kind with
+"""How does what a batch decided become rows? States, deadlines, parked facts, audit, offsets and reference rows, each kind with
 one bulk statement in the batch's own transaction."""
 
 from __future__ import annotations
@@ -11,11 +11,51 @@ import orjson
 
 from loopkeeper.bus import Received
 from loopkeeper.database import Connection
-from loopkeeper.domain import Change, Domain, Submission
+from loopkeeper.domain import Change, Domain, Row, Submission
 from loopkeeper.sealing import AuditRow, Sealer
 
 # First timed replays of a parked stream, then a person.
 RETRIES = (timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=1))
+
+
+async def insert(connection: Connection, domain: Domain[Any], rows: Sequence[Row[Any]]) -> set[str]:
+    """New streams' rows, in the order given; returns the ids of those that nobody had made before."""
+    made = await connection.fetch(
+        f"""INSERT INTO "{domain.table}" SELECT * FROM
+            jsonb_populate_recordset(NULL::"{domain.table}", $1::jsonb) ORDER BY id
+            ON CONFLICT DO NOTHING RETURNING id""",  # noqa: S608 own name
+        orjson.dumps([_columns(domain, row) for row in rows]).decode(),
+    )
+    return {row["id"] for row in made}
+
+
+async def update(connection: Connection, domain: Domain[Any], rows: Sequence[Row[Any]]) -> None:
+    """The rows of streams whose locks are held."""
+    dumped = [_columns(domain, row) for row in rows]
+    names = [name for name in dumped[0] if name not in ("id", "created_at")]
+    await connection.execute(
+        f"""UPDATE "{domain.table}" AS r
+            SET ({", ".join(f'"{n}"' for n in names)}) = ROW({", ".join(f'x."{n}"' for n in names)})
+            FROM jsonb_populate_recordset(NULL::"{domain.table}", $1::jsonb) AS x WHERE r.id = x.id""",  # noqa: S608 own names
+        orjson.dumps(dumped).decode(),
+    )
+
+
+def _columns(domain: Domain[Any], row: Row[Any]) -> dict[str, Any]:
+    assert row.state is not None  # noqa: S101 a changed row has a state
+    return {
+        "id": row.id,
+        "plan_id": "",
+        "referrer_id": "",
+        "provider_id": "",
+        **domain.columns(row.state),
+        "state": row.state.model_dump(mode="json"),
+        "n": row.n,
+        "sequence": row.sequence,
+        "head": row.head,
+        "created_at": row.created_at,
+        "at": row.at,
+    }
 
 
 async def timers(connection: Connection, domain: Domain[Any], changes: Sequence[Change[Any]]) -> None:
