@@ -188,6 +188,14 @@ class Api:
         return declare
 
 
+def joined(*parts: Api) -> Api:
+    """The operations of all these parts of one service, in this order."""
+    whole = Api(parts[0].name)
+    for part in parts:
+        whole.routes += part.routes
+    return whole
+
+
 def _with_status(refusals: Iterable[str] | Mapping[str, int]) -> Mapping[str, int]:
     if isinstance(refusals, Mapping):
         return dict(cast("Mapping[str, int]", refusals))

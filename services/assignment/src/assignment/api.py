@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from assignment.directory_api import api
 from assignment.explanation import Explanation, explain, explain_question
 from assignment.rules import (
     Accept,
@@ -36,13 +35,12 @@ from loopkeeper.decider import Command
 from loopkeeper.domain import Submission
 from loopkeeper.errors import Problem
 from loopkeeper.events import ActedBy, Lead
-from loopkeeper.routes import Call, Reply, check_match
+from loopkeeper.routes import Api, Call, Reply, check_match
 from loopkeeper.sealing import Opening, open_identity
 from loopkeeper.service import Context
 from loopkeeper.web import Listing, listing, not_found
 
-__all__ = ["api"]
-
+api = Api("assignment")
 OWN = ("plan_id", "provider_id")
 REFERRAL = "ref_"
 # Whom to look for, where, and how without danger (loop.md 1.7, 6.2).

@@ -1,7 +1,6 @@
 """Assignment, as the chassis runs it."""
 
-from assignment import directory
-from assignment.api import api
+from assignment import api, directory, directory_api
 from assignment.consumers import reactions
 from assignment.directory import restored
 from assignment.models import columns
@@ -10,6 +9,7 @@ from assignment.settings import AssignmentSettings
 from assignment.surroundings import AssignmentSurroundings
 from assignment.workers import on_timer
 from loopkeeper.domain import Domain
+from loopkeeper.routes import joined
 from loopkeeper.service import Equipment, Service
 
 
@@ -26,7 +26,7 @@ service = Service(
     package="assignment",
     settings=AssignmentSettings,
     domain=domain,
-    api=api,
+    api=joined(directory_api.api, api.api),
     reactions=reactions,
     on_timer=on_timer,
 )

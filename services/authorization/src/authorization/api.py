@@ -1,4 +1,4 @@
-"""The routes of a plan's decisions: its work queue, why each stands as it does, and what a named person decides."""
+"""The routes that read: a plan's work queue, why each request stands as it does, whether a member has one open."""
 
 from __future__ import annotations
 
@@ -7,19 +7,10 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from authorization import commands
 from authorization.bodies import (
-    ApproveBody,
-    Decided,
-    DenyBody,
-    EndBody,
     LookedUp,
     LookUpBody,
-    ModifyBody,
     OpenedMember,
-    OverturnBody,
-    PendBody,
-    Person,
 )
 from authorization.explanation import Explanation, explain
 from authorization.lookup import ask, contracted, open_authorization
@@ -29,12 +20,9 @@ from authorization.views import ShownAuthorization, show
 from loopkeeper.auth import own_key, reading
 from loopkeeper.calendar import la_date
 from loopkeeper.clients import Role
-from loopkeeper.decider import Command
-from loopkeeper.domain import Submission
 from loopkeeper.errors import Problem
-from loopkeeper.events import ActedBy
-from loopkeeper.routes import Api, Call, Reply, check_match
-from loopkeeper.sealing import AuditRow, Opening, open_identity
+from loopkeeper.routes import Api, Call, Reply
+from loopkeeper.sealing import Opening, open_identity
 from loopkeeper.service import Context
 from loopkeeper.web import Listing, Page, listing, not_found
 
@@ -92,7 +80,7 @@ async def authorizations(call: Call[None, Context, AuthorizationQuery]) -> Reply
             asked.fetch,
             *mine,
         )
-    return listing(call, rows, lambda row: shown(call, row, _state(row)), at=key)
+    return listing(call, rows, lambda row: shown(call, row, state_of(row)), at=key)
 
 
 # How a row's clock stands at $6.
@@ -111,8 +99,8 @@ STANDING = (
 )
 async def authorization(call: Call[None, Context]) -> Reply:
     """How the request stands."""
-    row = await _row(call)
-    return Reply(200, shown(call, row, _state(row)), etag=row["n"])
+    row = await row_of(call)
+    return Reply(200, shown(call, row, state_of(row)), etag=row["n"])
 
 
 @api.route(
@@ -124,8 +112,8 @@ async def authorization(call: Call[None, Context]) -> Reply:
 )
 async def explanation(call: Call[None, Context]) -> Reply:
     """The reasons in sentences, with the policy rows that were used."""
-    row = await _row(call, ("plan_id",))
-    return Reply(200, explain(_state(row)), etag=row["n"])
+    row = await row_of(call, ("plan_id",))
+    return Reply(200, explain(state_of(row)), etag=row["n"])
 
 
 @api.route(
@@ -137,8 +125,8 @@ async def explanation(call: Call[None, Context]) -> Reply:
 )
 async def member(call: Call[None, Context]) -> Reply:
     """Opens the member's identity for the plan that must decide; each opening is written down."""
-    row, context = await _row(call, ("plan_id",)), call.service
-    state = _state(row)
+    row, context = await row_of(call, ("plan_id",)), call.service
+    state = state_of(row)
     opening = Opening(state.plan, row["referral"], state.sealed)
     (opened,) = await open_identity(
         context.sealer,
@@ -152,7 +140,8 @@ async def member(call: Call[None, Context]) -> Reply:
     return Reply(200, OpenedMember(**opened.get("identity", {})))
 
 
-async def _row(call: Call[Any, Context], keys: tuple[str, ...] = OWN) -> Mapping[str, Any]:
+async def row_of(call: Call[Any, Context], keys: tuple[str, ...] = OWN) -> Mapping[str, Any]:
+    """The authorization that the path names, where one of these keys is the caller's. Raises 404 otherwise."""
     own, mine = own_key(call.client, 2, keys)
     async with reading(call.service.readers, call.client) as connection:
         row = await connection.fetchrow(
@@ -165,7 +154,8 @@ async def _row(call: Call[Any, Context], keys: tuple[str, ...] = OWN) -> Mapping
     return row
 
 
-def _state(row: Mapping[str, Any]) -> Authorization:
+def state_of(row: Mapping[str, Any]) -> Authorization:
+    """The request's state in this row."""
     return Authorization.model_validate_json(row["state"])
 
 
@@ -179,196 +169,6 @@ def shown(call: Call[Any, Context], row: Mapping[str, Any], state: Authorization
         now=call.service.clock.now(),
         updated_at=row["at"],
     )
-
-
-# ── decide ────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@api.route(
-    "POST",
-    "/v1/authorizations/{id}:approve",
-    roles=(Role.PLAN,),
-    summary="Approve, as a named person",
-    body=ApproveBody,
-    answers={200: ShownAuthorization},
-    refusals=("person-required", "already-decided", "illegal-move"),
-    example=ACTED,
-)
-async def approve(call: Call[ApproveBody, Context]) -> Reply:
-    """A named person of the plan approves; a decision made in the plan's own system gives `external_number`."""
-    body = call.body
-    command = commands.Approve(
-        acted_by=_acted_by(call),
-        populations=body.populations,
-        external_number=body.external_number,
-        enrolled_on=body.enrolled_on,
-    )
-    return await _decided(call, command)
-
-
-@api.route(
-    "POST",
-    "/v1/authorizations/{id}:modify",
-    roles=(Role.PLAN,),
-    summary="Approve some populations and deny the others, as a named person",
-    body=ModifyBody,
-    answers={200: ShownAuthorization},
-    refusals=("person-required", "reason-unknown", "reason-forbidden", "already-decided", "illegal-move"),
-    example={**ACTED, "populations": ["homelessness"], "reason": "criteria_not_met"},
-)
-async def modify(call: Call[ModifyBody, Context]) -> Reply:
-    """Adverse in part: the denied part has its reason, citation, rights and notice, as a denial has."""
-    body = call.body
-    command = commands.Modify(
-        acted_by=_acted_by(call),
-        populations=body.populations,
-        reason=body.reason,
-        licensed=bool(body.acted_by.licence),
-        citation=body.citation,
-        external_number=body.external_number,
-    )
-    return await _decided(call, command)
-
-
-@api.route(
-    "POST",
-    "/v1/authorizations/{id}:deny",
-    roles=(Role.PLAN,),
-    summary="Deny, as a named person",
-    body=DenyBody,
-    answers={200: ShownAuthorization},
-    refusals=("person-required", "reason-unknown", "reason-forbidden", "already-decided", "illegal-move"),
-    example={
-        "acted_by": {"person": "maria-chen", "title": "Medical director", "licence": "A12345"},
-        "reason": "criteria_not_met",
-    },
-)
-async def deny(call: Call[DenyBody, Context]) -> Reply:
-    """A named person of the plan denies, for a reason of the list; some reasons need a licensed person."""
-    body = call.body
-    command = commands.Deny(
-        acted_by=_acted_by(call),
-        reason=body.reason,
-        licensed=bool(body.acted_by.licence),
-        citation=body.citation,
-        external_number=body.external_number,
-        provider_told=body.provider_told,
-    )
-    return await _decided(call, command)
-
-
-@api.route(
-    "POST",
-    "/v1/authorizations/{id}:pend",
-    roles=(Role.PLAN,),
-    summary="Ask for data elements of the standard, as a named person; the clock stands still, the cap does not",
-    body=PendBody,
-    answers={200: ShownAuthorization},
-    refusals=("person-required", "reason-forbidden", "already-decided", "illegal-move"),
-    example={**ACTED, "asks": ["birth-date"]},
-)
-async def pend(call: Call[PendBody, Context]) -> Reply:
-    """Only what the referral standard has may be asked: no ICD-10 code, no TAR, no proof of homelessness."""
-    return await _decided(call, commands.Pend(acted_by=_acted_by(call), asks=call.body.asks))
-
-
-@api.route(
-    "POST",
-    "/v1/authorizations/{id}:resume",
-    roles=(Role.PLAN,),
-    summary="Let the clock run on, as a named person",
-    body=Decided,
-    answers={200: ShownAuthorization},
-    refusals=("person-required", "already-decided", "illegal-move"),
-    example=ACTED,
-)
-async def resume(call: Call[Decided, Context]) -> Reply:
-    """The clock runs on from where it stood. It also does when the answers come, or the time for them is over."""
-    return await _decided(call, commands.Resume(acted_by=_acted_by(call)))
-
-
-@api.route(
-    "POST",
-    "/v1/authorizations/{id}:revoke-grant",
-    roles=(Role.PLAN,),
-    summary="End a presumptive grant, as a named person",
-    body=Decided,
-    answers={200: ShownAuthorization},
-    refusals=("person-required", "no-live-grant"),
-    example=ACTED,
-)
-async def revoke_grant(call: Call[Decided, Context]) -> Reply:
-    """The grant ends with today; the request itself stays to be decided."""
-    return await _decided(call, commands.RevokeGrant(acted_by=_acted_by(call)))
-
-
-@api.route(
-    "POST",
-    "/v1/authorizations/{id}:overturn",
-    roles=(Role.PLAN,),
-    summary="Record that an appeal or a hearing overturned the denial",
-    body=OverturnBody,
-    answers={200: ShownAuthorization},
-    refusals=("person-required", "not-denied", "already-decided", "illegal-move"),
-    example=ACTED,
-)
-async def overturn(call: Call[OverturnBody, Context]) -> Reply:
-    """A linked referral follows, authorized, within one business day."""
-    on = call.body.on or la_date(call.service.clock.now())
-    return await _decided(call, commands.Overturn(acted_by=_acted_by(call), on=on))
-
-
-# ── the term ──────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@api.route(
-    "POST",
-    "/v1/authorizations/{id}:end",
-    roles=(Role.PLAN,),
-    summary="End the term, as a named person, by a discontinuation code",
-    body=EndBody,
-    answers={200: ShownAuthorization},
-    refusals=("person-required", "code-unknown", "term-ended", "illegal-move"),
-    example={**ACTED, "code": 1},
-)
-async def end(call: Call[EndBody, Context]) -> Reply:
-    """The effect waits until the member's notice is ten calendar days old."""
-    body = call.body
-    command = commands.End(
-        acted_by=_acted_by(call), code=body.code, on=body.on, external_number=body.external_number
-    )
-    return await _decided(call, command)
-
-
-@api.route(
-    "POST",
-    "/v1/authorizations/{id}:continue",
-    roles=(Role.PLAN,),
-    summary="Judge that the term goes on, as a named person",
-    body=Decided,
-    answers={200: ShownAuthorization},
-    refusals=("person-required", "term-ended", "illegal-move"),
-    example=ACTED,
-)
-async def go_on(call: Call[Decided, Context]) -> Reply:
-    """What might have ended the term does not; a notice that it would end is taken back."""
-    return await _decided(call, commands.Continue(acted_by=_acted_by(call)))
-
-
-@api.route(
-    "POST",
-    "/v1/authorizations/{id}:request-reauthorization",
-    roles=(Role.PROVIDER,),
-    summary="Ask for another term, as the provider that serves",
-    body=Decided,
-    answers={200: ShownAuthorization},
-    refusals=("person-required", "term-ended", "already-requested"),
-    example={"acted_by": {"person": "luis-ortega", "title": "Lead care manager"}},
-)
-async def request_reauthorization(call: Call[Decided, Context]) -> Reply:
-    """Asked for before the end, it keeps the term alive until the plan has decided."""
-    command = commands.RequestReauthorization(acted_by=_acted_by(call), provider=call.client.organization)
-    return await _decided(call, command, ("provider_id",))
 
 
 # ── look up ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -400,42 +200,3 @@ async def look_up(call: Call[LookUpBody, Context]) -> Reply:
     wanted = await ask(context, call.client, body.plan, body.cin, body.birth_date)
     found = bool(wanted) and await open_authorization(context.pool, body.plan, wanted, la_date(now))
     return Reply(200, LookedUp(open=found, plan=body.plan, phone=plan.phone))
-
-
-def _acted_by(call: Call[Any, Context]) -> ActedBy:
-    return ActedBy(organization=call.client.organization, person=call.body.acted_by.person)
-
-
-async def _decided(call: Call[Any, Context], command: Command, keys: tuple[str, ...] = ("plan_id",)) -> Reply:
-    row = await _row(call, keys)
-    check_match(call, row["n"])
-    outcome = await call.service.store.submit(
-        Submission(
-            call.claim,
-            row["referral"],
-            command,
-            body_hash=call.body_hash,
-            traceparent=call.traceparent,
-            audit=_stated(call, row, command),
-        )
-    )
-    after = {"referral": row["referral"], "at": call.service.clock.now()}
-    return Reply(200, shown(call, after, outcome.state), etag=outcome.n)
-
-
-def _stated(call: Call[Any, Context], row: Mapping[str, Any], command: Command) -> AuditRow:
-    """Who decided, with title and licence as the client states them (loop.md 1.4); events carry only the id."""
-    person: Person = call.body.acted_by
-    stated = ", ".join(
-        part for part in (person.title, f"licence {person.licence}" if person.licence else "") if part
-    )
-    return AuditRow(
-        call.service.clock.now(),
-        call.client.organization,
-        call.client.id,
-        _state(row).plan,
-        row["referral"],
-        (),
-        (),
-        f"{type(command).__name__} by {person.person}{f' ({stated})' if stated else ''}",
-    )

@@ -1,6 +1,6 @@
 """Authorization, as the chassis runs it."""
 
-from authorization.api import api
+from authorization import api, decision_api
 from authorization.clocks import timers
 from authorization.consumers import reactions
 from authorization.models import columns
@@ -10,6 +10,7 @@ from authorization.settings import AuthorizationSettings
 from authorization.surroundings import AuthorizationSurroundings
 from authorization.workers import on_timer, sweep_awaiting
 from loopkeeper.domain import Domain
+from loopkeeper.routes import joined
 from loopkeeper.service import Equipment, Service
 
 
@@ -23,7 +24,7 @@ service = Service(
     package="authorization",
     settings=AuthorizationSettings,
     domain=domain,
-    api=api,
+    api=joined(api.api, decision_api.api),
     reactions=reactions,
     on_timer=on_timer,
     workers={"awaiting": sweep_awaiting},

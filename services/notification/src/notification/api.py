@@ -13,14 +13,6 @@ from loopkeeper.moments import Day, Instant
 from loopkeeper.service import Context
 from loopkeeper.vocabulary import ActorKind, AttemptOutcome, Modality
 from loopkeeper.web import Api, Call, Listing, Page, Reply, check_match, listing
-from notification import (
-    contact_api,
-    feed_api,
-    mailbox_api,
-    partner_api,
-    subscription_actions,
-    subscription_api,
-)
 from notification.outreach import Outreach
 from notification.outreach_views import KEYS, ActedByBody, Body, OutreachShown, row_of, shown, state_of
 from notification.rules import (
@@ -229,7 +221,3 @@ async def _act(call: Call[Any, Context, Any], command: ProviderCommand, code: in
         )
     )
     return Reply(code, shown(referral, outcome.state or Outreach(), None), etag=outcome.n)
-
-
-for part in (contact_api, subscription_api, feed_api, subscription_actions, mailbox_api, partner_api):
-    api.routes.extend(part.api.routes)

@@ -1,9 +1,18 @@
 """Notification, as the chassis runs it."""
 
 from loopkeeper.domain import Domain
+from loopkeeper.routes import joined
 from loopkeeper.service import Equipment, Service
+from notification import (
+    api,
+    contact_api,
+    feed_api,
+    mailbox_api,
+    partner_api,
+    subscription_actions,
+    subscription_api,
+)
 from notification.addresses import Allow
-from notification.api import api
 from notification.consumers import reactions
 from notification.deliveries import ahead
 from notification.feed import renumber
@@ -32,7 +41,15 @@ service = Service(
     package="notification",
     settings=NotificationSettings,
     domain=domain,
-    api=api,
+    api=joined(
+        api.api,
+        contact_api.api,
+        subscription_api.api,
+        feed_api.api,
+        subscription_actions.api,
+        mailbox_api.api,
+        partner_api.api,
+    ),
     reactions=reactions,
     on_timer=on_timer,
     workers={"deliver": deliver, "tell": tell, "follow": follow, "forward": forward},

@@ -15,11 +15,11 @@ from loopkeeper.domain import Submission
 from loopkeeper.errors import Problem
 from loopkeeper.events import ActedBy, Linked
 from loopkeeper.problems import FIELD_NAME, from_validation
-from loopkeeper.routes import Call, Reply, check_match
+from loopkeeper.routes import Api, Call, Reply, check_match
 from loopkeeper.sealing import Opening, open_identity
 from loopkeeper.service import Context
 from loopkeeper.web import not_found
-from referral_intake.api import Person, api, check_plan, row_of, state_of
+from referral_intake.api import Person, check_plan, row_of, state_of
 from referral_intake.form import ReferralBody
 from referral_intake.reception import Prepared, prepare
 from referral_intake.rules import (
@@ -35,6 +35,7 @@ from referral_intake.standard import is_of_contact, sealed_parts, understand
 from referral_intake.standing import PROVIDER_CHANGE, REDIRECT, Referral
 from referral_intake.views import Reader, ShownReferral, reader, show
 
+api = Api("intake")
 # The same form answered by two people at once: the later one reads the form again and puts its answers into that.
 TRIES = 5
 FORM_FIELDS = tuple(ReferralBody.model_fields)

@@ -1,9 +1,9 @@
 """Intake, as the chassis runs it."""
 
 from loopkeeper.domain import Domain
+from loopkeeper.routes import joined
 from loopkeeper.service import Equipment, Service
-from referral_intake import desk, plan_desk, support_api
-from referral_intake.api import api
+from referral_intake import api, desk, plan_desk, support_api
 from referral_intake.consumers import reactions
 from referral_intake.models import columns
 from referral_intake.reading_again import read_again
@@ -11,9 +11,6 @@ from referral_intake.rules import DECIDER, Referral, timers
 from referral_intake.settings import IntakeSettings
 from referral_intake.surroundings import IntakeSurroundings
 from referral_intake.workers import count_loops, on_timer
-
-# Importing a file of routes is what declares them in `api`.
-ROUTES = (api, desk.api, plan_desk.api, support_api.api)
 
 
 def domain(equipment: Equipment) -> Domain[Referral]:
@@ -27,7 +24,7 @@ service = Service(
     package="referral_intake",
     settings=IntakeSettings,
     domain=domain,
-    api=api,
+    api=joined(api.api, desk.api, plan_desk.api, support_api.api),
     reactions=reactions,
     on_timer=on_timer,
     workers={"loops": count_loops},

@@ -11,15 +11,16 @@ from pydantic import BaseModel, ConfigDict, Field
 from loopkeeper.auth import own_key, reading
 from loopkeeper.clients import Role
 from loopkeeper.decider import Refused
-from loopkeeper.routes import Call, Reply, check_match
+from loopkeeper.routes import Api, Call, Reply, check_match
 from loopkeeper.sealing import Opening, open_identity
 from loopkeeper.service import Context
-from referral_intake.api import Person, api, row_of
+from referral_intake.api import Person, row_of
 from referral_intake.desk import Body, allowed, invalid, person_of, submitted
 from referral_intake.form import REFERRAL_ID
 from referral_intake.rules import CloseReferral, MergeReferral, RecordReleaseDate
 from referral_intake.views import ShownReferral
 
+api = Api("intake")
 MEMBER_FIELDS = (
     "first_name", "last_name", "cin", "plan_member_id", "birth_date", "approximate_age", "address", "county",
     "no_fixed_address", "usual_place", "phone", "email", "best_contact", "best_time", "language_spoken",

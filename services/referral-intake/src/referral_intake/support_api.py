@@ -14,16 +14,17 @@ from loopkeeper.clients import Role
 from loopkeeper.decider import Refused
 from loopkeeper.domain import Submission
 from loopkeeper.events import ActedBy
-from loopkeeper.routes import Call, Reply, check_match
+from loopkeeper.routes import Api, Call, Reply, check_match
 from loopkeeper.service import Context
 from loopkeeper.vocabulary.supports import CommunitySupport
 from loopkeeper.web import Listing, Page, listing, not_found
-from referral_intake.api import Person, api, row_of, state_of
+from referral_intake.api import Person, row_of, state_of
 from referral_intake.form import Slug
 from referral_intake.rules import Referral
 from referral_intake.supports import AskSupport, Move, MoveSupport, moves
 from referral_intake.views import reader
 
+api = Api("intake")
 READERS = (Role.PROVIDER, Role.PLAN, Role.OPERATIONS)
 OWN = ("plan_id", "provider_id")
 
