@@ -39,6 +39,7 @@ from loopkeeper.events import (
     ScreenedPopulation,
 )
 from notification import rules as reaching
+from referral_intake import commands as intake_commands
 from referral_intake import rules as receiving
 from referral_intake.joining import Match
 
@@ -141,8 +142,8 @@ INTAKE_HISTORIES: dict[str, tuple[Event, ...]] = {
 FOUND = Match(own="ref_1", survivor="ref_2", other=receiving.DECIDER.fold((RECEIVED,)))
 
 
-def _noted(fact: Event) -> receiving.NoteFact:
-    return receiving.NoteFact(at=AT, seed=SEED, fact=fact)
+def _noted(fact: Event) -> intake_commands.NoteFact:
+    return intake_commands.NoteFact(at=AT, seed=SEED, fact=fact)
 
 
 INTAKE = Spec(
@@ -150,22 +151,22 @@ INTAKE = Spec(
     receiving.DECIDER,
     {name: receiving.DECIDER.fold(events) for name, events in INTAKE_HISTORIES.items()},
     {
-        "withdraw (referrer)": lambda _: receiving.WithdrawReferral(
+        "withdraw (referrer)": lambda _: intake_commands.WithdrawReferral(
             at=AT, seed=SEED, by="referrer", acted_by=MARIA
         ),
-        "withdraw (member)": lambda _: receiving.WithdrawReferral(
+        "withdraw (member)": lambda _: intake_commands.WithdrawReferral(
             at=AT, seed=SEED, by="member", acted_by=MARIA
         ),
-        "close by hand (other)": lambda _: receiving.CloseReferral(
+        "close by hand (other)": lambda _: intake_commands.CloseReferral(
             at=AT, seed=SEED, outcome="other", text="moved away", acted_by=MARIA
         ),
-        "merge by hand": lambda _: receiving.MergeReferral(
+        "merge by hand": lambda _: intake_commands.MergeReferral(
             at=AT, seed=SEED, into="ref_2", match=FOUND, acted_by=MARIA
         ),
-        "record a release date": lambda _: receiving.RecordReleaseDate(
+        "record a release date": lambda _: intake_commands.RecordReleaseDate(
             at=AT, seed=SEED, release_on=DAY, acted_by=MARIA
         ),
-        "time for answers is over": lambda _: receiving.MeetDeadline(
+        "time for answers is over": lambda _: intake_commands.MeetDeadline(
             at=LATER, seed=SEED, kind="information", due_at=AT
         ),
         "authorization.denied": lambda _: _noted(DENIED),

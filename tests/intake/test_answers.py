@@ -24,9 +24,7 @@ from loopkeeper.events import (
     ReferralReceived,
     ScreenedPopulation,
 )
-from referral_intake.joining import Match
-from referral_intake.rules import (
-    DECIDER,
+from referral_intake.commands import (
     AnswerQuestions,
     Asking,
     Keys,
@@ -34,12 +32,11 @@ from referral_intake.rules import (
     NoteFact,
     ReceiveReferral,
     RecordReleaseDate,
-    Referral,
-    Status,
-    next_step,
-    status,
-    timers,
 )
+from referral_intake.joining import Match
+from referral_intake.rules import DECIDER
+from referral_intake.standing import Referral, Status, status
+from referral_intake.turn import next_step, timers
 from tests.intake.test_rules import MONDAY, RECEIVED, ROSA, SEED
 
 DUE = MONDAY + timedelta(days=14)

@@ -21,18 +21,18 @@ from loopkeeper.events import (
     ReferralSetAside,
     ScreenedPopulation,
 )
-from referral_intake.joining import Match
-from referral_intake.rules import (
-    DECIDER,
+from referral_intake.commands import (
     ChooseProvider,
     CloseReferral,
     MergeReferral,
     NoteFact,
     ReceiveReferral,
-    Referral,
     Reopening,
-    next_step,
 )
+from referral_intake.joining import Match
+from referral_intake.rules import DECIDER
+from referral_intake.standing import Referral
+from referral_intake.turn import next_step
 from tests.intake.test_rules import ACCEPTED, HARBOR, MADE, MONDAY, RECEIVED, ROSA, SEED
 from tests.shared.stores import Migrated, opened, reception, withdrawal
 

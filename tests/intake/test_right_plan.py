@@ -15,11 +15,13 @@ from loopkeeper.clock import HandClock
 from loopkeeper.domain import Domain, Submission
 from loopkeeper.events import ReferralReceived
 from loopkeeper.policy import Policy, load
+from referral_intake.commands import Keys, ReceiveReferral
 from referral_intake.models import columns
 from referral_intake.receipt import receipt
-from referral_intake.rules import DECIDER, Keys, ReceiveReferral, timers
+from referral_intake.rules import DECIDER
 from referral_intake.screening import Screening
 from referral_intake.surroundings import IntakeSurroundings
+from referral_intake.turn import timers
 from tests.conftest import Databases
 from tests.shared.stores import AT, HARBOR, PLAN, Bench, opened
 

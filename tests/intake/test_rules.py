@@ -34,16 +34,10 @@ from loopkeeper.events import (
     ReferralReceived,
     ScreenedPopulation,
 )
-from referral_intake.rules import (
-    DECIDER,
-    NoteFact,
-    ReceiveReferral,
-    Referral,
-    Status,
-    WithdrawReferral,
-    next_step,
-    status,
-)
+from referral_intake.commands import NoteFact, ReceiveReferral, WithdrawReferral
+from referral_intake.rules import DECIDER
+from referral_intake.standing import Referral, Status, status
+from referral_intake.turn import next_step
 
 MONDAY = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
 HARBOR = "harbor-street-medicine"

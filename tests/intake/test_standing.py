@@ -20,8 +20,9 @@ from loopkeeper.events import (
     ReferralQuestionsAsked,
     ReferralSupportMoved,
 )
-from referral_intake.rules import DECIDER, Referral, next_step
-from referral_intake.turn import due
+from referral_intake.rules import DECIDER
+from referral_intake.standing import Referral
+from referral_intake.turn import due, next_step
 from referral_intake.views import Reader, show_event
 from tests.intake.test_rules import ACCEPTED, APPROVED, HARBOR, MADE, MONDAY, RECEIVED, REVIEW
 

@@ -13,7 +13,8 @@ from loopkeeper.decider import Refused
 from loopkeeper.events import AssignmentEnded, Event, ReferralClosed, ReferralSupportMoved
 from loopkeeper.policy import load
 from loopkeeper.vocabulary.supports import CommunitySupport
-from referral_intake.rules import DECIDER, Referral, status
+from referral_intake.rules import DECIDER
+from referral_intake.standing import Referral, status
 from referral_intake.supports import FROM, AskSupport, Move, MoveSupport, moves
 from tests.intake.test_rules import ACCEPTED, MADE, MONDAY, RECEIVED, ROSA, SEED
 

@@ -53,8 +53,9 @@ from loopkeeper.policy import installed as packages
 from loopkeeper.service import Service, installed
 from notification.rules import DECIDER as NOTIFICATION
 from notification.rules import allowed
+from referral_intake.commands import ReceiveReferral
 from referral_intake.rules import DECIDER as INTAKE
-from referral_intake.rules import ReceiveReferral, next_step
+from referral_intake.turn import next_step
 from tests.conftest import Databases
 from tests.properties.pure_store import PureStream
 from tests.properties.readers import POLICY, Reader, message, reading

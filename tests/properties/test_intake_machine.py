@@ -34,16 +34,11 @@ from loopkeeper.events import (
     ReferralClosed,
     ReferralReceived,
 )
+from referral_intake.commands import NoteFact, ReceiveReferral, WithdrawReferral
 from referral_intake.models import columns
-from referral_intake.rules import (
-    DECIDER,
-    NoteFact,
-    ReceiveReferral,
-    Status,
-    WithdrawReferral,
-    next_step,
-    status,
-)
+from referral_intake.rules import DECIDER
+from referral_intake.standing import Status, status
+from referral_intake.turn import next_step
 from tests.properties.pure_store import PureStream
 
 START = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)

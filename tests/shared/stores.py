@@ -21,8 +21,10 @@ from loopkeeper.message import Message
 from loopkeeper.metrics import Metrics
 from loopkeeper.sealing import Keyring, Sealer
 from loopkeeper.store import Store
+from referral_intake.commands import Keys, NoteFact, ReceiveReferral, WithdrawReferral
 from referral_intake.models import columns
-from referral_intake.rules import DECIDER, Keys, NoteFact, ReceiveReferral, Referral, WithdrawReferral
+from referral_intake.rules import DECIDER
+from referral_intake.standing import Referral
 from referral_intake.surroundings import IntakeSurroundings
 
 Migrated = Callable[[str], Awaitable[str]]

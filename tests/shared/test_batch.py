@@ -23,7 +23,8 @@ from loopkeeper.embedded import Server
 from loopkeeper.errors import Busy, Problem
 from loopkeeper.events import Event
 from loopkeeper.store import CLAIMS_KEPT, CommandFailed
-from referral_intake.rules import DECIDER, Referral
+from referral_intake.rules import DECIDER
+from referral_intake.standing import Referral
 from tests.assignment.cases import made
 from tests.conftest import Fresh, Migrated
 from tests.shared.replica import Site, away, site, until

@@ -17,7 +17,7 @@ from loopkeeper.database import Pool
 from loopkeeper.domain import Submission
 from loopkeeper.events import AuthorizationApproved, AuthorizationReviewOpened, Event, OutreachServicesStarted
 from loopkeeper.parked import ParkedFacts
-from referral_intake.rules import NoteFact
+from referral_intake.commands import NoteFact
 from tests.shared.stores import AT, Bench, Migrated, message, opened, reception
 
 REVIEW = AuthorizationReviewOpened(

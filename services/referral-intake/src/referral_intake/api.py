@@ -19,13 +19,14 @@ from loopkeeper.provider_copy import read_entry
 from loopkeeper.routes import Api, Call, Reply, check_match
 from loopkeeper.service import Context
 from loopkeeper.web import Listing, Page, listing, not_found
+from referral_intake.commands import ReceiveReferral, WithdrawReferral
 from referral_intake.examples import example_adult, example_child
 from referral_intake.form import ReferralBody
 from referral_intake.models import READ_COLUMNS
 from referral_intake.receipt import Receipt, receipt
 from referral_intake.reception import prepare
 from referral_intake.roster import Import, load_roster, loaded_of
-from referral_intake.rules import ReceiveReferral, Referral, Status, WithdrawReferral
+from referral_intake.standing import Referral, Status
 from referral_intake.views import ShownEvent, ShownReferral, reader, show, show_event
 
 api = Api("intake")

@@ -20,17 +20,10 @@ from loopkeeper.sealing import Opening, open_identity
 from loopkeeper.service import Context
 from loopkeeper.web import not_found
 from referral_intake.api import Person, check_plan, row_of, state_of
+from referral_intake.commands import AnswerQuestions, ChooseProvider, Keys, ReceiveReferral, Reopening
 from referral_intake.form import ReferralBody
 from referral_intake.reception import Prepared, prepare
-from referral_intake.rules import (
-    AnswerQuestions,
-    ChooseProvider,
-    Keys,
-    ReceiveReferral,
-    Reopening,
-    must_be_contestable,
-    must_be_merged,
-)
+from referral_intake.rules import must_be_contestable, must_be_merged
 from referral_intake.standard import is_of_contact, sealed_parts, understand
 from referral_intake.standing import PROVIDER_CHANGE, REDIRECT, Referral
 from referral_intake.views import Reader, ShownReferral, reader, show

@@ -7,9 +7,11 @@ from referral_intake import api, desk, plan_desk, support_api
 from referral_intake.consumers import reactions
 from referral_intake.models import columns
 from referral_intake.reading_again import read_again
-from referral_intake.rules import DECIDER, Referral, timers
+from referral_intake.rules import DECIDER
 from referral_intake.settings import IntakeSettings
+from referral_intake.standing import Referral
 from referral_intake.surroundings import IntakeSurroundings
+from referral_intake.turn import timers
 from referral_intake.workers import count_loops, on_timer
 
 

@@ -15,9 +15,9 @@ from loopkeeper.routes import Api, Call, Reply, check_match
 from loopkeeper.sealing import Opening, open_identity
 from loopkeeper.service import Context
 from referral_intake.api import Person, row_of
+from referral_intake.commands import CloseReferral, MergeReferral, RecordReleaseDate
 from referral_intake.desk import Body, allowed, invalid, person_of, submitted
 from referral_intake.form import REFERRAL_ID
-from referral_intake.rules import CloseReferral, MergeReferral, RecordReleaseDate
 from referral_intake.views import ShownReferral
 
 api = Api("intake")

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from loopkeeper.decider import Command
 from loopkeeper.events import Event, ReferralAmended, ReferralReceived
 from loopkeeper.sealing import Sealer, Unsealable
+from referral_intake.commands import Keys, ReadAgain
 from referral_intake.reception import keys_of
-from referral_intake.rules import Keys, ReadAgain
 from referral_intake.standing import Referral
 
 

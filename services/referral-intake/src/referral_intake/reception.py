@@ -13,8 +13,8 @@ from loopkeeper.events import Claim, Linked, Question, ReferralReceived
 from loopkeeper.sealing import Sealer, Unsealable
 from loopkeeper.service import Context
 from loopkeeper.vocabulary.referring import Urgency
+from referral_intake.commands import Keys
 from referral_intake.form import PresumptiveClaim, ReferralBody
-from referral_intake.rules import Keys
 from referral_intake.screening import Screening, screen
 from referral_intake.standard import Reading, questions, sealed_parts, understand
 

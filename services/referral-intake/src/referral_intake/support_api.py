@@ -20,7 +20,7 @@ from loopkeeper.vocabulary.supports import CommunitySupport
 from loopkeeper.web import Listing, Page, listing, not_found
 from referral_intake.api import Person, row_of, state_of
 from referral_intake.form import Slug
-from referral_intake.rules import Referral
+from referral_intake.standing import Referral
 from referral_intake.supports import AskSupport, Move, MoveSupport, moves
 from referral_intake.views import reader
 

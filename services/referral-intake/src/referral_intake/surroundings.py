@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
-
-import orjson
 
 from loopkeeper import ids
 from loopkeeper.calendar import la_date
@@ -24,8 +22,8 @@ from loopkeeper.events import (
 )
 from loopkeeper.policy import Policy
 from loopkeeper.sealing import Sealer
-from referral_intake.joining import Match
-from referral_intake.rules import (
+from referral_intake import beside
+from referral_intake.commands import (
     AnswerQuestions,
     Asking,
     CloseReferral,
@@ -35,25 +33,15 @@ from referral_intake.rules import (
     ReadAgain,
     ReceiveReferral,
     Reopening,
-    as_received,
 )
+from referral_intake.joining import Match
+from referral_intake.known import Known, Told, load_known, told_in
+from referral_intake.rules import as_received
 from referral_intake.standing import POSSIBLE, REDIRECT, Referral
 
 # Every member of a plan is told apart under this kind of shared row, so that of two referrals of one person that
 # arrive at once the second finds the first.
 MEMBER = "member"
-Told = ReceiveReferral | AnswerQuestions
-
-
-class Known:
-    """What the database says of one batch's members, loaded once its locks are held."""
-
-    def __init__(self) -> None:
-        self.members: dict[str, str] = {}
-        self.roster: dict[str, Mapping[str, Any]] = {}
-        self.rosters: frozenset[str] = frozenset()
-        self.states: dict[str, Referral] = {}
-        self.keys: dict[str, Keys] = {}
 
 
 class Reception(View[Referral]):
@@ -294,13 +282,6 @@ class Reception(View[Referral]):
     # ── child rows ────────────────────────────────────────────────────────────────────────────────────────
 
     async def project(self, connection: Connection, changes: Sequence[Change[Referral]]) -> None:
-        if self._minted:
-            await connection.execute(
-                """INSERT INTO member (id, member) SELECT * FROM unnest($1::text[], $2::text[])
-                   ON CONFLICT DO NOTHING""",
-                list(self._minted),
-                list(self._minted.values()),
-            )
         told = {
             change.stream: self._known.keys[change.stream]
             for change in changes
@@ -309,56 +290,10 @@ class Reception(View[Referral]):
             and change.stream == change.submission.stream
             and getattr(change.submission.command, "keys", None) is not None
         }
-        if told:
-            await connection.execute(
-                """INSERT INTO identity (id, member_key, cin_key, person_key)
-                   SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS t (id, m, c, p) ORDER BY id
-                   ON CONFLICT (id) DO UPDATE SET member_key = excluded.member_key, cin_key = excluded.cin_key,
-                   person_key = excluded.person_key""",
-                list(told),
-                [keys.member for keys in told.values()],
-                [keys.cin for keys in told.values()],
-                [keys.person for keys in told.values()],
-            )
-        await _write_supports(connection, changes)
-        if self._copied:
-            await connection.execute(
-                """INSERT INTO identity (id, member_key, cin_key, person_key)
-                   SELECT c.id, i.member_key, i.cin_key, i.person_key
-                   FROM unnest($1::text[], $2::text[]) AS c (id, old) JOIN identity i ON i.id = c.old
-                   ON CONFLICT DO NOTHING""",
-                list(self._copied),
-                list(self._copied.values()),
-            )
-
-
-async def _write_supports(connection: Connection, changes: Sequence[Change[Referral]]) -> None:
-    """The child loops' rows: as they stand, and with whoever serves the member now."""
-    rows = {
-        name: (change.stream, after.plan, after.offer.provider if after.offer else "", support)
-        for change in changes
-        if (after := change.after) is not None
-        and after.supports
-        and (change.before is None or (after.supports, after.offer) != (change.before.supports, change.before.offer))
-        for name, support in after.supports.items()
-    }  # fmt: skip
-    if not rows:
-        return
-    await connection.execute(
-        """INSERT INTO support (id, referral, plan_id, provider_id, code, status, serving, "at")
-           SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
-             $8::timestamptz[]) AS t (id, r, pl, pr, c, s, v, a) ORDER BY id
-           ON CONFLICT (id) DO UPDATE SET "at" = excluded."at", status = excluded.status,
-           provider_id = excluded.provider_id""",
-        list(rows),
-        [stream for stream, _, _, _ in rows.values()],
-        [plan for _, plan, _, _ in rows.values()],
-        [provider for _, _, provider, _ in rows.values()],
-        [support.code for _, _, _, support in rows.values()],
-        [support.status for _, _, _, support in rows.values()],
-        [support.provider for _, _, _, support in rows.values()],
-        [support.at for _, _, _, support in rows.values()],
-    )
+        await beside.members(connection, self._minted)
+        await beside.identities(connection, told)
+        await beside.supports(connection, changes)
+        await beside.copied_identities(connection, self._copied)
 
 
 def reseal(
@@ -384,81 +319,10 @@ class IntakeSurroundings(Surroundings[Referral]):
         self._sealer = sealer
 
     async def needs(self, connection: Connection, work: Sequence[Work[Referral]]) -> set[Key]:
-        return {(MEMBER, command.keys.member) for command in _told(work) if command.keys.member}
+        return {(MEMBER, command.keys.member) for command in told_in(work) if command.keys.member}
 
     async def load(
         self, connection: Connection, work: Sequence[Work[Referral]], locked: Collection[Key]
     ) -> View[Referral]:
-        known, told = Known(), list(_told(work))
-        if told:
-            await _load_rosters(connection, known, told)
-            await _load_members(connection, known, told)
-        beside = {stream for item in work for stream in item.submission.beside}
-        if beside:
-            await _load_states(connection, known, "id = ANY($1::text[])", sorted(beside))
+        known = await load_known(connection, work)
         return Reception(known, locked, self._policy, self._sealer)
-
-
-async def _load_rosters(connection: Connection, known: Known, told: Sequence[Told]) -> None:
-    keys = {key for c in told for key in (c.keys.roster, *c.keys.others.values()) if key}
-    if not keys:
-        return
-    rows = await connection.fetch("SELECT * FROM roster WHERE id = ANY($1::text[])", sorted(keys))
-    known.roster = {row["id"]: {**dict(row), "programs": orjson.loads(row["programs"])} for row in rows}
-    plans = await connection.fetch(
-        """SELECT p.plan FROM unnest($1::text[]) AS p (plan)
-           WHERE EXISTS (SELECT 1 FROM roster r WHERE r.plan = p.plan)""",
-        sorted({_plan(c) for c in told}),
-    )
-    known.rosters = frozenset(row["plan"] for row in plans)
-
-
-async def _load_members(connection: Connection, known: Known, told: Sequence[Told]) -> None:
-    """The members' ids, and the referrals that may be theirs: open ones, and those through which they are served."""
-    keys = sorted({key for c in told for key in (c.keys.member, *c.keys.moved) if key})
-    if keys:
-        members = await connection.fetch("SELECT id, member FROM member WHERE id = ANY($1::text[])", keys)
-        known.members = {row["id"]: row["member"] for row in members}
-    if known.members:
-        await _load_states(
-            connection,
-            known,
-            """member = ANY($1::text[]) AND (status NOT IN ('closed', '')
-               OR (status = 'closed' AND outcome = 'services_received' AND provider_id <> ''))""",
-            sorted(known.members.values()),
-        )
-    moved = {known.members[key] for c in told for key in c.keys.moved if key in known.members}
-    if moved:
-        # Served there, even if the assignment has ended since.
-        served = "member = ANY($1::text[]) AND status = 'closed' AND outcome = 'services_received'"
-        await _load_states(connection, known, served, sorted(moved))
-    numbers = sorted({c.keys.cin for c in told if c.keys.cin})
-    persons = sorted({c.keys.person for c in told if c.keys.person})
-    if not numbers and not persons:
-        return
-    rows = await connection.fetch(
-        """SELECT i.*, r.state FROM identity i JOIN referral r ON r.id = i.id
-           WHERE r.status NOT IN ('closed', '')
-             AND (i.cin_key = ANY($1::text[]) OR i.person_key = ANY($2::text[]))""",
-        numbers,
-        persons,
-    )
-    for row in rows:
-        known.states[row["id"]] = Referral.model_validate_json(row["state"])
-        known.keys[row["id"]] = Keys(member=row["member_key"], cin=row["cin_key"], person=row["person_key"])
-
-
-async def _load_states(connection: Connection, known: Known, where: str, names: Sequence[str]) -> None:
-    rows = await connection.fetch(f"SELECT id, state FROM referral WHERE {where}", names)  # noqa: S608 own text
-    known.states |= {row["id"]: Referral.model_validate_json(row["state"]) for row in rows}
-
-
-def _told(work: Sequence[Work[Referral]]) -> Iterator[Told]:
-    for item in work:
-        command = item.submission.command
-        if isinstance(command, ReceiveReferral | AnswerQuestions):
-            yield command
-
-
-def _plan(command: Told) -> str:
-    return command.received.plan if isinstance(command, ReceiveReferral) else command.revised.plan

@@ -10,7 +10,7 @@ from loopkeeper.database import PASSING
 from loopkeeper.decider import Command
 from loopkeeper.service import Context, Equipment
 from loopkeeper.supervisor import Heart
-from referral_intake.rules import MeetDeadline
+from referral_intake.commands import MeetDeadline
 
 # Who must act, as `next_step` names them; an open loop that names nobody is a defect.
 ACTORS = ("plan", "provider", "referrer", "loopkeeper", "nobody")
