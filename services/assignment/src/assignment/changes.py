@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from assignment.evolve import evolve
 from assignment.offering import (
     AssignByHand,
     End,
@@ -33,7 +34,6 @@ from assignment.turns import (
     MEMBER_CHANGE,
     Assignment,
     Offer,
-    evolve,
     over_because,
 )
 from loopkeeper.calendar import la_date

@@ -28,6 +28,7 @@ from assignment.changes import (
     wish_heard,
     withdraw,
 )
+from assignment.evolve import evolve
 from assignment.offering import (
     MOST_KEPT,
     Accept,
@@ -56,7 +57,6 @@ from assignment.turns import (
     SERVICES_RECEIVED,
     Assignment,
     Offer,
-    evolve,
     over_because,
     status,
     timers,

@@ -45,6 +45,7 @@ from authorization.decisions import (
     resume,
     resumed,
 )
+from authorization.evolve import evolve
 from authorization.presumptive import (
     MENDABLE,
     claim_judged,
@@ -56,14 +57,7 @@ from authorization.presumptive import (
     remind,
     revoke,
 )
-from authorization.request import (
-    SERVICES_RECEIVED,
-    Authorization,
-    claimed,
-    evolve,
-    met,
-    status,
-)
+from authorization.request import SERVICES_RECEIVED, Authorization, claimed, met, status
 from authorization.term import (
     end,
     end_unasked,
