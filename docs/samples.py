@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
+from assignment import changes, offering
 from assignment import rules as assigning
 from assignment.matching import Ranking
+from authorization import commands as authorization_commands
 from authorization import rules as deciding
 from authorization.commands import Denial
 from docs.states import Spec
@@ -187,7 +189,7 @@ ENTRY = ProviderRecorded.model_validate(
     }
 )  # fmt: skip
 DENIAL = Denial(notice_due_at=AT)
-RULES = deciding.Rules(
+RULES = authorization_commands.Rules(
     due_at=AT, cap_at=AT, types=("street_medicine",), term_from="decision", automatic={"homelessness": 0.0}
 )
 AUTHORIZATION_HISTORIES: dict[str, tuple[Event, ...]] = {
@@ -206,49 +208,49 @@ AUTHORIZATION = Spec(
     deciding.DECIDER,
     {name: deciding.DECIDER.fold(events) for name, events in AUTHORIZATION_HISTORIES.items()},
     {
-        "referral.received": lambda _: deciding.OpenReview(
+        "referral.received": lambda _: authorization_commands.OpenReview(
             at=AT, seed=SEED, fact=RECEIVED, rules=RULES, draw=0.5, provider=ENTRY
         ),
-        "approve": lambda _: deciding.Approve(at=AT, seed=SEED, acted_by=MARIA, rules=RULES),
-        "approve, nobody named": lambda _: deciding.Approve(
+        "approve": lambda _: authorization_commands.Approve(at=AT, seed=SEED, acted_by=MARIA, rules=RULES),
+        "approve, nobody named": lambda _: authorization_commands.Approve(
             at=AT, seed=SEED, acted_by=ActedBy(organization=PLAN), rules=RULES
         ),
-        "deny": lambda _: deciding.Deny(
+        "deny": lambda _: authorization_commands.Deny(
             at=AT, seed=SEED, acted_by=MARIA, reason="criteria_not_met", licensed=True, needs_license=True,
             appeal_by=DAY, notice_due_at=AT,
         ),
-        "deny, forbidden reason": lambda _: deciding.Deny(
+        "deny, forbidden reason": lambda _: authorization_commands.Deny(
             at=AT, seed=SEED, acted_by=MARIA, reason="missing_tar", licensed=True, appeal_by=DAY, notice_due_at=AT
         ),
-        "modify": lambda _: deciding.Modify(
+        "modify": lambda _: authorization_commands.Modify(
             at=AT, seed=SEED, acted_by=MARIA, populations=("homelessness",), reason="criteria_not_met", licensed=True,
             rules=RULES, denial=DENIAL,
         ),
-        "pend": lambda _: deciding.Pend(
+        "pend": lambda _: authorization_commands.Pend(
             at=AT, seed=SEED, acted_by=MARIA, asks=("birth-date",), known=frozenset({"birth-date"}), by=LATER
         ),
-        "resume": lambda _: deciding.Resume(at=AT, seed=SEED, acted_by=MARIA, rules=RULES),
-        "revoke the grant": lambda _: deciding.RevokeGrant(at=AT, seed=SEED, acted_by=MARIA),
-        "overturn": lambda _: deciding.Overturn(at=AT, seed=SEED, acted_by=MARIA, on=DAY, due_at=LATER),
-        "end the term": lambda _: deciding.End(
+        "resume": lambda _: authorization_commands.Resume(at=AT, seed=SEED, acted_by=MARIA, rules=RULES),
+        "revoke the grant": lambda _: authorization_commands.RevokeGrant(at=AT, seed=SEED, acted_by=MARIA),
+        "overturn": lambda _: authorization_commands.Overturn(at=AT, seed=SEED, acted_by=MARIA, on=DAY, due_at=LATER),
+        "end the term": lambda _: authorization_commands.End(
             at=AT, seed=SEED, acted_by=MARIA, code=1, notice_days=10, denial=DENIAL
         ),
-        "continue the term": lambda _: deciding.Continue(at=AT, seed=SEED, acted_by=MARIA),
-        "request reauthorization": lambda _: deciding.RequestReauthorization(
+        "continue the term": lambda _: authorization_commands.Continue(at=AT, seed=SEED, acted_by=MARIA),
+        "request reauthorization": lambda _: authorization_commands.RequestReauthorization(
             at=AT, seed=SEED, acted_by=LUIS, provider=PROVIDER, rules=RULES
         ),
-        "cap is reached": lambda _: deciding.PassDeadline(
+        "cap is reached": lambda _: authorization_commands.PassDeadline(
             at=LATER, seed=SEED, kind="cap", rules=RULES, denial=DENIAL
         ),
-        "grant's last day is over": lambda _: deciding.ExpireGrant(at=LATER, seed=SEED),
-        "referral.closed (services_received)": lambda _: deciding.NoteFact(at=AT, seed=SEED, fact=SERVED),
-        "referral.closed (withdrawn)": lambda _: deciding.NoteFact(at=AT, seed=SEED, fact=WITHDRAWN),
+        "grant's last day is over": lambda _: authorization_commands.ExpireGrant(at=LATER, seed=SEED),
+        "referral.closed (services_received)": lambda _: authorization_commands.NoteFact(at=AT, seed=SEED, fact=SERVED),
+        "referral.closed (withdrawn)": lambda _: authorization_commands.NoteFact(at=AT, seed=SEED, fact=WITHDRAWN),
     },
 )  # fmt: skip
 
 # ── assignment ────────────────────────────────────────────────────────────────────────────────────────────
 
-MARKET = assigning.Market(
+MARKET = offering.Market(
     ranking=Ranking(ranked=(Ranked(provider="bay-housing-navigators"),)), answer_due_at=AT, plan_due_at=AT
 )
 ASSIGNMENT_HISTORIES: dict[str, tuple[Event, ...]] = {
@@ -263,8 +265,8 @@ ASSIGNMENT_HISTORIES: dict[str, tuple[Event, ...]] = {
 }
 
 
-def _market(fact: Event) -> assigning.NoteFact:
-    return assigning.NoteFact(at=AT, seed=SEED, fact=fact, market=MARKET)
+def _market(fact: Event) -> offering.NoteFact:
+    return offering.NoteFact(at=AT, seed=SEED, fact=fact, market=MARKET)
 
 
 ASSIGNMENT = Spec(
@@ -275,27 +277,27 @@ ASSIGNMENT = Spec(
         "authorization.approved": lambda _: _market(APPROVED),
         "authorization.presumptive_granted": lambda _: _market(GRANTED),
         "authorization.presumptive_ended (expired)": lambda _: _market(GRANT_ENDED),
-        "accept": lambda _: assigning.Accept(
+        "accept": lambda _: offering.Accept(
             at=AT, seed=SEED, assignment="asg_1", provider=PROVIDER, lead=LEAD, market=MARKET
         ),
-        "decline": lambda _: assigning.Decline(
+        "decline": lambda _: offering.Decline(
             at=AT, seed=SEED, assignment="asg_1", provider=PROVIDER, reason="no_capacity", market=MARKET
         ),
-        "assign by hand": lambda _: assigning.AssignByHand(
+        "assign by hand": lambda _: offering.AssignByHand(
             at=AT, seed=SEED, provider="bay-housing-navigators", acted_by=MARIA, market=MARKET
         ),
-        "withdraw": lambda _: assigning.Withdraw(
+        "withdraw": lambda _: offering.Withdraw(
             at=AT, seed=SEED, assignment="asg_1", acted_by=MARIA, market=MARKET
         ),
-        "end": lambda _: assigning.End(at=AT, seed=SEED, assignment="asg_1", acted_by=MARIA, market=MARKET),
-        "request a change": lambda _: assigning.RequestChange(
+        "end": lambda _: offering.End(at=AT, seed=SEED, assignment="asg_1", acted_by=MARIA, market=MARKET),
+        "request a change": lambda _: offering.RequestChange(
             at=AT, seed=SEED, assignment="asg_1", wished="", acted_by=LUIS, market=MARKET
         ),
-        "change the lead": lambda _: assigning.ChangeLead(
+        "change the lead": lambda _: changes.ChangeLead(
             at=AT, seed=SEED, assignment="asg_1", provider=PROVIDER, lead=OTHER_LEAD, acted_by=LUIS
         ),
         "a limit is reached": lambda _: assigning.Watch(at=LATER, seed=SEED),
-        "answer overdue": lambda _: assigning.AskPlan(at=LATER, seed=SEED),
+        "answer overdue": lambda _: offering.AskPlan(at=LATER, seed=SEED),
         "referral.closed (services_received)": lambda _: _market(SERVED),
         "referral.closed (withdrawn)": lambda _: _market(WITHDRAWN),
     },

@@ -10,7 +10,9 @@ from uuid import UUID
 import pytest
 
 from assignment.matching import Ranking
-from assignment.rules import DECIDER, Accept, AssignByHand, Assignment, Decline, Market, NoteFact
+from assignment.offering import Accept, AssignByHand, Decline, Market, NoteFact
+from assignment.rules import DECIDER
+from assignment.turns import Assignment
 from loopkeeper.decider import Command, Refused
 from loopkeeper.events import (
     ActedBy,

@@ -7,18 +7,10 @@ from typing import Any
 
 import pytest
 
-from assignment.rules import (
-    ChangeLead,
-    End,
-    Market,
-    NoteFact,
-    RequestChange,
-    Watch,
-    Withdraw,
-    need,
-    status,
-    timers,
-)
+from assignment.changes import ChangeLead
+from assignment.offering import End, Market, NoteFact, RequestChange, Withdraw, need
+from assignment.rules import Watch
+from assignment.turns import status, timers
 from loopkeeper.decider import Command
 from loopkeeper.events import (
     ActedBy,

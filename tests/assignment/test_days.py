@@ -6,18 +6,10 @@ from datetime import date, datetime, timedelta
 
 import pytest
 
-from assignment.rules import (
-    AskPlan,
-    Assignment,
-    EndTerm,
-    NoteFact,
-    Start,
-    Watch,
-    need,
-    over_because,
-    status,
-    timers,
-)
+from assignment.changes import EndTerm
+from assignment.offering import AskPlan, NoteFact, Start, need
+from assignment.rules import Watch
+from assignment.turns import Assignment, over_because, status, timers
 from loopkeeper.calendar import end_of_la_day
 from loopkeeper.events import (
     AssignmentAccepted,

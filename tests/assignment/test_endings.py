@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from assignment.rules import over_because, status
+from assignment.turns import over_because, status
 from loopkeeper.events import AssignmentEnded, AssignmentWithdrawn, Event, OutreachServicesStarted
 from tests.assignment.cases import (
     APPROVED,

@@ -12,21 +12,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from assignment.rules import (
-    DECIDER,
-    Accept,
-    AssignByHand,
-    ChangeLead,
-    Decline,
-    End,
-    NoteFact,
-    Offer,
-    RequestChange,
-    Withdraw,
-    over_because,
-    timers,
-)
+from assignment.changes import ChangeLead
+from assignment.offering import Accept, AssignByHand, Decline, End, NoteFact, RequestChange, Withdraw
+from assignment.rules import DECIDER
 from assignment.surroundings import MEMBER, PROVIDER, Places
+from assignment.turns import Offer, over_because, timers
 from assignment.workers import COMMANDS
 from loopkeeper.calendar import la_date
 from loopkeeper.decider import Command, Refused

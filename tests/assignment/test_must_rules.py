@@ -9,8 +9,9 @@ import pytest
 
 from assignment.history import Families, Served
 from assignment.matching import Ranking
-from assignment.rules import Assignment, MarketCommand, NoteFact
+from assignment.offering import MarketCommand, NoteFact
 from assignment.surroundings import MEMBER, PROVIDER, Places
+from assignment.turns import Assignment
 from loopkeeper.decider import Command
 from loopkeeper.events import (
     AssignmentDeclined,

@@ -14,7 +14,7 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 
-from assignment.rules import Accept, AssignByHand, Decline, End, NoteFact, RequestChange, Start, Withdraw
+from assignment.offering import Accept, AssignByHand, Decline, End, NoteFact, RequestChange, Start, Withdraw
 from loopkeeper.bus import Received
 from loopkeeper.calendar import la_date
 from loopkeeper.clock import HandClock

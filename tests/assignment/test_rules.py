@@ -6,14 +6,8 @@ from typing import Any
 
 import pytest
 
-from assignment.rules import (
-    MOST_KEPT,
-    AskPlan,
-    Assignment,
-    need,
-    status,
-    timers,
-)
+from assignment.offering import MOST_KEPT, AskPlan, need
+from assignment.turns import Assignment, status, timers
 from loopkeeper.decider import Command
 from loopkeeper.events import (
     AssignmentAccepted,

@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from authorization.clocks import due, timers
-from authorization.commands import OpenReview
+from authorization.commands import OpenReview, Rules
 from authorization.request import status
-from authorization.rules import Rules
 from authorization.surroundings import Desk
 from loopkeeper.calendar import end_of_la_day, la_date
 from loopkeeper.events import AuthorizationDeemedAdverse, AuthorizationOverdue, Event

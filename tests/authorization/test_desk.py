@@ -9,7 +9,8 @@ from uuid import UUID, uuid5
 
 import pytest
 
-from authorization.rules import Authorization, OpenReview, Rules
+from authorization.commands import OpenReview, Rules
+from authorization.request import Authorization
 from authorization.surroundings import Desk, Kept, drawn
 from loopkeeper.domain import Change, Submission
 from loopkeeper.policy import Policy, installed, load

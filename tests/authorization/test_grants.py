@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from authorization.clocks import timers
+from authorization.commands import ExpireGrant, LookAgain, NoteFact, Rules
 from authorization.models import columns
-from authorization.rules import ExpireGrant, LookAgain, NoteFact, Rules, timers
 from loopkeeper.decider import Command
 from loopkeeper.events import (
     AuthorizationPresumptiveEnded,

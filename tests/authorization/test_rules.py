@@ -7,12 +7,10 @@ from typing import Any
 
 import pytest
 
+from authorization.commands import OpenReview
+from authorization.decisions import allowed
 from authorization.explanation import WHY_A_PERSON
-from authorization.rules import (
-    OpenReview,
-    allowed,
-    status,
-)
+from authorization.request import status
 from loopkeeper.decider import Command
 from loopkeeper.events import (
     AssignmentAccepted,

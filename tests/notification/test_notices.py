@@ -10,9 +10,11 @@ import pytest
 from loopkeeper import events, policy
 from loopkeeper.calendar import la_date
 from loopkeeper.events import Event
-from notification import notices
-from notification.notices import SLOT, SLOTS, Named, Names, Notice
-from notification.rules import DECIDER, Outreach
+from notification.notices import notices
+from notification.outreach import Outreach
+from notification.rules import DECIDER
+from notification.visibility import event_body, reveals
+from notification.wording import SLOT, SLOTS, Named, Names, Notice, render
 from tests.notification.house import (
     DAVID,
     OTHER,
@@ -41,7 +43,7 @@ def everyone_told(*facts: Event) -> list[Notice]:
     """The notices of the last of these facts."""
     before = DECIDER.fold(facts[:-1])
     after = DECIDER.evolve(before, facts[-1]) or Outreach()
-    return notices.notices(DAVID, before, facts[-1], after, NAMES)
+    return notices(DAVID, before, facts[-1], after, NAMES)
 
 
 def told(*facts: Event) -> list[Notice]:
@@ -62,7 +64,7 @@ def words(notice: Notice) -> str:
         variant=notice.variant,
         language="en",
     )
-    return notices.render(row["text"], notice.slots)
+    return render(row["text"], notice.slots)
 
 
 def test_a_referral_is_acknowledged_to_whoever_sent_it() -> None:
@@ -172,7 +174,7 @@ def test_populations_stand_in_no_notice() -> None:
 
 def test_the_plan_gets_the_event_without_what_is_sealed() -> None:
     event = received()
-    body = notices.event_body(event, event.payload())
+    body = event_body(event, event.payload())
     assert body["plan"] == PLAN
     assert "sealed" not in body
 
@@ -191,7 +193,7 @@ def test_every_row_names_only_allowed_slots() -> None:
 
 def test_a_slot_that_is_not_allowed_is_a_defect() -> None:
     with pytest.raises(LookupError):
-        notices.render("Call {member}", {"member": "David"})
+        render("Call {member}", {"member": "David"})
 
 
 @pytest.mark.parametrize(
@@ -207,4 +209,4 @@ def test_which_provider_reveals_by_its_name(entry: dict[str, tuple[str, ...]], e
     recorded = events.ProviderRecorded.model_validate(
         {"occurred_at": START, "provider": OTHER, "version": 1, **entry}
     )
-    assert notices.reveals(recorded) is expected
+    assert reveals(recorded) is expected

@@ -10,11 +10,11 @@ import pytest
 from loopkeeper import events
 from loopkeeper.decider import Command, Refused
 from loopkeeper.events import Event
+from notification.outreach import Outreach, seen_by, status
 from notification.rules import (
     DECIDER,
     DeclineForMember,
     NoteFact,
-    Outreach,
     ReachPolicy,
     RecordAttempt,
     RecordDelivered,
@@ -22,8 +22,6 @@ from notification.rules import (
     StartServices,
     allowed,
     missing,
-    seen_by,
-    status,
 )
 from tests.notification.house import OTHER, PROVIDER, START, accepted, approved, closed, made, received
 

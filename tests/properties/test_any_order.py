@@ -20,11 +20,11 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from assignment.rules import DECIDER as ASSIGNMENT
-from assignment.rules import timers as answers_awaited
 from assignment.surroundings import MEMBER, PROVIDER, Places
+from assignment.turns import timers as answers_awaited
+from authorization.clocks import timers as grants_running
+from authorization.request import status as authorization_status
 from authorization.rules import DECIDER as AUTHORIZATION
-from authorization.rules import status as authorization_status
-from authorization.rules import timers as grants_running
 from authorization.surroundings import Desk
 from loopkeeper import ids
 from loopkeeper.bus import Received

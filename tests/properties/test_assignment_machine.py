@@ -13,19 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from assignment.models import columns
-from assignment.rules import (
-    DECIDER,
-    SERVICES_RECEIVED,
-    Accept,
-    AskPlan,
-    AssignByHand,
-    Assignment,
-    Decline,
-    NoteFact,
-    Offer,
-    timers,
-)
+from assignment.offering import Accept, AskPlan, AssignByHand, Decline, NoteFact
+from assignment.rules import DECIDER
 from assignment.surroundings import MEMBER, PROVIDER, Places
+from assignment.turns import SERVICES_RECEIVED, Assignment, Offer, timers
 from loopkeeper.decider import Command, Refused
 from loopkeeper.events import (
     AssignmentAccepted,

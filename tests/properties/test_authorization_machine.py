@@ -10,17 +10,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from authorization.clocks import timers
+from authorization.commands import ExpireGrant, LookAgain, NoteFact, OpenReview
 from authorization.models import columns
-from authorization.rules import (
-    DECIDER,
-    SERVICES_RECEIVED,
-    ExpireGrant,
-    LookAgain,
-    NoteFact,
-    OpenReview,
-    status,
-    timers,
-)
+from authorization.request import SERVICES_RECEIVED, status
+from authorization.rules import DECIDER
 from loopkeeper.calendar import la_date, term_through
 from loopkeeper.decider import Command, Refused
 from loopkeeper.events import (

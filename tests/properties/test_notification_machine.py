@@ -30,19 +30,19 @@ from loopkeeper.events import (
     ReferralReceived,
 )
 from notification.models import columns
-from notification.notices import Names, Notice, notices
+from notification.notices import notices
+from notification.outreach import SERVICES_RECEIVED, Outreach
 from notification.rules import (
     DECIDER,
-    SERVICES_RECEIVED,
     DeclineForMember,
     NoteFact,
-    Outreach,
     ReachPolicy,
     RecordAttempt,
     RecordDelivered,
     ReportUnableToReach,
     StartServices,
 )
+from notification.wording import Names, Notice
 from tests.notification.house import DAVID, OTHER, PROVIDER, accepted, approved, closed, made, received
 from tests.properties.pure_store import PureStream
 

@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 
-from assignment.rules import Decline, NoteFact
+from assignment.offering import Decline, NoteFact
 from loopkeeper import ids, journal
 from loopkeeper.batch import Outcome
 from loopkeeper.bus import Received

@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 
-from assignment.rules import AskPlan, Decline
+from assignment.offering import AskPlan, Decline
 from loopkeeper.batch import Outcome
 from loopkeeper.clock import HandClock
 from loopkeeper.database import connect

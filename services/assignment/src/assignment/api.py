@@ -5,17 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from assignment.changes import ChangeLead
 from assignment.explanation import Explanation, explain, explain_question
-from assignment.rules import (
-    Accept,
-    AssignByHand,
-    Assignment,
-    ChangeLead,
-    Decline,
-    End,
-    RequestChange,
-    Withdraw,
-)
+from assignment.offering import Accept, AssignByHand, Decline, End, RequestChange, Withdraw
+from assignment.turns import Assignment
 from assignment.views import (
     AcceptBody,
     ActedBody,

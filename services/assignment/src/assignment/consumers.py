@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from assignment.rules import NoteFact
+from assignment.offering import NoteFact
 from loopkeeper.consumer import Reaction
 from loopkeeper.events import (
     AuthorizationApproved,

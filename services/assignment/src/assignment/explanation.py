@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from pydantic import BaseModel, ConfigDict
 
-from assignment.rules import Assignment, Offer
+from assignment.turns import Assignment, Offer
 from loopkeeper.events import Ranked, Skipped
 from loopkeeper.policy import Policy
 

@@ -4,9 +4,10 @@ from assignment import api, directory, directory_api
 from assignment.consumers import reactions
 from assignment.directory import restored
 from assignment.models import columns
-from assignment.rules import DECIDER, Assignment, timers
+from assignment.rules import DECIDER
 from assignment.settings import AssignmentSettings
 from assignment.surroundings import AssignmentSurroundings
+from assignment.turns import Assignment, timers
 from assignment.workers import on_timer
 from loopkeeper.domain import Domain
 from loopkeeper.routes import joined

@@ -9,7 +9,7 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from assignment.rules import Assignment, Offer, status
+from assignment.turns import Assignment, Offer, status
 from loopkeeper.database import Connection
 from loopkeeper.tables import chassis_tables, moment, stream_table
 

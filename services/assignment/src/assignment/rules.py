@@ -30,23 +30,17 @@ from assignment.changes import (
 )
 from assignment.evolve import evolve
 from assignment.offering import (
-    MOST_KEPT,
     Accept,
     AskPlan,
     AssignByHand,
     Decline,
     End,
-    Market,
-    MarketCommand,
     NoteFact,
     RequestChange,
     Start,
     Withdraw,
-    carried,
-    need,
     offer_next,
     plan_asked,
-    planned_from,
     taken_back,
     unanswered,
     wants_offer,
@@ -54,12 +48,9 @@ from assignment.offering import (
 from assignment.turns import (
     AUTHORIZATION_ENDED,
     NO_ANSWER,
-    SERVICES_RECEIVED,
     Assignment,
     Offer,
     over_because,
-    status,
-    timers,
     unraised,
 )
 from loopkeeper.calendar import la_date
@@ -73,35 +64,6 @@ from loopkeeper.events import (
     ReferralAmended,
 )
 from loopkeeper.vocabulary.providers import DeclineReason
-
-__all__ = [
-    "DECIDER",
-    "MOST_KEPT",
-    "SERVICES_RECEIVED",
-    "Accept",
-    "AskPlan",
-    "AssignByHand",
-    "Assignment",
-    "ChangeLead",
-    "Decline",
-    "End",
-    "EndTerm",
-    "Market",
-    "MarketCommand",
-    "NoteFact",
-    "Offer",
-    "RequestChange",
-    "Start",
-    "Watch",
-    "Withdraw",
-    "carried",
-    "need",
-    "over_because",
-    "planned_from",
-    "status",
-    "timers",
-    "wants_offer",
-]
 
 
 class Watch(Command):

@@ -18,22 +18,20 @@ from assignment.history import Families, Served
 from assignment.matching import Need, Ranking, contracted, rank
 from assignment.models import shown, write_turns
 from assignment.models import turn as turn_row
-from assignment.rules import (
-    DECIDER,
+from assignment.offering import (
     Accept,
     AskPlan,
     AssignByHand,
-    Assignment,
     Market,
     MarketCommand,
     NoteFact,
-    Offer,
     RequestChange,
     Start,
     need,
     wants_offer,
 )
-from assignment.turns import told
+from assignment.rules import DECIDER
+from assignment.turns import Assignment, Offer, told
 from loopkeeper.calendar import la_date
 from loopkeeper.clock import Clock
 from loopkeeper.database import Connection

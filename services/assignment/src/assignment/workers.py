@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from assignment.rules import AskPlan, EndTerm, Start, Watch
+from assignment.changes import EndTerm
+from assignment.offering import AskPlan, Start
+from assignment.rules import Watch
 from loopkeeper.decider import Command
 from loopkeeper.service import Equipment
 

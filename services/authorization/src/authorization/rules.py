@@ -34,7 +34,6 @@ from authorization.commands import (
     Rules,
 )
 from authorization.decisions import (
-    allowed,
     approval,
     approve,
     deny,
@@ -57,7 +56,7 @@ from authorization.presumptive import (
     remind,
     revoke,
 )
-from authorization.request import SERVICES_RECEIVED, Authorization, claimed, met, status
+from authorization.request import SERVICES_RECEIVED, Authorization, claimed, met
 from authorization.term import (
     end,
     end_unasked,
@@ -81,36 +80,6 @@ from loopkeeper.events import (
 )
 
 EXPEDITED = "expedited"
-
-__all__ = [
-    "DECIDER",
-    "SERVICES_RECEIVED",
-    "Amend",
-    "Approve",
-    "Authorization",
-    "Continue",
-    "Deny",
-    "End",
-    "ExpireGrant",
-    "LookAgain",
-    "Modify",
-    "NoteFact",
-    "OpenReview",
-    "Overturn",
-    "PassDeadline",
-    "Pend",
-    "RequestReauthorization",
-    "Resume",
-    "RevokeGrant",
-    "Rules",
-    "allowed",
-    "claimed",
-    "decide",
-    "evolve",
-    "met",
-    "status",
-    "timers",
-]
 
 
 def decide(state: Authorization | None, command: Command) -> Sequence[Event]:

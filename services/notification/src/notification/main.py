@@ -19,7 +19,8 @@ from notification.feed import renumber
 from notification.following import follow
 from notification.forwarding import forward, on_kafka
 from notification.models import columns, timers
-from notification.rules import DECIDER, Outreach
+from notification.outreach import Outreach
+from notification.rules import DECIDER
 from notification.settings import NotificationSettings
 from notification.surroundings import NotificationSurroundings
 from notification.workers import deliver, on_timer, tell

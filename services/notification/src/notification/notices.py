@@ -39,25 +39,15 @@ from loopkeeper.vocabulary import DenialReason, Outcome
 from notification.members import to_member
 from notification.outreach import SELF_REFERRAL, Joined, Outreach
 from notification.serving import to_providers
-from notification.visibility import consented, event_body, reveals
+from notification.visibility import consented
 from notification.wording import (
     DISCREET,
-    SLOT,
-    SLOTS,
     USUAL,
-    Named,
     Names,
     Notice,
     Value,
-    day_in_words,
     last_day,
-    render,
 )
-
-__all__ = [
-    "DISCREET", "SLOT", "SLOTS", "USUAL", "Named", "Names", "Notice", "concerned", "day_in_words", "event_body",
-    "notices", "render", "reveals",
-]  # fmt: skip
 
 USUAL_NUMBER = "its usual number"
 

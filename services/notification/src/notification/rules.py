@@ -32,7 +32,6 @@ from loopkeeper.events import (
 )
 from loopkeeper.vocabulary.decisions import Discontinuation
 from notification.outreach import (
-    SERVICES_RECEIVED,
     Assignment,
     Attempt,
     Outreach,
@@ -42,10 +41,7 @@ from notification.outreach import (
     raised,
     restricted,
     seen_by,
-    status,
 )
-
-__all__ = ["DECIDER", "SERVICES_RECEIVED", "Outreach", "attempts_of", "decide", "evolve", "seen_by", "status"]
 
 # The clocks of outreach, in the order in which they run out, with what they are when they do.
 FIRST_AT_RISK, FIRST_OUTREACH, WINDOW = "first_outreach_at_risk", "first_outreach", "outreach_window"

@@ -332,6 +332,3 @@ async def submitted(
     )
     after = {"id": row["id"], "created_at": row["created_at"], "at": call.service.clock.now()}
     return Reply(200, show(call.client, after, outcome.state, after["at"]), etag=outcome.n)
-
-
-__all__ = ["api"]

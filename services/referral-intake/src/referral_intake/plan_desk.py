@@ -172,6 +172,3 @@ async def member(call: Call[None, Context]) -> Reply:
         why="to know who was referred",
     )
     return Reply(200, OpenedMember(identity=opened.get("identity", {}), contact=opened.get("contact", {})))
-
-
-__all__ = ["api"]

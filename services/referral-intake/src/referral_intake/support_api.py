@@ -234,6 +234,3 @@ def _from_state(name: str, referral: str, state: Referral) -> ShownSupport:
 
 def _acted_by(call: Call[Any, Context], person: Person | None) -> ActedBy:
     return ActedBy(organization=call.client.organization, person=person.person if person else "")
-
-
-__all__ = ["api"]
