@@ -17,6 +17,8 @@ import orjson
 
 import assignment.models
 import assignment.rules
+import assignment.turns
+import authorization.clocks
 import authorization.models
 import authorization.rules
 import notification.models
@@ -38,13 +40,16 @@ CLOSED = events.ReferralClosed.wire_type()
 DOMAINS: Mapping[str, Domain[Any]] = {
     "intake": Domain("intake", referral_intake.rules.DECIDER, referral_intake.models.columns, notes_all=True),
     "authorization": Domain(
-        "authorization", authorization.rules.DECIDER, authorization.models.columns, authorization.rules.timers
+        "authorization",
+        authorization.rules.DECIDER,
+        authorization.models.columns,
+        authorization.clocks.timers,
     ),
     "assignment": Domain(
         "assignment",
         assignment.rules.DECIDER,
         assignment.models.columns,
-        assignment.rules.timers,
+        assignment.turns.timers,
         reference_streams=frozenset({"provider"}),
     ),
     "notification": Domain(
