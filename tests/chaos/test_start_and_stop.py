@@ -11,13 +11,16 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from demo.house import free_port
+from loopkeeper import migrate
 from loopkeeper.database import Connection, connect
 from loopkeeper.run import GRACE
 from loopkeeper.store import PATIENCE
 from tests.chaos.cluster import Cluster
 from tests.chaos.lives import Lives, taken, until
 from tests.chaos.town import Town, town
-from tests.loop.house import CLINIC, HARBOR, david
+from tests.conftest import Fresh, Migrated
+from tests.loop.house import CLINIC, HARBOR, POLICY, david
 
 CANNOT_START = 5
 # Anything waited for here is a matter of milliseconds.
@@ -73,6 +76,92 @@ async def test_a_stop_answers_what_is_under_way_takes_nothing_new_and_ends_well(
     assert time.monotonic() - began < GRACE.total_seconds()
     await opened.begin()
     assert (await opened.referral(CLINIC, answer.json()["id"]))["status"] != ""
+
+
+async def test_a_service_whose_tables_a_job_makes_waits_for_them_and_goes_on_by_itself(
+    lives: Lives, fresh_database: Fresh, tmp_path: Path
+) -> None:
+    """Without tables, then with those of an older program, then with its own; a job of its own migrates."""
+    url, port = await fresh_database("intake"), free_port(0)
+    environment = {
+        "PATH": "",
+        "LOOPKEEPER_HOME": str(tmp_path / "home"),
+        "LOOPKEEPER_POLICY": str(POLICY),
+        "LOOPKEEPER_INTAKE_DATABASE": url,
+        "LOOPKEEPER_BUS": await fresh_database("log"),
+        "LOOPKEEPER_PORT": str(port),
+        "LOOPKEEPER_MIGRATE": "never",
+    }
+    life = await lives.begin(["up", "intake"], environment, tmp_path / "up.log")
+    await life.serves(port)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as anybody:
+
+        async def waits_for(saying: str) -> bool:
+            answer = await anybody.get("/health/ready")
+            assert answer.status_code == 503
+            assert (await anybody.get("/health/live")).status_code == 200
+            found = answer.json()["services"]["intake"]
+            assert found["database"]["ok"]
+            return found["migrations"] == {"ok": False, "detail": saying}
+
+        job = "run `loopkeeper migrate intake`"
+        assert await waits_for(f"the tables are not there yet: {job}")
+        early = await anybody.post("/v1/referrals", json={})
+        assert (early.status_code, early.headers["Retry-After"]) == (503, "5")
+        assert "Run `loopkeeper migrate intake`; the service goes on by itself then." in life.said()
+        assert f'"reason":"the tables are not there yet: {job}"' in life.said()
+
+        await migrate.upgrade(url, "referral_intake", "0001")
+        needed = migrate.newest("referral_intake")
+        await until(lambda: waits_for(f"the tables are at revision 0001, needed is {needed}: {job}"), SOON)
+
+        migrating = await lives.begin(["migrate", "intake"], environment, tmp_path / "migrate.log")
+        assert await migrating.ended() == 0
+        await until(lambda: is_ready(anybody), SOON)
+    life.ask_to_stop()
+    assert await life.ended() == 0
+
+
+async def test_tables_that_only_grew_are_worked_with_and_others_refused_in_a_sentence(
+    lives: Lives, migrated: Migrated, fresh_database: Fresh, tmp_path: Path
+) -> None:
+    """After a step back, and while both versions run, a program finds newer tables than its own."""
+    url, port = await migrated("intake"), free_port(0)
+    environment = {
+        "PATH": "",
+        "LOOPKEEPER_HOME": str(tmp_path / "home"),
+        "LOOPKEEPER_POLICY": str(POLICY),
+        "LOOPKEEPER_INTAKE_DATABASE": url,
+        "LOOPKEEPER_BUS": await fresh_database("log"),
+        "LOOPKEEPER_PORT": str(port),
+    }
+    needed = migrate.newest("referral_intake")
+    tables = await connect(url)
+    for word, told in (("start", "and stay as they are"), ("never", "")):
+        await tables.execute("UPDATE alembic_version SET version_num = '0999'")
+        environment["LOOPKEEPER_MIGRATE"] = word
+        life = await lives.begin(["up", "intake"], environment, tmp_path / f"{word}.log")
+        await life.serves(port)
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as anybody:
+            await until(lambda anybody=anybody: is_ready(anybody), SOON)
+        life.ask_to_stop()
+        assert await life.ended() == 0
+        assert told in life.said()
+
+        await tables.execute("UPDATE alembic_version SET version_num = '1001'")
+        life = await lives.begin(["up", "intake"], environment, tmp_path / f"{word}.log")
+        assert await life.ended() == CANNOT_START
+        assert f"at revision 1001 and this program knows them up to {needed}: they are newer" in life.said()
+        assert "Run the version that made them, or a later one" in life.said()
+    await tables.close()
+
+
+async def is_ready(anybody: httpx.AsyncClient) -> bool:
+    """Between the program that waits and the one that works nobody listens."""
+    try:
+        return (await anybody.get("/health/ready")).status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 async def test_a_migration_whose_database_is_away_says_so_at_once_and_how_to_mend_it(

@@ -7,17 +7,22 @@ import asyncio
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from loopkeeper.database import Connection, connect
-from loopkeeper.migrate import LOCK, sqlalchemy_url, upgrade
+from loopkeeper.errors import StartError
+from loopkeeper.migrate import LOCK, newest, sqlalchemy_url, upgrade
+from loopkeeper.migrate import tables as tables_in
 from tests.conftest import Fresh, Migrated
 from tests.shared.replica import until
 
@@ -115,6 +120,29 @@ async def test_a_migration_that_fails_leaves_nothing_behind_and_holds_up_nobody(
     await upgrade(url, "referral_intake")
     assert "journal" in await tables(connection)
     await connection.close()
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_revisions_are_numbers_in_one_line_and_begin_their_files_names(service: str) -> None:
+    """By the names alone a start knows the newest; and whether tables are older, newer or of a later thousand."""
+    config = Config()
+    config.set_main_option("script_location", f"{package(service)}:migrations")
+    line = [each.revision for each in ScriptDirectory.from_config(config).walk_revisions()]
+    assert line == sorted(line, reverse=True)
+    assert all(each.isdigit() and len(each) == 4 for each in line)
+    assert line[0] == newest(package(service))
+    names = (each.path for each in ScriptDirectory.from_config(config).walk_revisions())
+    assert all(Path(path).name.startswith(f"{each}_") for each, path in zip(line, names, strict=True))
+
+
+async def test_tables_of_another_program_are_refused_by_name(migrated: Migrated) -> None:
+    url = await migrated("intake")
+    connection = await connect(url)
+    await connection.execute("UPDATE alembic_version SET version_num = 'ae1027a6acf'")
+    await connection.close()
+    for asked in (upgrade(url, "referral_intake"), tables_in("intake", url, "referral_intake")):
+        with pytest.raises(StartError, match="'ae1027a6acf', which is none of Loopkeeper's"):
+            await asked
 
 
 # An index over an expression with an operator class is compared by its name only.

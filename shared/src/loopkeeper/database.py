@@ -76,6 +76,9 @@ PASSING = (
     OSError,
 )
 
+# Why no session can be had, or nothing asked in one: a wrong password among them.
+AWAY = (asyncpg.PostgresError, *PASSING)
+
 
 def passes(error: Exception) -> bool:
     """Whether the same batch may succeed when given again; anything else names a guilty command. asyncpg's own
@@ -95,7 +98,7 @@ async def unreachable(url: str) -> str:
     """Why no session can be had at this URL, as the type of the error; empty where one can."""
     try:
         connection = await connect(url)
-    except (asyncpg.PostgresError, *PASSING) as error:
+    except AWAY as error:
         return type(error).__name__
     await connection.close()
     return ""

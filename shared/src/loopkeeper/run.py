@@ -97,13 +97,18 @@ async def at_addresses(
             await asyncio.to_thread(embedded.leave, postgres_folder(settings))
 
 
-def unreached(services: Mapping[str, Service], missing: Mapping[str, str]) -> StartError:
-    """What is said of the first of these databases that cannot be reached."""
-    name, why = next(iter(missing.items()))
-    return StartError(
-        f"The database of {name} cannot be reached: {why}.",
-        f"Start it, or correct {services[name].settings.model_config.get('env_prefix')}DATABASE.",
-    )
+def needs_of(
+    addresses: Addresses, services: Mapping[str, Service], *, tables: bool
+) -> Mapping[str, waiting.Need]:
+    """What must be there before these services start: their databases, and their tables where others make them."""
+    return {
+        name: waiting.Need(
+            addresses.databases[name],
+            f"{service.settings.model_config.get('env_prefix')}DATABASE",
+            service.package if tables else "",
+        )
+        for name, service in services.items()
+    }
 
 
 def postgres_folder(settings: Settings) -> Path:
@@ -136,11 +141,15 @@ def make_clock(settings: Settings) -> Clock:
 
 async def migrate_all(addresses: Addresses, services: Mapping[str, Service], say: Say = silent) -> None:
     """Bring every given service's database to its newest revision. Raises `StartError` where one cannot be reached."""
-    if missing := await waiting.away({name: addresses.databases[name] for name in services}):
-        raise unreached(services, missing)
+    for lack in (await waiting.lacking(needs_of(addresses, services, tables=False))).values():
+        raise StartError(lack.sentence, lack.fix)
     for name, service in services.items():
         say(f"{name}: tables")
-        await migrate.upgrade(addresses.databases[name], service.package)
+        found = await migrate.upgrade(addresses.databases[name], service.package)
+        if found.newer:
+            say(
+                f"{name}: they are newer ({found.found}) than this program ({found.needed}), and stay as they are"
+            )
 
 
 class Running:
@@ -305,15 +314,16 @@ async def _prune(context: Context, heart: Heart) -> None:
 
 
 async def serve(settings: Settings, services: Mapping[str, Service], say: Say = silent) -> int:
-    """`loopkeeper up`: run until asked to stop; returns the exit code (1 if a task failed for good). A database or a
-    log that is not there is waited for."""
+    """`loopkeeper up`: run until asked to stop; returns the exit code (1 if a task failed for good). A database, tables or
+    a log that are not there are waited for."""
     configure("+".join(services), settings.log_level)
     async with at_addresses(settings, services, say) as addresses:
-        if missing := await waiting.away(addresses.databases):
-            told = unreached(services, missing)
-            say(f"waiting: {told.sentence}")
-            say(told.fix)
-            if not await waiting.until_there(settings, addresses.databases, missing):
+        needs = needs_of(addresses, services, tables=settings.migrate == "never")
+        if missing := await waiting.lacking(needs):
+            first = next(iter(missing.values()))
+            say(f"waiting: {first.sentence}")
+            say(first.fix)
+            if not await waiting.until_there(settings, needs, missing):
                 return 0
         if settings.migrate == "start":
             await migrate_all(addresses, services, say)

@@ -1,18 +1,20 @@
-"""What does a service do whose database is not there yet? It waits where everybody can see it: it lives, is not ready,
-names the database it waits for, and asks every request to come back."""
+"""What does a service do whose database or tables are not there yet? It waits where everybody can see it: it lives, is not
+ready, names what it waits for, and asks every request to come back."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
 from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass, field
 
 import uvicorn
 from prometheus_client import CollectorRegistry
 from starlette.types import Receive, Scope, Send
 
+from loopkeeper import migrate
 from loopkeeper.clients import Directory
-from loopkeeper.database import unreachable
+from loopkeeper.database import AWAY, unreachable
 from loopkeeper.errors import Busy
 from loopkeeper.logs import get
 from loopkeeper.routes import Api
@@ -23,27 +25,78 @@ from loopkeeper.web import Health, Part, build_app
 log = get("waiting")
 # So short that nobody notices the difference, so long that it costs nothing for an hour.
 LOOK_EVERY = 0.5
+TOLD = {"database": "the database is waited for", "migrations": "the tables are waited for"}
 
 
-async def away(urls: Mapping[str, str]) -> Mapping[str, str]:
-    """Which of these services' databases cannot be reached, and why: the type of the error."""
-    found = await asyncio.gather(*(unreachable(url) for url in urls.values()))
-    return {name: why for name, why in zip(urls, found, strict=True) if why}
+@dataclass(frozen=True, slots=True)
+class Need:
+    """One service's database, and which setting names it. `package`: whose tables must be in it already; empty where
+    this program makes them."""
+
+    url: str = field(repr=False)
+    setting: str
+    package: str = ""
 
 
-async def until_there(settings: Settings, urls: Mapping[str, str], missing: Mapping[str, str]) -> bool:
-    """Wait for all of these databases, `missing` being what was away at the last look. False: asked to stop."""
-    wait = _Wait(settings, urls, missing)
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """What one service has to wait for, under the name that probes have for it, and what mends it."""
+
+    what: str
+    detail: str
+    sentence: str
+    fix: str
+
+
+async def lacking(needs: Mapping[str, Need]) -> Mapping[str, Lack]:
+    """Which of these services cannot start yet, and why. Raises `StartError` where waiting would not help."""
+    found = await asyncio.gather(*(_lack(name, need) for name, need in needs.items()))
+    return {name: lack for name, lack in zip(needs, found, strict=True) if lack}
+
+
+async def _lack(name: str, need: Need) -> Lack | None:
+    if not need.package:
+        why = await unreachable(need.url)
+        return _away(name, need, why) if why else None
+    try:
+        tables = await migrate.tables(name, need.url, need.package)
+    except AWAY as error:
+        return _away(name, need, type(error).__name__)
+    if not tables.lacking:
+        return None
+    what = f"at revision {tables.found}, needed is {tables.needed}" if tables.found else "not there yet"
+    job = f"`loopkeeper migrate {name}`"
+    return Lack(
+        "migrations",
+        f"the tables are {what}: run {job}",
+        f"The tables of {name} are {what}.",
+        f"Run {job}; the service goes on by itself then.",
+    )
+
+
+def _away(name: str, need: Need, why: str) -> Lack:
+    return Lack(
+        "database",
+        why,
+        f"The database of {name} cannot be reached: {why}.",
+        f"Start it, or correct {need.setting}.",
+    )
+
+
+async def until_there(settings: Settings, needs: Mapping[str, Need], missing: Mapping[str, Lack]) -> bool:
+    """Wait until these services can start, `missing` being what was lacking at the last look. False: asked to stop."""
+    wait = _Wait(settings, needs, missing)
     return await wait.run()
 
 
 class _Wait:
     """A program that answers for services which have not started."""
 
-    def __init__(self, settings: Settings, urls: Mapping[str, str], missing: Mapping[str, str]) -> None:
-        self._urls = urls
-        self._missing = missing
-        parts = [Part(Api(name), None, lambda name=name: self._ready(name)) for name in urls]
+    def __init__(self, settings: Settings, needs: Mapping[str, Need], missing: Mapping[str, Lack]) -> None:
+        self._needs = needs
+        self._missing: Mapping[str, Lack] = {}
+        self._tell(missing)
+        parts = [Part(Api(name), None, lambda name=name: self._ready(name)) for name in needs]
         app = build_app(
             parts,
             directory=Directory(settings.config_folder),
@@ -80,22 +133,30 @@ class _Wait:
         return not stopped.is_set()
 
     async def _look(self) -> None:
-        missing = await away(self._urls)
-        for name in self._missing.keys() - missing.keys():
-            log.info("the database is there", service=name)
+        self._tell(await lacking(self._needs))
+
+    def _tell(self, missing: Mapping[str, Lack]) -> None:
+        """Say once of each service what it waits for now."""
+        for name in self._missing.keys() | missing.keys():
+            before, now = self._missing.get(name), missing.get(name)
+            if now is None:
+                log.info("what was waited for is there", service=name)
+            elif before is None or before.what != now.what:
+                log.warning(TOLD[now.what], service=name, reason=now.detail)
         self._missing = missing
 
     def _ready(self, name: str) -> Awaitable[Mapping[str, Health]]:
-        return _told(self._missing.get(name, ""))
+        return _told(self._missing.get(name))
 
 
-async def _told(why: str) -> Mapping[str, Health]:
-    return {
-        "database": Health(ok=not why, detail=why),
-        "start": Health(
-            ok=False, detail="the database is waited for" if why else "another database is waited for"
-        ),
-    }
+async def _told(lack: Lack | None) -> Mapping[str, Health]:
+    if lack is None:
+        return {
+            "database": Health(ok=True),
+            "start": Health(ok=False, detail="another service is waited for"),
+        }
+    start = Health(ok=False, detail=TOLD[lack.what])
+    return {"database": Health(ok=True), lack.what: Health(ok=False, detail=lack.detail), "start": start}
 
 
 async def _soon(event: Awaitable[object]) -> None:
