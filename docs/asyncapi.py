@@ -14,7 +14,7 @@ from uuid import UUID
 import yaml
 
 from loopkeeper import events
-from loopkeeper.bus.kafka_plans import topic_of
+from loopkeeper.bus.kafka_access import topic_of
 from loopkeeper.events import PUBLISHERS, Event
 from loopkeeper.message import REQUIRED, Message
 

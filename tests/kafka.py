@@ -11,6 +11,7 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
@@ -23,7 +24,9 @@ PARTITIONS = 3
 USERS = {
     "harbor": "harbor-secret",
     "valley": "valley-secret",
-    "intake": "intake-secret",
+    "loopkeeper-intake": "intake-secret",
+    "loopkeeper-notification": "notification-secret",
+    "loopkeeper-topics": "topics-secret",
     "nobody": "nobody-secret",
 }
 # Events carry the test's own time, which may be long past: nothing goes by age.
@@ -60,6 +63,17 @@ class Kafka:
         finally:
             await goodbye(admin.close(), admin)
         return made
+
+    def login(self, user: str) -> dict[str, Any]:
+        """What a client of the library is given to log in as this user."""
+        assert self.login_servers, "log-ins are tested on a broker of this run: unset LOOPKEEPER_KAFKA"
+        return {
+            "bootstrap_servers": self.login_servers,
+            "security_protocol": "SASL_PLAINTEXT",
+            "sasl_mechanism": "PLAIN",
+            "sasl_plain_username": user,
+            "sasl_plain_password": USERS[user],
+        }
 
     async def url(self, partitions: int = PARTITIONS) -> str:
         """The address of a new, empty topic."""

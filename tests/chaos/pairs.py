@@ -14,6 +14,7 @@ import httpx
 from demo.house import free_port
 from loopkeeper import clients
 from loopkeeper.bus import kafka_plans
+from loopkeeper.bus.kafka_access import Users
 from loopkeeper.bus.kafka_line import line_of
 from loopkeeper.clock import FileClock
 from loopkeeper.run import Addresses, Running
@@ -113,7 +114,7 @@ async def pairs(lives: Lives, cluster: Cluster, folder: Path, bus: str) -> Async
     made = clients.import_organizations(settings.config_folder, ORGANIZATIONS)
     keys = {entry["id"]: entry["key"] for entry in made}
     line = line_of(bus, Settings(home=home, kafka_partitions=PARTITIONS))
-    await kafka_plans.create(line, 1, kafka_plans.Readers([HARBOR, VALLEY], {}))
+    await kafka_plans.create(line, 1, Users([HARBOR, VALLEY], {}))
     async with Partner() as partner:
         named = Running(settings, installed())
         clock = FileClock(home / "clock.json")

@@ -10,6 +10,7 @@ import jsonschema
 import kubernetes_validate
 import pytest
 
+from loopkeeper.bus.kafka_line import Line
 from tests.deploy.manifests import Overlay, name, pod, variables
 from tests.deploy.places import ROOT, SERVICES
 
@@ -132,7 +133,12 @@ def test_production_scales_on_unread_messages_and_on_cpu(production: Overlay) ->
         assert (kafka["type"], cpu["type"]) == ("kafka", "cpu")
         assert kafka["metadata"]["bootstrapServers"] == servers
         assert kafka["metadata"]["topic"] == topic
-        assert name(each) == f"loopkeeper-{kafka['metadata']['consumerGroup']}"
+        service = name(each).removeprefix("loopkeeper-")
+        # A group of another name would never be behind.
+        assert kafka["metadata"]["consumerGroup"] == Line(servers, topic).group(service)
+        shown = production.named("TriggerAuthentication", kafka["authenticationRef"]["name"])["spec"]
+        secrets = {one["parameter"]: one["name"] for one in shown["secretTargetRef"]}
+        assert {secrets["username"], secrets["password"]} == {f"loopkeeper-{service}-kafka"}
         assert each["spec"]["maxReplicaCount"] <= int(settings["LOOPKEEPER_KAFKA_PARTITIONS"])
         behavior = each["spec"]["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
         made = {
@@ -146,6 +152,17 @@ def test_production_scales_on_unread_messages_and_on_cpu(production: Overlay) ->
             },
         }
         kubernetes_validate.validate(made, VERSION, strict=True)
+
+
+def test_whoever_speaks_to_the_broker_is_a_user_of_its_own(production: Overlay) -> None:
+    """Four services, and the job that makes topics and sets what they may do; nobody else knows the broker."""
+    shown: dict[str, set[str]] = {}
+    for of, container in production.containers():
+        for key, value in variables(production, container).items():
+            if key in ("LOOPKEEPER_KAFKA_USER", "LOOPKEEPER_KAFKA_PASSWORD"):
+                shown.setdefault(of, set()).add(value["secretKeyRef"]["name"])
+    parties = [f"loopkeeper-{each}" for each in (*SERVICES, "topics")]
+    assert shown == {each: {f"{each}-kafka"} for each in parties}
 
 
 def test_secrets_are_named_and_never_contained(overlay: Overlay) -> None:

@@ -25,6 +25,7 @@ LEFT_ALONE = {
     "LOOPKEEPER_KAFKA_CERTIFICATE": "for brokers that ask for a certificate in place of a password",
     "LOOPKEEPER_KAFKA_CERTIFICATE_KEY": "the same",
     "LOOPKEEPER_KAFKA_PLAN_USERS": "the default holds: a plan logs in under its own id",
+    "LOOPKEEPER_KAFKA_SERVICE_USERS": "the default holds: loopkeeper-intake and its siblings",
     "LOOPKEEPER_KAFKA_SESSION": "the default holds: back within it a replica keeps its partitions, later others read on",
     "LOOPKEEPER_MAX_BODY": "the default holds",
     "LOOPKEEPER_MAX_ROSTER": "the default holds",

@@ -21,8 +21,8 @@ from pydantic import SecretStr
 from loopkeeper import clients, events, ids
 from loopkeeper.bus import kafka_plans
 from loopkeeper.bus.kafka import KafkaBus
+from loopkeeper.bus.kafka_access import Users, topic_of
 from loopkeeper.bus.kafka_line import goodbye, line_of
-from loopkeeper.bus.kafka_plans import Readers, topic_of
 from loopkeeper.clock import HandClock
 from loopkeeper.database import connect
 from loopkeeper.events import Event
@@ -77,7 +77,7 @@ class Town:
             await self.programs.pop().stop()
 
     async def make_topics(self, *plans: str) -> None:
-        await kafka_plans.create(line_of(self.settings.bus_url() or "", self.settings), 1, Readers(plans, {}))
+        await kafka_plans.create(line_of(self.settings.bus_url() or "", self.settings), 1, Users(plans, {}))
 
     async def happens(self, referral: str, *facts: Event) -> list[str]:
         """Published by the services that own them; the ids of authorization's."""

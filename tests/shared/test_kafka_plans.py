@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -19,10 +18,10 @@ from aiokafka.errors import TopicAuthorizationFailedError
 from confluent_kafka import Consumer
 
 from loopkeeper import clients
-from loopkeeper.bus import BusUnavailable, kafka_plans
+from loopkeeper.bus import BusUnavailable, kafka_access
 from loopkeeper.bus.kafka import KafkaBus, partition_of
+from loopkeeper.bus.kafka_access import ALL, EVERYBODY, LITERAL, TOPIC, Grant, Users, topic_of
 from loopkeeper.bus.kafka_line import Line, goodbye
-from loopkeeper.bus.kafka_plans import ALL, EVERYBODY, LITERAL, TOPIC, Grant, Readers, topic_of
 from loopkeeper.errors import StartError
 from tests.kafka import PARTITIONS, USERS, Kafka
 from tests.shared.bus_contract import by_key, message
@@ -38,8 +37,7 @@ def log_name() -> str:
 
 @pytest.fixture
 def command(kafka: Kafka, log_name: str, tmp_path: Path) -> Command:
-    """`loopkeeper topics` of an installation with two plans, of which one logs in under another name than its id.
-    The services log in as `intake`."""
+    """`loopkeeper topics` of an installation with two plans, of which one logs in under another name than its id."""
     assert kafka.login_servers, "log-ins are tested on a broker of this run: unset LOOPKEEPER_KAFKA"
     clients.import_organizations(
         tmp_path / "config", [{"id": each, "name": each, "kind": "plan"} for each in (HARBOR, VALLEY)]
@@ -59,16 +57,6 @@ def command(kafka: Kafka, log_name: str, tmp_path: Path) -> Command:
         )
 
     return run
-
-
-def login(kafka: Kafka, user: str) -> dict[str, Any]:
-    return {
-        "bootstrap_servers": kafka.login_servers,
-        "security_protocol": "SASL_PLAINTEXT",
-        "sasl_mechanism": "PLAIN",
-        "sasl_plain_username": user,
-        "sasl_plain_password": USERS[user],
-    }
 
 
 def read(kafka: Kafka, user: str, topic: str, group: str) -> str:
@@ -96,8 +84,8 @@ def read(kafka: Kafka, user: str, topic: str, group: str) -> str:
         reader.close()
 
 
-async def write(kafka: Kafka, user: str, topic: str, *, idempotent: bool) -> None:
-    producer = AIOKafkaProducer(**login(kafka, user), enable_idempotence=idempotent, acks="all")
+async def write(kafka: Kafka, user: str, topic: str) -> None:
+    producer = AIOKafkaProducer(**kafka.login(user), acks="all")
     await producer.start()
     try:
         await producer.send_and_wait(topic, b"{}", key=b"ref_1")
@@ -108,7 +96,7 @@ async def write(kafka: Kafka, user: str, topic: str, *, idempotent: bool) -> Non
 async def test_a_plans_user_reads_its_own_topic_and_no_other(
     kafka: Kafka, command: Command, log_name: str
 ) -> None:
-    made = await asyncio.to_thread(command, "create", "--services", "intake")
+    made = await asyncio.to_thread(command, "create")
     assert (made.returncode, len(made.stdout.splitlines())) == (0, 3), made.stderr
     bus, sent = KafkaBus(Line(kafka.servers, log_name, 6)), message("ref_1", 1)
     for topic in (topic_of(HARBOR), topic_of(VALLEY)):
@@ -144,10 +132,9 @@ async def test_a_plans_user_reads_its_own_topic_and_no_other(
         "nobody's": group_refused,
     }
     assert UUID(got["its own, named by its id"])
-    await write(kafka, "intake", topic_of(HARBOR), idempotent=True)
     for user in ("harbor", "valley"):
         with pytest.raises(TopicAuthorizationFailedError):
-            await write(kafka, user, topic_of(HARBOR), idempotent=False)
+            await write(kafka, user, topic_of(HARBOR))
 
 
 async def test_check_names_what_is_missing_and_who_reads_too_much(
@@ -161,31 +148,38 @@ async def test_check_names_what_is_missing_and_who_reads_too_much(
     )
     line = Line(kafka.servers, log_name, 6)
     for principal in (EVERYBODY, "User:valley"):
-        await kafka_plans.grant(line, [Grant(TOPIC, topic_of(HARBOR), LITERAL, principal, ALL)])
-    # The services log in as somebody who was granted nothing, and the plan under a name it had not before.
+        await kafka_access.grant(line, [Grant(TOPIC, topic_of(HARBOR), LITERAL, principal, ALL)])
+    # The services log in as users who were granted nothing, and the plan under a name it had not before.
     other = await asyncio.to_thread(
         command,
         "check",
-        "--services",
-        "services",
+        LOOPKEEPER_KAFKA_SERVICE_USERS=json.dumps({"notification": "notices"}),
         LOOPKEEPER_KAFKA_PLAN_USERS=json.dumps({HARBOR: "harbor-new"}),
     )
     topic = topic_of(HARBOR)
     assert other.returncode == 1
     assert set(other.stdout.splitlines()) >= {
-        f"User:services may not write the topic {topic}.",
+        f"User:loopkeeper-intake may not write the topic {log_name}.",
+        f"User:loopkeeper-intake may not read in groups {log_name}.intake.",
+        f"User:notices may not write the topic {topic}.",
         f"User:harbor-new may not read the topic {topic}.",
         f"User:harbor-new may not read in groups {HARBOR}.*.",
-        f"User:* may read the topic {topic} too.",
-        f"User:valley may read the topic {topic} too.",
+        f"User:* may do anything with the topic {topic} too.",
+        f"User:valley may do anything with the topic {topic} too.",
         "The topics of 2 plans are not as they must be.",
     }
 
 
-def test_two_plans_never_share_a_user() -> None:
-    for named, services in (({"a": "b"}, ""), ({"a": "same", "b": "same"}, ""), ({}, "b")):
+def test_no_two_share_a_user() -> None:
+    shared = [
+        ({"a": "b"}, {}),
+        ({"a": "same", "b": "same"}, {}),
+        ({}, {"intake": "b"}),
+        ({}, {"intake": "same", "notification": "same"}),
+    ]
+    for named, services in shared:
         with pytest.raises(StartError):
-            Readers(["a", "b"], named, services)
+            Users(["a", "b"], named, services)
 
 
 async def test_a_topic_that_is_missing_is_said_soon_and_the_log_goes_on(kafka: Kafka) -> None:

@@ -57,6 +57,10 @@ class Settings(BaseSettings):
         default_factory=dict,
         description="User name at the broker by plan, as JSON, where it is not the plan's id",
     )
+    kafka_service_users: dict[str, str] = Field(
+        default_factory=dict,
+        description="User name at the broker by service, as JSON, where it is not `loopkeeper-` and its name",
+    )
     kafka_session: float = Field(
         default=6.0, gt=0, description="Seconds after which a silent replica's partitions go to others"
     )

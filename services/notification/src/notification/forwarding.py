@@ -138,7 +138,7 @@ class Forwarder:
         return full
 
     async def _publish(self, connection: Connection, plan: str) -> int:
-        from loopkeeper.bus.kafka_plans import topic_of
+        from loopkeeper.bus.kafka_access import topic_of
 
         rows = await connection.fetch(READ, plan, ROUND)
         messages = [parse(orjson.loads(row["headers"]), row["data"]) for row in rows]

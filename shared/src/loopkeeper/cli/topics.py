@@ -1,26 +1,22 @@
-"""The topics in Kafka, for whoever sets a cluster up: make them once, look whether they are still as they must be."""
+"""The topics in Kafka and who may use them, for whoever sets a cluster up: make them once, look whether they are still as
+they must be."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
 from loopkeeper.cli.terminal import FAILED, Json, say, settings, show, starting
+from loopkeeper.client import SERVICES
 from loopkeeper.clients import OrganizationKind, list_organizations
 from loopkeeper.errors import StartError
 from loopkeeper.settings import Settings
 
 if TYPE_CHECKING:
-    from loopkeeper.bus.kafka_plans import Readers
-
-Services = Annotated[
-    str,
-    typer.Option(
-        metavar="USER", help="As whom the services log in at the broker; default: LOOPKEEPER_KAFKA_USER."
-    ),
-]
+    from loopkeeper.bus.kafka_access import Users
+    from loopkeeper.bus.kafka_line import Line
 
 
 def add_to(app: typer.Typer) -> None:
@@ -31,41 +27,49 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(topics, name="topics")
 
 
-def create(services: Services = "", as_json: Json = False) -> None:
-    """Make the topic that LOOPKEEPER_BUS names, with its partitions and for ever, and one for each plan that only this
-    plan's user may read; what is there is left alone. Again after each new plan."""
-    from loopkeeper.bus import kafka_plans, kafka_topics
-    from loopkeeper.bus.kafka_line import line_of
+def create(as_json: Json = False) -> None:
+    """Make the topic that LOOPKEEPER_BUS names, with its partitions and for ever, and one for each plan, and the rules of
+    who may use them: each service and each plan as a user of its own. What is there is left alone, and where it differs
+    from what is needed, said. Again after each new plan, as a user who may alter the cluster."""
+    from loopkeeper.bus import kafka_access, kafka_plans, kafka_topics
+
+    async def work() -> tuple[dict[str, bool], list[str]]:
+        made = {line.topic: await kafka_topics.create(line, current.kafka_replication)}
+        await kafka_access.grant(line, users.of_log(line))
+        made |= await kafka_plans.create(line, current.kafka_replication, users)
+        return made, [flaw for each in await _flaws(line, current.kafka_replication, users) for flaw in each]
 
     current = settings()
     with starting():
-        line, readers = line_of(_bus(current), current), _readers(current, services)
-        made = {line.topic: asyncio.run(kafka_topics.create(line, current.kafka_replication))}
-        made |= asyncio.run(kafka_plans.create(line, current.kafka_replication, readers))
+        line, users = _known(current)
+        made, flaws = asyncio.run(work())
     if as_json:
+        own = made.pop(line.topic)
         show(
             {
                 "topic": line.topic,
                 "partitions": line.partitions,
-                "made": made.pop(line.topic),
+                "made": own,
                 "plans": made,
+                "services": users.services,
+                "flaws": flaws,
             }
         )
         return
     for topic, new in made.items():
-        say(f"The topic {topic} {'is made' if new else 'is there already; see `loopkeeper topics check`'}.")
+        say(f"The topic {topic} {'is made' if new else 'is there already'}.")
+    if users.services:
+        say(f"The services use them as {', '.join(users.services.values())}.")
+    for flaw in flaws:
+        say(flaw)
 
 
-def check(services: Services = "", as_json: Json = False) -> None:
-    """Compare the topics, and who may read the plans', with what is needed; exit code 1 where they differ."""
-    from loopkeeper.bus import kafka_plans, kafka_topics
-    from loopkeeper.bus.kafka_line import line_of
-
+def check(as_json: Json = False) -> None:
+    """Compare the topics, and who may use them, with what is needed; exit code 1 where they differ."""
     current = settings()
     with starting():
-        line, readers = line_of(_bus(current), current), _readers(current, services)
-        flaws = asyncio.run(kafka_topics.flaws(line, current.kafka_replication))
-        of_plans = asyncio.run(kafka_plans.flaws(line, current.kafka_replication, readers))
+        line, users = _known(current)
+        flaws, of_plans = asyncio.run(_flaws(line, current.kafka_replication, users))
     if as_json:
         show({"topic": line.topic, "sound": not flaws + of_plans, "flaws": flaws + of_plans})
     else:
@@ -74,18 +78,32 @@ def check(services: Services = "", as_json: Json = False) -> None:
         say(f"The topic {line.topic} is {'not ' if flaws else ''}as the log needs it.")
         for flaw in of_plans:
             say(flaw)
-        if readers.plans:
-            say(f"The topics of {len(readers.plans)} plans are {'not ' if of_plans else ''}as they must be.")
+        if users.plans:
+            say(f"The topics of {len(users.plans)} plans are {'not ' if of_plans else ''}as they must be.")
     if flaws or of_plans:
         raise typer.Exit(FAILED)
 
 
-def _readers(current: Settings, services: str) -> Readers:
-    from loopkeeper.bus.kafka_plans import Readers
+async def _flaws(line: Line, replication: int, users: Users) -> tuple[list[str], list[str]]:
+    """What is wrong with the log, and with the plans' topics."""
+    from loopkeeper.bus import kafka_access, kafka_plans, kafka_topics
+
+    rules = await kafka_access.flaws(line, users.of_log(line), users.known())
+    of_log = await kafka_topics.flaws(line, replication) + ([kafka_access.OPEN] if rules is None else rules)
+    return of_log, await kafka_plans.flaws(line, replication, users)
+
+
+def _known(current: Settings) -> tuple[Line, Users]:
+    """The log, and who logs in as what. Where whoever types this logs in, or the services' users are named, each
+    service has one of its own."""
+    from loopkeeper.bus.kafka_access import Users, user_of
+    from loopkeeper.bus.kafka_line import line_of
 
     known = list_organizations(current.config_folder)
     plans = [each.id for each in known if each.kind is OrganizationKind.PLAN]
-    return Readers(plans, current.kafka_plan_users, services or current.kafka_user)
+    named, log_in = current.kafka_service_users, bool(current.kafka_user or current.kafka_service_users)
+    services = {each: named.get(each, user_of(each)) for each in SERVICES if log_in}
+    return line_of(_bus(current), current), Users(plans, current.kafka_plan_users, services)
 
 
 def _bus(current: Settings) -> str:
