@@ -32,7 +32,6 @@ def test_a_complete_folder_is_never_written_by_a_service(
     made(
         tmp_path, "org", "add", PLAN, "--name", "Harbor Health Plan", "--kind", "plan", "--phone", "555-0100"
     )
-    made(tmp_path, "keys", "rotate", PLAN)
     made(tmp_path, "org", "add", "operations", "--name", "Operations", "--kind", "operations")
     key = made(tmp_path, "client", "add", "operations", "--role", "operations")
     folder = tmp_path / "config"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import stat
 import threading
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 import typer
 from click.testing import Result
+from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from loopkeeper.cli import access, checks
@@ -113,6 +115,30 @@ def test_a_revoked_key_opens_nothing_and_stays_listed(run: Run, settings: Settin
     run("client", "revoke", made["id"])
     assert Directory(settings.config_folder).authenticate(made["key"]) is None
     assert json.loads(run("client", "list", "--json").stdout)[0]["revoked_at"]
+
+
+def test_a_plan_that_is_added_has_its_data_key_before_its_first_referral(
+    run: Run, settings: Settings, tmp_path: Path
+) -> None:
+    """A service must not need to write the keyring: in a cluster it only reads it."""
+    run(*HARBOR)
+    run(*STREET)
+    many = tmp_path / "many.json"
+    many.write_text(json.dumps([{"id": "valley-care-plan", "name": "Valley Care Plan", "kind": "plan"}]))
+    run("org", "import", str(many))
+    keyring = settings.config_folder / "keyring.json"
+    kept = json.loads(keyring.read_text())
+    assert set(kept) == {"system", "harbor-health-plan", "valley-care-plan"}
+    run(*HARBOR, "--phone", "555-0100")
+    assert json.loads(keyring.read_text()) == kept
+
+
+def test_a_plan_is_not_added_where_no_key_can_be_made_for_it(run: Run, settings: Settings) -> None:
+    run(*HARBOR)
+    (settings.config_folder / "master.key").unlink()
+    words = ("org", "add", "valley-care-plan", "--name", "Valley Care Plan", "--kind", "plan")
+    assert "LOOPKEEPER_MASTER_KEY" in run(*words, code=5).stderr
+    assert Directory(settings.config_folder).organization("valley-care-plan") is None
 
 
 # ── the operations key ────────────────────────────────────────────────────────────────────────────────────
@@ -237,6 +263,31 @@ def test_a_key_file_others_may_read_is_named(settings: Settings) -> None:
     found = looked_at(settings)["keyring"]
     assert not found.ok
     assert found.fix == f"chmod 600 {settings.config_folder / 'master.key'}"
+
+
+@pytest.mark.parametrize(("mounted", "well"), [(0o440, True), (0o400, True), (0o444, False), (0o460, False)])
+def test_a_file_handed_to_us_as_a_cluster_mounts_a_secret_may_be_read_by_its_group_and_no_more(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, mounted: int, well: bool
+) -> None:
+    """It is root's, and its group is how we read it; of a file of our own the group has no need."""
+    access.operator_key(settings)
+    Keyring.open(settings.config_folder, None)
+    files = [settings.config_folder / f"{each}.json" for each in ("organizations", "keyring")]
+    owner = files[0].stat().st_uid
+    for file in files:
+        file.chmod(mounted)
+    own = looked_at(settings)
+    monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+    # The master key is another secret, given as a variable.
+    given = settings.model_copy(
+        update={"master_key": SecretStr((settings.config_folder / "master.key").read_text())}
+    )
+    handed = looked_at(given)
+    for file in files:
+        assert own[file.stem].ok is (mounted == 0o400)
+        assert handed[file.stem].ok is well
+        if not well:
+            assert "defaultMode: 0440" in handed[file.stem].fix
 
 
 def test_a_keyring_without_its_master_key_is_named_and_no_new_one_made(settings: Settings) -> None:

