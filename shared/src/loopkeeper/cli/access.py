@@ -38,6 +38,7 @@ def add_to(app: typer.Typer) -> None:
     client.command("revoke")(client_revoke)
     keys = typer.Typer(no_args_is_help=True, help="The keys under which identity is sealed.")
     keys.command("rotate")(keys_rotate)
+    keys.command("rotate-master")(keys_rotate_master)
     rules = typer.Typer(no_args_is_help=True, help="The dated rows that decisions follow.")
     rules.command("check")(policy_check)
     for name, group in (("org", org), ("client", client), ("keys", keys), ("policy", rules)):
@@ -244,6 +245,71 @@ def keys_rotate(
             "What they sealed is erased for good; nothing can be renewed.",
         )
     show({"rotated": rotated}) if as_json else say(f"New data keys for {', '.join(rotated)}.")
+
+
+def keys_rotate_master(
+    new: Annotated[
+        Path | None,
+        typer.Option(
+            help="File of the new key, made if it is not there. Only where LOOPKEEPER_MASTER_KEY is set."
+        ),
+    ] = None,
+    finish: Annotated[
+        bool,
+        typer.Option(
+            "--finish", help="Every service has the new key: the old one opens nothing from now on."
+        ),
+    ] = False,
+    anew: Annotated[
+        bool, typer.Option("--anew", help="Forget a change that was begun with a new key that is lost.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Change nothing; say what would be done.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Change the master key in two steps while services run: begin, give every service the new key, then --finish. Says
+    what to do next; the same command again goes on where it was."""
+    from loopkeeper import remaster
+
+    current = settings()
+    given = current.master_key is not None
+    with starting():
+        ring = open_keyring()
+        found = remaster.standing(ring)
+    if not given and new is not None:
+        fail("The master key is a file here: the new one is made beside it.", "Leave --new out.", USAGE)
+    if given and new is None and found.stage is not remaster.Stage.READY and not finish:
+        fail("The new master key has no place.", "Name a file for it: --new FILE.", USAGE)
+    with starting():
+        if finish:
+            done = remaster.finish(ring, dry_run=dry_run)
+        else:
+            done = remaster.begin_with_file(ring, new, anew=anew, dry_run=dry_run)
+        after = remaster.standing(ring)
+    steps = remaster.next_steps(after.stage, new, given=given)
+    if as_json:
+        shown = {
+            "stage": after.stage,
+            "changed": done and not dry_run,
+            "keys": after.keys,
+            "plans": after.plans,
+        }
+        show({**shown, "next": steps})
+        return
+    size = f"the {after.keys} keys of {after.plans} plans"
+    if dry_run:
+        would = f"would wrap {size} anew" if finish else f"would let a new master key open {size} too"
+        say(f"This {would}; nothing is changed." if done else "There is nothing to do.")
+        return
+    opened = (
+        "One master key opens"
+        if after.stage is remaster.Stage.SETTLED
+        else "The old and the new master key both open"
+    )
+    say(f"{opened} {size}.")
+    for number, step in enumerate(steps, 1):
+        say(f"  {number}. {step}")
 
 
 # ── policy ────────────────────────────────────────────────────────────────────────────────────────────────

@@ -21,7 +21,7 @@ from loopkeeper.cli.access import master_key, policy_findings
 from loopkeeper.clients import list_organizations
 from loopkeeper.clock import FileClock, SystemClock
 from loopkeeper.errors import StartError
-from loopkeeper.sealing import Keyring
+from loopkeeper.sealing import PREVIOUS, SYSTEM, Keyring
 from loopkeeper.settings import Settings
 
 OLDEST_PYTHON = (3, 11)
@@ -191,7 +191,12 @@ def _keyring(settings: Settings) -> Check:
     except (OSError, ValueError, KeyError) as error:
         fix = f"Restore {file} from a backup: without it nothing sealed can be opened."
         return Check("keyring", False, f"{file} cannot be read: {type(error).__name__}", fix)
-    return Check("keyring", True, f"{file} opens")
+    return Check("keyring", True, f"{file} opens{_unfinished(file)}")
+
+
+def _unfinished(file: Path) -> str:
+    system: dict[str, object] = json.loads(file.read_text())[SYSTEM]
+    return "; `loopkeeper keys rotate-master --finish` is still to do" if PREVIOUS in system else ""
 
 
 def _open_to_others(file: Path) -> tuple[str, str] | None:
