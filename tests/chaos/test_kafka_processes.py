@@ -28,7 +28,7 @@ from tests.chaos.load import People
 from tests.chaos.pairs import REPLICAS, Pairs, pairs
 from tests.chaos.test_kill import unheard, unkept
 from tests.kafka import PARTITIONS, Kafka, guarded
-from tests.loop.house import POLICY
+from tests.loop.house import HARBOR, POLICY
 
 SEED = 11
 # One for each restart and a few before and behind them.
@@ -142,12 +142,16 @@ async def test_a_start_that_waits_ends_well_when_it_is_asked_to(
 async def test_a_rolling_restart_and_a_kill_under_load_lose_nothing_and_double_nothing(
     running: Pairs,
 ) -> None:
-    """One replica of each service is stopped and begun again, then one is killed; people go on all the time."""
+    """One replica of each service is stopped and begun again, then one is killed; people go on all the time. And all the
+    time the master key is being changed: who is begun again has the new one, the others the old."""
     clock = running.clock
     assert isinstance(clock, FileClock)
     async with People(running, SEED) as people:
         await people.expect(FORMS)
         await people.release(FORMS_A_RESTART)
+        await people.referred_at_least(1)
+        sealed_before = next(iter(people.referred))
+        await type_at_the_desk(running, "keys", "rotate-master")
         for service in installed():
             took = time.monotonic()
             assert await running.stop(service, "0") == 0, running.living
@@ -166,6 +170,10 @@ async def test_a_rolling_restart_and_a_kill_under_load_lose_nothing_and_double_n
         assert [*unkept(await invariants.look(running.where), people)] == []
         assert [*unheard(await invariants.feeds(running.where), running)] == []
     assert await invariants.everything_broken(running.where, running.home / "config") == []
+    await members_open(running, people, sealed_before)
+    # Half of them were never begun again: they go on with the data keys they have.
+    await type_at_the_desk(running, "keys", "rotate-master", "--finish")
+    await members_open(running, people, sealed_before)
 
 
 async def test_with_the_broker_away_every_probe_names_the_log_and_with_it_back_none_does(
@@ -197,6 +205,19 @@ async def test_with_its_database_away_a_service_names_it_and_the_others_are_read
     finally:
         await admin.execute('ALTER DATABASE "assignment" CONNECTION LIMIT -1')
     await running.ready()
+
+
+async def type_at_the_desk(running: Pairs, *words: str) -> None:
+    life = await running.lives.begin(words, running.environment("intake", "0"), running.home / "desk.log")
+    assert await life.ended() == 0, life.said()
+
+
+async def members_open(running: Pairs, people: People, *referrals: str) -> None:
+    """Each replica of intake opens who was sealed by either: the plan asks once for each."""
+    for referral in (*referrals, list(people.referred)[-1]):
+        for _ in REPLICAS:
+            opened = await running.ask(HARBOR, "GET", f"/v1/referrals/{referral}/member")
+            assert opened["identity"]["cin"] == people.referred[referral].member["cin"]
 
 
 async def names_the_log(running: Pairs, *services: str) -> None:
