@@ -10,6 +10,7 @@ import socket
 import sys
 import time
 from datetime import datetime, timedelta
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -157,14 +158,13 @@ def example(
     as_json: Json = False,
 ) -> None:
     """Print a valid body for POST /v1/referrals."""
-    from loopkeeper.service import installed
-
-    with starting():
-        routes = [route for service in installed().values() for route in service.api.routes]
-    bodies = next(r.examples for r in routes if (r.method, r.path) == ("POST", "/v1/referrals"))
+    bodies = {point.name: point for point in entry_points(group="loopkeeper.examples")}
     if form not in bodies:
-        fail(f"There is no example {form!r}.", f"Use `loopkeeper example {' or '.join(bodies)}`.", USAGE)
-    typer.echo(json.dumps(bodies[form], indent=2))
+        known = (
+            f"Use `loopkeeper example {' or '.join(bodies)}`." if bodies else "Install the service intake."
+        )
+        fail(f"There is no example {form!r}.", known, USAGE)
+    typer.echo(json.dumps(bodies[form].load()(), indent=2))
 
 
 # ── clock ────────────────────────────────────────────────────────────────────────────────────────────────
