@@ -57,7 +57,7 @@ class PlanKeys:
 
     current: int
     versions: dict[int, AESGCM]
-    index: bytes
+    index: bytes = field(repr=False)
 
 
 @dataclass
