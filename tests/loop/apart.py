@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import httpx
+from pydantic import SecretStr
 
 from loopkeeper import clients
 from loopkeeper.client import owner
@@ -19,6 +20,7 @@ from loopkeeper.service import installed
 from loopkeeper.settings import Settings
 from loopkeeper.testing.partner import Partner
 from tests.conftest import Databases
+from tests.kafka import PARTITIONS
 from tests.loop.house import ORGANIZATIONS, House, furnish, policy_in
 
 
@@ -74,15 +76,15 @@ class Apart(House):
 
 
 @asynccontextmanager
-async def apart(databases: Databases, folder: Path) -> AsyncGenerator[Apart]:
-    """Four programs on fresh databases, furnished as the story's house is."""
+async def apart(databases: Databases, folder: Path, bus: str) -> AsyncGenerator[Apart]:
+    """Four programs on fresh databases and this log, furnished as the story's house is."""
     settings = Settings(
         home=folder / "home", policy=policy_in(folder), webhook_allow="127.0.0.1", synthetic_members="on",
-        log_level="ERROR",
+        log_level="ERROR", kafka_partitions=PARTITIONS, bus=SecretStr(bus), replica="0",
     )  # fmt: skip
     made = clients.import_organizations(settings.config_folder, ORGANIZATIONS)
     urls = {name: await databases.make(name, await databases.template(name)) for name in installed()}
-    addresses = Addresses(urls, await databases.make("log"))
+    addresses = Addresses(urls, bus)
     keys = {str(entry["id"]): str(entry["key"]) for entry in made}
     clock = HandClock()
     async with Partner(clock=clock) as partner, AsyncExitStack() as stack:

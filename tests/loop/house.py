@@ -16,9 +16,6 @@ import httpx
 from pydantic import SecretStr
 
 from loopkeeper import clients
-from loopkeeper.bus import kafka_plans
-from loopkeeper.bus.kafka_access import Users
-from loopkeeper.bus.kafka_line import line_of
 from loopkeeper.clock import Clock, HandClock
 from loopkeeper.run import Addresses, Running
 from loopkeeper.service import installed
@@ -220,8 +217,6 @@ async def house(
     hand = clock or HandClock()
     urls = {name: await databases.make(name, await databases.template(name)) for name in installed()}
     addresses = Addresses(urls, bus or await databases.make("log"))
-    if bus:
-        await kafka_plans.create(line_of(bus, settings), 1, Users([HARBOR, VALLEY], {}))
     async with Partner(clock=hand) as partner, Running(settings, installed(), clock=hand) as running:
         await running.start(addresses)
         opened = House(running, hand, {entry["id"]: entry["key"] for entry in made}, partner, home, addresses)  # pyright: ignore[reportArgumentType]

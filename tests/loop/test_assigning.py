@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 from tests.conftest import Databases
+from tests.loop.conftest import NewLog
 from tests.loop.house import (
     CLINIC,
     HARBOR,
@@ -37,11 +38,13 @@ DAY = timedelta(days=1)
 
 
 @pytest_asyncio.fixture(scope="module")
-async def open_house(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[House]:
+async def open_house(
+    databases: Databases, tmp_path_factory: pytest.TempPathFactory, new_log: NewLog
+) -> AsyncGenerator[House]:
     folder = tmp_path_factory.mktemp("assigning")
     (folder / "policy").mkdir()
     (folder / "policy" / "re_offer.yaml").write_text(RE_OFFER)
-    async with house(databases, folder) as opened:
+    async with house(databases, folder, bus=await new_log()) as opened:
         await put_roster(opened, HARBOR, [{"cin": cin, "birth_date": BORN} for cin in MEMBERS])
         yield opened
     await databases.drop()

@@ -6,20 +6,16 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
-import pytest
 import pytest_asyncio
 
 from tests.conftest import Databases
+from tests.loop.conftest import NewLog
 from tests.loop.house import CLINIC, HARBOR, NAVIGATORS, OPERATIONS, STREET, House, david, house
 
 
-@pytest_asyncio.fixture(params=["postgres", "kafka"])
-async def open_house(
-    databases: Databases, tmp_path: Path, request: pytest.FixtureRequest
-) -> AsyncGenerator[House]:
-    """The house, on each of the two logs."""
-    bus = await request.getfixturevalue("kafka").url() if request.param == "kafka" else ""
-    async with house(databases, tmp_path, bus=bus) as opened:
+@pytest_asyncio.fixture
+async def open_house(databases: Databases, tmp_path: Path, new_log: NewLog) -> AsyncGenerator[House]:
+    async with house(databases, tmp_path, bus=await new_log()) as opened:
         yield opened
     await databases.drop()
 

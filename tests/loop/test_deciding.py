@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from loopkeeper.calendar import la_date
 from tests.conftest import Databases
+from tests.loop.conftest import NewLog
 from tests.loop.house import (
     CLINIC,
     HARBOR,
@@ -31,9 +32,11 @@ DAY = timedelta(days=1)
 
 
 @pytest_asyncio.fixture(scope="module")
-async def desk(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[House]:
+async def desk(
+    databases: Databases, tmp_path_factory: pytest.TempPathFactory, new_log: NewLog
+) -> AsyncGenerator[House]:
     """One house for all: each test has a member of its own."""
-    async with house(databases, tmp_path_factory.mktemp("desk")) as opened:
+    async with house(databases, tmp_path_factory.mktemp("desk"), bus=await new_log()) as opened:
         yield opened
     await databases.drop()
 

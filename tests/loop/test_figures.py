@@ -13,15 +13,16 @@ from loopkeeper.gauges import measure
 from loopkeeper.service import Context
 from referral_intake.workers import count_open
 from tests.conftest import Databases
+from tests.loop.conftest import NewLog
 from tests.loop.house import CLINIC, House, david, house
 
 
 @pytest_asyncio.fixture(scope="module")
 async def referred(
-    databases: Databases, tmp_path_factory: pytest.TempPathFactory
+    databases: Databases, tmp_path_factory: pytest.TempPathFactory, new_log: NewLog
 ) -> AsyncGenerator[tuple[House, str]]:
     """David is referred, and somebody must act."""
-    async with house(databases, tmp_path_factory.mktemp("figures")) as opened:
+    async with house(databases, tmp_path_factory.mktemp("figures"), bus=await new_log()) as opened:
         referral = await opened.refer(CLINIC, david())
         await opened.quiet()
         yield opened, referral

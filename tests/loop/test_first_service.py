@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from tests.conftest import Databases
+from tests.loop.conftest import NewLog
 from tests.loop.house import CLINIC, HARBOR, NAVIGATORS, OPERATIONS, STREET, House, david, house
 
 DAY = timedelta(days=1)
@@ -22,18 +23,20 @@ CIN = "90000007S"
 
 
 @pytest_asyncio.fixture
-async def open_house(databases: Databases, tmp_path: Path) -> AsyncGenerator[House]:
+async def open_house(databases: Databases, tmp_path: Path, new_log: NewLog) -> AsyncGenerator[House]:
     """A house of a test's own, whose clock it moves."""
-    async with house(databases, tmp_path) as opened:
+    async with house(databases, tmp_path, bus=await new_log()) as opened:
         await _listening(opened)
         yield opened
     await databases.drop()
 
 
 @pytest_asyncio.fixture(scope="module")
-async def town(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[House]:
+async def town(
+    databases: Databases, tmp_path_factory: pytest.TempPathFactory, new_log: NewLog
+) -> AsyncGenerator[House]:
     """One house for tests of different members."""
-    async with house(databases, tmp_path_factory.mktemp("town")) as opened:
+    async with house(databases, tmp_path_factory.mktemp("town"), bus=await new_log()) as opened:
         await _listening(opened)
         yield opened
     await databases.drop()

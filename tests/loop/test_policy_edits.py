@@ -18,6 +18,7 @@ from loopkeeper.run import Addresses, Running
 from loopkeeper.service import installed
 from loopkeeper.settings import Settings
 from tests.conftest import Databases
+from tests.loop.conftest import NewLog
 from tests.loop.house import CLINIC, HARBOR, NAVIGATORS, VALLEY, House, david, house, put_roster
 
 TWO_STAYS = """
@@ -41,8 +42,8 @@ COMMUNITY_ORGANIZATIONS = """
 
 
 @pytest_asyncio.fixture
-async def open_house(databases: Databases, tmp_path: Path) -> AsyncGenerator[House]:
-    async with house(databases, tmp_path) as opened:
+async def open_house(databases: Databases, tmp_path: Path, new_log: NewLog) -> AsyncGenerator[House]:
+    async with house(databases, tmp_path, bus=await new_log()) as opened:
         for plan in (HARBOR, VALLEY):
             contract = {"plan": plan, "populations": ["avoidable_utilization"], "from": "2025-01-01"}
             await opened.ask(plan, "PUT", f"/v1/providers/{CLINIC}", {"contracts": [contract]})

@@ -1,4 +1,5 @@
-"""Receiving over HTTP: both forms, under the standard of the member's age."""
+"""Receiving over HTTP: both forms, under the standard of the member's age. Nothing here waits for what travels in the
+log, so one log is enough."""
 
 from __future__ import annotations
 

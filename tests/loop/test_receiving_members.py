@@ -12,6 +12,7 @@ from typing import Any
 import pytest_asyncio
 
 from tests.conftest import Databases
+from tests.loop.conftest import NewLog
 from tests.loop.house import (
     CLINIC,
     HARBOR,
@@ -30,9 +31,9 @@ NUMBERS = count(100)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def town(databases: Databases, tmp_path_factory: Any) -> AsyncGenerator[House]:
+async def town(databases: Databases, tmp_path_factory: Any, new_log: NewLog) -> AsyncGenerator[House]:
     folder: Path = tmp_path_factory.mktemp("members")
-    async with house(databases, folder, roster=False) as opened:
+    async with house(databases, folder, roster=False, bus=await new_log()) as opened:
         yield opened
     await databases.drop()
 

@@ -15,9 +15,10 @@ import pytest
 import pytest_asyncio
 
 from loopkeeper.database import connect
-from tests.chaos.invariants import everything_broken, feeds
+from tests.chaos.invariants import everything_broken, feeds, log_at
 from tests.conftest import Databases
 from tests.loop.apart import Apart, apart
+from tests.loop.conftest import NewLog
 from tests.loop.house import CLINIC, HARBOR, NAVIGATORS, OPERATIONS, STREET, david, put_roster
 
 SERVICES = ("intake", "authorization", "assignment", "notification")
@@ -33,8 +34,10 @@ LISTENERS = (HARBOR, CLINIC, STREET, NAVIGATORS)
 
 
 @pytest_asyncio.fixture(scope="module")
-async def town(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Apart]:
-    async with apart(databases, tmp_path_factory.mktemp("restore")) as found:
+async def town(
+    databases: Databases, tmp_path_factory: pytest.TempPathFactory, new_log: NewLog
+) -> AsyncGenerator[Apart]:
+    async with apart(databases, tmp_path_factory.mktemp("restore"), await new_log()) as found:
         for organization in LISTENERS:
             await found.subscribe(organization)
         roster = [member(number) for number in range(1, 400)]
@@ -146,14 +149,11 @@ async def standing(town: Apart, referrals: list[str]) -> Mapping[str, Any]:
 
 async def logged(town: Apart) -> list[Any]:
     """The id of everything in the log, as often as it stands there."""
-    connection = await connect(town.at.bus)
+    bus = log_at(town.at)
     try:
-        rows = await connection.fetch(
-            "SELECT convert_from(headers, 'UTF8')::jsonb ->> 'ce_id' AS id FROM log"
-        )
+        return [received.message.id async for received in bus.history() if received.message is not None]
     finally:
-        await connection.close()
-    return [row["id"] for row in rows]
+        await bus.close()
 
 
 async def read_feed(town: Apart, feed: str, after: str) -> list[Mapping[str, Any]]:

@@ -10,14 +10,15 @@ from typing import Any
 import pytest_asyncio
 
 from tests.conftest import Databases
+from tests.loop.conftest import NewLog
 from tests.loop.house import CLINIC, HARBOR, HOSPITAL, STREET, House, david, house
 
 LUIS = {"person": "luis-ortega", "title": "Lead care manager"}
 
 
 @pytest_asyncio.fixture
-async def open_house(databases: Databases, tmp_path: Path) -> AsyncGenerator[House]:
-    async with house(databases, tmp_path) as opened:
+async def open_house(databases: Databases, tmp_path: Path, new_log: NewLog) -> AsyncGenerator[House]:
+    async with house(databases, tmp_path, bus=await new_log()) as opened:
         yield opened
     await databases.drop()
 

@@ -3,17 +3,18 @@ end state is the one that was."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
-from loopkeeper.bus.postgres import PostgresBus
 from loopkeeper.database import connect
 from loopkeeper.run import Addresses
-from tests.chaos.invariants import everything_broken
+from tests.chaos.invariants import everything_broken, log_at
 from tests.conftest import Databases
+from tests.loop.conftest import NewLog
 from tests.loop.house import (
     CLINIC,
     HARBOR,
@@ -30,6 +31,8 @@ DAVID, BELA, CORA, ANA, ELI = ("90000001S", "90000002S", "90000003S", "90000004S
 BORN = "1964-02-17"
 # Read again on purpose; where Alembic stands is no fact.
 NOT_COMPARED = {"consumed", "alembic_version"}
+# A group forms anew within a few beats of its members' hearts, each 1.5 s apart.
+MOVED_WITHIN = 20.0
 TABLES = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 1"
 Standing = Mapping[str, Mapping[str, list[str]]]
 
@@ -39,9 +42,11 @@ def member(cin: str, **changes: Any) -> dict[str, Any]:
 
 
 @pytest_asyncio.fixture(scope="module")
-async def played(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[House]:
+async def played(
+    databases: Databases, tmp_path_factory: pytest.TempPathFactory, new_log: NewLog
+) -> AsyncGenerator[House]:
     """Five loops that went five ways, in a house where everybody listens."""
-    async with house(databases, tmp_path_factory.mktemp("twice")) as opened:
+    async with house(databases, tmp_path_factory.mktemp("twice"), bus=await new_log()) as opened:
         for organization in (CLINIC, STREET, HARBOR):
             await opened.subscribe(organization)
         await put_roster(opened, HARBOR, [{"cin": cin, "birth_date": BORN} for cin in (DAVID, BELA, CORA)])
@@ -142,11 +147,32 @@ async def broken(opened: House) -> list[str]:
 
 
 async def read_again(opened: House) -> None:
-    """Every service's offsets go back to 0, and every reader loses its session: what it reads from is what is stored."""
+    """Every service's offsets go back to 0, and every reader loses what it holds: it reads from what is stored."""
     for url in addresses(opened).databases.values():
         connection = await connect(url)
         await connection.execute("UPDATE consumed SET next_offset = 0")
         await connection.close()
+    if addresses(opened).bus.startswith("kafka"):
+        await asyncio.gather(*(_another_comes_and_goes(opened, name) for name in addresses(opened).databases))
+    else:
+        await _sessions_end(opened)
+
+
+async def _another_comes_and_goes(opened: House, service: str) -> None:
+    """A second reader joins the group and leaves it: each time all partitions are given out anew."""
+    bus = log_at(addresses(opened))
+    other = await bus.join(service, _from_the_beginning)
+    async with asyncio.timeout(MOVED_WITHIN):
+        while not other.holds():
+            await other.poll(timeout=0.1)
+    await bus.close()
+
+
+async def _from_the_beginning(_: Sequence[int]) -> Mapping[int, int]:
+    return {}
+
+
+async def _sessions_end(opened: House) -> None:
     log = await connect(addresses(opened).bus)
     ended = await log.fetch(
         """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -158,7 +184,7 @@ async def read_again(opened: House) -> None:
 
 async def publish_again(opened: House) -> int:
     """Every message of the log once more behind it, in its order; how many there were."""
-    bus = PostgresBus(addresses(opened).bus)
+    bus = log_at(addresses(opened))
     read = [received.message async for received in bus.history()]
     messages = [message for message in read if message is not None]
     assert await bus.publish(messages) == len(messages) == len(read)

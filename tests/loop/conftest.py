@@ -1,0 +1,30 @@
+"""On which log is a loop played? On each of the two: whoever opens a house asks here for a log, and every test of that
+file runs once on PostgreSQL and once on a real Kafka."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+import pytest_asyncio
+
+from loopkeeper.bus import kafka_plans
+from loopkeeper.bus.kafka_line import Line
+from loopkeeper.bus.kafka_plans import Readers
+from tests.conftest import Databases
+from tests.kafka import Kafka
+from tests.loop.house import HARBOR, VALLEY
+
+# The address of a new, empty log.
+NewLog = Callable[[], Awaitable[str]]
+
+
+@pytest_asyncio.fixture(scope="module", params=["postgres", "kafka"])
+async def new_log(request: pytest.FixtureRequest, databases: Databases) -> NewLog:
+    """Makes logs. One of the databases goes with the house's others; a topic goes with its broker."""
+    if request.param == "postgres":
+        return lambda: databases.make("log")
+    kafka: Kafka = request.getfixturevalue("kafka")
+    # What the story's plans read is forwarded there from every house of this broker.
+    await kafka_plans.create(Line(kafka.servers), 1, Readers([HARBOR, VALLEY], {}))
+    return kafka.url
