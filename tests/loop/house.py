@@ -8,7 +8,7 @@ import shutil
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -111,30 +111,34 @@ class House:
         calm = 0
         async with asyncio.timeout(QUIET_WITHIN):
             while calm < 2:
-                standing = [
-                    await self.ask(OPERATIONS, "GET", f"/v1/operations/{name}/status")
-                    for name in self.running.services
-                ]
-                busy = any(s["outbox"] or s["lag"] or s["timers_due"] or s["working"] for s in standing)
-                calm = 0 if busy else calm + 1
+                calm = 0 if await self._busy() else calm + 1
                 await asyncio.sleep(0.01)
+
+    async def _busy(self) -> bool:
+        """Whether any service has something to do; the first that has is answer enough."""
+        for name in self.running.services:
+            standing = await self._standing(name)
+            if any(standing[each] for each in ("outbox", "lag", "timers_due", "working")):
+                return True
+        return False
+
+    async def _standing(self, service: str) -> Any:
+        return await self.ask(OPERATIONS, "GET", f"/v1/operations/{service}/status")
 
     async def pass_time(self, by: timedelta) -> None:
         """Move the clock from deadline to deadline, letting everything settle at each."""
         target = self.clock.now() + by
         while True:
             await self.quiet()
-            due = await self._next_deadline()
             if self.clock.now() >= target:
                 return
+            due = await self._next_deadline()
             self.clock.set(min(target, max(due, self.clock.now())) if due else target)
 
-    async def _next_deadline(self) -> Any:
-        from datetime import datetime
-
+    async def _next_deadline(self) -> datetime | None:
         times: list[datetime] = []
         for name in self.running.services:
-            standing = await self.ask(OPERATIONS, "GET", f"/v1/operations/{name}/status")
+            standing = await self._standing(name)
             if standing["next_timer_at"]:
                 times.append(datetime.fromisoformat(standing["next_timer_at"]))
         later = [at for at in times if at > self.clock.now()]

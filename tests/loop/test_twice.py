@@ -161,11 +161,13 @@ async def read_again(opened: House) -> None:
 async def _another_comes_and_goes(opened: House, service: str) -> None:
     """A second reader joins the group and leaves it: each time all partitions are given out anew."""
     bus = log_at(addresses(opened))
-    other = await bus.join(service, _from_the_beginning)
-    async with asyncio.timeout(MOVED_WITHIN):
-        while not other.holds():
-            await other.poll(timeout=0.1)
-    await bus.close()
+    try:
+        other = await bus.join(service, _from_the_beginning)
+        async with asyncio.timeout(MOVED_WITHIN):
+            while not other.holds():
+                await other.poll(timeout=0.1)
+    finally:
+        await bus.close()
 
 
 async def _from_the_beginning(_: Sequence[int]) -> Mapping[int, int]:
