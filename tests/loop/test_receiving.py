@@ -84,3 +84,20 @@ async def test_a_roster_comes_in_parts_over_http_and_says_how_far_it_is(town: Ho
     assert (last["state"], last["accepted"], last["errors"]) == ("done", 3, [])
     await town.ask(VALLEY, "GET", "/v1/roster", status=404)
     await town.ask(CLINIC, "GET", "/v1/roster", status=403)
+
+
+async def test_what_was_erased_is_gone_for_everybody_and_the_answer_says_so(town: House) -> None:
+    """Destroying a plan's keys erases its members' identities; the loops themselves stay countable."""
+    member = david()["member"] | {"cin": "90000013S"}
+    first = await town.ask(CLINIC, "POST", "/v1/referrals", david(plan=VALLEY, member=member), 201)
+    path = f"/v1/referrals/{first['id']}"
+    opened = await town.ask(VALLEY, "GET", f"{path}/member")
+    assert opened["identity"]["last_name"] == "Okafor"
+    for context in town.running.contexts.values():
+        context.sealer.keyring.destroy(VALLEY)
+    gone = await town.ask(VALLEY, "GET", f"{path}/member", status=410)
+    assert gone["slug"] == "erased"
+    assert (await town.referral(VALLEY, first["id"]))["status"] != "closed"
+    late = david()["member"] | {"cin": "90000014S"}
+    refused = await town.ask(CLINIC, "POST", "/v1/referrals", david(plan=VALLEY, member=late), 410)
+    assert (refused["slug"], "ask the plan" in refused["fix"]) == ("erased", True)

@@ -37,6 +37,8 @@ FIELD_INVALID = ("field-invalid", 422)
 KEY_REUSED = ("key-reused", 422)
 MATCH_MISSING = ("if-match-missing", 428)
 BUSY = ("busy", 503)
+# Where a plan's sealed identities may be needed or made.
+SEALED = (("erased", 410), ("key-missing", 503))
 
 
 def problems_of(route: Route) -> dict[int, list[str]]:
@@ -56,6 +58,8 @@ def problems_of(route: Route) -> dict[int, list[str]]:
         slugs.append(STALE)
     if route.needs_if_match:
         slugs.append(MATCH_MISSING)
+    if not route.public and (route.takes_body or route.parameters):
+        slugs += SEALED
     slugs.append(BUSY)
     grouped: dict[int, list[str]] = {}
     for slug, status in sorted(slugs, key=lambda pair: pair[1]):

@@ -12,6 +12,7 @@ from pydantic_core.core_schema import ErrorType
 
 from loopkeeper.decider import Refused
 from loopkeeper.errors import Busy, Problem
+from loopkeeper.sealing import Erased, KeyMissing
 
 MEDIA_TYPE = "application/problem+json"
 # An answer is bounded like everything else; who mends fifty fields asks again.
@@ -121,6 +122,21 @@ def known(error: Exception) -> Problem | None:
             "More is waiting than can be served in time.",
             fix="Send the same request again after the seconds of Retry-After.",
             headers={"Retry-After": str(error.retry_after)},
+        )
+    if isinstance(error, Erased):
+        return Problem(
+            410,
+            "erased",
+            "What identifies this plan's members was erased for good.",
+            fix="Nothing here can bring it back; ask the plan.",
+        )
+    if isinstance(error, KeyMissing):
+        return Problem(
+            503,
+            "key-missing",
+            "This plan has no key here yet, so nothing can be sealed for it.",
+            fix="Send the same request again later; operations give the plan a key: loopkeeper keys rotate PLAN.",
+            headers={"Retry-After": "60"},
         )
     return None
 

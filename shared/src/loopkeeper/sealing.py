@@ -48,6 +48,14 @@ class Unsealable(Exception):
     """A sealed text does not open here: key destroyed or unknown, or the text is not of this place."""
 
 
+class Erased(Unsealable):
+    """The plan's keys were destroyed: what identifies its members can never be read again, and nothing new is sealed."""
+
+
+class KeyMissing(Unsealable):
+    """The plan has no key here, and none can be made where the keyring cannot be written."""
+
+
 # ── keys ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -92,7 +100,7 @@ class Keyring:
             self.change(lambda kept: self._add_version(kept, plan) if plan not in kept else None)
         found = self._plans.get(plan)
         if found is None:
-            raise Unsealable("this plan's keys were destroyed")
+            raise Erased("this plan's keys were destroyed")
         return found
 
     def rotate(self, plan: str | None = None) -> list[str]:
@@ -154,7 +162,7 @@ class Keyring:
             # A mounted secret is a read-only file system; only there, and where we may not, is waiting of no use.
             if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
                 raise
-            raise Unsealable("the keyring has no key for this plan and cannot be written here") from error
+            raise KeyMissing("the keyring has no key for this plan and cannot be written here") from error
 
 
 def wrapping(master: bytes, kept: Mapping[str, Any]) -> bytes:
@@ -181,7 +189,7 @@ def opens(master: bytes, kept: Mapping[str, Any]) -> bool:
 def _add_version(kept: dict[str, Any], plan: str, master: bytes) -> None:
     entry = kept.setdefault(plan, {"versions": {}})
     if entry.get("destroyed"):
-        raise Unsealable("this plan's keys were destroyed")
+        raise Erased("this plan's keys were destroyed")
     version = max((int(v) for v in entry["versions"]), default=0) + 1
     entry["versions"][str(version)] = wrap(master, plan, str(version), secrets.token_bytes(KEY_BYTES))
     entry.setdefault("index", wrap(master, plan, "index", secrets.token_bytes(KEY_BYTES)))

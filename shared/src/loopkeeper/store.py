@@ -25,7 +25,7 @@ from loopkeeper.domain import Domain, Submission
 from loopkeeper.errors import Busy, Problem
 from loopkeeper.logs import get
 from loopkeeper.metrics import Metrics
-from loopkeeper.sealing import AuditRow, Sealer
+from loopkeeper.sealing import AuditRow, Sealer, Unsealable
 
 S = TypeVar("S", bound=State)
 T = TypeVar("T")
@@ -142,7 +142,7 @@ class Store(Generic[S]):
             outcome = outcomes[submission.id]
             if isinstance(outcome, Outcome):
                 future.set_result(outcome)
-            elif isinstance(outcome, Refused | Problem | CommandFailed):
+            elif isinstance(outcome, Refused | Problem | CommandFailed | Unsealable):
                 future.set_exception(outcome)
             else:
                 # The fault's own text may quote what was sent; the caller's log gets its type only.
