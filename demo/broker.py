@@ -2,7 +2,8 @@
 
 `python -m demo.broker` fetches what it needs (Java, Maven, the broker's jars); the demo and the tests then start it in
 a folder of their own on free ports. It listens twice: to everybody on this machine as the cluster's master, and to
-whoever shows a user and a password, who may do only what was granted.
+whoever shows a user and a password, who may do only what was granted. With a certificate it listens to these a third
+time, by TLS, as a broker in production does.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ SETTINGS: Mapping[str, str] = {
     "node.id": "1",
     "controller.listener.names": "CONTROLLER",
     "inter.broker.listener.name": "PLAINTEXT",
-    "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT",
+    "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,"
+    "SASL_SSL:SASL_SSL",
     "sasl.enabled.mechanisms": "PLAIN",
     "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
     "super.users": "User:ANONYMOUS",
@@ -58,6 +60,11 @@ SETTINGS: Mapping[str, str] = {
     "num.io.threads": "2",
     "log.cleaner.enable": "false",
 }
+
+
+# Where a certificate is given, users log in there by every mechanism our settings know.
+SCRAM = ("SCRAM-SHA-256", "SCRAM-SHA-512")
+LOGIN = "org.apache.kafka.common.security"
 
 
 class BrokerError(Exception):
@@ -121,12 +128,16 @@ def free_ports(count: int) -> Sequence[int]:
 
 
 class Broker:
-    """One broker with its data in this folder. `users`: who may log in, with which password."""
+    """One broker with its data in this folder. `users`: who may log in, with which password. `certificate`: a PEM file
+    with its key and what proves that it is `localhost`."""
 
-    def __init__(self, folder: Path, users: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, users: Mapping[str, str] | None = None, certificate: Path | None = None
+    ) -> None:
         self.folder = folder
-        self.port, self.login_port, self._controller = free_ports(3)
+        self.port, self.login_port, self.tls_port, self._controller = free_ports(4)
         self._users = users or {}
+        self._certificate = certificate
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -136,6 +147,11 @@ class Broker:
     @property
     def login_servers(self) -> str:
         return f"127.0.0.1:{self.login_port}"
+
+    @property
+    def tls_servers(self) -> str:
+        """By the name that stands in the certificate; empty without one."""
+        return f"localhost:{self.tls_port}" if self._certificate else ""
 
     @property
     def pid(self) -> int:
@@ -153,7 +169,7 @@ class Broker:
                 name = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
                 # One word: a name may begin with a dash.
                 words = [*java, "kafka.tools.StorageTool", "format", f"--cluster-id={name}", "-c", str(file)]
-                subprocess.run(words, check=True, stdout=log, stderr=log)
+                subprocess.run([*words, *self._known()], check=True, stdout=log, stderr=log)
             # A session of its own: Ctrl-C in a terminal is the demo's to take.
             self._process = subprocess.Popen(
                 [*java, "kafka.Kafka", str(file)], stdout=log, stderr=log, start_new_session=True
@@ -179,18 +195,36 @@ class Broker:
         except subprocess.TimeoutExpired:
             self.kill()
 
+    def _known(self) -> Sequence[str]:
+        """SCRAM keeps its users in the cluster itself, from its first moment on."""
+        users = self._users.items() if self._certificate else ()
+        return [f"--add-scram={each}=[name={name},password={word}]" for name, word in users for each in SCRAM]
+
     def _settings(self) -> Mapping[str, str]:
+        controller = f"CONTROLLER://127.0.0.1:{self._controller}"
         clients = f"PLAINTEXT://127.0.0.1:{self.port},SASL_PLAINTEXT://127.0.0.1:{self.login_port}"
         users = "".join(f' user_{name}="{password}"' for name, password in self._users.items())
+        plain = f"{LOGIN}.plain.PlainLoginModule required{users};"
+        tls = {
+            "listeners": f"{clients},SASL_SSL://127.0.0.1:{self.tls_port},{controller}",
+            "advertised.listeners": f"{clients},SASL_SSL://{self.tls_servers}",
+            "ssl.keystore.type": "PEM",
+            "ssl.keystore.location": str(self._certificate),
+            "listener.name.sasl_ssl.sasl.enabled.mechanisms": ",".join(("PLAIN", *SCRAM)),
+            "listener.name.sasl_ssl.plain.sasl.jaas.config": plain,
+            **{
+                f"listener.name.sasl_ssl.{each.lower()}.sasl.jaas.config": f"{LOGIN}.scram.ScramLoginModule required;"
+                for each in SCRAM
+            },
+        }
         return {
             **SETTINGS,
             "controller.quorum.voters": f"1@127.0.0.1:{self._controller}",
-            "listeners": f"{clients},CONTROLLER://127.0.0.1:{self._controller}",
+            "listeners": f"{clients},{controller}",
             "advertised.listeners": clients,
             "log.dirs": str(self.folder / "data"),
-            "listener.name.sasl_plaintext.plain.sasl.jaas.config": (
-                f"org.apache.kafka.common.security.plain.PlainLoginModule required{users};"
-            ),
+            "listener.name.sasl_plaintext.plain.sasl.jaas.config": plain,
+            **(tls if self._certificate else {}),
         }
 
 

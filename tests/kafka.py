@@ -18,6 +18,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from demo.broker import Broker
 from loopkeeper.bus.kafka_line import goodbye
 from loopkeeper.files import locked
+from tests.certificates import Authority
 
 PARTITIONS = 3
 # Who may log in at the broker of this run.
@@ -28,6 +29,8 @@ USERS = {
     "loopkeeper-notification": "notification-secret",
     "loopkeeper-topics": "topics-secret",
     "nobody": "nobody-secret",
+    "clerk": "clerk-secret",
+    "scribe": "scribe-secret",
 }
 # Events carry the test's own time, which may be long past: nothing goes by age.
 FOR_EVER: Mapping[str, str] = {"retention.ms": "-1"}
@@ -45,10 +48,13 @@ GUARDS: list[subprocess.Popen[bytes]] = []
 
 @dataclass(frozen=True)
 class Kafka:
-    """A running broker. `login_servers` asks for a user; it is empty where the broker is not ours."""
+    """A running broker. `login_servers` asks for a user, `tls_servers` for one by TLS, with a certificate that `ca`
+    signed; all are empty where the broker is not ours."""
 
     servers: str
-    login_servers: str
+    login_servers: str = ""
+    tls_servers: str = ""
+    ca: str = ""
 
     async def topic(
         self, partitions: int = PARTITIONS, name: str = "", kept: Mapping[str, str] = FOR_EVER
@@ -85,14 +91,14 @@ def shared_broker(folder: Path) -> Generator[Kafka]:
     """The broker of this folder: the first process starts it, the last stops it."""
     given = os.environ.get("LOOPKEEPER_KAFKA")
     if given:
-        yield Kafka(given, "")
+        yield Kafka(given)
         return
     folder.mkdir(parents=True, exist_ok=True)
     note = folder / "broker.json"
     with locked(folder / "users"):
         found = json.loads(note.read_text()) if note.exists() else _begun(folder)
         note.write_text(json.dumps({**found, "users": found["users"] + 1}))
-    yield Kafka(found["servers"], found["login_servers"])
+    yield Kafka(found["servers"], found["login_servers"], found["tls_servers"], found["ca"])
     with locked(folder / "users"):
         found = json.loads(note.read_text())
         note.write_text(json.dumps({**found, "users": found["users"] - 1}))
@@ -107,11 +113,21 @@ def shared_broker(folder: Path) -> Generator[Kafka]:
 
 
 def _begun(folder: Path) -> dict[str, str | int]:
-    broker = Broker(folder / f"kafka-{os.getpid()}", USERS)
+    authority = Authority(folder / "ca.pem")
+    broker = Broker(
+        folder / f"kafka-{os.getpid()}", USERS, authority.certificate(folder / "broker.pem", "localhost")
+    )
     broker.start()
     STARTED.append(broker)
     guarded(broker)
-    return {"servers": broker.servers, "login_servers": broker.login_servers, "pid": broker.pid, "users": 0}
+    return {
+        "servers": broker.servers,
+        "login_servers": broker.login_servers,
+        "tls_servers": broker.tls_servers,
+        "ca": str(authority.file),
+        "pid": broker.pid,
+        "users": 0,
+    }
 
 
 def guarded(broker: Broker) -> None:

@@ -87,7 +87,7 @@ def test_a_cluster_that_is_away_is_named_with_what_to_mend(command: Command) -> 
     away = command("create", LOOPKEEPER_BUS="kafka://127.0.0.1:1/loops")
     assert away.returncode == 5
     assert away.stderr.splitlines()[-2:] == [
-        "Kafka at 127.0.0.1:1 does not answer: KafkaConnectionError.",
+        "Kafka at 127.0.0.1:1 does not answer: ConnectionRefusedError.",
         "Start it, or correct LOOPKEEPER_BUS and the LOOPKEEPER_KAFKA_… settings.",
     ]
 

@@ -66,7 +66,7 @@ class Probe:
         try:
             ends = await self._context.bus.ends()
         except BusUnavailable as error:
-            return Health(ok=False, detail=f"the log cannot be reached: {error}")
+            return Health(ok=False, detail=f"{error.sentence}: {error}")
         # How much of it is unread stands in the database, which may be away.
         with suppress(*PASSING):
             async with asyncio.timeout(ANSWERS_WITHIN / 2):

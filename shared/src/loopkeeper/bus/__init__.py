@@ -45,7 +45,21 @@ StoredOffsets = Callable[[Sequence[int]], Awaitable[Mapping[int, int]]]
 
 
 class BusUnavailable(Exception):
-    """The log cannot be reached now; the same call may succeed later."""
+    """The log cannot be reached now; the same call may succeed later. Its text is a reason, never what was sent."""
+
+    sentence = "the log cannot be reached"
+
+
+class BusRefused(BusUnavailable):
+    """The log is there and says no, to who we are or to what we publish: the same call succeeds once a person has
+    mended what the text names."""
+
+    sentence = "the log refuses"
+
+
+def told(error: BusUnavailable) -> str:
+    """What a task that waits for the log says: a refusal with its reason, which nobody would find out otherwise."""
+    return f"{error.sentence}: {error}" if isinstance(error, BusRefused) else error.sentence
 
 
 class Member(Protocol):

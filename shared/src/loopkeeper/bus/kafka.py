@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
-from loopkeeper.bus import POLL_LIMIT, BusUnavailable, Received, StoredOffsets
+from loopkeeper.bus import POLL_LIMIT, Received, StoredOffsets
 from loopkeeper.bus.kafka_line import (
     ANSWER_MS,
     AWAY,
@@ -23,10 +23,12 @@ from loopkeeper.bus.kafka_line import (
     Client,
     Line,
     TopicPartition,
+    errors,
     goodbye,
     murmur2,
 )
 from loopkeeper.bus.kafka_member import KafkaMember, check_partitions, received
+from loopkeeper.bus.kafka_refusals import Refusals
 from loopkeeper.message import Message
 
 # So large that a relay's round is one batch per partition, and far below what a topic takes (1 MiB): the largest
@@ -50,6 +52,7 @@ class KafkaBus:
 
     def __init__(self, line: Line, *, replica: str = "", session: float = 6.0) -> None:
         self._line = line
+        self._refusals = Refusals(line)
         self._replica = replica
         self._session = session
         self._producer: Client = None
@@ -70,24 +73,26 @@ class KafkaBus:
             try:
                 producer = await self._started_producer()
                 count = self._line.partitions if topic == self._line.topic else await _count(producer, topic)
-                confirmed = await _send(producer, topic, messages, count)
+                unsent = await _send(producer, topic, messages, count)
             except AWAY as error:
                 await self._throw_producer_away()
-                raise BusUnavailable(type(error).__name__) from error
+                raise await self._refusals.named(error) from error
             except BaseException:
                 await self._throw_producer_away()
                 raise
-            leading = next((i for i, sure in enumerate(confirmed) if not sure), len(messages))
-            if leading < len(messages):
+            leading = min(unsent, default=len(messages))
+            if unsent:
                 await self._throw_producer_away()
                 if not leading:
-                    raise BusUnavailable("not confirmed")
+                    raise await self._refusals.named(unsent[0]) from unsent[0]
             return leading
 
     async def join(self, group: str, offsets: StoredOffsets) -> KafkaMember:
         name = self._line.group(group)
         instance = f"{name}-{self._replica}" if self._replica else ""
-        member = KafkaMember(self._line, name, offsets, instance=instance, session=self._session)
+        member = KafkaMember(
+            self._line, name, offsets, instance=instance, session=self._session, refusals=self._refusals
+        )
         self._members = {one for one in self._members if not one.closed} | {member}
         return member
 
@@ -99,7 +104,7 @@ class KafkaBus:
                     found = await reader.end_offsets(self._everything())
             except AWAY as error:
                 await self._discard_reader()
-                raise BusUnavailable(type(error).__name__) from error
+                raise await self._refusals.named(error) from error
             except asyncio.CancelledError:
                 await self._discard_reader()
                 raise
@@ -115,7 +120,7 @@ class KafkaBus:
                     )
             except AWAY as error:
                 await self._discard_admin()
-                raise BusUnavailable(type(error).__name__) from error
+                raise await self._refusals.named(error) from error
         return {
             place.partition: kept.offset
             for place, kept in found.items()
@@ -143,7 +148,7 @@ class KafkaBus:
                             yield received(record)
                         at[place.partition] = record.offset + 1
         except AWAY as error:
-            raise BusUnavailable(type(error).__name__) from error
+            raise await self._refusals.named(error) from error
         finally:
             await goodbye(reader.stop(), reader)
 
@@ -210,34 +215,40 @@ async def _count(producer: Client, topic: str) -> int:
         return len(await producer.partitions_for(topic))
 
 
-async def _send(producer: Client, topic: str, messages: Sequence[Message], partitions: int) -> list[bool]:
-    """Which of the messages the broker has confirmed. A partition's batches go one after the other, and the first
-    that is not confirmed ends that partition's round."""
+async def _send(
+    producer: Client, topic: str, messages: Sequence[Message], partitions: int
+) -> Mapping[int, Exception]:
+    """Which of the messages the broker has not confirmed, and why. A partition's batches go one after the other, and
+    the first that is not confirmed ends that partition's round."""
     places: dict[int, list[int]] = defaultdict(list)
     for index, message in enumerate(messages):
         places[partition_of(message.subject, partitions)].append(index)
-    confirmed = [False] * len(messages)
+    unsent: dict[int, Exception] = {}
+
+    async def batch_of(partition: int, indexes: Sequence[int]) -> int:
+        """Send what goes into one batch, from the first on; how many that was."""
+        batch = producer.create_batch()
+        count = 0
+        while count < len(indexes) and _append(batch, messages[indexes[count]]):
+            count += 1
+        if not count:
+            raise errors.MessageSizeTooLargeError
+        batch.close()
+        async with asyncio.timeout(CONFIRMED_WITHIN):
+            await (await producer.send_batch(batch, topic, partition=partition))
+        return count
 
     async def one(partition: int, indexes: list[int]) -> None:
         at = 0
-        while at < len(indexes):
-            batch = producer.create_batch()
-            begun = at
-            while at < len(indexes) and _append(batch, messages[indexes[at]]):
-                at += 1
-            if at == begun:
-                return
-            batch.close()
-            try:
-                async with asyncio.timeout(CONFIRMED_WITHIN):
-                    await (await producer.send_batch(batch, topic, partition=partition))
-            except AWAY:
-                return
-            for index in indexes[begun:at]:
-                confirmed[index] = True
+        try:
+            while at < len(indexes):
+                at += await batch_of(partition, indexes[at:])
+        except AWAY as error:
+            for index in indexes[at:]:
+                unsent[index] = error
 
     await asyncio.gather(*(one(*each) for each in places.items()))
-    return confirmed
+    return unsent
 
 
 def _append(batch: Any, message: Message) -> bool:

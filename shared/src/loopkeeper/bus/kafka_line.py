@@ -12,9 +12,11 @@ from urllib.parse import urlsplit
 
 import aiokafka  # pyright: ignore[reportMissingTypeStubs]
 import aiokafka.admin  # pyright: ignore[reportMissingTypeStubs]
+import aiokafka.conn  # pyright: ignore[reportMissingTypeStubs]
 import aiokafka.errors  # pyright: ignore[reportMissingTypeStubs]
 import aiokafka.partitioner  # pyright: ignore[reportMissingTypeStubs]
 import aiokafka.protocol.admin  # pyright: ignore[reportMissingTypeStubs]
+import aiokafka.protocol.metadata  # pyright: ignore[reportMissingTypeStubs]
 from aiokafka.admin import config_resource  # pyright: ignore[reportMissingTypeStubs]
 from aiokafka.errors import KafkaError  # pyright: ignore[reportMissingTypeStubs]
 
@@ -30,6 +32,9 @@ NewTopic: Any = aiokafka.admin.NewTopic
 ConfigResource: Any = config_resource.ConfigResource
 CreateAclsRequest: Any = aiokafka.protocol.admin.CreateAclsRequest
 DescribeAclsRequest: Any = aiokafka.protocol.admin.DescribeAclsRequest
+create_conn: Any = cast("Any", aiokafka.conn).create_conn
+MetadataRequest: Any = cast("Any", aiokafka.protocol.metadata).MetadataRequest
+errors: Any = aiokafka.errors
 SecurityDisabled: Any = aiokafka.errors.SecurityDisabled
 TopicExists: Any = aiokafka.errors.TopicAlreadyExistsError
 TopicUnknown: Any = aiokafka.errors.UnknownTopicOrPartitionError

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from loopkeeper.bus import POLL_LIMIT, BusUnavailable, Received, StoredOffsets
+from loopkeeper.bus import POLL_LIMIT, Received, StoredOffsets
 from loopkeeper.bus.kafka_line import (
     ANSWER_MS,
     AWAY,
@@ -24,6 +24,7 @@ from loopkeeper.bus.kafka_line import (
     TopicPartition,
     goodbye,
 )
+from loopkeeper.bus.kafka_refusals import Refusals
 from loopkeeper.errors import StartError, Unsound
 from loopkeeper.logs import get
 from loopkeeper.message import BadEnvelope, parse
@@ -44,13 +45,21 @@ class KafkaMember:
     """One reader of a group, for the partitions the group gave it."""
 
     def __init__(
-        self, line: Line, group: str, offsets: StoredOffsets, *, instance: str, session: float
+        self,
+        line: Line,
+        group: str,
+        offsets: StoredOffsets,
+        *,
+        instance: str,
+        session: float,
+        refusals: Refusals,
     ) -> None:
         self._line = line
         self._group = group
         self._offsets = offsets
         self._instance = instance
         self._session = session
+        self._refusals = refusals
         self._consumer: Client = None
         # Changes with every assignment: what was asked for under another one is void.
         self._turn = 0
@@ -94,7 +103,7 @@ class KafkaMember:
                     return []
         except AWAY as error:
             await self._leave()
-            raise BusUnavailable(type(error).__name__) from error
+            raise await self._refusals.named(error) from error
         except BaseException:
             await self._leave()
             raise

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from loopkeeper.bus import BusRefused
 from loopkeeper.bus.kafka_line import (
     ANSWER_MS,
     AWAY,
@@ -17,6 +18,7 @@ from loopkeeper.bus.kafka_line import (
     TopicUnknown,
     goodbye,
 )
+from loopkeeper.bus.kafka_refusals import Refusals
 from loopkeeper.errors import StartError
 
 ANSWERS_WITHIN = 4 * ANSWER_MS / 1000
@@ -81,8 +83,9 @@ async def ask(line: Line, question: Callable[[Any], Awaitable[Any]]) -> Any:
             await admin.start()
             return await question(admin)
     except AWAY as error:
+        found = await Refusals(line).named(error)
         raise StartError(
-            f"Kafka at {line.servers} does not answer: {type(error).__name__}.",
+            f"Kafka at {line.servers} {'refuses' if isinstance(found, BusRefused) else 'does not answer'}: {found}.",
             "Start it, or correct LOOPKEEPER_BUS and the LOOPKEEPER_KAFKA_… settings.",
         ) from error
     finally:
