@@ -9,7 +9,7 @@ from uuid import UUID
 
 from loopkeeper import events
 from loopkeeper.batch import Outcome, describe
-from loopkeeper.bus import Bus, BusUnavailable, Member, Received, unreadable
+from loopkeeper.bus import Bus, BusUnavailable, Member, Received, told, unreadable
 from loopkeeper.database import PASSING, Pool
 from loopkeeper.decider import Command
 from loopkeeper.domain import Reference, Submission
@@ -129,8 +129,8 @@ class Consumer:
                 await self._caught_up(heart)
                 try:
                     received = await member.poll()
-                except BusUnavailable:
-                    heart.waiting("the log cannot be reached")
+                except BusUnavailable as error:
+                    heart.waiting(told(error))
                     await asyncio.sleep(0.2)
                     continue
                 if not received:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-from loopkeeper.bus import Bus, BusUnavailable
+from loopkeeper.bus import Bus, BusUnavailable, told
 from loopkeeper.database import Connection, connect
 from loopkeeper.journal import read_entry
 from loopkeeper.logs import get
@@ -60,8 +60,8 @@ class Relay:
                 self._doorbell.clear()
                 try:
                     full = await self.publish_round(connection) == ROUND
-                except BusUnavailable:
-                    heart.waiting("the log cannot be reached")
+                except BusUnavailable as error:
+                    heart.waiting(told(error))
                     await asyncio.sleep(0.2)
                     continue
                 if not full:
