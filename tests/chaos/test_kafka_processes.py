@@ -1,5 +1,5 @@
 """Two replicas of every service, each alone with its own database, against one real Kafka: what is restarted, killed
-or away, and what do probes hear of it?"""
+or away while people go on, and what do probes hear of it?"""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from tests.chaos.load import People
 from tests.chaos.pairs import REPLICAS, Pairs, pairs
 from tests.chaos.test_kill import unheard, unkept
 from tests.kafka import PARTITIONS, Kafka, guarded
-from tests.loop.house import HARBOR, POLICY
+from tests.loop.house import HARBOR, OPERATIONS, POLICY
 
 SEED = 11
-# One for each restart and a few before and behind them.
-FORMS = 16
-FORMS_A_RESTART = 3
+# So many are sent around each restart, each kill, and before and while the broker is away.
+FORMS_EACH = 3
+FORMS = FORMS_EACH * (1 + len(installed()) + len(installed()) + 2)
 # A webhook that died on its way is sent again when its lease runs out, a minute later.
 LEASE = timedelta(seconds=61)
 # A broker that comes back, and eight processes that find it, on two cores.
@@ -61,6 +61,14 @@ async def running(
         await begin(broker)
         await make_topic(broker)
     async with pairs(lives, cluster, tmp_path_factory.mktemp("pairs"), bus) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(scope="module")
+async def people(running: Pairs) -> AsyncGenerator[People]:
+    """The same all through this file: what became of everything they sent is asked after each disturbance."""
+    async with People(running, SEED) as opened:
+        await opened.expect(FORMS)
         yield opened
 
 
@@ -139,55 +147,66 @@ async def test_a_start_that_waits_ends_well_when_it_is_asked_to(
     assert "secret-of-intake" not in life.said()
 
 
-async def test_a_rolling_restart_and_a_kill_under_load_lose_nothing_and_double_nothing(
-    running: Pairs,
+async def test_a_rolling_restart_under_load_loses_nothing_and_doubles_nothing(
+    running: Pairs, people: People
 ) -> None:
-    """One replica of each service is stopped and begun again, then one is killed; people go on all the time. And all the
-    time the master key is being changed: who is begun again has the new one, the others the old."""
-    clock = running.clock
-    assert isinstance(clock, FileClock)
-    async with People(running, SEED) as people:
-        await people.expect(FORMS)
-        await people.release(FORMS_A_RESTART)
-        await people.referred_at_least(1)
-        sealed_before = next(iter(people.referred))
-        await type_at_the_desk(running, "keys", "rotate-master")
-        for service in installed():
-            took = time.monotonic()
-            assert await running.stop(service, "0") == 0, running.living
-            assert time.monotonic() - took < GRACE.total_seconds()
-            await people.release(FORMS_A_RESTART)
-            await running.begin(service, "0")
-            await running.until_ready(service, "0")
-        await people.release(FORMS - people.released)
-        await running.kill("notification", "1")
-        # While the clock jumps nobody sends: a living sender's lease would run out in the middle, and the other send it too.
-        assert await running.stop("notification", "0") == 0
-        clock.advance(LEASE)
-        await asyncio.gather(*(running.begin("notification", each) for each in REPLICAS))
-        await running.ready()
-        await people.settled()
-        assert people.mishaps == []
-        assert len(people.referred) == FORMS
-        assert [*unkept(await invariants.look(running.where), people)] == []
-        assert [*unheard(await invariants.feeds(running.where), running)] == []
-    assert await invariants.everything_broken(running.where, running.home / "config") == []
+    """One replica of each service is stopped and begun again; people go on all the time. And all the time the master key is
+    being changed: who is begun again has the new one, the others the old."""
+    await people.release(FORMS_EACH)
+    await people.referred_at_least(1)
+    sealed_before = next(iter(people.referred))
+    await type_at_the_desk(running, "keys", "rotate-master")
+    for service in installed():
+        took = time.monotonic()
+        assert await running.stop(service, "0") == 0, running.living
+        assert time.monotonic() - took < GRACE.total_seconds()
+        await people.release(FORMS_EACH)
+        await running.begin(service, "0")
+        await running.until_ready(service, "0")
+    await all_is_kept(running, people)
     await members_open(running, people, sealed_before)
     # Half of them were never begun again: they go on with the data keys they have.
     await type_at_the_desk(running, "keys", "rotate-master", "--finish")
     await members_open(running, people, sealed_before)
 
 
-async def test_with_the_broker_away_every_probe_names_the_log_and_with_it_back_none_does(
-    running: Pairs, broker: Broker
+async def test_a_replica_of_each_service_killed_under_load_loses_nothing_and_doubles_nothing(
+    running: Pairs, people: People
 ) -> None:
+    for service in installed():
+        await work_is_under_way(running, people)
+        await running.kill(service, "1")
+        await running.begin(service, "1")
+        await running.until_ready(service, "1")
+    # Nobody sends while the clock passes over the leases of the dead: those of the living would run out with them.
+    for replica in REPLICAS:
+        assert await running.stop("notification", replica) == 0
+    assert isinstance(running.clock, FileClock)
+    running.clock.advance(LEASE)
+    await asyncio.gather(*(running.begin("notification", replica) for replica in REPLICAS))
+    await running.ready()
+    await all_is_kept(running, people)
+
+
+async def test_a_broker_killed_under_load_is_named_by_every_probe_and_nothing_is_lost_doubled_or_out_of_order(
+    running: Pairs, people: People, broker: Broker
+) -> None:
+    await work_is_under_way(running, people)
     await asyncio.to_thread(broker.kill)
     try:
+        # What people send is kept where it came in, and waits there for the log.
+        await people.release(FORMS_EACH)
+        await people.referred_at_least(people.released)
+        standing = await running.ask(OPERATIONS, "GET", "/v1/operations/intake/status")
+        assert standing["outbox"] > 0
+        assert standing["lag"] is None
         await asyncio.gather(*(names_the_log(running, *each) for each in running.doors))
+        # Longer than what the client tries again by itself: what was being sent when the broker died is given up.
+        await until(lambda: a_relay_waits(running, "intake"), SOON)
     finally:
         await begin(broker)
     await running.ready()
-    await running.quiet()
+    await all_is_kept(running, people)
 
 
 async def test_with_its_database_away_a_service_names_it_and_the_others_are_ready(
@@ -220,6 +239,34 @@ async def members_open(running: Pairs, people: People, *referrals: str) -> None:
         for _ in REPLICAS:
             opened = await running.ask(HARBOR, "GET", f"/v1/referrals/{referral}/member")
             assert opened["identity"]["cin"] == people.referred[referral].member["cin"]
+
+
+async def work_is_under_way(running: Pairs, people: People) -> None:
+    """More forms are being sent: one is answered and on its way through the services, and somebody waits for an
+    answer."""
+    answered = len(people.referred)
+    await people.release(FORMS_EACH)
+    await people.referred_at_least(answered + 1)
+
+    async def asked() -> bool:
+        return running.under_way > 0
+
+    await until(asked, SOON)
+
+
+async def all_is_kept(running: Pairs, people: People) -> None:
+    """Everything sent so far came to its end, once and in order, and everybody heard of it."""
+    await people.settled()
+    assert people.mishaps == []
+    assert len(people.referred) == people.released
+    assert [*unkept(await invariants.look(running.where), people)] == []
+    assert [*unheard(await invariants.feeds(running.where), running)] == []
+    assert await invariants.everything_broken(running.where, running.home / "config") == []
+
+
+async def a_relay_waits(running: Pairs, service: str) -> bool:
+    found = [(await running.readiness(service, replica)).json()["services"][service] for replica in REPLICAS]
+    return "waiting: the log cannot be reached" in [each["relay"]["detail"] for each in found]
 
 
 async def names_the_log(running: Pairs, *services: str) -> None:

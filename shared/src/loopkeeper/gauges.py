@@ -20,9 +20,8 @@ EVERY = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What one service has not done yet."""
+    """What one service has not done yet, as its database has it."""
 
-    lag: int
     outbox: int
     parked: int
     timers_due: int
@@ -30,7 +29,7 @@ class Waiting:
 
 
 async def waiting(context: Context, now: datetime) -> Waiting:
-    """Unread, unsent, parked and due, as of `now`."""
+    """Unsent, parked and due, as of `now`."""
     row = await context.pool.fetchrow(
         """SELECT (SELECT count(*) FROM outbox) AS outbox, (SELECT count(*) FROM parked_stream) AS parked,
            (SELECT min(due_at) FROM timer) AS next_timer_at,
@@ -38,18 +37,18 @@ async def waiting(context: Context, now: datetime) -> Waiting:
         now,
     )
     assert row is not None  # noqa: S101 a row of counts always comes
-    return Waiting(await context.lag(), row["outbox"], row["parked"], row["timers_due"], row["next_timer_at"])
+    return Waiting(row["outbox"], row["parked"], row["timers_due"], row["next_timer_at"])
 
 
 async def measure(context: Context) -> None:
     """Write what waits, and which tasks are not well, into this process's figures."""
     now, metrics = context.clock.now(), context.metrics
-    found = await waiting(context, now)
+    found, lag = await waiting(context, now), await context.lag()
     late = (now - found.next_timer_at).total_seconds() if found.next_timer_at is not None else 0.0
     tasks = context.supervisor.health()
     unwell = [name for name, health in tasks.items() if name.startswith(f"{context.name}.") and not health.ok]
     for gauge, value in (
-        (metrics.unread, found.lag),
+        (metrics.unread, lag),
         (metrics.unsent, found.outbox),
         (metrics.parked_streams, found.parked),
         (metrics.timers_due, found.timers_due),

@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from loopkeeper import journal
+from loopkeeper.bus import BusUnavailable
 from loopkeeper.clients import Role
 from loopkeeper.clock import FileClock
 from loopkeeper.errors import Problem
@@ -30,7 +31,8 @@ class Standing(Shown):
     service: str
     now: datetime
     outbox: int
-    lag: int
+    # Unknown while the log cannot be reached; the rest is told all the same.
+    lag: int | None
     parked: int
     timers_due: int
     next_timer_at: datetime | None
@@ -164,10 +166,14 @@ def with_operations(api: Api) -> Api:
 
 
 async def status(call: Call[Any, Any]) -> Reply:
-    """What waits: outbox, unread log, due and next timers, parked streams, what the service itself counts."""
+    """What waits: outbox, unread log (null while it is away), due and next timers, parked streams, what the service itself counts."""
     context: Context = call.service
     now = context.clock.now()
     found = await waiting(context, now)
+    try:
+        lag = await context.lag()
+    except BusUnavailable:
+        lag = None
     working, next_at = await context.work_ahead()
     times = [at for at in (found.next_timer_at, next_at) if at is not None]
     return Reply(
@@ -175,12 +181,13 @@ async def status(call: Call[Any, Any]) -> Reply:
         Standing(
             service=context.name,
             now=now,
-            lag=found.lag,
+            lag=lag,
             outbox=found.outbox,
             parked=found.parked,
             timers_due=found.timers_due,
             next_timer_at=min(times, default=None),
-            working=working,
+            # Whoever waits for calm must not take a log that is away for one that is read.
+            working=working + (lag is None),
             tasks={name: health.detail for name, health in context.supervisor.health().items()},
         ),
     )

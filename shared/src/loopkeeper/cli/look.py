@@ -51,7 +51,7 @@ def status(
             standing,
             {
                 "service": lambda s: s["service"],
-                "unread": lambda s: str(s["lag"]),
+                "unread": lambda s: "unknown" if s["lag"] is None else str(s["lag"]),
                 "unsent": lambda s: str(s["outbox"]),
                 "parked": lambda s: str(s["parked"]),
                 "deadlines due": lambda s: str(s["timers_due"]),
