@@ -10,7 +10,6 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from itertools import pairwise
 from pathlib import Path
 from statistics import quantiles
 from time import perf_counter
@@ -23,6 +22,8 @@ from loopkeeper.calendar import la_date
 from loopkeeper.run import make_bus
 from loopkeeper.service import installed
 from loopkeeper.settings import Settings
+from tests.bench.pauses import pauses
+from tests.bench.weights import weighed
 from tests.chaos.cluster import Cluster
 from tests.chaos.lives import Lives
 from tests.chaos.pairs import REPLICAS, Pairs, pairs
@@ -35,14 +36,9 @@ WAKES, WAKES_PER_SECOND = 600, 200
 # So many referrals at a time: what one clinic's desk and its neighbours send.
 REFERRALS, DESKS = 100, 8
 TICK = 0.02
-PAGE = os.sysconf("SC_PAGE_SIZE")
 TICKS = os.sysconf("SC_CLK_TCK")
 LEAD = {"lead": {"person": "luis-ortega", "name": "Luis Ortega"}}
 Figures = dict[str, str]
-
-
-def memory(pid: int) -> str:
-    return f"{int(Path(f'/proc/{pid}/statm').read_text().split()[1]) * PAGE / 2**20:.0f} MB"
 
 
 def spent(town: Town) -> float:
@@ -128,7 +124,7 @@ async def whole_loop(town: Town, ears: Ears, number: int) -> None:
     await ears.until_told("ecm.notice.closed.v1", referral)
 
 
-async def loops(town: Town, ears: Ears) -> Figures:
+async def loops(town: Town, ears: Ears, broker: Broker | None) -> Figures:
     known = [form(number)["member"] for number in range(REFERRALS + 4)]
     await put_roster(town, HARBOR, [{"cin": each["cin"], "birth_date": each["birth_date"]} for each in known])
     # What is measured is not who is full.
@@ -137,19 +133,27 @@ async def loops(town: Town, ears: Ears) -> Figures:
         await town.subscribe(organization)
     await town.quiet()
     numbers = iter(range(REFERRALS))
-    before, began = spent(town), perf_counter()
 
     async def desk() -> None:
         for number in numbers:
             await whole_loop(town, ears, number)
 
-    await asyncio.gather(*(desk() for _ in range(DESKS)))
-    seconds = perf_counter() - began
-    await town.quiet()
+    brokers = (broker.pid,) if broker is not None else ()
+    async with (
+        weighed(lambda: brokers) as log,
+        weighed(lambda: [life.pid for life in town.living.values()]) as own,
+    ):
+        before, began = spent(town), perf_counter()
+        await asyncio.gather(*(desk() for _ in range(DESKS)))
+        seconds = perf_counter() - began
+        await town.quiet()
+        busy = spent(town) - before
     return {
         f"referrals closed, {DESKS} desks": f"{REFERRALS / seconds:.1f} a second",
-        "processor per referral, all services": f"{(spent(town) - before) / REFERRALS * 1000:.0f} ms",
-        "memory of a process": memory(max(life.pid for life in town.living.values())),
+        "processor per referral, all services": f"{busy / REFERRALS * 1000:.0f} ms",
+        "resident memory of the heaviest service, peak / at rest": own.told(),
+        f"memory of all {len(own.rss)} services at rest, what they share counted once": own.shared(),
+        **({"resident memory of the broker, peak / at rest": log.told()} if brokers else {}),
     }
 
 
@@ -182,7 +186,6 @@ async def disturbed(town: Pairs, ears: Ears, broker: Broker | None) -> Figures:
         found["broker killed and begun again: first referral offered"] = await offered_after(
             town, ears, 3, began
         )
-        found["memory of the broker, just begun again"] = memory(broker.pid)
     return found
 
 
@@ -191,60 +194,26 @@ async def ready_after(town: Pairs, began: float) -> str:
     return f"{perf_counter() - began:.1f} s"
 
 
-async def pause(url: str) -> str:
-    """How long a reader reads nothing while a second one comes to its group."""
-    first, second, sender, offsets = log_at(url, ""), log_at(url, ""), log_at(url, "s"), Offsets()
-    offsets.stored = dict(await sender.ends())
-    member = await joined(first, "bench-pause", offsets)
-    moments: list[float] = []
-    done = asyncio.Event()
-
-    async def follow(one: Member) -> None:
-        while not done.is_set():
-            for received in await one.poll(timeout=0.1):
-                moments.append(perf_counter())
-                offsets.stored[received.partition] = received.offset + 1
-            await one.acknowledge(offsets.stored)
-
-    async def speak() -> None:
-        number = 0
-        while not done.is_set():
-            await sender.publish([message(f"ref_{key}", number) for key in range(8)])
-            number += 1
-            await asyncio.sleep(0.01)
-
-    working = [asyncio.create_task(follow(member)), asyncio.create_task(speak())]
-    await asyncio.sleep(0.5)
-    other = await second.join("bench-pause", offsets)
-    working.append(asyncio.create_task(follow(other)))
-    await asyncio.sleep(3.0)
-    done.set()
-    await asyncio.gather(*working)
-    for bus in (first, second, sender):
-        await bus.close()
-    longest = max(later - earlier for earlier, later in pairwise(moments))
-    return f"{longest * 1000:.0f} ms"
-
-
 async def on(lives: Lives, cluster: Cluster, folder: Path, url: str, broker: Broker | None) -> Figures:
     bare = url if broker is None else f"kafka://{broker.servers}/{await Kafka(broker.servers, '').topic()}"
-    found = {f"publish to receive at {WAKES_PER_SECOND} a second, p50 / p99": await wakes(bare)}
-    tell(found)
+    found: Figures = {}
+    tell(found, {f"publish to receive at {WAKES_PER_SECOND} a second, p50 / p99": await wakes(bare)})
     if broker is not None:
         # In PostgreSQL one member reads and the others wait: nothing is moved.
-        found["pause while a reader joins"] = await pause(bare)
-        tell(found)
+        tell(found, await pauses(bare))
     await cluster.empty()
     async with pairs(lives, cluster, folder, url) as town:
         ears = Ears(town)
-        found |= await loops(town, ears)
-        tell(found)
-        return found | await disturbed(town, ears, broker)
+        tell(found, await loops(town, ears, broker))
+        tell(found, await disturbed(town, ears, broker))
+    return found
 
 
-def tell(found: Figures) -> None:
-    """So that whoever waits sees that it goes on."""
-    print(*list(found.items())[-1], file=sys.stderr, flush=True)
+def tell(found: Figures, more: Mapping[str, str]) -> None:
+    """Add these, so that whoever waits sees that it goes on."""
+    found |= more
+    for figure in more.items():
+        print(*figure, file=sys.stderr, flush=True)
 
 
 def table(columns: Mapping[str, Figures]) -> str:

@@ -1,0 +1,42 @@
+"""One replica as the log sees it, in a process of its own that can be stopped and killed: it reads its share of the
+topic and writes down when it had handled what. `python -m tests.bench.reader URL GROUP [REPLICA]`; each line of its
+output is a partition and a moment of the machine's clock."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+from loopkeeper.bus import BusUnavailable
+from loopkeeper.run import make_bus
+from loopkeeper.settings import Settings
+from tests.kafka import PARTITIONS
+
+
+async def main(url: str, group: str, replica: str = "") -> None:
+    stopped = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
+    bus = make_bus(url, Settings(kafka_partitions=PARTITIONS, replica=replica))
+
+    async def stored(partitions: Sequence[int]) -> Mapping[int, int]:
+        """The group's own positions stand for the database, which all replicas of a service share."""
+        found = await bus.positions(group)
+        return {partition: found.get(partition, 0) for partition in partitions}
+
+    member = await bus.join(group, stored)
+    while not stopped.is_set():
+        with suppress(BusUnavailable):
+            received = await member.poll(timeout=0.2)
+            await member.acknowledge({one.partition: one.offset + 1 for one in received})
+            now = time.monotonic()
+            sys.stdout.write("".join(f"{one.partition} {now}\n" for one in received))
+            sys.stdout.flush()
+    await bus.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))
