@@ -20,6 +20,7 @@ from loopkeeper.bus import Bus
 from loopkeeper.bus.kafka import partition_of
 from loopkeeper.run import make_bus
 from loopkeeper.settings import Settings
+from tests.bench.reader import THERE
 from tests.kafka import PARTITIONS
 from tests.shared.bus_contract import message
 
@@ -46,19 +47,33 @@ class Group:
     name: str
     living: dict[str, Process] = field(default_factory=dict[str, Process])
     handled: list[tuple[float, int, str]] = field(default_factory=list[tuple[float, int, str]])
+    _waiting: Process | None = None
     _following: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
 
-    async def begin(self, replica: str) -> str:
-        """Another process; under which name its moments are kept."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.bench.reader", self.url, self.name, replica, stdout=PIPE, cwd=ROOT
+    async def prepare(self) -> None:
+        """A process that has its code in memory waits to be begun: what a start costs the interpreter is no pause."""
+        if self._waiting is not None:
+            return
+        words = (sys.executable, "-m", "tests.bench.reader", self.url, self.name)
+        self._waiting = process = await asyncio.create_subprocess_exec(
+            *words, stdin=PIPE, stdout=PIPE, cwd=ROOT
         )
+        assert process.stdout is not None
+        assert (await process.stdout.readline()).strip() == THERE.encode()
+
+    async def begin(self, replica: str) -> str:
+        """The one that waits begins as this replica; under which name its moments are kept."""
+        await self.prepare()
+        process, self._waiting = self._waiting, None
+        assert process is not None
+        assert process.stdin is not None
         label = f"{replica or 'nameless'}-{next(self._numbers)}"
         self.living[label] = process
         following = asyncio.create_task(self._follow(label, process))
         self._following.add(following)
         following.add_done_callback(self._following.discard)
+        process.stdin.write(f"{replica}\n".encode())
         return label
 
     async def end(self, label: str, how: signal.Signals) -> None:
@@ -86,6 +101,8 @@ class Group:
         return found
 
     async def close(self) -> None:
+        if self._waiting is not None:
+            self.living["waiting"] = self._waiting
         for label in list(self.living):
             await self.end(label, signal.SIGKILL)
         await asyncio.gather(*self._following)
@@ -152,7 +169,9 @@ async def _round(group: Group) -> Mapping[str, float]:
     async def pause(changed: str, since: float) -> None:
         await group.calm()
         found[changed] = group.longest(since)
+        await group.prepare()
 
+    await group.prepare()
     began = time.monotonic()
     second = await group.begin("1")
     await pause(JOINS, began)

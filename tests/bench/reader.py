@@ -1,6 +1,7 @@
 """One replica as the log sees it, in a process of its own that can be stopped and killed: it reads its share of the
-topic and writes down when it had handled what. `python -m tests.bench.reader URL GROUP [REPLICA]`; each line of its
-output is a partition and a moment of the machine's clock."""
+topic and writes down when it had handled what. `python -m tests.bench.reader URL GROUP` says that it is there once its
+code is in memory, and begins when a line of its input names its replica; from then on each line of its output is a
+partition and a moment of the machine's clock."""
 
 from __future__ import annotations
 
@@ -16,8 +17,10 @@ from loopkeeper.run import make_bus
 from loopkeeper.settings import Settings
 from tests.kafka import PARTITIONS
 
+THERE = "there"
 
-async def main(url: str, group: str, replica: str = "") -> None:
+
+async def main(url: str, group: str, replica: str) -> None:
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
     bus = make_bus(url, Settings(kafka_partitions=PARTITIONS, replica=replica))
@@ -39,4 +42,5 @@ async def main(url: str, group: str, replica: str = "") -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))
+    print(THERE, flush=True)
+    asyncio.run(main(sys.argv[1], sys.argv[2], sys.stdin.readline().strip()))
