@@ -113,8 +113,9 @@ async def pairs(lives: Lives, cluster: Cluster, folder: Path, bus: str) -> Async
     settings = Settings(home=home)
     made = clients.import_organizations(settings.config_folder, ORGANIZATIONS)
     keys = {entry["id"]: entry["key"] for entry in made}
-    line = line_of(bus, Settings(home=home, kafka_partitions=PARTITIONS))
-    await kafka_plans.create(line, 1, Users([HARBOR, VALLEY], {}))
+    if bus.startswith("kafka://"):
+        line = line_of(bus, Settings(home=home, kafka_partitions=PARTITIONS))
+        await kafka_plans.create(line, 1, Users([HARBOR, VALLEY], {}))
     async with Partner() as partner:
         named = Running(settings, installed())
         clock = FileClock(home / "clock.json")
