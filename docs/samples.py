@@ -40,6 +40,7 @@ from loopkeeper.events import (
     ReferralReceived,
     ScreenedPopulation,
 )
+from notification import commands as notification_commands
 from notification import rules as reaching
 from referral_intake import commands as intake_commands
 from referral_intake import rules as receiving
@@ -305,7 +306,7 @@ ASSIGNMENT = Spec(
 
 # ── notification ──────────────────────────────────────────────────────────────────────────────────────────
 
-REACH = reaching.ReachPolicy(attempts=1, days=0, modalities=1, in_person=0)
+REACH = notification_commands.ReachPolicy(attempts=1, days=0, modalities=1, in_person=0)
 OUTREACH_HISTORIES: dict[str, tuple[Event, ...]] = {
     "(unknown)": (),
     "waiting": (RECEIVED,),
@@ -322,22 +323,22 @@ NOTIFICATION = Spec(
     reaching.DECIDER,
     {name: reaching.DECIDER.fold(events) for name, events in OUTREACH_HISTORIES.items()},
     {
-        "record attempt": lambda _: reaching.RecordAttempt(
+        "record attempt": lambda _: notification_commands.RecordAttempt(
             at=AT, seed=SEED, provider=PROVIDER, tried_at=AT, actor_kind="peer", modality="phone",
             outcome="no_answer", reached=False,
         ),
-        "start services": lambda _: reaching.StartServices(at=AT, seed=SEED, provider=PROVIDER, on=DAY),
-        "member declined": lambda _: reaching.DeclineForMember(
+        "start services": lambda _: notification_commands.StartServices(at=AT, seed=SEED, provider=PROVIDER, on=DAY),
+        "member declined": lambda _: notification_commands.DeclineForMember(
             at=AT, seed=SEED, provider=PROVIDER, on=DAY, how="phone"
         ),
-        "unable to reach": lambda _: reaching.ReportUnableToReach(
+        "unable to reach": lambda _: notification_commands.ReportUnableToReach(
             at=AT, seed=SEED, provider=PROVIDER, on=DAY, reach=REACH
         ),
-        "change contact": lambda _: reaching.ChangeContact(
+        "change contact": lambda _: notification_commands.ChangeContact(
             at=AT, seed=SEED, provider=PROVIDER, flags=(), sealed={"contact": "sealed"}, seen=""
         ),
-        "end service": lambda _: reaching.EndService(at=AT, seed=SEED, provider=PROVIDER, code=1, on=DAY),
-        "closing delivered": lambda _: reaching.RecordDelivered(
+        "end service": lambda _: notification_commands.EndService(at=AT, seed=SEED, provider=PROVIDER, code=1, on=DAY),
+        "closing delivered": lambda _: notification_commands.RecordDelivered(
             at=AT, seed=SEED, notice="ntc_1", code="closed", recipient_kind="referrer", delivered_at=AT
         ),
     },

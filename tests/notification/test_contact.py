@@ -13,9 +13,10 @@ import pytest_asyncio
 
 from loopkeeper import events
 from loopkeeper.decider import Refused
+from notification.commands import ChangeContact, EndService
 from notification.contact import corrected, flags_of
 from notification.outreach import addressee, restricted
-from notification.rules import DECIDER, ChangeContact, EndService
+from notification.rules import DECIDER
 from tests.conftest import Migrated
 from tests.notification.house import (
     DAVID,

@@ -10,9 +10,7 @@ import pytest
 from loopkeeper import events
 from loopkeeper.decider import Command, Refused
 from loopkeeper.events import Event
-from notification.outreach import Outreach, seen_by, status
-from notification.rules import (
-    DECIDER,
+from notification.commands import (
     DeclineForMember,
     NoteFact,
     ReachPolicy,
@@ -20,9 +18,9 @@ from notification.rules import (
     RecordDelivered,
     ReportUnableToReach,
     StartServices,
-    allowed,
-    missing,
 )
+from notification.outreach import Outreach, seen_by, status
+from notification.rules import DECIDER, allowed, missing
 from tests.notification.house import OTHER, PROVIDER, START, accepted, approved, closed, made, received
 
 NOW = datetime(2026, 4, 20, 18, 0, tzinfo=UTC)

@@ -29,11 +29,7 @@ from loopkeeper.events import (
     ReferralClosed,
     ReferralReceived,
 )
-from notification.models import columns
-from notification.notices import notices
-from notification.outreach import SERVICES_RECEIVED, Outreach
-from notification.rules import (
-    DECIDER,
+from notification.commands import (
     DeclineForMember,
     NoteFact,
     ReachPolicy,
@@ -42,6 +38,10 @@ from notification.rules import (
     ReportUnableToReach,
     StartServices,
 )
+from notification.models import columns
+from notification.notices import notices
+from notification.outreach import SERVICES_RECEIVED, Outreach
+from notification.rules import DECIDER
 from notification.wording import Names, Notice
 from tests.notification.house import DAVID, OTHER, PROVIDER, accepted, approved, closed, made, received
 from tests.properties.pure_store import PureStream

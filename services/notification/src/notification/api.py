@@ -13,9 +13,7 @@ from loopkeeper.moments import Day, Instant
 from loopkeeper.service import Context
 from loopkeeper.vocabulary import ActorKind, AttemptOutcome, Modality
 from loopkeeper.web import Api, Call, Listing, Page, Reply, check_match, listing
-from notification.outreach import Outreach
-from notification.outreach_views import KEYS, ActedByBody, Body, OutreachShown, row_of, shown, state_of
-from notification.rules import (
+from notification.commands import (
     DeclineForMember,
     EndService,
     ProviderCommand,
@@ -23,6 +21,8 @@ from notification.rules import (
     ReportUnableToReach,
     StartServices,
 )
+from notification.outreach import Outreach
+from notification.outreach_views import KEYS, ActedByBody, Body, OutreachShown, row_of, shown, state_of
 
 api = Api("notification")
 PROVIDERS = (Role.PROVIDER,)

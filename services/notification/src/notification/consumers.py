@@ -9,7 +9,7 @@ from loopkeeper.events import PUBLISHERS, Event, ProviderRecorded, by_type, publ
 from loopkeeper.message import Message
 from loopkeeper.provider_copy import on_provider_recorded
 from loopkeeper.service import Equipment
-from notification.rules import NoteFact
+from notification.commands import NoteFact
 
 
 def reactions(equipment: Equipment) -> Mapping[type[Event], Reaction]:

@@ -15,10 +15,10 @@ from loopkeeper.sealing import Opening, open_identity
 from loopkeeper.service import Context
 from loopkeeper.vocabulary.referring import ContactMethod
 from loopkeeper.web import Api, Call, Reply, check_match, not_found
+from notification.commands import ChangeContact
 from notification.contact import corrected, flags_of
 from notification.outreach import Outreach, seen_by
 from notification.outreach_views import ActedByBody, Body, OutreachShown, row_of, shown
-from notification.rules import ChangeContact
 
 api = Api("notification")
 PART = "contact"

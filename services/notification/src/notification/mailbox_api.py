@@ -19,9 +19,10 @@ from loopkeeper.service import Context
 from loopkeeper.vocabulary import Language
 from loopkeeper.web import Api, Call, Listing, Page, Reply, listing, not_found
 from notification import told
+from notification.commands import RecordDelivered, RecordHandOver
 from notification.handing import HandOver, Way, check
 from notification.outreach import Outreach
-from notification.rules import RecordDelivered, RecordHandOver, already_told, in_the_future
+from notification.rules import already_told, in_the_future
 from notification.subscription_api import own
 from notification.told import Told
 

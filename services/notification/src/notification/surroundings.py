@@ -24,11 +24,12 @@ from loopkeeper.message import Message
 from loopkeeper.policy import Policy
 from loopkeeper.provider_copy import read_entry
 from notification import duties, feed, forwarding
+from notification.commands import RaiseNotice, ReachPolicy, RecordHandOver, ReportUnableToReach
 from notification.duties import Duty
 from notification.feed import News
 from notification.notices import concerned, notices
 from notification.outreach import Outreach
-from notification.rules import DECIDER, RaiseNotice, ReachPolicy, RecordHandOver, ReportUnableToReach
+from notification.rules import DECIDER
 from notification.told import Told, expect, mark, mark_late
 from notification.visibility import event_body, granting, part2, partner_body, reveals
 from notification.wording import Named, Names, Notice

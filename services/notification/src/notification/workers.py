@@ -23,8 +23,9 @@ from loopkeeper.store import StoreUnavailable, answered
 from loopkeeper.supervisor import Heart
 from notification import deliveries, feed, told
 from notification.addresses import Allow
+from notification.commands import RaiseClock, RaiseNotice, RecordDelivered
 from notification.deliveries import FLYING, RENEW_AFTER, Leased, Result
-from notification.rules import CLOCKS, RaiseClock, RaiseNotice, RecordDelivered
+from notification.rules import CLOCKS
 from notification.subscriptions import FAILING, GONE, SEALED_ANSWER, SEALED_PART, disable
 from notification.webhook import Attempted, Sender, Verdict, signed_headers
 
