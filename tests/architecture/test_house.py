@@ -20,6 +20,7 @@ SERVICES = {
     "assignment": "assignment",
     "notification": "notification",
 }
+UTC_DAY, UTC_NOW = re.compile(r"\.date\(\)"), re.compile(r"\bnow\(\)(?: [+-] [^)\n]*\))?\.date\(\)")
 SEVEN = {"rules.py", "models.py", "api.py", "consumers.py", "workers.py", "settings.py", "main.py"}
 # Words that say nothing (architecture.md §4).
 EMPTY_WORDS = re.compile(r"(?:^|_)(manager|helper|utils?|common|data|info|handle|dto|impl)(?:_|$)", re.I)
@@ -136,6 +137,16 @@ def test_only_the_store_opens_a_writing_transaction() -> None:
         if file.name not in allowed and any(call.endswith(".transaction") for call in calls(file))
     ]
     assert found == []
+
+
+def test_a_day_is_a_californian_day_wherever_it_is_taken_from_a_moment() -> None:
+    """`moment.date()` is the day in UTC: from the afternoon on, tomorrow (loop.md 8.2). Tests ask the house as well."""
+    tests = sorted((ROOT / "tests").rglob("*.py"))
+    product = [
+        short(file) for file in files() if file.name != "calendar.py" and UTC_DAY.search(file.read_text())
+    ]
+    assert product == []
+    assert [short(file) for file in tests if UTC_NOW.search(file.read_text())] == []
 
 
 @pytest.mark.parametrize("library", ["sqlalchemy.orm", "fastapi.testclient", "unittest.mock"])

@@ -116,5 +116,5 @@ async def test_the_loop_goes_on_as_far_as_it_can_and_who_was_away_catches_up(
 async def serve(four: Town, referral: str) -> Any:
     """The street team finds the member, and serves."""
     await four.attempt(STREET, referral, "in_person", "engaged")
-    today = four.clock.now().date().isoformat()
+    today = four.today()
     await four.ask(STREET, "POST", f"/v1/outreach/{referral}:start-services", {"on": today})

@@ -28,7 +28,7 @@ from loopkeeper.service import installed
 from loopkeeper.settings import Settings
 from loopkeeper.testing.partner import Partner
 from tests.chaos.cluster import Cluster
-from tests.chaos.lives import Life, Lives
+from tests.chaos.lives import SERVES_WITHIN, Life, Lives
 from tests.loop.house import OPERATIONS, ORGANIZATIONS, POLICY, House, furnish
 
 # Often enough to be there when a new life begins, seldom enough to leave it the processor.
@@ -145,9 +145,9 @@ class Town(House):
         return "\n".join(said)
 
     async def place_of(self, path: str) -> str:
-        """The base URL of the service whose path this is, as soon as it has one."""
+        """The base URL of the service whose path this is, as soon as it has one; TimeoutError where nobody begins it."""
         name = self._service_of(path)
-        async with self._news:
+        async with asyncio.timeout(SERVES_WITHIN), self._news:
             await self._news.wait_for(lambda: name in self.places)
         return self.places[name]
 

@@ -16,6 +16,7 @@ import httpx
 from pydantic import SecretStr
 
 from loopkeeper import clients
+from loopkeeper.calendar import la_date
 from loopkeeper.clock import Clock, HandClock
 from loopkeeper.run import Addresses, Running
 from loopkeeper.service import installed
@@ -105,6 +106,10 @@ class House:
         answer = await self.as_(organization).request(method, path, json=body)
         assert answer.status_code == status, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer.json() if answer.content else None
+
+    def today(self) -> str:
+        """The day in California: what people there call today, whatever day it is in UTC (loop.md 8.2)."""
+        return la_date(self.clock.now()).isoformat()
 
     async def quiet(self) -> None:
         """Until nothing is unsent, unread, due or under way anywhere."""

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from loopkeeper.calendar import la_date
 from tests.conftest import Databases
 from tests.loop.conftest import NewLog
 from tests.loop.house import (
@@ -313,7 +314,7 @@ async def test_the_members_own_clinic_comes_first_and_yields_to_a_recorded_reaso
 
 async def test_who_leaves_jail_has_an_assignment_planned_from_that_day(open_house: House) -> None:
     """loop.md 3.7."""
-    release = (open_house.clock.now() + 20 * DAY).date()
+    release = la_date(open_house.clock.now() + 20 * DAY)
     body = david(
         member={**david()["member"], "cin": MEMBERS[6]},
         answers={**david()["answers"], "pre_release_services": True},

@@ -51,7 +51,7 @@ async def test_david_is_found_served_and_his_clinic_hears_of_it(open_house: Hous
     await open_house.quiet()
     assert (await open_house.referral(CLINIC, referral))["status"] == "outreach_initiated"
 
-    today = open_house.clock.now().date().isoformat()
+    today = open_house.today()
     await open_house.ask(STREET, "POST", f"/v1/outreach/{referral}:start-services", {"on": today})
     await open_house.quiet()
 
@@ -73,7 +73,7 @@ async def test_variant_1b_the_clinic_serves_at_once_under_avoidable_use(open_hou
     contract = {"plan": HARBOR, "populations": ["avoidable_utilization"], "from": "2025-01-01"}
     await open_house.ask(HARBOR, "PUT", f"/v1/providers/{CLINIC}", {"contracts": [contract]})
     await open_house.quiet()
-    today = open_house.clock.now().date().isoformat()
+    today = open_house.today()
     body = david(
         populations=["homelessness", "avoidable_utilization"],
         answers={**david()["answers"], "avoidable_stays_6m": 3},
@@ -91,7 +91,7 @@ async def test_variant_1b_the_clinic_serves_at_once_under_avoidable_use(open_hou
 
 
 async def test_variant_1c_the_street_team_may_serve_before_the_plan_decides(open_house: House) -> None:
-    today = open_house.clock.now().date().isoformat()
+    today = open_house.today()
     body = david(
         attestation={"attested": True},
         member={**david()["member"], "cin": "90000002S"},

@@ -53,7 +53,7 @@ def unknown_to_the_roster(cin: str, **changes: Any) -> dict[str, Any]:
 
 
 def claim(opened: House) -> dict[str, Any]:
-    return {"population": "homelessness", "from": opened.clock.now().date().isoformat()}
+    return {"population": "homelessness", "from": opened.today()}
 
 
 async def served_on_day_1(opened: House, cin: str = CIN) -> str:
@@ -63,7 +63,7 @@ async def served_on_day_1(opened: House, cin: str = CIN) -> str:
     await opened.accept(STREET)
     await opened.quiet()
     await opened.attempt(STREET, referral, "in_person", "engaged")
-    today = opened.clock.now().date().isoformat()
+    today = opened.today()
     await opened.ask(STREET, "POST", f"/v1/outreach/{referral}:start-services", {"on": today})
     await opened.quiet()
     return referral

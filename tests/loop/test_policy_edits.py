@@ -98,7 +98,7 @@ async def test_a_lower_threshold_lets_more_in_from_its_day_on_and_for_its_plan_o
     open_house: House,
 ) -> None:
     def two_stays(opened: House, cin: str, plan: str = HARBOR) -> dict[str, Any]:
-        claimed = {"population": "avoidable_utilization", "from": opened.clock.now().date().isoformat()}
+        claimed = {"population": "avoidable_utilization", "from": opened.today()}
         return member(
             cin, plan=plan, populations=["avoidable_utilization"],
             answers={"avoidable_ed_visits_6m": 0, "avoidable_stays_6m": 2}, presumptive=claimed,
@@ -125,7 +125,7 @@ async def test_a_lower_threshold_lets_more_in_from_its_day_on_and_for_its_plan_o
 
 async def test_a_provider_type_added_to_the_table_is_granted_what_it_was_refused(open_house: House) -> None:
     def claimed(cin: str) -> dict[str, Any]:
-        today = open_house.clock.now().date().isoformat()
+        today = open_house.today()
         return member(cin, presumptive={"population": "homelessness", "from": today})
 
     first, types = await refer(open_house, NAVIGATORS, claimed("90000021S"))

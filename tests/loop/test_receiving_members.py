@@ -231,7 +231,7 @@ async def test_a_grant_of_the_referral_that_is_merged_goes_on_in_the_one_that_li
     """loop.md 2.9: the claim carries over; what ended with the other referral stands in nobody's way (3.2)."""
     body = somebody()
     first = await town.refer(CLINIC, body)
-    today = town.clock.now().date().isoformat()
+    today = town.today()
     claim = {"presumptive": {"population": "homelessness", "from": today}}
     second = await town.refer(STREET, body | claim | {"member": body["member"] | {"cin": ""}})
     await town.quiet()
@@ -277,7 +277,7 @@ async def serve(town: House, body: dict[str, Any], provider: str = STREET) -> st
     await town.accept(provider)
     await town.quiet()
     await town.attempt(provider, referral, "in_person", "engaged")
-    today = town.clock.now().date().isoformat()
+    today = town.today()
     await town.ask(provider, "POST", f"/v1/outreach/{referral}:start-services", {"on": today})
     await town.quiet()
     return referral

@@ -112,7 +112,7 @@ async def reach(town: Apart, referral: str) -> None:
 
 
 async def serve(town: Apart, referral: str) -> None:
-    on = {"on": town.clock.now().date().isoformat()}
+    on = {"on": town.today()}
     provider = (await turn(town, referral))["provider"]
     await town.ask(provider, "POST", f"/v1/outreach/{referral}:start-services", on)
 

@@ -56,7 +56,7 @@ async def test_without_any_webhook_everybody_is_told_by_mailbox_and_by_hand(open
     assert {"offer", "yours", "assigned"} <= set(own)
     said = {"acted_by": LUIS, "how": "in_person", "to": "member", "language": "en", "own_words": True}
     await open_house.ask(STREET, "POST", f"/v1/notices/{own['assigned']['id']}:hand-over", said)
-    today = open_house.clock.now().date().isoformat()
+    today = open_house.today()
     await open_house.ask(STREET, "POST", f"/v1/outreach/{referral}:start-services", {"on": today})
     await open_house.quiet()
     assert (await open_house.referral(CLINIC, referral))["closing"]["told_at"] is None

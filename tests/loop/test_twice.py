@@ -68,7 +68,7 @@ async def _served(opened: House) -> None:
     await opened.quiet()
     await opened.attempt(STREET, referral, "phone", "no_answer")
     await opened.attempt(STREET, referral, "in_person", "engaged")
-    today = opened.clock.now().date().isoformat()
+    today = opened.today()
     await opened.ask(STREET, "POST", f"/v1/outreach/{referral}:start-services", {"on": today})
     await opened.quiet()
 
@@ -88,7 +88,7 @@ async def _declined_by_the_member(opened: House) -> None:
     await opened.accept(STREET)
     await opened.quiet()
     await opened.attempt(STREET, referral, "phone", "declined")
-    said = {"on": opened.clock.now().date().isoformat(), "how": "phone"}
+    said = {"on": opened.today(), "how": "phone"}
     await opened.ask(STREET, "POST", f"/v1/outreach/{referral}:member-declined", said)
 
 
@@ -103,7 +103,7 @@ async def _denied(opened: House) -> None:
 
 async def _granted(opened: House) -> None:
     """Served before the plan decides: a live grant, and its deadline."""
-    today = opened.clock.now().date().isoformat()
+    today = opened.today()
     await opened.refer(STREET, member(ELI, presumptive={"population": "homelessness", "from": today}))
     await opened.quiet()
     await opened.accept(STREET)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 from uuid import UUID
 
 import pytest
@@ -115,6 +115,18 @@ def test_a_provider_known_for_substance_use_treatment_is_not_named() -> None:
     assert "Bayview" not in words(notice)
     assert OTHER not in str(notice.facts)
     assert "415-555-0100" in words(notice)
+
+
+def test_a_consents_last_day_ends_at_midnight_in_california() -> None:
+    """At five in the afternoon there it is already tomorrow in UTC."""
+    consent = events.Consent(scope="tpo", on=la_date(START), through=la_date(START))
+    shared = events.OutreachContactChanged(occurred_at=START, assignment="asg_1", flags=(), consent=consent)
+    taken = accepted("asg_1", OTHER)
+    evening, morning = datetime(2026, 3, 3, 1, 0, tzinfo=UTC), datetime(2026, 3, 3, 8, 0, tzinfo=UTC)
+    for moment, named in ((evening, True), (morning, False)):
+        later = taken.model_copy(update={"occurred_at": moment})
+        notice, *_ = told(received(), shared, made("asg_1", OTHER), later)
+        assert ("Bayview" in words(notice)) is named, moment
 
 
 def test_a_provider_that_referred_itself_is_named_to_itself() -> None:

@@ -341,7 +341,7 @@ class Living:
         for organization in (provider, HARBOR):
             await self._open(referral, organization, f"{address}/member")
         await self.house.attempt(provider, referral, "in_person", "engaged")
-        today = {"on": self.house.clock.now().date().isoformat()}
+        today = {"on": self.house.today()}
         await self._tell("served", provider, "POST", f"/v1/outreach/{referral}:start-services", json=today)
 
     async def _operate(self) -> None:

@@ -122,7 +122,7 @@ def _to_referrer(
         case ReferralClosed() if before.closing is None and not merged:
             yield _closed(to, event.outcome)
         case AssignmentAccepted() if not merged:
-            yield _assigned(to, event.provider, event.occurred_at.date(), after, names)
+            yield _assigned(to, event.provider, la_date(event.occurred_at), after, names)
         case _ if not merged:
             yield from _decision_to_referrer(to, event)
         case _:
