@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
 import tempfile
@@ -250,6 +251,8 @@ async def bench(folder: Path, logs: Sequence[str]) -> None:
 
 
 def main() -> None:
+    # Readers that come and go are what is measured: the library warns of each.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     with tempfile.TemporaryDirectory() as made:
         asyncio.run(bench(Path(made), cast("Sequence[str]", sys.argv[1:] or ("postgres", "kafka"))))
 
