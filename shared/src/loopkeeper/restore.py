@@ -117,7 +117,8 @@ class CatchUp:
         if not ids:
             return False
         rows = await self.pool.fetch("SELECT id FROM journal WHERE id = ANY($1::uuid[])", list(ids))
-        await self._write(FORGET_SENT, [row["id"] for row in rows])
+        if rows:
+            await self._write(FORGET_SENT, [row["id"] for row in rows])
         return len(rows) < len(set(ids))
 
     def _behind(self, stored: Mapping[int, int]) -> int:

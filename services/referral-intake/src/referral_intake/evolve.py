@@ -41,6 +41,9 @@ from loopkeeper.events import (
     ReferralSupportMoved,
 )
 from referral_intake.standing import (
+    AMENDABLE,
+    OF_THE_ACCEPTED,
+    RECEIVED_FIELDS,
     Approval,
     Closing,
     Decided,
@@ -91,10 +94,6 @@ def _changes(now: Referral, event: Event) -> Mapping[str, Any]:
             return {"flags": event.flags, "sealed": {**now.sealed, **event.sealed}}
         case _:
             return _authorization_changes(now, event) or _assignment_changes(now, event)
-
-
-# What the plan may be asked while a provider holds the referral.
-OF_THE_ACCEPTED = frozenset({"conflicted", "change_requested"})
 
 
 def _authorization_changes(now: Referral, event: Event) -> Mapping[str, Any]:
@@ -180,19 +179,6 @@ def _assignment_changes(now: Referral, event: Event) -> Mapping[str, Any]:
             return {"offer": held.model_copy(update={"attempts": max(held.attempts, event.number)})}
         case _:
             return {}
-
-
-RECEIVED_FIELDS = (
-    "plan", "referrer", "member", "kind", "form", "received_via", "urgency", "age_band", "county", "language",
-    "populations", "attested", "claim", "preferred", "chosen", "pcp", "program_providers", "eligibility",
-    "family_of", "flags", "consent_holder", "release_on", "linked", "sealed",
-)  # fmt: skip
-# What `referral.amended` may change of them; `sealed` part by part.
-AMENDABLE = (
-    "member", "kind", "form", "urgency", "age_band", "county", "language", "populations", "attested", "claim",
-    "preferred", "chosen", "pcp", "program_providers", "eligibility", "flags", "consent_holder", "release_on",
-    "linked", "questions",
-)  # fmt: skip
 
 
 def _received(event: ReferralReceived) -> Mapping[str, Any]:

@@ -25,9 +25,8 @@ from referral_intake.commands import (
     NoteFact,
     RecordReleaseDate,
 )
-from referral_intake.evolve import AMENDABLE
 from referral_intake.joining import added
-from referral_intake.standing import PROVIDER_CHANGE, REDIRECT, Referral
+from referral_intake.standing import AMENDABLE, PROVIDER_CHANGE, REDIRECT, Referral
 from referral_intake.turn import timers
 
 

@@ -37,7 +37,7 @@ from referral_intake.commands import (
     Reopening,
     WithdrawReferral,
 )
-from referral_intake.evolve import RECEIVED_FIELDS, evolve
+from referral_intake.evolve import evolve
 from referral_intake.joining import joined, served
 from referral_intake.questions import (
     answer,
@@ -47,7 +47,7 @@ from referral_intake.questions import (
     meet_deadline,
     record_release,
 )
-from referral_intake.standing import Referral
+from referral_intake.standing import RECEIVED_FIELDS, Referral
 from referral_intake.supports import AskSupport, MoveSupport, ask_support, move_support
 
 

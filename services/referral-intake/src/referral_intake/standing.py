@@ -31,6 +31,21 @@ PROVIDER_CHANGE = "provider-change"
 POSSIBLE = "possible_duplicate"
 
 
+# What the plan may be asked while a provider holds the referral.
+OF_THE_ACCEPTED = frozenset({"conflicted", "change_requested"})
+RECEIVED_FIELDS = (
+    "plan", "referrer", "member", "kind", "form", "received_via", "urgency", "age_band", "county", "language",
+    "populations", "attested", "claim", "preferred", "chosen", "pcp", "program_providers", "eligibility",
+    "family_of", "flags", "consent_holder", "release_on", "linked", "sealed",
+)  # fmt: skip
+# What `referral.amended` may change of them; `sealed` part by part.
+AMENDABLE = (
+    "member", "kind", "form", "urgency", "age_band", "county", "language", "populations", "attested", "claim",
+    "preferred", "chosen", "pcp", "program_providers", "eligibility", "flags", "consent_holder", "release_on",
+    "linked", "questions",
+)  # fmt: skip
+
+
 class Status(StrEnum):
     RECEIVED = "received"
     NEEDS_INFORMATION = "needs_information"

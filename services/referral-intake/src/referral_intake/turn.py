@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 
-from referral_intake.evolve import OF_THE_ACCEPTED
-from referral_intake.standing import Fact, PlanAsked, Referral, Status, status
+from referral_intake.standing import OF_THE_ACCEPTED, Fact, PlanAsked, Referral, Status, status
 
 
 class NextStep(Fact):
