@@ -14,7 +14,7 @@ from loopkeeper.service import Context
 from referral_intake.workers import count_open
 from tests.conftest import Databases
 from tests.loop.conftest import NewLog
-from tests.loop.house import CLINIC, House, david, house
+from tests.loop.house import CLINIC, OPERATIONS, House, david, house
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -123,3 +123,12 @@ async def as_if(
         due,
         opened.clock.now() - rested,
     )
+
+
+async def test_a_services_standing_names_its_own_tasks_and_they_run(referred: tuple[House, str]) -> None:
+    """All four run in this process; each is asked for itself."""
+    opened, _ = referred
+    for name in opened.running.services:
+        tasks = (await opened.ask(OPERATIONS, "GET", f"/v1/operations/{name}/status"))["tasks"]
+        assert {task.partition(".")[0] for task in tasks} == {name}
+        assert set(tasks.values()) == {"running"}

@@ -245,3 +245,6 @@ async def test_a_service_put_back_to_an_hour_ago_is_what_it_was_and_goes_on(
     for organization in LISTENERS:
         assert {each.webhook_id for each in town.heard(organization)} == again[organization]
     assert await everything_broken(town.at, town.home / "config") == []
+    # Nothing goes on saying that it waits for the log.
+    tasks = (await town.ask(OPERATIONS, "GET", f"/v1/operations/{service}/status"))["tasks"]
+    assert {name: said for name, said in tasks.items() if said != "running"} == {}

@@ -151,7 +151,7 @@ async def test_check_names_what_a_service_lacks_and_what_somebody_may_beyond(ins
     sound = await asyncio.to_thread(installed.topics, "check")
     assert (sound.returncode, sound.stdout.splitlines()) == (
         0,
-        [f"The topic {installed.log} is as the log needs it.", "The topics of 1 plans are as they must be."],
+        [f"The topic {installed.log} is as the log needs it.", "The topics of 1 plan are as they must be."],
     )
     beyond = [
         Grant(TOPIC, topic_of(PLAN), LITERAL, f"User:{INTAKE}", WRITE),
@@ -166,7 +166,7 @@ async def test_check_names_what_a_service_lacks_and_what_somebody_may_beyond(ins
         f"User:{NOTIFICATION} may read in groups {installed.log}.intake too.",
         f"The topic {installed.log} is not as the log needs it.",
         f"User:{INTAKE} may write the topic {topic_of(PLAN)} too.",
-        "The topics of 1 plans are not as they must be.",
+        "The topics of 1 plan are not as they must be.",
     ]
 
 

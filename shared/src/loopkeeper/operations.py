@@ -188,7 +188,12 @@ async def status(call: Call[Any, Any]) -> Reply:
             next_timer_at=min(times, default=None),
             # Whoever waits for calm must not take a log that is away for one that is read.
             working=working + (lag is None),
-            tasks={name: health.detail for name, health in context.supervisor.health().items()},
+            # Others' tasks may run in this process too, and stand with them.
+            tasks={
+                name: health.detail
+                for name, health in context.supervisor.health().items()
+                if name.startswith(f"{context.name}.")
+            },
         ),
     )
 

@@ -302,6 +302,8 @@ async def _once_ready(context: Context, heart: Heart, run: Factory) -> None:
     if not context.store.ready.is_set():
         heart.waiting("the log is read up to its end first")
         await context.store.ready.wait()
+        # Who finds nothing to do gives no sign of its own, and waits for this no longer.
+        heart.beat()
     await run(heart)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from loopkeeper import clients
-from loopkeeper.cli.terminal import FAILED, USAGE, Json, each, fail, say, settings, show, starting
+from loopkeeper.cli.terminal import FAILED, USAGE, Json, counted, each, fail, say, settings, show, starting
 from loopkeeper.clients import ClientsError, OrganizationKind, Role
 from loopkeeper.errors import StartError
 from loopkeeper.files import locked, write_private
@@ -297,7 +297,7 @@ def keys_rotate_master(
         }
         show({**shown, "next": steps})
         return
-    size = f"the {after.keys} keys of {after.plans} plans"
+    size = f"the {counted(after.keys, 'key')} of {counted(after.plans, 'plan')}"
     if dry_run:
         would = f"would wrap {size} anew" if finish else f"would let a new master key open {size} too"
         say(f"This {would}; nothing is changed." if done else "There is nothing to do.")

@@ -37,6 +37,11 @@ def settings() -> Settings:
     return Settings()  # pyright: ignore[reportCallIssue] every field has a default
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 plan`, `2 plans`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def say(text: str) -> None:
     out.print(text, markup=False)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from loopkeeper.cli.terminal import FAILED, Json, say, settings, show, starting
+from loopkeeper.cli.terminal import FAILED, Json, counted, say, settings, show, starting
 from loopkeeper.client import SERVICES
 from loopkeeper.clients import OrganizationKind, list_organizations
 from loopkeeper.errors import StartError
@@ -79,7 +79,9 @@ def check(as_json: Json = False) -> None:
         for flaw in of_plans:
             say(flaw)
         if users.plans:
-            say(f"The topics of {len(users.plans)} plans are {'not ' if of_plans else ''}as they must be.")
+            say(
+                f"The topics of {counted(len(users.plans), 'plan')} are {'not ' if of_plans else ''}as they must be."
+            )
     if flaws or of_plans:
         raise typer.Exit(FAILED)
 
