@@ -13,10 +13,10 @@ from uuid import UUID
 
 import yaml
 
-from loopkeeper import events
-from loopkeeper.bus.kafka_access import topic_of
-from loopkeeper.events import PUBLISHERS, Event
-from loopkeeper.message import REQUIRED, Message
+from loopkeeper.contract import events
+from loopkeeper.contract.envelope import REQUIRED, Message
+from loopkeeper.contract.events import PUBLISHERS, Event
+from loopkeeper.event_log.kafka_access import topic_of
 
 TOPIC = "referral-loops"
 # What each header of the envelope says (CloudEvents 1.0, Kafka binding, binary mode).

@@ -20,12 +20,15 @@ import click
 import typer
 
 from docs import asyncapi, rules, states
-from loopkeeper import events, openapi, policy
+from loopkeeper import policy
 from loopkeeper.cli import app as command_line
-from loopkeeper.events import Event
-from loopkeeper.operations import with_operations
-from loopkeeper.service import Service, installed
-from loopkeeper.settings import ServiceSettings, Settings
+from loopkeeper.contract import events
+from loopkeeper.contract.events import Event
+from loopkeeper.http import openapi
+from loopkeeper.kernel.settings import ServiceSettings, Settings
+from loopkeeper.policy.reading import load
+from loopkeeper.runtime.operations import with_operations
+from loopkeeper.runtime.service import Service, installed
 
 HERE = Path(__file__).parent
 NOTE = "<!-- Written by `make docs`; change the program instead. -->\n\n"
@@ -34,7 +37,7 @@ NOTE = "<!-- Written by `make docs`; change the program instead. -->\n\n"
 def documents() -> dict[str, str]:
     """Every generated document by its path under docs/."""
     services = installed()
-    rows = policy.load([service.package for service in services.values()], None)
+    rows = load([service.package for service in services.values()], None)
     read_by = readers(services, rows)
     made = {
         "events.md": NOTE + event_table(read_by),

@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
-from assignment import changes, offering
-from assignment import rules as assigning
-from assignment.matching import Ranking
-from authorization import commands as authorization_commands
-from authorization import rules as deciding
-from authorization.commands import Denial
+from assignment.domain import assignment_changes, offers
+from assignment.domain import rules as assigning
+from assignment.domain.matching import Ranking
+from authorization.domain import commands as authorization_commands
+from authorization.domain import rules as deciding
+from authorization.domain.commands import Denial
 from docs.states import Spec
-from loopkeeper.events import (
+from loopkeeper.contract.events import (
     ActedBy,
     AssignmentAccepted,
     AssignmentDeclined,
@@ -40,11 +40,11 @@ from loopkeeper.events import (
     ReferralReceived,
     ScreenedPopulation,
 )
-from notification import commands as notification_commands
-from notification import rules as reaching
-from referral_intake import commands as intake_commands
-from referral_intake import rules as receiving
-from referral_intake.joining import Match
+from notification.domain.outreach import commands as notification_commands
+from notification.domain.outreach import rules as reaching
+from referral_intake.domain import commands as intake_commands
+from referral_intake.domain import rules as receiving
+from referral_intake.domain.duplicates import Match
 
 AT = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
 LATER = AT + timedelta(days=60)
@@ -251,7 +251,7 @@ AUTHORIZATION = Spec(
 
 # ── assignment ────────────────────────────────────────────────────────────────────────────────────────────
 
-MARKET = offering.Market(
+MARKET = offers.Market(
     ranking=Ranking(ranked=(Ranked(provider="bay-housing-navigators"),)), answer_due_at=AT, plan_due_at=AT
 )
 ASSIGNMENT_HISTORIES: dict[str, tuple[Event, ...]] = {
@@ -266,8 +266,8 @@ ASSIGNMENT_HISTORIES: dict[str, tuple[Event, ...]] = {
 }
 
 
-def _market(fact: Event) -> offering.NoteFact:
-    return offering.NoteFact(at=AT, seed=SEED, fact=fact, market=MARKET)
+def _market(fact: Event) -> offers.NoteFact:
+    return offers.NoteFact(at=AT, seed=SEED, fact=fact, market=MARKET)
 
 
 ASSIGNMENT = Spec(
@@ -278,27 +278,27 @@ ASSIGNMENT = Spec(
         "authorization.approved": lambda _: _market(APPROVED),
         "authorization.presumptive_granted": lambda _: _market(GRANTED),
         "authorization.presumptive_ended (expired)": lambda _: _market(GRANT_ENDED),
-        "accept": lambda _: offering.Accept(
+        "accept": lambda _: offers.Accept(
             at=AT, seed=SEED, assignment="asg_1", provider=PROVIDER, lead=LEAD, market=MARKET
         ),
-        "decline": lambda _: offering.Decline(
+        "decline": lambda _: offers.Decline(
             at=AT, seed=SEED, assignment="asg_1", provider=PROVIDER, reason="no_capacity", market=MARKET
         ),
-        "assign by hand": lambda _: offering.AssignByHand(
+        "assign by hand": lambda _: offers.AssignByHand(
             at=AT, seed=SEED, provider="bay-housing-navigators", acted_by=MARIA, market=MARKET
         ),
-        "withdraw": lambda _: offering.Withdraw(
+        "withdraw": lambda _: offers.Withdraw(
             at=AT, seed=SEED, assignment="asg_1", acted_by=MARIA, market=MARKET
         ),
-        "end": lambda _: offering.End(at=AT, seed=SEED, assignment="asg_1", acted_by=MARIA, market=MARKET),
-        "request a change": lambda _: offering.RequestChange(
+        "end": lambda _: offers.End(at=AT, seed=SEED, assignment="asg_1", acted_by=MARIA, market=MARKET),
+        "request a change": lambda _: offers.RequestChange(
             at=AT, seed=SEED, assignment="asg_1", wished="", acted_by=LUIS, market=MARKET
         ),
-        "change the lead": lambda _: changes.ChangeLead(
+        "change the lead": lambda _: assignment_changes.ChangeLead(
             at=AT, seed=SEED, assignment="asg_1", provider=PROVIDER, lead=OTHER_LEAD, acted_by=LUIS
         ),
         "a limit is reached": lambda _: assigning.Watch(at=LATER, seed=SEED),
-        "answer overdue": lambda _: offering.AskPlan(at=LATER, seed=SEED),
+        "answer overdue": lambda _: offers.AskPlan(at=LATER, seed=SEED),
         "referral.closed (services_received)": lambda _: _market(SERVED),
         "referral.closed (withdrawn)": lambda _: _market(WITHDRAWN),
     },

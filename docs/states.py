@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from loopkeeper.decider import Command, Decider, Elsewhere, Refused
-from loopkeeper.events import Event
+from loopkeeper.contract.decider import Command, Decider, Elsewhere, Refused
+from loopkeeper.contract.events import Event
 
 
 @dataclass(frozen=True)

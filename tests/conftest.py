@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 import pytest
 import pytest_asyncio
 
-from loopkeeper import embedded
-from loopkeeper.clock import HandClock
-from loopkeeper.database import Connection, connect
-from loopkeeper.embedded import Server
-from loopkeeper.migrate import upgrade
+from loopkeeper.kernel.clock import HandClock
+from loopkeeper.postgres import embedded
+from loopkeeper.postgres.connections import Connection, connect
+from loopkeeper.postgres.embedded import Server
+from loopkeeper.postgres.migrations import upgrade
 from tests.kafka import Kafka, shared_broker
 
 SERVICES = ("intake", "authorization", "assignment", "notification", "log")

@@ -16,8 +16,8 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from demo.broker import Broker
-from loopkeeper.bus.kafka_line import goodbye
-from loopkeeper.files import locked
+from loopkeeper.event_log.kafka_line import goodbye
+from loopkeeper.kernel.files import locked
 from tests.certificates import Authority
 
 PARTITIONS = 3

@@ -9,12 +9,12 @@ from uuid import UUID
 
 import pytest
 
-from assignment.matching import Ranking
-from assignment.offering import Accept, AssignByHand, Decline, Market, NoteFact
-from assignment.rules import DECIDER
-from assignment.turns import Assignment
-from loopkeeper.decider import Command, Refused
-from loopkeeper.events import (
+from assignment.domain.matching import Ranking
+from assignment.domain.offers import Accept, AssignByHand, Decline, Market, NoteFact
+from assignment.domain.rules import DECIDER
+from assignment.domain.state import Assignment
+from loopkeeper.contract.decider import Command, Refused
+from loopkeeper.contract.events import (
     ActedBy,
     AssignmentAccepted,
     AssignmentMade,

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from assignment.changes import ChangeLead
-from assignment.offering import End, Market, NoteFact, RequestChange, Withdraw, need
-from assignment.rules import Watch
-from assignment.turns import status, timers
-from loopkeeper.decider import Command
-from loopkeeper.events import (
+from assignment.domain.assignment_changes import ChangeLead
+from assignment.domain.offers import End, Market, NoteFact, RequestChange, Withdraw, need
+from assignment.domain.rules import Watch
+from assignment.domain.state import status, timers
+from loopkeeper.contract.decider import Command
+from loopkeeper.contract.events import (
     ActedBy,
     AssignmentAccepted,
     AssignmentEnded,

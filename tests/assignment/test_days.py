@@ -6,12 +6,12 @@ from datetime import date, datetime, timedelta
 
 import pytest
 
-from assignment.changes import EndTerm
-from assignment.offering import AskPlan, NoteFact, Start, need
-from assignment.rules import Watch
-from assignment.turns import Assignment, over_because, status, timers
-from loopkeeper.calendar import end_of_la_day
-from loopkeeper.events import (
+from assignment.domain.assignment_changes import EndTerm
+from assignment.domain.offers import AskPlan, NoteFact, Start, need
+from assignment.domain.rules import Watch
+from assignment.domain.state import Assignment, over_because, status, timers
+from loopkeeper.contract.calendar import end_of_la_day
+from loopkeeper.contract.events import (
     AssignmentAccepted,
     AssignmentEnded,
     AssignmentMade,

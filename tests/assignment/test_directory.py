@@ -11,14 +11,14 @@ from uuid import UUID
 import pytest
 from pydantic import ValidationError
 
-from assignment.directory import PARTS, ProviderBody, check_parts, parts_of, recording
-from loopkeeper.clients import Client, Role
-from loopkeeper.decider import Refused
-from loopkeeper.domain import Recorded
-from loopkeeper.errors import Problem
-from loopkeeper.events import ProviderRecorded
-from loopkeeper.message import Message
-from loopkeeper.provider_copy import on_provider_recorded
+from assignment.persistence.directory import PARTS, ProviderBody, check_parts, parts_of, recording
+from loopkeeper.contract.decider import Refused
+from loopkeeper.contract.envelope import Message
+from loopkeeper.contract.events import ProviderRecorded
+from loopkeeper.kernel.errors import Problem
+from loopkeeper.security.organizations import Client, Role
+from loopkeeper.store.definition import Recorded
+from loopkeeper.store.provider_copy import on_provider_recorded
 
 MONDAY = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
 STREET, HARBOR, VALLEY = "harbor-street-medicine", "harbor-health-plan", "valley-care-plan"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from assignment.turns import over_because, status
-from loopkeeper.events import AssignmentEnded, AssignmentWithdrawn, Event, OutreachServicesStarted
+from assignment.domain.state import over_because, status
+from loopkeeper.contract.events import AssignmentEnded, AssignmentWithdrawn, Event, OutreachServicesStarted
 from tests.assignment.cases import (
     APPROVED,
     GRANTED,

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from assignment.directory import ProviderBody, check_hubs
-from assignment.matching import Need, contracted, rank, why_not
-from loopkeeper.errors import Problem
-from loopkeeper.events import ProviderRecorded
+from assignment.domain.matching import Need, contracted, rank, why_not
+from assignment.persistence.directory import ProviderBody, check_hubs
+from loopkeeper.contract.events import ProviderRecorded
+from loopkeeper.kernel.errors import Problem
 from tests.assignment.cases import HARBOR, NAVIGATORS, STREET, TODAY, entry
 
 HUB, VALLEY = "bay-care-hub", "valley-care-plan"

@@ -12,15 +12,15 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from assignment.changes import ChangeLead
-from assignment.offering import Accept, AssignByHand, Decline, End, NoteFact, RequestChange, Withdraw
-from assignment.rules import DECIDER
-from assignment.surroundings import MEMBER, PROVIDER, Places
-from assignment.turns import Offer, over_because, timers
+from assignment.domain.assignment_changes import ChangeLead
+from assignment.domain.offers import Accept, AssignByHand, Decline, End, NoteFact, RequestChange, Withdraw
+from assignment.domain.rules import DECIDER
+from assignment.domain.state import Offer, over_because, timers
+from assignment.persistence.context import MEMBER, PROVIDER, Places
 from assignment.workers import COMMANDS
-from loopkeeper.calendar import la_date
-from loopkeeper.decider import Command, Refused
-from loopkeeper.events import (
+from loopkeeper.contract.calendar import la_date
+from loopkeeper.contract.decider import Command, Refused
+from loopkeeper.contract.events import (
     AssignmentOverdue,
     AssignmentPlanAsked,
     AuthorizationEnded,
@@ -28,7 +28,7 @@ from loopkeeper.events import (
     Lead,
     ReferralAmended,
 )
-from loopkeeper.policy import installed, load
+from loopkeeper.policy.reading import installed, load
 from tests.assignment.cases import (
     APPROVED,
     CLINIC,

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from assignment.matching import Need, Ranking, contracted, rank, why_not
-from loopkeeper.events import ProviderRecorded
-from loopkeeper.policy import installed, load
+from assignment.domain.matching import Need, Ranking, contracted, rank, why_not
+from loopkeeper.contract.events import ProviderRecorded
+from loopkeeper.policy.reading import installed, load
 from tests.assignment.cases import CLINIC, HARBOR, NAVIGATORS, STREET, TODAY, entry
 
 DAY = timedelta(days=1)

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from assignment.history import Families, Served
-from assignment.matching import Ranking
-from assignment.offering import MarketCommand, NoteFact
-from assignment.surroundings import MEMBER, PROVIDER, Places
-from assignment.turns import Assignment
-from loopkeeper.decider import Command
-from loopkeeper.events import (
+from assignment.domain.matching import Ranking
+from assignment.domain.offers import MarketCommand, NoteFact
+from assignment.domain.state import Assignment
+from assignment.persistence.context import MEMBER, PROVIDER, Places
+from assignment.persistence.prior_providers import Families, Served
+from loopkeeper.contract.decider import Command
+from loopkeeper.contract.events import (
     AssignmentDeclined,
     AssignmentEnded,
     AssignmentMade,
@@ -24,7 +24,7 @@ from loopkeeper.events import (
     ReferralAmended,
     ReferralReceived,
 )
-from loopkeeper.policy import installed, load
+from loopkeeper.policy.reading import installed, load
 from tests.assignment.cases import (
     APPROVED,
     CLINIC,

@@ -14,13 +14,22 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 
-from assignment.offering import Accept, AssignByHand, Decline, End, NoteFact, RequestChange, Start, Withdraw
-from loopkeeper.bus import Received
-from loopkeeper.calendar import la_date
-from loopkeeper.clock import HandClock
-from loopkeeper.decider import Command, Refused
-from loopkeeper.domain import Submission
-from loopkeeper.events import Event, ReferralAmended
+from assignment.domain.offers import (
+    Accept,
+    AssignByHand,
+    Decline,
+    End,
+    NoteFact,
+    RequestChange,
+    Start,
+    Withdraw,
+)
+from loopkeeper.contract.calendar import la_date
+from loopkeeper.contract.decider import Command, Refused
+from loopkeeper.contract.events import Event, ReferralAmended
+from loopkeeper.event_log.port import Received
+from loopkeeper.kernel.clock import HandClock
+from loopkeeper.store.definition import Submission
 from tests.assignment.cases import APPROVED, LUIS, MARIA, MONDAY, NAVIGATORS, RECEIVED, STREET, closed
 from tests.conftest import Databases
 from tests.shared.replica import Replica, Site, listed, referred, site

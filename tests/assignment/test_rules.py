@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from assignment.offering import MOST_KEPT, AskPlan, need
-from assignment.turns import Assignment, status, timers
-from loopkeeper.decider import Command
-from loopkeeper.events import (
+from assignment.domain.offers import MOST_KEPT, AskPlan, need
+from assignment.domain.state import Assignment, status, timers
+from loopkeeper.contract.decider import Command
+from loopkeeper.contract.events import (
     AssignmentAccepted,
     AssignmentDeclined,
     AssignmentEnded,
@@ -19,7 +19,7 @@ from loopkeeper.events import (
     Event,
     Skipped,
 )
-from loopkeeper.vocabulary.providers import DeclineReason
+from loopkeeper.contract.vocabulary.providers import DeclineReason
 from tests.assignment.cases import (
     ANSWER_DUE,
     APPROVED,

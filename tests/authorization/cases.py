@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from authorization.commands import (
+from authorization.domain.commands import (
     Amend,
     Approve,
     Continue,
@@ -25,10 +25,10 @@ from authorization.commands import (
     RevokeGrant,
     Rules,
 )
-from authorization.request import Authorization
-from authorization.rules import DECIDER
-from loopkeeper.decider import Command, Refused
-from loopkeeper.events import (
+from authorization.domain.rules import DECIDER
+from authorization.domain.state import Authorization
+from loopkeeper.contract.decider import Command, Refused
+from loopkeeper.contract.events import (
     ActedBy,
     AuthorizationApproved,
     Claim,

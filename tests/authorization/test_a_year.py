@@ -13,14 +13,14 @@ from uuid import UUID, uuid5
 
 import pytest
 
-from authorization.clocks import timers
-from authorization.commands import Amend, NoteFact, OpenReview
-from authorization.rules import DECIDER
-from authorization.surroundings import Desk
+from authorization.domain.commands import Amend, NoteFact, OpenReview
+from authorization.domain.deadlines import timers
+from authorization.domain.rules import DECIDER
+from authorization.persistence.context import Desk
 from authorization.workers import on_timer
-from loopkeeper.calendar import end_of_la_day, la_date
-from loopkeeper.decider import Command, Refused
-from loopkeeper.events import (
+from loopkeeper.contract.calendar import end_of_la_day, la_date
+from loopkeeper.contract.decider import Command, Refused
+from loopkeeper.contract.events import (
     AssignmentAccepted,
     AuthorizationApproved,
     AuthorizationDeemedAdverse,
@@ -40,7 +40,8 @@ from loopkeeper.events import (
     NoticeDelivered,
     Question,
 )
-from loopkeeper.policy import Policy, installed, load
+from loopkeeper.policy import Policy
+from loopkeeper.policy.reading import installed, load
 from tests.authorization.cases import (
     ENTRY,
     HOMELESS,

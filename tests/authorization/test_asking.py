@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from authorization import desk
-from authorization.clocks import due, timers
-from authorization.commands import OpenReview, Resume
-from authorization.request import Authorization
-from authorization.surroundings import Desk
-from loopkeeper.calendar import la_date
-from loopkeeper.events import (
+from authorization.domain.commands import OpenReview, Resume
+from authorization.domain.deadlines import due, timers
+from authorization.domain.state import Authorization
+from authorization.persistence import policy_lookup
+from authorization.persistence.context import Desk
+from loopkeeper.contract.calendar import la_date
+from loopkeeper.contract.events import (
     AuthorizationApproved,
     AuthorizationDenied,
     AuthorizationExpedited,
@@ -23,8 +23,9 @@ from loopkeeper.events import (
     Event,
     Question,
 )
-from loopkeeper.policy import Policy, installed, load
-from loopkeeper.vocabulary.decisions import ForbiddenAsk, ForbiddenReason
+from loopkeeper.contract.vocabulary.decisions import ForbiddenAsk, ForbiddenReason
+from loopkeeper.policy import Policy
+from loopkeeper.policy.reading import installed, load
 from tests.authorization.cases import (
     FREQUENT,
     HOMELESS,
@@ -92,7 +93,7 @@ def test_nothing_beyond_the_standard_may_be_asked_2_15(ask: str) -> None:
 
 
 def test_what_may_be_asked_is_data_and_holds_every_criterion_2_15(policy: Policy) -> None:
-    known = desk.askable(policy, date(2026, 3, 2))
+    known = policy_lookup.askable(policy, date(2026, 3, 2))
     assert {"birth-date", "county", "answer-complex_need", "answer-avoidable_ed_visits_6m"} <= known
     assert not known & ForbiddenAsk.codes()
     assert not {"answer-age", "answer-disparity_group"} & known

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from authorization.clocks import due, timers
-from authorization.commands import OpenReview, Rules
-from authorization.request import status
-from authorization.surroundings import Desk
-from loopkeeper.calendar import end_of_la_day, la_date
-from loopkeeper.events import AuthorizationDeemedAdverse, AuthorizationOverdue, Event
-from loopkeeper.policy import Policy, installed, load
+from authorization.domain.commands import OpenReview, Rules
+from authorization.domain.deadlines import due, timers
+from authorization.domain.state import status
+from authorization.persistence.context import Desk
+from loopkeeper.contract.calendar import end_of_la_day, la_date
+from loopkeeper.contract.events import AuthorizationDeemedAdverse, AuthorizationOverdue, Event
+from loopkeeper.policy import Policy
+from loopkeeper.policy.reading import installed, load
 from tests.authorization.cases import (
     DENIAL,
     MONDAY,

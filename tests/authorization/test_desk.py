@@ -9,11 +9,12 @@ from uuid import UUID, uuid5
 
 import pytest
 
-from authorization.commands import OpenReview, Rules
-from authorization.request import Authorization
-from authorization.surroundings import Desk, Kept, drawn
-from loopkeeper.domain import Change, Submission
-from loopkeeper.policy import Policy, installed, load
+from authorization.domain.commands import OpenReview, Rules
+from authorization.domain.state import Authorization
+from authorization.persistence.context import Desk, Kept, drawn
+from loopkeeper.policy import Policy
+from loopkeeper.policy.reading import installed, load
+from loopkeeper.store.definition import Change, Submission
 from tests.authorization.cases import (
     CLINIC,
     ENTRY,

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from authorization.clocks import timers
-from authorization.commands import ExpireGrant, LookAgain, NoteFact, Rules
-from authorization.models import columns
-from loopkeeper.decider import Command
-from loopkeeper.events import (
+from authorization.domain.commands import ExpireGrant, LookAgain, NoteFact, Rules
+from authorization.domain.deadlines import timers
+from authorization.persistence.tables import columns
+from loopkeeper.contract.decider import Command
+from loopkeeper.contract.events import (
     AuthorizationPresumptiveEnded,
     AuthorizationPresumptiveGranted,
     AuthorizationPresumptiveRefused,

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from authorization.commands import OpenReview
-from authorization.explanation import WHY_IT_MUST, explain
-from authorization.surroundings import Desk
-from loopkeeper.events import AuthorizationReviewOpened, Eligibility, Linked, ScreenedPopulation
-from loopkeeper.policy import Policy, installed, load
+from authorization.api.explanation import WHY_IT_MUST, explain
+from authorization.domain.commands import OpenReview
+from authorization.persistence.context import Desk
+from loopkeeper.contract.events import AuthorizationReviewOpened, Eligibility, Linked, ScreenedPopulation
+from loopkeeper.policy import Policy
+from loopkeeper.policy.reading import installed, load
 from tests.authorization.cases import (
     CLINIC,
     HARBOR,

@@ -9,18 +9,19 @@ from typing import Any
 
 import pytest
 
-from authorization.presumptive import WAYS_ON, Standing, judge
-from loopkeeper.calendar import end_of_la_day, la_date
-from loopkeeper.events import (
+from authorization.domain.presumptive import WAYS_ON, Standing, judge
+from loopkeeper.contract.calendar import end_of_la_day, la_date
+from loopkeeper.contract.events import (
     AuthorizationPresumptiveGranted,
     AuthorizationPresumptiveRefused,
     Contract,
     ProviderRecorded,
     ScreenedPopulation,
 )
-from loopkeeper.policy import Policy, installed, load
-from loopkeeper.vocabulary.populations import Population
-from loopkeeper.vocabulary.providers import ProviderType
+from loopkeeper.contract.vocabulary.populations import Population
+from loopkeeper.contract.vocabulary.providers import ProviderType
+from loopkeeper.policy import Policy
+from loopkeeper.policy.reading import installed, load
 from tests.authorization.cases import CLINIC, ENTRY, HARBOR, HOMELESS, TEAM, TODAY, claim, opened, received
 
 DAY = timedelta(days=1)

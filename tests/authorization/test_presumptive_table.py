@@ -8,18 +8,19 @@ from typing import Any
 
 import pytest
 
-from authorization.commands import OpenReview
-from authorization.surroundings import Desk
-from loopkeeper.events import (
+from authorization.domain.commands import OpenReview
+from authorization.persistence.context import Desk
+from loopkeeper.contract.events import (
     AuthorizationPresumptiveGranted,
     AuthorizationPresumptiveRefused,
     Contract,
     ProviderRecorded,
     ScreenedPopulation,
 )
-from loopkeeper.policy import Policy, installed, load
-from loopkeeper.vocabulary.populations import Population
-from loopkeeper.vocabulary.providers import ProviderType
+from loopkeeper.contract.vocabulary.populations import Population
+from loopkeeper.contract.vocabulary.providers import ProviderType
+from loopkeeper.policy import Policy
+from loopkeeper.policy.reading import installed, load
 from tests.authorization.cases import HARBOR, MONDAY, SEED, TEAM, TODAY, UNSURE, after, claim, received, when
 
 SPECIALTY = {"specialty_bh_county_operated", "specialty_bh_county_contracted"}

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from authorization.commands import OpenReview
-from authorization.decisions import allowed
-from authorization.explanation import WHY_A_PERSON
-from authorization.request import status
-from loopkeeper.decider import Command
-from loopkeeper.events import (
+from authorization.api.explanation import WHY_A_PERSON
+from authorization.domain.commands import OpenReview
+from authorization.domain.decisions import allowed
+from authorization.domain.state import status
+from loopkeeper.contract.decider import Command
+from loopkeeper.contract.events import (
     AssignmentAccepted,
     AssignmentEnded,
     AuthorizationApproved,
@@ -23,7 +23,7 @@ from loopkeeper.events import (
     Lead,
     ScreenedPopulation,
 )
-from loopkeeper.vocabulary.decisions import DenialReason, ForbiddenReason
+from loopkeeper.contract.vocabulary.decisions import DenialReason, ForbiddenReason
 from tests.authorization.cases import (
     CLINIC,
     ENTRY,

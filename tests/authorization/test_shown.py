@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from authorization.commands import NoteFact
-from authorization.explanation import explain
-from authorization.request import Authorization
-from authorization.views import ShownAuthorization, show
-from loopkeeper.events import (
+from authorization.api.explanation import explain
+from authorization.api.views import ShownAuthorization, show
+from authorization.domain.commands import NoteFact
+from authorization.domain.state import Authorization
+from loopkeeper.contract.event_text import sentence
+from loopkeeper.contract.events import (
     AssignmentAccepted,
     AuthorizationApproved,
     AuthorizationDenied,
@@ -27,8 +28,8 @@ from loopkeeper.events import (
     OutreachServiceEnded,
     by_type,
 )
-from loopkeeper.policy import Policy, installed, load
-from loopkeeper.sentences import sentence
+from loopkeeper.policy import Policy
+from loopkeeper.policy.reading import installed, load
 from tests.authorization.cases import (
     CLINIC,
     FREQUENT,

@@ -10,9 +10,8 @@ from hypothesis import given as examples
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from authorization import commands as product
-from authorization.clocks import KINDS
-from authorization.commands import (
+from authorization.domain import commands as product
+from authorization.domain.commands import (
     Amend,
     Approve,
     Continue,
@@ -31,9 +30,10 @@ from authorization.commands import (
     Resume,
     RevokeGrant,
 )
-from authorization.rules import DECIDER
-from loopkeeper.decider import Command, Refused
-from loopkeeper.events import (
+from authorization.domain.deadlines import KINDS
+from authorization.domain.rules import DECIDER
+from loopkeeper.contract.decider import Command, Refused
+from loopkeeper.contract.events import (
     AssignmentAccepted,
     AuthorizationApproved,
     AuthorizationDenied,
@@ -49,7 +49,7 @@ from loopkeeper.events import (
     OutreachServiceEnded,
     ScreenedPopulation,
 )
-from loopkeeper.vocabulary.decisions import DenialReason, ForbiddenAsk, ForbiddenReason
+from loopkeeper.contract.vocabulary.decisions import DenialReason, ForbiddenAsk, ForbiddenReason
 from tests.authorization.cases import (
     CLINIC,
     ENTRY,

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from authorization.clocks import due, timers
-from authorization.commands import ExpireGrant, LookAgain, NoteFact, OpenReview
-from authorization.request import Authorization, status
-from authorization.surroundings import Desk
-from loopkeeper.calendar import end_of_la_day
-from loopkeeper.events import (
+from authorization.domain.commands import ExpireGrant, LookAgain, NoteFact, OpenReview
+from authorization.domain.deadlines import due, timers
+from authorization.domain.state import Authorization, status
+from authorization.persistence.context import Desk
+from loopkeeper.contract.calendar import end_of_la_day
+from loopkeeper.contract.events import (
     AuthorizationExtended,
     AuthorizationPresumptiveEnded,
     AuthorizationPresumptiveGranted,
@@ -24,7 +24,8 @@ from loopkeeper.events import (
     NoticeDelivered,
     ScreenedPopulation,
 )
-from loopkeeper.policy import Policy, installed, load
+from loopkeeper.policy import Policy
+from loopkeeper.policy.reading import installed, load
 from tests.authorization.cases import (
     CLINIC,
     ENTRY,

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from authorization.clocks import timers
-from authorization.commands import NoteFact
-from authorization.models import FOR_NOW, columns
-from authorization.request import Authorization, status
-from authorization.surroundings import Desk
-from loopkeeper.calendar import end_of_la_day
-from loopkeeper.events import (
+from authorization.domain.commands import NoteFact
+from authorization.domain.deadlines import timers
+from authorization.domain.state import Authorization, status
+from authorization.persistence.context import Desk
+from authorization.persistence.tables import FOR_NOW, columns
+from loopkeeper.contract.calendar import end_of_la_day
+from loopkeeper.contract.events import (
     AssignmentAccepted,
     AuthorizationEnded,
     AuthorizationExtended,
@@ -25,8 +25,9 @@ from loopkeeper.events import (
     Lead,
     OutreachServiceEnded,
 )
-from loopkeeper.policy import Policy, installed, load
-from loopkeeper.vocabulary.decisions import Discontinuation
+from loopkeeper.contract.vocabulary.decisions import Discontinuation
+from loopkeeper.policy import Policy
+from loopkeeper.policy.reading import installed, load
 from tests.authorization.cases import (
     CLINIC,
     MARIA,

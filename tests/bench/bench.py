@@ -17,12 +17,12 @@ from time import perf_counter
 from typing import Any, cast
 
 from demo.broker import Broker
-from loopkeeper import embedded
-from loopkeeper.bus import Bus, Member
-from loopkeeper.calendar import la_date
-from loopkeeper.run import make_bus
-from loopkeeper.service import installed
-from loopkeeper.settings import Settings
+from loopkeeper.contract.calendar import la_date
+from loopkeeper.event_log.port import Bus, Member
+from loopkeeper.kernel.settings import Settings
+from loopkeeper.postgres import embedded
+from loopkeeper.runtime.run import make_bus
+from loopkeeper.runtime.service import installed
 from tests.bench.pauses import pauses
 from tests.bench.weights import weighed
 from tests.chaos.cluster import Cluster

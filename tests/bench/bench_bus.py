@@ -16,9 +16,9 @@ from pathlib import Path
 from statistics import quantiles
 from time import perf_counter
 
-from loopkeeper import embedded
-from loopkeeper.bus.postgres import PostgresBus
-from loopkeeper.message import Message
+from loopkeeper.contract.envelope import Message
+from loopkeeper.event_log.postgres import PostgresBus
+from loopkeeper.postgres import embedded
 from tests.shared.bus_contract import Offsets, message, read, until_holding
 
 PUBLISHERS = 4

@@ -16,10 +16,10 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
-from loopkeeper.bus import Bus
-from loopkeeper.bus.kafka import partition_of
-from loopkeeper.run import make_bus
-from loopkeeper.settings import Settings
+from loopkeeper.event_log.kafka import partition_of
+from loopkeeper.event_log.port import Bus
+from loopkeeper.kernel.settings import Settings
+from loopkeeper.runtime.run import make_bus
 from tests.bench.reader import THERE
 from tests.kafka import PARTITIONS
 from tests.shared.bus_contract import message

@@ -12,9 +12,9 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from loopkeeper.bus import BusUnavailable
-from loopkeeper.run import make_bus
-from loopkeeper.settings import Settings
+from loopkeeper.event_log.port import BusUnavailable
+from loopkeeper.kernel.settings import Settings
+from loopkeeper.runtime.run import make_bus
 from tests.kafka import PARTITIONS
 
 THERE = "there"

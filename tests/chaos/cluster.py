@@ -12,10 +12,10 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
-from loopkeeper import embedded
-from loopkeeper.database import connect
-from loopkeeper.embedded import Server
-from loopkeeper.run import Addresses
+from loopkeeper.postgres import embedded
+from loopkeeper.postgres.connections import connect
+from loopkeeper.postgres.embedded import Server
+from loopkeeper.runtime.run import Addresses
 from tests.conftest import SERVICES
 
 SETTINGS = {"fsync": "off"}

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 import pytest
 import pytest_asyncio
 
-from loopkeeper import embedded
+from loopkeeper.postgres import embedded
 from tests.chaos.cluster import Cluster
 from tests.chaos.lives import Lives
 

@@ -29,7 +29,7 @@ import uvicorn.protocols.http.httptools_impl  # noqa: F401
 import uvloop  # noqa: F401
 
 from loopkeeper.cli import app
-from loopkeeper.service import installed
+from loopkeeper.runtime.service import installed
 
 
 def main() -> None:

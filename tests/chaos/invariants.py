@@ -15,48 +15,55 @@ from uuid import UUID
 
 import orjson
 
-import assignment.models
-import assignment.rules
-import assignment.turns
-import authorization.clocks
-import authorization.models
-import authorization.rules
-import notification.models
-import notification.rules
-import referral_intake.models
-import referral_intake.rules
-from loopkeeper import events, journal, policy
-from loopkeeper.bus import Bus
-from loopkeeper.database import Connection, connect
-from loopkeeper.domain import Domain
-from loopkeeper.journal import Entry
-from loopkeeper.message import Message
-from loopkeeper.run import Addresses, make_bus
-from loopkeeper.sealing import Keyring, Sealer
-from loopkeeper.settings import Settings
+import assignment.domain.rules
+import assignment.domain.state
+import assignment.persistence.tables
+import authorization.domain.deadlines
+import authorization.domain.rules
+import authorization.persistence.tables
+import notification.domain.outreach.rules
+import notification.persistence.tables
+import referral_intake.domain.rules
+import referral_intake.persistence.tables
+from loopkeeper.contract import events
+from loopkeeper.contract.envelope import Message
+from loopkeeper.event_log.port import Bus
+from loopkeeper.kernel.settings import Settings
+from loopkeeper.policy.reading import load
+from loopkeeper.postgres.connections import Connection, connect
+from loopkeeper.runtime.run import Addresses, make_bus
+from loopkeeper.security.sealing import Keyring, Sealer
+from loopkeeper.store import journal
+from loopkeeper.store.definition import Domain
+from loopkeeper.store.journal import Entry
 from tests.kafka import PARTITIONS
 
 CLOSED = events.ReferralClosed.wire_type()
 DOMAINS: Mapping[str, Domain[Any]] = {
-    "intake": Domain("intake", referral_intake.rules.DECIDER, referral_intake.models.columns, notes_all=True),
+    "intake": Domain(
+        "intake",
+        referral_intake.domain.rules.DECIDER,
+        referral_intake.persistence.tables.columns,
+        notes_all=True,
+    ),
     "authorization": Domain(
         "authorization",
-        authorization.rules.DECIDER,
-        authorization.models.columns,
-        authorization.clocks.timers,
+        authorization.domain.rules.DECIDER,
+        authorization.persistence.tables.columns,
+        authorization.domain.deadlines.timers,
     ),
     "assignment": Domain(
         "assignment",
-        assignment.rules.DECIDER,
-        assignment.models.columns,
-        assignment.turns.timers,
+        assignment.domain.rules.DECIDER,
+        assignment.persistence.tables.columns,
+        assignment.domain.state.timers,
         reference_streams=frozenset({"provider"}),
     ),
     "notification": Domain(
         "notification",
-        notification.rules.DECIDER,
-        notification.models.columns,
-        notification.models.timers(policy.load(["notification"])),
+        notification.domain.outreach.rules.DECIDER,
+        notification.persistence.tables.columns,
+        notification.persistence.tables.timers(load(["notification"])),
         notes_all=True,
     ),
 }

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any, Self
 
-from loopkeeper.calendar import la_date
-from loopkeeper.clock import SystemClock
+from loopkeeper.contract.calendar import la_date
+from loopkeeper.kernel.clock import SystemClock
 from loopkeeper.testing.partner import Taken
 from tests.chaos.town import Town
 from tests.loop.house import CLINIC, HARBOR, NAVIGATORS, OPERATIONS, STREET, david, put_roster

@@ -12,14 +12,14 @@ from pathlib import Path
 import httpx
 
 from demo.house import free_port
-from loopkeeper import clients
-from loopkeeper.bus import kafka_plans
-from loopkeeper.bus.kafka_access import Users
-from loopkeeper.bus.kafka_line import line_of
-from loopkeeper.clock import FileClock
-from loopkeeper.run import Addresses, Running
-from loopkeeper.service import installed
-from loopkeeper.settings import Settings
+from loopkeeper.event_log import kafka_plans
+from loopkeeper.event_log.kafka_access import Users
+from loopkeeper.event_log.kafka_line import line_of
+from loopkeeper.kernel.clock import FileClock
+from loopkeeper.kernel.settings import Settings
+from loopkeeper.runtime.run import Addresses, Running
+from loopkeeper.runtime.service import installed
+from loopkeeper.security import organizations
 from loopkeeper.testing.partner import Partner
 from tests.chaos.cluster import Cluster
 from tests.chaos.lives import Life, Lives, until
@@ -111,7 +111,7 @@ async def pairs(lives: Lives, cluster: Cluster, folder: Path, bus: str) -> Async
     """Eight processes, furnished and quiet."""
     home = folder / "home"
     settings = Settings(home=home)
-    made = clients.import_organizations(settings.config_folder, ORGANIZATIONS)
+    made = organizations.import_organizations(settings.config_folder, ORGANIZATIONS)
     keys = {entry["id"]: entry["key"] for entry in made}
     if bus.startswith("kafka://"):
         line = line_of(bus, Settings(home=home, kafka_partitions=PARTITIONS))

@@ -16,11 +16,11 @@ import pytest_asyncio
 
 from demo.broker import Broker
 from demo.house import free_port
-from loopkeeper.bus.kafka_line import TOPIC
-from loopkeeper.clock import FileClock
-from loopkeeper.database import Connection, connect
-from loopkeeper.run import GRACE
-from loopkeeper.service import installed
+from loopkeeper.event_log.kafka_line import TOPIC
+from loopkeeper.kernel.clock import FileClock
+from loopkeeper.postgres.connections import Connection, connect
+from loopkeeper.runtime.run import GRACE
+from loopkeeper.runtime.service import installed
 from tests.chaos import invariants
 from tests.chaos.cluster import Cluster
 from tests.chaos.lives import Life, Lives, until

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from loopkeeper.clock import FileClock
-from loopkeeper.events import OutreachAttempted
+from loopkeeper.contract.events import OutreachAttempted
+from loopkeeper.kernel.clock import FileClock
 from tests.chaos import invariants
 from tests.chaos.cluster import Cluster
 from tests.chaos.invariants import Found

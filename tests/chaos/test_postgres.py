@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from loopkeeper import embedded
-from loopkeeper.database import connect
+from loopkeeper.postgres import embedded
+from loopkeeper.postgres.connections import connect
 from tests.chaos.lives import until
 
 # prctl(2): whoever sets it becomes the parent of its descendants' orphans, as a container's first process is.

@@ -9,8 +9,8 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from loopkeeper.database import connect
-from loopkeeper.service import installed
+from loopkeeper.postgres.connections import connect
+from loopkeeper.runtime.service import installed
 from tests.chaos import invariants
 from tests.chaos.cluster import Cluster
 from tests.chaos.lives import Lives

@@ -12,10 +12,10 @@ import pytest
 import pytest_asyncio
 
 from demo.house import free_port
-from loopkeeper import migrate
-from loopkeeper.database import Connection, connect
-from loopkeeper.run import GRACE
-from loopkeeper.store import PATIENCE
+from loopkeeper.postgres import migrations
+from loopkeeper.postgres.connections import Connection, connect
+from loopkeeper.runtime.run import GRACE
+from loopkeeper.store.store import PATIENCE
 from tests.chaos.cluster import Cluster
 from tests.chaos.lives import Lives, taken, until
 from tests.chaos.town import Town, town
@@ -111,8 +111,8 @@ async def test_a_service_whose_tables_a_job_makes_waits_for_them_and_goes_on_by_
         assert "Run `loopkeeper migrate intake`; the service goes on by itself then." in life.said()
         assert f'"reason":"the tables are not there yet: {job}"' in life.said()
 
-        await migrate.upgrade(url, "referral_intake", "0001")
-        needed = migrate.newest("referral_intake")
+        await migrations.upgrade(url, "referral_intake", "0001")
+        needed = migrations.newest("referral_intake")
         await until(lambda: waits_for(f"the tables are at revision 0001, needed is {needed}: {job}"), SOON)
 
         migrating = await lives.begin(["migrate", "intake"], environment, tmp_path / "migrate.log")
@@ -135,7 +135,7 @@ async def test_tables_that_only_grew_are_worked_with_and_others_refused_in_a_sen
         "LOOPKEEPER_BUS": await fresh_database("log"),
         "LOOPKEEPER_PORT": str(port),
     }
-    needed = migrate.newest("referral_intake")
+    needed = migrations.newest("referral_intake")
     tables = await connect(url)
     for word, told in (("start", "and stay as they are"), ("never", "")):
         await tables.execute("UPDATE alembic_version SET version_num = '0999'")

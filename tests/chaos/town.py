@@ -21,11 +21,11 @@ import httpx
 from yarl import URL
 
 from demo.house import free_port
-from loopkeeper import clients
-from loopkeeper.clock import FileClock
-from loopkeeper.run import Running
-from loopkeeper.service import installed
-from loopkeeper.settings import Settings
+from loopkeeper.kernel.clock import FileClock
+from loopkeeper.kernel.settings import Settings
+from loopkeeper.runtime.run import Running
+from loopkeeper.runtime.service import installed
+from loopkeeper.security import organizations
 from loopkeeper.testing.partner import Partner
 from tests.chaos.cluster import Cluster
 from tests.chaos.lives import SERVES_WITHIN, Life, Lives
@@ -213,7 +213,7 @@ async def town(
     """The story's town, running in these processes (none named: one of all services), furnished and quiet."""
     home = folder / "home"
     settings = Settings(home=home)
-    made = clients.import_organizations(settings.config_folder, ORGANIZATIONS)
+    made = organizations.import_organizations(settings.config_folder, ORGANIZATIONS)
     keys = {entry["id"]: entry["key"] for entry in made}
     async with Partner() as partner:
         # Never started: it only says which services there are.

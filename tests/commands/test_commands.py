@@ -17,7 +17,7 @@ from demo.caller import Caller
 from demo.david import DAVID, form
 from demo.house import House, free_port
 from demo.providers import CLINIC, HARBOR, STREET, organizations
-from loopkeeper import embedded
+from loopkeeper.postgres import embedded
 
 DONE, USAGE, UNREACHABLE, REFUSED, CANNOT_START = 0, 2, 3, 4, 5
 PEOPLE = [entry for entry in organizations() if entry["id"] in (HARBOR, CLINIC, STREET)]

@@ -12,9 +12,9 @@ import jsonschema
 import pytest
 import yaml
 
-from loopkeeper import events
-from loopkeeper.clock import SystemClock
-from loopkeeper.message import Message
+from loopkeeper.contract import events
+from loopkeeper.contract.envelope import Message
+from loopkeeper.kernel.clock import SystemClock
 from tests.deploy.places import ROOT
 
 Document = dict[str, Any]

@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 
 from loopkeeper.cli import app
 from loopkeeper.cli.access import operator_key
-from loopkeeper.clients import Directory
-from loopkeeper.sealing import Keyring, Sealer
-from loopkeeper.settings import Settings
+from loopkeeper.kernel.settings import Settings
+from loopkeeper.security.organizations import Directory
+from loopkeeper.security.sealing import Keyring, Sealer
 
 PLAN = "harbor-health-plan"
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from loopkeeper import embedded
-from loopkeeper.database import connect
-from loopkeeper.embedded import Server
-from loopkeeper.migrate import upgrade
+from loopkeeper.postgres import embedded
+from loopkeeper.postgres.connections import connect
+from loopkeeper.postgres.embedded import Server
+from loopkeeper.postgres.migrations import upgrade
 from tests.deploy.places import DEPLOY, SERVICES
 
 PASSWORD = "it's-for-a-test"

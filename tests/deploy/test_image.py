@@ -41,7 +41,7 @@ def steps() -> Sequence[dockerfile.Command]:
 
 def test_every_service_is_in_the_image(built: image.Stage) -> None:
     assert built.entrypoint == ["loopkeeper"]
-    listing = "from loopkeeper.service import installed; print(*installed())"
+    listing = "from loopkeeper.runtime.service import installed; print(*installed())"
     assert within(built, "python", "-c", listing).split() == list(SERVICES)
 
 

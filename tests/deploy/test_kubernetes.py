@@ -10,7 +10,7 @@ import jsonschema
 import kubernetes_validate
 import pytest
 
-from loopkeeper.bus.kafka_line import Line
+from loopkeeper.event_log.kafka_line import Line
 from tests.deploy.manifests import Overlay, name, pod, variables
 from tests.deploy.places import ROOT, SERVICES
 

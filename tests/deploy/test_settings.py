@@ -9,8 +9,8 @@ from typing import Any
 import dockerfile
 import pytest
 
-from loopkeeper.service import installed
-from loopkeeper.settings import ServiceSettings, Settings
+from loopkeeper.kernel.settings import ServiceSettings, Settings
+from loopkeeper.runtime.service import installed
 from tests.deploy.manifests import Overlay, variables
 from tests.deploy.places import DEPLOY
 

@@ -12,8 +12,8 @@ import promql_parser
 import pytest
 import yaml
 
-from loopkeeper.metrics import Metrics
-from notification.webhook import Verdict
+from loopkeeper.kernel.metrics import Metrics
+from notification.delivery.webhook import Verdict
 from referral_intake.workers import ACTORS
 from tests.deploy.manifests import Overlay, name, pod, variables
 from tests.deploy.places import DEPLOY, ROOT, SERVICES

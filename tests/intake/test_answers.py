@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from loopkeeper.decider import Elsewhere, Refused
-from loopkeeper.events import (
+from loopkeeper.contract.decider import Elsewhere, Refused
+from loopkeeper.contract.events import (
     AuthorizationPended,
     AuthorizationResumed,
     Eligibility,
@@ -24,7 +24,7 @@ from loopkeeper.events import (
     ReferralReceived,
     ScreenedPopulation,
 )
-from referral_intake.commands import (
+from referral_intake.domain.commands import (
     AnswerQuestions,
     Asking,
     Keys,
@@ -33,10 +33,10 @@ from referral_intake.commands import (
     ReceiveReferral,
     RecordReleaseDate,
 )
-from referral_intake.joining import Match
-from referral_intake.rules import DECIDER
-from referral_intake.standing import Referral, Status, status
-from referral_intake.turn import next_step, timers
+from referral_intake.domain.duplicates import Match
+from referral_intake.domain.next_step import next_step, timers
+from referral_intake.domain.rules import DECIDER
+from referral_intake.domain.state import Referral, Status, status
 from tests.intake.test_rules import MONDAY, RECEIVED, ROSA, SEED
 
 DUE = MONDAY + timedelta(days=14)

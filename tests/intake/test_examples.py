@@ -8,10 +8,10 @@ import sys
 
 import pytest
 
-from referral_intake.main import service
+from referral_intake.service import service
 
 # What a service is served with, and takes two seconds to load.
-HEAVY = {"fastapi", "sqlalchemy", "referral_intake.main", "notification", "authorization", "assignment"}
+HEAVY = {"fastapi", "sqlalchemy", "referral_intake.service", "notification", "authorization", "assignment"}
 PRINTING = """
 import sys
 from loopkeeper.cli import app

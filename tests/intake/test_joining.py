@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from loopkeeper.decider import Elsewhere, Refused
-from loopkeeper.events import (
+from loopkeeper.contract.decider import Elsewhere, Refused
+from loopkeeper.contract.events import (
     AuthorizationOverturned,
     Claim,
     Event,
@@ -21,7 +21,7 @@ from loopkeeper.events import (
     ReferralSetAside,
     ScreenedPopulation,
 )
-from referral_intake.commands import (
+from referral_intake.domain.commands import (
     ChooseProvider,
     CloseReferral,
     MergeReferral,
@@ -29,10 +29,10 @@ from referral_intake.commands import (
     ReceiveReferral,
     Reopening,
 )
-from referral_intake.joining import Match
-from referral_intake.rules import DECIDER
-from referral_intake.standing import Referral
-from referral_intake.turn import next_step
+from referral_intake.domain.duplicates import Match
+from referral_intake.domain.next_step import next_step
+from referral_intake.domain.rules import DECIDER
+from referral_intake.domain.state import Referral
 from tests.intake.test_rules import ACCEPTED, HARBOR, MADE, MONDAY, RECEIVED, ROSA, SEED
 from tests.shared.stores import Migrated, opened, reception, withdrawal
 

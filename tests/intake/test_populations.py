@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 import referral_intake
-from loopkeeper.policy import load
 from loopkeeper.policy.conditions import All, Answer, Any, Condition, Count, Result, judge, leaves
+from loopkeeper.policy.reading import load
 from loopkeeper.policy.rows import Row
-from referral_intake.screening import Screening, screen
+from referral_intake.domain.form.screening import Screening, screen
 
 POLICY = load([Path(referral_intake.__file__).parent / "policy"])
 ROWS = [row for row in POLICY.all_rows if row.table == "populations"]

@@ -10,18 +10,19 @@ import pytest
 import pytest_asyncio
 
 import referral_intake
-from loopkeeper import ids
-from loopkeeper.clock import HandClock
-from loopkeeper.domain import Domain, Submission
-from loopkeeper.events import ReferralReceived
-from loopkeeper.policy import Policy, load
-from referral_intake.commands import Keys, ReceiveReferral
-from referral_intake.models import columns
-from referral_intake.receipt import receipt
-from referral_intake.rules import DECIDER
-from referral_intake.screening import Screening
-from referral_intake.surroundings import IntakeSurroundings
-from referral_intake.turn import timers
+from loopkeeper.contract import ids
+from loopkeeper.contract.events import ReferralReceived
+from loopkeeper.kernel.clock import HandClock
+from loopkeeper.policy import Policy
+from loopkeeper.policy.reading import load
+from loopkeeper.store.definition import Domain, Submission
+from referral_intake.api.receipt import receipt
+from referral_intake.domain.commands import Keys, ReceiveReferral
+from referral_intake.domain.form.screening import Screening
+from referral_intake.domain.next_step import timers
+from referral_intake.domain.rules import DECIDER
+from referral_intake.persistence.context import IntakeSurroundings
+from referral_intake.persistence.tables import columns
 from tests.conftest import Databases
 from tests.shared.stores import AT, HARBOR, PLAN, Bench, opened
 

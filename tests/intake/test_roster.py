@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from loopkeeper.clock import HandClock
-from loopkeeper.errors import Problem
-from referral_intake.roster import CHUNK, Import, Loaded, load_roster
+from loopkeeper.kernel.clock import HandClock
+from loopkeeper.kernel.errors import Problem
+from referral_intake.persistence.roster import CHUNK, Import, Loaded, load_roster
 from tests.conftest import Databases
 from tests.shared.stores import AT, Bench, opened
 

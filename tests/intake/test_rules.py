@@ -7,8 +7,8 @@ from uuid import UUID
 
 import pytest
 
-from loopkeeper.decider import Refused
-from loopkeeper.events import (
+from loopkeeper.contract.decider import Refused
+from loopkeeper.contract.events import (
     ActedBy,
     AssignmentAccepted,
     AssignmentDeclined,
@@ -34,10 +34,10 @@ from loopkeeper.events import (
     ReferralReceived,
     ScreenedPopulation,
 )
-from referral_intake.commands import NoteFact, ReceiveReferral, WithdrawReferral
-from referral_intake.rules import DECIDER
-from referral_intake.standing import Referral, Status, status
-from referral_intake.turn import next_step
+from referral_intake.domain.commands import NoteFact, ReceiveReferral, WithdrawReferral
+from referral_intake.domain.next_step import next_step
+from referral_intake.domain.rules import DECIDER
+from referral_intake.domain.state import Referral, Status, status
 
 MONDAY = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
 HARBOR = "harbor-street-medicine"

@@ -10,9 +10,10 @@ import pytest
 import yaml
 
 import referral_intake
-from loopkeeper.policy import Policy, check, load
+from loopkeeper.policy import Policy, check
 from loopkeeper.policy.conditions import Answer, leaves
-from referral_intake.screening import ANSWERS, FACTS, Screening, screen
+from loopkeeper.policy.reading import load
+from referral_intake.domain.form.screening import ANSWERS, FACTS, Screening, screen
 
 PACKAGED = Path(referral_intake.__file__).parent / "policy"
 POLICY = load([PACKAGED])

@@ -11,13 +11,13 @@ import pytest
 from pydantic import ValidationError
 
 import referral_intake
-from loopkeeper.decider import Refused
-from loopkeeper.events import Question
-from loopkeeper.policy import load
-from referral_intake.examples import example_adult, example_child
-from referral_intake.form import ReferralBody
-from referral_intake.screening import screen
-from referral_intake.standard import Reading, questions, sealed_parts, sentence, understand
+from loopkeeper.contract.decider import Refused
+from loopkeeper.contract.events import Question
+from loopkeeper.policy.reading import load
+from referral_intake.domain.form.examples import example_adult, example_child
+from referral_intake.domain.form.form import ReferralBody
+from referral_intake.domain.form.form_standard import Reading, questions, sealed_parts, sentence, understand
+from referral_intake.domain.form.screening import screen
 
 POLICY = load([Path(referral_intake.__file__).parent / "policy"])
 MARCH = date(2026, 3, 3)

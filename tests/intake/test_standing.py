@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from loopkeeper.clients import Client, Role
-from loopkeeper.events import (
+from loopkeeper.contract.events import (
     ActedBy,
     AssignmentDeclined,
     AssignmentOverdue,
@@ -20,10 +19,11 @@ from loopkeeper.events import (
     ReferralQuestionsAsked,
     ReferralSupportMoved,
 )
-from referral_intake.rules import DECIDER
-from referral_intake.standing import Referral
-from referral_intake.turn import due, next_step
-from referral_intake.views import Reader, show_event
+from loopkeeper.security.organizations import Client, Role
+from referral_intake.api.views import Reader, show_event
+from referral_intake.domain.next_step import due, next_step
+from referral_intake.domain.rules import DECIDER
+from referral_intake.domain.state import Referral
 from tests.intake.test_rules import ACCEPTED, APPROVED, HARBOR, MADE, MONDAY, RECEIVED, REVIEW
 
 WEEK = MONDAY + timedelta(days=7)

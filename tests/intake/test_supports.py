@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 import referral_intake
-from loopkeeper.decider import Refused
-from loopkeeper.events import AssignmentEnded, Event, ReferralClosed, ReferralSupportMoved
-from loopkeeper.policy import load
-from loopkeeper.vocabulary.supports import CommunitySupport
-from referral_intake.rules import DECIDER
-from referral_intake.standing import Referral, status
-from referral_intake.supports import FROM, AskSupport, Move, MoveSupport, moves
+from loopkeeper.contract.decider import Refused
+from loopkeeper.contract.events import AssignmentEnded, Event, ReferralClosed, ReferralSupportMoved
+from loopkeeper.contract.vocabulary.supports import CommunitySupport
+from loopkeeper.policy.reading import load
+from referral_intake.domain.rules import DECIDER
+from referral_intake.domain.state import Referral, status
+from referral_intake.domain.supports import FROM, AskSupport, Move, MoveSupport, moves
 from tests.intake.test_rules import ACCEPTED, MADE, MONDAY, RECEIVED, ROSA, SEED
 
 POLICY = load([Path(referral_intake.__file__).parent / "policy"])

@@ -12,12 +12,12 @@ from typing import Any, cast
 import httpx
 from pydantic import SecretStr
 
-from loopkeeper import clients
-from loopkeeper.client import owner
-from loopkeeper.clock import HandClock
-from loopkeeper.run import Addresses, Running
-from loopkeeper.service import installed
-from loopkeeper.settings import Settings
+from loopkeeper.cli.client import owner
+from loopkeeper.kernel.clock import HandClock
+from loopkeeper.kernel.settings import Settings
+from loopkeeper.runtime.run import Addresses, Running
+from loopkeeper.runtime.service import installed
+from loopkeeper.security import organizations
 from loopkeeper.testing.partner import Partner
 from tests.conftest import Databases
 from tests.kafka import PARTITIONS
@@ -82,7 +82,7 @@ async def apart(databases: Databases, folder: Path, bus: str) -> AsyncGenerator[
         home=folder / "home", policy=policy_in(folder), webhook_allow="127.0.0.1", synthetic_members="on",
         log_level="ERROR", kafka_partitions=PARTITIONS, bus=SecretStr(bus), replica="0",
     )  # fmt: skip
-    made = clients.import_organizations(settings.config_folder, ORGANIZATIONS)
+    made = organizations.import_organizations(settings.config_folder, ORGANIZATIONS)
     urls = {name: await databases.make(name, await databases.template(name)) for name in installed()}
     addresses = Addresses(urls, bus)
     keys = {str(entry["id"]): str(entry["key"]) for entry in made}

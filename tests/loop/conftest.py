@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable
 import pytest
 import pytest_asyncio
 
-from loopkeeper.bus import kafka_plans
-from loopkeeper.bus.kafka_access import Users
-from loopkeeper.bus.kafka_line import Line
+from loopkeeper.event_log import kafka_plans
+from loopkeeper.event_log.kafka_access import Users
+from loopkeeper.event_log.kafka_line import Line
 from tests.conftest import Databases
 from tests.kafka import Kafka
 from tests.loop.house import HARBOR, VALLEY

@@ -15,12 +15,12 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
-from loopkeeper import clients
-from loopkeeper.calendar import la_date
-from loopkeeper.clock import Clock, HandClock
-from loopkeeper.run import Addresses, Running
-from loopkeeper.service import installed
-from loopkeeper.settings import Settings
+from loopkeeper.contract.calendar import la_date
+from loopkeeper.kernel.clock import Clock, HandClock
+from loopkeeper.kernel.settings import Settings
+from loopkeeper.runtime.run import Addresses, Running
+from loopkeeper.runtime.service import installed
+from loopkeeper.security import organizations
 from loopkeeper.testing.partner import Partner, Taken
 from tests.conftest import Databases
 from tests.kafka import PARTITIONS
@@ -222,7 +222,7 @@ async def house(
         # Named, so that nobody waits for a group to form anew.
         replica="0",
     )
-    made = clients.import_organizations(settings.config_folder, ORGANIZATIONS)
+    made = organizations.import_organizations(settings.config_folder, ORGANIZATIONS)
     hand = clock or HandClock()
     urls = {name: await databases.make(name, await databases.template(name)) for name in installed()}
     addresses = Addresses(urls, bus or await databases.make("log"))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from loopkeeper.calendar import la_date
+from loopkeeper.contract.calendar import la_date
 from tests.conftest import Databases
 from tests.loop.conftest import NewLog
 from tests.loop.house import (

@@ -9,8 +9,8 @@ from datetime import timedelta
 import pytest
 import pytest_asyncio
 
-from loopkeeper.gauges import measure
-from loopkeeper.service import Context
+from loopkeeper.runtime.backlog import measure
+from loopkeeper.runtime.service import Context
 from referral_intake.workers import count_open
 from tests.conftest import Databases
 from tests.loop.conftest import NewLog

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from loopkeeper.errors import StartError
-from loopkeeper.run import Addresses, Running
-from loopkeeper.service import installed
-from loopkeeper.settings import Settings
+from loopkeeper.kernel.errors import StartError
+from loopkeeper.kernel.settings import Settings
+from loopkeeper.runtime.run import Addresses, Running
+from loopkeeper.runtime.service import installed
 from tests.conftest import Databases
 from tests.loop.conftest import NewLog
 from tests.loop.house import CLINIC, HARBOR, NAVIGATORS, VALLEY, House, david, house, put_roster

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest_asyncio
 
-from referral_intake.examples import example_child
+from referral_intake.domain.form.examples import example_child
 from tests.conftest import Databases
 from tests.loop.house import CLINIC, HARBOR, HOSPITAL, VALLEY, House, david, house
 

@@ -14,7 +14,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from loopkeeper.database import connect
+from loopkeeper.postgres.connections import connect
 from tests.chaos.invariants import everything_broken, feeds, log_at
 from tests.conftest import Databases
 from tests.loop.apart import Apart, apart

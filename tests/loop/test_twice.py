@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from loopkeeper.database import connect
-from loopkeeper.run import Addresses
+from loopkeeper.postgres.connections import connect
+from loopkeeper.runtime.run import Addresses
 from tests.chaos.invariants import everything_broken, log_at
 from tests.conftest import Databases
 from tests.loop.conftest import NewLog

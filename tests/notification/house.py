@@ -13,24 +13,27 @@ from uuid import UUID
 import httpx
 from prometheus_client import CollectorRegistry
 
-from loopkeeper import clients, events, ids, migrate, policy
-from loopkeeper.batch import Outcome
-from loopkeeper.bus import Received
-from loopkeeper.clock import HandClock
-from loopkeeper.consumer import Reactions
-from loopkeeper.database import reading_pool, writing_pool
-from loopkeeper.events import Event
-from loopkeeper.message import Message
-from loopkeeper.metrics import Metrics
-from loopkeeper.sealing import Keyring, Sealer
-from loopkeeper.service import Context, Equipment
-from loopkeeper.settings import Settings
-from loopkeeper.store import Store, answered
-from loopkeeper.supervisor import Supervisor
-from loopkeeper.telemetry import Telemetry
-from loopkeeper.web import Part, build_app
+from loopkeeper.contract import events, ids
+from loopkeeper.contract.envelope import Message
+from loopkeeper.contract.events import Event
+from loopkeeper.event_log.port import Received
+from loopkeeper.flow.consumer import Reactions
+from loopkeeper.http.app import Part, build_app
+from loopkeeper.kernel.clock import HandClock
+from loopkeeper.kernel.metrics import Metrics
+from loopkeeper.kernel.settings import Settings
+from loopkeeper.kernel.supervisor import Supervisor
+from loopkeeper.observability.telemetry import Telemetry
+from loopkeeper.policy.reading import load
+from loopkeeper.postgres import migrations
+from loopkeeper.postgres.connections import reading_pool, writing_pool
+from loopkeeper.runtime.service import Context, Equipment
+from loopkeeper.security import organizations
+from loopkeeper.security.sealing import Keyring, Sealer
+from loopkeeper.store.batch import Outcome
+from loopkeeper.store.store import Store, answered
 from notification.consumers import reactions
-from notification.main import domain, service
+from notification.service import domain, service
 from notification.settings import NotificationSettings
 
 PLAN = "harbor-health-plan"
@@ -136,7 +139,7 @@ class House:
 @asynccontextmanager
 async def house(url: str, folder: Path, *, policy_rows: str = "") -> AsyncIterator[House]:
     """The service over this empty database, with these rows of plans; its writer runs while the block does."""
-    await migrate.upgrade(url, "notification")
+    await migrations.upgrade(url, "notification")
     settings = Settings(home=folder, webhook_allow="127.0.0.1", synthetic_members="on")
     keys = _organizations(settings.config_folder)
     clock, metrics = HandClock(START), Metrics()
@@ -147,9 +150,9 @@ async def house(url: str, folder: Path, *, policy_rows: str = "") -> AsyncIterat
         settings=settings,
         own=NotificationSettings(),
         clock=clock,
-        policy=policy.load(["notification"], _policy(folder, policy_rows)),
+        policy=load(["notification"], _policy(folder, policy_rows)),
         sealer=sealer,
-        directory=clients.Directory(settings.config_folder),
+        directory=organizations.Directory(settings.config_folder),
         telemetry=telemetry,
         metrics=metrics,
     )
@@ -210,6 +213,6 @@ def _organizations(folder: Path) -> dict[str, str]:
     )
     keys: dict[str, str] = {}
     for slug, name, kind, roles in told:
-        clients.add_organization(folder, slug, name, kind, "415-555-0100")
-        keys[slug] = clients.add_client(folder, slug, roles)[1]
+        organizations.add_organization(folder, slug, name, kind, "415-555-0100")
+        keys[slug] = organizations.add_client(folder, slug, roles)[1]
     return keys

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any
 
-from loopkeeper import events
-from loopkeeper.events import Event
+from loopkeeper.contract import events
+from loopkeeper.contract.events import Event
 from tests.notification.house import OTHER, PLAN, PROVIDER, REFERRER, START
 
 CANARY = "zebra-crossing"

@@ -6,17 +6,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
-from loopkeeper import policy
-from loopkeeper.events import Event
-from notification.duties import Duty, duty
-from notification.notices import notices
-from notification.outreach import Outreach
-from notification.rules import DECIDER
-from notification.wording import Named, Names, Notice
+from loopkeeper.contract.events import Event
+from loopkeeper.policy.reading import load
+from notification.domain.notices.notice_policy import Duty, duty
+from notification.domain.notices.notices import notices
+from notification.domain.notices.wording import Named, Names, Notice
+from notification.domain.outreach.rules import DECIDER
+from notification.domain.outreach.state import Outreach
 from tests.notification.house import DAVID, OTHER, PLAN, PROVIDER, REFERRER, START
 from tests.notification.samples import PCP, SECOND
 
-POLICY = policy.load(["notification"])
+POLICY = load(["notification"])
 # Bayview's name alone tells what it treats.
 NAMES = Names(
     {

@@ -6,8 +6,8 @@ from ipaddress import ip_address
 
 import pytest
 
-from loopkeeper.errors import StartError
-from notification.addresses import LONGEST_URL, Allow, UrlForbidden, check_address, check_url
+from loopkeeper.kernel.errors import StartError
+from notification.delivery.ssrf_guard import LONGEST_URL, Allow, UrlForbidden, check_address, check_url
 
 NOTHING_ALLOWED = Allow()
 

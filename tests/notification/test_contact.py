@@ -11,12 +11,12 @@ from uuid import UUID
 import pytest
 import pytest_asyncio
 
-from loopkeeper import events
-from loopkeeper.decider import Refused
-from notification.commands import ChangeContact, EndService
-from notification.contact import corrected, flags_of
-from notification.outreach import addressee, restricted
-from notification.rules import DECIDER
+from loopkeeper.contract import events
+from loopkeeper.contract.decider import Refused
+from notification.domain.outreach.commands import ChangeContact, EndService
+from notification.domain.outreach.contact import corrected, flags_of
+from notification.domain.outreach.rules import DECIDER
+from notification.domain.outreach.state import addressee, restricted
 from tests.conftest import Migrated
 from tests.notification.house import (
     DAVID,

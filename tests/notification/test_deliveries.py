@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest_asyncio
 
-from loopkeeper import ids
+from loopkeeper.contract import ids
 from loopkeeper.testing.partner import Answer, Partner, Taken
-from notification.addresses import Allow
-from notification.deliveries import LEASE, RENEW_AFTER
-from notification.webhook import SCHEDULE, Sender
+from notification.delivery.lease import LEASE, RENEW_AFTER
+from notification.delivery.ssrf_guard import Allow
+from notification.delivery.webhook import SCHEDULE, Sender
 from notification.workers import Deliverer, tell_once
 from tests.conftest import Migrated
 from tests.notification.house import (

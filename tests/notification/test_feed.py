@@ -16,13 +16,13 @@ import pytest_asyncio
 import uvicorn
 from typer.testing import CliRunner
 
-from loopkeeper import ids
 from loopkeeper.cli import app as command
-from loopkeeper.clock import SystemClock
-from loopkeeper.serving import Server
+from loopkeeper.contract import ids
+from loopkeeper.kernel.clock import SystemClock
+from loopkeeper.kernel.server import Server
 from loopkeeper.testing.partner import Answer, Partner
-from notification import feed_api
-from notification.following import follow
+from notification.api import feed
+from notification.delivery.feed_listeners import follow
 from tests.conftest import Databases
 from tests.notification.house import OTHER, PARTNER, PLAN, REFERRER, House, approved, house, received
 from tests.notification.test_deliveries import heard, partner, sender, subscribe, sweep
@@ -193,7 +193,7 @@ async def status_of_stream(opened: House, base: str, subscription: str, last: st
 async def test_a_stream_brings_entries_as_they_arise_and_goes_on_behind_the_last_that_was_seen(
     opened: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feed_api, "HEARTBEAT", 0.05)
+    monkeypatch.setattr(feed, "HEARTBEAT", 0.05)
     subscription = await feed_only(opened)
     async with served(opened) as base:
         async with stream(opened, base, subscription) as reader:
@@ -211,7 +211,7 @@ async def test_a_stream_brings_entries_as_they_arise_and_goes_on_behind_the_last
 async def test_one_organization_has_so_many_streams_at_a_time_and_one_more_is_asked_to_come_again(
     opened: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feed_api, "STREAMS_OF_ONE", 1)
+    monkeypatch.setattr(feed, "STREAMS_OF_ONE", 1)
     subscription, other = await feed_only(opened), await feed_only(opened, OTHER)
     async with served(opened) as base:
         async with stream(opened, base, subscription) as held:

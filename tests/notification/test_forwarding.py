@@ -18,19 +18,20 @@ import pytest_asyncio
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from pydantic import SecretStr
 
-from loopkeeper import clients, events, ids
-from loopkeeper.bus import kafka_plans
-from loopkeeper.bus.kafka import KafkaBus
-from loopkeeper.bus.kafka_access import Users, topic_of
-from loopkeeper.bus.kafka_line import goodbye, line_of
-from loopkeeper.clock import HandClock
-from loopkeeper.database import connect
-from loopkeeper.events import Event
-from loopkeeper.message import Message
-from loopkeeper.run import Addresses, Running
-from loopkeeper.service import installed
-from loopkeeper.settings import Settings
-from notification.forwarding import on_kafka
+from loopkeeper.contract import events, ids
+from loopkeeper.contract.envelope import Message
+from loopkeeper.contract.events import Event
+from loopkeeper.event_log import kafka_plans
+from loopkeeper.event_log.kafka import KafkaBus
+from loopkeeper.event_log.kafka_access import Users, topic_of
+from loopkeeper.event_log.kafka_line import goodbye, line_of
+from loopkeeper.kernel.clock import HandClock
+from loopkeeper.kernel.settings import Settings
+from loopkeeper.postgres.connections import connect
+from loopkeeper.runtime.run import Addresses, Running
+from loopkeeper.runtime.service import installed
+from loopkeeper.security import organizations
+from notification.delivery.forwarding import on_kafka
 from tests.conftest import Databases
 from tests.kafka import PARTITIONS, Kafka
 from tests.notification.house import REFERRER, START, approved, received
@@ -181,7 +182,7 @@ async def town(kafka: Kafka, databases: Databases, folder: Path) -> AsyncGenerat
         kafka_session=1.5,
         log_level="ERROR",
     )
-    made = clients.import_organizations(
+    made = organizations.import_organizations(
         settings.config_folder,
         [
             {"id": harbor, "name": "Harbor Health Plan", "kind": "plan", "roles": ["plan"]},

@@ -9,8 +9,9 @@ import pytest
 
 from loopkeeper import policy
 from loopkeeper.policy import Row
-from notification.outreach import Outreach
-from notification.wording import SLOT, SLOTS, Coded, Value, render
+from loopkeeper.policy.reading import load
+from notification.domain.notices.wording import SLOT, SLOTS, Coded, Value, render
+from notification.domain.outreach.state import Outreach
 from tests.notification.house import PLAN
 from tests.notification.reading import grade, syllables
 from tests.notification.samples import life
@@ -87,8 +88,8 @@ def test_every_text_of_every_notice_names_only_allowed_slots_and_has_its_duty() 
 
 
 def test_every_code_a_letter_may_say_has_a_phrase_in_both_languages() -> None:
-    from loopkeeper.vocabulary import DenialReason, Outcome
-    from loopkeeper.vocabulary.decisions import Discontinuation
+    from loopkeeper.contract.vocabulary import DenialReason, Outcome
+    from loopkeeper.contract.vocabulary.decisions import Discontinuation
 
     for kind, codes in (
         ("denial_reason", DenialReason),
@@ -133,10 +134,10 @@ rows:
      text: "{row["text"]}", effective_from: 2026-01-01, source: the plan's decision of 2025-12-01, confidence: ours}}
 """
     (tmp_path / "plans.yaml").write_text(own)
-    approved = policy.load(["notification"], tmp_path)
+    approved = load(["notification"], tmp_path)
     assert policy.check(approved) == []
-    from notification.duties import letter as lettered
-    from notification.wording import Notice
+    from notification.domain.notices.notice_policy import letter as lettered
+    from notification.domain.notices.wording import Notice
 
     notice = Notice("help", PLAN, "member").with_slots(SLOT_VALUES)
     words, needs = lettered(approved, notice, Outreach(plan=PLAN, language="en", age_band="adult"), ON)

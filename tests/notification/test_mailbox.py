@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest_asyncio
 
-from loopkeeper import ids
-from loopkeeper.domain import Submission
-from loopkeeper.store import answered
+from loopkeeper.contract import ids
+from loopkeeper.store.definition import Submission
+from loopkeeper.store.store import answered
 from notification.workers import on_timer, tell_once
 from tests.conftest import Migrated
 from tests.notification.house import (
@@ -258,7 +258,7 @@ async def test_nobody_else_sees_or_hands_over_a_notice(opened: House) -> None:
 
 
 async def test_a_denials_letter_is_the_plans_alone(opened: House) -> None:
-    from loopkeeper.events import AuthorizationDenied
+    from loopkeeper.contract.events import AuthorizationDenied
     from tests.notification.samples import life
 
     denied = next(event for event in life() if isinstance(event, AuthorizationDenied))

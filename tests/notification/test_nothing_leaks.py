@@ -7,10 +7,10 @@ from typing import Any
 import orjson
 import pytest
 
-from loopkeeper.events import ProviderRecorded, by_type
-from loopkeeper.vocabulary import Population
-from notification.outreach import DO_NOT_CONTACT, SAFE_CONTACT
-from notification.visibility import PARTNER_FIELDS, event_body, partner_body
+from loopkeeper.contract.events import ProviderRecorded, by_type
+from loopkeeper.contract.vocabulary import Population
+from notification.domain.notices.visibility import PARTNER_FIELDS, event_body, partner_body
+from notification.domain.outreach.state import DO_NOT_CONTACT, SAFE_CONTACT
 from tests.notification.house import OTHER, PROVIDER
 from tests.notification.samples import CANARY, life, make
 from tests.notification.telling import POLICY, Said, said

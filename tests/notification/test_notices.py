@@ -7,14 +7,16 @@ from uuid import UUID
 
 import pytest
 
-from loopkeeper import events, policy
-from loopkeeper.calendar import la_date
-from loopkeeper.events import Event
-from notification.notices import notices
-from notification.outreach import Outreach
-from notification.rules import DECIDER
-from notification.visibility import event_body, reveals
-from notification.wording import SLOT, SLOTS, Named, Names, Notice, render
+from loopkeeper import policy
+from loopkeeper.contract import events
+from loopkeeper.contract.calendar import la_date
+from loopkeeper.contract.events import Event
+from loopkeeper.policy.reading import load
+from notification.domain.notices.notices import notices
+from notification.domain.notices.visibility import event_body, reveals
+from notification.domain.notices.wording import SLOT, SLOTS, Named, Names, Notice, render
+from notification.domain.outreach.rules import DECIDER
+from notification.domain.outreach.state import Outreach
 from tests.notification.house import (
     DAVID,
     OTHER,
@@ -36,7 +38,7 @@ NAMES = Names(
         OTHER: Named("Bayview Recovery", "415-555-0102", reveals=True),
     }
 )
-POLICY = policy.load(["notification"])
+POLICY = load(["notification"])
 
 
 def everyone_told(*facts: Event) -> list[Notice]:

@@ -9,9 +9,9 @@ from typing import Any
 import orjson
 import pytest_asyncio
 
-from loopkeeper import ids
-from loopkeeper.events import Consent, ReferralReceived, ScreenedPopulation
-from notification.visibility import REDISCLOSURE, Grant, consented, granting, part2, why_not
+from loopkeeper.contract import ids
+from loopkeeper.contract.events import Consent, ReferralReceived, ScreenedPopulation
+from notification.domain.notices.visibility import REDISCLOSURE, Grant, consented, granting, part2, why_not
 from tests.conftest import Migrated
 from tests.notification.house import (
     OTHER,

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from loopkeeper import events
-from loopkeeper.events import Event
-from notification.rules import DECIDER
+from loopkeeper.contract import events
+from loopkeeper.contract.events import Event
+from notification.domain.outreach.rules import DECIDER
 from tests.notification.house import (
     OTHER,
     PLAN,

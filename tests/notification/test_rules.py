@@ -7,10 +7,10 @@ from uuid import UUID
 
 import pytest
 
-from loopkeeper import events
-from loopkeeper.decider import Command, Refused
-from loopkeeper.events import Event
-from notification.commands import (
+from loopkeeper.contract import events
+from loopkeeper.contract.decider import Command, Refused
+from loopkeeper.contract.events import Event
+from notification.domain.outreach.commands import (
     DeclineForMember,
     NoteFact,
     ReachPolicy,
@@ -19,8 +19,8 @@ from notification.commands import (
     ReportUnableToReach,
     StartServices,
 )
-from notification.outreach import Outreach, seen_by, status
-from notification.rules import DECIDER, allowed, missing
+from notification.domain.outreach.rules import DECIDER, allowed, missing
+from notification.domain.outreach.state import Outreach, seen_by, status
 from tests.notification.house import OTHER, PROVIDER, START, accepted, approved, closed, made, received
 
 NOW = datetime(2026, 4, 20, 18, 0, tzinfo=UTC)

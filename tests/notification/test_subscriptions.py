@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest_asyncio
 
-from loopkeeper import ids
+from loopkeeper.contract import ids
 from loopkeeper.testing.partner import Answer
 from tests.conftest import Migrated
 from tests.notification.house import OPERATIONS, PLAN, REFERRER, House, approved, house, received

@@ -19,10 +19,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from loopkeeper.clock import HandClock, SystemClock
+from loopkeeper.kernel.clock import HandClock, SystemClock
 from loopkeeper.testing.partner import Answer, Partner
-from notification.addresses import Allow
-from notification.webhook import (
+from notification.delivery.ssrf_guard import Allow
+from notification.delivery.webhook import (
     SCHEDULE,
     Attempted,
     Sender,

@@ -9,9 +9,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from loopkeeper.decider import Command, Decider
-from loopkeeper.domain import Change, Submission, View
-from loopkeeper.events import Event
+from loopkeeper.contract.decider import Command, Decider
+from loopkeeper.contract.events import Event
+from loopkeeper.store.definition import Change, Submission, View
 
 
 @dataclass

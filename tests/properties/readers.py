@@ -10,23 +10,23 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-from assignment.directory import ProviderBody, recording
-from loopkeeper import policy
-from loopkeeper.bus import Received
-from loopkeeper.clients import Client, Directory, Role
-from loopkeeper.clock import HandClock
-from loopkeeper.consumer import Reactions
-from loopkeeper.database import Pool, writing_pool
-from loopkeeper.domain import Submission
-from loopkeeper.events import Event, publisher
-from loopkeeper.message import Message
-from loopkeeper.metrics import Metrics
-from loopkeeper.parked import ParkedFacts
-from loopkeeper.sealing import Keyring, Sealer
-from loopkeeper.service import Equipment, Service
-from loopkeeper.settings import Settings
-from loopkeeper.store import Store, answered
-from loopkeeper.telemetry import Telemetry
+from assignment.persistence.directory import ProviderBody, recording
+from loopkeeper.contract.envelope import Message
+from loopkeeper.contract.events import Event, publisher
+from loopkeeper.event_log.port import Received
+from loopkeeper.flow.consumer import Reactions
+from loopkeeper.flow.parked import ParkedFacts
+from loopkeeper.kernel.clock import HandClock
+from loopkeeper.kernel.metrics import Metrics
+from loopkeeper.kernel.settings import Settings
+from loopkeeper.observability.telemetry import Telemetry
+from loopkeeper.policy.reading import installed, load
+from loopkeeper.postgres.connections import Pool, writing_pool
+from loopkeeper.runtime.service import Equipment, Service
+from loopkeeper.security.organizations import Client, Directory, Role
+from loopkeeper.security.sealing import Keyring, Sealer
+from loopkeeper.store.definition import Submission
+from loopkeeper.store.store import Store, answered
 
 POLICY = Path(__file__).parents[2] / "demo" / "policy"
 OPERATIONS = Client("key-of-operations", "operations", "operations", frozenset({Role.OPERATIONS}))
@@ -92,7 +92,7 @@ async def reading(
         settings=chosen,
         own=service.settings(),
         clock=HandClock(at),
-        policy=policy.load(policy.installed(), POLICY),
+        policy=load(installed(), POLICY),
         sealer=Sealer(Keyring.open(chosen.config_folder)),
         directory=Directory(chosen.config_folder),
         telemetry=Telemetry.open(service.name, chosen),

@@ -19,18 +19,16 @@ import pytest_asyncio
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from assignment.rules import DECIDER as ASSIGNMENT
-from assignment.surroundings import MEMBER, PROVIDER, Places
-from assignment.turns import timers as answers_awaited
-from authorization.clocks import timers as grants_running
-from authorization.request import status as authorization_status
-from authorization.rules import DECIDER as AUTHORIZATION
-from authorization.surroundings import Desk
-from loopkeeper import ids
-from loopkeeper.bus import Received
-from loopkeeper.decider import Decider
-from loopkeeper.domain import Submission, View
-from loopkeeper.events import (
+from assignment.domain.rules import DECIDER as ASSIGNMENT
+from assignment.domain.state import timers as answers_awaited
+from assignment.persistence.context import MEMBER, PROVIDER, Places
+from authorization.domain.deadlines import timers as grants_running
+from authorization.domain.rules import DECIDER as AUTHORIZATION
+from authorization.domain.state import status as authorization_status
+from authorization.persistence.context import Desk
+from loopkeeper.contract import ids
+from loopkeeper.contract.decider import Decider
+from loopkeeper.contract.events import (
     AssignmentAccepted,
     AssignmentMade,
     AuthorizationApproved,
@@ -48,14 +46,17 @@ from loopkeeper.events import (
     ReferralReceived,
     ScreenedPopulation,
 )
-from loopkeeper.policy import Policy, load
-from loopkeeper.policy import installed as packages
-from loopkeeper.service import Service, installed
-from notification.rules import DECIDER as NOTIFICATION
-from notification.rules import allowed
-from referral_intake.commands import ReceiveReferral
-from referral_intake.rules import DECIDER as INTAKE
-from referral_intake.turn import next_step
+from loopkeeper.event_log.port import Received
+from loopkeeper.policy import Policy
+from loopkeeper.policy.reading import installed as packages
+from loopkeeper.policy.reading import load
+from loopkeeper.runtime.service import Service, installed
+from loopkeeper.store.definition import Submission, View
+from notification.domain.outreach.rules import DECIDER as NOTIFICATION
+from notification.domain.outreach.rules import allowed
+from referral_intake.domain.commands import ReceiveReferral
+from referral_intake.domain.next_step import next_step
+from referral_intake.domain.rules import DECIDER as INTAKE
 from tests.conftest import Databases
 from tests.properties.pure_store import PureStream
 from tests.properties.readers import POLICY, Reader, message, reading

@@ -12,13 +12,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from assignment.models import columns
-from assignment.offering import Accept, AskPlan, AssignByHand, Decline, NoteFact
-from assignment.rules import DECIDER
-from assignment.surroundings import MEMBER, PROVIDER, Places
-from assignment.turns import SERVICES_RECEIVED, Assignment, Offer, timers
-from loopkeeper.decider import Command, Refused
-from loopkeeper.events import (
+from assignment.domain.offers import Accept, AskPlan, AssignByHand, Decline, NoteFact
+from assignment.domain.rules import DECIDER
+from assignment.domain.state import SERVICES_RECEIVED, Assignment, Offer, timers
+from assignment.persistence.context import MEMBER, PROVIDER, Places
+from assignment.persistence.tables import columns
+from loopkeeper.contract.decider import Command, Refused
+from loopkeeper.contract.events import (
     AssignmentAccepted,
     AssignmentDeclined,
     AssignmentEnded,
@@ -30,7 +30,7 @@ from loopkeeper.events import (
     ReferralClosed,
     ReferralReceived,
 )
-from loopkeeper.policy import installed, load
+from loopkeeper.policy.reading import installed, load
 from tests.assignment.cases import APPROVED, CLINIC, GRANTED, LUIS, MARIA, NAVIGATORS, RECEIVED, STREET, entry
 from tests.properties.pure_store import PureStream
 

@@ -10,14 +10,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from authorization.clocks import timers
-from authorization.commands import ExpireGrant, LookAgain, NoteFact, OpenReview
-from authorization.models import columns
-from authorization.request import SERVICES_RECEIVED, status
-from authorization.rules import DECIDER
-from loopkeeper.calendar import la_date, term_through
-from loopkeeper.decider import Command, Refused
-from loopkeeper.events import (
+from authorization.domain.commands import ExpireGrant, LookAgain, NoteFact, OpenReview
+from authorization.domain.deadlines import timers
+from authorization.domain.rules import DECIDER
+from authorization.domain.state import SERVICES_RECEIVED, status
+from authorization.persistence.tables import columns
+from loopkeeper.contract.calendar import la_date, term_through
+from loopkeeper.contract.decider import Command, Refused
+from loopkeeper.contract.events import (
     AssignmentAccepted,
     AssignmentEnded,
     AuthorizationApproved,
@@ -31,7 +31,7 @@ from loopkeeper.events import (
     Lead,
     ReferralClosed,
 )
-from loopkeeper.vocabulary.decisions import DenialReason
+from loopkeeper.contract.vocabulary.decisions import DenialReason
 from tests.authorization.cases import (
     ENTRY,
     MARIA,

@@ -10,8 +10,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from loopkeeper.decider import Refused
-from loopkeeper.events import (
+from loopkeeper.contract.decider import Refused
+from loopkeeper.contract.events import (
     ActedBy,
     AssignmentAccepted,
     AssignmentDeclined,
@@ -34,11 +34,11 @@ from loopkeeper.events import (
     ReferralClosed,
     ReferralReceived,
 )
-from referral_intake.commands import NoteFact, ReceiveReferral, WithdrawReferral
-from referral_intake.models import columns
-from referral_intake.rules import DECIDER
-from referral_intake.standing import Status, status
-from referral_intake.turn import next_step
+from referral_intake.domain.commands import NoteFact, ReceiveReferral, WithdrawReferral
+from referral_intake.domain.next_step import next_step
+from referral_intake.domain.rules import DECIDER
+from referral_intake.domain.state import Status, status
+from referral_intake.persistence.tables import columns
 from tests.properties.pure_store import PureStream
 
 START = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)

@@ -11,9 +11,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from loopkeeper.calendar import la_date
-from loopkeeper.decider import Command, Refused
-from loopkeeper.events import (
+from loopkeeper.contract.calendar import la_date
+from loopkeeper.contract.decider import Command, Refused
+from loopkeeper.contract.events import (
     AssignmentDeclined,
     AssignmentEnded,
     AssignmentWithdrawn,
@@ -29,7 +29,9 @@ from loopkeeper.events import (
     ReferralClosed,
     ReferralReceived,
 )
-from notification.commands import (
+from notification.domain.notices.notices import notices
+from notification.domain.notices.wording import Names, Notice
+from notification.domain.outreach.commands import (
     DeclineForMember,
     NoteFact,
     ReachPolicy,
@@ -38,11 +40,9 @@ from notification.commands import (
     ReportUnableToReach,
     StartServices,
 )
-from notification.models import columns
-from notification.notices import notices
-from notification.outreach import SERVICES_RECEIVED, Outreach
-from notification.rules import DECIDER
-from notification.wording import Names, Notice
+from notification.domain.outreach.rules import DECIDER
+from notification.domain.outreach.state import SERVICES_RECEIVED, Outreach
+from notification.persistence.tables import columns
 from tests.notification.house import DAVID, OTHER, PROVIDER, accepted, approved, closed, made, received
 from tests.properties.pure_store import PureStream
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from loopkeeper import embedded
+from loopkeeper.postgres import embedded
 
 ROOT = Path(__file__).parents[2]
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from demo.house import free_port
-from loopkeeper import embedded
+from loopkeeper.postgres import embedded
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.M | re.S)

@@ -14,9 +14,9 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from loopkeeper import open_routes
-from loopkeeper.operations import with_operations
-from loopkeeper.routes import Route
+from loopkeeper.http import health
+from loopkeeper.http.route import Route
+from loopkeeper.runtime.operations import with_operations
 from tests.loop.house import House
 
 Schema = Mapping[str, Any]
@@ -38,7 +38,7 @@ def routes(house: House) -> list[Route]:
     own = [
         route for service in house.running.services.values() for route in with_operations(service.api).routes
     ]
-    every = [*own, *open_routes.api.routes]
+    every = [*own, *health.api.routes]
     served = {route.path for route in house.running.app.router.routes}
     assert served == {route.path for route in every}, "the app serves addresses that nobody declared"
     return every

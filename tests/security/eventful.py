@@ -22,9 +22,9 @@ from typing import Any
 import httpx
 import structlog
 
-from loopkeeper import logs
-from loopkeeper.embedded import Server
-from loopkeeper.run import Addresses
+from loopkeeper.kernel import logs
+from loopkeeper.postgres.embedded import Server
+from loopkeeper.runtime.run import Addresses
 from loopkeeper.testing.partner import Answer
 from tests.conftest import Databases
 from tests.loop.house import (

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from loopkeeper.database import Connection, connect
-from loopkeeper.embedded import Server
-from loopkeeper.run import Addresses
+from loopkeeper.postgres.connections import Connection, connect
+from loopkeeper.postgres.embedded import Server
+from loopkeeper.runtime.run import Addresses
 
 # For every table of a database its name and its columns, those of bytes shown as text where they are text.
 TABLES = """

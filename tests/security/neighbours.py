@@ -14,8 +14,8 @@ from pathlib import Path
 
 import httpx
 
-from loopkeeper import clients
-from loopkeeper.routes import Route
+from loopkeeper.http.route import Route
+from loopkeeper.security import organizations
 from tests.conftest import Databases
 from tests.loop.house import (
     CLINIC,
@@ -128,10 +128,10 @@ def _noun(route: Route) -> str:
 async def neighbours(databases: Databases, folder: Path) -> AsyncGenerator[Neighbours]:
     """All of them, and everything quiet."""
     config = folder / "home" / "config"
-    made = clients.import_organizations(config, [*STRANGERS.values(), PARTNER])
+    made = organizations.import_organizations(config, [*STRANGERS.values(), PARTNER])
     keys = dict(zip(STRANGERS, (entry["key"] for entry in made), strict=True))
-    gone, keys[REVOKED] = clients.add_client(config, STRANGERS["provider"]["id"], ["provider"])
-    clients.revoke_client(config, gone.id)
+    gone, keys[REVOKED] = organizations.add_client(config, STRANGERS["provider"]["id"], ["provider"])
+    organizations.revoke_client(config, gone.id)
     async with house(databases, folder, roster=False) as opened:
         accepted, offered, parked = await _story(opened)
         callers = {role: _caller(opened, key) for role, key in {**keys, NOBODY: ""}.items()}

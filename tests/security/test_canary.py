@@ -12,7 +12,7 @@ import orjson
 import pytest
 import pytest_asyncio
 
-from loopkeeper.embedded import Server
+from loopkeeper.postgres.embedded import Server
 from tests.conftest import Databases
 from tests.security.eventful import REFERRALS, Day, eventful_day
 

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator
 import pytest
 import pytest_asyncio
 
-from loopkeeper.clients import Role
+from loopkeeper.security.organizations import Role
 from tests.conftest import Databases
 from tests.loop.house import CLINIC, HARBOR, HOSPITAL, NAVIGATORS, OPERATIONS, STREET, VALLEY
 from tests.security import kept

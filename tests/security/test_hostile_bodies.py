@@ -16,8 +16,8 @@ import orjson
 import pytest
 import pytest_asyncio
 
-from loopkeeper.clients import Role
-from loopkeeper.routes import JSON, Route
+from loopkeeper.http.route import JSON, Route
+from loopkeeper.security.organizations import Role
 from tests.conftest import Databases
 from tests.loop.house import CLINIC, HARBOR, OPERATIONS, STREET
 from tests.security import hostile, kept

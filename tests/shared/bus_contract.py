@@ -11,8 +11,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from loopkeeper.bus import Bus, BusUnavailable, Member, Received
-from loopkeeper.message import Message
+from loopkeeper.contract.envelope import Message
+from loopkeeper.event_log.port import Bus, BusUnavailable, Member, Received
 
 AT = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
 MakeBus = Callable[[], Awaitable[Bus]]

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from loopkeeper.bus.postgres import PostgresBus
+from loopkeeper.event_log.postgres import PostgresBus
 from tests.shared.bus_contract import Offsets, until_holding
 
 ABSURD = 1_000_000

@@ -17,29 +17,30 @@ from uuid import uuid4
 
 import orjson
 
-from assignment.directory import ProviderBody, recording
-from loopkeeper import ids, policy
-from loopkeeper.bus import Member
-from loopkeeper.bus.postgres import PostgresBus
-from loopkeeper.clients import Client, Directory, Role
-from loopkeeper.clock import HandClock
-from loopkeeper.consumer import Consumer, Reactions
-from loopkeeper.database import Pool, connect
-from loopkeeper.domain import Submission
-from loopkeeper.embedded import Server
-from loopkeeper.events import Event, publisher
-from loopkeeper.message import Message
-from loopkeeper.metrics import Metrics
-from loopkeeper.outbox import Relay
-from loopkeeper.parked import ParkedFacts
+from assignment.persistence.directory import ProviderBody, recording
+from loopkeeper.contract import ids
+from loopkeeper.contract.envelope import Message
+from loopkeeper.contract.events import Event, publisher
+from loopkeeper.event_log.port import Member
+from loopkeeper.event_log.postgres import PostgresBus
+from loopkeeper.flow.consumer import Consumer, Reactions
+from loopkeeper.flow.parked import ParkedFacts
+from loopkeeper.flow.relay import Relay
+from loopkeeper.flow.timers import TimerSweep
+from loopkeeper.kernel.clock import HandClock
+from loopkeeper.kernel.metrics import Metrics
+from loopkeeper.kernel.settings import Settings
+from loopkeeper.kernel.supervisor import Heart
+from loopkeeper.observability.telemetry import Telemetry
 from loopkeeper.policy import Policy
-from loopkeeper.sealing import Keyring, Sealer
-from loopkeeper.service import GROUP, Equipment
-from loopkeeper.settings import Settings
-from loopkeeper.store import Store
-from loopkeeper.supervisor import Heart
-from loopkeeper.telemetry import Telemetry
-from loopkeeper.timers import TimerSweep
+from loopkeeper.policy.reading import installed, load
+from loopkeeper.postgres.connections import Pool, connect
+from loopkeeper.postgres.embedded import Server
+from loopkeeper.runtime.service import GROUP, Equipment
+from loopkeeper.security.organizations import Client, Directory, Role
+from loopkeeper.security.sealing import Keyring, Sealer
+from loopkeeper.store.definition import Submission
+from loopkeeper.store.store import Store
 from tests.assignment.cases import HARBOR, RECEIVED
 from tests.shared.stores import Bench, message, opened
 
@@ -199,7 +200,7 @@ async def site(service: str, url: str, log: str, folder: Path, clock: HandClock)
 
 @cache
 def _rows() -> Policy:
-    return policy.load(policy.installed())
+    return load(installed())
 
 
 # ── tasks and databases that come and go ──────────────────────────────────────────────────────────────────

@@ -11,21 +11,21 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-from loopkeeper import ids
-from loopkeeper.bus import Received
-from loopkeeper.clock import Clock, HandClock
-from loopkeeper.database import Pool, writing_pool
-from loopkeeper.domain import Domain, Submission
-from loopkeeper.events import ActedBy, Event, ReferralReceived
-from loopkeeper.message import Message
-from loopkeeper.metrics import Metrics
-from loopkeeper.sealing import Keyring, Sealer
-from loopkeeper.store import Store
-from referral_intake.commands import Keys, NoteFact, ReceiveReferral, WithdrawReferral
-from referral_intake.models import columns
-from referral_intake.rules import DECIDER
-from referral_intake.standing import Referral
-from referral_intake.surroundings import IntakeSurroundings
+from loopkeeper.contract import ids
+from loopkeeper.contract.envelope import Message
+from loopkeeper.contract.events import ActedBy, Event, ReferralReceived
+from loopkeeper.event_log.port import Received
+from loopkeeper.kernel.clock import Clock, HandClock
+from loopkeeper.kernel.metrics import Metrics
+from loopkeeper.postgres.connections import Pool, writing_pool
+from loopkeeper.security.sealing import Keyring, Sealer
+from loopkeeper.store.definition import Domain, Submission
+from loopkeeper.store.store import Store
+from referral_intake.domain.commands import Keys, NoteFact, ReceiveReferral, WithdrawReferral
+from referral_intake.domain.rules import DECIDER
+from referral_intake.domain.state import Referral
+from referral_intake.persistence.context import IntakeSurroundings
+from referral_intake.persistence.tables import columns
 
 Migrated = Callable[[str], Awaitable[str]]
 AT = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)

@@ -20,9 +20,9 @@ from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from loopkeeper.cli import access, checks
-from loopkeeper.clients import Directory, Role
-from loopkeeper.sealing import Keyring, Sealer
-from loopkeeper.settings import Settings
+from loopkeeper.kernel.settings import Settings
+from loopkeeper.security.organizations import Directory, Role
+from loopkeeper.security.sealing import Keyring, Sealer
 
 Run = Callable[..., Result]
 HARBOR = ("org", "add", "harbor-health-plan", "--name", "Harbor Health Plan", "--kind", "plan")

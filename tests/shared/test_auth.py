@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from loopkeeper import auth
-from loopkeeper.clients import Client, Role
-from loopkeeper.errors import Unsound
+from loopkeeper.kernel.errors import Unsound
+from loopkeeper.security.organizations import Client, Role
+from loopkeeper.store import row_access
 
 
 def key(*roles: Role) -> Client:
@@ -21,25 +21,25 @@ def key(*roles: Role) -> Client:
 
 def test_a_setting_is_filled_only_for_a_role_the_key_holds() -> None:
     mine = "harbor-street-medicine"
-    assert auth.sight(key(Role.REFERRER, Role.PROVIDER)).settings() == ("", mine, mine, "")
-    assert auth.sight(key(Role.PLAN)).settings() == (mine, "", "", "")
-    assert auth.sight(key(Role.OPERATIONS)).settings() == ("", "", "", "yes")
-    assert auth.sight(key(Role.PARTNER)).settings() == ("", "", "", "")
-    assert auth.sight(None) == auth.NOTHING
+    assert row_access.sight(key(Role.REFERRER, Role.PROVIDER)).settings() == ("", mine, mine, "")
+    assert row_access.sight(key(Role.PLAN)).settings() == (mine, "", "", "")
+    assert row_access.sight(key(Role.OPERATIONS)).settings() == ("", "", "", "yes")
+    assert row_access.sight(key(Role.PARTNER)).settings() == ("", "", "", "")
+    assert row_access.sight(None) == row_access.NOTHING
 
 
 def test_every_query_names_the_callers_own_key() -> None:
     mine = ("harbor-street-medicine",)
-    assert auth.own_key(key(Role.PLAN), 3) == ("(plan_id = $3)", mine)
-    assert auth.own_key(key(Role.REFERRER, Role.PROVIDER), 1) == (
+    assert row_access.own_key(key(Role.PLAN), 3) == ("(plan_id = $3)", mine)
+    assert row_access.own_key(key(Role.REFERRER, Role.PROVIDER), 1) == (
         "(referrer_id = $1 or provider_id = $1)",
         mine,
     )
-    assert auth.own_key(key(Role.REFERRER), 1, ("plan_id",)) == ("false", ())
-    assert auth.own_key(key(Role.PARTNER), 1) == ("false", ())
-    assert auth.own_key(key(Role.OPERATIONS), 1) == ("true", ())
+    assert row_access.own_key(key(Role.REFERRER), 1, ("plan_id",)) == ("false", ())
+    assert row_access.own_key(key(Role.PARTNER), 1) == ("false", ())
+    assert row_access.own_key(key(Role.OPERATIONS), 1) == ("true", ())
 
 
 def test_a_table_without_a_plain_name_gets_no_policy() -> None:
     with pytest.raises(Unsound):
-        auth.row_security('referral"; drop table referral; --', "intake")
+        row_access.row_security('referral"; drop table referral; --', "intake")

@@ -13,18 +13,19 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 
-from loopkeeper import ids, store
-from loopkeeper.batch import LARGEST_EVENT, Outcome
-from loopkeeper.clock import HandClock
-from loopkeeper.database import connect
-from loopkeeper.decider import Command
-from loopkeeper.domain import Submission
-from loopkeeper.embedded import Server
-from loopkeeper.errors import Busy, Problem
-from loopkeeper.events import Event
-from loopkeeper.store import CLAIMS_KEPT, CommandFailed
-from referral_intake.rules import DECIDER
-from referral_intake.standing import Referral
+from loopkeeper.contract import ids
+from loopkeeper.contract.decider import Command
+from loopkeeper.contract.events import Event
+from loopkeeper.kernel.clock import HandClock
+from loopkeeper.kernel.errors import Busy, Problem
+from loopkeeper.postgres.connections import connect
+from loopkeeper.postgres.embedded import Server
+from loopkeeper.store import store
+from loopkeeper.store.batch import LARGEST_EVENT, Outcome
+from loopkeeper.store.definition import Submission
+from loopkeeper.store.store import CLAIMS_KEPT, CommandFailed
+from referral_intake.domain.rules import DECIDER
+from referral_intake.domain.state import Referral
 from tests.assignment.cases import made
 from tests.conftest import Fresh, Migrated
 from tests.shared.replica import Site, away, site, until

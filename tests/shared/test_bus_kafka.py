@@ -11,11 +11,11 @@ import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaProducer
 
-from loopkeeper.batch import LARGEST_EVENT
-from loopkeeper.bus import BusUnavailable
-from loopkeeper.bus.kafka import LARGEST_BATCH, KafkaBus
-from loopkeeper.bus.kafka_line import Line, goodbye
-from loopkeeper.errors import StartError, Unsound
+from loopkeeper.event_log.kafka import LARGEST_BATCH, KafkaBus
+from loopkeeper.event_log.kafka_line import Line, goodbye
+from loopkeeper.event_log.port import BusUnavailable
+from loopkeeper.kernel.errors import StartError, Unsound
+from loopkeeper.store.batch import LARGEST_EVENT
 from tests.kafka import PARTITIONS, Kafka
 from tests.shared.bus_contract import (
     BusContract,

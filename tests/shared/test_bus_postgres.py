@@ -16,9 +16,9 @@ import orjson
 import pytest
 import pytest_asyncio
 
-from loopkeeper.bus import BusUnavailable
-from loopkeeper.bus.postgres import LARGEST_APPEND, SESSION, SILENT, PostgresBus
-from loopkeeper.database import connect
+from loopkeeper.event_log.port import BusUnavailable
+from loopkeeper.event_log.postgres import LARGEST_APPEND, SESSION, SILENT, PostgresBus
+from loopkeeper.postgres.connections import connect
 from tests.conftest import Fresh
 from tests.shared.bus_contract import (
     BusContract,

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from loopkeeper.calendar import (
+from loopkeeper.contract.calendar import (
     Calendar,
     Holiday,
     anniversary,
@@ -17,7 +17,7 @@ from loopkeeper.calendar import (
     la_date,
     term_through,
 )
-from loopkeeper.policy import load
+from loopkeeper.policy.reading import load
 
 PACIFIC = ZoneInfo("America/Los_Angeles")
 CALENDAR = load([]).calendar

@@ -14,13 +14,13 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 
-from loopkeeper import ids
-from loopkeeper.clock import HandClock
-from loopkeeper.consumer import TOO_MANY, TooManyParked
-from loopkeeper.database import connect
-from loopkeeper.embedded import Server
-from loopkeeper.message import Message
-from loopkeeper.supervisor import Supervisor
+from loopkeeper.contract import ids
+from loopkeeper.contract.envelope import Message
+from loopkeeper.flow.consumer import TOO_MANY, TooManyParked
+from loopkeeper.kernel.clock import HandClock
+from loopkeeper.kernel.supervisor import Supervisor
+from loopkeeper.postgres.connections import connect
+from loopkeeper.postgres.embedded import Server
 from tests.assignment.cases import APPROVED, accepted, closed, made
 from tests.conftest import Databases, Fresh, Migrated
 from tests.shared.replica import SOON, Replica, Site, away, referred, site, until, working

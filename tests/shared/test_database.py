@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncpg
 import pytest
 
-from loopkeeper.database import connect, passes, reading_pool, writing_pool
+from loopkeeper.postgres.connections import connect, passes, reading_pool, writing_pool
 from tests.conftest import Migrated
 
 BOUNDS = {

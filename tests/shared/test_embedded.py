@@ -20,11 +20,11 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from loopkeeper import embedded
-from loopkeeper.database import Connection, connect
-from loopkeeper.embedded import Server
-from loopkeeper.embedded.postmaster import LARGEST_LOG
-from loopkeeper.errors import StartError
+from loopkeeper.kernel.errors import StartError
+from loopkeeper.postgres import embedded
+from loopkeeper.postgres.connections import Connection, connect
+from loopkeeper.postgres.embedded import Server
+from loopkeeper.postgres.embedded.postmaster import LARGEST_LOG
 from tests.shared.replica import until
 
 DATABASES = ("intake", "assignment", "log")

@@ -16,10 +16,9 @@ import pytest_asyncio
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import TopicAuthorizationFailedError
 
-from loopkeeper import clients
-from loopkeeper.bus import BusUnavailable, Member, Received, kafka_access, kafka_topics
-from loopkeeper.bus.kafka import KafkaBus
-from loopkeeper.bus.kafka_access import (
+from loopkeeper.event_log import kafka_access, kafka_topics
+from loopkeeper.event_log.kafka import KafkaBus
+from loopkeeper.event_log.kafka_access import (
     ALTER,
     DESCRIBE,
     GROUP,
@@ -31,8 +30,10 @@ from loopkeeper.bus.kafka_access import (
     Grant,
     topic_of,
 )
-from loopkeeper.bus.kafka_line import Line, goodbye
-from loopkeeper.errors import StartError
+from loopkeeper.event_log.kafka_line import Line, goodbye
+from loopkeeper.event_log.port import BusUnavailable, Member, Received
+from loopkeeper.kernel.errors import StartError
+from loopkeeper.security import organizations
 from tests.kafka import USERS, Kafka
 from tests.shared.bus_contract import Offsets, message
 
@@ -74,7 +75,7 @@ class Installation:
 @pytest_asyncio.fixture(scope="module")
 async def installed(kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Installation]:
     home = tmp_path_factory.mktemp("access")
-    clients.import_organizations(home / "config", [{"id": PLAN, "name": "Harbor", "kind": "plan"}])
+    organizations.import_organizations(home / "config", [{"id": PLAN, "name": "Harbor", "kind": "plan"}])
     made = Installation(kafka, f"loops-{uuid4().hex}", home)
     operator = f"User:{OPERATOR}"
     rules = [Grant(CLUSTER, "kafka-cluster", LITERAL, operator, each) for each in (CREATE, ALTER)]

@@ -17,12 +17,13 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import TopicAuthorizationFailedError
 from confluent_kafka import Consumer
 
-from loopkeeper import clients
-from loopkeeper.bus import BusUnavailable, kafka_access
-from loopkeeper.bus.kafka import KafkaBus, partition_of
-from loopkeeper.bus.kafka_access import ALL, EVERYBODY, LITERAL, READ, TOPIC, Grant, Users, topic_of
-from loopkeeper.bus.kafka_line import Line, goodbye
-from loopkeeper.errors import StartError
+from loopkeeper.event_log import kafka_access
+from loopkeeper.event_log.kafka import KafkaBus, partition_of
+from loopkeeper.event_log.kafka_access import ALL, EVERYBODY, LITERAL, READ, TOPIC, Grant, Users, topic_of
+from loopkeeper.event_log.kafka_line import Line, goodbye
+from loopkeeper.event_log.port import BusUnavailable
+from loopkeeper.kernel.errors import StartError
+from loopkeeper.security import organizations
 from tests.kafka import PARTITIONS, USERS, Kafka
 from tests.shared.bus_contract import by_key, message
 
@@ -39,7 +40,7 @@ def log_name() -> str:
 def command(kafka: Kafka, log_name: str, tmp_path: Path) -> Command:
     """`loopkeeper topics` of an installation with two plans, of which one logs in under another name than its id."""
     assert kafka.login_servers, "log-ins are tested on a broker of this run: unset LOOPKEEPER_KAFKA"
-    clients.import_organizations(
+    organizations.import_organizations(
         tmp_path / "config", [{"id": each, "name": each, "kind": "plan"} for each in (HARBOR, VALLEY)]
     )
     environment = {

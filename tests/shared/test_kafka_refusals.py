@@ -16,17 +16,18 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import MessageSizeTooLargeError
 
-from loopkeeper.bus import BusRefused, BusUnavailable, kafka_access
-from loopkeeper.bus.kafka import KafkaBus
-from loopkeeper.bus.kafka_access import DESCRIBE, LITERAL, READ, WRITE, Grant
-from loopkeeper.bus.kafka_line import Line, goodbye, line_of
-from loopkeeper.bus.kafka_refusals import Refusals
-from loopkeeper.logs import ONCE_IN
-from loopkeeper.metrics import Metrics
-from loopkeeper.outbox import Relay
-from loopkeeper.settings import Settings
-from loopkeeper.supervisor import Supervisor
-from loopkeeper.telemetry import Telemetry
+from loopkeeper.event_log import kafka_access
+from loopkeeper.event_log.kafka import KafkaBus
+from loopkeeper.event_log.kafka_access import DESCRIBE, LITERAL, READ, WRITE, Grant
+from loopkeeper.event_log.kafka_line import Line, goodbye, line_of
+from loopkeeper.event_log.kafka_refusals import Refusals
+from loopkeeper.event_log.port import BusRefused, BusUnavailable
+from loopkeeper.flow.relay import Relay
+from loopkeeper.kernel.logs import ONCE_IN
+from loopkeeper.kernel.metrics import Metrics
+from loopkeeper.kernel.settings import Settings
+from loopkeeper.kernel.supervisor import Supervisor
+from loopkeeper.observability.telemetry import Telemetry
 from tests.conftest import Migrated
 from tests.kafka import FOR_EVER, PARTITIONS, USERS, Kafka
 from tests.shared.bus_contract import Offsets, message

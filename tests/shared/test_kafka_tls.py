@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from loopkeeper.bus import BusRefused, BusUnavailable, kafka_access, kafka_topics
-from loopkeeper.bus.kafka import KafkaBus
-from loopkeeper.bus.kafka_access import ALL, LITERAL, PREFIXED, Grant
-from loopkeeper.bus.kafka_line import line_of
-from loopkeeper.errors import StartError
-from loopkeeper.settings import Settings
+from loopkeeper.event_log import kafka_access, kafka_topics
+from loopkeeper.event_log.kafka import KafkaBus
+from loopkeeper.event_log.kafka_access import ALL, LITERAL, PREFIXED, Grant
+from loopkeeper.event_log.kafka_line import line_of
+from loopkeeper.event_log.port import BusRefused, BusUnavailable
+from loopkeeper.kernel.errors import StartError
+from loopkeeper.kernel.settings import Settings
 from tests.certificates import Authority
 from tests.kafka import PARTITIONS, USERS, Kafka
 from tests.shared.bus_contract import Offsets, by_key, message, read

@@ -15,8 +15,8 @@ import pytest
 from cloudevents.core.bindings.kafka import KafkaMessage, from_binary_event
 from confluent_kafka import Consumer
 
-from loopkeeper.bus.kafka import KafkaBus, partition_of
-from loopkeeper.bus.kafka_line import Line
+from loopkeeper.event_log.kafka import KafkaBus, partition_of
+from loopkeeper.event_log.kafka_line import Line
 from tests.kafka import Kafka
 from tests.shared.bus_contract import message
 

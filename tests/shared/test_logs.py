@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import structlog
 
-from loopkeeper import logs
+from loopkeeper.kernel import logs
 
 CANARY = "Zebediah-Quillfeather"
 

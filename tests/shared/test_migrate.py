@@ -19,10 +19,10 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from loopkeeper.database import Connection, connect
-from loopkeeper.errors import StartError
-from loopkeeper.migrate import LOCK, newest, sqlalchemy_url, upgrade
-from loopkeeper.migrate import tables as tables_in
+from loopkeeper.kernel.errors import StartError
+from loopkeeper.postgres.connections import Connection, connect
+from loopkeeper.postgres.migrations import LOCK, newest, sqlalchemy_url, upgrade
+from loopkeeper.postgres.migrations import tables as tables_in
 from tests.conftest import Fresh, Migrated
 from tests.shared.replica import until
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from loopkeeper.moments import Day, Instant
+from loopkeeper.contract.field_types import Day, Instant
 
 DAY: TypeAdapter[Any] = TypeAdapter(Day)
 INSTANT: TypeAdapter[Any] = TypeAdapter(Instant)

@@ -10,10 +10,10 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 from pydantic import ValidationError
 
-from loopkeeper import openapi
-from loopkeeper.clients import Role
-from loopkeeper.errors import Unsound
-from loopkeeper.routes import Api, Call, Reply
+from loopkeeper.http import openapi
+from loopkeeper.http.route import Api, Call, Reply
+from loopkeeper.kernel.errors import Unsound
+from loopkeeper.security.organizations import Role
 from tests.shared.web_example import VISIT, NoteBody, VisitBody, api, caller, example
 
 DOCUMENT = openapi.document(api.routes, "Camp")

@@ -9,15 +9,20 @@ from typing import Any
 
 import pytest
 
-from loopkeeper import ids
-from loopkeeper.bus import Received
-from loopkeeper.clock import HandClock
-from loopkeeper.consumer import Reactions
-from loopkeeper.database import Pool
-from loopkeeper.domain import Submission
-from loopkeeper.events import AuthorizationApproved, AuthorizationReviewOpened, Event, OutreachServicesStarted
-from loopkeeper.parked import ParkedFacts
-from referral_intake.commands import NoteFact
+from loopkeeper.contract import ids
+from loopkeeper.contract.events import (
+    AuthorizationApproved,
+    AuthorizationReviewOpened,
+    Event,
+    OutreachServicesStarted,
+)
+from loopkeeper.event_log.port import Received
+from loopkeeper.flow.consumer import Reactions
+from loopkeeper.flow.parked import ParkedFacts
+from loopkeeper.kernel.clock import HandClock
+from loopkeeper.postgres.connections import Pool
+from loopkeeper.store.definition import Submission
+from referral_intake.domain.commands import NoteFact
 from tests.shared.stores import AT, Bench, Migrated, message, opened, reception
 
 REVIEW = AuthorizationReviewOpened(

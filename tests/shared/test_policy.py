@@ -9,7 +9,8 @@ from textwrap import dedent
 
 import pytest
 
-from loopkeeper.policy import Finding, Policy, check, installed, load
+from loopkeeper.policy import Finding, Policy, check
+from loopkeeper.policy.reading import installed, load
 
 NEW_YEAR = date(2026, 1, 1)
 

@@ -13,16 +13,17 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 
-from assignment.offering import Decline, NoteFact
-from loopkeeper import ids, journal
-from loopkeeper.batch import Outcome
-from loopkeeper.bus import Received
-from loopkeeper.clock import HandClock
-from loopkeeper.database import Connection, connect
-from loopkeeper.decider import Refused
-from loopkeeper.domain import Submission
-from loopkeeper.events import Event, ReferralClosed
-from loopkeeper.journal import Flaw
+from assignment.domain.offers import Decline, NoteFact
+from loopkeeper.contract import ids
+from loopkeeper.contract.decider import Refused
+from loopkeeper.contract.events import Event, ReferralClosed
+from loopkeeper.event_log.port import Received
+from loopkeeper.kernel.clock import HandClock
+from loopkeeper.postgres.connections import Connection, connect
+from loopkeeper.store import journal
+from loopkeeper.store.batch import Outcome
+from loopkeeper.store.definition import Submission
+from loopkeeper.store.journal import Flaw
 from tests.assignment.cases import APPROVED, CLINIC, NAVIGATORS, STREET, accepted, closed, made
 from tests.conftest import Fresh, Migrated
 from tests.shared.replica import Replica, Site, listed, referred, site, working

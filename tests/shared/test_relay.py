@@ -13,15 +13,15 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from loopkeeper.batch import Batch, Pending
-from loopkeeper.bus import Received
-from loopkeeper.clock import HandClock
-from loopkeeper.database import PASSING, Connection, connect
-from loopkeeper.domain import Submission
-from loopkeeper.embedded import Server
-from loopkeeper.journal import read_entry
-from loopkeeper.outbox import ROUND, SWEEP
-from loopkeeper.supervisor import Heart, Supervisor
+from loopkeeper.event_log.port import Received
+from loopkeeper.flow.relay import ROUND, SWEEP
+from loopkeeper.kernel.clock import HandClock
+from loopkeeper.kernel.supervisor import Heart, Supervisor
+from loopkeeper.postgres.connections import PASSING, Connection, connect
+from loopkeeper.postgres.embedded import Server
+from loopkeeper.store.batch import Batch, Pending
+from loopkeeper.store.definition import Submission
+from loopkeeper.store.journal import read_entry
 from tests.assignment.cases import accepted, made
 from tests.conftest import Fresh, Migrated
 from tests.shared.replica import Replica, Site, away, site, until, working

@@ -12,13 +12,13 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from loopkeeper import sealing
 from loopkeeper.cli import app
 from loopkeeper.cli.checks import all_checks
-from loopkeeper.errors import StartError
-from loopkeeper.remaster import NEXT
-from loopkeeper.sealing import Keyring, Sealer, Unsealable
-from loopkeeper.settings import Settings
+from loopkeeper.kernel.errors import StartError
+from loopkeeper.kernel.settings import Settings
+from loopkeeper.security import sealing
+from loopkeeper.security.master_key_rotation import NEXT
+from loopkeeper.security.sealing import Keyring, Sealer, Unsealable
 
 PLAN, OTHER, ERASED = "harbor-health-plan", "valley-care-plan", "gone-health-plan"
 DAVID = {"first_name": "David", "cin": "90000001S"}

@@ -12,14 +12,14 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 
-from loopkeeper import journal
-from loopkeeper import store as stores
-from loopkeeper.clock import HandClock
-from loopkeeper.database import connect
-from loopkeeper.errors import Busy
-from loopkeeper.restore import CatchUp, RestoreFailed, nothing_to_renumber
-from loopkeeper.store import Store
-from loopkeeper.supervisor import Heart
+from loopkeeper.flow.recovery import CatchUp, RestoreFailed, nothing_to_renumber
+from loopkeeper.kernel.clock import HandClock
+from loopkeeper.kernel.errors import Busy
+from loopkeeper.kernel.supervisor import Heart
+from loopkeeper.postgres.connections import connect
+from loopkeeper.store import journal
+from loopkeeper.store import store as stores
+from loopkeeper.store.store import Store
 from tests.conftest import Databases, Fresh, Migrated
 from tests.shared.replica import Replica, Site, site
 from tests.shared.stores import message, reception, withdrawal

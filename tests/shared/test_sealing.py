@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from loopkeeper import sealing
-from loopkeeper.clients import Client, Role
-from loopkeeper.errors import StartError
-from loopkeeper.sealing import AuditRow, Keyring, Opening, Sealer, Unsealable, open_identity
+from loopkeeper.kernel.errors import StartError
+from loopkeeper.security import sealing
+from loopkeeper.security.organizations import Client, Role
+from loopkeeper.security.sealing import AuditRow, Keyring, Opening, Sealer, Unsealable, open_identity
 
 PLAN, OTHER = "harbor-health-plan", "valley-care-plan"
 DAVID = {"first_name": "David", "cin": "90000001S"}

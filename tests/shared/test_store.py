@@ -10,17 +10,15 @@ from uuid import uuid4
 
 import pytest
 
-from loopkeeper import events, ids, journal
-from loopkeeper.batch import Outcome
-from loopkeeper.database import connect
-from loopkeeper.decider import Refused
-from loopkeeper.domain import Submission
-from loopkeeper.errors import Busy, Problem
-from loopkeeper.events import (
-    AuthorizationReviewOpened,
-    OutreachServicesStarted,
-)
-from loopkeeper.store import CommandFailed
+from loopkeeper.contract import events, ids
+from loopkeeper.contract.decider import Refused
+from loopkeeper.contract.events import AuthorizationReviewOpened, OutreachServicesStarted
+from loopkeeper.kernel.errors import Busy, Problem
+from loopkeeper.postgres.connections import connect
+from loopkeeper.store import journal
+from loopkeeper.store.batch import Outcome
+from loopkeeper.store.definition import Submission
+from loopkeeper.store.store import CommandFailed
 from tests.shared.cut_line import cut_line
 from tests.shared.stores import (
     AT,

@@ -10,8 +10,8 @@ from datetime import timedelta
 
 import pytest
 
-from loopkeeper.errors import Unsound
-from loopkeeper.supervisor import HEALTHY, LONGEST_WAIT, TOO_OFTEN, Heart, Supervisor, TaskHealth
+from loopkeeper.kernel.errors import Unsound
+from loopkeeper.kernel.supervisor import HEALTHY, LONGEST_WAIT, TOO_OFTEN, Heart, Supervisor, TaskHealth
 
 GRACE = timedelta(seconds=5)
 CANARY = "Zebediah-Quillfeather"

@@ -17,11 +17,11 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from prometheus_client import generate_latest
 
-from loopkeeper import spanfile
-from loopkeeper.edge import TRACEPARENT, Exchange
-from loopkeeper.metrics import Metrics
-from loopkeeper.settings import Settings
-from loopkeeper.telemetry import ALLOWED, Telemetry, observe
+from loopkeeper.http.middleware import TRACEPARENT, Exchange
+from loopkeeper.kernel.metrics import Metrics
+from loopkeeper.kernel.settings import Settings
+from loopkeeper.observability import file_exporter
+from loopkeeper.observability.telemetry import ALLOWED, Telemetry, observe
 from tests.shared.web_example import CANARY, caller, example
 
 CAUSE = f"00-{'a' * 32}-{'b' * 16}-01"
@@ -185,7 +185,7 @@ def test_files_of_ended_processes_stay_within_the_bound_oldest_away_first(tmp_pa
         os.utime(path, (1_000 + n, 1_000 + n))
     (tmp_path / f"running-{os.getpid()}.jsonl").write_text("x" * 4_000)
     (tmp_path / "notes.jsonl").write_text("not ours")
-    spanfile.prune(tmp_path, 1_000)
+    file_exporter.prune(tmp_path, 1_000)
     assert {path.stem.partition("-")[0] for path in tmp_path.iterdir()} == {
         "older",
         "newest",
@@ -196,10 +196,10 @@ def test_files_of_ended_processes_stay_within_the_bound_oldest_away_first(tmp_pa
 
 def test_many_small_files_of_ended_processes_are_bounded_too(tmp_path: Path) -> None:
     pid = ended_pid()
-    for n in range(spanfile.MOST_FILES + 20):
+    for n in range(file_exporter.MOST_FILES + 20):
         (tmp_path / f"s{n}-{pid}.jsonl").write_text("x")
-    spanfile.prune(tmp_path, 1_000_000)
-    assert len(list(tmp_path.iterdir())) == spanfile.MOST_FILES
+    file_exporter.prune(tmp_path, 1_000_000)
+    assert len(list(tmp_path.iterdir())) == file_exporter.MOST_FILES
 
 
 def test_a_folder_that_cannot_be_written_costs_spans_and_nothing_else(

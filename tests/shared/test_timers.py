@@ -12,13 +12,13 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 
-from assignment.offering import AskPlan, Decline
-from loopkeeper.batch import Outcome
-from loopkeeper.clock import HandClock
-from loopkeeper.database import connect
-from loopkeeper.domain import Submission
-from loopkeeper.embedded import Server
-from loopkeeper.timers import SWEEP
+from assignment.domain.offers import AskPlan, Decline
+from loopkeeper.flow.timers import SWEEP
+from loopkeeper.kernel.clock import HandClock
+from loopkeeper.postgres.connections import connect
+from loopkeeper.postgres.embedded import Server
+from loopkeeper.store.batch import Outcome
+from loopkeeper.store.definition import Submission
 from tests.assignment.cases import APPROVED, NAVIGATORS, STREET, closed
 from tests.conftest import Fresh, Migrated
 from tests.shared.replica import Replica, Site, away, listed, referred, site, until, working

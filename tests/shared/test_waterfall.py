@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from loopkeeper.edge import Exchange
-from loopkeeper.metrics import Metrics
-from loopkeeper.settings import Settings
-from loopkeeper.telemetry import Telemetry, observe
-from loopkeeper.waterfall import draw, read_spans, to_json
+from loopkeeper.http.middleware import Exchange
+from loopkeeper.kernel.metrics import Metrics
+from loopkeeper.kernel.settings import Settings
+from loopkeeper.observability.telemetry import Telemetry, observe
+from loopkeeper.observability.trace_view import draw, read_spans, to_json
 
 DAVID, OTHER = "ref_david", "ref_other"
 SERVICES = ("intake", "authorization", "assignment", "notification")

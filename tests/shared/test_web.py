@@ -15,8 +15,8 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
-from loopkeeper import bodies, edge, paging
-from loopkeeper.errors import Problem
+from loopkeeper.http import json_body, middleware, paging
+from loopkeeper.kernel.errors import Problem
 from tests.shared.web_example import CANARY, FIRST_AT, VISIT, Example, caller, example
 
 PROBLEM_KEYS = {"type", "title", "status", "slug", "detail", "trace_id"}
@@ -355,9 +355,9 @@ async def test_headers_and_addresses_are_bounded(shown: Example) -> None:
 async def test_a_body_that_does_not_arrive_frees_its_place(
     shown: Example, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bodies, "SECONDS_FOR_A_PIECE", 0.01)
+    monkeypatch.setattr(json_body, "SECONDS_FOR_A_PIECE", 0.01)
     with pytest.raises(Problem) as raised:
-        await bodies.whole(asyncio.Event().wait, 100)  # pyright: ignore[reportArgumentType]
+        await json_body.whole(asyncio.Event().wait, 100)  # pyright: ignore[reportArgumentType]
     assert raised.value.status == 408
 
 
@@ -566,7 +566,7 @@ async def test_a_well_formed_trace_is_continued_and_any_other_replaced(shown: Ex
             assert shown.exchanges[-1].parent == ""
     assert continued.headers["x-trace-id"] == trace
     assert shown.exchanges[0].parent == parent
-    assert edge.TRACEPARENT.fullmatch(shown.exchanges[0].traceparent)
+    assert middleware.TRACEPARENT.fullmatch(shown.exchanges[0].traceparent)
     assert shown.exchanges[0].traceparent != parent
 
 

@@ -14,12 +14,8 @@ from prometheus_client import CollectorRegistry, Counter
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from loopkeeper.clients import Client, Role
-from loopkeeper.decider import Refused
-from loopkeeper.edge import Exchange
-from loopkeeper.errors import Busy
-from loopkeeper.settings import Settings
-from loopkeeper.web import (
+from loopkeeper.contract.decider import Refused
+from loopkeeper.http.app import (
     Api,
     Call,
     Health,
@@ -32,6 +28,10 @@ from loopkeeper.web import (
     listing,
     not_found,
 )
+from loopkeeper.http.middleware import Exchange
+from loopkeeper.kernel.errors import Busy
+from loopkeeper.kernel.settings import Settings
+from loopkeeper.security.organizations import Client, Role
 
 CANARY = "Zebediah-Quillfeather"
 FIRST_AT = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)

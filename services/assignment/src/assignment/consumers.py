@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from assignment.offering import NoteFact
-from loopkeeper.consumer import Reaction
-from loopkeeper.events import (
+from assignment.domain.offers import NoteFact
+from loopkeeper.contract.envelope import Message
+from loopkeeper.contract.events import (
     AuthorizationApproved,
     AuthorizationEnded,
     AuthorizationExtended,
@@ -20,8 +20,8 @@ from loopkeeper.events import (
     ReferralClosed,
     ReferralReceived,
 )
-from loopkeeper.message import Message
-from loopkeeper.service import Equipment
+from loopkeeper.flow.consumer import Reaction
+from loopkeeper.runtime.service import Equipment
 
 
 def reactions(equipment: Equipment) -> Mapping[type[Event], Reaction]:

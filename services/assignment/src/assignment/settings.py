@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic_settings import SettingsConfigDict
 
-from loopkeeper.settings import ServiceSettings
+from loopkeeper.kernel.settings import ServiceSettings
 
 
 class AssignmentSettings(ServiceSettings):

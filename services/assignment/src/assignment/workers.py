@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from assignment.changes import EndTerm
-from assignment.offering import AskPlan, Start
-from assignment.rules import Watch
-from loopkeeper.decider import Command
-from loopkeeper.service import Equipment
+from assignment.domain.assignment_changes import EndTerm
+from assignment.domain.offers import AskPlan, Start
+from assignment.domain.rules import Watch
+from loopkeeper.contract.decider import Command
+from loopkeeper.runtime.service import Equipment
 
 # The command of each kind of deadline (`turns.timers`).
 COMMANDS: Mapping[str, Callable[[], Command]] = {

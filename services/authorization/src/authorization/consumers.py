@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from authorization.commands import Amend, NoteFact, OpenReview
-from loopkeeper.consumer import Reaction
-from loopkeeper.events import (
+from authorization.domain.commands import Amend, NoteFact, OpenReview
+from loopkeeper.contract.envelope import Message
+from loopkeeper.contract.events import (
     AssignmentAccepted,
     AssignmentEnded,
     Event,
@@ -18,9 +18,9 @@ from loopkeeper.events import (
     ReferralClosed,
     ReferralReceived,
 )
-from loopkeeper.message import Message
-from loopkeeper.provider_copy import on_provider_recorded
-from loopkeeper.service import Equipment
+from loopkeeper.flow.consumer import Reaction
+from loopkeeper.runtime.service import Equipment
+from loopkeeper.store.provider_copy import on_provider_recorded
 
 
 def reactions(equipment: Equipment) -> Mapping[type[Event], Reaction]:

@@ -8,14 +8,14 @@ from contextlib import suppress
 from datetime import datetime
 from uuid import UUID, uuid5
 
-from authorization.clocks import KINDS
-from authorization.commands import ExpireGrant, LookAgain, PassDeadline
-from loopkeeper.database import PASSING
-from loopkeeper.decider import Command
-from loopkeeper.domain import Submission
-from loopkeeper.service import Context, Equipment
-from loopkeeper.store import StoreUnavailable
-from loopkeeper.supervisor import Heart
+from authorization.domain.commands import ExpireGrant, LookAgain, PassDeadline
+from authorization.domain.deadlines import KINDS
+from loopkeeper.contract.decider import Command
+from loopkeeper.kernel.supervisor import Heart
+from loopkeeper.postgres.connections import PASSING
+from loopkeeper.runtime.service import Context, Equipment
+from loopkeeper.store.definition import Submission
+from loopkeeper.store.store import StoreUnavailable
 
 NAMESPACE = UUID("3f0c0c3e-7a51-5d53-a1d8-0f6f9b1b7c11")
 ROUND = 256

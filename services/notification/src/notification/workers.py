@@ -12,22 +12,23 @@ from uuid import uuid5
 
 from yarl import URL
 
-from loopkeeper import ids
-from loopkeeper.database import Connection, passes
-from loopkeeper.decider import Command
-from loopkeeper.domain import Submission
-from loopkeeper.logs import get
-from loopkeeper.sealing import Unsealable
-from loopkeeper.service import Context, Equipment
-from loopkeeper.store import StoreUnavailable, answered
-from loopkeeper.supervisor import Heart
-from notification import deliveries, feed, told
-from notification.addresses import Allow
-from notification.commands import RaiseClock, RaiseNotice, RecordDelivered
-from notification.deliveries import FLYING, RENEW_AFTER, Leased, Result
-from notification.rules import CLOCKS
-from notification.subscriptions import FAILING, GONE, SEALED_ANSWER, SEALED_PART, disable
-from notification.webhook import Attempted, Sender, Verdict, signed_headers
+from loopkeeper.contract import ids
+from loopkeeper.contract.decider import Command
+from loopkeeper.kernel.logs import get
+from loopkeeper.kernel.supervisor import Heart
+from loopkeeper.postgres.connections import Connection, passes
+from loopkeeper.runtime.service import Context, Equipment
+from loopkeeper.security.sealing import Unsealable
+from loopkeeper.store.definition import Submission
+from loopkeeper.store.store import StoreUnavailable, answered
+from notification.delivery import lease
+from notification.delivery.lease import FLYING, RENEW_AFTER, Leased, Result
+from notification.delivery.ssrf_guard import Allow
+from notification.delivery.webhook import Attempted, Sender, Verdict, signed_headers
+from notification.domain.outreach.commands import RaiseClock, RaiseNotice, RecordDelivered
+from notification.domain.outreach.rules import CLOCKS
+from notification.persistence import feed, notice_proof
+from notification.persistence.subscriptions import FAILING, GONE, SEALED_ANSWER, SEALED_PART, disable
 
 log = get("webhooks")
 
@@ -46,8 +47,8 @@ def on_timer(equipment: Equipment) -> Callable[[str, datetime], Command]:
     def command(kind: str, due_at: datetime) -> Command:
         if kind in CLOCKS:
             return RaiseClock(clock=kind, due_at=due_at)
-        if kind.startswith(told.TIMER):
-            return RaiseNotice(notice=told.notice_of(kind), due_at=due_at)
+        if kind.startswith(notice_proof.TIMER):
+            return RaiseNotice(notice=notice_proof.notice_of(kind), due_at=due_at)
         raise LookupError(f"no deadline of kind {kind} is known here")
 
     return command
@@ -100,7 +101,7 @@ class Deliverer:
         room = FLYING - len(self._held)
         if room <= 0 or not await self._anything():
             return 0
-        leased = await self._context.store.transact(lambda c: deliveries.lease(c, now, room), beside=True)
+        leased = await self._context.store.transact(lambda c: lease.lease(c, now, room), beside=True)
         for each in leased:
             self._held[each.id] = each
             tasks.create_task(self._send(each), name=f"deliver {each.id}")
@@ -109,7 +110,7 @@ class Deliverer:
     async def _renew(self, now: datetime) -> None:
         held = list(self._held.values())
         if held:
-            await self._context.store.transact(lambda c: deliveries.renew(c, held, now), beside=True)
+            await self._context.store.transact(lambda c: lease.renew(c, held, now), beside=True)
         self._renewed_at = now
 
     async def _anything(self) -> bool:
@@ -127,13 +128,13 @@ class Deliverer:
         results = list(self._results)
         if not results:
             return
-        await self._context.store.transact(lambda c: deliveries.record(c, results, self._seal), beside=True)
+        await self._context.store.transact(lambda c: lease.record(c, results, self._seal), beside=True)
         del self._results[: len(results)]
         for result in results:
             self._held.pop(result.leased.id, None)
         gone = {r.leased.subscription for r in results if r.verdict is Verdict.GONE}
         now = self._context.clock.now()
-        hopeless = await deliveries.hopeless(self._context.pool, results, now)
+        hopeless = await lease.hopeless(self._context.pool, results, now)
         why = {**dict.fromkeys(hopeless, FAILING), **dict.fromkeys(gone, GONE)}
         for subscription in sorted(why):
             await self._disable(subscription, why[subscription])
@@ -155,7 +156,7 @@ class Deliverer:
     async def _send(self, leased: Leased) -> None:
         try:
             attempted = await self._attempt(leased)
-            result = deliveries.judged(leased, self._context.clock.now(), attempted, self._jitter())
+            result = lease.judged(leased, self._context.clock.now(), attempted, self._jitter())
             self._context.metrics.webhooks.labels(result.outcome).inc()
             self._context.metrics.webhook_seconds.observe(attempted.duration_ms / 1000)
             self._results.append(result)
@@ -236,7 +237,7 @@ async def tell(context: Context, heart: Heart) -> None:
 async def tell_once(context: Context) -> int:
     """Write down which notices arrived, and publish it for closings; returns how many deliveries were looked at.
     Repeating it after a crash does nothing: the notice's id is the claim."""
-    rows = await deliveries.untold(context.pool, BATCH)
+    rows = await lease.untold(context.pool, BATCH)
     if not rows:
         return 0
     submissions = {row["notice"]: _delivered(row) for row in rows if row["published"]}
@@ -244,11 +245,11 @@ async def tell_once(context: Context) -> int:
         outcomes = await context.store.execute(list(submissions.values()))
         for submission in submissions.values():
             answered(outcomes[submission.id])
-    plain = [told.Told(r["notice"], r["delivered_at"], "webhook") for r in rows if not r["published"]]
+    plain = [notice_proof.Told(r["notice"], r["delivered_at"], "webhook") for r in rows if not r["published"]]
     done = [row["id"] for row in rows]
 
     async def steps(connection: Connection) -> None:
-        await told.mark(connection, plain)
+        await notice_proof.mark(connection, plain)
         await connection.execute("UPDATE delivery SET told = true WHERE id = ANY($1::text[])", done)
 
     await context.store.transact(steps)
@@ -261,7 +262,7 @@ def _delivered(row: Mapping[str, Any]) -> Submission:
         notice=row["notice"], code=row["code"], recipient_kind=row["recipient_kind"], delivered_at=at
     )
     return Submission(
-        uuid5(told.CLAIMS, row["notice"]),
+        uuid5(notice_proof.CLAIMS, row["notice"]),
         row["referral"],
         command=command,
         causation=row["notice"],

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from loopkeeper.consumer import Reaction
-from loopkeeper.events import PUBLISHERS, Event, ProviderRecorded, by_type, publisher
-from loopkeeper.message import Message
-from loopkeeper.provider_copy import on_provider_recorded
-from loopkeeper.service import Equipment
-from referral_intake.commands import NoteFact
+from loopkeeper.contract.envelope import Message
+from loopkeeper.contract.events import PUBLISHERS, Event, ProviderRecorded, by_type, publisher
+from loopkeeper.flow.consumer import Reaction
+from loopkeeper.runtime.service import Equipment
+from loopkeeper.store.provider_copy import on_provider_recorded
+from referral_intake.domain.commands import NoteFact
 
 
 def reactions(equipment: Equipment) -> Mapping[type[Event], Reaction]:

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from loopkeeper.database import PASSING
-from loopkeeper.decider import Command
-from loopkeeper.service import Context, Equipment
-from loopkeeper.supervisor import Heart
-from referral_intake.commands import MeetDeadline
+from loopkeeper.contract.decider import Command
+from loopkeeper.kernel.supervisor import Heart
+from loopkeeper.postgres.connections import PASSING
+from loopkeeper.runtime.service import Context, Equipment
+from referral_intake.domain.commands import MeetDeadline
 
 # Who must act, as `next_step` names them; an open loop that names nobody is a defect.
 ACTORS = ("plan", "provider", "referrer", "loopkeeper", "nobody")

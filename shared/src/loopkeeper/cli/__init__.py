@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from loopkeeper.cli import access, look, machine, topics
-from loopkeeper.settings import use_home
+from loopkeeper.kernel.settings import use_home
 
 app = typer.Typer(
     name="loopkeeper",

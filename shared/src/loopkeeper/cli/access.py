@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from loopkeeper import clients
 from loopkeeper.cli.terminal import FAILED, USAGE, Json, counted, each, fail, say, settings, show, starting
-from loopkeeper.clients import ClientsError, OrganizationKind, Role
-from loopkeeper.errors import StartError
-from loopkeeper.files import locked, write_private
-from loopkeeper.sealing import Keyring, Unsealable
-from loopkeeper.settings import Settings
+from loopkeeper.kernel.errors import StartError
+from loopkeeper.kernel.files import locked, write_private
+from loopkeeper.kernel.settings import Settings
+from loopkeeper.security import organizations
+from loopkeeper.security.organizations import ClientsError, OrganizationKind, Role
+from loopkeeper.security.sealing import Keyring, Unsealable
 
 if TYPE_CHECKING:
     from loopkeeper.policy import Finding
@@ -90,7 +90,7 @@ def org_add(
     """Add an organization, or restate the name and phone of one. A plan gets its data key with it."""
     current = settings()
     with _keeping(), _keys_for([id] if kind == OrganizationKind.PLAN else []):
-        added = clients.add_organization(current.config_folder, id, name, kind, phone)
+        added = organizations.add_organization(current.config_folder, id, name, kind, phone)
     if as_json:
         show({"id": added.id, "name": added.name, "kind": added.kind, "phone": added.phone})
         return
@@ -117,7 +117,7 @@ def org_import(
     known = cast("list[dict[str, Any]]", entries)
     plans = [str(entry.get("id")) for entry in known if entry.get("kind") == OrganizationKind.PLAN]
     with _keeping(), _keys_for(plans):
-        made = clients.import_organizations(settings().config_folder, known)
+        made = organizations.import_organizations(settings().config_folder, known)
     if as_json:
         show(made)
         return
@@ -130,7 +130,7 @@ def org_list(as_json: Json = False) -> None:
     """Show the organizations."""
     rows = [
         {"id": known.id, "name": known.name, "kind": str(known.kind), "phone": known.phone}
-        for known in clients.list_organizations(settings().config_folder)
+        for known in organizations.list_organizations(settings().config_folder)
     ]
     if as_json:
         show(rows)
@@ -147,7 +147,7 @@ def client_add(
 ) -> None:
     """Make a key for an organization and print it, this once: only its hash is kept."""
     with _keeping():
-        client, key = clients.add_client(settings().config_folder, organization, role)
+        client, key = organizations.add_client(settings().config_folder, organization, role)
     if as_json:
         show(
             {"id": client.id, "organization": client.organization, "roles": sorted(client.roles), "key": key}
@@ -159,7 +159,7 @@ def client_add(
 
 def client_list(as_json: Json = False) -> None:
     """Show every key's id, organization, roles and dates; never the key."""
-    rows = clients.list_clients(settings().config_folder)
+    rows = organizations.list_clients(settings().config_folder)
     if as_json:
         show(rows)
     elif rows:
@@ -183,7 +183,7 @@ def client_revoke(
 ) -> None:
     """End a key. Running services refuse it within two seconds."""
     with _keeping():
-        clients.revoke_client(settings().config_folder, id)
+        organizations.revoke_client(settings().config_folder, id)
     show({"id": id, "revoked": True}) if as_json else say(f"{id} is revoked.")
 
 
@@ -212,13 +212,15 @@ def _good_key(settings: Settings) -> str | None:
     if not settings.key_file.exists():
         return None
     key = settings.key_file.read_text().strip()
-    client = clients.Directory(settings.config_folder).authenticate(key)
+    client = organizations.Directory(settings.config_folder).authenticate(key)
     return key if client is not None and Role.OPERATIONS in client.roles else None
 
 
 def _new_key(settings: Settings) -> str:
-    clients.add_organization(settings.config_folder, OPERATIONS, "Operations", OrganizationKind.OPERATIONS)
-    _, key = clients.add_client(settings.config_folder, OPERATIONS, [Role.OPERATIONS])
+    organizations.add_organization(
+        settings.config_folder, OPERATIONS, "Operations", OrganizationKind.OPERATIONS
+    )
+    _, key = organizations.add_client(settings.config_folder, OPERATIONS, [Role.OPERATIONS])
     write_private(settings.key_file, key + "\n")
     return key
 
@@ -232,7 +234,7 @@ def keys_rotate(
 ) -> None:
     """Seal from now on under new data keys; what was sealed before still opens."""
     current = settings()
-    known = {organization.id for organization in clients.list_organizations(current.config_folder)}
+    known = {organization.id for organization in organizations.list_organizations(current.config_folder)}
     if plan is not None and plan not in known:
         fail(f"There is no organization {plan!r}.", "`loopkeeper org list` shows them.", USAGE)
     with starting():
@@ -270,24 +272,24 @@ def keys_rotate_master(
 ) -> None:
     """Change the master key in two steps while services run: begin, give every service the new key, then --finish. Says
     what to do next; the same command again goes on where it was."""
-    from loopkeeper import remaster
+    from loopkeeper.security import master_key_rotation
 
     current = settings()
     given = current.master_key is not None
     with starting():
         ring = open_keyring()
-        found = remaster.standing(ring)
+        found = master_key_rotation.standing(ring)
     if not given and new is not None:
         fail("The master key is a file here: the new one is made beside it.", "Leave --new out.", USAGE)
-    if given and new is None and found.stage is not remaster.Stage.READY and not finish:
+    if given and new is None and found.stage is not master_key_rotation.Stage.READY and not finish:
         fail("The new master key has no place.", "Name a file for it: --new FILE.", USAGE)
     with starting():
         if finish:
-            done = remaster.finish(ring, dry_run=dry_run)
+            done = master_key_rotation.finish(ring, dry_run=dry_run)
         else:
-            done = remaster.begin_with_file(ring, new, anew=anew, dry_run=dry_run)
-        after = remaster.standing(ring)
-    steps = remaster.next_steps(after.stage, new, given=given)
+            done = master_key_rotation.begin_with_file(ring, new, anew=anew, dry_run=dry_run)
+        after = master_key_rotation.standing(ring)
+    steps = master_key_rotation.next_steps(after.stage, new, given=given)
     if as_json:
         shown = {
             "stage": after.stage,
@@ -304,7 +306,7 @@ def keys_rotate_master(
         return
     opened = (
         "One master key opens"
-        if after.stage is remaster.Stage.SETTLED
+        if after.stage is master_key_rotation.Stage.SETTLED
         else "The old and the new master key both open"
     )
     say(f"{opened} {size}.")
@@ -323,10 +325,11 @@ def master_key(settings: Settings) -> str | None:
 def policy_findings(settings: Settings) -> list[Finding]:
     """All that is wrong with the policy of the installed services, the operator's folder and the known plans."""
     from loopkeeper import policy
+    from loopkeeper.policy.reading import installed, load
 
-    known = clients.list_organizations(settings.config_folder)
+    known = organizations.list_organizations(settings.config_folder)
     plans = [organization.id for organization in known if organization.kind is OrganizationKind.PLAN]
-    return policy.check(policy.load(policy.installed(), settings.policy_folder), plans)
+    return policy.check(load(installed(), settings.policy_folder), plans)
 
 
 def policy_check(as_json: Json = False) -> None:

@@ -18,11 +18,11 @@ from pathlib import Path
 from zoneinfo import ZoneInfoNotFoundError
 
 from loopkeeper.cli.access import master_key, policy_findings
-from loopkeeper.clients import list_organizations
-from loopkeeper.clock import FileClock, SystemClock
-from loopkeeper.errors import StartError
-from loopkeeper.sealing import PREVIOUS, SYSTEM, Keyring
-from loopkeeper.settings import Settings
+from loopkeeper.kernel.clock import FileClock, SystemClock
+from loopkeeper.kernel.errors import StartError
+from loopkeeper.kernel.settings import Settings
+from loopkeeper.security.organizations import list_organizations
+from loopkeeper.security.sealing import PREVIOUS, SYSTEM, Keyring
 
 OLDEST_PYTHON = (3, 11)
 # An empty cluster of four services takes about 100 MB, its write-ahead log up to 1 GB more.
@@ -232,7 +232,7 @@ def _policy(settings: Settings) -> Check:
 
 def _clock(settings: Settings) -> Check:
     try:
-        from loopkeeper.calendar import la_date
+        from loopkeeper.contract.calendar import la_date
     except ZoneInfoNotFoundError:
         return Check("clock", False, "the time zone America/Los_Angeles is not known here", "Install tzdata.")
     now = SystemClock().now()

@@ -16,11 +16,11 @@ from typing import Any
 
 from standardwebhooks import Webhook
 
+from loopkeeper.cli.client import Answered, Client, Unreachable, post_to
 from loopkeeper.cli.terminal import REFUSED, UNREACHABLE, err, say
-from loopkeeper.client import Answered, Client, Unreachable, post_to
-from loopkeeper.clock import SystemClock
-from loopkeeper.files import write_private
-from loopkeeper.settings import Settings
+from loopkeeper.kernel.clock import SystemClock
+from loopkeeper.kernel.files import write_private
+from loopkeeper.kernel.settings import Settings
 
 WAIT = 30
 # Waits between tries, in seconds; the last one again and again.

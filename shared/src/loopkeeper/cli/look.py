@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from loopkeeper.cli.client import SERVICES, Client
 from loopkeeper.cli.terminal import FAILED, Json, asking, each, fail, out, say, settings, show, table
-from loopkeeper.client import SERVICES, Client
 
 Referral = Annotated[str, typer.Argument(help="A referral's id, ref_…", metavar="REF")]
 
@@ -133,19 +133,19 @@ def _explanations(client: Client, events: list[dict[str, Any]]) -> dict[str, lis
 
 def trace(referral: Referral, as_json: Json = False) -> None:
     """Draw the waterfall of a referral's traces, from the POST to the webhook."""
-    from loopkeeper import waterfall
+    from loopkeeper.observability import trace_view
 
     folder = settings().home / "spans"
-    spans = waterfall.read_spans(folder, referral)
+    spans = trace_view.read_spans(folder, referral)
     if not spans:
         fail(
             f"No span names {referral} in {folder}.",
             "Is it the right home? With LOOPKEEPER_OTLP set, traces are in that backend.",
         )
     if as_json:
-        show(waterfall.to_json(spans))
+        show(trace_view.to_json(spans))
         return
-    for line in waterfall.draw(spans, width=shutil.get_terminal_size((110, 24)).columns):
+    for line in trace_view.draw(spans, width=shutil.get_terminal_size((110, 24)).columns):
         say(line)
 
 

@@ -16,9 +16,9 @@ from typing import Annotated, Any
 
 import typer
 
+from loopkeeper.cli.client import SERVICES, Client
 from loopkeeper.cli.terminal import FAILED, USAGE, Json, asking, err, fail, say, settings, show, starting
-from loopkeeper.client import SERVICES, Client
-from loopkeeper.settings import Settings
+from loopkeeper.kernel.settings import Settings
 
 Services = Annotated[list[str] | None, typer.Argument(help="Services to take; none: all that are installed.")]
 # A moved clock must find every service quiet within this, or something is stuck.
@@ -44,9 +44,9 @@ def up(
     port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
 ) -> None:
     """Run the services until Ctrl-C: all on one port, or the ones named."""
-    from loopkeeper import service
     from loopkeeper.cli.access import operator_key
-    from loopkeeper.run import folders, serve
+    from loopkeeper.runtime import service
+    from loopkeeper.runtime.run import folders, serve
 
     current = settings().model_copy(
         update={k: v for k, v in {"host": host, "port": port}.items() if v is not None}
@@ -97,8 +97,8 @@ def _banner(current: Settings, names: list[str], folders: dict[str, str]) -> Non
 
 def migrate(services: Services = None, as_json: Json = False) -> None:
     """Bring the databases of these services to their newest revision."""
-    from loopkeeper import service
-    from loopkeeper.run import at_addresses, migrate_all, silent
+    from loopkeeper.runtime import service
+    from loopkeeper.runtime.run import at_addresses, migrate_all, silent
 
     async def work() -> None:
         taken = service.chosen(services or [])
@@ -134,7 +134,7 @@ def reset(
     as_json: Json = False,
 ) -> None:
     """Stop the embedded PostgreSQL of this home and remove everything it keeps: referrals, keys, spans."""
-    from loopkeeper import embedded
+    from loopkeeper.postgres import embedded
 
     folder = home.absolute() if home else settings().home
     there = folder.exists()

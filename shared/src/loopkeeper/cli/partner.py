@@ -15,10 +15,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from loopkeeper.cli.client import Answered, Client, Unreachable
 from loopkeeper.cli.terminal import REFUSED, UNREACHABLE, err, say
-from loopkeeper.client import Answered, Client, Unreachable
-from loopkeeper.serving import Server
-from loopkeeper.settings import Settings
+from loopkeeper.kernel.server import Server
+from loopkeeper.kernel.settings import Settings
 
 
 class Partner:

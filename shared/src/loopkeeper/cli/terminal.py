@@ -11,9 +11,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from loopkeeper.client import Answered, Client, Unreachable
-from loopkeeper.errors import StartError
-from loopkeeper.settings import Settings
+from loopkeeper.cli.client import Answered, Client, Unreachable
+from loopkeeper.kernel.errors import StartError
+from loopkeeper.kernel.settings import Settings
 
 # Documented in `loopkeeper --help` and docs/commands.md; programs may rely on them.
 FAILED, USAGE, UNREACHABLE, REFUSED, CANNOT_START = 1, 2, 3, 4, 5

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from loopkeeper.cli.client import SERVICES
 from loopkeeper.cli.terminal import FAILED, Json, counted, say, settings, show, starting
-from loopkeeper.client import SERVICES
-from loopkeeper.clients import OrganizationKind, list_organizations
-from loopkeeper.errors import StartError
-from loopkeeper.settings import Settings
+from loopkeeper.kernel.errors import StartError
+from loopkeeper.kernel.settings import Settings
+from loopkeeper.security.organizations import OrganizationKind, list_organizations
 
 if TYPE_CHECKING:
-    from loopkeeper.bus.kafka_access import Users
-    from loopkeeper.bus.kafka_line import Line
+    from loopkeeper.event_log.kafka_access import Users
+    from loopkeeper.event_log.kafka_line import Line
 
 
 def add_to(app: typer.Typer) -> None:
@@ -31,7 +31,7 @@ def create(as_json: Json = False) -> None:
     """Make the topic that LOOPKEEPER_BUS names, with its partitions and for ever, and one for each plan, and the rules of
     who may use them: each service and each plan as a user of its own. What is there is left alone, and where it differs
     from what is needed, said. Again after each new plan, as a user who may alter the cluster."""
-    from loopkeeper.bus import kafka_access, kafka_plans, kafka_topics
+    from loopkeeper.event_log import kafka_access, kafka_plans, kafka_topics
 
     async def work() -> tuple[dict[str, bool], list[str]]:
         made = {line.topic: await kafka_topics.create(line, current.kafka_replication)}
@@ -88,7 +88,7 @@ def check(as_json: Json = False) -> None:
 
 async def _flaws(line: Line, replication: int, users: Users) -> tuple[list[str], list[str]]:
     """What is wrong with the log, and with the plans' topics."""
-    from loopkeeper.bus import kafka_access, kafka_plans, kafka_topics
+    from loopkeeper.event_log import kafka_access, kafka_plans, kafka_topics
 
     rules = await kafka_access.flaws(line, users.of_log(line), users.known())
     of_log = await kafka_topics.flaws(line, replication) + ([kafka_access.OPEN] if rules is None else rules)
@@ -98,8 +98,8 @@ async def _flaws(line: Line, replication: int, users: Users) -> tuple[list[str],
 def _known(current: Settings) -> tuple[Line, Users]:
     """The log, and who logs in as what. Where whoever types this logs in, or the services' users are named, each
     service has one of its own."""
-    from loopkeeper.bus.kafka_access import Users, user_of
-    from loopkeeper.bus.kafka_line import line_of
+    from loopkeeper.event_log.kafka_access import Users, user_of
+    from loopkeeper.event_log.kafka_line import line_of
 
     known = list_organizations(current.config_folder)
     plans = [each.id for each in known if each.kind is OrganizationKind.PLAN]

@@ -8,7 +8,7 @@ from datetime import date, datetime
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from loopkeeper.calendar import Calendar, Holiday, la_date
+from loopkeeper.contract.calendar import Calendar, Holiday, la_date
 from loopkeeper.policy.tables import Finding, Table
 
 Key = tuple[Any, ...]

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from loopkeeper.contract.vocabulary import NAMED
 from loopkeeper.policy import conditions
-from loopkeeper.vocabulary import NAMED
 
 # Of every fact: confirmed, by a secondary source only, in the project's brief only, recalled, our own choice.
 CONFIDENCES = ("C", "c2", "B", "M", "ours")

@@ -18,7 +18,7 @@ from typing import Any, Literal, Self, cast
 from aiohttp import web
 from standardwebhooks.webhooks import Webhook
 
-from loopkeeper.clock import Clock, SystemClock
+from loopkeeper.kernel.clock import Clock, SystemClock
 
 Manner = Literal["whole", "echo", "hang", "drip", "endless", "reset", "drop"]
 

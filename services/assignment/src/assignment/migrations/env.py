@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from assignment.models import metadata
-from loopkeeper.migrate import run_environment
+from assignment.persistence.tables import metadata
+from loopkeeper.postgres.migrations import run_environment
 
 run_environment(context, metadata)

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from authorization.models import metadata
-from loopkeeper.migrate import run_environment
+from authorization.persistence.tables import metadata
+from loopkeeper.postgres.migrations import run_environment
 
 run_environment(context, metadata)

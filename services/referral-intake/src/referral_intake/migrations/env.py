@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from loopkeeper.migrate import run_environment
-from referral_intake.models import metadata
+from loopkeeper.postgres.migrations import run_environment
+from referral_intake.persistence.tables import metadata
 
 run_environment(context, metadata)

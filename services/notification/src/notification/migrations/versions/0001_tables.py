@@ -2,8 +2,8 @@
 
 from alembic import op
 
-from loopkeeper.auth import chassis_security, row_security
-from loopkeeper.first_tables import CHASSIS, PROVIDER_COPY
+from loopkeeper.store.first_tables import CHASSIS, PROVIDER_COPY
+from loopkeeper.store.row_access import chassis_security, row_security
 
 revision = "0001"
 down_revision = None

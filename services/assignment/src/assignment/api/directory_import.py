@@ -1,0 +1,342 @@
+"""Many directory entries from one CSV file: which lines were kept, which not, and what to do about each."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID, uuid5
+
+import orjson
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from assignment.persistence.directory import TABLE, ProviderBody, check_hubs, check_parts, recording
+from loopkeeper.contract.decider import Refused
+from loopkeeper.http.problems import FIXES, OTHERWISE
+from loopkeeper.kernel.errors import Busy, Problem
+from loopkeeper.postgres.connections import Pool
+from loopkeeper.security.organizations import Client, Role
+from loopkeeper.store.batch import Outcome
+from loopkeeper.store.definition import Recorded, Reference, Submission
+from loopkeeper.store.store import PATIENCE, Store, StoreUnavailable
+
+LISTS = ("types", "populations", "age_bands", "counties", "languages", "contract_populations")
+CONTRACT = {
+    "plan": "plan",
+    "contract_populations": "populations",
+    "from": "from",
+    "through": "through",
+    "hub": "hub",
+}
+PLAIN = ("name", "npi", "phone", "capacity", "answers_by", "active")
+COLUMNS = frozenset({"id", *PLAIN, *LISTS, *CONTRACT})
+# One transaction takes so many entries; so many errors tell everything.
+CHUNK = 256
+ERRORS_SHOWN = 1000
+LONGEST_LINE = 16 * 1024
+
+
+class RowError(BaseModel):
+    """Which line, where in it (the column), which rule, and what to do."""
+
+    model_config = ConfigDict(frozen=True)
+
+    line: int
+    pointer: str
+    rule: str
+    fix: str
+
+
+class RowResult(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    line: int
+    id: str
+    result: Literal["created", "changed", "unchanged"]
+
+
+class Imported(BaseModel):
+    """What came of the file. Lines refused are named; the others are kept."""
+
+    created: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    refused: int = 0
+    dry_run: bool = False
+    rows: list[RowResult] = []
+    errors: list[RowError] = []
+
+    def refuse(self, line: int, pointer: str, rule: str, fix: str) -> None:
+        self.refused += 1
+        if len(self.errors) < ERRORS_SHOWN:
+            self.errors.append(RowError(line=line, pointer=pointer, rule=rule, fix=fix))
+
+    def keep(self, line: int, slug: str, result: Literal["created", "changed", "unchanged"]) -> None:
+        setattr(self, result, getattr(self, result) + 1)
+        if len(self.rows) < ERRORS_SHOWN:
+            self.rows.append(RowResult(line=line, id=slug, result=result))
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line that may be written."""
+
+    number: int
+    slug: str
+    reference: Reference
+
+
+@dataclass(slots=True)
+class Chunk:
+    """The lines of one transaction: each entry at most once, so that each line has an answer of its own."""
+
+    lines: list[Line] = field(default_factory=list[Line])
+
+    def full_for(self, slug: str) -> bool:
+        return len(self.lines) == CHUNK or any(line.slug == slug for line in self.lines)
+
+
+async def import_providers(
+    store: Store[Any],
+    pool: Pool,
+    client: Client,
+    pieces: AsyncIterator[bytes],
+    *,
+    claim: UUID,
+    traceparent: str,
+    serving: Callable[[str], bool],
+    is_hub: Callable[[str], bool],
+    at: datetime,
+    dry_run: bool,
+) -> Imported:
+    """Write the good lines, a chunk at a time. Sending the file again changes nothing that stands as it says.
+    Raises 422 `row-invalid` where the first line names no usable columns."""
+    result, chunk = Imported(dry_run=dry_run), Chunk()
+
+    async def write() -> None:
+        if chunk.lines and dry_run:
+            await _look(pool, chunk.lines, at, result)
+        elif chunk.lines:
+            await _write(store, chunk.lines, claim, traceparent, result)
+        chunk.lines.clear()
+
+    async for number, cells in _rows(pieces):
+        line = _checked(client, number, cells, serving, is_hub, result)
+        if line is None:
+            continue
+        if chunk.full_for(line.slug):
+            await write()
+        chunk.lines.append(line)
+    await write()
+    return result
+
+
+def _checked(
+    client: Client,
+    number: int,
+    cells: Mapping[str, str] | None,
+    serving: Callable[[str], bool],
+    is_hub: Callable[[str], bool],
+    result: Imported,
+) -> Line | None:
+    if cells is None:
+        result.refuse(number, "", "columns", "Send as many cells as the first line has.")
+        return None
+    slug = cells.get("id", "")
+    if not serving(slug):
+        result.refuse(
+            number, "/id", "unknown-provider", "Send the id of a provider, hub or county known here."
+        )
+        return None
+    try:
+        body = ProviderBody.model_validate_json(orjson.dumps(_fields(cells)))
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        bounds = {name: value for name, value in first.get("ctx", {}).items() if isinstance(value, str | int)}
+        fix = FIXES.get(first["type"], OTHERWISE)
+        result.refuse(number, _column(first["loc"]), first["type"], _filled(fix, bounds))
+        return None
+    try:
+        check_parts(client, slug, body)
+        check_hubs(body, is_hub)
+    except Problem as problem:
+        first_error = problem.errors[0]
+        result.refuse(number, _pointer(first_error["pointer"]), first_error["rule"], first_error["fix"])
+        return None
+    return Line(number, slug, _unless_same(client, slug, body))
+
+
+def _filled(fix: str, bounds: Mapping[str, Any]) -> str:
+    try:
+        return fix.format(**bounds)
+    except KeyError:
+        return OTHERWISE
+
+
+def _column(place: Sequence[str | int]) -> str:
+    return _pointer("/" + "/".join(str(part) for part in place))
+
+
+def _pointer(pointer: str) -> str:
+    """A pointer into the body as the column of the file."""
+    parts = pointer.strip("/").split("/")
+    if parts[0] != "contracts":
+        return f"/{parts[0]}"
+    names = {inner: column for column, inner in CONTRACT.items()} | {"from_": "from"}
+    return f"/{names.get(parts[2], 'plan')}" if len(parts) > 2 else "/plan"
+
+
+def _fields(cells: Mapping[str, str]) -> dict[str, Any]:
+    """A line as the body of a PUT. An empty cell is no field."""
+    given: dict[str, Any] = {name: value for name, value in cells.items() if value}
+    for name in LISTS:
+        if name in given:
+            given[name] = [part.strip() for part in given[name].split(";") if part.strip()]
+    if "active" in given:
+        given["active"] = {"true": True, "false": False}.get(given["active"].lower(), given["active"])
+    if given.get("capacity", "").isdecimal():
+        given["capacity"] = int(given["capacity"])
+    contract = {inner: given.pop(column) for column, inner in CONTRACT.items() if column in given}
+    given.pop("id", None)
+    return given | ({"contracts": [contract]} if contract else {})
+
+
+def _unless_same(client: Client, slug: str, body: ProviderBody) -> Reference:
+    """The change of this line: none where the entry says the same already, but that operations verify what they send.
+    A contract stands in place of the one of the same plan, hub and first day, beside the others."""
+    verifies = Role.OPERATIONS in client.roles
+
+    def change(row: Mapping[str, Any] | None, at: datetime) -> Recorded | None:
+        recorded = recording(client, slug, _beside(client, row, body), None).change(row, at)
+        if recorded is None or row is None or verifies:
+            return recorded
+        return None if _said(recorded.row["entry"]) == _said(row["entry"]) else recorded
+
+    return Reference(TABLE, slug, change)
+
+
+def _beside(client: Client, row: Mapping[str, Any] | None, body: ProviderBody) -> ProviderBody:
+    if row is None or not body.contracts:
+        return body
+    fresh = [
+        contract.model_dump(mode="json", by_alias=True, exclude_none=True) for contract in body.contracts
+    ]
+    mine = [
+        {name: value for name, value in contract.items() if value is not None}
+        for contract in row["entry"]["contracts"]
+        if Role.OPERATIONS in client.roles or contract["plan"] == client.organization
+    ]
+    kept = [contract for contract in mine if not any(_same(contract, each) for each in fresh)]
+    fields = body.model_dump(mode="json", exclude_none=True, exclude={"contracts"})
+    return ProviderBody.model_validate_json(orjson.dumps({**fields, "contracts": [*kept, *fresh]}))
+
+
+def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return all(one.get(name) == other.get(name) for name in ("plan", "hub", "from"))
+
+
+def _said(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the entry says, whatever the order of its contracts."""
+    apart = {"version", "occurred_at", "verified_at"}
+    said = {name: value for name, value in entry.items() if name not in apart}
+    return {**said, "contracts": sorted(said["contracts"], key=orjson.dumps)}
+
+
+async def _write(
+    store: Store[Any], lines: Sequence[Line], claim: UUID, traceparent: str, result: Imported
+) -> None:
+    submissions = [
+        Submission(
+            uuid5(claim, str(line.number)), line.slug, reference=line.reference, traceparent=traceparent
+        )
+        for line in lines
+    ]
+    try:
+        outcomes = await store.execute(submissions, patience=PATIENCE)
+    except StoreUnavailable:
+        raise Busy("the database") from None
+    for line, submission in zip(lines, submissions, strict=True):
+        _answer(line, outcomes[submission.id], result)
+
+
+def _answer(line: Line, outcome: Outcome | Exception, result: Imported) -> None:
+    if isinstance(outcome, Refused):
+        result.refuse(line.number, "/id", outcome.slug, outcome.fix or "Operations make the entry first.")
+    elif isinstance(outcome, Exception):
+        raise outcome
+    elif not outcome.events:
+        result.keep(line.number, line.slug, "unchanged")
+    else:
+        result.keep(line.number, line.slug, "created" if outcome.state["version"] == 1 else "changed")
+
+
+async def _look(pool: Pool, lines: Sequence[Line], at: datetime, result: Imported) -> None:
+    """What writing these lines would do."""
+    rows = await pool.fetch(
+        "SELECT to_jsonb(p) AS row FROM provider p WHERE id = ANY($1::text[])", [line.slug for line in lines]
+    )
+    known = {row["id"]: row for row in (orjson.loads(each["row"]) for each in rows)}
+    for line in lines:
+        row = known.get(line.slug)
+        try:
+            recorded = line.reference.change(row, at)
+        except Refused as refused:
+            result.refuse(line.number, "/id", refused.slug, refused.fix or "Operations make the entry first.")
+            continue
+        if recorded is None:
+            result.keep(line.number, line.slug, "unchanged")
+        else:
+            result.keep(line.number, line.slug, "created" if row is None else "changed")
+
+
+async def _rows(pieces: AsyncIterator[bytes]) -> AsyncIterator[tuple[int, Mapping[str, str] | None]]:
+    header: list[str] | None = None
+    number = 0
+    async for line in _lines(pieces):
+        number += 1
+        if not line.strip():
+            continue
+        cells = _cells(line)
+        if header is None:
+            header = _header(cells)
+        elif len(cells) != len(header):
+            yield number, None
+        else:
+            yield number, dict(zip(header, cells, strict=True))
+
+
+def _header(cells: Sequence[str]) -> list[str]:
+    wrong = list(_wrong(cells))
+    if wrong:
+        raise Problem(
+            422,
+            "row-invalid",
+            "The first line does not name the columns.",
+            fix=f"Name id and any of {', '.join(sorted(COLUMNS - {'id'}))}, each once.",
+        )
+    return list(cells)
+
+
+def _wrong(cells: Sequence[str]) -> Iterator[str]:
+    if "id" not in cells:
+        yield "id"
+    yield from (cell for cell in cells if cell not in COLUMNS or cells.count(cell) > 1)
+
+
+def _cells(line: bytes) -> list[str]:
+    text = line.decode("utf-8-sig", "replace")
+    return [cell.strip() for cell in next(csv.reader([text]), [])]
+
+
+async def _lines(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    rest = b""
+    async for piece in pieces:
+        *lines, rest = (rest + piece).split(b"\n")
+        for line in lines:
+            yield line.rstrip(b"\r")
+        if len(rest) > LONGEST_LINE:
+            raise Problem(422, "row-invalid", "A line is too long.", fix="Send one provider a line.")
+    if rest:
+        yield rest.rstrip(b"\r")

@@ -1,0 +1,244 @@
+"""What may people change about a turn, and what changes with its days?
+
+The plan takes an offer back; provider or plan end an assignment; the member asks for another provider; the provider
+names another lead care manager; the day of release comes; the authorization's last day passes (loop.md 3.7, 5.3-5.7).
+A member who is served keeps the provider until the plan has another: the plan is asked and carries the change out, by
+hand, within 30 days. An offer nobody answered yet goes to the one asked for at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from assignment.domain.evolve import evolve
+from assignment.domain.offers import (
+    AssignByHand,
+    End,
+    Market,
+    NoteFact,
+    RequestChange,
+    Start,
+    Withdraw,
+    made,
+    offer_next,
+    passed_over,
+    plan_asked,
+    planned_from,
+    taken_back,
+    wants_offer,
+)
+from assignment.domain.state import (
+    AUTHORIZATION_ENDED,
+    BY_PLAN,
+    ENDED_BY_PROVIDER,
+    MEMBER_CHANGE,
+    Assignment,
+    Offer,
+    over_because,
+)
+from loopkeeper.contract.calendar import la_date
+from loopkeeper.contract.decider import Command, Refused
+from loopkeeper.contract.events import (
+    ActedBy,
+    AssignmentLeadChanged,
+    AssignmentPlanAsked,
+    AssignmentStarted,
+    Event,
+    Lead,
+)
+
+
+class ChangeLead(Command):
+    """The provider names another lead care manager; a member has one (loop.md 5.4)."""
+
+    assignment: str
+    provider: str
+    lead: Lead
+    acted_by: ActedBy
+
+
+class EndTerm(Command):
+    """The authorization's last day is over."""
+
+
+def withdraw(state: Assignment | None, command: Withdraw) -> Iterator[Event]:
+    now, turn = held(state, command.assignment)
+    if turn.status != "offered":
+        raise Refused(
+            "not-offered", "This offer was accepted.", fix="End the assignment instead.", allowed=("end",)
+        )
+    yield from _and_next(now, command, taken_back(turn, command.at, BY_PLAN, command.acted_by))
+
+
+def end(state: Assignment | None, command: End) -> Iterator[Event]:
+    now, turn = held(state, command.assignment)
+    if turn.status != "accepted":
+        allowed = ("decline",) if command.by_provider else ("withdraw",)
+        raise Refused("not-live", "This offer is not accepted yet.", fix="Answer it.", allowed=allowed)
+    reason = ENDED_BY_PROVIDER if command.by_provider else BY_PLAN
+    yield from _and_next(now, command, taken_back(turn, command.at, reason, command.acted_by))
+
+
+def _and_next(now: Assignment, command: Withdraw | End | RequestChange, gone: Event) -> Iterator[Event]:
+    yield gone
+    if wants_offer(now, command):
+        yield from offer_next(evolve(now, gone), command, command.market)
+
+
+def request_change(state: Assignment | None, command: RequestChange) -> Iterator[Event]:
+    """Who is served keeps the provider until the plan has another; an open offer goes on at once."""
+    now, turn = held(state, command.assignment)
+    if command.wished == turn.provider:
+        raise Refused(
+            "not-eligible",
+            "The member has this provider.",
+            fix="Name another provider, or none if any other will do.",
+        )
+    if turn.status == "offered":
+        gone = taken_back(turn, command.at, MEMBER_CHANGE, command.acted_by)
+        yield from _and_next(now, command, gone)
+        return
+    yield from _ask_for_change(now, turn, command, command.wished, command.acted_by)
+
+
+def _ask_for_change(
+    now: Assignment, turn: Offer, command: RequestChange | NoteFact, wished: str, acted_by: ActedBy | None
+) -> Iterator[Event]:
+    """The plan is asked once about one wish. Asked again for another, the time runs on from the first asking."""
+    before = now.change if now.change is not None and now.change.assignment == turn.assignment else None
+    if before is not None and before.wished == wished:
+        return
+    market = command.market
+    yield AssignmentPlanAsked(
+        occurred_at=command.at,
+        acted_by=acted_by,
+        policy=market.change_refs,
+        reason="change_requested",
+        assignment=turn.assignment,
+        due_at=before.due_at if before is not None else market.change_due_at,
+        at_risk_at=before.at_risk_at if before is not None else market.change_at_risk_at,
+        wished=wished or None,
+    )
+
+
+def wish_heard(state: Assignment, chosen: Sequence[str], command: NoteFact) -> Iterator[Event]:
+    """What was learned later, in an answer or with another referral: the member wishes for another provider."""
+    turn = state.turn
+    if turn is not None and chosen and turn.provider not in chosen:
+        yield from _ask_for_change(state, turn, command, chosen[0], None)
+
+
+def change_lead(state: Assignment | None, command: ChangeLead) -> Iterator[Event]:
+    _, turn = held(state, command.assignment, command.provider)
+    if turn.status != "accepted":
+        raise Refused(
+            "not-live", "Accepting names the lead care manager.", fix="Accept first.", allowed=("accept",)
+        )
+    if turn.lead != command.lead:
+        yield AssignmentLeadChanged(
+            occurred_at=command.at,
+            acted_by=command.acted_by,
+            assignment=turn.assignment,
+            provider=turn.provider,
+            lead=command.lead,
+        )
+
+
+def assign_by_hand(state: Assignment | None, command: AssignByHand) -> Iterator[Event]:
+    """A named person's choice. What must come first yields to the reasons its row names, and the reason is kept."""
+    if state is None or not state.plan:
+        raise nothing_here()
+    if not wants_offer(state, command):
+        raise not_eligible("The referral is closed or not authorized.")
+    if state.approved is None and state.grant is not None and command.provider != state.grant.provider:
+        raise not_eligible("Before the plan has decided only the provider that holds the grant may serve.")
+    turn, market = state.turn, command.market
+    serves = turn is not None and turn.status == "accepted" and not _to_be_changed(state, turn, command)
+    elsewhere = market.assigned_elsewhere and planned_from(state, command) is None
+    if elsewhere or serves:
+        raise Refused(
+            "member-already-assigned",
+            "The member has a live assignment.",
+            fix="End it first; a member has one provider at a time.",
+        )
+    first = market.ranking.first
+    if first is None:
+        raise _cannot_take(market)
+    if market.obliged:
+        market = _not_obliged(command, market)
+    if turn is not None:
+        reason = MEMBER_CHANGE if turn.status == "accepted" else "by_hand"
+        yield taken_back(turn, command.at, reason, command.acted_by)
+    yield made(state, command, market, first, basis="by_hand", acted_by=command.acted_by)
+
+
+def _to_be_changed(state: Assignment, turn: Offer, command: AssignByHand) -> bool:
+    asked = state.change is not None and state.change.assignment == turn.assignment
+    return asked and command.provider != turn.provider
+
+
+def _cannot_take(market: Market) -> Refused:
+    reasons = {skip.reason for skip in market.ranking.skipped}
+    if reasons == {"full"}:
+        return Refused("no-capacity", "The provider has no free place.", fix="Choose another provider.")
+    return not_eligible(f"The provider cannot take this member: {', '.join(sorted(reasons)) or 'unknown'}.")
+
+
+def _not_obliged(command: AssignByHand, market: Market) -> Market:
+    """The market with the reason kept why not the one that must come first. Raises `reason-required`."""
+    if command.because not in market.yields_to:
+        raise Refused(
+            "reason-required",
+            f"{market.obliged} comes first for this member ({market.obliged_by.replace('_', ' ')}), "
+            "unless a reason is recorded.",
+            fix=f"Choose it, or send because: one of {', '.join(market.yields_to)}.",
+            allowed=market.yields_to,
+        )
+    return passed_over(market, market.obliged, command.because)
+
+
+def start(state: Assignment | None, command: Start) -> Iterator[Event]:
+    """The day of release: the planned assignment is live. Where the member has another by now, the plan is asked."""
+    turn = state.turn if state is not None else None
+    if state is None or turn is None or turn.starts_on is None or la_date(command.at) < turn.starts_on:
+        return
+    yield AssignmentStarted(
+        occurred_at=command.at, assignment=turn.assignment, provider=turn.provider, on=turn.starts_on
+    )
+    yield from conflicted(state, command.market, command)
+
+
+def conflicted(state: Assignment, market: Market, command: Command) -> Iterator[Event]:
+    """The question to the plan where a member has two live assignments: about the younger one (loop.md 2.12)."""
+    turn = state.turn
+    if turn is None or not market.assigned_elsewhere:
+        return
+    since = market.elsewhere_since
+    ours = since is None or (since, market.elsewhere) < (turn.made_at, turn.assignment)
+    yield plan_asked(command, market, "conflicted", turn.assignment if ours else market.elsewhere)
+
+
+def end_term(state: Assignment | None, command: EndTerm) -> Iterator[Event]:
+    """The authorization's last day is over, and with it what it carried."""
+    turn = state.turn if state is not None else None
+    if state is None or turn is None or over_because(state, la_date(command.at)) != AUTHORIZATION_ENDED:
+        return
+    yield taken_back(turn, command.at, AUTHORIZATION_ENDED, on=state.ends_on)
+
+
+def held(state: Assignment | None, assignment: str, provider: str = "") -> tuple[Assignment, Offer]:
+    """The turn that is held. To whoever has none here there is nothing. Raises `not-live`."""
+    turn = state.offer(assignment) if state is not None else None
+    if state is None or turn is None or (provider and turn.provider != provider):
+        raise nothing_here()
+    if not turn.held:
+        raise Refused("not-live", f"This one is {turn.status}.", fix="Read it again.")
+    return state, turn
+
+
+def nothing_here() -> Refused:
+    return Refused("not-found", "There is nothing here that this key may see.", status=404)
+
+
+def not_eligible(sentence: str) -> Refused:
+    return Refused("not-eligible", sentence, fix="GET /v1/providers shows who serves whom, where.")

@@ -1,0 +1,357 @@
+"""Whom does an offer go to? What a member needs of a provider, and the offer, or the question to the plan, that follows.
+
+An offer reserves a place. Its answer is due inside the time in which some provider must be told whom to serve
+(loop.md 5.2, 5.8).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, datetime
+from typing import Literal
+
+from pydantic import ConfigDict
+
+from assignment.domain.matching import Need, Ranking
+from assignment.domain.state import (
+    BY_PLAN,
+    ENDED_BY_PROVIDER,
+    MEMBER_CHANGE,
+    NO_ANSWER,
+    SERVICES_RECEIVED,
+    Assignment,
+    Fact,
+    Offer,
+    asked_about,
+    over_because,
+)
+from loopkeeper.contract import ids
+from loopkeeper.contract.calendar import la_date
+from loopkeeper.contract.decider import Command
+from loopkeeper.contract.events import (
+    ActedBy,
+    AssignmentEnded,
+    AssignmentMade,
+    AssignmentPlanAsked,
+    AssignmentWithdrawn,
+    AuthorizationApproved,
+    AuthorizationPresumptiveGranted,
+    Event,
+    Lead,
+    Ranked,
+    ReferralAmended,
+    Skipped,
+)
+
+# What an event keeps of a long list of candidates; `skipped_for` counts the rest.
+MOST_KEPT = 40
+# Why a provider is not asked again about the same referral, by how its turn ended.
+BARRED = {
+    NO_ANSWER: "no_answer",
+    MEMBER_CHANGE: "member_objects",
+    BY_PLAN: "taken_back",
+    ENDED_BY_PROVIDER: "ended",
+}
+MEMBER_OBJECTS = "member_prefers_another"
+
+
+class Market(Fact):
+    """What the store's view found for one command: whom to ask, and by when they answer."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    ranking: Ranking = Ranking()
+    answer_due_at: datetime | None = None
+    answer_at_risk_at: datetime | None = None
+    # By when some provider must have been told whom to serve, which is the plan's to see to.
+    plan_due_at: datetime | None = None
+    plan_at_risk_at: datetime | None = None
+    refs: tuple[str, ...] = ()
+    # The member's live assignment through another referral.
+    assigned_elsewhere: bool = False
+    elsewhere: str = ""
+    elsewhere_since: datetime | None = None
+    # Whether the provider that accepts is still under contract.
+    contracted: bool = True
+    # By when the PCP, if another, must be told of the assignment.
+    pcp_due_at: datetime | None = None
+    # By when a change the member asks for must be done.
+    change_due_at: datetime | None = None
+    change_at_risk_at: datetime | None = None
+    change_refs: tuple[str, ...] = ()
+    # Whether the plan lets an unanswered offer go to the next by itself.
+    re_offer: bool = False
+    # For whom a must rule speaks although the plan chose another, by which factor, and for what reasons it yields.
+    obliged: str = ""
+    obliged_by: str = ""
+    yields_to: tuple[str, ...] = ()
+
+
+# ── commands ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class MarketCommand(Command):
+    """A command that may lead to an offer; `market` is filled in by the store's view."""
+
+    market: Market = Market()
+
+
+class NoteFact(MarketCommand):
+    """Another service's event about this referral."""
+
+
+class Accept(MarketCommand):
+    assignment: str
+    provider: str
+    lead: Lead | None = None
+
+
+class Decline(MarketCommand):
+    assignment: str
+    provider: str
+    reason: str = ""
+
+
+class AssignByHand(MarketCommand):
+    """A named person of the plan chooses the provider. `because`: why not the one a must rule speaks for."""
+
+    provider: str
+    acted_by: ActedBy
+    because: Literal["", "member_wish", "fits_better", "not_practicable"] = ""
+
+
+class AskPlan(MarketCommand):
+    """The answer to an offer is overdue."""
+
+
+class Withdraw(MarketCommand):
+    """A named person of the plan takes an offer back."""
+
+    assignment: str
+    acted_by: ActedBy
+
+
+class End(MarketCommand):
+    """A named person of the provider or the plan ends an assignment."""
+
+    assignment: str
+    acted_by: ActedBy
+    by_provider: bool = False
+
+
+class RequestChange(MarketCommand):
+    """The member asks for another provider, named or not; `acted_by` heard it."""
+
+    assignment: str
+    wished: str
+    acted_by: ActedBy
+
+
+class Start(MarketCommand):
+    """The day has come on which a planned assignment is live."""
+
+
+# ── what is looked for ────────────────────────────────────────────────────────────────────────────────────
+
+
+def carried(state: Assignment, on: date) -> bool:
+    """Whether an authorization stands, in a loop that is open or, closed with first services, goes on (loop.md 7.2)."""
+    served = any(offer.accepted_at for offer in state.offers)
+    going = not state.outcome or (state.outcome == SERVICES_RECEIVED and served)
+    return bool(state.plan) and going and not over_because(state, on)
+
+
+def wants_offer(state: Assignment, command: Command) -> bool:
+    """Whether this command, its fact already in the state, should lead to an offer."""
+    if not carried(state, la_date(command.at)):
+        return False
+    turn = state.turn
+    match command:
+        case NoteFact(fact=AuthorizationApproved() | AuthorizationPresumptiveGranted()):
+            # After first services too: what they were given under may have ended meanwhile (loop.md 7.2).
+            return turn is None
+        case NoteFact(fact=ReferralAmended()):
+            return turn is None and state.asked == "none_left" and not state.outcome
+        case AssignByHand():
+            return not state.outcome or turn is None or state.change is not None
+        case AskPlan():
+            return turn is not None and unanswered(state, turn, command.at)
+        case Decline() | Withdraw():
+            return turn is not None and turn.assignment == command.assignment and turn.status == "offered"
+        case End():
+            return turn is not None and turn.assignment == command.assignment and turn.status == "accepted"
+        case RequestChange():
+            return turn is not None and turn.assignment == command.assignment and turn.status == "offered"
+        case _:
+            return False
+
+
+def unanswered(state: Assignment, turn: Offer, at: datetime) -> bool:
+    return turn.status == "offered" and not asked_about(state, turn) and at >= turn.answer_due_at
+
+
+def need(state: Assignment, command: Command) -> Need:
+    """What the member needs of the provider that this command looks for."""
+    declined = {offer.provider for offer in state.offers if offer.status == "declined"}
+    if isinstance(command, Decline):
+        declined.add(command.provider)
+    granted = state.grant
+    populations = state.approved if state.approved is not None else (granted.population,) if granted else ()
+    only = granted.provider if state.approved is None and granted is not None else ""
+    barred = _barred(state, command)
+    chosen = state.chosen
+    if state.change is not None and state.change.wished:
+        chosen = (state.change.wished, *chosen)
+    if isinstance(command, RequestChange) and command.wished:
+        chosen = (command.wished, *chosen)
+        # Whom the member asks for now is no longer objected to.
+        barred.pop(command.wished, None)
+    if isinstance(command, AssignByHand):
+        only, declined, barred = command.provider, set[str](), {}
+    return Need(
+        plan=state.plan,
+        populations=populations,
+        county=state.county,
+        age_band=state.age_band,
+        language=state.language,
+        preferred=state.preferred,
+        pcp=state.pcp,
+        granted_to=granted.provider if granted else "",
+        declined=frozenset(declined),
+        only=only,
+        chosen=tuple(dict.fromkeys(chosen)),
+        referrer=state.referrer,
+        programs=state.programs,
+        barred=barred,
+    )
+
+
+def _barred(state: Assignment, command: Command) -> dict[str, str]:
+    """Whom not to ask again, and why."""
+    found = {
+        offer.provider: BARRED[offer.reason]
+        for offer in state.offers
+        if not offer.held and offer.reason in BARRED
+    }
+    for offer in state.offers:
+        if offer.status == "declined" and offer.reason == MEMBER_OBJECTS:
+            found[offer.provider] = "member_objects"
+    turn = state.turn
+    if turn is not None:
+        if state.change is not None and state.change.assignment == turn.assignment:
+            found[turn.provider] = "member_objects"
+        elif state.asked == NO_ANSWER:
+            found[turn.provider] = "no_answer"
+        match command:
+            case AskPlan():
+                found[turn.provider] = "no_answer"
+            case Withdraw():
+                found[turn.provider] = "taken_back"
+            case End():
+                found[turn.provider] = "ended"
+            case RequestChange():
+                found[turn.provider] = "member_objects"
+            case _:
+                pass
+    return found
+
+
+# ── what follows ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def offer_next(state: Assignment, command: Command, market: Market) -> Iterator[Event]:
+    """The offer to the first candidate; where there is none, or the member has a provider, the plan is asked."""
+    if market.assigned_elsewhere and not planned_from(state, command):
+        yield plan_asked(command, market, "member_already_assigned")
+    elif market.ranking.first is None:
+        yield plan_asked(command, market, "none_left")
+    else:
+        yield made(state, command, market, market.ranking.first)
+
+
+def plan_asked(
+    command: Command,
+    market: Market,
+    reason: Literal["none_left", "no_answer", "member_already_assigned", "conflicted"],
+    assignment: str | None = None,
+) -> AssignmentPlanAsked:
+    """The question to the plan. Who was passed over, and why, is kept where that is the reason."""
+    looked = reason == "none_left"
+    return AssignmentPlanAsked(
+        occurred_at=command.at,
+        policy=market.refs if looked else (),
+        reason=reason,
+        assignment=assignment,
+        due_at=market.plan_due_at,
+        at_risk_at=market.plan_at_risk_at,
+        skipped=market.ranking.skipped[:MOST_KEPT] if looked else None,
+    )
+
+
+def made(
+    state: Assignment,
+    command: Command,
+    market: Market,
+    first: Ranked,
+    basis: str = "",
+    acted_by: ActedBy | None = None,
+) -> AssignmentMade:
+    if market.answer_due_at is None:
+        raise TypeError("the answer's deadline was not filled in")
+    presumptive = state.approved is None
+    skipped = market.ranking.skipped
+    counts: dict[str, int] = {}
+    for skip in skipped:
+        counts[skip.reason] = counts.get(skip.reason, 0) + 1
+    return AssignmentMade(
+        occurred_at=command.at,
+        acted_by=acted_by,
+        policy=market.refs,
+        assignment=ids.derive("asg", command.at, command.seed, first.provider),
+        provider=first.provider,
+        kind="presumptive" if presumptive else "ecm",
+        basis=basis or ("presumptive_grant" if presumptive else next(iter(first.because), "ranking")),
+        answer_due_at=market.answer_due_at,
+        answer_at_risk_at=market.answer_at_risk_at,
+        told_due_at=market.plan_due_at,
+        told_at_risk_at=market.plan_at_risk_at,
+        skipped=skipped[:MOST_KEPT],
+        skipped_for=counts or None,
+        ranked=market.ranking.ranked[:MOST_KEPT],
+        starts_on=planned_from(state, command),
+    )
+
+
+def planned_from(state: Assignment, command: Command) -> date | None:
+    """The day of release, where it lies ahead: until then the assignment is planned (loop.md 3.7)."""
+    ahead = state.release_on is not None and state.release_on > la_date(command.at)
+    return state.release_on if ahead else None
+
+
+def taken_back(
+    turn: Offer, at: datetime, reason: str, acted_by: ActedBy | None = None, on: date | None = None
+) -> Event:
+    """The end of a turn: an offer is withdrawn, an assignment ends."""
+    if turn.status == "offered":
+        return AssignmentWithdrawn(
+            occurred_at=at,
+            acted_by=acted_by,
+            assignment=turn.assignment,
+            provider=turn.provider,
+            reason=reason,
+        )
+    return AssignmentEnded(
+        occurred_at=at,
+        acted_by=acted_by,
+        assignment=turn.assignment,
+        provider=turn.provider,
+        reason=reason,
+        on=on or la_date(at),
+    )
+
+
+def passed_over(market: Market, provider: str, reason: str) -> Market:
+    """The same market, with why this provider was not asked kept among the reasons."""
+    ranking = market.ranking
+    skip = Skipped(provider=provider, reason=reason)
+    return market.model_copy(update={"ranking": Ranking(ranking.ranked, (skip, *ranking.skipped))})

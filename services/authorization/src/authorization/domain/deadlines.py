@@ -1,0 +1,101 @@
+"""Which deadlines of a request live, and how does the one that counts stand? Clocks escalate, they never decide."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from typing import Literal, NamedTuple
+
+from authorization.domain.state import Authorization, Grant, Review, Term
+from loopkeeper.contract.calendar import end_of_la_day
+
+AT_RISK, BREACHED = "at_risk", "breached"
+# What `timers` may name, beside the end of a grant.
+KINDS = frozenset({"reminder", "at_risk", "due", "cap", "pause", "reauthorization", "term"})
+Standing = Literal["on_track", "at_risk", "breached", "met"]
+
+
+class Due(NamedTuple):
+    """A clock, its deadline, and how it stands now."""
+
+    clock: str
+    due_at: datetime
+    state: Standing
+
+
+def timers(state: Authorization) -> Mapping[str, datetime]:
+    """The deadlines that live, by kind: each falls away with the event that follows when it comes."""
+    found: dict[str, datetime | None] = {}
+    if state.grant is not None and state.grant_live:
+        found |= _of_grant(state, state.grant)
+    if state.waiting is not None:
+        found |= _of_review(state.waiting)
+    elif state.term is not None and state.term.ending is None:
+        found |= _of_term(state.term)
+    return {kind: at for kind, at in found.items() if at is not None}
+
+
+def _of_grant(state: Authorization, grant: Grant) -> Mapping[str, datetime | None]:
+    waits = state.decision is None and bool(grant.remind_on)
+    return {
+        "grant": grant_over_at(grant),
+        "reminder": day_begins(grant.remind_on[0]) if waits else None,
+    }
+
+
+def _of_review(review: Review) -> Mapping[str, datetime | None]:
+    runs = review.pause is None
+    return {
+        "at_risk": review.at_risk_at if runs and not review.said else None,
+        "due": review.due_at if runs and BREACHED not in review.said else None,
+        "cap": review.cap_at if review.deemed is None else None,
+        "pause": review.pause.by if review.pause is not None else None,
+    }
+
+
+def _of_term(term: Term) -> Mapping[str, datetime | None]:
+    return {
+        "reauthorization": day_begins(term.prompts_on[0]) if term.prompts_on else None,
+        "term": day_begins(term.notice_on) if term.notice_on is not None else None,
+    }
+
+
+def due(state: Authorization, now: datetime) -> Due | None:
+    """The clock that counts now: of what waits for the plan, else of what was decided; None where none runs."""
+    waiting, decision, review = state.waiting, state.decision, state.review
+    if waiting is not None:
+        return _waiting(waiting, now)
+    if decision is not None and review is not None:
+        in_time = decision.at < review.due_at
+        return Due(f"decision_{review.clock}", review.due_at, "met" if in_time else "breached")
+    grant = state.grant
+    if review is None and grant is not None and state.grant_live and grant.referral_by is not None:
+        by, risk = end_of_la_day(grant.referral_by), day_begins(grant.referral_by)
+        return Due("presumptive_referral", by, _standing(now, by, risk))
+    return None
+
+
+def _waiting(review: Review, now: datetime) -> Due:
+    """The decision's own clock, or the cap where it comes first or is the only one that runs."""
+    if review.pause is None and review.due_at <= review.cap_at:
+        return Due(
+            f"decision_{review.clock}", review.due_at, _standing(now, review.due_at, review.at_risk_at)
+        )
+    risk = review.at_risk_at if review.pause is None else None
+    return Due("decision_cap", review.cap_at, _standing(now, review.cap_at, risk))
+
+
+def _standing(now: datetime, due_at: datetime, at_risk_at: datetime | None) -> Standing:
+    if now >= due_at:
+        return "breached"
+    return "at_risk" if at_risk_at is not None and now >= at_risk_at else "on_track"
+
+
+def grant_over_at(grant: Grant) -> datetime:
+    """The end of the last covered Los Angeles day."""
+    return end_of_la_day(grant.through)
+
+
+def day_begins(day: date) -> datetime:
+    """The first instant of this Los Angeles day."""
+    return end_of_la_day(day - timedelta(days=1))

@@ -1,0 +1,274 @@
+"""How does each event change what is known of a request? Any order is bearable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from authorization.domain.state import (
+    SERVICES_RECEIVED,
+    Authorization,
+    Decision,
+    Discontinuation,
+    Ending,
+    Grant,
+    Pause,
+    Reauthorization,
+    Review,
+    Term,
+)
+from loopkeeper.contract.calendar import la_date
+from loopkeeper.contract.events import (
+    AssignmentAccepted,
+    AssignmentEnded,
+    AuthorizationApproved,
+    AuthorizationDeemedAdverse,
+    AuthorizationDenied,
+    AuthorizationEnded,
+    AuthorizationExpedited,
+    AuthorizationExtended,
+    AuthorizationOverdue,
+    AuthorizationOverturned,
+    AuthorizationPended,
+    AuthorizationPresumptiveEnded,
+    AuthorizationPresumptiveGranted,
+    AuthorizationPresumptiveRefused,
+    AuthorizationPresumptiveReminded,
+    AuthorizationReauthorizationDue,
+    AuthorizationReauthorizationRequested,
+    AuthorizationResumed,
+    AuthorizationReviewOpened,
+    Event,
+    NoticeDelivered,
+    OutreachServiceEnded,
+    ReferralAmended,
+    ReferralClosed,
+    ReferralReceived,
+    Rights,
+)
+
+
+def evolve(state: Authorization | None, event: Event) -> Authorization:
+    """The request after this fact. Any order is bearable; a closing of an unknown referral leaves a tombstone."""
+    now = state or Authorization()
+    changes = _changes(now, event)
+    return now.model_copy(update=changes) if changes else now
+
+
+def _changes(now: Authorization, event: Event) -> Mapping[str, Any]:
+    match event:
+        case ReferralReceived():
+            return _received(event)
+        case ReferralAmended():
+            return _amended(now, event)
+        case ReferralClosed():
+            return _closed(now, event)
+        case AssignmentAccepted():
+            return {"holder": event.provider}
+        case AssignmentEnded():
+            return {"holder": ""} if event.provider in ("", now.holder) else {}
+        case OutreachServiceEnded():
+            return _discontinued(now, event.occurred_at, "service_ended", event.code)
+        case NoticeDelivered():
+            return _told(now, event)
+        case AuthorizationApproved():
+            return _approved(event)
+        case AuthorizationDenied():
+            return _denied(event)
+        case AuthorizationOverturned() if now.decision is not None:
+            return {"decision": now.decision.model_copy(update={"overturned_on": event.on})}
+        case _:
+            return _grant_changes(now, event) or _review_changes(now, event) or _term_changes(now, event)
+
+
+def _received(event: ReferralReceived) -> Mapping[str, Any]:
+    copied = (
+        "kind", "plan", "referrer", "member", "urgency", "county", "age_band", "populations", "attested", "claim",
+        "eligibility", "release_on", "linked", "flags",
+    )  # fmt: skip
+    return {
+        "received_at": event.occurred_at,
+        "asked_at": event.occurred_at if event.kind == "full" else None,
+        "sealed": _identity(event.sealed),
+        **{name: getattr(event, name) for name in copied},
+    }
+
+
+def _amended(now: Authorization, event: ReferralAmended) -> Mapping[str, Any]:
+    """What changed of the referral. A referral that is not known here has nothing that could change."""
+    if now.received_at is None:
+        return {}
+    copied = (
+        "member", "urgency", "county", "age_band", "populations", "attested", "claim", "eligibility", "release_on",
+        "flags",
+    )  # fmt: skip
+    changes = {name: getattr(event, name) for name in copied if getattr(event, name) is not None}
+    if event.kind == "full" and now.kind != "full":
+        changes |= {"kind": "full", "asked_at": event.occurred_at}
+    if event.claim is not None and event.joined_referrer:
+        changes["claimed_by"] = event.joined_referrer
+    if event.sealed is not None and _identity(event.sealed):
+        changes["sealed"] = _identity(event.sealed)
+    confirmed = event.eligibility is not None and event.eligibility.state == "confirmed"
+    if confirmed and now.eligibility.state != "confirmed":
+        changes["enrolled_on"] = la_date(event.occurred_at)
+    return {name: value for name, value in changes.items() if value != getattr(now, name)}
+
+
+def _identity(sealed: Mapping[str, str]) -> Mapping[str, str]:
+    return {part: text for part, text in sealed.items() if part == "identity"}
+
+
+def _closed(now: Authorization, event: ReferralClosed) -> Mapping[str, Any]:
+    """The first closing counts (loop.md 7.1). Without service and after authorization, it opens the discontinuation."""
+    if now.outcome:
+        return {}
+    if event.outcome == SERVICES_RECEIVED:
+        return {"outcome": event.outcome}
+    return {"outcome": event.outcome, **_discontinued(now, event.occurred_at, event.outcome, None)}
+
+
+def _discontinued(now: Authorization, at: datetime, why: str, code: int | None) -> Mapping[str, Any]:
+    if now.term is None or now.term.ending is not None or now.discontinuation is not None:
+        return {}
+    return {"discontinuation": Discontinuation(at=at, why=why, code=code)}
+
+
+def _told(now: Authorization, event: NoticeDelivered) -> Mapping[str, Any]:
+    """The provider heard the decision; what else is delivered changes nothing here."""
+    decided = event.recipient_kind == "provider" and event.code == "decided" and now.decision is not None
+    return {"told_on": la_date(event.occurred_at)} if decided and now.told_on is None else {}
+
+
+def _approved(event: AuthorizationApproved) -> Mapping[str, Any]:
+    copied = ("by", "number", "populations", "from_", "through", "must", "adverse", "policy")
+    decision = Decision(
+        kind="approved",
+        at=event.occurred_at,
+        person=event.acted_by.person if event.acted_by else "",
+        external_number=event.external_number or "",
+        **{name: getattr(event, name) for name in copied},
+    )
+    term = Term(
+        number=event.number,
+        from_=event.from_,
+        through=event.through,
+        prompts_on=event.prompts_on,
+        notice_on=event.notice_on,
+    )
+    return {"decision": decision, "term": term}
+
+
+def _denied(event: AuthorizationDenied) -> Mapping[str, Any]:
+    copied = ("reason", "citation", "appeal_by", "notice_due_at", "rights", "policy")
+    decision = Decision(
+        kind="denied",
+        at=event.occurred_at,
+        person=event.acted_by.person if event.acted_by else "",
+        external_number=event.external_number or "",
+        **{name: getattr(event, name) for name in copied},
+    )
+    return {"decision": decision}
+
+
+def _grant_changes(now: Authorization, event: Event) -> Mapping[str, Any]:
+    match event:
+        case AuthorizationPresumptiveGranted():
+            own = {"authorization": event.authorization} if event.authorization else {}
+            return {"grant": _grant(event), "grant_refused": "", "way_on": "", "awaited": "", **own}
+        case AuthorizationPresumptiveRefused():
+            own = {"authorization": event.authorization} if event.authorization else {}
+            refused = {"grant_refused": event.reason, "way_on": event.way_on, "awaited": event.awaits}
+            return refused | own
+        case AuthorizationPresumptiveReminded() if now.grant is not None and now.grant.grant == event.grant:
+            reached = now.grant.from_ + timedelta(days=event.day)
+            left = tuple(day for day in now.grant.remind_on if day > reached)
+            return {"grant": now.grant.model_copy(update={"remind_on": left})}
+        case AuthorizationPresumptiveEnded() if now.grant is not None and now.grant.grant == event.grant:
+            return {"grant": now.grant.model_copy(update={"ended": event.reason, "through": event.through})}
+        case _:
+            return {}
+
+
+def _grant(event: AuthorizationPresumptiveGranted) -> Grant:
+    copied = (
+        "grant", "provider", "provider_version", "population", "from_", "through", "policy", "referral_by",
+        "remind_on",
+    )  # fmt: skip
+    return Grant(**{name: getattr(event, name) for name in copied})
+
+
+def _review_changes(now: Authorization, event: Event) -> Mapping[str, Any]:
+    match event:
+        case AuthorizationReviewOpened():
+            copied = ("authorization", "clock", "due_at", "cap_at", "at_risk_at", "needs_person", "policy")
+            review = Review(**{name: getattr(event, name) for name in copied})
+            return {"review": review, "authorization": event.authorization}
+        case AuthorizationPended():
+            return _waiting(now, pause=Pause(asks=event.asks, at=event.occurred_at, by=event.by))
+        case AuthorizationResumed():
+            return _waiting(now, pause=None, due_at=event.due_at, at_risk_at=event.at_risk_at)
+        case AuthorizationExpedited():
+            return _waiting(
+                now,
+                clock="expedited",
+                due_at=event.due_at,
+                at_risk_at=event.at_risk_at,
+                policy=event.policy,
+                said=(),
+            )
+        case AuthorizationOverdue():
+            said = now.waiting.said if now.waiting else ()
+            return _waiting(now, said=(*said, event.state))
+        case AuthorizationDeemedAdverse():
+            appeal = Rights(appeal_by=event.appeal_by, hearing_days=0, unanswered_days=0)
+            return _waiting(now, deemed=event.rights or appeal)
+        case _:
+            return {}
+
+
+def _waiting(now: Authorization, **changes: Any) -> Mapping[str, Any]:
+    """The question that waits, changed."""
+    waiting = now.waiting
+    if waiting is None:
+        return {}
+    name = "reauthorization" if isinstance(waiting, Reauthorization) else "review"
+    return {name: waiting.model_copy(update=changes)}
+
+
+def _term_changes(now: Authorization, event: Event) -> Mapping[str, Any]:
+    term = now.term
+    if term is None:
+        return {}
+    match event:
+        case AuthorizationReauthorizationDue():
+            left = tuple(day for day in term.prompts_on if day > la_date(event.occurred_at))
+            return {"term": term.model_copy(update={"prompts_on": left})}
+        case AuthorizationReauthorizationRequested():
+            copied = ("authorization", "provider", "clock", "at_risk_at", "policy")
+            asked = Reauthorization(
+                due_at=event.due_at or event.occurred_at,
+                cap_at=event.cap_at or event.occurred_at,
+                **{name: getattr(event, name) for name in copied},
+            )
+            # Asked before the end: a notice that it would end is taken back (loop.md 4.7).
+            return {
+                "reauthorization": asked,
+                "term": term.model_copy(update={"ending": None, "prompts_on": ()}),
+            }
+        case AuthorizationExtended():
+            copied = ("number", "from_", "through", "prompts_on", "notice_on")
+            renewals = term.renewals + (now.reauthorization is not None)
+            longer = Term(renewals=renewals, **{name: getattr(event, name) for name in copied})
+            return {"term": longer, "reauthorization": None, "discontinuation": None}
+        case AuthorizationEnded():
+            copied = ("code", "on", "notice_due_at", "rights", "policy")
+            ending = Ending(
+                person=event.acted_by.person if event.acted_by else "",
+                **{name: getattr(event, name) for name in copied},
+            )
+            ended = term.model_copy(update={"ending": ending, "prompts_on": ()})
+            return {"term": ended, "reauthorization": None, "discontinuation": None}
+        case _:
+            return {}

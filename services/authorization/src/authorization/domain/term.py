@@ -1,0 +1,236 @@
+"""How long is ECM authorized, how does it go on, and how does it end? Judged by discontinuation criteria, never again
+by those of the populations.
+
+The member's notice is ten days old before a term ends (ECMG26 p80, 116): an ending is said that much ahead, and
+`on` is the term's last day. Nothing ends while a reauthorization waits (loop.md 4.7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from authorization.domain.commands import (
+    Amend,
+    Approve,
+    Continue,
+    End,
+    PassDeadline,
+    RequestReauthorization,
+    Rules,
+)
+from authorization.domain.state import NOT_REAUTHORIZED, Authorization, Term
+from loopkeeper.contract import ids
+from loopkeeper.contract.calendar import end_of_la_day, la_date, term_through
+from loopkeeper.contract.decider import Refused
+from loopkeeper.contract.events import (
+    ActedBy,
+    AuthorizationEnded,
+    AuthorizationExtended,
+    AuthorizationReauthorizationDue,
+    AuthorizationReauthorizationRequested,
+    Event,
+    ReferralAmended,
+)
+from loopkeeper.contract.vocabulary.decisions import Discontinuation
+
+DAY = timedelta(days=1)
+
+
+def term_dates(start: date, rules: Rules) -> Mapping[str, Any]:
+    """From, through, and when before the end something must be said."""
+    through = term_through(start, rules.term_months)
+    return {
+        "from": start,
+        "through": through,
+        "prompts_on": tuple(
+            through - timedelta(days=days) for days in sorted(rules.prompt_days, reverse=True)
+        ),
+        "notice_on": through - timedelta(days=rules.notice_days),
+    }
+
+
+def running(state: Authorization | None, person: ActedBy) -> tuple[Authorization, Term]:
+    """The request and its term, for a named person. Raises `not-found`, `person-required`, `term-ended`."""
+    if state is None or not state.authorization:
+        raise Refused("not-found", "There is nothing here that this key may see.", status=404)
+    if not person.person:
+        raise Refused(
+            "person-required",
+            "This names the person who decides.",
+            fix="Send acted_by with person and title.",
+        )
+    if state.term is None:
+        raise Refused("term-ended", "There is no term here: the referral was not approved.")
+    return state, state.term
+
+
+# ── reauthorization ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def prompt(state: Authorization, at: datetime) -> Iterator[Event]:
+    """The end comes near: who serves may ask for another term."""
+    if state.term is not None:
+        yield AuthorizationReauthorizationDue(
+            occurred_at=at,
+            authorization=state.authorization,
+            through=state.term.through,
+            due_at=end_of_la_day(state.term.through),
+        )
+
+
+def request_reauthorization(state: Authorization | None, command: RequestReauthorization) -> Iterator[Event]:
+    current, term = running(state, command.acted_by)
+    if command.provider != current.holder:
+        raise Refused("not-found", "There is nothing here that this key may see.", status=404)
+    if current.reauthorization is not None:
+        raise Refused("already-requested", "Reauthorization was asked for; the plan has not decided yet.")
+    ended_by_person = term.ending is not None and term.ending.code != NOT_REAUTHORIZED
+    if ended_by_person or la_date(command.at) > term.last_day:
+        raise Refused(
+            "term-ended",
+            f"The term ends with {term.last_day}, and cannot be prolonged any more.",
+            fix="Refer the member anew.",
+        )
+    rules = command.rules
+    yield AuthorizationReauthorizationRequested(
+        occurred_at=command.at,
+        acted_by=command.acted_by,
+        policy=rules.review_refs,
+        authorization=current.authorization,
+        provider=command.provider,
+        through=term.through,
+        clock=rules.clock,
+        due_at=rules.due_at,
+        at_risk_at=rules.at_risk_at,
+        cap_at=rules.cap_at,
+    )
+
+
+def extend(state: Authorization, command: Approve) -> Iterator[Event]:
+    """The plan says yes to another term; it begins where the last one ends."""
+    _, term = running(state, command.acted_by)
+    rules = command.rules
+    number = ids.derive("ecm", command.at, command.seed, "number")
+    yield _extended(
+        command.at, state, command.acted_by, f"ECM-{number[-10:].upper()}",
+        {**term_dates(term.through + DAY, rules), "external_number": command.external_number or None, "policy": rules.term_refs},
+    )  # fmt: skip
+
+
+def go_on(state: Authorization | None, command: Continue) -> Iterator[Event]:
+    """A person judged what might have ended the term: it goes on; a notice that it would end is taken back."""
+    current, term = running(state, command.acted_by)
+    if la_date(command.at) > term.last_day:
+        raise Refused("term-ended", f"The term ended with {term.last_day}.", fix="Refer the member anew.")
+    if current.discontinuation is None and term.ending is None:
+        raise Refused("illegal-move", "Nothing stands against the term.", allowed=("end",))
+    yield _extended(command.at, current, command.acted_by, term.number, _same(term, la_date(command.at)))
+
+
+def move_release(state: Authorization, command: Amend) -> Iterator[Event]:
+    """The release comes on another day: the term that waits for it begins then (loop.md 3.7). What has begun stays."""
+    term, decision, fact = state.term, state.decision, command.fact
+    moved = isinstance(fact, ReferralAmended) and (fact.release_on or fact.eligibility) is not None
+    if (
+        term is None
+        or decision is None
+        or decision.must != "release_day"
+        or state.release_on is None
+        or not moved
+    ):
+        return
+    start = max(day for day in (state.release_on, state.enrolled_on) if day is not None)
+    if start == term.from_ or la_date(command.at) > term.from_ or term.ending is not None:
+        return
+    yield _extended(command.at, state, None, term.number, term_dates(start, command.rules))
+
+
+def _same(term: Term, today: date) -> Mapping[str, Any]:
+    return {
+        "from": term.from_,
+        "through": term.through,
+        "prompts_on": tuple(day for day in term.prompts_on if day > today),
+        "notice_on": term.notice_on,
+    }
+
+
+def _extended(
+    at: datetime, state: Authorization, acted_by: ActedBy | None, number: str, dates: Mapping[str, Any]
+) -> AuthorizationExtended:
+    return AuthorizationExtended.model_validate(
+        {
+            "occurred_at": at,
+            "acted_by": acted_by,
+            "authorization": state.authorization,
+            "number": number,
+            **dates,
+        }
+    )
+
+
+# ── the end ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def end_unasked(state: Authorization, command: PassDeadline) -> Iterator[Event]:
+    """Nobody asked for another term: it ends, code 13, and never before its notice is old enough."""
+    term = state.term
+    if term is not None and term.notice_on is not None:
+        ahead = term.through - term.notice_on
+        yield _ended(command, state, NOT_REAUTHORIZED, max(term.through, la_date(command.at) + ahead), ahead)
+
+
+def end(state: Authorization | None, command: End) -> Sequence[Event]:
+    """A named person ends the term, or does not renew it. The effect waits until the notice is old enough."""
+    current, term = running(state, command.acted_by)
+    if str(command.code) not in Discontinuation.codes():
+        raise Refused(
+            "code-unknown",
+            "A term ends by one of the state's discontinuation codes.",
+            fix="Send code: a number from 1 to 15; /docs lists them.",
+        )
+    today = la_date(command.at)
+    waits = current.reauthorization is not None
+    if (term.ending is not None and term.ending.person) or (today > term.last_day and not waits):
+        raise Refused("term-ended", f"The term ends with {term.last_day} as it is.")
+    earliest = today + timedelta(days=command.notice_days)
+    on = command.on or earliest
+    if on < earliest:
+        raise Refused(
+            "illegal-move",
+            f"The member's notice must be {command.notice_days} days old before the term ends.",
+            fix=f"Send {earliest} or a later day as `on`, or none for the first that is possible.",
+            allowed=("end",),
+        )
+    if on > term.through and not waits and command.on is not None:
+        raise Refused(
+            "illegal-move",
+            f"The term ends with {term.through} by itself.",
+            fix="Send an earlier day.",
+            allowed=("end",),
+        )
+    ahead = timedelta(days=command.notice_days)
+    return [_ended(command, current, command.code, on, ahead, command.acted_by)]
+
+
+def _ended(
+    command: End | PassDeadline,
+    state: Authorization,
+    code: int,
+    on: date,
+    ahead: timedelta,
+    acted_by: ActedBy | None = None,
+) -> AuthorizationEnded:
+    denial = command.denial
+    return AuthorizationEnded(
+        occurred_at=command.at,
+        acted_by=acted_by,
+        policy=denial.refs,
+        authorization=state.authorization,
+        code=code,
+        on=on,
+        notice_due_at=end_of_la_day(on - ahead),
+        rights=denial.rights.model_copy(update={"continues_if_by": on}),
+        external_number=(command.external_number or None) if isinstance(command, End) else None,
+    )

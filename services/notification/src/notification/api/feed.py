@@ -1,0 +1,225 @@
+"""`/v1/subscriptions/{id}/events`: the same entries in the same order for whoever asks, and how to wait for the next.
+
+A cursor is `epoch.sequence`. The numbering is without a gap; a restored database begins a new epoch, and a cursor of
+an old one is answered 410 with the place up to which both numberings agree.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field
+
+from loopkeeper.http.app import Api, Call, Reply, not_found
+from loopkeeper.kernel.errors import Busy, Problem
+from loopkeeper.runtime.service import Context
+from notification.api.subscriptions import COLUMNS, OWNERS, own
+from notification.delivery.feed_listeners import following_of
+
+api = Api("notification")
+STREAM = "text/event-stream"
+CURSOR = re.compile(r"([0-9a-f]{8})\.(\d{1,18})")
+# Longer waits are cut by what stands between: many proxies give up after 60 s.
+LONGEST_WAIT = 30
+# A comment keeps proxies from closing a stream on which nothing happens.
+HEARTBEAT = 15.0
+# A stream ends by itself and is opened anew, so that a key that was revoked does not read on.
+LONGEST_STREAM = 300.0
+# A stream holds a socket and little else; one organization may not hold them all.
+STREAMS, STREAMS_OF_ONE = 256, 8
+# How soon a browser opens a stream again that ended, in milliseconds.
+RETRY = b"retry: 2000\n\n"
+PIECE = 200
+
+_open: Counter[str] = Counter()
+
+
+class EventsQuery(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    after: str | None = Field(
+        None,
+        pattern=r"^[0-9a-f]{8}\.\d{1,18}$",
+        description="`next_cursor` of the page before; from the beginning where it is missing",
+    )
+    limit: int = Field(100, ge=1, le=PIECE, description="Entries a page")
+    wait: int = Field(
+        0, ge=0, le=LONGEST_WAIT, description="Where there is nothing yet, wait up to so many seconds for it"
+    )
+
+
+class FeedEntry(BaseModel):
+    """What the webhook of this entry says: `id` is its `webhook-id`, the rest its body."""
+
+    model_config = ConfigDict(frozen=True)
+
+    cursor: str
+    id: str
+    type: str
+    timestamp: datetime
+    data: Mapping[str, Any]
+
+
+class FeedPage(BaseModel):
+    """`next_cursor` is the `after` of the next call, with or without entries: a feed has no end."""
+
+    model_config = ConfigDict(frozen=True)
+
+    items: tuple[FeedEntry, ...]
+    next_cursor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What was read of a feed: entries as stored, and where the reader stands behind them."""
+
+    rows: Sequence[Mapping[str, Any]]
+    epoch: str
+    sequence: int
+
+    @property
+    def cursor(self) -> str:
+        return f"{self.epoch}.{self.sequence}"
+
+
+@api.route(
+    "GET",
+    "/v1/subscriptions/{id}/events",
+    roles=OWNERS,
+    summary="What a subscription hears, in order and without a gap",
+    query=EventsQuery,
+    answers={200: FeedPage},
+    refusals={"cursor-gone": 410},
+    streams=STREAM,
+)
+async def events_of(call: Call[None, Context, EventsQuery]) -> Reply:
+    """Ask again with `after` set to `next_cursor`. With `Accept: text/event-stream` the entries come as they arise,
+    with a comment every 15 seconds, for five minutes; `Last-Event-ID` goes on behind the last. After the service was
+    restored an older cursor is answered 410: `resume_after` names the entry behind which the feed goes on, under the
+    same ids."""
+    # While a restored feed is written again its end is not where it will be.
+    await call.service.store.read_first()
+    after = _asked(call)
+    if _wants_stream(call) and not call.head:
+        await _read(call, after, 0)
+        headers = {"X-Accel-Buffering": "no"}
+        return Reply(200, _stream(call, after), headers, media_type=STREAM)
+    found = await _read(call, after, call.query.limit)
+    if not found.rows and call.query.wait and not call.head:
+        stopping = call.service.supervisor.stopping
+        await following_of(call.service).news(call.path["id"], found.sequence, call.query.wait, stopping)
+        found = await _read(call, found.cursor, call.query.limit)
+    entries = tuple(_entry(found.epoch, row) for row in found.rows)
+    return Reply(200, FeedPage(items=entries, next_cursor=found.cursor))
+
+
+def _asked(call: Call[Any, Context, EventsQuery]) -> str | None:
+    last = call.headers.get(b"last-event-id") if _wants_stream(call) else None
+    return last.decode("latin-1") if last else call.query.after
+
+
+def _wants_stream(call: Call[Any, Context, EventsQuery]) -> bool:
+    accepted = call.headers.get(b"accept", b"").decode("latin-1").lower()
+    return any(each.partition(";")[0].strip() == STREAM for each in accepted.split(","))
+
+
+async def _read(call: Call[Any, Context, Any], after: str | None, limit: int) -> Part:
+    async with own(call) as connection:
+        row = await connection.fetchrow(
+            f"SELECT {COLUMNS} FROM subscription WHERE id = $1 AND organization = $2 AND state <> 'deleted'",  # noqa: S608
+            call.path["id"],
+            call.client.organization,
+        )
+        if row is None:
+            raise not_found()
+        seen = _place(row, after)
+        if seen is None:
+            known = await connection.fetchrow(
+                "SELECT id, sequence FROM feed WHERE subscription = $1 AND sequence = $2",
+                row["id"],
+                _agreed(row, after),
+            )
+            raise _gone(row["epoch"], known)
+        rows = await connection.fetch(
+            """SELECT sequence, id, body FROM feed WHERE subscription = $1 AND sequence > $2
+               ORDER BY sequence LIMIT $3""",
+            row["id"],
+            seen,
+            limit,
+        )
+    return Part([dict(each) for each in rows], row["epoch"], rows[-1]["sequence"] if rows else seen)
+
+
+def _place(row: Mapping[str, Any], after: str | None) -> int | None:
+    """The number behind which to read; None where the cursor is of no numbering that stands."""
+    if after is None:
+        return 0
+    match = CURSOR.fullmatch(after)
+    if match is None or match[1] != row["epoch"] or int(match[2]) > row["sequence"]:
+        return None
+    return int(match[2])
+
+
+def _agreed(row: Mapping[str, Any], after: str | None) -> int:
+    """The last number that means the same in the cursor's numbering and in the one that stands: what a restored
+    database brought with it."""
+    match = CURSOR.fullmatch(after or "")
+    if match is None:
+        return 0
+    bound = row["sequence"] if match[1] == row["epoch"] else row["kept"]
+    return min(int(match[2]), bound)
+
+
+def _gone(epoch: str, known: Mapping[str, Any] | None) -> Problem:
+    number = known["sequence"] if known is not None else 0
+    resume = {"event": known["id"] if known is not None else None, "cursor": f"{epoch}.{number}"}
+    return Problem(
+        410,
+        "cursor-gone",
+        "The feed is numbered anew since this cursor was given.",
+        fix="Go on after resume_after.cursor, and take what comes under an id you know as seen.",
+        members={"resume_after": resume},
+    )
+
+
+def _entry(epoch: str, row: Mapping[str, Any]) -> FeedEntry:
+    return FeedEntry(cursor=f"{epoch}.{row['sequence']}", id=row["id"], **orjson.loads(row["body"]))
+
+
+async def _stream(call: Call[Any, Context, Any], after: str | None) -> AsyncGenerator[bytes]:
+    organization, stopping = call.client.organization, call.service.supervisor.stopping
+    if _open.total() >= STREAMS or _open[organization] >= STREAMS_OF_ONE:
+        raise Busy("the number of streams", retry_after=10)
+    _open[organization] += 1
+    try:
+        yield RETRY
+        until = time.monotonic() + LONGEST_STREAM
+        while not stopping.is_set() and time.monotonic() < until:
+            try:
+                found = await _read(call, after, PIECE)
+            except Problem:
+                # The subscription was ended, or its feed restored: whoever opens it again hears why.
+                return
+            after = found.cursor
+            if found.rows:
+                yield b"".join(_piece(found.epoch, row) for row in found.rows)
+                continue
+            following = following_of(call.service)
+            if not await following.news(call.path["id"], found.sequence, HEARTBEAT, stopping):
+                yield b": nothing new\n\n"
+    finally:
+        _open[organization] -= 1
+        if not _open[organization]:
+            del _open[organization]
+
+
+def _piece(epoch: str, row: Mapping[str, Any]) -> bytes:
+    entry = _entry(epoch, row).model_dump_json()
+    return f"id: {epoch}.{row['sequence']}\ndata: {entry}\n\n".encode()

@@ -1,0 +1,303 @@
+"""`/v1/mailbox` and `/v1/notices`: what an organization is told without a webhook, and what people told by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal
+from uuid import uuid5
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field
+
+from loopkeeper.contract.events import ActedBy
+from loopkeeper.contract.field_types import Instant
+from loopkeeper.contract.vocabulary import Language
+from loopkeeper.http.app import Api, Call, Listing, Page, Reply, listing, not_found
+from loopkeeper.postgres.connections import Connection
+from loopkeeper.runtime.service import Context
+from loopkeeper.security.organizations import Client, Role
+from loopkeeper.store.definition import Submission
+from notification.api.subscriptions import own
+from notification.domain.notices.handover import HandOver, Way, check
+from notification.domain.outreach.commands import RecordDelivered, RecordHandOver
+from notification.domain.outreach.rules import already_told, in_the_future
+from notification.domain.outreach.state import Outreach
+from notification.persistence import notice_proof
+from notification.persistence.notice_proof import Told
+
+api = Api("notification")
+READERS = (Role.REFERRER, Role.PROVIDER, Role.PLAN)
+# What a plan alone tells its member: letters with a reason and rights.
+PLAN_ONLY = ["not_authorized", "deemed_adverse", "pended", "ended"]
+COLUMNS = (
+    "n.id, n.referral, n.plan, n.code, n.recipient, n.recipient_kind, n.addressee, n.words, n.needs, n.closing, "
+    "n.published, n.at, n.due_at, n.overdue_at, n.told_at, n.told_how, n.told_by"
+)
+# Its own; a member's also to the provider that serves the member, since it meets them (domain.md 9, S1).
+MINE = """(n.recipient = $1 OR ($2 AND n.recipient_kind = 'member' AND n.code <> ALL($3::text[])
+  AND EXISTS (SELECT 1 FROM referral r WHERE r.id = n.referral AND r.provider_id = $1)))"""
+
+
+class Body(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class MailboxPage(Page):
+    told: bool | None = Field(None, description="Only what was told, or was not")
+    recipient_kind: Literal["referrer", "provider", "pcp", "member"] | None = None
+
+
+class Item(BaseModel):
+    """What lies in a mailbox, without its words. `recipient_kind` member: for a person of the plan, or of the provider
+    that serves, to hand over to the `addressee`. `needs`: what is missing before (approved_text, language,
+    consent_holder), and which contact rules stand (safe_contact, do_not_contact)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    referral: str
+    code: str
+    recipient_kind: str
+    addressee: str | None
+    needs: tuple[str, ...]
+    at: datetime
+    due_at: datetime | None
+    overdue: bool
+    told_at: datetime | None
+    told_how: str | None
+
+
+class Opened(Item):
+    """With its words. `state`: draft or approved; missing: there is no text in the member's language."""
+
+    language: str
+    state: str
+    text: str
+    facts: Mapping[str, str]
+    part2: Mapping[str, Any] | None = None
+
+
+class PersonBody(Body):
+    """Who told it: your own id of the person."""
+
+    person: str = Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_.-]+$")
+    title: str = Field("", max_length=100)
+
+
+class HandOverBody(Body):
+    """`to`: the recipient; for a member's notice the member, or who holds consent for a minor."""
+
+    acted_by: PersonBody
+    how: Way
+    at: Instant | None = Field(None, description="Now, where it is missing")
+    to: Literal["recipient", "member", "parent", "guardian", "court", "county"] = "recipient"
+    language: Language | None = None
+    interpreted: bool = False
+    own_words: bool = Field(False, description="Told in the plan's own approved text, not in the draft")
+    safe_contact_checked: bool = Field(False, description="The safe-contact rules were read and kept")
+
+
+@api.route(
+    "GET",
+    "/v1/mailbox",
+    roles=READERS,
+    summary="What your organization is to be told",
+    query=MailboxPage,
+    answers={200: Listing[Item]},
+)
+async def mailbox(call: Call[None, Context, MailboxPage]) -> Reply:
+    """Reading the list tells nothing: what is opened is told."""
+    start, query = call.query.start(), call.query
+    async with own(call) as connection:
+        rows = await connection.fetch(
+            f"""SELECT {COLUMNS} FROM notice n WHERE {MINE} AND (n.at, n.id) > ($4, $5)
+                AND ($6::boolean IS NULL OR (n.told_at IS NOT NULL) = $6) AND ($7 = '' OR n.recipient_kind = $7)
+                ORDER BY n.at, n.id LIMIT $8""",  # noqa: S608 own constants
+            *_own(call.client),
+            start.at,
+            start.id,
+            query.told,
+            query.recipient_kind or "",
+            query.fetch,
+        )
+    return listing(call, rows, lambda row: Item(**_item(row)))
+
+
+@api.route("GET", "/v1/mailbox/{id}", roles=READERS, summary="Open one", answers={200: Opened})
+async def open_one(call: Call[None, Context]) -> Reply:
+    """Opened by its recipient it is told (loop.md 7.4). A member's is not told before it is handed over."""
+    row = await _row(call)
+    context, now = call.service, call.service.clock.now()
+    mine = row["recipient"] == call.client.organization and row["recipient_kind"] != "member"
+    if mine and row["told_at"] is None and not call.head:
+        if row["published"]:
+            await _publish(call, row, now)
+        by = {"organization": call.client.organization, "client": call.client.id}
+        await context.store.transact(lambda c: notice_proof.mark(c, [Told(row["id"], now, "mailbox", by)]))
+        row = await _row(call)
+    words = orjson.loads(row["words"])
+    shown = {name: words.get(name) for name in ("language", "state", "text", "facts", "part2")}
+    return Reply(200, Opened(**_item(row), **shown))
+
+
+@api.route(
+    "POST",
+    "/v1/notices/{id}:hand-over",
+    roles=(Role.PLAN, Role.PROVIDER),
+    summary="Record that a person told it",
+    body=HandOverBody,
+    answers={200: Item},
+    refusals=(
+        "already-told", "in-the-future", "not-the-addressee", "contact-unsafe", "language-mismatch", "text-not-approved",
+    ),
+    example={
+        "acted_by": {"person": "luis-ortega", "title": "Lead care manager"}, "how": "in_person", "to": "member",
+        "language": "es", "own_words": True,
+    },
+)  # fmt: skip
+async def hand_over(call: Call[HandOverBody, Context]) -> Reply:
+    """Who told it, how and when: one of the three ways in which something counts as told."""
+    row, body, context = await _row(call), call.body, call.service
+    at = body.at or context.clock.now()
+    by = _by(call)
+    if row["told_at"] is not None:
+        if orjson.loads(row["told_by"]).get("claim") == by["claim"]:
+            return Reply(200, Item(**_item(row)))
+        raise already_told()
+    if at > context.clock.now():
+        raise in_the_future()
+    if row["recipient_kind"] == "member":
+        await _check(call, row)
+    if row["published"]:
+        await context.store.submit(_recorded(call, row, at, by))
+    else:
+        await context.store.transact(lambda c: _mark_once(c, Told(row["id"], at, "hand_over", by)))
+    return Reply(200, Item(**_item(await _row(call))))
+
+
+async def _check(call: Call[HandOverBody, Context], row: Mapping[str, Any]) -> None:
+    body = call.body
+    words = orjson.loads(row["words"])
+    said = HandOver(
+        body.to, body.how, body.language or "", body.own_words, body.interpreted, body.safe_contact_checked
+    )
+    state = await _state(call, row["referral"])
+    check(
+        said,
+        addressee=row["addressee"],
+        language=words["language"] if "language" not in row["needs"] else "",
+        draft=words.get("state") != "approved",
+        # As they stand now, not as they stood when the notice arose.
+        flags=state.flags,
+    )
+
+
+async def _state(call: Call[Any, Context], referral: str) -> Outreach:
+    kept = await call.service.pool.fetchval("SELECT state FROM referral WHERE id = $1", referral)
+    return Outreach.model_validate(orjson.loads(kept)) if kept is not None else Outreach()
+
+
+async def _mark_once(connection: Connection, one: Told) -> None:
+    """Raises 409 where somebody was faster."""
+    at = await connection.fetchval("SELECT told_at FROM notice WHERE id = $1 FOR UPDATE", one.notice)
+    if at is not None:
+        raise already_told()
+    await notice_proof.mark(connection, [one])
+
+
+def _recorded(
+    call: Call[HandOverBody, Context], row: Mapping[str, Any], at: datetime, by: Mapping[str, str | bool]
+) -> Submission:
+    command = RecordHandOver(
+        notice=row["id"],
+        code=row["code"],
+        recipient_kind=kind_told(row),
+        delivered_at=at,
+        acted_by=ActedBy(organization=call.client.organization, person=call.body.acted_by.person),
+        told_by=by,
+    )
+    return Submission(
+        call.claim,
+        row["referral"],
+        command=command,
+        body_hash=call.body_hash,
+        causation=row["id"],
+        traceparent=call.traceparent,
+    )
+
+
+async def _publish(call: Call[None, Context], row: Mapping[str, Any], now: datetime) -> None:
+    command = RecordDelivered(
+        notice=row["id"],
+        code=row["code"],
+        recipient_kind=row["recipient_kind"],
+        delivered_at=now,
+        how="mailbox",
+    )
+    await call.service.store.submit(
+        Submission(
+            # The same claim as of a webhook's arrival: whichever comes first is the one that is published.
+            uuid5(notice_proof.CLAIMS, row["id"]),
+            row["referral"],
+            command=command,
+            causation=row["id"],
+            traceparent=call.traceparent,
+        )
+    )
+
+
+def kind_told(row: Mapping[str, Any]) -> str:
+    """Whom the others hear was told. The closing of a self-referral is its referrer's: they are one."""
+    return "referrer" if row["recipient_kind"] == "member" and row["closing"] else row["recipient_kind"]
+
+
+def _by(call: Call[HandOverBody, Context]) -> Mapping[str, str | bool]:
+    body = call.body
+    return {
+        "organization": call.client.organization,
+        "person": body.acted_by.person,
+        "title": body.acted_by.title,
+        "how": str(body.how),
+        "to": body.to,
+        "language": str(body.language or ""),
+        "interpreted": body.interpreted,
+        "own_words": body.own_words,
+        "claim": call.claim.hex,
+    }
+
+
+def _own(client: Client) -> tuple[str, bool, list[str]]:
+    return client.organization, Role.PROVIDER in client.roles, PLAN_ONLY
+
+
+async def _row(call: Call[Any, Context, Any]) -> Mapping[str, Any]:
+    """The notice, for its recipient, the provider that serves its member, or the plan whose member it concerns."""
+    plan = Role.PLAN in call.client.roles
+    async with own(call) as connection:
+        row = await connection.fetchrow(
+            f"SELECT {COLUMNS} FROM notice n WHERE n.id = $4 AND ({MINE} OR ($5 AND n.plan = $1))",  # noqa: S608
+            *_own(call.client),
+            call.path["id"],
+            plan,
+        )
+    if row is None:
+        raise not_found()
+    return dict(row)
+
+
+def _item(row: Mapping[str, Any]) -> dict[str, Any]:
+    words = orjson.loads(row["words"])
+    return {
+        "id": row["id"],
+        "referral": words["referral"],
+        "code": row["code"],
+        "recipient_kind": row["recipient_kind"],
+        "addressee": row["addressee"] or None,
+        "needs": tuple(row["needs"]),
+        "at": row["at"],
+        "due_at": row["due_at"],
+        "overdue": row["overdue_at"] is not None,
+        "told_at": row["told_at"],
+        "told_how": row["told_how"] or None,
+    }

@@ -1,0 +1,104 @@
+"""What an outreach looks like to those who may see it, and the parts its routes share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field
+
+from loopkeeper.http.app import Call, not_found
+from loopkeeper.runtime.service import Context
+from loopkeeper.store.row_access import own_key, reading
+from notification.domain.notices.handover import CHANNEL
+from notification.domain.outreach.contact import FLAGS
+from notification.domain.outreach.rules import allowed
+from notification.domain.outreach.state import Outreach, attempts_of, status
+
+# A referrer does not see outreach, so its key opens nothing here.
+KEYS = ("plan_id", "provider_id")
+
+
+class Body(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ActedByBody(Body):
+    """Who did it: your own id of the person. Without it, the lead care manager."""
+
+    person: str = Field(default="", max_length=100, pattern=r"^[A-Za-z0-9_.-]*$")
+    title: str = Field(default="", max_length=100)
+
+
+class AttemptShown(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    assignment: str
+    number: int
+    at: datetime
+    actor_kind: str
+    modality: str
+    outcome: str
+    reached: bool
+    minutes: int | None = None
+
+
+class OutreachShown(BaseModel):
+    """`status`: waiting, open, services_started, member_declined, unable_to_reach, closed. `contact_rules` stand above
+    every default; their words are with the member's identity. `overdue`: clocks that ran out."""
+
+    model_config = ConfigDict(frozen=True)
+
+    referral: str
+    status: str
+    assignment: str | None = None
+    provider: str | None = None
+    attempts: tuple[AttemptShown, ...] = ()
+    contact_rules: tuple[str, ...] = ()
+    consent_holder: str | None = None
+    overdue: tuple[str, ...] = ()
+    ended_on: date | None = None
+    outcome: str | None = None
+    allowed: tuple[str, ...] = ()
+    updated_at: datetime | None = None
+
+
+async def row_of(call: Call[Any, Context, Any]) -> Mapping[str, Any]:
+    mine, own = own_key(call.client, 2, KEYS)
+    async with reading(call.service.readers, call.client) as connection:
+        row = await connection.fetchrow(
+            f"SELECT id, state, at, n FROM referral WHERE id = $1 AND {mine}",  # noqa: S608 own columns
+            call.path["referral"],
+            *own,
+        )
+    if row is None:
+        raise not_found()
+    return dict(row)
+
+
+def state_of(row: Mapping[str, Any]) -> Outreach:
+    return Outreach.model_validate(orjson.loads(row["state"]))
+
+
+def shown(referral: str, now: Outreach, at: datetime | None) -> OutreachShown:
+    held = now.assignment if now.assignment and now.assignment.accepted_at else None
+    # Another provider's attempts are not this one's to see; the plan reads them in its feed.
+    tried = attempts_of(now, held.assignment) if held is not None else ()
+    rules = [flag for flag in now.flags if flag in FLAGS or flag.startswith(CHANNEL)]
+    late = [each.split(" ", 1)[1] for each in now.raised if held and each.startswith(held.assignment)]
+    return OutreachShown(
+        referral=referral,
+        status=status(now),
+        assignment=held.assignment if held else None,
+        provider=held.provider if held else None,
+        attempts=tuple(AttemptShown.model_validate(each.model_dump()) for each in tried),
+        contact_rules=tuple(rules) if held else (),
+        consent_holder=now.consent_holder or None,
+        overdue=tuple(late),
+        ended_on=now.ending.on if now.ending else None,
+        outcome=now.closing.outcome if now.closing else None,
+        allowed=allowed(now),
+        updated_at=at,
+    )

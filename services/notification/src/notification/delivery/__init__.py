@@ -1,0 +1,1 @@
+"""How a notice leaves: leases, signed webhooks, guarded addresses, forwarding, waiting readers."""

@@ -1,0 +1,148 @@
+"""How a plan's systems get its authorizations in Kafka: by an outbox of their own, and one leader that drains it.
+
+A row enters in the transaction that writes the plan's feed, with what the feed says and the envelope the log has: same
+id, same order per referral, nothing sealed. The leader publishes the lowest rows of each plan and then deletes them, so a
+crash between the two publishes twice and loses nothing. A topic that is missing holds up its own plan only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from loopkeeper.contract.envelope import Message, parse
+from loopkeeper.contract.events import PUBLISHERS, Event, publisher
+from loopkeeper.event_log.port import BusUnavailable
+from loopkeeper.kernel.logs import get
+from loopkeeper.kernel.settings import Settings
+from loopkeeper.kernel.supervisor import Heart
+from loopkeeper.postgres.connections import Connection, connect
+from loopkeeper.runtime.service import Context
+
+if TYPE_CHECKING:
+    from loopkeeper.event_log.kafka import KafkaBus
+
+log = get("forward")
+
+# The advisory lock of the one who forwards for a database; the relay has another.
+LEADER = 0x66777264
+ROUND = 500
+# A commit of this process wakes the leader; this finds what another replica wrote.
+SWEEP = 1.0
+# A topic that could not be written is tried again after this; trying takes time that other plans' events wait.
+AGAIN_AFTER = 10.0
+
+ENQUEUE = """
+INSERT INTO forward (plan, headers, data)
+SELECT plan, headers, data FROM unnest($1::text[], $2::bytea[], $3::bytea[]) WITH ORDINALITY AS t (plan, headers, data, ord)
+ORDER BY ord
+"""
+READ = "SELECT position, headers, data FROM forward WHERE plan = $1 ORDER BY position LIMIT $2"
+
+
+def on_kafka(settings: Settings) -> bool:
+    """Whether anything is forwarded at all: elsewhere a plan reads its feed."""
+    return (settings.bus_url() or "").startswith("kafka://")
+
+
+def concerns(event: Event) -> bool:
+    """Whether a plan's topic has events of this kind."""
+    return publisher(type(event)) == PUBLISHERS["authorization"]
+
+
+def forwarded(message: Message, data: Mapping[str, Any]) -> Message:
+    """The event as the log has it, but with the data that the plan's feed has."""
+    return replace(message, data=orjson.dumps(data))
+
+
+async def enqueue(connection: Connection, messages: Sequence[tuple[str, Message]]) -> None:
+    """Queue messages, each with its plan, inside the transaction that makes them."""
+    if messages:
+        await connection.execute(
+            ENQUEUE,
+            [plan for plan, _ in messages],
+            [orjson.dumps(message.headers()) for _, message in messages],
+            [message.data for _, message in messages],
+        )
+
+
+async def waiting(connection: Any) -> int:
+    """How many events no plan's topic has yet."""
+    return await connection.fetchval("SELECT count(*) FROM forward")
+
+
+async def forward(context: Context, heart: Heart) -> None:
+    """Publish for ever, where the log is in Kafka. Any database error ends this run; the supervisor starts it again."""
+    url = context.settings.bus_url() or ""
+    if not on_kafka(context.settings):
+        # Nothing to do, and nothing anybody must wait for.
+        await asyncio.Event().wait()
+    from loopkeeper.event_log.kafka import KafkaBus
+    from loopkeeper.event_log.kafka_line import line_of
+
+    # A producer of its own: what goes wrong in a plan's topic does not hold up the log.
+    bus = KafkaBus(line_of(url, context.settings))
+    try:
+        await Forwarder(context, bus).run(heart)
+    finally:
+        await bus.close()
+
+
+@dataclass
+class Forwarder:
+    """Drains the table into the plans' topics. The leader's lock is held by the very connection that reads."""
+
+    context: Context
+    bus: KafkaBus
+    _not_before: dict[str, float] = field(default_factory=dict[str, float])
+
+    async def run(self, heart: Heart) -> None:
+        bell = self.context.store.bell()
+        connection = await connect(self.context.url, name="loopkeeper-notification-forward")
+        try:
+            while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LEADER):
+                heart.waiting("another replica forwards")
+                await asyncio.sleep(SWEEP)
+            while True:
+                heart.beat()
+                bell.clear()
+                full = await self.publish_round(connection)
+                if self._not_before:
+                    heart.waiting("a plan's topic cannot be written")
+                if not full:
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(SWEEP):
+                            await bell.wait()
+        finally:
+            connection.terminate()
+
+    async def publish_round(self, connection: Connection) -> bool:
+        """Publish the lowest rows of each plan and delete them; whether there may be more."""
+        full = False
+        for row in await connection.fetch("SELECT DISTINCT plan FROM forward ORDER BY plan"):
+            plan = row["plan"]
+            if asyncio.get_running_loop().time() < self._not_before.get(plan, 0.0):
+                continue
+            try:
+                full |= await self._publish(connection, plan) == ROUND
+                self._not_before.pop(plan, None)
+            except BusUnavailable as error:
+                if plan not in self._not_before:
+                    log.warning("events wait for a plan's topic", organization=plan, reason=str(error))
+                self._not_before[plan] = asyncio.get_running_loop().time() + AGAIN_AFTER
+        return full
+
+    async def _publish(self, connection: Connection, plan: str) -> int:
+        from loopkeeper.event_log.kafka_access import topic_of
+
+        rows = await connection.fetch(READ, plan, ROUND)
+        messages = [parse(orjson.loads(row["headers"]), row["data"]) for row in rows]
+        published = await self.bus.forward(topic_of(plan), messages)
+        done = [row["position"] for row in rows[:published]]
+        await connection.execute("DELETE FROM forward WHERE position = ANY($1::bigint[])", done)
+        return published

@@ -1,0 +1,1 @@
+"""Who is told what, by when, in which words."""

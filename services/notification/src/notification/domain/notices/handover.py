@@ -1,0 +1,95 @@
+"""May this be handed over so? Pure: who may hear a member's notice, in which way, language and words.
+
+Safe-contact rules and a minor's consent holder beat every default (loop.md 6.2, 6.6); a draft is nobody's word but its
+author's, so whoever hands one over says in whose approved words they told it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from loopkeeper.contract.decider import Refused
+from loopkeeper.contract.vocabulary.codes import Code
+from notification.domain.outreach.state import DO_NOT_CONTACT, SAFE_CONTACT
+
+CHANNEL = "channel_"
+
+
+class Way(Code):
+    """How somebody was told by a person. `asked`: the member came and asked."""
+
+    IN_PERSON = "in_person", "In person"
+    CALL = "call", "Call"
+    TEXT = "text", "Text message"
+    EMAIL = "email", "E-mail"
+    MAIL = "mail", "Mail"
+    FAX = "fax", "Fax"
+    VIA_CAREGIVER = "via_caregiver", "Through a caregiver"
+    ASKED = "asked", "The member asked for it"
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """What a person says they did. `own_words`: in the plan's own approved text; `interpreted`: by an interpreter."""
+
+    to: str
+    how: str
+    language: str
+    own_words: bool
+    interpreted: bool
+    safe_contact_checked: bool
+
+
+def check(said: HandOver, *, addressee: str, language: str, draft: bool, flags: Sequence[str]) -> None:
+    """Raises 409 `not-the-addressee`, `contact-unsafe`, `language-mismatch`, `text-not-approved`."""
+    if not addressee:
+        raise Refused(
+            "not-the-addressee",
+            "Who holds consent for this minor is not known, so no other adult may be told.",
+            fix="Record the consent holder with the referral first.",
+        )
+    if said.to != addressee:
+        raise Refused("not-the-addressee", "This is for somebody else.", fix=f"Tell the {addressee}.")
+    _check_way(said, flags)
+    if language and said.language != language and not said.interpreted:
+        raise Refused(
+            "language-mismatch",
+            "The member was to be told in another language.",
+            fix=f"Tell it in {language}, or through an interpreter.",
+        )
+    if draft and not said.own_words:
+        raise Refused(
+            "text-not-approved",
+            "The text is a draft that nobody approved, or missing.",
+            fix="Tell it in the plan's own approved words and send `own_words` true.",
+        )
+
+
+def _check_way(said: HandOver, flags: Sequence[str]) -> None:
+    if said.how == Way.ASKED.value:
+        return
+    if DO_NOT_CONTACT in flags:
+        raise Refused(
+            "contact-unsafe",
+            "The member is not to be contacted.",
+            fix="Tell it only if the member asks.",
+            allowed=(Way.ASKED,),
+        )
+    if SAFE_CONTACT not in flags:
+        return
+    ways = tuple(flag.removeprefix(CHANNEL) for flag in flags if flag.startswith(CHANNEL))
+    if ways and said.how not in ways:
+        raise Refused(
+            "contact-unsafe",
+            "This way is not among the safe ones.",
+            fix="Use one of those named.",
+            allowed=(*ways, Way.ASKED),
+        )
+    if not said.safe_contact_checked:
+        raise Refused(
+            "contact-unsafe",
+            "Safe-contact rules stand on this member.",
+            fix="Read them with the member's identity, keep to them, and send `safe_contact_checked` true.",
+            allowed=(*ways, Way.ASKED),
+        )

@@ -1,0 +1,207 @@
+"""How does each event change what is known of the outreach to a member? Any order is bearable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from loopkeeper.contract.events import (
+    AssignmentAccepted,
+    AssignmentDeclined,
+    AssignmentEnded,
+    AssignmentLeadChanged,
+    AssignmentMade,
+    AssignmentWithdrawn,
+    AuthorizationApproved,
+    AuthorizationDenied,
+    AuthorizationEnded,
+    AuthorizationExtended,
+    AuthorizationPresumptiveEnded,
+    AuthorizationPresumptiveGranted,
+    Event,
+    NoticeDelivered,
+    OutreachAttempted,
+    OutreachContactChanged,
+    OutreachMemberDeclined,
+    OutreachOverdue,
+    OutreachServiceEnded,
+    OutreachServicesStarted,
+    OutreachUnableToReach,
+    ReferralAmended,
+    ReferralClosed,
+    ReferralReceived,
+    ScreenedPopulation,
+)
+from loopkeeper.contract.vocabulary import DenialReason
+from notification.domain.outreach.state import (
+    DECEASED_CODE,
+    SERVICES_RECEIVED,
+    Assignment,
+    Attempt,
+    Closing,
+    Ending,
+    Grant,
+    Joined,
+    Outreach,
+    Term,
+    raised,
+)
+
+
+def evolve(outreach: Outreach | None, event: Event) -> Outreach:
+    """The row after this fact."""
+    now = outreach or Outreach()
+    changes = _changes(now, event)
+    return now.model_copy(update=changes) if changes else now
+
+
+def _changes(now: Outreach, event: Event) -> Mapping[str, Any]:
+    match event:
+        case ReferralReceived():
+            return _received(event)
+        case ReferralAmended():
+            return _amended(now, event)
+        case ReferralClosed():
+            return _closed(now, event)
+        case NoticeDelivered():
+            return {} if event.notice in now.told else {"told": (*now.told, event.notice)}
+        case OutreachAttempted():
+            return _attempted(now, event)
+        case OutreachServicesStarted():
+            return {"ending": Ending(how="services_started", on=event.on)}
+        case OutreachMemberDeclined():
+            return {"ending": Ending(how="member_declined", on=event.on)}
+        case OutreachUnableToReach():
+            return {"ending": Ending(how="unable_to_reach", on=event.on)}
+        case OutreachServiceEnded():
+            return {"ended_service": event.assignment}
+        case OutreachOverdue():
+            return {"raised": (*now.raised, raised(event.assignment, event.clock, event.state))}
+        case OutreachContactChanged():
+            return _contact_changed(now, event)
+        case _:
+            return _authorization_changes(now, event) or _assignment_changes(now, event)
+
+
+def _received(event: ReferralReceived) -> Mapping[str, Any]:
+    copied = ("plan", "referrer", "member", "county", "age_band", "language", "flags", "consent_holder")
+    return {
+        **{name: getattr(event, name) for name in copied},
+        "populations": _concerned(event.populations),
+        "pcp": event.pcp or "",
+        "contact": event.sealed.get("contact", ""),
+        "claimed_by": event.claim.provider if event.claim else "",
+    }
+
+
+def _amended(now: Outreach, event: ReferralAmended) -> Mapping[str, Any]:
+    """A field that is None did not change."""
+    copied = ("member", "county", "age_band", "language", "flags", "consent_holder", "pcp")
+    changes: dict[str, Any] = {name: value for name in copied if (value := getattr(event, name)) is not None}
+    if event.populations is not None:
+        changes["populations"] = _concerned(event.populations)
+    if event.claim is not None:
+        changes["claimed_by"] = event.claim.provider
+    if event.sealed is not None and "contact" in event.sealed:
+        changes["contact"] = event.sealed["contact"]
+    if event.joined is not None:
+        others = tuple(each for each in now.joined if each.referral != event.joined)
+        added = Joined(referral=event.joined, referrer=event.joined_referrer or "")
+        changes["joined"] = (*others, added) if event.cause == "joined" else others
+    return changes
+
+
+def _concerned(populations: tuple[ScreenedPopulation, ...]) -> tuple[str, ...]:
+    """Which populations a referral is about: those met, and those claimed."""
+    return tuple(each.code for each in populations if each.result == "met" or each.claimed)
+
+
+def _contact_changed(now: Outreach, event: OutreachContactChanged) -> Mapping[str, Any]:
+    return {
+        "flags": event.flags,
+        "contact": event.sealed.get("contact", now.contact),
+        "consent": event.consent if event.consent is not None else now.consent,
+    }
+
+
+def _closed(now: Outreach, event: ReferralClosed) -> Mapping[str, Any]:
+    if now.closing is not None:
+        return {}
+    changes: dict[str, Any] = {"closing": Closing(outcome=event.outcome, at=event.occurred_at)}
+    if event.outcome != SERVICES_RECEIVED and now.assignment is not None:
+        changes["assignment"] = now.assignment.model_copy(update={"ended": True})
+    return changes
+
+
+def _authorization_changes(now: Outreach, event: Event) -> Mapping[str, Any]:
+    match event:
+        case AuthorizationPresumptiveGranted():
+            return {"grant": Grant(grant=event.grant, provider=event.provider)}
+        case AuthorizationPresumptiveEnded():
+            return {"grant": None} if now.grant and now.grant.grant == event.grant else {}
+        case AuthorizationApproved():
+            return {"decision": "approved", "term": Term(at=event.occurred_at, through=event.through)}
+        case AuthorizationExtended():
+            return {"term": Term(at=event.occurred_at, through=event.through)}
+        case AuthorizationEnded():
+            through = {"term": now.term.model_copy(update={"through": event.on})} if now.term else {}
+            return through | ({"deceased": True} if event.code == DECEASED_CODE else {})
+        case AuthorizationDenied():
+            return {"decision": "denied", "deceased": event.reason == DenialReason.DECEASED.value}
+        case _:
+            return {}
+
+
+def _assignment_changes(now: Outreach, event: Event) -> Mapping[str, Any]:
+    held = now.assignment
+    match event:
+        case AssignmentMade():
+            # A late offer of what was accepted already changes nothing; one for a closed loop is never live.
+            if held is not None and held.assignment == event.assignment:
+                return {}
+            offer = Assignment(
+                assignment=event.assignment,
+                provider=event.provider,
+                answer_due_at=event.answer_due_at,
+                ended=_over(now),
+            )
+            return {"assignment": offer} | ({} if now.closing else {"ending": None})
+        case AssignmentAccepted():
+            if held is not None and held.assignment != event.assignment and not held.ended:
+                return {}
+            return {"assignment": _accepted(now, event)}
+        case AssignmentLeadChanged():
+            if held is None or held.assignment != event.assignment:
+                return {}
+            return {"assignment": held.model_copy(update={"lead": event.lead})}
+        case AssignmentDeclined() | AssignmentWithdrawn() | AssignmentEnded():
+            if held is None or held.assignment != event.assignment:
+                return {}
+            return {"assignment": held.model_copy(update={"ended": True})}
+        case _:
+            return {}
+
+
+def _accepted(now: Outreach, event: AssignmentAccepted) -> Assignment:
+    held = now.assignment
+    if held is None or held.assignment != event.assignment:
+        held = Assignment(assignment=event.assignment, provider=event.provider, ended=_over(now))
+    return held.model_copy(update={"accepted_at": event.occurred_at, "lead": event.lead})
+
+
+def _over(now: Outreach) -> bool:
+    return now.closing is not None and now.closing.outcome != SERVICES_RECEIVED
+
+
+def _attempted(now: Outreach, event: OutreachAttempted) -> Mapping[str, Any]:
+    made = Attempt(
+        assignment=event.assignment,
+        number=event.number,
+        at=event.occurred_at,
+        actor_kind=event.actor_kind,
+        modality=event.modality,
+        outcome=event.outcome,
+        reached=event.reached,
+        minutes=event.minutes,
+    )
+    return {"attempts": (*now.attempts, made)}

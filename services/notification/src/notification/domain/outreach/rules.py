@@ -1,0 +1,354 @@
+"""What outreach to a member may do, from the provider's acceptance until the loop is over.
+
+received → (offer) → accepted: outreach is open → attempts, numbered per assignment
+         → services started | member declined | unable to reach → intake closes the loop
+         → whoever must hear is told → told, once per notice
+
+Every attempt is recorded, whatever policy says; policy only decides when nobody could be reached (loop.md 6.1).
+First services end outreach but not the assignment: attempts after them are still recorded (loop.md 7.2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Literal
+
+from loopkeeper.contract.calendar import la_date
+from loopkeeper.contract.decider import Command, Decider, Refused
+from loopkeeper.contract.events import (
+    ActedBy,
+    Event,
+    NoticeDelivered,
+    NoticeOverdue,
+    OutreachAttempted,
+    OutreachContactChanged,
+    OutreachMemberDeclined,
+    OutreachOverdue,
+    OutreachServiceEnded,
+    OutreachServicesStarted,
+    OutreachUnableToReach,
+)
+from loopkeeper.contract.vocabulary.decisions import Discontinuation
+from notification.domain.outreach.commands import (
+    ChangeContact,
+    DeclineForMember,
+    EndService,
+    NoteFact,
+    ProviderCommand,
+    RaiseClock,
+    RaiseNotice,
+    ReachPolicy,
+    RecordAttempt,
+    RecordDelivered,
+    RecordHandOver,
+    ReportUnableToReach,
+    StartServices,
+)
+from notification.domain.outreach.evolve import evolve
+from notification.domain.outreach.state import (
+    Assignment,
+    Attempt,
+    Outreach,
+    attempts_of,
+    raised,
+    restricted,
+    seen_by,
+)
+
+# The clocks of outreach, in the order in which they run out, with what they are when they do.
+FIRST_AT_RISK, FIRST_OUTREACH, WINDOW = "first_outreach_at_risk", "first_outreach", "outreach_window"
+CLOCKS: Mapping[str, tuple[str, Literal["at_risk", "breached"]]] = {
+    FIRST_AT_RISK: (FIRST_OUTREACH, "at_risk"),
+    FIRST_OUTREACH: (FIRST_OUTREACH, "breached"),
+    WINDOW: (WINDOW, "breached"),
+}
+
+
+# ── decide ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def decide(outreach: Outreach | None, command: Command) -> Sequence[Event]:
+    match command:
+        case NoteFact():
+            return ()
+        case RecordAttempt():
+            return [attempt(outreach, command)]
+        case StartServices():
+            return [start_services(outreach, command)]
+        case DeclineForMember():
+            return [decline_for_member(outreach, command)]
+        case ReportUnableToReach():
+            return [report_unable_to_reach(outreach, command)]
+        case ChangeContact():
+            return [change_contact(outreach, command)]
+        case EndService():
+            return [end_service(outreach, command)]
+        case RecordHandOver():
+            return [hand_over(outreach, command)]
+        case RecordDelivered():
+            return record_delivered(outreach, command)
+        case RaiseClock():
+            return raise_clock(outreach, command)
+        case RaiseNotice():
+            return raise_notice(command)
+        case _:
+            raise TypeError(f"notification has no rule for {type(command).__name__}")
+
+
+def attempt(outreach: Outreach | None, command: RecordAttempt) -> OutreachAttempted:
+    now, held = holder(outreach, command)
+    if held.ended:
+        raise already_over(now)
+    if command.tried_at > command.at:
+        raise in_the_future()
+    return OutreachAttempted(
+        occurred_at=command.tried_at,
+        acted_by=acted_by(held, command),
+        assignment=held.assignment,
+        number=len(attempts_of(now, held.assignment)) + 1,
+        actor_kind=command.actor_kind,
+        modality=command.modality,
+        outcome=command.outcome,
+        reached=command.reached,
+        minutes=command.minutes,
+    )
+
+
+def start_services(outreach: Outreach | None, command: StartServices) -> OutreachServicesStarted:
+    _, held = open_holder(outreach, command)
+    return OutreachServicesStarted(
+        occurred_at=command.at,
+        acted_by=acted_by(held, command),
+        assignment=held.assignment,
+        on=day_of(command.on, command.at),
+    )
+
+
+def decline_for_member(outreach: Outreach | None, command: DeclineForMember) -> OutreachMemberDeclined:
+    now, held = open_holder(outreach, command)
+    return OutreachMemberDeclined(
+        occurred_at=command.at,
+        acted_by=acted_by(held, command),
+        assignment=held.assignment,
+        on=day_of(command.on, command.at),
+        how=command.how,
+        attempts=len(attempts_of(now, held.assignment)),
+    )
+
+
+def report_unable_to_reach(outreach: Outreach | None, command: ReportUnableToReach) -> OutreachUnableToReach:
+    now, held = open_holder(outreach, command)
+    on = day_of(command.on, command.at)
+    tried = attempts_of(now, held.assignment)
+    if command.reach is None:
+        raise TypeError("the plan's reach policy was not filled in")
+    lacking = missing(tried, on, command.reach, safe=not restricted(now))
+    if lacking:
+        raise Refused(
+            "attempts-missing",
+            f"Before a member counts as unreachable there must be: {'; '.join(lacking)}.",
+            fix="Record the attempts that were made, or go on reaching out.",
+            allowed=allowed(now),
+        )
+    return OutreachUnableToReach(
+        occurred_at=command.at,
+        acted_by=acted_by(held, command),
+        policy=(command.reach.ref,) if command.reach.ref else (),
+        assignment=held.assignment,
+        on=on,
+        how=", ".join(sorted({each.modality for each in tried})),
+        attempts=len(tried),
+    )
+
+
+def change_contact(outreach: Outreach | None, command: ChangeContact) -> OutreachContactChanged:
+    now, held = holder(outreach, command)
+    if held.ended:
+        raise already_over(now)
+    if command.seen != now.contact:
+        raise Refused("stale", "The contact was changed since it was read.", fix="Send it again.", status=412)
+    return OutreachContactChanged(
+        occurred_at=command.at,
+        acted_by=acted_by(held, command),
+        flags=command.flags,
+        sealed=command.sealed,
+        consent=command.consent,
+    )
+
+
+def end_service(outreach: Outreach | None, command: EndService) -> OutreachServiceEnded:
+    now, held = holder(outreach, command)
+    if str(command.code) not in Discontinuation.codes():
+        raise Refused(
+            "code-unknown",
+            "This is no discontinuation code.",
+            fix="Send one from 1 to 15.",
+            allowed=sorted(Discontinuation.codes(), key=int),
+        )
+    if held.ended or now.ended_service == held.assignment:
+        raise already_over(now)
+    if now.ending is None or now.ending.how != "services_started":
+        raise Refused(
+            "not-started",
+            "Services have not started.",
+            fix="Where the member declines or cannot be reached, say so by those commands.",
+            allowed=allowed(now),
+        )
+    return OutreachServiceEnded(
+        occurred_at=command.at,
+        acted_by=acted_by(held, command),
+        assignment=held.assignment,
+        code=command.code,
+        on=day_of(command.on, command.at),
+    )
+
+
+def record_delivered(outreach: Outreach | None, command: RecordDelivered) -> Sequence[NoticeDelivered]:
+    """Also of a referral that is only a tombstone here: what it was merged into told its referrer."""
+    if outreach is not None and command.notice in outreach.told:
+        return ()
+    return [
+        NoticeDelivered(
+            occurred_at=command.delivered_at,
+            notice=command.notice,
+            code=command.code,
+            recipient_kind=command.recipient_kind,
+            how=command.how,
+        )
+    ]
+
+
+def hand_over(outreach: Outreach | None, command: RecordHandOver) -> NoticeDelivered:
+    told = record_delivered(outreach, command)
+    if not told:
+        raise already_told()
+    if command.delivered_at > command.at:
+        raise in_the_future()
+    return told[0].model_copy(update={"acted_by": command.acted_by})
+
+
+def already_told() -> Refused:
+    return Refused("already-told", "This was told already.", fix="There is nothing more to do.")
+
+
+def raise_clock(outreach: Outreach | None, command: RaiseClock) -> Sequence[OutreachOverdue]:
+    """A fact beside the status: it never ends outreach (loop.md 7.6)."""
+    if outreach is None or command.clock not in standing(outreach):
+        return ()
+    assert outreach.assignment is not None  # noqa: S101 a clock stands for an assignment
+    clock, state = CLOCKS[command.clock]
+    return [
+        OutreachOverdue(
+            occurred_at=command.due_at,
+            assignment=outreach.assignment.assignment,
+            clock=clock,
+            due_at=command.due_at,
+            state=state,
+        )
+    ]
+
+
+def raise_notice(command: RaiseNotice) -> Sequence[NoticeOverdue]:
+    """Only of a notice that is not told: its code is filled in then."""
+    if not command.code:
+        return ()
+    return [
+        NoticeOverdue(
+            occurred_at=command.due_at,
+            notice=command.notice,
+            code=command.code,
+            recipient_kind=command.recipient_kind,
+            due_at=command.due_at,
+        )
+    ]
+
+
+def standing(now: Outreach) -> tuple[str, ...]:
+    """The clocks that run: the first attempt is due after an acceptance, and something must come of outreach."""
+    held = now.assignment
+    if held is None or not held.held or now.ending is not None or now.closing is not None:
+        return ()
+    waits = [WINDOW] if attempts_of(now, held.assignment) else [FIRST_AT_RISK, FIRST_OUTREACH, WINDOW]
+    return tuple(each for each in waits if raised(held.assignment, *CLOCKS[each]) not in now.raised)
+
+
+def missing(tried: Sequence[Attempt], on: date, reach: ReachPolicy, *, safe: bool) -> list[str]:
+    """What the policy still asks for, in words; empty when it is satisfied. Where contact may endanger the
+    member (`safe` false) nobody is asked to appear in person."""
+    days = (on - min(la_date(each.at) for each in tried)).days if tried else 0
+    modalities = len({each.modality for each in tried})
+    in_person = sum(each.modality == "in_person" for each in tried)
+    asked = (
+        (len(tried) < reach.attempts, f"{reach.attempts} attempts (recorded: {len(tried)})"),
+        (days < reach.days, f"{reach.days} days since the first attempt (so far: {days})"),
+        (modalities < reach.modalities, f"{reach.modalities} different ways (so far: {modalities})"),
+        (safe and in_person < reach.in_person, f"{reach.in_person} in person (so far: {in_person})"),
+    )
+    return [words for lacks, words in asked if lacks]
+
+
+def holder(outreach: Outreach | None, command: ProviderCommand) -> tuple[Outreach, Assignment]:
+    """The row and the assignment the caller accepted. To anyone else there is nothing here (loop.md 1.5)."""
+    held = outreach.assignment if outreach is not None else None
+    if outreach is None or held is None or held.provider != command.provider or seen_by(outreach) == "":
+        if held is not None and held.provider == command.provider and not held.ended:
+            raise Refused(
+                "not-assigned",
+                "No acceptance of this offer has arrived here yet.",
+                fix="Accept it; if you just did, send this again in a moment.",
+            )
+        raise Refused(
+            "not-found",
+            "There is nothing here that this key may see.",
+            fix="Check the address and the key.",
+            status=404,
+        )
+    return outreach, held
+
+
+def open_holder(outreach: Outreach | None, command: ProviderCommand) -> tuple[Outreach, Assignment]:
+    """The same, while outreach is not over. Raises 409 `already-closed`."""
+    now, held = holder(outreach, command)
+    if held.ended or now.closing is not None or now.ending is not None:
+        raise already_over(now)
+    return now, held
+
+
+def already_over(now: Outreach) -> Refused:
+    return Refused("already-closed", "This outreach is already over.", allowed=allowed(now))
+
+
+def in_the_future() -> Refused:
+    return Refused("in-the-future", "This has not happened yet.", fix="Send the time at which it happened.")
+
+
+def day_of(on: date | None, at: datetime) -> date:
+    """The day given, which must be today or earlier in Los Angeles."""
+    if on is None:
+        raise Refused("date-required", "The day on which it happened is missing.", fix="Send `on`.")
+    if on > la_date(at):
+        raise in_the_future()
+    return on
+
+
+def acted_by(held: Assignment, command: ProviderCommand) -> ActedBy:
+    """The person named, the lead care manager where none is."""
+    return ActedBy(
+        organization=command.provider, person=command.person or (held.lead.person if held.lead else "")
+    )
+
+
+def allowed(now: Outreach) -> tuple[str, ...]:
+    """What the provider may still do."""
+    held = now.assignment
+    if held is None or not held.held:
+        return ()
+    if now.closing is None and now.ending is None:
+        return ("attempts", "start-services", "member-declined", "unable-to-reach", "change-contact")
+    served = now.ending is not None and now.ending.how == "services_started"
+    ends = served and now.ended_service != held.assignment
+    return ("attempts", "change-contact", *(["end-service"] if ends else []))
+
+
+DECIDER: Decider[Outreach] = Decider("outreach", Outreach, decide, evolve)

@@ -1,0 +1,162 @@
+"""What is known of one referral that decides who may reach out, and who must be told? Pure: a fold of its events.
+
+Any order of facts is bearable, and an unknown referral becomes a bare row: a terminal fact that comes first leaves a
+tombstone. Amendments replace what they name; contact corrections replace the contact.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from loopkeeper.contract.decider import State
+from loopkeeper.contract.events import Consent, Lead
+
+SERVICES_RECEIVED = "services_received"
+# A referral flagged so asks nobody to appear in person at the member's place.
+DO_NOT_CONTACT, SAFE_CONTACT = "do_not_contact", "safe_contact"
+UNSAFE = frozenset({DO_NOT_CONTACT, SAFE_CONTACT})
+SELF_REFERRAL = "self_referral"
+# The discontinuation that says that the member has died (domain.md 3).
+DECEASED_CODE = 14
+
+
+class Part(BaseModel):
+    """A group of fields that came with one event."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Assignment(Part):
+    """The newest offer or assignment. `accepted_at` opens outreach; `ended` takes it away again."""
+
+    assignment: str
+    provider: str
+    answer_due_at: datetime | None = None
+    accepted_at: datetime | None = None
+    lead: Lead | None = None
+    ended: bool = False
+
+    @property
+    def held(self) -> bool:
+        return self.accepted_at is not None and not self.ended
+
+
+class Grant(Part):
+    grant: str
+    provider: str
+
+
+class Term(Part):
+    """What was authorized: since when it is known, and through which day it runs."""
+
+    at: datetime
+    through: date
+
+
+class Joined(Part):
+    """A second referral that was merged into this one: its own id, and who sent it."""
+
+    referral: str
+    referrer: str
+
+
+class Attempt(Part):
+    assignment: str
+    number: int
+    at: datetime
+    actor_kind: str
+    modality: str
+    outcome: str
+    reached: bool
+    minutes: int | None = None
+
+
+class Ending(Part):
+    """How outreach itself ended, before or after the loop closed."""
+
+    how: Literal["services_started", "member_declined", "unable_to_reach"]
+    on: date
+
+
+class Closing(Part):
+    outcome: str
+    at: datetime
+
+
+class Outreach(State):
+    """`flags` say how the member may be reached; `contact` is the sealed part that says it in full. `joined` are the
+    referrers of merged referrals, who hear all notices."""
+
+    plan: str = ""
+    referrer: str = ""
+    joined: tuple[Joined, ...] = ()
+    member: str = ""
+    county: str = ""
+    age_band: str = ""
+    language: str = ""
+    populations: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+    consent_holder: str = ""
+    consent: Consent | None = None
+    contact: str = ""
+    pcp: str = ""
+    claimed_by: str = ""
+    grant: Grant | None = None
+    decision: Literal["", "approved", "denied"] = ""
+    deceased: bool = False
+    term: Term | None = None
+    assignment: Assignment | None = None
+    attempts: tuple[Attempt, ...] = ()
+    ending: Ending | None = None
+    # The assignment whose services its provider ended.
+    ended_service: str = ""
+    closing: Closing | None = None
+    told: tuple[str, ...] = ()
+    # Clocks that were raised, as `<assignment> <clock> <state>`.
+    raised: tuple[str, ...] = ()
+
+
+# ── what can be read from the state ───────────────────────────────────────────────────────────────────────
+
+
+def attempts_of(now: Outreach, assignment: str) -> tuple[Attempt, ...]:
+    return tuple(each for each in now.attempts if each.assignment == assignment)
+
+
+def raised(assignment: str, clock: str, state: str) -> str:
+    """How a clock that was raised is remembered."""
+    return f"{assignment} {clock} {state}"
+
+
+def seen_by(now: Outreach) -> str:
+    """The provider that may see this outreach: the one whose assignment is live, and after the loop's end the one
+    that held it last. An offer is not enough."""
+    held = now.assignment
+    if held is None or held.accepted_at is None:
+        return ""
+    return held.provider if not held.ended or now.closing is not None else ""
+
+
+def status(now: Outreach) -> str:
+    """`waiting` for a provider, `open`, how it ended, or `closed` by something else."""
+    if now.ending is not None:
+        return now.ending.how
+    if now.closing is not None:
+        return "closed"
+    return "open" if now.assignment is not None and now.assignment.held else "waiting"
+
+
+def restricted(now: Outreach) -> bool:
+    """Whether the member may not be reached in the usual ways: such rules beat every default (loop.md 6.2)."""
+    return not UNSAFE.isdisjoint(now.flags)
+
+
+def addressee(now: Outreach) -> str:
+    """Who a notice for the member is for: the member, or who holds consent for a minor. Empty where a minor's consent
+    holder is not known, since no other adult may be told (loop.md 6.6)."""
+    if now.consent_holder in ("", "self"):
+        return "" if not now.consent_holder and now.age_band == "child_youth" else "member"
+    return now.consent_holder

@@ -1,0 +1,93 @@
+"""What it means that a notice was told: written once, whatever way it went, and its deadline with it.
+
+Told is one of three: a 2xx of the recipient's endpoint, a mailbox item opened by its recipient, a hand-over recorded
+by a person (loop.md 7.4). Waiting is not told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from loopkeeper.postgres.connections import Connection
+
+# A notice's deadline is a timer of its referral, under this kind and the notice's id.
+TIMER = "notice "
+# That a notice arrived is one command, whichever way it came first.
+CLAIMS = UUID("b1d6f2a4-33c1-5c0e-8d0f-2f6f5f1a9c55")
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One notice, when and how it was told, and by whom where a person did."""
+
+    notice: str
+    at: datetime
+    how: str
+    by: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+def kind_of(notice: str) -> str:
+    """The kind of the timer by which a notice must be told."""
+    return f"{TIMER}{notice}"
+
+
+def notice_of(kind: str) -> str:
+    return kind.removeprefix(TIMER)
+
+
+async def expect(connection: Connection, notices: Sequence[Mapping[str, Any]]) -> None:
+    """The deadlines of notices just written, as timers of their referrals."""
+    due = [each for each in notices if each["due_at"] is not None]
+    if not due:
+        return
+    await connection.execute(
+        """INSERT INTO timer (stream, kind, due_at) SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[])
+           ON CONFLICT DO NOTHING""",
+        [each["referral"] for each in due],
+        [kind_of(each["id"]) for each in due],
+        [each["due_at"] for each in due],
+    )
+
+
+async def mark(connection: Connection, told: Sequence[Told]) -> None:
+    """Write these down; what was told before stays as it was. Their deadlines are met."""
+    if not told:
+        return
+    await connection.execute(
+        """UPDATE notice n SET told_at = t.at, told_how = t.how, told_by = t.by::jsonb
+           FROM unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[]) AS t (id, at, how, by)
+           WHERE n.id = t.id AND n.told_at IS NULL""",
+        [each.notice for each in told],
+        [each.at for each in told],
+        [each.how for each in told],
+        [orjson.dumps(each.by).decode() for each in told],
+    )
+    await _no_longer_due(connection, [each.notice for each in told])
+
+
+async def mark_late(connection: Connection, late: Mapping[str, datetime]) -> None:
+    """These were due and are not told: their deadline is over, their being told is not."""
+    if not late:
+        return
+    await connection.execute(
+        """UPDATE notice n SET overdue_at = t.at FROM unnest($1::text[], $2::timestamptz[]) AS t (id, at)
+           WHERE n.id = t.id""",
+        list(late),
+        list(late.values()),
+    )
+    await _no_longer_due(connection, list(late))
+
+
+async def _no_longer_due(connection: Connection, notices: Sequence[str]) -> None:
+    await connection.execute(
+        """DELETE FROM timer t USING notice n
+           WHERE n.id = ANY($1::text[]) AND t.stream = n.referral AND t.kind = $2 || n.id""",
+        notices,
+        TIMER,
+    )

@@ -1,0 +1,195 @@
+"""Notification's tables: the outreach row, notices, subscriptions with their feeds, deliveries and attempts, and what is
+forwarded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
+
+from loopkeeper.policy import Policy
+from loopkeeper.store.provider_copy import provider_table
+from loopkeeper.store.schema import chassis_tables, moment, stream_table
+from notification.domain.outreach.rules import standing
+from notification.domain.outreach.state import Outreach, seen_by, status
+
+metadata = sa.MetaData()
+chassis_tables(metadata)
+provider_table(metadata)
+
+referral = stream_table(
+    metadata,
+    "referral",
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Index("referral_plan", "plan_id", "at", "id"),
+    sa.Index("referral_provider", "provider_id", "at", "id"),
+    sa.Index("referral_at", "at", "id"),
+)
+
+# One thing one recipient is to be told; `recipient` is the organization in whose mailbox it lies, for a member the plan
+# that hands it over. `needs`: why it cannot simply be handed over; `told_at`, `told_how`, `told_by`: that it was told.
+notice = sa.Table(
+    "notice",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("referral", sa.Text, nullable=False),
+    sa.Column("plan", sa.Text, nullable=False),
+    sa.Column("event", UUID, nullable=False),
+    sa.Column("code", sa.Text, nullable=False),
+    sa.Column("recipient", sa.Text, nullable=False),
+    sa.Column("recipient_kind", sa.Text, nullable=False),
+    sa.Column("addressee", sa.Text, nullable=False),
+    sa.Column("words", JSONB, nullable=False),
+    sa.Column("needs", ARRAY(sa.Text), nullable=False),
+    sa.Column("closing", sa.Boolean, nullable=False),
+    sa.Column("published", sa.Boolean, nullable=False),
+    moment("at", nullable=False),
+    moment("due_at"),
+    moment("overdue_at"),
+    moment("told_at"),
+    sa.Column("told_how", sa.Text, nullable=False),
+    sa.Column("told_by", JSONB, nullable=False),
+    sa.Index("notice_referral", "referral"),
+    sa.Index("notice_recipient", "recipient", "at", "id"),
+)
+
+# `sequence` is that of the last entry of its feed; `state`: unverified, enabled, disabled or deleted. The old secret
+# signs beside the new one until its grace is over; `disabled_why`: owner, gone (410) or failing. `epoch` names the
+# numbering of its feed: a restored database begins a new one, in which the entries up to `kept` stand as before.
+subscription = sa.Table(
+    "subscription",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("organization", sa.Text, nullable=False),
+    sa.Column("url", sa.Text),
+    sa.Column("description", sa.Text, nullable=False),
+    sa.Column("secret", sa.Text, nullable=False),
+    sa.Column("old_secret", sa.Text, nullable=False),
+    moment("old_secret_until"),
+    sa.Column("state", sa.Text, nullable=False),
+    moment("enabled_at"),
+    sa.Column("disabled_why", sa.Text, nullable=False),
+    moment("disabled_at"),
+    sa.Column("sequence", sa.BigInteger, nullable=False),
+    sa.Column("n", sa.Integer, nullable=False),
+    moment("created_at", nullable=False),
+    moment("at", nullable=False),
+    sa.Column("epoch", sa.Text, nullable=False),
+    sa.Column("kept", sa.BigInteger, nullable=False),
+    sa.Index("subscription_organization", "organization", "at", "id"),
+)
+
+# Since when an endpoint has answered nothing but failures; apart from its subscription, since no batch reads it.
+endpoint = sa.Table(
+    "endpoint",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    moment("failing_since"),
+    moment("heard_at"),
+)
+
+# What a subscription is to hear, in order and without a gap; `id` is the webhook's id in every attempt.
+feed = sa.Table(
+    "feed",
+    metadata,
+    sa.Column("subscription", sa.Text, primary_key=True),
+    sa.Column("sequence", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("id", sa.Text, nullable=False),
+    sa.Column("type", sa.Text, nullable=False),
+    sa.Column("referral", sa.Text, nullable=False),
+    sa.Column("notice", sa.Text, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("traceparent", sa.Text, nullable=False),
+    moment("at", nullable=False),
+)
+
+PENDING = sa.text("state = 'pending'")
+
+# `notice` is the one whose arrival this delivery proves, else empty; `told` once that proof was written down.
+# `trigger`: scheduled, manual (resent) or recovery; `asked` is the request that asked for it last.
+delivery = sa.Table(
+    "delivery",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("subscription", sa.Text, nullable=False),
+    sa.Column("sequence", sa.BigInteger, nullable=False),
+    sa.Column("referral", sa.Text, nullable=False),
+    sa.Column("notice", sa.Text, nullable=False),
+    sa.Column("told", sa.Boolean, nullable=False),
+    sa.Column("trigger", sa.Text, nullable=False),
+    sa.Column("asked", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),
+    moment("next_attempt_at", nullable=False),
+    moment("leased_until"),
+    sa.Column("lease", sa.Text, nullable=False),
+    moment("delivered_at"),
+    sa.Index("delivery_due", "subscription", "next_attempt_at", "sequence", postgresql_where=PENDING),
+    sa.Index("delivery_order", "subscription", "referral", "sequence", postgresql_where=PENDING),
+    sa.Index(
+        "delivery_untold",
+        "id",
+        postgresql_where=sa.text("delivered_at IS NOT NULL AND notice <> '' AND NOT told"),
+    ),
+)
+
+# One try. `response` is the endpoint's own text, sealed, for its owner alone.
+attempt = sa.Table(
+    "attempt",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("subscription", sa.Text, nullable=False),
+    sa.Column("organization", sa.Text, nullable=False),
+    sa.Column("delivery", sa.Text, nullable=False),
+    sa.Column("webhook", sa.Text, nullable=False),
+    sa.Column("type", sa.Text, nullable=False),
+    sa.Column("referral", sa.Text, nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("trigger", sa.Text, nullable=False),
+    moment("at", nullable=False),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("status", sa.Integer),
+    sa.Column("error", sa.Text),
+    sa.Column("duration_ms", sa.Integer, nullable=False),
+    sa.Column("response", sa.Text, nullable=False),
+    moment("next_attempt_at"),
+    sa.Index("attempt_subscription", "subscription", "at", "id"),
+)
+
+
+# What plans' own topics in Kafka do not have yet, in order; published, then deleted (forwarding.py).
+forward = sa.Table(
+    "forward",
+    metadata,
+    sa.Column("position", sa.BigInteger, sa.Identity(cache=1), primary_key=True),
+    sa.Column("plan", sa.Text, nullable=False),
+    sa.Column("headers", sa.LargeBinary, nullable=False),
+    sa.Column("data", sa.LargeBinary, nullable=False),
+    sa.Index("forward_plan", "plan", "position"),
+)
+
+
+def columns(state: Outreach) -> Mapping[str, Any]:
+    """What is searched and seen by, computed from the state alone."""
+    return {
+        "plan_id": state.plan,
+        "referrer_id": state.referrer,
+        "provider_id": seen_by(state),
+        "status": status(state),
+    }
+
+
+def timers(policy: Policy) -> Callable[[Outreach], Mapping[str, datetime]]:
+    """The deadlines of outreach that stand, by the clock rows of the day it began. Notices keep their own."""
+
+    def due(state: Outreach) -> Mapping[str, datetime]:
+        held = state.assignment
+        begun = held.accepted_at if held is not None else None
+        if begun is None:
+            return {}
+        return {clock: policy.due(clock, begun).at for clock in standing(state)}
+
+    return due

@@ -1,0 +1,51 @@
+"""Notification, as the chassis runs it."""
+
+from loopkeeper.http.route import joined
+from loopkeeper.runtime.service import Equipment, Service
+from loopkeeper.store.definition import Domain
+from notification.api import contact, feed, mailbox, outreach, partners, subscription_actions, subscriptions
+from notification.consumers import reactions
+from notification.delivery.feed_listeners import follow
+from notification.delivery.forwarding import forward, on_kafka
+from notification.delivery.lease import ahead
+from notification.delivery.ssrf_guard import Allow
+from notification.domain.outreach.rules import DECIDER
+from notification.domain.outreach.state import Outreach
+from notification.persistence.context import NotificationSurroundings
+from notification.persistence.feed import renumber
+from notification.persistence.tables import columns, timers
+from notification.settings import NotificationSettings
+from notification.workers import deliver, on_timer, tell
+
+
+def domain(equipment: Equipment) -> Domain[Outreach]:
+    # A bad list of allowed addresses stops the start, not the first delivery.
+    Allow.parse(equipment.settings.webhook_allow)
+    surroundings = NotificationSurroundings(
+        equipment.policy, equipment.directory, forwards=on_kafka(equipment.settings)
+    )
+    return Domain(
+        "notification", DECIDER, columns, timers(equipment.policy), surroundings=surroundings, notes_all=True
+    )
+
+
+service = Service(
+    name="notification",
+    package="notification",
+    settings=NotificationSettings,
+    domain=domain,
+    api=joined(
+        outreach.api,
+        contact.api,
+        subscriptions.api,
+        feed.api,
+        subscription_actions.api,
+        mailbox.api,
+        partners.api,
+    ),
+    reactions=reactions,
+    on_timer=on_timer,
+    workers={"deliver": deliver, "tell": tell, "follow": follow, "forward": forward},
+    ahead=ahead,
+    on_restored=renumber,
+)

@@ -1,0 +1,334 @@
+"""The routes of people who work on a referral: answer its questions, correct it, contest a closing, split a merge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from loopkeeper.contract import ids
+from loopkeeper.contract.calendar import la_date
+from loopkeeper.contract.decider import Command, Refused
+from loopkeeper.contract.events import ActedBy, Linked
+from loopkeeper.http.app import not_found
+from loopkeeper.http.problems import FIELD_NAME, from_validation
+from loopkeeper.http.route import Api, Call, Reply, check_match
+from loopkeeper.kernel.errors import Problem
+from loopkeeper.runtime.service import Context
+from loopkeeper.security.organizations import Role
+from loopkeeper.security.sealing import Opening, open_identity
+from loopkeeper.store.definition import Submission
+from referral_intake.api.reception import Prepared, prepare
+from referral_intake.api.referrals import Person, check_plan, row_of, state_of
+from referral_intake.api.views import Reader, ShownReferral, reader, show
+from referral_intake.domain.commands import AnswerQuestions, ChooseProvider, Keys, ReceiveReferral, Reopening
+from referral_intake.domain.form.form import ReferralBody
+from referral_intake.domain.form.form_standard import is_of_contact, sealed_parts, understand
+from referral_intake.domain.rules import must_be_contestable, must_be_merged
+from referral_intake.domain.state import PROVIDER_CHANGE, REDIRECT, Referral
+
+api = Api("intake")
+# The same form answered by two people at once: the later one reads the form again and puts its answers into that.
+TRIES = 5
+FORM_FIELDS = tuple(ReferralBody.model_fields)
+
+
+class Body(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True, str_max_length=2000)
+
+
+class AnswerBody(Body):
+    """Answers by the question's id, and other fields of the form by JSON pointer. Null leaves a question open."""
+
+    answers: Mapping[str, Any] = Field(default_factory=dict, max_length=80)
+    corrections: Mapping[str, Any] = Field(default_factory=dict, max_length=80)
+    acted_by: Person | None = None
+
+
+class ContestBody(Body):
+    """Why the closing was wrong."""
+
+    reason: str = Field(min_length=1, max_length=500)
+    acted_by: Person | None = None
+
+
+class SplitBody(Body):
+    acted_by: Person
+
+
+# ── answers ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@api.route(
+    "POST",
+    "/v1/referrals/{id}:answer",
+    roles=(Role.REFERRER, Role.PROVIDER, Role.PLAN),
+    summary="Answer questions, or correct the form",
+    body=AnswerBody,
+    answers={200: ShownReferral},
+    refusals={"no-such-question": 409, "already-closed": 409, "stale": 412, "unknown-plan": 422},
+    example={"answers": {"birth-date": "1964-05-17"}, "corrections": {"/member/phone": "555-0142"}},
+)
+async def answer(call: Call[AnswerBody, Context]) -> Reply:
+    """Put answers into the form. It is screened again, and if it says otherwise who the member is, the roster is asked
+    again; only what changed is told to anybody."""
+    row = await row_of(call)
+    state, _ = allowed(call, row, "referrer", "provider", "plan")
+    check_match(call, row["n"])
+    redirect = next(
+        (q for q in state.questions if q.id.startswith(REDIRECT) and q.id in call.body.answers), None
+    )
+    if redirect is not None and call.body.answers[redirect.id] is True:
+        return await _redirect(call, row, state, redirect.id.removeprefix(f"{REDIRECT}-"))
+    if PROVIDER_CHANGE in call.body.answers:
+        return await _choose(call, row, state)
+    for last in range(TRIES):
+        try:
+            return await submitted(call, row, await _answering(call, row, state))
+        except Refused as refused:
+            if refused.slug != "stale" or last == TRIES - 1:
+                raise
+            row = await row_of(call)
+            state = state_of(row)
+    raise not_found()
+
+
+async def _answering(
+    call: Call[AnswerBody, Context], row: Mapping[str, Any], state: Referral
+) -> AnswerQuestions:
+    body, context = call.body, call.service
+    document = await _form(call, row["id"], state, "to put answers into it")
+    before = ReferralBody.model_validate(document)
+    pointers = {q.id: q.pointer for q in state.questions}
+    answered = tuple(
+        name for name, value in body.answers.items() if value is not None or name.startswith(REDIRECT)
+    )
+    for name in answered:
+        if name in pointers and not name.startswith(REDIRECT):
+            _place(document, pointers[name], body.answers[name])
+    for pointer, value in body.corrections.items():
+        _place(document, pointer, value)
+    form = _validated(document)
+    at = state.received_at or call.service.clock.now()
+    prepared = prepare(context, form, referrer=state.referrer, stream=row["id"], at=at)
+    synthetic = context.settings.synthetic_members == "on"
+    old_parts = sealed_parts(
+        before, understand(before, referrer=state.referrer, on=la_date(at), synthetic=synthetic)
+    )
+    changed = {part for part, value in prepared.parts.items() if value != old_parts[part]}
+    revised = prepared.received.model_copy(
+        update={
+            "sealed": {part: text for part, text in prepared.received.sealed.items() if part in changed},
+            "flags": _flags(prepared, state, changed),
+            "kind": state.kind,
+        }
+    )
+    return AnswerQuestions(
+        based_on=state.sealed.get("form", ""),
+        cause="corrected" if body.corrections else "answered",
+        answered=answered,
+        revised=revised,
+        questions=prepared.questions,
+        keys=prepared.keys if "identity" in changed else Keys(),
+        acted_by=_acted_by(call, body.acted_by),
+    )
+
+
+def _flags(prepared: Prepared, state: Referral, changed: set[str]) -> tuple[str, ...]:
+    """How the member may be reached stands as the provider last learned it, unless this form says it anew."""
+    if "contact" in changed:
+        return prepared.received.flags
+    mine = tuple(flag for flag in prepared.received.flags if not is_of_contact(flag))
+    return (*mine, *(flag for flag in state.flags if is_of_contact(flag)))
+
+
+async def _form(call: Call[Any, Context], stream: str, state: Referral, why: str) -> dict[str, Any]:
+    """The form as it came, opened with an audit row."""
+    context = call.service
+    (opened,) = await open_identity(
+        context.sealer,
+        context.store,
+        call.client,
+        context.clock.now(),
+        [Opening(state.plan, stream, {"form": state.sealed["form"]})],
+        fields=FORM_FIELDS,
+        why=why,
+    )
+    return opened["form"]
+
+
+def _place(document: dict[str, Any], pointer: str, value: Any) -> None:
+    """Set a value at a JSON pointer, making the objects on the way. The plan is never changed like this."""
+    tokens = [token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:]]
+    named = pointer.startswith("/") and all(FIELD_NAME.fullmatch(token) for token in tokens)
+    if not tokens or not named:
+        # What is no name of a field may be anything, a person's name too, and is not repeated.
+        raise invalid("/corrections", "not-a-field", "Name a field of the form by its JSON pointer.")
+    if tokens[0] in ("plan", "kind"):
+        raise invalid(pointer, "not-a-field", "Name a field of the form by its JSON pointer.")
+    place: Any = document
+    for token in tokens[:-1]:
+        if place.get(token) is None:
+            place[token] = {}
+        place = place[token]
+        if not isinstance(place, dict):
+            raise invalid(pointer, "not-a-field", "Replace the whole list or value instead.")
+    place[tokens[-1]] = value
+
+
+def _validated(document: Mapping[str, Any]) -> ReferralBody:
+    try:
+        return ReferralBody.model_validate(document)
+    except ValidationError as error:
+        raise from_validation(error, document) from None
+
+
+def invalid(pointer: str, rule: str, fix: str) -> Problem:
+    return Problem(
+        422,
+        "field-invalid",
+        "A value does not fit the form.",
+        errors=[{"pointer": pointer, "rule": rule, "fix": fix}],
+    )
+
+
+async def _choose(call: Call[AnswerBody, Context], row: Mapping[str, Any], state: Referral) -> Reply:
+    """The member's own wish. The provider is the one that referred last."""
+    wishes = call.body.answers[PROVIDER_CHANGE]
+    if not isinstance(wishes, bool):
+        raise invalid(f"/answers/{PROVIDER_CHANGE}", "not_yes_or_no", "Answer with true or false.")
+    second = state.joined[-1].referrer if state.joined else ""
+    command = ChooseProvider(wishes=wishes, provider=second, acted_by=_acted_by(call, call.body.acted_by))
+    return await submitted(call, row, command)
+
+
+async def _redirect(
+    call: Call[AnswerBody, Context], row: Mapping[str, Any], state: Referral, plan: str
+) -> Reply:
+    """Open a linked referral under the right plan's key and close this one (loop.md 2.14)."""
+    if not plan or call.service.directory.organization(plan) is None:
+        raise Problem(422, "unknown-plan", "That plan is not served here.", fix="Write to the county's plan.")
+    document = await _form(call, row["id"], state, "to send it to the right plan")
+    await _reopen(call, row, state, _validated(document | {"plan": plan}), "redirected", call.body.acted_by)
+    after = await row_of(call)
+    return Reply(200, show(call.client, after, state_of(after), call.service.clock.now()), etag=after["n"])
+
+
+# ── opened again ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+@api.route(
+    "POST",
+    "/v1/referrals/{id}:contest",
+    roles=(Role.REFERRER, Role.PROVIDER, Role.PLAN),
+    summary="Contest a closing",
+    body=ContestBody,
+    answers={201: ShownReferral},
+    refusals=("not-closed", "too-late"),
+    example={"reason": "The member was at the shelter all week."},
+)
+async def contest(call: Call[ContestBody, Context]) -> Reply:
+    """Within 30 days: a new referral, linked to the old, with everything carried over; the old one stays closed."""
+    row = await row_of(call)
+    state, _ = allowed(call, row, "referrer", "provider", "plan")
+    check_match(call, row["n"])
+    must_be_contestable(state, None, call.service.clock.now())
+    form = _validated(await _form(call, row["id"], state, "to carry it over"))
+    return await _reopen(call, row, state, form, "contested", call.body.acted_by)
+
+
+@api.route(
+    "POST",
+    "/v1/referrals/{id}:split",
+    roles=(Role.PLAN,),
+    summary="Take a wrong merge apart",
+    body=SplitBody,
+    answers={201: ShownReferral},
+    refusals=("not-merged",),
+    example={"acted_by": {"person": "ana-reyes"}},
+)
+async def split(call: Call[SplitBody, Context]) -> Reply:
+    """The referral merged by mistake goes on as a new one, linked to it; the other loop tells its sender no more."""
+    row = await row_of(call)
+    state, _ = allowed(call, row, "plan")
+    check_match(call, row["n"])
+    must_be_merged(state)
+    form = _validated(await _form(call, row["id"], state, "to carry it over"))
+    return await _reopen(call, row, state, form, "split", call.body.acted_by)
+
+
+async def _reopen(
+    call: Call[Any, Context],
+    row: Mapping[str, Any],
+    state: Referral,
+    form: ReferralBody,
+    why: Any,
+    person: Person | None,
+) -> Reply:
+    context, stream = call.service, ids.new("ref")
+    if why == "redirected":
+        plan = context.directory.organization(form.plan)
+        if plan is None:
+            check_plan(context, call.client, form.plan)
+    linked = Linked(to=row["id"], why=why)
+    now = context.clock.now()
+    prepared = prepare(context, form, referrer=state.referrer, stream=stream, at=now, linked=linked)
+    into = (state.closing.merged_into or "") if state.closing else ""
+    command = ReceiveReferral(
+        received=prepared.received,
+        questions=prepared.questions,
+        keys=prepared.keys,
+        reopening=Reopening(why=why, old=row["id"], acted_by=_acted_by(call, person)),
+    )
+    beside = (row["id"], into) if why == "split" and into else (row["id"],)
+    outcome = await context.store.submit(
+        Submission(
+            call.claim,
+            stream,
+            command,
+            body_hash=call.body_hash,
+            traceparent=call.traceparent,
+            beside=beside,
+        )
+    )
+    after = {"id": outcome.stream, "created_at": now, "at": now}
+    shown = show(call.client, after, outcome.state, after["at"])
+    return Reply(201, shown, {"Location": f"/v1/referrals/{outcome.stream}"}, etag=outcome.n)
+
+
+# ── shared by the routes ──────────────────────────────────────────────────────────────────────────────────
+
+
+def allowed(call: Call[Any, Context], row: Mapping[str, Any], *readers: Reader) -> tuple[Referral, Reader]:
+    """The state, for those who read it as one of these; for everybody else it is not there."""
+    state = state_of(row)
+    who = reader(call.client, state)
+    if who not in readers:
+        raise not_found()
+    return state, who
+
+
+def person_of(call: Call[Any, Context], person: Person) -> ActedBy:
+    return ActedBy(organization=call.client.organization, person=person.person)
+
+
+def _acted_by(call: Call[Any, Context], person: Person | None) -> ActedBy:
+    return ActedBy(organization=call.client.organization, person=person.person if person else "")
+
+
+async def submitted(
+    call: Call[Any, Context], row: Mapping[str, Any], command: Command, *, beside: tuple[str, ...] = ()
+) -> Reply:
+    outcome = await call.service.store.submit(
+        Submission(
+            call.claim,
+            row["id"],
+            command,
+            body_hash=call.body_hash,
+            traceparent=call.traceparent,
+            beside=beside,
+        )
+    )
+    after = {"id": row["id"], "created_at": row["created_at"], "at": call.service.clock.now()}
+    return Reply(200, show(call.client, after, outcome.state, after["at"]), etag=outcome.n)

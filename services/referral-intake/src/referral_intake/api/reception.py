@@ -1,0 +1,149 @@
+"""What the edge makes of a form before any rule sees it: understood, screened, sealed, and keyed by blind indexes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from loopkeeper.contract.calendar import la_date
+from loopkeeper.contract.events import Claim, Linked, Question, ReferralReceived
+from loopkeeper.contract.vocabulary.referring import Urgency
+from loopkeeper.runtime.service import Context
+from loopkeeper.security.organizations import OrganizationKind
+from loopkeeper.security.sealing import Sealer, Unsealable
+from referral_intake.domain.commands import Keys
+from referral_intake.domain.form.form import PresumptiveClaim, ReferralBody
+from referral_intake.domain.form.form_standard import Reading, questions, sealed_parts, understand
+from referral_intake.domain.form.screening import Screening, screen
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A form ready for the rules."""
+
+    received: ReferralReceived
+    questions: tuple[Question, ...]
+    keys: Keys
+    screening: Screening
+    parts: Mapping[str, Mapping[str, Any]]
+
+
+def prepare(
+    context: Context,
+    form: ReferralBody,
+    *,
+    referrer: str,
+    stream: str,
+    at: datetime,
+    linked: Linked | None = None,
+) -> Prepared:
+    """The form as of the day it was received. Raises `Refused` where nobody could find the person."""
+    day = la_date(at)
+    reading = understand(
+        form, referrer=referrer, on=day, synthetic=context.settings.synthetic_members == "on"
+    )
+    screening = screen(
+        context.policy,
+        on=day,
+        plan=form.plan,
+        form=reading.standard,
+        answers=form.answers,
+        claimed=form.populations,
+        age=reading.age,
+        groups=reading.groups,
+    )
+    parts = sealed_parts(form, reading)
+    sealer = context.sealer
+    received = _received(form, reading, screening, referrer, at).model_copy(
+        update={
+            "linked": linked,
+            "sealed": {part: sealer.seal(form.plan, stream, part, value) for part, value in parts.items()},
+        }
+    )
+    overlaps = _overlaps(context, day)
+    asked = questions(form, reading, screening, on=day, overlaps=overlaps)
+    return Prepared(received, asked, _keys(context, form, reading), screening, parts)
+
+
+def _received(
+    form: ReferralBody, reading: Reading, screening: Screening, referrer: str, at: datetime
+) -> ReferralReceived:
+    return ReferralReceived(
+        occurred_at=at,
+        policy=screening.policy,
+        plan=form.plan,
+        referrer=referrer,
+        member="",
+        kind=form.kind,
+        form=reading.standard,
+        received_via=form.received_via,
+        urgency="expedited" if form.urgency is Urgency.EXPEDITED else "routine",
+        age_band=reading.band,
+        county=form.member.county or "",
+        language=form.member.language_spoken or "",
+        populations=screening.populations,
+        attested=form.attestation.attested,
+        claim=_claim(form.presumptive, referrer) if form.presumptive else None,
+        preferred=reading.preferred,
+        chosen=reading.chosen,
+        pcp=form.pcp,
+        program_providers={program.value: slug for program, slug in form.program_providers.items()},
+        family_of=form.family_of,
+        flags=reading.flags,
+        consent_holder=(form.member.consent_holder or "") if reading.minor else "",
+        release_on=form.release_on if form.answers.get("pre_release_services") else None,
+    )
+
+
+def _claim(claim: PresumptiveClaim, referrer: str) -> Claim:
+    return Claim.model_validate(
+        {"provider": referrer, "population": claim.population.value, "from": claim.from_}
+    )
+
+
+def _overlaps(context: Context, day: date) -> Mapping[str, str]:
+    table = "program_overlap"
+    if table not in context.policy.tables:
+        return {}
+    return {row["program"]: row["rule"] for row in context.policy.rows(table, on=day)}
+
+
+def _keys(context: Context, form: ReferralBody, reading: Reading) -> Keys:
+    """The blind indexes under the plan's key, and the CIN's under that of every other plan served here."""
+    sealer, plan, number = context.sealer, form.plan, reading.cin
+    born = reading.birth_date.isoformat() if reading.birth_date else ""
+    keys = keys_of(sealer, plan, number or "", born, (form.member.first_name, form.member.last_name))
+    others = _under_others(context, sealer, plan, number) if number else {}
+    changed = form.plan_change is not None and bool(number and born)
+    moved = tuple(_under_others(context, sealer, plan, number or "", born).values()) if changed else ()
+    return keys.model_copy(update={"others": others, "moved": moved})
+
+
+def keys_of(sealer: Sealer, plan: str, number: str, born: str, names: tuple[str, str]) -> Keys:
+    """By what a member of this plan is found: number and birth date, the number alone, name and birth date."""
+    both = sealer.blind_index(plan, number, born) if number and born else ""
+    name = " ".join(names).casefold().split()
+    person = sealer.blind_index(plan, "person", " ".join(name), born) if len(name) > 1 and born else ""
+    by_number = sealer.blind_index(plan, number) if number else ""
+    return Keys(
+        member=f"{plan}:{both}" if both else "",
+        cin=f"{plan}:{by_number}" if by_number else "",
+        person=f"{plan}:{person}" if person else "",
+        roster=f"{plan}:{by_number}" if by_number else "",
+        birth=both,
+    )
+
+
+def _under_others(context: Context, sealer: Sealer, plan: str, *values: str) -> dict[str, str]:
+    """The blind index of these values under the key of every other plan served here, by plan."""
+    keys: dict[str, str] = {}
+    for slug, organization in context.directory.organizations().items():
+        if organization.kind is not OrganizationKind.PLAN or slug == plan:
+            continue
+        try:
+            keys[slug] = f"{slug}:{sealer.blind_index(slug, *values)}"
+        except Unsealable:
+            continue
+    return keys

@@ -1,0 +1,88 @@
+"""How does a loop end? Once, by what happened or by a person's word; and what a person may still do before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from loopkeeper.contract.decider import Elsewhere, Refused
+from loopkeeper.contract.events import ActedBy, Event, ReferralClosed
+from loopkeeper.contract.vocabulary.outcomes import clr_reason
+from referral_intake.domain.commands import CloseReferral, WithdrawReferral
+from referral_intake.domain.state import Referral
+
+Made = Sequence[Event | Elsewhere]
+
+
+def must_be_open(referral: Referral) -> None:
+    if referral.closing is not None:
+        raise Refused("already-closed", "This referral's loop is already closed.", allowed=allowed(referral))
+
+
+def close(
+    referral: Referral,
+    outcome: str,
+    at: datetime,
+    *,
+    acted_by: ActedBy | None = None,
+    text: str = "",
+    assignment: str | None = None,
+) -> ReferralClosed:
+    held = referral.offer.assignment if referral.offer else None
+    return ReferralClosed(
+        occurred_at=at,
+        acted_by=acted_by,
+        outcome=outcome,
+        clr_reason=clr_reason(outcome),
+        text=text,
+        assignment=assignment or held,
+        authorized=referral.approval is not None,
+    )
+
+
+def withdraw(referral: Referral, command: WithdrawReferral) -> Made:
+    must_be_open(referral)
+    if command.by == "referrer" and referral.approval is not None:
+        raise Refused(
+            "already-authorized",
+            "The plan has authorized the service, so only the member can withdraw now.",
+            fix="If the member wishes to withdraw, send `by: member`.",
+            allowed=("withdraw as the member",),
+        )
+    return [close(referral, "withdrawn", command.at, acted_by=command.acted_by, text=f"by the {command.by}")]
+
+
+# What a named person of the plan may close a loop as; every other outcome has a route or a fact of its own.
+BY_HAND = frozenset(
+    {"provider_declined", "no_longer_eligible", "unable_to_reach", "declined_by_member", "other"}
+)
+
+
+def close_by_hand(referral: Referral, command: CloseReferral) -> Made:
+    must_be_open(referral)
+    if command.outcome not in BY_HAND:
+        raise Refused(
+            "not-by-hand",
+            "This outcome comes from what happens, not from a person's word.",
+            fix="Withdraw, merge or decide it on its own route, or name an outcome a plan can close as.",
+            allowed=tuple(sorted(BY_HAND)),
+        )
+    if command.outcome == "unable_to_reach" and _attempts(referral) < command.least_attempts:
+        raise Refused(
+            "attempts-missing",
+            f"The plan's policy wants {command.least_attempts} attempts on record first.",
+            fix="Record the attempts, or close it otherwise.",
+        )
+    said = f" on {command.on.isoformat()}, {command.how}" if command.on and command.how else ""
+    return [close(referral, command.outcome, command.at, acted_by=command.acted_by, text=command.text + said)]
+
+
+def _attempts(referral: Referral) -> int:
+    return referral.offer.attempts if referral.offer else 0
+
+
+def allowed(referral: Referral) -> tuple[str, ...]:
+    """What a person may still do with this referral."""
+    if referral.closing is not None:
+        return ("contest",)
+    return ("withdraw",) if referral.approval is None else ("withdraw as the member",)

@@ -1,0 +1,142 @@
+"""What can be asked of a referral, by people at the edge, by other services' facts, and by time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from loopkeeper.contract.decider import Command
+from loopkeeper.contract.events import ActedBy, Question, ReferralReceived
+from referral_intake.domain.duplicates import Match
+from referral_intake.domain.state import Referral
+
+
+class Given(BaseModel):
+    """Something a command is given that is no event."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Keys(Given):
+    """Blind indexes of who the form says the member is; empty where it does not say. `member` is of plan, CIN and
+    birth date; `others` holds the roster keys under the other plans served here, `moved` the member's under each of
+    them where the form says that the member changed plans."""
+
+    member: str = ""
+    cin: str = ""
+    person: str = ""
+    roster: str = ""
+    birth: str = ""
+    others: Mapping[str, str] = {}
+    moved: tuple[str, ...] = ()
+
+
+class Asking(Given):
+    """By when a blocking question is to be answered, and when it is asked again."""
+
+    due_at: datetime | None = None
+    remind_at: tuple[datetime, ...] = ()
+
+
+class Reopening(Given):
+    """A new referral that carries an old one over, and why; `before` is the old as found under its lock."""
+
+    why: Literal["contested", "split", "redirected"]
+    old: str
+    before: Referral | None = None
+    # The loop the old one was merged into.
+    into: str = ""
+    # When the time to contest is over.
+    until: datetime | None = None
+    acted_by: ActedBy | None = None
+
+
+# ── commands ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class ReceiveReferral(Command):
+    """A referral as screened and sealed at the edge; the store's view adds member, eligibility, match and deadlines."""
+
+    received: ReferralReceived
+    questions: tuple[Question, ...] = ()
+    keys: Keys = Keys()
+    asking: Asking = Asking()
+    match: Match = Match()
+    reopening: Reopening | None = None
+
+
+class AnswerQuestions(Command):
+    """The form as it reads with the answers in it. `based_on` is the sealed form they were put into: if another stands
+    there by now, somebody else answered. `keys` are given only where identity changed."""
+
+    based_on: str
+    cause: Literal["answered", "corrected"]
+    answered: tuple[str, ...]
+    revised: ReferralReceived
+    questions: tuple[Question, ...]
+    keys: Keys = Keys()
+    asking: Asking = Asking()
+    match: Match = Match()
+    acted_by: ActedBy | None = None
+
+
+class ChooseProvider(Command):
+    """The answer to the question whether a member already served wishes to change to the provider that referred."""
+
+    wishes: bool
+    provider: str = ""
+    acted_by: ActedBy | None = None
+
+
+class WithdrawReferral(Command):
+    """Taken back by the referrer before authorization, by the member at any time (loop.md 2.13)."""
+
+    by: Literal["referrer", "member"]
+    acted_by: ActedBy
+
+
+class CloseReferral(Command):
+    """Closed by a named person of the plan. `least_attempts` is what the plan's policy wants before unable_to_reach."""
+
+    outcome: str
+    text: str = ""
+    on: date | None = None
+    how: str = ""
+    least_attempts: int = 1
+    acted_by: ActedBy
+
+
+class MergeReferral(Command):
+    """A named person of the plan finds this referral to be the same member's as another open one."""
+
+    into: str
+    match: Match = Match()
+    acted_by: ActedBy
+
+
+class RecordReleaseDate(Command):
+    release_on: date
+    acted_by: ActedBy
+
+
+class MeetDeadline(Command):
+    """A deadline of this referral has come: a reminder, or the end of the time for answers."""
+
+    kind: str
+    due_at: datetime
+
+
+class ReadAgain(Command):
+    """An own event that a restored database had lost, with its member's keys. It is written as it was, never decided."""
+
+    keys: Keys = Keys()
+
+
+class NoteFact(Command):
+    """Another service's event about this referral; for one that opens another referral the view adds that."""
+
+    asking: Asking = Asking()
+    reopened: tuple[str, ReferralReceived] | None = None

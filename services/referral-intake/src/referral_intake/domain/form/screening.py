@@ -1,0 +1,216 @@
+"""Which Populations of Focus do a form's answers meet?
+
+Each population has rows of criteria for a form, a day and a plan (policy table `populations`); one met row is enough.
+The answers are judged in three values: met, unmet, or unknown while what could settle it is unanswered, or where the
+state's list is open and only a person can say. What a referrer claims is kept beside the result and never changes it
+(loop.md 2.4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal
+
+from loopkeeper.contract.events import ScreenedPopulation
+from loopkeeper.contract.vocabulary.populations import ADULT_FROM, AgeBand, Population, age_band
+from loopkeeper.policy import conditions
+from loopkeeper.policy.conditions import WORST_FIRST, Condition, Result, judge
+from loopkeeper.policy.rows import Policy, Row
+from referral_intake.domain.form.criteria_fields import ANSWERS, FACTS
+
+TABLE = "populations"
+GROUPS = "birth_equity_groups"
+# Former foster youth keep two of the youth populations beside the adults' (ECMG26 p32, 46): their rows are the adult
+# form's too, so the standard is a matter of age alone.
+Standard = Literal["adult", "child_youth"]
+Answers = Mapping[str, bool | int | str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """One question of a population's criteria: the answer's name, what is asked for, and whether it is so."""
+
+    answer: str
+    sentence: str
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class Screening:
+    """What a form's answers say: populations in the state's order, why, by which rows, and what is still to ask.
+    `raised` are worth a look though nothing is met; `notes` says, by population, what a person must know to judge."""
+
+    populations: tuple[ScreenedPopulation, ...]
+    criteria: Mapping[str, tuple[Criterion, ...]]
+    policy: tuple[str, ...]
+    missing: tuple[str, ...]
+    raised: tuple[str, ...]
+    notes: Mapping[str, tuple[str, ...]]
+
+    @property
+    def suggested(self) -> tuple[str, ...]:
+        """The populations met, or worth a look, though unclaimed."""
+        return tuple(
+            each.code
+            for each in self.populations
+            if not each.claimed and (each.result == "met" or each.code in self.raised)
+        )
+
+
+def standard(age: int | None, form: Standard) -> Standard:
+    """The standard that holds for this age; the form's own where the age is not known (loop.md 2.3)."""
+    band = age_band(age)
+    if band is AgeBand.UNKNOWN:
+        return form
+    return "adult" if band is AgeBand.ADULT else "child_youth"
+
+
+def screen(
+    policy: Policy,
+    *,
+    on: date,
+    plan: str,
+    form: str,
+    answers: Answers,
+    claimed: Collection[str],
+    age: int | None = None,
+    groups: Collection[str] = (),
+) -> Screening:
+    """Judge the answers by the rows that hold on a day for a plan. `groups` are the codes of race and ethnicity that
+    the member chose; empty, or with one nobody knows, is unanswered.
+
+    A claimed population without criteria here is unknown: a person judges it. Raises `LookupError` where the policy
+    has no table of populations.
+    """
+    judged: dict[str, list[Row]] = {}
+    for row in policy.rows(TABLE, on=on, plan=plan, form=form):
+        judged.setdefault(row["population"], []).append(row)
+    given, by_groups = _given(policy, on, answers, age, groups)
+    populations = tuple(
+        ScreenedPopulation(code=code, result=_result(judged.get(code, ()), given), claimed=code in claimed)
+        for code in sorted({*judged, *claimed}, key=_place)
+    )
+    raised = tuple(
+        each.code
+        for each in populations
+        if each.result == "unknown" and _any(judged.get(each.code, ()), "raised_by", given)
+    )
+    used = [row.ref for each in populations for row in judged.get(each.code, ())]
+    return Screening(
+        populations=populations,
+        criteria={each.code: _criteria(judged.get(each.code, ()), given) for each in populations},
+        policy=(*used, *by_groups),
+        missing=_missing(populations, judged, given, raised),
+        raised=raised,
+        notes={
+            each.code: said
+            for each in populations
+            if each.result == "unknown" and (said := _notes(judged.get(each.code, ()), given))
+        },
+    )
+
+
+def _given(
+    policy: Policy, on: date, answers: Answers, age: int | None, groups: Collection[str]
+) -> tuple[conditions.Answers, tuple[str, ...]]:
+    """The answers criteria know, with the facts of the form, and the rows those used. A text is an answer to no
+    criterion: it counts as unanswered."""
+    given = {name: value for name, value in answers.items() if not isinstance(value, str)}
+    given["age"] = age
+    listed = policy.rows(GROUPS, on=on) if GROUPS in policy.tables else ()
+    at_risk = {group for row in listed for group in row["groups"]}
+    if groups and listed:
+        given["disparity_group"] = bool(at_risk & set(groups))
+    return given, tuple(row.ref for row in listed) if "disparity_group" in given else ()
+
+
+def _result(rows: Iterable[Row], given: conditions.Answers) -> Result:
+    """Met by one row; unknown while a row is, or where what only a person can judge speaks for it."""
+    results = _results(rows, given)
+    return max(results, key=WORST_FIRST.index) if results else "unknown"
+
+
+def _results(rows: Iterable[Row], given: conditions.Answers) -> list[Result]:
+    return [_judged(row, given) for row in rows]
+
+
+def _judged(row: Row, given: conditions.Answers) -> Result:
+    result, doubt = judge(row["condition"], given), row["doubt"]
+    if result != "unmet" or doubt is None:
+        return result
+    return "unmet" if judge(doubt, given) == "unmet" else "unknown"
+
+
+def _any(rows: Iterable[Row], column: str, given: conditions.Answers) -> bool:
+    return any(row[column] is not None and judge(row[column], given) == "met" for row in rows)
+
+
+def _notes(rows: Iterable[Row], given: conditions.Answers) -> tuple[str, ...]:
+    """Why a person judges, where nothing but an open list or a doubtful wording keeps the row from a result."""
+    return tuple(
+        row["doubt_says"]
+        for row in rows
+        if row["doubt"] is not None
+        and judge(row["condition"], given) != "met"
+        and judge(row["doubt"], given) == "met"
+    )
+
+
+def _criteria(rows: Iterable[Row], given: conditions.Answers) -> tuple[Criterion, ...]:
+    leaves = dict.fromkeys(leaf for row in rows for leaf in conditions.leaves(row["condition"]))
+    return tuple(Criterion(leaf.key, _sentence(leaf), judge(leaf, given)) for leaf in leaves)
+
+
+def _sentence(leaf: conditions.Answer | conditions.Count) -> str:
+    """The criterion in words, with the row's own number, so that an edited row explains itself."""
+    known = ANSWERS.get(leaf.key) or FACTS.get(leaf.key)
+    says = known.says if known is not None else leaf.key
+    if isinstance(leaf, conditions.Answer):
+        return f"{says}." if leaf.wanted else f"{says}: no."
+    bound = f"{leaf.at_least} or more" if leaf.at_least is not None else f"Fewer than {leaf.below}"
+    return f"{bound} {says}."
+
+
+def _missing(
+    populations: tuple[ScreenedPopulation, ...],
+    judged: Mapping[str, list[Row]],
+    given: conditions.Answers,
+    raised: Collection[str],
+) -> tuple[str, ...]:
+    """The answers still worth asking for: none once one population is met, for then nothing further may be asked
+    (ECMG26 p10-11); those of claimed and raised populations first; where no such one is open, those of populations
+    about which something was answered."""
+    if any(each.result == "met" for each in populations):
+        return ()
+    unknown = [each.code for each in populations if each.result == "unknown"]
+    claimed = {each.code for each in populations if each.claimed}
+    asked_about = [code for code in unknown if code in claimed or code in raised]
+    asked_about = asked_about or [code for code in unknown if _touched(judged.get(code, ()), given)]
+    asked = (name for code in asked_about for name in _open(judged.get(code, ()), given))
+    return tuple(dict.fromkeys(name for name in asked if name in ANSWERS))
+
+
+def _touched(rows: Iterable[Row], given: conditions.Answers) -> bool:
+    leaves = (leaf for row in rows for leaf in conditions.leaves(row["condition"]))
+    return any(given.get(leaf.key) is not None for leaf in leaves if leaf.key in ANSWERS)
+
+
+def _open(rows: Iterable[Row], given: conditions.Answers) -> Iterator[str]:
+    for row in rows:
+        condition: Condition = row["condition"]
+        settled = judge(condition, given)
+        if settled == "unknown":
+            yield from conditions.asked_still(condition, given)
+        if settled != "met" and row["doubt"] is not None:
+            yield from conditions.asked_still(row["doubt"], given)
+
+
+def _place(code: str) -> tuple[int, str]:
+    """The state's number of a population; one unknown to it comes last, by name."""
+    known = code in Population.codes()
+    return (Population(code).number if known else len(Population) + 1, code)
+
+
+__all__ = ["ADULT_FROM", "ANSWERS", "FACTS", "Criterion", "Screening", "Standard", "screen", "standard"]

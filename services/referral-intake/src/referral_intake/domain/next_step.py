@@ -1,0 +1,123 @@
+"""Whose turn is it? Who must act on an open loop, what, by when, and how the clock that runs stands (loop.md 7.6)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Literal
+
+from referral_intake.domain.state import OF_THE_ACCEPTED, Fact, PlanAsked, Referral, Status, status
+
+
+class NextStep(Fact):
+    """Who must act, what, by when. `actor` is empty for a closed loop, `loopkeeper` where a service must."""
+
+    actor: str
+    step: str
+    due_at: datetime | None = None
+
+
+def next_step(referral: Referral) -> NextStep:
+    """Who must act on an open loop (loop.md 7.6)."""
+    offer, asked = referral.offer, standing_question(referral)
+    match status(referral):
+        case Status.CLOSED:
+            return NextStep(actor="", step="")
+        case Status.ACCEPTED | Status.OUTREACH_INITIATED if asked and asked.reason in OF_THE_ACCEPTED:
+            return NextStep(actor="plan", step=PLAN_STEPS[asked.reason], due_at=asked.due_at)
+        case Status.OUTREACH_INITIATED:
+            return NextStep(actor="provider", step="keep reaching out until the member answers")
+        case Status.ACCEPTED:
+            return NextStep(actor="provider", step="make the first outreach attempt")
+        case Status.ASSIGNED if offer is not None and asked is not None:
+            return NextStep(actor="plan", step=PLAN_STEPS.get(asked.reason, ""), due_at=asked.due_at)
+        case Status.ASSIGNED if offer is not None:
+            return NextStep(actor="provider", step="accept or decline the offer", due_at=offer.answer_due_at)
+        case _:
+            return _before_assignment(referral)
+
+
+def standing_question(referral: Referral) -> PlanAsked | None:
+    """What assigning asks the plan; while nothing is authorized there is nobody to assign."""
+    authorized = referral.approval is not None or referral.grant is not None
+    return referral.plan_asked if authorized or referral.offer is not None else None
+
+
+def _before_assignment(referral: Referral) -> NextStep:
+    asked, review = standing_question(referral), referral.review
+    if asked is not None:
+        return NextStep(actor="plan", step=PLAN_STEPS.get(asked.reason, ""), due_at=asked.due_at)
+    if referral.approval is not None:
+        return NextStep(actor="loopkeeper", step="offer the referral to a provider")
+    if referral.blocked:
+        due_at = referral.questions_due_at
+        return NextStep(actor="referrer", step="answer the open questions", due_at=due_at)
+    if review is not None:
+        return NextStep(actor="plan", step="decide the authorization", due_at=review.due_at)
+    if referral.kind == "presumptive_start":
+        through = referral.grant.through if referral.grant else None
+        late = f", before the grant ends after {through.isoformat()}" if through else ""
+        return NextStep(actor="referrer", step=f"send the full referral{late}")
+    return NextStep(actor="loopkeeper", step="open the plan's review")
+
+
+class Due(Fact):
+    """A clock of this loop: by when, and how it stands."""
+
+    clock: str
+    due_at: datetime
+    state: Literal["on_track", "at_risk", "breached", "met"]
+
+
+def due(referral: Referral, now: datetime) -> Due | None:
+    """The clock that runs, as it stands at this moment; with none running, how the plan's decision kept its own."""
+    running = _running(referral)
+    if running is None:
+        decided = referral.decided
+        if decided is None:
+            return None
+        kept = decided.at <= decided.due_at
+        return Due(clock=decided.clock, due_at=decided.due_at, state="met" if kept else "breached")
+    clock, at = running
+    told = next((o.state for o in referral.overdue if o.clock == clock and o.due_at == at), "")
+    if now >= at or told == "breached":
+        return Due(clock=clock, due_at=at, state="breached")
+    return Due(clock=clock, due_at=at, state="at_risk" if told == "at_risk" else "on_track")
+
+
+def _running(referral: Referral) -> tuple[str, datetime] | None:
+    offer, asked, review = referral.offer, standing_question(referral), referral.review
+    if referral.closing is not None:
+        return None
+    if asked is not None and asked.due_at is not None:
+        return ("plan_asked", asked.due_at)
+    if offer is not None:
+        return ("provider_answer", offer.answer_due_at) if offer.accepted_at is None else None
+    if referral.blocked and referral.questions_due_at is not None:
+        return ("information", referral.questions_due_at)
+    if review is None:
+        return None
+    if review.pended_until is not None:
+        return ("information", review.pended_until)
+    return (f"decision_{review.clock}", review.due_at)
+
+
+PLAN_STEPS: Mapping[str, str] = {
+    "none_left": "name a provider: every candidate declined or none fits",
+    "no_answer": "ask the provider or name another: the offer was not answered in time",
+    "member_already_assigned": "say how to go on: the member already has a provider through another referral",
+    "conflicted": "say which of two assignments of this member stands",
+    "change_requested": "assign another provider by hand: the member asks for a change",
+}
+
+
+def timers(referral: Referral) -> Mapping[str, datetime]:
+    """The deadlines that live: while a blocking question is open, its reminders and its end."""
+    if referral.closing is not None or not referral.blocked or referral.questions_due_at is None:
+        return {}
+    reminders = {
+        f"remind-{number}": at
+        for number, at in enumerate(referral.remind_at, start=1)
+        if number > referral.reminders
+    }
+    return {**reminders, "information": referral.questions_due_at}

@@ -1,0 +1,197 @@
+"""What is asked of a referral, who answers it by when, and what an answer changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from loopkeeper.contract.decider import Refused
+from loopkeeper.contract.events import (
+    AuthorizationPended,
+    Event,
+    Question,
+    ReferralAmended,
+    ReferralOverdue,
+    ReferralQuestionsAsked,
+    ReferralReceived,
+)
+from referral_intake.domain.closing import Made, close, must_be_open
+from referral_intake.domain.commands import (
+    AnswerQuestions,
+    Asking,
+    ChooseProvider,
+    MeetDeadline,
+    NoteFact,
+    RecordReleaseDate,
+)
+from referral_intake.domain.duplicates import added
+from referral_intake.domain.next_step import timers
+from referral_intake.domain.state import AMENDABLE, PROVIDER_CHANGE, REDIRECT, Referral
+
+
+def ask(at: datetime, questions: tuple[Question, ...], asking: Asking) -> list[Event]:
+    """The questions; only a blocking one has a time by which it is asked again and given up."""
+    if not questions:
+        return []
+    times = asking if any(q.blocking for q in questions) else Asking()
+    return [
+        ReferralQuestionsAsked(
+            occurred_at=at, questions=questions, due_at=times.due_at, remind_at=times.remind_at
+        )
+    ]
+
+
+def answer(referral: Referral, command: AnswerQuestions) -> Made:
+    """Only what changed is published; what is asked anew is asked."""
+    must_be_open(referral)
+    must_be_asked(referral, command.answered)
+    if command.based_on != referral.sealed.get("form", ""):
+        raise Refused("stale", "Somebody else answered in the meantime.", status=412)
+    questions = _still_open(referral, command)
+    changes = _changed(referral, command.revised)
+    if questions != referral.questions:
+        changes["questions"] = questions
+    if command.match.possible is not None and referral.linked is None:
+        changes["linked"] = command.match.possible
+    if not changes:
+        return []
+    amended = ReferralAmended(
+        occurred_at=command.at,
+        acted_by=command.acted_by,
+        policy=command.revised.policy if "populations" in changes else (),
+        cause=command.cause,
+        **changes,
+    )
+    before = {q.id for q in referral.questions}
+    anew = any(q.id not in before for q in questions)
+    return [amended, *(ask(command.at, questions, command.asking) if anew else [])]
+
+
+def must_be_asked(referral: Referral, answered: Sequence[str]) -> None:
+    unknown = sorted(set(answered) - {q.id for q in referral.questions})
+    if unknown:
+        raise Refused(
+            "no-such-question",
+            f"{unknown[0]} is not asked of this referral.",
+            fix="Answer an open question, or send other fields under `corrections`.",
+            allowed=tuple(q.id for q in referral.questions),
+        )
+
+
+def _still_open(referral: Referral, command: AnswerQuestions) -> tuple[Question, ...]:
+    """What the form still leaves open, and what was asked beside the form and is not answered. A redirect falls away
+    with the answer that changed who the member is or where."""
+    moved = bool(command.keys.member or command.keys.roster) or command.revised.county != referral.county
+    kept = [
+        q
+        for q in referral.questions
+        if q.id not in command.answered
+        and (q.id in referral.asked_by_plan or (q.id.startswith(REDIRECT) and not moved))
+    ]
+    ids = {q.id for q in (*kept, *command.match.redirect)}
+    return (*(q for q in command.questions if q.id not in ids), *kept, *command.match.redirect)
+
+
+def _changed(referral: Referral, revised: ReferralReceived) -> dict[str, Any]:
+    beside = {"kind", "linked", "questions"}
+    if referral.joined:
+        # What a second referral brought stays, whatever the first one's form now says.
+        revised = revised.model_copy(update=added(revised, referral))
+    changes = {
+        name: value
+        for name in AMENDABLE
+        if name not in beside and (value := getattr(revised, name)) != getattr(referral, name)
+    }
+    sealed = {part: text for part, text in revised.sealed.items() if referral.sealed.get(part) != text}
+    changes |= {"sealed": sealed} if sealed else {}
+    return {name: value for name, value in changes.items() if value is not None}
+
+
+def choose_provider(referral: Referral, command: ChooseProvider) -> Made:
+    """The wish is recorded on the loop through which the member is served; assignment then makes the change."""
+    must_be_asked(referral, (PROVIDER_CHANGE,))
+    left = tuple(q for q in referral.questions if q.id != PROVIDER_CHANGE)
+    chosen = (command.provider,) if command.wishes and command.provider else None
+    return [
+        ReferralAmended(
+            occurred_at=command.at, acted_by=command.acted_by, cause="answered", questions=left, chosen=chosen
+        )
+    ]
+
+
+def record_release(referral: Referral, command: RecordReleaseDate) -> Made:
+    must_be_open(referral)
+    if referral.release_on == command.release_on:
+        return []
+    return [
+        ReferralAmended(
+            occurred_at=command.at,
+            acted_by=command.acted_by,
+            cause="release_date",
+            release_on=command.release_on,
+        )
+    ]
+
+
+def meet_deadline(referral: Referral | None, command: MeetDeadline) -> Made:
+    """Unless it no longer stands: ask again, say that it is getting late, and at the end go on with what is there."""
+    if referral is None or timers(referral).get(command.kind) != command.due_at:
+        return []
+    end = referral.questions_due_at
+    if command.kind == "information" or end is None:
+        return _given_up(referral, command)
+    number = int(command.kind.removeprefix("remind-"))
+    again = ReferralQuestionsAsked(
+        occurred_at=command.at, questions=referral.questions, due_at=end, reminder=number
+    )
+    late = ReferralOverdue(occurred_at=command.at, clock="information", due_at=end, state="at_risk")
+    return [again, late] if number == len(referral.remind_at) else [again]
+
+
+def _given_up(referral: Referral, command: MeetDeadline) -> Made:
+    redirect = next((q for q in referral.questions if q.id.startswith(REDIRECT)), None)
+    if redirect is not None:
+        text = "redirected: another plan is the right one, and nobody said to send it there"
+        return [close(referral, "other", command.at, text=text)]
+    return [
+        ReferralOverdue(occurred_at=command.at, clock="information", due_at=command.due_at, state="breached")
+    ]
+
+
+def ask_for_plan(referral: Referral, fact: AuthorizationPended, command: NoteFact) -> Made:
+    """The plan's questions hold the loop until they are answered; what was asked before stays asked."""
+    held = {q.id: q for q in referral.questions}
+    asked = {name: Question(id=name, pointer=pointer_of(name), blocking=True) for name in fact.asks}
+    times = Asking(due_at=fact.by, remind_at=tuple(at for at in command.asking.remind_at if at < fact.by))
+    return ask(command.at, tuple({**held, **asked}.values()), times)
+
+
+# Where on the form the answer to a question stands, by its id; the criteria's stand under /answers.
+POINTERS: Mapping[str, str] = {
+    "cin": "/member/cin",
+    "birth-date": "/member/birth_date",
+    "name": "/member/last_name",
+    "language": "/member/language_spoken",
+    "county": "/member/county",
+    "way-to-reach": "/member/phone",
+    "caregiver": "/member/caregiver",
+    "consent-holder": "/member/consent_holder",
+    "referrer-contact": "/referrer/email",
+    "relationship": "/referrer/relationship",
+    "npi": "/referrer/npi",
+    "referral-date": "/referral_date",
+    "populations": "/populations",
+    "presumptive-population": "/presumptive/population",
+    "attestation": "/attestation/attested",
+    "programs": "/programs",
+    "race-ethnicity": "/member/race_ethnicity",
+    "release-date": "/release_on",
+}
+
+
+def pointer_of(question: str) -> str:
+    """The place of a question's answer on the form."""
+    if question.startswith("answer-"):
+        return f"/answers/{question.removeprefix('answer-')}"
+    return POINTERS.get(question, "/comments")

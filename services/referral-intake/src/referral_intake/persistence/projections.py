@@ -1,0 +1,81 @@
+"""The rows that stand beside a referral's own: which member it is, by which keys that is recognised, its child loops."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from loopkeeper.postgres.connections import Connection
+from loopkeeper.store.definition import Change
+from referral_intake.domain.commands import Keys
+from referral_intake.domain.state import Referral
+
+
+async def members(connection: Connection, minted: Mapping[str, str]) -> None:
+    """The members' ids, by the key under which each is found again."""
+    if not minted:
+        return
+    await connection.execute(
+        """INSERT INTO member (id, member) SELECT * FROM unnest($1::text[], $2::text[])
+           ON CONFLICT DO NOTHING""",
+        list(minted),
+        list(minted.values()),
+    )
+
+
+async def identities(connection: Connection, told: Mapping[str, Keys]) -> None:
+    """By which keys each of these referrals is recognised."""
+    if not told:
+        return
+    await connection.execute(
+        """INSERT INTO identity (id, member_key, cin_key, person_key)
+           SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS t (id, m, c, p) ORDER BY id
+           ON CONFLICT (id) DO UPDATE SET member_key = excluded.member_key, cin_key = excluded.cin_key,
+           person_key = excluded.person_key""",
+        list(told),
+        [keys.member for keys in told.values()],
+        [keys.cin for keys in told.values()],
+        [keys.person for keys in told.values()],
+    )
+
+
+async def copied_identities(connection: Connection, copied: Mapping[str, str]) -> None:
+    """A referral that another one opened is recognised by the same keys; new id by old."""
+    if not copied:
+        return
+    await connection.execute(
+        """INSERT INTO identity (id, member_key, cin_key, person_key)
+           SELECT c.id, i.member_key, i.cin_key, i.person_key
+           FROM unnest($1::text[], $2::text[]) AS c (id, old) JOIN identity i ON i.id = c.old
+           ON CONFLICT DO NOTHING""",
+        list(copied),
+        list(copied.values()),
+    )
+
+
+async def supports(connection: Connection, changes: Sequence[Change[Referral]]) -> None:
+    """The child loops' rows: as they stand, and with whoever serves the member now."""
+    rows = {
+        name: (change.stream, after.plan, after.offer.provider if after.offer else "", support)
+        for change in changes
+        if (after := change.after) is not None
+        and after.supports
+        and (change.before is None or (after.supports, after.offer) != (change.before.supports, change.before.offer))
+        for name, support in after.supports.items()
+    }  # fmt: skip
+    if not rows:
+        return
+    await connection.execute(
+        """INSERT INTO support (id, referral, plan_id, provider_id, code, status, serving, "at")
+           SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
+             $8::timestamptz[]) AS t (id, r, pl, pr, c, s, v, a) ORDER BY id
+           ON CONFLICT (id) DO UPDATE SET "at" = excluded."at", status = excluded.status,
+           provider_id = excluded.provider_id""",
+        list(rows),
+        [stream for stream, _, _, _ in rows.values()],
+        [plan for _, plan, _, _ in rows.values()],
+        [provider for _, _, provider, _ in rows.values()],
+        [support.code for _, _, _, support in rows.values()],
+        [support.status for _, _, _, support in rows.values()],
+        [support.provider for _, _, _, support in rows.values()],
+        [support.at for _, _, _, support in rows.values()],
+    )

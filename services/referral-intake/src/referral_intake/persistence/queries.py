@@ -1,0 +1,106 @@
+"""What does the database say of the members of one batch, of their plans' rosters and of their other referrals? Loaded
+by a statement for each kind, once the locks are held."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from loopkeeper.postgres.connections import Connection
+from loopkeeper.store.definition import Work
+from referral_intake.domain.commands import AnswerQuestions, Keys, ReceiveReferral
+from referral_intake.domain.state import Referral
+
+# The commands that say who a referral is about.
+Told = ReceiveReferral | AnswerQuestions
+
+
+class Known:
+    """Members by their key, rosters' rows by theirs, and the referrals that may be the same person's."""
+
+    def __init__(self) -> None:
+        self.members: dict[str, str] = {}
+        self.roster: dict[str, Mapping[str, Any]] = {}
+        self.rosters: frozenset[str] = frozenset()
+        self.states: dict[str, Referral] = {}
+        self.keys: dict[str, Keys] = {}
+
+
+async def load_known(connection: Connection, work: Sequence[Work[Referral]]) -> Known:
+    """What these commands need to know."""
+    known, told = Known(), list(told_in(work))
+    if told:
+        await _load_rosters(connection, known, told)
+        await _load_members(connection, known, told)
+    beside = {stream for item in work for stream in item.submission.beside}
+    if beside:
+        await _load_states(connection, known, "id = ANY($1::text[])", sorted(beside))
+    return known
+
+
+async def _load_rosters(connection: Connection, known: Known, told: Sequence[Told]) -> None:
+    keys = {key for c in told for key in (c.keys.roster, *c.keys.others.values()) if key}
+    if not keys:
+        return
+    rows = await connection.fetch("SELECT * FROM roster WHERE id = ANY($1::text[])", sorted(keys))
+    known.roster = {row["id"]: {**dict(row), "programs": orjson.loads(row["programs"])} for row in rows}
+    plans = await connection.fetch(
+        """SELECT p.plan FROM unnest($1::text[]) AS p (plan)
+           WHERE EXISTS (SELECT 1 FROM roster r WHERE r.plan = p.plan)""",
+        sorted({_plan(c) for c in told}),
+    )
+    known.rosters = frozenset(row["plan"] for row in plans)
+
+
+async def _load_members(connection: Connection, known: Known, told: Sequence[Told]) -> None:
+    """The members' ids, and the referrals that may be theirs: open ones, and those through which they are served."""
+    keys = sorted({key for c in told for key in (c.keys.member, *c.keys.moved) if key})
+    if keys:
+        members = await connection.fetch("SELECT id, member FROM member WHERE id = ANY($1::text[])", keys)
+        known.members = {row["id"]: row["member"] for row in members}
+    if known.members:
+        await _load_states(
+            connection,
+            known,
+            """member = ANY($1::text[]) AND (status NOT IN ('closed', '')
+               OR (status = 'closed' AND outcome = 'services_received' AND provider_id <> ''))""",
+            sorted(known.members.values()),
+        )
+    moved = {known.members[key] for c in told for key in c.keys.moved if key in known.members}
+    if moved:
+        # Served there, even if the assignment has ended since.
+        served = "member = ANY($1::text[]) AND status = 'closed' AND outcome = 'services_received'"
+        await _load_states(connection, known, served, sorted(moved))
+    numbers = sorted({c.keys.cin for c in told if c.keys.cin})
+    persons = sorted({c.keys.person for c in told if c.keys.person})
+    if not numbers and not persons:
+        return
+    rows = await connection.fetch(
+        """SELECT i.*, r.state FROM identity i JOIN referral r ON r.id = i.id
+           WHERE r.status NOT IN ('closed', '')
+             AND (i.cin_key = ANY($1::text[]) OR i.person_key = ANY($2::text[]))""",
+        numbers,
+        persons,
+    )
+    for row in rows:
+        known.states[row["id"]] = Referral.model_validate_json(row["state"])
+        known.keys[row["id"]] = Keys(member=row["member_key"], cin=row["cin_key"], person=row["person_key"])
+
+
+async def _load_states(connection: Connection, known: Known, where: str, names: Sequence[str]) -> None:
+    rows = await connection.fetch(f"SELECT id, state FROM referral WHERE {where}", names)  # noqa: S608 own text
+    known.states |= {row["id"]: Referral.model_validate_json(row["state"]) for row in rows}
+
+
+def told_in(work: Sequence[Work[Referral]]) -> Iterator[Told]:
+    """Those among them that say who a referral is about."""
+    for item in work:
+        command = item.submission.command
+        if isinstance(command, ReceiveReferral | AnswerQuestions):
+            yield command
+
+
+def _plan(command: Told) -> str:
+    return command.received.plan if isinstance(command, ReceiveReferral) else command.revised.plan

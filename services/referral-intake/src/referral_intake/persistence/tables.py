@@ -1,0 +1,133 @@
+"""Intake's tables: the referral's row, the members it tells apart, the plans' rosters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+from loopkeeper.store.provider_copy import provider_table
+from loopkeeper.store.schema import chassis_tables, moment, stream_table
+from referral_intake.domain.next_step import next_step
+from referral_intake.domain.state import Referral, status
+
+metadata = sa.MetaData()
+chassis_tables(metadata)
+provider_table(metadata)
+
+# What a route reads of a row to show it.
+READ_COLUMNS = "id, state, n, created_at, at"
+
+referral = stream_table(
+    metadata,
+    "referral",
+    sa.Column("member", sa.Text, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("populations", ARRAY(sa.Text), nullable=False),
+    sa.Column("next_actor", sa.Text, nullable=False),
+    sa.Column("next_step", sa.Text, nullable=False),
+    moment("next_due_at"),
+    moment("told_at"),
+    sa.Index("referral_member", "member"),
+    sa.Index("referral_plan", "plan_id", "at", "id"),
+    sa.Index("referral_referrer", "referrer_id", "at", "id"),
+    sa.Index("referral_provider", "provider_id", "at", "id"),
+    sa.Index("referral_open", "next_actor", "next_due_at", postgresql_where=sa.text("status <> 'closed'")),
+)
+
+# `id` is plan:blind index of CIN and birth date; `member` the random id that stands for the person.
+member = sa.Table(
+    "member",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("member", sa.Text, nullable=False),
+)
+
+# A Community Supports referral of the lead care manager: its own small loop. `provider_id` is the ECM provider that
+# follows it, `serving` the Community Supports provider asked.
+support = sa.Table(
+    "support",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("referral", sa.Text, nullable=False),
+    sa.Column("plan_id", sa.Text, nullable=False, server_default=""),
+    sa.Column("provider_id", sa.Text, nullable=False, server_default=""),
+    sa.Column("code", sa.Text, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("serving", sa.Text, nullable=False),
+    moment("at", nullable=False),
+    sa.Index("support_plan", "plan_id", "at", "id"),
+    sa.Index("support_provider", "provider_id", "at", "id"),
+    sa.Index("support_referral", "referral"),
+)
+
+# Blind indexes of who each referral says its member is, so that two of one person find each other. Nothing readable.
+identity = sa.Table(
+    "identity",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("member_key", sa.Text, nullable=False),
+    sa.Column("cin_key", sa.Text, nullable=False),
+    sa.Column("person_key", sa.Text, nullable=False),
+    sa.Index("identity_cin", "cin_key", postgresql_where=sa.text("cin_key <> ''")),
+    sa.Index("identity_person", "person_key", postgresql_where=sa.text("person_key <> ''")),
+)
+
+# `id` is plan:blind index of the CIN. Nothing readable about the person stands here.
+roster = sa.Table(
+    "roster",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("plan", sa.Text, nullable=False),
+    sa.Column("birth_key", sa.Text, nullable=False),
+    sa.Column("county", sa.Text, nullable=False),
+    sa.Column("covered_from", sa.Date, nullable=False),
+    sa.Column("covered_through", sa.Date),
+    sa.Column("pcp", sa.Text, nullable=False),
+    sa.Column("programs", JSONB, nullable=False),
+    sa.Column("generation", sa.Text, nullable=False),
+    sa.Index("roster_plan", "plan", "generation"),
+)
+
+# How far each plan's newest import came.
+roster_import = sa.Table(
+    "roster_import",
+    metadata,
+    sa.Column("plan_id", sa.Text, primary_key=True),
+    sa.Column("import", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("owner", sa.Text, nullable=False),
+    sa.Column("lines", sa.Integer, nullable=False),
+    sa.Column("accepted", sa.Integer, nullable=False),
+    sa.Column("refused", sa.Integer, nullable=False),
+    sa.Column("removed", sa.Integer, nullable=False),
+    sa.Column("errors", JSONB, nullable=False),
+    moment("at", nullable=False),
+)
+
+
+def columns(state: Referral) -> Mapping[str, Any]:
+    """What is searched and sorted by, computed from the state alone."""
+    step = next_step(state)
+    return {
+        "plan_id": state.plan,
+        "referrer_id": state.referrer,
+        "provider_id": state.offer.provider if state.offer and state.offer.accepted_at else "",
+        "member": state.member,
+        # A row that only facts of other services have touched is no referral yet, and shown to nobody.
+        "status": status(state).value if state.received_at else "",
+        "outcome": state.closing.outcome if state.closing else "",
+        "populations": [p.code for p in state.populations if p.claimed or p.result == "met"],
+        "next_actor": step.actor,
+        "next_step": step.step,
+        "next_due_at": _iso(step.due_at),
+        "told_at": _iso(state.told_at),
+    }
+
+
+def _iso(at: datetime | None) -> str | None:
+    return at.isoformat() if at is not None else None

@@ -1,0 +1,78 @@
+"""How a rule is written: `decide(state, command) -> events`, `evolve(state, event) -> state`, both pure.
+
+A command from a person may raise `Refused`. A command that carries a `fact` (another service's event) first
+has the fact folded into the state by `evolve`, is then decided, and never raises: it applies, or it is stale
+and yields nothing. Time, identity seeds and whatever else a rule must know travel in the command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+
+from loopkeeper.contract.events import Event
+
+
+class State(BaseModel):
+    """A row's truth: frozen, everything optional until a fact or an own event fills it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Command(BaseModel):
+    """An imperative. `at` and `seed` are set by the store: the time of the decision, never before the row's
+    last one, and the command's own id, from which a rule derives the ids of what it creates."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    at: datetime = datetime.min.replace(tzinfo=UTC)
+    seed: UUID = UUID(int=0)
+    fact: Event | None = None
+
+
+class Refused(Exception):
+    """A person asked for what cannot be. `slug` is for programs, `sentence` for people, `fix` says what to do."""
+
+    def __init__(
+        self, slug: str, sentence: str, *, fix: str = "", allowed: Sequence[str] = (), status: int = 409
+    ) -> None:
+        super().__init__(sentence)
+        self.slug = slug
+        self.sentence = sentence
+        self.fix = fix
+        self.allowed = tuple(allowed)
+        self.status = status
+
+
+S = TypeVar("S", bound=State)
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """An event of another stream that the same decision makes: one whose row the command has had locked, or, with
+    `opens`, one that begins with it."""
+
+    stream: str
+    event: Event
+    opens: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Decider(Generic[S]):
+    """The two functions of one service, and the name people see in journals and parked lists."""
+
+    name: str
+    state: type[S]
+    decide: Callable[[S | None, Any], Sequence[Event | Elsewhere]]
+    evolve: Callable[[S | None, Event], S | None]
+
+    def fold(self, events: Iterable[Event], state: S | None = None) -> S | None:
+        """The state after these events, own and noted, in journal order."""
+        for event in events:
+            state = self.evolve(state, event)
+        return state

@@ -1,0 +1,1 @@
+"""The ordered log: one port, and its adapters for PostgreSQL and Kafka."""

@@ -1,0 +1,258 @@
+"""The log in Kafka: one topic whose partitions are read by as many members of a group as there are replicas.
+
+A key's partition is murmur2 of the key over the configured count, as every Kafka client computes it. The producer is
+idempotent, has one batch in flight per partition, and is thrown away on any error: one rejected record would leave
+its sequence numbers wedged for that partition for ever, and a new producer simply sends what the outbox still holds.
+Nothing here uses Kafka's transactions; effects are once because the services claim what they apply.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+from loopkeeper.contract.envelope import Message
+from loopkeeper.event_log.kafka_line import (
+    ANSWER_MS,
+    AWAY,
+    AIOKafkaAdminClient,
+    AIOKafkaConsumer,
+    AIOKafkaProducer,
+    Client,
+    Line,
+    TopicPartition,
+    errors,
+    goodbye,
+    murmur2,
+)
+from loopkeeper.event_log.kafka_member import KafkaMember, check_partitions, received
+from loopkeeper.event_log.kafka_refusals import Refusals
+from loopkeeper.event_log.port import POLL_LIMIT, Received, StoredOffsets
+
+# So large that a relay's round is one batch per partition, and far below what a topic takes (1 MiB): the largest
+# event of all then travels as a batch of its own.
+LARGEST_BATCH = 256 * 1024
+LARGEST_REQUEST = 4 * 1024 * 1024
+# A batch the broker did not confirm within this is not confirmed: the library's own tries included.
+CONFIRMED_WITHIN = 2 * ANSWER_MS / 1000
+# A topic that is there is found in milliseconds; one that is missing must not hold up those that are there.
+FOUND_WITHIN = 2.0
+
+
+def partition_of(key: str, partitions: int) -> int:
+    """Where a key stands, as the default partitioner of every Kafka client has it."""
+    return (murmur2(key.encode()) & 0x7FFFFFFF) % partitions
+
+
+class KafkaBus:
+    """The log on this line. `replica`: a name that survives a restart makes this process's members static, so that
+    a restart moves nobody's partitions; without one they leave as they go."""
+
+    def __init__(self, line: Line, *, replica: str = "", session: float = 6.0) -> None:
+        self._line = line
+        self._refusals = Refusals(line)
+        self._replica = replica
+        self._session = session
+        self._producer: Client = None
+        self._reader: Client = None
+        self._admin: Client = None
+        self._publishing = asyncio.Lock()
+        self._asking = asyncio.Lock()
+        self._members: set[KafkaMember] = set()
+
+    async def publish(self, messages: Sequence[Message]) -> int:
+        return await self.forward(self._line.topic, messages)
+
+    async def forward(self, topic: str, messages: Sequence[Message]) -> int:
+        """The same for any topic: append in order per key; how many leading messages are durable."""
+        if not messages:
+            return 0
+        async with self._publishing:
+            try:
+                producer = await self._started_producer()
+                count = self._line.partitions if topic == self._line.topic else await _count(producer, topic)
+                unsent = await _send(producer, topic, messages, count)
+            except AWAY as error:
+                await self._throw_producer_away()
+                raise await self._refusals.named(error) from error
+            except BaseException:
+                await self._throw_producer_away()
+                raise
+            leading = min(unsent, default=len(messages))
+            if unsent:
+                await self._throw_producer_away()
+                if not leading:
+                    raise await self._refusals.named(unsent[0]) from unsent[0]
+            return leading
+
+    async def join(self, group: str, offsets: StoredOffsets) -> KafkaMember:
+        name = self._line.group(group)
+        instance = f"{name}-{self._replica}" if self._replica else ""
+        member = KafkaMember(
+            self._line, name, offsets, instance=instance, session=self._session, refusals=self._refusals
+        )
+        self._members = {one for one in self._members if not one.closed} | {member}
+        return member
+
+    async def ends(self) -> Mapping[int, int]:
+        async with self._asking:
+            try:
+                reader = await self._started_reader()
+                async with asyncio.timeout(CONFIRMED_WITHIN):
+                    found = await reader.end_offsets(self._everything())
+            except AWAY as error:
+                await self._discard_reader()
+                raise await self._refusals.named(error) from error
+            except asyncio.CancelledError:
+                await self._discard_reader()
+                raise
+        return {place.partition: offset for place, offset in found.items()}
+
+    async def positions(self, group: str) -> Mapping[int, int]:
+        async with self._asking:
+            try:
+                admin = await self._started_admin()
+                async with asyncio.timeout(CONFIRMED_WITHIN):
+                    found = await admin.list_consumer_group_offsets(
+                        self._line.group(group), partitions=self._everything()
+                    )
+            except AWAY as error:
+                await self._discard_admin()
+                raise await self._refusals.named(error) from error
+        return {
+            place.partition: kept.offset
+            for place, kept in found.items()
+            if place.topic == self._line.topic and kept.offset >= 0
+        }
+
+    def partition_of(self, key: str) -> int:
+        return partition_of(key, self._line.partitions)
+
+    async def history(self, after: Mapping[int, int] | None = None) -> AsyncIterator[Received]:
+        ends = await self.ends()
+        at = {partition: (after or {}).get(partition, 0) for partition in ends}
+        reader = AIOKafkaConsumer(
+            **self._line.client(), enable_auto_commit=False, auto_offset_reset="earliest"
+        )
+        try:
+            await reader.start()
+            reader.assign(self._everything())
+            for partition, offset in at.items():
+                reader.seek(TopicPartition(self._line.topic, partition), offset)
+            while any(at[partition] < end for partition, end in ends.items()):
+                for place, records in (await reader.getmany(timeout_ms=1000, max_records=POLL_LIMIT)).items():
+                    for record in records:
+                        if record.offset < ends[place.partition]:
+                            yield received(record)
+                        at[place.partition] = record.offset + 1
+        except AWAY as error:
+            raise await self._refusals.named(error) from error
+        finally:
+            await goodbye(reader.stop(), reader)
+
+    async def close(self) -> None:
+        for member in self._members:
+            await member.close()
+        await self._throw_producer_away()
+        await self._discard_reader()
+        await self._discard_admin()
+
+    def _everything(self) -> list[Any]:
+        return [TopicPartition(self._line.topic, number) for number in range(self._line.partitions)]
+
+    # ── clients, made when first needed and made anew after an error ──────────────────────────────────────
+
+    async def _started_producer(self) -> Client:
+        if self._producer is None:
+            self._producer = producer = AIOKafkaProducer(
+                **self._line.client(),
+                acks="all",
+                enable_idempotence=True,
+                max_batch_size=LARGEST_BATCH,
+                max_request_size=LARGEST_REQUEST,
+            )
+            async with asyncio.timeout(CONFIRMED_WITHIN):
+                await producer.start()
+                check_partitions(await producer.partitions_for(self._line.topic), self._line)
+        return self._producer
+
+    async def _started_reader(self) -> Client:
+        if self._reader is None:
+            # It subscribes to nothing: a fetch that waits for news would hold up every question behind it.
+            self._reader = reader = AIOKafkaConsumer(**self._line.client(), enable_auto_commit=False)
+            async with asyncio.timeout(CONFIRMED_WITHIN):
+                await reader.start()
+                check_partitions(await reader._client._wait_on_metadata(self._line.topic), self._line)
+        return self._reader
+
+    async def _started_admin(self) -> Client:
+        if self._admin is None:
+            self._admin = AIOKafkaAdminClient(**self._line.client())
+            async with asyncio.timeout(CONFIRMED_WITHIN):
+                await self._admin.start()
+        return self._admin
+
+    async def _throw_producer_away(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await goodbye(producer.stop(), producer)
+
+    async def _discard_reader(self) -> None:
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            await goodbye(reader.stop(), reader)
+
+    async def _discard_admin(self) -> None:
+        admin, self._admin = self._admin, None
+        if admin is not None:
+            await goodbye(admin.close(), admin)
+
+
+async def _count(producer: Client, topic: str) -> int:
+    async with asyncio.timeout(FOUND_WITHIN):
+        return len(await producer.partitions_for(topic))
+
+
+async def _send(
+    producer: Client, topic: str, messages: Sequence[Message], partitions: int
+) -> Mapping[int, Exception]:
+    """Which of the messages the broker has not confirmed, and why. A partition's batches go one after the other, and
+    the first that is not confirmed ends that partition's round."""
+    places: dict[int, list[int]] = defaultdict(list)
+    for index, message in enumerate(messages):
+        places[partition_of(message.subject, partitions)].append(index)
+    unsent: dict[int, Exception] = {}
+
+    async def batch_of(partition: int, indexes: Sequence[int]) -> int:
+        """Send what goes into one batch, from the first on; how many that was."""
+        batch = producer.create_batch()
+        count = 0
+        while count < len(indexes) and _append(batch, messages[indexes[count]]):
+            count += 1
+        if not count:
+            raise errors.MessageSizeTooLargeError
+        batch.close()
+        async with asyncio.timeout(CONFIRMED_WITHIN):
+            await (await producer.send_batch(batch, topic, partition=partition))
+        return count
+
+    async def one(partition: int, indexes: list[int]) -> None:
+        at = 0
+        try:
+            while at < len(indexes):
+                at += await batch_of(partition, indexes[at:])
+        except AWAY as error:
+            for index in indexes[at:]:
+                unsent[index] = error
+
+    await asyncio.gather(*(one(*each) for each in places.items()))
+    return unsent
+
+
+def _append(batch: Any, message: Message) -> bool:
+    headers = [(name, value.encode()) for name, value in message.headers().items()]
+    milliseconds = int(message.time.timestamp() * 1000)
+    key = message.subject.encode()
+    return batch.append(key=key, value=message.data, timestamp=milliseconds, headers=headers) is not None

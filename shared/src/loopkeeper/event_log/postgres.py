@@ -1,0 +1,318 @@
+"""The log in PostgreSQL: one table in a database of its own, read by one member of each group at a time.
+
+Appends are serialized by an advisory lock held for one autocommit statement, so offsets rise in commit order and a
+reader that has seen offset n will never find a smaller one later. A group is a session advisory lock on the one
+connection that also reads, listens and acknowledges: no lock, no session, no acknowledgement. A holder whose session
+falls silent is ended by whoever waits. Nothing here opens a transaction: a process stopped inside one would keep its
+locks with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import orjson
+
+from loopkeeper.contract.envelope import BadEnvelope, Message, parse
+from loopkeeper.event_log.port import POLL_LIMIT, BusUnavailable, Received, StoredOffsets
+from loopkeeper.postgres.connections import PASSING, Connection, connect, passes
+
+Row = Mapping[Any, Any]
+
+CHANNEL = "loopkeeper_log"
+# How the sessions are called in pg_stat_activity; a member's has its group behind it.
+SESSION = "loopkeeper-log"
+# Advisory locks: the topic's appends, and making the tables.
+TOPIC, TABLES = 0x6C6F6770, 0x6C6F6774
+# A member's session says something this often, so that silence means its process hangs (protocols.md §6).
+TICK = 0.5
+SILENT = 3.0
+# How long a reader relies on the notification before it looks by itself.
+SWEEP = 1.0
+# How often a waiting member tries for the group: served again within half a second after a kill.
+TRY = 0.25
+# What one statement appends at most: beyond it the rate hardly rises (58 k/s by 100, 74 k/s by 500).
+LARGEST_APPEND = 500
+# Longer than the server's own statement_timeout: an answer that takes longer will not come.
+ANSWER = 20.0
+
+# One simple query, hence one transaction that cannot be left open.
+MAKE_TABLES = f"""
+SELECT pg_advisory_xact_lock({TABLES});
+CREATE SEQUENCE IF NOT EXISTS log_offset MINVALUE 0 START 0 CACHE 1;
+CREATE TABLE IF NOT EXISTS log (
+    "offset" bigint PRIMARY KEY, key text NOT NULL, type text NOT NULL,
+    headers bytea NOT NULL, payload bytea NOT NULL, at timestamptz NOT NULL);
+CREATE TABLE IF NOT EXISTS position (grp text PRIMARY KEY, next_offset bigint NOT NULL);
+"""
+
+# No row leaves the sorted sub-select before the lock is held, so no offset is taken earlier. It ends with the commit.
+APPEND = """
+WITH locked AS MATERIALIZED (SELECT pg_advisory_xact_lock($1)),
+fresh AS (
+    INSERT INTO log ("offset", key, type, headers, payload, at)
+    SELECT nextval('log_offset'), key, type, headers, payload, at FROM (
+        SELECT t.* FROM locked, unnest($2::text[], $3::text[], $4::bytea[], $5::bytea[], $6::timestamptz[])
+        WITH ORDINALITY AS t (key, type, headers, payload, at, ord) ORDER BY ord) AS ordered
+    RETURNING "offset")
+SELECT pg_notify($7, ''), count(*) FROM fresh
+"""
+READ = 'SELECT "offset", key, headers, payload FROM log WHERE "offset" >= $1 ORDER BY "offset" LIMIT $2'
+# Not the sequence: after a crash it may have skipped numbers, and no reader would ever reach them.
+END = 'SELECT coalesce(max("offset") + 1, 0) FROM log'
+POSITION = "SELECT next_offset FROM position WHERE grp = $1"
+# May go back: a service whose database was restored reads again, and the display must show that.
+ACKNOWLEDGE = """
+INSERT INTO position (grp, next_offset) VALUES ($1, $2)
+ON CONFLICT (grp) DO UPDATE SET next_offset = excluded.next_offset
+"""
+HOLD = "SELECT pg_try_advisory_lock($1)"
+# Every statement begins and ends with a change of state, by the server's clock alone. All members share one login
+# role, so each may see and end the others' sessions.
+END_SILENT = """
+SELECT pg_terminate_backend(a.pid)
+FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid AND a.datname = current_database()
+WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+  AND ((l.classid::bigint << 32) | l.objid::bigint) = $1
+  AND a.state_change < clock_timestamp() - make_interval(secs => $2)
+"""
+
+
+class PostgresBus:
+    """The log at this URL. Its tables are made at first use. One partition, number 0.
+
+    All but the members share one connection, in turn: four buses live in one process. `silent`: after how many
+    seconds without a statement a group's holder is ended by a member that waits.
+    """
+
+    def __init__(self, url: str, *, silent: float = SILENT) -> None:
+        self._url = url
+        self._silent = silent
+        self._shared: Connection | None = None
+        self._turn = asyncio.Lock()
+        self._members: set[PostgresMember] = set()
+
+    async def publish(self, messages: Sequence[Message]) -> int:
+        published = 0
+        while published < len(messages):
+            part = messages[published : published + LARGEST_APPEND]
+            try:
+                await self._append(part)
+            except BusUnavailable:
+                if published:
+                    return published
+                raise
+            published += len(part)
+        return published
+
+    async def join(self, group: str, offsets: StoredOffsets) -> PostgresMember:
+        member = PostgresMember(self._url, group, offsets, silent=self._silent)
+        self._members = {one for one in self._members if not one.closed} | {member}
+        return member
+
+    async def ends(self) -> Mapping[int, int]:
+        return {0: (await self._ask(END))[0][0]}
+
+    async def positions(self, group: str) -> Mapping[int, int]:
+        rows = await self._ask(POSITION, group)
+        return {0: rows[0]["next_offset"]} if rows else {}
+
+    def partition_of(self, key: str) -> int:
+        return 0
+
+    async def history(self, after: Mapping[int, int] | None = None) -> AsyncIterator[Received]:
+        at, end = (after or {}).get(0, 0), (await self.ends())[0]
+        while at < end:
+            rows = await self._ask(READ, at, POLL_LIMIT)
+            for row in rows:
+                if row["offset"] >= end:
+                    return
+                yield _received(row)
+            if not rows:
+                return
+            at = rows[-1]["offset"] + 1
+
+    async def close(self) -> None:
+        for member in self._members:
+            await member.close()
+        self._discard()
+
+    async def _append(self, messages: Sequence[Message]) -> None:
+        await self._ask(
+            APPEND,
+            TOPIC,
+            [m.subject for m in messages],
+            [m.type for m in messages],
+            [orjson.dumps(m.headers()) for m in messages],
+            [m.data for m in messages],
+            [m.time for m in messages],
+            CHANNEL,
+        )
+
+    async def _ask(self, query: str, *args: object) -> list[Row]:
+        """One autocommit statement on the shared connection. A value that cannot be stored is no `BusUnavailable`:
+        it would be tried again for ever."""
+        async with self._turn:
+            try:
+                if self._shared is None or self._shared.is_closed():
+                    self._shared = await _opened(self._url, SESSION)
+                return await self._shared.fetch(query, *args, timeout=ANSWER)
+            except PASSING as error:
+                if not passes(error):
+                    raise
+                self._discard()
+                raise BusUnavailable(type(error).__name__) from error
+
+    def _discard(self) -> None:
+        if self._shared is not None:
+            self._shared.terminate()
+        self._shared = None
+
+
+class PostgresMember:
+    """One reader of a group, active while its session holds the group's lock."""
+
+    def __init__(self, url: str, group: str, offsets: StoredOffsets, *, silent: float) -> None:
+        self._url = url
+        self._group = group
+        self._lock = int.from_bytes(hashlib.sha256(group.encode()).digest()[:8], "big", signed=True)
+        self._offsets = offsets
+        self._silent = silent
+        self._connection: Connection | None = None
+        self._ticking: asyncio.Task[None] | None = None
+        # Reader and tick share the session: one statement at a time.
+        self._turn = asyncio.Lock()
+        self._news = asyncio.Event()
+        self._gained = False
+        self._next = 0
+        self.closed = False
+
+    def holds(self) -> bool:
+        return self._gained and self._connection is not None and not self._connection.is_closed()
+
+    def partitions(self) -> frozenset[int]:
+        return frozenset({0}) if self.holds() else frozenset()
+
+    async def poll(self, limit: int = POLL_LIMIT, timeout: float = SWEEP) -> Sequence[Received]:  # noqa: ASYNC109 a poll's own wait
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        try:
+            while True:
+                connection = await self._session()
+                if self._gained or await self._gain(connection):
+                    # Cleared before reading: what is appended meanwhile rings again.
+                    self._news.clear()
+                    rows = await self._say(connection, READ, self._next, limit)
+                    if rows:
+                        self._next = rows[-1]["offset"] + 1
+                        return [_received(row) for row in rows]
+                left = deadline - loop.time()
+                if left <= 0:
+                    return []
+                await self._rest(left)
+        except PASSING as error:
+            self._drop()
+            raise BusUnavailable(type(error).__name__) from error
+
+    async def acknowledge(self, offsets: Mapping[int, int]) -> None:
+        connection = self._connection
+        if connection is None or not self.holds() or 0 not in offsets:
+            return
+        try:
+            await self._say(connection, ACKNOWLEDGE, self._group, offsets[0])
+        except PASSING:
+            # The copy is for displays; what counts stands in the service's database.
+            self._drop()
+
+    async def close(self) -> None:
+        self.closed = True
+        ticking = self._ticking
+        self._drop()
+        if ticking is not None:
+            await asyncio.wait([ticking])
+
+    async def _session(self) -> Connection:
+        """The session in use, or a new one, which has not gained the group yet."""
+        if self._connection is not None and not self._connection.is_closed():
+            return self._connection
+        self._drop()
+        connection = await _opened(self._url, f"{SESSION}-{self._group}")
+        if self.closed:
+            connection.terminate()
+            raise BusUnavailable("this member is closed")
+        connection.add_termination_listener(self._ring)
+        self._connection = connection
+        self._ticking = asyncio.create_task(self._tick(connection), name=f"log session {self._group}")
+        return connection
+
+    async def _gain(self, connection: Connection) -> bool:
+        """Take the group if it is free. The stored offset is asked under the lock, after the last holder's end, and
+        listening begins before the first read: nothing appended in between goes unnoticed."""
+        if not (await self._say(connection, HOLD, self._lock))[0][0]:
+            await self._say(connection, END_SILENT, self._lock, self._silent)
+            return False
+        async with self._turn:
+            await connection.add_listener(CHANNEL, self._ring)
+        self._next = (await self._offsets([0])).get(0, 0)
+        self._gained = True
+        return True
+
+    async def _tick(self, connection: Connection) -> None:
+        """Keep the session from falling silent, and end it when it no longer answers."""
+        try:
+            with suppress(*PASSING):
+                while True:
+                    await asyncio.sleep(TICK)
+                    await self._say(connection, "SELECT 1")
+        finally:
+            connection.terminate()
+
+    async def _rest(self, left: float) -> None:
+        """Until the log rings, for a reader; who waits for the group is rung by nobody and only tries again."""
+        if not self._gained:
+            await asyncio.sleep(min(left, TRY))
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(min(left, SWEEP)):
+                await self._news.wait()
+
+    async def _say(self, connection: Connection, query: str, *args: object) -> list[Row]:
+        async with self._turn:
+            return await connection.fetch(query, *args, timeout=ANSWER)
+
+    def _ring(self, *_: object) -> None:
+        self._news.set()
+
+    def _drop(self) -> None:
+        """End the session, and with it the hold; the next poll begins from the stored offsets."""
+        if self._connection is not None:
+            self._connection.terminate()
+        if self._ticking is not None:
+            self._ticking.cancel()
+        self._connection = self._ticking = None
+        self._gained = False
+
+
+async def _opened(url: str, name: str) -> Connection:
+    connection = await connect(url, name=name)
+    try:
+        if await connection.fetchval("SELECT to_regclass('position') IS NULL"):
+            await connection.execute(MAKE_TABLES)
+    except BaseException:
+        connection.terminate()
+        raise
+    return connection
+
+
+def _received(row: Row) -> Received:
+    raw: bytes = row["payload"]
+    try:
+        message = parse(orjson.loads(row["headers"]), raw)
+    except (BadEnvelope, orjson.JSONDecodeError, AttributeError, TypeError) as error:
+        problem = str(error) if isinstance(error, BadEnvelope) else "headers are no JSON object of texts"
+        return Received(0, row["offset"], row["key"], None, raw, problem)
+    return Received(0, row["offset"], row["key"], message)

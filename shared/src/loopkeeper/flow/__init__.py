@@ -1,0 +1,1 @@
+"""What moves events: relay, consumer, timers, parked streams, recovery."""

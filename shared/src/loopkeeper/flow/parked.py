@@ -1,0 +1,232 @@
+"""Facts that failed, and the rest of their stream behind them: shown without identity, replayed in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import asyncpg  # pyright: ignore[reportMissingTypeStubs]
+
+from loopkeeper.contract.envelope import parse
+from loopkeeper.event_log.port import Received, unreadable
+from loopkeeper.flow.stream_rebuild import rebuild
+from loopkeeper.kernel.errors import Unsound
+from loopkeeper.kernel.logs import get
+from loopkeeper.postgres.connections import Connection, Pool, passes
+from loopkeeper.security.sealing import Sealer
+from loopkeeper.store.batch import Batch, Pending
+from loopkeeper.store.bulk_writes import RETRIES
+from loopkeeper.store.definition import Submission
+from loopkeeper.store.store import Store
+
+log = get("parked")
+
+# Why a fact is parked that nobody has looked at yet: the database was restored, and more must be read first.
+WAITING = "waits until the service has read what it lost"
+
+React = Callable[[Received], Submission | None]
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedStream:
+    """One stream that waits: since when, why, how often tried, and when it is tried next by itself."""
+
+    stream: str
+    since: datetime
+    tries: int
+    next_retry_at: datetime | None
+    error: str
+    facts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What a replay did, or, dry, would do."""
+
+    stream: str
+    applied: int
+    left: int
+    error: str
+    dry_run: bool
+
+
+class _DryRun(Exception):
+    """Takes the transaction back once it is known what it would do."""
+
+    def __init__(self, replayed: Replayed) -> None:
+        super().__init__("dry run")
+        self.replayed = replayed
+
+
+class ParkedFacts:
+    """The parked streams of one service."""
+
+    def __init__(self, store: Store[Any], pool: Pool, sealer: Sealer, react: React) -> None:
+        self._store = store
+        self._pool = pool
+        self._sealer = sealer
+        self._react = react
+
+    async def listed(self, stream: str | None = None) -> list[ParkedStream]:
+        """The parked streams, longest waiting first."""
+        rows = await self._pool.fetch(
+            """SELECT s.*, (SELECT count(*) FROM parked p WHERE p.stream = s.stream) AS facts
+               FROM parked_stream s WHERE $1::text IS NULL OR s.stream = $1 ORDER BY s.since, s.stream""",
+            stream,
+        )
+        return [ParkedStream(**dict(row)) for row in rows]
+
+    async def facts(self, stream: str) -> list[dict[str, Any]]:
+        """Its facts in order: type, position, error; never the body."""
+        rows = await self._pool.fetch(
+            """SELECT partition, "offset", event_id, type, error, at FROM parked
+               WHERE stream = $1 ORDER BY partition, "offset" """,
+            stream,
+        )
+        return [dict(row) for row in rows]
+
+    async def due(self, now: datetime) -> list[str]:
+        """Streams whose next timed replay has come."""
+        rows = await self._pool.fetch(
+            "SELECT stream FROM parked_stream WHERE next_retry_at <= $1 ORDER BY next_retry_at LIMIT 50", now
+        )
+        return [row["stream"] for row in rows]
+
+    async def replay(self, stream: str, *, dry_run: bool = False) -> Replayed:
+        """Apply the stream's facts in order up to the first that fails again, in one transaction. A dry run does the
+        same and keeps nothing."""
+
+        async def steps(batch: Batch[Any]) -> Replayed:
+            if not await batch.hold(stream):
+                return Replayed(stream, 0, 0, "", dry_run)
+            rows = await batch.connection.fetch(
+                """SELECT partition, "offset", event_id, type, body FROM parked
+                   WHERE stream = $1 ORDER BY partition, "offset" """,
+                stream,
+            )
+            applied, error = await self._apply(batch, stream, rows)
+            replayed = Replayed(stream, applied, len(rows) - applied, error, dry_run)
+            if dry_run:
+                raise _DryRun(replayed)
+            await self._done(batch.connection, stream, rows[:applied])
+            if replayed.left:
+                await self._tried(batch.connection, stream, error)
+            return replayed
+
+        try:
+            return await self._store.with_batch(steps)
+        except _DryRun as done:
+            return done.replayed
+
+    async def _apply(self, batch: Batch[Any], stream: str, rows: Sequence[Any]) -> tuple[int, str]:
+        """How many of these facts applied, and why the next did not."""
+        for applied, row in enumerate(rows):
+            try:
+                error = await batch.again(self._reopened(stream, row))
+            except Exception as fault:
+                if passes(fault):
+                    raise
+                error = type(fault).__name__
+            if error:
+                return applied, error
+        return len(rows), ""
+
+    async def _tried(self, connection: Connection, stream: str, error: str) -> None:
+        tries = await connection.fetchval(
+            "UPDATE parked_stream SET tries = tries + 1, error = $2 WHERE stream = $1 RETURNING tries",
+            stream,
+            error,
+        )
+        await connection.execute(
+            "UPDATE parked_stream SET next_retry_at = $2 WHERE stream = $1",
+            stream,
+            next_retry(self._store.clock.now(), tries or 0),
+        )
+
+    async def _done(self, connection: Connection, stream: str, done: Sequence[Any]) -> None:
+        """These facts of the stream are parked no longer; with the last goes its mark."""
+        await connection.execute(
+            """DELETE FROM parked p USING unnest($2::int[], $3::bigint[]) AS d (partition, "offset")
+               WHERE p.stream = $1 AND p.partition = d.partition AND p."offset" = d."offset" """,
+            stream,
+            [each["partition"] for each in done],
+            [each["offset"] for each in done],
+        )
+        await connection.execute(
+            """DELETE FROM parked_stream s WHERE s.stream = $1
+               AND NOT EXISTS (SELECT 1 FROM parked p WHERE p.stream = s.stream)""",
+            stream,
+        )
+
+    # ── set aside until a restored database is rebuilt ───────────────────────────────────────────────────────
+
+    async def with_types(self, types: Sequence[str]) -> list[str]:
+        """The streams that have messages of these types, in the order of the first."""
+        rows = await self._pool.fetch(
+            """SELECT stream FROM parked WHERE type = ANY($1::text[]) GROUP BY stream
+               ORDER BY min("offset"), stream""",
+            list(types),
+        )
+        return [row["stream"] for row in rows]
+
+    async def waiting(self) -> list[str]:
+        """The streams with facts that were set aside unjudged, in the order of the first."""
+        rows = await self._pool.fetch(
+            """SELECT s.stream FROM parked_stream s JOIN parked p USING (stream) WHERE s.error = $1
+               GROUP BY s.stream ORDER BY min(p."offset"), s.stream""",
+            WAITING,
+        )
+        return [row["stream"] for row in rows]
+
+    async def set_aside(self, received: Sequence[Received], offsets: Mapping[int, int]) -> None:
+        """Park these unjudged, with the offsets in the same transaction."""
+        waiting = {(r.message.id if r.message is not None else unreadable(r)): r for r in received}
+        pending = [
+            Pending(Submission(id, r.key, received=r, poison=r.problem or WAITING))
+            for id, r in waiting.items()
+        ]
+        await self._store.with_batch(lambda batch: batch.run(pending, offsets))
+
+    async def rebuild(self, stream: str) -> bool:
+        """Write what the stream lost of its own; the facts behind stay set aside. False where it cannot be now."""
+
+        async def steps(batch: Batch[Any]) -> None:
+            # Another replica may be at it: what is left is read under the lock.
+            await batch.hold_and_read(stream)
+            rows = await batch.connection.fetch(
+                """SELECT partition, "offset", body FROM parked WHERE stream = $1 ORDER BY partition, "offset" """,
+                stream,
+            )
+            done = await rebuild(batch, stream, [self._unsealed(stream, row) for row in rows])
+            places = {(each.partition, each.offset) for each in done}
+            await self._done(
+                batch.connection, stream, [row for row in rows if (row["partition"], row["offset"]) in places]
+            )
+
+        try:
+            await self._store.with_batch(steps)
+        except (Unsound, ValueError, asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
+            log.error("stream not rebuilt", referral=stream, error=type(error).__name__)
+            return False
+        return True
+
+    def _unsealed(self, stream: str, row: Any) -> Received:
+        body = self._sealer.open("system", stream, "parked", row["body"])
+        if "headers" in body:
+            data = body["data"].encode("utf-8", "surrogateescape")
+            return Received(row["partition"], row["offset"], body["key"], parse(body["headers"], data))
+        raw = body["raw"].encode("latin-1")
+        return Received(row["partition"], row["offset"], body["key"], None, raw, body["problem"])
+
+    def _reopened(self, stream: str, row: Any) -> Submission:
+        received = self._unsealed(stream, row)
+        submission = self._react(received)
+        # A type nobody reads any more applies as nothing: the fact is done.
+        return submission or Submission(row["event_id"], stream, received=received)
+
+
+def next_retry(now: datetime, tries: int) -> datetime | None:
+    """When a parked stream is replayed by itself after this many tries; None: a person must."""
+    return now + RETRIES[tries] if tries < len(RETRIES) else None

@@ -1,0 +1,215 @@
+"""How does one stream get back the own events that its restored database lost? In the order they had, proved by the chain.
+
+The log has the own events in their order, and the facts of others in theirs; how they were interleaved it does not
+say. But each own event carries the chain value of its journal row, and that depends on every row before it: the facts
+are put before it one by one until the chain agrees. So the journal becomes what it was, byte for byte. What stood
+before an own event was decided then and is not decided again; the facts behind the last one are left to be decided.
+
+Nothing is decided here and nothing is published: what is written was published once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID, uuid5
+
+from loopkeeper.contract import events
+from loopkeeper.contract.decider import Command
+from loopkeeper.contract.envelope import Message
+from loopkeeper.contract.events import Event
+from loopkeeper.event_log.port import Received
+from loopkeeper.kernel.errors import Unsound
+from loopkeeper.store import journal
+from loopkeeper.store.batch import Batch
+from loopkeeper.store.definition import Change, Reference, Row, Submission, Work
+from loopkeeper.store.journal import VOUCHER, Entry
+
+VOUCHED = UUID("c6ad1d0c-5b44-5f0a-8d53-6d0f2f1b7a31")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A message of the stream, read."""
+
+    received: Received
+    message: Message
+    event: Event
+
+
+@dataclass(slots=True)
+class Rebuild:
+    """One stream's way back, inside the transaction of `batch`, whose locks on it are held."""
+
+    batch: Batch[Any]
+    row: Row[Any]
+    known: frozenset[UUID]
+    done: list[Received] = field(default_factory=list[Received])
+    claims: list[UUID] = field(default_factory=list[UUID])
+
+    def replay(self, found: Sequence[Found]) -> None:
+        """Every own event up to the last, with the facts that stood before it."""
+        own = f"/{self.batch.domain.service}"
+        waiting: list[Found] = []
+        for each in found:
+            if each.message.id in self.known:
+                self.done.append(each.received)
+            elif each.message.source != own:
+                waiting.append(each)
+            else:
+                waiting = self._settle(each, waiting)
+
+    def _settle(self, own: Found, waiting: list[Found]) -> list[Found]:
+        """The facts that stood before this own event, then itself; returns the facts that did not."""
+        message = own.message
+        if message.sequence != self.row.sequence + 1:
+            raise Unsound("the log and the journal have different events under one sequence")
+        before = self._before(message, waiting)
+        count = len(waiting) if before is None else before
+        for fact in waiting[:count]:
+            self._note(fact)
+        written = [(self._vouch(message), own.event)] if before is None else []
+        entry = self._own(message)
+        self.row.sequence = message.sequence
+        self._write(own, [*written, (entry, own.event)])
+        if message.causation:
+            self.claims += _claim(message.causation)
+        return waiting[count:]
+
+    def _before(self, message: Message, waiting: Sequence[Found]) -> int | None:
+        """How many of these facts its chain says stood before it; None where the journal had something that the log
+        never had, so that no number agrees."""
+        domain, key = self.batch.domain, self.batch.chain_key
+        state, n, head = self.row.state, self.row.n, self.row.head
+        causes = [str(fact.message.id) for fact in waiting]
+        least = causes.index(message.causation) + 1 if message.causation in causes else 0
+        for count in range(len(waiting) + 1):
+            if count >= least and journal.link(key, head, journal.published(message, n + 1)) == message.chain:
+                return count
+            if count < len(waiting):
+                after = domain.decider.evolve(state, waiting[count].event)
+                if after != state or domain.notes_all:
+                    n += 1
+                    head = journal.link(
+                        key, head, journal.noted(waiting[count].message, n, self.row.sequence)
+                    )
+                state = after
+        return None
+
+    def _note(self, fact: Found) -> None:
+        domain = self.batch.domain
+        self.done.append(fact.received)
+        after = domain.decider.evolve(self.row.state, fact.event)
+        if after != self.row.state or domain.notes_all:
+            entry = self._linked(journal.noted(fact.message, self.row.n + 1, self.row.sequence))
+            self._write(fact, [(entry, fact.event)], done=True)
+
+    def _own(self, message: Message) -> Entry:
+        entry = journal.published(message, self.row.n + 1)
+        self.row.n, self.row.head = entry.n, entry.chain
+        return entry
+
+    def _vouch(self, message: Message) -> Entry:
+        """A row that says, under our key: the next one has the chain value that the log has."""
+        following = journal.published(message, self.row.n + 2)
+        proof = journal.link(self.batch.chain_key, journal.START, following)
+        return self._linked(
+            Entry(
+                message.subject, self.row.n + 1, uuid5(VOUCHED, message.id.hex), False, self.row.sequence,
+                VOUCHER, message.source, message.time, "", "", message.chain, proof.encode(), "",
+            )
+        )  # fmt: skip
+
+    def _linked(self, entry: Entry) -> Entry:
+        entry = journal.with_chain(entry, journal.link(self.batch.chain_key, self.row.head, entry))
+        self.row.n, self.row.head = entry.n, entry.chain
+        return entry
+
+    def _write(self, found: Found, written: Sequence[tuple[Entry, Event]], *, done: bool = False) -> None:
+        batch, row, message = self.batch, self.row, found.message
+        if not done:
+            self.done.append(found.received)
+        batch.entries.extend(entry for entry, _ in written)
+        made = batch.domain.restored(found.event, message.subject, row.state)
+        if isinstance(made, Reference):
+            before = batch.references.get(made.key, batch.reference_origin.get(made.key))
+            recorded = made.change(before, message.time)
+            kept = {**(before or {}), **(recorded.row if recorded else {}), "id": made.id}
+            batch.references[made.key] = kept | {"n": row.n, "sequence": row.sequence, "head": row.head}
+            return
+        before = row.state
+        at = max(message.time, row.at) if row.at else message.time
+        row.state = batch.domain.decider.evolve(before, found.event)
+        row.at, row.created_at = at, row.created_at or at
+        submission = _submission(found, made)
+        # The voucher is nobody's event: it has a row in the journal and nothing around it.
+        told = [each for each in written if each[0].type != VOUCHER]
+        change = Change(message.subject, submission, before, row.state, told, at)
+        batch.changes.append(change)
+        batch.know(change)
+
+
+async def rebuild(batch: Batch[Any], stream: str, received: Sequence[Received]) -> list[Received]:
+    """Write what the log has of this stream's own events and the database lacks, under its lock; returns what of
+    `received` is done with. Raises `Unsound` where the database has gone on since with other events."""
+    ids = [r.message.id for r in received if r.message is not None]
+    rows = await batch.connection.fetch(
+        "SELECT id FROM journal WHERE stream = $1 AND id = ANY($2::uuid[])", stream, ids
+    )
+    found = [each for r in received if (each := _read(r)) is not None]
+    reference = next((key for each in found if (key := _reference(batch, each)) is not None), None)
+    row: Row[Any] = batch.rows.setdefault(stream, Row(stream, None))
+    if reference is None:
+        work = [Work(_submission(each, Command(fact=each.event)), row.state) for each in found]
+        await batch.surround(work)
+    else:
+        await batch.surround([], {reference})
+        kept: Mapping[str, Any] = batch.reference_origin.get(reference) or {}
+        row = Row(stream, None, kept.get("n", 0), kept.get("sequence", 0), kept.get("head", journal.START))
+    way = Rebuild(batch, row, frozenset(row["id"] for row in rows))
+    way.replay(found)
+    await batch.write(publish=False)
+    # Who sends the same request again finds that it was done, though no longer with which body.
+    await batch.connection.execute(
+        "INSERT INTO claim (id, stream, body_hash, at) SELECT id, $2, '', $3 FROM unnest($1::uuid[]) AS t (id) "
+        "ORDER BY id ON CONFLICT DO NOTHING",
+        way.claims,
+        stream,
+        batch.now,
+    )
+    return way.done
+
+
+def _read(received: Received) -> Found | None:
+    message = received.message
+    if message is None:
+        return None
+    try:
+        event = events.read(message.type, message.data)
+    except ValueError:
+        # What could not be read then was parked, and is.
+        return None
+    return Found(received, message, event) if event is not None else None
+
+
+def _reference(batch: Batch[Any], found: Found) -> tuple[str, str] | None:
+    if found.message.source != f"/{batch.domain.service}":
+        return None
+    made = batch.domain.restored(found.event, found.message.subject, None)
+    return made.key if isinstance(made, Reference) else None
+
+
+def _submission(found: Found, command: Command) -> Submission:
+    message = found.message
+    return Submission(
+        message.id, message.subject, command=command, causation=message.causation,
+        traceparent=message.traceparent, received=found.received,
+    )  # fmt: skip
+
+
+def _claim(causation: str) -> list[UUID]:
+    try:
+        return [UUID(causation)]
+    except ValueError:
+        return []

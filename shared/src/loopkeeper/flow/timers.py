@@ -1,0 +1,138 @@
+"""When deadlines fire: due rows become commands, once their service has read everything that came before.
+
+A timer fires only when the stored offset of its referral's partition has reached that partition's end as asked
+after `due_at`, and while the referral is not parked: after an outage the unread facts come first. Firing is a
+command whose rule checks that this deadline still stands, so firing twice, or for a closed loop, does nothing.
+
+A deadline whose command meets a fault of ours parks its referral, like a fact would: it is shown, holds no other
+back, and is due again after each timed replay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid5
+
+from loopkeeper.contract.decider import Command
+from loopkeeper.event_log.port import Bus, BusUnavailable
+from loopkeeper.flow.consumer import Consumer
+from loopkeeper.flow.parked import ParkedFacts
+from loopkeeper.kernel.clock import Clock
+from loopkeeper.kernel.logs import get
+from loopkeeper.kernel.metrics import Metrics
+from loopkeeper.kernel.supervisor import Heart
+from loopkeeper.observability.telemetry import Telemetry
+from loopkeeper.postgres.connections import PASSING, Pool
+from loopkeeper.store.batch import describe
+from loopkeeper.store.definition import Submission
+from loopkeeper.store.store import Store, StoreUnavailable
+
+log = get("timers")
+
+NAMESPACE = UUID("0a4c8e52-7f0e-5b3b-9f5c-5d0f3c1f9a77")
+SWEEP = 256
+# How soon a due timer is noticed when nothing else wakes the sweep; also the step of a moved demo clock.
+EVERY = 0.25
+# Deadlines are minutes to months away: what rings within this is swept together.
+GATHER = 0.05
+
+# The command of a deadline, given its kind and when it was due.
+OnTimer = Callable[[str, datetime], Command]
+
+
+class TimerSweep:
+    """Fires one service's timers and replays its parked streams when their time has come."""
+
+    def __init__(
+        self,
+        store: Store[Any],
+        pool: Pool,
+        bus: Bus,
+        consumer: Consumer,
+        parked: ParkedFacts,
+        on_timer: OnTimer,
+        *,
+        clock: Clock,
+        metrics: Metrics,
+        telemetry: Telemetry,
+    ) -> None:
+        self._store = store
+        self._pool = pool
+        self._bus = bus
+        self._consumer = consumer
+        self._parked = parked
+        self._on_timer = on_timer
+        self._clock = clock
+        self._metrics = metrics
+        self._telemetry = telemetry
+
+    async def run(self, heart: Heart) -> None:
+        """Sweep for ever; a database or log that is away is waited for."""
+        bell = self._store.bell()
+        while True:
+            heart.beat()
+            bell.clear()
+            fired = 0
+            try:
+                for stream in await self._parked.due(self._clock.now()):
+                    await self._parked.replay(stream)
+                fired = await self.sweep()
+            except (BusUnavailable, StoreUnavailable, *PASSING):
+                heart.waiting("the log or the database cannot be reached")
+            if fired < SWEEP:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(EVERY):
+                        await bell.wait()
+                        await asyncio.sleep(GATHER)
+
+    async def sweep(self) -> int:
+        """Fire what is due and may fire, park what failed; returns how many were tried."""
+        rows = await self._pool.fetch(
+            """SELECT t.stream, t.kind, t.due_at FROM timer t
+               WHERE t.due_at <= $1 AND NOT EXISTS (SELECT 1 FROM parked_stream p WHERE p.stream = t.stream)
+               ORDER BY t.due_at, t.stream LIMIT $2""",
+            self._clock.now(),
+            SWEEP,
+        )
+        if not rows:
+            return 0
+        ends = await self._bus.ends()
+        stored = await self._consumer.stored_offsets()
+        submissions = [
+            self._submission(row["stream"], row["kind"], row["due_at"])
+            for row in rows
+            if self._read_to_end(row["stream"], ends, stored)
+        ]
+        if not submissions:
+            return 0
+        outcomes = await self._store.execute(submissions)
+        failed = [
+            (submission, f"deadline {submission.label}: {describe(outcome)}")
+            for submission in submissions
+            if isinstance(outcome := outcomes[submission.id], Exception)
+        ]
+        if failed:
+            await self._store.park(failed)
+        self._metrics.timers_fired.labels(self._store.domain.service).inc(len(submissions) - len(failed))
+        return len(submissions)
+
+    def _read_to_end(self, stream: str, ends: Any, stored: Any) -> bool:
+        partition = self._bus.partition_of(stream)
+        return stored.get(partition, 0) >= ends.get(partition, 0)
+
+    def _submission(self, stream: str, kind: str, due_at: datetime) -> Submission:
+        claim = uuid5(NAMESPACE, f"{stream}|{kind}|{due_at.isoformat()}")
+        with self._telemetry.span(
+            "timer", parent=None, attributes={"loopkeeper.referral": stream, "loopkeeper.timer": kind}
+        ) as span:
+            return Submission(
+                claim,
+                stream,
+                command=self._on_timer(kind, due_at),
+                traceparent=span.traceparent,
+                timer=(kind, due_at),
+            )

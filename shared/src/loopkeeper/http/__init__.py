@@ -1,0 +1,1 @@
+"""HTTP: what FastAPI needs around a route."""

@@ -1,0 +1,193 @@
+"""What must hold of a request's body and address before any rule sees it?
+
+A JSON body is I-JSON (RFC 7493): UTF-8, no name twice in an object, no lone surrogates, numbers a double can
+hold. And no U+0000 in any string, which PostgreSQL cannot store. What breaks this is the sender's fault and a
+422; unchecked it would be our 500.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, TypeVar, cast
+from urllib.parse import parse_qsl
+
+import orjson
+from pydantic import BaseModel, ValidationError
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive
+
+from loopkeeper.http.problems import FIELD_NAME, FieldError, field_invalid, from_validation, malformed
+from loopkeeper.kernel.errors import Problem
+
+# A body of the usual size arrives with its headers; who needs longer than this for the next piece holds a place.
+SECONDS_FOR_A_PIECE = 20.0
+MOST_PARAMETERS = 50
+LARGEST_WHOLE_NUMBER = 2**53
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def too_large(limit: int) -> Problem:
+    """The refusal of a body above `limit` bytes; the connection ends, since the rest of it is not read."""
+    return Problem(
+        413,
+        "body-too-large",
+        f"The body is larger than {limit} bytes.",
+        fix="Send less at once.",
+        headers={"Connection": "close"},
+    )
+
+
+async def pieces(receive: Receive, limit: int, announced: int | None = None) -> AsyncIterator[bytes]:
+    """The body as it arrives, counted whatever Content-Length says.
+
+    Raises 413 past `limit` bytes, 408 when a piece does not come in time, `ClientDisconnect` when the caller left.
+    """
+    if announced is not None and announced > limit:
+        raise too_large(limit)
+    total, more = 0, True
+    while more:
+        try:
+            async with asyncio.timeout(SECONDS_FOR_A_PIECE):
+                message = await receive()
+        except TimeoutError:
+            raise Problem(
+                408,
+                "body-too-slow",
+                "The body did not arrive in time.",
+                fix="Send it again.",
+                headers={"Connection": "close"},
+            ) from None
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        piece = cast("bytes", message.get("body", b""))
+        more = cast("bool", message.get("more_body", False))
+        total += len(piece)
+        if total > limit:
+            raise too_large(limit)
+        if piece:
+            yield piece
+
+
+async def whole(receive: Receive, limit: int, announced: int | None = None) -> bytes:
+    """The body in one piece; raises as `pieces` does."""
+    return b"".join([piece async for piece in pieces(receive, limit, announced)])
+
+
+def parse(raw: bytes) -> object:
+    """The JSON value, known to be I-JSON without U+0000. Raises 422 `malformed-body` or `field-invalid`."""
+    try:
+        tree: object = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        raise malformed(
+            "The body is not JSON: it breaks off, is not UTF-8, nests too deep or holds a number or character JSON has not.",
+            "Send one JSON object in UTF-8.",
+        ) from None
+    _once_each(raw)
+    if b"\\u0000" in raw:
+        found = list(_holding_nul(tree, ""))
+        if found:
+            raise field_invalid(*(no_nul(pointer) for pointer in found))
+    return tree
+
+
+def no_nul(pointer: str) -> FieldError:
+    return FieldError(pointer=pointer, rule="no-nul", fix="Remove the character U+0000.")
+
+
+def _once_each(raw: bytes) -> None:
+    try:
+        json.loads(raw, object_pairs_hook=_unique, parse_int=_whole_number)
+    except _Twice:
+        raise malformed("An object of the body has the same name twice.", "Send every name once.") from None
+    except _TooLarge:
+        raise malformed("The body holds a number beyond 2^53.", "Send numbers a double can hold.") from None
+    except RecursionError:
+        raise malformed("The body nests too deep.", "Nest less than 100 levels.") from None
+
+
+class _Twice(Exception):
+    pass
+
+
+class _TooLarge(Exception):
+    pass
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise _Twice
+    return found
+
+
+def _whole_number(digits: str) -> int:
+    # Seventeen digits are already beyond it; converting thousands of them costs quadratic time.
+    if len(digits) > 17 or abs(int(digits)) > LARGEST_WHOLE_NUMBER:
+        raise _TooLarge
+    return int(digits)
+
+
+def _holding_nul(tree: object, pointer: str) -> list[str]:
+    if isinstance(tree, str):
+        return [pointer] if "\0" in tree else []
+    if isinstance(tree, list):
+        entries = cast("list[object]", tree)
+        return [
+            each
+            for position, entry in enumerate(entries)
+            for each in _holding_nul(entry, f"{pointer}/{position}")
+        ]
+    if isinstance(tree, dict):
+        fields = cast("dict[str, object]", tree)
+        return [each for name, value in fields.items() for each in _in_field(name, value, pointer)]
+    return []
+
+
+def _in_field(name: str, value: object, pointer: str) -> list[str]:
+    inner = f"{pointer}/{name}" if FIELD_NAME.fullmatch(name) else pointer
+    return ([pointer] if "\0" in name else []) + _holding_nul(value, inner)
+
+
+def validate(model: type[M], raw: bytes) -> M:
+    """The body as its model; nothing sent counts as `{}`. Raises 422, never with a value in it."""
+    sent = raw or b"{}"
+    tree = parse(sent)
+    try:
+        return model.model_validate_json(sent)
+    except ValidationError as error:
+        raise from_validation(error, tree) from None
+
+
+def query(model: type[M], text: bytes, repeatable: frozenset[str]) -> M:
+    """The query string as its model; a parameter not `repeatable` may come once. Raises 422 `field-invalid`."""
+    values = parameters(text, repeatable)
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise from_validation(error, values, prefix="query") from None
+
+
+def parameters(text: bytes, repeatable: frozenset[str]) -> Mapping[str, str | list[str]]:
+    try:
+        pairs = parse_qsl(
+            text.decode("ascii"), keep_blank_values=True, max_num_fields=MOST_PARAMETERS, errors="strict"
+        )
+    except ValueError:
+        raise field_invalid(
+            FieldError(pointer="query", rule="malformed", fix="Send percent-encoded UTF-8 parameters.")
+        ) from None
+    values: dict[str, str | list[str]] = {}
+    for name, value in pairs:
+        where = f"query/{name}" if FIELD_NAME.fullmatch(name) else "query"
+        if "\0" in value or "\0" in name:
+            raise field_invalid(no_nul(where))
+        if name in repeatable:
+            cast("list[str]", values.setdefault(name, [])).append(value)
+        elif name in values:
+            raise field_invalid(FieldError(pointer=where, rule="once", fix="Send this parameter once."))
+        else:
+            values[name] = value
+    return values

@@ -1,0 +1,120 @@
+"""How is a long list read? In pages of a stable order (time of last change, then id), each naming the next."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from urllib.parse import urlencode
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from loopkeeper.contract.field_types import Instant
+from loopkeeper.http.problems import FieldError, field_invalid
+from loopkeeper.http.route import Call, Reply
+from loopkeeper.kernel.errors import Problem
+
+T = TypeVar("T")
+P = TypeVar("P", bound="Page")
+# Before anything this system recorded.
+FIRST = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Row(Protocol):
+    """What a database row and a mapping have in common."""
+
+    def __getitem__(self, key: Any, /) -> Any: ...
+
+
+R = TypeVar("R", bound=Row)
+
+
+class Cursor(NamedTuple):
+    """The last entry somebody saw."""
+
+    at: datetime
+    id: str
+
+
+class Page(BaseModel):
+    """Which part of a list is asked for; a service adds its filters in a subclass."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    limit: int = Field(50, ge=1, le=200, description="Entries a page")
+    cursor: str | None = Field(None, max_length=300, description="next_cursor of the page before")
+    updated_since: Instant | None = Field(None, description="Only what changed at or after this time")
+
+    @property
+    def fetch(self) -> int:
+        """How many rows to read: one more than shown, which tells whether there is a next page."""
+        return self.limit + 1
+
+    def start(self) -> Cursor:
+        """Rows belong to this page where `(at, id) > (start.at, start.id)`. Raises 422 for a cursor not ours."""
+        if self.cursor is not None:
+            return decode(self.cursor)
+        return Cursor(self.updated_since or FIRST, "")
+
+
+class Listing(BaseModel, Generic[T]):
+    """One page. `next_cursor` null: there is no further page."""
+
+    model_config = ConfigDict(frozen=True)
+
+    items: tuple[T, ...]
+    next_cursor: str | None = None
+
+
+def encode(cursor: Cursor) -> str:
+    """URL-safe and opaque; callers may keep it but not read it."""
+    text = f"{cursor.at.astimezone(UTC).isoformat()} {cursor.id}"
+    return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
+
+
+def decode(text: str) -> Cursor:
+    """The inverse of `encode`. Raises 422 `field-invalid` for anything `encode` has not made."""
+    try:
+        padded = text.encode("ascii") + b"=" * (-len(text) % 4)
+        at, _, key = base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii").partition(" ")
+        cursor = Cursor(datetime.fromisoformat(at), key)
+        if not key.isprintable() or encode(cursor) != text:
+            raise ValueError
+    except (ValueError, OverflowError, binascii.Error):
+        raise _foreign_cursor() from None
+    return cursor
+
+
+def listing(
+    call: Call[Any, Any, P],
+    rows: Sequence[R],
+    show: Callable[[R], BaseModel | Mapping[str, Any]],
+    *,
+    at: str = "at",
+) -> Reply:
+    """The answer for rows read with `limit page.fetch`, ordered by (`at`, id); `show` makes an entry of a row."""
+    page: Page = call.query
+    shown = rows[: page.limit]
+    following = encode(Cursor(shown[-1][at], shown[-1]["id"])) if len(rows) > page.limit else None
+    items = [_plain(show(row)) for row in shown]
+    headers = (
+        {} if following is None else {"Link": f'<{_address(call.address, page, following)}>; rel="next"'}
+    )
+    return Reply(200, {"items": items, "next_cursor": following}, headers)
+
+
+def _plain(entry: BaseModel | Mapping[str, Any]) -> Mapping[str, Any]:
+    return entry.model_dump(mode="json") if isinstance(entry, BaseModel) else entry
+
+
+def _address(path: str, page: Page, following: str) -> str:
+    asked = page.model_dump(mode="json", exclude_unset=True, exclude={"cursor"}, exclude_none=True)
+    return f"{path}?{urlencode({**asked, 'cursor': following}, doseq=True)}"
+
+
+def _foreign_cursor() -> Problem:
+    return field_invalid(
+        FieldError(pointer="query/cursor", rule="cursor", fix="Send next_cursor as it was given, or none.")
+    )

@@ -1,0 +1,216 @@
+"""How is a failure answered? As one RFC 9457 problem, the same shape everywhere, that never repeats what was sent."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, cast, get_args
+
+import orjson
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core.core_schema import ErrorType
+
+from loopkeeper.contract.decider import Refused
+from loopkeeper.kernel.errors import Busy, Problem
+from loopkeeper.security.sealing import Erased, KeyMissing
+
+MEDIA_TYPE = "application/problem+json"
+# An answer is bounded like everything else; who mends fifty fields asks again.
+MOST_ERRORS = 50
+# Only a key that looks like a field name is named back: what else a client uses as a key may be a person's name.
+FIELD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
+
+# What to do about each rule pydantic names. Placeholders come from the schema, never from the value.
+FIXES: dict[str, str] = {
+    "missing": "Send this field.",
+    "extra_forbidden": "Remove this field, or correct its name.",
+    "string_type": "Send a string.",
+    "string_too_short": "Send at least {min_length} characters.",
+    "string_too_long": "Send at most {max_length} characters.",
+    "string_pattern_mismatch": "Follow the pattern {pattern}",
+    "literal_error": "Send one of {expected}.",
+    "enum": "Send one of {expected}.",
+    "union_tag_invalid": "Send one of {expected_tags}.",
+    "bool_type": "Send true or false.",
+    "bool_parsing": "Send true or false.",
+    "int_type": "Send a whole number.",
+    "int_parsing": "Send a whole number.",
+    "int_from_float": "Send a whole number.",
+    "float_type": "Send a number.",
+    "float_parsing": "Send a number.",
+    "finite_number": "Send a finite number.",
+    "greater_than": "Send more than {gt}.",
+    "greater_than_equal": "Send {ge} or more.",
+    "less_than": "Send less than {lt}.",
+    "less_than_equal": "Send {le} or less.",
+    "too_short": "Send at least {min_length} entries.",
+    "too_long": "Send at most {max_length} entries.",
+    "list_type": "Send a list.",
+    "tuple_type": "Send a list.",
+    "frozen_set_type": "Send a list.",
+    "set_type": "Send a list.",
+    "dict_type": "Send an object.",
+    "model_type": "Send an object.",
+    "date_type": "Send a date such as 2026-03-02.",
+    "date_parsing": "Send a date such as 2026-03-02.",
+    "date_from_datetime_parsing": "Send a date such as 2026-03-02.",
+    "date_from_datetime_inexact": "Send a date such as 2026-03-02, without a time.",
+    "datetime_type": "Send a time with its zone, such as 2026-03-02T17:00:00Z.",
+    "datetime_parsing": "Send a time with its zone, such as 2026-03-02T17:00:00Z.",
+    "datetime_from_date_parsing": "Send a time with its zone, such as 2026-03-02T17:00:00Z.",
+    "timezone_aware": "Send a time with its zone, such as 2026-03-02T17:00:00Z.",
+}
+OTHERWISE = "Compare this field with the description at /docs."
+BUILT_IN = frozenset(get_args(ErrorType))
+
+
+class FieldError(BaseModel):
+    """Where (an RFC 6901 pointer into the body, or `query/…`, `header/…`), which rule, and what to do."""
+
+    model_config = ConfigDict(frozen=True)
+
+    pointer: str
+    rule: str
+    fix: str
+
+
+class ProblemBody(BaseModel):
+    """What every failure looks like. `slug` is for programs, `detail` and `fix` for people."""
+
+    model_config = ConfigDict(frozen=True)
+
+    type: str
+    title: str
+    status: int
+    slug: str
+    detail: str
+    trace_id: str
+    fix: str = ""
+    allowed: tuple[str, ...] = ()
+    errors: tuple[FieldError, ...] = ()
+
+
+def render(problem: Problem, trace_id: str) -> bytes:
+    """The answer's bytes. `type` resolves, relative to the server asked, to its paragraph of the reference."""
+    body: dict[str, Any] = {
+        "type": f"/docs#{problem.slug}",
+        "title": problem.slug.replace("-", " ").capitalize(),
+        "status": problem.status,
+        "slug": problem.slug,
+        "detail": problem.detail,
+        "trace_id": trace_id,
+    }
+    if problem.fix:
+        body["fix"] = problem.fix
+    if problem.allowed or problem.status == 409:
+        body["allowed"] = problem.allowed
+    if problem.errors:
+        body["errors"] = problem.errors
+    return orjson.dumps(body | problem.members)
+
+
+def known(error: Exception) -> Problem | None:
+    """The problem an exception stands for; None where it is a defect."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, Refused):
+        return Problem(error.status, error.slug, error.sentence, fix=error.fix, allowed=error.allowed)
+    if isinstance(error, Busy):
+        return Problem(
+            503,
+            "busy",
+            "More is waiting than can be served in time.",
+            fix="Send the same request again after the seconds of Retry-After.",
+            headers={"Retry-After": str(error.retry_after)},
+        )
+    if isinstance(error, Erased):
+        return Problem(
+            410,
+            "erased",
+            "What identifies this plan's members was erased for good.",
+            fix="Nothing here can bring it back; ask the plan.",
+        )
+    if isinstance(error, KeyMissing):
+        return Problem(
+            503,
+            "key-missing",
+            "This plan has no key here yet, so nothing can be sealed for it.",
+            fix="Send the same request again later; operations give the plan a key: loopkeeper keys rotate PLAN.",
+            headers={"Retry-After": "60"},
+        )
+    return None
+
+
+def not_found() -> Problem:
+    """The one answer for what is not there and for what the caller may not see (loop.md 1.5)."""
+    return Problem(
+        404, "not-found", "There is nothing here that this key may see.", fix="Check the address and the key."
+    )
+
+
+def defect() -> Problem:
+    """The one answer for our own fault: constant words, because the exception's may hold what was sent."""
+    return Problem(
+        500,
+        "defect",
+        "The server failed at this request.",
+        fix="Report the trace_id; the request may be sent again.",
+    )
+
+
+def malformed(detail: str, fix: str) -> Problem:
+    """The body as a whole cannot be read."""
+    return Problem(422, "malformed-body", detail, fix=fix)
+
+
+def field_invalid(*errors: FieldError) -> Problem:
+    """Some fields cannot be taken as they are."""
+    return Problem(
+        422,
+        "field-invalid",
+        "Some fields cannot be taken as they are.",
+        fix="Mend what errors lists and send it again.",
+        errors=[error.model_dump() for error in errors[:MOST_ERRORS]],
+    )
+
+
+def from_validation(error: ValidationError, tree: object, *, prefix: str = "") -> Problem:
+    """A model's complaints without the values. `tree` is what was validated; `prefix` says where else than the body.
+
+    A validator's own sentence is shown only if raised as a `PydanticCustomError` without context: the text
+    of a ValueError may hold the value (`date.fromisoformat` puts it there).
+    """
+    found = error.errors(include_url=False, include_input=False)
+    return field_invalid(
+        *(
+            FieldError(
+                pointer=prefix + _pointer(each["loc"], tree, missing=each["type"] == "missing"),
+                rule=each["type"].replace("_", "-"),
+                fix=_fix(each["type"], each["msg"], each.get("ctx", {})),
+            )
+            for each in found
+        )
+    )
+
+
+def _fix(rule: str, sentence: str, context: Mapping[str, Any]) -> str:
+    if rule in FIXES:
+        return FIXES[rule].format_map(context)
+    return OTHERWISE if rule in BUILT_IN or context else sentence
+
+
+def _pointer(location: Sequence[int | str], tree: object, *, missing: bool) -> str:
+    """Follows the location through what was sent, so that pydantic's labels of unions drop out."""
+    pointer, at = "", tree
+    for position, segment in enumerate(location):
+        last = position == len(location) - 1
+        if isinstance(segment, str) and not FIELD_NAME.fullmatch(segment):
+            break
+        if isinstance(at, dict) and segment in at:
+            at = cast("dict[str, object]", at)[str(segment)]
+        elif isinstance(at, list) and isinstance(segment, int) and segment < len(cast("list[object]", at)):
+            at = cast("list[object]", at)[segment]
+        elif not (missing and last):
+            continue
+        pointer += f"/{segment}"
+    return pointer

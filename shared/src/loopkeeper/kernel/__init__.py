@@ -1,0 +1,1 @@
+"""What every process needs and no domain knows: failures, clock, settings, tasks, logs, figures, the server."""

@@ -1,0 +1,1 @@
+"""How services are described, started, observed and run."""

@@ -1,0 +1,71 @@
+"""What waits in a service? Counted now and then from its database and its log, for a person and for whoever alerts.
+
+Replicas of a service count the same rows: whoever adds their figures up counts twice, so take the largest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime
+
+from loopkeeper.event_log.port import BusUnavailable
+from loopkeeper.kernel.supervisor import Heart
+from loopkeeper.postgres.connections import PASSING
+from loopkeeper.runtime.service import Context
+
+# As often as Prometheus usually looks; the counting costs two round trips.
+EVERY = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What one service has not done yet, as its database has it."""
+
+    outbox: int
+    parked: int
+    timers_due: int
+    next_timer_at: datetime | None
+
+
+async def waiting(context: Context, now: datetime) -> Waiting:
+    """Unsent, parked and due, as of `now`."""
+    row = await context.pool.fetchrow(
+        """SELECT (SELECT count(*) FROM outbox) AS outbox, (SELECT count(*) FROM parked_stream) AS parked,
+           (SELECT min(due_at) FROM timer) AS next_timer_at,
+           (SELECT count(*) FROM timer WHERE due_at <= $1) AS timers_due""",
+        now,
+    )
+    assert row is not None  # noqa: S101 a row of counts always comes
+    return Waiting(row["outbox"], row["parked"], row["timers_due"], row["next_timer_at"])
+
+
+async def measure(context: Context) -> None:
+    """Write what waits, and which tasks are not well, into this process's figures."""
+    now, metrics = context.clock.now(), context.metrics
+    found, lag = await waiting(context, now), await context.lag()
+    late = (now - found.next_timer_at).total_seconds() if found.next_timer_at is not None else 0.0
+    tasks = context.supervisor.health()
+    unwell = [name for name, health in tasks.items() if name.startswith(f"{context.name}.") and not health.ok]
+    for gauge, value in (
+        (metrics.unread, lag),
+        (metrics.unsent, found.outbox),
+        (metrics.parked_streams, found.parked),
+        (metrics.timers_due, found.timers_due),
+        (metrics.timer_late_seconds, max(late, 0.0)),
+        (metrics.tasks_unwell, len(unwell)),
+    ):
+        gauge.labels(context.name).set(value)
+    # Of the machine, not of the movable clock: it tells how old the figures beside it are.
+    metrics.measured_at.labels(context.name).set_to_current_time()
+
+
+async def keep_measuring(context: Context, heart: Heart) -> None:
+    """Measure for ever; while the log or the database is away the figures stay as they were, and age."""
+    while True:
+        heart.beat()
+        try:
+            await measure(context)
+        except (BusUnavailable, *PASSING):
+            heart.waiting("the log or the database cannot be reached")
+        await asyncio.sleep(EVERY)

@@ -1,0 +1,257 @@
+"""What operations may ask every service: where it stands, what is parked, whether its journal proves itself."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from loopkeeper.event_log.port import BusUnavailable
+from loopkeeper.http.app import not_found
+from loopkeeper.http.route import Api, Call, Reply
+from loopkeeper.kernel.clock import FileClock
+from loopkeeper.kernel.errors import Problem
+from loopkeeper.runtime.backlog import waiting
+from loopkeeper.runtime.service import Context
+from loopkeeper.security.organizations import Role
+from loopkeeper.store import journal
+
+OPERATIONS = (Role.OPERATIONS,)
+
+
+class Shown(BaseModel):
+    """Something operations look at: ids, states, times and errors; never identity."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+
+class Standing(Shown):
+    service: str
+    now: datetime
+    outbox: int
+    # Unknown while the log cannot be reached; the rest is told all the same.
+    lag: int | None
+    parked: int
+    timers_due: int
+    next_timer_at: datetime | None
+    # What the service itself still has under way, such as deliveries due now.
+    working: int = 0
+    tasks: dict[str, str]
+
+
+class ParkedReferral(Shown):
+    stream: str
+    since: datetime
+    tries: int
+    next_retry_at: datetime | None
+    error: str
+    facts: int
+
+
+class ParkedList(Shown):
+    items: list[ParkedReferral]
+    next_cursor: str | None = None
+
+
+class ParkedFact(Shown):
+    partition: int
+    offset: int
+    event_id: UUID
+    type: str
+    error: str
+    at: datetime
+
+
+class ParkedDetail(Shown):
+    stream: ParkedReferral
+    facts: list[ParkedFact]
+
+
+class ReplayBody(BaseModel):
+    """`dry_run` first shows what a replay would do; nothing is kept."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    dry_run: bool = True
+
+
+class ReplayResult(Shown):
+    stream: str
+    applied: int
+    left: int
+    error: str
+    dry_run: bool
+
+
+class Flaw(Shown):
+    stream: str
+    n: int
+    what: str
+
+
+class Proof(Shown):
+    sound: bool
+    flaws: list[Flaw]
+
+
+class AdvanceBody(BaseModel):
+    """How far the clock of a demo or a test moves forward."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    seconds: float = Field(ge=0, le=400 * 86400)
+
+
+class Now(Shown):
+    now: datetime
+
+
+def with_operations(api: Api) -> Api:
+    """A service's API and, behind it, its operations routes."""
+    whole = Api(api.name)
+    whole.routes.extend(api.routes)
+    base = f"/v1/operations/{api.name}"
+    add = whole.route
+    add(
+        "GET",
+        f"{base}/status",
+        roles=OPERATIONS,
+        summary="Where this service stands",
+        answers={200: Standing},
+    )(status)
+    add(
+        "GET",
+        f"{base}/parked",
+        roles=OPERATIONS,
+        summary="Parked referrals, longest waiting first",
+        answers={200: ParkedList},
+    )(parked)
+    add(
+        "GET",
+        f"{base}/parked/{{id}}",
+        roles=OPERATIONS,
+        summary="The parked facts of one referral",
+        answers={200: ParkedDetail},
+    )(parked_facts)
+    add(
+        "POST",
+        f"{base}/parked/{{id}}:replay",
+        roles=OPERATIONS,
+        body=ReplayBody,
+        example={"dry_run": True},
+        refusals=("still-failing",),
+        summary="Replay a parked referral in order, or show what that would do",
+        answers={200: ReplayResult},
+    )(replay)
+    add(
+        "POST",
+        f"{base}/journal:verify",
+        roles=OPERATIONS,
+        summary="Check that journal, rows and log prove each other",
+        answers={200: Proof},
+    )(verify)
+    add(
+        "POST",
+        f"{base}/clock:advance",
+        roles=OPERATIONS,
+        body=AdvanceBody,
+        example={"seconds": 86400},
+        refusals=("clock-fixed",),
+        summary="Move the clock of a demo forward",
+        answers={200: Now},
+    )(advance)
+    return whole
+
+
+async def status(call: Call[Any, Any]) -> Reply:
+    """What waits: outbox, unread log (null while it is away), due and next timers, parked streams, what the service itself counts."""
+    context: Context = call.service
+    now = context.clock.now()
+    found = await waiting(context, now)
+    try:
+        lag = await context.lag()
+    except BusUnavailable:
+        lag = None
+    working, next_at = await context.work_ahead()
+    times = [at for at in (found.next_timer_at, next_at) if at is not None]
+    return Reply(
+        200,
+        Standing(
+            service=context.name,
+            now=now,
+            lag=lag,
+            outbox=found.outbox,
+            parked=found.parked,
+            timers_due=found.timers_due,
+            next_timer_at=min(times, default=None),
+            # Whoever waits for calm must not take a log that is away for one that is read.
+            working=working + (lag is None),
+            # Others' tasks may run in this process too, and stand with them.
+            tasks={
+                name: health.detail
+                for name, health in context.supervisor.health().items()
+                if name.startswith(f"{context.name}.")
+            },
+        ),
+    )
+
+
+async def parked(call: Call[Any, Any]) -> Reply:
+    context: Context = call.service
+    listed = await context.parked.listed()
+    return Reply(200, ParkedList(items=[ParkedReferral.model_validate(one) for one in listed]))
+
+
+async def parked_facts(call: Call[Any, Any]) -> Reply:
+    context: Context = call.service
+    stream = call.path["id"]
+    found = await context.parked.listed(stream)
+    if not found:
+        raise not_found()
+    facts = [ParkedFact.model_validate(fact) for fact in await context.parked.facts(stream)]
+    return Reply(200, ParkedDetail(stream=ParkedReferral.model_validate(found[0]), facts=facts))
+
+
+async def replay(call: Call[ReplayBody, Any]) -> Reply:
+    context: Context = call.service
+    stream = call.path["id"]
+    if not await context.parked.listed(stream):
+        raise not_found()
+    await context.store.read_first()
+    replayed = await context.parked.replay(stream, dry_run=call.body.dry_run)
+    if replayed.left and not call.body.dry_run and not replayed.applied:
+        raise Problem(
+            409,
+            "still-failing",
+            f"The first parked fact fails again: {replayed.error}.",
+            fix="Mend the cause, try with dry_run, then replay.",
+        )
+    return Reply(200, ReplayResult.model_validate(replayed))
+
+
+async def verify(call: Call[Any, Any]) -> Reply:
+    context: Context = call.service
+    domain = context.store.domain
+    async with context.pool.acquire() as connection:
+        flaws = await journal.verify(
+            connection,  # pyright: ignore[reportArgumentType] a pool's stand-in has every method of a connection
+            context.sealer.chain_key(),
+            f"/{domain.service}",
+            (domain.table, *sorted(domain.reference_streams)),
+            context.bus.history(),
+        )
+    return Reply(200, Proof(sound=not flaws, flaws=[Flaw.model_validate(flaw) for flaw in flaws]))
+
+
+async def advance(call: Call[AdvanceBody, Any]) -> Reply:
+    clock = call.service.clock
+    if not isinstance(clock, FileClock):
+        raise Problem(
+            409,
+            "clock-fixed",
+            "This installation runs on the real time.",
+            fix="Only a demo or a test (LOOPKEEPER_CLOCK=movable) may move its clock.",
+        )
+    return Reply(200, Now(now=clock.advance(timedelta(seconds=call.body.seconds))))

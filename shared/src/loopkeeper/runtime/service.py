@@ -1,0 +1,127 @@
+"""What a service is to the chassis: a name, its rules, its routes, what it reacts to, and what works beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from importlib.metadata import entry_points
+from typing import Any
+
+from loopkeeper.contract.decider import Command
+from loopkeeper.contract.events import Event
+from loopkeeper.event_log.port import Bus
+from loopkeeper.flow.consumer import Consumer, Reaction
+from loopkeeper.flow.parked import ParkedFacts
+from loopkeeper.flow.recovery import OnRestored, nothing_to_renumber
+from loopkeeper.http.route import Api
+from loopkeeper.kernel.clock import Clock
+from loopkeeper.kernel.errors import StartError
+from loopkeeper.kernel.metrics import Metrics
+from loopkeeper.kernel.settings import ServiceSettings, Settings
+from loopkeeper.kernel.supervisor import Heart, Supervisor
+from loopkeeper.observability.telemetry import Telemetry
+from loopkeeper.policy import Policy
+from loopkeeper.postgres.connections import Pool
+from loopkeeper.security.organizations import Directory
+from loopkeeper.security.sealing import Sealer
+from loopkeeper.store.definition import Domain
+from loopkeeper.store.store import Store
+
+GROUP = "loopkeeper.services"
+Ahead = Callable[[Any], Awaitable[tuple[int, datetime | None]]]
+
+
+@dataclass(frozen=True)
+class Equipment:
+    """What a service's rules and reactions may be built from, before it has a store."""
+
+    settings: Settings
+    own: ServiceSettings
+    clock: Clock
+    policy: Policy
+    sealer: Sealer
+    directory: Directory
+    telemetry: Telemetry
+    metrics: Metrics
+
+
+@dataclass(frozen=True)
+class Context(Equipment):
+    """A running service: what its routes and workers are handed."""
+
+    name: str
+    store: Store[Any]
+    # Owner's connections, for the chassis's own tables and for workers' look-ups; never written through.
+    pool: Pool
+    # Reader role under row-level security: what routes read with (`auth.reading`).
+    readers: Pool
+    bus: Bus
+    consumer: Consumer
+    parked: ParkedFacts
+    supervisor: Supervisor
+    ahead: Ahead
+    # Where its database is, for a worker that holds a lock of its own as long as it lives.
+    url: str = field(default="", repr=False)
+
+    async def work_ahead(self) -> tuple[int, datetime | None]:
+        """How much the service's own workers have to do now, and when next, beside its timers; one thing more for one
+        that has not caught up since its start."""
+        now, following = await self.ahead(self)
+        return now + (not self.store.ready.is_set()), following
+
+    async def lag(self) -> int:
+        """Messages of the log this service has not read yet."""
+        ends, stored = await self.bus.ends(), await self.consumer.stored_offsets()
+        return sum(end - stored.get(partition, 0) for partition, end in ends.items())
+
+
+Worker = Callable[[Context, Heart], Awaitable[None]]
+
+
+async def nothing_ahead(_: Any) -> tuple[int, datetime | None]:
+    return 0, None
+
+
+def no_timer(kind: str, due_at: datetime) -> Command:
+    raise LookupError(f"no deadline of kind {kind} is known here")
+
+
+@dataclass(frozen=True)
+class Service:
+    """One installable service. `package` holds `migrations/` and `policy/`; `reactions`, `on_timer` and `workers`
+    are its consumers.py and workers.py; `ahead` tells what its workers have still to do, for whoever waits."""
+
+    name: str
+    package: str
+    settings: type[ServiceSettings]
+    domain: Callable[[Equipment], Domain[Any]]
+    api: Api
+    reactions: Callable[[Equipment], Mapping[type[Event], Reaction]]
+    on_timer: Callable[[Equipment], Callable[[str, datetime], Command]] = field(default=lambda _: no_timer)
+    workers: Mapping[str, Worker] = field(default_factory=dict[str, Worker])
+    ahead: Ahead = nothing_ahead
+    # Called once when the database turns out to be restored, in the transaction that remembers it.
+    on_restored: OnRestored = nothing_to_renumber
+
+
+def installed() -> dict[str, Service]:
+    """The services found by entry point, in the order a referral meets them. Raises `StartError` for none."""
+    order = ("intake", "authorization", "assignment", "notification")
+    found = {point.name: point.load() for point in entry_points(group=GROUP)}
+    if not found:
+        raise StartError(
+            "No service is installed.", "Install one, e.g. `pip install ./services/referral-intake`."
+        )
+    return dict(
+        sorted(found.items(), key=lambda item: (order.index(item[0]) if item[0] in order else 99, item[0]))
+    )
+
+
+def chosen(names: list[str]) -> dict[str, Service]:
+    """The named services, or all. Raises `StartError` naming what is installed."""
+    services = installed()
+    unknown = [name for name in names if name not in services]
+    if unknown:
+        raise StartError(f"There is no service {unknown[0]!r}.", f"Installed are: {', '.join(services)}.")
+    return {name: services[name] for name in names} if names else services

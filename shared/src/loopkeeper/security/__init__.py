@@ -1,0 +1,1 @@
+"""Who calls, and how identity is sealed."""

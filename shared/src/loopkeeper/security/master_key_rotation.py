@@ -1,0 +1,176 @@
+"""How is the master key changed while services run? In two steps, between which every service is given the new key.
+
+*Begin* writes the old key into the keyring, wrapped by the new one. From then on whoever has either key opens everything,
+and everybody still wraps with the old, so old and new replicas work side by side. *Finish*, when all have the new key, wraps
+every key anew and forgets the old one. Each step is one replacement of one file: killed at any moment, the keyring is as
+before or as after, and the same command goes on from there.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from loopkeeper.kernel.errors import StartError
+from loopkeeper.kernel.files import locked, write_private
+from loopkeeper.security.sealing import (
+    KEY_BYTES,
+    PREVIOUS,
+    SYSTEM,
+    Keyring,
+    Unsealable,
+    as_key,
+    opens,
+    unwrap,
+    wrap,
+    wrapping,
+)
+
+# Where the new key stands until it takes its place, on a machine whose master key is a file.
+NEXT = "master.next"
+
+
+class Stage(StrEnum):
+    SETTLED = "settled"
+    # Two keys open the keyring; ours is the old one, or the new one.
+    BEGUN = "begun"
+    READY = "ready"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far a change is, for whoever holds this ring's key; how many keys of how many plans are concerned."""
+
+    stage: Stage
+    keys: int
+    plans: int
+
+
+def standing(ring: Keyring) -> Standing:
+    """As the file says now. Raises `StartError` where it does not open any more."""
+    kept = json.loads(ring.file.read_text())
+    if not opens(wrapping(ring.master, kept), kept):
+        raise StartError("The master key does not open this keyring.", "Give the key it is wrapped with now.")
+    return _standing(ring.master, kept)
+
+
+def begin(ring: Keyring, new: bytes, *, anew: bool = False) -> bool:
+    """From now on `new` opens this keyring too; False if it did already. Raises `StartError` where that is no other key,
+    or where another new one is expected; `anew` forgets that one."""
+    begun: list[bool] = []
+
+    def change(kept: dict[str, Any]) -> None:
+        system = kept[SYSTEM]
+        if new == ring.master:
+            raise StartError("The new master key is the old one.", "Give --new a file that is not there yet.")
+        expected = PREVIOUS in system
+        if expected and _previous(new, kept) == ring.master:
+            return
+        if expected and not anew:
+            raise StartError(
+                "A change of the master key to another new key is under way.",
+                "Give that key's file with --new. If it is lost: stop what was started with it, then --anew.",
+            )
+        system[PREVIOUS] = wrap(new, SYSTEM, PREVIOUS, ring.master)
+        begun.append(True)
+
+    ring.change(change)
+    return bool(begun)
+
+
+def begin_with_file(ring: Keyring, new: Path | None, *, anew: bool = False, dry_run: bool = False) -> bool:
+    """`begin` with the key of this file; without one, where the master key is a file, with one that then takes its place. A
+    step that was made is not made again, so whoever is killed between them only has to come back."""
+    stage = standing(ring).stage
+    if dry_run or stage is Stage.READY:
+        return stage is Stage.SETTLED
+    folder = ring.file.parent
+    begun = begin(ring, new_key(new or folder / NEXT), anew=anew)
+    if new is None:
+        _take_place(folder)
+    return begun
+
+
+def finish(ring: Keyring, *, dry_run: bool = False) -> bool:
+    """Wrap every key with this ring's and forget the old one; False where that was done before. Raises `StartError` where
+    this ring still has the old one."""
+    stage = standing(ring).stage
+    if stage is Stage.BEGUN:
+        raise StartError(
+            "This is still the old master key.",
+            "Give the new one: LOOPKEEPER_MASTER_KEY, or master.key beside the keyring.",
+        )
+    if stage is Stage.READY and not dry_run:
+        ring.change(lambda kept: _rewrap(kept, ring.master))
+    return stage is Stage.READY
+
+
+def _rewrap(kept: dict[str, Any], master: bytes) -> None:
+    old = _previous(master, kept)
+    if old is None:
+        # Another one has finished meanwhile.
+        return
+    del kept[SYSTEM][PREVIOUS]
+    for plan, entry in _living(kept).items():
+        for name, text in entry["versions"].items():
+            entry["versions"][name] = wrap(master, plan, name, unwrap(old, plan, name, text))
+        entry["index"] = wrap(master, plan, "index", unwrap(old, plan, "index", entry["index"]))
+
+
+def next_steps(stage: Stage, new: Path | None, *, given: bool) -> list[str]:
+    """What to do next, in order. `given`: the master key is a variable, and the keyring perhaps a copy that is handed on."""
+    finish = "loopkeeper keys rotate-master --finish"
+    if stage is Stage.SETTLED:
+        return ["Hand the keyring on to every service."] * given + ["Back both up, apart from each other."]
+    if not given:
+        return ["Restart every service.", f"Then: {finish}"]
+    where = f" (in {new})" if new else ""
+    return [
+        # Whoever starts with the new key needs the keyring that knows it.
+        "Hand the keyring on to every service.",
+        f"Give every service the new key{where} as LOOPKEEPER_MASTER_KEY, and restart it.",
+        f"Then, with the new key: {finish}",
+    ]
+
+
+def new_key(file: Path) -> bytes:
+    """The new master key of this file, made there, readable by its owner only, if there is none. Raises `StartError`."""
+    with locked(file):
+        if not file.exists():
+            write_private(file, b64encode(secrets.token_bytes(KEY_BYTES)).decode())
+    return as_key(file.read_text())
+
+
+def _take_place(folder: Path) -> None:
+    """The new key's file becomes the master key's; what starts from now on starts with it."""
+    file = folder / "master.key"
+    with locked(file):
+        if (folder / NEXT).exists():
+            (folder / NEXT).replace(file)
+
+
+def _standing(master: bytes, kept: Mapping[str, Any]) -> Standing:
+    living = _living(kept)
+    keys = sum(len(entry["versions"]) + 1 for entry in living.values())
+    stage = Stage.SETTLED
+    if PREVIOUS in kept[SYSTEM]:
+        stage = Stage.BEGUN if opens(master, kept) else Stage.READY
+    return Standing(stage, keys, len(living) - 1)
+
+
+def _previous(new: bytes, kept: Mapping[str, Any]) -> bytes | None:
+    """The old key, if `new` is the one that is expected."""
+    try:
+        return unwrap(new, SYSTEM, PREVIOUS, kept[SYSTEM][PREVIOUS])
+    except (KeyError, Unsealable):
+        return None
+
+
+def _living(kept: Mapping[str, Any]) -> Mapping[str, dict[str, Any]]:
+    return {plan: entry for plan, entry in kept.items() if not entry.get("destroyed")}

@@ -1,0 +1,491 @@
+"""One transaction for many commands, step by step as the protocol has it: claim, lock, load, decide, write.
+
+Locks are always taken in one order: claims, streams by id with their parked marks, shared rows by kind and id.
+Children and counts are loaded by a later statement than the locks, or a lock wait would leave them stale.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+import orjson
+
+from loopkeeper.contract import ids
+from loopkeeper.contract.decider import Elsewhere, Refused, State
+from loopkeeper.contract.envelope import Message
+from loopkeeper.contract.events import Event, publisher
+from loopkeeper.kernel.errors import Problem, Unsound
+from loopkeeper.postgres.connections import Connection
+from loopkeeper.security.sealing import Sealer
+from loopkeeper.store import bulk_writes, journal
+from loopkeeper.store.definition import STREAM, Change, Domain, Key, NeedsMore, Row, Submission, View, Work
+from loopkeeper.store.journal import Entry
+
+S = TypeVar("S", bound=State)
+
+# Half of Kafka's default message limit (1 MiB): envelope and record overhead never push an event over it.
+LARGEST_EVENT = 512 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A submission waiting for its batch, with the shared rows an earlier batch found it to need."""
+
+    submission: Submission
+    keys: frozenset[Key] = frozenset()
+    streams: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a submission: the state after it, or the state it finds if it had been done before."""
+
+    stream: str
+    state: Any
+    n: int = 0
+    events: tuple[Event, ...] = ()
+    repeated: bool = False
+    parked: bool = False
+    # Parked only because something of its stream was before it.
+    behind: bool = False
+
+
+@dataclass(slots=True)
+class Batch(Generic[S]):
+    """The steps over one open transaction. Nothing of it outlives the transaction but `outcomes` and `deferred`."""
+
+    connection: Connection
+    domain: Domain[S]
+    now: datetime
+    chain_key: bytes
+    sealer: Sealer
+    outcomes: dict[UUID, Outcome | Exception] = field(default_factory=dict[UUID, "Outcome | Exception"])
+    deferred: list[Pending] = field(default_factory=list[Pending])
+    rows: dict[str, Row[S]] = field(default_factory=dict[str, "Row[S]"])
+    marks: set[str] = field(default_factory=set[str])
+    # Streams with a command put off to the next batch: what follows it in the same stream waits with it.
+    waiting: set[str] = field(default_factory=set[str])
+    unclaimed: list[UUID] = field(default_factory=list[UUID])
+    parked: list[tuple[Submission, str]] = field(default_factory=list[tuple[Submission, str]])
+    changes: list[Change[S]] = field(default_factory=list["Change[S]"])
+    entries: list[Entry] = field(default_factory=list[Entry])
+    references: dict[Key, dict[str, Any]] = field(default_factory=dict["Key", dict[str, Any]])
+    reference_origin: dict[Key, Mapping[str, Any] | None] = field(
+        default_factory=dict["Key", "Mapping[str, Any] | None"]
+    )
+    _view: View[S] | None = None
+
+    async def run(self, pending: Sequence[Pending], offsets: Mapping[int, int] | None) -> None:
+        """All steps for these submissions; the offsets are stored only if nothing had to be put off."""
+        # Most polls of a service that reads few types bring it nothing but new offsets.
+        fresh = await self._claim(pending) if pending else []
+        if fresh:
+            await self._lock(_streams(fresh))
+            await self._mark({p.submission.stream for p in fresh})
+            await self._decide_all(fresh)
+            await self.write()
+        if self.unclaimed:
+            await self.connection.execute("DELETE FROM claim WHERE id = ANY($1::uuid[])", self.unclaimed)
+        if offsets and not self.deferred:
+            await bulk_writes.offsets(self.connection, offsets)
+
+    async def again(self, parked: Submission) -> str:
+        """Decide anew a parked fact, which keeps its claim and whose stream's mark the caller holds, and write what
+        follows; why it fails again, or nothing. What is raised takes back this fact's statements alone."""
+        item = Pending(parked)
+        async with self.connection.transaction():
+            while True:
+                alone = Batch(self.connection, self.domain, self.now, self.chain_key, self.sealer)
+                await alone._lock(_streams([item]))
+                await alone._decide_all([item])
+                if alone.parked:
+                    return alone.parked[0][1]
+                if not alone.deferred:
+                    await alone.write()
+                if not alone.deferred:
+                    break
+                (item,) = alone.deferred
+        self.entries += alone.entries
+        self.changes += alone.changes
+        return ""
+
+    # ── 1 claim ──────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _claim(self, pending: Sequence[Pending]) -> list[Pending]:
+        first: dict[UUID, Pending] = {}
+        for item in pending:
+            if item.submission.id in first:
+                self.deferred.append(item)
+            else:
+                first[item.submission.id] = item
+        submissions = sorted((p.submission for p in first.values()), key=lambda s: s.id)
+        rows = await self.connection.fetch(
+            """INSERT INTO claim (id, stream, body_hash, at)
+               SELECT *, $4 FROM unnest($1::uuid[], $2::text[], $3::bytea[]) AS t (id, stream, body_hash) ORDER BY id
+               ON CONFLICT DO NOTHING RETURNING id""",
+            [s.id for s in submissions],
+            [s.stream for s in submissions],
+            [s.body_hash for s in submissions],
+            self.now,
+        )
+        taken = {row["id"] for row in rows}
+        repeated = [p.submission for p in first.values() if p.submission.id not in taken]
+        if repeated:
+            await self._answer_repeated(repeated)
+        return [p for p in first.values() if p.submission.id in taken]
+
+    async def _answer_repeated(self, repeated: Sequence[Submission]) -> None:
+        claims = await self.connection.fetch(
+            f"""SELECT c.id, c.stream, c.body_hash, r.state, r.n FROM claim c
+                LEFT JOIN "{self.domain.table}" r ON r.id = c.stream WHERE c.id = ANY($1::uuid[])""",  # noqa: S608
+            [s.id for s in repeated],
+        )
+        by_id = {row["id"]: row for row in claims}
+        for submission in repeated:
+            row = by_id[submission.id]
+            # Of what was found again in the log after a restore nobody knows the body any more.
+            if row["body_hash"] and submission.body_hash != row["body_hash"]:
+                self.outcomes[submission.id] = Problem(
+                    422,
+                    "key-reused",
+                    "This Idempotency-Key was used before with another request.",
+                    fix="Send the same body again, or use a new key.",
+                )
+                continue
+            state = self._parse(row["state"]) if row["state"] is not None else None
+            self.outcomes[submission.id] = Outcome(row["stream"], state, row["n"] or 0, repeated=True)
+
+    # ── 2 lock ───────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _lock(self, streams: Iterable[str]) -> None:
+        rows = await self.connection.fetch(
+            f"""SELECT id, state, n, sequence, head, at, created_at FROM "{self.domain.table}"
+                WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE""",  # noqa: S608
+            sorted(streams),
+        )
+        for row in rows:
+            self.rows[row["id"]] = Row(
+                row["id"],
+                self._parse(row["state"]),
+                row["n"],
+                row["sequence"],
+                row["head"],
+                row["at"],
+                row["created_at"],
+                known=True,
+            )
+
+    async def _mark(self, streams: Iterable[str]) -> None:
+        rows = await self.connection.fetch(
+            "SELECT stream FROM parked_stream WHERE stream = ANY($1::text[]) ORDER BY stream FOR UPDATE",
+            sorted(streams),
+        )
+        self.marks = {row["stream"] for row in rows}
+
+    async def hold(self, stream: str) -> bool:
+        """Lock one stream's row, unread, and its parked mark, in that order; whether the mark stands."""
+        await self.connection.execute(
+            f'SELECT FROM "{self.domain.table}" WHERE id = $1 FOR UPDATE',
+            stream,
+        )
+        await self._mark([stream])
+        return stream in self.marks
+
+    async def hold_and_read(self, stream: str) -> None:
+        """`hold`, and know the row."""
+        await self.hold(stream)
+        await self._lock([stream])
+
+    # ── 3 shared rows, 4 load, 5 decide ──────────────────────────────────────────────────────────────────
+
+    async def _decide_all(self, fresh: Sequence[Pending]) -> None:
+        work = [
+            Work(p.submission, self._row(p.submission.stream).state, p.keys)
+            for p in fresh
+            if p.submission.command is not None
+        ]
+        references = {p.submission.reference.key for p in fresh if p.submission.reference}
+        keys = await self.surround(work, references, {key for p in fresh for key in p.keys})
+        for item in fresh:
+            self._settle(item, keys)
+
+    async def surround(
+        self, work: Sequence[Work[S]], references: Collection[Key] = (), keys: Collection[Key] = ()
+    ) -> set[Key]:
+        """Lock the shared rows these need and load what the rules may know of them; returns what is locked."""
+        locked = {*keys, *references}
+        if work:
+            locked |= await self.domain.surroundings.needs(self.connection, work)
+        if locked:
+            await self._lock_shared(locked)
+        await self._load_references(set(references))
+        held = locked | {(STREAM, stream) for stream, row in self.rows.items() if row.known}
+        self._view = await self.domain.surroundings.load(self.connection, work, held) if work else View()
+        return locked
+
+    def know(self, change: Change[S]) -> None:
+        """What was written of a stream counts for what comes next in this batch."""
+        assert self._view is not None  # noqa: S101 loaded before any change
+        self._view.note(change)
+
+    async def _lock_shared(self, keys: set[Key]) -> None:
+        ordered = sorted(keys)
+        kinds, names = [k for k, _ in ordered], [i for _, i in ordered]
+        # A row in conflict is locked before its WHERE is looked at, so nothing is ever rewritten.
+        await self.connection.execute(
+            """INSERT INTO shared (kind, id) SELECT * FROM unnest($1::text[], $2::text[]) AS t (kind, id)
+               ORDER BY kind, id ON CONFLICT (kind, id) DO UPDATE SET id = excluded.id WHERE false""",
+            kinds,
+            names,
+        )
+
+    async def _load_references(self, keys: set[Key]) -> None:
+        for table in sorted({table for table, _ in keys}):
+            names = [name for kind, name in keys if kind == table]
+            rows = await self.connection.fetch(
+                f'SELECT to_jsonb(t) AS row FROM "{table}" t WHERE id = ANY($1::text[])',  # noqa: S608
+                names,
+            )
+            found = {row["id"]: row for row in (orjson.loads(r["row"]) for r in rows)}
+            for name in names:
+                self.reference_origin[(table, name)] = found.get(name)
+
+    def _settle(self, item: Pending, locked: set[Key]) -> None:
+        submission = item.submission
+        behind = submission.stream in self.marks
+        if submission.is_fact and (behind or submission.poison):
+            self._park(submission, submission.poison or "behind an earlier parked fact", behind=behind)
+        elif submission.timer is not None and behind:
+            self._leave(submission, Outcome(submission.stream, None))
+        elif submission.stream in self.waiting:
+            self._defer(item)
+        else:
+            self._try(item, locked)
+
+    def _try(self, item: Pending, locked: set[Key]) -> None:
+        submission = item.submission
+        try:
+            outcome = self._apply(submission)
+        except NeedsMore as more:
+            if more.keys <= locked and more.streams <= self.rows.keys():
+                raise Unsound("a rule asks for rows it already has") from more
+            self._defer(Pending(submission, item.keys | more.keys, item.streams | more.streams))
+        except (Refused, Problem) as refused:
+            if submission.is_fact:
+                self._park(submission, describe(refused))
+            else:
+                self._leave(submission, refused)
+        except Exception as error:  # noqa: BLE001 any fault of a rule concerns its command alone
+            if submission.is_fact:
+                self._park(submission, describe(error))
+            else:
+                self._leave(submission, error)
+        else:
+            self.outcomes[submission.id] = outcome
+
+    def _apply(self, submission: Submission) -> Outcome:
+        if submission.reference is not None:
+            return self._record(submission)
+        if submission.command is not None:
+            return self._decide(submission)
+        # A parked fact whose type nobody reads any more.
+        return Outcome(submission.stream, None)
+
+    def _decide(self, submission: Submission) -> Outcome:
+        assert submission.command is not None  # noqa: S101 narrowed by the caller
+        assert self._view is not None  # noqa: S101 loaded before any decision
+        row, domain = self._row(submission.stream), self.domain
+        at = max(self.now, row.at) if row.at else self.now
+        command = submission.command.model_copy(update={"at": at, "seed": submission.id})
+        before = state = row.state
+        events: list[tuple[Event, bool]] = []
+        if command.fact is not None:
+            state = domain.decider.evolve(state, command.fact)
+            if state != before or domain.notes_all:
+                events.append((command.fact, False))
+        command = self._view.complete(submission.stream, state, command)
+        beside: list[Elsewhere] = []
+        for event in domain.decider.decide(state, command):
+            if isinstance(event, Elsewhere):
+                beside.append(event)
+                continue
+            state = domain.decider.evolve(state, event)
+            events.append((event, True))
+        for other in beside:
+            self._write_beside(submission, other)
+        if events:
+            self._change(row, submission, state, events, at)
+        own = tuple(event for event, mine in events if mine)
+        return Outcome(submission.stream, state, row.n, own)
+
+    def _write_beside(self, submission: Submission, other: Elsewhere) -> None:
+        row = self._row(other.stream)
+        if (row.state is None) is not other.opens:
+            raise Unsound("a decision writes to a stream that it has not locked")
+        at = max(self.now, row.at) if row.at else self.now
+        state = self.domain.decider.evolve(row.state, other.event)
+        self._change(row, submission, state, [(other.event, True)], at)
+
+    def _change(
+        self,
+        row: Row[S],
+        submission: Submission,
+        after: S | None,
+        events: Sequence[tuple[Event, bool]],
+        at: datetime,
+    ) -> None:
+        before, written = row.state, self._entries(row, submission, events, at)
+        row.state, row.at, row.created_at = after, at, row.created_at or at
+        self.changes.append(Change(row.id, submission, before, after, written, at))
+        self.entries.extend(entry for entry, _ in written)
+        self.know(self.changes[-1])
+
+    def _record(self, submission: Submission) -> Outcome:
+        reference = submission.reference
+        assert reference is not None  # noqa: S101 narrowed by the caller
+        before = self.references.get(reference.key, self.reference_origin.get(reference.key))
+        recorded = reference.change(before, self.now)
+        if recorded is None:
+            return Outcome(submission.stream, before)
+        fresh: dict[str, Any] = {**(before or {}), **recorded.row, "id": reference.id}
+        if reference.table in self.domain.reference_streams:
+            row: Row[S] = Row(
+                reference.id, None, fresh.get("n", 0), fresh.get("sequence", 0), fresh.get("head", "")
+            )
+            if recorded.event is not None:
+                written = self._entries(row, submission, [(recorded.event, True)], self.now)
+                self.entries.extend(entry for entry, _ in written)
+            fresh |= {"n": row.n, "sequence": row.sequence, "head": row.head}
+        elif recorded.event is not None:
+            raise Unsound("only a stream's row publishes")
+        self.references[reference.key] = fresh
+        events = (recorded.event,) if recorded.event is not None else ()
+        return Outcome(submission.stream, fresh, fresh.get("n", 0), events)
+
+    def _entries(
+        self, row: Row[S], submission: Submission, events: Sequence[tuple[Event, bool]], at: datetime
+    ) -> list[tuple[Entry, Event]]:
+        written: list[tuple[Entry, Event]] = []
+        n, sequence, head = row.n, row.sequence, row.head
+        for event, own in events:
+            n += 1
+            if own and event.published:
+                sequence += 1
+            if own:
+                entry = self._own(submission, row.id, event, n, sequence, at)
+            else:
+                entry = journal.noted(_fact(submission), n, sequence)
+            head = journal.link(self.chain_key, head, entry)
+            written.append((journal.with_chain(entry, head), event))
+        row.n, row.sequence, row.head = n, sequence, head
+        return written
+
+    def _own(
+        self, submission: Submission, stream: str, event: Event, n: int, sequence: int, at: datetime
+    ) -> Entry:
+        if publisher(type(event)) != self.domain.service:
+            raise Unsound(f"{self.domain.service} does not own {event.wire}")
+        payload = event.payload()
+        if len(payload) > LARGEST_EVENT:
+            raise Problem(413, "body-too-large", "The event of this request would be too large.")
+        return Entry(
+            stream,
+            n,
+            ids.uuid(),
+            event.published,
+            sequence,
+            event.wire_type(),
+            f"/{self.domain.service}",
+            at,
+            submission.causation or str(submission.id),
+            submission.traceparent,
+            "",
+            payload,
+            "",
+        )
+
+    def _row(self, stream: str) -> Row[S]:
+        row = self.rows.get(stream)
+        if row is None:
+            row = self.rows[stream] = Row(stream, None)
+        return row
+
+    def _leave(self, submission: Submission, outcome: Outcome | Exception) -> None:
+        self.unclaimed.append(submission.id)
+        self.outcomes[submission.id] = outcome
+
+    def _defer(self, item: Pending) -> None:
+        self.unclaimed.append(item.submission.id)
+        self.waiting.add(item.submission.stream)
+        self.deferred.append(item)
+
+    def _park(self, submission: Submission, error: str, *, behind: bool = False) -> None:
+        self.marks.add(submission.stream)
+        self.parked.append((submission, error))
+        self.outcomes[submission.id] = Outcome(submission.stream, None, parked=True, behind=behind)
+
+    # ── 6 write ──────────────────────────────────────────────────────────────────────────────────────────
+
+    async def write(self, *, publish: bool = True) -> None:
+        """States before journal rows, each with one bulk statement."""
+        await self._write_states()
+        for table in sorted({table for table, _ in self.references}):
+            await bulk_writes.upsert(
+                self.connection, table, [r for (t, _), r in self.references.items() if t == table]
+            )
+        await bulk_writes.timers(self.connection, self.domain, self.changes)
+        await journal.append(self.connection, self.entries, publish=publish)
+        if self.changes and self._view is not None:
+            await self._view.project(self.connection, self.changes)
+        decided = {c.submission.id: c.submission.audit for c in self.changes}
+        await bulk_writes.audit(self.connection, [row for row in decided.values() if row is not None])
+        await self.write_parked()
+
+    async def _write_states(self) -> None:
+        """The changed rows. Where another batch has just made a row that is new here, what changed it is put off."""
+        rows = {c.stream: self.rows[c.stream] for c in self.changes}
+        fresh = {stream: row for stream, row in rows.items() if not row.known}
+        known = [row for row in rows.values() if row.known]
+        if fresh:
+            made = await bulk_writes.insert(self.connection, self.domain, [fresh[s] for s in sorted(fresh)])
+            lost = fresh.keys() - made
+            for change in [c for c in self.changes if c.stream in lost]:
+                self.outcomes.pop(change.submission.id, None)
+                self._defer(Pending(change.submission))
+            self.changes = [c for c in self.changes if c.stream not in lost]
+            self.entries = [e for e in self.entries if e.stream not in lost]
+        if known:
+            await bulk_writes.update(self.connection, self.domain, known)
+
+    async def write_parked(self) -> None:
+        """Keep the facts that failed, sealed, behind one mark per stream."""
+        await bulk_writes.parked(self.connection, self.sealer, self.parked, self.now)
+
+    def _parse(self, state: str) -> S:
+        return self.domain.decider.state.model_validate_json(state)
+
+
+def _streams(items: Sequence[Pending]) -> set[str]:
+    """Whose rows these need. What is parked in any case needs none: its row may be the very one that cannot be read."""
+    own = {s.stream for s in (p.submission for p in items) if s.reference is None and not s.poison}
+    return own | {t for p in items for t in (*p.streams, *p.submission.beside)}
+
+
+def _fact(submission: Submission) -> Message:
+    received = submission.received
+    assert received is not None  # noqa: S101 only facts are noted
+    assert received.message is not None  # noqa: S101 one that could not be read is parked
+    return received.message
+
+
+def describe(error: BaseException) -> str:
+    """An error in words that carry no value: its type and where it arose."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno}" if frames else ""
+    slug = f" {error.slug}" if isinstance(error, Refused | Problem) else ""
+    return f"{type(error).__name__}{slug}{where}"

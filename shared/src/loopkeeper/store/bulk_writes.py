@@ -1,0 +1,180 @@
+"""How does what a batch decided become rows? States, deadlines, parked facts, audit, offsets and reference rows, each kind with
+one bulk statement in the batch's own transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+
+from loopkeeper.event_log.port import Received
+from loopkeeper.postgres.connections import Connection
+from loopkeeper.security.sealing import AuditRow, Sealer
+from loopkeeper.store.definition import Change, Domain, Row, Submission
+
+# First timed replays of a parked stream, then a person.
+RETRIES = (timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=1))
+
+
+async def insert(connection: Connection, domain: Domain[Any], rows: Sequence[Row[Any]]) -> set[str]:
+    """New streams' rows, in the order given; returns the ids of those that nobody had made before."""
+    made = await connection.fetch(
+        f"""INSERT INTO "{domain.table}" SELECT * FROM
+            jsonb_populate_recordset(NULL::"{domain.table}", $1::jsonb) ORDER BY id
+            ON CONFLICT DO NOTHING RETURNING id""",  # noqa: S608 own name
+        orjson.dumps([_columns(domain, row) for row in rows]).decode(),
+    )
+    return {row["id"] for row in made}
+
+
+async def update(connection: Connection, domain: Domain[Any], rows: Sequence[Row[Any]]) -> None:
+    """The rows of streams whose locks are held."""
+    dumped = [_columns(domain, row) for row in rows]
+    names = [name for name in dumped[0] if name not in ("id", "created_at")]
+    await connection.execute(
+        f"""UPDATE "{domain.table}" AS r
+            SET ({", ".join(f'"{n}"' for n in names)}) = ROW({", ".join(f'x."{n}"' for n in names)})
+            FROM jsonb_populate_recordset(NULL::"{domain.table}", $1::jsonb) AS x WHERE r.id = x.id""",  # noqa: S608 own names
+        orjson.dumps(dumped).decode(),
+    )
+
+
+def _columns(domain: Domain[Any], row: Row[Any]) -> dict[str, Any]:
+    assert row.state is not None  # noqa: S101 a changed row has a state
+    return {
+        "id": row.id,
+        "plan_id": "",
+        "referrer_id": "",
+        "provider_id": "",
+        **domain.columns(row.state),
+        "state": row.state.model_dump(mode="json"),
+        "n": row.n,
+        "sequence": row.sequence,
+        "head": row.head,
+        "created_at": row.created_at,
+        "at": row.at,
+    }
+
+
+async def timers(connection: Connection, domain: Domain[Any], changes: Sequence[Change[Any]]) -> None:
+    """The deadlines that live after these changes, and no others."""
+    before: dict[str, Mapping[str, datetime]] = {}
+    after: dict[str, Mapping[str, datetime]] = {}
+    for change in changes:
+        before.setdefault(change.stream, domain.timers(change.before) if change.before else {})
+        after[change.stream] = domain.timers(change.after) if change.after else {}
+    gone = [(s, k) for s, timers in before.items() for k in timers if k not in after[s]]
+    due = [(s, k, at) for s, timers in after.items() for k, at in timers.items() if before[s].get(k) != at]
+    if gone:
+        await connection.execute(
+            "DELETE FROM timer t USING unnest($1::text[], $2::text[]) AS g (stream, kind) "
+            "WHERE t.stream = g.stream AND t.kind = g.kind",
+            [s for s, _ in gone],
+            [k for _, k in gone],
+        )
+    if due:
+        await connection.execute(
+            """INSERT INTO timer (stream, kind, due_at) SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[])
+               ON CONFLICT (stream, kind) DO UPDATE SET due_at = excluded.due_at""",
+            [s for s, _, _ in due],
+            [k for _, k, _ in due],
+            [at for _, _, at in due],
+        )
+
+
+async def parked(
+    connection: Connection, sealer: Sealer, failed: Sequence[tuple[Submission, str]], now: datetime
+) -> None:
+    """The facts that failed, sealed, behind one mark per stream; of a command that was no fact, the mark alone."""
+    if not failed:
+        return
+    first: dict[str, str] = {}
+    for submission, error in failed:
+        first.setdefault(submission.stream, error)
+    await connection.execute(
+        """INSERT INTO parked_stream (stream, since, tries, next_retry_at, error)
+           SELECT stream, $3, 0, $4, error FROM unnest($1::text[], $2::text[]) AS t (stream, error) ORDER BY stream
+           ON CONFLICT (stream) DO NOTHING""",
+        list(first),
+        list(first.values()),
+        now,
+        now + RETRIES[0],
+    )
+    received = [(s, s.received, error) for s, error in failed if s.received is not None]
+    await connection.executemany(
+        """INSERT INTO parked (stream, partition, "offset", event_id, type, error, body, at)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING""",
+        [
+            (
+                s.stream,
+                r.partition,
+                r.offset,
+                s.id,
+                r.message.type if r.message else "unreadable",
+                error,
+                _sealed(sealer, s.stream, r),
+                now,
+            )
+            for s, r, error in received
+        ],
+    )
+
+
+def _sealed(sealer: Sealer, stream: str, received: Received) -> str:
+    message = received.message
+    body: dict[str, Any] = {"key": received.key, "problem": received.problem}
+    if message is not None:
+        body |= {"headers": message.headers(), "data": message.data.decode("utf-8", "surrogateescape")}
+    else:
+        body |= {"raw": received.raw.decode("latin-1")}
+    return sealer.seal("system", stream, "parked", body)
+
+
+async def audit(connection: Connection, rows: Sequence[AuditRow]) -> None:
+    """Who opened or decided what."""
+    if rows:
+        await connection.executemany(
+            """INSERT INTO audit (at, organization, client, plan, stream, parts, fields, why)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8)""",
+            [
+                (
+                    r.at,
+                    r.organization,
+                    r.client,
+                    r.plan,
+                    r.stream,
+                    ",".join(r.parts),
+                    ",".join(r.fields),
+                    r.why,
+                )
+                for r in rows
+            ],
+        )
+
+
+async def offsets(connection: Connection, read: Mapping[int, int]) -> None:
+    """The next offsets to read; a late batch moves none back."""
+    await connection.execute(
+        """INSERT INTO consumed (partition, next_offset) SELECT * FROM unnest($1::int[], $2::bigint[])
+           ON CONFLICT (partition) DO UPDATE
+           SET next_offset = GREATEST(consumed.next_offset, excluded.next_offset)""",
+        list(read),
+        list(read.values()),
+    )
+
+
+async def upsert(connection: Connection, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert or replace rows of an own table with an `id`, in one statement."""
+    if not rows:
+        return
+    names = list(rows[0])
+    sets = ", ".join(f'"{n}" = excluded."{n}"' for n in names if n != "id")
+    listed = ", ".join(f'"{n}"' for n in names)
+    await connection.execute(
+        f"""INSERT INTO "{table}" ({listed}) SELECT {listed} FROM
+            jsonb_populate_recordset(NULL::"{table}", $1::jsonb) ORDER BY id
+            ON CONFLICT (id) DO UPDATE SET {sets}""",  # noqa: S608 own names
+        orjson.dumps(rows).decode(),
+    )

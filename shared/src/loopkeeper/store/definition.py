@@ -1,0 +1,178 @@
+"""What the store must know of one service: its rules, its row's columns and deadlines, and what surrounds them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+from loopkeeper.contract.decider import Command, Decider, State
+from loopkeeper.contract.events import Event
+from loopkeeper.event_log.port import Received
+from loopkeeper.postgres.connections import Connection
+from loopkeeper.security.sealing import AuditRow
+from loopkeeper.store.journal import START, Entry
+
+S = TypeVar("S", bound=State)
+# A shared row: what kind of thing, which one. Locks are taken in this order.
+Key = tuple[str, str]
+# The kind under which `Surroundings.load` is told of the streams whose rows the batch holds.
+STREAM = "stream"
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What a change of a reference row yields: the new row, and the event that tells the others."""
+
+    row: Mapping[str, Any]
+    event: Event | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A change of one reference row (directory, subscription, roster): no decider, but the same transaction.
+
+    `change(row or None, at)` is pure; it answers the new row, None to leave it, or raises `Refused`.
+    """
+
+    table: str
+    id: str
+    change: Callable[[Mapping[str, Any] | None, datetime], Recorded | None]
+
+    @property
+    def key(self) -> Key:
+        return (self.table, self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """One command on its way to the store. `id` is its claim: the event's for a fact, from client and key for a
+    keyed request, minted at the edge otherwise."""
+
+    id: UUID
+    stream: str
+    command: Command | None = None
+    reference: Reference | None = None
+    body_hash: bytes = b""
+    causation: str = ""
+    traceparent: str = ""
+    received: Received | None = None
+    timer: tuple[str, datetime] | None = None
+    # Other streams whose rows the decision needs locked, because it writes their events too.
+    beside: tuple[str, ...] = ()
+    # Why this fact cannot even be read; it is parked at once.
+    poison: str = ""
+    # What is written down beside the decision: committed with it, or, refused or repeated, not at all.
+    audit: AuditRow | None = None
+
+    @property
+    def is_fact(self) -> bool:
+        return self.received is not None
+
+    @property
+    def label(self) -> str:
+        if self.command is not None:
+            return type(self.command).__name__
+        return f"Record {self.reference.table}" if self.reference else "unreadable"
+
+
+@dataclass(slots=True)
+class Row(Generic[S]):
+    """A stream's row while its batch holds the lock."""
+
+    id: str
+    state: S | None
+    n: int = 0
+    sequence: int = 0
+    head: str = START
+    at: datetime | None = None
+    created_at: datetime | None = None
+    known: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Work(Generic[S]):
+    """A submission beside its row as locked, before any decision of this batch."""
+
+    submission: Submission
+    state: S | None
+    keys: frozenset[Key] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Change(Generic[S]):
+    """What one command did to one stream: the journal rows it wrote, with their events."""
+
+    stream: str
+    submission: Submission
+    before: S | None
+    after: S | None
+    written: Sequence[tuple[Entry, Event]]
+    at: datetime
+
+
+class NeedsMore(Exception):
+    """The rule turned out to need shared rows, or other streams, that are not locked: the command goes to the next
+    batch with them."""
+
+    def __init__(self, keys: Iterable[Key] = (), streams: Iterable[str] = ()) -> None:
+        super().__init__("shared rows or streams")
+        self.keys = frozenset(keys)
+        self.streams = frozenset(streams)
+
+
+class View(Generic[S]):
+    """What the rules of one batch may know beyond their own rows, as loaded after all locks, and kept up to date
+    within the batch by `note`. The default knows nothing."""
+
+    def complete(self, stream: str, state: S | None, command: Command) -> Command:
+        """The command with what the rule must know filled in. May raise `NeedsMore`."""
+        return command
+
+    def note(self, change: Change[S]) -> None:
+        """A command of this batch was decided: what it takes or frees counts for the next."""
+
+    async def project(self, connection: Connection, changes: Sequence[Change[S]]) -> None:
+        """Write the child rows of these changes, in bulk, in the same transaction."""
+
+
+class Surroundings(Generic[S]):
+    """How a service finds the shared rows of a batch (an unlocked guess is fine) and loads its view, once `locked`
+    are held."""
+
+    async def needs(self, connection: Connection, work: Sequence[Work[S]]) -> set[Key]:
+        return set()
+
+    async def load(self, connection: Connection, work: Sequence[Work[S]], locked: Collection[Key]) -> View[S]:
+        return View()
+
+
+def as_fact(event: Event, stream: str, state: Any) -> Command | Reference:
+    """An own event read again from the log is a fact like any other."""
+    return Command(fact=event)
+
+
+def no_timers(_: Any) -> Mapping[str, datetime]:
+    return {}
+
+
+@dataclass(frozen=True)
+class Domain(Generic[S]):
+    """One service as the store sees it. `columns` and `timers` are pure functions of the state: what can be
+    searched, and which deadlines live."""
+
+    service: str
+    decider: Decider[S]
+    columns: Callable[[S], Mapping[str, Any]]
+    timers: Callable[[S], Mapping[str, datetime]] = no_timers
+    surroundings: Surroundings[S] = field(default_factory=lambda: Surroundings[S]())
+    # Intake's journal is the loop's timeline: it notes every fact, with effect or not.
+    notes_all: bool = False
+    table: str = "referral"
+    # Reference tables whose rows are streams of their own (the directory): they carry n, sequence and head.
+    reference_streams: frozenset[str] = frozenset()
+    # What the child rows of an own event are rebuilt from when its database was restored: a command that carries what
+    # the edge once knew (never decided), or the change of a reference row.
+    restored: Callable[[Event, str, Any], Command | Reference] = as_fact

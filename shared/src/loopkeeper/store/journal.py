@@ -1,0 +1,250 @@
+"""What happened to a stream, row by row, chained so that a changed, missing or added row shows.
+
+`n` numbers all rows of a stream from 1, own and noted; `sequence` only its own published ones. A row's chain
+value is an HMAC over the previous one and the row; the last value and count stand on the stream's locked row
+(a truncated journal shows), and each event carries its own (log and journal anchor each other).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from uuid import UUID
+
+from loopkeeper.contract.envelope import Message
+from loopkeeper.event_log.port import Received
+from loopkeeper.postgres.connections import Connection
+
+START = ""
+# The type of a row that stands for what a restored database lost for good (`rebuild.py`): the next row has the chain
+# value the log has.
+VOUCHER = "restored"
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One journal row. For a noted one `source` and `origin_chain` are the publisher's."""
+
+    stream: str
+    n: int
+    id: UUID
+    own: bool
+    sequence: int
+    type: str
+    source: str
+    at: datetime
+    causation: str
+    traceparent: str
+    origin_chain: str
+    payload: bytes
+    chain: str
+
+    def message(self) -> Message:
+        """The event as it is published: byte for byte what the journal keeps."""
+        return Message(
+            id=self.id,
+            type=self.type,
+            source=self.source,
+            subject=self.stream,
+            time=self.at,
+            data=self.payload,
+            sequence=self.sequence,
+            chain=self.chain,
+            causation=self.causation,
+            traceparent=self.traceparent,
+        )
+
+
+def noted(message: Message, n: int, sequence: int) -> Entry:
+    """The row of another service's fact, without its chain value."""
+    m = message
+    return Entry(
+        m.subject, n, m.id, False, sequence, m.type, m.source, m.time, m.causation, m.traceparent, m.chain, m.data, ""
+    )  # fmt: skip
+
+
+def published(message: Message, n: int) -> Entry:
+    """The row of an own event as the log has it, with the chain value it had."""
+    m = message
+    return Entry(
+        m.subject, n, m.id, True, m.sequence, m.type, m.source, m.time, m.causation, m.traceparent, "", m.data, m.chain
+    )  # fmt: skip
+
+
+def link(key: bytes, previous: str, entry: Entry) -> str:
+    """The chain value of this row after `previous`; every column but the chain itself goes in."""
+    microseconds = (entry.at - EPOCH) // (entry.at.resolution)
+    fields = (
+        previous,
+        entry.stream,
+        str(entry.n),
+        entry.id.hex,
+        str(int(entry.own)),
+        str(entry.sequence),
+        entry.type,
+        entry.source,
+        str(microseconds),
+        entry.causation,
+        entry.traceparent,
+        entry.origin_chain,
+        hashlib.sha256(entry.payload).hexdigest(),
+    )
+    return hmac.new(key, "\x1f".join(fields).encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def with_chain(entry: Entry, chain: str) -> Entry:
+    """The row with its chain value."""
+    return replace(entry, chain=chain)
+
+
+INSERT = """
+INSERT INTO journal (stream, n, id, own, sequence, type, source, at, causation, traceparent, origin_chain, payload, chain)
+SELECT * FROM unnest($1::text[], $2::int[], $3::uuid[], $4::bool[], $5::int[], $6::text[], $7::text[],
+  $8::timestamptz[], $9::text[], $10::text[], $11::text[], $12::bytea[], $13::text[])
+"""
+ENQUEUE = """
+INSERT INTO outbox (stream, n)
+SELECT stream, n FROM unnest($1::text[], $2::int[]) WITH ORDINALITY AS t (stream, n, ord) ORDER BY ord
+"""
+
+
+async def append(connection: Connection, entries: Sequence[Entry], *, publish: bool = True) -> None:
+    """Write rows and queue the own ones for the relay (unless they were published before), inside the caller's
+    transaction, in this order."""
+    if not entries:
+        return
+    await connection.execute(
+        INSERT,
+        [e.stream for e in entries],
+        [e.n for e in entries],
+        [e.id for e in entries],
+        [e.own for e in entries],
+        [e.sequence for e in entries],
+        [e.type for e in entries],
+        [e.source for e in entries],
+        [e.at for e in entries],
+        [e.causation for e in entries],
+        [e.traceparent for e in entries],
+        [e.origin_chain for e in entries],
+        [e.payload for e in entries],
+        [e.chain for e in entries],
+    )
+    own = [e for e in entries if e.own]
+    if own and publish:
+        await connection.execute(ENQUEUE, [e.stream for e in own], [e.n for e in own])
+
+
+def read_entry(row: Mapping[str, object]) -> Entry:
+    """A journal row as read from the table."""
+    return Entry(**{name: row[name] for name in Entry.__slots__})  # pyright: ignore[reportArgumentType]
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """A place where journal, row and log do not prove each other."""
+
+    stream: str
+    n: int
+    what: str
+
+
+async def verify(
+    connection: Connection,
+    key: bytes,
+    source: str,
+    tables: Sequence[str],
+    log: AsyncIterator[Received] | None = None,
+) -> list[Flaw]:
+    """Every flaw found: rows changed, missing or cut off at the end, and, where the log is given, own events
+    that the log does not have (unless still in the outbox), has otherwise, or has without the journal. The service
+    may go on working meanwhile."""
+    flaws: list[Flaw] = []
+    own: dict[UUID, Entry] = {}
+    # Rows, journal and outbox as of one moment: what did not wait to be sent then is in the log when that is read.
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        heads: dict[str, tuple[int, str]] = {}
+        for table in tables:
+            for row in await connection.fetch(f'SELECT id, n, head FROM "{table}"'):  # noqa: S608 own table names
+                heads[row["id"]] = (row["n"], row["head"])
+        async for entries in _streams(connection):
+            flaws.extend(_chain_flaws(key, entries, heads.pop(entries[0].stream, None)))
+            own.update({e.id: e for e in entries if e.own})
+        waiting = await connection.fetch("SELECT j.id FROM outbox o JOIN journal j USING (stream, n)")
+    flaws.extend(
+        Flaw(stream, 0, "the journal of this row is missing") for stream, (n, _) in heads.items() if n
+    )
+    if log is not None:
+        flaws.extend(await _log_flaws(connection, source, own, {row["id"] for row in waiting}, log))
+    return flaws
+
+
+def _chain_flaws(key: bytes, entries: Sequence[Entry], row: tuple[int, str] | None) -> Iterable[Flaw]:
+    previous, vouching = START, None
+    for expected, entry in enumerate(entries, start=1):
+        if entry.n != expected:
+            yield Flaw(entry.stream, expected, "a journal row is missing")
+            return
+        if link(key, previous, entry) != entry.chain and not _vouched(key, vouching, entry):
+            yield Flaw(entry.stream, entry.n, "a journal row was changed")
+            return
+        previous, vouching = entry.chain, entry if entry.type == VOUCHER else None
+    last = entries[-1]
+    if row is None:
+        yield Flaw(last.stream, last.n, "the row of this journal is missing")
+    elif row != (last.n, last.chain):
+        yield Flaw(last.stream, last.n, "the journal ends elsewhere than its row says")
+
+
+def _vouched(key: bytes, voucher: Entry | None, entry: Entry) -> bool:
+    """Whether the row before says, under our key, that exactly this one follows it with this chain value."""
+    proof = link(key, START, entry).encode()
+    return voucher is not None and (voucher.origin_chain, voucher.payload) == (entry.chain, proof)
+
+
+async def _streams(connection: Connection) -> AsyncIterator[list[Entry]]:
+    entries: list[Entry] = []
+    async for row in connection.cursor("SELECT * FROM journal ORDER BY stream, n", prefetch=1000):
+        entry = read_entry(row)
+        if entries and entries[0].stream != entry.stream:
+            yield entries
+            entries = []
+        entries.append(entry)
+    if entries:
+        yield entries
+
+
+async def _log_flaws(
+    connection: Connection,
+    source: str,
+    own: Mapping[UUID, Entry],
+    waiting: Collection[UUID],
+    log: AsyncIterator[Received],
+) -> list[Flaw]:
+    flaws: list[Flaw] = []
+    seen: set[UUID] = set()
+    unknown: dict[UUID, str] = {}
+    async for received in log:
+        message = received.message
+        if message is None or message.source != source:
+            continue
+        seen.add(message.id)
+        entry = own.get(message.id)
+        if entry is None:
+            unknown[message.id] = message.subject
+        elif (received.key, message) != (entry.stream, entry.message()):
+            flaws.append(Flaw(entry.stream, entry.n, "the log has this event otherwise"))
+    # An event decided since the journal was read stands there by now.
+    later = await connection.fetch("SELECT id FROM journal WHERE own AND id = ANY($1::uuid[])", list(unknown))
+    for known in later:
+        del unknown[known["id"]]
+    flaws.extend(Flaw(stream, 0, "the log has an event the journal lacks") for stream in unknown.values())
+    flaws.extend(
+        Flaw(e.stream, e.n, "the log lacks this event")
+        for e in own.values()
+        if e.id not in seen and e.id not in waiting
+    )
+    return flaws

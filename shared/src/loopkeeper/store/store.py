@@ -1,0 +1,338 @@
+"""The only code that opens a writing transaction for business tables.
+
+`submit` is for one caller: while one commit is under way the next requests gather, and the next commit takes them
+all; alone, a request waits for nobody. `execute` is for a consumer: a whole poll with its offsets. Either way each
+command is applied at most once (its claim), and an error finds its home: what passes is tried again as the same
+batch, what is guilty is found by halving and stands alone, parked (a fact) or answered (a request).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import nullcontext
+from datetime import timedelta
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+from loopkeeper.contract.decider import Refused, State
+from loopkeeper.kernel.clock import Clock
+from loopkeeper.kernel.errors import Busy, Problem
+from loopkeeper.kernel.logs import get
+from loopkeeper.kernel.metrics import Metrics
+from loopkeeper.postgres.connections import Connection, Pool, passes
+from loopkeeper.security.sealing import AuditRow, Sealer, Unsealable
+from loopkeeper.store import bulk_writes
+from loopkeeper.store.batch import Batch, Outcome, Pending, describe
+from loopkeeper.store.definition import Domain, Submission
+
+S = TypeVar("S", bound=State)
+T = TypeVar("T")
+
+log = get("store")
+
+# As many as a consumer's poll brings, so that a request never waits behind more.
+LARGEST_BATCH = 256
+# How long a request's batch is tried again while the database is away before its callers hear 503.
+PATIENCE = 5.0
+# A claim older than this no longer recognises its repetition (keys are remembered 30 days).
+CLAIMS_KEPT = timedelta(days=30)
+
+
+class StoreUnavailable(Exception):
+    """The database could not be reached or kept refusing; the same batch may be given again."""
+
+
+class CommandFailed(Exception):
+    """A request met a fault of ours: nothing of it was stored."""
+
+
+class Store(Generic[S]):
+    """One service's store. `doorbell` is set after each commit that wrote events, for the relay."""
+
+    def __init__(
+        self,
+        domain: Domain[S],
+        pool: Pool,
+        *,
+        clock: Clock,
+        chain_key: bytes,
+        sealer: Sealer,
+        metrics: Metrics,
+        queue: int = 2048,
+    ) -> None:
+        self.domain = domain
+        self.clock = clock
+        self.sealer = sealer
+        self._pool = pool
+        self._chain_key = chain_key
+        self._metrics = metrics
+        self._bound = queue
+        self._waiting: list[tuple[Submission, asyncio.Future[Outcome]]] = []
+        self._wake = asyncio.Event()
+        self._turn = asyncio.Lock()
+        self.doorbell = asyncio.Event()
+        # Until it is set commands wait, and then hear 503: the log has not been read up to where it ended at the start.
+        self.ready = asyncio.Event()
+        self.ready.set()
+        self._held = 0
+        self._bells: list[asyncio.Event] = []
+
+    def bell(self) -> asyncio.Event:
+        """An event of the caller's own that is set after each commit that changed something; the caller clears it."""
+        bell = asyncio.Event()
+        self._bells.append(bell)
+        return bell
+
+    # ── requests ─────────────────────────────────────────────────────────────────────────────────────────
+
+    async def submit(self, submission: Submission) -> Outcome:
+        """Apply one command and return what became of it, committed. Raises `Refused`, `Problem`, `Busy` (queue
+        full or database away), `CommandFailed`. A cancelled caller's command is still applied."""
+        if len(self._waiting) + self._held >= self._bound:
+            raise Busy("the queue of requests")
+        await self.read_first()
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._waiting.append((submission, future))
+        self._metrics.queue_depth.labels(self.domain.service).set(len(self._waiting))
+        self._wake.set()
+        return await future
+
+    async def read_first(self) -> None:
+        """Wait, for as long as a caller may, until the log was read up to its end as of the start. Raises `Busy`."""
+        if self.ready.is_set():
+            return
+        self._held += 1
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self.ready.wait()
+        except TimeoutError:
+            raise Busy("what must be read of the log", retry_after=5) from None
+        finally:
+            self._held -= 1
+
+    async def write_waiting(self) -> None:
+        """The writer: one task of the supervisor, for ever."""
+        while True:
+            await self._wake.wait()
+            # Cleared before draining: a request that comes in between rings again.
+            self._wake.clear()
+            while self._waiting:
+                taken = self._waiting[:LARGEST_BATCH]
+                del self._waiting[:LARGEST_BATCH]
+                await self._answer(taken)
+
+    async def _answer(self, taken: Sequence[tuple[Submission, asyncio.Future[Outcome]]]) -> None:
+        try:
+            outcomes = await self.execute([s for s, _ in taken], patience=PATIENCE)
+        except StoreUnavailable:
+            for _, future in taken:
+                if not future.done():
+                    future.set_exception(Busy("the database"))
+            return
+        except BaseException:
+            # The writer itself is going down: nobody may wait for an answer that never comes.
+            for _, future in taken:
+                future.cancel()
+            raise
+        for submission, future in taken:
+            if future.done():
+                continue
+            outcome = outcomes[submission.id]
+            if isinstance(outcome, Outcome):
+                future.set_result(outcome)
+            elif isinstance(outcome, Refused | Problem | CommandFailed | Unsealable):
+                future.set_exception(outcome)
+            else:
+                # The fault's own text may quote what was sent; the caller's log gets its type only.
+                future.set_exception(CommandFailed(type(outcome).__name__))
+
+    # ── batches ──────────────────────────────────────────────────────────────────────────────────────────
+
+    async def execute(
+        self,
+        submissions: Sequence[Submission],
+        offsets: Mapping[int, int] | None = None,
+        *,
+        patience: float | None = None,
+    ) -> dict[UUID, Outcome | Exception]:
+        """Apply these in order, with the offsets in the same transaction as their last effect. Infrastructure
+        errors are retried for `patience` seconds (None: once), then `StoreUnavailable`."""
+        if not all(s.is_fact for s in submissions):
+            await self.read_first()
+        outcomes: dict[UUID, Outcome | Exception] = {}
+        pending = [Pending(s) for s in submissions]
+        while True:
+            pending = await self._attempt(pending, offsets, outcomes, patience or 0.0)
+            if not pending:
+                break
+        self._count(submissions, outcomes)
+        return outcomes
+
+    async def _attempt(
+        self,
+        pending: Sequence[Pending],
+        offsets: Mapping[int, int] | None,
+        outcomes: dict[UUID, Outcome | Exception],
+        patience: float,
+    ) -> list[Pending]:
+        started = time.monotonic()
+        while True:
+            try:
+                batch = await self._transaction(pending, offsets)
+            except Exception as error:
+                if not passes(error):
+                    return await self._halve(pending, offsets, outcomes, patience, error)
+                if time.monotonic() - started >= patience:
+                    raise StoreUnavailable(type(error).__name__) from error
+                log.warning("batch tried again", service=self.domain.service, error=type(error).__name__)
+                await asyncio.sleep(0.05)
+            else:
+                outcomes.update(batch.outcomes)
+                self._report(batch)
+                return batch.deferred
+
+    async def _halve(
+        self,
+        pending: Sequence[Pending],
+        offsets: Mapping[int, int] | None,
+        outcomes: dict[UUID, Outcome | Exception],
+        patience: float,
+        error: Exception,
+    ) -> list[Pending]:
+        if len(pending) == 1:
+            submission = pending[0].submission
+            if submission.is_fact:
+                outcomes.update(await self._park_alone(submission, type(error).__name__, offsets))
+            else:
+                log.error("command failed", command=submission.label, error=type(error).__name__)
+                outcomes[submission.id] = CommandFailed(type(error).__name__)
+            return []
+        middle = len(pending) // 2
+        left: list[Pending] = list(pending[:middle])
+        while left:
+            left = await self._attempt(left, None, outcomes, patience)
+        return await self._attempt(pending[middle:], offsets, outcomes, patience)
+
+    async def _transaction(self, pending: Sequence[Pending], offsets: Mapping[int, int] | None) -> Batch[S]:
+        async def steps(connection: Connection) -> Batch[S]:
+            batch = self._batch(connection)
+            await batch.run(pending, offsets)
+            return batch
+
+        started = time.monotonic()
+        batch = await self._transact(steps)
+        self._metrics.commit_seconds.labels(self.domain.service).observe(time.monotonic() - started)
+        self._metrics.batch_size.labels(self.domain.service).observe(len(pending))
+        return batch
+
+    async def _park_alone(
+        self, submission: Submission, error: str, offsets: Mapping[int, int] | None
+    ) -> Mapping[UUID, Outcome | Exception]:
+        poisoned = Submission(submission.id, submission.stream, received=submission.received, poison=error)
+        batch = await self._transaction([Pending(poisoned)], offsets)
+        self._report(batch)
+        return batch.outcomes
+
+    def _batch(self, connection: Connection) -> Batch[S]:
+        return Batch(connection, self.domain, self.clock.now(), self._chain_key, self.sealer)
+
+    async def transact(self, steps: Callable[[Connection], Awaitable[T]], *, beside: bool = False) -> T:
+        """Run these statements in one writing transaction of this store, one transaction at a time; `beside` the
+        others where they touch only tables that no batch reads. A command like any other: raises `Busy` while the
+        log is not read."""
+        await self.read_first()
+        return await self._transact(steps, beside=beside)
+
+    async def _transact(self, steps: Callable[[Connection], Awaitable[T]], *, beside: bool = False) -> T:
+        turn = nullcontext() if beside else self._turn
+        async with turn, self._pool.acquire() as connection, connection.transaction():
+            return await steps(connection)  # pyright: ignore[reportArgumentType] a pool's proxy is a connection
+
+    async def with_batch(self, steps: Callable[[Batch[S]], Awaitable[T]]) -> T:
+        """Run these steps of one batch in one writing transaction, also while commands still wait for the log, and
+        report what came of it. Raises `StoreUnavailable` where the error is one that passes."""
+
+        async def within(connection: Connection) -> tuple[Batch[S], T]:
+            batch = self._batch(connection)
+            return batch, await steps(batch)
+
+        try:
+            batch, result = await self._transact(within)
+        except Exception as error:
+            if passes(error):
+                raise StoreUnavailable(type(error).__name__) from error
+            raise
+        self._report(batch)
+        return result
+
+    def _report(self, batch: Batch[S]) -> None:
+        if any(entry.own for entry in batch.entries):
+            self.doorbell.set()
+        if batch.changes:
+            for bell in self._bells:
+                bell.set()
+        for submission, error in batch.parked:
+            self._metrics.parked.labels(self.domain.service).inc()
+            log.error(
+                "referral parked",
+                service=self.domain.service,
+                referral=submission.stream,
+                command=submission.label,
+                error=error,
+            )
+        for submission_id, outcome in batch.outcomes.items():
+            if isinstance(outcome, Exception) and not isinstance(outcome, Problem):
+                self._report_fault(submission_id, outcome)
+
+    def _report_fault(self, submission_id: UUID, outcome: Exception) -> None:
+        if not isinstance(outcome, Refused):
+            log.error(
+                "command failed",
+                service=self.domain.service,
+                claim=str(submission_id),
+                error=describe(outcome),
+            )
+
+    def _count(self, submissions: Sequence[Submission], outcomes: Mapping[UUID, Outcome | Exception]) -> None:
+        for submission in submissions:
+            outcome = outcomes.get(submission.id)
+            word = "refused" if isinstance(outcome, Exception) else "applied"
+            if isinstance(outcome, Outcome) and (outcome.parked or outcome.repeated):
+                word = "parked" if outcome.parked else "repeated"
+            self._metrics.commands.labels(self.domain.service, submission.label, word).inc()
+
+    async def park(self, failed: Sequence[tuple[Submission, str]]) -> None:
+        """Put a mark on the streams of these commands, which nobody waits for, with why each failed."""
+
+        async def steps(batch: Batch[S]) -> None:
+            batch.parked.extend(failed)
+            await batch.write_parked()
+
+        await self.with_batch(steps)
+
+    # ── beside the rules ─────────────────────────────────────────────────────────────────────────────────
+
+    async def record(self, rows: Sequence[AuditRow]) -> None:
+        """Write who opened what, committed before anything is shown (`sealing.Audit`)."""
+
+        await self._transact(lambda connection: bulk_writes.audit(connection, rows))
+
+    async def forget_claims(self) -> int:
+        """Prune claims nobody can repeat any more, a few thousand at a time; returns how many went."""
+
+        async def steps(connection: Connection) -> str:
+            return await connection.execute(
+                "DELETE FROM claim WHERE id IN (SELECT id FROM claim WHERE at < $1 ORDER BY at LIMIT 5000)",
+                self.clock.now() - CLAIMS_KEPT,
+            )
+
+        return int((await self._transact(steps)).split()[-1])
+
+
+def answered(outcome: Outcome | Exception) -> Any:
+    """The outcome, or its exception raised."""
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
