@@ -22,7 +22,7 @@ SERVICES = {
 }
 UTC_DAY, UTC_NOW = re.compile(r"\.date\(\)"), re.compile(r"\bnow\(\)(?: [+-] [^)\n]*\))?\.date\(\)")
 SHAPE = {"domain", "api", "persistence", "migrations", "policy"}
-WIRING = {"service.py", "settings.py", "consumers.py"}
+WIRING = {"service.py", "settings.py", "consumers.py", "timers.py"}
 # Words that say nothing (architecture.md §4).
 EMPTY_WORDS = re.compile(r"(?:^|_)(manager|helper|utils?|common|data|info|handle|dto|impl)(?:_|$)", re.I)
 
@@ -51,7 +51,13 @@ def test_every_service_has_the_same_shape() -> None:
         (folder,) = (ROOT / "services").glob(f"*/src/{package}")
         found = {each.name for each in folder.iterdir()}
         assert found >= SHAPE | WIRING, package
-        assert found <= SHAPE | WIRING | {"__init__.py", "py.typed", "workers.py", "delivery", "__pycache__"}, package
+        assert found <= SHAPE | WIRING | {
+            "__init__.py",
+            "py.typed",
+            "workers.py",
+            "delivery",
+            "__pycache__",
+        }, package
         assert (folder / "persistence/tables.py").exists(), package
         assert list((folder / "policy").glob("*.yaml")), package
 

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from assignment.domain.assignment_changes import ChangeLead
+from assignment.domain.deadlines import timers
 from assignment.domain.offers import End, Market, NoteFact, RequestChange, Withdraw, need
 from assignment.domain.rules import Watch
-from assignment.domain.state import status, timers
+from assignment.domain.state import status
 from loopkeeper.contract.decider import Command
 from loopkeeper.contract.events import (
     ActedBy,

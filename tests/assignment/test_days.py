@@ -7,9 +7,10 @@ from datetime import date, datetime, timedelta
 import pytest
 
 from assignment.domain.assignment_changes import EndTerm
+from assignment.domain.deadlines import timers
 from assignment.domain.offers import AskPlan, NoteFact, Start, need
 from assignment.domain.rules import Watch
-from assignment.domain.state import Assignment, over_because, status, timers
+from assignment.domain.state import Assignment, over_because, status
 from loopkeeper.contract.calendar import end_of_la_day
 from loopkeeper.contract.events import (
     AssignmentAccepted,

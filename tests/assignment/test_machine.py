@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from assignment.domain.assignment_changes import ChangeLead
+from assignment.domain.deadlines import timers
 from assignment.domain.offers import Accept, AssignByHand, Decline, End, NoteFact, RequestChange, Withdraw
 from assignment.domain.rules import DECIDER
-from assignment.domain.state import Offer, over_because, timers
+from assignment.domain.state import Offer, over_because
 from assignment.persistence.context import MEMBER, PROVIDER, Places
-from assignment.workers import COMMANDS
+from assignment.timers import COMMANDS
 from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.decider import Command, Refused
 from loopkeeper.contract.events import (

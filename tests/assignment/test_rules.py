@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from assignment.domain.deadlines import timers
 from assignment.domain.offers import MOST_KEPT, AskPlan, need
-from assignment.domain.state import Assignment, status, timers
+from assignment.domain.state import Assignment, status
 from loopkeeper.contract.decider import Command
 from loopkeeper.contract.events import (
     AssignmentAccepted,

@@ -17,7 +17,7 @@ from authorization.domain.commands import Amend, NoteFact, OpenReview
 from authorization.domain.deadlines import timers
 from authorization.domain.rules import DECIDER
 from authorization.persistence.context import Desk
-from authorization.workers import on_timer
+from authorization.timers import on_timer
 from loopkeeper.contract.calendar import end_of_la_day, la_date
 from loopkeeper.contract.decider import Command, Refused
 from loopkeeper.contract.events import (

@@ -32,7 +32,8 @@ from loopkeeper.kernel.settings import Settings
 from loopkeeper.policy.reading import load
 from loopkeeper.postgres.connections import Connection, connect
 from loopkeeper.runtime.run import Addresses, make_bus
-from loopkeeper.security.sealing import Keyring, Sealer
+from loopkeeper.security.keyring import Keyring
+from loopkeeper.security.sealing import Sealer
 from loopkeeper.store import journal
 from loopkeeper.store.definition import Domain
 from loopkeeper.store.journal import Entry
@@ -56,14 +57,14 @@ DOMAINS: Mapping[str, Domain[Any]] = {
         "assignment",
         assignment.domain.rules.DECIDER,
         assignment.persistence.tables.columns,
-        assignment.domain.state.timers,
+        assignment.domain.deadlines.timers,
         reference_streams=frozenset({"provider"}),
     ),
     "notification": Domain(
         "notification",
         notification.domain.outreach.rules.DECIDER,
         notification.persistence.tables.columns,
-        notification.persistence.tables.timers(load(["notification"])),
+        notification.domain.outreach.deadlines.timers(load(["notification"])),
         notes_all=True,
     ),
 }

@@ -10,10 +10,11 @@ import pytest
 from typer.testing import CliRunner
 
 from loopkeeper.cli import app
-from loopkeeper.cli.access import operator_key
+from loopkeeper.cli.client import operator_key
 from loopkeeper.kernel.settings import Settings
+from loopkeeper.security.keyring import Keyring
 from loopkeeper.security.organizations import Directory
-from loopkeeper.security.sealing import Keyring, Sealer
+from loopkeeper.security.sealing import Sealer
 
 PLAN = "harbor-health-plan"
 

@@ -33,8 +33,9 @@ from referral_intake.domain.commands import (
     ReceiveReferral,
     RecordReleaseDate,
 )
+from referral_intake.domain.deadlines import timers
 from referral_intake.domain.duplicates import Match
-from referral_intake.domain.next_step import next_step, timers
+from referral_intake.domain.next_step import next_step
 from referral_intake.domain.rules import DECIDER
 from referral_intake.domain.state import Referral, Status, status
 from tests.intake.test_rules import MONDAY, RECEIVED, ROSA, SEED

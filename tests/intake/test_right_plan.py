@@ -18,8 +18,8 @@ from loopkeeper.policy.reading import load
 from loopkeeper.store.definition import Domain, Submission
 from referral_intake.api.receipt import receipt
 from referral_intake.domain.commands import Keys, ReceiveReferral
+from referral_intake.domain.deadlines import timers
 from referral_intake.domain.form.screening import Screening
-from referral_intake.domain.next_step import timers
 from referral_intake.domain.rules import DECIDER
 from referral_intake.persistence.context import IntakeSurroundings
 from referral_intake.persistence.tables import columns

@@ -12,7 +12,7 @@ from typing import Any, cast
 import httpx
 from pydantic import SecretStr
 
-from loopkeeper.cli.client import owner
+from loopkeeper.cli.http_client import owner
 from loopkeeper.kernel.clock import HandClock
 from loopkeeper.kernel.settings import Settings
 from loopkeeper.runtime.run import Addresses, Running

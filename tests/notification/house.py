@@ -29,7 +29,8 @@ from loopkeeper.postgres import migrations
 from loopkeeper.postgres.connections import reading_pool, writing_pool
 from loopkeeper.runtime.service import Context, Equipment
 from loopkeeper.security import organizations
-from loopkeeper.security.sealing import Keyring, Sealer
+from loopkeeper.security.keyring import Keyring
+from loopkeeper.security.sealing import Sealer
 from loopkeeper.store.batch import Outcome
 from loopkeeper.store.store import Store, answered
 from notification.consumers import reactions

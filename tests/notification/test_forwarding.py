@@ -31,7 +31,7 @@ from loopkeeper.postgres.connections import connect
 from loopkeeper.runtime.run import Addresses, Running
 from loopkeeper.runtime.service import installed
 from loopkeeper.security import organizations
-from notification.delivery.forwarding import on_kafka
+from notification.persistence.forwarded import on_kafka
 from tests.conftest import Databases
 from tests.kafka import PARTITIONS, Kafka
 from tests.notification.house import REFERRER, START, approved, received

@@ -13,7 +13,8 @@ import pytest_asyncio
 from loopkeeper.contract import ids
 from loopkeeper.store.definition import Submission
 from loopkeeper.store.store import answered
-from notification.workers import on_timer, tell_once
+from notification.timers import on_timer
+from notification.workers import tell_once
 from tests.conftest import Migrated
 from tests.notification.house import (
     DAVID,

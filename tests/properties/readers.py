@@ -23,8 +23,9 @@ from loopkeeper.observability.telemetry import Telemetry
 from loopkeeper.policy.reading import installed, load
 from loopkeeper.postgres.connections import Pool, writing_pool
 from loopkeeper.runtime.service import Equipment, Service
+from loopkeeper.security.keyring import Keyring
 from loopkeeper.security.organizations import Client, Directory, Role
-from loopkeeper.security.sealing import Keyring, Sealer
+from loopkeeper.security.sealing import Sealer
 from loopkeeper.store.definition import Submission
 from loopkeeper.store.store import Store, answered
 

@@ -19,8 +19,8 @@ import pytest_asyncio
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from assignment.domain.deadlines import timers as answers_awaited
 from assignment.domain.rules import DECIDER as ASSIGNMENT
-from assignment.domain.state import timers as answers_awaited
 from assignment.persistence.context import MEMBER, PROVIDER, Places
 from authorization.domain.deadlines import timers as grants_running
 from authorization.domain.rules import DECIDER as AUTHORIZATION

@@ -12,9 +12,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from assignment.domain.deadlines import timers
 from assignment.domain.offers import Accept, AskPlan, AssignByHand, Decline, NoteFact
 from assignment.domain.rules import DECIDER
-from assignment.domain.state import SERVICES_RECEIVED, Assignment, Offer, timers
+from assignment.domain.state import SERVICES_RECEIVED, Assignment, Offer
 from assignment.persistence.context import MEMBER, PROVIDER, Places
 from assignment.persistence.tables import columns
 from loopkeeper.contract.decider import Command, Refused

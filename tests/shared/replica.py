@@ -37,8 +37,9 @@ from loopkeeper.policy.reading import installed, load
 from loopkeeper.postgres.connections import Pool, connect
 from loopkeeper.postgres.embedded import Server
 from loopkeeper.runtime.service import GROUP, Equipment
+from loopkeeper.security.keyring import Keyring
 from loopkeeper.security.organizations import Client, Directory, Role
-from loopkeeper.security.sealing import Keyring, Sealer
+from loopkeeper.security.sealing import Sealer
 from loopkeeper.store.definition import Submission
 from loopkeeper.store.store import Store
 from tests.assignment.cases import HARBOR, RECEIVED

@@ -18,7 +18,8 @@ from loopkeeper.event_log.port import Received
 from loopkeeper.kernel.clock import Clock, HandClock
 from loopkeeper.kernel.metrics import Metrics
 from loopkeeper.postgres.connections import Pool, writing_pool
-from loopkeeper.security.sealing import Keyring, Sealer
+from loopkeeper.security.keyring import Keyring
+from loopkeeper.security.sealing import Sealer
 from loopkeeper.store.definition import Domain, Submission
 from loopkeeper.store.store import Store
 from referral_intake.domain.commands import Keys, NoteFact, ReceiveReferral, WithdrawReferral

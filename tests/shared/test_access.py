@@ -14,15 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 from click.testing import Result
 from pydantic import SecretStr
 from typer.testing import CliRunner
 
-from loopkeeper.cli import access, checks
+from loopkeeper.cli import app as command_line
+from loopkeeper.cli import checks
+from loopkeeper.cli.client import operator_key
 from loopkeeper.kernel.settings import Settings
+from loopkeeper.security.keyring import Keyring
 from loopkeeper.security.organizations import Directory, Role
-from loopkeeper.security.sealing import Keyring, Sealer
+from loopkeeper.security.sealing import Sealer
 
 Run = Callable[..., Result]
 HARBOR = ("org", "add", "harbor-health-plan", "--name", "Harbor Health Plan", "--kind", "plan")
@@ -42,11 +44,8 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 @pytest.fixture
 def run(settings: Settings) -> Run:
-    app = typer.Typer()
-    access.add_to(app)
-
     def running(*words: str, code: int = 0) -> Result:
-        result = CliRunner().invoke(app, list(words))
+        result = CliRunner().invoke(command_line, list(words))
         assert result.exit_code == code, result.output
         return result
 
@@ -145,7 +144,7 @@ def test_a_plan_is_not_added_where_no_key_can_be_made_for_it(run: Run, settings:
 
 
 def test_the_first_start_makes_an_operations_key_that_only_its_owner_reads(settings: Settings) -> None:
-    key = access.operator_key(settings)
+    key = operator_key(settings)
     client = Directory(settings.config_folder).authenticate(key)
     assert client is not None
     assert (client.organization, client.roles) == ("operations", {Role.OPERATIONS})
@@ -155,20 +154,20 @@ def test_the_first_start_makes_an_operations_key_that_only_its_owner_reads(setti
 
 
 def test_later_starts_find_the_same_key(settings: Settings) -> None:
-    assert access.operator_key(settings) == access.operator_key(settings)
+    assert operator_key(settings) == operator_key(settings)
 
 
 def test_a_revoked_operations_key_is_replaced(run: Run, settings: Settings) -> None:
-    old = access.operator_key(settings)
+    old = operator_key(settings)
     run("client", "revoke", json.loads(run("client", "list", "--json").stdout)[0]["id"])
-    new = access.operator_key(settings)
+    new = operator_key(settings)
     assert new != old
     assert Directory(settings.config_folder).authenticate(new) is not None
 
 
 def test_two_starts_at_once_make_one_key(run: Run, settings: Settings) -> None:
     with ThreadPoolExecutor(8) as starts:
-        keys = set(starts.map(lambda _: access.operator_key(settings), range(8)))
+        keys = set(starts.map(lambda _: operator_key(settings), range(8)))
     assert len(keys) == 1
     assert len(json.loads(run("client", "list", "--json").stdout)) == 1
 
@@ -256,7 +255,7 @@ def test_a_home_that_cannot_be_written_to_is_named(settings: Settings) -> None:
 
 
 def test_a_key_file_others_may_read_is_named(settings: Settings) -> None:
-    access.operator_key(settings)
+    operator_key(settings)
     Keyring.open(settings.config_folder, None)
     assert looked_at(settings)["keyring"].ok
     (settings.config_folder / "master.key").chmod(0o644)
@@ -270,7 +269,7 @@ def test_a_file_handed_to_us_as_a_cluster_mounts_a_secret_may_be_read_by_its_gro
     settings: Settings, monkeypatch: pytest.MonkeyPatch, mounted: int, well: bool
 ) -> None:
     """It is root's, and its group is how we read it; of a file of our own the group has no need."""
-    access.operator_key(settings)
+    operator_key(settings)
     Keyring.open(settings.config_folder, None)
     files = [settings.config_folder / f"{each}.json" for each in ("organizations", "keyring")]
     owner = files[0].stat().st_uid
@@ -298,7 +297,7 @@ def test_a_keyring_without_its_master_key_is_named_and_no_new_one_made(settings:
 
 
 def test_a_damaged_file_is_named_and_the_other_checks_go_on(settings: Settings) -> None:
-    access.operator_key(settings)
+    operator_key(settings)
     (settings.config_folder / "organizations.json").write_text("{")
     found = looked_at(settings)
     assert not found["organizations"].ok

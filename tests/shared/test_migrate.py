@@ -149,7 +149,7 @@ async def test_tables_of_another_program_are_refused_by_name(migrated: Migrated)
 @pytest.mark.filterwarnings("ignore:Expression #1 .* include an operator clause:UserWarning")
 @pytest.mark.parametrize("service", SERVICES)
 async def test_a_services_tables_are_those_of_its_models(service: str, migrated: Migrated) -> None:
-    models = import_module(f"{package(service)}.models")
+    models = import_module(f"{package(service)}.persistence.tables")
     engine = create_async_engine(sqlalchemy_url(await migrated(service)))
     try:
         async with engine.connect() as connection:

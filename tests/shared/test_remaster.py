@@ -16,9 +16,10 @@ from loopkeeper.cli import app
 from loopkeeper.cli.checks import all_checks
 from loopkeeper.kernel.errors import StartError
 from loopkeeper.kernel.settings import Settings
-from loopkeeper.security import sealing
+from loopkeeper.security import keyring
+from loopkeeper.security.keyring import Keyring, Unsealable
 from loopkeeper.security.master_key_rotation import NEXT
-from loopkeeper.security.sealing import Keyring, Sealer, Unsealable
+from loopkeeper.security.sealing import Sealer
 
 PLAN, OTHER, ERASED = "harbor-health-plan", "valley-care-plan", "gone-health-plan"
 DAVID = {"first_name": "David", "cin": "90000001S"}
@@ -30,7 +31,7 @@ FINISH = ("--finish",)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The config folder of a home with two plans, and one whose keys were destroyed. Services notice a change at once."""
     monkeypatch.setenv("LOOPKEEPER_HOME", str(tmp_path))
-    monkeypatch.setattr(sealing, "REREAD_AFTER", 0.0)
+    monkeypatch.setattr(keyring, "REREAD_AFTER", 0.0)
     found = tmp_path / "config"
     ring = Keyring.open(found)
     for plan in (PLAN, OTHER, ERASED):

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from loopkeeper.kernel.errors import StartError
-from loopkeeper.security import sealing
+from loopkeeper.security import keyring
+from loopkeeper.security.keyring import Keyring, Unsealable
 from loopkeeper.security.organizations import Client, Role
-from loopkeeper.security.sealing import AuditRow, Keyring, Opening, Sealer, Unsealable, open_identity
+from loopkeeper.security.sealing import AuditRow, Opening, Sealer, open_identity
 
 PLAN, OTHER = "harbor-health-plan", "valley-care-plan"
 DAVID = {"first_name": "David", "cin": "90000001S"}
@@ -76,7 +77,7 @@ def test_a_rotation_by_the_command_line_reaches_a_running_service(
     running, command_line = Sealer(Keyring.open(tmp_path)), Keyring.open(tmp_path)
     running.seal(PLAN, "ref_1", "identity", DAVID)
     command_line.rotate()
-    monkeypatch.setattr(sealing, "REREAD_AFTER", 0.0)
+    monkeypatch.setattr(keyring, "REREAD_AFTER", 0.0)
     assert running.seal(PLAN, "ref_1", "identity", DAVID).startswith("v1.2.")
 
 

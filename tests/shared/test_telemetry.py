@@ -17,10 +17,10 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from prometheus_client import generate_latest
 
-from loopkeeper.http.middleware import TRACEPARENT, Exchange
 from loopkeeper.kernel.metrics import Metrics
 from loopkeeper.kernel.settings import Settings
 from loopkeeper.observability import file_exporter
+from loopkeeper.observability.exchange import TRACEPARENT, Exchange
 from loopkeeper.observability.telemetry import ALLOWED, Telemetry, observe
 from tests.shared.web_example import CANARY, caller, example
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from loopkeeper.http.middleware import Exchange
 from loopkeeper.kernel.metrics import Metrics
 from loopkeeper.kernel.settings import Settings
+from loopkeeper.observability.exchange import Exchange
 from loopkeeper.observability.telemetry import Telemetry, observe
 from loopkeeper.observability.trace_view import draw, read_spans, to_json
 

@@ -15,8 +15,9 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
-from loopkeeper.http import json_body, middleware, paging
+from loopkeeper.http import json_body, paging
 from loopkeeper.kernel.errors import Problem
+from loopkeeper.observability.exchange import TRACEPARENT
 from tests.shared.web_example import CANARY, FIRST_AT, VISIT, Example, caller, example
 
 PROBLEM_KEYS = {"type", "title", "status", "slug", "detail", "trace_id"}
@@ -566,7 +567,7 @@ async def test_a_well_formed_trace_is_continued_and_any_other_replaced(shown: Ex
             assert shown.exchanges[-1].parent == ""
     assert continued.headers["x-trace-id"] == trace
     assert shown.exchanges[0].parent == parent
-    assert middleware.TRACEPARENT.fullmatch(shown.exchanges[0].traceparent)
+    assert TRACEPARENT.fullmatch(shown.exchanges[0].traceparent)
     assert shown.exchanges[0].traceparent != parent
 
 

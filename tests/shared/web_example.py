@@ -28,9 +28,9 @@ from loopkeeper.http.app import (
     listing,
     not_found,
 )
-from loopkeeper.http.middleware import Exchange
 from loopkeeper.kernel.errors import Busy
 from loopkeeper.kernel.settings import Settings
+from loopkeeper.observability.exchange import Exchange
 from loopkeeper.security.organizations import Client, Role
 
 CANARY = "Zebediah-Quillfeather"

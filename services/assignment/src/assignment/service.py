@@ -2,14 +2,15 @@
 
 from assignment.api import assignments, providers
 from assignment.consumers import reactions
+from assignment.domain.deadlines import timers
 from assignment.domain.rules import DECIDER
-from assignment.domain.state import Assignment, timers
+from assignment.domain.state import Assignment
 from assignment.persistence import directory
 from assignment.persistence.context import AssignmentSurroundings
 from assignment.persistence.directory import restored
 from assignment.persistence.tables import columns
 from assignment.settings import AssignmentSettings
-from assignment.workers import on_timer
+from assignment.timers import on_timer
 from loopkeeper.http.route import joined
 from loopkeeper.runtime.service import Equipment, Service
 from loopkeeper.store.definition import Domain

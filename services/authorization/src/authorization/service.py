@@ -8,7 +8,8 @@ from authorization.domain.state import Authorization
 from authorization.persistence.context import AuthorizationSurroundings
 from authorization.persistence.tables import columns
 from authorization.settings import AuthorizationSettings
-from authorization.workers import on_timer, sweep_awaiting
+from authorization.timers import on_timer
+from authorization.workers import sweep_awaiting
 from loopkeeper.http.route import joined
 from loopkeeper.runtime.service import Equipment, Service
 from loopkeeper.store.definition import Domain

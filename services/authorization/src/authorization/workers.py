@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime
 from uuid import UUID, uuid5
 
-from authorization.domain.commands import ExpireGrant, LookAgain, PassDeadline
-from authorization.domain.deadlines import KINDS
-from loopkeeper.contract.decider import Command
+from authorization.domain.commands import LookAgain
 from loopkeeper.kernel.supervisor import Heart
 from loopkeeper.postgres.connections import PASSING
-from loopkeeper.runtime.service import Context, Equipment
+from loopkeeper.runtime.service import Context
 from loopkeeper.store.definition import Submission
 from loopkeeper.store.store import StoreUnavailable
 
@@ -21,19 +17,6 @@ NAMESPACE = UUID("3f0c0c3e-7a51-5d53-a1d8-0f6f9b1b7c11")
 ROUND = 256
 # Both sides of the join come in through this service's own store, whose bell wakes the sweep; this is behind it.
 EVERY = 1.0
-
-
-def on_timer(equipment: Equipment) -> Callable[[str, datetime], Command]:
-    """The end of a grant and the notice of a term's end act; clocks of a decision escalate, they never decide."""
-
-    def command(kind: str, due_at: datetime) -> Command:
-        if kind == "grant":
-            return ExpireGrant()
-        if kind in KINDS:
-            return PassDeadline(kind=kind)
-        raise LookupError(f"no deadline of kind {kind} is known here")
-
-    return command
 
 
 async def sweep_awaiting(context: Context, heart: Heart) -> None:

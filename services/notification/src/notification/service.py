@@ -6,16 +6,19 @@ from loopkeeper.store.definition import Domain
 from notification.api import contact, feed, mailbox, outreach, partners, subscription_actions, subscriptions
 from notification.consumers import reactions
 from notification.delivery.feed_listeners import follow
-from notification.delivery.forwarding import forward, on_kafka
+from notification.delivery.forwarding import forward
 from notification.delivery.lease import ahead
 from notification.delivery.ssrf_guard import Allow
+from notification.domain.outreach.deadlines import timers
 from notification.domain.outreach.rules import DECIDER
 from notification.domain.outreach.state import Outreach
 from notification.persistence.context import NotificationSurroundings
 from notification.persistence.feed import renumber
-from notification.persistence.tables import columns, timers
+from notification.persistence.forwarded import on_kafka
+from notification.persistence.tables import columns
 from notification.settings import NotificationSettings
-from notification.workers import deliver, on_timer, tell
+from notification.timers import on_timer
+from notification.workers import deliver, tell
 
 
 def domain(equipment: Equipment) -> Domain[Outreach]:

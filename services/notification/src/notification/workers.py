@@ -13,20 +13,18 @@ from uuid import uuid5
 from yarl import URL
 
 from loopkeeper.contract import ids
-from loopkeeper.contract.decider import Command
 from loopkeeper.kernel.logs import get
 from loopkeeper.kernel.supervisor import Heart
 from loopkeeper.postgres.connections import Connection, passes
-from loopkeeper.runtime.service import Context, Equipment
-from loopkeeper.security.sealing import Unsealable
+from loopkeeper.runtime.service import Context
+from loopkeeper.security.keyring import Unsealable
 from loopkeeper.store.definition import Submission
 from loopkeeper.store.store import StoreUnavailable, answered
 from notification.delivery import lease
 from notification.delivery.lease import FLYING, RENEW_AFTER, Leased, Result
 from notification.delivery.ssrf_guard import Allow
 from notification.delivery.webhook import Attempted, Sender, Verdict, signed_headers
-from notification.domain.outreach.commands import RaiseClock, RaiseNotice, RecordDelivered
-from notification.domain.outreach.rules import CLOCKS
+from notification.domain.outreach.commands import RecordDelivered
 from notification.persistence import feed, notice_proof
 from notification.persistence.subscriptions import FAILING, GONE, SEALED_ANSWER, SEALED_PART, disable
 
@@ -39,19 +37,6 @@ GATHER = 0.05
 # Attempts that end, and deliveries that arise, within this are recorded and leased together.
 BREATH = 0.005
 BATCH = 256
-
-
-def on_timer(equipment: Equipment) -> Callable[[str, datetime], Command]:
-    """Clocks of outreach and of notices: each raises a fact if it still stands, and ends nothing."""
-
-    def command(kind: str, due_at: datetime) -> Command:
-        if kind in CLOCKS:
-            return RaiseClock(clock=kind, due_at=due_at)
-        if kind.startswith(notice_proof.TIMER):
-            return RaiseNotice(notice=notice_proof.notice_of(kind), due_at=due_at)
-        raise LookupError(f"no deadline of kind {kind} is known here")
-
-    return command
 
 
 async def deliver(context: Context, heart: Heart) -> None:

@@ -5,14 +5,15 @@ from loopkeeper.runtime.service import Equipment, Service
 from loopkeeper.store.definition import Domain
 from referral_intake.api import casework, plan_actions, referrals, supports
 from referral_intake.consumers import reactions
-from referral_intake.domain.next_step import timers
+from referral_intake.domain.deadlines import timers
 from referral_intake.domain.rules import DECIDER
 from referral_intake.domain.state import Referral
 from referral_intake.persistence.context import IntakeSurroundings
 from referral_intake.persistence.recovered_keys import read_again
 from referral_intake.persistence.tables import columns
 from referral_intake.settings import IntakeSettings
-from referral_intake.workers import count_loops, on_timer
+from referral_intake.timers import on_timer
+from referral_intake.workers import count_loops
 
 
 def domain(equipment: Equipment) -> Domain[Referral]:

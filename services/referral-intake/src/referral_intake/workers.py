@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from loopkeeper.contract.decider import Command
 from loopkeeper.kernel.supervisor import Heart
 from loopkeeper.postgres.connections import PASSING
-from loopkeeper.runtime.service import Context, Equipment
-from referral_intake.domain.commands import MeetDeadline
+from loopkeeper.runtime.service import Context
 
 # Who must act, as `next_step` names them; an open loop that names nobody is a defect.
 ACTORS = ("plan", "provider", "referrer", "loopkeeper", "nobody")
@@ -19,15 +16,6 @@ OURS_WITHIN = timedelta(minutes=1)
 SOON = timedelta(days=1)
 # Deadlines are hours to days away; the counting reads the index of every open loop.
 COUNT_EVERY = 30.0
-
-
-def on_timer(equipment: Equipment) -> Callable[[str, datetime], Command]:
-    """What fires when a deadline is due; the rule checks whether it still stands."""
-
-    def command(kind: str, due_at: datetime) -> Command:
-        return MeetDeadline(kind=kind, due_at=due_at)
-
-    return command
 
 
 async def count_loops(context: Context, heart: Heart) -> None:

@@ -6,12 +6,26 @@ Exit codes: 0 done; 1 failed or not well; 2 the call's words are off; 3 nothing 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from loopkeeper.cli import access, look, machine, topics
+from loopkeeper.cli import topics
+from loopkeeper.cli.client import client_add, client_list, client_revoke
+from loopkeeper.cli.clock import clock_advance
+from loopkeeper.cli.doctor import doctor
+from loopkeeper.cli.example import example
+from loopkeeper.cli.keys import keys_rotate, keys_rotate_master
+from loopkeeper.cli.listen import listen
+from loopkeeper.cli.org import org_add, org_import, org_list
+from loopkeeper.cli.parked import parked_list, parked_replay, parked_show
+from loopkeeper.cli.policy import policy_check
+from loopkeeper.cli.referral import explain, trace
+from loopkeeper.cli.services import migrate, reset, up
+from loopkeeper.cli.status import status, stuck
+from loopkeeper.cli.verify import verify
 from loopkeeper.kernel.settings import use_home
 
 app = typer.Typer(
@@ -35,10 +49,32 @@ def everywhere(
         use_home(home)
 
 
-machine.add_to(app)
-look.add_to(app)
-access.add_to(app)
-topics.add_to(app)
+# Every command by its noun; each stands in the file of that noun.
+GROUPS: Mapping[str, tuple[str, Mapping[str, Callable[..., None]]]] = {
+    "clock": ("The movable clock of a demo or a test.", {"advance": clock_advance}),
+    "parked": (
+        "Facts that failed and wait, in order, to be replayed.",
+        {"list": parked_list, "show": parked_show, "replay": parked_replay},
+    ),
+    "org": ("The organizations that take part.", {"add": org_add, "import": org_import, "list": org_list}),
+    "client": (
+        "The API keys of organizations.",
+        {"add": client_add, "list": client_list, "revoke": client_revoke},
+    ),
+    "keys": (
+        "The keys under which identity is sealed.",
+        {"rotate": keys_rotate, "rotate-master": keys_rotate_master},
+    ),
+    "policy": ("The dated rows that decisions follow.", {"check": policy_check}),
+    "topics": (topics.HELP, {"create": topics.create, "check": topics.check}),
+}
+for single in (up, migrate, doctor, reset, example, listen, status, stuck, explain, trace, verify):
+    app.command()(single)
+for noun, (words, verbs) in GROUPS.items():
+    group = typer.Typer(no_args_is_help=True, help=words)
+    for verb, command in verbs.items():
+        group.command(verb)(command)
+    app.add_typer(group, name=noun)
 
 
 def main() -> None:

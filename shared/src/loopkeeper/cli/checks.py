@@ -17,12 +17,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from zoneinfo import ZoneInfoNotFoundError
 
-from loopkeeper.cli.access import master_key, policy_findings
+from loopkeeper.cli.keys import master_key
+from loopkeeper.cli.policy import policy_findings
 from loopkeeper.kernel.clock import FileClock, SystemClock
 from loopkeeper.kernel.errors import StartError
 from loopkeeper.kernel.settings import Settings
+from loopkeeper.security.keyring import PREVIOUS, SYSTEM, Keyring
 from loopkeeper.security.organizations import list_organizations
-from loopkeeper.security.sealing import PREVIOUS, SYSTEM, Keyring
 
 OLDEST_PYTHON = (3, 11)
 # An empty cluster of four services takes about 100 MB, its write-ahead log up to 1 GB more.

@@ -1,123 +1,105 @@
-"""How the command line asks the services: over HTTP with an operations key, like any other client.
-
-httpx is loaded by the first call that asks: it takes longer to load than most commands take to run.
-"""
+"""The commands `loopkeeper client …`: the API keys of organizations, and the operator's own."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import Annotated
 
+import typer
+
+from loopkeeper.cli.org import keeping
+from loopkeeper.cli.terminal import Json, each, say, settings, show
+from loopkeeper.kernel.errors import StartError
+from loopkeeper.kernel.files import locked, write_private
 from loopkeeper.kernel.settings import Settings
+from loopkeeper.security import organizations
+from loopkeeper.security.organizations import OrganizationKind, Role
 
-if TYPE_CHECKING:
-    import httpx
-
-SERVICES = ("intake", "authorization", "assignment", "notification")
-# Which service answers which noun.
-OWNERS: Mapping[str, str] = {
-    "referrals": "intake",
-    "roster": "intake",
-    "authorizations": "authorization",
-    "assignments": "assignment",
-    "providers": "assignment",
-    "outreach": "notification",
-    "subscriptions": "notification",
-}
+OPERATIONS = "operations"
 
 
-class Unreachable(Exception):
-    """Nothing answers at the address."""
+ROLES = ", ".join(Role)
 
 
-class Answered(Exception):
-    """The service refused or failed: its problem, in its own words."""
-
-    def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
-        super().__init__(str(problem.get("detail") or f"HTTP {status}"))
-        self.status = status
-        self.problem = problem
-
-
-def post_to(url: str, body: bytes, headers: Mapping[str, str]) -> int:
-    """The status with which an address outside the services answers this body. Raises `Unreachable`."""
-    import httpx
-
-    try:
-        # As long as the services themselves wait for an endpoint.
-        return httpx.post(url, content=body, headers=headers, timeout=15, trust_env=False).status_code
-    except (httpx.TransportError, httpx.InvalidURL) as error:
-        raise Unreachable(url) from error
-
-
-class Client:
-    """One key's view of all services. Every call raises `Unreachable` or `Answered`."""
-
-    def __init__(self, settings: Settings, key: str | None = None) -> None:
-        import httpx
-
-        self._settings = settings
-        self._http = httpx.Client(
-            # Longer than any answer that is waited for (`wait=30`).
-            timeout=40,
-            headers={"Authorization": f"Bearer {key or operations_key(settings)}"},
+def client_add(
+    organization: Annotated[str, typer.Argument(help="Whose key it is.")],
+    role: Annotated[list[str], typer.Option(help=f"What it may do, once or more: {ROLES}.")],
+    as_json: Json = False,
+) -> None:
+    """Make a key for an organization and print it, this once: only its hash is kept."""
+    with keeping():
+        client, key = organizations.add_client(settings().config_folder, organization, role)
+    if as_json:
+        show(
+            {"id": client.id, "organization": client.organization, "roles": sorted(client.roles), "key": key}
         )
-
-    def close(self) -> None:
-        self._http.close()
-
-    def get(self, path: str, **query: Any) -> Any:
-        return self._ask("GET", path, params={k: v for k, v in query.items() if v is not None})
-
-    def post(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        return self._ask("POST", path, json=body or {})
-
-    def delete(self, path: str, headers: Mapping[str, str]) -> Any:
-        return self._ask("DELETE", path, headers=headers)
-
-    def all(self, path: str, **query: Any) -> Iterator[Mapping[str, Any]]:
-        """Every entry of a list, page by page."""
-        cursor: str | None = None
-        while True:
-            page = self.get(path, cursor=cursor, limit=200, **query)
-            yield from page["items"]
-            cursor = page.get("next_cursor")
-            if cursor is None:
-                return
-
-    def _ask(self, method: str, path: str, **options: Any) -> Any:
-        import httpx
-
-        url = self._settings.base_url(owner(path)) + path
-        try:
-            answer = self._http.request(method, url, **options)
-        except httpx.TransportError as error:
-            raise Unreachable(url) from error
-        if answer.status_code >= 400:
-            raise Answered(answer.status_code, _problem(answer))
-        return answer.json() if answer.content else None
+        return
+    say(key)
+    typer.echo(f"{client.id}: keep the key now, it is not shown again.", err=True)
 
 
-def owner(path: str) -> str:
-    """The service that answers a path such as /v1/referrals/… or /v1/operations/intake/…."""
-    parts = path.strip("/").split("/")
-    noun = parts[1].partition(":")[0] if len(parts) > 1 else ""
-    return parts[2] if noun == "operations" and len(parts) > 2 else OWNERS.get(noun, SERVICES[0])
+def client_list(as_json: Json = False) -> None:
+    """Show every key's id, organization, roles and dates; never the key."""
+    rows = organizations.list_clients(settings().config_folder)
+    if as_json:
+        show(rows)
+    elif rows:
+        each(
+            rows,
+            {
+                "id": lambda row: row["id"],
+                "organization": lambda row: row["organization"],
+                "roles": lambda row: ", ".join(row["roles"]),
+                "created": lambda row: row["created_at"],
+                "revoked": lambda row: row.get("revoked_at", ""),
+            },
+        )
+    else:
+        say("There are none yet. Make one with `loopkeeper client add`.")
 
 
-def operations_key(settings: Settings) -> str:
-    """The key set, or the one `loopkeeper up` left in the config folder; empty if there is none."""
-    if settings.key is not None:
-        return settings.key.get_secret_value()
+def client_revoke(
+    id: Annotated[str, typer.Argument(help="The key's id, from `loopkeeper client list`.")],
+    as_json: Json = False,
+) -> None:
+    """End a key. Running services refuse it within two seconds."""
+    with keeping():
+        organizations.revoke_client(settings().config_folder, id)
+    show({"id": id, "revoked": True}) if as_json else say(f"{id} is revoked.")
+
+
+def operator_key(settings: Settings) -> str:
+    """The operations key of this home, made with its organization when there is none or it is no longer good.
+
+    It stands in `settings.key_file`, readable by its owner only; two starts at once make one key. Raises
+    `StartError` where none is there and none can be written.
+    """
+    kept = _good_key(settings)
+    if kept is not None:
+        return kept
+    folder = settings.config_folder
     try:
-        return settings.key_file.read_text().strip()
-    except FileNotFoundError:
-        return ""
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with locked(settings.key_file):
+            return _good_key(settings) or _new_key(settings)
+    except OSError as error:
+        raise StartError(
+            f"There is no operations key, and none can be written to {folder}.",
+            "Make the folder writable, or run `loopkeeper up` once where it is.",
+        ) from error
 
 
-def _problem(answer: httpx.Response) -> Mapping[str, Any]:
-    try:
-        body = answer.json()
-    except ValueError:
-        return {}
-    return cast("dict[str, Any]", body) if isinstance(body, dict) else {}
+def _good_key(settings: Settings) -> str | None:
+    if not settings.key_file.exists():
+        return None
+    key = settings.key_file.read_text().strip()
+    client = organizations.Directory(settings.config_folder).authenticate(key)
+    return key if client is not None and Role.OPERATIONS in client.roles else None
+
+
+def _new_key(settings: Settings) -> str:
+    organizations.add_organization(
+        settings.config_folder, OPERATIONS, "Operations", OrganizationKind.OPERATIONS
+    )
+    _, key = organizations.add_client(settings.config_folder, OPERATIONS, [Role.OPERATIONS])
+    write_private(settings.key_file, key + "\n")
+    return key

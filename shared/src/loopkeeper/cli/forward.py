@@ -16,7 +16,7 @@ from typing import Any
 
 from standardwebhooks import Webhook
 
-from loopkeeper.cli.client import Answered, Client, Unreachable, post_to
+from loopkeeper.cli.http_client import Answered, Client, Unreachable, post_to
 from loopkeeper.cli.terminal import REFUSED, UNREACHABLE, err, say
 from loopkeeper.kernel.clock import SystemClock
 from loopkeeper.kernel.files import write_private

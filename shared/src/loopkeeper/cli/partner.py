@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from loopkeeper.cli.client import Answered, Client, Unreachable
+from loopkeeper.cli.http_client import Answered, Client, Unreachable
 from loopkeeper.cli.terminal import REFUSED, UNREACHABLE, err, say
 from loopkeeper.kernel.server import Server
 from loopkeeper.kernel.settings import Settings

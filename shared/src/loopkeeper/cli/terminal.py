@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from loopkeeper.cli.client import Answered, Client, Unreachable
+from loopkeeper.cli.http_client import Answered, Client, Unreachable
 from loopkeeper.kernel.errors import StartError
 from loopkeeper.kernel.settings import Settings
 
@@ -19,6 +19,7 @@ from loopkeeper.kernel.settings import Settings
 FAILED, USAGE, UNREACHABLE, REFUSED, CANNOT_START = 1, 2, 3, 4, 5
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+Referral = Annotated[str, typer.Argument(help="A referral's id, ref_…", metavar="REF")]
 
 # Where nobody watches, a table's cells are not broken for the width of a terminal that is not there.
 WIDE = 240

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from loopkeeper.cli.client import SERVICES
+from loopkeeper.cli.http_client import SERVICES
 from loopkeeper.cli.terminal import FAILED, Json, counted, say, settings, show, starting
 from loopkeeper.kernel.errors import StartError
 from loopkeeper.kernel.settings import Settings
@@ -19,12 +19,7 @@ if TYPE_CHECKING:
     from loopkeeper.event_log.kafka_line import Line
 
 
-def add_to(app: typer.Typer) -> None:
-    """Register the commands of this file."""
-    topics = typer.Typer(no_args_is_help=True, help="The log's topic in Kafka, and each plan's own.")
-    topics.command()(create)
-    topics.command()(check)
-    app.add_typer(topics, name="topics")
+HELP = "The log's topic in Kafka, and each plan's own."
 
 
 def create(as_json: Json = False) -> None:

@@ -25,10 +25,11 @@ from loopkeeper.contract.decider import Refused
 from loopkeeper.http import health, idempotency, json_body, middleware, openapi
 from loopkeeper.http.health import Health, Ready
 from loopkeeper.http.paging import Listing, Page, listing
-from loopkeeper.http.problems import malformed, not_found
+from loopkeeper.http.problems import malformed
 from loopkeeper.http.route import Api, Call, Reply, Route, check_match
-from loopkeeper.kernel.errors import Busy, Problem, Unsound
+from loopkeeper.kernel.errors import Busy, Problem, Unsound, not_found
 from loopkeeper.kernel.settings import Settings
+from loopkeeper.observability.exchange import Exchange, Observe, exchange_of
 from loopkeeper.postgres.connections import passes
 from loopkeeper.security.organizations import Client
 
@@ -77,7 +78,7 @@ def build_app(
     directory: Directory,
     settings: Settings,
     registry: CollectorRegistry,
-    observe: middleware.Observe | None = None,
+    observe: Observe | None = None,
 ) -> FastAPI:
     """One app for one or several services, with health, figures and reference of them all.
 
@@ -156,7 +157,7 @@ class _Operation:
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = middleware.exchange_of(scope)
+        exchange = exchange_of(scope)
         exchange.route, exchange.service = self._template, self._route.service
         headers = idempotency.joined(scope)
         caller = None if self._route.public else self._authorized(headers)
@@ -168,7 +169,7 @@ class _Operation:
         else:
             await _send(send, reply)
 
-    async def _answer(self, call: Call[Any, Any, Any], exchange: middleware.Exchange) -> Reply:
+    async def _answer(self, call: Call[Any, Any, Any], exchange: Exchange) -> Reply:
         """What the handler says, noting where the document does not know it: a defect, but no reason to fail."""
         try:
             reply = await self._route.handler(call)

@@ -13,8 +13,8 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from pydantic import BaseModel, ConfigDict
 
 from loopkeeper.http import docs, openapi
-from loopkeeper.http.problems import not_found
 from loopkeeper.http.route import Api, Call, Reply, Route
+from loopkeeper.kernel.errors import not_found
 
 # A dependency that needs longer to say how it is, is not well; probes themselves give up after a few seconds.
 SECONDS_FOR_HEALTH = 2.0

@@ -11,9 +11,8 @@ from uuid import UUID, uuid5
 
 from starlette.types import Scope
 
-from loopkeeper.http.problems import FieldError, field_invalid
 from loopkeeper.http.route import Route
-from loopkeeper.kernel.errors import Problem
+from loopkeeper.kernel.errors import FieldError, Problem, field_invalid
 from loopkeeper.security.organizations import Client
 
 # RFC 8941 string, or the same characters bare; what a client may call a request.

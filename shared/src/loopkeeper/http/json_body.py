@@ -18,8 +18,8 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
-from loopkeeper.http.problems import FIELD_NAME, FieldError, field_invalid, from_validation, malformed
-from loopkeeper.kernel.errors import Problem
+from loopkeeper.http.problems import from_validation, malformed
+from loopkeeper.kernel.errors import FIELD_NAME, FieldError, Problem, field_invalid
 
 # A body of the usual size arrives with its headers; who needs longer than this for the next piece holds a place.
 SECONDS_FOR_A_PIECE = 20.0

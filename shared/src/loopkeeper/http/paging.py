@@ -12,9 +12,8 @@ from urllib.parse import urlencode
 from pydantic import BaseModel, ConfigDict, Field
 
 from loopkeeper.contract.field_types import Instant
-from loopkeeper.http.problems import FieldError, field_invalid
 from loopkeeper.http.route import Call, Reply
-from loopkeeper.kernel.errors import Problem
+from loopkeeper.kernel.errors import FieldError, Problem, field_invalid
 
 T = TypeVar("T")
 P = TypeVar("P", bound="Page")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast, get_args
 
@@ -11,14 +10,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core.core_schema import ErrorType
 
 from loopkeeper.contract.decider import Refused
-from loopkeeper.kernel.errors import Busy, Problem
-from loopkeeper.security.sealing import Erased, KeyMissing
+from loopkeeper.kernel.errors import FIELD_NAME, Busy, FieldError, Problem, field_invalid
+from loopkeeper.security.keyring import Erased, KeyMissing
 
 MEDIA_TYPE = "application/problem+json"
-# An answer is bounded like everything else; who mends fifty fields asks again.
-MOST_ERRORS = 50
-# Only a key that looks like a field name is named back: what else a client uses as a key may be a person's name.
-FIELD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 
 # What to do about each rule pydantic names. Placeholders come from the schema, never from the value.
 FIXES: dict[str, str] = {
@@ -62,16 +57,6 @@ FIXES: dict[str, str] = {
 }
 OTHERWISE = "Compare this field with the description at /docs."
 BUILT_IN = frozenset(get_args(ErrorType))
-
-
-class FieldError(BaseModel):
-    """Where (an RFC 6901 pointer into the body, or `query/…`, `header/…`), which rule, and what to do."""
-
-    model_config = ConfigDict(frozen=True)
-
-    pointer: str
-    rule: str
-    fix: str
 
 
 class ProblemBody(BaseModel):
@@ -141,13 +126,6 @@ def known(error: Exception) -> Problem | None:
     return None
 
 
-def not_found() -> Problem:
-    """The one answer for what is not there and for what the caller may not see (loop.md 1.5)."""
-    return Problem(
-        404, "not-found", "There is nothing here that this key may see.", fix="Check the address and the key."
-    )
-
-
 def defect() -> Problem:
     """The one answer for our own fault: constant words, because the exception's may hold what was sent."""
     return Problem(
@@ -161,17 +139,6 @@ def defect() -> Problem:
 def malformed(detail: str, fix: str) -> Problem:
     """The body as a whole cannot be read."""
     return Problem(422, "malformed-body", detail, fix=fix)
-
-
-def field_invalid(*errors: FieldError) -> Problem:
-    """Some fields cannot be taken as they are."""
-    return Problem(
-        422,
-        "field-invalid",
-        "Some fields cannot be taken as they are.",
-        fix="Mend what errors lists and send it again.",
-        errors=[error.model_dump() for error in errors[:MOST_ERRORS]],
-    )
 
 
 def from_validation(error: ValidationError, tree: object, *, prefix: str = "") -> Problem:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+
+from pydantic import BaseModel, ConfigDict
 
 
 class Problem(Exception):
@@ -51,3 +54,39 @@ class StartError(Exception):
         super().__init__(f"{sentence} {fix}")
         self.sentence = sentence
         self.fix = fix
+
+
+# An answer is bounded like everything else; who mends fifty fields asks again.
+MOST_ERRORS = 50
+
+
+# Only a key that looks like a field name is named back: what else a client uses as a key may be a person's name.
+FIELD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
+
+
+class FieldError(BaseModel):
+    """Where (an RFC 6901 pointer into the body, or `query/…`, `header/…`), which rule, and what to do."""
+
+    model_config = ConfigDict(frozen=True)
+
+    pointer: str
+    rule: str
+    fix: str
+
+
+def not_found() -> Problem:
+    """The one answer for what is not there and for what the caller may not see (loop.md 1.5)."""
+    return Problem(
+        404, "not-found", "There is nothing here that this key may see.", fix="Check the address and the key."
+    )
+
+
+def field_invalid(*errors: FieldError) -> Problem:
+    """Some fields cannot be taken as they are."""
+    return Problem(
+        422,
+        "field-invalid",
+        "Some fields cannot be taken as they are.",
+        fix="Mend what errors lists and send it again.",
+        errors=[error.model_dump() for error in errors[:MOST_ERRORS]],
+    )

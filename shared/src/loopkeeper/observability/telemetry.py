@@ -22,9 +22,9 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
-from loopkeeper.http.middleware import TRACEPARENT, Exchange
 from loopkeeper.kernel.metrics import Metrics
 from loopkeeper.kernel.settings import Settings
+from loopkeeper.observability.exchange import TRACEPARENT, Exchange
 from loopkeeper.observability.file_exporter import SpanFile
 
 # The only attributes that leave the process: ids, codes, counts. Nothing a person wrote.

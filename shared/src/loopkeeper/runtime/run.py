@@ -37,8 +37,9 @@ from loopkeeper.runtime.backlog import keep_measuring
 from loopkeeper.runtime.operations import with_operations
 from loopkeeper.runtime.readiness import Probe
 from loopkeeper.runtime.service import Context, Equipment, Service
+from loopkeeper.security.keyring import Keyring
 from loopkeeper.security.organizations import Directory
-from loopkeeper.security.sealing import Keyring, Sealer
+from loopkeeper.security.sealing import Sealer
 from loopkeeper.store.store import Store
 
 log = get("run")

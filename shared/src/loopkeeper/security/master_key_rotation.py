@@ -19,7 +19,7 @@ from typing import Any
 
 from loopkeeper.kernel.errors import StartError
 from loopkeeper.kernel.files import locked, write_private
-from loopkeeper.security.sealing import (
+from loopkeeper.security.keyring import (
     KEY_BYTES,
     PREVIOUS,
     SYSTEM,

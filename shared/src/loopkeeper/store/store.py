@@ -22,7 +22,8 @@ from loopkeeper.kernel.errors import Busy, Problem
 from loopkeeper.kernel.logs import get
 from loopkeeper.kernel.metrics import Metrics
 from loopkeeper.postgres.connections import Connection, Pool, passes
-from loopkeeper.security.sealing import AuditRow, Sealer, Unsealable
+from loopkeeper.security.keyring import Unsealable
+from loopkeeper.security.sealing import AuditRow, Sealer
 from loopkeeper.store import bulk_writes
 from loopkeeper.store.batch import Batch, Outcome, Pending, describe
 from loopkeeper.store.definition import Domain, Submission

@@ -327,7 +327,7 @@ def _wrong(cells: Sequence[str]) -> Iterator[str]:
 
 def _cells(line: bytes) -> list[str]:
     text = line.decode("utf-8-sig", "replace")
-    return [cell.strip() for cell in next(csv.reader([text]), [])]
+    return [cell.strip() for cell in next(csv.reader([text]), list[str]())]
 
 
 async def _lines(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -7,12 +7,11 @@ date on; before that it is planned, for who is released from jail or prison (loo
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from loopkeeper.contract.calendar import end_of_la_day
 from loopkeeper.contract.decider import State
 from loopkeeper.contract.events import Lead, Linked, Ranked, Skipped
 
@@ -196,27 +195,7 @@ def mark(clock: str, state: str, assignment: str) -> str:
     return f"{clock}/{state}" if clock == "provider_told" else f"{clock}/{state}/{assignment}"
 
 
-def timers(state: Assignment) -> Mapping[str, datetime]:
-    """`answer`: until the plan was asked about the silence; `watch`: the next limit at risk or breached; `start` of a
-    planned assignment; `term`: the end of the authorization's last day."""
-    turn = state.turn
-    found: dict[str, datetime] = {}
-    if turn is not None and turn.status == "offered" and not asked_about(state, turn):
-        found["answer"] = turn.answer_due_at
-    if moments := [moment for _, _, moment in unraised(state)]:
-        found["watch"] = min(moments)
-    if turn is not None and turn.starts_on is not None:
-        found["start"] = _beginning(turn.starts_on)
-    if turn is not None and state.ends_on is not None:
-        found["term"] = end_of_la_day(state.ends_on)
-    return found
-
-
 def asked_about(state: Assignment, turn: Offer) -> bool:
     """Whether the plan was asked about the silence of this offer."""
     breached = mark("provider_answer", "breached", turn.assignment)
     return state.asked == NO_ANSWER or breached in state.raised
-
-
-def _beginning(day: date) -> datetime:
-    return end_of_la_day(day - timedelta(days=1))

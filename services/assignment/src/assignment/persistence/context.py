@@ -367,8 +367,14 @@ class AssignmentSurroundings(Surroundings[Assignment]):
         looking = [
             state for state, command in commands if isinstance(command, AskPlan) or _looks(state, command)
         ]
-        served = await prior_providers.served(connection, looking) if looking else {}
-        families = await prior_providers.families(connection, looking) if looking else {}
+        served = (
+            await prior_providers.served(connection, looking) if looking else dict[str, Collection[str]]()
+        )
+        families = (
+            await prior_providers.families(connection, looking)
+            if looking
+            else dict[tuple[str, str, str], Collection[str]]()
+        )
         held = {row["provider_id"]: row["held"] for row in counts}
         return Places(self._policy, entries, held, holders, locked, served, families)
 

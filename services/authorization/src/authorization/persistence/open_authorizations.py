@@ -20,8 +20,9 @@ from loopkeeper.contract.vocabulary.identifiers import cin, cin_valid
 from loopkeeper.kernel.errors import Problem
 from loopkeeper.postgres.connections import Connection, Pool
 from loopkeeper.runtime.service import Context
+from loopkeeper.security.keyring import Unsealable
 from loopkeeper.security.organizations import Client
-from loopkeeper.security.sealing import Sealer, Unsealable
+from loopkeeper.security.sealing import Sealer
 from loopkeeper.store.provider_copy import read_entry
 
 WHY = "to look up whether an authorization is open"

@@ -12,10 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from loopkeeper.http.app import Call, not_found
 from loopkeeper.runtime.service import Context
 from loopkeeper.store.row_access import own_key, reading
-from notification.domain.notices.handover import CHANNEL
 from notification.domain.outreach.contact import FLAGS
 from notification.domain.outreach.rules import allowed
-from notification.domain.outreach.state import Outreach, attempts_of, status
+from notification.domain.outreach.state import CHANNEL, Outreach, attempts_of, status
 
 # A referrer does not see outreach, so its key opens nothing here.
 KEYS = ("plan_id", "provider_id")

@@ -8,21 +8,19 @@ crash between the two publishes twice and loses nothing. A topic that is missing
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import orjson
 
-from loopkeeper.contract.envelope import Message, parse
-from loopkeeper.contract.events import PUBLISHERS, Event, publisher
+from loopkeeper.contract.envelope import parse
 from loopkeeper.event_log.port import BusUnavailable
 from loopkeeper.kernel.logs import get
-from loopkeeper.kernel.settings import Settings
 from loopkeeper.kernel.supervisor import Heart
 from loopkeeper.postgres.connections import Connection, connect
 from loopkeeper.runtime.service import Context
+from notification.persistence.forwarded import READ, on_kafka
 
 if TYPE_CHECKING:
     from loopkeeper.event_log.kafka import KafkaBus
@@ -36,44 +34,6 @@ ROUND = 500
 SWEEP = 1.0
 # A topic that could not be written is tried again after this; trying takes time that other plans' events wait.
 AGAIN_AFTER = 10.0
-
-ENQUEUE = """
-INSERT INTO forward (plan, headers, data)
-SELECT plan, headers, data FROM unnest($1::text[], $2::bytea[], $3::bytea[]) WITH ORDINALITY AS t (plan, headers, data, ord)
-ORDER BY ord
-"""
-READ = "SELECT position, headers, data FROM forward WHERE plan = $1 ORDER BY position LIMIT $2"
-
-
-def on_kafka(settings: Settings) -> bool:
-    """Whether anything is forwarded at all: elsewhere a plan reads its feed."""
-    return (settings.bus_url() or "").startswith("kafka://")
-
-
-def concerns(event: Event) -> bool:
-    """Whether a plan's topic has events of this kind."""
-    return publisher(type(event)) == PUBLISHERS["authorization"]
-
-
-def forwarded(message: Message, data: Mapping[str, Any]) -> Message:
-    """The event as the log has it, but with the data that the plan's feed has."""
-    return replace(message, data=orjson.dumps(data))
-
-
-async def enqueue(connection: Connection, messages: Sequence[tuple[str, Message]]) -> None:
-    """Queue messages, each with its plan, inside the transaction that makes them."""
-    if messages:
-        await connection.execute(
-            ENQUEUE,
-            [plan for plan, _ in messages],
-            [orjson.dumps(message.headers()) for _, message in messages],
-            [message.data for _, message in messages],
-        )
-
-
-async def waiting(connection: Any) -> int:
-    """How many events no plan's topic has yet."""
-    return await connection.fetchval("SELECT count(*) FROM forward")
 
 
 async def forward(context: Context, heart: Heart) -> None:

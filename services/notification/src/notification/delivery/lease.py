@@ -14,9 +14,8 @@ from typing import Any
 from loopkeeper.contract import ids
 from loopkeeper.postgres.connections import Connection, Pool
 from loopkeeper.runtime.service import Context
-from notification.delivery import forwarding
 from notification.delivery.webhook import Attempted, Verdict, classify, next_attempt
-from notification.persistence import feed
+from notification.persistence import feed, forwarded
 
 # An endpoint that hangs holds no more than this many of our connections.
 FLYING_PER_SUBSCRIPTION = 8
@@ -306,4 +305,4 @@ async def ahead(context: Context) -> tuple[int, datetime | None]:
         "SELECT count(*) FROM delivery WHERE delivered_at IS NOT NULL AND notice <> '' AND NOT told"
     )
     assert row is not None  # noqa: S101 an aggregate always has a row
-    return row["now"] + waiting + await forwarding.waiting(context.pool), row["next"]
+    return row["now"] + waiting + await forwarded.waiting(context.pool), row["next"]

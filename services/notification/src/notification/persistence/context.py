@@ -23,7 +23,6 @@ from loopkeeper.security.organizations import Directory, OrganizationKind
 from loopkeeper.store.definition import Change, Key, Submission, Surroundings, View, Work
 from loopkeeper.store.journal import Entry
 from loopkeeper.store.provider_copy import read_entry
-from notification.delivery import forwarding
 from notification.domain.notices import notice_policy
 from notification.domain.notices.notice_policy import Duty
 from notification.domain.notices.notices import concerned, notices
@@ -37,7 +36,7 @@ from notification.domain.outreach.commands import (
 )
 from notification.domain.outreach.rules import DECIDER
 from notification.domain.outreach.state import Outreach
-from notification.persistence import feed
+from notification.persistence import feed, forwarded
 from notification.persistence.feed import News
 from notification.persistence.notice_proof import Told, expect, mark, mark_late
 
@@ -98,7 +97,7 @@ class Listeners(View[Outreach]):
         await feed.insert(connection, "notice", writing.notices)
         await expect(connection, writing.notices)
         await feed.write(connection, feed.rows_of(self._subscriptions, writing.news, _latest(changes)))
-        await forwarding.enqueue(connection, writing.forward)
+        await forwarded.enqueue(connection, writing.forward)
         await mark(connection, writing.told)
         await mark_late(connection, writing.late)
 
@@ -127,10 +126,10 @@ class Listeners(View[Outreach]):
             writing.news.append(
                 News(organization, name, entry.type, entry.stream, entry.at, data, traceparent)
             )
-            if self._forwards and organization and organization == after.plan and forwarding.concerns(event):
+            if self._forwards and organization and organization == after.plan and forwarded.concerns(event):
                 message = submission.received.message if submission.received is not None else None
                 assert message is not None  # noqa: S101 another service's event is always one that was received
-                writing.forward.append((organization, forwarding.forwarded(message, data)))
+                writing.forward.append((organization, forwarded.forwarded(message, data)))
 
     def _give(
         self,
@@ -181,7 +180,7 @@ def _steps(change: Change[Outreach]) -> Iterator[tuple[Entry, Event, Outreach | 
 
 
 def _told(event: NoticeDelivered, command: Command | None) -> Told:
-    by = command.told_by if isinstance(command, RecordHandOver) else {}
+    by: Mapping[str, str | bool] = command.told_by if isinstance(command, RecordHandOver) else {}
     return Told(event.notice, event.occurred_at, event.how, by)
 
 

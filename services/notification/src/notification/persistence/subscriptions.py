@@ -12,8 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from loopkeeper.contract.decider import Refused
-from loopkeeper.http.problems import not_found
-from loopkeeper.kernel.errors import Problem
+from loopkeeper.kernel.errors import Problem, not_found
 from loopkeeper.store.definition import Recorded, Reference
 
 TABLE = "subscription"

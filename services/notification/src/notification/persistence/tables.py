@@ -3,17 +3,14 @@ forwarded."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
-from loopkeeper.policy import Policy
 from loopkeeper.store.provider_copy import provider_table
 from loopkeeper.store.schema import chassis_tables, moment, stream_table
-from notification.domain.outreach.rules import standing
 from notification.domain.outreach.state import Outreach, seen_by, status
 
 metadata = sa.MetaData()
@@ -180,16 +177,3 @@ def columns(state: Outreach) -> Mapping[str, Any]:
         "provider_id": seen_by(state),
         "status": status(state),
     }
-
-
-def timers(policy: Policy) -> Callable[[Outreach], Mapping[str, datetime]]:
-    """The deadlines of outreach that stand, by the clock rows of the day it began. Notices keep their own."""
-
-    def due(state: Outreach) -> Mapping[str, datetime]:
-        held = state.assignment
-        begun = held.accepted_at if held is not None else None
-        if begun is None:
-            return {}
-        return {clock: policy.due(clock, begun).at for clock in standing(state)}
-
-    return due

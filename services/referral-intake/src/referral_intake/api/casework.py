@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -12,9 +12,9 @@ from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.decider import Command, Refused
 from loopkeeper.contract.events import ActedBy, Linked
 from loopkeeper.http.app import not_found
-from loopkeeper.http.problems import FIELD_NAME, from_validation
+from loopkeeper.http.problems import from_validation
 from loopkeeper.http.route import Api, Call, Reply, check_match
-from loopkeeper.kernel.errors import Problem
+from loopkeeper.kernel.errors import FIELD_NAME, Problem
 from loopkeeper.runtime.service import Context
 from loopkeeper.security.organizations import Role
 from loopkeeper.security.sealing import Opening, open_identity
@@ -167,13 +167,13 @@ def _place(document: dict[str, Any], pointer: str, value: Any) -> None:
         raise invalid("/corrections", "not-a-field", "Name a field of the form by its JSON pointer.")
     if tokens[0] in ("plan", "kind"):
         raise invalid(pointer, "not-a-field", "Name a field of the form by its JSON pointer.")
-    place: Any = document
+    place = document
     for token in tokens[:-1]:
         if place.get(token) is None:
             place[token] = {}
-        place = place[token]
-        if not isinstance(place, dict):
+        if not isinstance(place[token], dict):
             raise invalid(pointer, "not-a-field", "Replace the whole list or value instead.")
+        place = cast("dict[str, Any]", place[token])
     place[tokens[-1]] = value
 
 
@@ -293,7 +293,7 @@ async def _reopen(
         )
     )
     after = {"id": outcome.stream, "created_at": now, "at": now}
-    shown = show(call.client, after, outcome.state, after["at"])
+    shown = show(call.client, after, outcome.state, now)
     return Reply(201, shown, {"Location": f"/v1/referrals/{outcome.stream}"}, etag=outcome.n)
 
 

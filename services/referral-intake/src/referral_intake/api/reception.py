@@ -11,12 +11,14 @@ from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.events import Claim, Linked, Question, ReferralReceived
 from loopkeeper.contract.vocabulary.referring import Urgency
 from loopkeeper.runtime.service import Context
+from loopkeeper.security.keyring import Unsealable
 from loopkeeper.security.organizations import OrganizationKind
-from loopkeeper.security.sealing import Sealer, Unsealable
+from loopkeeper.security.sealing import Sealer
 from referral_intake.domain.commands import Keys
 from referral_intake.domain.form.form import PresumptiveClaim, ReferralBody
 from referral_intake.domain.form.form_standard import Reading, questions, sealed_parts, understand
 from referral_intake.domain.form.screening import Screening, screen
+from referral_intake.domain.member_keys import keys_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,21 +121,6 @@ def _keys(context: Context, form: ReferralBody, reading: Reading) -> Keys:
     changed = form.plan_change is not None and bool(number and born)
     moved = tuple(_under_others(context, sealer, plan, number or "", born).values()) if changed else ()
     return keys.model_copy(update={"others": others, "moved": moved})
-
-
-def keys_of(sealer: Sealer, plan: str, number: str, born: str, names: tuple[str, str]) -> Keys:
-    """By what a member of this plan is found: number and birth date, the number alone, name and birth date."""
-    both = sealer.blind_index(plan, number, born) if number and born else ""
-    name = " ".join(names).casefold().split()
-    person = sealer.blind_index(plan, "person", " ".join(name), born) if len(name) > 1 and born else ""
-    by_number = sealer.blind_index(plan, number) if number else ""
-    return Keys(
-        member=f"{plan}:{both}" if both else "",
-        cin=f"{plan}:{by_number}" if by_number else "",
-        person=f"{plan}:{person}" if person else "",
-        roster=f"{plan}:{by_number}" if by_number else "",
-        birth=both,
-    )
 
 
 def _under_others(context: Context, sealer: Sealer, plan: str, *values: str) -> dict[str, str]:

@@ -11,9 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from loopkeeper.contract import ids
 from loopkeeper.contract.events import ActedBy, ProviderRecorded
 from loopkeeper.http.app import Listing, Page, listing, not_found
-from loopkeeper.http.problems import FieldError, field_invalid
 from loopkeeper.http.route import Api, Call, Reply, check_match
-from loopkeeper.kernel.errors import Problem
+from loopkeeper.kernel.errors import FieldError, Problem, field_invalid
 from loopkeeper.runtime.service import Context
 from loopkeeper.security.organizations import Client, OrganizationKind, Role
 from loopkeeper.store.definition import Submission

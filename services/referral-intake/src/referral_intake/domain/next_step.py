@@ -109,15 +109,3 @@ PLAN_STEPS: Mapping[str, str] = {
     "conflicted": "say which of two assignments of this member stands",
     "change_requested": "assign another provider by hand: the member asks for a change",
 }
-
-
-def timers(referral: Referral) -> Mapping[str, datetime]:
-    """The deadlines that live: while a blocking question is open, its reminders and its end."""
-    if referral.closing is not None or not referral.blocked or referral.questions_due_at is None:
-        return {}
-    reminders = {
-        f"remind-{number}": at
-        for number, at in enumerate(referral.remind_at, start=1)
-        if number > referral.reminders
-    }
-    return {**reminders, "information": referral.questions_due_at}

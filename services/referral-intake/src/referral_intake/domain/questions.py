@@ -25,8 +25,8 @@ from referral_intake.domain.commands import (
     NoteFact,
     RecordReleaseDate,
 )
+from referral_intake.domain.deadlines import timers
 from referral_intake.domain.duplicates import added
-from referral_intake.domain.next_step import timers
 from referral_intake.domain.state import AMENDABLE, PROVIDER_CHANGE, REDIRECT, Referral
 
 

@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 
 from loopkeeper.contract.decider import Command
 from loopkeeper.contract.events import Event, ReferralAmended, ReferralReceived
-from loopkeeper.security.sealing import Sealer, Unsealable
-from referral_intake.api.reception import keys_of
+from loopkeeper.security.keyring import Unsealable
+from loopkeeper.security.sealing import Sealer
 from referral_intake.domain.commands import Keys, ReadAgain
+from referral_intake.domain.member_keys import keys_of
 from referral_intake.domain.state import Referral
 
 

@@ -10,7 +10,7 @@ import csv
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import orjson
@@ -20,9 +20,8 @@ from loopkeeper.contract.field_types import Day
 from loopkeeper.contract.vocabulary.identifiers import cin as plain_cin
 from loopkeeper.contract.vocabulary.identifiers import cin_valid
 from loopkeeper.contract.vocabulary.places import County
-from loopkeeper.http.problems import FIELD_NAME
 from loopkeeper.kernel.clock import Clock
-from loopkeeper.kernel.errors import Problem
+from loopkeeper.kernel.errors import FIELD_NAME, Problem
 from loopkeeper.postgres.connections import Connection
 from loopkeeper.security.sealing import Sealer
 from loopkeeper.store.store import Store
@@ -367,12 +366,12 @@ def _json(line: bytes) -> Mapping[str, Any] | None:
         row = orjson.loads(line)
     except orjson.JSONDecodeError:
         return None
-    return row if isinstance(row, dict) else None
+    return cast("Mapping[str, Any]", row) if isinstance(row, dict) else None
 
 
 def _cells(line: bytes) -> list[str]:
     text = line.decode("utf-8-sig", "replace")
-    return [cell.strip() for cell in next(csv.reader([text]), [])]
+    return [cell.strip() for cell in next(csv.reader([text]), list[str]())]
 
 
 def _from_cells(header: Sequence[str], cells: Sequence[str]) -> Mapping[str, Any] | None:

@@ -11,9 +11,7 @@ from dataclasses import dataclass
 
 from loopkeeper.contract.decider import Refused
 from loopkeeper.contract.vocabulary.codes import Code
-from notification.domain.outreach.state import DO_NOT_CONTACT, SAFE_CONTACT
-
-CHANNEL = "channel_"
+from notification.domain.outreach.state import CHANNEL, DO_NOT_CONTACT, SAFE_CONTACT
 
 
 class Way(Code):

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from notification.domain.notices.handover import CHANNEL
-from notification.domain.outreach.state import DO_NOT_CONTACT, SAFE_CONTACT
+from notification.domain.outreach.state import CHANNEL, DO_NOT_CONTACT, SAFE_CONTACT
 
 NO_FIXED_ADDRESS, RESTRICTED_HOURS = "no_fixed_address", "restricted_hours"
 FLAGS = frozenset({DO_NOT_CONTACT, SAFE_CONTACT, NO_FIXED_ADDRESS, RESTRICTED_HOURS})

@@ -160,3 +160,6 @@ def addressee(now: Outreach) -> str:
     if now.consent_holder in ("", "self"):
         return "" if not now.consent_holder and now.age_band == "child_youth" else "member"
     return now.consent_holder
+
+
+CHANNEL = "channel_"

@@ -1,4 +1,5 @@
-"""What assignment does by itself: silence asks the plan, limits are watched, a planned assignment begins, a term ends."""
+"""Which command each deadline of an assignment becomes: silence asks the plan, limits are watched, a planned assignment
+begins, a term ends."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from assignment.domain.rules import Watch
 from loopkeeper.contract.decider import Command
 from loopkeeper.runtime.service import Equipment
 
-# The command of each kind of deadline (`turns.timers`).
+# The command of each kind of deadline (`domain.deadlines`).
 COMMANDS: Mapping[str, Callable[[], Command]] = {
     "answer": AskPlan,
     "watch": Watch,

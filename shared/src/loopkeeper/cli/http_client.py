@@ -1,0 +1,123 @@
+"""How the command line asks the services: over HTTP with an operations key, like any other client.
+
+httpx is loaded by the first call that asks: it takes longer to load than most commands take to run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from loopkeeper.kernel.settings import Settings
+
+if TYPE_CHECKING:
+    import httpx
+
+SERVICES = ("intake", "authorization", "assignment", "notification")
+# Which service answers which noun.
+OWNERS: Mapping[str, str] = {
+    "referrals": "intake",
+    "roster": "intake",
+    "authorizations": "authorization",
+    "assignments": "assignment",
+    "providers": "assignment",
+    "outreach": "notification",
+    "subscriptions": "notification",
+}
+
+
+class Unreachable(Exception):
+    """Nothing answers at the address."""
+
+
+class Answered(Exception):
+    """The service refused or failed: its problem, in its own words."""
+
+    def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
+        super().__init__(str(problem.get("detail") or f"HTTP {status}"))
+        self.status = status
+        self.problem = problem
+
+
+def post_to(url: str, body: bytes, headers: Mapping[str, str]) -> int:
+    """The status with which an address outside the services answers this body. Raises `Unreachable`."""
+    import httpx
+
+    try:
+        # As long as the services themselves wait for an endpoint.
+        return httpx.post(url, content=body, headers=headers, timeout=15, trust_env=False).status_code
+    except (httpx.TransportError, httpx.InvalidURL) as error:
+        raise Unreachable(url) from error
+
+
+class Client:
+    """One key's view of all services. Every call raises `Unreachable` or `Answered`."""
+
+    def __init__(self, settings: Settings, key: str | None = None) -> None:
+        import httpx
+
+        self._settings = settings
+        self._http = httpx.Client(
+            # Longer than any answer that is waited for (`wait=30`).
+            timeout=40,
+            headers={"Authorization": f"Bearer {key or operations_key(settings)}"},
+        )
+
+    def close(self) -> None:
+        self._http.close()
+
+    def get(self, path: str, **query: Any) -> Any:
+        return self._ask("GET", path, params={k: v for k, v in query.items() if v is not None})
+
+    def post(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        return self._ask("POST", path, json=body or {})
+
+    def delete(self, path: str, headers: Mapping[str, str]) -> Any:
+        return self._ask("DELETE", path, headers=headers)
+
+    def all(self, path: str, **query: Any) -> Iterator[Mapping[str, Any]]:
+        """Every entry of a list, page by page."""
+        cursor: str | None = None
+        while True:
+            page = self.get(path, cursor=cursor, limit=200, **query)
+            yield from page["items"]
+            cursor = page.get("next_cursor")
+            if cursor is None:
+                return
+
+    def _ask(self, method: str, path: str, **options: Any) -> Any:
+        import httpx
+
+        url = self._settings.base_url(owner(path)) + path
+        try:
+            answer = self._http.request(method, url, **options)
+        except httpx.TransportError as error:
+            raise Unreachable(url) from error
+        if answer.status_code >= 400:
+            raise Answered(answer.status_code, _problem(answer))
+        return answer.json() if answer.content else None
+
+
+def owner(path: str) -> str:
+    """The service that answers a path such as /v1/referrals/… or /v1/operations/intake/…."""
+    parts = path.strip("/").split("/")
+    noun = parts[1].partition(":")[0] if len(parts) > 1 else ""
+    return parts[2] if noun == "operations" and len(parts) > 2 else OWNERS.get(noun, SERVICES[0])
+
+
+def operations_key(settings: Settings) -> str:
+    """The key set, or the one `loopkeeper up` left in the config folder; empty if there is none."""
+    if settings.key is not None:
+        return settings.key.get_secret_value()
+    try:
+        return settings.key_file.read_text().strip()
+    except FileNotFoundError:
+        return ""
+
+
+def _problem(answer: httpx.Response) -> Mapping[str, Any]:
+    try:
+        body = answer.json()
+    except ValueError:
+        return {}
+    return cast("dict[str, Any]", body) if isinstance(body, dict) else {}

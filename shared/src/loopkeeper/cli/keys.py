@@ -1,0 +1,110 @@
+"""The commands `loopkeeper keys …`: the keys under which identity is sealed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from loopkeeper.cli.terminal import USAGE, Json, counted, fail, say, settings, show, starting
+from loopkeeper.kernel.settings import Settings
+from loopkeeper.security import organizations
+from loopkeeper.security.keyring import Keyring, Unsealable
+
+
+def open_keyring() -> Keyring:
+    """The keyring of this home. Raises `StartError` where key and keyring do not belong together."""
+    current = settings()
+    return Keyring.open(current.config_folder, master_key(current))
+
+
+def keys_rotate(
+    plan: Annotated[str | None, typer.Argument(help="The plan whose key to renew; none: all.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Seal from now on under new data keys; what was sealed before still opens."""
+    current = settings()
+    known = {organization.id for organization in organizations.list_organizations(current.config_folder)}
+    if plan is not None and plan not in known:
+        fail(f"There is no organization {plan!r}.", "`loopkeeper org list` shows them.", USAGE)
+    with starting():
+        ring = open_keyring()
+    try:
+        rotated = ring.rotate(plan)
+    except Unsealable:
+        fail(
+            f"The keys of {plan} were destroyed.",
+            "What they sealed is erased for good; nothing can be renewed.",
+        )
+    show({"rotated": rotated}) if as_json else say(f"New data keys for {', '.join(rotated)}.")
+
+
+def keys_rotate_master(
+    new: Annotated[
+        Path | None,
+        typer.Option(
+            help="File of the new key, made if it is not there. Only where LOOPKEEPER_MASTER_KEY is set."
+        ),
+    ] = None,
+    finish: Annotated[
+        bool,
+        typer.Option(
+            "--finish", help="Every service has the new key: the old one opens nothing from now on."
+        ),
+    ] = False,
+    anew: Annotated[
+        bool, typer.Option("--anew", help="Forget a change that was begun with a new key that is lost.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Change nothing; say what would be done.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Change the master key in two steps while services run: begin, give every service the new key, then --finish. Says
+    what to do next; the same command again goes on where it was."""
+    from loopkeeper.security import master_key_rotation
+
+    current = settings()
+    given = current.master_key is not None
+    with starting():
+        ring = open_keyring()
+        found = master_key_rotation.standing(ring)
+    if not given and new is not None:
+        fail("The master key is a file here: the new one is made beside it.", "Leave --new out.", USAGE)
+    if given and new is None and found.stage is not master_key_rotation.Stage.READY and not finish:
+        fail("The new master key has no place.", "Name a file for it: --new FILE.", USAGE)
+    with starting():
+        if finish:
+            done = master_key_rotation.finish(ring, dry_run=dry_run)
+        else:
+            done = master_key_rotation.begin_with_file(ring, new, anew=anew, dry_run=dry_run)
+        after = master_key_rotation.standing(ring)
+    steps = master_key_rotation.next_steps(after.stage, new, given=given)
+    if as_json:
+        shown = {
+            "stage": after.stage,
+            "changed": done and not dry_run,
+            "keys": after.keys,
+            "plans": after.plans,
+        }
+        show({**shown, "next": steps})
+        return
+    size = f"the {counted(after.keys, 'key')} of {counted(after.plans, 'plan')}"
+    if dry_run:
+        would = f"would wrap {size} anew" if finish else f"would let a new master key open {size} too"
+        say(f"This {would}; nothing is changed." if done else "There is nothing to do.")
+        return
+    opened = (
+        "One master key opens"
+        if after.stage is master_key_rotation.Stage.SETTLED
+        else "The old and the new master key both open"
+    )
+    say(f"{opened} {size}.")
+    for number, step in enumerate(steps, 1):
+        say(f"  {number}. {step}")
+
+
+def master_key(settings: Settings) -> str | None:
+    """The master key the settings give, None where the file beside the keyring is to be used."""
+    return settings.master_key.get_secret_value() if settings.master_key else None

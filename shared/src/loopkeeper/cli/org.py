@@ -1,0 +1,105 @@
+"""The commands `loopkeeper org …`: which organizations take part."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+
+from loopkeeper.cli.keys import open_keyring
+from loopkeeper.cli.terminal import USAGE, Json, each, fail, say, settings, show, starting
+from loopkeeper.security import organizations
+from loopkeeper.security.keyring import Unsealable
+from loopkeeper.security.organizations import ClientsError, OrganizationKind
+
+KINDS = ", ".join(OrganizationKind)
+
+
+@contextmanager
+def keeping() -> Generator[None]:
+    """What the organizations file refuses is the caller's to mend."""
+    try:
+        yield
+    except ClientsError as error:
+        fail(error.sentence, error.fix, USAGE)
+
+
+@contextmanager
+def _keys_for(plans: Sequence[str]) -> Generator[None]:
+    """These plans are added, and each has a data key then: a service seals what comes in and must not need to write the
+    keyring for it, which in a cluster it cannot. Without the master key nothing is added."""
+    if not plans:
+        yield
+        return
+    with starting():
+        ring = open_keyring()
+    yield
+    for plan in plans:
+        try:
+            ring.keys(plan)
+        except Unsealable as error:
+            fail(f"{plan} takes part, and has no data key: {error}.", "Nothing can be sealed for it here.")
+
+
+def org_add(
+    id: Annotated[str, typer.Argument(help="Its id everywhere: small letters, digits, dashes.")],
+    name: Annotated[str, typer.Option(help="Its name for people.")],
+    kind: Annotated[str, typer.Option(help=f"One of {KINDS}.")],
+    phone: Annotated[str, typer.Option(help="The number notices tell people to call.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Add an organization, or restate the name and phone of one. A plan gets its data key with it."""
+    current = settings()
+    with keeping(), _keys_for([id] if kind == OrganizationKind.PLAN else []):
+        added = organizations.add_organization(current.config_folder, id, name, kind, phone)
+    if as_json:
+        show({"id": added.id, "name": added.name, "kind": added.kind, "phone": added.phone})
+        return
+    say(f"{added.id} ({added.kind}) takes part.")
+    if added.kind is OrganizationKind.PLAN:
+        say(
+            f"Its own choices belong in {current.policy_folder}; `loopkeeper policy check` names those it must make."
+        )
+
+
+def org_import(
+    file: Annotated[Path, typer.Argument(help="JSON list of {id, name, kind, phone?, roles?}.", exists=True)],
+    as_json: Json = False,
+) -> None:
+    """Add many organizations at once, all or none, with one key for each that names roles; prints the keys once."""
+    try:
+        entries: object = json.loads(file.read_text("utf-8"))
+    except ValueError:
+        fail(f"{file} is not JSON.", "Give a JSON list of organizations.", USAGE)
+    if not isinstance(entries, list) or not all(
+        isinstance(entry, dict) for entry in cast("list[object]", entries)
+    ):
+        fail(f"{file} is not a list of organizations.", "Give a JSON list of objects.", USAGE)
+    known = cast("list[dict[str, Any]]", entries)
+    plans = [str(entry.get("id")) for entry in known if entry.get("kind") == OrganizationKind.PLAN]
+    with keeping(), _keys_for(plans):
+        made = organizations.import_organizations(settings().config_folder, known)
+    if as_json:
+        show(made)
+        return
+    for entry in made:
+        say(f"{entry['id']}  {entry['key']}")
+    typer.echo(f"{len(made)} keys made: keep them now, they are not shown again.", err=True)
+
+
+def org_list(as_json: Json = False) -> None:
+    """Show the organizations."""
+    rows = [
+        {"id": known.id, "name": known.name, "kind": str(known.kind), "phone": known.phone}
+        for known in organizations.list_organizations(settings().config_folder)
+    ]
+    if as_json:
+        show(rows)
+    elif rows:
+        each(rows, {name: lambda row, name=name: row[name] for name in ("id", "kind", "name", "phone")})
+    else:
+        say("There are none yet. Add one with `loopkeeper org add`.")
