@@ -34,7 +34,7 @@ CANARY = "Zebediah Quillfeather"
 PROGRAM = f"""
 import sys
 from pathlib import Path
-from loopkeeper import embedded
+from loopkeeper.postgres import embedded
 print(embedded.start(Path(sys.argv[1]), {DATABASES!r}, settings={QUICK!r}).pid, flush=True)
 sys.stdin.read()
 """
