@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from docs import rules
+from tools.docs import rules
 
 ROOT = Path(__file__).parents[2]
 PRODUCT = [ROOT / "shared/src/loopkeeper", *sorted((ROOT / "services").glob("*/src/*"))]

@@ -1,7 +1,7 @@
 """The log as an AsyncAPI 3.1 document: its topic, its messages, who sends and who receives each; and each plan's topic.
 
 The payloads are the JSON Schemas beside it (docs/schemas), by reference; the headers are those that a message's envelope
-writes (`loopkeeper/message.py`), so the document cannot name one that is not there.
+writes (`loopkeeper/contract/envelope.py`), so the document cannot name one that is not there.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Writes the documents that are computed from the program, or with `--check` says which of them are out of date.
 
-    python -m docs.generate [--check]
+    python -m tools.docs.generate [--check]
 
 Events, their JSON Schemas and the log's AsyncAPI document, the OpenAPI documents, the commands, settings and policy
 rows, and for every service a table status × command that is found by running its rules.
@@ -19,7 +19,6 @@ from typing import Any
 import click
 import typer
 
-from docs import asyncapi, rules, states
 from loopkeeper import policy
 from loopkeeper.cli import app as command_line
 from loopkeeper.contract import events
@@ -29,8 +28,9 @@ from loopkeeper.kernel.settings import ServiceSettings, Settings
 from loopkeeper.policy.reading import load
 from loopkeeper.runtime.operations import with_operations
 from loopkeeper.runtime.service import Service, installed
+from tools.docs import asyncapi, rules, states, structure
 
-HERE = Path(__file__).parent
+DOCS = Path(__file__).parents[2] / "docs"
 NOTE = "<!-- Written by `make docs`; change the program instead. -->\n\n"
 
 
@@ -47,6 +47,7 @@ def documents() -> dict[str, str]:
         "settings.md": NOTE + settings(services),
         "policy.md": NOTE + policy_rows(rows),
         "rules.md": NOTE + rules.table(),
+        "structure.md": NOTE + structure.document(),
     }
     for kind in events.by_type().values():
         made[f"schemas/{kind.wire_type()}.json"] = _json(kind.model_json_schema(by_alias=True))
@@ -199,11 +200,11 @@ def main() -> int:
     """Write what changed, or say what should have."""
     checking = "--check" in sys.argv[1:]
     made = documents()
-    stale = [path for path, text in made.items() if not _same(HERE / path, text)]
+    stale = [path for path, text in made.items() if not _same(DOCS / path, text)]
     extra = [
         f"{folder}/{file.name}"
         for folder in ("schemas", "openapi", "states")
-        for file in sorted((HERE / folder).glob("*.*"))
+        for file in sorted((DOCS / folder).glob("*.*"))
         if f"{folder}/{file.name}" not in made and file.suffix in (".md", ".json")
     ]
     if checking:
@@ -211,12 +212,12 @@ def main() -> int:
             print(f"docs/{path} is not what the program says; run `make docs`", file=sys.stderr)
         return 1 if stale or extra else 0
     for path in stale:
-        file = HERE / path
+        file = DOCS / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(made[path])
         print(f"wrote docs/{path}")
     for path in extra:
-        (HERE / path).unlink()
+        (DOCS / path).unlink()
         print(f"removed docs/{path}")
     return 0
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 RULE = re.compile(r"^- (\d\.\d+) (.*)$", re.M)
 # "loop.md 5.7", "loop.md 2.9, 2.10 and 5.3"
 NAMED = re.compile(r"loop\.md ((?:\d\.\d+(?:, | and |/)?)+)")

@@ -22,7 +22,7 @@ class Spec:
 
 def table(service: str) -> str:
     """The table of one service, as Markdown."""
-    from docs.samples import SPECS
+    from tools.docs.samples import SPECS
 
     spec = SPECS[service]
     head = " | ".join(spec.commands)

@@ -11,7 +11,6 @@ from assignment.domain.matching import Ranking
 from authorization.domain import commands as authorization_commands
 from authorization.domain import rules as deciding
 from authorization.domain.commands import Denial
-from docs.states import Spec
 from loopkeeper.contract.events import (
     ActedBy,
     AssignmentAccepted,
@@ -45,6 +44,7 @@ from notification.domain.outreach import rules as reaching
 from referral_intake.domain import commands as intake_commands
 from referral_intake.domain import rules as receiving
 from referral_intake.domain.duplicates import Match
+from tools.docs.states import Spec
 
 AT = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
 LATER = AT + timedelta(days=60)
