@@ -1,6 +1,6 @@
 """The log as an AsyncAPI 3.1 document: its topic, its messages, who sends and who receives each; and each plan's topic.
 
-The payloads are the JSON Schemas beside it (docs/schemas), by reference; the headers are those that a message's envelope
+The payloads are the JSON Schemas beside it (docs/reference/schemas), by reference; the headers are those that a message's envelope
 writes (`loopkeeper/contract/envelope.py`), so the document cannot name one that is not there.
 """
 

@@ -30,12 +30,12 @@ from loopkeeper.runtime.operations import with_operations
 from loopkeeper.runtime.service import Service, installed
 from tools.docs import asyncapi, rules, states, structure
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[2] / "docs" / "reference"
 NOTE = "<!-- Written by `make docs`; change the program instead. -->\n\n"
 
 
 def documents() -> dict[str, str]:
-    """Every generated document by its path under docs/."""
+    """Every generated document by its path under docs/reference/."""
     services = installed()
     rows = load([service.package for service in services.values()], None)
     read_by = readers(services, rows)
@@ -209,16 +209,16 @@ def main() -> int:
     ]
     if checking:
         for path in stale + extra:
-            print(f"docs/{path} is not what the program says; run `make docs`", file=sys.stderr)
+            print(f"docs/reference/{path} is not what the program says; run `make docs`", file=sys.stderr)
         return 1 if stale or extra else 0
     for path in stale:
         file = DOCS / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(made[path])
-        print(f"wrote docs/{path}")
+        print(f"wrote docs/reference/{path}")
     for path in extra:
         (DOCS / path).unlink()
-        print(f"removed docs/{path}")
+        print(f"removed docs/reference/{path}")
     return 0
 
 

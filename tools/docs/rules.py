@@ -17,8 +17,8 @@ SHOWN = 90
 
 
 def rules() -> Mapping[str, str]:
-    """Every rule of docs/loop.md by its number."""
-    return dict(RULE.findall((ROOT / "docs/loop.md").read_text()))
+    """Every rule of docs/explanation/loop.md by its number."""
+    return dict(RULE.findall((ROOT / "docs/explanation/loop.md").read_text()))
 
 
 def proofs() -> Mapping[str, list[str]]:
@@ -37,7 +37,7 @@ def table() -> str:
     proved = proofs()
     lines = [
         "# The rules of the loop and their tests\n",
-        "A test names the rule it proves; [loop.md](loop.md) has the whole text. ² marks what is not built whole yet.\n",
+        "A test names the rule it proves; [loop.md](../explanation/loop.md) has the whole text. ² marks what is not built whole yet.\n",
         "| rule | says | proved by |",
         "|---|---|---|",
     ]
