@@ -28,6 +28,7 @@ from loopkeeper.kernel.metrics import Metrics
 from loopkeeper.kernel.settings import Settings
 from loopkeeper.kernel.supervisor import Supervisor
 from loopkeeper.observability.telemetry import Telemetry
+from loopkeeper.store.transient import transient
 from tests.conftest import Migrated
 from tests.kafka import FOR_EVER, PARTITIONS, USERS, Kafka
 from tests.shared.bus_contract import Offsets, message

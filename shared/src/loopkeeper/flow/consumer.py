@@ -9,7 +9,7 @@ from typing import Any
 from loopkeeper.contract import events
 from loopkeeper.contract.decider import Command
 from loopkeeper.contract.envelope import Message
-from loopkeeper.contract.events import Event
+from loopkeeper.contract.event import Catalog, Event
 from loopkeeper.event_log.port import Bus, Member, Received, unreadable
 from loopkeeper.flow.recovery import CatchUp
 from loopkeeper.kernel.logs import get
@@ -28,15 +28,22 @@ log = get("consumer")
 # (architecture.md §6.5).
 TOO_MANY = 20
 
+# Why an event is parked that is in a newer version than this program reads.
+NEWER = "a newer version of this event: upgrade this service"
+
 # What a service makes of an event: a command on its stream, a change of a reference row, or nothing.
 Reaction = Callable[[Any, Message], Command | Reference | None]
 
 
 class Reactions:
-    """A service's `on_<event>` functions by event class; events it does not read are skipped unparsed."""
+    """A service's `on_<event>` functions by event class; events it does not read are skipped unparsed.
 
-    def __init__(self, handlers: Mapping[type[Event], Reaction]) -> None:
-        self._handlers = {kind.wire_type(): handler for kind, handler in handlers.items()}
+    An event comes to its function in its newest version, whatever version was published. One in a version that is not
+    known here yet is parked, until this service is upgraded: skipped, it would be lost."""
+
+    def __init__(self, handlers: Mapping[type[Event], Reaction], catalog: Catalog = events.CATALOG) -> None:
+        self._catalog = catalog
+        self._handlers = {name: on for kind, on in handlers.items() for name in catalog.wire_types(kind)}
 
     @property
     def types(self) -> frozenset[str]:
@@ -52,9 +59,12 @@ class Reactions:
             )
         handler = self._handlers.get(message.type)
         if handler is None:
-            return None
+            newer = self._catalog.newer(message.type)
+            if newer is None or newer.wire_type() not in self._handlers:
+                return None
+            return Submission(message.id, message.subject, received=received, poison=NEWER)
         try:
-            event = events.read(message.type, message.data)
+            event = self._catalog.read(message.type, message.data)
             made = handler(event, message)
         except Exception as error:  # noqa: BLE001 whatever is wrong with it, the fact is kept and shown
             return Submission(message.id, message.subject, received=received, poison=describe(error))

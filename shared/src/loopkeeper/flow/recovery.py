@@ -67,7 +67,8 @@ class CatchUp:
 
     @property
     def own_types(self) -> list[str]:
-        return sorted(n for n, kind in events.by_type().items() if events.publisher(kind) == self.service)
+        own = [kind for kind in events.by_type().values() if events.publisher(kind) == self.service]
+        return sorted(name for kind in own for name in events.CATALOG.wire_types(kind))
 
     async def begin(self) -> None:
         """Find out where the end is and whether this is a restored database."""
