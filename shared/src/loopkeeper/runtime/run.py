@@ -40,7 +40,7 @@ from loopkeeper.runtime.backlog import keep_measuring
 from loopkeeper.runtime.operations import with_operations
 from loopkeeper.runtime.readiness import Probe
 from loopkeeper.runtime.service import Context, Equipment, Service
-from loopkeeper.security.keyring import Keyring
+from loopkeeper.security.keyring import open_keyring
 from loopkeeper.security.organizations import Directory
 from loopkeeper.security.sealing import Sealer
 from loopkeeper.store.store import Store
@@ -184,8 +184,7 @@ class Running:
     async def start(self, addresses: Addresses, say: Say = silent) -> None:
         """Open pools, build every service's context and routes, start its tasks."""
         settings = self.settings
-        keyring = Keyring.open(settings.config_folder, _secret(settings))
-        sealer = Sealer(keyring)
+        sealer = Sealer(open_keyring(settings))
         directory = Directory(settings.config_folder)
         metrics = Metrics()
         rows = load(installed(), settings.policy_folder)
@@ -377,10 +376,6 @@ async def _serve_at(
         failing.cancel()
         await serving
         return 1 if failed else 0
-
-
-def _secret(settings: Settings) -> str | None:
-    return settings.master_key.get_secret_value() if settings.master_key else None
 
 
 def folders(settings: Settings) -> Mapping[str, Path]:
