@@ -1,7 +1,8 @@
-"""The log as an AsyncAPI 3.1 document: its topic, its messages, who sends and who receives each; and each plan's topic.
+"""The log as an AsyncAPI 3.1 document: its topic, its messages, who sends and who receives each; and each plan's
+topic.
 
-The payloads are the JSON Schemas beside it (docs/schemas), by reference; the headers are those that a message's envelope
-writes (`loopkeeper/message.py`), so the document cannot name one that is not there.
+The payloads are the JSON Schemas beside it (docs/schemas), by reference; the headers are those that a message's
+envelope writes (`loopkeeper/message.py`), so the document cannot name one that is not there.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ Kind = type[Event] | type[Superseded]
 def document(
     version: str, readers: Mapping[type[Event], Sequence[str]], catalog: Catalog = events.CATALOG
 ) -> str:
-    """The document as YAML. `readers` names the services that react to each event. Earlier versions lie in the channels,
-    and nobody sends them."""
+    """The document as YAML. `readers` names the services that react to each event. Earlier versions lie in the
+    channels, and nobody sends them."""
     kinds = list(catalog.by_type.values())
     lying: list[Kind] = [*kinds, *catalog.superseded.values()]
     return yaml.safe_dump(
@@ -55,7 +56,8 @@ def document(
                 "version": version,
                 "description": "Every event of every referral loop, in one ordered topic keyed by referral. At least "
                 "once: whoever reads deduplicates by `ce_id`. Events carry ids, codes and times; identity travels "
-                "sealed, where it changes. Fields are only ever added to a version; anything else is a new one, and earlier ones stay in the log.",
+                "sealed, where it changes. Fields are only ever added to a version; anything else is a new one, and "
+                "earlier ones stay in the log.",
                 "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
             },
             "defaultContentType": "application/json",

@@ -1,5 +1,5 @@
-"""How does a task repeat its work? At once while there is more, else when something wakes it; and it waits out whatever
-passes by itself, saying what it waits for."""
+"""How does a task repeat its work? At once while there is more, else when something wakes it; and it waits out
+whatever passes by itself, saying what it waits for."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """What an event is, and how one gets a new version: the newest shape is what everybody works with, and every shape it
 had before is still read, because the log keeps it.
 
-A `Superseded` shape is brought up to the next one as it is read (`upcast`), before any rule, `evolve` or reader sees it.
-So rules know one shape of each event, whatever lies in logs and journals.
+A `Superseded` shape is brought up to the next one as it is read (`upcast`), before any rule, `evolve` or reader
+sees it. So rules know one shape of each event, whatever lies in logs and journals.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The one loop of all work that repeats: a round, then sleep until something wakes it or its period is over.
 
-Transient errors have one treatment. The task's heartbeat says in a sentence what it waits for, and the same work is tried
-again after a pause that grows from 0.1 to 1 second. Which errors are transient the supervisor knows; any other ends the
-task, and the supervisor starts it again.
+Transient errors have one treatment. The task's heartbeat says in a sentence what it waits for, and the same work is
+tried again after a pause that grows from 0.1 to 1 second. Which errors are transient the supervisor knows; any
+other ends the task, and the supervisor starts it again.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ async def repeat(
     apart: float = 0.0,
 ) -> None:
     """Run `work` again and again: at once while it returns True (there is more to do), else when `wake` is set or
-    `every` seconds are over. A woken round begins no sooner than `apart` seconds after the last one ended, so that what
-    comes in quick succession is done together, while a single wake-up waits for nothing."""
+    `every` seconds are over. A woken round begins no sooner than `apart` seconds after the last one ended, so that
+    what comes in quick succession is done together, while a single wake-up waits for nothing."""
     while True:
         # Cleared before the work looks: what comes in meanwhile wakes it again.
         wake.clear()

@@ -95,9 +95,10 @@ class _Kept:
 class Supervisor:
     """Owns every long-lived task of a process.
 
-    A task that ends, by an error or without one, is started again after a wait that doubles from 0.1 s to 30 s, with
-    jitter. `fatal` errors are never tried again: the task stays stopped and its health red, and the rest of the
-    process goes on. `transient` errors a task waits out itself, without ending (`repeat`). `failed` is set when any task has failed fifteen times in a row.
+    A task that ends, by an error or without one, is started again after a wait that doubles from 0.1 s to 30 s,
+    with jitter. `fatal` errors are never tried again: the task stays stopped and its health red, and the rest of
+    the process goes on. `transient` errors a task waits out itself, without ending (`repeat`). `failed` is set when
+    any task has failed fifteen times in a row.
     """
 
     fatal: tuple[type[Exception], ...] = ()

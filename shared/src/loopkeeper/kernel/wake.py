@@ -1,7 +1,7 @@
 """Wake-ups: how a task that sleeps between its rounds is told that there may be work.
 
-A `Waker` is a source of wake-ups: commits of a store, jumps of a clock. A task sleeps on one event of its own, which any
-number of wakers set and only the task clears.
+A `Waker` is a source of wake-ups: commits of a store, jumps of a clock. A task sleeps on one event of its own,
+which any number of wakers set and only the task clears.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Who wraps the data keys? A key wrapper: the master key here, or a key management service that an installation plugs in.
+"""Who wraps the data keys? A key wrapper: the master key here, or a key management service that an installation plugs
+in.
 
-The port has two methods. An implementation never sees what is sealed, only data keys of 32 bytes with a *label* that says
-whose key it is. It binds the two: what was wrapped under one label opens under no other.
+The port has two methods. An implementation never sees what is sealed, only data keys of 32 bytes with a *label*
+that says whose key it is. It binds the two: what was wrapped under one label opens under no other.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ class KeyServiceAway(Exception):
 
 
 class KeyWrapper(Protocol):
-    """Wraps data keys for the keyring. Calls are few (a start, a changed keyring, a new plan) and may block for as long
-    as a request may: an implementation bounds its own time. Both raise `KeyServiceAway` where nobody answers."""
+    """Wraps data keys for the keyring. Calls are few (a start, a changed keyring, a new plan) and may block for as
+    long as a request may: an implementation bounds its own time. Both raise `KeyServiceAway` where nobody answers."""
 
     def wrap(self, key: bytes, label: str) -> str:
         """The key as the keyring may hold it: a text that tells nothing of it, another one each time."""
@@ -66,7 +67,8 @@ class MasterKey:
 
 
 def master_key_of(folder: Path, given: str | None) -> MasterKey:
-    """The master key of this folder: the one given, or that of its file, which a first start makes. Raises `StartError`."""
+    """The master key of this folder: the one given, or that of its file, which a first start makes. Raises
+    `StartError`."""
     file = folder / "master.key"
     if given is None:
         with locked(file):

@@ -1,11 +1,12 @@
 """The data keys of the plans, each wrapped, in one file that is read again when it changes.
 
-A *keyring* holds, per plan, versioned data keys and one key for blind indexes, each wrapped by a `KeyWrapper`: the master
-key, or a key service. It is the file `keyring.json` next to the organizations, never in a log or database, so destroying a plan's keys erases
-its identities everywhere at once.
+A *keyring* holds, per plan, versioned data keys and one key for blind indexes, each wrapped by a `KeyWrapper`: the
+master key, or a key service. It is the file `keyring.json` next to the organizations, never in a log or database, so
+destroying a plan's keys erases its identities everywhere at once.
 
-While the master key is changed (`master_key_rotation`), the keyring also holds the *previous* one, wrapped by what comes
-after it: a process that has either opens all of it, and until the change is finished everybody wraps with the previous one.
+While the master key is changed (`master_key_rotation`), the keyring also holds the *previous* one, wrapped by what
+comes after it: a process that has either opens all of it, and until the change is finished everybody wraps with the
+previous one.
 """
 
 from __future__ import annotations
@@ -53,7 +54,8 @@ REREAD_AFTER = 2.0
 
 
 class Erased(Unsealable):
-    """The plan's keys were destroyed: what identifies its members can never be read again, and nothing new is sealed."""
+    """The plan's keys were destroyed: what identifies its members can never be read again, and nothing new is
+    sealed."""
 
 
 class KeyMissing(Unsealable):
@@ -191,7 +193,8 @@ class Keyring:
         return self._unwrapped[bound]
 
     def change(self, change: Callable[[dict[str, Any]], None]) -> None:
-        """Replace the file whole by what this makes of it; one at a time. Raises `Unsealable` where it cannot be written."""
+        """Replace the file whole by what this makes of it; one at a time. Raises `Unsealable` where it cannot be
+        written."""
         try:
             with locked(self.file):
                 kept: dict[str, Any] = json.loads(self.file.read_text()) if self.file.exists() else {}
@@ -224,8 +227,8 @@ def label(plan: str, name: str) -> str:
 
 
 def wrapping(wrapper: KeyWrapper, kept: Mapping[str, Any]) -> KeyWrapper:
-    """What everything in this keyring is wrapped with: `wrapper`, or the previous master key where that is still in use and
-    `wrapper` is what comes next."""
+    """What everything in this keyring is wrapped with: `wrapper`, or the previous master key where that is still in
+    use and `wrapper` is what comes next."""
     previous = kept.get(SYSTEM, {}).get(PREVIOUS)
     if previous is not None:
         try:

@@ -1,12 +1,12 @@
 """How is the master key changed while services run? In two steps, between which every service is given the new key.
 
-*Begin* writes the old key into the keyring, wrapped by the new one. From then on whoever has either key opens everything,
-and everybody still wraps with the old, so old and new replicas work side by side. *Finish*, when all have the new key, wraps
-every key anew and forgets the old one. Each step is one replacement of one file: killed at any moment, the keyring is as
-before or as after, and the same command goes on from there.
+*Begin* writes the old key into the keyring, wrapped by the new one. From then on whoever has either key opens
+everything, and everybody still wraps with the old, so old and new replicas work side by side. *Finish*, when all have
+the new key, wraps every key anew and forgets the old one. Each step is one replacement of one file: killed at any
+moment, the keyring is as before or as after, and the same command goes on from there.
 
-What comes after a master key may be another one, or a key service: its wrapper stands wherever "the new key" is said. A key
-service gives no key away, so a change from one to something else is the service's own.
+What comes after a master key may be another one, or a key service: its wrapper stands wherever "the new key" is
+said. A key service gives no key away, so a change from one to something else is the service's own.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ def standing(ring: Keyring) -> Standing:
 
 
 def begin(ring: Keyring, new: KeyWrapper, *, anew: bool = False) -> bool:
-    """From now on `new` opens this keyring too; False if it did already. Raises `StartError` where that is no other key,
-    or where another new one is expected; `anew` forgets that one."""
+    """From now on `new` opens this keyring too; False if it did already. Raises `StartError` where that is no other
+    key, or where another new one is expected; `anew` forgets that one."""
     begun: list[bool] = []
     old = ring.wrapper
     if not isinstance(old, MasterKey):
@@ -97,8 +97,8 @@ def begin(ring: Keyring, new: KeyWrapper, *, anew: bool = False) -> bool:
 
 
 def begin_with_file(ring: Keyring, new: Path | None, *, anew: bool = False, dry_run: bool = False) -> bool:
-    """`begin` with the key of this file; without one, where the master key is a file, with one that then takes its place. A
-    step that was made is not made again, so whoever is killed between them only has to come back."""
+    """`begin` with the key of this file; without one, where the master key is a file, with one that then takes its
+    place. A step that was made is not made again, so whoever is killed between them only has to come back."""
     if (done := _nothing_to_begin(ring, dry_run=dry_run)) is not None:
         return done
     folder = ring.file.parent
@@ -123,8 +123,8 @@ def _nothing_to_begin(ring: Keyring, *, dry_run: bool) -> bool | None:
 
 
 def finish(ring: Keyring, *, dry_run: bool = False) -> bool:
-    """Wrap every key with this ring's and forget the old one; False where that was done before. Raises `StartError` where
-    this ring still has the old one."""
+    """Wrap every key with this ring's and forget the old one; False where that was done before. Raises `StartError`
+    where this ring still has the old one."""
     stage = standing(ring).stage
     if stage is Stage.BEGUN:
         raise StartError(
@@ -162,7 +162,8 @@ def _again(old: KeyWrapper, new: KeyWrapper, wrapped: str, bound_to: str) -> str
 
 
 def next_steps(stage: Stage, new: Path | None, *, given: bool, service: str = "") -> list[str]:
-    """What to do next, in order. `given`: the master key is a variable, and the keyring perhaps a copy that is handed on."""
+    """What to do next, in order. `given`: the master key is a variable, and the keyring perhaps a copy that is
+    handed on."""
     finish = "loopkeeper keys rotate-master --finish"
     if stage is Stage.SETTLED:
         return ["Hand the keyring on to every service."] * given + ["Back both up, apart from each other."]
@@ -185,7 +186,8 @@ def next_steps(stage: Stage, new: Path | None, *, given: bool, service: str = ""
 
 
 def new_key(file: Path) -> MasterKey:
-    """The new master key of this file, made there, readable by its owner only, if there is none. Raises `StartError`."""
+    """The new master key of this file, made there, readable by its owner only, if there is none. Raises
+    `StartError`."""
     with locked(file):
         if not file.exists():
             write_private(file, b64encode(secrets.token_bytes(KEY_BYTES)).decode())
