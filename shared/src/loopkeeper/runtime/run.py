@@ -8,6 +8,7 @@ import signal
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,11 @@ from loopkeeper.kernel.clock import Clock, FileClock, SystemClock
 from loopkeeper.kernel.errors import StartError
 from loopkeeper.kernel.logs import configure, get
 from loopkeeper.kernel.metrics import Metrics
+from loopkeeper.kernel.repeat import repeat
 from loopkeeper.kernel.server import Server
 from loopkeeper.kernel.settings import Settings
-from loopkeeper.kernel.supervisor import Factory, Heart, Supervisor
+from loopkeeper.kernel.supervisor import Factory, Heartbeat, Supervisor
+from loopkeeper.kernel.wake import woken_by
 from loopkeeper.observability.telemetry import Telemetry, observe
 from loopkeeper.policy.reading import installed, load
 from loopkeeper.postgres import migrations
@@ -37,10 +40,11 @@ from loopkeeper.runtime.backlog import keep_measuring
 from loopkeeper.runtime.operations import with_operations
 from loopkeeper.runtime.readiness import Probe
 from loopkeeper.runtime.service import Context, Equipment, Service
-from loopkeeper.security.keyring import Keyring
+from loopkeeper.security.keyring import open_keyring
 from loopkeeper.security.organizations import Directory
 from loopkeeper.security.sealing import Sealer
 from loopkeeper.store.store import Store
+from loopkeeper.store.transient import transient
 
 log = get("run")
 
@@ -166,7 +170,7 @@ class Running:
         self.services = services
         self.clock = clock or make_clock(settings)
         self.contexts: dict[str, Context] = {}
-        self.supervisor = Supervisor(fatal=(TooManyParked,))
+        self.supervisor = Supervisor(fatal=(TooManyParked,), transient=transient)
         self.app: Any = None
         self._stack = AsyncExitStack()
         self._probes: dict[str, Probe] = {}
@@ -180,8 +184,7 @@ class Running:
     async def start(self, addresses: Addresses, say: Say = silent) -> None:
         """Open pools, build every service's context and routes, start its tasks."""
         settings = self.settings
-        keyring = Keyring.open(settings.config_folder, _secret(settings))
-        sealer = Sealer(keyring)
+        sealer = Sealer(open_keyring(settings))
         directory = Directory(settings.config_folder)
         metrics = Metrics()
         rows = load(installed(), settings.policy_folder)
@@ -197,6 +200,9 @@ class Running:
                 settings, service.settings(), self.clock, rows, sealer, directory, telemetry, metrics
             )
             await self._start_service(service, equipment, addresses)
+        if isinstance(clock := self.clock, FileClock):
+            # One task looks for all who sleep: another process may move the time.
+            self.supervisor.start("clock", partial(repeat, clock.look, woken_by(), clock.LOOK_EVERY))
         parts = [
             Part(with_operations(service.api), self.contexts[name], self._probes[name].ready)
             for name, service in self.services.items()
@@ -262,7 +268,7 @@ class Running:
             name,
             url,
             context.bus,
-            context.store.doorbell,
+            context.store.unsent,
             metrics=context.metrics,
             telemetry=context.telemetry,
         )
@@ -279,19 +285,19 @@ class Running:
         )
 
         def later(run: Factory) -> Factory:
-            return lambda heart: _once_ready(context, heart, run)
+            return lambda heartbeat: _once_ready(context, heartbeat, run)
 
-        start(f"{name}.store", lambda heart: context.store.write_waiting())
+        start(f"{name}.store", lambda heartbeat: context.store.write_waiting())
         start(f"{name}.relay", later(relay.run))
         start(f"{name}.consumer", context.consumer.run)
         self.supervisor.watch(
             f"{name}.consumer", context.consumer.unread, lambda: context.consumer.progress, STALL
         )
         start(f"{name}.timers", later(sweep.run))
-        start(f"{name}.claims", later(lambda heart: _prune(context, heart)))
-        start(f"{name}.gauges", lambda heart: keep_measuring(context, heart))
+        start(f"{name}.claims", later(lambda heartbeat: _prune(context, heartbeat)))
+        start(f"{name}.gauges", lambda heartbeat: keep_measuring(context, heartbeat))
         for worker, run in service.workers.items():
-            start(f"{name}.{worker}", later(lambda heart, run=run: run(context, heart)))
+            start(f"{name}.{worker}", later(lambda heartbeat, run=run: run(context, heartbeat)))
 
     async def stop(self) -> None:
         """Stop tasks, then close pools and the log; what is under way may finish within the grace."""
@@ -301,22 +307,21 @@ class Running:
         await self._stack.aclose()
 
 
-async def _once_ready(context: Context, heart: Heart, run: Factory) -> None:
+async def _once_ready(context: Context, heartbeat: Heartbeat, run: Factory) -> None:
     """What writes or sends begins when the log was read up to where it ended at the start."""
     if not context.store.ready.is_set():
-        heart.waiting("the log is read up to its end first")
+        heartbeat.waiting("the log is read up to its end first")
         await context.store.ready.wait()
         # Who finds nothing to do gives no sign of its own, and waits for this no longer.
-        heart.beat()
-    await run(heart)
+        heartbeat.beat()
+    await run(heartbeat)
 
 
-async def _prune(context: Context, heart: Heart) -> None:
-    while True:
-        heart.beat()
-        while await context.store.forget_claims():
-            heart.beat()
-        await asyncio.sleep(PRUNE_EVERY)
+async def _prune(context: Context, heartbeat: Heartbeat) -> None:
+    async def work() -> bool:
+        return await context.store.forget_claims() > 0
+
+    await repeat(work, woken_by(context.clock.jumps), PRUNE_EVERY, heartbeat)
 
 
 async def serve(settings: Settings, services: Mapping[str, Service], say: Say = silent) -> int:
@@ -371,10 +376,6 @@ async def _serve_at(
         failing.cancel()
         await serving
         return 1 if failed else 0
-
-
-def _secret(settings: Settings) -> str | None:
-    return settings.master_key.get_secret_value() if settings.master_key else None
 
 
 def folders(settings: Settings) -> Mapping[str, Path]:
