@@ -488,6 +488,24 @@ async def test_the_member_is_opened_for_the_plan_and_the_referrer_only_and_writt
         await town.ask(who, "GET", path, status=status)
 
 
+async def test_another_factor_in_words_is_shown_to_the_plan_and_no_rule_approves_on_it(town: House) -> None:
+    """loop.md 2.4: an open list of the state (ECMG26 p24) is met by words, which a person of the plan reads."""
+    words = "Her brother takes her benefit card every month"
+    answers = {"smhs_dmc_access": True, "high_risk": True, "other_social_factor": words}
+    body = somebody() | {"populations": ["smi_sud"], "answers": answers}
+    referral = await town.refer(CLINIC, body)
+    await town.quiet()
+    shown = await town.referral(HARBOR, referral)
+    known = {each["code"]: (each["result"], each["met_by"]) for each in shown["populations"]}
+    assert known["smi_sud"] == ("met", "other_factor")
+    review = shown["authorization"]["id"]
+    explained = await town.ask(HARBOR, "GET", f"/v1/authorizations/{review}/explanation")
+    assert "other_factor" in explained["needs_person"]
+    path = f"/v1/referrals/{referral}/member"
+    assert (await town.ask(HARBOR, "GET", path))["other_factors"] == {"other_social_factor": words}
+    assert (await town.ask(CLINIC, "GET", path))["other_factors"] == {}
+
+
 async def test_an_overturned_denial_opens_a_linked_referral_that_is_authorized(town: House) -> None:
     """loop.md 4.8"""
     body = somebody()

@@ -52,9 +52,13 @@ class Event(BaseModel):
 
 
 class ScreenedPopulation(Part):
+    """A population by the answers. `met_by`: what alone meets it where no listed criterion does, another factor of an
+    open list given in words; no rule approves on it (loop.md 2.4)."""
+
     code: str
     result: Literal["met", "unmet", "unknown"]
     claimed: bool = False
+    met_by: Literal["other_factor"] | None = None
 
 
 class Claim(Part):

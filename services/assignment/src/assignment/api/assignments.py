@@ -38,7 +38,7 @@ OWN = ("plan_id", "provider_id")
 REFERRAL = "ref_"
 # Whom to look for, where, and how without danger (loop.md 1.7, 6.2).
 MEMBER_FIELDS = (
-    "first_name", "last_name", "cin", "birth_date", "approximate_age", "address", "county", "no_fixed_address",
+    "first_name", "middle_name", "last_name", "suffix", "preferred_name", "cin", "birth_date", "approximate_age", "address", "county", "no_fixed_address",
     "usual_place", "phone", "email", "best_contact", "best_time", "language_spoken", "language_written", "caregiver",
     "safe_contact",
 )  # fmt: skip

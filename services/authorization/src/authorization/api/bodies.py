@@ -14,7 +14,10 @@ class OpenedMember(BaseModel):
 
     cin: str | None = None
     first_name: str | None = None
+    middle_name: str | None = None
     last_name: str | None = None
+    suffix: str | None = None
+    preferred_name: str | None = None
     birth_date: str | None = None
     approximate_age: int | None = None
     plan_member_id: str | None = None

@@ -52,8 +52,10 @@ def prepare(
         plan=form.plan,
         form=reading.standard,
         answers=form.answers,
-        claimed=form.populations,
+        claimed=reading.claimed,
         age=reading.age,
+        exact=reading.birth_date is not None,
+        attested=form.attestation.attested,
         groups=reading.groups,
     )
     parts = sealed_parts(form, reading)
