@@ -45,10 +45,13 @@ def without_blank(sent: object) -> object:
 
 class BlankIsMissing(BaseModel):
     """A body in which a blank counts as a missing field wherever a field may be missing. `verbatim` names the fields
-    in which a word for a missing value is meant as it is written: names, and choices that have the word."""
+    in which a word for a missing value is meant as it is written: names, and choices that have the word. With
+    `empty_is_null` an empty text is a null instead, where null empties a field."""
 
     verbatim: ClassVar[frozenset[str]] = frozenset()
+    empty_is_null: ClassVar[bool] = False
     _optional: ClassVar[frozenset[str]] = frozenset()
+    _nullable: ClassVar[frozenset[str]] = frozenset()
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -56,6 +59,7 @@ class BlankIsMissing(BaseModel):
         free = {name: field for name, field in cls.model_fields.items() if not field.is_required()}
         aliases = {field.alias for field in free.values() if field.alias}
         cls._optional = frozenset({*free, *aliases})
+        cls._nullable = frozenset(name for name, field in free.items() if field.get_default() is None)
 
     @model_validator(mode="before")
     @classmethod
@@ -68,6 +72,8 @@ class BlankIsMissing(BaseModel):
             empty = is_empty if name in cls.verbatim else is_blank
             if name not in cls._optional or not (empty(value) or _says_nothing(value)):
                 kept[name] = _filled(value, empty)
+            elif cls.empty_is_null and name in cls._nullable and is_empty(value):
+                kept[name] = None
         return kept
 
 

@@ -102,10 +102,12 @@ class Contract(Part):
 
 
 class Lead(Part):
-    """The lead care manager: the provider's own id of the person, and the name the member will ask for."""
+    """The lead care manager: the provider's own id of the person, the name the member will ask for, and the number to
+    call, where it is not the provider's."""
 
     person: str
     name: str
+    phone: str | None = None
 
 
 class Rights(Part):

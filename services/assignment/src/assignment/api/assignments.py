@@ -189,7 +189,7 @@ async def _state(call: Call[Any, Context], row: Mapping[str, Any]) -> Assignment
 async def accept(call: Call[AcceptBody, Context]) -> Reply:
     """The provider takes the member; from now on it sees whom to look for."""
     lead = call.body.lead
-    named = Lead(person=lead.person, name=lead.name) if lead else None
+    named = Lead(person=lead.person, name=lead.name, phone=lead.phone) if lead else None
     mine = call.client.organization
     return await _answered(call, Accept(assignment=call.path["id"], provider=mine, lead=named))
 
@@ -340,7 +340,7 @@ async def change_lead(call: Call[LeadChangeBody, Context]) -> Reply:
     command = ChangeLead(
         assignment=row["id"],
         provider=call.client.organization,
-        lead=Lead(person=body.lead.person, name=body.lead.name),
+        lead=Lead(person=body.lead.person, name=body.lead.name, phone=body.lead.phone),
         acted_by=ActedBy(organization=call.client.organization, person=person),
     )
     return await _acted(call, row, command, ("provider_id",))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from loopkeeper.contract.decider import Refused
+from loopkeeper.contract.field_types import ReleaseDay, ServiceDay
 from loopkeeper.http.route import Api, Call, Reply, check_match
 from loopkeeper.runtime.service import Context
 from loopkeeper.security.organizations import Role
@@ -33,7 +33,7 @@ class CloseBody(Body):
 
     outcome: str = Field(max_length=40)
     text: str = Field(default="", max_length=500)
-    on: date | None = None
+    on: ServiceDay | None = None
     how: str = Field(default="", max_length=200)
     acted_by: Person
 
@@ -44,7 +44,7 @@ class MergeBody(Body):
 
 
 class ReleaseBody(Body):
-    release_on: date
+    release_on: ReleaseDay
     acted_by: Person
 
 

@@ -180,7 +180,7 @@ def _counts(name: str, value: bool | int | str | None, *, attested: bool) -> boo
 
 def _result(rows: Iterable[Row], facts: _Facts) -> Result:
     """Met by one row; unknown while a row is, or where what only a person can judge speaks for it."""
-    results = [_judged(row, facts) for row in rows]
+    results: list[Result] = [_judged(row, facts) for row in rows]
     if not results:
         return "unknown"
     return max(results, key=WORST_FIRST.index)
