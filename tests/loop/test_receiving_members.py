@@ -211,6 +211,29 @@ async def test_cin_alone_is_a_possible_duplicate_that_a_person_judges(town: Hous
     await town.quiet()
 
 
+async def test_twins_under_the_mothers_number_are_two_members_possibly_one_2_7(town: House) -> None:
+    lucia = somebody(member={"first_name": "Lucía-Ana"})
+    mateo = lucia | {"member": lucia["member"] | {"first_name": "Mateo"}}
+    again = lucia | {"member": lucia["member"] | {"first_name": "LUCÍA–ANA"}}
+    first, second = await town.refer(CLINIC, lucia), await town.refer(HOSPITAL, mateo)
+    assert (await town.referral(HARBOR, second))["possible_duplicate_of"] == first
+    assert (await closing(town, HARBOR, second)) is None
+    third = await town.refer(STREET, again)
+    assert (await closing(town, HARBOR, third))["outcome"] == "merged"
+    await town.quiet()
+
+
+async def test_a_first_name_that_is_corrected_makes_nobody_else_of_the_member_2_7(town: House) -> None:
+    body = somebody(member={"first_name": "Dvid"})
+    referral = await town.refer(CLINIC, body)
+    right = {"corrections": {"/member/first_name": "David"}}
+    await town.ask(CLINIC, "POST", f"/v1/referrals/{referral}:answer", right)
+    assert (await town.referral(HARBOR, referral))["possible_duplicate_of"] is None
+    same = await town.refer(HOSPITAL, body | {"member": body["member"] | {"first_name": "David"}})
+    assert (await closing(town, HARBOR, same))["outcome"] == "merged"
+    await town.quiet()
+
+
 def merging(into: str) -> dict[str, Any]:
     return {"into": into, "acted_by": {"person": "ana-reyes"}}
 
