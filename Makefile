@@ -53,10 +53,10 @@ check: .venv/.ready ## Lint, types, borders between services, generated docs
 .borders:
 	@$(RUN) lint-imports --no-cache
 .documents:
-	@$(RUN) python -m docs.generate --check
+	@$(RUN) python -m tools.docs.generate --check
 
 docs: .venv/.ready ## Write the generated docs: events, OpenAPI, status tables
-	@$(RUN) python -m docs.generate
+	@$(RUN) python -m tools.docs.generate
 
 format: .venv/.ready ## Put the code into its form
 	@$(RUN) ruff check --fix --quiet .

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from docs import rules
+from tools.docs import rules
 
 ROOT = Path(__file__).parents[2]
 PRODUCT = [ROOT / "shared/src/loopkeeper", *sorted((ROOT / "services").glob("*/src/*"))]
@@ -187,6 +187,6 @@ def test_the_demo_imports_no_part_of_the_product() -> None:
 
 
 def test_every_rule_of_the_loop_is_proved_by_a_test_that_names_it() -> None:
-    """A rule with ² is not built yet; every other one names its proof in docs/rules.md."""
+    """A rule with ² is not built yet; every other one names its proof in docs/reference/rules.md."""
     proved = rules.proofs()
     assert [number for number, text in rules.rules().items() if "²" not in text and not proved[number]] == []

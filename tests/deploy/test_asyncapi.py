@@ -1,4 +1,4 @@
-"""docs/asyncapi.yaml: valid by AsyncAPI's own schema, whole, and true about who sends and what a message carries."""
+"""docs/reference/asyncapi.yaml: valid by AsyncAPI's own schema, whole, and true about who sends and what a message carries."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Document = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def written() -> Document:
-    return yaml.safe_load((ROOT / "docs/asyncapi.yaml").read_text())
+    return yaml.safe_load((ROOT / "docs/reference/asyncapi.yaml").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def test_every_reference_leads_somewhere(written: Document) -> None:
             for step in reference[2:].split("/"):
                 place = place[step]
         else:
-            schema = json.loads((ROOT / "docs" / reference).read_text())
+            schema = json.loads((ROOT / "docs" / "reference" / reference).read_text())
             jsonschema.Draft202012Validator.check_schema(schema)
 
 

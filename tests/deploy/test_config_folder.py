@@ -1,4 +1,4 @@
-"""Organizations, keys and keyring, made at a desk as docs/operations.md says, are only read by the services."""
+"""Organizations, keys and keyring, made at a desk as docs/guides/operations.md says, are only read by the services."""
 
 from __future__ import annotations
 

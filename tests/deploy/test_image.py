@@ -63,7 +63,7 @@ def test_nothing_that_builds_or_installs_is_left(built: image.Stage) -> None:
 
 def test_bytecode_is_there_because_a_running_container_cannot_write_it(built: image.Stage) -> None:
     (package,) = built.path("/opt/loopkeeper").glob("lib/python3*/site-packages/loopkeeper")
-    assert list((package / "__pycache__").glob("store.*.pyc"))
+    assert list((package / "store" / "__pycache__").glob("store.*.pyc"))
 
 
 def test_the_image_is_small(built: image.Stage) -> None:

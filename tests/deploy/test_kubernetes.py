@@ -186,7 +186,7 @@ def test_every_public_address_leads_to_the_service_that_owns_it(production: Over
     (rule,) = ingress["spec"]["rules"]
     backends = {path["path"]: path["backend"]["service"]["name"] for path in rule["http"]["paths"]}
     for service in SERVICES:
-        document = json.loads((ROOT / f"docs/openapi/{service}.json").read_text())
+        document = json.loads((ROOT / f"docs/reference/openapi/{service}.json").read_text())
         for address in document["paths"]:
             if address.startswith("/v1/operations/"):
                 continue

@@ -1,4 +1,4 @@
-"""The network policies allow what docs/architecture.md draws, and nothing else."""
+"""The network policies allow what docs/explanation/architecture.md draws, and nothing else."""
 
 from __future__ import annotations
 

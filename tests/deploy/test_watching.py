@@ -22,8 +22,8 @@ from tests.deploy.typed import parsed
 # What Prometheus itself adds to what it scrapes, and what its own metrics are called.
 ADDED = {"job", "instance", "process", "le"}
 PROMETHEUS_OWN = {"up": ADDED}
-RUNBOOK = (ROOT / "docs/runbook.md").read_text()
-OPERATIONS = (ROOT / "docs/operations.md").read_text()
+RUNBOOK = (ROOT / "docs/guides/runbook.md").read_text()
+OPERATIONS = (ROOT / "docs/guides/operations.md").read_text()
 
 
 def rules() -> list[dict[str, Any]]:
@@ -125,7 +125,7 @@ def test_every_alert_has_what_an_alert_needs() -> None:
     for rule in rules():
         assert rule["labels"]["severity"] in ("page", "ticket"), rule["alert"]
         assert rule["annotations"]["summary"], rule["alert"]
-        assert rule["annotations"]["runbook"] == f"docs/runbook.md#{rule['alert'].lower()}"
+        assert rule["annotations"]["runbook"] == f"docs/guides/runbook.md#{rule['alert'].lower()}"
 
 
 def test_every_concern_of_an_operator_has_an_alert() -> None:

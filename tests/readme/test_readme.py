@@ -111,7 +111,7 @@ def test_every_door_of_the_readme_ends_in_a_command_that_works(terminal: Termina
 
 
 def test_every_page_the_documents_point_to_is_there() -> None:
-    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
     pages += [*(ROOT / "docs/adr").glob("*.md"), *(ROOT / "docs/guides").glob("*.md")]
     dead = [
         f"{page.name}: {target}"

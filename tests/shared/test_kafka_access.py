@@ -41,7 +41,7 @@ PLAN = f"harbor-{uuid4().hex[:8]}"
 INTAKE, NOTIFICATION, OPERATOR = "loopkeeper-intake", "loopkeeper-notification", "loopkeeper-topics"
 # The partitions that `loopkeeper topics` makes by default.
 PARTITIONS = 6
-# What an operator's user needs before anything else stands (docs/operations.md): to make topics and set rules, and for
+# What an operator's user needs before anything else stands (docs/guides/operations.md): to make topics and set rules, and for
 # `check` to see their settings.
 CLUSTER, CREATE, DESCRIBE_CONFIGS = 4, 5, 10
 

@@ -15,7 +15,7 @@ from loopkeeper.cli.http_client import Answered, Client, Unreachable
 from loopkeeper.kernel.errors import StartError
 from loopkeeper.kernel.settings import Settings
 
-# Documented in `loopkeeper --help` and docs/commands.md; programs may rely on them.
+# Documented in `loopkeeper --help` and docs/reference/commands.md; programs may rely on them.
 FAILED, USAGE, UNREACHABLE, REFUSED, CANNOT_START = 1, 2, 3, 4, 5
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]

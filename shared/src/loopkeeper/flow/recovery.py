@@ -4,7 +4,7 @@ was put back to an earlier day.
 Until it has read so far, it takes no command and its workers wait: an own event it has forgotten may stand in the log,
 and a command would publish another under the same number. If it finds such an event, or that more had been read than
 its database knows, the database was restored: everything up to the end is set aside unjudged, then every stream is
-rebuilt (`rebuild.py`), and only then the facts that are left are decided, each stream in order.
+rebuilt (`stream_rebuild.py`), and only then the facts that are left are decided, each stream in order.
 """
 
 from __future__ import annotations

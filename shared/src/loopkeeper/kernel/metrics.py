@@ -50,7 +50,7 @@ class Metrics:
             "http_request_seconds", "Time of one request", ANSWER_BUCKETS, "route"
         )
         self.undeclared = counter("http_undeclared", "Answers that the API's document does not know", "route")
-        # What waits, counted now and then (gauges.py); every replica of a service counts the same.
+        # What waits, counted now and then (runtime/backlog.py); every replica of a service counts the same.
         self.unread = gauge("unread", "Messages of the log not read yet", "service")
         self.unsent = gauge("unsent", "Own events not brought to the log yet", "service")
         self.parked_streams = gauge("parked_streams", "Referrals with parked facts", "service")

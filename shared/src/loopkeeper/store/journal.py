@@ -19,7 +19,7 @@ from loopkeeper.event_log.port import Received
 from loopkeeper.postgres.connections import Connection
 
 START = ""
-# The type of a row that stands for what a restored database lost for good (`rebuild.py`): the next row has the chain
+# The type of a row that stands for what a restored database lost for good (`flow/stream_rebuild.py`): the next row has the chain
 # value the log has.
 VOUCHER = "restored"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

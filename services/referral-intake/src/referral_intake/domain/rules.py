@@ -1,7 +1,7 @@
 """What may be done with a referral: received, asked about, amended, merged, split, withdrawn, closed once.
 
-Intake decides these; every other step is a fact it notes. How a referral then stands is in standing.py, what is asked
-and answered in questions.py, how a loop ends in closing.py, what two of one member learn of each other in joining.py,
+Intake decides these; every other step is a fact it notes. How a referral then stands is in state.py, what is asked
+and answered in questions.py, how a loop ends in closing.py, what two of one member learn of each other in duplicates.py,
 and what the lead care manager asks for beside it in supports.py.
 """
 

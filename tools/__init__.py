@@ -1,0 +1,1 @@
+"""Programs that serve the project itself: writing its generated documents."""

@@ -1,0 +1,231 @@
+"""Writes the documents that are computed from the program, or with `--check` says which of them are out of date.
+
+    python -m tools.docs.generate [--check]
+
+Events, their JSON Schemas and the log's AsyncAPI document, the OpenAPI documents, the commands, settings and policy
+rows, and for every service a table status × command that is found by running its rules.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import click
+import typer
+
+from loopkeeper import policy
+from loopkeeper.cli import app as command_line
+from loopkeeper.contract import events
+from loopkeeper.contract.events import Event
+from loopkeeper.http import openapi
+from loopkeeper.kernel.settings import ServiceSettings, Settings
+from loopkeeper.policy.reading import load
+from loopkeeper.runtime.operations import with_operations
+from loopkeeper.runtime.service import Service, installed
+from tools.docs import asyncapi, decisions, rules, states, structure
+
+DOCS = Path(__file__).parents[2] / "docs" / "reference"
+NOTE = "<!-- Written by `make docs`; change the program instead. -->\n\n"
+
+
+def documents() -> dict[str, str]:
+    """Every generated document by its path under docs/reference/."""
+    services = installed()
+    rows = load([service.package for service in services.values()], None)
+    read_by = readers(services, rows)
+    made = {
+        "events.md": NOTE + event_table(read_by),
+        "asyncapi.yaml": "# Written by `make docs`; change the program instead.\n"
+        + asyncapi.document(version("loopkeeper"), read_by),
+        "commands.md": NOTE + commands(),
+        "settings.md": NOTE + settings(services),
+        "policy.md": NOTE + policy_rows(rows),
+        "rules.md": NOTE + rules.table(),
+        "structure.md": NOTE + structure.document(),
+        "../adr/README.md": NOTE + decisions.index(),
+    }
+    for kind in events.by_type().values():
+        made[f"schemas/{kind.wire_type()}.json"] = _json(kind.model_json_schema(by_alias=True))
+    for name, service in services.items():
+        made[f"openapi/{name}.json"] = _json(_openapi(service))
+        made[f"states/{name}.md"] = NOTE + states.table(name)
+    return made
+
+
+def _openapi(service: Service) -> Mapping[str, Any]:
+    return openapi.document(with_operations(service.api).routes, f"Loopkeeper: {service.name}")
+
+
+def _json(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, indent=1, ensure_ascii=False, sort_keys=True, default=str) + "\n"
+
+
+# ── events ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def readers(services: Mapping[str, Service], rows: policy.Policy) -> dict[type[Event], list[str]]:
+    """Who reacts to each event."""
+    equipment: Any = SimpleNamespace(
+        policy=rows, settings=Settings(), directory=None, sealer=None, clock=None
+    )
+    found: dict[type[Event], list[str]] = {}
+    for name, service in services.items():
+        equipment.own = service.settings()
+        for kind in service.reactions(equipment):
+            found.setdefault(kind, []).append(name)
+    return found
+
+
+def event_table(read_by: Mapping[type[Event], list[str]]) -> str:
+    """Each event: who publishes it, who reads it, what it carries."""
+    lines = [
+        "# Events\n",
+        "The wire type of `referral.received` is `ecm.referral.received.v1`. Every event also has `occurred_at`, "
+        "`acted_by?` and `policy[]`. The envelope is CloudEvents 1.0 in binary mode ([asyncapi.yaml](asyncapi.yaml)). The JSON Schema of "
+        "each is in [schemas](schemas).\n",
+        "| event | published by | read by | data |",
+        "|---|---|---|---|",
+    ]
+    for kind in events.by_type().values():
+        data = ", ".join(
+            _field(name, field) for name, field in kind.model_fields.items() if name not in Event.model_fields
+        )
+        readers_of = ", ".join(read_by.get(kind, [])) or "–"
+        lines.append(f"| {kind.wire} | {events.publisher(kind)} | {readers_of} | {data} |")
+    return "\n".join(lines) + "\n"
+
+
+def _field(name: str, field: Any) -> str:
+    shown = field.alias or name
+    return f"`{shown}`" if field.is_required() else f"`{shown}?`"
+
+
+# ── the command line ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def commands() -> str:
+    """Every command with its arguments and options."""
+    root = typer.main.get_command(command_line)
+    lines = [
+        "# Commands\n",
+        "Exit codes: 0 done; 1 failed or not well; 2 usage; 3 nothing answers; 4 the service refused; 5 cannot start. "
+        "`--json` prints one JSON document instead of text.\n",
+        "| command | what it does | arguments and options |",
+        "|---|---|---|",
+    ]
+    lines += [
+        f"| `loopkeeper {path}` | {_first_line(command.help)} | {_parameters(command)} |"
+        for path, command in _leaves(root, ())
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _leaves(command: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+    children: Mapping[str, Any] = getattr(command, "commands", {})
+    if not children:
+        yield " ".join(path), command
+    for name, child in children.items():
+        yield from _leaves(child, (*path, name))
+
+
+def _parameters(command: click.Command) -> str:
+    shown: list[str] = []
+    for parameter in command.params:
+        if parameter.param_type_name == "argument":
+            name = (parameter.name or "").upper()
+            shown.append(f"`{name}`" if parameter.required else f"`[{name}]`")
+        elif "--help" not in parameter.opts:
+            shown.append(f"`{'`/`'.join(parameter.opts)}` {getattr(parameter, 'help', '') or ''}".strip())
+    return "; ".join(shown) or "–"
+
+
+def _first_line(text: str | None) -> str:
+    return (text or "").strip().partition("\n")[0]
+
+
+# ── settings and policy ───────────────────────────────────────────────────────────────────────────────────
+
+
+def settings(services: Mapping[str, Service]) -> str:
+    """Every environment variable."""
+    lines = ["# Settings\n", "| variable | default | what it is |", "|---|---|---|"]
+    lines += _variables(Settings)
+    for service in services.values():
+        lines += _variables(service.settings)
+    return "\n".join(lines) + "\n"
+
+
+def _variables(kind: type[Settings] | type[ServiceSettings]) -> Iterator[str]:
+    prefix = kind.model_config.get("env_prefix", "")
+    for name, field in kind.model_fields.items():
+        default = "" if field.default is None or field.default_factory else str(field.default)
+        yield f"| `{prefix}{name.upper()}` | {f'`{default}`' if default else '–'} | {field.description or ''} |"
+
+
+def policy_rows(rows: policy.Policy) -> str:
+    """Every packaged policy row with its dates, source and confidence."""
+    lines = ["# Policy\n", "A plan's own rows stand in the operator's policy folder, over these.\n"]
+    for name, table in sorted(rows.tables.items()):
+        lines += [
+            f"## {name}\n",
+            f"{table.about}\n",
+            "| row | holds | says | source | confidence |",
+            "|---|---|---|---|---|",
+        ]
+        for row in rows.all_rows:
+            if row.table == name:
+                says = "; ".join(f"{column}: {_short(value)}" for column, value in row.values.items())
+                until = row.effective_to or "…"
+                lines.append(
+                    f"| {row.id} | {row.effective_from} – {until} | {says} | {row.source} | {row.confidence} |"
+                )
+        lines.append("")
+    return "\n".join(lines) + "\n"
+
+
+def _short(value: object) -> str:
+    text = str(value).replace("|", "¦").replace("\n", " ")
+    return text if len(text) <= 160 else f"{text[:157]}…"
+
+
+# ── write or check ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def main() -> int:
+    """Write what changed, or say what should have."""
+    checking = "--check" in sys.argv[1:]
+    made = documents()
+    stale = [path for path, text in made.items() if not _same(DOCS / path, text)]
+    extra = [
+        f"{folder}/{file.name}"
+        for folder in ("schemas", "openapi", "states")
+        for file in sorted((DOCS / folder).glob("*.*"))
+        if f"{folder}/{file.name}" not in made and file.suffix in (".md", ".json")
+    ]
+    if checking:
+        for path in stale + extra:
+            print(f"docs/reference/{path} is not what the program says; run `make docs`", file=sys.stderr)
+        return 1 if stale or extra else 0
+    for path in stale:
+        file = DOCS / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(made[path])
+        print(f"wrote docs/reference/{path}")
+    for path in extra:
+        (DOCS / path).unlink()
+        print(f"removed docs/reference/{path}")
+    return 0
+
+
+def _same(file: Path, text: str) -> bool:
+    return file.exists() and file.read_text() == text
+
+
+if __name__ == "__main__":
+    sys.exit(main())

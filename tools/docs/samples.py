@@ -1,0 +1,352 @@
+"""One state for each status and one command of each kind, for the tables status × command."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from uuid import UUID
+
+from assignment.domain import assignment_changes, offers
+from assignment.domain import rules as assigning
+from assignment.domain.matching import Ranking
+from authorization.domain import commands as authorization_commands
+from authorization.domain import rules as deciding
+from authorization.domain.commands import Denial
+from loopkeeper.contract.events import (
+    ActedBy,
+    AssignmentAccepted,
+    AssignmentDeclined,
+    AssignmentEnded,
+    AssignmentMade,
+    AssignmentPlanAsked,
+    AuthorizationApproved,
+    AuthorizationDenied,
+    AuthorizationPended,
+    AuthorizationPresumptiveEnded,
+    AuthorizationPresumptiveGranted,
+    AuthorizationReviewOpened,
+    Claim,
+    Event,
+    Lead,
+    OutreachAttempted,
+    OutreachMemberDeclined,
+    OutreachServicesStarted,
+    OutreachUnableToReach,
+    ProviderRecorded,
+    Question,
+    Ranked,
+    ReferralClosed,
+    ReferralQuestionsAsked,
+    ReferralReceived,
+    ScreenedPopulation,
+)
+from notification.domain.outreach import commands as notification_commands
+from notification.domain.outreach import rules as reaching
+from referral_intake.domain import commands as intake_commands
+from referral_intake.domain import rules as receiving
+from referral_intake.domain.duplicates import Match
+from tools.docs.states import Spec
+
+AT = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
+LATER = AT + timedelta(days=60)
+SEED = UUID(int=1)
+DAY = date(2026, 3, 2)
+PLAN, PROVIDER = "harbor-health-plan", "harbor-street-medicine"
+MARIA = ActedBy(organization=PLAN, person="maria-chen")
+LUIS = ActedBy(organization=PROVIDER, person="luis-ortega")
+LEAD, OTHER_LEAD = Lead(person="luis-ortega", name="Luis Ortega"), Lead(person="mei-tran", name="Mei Tran")
+CLAIM = Claim.model_validate({"provider": PROVIDER, "population": "homelessness", "from": DAY})
+
+RECEIVED = ReferralReceived(
+    occurred_at=AT,
+    plan=PLAN,
+    referrer=PROVIDER,
+    member="mem_1",
+    populations=(
+        ScreenedPopulation(code="homelessness", result="met", claimed=True),
+        ScreenedPopulation(code="avoidable_utilization", result="met"),
+    ),
+    attested=True,
+    claim=CLAIM,
+)
+ASKED = ReferralQuestionsAsked(
+    occurred_at=AT, questions=(Question(id="populations", pointer="/populations", blocking=True),), due_at=AT
+)
+REVIEW = AuthorizationReviewOpened(
+    occurred_at=AT,
+    authorization="auth_1",
+    clock="routine",
+    due_at=AT,
+    cap_at=AT,
+    needs_person=("switch_off",),
+)
+GRANTED = AuthorizationPresumptiveGranted.model_validate(
+    {
+        "occurred_at": AT, "grant": "grant_1", "provider": PROVIDER, "provider_version": 1,
+        "population": "homelessness", "from": DAY, "through": date(2026, 3, 31),
+    }
+)  # fmt: skip
+GRANT_ENDED = AuthorizationPresumptiveEnded(occurred_at=AT, grant="grant_1", reason="expired", through=DAY)
+APPROVED = AuthorizationApproved.model_validate(
+    {
+        "occurred_at": AT, "authorization": "auth_1", "number": "ECM-1", "populations": ("homelessness",),
+        "from": DAY, "through": date(2027, 3, 1),
+    }
+)  # fmt: skip
+PENDED = AuthorizationPended(occurred_at=AT, authorization="auth_1", asks=("birth-date",), by=LATER)
+DENIED = AuthorizationDenied(
+    occurred_at=AT,
+    authorization="auth_1",
+    reason="criteria_not_met",
+    citation="",
+    appeal_by=DAY,
+    notice_due_at=AT,
+)
+MADE = AssignmentMade(occurred_at=AT, assignment="asg_1", provider=PROVIDER, answer_due_at=AT)
+ACCEPTED = AssignmentAccepted(occurred_at=AT, assignment="asg_1", provider=PROVIDER, lead=LEAD)
+DECLINED = AssignmentDeclined(occurred_at=AT, assignment="asg_1", provider=PROVIDER, reason="no_capacity")
+ENDED = AssignmentEnded(occurred_at=AT, assignment="asg_1", provider=PROVIDER, reason="grant_over", on=DAY)
+PLAN_ASKED = AssignmentPlanAsked(occurred_at=AT, reason="none_left")
+ATTEMPTED = OutreachAttempted(
+    occurred_at=AT,
+    assignment="asg_1",
+    number=1,
+    actor_kind="peer",
+    modality="phone",
+    outcome="no_answer",
+    reached=False,
+)
+STARTED = OutreachServicesStarted(occurred_at=AT, assignment="asg_1", on=DAY)
+MEMBER_DECLINED = OutreachMemberDeclined(occurred_at=AT, assignment="asg_1", on=DAY, how="phone", attempts=1)
+UNREACHED = OutreachUnableToReach(occurred_at=AT, assignment="asg_1", on=DAY, attempts=5)
+
+
+def _closed(outcome: str) -> ReferralClosed:
+    return ReferralClosed(occurred_at=AT, outcome=outcome, clr_reason="other")
+
+
+SERVED, WITHDRAWN = _closed("services_received"), _closed("withdrawn")
+
+# ── intake ────────────────────────────────────────────────────────────────────────────────────────────────
+
+INTAKE_HISTORIES: dict[str, tuple[Event, ...]] = {
+    "(unknown)": (),
+    "received": (RECEIVED,),
+    "needs_information": (RECEIVED, ASKED),
+    "pending_authorization": (RECEIVED, REVIEW),
+    "authorized": (RECEIVED, APPROVED),
+    "assigned": (RECEIVED, APPROVED, MADE),
+    "accepted": (RECEIVED, APPROVED, MADE, ACCEPTED),
+    "outreach_initiated": (RECEIVED, APPROVED, MADE, ACCEPTED, ATTEMPTED),
+    "closed": (RECEIVED, APPROVED, MADE, ACCEPTED, STARTED, SERVED),
+}
+
+
+# The member's other open loop, into which one may be merged.
+FOUND = Match(own="ref_1", survivor="ref_2", other=receiving.DECIDER.fold((RECEIVED,)))
+
+
+def _noted(fact: Event) -> intake_commands.NoteFact:
+    return intake_commands.NoteFact(at=AT, seed=SEED, fact=fact)
+
+
+INTAKE = Spec(
+    "Intake: the referral",
+    receiving.DECIDER,
+    {name: receiving.DECIDER.fold(events) for name, events in INTAKE_HISTORIES.items()},
+    {
+        "withdraw (referrer)": lambda _: intake_commands.WithdrawReferral(
+            at=AT, seed=SEED, by="referrer", acted_by=MARIA
+        ),
+        "withdraw (member)": lambda _: intake_commands.WithdrawReferral(
+            at=AT, seed=SEED, by="member", acted_by=MARIA
+        ),
+        "close by hand (other)": lambda _: intake_commands.CloseReferral(
+            at=AT, seed=SEED, outcome="other", text="moved away", acted_by=MARIA
+        ),
+        "merge by hand": lambda _: intake_commands.MergeReferral(
+            at=AT, seed=SEED, into="ref_2", match=FOUND, acted_by=MARIA
+        ),
+        "record a release date": lambda _: intake_commands.RecordReleaseDate(
+            at=AT, seed=SEED, release_on=DAY, acted_by=MARIA
+        ),
+        "time for answers is over": lambda _: intake_commands.MeetDeadline(
+            at=LATER, seed=SEED, kind="information", due_at=AT
+        ),
+        "authorization.denied": lambda _: _noted(DENIED),
+        "outreach.services_started": lambda _: _noted(STARTED),
+        "outreach.member_declined": lambda _: _noted(MEMBER_DECLINED),
+        "outreach.unable_to_reach": lambda _: _noted(UNREACHED),
+        "any other fact": lambda _: _noted(ACCEPTED),
+    },
+)
+
+# ── authorization ─────────────────────────────────────────────────────────────────────────────────────────
+
+ENTRY = ProviderRecorded.model_validate(
+    {
+        "occurred_at": AT, "provider": PROVIDER, "version": 1, "types": ("street_medicine",),
+        "populations": ("homelessness",),
+        "contracts": ({"plan": PLAN, "populations": ("homelessness",), "from": "2025-01-01"},),
+    }
+)  # fmt: skip
+DENIAL = Denial(notice_due_at=AT)
+RULES = authorization_commands.Rules(
+    due_at=AT, cap_at=AT, types=("street_medicine",), term_from="decision", automatic={"homelessness": 0.0}
+)
+AUTHORIZATION_HISTORIES: dict[str, tuple[Event, ...]] = {
+    "(unknown)": (),
+    "pending": (RECEIVED, REVIEW),
+    "pending, grant live": (RECEIVED, REVIEW, GRANTED),
+    "pending, clock paused": (RECEIVED, REVIEW, PENDED),
+    "approved": (RECEIVED, REVIEW, APPROVED),
+    "approved, a provider serves": (RECEIVED, REVIEW, APPROVED, ACCEPTED),
+    "denied": (RECEIVED, REVIEW, DENIED),
+    "closed": (RECEIVED, REVIEW, WITHDRAWN),
+    "tombstone": (WITHDRAWN,),
+}
+AUTHORIZATION = Spec(
+    "Authorization: the plan's decision",
+    deciding.DECIDER,
+    {name: deciding.DECIDER.fold(events) for name, events in AUTHORIZATION_HISTORIES.items()},
+    {
+        "referral.received": lambda _: authorization_commands.OpenReview(
+            at=AT, seed=SEED, fact=RECEIVED, rules=RULES, draw=0.5, provider=ENTRY
+        ),
+        "approve": lambda _: authorization_commands.Approve(at=AT, seed=SEED, acted_by=MARIA, rules=RULES),
+        "approve, nobody named": lambda _: authorization_commands.Approve(
+            at=AT, seed=SEED, acted_by=ActedBy(organization=PLAN), rules=RULES
+        ),
+        "deny": lambda _: authorization_commands.Deny(
+            at=AT, seed=SEED, acted_by=MARIA, reason="criteria_not_met", licensed=True, needs_license=True,
+            appeal_by=DAY, notice_due_at=AT,
+        ),
+        "deny, forbidden reason": lambda _: authorization_commands.Deny(
+            at=AT, seed=SEED, acted_by=MARIA, reason="missing_tar", licensed=True, appeal_by=DAY, notice_due_at=AT
+        ),
+        "modify": lambda _: authorization_commands.Modify(
+            at=AT, seed=SEED, acted_by=MARIA, populations=("homelessness",), reason="criteria_not_met", licensed=True,
+            rules=RULES, denial=DENIAL,
+        ),
+        "pend": lambda _: authorization_commands.Pend(
+            at=AT, seed=SEED, acted_by=MARIA, asks=("birth-date",), known=frozenset({"birth-date"}), by=LATER
+        ),
+        "resume": lambda _: authorization_commands.Resume(at=AT, seed=SEED, acted_by=MARIA, rules=RULES),
+        "revoke the grant": lambda _: authorization_commands.RevokeGrant(at=AT, seed=SEED, acted_by=MARIA),
+        "overturn": lambda _: authorization_commands.Overturn(at=AT, seed=SEED, acted_by=MARIA, on=DAY, due_at=LATER),
+        "end the term": lambda _: authorization_commands.End(
+            at=AT, seed=SEED, acted_by=MARIA, code=1, notice_days=10, denial=DENIAL
+        ),
+        "continue the term": lambda _: authorization_commands.Continue(at=AT, seed=SEED, acted_by=MARIA),
+        "request reauthorization": lambda _: authorization_commands.RequestReauthorization(
+            at=AT, seed=SEED, acted_by=LUIS, provider=PROVIDER, rules=RULES
+        ),
+        "cap is reached": lambda _: authorization_commands.PassDeadline(
+            at=LATER, seed=SEED, kind="cap", rules=RULES, denial=DENIAL
+        ),
+        "grant's last day is over": lambda _: authorization_commands.ExpireGrant(at=LATER, seed=SEED),
+        "referral.closed (services_received)": lambda _: authorization_commands.NoteFact(at=AT, seed=SEED, fact=SERVED),
+        "referral.closed (withdrawn)": lambda _: authorization_commands.NoteFact(at=AT, seed=SEED, fact=WITHDRAWN),
+    },
+)  # fmt: skip
+
+# ── assignment ────────────────────────────────────────────────────────────────────────────────────────────
+
+MARKET = offers.Market(
+    ranking=Ranking(ranked=(Ranked(provider="bay-housing-navigators"),)), answer_due_at=AT, plan_due_at=AT
+)
+ASSIGNMENT_HISTORIES: dict[str, tuple[Event, ...]] = {
+    "(unknown)": (),
+    "waiting": (RECEIVED,),
+    "offered": (RECEIVED, APPROVED, MADE),
+    "offered, presumptively": (RECEIVED, GRANTED, MADE),
+    "accepted": (RECEIVED, APPROVED, MADE, ACCEPTED),
+    "accepted, presumptively": (RECEIVED, GRANTED, MADE, ACCEPTED),
+    "asked": (RECEIVED, APPROVED, MADE, DECLINED, PLAN_ASKED),
+    "closed": (RECEIVED, APPROVED, WITHDRAWN),
+}
+
+
+def _market(fact: Event) -> offers.NoteFact:
+    return offers.NoteFact(at=AT, seed=SEED, fact=fact, market=MARKET)
+
+
+ASSIGNMENT = Spec(
+    "Assignment: the provider's turn",
+    assigning.DECIDER,
+    {name: assigning.DECIDER.fold(events) for name, events in ASSIGNMENT_HISTORIES.items()},
+    {
+        "authorization.approved": lambda _: _market(APPROVED),
+        "authorization.presumptive_granted": lambda _: _market(GRANTED),
+        "authorization.presumptive_ended (expired)": lambda _: _market(GRANT_ENDED),
+        "accept": lambda _: offers.Accept(
+            at=AT, seed=SEED, assignment="asg_1", provider=PROVIDER, lead=LEAD, market=MARKET
+        ),
+        "decline": lambda _: offers.Decline(
+            at=AT, seed=SEED, assignment="asg_1", provider=PROVIDER, reason="no_capacity", market=MARKET
+        ),
+        "assign by hand": lambda _: offers.AssignByHand(
+            at=AT, seed=SEED, provider="bay-housing-navigators", acted_by=MARIA, market=MARKET
+        ),
+        "withdraw": lambda _: offers.Withdraw(
+            at=AT, seed=SEED, assignment="asg_1", acted_by=MARIA, market=MARKET
+        ),
+        "end": lambda _: offers.End(at=AT, seed=SEED, assignment="asg_1", acted_by=MARIA, market=MARKET),
+        "request a change": lambda _: offers.RequestChange(
+            at=AT, seed=SEED, assignment="asg_1", wished="", acted_by=LUIS, market=MARKET
+        ),
+        "change the lead": lambda _: assignment_changes.ChangeLead(
+            at=AT, seed=SEED, assignment="asg_1", provider=PROVIDER, lead=OTHER_LEAD, acted_by=LUIS
+        ),
+        "a limit is reached": lambda _: assigning.Watch(at=LATER, seed=SEED),
+        "answer overdue": lambda _: offers.AskPlan(at=LATER, seed=SEED),
+        "referral.closed (services_received)": lambda _: _market(SERVED),
+        "referral.closed (withdrawn)": lambda _: _market(WITHDRAWN),
+    },
+)
+
+# ── notification ──────────────────────────────────────────────────────────────────────────────────────────
+
+REACH = notification_commands.ReachPolicy(attempts=1, days=0, modalities=1, in_person=0)
+OUTREACH_HISTORIES: dict[str, tuple[Event, ...]] = {
+    "(unknown)": (),
+    "waiting": (RECEIVED,),
+    "offered": (RECEIVED, MADE),
+    "open": (RECEIVED, MADE, ACCEPTED),
+    "open, one attempt": (RECEIVED, MADE, ACCEPTED, ATTEMPTED),
+    "services started": (RECEIVED, MADE, ACCEPTED, STARTED),
+    "closed, services received": (RECEIVED, MADE, ACCEPTED, STARTED, SERVED),
+    "closed otherwise": (RECEIVED, MADE, ACCEPTED, WITHDRAWN),
+    "assignment ended": (RECEIVED, MADE, ACCEPTED, ENDED),
+}
+NOTIFICATION = Spec(
+    "Notification: outreach",
+    reaching.DECIDER,
+    {name: reaching.DECIDER.fold(events) for name, events in OUTREACH_HISTORIES.items()},
+    {
+        "record attempt": lambda _: notification_commands.RecordAttempt(
+            at=AT, seed=SEED, provider=PROVIDER, tried_at=AT, actor_kind="peer", modality="phone",
+            outcome="no_answer", reached=False,
+        ),
+        "start services": lambda _: notification_commands.StartServices(at=AT, seed=SEED, provider=PROVIDER, on=DAY),
+        "member declined": lambda _: notification_commands.DeclineForMember(
+            at=AT, seed=SEED, provider=PROVIDER, on=DAY, how="phone"
+        ),
+        "unable to reach": lambda _: notification_commands.ReportUnableToReach(
+            at=AT, seed=SEED, provider=PROVIDER, on=DAY, reach=REACH
+        ),
+        "change contact": lambda _: notification_commands.ChangeContact(
+            at=AT, seed=SEED, provider=PROVIDER, flags=(), sealed={"contact": "sealed"}, seen=""
+        ),
+        "end service": lambda _: notification_commands.EndService(at=AT, seed=SEED, provider=PROVIDER, code=1, on=DAY),
+        "closing delivered": lambda _: notification_commands.RecordDelivered(
+            at=AT, seed=SEED, notice="ntc_1", code="closed", recipient_kind="referrer", delivered_at=AT
+        ),
+    },
+)  # fmt: skip
+
+SPECS = {
+    "intake": INTAKE,
+    "authorization": AUTHORIZATION,
+    "assignment": ASSIGNMENT,
+    "notification": NOTIFICATION,
+}
