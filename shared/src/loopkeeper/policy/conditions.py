@@ -152,6 +152,24 @@ def _counted(condition: Count, number: bool | int | str | None) -> Result:
     return "met" if enough and few else "unmet"
 
 
+def said(condition: Condition) -> str:
+    """The condition in one line, for people who read the policy."""
+    match condition:
+        case Answer():
+            return condition.key if condition.wanted else f"not {condition.key}"
+        case Unless():
+            return f"unless {condition.key}"
+        case Words():
+            return f"{condition.key} in words"
+        case Count():
+            bound = f"≥ {condition.at_least}" if condition.at_least is not None else f"< {condition.below}"
+            return f"{condition.key} {bound}"
+        case All():
+            return f"all of ({', '.join(map(said, condition.parts))})"
+        case Any():
+            return f"any of ({', '.join(map(said, condition.parts))})"
+
+
 def leaves(condition: Condition) -> Iterator[Leaf]:
     """The questions a condition asks, in order."""
     if isinstance(condition, Leaf):
