@@ -137,14 +137,14 @@ Instant = Annotated[
     AwareDatetime,
     BeforeValidator(_moment_written_out),
     AfterValidator(_moment_between(FIRST_MOMENT, LAST_MOMENT)),
-    Field(json_schema_extra={"x-minimum": FIRST_MOMENT.isoformat(), "x-maximum": LAST_MOMENT.isoformat()}),
+    Field(json_schema_extra={"x-minimum": "1970-01-01T00:00:00Z", "x-maximum": "2100-01-01T00:00:00Z"}),
 ]
 # A moment at which something of ECM happened.
 HappenedAt = Annotated[
     AwareDatetime,
     BeforeValidator(_moment_written_out),
     AfterValidator(_moment_between(datetime(2022, 1, 1, tzinfo=UTC), LAST_MOMENT)),
-    Field(json_schema_extra={"x-minimum": "2022-01-01T00:00:00+00:00", "x-maximum": LAST_MOMENT.isoformat()}),
+    Field(json_schema_extra={"x-minimum": "2022-01-01T00:00:00Z", "x-maximum": "2100-01-01T00:00:00Z"}),
 ]
 
 # A whole number; true is none.

@@ -211,7 +211,7 @@ async def _choose(call: Call[AnswerBody, Context], row: Mapping[str, Any], state
     """The member's own wish. The provider is the one that referred last."""
     wishes = call.body.answers[PROVIDER_CHANGE]
     if not isinstance(wishes, bool):
-        raise invalid(f"/answers/{PROVIDER_CHANGE}", "not_yes_or_no", "Answer with true or false.")
+        raise invalid(f"/answers/{PROVIDER_CHANGE}", "not-yes-or-no", "Answer with true or false.")
     second = state.joined[-1].referrer if state.joined else ""
     command = ChooseProvider(wishes=wishes, provider=second, acted_by=_acted_by(call, call.body.acted_by))
     return await submitted(call, row, command)
