@@ -21,7 +21,7 @@ from assignment.persistence.directory import (
 )
 from loopkeeper.contract.decider import Refused
 from loopkeeper.contract.events import ProviderRecorded
-from loopkeeper.contract.vocabulary.places import County
+from loopkeeper.contract.field_types import AnyCounty
 from loopkeeper.contract.vocabulary.populations import Population
 from loopkeeper.http.app import Listing, Page, listing, not_found
 from loopkeeper.http.route import Api, Call, Reply, check_match
@@ -41,7 +41,7 @@ class Shown(BaseModel):
 
 
 class ProviderQuery(Page):
-    county: County | None = None
+    county: AnyCounty | None = None
     population: Population | None = None
     language: str | None = Field(None, max_length=10)
     plan: str | None = Field(None, max_length=60)

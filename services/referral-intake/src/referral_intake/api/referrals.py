@@ -9,6 +9,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
 from loopkeeper.contract import ids
+from loopkeeper.contract.blanks import BlankIsMissing
 from loopkeeper.contract.events import ActedBy, ProviderRecorded
 from loopkeeper.http.app import Listing, Page, listing, not_found
 from loopkeeper.http.route import Api, Call, Reply, check_match
@@ -49,7 +50,7 @@ class Timeline(BaseModel):
     next_cursor: str | None = None
 
 
-class Person(BaseModel):
+class Person(BlankIsMissing):
     """Who decided, as the client states it (loop.md 1.4)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True, str_max_length=120)
@@ -58,7 +59,7 @@ class Person(BaseModel):
     title: str = ""
 
 
-class WithdrawBody(BaseModel):
+class WithdrawBody(BlankIsMissing):
     """`referrer` withdraws before authorization, `member` at any time."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
