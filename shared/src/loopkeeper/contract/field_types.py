@@ -63,7 +63,7 @@ def _range(first: date, last: date) -> Any:
 
 
 def _moment_between(first: datetime, last: datetime) -> Callable[[datetime], datetime]:
-    sentence = f"Send a time from {first.date().isoformat()} on and before {last.date().isoformat()}."
+    sentence = f"Send a time from the year {first.year} on and before {last.year}."
 
     def within(value: datetime) -> datetime:
         try:
