@@ -25,7 +25,6 @@ from tests.loop.house import CLINIC, HARBOR, House, david, house, put_roster
 WARM, USUAL = 5, 40
 # Received, opened, approved, offered: what notification has noted when the offer is out.
 FACTS = 4
-EVERY = 0.02
 writing: ContextVar[str] = ContextVar("writing", default="")
 counted: Counter[str] = Counter()
 
@@ -59,9 +58,12 @@ def count_statements() -> None:
 
 async def told(opened: House, referral: str) -> None:
     """Until notification has noted the offer."""
-    pool = opened.running.contexts["notification"].pool
-    while (await pool.fetchval("SELECT count(*) FROM journal WHERE stream = $1", referral)) < FACTS:
-        await asyncio.sleep(EVERY)
+    notification = opened.running.contexts["notification"]
+    bell = notification.store.bell()
+    query = "SELECT count(*) FROM journal WHERE stream = $1"
+    while (await notification.pool.fetchval(query, referral)) < FACTS:
+        await bell.wait()
+        bell.clear()
 
 
 async def measure(opened: House, how_many: int) -> None:

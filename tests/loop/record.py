@@ -125,7 +125,7 @@ def read(story: str) -> Mapping[str, Any]:
     return json.loads((RECORDS / f"{story}.json").read_text())
 
 
-def _text(found: Mapping[str, Any]) -> str:
+def text(found: Mapping[str, Any]) -> str:
     """One line for each event and row, so that a difference is found by its line."""
     text = json.dumps(found, indent=1, sort_keys=True)
     return re.sub(r"\n {5,}", " ", text) + "\n"
@@ -136,7 +136,7 @@ async def _write(server: Server, folder: Path) -> None:
         databases = Databases(server)
         found = await play(databases, folder / story, story)
         await databases.drop()
-        (RECORDS / f"{story}.json").write_text(_text(found))
+        (RECORDS / f"{story}.json").write_text(text(found))
 
 
 def _record() -> None:

@@ -119,6 +119,8 @@ async def doubled(town: Town) -> None:
     second = await town.refer("second", HOSPITAL, body | more)
     apart = await town.act(HARBOR, f"/v1/referrals/{second}:split", ANA, 201)
     town.names[apart["id"]] = "split"
+    # Decided in time: what is told at the very moment it is due races with its deadline.
+    await town.decide(apart["id"], "approve")
     unsure = neighbour(12)
     one = await town.refer("one", CLINIC, unsure)
     late = await town.refer("late", HOSPITAL, unsure | {"member": unsure["member"] | {"cin": ""}})

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Databases
-from tests.loop.record import play, read
+from tests.loop.record import play, read, text
 from tests.loop.stories import STORIES
 
 
@@ -17,6 +17,8 @@ async def test_a_story_leaves_what_it_left_when_it_was_recorded(
 ) -> None:
     found = await play(databases, tmp_path, story)
     await databases.drop()
+    # To be read beside the record where they differ.
+    (tmp_path / "found.json").write_text(text(found))
     expected = read(story)
     for service, kinds in expected.items():
         for kind, parts in kinds.items():
