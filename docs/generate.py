@@ -13,7 +13,6 @@ import sys
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import click
@@ -38,7 +37,7 @@ def documents() -> dict[str, str]:
     """Every generated document by its path under docs/."""
     services = installed()
     rows = load([service.package for service in services.values()], None)
-    read_by = readers(services, rows)
+    read_by = readers(services)
     made = {
         "events.md": NOTE + event_table(read_by),
         "asyncapi.yaml": "# Written by `make docs`; change the program instead.\n"
@@ -67,15 +66,11 @@ def _json(document: Mapping[str, Any]) -> str:
 # ── events ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def readers(services: Mapping[str, Service], rows: policy.Policy) -> dict[type[Event], list[str]]:
+def readers(services: Mapping[str, Service]) -> dict[type[Event], list[str]]:
     """Who reacts to each event."""
-    equipment: Any = SimpleNamespace(
-        policy=rows, settings=Settings(), directory=None, sealer=None, clock=None
-    )
     found: dict[type[Event], list[str]] = {}
     for name, service in services.items():
-        equipment.own = service.settings()
-        for kind in service.reactions(equipment):
+        for kind in service.reactions:
             found.setdefault(kind, []).append(name)
     return found
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from assignment.domain import assignment_changes, offers
@@ -12,6 +14,7 @@ from authorization.domain import commands as authorization_commands
 from authorization.domain import rules as deciding
 from authorization.domain.commands import Denial
 from docs.states import Spec
+from loopkeeper.contract.decider import Command, Context, Plain
 from loopkeeper.contract.events import (
     ActedBy,
     AssignmentAccepted,
@@ -40,7 +43,7 @@ from loopkeeper.contract.events import (
     ReferralReceived,
     ScreenedPopulation,
 )
-from notification.domain.outreach import commands as notification_commands
+from notification.domain.outreach import commands as outreach
 from notification.domain.outreach import rules as reaching
 from referral_intake.domain import commands as intake_commands
 from referral_intake.domain import rules as receiving
@@ -118,6 +121,11 @@ ATTEMPTED = OutreachAttempted(
 STARTED = OutreachServicesStarted(occurred_at=AT, assignment="asg_1", on=DAY)
 MEMBER_DECLINED = OutreachMemberDeclined(occurred_at=AT, assignment="asg_1", on=DAY, how="phone", attempts=1)
 UNREACHED = OutreachUnableToReach(occurred_at=AT, assignment="asg_1", on=DAY, attempts=5)
+
+
+def _plain(command: Command, at: datetime = AT) -> Callable[[Any], tuple[Command, Context]]:
+    """A command whose rule needs nothing but time and seed."""
+    return lambda _: (command, Plain(at=at, seed=SEED))
 
 
 def _closed(outcome: str) -> ReferralClosed:
@@ -306,7 +314,7 @@ ASSIGNMENT = Spec(
 
 # ── notification ──────────────────────────────────────────────────────────────────────────────────────────
 
-REACH = notification_commands.ReachPolicy(attempts=1, days=0, modalities=1, in_person=0)
+REACH = outreach.ReachPolicy(attempts=1, days=0, modalities=1, in_person=0)
 OUTREACH_HISTORIES: dict[str, tuple[Event, ...]] = {
     "(unknown)": (),
     "waiting": (RECEIVED,),
@@ -323,24 +331,24 @@ NOTIFICATION = Spec(
     reaching.DECIDER,
     {name: reaching.DECIDER.fold(events) for name, events in OUTREACH_HISTORIES.items()},
     {
-        "record attempt": lambda _: notification_commands.RecordAttempt(
-            at=AT, seed=SEED, provider=PROVIDER, tried_at=AT, actor_kind="peer", modality="phone",
-            outcome="no_answer", reached=False,
+        "record attempt": _plain(outreach.RecordAttempt(
+            provider=PROVIDER, tried_at=AT, actor_kind="peer", modality="phone", outcome="no_answer", reached=False,
+        )),
+        "start services": _plain(outreach.StartServices(provider=PROVIDER, on=DAY)),
+        "member declined": _plain(outreach.DeclineForMember(
+            provider=PROVIDER, on=DAY, how="phone"
+        )),
+        "unable to reach": lambda _: (
+            outreach.ReportUnableToReach(provider=PROVIDER, on=DAY),
+            outreach.ReachContext(at=AT, seed=SEED, reach=REACH),
         ),
-        "start services": lambda _: notification_commands.StartServices(at=AT, seed=SEED, provider=PROVIDER, on=DAY),
-        "member declined": lambda _: notification_commands.DeclineForMember(
-            at=AT, seed=SEED, provider=PROVIDER, on=DAY, how="phone"
-        ),
-        "unable to reach": lambda _: notification_commands.ReportUnableToReach(
-            at=AT, seed=SEED, provider=PROVIDER, on=DAY, reach=REACH
-        ),
-        "change contact": lambda _: notification_commands.ChangeContact(
-            at=AT, seed=SEED, provider=PROVIDER, flags=(), sealed={"contact": "sealed"}, seen=""
-        ),
-        "end service": lambda _: notification_commands.EndService(at=AT, seed=SEED, provider=PROVIDER, code=1, on=DAY),
-        "closing delivered": lambda _: notification_commands.RecordDelivered(
-            at=AT, seed=SEED, notice="ntc_1", code="closed", recipient_kind="referrer", delivered_at=AT
-        ),
+        "change contact": _plain(outreach.ChangeContact(
+            provider=PROVIDER, flags=(), sealed={"contact": "sealed"}, seen=""
+        )),
+        "end service": _plain(outreach.EndService(provider=PROVIDER, code=1, on=DAY)),
+        "closing delivered": _plain(outreach.RecordDelivered(
+            notice="ntc_1", code="closed", recipient_kind="referrer", delivered_at=AT
+        )),
     },
 )  # fmt: skip
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 
 from loopkeeper.contract.events import PUBLISHERS, ProviderRecorded, by_type, publisher
@@ -30,8 +27,7 @@ ASSIGNMENT = {
 
 
 def read_by(service: str) -> set[str]:
-    reactions: Callable[[Any], Any] = installed()[service].reactions
-    return {kind.wire_type() for kind in reactions(None)}
+    return {kind.wire_type() for kind in installed()[service].reactions}
 
 
 @pytest.mark.parametrize(

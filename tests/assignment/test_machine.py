@@ -62,7 +62,8 @@ class ChangesMachine(RuleBasedStateMachine):
         self.now, self.numbers = START, count()
         places = Places(POLICY, ENTRIES, {}, {}, LOCKED)
         self.streams = {
-            name: PureStream(DECIDER, name=name, view=places, journal=[], published=[]) for name in REFERRALS
+            name: PureStream(DECIDER, name=name, loaded=places, journal=[], published=[])
+            for name in REFERRALS
         }
 
     @initialize(planned=st.sampled_from(sorted(REFERRALS)))

@@ -118,7 +118,7 @@ class Year:
 
     def _give(self, name: str, command: Command, at: datetime, what: str) -> None:
         stream = self.streams.setdefault(
-            name, PureStream(DECIDER, name=name, view=Desk(self.policy, {TEAM: ENTRY}, {}))
+            name, PureStream(DECIDER, name=name, loaded=Desk(self.policy, {TEAM: ENTRY}, {}))
         )
         try:
             stream.give(command, uuid5(SPACE, f"{name}|{type(command).__name__}|{what}"), at)

@@ -165,7 +165,7 @@ def test_two_referrals_of_one_member_in_one_batch_know_of_each_other(policy: Pol
     desk = Desk(policy, {TEAM: ENTRY}, {})
     fact = received()
     first = after(None, fact, *opened(fact))
-    desk.note(Change("ref_1", Submission(SEED, "ref_1"), None, first, (), MONDAY))
+    desk.observe(Change("ref_1", Submission(SEED, "ref_1"), None, first, (), MONDAY))
     filled = desk.complete("ref_2", after(None, fact), OpenReview(fact=fact, at=MONDAY, seed=SEED))
     assert isinstance(filled, OpenReview)
     # Approved by rule in the same batch; nobody holds the term yet.

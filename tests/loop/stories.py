@@ -168,7 +168,7 @@ async def started(town: Town) -> None:
     await town.decide(first, "approve")
     await town.accept(first)
     told = await town.opened.ask(STREET, "GET", "/v1/mailbox?limit=200")
-    for each in told["items"]:
+    for each in sorted(told["items"], key=lambda item: item["code"]):
         if each["referral"] == first and each["recipient_kind"] == "member":
             said = {**LUIS, "how": "in_person", "to": "member", "language": "en", "own_words": True}
             await town.act(STREET, f"/v1/notices/{each['id']}:hand-over", said)

@@ -51,7 +51,7 @@ from loopkeeper.policy import Policy
 from loopkeeper.policy.reading import installed as packages
 from loopkeeper.policy.reading import load
 from loopkeeper.runtime.service import Service, installed
-from loopkeeper.store.definition import Submission, View
+from loopkeeper.store.definition import Loaded, Submission
 from notification.domain.outreach.rules import DECIDER as NOTIFICATION
 from notification.domain.outreach.rules import allowed
 from referral_intake.domain.commands import ReceiveReferral
@@ -233,24 +233,24 @@ def _entry() -> ProviderRecorded:
     return ProviderRecorded.model_validate({**ENTRY, "occurred_at": START, "provider": STREET, "version": 1})
 
 
-def _desk(rows: Policy) -> View[Any]:
+def _desk(rows: Policy) -> Loaded[Any, Any]:
     return Desk(rows, {STREET: _entry()}, {})
 
 
-def _places(rows: Policy) -> View[Any]:
+def _places(rows: Policy) -> Loaded[Any, Any]:
     return Places(rows, {STREET: _entry()}, {}, {}, {(MEMBER, "mem_1"), (PROVIDER, STREET)})
 
 
-def _nothing(rows: Policy) -> View[Any]:
-    return View()
+def _nothing(rows: Policy) -> None:
+    """Its facts' rules need nothing but time and seed."""
 
 
 @dataclass(frozen=True)
 class Case:
     """A service's rules, what its store tells them beside the facts, and what must be so of a referral that is over."""
 
-    decider: Decider[Any]
-    view: Callable[[Policy], View[Any]]
+    decider: Decider[Any, Any]
+    loaded: Callable[[Policy], Loaded[Any, Any] | None]
     is_over: Callable[[Any], bool]
 
 
@@ -272,8 +272,7 @@ def rows() -> Policy:
 
 def hear(stream: PureStream, name: str, events: Sequence[Event]) -> None:
     """These facts in this order, as the service's own reactions take them; it skips those it does not read."""
-    nothing: Any = None
-    reactions = SERVICES[name].reactions(nothing)
+    reactions = SERVICES[name].reactions
     for number, event in enumerate(events):
         if type(event) in reactions:
             id = uuid5(UUID(int=2), str(number))
@@ -288,7 +287,7 @@ def test_wherever_the_closing_is_heard_nobody_works_on_what_is_over(
     rows: Policy, name: str, order: Sequence[int]
 ) -> None:
     case, facts = CASES[name], story("mem_1", "withdrawn")
-    stream = PureStream(case.decider, name="ref_1", view=case.view(rows))
+    stream = PureStream(case.decider, name="ref_1", loaded=case.loaded(rows))
     hear(stream, name, [facts[number] for number in order])
     assert case.is_over(stream.state)
     assert stream.folded() == stream.state

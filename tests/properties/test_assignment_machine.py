@@ -79,7 +79,8 @@ class AssignmentMachine(RuleBasedStateMachine):
         self.asked = 0
         places = Places(POLICY, ENTRIES, {}, {}, LOCKED)
         self.streams = {
-            name: PureStream(DECIDER, name=name, view=places, journal=[], published=[]) for name in REFERRALS
+            name: PureStream(DECIDER, name=name, loaded=places, journal=[], published=[])
+            for name in REFERRALS
         }
 
     def give(self, referral: str, command: Command, claim: str) -> list[Event]:

@@ -25,14 +25,15 @@ from loopkeeper.store.store import Store
 from referral_intake.domain.commands import Keys, NoteFact, ReceiveReferral, WithdrawReferral
 from referral_intake.domain.rules import DECIDER
 from referral_intake.domain.state import Referral
-from referral_intake.persistence.context import IntakeSurroundings
+from referral_intake.persistence.context import IntakeLoader
+from referral_intake.persistence.projections import IntakeProjection
 from referral_intake.persistence.tables import columns
 
 Migrated = Callable[[str], Awaitable[str]]
 AT = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
 PLAN, HARBOR = "harbor-health-plan", "harbor-street-medicine"
-INTAKE: Domain[Referral] = Domain(
-    "intake", DECIDER, columns, surroundings=IntakeSurroundings(), notes_all=True
+INTAKE: Domain[Referral, Any] = Domain(
+    "intake", DECIDER, columns, loader=IntakeLoader(), projection=IntakeProjection(), notes_all=True
 )
 
 
@@ -50,7 +51,12 @@ class Bench:
 
 @asynccontextmanager
 async def opened(
-    url: str, config: Path, *, clock: Clock | None = None, domain: Domain[Any] = INTAKE, queue: int = 2048
+    url: str,
+    config: Path,
+    *,
+    clock: Clock | None = None,
+    domain: Domain[Any, Any] = INTAKE,
+    queue: int = 2048,
 ) -> AsyncGenerator[Bench]:
     """A store as a replica has it, its writer running."""
     sealer = Sealer(Keyring.open(config))

@@ -226,4 +226,4 @@ def watch(state: Assignment | None, command: Watch) -> Iterator[Event]:
             )
 
 
-DECIDER: Decider[Assignment] = Decider("assignment", Assignment, decide, evolve)
+DECIDER: Decider[Assignment, Command] = Decider("assignment", Assignment, decide, evolve)

@@ -6,7 +6,7 @@ count then send the offer elsewhere, the command goes to the next batch with tha
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from typing import Any, NamedTuple
@@ -27,18 +27,16 @@ from assignment.domain.offers import (
     wants_offer,
 )
 from assignment.domain.rules import DECIDER
-from assignment.domain.state import Assignment, Offer, told
+from assignment.domain.state import Assignment, told
 from assignment.persistence import prior_providers
 from assignment.persistence.prior_providers import Families, Served
-from assignment.persistence.tables import shown, write_turns
-from assignment.persistence.tables import turn as turn_row
 from loopkeeper.contract.calendar import la_date
-from loopkeeper.contract.decider import Command
+from loopkeeper.contract.decider import Command, Plain
 from loopkeeper.contract.events import ProviderRecorded, ReferralAmended
 from loopkeeper.kernel.clock import Clock
 from loopkeeper.policy import Due, Policy, Row
 from loopkeeper.postgres.connections import Connection
-from loopkeeper.store.definition import Change, Key, NeedsMore, Surroundings, View, Work
+from loopkeeper.store.definition import Change, Key, Loaded, Loader, NeedsMore, Work
 
 MEMBER, PROVIDER = "member", "provider"
 # Links that join two referrals of one member for certain: a possible duplicate, or what was split again, does not.
@@ -56,7 +54,7 @@ class Holding(NamedTuple):
 Holders = Mapping[str, Mapping[str, Holding]]
 
 
-class Places(View[Assignment]):
+class Places(Loaded[Assignment, Command]):
     """The directory and the places taken, kept up to date while a batch is decided."""
 
     def __init__(
@@ -77,6 +75,9 @@ class Places(View[Assignment]):
         self._locked = locked
         self._served = served or {}
         self._families = dict(families or {})
+
+    def with_context(self, stream: str, state: Assignment | None, command: Command, plain: Plain) -> Command:
+        return self.complete(stream, state, command.model_copy(update={"at": plain.at, "seed": plain.seed}))
 
     def complete(self, stream: str, state: Assignment | None, command: Command) -> Command:
         if state is None or not isinstance(command, MarketCommand):
@@ -174,7 +175,7 @@ class Places(View[Assignment]):
             wanted, served_before=frozenset(served), moved_with=frozenset(moved), family_with=family
         )
 
-    def note(self, change: Change[Assignment]) -> None:
+    def observe(self, change: Change[Assignment]) -> None:
         for state, step in ((change.before, -1), (change.after, 1)):
             turn = state.turn if state is not None else None
             if state is None or turn is None:
@@ -189,29 +190,6 @@ class Places(View[Assignment]):
                 holds[change.stream] = Holding(turn.made_at, turn.assignment)
             else:
                 holds.pop(change.stream, None)
-
-    async def project(self, connection: Connection, changes: Sequence[Change[Assignment]]) -> None:
-        rows: dict[str, dict[str, Any]] = {}
-        moved = False
-        for change in changes:
-            after = change.after
-            before = {o.assignment: o for o in change.before.offers} if change.before else {}
-            # What an offer shows of the referral changed with it.
-            amended = change.before is not None and after is not None and shown(change.before) != shown(after)
-            for offer in after.offers if after else ():
-                if after is not None and (amended or before.get(offer.assignment) != offer):
-                    n = change.written[-1][0].n
-                    rows[offer.assignment] = {
-                        **turn_row(change.stream, after, offer),
-                        "n": n,
-                        "at": change.at,
-                    }
-            moved = moved or amended or (after is not None and _started(before.values(), after))
-        if rows:
-            # What ended first: only then may the member's next one be live.
-            await write_turns(
-                connection, sorted(rows.values(), key=lambda row: (row["live"], row["id"])), moved
-            )
 
     def _due(self, state: Assignment, command: Command) -> Market:
         """By when the plan must see to it: inside the time in which some provider must be told whom to serve."""
@@ -304,20 +282,14 @@ class Places(View[Assignment]):
         ]
 
 
-def _started(before: Iterable[Offer], after: Assignment) -> bool:
-    """Whether a planned turn has become live."""
-    planned = (offer.assignment for offer in before if offer.held and not offer.live)
-    return any(after.live is not None and after.live.assignment == each for each in planned)
-
-
-class AssignmentSurroundings(Surroundings[Assignment]):
+class AssignmentLoader(Loader[Assignment, Command]):
     """Locks the members and the likely providers of a batch's offers."""
 
     def __init__(self, policy: Policy, clock: Clock) -> None:
         self._policy = policy
         self._clock = clock
 
-    async def needs(self, connection: Connection, work: Sequence[Work[Assignment]]) -> set[Key]:
+    async def locks(self, connection: Connection, work: Sequence[Work[Assignment]]) -> set[Key]:
         asking = _asking(work, self._clock.now())
         if not asking:
             return set()
@@ -333,9 +305,8 @@ class AssignmentSurroundings(Surroundings[Assignment]):
 
     async def load(
         self, connection: Connection, work: Sequence[Work[Assignment]], locked: Collection[Key]
-    ) -> View[Assignment]:
+    ) -> Places:
         if not any(isinstance(item.submission.command, MarketCommand) for item in work):
-            # What needs nothing beyond its own row still has a turn's row to write.
             return Places(self._policy, {}, {}, {}, locked)
         return await self._places(connection, work, locked)
 

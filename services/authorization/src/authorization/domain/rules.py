@@ -354,4 +354,4 @@ def deemed(state: Authorization, command: PassDeadline) -> AuthorizationDeemedAd
     )
 
 
-DECIDER: Decider[Authorization] = Decider("authorization", Authorization, decide, evolve)
+DECIDER: Decider[Authorization, Command] = Decider("authorization", Authorization, decide, evolve)

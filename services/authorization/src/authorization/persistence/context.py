@@ -26,15 +26,14 @@ from authorization.domain.commands import (
 from authorization.domain.presumptive import hubs_of
 from authorization.domain.state import NOT_REAUTHORIZED, Authorization
 from authorization.persistence import policy_lookup
-from authorization.persistence.open_authorizations import index, read_entries, remember
+from authorization.persistence.open_authorizations import read_entries
 from authorization.persistence.tables import FOR_NOW
 from loopkeeper.contract.calendar import la_date
-from loopkeeper.contract.decider import Command
-from loopkeeper.contract.events import ProviderRecorded, ReferralAmended, ReferralReceived
+from loopkeeper.contract.decider import Command, Plain
+from loopkeeper.contract.events import ProviderRecorded, ReferralAmended
 from loopkeeper.policy import Policy
 from loopkeeper.postgres.connections import Connection
-from loopkeeper.security.sealing import Sealer
-from loopkeeper.store.definition import Change, Key, Surroundings, View, Work
+from loopkeeper.store.definition import Change, Key, Loaded, Loader, Work
 
 MEMBER, PROVIDER = "member", "provider"
 
@@ -49,7 +48,7 @@ class Kept:
     holder: str
 
 
-class Desk(View[Authorization]):
+class Desk(Loaded[Authorization, Command]):
     """The policy, the providers and the members of one batch; kept up to date while it is decided."""
 
     def __init__(
@@ -57,12 +56,15 @@ class Desk(View[Authorization]):
         policy: Policy,
         providers: Mapping[str, ProviderRecorded],
         members: Mapping[tuple[str, str], Mapping[str, Kept]],
-        sealer: Sealer | None = None,
     ) -> None:
         self._policy = policy
         self._providers = providers
         self._members = {key: dict(kept) for key, kept in members.items()}
-        self._sealer = sealer
+
+    def with_context(
+        self, stream: str, state: Authorization | None, command: Command, plain: Plain
+    ) -> Command:
+        return self.complete(stream, state, command.model_copy(update={"at": plain.at, "seed": plain.seed}))
 
     def complete(self, stream: str, state: Authorization | None, command: Command) -> Command:
         if state is None:
@@ -81,14 +83,10 @@ class Desk(View[Authorization]):
             case _:
                 return command.model_copy(update=self._asked(state, command))
 
-    def note(self, change: Change[Authorization]) -> None:
+    def observe(self, change: Change[Authorization]) -> None:
         after = change.after
         if after is not None and after.member:
             self._members.setdefault((after.plan, after.member), {})[change.stream] = _kept(after)
-
-    async def project(self, connection: Connection, changes: Sequence[Change[Authorization]]) -> None:
-        if self._sealer is not None:
-            await remember(connection, _indexes(self._sealer, changes))
 
     def _judged(self, stream: str, state: Authorization, command: OpenReview | Amend) -> dict[str, Any]:
         policy, at = self._policy, command.at
@@ -193,27 +191,13 @@ def _kept(state: Authorization) -> Kept:
     return Kept(state.grant_live, state.grant.through if state.grant else None, through, state.holder)
 
 
-def _indexes(sealer: Sealer, changes: Sequence[Change[Authorization]]) -> Mapping[str, tuple[str, str]]:
-    """The look-up index of each request whose identity came or changed in this batch."""
-    found: dict[str, tuple[str, str]] = {}
-    for change in changes:
-        command, after = change.submission.command, change.after
-        fact = command.fact if command is not None else None
-        if isinstance(fact, ReferralReceived | ReferralAmended) and fact.sealed and after is not None:
-            text = index(sealer, after.plan, change.stream, after.sealed.get("identity", ""))
-            if text:
-                found[change.stream] = (after.plan, text)
-    return found
-
-
-class AuthorizationSurroundings(Surroundings[Authorization]):
+class AuthorizationLoader(Loader[Authorization, Command]):
     """Locks the members and claimed providers of new requests; loads their entries and other requests."""
 
-    def __init__(self, policy: Policy, sealer: Sealer) -> None:
+    def __init__(self, policy: Policy) -> None:
         self._policy = policy
-        self._sealer = sealer
 
-    async def needs(self, connection: Connection, work: Sequence[Work[Authorization]]) -> set[Key]:
+    async def locks(self, connection: Connection, work: Sequence[Work[Authorization]]) -> set[Key]:
         keys: set[Key] = set()
         for plan, member, provider in _concerned(work):
             keys.add((MEMBER, f"{plan}:{member}"))
@@ -223,10 +207,10 @@ class AuthorizationSurroundings(Surroundings[Authorization]):
 
     async def load(
         self, connection: Connection, work: Sequence[Work[Authorization]], locked: Collection[Key]
-    ) -> View[Authorization]:
+    ) -> Desk:
         concerned = list(_concerned(work))
         if not concerned:
-            return Desk(self._policy, {}, {}, self._sealer)
+            return Desk(self._policy, {}, {})
         providers = await read_entries(connection, [p for _, _, p in concerned if p])
         providers |= await read_entries(connection, sorted(hubs_of(providers.values())))
         rows = await connection.fetch(
@@ -241,7 +225,7 @@ class AuthorizationSurroundings(Surroundings[Authorization]):
             members.setdefault((row["plan_id"], row["member"]), {})[row["id"]] = Kept(
                 row["grant_live"], row["grant_through"], row["approved_through"], row["holder"]
             )
-        return Desk(self._policy, providers, members, self._sealer)
+        return Desk(self._policy, providers, members)
 
 
 def _concerned(work: Sequence[Work[Authorization]]) -> set[tuple[str, str, str]]:

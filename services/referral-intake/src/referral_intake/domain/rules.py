@@ -216,4 +216,4 @@ def note(referral: Referral | None, fact: Event, command: NoteFact) -> Made:
     return [close(referral, outcome, command.at, assignment=getattr(fact, "assignment", None))]
 
 
-DECIDER: Decider[Referral] = Decider("referral", Referral, decide, evolve)
+DECIDER: Decider[Referral, Command] = Decider("referral", Referral, decide, evolve)

@@ -8,20 +8,19 @@ from typing import Any
 
 from loopkeeper.contract import ids
 from loopkeeper.contract.calendar import la_date
-from loopkeeper.contract.decider import Command
+from loopkeeper.contract.decider import Command, Plain
 from loopkeeper.contract.events import (
     AuthorizationOverturned,
     AuthorizationPended,
     Eligibility,
     Linked,
     Question,
-    ReferralAmended,
     ReferralReceived,
 )
 from loopkeeper.policy import Policy
 from loopkeeper.postgres.connections import Connection
 from loopkeeper.security.sealing import Sealer
-from loopkeeper.store.definition import STREAM, Change, Key, NeedsMore, Surroundings, View, Work
+from loopkeeper.store.definition import STREAM, Change, Key, Loaded, Loader, NeedsMore, Work
 from referral_intake.domain.commands import (
     AnswerQuestions,
     Asking,
@@ -36,7 +35,6 @@ from referral_intake.domain.commands import (
 from referral_intake.domain.duplicates import Match
 from referral_intake.domain.rules import as_received
 from referral_intake.domain.state import POSSIBLE, REDIRECT, Referral
-from referral_intake.persistence import projections
 from referral_intake.persistence.queries import Known, Told, load_known, told_in
 
 # Every member of a plan is told apart under this kind of shared row, so that of two referrals of one person that
@@ -44,18 +42,21 @@ from referral_intake.persistence.queries import Known, Told, load_known, told_in
 MEMBER = "member"
 
 
-class Reception(View[Referral]):
+class Reception(Loaded[Referral, Command]):
     """Members, rosters and other referrals of one batch, kept up to date within it."""
 
     def __init__(
         self, known: Known, held: Collection[Key], policy: Policy | None, sealer: Sealer | None
     ) -> None:
-        self._known = known
+        self.known = known
         self._held = {name for kind, name in held if kind == STREAM}
         self._policy = policy
         self._sealer = sealer
-        self._minted: dict[str, str] = {}
-        self._copied: dict[str, str] = {}
+        self.minted: dict[str, str] = {}
+        self.copied: dict[str, str] = {}
+
+    def with_context(self, stream: str, state: Referral | None, command: Command, plain: Plain) -> Command:
+        return self.complete(stream, state, command.model_copy(update={"at": plain.at, "seed": plain.seed}))
 
     def complete(self, stream: str, state: Referral | None, command: Command) -> Command:
         match command:
@@ -64,7 +65,7 @@ class Reception(View[Referral]):
             case AnswerQuestions():
                 return self._answered(stream, state, command)
             case MergeReferral():
-                other = self._known.states.get(command.into)
+                other = self.known.states.get(command.into)
                 own = stream if other is not None else ""
                 return command.model_copy(
                     update={"match": Match(own=own, survivor=command.into, other=other)}
@@ -78,16 +79,16 @@ class Reception(View[Referral]):
             case _:
                 return command
 
-    def note(self, change: Change[Referral]) -> None:
+    def observe(self, change: Change[Referral]) -> None:
         if change.after is not None:
-            self._known.states[change.stream] = change.after
+            self.known.states[change.stream] = change.after
             self._held.add(change.stream)
         keys = getattr(change.submission.command, "keys", None)
         own = change.stream == change.submission.stream
         if own and isinstance(keys, Keys) and (keys.cin or keys.person):
-            self._known.keys[change.stream] = keys
+            self.known.keys[change.stream] = keys
             if isinstance(change.submission.command, ReadAgain) and keys.member and change.after is not None:
-                self._minted[keys.member] = change.after.member
+                self.minted[keys.member] = change.after.member
 
     # ── a referral comes in, or says more of who it is about ──────────────────────────────────────────────
 
@@ -130,7 +131,7 @@ class Reception(View[Referral]):
         )
 
     def _before(self, again: Reopening) -> Reopening:
-        before = self._known.states.get(again.old)
+        before = self.known.states.get(again.old)
         closed = before.closing if before is not None else None
         until = self._policy.due("contest", closed.at).at if self._policy and closed else None
         into = (closed.merged_into or "") if closed else ""
@@ -140,14 +141,14 @@ class Reception(View[Referral]):
         fresh = ids.derive("mem", command.at, command.seed, "member")
         if not key:
             return fresh
-        if key not in self._known.members:
-            self._known.members[key] = self._minted[key] = fresh
-        return self._known.members[key]
+        if key not in self.known.members:
+            self.known.members[key] = self.minted[key] = fresh
+        return self.known.members[key]
 
     def _eligibility(self, plan: str, keys: Keys, at: datetime) -> Eligibility:
-        if not keys.roster or plan not in self._known.rosters:
+        if not keys.roster or plan not in self.known.rosters:
             return Eligibility()
-        row = self._known.roster.get(keys.roster)
+        row = self.known.roster.get(keys.roster)
         if row is None or (keys.birth and row["birth_key"] != keys.birth):
             return Eligibility(state="not_found")
         return Eligibility(state=_covered(row, la_date(at)), programs=tuple(row["programs"]))
@@ -164,7 +165,7 @@ class Reception(View[Referral]):
         if keys.member:
             mine = [
                 (name, state)
-                for name, state in sorted(self._known.states.items())
+                for name, state in sorted(self.known.states.items())
                 if state.member == received.member and state.plan == received.plan and name != stream
             ]
             open_ones = [(name, state) for name, state in mine if state.received_at and not state.closing]
@@ -184,10 +185,10 @@ class Reception(View[Referral]):
 
     def _served_before(self, keys: Keys) -> str:
         """The referral through which the member was served under the plan before, the latest one (loop.md 4.9)."""
-        members = {self._known.members[key] for key in keys.moved if key in self._known.members}
+        members = {self.known.members[key] for key in keys.moved if key in self.known.members}
         found = [
             (state.closing.at, name)
-            for name, state in self._known.states.items()
+            for name, state in self.known.states.items()
             if state.member in members and state.closing and state.closing.outcome == "services_received"
         ]
         return max(found)[1] if found else ""
@@ -206,8 +207,8 @@ class Reception(View[Referral]):
     def _possible(self, stream: str, member: str, keys: Keys, *, late: bool = False) -> Linked | None:
         """An open referral that may be the same person's: by CIN alone, or by name and birth date where one lacks the
         CIN (loop.md 2.8); with identity that comes late, the very same member's too."""
-        for name, others in sorted(self._known.keys.items()):
-            state = self._known.states.get(name)
+        for name, others in sorted(self.known.keys.items()):
+            state = self.known.states.get(name)
             if name == stream or state is None or state.closing is not None or state.received_at is None:
                 continue
             same = bool(keys.member) and others.member == keys.member
@@ -227,7 +228,7 @@ class Reception(View[Referral]):
             theirs = [
                 plan
                 for plan, key in keys.others.items()
-                if (row := self._known.roster.get(key)) is not None and _covered(row, today) == "confirmed"
+                if (row := self.known.roster.get(key)) is not None and _covered(row, today) == "confirmed"
             ]
             if len(theirs) == 1:
                 return (Question(id=f"{REDIRECT}-{theirs[0]}", pointer="/plan", blocking=True),)
@@ -273,27 +274,11 @@ class Reception(View[Referral]):
         if state is None or state.received_at is None or self._sealer is None:
             return None
         name = ids.derive("ref", command.at, command.seed, "overturned")
-        self._copied[name] = stream
+        self.copied[name] = stream
         received = as_received(state, command.at)
         sealed = reseal(self._sealer, state.plan, stream, state.sealed, state.plan, name)
         linked = Linked(to=stream, why="overturned")
         return name, received.model_copy(update={"linked": linked, "sealed": sealed, "claim": None})
-
-    # ── child rows ────────────────────────────────────────────────────────────────────────────────────────
-
-    async def project(self, connection: Connection, changes: Sequence[Change[Referral]]) -> None:
-        told = {
-            change.stream: self._known.keys[change.stream]
-            for change in changes
-            if change.stream in self._known.keys
-            and any(isinstance(event, ReferralReceived | ReferralAmended) for _, event in change.written)
-            and change.stream == change.submission.stream
-            and getattr(change.submission.command, "keys", None) is not None
-        }
-        await projections.members(connection, self._minted)
-        await projections.identities(connection, told)
-        await projections.supports(connection, changes)
-        await projections.copied_identities(connection, self._copied)
 
 
 def reseal(
@@ -311,18 +296,18 @@ def _covered(row: Mapping[str, Any], on: date) -> Any:
     return "confirmed" if row["covered_from"] <= on and (through is None or on <= through) else "ended"
 
 
-class IntakeSurroundings(Surroundings[Referral]):
+class IntakeLoader(Loader[Referral, Command]):
     """Locks the members of referrals that come in; reads them, the rosters and others' referrals after the lock."""
 
     def __init__(self, policy: Policy | None = None, sealer: Sealer | None = None) -> None:
         self._policy = policy
         self._sealer = sealer
 
-    async def needs(self, connection: Connection, work: Sequence[Work[Referral]]) -> set[Key]:
+    async def locks(self, connection: Connection, work: Sequence[Work[Referral]]) -> set[Key]:
         return {(MEMBER, command.keys.member) for command in told_in(work) if command.keys.member}
 
     async def load(
         self, connection: Connection, work: Sequence[Work[Referral]], locked: Collection[Key]
-    ) -> View[Referral]:
+    ) -> Reception:
         known = await load_known(connection, work)
         return Reception(known, locked, self._policy, self._sealer)
