@@ -10,9 +10,9 @@ from uuid import UUID
 from assignment.domain import assignment_changes, offers
 from assignment.domain import rules as assigning
 from assignment.domain.matching import Ranking
-from authorization.domain import commands as authorization_commands
+from authorization.domain import commands as requests
+from authorization.domain import contexts
 from authorization.domain import rules as deciding
-from authorization.domain.commands import Denial
 from docs.states import Spec
 from loopkeeper.contract.decider import Command, Context, Plain
 from loopkeeper.contract.events import (
@@ -41,6 +41,7 @@ from loopkeeper.contract.events import (
     ReferralClosed,
     ReferralQuestionsAsked,
     ReferralReceived,
+    Rights,
     ScreenedPopulation,
 )
 from notification.domain.outreach import commands as outreach
@@ -197,9 +198,27 @@ ENTRY = ProviderRecorded.model_validate(
         "contracts": ({"plan": PLAN, "populations": ("homelessness",), "from": "2025-01-01"},),
     }
 )  # fmt: skip
-DENIAL = Denial(notice_due_at=AT)
-RULES = authorization_commands.Rules(
-    due_at=AT, cap_at=AT, types=("street_medicine",), term_from="decision", automatic={"homelessness": 0.0}
+RIGHTS = Rights(appeal_by=DAY, hearing_days=120, unanswered_days=30)
+DENIAL = contexts.DenialRules(
+    needs_license=True, citation="", notice_due_at=AT, rights=RIGHTS, exclusive=(), chosen=(), refs=()
+)
+ENDING = contexts.EndingRules(rights=RIGHTS, refs=())
+CLOCKS = contexts.ClockRules(clock="routine", due_at=AT, cap_at=AT, at_risk_at=AT, refs=())
+RUNNING_ON = contexts.RunningOn(due_at=AT, at_risk_at=None, refs=())
+TERM = contexts.TermRules(months=12, prompt_days=(), notice_days=0, runs_from="decision", refs=())
+TIMES: dict[str, Any] = {"at": AT, "seed": SEED}
+OPENING = contexts.ReviewContext(
+    **TIMES,
+    grant=contexts.GrantRules(
+        types=("street_medicine",), days=30, again_days=0, referral_by=None, remind_on=(), refs=()
+    ),
+    standing=contexts.Standing(),
+    provider=ENTRY,
+    hubs={},
+    clocks=CLOCKS,
+    term=TERM,
+    approval=contexts.ApprovalRules(automatic={"homelessness": 0.0}, exclusive=(), must={}, refs=()),
+    draw=0.5,
 )
 AUTHORIZATION_HISTORIES: dict[str, tuple[Event, ...]] = {
     "(unknown)": (),
@@ -217,45 +236,57 @@ AUTHORIZATION = Spec(
     deciding.DECIDER,
     {name: deciding.DECIDER.fold(events) for name, events in AUTHORIZATION_HISTORIES.items()},
     {
-        "referral.received": lambda _: authorization_commands.OpenReview(
-            at=AT, seed=SEED, fact=RECEIVED, rules=RULES, draw=0.5, provider=ENTRY
+        "referral.received": lambda _: (requests.OpenReview(fact=RECEIVED), OPENING),
+        "approve": lambda _: (requests.Approve(acted_by=MARIA), contexts.ApproveContext(**TIMES, term=TERM)),
+        "approve, nobody named": lambda _: (
+            requests.Approve(acted_by=ActedBy(organization=PLAN)),
+            contexts.ApproveContext(**TIMES, term=TERM),
         ),
-        "approve": lambda _: authorization_commands.Approve(at=AT, seed=SEED, acted_by=MARIA, rules=RULES),
-        "approve, nobody named": lambda _: authorization_commands.Approve(
-            at=AT, seed=SEED, acted_by=ActedBy(organization=PLAN), rules=RULES
+        "deny": lambda _: (
+            requests.Deny(acted_by=MARIA, reason="criteria_not_met", licensed=True),
+            contexts.DenyContext(**TIMES, denial=DENIAL),
         ),
-        "deny": lambda _: authorization_commands.Deny(
-            at=AT, seed=SEED, acted_by=MARIA, reason="criteria_not_met", licensed=True, needs_license=True,
-            appeal_by=DAY, notice_due_at=AT,
+        "deny, forbidden reason": lambda _: (
+            requests.Deny(acted_by=MARIA, reason="missing_tar", licensed=True),
+            contexts.DenyContext(**TIMES, denial=DENIAL),
         ),
-        "deny, forbidden reason": lambda _: authorization_commands.Deny(
-            at=AT, seed=SEED, acted_by=MARIA, reason="missing_tar", licensed=True, appeal_by=DAY, notice_due_at=AT
+        "modify": lambda _: (
+            requests.Modify(
+                acted_by=MARIA, populations=("homelessness",), reason="criteria_not_met", licensed=True
+            ),
+            contexts.ModifyContext(**TIMES, term=TERM, denial=DENIAL),
         ),
-        "modify": lambda _: authorization_commands.Modify(
-            at=AT, seed=SEED, acted_by=MARIA, populations=("homelessness",), reason="criteria_not_met", licensed=True,
-            rules=RULES, denial=DENIAL,
+        "pend": lambda _: (
+            requests.Pend(acted_by=MARIA, asks=("birth-date",)),
+            contexts.PendContext(**TIMES, known=frozenset({"birth-date"}), by=LATER, refs=()),
         ),
-        "pend": lambda _: authorization_commands.Pend(
-            at=AT, seed=SEED, acted_by=MARIA, asks=("birth-date",), known=frozenset({"birth-date"}), by=LATER
+        "resume": lambda _: (
+            requests.Resume(acted_by=MARIA),
+            contexts.PauseContext(**TIMES, running_on=RUNNING_ON),
         ),
-        "resume": lambda _: authorization_commands.Resume(at=AT, seed=SEED, acted_by=MARIA, rules=RULES),
-        "revoke the grant": lambda _: authorization_commands.RevokeGrant(at=AT, seed=SEED, acted_by=MARIA),
-        "overturn": lambda _: authorization_commands.Overturn(at=AT, seed=SEED, acted_by=MARIA, on=DAY, due_at=LATER),
-        "end the term": lambda _: authorization_commands.End(
-            at=AT, seed=SEED, acted_by=MARIA, code=1, notice_days=10, denial=DENIAL
+        "revoke the grant": _plain(requests.RevokeGrant(acted_by=MARIA)),
+        "overturn": lambda _: (
+            requests.Overturn(acted_by=MARIA, on=DAY),
+            contexts.OverturnContext(**TIMES, due_at=LATER, refs=()),
         ),
-        "continue the term": lambda _: authorization_commands.Continue(at=AT, seed=SEED, acted_by=MARIA),
-        "request reauthorization": lambda _: authorization_commands.RequestReauthorization(
-            at=AT, seed=SEED, acted_by=LUIS, provider=PROVIDER, rules=RULES
+        "end the term": lambda _: (
+            requests.End(acted_by=MARIA, code=1),
+            contexts.EndContext(**TIMES, notice_days=10, ending=ENDING),
         ),
-        "cap is reached": lambda _: authorization_commands.PassDeadline(
-            at=LATER, seed=SEED, kind="cap", rules=RULES, denial=DENIAL
+        "continue the term": _plain(requests.Continue(acted_by=MARIA)),
+        "request reauthorization": lambda _: (
+            requests.RequestReauthorization(acted_by=LUIS, provider=PROVIDER),
+            contexts.ReauthorizationContext(**TIMES, clocks=CLOCKS),
         ),
-        "grant's last day is over": lambda _: authorization_commands.ExpireGrant(at=LATER, seed=SEED),
-        "referral.closed (services_received)": lambda _: authorization_commands.NoteFact(at=AT, seed=SEED, fact=SERVED),
-        "referral.closed (withdrawn)": lambda _: authorization_commands.NoteFact(at=AT, seed=SEED, fact=WITHDRAWN),
+        "cap is reached": lambda _: (
+            requests.PassDeadline(kind="cap"),
+            contexts.CapContext(at=LATER, seed=SEED, notice_due_at=AT, rights=RIGHTS, refs=()),
+        ),
+        "grant's last day is over": _plain(requests.ExpireGrant(), LATER),
+        "referral.closed (services_received)": _plain(requests.NoteFact(fact=SERVED)),
+        "referral.closed (withdrawn)": _plain(requests.NoteFact(fact=WITHDRAWN)),
     },
-)  # fmt: skip
+)
 
 # ── assignment ────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -25,7 +25,7 @@ from assignment.persistence.context import MEMBER, PROVIDER, Places
 from authorization.domain.deadlines import timers as grants_running
 from authorization.domain.rules import DECIDER as AUTHORIZATION
 from authorization.domain.state import status as authorization_status
-from authorization.persistence.context import Desk
+from authorization.persistence.context import AuthorizationLoaded
 from loopkeeper.contract import ids
 from loopkeeper.contract.decider import Decider
 from loopkeeper.contract.events import (
@@ -234,7 +234,7 @@ def _entry() -> ProviderRecorded:
 
 
 def _desk(rows: Policy) -> Loaded[Any, Any]:
-    return Desk(rows, {STREET: _entry()}, {})
+    return AuthorizationLoaded(rows, {STREET: _entry()}, {})
 
 
 def _places(rows: Policy) -> Loaded[Any, Any]:

@@ -2,6 +2,7 @@
 
 from authorization.api import decisions, requests
 from authorization.consumers import REACTIONS
+from authorization.domain.contexts import Asked
 from authorization.domain.deadlines import timers
 from authorization.domain.rules import DECIDER
 from authorization.domain.state import Authorization
@@ -11,13 +12,12 @@ from authorization.persistence.tables import columns
 from authorization.settings import AuthorizationSettings
 from authorization.timers import on_timer
 from authorization.workers import sweep_awaiting
-from loopkeeper.contract.decider import Command
 from loopkeeper.http.route import joined
 from loopkeeper.runtime.service import Equipment, Service
 from loopkeeper.store.definition import Domain
 
 
-def domain(equipment: Equipment) -> Domain[Authorization, Command]:
+def domain(equipment: Equipment) -> Domain[Authorization, Asked]:
     return Domain(
         "authorization",
         DECIDER,
