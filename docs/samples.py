@@ -7,7 +7,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from assignment.domain import assignment_changes, offers
+from assignment.domain import commands as turns
+from assignment.domain import contexts as finding
 from assignment.domain import rules as assigning
 from assignment.domain.matching import Ranking
 from authorization.domain import commands as requests
@@ -290,9 +291,16 @@ AUTHORIZATION = Spec(
 
 # ── assignment ────────────────────────────────────────────────────────────────────────────────────────────
 
-MARKET = offers.Market(
-    ranking=Ranking(ranked=(Ranked(provider="bay-housing-navigators"),)), answer_due_at=AT, plan_due_at=AT
+LIMIT = finding.Limit(due_at=AT, at_risk_at=AT, refs=())
+OFFERING = finding.Offering(
+    ranking=Ranking(ranked=(Ranked(provider="bay-housing-navigators"),)),
+    answer_due_at=AT,
+    answer_at_risk_at=AT,
+    told=LIMIT,
+    elsewhere=None,
+    refs=(),
 )
+NEXT = finding.OfferContext(**TIMES, offering=OFFERING)
 ASSIGNMENT_HISTORIES: dict[str, tuple[Event, ...]] = {
     "(unknown)": (),
     "waiting": (RECEIVED,),
@@ -305,8 +313,10 @@ ASSIGNMENT_HISTORIES: dict[str, tuple[Event, ...]] = {
 }
 
 
-def _market(fact: Event) -> offers.NoteFact:
-    return offers.NoteFact(at=AT, seed=SEED, fact=fact, market=MARKET)
+def _settled(fact: Event) -> Callable[[Any], tuple[Command, Context]]:
+    conflict = finding.Conflict(told=LIMIT, elsewhere=None)
+    context = finding.SettleContext(**TIMES, offering=OFFERING, conflict=conflict, change=LIMIT)
+    return lambda _: (turns.NoteFact(fact=fact), context)
 
 
 ASSIGNMENT = Spec(
@@ -314,32 +324,37 @@ ASSIGNMENT = Spec(
     assigning.DECIDER,
     {name: assigning.DECIDER.fold(events) for name, events in ASSIGNMENT_HISTORIES.items()},
     {
-        "authorization.approved": lambda _: _market(APPROVED),
-        "authorization.presumptive_granted": lambda _: _market(GRANTED),
-        "authorization.presumptive_ended (expired)": lambda _: _market(GRANT_ENDED),
-        "accept": lambda _: offers.Accept(
-            at=AT, seed=SEED, assignment="asg_1", provider=PROVIDER, lead=LEAD, market=MARKET
+        "authorization.approved": _settled(APPROVED),
+        "authorization.presumptive_granted": _settled(GRANTED),
+        "authorization.presumptive_ended (expired)": _settled(GRANT_ENDED),
+        "accept": lambda _: (
+            turns.Accept(assignment="asg_1", provider=PROVIDER, lead=LEAD),
+            finding.AcceptContext(**TIMES, contracted=True, pcp_due_at=AT),
         ),
-        "decline": lambda _: offers.Decline(
-            at=AT, seed=SEED, assignment="asg_1", provider=PROVIDER, reason="no_capacity", market=MARKET
+        "decline": lambda _: (
+            turns.Decline(assignment="asg_1", provider=PROVIDER, reason="no_capacity"),
+            NEXT,
         ),
-        "assign by hand": lambda _: offers.AssignByHand(
-            at=AT, seed=SEED, provider="bay-housing-navigators", acted_by=MARIA, market=MARKET
+        "assign by hand": lambda _: (
+            turns.AssignByHand(provider="bay-housing-navigators", acted_by=MARIA),
+            finding.HandContext(**TIMES, offering=OFFERING, obliged=None),
         ),
-        "withdraw": lambda _: offers.Withdraw(
-            at=AT, seed=SEED, assignment="asg_1", acted_by=MARIA, market=MARKET
+        "withdraw": lambda _: (turns.Withdraw(assignment="asg_1", acted_by=MARIA), NEXT),
+        "end": lambda _: (turns.End(assignment="asg_1", acted_by=MARIA), NEXT),
+        "request a change": lambda _: (
+            turns.RequestChange(assignment="asg_1", wished="", acted_by=LUIS),
+            finding.ChangeContext(**TIMES, offering=OFFERING, change=LIMIT),
         ),
-        "end": lambda _: offers.End(at=AT, seed=SEED, assignment="asg_1", acted_by=MARIA, market=MARKET),
-        "request a change": lambda _: offers.RequestChange(
-            at=AT, seed=SEED, assignment="asg_1", wished="", acted_by=LUIS, market=MARKET
+        "change the lead": _plain(
+            turns.ChangeLead(assignment="asg_1", provider=PROVIDER, lead=OTHER_LEAD, acted_by=LUIS)
         ),
-        "change the lead": lambda _: assignment_changes.ChangeLead(
-            at=AT, seed=SEED, assignment="asg_1", provider=PROVIDER, lead=OTHER_LEAD, acted_by=LUIS
+        "a limit is reached": _plain(turns.Watch(), LATER),
+        "answer overdue": lambda _: (
+            turns.AskPlan(),
+            finding.SilenceContext(at=LATER, seed=SEED, told=LIMIT, offering=None),
         ),
-        "a limit is reached": lambda _: assigning.Watch(at=LATER, seed=SEED),
-        "answer overdue": lambda _: offers.AskPlan(at=LATER, seed=SEED),
-        "referral.closed (services_received)": lambda _: _market(SERVED),
-        "referral.closed (withdrawn)": lambda _: _market(WITHDRAWN),
+        "referral.closed (services_received)": _settled(SERVED),
+        "referral.closed (withdrawn)": _settled(WITHDRAWN),
     },
 )
 

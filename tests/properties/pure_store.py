@@ -15,7 +15,7 @@ from loopkeeper.store.definition import Change, Loaded, Submission
 from loopkeeper.testing.rules import Asking, asked_at, command_of
 
 # Rules that take a command with its context.
-PAIRED = {"outreach", "authorization"}
+PAIRED = {"outreach", "authorization", "assignment"}
 
 
 @dataclass

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from assignment.domain.deadlines import timers as answers_awaited
 from assignment.domain.rules import DECIDER as ASSIGNMENT
-from assignment.persistence.context import MEMBER, PROVIDER, Places
+from assignment.persistence.context import MEMBER, PROVIDER, AssignmentLoaded
 from authorization.domain.deadlines import timers as grants_running
 from authorization.domain.rules import DECIDER as AUTHORIZATION
 from authorization.domain.state import status as authorization_status
@@ -238,7 +238,7 @@ def _desk(rows: Policy) -> Loaded[Any, Any]:
 
 
 def _places(rows: Policy) -> Loaded[Any, Any]:
-    return Places(rows, {STREET: _entry()}, {}, {}, {(MEMBER, "mem_1"), (PROVIDER, STREET)})
+    return AssignmentLoaded(rows, {STREET: _entry()}, {}, {}, {(MEMBER, "mem_1"), (PROVIDER, STREET)})
 
 
 def _nothing(rows: Policy) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from assignment.domain.commands import NoteFact
 from assignment.domain.evolve import FOLD
-from assignment.domain.offers import NoteFact
 from loopkeeper.contract.envelope import Message
 from loopkeeper.contract.events import PUBLISHERS, Event, publisher
 from loopkeeper.flow.consumer import Reaction

@@ -2,6 +2,7 @@
 
 from assignment.api import assignments, providers
 from assignment.consumers import REACTIONS
+from assignment.domain.contexts import Asked
 from assignment.domain.deadlines import timers
 from assignment.domain.rules import DECIDER
 from assignment.domain.state import Assignment
@@ -12,13 +13,12 @@ from assignment.persistence.projections import TurnProjection
 from assignment.persistence.tables import columns
 from assignment.settings import AssignmentSettings
 from assignment.timers import on_timer
-from loopkeeper.contract.decider import Command
 from loopkeeper.http.route import joined
 from loopkeeper.runtime.service import Equipment, Service
 from loopkeeper.store.definition import Domain
 
 
-def domain(equipment: Equipment) -> Domain[Assignment, Command]:
+def domain(equipment: Equipment) -> Domain[Assignment, Asked]:
     return Domain(
         "assignment",
         DECIDER,
