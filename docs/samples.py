@@ -47,9 +47,9 @@ from loopkeeper.contract.events import (
 )
 from notification.domain.outreach import commands as outreach
 from notification.domain.outreach import rules as reaching
-from referral_intake.domain import commands as intake_commands
+from referral_intake.domain import commands as loops
 from referral_intake.domain import rules as receiving
-from referral_intake.domain.duplicates import Match
+from referral_intake.domain.contexts import CloseContext, MergeContext
 
 AT = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
 LATER = AT + timedelta(days=60)
@@ -151,42 +151,29 @@ INTAKE_HISTORIES: dict[str, tuple[Event, ...]] = {
 }
 
 
-# The member's other open loop, into which one may be merged.
-FOUND = Match(own="ref_1", survivor="ref_2", other=receiving.DECIDER.fold((RECEIVED,)))
-
-
-def _noted(fact: Event) -> intake_commands.NoteFact:
-    return intake_commands.NoteFact(at=AT, seed=SEED, fact=fact)
-
-
 INTAKE = Spec(
     "Intake: the referral",
     receiving.DECIDER,
     {name: receiving.DECIDER.fold(events) for name, events in INTAKE_HISTORIES.items()},
     {
-        "withdraw (referrer)": lambda _: intake_commands.WithdrawReferral(
-            at=AT, seed=SEED, by="referrer", acted_by=MARIA
+        "withdraw (referrer)": _plain(loops.WithdrawReferral(by="referrer", acted_by=MARIA)),
+        "withdraw (member)": _plain(loops.WithdrawReferral(by="member", acted_by=MARIA)),
+        "close by hand (other)": lambda _: (
+            loops.CloseReferral(outcome="other", text="moved away", acted_by=MARIA),
+            CloseContext(at=AT, seed=SEED, least_attempts=1),
         ),
-        "withdraw (member)": lambda _: intake_commands.WithdrawReferral(
-            at=AT, seed=SEED, by="member", acted_by=MARIA
+        # Into the member's other open loop.
+        "merge by hand": lambda _: (
+            loops.MergeReferral(into="ref_2", acted_by=MARIA),
+            MergeContext(at=AT, seed=SEED, own="ref_1", survivor=receiving.DECIDER.fold((RECEIVED,))),
         ),
-        "close by hand (other)": lambda _: intake_commands.CloseReferral(
-            at=AT, seed=SEED, outcome="other", text="moved away", acted_by=MARIA
-        ),
-        "merge by hand": lambda _: intake_commands.MergeReferral(
-            at=AT, seed=SEED, into="ref_2", match=FOUND, acted_by=MARIA
-        ),
-        "record a release date": lambda _: intake_commands.RecordReleaseDate(
-            at=AT, seed=SEED, release_on=DAY, acted_by=MARIA
-        ),
-        "time for answers is over": lambda _: intake_commands.MeetDeadline(
-            at=LATER, seed=SEED, kind="information", due_at=AT
-        ),
-        "authorization.denied": lambda _: _noted(DENIED),
-        "outreach.services_started": lambda _: _noted(STARTED),
-        "outreach.member_declined": lambda _: _noted(MEMBER_DECLINED),
-        "outreach.unable_to_reach": lambda _: _noted(UNREACHED),
-        "any other fact": lambda _: _noted(ACCEPTED),
+        "record a release date": _plain(loops.RecordReleaseDate(release_on=DAY, acted_by=MARIA)),
+        "time for answers is over": _plain(loops.MeetDeadline(kind="information", due_at=AT), LATER),
+        "authorization.denied": _plain(loops.NoteFact(fact=DENIED)),
+        "outreach.services_started": _plain(loops.NoteFact(fact=STARTED)),
+        "outreach.member_declined": _plain(loops.NoteFact(fact=MEMBER_DECLINED)),
+        "outreach.unable_to_reach": _plain(loops.NoteFact(fact=UNREACHED)),
+        "any other fact": _plain(loops.NoteFact(fact=ACCEPTED)),
     },
 )
 

@@ -14,9 +14,6 @@ from loopkeeper.contract.events import Event
 from loopkeeper.store.definition import Change, Loaded, Submission
 from loopkeeper.testing.rules import Asking, asked_at, command_of
 
-# Rules that take a command with its context.
-PAIRED = {"outreach", "authorization", "assignment"}
-
 
 @dataclass
 class PureStream:
@@ -47,8 +44,6 @@ class PureStream:
         asked: Any = asked_at(asking, now, claim)
         if self.loaded is not None:
             asked = self.loaded.with_context(self.name, state, command, Plain(at=now, seed=claim))
-        elif self.decider.name not in PAIRED:
-            asked = command.model_copy(update={"at": now, "seed": claim})
         # What a rule writes into another stream is that stream's to take.
         made = [event for event in self.decider.decide(state, asked) if isinstance(event, Event)]
         for event in made:

@@ -58,6 +58,7 @@ from referral_intake.domain.commands import ReceiveReferral
 from referral_intake.domain.next_step import next_step
 from referral_intake.domain.rules import DECIDER as INTAKE
 from tests.conftest import Databases
+from tests.intake.cases import receive
 from tests.properties.pure_store import PureStream
 from tests.properties.readers import POLICY, Reader, message, reading
 
@@ -298,7 +299,7 @@ def test_wherever_the_closing_is_heard_nobody_works_on_what_is_over(
 def test_a_loop_closes_once_and_the_same_way_wherever_first_services_are_heard(order: Sequence[int]) -> None:
     facts = story("mem_1", "services_received")
     stream = PureStream(INTAKE, notes_all=True)
-    stream.give(ReceiveReferral(received=received("mem_1")), UUID(int=3), START)
+    stream.give(receive(received("mem_1")), UUID(int=3), START)
     hear(stream, "intake", [facts[number] for number in order])
     closings = [event for event in stream.published if isinstance(event, ReferralClosed)]
     assert [closing.outcome for closing in closings] == ["services_received"]

@@ -1,11 +1,11 @@
 """Intake, as the chassis runs it."""
 
-from loopkeeper.contract.decider import Command
 from loopkeeper.http.route import joined
 from loopkeeper.runtime.service import Equipment, Service
 from loopkeeper.store.definition import Domain
 from referral_intake.api import casework, plan_actions, referrals, supports
 from referral_intake.consumers import REACTIONS
+from referral_intake.domain.contexts import Asked
 from referral_intake.domain.deadlines import timers
 from referral_intake.domain.rules import DECIDER
 from referral_intake.domain.state import Referral
@@ -18,7 +18,7 @@ from referral_intake.timers import on_timer
 from referral_intake.workers import count_loops
 
 
-def domain(equipment: Equipment) -> Domain[Referral, Command]:
+def domain(equipment: Equipment) -> Domain[Referral, Asked]:
     return Domain(
         "intake",
         DECIDER,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Generic, TypeVar
 from uuid import UUID
 
@@ -26,13 +26,10 @@ class State(BaseModel):
 
 
 class Command(BaseModel):
-    """An imperative. `at` and `seed` are set by the store: the time of the decision, never before the row's
-    last one, and the command's own id, from which a rule derives the ids of what it creates."""
+    """An imperative: what was asked, and nothing else. `fact` is the event of another service that it takes note of."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    at: datetime = datetime.min.replace(tzinfo=UTC)
-    seed: UUID = UUID(int=0)
     fact: Event | None = None
 
 

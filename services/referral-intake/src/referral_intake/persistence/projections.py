@@ -9,15 +9,15 @@ from loopkeeper.postgres.connections import Connection
 from loopkeeper.store.definition import Change, Projection
 from referral_intake.domain.commands import Keys
 from referral_intake.domain.state import Referral
-from referral_intake.persistence.context import Reception
+from referral_intake.persistence.context import IntakeLoaded
 
 
 class IntakeProjection(Projection[Referral]):
-    """Writes who the referrals of a batch are about. Keys and new members' ids stand in no event: the batch's `Reception`
+    """Writes who the referrals of a batch are about. Keys and new members' ids stand in no event: the batch's `IntakeLoaded`
     knows them."""
 
     async def write(
-        self, connection: Connection, changes: Sequence[Change[Referral]], loaded: Reception
+        self, connection: Connection, changes: Sequence[Change[Referral]], loaded: IntakeLoaded
     ) -> None:
         told = {
             change.stream: loaded.known.keys[change.stream]
