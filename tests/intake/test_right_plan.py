@@ -15,13 +15,14 @@ from loopkeeper.contract.events import ReferralReceived
 from loopkeeper.kernel.clock import HandClock
 from loopkeeper.policy import Policy
 from loopkeeper.policy.reading import load
+from loopkeeper.security.sealing import Sealer
 from loopkeeper.store.definition import Domain, Submission
 from referral_intake.api.receipt import receipt
 from referral_intake.domain.commands import Keys, ReceiveReferral
 from referral_intake.domain.deadlines import timers
 from referral_intake.domain.form.screening import Screening
 from referral_intake.domain.rules import DECIDER
-from referral_intake.persistence.context import IntakeSurroundings
+from referral_intake.persistence.context import IntakeLoader
 from referral_intake.persistence.tables import columns
 from tests.conftest import Databases
 from tests.shared.stores import AT, HARBOR, PLAN, Bench, opened
@@ -44,7 +45,11 @@ async def bench(databases: Databases, tmp_path: Path) -> AsyncGenerator[tuple[Be
     (own / "rows.yaml").write_text(COUNTIES)
     policy = load([Path(referral_intake.__file__).parent / "policy"], own)
     url = await databases.make("intake", await databases.template("intake"))
-    domain = Domain("intake", DECIDER, columns, timers, IntakeSurroundings(policy), notes_all=True)
+
+    def domain(sealer: Sealer) -> Domain[Any, Any]:
+        loader = IntakeLoader(policy, sealer)
+        return Domain("intake", DECIDER, columns, timers, loader=loader, notes_all=True)
+
     async with opened(url, tmp_path, clock=HandClock(AT), domain=domain) as made:
         yield made, policy
     await databases.drop()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from loopkeeper.contract.events import ReferralReceived, ScreenedPopulation
-from referral_intake.domain.duplicates import Match, added, joined
+from referral_intake.domain.duplicates import added, joined
 from referral_intake.domain.form.examples import example_adult, example_child
 from referral_intake.domain.form.screening import Screening, screen
 from referral_intake.domain.state import Referral
@@ -227,7 +227,7 @@ def test_the_same_answers_give_the_same_result_whichever_way_they_come(
     for later in (whole, sent(example, population, answers={})):
         # The form that follows repeats the answers, or leaves them to the claim that has them.
         form = ReferralReceived(occurred_at=at, **referral(later, "full"))
-        amended = joined(at, Match(own="ref_2", other=start), form)
+        amended = joined(at, start, "ref_2", form, {})
         assert amended.populations == whole.populations
 
 
@@ -243,7 +243,7 @@ def test_the_formal_form_that_answers_otherwise_counts() -> None:
     form = ReferralReceived(
         occurred_at=at, **referral(sent(example_adult(), "homelessness", answers=housed), "full")
     )
-    populations = joined(at, Match(own="ref_2", other=start), form).populations or ()
+    populations = joined(at, start, "ref_2", form, {}).populations or ()
     assert next(each for each in populations if each.code == "homelessness").result == "unmet"
 
 

@@ -33,7 +33,7 @@ from loopkeeper.security.keyring import Keyring
 from loopkeeper.security.sealing import Sealer
 from loopkeeper.store.batch import Outcome
 from loopkeeper.store.store import Store, answered
-from notification.consumers import reactions
+from notification.consumers import REACTIONS
 from notification.service import domain, service
 from notification.settings import NotificationSettings
 
@@ -100,7 +100,7 @@ class House:
     _reactions: Reactions = field(init=False)
 
     def __post_init__(self) -> None:
-        self._reactions = Reactions(reactions(self.context))
+        self._reactions = Reactions(REACTIONS)
 
     def message(self, event: Event, stream: str = DAVID, event_id: UUID | None = None) -> Received:
         self._offset += 1

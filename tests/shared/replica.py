@@ -177,9 +177,11 @@ class Site:
             settings, chosen.settings(), self.clock, _rows(), sealer,
             Directory(settings.config_folder), telemetry, metrics,
         )  # fmt: skip
-        reactions, bus = Reactions(chosen.reactions(equipment)), PostgresBus(self.log)
+        reactions, bus = Reactions(chosen.reactions), PostgresBus(self.log)
         domain = chosen.domain(equipment)
-        async with opened(self.url, settings.config_folder, clock=self.clock, domain=domain) as bench:
+        async with opened(
+            self.url, settings.config_folder, clock=self.clock, domain=lambda _: domain
+        ) as bench:
             store, pool = bench.store, bench.pool
             told = {"metrics": metrics, "telemetry": telemetry}
             consumer = Consumer(self.service, bus, store, reactions, pool, **told)

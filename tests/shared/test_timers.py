@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 
-from assignment.domain.offers import AskPlan, Decline
+from assignment.domain.commands import AskPlan, Decline
 from loopkeeper.flow.timers import SWEEP
 from loopkeeper.kernel.clock import HandClock
 from loopkeeper.postgres.connections import connect

@@ -13,7 +13,6 @@ import sys
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import click
@@ -40,7 +39,7 @@ def documents() -> dict[str, str]:
     """Every generated document by its path under docs/reference/."""
     services = installed()
     rows = load([service.package for service in services.values()], None)
-    read_by = readers(services, rows)
+    read_by = readers(services)
     made = {
         "events.md": NOTE + event_table(read_by),
         "asyncapi.yaml": "# Written by `make docs`; change the program instead.\n"
@@ -79,15 +78,11 @@ def schemas(catalog: Catalog) -> dict[str, str]:
     }
 
 
-def readers(services: Mapping[str, Service], rows: policy.Policy) -> dict[type[Event], list[str]]:
+def readers(services: Mapping[str, Service]) -> dict[type[Event], list[str]]:
     """Who reacts to each event."""
-    equipment: Any = SimpleNamespace(
-        policy=rows, settings=Settings(), directory=None, sealer=None, clock=None
-    )
     found: dict[type[Event], list[str]] = {}
     for name, service in services.items():
-        equipment.own = service.settings()
-        for kind in service.reactions(equipment):
+        for kind in service.reactions:
             found.setdefault(kind, []).append(name)
     return found
 

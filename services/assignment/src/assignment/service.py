@@ -1,13 +1,15 @@
 """Assignment, as the chassis runs it."""
 
 from assignment.api import assignments, providers
-from assignment.consumers import reactions
+from assignment.consumers import REACTIONS
+from assignment.domain.contexts import Asked
 from assignment.domain.deadlines import timers
 from assignment.domain.rules import DECIDER
 from assignment.domain.state import Assignment
 from assignment.persistence import directory
-from assignment.persistence.context import AssignmentSurroundings
+from assignment.persistence.context import AssignmentLoader
 from assignment.persistence.directory import restored
+from assignment.persistence.projections import TurnProjection
 from assignment.persistence.tables import columns
 from assignment.settings import AssignmentSettings
 from assignment.timers import on_timer
@@ -16,11 +18,16 @@ from loopkeeper.runtime.service import Equipment, Service
 from loopkeeper.store.definition import Domain
 
 
-def domain(equipment: Equipment) -> Domain[Assignment]:
-    surroundings = AssignmentSurroundings(equipment.policy, equipment.clock)
-    streams = frozenset({directory.TABLE})
+def domain(equipment: Equipment) -> Domain[Assignment, Asked]:
     return Domain(
-        "assignment", DECIDER, columns, timers, surroundings, reference_streams=streams, restored=restored
+        "assignment",
+        DECIDER,
+        columns,
+        timers,
+        loader=AssignmentLoader(equipment.policy, equipment.clock),
+        projection=TurnProjection(),
+        reference_streams=frozenset({directory.TABLE}),
+        restored=restored,
     )
 
 
@@ -30,6 +37,6 @@ service = Service(
     settings=AssignmentSettings,
     domain=domain,
     api=joined(providers.api, assignments.api),
-    reactions=reactions,
+    reactions=REACTIONS,
     on_timer=on_timer,
 )

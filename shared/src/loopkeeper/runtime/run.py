@@ -235,7 +235,7 @@ class Running:
             metrics=equipment.metrics,
             queue=equipment.settings.queue,
         )
-        reactions = Reactions(service.reactions(equipment))
+        reactions = Reactions(service.reactions)
         consumer = Consumer(
             name, bus, store, reactions, pool, metrics=equipment.metrics, telemetry=equipment.telemetry
         )

@@ -90,14 +90,14 @@ def no_timer(kind: str, due_at: datetime) -> Command:
 @dataclass(frozen=True)
 class Service:
     """One installable service. `package` holds `migrations/` and `policy/`; `reactions`, `on_timer` and `workers`
-    are its consumers.py and workers.py; `ahead` tells what its workers have still to do, for whoever waits."""
+    are its consumers.py, timers.py and workers.py; `ahead` tells what its workers have still to do, for whoever waits."""
 
     name: str
     package: str
     settings: type[ServiceSettings]
-    domain: Callable[[Equipment], Domain[Any]]
+    domain: Callable[[Equipment], Domain[Any, Any]]
     api: Api
-    reactions: Callable[[Equipment], Mapping[type[Event], Reaction]]
+    reactions: Mapping[type[Event], Reaction]
     on_timer: Callable[[Equipment], Callable[[str, datetime], Command]] = field(default=lambda _: no_timer)
     workers: Mapping[str, Worker] = field(default_factory=dict[str, Worker])
     ahead: Ahead = nothing_ahead

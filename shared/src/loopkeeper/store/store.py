@@ -56,7 +56,7 @@ class Store(Generic[S]):
 
     def __init__(
         self,
-        domain: Domain[S],
+        domain: Domain[S, Any],
         pool: Pool,
         *,
         clock: Clock,

@@ -19,8 +19,15 @@ from assignment.api.views import (
     ShownAssignment,
     show,
 )
-from assignment.domain.assignment_changes import ChangeLead
-from assignment.domain.offers import Accept, AssignByHand, Decline, End, RequestChange, Withdraw
+from assignment.domain.commands import (
+    Accept,
+    AssignByHand,
+    ChangeLead,
+    Decline,
+    End,
+    RequestChange,
+    Withdraw,
+)
 from assignment.domain.state import Assignment
 from loopkeeper.contract.decider import Command
 from loopkeeper.contract.events import ActedBy, Lead

@@ -21,9 +21,10 @@ from loopkeeper.store.definition import Submission
 from loopkeeper.store.row_access import own_key, reading
 from referral_intake.api.referrals import Person, row_of, state_of
 from referral_intake.api.views import reader
+from referral_intake.domain.commands import AskSupport, Move, MoveSupport
 from referral_intake.domain.form.form import Slug
 from referral_intake.domain.state import Referral
-from referral_intake.domain.supports import AskSupport, Move, MoveSupport, moves
+from referral_intake.domain.supports import moves
 
 api = Api("intake")
 READERS = (Role.PROVIDER, Role.PLAN, Role.OPERATIONS)

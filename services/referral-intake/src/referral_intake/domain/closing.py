@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from loopkeeper.contract.decider import Elsewhere, Refused
+from loopkeeper.contract.decider import Elsewhere, Plain, Refused
 from loopkeeper.contract.events import ActedBy, Event, ReferralClosed
 from loopkeeper.contract.vocabulary.outcomes import clr_reason
 from referral_intake.domain.commands import CloseReferral, WithdrawReferral
+from referral_intake.domain.contexts import CloseContext
 from referral_intake.domain.state import Referral
 
 Made = Sequence[Event | Elsewhere]
@@ -40,7 +41,7 @@ def close(
     )
 
 
-def withdraw(referral: Referral, command: WithdrawReferral) -> Made:
+def withdraw(referral: Referral, command: WithdrawReferral, context: Plain) -> Made:
     must_be_open(referral)
     if command.by == "referrer" and referral.approval is not None:
         raise Refused(
@@ -49,7 +50,7 @@ def withdraw(referral: Referral, command: WithdrawReferral) -> Made:
             fix="If the member wishes to withdraw, send `by: member`.",
             allowed=("withdraw as the member",),
         )
-    return [close(referral, "withdrawn", command.at, acted_by=command.acted_by, text=f"by the {command.by}")]
+    return [close(referral, "withdrawn", context.at, acted_by=command.acted_by, text=f"by the {command.by}")]
 
 
 # What a named person of the plan may close a loop as; every other outcome has a route or a fact of its own.
@@ -58,7 +59,7 @@ BY_HAND = frozenset(
 )
 
 
-def close_by_hand(referral: Referral, command: CloseReferral) -> Made:
+def close_by_hand(referral: Referral, command: CloseReferral, context: CloseContext) -> Made:
     must_be_open(referral)
     if command.outcome not in BY_HAND:
         raise Refused(
@@ -67,14 +68,14 @@ def close_by_hand(referral: Referral, command: CloseReferral) -> Made:
             fix="Withdraw, merge or decide it on its own route, or name an outcome a plan can close as.",
             allowed=tuple(sorted(BY_HAND)),
         )
-    if command.outcome == "unable_to_reach" and _attempts(referral) < command.least_attempts:
+    if command.outcome == "unable_to_reach" and _attempts(referral) < context.least_attempts:
         raise Refused(
             "attempts-missing",
-            f"The plan's policy wants {command.least_attempts} attempts on record first.",
+            f"The plan's policy wants {context.least_attempts} attempts on record first.",
             fix="Record the attempts, or close it otherwise.",
         )
     said = f" on {command.on.isoformat()}, {command.how}" if command.on and command.how else ""
-    return [close(referral, command.outcome, command.at, acted_by=command.acted_by, text=command.text + said)]
+    return [close(referral, command.outcome, context.at, acted_by=command.acted_by, text=command.text + said)]
 
 
 def _attempts(referral: Referral) -> int:

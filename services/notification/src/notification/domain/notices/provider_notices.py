@@ -50,8 +50,8 @@ def to_providers(referral: str, before: Outreach, event: Event, after: Outreach)
             yield Notice("offer", event.provider, "provider", variant, facts=facts, slots=slots)
         case AssignmentAccepted():
             yield _yours(event, after)
-        case AssignmentOverdue() if event.state == "at_risk" and _waits_for_answer(after, event.assignment):
-            yield _reminded(after)
+        case AssignmentOverdue() if event.state == "at_risk":
+            yield from _reminded(after, event.assignment)
         case AssignmentStarted():
             facts = {"assignment": event.assignment, "on": event.on.isoformat()}
             yield Notice("started", event.provider, "provider", facts=facts, slots={"on": event.on})
@@ -139,21 +139,15 @@ def _yours(event: AssignmentAccepted, after: Outreach) -> Notice:
     return Notice("yours", event.provider, "provider", variant, facts=facts, start=start)
 
 
-def _waits_for_answer(after: Outreach, assignment: str) -> bool:
+def _reminded(after: Outreach, assignment: str) -> Iterator[Notice]:
+    """Only while this offer waits for its answer."""
     offer = after.assignment
-    return (
-        offer is not None and offer.assignment == assignment and not offer.ended and offer.accepted_at is None
-    )
-
-
-def _reminded(after: Outreach) -> Notice:
-    offer = after.assignment
-    assert offer is not None  # noqa: S101 looked at by the caller
+    if offer is None or offer.assignment != assignment or offer.ended or offer.accepted_at is not None:
+        return
     due = offer.answer_due_at
     slots: dict[str, Value] = {"due": last_day(due)} if due else {"due": "its last day"}
-    return Notice(
-        "offer_reminded", offer.provider, "provider", facts={"assignment": offer.assignment}, slots=slots
-    )
+    facts = {"assignment": offer.assignment}
+    yield Notice("offer_reminded", offer.provider, "provider", facts=facts, slots=slots)
 
 
 def _through(code: str, provider: str, through: date, variant: str = USUAL) -> Notice:
