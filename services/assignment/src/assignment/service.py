@@ -11,7 +11,7 @@ from assignment.persistence.directory import restored
 from assignment.persistence.tables import columns
 from assignment.settings import AssignmentSettings
 from assignment.timers import on_timer
-from loopkeeper.http.route import joined
+from loopkeeper.http.old import joined
 from loopkeeper.runtime.service import Equipment, Service
 from loopkeeper.store.definition import Domain
 

@@ -10,7 +10,7 @@ from authorization.persistence.tables import columns
 from authorization.settings import AuthorizationSettings
 from authorization.timers import on_timer
 from authorization.workers import sweep_awaiting
-from loopkeeper.http.route import joined
+from loopkeeper.http.old import joined
 from loopkeeper.runtime.service import Equipment, Service
 from loopkeeper.store.definition import Domain
 

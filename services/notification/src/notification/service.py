@@ -1,6 +1,6 @@
 """Notification, as the chassis runs it."""
 
-from loopkeeper.http.route import joined
+from loopkeeper.http.old import joined
 from loopkeeper.runtime.service import Equipment, Service
 from loopkeeper.store.definition import Domain
 from notification.api import contact, feed, mailbox, outreach, partners, subscription_actions, subscriptions

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+import threading
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import timedelta
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
 
 from loopkeeper import policy
 from loopkeeper.event_log.port import Bus
@@ -20,7 +23,9 @@ from loopkeeper.flow.parked import ParkedFacts
 from loopkeeper.flow.recovery import CatchUp
 from loopkeeper.flow.relay import Relay
 from loopkeeper.flow.timers import TimerSweep
-from loopkeeper.http.app import Part, build_app
+from loopkeeper.http.app import App, Lifespan
+from loopkeeper.http.health import Ready
+from loopkeeper.http.serving import Serving
 from loopkeeper.kernel.clock import Clock, FileClock, SystemClock
 from loopkeeper.kernel.errors import StartError
 from loopkeeper.kernel.logs import configure, get
@@ -28,13 +33,14 @@ from loopkeeper.kernel.metrics import Metrics
 from loopkeeper.kernel.server import Server
 from loopkeeper.kernel.settings import Settings
 from loopkeeper.kernel.supervisor import Factory, Heart, Supervisor
+from loopkeeper.observability.exchange import Exchange, Observe
 from loopkeeper.observability.telemetry import Telemetry, observe
 from loopkeeper.policy.reading import installed, load
 from loopkeeper.postgres import migrations
 from loopkeeper.postgres.connections import reading_pool, writing_pool
 from loopkeeper.runtime import startup
 from loopkeeper.runtime.backlog import keep_measuring
-from loopkeeper.runtime.operations import with_operations
+from loopkeeper.runtime.operations import operations_of
 from loopkeeper.runtime.readiness import Probe
 from loopkeeper.runtime.service import Context, Equipment, Service
 from loopkeeper.security.keyring import Keyring
@@ -157,19 +163,40 @@ async def migrate_all(addresses: Addresses, services: Mapping[str, Service], say
 
 
 class Running:
-    """The services of one process, started in order and stopped in the opposite one."""
+    """The services of one process, started in order and stopped in the opposite one. Its app answers from the first
+    moment: what has not started yet asks every request to come back."""
 
     def __init__(
-        self, settings: Settings, services: Mapping[str, Service], *, clock: Clock | None = None
+        self,
+        settings: Settings,
+        services: Mapping[str, Service],
+        *,
+        clock: Clock | None = None,
+        lifespan: Lifespan | None = None,
     ) -> None:
         self.settings = settings
         self.services = services
         self.clock = clock or make_clock(settings)
         self.contexts: dict[str, Context] = {}
         self.supervisor = Supervisor(fatal=(TooManyParked,))
-        self.app: Any = None
+        # Why a start that had to wait failed in the end.
+        self.failure: StartError | None = None
+        self._metrics = Metrics()
+        self._directory = Directory(settings.config_folder)
+        self._serving = Serving(self._directory, settings)
+        self._ready: dict[str, Ready] = dict.fromkeys(services, startup.begins)
+        self._observe: Observe | None = None
         self._stack = AsyncExitStack()
         self._probes: dict[str, Probe] = {}
+        self.app = App(
+            {name: (*service.routers, operations_of(name)) for name, service in services.items()},
+            self._serving,
+            ready=self._ready,
+            registry=self._metrics.registry,
+            observe=self._observed,
+            lifespan=lifespan,
+            old_apis={name: service.api for name, service in services.items() if service.api is not None},
+        )
 
     async def __aenter__(self) -> Running:
         return self
@@ -177,13 +204,34 @@ class Running:
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
 
+    async def begin(self, addresses: Addresses, say: Say = silent) -> None:
+        """Make the tables, where that is this program's to do, and start."""
+        if self.settings.migrate == "start":
+            await migrate_all(addresses, self.services, say)
+        await self.start(addresses, say)
+        # What was made until now lives as long as the process: the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
+
+    async def begin_later(
+        self, needs: Mapping[str, startup.Need], missing: Mapping[str, startup.Lack], addresses: Addresses
+    ) -> None:
+        """The same as soon as what is missing is there; until then every probe names it."""
+        wait = startup.Wait(needs, missing)
+        self._ready.update({name: wait.ready(name) for name in self.services})
+        try:
+            await wait.over()
+            await self.begin(addresses)
+        except StartError as error:
+            log.error("cannot start", reason=error.sentence)
+            self.failure = error
+            self.supervisor.failed.set()
+
     async def start(self, addresses: Addresses, say: Say = silent) -> None:
-        """Open pools, build every service's context and routes, start its tasks."""
+        """Open pools, build every service's context and start its tasks."""
         settings = self.settings
         keyring = Keyring.open(settings.config_folder, _secret(settings))
         sealer = Sealer(keyring)
-        directory = Directory(settings.config_folder)
-        metrics = Metrics()
         rows = load(installed(), settings.policy_folder)
         findings = policy.check(rows)
         if findings:
@@ -194,20 +242,23 @@ class Running:
             telemetry = spans[name]
             self._stack.callback(telemetry.close)
             equipment = Equipment(
-                settings, service.settings(), self.clock, rows, sealer, directory, telemetry, metrics
+                settings,
+                service.settings(),
+                self.clock,
+                rows,
+                sealer,
+                self._directory,
+                telemetry,
+                self._metrics,
             )
             await self._start_service(service, equipment, addresses)
-        parts = [
-            Part(with_operations(service.api), self.contexts[name], self._probes[name].ready)
-            for name, service in self.services.items()
-        ]
-        self.app = build_app(
-            parts,
-            directory=directory,
-            settings=settings,
-            registry=metrics.registry,
-            observe=observe(spans, metrics),
-        )
+        self._observe = observe(spans, self._metrics)
+        self._ready.update({name: probe.ready for name, probe in self._probes.items()})
+        self._serving.services.update(self.contexts)
+
+    def _observed(self, exchange: Exchange) -> None:
+        if self._observe is not None:
+            self._observe(exchange)
 
     async def _start_service(self, service: Service, equipment: Equipment, addresses: Addresses) -> None:
         name, url = service.name, addresses.databases[service.name]
@@ -319,31 +370,101 @@ async def _prune(context: Context, heart: Heart) -> None:
         await asyncio.sleep(PRUNE_EVERY)
 
 
-async def serve(settings: Settings, services: Mapping[str, Service], say: Say = silent) -> int:
-    """`loopkeeper up`: run until asked to stop; returns the exit code (1 if a task failed for good). A database, tables or
-    a log that are not there are waited for."""
-    configure("+".join(services), settings.log_level)
-    async with at_addresses(settings, services, say) as addresses:
+@asynccontextmanager
+async def alive(running: Running, say: Say = silent) -> AsyncGenerator[None]:
+    """The life of a process's services, from the first look for their databases to the last connection closed. Where
+    one is not there yet, or its tables or the log, the life begins all the same, and they start as soon as it is."""
+    settings, services = running.settings, running.services
+    async with at_addresses(settings, services, say) as addresses, running:
         needs = needs_of(addresses, services, tables=settings.migrate == "never")
-        if missing := await startup.lacking(needs):
-            first = next(iter(missing.values()))
-            say(f"waiting: {first.sentence}")
-            say(first.fix)
-            if not await startup.until_there(settings, needs, missing):
-                return 0
-        if settings.migrate == "start":
-            await migrate_all(addresses, services, say)
-        return await _serve_at(addresses, settings, services, say)
+        missing = await startup.lacking(needs)
+        if not missing:
+            await running.begin(addresses, say)
+            yield
+            return
+        first = next(iter(missing.values()))
+        say(f"waiting: {first.sentence}")
+        say(first.fix)
+        beginning = asyncio.create_task(running.begin_later(needs, missing, addresses))
+        try:
+            yield
+        finally:
+            beginning.cancel()
+            await asyncio.wait({beginning})
 
 
-async def _serve_at(
-    addresses: Addresses, settings: Settings, services: Mapping[str, Service], say: Say
-) -> int:
-    async with Running(settings, services) as running:
-        await running.start(addresses, say)
-        # What stands now lives as long as the process: the collector need not look at it again and again.
-        gc.collect()
-        gc.freeze()
+def app_of(services: Mapping[str, Service]) -> App:
+    """An app of these services for any ASGI server, which starts and stops them with its lifespan. The settings are
+    those of the environment."""
+    settings = Settings()
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+        configure("+".join(services), settings.log_level)
+        try:
+            async with alive(running), ended_by_failure(running):
+                with told_of_the_end(running):
+                    log.info("started")
+                    yield
+        except StartError as error:
+            log.error("cannot start", reason=error.sentence)
+            log.error("what helps", reason=error.fix)
+            raise
+
+    running = Running(settings, services, lifespan=lifespan)
+    return running.app
+
+
+@contextmanager
+def told_of_the_end(running: Running) -> Generator[None]:
+    """Tell the services at once when the process is asked to stop. A server first waits for its open connections and
+    only then ends the lifespan; a stream would hold it for minutes."""
+    loop, before = asyncio.get_running_loop(), dict[signal.Signals, Callable[..., Any]]()
+    if threading.current_thread() is threading.main_thread():
+        for sign in (signal.SIGTERM, signal.SIGINT):
+            servers = signal.getsignal(sign)
+            if callable(servers):
+                before[sign] = servers
+                signal.signal(sign, _chained(servers, loop, running.supervisor.stopping))
+    try:
+        yield
+    finally:
+        for sign, servers in before.items():
+            signal.signal(sign, servers)
+
+
+def _chained(
+    servers: Callable[..., Any], loop: asyncio.AbstractEventLoop, stopping: asyncio.Event
+) -> Callable[[int, FrameType | None], None]:
+    def asked(sign: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(stopping.set)
+        servers(sign, frame)
+
+    return asked
+
+
+@asynccontextmanager
+async def ended_by_failure(running: Running) -> AsyncGenerator[None]:
+    """End the process, as if it were asked to, when one of its tasks has failed for good."""
+
+    async def end() -> None:
+        await running.supervisor.failed.wait()
+        log.error("a task failed for good: the process ends")
+        signal.raise_signal(signal.SIGTERM)
+
+    ending = asyncio.create_task(end())
+    try:
+        yield
+    finally:
+        ending.cancel()
+        await asyncio.wait({ending})
+
+
+async def serve(settings: Settings, services: Mapping[str, Service], say: Say = silent) -> int:
+    """`loopkeeper up`: run until asked to stop; returns the exit code (1 if a task failed for good)."""
+    configure("+".join(services), settings.log_level)
+    running = Running(settings, services)
+    async with alive(running, say):
         server = Server(
             uvicorn.Config(
                 running.app,
@@ -352,6 +473,7 @@ async def _serve_at(
                 log_config=None,
                 access_log=False,
                 ws="none",
+                lifespan="off",
                 timeout_graceful_shutdown=int(GRACE.total_seconds()),
             )
         )
@@ -370,7 +492,9 @@ async def _serve_at(
         leave()
         failing.cancel()
         await serving
-        return 1 if failed else 0
+    if running.failure is not None:
+        raise running.failure
+    return 1 if failed else 0
 
 
 def _secret(settings: Settings) -> str | None:
