@@ -21,7 +21,6 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import orjson
-from tests.bench.served import app_with
 
 from loopkeeper.contract import ids
 from loopkeeper.kernel.clock import HandClock
@@ -35,6 +34,7 @@ from referral_intake.api import referrals
 from referral_intake.domain.commands import ReceiveReferral
 from referral_intake.domain.form.examples import example_adult
 from referral_intake.domain.rules import DECIDER
+from tests.bench.served import app_with
 from tests.loop.house import CLINIC, HARBOR, ORGANIZATIONS, POLICY
 
 ROUNDS, REQUESTS = 40, 250

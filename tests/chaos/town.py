@@ -30,6 +30,7 @@ from loopkeeper.testing.partner import Partner
 from tests.chaos.cluster import Cluster
 from tests.chaos.lives import SERVES_WITHIN, Life, Lives
 from tests.loop.house import OPERATIONS, ORGANIZATIONS, POLICY, House, furnish
+from tests.security.declared import of_service
 
 # Often enough to be there when a new life begins, seldom enough to leave it the processor.
 ASK_AGAIN = 0.05
@@ -157,7 +158,11 @@ class Town(House):
         (name,) = {
             name
             for name, service in self.running.services.items()
-            if any(_noun(route.path) == _noun(path) for route in service.api.routes)
+            if any(
+                _noun(each.path) == _noun(path)
+                for each in of_service(service)
+                if "/operations/" not in each.path
+            )
         }
         return name
 

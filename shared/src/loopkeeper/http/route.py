@@ -136,7 +136,9 @@ class Operation(APIRoute):
     def examples(self) -> dict[str, Any]:
         """The bodies shown in the reference, by name."""
         params = self.dependant.body_params
-        shown = getattr(params[0].field_info, "openapi_examples", None) if params else None
+        shown: dict[str, Any] | None = (
+            getattr(params[0].field_info, "openapi_examples", None) if params else None
+        )
         return {name: each["value"] for name, each in (shown or {}).items()}
 
     def _caller(self) -> Caller | Anyone:
@@ -271,8 +273,8 @@ class Operation(APIRoute):
         return raw
 
 
-def _only(methods: set[str], path: str) -> str:
-    if len(methods) != 1:
+def _only(methods: set[str] | None, path: str) -> str:
+    if methods is None or len(methods) != 1:
         raise Unsound(f"{path}: one route answers one method")
     return next(iter(methods))
 

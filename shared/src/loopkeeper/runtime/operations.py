@@ -119,11 +119,13 @@ def operations_of(service: str) -> APIRouter:
         "/parked/{id:key}:replay",
         summary="Replay a parked referral in order, or show what that would do",
         responses=refused("still-failing"),
-    )(replay)
-    router.post("/journal:verify", summary="Check that journal, rows and log prove each other")(verify)
+    )(replay_parked)
+    router.post("/journal:verify", summary="Check that journal, rows and log prove each other")(
+        verify_journal
+    )
     router.post(
         "/clock:advance", summary="Move the clock of a demo forward", responses=refused("clock-fixed")
-    )(advance)
+    )(advance_clock)
     return router
 
 
@@ -172,7 +174,7 @@ async def parked_facts(id: Id, call: Operator) -> ParkedDetail:
     return ParkedDetail(stream=ParkedReferral.model_validate(found[0]), facts=facts)
 
 
-async def replay(
+async def replay_parked(
     id: Id, body: Annotated[ReplayBody, example({"dry_run": True})], call: Operator
 ) -> ReplayResult:
     """Apply what is parked, in order, until one fails again. With `dry_run` nothing is kept."""
@@ -191,7 +193,7 @@ async def replay(
     return ReplayResult.model_validate(replayed)
 
 
-async def verify(call: Operator) -> Proof:
+async def verify_journal(call: Operator) -> Proof:
     """Fold the journal, compare it with rows and log, and check every link of every chain."""
     context = call.service
     domain = context.store.domain
@@ -206,7 +208,7 @@ async def verify(call: Operator) -> Proof:
     return Proof(sound=not flaws, flaws=[Flaw.model_validate(flaw) for flaw in flaws])
 
 
-async def advance(body: Annotated[AdvanceBody, example({"seconds": 86400})], call: Operator) -> Now:
+async def advance_clock(body: Annotated[AdvanceBody, example({"seconds": 86400})], call: Operator) -> Now:
     """Only in a demo or a test, whose clock may be moved."""
     clock = call.service.clock
     if not isinstance(clock, FileClock):

@@ -73,7 +73,7 @@ class ShownSupport(BaseModel):
     summary="Ask for a Community Support",
     responses=refused("unknown-service", "illegal-move"),
 )
-async def ask(
+async def ask_support(
     id: Id,
     body: Annotated[
         SupportBody, example({"code": "medically_tailored_meals", "acted_by": {"person": "luis-ortega"}})
@@ -146,19 +146,25 @@ async def support(id: Id, call: Annotated[Call, allowed(*READERS)]) -> ShownSupp
     summary="The Community Supports provider takes it",
     responses=refused("illegal-move"),
 )
-async def accept(id: Id, body: MoveBody, call: Annotated[Call, allowed(Role.PROVIDER)]) -> ShownSupport:
+async def accept_support(
+    id: Id, body: MoveBody, call: Annotated[Call, allowed(Role.PROVIDER)]
+) -> ShownSupport:
     """Recorded by the lead care manager, who follows it."""
     return await _moved(call, id, body, "accepted")
 
 
 @router.post("/v1/supports/{id:key}:decline", summary="It is declined", responses=refused("illegal-move"))
-async def decline(id: Id, body: MoveBody, call: Annotated[Call, allowed(Role.PROVIDER)]) -> ShownSupport:
+async def decline_support(
+    id: Id, body: MoveBody, call: Annotated[Call, allowed(Role.PROVIDER)]
+) -> ShownSupport:
     """Its loop ends; the lead care manager may ask another provider."""
     return await _moved(call, id, body, "declined")
 
 
 @router.post("/v1/supports/{id:key}:done", summary="The service was given", responses=refused("illegal-move"))
-async def done(id: Id, body: MoveBody, call: Annotated[Call, allowed(Role.PROVIDER)]) -> ShownSupport:
+async def finish_support(
+    id: Id, body: MoveBody, call: Annotated[Call, allowed(Role.PROVIDER)]
+) -> ShownSupport:
     """Its loop is closed: the member received the service."""
     return await _moved(call, id, body, "done")
 
