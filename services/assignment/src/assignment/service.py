@@ -11,7 +11,9 @@ from assignment.persistence.directory import restored
 from assignment.persistence.tables import columns
 from assignment.settings import AssignmentSettings
 from assignment.timers import on_timer
+from loopkeeper.http.app import App
 from loopkeeper.http.old import joined
+from loopkeeper.runtime.run import app_of
 from loopkeeper.runtime.service import Equipment, Service
 from loopkeeper.store.definition import Domain
 
@@ -33,3 +35,8 @@ service = Service(
     reactions=reactions,
     on_timer=on_timer,
 )
+
+
+def create_app() -> App:
+    """Assignment alone, for any ASGI server: `uvicorn --factory assignment.service:create_app`."""
+    return app_of({service.name: service})
