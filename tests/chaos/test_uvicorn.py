@@ -12,7 +12,8 @@ import pytest
 import pytest_asyncio
 
 from loopkeeper.kernel.settings import Settings
-from loopkeeper.runtime.run import Running, ended_by_failure, told_of_the_end
+from loopkeeper.runtime.run import Running
+from loopkeeper.runtime.serve import ended_by_failure, told_of_the_end
 from loopkeeper.runtime.service import installed
 from tests.chaos import invariants
 from tests.chaos.cluster import Cluster

@@ -33,7 +33,7 @@ async def opened(databases: Databases, tmp_path_factory: pytest.TempPathFactory)
     """One house for the module: each test has its own subscription and referral."""
     url = await databases.make("notification", await databases.template("notification"))
     async with house(url, tmp_path_factory.mktemp("feed")) as found:
-        found.context.supervisor.start("follow", lambda heart: follow(found.context, heart))
+        found.context.supervisor.start("follow", lambda heartbeat: follow(found.context, heartbeat))
         yield found
     await databases.drop()
 

@@ -23,12 +23,12 @@ from openapi_spec_validator import validate
 from loopkeeper import policy
 from loopkeeper.cli import app as command_line
 from loopkeeper.contract import events
-from loopkeeper.contract.events import Event
+from loopkeeper.contract.event import Catalog, Event, Superseded
 from loopkeeper.kernel.settings import ServiceSettings, Settings
 from loopkeeper.policy.reading import load
-from loopkeeper.runtime.run import app_of
+from loopkeeper.runtime.serve import app_of
 from loopkeeper.runtime.service import Service, installed
-from tools.docs import asyncapi, rules, states, structure
+from tools.docs import asyncapi, decisions, rules, states, structure
 
 DOCS = Path(__file__).parents[2] / "docs" / "reference"
 NOTE = "<!-- Written by `make docs`; change the program instead. -->\n\n"
@@ -48,9 +48,9 @@ def documents() -> dict[str, str]:
         "policy.md": NOTE + policy_rows(rows),
         "rules.md": NOTE + rules.table(),
         "structure.md": NOTE + structure.document(),
+        "../adr/README.md": NOTE + decisions.index(),
     }
-    for kind in events.by_type().values():
-        made[f"schemas/{kind.wire_type()}.json"] = _json(kind.model_json_schema(by_alias=True))
+    made |= schemas(events.CATALOG)
     for name, service in services.items():
         made[f"openapi/{name}.json"] = _json(_openapi(service))
         made[f"states/{name}.md"] = NOTE + states.table(name)
@@ -71,6 +71,14 @@ def _json(document: Mapping[str, Any]) -> str:
 # ── events ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def schemas(catalog: Catalog) -> dict[str, str]:
+    """The JSON Schema of every version of every event: what the log has, old readers and new ones may meet."""
+    kinds = {**catalog.superseded, **catalog.by_type}
+    return {
+        f"schemas/{name}.json": _json(kind.model_json_schema(by_alias=True)) for name, kind in kinds.items()
+    }
+
+
 def readers(services: Mapping[str, Service], rows: policy.Policy) -> dict[type[Event], list[str]]:
     """Who reacts to each event."""
     equipment: Any = SimpleNamespace(
@@ -84,8 +92,8 @@ def readers(services: Mapping[str, Service], rows: policy.Policy) -> dict[type[E
     return found
 
 
-def event_table(read_by: Mapping[type[Event], list[str]]) -> str:
-    """Each event: who publishes it, who reads it, what it carries."""
+def event_table(read_by: Mapping[type[Event], list[str]], catalog: Catalog = events.CATALOG) -> str:
+    """Each event: who publishes it, who reads it, what it carries; and what shapes it had before."""
     lines = [
         "# Events\n",
         "The wire type of `referral.received` is `ecm.referral.received.v1`. Every event also has `occurred_at`, "
@@ -94,13 +102,31 @@ def event_table(read_by: Mapping[type[Event], list[str]]) -> str:
         "| event | published by | read by | data |",
         "|---|---|---|---|",
     ]
-    for kind in events.by_type().values():
-        data = ", ".join(
-            _field(name, field) for name, field in kind.model_fields.items() if name not in Event.model_fields
-        )
+    for kind in catalog.by_type.values():
         readers_of = ", ".join(read_by.get(kind, [])) or "–"
-        lines.append(f"| {kind.wire} | {events.publisher(kind)} | {readers_of} | {data} |")
-    return "\n".join(lines) + "\n"
+        shown = f"{kind.wire} (v{kind.wire_version})" if kind.wire_version > 1 else kind.wire
+        lines.append(f"| {shown} | {events.publisher(kind)} | {readers_of} | {_data(kind)} |")
+    return "\n".join([*lines, "", *_superseded(catalog)]) + "\n"
+
+
+def _superseded(catalog: Catalog) -> Iterator[str]:
+    yield "## Earlier versions\n"
+    yield (
+        "The log keeps what was published, so every version an event had is still read: it is brought up to the newest "
+        "before any rule sees it. None of these is published any more.\n"
+    )
+    if not catalog.superseded:
+        yield "No event has had another version yet."
+        return
+    yield "| wire type | superseded by | what changed | data |"
+    yield "|---|---|---|---|"
+    for name, old in catalog.superseded.items():
+        yield f"| {name} | v{old.wire_version + 1} | {_first_line(old.__doc__)} | {_data(old)} |"
+
+
+def _data(kind: type[Event] | type[Superseded]) -> str:
+    own = {name: field for name, field in kind.model_fields.items() if name not in Event.model_fields}
+    return ", ".join(_field(name, field) for name, field in own.items())
 
 
 def _field(name: str, field: Any) -> str:

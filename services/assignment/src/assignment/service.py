@@ -13,7 +13,7 @@ from assignment.settings import AssignmentSettings
 from assignment.timers import on_timer
 from loopkeeper.http.app import App
 from loopkeeper.http.old import joined
-from loopkeeper.runtime.run import app_of
+from loopkeeper.runtime.serve import app_of
 from loopkeeper.runtime.service import Equipment, Service
 from loopkeeper.store.definition import Domain
 

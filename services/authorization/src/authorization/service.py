@@ -12,7 +12,7 @@ from authorization.timers import on_timer
 from authorization.workers import sweep_awaiting
 from loopkeeper.http.app import App
 from loopkeeper.http.old import joined
-from loopkeeper.runtime.run import app_of
+from loopkeeper.runtime.serve import app_of
 from loopkeeper.runtime.service import Equipment, Service
 from loopkeeper.store.definition import Domain
 

@@ -2,7 +2,7 @@
 
 from loopkeeper.http.app import App
 from loopkeeper.http.old import joined
-from loopkeeper.runtime.run import app_of
+from loopkeeper.runtime.serve import app_of
 from loopkeeper.runtime.service import Equipment, Service
 from loopkeeper.store.definition import Domain
 from notification.api import contact, feed, mailbox, outreach, partners, subscription_actions, subscriptions

@@ -1,7 +1,7 @@
 """Intake, as the chassis runs it."""
 
 from loopkeeper.http.app import App
-from loopkeeper.runtime.run import app_of
+from loopkeeper.runtime.serve import app_of
 from loopkeeper.runtime.service import Equipment, Service
 from loopkeeper.store.definition import Domain
 from referral_intake.api import casework, plan_actions, referrals, roster, supports

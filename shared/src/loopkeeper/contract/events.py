@@ -1,7 +1,8 @@
 """What the services say to each other: every event, its one publisher and its data.
 
-An event is minimal and additive: a new optional field is fine, anything else is a `.v2` beside the old one.
-`occurred_at` is when it happened; when we learned it is the envelope's time. The wire type is `ecm.<name>.v1`.
+An event is minimal and additive: a new optional field is fine, anything else is a new version, and the shape before it
+becomes a `Superseded` one (contract/event.py). `occurred_at` is when it happened; when we learned it is the envelope's
+time. The wire type is `ecm.<name>.v<version>`.
 Sealed parts travel in `referral.received`, `referral.amended` and `outreach.contact_changed` only.
 """
 
@@ -9,46 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, datetime
-from functools import cache
-from typing import ClassVar, Literal
+from typing import Literal
 
-import orjson
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
-
-class Part(BaseModel):
-    """A value inside an event."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class ActedBy(Part):
-    """Who decided: the organization, and that organization's own id of the person."""
-
-    organization: str
-    person: str = ""
-
-
-class Event(BaseModel):
-    """The part every event has. `policy` names the policy rows a decision used."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    wire: ClassVar[str] = ""
-    # Kept in the publisher's own journal only, where nobody else may act on it.
-    published: ClassVar[bool] = True
-
-    occurred_at: datetime
-    acted_by: ActedBy | None = None
-    policy: tuple[str, ...] = ()
-
-    @classmethod
-    def wire_type(cls) -> str:
-        return f"ecm.{cls.wire}.v1"
-
-    def payload(self) -> bytes:
-        """The bytes that are journaled and published: fields without a value are left out."""
-        return orjson.dumps(self.model_dump(mode="json", exclude_none=True))
+# What every reader of an event needs is imported from here.
+from loopkeeper.contract.event import ActedBy as ActedBy
+from loopkeeper.contract.event import Catalog, Part, Superseded
+from loopkeeper.contract.event import Event as Event
 
 
 class ScreenedPopulation(Part):
@@ -660,19 +629,20 @@ PUBLISHERS: Mapping[str, str] = {
 }
 
 
-@cache
+# Made once, here: no class that a test makes later is an event of the product.
+CATALOG = Catalog(Event.__subclasses__(), Superseded.__subclasses__())
+
+
 def by_type() -> Mapping[str, type[Event]]:
-    """Every event class by its wire type."""
-    return {kind.wire_type(): kind for kind in Event.__subclasses__()}
+    """Every event class by its wire type, in its newest version."""
+    return CATALOG.by_type
 
 
-def publisher(kind: type[Event]) -> str:
+def publisher(kind: type[Event] | type[Superseded]) -> str:
     """The one service that owns this event's noun."""
     return PUBLISHERS[kind.wire.partition(".")[0]]
 
 
 def read(wire_type: str, data: bytes) -> Event | None:
-    """The event in these bytes, None where the type is unknown here (a newer publisher).
-    Raises `pydantic.ValidationError` where the bytes are not that event."""
-    kind = by_type().get(wire_type)
-    return kind.model_validate_json(data) if kind is not None else None
+    """`Catalog.read` of every event of the product."""
+    return CATALOG.read(wire_type, data)

@@ -88,6 +88,10 @@ class Settings(BaseSettings):
     master_key: SecretStr | None = Field(
         default=None, description="base64 of 32 bytes; default: a file made at first start"
     )
+    key_wrapper: str = Field(
+        default="",
+        description="Key service instead of a master key, as <installed wrapper>:<address of the key>",
+    )
     clock: Literal["system", "movable"] = Field(default="system", description="movable: demo and tests only")
     synthetic_members: Literal["off", "on"] = Field(
         default="off", description="Accept invented CINs such as 90000001S"

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import signal
-import threading
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import Any
-
-import uvicorn
-from fastapi import FastAPI
 
 from loopkeeper import policy
 from loopkeeper.event_log.port import Bus
@@ -28,11 +23,12 @@ from loopkeeper.http.health import Ready
 from loopkeeper.http.serving import Serving
 from loopkeeper.kernel.clock import Clock, FileClock, SystemClock
 from loopkeeper.kernel.errors import StartError
-from loopkeeper.kernel.logs import configure, get
+from loopkeeper.kernel.logs import get
 from loopkeeper.kernel.metrics import Metrics
-from loopkeeper.kernel.server import Server
+from loopkeeper.kernel.repeat import repeat
 from loopkeeper.kernel.settings import Settings
-from loopkeeper.kernel.supervisor import Factory, Heart, Supervisor
+from loopkeeper.kernel.supervisor import Factory, Heartbeat, Supervisor
+from loopkeeper.kernel.wake import woken_by
 from loopkeeper.observability.exchange import Exchange, Observe
 from loopkeeper.observability.telemetry import Telemetry, observe
 from loopkeeper.policy.reading import installed, load
@@ -43,10 +39,11 @@ from loopkeeper.runtime.backlog import keep_measuring
 from loopkeeper.runtime.operations import operations_of
 from loopkeeper.runtime.readiness import Probe
 from loopkeeper.runtime.service import Context, Equipment, Service
-from loopkeeper.security.keyring import Keyring
+from loopkeeper.security.keyring import open_keyring
 from loopkeeper.security.organizations import Directory
 from loopkeeper.security.sealing import Sealer
 from loopkeeper.store.store import Store
+from loopkeeper.store.transient import transient
 
 log = get("run")
 
@@ -178,7 +175,7 @@ class Running:
         self.services = services
         self.clock = clock or make_clock(settings)
         self.contexts: dict[str, Context] = {}
-        self.supervisor = Supervisor(fatal=(TooManyParked,))
+        self.supervisor = Supervisor(fatal=(TooManyParked,), transient=transient)
         # Why a start that had to wait failed in the end.
         self.failure: StartError | None = None
         self._metrics = Metrics()
@@ -230,8 +227,7 @@ class Running:
     async def start(self, addresses: Addresses, say: Say = silent) -> None:
         """Open pools, build every service's context and start its tasks."""
         settings = self.settings
-        keyring = Keyring.open(settings.config_folder, _secret(settings))
-        sealer = Sealer(keyring)
+        sealer = Sealer(open_keyring(settings))
         rows = load(installed(), settings.policy_folder)
         findings = policy.check(rows)
         if findings:
@@ -252,6 +248,9 @@ class Running:
                 self._metrics,
             )
             await self._start_service(service, equipment, addresses)
+        if isinstance(clock := self.clock, FileClock):
+            # One task looks for all who sleep: another process may move the time.
+            self.supervisor.start("clock", partial(repeat, clock.look, woken_by(), clock.LOOK_EVERY))
         self._observe = observe(spans, self._metrics)
         self._ready.update({name: probe.ready for name, probe in self._probes.items()})
         self._serving.services.update(self.contexts)
@@ -313,7 +312,7 @@ class Running:
             name,
             url,
             context.bus,
-            context.store.doorbell,
+            context.store.unsent,
             metrics=context.metrics,
             telemetry=context.telemetry,
         )
@@ -330,19 +329,19 @@ class Running:
         )
 
         def later(run: Factory) -> Factory:
-            return lambda heart: _once_ready(context, heart, run)
+            return lambda heartbeat: _once_ready(context, heartbeat, run)
 
-        start(f"{name}.store", lambda heart: context.store.write_waiting())
+        start(f"{name}.store", lambda heartbeat: context.store.write_waiting())
         start(f"{name}.relay", later(relay.run))
         start(f"{name}.consumer", context.consumer.run)
         self.supervisor.watch(
             f"{name}.consumer", context.consumer.unread, lambda: context.consumer.progress, STALL
         )
         start(f"{name}.timers", later(sweep.run))
-        start(f"{name}.claims", later(lambda heart: _prune(context, heart)))
-        start(f"{name}.gauges", lambda heart: keep_measuring(context, heart))
+        start(f"{name}.claims", later(lambda heartbeat: _prune(context, heartbeat)))
+        start(f"{name}.gauges", lambda heartbeat: keep_measuring(context, heartbeat))
         for worker, run in service.workers.items():
-            start(f"{name}.{worker}", later(lambda heart, run=run: run(context, heart)))
+            start(f"{name}.{worker}", later(lambda heartbeat, run=run: run(context, heartbeat)))
 
     async def stop(self) -> None:
         """Stop tasks, then close pools and the log; what is under way may finish within the grace."""
@@ -352,153 +351,21 @@ class Running:
         await self._stack.aclose()
 
 
-async def _once_ready(context: Context, heart: Heart, run: Factory) -> None:
+async def _once_ready(context: Context, heartbeat: Heartbeat, run: Factory) -> None:
     """What writes or sends begins when the log was read up to where it ended at the start."""
     if not context.store.ready.is_set():
-        heart.waiting("the log is read up to its end first")
+        heartbeat.waiting("the log is read up to its end first")
         await context.store.ready.wait()
         # Who finds nothing to do gives no sign of its own, and waits for this no longer.
-        heart.beat()
-    await run(heart)
+        heartbeat.beat()
+    await run(heartbeat)
 
 
-async def _prune(context: Context, heart: Heart) -> None:
-    while True:
-        heart.beat()
-        while await context.store.forget_claims():
-            heart.beat()
-        await asyncio.sleep(PRUNE_EVERY)
+async def _prune(context: Context, heartbeat: Heartbeat) -> None:
+    async def work() -> bool:
+        return await context.store.forget_claims() > 0
 
-
-@asynccontextmanager
-async def alive(running: Running, say: Say = silent) -> AsyncGenerator[None]:
-    """The life of a process's services, from the first look for their databases to the last connection closed. Where
-    one is not there yet, or its tables or the log, the life begins all the same, and they start as soon as it is."""
-    settings, services = running.settings, running.services
-    async with at_addresses(settings, services, say) as addresses, running:
-        needs = needs_of(addresses, services, tables=settings.migrate == "never")
-        missing = await startup.lacking(needs)
-        if not missing:
-            await running.begin(addresses, say)
-            yield
-            return
-        first = next(iter(missing.values()))
-        say(f"waiting: {first.sentence}")
-        say(first.fix)
-        beginning = asyncio.create_task(running.begin_later(needs, missing, addresses))
-        try:
-            yield
-        finally:
-            beginning.cancel()
-            await asyncio.wait({beginning})
-
-
-def app_of(services: Mapping[str, Service]) -> App:
-    """An app of these services for any ASGI server, which starts and stops them with its lifespan. The settings are
-    those of the environment."""
-    settings = Settings()
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
-        configure("+".join(services), settings.log_level)
-        try:
-            async with alive(running), ended_by_failure(running):
-                with told_of_the_end(running):
-                    log.info("started")
-                    yield
-        except StartError as error:
-            log.error("cannot start", reason=error.sentence)
-            log.error("what helps", reason=error.fix)
-            raise
-
-    running = Running(settings, services, lifespan=lifespan)
-    return running.app
-
-
-@contextmanager
-def told_of_the_end(running: Running) -> Generator[None]:
-    """Tell the services at once when the process is asked to stop. A server first waits for its open connections and
-    only then ends the lifespan; a stream would hold it for minutes."""
-    loop, before = asyncio.get_running_loop(), dict[signal.Signals, Callable[..., Any]]()
-    if threading.current_thread() is threading.main_thread():
-        for sign in (signal.SIGTERM, signal.SIGINT):
-            servers = signal.getsignal(sign)
-            if callable(servers):
-                before[sign] = servers
-                signal.signal(sign, _chained(servers, loop, running.supervisor.stopping))
-    try:
-        yield
-    finally:
-        for sign, servers in before.items():
-            signal.signal(sign, servers)
-
-
-def _chained(
-    servers: Callable[..., Any], loop: asyncio.AbstractEventLoop, stopping: asyncio.Event
-) -> Callable[[int, FrameType | None], None]:
-    def asked(sign: int, frame: FrameType | None) -> None:
-        loop.call_soon_threadsafe(stopping.set)
-        servers(sign, frame)
-
-    return asked
-
-
-@asynccontextmanager
-async def ended_by_failure(running: Running) -> AsyncGenerator[None]:
-    """End the process, as if it were asked to, when one of its tasks has failed for good."""
-
-    async def end() -> None:
-        await running.supervisor.failed.wait()
-        log.error("a task failed for good: the process ends")
-        signal.raise_signal(signal.SIGTERM)
-
-    ending = asyncio.create_task(end())
-    try:
-        yield
-    finally:
-        ending.cancel()
-        await asyncio.wait({ending})
-
-
-async def serve(settings: Settings, services: Mapping[str, Service], say: Say = silent) -> int:
-    """`loopkeeper up`: run until asked to stop; returns the exit code (1 if a task failed for good)."""
-    configure("+".join(services), settings.log_level)
-    running = Running(settings, services)
-    async with alive(running, say):
-        server = Server(
-            uvicorn.Config(
-                running.app,
-                host=settings.host,
-                port=settings.port,
-                log_config=None,
-                access_log=False,
-                ws="none",
-                lifespan="off",
-                timeout_graceful_shutdown=int(GRACE.total_seconds()),
-            )
-        )
-
-        def leave() -> None:
-            running.supervisor.stopping.set()
-            server.leave()
-
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, leave)
-        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, leave)
-        serving = asyncio.create_task(server.serve())
-        log.info("started", port=settings.port)
-        failing = asyncio.create_task(running.supervisor.failed.wait())
-        await asyncio.wait({serving, failing}, return_when=asyncio.FIRST_COMPLETED)
-        failed = failing.done()
-        leave()
-        failing.cancel()
-        await serving
-    if running.failure is not None:
-        raise running.failure
-    return 1 if failed else 0
-
-
-def _secret(settings: Settings) -> str | None:
-    return settings.master_key.get_secret_value() if settings.master_key else None
+    await repeat(work, woken_by(context.clock.jumps), PRUNE_EVERY, heartbeat)
 
 
 def folders(settings: Settings) -> Mapping[str, Path]:

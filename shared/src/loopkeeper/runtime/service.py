@@ -22,7 +22,7 @@ from loopkeeper.kernel.clock import Clock
 from loopkeeper.kernel.errors import StartError
 from loopkeeper.kernel.metrics import Metrics
 from loopkeeper.kernel.settings import ServiceSettings, Settings
-from loopkeeper.kernel.supervisor import Heart, Supervisor
+from loopkeeper.kernel.supervisor import Heartbeat, Supervisor
 from loopkeeper.observability.telemetry import Telemetry
 from loopkeeper.policy import Policy
 from loopkeeper.postgres.connections import Pool
@@ -81,7 +81,7 @@ class Context(Equipment):
 
 # What a route of a service is handed: `call: Annotated[Call, allowed(Role.PLAN)]`.
 Call: TypeAlias = call.Call[Context]
-Worker = Callable[[Context, Heart], Awaitable[None]]
+Worker = Callable[[Context, Heartbeat], Awaitable[None]]
 
 
 async def nothing_ahead(_: Any) -> tuple[int, datetime | None]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from loopkeeper.kernel.errors import Busy, Unsound, not_found
-from loopkeeper.postgres.connections import PASSING, Connection, Pool
+from loopkeeper.postgres.connections import TRANSIENT, Connection, Pool
 from loopkeeper.security.organizations import Client, Role
 
 KEYS = ("plan_id", "referrer_id", "provider_id")
@@ -72,7 +72,7 @@ async def reading(pool: Pool, client: Client | None) -> AsyncGenerator[Connectio
         ):
             await connection.execute(SET_SIGHT, *sight(client).settings())
             yield connection
-    except PASSING as error:
+    except TRANSIENT as error:
         raise Busy("the reading pool") from error
 
 

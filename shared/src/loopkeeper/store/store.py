@@ -21,6 +21,7 @@ from loopkeeper.kernel.clock import Clock
 from loopkeeper.kernel.errors import Busy, Problem
 from loopkeeper.kernel.logs import get
 from loopkeeper.kernel.metrics import Metrics
+from loopkeeper.kernel.wake import Waker
 from loopkeeper.postgres.connections import Connection, Pool, passes
 from loopkeeper.security.keyring import Unsealable
 from loopkeeper.security.sealing import AuditRow, Sealer
@@ -50,7 +51,8 @@ class CommandFailed(Exception):
 
 
 class Store(Generic[S]):
-    """One service's store. `doorbell` is set after each commit that wrote events, for the relay."""
+    """One service's store. It wakes the tasks of this process: `commits` after each commit that others may have work
+    from, `unsent` after each that wrote events, for the relay."""
 
     def __init__(
         self,
@@ -73,18 +75,12 @@ class Store(Generic[S]):
         self._waiting: list[tuple[Submission, asyncio.Future[Outcome]]] = []
         self._wake = asyncio.Event()
         self._turn = asyncio.Lock()
-        self.doorbell = asyncio.Event()
+        self.commits = Waker()
+        self.unsent = Waker()
         # Until it is set commands wait, and then hear 503: the log has not been read up to where it ended at the start.
         self.ready = asyncio.Event()
         self.ready.set()
         self._held = 0
-        self._bells: list[asyncio.Event] = []
-
-    def bell(self) -> asyncio.Event:
-        """An event of the caller's own that is set after each commit that changed something; the caller clears it."""
-        bell = asyncio.Event()
-        self._bells.append(bell)
-        return bell
 
     # ── requests ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -117,7 +113,7 @@ class Store(Generic[S]):
         """The writer: one task of the supervisor, for ever."""
         while True:
             await self._wake.wait()
-            # Cleared before draining: a request that comes in between rings again.
+            # Cleared before draining: a request that comes in between wakes it again.
             self._wake.clear()
             while self._waiting:
                 taken = self._waiting[:LARGEST_BATCH]
@@ -239,12 +235,17 @@ class Store(Generic[S]):
     def _batch(self, connection: Connection) -> Batch[S]:
         return Batch(connection, self.domain, self.clock.now(), self._chain_key, self.sealer)
 
-    async def transact(self, steps: Callable[[Connection], Awaitable[T]], *, beside: bool = False) -> T:
+    async def transact(
+        self, steps: Callable[[Connection], Awaitable[T]], *, beside: bool = False, wakes: bool = True
+    ) -> T:
         """Run these statements in one writing transaction of this store, one transaction at a time; `beside` the
-        others where they touch only tables that no batch reads. A command like any other: raises `Busy` while the
-        log is not read."""
+        others where they touch only tables that no batch reads; `wakes`: whether workers may have work from it. A
+        command like any other: raises `Busy` while the log is not read."""
         await self.read_first()
-        return await self._transact(steps, beside=beside)
+        result = await self._transact(steps, beside=beside)
+        if wakes:
+            self.commits.wake()
+        return result
 
     async def _transact(self, steps: Callable[[Connection], Awaitable[T]], *, beside: bool = False) -> T:
         turn = nullcontext() if beside else self._turn
@@ -270,10 +271,9 @@ class Store(Generic[S]):
 
     def _report(self, batch: Batch[S]) -> None:
         if any(entry.own for entry in batch.entries):
-            self.doorbell.set()
-        if batch.changes:
-            for bell in self._bells:
-                bell.set()
+            self.unsent.wake()
+        # Offsets alone count too: a deadline may have waited for what was unread.
+        self.commits.wake()
         for submission, error in batch.parked:
             self._metrics.parked.labels(self.domain.service).inc()
             log.error(
