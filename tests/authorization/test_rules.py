@@ -110,12 +110,23 @@ def test_a_rule_approves_where_every_condition_holds() -> None:
     assert decided.number.startswith("ECM-")
 
 
+def test_beside_words_a_rule_approves_what_the_list_meets_and_leaves_the_words_to_a_person() -> None:
+    """loop.md 2.4"""
+    firm = ScreenedPopulation(code="homelessness", result="met", claimed=True)
+    worded = ScreenedPopulation(code="smi_sud", result="met", claimed=True, met_by="other_factor")
+    decided = approval(opened(received(claim=None, populations=(worded, firm))))
+    assert (decided.populations, decided.modified) == (("homelessness",), False)
+
+
 UNANSWERED = ScreenedPopulation(code="homelessness", result="unknown", claimed=True)
 UNMET = ScreenedPopulation(code="homelessness", result="unmet", claimed=True)
+# loop.md 2.4: met by another factor in words alone
+IN_WORDS = ScreenedPopulation(code="homelessness", result="met", claimed=True, met_by="other_factor")
 A_PERSON_DECIDES: list[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]] = [
     # why, what the referral says otherwise, what policy says otherwise, what else is known
     ("criteria_open", {"populations": (UNANSWERED,)}, {}, {}),
     ("criteria_open", {"populations": (UNMET,)}, {}, {}),
+    ("other_factor", {"populations": (IN_WORDS,)}, {}, {}),
     ("switch_off", {}, {"automatic": {}}, {}),
     ("switch_off", {}, {"automatic": {"avoidable_utilization": 0.0}}, {}),
     ("not_attested", {"attested": False}, {}, {}),

@@ -37,7 +37,7 @@ def read(form: ReferralBody) -> Reading:
 def asked(form: ReferralBody) -> dict[str, Question]:
     reading = read(form)
     screening = screen(
-        POLICY, on=MARCH, plan=form.plan, form=reading.standard, answers=form.answers, claimed=form.populations,
+        POLICY, on=MARCH, plan=form.plan, form=reading.standard, answers=form.answers, claimed=reading.claimed,
         age=reading.age, groups=reading.groups,
     )  # fmt: skip
     return {each.id: each for each in questions(form, reading, screening, on=MARCH)}

@@ -211,6 +211,29 @@ async def test_cin_alone_is_a_possible_duplicate_that_a_person_judges(town: Hous
     await town.quiet()
 
 
+async def test_twins_under_the_mothers_number_are_two_members_possibly_one_2_7(town: House) -> None:
+    lucia = somebody(member={"first_name": "Lucía-Ana"})
+    mateo = lucia | {"member": lucia["member"] | {"first_name": "Mateo"}}
+    again = lucia | {"member": lucia["member"] | {"first_name": "LUCÍA–ANA"}}
+    first, second = await town.refer(CLINIC, lucia), await town.refer(HOSPITAL, mateo)
+    assert (await town.referral(HARBOR, second))["possible_duplicate_of"] == first
+    assert (await closing(town, HARBOR, second)) is None
+    third = await town.refer(STREET, again)
+    assert (await closing(town, HARBOR, third))["outcome"] == "merged"
+    await town.quiet()
+
+
+async def test_a_first_name_that_is_corrected_makes_nobody_else_of_the_member_2_7(town: House) -> None:
+    body = somebody(member={"first_name": "Dvid"})
+    referral = await town.refer(CLINIC, body)
+    right = {"corrections": {"/member/first_name": "David"}}
+    await town.ask(CLINIC, "POST", f"/v1/referrals/{referral}:answer", right)
+    assert (await town.referral(HARBOR, referral))["possible_duplicate_of"] is None
+    same = await town.refer(HOSPITAL, body | {"member": body["member"] | {"first_name": "David"}})
+    assert (await closing(town, HARBOR, same))["outcome"] == "merged"
+    await town.quiet()
+
+
 def merging(into: str) -> dict[str, Any]:
     return {"into": into, "acted_by": {"person": "ana-reyes"}}
 
@@ -486,6 +509,24 @@ async def test_the_member_is_opened_for_the_plan_and_the_referrer_only_and_writt
         assert (await town.ask(who, "GET", path))["identity"]["cin"] == body["member"]["cin"]
     for who, status in ((HOSPITAL, 404), (VALLEY, 404), (OPERATIONS, 403)):
         await town.ask(who, "GET", path, status=status)
+
+
+async def test_another_factor_in_words_is_shown_to_the_plan_and_no_rule_approves_on_it(town: House) -> None:
+    """loop.md 2.4: an open list of the state (ECMG26 p24) is met by words, which a person of the plan reads."""
+    words = "Her brother takes her benefit card every month"
+    answers = {"smhs_dmc_access": True, "high_risk": True, "other_social_factor": words}
+    body = somebody() | {"populations": ["smi_sud"], "answers": answers}
+    referral = await town.refer(CLINIC, body)
+    await town.quiet()
+    shown = await town.referral(HARBOR, referral)
+    known = {each["code"]: (each["result"], each["met_by"]) for each in shown["populations"]}
+    assert known["smi_sud"] == ("met", "other_factor")
+    review = shown["authorization"]["id"]
+    explained = await town.ask(HARBOR, "GET", f"/v1/authorizations/{review}/explanation")
+    assert "other_factor" in explained["needs_person"]
+    path = f"/v1/referrals/{referral}/member"
+    assert (await town.ask(HARBOR, "GET", path))["other_factors"] == {"other_social_factor": words}
+    assert (await town.ask(CLINIC, "GET", path))["other_factors"] == {}
 
 
 async def test_an_overturned_denial_opens_a_linked_referral_that_is_authorized(town: House) -> None:

@@ -32,10 +32,14 @@ class Terminal:
     folder: Path
     environment: Mapping[str, str]
 
-    def paste(self, lines: str) -> str:
-        """What these lines print in one shell. A line that fails fails the test."""
+    def paste(self, lines: str, *, up_already: bool = True) -> str:
+        """What these lines print in one shell, the README's second terminal. A line that fails fails the test."""
         port = self.environment["LOOPKEEPER_PORT"]
-        script = "set -e\n" + lines.replace("localhost:8600", f"localhost:{port}")
+        script = (
+            "set -e\n"
+            + (blocks("README.md")[3] if up_already else "")
+            + lines.replace("localhost:8600", f"localhost:{port}")
+        )
         done = subprocess.run(
             ["bash", "-c", script],
             cwd=self.folder, env=dict(self.environment), capture_output=True, text=True, timeout=240,
@@ -56,16 +60,17 @@ def terminal(tmp_path_factory: pytest.TempPathFactory) -> Generator[Terminal]:
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     port = str(free_port(0))
     found = Terminal(folder, {**kept, "HOME": str(folder), "PATH": path, "LOOPKEEPER_PORT": port})
+    (folder / ".venv").symlink_to(Path(sys.executable).parents[1])
     *before, last = blocks("README.md")[2].splitlines()
     assert last == "loopkeeper up"
-    found.paste("\n".join(before))
+    found.paste("\n".join(before), up_already=False)
     up = subprocess.Popen(
         ["bash", "-c", f"{before[0]}\nexec {last}"],
         cwd=folder, env=dict(found.environment), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
         wait_until_ready(up, port)
-        yield Terminal(folder, {**found.environment, "LOOPKEEPER_HOME": str(folder / "my-loop")})
+        yield found
     finally:
         up.send_signal(signal.SIGINT)
         left = up.wait(60)

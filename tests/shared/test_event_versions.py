@@ -16,7 +16,6 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from docs import asyncapi, generate
 from loopkeeper.contract import events
 from loopkeeper.contract.decider import Command, Decider, State
 from loopkeeper.contract.envelope import Message
@@ -24,6 +23,7 @@ from loopkeeper.contract.event import Catalog, Event, Superseded
 from loopkeeper.event_log.port import Received
 from loopkeeper.flow.consumer import NEWER, Reactions
 from tests.chaos.invariants import DOMAINS
+from tools.docs import asyncapi, generate
 
 RECORDED = Path(__file__).parent / "recorded"
 AT = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)

@@ -25,10 +25,12 @@ from loopkeeper.cli import app as command_line
 from loopkeeper.contract import events
 from loopkeeper.contract.event import Catalog, Event, Superseded
 from loopkeeper.kernel.settings import ServiceSettings, Settings
+from loopkeeper.policy.conditions import All, Leaf, said
+from loopkeeper.policy.conditions import Any as Any_
 from loopkeeper.policy.reading import load
 from loopkeeper.runtime.serve import app_of
 from loopkeeper.runtime.service import Service, installed
-from tools.docs import asyncapi, decisions, rules, states, structure
+from tools.docs import answers, asyncapi, decisions, rules, states, structure
 
 DOCS = Path(__file__).parents[2] / "docs" / "reference"
 NOTE = "<!-- Written by `make docs`; change the program instead. -->\n\n"
@@ -49,6 +51,7 @@ def documents() -> dict[str, str]:
         "rules.md": NOTE + rules.table(),
         "structure.md": NOTE + structure.document(),
         "../adr/README.md": NOTE + decisions.index(),
+        "../guides/refer.md": answers.guide(rows),
     }
     made |= schemas(events.CATALOG)
     for name, service in services.items():
@@ -121,7 +124,7 @@ def _superseded(catalog: Catalog) -> Iterator[str]:
     yield "| wire type | superseded by | what changed | data |"
     yield "|---|---|---|---|"
     for name, old in catalog.superseded.items():
-        yield f"| {name} | v{old.wire_version + 1} | {_first_line(old.__doc__)} | {_data(old)} |"
+        yield f"| {name} | v{old.wire_version + 1} | {_summary(old.__doc__)} | {_data(old)} |"
 
 
 def _data(kind: type[Event] | type[Superseded]) -> str:
@@ -148,7 +151,7 @@ def commands() -> str:
         "|---|---|---|",
     ]
     lines += [
-        f"| `loopkeeper {path}` | {_first_line(command.help)} | {_parameters(command)} |"
+        f"| `loopkeeper {path}` | {_summary(command.help)} | {_parameters(command)} |"
         for path, command in _leaves(root, ())
     ]
     return "\n".join(lines) + "\n"
@@ -173,8 +176,9 @@ def _parameters(command: click.Command) -> str:
     return "; ".join(shown) or "–"
 
 
-def _first_line(text: str | None) -> str:
-    return (text or "").strip().partition("\n")[0]
+def _summary(text: str | None) -> str:
+    """The whole first paragraph, however its lines are broken."""
+    return " ".join((text or "").strip().partition("\n\n")[0].split())
 
 
 # ── settings and policy ───────────────────────────────────────────────────────────────────────────────────
@@ -218,6 +222,8 @@ def policy_rows(rows: policy.Policy) -> str:
 
 
 def _short(value: object) -> str:
+    if isinstance(value, All | Any_ | Leaf):
+        return said(value)
     text = str(value).replace("|", "¦").replace("\n", " ")
     return text if len(text) <= 160 else f"{text[:157]}…"
 

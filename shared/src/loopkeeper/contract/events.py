@@ -21,9 +21,13 @@ from loopkeeper.contract.event import Event as Event
 
 
 class ScreenedPopulation(Part):
+    """A population by the answers. `met_by`: what alone meets it where no listed criterion does, another factor of an
+    open list given in words; no rule approves on it (loop.md 2.4)."""
+
     code: str
     result: Literal["met", "unmet", "unknown"]
     claimed: bool = False
+    met_by: Literal["other_factor"] | None = None
 
 
 class Claim(Part):
@@ -67,10 +71,12 @@ class Contract(Part):
 
 
 class Lead(Part):
-    """The lead care manager: the provider's own id of the person, and the name the member will ask for."""
+    """The lead care manager: the provider's own id of the person, the name the member will ask for, and the number to
+    call, where it is not the provider's."""
 
     person: str
     name: str
+    phone: str | None = None
 
 
 class Rights(Part):

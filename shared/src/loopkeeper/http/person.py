@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
+
+from loopkeeper.contract.blanks import BlankIsMissing
 
 
-class Person(BaseModel):
+class Person(BlankIsMissing):
     """Who acted, as the organization states it (loop.md 1.4). Events keep the id; the title is for the audit."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True, str_max_length=120)

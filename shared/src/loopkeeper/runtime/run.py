@@ -26,7 +26,7 @@ from loopkeeper.kernel.errors import StartError
 from loopkeeper.kernel.logs import get
 from loopkeeper.kernel.metrics import Metrics
 from loopkeeper.kernel.repeat import repeat
-from loopkeeper.kernel.settings import Settings
+from loopkeeper.kernel.settings import Settings, read
 from loopkeeper.kernel.supervisor import Factory, Heartbeat, Supervisor
 from loopkeeper.kernel.wake import woken_by
 from loopkeeper.observability.exchange import Exchange, Observe
@@ -72,7 +72,7 @@ class Addresses:
 
 async def find_addresses(settings: Settings, services: Mapping[str, Service], say: Say = silent) -> Addresses:
     """Use what the settings name; start (or adopt) the embedded PostgreSQL for the rest."""
-    given = {name: service.settings().database_url() for name, service in services.items()}
+    given = {name: read(service.settings).database_url() for name, service in services.items()}
     bus = settings.bus_url()
     missing = [name for name, url in given.items() if url is None] + ([] if bus else ["log"])
     if missing:
@@ -239,7 +239,7 @@ class Running:
             self._stack.callback(telemetry.close)
             equipment = Equipment(
                 settings,
-                service.settings(),
+                read(service.settings),
                 self.clock,
                 rows,
                 sealer,

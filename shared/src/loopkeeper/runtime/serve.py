@@ -17,7 +17,7 @@ from loopkeeper.http.app import App
 from loopkeeper.kernel.errors import StartError
 from loopkeeper.kernel.logs import configure, get
 from loopkeeper.kernel.server import Server
-from loopkeeper.kernel.settings import Settings
+from loopkeeper.kernel.settings import Settings, read
 from loopkeeper.runtime import startup
 from loopkeeper.runtime.run import GRACE, Running, Say, at_addresses, needs_of, silent
 from loopkeeper.runtime.service import Service
@@ -51,7 +51,7 @@ async def alive(running: Running, say: Say = silent) -> AsyncGenerator[None]:
 def app_of(services: Mapping[str, Service]) -> App:
     """An app of these services for any ASGI server, which starts and stops them with its lifespan. The settings are
     those of the environment."""
-    settings = Settings()
+    settings = read(Settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:

@@ -37,7 +37,7 @@ OWN = ("plan_id", "provider_id")
 REFERRAL = "ref_"
 # Whom to look for, where, and how without danger (loop.md 1.7, 6.2).
 MEMBER_FIELDS = (
-    "first_name", "last_name", "cin", "birth_date", "approximate_age", "address", "county", "no_fixed_address",
+    "first_name", "middle_name", "last_name", "suffix", "preferred_name", "cin", "birth_date", "approximate_age", "address", "county", "no_fixed_address",
     "usual_place", "phone", "email", "best_contact", "best_time", "language_spoken", "language_written", "caregiver",
     "safe_contact",
 )  # fmt: skip
@@ -188,7 +188,7 @@ async def _state(call: Call[Any, Context], row: Mapping[str, Any]) -> Assignment
 async def accept(call: Call[AcceptBody, Context]) -> Reply:
     """The provider takes the member; from now on it sees whom to look for."""
     lead = call.body.lead
-    named = Lead(person=lead.person, name=lead.name) if lead else None
+    named = Lead(person=lead.person, name=lead.name, phone=lead.phone) if lead else None
     mine = call.client.organization
     return await _answered(call, Accept(assignment=call.path["id"], provider=mine, lead=named))
 
@@ -339,7 +339,7 @@ async def change_lead(call: Call[LeadChangeBody, Context]) -> Reply:
     command = ChangeLead(
         assignment=row["id"],
         provider=call.client.organization,
-        lead=Lead(person=body.lead.person, name=body.lead.name),
+        lead=Lead(person=body.lead.person, name=body.lead.name, phone=body.lead.phone),
         acted_by=ActedBy(organization=call.client.organization, person=person),
     )
     return await _acted(call, row, command, ("provider_id",))

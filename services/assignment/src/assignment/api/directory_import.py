@@ -156,7 +156,7 @@ def _checked(
         first = error.errors(include_input=False, include_url=False)[0]
         bounds = {name: value for name, value in first.get("ctx", {}).items() if isinstance(value, str | int)}
         fix = FIXES.get(first["type"], OTHERWISE)
-        result.refuse(number, _column(first["loc"]), first["type"], _filled(fix, bounds))
+        result.refuse(number, _column(first["loc"]), first["type"].replace("_", "-"), _filled(fix, bounds))
         return None
     try:
         check_parts(client, slug, body)

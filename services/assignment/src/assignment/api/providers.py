@@ -21,7 +21,7 @@ from assignment.persistence.directory import (
 )
 from loopkeeper.contract.decider import Refused
 from loopkeeper.contract.events import ProviderRecorded
-from loopkeeper.contract.vocabulary.places import County
+from loopkeeper.contract.field_types import AnyCounty
 from loopkeeper.contract.vocabulary.populations import Population
 from loopkeeper.http.old import Api, Call, Listing, Page, Reply, check_match, listing, not_found
 from loopkeeper.runtime.service import Context
@@ -40,7 +40,7 @@ class Shown(BaseModel):
 
 
 class ProviderQuery(Page):
-    county: County | None = None
+    county: AnyCounty | None = None
     population: Population | None = None
     language: str | None = Field(None, max_length=10)
     plan: str | None = Field(None, max_length=60)

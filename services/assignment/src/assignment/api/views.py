@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from loopkeeper.contract.blanks import BlankIsMissing
 from loopkeeper.http.old import Call, Page
 from loopkeeper.runtime.service import Context
 from loopkeeper.security.organizations import Role
@@ -45,28 +46,31 @@ class ShownAssignment(Shown):
     reason: str | None = None
 
 
-class LeadBody(BaseModel):
+class LeadBody(BlankIsMissing):
     """The lead care manager: the provider's own id of the person, and the name the member will ask for."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True, str_max_length=120)
 
     person: str = Field(min_length=1)
     name: str = Field(min_length=1)
+    phone: str | None = Field(
+        None, max_length=40, description="The number to call; missing, it is the provider's"
+    )
 
 
-class AcceptBody(BaseModel):
+class AcceptBody(BlankIsMissing):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     lead: LeadBody | None = None
 
 
-class DeclineBody(BaseModel):
+class DeclineBody(BlankIsMissing):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     reason: str = Field(default="", max_length=60)
 
 
-class Person(BaseModel):
+class Person(BlankIsMissing):
     """The named person who decides, as the client states it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True, str_max_length=120)
@@ -75,7 +79,7 @@ class Person(BaseModel):
     title: str = ""
 
 
-class ByHandBody(BaseModel):
+class ByHandBody(BlankIsMissing):
     """A named person of the plan chooses the provider for a referral."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -88,7 +92,7 @@ class ByHandBody(BaseModel):
     )
 
 
-class ActedBody(BaseModel):
+class ActedBody(BlankIsMissing):
     """A named person's act."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -96,7 +100,7 @@ class ActedBody(BaseModel):
     acted_by: Person
 
 
-class LeadChangeBody(BaseModel):
+class LeadChangeBody(BlankIsMissing):
     """The new lead care manager, and who says so; without a name, the new one does."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -105,7 +109,7 @@ class LeadChangeBody(BaseModel):
     acted_by: Person | None = None
 
 
-class ChangeBody(BaseModel):
+class ChangeBody(BlankIsMissing):
     """The member asks for another provider; `provider` names it, left out any other will do."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

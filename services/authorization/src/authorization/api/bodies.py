@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from loopkeeper.contract.field_types import Day
+from loopkeeper.contract.blanks import BlankIsMissing
+from loopkeeper.contract.field_types import BirthDay, DecisionDay, TermDay, Whole
 
 
 class OpenedMember(BaseModel):
@@ -14,13 +15,16 @@ class OpenedMember(BaseModel):
 
     cin: str | None = None
     first_name: str | None = None
+    middle_name: str | None = None
     last_name: str | None = None
+    suffix: str | None = None
+    preferred_name: str | None = None
     birth_date: str | None = None
     approximate_age: int | None = None
     plan_member_id: str | None = None
 
 
-class Person(BaseModel):
+class Person(BlankIsMissing):
     """The named person who decides, as the organization states it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True, str_max_length=120)
@@ -30,7 +34,7 @@ class Person(BaseModel):
     licence: str = Field(default="", description="Needed for a denial that judges criteria")
 
 
-class Decided(BaseModel):
+class Decided(BlankIsMissing):
     """What a named person does."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True, str_max_length=500)
@@ -44,7 +48,7 @@ class ApproveBody(Decided):
 
     populations: tuple[str, ...] = Field((), max_length=9)
     external_number: str = Field(default="", max_length=120)
-    enrolled_on: Day | None = None
+    enrolled_on: TermDay | None = None
 
 
 class DenyBody(Decided):
@@ -75,14 +79,14 @@ class PendBody(Decided):
 class OverturnBody(Decided):
     """`on`: the day of the appeal's or the hearing's decision; today if none is given."""
 
-    on: Day | None = None
+    on: DecisionDay | None = None
 
 
 class EndBody(Decided):
     """`code`: why, 1 to 15. `on`: the last day of the term; none for the first that the notice allows."""
 
-    code: int
-    on: Day | None = None
+    code: Whole
+    on: DecisionDay | None = None
     external_number: str = Field(default="", max_length=120)
 
 
@@ -93,7 +97,7 @@ class LookUpBody(BaseModel):
 
     plan: str
     cin: str = Field(max_length=24)
-    birth_date: Day
+    birth_date: BirthDay
 
 
 class LookedUp(BaseModel):

@@ -25,7 +25,17 @@ api = Api("authorization")
 READERS = (Role.PLAN, Role.PROVIDER, Role.OPERATIONS)
 OWN = ("plan_id", "provider_id")
 # What a decision is made about; opening it is written down (loop.md 1.7).
-MEMBER_FIELDS = ("cin", "first_name", "last_name", "birth_date", "approximate_age", "plan_member_id")
+MEMBER_FIELDS = (
+    "cin",
+    "first_name",
+    "middle_name",
+    "last_name",
+    "suffix",
+    "preferred_name",
+    "birth_date",
+    "approximate_age",
+    "plan_member_id",
+)
 ACTED = {"acted_by": {"person": "maria-chen", "title": "UM nurse"}}
 
 

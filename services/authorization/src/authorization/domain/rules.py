@@ -56,7 +56,7 @@ from authorization.domain.presumptive import (
     remind,
     revoke,
 )
-from authorization.domain.state import SERVICES_RECEIVED, Authorization, claimed, met
+from authorization.domain.state import SERVICES_RECEIVED, Authorization, claimed, met, met_by_list
 from authorization.domain.term import end, end_unasked, go_on, move_release, prompt, request_reauthorization
 from loopkeeper.contract import ids
 from loopkeeper.contract.calendar import la_date, term_through
@@ -178,9 +178,10 @@ def approve_by_rule(state: Authorization, command: OpenReview | Amend) -> Iterat
 
 
 def _populations(state: Authorization, must: str) -> tuple[str, ...]:
-    """Those that are met; what must be authorized without criteria brings its own."""
+    """Those that are met by listed criteria; what must be authorized without criteria brings its own."""
     own = {"release_day": ("incarceration",), "transitional_rent": ("homelessness",)}.get(must, ())
-    return tuple(dict.fromkeys((*own, *met(state)))) or claimed(state)
+    by_list = tuple(dict.fromkeys((*own, *met_by_list(state))))
+    return by_list or met(state) or claimed(state)
 
 
 def must_be(state: Authorization, rules: Rules) -> str:
@@ -199,7 +200,7 @@ def person_because(state: Authorization, command: OpenReview | Amend) -> tuple[s
     rules, must = command.rules, must_be(state, command.rules)
     if must == "overturned":
         return ()
-    switched = [code for code in met(state) if code in rules.automatic]
+    switched = [code for code in met_by_list(state) if code in rules.automatic]
     # A box that was ticked and then found wrong (loop.md 4.4) is nobody's program.
     reported = {
         flag.removeprefix("program_")
@@ -215,7 +216,8 @@ def person_because(state: Authorization, command: OpenReview | Amend) -> tuple[s
     checks = (
         # Even what must be authorized is authorized for some population.
         (not met(state) and not (must and _populations(state, must)), "criteria_open"),
-        (bool(met(state)) and not switched and not must, "switch_off"),
+        (bool(met(state)) and not met_by_list(state) and not must, "other_factor"),
+        (bool(met_by_list(state)) and not switched and not must, "switch_off"),
         (not vouched, "not_attested"),
         (state.eligibility.state != "confirmed", "eligibility_unconfirmed"),
         (bool(excluded), "exclusive_program"),

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from authorization.domain.commands import Denial, Rules
-from authorization.domain.state import Authorization, Reauthorization, met
+from authorization.domain.state import Authorization, Reauthorization, met_by_list
 from loopkeeper.contract.calendar import end_of_la_day, la_date
 from loopkeeper.contract.events import ProviderRecorded, Rights
 from loopkeeper.policy import Policy
@@ -26,7 +26,7 @@ def opening(
     day = la_date(asked)
     automatic = [row for row in policy.rows("auto_approval", on=day, plan=state.plan) if row["switched_on"]]
     exclusive = policy.rows("program_overlap", on=day, rule="exclusive")
-    chosen = [row for row in automatic if row["population"] in met(state)]
+    chosen = [row for row in automatic if row["population"] in met_by_list(state)]
     update: dict[str, Any] = {
         **clocks(policy, state.urgency or "routine", asked),
         "automatic": {row["population"]: row["sample"] for row in automatic},

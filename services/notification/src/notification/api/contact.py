@@ -8,7 +8,7 @@ import orjson
 from pydantic import Field
 
 from loopkeeper.contract.events import Consent
-from loopkeeper.contract.field_types import Day
+from loopkeeper.contract.field_types import TermDay, TermEnd
 from loopkeeper.contract.vocabulary.referring import ContactMethod
 from loopkeeper.http.old import Api, Call, Reply, check_match, not_found
 from loopkeeper.runtime.service import Context
@@ -39,6 +39,8 @@ class AddressBody(Body):
 
 
 class CaregiverBody(Body):
+    verbatim = frozenset({"name"})
+
     name: Short = ""
     relationship: Short = ""
     phone: str = Field("", max_length=40)
@@ -59,12 +61,14 @@ class ConsentBody(Body):
 
     scope: Literal["tpo", "named", "revoked"]
     to: tuple[Annotated[str, Field(max_length=60)], ...] = Field((), max_length=50)
-    on: Day
-    through: Day | None = None
+    on: TermDay
+    through: TermEnd = None
 
 
 class ContactBody(Body):
-    """Only the fields sent are changed; null empties one."""
+    """Only the fields sent are changed; null, or an empty text, empties one."""
+
+    empty_is_null = True
 
     phone: str | None = Field(None, max_length=40)
     email: Short | None = None

@@ -10,9 +10,9 @@ from uuid import uuid5
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
+from loopkeeper.contract.blanks import BlankIsMissing
 from loopkeeper.contract.events import ActedBy
-from loopkeeper.contract.field_types import Instant
-from loopkeeper.contract.vocabulary import Language
+from loopkeeper.contract.field_types import AnyLanguage, HappenedAt
 from loopkeeper.http.old import Api, Call, Listing, Page, Reply, listing, not_found
 from loopkeeper.postgres.connections import Connection
 from loopkeeper.runtime.service import Context
@@ -39,7 +39,7 @@ MINE = """(n.recipient = $1 OR ($2 AND n.recipient_kind = 'member' AND n.code <>
   AND EXISTS (SELECT 1 FROM referral r WHERE r.id = n.referral AND r.provider_id = $1)))"""
 
 
-class Body(BaseModel):
+class Body(BlankIsMissing):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
@@ -90,9 +90,9 @@ class HandOverBody(Body):
 
     acted_by: PersonBody
     how: Way
-    at: Instant | None = Field(None, description="Now, where it is missing")
+    at: HappenedAt | None = Field(None, description="Now, where it is missing")
     to: Literal["recipient", "member", "parent", "guardian", "court", "county"] = "recipient"
-    language: Language | None = None
+    language: AnyLanguage | None = None
     interpreted: bool = False
     own_words: bool = Field(False, description="Told in the plan's own approved text, not in the draft")
     safe_contact_checked: bool = Field(False, description="The safe-contact rules were read and kept")

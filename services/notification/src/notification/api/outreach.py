@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from loopkeeper.contract.field_types import Day, Instant
+from loopkeeper.contract.field_types import HappenedAt, ServiceDay, Whole
 from loopkeeper.contract.vocabulary import ActorKind, AttemptOutcome, Modality
 from loopkeeper.http.old import Api, Call, Listing, Page, Reply, check_match, listing
 from loopkeeper.runtime.service import Context
@@ -30,33 +30,33 @@ READERS = (Role.PROVIDER, Role.PLAN, Role.OPERATIONS)
 
 
 class AttemptBody(Body):
-    at: Instant = Field(description="When it was tried")
+    at: HappenedAt = Field(description="When it was tried")
     actor_kind: ActorKind
     modality: Modality
     outcome: AttemptOutcome
-    minutes: int | None = Field(None, ge=0, le=24 * 60, description="How long it took")
+    minutes: Whole | None = Field(None, ge=0, le=24 * 60, description="How long it took")
     acted_by: ActedByBody = ActedByBody()
 
 
 class StartBody(Body):
-    on: Day | None = Field(None, description="Day of the first ECM service")
+    on: ServiceDay | None = Field(None, description="Day of the first ECM service")
     acted_by: ActedByBody = ActedByBody()
 
 
 class DeclineBody(Body):
-    on: Day | None = Field(None, description="Day on which the member declined")
+    on: ServiceDay | None = Field(None, description="Day on which the member declined")
     how: Modality = Field(description="In which way the member said so")
     acted_by: ActedByBody = ActedByBody()
 
 
 class UnreachedBody(Body):
-    on: Day | None = Field(None, description="Day on which you gave up")
+    on: ServiceDay | None = Field(None, description="Day on which you gave up")
     acted_by: ActedByBody = ActedByBody()
 
 
 class EndBody(Body):
-    code: int = Field(description="The state's discontinuation code, 1 to 15")
-    on: Day | None = Field(None, description="Last day of service")
+    code: Whole = Field(description="The state's discontinuation code, 1 to 15")
+    on: ServiceDay | None = Field(None, description="Last day of service")
     acted_by: ActedByBody = ActedByBody()
 
 
@@ -211,7 +211,7 @@ async def outreach(call: Call[None, Context]) -> Reply:
     return Reply(200, shown(row["id"], state_of(row), row["at"]), etag=row["n"])
 
 
-async def _act(call: Call[Any, Context, Any], command: ProviderCommand, code: int = 200) -> Reply:
+async def _act(call: Call[Any, Context, Any], command: ProviderCommand, code: Whole = 200) -> Reply:
     referral = call.path["referral"]
     if call.if_match is not None:
         check_match(call, (await row_of(call))["n"])

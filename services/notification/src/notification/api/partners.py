@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.events import by_type
-from loopkeeper.contract.field_types import Day
+from loopkeeper.contract.field_types import PolicyDay
 from loopkeeper.http.old import Api, Call, Reply, not_found
 from loopkeeper.runtime.service import Context
 from loopkeeper.security.organizations import Role
@@ -27,7 +27,7 @@ class SightQuery(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     referral: str | None = Field(None, max_length=100, description="A referral of your members")
-    on: Day | None = Field(None, description="On this day; today where it is missing")
+    on: PolicyDay | None = Field(None, description="On this day; today where it is missing")
 
 
 class GrantShown(BaseModel):

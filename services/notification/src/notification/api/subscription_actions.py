@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from loopkeeper.contract.blanks import BlankIsMissing
 from loopkeeper.contract.decider import Refused
-from loopkeeper.contract.field_types import Instant
+from loopkeeper.contract.field_types import Instant, Whole
 from loopkeeper.http.old import Api, Call, Listing, Page, Reply, check_match, listing, not_found
 from loopkeeper.postgres.connections import Connection
 from loopkeeper.runtime.service import Context
@@ -38,12 +39,12 @@ api = Api("notification")
 TEST_TYPE = "ecm.endpoint.test.v1"
 
 
-class Body(BaseModel):
+class Body(BlankIsMissing):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class RotateBody(Body):
-    grace_period_seconds: int = Field(
+    grace_period_seconds: Whole = Field(
         USUAL_GRACE, ge=0, le=LONGEST_GRACE, description="How long the old secret signs beside the new one"
     )
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from loopkeeper.contract import ids
+from loopkeeper.contract.blanks import BlankIsMissing
 from loopkeeper.contract.decider import Refused
 from loopkeeper.http.old import Api, Call, Listing, Page, Reply, check_match, listing, not_found
 from loopkeeper.postgres.connections import Connection
@@ -32,7 +33,7 @@ COLUMNS = (
 USUAL_GRACE, LONGEST_GRACE = 24 * 3600, 7 * 24 * 3600
 
 
-class SubscriptionBody(BaseModel):
+class SubscriptionBody(BlankIsMissing):
     """`url` null: no webhooks, the feed only."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
+from loopkeeper.contract.blanks import BlankIsMissing
 from loopkeeper.http.old import Call, not_found
 from loopkeeper.runtime.service import Context
 from loopkeeper.store.row_access import own_key, reading
@@ -20,7 +21,7 @@ from notification.domain.outreach.state import CHANNEL, Outreach, attempts_of, s
 KEYS = ("plan_id", "provider_id")
 
 
-class Body(BaseModel):
+class Body(BlankIsMissing):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Annotated, Any, cast
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
 from loopkeeper.contract import ids
+from loopkeeper.contract.blanks import BlankIsMissing, is_blank, is_empty
 from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.decider import Refused
 from loopkeeper.contract.events import Linked
@@ -36,14 +37,27 @@ TRIES = 5
 FORM_FIELDS = tuple(ReferralBody.model_fields)
 
 
-class Body(BaseModel):
+class Body(BlankIsMissing):
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True, str_max_length=2000)
 
 
-class AnswerBody(Body):
-    """Answers by the question's id, and other fields of the form by JSON pointer. Null leaves a question open."""
+def _without_blanks(answers: object) -> object:
+    """A blank answers nothing; only a name may be Unknown."""
+    if not isinstance(answers, dict):
+        return answers
+    given = cast("dict[str, Any]", answers)
+    return {
+        name: value for name, value in given.items() if not (is_empty if name == "name" else is_blank)(value)
+    }
 
-    answers: Mapping[str, Any] = Field(default_factory=dict, max_length=80)
+
+class AnswerBody(Body):
+    """Answers by the question's id, and other fields of the form by JSON pointer. Null or a blank leaves a question
+    open."""
+
+    answers: Annotated[Mapping[str, Any], BeforeValidator(_without_blanks)] = Field(
+        default_factory=dict, max_length=80
+    )
     corrections: Mapping[str, Any] = Field(default_factory=dict, max_length=80)
     acted_by: Person | None = None
 
@@ -201,7 +215,7 @@ async def _choose(call: Call, row: Mapping[str, Any], state: Referral, body: Ans
     """The member's own wish. The provider is the one that referred last."""
     wishes = body.answers[PROVIDER_CHANGE]
     if not isinstance(wishes, bool):
-        raise invalid(f"/answers/{PROVIDER_CHANGE}", "not_yes_or_no", "Answer with true or false.")
+        raise invalid(f"/answers/{PROVIDER_CHANGE}", "not-yes-or-no", "Answer with true or false.")
     second = state.joined[-1].referrer if state.joined else ""
     command = ChooseProvider(wishes=wishes, provider=second, acted_by=call.acted_by(body.acted_by))
     return await submitted(call, row, command)

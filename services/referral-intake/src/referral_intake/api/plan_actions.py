@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
 from typing import Annotated, Any
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from loopkeeper.contract.decider import Refused
+from loopkeeper.contract.field_types import ReleaseDay, ServiceDay
 from loopkeeper.http.call import allowed
 from loopkeeper.http.person import Person
 from loopkeeper.http.route import Id, Operation, example, refused
@@ -26,7 +26,7 @@ from referral_intake.domain.form.form import REFERRAL_ID
 
 router = APIRouter(tags=["intake"], route_class=Operation)
 MEMBER_FIELDS = (
-    "first_name", "last_name", "cin", "plan_member_id", "birth_date", "approximate_age", "address", "county",
+    "first_name", "middle_name", "last_name", "suffix", "preferred_name", "cin", "plan_member_id", "birth_date", "approximate_age", "address", "county",
     "no_fixed_address", "usual_place", "phone", "email", "best_contact", "best_time", "language_spoken",
     "language_written", "caregiver", "safe_contact",
 )  # fmt: skip
@@ -37,7 +37,7 @@ class CloseBody(Body):
 
     outcome: str = Field(max_length=40)
     text: str = Field(default="", max_length=500)
-    on: date | None = None
+    on: ServiceDay | None = None
     how: str = Field(default="", max_length=200)
     acted_by: Person
 
@@ -48,17 +48,19 @@ class MergeBody(Body):
 
 
 class ReleaseBody(Body):
-    release_on: date
+    release_on: ReleaseDay
     acted_by: Person
 
 
 class OpenedMember(BaseModel):
-    """Who was referred and how they are reached; this opening was written down."""
+    """Who was referred and how they are reached; this opening was written down. `other_factors`: for the plan, what
+    the form gives in words and no list of the state has, where a population is met by that alone."""
 
     model_config = ConfigDict(frozen=True)
 
     identity: Mapping[str, Any]
     contact: Mapping[str, Any]
+    other_factors: Mapping[str, str] = {}
 
 
 # ── the plan's own acts ───────────────────────────────────────────────────────────────────────────────────
@@ -152,15 +154,22 @@ async def record_release_date(
 async def member(id: Id, call: Annotated[Call, allowed(Role.REFERRER, Role.PLAN)]) -> OpenedMember:
     """Opens identity and contact for the plan and for who referred; each opening is written down."""
     row, context = await row_of(call, id), call.service
-    state, _ = read_as(call, row, "plan", "referrer")
-    parts = {part: text for part, text in state.sealed.items() if part in ("identity", "contact")}
+    state, who = read_as(call, row, "plan", "referrer")
+    in_words = who == "plan" and any(each.met_by is not None for each in state.populations)
+    wanted = ("identity", "contact", *(("form",) if in_words else ()))
+    parts = {part: text for part, text in state.sealed.items() if part in wanted}
     (opened,) = await open_identity(
         context.sealer,
         context.store,
         call.client,
         context.clock.now(),
         [Opening(state.plan, row["id"], parts)],
-        fields=MEMBER_FIELDS,
+        fields=(*MEMBER_FIELDS, *(("answers",) if in_words else ())),
         why="to know who was referred",
     )
-    return OpenedMember(identity=opened.get("identity", {}), contact=opened.get("contact", {}))
+    answers: Mapping[str, Any] = opened.get("form", {}).get("answers", {})
+    return OpenedMember(
+        identity=opened.get("identity", {}),
+        contact=opened.get("contact", {}),
+        other_factors={name: said for name, said in answers.items() if isinstance(said, str)},
+    )

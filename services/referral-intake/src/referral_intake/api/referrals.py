@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from loopkeeper.contract import ids
+from loopkeeper.contract.blanks import BlankIsMissing
 from loopkeeper.contract.decider import Command
 from loopkeeper.contract.events import ProviderRecorded
 from loopkeeper.http.call import allowed
@@ -54,7 +55,7 @@ class Timeline(BaseModel):
     next_cursor: str | None = None
 
 
-class WithdrawBody(BaseModel):
+class WithdrawBody(BlankIsMissing):
     """`referrer` withdraws before authorization, `member` at any time."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

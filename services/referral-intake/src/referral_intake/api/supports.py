@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from loopkeeper.contract.blanks import BlankIsMissing
 from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.decider import Refused
 from loopkeeper.contract.vocabulary.supports import CommunitySupport
@@ -36,7 +37,7 @@ class SupportQuery(Page):
     referral: str | None = Field(None, max_length=40, description="Only of this referral")
 
 
-class SupportBody(BaseModel):
+class SupportBody(BlankIsMissing):
     """Which of the fifteen services, and, if known, of which Community Supports provider."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
@@ -46,7 +47,7 @@ class SupportBody(BaseModel):
     acted_by: Person | None = None
 
 
-class MoveBody(BaseModel):
+class MoveBody(BlankIsMissing):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     acted_by: Person | None = None

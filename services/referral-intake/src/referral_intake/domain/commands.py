@@ -22,16 +22,17 @@ class Given(BaseModel):
 
 class Keys(Given):
     """Blind indexes of who the form says the member is; empty where it does not say. `member` is of plan, CIN and
-    birth date; `others` holds the roster keys under the other plans served here, `moved` the member's under each of
-    them where the form says that the member changed plans."""
+    birth date, `named` of these and the first name; `others` holds the roster keys under the other plans served here,
+    `moved` the member's two under each of them where the form says that the member changed plans."""
 
     member: str = ""
+    named: str = ""
     cin: str = ""
     person: str = ""
     roster: str = ""
     birth: str = ""
     others: Mapping[str, str] = {}
-    moved: tuple[str, ...] = ()
+    moved: tuple[tuple[str, str], ...] = ()
 
 
 class Asking(Given):

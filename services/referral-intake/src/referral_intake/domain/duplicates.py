@@ -52,7 +52,7 @@ def joined(at: datetime, match: Match, second: ReferralReceived) -> ReferralAmen
         cause="joined",
         joined=match.own,
         joined_referrer=second.referrer,
-        **(_whole(second, match) if _completes(first, second) else added(first, second)),
+        **(_whole(first, second, match) if _completes(first, second) else added(first, second)),
     )
 
 
@@ -61,12 +61,14 @@ def _completes(first: Referral, second: ReferralReceived) -> bool:
     return first.kind == "presumptive_start" and second.kind == "full"
 
 
-def _whole(second: ReferralReceived, match: Match) -> dict[str, Any]:
+def _whole(first: Referral, second: ReferralReceived, match: Match) -> dict[str, Any]:
     fields = (
         "form", "urgency", "age_band", "county", "language", "populations", "attested", "preferred", "chosen", "pcp",
         "program_providers", "eligibility", "flags", "consent_holder", "release_on",
     )  # fmt: skip
     changed = {name: getattr(second, name) for name in fields}
+    # The answers of the start count as the form's own wherever the form leaves them out.
+    changed["populations"] = _completed(first.populations, second.populations)
     return {**changed, "kind": "full", "policy": second.policy, "sealed": match.resealed or None}
 
 
@@ -87,6 +89,21 @@ def added(first: Referral | ReferralReceived, second: Referral | ReferralReceive
     return changed
 
 
+def _completed(
+    start: tuple[ScreenedPopulation, ...], form: tuple[ScreenedPopulation, ...]
+) -> tuple[ScreenedPopulation, ...]:
+    """The form's populations; what the form leaves open is as the start's answers had it."""
+    before = {each.code: each for each in start}
+    kept = [
+        before[each.code].model_copy(update={"claimed": each.claimed or before[each.code].claimed})
+        if each.result == "unknown" and each.code in before
+        else each
+        for each in form
+    ]
+    known = {each.code for each in form}
+    return (*kept, *(each for each in start if each.code not in known))
+
+
 def _with(
     first: tuple[ScreenedPopulation, ...], second: tuple[ScreenedPopulation, ...]
 ) -> tuple[ScreenedPopulation, ...]:
@@ -100,8 +117,15 @@ def _with(
 def _better(mine: ScreenedPopulation, other: ScreenedPopulation | None) -> ScreenedPopulation:
     if other is None:
         return mine
-    met = "met" if "met" in (mine.result, other.result) else mine.result
-    return ScreenedPopulation(code=mine.code, result=met, claimed=mine.claimed or other.claimed)
+    # What one of them knows counts, whichever came first; met by a listed criterion before met in words.
+    best = max((mine, other), key=_weight)
+    return best.model_copy(update={"claimed": mine.claimed or other.claimed})
+
+
+def _weight(screened: ScreenedPopulation) -> int:
+    if screened.result == "met":
+        return 2 if screened.met_by is not None else 3
+    return 1 if screened.result == "unmet" else 0
 
 
 def served(at: datetime, match: Match, second: ReferralReceived) -> list[Event]:

@@ -34,6 +34,7 @@ from referral_intake.domain.commands import (
     Reopening,
 )
 from referral_intake.domain.duplicates import Match
+from referral_intake.domain.member_keys import found_as, keys_learned
 from referral_intake.domain.rules import as_received
 from referral_intake.domain.state import POSSIBLE, REDIRECT, Referral
 from referral_intake.persistence import projections
@@ -87,7 +88,8 @@ class Reception(View[Referral]):
         if own and isinstance(keys, Keys) and (keys.cin or keys.person):
             self._known.keys[change.stream] = keys
             if isinstance(change.submission.command, ReadAgain) and keys.member and change.after is not None:
-                self._minted[keys.member] = change.after.member
+                for key in keys_learned(self._minted, keys.member, keys.named):
+                    self._minted[key] = change.after.member
 
     # ── a referral comes in, or says more of who it is about ──────────────────────────────────────────────
 
@@ -99,7 +101,7 @@ class Reception(View[Referral]):
         if again is not None and again.before is not None and again.why != "redirected":
             member = again.before.member
         else:
-            member = self._member(command.keys.member, command)
+            member = self._member(command.keys, command)
         received = command.received.model_copy(
             update={"occurred_at": command.at, "member": member, "eligibility": eligibility}
         )
@@ -120,7 +122,9 @@ class Reception(View[Referral]):
             kept = {"member": state.member, "eligibility": state.eligibility}
             if keys.cin or keys.person or keys.roster:
                 kept["eligibility"] = self._eligibility(revised.plan, keys, command.at)
-                kept["member"] = self._member(keys.member, command) if keys.member else state.member
+                before = self._known.keys.get(stream, Keys())
+                own = state.member if keys.member and before.member == keys.member else None
+                kept["member"] = self._member(keys, command, own) if keys.member else state.member
                 possible = self._possible(stream, kept["member"], keys, late=True)
                 redirect = self._redirect(revised, kept["eligibility"], keys, command.at)
                 found = Match(possible=possible, redirect=redirect)
@@ -136,13 +140,17 @@ class Reception(View[Referral]):
         into = (closed.merged_into or "") if closed else ""
         return again.model_copy(update={"before": before, "until": until, "into": into})
 
-    def _member(self, key: str, command: Told) -> str:
+    def _member(self, keys: Keys, command: Told, own: str | None = None) -> str:
+        """Which member this is. `own`: whom the referral was about so far, under the same number and birth date; a
+        first name that is corrected makes nobody else of them, unless it is the other's (loop.md 2.7)."""
         fresh = ids.derive("mem", command.at, command.seed, "member")
-        if not key:
+        if not keys.member:
             return fresh
-        if key not in self._known.members:
-            self._known.members[key] = self._minted[key] = fresh
-        return self._known.members[key]
+        known = self._known.members
+        found = known.get(keys.named) or own or found_as(known, keys.member, keys.named) or fresh
+        for key in keys_learned(known, keys.member, keys.named):
+            known[key] = self._minted[key] = found
+        return found
 
     def _eligibility(self, plan: str, keys: Keys, at: datetime) -> Eligibility:
         if not keys.roster or plan not in self._known.rosters:
@@ -184,7 +192,7 @@ class Reception(View[Referral]):
 
     def _served_before(self, keys: Keys) -> str:
         """The referral through which the member was served under the plan before, the latest one (loop.md 4.9)."""
-        members = {self._known.members[key] for key in keys.moved if key in self._known.members}
+        members = {found_as(self._known.members, *pair) for pair in keys.moved}
         found = [
             (state.closing.at, name)
             for name, state in self._known.states.items()
@@ -210,7 +218,7 @@ class Reception(View[Referral]):
             state = self._known.states.get(name)
             if name == stream or state is None or state.closing is not None or state.received_at is None:
                 continue
-            same = bool(keys.member) and others.member == keys.member
+            same = bool(keys.member) and others.member == keys.member and state.member == member
             by_number = bool(keys.cin) and others.cin == keys.cin and not same
             by_name = bool(keys.person) and others.person == keys.person and not (keys.cin and others.cin)
             if by_number or by_name or (late and same):

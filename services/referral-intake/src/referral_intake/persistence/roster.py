@@ -14,12 +14,12 @@ from typing import Any, cast
 from uuid import uuid4
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
-from loopkeeper.contract.field_types import Day
+from loopkeeper.contract.blanks import BlankIsMissing
+from loopkeeper.contract.field_types import AnyCounty, BirthDay, TermDay, TermEnd
 from loopkeeper.contract.vocabulary.identifiers import cin as plain_cin
 from loopkeeper.contract.vocabulary.identifiers import cin_valid
-from loopkeeper.contract.vocabulary.places import County
 from loopkeeper.kernel.clock import Clock
 from loopkeeper.kernel.errors import FIELD_NAME, Problem
 from loopkeeper.postgres.connections import Connection
@@ -47,16 +47,16 @@ FIXES: Mapping[str, str] = {
 }
 
 
-class RosterRow(BaseModel):
+class RosterRow(BlankIsMissing):
     """One member's coverage. Programs are the exclusive ones the plan knows of."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, str_max_length=200)
 
     cin: str
-    birth_date: Day
-    county: County
-    covered_from: Day
-    covered_through: Day | None = None
+    birth_date: BirthDay
+    county: AnyCounty
+    covered_from: TermDay
+    covered_through: TermEnd = None
     pcp: str = ""
     programs: tuple[str, ...] = Field((), max_length=20)
 
@@ -262,7 +262,9 @@ def _checked(
         named = all(FIELD_NAME.fullmatch(str(part)) or isinstance(part, int) for part in first["loc"])
         pointer = "/" + "/".join(str(part) for part in first["loc"]) if named else ""
         name = str(first["loc"][0]) if first["loc"] else ""
-        loaded.refuse(number, pointer, first["type"], FIXES.get(name, "Leave this column out."))
+        loaded.refuse(
+            number, pointer, first["type"].replace("_", "-"), FIXES.get(name, "Leave this column out.")
+        )
         return None
     if not cin_valid(row.cin, synthetic=synthetic):
         loaded.refuse(number, "/cin", "cin", FIXES["cin"])

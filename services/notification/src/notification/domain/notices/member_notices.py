@@ -82,7 +82,7 @@ def _lead_changed(event: AssignmentLeadChanged, after: Outreach, names: Names) -
 
 def _called(provider: str, lead: Lead, names: Names) -> Mapping[str, Value]:
     named = names.of(provider)
-    phone = named.phone or names.of(provider).name
+    phone = lead.phone or named.phone or named.name
     return {"provider": named.name, "provider_phone": phone, "lead": lead.name}
 
 

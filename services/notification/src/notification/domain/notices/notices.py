@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 
-from loopkeeper.contract.calendar import la_date
+from loopkeeper.contract.calendar import la_date, written
 from loopkeeper.contract.events import (
     AssignmentAccepted,
     AssignmentDeclined,
@@ -105,10 +105,10 @@ def _to_referrer(
         case ReferralQuestionsAsked():
             yield _questions(to, event)
         case AuthorizationPended():
-            facts = {"by": event.by.isoformat()}
+            facts = {"by": written(event.by)}
             yield Notice("pended", *to, facts=facts, slots={"due": last_day(event.by)})
         case AuthorizationResumed():
-            facts = {"due_at": event.due_at.isoformat()}
+            facts = {"due_at": written(event.due_at)}
             yield Notice("resumed", *to, facts=facts, slots={"due": last_day(event.due_at)})
         case AuthorizationOverturned():
             yield Notice("overturned", *to, facts={"on": event.on.isoformat()}, slots={"on": event.on})
@@ -147,7 +147,7 @@ def _questions(to: tuple[str, str], event: ReferralQuestionsAsked) -> Notice:
     if event.due_at is None:
         return Notice("questions", *to, "undated", facts=facts, slots=slots)
     slots["due"] = last_day(event.due_at)
-    return Notice("questions", *to, variant, facts=facts | {"due_at": event.due_at.isoformat()}, slots=slots)
+    return Notice("questions", *to, variant, facts=facts | {"due_at": written(event.due_at)}, slots=slots)
 
 
 def _authorized(to: tuple[str, str], through: date) -> Notice:

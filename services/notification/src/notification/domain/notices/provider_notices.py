@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 
+from loopkeeper.contract.calendar import written
 from loopkeeper.contract.events import (
     AssignmentAccepted,
     AssignmentEnded,
@@ -40,7 +41,7 @@ def to_providers(referral: str, before: Outreach, event: Event, after: Outreach)
     """The offer and its fate, the decision, the grant, and what changed for whoever serves."""
     match event:
         case AssignmentMade():
-            facts = {"assignment": event.assignment, "due_at": event.answer_due_at.isoformat()}
+            facts = {"assignment": event.assignment, "due_at": written(event.answer_due_at)}
             slots: dict[str, Value] = {"due": last_day(event.answer_due_at)}
             variant = USUAL
             if event.starts_on is not None:
@@ -63,7 +64,7 @@ def to_providers(referral: str, before: Outreach, event: Event, after: Outreach)
         case OutreachContactChanged():
             yield from _contact_changed(event, after)
         case OutreachOverdue():
-            facts = {"assignment": event.assignment, "clock": event.clock, "due_at": event.due_at.isoformat()}
+            facts = {"assignment": event.assignment, "clock": event.clock, "due_at": written(event.due_at)}
             slots = {"due": last_day(event.due_at)}
             code = "outreach_late" if event.clock == "first_outreach" else "outreach_long"
             yield Notice(code, _holding(after), "provider", event.state, facts=facts, slots=slots)
@@ -80,7 +81,7 @@ def _decision_to_providers(before: Outreach, event: Event, after: Outreach) -> I
             for provider in _serving(before):
                 yield Notice("decided", provider, "provider", "denied")
         case AuthorizationReauthorizationDue():
-            facts = {"through": event.through.isoformat(), "due_at": event.due_at.isoformat()}
+            facts = {"through": event.through.isoformat(), "due_at": written(event.due_at)}
             slots: dict[str, Value] = {"through": event.through, "due": last_day(event.due_at)}
             yield Notice("reauthorization_due", _holding(after), "provider", facts=facts, slots=slots)
         case AuthorizationExtended():

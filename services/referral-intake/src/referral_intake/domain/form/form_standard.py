@@ -41,6 +41,8 @@ class Reading:
     flags: tuple[str, ...]
     preferred: tuple[str, ...]
     chosen: tuple[str, ...]
+    # The populations marked, and the one a claim relies on.
+    claimed: tuple[str, ...]
     groups: tuple[str, ...]
 
     @property
@@ -81,8 +83,14 @@ def understand(form: ReferralBody, *, referrer: str, on: date, synthetic: bool) 
         flags=tuple(_flags(form)),
         preferred=tuple(_preferred(form, referrer)),
         chosen=(wished,) if wished else (),
+        claimed=_claimed(form),
         groups=groups(member),
     )
+
+
+def _claimed(form: ReferralBody) -> tuple[str, ...]:
+    relied_on = (form.presumptive.population,) if form.presumptive is not None else ()
+    return tuple(dict.fromkeys(each.value for each in (*form.populations, *relied_on)))
 
 
 def groups(member: Member) -> tuple[str, ...]:
@@ -132,7 +140,9 @@ def _preferred(form: ReferralBody, referrer: str) -> Iterator[str]:
 def sealed_parts(form: ReferralBody, reading: Reading) -> Mapping[str, Mapping[str, Any]]:
     """What is sealed, in three parts: who the person is, how they are reached, and the form as it came."""
     member = form.member.model_dump(mode="json")
-    identity = ("first_name", "last_name", "plan_member_id", "approximate_age")
+    identity = (
+        "first_name", "middle_name", "last_name", "suffix", "preferred_name", "plan_member_id", "approximate_age",
+    )  # fmt: skip
     contact = (
         "address", "county", "no_fixed_address", "usual_place", "phone", "email", "best_contact", "best_time",
         "language_spoken", "language_written", "caregiver", "safe_contact",
@@ -267,7 +277,8 @@ def _doubts(form: ReferralBody, on: date) -> Iterator[tuple[str, str]]:
         yield "npi", "/referrer/npi"
     if form.referral_date is not None and form.referral_date > on:
         yield "referral-date", "/referral_date"
-    if form.presumptive is not None and form.presumptive.population not in form.populations:
+    claim = form.presumptive if form.kind == "full" else None
+    if claim is not None and claim.population not in form.populations:
         yield "presumptive-population", "/presumptive/population"
 
 
