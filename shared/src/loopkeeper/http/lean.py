@@ -46,7 +46,7 @@ class Lean(Operation):
 
     async def _work(self, call: Any, body: BaseModel | None) -> Response:
         found: BaseModel = await self._endpoint(**{self._call: call, self._body: body})
-        call.answer.body = found.__pydantic_serializer__.to_json(found)
+        call.answer.body = found.__pydantic_serializer__.to_json(found, by_alias=True)
         return call.answer
 
 

@@ -87,27 +87,28 @@ async def visible_rows(
 
     The query names `OWN` in its WHERE: f"SELECT … WHERE status = $1 AND {OWN} ORDER BY at". Raises `Busy` as `reading`.
     """
-    own, mine = own_key(client, len(values) + 1, keys)
+    narrowed, mine = _narrowed(query, client, len(values) + 1, keys)
     async with reading(readers, client) as connection:
-        return await connection.fetch(_narrowed(query, own), *values, *mine)
+        return await connection.fetch(narrowed, *values, *mine)
 
 
 async def visible_row(
     readers: Pool, client: Client, query: str, *values: object, keys: Sequence[str] = KEYS
 ) -> Mapping[str, Any]:
     """The one row of this query that the client may see. Raises 404 for none: what others own is not there."""
-    own, mine = own_key(client, len(values) + 1, keys)
+    narrowed, mine = _narrowed(query, client, len(values) + 1, keys)
     async with reading(readers, client) as connection:
-        row = await connection.fetchrow(_narrowed(query, own), *values, *mine)
+        row = await connection.fetchrow(narrowed, *values, *mine)
     if row is None:
         raise not_found()
     return row
 
 
-def _narrowed(query: str, own: str) -> str:
+def _narrowed(query: str, client: Client, first: int, keys: Sequence[str]) -> tuple[str, tuple[str, ...]]:
     if OWN not in query:
         raise Unsound("a query for a client does not say where its own key is named")
-    return query.replace(OWN, own)
+    own, mine = own_key(client, first, keys)
+    return query.replace(OWN, own), mine
 
 
 def own_key(client: Client, first: int, columns: Sequence[str] = KEYS) -> tuple[str, tuple[str, ...]]:
