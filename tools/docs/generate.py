@@ -13,21 +13,21 @@ import sys
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 import typer
+from openapi_spec_validator import validate
 
 from loopkeeper import policy
 from loopkeeper.cli import app as command_line
 from loopkeeper.contract import events
 from loopkeeper.contract.event import Catalog, Event, Superseded
-from loopkeeper.http import openapi
 from loopkeeper.kernel.settings import ServiceSettings, Settings
 from loopkeeper.policy.conditions import All, Leaf, said
 from loopkeeper.policy.conditions import Any as Any_
 from loopkeeper.policy.reading import load
-from loopkeeper.runtime.operations import with_operations
+from loopkeeper.runtime.serve import app_of
 from loopkeeper.runtime.service import Service, installed
 from tools.docs import answers, asyncapi, decisions, rules, states, structure
 
@@ -60,7 +60,10 @@ def documents() -> dict[str, str]:
 
 
 def _openapi(service: Service) -> Mapping[str, Any]:
-    return openapi.document(with_operations(service.api).routes, f"Loopkeeper: {service.name}")
+    """The document as the service itself serves it; it must be one that every reader of OpenAPI understands."""
+    found = app_of({service.name: service}).document(service.name)
+    validate(cast("Any", found))
+    return found
 
 
 def _json(document: Mapping[str, Any]) -> str:

@@ -13,7 +13,9 @@ from assignment.persistence.projections import TurnProjection
 from assignment.persistence.tables import columns
 from assignment.settings import AssignmentSettings
 from assignment.timers import on_timer
-from loopkeeper.http.route import joined
+from loopkeeper.http.app import App
+from loopkeeper.http.old import joined
+from loopkeeper.runtime.serve import app_of
 from loopkeeper.runtime.service import Equipment, Service
 from loopkeeper.store.definition import Domain
 
@@ -40,3 +42,8 @@ service = Service(
     reactions=REACTIONS,
     on_timer=on_timer,
 )
+
+
+def create_app() -> App:
+    """Assignment alone, for any ASGI server: `uvicorn --factory assignment.service:create_app`."""
+    return app_of({service.name: service})

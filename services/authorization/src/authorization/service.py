@@ -12,7 +12,9 @@ from authorization.persistence.tables import columns
 from authorization.settings import AuthorizationSettings
 from authorization.timers import on_timer
 from authorization.workers import sweep_awaiting
-from loopkeeper.http.route import joined
+from loopkeeper.http.app import App
+from loopkeeper.http.old import joined
+from loopkeeper.runtime.serve import app_of
 from loopkeeper.runtime.service import Equipment, Service
 from loopkeeper.store.definition import Domain
 
@@ -38,3 +40,8 @@ service = Service(
     on_timer=on_timer,
     workers={"awaiting": sweep_awaiting},
 )
+
+
+def create_app() -> App:
+    """Authorization alone, for any ASGI server: `uvicorn --factory authorization.service:create_app`."""
+    return app_of({service.name: service})

@@ -1,6 +1,8 @@
 """Notification, as the chassis runs it."""
 
-from loopkeeper.http.route import joined
+from loopkeeper.http.app import App
+from loopkeeper.http.old import joined
+from loopkeeper.runtime.serve import app_of
 from loopkeeper.runtime.service import Equipment, Service
 from loopkeeper.store.definition import Domain
 from notification.api import contact, feed, mailbox, outreach, partners, subscription_actions, subscriptions
@@ -57,3 +59,8 @@ service = Service(
     ahead=ahead,
     on_restored=renumber,
 )
+
+
+def create_app() -> App:
+    """Notification alone, for any ASGI server: `uvicorn --factory notification.service:create_app`."""
+    return app_of({service.name: service})

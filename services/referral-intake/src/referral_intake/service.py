@@ -1,9 +1,10 @@
 """Intake, as the chassis runs it."""
 
-from loopkeeper.http.route import joined
+from loopkeeper.http.app import App
+from loopkeeper.runtime.serve import app_of
 from loopkeeper.runtime.service import Equipment, Service
 from loopkeeper.store.definition import Domain
-from referral_intake.api import casework, plan_actions, referrals, supports
+from referral_intake.api import casework, plan_actions, referrals, roster, supports
 from referral_intake.consumers import REACTIONS
 from referral_intake.domain.contexts import Asked
 from referral_intake.domain.deadlines import timers
@@ -36,8 +37,20 @@ service = Service(
     package="referral_intake",
     settings=IntakeSettings,
     domain=domain,
-    api=joined(referrals.api, casework.api, plan_actions.api, supports.api),
     reactions=REACTIONS,
+    routers=(
+        referrals.lean,
+        referrals.router,
+        casework.router,
+        plan_actions.router,
+        supports.router,
+        roster.router,
+    ),
     on_timer=on_timer,
     workers={"loops": count_loops},
 )
+
+
+def create_app() -> App:
+    """Intake alone, for any ASGI server: `uvicorn --factory referral_intake.service:create_app`."""
+    return app_of({service.name: service})

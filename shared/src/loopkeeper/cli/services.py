@@ -24,7 +24,8 @@ def up(
     """Run the services until Ctrl-C: all on one port, or the ones named."""
     from loopkeeper.cli.client import operator_key
     from loopkeeper.runtime import service
-    from loopkeeper.runtime.run import folders, serve
+    from loopkeeper.runtime.run import folders
+    from loopkeeper.runtime.serve import serve
 
     current = settings().model_copy(
         update={k: v for k, v in {"host": host, "port": port}.items() if v is not None}

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from loopkeeper.event_log.port import BusUnavailable
-from loopkeeper.http.app import Health
+from loopkeeper.http.health import Health
 from loopkeeper.postgres.connections import TRANSIENT
 from loopkeeper.runtime.service import Context
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import entry_points
-from typing import Any
+from typing import Any, TypeAlias
+
+from fastapi import APIRouter
 
 from loopkeeper.contract.decider import Command
 from loopkeeper.contract.events import Event
@@ -14,7 +16,8 @@ from loopkeeper.event_log.port import Bus
 from loopkeeper.flow.consumer import Consumer, Reaction
 from loopkeeper.flow.parked import ParkedFacts
 from loopkeeper.flow.recovery import OnRestored, nothing_to_renumber
-from loopkeeper.http.route import Api
+from loopkeeper.http import call
+from loopkeeper.http.old import Api
 from loopkeeper.kernel.clock import Clock
 from loopkeeper.kernel.errors import StartError
 from loopkeeper.kernel.metrics import Metrics
@@ -76,6 +79,8 @@ class Context(Equipment):
         return sum(end - stored.get(partition, 0) for partition, end in ends.items())
 
 
+# What a route of a service is handed: `call: Annotated[Call, allowed(Role.PLAN)]`.
+Call: TypeAlias = call.Call[Context]
 Worker = Callable[[Context, Heartbeat], Awaitable[None]]
 
 
@@ -96,8 +101,10 @@ class Service:
     package: str
     settings: type[ServiceSettings]
     domain: Callable[[Equipment], Domain[Any, Any]]
-    api: Api
     reactions: Mapping[type[Event], Reaction]
+    # Those of its `api/`, in the order in which the reference shows them.
+    routers: Sequence[APIRouter] = ()
+    api: Api | None = None
     on_timer: Callable[[Equipment], Callable[[str, datetime], Command]] = field(default=lambda _: no_timer)
     workers: Mapping[str, Worker] = field(default_factory=dict[str, Worker])
     ahead: Ahead = nothing_ahead

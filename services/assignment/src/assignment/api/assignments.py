@@ -31,8 +31,7 @@ from assignment.domain.commands import (
 from assignment.domain.state import Assignment
 from loopkeeper.contract.decider import Command
 from loopkeeper.contract.events import ActedBy, Lead
-from loopkeeper.http.app import Listing, listing, not_found
-from loopkeeper.http.route import Api, Call, Reply, check_match
+from loopkeeper.http.old import Api, Call, Listing, Reply, check_match, listing, not_found
 from loopkeeper.kernel.errors import Problem
 from loopkeeper.runtime.service import Context
 from loopkeeper.security.organizations import Role

@@ -23,8 +23,7 @@ from loopkeeper.contract.decider import Refused
 from loopkeeper.contract.events import ProviderRecorded
 from loopkeeper.contract.field_types import AnyCounty
 from loopkeeper.contract.vocabulary.populations import Population
-from loopkeeper.http.app import Listing, Page, listing, not_found
-from loopkeeper.http.route import Api, Call, Reply, check_match
+from loopkeeper.http.old import Api, Call, Listing, Page, Reply, check_match, listing, not_found
 from loopkeeper.runtime.service import Context
 from loopkeeper.security.organizations import OrganizationKind, Role
 from loopkeeper.store.definition import Reference, Submission

@@ -9,8 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from loopkeeper.contract.blanks import BlankIsMissing
-from loopkeeper.http.app import Page
-from loopkeeper.http.route import Call
+from loopkeeper.http.old import Call, Page
 from loopkeeper.runtime.service import Context
 from loopkeeper.security.organizations import Role
 

@@ -21,7 +21,7 @@ from authorization.domain import commands
 from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.decider import Command
 from loopkeeper.contract.events import ActedBy
-from loopkeeper.http.route import Api, Call, Reply, check_match
+from loopkeeper.http.old import Api, Call, Reply, check_match
 from loopkeeper.runtime.service import Context
 from loopkeeper.security.organizations import Role
 from loopkeeper.security.sealing import AuditRow

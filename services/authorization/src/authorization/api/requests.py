@@ -14,8 +14,7 @@ from authorization.domain.state import Authorization
 from authorization.persistence.open_authorizations import ask, contracted, open_authorization
 from authorization.persistence.tables import READ_COLUMNS
 from loopkeeper.contract.calendar import la_date
-from loopkeeper.http.app import Listing, Page, listing, not_found
-from loopkeeper.http.route import Api, Call, Reply
+from loopkeeper.http.old import Api, Call, Listing, Page, Reply, listing, not_found
 from loopkeeper.kernel.errors import Problem
 from loopkeeper.runtime.service import Context
 from loopkeeper.security.organizations import Role

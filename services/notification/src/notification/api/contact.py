@@ -10,7 +10,7 @@ from pydantic import Field
 from loopkeeper.contract.events import Consent
 from loopkeeper.contract.field_types import TermDay, TermEnd
 from loopkeeper.contract.vocabulary.referring import ContactMethod
-from loopkeeper.http.app import Api, Call, Reply, check_match, not_found
+from loopkeeper.http.old import Api, Call, Reply, check_match, not_found
 from loopkeeper.runtime.service import Context
 from loopkeeper.security.organizations import Role
 from loopkeeper.security.sealing import Opening, open_identity

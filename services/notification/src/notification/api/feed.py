@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
-from loopkeeper.http.app import Api, Call, Reply, not_found
+from loopkeeper.http.old import Api, Call, Reply, not_found
 from loopkeeper.kernel.errors import Busy, Problem
 from loopkeeper.runtime.service import Context
 from notification.api.subscriptions import COLUMNS, OWNERS, own

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from loopkeeper.contract.blanks import BlankIsMissing
 from loopkeeper.contract.events import ActedBy
 from loopkeeper.contract.field_types import AnyLanguage, HappenedAt
-from loopkeeper.http.app import Api, Call, Listing, Page, Reply, listing, not_found
+from loopkeeper.http.old import Api, Call, Listing, Page, Reply, listing, not_found
 from loopkeeper.postgres.connections import Connection
 from loopkeeper.runtime.service import Context
 from loopkeeper.security.organizations import Client, Role

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from loopkeeper.contract.field_types import HappenedAt, ServiceDay, Whole
 from loopkeeper.contract.vocabulary import ActorKind, AttemptOutcome, Modality
-from loopkeeper.http.app import Api, Call, Listing, Page, Reply, check_match, listing
+from loopkeeper.http.old import Api, Call, Listing, Page, Reply, check_match, listing
 from loopkeeper.runtime.service import Context
 from loopkeeper.security.organizations import Role
 from loopkeeper.store.definition import Submission

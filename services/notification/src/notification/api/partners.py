@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.events import by_type
 from loopkeeper.contract.field_types import PolicyDay
-from loopkeeper.http.app import Api, Call, Reply, not_found
+from loopkeeper.http.old import Api, Call, Reply, not_found
 from loopkeeper.runtime.service import Context
 from loopkeeper.security.organizations import Role
 from loopkeeper.store.row_access import reading

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from loopkeeper.contract import ids
 from loopkeeper.contract.blanks import BlankIsMissing
 from loopkeeper.contract.decider import Refused
-from loopkeeper.http.app import Api, Call, Listing, Page, Reply, check_match, listing, not_found
+from loopkeeper.http.old import Api, Call, Listing, Page, Reply, check_match, listing, not_found
 from loopkeeper.postgres.connections import Connection
 from loopkeeper.runtime.service import Context
 from loopkeeper.security.organizations import Role

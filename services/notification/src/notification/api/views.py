@@ -10,7 +10,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
 from loopkeeper.contract.blanks import BlankIsMissing
-from loopkeeper.http.app import Call, not_found
+from loopkeeper.http.old import Call, not_found
 from loopkeeper.runtime.service import Context
 from loopkeeper.store.row_access import own_key, reading
 from notification.domain.outreach.contact import FLAGS
