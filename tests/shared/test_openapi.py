@@ -70,6 +70,7 @@ ASKED: list[Asked] = [
         {"content": b"a\n", "headers": {"Content-Type": "text/csv"}},
         200,
     ),
+    ("get", "/v1/news", "/v1/news", "key-other", {}, 200),
     ("post", "/v1/faults/{id}", "/v1/faults/busy", "key-other", {}, 503),
     ("post", "/v1/faults/{id}", "/v1/faults/x", "key-other", {}, 500),
     ("get", "/v1/camps", "/v1/camps", "", {}, 200),
@@ -155,6 +156,13 @@ Plan = Annotated[Call[Any], allowed(Role.PLAN)]
 
 def declared(path: str, endpoint: Callable[..., Any], method: str = "POST") -> Operation:
     return Operation(path, endpoint, methods=[method], tags=["camp"])
+
+
+def test_fastapis_own_telemetry_cannot_be_switched_on_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would export what requests hold; ours tells by an allow-list."""
+    monkeypatch.setenv("FASTAPI_OTEL_AUTO_CONFIGURE", "true")
+    assert example().app._telemetry["auto_configure"] is False
+    assert not example().app._native_telemetry.enabled()
 
 
 def test_a_route_says_once_who_may_call_it() -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 import httpx
-from fastapi import APIRouter, Depends, FastAPI, Query
+from fastapi import APIRouter, Depends, FastAPI, Header, Query, Response
 from prometheus_client import CollectorRegistry, Counter
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
@@ -22,6 +23,7 @@ from loopkeeper.http.paging import Listing, Page, listing
 from loopkeeper.http.route import Id, Operation, refused
 from loopkeeper.http.route import example as shows
 from loopkeeper.http.serving import Serving
+from loopkeeper.http.stream import Stream
 from loopkeeper.http.upload import Upload
 from loopkeeper.kernel.errors import Busy, not_found
 from loopkeeper.kernel.settings import Settings
@@ -29,6 +31,7 @@ from loopkeeper.observability.exchange import Exchange
 from loopkeeper.security.organizations import Client, Role
 
 CANARY = "Zebediah-Quillfeather"
+STREAM = "text/event-stream"
 FIRST_AT = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
 
 
@@ -96,6 +99,7 @@ class Camp:
     visits: list[str] = field(default_factory=list)
     well: bool = True
     bytes_read: int = 0
+    stream_ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def ready(self) -> Mapping[str, Health]:
         if not self.well:
@@ -180,6 +184,34 @@ async def tents(
     async for piece in pieces:
         call.service.bytes_read += len(piece)
     return Tents(bytes=call.service.bytes_read, at=FIRST_AT, shown=Visit(id="vis_1", name="t"))
+
+
+@router.get(
+    "/v1/news",
+    summary="News as it comes, or the latest",
+    response_model=Visit,
+    responses={200: {"content": {STREAM: {"schema": {"type": "string"}}}}},
+)
+async def news(
+    call: Referrer,
+    last: Annotated[str | None, Header(alias="Last-Event-ID", description="The id last seen")] = None,
+) -> Visit | Response:
+    if STREAM.encode() not in call.headers.get(b"accept", b""):
+        return Visit(id="vis_1", name="latest")
+    return Stream(told(call.service, last or ""), media_type=STREAM, headers={"X-Accel-Buffering": "no"})
+
+
+async def told(camp: Camp, last: str) -> AsyncGenerator[bytes]:
+    """As many pieces as there are visits, then nothing until somebody comes."""
+    if last == "full":
+        raise Busy("the number of streams", 10)
+    try:
+        for name in camp.visits:
+            yield f"data: {name}\n\n".encode()
+        if last == "forever":
+            await asyncio.Event().wait()
+    finally:
+        camp.stream_ended.set()
 
 
 @router.post("/v1/faults/{id:key}", summary="Fails")

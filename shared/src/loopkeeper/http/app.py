@@ -43,7 +43,7 @@ class App(FastAPI):
         """`routers`: of each service by its name. `ready`: the probe of each; what is asked is what stands there when
         somebody asks. `observe` is called once a request, when it is over, and must not raise."""
         super().__init__(
-            title="Loopkeeper" if len(ready) > 1 else f"Loopkeeper: {next(iter(ready), '')}",
+            title=f"Loopkeeper: {next(iter(routers))}" if len(routers) == 1 else "Loopkeeper",
             version=openapi.VERSION,
             openapi_url=None,
             docs_url=None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated, Any
 
@@ -62,15 +62,19 @@ class Program:
 
     ready: Mapping[str, Ready]
     registry: CollectorRegistry
+    # Of one service, or of everything. Raises `LookupError` for a service that is not here.
     document: Callable[[str | None], Document]
+    _written: dict[str | None, bytes] = field(default_factory=dict[str | None, bytes])
 
-    @cached_property
-    def whole(self) -> bytes:
-        return orjson.dumps(self.document(None))
+    def written(self, service: str | None = None) -> bytes:
+        """A document as JSON, made once."""
+        if service not in self._written:
+            self._written[service] = orjson.dumps(self.document(service))
+        return self._written[service]
 
     @cached_property
     def page(self) -> str:
-        return docs.page(self.document(None))
+        return docs.page(orjson.loads(self.written()))
 
 
 async def readiness(ready: Mapping[str, Ready]) -> Readiness:
@@ -129,14 +133,14 @@ async def metrics(call: Asked) -> Response:
 @router.get("/openapi.json", summary="This document", response_class=Json)
 async def everything(call: Asked) -> Response:
     """The OpenAPI document of everything served here."""
-    return Json(call.service.whole)
+    return Json(call.service.written())
 
 
 @router.get("/openapi/{service:key}.json", summary="The document of one service", response_class=Json)
 async def one(service: Id, call: Asked) -> Response:
     """The OpenAPI document of one of the services here."""
     try:
-        return Json(orjson.dumps(call.service.document(service)))
+        return Json(call.service.written(service))
     except LookupError:
         raise not_found() from None
 

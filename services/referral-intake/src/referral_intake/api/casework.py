@@ -104,8 +104,8 @@ async def answer(
     for last in range(TRIES):
         try:
             return await submitted(call, row, await _answering(call, row, state, body))
-        except Refused as refused:
-            if refused.slug != "stale" or last == TRIES - 1:
+        except Refused as refusal:
+            if refusal.slug != "stale" or last == TRIES - 1:
                 raise
             row = await row_of(call, id)
             state = state_of(row)
