@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from loopkeeper.event_log.port import BusUnavailable
+from loopkeeper.kernel.errors import Unsound
 from loopkeeper.kernel.supervisor import Heart
 from loopkeeper.postgres.connections import PASSING
 from loopkeeper.runtime.service import Context
@@ -36,7 +37,8 @@ async def waiting(context: Context, now: datetime) -> Waiting:
            (SELECT count(*) FROM timer WHERE due_at <= $1) AS timers_due""",
         now,
     )
-    assert row is not None  # noqa: S101 a row of counts always comes
+    if row is None:
+        raise Unsound("counts came without a row")
     return Waiting(row["outbox"], row["parked"], row["timers_due"], row["next_timer_at"])
 
 
