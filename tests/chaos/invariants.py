@@ -15,6 +15,7 @@ from uuid import UUID
 
 import orjson
 
+import assignment.domain.deadlines
 import assignment.domain.rules
 import assignment.domain.state
 import assignment.persistence.tables
