@@ -16,7 +16,13 @@ from typing import Any
 
 import orjson
 
-from loopkeeper.contract.events import NoticeOverdue
+from loopkeeper.contract.events import (
+    AssignmentOverdue,
+    AssignmentPlanAsked,
+    AuthorizationDeemedAdverse,
+    AuthorizationOverdue,
+    NoticeOverdue,
+)
 from loopkeeper.postgres import embedded
 from loopkeeper.postgres.embedded import Server
 from tests.conftest import SERVICES, Databases
@@ -38,6 +44,13 @@ TABLES: Mapping[str, tuple[str, frozenset[str]]] = {
     "forward": ("", frozenset({"position"})),
     "parked_stream": ("", frozenset()),
 }
+# What a deadline brings: of two that come at one moment, either may be first.
+LATE = {
+    kind.wire_type()
+    for kind in (
+        NoticeOverdue, AuthorizationOverdue, AuthorizationDeemedAdverse, AssignmentOverdue, AssignmentPlanAsked,
+    )
+}  # fmt: skip
 ID = re.compile(r"\b(ref|auth|asg|grant|mem|sup|evt|ntc|not|sub|dlv|ecm)_[0-9a-zA-Z_]{16,}")
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 NUMBER = re.compile(r"ECM-[0-9A-Z]{10}")
@@ -91,9 +104,9 @@ async def recorded(opened: House, names: Mapping[str, str]) -> Mapping[str, Any]
 
 
 def _in_order(event: Sequence[Any]) -> tuple[bool, str]:
-    """As they were made; what notices were late at one moment comes last, since their deadlines race."""
-    late = event[0] == NoticeOverdue.wire_type()
-    return late, json.dumps(event) if late else ""
+    """As they were made; what deadlines brought comes last, since those of one moment race."""
+    late = event[0] in LATE
+    return late, json.dumps(event, sort_keys=True) if late else ""
 
 
 def _row(row: Mapping[str, Any], left_out: frozenset[str], names: Mapping[str, str]) -> Mapping[str, Any]:

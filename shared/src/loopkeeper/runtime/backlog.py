@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from loopkeeper.kernel.errors import Unsound
 from loopkeeper.kernel.repeat import repeat
 from loopkeeper.kernel.supervisor import Heartbeat
 from loopkeeper.kernel.wake import woken_by
@@ -35,7 +36,8 @@ async def waiting(context: Context, now: datetime) -> Waiting:
            (SELECT count(*) FROM timer WHERE due_at <= $1) AS timers_due""",
         now,
     )
-    assert row is not None  # noqa: S101 a row of counts always comes
+    if row is None:
+        raise Unsound("counts came without a row")
     return Waiting(row["outbox"], row["parked"], row["timers_due"], row["next_timer_at"])
 
 

@@ -22,7 +22,7 @@ from loopkeeper.http.app import App, Lifespan
 from loopkeeper.http.health import Ready
 from loopkeeper.http.serving import Serving
 from loopkeeper.kernel.clock import Clock, FileClock, SystemClock
-from loopkeeper.kernel.errors import StartError
+from loopkeeper.kernel.errors import StartError, Unsound
 from loopkeeper.kernel.logs import get
 from loopkeeper.kernel.metrics import Metrics
 from loopkeeper.kernel.repeat import repeat
@@ -84,7 +84,8 @@ async def find_addresses(settings: Settings, services: Mapping[str, Service], sa
         )
         given |= {name: server.url(name) for name in missing if name != "log"}
         bus = bus or server.url("log")
-    assert bus is not None  # noqa: S101 given or embedded
+    if bus is None:
+        raise Unsound("there is no log, neither given nor embedded")
     found = {name: url for name, url in given.items() if url is not None}
     return Addresses(found, bus, embedded=bool(missing))
 

@@ -68,7 +68,18 @@ class Outcome:
 
 @dataclass(slots=True)
 class Batch(Generic[S]):
-    """The steps over one open transaction. Nothing of it outlives the transaction but `outcomes` and `deferred`."""
+    """The steps over one open transaction; nothing of it outlives the transaction but `outcomes` and `deferred`:
+
+        run                 1 `_claim`: who was here before is answered; 2 `_lock`: the streams' rows and parked marks
+          _decide_all       3 `lock_and_load`: the service's Loader locks shared rows, then loads (persistence/context.py)
+            _try            4 one submission: applied, refused, parked, or deferred with what `NeedsMore` named
+              _decide       fold the command's fact, `Loaded.with_context`, the service's rule (domain/rules.py), fold
+                _change     the journal's entries; `Loaded.observe` tells the next command of the batch
+              _record       … or the change of a reference row (directory, subscription), which has no rule
+          write             5 states, references, deadlines, journal and outbox, Projection (persistence/projections.py)
+
+    What is `deferred` the store gives to the next batch, with the rows it turned out to need.
+    """
 
     connection: Connection
     domain: Domain[S, Any]
@@ -284,7 +295,13 @@ class Batch(Generic[S]):
     def _try(self, item: Pending, locked: set[Key]) -> None:
         submission = item.submission
         try:
-            outcome = self._apply(submission)
+            if submission.reference is not None:
+                outcome = self._record(submission, submission.reference)
+            elif submission.command is not None:
+                outcome = self._decide(submission, submission.command)
+            else:
+                # A parked fact whose type nobody reads any more.
+                outcome = Outcome(submission.stream, None)
         except NeedsMore as more:
             if more.keys <= locked and more.streams <= self.rows.keys():
                 raise Unsound("a rule asks for rows it already has") from more
@@ -301,14 +318,6 @@ class Batch(Generic[S]):
                 self._leave(submission, error)
         else:
             self.outcomes[submission.id] = outcome
-
-    def _apply(self, submission: Submission) -> Outcome:
-        if submission.reference is not None:
-            return self._record(submission, submission.reference)
-        if submission.command is not None:
-            return self._decide(submission, submission.command)
-        # A parked fact whose type nobody reads any more.
-        return Outcome(submission.stream, None)
 
     def _decide(self, submission: Submission, command: Command) -> Outcome:
         row, domain = self._row(submission.stream), self.domain

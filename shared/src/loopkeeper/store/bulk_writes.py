@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from loopkeeper.event_log.port import Received
+from loopkeeper.kernel.errors import Unsound
 from loopkeeper.postgres.connections import Connection
 from loopkeeper.security.sealing import AuditRow, Sealer
 from loopkeeper.store.definition import Change, Domain, Row, Submission
@@ -42,7 +43,8 @@ async def update(connection: Connection, domain: Domain[Any, Any], rows: Sequenc
 
 
 def _columns(domain: Domain[Any, Any], row: Row[Any]) -> dict[str, Any]:
-    assert row.state is not None  # noqa: S101 a changed row has a state
+    if row.state is None:
+        raise Unsound("a changed row has no state")
     return {
         "id": row.id,
         "plan_id": "",

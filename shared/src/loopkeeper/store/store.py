@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import timedelta
+from functools import partial
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
@@ -51,8 +52,20 @@ class CommandFailed(Exception):
 
 
 class Store(Generic[S]):
-    """One service's store. It wakes the tasks of this process: `commits` after each commit that others may have work
-    from, `unsent` after each that wrote events, for the relay."""
+    """One service's store. The life of a submission, with who calls whom:
+
+        submit              a request: it waits in the queue `_waiting`, and its caller for a future
+          write_waiting     the writer, one task of the supervisor, takes up what waits
+            _answer         … and gives each future its outcome
+        execute             a consumer's poll (flow/consumer.py), a due deadline (flow/timers.py), the writer's batch
+          _attempt          tries again while the database is away; `_halve` finds the command at fault
+            _transaction    one writing transaction, one at a time
+              Batch.run     claim, lock, load, decide, write (batch.py tells each step)
+          _report           wakes the relay (`unsent`, flow/relay.py) and the loops of workers (`commits`)
+
+    `commits` wakes after each commit that others may have work from, `unsent` after each that wrote events.
+    Nothing else writes business tables: `transact` and `with_batch` run the caller's statements the same way.
+    """
 
     def __init__(
         self,
@@ -213,15 +226,17 @@ class Store(Generic[S]):
         return await self._attempt(pending[middle:], offsets, outcomes, patience)
 
     async def _transaction(self, pending: Sequence[Pending], offsets: Mapping[int, int] | None) -> Batch[S]:
-        async def steps(connection: Connection) -> Batch[S]:
-            batch = self._batch(connection)
-            await batch.run(pending, offsets)
-            return batch
-
         started = time.monotonic()
-        batch = await self._transact(steps)
+        batch = await self._transact(partial(self._run_batch, pending, offsets))
         self._metrics.commit_seconds.labels(self.domain.service).observe(time.monotonic() - started)
         self._metrics.batch_size.labels(self.domain.service).observe(len(pending))
+        return batch
+
+    async def _run_batch(
+        self, pending: Sequence[Pending], offsets: Mapping[int, int] | None, connection: Connection
+    ) -> Batch[S]:
+        batch = self._batch(connection)
+        await batch.run(pending, offsets)
         return batch
 
     async def _park_alone(

@@ -21,7 +21,7 @@ from loopkeeper.contract.field_types import AnyCounty, BirthDay, TermDay, TermEn
 from loopkeeper.contract.vocabulary.identifiers import cin as plain_cin
 from loopkeeper.contract.vocabulary.identifiers import cin_valid
 from loopkeeper.kernel.clock import Clock
-from loopkeeper.kernel.errors import FIELD_NAME, Problem
+from loopkeeper.kernel.errors import FIELD_NAME, Problem, Unsound
 from loopkeeper.postgres.connections import Connection
 from loopkeeper.security.sealing import Sealer
 from loopkeeper.store.store import Store
@@ -169,7 +169,8 @@ async def _begin(store: Store[Any], clock: Clock, upload: Import) -> Loaded:
         row = await connection.fetchrow(
             "SELECT * FROM roster_import WHERE plan_id = $1 FOR UPDATE", upload.plan
         )
-        assert row is not None  # noqa: S101 inserted above
+        if row is None:
+            raise Unsound("an import's row is gone in the transaction that made it")
         if _under_way(row, upload, now):
             raise Problem(
                 409,
