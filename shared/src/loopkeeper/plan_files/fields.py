@@ -21,7 +21,18 @@ from loopkeeper.contract.vocabulary import (
 Kind = Literal["mif", "rtf", "otf", "referrals", "decisions"]
 KINDS: tuple[Kind, ...] = ("mif", "rtf", "otf", "referrals", "decisions")
 Type = Literal[
-    "text", "name", "number", "day", "yes_no", "word", "words", "count", "minutes", "phone", "period", "answer"
+    "text",
+    "name",
+    "number",
+    "day",
+    "yes_no",
+    "word",
+    "words",
+    "count",
+    "minutes",
+    "phone",
+    "period",
+    "answer",
 ]
 # What a provider reports of a referral, and why it closed, before it is the loop's own fact.
 STATUSES = ("pending", "accepted", "declined", "outreach_initiated", "closed")
@@ -118,9 +129,15 @@ _MEMBER: Mapping[str, Field] = {
     ),
 }  # fmt: skip
 _MIF: Mapping[str, Field] = {
-    "authorization.from": Field("day", "First day of the term.", hints=("authorization start date", "auth start")),
-    "authorization.through": Field("day", "Last day of the term.", hints=("authorization end date", "auth end")),
-    "referral.received_on": Field("day", "The day the referral came.", hints=("date of referral", "referral date")),
+    "authorization.from": Field(
+        "day", "First day of the term.", hints=("authorization start date", "auth start")
+    ),
+    "authorization.through": Field(
+        "day", "Last day of the term.", hints=("authorization end date", "auth end")
+    ),
+    "referral.received_on": Field(
+        "day", "The day the referral came.", hints=("date of referral", "referral date")
+    ),
     "referral.source": Field("text", "Who referred.", hints=("referring entity", "referring organization")),
 }
 _RTF: Mapping[str, Field] = {

@@ -216,7 +216,9 @@ def _column_findings(kind: Kind, column: Column, place: str) -> Iterator[Finding
     field = field_of(kind, column.field)
     if field is None:
         yield Finding(
-            place, f"There is no field {column.field}.", f"The fields are {', '.join(sorted(fields_of(kind)))}."
+            place,
+            f"There is no field {column.field}.",
+            f"The fields are {', '.join(sorted(fields_of(kind)))}.",
         )
         return
     if kind == "referrals" and column.needed and column.field not in DEMANDABLE:
@@ -229,7 +231,9 @@ def _column_findings(kind: Kind, column: Column, place: str) -> Iterator[Finding
         yield Finding(place, f"{column.field} has no words.", "Take `words` away.")
     yield from _word_findings(column, field.allowed, place)
     if field.type == "word" and field.codes and not column.words:
-        yield Finding(place, f"{column.field} needs its words.", f"Give the words of {', '.join(field.codes)}.")
+        yield Finding(
+            place, f"{column.field} needs its words.", f"Give the words of {', '.join(field.codes)}."
+        )
 
 
 def _word_findings(column: Column, allowed: frozenset[str], place: str) -> Iterator[Finding]:

@@ -23,7 +23,9 @@ from loopkeeper.spreadsheets.values import Damaged, text_of
 
 # Which days a file speaks of.
 Period = tuple[date, date]
-_TOTALS = re.compile(r"(grand )?totals?\b|(row|record|line|member|total)s? (count|rows|records|lines|members)|end of file")
+_TOTALS = re.compile(
+    r"(grand )?totals?\b|(row|record|line|member|total)s? (count|rows|records|lines|members)|end of file"
+)
 _ROWS_COUNTED = re.compile(r"\b(rows?|records?|lines?|members?|count)\b")
 MOST_CELLS_OF_TOTALS = 4
 MOST_SKIPPED = 1000
@@ -59,7 +61,7 @@ class Table:
     hidden: list[int] = field(default_factory=list[int])
     skipped: list[int] = field(default_factory=list[int])
     read_headings: Mapping[str, str] = field(default_factory=dict[str, str])
-    rows: Iterator[Row] = iter(())
+    rows: Iterator[Row] = field(default_factory=lambda: iter(()))
 
     def heading(self, name: str) -> str:
         """The heading of a field as the file has it."""
@@ -295,4 +297,3 @@ def _places(headings: Sequence[str]) -> Mapping[str, tuple[int, ...]]:
 
 def _as_compared(cell: Value, empty: Sequence[str] = ()) -> str:
     return cell.text if isinstance(cell, Broken) else text_of(cell, empty)
-

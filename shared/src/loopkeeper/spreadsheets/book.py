@@ -129,9 +129,7 @@ def text_rows(content: bytes, encoding: str, delimiter: str, limits: Limits) -> 
         yield row
 
 
-def _rows(
-    content: bytes, decode: Callable[..., str], lines: Lines, cells: Delimited
-) -> Iterator[Row]:
+def _rows(content: bytes, decode: Callable[..., str], lines: Lines, cells: Delimited) -> Iterator[Row]:
     for start in range(0, len(content), STEP):
         piece = decode(content[start : start + STEP], final=start + STEP >= len(content))
         for line in lines.feed(piece):

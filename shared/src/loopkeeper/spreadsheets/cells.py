@@ -68,9 +68,12 @@ ROW_FIXES = {
     "cell-too-long": "Shorten the longest cell of this line.",
     "line-too-long": "Send one entry a line.",
     "line-break-in-cell": "Take the line break out of the cell.",
+    "cell-error": "Correct the cell: it shows an error.",
 }
 
 
 def too_large(what: str, bound: str) -> Unreadable:
     """The refusal of a file that passes a bound."""
-    return Unreadable("file-too-large", f"The file has more than {bound} {what}.", "Split it into several files.")
+    return Unreadable(
+        "file-too-large", f"The file has more than {bound} {what}.", "Split it into several files."
+    )

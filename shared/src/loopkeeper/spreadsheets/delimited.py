@@ -28,20 +28,31 @@ class Lines:
         self._longest = longest
         # The text ended with CR: an LF that comes next belongs to it.
         self._after_cr = False
+        # The line is over the bound and was given already: what is left of it is passed over.
+        self._passing = False
 
     def feed(self, text: str) -> Iterator[str]:
-        """The lines that are whole now. A line over the bound comes in parts, each longer than the bound."""
+        """The lines that are whole now. Of a line over the bound only its beginning comes, longer than the bound."""
         if self._after_cr and text:
             text = text.removeprefix("\n")
             self._after_cr = False
-        self._after_cr = text.endswith("\r")
+        self._after_cr = text.endswith("\r") or (self._after_cr and not text)
         if "\r" in text:
             text = text.replace("\r\n", "\n").replace("\r", "\n")
-        *lines, self._rest = (self._rest + text).split("\n")
-        yield from lines
+        *lines, rest = text.split("\n")
+        for line in lines:
+            yield from self._end(line)
+        if self._passing:
+            return
+        self._rest += rest
         if len(self._rest) > self._longest:
             yield self._rest
-            self._rest = ""
+            self._rest, self._passing = "", True
+
+    def _end(self, line: str) -> Iterator[str]:
+        if not self._passing:
+            yield self._rest + line
+        self._rest, self._passing = "", False
 
     def finish(self) -> Iterator[str]:
         """The last line, where nothing ends it."""
@@ -121,7 +132,7 @@ class Delimited:
         """The cells of this text; None while a quotation mark is open; the fault where one stands wrongly."""
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=self.delimiter, strict=True)
         try:
-            return tuple(next(reader, []))
+            return tuple(next(reader, list[str]()))
         except csv.Error as error:
             said = str(error)
             if "unexpected end" in said:

@@ -144,7 +144,7 @@ def casefolded(words: Iterable[str]) -> frozenset[str]:
 def number_text(value: Value, width: int = 0, empty: Iterable[str] = ()) -> str:
     """A number that identifies something, as text: zeros that a spreadsheet took away are put back up to `width`.
     Raises `Damaged` (`cell-damaged`) where digits are lost."""
-    if isinstance(value, float) and not isinstance(value, bool) and abs(value) >= EXACT:
+    if isinstance(value, float) and abs(value) >= EXACT:
         raise Damaged("cell-damaged")
     text = text_of(value, empty)
     if _SHORTENED.fullmatch(text):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from struct import error as StructError
 from typing import Any
 
 import xlrd
+from xlrd.biffh import XLRDError
+from xlrd.compdoc import CompDocError
 
 from loopkeeper.spreadsheets.cells import Broken, Limits, Row, Value, too_large
 from loopkeeper.spreadsheets.container import damaged, locked
@@ -18,9 +20,9 @@ from loopkeeper.spreadsheets.number_formats import EXACT, day_of_serial, kind_of
 
 # What the library raises for bytes that are no workbook.
 NO_WORKBOOK = (
-    xlrd.XLRDError,
-    xlrd.compdoc.CompDocError,
-    StructError,
+    XLRDError,
+    CompDocError,
+    struct.error,
     AssertionError,
     LookupError,
     ValueError,

@@ -77,11 +77,13 @@ class RowError(BaseModel):
 class RosterResult(BaseModel):
     """How far the import is, and what came of it. Lines refused are named; the others are kept."""
 
-    state: str = Field(description="running, waiting for its next part, broken, or done")
+    state: str = Field(
+        description="running, waiting for its next part, held for confirm_removals, broken, or done"
+    )
     lines: int = Field(description="Lines of the file that are done; the next part begins after them")
     accepted: int
     refused: int
-    removed: int
+    removed: int = Field(description="Members not in the file: they have left, or would")
     dry_run: bool
     errors: tuple[RowError, ...]
 
@@ -95,6 +97,9 @@ class RosterQuery(BaseModel):
     )
     from_line: int = Field(
         default=1, ge=1, description="The line of the whole file with which this body begins"
+    )
+    confirm_removals: bool = Field(
+        default=False, description="More than a fifth of the roster may leave: it was looked at, and is right"
     )
 
 
@@ -295,11 +300,12 @@ async def withdraw(call: Call[WithdrawBody, Context]) -> Reply:
     stream=True,
     largest=lambda settings: settings.max_roster,
     answers={200: RosterResult, 202: RosterResult},
-    refusals={"row-invalid": 422, "import-running": 409},
+    refusals={"row-invalid": 422, "import-running": 409, "removals-unconfirmed": 409},
 )
 async def put_roster(call: Call[None, Context, RosterQuery]) -> Reply:
     """Who is covered, one member a line: cin, birth_date, county, covered_from, covered_through, pcp, programs.
-    Good lines replace the roster kept before; bad ones are named. The Idempotency-Key is the import's id: broken off,
+    CSV, NDJSON or a workbook. Good lines replace the roster kept before; bad ones are named; who is not named has left,
+    and where that would be more than a fifth, nobody leaves without `confirm_removals`. A dry run tells how many. The Idempotency-Key is the import's id: broken off,
     or sent in parts (`more`), it goes on by the same key from the line GET /v1/roster names."""
     context, asked = call.service, call.query
     upload = Import(
@@ -310,6 +316,7 @@ async def put_roster(call: Call[None, Context, RosterQuery]) -> Reply:
         dry_run=asked.dry_run,
         from_line=asked.from_line,
         more=asked.more,
+        confirm_removals=asked.confirm_removals,
     )
     loaded = await load_roster(context.store, context.sealer, context.clock, upload, call.stream())
     status = 202 if loaded.state == "waiting" and not asked.dry_run else 200
