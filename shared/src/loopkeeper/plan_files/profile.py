@@ -50,6 +50,8 @@ class Column(_Part):
     words: Mapping[str, tuple[str, ...]] = Field(default_factory=dict[str, "tuple[str, ...]"])
     # The heading over a group of columns, in workbooks.
     group: str = ""
+    # What is written into a column without a field, such as a mark of the kind of line.
+    always: str = ""
 
 
 class Layout(_Part):
