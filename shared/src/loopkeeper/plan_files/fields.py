@@ -82,7 +82,7 @@ _MEMBER: Mapping[str, Field] = {
     "member.cin": Field(
         "number",
         "The member's CIN, by which the member is found.",
-        hints=("cin", "member cin", "client index number", "medi cal id", "medi cal number", "member client index number"),
+        hints=("cin", "member cin", "client index number", "medi cal id", "medi cal number", "member client index number", "client index number cin"),
     ),
     "member.plan_member_id": Field(
         "number", "The plan's own number of the member.", hints=("mrn", "member id", "plan member id")
@@ -118,7 +118,7 @@ _MEMBER: Mapping[str, Field] = {
     "member.contact_rule": Field("text", "How the member may be contacted, in words.", hints=("contact instructions",)),
     "member.notice": Field("text", "What must be known before anything is passed on.", hints=("confidentiality notice",)),
     "member.consent_holder": Field("text", "Who consents for the member.", hints=("consent holder", "legal guardian")),
-    "provider.npi": Field("number", "The ECM provider's NPI.", hints=("npi", "provider npi", "ecm provider npi")),
+    "provider.npi": Field("number", "The ECM provider's NPI.", hints=("npi", "provider npi", "ecm provider npi", "prov npi", "national provider identifier npi")),
     "provider.name": Field("text", "The ECM provider's name.", hints=("provider name", "ecm provider name")),
     "provider.tin": Field("number", "The ECM provider's tax id.", hints=("tin", "tax id", "ecm provider tax id number tin")),
     "provider.phone": Field("phone", "The ECM provider's phone.", hints=("provider phone", "ecm provider phone number")),
@@ -141,14 +141,14 @@ _MIF: Mapping[str, Field] = {
     "referral.source": Field("text", "Who referred.", hints=("referring entity", "referring organization")),
 }
 _RTF: Mapping[str, Field] = {
-    "contact.new_address": Field("yes_no", "Yes: the address is a correction.", hints=("new address indicator", "new address")),
+    "contact.new_address": Field("yes_no", "Yes: the address is a correction.", hints=("new address indicator", "new address", "new addr")),
     "contact.street": Field("text", "Street, if the address is new.", hints=("new street", "residential address")),
     "contact.city": Field("text", "City, if the address is new.", hints=("new city",)),
     "contact.state": Field("text", "State, if the address is new.", hints=("new state",)),
     "contact.zip": Field("number", "ZIP, if the address is new.", hints=("new zip",)),
-    "contact.new_phone": Field("yes_no", "Yes: the phone is a correction.", hints=("new phone number indicator", "new phone")),
+    "contact.new_phone": Field("yes_no", "Yes: the phone is a correction.", hints=("new phone number indicator", "new phone", "new ph")),
     "contact.phone": Field("phone", "Phone, if it is new.", hints=("phone now",)),
-    "ecm.start": Field("day", "The day of the first ECM service.", hints=("ecm enrollment start date", "ecm benefit start date")),
+    "ecm.start": Field("day", "The day of the first ECM service.", hints=("ecm enrollment start date", "ecm benefit start date", "ecm beg")),
     "ecm.end": Field("day", "Last day of enrollment; never read.", hints=("ecm enrollment end date",)),
     "ecm.last_encounter": Field("day", "Last encounter; never read.", hints=("date of most recent encounter with member",)),
     "ecm.ended_on": Field("day", "The day services ended.", hints=("discontinuation date", "disc dt")),
@@ -159,22 +159,22 @@ _RTF: Mapping[str, Field] = {
     "lead.email": Field("text", "The lead's e-mail; never read.", hints=("lead care manager email",)),
     "count.in_person": Field("count", "Encounters in person in the period.", hints=("in person", "visits in person")),
     "count.remote": Field("count", "Encounters by phone or video.", hints=("telephonic video", "visits by phone or video")),
-    "referral.status": _word("The closed-loop status the provider reports.", *STATUSES, hints=("referral status",)),
-    "referral.status_on": Field("day", "The day of that status.", hints=("date of referral status update", "status date")),
+    "referral.status": _word("The closed-loop status the provider reports.", *STATUSES, hints=("referral status", "ref stat")),
+    "referral.status_on": Field("day", "The day of that status.", hints=("date of referral status update", "status date", "ref stat dt")),
     "referral.closing_reason": _word(
-        "Why the loop closed.", *REASONS, hints=("reason for referral loop closure", "why closed")
+        "Why the loop closed.", *REASONS, hints=("reason for referral loop closure", "why closed", "close rsn")
     ),
-    "referral.closing_text": Field("text", "Why, in words, where the reason is other.", hints=("other closure reason",)),
+    "referral.closing_text": Field("text", "Why, in words, where the reason is other.", hints=("other closure reason", "close txt")),
 }  # fmt: skip
 _OTF: Mapping[str, Field] = {
     "attempt.on": Field("day", "The day of the attempt.", hints=("date of outreach attempt", "attempt date", "att dt")),
     "attempt.method": Field(
-        "word", "How it was tried.", (*sorted(Modality.codes()), NOT_AN_ATTEMPT), hints=("outreach attempt method", "method")
+        "word", "How it was tried.", (*sorted(Modality.codes()), NOT_AN_ATTEMPT), hints=("outreach attempt method", "method", "att meth", "how")
     ),
-    "attempt.successful": Field("yes_no", "Whether the member was reached.", hints=("outreach attempt successful", "reached")),
+    "attempt.successful": Field("yes_no", "Whether the member was reached.", hints=("outreach attempt successful", "reached", "att succ")),
     "attempt.outcome": _coded("What came of it.", AttemptOutcome, "contact outcome", "outcome"),
     "attempt.by": _coded("Who tried.", ActorKind, "provider type", "staff", "who"),
-    "attempt.minutes": Field("minutes", "How long it took.", hints=("time spent", "minutes", "how long")),
+    "attempt.minutes": Field("minutes", "How long it took.", hints=("time spent", "minutes", "how long", "mins", "time spent performing outreach")),
 }  # fmt: skip
 _REFERRALS: Mapping[str, Field] = {
     "plan": Field("word", "The plan the person belongs to.", hints=("health plan", "plan")),
@@ -214,6 +214,18 @@ _DECISIONS: Mapping[str, Field] = {
 }
 # One column for each population, or for each question of the form.
 POPULATION, ANSWER = "population.", "answer."
+# What a population is often called, for a guess.
+POPULATION_HINTS: Mapping[str, str] = {
+    "homelessness": "homelessness", "experiencing homelessness": "homelessness", "pof1": "homelessness",
+    "avoidable hospital ed use": "avoidable_utilization", "pof2": "avoidable_utilization",
+    "smh sud": "smi_sud", "smi sud": "smi_sud", "pof3": "smi_sud",
+    "justice involved": "incarceration", "pof4": "incarceration",
+    "ltc at risk": "ltc_community", "pof5": "ltc_community",
+    "nf transition": "nf_transition", "pof6": "nf_transition",
+    "ccs": "ccs", "pof7": "ccs",
+    "child welfare": "child_welfare", "pof8": "child_welfare",
+    "birth equity": "birth_equity", "pof9": "birth_equity",
+}  # fmt: skip
 
 _FIELDS: Mapping[Kind, Mapping[str, Field]] = {
     "mif": _MEMBER | _MIF,
@@ -224,6 +236,11 @@ _FIELDS: Mapping[Kind, Mapping[str, Field]] = {
 }
 # The universal standard: nothing beyond it may be demanded of who refers (loop.md 2.15).
 DEMANDABLE = frozenset({"plan", "name", "first_name", "last_name", "cin", "birth_date", "populations"})
+
+
+def kind_named(name: str) -> Kind | None:
+    """The kind of file of this name, None where there is none."""
+    return next((kind for kind in KINDS if kind == name), None)
 
 
 def fields_of(kind: Kind) -> Mapping[str, Field]:

@@ -177,9 +177,8 @@ class _Reading:
     def record(self, row: Row) -> Record:
         if row.fault:
             return Record(row.number, row.number.to_bytes(8, "big"), {}, {}, {}, row.fault)
-        digest = hashlib.blake2b(digest_size=16)
-        for cell in row.cells:
-            digest.update(_as_compared(cell).encode("utf-8", "replace") + b"\x1f")
+        whole = "\x1f".join(cell if isinstance(cell, str) else str(cell) for cell in row.cells)
+        digest = hashlib.blake2b(whole.encode("utf-8", "replace"), digest_size=16)
         found: dict[str, Any] = {}
         faults: dict[str, str] = {}
         unknown: dict[str, tuple[str, ...]] = {}
@@ -198,6 +197,9 @@ class _Reading:
 
     def _cell(self, column: _Read, row: Row) -> Value:
         """What stands in the column. Raises `Damaged` where two columns of one heading say different things."""
+        if len(column.places) == 1:
+            place = column.places[0]
+            return row.cells[place] if place < len(row.cells) else None
         said: list[Value] = []
         for place in column.places:
             cell = row.cells[place] if place < len(row.cells) else None

@@ -7,6 +7,7 @@ that is declared. Detectors are not asked: they take Spanish in Windows letters 
 from __future__ import annotations
 
 import codecs
+import re
 
 MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 # Stands where bytes are no letters of the encoding; no line that has it is read.
@@ -40,14 +41,15 @@ def decoder(encoding: str) -> codecs.IncrementalDecoder:
 
 
 def _utf_16(start: bytes) -> str:
-    """UTF-16 without its mark, told by its noughts: Western text has one in every second byte."""
-    pairs = len(start) // 2
-    if pairs < 2:
+    """UTF-16 without its mark, told by the noughts of its first line: Western text has one in every second byte."""
+    if b"\0" not in start:
         return ""
-    even, odd = start[0 : pairs * 2 : 2].count(0), start[1 : pairs * 2 : 2].count(0)
-    if odd * 10 >= pairs * 9 and even * 10 <= pairs:
-        return "utf-16-le"
-    return "utf-16-be" if even * 10 >= pairs * 9 and odd * 10 <= pairs else ""
+    for encoding in ("utf-16-le", "utf-16-be"):
+        line = re.split("[\r\n]", start.decode(encoding, "replace").lstrip(), maxsplit=1)[0]
+        western = sum("\x20" <= character <= "\xff" or character == "\t" for character in line)
+        if len(line) >= 2 and western * 10 >= len(line) * 9:
+            return encoding
+    return ""
 
 
 def _is_utf_8(content: bytes) -> bool:

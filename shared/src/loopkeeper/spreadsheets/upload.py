@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import orjson
 
-from loopkeeper.spreadsheets.book import OLE, ZIP, opened
+from loopkeeper.spreadsheets.book import OLE, SEPARATOR_LINE, ZIP, opened
 from loopkeeper.spreadsheets.cells import Broken, Limits, Row, Unreadable, Value, too_large
 from loopkeeper.spreadsheets.delimited import DELIMITERS, Delimited, Lines
 from loopkeeper.spreadsheets.encoding import LOST, SNIFFED, decoder, encoding_of_start
@@ -154,7 +154,7 @@ class _Cells:
 
     def feed(self, text: str) -> Iterator[Line]:
         if self._rows is None:
-            if not text.strip():
+            if not text.strip() or text.lower().startswith(SEPARATOR_LINE):
                 self._before += 1
                 return
             self._rows = Delimited(_delimiter(text, self._form.columns), self._form.limits)

@@ -112,8 +112,7 @@ def text_of(value: Value, empty: Iterable[str] = ()) -> str:
         case None:
             return ""
         case str():
-            text = _SPACES.sub(" ", value).strip()
-            text = text.removeprefix("'").strip()
+            text = _tidy(value).removeprefix("'").strip()
             return "" if text.casefold() in casefolded(empty) else text
         case Broken():
             raise Damaged("cell-error")
@@ -129,6 +128,12 @@ def text_of(value: Value, empty: Iterable[str] = ()) -> str:
             return f"{minutes // 60}:{minutes % 60:02}"
         case _:
             return str(value)
+
+
+def _tidy(text: str) -> str:
+    if text.isascii() and text.isprintable() and "  " not in text:
+        return text.strip()
+    return _SPACES.sub(" ", text).strip()
 
 
 @lru_cache(maxsize=256)

@@ -1,7 +1,7 @@
 """Excel's workbooks (.xlsx, .xlsm), row by row as they are unpacked.
 
 A library that keeps the whole sheet needs five times the memory and hides what people must be told: error cells,
-hidden rows, merged cells (docs/adr). A formula gives the result it was saved with; one that was never calculated is
+hidden rows, merged cells (docs/adr/0022). A formula gives the result it was saved with; one that was never calculated is
 empty.
 """
 
