@@ -10,9 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any
 
-from loopkeeper.contract.vocabulary.decisions import Discontinuation
 from loopkeeper.plan_files.checks import (
     Asking,
     check_cin,
@@ -21,11 +19,19 @@ from loopkeeper.plan_files.checks import (
     check_provider,
     refuse_faults,
     refused,
-    warnings,
 )
-from loopkeeper.plan_files.members import Member, name_words
+from loopkeeper.plan_files.members import Member
 from loopkeeper.plan_files.outcomes import Judged, Outcome, RowRefused, Warned, fact, whole
 from loopkeeper.plan_files.profile import Layout
+from loopkeeper.plan_files.rtf_details import (
+    Step,
+    day_of,
+    end_code,
+    tell_contact,
+    tell_counts,
+    tell_end,
+    tell_lead,
+)
 from loopkeeper.plan_files.table import Record
 
 READ = frozenset(
@@ -43,7 +49,6 @@ _AT = {"pending": 0, "offered": 0, "accepted": 1, "outreach": 2, "serving": 3}
 # Why a plan is asked, by the reason a provider gives.
 ASKS_PLAN = frozenset({"provider_declined", "no_longer_eligible", "other"})
 UNPROVED = "unable_to_reach_unproved"
-_HELD = frozenset({"accepted", "outreach", "serving"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +64,6 @@ class Snapshot:
     @property
     def says(self) -> tuple[str, str]:
         return self.status, self.reason
-
-
-@dataclass(slots=True)
-class Step:
-    """What a row changes."""
-
-    member: Member
-    facts: list[dict[str, Any]]
-    warnings: list[Warned]
-    code: str = ""
 
 
 def judge_rtf(
@@ -158,7 +153,7 @@ def _snapshot(record: Record, members: Mapping[str, Member], layout: Layout, ask
     check_provider(record, asking)
     check_member(record, cin, members, layout, hidden=HIDDEN)
     status = _word(record, "referral.status", "status-required", "status-unknown")
-    on = _day(record, "referral.status_on", asking, needed=status != "pending")
+    on = day_of(record, "referral.status_on", asking, needed=status != "pending")
     reason = ""
     if status == "closed":
         reason = _word(record, "referral.closing_reason", "reason-required", "reason-unknown")
@@ -166,10 +161,10 @@ def _snapshot(record: Record, members: Mapping[str, Member], layout: Layout, ask
         if reason == "other" and not record["referral.closing_text"]:
             raise RowRefused("text-required", "referral.closing_text")
     if reason == "services_received":
-        started = _day(record, "ecm.start", asking, needed=False)
+        started = day_of(record, "ecm.start", asking, needed=False)
         if started is not None and on is not None and started > on:
             raise RowRefused("dates-contradict", "ecm.start")
-    _end_code(record, asking)
+    end_code(record, asking)
     return Snapshot(record, cin, status, on, reason)
 
 
@@ -182,43 +177,16 @@ def _word(record: Record, name: str, required: str, unknown: str) -> str:
     return str(record[name])
 
 
-def _day(record: Record, name: str, asking: Asking, *, needed: bool) -> date | None:
-    refuse_faults(record, (name,))
-    day: date | None = record[name]
-    if day is None and needed:
-        raise RowRefused("date-required", name)
-    if day is not None and day > asking.today:
-        raise RowRefused("in-the-future", name)
-    return day
-
-
-def _end_code(record: Record, asking: Asking) -> int:
-    """The code under which services ended, 0 where the row says nothing of an end."""
-    ended = _day(record, "ecm.ended_on", asking, needed=False)
-    if ended is None:
-        return 0
-    refuse_faults(record, ("ecm.end_code",))
-    code = str(record["ecm.end_code"] or "").lstrip("0")
-    if not code:
-        raise RowRefused("code-required", "ecm.end_code")
-    if code not in Discontinuation.codes():
-        raise RowRefused("code-unknown", "ecm.end_code")
-    start = record["ecm.start"]
-    if start is not None and ended < start:
-        raise RowRefused("dates-contradict", "ecm.ended_on")
-    return int(code)
-
-
 # ── what a row changes ────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _step(snapshot: Snapshot, member: Member, asking: Asking) -> Step:
     step = _status(snapshot, member, asking)
     if not step.code:
-        _lead(snapshot.record, step)
-    _end(snapshot.record, step, asking)
-    _contact(snapshot.record, step)
-    _counts(snapshot.record, step, asking)
+        tell_lead(snapshot.record, step)
+    tell_end(snapshot.record, step, asking)
+    tell_contact(snapshot.record, step)
+    tell_counts(snapshot.record, step, asking)
     return step
 
 
@@ -334,78 +302,3 @@ def _close(snapshot: Snapshot, step: Step, asking: Asking) -> None:
             text = snapshot.record["referral.closing_text"] if reason == "other" else None
             step.facts.append(fact("plan_asked", why=why, on=on, text=text))
             step.member = replace(member, asked=member.asked | {(why, on)})
-
-
-# ── what a row says beside its status ─────────────────────────────────────────────────────────────────────────────
-
-
-def _lead(record: Record, step: Step) -> None:
-    step.warnings += warnings(record, ("lead.name",))
-    lead, member = record["lead.name"], step.member
-    if not lead or member.state not in _HELD or name_words(lead) == name_words(member.lead):
-        return
-    step.facts.append(fact("lead_changed", lead=lead))
-    step.member = replace(member, lead=lead)
-
-
-def _end(record: Record, step: Step, asking: Asking) -> None:
-    code = _end_code(record, asking)
-    if not code:
-        return
-    member, ended = step.member, record["ecm.ended_on"]
-    if member.state == "ended":
-        return
-    if member.state != "serving":
-        raise RowRefused("not-started", "ecm.ended_on")
-    if member.services_on is not None and ended < member.services_on:
-        raise RowRefused("dates-contradict", "ecm.ended_on")
-    step.facts.append(fact("service_ended", code=code, on=ended))
-    step.member = replace(member, state="ended", ended_on=ended, ended_as=code)
-    step.code = ""
-
-
-def _contact(record: Record, step: Step) -> None:
-    """Where the row marks a phone or an address as new; otherwise it is an echo of the member file, and is not read."""
-    step.warnings += warnings(record, ("contact.new_phone", "contact.new_address"))
-    given: dict[str, Any] = {}
-    if record["contact.new_phone"]:
-        step.warnings += warnings(record, ("contact.phone",))
-        phone = record["contact.phone"]
-        if phone and phone != step.member.phone:
-            given["phone"] = phone
-    if record["contact.new_address"]:
-        parts = ("street", "city", "zip", "state")
-        step.warnings += warnings(record, [f"contact.{part}" for part in parts])
-        address = {part: record[f"contact.{part}"] for part in parts[:3] if record[f"contact.{part}"]}
-        state = record["contact.state"]
-        if state and state.upper() not in ("CA", "CALIFORNIA"):
-            address["state"] = state
-        if address and any(getattr(step.member, part, None) != text for part, text in address.items()):
-            given["address"] = address
-    if not given:
-        return
-    if step.member.designated_contact:
-        which = "contact.phone" if "phone" in given else "contact.street"
-        step.warnings.append(Warned("contact-designated", which))
-        return
-    step.facts.append(fact("contact_corrected", **given))
-    plain = {key: text for key, text in given.get("address", {}).items() if key != "state"}
-    step.member = replace(step.member, phone=given.get("phone", step.member.phone), **plain)
-
-
-def _counts(record: Record, step: Step, asking: Asking) -> None:
-    names = ("in_person", "remote")
-    step.warnings += warnings(record, [f"count.{name}" for name in names])
-    counted = {name: record[f"count.{name}"] for name in names if record[f"count.{name}"] is not None}
-    if not counted:
-        return
-    step.warnings += warnings(record, ("file.period",))
-    period = record["file.period"] or asking.period
-    if period is None:
-        return
-    month = f"{period[0]:%Y-%m}"
-    known = step.member.counts.get(month, {})
-    if {**known, **counted} == known:
-        return
-    step.facts.append(fact("month_counted", period=month, **counted))
-    step.member = replace(step.member, counts={**step.member.counts, month: {**known, **counted}})

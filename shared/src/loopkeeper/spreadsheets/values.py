@@ -162,7 +162,7 @@ def day_of(
 ) -> date | None:
     """The day in a cell, None where it is empty. Raises `Damaged` (`date-unreadable`)."""
     if isinstance(value, date):
-        day = value.date() if isinstance(value, datetime) else value
+        day = date(value.year, value.month, value.day)
         if not EARLIEST <= day.year <= LATEST:
             raise Damaged("date-unreadable")
         return day
