@@ -105,5 +105,10 @@ async def test_another_plans_roster_names_the_right_plan_and_ones_own_beats_the_
     assert [q.id for q in theirs.questions] == ["redirect-valley-care-plan"]
     mine = await received(here, "fresno", Keys(roster=f"{PLAN}:somebody", others=others))
     assert (mine.eligibility.state, mine.questions) == ("confirmed", ())
+    # A later whole roster does not name the member any more: not known to have ended (loop.md 2.5).
+    await here.pool.execute("UPDATE roster SET left_on = '2026-02-01' WHERE id = $1", f"{PLAN}:somebody")
+    gone = await received(here, "alameda", Keys(roster=f"{PLAN}:somebody", others=others))
+    assert gone.eligibility.state == "left"
+    assert [q.id for q in gone.questions] == ["redirect-valley-care-plan"]
     nobodys = await received(here, "alameda", Keys(roster=f"{PLAN}:rosa", others={}))
     assert (nobodys.eligibility.state, nobodys.questions) == ("not_found", ())

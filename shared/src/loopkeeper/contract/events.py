@@ -41,9 +41,10 @@ class Claim(Part):
 
 
 class Eligibility(Part):
-    """What the plan's roster said when intake asked: `unknown` never denies."""
+    """What the plan's roster said when intake asked: `unknown` never denies. `left`: a later whole roster does not name
+    the member any more."""
 
-    state: Literal["confirmed", "not_found", "ended", "unknown"] = "unknown"
+    state: Literal["confirmed", "not_found", "ended", "left", "unknown"] = "unknown"
     programs: tuple[str, ...] = ()
 
 

@@ -101,7 +101,7 @@ def plugged_in(name: str) -> KeyWrapper:
     if kind not in found:
         raise StartError(
             f"There is no key wrapper {kind!r}.",
-            f"Installed are: {', '.join(sorted(found)) or 'none'}. See docs/operations.md, Keys in a key service.",
+            f"Installed are: {', '.join(sorted(found)) or 'none'}. See docs/guides/operations.md, Keys in a key service.",
         )
     make = cast("Callable[[str], KeyWrapper]", found[kind].load())
     return make(address)

@@ -31,11 +31,13 @@ class RowError(BaseModel):
 class RosterResult(BaseModel):
     """How far the import is, and what came of it. Lines refused are named; the others are kept."""
 
-    state: str = Field(description="running, waiting for its next part, broken, or done")
+    state: str = Field(
+        description="running, waiting for its next part, held for confirm_removals, broken, or done"
+    )
     lines: int = Field(description="Lines of the file that are done; the next part begins after them")
     accepted: int
     refused: int
-    removed: int
+    removed: int = Field(description="Members not in the file: they have left, or would")
     dry_run: bool
     errors: tuple[RowError, ...]
 
@@ -50,6 +52,9 @@ class RosterQuery(BaseModel):
     from_line: int = Field(
         default=1, ge=1, description="The line of the whole file with which this body begins"
     )
+    confirm_removals: bool = Field(
+        default=False, description="More than a fifth of the roster may leave: it was looked at, and is right"
+    )
 
 
 @router.put(
@@ -59,6 +64,7 @@ class RosterQuery(BaseModel):
         202: {"model": RosterResult},
         **refused("row-invalid", status=422),
         **refused("import-running"),
+        **refused("removals-unconfirmed"),
     },
 )
 async def put_roster(
@@ -67,7 +73,9 @@ async def put_roster(
     call: Annotated[Call, allowed(Role.PLAN)],
 ) -> RosterResult:
     """Who is covered, one member a line: cin, birth_date, county, covered_from, covered_through, pcp, programs.
-    Good lines replace the roster kept before; bad ones are named. The Idempotency-Key is the import's id: broken off,
+    CSV, NDJSON or a workbook. Good lines replace the roster kept before; bad ones are named; a member the file does not
+    name has left, and where that would be more than a fifth, nobody leaves without `confirm_removals`. A dry run tells
+    how many. The Idempotency-Key is the import's id: broken off,
     or sent in parts (`more`), it goes on by the same key from the line GET /v1/roster names."""
     context = call.service
     upload = Import(
@@ -78,6 +86,7 @@ async def put_roster(
         dry_run=asked.dry_run,
         from_line=asked.from_line,
         more=asked.more,
+        confirm_removals=asked.confirm_removals,
     )
     loaded = await load_roster(context.store, context.sealer, context.clock, upload, pieces)
     if loaded.state == "waiting" and not asked.dry_run:

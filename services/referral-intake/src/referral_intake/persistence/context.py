@@ -209,7 +209,7 @@ class IntakeLoaded(Loaded[Referral, Asked]):
         """Whether another plan is the right one: its roster has the member and this one's has not, or this one says
         which counties it serves, and the member's is none of them (loop.md 2.14)."""
         today = la_date(at)
-        if eligibility.state == "not_found":
+        if eligibility.state in ("not_found", "left"):
             theirs = [
                 plan
                 for plan, key in keys.others.items()
@@ -285,6 +285,9 @@ def reseal(
 
 
 def _covered(row: Mapping[str, Any], on: date) -> Any:
+    """Whom a later whole roster does not name has left: whether the coverage ended is not known (loop.md 2.5)."""
+    if row["left_on"] is not None:
+        return "left"
     through: date | None = row["covered_through"]
     return "confirmed" if row["covered_from"] <= on and (through is None or on <= through) else "ended"
 
