@@ -17,6 +17,8 @@ from pathlib import Path
 import xlsxwriter
 import xlwt
 
+from loopkeeper.plan_files.members import Member
+from loopkeeper.plan_files.rtf import READ, judge_rtf
 from loopkeeper.plan_files.table import open_table, records
 from loopkeeper.spreadsheets import Limits
 from tests.plan_files.worlds import World
@@ -97,14 +99,18 @@ def most_memory() -> int:
     return int(status.split("VmHWM:")[1].split()[0]) // 1024
 
 
-def measure(path: str) -> None:
-    """Read the file by the layout of a plan and print what it took."""
+def measure(path: str, judged: bool) -> None:
+    """Read the file by the layout of a plan and print what it took; `judged`: with the rules of a month file too."""
     layout = World("sampleton").layout("rtf")
     content = Path(path).read_bytes()
     start = time.perf_counter()
     # Only the size is opened wider, so that the same table can be measured in every form.
     table = open_table(content, "rtf", layout, limits=Limits(size=40 << 20))
     count = sum(1 for _ in records(table))
+    if judged:
+        table = open_table(content, "rtf", layout, limits=Limits(size=40 << 20))
+        members = {f"9{number:07d}S": Member(f"9{number:07d}S", "accepted") for number in range(ROWS)}
+        judge_rtf(records(table, READ), members, layout, World("sampleton").asking)
     peak = most_memory()
     print(json.dumps({"rows": count, "seconds": round(time.perf_counter() - start, 1), "megabytes": peak}))
 
@@ -134,6 +140,6 @@ def main() -> int:
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        measure(sys.argv[1])
+        measure(sys.argv[1], judged="judged" in sys.argv)
     else:
         sys.exit(main())

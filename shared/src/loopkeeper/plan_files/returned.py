@@ -33,7 +33,7 @@ def returned_file(
 ) -> Returned:
     """Raises `Unreadable` for a file that was refused whole: that one is answered by its reason alone."""
     book = opened(content, name=name, encoding=layout.encoding, delimiter=layout.delimiter, limits=limits)
-    sheet, found, _ = locate(book, layout.headings, layout.sheet)
+    sheet, found, _ = locate(book, layout.headings, layout.sheet, layout.header_within)
     rows = _rows(sheet, found, judged)
     if book.format == "csv":
         line_end = "\r\n" if b"\r\n" in content[:65536] else "\n"

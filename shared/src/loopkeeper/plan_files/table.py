@@ -75,7 +75,7 @@ def open_table(
     book: Book = opened(
         content, name=name, encoding=layout.encoding, delimiter=layout.delimiter, limits=limits
     )
-    _, found, below = locate(book, layout.headings, layout.sheet)
+    _, found, below = locate(book, layout.headings, layout.sheet, layout.header_within)
     shown = {
         layout.columns[index].field: found.shown[places[0]]
         for index, places in found.places.items()

@@ -66,15 +66,17 @@ def _shown(cell: Value) -> str:
     return " ".join(str(cell).split()) if cell is not None else ""
 
 
-def locate(book: Book, known: Sequence[Heading], sheet: str = "") -> tuple[Sheet, Found, Iterator[Row]]:
+def locate(
+    book: Book, known: Sequence[Heading], sheet: str = "", within: int = WITHIN
+) -> tuple[Sheet, Found, Iterator[Row]]:
     """The sheet with the headings, the row they stand in, and the rows below it. A named sheet is looked at alone where
     it is there; hidden ones only by name. Raises `Unreadable` (`columns-missing`, `file-unreadable`)."""
     best: tuple[Sheet, Found] | None = None
     torn = False
     for one in _candidates(book, sheet):
-        for row in islice(one.rows(), WITHIN):
+        for row in islice(one.rows(), within):
             torn = torn or row.fault in ("not-in-encoding", "nul-character")
-            if row.fault or row.number > WITHIN * 2:
+            if row.fault or row.number > within:
                 continue
             found = found_in(row, known)
             if best is None or len(found.places) > len(best[1].places):

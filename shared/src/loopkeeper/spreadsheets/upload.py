@@ -27,12 +27,14 @@ COLUMNS = "columns"
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of the file under its number: its values by column, or what makes it unreadable."""
+    """One line of the file under its number: its values by column, or what makes it unreadable. `cells`: the values are
+    texts of cells, in which a list is written with semicolons; of a JSON object they are what it says."""
 
     number: int
     values: Mapping[str, Any]
     fault: str = ""
     column: str = ""
+    cells: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,7 @@ class Columns:
             text = text_of(cell)
             if text and name:
                 values[name] = text
-        return Line(number, values)
+        return Line(number, values, cells=True)
 
 
 def _fault(cell: Value) -> str:

@@ -75,7 +75,7 @@ def checked(line: Line, loaded: Loaded, *, synthetic: bool) -> RosterRow | None:
         loaded.refuse(number, _pointer(line.column), line.fault, ROW_FIXES.get(line.fault, NO_ROW))
         return None
     try:
-        row = RosterRow.model_validate(_fields(line.values))
+        row = RosterRow.model_validate(_listed(line.values) if line.cells else line.values)
     except ValidationError as error:
         first = error.errors(include_input=False, include_context=False, include_url=False)[0]
         # What stands for a field's name may be a member's number or name.
@@ -97,8 +97,8 @@ def _pointer(column: str) -> str:
     return f"/{column}" if column and FIELD_NAME.fullmatch(column) else ""
 
 
-def _fields(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    programs = values.get("programs")
-    if not isinstance(programs, str):
+def _listed(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    if "programs" not in values:
         return values
-    return {**values, "programs": tuple(part.strip() for part in programs.split(";") if part.strip())}
+    programs = str(values["programs"]).split(";")
+    return {**values, "programs": tuple(part.strip() for part in programs if part.strip())}
