@@ -22,6 +22,7 @@ import assignment.persistence.tables
 import authorization.domain.deadlines
 import authorization.domain.rules
 import authorization.persistence.tables
+import notification.domain.outreach.deadlines
 import notification.domain.outreach.rules
 import notification.persistence.tables
 import referral_intake.domain.rules
