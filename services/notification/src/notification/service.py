@@ -1,7 +1,6 @@
 """Notification, as the chassis runs it."""
 
 from loopkeeper.http.app import App
-from loopkeeper.http.old import joined
 from loopkeeper.runtime.serve import app_of
 from loopkeeper.runtime.service import Equipment, Service
 from loopkeeper.store.definition import Domain
@@ -44,16 +43,16 @@ service = Service(
     package="notification",
     settings=NotificationSettings,
     domain=domain,
-    api=joined(
-        outreach.api,
-        contact.api,
-        subscriptions.api,
-        feed.api,
-        subscription_actions.api,
-        mailbox.api,
-        partners.api,
-    ),
     reactions=REACTIONS,
+    routers=(
+        outreach.router,
+        contact.router,
+        subscriptions.router,
+        feed.router,
+        subscription_actions.router,
+        mailbox.router,
+        partners.router,
+    ),
     on_timer=on_timer,
     workers={"deliver": deliver, "tell": tell, "follow": follow, "forward": forward},
     ahead=ahead,
