@@ -13,7 +13,6 @@ from authorization.settings import AuthorizationSettings
 from authorization.timers import on_timer
 from authorization.workers import sweep_awaiting
 from loopkeeper.http.app import App
-from loopkeeper.http.old import joined
 from loopkeeper.runtime.serve import app_of
 from loopkeeper.runtime.service import Equipment, Service
 from loopkeeper.store.definition import Domain
@@ -35,8 +34,8 @@ service = Service(
     package="authorization",
     settings=AuthorizationSettings,
     domain=domain,
-    api=joined(requests.api, decisions.api),
     reactions=REACTIONS,
+    routers=(requests.router, decisions.router),
     on_timer=on_timer,
     workers={"awaiting": sweep_awaiting},
 )
