@@ -52,6 +52,7 @@ def joined(at: datetime, match: Match, second: ReferralReceived) -> ReferralAmen
         cause="joined",
         joined=match.own,
         joined_referrer=second.referrer,
+        joined_treats_until=second.treating_until,
         **(_whole(second, match) if _completes(first, second) else added(first, second)),
     )
 
@@ -108,7 +109,13 @@ def served(at: datetime, match: Match, second: ReferralReceived) -> list[Event]:
     """What the loop of a member already in ECM learns: who referred, and, of an ECM provider, whether the member
     wishes to change to it (loop.md 2.11, 5.7)."""
     first = match.other or Referral()
-    word = ReferralAmended(occurred_at=at, cause="joined", joined=match.own, joined_referrer=second.referrer)
+    word = ReferralAmended(
+        occurred_at=at,
+        cause="joined",
+        joined=match.own,
+        joined_referrer=second.referrer,
+        joined_treats_until=second.treating_until,
+    )
     held = first.offer.provider if first.offer else ""
     if not match.serves_itself or second.referrer == held:
         return [word]

@@ -132,8 +132,12 @@ def _reopened(command: ReceiveReferral, again: Reopening) -> list[Elsewhere]:
     before = _known(again.before)
     if again.why == "redirected":
         must_be_open(before)
-        text = f"redirected to {command.received.plan}"
-        return [Elsewhere(again.old, close(before, "other", command.at, acted_by=again.acted_by, text=text))]
+        plan = command.received.plan
+        sent_on = close(
+            before, "other", command.at, acted_by=again.acted_by, text=f"redirected to {plan}",
+            detail="redirected", right_plan=plan,
+        )  # fmt: skip
+        return [Elsewhere(again.old, sent_on)]
     if again.why == "contested":
         must_be_contestable(before, again.until, command.at)
         return []
