@@ -10,6 +10,7 @@ from uuid import uuid5
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
+from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.events import ActedBy
 from loopkeeper.contract.field_types import Instant
 from loopkeeper.contract.vocabulary import Language
@@ -19,7 +20,8 @@ from loopkeeper.runtime.service import Context
 from loopkeeper.security.organizations import Client, Role
 from loopkeeper.store.definition import Submission
 from notification.api.subscriptions import own
-from notification.domain.notices.handover import HandOver, Way, check
+from notification.domain.notices.handover import HandOver, Way, check, check_electronic
+from notification.domain.notices.notice_policy import fax_agreement
 from notification.domain.outreach.commands import RecordDelivered, RecordHandOver
 from notification.domain.outreach.rules import already_told, in_the_future
 from notification.domain.outreach.state import Outreach
@@ -150,6 +152,7 @@ async def open_one(call: Call[None, Context]) -> Reply:
     answers={200: Item},
     refusals=(
         "already-told", "in-the-future", "not-the-addressee", "contact-unsafe", "language-mismatch", "text-not-approved",
+        "fax-not-agreed",
     ),
     example={
         "acted_by": {"person": "luis-ortega", "title": "Lead care manager"}, "how": "in_person", "to": "member",
@@ -157,7 +160,8 @@ async def open_one(call: Call[None, Context]) -> Reply:
     },
 )  # fmt: skip
 async def hand_over(call: Call[HandOverBody, Context]) -> Reply:
-    """Who told it, how and when: one of the three ways in which something counts as told."""
+    """Who told it, how and when: one of the three ways in which something counts as told. A fax tells a referrer only
+    under an agreement of both, which is the plan's row of `fax_agreements` (loop.md 7.4)."""
     row, body, context = await _row(call), call.body, call.service
     at = body.at or context.clock.now()
     by = _by(call)
@@ -169,6 +173,10 @@ async def hand_over(call: Call[HandOverBody, Context]) -> Reply:
         raise in_the_future()
     if row["recipient_kind"] == "member":
         await _check(call, row)
+    if row["recipient_kind"] == "referrer":
+        agreement = fax_agreement(context.policy, row["plan"], row["recipient"], la_date(at))
+        check_electronic(body.how, agreement)
+        by = {**by, "agreement": agreement or ""} if body.how is Way.FAX else by
     if row["published"]:
         await context.store.submit(_recorded(call, row, at, by))
     else:
