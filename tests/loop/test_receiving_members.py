@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
-from datetime import timedelta
+from datetime import date, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -345,6 +345,38 @@ async def test_who_is_already_in_ecm_is_not_referred_again_but_the_loop_that_ser
     said = {"answers": {"provider-change": False}}
     await town.ask(HARBOR, "POST", f"/v1/referrals/{served}:answer", said)
     assert "provider-change" not in await asked(town, HARBOR, served)
+    await put_roster(town, HARBOR, [])
+
+
+async def test_a_hospital_that_treats_the_member_now_hears_whom_to_call_and_the_care_manager_hears_until_when(
+    town: House,
+) -> None:
+    """loop.md 2.11; ECMG26 p60-61: both see the member through the discharge. Who treats nobody, or no more, hears less."""
+    body = somebody()
+    await known(town, body)
+    served = await serve(town, body)
+    tomorrow = (date.fromisoformat(town.today()) + timedelta(days=1)).isoformat()
+    told: list[str] = []
+    for treats in (
+        {"relationship": "hospital", "treating_until": tomorrow},
+        {"relationship": "hospital"},
+        {"relationship": "hospital", "treating_until": "2025-01-02"},
+        {"relationship": "legal_aid", "treating_until": tomorrow},
+    ):
+        again = body | {"referrer": {"name": "Ana Ruiz", "email": "ana@bayview.example"} | treats}
+        second = await town.refer(HOSPITAL, again)
+        await town.quiet()
+        found = await town.ask(HOSPITAL, "GET", "/v1/mailbox?limit=200")
+        (item,) = [each for each in found["items"] if each["referral"] == second]
+        told.append((await town.ask(HOSPITAL, "GET", f"/v1/mailbox/{item['id']}"))["text"])
+    assert ["Luis Ortega of Harbor Street Medicine" in text for text in told] == [True, False, False, False]
+    assert "authorized through" in told[0]
+    alerts = await town.ask(STREET, "GET", "/v1/mailbox?limit=200")
+    again_told = [
+        each for each in alerts["items"] if (each["referral"], each["code"]) == (served, "referred_again")
+    ]
+    texts = [(await town.ask(STREET, "GET", f"/v1/mailbox/{each['id']}"))["text"] for each in again_told]
+    assert sorted("Bayview Hospital" in text for text in texts) == [False, False, False, True]
     await put_roster(town, HARBOR, [])
 
 

@@ -157,6 +157,8 @@ class ReferralReceived(Event):
     consent_holder: str = ""
     # The day of release from a correctional facility, where pre-release services were received (loop.md 3.7).
     release_on: date | None = None
+    # The last day on which who refers expects to treat the member: a hospital with the member in it (loop.md 2.11).
+    treating_until: date | None = None
     linked: Linked | None = None
     sealed: Mapping[str, str] = Field(default_factory=dict)
 
@@ -187,6 +189,8 @@ class ReferralAmended(Event):
     # The second referral that was merged into this one, and who sent it.
     joined: str | None = None
     joined_referrer: str | None = None
+    # Until when who sent it expects to treat the member.
+    joined_treats_until: date | None = None
     member: str | None = None
     kind: Literal["full"] | None = None
     form: Literal["adult", "child_youth"] | None = None
@@ -238,6 +242,9 @@ class ReferralClosed(Event):
     assignment: str | None = None
     # Whether the plan had authorized before: then what lives on, and how it ends, is the plan's own act.
     authorized: bool = False
+    # Who withdrew, or whether another plan was the right one, and which (loop.md 2.13, 2.14).
+    detail: Literal["by_member", "by_referrer", "redirected", "redirect_unanswered"] | None = None
+    right_plan: str | None = None
 
 
 # ── authorization ─────────────────────────────────────────────────────────────────────────────────────────

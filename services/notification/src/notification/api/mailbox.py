@@ -11,6 +11,7 @@ import orjson
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.field_types import AnyLanguage, HappenedAt
 from loopkeeper.http.call import allowed
 from loopkeeper.http.paging import Listing, Page, listing
@@ -22,7 +23,8 @@ from loopkeeper.runtime.service import Call
 from loopkeeper.security.organizations import Client, Role
 from notification.api.subscriptions import own
 from notification.api.views import Body, state_of
-from notification.domain.notices.handover import HandOver, Way, check
+from notification.domain.notices.handover import HandOver, Way, check, check_electronic
+from notification.domain.notices.notice_policy import fax_agreement
 from notification.domain.outreach.commands import RecordDelivered, RecordHandOver
 from notification.domain.outreach.rules import already_told, in_the_future
 from notification.domain.outreach.state import Outreach
@@ -137,6 +139,7 @@ HANDED_OVER = {
     summary="Record that a person told it",
     responses=refused(
         "already-told", "in-the-future", "not-the-addressee", "contact-unsafe", "language-mismatch", "text-not-approved",
+        "fax-not-agreed",
     ),
 )  # fmt: skip
 async def hand_over(
@@ -144,7 +147,8 @@ async def hand_over(
     body: Annotated[HandOverBody, example(HANDED_OVER)],
     call: Annotated[Call, allowed(Role.PLAN, Role.PROVIDER)],
 ) -> Item:
-    """Who told it, how and when: one of the three ways in which something counts as told."""
+    """Who told it, how and when: one of the three ways in which something counts as told. A fax tells a referrer only
+    under an agreement of both, which is the plan's row of `fax_agreements` (loop.md 7.4)."""
     row, context = await _row(call, id), call.service
     at = body.at or context.clock.now()
     by = _by(call, body)
@@ -156,6 +160,10 @@ async def hand_over(
         raise in_the_future()
     if row["recipient_kind"] == "member":
         await _check(call, row, body)
+    if row["recipient_kind"] == "referrer":
+        agreement = fax_agreement(context.policy, row["plan"], row["recipient"], la_date(at))
+        check_electronic(body.how, agreement)
+        by = {**by, "agreement": agreement or ""} if body.how is Way.FAX else by
     if row["published"]:
         await _record(call, row, body, at, by)
     else:

@@ -33,7 +33,8 @@ MEMBER_FIELDS = (
 
 
 class CloseBody(Body):
-    """Why a named person of the plan closes the loop; `other` says it in words, unable_to_reach how and when."""
+    """Why a named person of the plan closes the loop; `other` says it in words, which whoever referred and the member
+    read as they are written: name no diagnosis. unable_to_reach says how and when."""
 
     outcome: str = Field(max_length=40)
     text: str = Field(default="", max_length=500)

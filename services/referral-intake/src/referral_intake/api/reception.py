@@ -16,7 +16,13 @@ from loopkeeper.security.organizations import OrganizationKind
 from loopkeeper.security.sealing import Sealer
 from referral_intake.domain.commands import Keys
 from referral_intake.domain.form.form import PresumptiveClaim, ReferralBody
-from referral_intake.domain.form.form_standard import Reading, questions, sealed_parts, understand
+from referral_intake.domain.form.form_standard import (
+    Reading,
+    questions,
+    sealed_parts,
+    treating_until,
+    understand,
+)
 from referral_intake.domain.form.screening import Screening, screen
 from referral_intake.domain.member_keys import folded_name, keys_of
 
@@ -98,6 +104,7 @@ def _received(
         flags=reading.flags,
         consent_holder=(form.member.consent_holder or "") if reading.minor else "",
         release_on=form.release_on if form.answers.get("pre_release_services") else None,
+        treating_until=treating_until(form),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Literal
 
 from loopkeeper.contract.decider import Elsewhere, Plain, Refused
 from loopkeeper.contract.events import ActedBy, Event, ReferralClosed
@@ -28,6 +29,8 @@ def close(
     acted_by: ActedBy | None = None,
     text: str = "",
     assignment: str | None = None,
+    detail: Literal["by_member", "by_referrer", "redirected", "redirect_unanswered"] | None = None,
+    right_plan: str | None = None,
 ) -> ReferralClosed:
     held = referral.offer.assignment if referral.offer else None
     return ReferralClosed(
@@ -38,6 +41,8 @@ def close(
         text=text,
         assignment=assignment or held,
         authorized=referral.approval is not None,
+        detail=detail,
+        right_plan=right_plan,
     )
 
 
@@ -50,7 +55,9 @@ def withdraw(referral: Referral, command: WithdrawReferral, context: Plain) -> M
             fix="If the member wishes to withdraw, send `by: member`.",
             allowed=("withdraw as the member",),
         )
-    return [close(referral, "withdrawn", context.at, acted_by=command.acted_by, text=f"by the {command.by}")]
+    detail: Literal["by_member", "by_referrer"] = "by_member" if command.by == "member" else "by_referrer"
+    text = f"by the {command.by}"
+    return [close(referral, "withdrawn", context.at, acted_by=command.acted_by, text=text, detail=detail)]
 
 
 # What a named person of the plan may close a loop as; every other outcome has a route or a fact of its own.

@@ -134,6 +134,7 @@ def joined(
         cause="joined",
         joined=own,
         joined_referrer=second.referrer,
+        joined_treats_until=second.treating_until,
         **(_whole(first, second, resealed) if completes(first, second) else added(first, second)),
     )
 
@@ -208,7 +209,13 @@ def _weight(screened: ScreenedPopulation) -> int:
 def served(at: datetime, own: str, found: AlreadyServed, second: ReferralReceived) -> list[Event]:
     """What the loop of a member already in ECM learns: who referred, and, of an ECM provider, whether the member
     wishes to change to it (loop.md 2.11, 5.7)."""
-    word = ReferralAmended(occurred_at=at, cause="joined", joined=own, joined_referrer=second.referrer)
+    word = ReferralAmended(
+        occurred_at=at,
+        cause="joined",
+        joined=own,
+        joined_referrer=second.referrer,
+        joined_treats_until=second.treating_until,
+    )
     held = found.state.offer.provider if found.state.offer else ""
     if not found.offers or second.referrer == held:
         return [word]

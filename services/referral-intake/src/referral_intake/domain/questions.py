@@ -154,7 +154,8 @@ def _given_up(referral: Referral, command: MeetDeadline, at: datetime) -> Made:
     redirect = next((q for q in referral.questions if q.id.startswith(REDIRECT)), None)
     if redirect is not None:
         text = "redirected: another plan is the right one, and nobody said to send it there"
-        return [close(referral, "other", at, text=text)]
+        plan = redirect.id.removeprefix(REDIRECT).removeprefix("-") or None
+        return [close(referral, "other", at, text=text, detail="redirect_unanswered", right_plan=plan)]
     return [ReferralOverdue(occurred_at=at, clock="information", due_at=command.due_at, state="breached")]
 
 

@@ -149,8 +149,11 @@ def _reopened(plan: str, again: Reopening | None, context: ReceiveContext) -> li
     before = _known(context.before.state)
     if again.why == "redirected":
         must_be_open(before)
-        text = f"redirected to {plan}"
-        return [Elsewhere(again.old, close(before, "other", context.at, acted_by=again.acted_by, text=text))]
+        sent_on = close(
+            before, "other", context.at, acted_by=again.acted_by, text=f"redirected to {plan}",
+            detail="redirected", right_plan=plan,
+        )  # fmt: skip
+        return [Elsewhere(again.old, sent_on)]
     if again.why == "contested":
         must_be_contestable(before, context.before.until, context.at)
         return []

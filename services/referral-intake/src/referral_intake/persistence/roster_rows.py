@@ -82,7 +82,9 @@ def checked(line: Line, loaded: Loaded, *, synthetic: bool) -> RosterRow | None:
         named = all(FIELD_NAME.fullmatch(str(part)) or isinstance(part, int) for part in first["loc"])
         pointer = "/" + "/".join(str(part) for part in first["loc"]) if named else ""
         name = str(first["loc"][0]) if first["loc"] else ""
-        loaded.refuse(number, pointer, first["type"].replace("_", "-"), FIXES.get(name, "Leave this column out."))
+        loaded.refuse(
+            number, pointer, first["type"].replace("_", "-"), FIXES.get(name, "Leave this column out.")
+        )
         return None
     if not cin_valid(row.cin, synthetic=synthetic):
         loaded.refuse(number, "/cin", "cin", FIXES["cin"])

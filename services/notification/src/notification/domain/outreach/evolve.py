@@ -44,6 +44,7 @@ from notification.domain.outreach.state import (
     Joined,
     Outreach,
     Term,
+    over,
     raised,
 )
 
@@ -57,7 +58,17 @@ def evolve(outreach: Outreach | None, event: Event) -> Outreach:
 
 
 def _received(now: Outreach, event: ReferralReceived) -> Mapping[str, Any]:
-    copied = ("plan", "referrer", "member", "county", "age_band", "language", "flags", "consent_holder")
+    copied = (
+        "plan",
+        "referrer",
+        "kind",
+        "member",
+        "county",
+        "age_band",
+        "language",
+        "flags",
+        "consent_holder",
+    )
     return {
         **{name: getattr(event, name) for name in copied},
         "populations": _concerned(event.populations),
@@ -69,7 +80,7 @@ def _received(now: Outreach, event: ReferralReceived) -> Mapping[str, Any]:
 
 def _amended(now: Outreach, event: ReferralAmended) -> Mapping[str, Any]:
     """A field that is None did not change."""
-    copied = ("member", "county", "age_band", "language", "flags", "consent_holder", "pcp")
+    copied = ("kind", "member", "county", "age_band", "language", "flags", "consent_holder", "pcp")
     changes: dict[str, Any] = {name: value for name in copied if (value := getattr(event, name)) is not None}
     if event.populations is not None:
         changes["populations"] = _concerned(event.populations)
@@ -100,7 +111,14 @@ def _contact_changed(now: Outreach, event: OutreachContactChanged) -> Mapping[st
 def _closed(now: Outreach, event: ReferralClosed) -> Mapping[str, Any]:
     if now.closing is not None:
         return {}
-    changes: dict[str, Any] = {"closing": Closing(outcome=event.outcome, at=event.occurred_at)}
+    closing = Closing(
+        outcome=event.outcome,
+        at=event.occurred_at,
+        detail=event.detail or "",
+        right_plan=event.right_plan or "",
+        text=event.text,
+    )
+    changes: dict[str, Any] = {"closing": closing}
     if event.outcome != SERVICES_RECEIVED and now.assignment is not None:
         changes["assignment"] = now.assignment.model_copy(update={"ended": True})
     return changes
@@ -118,11 +136,15 @@ def _grant_ended(now: Outreach, event: AuthorizationPresumptiveEnded) -> Mapping
 
 
 def _approved(now: Outreach, event: AuthorizationApproved) -> Mapping[str, Any]:
-    return {"decision": "approved", "term": Term(at=event.occurred_at, through=event.through)}
+    return {"decision": "approved", "term": _term(event)}
 
 
 def _extended(now: Outreach, event: AuthorizationExtended) -> Mapping[str, Any]:
-    return {"term": Term(at=event.occurred_at, through=event.through)}
+    return {"term": _term(event)}
+
+
+def _term(event: AuthorizationApproved | AuthorizationExtended) -> Term:
+    return Term(at=event.occurred_at, through=event.through, from_=event.from_, number=event.number)
 
 
 def _term_ended(now: Outreach, event: AuthorizationEnded) -> Mapping[str, Any]:
@@ -145,7 +167,8 @@ def _made(now: Outreach, event: AssignmentMade) -> Mapping[str, Any]:
         assignment=event.assignment,
         provider=event.provider,
         answer_due_at=event.answer_due_at,
-        ended=_over(now),
+        starts_on=event.starts_on,
+        ended=over(now),
     )
     return {"assignment": offer} | ({} if now.closing else {"ending": None})
 
@@ -176,12 +199,8 @@ def _taken_back(
 def _accepted(now: Outreach, event: AssignmentAccepted) -> Assignment:
     held = now.assignment
     if held is None or held.assignment != event.assignment:
-        held = Assignment(assignment=event.assignment, provider=event.provider, ended=_over(now))
+        held = Assignment(assignment=event.assignment, provider=event.provider, ended=over(now))
     return held.model_copy(update={"accepted_at": event.occurred_at, "lead": event.lead})
-
-
-def _over(now: Outreach) -> bool:
-    return now.closing is not None and now.closing.outcome != SERVICES_RECEIVED
 
 
 def _attempted(now: Outreach, event: OutreachAttempted) -> Mapping[str, Any]:

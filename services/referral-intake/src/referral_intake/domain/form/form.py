@@ -114,6 +114,9 @@ class Referrer(Said):
     relationship: Relationship | None = None
     can_find_member: bool | None = None
     contracted_ecm_provider: bool | None = None
+    # A hospital, clinic or facility with the member in it now: the last day it expects so. Where the member is in ECM
+    # already it then hears who the lead care manager is, who hears the day (loop.md 2.11).
+    treating_until: ReleaseDay | None = None
     wants_to_serve: bool = False
 
 
