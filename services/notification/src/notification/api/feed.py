@@ -39,7 +39,10 @@ STREAMS, STREAMS_OF_ONE = 256, 8
 # How soon a browser opens a stream again that ended, in milliseconds.
 RETRY = b"retry: 2000\n\n"
 PIECE = 200
-LastEventId = Annotated[str | None, Header(description="Of a stream: the id last seen, as browsers send it.")]
+LastEventId = Annotated[
+    str | None,
+    Header(alias="Last-Event-ID", description="Of a stream: the id last seen, as browsers send it."),
+]
 
 _open: Counter[str] = Counter()
 
