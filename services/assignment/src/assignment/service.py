@@ -1,6 +1,6 @@
 """Assignment, as the chassis runs it."""
 
-from assignment.api import assignments, providers
+from assignment.api import assignment_actions, assignments, providers
 from assignment.consumers import REACTIONS
 from assignment.domain.contexts import Asked
 from assignment.domain.deadlines import timers
@@ -14,7 +14,6 @@ from assignment.persistence.tables import columns
 from assignment.settings import AssignmentSettings
 from assignment.timers import on_timer
 from loopkeeper.http.app import App
-from loopkeeper.http.old import joined
 from loopkeeper.runtime.serve import app_of
 from loopkeeper.runtime.service import Equipment, Service
 from loopkeeper.store.definition import Domain
@@ -38,8 +37,8 @@ service = Service(
     package="assignment",
     settings=AssignmentSettings,
     domain=domain,
-    api=joined(providers.api, assignments.api),
     reactions=REACTIONS,
+    routers=(providers.router, assignments.router, assignment_actions.router),
     on_timer=on_timer,
 )
 

@@ -109,7 +109,7 @@ async def import_providers(
     client: Client,
     pieces: AsyncIterator[bytes],
     *,
-    claim: UUID,
+    command_id: UUID,
     traceparent: str,
     serving: Callable[[str], bool],
     is_hub: Callable[[str], bool],
@@ -124,7 +124,7 @@ async def import_providers(
         if chunk.lines and dry_run:
             await _look(pool, chunk.lines, at, result)
         elif chunk.lines:
-            await _write(store, chunk.lines, claim, traceparent, result)
+            await _write(store, chunk.lines, command_id, traceparent, result)
         chunk.lines.clear()
 
     try:
@@ -255,11 +255,11 @@ def _said(entry: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 async def _write(
-    store: Store[Any], lines: Sequence[Line], claim: UUID, traceparent: str, result: Imported
+    store: Store[Any], lines: Sequence[Line], command_id: UUID, traceparent: str, result: Imported
 ) -> None:
     submissions = [
         Submission(
-            uuid5(claim, str(line.number)), line.slug, reference=line.reference, traceparent=traceparent
+            uuid5(command_id, str(line.number)), line.slug, reference=line.reference, traceparent=traceparent
         )
         for line in lines
     ]
