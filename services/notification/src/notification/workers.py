@@ -41,6 +41,9 @@ BATCH = 256
 
 async def deliver(context: Context, heart: Heart) -> None:
     """Send for ever. One slow endpoint delays no other."""
+    for outcome in lease.OUTCOMES:
+        # The first delivery of a kind that is given up must be seen as one more than none.
+        context.metrics.webhooks.labels(outcome)
     async with Sender(Allow.parse(context.settings.webhook_allow), context.clock) as sender:
         await Deliverer(context, sender).run(heart)
 

@@ -188,8 +188,9 @@ class Running:
         findings = policy.check(rows)
         if findings:
             raise StartError(f"The policy is not sound: {findings[0]}", "See `loopkeeper policy check`.")
-        spans = {name: Telemetry.open(name, settings) for name in self.services}
+        spans = {name: Telemetry.open(name, settings, metrics=metrics) for name in self.services}
         for name, service in self.services.items():
+            metrics.expect_service(name)
             say(f"{name}: starting")
             telemetry = spans[name]
             self._stack.callback(telemetry.close)
@@ -201,6 +202,8 @@ class Running:
             Part(with_operations(service.api), self.contexts[name], self._probes[name].ready)
             for name, service in self.services.items()
         ]
+        for route in (route for part in parts for route in part.api.routes):
+            metrics.expect_requests(route.method, route.path)
         self.app = build_app(
             parts,
             directory=directory,
