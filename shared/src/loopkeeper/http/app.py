@@ -23,6 +23,7 @@ from starlette.types import Receive, Scope, Send
 from loopkeeper.contract import ids
 from loopkeeper.contract.decider import Refused
 from loopkeeper.http import health, idempotency, json_body, middleware, openapi
+from loopkeeper.http.body_budget import BodyBudget, Share
 from loopkeeper.http.health import Health, Ready
 from loopkeeper.http.paging import Listing, Page, listing
 from loopkeeper.http.problems import malformed
@@ -89,13 +90,14 @@ def build_app(
     app = _App(title="Loopkeeper", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.document = lambda: own.whole
     app.router.default = _nothing_here
+    bodies = BodyBudget(settings.body_budget)
     by_path: dict[str, dict[str, _Operation]] = {}
     for api, context in [*((part.api, part.context) for part in parts), (health.api, own)]:
         for route in api.routes:
             methods = by_path.setdefault(route.path, {})
             if route.method in methods:
                 raise Unsound(f"{route.method} {route.path} is declared twice")
-            methods[route.method] = _Operation(route, context, directory, settings)
+            methods[route.method] = _Operation(route, context, directory, settings, bodies)
     app.router.routes.extend(_path_route(path, methods) for path, methods in by_path.items())
     app.add_middleware(middleware.Edge, observe=observe)
     return app
@@ -144,8 +146,11 @@ class _Resource:
 class _Operation:
     """One declared route, bound to the running service."""
 
-    def __init__(self, route: Route, context: Any, directory: Directory, settings: Settings) -> None:
+    def __init__(
+        self, route: Route, context: Any, directory: Directory, settings: Settings, bodies: BodyBudget
+    ) -> None:
         self._route = route
+        self._bodies = bodies
         self._context = context
         self._directory = directory
         self._largest = route.largest(settings)
@@ -161,8 +166,10 @@ class _Operation:
         exchange.route, exchange.service = self._template, self._route.service
         headers = idempotency.joined(scope)
         caller = None if self._route.public else self._authorized(headers)
-        call = await self._call(scope, receive, headers, caller, exchange.traceparent)
-        reply = await self._answer(call, exchange)
+        # A request without a body holds nothing, however long its answer takes.
+        with self._bodies.share() as share:
+            call = await self._call(scope, receive, headers, caller, exchange.traceparent, share)
+            reply = await self._answer(call, exchange)
         pieces = reply.body
         if isinstance(pieces, AsyncGenerator):
             await _stream(receive, send, reply, cast("AsyncGenerator[bytes]", pieces))
@@ -211,6 +218,7 @@ class _Operation:
         headers: idempotency.Headers,
         caller: Client | None,
         traceparent: str,
+        share: Share,
     ) -> Call[Any, Any, Any]:
         route = self._route
         claim = idempotency.claim_of(route, headers, caller)
@@ -224,7 +232,7 @@ class _Operation:
                 "This needs If-Match.",
                 fix="Read it first and send its ETag as If-Match.",
             )
-        raw = await self._raw(receive, headers)
+        raw = await self._raw(receive, headers, share)
         return Call(
             caller=caller,
             body=json_body.validate(route.body, raw) if route.body is not None else None,
@@ -246,7 +254,7 @@ class _Operation:
             headers=headers,
         )
 
-    async def _raw(self, receive: Receive, headers: idempotency.Headers) -> bytes:
+    async def _raw(self, receive: Receive, headers: idempotency.Headers, share: Share) -> bytes:
         route = self._route
         if route.method == "GET":
             return b""
@@ -254,7 +262,7 @@ class _Operation:
             idempotency.check_media(headers, route.media)
         if route.stream:
             return b""
-        raw = await json_body.whole(receive, self._largest, idempotency.announced(headers))
+        raw = await json_body.whole(receive, self._largest, idempotency.announced(headers), share)
         if raw and not route.takes_body and raw.strip() != b"{}":
             raise malformed("This takes no body.", "Send none.")
         return raw

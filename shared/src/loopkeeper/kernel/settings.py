@@ -96,8 +96,15 @@ class Settings(BaseSettings):
         default="", description="Addresses a webhook may have although private, comma separated"
     )
 
-    max_body: int = Field(default=1024 * 1024, description="Largest request body in bytes")
-    max_roster: int = Field(default=256 * 1024 * 1024, description="Largest roster upload in bytes")
+    max_body: int = Field(
+        default=256 * 1024, ge=1, description="Largest request body in bytes, but for files"
+    )
+    max_roster: int = Field(
+        default=256 * 1024 * 1024, ge=1, description="Largest file in bytes: a roster, a directory of providers"
+    )
+    body_budget: int = Field(
+        default=16 * 1024 * 1024, ge=1, description="Bytes of bodies that requests may hold at once before 503"
+    )
     queue: int = Field(default=2048, description="Requests that may wait for the store before 503")
     pool: int = Field(default=4, description="Reading connections of a service")
 
