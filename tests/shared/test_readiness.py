@@ -16,7 +16,9 @@ async def is_ready(**found: Health) -> bool:
         return {"database": WELL, "log": WELL, "relay": WELL} | found
 
     answer = await readiness({"intake": probe})
-    assert answer.services["intake"].items() >= found.items(), "what is not well is named, whatever it decides"
+    assert answer.services["intake"].items() >= found.items(), (
+        "what is not well is named, whatever it decides"
+    )
     return answer.ready
 
 

@@ -352,6 +352,8 @@ async def _serve_at(
                 running.app,
                 host=settings.host,
                 port=settings.port,
+                ssl_certfile=settings.certificate,
+                ssl_keyfile=settings.certificate_key,
                 log_config=None,
                 access_log=False,
                 ws="none",

@@ -109,6 +109,8 @@ class _Wait:
                 app,
                 host=settings.host,
                 port=settings.port,
+                ssl_certfile=settings.certificate,
+                ssl_keyfile=settings.certificate_key,
                 log_config=None,
                 access_log=False,
                 ws="none",
