@@ -28,7 +28,7 @@ from loopkeeper.kernel.settings import ServiceSettings, Settings
 from loopkeeper.policy.reading import load
 from loopkeeper.runtime.operations import with_operations
 from loopkeeper.runtime.service import Service, installed
-from tools.docs import asyncapi, rules, states, structure
+from tools.docs import alerts, asyncapi, rules, states, structure
 
 DOCS = Path(__file__).parents[2] / "docs" / "reference"
 NOTE = "<!-- Written by `make docs`; change the program instead. -->\n\n"
@@ -48,6 +48,7 @@ def documents() -> dict[str, str]:
         "policy.md": NOTE + policy_rows(rows),
         "rules.md": NOTE + rules.table(),
         "structure.md": NOTE + structure.document(),
+        "../../deploy/k8s/components/monitoring/prometheusrule.yaml": alerts.prometheus_rule(),
     }
     for kind in events.by_type().values():
         made[f"schemas/{kind.wire_type()}.json"] = _json(kind.model_json_schema(by_alias=True))
