@@ -4,6 +4,7 @@ or away while people go on, and what do probes hear of it?"""
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncGenerator, Generator
 from datetime import timedelta
@@ -223,6 +224,16 @@ async def test_with_its_database_away_a_service_names_it_and_the_others_are_read
             found = answer.json()["services"]["assignment"]
             assert (found["database"]["ok"], found["log"]["ok"]) == (False, True), found
         assert (await running.readiness("intake", "0")).status_code == 200
+        desk = await running.lives.begin(
+            ["status"],
+            {**running.environment("intake", "0"), "LOOPKEEPER_URLS": json.dumps(running.places)},
+            running.home / "status.log",
+        )
+        # What the runbook says to type in this outage tells of all four.
+        assert await desk.ended() == 1
+        told = desk.said()
+        assert "assignment cannot say how it is: database: " in told
+        assert all(each in told for each in ("intake", "authorization", "notification"))
     finally:
         await admin.execute('ALTER DATABASE "assignment" CONNECTION LIMIT -1')
     await running.ready()
