@@ -259,7 +259,10 @@ def test_prometheus_takes_its_configuration_and_sends_alerts_to_somebody_in_the_
 def test_every_alert_reaches_a_receiver_and_what_silences_one_is_an_alert() -> None:
     config = yaml.safe_load((DEPLOY / "prometheus/alertmanager.yml").read_text())
     receivers = {each["name"] for each in config["receivers"]}
-    assert {config["route"]["receiver"], *(each["receiver"] for each in config["route"]["routes"])} <= receivers
+    assert {
+        config["route"]["receiver"],
+        *(each["receiver"] for each in config["route"]["routes"]),
+    } <= receivers
     known = {rule["alert"] for rule in rules()}
     for each in config["inhibit_rules"]:
         for matcher in (*each["source_matchers"], *each["target_matchers"]):
