@@ -97,7 +97,7 @@ class Machine:
         mounts = self._mounted(workload, container, folder)
         written = _image() | self._written(container)
         environment = {key: _led(value, mounts) for key, value in written.items()}
-        environment |= self._taken(container, label) | dict(self.instead) | own
+        environment |= self._taken(container) | dict(self.instead) | own
         environment["PATH"] = f"{PROGRAMS}:{os.defpath}"
         limit = size(container["resources"]["limits"]["memory"])
         cell = Cell.make(label, limit)
@@ -124,13 +124,11 @@ class Machine:
         given = variables(self.overlay, container).items()
         return {key: value for key, value in given if isinstance(value, str)}
 
-    def _taken(self, container: Object, label: str) -> dict[str, str]:
-        """The variables that come from secrets, and the pod's name."""
+    def _taken(self, container: Object) -> dict[str, str]:
+        """The variables that come from secrets."""
         found: dict[str, str] = {}
         for key, source in variables(self.overlay, container).items():
             match source:
-                case {"fieldRef": {"fieldPath": "metadata.name"}}:
-                    found[key] = label
                 case {"secretKeyRef": {"name": secret, "key": item}}:
                     found[key] = self.secrets[secret][item]
                 case _:
