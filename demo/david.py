@@ -157,10 +157,12 @@ class Story:
 
     async def _in_hospital(self) -> None:
         await self.later(days=60)
+        until = (await self.stage.today() + timedelta(days=4)).isoformat()
         again = form() | {
-            "referrer": {"name": "Ana Ruiz", "email": "ana@bayview.example", "relationship": "hospital"},
+            "referrer": {"name": "Ana Ruiz", "email": "ana@bayview.example", "relationship": "hospital",
+                         "treating_until": until},
             "comments": "Four days with a foot ulcer; very high blood sugar.",
-        }
+        }  # fmt: skip
         made = await self.ask(HOSPITAL, "POST", "/v1/referrals", again)
         await self.says("Bayview Hospital", "admits David for four days and refers him anew, not knowing")
         await self.stage.quiet()
@@ -169,6 +171,8 @@ class Story:
         await self.says(
             "Loopkeeper", f"sees that he has a care manager: the new loop is linked and closed ({outcome})"
         )
+        told = await self.stage.partner.hears(HOSPITAL, made["id"], "notice.closed")
+        await self.says("Bayview Hospital", f"hears: {told.data['text']}")
         await self.stage.partner.hears(STREET, self.referral, "notice.referred_again")
         await self.says("Luis Ortega", "is told, and is at the bedside before the discharge")
 

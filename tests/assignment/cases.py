@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from assignment.domain.matching import Ranking
-from assignment.domain.offers import Accept, AssignByHand, Decline, Market, NoteFact
+from assignment.domain.commands import Accept, AskPlan, AssignByHand, Decline, NoteFact, RequestChange, Start
+from assignment.domain.contexts import (
+    AcceptContext,
+    ChangeContext,
+    Conflict,
+    Elsewhere,
+    HandContext,
+    Limit,
+    Obliged,
+    OfferContext,
+    Offering,
+    SettleContext,
+    SilenceContext,
+    StartContext,
+)
+from assignment.domain.matching import Need, Ranking
+from assignment.domain.offers import need
 from assignment.domain.rules import DECIDER
 from assignment.domain.state import Assignment
 from loopkeeper.contract.decider import Command, Refused
@@ -30,6 +46,7 @@ from loopkeeper.contract.events import (
     ScreenedPopulation,
     Skipped,
 )
+from loopkeeper.testing.rules import Asking, command_of, decided
 
 MONDAY = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
 TODAY = date(2026, 3, 2)
@@ -114,12 +131,84 @@ def entry(provider: str = STREET, **changes: Any) -> ProviderRecorded:
     return ProviderRecorded.model_validate({**fields, **changes})
 
 
+TIMES: dict[str, Any] = {"at": MONDAY, "seed": SEED}
+
+
+@dataclass(frozen=True)
+class Market:
+    """What the directory and the limits show, in one piece, as these tests tell it; contexts get the parts they need."""
+
+    ranking: Ranking = field(default_factory=Ranking)
+    answer_due_at: datetime = ANSWER_DUE
+    answer_at_risk_at: datetime | None = None
+    plan_due_at: datetime = PLAN_DUE
+    plan_at_risk_at: datetime | None = None
+    refs: tuple[str, ...] = ()
+    assigned_elsewhere: bool = False
+    elsewhere: str = ""
+    elsewhere_since: datetime = MONDAY - timedelta(days=365)
+    contracted: bool = True
+    pcp_due_at: datetime = PLAN_DUE
+    change_due_at: datetime = PLAN_DUE
+    change_at_risk_at: datetime | None = None
+    re_offer: bool = False
+    obliged: str = ""
+    obliged_by: str = ""
+    yields_to: tuple[str, ...] = ()
+
+    def told(self) -> Limit:
+        risk: Any = self.plan_at_risk_at
+        return Limit(due_at=self.plan_due_at, at_risk_at=risk, refs=())
+
+    def change(self) -> Limit:
+        risk: Any = self.change_at_risk_at
+        return Limit(due_at=self.change_due_at, at_risk_at=risk, refs=())
+
+    def other(self) -> Elsewhere | None:
+        found = Elsewhere(assignment=self.elsewhere, since=self.elsewhere_since)
+        return found if self.assigned_elsewhere else None
+
+    def offering(self) -> Offering:
+        risk: Any = self.answer_at_risk_at
+        return Offering(
+            ranking=self.ranking, answer_due_at=self.answer_due_at, answer_at_risk_at=risk, told=self.told(),
+            elsewhere=self.other(), refs=self.refs,
+        )  # fmt: skip
+
+    def conflict(self) -> Conflict:
+        return Conflict(told=self.told(), elsewhere=self.other())
+
+    def for_(self, command: Command) -> Asking:
+        """This command, with the context that this market makes."""
+        match command:
+            case NoteFact():
+                return command, SettleContext(
+                    **TIMES, offering=self.offering(), conflict=self.conflict(), change=self.change()
+                )
+            case Accept():
+                return command, AcceptContext(**TIMES, contracted=self.contracted, pcp_due_at=self.pcp_due_at)
+            case AssignByHand():
+                obliged = Obliged(provider=self.obliged, factor=self.obliged_by, yields_to=self.yields_to)
+                return command, HandContext(
+                    **TIMES, offering=self.offering(), obliged=obliged if self.obliged else None
+                )
+            case RequestChange():
+                return command, ChangeContext(**TIMES, offering=self.offering(), change=self.change())
+            case AskPlan():
+                offering = self.offering() if self.re_offer else None
+                return command, SilenceContext(**TIMES, told=self.told(), offering=offering)
+            case Start():
+                return command, StartContext(**TIMES, conflict=self.conflict())
+            case _:
+                return command, OfferContext(**TIMES, offering=self.offering())
+
+
 def market(
     *providers: str, skipped: Sequence[Skipped] = (), because: tuple[str, ...] = (), **changes: Any
 ) -> Market:
     """What the directory shows for a command: these providers, best first."""
     ranking = Ranking(tuple(Ranked(provider=each, because=because) for each in providers), tuple(skipped))
-    return Market(ranking=ranking, answer_due_at=ANSWER_DUE, plan_due_at=PLAN_DUE, **changes)
+    return Market(ranking=ranking, **changes)
 
 
 def given(*facts: Event) -> Assignment | None:
@@ -132,26 +221,25 @@ def after(state: Assignment | None, *facts: Event) -> Assignment:
     return folded
 
 
-def when(state: Assignment | None, command: Command, at: datetime = MONDAY) -> list[Event]:
-    """What the store does: a fact is folded in first, then the rule decides."""
-    command = command.model_copy(update={"at": at, "seed": SEED})
-    if command.fact is not None:
-        state = DECIDER.evolve(state, command.fact)
-    return [event for event in DECIDER.decide(state, command) if isinstance(event, Event)]
+def when(state: Assignment | None, asking: Asking, at: datetime = MONDAY) -> list[Event]:
+    return [event for event in decided(DECIDER, state, asking, at) if isinstance(event, Event)]
 
 
-def refused(state: Assignment | None, command: Command, at: datetime = MONDAY) -> Refused:
+def refused(state: Assignment | None, asking: Asking, at: datetime = MONDAY) -> Refused:
     with pytest.raises(Refused) as found:
-        when(state, command, at)
+        when(state, asking, at)
     return found.value
 
 
-def heard(fact: Event, found: Market | None = None) -> NoteFact:
-    return NoteFact(fact=fact, market=found or market(STREET, NAVIGATORS))
+def heard(fact: Event, found: Market | None = None) -> Asking:
+    return (found or market(STREET, NAVIGATORS)).for_(NoteFact(fact=fact))
 
 
-def accept(provider: str = STREET, assignment: str = "asg_1", **changes: Any) -> Accept:
-    return Accept(**{"assignment": assignment, "provider": provider, "lead": LUIS, **changes})
+def accept(
+    provider: str = STREET, assignment: str = "asg_1", found: Market | None = None, **changes: Any
+) -> Asking:
+    command = Accept(**{"assignment": assignment, "provider": provider, "lead": LUIS, **changes})
+    return (found or Market()).for_(command)
 
 
 def decline(
@@ -159,13 +247,27 @@ def decline(
     found: Market | None = None,
     provider: str = STREET,
     assignment: str = "asg_1",
-) -> Decline:
-    chosen = found or market(NAVIGATORS)
-    return Decline(assignment=assignment, provider=provider, reason=reason, market=chosen)
+) -> Asking:
+    command = Decline(assignment=assignment, provider=provider, reason=reason)
+    return (found or market(NAVIGATORS)).for_(command)
 
 
-def by_hand(provider: str = NAVIGATORS, found: Market | None = None) -> AssignByHand:
-    return AssignByHand(provider=provider, acted_by=MARIA, market=found or market(provider))
+def by_hand(provider: str = NAVIGATORS, found: Market | None = None, because: Any = "") -> Asking:
+    command = AssignByHand(provider=provider, acted_by=MARIA, because=because)
+    return (found or market(provider)).for_(command)
+
+
+def ask_plan(found: Market | None = None) -> Asking:
+    return (found or Market()).for_(AskPlan())
+
+
+def start(found: Market | None = None) -> Asking:
+    return (found or Market()).for_(Start())
+
+
+def needs(state: Assignment, asking: Asking) -> Need:
+    """What the member needs of the provider that this command looks for."""
+    return need(state, command_of(asking))
 
 
 OFFERED = (RECEIVED, APPROVED, made())

@@ -7,10 +7,8 @@ from typing import Any
 
 import pytest
 
-from assignment.domain.assignment_changes import ChangeLead
+from assignment.domain.commands import ChangeLead, End, RequestChange, Watch, Withdraw
 from assignment.domain.deadlines import timers
-from assignment.domain.offers import End, Market, NoteFact, RequestChange, Withdraw, need
-from assignment.domain.rules import Watch
 from assignment.domain.state import status
 from loopkeeper.contract.decider import Command
 from loopkeeper.contract.events import (
@@ -28,6 +26,7 @@ from loopkeeper.contract.events import (
     ReferralAmended,
     Skipped,
 )
+from loopkeeper.testing.rules import Asking, command_of
 from tests.assignment.cases import (
     APPROVED,
     CLINIC,
@@ -40,6 +39,7 @@ from tests.assignment.cases import (
     STREET,
     TAKEN,
     TODAY,
+    Market,
     accepted,
     after,
     by_hand,
@@ -50,6 +50,7 @@ from tests.assignment.cases import (
     heard,
     made,
     market,
+    needs,
     refused,
     when,
     wires,
@@ -62,18 +63,18 @@ ANA = Lead(person="ana-reyes", name="Ana Reyes")
 SERVED = (*TAKEN, closed("services_received"))
 
 
-def withdraw(found: Market | None = None) -> Withdraw:
-    return Withdraw(assignment="asg_1", acted_by=MARIA, market=found or market(NAVIGATORS))
+def withdraw(found: Market | None = None) -> Asking:
+    return (found or market(NAVIGATORS)).for_(Withdraw(assignment="asg_1", acted_by=MARIA))
 
 
-def end(found: Market | None = None, **changes: Any) -> End:
-    chosen = found or market(NAVIGATORS)
-    return End(**{"assignment": "asg_1", "acted_by": ROSA, "by_provider": True, "market": chosen, **changes})
+def end(found: Market | None = None, **changes: Any) -> Asking:
+    said = {"assignment": "asg_1", "acted_by": ROSA, "by_provider": True, **changes}
+    return (found or market(NAVIGATORS)).for_(End(**said))
 
 
-def change(wished: str = NAVIGATORS, found: Market | None = None) -> RequestChange:
+def change(wished: str = NAVIGATORS, found: Market | None = None) -> Asking:
     chosen = found or market(wished, change_due_at=CHANGE_DUE, change_at_risk_at=CHANGE_RISK)
-    return RequestChange(assignment="asg_1", wished=wished, acted_by=ROSA, market=chosen)
+    return chosen.for_(RequestChange(assignment="asg_1", wished=wished, acted_by=ROSA))
 
 
 def lead(to: Lead = ANA, **changes: Any) -> ChangeLead:
@@ -95,7 +96,7 @@ def test_the_plan_takes_an_offer_back_and_the_next_is_asked() -> None:
     assert isinstance(gone, AssignmentWithdrawn)
     assert (gone.reason, gone.acted_by) == ("by_plan", MARIA)
     state = after(given(*OFFERED), *events)
-    assert need(state, decline(provider=NAVIGATORS)).barred == {STREET: "taken_back"}
+    assert needs(state, decline(provider=NAVIGATORS)).barred == {STREET: "taken_back"}
 
 
 def test_an_assignment_ends_and_the_authorized_member_gets_another_provider() -> None:
@@ -112,7 +113,7 @@ def test_an_assignment_ends_and_the_authorized_member_gets_another_provider() ->
 
 
 @pytest.mark.parametrize("command", [withdraw(market()), change(found=market())], ids=["withdraw", "change"])
-def test_where_nobody_is_left_after_an_offer_the_plan_is_asked(command: Command) -> None:
+def test_where_nobody_is_left_after_an_offer_the_plan_is_asked(command: Asking) -> None:
     """loop.md 7.6: every loop left open names who must act."""
     assert question(when(given(*OFFERED), command)).reason == "none_left"
     assert question(when(given(*TAKEN), end(market()))).reason == "none_left"
@@ -217,8 +218,8 @@ def test_a_wish_that_is_learned_later_is_a_change_asked_for(facts: tuple[Event, 
 def test_an_offer_nobody_answered_goes_to_the_one_asked_for_at_once() -> None:
     command = change()
     state = after(given(*OFFERED))
-    assert need(state, command).chosen == (NAVIGATORS,)
-    assert need(state, command).barred == {STREET: "member_objects"}
+    assert needs(state, command).chosen == (NAVIGATORS,)
+    assert needs(state, command).barred == {STREET: "member_objects"}
     assert wires(when(state, command)) == ["withdrawn", "made"]
 
 
@@ -227,7 +228,7 @@ def test_a_member_who_changes_their_mind_gets_the_first_provider_back() -> None:
         occurred_at=MONDAY, assignment="asg_0", provider=NAVIGATORS, reason="member_change"
     )
     state = after(given(RECEIVED, APPROVED, made(NAVIGATORS, "asg_0"), gone, made()))
-    assert need(state, change(NAVIGATORS)).barred == {STREET: "member_objects"}
+    assert needs(state, change(NAVIGATORS)).barred == {STREET: "member_objects"}
 
 
 def test_nobody_is_changed_for_the_provider_they_have() -> None:
@@ -239,10 +240,10 @@ def test_nobody_is_changed_for_the_provider_they_have() -> None:
 # ── identity that arrives late ────────────────────────────────────────────────────────────────────────────
 
 
-def identified(since: datetime) -> NoteFact:
+def identified(since: datetime) -> Asking:
     amended = ReferralAmended(occurred_at=MONDAY, cause="answered", member="mem_david_known")
     found = market(assigned_elsewhere=True, elsewhere="asg_9", elsewhere_since=since)
-    return NoteFact(fact=amended, market=found)
+    return heard(amended, found)
 
 
 @pytest.mark.parametrize(
@@ -255,7 +256,7 @@ def test_a_late_identity_that_gives_a_second_live_assignment_asks_the_plan_about
     (asked,) = when(given(*TAKEN), identified(since))
     assert isinstance(asked, AssignmentPlanAsked)
     assert (asked.reason, asked.assignment) == ("conflicted", younger)
-    state = after(given(*TAKEN), identified(since).fact or RECEIVED, asked)
+    state = after(given(*TAKEN), command_of(identified(since)).fact or RECEIVED, asked)
     assert (state.member, status(state)) == ("mem_david_known", "accepted")
 
 
@@ -289,7 +290,7 @@ def test_a_reason_by_hand_stands_beside_the_others() -> None:
         obliged=STREET,
         yields_to=("fits_better",),
     )
-    command = by_hand(NAVIGATORS, passed).model_copy(update={"because": "fits_better"})
+    command = by_hand(NAVIGATORS, passed, "fits_better")
     (offer,) = when(given(RECEIVED, APPROVED), command)
     assert isinstance(offer, AssignmentMade)
     assert [skip.reason for skip in offer.skipped] == ["fits_better", "full"]

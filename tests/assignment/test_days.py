@@ -6,10 +6,8 @@ from datetime import date, datetime, timedelta
 
 import pytest
 
-from assignment.domain.assignment_changes import EndTerm
+from assignment.domain.commands import EndTerm, Watch
 from assignment.domain.deadlines import timers
-from assignment.domain.offers import AskPlan, NoteFact, Start, need
-from assignment.domain.rules import Watch
 from assignment.domain.state import Assignment, over_because, status
 from loopkeeper.contract.calendar import end_of_la_day
 from loopkeeper.contract.events import (
@@ -42,6 +40,7 @@ from tests.assignment.cases import (
     accept,
     accepted,
     after,
+    ask_plan,
     by_hand,
     closed,
     decline,
@@ -50,7 +49,9 @@ from tests.assignment.cases import (
     heard,
     made,
     market,
+    needs,
     refused,
+    start,
     when,
     wires,
 )
@@ -88,7 +89,7 @@ def test_a_silence_is_at_risk_then_breached_and_then_the_plan_is_asked() -> None
     warned = after(state, *risk)
     assert timers(warned) == {"answer": ANSWER_DUE, "watch": TOLD_RISK}
     assert when(warned, Watch(), ANSWER_RISK) == []
-    silent = when(warned, AskPlan(), ANSWER_DUE)
+    silent = when(warned, ask_plan(), ANSWER_DUE)
     assert overdue(silent) == [("provider_answer", "breached")]
     assert question(silent).reason == "no_answer"
     assert timers(after(warned, *silent)) == {"watch": TOLD_RISK}
@@ -136,10 +137,10 @@ def test_with_nobody_left_the_limit_runs_on_for_the_plan() -> None:
 def test_where_the_plan_turned_it_on_a_silent_offer_is_withdrawn_before_the_next_is_made() -> None:
     """loop.md 5.6."""
     state = after(given(*OFFERED))
-    events = when(state, AskPlan(market=market(NAVIGATORS, re_offer=True)), ANSWER_DUE)
+    events = when(state, ask_plan(market(NAVIGATORS, re_offer=True)), ANSWER_DUE)
     assert wires(events) == ["overdue", "withdrawn", "made"]
-    assert need(after(state, *events), decline(provider=NAVIGATORS)).barred == {STREET: "no_answer"}
-    nobody = when(state, AskPlan(market=market(re_offer=True)), ANSWER_DUE)
+    assert needs(after(state, *events), decline(provider=NAVIGATORS)).barred == {STREET: "no_answer"}
+    nobody = when(state, ask_plan(market(re_offer=True)), ANSWER_DUE)
     assert wires(nobody) == ["overdue", "plan_asked"]
     assert status(after(state, *nobody)) == "offered"
 
@@ -149,7 +150,7 @@ def test_accepting_says_by_when_another_primary_care_provider_must_be_told() -> 
     found = market(pcp_due_at=PLAN_DUE)
     for pcp, told in ((CLINIC, (CLINIC, PLAN_DUE)), (STREET, (None, None)), (None, (None, None))):
         offered = given(RECEIVED.model_copy(update={"pcp": pcp}), APPROVED, made())
-        (taken,) = when(offered, accept(market=found))
+        (taken,) = when(offered, accept(found=found))
         assert isinstance(taken, AssignmentAccepted)
         assert (taken.pcp, taken.pcp_due_at) == told
 
@@ -186,21 +187,21 @@ def test_before_release_an_assignment_is_planned_takes_a_place_and_may_be_accept
 
 def test_on_the_day_of_release_it_is_live() -> None:
     state = planned(accepted())
-    assert when(state, Start(), morning(RELEASE) - DAY.resolution) == []
-    (started,) = when(state, Start(), morning(RELEASE))
+    assert when(state, start(), morning(RELEASE) - DAY.resolution) == []
+    (started,) = when(state, start(), morning(RELEASE))
     assert isinstance(started, AssignmentStarted)
     assert started.on == RELEASE
     live = after(state, started)
     assert live.live is not None
     assert timers(live) == {}
-    assert when(live, Start(), morning(RELEASE)) == []
+    assert when(live, start(), morning(RELEASE)) == []
 
 
 @pytest.mark.parametrize("to", [TODAY + 5 * DAY, TODAY + 40 * DAY, TODAY], ids=["earlier", "later", "today"])
 def test_a_release_date_that_moves_moves_the_planned_assignment(to: date) -> None:
     state = planned(release(to))
     assert timers(state)["start"] == morning(to)
-    assert wires(when(state, Start(), morning(to))) == ["started"]
+    assert wires(when(state, start(), morning(to))) == ["started"]
 
 
 def test_once_begun_a_late_word_of_the_release_changes_nothing() -> None:
@@ -222,10 +223,8 @@ def test_a_release_that_is_past_makes_no_plan() -> None:
 def test_a_planned_assignment_conflicts_when_it_begins() -> None:
     state = planned(accepted())
     elsewhere = market(assigned_elsewhere=True, elsewhere="asg_9", elsewhere_since=MONDAY - DAY)
-    assert wires(when(state, Start(market=elsewhere), morning(RELEASE))) == ["started", "plan_asked"]
-    known = NoteFact(
-        fact=ReferralAmended(occurred_at=MONDAY, cause="answered", member="mem_known"), market=elsewhere
-    )
+    assert wires(when(state, start(elsewhere), morning(RELEASE))) == ["started", "plan_asked"]
+    known = heard(ReferralAmended(occurred_at=MONDAY, cause="answered", member="mem_known"), elsewhere)
     assert when(state, known) == []
 
 

@@ -12,12 +12,20 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from assignment.domain.assignment_changes import ChangeLead
+from assignment.domain.commands import (
+    Accept,
+    AssignByHand,
+    ChangeLead,
+    Decline,
+    End,
+    NoteFact,
+    RequestChange,
+    Withdraw,
+)
 from assignment.domain.deadlines import timers
-from assignment.domain.offers import Accept, AssignByHand, Decline, End, NoteFact, RequestChange, Withdraw
 from assignment.domain.rules import DECIDER
 from assignment.domain.state import Offer, over_because
-from assignment.persistence.context import MEMBER, PROVIDER, Places
+from assignment.persistence.context import MEMBER, PROVIDER, AssignmentLoaded
 from assignment.timers import COMMANDS
 from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.decider import Command, Refused
@@ -60,9 +68,10 @@ class ChangesMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now, self.numbers = START, count()
-        places = Places(POLICY, ENTRIES, {}, {}, LOCKED)
+        places = AssignmentLoaded(POLICY, ENTRIES, {}, {}, LOCKED)
         self.streams = {
-            name: PureStream(DECIDER, name=name, view=places, journal=[], published=[]) for name in REFERRALS
+            name: PureStream(DECIDER, name=name, loaded=places, journal=[], published=[])
+            for name in REFERRALS
         }
 
     @initialize(planned=st.sampled_from(sorted(REFERRALS)))

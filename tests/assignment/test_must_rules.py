@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from assignment.domain.commands import NoteFact
 from assignment.domain.matching import Ranking
-from assignment.domain.offers import MarketCommand, NoteFact
 from assignment.domain.state import Assignment
-from assignment.persistence.context import MEMBER, PROVIDER, Places
+from assignment.persistence.context import MEMBER, PROVIDER, AssignmentLoaded
 from assignment.persistence.prior_providers import Families, Served
-from loopkeeper.contract.decider import Command
+from loopkeeper.contract.decider import Plain
 from loopkeeper.contract.events import (
     AssignmentDeclined,
     AssignmentEnded,
@@ -25,6 +25,7 @@ from loopkeeper.contract.events import (
     ReferralReceived,
 )
 from loopkeeper.policy.reading import installed, load
+from loopkeeper.testing.rules import Asking, command_of
 from tests.assignment.cases import (
     APPROVED,
     CLINIC,
@@ -32,6 +33,7 @@ from tests.assignment.cases import (
     MONDAY,
     NAVIGATORS,
     RECEIVED,
+    SEED,
     STREET,
     TODAY,
     after,
@@ -68,9 +70,9 @@ def directory(**changes: Mapping[str, Any]) -> dict[str, ProviderRecorded]:
 
 def places(
     entries: Mapping[str, ProviderRecorded], served: Served | None = None, families: Families | None = None
-) -> Places:
+) -> AssignmentLoaded:
     locked = {(MEMBER, RECEIVED.member)} | {(PROVIDER, each) for each in EVERYBODY}
-    return Places(POLICY, entries, {}, {}, locked, served, families)
+    return AssignmentLoaded(POLICY, entries, {}, {}, locked, served, families)
 
 
 def received(**changes: Any) -> ReferralReceived:
@@ -87,8 +89,7 @@ def ranked(
     """The ranking once the plan approves these populations."""
     approved = APPROVED.model_copy(update={"populations": populations})
     state = after(given(*facts), approved)
-    command = NoteFact(fact=approved, at=MONDAY)
-    return places(entries or directory(), served, families).ranking(state, command)
+    return places(entries or directory(), served, families).ranking(state, NoteFact(fact=approved), MONDAY)
 
 
 def first(found: Ranking) -> tuple[str, str]:
@@ -97,11 +98,11 @@ def first(found: Ranking) -> tuple[str, str]:
     return found.first.provider, next(iter(found.first.because), "")
 
 
-def completed(state: Assignment, command: Command, entries: Mapping[str, ProviderRecorded]) -> MarketCommand:
-    """The command as the store's view hands it to the rule."""
-    filled = places(entries).complete("ref_1", state, command.model_copy(update={"at": MONDAY}))
-    assert isinstance(filled, MarketCommand)
-    return filled
+def completed(state: Assignment, asking: Asking, entries: Mapping[str, ProviderRecorded]) -> Asking:
+    """The command with the context that the service gives it."""
+    plain = Plain(at=MONDAY, seed=SEED)
+    found: Any = places(entries).with_context("ref_1", state, command_of(asking), plain)
+    return found
 
 
 # ── the order ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -237,7 +238,7 @@ def test_by_hand_another_is_chosen_for_the_reasons_its_rule_allows_and_the_reaso
 ) -> None:
     """loop.md 5.7: for PCP and behavioral health another may fit better; a program yields to the member's wish only."""
     state = after(given(received(**needs)), APPROVED)
-    choosing = by_hand(NAVIGATORS).model_copy(update={"because": because})
+    choosing = by_hand(NAVIGATORS, because=because)
     command = completed(state, choosing, directory())
     if because not in yields:
         answer = refused(state, command)

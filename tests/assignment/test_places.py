@@ -14,7 +14,7 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 
-from assignment.domain.offers import (
+from assignment.domain.commands import (
     Accept,
     AssignByHand,
     Decline,

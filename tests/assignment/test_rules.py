@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from assignment.domain.deadlines import timers
-from assignment.domain.offers import MOST_KEPT, AskPlan, need
+from assignment.domain.offers import MOST_KEPT
 from assignment.domain.state import Assignment, status
 from loopkeeper.contract.decider import Command
 from loopkeeper.contract.events import (
@@ -39,6 +39,7 @@ from tests.assignment.cases import (
     accept,
     accepted,
     after,
+    ask_plan,
     by_hand,
     closed,
     decline,
@@ -46,6 +47,7 @@ from tests.assignment.cases import (
     heard,
     made,
     market,
+    needs,
     refused,
     when,
     wires,
@@ -92,22 +94,22 @@ def test_of_a_long_list_an_offer_keeps_the_beginning() -> None:
 
 def test_a_grant_is_offered_to_the_provider_it_was_made_for_and_to_nobody_else() -> None:
     state = after(given(RECEIVED), GRANTED)
-    assert need(state, heard(GRANTED)).only == STREET
+    assert needs(state, heard(GRANTED)).only == STREET
     first = offer(when(given(RECEIVED), heard(GRANTED, market(STREET))))
     assert (first.provider, first.kind, first.basis) == (STREET, "presumptive", "presumptive_grant")
 
 
 def test_an_approval_frees_the_choice_that_a_grant_bound() -> None:
-    chosen = need(after(given(RECEIVED), GRANTED, APPROVED), heard(APPROVED))
+    chosen = needs(after(given(RECEIVED), GRANTED, APPROVED), heard(APPROVED))
     assert (chosen.only, chosen.granted_to) == ("", STREET)
     assert chosen.populations == ("homelessness",)
 
 
 def test_the_populations_asked_for_are_those_the_plan_approved() -> None:
     fewer = APPROVED.model_copy(update={"populations": ("avoidable_utilization",)})
-    assert need(after(given(RECEIVED), fewer), heard(fewer)).populations == ("avoidable_utilization",)
+    assert needs(after(given(RECEIVED), fewer), heard(fewer)).populations == ("avoidable_utilization",)
     unnamed = APPROVED.model_copy(update={"populations": ()})
-    assert need(after(given(RECEIVED), unnamed), heard(unnamed)).populations == ("homelessness",)
+    assert needs(after(given(RECEIVED), unnamed), heard(unnamed)).populations == ("homelessness",)
 
 
 @pytest.mark.parametrize("facts", [(made(),), (made(), accepted())], ids=["offered", "accepted"])
@@ -150,7 +152,7 @@ def test_nobody_accepts_without_a_lead_care_manager() -> None:
 
 
 def test_a_provider_whose_contract_has_lapsed_can_only_decline() -> None:
-    answer = refused(given(*OFFERED), accept(market=market(contracted=False)))
+    answer = refused(given(*OFFERED), accept(found=market(contracted=False)))
     assert (answer.slug, answer.allowed) == ("no-contract", ("decline",))
 
 
@@ -202,10 +204,10 @@ def test_a_decline_with_nobody_left_asks_the_plan_and_leaves_the_loop_open() -> 
 def test_who_declined_is_not_asked_again() -> None:
     state = given(*OFFERED)
     assert state is not None
-    assert need(state, decline()).declined == {STREET}
+    assert needs(state, decline()).declined == {STREET}
     later = after(state, *when(state, decline()))
     second = decline(provider=NAVIGATORS, assignment=later.offers[-1].assignment)
-    assert need(later, second).declined == {STREET, NAVIGATORS}
+    assert needs(later, second).declined == {STREET, NAVIGATORS}
 
 
 def test_when_the_provider_of_a_grant_declines_the_plan_is_asked_until_it_decides() -> None:
@@ -233,8 +235,8 @@ def test_a_decline_without_a_known_reason_is_refused(reason: str) -> None:
 def test_an_offer_that_is_not_answered_in_time_asks_the_plan_and_stands() -> None:
     state = after(given(*OFFERED))
     assert timers(state)["answer"] == ANSWER_DUE
-    assert when(state, AskPlan(), ANSWER_DUE - ANSWER_DUE.resolution) == []
-    events = when(state, AskPlan(), ANSWER_DUE)
+    assert when(state, ask_plan(), ANSWER_DUE - ANSWER_DUE.resolution) == []
+    events = when(state, ask_plan(), ANSWER_DUE)
     assert (asked(events).reason, asked(events).assignment) == ("no_answer", "asg_1")
     waiting = after(state, *events)
     assert status(waiting) == "offered"
@@ -242,9 +244,9 @@ def test_an_offer_that_is_not_answered_in_time_asks_the_plan_and_stands() -> Non
 
 
 def test_the_plan_is_asked_once_about_one_silence() -> None:
-    state = after(given(*OFFERED), *when(given(*OFFERED), AskPlan(), ANSWER_DUE))
+    state = after(given(*OFFERED), *when(given(*OFFERED), ask_plan(), ANSWER_DUE))
     assert "answer" not in timers(state)
-    assert when(state, AskPlan(), ANSWER_DUE) == []
+    assert when(state, ask_plan(), ANSWER_DUE) == []
 
 
 WITHDRAWN = AssignmentWithdrawn(occurred_at=MONDAY, assignment="asg_1", reason="loop_closed")
@@ -256,12 +258,12 @@ WITHDRAWN = AssignmentWithdrawn(occurred_at=MONDAY, assignment="asg_1", reason="
 )  # fmt: skip
 def test_nobody_is_asked_where_no_answer_is_awaited(facts: tuple[Event, ...]) -> None:
     state = given(*facts)
-    assert when(state, AskPlan(), ANSWER_DUE) == []
+    assert when(state, ask_plan(), ANSWER_DUE) == []
     assert state is None or "answer" not in timers(state)
 
 
 def test_the_next_offer_has_a_deadline_of_its_own() -> None:
-    silent = after(given(*OFFERED), *when(given(*OFFERED), AskPlan(), ANSWER_DUE))
+    silent = after(given(*OFFERED), *when(given(*OFFERED), ask_plan(), ANSWER_DUE))
     state = after(silent, *when(silent, by_hand()))
     assert timers(state)["answer"] == ANSWER_DUE
 
@@ -285,7 +287,7 @@ def test_by_hand_the_unanswered_offer_is_withdrawn_before_the_next_is_made() -> 
 def test_by_hand_even_a_provider_that_declined_can_be_asked() -> None:
     state = given(*OFFERED, AssignmentDeclined(occurred_at=MONDAY, assignment="asg_1", reason="no_capacity"))
     assert state is not None
-    wanted = need(state, by_hand(STREET))
+    wanted = needs(state, by_hand(STREET))
     assert (wanted.only, wanted.declined) == (STREET, frozenset())
 
 

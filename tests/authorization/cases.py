@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import pytest
@@ -12,9 +14,9 @@ from authorization.domain.commands import (
     Amend,
     Approve,
     Continue,
-    Denial,
     Deny,
     End,
+    LookAgain,
     Modify,
     OpenReview,
     Overturn,
@@ -23,11 +25,34 @@ from authorization.domain.commands import (
     RequestReauthorization,
     Resume,
     RevokeGrant,
-    Rules,
+)
+from authorization.domain.contexts import (
+    AmendContext,
+    ApprovalRules,
+    ApproveContext,
+    CapContext,
+    ClaimContext,
+    ClockRules,
+    DenialRules,
+    DenyContext,
+    EndContext,
+    EndingRules,
+    GrantRules,
+    ModifyContext,
+    OverturnContext,
+    PauseContext,
+    PendContext,
+    ReauthorizationContext,
+    ReviewContext,
+    RunningOn,
+    Standing,
+    TermContext,
+    TermRules,
 )
 from authorization.domain.rules import DECIDER
 from authorization.domain.state import Authorization
-from loopkeeper.contract.decider import Command, Refused
+from authorization.persistence.context import AuthorizationLoaded
+from loopkeeper.contract.decider import Plain, Refused
 from loopkeeper.contract.events import (
     ActedBy,
     AuthorizationApproved,
@@ -42,6 +67,7 @@ from loopkeeper.contract.events import (
     Rights,
     ScreenedPopulation,
 )
+from loopkeeper.testing.rules import Asking, command_of, decided
 
 # Monday, nine in the morning in Los Angeles.
 MONDAY = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
@@ -52,6 +78,64 @@ MARIA = ActedBy(organization=HARBOR, person="maria-chen")
 NOBODY = ActedBy(organization=HARBOR)
 HOMELESS = ScreenedPopulation(code="homelessness", result="met", claimed=True)
 FREQUENT = ScreenedPopulation(code="avoidable_utilization", result="met")
+
+TIMES: dict[str, Any] = {"at": MONDAY, "seed": SEED}
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What policy says, in one piece, as these tests tell it; contexts get the parts that they need."""
+
+    clock: str = "routine"
+    due_at: datetime = MONDAY
+    cap_at: datetime = MONDAY
+    at_risk_at: datetime | None = None
+    review_refs: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    grant_days: int = 30
+    again_days: int = 0
+    referral_by: date | None = None
+    remind_on: tuple[date, ...] = ()
+    grant_refs: tuple[str, ...] = ()
+    automatic: Mapping[str, float] = field(default_factory=dict[str, float])
+    exclusive: tuple[str, ...] = ()
+    approve_refs: tuple[str, ...] = ()
+    must: Mapping[str, str] = field(default_factory=dict[str, str])
+    term_months: int = 12
+    prompt_days: tuple[int, ...] = ()
+    notice_days: int = 0
+    term_from: Literal["first_service", "decision"] | None = None
+    term_refs: tuple[str, ...] = ()
+
+    def model_copy(self, update: Mapping[str, Any]) -> Rules:
+        return replace(self, **update)
+
+    def clocks(self) -> ClockRules:
+        risk: Any = self.at_risk_at
+        return ClockRules(
+            clock=self.clock, due_at=self.due_at, cap_at=self.cap_at, at_risk_at=risk, refs=self.review_refs
+        )
+
+    def running_on(self) -> RunningOn:
+        return RunningOn(due_at=self.due_at, at_risk_at=self.at_risk_at, refs=self.review_refs)
+
+    def term(self) -> TermRules:
+        return TermRules(
+            months=self.term_months, prompt_days=self.prompt_days, notice_days=self.notice_days,
+            runs_from=self.term_from, refs=self.term_refs,
+        )  # fmt: skip
+
+    def grant(self) -> GrantRules:
+        return GrantRules(
+            types=self.types, days=self.grant_days, again_days=self.again_days, referral_by=self.referral_by,
+            remind_on=self.remind_on, refs=self.grant_refs,
+        )  # fmt: skip
+
+    def approval(self) -> ApprovalRules:
+        return ApprovalRules(
+            automatic=self.automatic, exclusive=self.exclusive, must=self.must, refs=self.approve_refs
+        )
+
 
 RULES = Rules(
     clock="routine",
@@ -112,23 +196,44 @@ def after(state: Authorization | None, *facts: Event) -> Authorization:
     return folded
 
 
-def when(state: Authorization | None, command: Command, at: datetime = MONDAY) -> list[Event]:
-    """What the store does: a fact is folded in first, then the rule decides."""
-    command = command.model_copy(update={"at": at, "seed": SEED})
-    if command.fact is not None:
-        state = DECIDER.evolve(state, command.fact)
-    return list(DECIDER.decide(state, command))
+def when(state: Authorization | None, asking: Asking, at: datetime = MONDAY) -> list[Event]:
+    return [event for event in decided(DECIDER, state, asking, at) if isinstance(event, Event)]
 
 
-def refused(state: Authorization | None, command: Command, at: datetime = MONDAY) -> Refused:
+def refused(state: Authorization | None, asking: Asking, at: datetime = MONDAY) -> Refused:
     with pytest.raises(Refused) as found:
-        when(state, command, at)
+        when(state, asking, at)
     return found.value
+
+
+def claimed(rules: Rules, **known: Any) -> dict[str, Any]:
+    """What a claim is judged by; the directory knows the team."""
+    standing = Standing(
+        open_with=known.get("open_with"),
+        grant_live=known.get("member_grant_live", False),
+        last_grant_through=known.get("last_grant_through"),
+    )
+    provider = known.get("provider", ENTRY)
+    return {"grant": rules.grant(), "standing": standing, "provider": provider, "hubs": known.get("hubs", {})}
+
+
+def review(rules: Rules, **known: Any) -> dict[str, Any]:
+    """What opens a review, or approves at once."""
+    parts = {"clocks": rules.clocks(), "term": rules.term(), "approval": rules.approval()}
+    return {**TIMES, **claimed(rules, **known), **parts, "draw": known.get("draw", 0.0)}
+
+
+def open_review(fact: ReferralReceived, rules: Rules = RULES, **known: Any) -> Asking:
+    return OpenReview(fact=fact), ReviewContext(**review(rules, **known))
+
+
+def look_again(waits_for: str, rules: Rules = RULES, **known: Any) -> Asking:
+    return LookAgain(waits_for=waits_for), ClaimContext(**TIMES, **claimed(rules, **known))
 
 
 def opened(fact: ReferralReceived, rules: Rules = RULES, **known: Any) -> list[Event]:
     """What follows when the referral is heard; the directory knows the team."""
-    return when(None, OpenReview(fact=fact, rules=rules, **{"provider": ENTRY, **known}))
+    return when(None, open_review(fact, rules, **known))
 
 
 def pending(**changes: Any) -> Authorization:
@@ -137,80 +242,156 @@ def pending(**changes: Any) -> Authorization:
     return after(None, fact, *opened(fact))
 
 
-def approve(rules: Rules = RULES, acted_by: ActedBy = MARIA, **changes: Any) -> Approve:
-    return Approve(acted_by=acted_by, rules=rules, **changes)
-
-
-def deny(reason: str = "no_active_medi_cal", acted_by: ActedBy = MARIA, **changes: Any) -> Deny:
-    fields: dict[str, Any] = {
-        "licensed": False,
-        "citation": "ECM Policy Guide",
-        "appeal_by": date(2026, 5, 1),
-        "notice_due_at": MONDAY + timedelta(days=2),
-        # The plan told the provider itself; without that, the grant waits for our notice.
-        "provider_told": True,
-    }
-    return Deny(reason=reason, acted_by=acted_by, **{**fields, **changes})
+def approve(rules: Rules = RULES, acted_by: ActedBy = MARIA, **changes: Any) -> Asking:
+    return Approve(acted_by=acted_by, **changes), ApproveContext(**TIMES, term=rules.term())
 
 
 RIGHTS = Rights(appeal_by=date(2026, 5, 1), hearing_days=120, unanswered_days=30)
-DENIAL = Denial(citation="ECM Policy Guide", notice_due_at=MONDAY + timedelta(days=2), rights=RIGHTS)
+DENIAL = DenialRules(
+    needs_license=False,
+    citation="ECM Policy Guide",
+    notice_due_at=MONDAY + timedelta(days=2),
+    rights=RIGHTS,
+    exclusive=(),
+    chosen=(),
+    refs=(),
+)
+# What of a denial policy says; the rest is the person's word.
+OF_POLICY = {"needs_license", "notice_due_at", "rights", "exclusive", "chosen", "refs"}
 
 
-def modify(populations: tuple[str, ...], **changes: Any) -> Modify:
-    fields: dict[str, Any] = {
-        "acted_by": MARIA,
-        "reason": "criteria_not_met",
-        "licensed": True,
-        "denial": DENIAL,
-    }
-    return Modify(populations=populations, **{"rules": RULES, **fields, **changes})
+def deny(reason: str = "no_active_medi_cal", acted_by: ActedBy = MARIA, **changes: Any) -> Asking:
+    # The plan told the provider itself; without that, the grant waits for our notice.
+    said = {"licensed": False, "citation": "ECM Policy Guide", "provider_told": True, **changes}
+    command = Deny(reason=reason, acted_by=acted_by, **{k: v for k, v in said.items() if k not in OF_POLICY})
+    denial = replace(DENIAL, **{k: v for k, v in changes.items() if k in OF_POLICY})
+    return command, DenyContext(**TIMES, denial=denial)
 
 
-def pend(*asks: str, acted_by: ActedBy = MARIA, **changes: Any) -> Pend:
+def modify(populations: tuple[str, ...], **changes: Any) -> Asking:
+    rules, denial = changes.pop("rules", RULES), replace(DENIAL, **changes.pop("denial", {}))
+    said = {"acted_by": MARIA, "reason": "criteria_not_met", "licensed": True, **changes}
+    context = ModifyContext(**TIMES, term=rules.term(), denial=denial)
+    return Modify(populations=populations, **said), context
+
+
+def pend(*asks: str, acted_by: ActedBy = MARIA) -> Asking:
     known = frozenset({"birth-date", "county", "answer-complex_need"})
-    fields: dict[str, Any] = {"known": known, "by": MONDAY + timedelta(days=14)}
-    return Pend(acted_by=acted_by, asks=asks, **{**fields, **changes})
+    context = PendContext(**TIMES, known=known, by=MONDAY + timedelta(days=14), refs=())
+    return Pend(acted_by=acted_by, asks=asks), context
 
 
-def resume(acted_by: ActedBy = MARIA, rules: Rules = RULES) -> Resume:
-    return Resume(acted_by=acted_by, rules=rules)
+def resume(acted_by: ActedBy = MARIA, rules: Rules = RULES) -> Asking:
+    return Resume(acted_by=acted_by), PauseContext(**TIMES, running_on=rules.running_on())
 
 
 def amended(cause: str = "answered", at: datetime = MONDAY, **changes: Any) -> ReferralAmended:
     return ReferralAmended.model_validate({"occurred_at": at, "cause": cause, **changes})
 
 
-def amend(fact: ReferralAmended, rules: Rules = RULES, **known: Any) -> Amend:
-    return Amend(fact=fact, rules=rules, **{"provider": ENTRY, **known})
+def amend(fact: ReferralAmended, rules: Rules = RULES, **known: Any) -> Asking:
+    return Amend(fact=fact), AmendContext(**review(rules, **known), running_on=rules.running_on())
 
 
-def comes(kind: str, **known: Any) -> PassDeadline:
+def comes(kind: str, rules: Rules = RULES) -> Asking:
     """This deadline comes, with what the policy says then."""
-    return PassDeadline(kind=kind, **{"rules": RULES, "denial": DENIAL, **known})
+    command, ending = PassDeadline(kind=kind), EndingRules(rights=RIGHTS, refs=())
+    match kind:
+        case "cap":
+            notice = DENIAL.notice_due_at
+            return command, CapContext(**TIMES, notice_due_at=notice, rights=RIGHTS, refs=())
+        case "pause":
+            return command, PauseContext(**TIMES, running_on=rules.running_on())
+        case "term":
+            return command, TermContext(**TIMES, ending=ending)
+        case _:
+            return command
 
 
-def end(code: int = 1, acted_by: ActedBy = MARIA, **changes: Any) -> End:
-    return End(acted_by=acted_by, code=code, **{"notice_days": 10, "denial": DENIAL, **changes})
+def end(code: int = 1, acted_by: ActedBy = MARIA, **changes: Any) -> Asking:
+    ending = EndingRules(rights=RIGHTS, refs=())
+    context = EndContext(**TIMES, notice_days=10, ending=ending)
+    return End(acted_by=acted_by, code=code, **changes), context
 
 
 LUIS = ActedBy(organization=TEAM, person="luis-ortega")
 
 
-def ask_again(rules: Rules = RULES, acted_by: ActedBy = LUIS, provider: str = TEAM) -> RequestReauthorization:
-    return RequestReauthorization(acted_by=acted_by, provider=provider, rules=rules)
+def ask_again(rules: Rules = RULES, acted_by: ActedBy = LUIS, provider: str = TEAM) -> Asking:
+    command = RequestReauthorization(acted_by=acted_by, provider=provider)
+    return command, ReauthorizationContext(**TIMES, clocks=rules.clocks())
 
 
-def revoke(acted_by: ActedBy = MARIA) -> RevokeGrant:
+def revoke(acted_by: ActedBy = MARIA) -> Asking:
     return RevokeGrant(acted_by=acted_by)
 
 
-def go_on(acted_by: ActedBy = MARIA) -> Continue:
+def go_on(acted_by: ActedBy = MARIA) -> Asking:
     return Continue(acted_by=acted_by)
 
 
-def overturn(on: date, acted_by: ActedBy = MARIA) -> Overturn:
-    return Overturn(acted_by=acted_by, on=on, due_at=MONDAY + timedelta(days=60))
+def overturn(on: date, acted_by: ActedBy = MARIA) -> Asking:
+    context = OverturnContext(**TIMES, due_at=MONDAY + timedelta(days=60), refs=())
+    return Overturn(acted_by=acted_by, on=on), context
+
+
+# ── as the service looks it up ────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class LookedUp:
+    """A command with the context that the service gives it, its parts in one piece as the tests above tell them."""
+
+    asking: Asking
+    rules: Rules
+    parts: Mapping[str, Any]
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self.parts[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
+def looked_up(
+    loaded: AuthorizationLoaded,
+    stream: str,
+    state: Authorization | None,
+    asking: Asking,
+    at: datetime = MONDAY,
+) -> LookedUp:
+    """What the service says to this command, at this time."""
+    pair: Any = loaded.with_context(stream, state, command_of(asking), Plain(at=at, seed=SEED))
+    command, context = pair
+    found: dict[str, Any] = {}
+    if (clocks := getattr(context, "clocks", None)) is not None:
+        found |= {"clock": clocks.clock, "due_at": clocks.due_at, "cap_at": clocks.cap_at}
+        found |= {"at_risk_at": clocks.at_risk_at, "review_refs": clocks.refs}
+    if (on := getattr(context, "running_on", None)) is not None:
+        found |= {"due_at": on.due_at, "at_risk_at": on.at_risk_at, "review_refs": on.refs}
+    if (term := getattr(context, "term", None)) is not None:
+        found |= {"term_months": term.months, "prompt_days": term.prompt_days, "term_refs": term.refs}
+        found |= {"notice_days": term.notice_days, "term_from": term.runs_from}
+    if (grant := getattr(context, "grant", None)) is not None:
+        found |= {"types": grant.types, "grant_days": grant.days, "again_days": grant.again_days}
+        found |= {"referral_by": grant.referral_by, "remind_on": grant.remind_on, "grant_refs": grant.refs}
+    if (approval := getattr(context, "approval", None)) is not None:
+        found |= {"automatic": approval.automatic, "exclusive": approval.exclusive, "must": approval.must}
+        found |= {"approve_refs": approval.refs}
+    parts: dict[str, Any] = {
+        name: getattr(context, name) for name in ("denial", "provider", "hubs") if hasattr(context, name)
+    }
+    if isinstance(context, CapContext):
+        parts["denial"] = context
+    if isinstance(context, DenyContext):
+        denial = context.denial
+        parts |= {"needs_license": denial.needs_license, "notice_due_at": denial.notice_due_at}
+        parts |= {"citation": command.citation or denial.citation, "appeal_by": denial.rights.appeal_by}
+    if isinstance(context, ClaimContext):
+        standing = context.standing
+        parts |= {"open_with": standing.open_with, "member_grant_live": standing.grant_live}
+        parts |= {"last_grant_through": standing.last_grant_through}
+    return LookedUp(pair, Rules(**found), parts)
 
 
 def approval(events: list[Event]) -> AuthorizationApproved:

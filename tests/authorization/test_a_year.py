@@ -16,7 +16,7 @@ import pytest
 from authorization.domain.commands import Amend, NoteFact, OpenReview
 from authorization.domain.deadlines import timers
 from authorization.domain.rules import DECIDER
-from authorization.persistence.context import Desk
+from authorization.persistence.context import AuthorizationLoaded
 from authorization.timers import on_timer
 from loopkeeper.contract.calendar import end_of_la_day, la_date
 from loopkeeper.contract.decider import Command, Refused
@@ -118,7 +118,7 @@ class Year:
 
     def _give(self, name: str, command: Command, at: datetime, what: str) -> None:
         stream = self.streams.setdefault(
-            name, PureStream(DECIDER, name=name, view=Desk(self.policy, {TEAM: ENTRY}, {}))
+            name, PureStream(DECIDER, name=name, loaded=AuthorizationLoaded(self.policy, {TEAM: ENTRY}, {}))
         )
         try:
             stream.give(command, uuid5(SPACE, f"{name}|{type(command).__name__}|{what}"), at)

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from authorization.domain.commands import OpenReview, Resume
+from authorization.domain.commands import OpenReview
 from authorization.domain.deadlines import due, timers
 from authorization.domain.state import Authorization
 from authorization.persistence import policy_lookup
-from authorization.persistence.context import Desk
+from authorization.persistence.context import AuthorizationLoaded
 from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.events import (
     AuthorizationApproved,
@@ -26,6 +26,7 @@ from loopkeeper.contract.events import (
 from loopkeeper.contract.vocabulary.decisions import ForbiddenAsk, ForbiddenReason
 from loopkeeper.policy import Policy
 from loopkeeper.policy.reading import installed, load
+from loopkeeper.testing.rules import command_of
 from tests.authorization.cases import (
     FREQUENT,
     HOMELESS,
@@ -43,6 +44,7 @@ from tests.authorization.cases import (
     closed,
     comes,
     deny,
+    looked_up,
     modify,
     opened,
     pend,
@@ -197,7 +199,7 @@ def test_an_urgency_learned_later_shortens_the_running_clock_and_moves_no_cap() 
     urgent = amend(amended("corrected", urgency="expedited"), SOON)
     (sooner,) = when(state, urgent)
     assert isinstance(sooner, AuthorizationExpedited)
-    faster = after(state, urgent.fact, sooner)
+    faster = after(state, command_of(urgent).fact, sooner)
     assert faster.review is not None
     assert state.review is not None
     assert (faster.review.clock, faster.review.cap_at) == ("expedited", state.review.cap_at)
@@ -220,10 +222,9 @@ def resumed_at(policy: Policy, asked: datetime, again: datetime, urgency: str = 
     fact = received(claim=None, eligibility=UNSURE, urgency=urgency)
     state = after(None, fact)
     for command, at in ((opening(fact), MONDAY), (pend("county"), asked)):
-        filled = Desk(policy, {}, {}).complete("ref_1", state, command.model_copy(update={"at": at}))
-        state = after(state, *when(state, filled, at))
-    filled = Desk(policy, {}, {}).complete("ref_1", state, resume().model_copy(update={"at": again}))
-    assert isinstance(filled, Resume)
+        filled = looked_up(AuthorizationLoaded(policy, {}, {}), "ref_1", state, command, at)
+        state = after(state, *when(state, filled.asking, at))
+    filled = looked_up(AuthorizationLoaded(policy, {}, {}), "ref_1", state, resume(), again)
     return filled.rules
 
 
@@ -305,8 +306,8 @@ def test_fewer_populations_are_no_plain_approval() -> None:
 
 def test_a_denial_says_why_by_what_right_and_until_when_it_can_be_fought(policy: Policy) -> None:
     command = deny("criteria_not_met", citation="", licensed=True)
-    filled = Desk(policy, {}, {}).complete("ref_1", pending(), command.model_copy(update={"at": MONDAY}))
-    denied, *_ = when(pending(), filled)
+    filled = looked_up(AuthorizationLoaded(policy, {}, {}), "ref_1", pending(), command)
+    denied, *_ = when(pending(), filled.asking)
     assert isinstance(denied, AuthorizationDenied)
     assert (denied.reason, denied.citation) == ("criteria_not_met", "ECM Policy Guide, Populations of Focus")
     assert denied.rights is not None

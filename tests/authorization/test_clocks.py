@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from authorization.domain.commands import OpenReview, Rules
+from authorization.domain.commands import OpenReview
 from authorization.domain.deadlines import due, timers
 from authorization.domain.state import status
-from authorization.persistence.context import Desk
+from authorization.persistence.context import AuthorizationLoaded
 from loopkeeper.contract.calendar import end_of_la_day, la_date
 from loopkeeper.contract.events import AuthorizationDeemedAdverse, AuthorizationOverdue, Event
 from loopkeeper.policy import Policy
@@ -20,11 +20,13 @@ from tests.authorization.cases import (
     MONDAY,
     RIGHTS,
     RULES,
+    Rules,
     after,
     approve,
     closed,
     comes,
     deny,
+    looked_up,
     opened,
     received,
     when,
@@ -126,20 +128,18 @@ def test_the_cap_ends_no_grant_4_5() -> None:
 
 def test_the_notice_of_a_deemed_denial_falls_due_on_the_caps_own_day_4_5(policy: Policy) -> None:
     fact = received(claim=None, urgency="routine")
-    begun: Any = Desk(policy, {}, {}).complete("ref_1", after(None, fact), opening(fact))
+    begun: Any = looked_up(AuthorizationLoaded(policy, {}, {}), "ref_1", after(None, fact), opening(fact))
     rules: Rules = begun.rules
     state = after(None, fact, *opened(fact, rules))
     cap_at = rules.cap_at
-    filled: Any = Desk(policy, {}, {}).complete(
-        "ref_1", state, comes("cap").model_copy(update={"at": cap_at})
-    )
+    filled: Any = looked_up(AuthorizationLoaded(policy, {}, {}), "ref_1", state, comes("cap"), cap_at)
     assert la_date(filled.denial.notice_due_at - HOUR) == la_date(cap_at - HOUR) == date(2026, 3, 9)
     assert filled.denial.rights.appeal_by == date(2026, 5, 8)
     assert "clocks/deemed-notice@2022-01-01" in filled.denial.refs
 
 
 def opening(fact: Any) -> OpenReview:
-    return OpenReview(fact=fact, at=MONDAY)
+    return OpenReview(fact=fact)
 
 
 # ── as every read shows it ────────────────────────────────────────────────────────────────────────────────
@@ -196,7 +196,7 @@ def test_when_a_decision_is_at_risk_is_a_policy_row(
     policy: Policy, urgency: str, risk: datetime, due_at: datetime
 ) -> None:
     fact = received(claim=None, urgency=urgency)
-    filled: Any = Desk(policy, {}, {}).complete("ref_1", after(None, fact), opening(fact))
+    filled: Any = looked_up(AuthorizationLoaded(policy, {}, {}), "ref_1", after(None, fact), opening(fact))
     rules: Rules = filled.rules
     assert (rules.at_risk_at, rules.due_at) == (risk, due_at)
 

@@ -9,9 +9,9 @@ from uuid import UUID, uuid5
 
 import pytest
 
-from authorization.domain.commands import OpenReview, Rules
+from authorization.domain.commands import OpenReview
 from authorization.domain.state import Authorization
-from authorization.persistence.context import Desk, Kept, drawn
+from authorization.persistence.context import AuthorizationLoaded, Kept, drawn
 from loopkeeper.policy import Policy
 from loopkeeper.policy.reading import installed, load
 from loopkeeper.store.definition import Change, Submission
@@ -24,10 +24,13 @@ from tests.authorization.cases import (
     MONDAY,
     SEED,
     TEAM,
+    LookedUp,
+    Rules,
     after,
     approve,
     claim,
     deny,
+    looked_up,
     opened,
     pending,
     received,
@@ -44,12 +47,13 @@ def policy() -> Policy:
     return load(installed(), DEMO)
 
 
-def known(policy: Policy, fact: Any, *others: Kept, at: datetime = MONDAY) -> OpenReview:
+def known(policy: Policy, fact: Any, *others: Kept, at: datetime = MONDAY) -> LookedUp:
     """The command that opens this referral's review, filled in; the member has these other requests."""
     members = {(fact.plan, fact.member): {f"ref_{n}": kept for n, kept in enumerate(others)}}
-    command = OpenReview(fact=fact, at=at, seed=SEED)
-    filled = Desk(policy, {TEAM: ENTRY}, members).complete("ref_new", after(None, fact), command)
-    assert isinstance(filled, OpenReview)
+    command = OpenReview(fact=fact)
+    filled = looked_up(
+        AuthorizationLoaded(policy, {TEAM: ENTRY}, members), "ref_new", after(None, fact), command, at
+    )
     return filled
 
 
@@ -146,28 +150,25 @@ def test_a_live_grant_and_the_last_one_that_ended_are_told(policy: Policy) -> No
 def test_a_request_does_not_stand_in_its_own_way(policy: Policy) -> None:
     fact = received()
     own = {(HARBOR, "mem_david"): {"ref_new": request(grant_live=True, approved_through=NEXT_YEAR)}}
-    command = OpenReview(fact=fact, at=MONDAY, seed=SEED)
-    filled = Desk(policy, {TEAM: ENTRY}, own).complete("ref_new", after(None, fact), command)
-    assert isinstance(filled, OpenReview)
+    command = OpenReview(fact=fact)
+    filled = looked_up(AuthorizationLoaded(policy, {TEAM: ENTRY}, own), "ref_new", after(None, fact), command)
     assert (filled.open_with, filled.member_grant_live) == (None, False)
 
 
 def test_another_plans_requests_are_not_told(policy: Policy) -> None:
     members = {(VALLEY, "mem_david"): {"ref_0": request(approved_through=NEXT_YEAR, holder=CLINIC)}}
     fact = received()
-    command = OpenReview(fact=fact, at=MONDAY, seed=SEED)
-    filled = Desk(policy, {}, members).complete("ref_new", after(None, fact), command)
-    assert isinstance(filled, OpenReview)
+    command = OpenReview(fact=fact)
+    filled = looked_up(AuthorizationLoaded(policy, {}, members), "ref_new", after(None, fact), command)
     assert (filled.open_with, filled.provider) == (None, None)
 
 
 def test_two_referrals_of_one_member_in_one_batch_know_of_each_other(policy: Policy) -> None:
-    desk = Desk(policy, {TEAM: ENTRY}, {})
+    desk = AuthorizationLoaded(policy, {TEAM: ENTRY}, {})
     fact = received()
     first = after(None, fact, *opened(fact))
-    desk.note(Change("ref_1", Submission(SEED, "ref_1"), None, first, (), MONDAY))
-    filled = desk.complete("ref_2", after(None, fact), OpenReview(fact=fact, at=MONDAY, seed=SEED))
-    assert isinstance(filled, OpenReview)
+    desk.observe(Change("ref_1", Submission(SEED, "ref_1"), None, first, (), MONDAY))
+    filled = looked_up(desk, "ref_2", after(None, fact), OpenReview(fact=fact))
     # Approved by rule in the same batch; nobody holds the term yet.
     assert filled.open_with == "another provider"
 
@@ -176,7 +177,7 @@ def test_two_referrals_of_one_member_in_one_batch_know_of_each_other(policy: Pol
 
 
 def decided(policy: Policy, command: Any, state: Authorization, at: datetime = MONDAY) -> Any:
-    return Desk(policy, {}, {}).complete("ref_1", state, command.model_copy(update={"at": at, "seed": SEED}))
+    return looked_up(AuthorizationLoaded(policy, {}, {}), "ref_1", state, command, at)
 
 
 def test_a_denial_learns_its_licence_citation_and_dates_from_the_policy(policy: Policy) -> None:

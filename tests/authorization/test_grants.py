@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from authorization.domain.commands import ExpireGrant, LookAgain, NoteFact, Rules
+from authorization.domain.commands import ExpireGrant, LookAgain, NoteFact
 from authorization.domain.deadlines import timers
 from authorization.persistence.tables import columns
 from loopkeeper.contract.decider import Command
@@ -27,6 +27,7 @@ from tests.authorization.cases import (
     RULES,
     TEAM,
     UNSURE,
+    Rules,
     after,
     approval,
     approve,
@@ -34,6 +35,7 @@ from tests.authorization.cases import (
     closed,
     deny,
     given,
+    look_again,
     opened,
     pending,
     received,
@@ -127,7 +129,7 @@ def waiting(**changes: Any) -> list[Event]:
 
 
 def look(waits_for: str = TEAM, provider: ProviderRecorded | None = ENTRY) -> LookAgain:
-    return LookAgain(waits_for=waits_for, rules=RULES, provider=provider)
+    return look_again(waits_for, RULES, provider=provider)
 
 
 def test_a_claim_that_waited_is_granted_when_the_provider_is_known() -> None:
@@ -163,9 +165,9 @@ def test_a_claim_waits_for_the_hub_its_provider_acts_through() -> None:
     state = given(fact, *opened(fact, provider=THROUGH_HUB))
     assert (state.grant_refused, columns(state)["awaiting_provider"]) == ("awaiting_provider", HUB)
     known = {"rules": RULES, "provider": THROUGH_HUB}
-    assert when(state, LookAgain(waits_for=HUB, **known)) == [], "the hub is not known yet"
+    assert when(state, look_again(HUB, **known)) == [], "the hub is not known yet"
     hub = ENTRY.model_copy(update={"provider": HUB})
-    grant = granted(when(state, LookAgain(waits_for=HUB, hubs={HUB: hub}, **known), MONDAY + 3 * DAY))
+    grant = granted(when(state, look_again(HUB, hubs={HUB: hub}, **known), MONDAY + 3 * DAY))
     assert (grant.provider, grant.from_) == (TEAM, date(2026, 3, 2))
 
 
@@ -179,7 +181,7 @@ def test_a_hub_without_the_contract_is_waited_for_no_longer() -> None:
     fact = received(eligibility=UNSURE)
     state = given(fact, *opened(fact, provider=THROUGH_HUB))
     bare = ENTRY.model_copy(update={"provider": HUB, "contracts": ()})
-    look = LookAgain(waits_for=HUB, rules=RULES, provider=THROUGH_HUB, hubs={HUB: bare})
+    look = look_again(HUB, RULES, provider=THROUGH_HUB, hubs={HUB: bare})
     (refusal,) = when(state, look)
     assert isinstance(refusal, AuthorizationPresumptiveRefused)
     assert (refusal.reason, columns(after(state, refusal))["awaiting_provider"]) == ("contract", "")

@@ -9,7 +9,7 @@ import pytest
 
 from authorization.api.explanation import WHY_IT_MUST, explain
 from authorization.domain.commands import OpenReview
-from authorization.persistence.context import Desk
+from authorization.persistence.context import AuthorizationLoaded
 from loopkeeper.contract.events import AuthorizationReviewOpened, Eligibility, Linked, ScreenedPopulation
 from loopkeeper.policy import Policy
 from loopkeeper.policy.reading import installed, load
@@ -23,6 +23,7 @@ from tests.authorization.cases import (
     amend,
     amended,
     approval,
+    looked_up,
     opened,
     received,
     when,
@@ -149,7 +150,9 @@ def test_an_overturned_denial_is_authorized_at_once_4_8() -> None:
 def test_what_must_be_authorized_is_dated_data_4_2(policy: Policy, day: date, triggers: set[str]) -> None:
     begun = datetime(day.year, day.month, day.day, 20, 0, tzinfo=UTC)
     fact = received(claim=None, occurred_at=begun)
-    filled: Any = Desk(policy, {}, {}).complete("ref_1", after(None, fact), OpenReview(fact=fact, at=begun))
+    filled: Any = looked_up(
+        AuthorizationLoaded(policy, {}, {}), "ref_1", after(None, fact), OpenReview(fact=fact), begun
+    )
     assert set(filled.rules.must) == triggers
 
 

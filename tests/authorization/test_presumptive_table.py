@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from authorization.domain.commands import OpenReview
-from authorization.persistence.context import Desk
+from authorization.persistence.context import AuthorizationLoaded
 from loopkeeper.contract.events import (
     AuthorizationPresumptiveGranted,
     AuthorizationPresumptiveRefused,
@@ -21,7 +21,18 @@ from loopkeeper.contract.vocabulary.populations import Population
 from loopkeeper.contract.vocabulary.providers import ProviderType
 from loopkeeper.policy import Policy
 from loopkeeper.policy.reading import installed, load
-from tests.authorization.cases import HARBOR, MONDAY, SEED, TEAM, TODAY, UNSURE, after, claim, received, when
+from tests.authorization.cases import (
+    HARBOR,
+    MONDAY,
+    TEAM,
+    TODAY,
+    UNSURE,
+    after,
+    claim,
+    looked_up,
+    received,
+    when,
+)
 
 SPECIALTY = {"specialty_bh_county_operated", "specialty_bh_county_contracted"}
 TRANSITION = {"cct_lead", "nf_transition_diversion", "community_transition_services"}
@@ -74,9 +85,11 @@ def verdict(
         "claim": claim(population=population, from_=on),
     }  # fmt: skip
     fact = received(**{**usual, **said})
-    command = OpenReview(fact=fact, at=begun, seed=SEED)
-    filled = Desk(policy, {TEAM: recorded}, {}).complete("ref_1", after(None, fact), command)
-    events = when(None, filled, begun)
+    command = OpenReview(fact=fact)
+    filled = looked_up(
+        AuthorizationLoaded(policy, {TEAM: recorded}, {}), "ref_1", after(None, fact), command, begun
+    )
+    events = when(None, filled.asking, begun)
     for event in events:
         if isinstance(event, AuthorizationPresumptiveGranted):
             assert "presumptive/" in event.policy[0]

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from authorization.api.explanation import WHY_A_PERSON
-from authorization.domain.commands import OpenReview
 from authorization.domain.decisions import allowed
 from authorization.domain.state import status
 from loopkeeper.contract.decider import Command
@@ -44,6 +43,7 @@ from tests.authorization.cases import (
     deny,
     given,
     modify,
+    open_review,
     opened,
     pending,
     received,
@@ -63,7 +63,7 @@ def test_a_referral_opens_a_review_with_the_clocks_that_watch_it() -> None:
 
 
 def test_a_review_is_opened_once() -> None:
-    again = OpenReview(fact=received(), rules=RULES, provider=ENTRY)
+    again = open_review(received(), RULES, provider=ENTRY)
     assert when(pending(), again) == []
     assert when(after(pending(), *when(pending(), approve())), again) == []
 
@@ -72,7 +72,7 @@ def test_a_loop_closed_before_it_was_known_is_a_tombstone_and_opens_nothing() ->
     tombstone = given(closed("withdrawn"))
     assert tombstone is not None
     assert status(tombstone) == ""
-    assert when(tombstone, OpenReview(fact=received(), rules=RULES, provider=ENTRY)) == []
+    assert when(tombstone, open_review(received(), RULES, provider=ENTRY)) == []
 
 
 @pytest.mark.parametrize("outcome", ["withdrawn", "merged", "declined_by_member", "unable_to_reach"])
@@ -110,12 +110,23 @@ def test_a_rule_approves_where_every_condition_holds() -> None:
     assert decided.number.startswith("ECM-")
 
 
+def test_beside_words_a_rule_approves_what_the_list_meets_and_leaves_the_words_to_a_person() -> None:
+    """loop.md 2.4"""
+    firm = ScreenedPopulation(code="homelessness", result="met", claimed=True)
+    worded = ScreenedPopulation(code="smi_sud", result="met", claimed=True, met_by="other_factor")
+    decided = approval(opened(received(claim=None, populations=(worded, firm))))
+    assert (decided.populations, decided.modified) == (("homelessness",), False)
+
+
 UNANSWERED = ScreenedPopulation(code="homelessness", result="unknown", claimed=True)
 UNMET = ScreenedPopulation(code="homelessness", result="unmet", claimed=True)
+# loop.md 2.4: met by another factor in words alone
+IN_WORDS = ScreenedPopulation(code="homelessness", result="met", claimed=True, met_by="other_factor")
 A_PERSON_DECIDES: list[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]] = [
     # why, what the referral says otherwise, what policy says otherwise, what else is known
     ("criteria_open", {"populations": (UNANSWERED,)}, {}, {}),
     ("criteria_open", {"populations": (UNMET,)}, {}, {}),
+    ("other_factor", {"populations": (IN_WORDS,)}, {}, {}),
     ("switch_off", {}, {"automatic": {}}, {}),
     ("switch_off", {}, {"automatic": {"avoidable_utilization": 0.0}}, {}),
     ("not_attested", {"attested": False}, {}, {}),

@@ -18,7 +18,6 @@ from authorization.domain.commands import (
     Deny,
     End,
     ExpireGrant,
-    Judged,
     LookAgain,
     Modify,
     NoteFact,
@@ -50,6 +49,7 @@ from loopkeeper.contract.events import (
     ScreenedPopulation,
 )
 from loopkeeper.contract.vocabulary.decisions import DenialReason, ForbiddenAsk, ForbiddenReason
+from loopkeeper.testing.rules import Asking, command_of
 from tests.authorization.cases import (
     CLINIC,
     ENTRY,
@@ -61,6 +61,7 @@ from tests.authorization.cases import (
     TEAM,
     TODAY,
     UNSURE,
+    amend,
     amended,
     approve,
     ask_again,
@@ -70,7 +71,9 @@ from tests.authorization.cases import (
     deny,
     end,
     go_on,
+    look_again,
     modify,
+    open_review,
     overturn,
     pend,
     received,
@@ -170,9 +173,9 @@ FACTS: list[Event] = [
 ASKS = st.sampled_from(["birth-date", "county", *sorted(ForbiddenAsk.codes())])
 # Every command there is, with anything in it.
 COMMANDS: Mapping[type[Command], st.SearchStrategy[Any]] = {
-    OpenReview: st.builds(OpenReview, fact=referrals(), draw=st.floats(0, 0.999), **KNOWN),
-    Amend: st.builds(Amend, fact=amendments(), draw=st.floats(0, 0.999), **KNOWN),
-    LookAgain: st.builds(LookAgain, waits_for=st.just(TEAM), **KNOWN),
+    OpenReview: st.builds(open_review, referrals(), draw=st.floats(0, 0.999), **KNOWN),
+    Amend: st.builds(amend, amendments(), draw=st.floats(0, 0.999), **KNOWN),
+    LookAgain: st.builds(look_again, st.just(TEAM), **KNOWN),
     NoteFact: st.builds(NoteFact, fact=st.sampled_from(FACTS)),
     ExpireGrant: st.builds(ExpireGrant),
     PassDeadline: st.builds(comes, st.sampled_from(sorted(KINDS))),
@@ -203,7 +206,7 @@ PEOPLES = (
 
 def test_every_command_there_is_takes_part_in_the_property_below() -> None:
     known = {kind for kind in vars(product).values() if isinstance(kind, type) and issubclass(kind, Command)}
-    assert known - {Command, Judged} == set(COMMANDS)
+    assert known - {Command, product.Approval} == set(COMMANDS)
 
 
 @examples(
@@ -213,15 +216,16 @@ def test_every_command_there_is_takes_part_in_the_property_below() -> None:
 )
 @settings(max_examples=300, deadline=None)
 def test_software_never_denies_modifies_pends_or_pauses(
-    opening: bool, asked: list[Command], days: list[int]
+    opening: bool, asked: list[Asking], days: list[int]
 ) -> None:
     """loop.md 4.1: whatever is known and whatever comes, these are a named person's, for a reason of the list."""
     state, now = None, MONDAY
-    first = [OpenReview(fact=received(eligibility=UNSURE), rules=RULES, provider=ENTRY)] if opening else []
-    for command, later in zip([*first, *asked], days, strict=False):
+    first = [open_review(received(eligibility=UNSURE), RULES, provider=ENTRY)] if opening else []
+    for asking, later in zip([*first, *asked], days, strict=False):
+        command = command_of(asking)
         now += timedelta(days=later)
         try:
-            events = when(state, command, now)
+            events = when(state, asking, now)
         except Refused:
             assert isinstance(command, PEOPLES)
             continue

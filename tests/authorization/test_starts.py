@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from authorization.domain.commands import ExpireGrant, LookAgain, NoteFact, OpenReview
+from authorization.domain.commands import ExpireGrant, NoteFact, OpenReview
 from authorization.domain.deadlines import due, timers
 from authorization.domain.state import Authorization, status
-from authorization.persistence.context import Desk
+from authorization.persistence.context import AuthorizationLoaded
 from loopkeeper.contract.calendar import end_of_la_day
 from loopkeeper.contract.events import (
     AuthorizationExtended,
@@ -45,6 +45,9 @@ from tests.authorization.cases import (
     closed,
     comes,
     deny,
+    look_again,
+    looked_up,
+    open_review,
     opened,
     pending,
     received,
@@ -155,14 +158,16 @@ def test_what_was_refused_once_is_not_said_twice() -> None:
 
 def test_a_start_waits_for_a_provider_nobody_knows_yet_3_6() -> None:
     state = after(None, start(), *opened(start(), STARTED, provider=None))
-    look = LookAgain(waits_for=TEAM, rules=STARTED, provider=ENTRY)
+    look = look_again(TEAM, STARTED, provider=ENTRY)
     assert wires(when(state, look, MONDAY + DAY)) == ["presumptive_granted"]
 
 
 def test_the_clocks_of_the_decision_start_with_the_form(policy: Policy) -> None:
     state = after(started(), amended("joined", MONDAY + 9 * DAY, **FORM))
-    command = amend(amended("joined", MONDAY + 9 * DAY, **FORM)).model_copy(update={"at": MONDAY + 9 * DAY})
-    filled: Any = Desk(policy, {TEAM: ENTRY}, {}).complete("ref_1", state, command)
+    command = amend(amended("joined", MONDAY + 9 * DAY, **FORM))
+    filled: Any = looked_up(
+        AuthorizationLoaded(policy, {TEAM: ENTRY}, {}), "ref_1", state, command, MONDAY + 9 * DAY
+    )
     # Wednesday, 11 March: due as Wednesday a week later ends.
     assert filled.rules.due_at == datetime(2026, 3, 19, 7, 0, tzinfo=UTC)
 
@@ -189,8 +194,8 @@ def reminded(events: list[Event]) -> AuthorizationPresumptiveReminded:
 def test_reminders_come_on_day_20_25_and_five_working_days_before_the_end_3_4(policy: Policy) -> None:
     """loop.md 3.4. The grant of 2 March ends with 31 March, itself a holiday: five working days before is the 24th."""
     state = after(None, start())
-    command = OpenReview(fact=start(), at=MONDAY)
-    filled: Any = Desk(policy, {TEAM: ENTRY}, {}).complete("ref_1", state, command)
+    command = OpenReview(fact=start())
+    filled: Any = looked_up(AuthorizationLoaded(policy, {TEAM: ENTRY}, {}), "ref_1", state, command)
     assert (filled.rules.referral_by, filled.rules.remind_on) == (date(2026, 3, 24), REMIND)
 
 
@@ -217,7 +222,7 @@ def test_after_an_outage_one_reminder_stands_for_all_that_passed() -> None:
 
 def test_a_claim_that_comes_late_is_reminded_of_what_lies_ahead() -> None:
     fact = start()
-    events = when(None, OpenReview(fact=fact, rules=STARTED, provider=ENTRY), began(REMIND[1]))
+    events = when(None, open_review(fact, STARTED, provider=ENTRY), began(REMIND[1]))
     assert timers(after(None, fact, *events))["reminder"] == began(REMIND[2])
 
 

@@ -11,7 +11,7 @@ import pytest
 from authorization.domain.commands import NoteFact
 from authorization.domain.deadlines import timers
 from authorization.domain.state import Authorization, status
-from authorization.persistence.context import Desk
+from authorization.persistence.context import AuthorizationLoaded
 from authorization.persistence.tables import FOR_NOW, columns
 from loopkeeper.contract.calendar import end_of_la_day
 from loopkeeper.contract.events import (
@@ -45,6 +45,7 @@ from tests.authorization.cases import (
     end,
     given,
     go_on,
+    looked_up,
     opened,
     overturn,
     pend,
@@ -119,7 +120,7 @@ def test_after_an_outage_one_prompt_is_enough() -> None:
 def test_the_dates_are_policy_rows_4_7(policy: Policy) -> None:
     fact = received(claim=None, eligibility=UNSURE)
     state = after(None, fact, *opened(fact))
-    filled: Any = Desk(policy, {}, {}).complete("ref_1", state, approve().model_copy(update={"at": MONDAY}))
+    filled: Any = looked_up(AuthorizationLoaded(policy, {}, {}), "ref_1", state, approve())
     assert (filled.rules.term_months, filled.rules.prompt_days, filled.rules.notice_days) == (
         12,
         (60, 30),
@@ -155,10 +156,8 @@ def test_a_reauthorization_is_decided_within_the_same_clocks_4_5() -> None:
 
 def test_the_yes_prolongs_by_six_months_from_the_end_of_the_first_term_4_7(policy: Policy) -> None:
     state = asked()
-    command: Any = Desk(policy, {}, {}).complete(
-        "ref_1", state, approve().model_copy(update={"at": began(NOTICE)})
-    )
-    (longer,) = when(state, command, began(NOTICE))
+    command: Any = looked_up(AuthorizationLoaded(policy, {}, {}), "ref_1", state, approve(), began(NOTICE))
+    (longer,) = when(state, command.asking, began(NOTICE))
     assert isinstance(longer, AuthorizationExtended)
     assert (longer.from_, longer.through, longer.acted_by) == (date(2027, 3, 2), date(2027, 9, 1), MARIA)
     assert longer.policy == ("clocks/term-reauthorized@2023-07-01",)
@@ -240,9 +239,9 @@ def test_who_asks_after_that_notice_and_before_the_end_takes_it_back_4_7() -> No
 @pytest.mark.parametrize("code", sorted(int(code) for code in Discontinuation.codes()))
 def test_a_named_person_ends_by_each_of_the_fifteen_codes_ten_days_ahead(policy: Policy, code: int) -> None:
     """domain.md 3; loop.md 7.2: notice of action at least ten calendar days ahead."""
-    command = end(code).model_copy(update={"at": MONDAY})
-    filled: Any = Desk(policy, {}, {}).complete("ref_1", served(), command)
-    over = ended(when(served(), filled))
+    command = end(code)
+    filled: Any = looked_up(AuthorizationLoaded(policy, {}, {}), "ref_1", served(), command)
+    over = ended(when(served(), filled.asking))
     assert (over.code, over.on, over.acted_by) == (code, date(2026, 3, 12), MARIA)
     assert over.notice_due_at == end_of_la_day(date(2026, 3, 2))
     assert over.rights is not None
@@ -351,9 +350,9 @@ LATER = datetime(2026, 4, 21, 17, 0, tzinfo=UTC)
 
 def test_an_overturned_denial_calls_for_a_linked_referral_within_a_business_day_4_8(policy: Policy) -> None:
     """loop.md 4.8."""
-    command = overturn(ON).model_copy(update={"at": LATER})
-    filled: Any = Desk(policy, {}, {}).complete("ref_1", DENIED, command)
-    (found,) = when(DENIED, filled, LATER)
+    command = overturn(ON)
+    filled: Any = looked_up(AuthorizationLoaded(policy, {}, {}), "ref_1", DENIED, command, LATER)
+    (found,) = when(DENIED, filled.asking, LATER)
     assert isinstance(found, AuthorizationOverturned)
     assert (found.on, found.due_at, found.acted_by) == (ON, end_of_la_day(date(2026, 4, 22)), MARIA)
     state = after(DENIED, found)

@@ -2,7 +2,7 @@
 seconds.
 
 It reads one order a line and answers one line. `{"words": …, "environment": …, "log": …}` forks a process that runs
-`loopkeeper` with these words, in this environment and no other, and answers its `pid`; `{"pid": …}` waits until that
+`loopkeeper` with these words, or `uvicorn` where that is the first, in this environment and no other, and answers its `pid`; `{"pid": …}` waits until that
 one has ended, and answers its `code` (negative: the signal that ended it). When its input ends, all end.
 """
 
@@ -24,8 +24,9 @@ import alembic.command
 import alembic.config  # noqa: F401
 import sqlalchemy.dialects.postgresql.asyncpg
 import sqlalchemy.ext.asyncio  # noqa: F401
+import uvicorn
 import uvicorn.lifespan.on
-import uvicorn.protocols.http.httptools_impl  # noqa: F401
+import uvicorn.protocols.http.httptools_impl
 import uvloop  # noqa: F401
 
 from loopkeeper.cli import app
@@ -77,6 +78,9 @@ def _live(order: Mapping[str, Any]) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.environ.clear()
         os.environ.update(order["environment"])
+        first, *more = order["words"]
+        if first == "uvicorn":
+            uvicorn.main(args=more, prog_name="uvicorn")
         app(args=order["words"], prog_name="loopkeeper")
     except SystemExit as left:
         code = left.code if isinstance(left.code, int) else 1

@@ -37,16 +37,27 @@ from loopkeeper.runtime.run import Addresses, make_bus
 from loopkeeper.security.keyring import Keyring
 from loopkeeper.security.sealing import Sealer
 from loopkeeper.store import journal
-from loopkeeper.store.definition import Domain
+from loopkeeper.store.definition import Domain, Loaded, Loader
 from loopkeeper.store.journal import Entry
 from tests.kafka import PARTITIONS
 
 CLOSED = events.ReferralClosed.wire_type()
-DOMAINS: Mapping[str, Domain[Any]] = {
+
+
+class Unasked(Loader[Any, Any]):
+    """Nothing is decided here: what was written is folded again."""
+
+    async def load(self, connection: Connection, work: Any, locked: Any) -> Loaded[Any, Any]:
+        raise NotImplementedError
+
+
+UNASKED = Unasked()
+DOMAINS: Mapping[str, Domain[Any, Any]] = {
     "intake": Domain(
         "intake",
         referral_intake.domain.rules.DECIDER,
         referral_intake.persistence.tables.columns,
+        loader=UNASKED,
         notes_all=True,
     ),
     "authorization": Domain(
@@ -54,12 +65,14 @@ DOMAINS: Mapping[str, Domain[Any]] = {
         authorization.domain.rules.DECIDER,
         authorization.persistence.tables.columns,
         authorization.domain.deadlines.timers,
+        loader=UNASKED,
     ),
     "assignment": Domain(
         "assignment",
         assignment.domain.rules.DECIDER,
         assignment.persistence.tables.columns,
         assignment.domain.deadlines.timers,
+        loader=UNASKED,
         reference_streams=frozenset({"provider"}),
     ),
     "notification": Domain(
@@ -67,6 +80,7 @@ DOMAINS: Mapping[str, Domain[Any]] = {
         notification.domain.outreach.rules.DECIDER,
         notification.persistence.tables.columns,
         notification.domain.outreach.deadlines.timers(load(["notification"])),
+        loader=UNASKED,
         notes_all=True,
     ),
 }
@@ -79,7 +93,7 @@ NOTICES_DUE = """SELECT referral AS stream, 'notice ' || id AS kind, due_at FROM
 class Kept:
     """What one service keeps: its referrals' rows, states and journals, each by referral."""
 
-    domain: Domain[Any]
+    domain: Domain[Any, Any]
     rows: Mapping[str, Mapping[str, Any]]
     states: Mapping[str, Any]
     journals: Mapping[str, Sequence[Entry]]
@@ -144,7 +158,7 @@ async def look(addresses: Addresses) -> Found:
     return Found(services, [message for message in log if message is not None])
 
 
-async def _kept(connection: Connection, domain: Domain[Any]) -> Kept:
+async def _kept(connection: Connection, domain: Domain[Any, Any]) -> Kept:
     rows = {row["id"]: dict(row) for row in await connection.fetch(f'SELECT * FROM "{domain.table}"')}
     states = {id: domain.decider.state.model_validate_json(row["state"]) for id, row in rows.items()}
     journals: dict[str, list[Entry]] = defaultdict(list)

@@ -48,7 +48,8 @@ class Lives:
         await self._server.wait()
 
     async def begin(self, words: Sequence[str], environment: Mapping[str, str], log: Path) -> Life:
-        """A process that runs `loopkeeper` with these words in this environment, and no variable more."""
+        """A process that runs `loopkeeper` with these words in this environment, and no variable more. With `uvicorn` as
+        the first word it is that program."""
         answer = await self._order({"words": words, "environment": dict(environment), "log": str(log)})
         self.living.add(answer["pid"])
         return Life(answer["pid"], dict(environment), log, self)

@@ -30,6 +30,7 @@ from loopkeeper.testing.partner import Partner
 from tests.chaos.cluster import Cluster
 from tests.chaos.lives import SERVES_WITHIN, Life, Lives
 from tests.loop.house import OPERATIONS, ORGANIZATIONS, POLICY, House, furnish
+from tests.security.declared import of_service
 
 # Often enough to be there when a new life begins, seldom enough to leave it the processor.
 ASK_AGAIN = 0.05
@@ -48,6 +49,8 @@ class Town(House):
 
     lives: Lives = field(default_factory=Lives)
     cluster: Cluster | None = None
+    # Whether each service is started by uvicorn itself instead of `loopkeeper up`.
+    plain: bool = False
     living: dict[tuple[str, ...], Life] = field(default_factory=dict[tuple[str, ...], Life])
     places: dict[str, str] = field(default_factory=dict[str, str])
     under_way: int = 0
@@ -64,7 +67,7 @@ class Town(House):
         migrate = "start" if port is None else "never"
         port = self._ports[services] = port or free_port(0)
         life = self.living[services] = await self.lives.begin(
-            ["up", *services],
+            self.words(port, *services),
             {**self.environment(*services), "LOOPKEEPER_PORT": str(port), "LOOPKEEPER_MIGRATE": migrate},
             self.home / f"{'-'.join(services) or 'all'}.log",
         )
@@ -73,6 +76,13 @@ class Town(House):
             self.places |= dict.fromkeys(services or self.running.services, f"http://127.0.0.1:{port}")
             self._news.notify_all()
         return life
+
+    def words(self, port: int, *services: str) -> list[str]:
+        """How these services are started."""
+        if not self.plain:
+            return ["up", *services]
+        (name,) = services
+        return uvicorn_of(self.running.services[name].package, port)
 
     async def kill(self, *services: str) -> None:
         """Kill -9 of this process. Whoever asks it from now on waits for its next life: to try in vain would only
@@ -157,9 +167,18 @@ class Town(House):
         (name,) = {
             name
             for name, service in self.running.services.items()
-            if any(_noun(route.path) == _noun(path) for route in service.api.routes)
+            if any(
+                _noun(each.path) == _noun(path)
+                for each in of_service(service)
+                if "/operations/" not in each.path
+            )
         }
         return name
+
+
+def uvicorn_of(package: str, port: int) -> list[str]:
+    """The words by which any ASGI server's user would start this service."""
+    return ["uvicorn", "--factory", f"{package}.service:create_app", "--port", str(port)]
 
 
 def _noun(path: str) -> str:
@@ -208,7 +227,7 @@ class Insistent(httpx.AsyncBaseTransport):
 
 @asynccontextmanager
 async def town(
-    lives: Lives, cluster: Cluster, folder: Path, *processes: tuple[str, ...]
+    lives: Lives, cluster: Cluster, folder: Path, *processes: tuple[str, ...], plain: bool = False
 ) -> AsyncGenerator[Town]:
     """The story's town, running in these processes (none named: one of all services), furnished and quiet."""
     home = folder / "home"
@@ -219,7 +238,7 @@ async def town(
         # Never started: it only says which services there are.
         named = Running(settings, installed())
         clock = FileClock(home / "clock.json")
-        opened = Town(named, clock, keys, partner, home, lives=lives, cluster=cluster)  # pyright: ignore[reportArgumentType]
+        opened = Town(named, clock, keys, partner, home, lives=lives, cluster=cluster, plain=plain)  # pyright: ignore[reportArgumentType]
         try:
             await asyncio.gather(*(opened.begin(*services) for services in processes or ((),)))
             await furnish(opened, roster=True)

@@ -24,24 +24,20 @@ from loopkeeper.contract.events import (
     ReferralReceived,
     ScreenedPopulation,
 )
+from loopkeeper.testing.rules import Asking
 from referral_intake.domain.commands import (
     AnswerQuestions,
-    Asking,
     Keys,
     MeetDeadline,
-    NoteFact,
-    ReceiveReferral,
     RecordReleaseDate,
 )
 from referral_intake.domain.deadlines import timers
-from referral_intake.domain.duplicates import Match
 from referral_intake.domain.next_step import next_step
 from referral_intake.domain.rules import DECIDER
 from referral_intake.domain.state import Referral, Status, status
-from tests.intake.test_rules import MONDAY, RECEIVED, ROSA, SEED
+from tests.intake.cases import AGAIN, DUE, answer, note, receive, when
+from tests.intake.test_rules import MONDAY, RECEIVED, ROSA
 
-DUE = MONDAY + timedelta(days=14)
-AGAIN = (MONDAY + timedelta(days=5), MONDAY + timedelta(days=10))
 POPULATIONS = Question(id="populations", pointer="/populations", blocking=True)
 COUNTY = Question(id="county", pointer="/member/county")
 ASKED = ReferralQuestionsAsked(
@@ -56,28 +52,25 @@ def given(*events: Event) -> Referral:
     return state
 
 
-def when(state: Referral, command: Any) -> Sequence[Event | Elsewhere]:
-    return DECIDER.decide(state, command.model_copy(update={"at": MONDAY, "seed": SEED}))
-
-
 def said(
     answered: Sequence[str] = (),
     *,
     questions: Sequence[Question] = (),
     based_on: str = "f1",
     keys: Keys = Keys(),
+    possible: Linked | None = None,
     **changes: Any,
-) -> AnswerQuestions:
+) -> Asking:
     revised = FORM.model_copy(update=changes)
-    return AnswerQuestions(
+    command = AnswerQuestions(
         based_on=based_on,
         cause="answered",
         answered=tuple(answered),
         revised=revised,
         questions=tuple(questions),
         keys=keys,
-        asking=Asking(due_at=DUE, remind_at=AGAIN),
     )
+    return answer(command, possible)
 
 
 def test_only_what_changed_is_told() -> None:
@@ -130,7 +123,7 @@ def test_a_question_that_arises_from_an_answer_is_asked_with_a_time_of_its_own()
         (said(["county"], based_on="f0"), "stale"),
     ],
 )
-def test_an_answer_to_nothing_or_into_an_older_form_is_refused(command: AnswerQuestions, slug: str) -> None:
+def test_an_answer_to_nothing_or_into_an_older_form_is_refused(command: Asking, slug: str) -> None:
     with pytest.raises(Refused) as refused:
         when(given(FORM, ASKED), command)
     assert refused.value.slug == slug
@@ -148,13 +141,12 @@ def test_a_closed_loop_takes_no_answers_and_no_release_date() -> None:
 def test_identity_that_comes_late_changes_the_member_id_and_shows_who_it_may_be() -> None:
     """loop.md 2.7, 2.12: the fact applies, and a person judges the rest."""
     state = given(FORM, ASKED)
-    found = Match(possible=Linked(to="ref_other", why="possible_duplicate"))
-    late = said(
-        questions=[POPULATIONS, COUNTY], member="mem_known", eligibility=Eligibility(state="confirmed")
-    )
-    (amended,) = when(state, late.model_copy(update={"match": found}))
+    possible = Linked(to="ref_other", why="possible_duplicate")
+    known = Eligibility(state="confirmed")
+    late = said(questions=[POPULATIONS, COUNTY], member="mem_known", eligibility=known, possible=possible)
+    (amended,) = when(state, late)
     assert (amended.member, amended.eligibility.state) == ("mem_known", "confirmed")
-    assert amended.linked == found.possible
+    assert amended.linked == possible
 
 
 # ── the plan's own questions ──────────────────────────────────────────────────────────────────────────────
@@ -169,7 +161,7 @@ PENDED = AuthorizationPended(
 
 def noted(state: Referral, fact: Event) -> tuple[Referral, Sequence[Event | Elsewhere]]:
     after = DECIDER.evolve(state, fact)
-    made = when(after, NoteFact(fact=fact, asking=Asking(due_at=DUE, remind_at=AGAIN)))
+    made = when(state, note(fact))
     for event in made:
         assert isinstance(event, Event)
         after = DECIDER.evolve(after, event)
@@ -233,11 +225,8 @@ def test_a_deadline_that_no_longer_stands_does_nothing() -> None:
 
 
 def test_questions_that_block_nothing_have_no_deadline() -> None:
-    command = ReceiveReferral(
-        at=MONDAY, seed=SEED, received=FORM, questions=(COUNTY,), asking=Asking(due_at=DUE, remind_at=AGAIN)
-    )
-    _, asked = DECIDER.decide(None, command)
-    assert (asked.due_at, asked.remind_at) == (None, ())  # pyright: ignore[reportAttributeAccessIssue]
+    _, asked = when(None, receive(FORM, questions=(COUNTY,)))
+    assert (asked.due_at, asked.remind_at) == (None, ())
 
 
 def test_a_redirect_nobody_answers_closes_the_loop_and_an_answer_that_moves_the_member_drops_it() -> None:

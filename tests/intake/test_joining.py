@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from loopkeeper.contract.decider import Elsewhere, Refused
+from loopkeeper.contract.decider import Elsewhere
 from loopkeeper.contract.events import (
     AuthorizationOverturned,
     Claim,
@@ -21,19 +21,13 @@ from loopkeeper.contract.events import (
     ReferralSetAside,
     ScreenedPopulation,
 )
-from referral_intake.domain.commands import (
-    ChooseProvider,
-    CloseReferral,
-    MergeReferral,
-    NoteFact,
-    ReceiveReferral,
-    Reopening,
-)
-from referral_intake.domain.duplicates import Match
+from referral_intake.domain.commands import ChooseProvider
 from referral_intake.domain.next_step import next_step
 from referral_intake.domain.rules import DECIDER
 from referral_intake.domain.state import Referral
-from tests.intake.test_rules import ACCEPTED, HARBOR, MADE, MONDAY, RECEIVED, ROSA, SEED
+from tests.intake import cases
+from tests.intake.cases import Carried, Found, refused, when
+from tests.intake.test_rules import ACCEPTED, HARBOR, MADE, MONDAY, RECEIVED, ROSA
 from tests.shared.stores import Migrated, opened, reception, withdrawal
 
 SECOND = RECEIVED.model_copy(update={"referrer": "bayview-hospital"})
@@ -49,13 +43,12 @@ def given(*events: Event) -> Referral:
     return state
 
 
-def receive(received: ReferralReceived = SECOND, **changes: Any) -> list[Any]:
-    command = ReceiveReferral(at=MONDAY, seed=SEED, received=received, **changes)
-    return list(DECIDER.decide(None, command))
+def receive(received: ReferralReceived = SECOND, **found: Any) -> list[Any]:
+    return when(None, cases.receive(received, **found))
 
 
-def match(state: Referral, **changes: Any) -> Match:
-    return Match(own="ref_2", other=state, **changes)
+def match(state: Referral, **found: Any) -> Found:
+    return Found(state=state, **found)
 
 
 # ── merged (loop.md 2.9) ──────────────────────────────────────────────────────────────────────────────────
@@ -115,7 +108,7 @@ def test_the_survivor_remembers_who_joined_until_they_are_split() -> None:
     state = given(RECEIVED, other.event)
     assert [(each.referral, each.referrer) for each in state.joined] == [("ref_2", "bayview-hospital")]
     before = given(ReferralSetAside(occurred_at=MONDAY, received=SECOND), _merged())
-    again = Reopening(why="split", old="ref_2", before=before, into="ref_1", acted_by=ROSA)
+    again = Carried(why="split", old="ref_2", before=before, into="ref_1", acted_by=ROSA)
     received, apart = receive(SECOND, reopening=again)
     assert isinstance(received, ReferralReceived)
     assert DECIDER.evolve(state, apart.event).joined == ()
@@ -130,8 +123,7 @@ def _merged() -> ReferralClosed:
 
 def test_a_person_merges_a_possible_duplicate() -> None:
     state = given(SECOND)
-    command = MergeReferral(at=MONDAY, seed=SEED, into="ref_1", match=match(given(RECEIVED)), acted_by=ROSA)
-    closed, other = DECIDER.decide(state, command)
+    closed, other = when(state, cases.merge("ref_1", "ref_2", given(RECEIVED), ROSA))
     assert isinstance(closed, ReferralClosed)
     assert (closed.outcome, closed.merged_into, closed.acted_by) == ("merged", "ref_1", ROSA)
     assert isinstance(other, Elsewhere)
@@ -147,28 +139,18 @@ def test_a_person_merges_a_possible_duplicate() -> None:
     ],
 )
 def test_only_into_another_open_referral_of_the_plan(other: Referral | None, slug: str) -> None:
-    found = Match(own="ref_2" if other else "", other=other)
-    command = MergeReferral(at=MONDAY, seed=SEED, into="ref_1", match=found, acted_by=ROSA)
-    with pytest.raises(Refused) as refused:
-        DECIDER.decide(given(SECOND), command)
-    assert refused.value.slug == slug
+    assert refused(given(SECOND), cases.merge("ref_1", "ref_2", other, ROSA)).slug == slug
 
 
 @pytest.mark.parametrize(
     "outcome", ["services_received", "merged", "not_authorized", "withdrawn", "nonsense"]
 )
 def test_what_a_person_cannot_close_a_loop_as(outcome: str) -> None:
-    command = CloseReferral(at=MONDAY, seed=SEED, outcome=outcome, acted_by=ROSA)
-    with pytest.raises(Refused) as refused:
-        DECIDER.decide(given(RECEIVED), command)
-    assert refused.value.slug == "not-by-hand"
+    assert refused(given(RECEIVED), cases.close(outcome, ROSA)).slug == "not-by-hand"
 
 
 def test_an_unreached_member_needs_the_policys_attempts() -> None:
-    command = CloseReferral(at=MONDAY, seed=SEED, outcome="unable_to_reach", least_attempts=1, acted_by=ROSA)
-    with pytest.raises(Refused) as refused:
-        DECIDER.decide(given(RECEIVED), command)
-    assert refused.value.slug == "attempts-missing"
+    assert refused(given(RECEIVED), cases.close("unable_to_reach", ROSA, 1)).slug == "attempts-missing"
 
 
 # ── already in ECM (loop.md 2.11) ─────────────────────────────────────────────────────────────────────────
@@ -193,8 +175,8 @@ def test_an_ecm_provider_that_refers_and_offers_to_serve_opens_the_question_of_a
     own = SECOND.model_copy(update={"referrer": HARBOR})
     assert len(receive(own, match=match(serving, served="ref_1", serves_itself=True))) == 3
 
-    choose = ChooseProvider(at=MONDAY, seed=SEED, wishes=True, provider="bayview-hospital")
-    (amended,) = DECIDER.decide(after, choose)
+    choose = ChooseProvider(wishes=True, provider="bayview-hospital")
+    (amended,) = when(after, choose)
     assert isinstance(amended, ReferralAmended)
     assert (amended.chosen, amended.questions) == (("bayview-hospital",), ())
     assert DECIDER.evolve(after, amended).closing == serving.closing
@@ -212,17 +194,15 @@ def test_an_ecm_provider_that_refers_and_offers_to_serve_opens_the_question_of_a
     ],
 )
 def test_what_cannot_be_contested(events: tuple[Event, ...], days: int, slug: str) -> None:
-    again = Reopening(
+    again = Carried(
         why="contested", old="ref_1", before=given(*events), until=MONDAY + timedelta(days=30, hours=1)
     )
-    command = ReceiveReferral(at=MONDAY + timedelta(days=days), seed=SEED, received=RECEIVED, reopening=again)
-    with pytest.raises(Refused) as refused:
-        DECIDER.decide(None, command)
-    assert refused.value.slug == slug
+    command = cases.receive(RECEIVED, reopening=again)
+    assert refused(None, command, MONDAY + timedelta(days=days)).slug == slug
 
 
 def test_a_contested_closing_leaves_the_old_closed_and_opens_a_new_one() -> None:
-    again = Reopening(why="contested", old="ref_1", before=given(RECEIVED, CLOSED))
+    again = Carried(why="contested", old="ref_1", before=given(RECEIVED, CLOSED))
     (received,) = receive(RECEIVED, reopening=again)
     assert isinstance(received, ReferralReceived)
 
@@ -232,8 +212,7 @@ def test_an_overturned_denial_opens_a_referral_with_everything_carried_over() ->
         occurred_at=MONDAY, authorization="auth_1", on=MONDAY.date(), due_at=MONDAY + timedelta(days=1)
     )
     state = given(RECEIVED, CLOSED)
-    command = NoteFact(at=MONDAY, seed=SEED, fact=fact, reopened=("ref_3", RECEIVED))
-    assert list(DECIDER.decide(state, command)) == [Elsewhere("ref_3", RECEIVED, opens=True)]
+    assert when(state, cases.note(fact, ("ref_3", RECEIVED))) == [Elsewhere("ref_3", RECEIVED, opens=True)]
 
 
 # ── two at once, in two stores (loop.md 2.10) ─────────────────────────────────────────────────────────────

@@ -9,7 +9,19 @@ from pathlib import Path
 import pytest
 
 import referral_intake
-from loopkeeper.policy.conditions import All, Answer, Any, Condition, Count, Result, judge, leaves
+from loopkeeper.policy.conditions import (
+    All,
+    Answer,
+    Any,
+    Condition,
+    Count,
+    Leaf,
+    Result,
+    Unless,
+    Words,
+    judge,
+    leaves,
+)
 from loopkeeper.policy.reading import load
 from loopkeeper.policy.rows import Row
 from referral_intake.domain.form.screening import Screening, screen
@@ -17,7 +29,7 @@ from referral_intake.domain.form.screening import Screening, screen
 POLICY = load([Path(referral_intake.__file__).parent / "policy"])
 ROWS = [row for row in POLICY.all_rows if row.table == "populations"]
 MARCH = date(2026, 3, 3)
-Said = bool | int | None
+Said = bool | int | str | None
 Given = dict[str, "bool | int | str | None"]
 
 
@@ -29,10 +41,13 @@ def screened(
     on: date = MARCH,
     groups: Sequence[str] = (),
     claimed: Sequence[str] = (),
+    exact: bool = True,
+    attested: bool = True,
 ) -> Screening:
     return screen(
-        POLICY, on=on, plan="harbor", form=form, answers=answers, claimed=claimed, age=age, groups=groups
-    )
+        POLICY, on=on, plan="harbor", form=form, answers=answers, claimed=claimed, age=age, groups=groups,
+        exact=exact, attested=attested,
+    )  # fmt: skip
 
 
 def result(screening: Screening, population: str) -> str:
@@ -42,9 +57,9 @@ def result(screening: Screening, population: str) -> str:
 # ── every row, by its own words ───────────────────────────────────────────────────────────────────────────
 
 
-def pivots(condition: Condition) -> Iterator[tuple[Answer | Count, dict[str, Said]]]:
+def pivots(condition: Condition) -> Iterator[tuple[Leaf, dict[str, Said]]]:
     """Each question of a condition with answers that leave the matter to it alone."""
-    if isinstance(condition, Answer | Count):
+    if isinstance(condition, Leaf):
         yield condition, {}
         return
     for index, part in enumerate(condition.parts):
@@ -61,6 +76,10 @@ def settle(condition: Condition, *, met: bool) -> dict[str, Said]:
     match condition:
         case Answer(key, wanted):
             return {key: wanted if met else not wanted}
+        case Unless(key):
+            return {key: not met}
+        case Words(key):
+            return {key: "Cannot read the clinic's letters" if met else False}
         case Count(key, at_least, below):
             low, high = at_least or 0, (below - 1 if below else 10**6)
             return {key: low if met and not below else high if met else (low - 1 if at_least else high + 1)}
@@ -71,11 +90,15 @@ def settle(condition: Condition, *, met: bool) -> dict[str, Said]:
             return chosen
 
 
-def tries(leaf: Answer | Count) -> list[tuple[Said, Result]]:
+def tries(leaf: Leaf) -> list[tuple[Said, Result]]:
     """The values at and around what this question turns on, and nothing."""
     match leaf:
         case Answer(_, wanted):
             return [(wanted, "met"), (not wanted, "unmet"), (None, "unknown")]
+        case Unless():
+            return [(True, "unmet"), (False, "met"), (None, "met")]
+        case Words():
+            return [("Cannot read", "met"), (False, "unmet"), (True, "unknown"), (None, "unknown")]
         case Count(_, int(at_least), None):
             return [(at_least - 1, "unmet"), (at_least, "met"), (at_least + 1, "met"), (None, "unknown")]
         case Count(_, None, int(below)):
@@ -175,15 +198,6 @@ def test_pregnancy_left_the_adult_mental_health_list_and_a_person_judges_it_sinc
     assert "p26" in today.notes["smi_sud"][0]
 
 
-def test_another_social_factor_counts_but_a_person_judges_it() -> None:
-    factors = ("lacks_food", "lacks_stable_housing", "cannot_work_or_engage", "former_foster_youth")
-    none = dict.fromkeys((*factors, "law_enforcement_contact"), False) | {"ace_score": 0}
-    judged = screened(SMI | none | {"other_social_factor": True})
-    assert result(judged, "smi_sud") == "unknown"
-    assert judged.notes["smi_sud"]
-    assert result(screened(SMI | none | {"other_social_factor": False}), "smi_sud") == "unmet"
-
-
 def test_until_december_2022_crisis_care_had_to_be_the_sole_source() -> None:
     primary = SMI_NO | {"crisis_care_primary": True, "crisis_care_sole": False}
     assert result(screened(primary, on=date(2022, 11, 30)), "smi_sud") == "unmet"
@@ -198,7 +212,9 @@ def test_until_december_2022_crisis_care_had_to_be_the_sole_source() -> None:
         (LTC | {"snf_level_of_care": False, "lower_acuity_nursing": True}, "met"),
         (LTC | {"able_in_community": False}, "unmet"),
         (LTC | {"icf_or_subacute": True}, "unmet"),
-        (LTC | {"icf_or_subacute": None}, "unknown"),
+        (LTC | {"icf_or_subacute": None}, "met"),
+        (LTC | {"nf_resident": True}, "unmet"),
+        (LTC | {"nf_resident": False}, "met"),
     ],
 )
 def test_adults_at_risk_of_long_term_care(answers: Given, expected: str) -> None:
@@ -332,6 +348,7 @@ CCS: Given = {
         (CCS | {"lacks_transportation": True}, "met"),
         (CCS | {"ace_score": 4}, "met"),
         (CCS | {"other_social_factor": True}, "unknown"),
+        (CCS | {"other_social_factor": "Lead in the walls of the home"}, "met"),
         (CCS | {"lacks_food": True, "ccs_enrolled": False}, "unmet"),
     ],
 )

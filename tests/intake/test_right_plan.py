@@ -15,13 +15,14 @@ from loopkeeper.contract.events import ReferralReceived
 from loopkeeper.kernel.clock import HandClock
 from loopkeeper.policy import Policy
 from loopkeeper.policy.reading import load
+from loopkeeper.security.sealing import Sealer
 from loopkeeper.store.definition import Domain, Submission
 from referral_intake.api.receipt import receipt
 from referral_intake.domain.commands import Keys, ReceiveReferral
 from referral_intake.domain.deadlines import timers
 from referral_intake.domain.form.screening import Screening
 from referral_intake.domain.rules import DECIDER
-from referral_intake.persistence.context import IntakeSurroundings
+from referral_intake.persistence.context import IntakeLoader
 from referral_intake.persistence.tables import columns
 from tests.conftest import Databases
 from tests.shared.stores import AT, HARBOR, PLAN, Bench, opened
@@ -44,7 +45,11 @@ async def bench(databases: Databases, tmp_path: Path) -> AsyncGenerator[tuple[Be
     (own / "rows.yaml").write_text(COUNTIES)
     policy = load([Path(referral_intake.__file__).parent / "policy"], own)
     url = await databases.make("intake", await databases.template("intake"))
-    domain = Domain("intake", DECIDER, columns, timers, IntakeSurroundings(policy), notes_all=True)
+
+    def domain(sealer: Sealer) -> Domain[Any, Any]:
+        loader = IntakeLoader(policy, sealer)
+        return Domain("intake", DECIDER, columns, timers, loader=loader, notes_all=True)
+
     async with opened(url, tmp_path, clock=HandClock(AT), domain=domain) as made:
         yield made, policy
     await databases.drop()
@@ -100,5 +105,10 @@ async def test_another_plans_roster_names_the_right_plan_and_ones_own_beats_the_
     assert [q.id for q in theirs.questions] == ["redirect-valley-care-plan"]
     mine = await received(here, "fresno", Keys(roster=f"{PLAN}:somebody", others=others))
     assert (mine.eligibility.state, mine.questions) == ("confirmed", ())
+    # A later whole roster does not name the member any more: not known to have ended (loop.md 2.5).
+    await here.pool.execute("UPDATE roster SET left_on = '2026-02-01' WHERE id = $1", f"{PLAN}:somebody")
+    gone = await received(here, "alameda", Keys(roster=f"{PLAN}:somebody", others=others))
+    assert gone.eligibility.state == "left"
+    assert [q.id for q in gone.questions] == ["redirect-valley-care-plan"]
     nobodys = await received(here, "alameda", Keys(roster=f"{PLAN}:rosa", others={}))
     assert (nobodys.eligibility.state, nobodys.questions) == ("not_found", ())

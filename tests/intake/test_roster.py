@@ -1,4 +1,5 @@
-"""A plan's roster: refused rows are named with how to mend them, an import goes on where it stood, memory stays small."""
+"""A plan's roster: refused rows are named with what to do, any dialect reads alike, an import goes on where it stood,
+nobody leaves unseen, memory stays small."""
 
 from __future__ import annotations
 
@@ -7,16 +8,19 @@ import json
 import tracemalloc
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import suppress
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
+import xlsxwriter
 
+from loopkeeper.contract.calendar import la_date
 from loopkeeper.kernel.clock import HandClock
 from loopkeeper.kernel.errors import Problem
-from referral_intake.persistence.roster import CHUNK, Import, Loaded, load_roster
+from referral_intake.persistence.roster import CHUNK, Import, load_roster
+from referral_intake.persistence.roster_rows import Loaded
 from tests.conftest import Databases
 from tests.shared.stores import AT, Bench, opened
 
@@ -53,13 +57,15 @@ async def pieces(*parts: bytes) -> AsyncIterator[bytes]:
 async def sent(
     bench: Bench, body: bytes | AsyncIterator[bytes], *, name: str = "march", **changes: Any
 ) -> Loaded:
-    upload = Import(plan=PLAN, id=name, synthetic=True, **({"as_csv": False} | changes))
+    asked = {"as_csv": False, "confirm_removals": True} | changes
+    upload = Import(plan=PLAN, id=name, synthetic=True, **asked)
     parts = pieces(body) if isinstance(body, bytes) else body
     return await load_roster(bench.store, bench.store.sealer, bench.store.clock, upload, parts)
 
 
 async def members(bench: Bench) -> int:
-    return await bench.count("roster")
+    """Who stands on the roster; who has left is kept, with the day."""
+    return await bench.pool.fetchval("SELECT count(*) FROM roster WHERE left_on IS NULL")
 
 
 # ── rows ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -73,6 +79,7 @@ async def members(bench: Bench) -> int:
         (member(1, county="atlantis"), "/county", "contra-costa"),
         (member(1, covered_through="2024-12-31"), "/covered_through", "end after"),
         (member(1, shoe_size=44), "/shoe_size", "Leave this column out"),
+        (member(1, programs="pace;hospice"), "/programs", "List at most 20"),
         ({"cin": "90000001S"}, "/birth_date", "1964-05-17"),
     ],
 )
@@ -114,6 +121,126 @@ async def test_a_new_import_replaces_the_old_rows_and_a_repeated_one_changes_not
     assert (again.removed, await members(bench)) == (1, 2)
     same = await sent(bench, lines([member(9)]), name="april")
     assert (same.accepted, same.removed, await members(bench)) == (2, 1, 2)
+
+
+# ── any way of writing it ─────────────────────────────────────────────────────────────────────────────────
+
+HEADER = ("CIN", "Birth date", "COUNTY", "covered_from")
+
+
+def cells(*rows: tuple[str, ...], between: str = ",", end: str = "\n") -> str:
+    return "".join(between.join(row) + end for row in (HEADER, *rows))
+
+
+def row_cells(number: int, county: str = "alameda") -> tuple[str, ...]:
+    return (f"9{number:07d}S", "1964-05-17", county, "2025-01-01")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("between", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+async def test_a_file_says_the_same_in_every_dialect(
+    bench: Bench, end: str, between: str, encoding: str
+) -> None:
+    body = cells(row_cells(1), row_cells(2, "atlantis"), between=between, end=end).encode(encoding)
+    loaded = await sent(bench, body, as_csv=True, dry_run=True)
+    assert (loaded.accepted, [(e["line"], e["pointer"]) for e in loaded.errors]) == (1, [(3, "/county")])
+
+
+async def test_a_workbook_says_the_same(bench: Bench, tmp_path: Path) -> None:
+    book = xlsxwriter.Workbook(str(tmp_path / "roster.xlsx"))
+    sheet = book.add_worksheet()
+    day = book.add_format({"num_format": "mm/dd/yyyy"})
+    sheet.write_row(0, 0, HEADER)
+    for row, county in ((1, "alameda"), (2, "atlantis")):
+        sheet.write_string(row, 0, f"9000000{row}S")
+        sheet.write_datetime(row, 1, date(1964, 5, 17), day)
+        sheet.write_string(row, 2, county)
+        sheet.write_datetime(row, 3, date(2025, 1, 1), day)
+    book.close()
+    loaded = await sent(bench, (tmp_path / "roster.xlsx").read_bytes(), as_csv=True)
+    assert (loaded.accepted, [(e["line"], e["pointer"]) for e in loaded.errors]) == (1, [(3, "/county")])
+    assert await bench.pool.fetchval("SELECT covered_from::text FROM roster") == "2025-01-01"
+
+
+@pytest.mark.parametrize(
+    "header", ["cin,birth_date,county,covered_from,shoe", "cin,county", "cin,cin,birth_date"]
+)
+async def test_columns_nobody_knows_are_refused_with_those_that_are_known(bench: Bench, header: str) -> None:
+    with pytest.raises(Problem) as refused:
+        await sent(bench, f"{header}\n90000001S,1964-05-17,alameda,2025-01-01,44\n".encode(), as_csv=True)
+    assert (refused.value.status, refused.value.slug) == (422, "row-invalid")
+    assert "cin, birth_date, county, covered_from and any of covered_through" in refused.value.fix
+    assert "shoe" not in refused.value.fix + refused.value.detail
+
+
+@pytest.mark.parametrize(
+    ("line", "rule"),
+    [
+        (b"9000000\xff1S,1964-05-17,alameda,2025-01-01", "not-in-encoding"),
+        (b"90000001S,1964-05-17,ala\0meda,2025-01-01", "nul-character"),
+        (b'"90000001S",1964-05-17,"ala\nmeda",2025-01-01', "line-break-in-cell"),
+        (b'90000001S,"1964-05-17,alameda,2025-01-01', "quote-not-closed"),
+        (b"90000001S,1964-05-17," + b"a" * 9000 + b",2025-01-01", "cell-too-long"),
+        (b"90000001S,1964-05-17," + b"a" * 70_000 + b",2025-01-01", "line-too-long"),
+        (b"90000001S,1964-05-17,alameda", "columns"),
+    ],
+)
+async def test_a_line_that_cannot_be_read_is_refused_alone(bench: Bench, line: bytes, rule: str) -> None:
+    good = ",".join(row_cells(2)).encode()
+    loaded = await sent(bench, b"cin,birth_date,county,covered_from\n" + line + b"\n" + good, as_csv=True)
+    assert [(e["line"], e["rule"]) for e in loaded.errors] == [(2, rule)]
+    assert (loaded.accepted, loaded.lines) == (1, 2 + line.count(b"\n") + 1)
+
+
+async def test_json_lines_may_begin_with_a_mark_and_come_in_any_pieces(bench: Bench) -> None:
+    body = b"\xef\xbb\xbf" + lines([member(1), member(2, pcp="x" * 9000), member(3)])
+    loaded = await sent(bench, pieces(*(body[at : at + 7] for at in range(0, len(body), 7))))
+    assert (loaded.accepted, [(e["line"], e["pointer"]) for e in loaded.errors]) == (2, [(2, "/pcp")])
+
+
+# ── who has left ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_dry_run_tells_how_many_would_leave(bench: Bench) -> None:
+    await sent(bench, lines(member(number) for number in range(10)))
+    twice = [member(number) for number in (0, 1, 2, 2, 3)] + [member(4, county="atlantis"), member(11)]
+    loaded = await sent(bench, lines(twice), name="april", dry_run=True, confirm_removals=False)
+    assert (loaded.removed, await members(bench)) == (6, 10)
+
+
+async def test_an_import_by_which_more_than_a_fifth_would_leave_is_held_until_it_is_confirmed(
+    bench: Bench,
+) -> None:
+    """loop.md 2.5. A refused line names nobody, so its member would leave too."""
+    await sent(bench, lines(member(number) for number in range(10)))
+    fewer = [member(number) for number in range(7)] + [member(7, county="atlantis"), member(20)]
+    with pytest.raises(Problem) as held:
+        await sent(bench, lines(fewer), name="april", confirm_removals=False)
+    assert (held.value.status, held.value.slug) == (409, "removals-unconfirmed")
+    assert held.value.members == {"removals": 3, "standing": 10}
+    # The good rows are kept; nobody has left, and another import may come.
+    assert await members(bench) == 11
+    confirmed = await sent(bench, lines(fewer), name="april")
+    assert (confirmed.state, confirmed.accepted, confirmed.refused, confirmed.removed) == ("done", 8, 1, 3)
+    assert await members(bench) == 8
+
+
+async def test_a_fifth_may_leave_without_asking(bench: Bench) -> None:
+    await sent(bench, lines(member(number) for number in range(10)))
+    loaded = await sent(
+        bench, lines(member(number) for number in range(8)), name="april", confirm_removals=False
+    )
+    assert (loaded.removed, await members(bench)) == (2, 8)
+
+
+async def test_who_has_left_is_kept_with_the_day_and_stands_again_when_named_again(bench: Bench) -> None:
+    await sent(bench, lines([member(1), member(2)]))
+    await sent(bench, lines([member(2)]), name="april")
+    day = await bench.pool.fetchval("SELECT left_on FROM roster WHERE left_on IS NOT NULL")
+    assert day == la_date(AT)
+    await sent(bench, lines([member(1), member(2)]), name="may")
+    assert (await members(bench), await bench.count("roster")) == (2, 2)
 
 
 # ── parts, breaks, two at once ────────────────────────────────────────────────────────────────────────────

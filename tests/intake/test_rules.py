@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from uuid import UUID
 
 import pytest
 
@@ -34,15 +33,15 @@ from loopkeeper.contract.events import (
     ReferralReceived,
     ScreenedPopulation,
 )
-from referral_intake.domain.commands import NoteFact, ReceiveReferral, WithdrawReferral
+from referral_intake.domain.commands import WithdrawReferral
 from referral_intake.domain.next_step import next_step
 from referral_intake.domain.rules import DECIDER
 from referral_intake.domain.state import Referral, Status, status
+from tests.intake.cases import note, receive, when
 
 MONDAY = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
 HARBOR = "harbor-street-medicine"
 ROSA = ActedBy(organization=HARBOR, person="rosa-delgado")
-SEED = UUID(int=7)
 
 RECEIVED = ReferralReceived(
     occurred_at=MONDAY,
@@ -114,12 +113,11 @@ def given(*events: Event) -> Referral | None:
 
 def when_fact(state: Referral | None, fact: Event) -> list[Event]:
     """What the store does with a fact: evolve first, then decide."""
-    command = NoteFact(at=fact.occurred_at, seed=SEED, fact=fact)
-    return list(DECIDER.decide(DECIDER.evolve(state, fact), command))
+    return when(state, note(fact), fact.occurred_at)
 
 
 def withdraw(state: Referral | None, by: str = "referrer") -> list[Event]:
-    return list(DECIDER.decide(state, WithdrawReferral(at=MONDAY, seed=SEED, by=by, acted_by=ROSA)))  # pyright: ignore[reportArgumentType]
+    return when(state, WithdrawReferral(by=by, acted_by=ROSA))  # pyright: ignore[reportArgumentType]
 
 
 # ── receive ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -127,14 +125,12 @@ def withdraw(state: Referral | None, by: str = "referrer") -> list[Event]:
 
 def test_a_referral_is_published_at_once_whatever_is_still_asked() -> None:
     question = Question(id="cin", pointer="/member/cin")
-    events = DECIDER.decide(
-        None, ReceiveReferral(at=MONDAY, seed=SEED, received=RECEIVED, questions=(question,))
-    )
+    events = when(None, receive(RECEIVED, questions=(question,)))
     assert [type(e) for e in events] == [ReferralReceived, ReferralQuestionsAsked]
 
 
 def test_a_complete_referral_asks_nothing() -> None:
-    events = DECIDER.decide(None, ReceiveReferral(at=MONDAY, seed=SEED, received=RECEIVED))
+    events = when(None, receive(RECEIVED))
     assert list(events) == [RECEIVED]
 
 

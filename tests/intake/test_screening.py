@@ -11,7 +11,7 @@ import yaml
 
 import referral_intake
 from loopkeeper.policy import Policy, check
-from loopkeeper.policy.conditions import Answer, leaves
+from loopkeeper.policy.conditions import Count, Words, leaves
 from loopkeeper.policy.reading import load
 from referral_intake.domain.form.screening import ANSWERS, FACTS, Screening, screen
 
@@ -211,7 +211,7 @@ def test_every_criterion_is_told_with_its_result_and_none_of_the_answers() -> No
 
 def test_every_answer_the_rows_ask_for_is_on_the_form_and_of_its_kind() -> None:
     kinds = {
-        leaf.key: "yes_no" if isinstance(leaf, Answer) else "count"
+        leaf.key: "count" if isinstance(leaf, Count) else "words" if isinstance(leaf, Words) else "yes_no"
         for row in POLICY.all_rows
         if row.table == "populations"
         for column in ("condition", "doubt", "raised_by")

@@ -16,7 +16,14 @@ from loopkeeper.contract.events import Question
 from loopkeeper.policy.reading import load
 from referral_intake.domain.form.examples import example_adult, example_child
 from referral_intake.domain.form.form import ReferralBody
-from referral_intake.domain.form.form_standard import Reading, questions, sealed_parts, sentence, understand
+from referral_intake.domain.form.form_standard import (
+    Reading,
+    questions,
+    sealed_parts,
+    sentence,
+    treating_until,
+    understand,
+)
 from referral_intake.domain.form.screening import screen
 
 POLICY = load([Path(referral_intake.__file__).parent / "policy"])
@@ -37,7 +44,7 @@ def read(form: ReferralBody) -> Reading:
 def asked(form: ReferralBody) -> dict[str, Question]:
     reading = read(form)
     screening = screen(
-        POLICY, on=MARCH, plan=form.plan, form=reading.standard, answers=form.answers, claimed=form.populations,
+        POLICY, on=MARCH, plan=form.plan, form=reading.standard, answers=form.answers, claimed=reading.claimed,
         age=reading.age, groups=reading.groups,
     )  # fmt: skip
     return {each.id: each for each in questions(form, reading, screening, on=MARCH)}
@@ -182,6 +189,34 @@ def test_an_invented_number_identifies_nobody_where_invented_members_are_not_let
 
 
 # loop.md 2.6
+@pytest.mark.parametrize(
+    ("given", "is_asked"),
+    [
+        ({"fax": "555-0199"}, True),
+        ({}, True),
+        ({"fax": "555-0199", "email": "rosa@harborstreet.example"}, False),
+        ({"fax": "555-0199", "phone": "555-0142"}, False),
+    ],
+)
+def test_only_a_fax_is_a_question_and_never_a_refusal(given: dict[str, str], is_asked: bool) -> None:
+    """loop.md 7.4: a fax is not electronic."""
+    form = body(example_adult(), referrer={"email": "", "phone": "", **given})
+    assert read(form).cin
+    found = asked(form)
+    assert ("referrer-contact" in found) is is_asked
+    assert not any(each.blocking for each in found.values())
+
+
+def test_who_treats_the_member_now_says_until_when_and_who_treats_nobody_is_not_believed() -> None:
+    """loop.md 2.11."""
+    until = {"treating_until": "2026-03-06"}
+    assert treating_until(body(example_adult(), referrer={"relationship": "hospital", **until})) == date(
+        2026, 3, 6
+    )
+    assert treating_until(body(example_adult(), referrer={"relationship": "legal_aid", **until})) is None
+    assert treating_until(body(example_adult(), referrer={"relationship": "hospital"})) is None
+
+
 @pytest.mark.parametrize("way", ["api", "form", "telephone", "fax", "in_person", "file"])
 def test_whoever_has_no_key_refers_through_a_call_centre_that_says_how_and_by_whom(way: str) -> None:
     form = body(example_adult(), received_via=way, entered_by="call centre, desk 4")

@@ -13,14 +13,16 @@ from loopkeeper.contract.decider import Refused
 from loopkeeper.contract.events import AssignmentEnded, Event, ReferralClosed, ReferralSupportMoved
 from loopkeeper.contract.vocabulary.supports import CommunitySupport
 from loopkeeper.policy.reading import load
+from referral_intake.domain.commands import AskSupport, Move, MoveSupport
 from referral_intake.domain.rules import DECIDER
 from referral_intake.domain.state import Referral, status
-from referral_intake.domain.supports import FROM, AskSupport, Move, MoveSupport, moves
-from tests.intake.test_rules import ACCEPTED, MADE, MONDAY, RECEIVED, ROSA, SEED
+from referral_intake.domain.supports import FROM, moves
+from tests.intake.cases import when
+from tests.intake.test_rules import ACCEPTED, MADE, MONDAY, RECEIVED, ROSA
 
 POLICY = load([Path(referral_intake.__file__).parent / "policy"])
 SERVED = ReferralClosed(occurred_at=MONDAY, outcome="services_received", clr_reason="services_received")
-ASK = AskSupport(at=MONDAY, seed=SEED, code="medically_tailored_meals", provider="good-meals", acted_by=ROSA)
+ASK = AskSupport(code="medically_tailored_meals", provider="good-meals", acted_by=ROSA)
 
 
 def given(*events: Event) -> Referral:
@@ -49,7 +51,7 @@ def test_transitional_rent_is_none_of_them_before_july_2025() -> None:
 
 def test_a_support_is_asked_for_a_served_member_and_the_loop_stays_as_it_is() -> None:
     state = given(RECEIVED, MADE, ACCEPTED, SERVED)
-    (moved,) = DECIDER.decide(state, ASK)
+    (moved,) = when(state, ASK)
     assert isinstance(moved, ReferralSupportMoved)
     assert (moved.status, moved.code, moved.provider) == ("asked", "medically_tailored_meals", "good-meals")
     after = DECIDER.evolve(state, moved)
@@ -59,7 +61,7 @@ def test_a_support_is_asked_for_a_served_member_and_the_loop_stays_as_it_is() ->
 
 def test_what_is_given_as_it_is_asked_for_is_done_at_once() -> None:
     command = ASK.model_copy(update={"code": "sobering_center", "tracked": False})
-    (moved,) = DECIDER.decide(given(RECEIVED, MADE, ACCEPTED), command)
+    (moved,) = when(given(RECEIVED, MADE, ACCEPTED), command)
     assert moved.status == "done"  # pyright: ignore[reportAttributeAccessIssue]
 
 
@@ -73,27 +75,27 @@ def test_what_is_given_as_it_is_asked_for_is_done_at_once() -> None:
 )  # fmt: skip
 def test_nobody_asks_for_a_member_nobody_serves(events: tuple[Event, ...]) -> None:
     with pytest.raises(Refused) as refused:
-        DECIDER.decide(given(*events), ASK)
+        when(given(*events), ASK)
     assert refused.value.slug == "illegal-move"
 
 
 @pytest.mark.parametrize(("at", "to"), list(product(["asked", "accepted", "declined", "done"], FROM)))
 def test_every_move_of_a_support_is_made_or_refused_with_what_is_allowed(at: str, to: Move) -> None:
     state = standing(at)
-    command = MoveSupport(at=MONDAY, seed=SEED, support="sup_1", to=to, acted_by=ROSA)
+    command = MoveSupport(support="sup_1", to=to, acted_by=ROSA)
     if FROM[to] == at:
-        (moved,) = DECIDER.decide(state, command)
+        (moved,) = when(state, command)
         after = DECIDER.evolve(state, moved)  # pyright: ignore[reportArgumentType]
         assert after is not None
         assert after.supports["sup_1"].status == to
         return
     with pytest.raises(Refused) as refused:
-        DECIDER.decide(state, command)
+        when(state, command)
     assert (refused.value.slug, refused.value.allowed) == ("illegal-move", moves(at))
 
 
 def test_a_support_of_another_loop_is_not_there() -> None:
-    command = MoveSupport(at=MONDAY, seed=SEED, support="sup_2", to="accepted", acted_by=ROSA)
+    command = MoveSupport(support="sup_2", to="accepted", acted_by=ROSA)
     with pytest.raises(Refused) as refused:
-        DECIDER.decide(standing("asked"), command)
+        when(standing("asked"), command)
     assert refused.value.status == 404

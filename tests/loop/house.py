@@ -262,7 +262,7 @@ async def put_roster(opened: House, plan: str, members: Sequence[Mapping[str, An
     usual = {"county": "alameda", "covered_from": "2025-01-01"}
     text = "\n".join(json.dumps({**usual, **member}) for member in members)
     answer = await opened.as_(plan).put(
-        "/v1/roster", content=text, headers={"Content-Type": "application/x-ndjson"}
+        "/v1/roster?confirm_removals=true", content=text, headers={"Content-Type": "application/x-ndjson"}
     )
     assert answer.status_code == 200, answer.text
     return answer.json()

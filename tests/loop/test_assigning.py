@@ -183,7 +183,7 @@ async def test_a_plan_imports_its_own_contracts_and_sending_the_file_again_chang
     done = await send(open_house, VALLEY, file)
     assert [(error["line"], error["pointer"], error["rule"]) for error in done["errors"]] == [
         (4, "/plan", "part-not-yours"),
-        (5, "/plan", "ends_before_it_begins"),
+        (5, "/plan", "ends-before-it-begins"),
     ]
     again = await send(open_house, VALLEY, file)
     assert (again["changed"], again["unchanged"], again["refused"]) == (0, 2, 2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
-from datetime import timedelta
+from datetime import date, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -211,6 +211,29 @@ async def test_cin_alone_is_a_possible_duplicate_that_a_person_judges(town: Hous
     await town.quiet()
 
 
+async def test_twins_under_the_mothers_number_are_two_members_possibly_one_2_7(town: House) -> None:
+    lucia = somebody(member={"first_name": "Lucía-Ana"})
+    mateo = lucia | {"member": lucia["member"] | {"first_name": "Mateo"}}
+    again = lucia | {"member": lucia["member"] | {"first_name": "LUCÍA–ANA"}}
+    first, second = await town.refer(CLINIC, lucia), await town.refer(HOSPITAL, mateo)
+    assert (await town.referral(HARBOR, second))["possible_duplicate_of"] == first
+    assert (await closing(town, HARBOR, second)) is None
+    third = await town.refer(STREET, again)
+    assert (await closing(town, HARBOR, third))["outcome"] == "merged"
+    await town.quiet()
+
+
+async def test_a_first_name_that_is_corrected_makes_nobody_else_of_the_member_2_7(town: House) -> None:
+    body = somebody(member={"first_name": "Dvid"})
+    referral = await town.refer(CLINIC, body)
+    right = {"corrections": {"/member/first_name": "David"}}
+    await town.ask(CLINIC, "POST", f"/v1/referrals/{referral}:answer", right)
+    assert (await town.referral(HARBOR, referral))["possible_duplicate_of"] is None
+    same = await town.refer(HOSPITAL, body | {"member": body["member"] | {"first_name": "David"}})
+    assert (await closing(town, HARBOR, same))["outcome"] == "merged"
+    await town.quiet()
+
+
 def merging(into: str) -> dict[str, Any]:
     return {"into": into, "acted_by": {"person": "ana-reyes"}}
 
@@ -322,6 +345,38 @@ async def test_who_is_already_in_ecm_is_not_referred_again_but_the_loop_that_ser
     said = {"answers": {"provider-change": False}}
     await town.ask(HARBOR, "POST", f"/v1/referrals/{served}:answer", said)
     assert "provider-change" not in await asked(town, HARBOR, served)
+    await put_roster(town, HARBOR, [])
+
+
+async def test_a_hospital_that_treats_the_member_now_hears_whom_to_call_and_the_care_manager_hears_until_when(
+    town: House,
+) -> None:
+    """loop.md 2.11; ECMG26 p60-61: both see the member through the discharge. Who treats nobody, or no more, hears less."""
+    body = somebody()
+    await known(town, body)
+    served = await serve(town, body)
+    tomorrow = (date.fromisoformat(town.today()) + timedelta(days=1)).isoformat()
+    told: list[str] = []
+    for treats in (
+        {"relationship": "hospital", "treating_until": tomorrow},
+        {"relationship": "hospital"},
+        {"relationship": "hospital", "treating_until": "2025-01-02"},
+        {"relationship": "legal_aid", "treating_until": tomorrow},
+    ):
+        again = body | {"referrer": {"name": "Ana Ruiz", "email": "ana@bayview.example"} | treats}
+        second = await town.refer(HOSPITAL, again)
+        await town.quiet()
+        found = await town.ask(HOSPITAL, "GET", "/v1/mailbox?limit=200")
+        (item,) = [each for each in found["items"] if each["referral"] == second]
+        told.append((await town.ask(HOSPITAL, "GET", f"/v1/mailbox/{item['id']}"))["text"])
+    assert ["Luis Ortega of Harbor Street Medicine" in text for text in told] == [True, False, False, False]
+    assert "authorized through" in told[0]
+    alerts = await town.ask(STREET, "GET", "/v1/mailbox?limit=200")
+    again_told = [
+        each for each in alerts["items"] if (each["referral"], each["code"]) == (served, "referred_again")
+    ]
+    texts = [(await town.ask(STREET, "GET", f"/v1/mailbox/{each['id']}"))["text"] for each in again_told]
+    assert sorted("Bayview Hospital" in text for text in texts) == [False, False, False, True]
     await put_roster(town, HARBOR, [])
 
 
@@ -486,6 +541,24 @@ async def test_the_member_is_opened_for_the_plan_and_the_referrer_only_and_writt
         assert (await town.ask(who, "GET", path))["identity"]["cin"] == body["member"]["cin"]
     for who, status in ((HOSPITAL, 404), (VALLEY, 404), (OPERATIONS, 403)):
         await town.ask(who, "GET", path, status=status)
+
+
+async def test_another_factor_in_words_is_shown_to_the_plan_and_no_rule_approves_on_it(town: House) -> None:
+    """loop.md 2.4: an open list of the state (ECMG26 p24) is met by words, which a person of the plan reads."""
+    words = "Her brother takes her benefit card every month"
+    answers = {"smhs_dmc_access": True, "high_risk": True, "other_social_factor": words}
+    body = somebody() | {"populations": ["smi_sud"], "answers": answers}
+    referral = await town.refer(CLINIC, body)
+    await town.quiet()
+    shown = await town.referral(HARBOR, referral)
+    known = {each["code"]: (each["result"], each["met_by"]) for each in shown["populations"]}
+    assert known["smi_sud"] == ("met", "other_factor")
+    review = shown["authorization"]["id"]
+    explained = await town.ask(HARBOR, "GET", f"/v1/authorizations/{review}/explanation")
+    assert "other_factor" in explained["needs_person"]
+    path = f"/v1/referrals/{referral}/member"
+    assert (await town.ask(HARBOR, "GET", path))["other_factors"] == {"other_social_factor": words}
+    assert (await town.ask(CLINIC, "GET", path))["other_factors"] == {}
 
 
 async def test_an_overturned_denial_opens_a_linked_referral_that_is_authorized(town: House) -> None:

@@ -18,7 +18,8 @@ from loopkeeper.contract.envelope import Message
 from loopkeeper.contract.events import Event
 from loopkeeper.event_log.port import Received
 from loopkeeper.flow.consumer import Reactions
-from loopkeeper.http.app import Part, build_app
+from loopkeeper.http.app import App
+from loopkeeper.http.serving import Serving
 from loopkeeper.kernel.clock import HandClock
 from loopkeeper.kernel.metrics import Metrics
 from loopkeeper.kernel.settings import Settings
@@ -33,7 +34,7 @@ from loopkeeper.security.keyring import Keyring
 from loopkeeper.security.sealing import Sealer
 from loopkeeper.store.batch import Outcome
 from loopkeeper.store.store import Store, answered
-from notification.consumers import reactions
+from notification.consumers import REACTIONS
 from notification.service import domain, service
 from notification.settings import NotificationSettings
 
@@ -100,7 +101,7 @@ class House:
     _reactions: Reactions = field(init=False)
 
     def __post_init__(self) -> None:
-        self._reactions = Reactions(reactions(self.context))
+        self._reactions = Reactions(REACTIONS)
 
     def message(self, event: Event, stream: str = DAVID, event_id: UUID | None = None) -> Received:
         self._offset += 1
@@ -163,11 +164,12 @@ async def house(url: str, folder: Path, *, policy_rows: str = "") -> AsyncIterat
         domain(equipment), pool, clock=clock, chain_key=sealer.chain_key(), sealer=sealer, metrics=metrics
     )
     context = _context(equipment, store, pool, readers)
-    app = build_app(
-        [Part(service.api, context, cast("Any", None))],
-        directory=equipment.directory,
-        settings=settings,
+    app = App(
+        {"notification": service.routers},
+        Serving(equipment.directory, settings, {"notification": context}),
+        ready={},
         registry=CollectorRegistry(),
+        old_apis={"notification": service.api} if service.api is not None else {},
     )
     supervisor = context.supervisor
     supervisor.start("writer", lambda _: store.write_waiting())

@@ -11,6 +11,8 @@ from loopkeeper.contract.events import Event
 from tests.notification.house import OTHER, PLAN, PROVIDER, REFERRER, START
 
 CANARY = "zebra-crossing"
+# What a person of the plan writes of a closing as `other` is for whoever hears of it, partners aside (loop.md 7.1).
+SAID = "The family takes over from here."
 PCP, SECOND = "eastside-primary-care", "bayview-hospital"
 DAY = date(2026, 3, 2)
 LATER = START + timedelta(days=5)
@@ -46,6 +48,9 @@ def life(provider: str = PROVIDER, **received: Any) -> Sequence[Event]:
              needs_person=(CANARY,)),
         make(e.AuthorizationPresumptiveRefused, reason="criteria", way_on=CANARY),
         make(e.AuthorizationPresumptiveRefused, reason="other_provider", way_on=CANARY),
+        make(e.AuthorizationPresumptiveGranted, grant="grt_0", provider=provider, provider_version=1,
+             population="smi_sud", **{"from": DAY, "through": DAY}),
+        make(e.AuthorizationPresumptiveEnded, grant="grt_0", reason="revoked", through=DAY),
         make(e.AuthorizationPresumptiveGranted, grant="grt_1", provider=provider, provider_version=1,
              population="smi_sud", **{"from": DAY, "through": DAY}),
         make(e.AuthorizationPresumptiveReminded, grant="grt_1", provider=provider, day=20, missing="decision", through=DAY),
@@ -87,7 +92,7 @@ def life(provider: str = PROVIDER, **received: Any) -> Sequence[Event]:
         make(e.OutreachServiceEnded, assignment="asg_1", code=1, on=DAY),
         make(e.NoticeOverdue, notice="ntc_1", code="closed", recipient_kind="referrer", due_at=LATER),
         make(e.NoticeDelivered, notice="ntc_1", code="closed", recipient_kind="referrer", how="webhook"),
-        make(e.ReferralClosed, outcome="other", clr_reason="other", text=CANARY),
+        make(e.ReferralClosed, outcome="other", clr_reason="other", text=SAID),
         make(e.AuthorizationPresumptiveEnded, grant="grt_1", reason="expired", through=DAY),
         make(e.AssignmentEnded, assignment="asg_1", provider=provider, reason=CANARY, on=DAY),
         make(e.AssignmentWithdrawn, assignment="asg_2", provider=provider, reason=CANARY),

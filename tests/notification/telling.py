@@ -26,6 +26,7 @@ NAMES = Names(
         OTHER: Named("Bayview Recovery", "415-555-0102", reveals=True, treats=True),
         PCP: Named("Eastside Primary Care", "415-555-0104", treats=True),
         SECOND: Named("Bayview Hospital", "415-555-0105"),
+        "bay-health-plan": Named("Bay Health Plan", "415-555-0106"),
     }
 )
 

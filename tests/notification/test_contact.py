@@ -6,13 +6,13 @@ from collections.abc import AsyncGenerator
 from datetime import date
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import pytest
 import pytest_asyncio
 
 from loopkeeper.contract import events
 from loopkeeper.contract.decider import Refused
+from loopkeeper.testing.rules import decided
 from notification.domain.outreach.commands import ChangeContact, EndService
 from notification.domain.outreach.contact import corrected, flags_of
 from notification.domain.outreach.rules import DECIDER
@@ -115,9 +115,9 @@ async def test_a_consent_to_share_is_recorded_with_its_scope(opened: House) -> N
 
 def test_a_correction_over_something_older_is_refused_as_stale() -> None:
     state = DECIDER.fold((received(sealed={"contact": "newer"}), made(), accepted()))
-    command = ChangeContact(provider=PROVIDER, flags=(), sealed={}, seen="older", at=START, seed=UUID(int=1))
+    command = ChangeContact(provider=PROVIDER, flags=(), sealed={}, seen="older")
     with pytest.raises(Refused) as refused:
-        DECIDER.decide(state, command)
+        decided(DECIDER, state, command, START)
     assert (refused.value.slug, refused.value.status) == ("stale", 412)
 
 
@@ -161,35 +161,35 @@ def test_an_amended_consent_holder_changes_who_is_told() -> None:
 
 
 def ending(code: int = 1, on: date | None = TODAY) -> EndService:
-    return EndService(provider=PROVIDER, code=code, on=on, at=START, seed=UUID(int=1))
+    return EndService(provider=PROVIDER, code=code, on=on)
 
 
 def test_services_end_by_one_of_the_states_codes_and_once() -> None:
     """loop.md 7.2: the plan decides about the term."""
     state = DECIDER.fold((received(), made(), accepted(), STARTED, closed()))
-    (event,) = DECIDER.decide(state, ending())
+    (event,) = decided(DECIDER, state, ending(), START)
     assert isinstance(event, events.OutreachServiceEnded)
     assert (event.assignment, event.code, event.on) == ("asg_1", 1, TODAY)
     after = DECIDER.evolve(state, event)
     with pytest.raises(Refused, match="already over"):
-        DECIDER.decide(after, ending())
+        decided(DECIDER, after, ending(), START)
 
 
 @pytest.mark.parametrize(("code", "slug"), [(0, "code-unknown"), (16, "code-unknown"), (3, "")])
 def test_a_code_is_one_of_fifteen(code: int, slug: str) -> None:
     state = DECIDER.fold((received(), made(), accepted(), STARTED, closed()))
     if not slug:
-        assert DECIDER.decide(state, ending(code))
+        assert decided(DECIDER, state, ending(code), START)
         return
     with pytest.raises(Refused) as refused:
-        DECIDER.decide(state, ending(code))
+        decided(DECIDER, state, ending(code), START)
     assert refused.value.slug == slug
     assert len(refused.value.allowed) == 15
 
 
 def test_what_has_not_begun_does_not_end() -> None:
     with pytest.raises(Refused) as refused:
-        DECIDER.decide(DECIDER.fold((received(), made(), accepted())), ending())
+        decided(DECIDER, DECIDER.fold((received(), made(), accepted())), ending(), START)
     assert refused.value.slug == "not-started"
 
 

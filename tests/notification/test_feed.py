@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ async def opened(databases: Databases, tmp_path_factory: pytest.TempPathFactory)
     """One house for the module: each test has its own subscription and referral."""
     url = await databases.make("notification", await databases.template("notification"))
     async with house(url, tmp_path_factory.mktemp("feed")) as found:
-        found.context.supervisor.start("follow", lambda heart: follow(found.context, heart))
+        found.context.supervisor.start("follow", lambda heartbeat: follow(found.context, heartbeat))
         yield found
     await databases.drop()
 
@@ -224,6 +224,23 @@ async def test_one_organization_has_so_many_streams_at_a_time_and_one_more_is_as
             # The service hears that a reader left when the socket says so.
             while await status_of_stream(opened, base, subscription) != 200:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
+
+
+async def test_more_wait_than_there_are_connections_to_read_with_and_none_holds_one(
+    opened: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four streams and four long polls, in a house that has two."""
+    monkeypatch.setattr(feed, "HEARTBEAT", 0.05)
+    subscription = await feed_only(opened)
+    polls = [asyncio.create_task(page(opened, subscription, wait=30)) for _ in range(4)]
+    async with served(opened) as base, AsyncExitStack() as held:
+        readers = [await held.enter_async_context(stream(opened, base, subscription)) for _ in range(4)]
+        for reader in readers:
+            await reader.line(": nothing new")
+        await opened.hear(received(), stream=ids.new("ref"))
+        for reader in readers:
+            assert json.loads(await reader.line("data: "))["data"]["sequence"] == 1
+    assert [len(found["items"]) for found in await asyncio.gather(*polls)] == [1] * 4
 
 
 async def test_streams_end_cleanly_when_the_service_is_asked_to_stop(opened: House) -> None:

@@ -25,6 +25,8 @@ SLOT_VALUES: dict[str, Value] = {
     "due": date(2026, 3, 9), "through": date(2027, 3, 1), "on": date(2026, 4, 1), "outcome": "Services received",
     "reason": "No Population of Focus is met", "citation": "22 CCR 51303", "appeal_by": date(2026, 5, 1),
     "hearing_days": "120", "unanswered_days": "30", "continues_by": date(2026, 3, 22), "count": "2", "moved": "done",
+    "text": "You moved in with your sister.", "other_plan": "Bay Health Plan", "until": date(2026, 3, 6),
+    "sender": "Bayview Hospital (415-555-0105)",
 }  # fmt: skip
 # As many words as a sentence of the law itself would have.
 HARD = (
@@ -42,15 +44,20 @@ def phrase(kind: str, code: str, language: str) -> str:
     return POLICY.row("notice_phrases", on=ON, kind=kind, code=code, language=language)["text"]
 
 
+# Which codes each letter may have to say, by the slot it says them in.
+SAYS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "not_authorized": ("reason", ("denial_reason",)), "ended": ("reason", ("discontinuation", "not_reauthorized")),
+    "closed": ("outcome", ("outcome",)), "closed_self": ("outcome", ("outcome",)), "help": ("outcome", ("outcome",)),
+}  # fmt: skip
+
+
 def coded(row: Row) -> list[dict[str, Value]]:
     """The slots of a letter, once for each code it may have to say."""
-    kinds = {"not_authorized": ("reason", "denial_reason"), "ended": ("reason", "discontinuation"),
-             "closed_self": ("outcome", "outcome")}  # fmt: skip
-    if row["code"] not in kinds:
+    if row["recipient"] != "member" or row["code"] not in SAYS:
         return [SLOT_VALUES]
-    slot, kind = kinds[row["code"]]
-    rows = POLICY.rows("notice_phrases", on=ON, kind=kind, language="en")
-    return [{**SLOT_VALUES, slot: Coded(kind, each["code"])} for each in rows]
+    slot, kinds = SAYS[row["code"]]
+    rows = [each for kind in kinds for each in POLICY.rows("notice_phrases", on=ON, kind=kind, language="en")]
+    return [{**SLOT_VALUES, slot: Coded(each["kind"], each["code"])} for each in rows]
 
 
 def letter(row: Row, slots: dict[str, Value]) -> str:

@@ -246,6 +246,52 @@ async def test_a_self_referrals_closing_is_the_members_and_counts_as_told_to_the
     assert await published(opened) == [("referrer", "hand_over")]
 
 
+FAX_ROW = """table: fax_agreements
+rows:
+  - {id: mission-fax, plan: harbor-health-plan, referrer: mission-clinic, for_referrer: Dr. Lin, for_plan: Ana Reyes,
+     effective_from: 2026-03-03, effective_to: 2026-03-31, source: letter of 2026-02-20 in the contract file, confidence: ours}
+"""
+
+
+async def test_a_fax_tells_a_referrer_only_while_both_agreed_on_it(
+    migrated: Migrated, tmp_path: Path
+) -> None:
+    """loop.md 7.4; domain.md 5.3 N2: electronic unless both agree otherwise, and fax is not electronic."""
+    faxed = {"how": "fax", "to": "recipient"}
+    async with house(await migrated("notification"), tmp_path, policy_rows=FAX_ROW) as opened:
+        await opened.hear(received(), closed("withdrawn"))
+        notices = {n: each["id"] for n, each in (await mailbox(opened, REFERRER)).items()}
+        refused = await hand(opened, PLAN, notices["closed"], 409, **faxed)
+        assert refused["slug"] == "fax-not-agreed"
+        assert "call" in refused["allowed"]
+        assert "fax" not in refused["allowed"]
+        assert await published(opened) == []
+
+        opened.clock.advance(timedelta(days=1))
+        told = await hand(opened, PLAN, notices["closed"], **faxed)
+        assert told["told_how"] == "hand_over"
+        assert await published(opened) == [("referrer", "hand_over")]
+        (row,) = await opened.rows("SELECT told_by FROM notice WHERE id = $1", notices["closed"])
+        assert "harbor-health-plan/fax_agreements/mission-fax@2026-03-03" in row["told_by"]
+
+        opened.clock.advance(timedelta(days=30))
+        over = await hand(opened, PLAN, notices["received"], 409, **faxed)
+        assert over["slug"] == "fax-not-agreed"
+        # A fax sent while the agreement held is told by the day on which it was sent.
+        sent = "2026-03-31T20:00:00Z"
+        await hand(opened, PLAN, notices["received"], **faxed, at=sent)
+
+
+async def test_another_plans_agreement_is_none_and_a_call_needs_none(opened: House) -> None:
+    """loop.md 7.4."""
+    await opened.hear(received(), closed("withdrawn"))
+    notices = {n: each["id"] for n, each in (await mailbox(opened, REFERRER)).items()}
+    assert (await hand(opened, PLAN, notices["closed"], 409, how="fax", to="recipient"))[
+        "slug"
+    ] == "fax-not-agreed"
+    await hand(opened, PLAN, notices["closed"], how="call", to="recipient")
+
+
 async def test_nobody_else_sees_or_hands_over_a_notice(opened: House) -> None:
     await opened.hear(received(), approved(), made(), accepted(), closed())
     rows = await opened.rows("SELECT id, recipient, recipient_kind, code FROM notice")

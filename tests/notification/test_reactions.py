@@ -239,7 +239,7 @@ def test_a_second_referrer_hears_that_its_referral_joined_another_and_what_stand
     # Who serves is alerted where the member receives services already, not by every referral that joins.
     assert mine == found
     assert [(each.notice.code, each.notice.variant) for each in mine] == [
-        ("closed", "merged"), ("authorized", "usual"), ("assigned", "usual"),
+        ("closed", "merged"), ("authorized", "served"), ("assigned", "usual"),
     ]  # fmt: skip
     assert mine[0].notice.stream == mine[0].notice.referral == "ref_2"
     assert {each.notice.referral for each in mine} == {"ref_2"}

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from uuid import UUID
 
 import pytest
 
 from loopkeeper.contract import events
-from loopkeeper.contract.decider import Command, Refused
+from loopkeeper.contract.decider import Refused
 from loopkeeper.contract.events import Event
+from loopkeeper.testing.rules import SEED, Asking, decided
 from notification.domain.outreach.commands import (
     DeclineForMember,
     NoteFact,
+    ReachContext,
     ReachPolicy,
     RecordAttempt,
     RecordDelivered,
@@ -33,14 +34,19 @@ def given(*facts: Event) -> Outreach | None:
     return DECIDER.fold(facts)
 
 
-def when(state: Outreach | None, command: Command) -> list[Event]:
-    return list(DECIDER.decide(state, command.model_copy(update={"at": NOW, "seed": UUID(int=7)})))
+def when(state: Outreach | None, asking: Asking, at: datetime = NOW) -> list[Event]:
+    return [event for event in decided(DECIDER, state, asking, at) if isinstance(event, Event)]
 
 
-def refused(state: Outreach | None, command: Command) -> Refused:
+def refused(state: Outreach | None, asking: Asking) -> Refused:
     with pytest.raises(Refused) as found:
-        when(state, command)
+        when(state, asking)
     return found.value
+
+
+def unreached(provider: str = PROVIDER, on: date = TODAY, reach: ReachPolicy = REACH) -> Asking:
+    command = ReportUnableToReach(provider=provider, on=on)
+    return command, ReachContext(at=NOW, seed=SEED, reach=reach)
 
 
 def tried(at: datetime = NOW, modality: str = "phone", provider: str = PROVIDER) -> RecordAttempt:
@@ -121,9 +127,9 @@ def test_services_start_on_a_day_that_has_come() -> None:
 
 def test_the_day_is_that_of_los_angeles() -> None:
     evening = datetime(2026, 4, 21, 3, 0, tzinfo=UTC)
-    command = StartServices(provider=PROVIDER, on=date(2026, 4, 21), at=evening)
+    command = StartServices(provider=PROVIDER, on=date(2026, 4, 21))
     with pytest.raises(Refused):
-        DECIDER.decide(given(*ACCEPTED), command)
+        when(given(*ACCEPTED), command, evening)
 
 
 def test_a_members_no_carries_its_date_who_and_how() -> None:
@@ -136,7 +142,7 @@ def test_a_members_no_carries_its_date_who_and_how() -> None:
 
 
 def test_a_loop_is_not_given_up_before_the_plans_policy_is_satisfied() -> None:
-    command = ReportUnableToReach(provider=PROVIDER, on=TODAY, reach=REACH)
+    command = unreached()
     answer = refused(given(*ACCEPTED, attempted(1, NOW - timedelta(days=2))), command)
     assert answer.slug == "attempts-missing"
     assert "3 attempts (recorded: 1)" in answer.sentence
@@ -145,7 +151,7 @@ def test_a_loop_is_not_given_up_before_the_plans_policy_is_satisfied() -> None:
 
 def test_enough_attempts_close_the_loop_and_name_the_policy_row() -> None:
     facts = (attempted(1, START), attempted(2, START + timedelta(days=9)), attempted(3, NOW, "in_person"))
-    (event,) = when(given(*ACCEPTED, *facts), ReportUnableToReach(provider=PROVIDER, on=TODAY, reach=REACH))
+    (event,) = when(given(*ACCEPTED, *facts), unreached())
     assert isinstance(event, events.OutreachUnableToReach)
     assert (event.attempts, event.how, event.policy) == (3, "in_person, phone", (REACH.ref,))
 
@@ -153,12 +159,9 @@ def test_enough_attempts_close_the_loop_and_name_the_policy_row() -> None:
 def test_nobody_is_sent_to_a_member_whom_a_visit_endangers() -> None:
     facts = (attempted(1, START), attempted(2, START, "text"), attempted(3, NOW))
     state = given(received(flags=("safe_contact",)), made(), accepted(), *facts)
-    assert when(state, ReportUnableToReach(provider=PROVIDER, on=TODAY, reach=REACH))
+    assert when(state, unreached())
     state = given(*ACCEPTED, *facts)
-    assert (
-        refused(state, ReportUnableToReach(provider=PROVIDER, on=TODAY, reach=REACH)).slug
-        == "attempts-missing"
-    )
+    assert refused(state, unreached()).slug == "attempts-missing"
 
 
 def test_without_attempts_everything_is_missing() -> None:
@@ -210,4 +213,4 @@ def test_a_closing_is_told_once() -> None:
 
 @pytest.mark.parametrize("fact", [approved(), closed(), accepted(), made()])
 def test_a_fact_about_an_unknown_referral_applies_and_yields_nothing(fact: Event) -> None:
-    assert when(DECIDER.evolve(None, fact), NoteFact(fact=fact)) == []
+    assert when(None, NoteFact(fact=fact)) == []

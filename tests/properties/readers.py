@@ -108,7 +108,7 @@ async def reading(
         sealer=equipment.sealer,
         metrics=equipment.metrics,
     )
-    reactions = Reactions(service.reactions(equipment))
+    reactions = Reactions(service.reactions)
     reader = Reader(store, pool, reactions, ParkedFacts(store, pool, equipment.sealer, reactions.react))
     try:
         for provider, entry in directory.items():

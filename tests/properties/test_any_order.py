@@ -21,11 +21,11 @@ from hypothesis import strategies as st
 
 from assignment.domain.deadlines import timers as answers_awaited
 from assignment.domain.rules import DECIDER as ASSIGNMENT
-from assignment.persistence.context import MEMBER, PROVIDER, Places
+from assignment.persistence.context import MEMBER, PROVIDER, AssignmentLoaded
 from authorization.domain.deadlines import timers as grants_running
 from authorization.domain.rules import DECIDER as AUTHORIZATION
 from authorization.domain.state import status as authorization_status
-from authorization.persistence.context import Desk
+from authorization.persistence.context import AuthorizationLoaded
 from loopkeeper.contract import ids
 from loopkeeper.contract.decider import Decider
 from loopkeeper.contract.events import (
@@ -51,13 +51,14 @@ from loopkeeper.policy import Policy
 from loopkeeper.policy.reading import installed as packages
 from loopkeeper.policy.reading import load
 from loopkeeper.runtime.service import Service, installed
-from loopkeeper.store.definition import Submission, View
+from loopkeeper.store.definition import Loaded, Submission
 from notification.domain.outreach.rules import DECIDER as NOTIFICATION
 from notification.domain.outreach.rules import allowed
 from referral_intake.domain.commands import ReceiveReferral
 from referral_intake.domain.next_step import next_step
 from referral_intake.domain.rules import DECIDER as INTAKE
 from tests.conftest import Databases
+from tests.intake.cases import receive
 from tests.properties.pure_store import PureStream
 from tests.properties.readers import POLICY, Reader, message, reading
 
@@ -233,24 +234,24 @@ def _entry() -> ProviderRecorded:
     return ProviderRecorded.model_validate({**ENTRY, "occurred_at": START, "provider": STREET, "version": 1})
 
 
-def _desk(rows: Policy) -> View[Any]:
-    return Desk(rows, {STREET: _entry()}, {})
+def _desk(rows: Policy) -> Loaded[Any, Any]:
+    return AuthorizationLoaded(rows, {STREET: _entry()}, {})
 
 
-def _places(rows: Policy) -> View[Any]:
-    return Places(rows, {STREET: _entry()}, {}, {}, {(MEMBER, "mem_1"), (PROVIDER, STREET)})
+def _places(rows: Policy) -> Loaded[Any, Any]:
+    return AssignmentLoaded(rows, {STREET: _entry()}, {}, {}, {(MEMBER, "mem_1"), (PROVIDER, STREET)})
 
 
-def _nothing(rows: Policy) -> View[Any]:
-    return View()
+def _nothing(rows: Policy) -> None:
+    """Its facts' rules need nothing but time and seed."""
 
 
 @dataclass(frozen=True)
 class Case:
     """A service's rules, what its store tells them beside the facts, and what must be so of a referral that is over."""
 
-    decider: Decider[Any]
-    view: Callable[[Policy], View[Any]]
+    decider: Decider[Any, Any]
+    loaded: Callable[[Policy], Loaded[Any, Any] | None]
     is_over: Callable[[Any], bool]
 
 
@@ -272,8 +273,7 @@ def rows() -> Policy:
 
 def hear(stream: PureStream, name: str, events: Sequence[Event]) -> None:
     """These facts in this order, as the service's own reactions take them; it skips those it does not read."""
-    nothing: Any = None
-    reactions = SERVICES[name].reactions(nothing)
+    reactions = SERVICES[name].reactions
     for number, event in enumerate(events):
         if type(event) in reactions:
             id = uuid5(UUID(int=2), str(number))
@@ -288,7 +288,7 @@ def test_wherever_the_closing_is_heard_nobody_works_on_what_is_over(
     rows: Policy, name: str, order: Sequence[int]
 ) -> None:
     case, facts = CASES[name], story("mem_1", "withdrawn")
-    stream = PureStream(case.decider, name="ref_1", view=case.view(rows))
+    stream = PureStream(case.decider, name="ref_1", loaded=case.loaded(rows))
     hear(stream, name, [facts[number] for number in order])
     assert case.is_over(stream.state)
     assert stream.folded() == stream.state
@@ -299,7 +299,7 @@ def test_wherever_the_closing_is_heard_nobody_works_on_what_is_over(
 def test_a_loop_closes_once_and_the_same_way_wherever_first_services_are_heard(order: Sequence[int]) -> None:
     facts = story("mem_1", "services_received")
     stream = PureStream(INTAKE, notes_all=True)
-    stream.give(ReceiveReferral(received=received("mem_1")), UUID(int=3), START)
+    stream.give(receive(received("mem_1")), UUID(int=3), START)
     hear(stream, "intake", [facts[number] for number in order])
     closings = [event for event in stream.published if isinstance(event, ReferralClosed)]
     assert [closing.outcome for closing in closings] == ["services_received"]

@@ -12,11 +12,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from assignment.domain.commands import Accept, AskPlan, AssignByHand, Decline, NoteFact
 from assignment.domain.deadlines import timers
-from assignment.domain.offers import Accept, AskPlan, AssignByHand, Decline, NoteFact
 from assignment.domain.rules import DECIDER
 from assignment.domain.state import SERVICES_RECEIVED, Assignment, Offer
-from assignment.persistence.context import MEMBER, PROVIDER, Places
+from assignment.persistence.context import MEMBER, PROVIDER, AssignmentLoaded
 from assignment.persistence.tables import columns
 from loopkeeper.contract.decider import Command, Refused
 from loopkeeper.contract.events import (
@@ -77,9 +77,10 @@ class AssignmentMachine(RuleBasedStateMachine):
         super().__init__()
         self.now = START
         self.asked = 0
-        places = Places(POLICY, ENTRIES, {}, {}, LOCKED)
+        places = AssignmentLoaded(POLICY, ENTRIES, {}, {}, LOCKED)
         self.streams = {
-            name: PureStream(DECIDER, name=name, view=places, journal=[], published=[]) for name in REFERRALS
+            name: PureStream(DECIDER, name=name, loaded=places, journal=[], published=[])
+            for name in REFERRALS
         }
 
     def give(self, referral: str, command: Command, claim: str) -> list[Event]:

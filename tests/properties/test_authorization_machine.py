@@ -10,13 +10,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from authorization.domain.commands import ExpireGrant, LookAgain, NoteFact, OpenReview
+from authorization.domain.commands import ExpireGrant, NoteFact
 from authorization.domain.deadlines import timers
 from authorization.domain.rules import DECIDER
 from authorization.domain.state import SERVICES_RECEIVED, status
 from authorization.persistence.tables import columns
 from loopkeeper.contract.calendar import la_date, term_through
-from loopkeeper.contract.decider import Command, Refused
+from loopkeeper.contract.decider import Refused
 from loopkeeper.contract.events import (
     AssignmentAccepted,
     AssignmentEnded,
@@ -32,6 +32,7 @@ from loopkeeper.contract.events import (
     ReferralClosed,
 )
 from loopkeeper.contract.vocabulary.decisions import DenialReason
+from loopkeeper.testing.rules import Asking
 from tests.authorization.cases import (
     ENTRY,
     MARIA,
@@ -42,6 +43,8 @@ from tests.authorization.cases import (
     claim,
     closed,
     deny,
+    look_again,
+    open_review,
     received,
 )
 from tests.properties.pure_store import PureStream
@@ -94,7 +97,7 @@ class AuthorizationMachine(RuleBasedStateMachine):
         elif first == "received":
             self.receive()
 
-    def give(self, command: Command, name: str) -> list[Event]:
+    def give(self, command: Asking, name: str) -> list[Event]:
         return list(self.stream.give(command, uuid5(SPACE, name), self.now))
 
     def anew(self) -> str:
@@ -112,7 +115,7 @@ class AuthorizationMachine(RuleBasedStateMachine):
     @rule()
     def receive(self) -> None:
         entry = ENTRY if self.entry_known else None
-        self.give(OpenReview(fact=self.referral, rules=self.policy, provider=entry), "received")
+        self.give(open_review(self.referral, self.policy, provider=entry), "received")
 
     @rule(outcome=st.sampled_from(OUTCOMES))
     def close(self, outcome: str) -> None:
@@ -128,7 +131,7 @@ class AuthorizationMachine(RuleBasedStateMachine):
     @rule(version=st.integers(1, 3))
     def the_directory_learns(self, version: int) -> None:
         entry = ENTRY.model_copy(update={"version": version})
-        self.give(LookAgain(waits_for=TEAM, rules=self.policy, provider=entry), f"look {version}")
+        self.give(look_again(TEAM, self.policy, provider=entry), f"look {version}")
 
     @rule()
     def a_deadline_fires(self) -> None:

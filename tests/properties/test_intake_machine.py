@@ -34,11 +34,12 @@ from loopkeeper.contract.events import (
     ReferralClosed,
     ReferralReceived,
 )
-from referral_intake.domain.commands import NoteFact, ReceiveReferral, WithdrawReferral
+from referral_intake.domain.commands import WithdrawReferral
 from referral_intake.domain.next_step import next_step
 from referral_intake.domain.rules import DECIDER
 from referral_intake.domain.state import Status, status
 from referral_intake.persistence.tables import columns
+from tests.intake.cases import note, receive
 from tests.properties.pure_store import PureStream
 
 START = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
@@ -107,12 +108,12 @@ class IntakeMachine(RuleBasedStateMachine):
     @rule()
     def receive(self) -> None:
         if not self.received:
-            self.stream.give(ReceiveReferral(received=RECEIVED), uuid5(SPACE, "received"), self.now)
+            self.stream.give(receive(RECEIVED), uuid5(SPACE, "received"), self.now)
             self.received = True
 
     @rule(number=st.integers(0, len(FACTS) - 1))
     def fact(self, number: int) -> None:
-        self.stream.give(NoteFact(fact=FACTS[number]), uuid5(SPACE, str(number)), self.now)
+        self.stream.give(note(FACTS[number]), uuid5(SPACE, str(number)), self.now)
 
     @rule(by=st.sampled_from(["referrer", "member"]), number=st.integers(0, 10**6))
     def withdraw(self, by: Any, number: int) -> None:

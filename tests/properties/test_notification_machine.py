@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from loopkeeper.contract.calendar import la_date
-from loopkeeper.contract.decider import Command, Refused
+from loopkeeper.contract.decider import Refused
 from loopkeeper.contract.events import (
     AssignmentDeclined,
     AssignmentEnded,
@@ -29,11 +29,13 @@ from loopkeeper.contract.events import (
     ReferralClosed,
     ReferralReceived,
 )
+from loopkeeper.testing.rules import Asking, command_of
 from notification.domain.notices.notices import notices
 from notification.domain.notices.wording import Names, Notice
 from notification.domain.outreach.commands import (
     DeclineForMember,
     NoteFact,
+    ReachContext,
     ReachPolicy,
     RecordAttempt,
     RecordDelivered,
@@ -105,7 +107,7 @@ class NotificationMachine(RuleBasedStateMachine):
             for fact in (made("asg_1"), accepted("asg_1")):
                 self.fact(FACTS.index(fact))
 
-    def give(self, command: Command, claim: str) -> list[Event]:
+    def give(self, command: Asking, claim: str) -> list[Event]:
         return list(self.stream.give(command, uuid5(SPACE, claim), self.now))
 
     def who(self, saying: str) -> str:
@@ -114,6 +116,7 @@ class NotificationMachine(RuleBasedStateMachine):
 
     def say(self, command: Any) -> None:
         """A provider's word; accepted only from who holds the assignment, and refused without a trace."""
+        said: Any = command_of(command)
         before: Outreach | None = self.stream.state
         self.asked += 1
         try:
@@ -124,7 +127,7 @@ class NotificationMachine(RuleBasedStateMachine):
             assert before is not None
             assert before.assignment is not None
             assert before.assignment.held
-            assert before.assignment.provider == command.provider
+            assert before.assignment.provider == said.provider
 
     # ── what comes ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -154,7 +157,7 @@ class NotificationMachine(RuleBasedStateMachine):
             self._attempt(provider, "phone"),
             StartServices(provider=provider, on=on),
             DeclineForMember(provider=provider, on=on, how="phone"),
-            ReportUnableToReach(provider=provider, on=on, reach=REACH),
+            (ReportUnableToReach(provider=provider, on=on), ReachContext(at=START, seed=SPACE, reach=REACH)),
         )
         self.say(commands[what])
 

@@ -10,14 +10,22 @@ import functools
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from loopkeeper.http import health
-from loopkeeper.http.route import Route
-from loopkeeper.runtime.operations import with_operations
+from loopkeeper.http.headers import JSON
+from loopkeeper.http.old.route import Api
+from loopkeeper.http.old.route import Route as OldRoute
+from loopkeeper.http.route import Operation
+from loopkeeper.runtime.operations import operations_of
+from loopkeeper.runtime.service import Service
+from loopkeeper.security.organizations import Role
 from tests.loop.house import House
+
+__all__ = ["JSON", "Route"]
 
 Schema = Mapping[str, Any]
 # Where a value stands in a body: names of fields and positions in lists.
@@ -33,15 +41,61 @@ FORMATTED = {
 ID = re.compile(r"[a-z]{3,4}_[0-9a-f]{32}")
 
 
+@dataclass(frozen=True)
+class Route:
+    """What one operation declares, as these tests ask for it."""
+
+    service: str
+    method: str
+    path: str
+    roles: frozenset[Role]
+    parameters: tuple[str, ...]
+    body: type[BaseModel] | None
+    query: type[BaseModel] | None
+    media: tuple[str, ...]
+    takes_body: bool
+    stream: bool
+    needs_if_match: bool
+    is_action: bool
+    example: Any
+
+    @property
+    def public(self) -> bool:
+        return not self.roles
+
+
 def routes(house: House) -> list[Route]:
     """Every operation of the running app."""
-    own = [
-        route for service in house.running.services.values() for route in with_operations(service.api).routes
-    ]
-    every = [*own, *health.api.routes]
-    served = {route.path for route in house.running.app.router.routes}
+    own = [route for service in house.running.services.values() for route in of_service(service)]
+    every = [*own, *(_of(each) for each in health.router.routes)]
+    served = {
+        getattr(route, "path_format", getattr(route, "path", "")) for route in house.running.app.router.routes
+    }
     assert served == {route.path for route in every}, "the app serves addresses that nobody declared"
     return every
+
+
+def of_service(service: Service) -> list[Route]:
+    """Those of one service, its operations' among them."""
+    routers = (*service.routers, operations_of(service.name))
+    old = service.api.routes if isinstance(service.api, Api) else ()
+    return [*(_of_old(each) for each in old), *(_of(each) for found in routers for each in found.routes)]
+
+
+def _of(route: Any) -> Route:
+    assert isinstance(route, Operation)
+    return Route(
+        route.service, route.method, route.path_format, route.roles, tuple(route.param_convertors), route.body,
+        route.query.model, route.media, route.takes_body, route.upload is not None, route.needs_if_match,
+        route.is_action, next(iter(route.examples.values()), None),
+    )  # fmt: skip
+
+
+def _of_old(route: OldRoute) -> Route:
+    return Route(
+        route.service, route.method, route.path, route.roles, route.parameters, route.body, route.query, route.media,
+        route.takes_body, route.stream, route.needs_if_match, route.is_action, route.example,
+    )  # fmt: skip
 
 
 def called(route: Route) -> str:

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import httpx
 
-from loopkeeper.http.route import Route
 from loopkeeper.security import organizations
 from tests.conftest import Databases
 from tests.loop.house import (
@@ -30,7 +29,7 @@ from tests.loop.house import (
     put_roster,
 )
 from tests.security import kept
-from tests.security.declared import address, called, good_body, routes
+from tests.security.declared import Route, address, called, good_body, routes
 
 # Who asks, by the role it holds: each organization has one role and no part in any referral.
 STRANGERS = {

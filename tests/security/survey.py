@@ -12,10 +12,9 @@ from typing import Any
 import httpx
 import orjson
 
-from loopkeeper.http.route import JSON, Route
 from loopkeeper.security.organizations import Role
 from tests.security import kept
-from tests.security.declared import address, called, good_body, routes
+from tests.security.declared import JSON, Route, address, called, good_body, routes
 from tests.security.neighbours import NOBODY, REVOKED, STRANGERS, Neighbours
 
 OPERATING = "operations"

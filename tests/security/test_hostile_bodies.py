@@ -16,12 +16,11 @@ import orjson
 import pytest
 import pytest_asyncio
 
-from loopkeeper.http.route import JSON, Route
 from loopkeeper.security.organizations import Role
 from tests.conftest import Databases
 from tests.loop.house import CLINIC, HARBOR, OPERATIONS, STREET
 from tests.security import hostile, kept
-from tests.security.declared import address, called, changed, good_body, routes, takes, texts
+from tests.security.declared import JSON, Route, address, called, changed, good_body, routes, takes, texts
 from tests.security.hostile import BODY, MEDIA, WORD
 from tests.security.neighbours import Neighbours, neighbours
 from tests.security.survey import nobodys

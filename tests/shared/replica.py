@@ -30,7 +30,7 @@ from loopkeeper.flow.timers import TimerSweep
 from loopkeeper.kernel.clock import HandClock
 from loopkeeper.kernel.metrics import Metrics
 from loopkeeper.kernel.settings import Settings
-from loopkeeper.kernel.supervisor import Heart
+from loopkeeper.kernel.supervisor import Heartbeat
 from loopkeeper.observability.telemetry import Telemetry
 from loopkeeper.policy import Policy
 from loopkeeper.policy.reading import installed, load
@@ -42,6 +42,7 @@ from loopkeeper.security.organizations import Client, Directory, Role
 from loopkeeper.security.sealing import Sealer
 from loopkeeper.store.definition import Submission
 from loopkeeper.store.store import Store
+from loopkeeper.store.transient import transient
 from tests.assignment.cases import HARBOR, RECEIVED
 from tests.shared.stores import Bench, message, opened
 
@@ -176,15 +177,17 @@ class Site:
             settings, chosen.settings(), self.clock, _rows(), sealer,
             Directory(settings.config_folder), telemetry, metrics,
         )  # fmt: skip
-        reactions, bus = Reactions(chosen.reactions(equipment)), PostgresBus(self.log)
+        reactions, bus = Reactions(chosen.reactions), PostgresBus(self.log)
         domain = chosen.domain(equipment)
-        async with opened(self.url, settings.config_folder, clock=self.clock, domain=domain) as bench:
+        async with opened(
+            self.url, settings.config_folder, clock=self.clock, domain=lambda _: domain
+        ) as bench:
             store, pool = bench.store, bench.pool
             told = {"metrics": metrics, "telemetry": telemetry}
             consumer = Consumer(self.service, bus, store, reactions, pool, **told)
             parked, on_timer = ParkedFacts(store, pool, sealer, reactions.react), chosen.on_timer(equipment)
             sweep = TimerSweep(store, pool, bus, consumer, parked, on_timer, clock=self.clock, **told)
-            relay = Relay(self.service, self.url, bus, store.doorbell, **told)
+            relay = Relay(self.service, self.url, bus, store.unsent, **told)
             member = await bus.join(self.service, consumer.stored_offsets)
             try:
                 yield Replica(bench, bus, consumer, parked, sweep, relay, member)
@@ -209,21 +212,21 @@ def _rows() -> Policy:
 
 @dataclass
 class Working:
-    heart: Heart
+    heartbeat: Heartbeat
     task: asyncio.Task[None]
 
 
 @asynccontextmanager
-async def working(run: Callable[[Heart], Awaitable[None]]) -> AsyncGenerator[Working]:
+async def working(run: Callable[[Heartbeat], Awaitable[None]]) -> AsyncGenerator[Working]:
     """One of the supervisor's tasks, running for the length of the block; one that ended by itself failed."""
-    heart = Heart(time.monotonic)
+    heartbeat = Heartbeat(time.monotonic, transient)
 
     async def once() -> None:
-        await run(heart)
+        await run(heartbeat)
 
     task = asyncio.create_task(once())
     try:
-        yield Working(heart, task)
+        yield Working(heartbeat, task)
         assert not task.done() or task.exception() is None, task.exception()
     finally:
         task.cancel()

@@ -17,6 +17,7 @@ from loopkeeper.contract.events import ActedBy, Event, ReferralReceived
 from loopkeeper.event_log.port import Received
 from loopkeeper.kernel.clock import Clock, HandClock
 from loopkeeper.kernel.metrics import Metrics
+from loopkeeper.policy.reading import load
 from loopkeeper.postgres.connections import Pool, writing_pool
 from loopkeeper.security.keyring import Keyring
 from loopkeeper.security.sealing import Sealer
@@ -25,15 +26,20 @@ from loopkeeper.store.store import Store
 from referral_intake.domain.commands import Keys, NoteFact, ReceiveReferral, WithdrawReferral
 from referral_intake.domain.rules import DECIDER
 from referral_intake.domain.state import Referral
-from referral_intake.persistence.context import IntakeSurroundings
+from referral_intake.persistence.context import IntakeLoader
+from referral_intake.persistence.projections import IntakeProjection
 from referral_intake.persistence.tables import columns
 
 Migrated = Callable[[str], Awaitable[str]]
 AT = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
 PLAN, HARBOR = "harbor-health-plan", "harbor-street-medicine"
-INTAKE: Domain[Referral] = Domain(
-    "intake", DECIDER, columns, surroundings=IntakeSurroundings(), notes_all=True
-)
+POLICY = load(["referral_intake"])
+
+
+def intake(sealer: Sealer) -> Domain[Referral, Any]:
+    """Intake without its deadlines."""
+    loader, projection = IntakeLoader(POLICY, sealer), IntakeProjection()
+    return Domain("intake", DECIDER, columns, loader=loader, projection=projection, notes_all=True)
 
 
 @dataclass
@@ -50,13 +56,18 @@ class Bench:
 
 @asynccontextmanager
 async def opened(
-    url: str, config: Path, *, clock: Clock | None = None, domain: Domain[Any] = INTAKE, queue: int = 2048
+    url: str,
+    config: Path,
+    *,
+    clock: Clock | None = None,
+    domain: Callable[[Sealer], Domain[Any, Any]] = intake,
+    queue: int = 2048,
 ) -> AsyncGenerator[Bench]:
     """A store as a replica has it, its writer running."""
     sealer = Sealer(Keyring.open(config))
     pool = await writing_pool(url, name="test")
     store: Store[Any] = Store(
-        domain,
+        domain(sealer),
         pool,
         clock=clock or HandClock(AT),
         chain_key=sealer.chain_key(),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 
 from loopkeeper.kernel.errors import Unsound
+from loopkeeper.postgres.connections import Pool
 from loopkeeper.security.organizations import Client, Role
 from loopkeeper.store import row_access
 
@@ -38,6 +41,14 @@ def test_every_query_names_the_callers_own_key() -> None:
     assert row_access.own_key(key(Role.REFERRER), 1, ("plan_id",)) == ("false", ())
     assert row_access.own_key(key(Role.PARTNER), 1) == ("false", ())
     assert row_access.own_key(key(Role.OPERATIONS), 1) == ("true", ())
+
+
+async def test_a_query_for_a_client_says_where_its_own_key_is_named() -> None:
+    """A query that forgot it reads nothing, not everything; asked before any connection is."""
+    nowhere = cast("Pool", None)
+    for ask in (row_access.visible_row, row_access.visible_rows):
+        with pytest.raises(Unsound):
+            await ask(nowhere, key(Role.PLAN), "SELECT * FROM referral WHERE id = $1", "ref_1")
 
 
 def test_a_table_without_a_plain_name_gets_no_policy() -> None:

@@ -8,28 +8,30 @@ from collections.abc import AsyncGenerator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 import pytest_asyncio
 
 from loopkeeper.contract import ids
-from loopkeeper.contract.decider import Command
 from loopkeeper.contract.events import Event
 from loopkeeper.kernel.clock import HandClock
 from loopkeeper.kernel.errors import Busy, Problem
 from loopkeeper.postgres.connections import connect
 from loopkeeper.postgres.embedded import Server
+from loopkeeper.security.sealing import Sealer
 from loopkeeper.store import store
 from loopkeeper.store.batch import LARGEST_EVENT, Outcome
-from loopkeeper.store.definition import Submission
+from loopkeeper.store.definition import Domain, Submission
 from loopkeeper.store.store import CLAIMS_KEPT, CommandFailed
+from referral_intake.domain.contexts import Asked
 from referral_intake.domain.rules import DECIDER
 from referral_intake.domain.state import Referral
 from tests.assignment.cases import made
 from tests.conftest import Fresh, Migrated
 from tests.shared.replica import Site, away, site, until
-from tests.shared.stores import AT, INTAKE, fact, opened, received, reception, withdrawal
+from tests.shared.stores import AT, fact, intake, opened, received, reception, withdrawal
 
 
 @pytest_asyncio.fixture
@@ -111,10 +113,12 @@ async def test_a_replica_whose_clock_is_behind_writes_no_earlier_time_than_stand
 
 
 async def test_no_service_writes_an_event_of_anothers_noun(migrated: Migrated, tmp_path: Path) -> None:
-    def confused(_: Referral | None, command: Command) -> list[Event]:
+    def confused(_: Referral | None, asked: Asked) -> list[Event]:
         return [made()]
 
-    domain = replace(INTAKE, decider=replace(DECIDER, decide=confused))
+    def domain(sealer: Sealer) -> Domain[Any, Any]:
+        return replace(intake(sealer), decider=replace(DECIDER, decide=confused))
+
     async with opened(await migrated("intake"), tmp_path, domain=domain) as bench:
         with pytest.raises(CommandFailed, match="Unsound"):
             await bench.store.submit(reception())

@@ -103,7 +103,7 @@ async def test_a_second_replica_says_that_it_waits(desk: Replica, here: Site) ->
     async with working(other.consumer.run) as waiting:
 
         async def told() -> bool:
-            return waiting.heart.reason == "another replica reads"
+            return waiting.heartbeat.reason == "another replica reads"
 
         await until(told)
 
@@ -251,7 +251,7 @@ async def test_a_database_that_is_away_is_waited_for_and_nothing_is_parked(
         await desk.tell(stream, *OFFERS[1:])
 
         async def told() -> bool:
-            return reading.heart.reason.endswith("cannot be reached")
+            return reading.heartbeat.reason.endswith("cannot be reached")
 
         await until(told)
         await outage.aclose()
@@ -268,7 +268,7 @@ async def test_a_log_that_is_away_is_waited_for(desk: Replica, here: Site, postg
         async with away(postgres, here.log):
 
             async def told() -> bool:
-                return reading.heart.reason == "the log cannot be reached"
+                return reading.heartbeat.reason == "the log cannot be reached"
 
             await until(told)
         await desk.tell(stream, OFFERS[1])

@@ -28,6 +28,7 @@ from loopkeeper.kernel.metrics import Metrics
 from loopkeeper.kernel.settings import Settings
 from loopkeeper.kernel.supervisor import Supervisor
 from loopkeeper.observability.telemetry import Telemetry
+from loopkeeper.store.transient import transient
 from tests.conftest import Migrated
 from tests.kafka import FOR_EVER, PARTITIONS, USERS, Kafka
 from tests.shared.bus_contract import Offsets, message
@@ -103,13 +104,13 @@ async def becomes(said: Callable[[], Awaitable[str]], sentence: str) -> None:
 async def test_a_relay_whose_event_the_broker_does_not_take_says_why_and_goes_on_once_that_is_mended(
     migrated: Migrated, tmp_path: Path, tiny: Line
 ) -> None:
-    url, bus, supervisor = await migrated("intake"), KafkaBus(tiny), Supervisor()
+    url, bus, supervisor = await migrated("intake"), KafkaBus(tiny), Supervisor(transient=transient)
     telemetry = Telemetry.open("intake", Settings(home=tmp_path))
     try:
         async with opened(url, tmp_path / "config") as bench:
             (known,) = received = [reception()]
             await bench.store.execute(received)
-            relay = Relay("intake", url, bus, bench.store.doorbell, metrics=Metrics(), telemetry=telemetry)
+            relay = Relay("intake", url, bus, bench.store.unsent, metrics=Metrics(), telemetry=telemetry)
             supervisor.start("intake.relay", relay.run)
 
             async def says_why() -> bool:

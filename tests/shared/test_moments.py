@@ -25,7 +25,7 @@ def test_a_number_is_neither_a_day_nor_a_moment(sent: object) -> None:
 
 def test_what_is_written_out_is_what_it_says() -> None:
     assert DAY.validate_python("2026-03-02") == date(2026, 3, 2)
-    assert DAY.validate_json('"9999-12-31"') == date(9999, 12, 31)
+    assert DAY.validate_json('"2099-12-31"') == date(2099, 12, 31)
     assert INSTANT.validate_python("2026-03-02T09:00:00-08:00") == datetime(2026, 3, 2, 17, tzinfo=UTC)
 
 

@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 
-from assignment.domain.offers import Decline, NoteFact
+from assignment.domain.commands import Decline, NoteFact
 from loopkeeper.contract import ids
 from loopkeeper.contract.decider import Refused
 from loopkeeper.contract.events import Event, ReferralClosed

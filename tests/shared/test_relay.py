@@ -6,22 +6,23 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
-from datetime import timedelta
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from asyncpg import UndefinedTableError
 
 from loopkeeper.event_log.port import Received
 from loopkeeper.flow.relay import ROUND, SWEEP
 from loopkeeper.kernel.clock import HandClock
-from loopkeeper.kernel.supervisor import Heart, Supervisor
-from loopkeeper.postgres.connections import PASSING, Connection, connect
+from loopkeeper.kernel.supervisor import Heartbeat
+from loopkeeper.postgres.connections import TRANSIENT, Connection, connect
 from loopkeeper.postgres.embedded import Server
 from loopkeeper.store.batch import Batch, Pending
 from loopkeeper.store.definition import Submission
 from loopkeeper.store.journal import read_entry
+from loopkeeper.store.transient import transient
 from tests.assignment.cases import accepted, made
 from tests.conftest import Fresh, Migrated
 from tests.shared.replica import Replica, Site, away, site, until, working
@@ -136,8 +137,8 @@ async def test_more_than_one_round_takes_is_published_in_the_order_of_its_positi
     assert sequences(await logged(desk)) == {each.stream: [1, 2] for each in received}
 
 
-async def test_a_commit_rings_the_relay_which_need_not_wait_for_its_sweep(desk: Replica) -> None:
-    """Ten times, in less than three of the sweeps that stand behind the bell."""
+async def test_a_commit_wakes_the_relay_which_need_not_wait_for_its_sweep(desk: Replica) -> None:
+    """Ten times, in less than three of the sweeps that find what nothing woke it for."""
     async with working(desk.relay.run):
         began = asyncio.get_running_loop().time()
         for _ in range(10):
@@ -146,7 +147,7 @@ async def test_a_commit_rings_the_relay_which_need_not_wait_for_its_sweep(desk: 
         assert asyncio.get_running_loop().time() - began < 3 * SWEEP
 
 
-async def test_what_another_replica_wrote_is_found_though_no_bell_rang_here(
+async def test_what_another_replica_wrote_is_found_though_nothing_woke_this_relay(
     desk: Replica, here: Site
 ) -> None:
     other = await here.replica()
@@ -230,8 +231,8 @@ async def test_a_relay_that_dies_after_its_publish_publishes_twice_and_first_occ
 ) -> None:
     received = await referrals(desk, 20)
     await desk.pool.execute(DIE)
-    with pytest.raises(PASSING):
-        await desk.relay.run(Heart(time.monotonic))
+    with pytest.raises(TRANSIENT):
+        await desk.relay.run(Heartbeat(time.monotonic))
     assert await unsent(desk) == 40
     await desk.pool.execute("DROP TRIGGER die ON outbox")
     async with working(desk.relay.run):
@@ -247,7 +248,7 @@ async def test_a_log_that_is_away_loses_nothing(desk: Replica, here: Site, postg
             received = await referrals(desk, 20)
 
             async def told() -> bool:
-                return relaying.heart.reason == "the log cannot be reached"
+                return relaying.heartbeat.reason == "the log cannot be reached"
 
             await until(told)
             assert await unsent(desk) == 40
@@ -255,23 +256,36 @@ async def test_a_log_that_is_away_loses_nothing(desk: Replica, here: Site, postg
     assert sequences(await logged(desk)) == {each.stream: [1, 2] for each in received}
 
 
-async def test_a_database_that_is_away_ends_the_relay_and_its_supervisor_brings_it_back(
-    desk: Replica, here: Site, postgres: Server
+@pytest.mark.parametrize("since", ["before it publishes", "while it publishes"])
+async def test_a_database_that_is_away_is_waited_for_as_the_log_is(
+    desk: Replica, here: Site, postgres: Server, since: str
 ) -> None:
-    supervisor = Supervisor()
-    try:
-        received = await referrals(desk, 5)
-        async with away(postgres, here.url):
-            supervisor.start("intake.relay", desk.relay.run)
+    received = await referrals(desk, 5)
+    async with AsyncExitStack() as publishes, AsyncExitStack() as outage:
+        if since == "before it publishes":
+            await outage.enter_async_context(away(postgres, here.url))
+        relaying = await publishes.enter_async_context(working(desk.relay.run))
+        if since == "while it publishes":
+            await until(lambda: sent(desk))
+            await outage.enter_async_context(away(postgres, here.url))
 
-            async def ended() -> bool:
-                return supervisor.health()["intake.relay"].detail.startswith("restarting: ")
+        async def told() -> bool:
+            return relaying.heartbeat.reason == "the database cannot be reached"
 
-            await until(ended)
+        await until(told)
+        await outage.aclose()
+        received += await referrals(desk, 5)
         await until(lambda: sent(desk))
-    finally:
-        await supervisor.stop(timedelta(seconds=5))
     assert sequences(await logged(desk)) == {each.stream: [1, 2] for each in received}
+
+
+async def test_what_is_wrong_with_the_program_ends_the_relay_for_its_supervisor_to_see(
+    desk: Replica,
+) -> None:
+    await referrals(desk, 1)
+    await desk.pool.execute("ALTER TABLE outbox RENAME TO gone")
+    with pytest.raises(UndefinedTableError):
+        await desk.relay.run(Heartbeat(time.monotonic, transient))
 
 
 # ── one leader ────────────────────────────────────────────────────────────────────────────────────────────
@@ -286,27 +300,37 @@ async def test_of_two_relays_one_publishes_so_nothing_is_in_the_log_twice(desk: 
     assert len(await logged(desk)) == 200
 
 
-@pytest.mark.parametrize("how", ["stopped", "cut off"])
 async def test_a_second_relay_waits_for_the_leader_and_takes_over_when_it_is_gone(
-    desk: Replica, here: Site, session: Connection, how: str
+    desk: Replica, here: Site, session: Connection
 ) -> None:
     other = await here.replica()
-    leader = asyncio.create_task(desk.relay.run(Heart(time.monotonic)))
+    leader = asyncio.create_task(desk.relay.run(Heartbeat(time.monotonic)))
     await desk.store.submit(reception())
     await until(lambda: sent(desk))
     async with working(other.relay.run) as second:
 
         async def waits() -> bool:
-            return second.heart.reason == "another replica publishes"
+            return second.heartbeat.reason == "another replica publishes"
 
         await until(waits)
-        if how == "stopped":
-            leader.cancel()
-        else:
-            await session.execute(f"SELECT pg_terminate_backend(pid) FROM ({LEADERS})")
+        leader.cancel()
         await asyncio.wait([leader])
         await desk.store.submit(reception())
         await until(lambda: sent(desk))
         assert not await waits()
+        assert await session.fetchval(f"SELECT count(*) FROM ({LEADERS})") == 1
+    assert len(await logged(desk)) == 2
+
+
+async def test_a_leader_whose_session_is_cut_off_stands_again_and_one_of_both_leads(
+    desk: Replica, here: Site, session: Connection
+) -> None:
+    other = await here.replica()
+    async with working(desk.relay.run), working(other.relay.run):
+        await desk.store.submit(reception())
+        await until(lambda: sent(desk))
+        await session.execute(f"SELECT pg_terminate_backend(pid) FROM ({LEADERS})")
+        await desk.store.submit(reception())
+        await until(lambda: sent(desk))
         assert await session.fetchval(f"SELECT count(*) FROM ({LEADERS})") == 1
     assert len(await logged(desk)) == 2

@@ -15,7 +15,6 @@ import pytest_asyncio
 from loopkeeper.flow.recovery import CatchUp, RestoreFailed, nothing_to_renumber
 from loopkeeper.kernel.clock import HandClock
 from loopkeeper.kernel.errors import Busy
-from loopkeeper.kernel.supervisor import Heart
 from loopkeeper.postgres.connections import connect
 from loopkeeper.store import journal
 from loopkeeper.store import store as stores
@@ -66,7 +65,7 @@ async def begin(desk: Replica) -> CatchUp:
         desk.consumer.stored_offsets,
     )
     desk.consumer.catch_up = catch_up
-    await catch_up.begin(Heart(lambda: 0.0))
+    await catch_up.begin()
     return catch_up
 
 

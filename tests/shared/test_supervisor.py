@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 
 from loopkeeper.kernel.errors import Unsound
-from loopkeeper.kernel.supervisor import HEALTHY, LONGEST_WAIT, TOO_OFTEN, Heart, Supervisor, TaskHealth
+from loopkeeper.kernel.supervisor import HEALTHY, LONGEST_WAIT, TOO_OFTEN, Heartbeat, Supervisor, TaskHealth
 
 GRACE = timedelta(seconds=5)
 CANARY = "Zebediah-Quillfeather"
@@ -56,21 +56,21 @@ async def until(condition: Callable[[], bool]) -> None:
     raise AssertionError("it never came to pass")
 
 
-async def forever(_: Heart) -> None:
+async def forever(_: Heartbeat) -> None:
     await asyncio.Event().wait()
 
 
 def failing(
-    times: int, then: Callable[[Heart], Awaitable[None]] = forever
-) -> Callable[[Heart], Awaitable[None]]:
+    times: int, then: Callable[[Heartbeat], Awaitable[None]] = forever
+) -> Callable[[Heartbeat], Awaitable[None]]:
     left = times
 
-    async def run(heart: Heart) -> None:
+    async def run(heartbeat: Heartbeat) -> None:
         nonlocal left
         left -= 1
         if left >= 0:
             raise ConnectionRefusedError(CANARY)
-        await then(heart)
+        await then(heartbeat)
 
     return run
 
@@ -97,7 +97,7 @@ async def test_jitter_takes_at_most_half_of_a_wait() -> None:
 async def test_a_task_that_merely_ends_is_started_again_too() -> None:
     time, runs = HandTime(), 0
 
-    async def once(_: Heart) -> None:
+    async def once(_: Heartbeat) -> None:
         nonlocal runs
         runs += 1
 
@@ -118,7 +118,7 @@ async def test_a_process_whose_task_never_recovers_gives_up_and_waits_are_bounde
 async def test_a_minute_of_health_makes_the_next_failure_a_first_one() -> None:
     time = HandTime()
 
-    async def a_minute(_: Heart) -> None:
+    async def a_minute(_: Heartbeat) -> None:
         time.seconds += HEALTHY + 1
         raise TimeoutError
 
@@ -153,11 +153,11 @@ async def test_health_names_the_error_while_a_task_waits_to_be_started_again(
 
 
 async def test_waiting_is_healthy_and_shown_until_the_next_beat() -> None:
-    time, hearts = HandTime(), list[Heart]()
+    time, hearts = HandTime(), list[Heartbeat]()
 
-    async def run(heart: Heart) -> None:
-        hearts.append(heart)
-        await forever(heart)
+    async def run(heartbeat: Heartbeat) -> None:
+        hearts.append(heartbeat)
+        await forever(heartbeat)
 
     async with supervised(time) as supervisor:
         supervisor.start("intake.relay", run)
@@ -181,7 +181,7 @@ async def test_a_task_without_heartbeat_is_red_where_silence_is_not_its_nature()
 async def test_a_fatal_error_stops_its_task_only() -> None:
     time = HandTime()
 
-    async def poisoned(_: Heart) -> None:
+    async def poisoned(_: Heartbeat) -> None:
         raise TooManyParked
 
     async with supervised(time) as supervisor:
@@ -201,10 +201,10 @@ async def lag_of(messages: int) -> int:
 async def test_a_consumer_with_lag_and_no_progress_is_started_again() -> None:
     time, runs = HandTime(), 0
 
-    async def stuck(heart: Heart) -> None:
+    async def stuck(heartbeat: Heartbeat) -> None:
         nonlocal runs
         runs += 1
-        await forever(heart)
+        await forever(heartbeat)
 
     async with supervised(time) as supervisor:
         supervisor.start("intake.consumer", stuck)
@@ -217,12 +217,12 @@ async def test_a_consumer_with_lag_and_no_progress_is_started_again() -> None:
 async def test_a_consumer_that_has_nothing_to_do_or_does_it_is_left_in_peace(why: str) -> None:
     time, runs, read = HandTime(), 0, 0
 
-    async def run(heart: Heart) -> None:
+    async def run(heartbeat: Heartbeat) -> None:
         nonlocal runs
         runs += 1
         while True:
             if why == "waiting":
-                heart.waiting("another replica reads")
+                heartbeat.waiting("another replica reads")
             await asyncio.sleep(0)
 
     def progress() -> int:
@@ -242,7 +242,7 @@ async def test_a_consumer_that_has_nothing_to_do_or_does_it_is_left_in_peace(why
 async def test_stopping_lets_what_is_under_way_finish_and_leaves_no_task() -> None:
     time, finished = HandTime(), list[str]()
 
-    async def careful(_: Heart) -> None:
+    async def careful(_: Heartbeat) -> None:
         try:
             await asyncio.Event().wait()
         finally:
@@ -266,11 +266,11 @@ async def test_a_task_that_swallows_its_cancellation_is_told_and_ended_all_the_s
 ) -> None:
     time = HandTime()
 
-    async def stubborn(heart: Heart) -> None:
+    async def stubborn(heartbeat: Heartbeat) -> None:
         try:
-            await forever(heart)
+            await forever(heartbeat)
         except asyncio.CancelledError:
-            await forever(heart)
+            await forever(heartbeat)
 
     async with supervised(time) as supervisor:
         supervisor.start("intake.store", stubborn)

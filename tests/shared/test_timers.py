@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 
-from assignment.domain.offers import AskPlan, Decline
+from assignment.domain.commands import AskPlan, Decline
 from loopkeeper.flow.timers import SWEEP
 from loopkeeper.kernel.clock import HandClock
 from loopkeeper.postgres.connections import connect
@@ -124,13 +124,13 @@ async def test_a_closing_that_comes_after_a_firing_undoes_it(desk: Replica, cloc
 async def test_with_the_log_or_the_database_away_deadlines_wait_and_then_fire(
     desk: Replica, here: Site, clock: HandClock, postgres: Server
 ) -> None:
-    for url in (here.log, here.url):
+    for what, url in (("log", here.log), ("database", here.url)):
         stream = await offered(desk)
         await pass_the_deadline(desk, clock, stream)
         async with away(postgres, url), working(desk.sweep.run) as sweeping:
 
-            async def told(heart=sweeping.heart) -> bool:
-                return heart.reason == "the log or the database cannot be reached"
+            async def told(heartbeat=sweeping.heartbeat, what=what) -> bool:
+                return heartbeat.reason == f"the {what} cannot be reached"
 
             await until(told)
         async with working(desk.sweep.run):

@@ -141,7 +141,7 @@ def test_programs_get_the_same_with_depth_and_offsets(folder: Path) -> None:
     first, second = document["traces"]
     assert [span["depth"] for span in first["spans"]] == [0, 1, 2, 3, 4]
     assert [span["after_ms"] for span in first["spans"]] == [0, 25, 40, 55, 70]
-    assert (first["began_at"], first["milliseconds"]) == ("2026-03-02T17:00:00+00:00", 80)
+    assert (first["began_at"], first["milliseconds"]) == ("2026-03-02T17:00:00Z", 80)
     assert second["spans"][0]["attributes"]["loopkeeper.timer"] == "respond"
 
 

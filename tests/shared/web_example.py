@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 import httpx
-from fastapi import FastAPI
+from fastapi import APIRouter, Depends, FastAPI, Header, Query, Response
 from prometheus_client import CollectorRegistry, Counter
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from loopkeeper.contract.decider import Refused
-from loopkeeper.http.app import (
-    Api,
-    Call,
-    Health,
-    Listing,
-    Page,
-    Part,
-    Reply,
-    build_app,
-    check_match,
-    listing,
-    not_found,
-)
-from loopkeeper.kernel.errors import Busy
+from loopkeeper.http.app import App
+from loopkeeper.http.call import Call, allowed, everyone
+from loopkeeper.http.health import Health
+from loopkeeper.http.paging import Listing, Page, listing
+from loopkeeper.http.route import Id, Operation, refused
+from loopkeeper.http.route import example as shows
+from loopkeeper.http.serving import Serving
+from loopkeeper.http.stream import Stream
+from loopkeeper.http.upload import Upload
+from loopkeeper.kernel.errors import Busy, not_found
 from loopkeeper.kernel.settings import Settings
 from loopkeeper.observability.exchange import Exchange
 from loopkeeper.security.organizations import Client, Role
 
 CANARY = "Zebediah-Quillfeather"
+STREAM = "text/event-stream"
 FIRST_AT = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
 
 
@@ -80,6 +78,16 @@ class Visit(BaseModel):
     name: str
 
 
+class Tents(BaseModel):
+    bytes: int
+    at: datetime
+    shown: Visit
+
+
+class Camps(BaseModel):
+    items: list[str]
+
+
 class TentQuery(Page):
     status: tuple[str, ...] = ()
 
@@ -91,6 +99,7 @@ class Camp:
     visits: list[str] = field(default_factory=list)
     well: bool = True
     bytes_read: int = 0
+    stream_ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def ready(self) -> Mapping[str, Health]:
         if not self.well:
@@ -98,119 +107,126 @@ class Camp:
         return {"database": Health(ok=True)}
 
 
-api = Api("camp")
+router = APIRouter(tags=["camp"], route_class=Operation)
 VISIT = {"name": "David", "urgency": "urgent", "needs": ["a warm coat"]}
+Referrer = Annotated[Call[Camp], allowed(Role.REFERRER)]
+Plan = Annotated[Call[Camp], allowed(Role.PLAN)]
 
 
-@api.route(
-    "POST",
+@router.post(
     "/v1/visits",
-    roles=(Role.REFERRER, Role.PLAN),
+    status_code=201,
     summary="Ask for a visit",
-    body=VisitBody,
-    answers={201: Visit},
-    refusals={"not-identifiable": 422, "camp-closed": 409},
-    example=VISIT,
+    responses=refused("not-identifiable", status=422) | refused("camp-closed"),
 )
-async def ask(call: Call[VisitBody, Camp]) -> Reply:
+async def ask(
+    body: Annotated[VisitBody, shows(VISIT)], call: Annotated[Call[Camp], allowed(Role.REFERRER, Role.PLAN)]
+) -> Visit:
     """Stores the visit and answers with its id."""
-    if call.body.name == "Nobody":
+    if body.name == "Nobody":
         raise Refused(
             "not-identifiable", "This person cannot be found by it.", fix="Send a place.", status=422
         )
-    call.service.visits.append(call.body.name)
-    body = Visit(id=str(call.claim), name="stored")
-    return Reply(201, body, {"Location": f"/v1/visits/{call.claim}", "X-Hash": call.body_hash.hex()}, etag=1)
+    call.service.visits.append(body.name)
+    call.location(f"/v1/visits/{call.command_id}")
+    call.answer.headers["X-Hash"] = call.body_hash.hex()
+    call.etag(1)
+    return Visit(id=str(call.command_id), name="stored")
 
 
-@api.route(
-    "GET",
-    "/v1/visits",
-    roles=(Role.REFERRER,),
-    summary="Visits",
-    query=TentQuery,
-    answers={200: Listing[Visit]},
-)
-async def visits(call: Call[None, Camp, TentQuery]) -> Reply:
-    start = call.query.start()
+@router.get("/v1/visits", summary="Visits")
+async def visits(asked: Annotated[TentQuery, Query()], call: Referrer) -> Listing[Visit]:
+    start = asked.start()
     rows = [{"id": f"vis_{n}", "at": FIRST_AT + timedelta(minutes=n), "name": "tent"} for n in range(7)]
-    page = [row for row in rows if (row["at"], row["id"]) > start][: call.query.fetch]
-    return listing(call, page, lambda row: Visit(id=row["id"], name=row["name"]))
+    page = [row for row in rows if (row["at"], row["id"]) > start][: asked.fetch]
+    return listing(call, asked, page, lambda row: Visit(id=row["id"], name=row["name"]))
 
 
-@api.route("GET", "/v1/visits/{id}", roles=(Role.REFERRER,), summary="One visit", answers={200: Visit})
-async def visit(call: Call[None, Camp]) -> Reply:
-    if call.path["id"] != "vis_1":
+@router.get("/v1/visits/{id:key}", summary="One visit")
+async def visit(id: Id, call: Referrer) -> Visit:
+    if id != "vis_1":
         raise not_found()
-    return Reply(200, Visit(id="vis_1", name="tent"), etag=3)
+    call.etag(3)
+    return Visit(id="vis_1", name="tent")
 
 
-@api.route(
-    "PUT",
-    "/v1/visits/{id}",
-    roles=(Role.REFERRER,),
-    summary="Change a visit",
-    body=NoteBody,
-    answers={200: Visit},
-    needs_if_match=True,
-)
-async def change(call: Call[NoteBody, Camp]) -> Reply:
-    check_match(call, 3)
-    return Reply(200, Visit(id=call.path["id"], name="changed"), etag=4)
+@router.put("/v1/visits/{id:key}", summary="Change a visit")
+async def change(
+    id: Id, body: NoteBody, call: Annotated[Call[Camp], allowed(Role.REFERRER, needs_if_match=True)]
+) -> Visit:
+    call.check_match(3)
+    call.etag(4)
+    return Visit(id=id, name="changed")
 
 
-@api.route(
-    "POST",
-    "/v1/visits/{id}:withdraw",
-    roles=(Role.REFERRER,),
-    summary="Withdraw",
-    body=NoteBody,
-    answers={200: Visit},
-    refusals=("already-closed",),
-)
-async def withdraw(call: Call[NoteBody, Camp]) -> Reply:
-    check_match(call, 3)
-    if call.path["id"] == "vis_closed":
+@router.post("/v1/visits/{id:key}:withdraw", summary="Withdraw", responses=refused("already-closed"))
+async def withdraw(id: Id, body: NoteBody, call: Referrer) -> Visit:
+    call.check_match(3)
+    if id == "vis_closed":
         raise Refused("already-closed", "This visit is over.", fix="Ask for another.", allowed=("contest",))
-    return Reply(200, Visit(id=call.path["id"], name="withdrawn"), etag=4)
+    call.etag(4)
+    return Visit(id=id, name="withdrawn")
 
 
-@api.route("POST", "/v1/visits/{id}:bless", roles=(Role.PLAN,), summary="Takes no body", answers={204: None})
-async def bless(call: Call) -> Reply:
-    return Reply(204)
+@router.post("/v1/visits/{id:key}:bless", status_code=204, summary="Takes no body")
+async def bless(id: Id, call: Plan) -> None:
+    return None
 
 
-@api.route(
-    "PUT",
-    "/v1/tents",
-    roles=(Role.PLAN,),
-    summary="A long list",
-    media=("application/x-ndjson", "text/csv"),
-    stream=True,
-    largest=lambda settings: settings.max_roster,
-)
-async def tents(call: Call[None, Camp]) -> Reply:
-    async for piece in call.stream():
+@router.put("/v1/tents", summary="A long list")
+async def tents(
+    pieces: Annotated[
+        AsyncIterator[bytes],
+        Depends(Upload("application/x-ndjson", "text/csv", largest=lambda settings: settings.max_roster)),
+    ],
+    call: Plan,
+) -> Tents:
+    async for piece in pieces:
         call.service.bytes_read += len(piece)
-    return Reply(
-        200, {"bytes": call.service.bytes_read, "at": FIRST_AT, "shown": Visit(id="vis_1", name="t")}
-    )
+    return Tents(bytes=call.service.bytes_read, at=FIRST_AT, shown=Visit(id="vis_1", name="t"))
 
 
-@api.route(
-    "POST", "/v1/faults/{id}", roles=(Role.REFERRER,), summary="Fails", body=NoteBody, answers={200: Visit}
+@router.get(
+    "/v1/news",
+    summary="News as it comes, or the latest",
+    response_model=Visit,
+    responses={200: {"content": {STREAM: {"schema": {"type": "string"}}}}},
 )
-async def fault(call: Call[NoteBody]) -> Reply:
-    if call.path["id"] == "busy":
+async def news(
+    call: Referrer,
+    last: Annotated[str | None, Header(alias="Last-Event-ID", description="The id last seen")] = None,
+) -> Visit | Response:
+    if STREAM.encode() not in call.headers.get(b"accept", b""):
+        return Visit(id="vis_1", name="latest")
+    return Stream(told(call.service, last or ""), media_type=STREAM, headers={"X-Accel-Buffering": "no"})
+
+
+async def told(camp: Camp, last: str) -> AsyncGenerator[bytes]:
+    """As many pieces as there are visits, then nothing until somebody comes."""
+    if last == "full":
+        raise Busy("the number of streams", 10)
+    try:
+        for name in camp.visits:
+            yield f"data: {name}\n\n".encode()
+        if last == "forever":
+            await asyncio.Event().wait()
+    finally:
+        camp.stream_ended.set()
+
+
+@router.post("/v1/faults/{id:key}", summary="Fails")
+async def fault(id: Id, body: NoteBody, call: Referrer) -> Visit:
+    if id == "busy":
         raise Busy("the queue", 7)
-    if call.path["id"] == "undeclared":
-        return Reply(202)
-    raise ValueError(f"cannot cope with {call.body.text}")
+    if id == "undeclared":
+        call.answer.status_code = 202
+        return Visit(id=id, name="accepted")
+    raise ValueError(f"cannot cope with {body.text}")
 
 
-@api.route("GET", "/v1/camps", public=True, summary="Open to all")
-async def camps(call: Call) -> Reply:
-    return Reply(200, {"items": ["gas station"]})
+@router.get("/v1/camps", summary="Open to all")
+async def camps(call: Annotated[Call[Camp], everyone]) -> Camps:
+    return Camps(items=["gas station"])
 
 
 KEYS = {
@@ -255,10 +271,9 @@ class Example:
 def example(**settings: Any) -> Example:
     camp, seen, registry = Camp(), list[Exchange](), CollectorRegistry()
     Counter("tents_visited", "Tents visited", registry=registry).inc()
-    part = Part(api, camp, camp.ready)
-    app = build_app(
-        [part], directory=Keys(), settings=Settings(**settings), registry=registry, observe=seen.append
-    )
+    serving = Serving(Keys(), Settings(**settings), {"camp": camp})
+    ready = {"camp": camp.ready}
+    app = App({"camp": [router]}, serving, ready=ready, registry=registry, observe=seen.append)
     return Example(app, camp, seen)
 
 

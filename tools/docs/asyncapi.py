@@ -1,7 +1,8 @@
-"""The log as an AsyncAPI 3.1 document: its topic, its messages, who sends and who receives each; and each plan's topic.
+"""The log as an AsyncAPI 3.1 document: its topic, its messages, who sends and who receives each; and each plan's
+topic.
 
-The payloads are the JSON Schemas beside it (docs/reference/schemas), by reference; the headers are those that a message's envelope
-writes (`loopkeeper/contract/envelope.py`), so the document cannot name one that is not there.
+The payloads are the JSON Schemas in docs/reference/schemas, by reference; the headers are those that a message's
+envelope writes (`loopkeeper/contract/envelope.py`), so the document cannot name one that is not there.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import yaml
 
 from loopkeeper.contract import events
 from loopkeeper.contract.envelope import REQUIRED, Message
-from loopkeeper.contract.events import PUBLISHERS, Event
+from loopkeeper.contract.event import Catalog, Event, Superseded
+from loopkeeper.contract.events import PUBLISHERS
 from loopkeeper.event_log.kafka_access import topic_of
 
 TOPIC = "referral-loops"
@@ -36,9 +38,16 @@ HEADERS: Mapping[str, str] = {
 }
 
 
-def document(version: str, readers: Mapping[type[Event], Sequence[str]]) -> str:
-    """The document as YAML. `readers` names the services that react to each event."""
-    kinds = list(events.by_type().values())
+Kind = type[Event] | type[Superseded]
+
+
+def document(
+    version: str, readers: Mapping[type[Event], Sequence[str]], catalog: Catalog = events.CATALOG
+) -> str:
+    """The document as YAML. `readers` names the services that react to each event. Earlier versions lie in the
+    channels, and nobody sends them."""
+    kinds = list(catalog.by_type.values())
+    lying: list[Kind] = [*kinds, *catalog.superseded.values()]
     return yaml.safe_dump(
         {
             "asyncapi": "3.1.0",
@@ -47,14 +56,15 @@ def document(version: str, readers: Mapping[type[Event], Sequence[str]]) -> str:
                 "version": version,
                 "description": "Every event of every referral loop, in one ordered topic keyed by referral. At least "
                 "once: whoever reads deduplicates by `ce_id`. Events carry ids, codes and times; identity travels "
-                "sealed, where it changes. Fields are only ever added; anything else is a `.v2` beside the old.",
+                "sealed, where it changes. Fields are only ever added to a version; anything else is a new one, and "
+                "earlier ones stay in the log.",
                 "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
             },
             "defaultContentType": "application/json",
-            "channels": {"loop": _channel(kinds), "plan": _plan_channel(kinds)},
-            "operations": _operations(kinds, readers) | _forwarding(kinds),
+            "channels": {"loop": _channel(lying), "plan": _plan_channel(lying)},
+            "operations": _operations(kinds, readers, catalog) | _forwarding(kinds),
             "components": {
-                "messages": {kind.wire: _message(kind) for kind in kinds},
+                "messages": {_key(kind): _message(kind) for kind in lying},
                 "schemas": {"Envelope": _envelope()},
             },
         },
@@ -64,13 +74,26 @@ def document(version: str, readers: Mapping[type[Event], Sequence[str]]) -> str:
     )
 
 
-def _channel(kinds: Sequence[type[Event]]) -> dict[str, Any]:
+def _key(kind: Kind) -> str:
+    """The name of an event's message: the newest version has the event's own."""
+    return kind.wire if issubclass(kind, Event) else f"{kind.wire}.v{kind.wire_version}"
+
+
+def _refs(channel: str, kinds: Sequence[Kind]) -> list[dict[str, str]]:
+    return [{"$ref": f"#/channels/{channel}/messages/{_key(kind)}"} for kind in kinds]
+
+
+def _components(kinds: Sequence[Kind]) -> dict[str, dict[str, str]]:
+    return {_key(kind): {"$ref": f"#/components/messages/{_key(kind)}"} for kind in kinds}
+
+
+def _channel(kinds: Sequence[Kind]) -> dict[str, Any]:
     return {
         "address": TOPIC,
         "title": "The loop log",
         "description": "Kept for ever. All events of one referral lie in one partition, so every reader sees them in "
         "the same order and a cause before its effect.",
-        "messages": {kind.wire: {"$ref": f"#/components/messages/{kind.wire}"} for kind in kinds},
+        "messages": _components(kinds),
         "bindings": {
             "kafka": {
                 "topic": TOPIC,
@@ -85,11 +108,11 @@ def _channel(kinds: Sequence[type[Event]]) -> dict[str, Any]:
     }
 
 
-def _of_plans(kinds: Sequence[type[Event]]) -> list[type[Event]]:
+def _of_plans(kinds: Sequence[Kind]) -> list[Kind]:
     return [kind for kind in kinds if events.publisher(kind) == PUBLISHERS["authorization"]]
 
 
-def _plan_channel(kinds: Sequence[type[Event]]) -> dict[str, Any]:
+def _plan_channel(kinds: Sequence[Kind]) -> dict[str, Any]:
     return {
         "address": topic_of("{plan}"),
         "title": "A plan's authorizations",
@@ -97,7 +120,7 @@ def _plan_channel(kinds: Sequence[type[Event]]) -> dict[str, Any]:
         "the log has; nothing sealed. At least once: whoever reads deduplicates by `ce_id`. Only the plan's own user "
         "may read it. The data has `event` (the id again) beside its fields, and `part2` where 42 CFR part 2 holds.",
         "parameters": {"plan": {"description": "The plan's id, as in the events' field `plan`"}},
-        "messages": {kind.wire: {"$ref": f"#/components/messages/{kind.wire}"} for kind in _of_plans(kinds)},
+        "messages": _components(_of_plans(kinds)),
         "bindings": {
             "kafka": {
                 "topicConfiguration": {
@@ -118,34 +141,38 @@ def _forwarding(kinds: Sequence[type[Event]]) -> dict[str, Any]:
             "action": "send",
             "channel": {"$ref": "#/channels/plan"},
             "summary": "What notification forwards to a plan's own systems",
-            "messages": [{"$ref": f"#/channels/plan/messages/{kind.wire}"} for kind in _of_plans(kinds)],
+            "messages": _refs("plan", _of_plans(kinds)),
         }
     }
 
 
-def _operations(kinds: Sequence[type[Event]], readers: Mapping[type[Event], Sequence[str]]) -> dict[str, Any]:
+def _operations(
+    kinds: Sequence[type[Event]], readers: Mapping[type[Event], Sequence[str]], catalog: Catalog
+) -> dict[str, Any]:
     made: dict[str, Any] = {}
     for service in dict.fromkeys(events.publisher(kind) for kind in kinds):
         sent = [kind for kind in kinds if events.publisher(kind) == service]
         read = [kind for kind in kinds if service in readers.get(kind, ())]
         made[f"{service}Sends"] = _operation("send", f"What {service} publishes", sent)
-        made[f"{service}Receives"] = _operation("receive", f"What {service} reacts to", read)
+        wires = {kind.wire for kind in read}
+        older = [old for old in catalog.superseded.values() if old.wire in wires]
+        made[f"{service}Receives"] = _operation("receive", f"What {service} reacts to", [*read, *older])
     return made
 
 
-def _operation(action: str, summary: str, kinds: Sequence[type[Event]]) -> dict[str, Any]:
+def _operation(action: str, summary: str, kinds: Sequence[Kind]) -> dict[str, Any]:
     return {
         "action": action,
         "channel": {"$ref": "#/channels/loop"},
         "summary": summary,
-        "messages": [{"$ref": f"#/channels/loop/messages/{kind.wire}"} for kind in kinds],
+        "messages": _refs("loop", kinds),
     }
 
 
-def _message(kind: type[Event]) -> dict[str, Any]:
+def _message(kind: Kind) -> dict[str, Any]:
     return {
         "name": kind.wire_type(),
-        "title": kind.wire,
+        "title": _key(kind),
         "summary": (kind.__doc__ or kind.wire).strip().partition("\n")[0],
         "contentType": "application/json",
         "headers": {"$ref": "#/components/schemas/Envelope"},

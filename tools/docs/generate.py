@@ -13,22 +13,23 @@ import sys
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import click
 import typer
+from openapi_spec_validator import validate
 
 from loopkeeper import policy
 from loopkeeper.cli import app as command_line
 from loopkeeper.contract import events
-from loopkeeper.contract.events import Event
-from loopkeeper.http import openapi
+from loopkeeper.contract.event import Catalog, Event, Superseded
 from loopkeeper.kernel.settings import ServiceSettings, Settings
+from loopkeeper.policy.conditions import All, Leaf, said
+from loopkeeper.policy.conditions import Any as Any_
 from loopkeeper.policy.reading import load
-from loopkeeper.runtime.operations import with_operations
+from loopkeeper.runtime.serve import app_of
 from loopkeeper.runtime.service import Service, installed
-from tools.docs import alerts, asyncapi, rules, states, structure
+from tools.docs import alerts, answers, asyncapi, decisions, rules, states, structure
 
 DOCS = Path(__file__).parents[2] / "docs" / "reference"
 NOTE = "<!-- Written by `make docs`; change the program instead. -->\n\n"
@@ -38,7 +39,7 @@ def documents() -> dict[str, str]:
     """Every generated document by its path under docs/reference/."""
     services = installed()
     rows = load([service.package for service in services.values()], None)
-    read_by = readers(services, rows)
+    read_by = readers(services)
     made = {
         "events.md": NOTE + event_table(read_by),
         "asyncapi.yaml": "# Written by `make docs`; change the program instead.\n"
@@ -49,9 +50,10 @@ def documents() -> dict[str, str]:
         "rules.md": NOTE + rules.table(),
         "structure.md": NOTE + structure.document(),
         "../../deploy/k8s/components/monitoring/prometheusrule.yaml": alerts.prometheus_rule(),
+        "../adr/README.md": NOTE + decisions.index(),
+        "../guides/refer.md": answers.guide(rows),
     }
-    for kind in events.by_type().values():
-        made[f"schemas/{kind.wire_type()}.json"] = _json(kind.model_json_schema(by_alias=True))
+    made |= schemas(events.CATALOG)
     for name, service in services.items():
         made[f"openapi/{name}.json"] = _json(_openapi(service))
         made[f"states/{name}.md"] = NOTE + states.table(name)
@@ -59,7 +61,10 @@ def documents() -> dict[str, str]:
 
 
 def _openapi(service: Service) -> Mapping[str, Any]:
-    return openapi.document(with_operations(service.api).routes, f"Loopkeeper: {service.name}")
+    """The document as the service itself serves it; it must be one that every reader of OpenAPI understands."""
+    found = app_of({service.name: service}).document(service.name)
+    validate(cast("Any", found))
+    return found
 
 
 def _json(document: Mapping[str, Any]) -> str:
@@ -69,21 +74,25 @@ def _json(document: Mapping[str, Any]) -> str:
 # ── events ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def readers(services: Mapping[str, Service], rows: policy.Policy) -> dict[type[Event], list[str]]:
+def schemas(catalog: Catalog) -> dict[str, str]:
+    """The JSON Schema of every version of every event: what the log has, old readers and new ones may meet."""
+    kinds = {**catalog.superseded, **catalog.by_type}
+    return {
+        f"schemas/{name}.json": _json(kind.model_json_schema(by_alias=True)) for name, kind in kinds.items()
+    }
+
+
+def readers(services: Mapping[str, Service]) -> dict[type[Event], list[str]]:
     """Who reacts to each event."""
-    equipment: Any = SimpleNamespace(
-        policy=rows, settings=Settings(), directory=None, sealer=None, clock=None
-    )
     found: dict[type[Event], list[str]] = {}
     for name, service in services.items():
-        equipment.own = service.settings()
-        for kind in service.reactions(equipment):
+        for kind in service.reactions:
             found.setdefault(kind, []).append(name)
     return found
 
 
-def event_table(read_by: Mapping[type[Event], list[str]]) -> str:
-    """Each event: who publishes it, who reads it, what it carries."""
+def event_table(read_by: Mapping[type[Event], list[str]], catalog: Catalog = events.CATALOG) -> str:
+    """Each event: who publishes it, who reads it, what it carries; and what shapes it had before."""
     lines = [
         "# Events\n",
         "The wire type of `referral.received` is `ecm.referral.received.v1`. Every event also has `occurred_at`, "
@@ -92,13 +101,31 @@ def event_table(read_by: Mapping[type[Event], list[str]]) -> str:
         "| event | published by | read by | data |",
         "|---|---|---|---|",
     ]
-    for kind in events.by_type().values():
-        data = ", ".join(
-            _field(name, field) for name, field in kind.model_fields.items() if name not in Event.model_fields
-        )
+    for kind in catalog.by_type.values():
         readers_of = ", ".join(read_by.get(kind, [])) or "–"
-        lines.append(f"| {kind.wire} | {events.publisher(kind)} | {readers_of} | {data} |")
-    return "\n".join(lines) + "\n"
+        shown = f"{kind.wire} (v{kind.wire_version})" if kind.wire_version > 1 else kind.wire
+        lines.append(f"| {shown} | {events.publisher(kind)} | {readers_of} | {_data(kind)} |")
+    return "\n".join([*lines, "", *_superseded(catalog)]) + "\n"
+
+
+def _superseded(catalog: Catalog) -> Iterator[str]:
+    yield "## Earlier versions\n"
+    yield (
+        "The log keeps what was published, so every version an event had is still read: it is brought up to the newest "
+        "before any rule sees it. None of these is published any more.\n"
+    )
+    if not catalog.superseded:
+        yield "No event has had another version yet."
+        return
+    yield "| wire type | superseded by | what changed | data |"
+    yield "|---|---|---|---|"
+    for name, old in catalog.superseded.items():
+        yield f"| {name} | v{old.wire_version + 1} | {_summary(old.__doc__)} | {_data(old)} |"
+
+
+def _data(kind: type[Event] | type[Superseded]) -> str:
+    own = {name: field for name, field in kind.model_fields.items() if name not in Event.model_fields}
+    return ", ".join(_field(name, field) for name, field in own.items())
 
 
 def _field(name: str, field: Any) -> str:
@@ -120,7 +147,7 @@ def commands() -> str:
         "|---|---|---|",
     ]
     lines += [
-        f"| `loopkeeper {path}` | {_first_line(command.help)} | {_parameters(command)} |"
+        f"| `loopkeeper {path}` | {_summary(command.help)} | {_parameters(command)} |"
         for path, command in _leaves(root, ())
     ]
     return "\n".join(lines) + "\n"
@@ -145,8 +172,9 @@ def _parameters(command: click.Command) -> str:
     return "; ".join(shown) or "–"
 
 
-def _first_line(text: str | None) -> str:
-    return (text or "").strip().partition("\n")[0]
+def _summary(text: str | None) -> str:
+    """The whole first paragraph, however its lines are broken."""
+    return " ".join((text or "").strip().partition("\n\n")[0].split())
 
 
 # ── settings and policy ───────────────────────────────────────────────────────────────────────────────────
@@ -190,6 +218,8 @@ def policy_rows(rows: policy.Policy) -> str:
 
 
 def _short(value: object) -> str:
+    if isinstance(value, All | Any_ | Leaf):
+        return said(value)
     text = str(value).replace("|", "¦").replace("\n", " ")
     return text if len(text) <= 160 else f"{text[:157]}…"
 

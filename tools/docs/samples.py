@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-from assignment.domain import assignment_changes, offers
+from assignment.domain import commands as turns
+from assignment.domain import contexts as finding
 from assignment.domain import rules as assigning
 from assignment.domain.matching import Ranking
-from authorization.domain import commands as authorization_commands
+from authorization.domain import commands as requests
+from authorization.domain import contexts
 from authorization.domain import rules as deciding
-from authorization.domain.commands import Denial
+from loopkeeper.contract.decider import Command, Context, Plain
 from loopkeeper.contract.events import (
     ActedBy,
     AssignmentAccepted,
@@ -37,13 +41,14 @@ from loopkeeper.contract.events import (
     ReferralClosed,
     ReferralQuestionsAsked,
     ReferralReceived,
+    Rights,
     ScreenedPopulation,
 )
-from notification.domain.outreach import commands as notification_commands
+from notification.domain.outreach import commands as outreach
 from notification.domain.outreach import rules as reaching
-from referral_intake.domain import commands as intake_commands
+from referral_intake.domain import commands as loops
 from referral_intake.domain import rules as receiving
-from referral_intake.domain.duplicates import Match
+from referral_intake.domain.contexts import CloseContext, MergeContext
 from tools.docs.states import Spec
 
 AT = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
@@ -120,6 +125,11 @@ MEMBER_DECLINED = OutreachMemberDeclined(occurred_at=AT, assignment="asg_1", on=
 UNREACHED = OutreachUnableToReach(occurred_at=AT, assignment="asg_1", on=DAY, attempts=5)
 
 
+def _plain(command: Command, at: datetime = AT) -> Callable[[Any], tuple[Command, Context]]:
+    """A command whose rule needs nothing but time and seed."""
+    return lambda _: (command, Plain(at=at, seed=SEED))
+
+
 def _closed(outcome: str) -> ReferralClosed:
     return ReferralClosed(occurred_at=AT, outcome=outcome, clr_reason="other")
 
@@ -141,42 +151,29 @@ INTAKE_HISTORIES: dict[str, tuple[Event, ...]] = {
 }
 
 
-# The member's other open loop, into which one may be merged.
-FOUND = Match(own="ref_1", survivor="ref_2", other=receiving.DECIDER.fold((RECEIVED,)))
-
-
-def _noted(fact: Event) -> intake_commands.NoteFact:
-    return intake_commands.NoteFact(at=AT, seed=SEED, fact=fact)
-
-
 INTAKE = Spec(
     "Intake: the referral",
     receiving.DECIDER,
     {name: receiving.DECIDER.fold(events) for name, events in INTAKE_HISTORIES.items()},
     {
-        "withdraw (referrer)": lambda _: intake_commands.WithdrawReferral(
-            at=AT, seed=SEED, by="referrer", acted_by=MARIA
+        "withdraw (referrer)": _plain(loops.WithdrawReferral(by="referrer", acted_by=MARIA)),
+        "withdraw (member)": _plain(loops.WithdrawReferral(by="member", acted_by=MARIA)),
+        "close by hand (other)": lambda _: (
+            loops.CloseReferral(outcome="other", text="moved away", acted_by=MARIA),
+            CloseContext(at=AT, seed=SEED, least_attempts=1),
         ),
-        "withdraw (member)": lambda _: intake_commands.WithdrawReferral(
-            at=AT, seed=SEED, by="member", acted_by=MARIA
+        # Into the member's other open loop.
+        "merge by hand": lambda _: (
+            loops.MergeReferral(into="ref_2", acted_by=MARIA),
+            MergeContext(at=AT, seed=SEED, own="ref_1", survivor=receiving.DECIDER.fold((RECEIVED,))),
         ),
-        "close by hand (other)": lambda _: intake_commands.CloseReferral(
-            at=AT, seed=SEED, outcome="other", text="moved away", acted_by=MARIA
-        ),
-        "merge by hand": lambda _: intake_commands.MergeReferral(
-            at=AT, seed=SEED, into="ref_2", match=FOUND, acted_by=MARIA
-        ),
-        "record a release date": lambda _: intake_commands.RecordReleaseDate(
-            at=AT, seed=SEED, release_on=DAY, acted_by=MARIA
-        ),
-        "time for answers is over": lambda _: intake_commands.MeetDeadline(
-            at=LATER, seed=SEED, kind="information", due_at=AT
-        ),
-        "authorization.denied": lambda _: _noted(DENIED),
-        "outreach.services_started": lambda _: _noted(STARTED),
-        "outreach.member_declined": lambda _: _noted(MEMBER_DECLINED),
-        "outreach.unable_to_reach": lambda _: _noted(UNREACHED),
-        "any other fact": lambda _: _noted(ACCEPTED),
+        "record a release date": _plain(loops.RecordReleaseDate(release_on=DAY, acted_by=MARIA)),
+        "time for answers is over": _plain(loops.MeetDeadline(kind="information", due_at=AT), LATER),
+        "authorization.denied": _plain(loops.NoteFact(fact=DENIED)),
+        "outreach.services_started": _plain(loops.NoteFact(fact=STARTED)),
+        "outreach.member_declined": _plain(loops.NoteFact(fact=MEMBER_DECLINED)),
+        "outreach.unable_to_reach": _plain(loops.NoteFact(fact=UNREACHED)),
+        "any other fact": _plain(loops.NoteFact(fact=ACCEPTED)),
     },
 )
 
@@ -189,9 +186,27 @@ ENTRY = ProviderRecorded.model_validate(
         "contracts": ({"plan": PLAN, "populations": ("homelessness",), "from": "2025-01-01"},),
     }
 )  # fmt: skip
-DENIAL = Denial(notice_due_at=AT)
-RULES = authorization_commands.Rules(
-    due_at=AT, cap_at=AT, types=("street_medicine",), term_from="decision", automatic={"homelessness": 0.0}
+RIGHTS = Rights(appeal_by=DAY, hearing_days=120, unanswered_days=30)
+DENIAL = contexts.DenialRules(
+    needs_license=True, citation="", notice_due_at=AT, rights=RIGHTS, exclusive=(), chosen=(), refs=()
+)
+ENDING = contexts.EndingRules(rights=RIGHTS, refs=())
+CLOCKS = contexts.ClockRules(clock="routine", due_at=AT, cap_at=AT, at_risk_at=AT, refs=())
+RUNNING_ON = contexts.RunningOn(due_at=AT, at_risk_at=None, refs=())
+TERM = contexts.TermRules(months=12, prompt_days=(), notice_days=0, runs_from="decision", refs=())
+TIMES: dict[str, Any] = {"at": AT, "seed": SEED}
+OPENING = contexts.ReviewContext(
+    **TIMES,
+    grant=contexts.GrantRules(
+        types=("street_medicine",), days=30, again_days=0, referral_by=None, remind_on=(), refs=()
+    ),
+    standing=contexts.Standing(),
+    provider=ENTRY,
+    hubs={},
+    clocks=CLOCKS,
+    term=TERM,
+    approval=contexts.ApprovalRules(automatic={"homelessness": 0.0}, exclusive=(), must={}, refs=()),
+    draw=0.5,
 )
 AUTHORIZATION_HISTORIES: dict[str, tuple[Event, ...]] = {
     "(unknown)": (),
@@ -209,51 +224,70 @@ AUTHORIZATION = Spec(
     deciding.DECIDER,
     {name: deciding.DECIDER.fold(events) for name, events in AUTHORIZATION_HISTORIES.items()},
     {
-        "referral.received": lambda _: authorization_commands.OpenReview(
-            at=AT, seed=SEED, fact=RECEIVED, rules=RULES, draw=0.5, provider=ENTRY
+        "referral.received": lambda _: (requests.OpenReview(fact=RECEIVED), OPENING),
+        "approve": lambda _: (requests.Approve(acted_by=MARIA), contexts.ApproveContext(**TIMES, term=TERM)),
+        "approve, nobody named": lambda _: (
+            requests.Approve(acted_by=ActedBy(organization=PLAN)),
+            contexts.ApproveContext(**TIMES, term=TERM),
         ),
-        "approve": lambda _: authorization_commands.Approve(at=AT, seed=SEED, acted_by=MARIA, rules=RULES),
-        "approve, nobody named": lambda _: authorization_commands.Approve(
-            at=AT, seed=SEED, acted_by=ActedBy(organization=PLAN), rules=RULES
+        "deny": lambda _: (
+            requests.Deny(acted_by=MARIA, reason="criteria_not_met", licensed=True),
+            contexts.DenyContext(**TIMES, denial=DENIAL),
         ),
-        "deny": lambda _: authorization_commands.Deny(
-            at=AT, seed=SEED, acted_by=MARIA, reason="criteria_not_met", licensed=True, needs_license=True,
-            appeal_by=DAY, notice_due_at=AT,
+        "deny, forbidden reason": lambda _: (
+            requests.Deny(acted_by=MARIA, reason="missing_tar", licensed=True),
+            contexts.DenyContext(**TIMES, denial=DENIAL),
         ),
-        "deny, forbidden reason": lambda _: authorization_commands.Deny(
-            at=AT, seed=SEED, acted_by=MARIA, reason="missing_tar", licensed=True, appeal_by=DAY, notice_due_at=AT
+        "modify": lambda _: (
+            requests.Modify(
+                acted_by=MARIA, populations=("homelessness",), reason="criteria_not_met", licensed=True
+            ),
+            contexts.ModifyContext(**TIMES, term=TERM, denial=DENIAL),
         ),
-        "modify": lambda _: authorization_commands.Modify(
-            at=AT, seed=SEED, acted_by=MARIA, populations=("homelessness",), reason="criteria_not_met", licensed=True,
-            rules=RULES, denial=DENIAL,
+        "pend": lambda _: (
+            requests.Pend(acted_by=MARIA, asks=("birth-date",)),
+            contexts.PendContext(**TIMES, known=frozenset({"birth-date"}), by=LATER, refs=()),
         ),
-        "pend": lambda _: authorization_commands.Pend(
-            at=AT, seed=SEED, acted_by=MARIA, asks=("birth-date",), known=frozenset({"birth-date"}), by=LATER
+        "resume": lambda _: (
+            requests.Resume(acted_by=MARIA),
+            contexts.PauseContext(**TIMES, running_on=RUNNING_ON),
         ),
-        "resume": lambda _: authorization_commands.Resume(at=AT, seed=SEED, acted_by=MARIA, rules=RULES),
-        "revoke the grant": lambda _: authorization_commands.RevokeGrant(at=AT, seed=SEED, acted_by=MARIA),
-        "overturn": lambda _: authorization_commands.Overturn(at=AT, seed=SEED, acted_by=MARIA, on=DAY, due_at=LATER),
-        "end the term": lambda _: authorization_commands.End(
-            at=AT, seed=SEED, acted_by=MARIA, code=1, notice_days=10, denial=DENIAL
+        "revoke the grant": _plain(requests.RevokeGrant(acted_by=MARIA)),
+        "overturn": lambda _: (
+            requests.Overturn(acted_by=MARIA, on=DAY),
+            contexts.OverturnContext(**TIMES, due_at=LATER, refs=()),
         ),
-        "continue the term": lambda _: authorization_commands.Continue(at=AT, seed=SEED, acted_by=MARIA),
-        "request reauthorization": lambda _: authorization_commands.RequestReauthorization(
-            at=AT, seed=SEED, acted_by=LUIS, provider=PROVIDER, rules=RULES
+        "end the term": lambda _: (
+            requests.End(acted_by=MARIA, code=1),
+            contexts.EndContext(**TIMES, notice_days=10, ending=ENDING),
         ),
-        "cap is reached": lambda _: authorization_commands.PassDeadline(
-            at=LATER, seed=SEED, kind="cap", rules=RULES, denial=DENIAL
+        "continue the term": _plain(requests.Continue(acted_by=MARIA)),
+        "request reauthorization": lambda _: (
+            requests.RequestReauthorization(acted_by=LUIS, provider=PROVIDER),
+            contexts.ReauthorizationContext(**TIMES, clocks=CLOCKS),
         ),
-        "grant's last day is over": lambda _: authorization_commands.ExpireGrant(at=LATER, seed=SEED),
-        "referral.closed (services_received)": lambda _: authorization_commands.NoteFact(at=AT, seed=SEED, fact=SERVED),
-        "referral.closed (withdrawn)": lambda _: authorization_commands.NoteFact(at=AT, seed=SEED, fact=WITHDRAWN),
+        "cap is reached": lambda _: (
+            requests.PassDeadline(kind="cap"),
+            contexts.CapContext(at=LATER, seed=SEED, notice_due_at=AT, rights=RIGHTS, refs=()),
+        ),
+        "grant's last day is over": _plain(requests.ExpireGrant(), LATER),
+        "referral.closed (services_received)": _plain(requests.NoteFact(fact=SERVED)),
+        "referral.closed (withdrawn)": _plain(requests.NoteFact(fact=WITHDRAWN)),
     },
-)  # fmt: skip
+)
 
 # ── assignment ────────────────────────────────────────────────────────────────────────────────────────────
 
-MARKET = offers.Market(
-    ranking=Ranking(ranked=(Ranked(provider="bay-housing-navigators"),)), answer_due_at=AT, plan_due_at=AT
+LIMIT = finding.Limit(due_at=AT, at_risk_at=AT, refs=())
+OFFERING = finding.Offering(
+    ranking=Ranking(ranked=(Ranked(provider="bay-housing-navigators"),)),
+    answer_due_at=AT,
+    answer_at_risk_at=AT,
+    told=LIMIT,
+    elsewhere=None,
+    refs=(),
 )
+NEXT = finding.OfferContext(**TIMES, offering=OFFERING)
 ASSIGNMENT_HISTORIES: dict[str, tuple[Event, ...]] = {
     "(unknown)": (),
     "waiting": (RECEIVED,),
@@ -266,8 +300,10 @@ ASSIGNMENT_HISTORIES: dict[str, tuple[Event, ...]] = {
 }
 
 
-def _market(fact: Event) -> offers.NoteFact:
-    return offers.NoteFact(at=AT, seed=SEED, fact=fact, market=MARKET)
+def _settled(fact: Event) -> Callable[[Any], tuple[Command, Context]]:
+    conflict = finding.Conflict(told=LIMIT, elsewhere=None)
+    context = finding.SettleContext(**TIMES, offering=OFFERING, conflict=conflict, change=LIMIT)
+    return lambda _: (turns.NoteFact(fact=fact), context)
 
 
 ASSIGNMENT = Spec(
@@ -275,38 +311,43 @@ ASSIGNMENT = Spec(
     assigning.DECIDER,
     {name: assigning.DECIDER.fold(events) for name, events in ASSIGNMENT_HISTORIES.items()},
     {
-        "authorization.approved": lambda _: _market(APPROVED),
-        "authorization.presumptive_granted": lambda _: _market(GRANTED),
-        "authorization.presumptive_ended (expired)": lambda _: _market(GRANT_ENDED),
-        "accept": lambda _: offers.Accept(
-            at=AT, seed=SEED, assignment="asg_1", provider=PROVIDER, lead=LEAD, market=MARKET
+        "authorization.approved": _settled(APPROVED),
+        "authorization.presumptive_granted": _settled(GRANTED),
+        "authorization.presumptive_ended (expired)": _settled(GRANT_ENDED),
+        "accept": lambda _: (
+            turns.Accept(assignment="asg_1", provider=PROVIDER, lead=LEAD),
+            finding.AcceptContext(**TIMES, contracted=True, pcp_due_at=AT),
         ),
-        "decline": lambda _: offers.Decline(
-            at=AT, seed=SEED, assignment="asg_1", provider=PROVIDER, reason="no_capacity", market=MARKET
+        "decline": lambda _: (
+            turns.Decline(assignment="asg_1", provider=PROVIDER, reason="no_capacity"),
+            NEXT,
         ),
-        "assign by hand": lambda _: offers.AssignByHand(
-            at=AT, seed=SEED, provider="bay-housing-navigators", acted_by=MARIA, market=MARKET
+        "assign by hand": lambda _: (
+            turns.AssignByHand(provider="bay-housing-navigators", acted_by=MARIA),
+            finding.HandContext(**TIMES, offering=OFFERING, obliged=None),
         ),
-        "withdraw": lambda _: offers.Withdraw(
-            at=AT, seed=SEED, assignment="asg_1", acted_by=MARIA, market=MARKET
+        "withdraw": lambda _: (turns.Withdraw(assignment="asg_1", acted_by=MARIA), NEXT),
+        "end": lambda _: (turns.End(assignment="asg_1", acted_by=MARIA), NEXT),
+        "request a change": lambda _: (
+            turns.RequestChange(assignment="asg_1", wished="", acted_by=LUIS),
+            finding.ChangeContext(**TIMES, offering=OFFERING, change=LIMIT),
         ),
-        "end": lambda _: offers.End(at=AT, seed=SEED, assignment="asg_1", acted_by=MARIA, market=MARKET),
-        "request a change": lambda _: offers.RequestChange(
-            at=AT, seed=SEED, assignment="asg_1", wished="", acted_by=LUIS, market=MARKET
+        "change the lead": _plain(
+            turns.ChangeLead(assignment="asg_1", provider=PROVIDER, lead=OTHER_LEAD, acted_by=LUIS)
         ),
-        "change the lead": lambda _: assignment_changes.ChangeLead(
-            at=AT, seed=SEED, assignment="asg_1", provider=PROVIDER, lead=OTHER_LEAD, acted_by=LUIS
+        "a limit is reached": _plain(turns.Watch(), LATER),
+        "answer overdue": lambda _: (
+            turns.AskPlan(),
+            finding.SilenceContext(at=LATER, seed=SEED, told=LIMIT, offering=None),
         ),
-        "a limit is reached": lambda _: assigning.Watch(at=LATER, seed=SEED),
-        "answer overdue": lambda _: offers.AskPlan(at=LATER, seed=SEED),
-        "referral.closed (services_received)": lambda _: _market(SERVED),
-        "referral.closed (withdrawn)": lambda _: _market(WITHDRAWN),
+        "referral.closed (services_received)": _settled(SERVED),
+        "referral.closed (withdrawn)": _settled(WITHDRAWN),
     },
 )
 
 # ── notification ──────────────────────────────────────────────────────────────────────────────────────────
 
-REACH = notification_commands.ReachPolicy(attempts=1, days=0, modalities=1, in_person=0)
+REACH = outreach.ReachPolicy(attempts=1, days=0, modalities=1, in_person=0)
 OUTREACH_HISTORIES: dict[str, tuple[Event, ...]] = {
     "(unknown)": (),
     "waiting": (RECEIVED,),
@@ -323,24 +364,24 @@ NOTIFICATION = Spec(
     reaching.DECIDER,
     {name: reaching.DECIDER.fold(events) for name, events in OUTREACH_HISTORIES.items()},
     {
-        "record attempt": lambda _: notification_commands.RecordAttempt(
-            at=AT, seed=SEED, provider=PROVIDER, tried_at=AT, actor_kind="peer", modality="phone",
-            outcome="no_answer", reached=False,
+        "record attempt": _plain(outreach.RecordAttempt(
+            provider=PROVIDER, tried_at=AT, actor_kind="peer", modality="phone", outcome="no_answer", reached=False,
+        )),
+        "start services": _plain(outreach.StartServices(provider=PROVIDER, on=DAY)),
+        "member declined": _plain(outreach.DeclineForMember(
+            provider=PROVIDER, on=DAY, how="phone"
+        )),
+        "unable to reach": lambda _: (
+            outreach.ReportUnableToReach(provider=PROVIDER, on=DAY),
+            outreach.ReachContext(at=AT, seed=SEED, reach=REACH),
         ),
-        "start services": lambda _: notification_commands.StartServices(at=AT, seed=SEED, provider=PROVIDER, on=DAY),
-        "member declined": lambda _: notification_commands.DeclineForMember(
-            at=AT, seed=SEED, provider=PROVIDER, on=DAY, how="phone"
-        ),
-        "unable to reach": lambda _: notification_commands.ReportUnableToReach(
-            at=AT, seed=SEED, provider=PROVIDER, on=DAY, reach=REACH
-        ),
-        "change contact": lambda _: notification_commands.ChangeContact(
-            at=AT, seed=SEED, provider=PROVIDER, flags=(), sealed={"contact": "sealed"}, seen=""
-        ),
-        "end service": lambda _: notification_commands.EndService(at=AT, seed=SEED, provider=PROVIDER, code=1, on=DAY),
-        "closing delivered": lambda _: notification_commands.RecordDelivered(
-            at=AT, seed=SEED, notice="ntc_1", code="closed", recipient_kind="referrer", delivered_at=AT
-        ),
+        "change contact": _plain(outreach.ChangeContact(
+            provider=PROVIDER, flags=(), sealed={"contact": "sealed"}, seen=""
+        )),
+        "end service": _plain(outreach.EndService(provider=PROVIDER, code=1, on=DAY)),
+        "closing delivered": _plain(outreach.RecordDelivered(
+            notice="ntc_1", code="closed", recipient_kind="referrer", delivered_at=AT
+        )),
     },
 )  # fmt: skip
 

@@ -12,12 +12,12 @@ from loopkeeper.contract.events import Event
 
 @dataclass(frozen=True)
 class Spec:
-    """A service's rules with one state for each status and one command of each kind."""
+    """A service's rules with one state for each status and one command of each kind, with its context."""
 
     title: str
-    decider: Decider[Any]
+    decider: Decider[Any, Any]
     states: Mapping[str, Any]
-    commands: Mapping[str, Callable[[Any], Command]]
+    commands: Mapping[str, Callable[[Any], Any]]
 
 
 def table(service: str) -> str:
@@ -38,11 +38,12 @@ def table(service: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _answer(decider: Decider[Any], state: Any, command: Command) -> str:
+def _answer(decider: Decider[Any, Any], state: Any, asked: Any) -> str:
+    command: Command = asked if isinstance(asked, Command) else asked[0]
     if command.fact is not None:
         state = decider.evolve(state, command.fact)
     try:
-        events = decider.decide(state, command)
+        events = decider.decide(state, asked)
     except Refused as refused:
         return f"`{refused.slug}`"
     return ", ".join(_said(event) for event in events) or "–"

@@ -5,75 +5,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from assignment.domain.offers import NoteFact
+from assignment.domain.commands import NoteFact
+from assignment.domain.evolve import FOLD
 from loopkeeper.contract.envelope import Message
-from loopkeeper.contract.events import (
-    AuthorizationApproved,
-    AuthorizationEnded,
-    AuthorizationExtended,
-    AuthorizationPresumptiveEnded,
-    AuthorizationPresumptiveGranted,
-    AuthorizationReauthorizationRequested,
-    Event,
-    OutreachContactChanged,
-    ReferralAmended,
-    ReferralClosed,
-    ReferralReceived,
-)
+from loopkeeper.contract.events import PUBLISHERS, Event, publisher
 from loopkeeper.flow.consumer import Reaction
-from loopkeeper.runtime.service import Equipment
 
 
-def reactions(equipment: Equipment) -> Mapping[type[Event], Reaction]:
-    return {
-        ReferralReceived: on_referral_received,
-        ReferralAmended: on_referral_amended,
-        ReferralClosed: on_referral_closed,
-        AuthorizationPresumptiveGranted: on_presumptive_granted,
-        AuthorizationPresumptiveEnded: on_presumptive_ended,
-        AuthorizationApproved: on_approved,
-        AuthorizationExtended: on_extended,
-        AuthorizationReauthorizationRequested: on_reauthorization_requested,
-        AuthorizationEnded: on_authorization_ended,
-        OutreachContactChanged: on_contact_changed,
-    }
-
-
-def on_referral_received(event: ReferralReceived, message: Message) -> NoteFact:
+def on_fact(event: Event, message: Message) -> NoteFact:
+    """Notes the fact: `domain/evolve.FOLD` says what it changes; `domain/rules.settle` what follows, an offer to the
+    next provider or one taken back."""
     return NoteFact(fact=event)
 
 
-def on_referral_amended(event: ReferralAmended, message: Message) -> NoteFact:
-    return NoteFact(fact=event)
-
-
-def on_referral_closed(event: ReferralClosed, message: Message) -> NoteFact:
-    return NoteFact(fact=event)
-
-
-def on_presumptive_granted(event: AuthorizationPresumptiveGranted, message: Message) -> NoteFact:
-    return NoteFact(fact=event)
-
-
-def on_presumptive_ended(event: AuthorizationPresumptiveEnded, message: Message) -> NoteFact:
-    return NoteFact(fact=event)
-
-
-def on_approved(event: AuthorizationApproved, message: Message) -> NoteFact:
-    return NoteFact(fact=event)
-
-
-def on_extended(event: AuthorizationExtended, message: Message) -> NoteFact:
-    return NoteFact(fact=event)
-
-
-def on_reauthorization_requested(event: AuthorizationReauthorizationRequested, message: Message) -> NoteFact:
-    return NoteFact(fact=event)
-
-
-def on_authorization_ended(event: AuthorizationEnded, message: Message) -> NoteFact:
-    return NoteFact(fact=event)
-
-
-def on_contact_changed(event: OutreachContactChanged, message: Message) -> NoteFact:
-    return NoteFact(fact=event)
+# Every event of another service that changes what an assignment needs.
+REACTIONS: Mapping[type[Event], Reaction] = {
+    kind: on_fact for kind in FOLD if publisher(kind) != PUBLISHERS["assignment"]
+}

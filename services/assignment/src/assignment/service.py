@@ -1,26 +1,34 @@
 """Assignment, as the chassis runs it."""
 
-from assignment.api import assignments, providers
-from assignment.consumers import reactions
+from assignment.api import assignment_actions, assignments, providers
+from assignment.consumers import REACTIONS
+from assignment.domain.contexts import Asked
 from assignment.domain.deadlines import timers
 from assignment.domain.rules import DECIDER
 from assignment.domain.state import Assignment
 from assignment.persistence import directory
-from assignment.persistence.context import AssignmentSurroundings
+from assignment.persistence.context import AssignmentLoader
 from assignment.persistence.directory import restored
+from assignment.persistence.projections import TurnProjection
 from assignment.persistence.tables import columns
 from assignment.settings import AssignmentSettings
 from assignment.timers import on_timer
-from loopkeeper.http.route import joined
+from loopkeeper.http.app import App
+from loopkeeper.runtime.serve import app_of
 from loopkeeper.runtime.service import Equipment, Service
 from loopkeeper.store.definition import Domain
 
 
-def domain(equipment: Equipment) -> Domain[Assignment]:
-    surroundings = AssignmentSurroundings(equipment.policy, equipment.clock)
-    streams = frozenset({directory.TABLE})
+def domain(equipment: Equipment) -> Domain[Assignment, Asked]:
     return Domain(
-        "assignment", DECIDER, columns, timers, surroundings, reference_streams=streams, restored=restored
+        "assignment",
+        DECIDER,
+        columns,
+        timers,
+        loader=AssignmentLoader(equipment.policy, equipment.clock),
+        projection=TurnProjection(),
+        reference_streams=frozenset({directory.TABLE}),
+        restored=restored,
     )
 
 
@@ -29,7 +37,12 @@ service = Service(
     package="assignment",
     settings=AssignmentSettings,
     domain=domain,
-    api=joined(providers.api, assignments.api),
-    reactions=reactions,
+    reactions=REACTIONS,
+    routers=(providers.router, assignments.router, assignment_actions.router),
     on_timer=on_timer,
 )
+
+
+def create_app() -> App:
+    """Assignment alone, for any ASGI server: `uvicorn --factory assignment.service:create_app`."""
+    return app_of({service.name: service})

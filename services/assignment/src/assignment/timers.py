@@ -6,9 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from assignment.domain.assignment_changes import EndTerm
-from assignment.domain.offers import AskPlan, Start
-from assignment.domain.rules import Watch
+from assignment.domain.commands import AskPlan, EndTerm, Start, Watch
 from loopkeeper.contract.decider import Command
 from loopkeeper.runtime.service import Equipment
 

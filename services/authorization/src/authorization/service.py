@@ -1,23 +1,32 @@
 """Authorization, as the chassis runs it."""
 
 from authorization.api import decisions, requests
-from authorization.consumers import reactions
+from authorization.consumers import REACTIONS
+from authorization.domain.contexts import Asked
 from authorization.domain.deadlines import timers
 from authorization.domain.rules import DECIDER
 from authorization.domain.state import Authorization
-from authorization.persistence.context import AuthorizationSurroundings
+from authorization.persistence.context import AuthorizationLoader
+from authorization.persistence.projections import LookupProjection
 from authorization.persistence.tables import columns
 from authorization.settings import AuthorizationSettings
 from authorization.timers import on_timer
 from authorization.workers import sweep_awaiting
-from loopkeeper.http.route import joined
+from loopkeeper.http.app import App
+from loopkeeper.runtime.serve import app_of
 from loopkeeper.runtime.service import Equipment, Service
 from loopkeeper.store.definition import Domain
 
 
-def domain(equipment: Equipment) -> Domain[Authorization]:
-    surroundings = AuthorizationSurroundings(equipment.policy, equipment.sealer)
-    return Domain("authorization", DECIDER, columns, timers, surroundings)
+def domain(equipment: Equipment) -> Domain[Authorization, Asked]:
+    return Domain(
+        "authorization",
+        DECIDER,
+        columns,
+        timers,
+        loader=AuthorizationLoader(equipment.policy),
+        projection=LookupProjection(equipment.sealer),
+    )
 
 
 service = Service(
@@ -25,8 +34,13 @@ service = Service(
     package="authorization",
     settings=AuthorizationSettings,
     domain=domain,
-    api=joined(requests.api, decisions.api),
-    reactions=reactions,
+    reactions=REACTIONS,
+    routers=(requests.router, decisions.router),
     on_timer=on_timer,
     workers={"awaiting": sweep_awaiting},
 )
+
+
+def create_app() -> App:
+    """Authorization alone, for any ASGI server: `uvicorn --factory authorization.service:create_app`."""
+    return app_of({service.name: service})

@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import suppress
 from uuid import UUID, uuid5
 
 from authorization.domain.commands import LookAgain
-from loopkeeper.kernel.supervisor import Heart
-from loopkeeper.postgres.connections import PASSING
+from loopkeeper.kernel.repeat import repeat
+from loopkeeper.kernel.supervisor import Heartbeat
+from loopkeeper.kernel.wake import woken_by
 from loopkeeper.runtime.service import Context
 from loopkeeper.store.definition import Submission
-from loopkeeper.store.store import StoreUnavailable
 
 NAMESPACE = UUID("3f0c0c3e-7a51-5d53-a1d8-0f6f9b1b7c11")
 ROUND = 256
-# Both sides of the join come in through this service's own store, whose bell wakes the sweep; this is behind it.
+# Both sides of the join come in through this service's own store, whose commits wake the sweep; this finds what other
+# replicas wrote.
 EVERY = 1.0
 
 
-async def sweep_awaiting(context: Context, heart: Heart) -> None:
+async def sweep_awaiting(context: Context, heartbeat: Heartbeat) -> None:
     """Look again at claims whose provider, or its hub, the directory knows by now (ADR 5)."""
-    bell = context.store.bell()
-    while True:
-        heart.beat()
-        bell.clear()
-        try:
-            await look_again(context)
-        except (StoreUnavailable, *PASSING):
-            heart.waiting("the database cannot be reached")
-        with suppress(TimeoutError):
-            async with asyncio.timeout(EVERY):
-                await bell.wait()
+
+    async def work() -> bool:
+        await look_again(context)
+        return False
+
+    await repeat(work, woken_by(context.store.commits), EVERY, heartbeat)
 
 
 async def look_again(context: Context) -> int:

@@ -1,34 +1,40 @@
 """Notification, as the chassis runs it."""
 
-from loopkeeper.http.route import joined
+from loopkeeper.http.app import App
+from loopkeeper.runtime.serve import app_of
 from loopkeeper.runtime.service import Equipment, Service
 from loopkeeper.store.definition import Domain
 from notification.api import contact, feed, mailbox, outreach, partners, subscription_actions, subscriptions
-from notification.consumers import reactions
+from notification.consumers import REACTIONS
 from notification.delivery.feed_listeners import follow
 from notification.delivery.forwarding import forward
 from notification.delivery.lease import ahead
 from notification.delivery.ssrf_guard import Allow
+from notification.domain.outreach.commands import Asked
 from notification.domain.outreach.deadlines import timers
 from notification.domain.outreach.rules import DECIDER
 from notification.domain.outreach.state import Outreach
-from notification.persistence.context import NotificationSurroundings
+from notification.persistence.context import NotificationLoader
 from notification.persistence.feed import renumber
 from notification.persistence.forwarded import on_kafka
+from notification.persistence.projections import TellingProjection
 from notification.persistence.tables import columns
 from notification.settings import NotificationSettings
 from notification.timers import on_timer
 from notification.workers import deliver, tell
 
 
-def domain(equipment: Equipment) -> Domain[Outreach]:
+def domain(equipment: Equipment) -> Domain[Outreach, Asked]:
     # A bad list of allowed addresses stops the start, not the first delivery.
     Allow.parse(equipment.settings.webhook_allow)
-    surroundings = NotificationSurroundings(
-        equipment.policy, equipment.directory, forwards=on_kafka(equipment.settings)
-    )
     return Domain(
-        "notification", DECIDER, columns, timers(equipment.policy), surroundings=surroundings, notes_all=True
+        "notification",
+        DECIDER,
+        columns,
+        timers(equipment.policy),
+        loader=NotificationLoader(equipment.policy, equipment.directory),
+        projection=TellingProjection(forwards=on_kafka(equipment.settings)),
+        notes_all=True,
     )
 
 
@@ -37,18 +43,23 @@ service = Service(
     package="notification",
     settings=NotificationSettings,
     domain=domain,
-    api=joined(
-        outreach.api,
-        contact.api,
-        subscriptions.api,
-        feed.api,
-        subscription_actions.api,
-        mailbox.api,
-        partners.api,
+    reactions=REACTIONS,
+    routers=(
+        outreach.router,
+        contact.router,
+        subscriptions.router,
+        feed.router,
+        subscription_actions.router,
+        mailbox.router,
+        partners.router,
     ),
-    reactions=reactions,
     on_timer=on_timer,
     workers={"deliver": deliver, "tell": tell, "follow": follow, "forward": forward},
     ahead=ahead,
     on_restored=renumber,
 )
+
+
+def create_app() -> App:
+    """Notification alone, for any ASGI server: `uvicorn --factory notification.service:create_app`."""
+    return app_of({service.name: service})

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime
 from typing import Any
 from uuid import uuid5
@@ -14,12 +13,14 @@ from yarl import URL
 
 from loopkeeper.contract import ids
 from loopkeeper.kernel.logs import get
-from loopkeeper.kernel.supervisor import Heart
-from loopkeeper.postgres.connections import Connection, passes
+from loopkeeper.kernel.repeat import repeat
+from loopkeeper.kernel.supervisor import Heartbeat
+from loopkeeper.kernel.wake import woken_by
+from loopkeeper.postgres.connections import Connection
 from loopkeeper.runtime.service import Context
 from loopkeeper.security.keyring import Unsealable
 from loopkeeper.store.definition import Submission
-from loopkeeper.store.store import StoreUnavailable, answered
+from loopkeeper.store.store import answered
 from notification.delivery import lease
 from notification.delivery.lease import FLYING, RENEW_AFTER, Leased, Result
 from notification.delivery.ssrf_guard import Allow
@@ -30,22 +31,22 @@ from notification.persistence.subscriptions import FAILING, GONE, SEALED_ANSWER,
 
 log = get("webhooks")
 
-# How soon a due retry, a verified endpoint or a moved demo clock is noticed when no commit rings.
+# How soon a due retry, or what another replica wrote, is noticed when nothing wakes the deliverer.
 EVERY = 0.25
-# Closings heard within this are published together.
-GATHER = 0.05
-# Attempts that end, and deliveries that arise, within this are recorded and leased together.
-BREATH = 0.005
+# Under load closings that were heard are published together, no more often than this.
+TOLD_APART = 0.05
+# Under load attempts that end within this are recorded together, and deliveries that arise leased together.
+APART = 0.005
 BATCH = 256
 
 
-async def deliver(context: Context, heart: Heart) -> None:
-    """Send for ever. One slow endpoint delays no other."""
+async def deliver(context: Context, heartbeat: Heartbeat) -> None:
+    """Send what is due. One slow endpoint delays no other."""
     for outcome in lease.OUTCOMES:
         # The first delivery of a kind that is given up must be seen as one more than none.
         context.metrics.webhooks.labels(outcome)
     async with Sender(Allow.parse(context.settings.webhook_allow), context.clock) as sender:
-        await Deliverer(context, sender).run(heart)
+        await Deliverer(context, sender).run(heartbeat)
 
 
 class Deliverer:
@@ -55,30 +56,22 @@ class Deliverer:
         self._context = context
         self._sender = sender
         self._jitter = jitter
-        self._bell = context.store.bell()
+        self._wake = woken_by(context.store.commits, context.clock.jumps)
         self._results: list[Result] = []
         # What this process has leased and not recorded yet.
         self._held: dict[str, Leased] = {}
         self._renewed_at = context.clock.now()
 
-    async def run(self, heart: Heart) -> None:
-        """Sweep for ever, and at once when a commit or an ended attempt rings; a database that is away is waited
-        for, with the results in hand."""
+    async def run(self, heartbeat: Heartbeat) -> None:
+        """Sweep after each commit, ended attempt and jump of the clock. While the database is away, results stay in
+        hand."""
         async with asyncio.TaskGroup() as tasks:
-            while True:
-                heart.beat()
-                # Cleared before looking: what comes in between rings again.
-                self._bell.clear()
-                try:
-                    await self.sweep(tasks)
-                except Exception as error:
-                    if not passes(error) and not isinstance(error, StoreUnavailable):
-                        raise
-                    heart.waiting("the database cannot be reached")
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(EVERY):
-                        await self._bell.wait()
-                        await asyncio.sleep(BREATH)
+
+            async def work() -> bool:
+                await self.sweep(tasks)
+                return False
+
+            await repeat(work, self._wake, EVERY, heartbeat, apart=APART)
 
     async def sweep(self, tasks: asyncio.TaskGroup) -> int:
         """Record what ended and send what is due, without waiting for it; returns how many were sent."""
@@ -89,7 +82,9 @@ class Deliverer:
         room = FLYING - len(self._held)
         if room <= 0 or not await self._anything():
             return 0
-        leased = await self._context.store.transact(lambda c: lease.lease(c, now, room), beside=True)
+        leased = await self._context.store.transact(
+            lambda c: lease.lease(c, now, room), beside=True, wakes=False
+        )
         for each in leased:
             self._held[each.id] = each
             tasks.create_task(self._send(each), name=f"deliver {each.id}")
@@ -98,7 +93,7 @@ class Deliverer:
     async def _renew(self, now: datetime) -> None:
         held = list(self._held.values())
         if held:
-            await self._context.store.transact(lambda c: lease.renew(c, held, now), beside=True)
+            await self._context.store.transact(lambda c: lease.renew(c, held, now), beside=True, wakes=False)
         self._renewed_at = now
 
     async def _anything(self) -> bool:
@@ -149,7 +144,7 @@ class Deliverer:
             self._context.metrics.webhook_seconds.observe(attempted.duration_ms / 1000)
             self._results.append(result)
         finally:
-            self._bell.set()
+            self._wake.set()
 
     async def _attempt(self, leased: Leased) -> Attempted:
         """One POST under one span; the partner gets the span's context too."""
@@ -202,24 +197,13 @@ def _attributes(leased: Leased) -> dict[str, Any]:
     }
 
 
-async def tell(context: Context, heart: Heart) -> None:
-    """Write down for ever what was heard."""
-    bell = context.store.bell()
-    while True:
-        heart.beat()
-        bell.clear()
-        told = 0
-        try:
-            told = await tell_once(context)
-        except Exception as error:
-            if not passes(error) and not isinstance(error, StoreUnavailable):
-                raise
-            heart.waiting("the database cannot be reached")
-        if told < BATCH:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(EVERY):
-                    await bell.wait()
-                    await asyncio.sleep(GATHER)
+async def tell(context: Context, heartbeat: Heartbeat) -> None:
+    """Write down what was heard, as soon as its attempts are recorded."""
+
+    async def work() -> bool:
+        return await tell_once(context) == BATCH
+
+    await repeat(work, woken_by(context.store.commits), EVERY, heartbeat, apart=TOLD_APART)
 
 
 async def tell_once(context: Context) -> int:
@@ -240,7 +224,7 @@ async def tell_once(context: Context) -> int:
         await notice_proof.mark(connection, plain)
         await connection.execute("UPDATE delivery SET told = true WHERE id = ANY($1::text[])", done)
 
-    await context.store.transact(steps)
+    await context.store.transact(steps, wakes=False)
     return len(rows)
 
 

@@ -1,14 +1,17 @@
 """Intake, as the chassis runs it."""
 
-from loopkeeper.http.route import joined
+from loopkeeper.http.app import App
+from loopkeeper.runtime.serve import app_of
 from loopkeeper.runtime.service import Equipment, Service
 from loopkeeper.store.definition import Domain
-from referral_intake.api import casework, plan_actions, referrals, supports
-from referral_intake.consumers import reactions
+from referral_intake.api import casework, plan_actions, referrals, roster, supports
+from referral_intake.consumers import REACTIONS
+from referral_intake.domain.contexts import Asked
 from referral_intake.domain.deadlines import timers
 from referral_intake.domain.rules import DECIDER
 from referral_intake.domain.state import Referral
-from referral_intake.persistence.context import IntakeSurroundings
+from referral_intake.persistence.context import IntakeLoader
+from referral_intake.persistence.projections import IntakeProjection
 from referral_intake.persistence.recovered_keys import read_again
 from referral_intake.persistence.tables import columns
 from referral_intake.settings import IntakeSettings
@@ -16,10 +19,17 @@ from referral_intake.timers import on_timer
 from referral_intake.workers import count_loops
 
 
-def domain(equipment: Equipment) -> Domain[Referral]:
-    surroundings = IntakeSurroundings(equipment.policy, equipment.sealer)
-    restored = read_again(equipment.sealer)
-    return Domain("intake", DECIDER, columns, timers, surroundings, notes_all=True, restored=restored)
+def domain(equipment: Equipment) -> Domain[Referral, Asked]:
+    return Domain(
+        "intake",
+        DECIDER,
+        columns,
+        timers,
+        loader=IntakeLoader(equipment.policy, equipment.sealer),
+        projection=IntakeProjection(),
+        notes_all=True,
+        restored=read_again(equipment.sealer),
+    )
 
 
 service = Service(
@@ -27,8 +37,20 @@ service = Service(
     package="referral_intake",
     settings=IntakeSettings,
     domain=domain,
-    api=joined(referrals.api, casework.api, plan_actions.api, supports.api),
-    reactions=reactions,
+    reactions=REACTIONS,
+    routers=(
+        referrals.lean,
+        referrals.router,
+        casework.router,
+        plan_actions.router,
+        supports.router,
+        roster.router,
+    ),
     on_timer=on_timer,
     workers={"loops": count_loops},
 )
+
+
+def create_app() -> App:
+    """Intake alone, for any ASGI server: `uvicorn --factory referral_intake.service:create_app`."""
+    return app_of({service.name: service})

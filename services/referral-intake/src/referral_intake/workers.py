@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import timedelta
 
-from loopkeeper.kernel.supervisor import Heart
-from loopkeeper.postgres.connections import PASSING
+from loopkeeper.kernel.repeat import repeat
+from loopkeeper.kernel.supervisor import Heartbeat
+from loopkeeper.kernel.wake import woken_by
 from loopkeeper.runtime.service import Context
 
 # Who must act, as `next_step` names them; an open loop that names nobody is a defect.
@@ -18,15 +18,14 @@ SOON = timedelta(days=1)
 COUNT_EVERY = 30.0
 
 
-async def count_loops(context: Context, heart: Heart) -> None:
-    """Count for ever; while the database is away the figures stay as they were."""
-    while True:
-        heart.beat()
-        try:
-            await count_open(context)
-        except PASSING:
-            heart.waiting("the database cannot be reached")
-        await asyncio.sleep(COUNT_EVERY)
+async def count_loops(context: Context, heartbeat: Heartbeat) -> None:
+    """Count now and then; while the database is away the figures stay as they were."""
+
+    async def work() -> bool:
+        await count_open(context)
+        return False
+
+    await repeat(work, woken_by(context.clock.jumps), COUNT_EVERY, heartbeat)
 
 
 async def count_open(context: Context) -> None:

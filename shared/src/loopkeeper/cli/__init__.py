@@ -22,6 +22,7 @@ from loopkeeper.cli.listen import listen
 from loopkeeper.cli.org import org_add, org_import, org_list
 from loopkeeper.cli.parked import parked_list, parked_replay, parked_show
 from loopkeeper.cli.policy import policy_check
+from loopkeeper.cli.profile import profile_check, profile_example, profile_guess
 from loopkeeper.cli.referral import explain, trace
 from loopkeeper.cli.services import migrate, reset, up
 from loopkeeper.cli.status import status, stuck
@@ -66,6 +67,10 @@ GROUPS: Mapping[str, tuple[str, Mapping[str, Callable[..., None]]]] = {
         {"rotate": keys_rotate, "rotate-master": keys_rotate_master},
     ),
     "policy": ("The dated rows that decisions follow.", {"check": policy_check}),
+    "profile": (
+        "How each plan writes its files.",
+        {"check": profile_check, "guess": profile_guess, "example": profile_example},
+    ),
     "topics": (topics.HELP, {"create": topics.create, "check": topics.check}),
 }
 for single in (up, migrate, doctor, reset, example, listen, status, stuck, explain, trace, verify):

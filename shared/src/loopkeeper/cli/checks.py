@@ -17,12 +17,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from zoneinfo import ZoneInfoNotFoundError
 
-from loopkeeper.cli.keys import master_key
 from loopkeeper.cli.policy import policy_findings
 from loopkeeper.kernel.clock import FileClock, SystemClock
 from loopkeeper.kernel.errors import StartError
 from loopkeeper.kernel.settings import Settings
-from loopkeeper.security.keyring import PREVIOUS, SYSTEM, Keyring
+from loopkeeper.security.keyring import PREVIOUS, SYSTEM, open_keyring
 from loopkeeper.security.organizations import list_organizations
 
 OLDEST_PYTHON = (3, 11)
@@ -177,16 +176,16 @@ def _keyring(settings: Settings) -> Check:
     file, master = settings.config_folder / "keyring.json", settings.config_folder / "master.key"
     if not file.exists():
         return Check("keyring", True, "made at first start")
-    given = master_key(settings)
-    if given is None and not master.exists():
+    ours = settings.master_key is None and not settings.key_wrapper
+    if ours and not master.exists():
         # Opening would make a new master key, which opens nothing that is sealed.
         fix = f"Set LOOPKEEPER_MASTER_KEY, or restore {master} from a backup."
         return Check("keyring", False, "there is a keyring but no master key", fix)
-    for each in [file, *([master] if given is None else [])]:
+    for each in [file, *([master] if ours else [])]:
         if open_to := _open_to_others(each):
             return Check("keyring", False, *open_to)
     try:
-        Keyring.open(settings.config_folder, given)
+        open_keyring(settings)
     except StartError as error:
         return Check("keyring", False, error.sentence, error.fix)
     except (OSError, ValueError, KeyError) as error:

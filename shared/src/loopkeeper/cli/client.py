@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from loopkeeper.cli.org import keeping
-from loopkeeper.cli.terminal import Json, each, say, settings, show
+from loopkeeper.cli.terminal import Json, each, say, settings, show, whose
 from loopkeeper.kernel.errors import StartError
 from loopkeeper.kernel.files import locked, write_private
 from loopkeeper.kernel.settings import Settings
@@ -54,7 +54,7 @@ def client_list(as_json: Json = False) -> None:
             },
         )
     else:
-        say("There are none yet. Make one with `loopkeeper client add`.")
+        say(f"There are none yet. Make one with `loopkeeper client add`. {whose(settings())}")
 
 
 def client_revoke(

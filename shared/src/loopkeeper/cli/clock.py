@@ -11,6 +11,7 @@ import typer
 
 from loopkeeper.cli.http_client import SERVICES, Client
 from loopkeeper.cli.terminal import USAGE, Json, asking, fail, say, show
+from loopkeeper.contract.calendar import written
 
 # A moved clock must find every service quiet within this, or something is stuck.
 QUIET_WITHIN = 60.0
@@ -35,7 +36,7 @@ def clock_advance(
             )
             steps += 1
         now, _ = _quiet(client)
-    show({"now": now.isoformat(), "steps": steps}) if as_json else say(f"It is now {now:%Y-%m-%d %H:%M} UTC.")
+    show({"now": written(now), "steps": steps}) if as_json else say(f"It is now {now:%Y-%m-%d %H:%M} UTC.")
 
 
 def _span(text: str) -> timedelta:

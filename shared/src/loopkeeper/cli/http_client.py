@@ -30,6 +30,13 @@ class Unreachable(Exception):
     """Nothing answers at the address."""
 
 
+class BadKey(Exception):
+    """What is given as a key can be none: it says whose words are off, and why."""
+
+    def __init__(self, where: str, why: str) -> None:
+        super().__init__(f"{where} {why}.")
+
+
 class Answered(Exception):
     """The service refused or failed: its problem, in its own words."""
 
@@ -57,10 +64,11 @@ class Client:
         import httpx
 
         self._settings = settings
+        known = operations_key(settings) if key is None else key
         self._http = httpx.Client(
             # Longer than any answer that is waited for (`wait=30`).
             timeout=40,
-            headers={"Authorization": f"Bearer {key or operations_key(settings)}"},
+            headers={"Authorization": f"Bearer {known}"} if known else {},
         )
 
     def close(self) -> None:
@@ -121,13 +129,26 @@ def owner(path: str) -> str:
 
 
 def operations_key(settings: Settings) -> str:
-    """The key set, or the one `loopkeeper up` left in the config folder; empty if there is none."""
+    """The key set, or the one `loopkeeper up` left in the config folder; empty if there is none. Raises `BadKey`."""
     if settings.key is not None:
-        return settings.key.get_secret_value()
+        return good_key(settings.key.get_secret_value(), "LOOPKEEPER_KEY")
     try:
-        return settings.key_file.read_text().strip()
+        return good_key(settings.key_file.read_text().strip(), str(settings.key_file))
     except FileNotFoundError:
         return ""
+
+
+def good_key(key: str, where: str) -> str:
+    """This key, if it can be sent. Raises `BadKey`, which never repeats it."""
+    if not key.strip():
+        raise BadKey(where, "is empty")
+    if "\n" in key or "\r" in key:
+        raise BadKey(where, "has a line break in it")
+    if any(letter.isspace() for letter in key):
+        raise BadKey(where, "has a space in it")
+    if not (key.isascii() and key.isprintable()):
+        raise BadKey(where, "has characters in it that no key has")
+    return key
 
 
 def _problem(answer: httpx.Response) -> Mapping[str, Any]:

@@ -8,15 +8,14 @@ from typing import Annotated
 import typer
 
 from loopkeeper.cli.terminal import USAGE, Json, counted, fail, say, settings, show, starting
-from loopkeeper.kernel.settings import Settings
-from loopkeeper.security import organizations
+from loopkeeper.security import keyring, organizations
+from loopkeeper.security.key_wrapper import plugged_in
 from loopkeeper.security.keyring import Keyring, Unsealable
 
 
 def open_keyring() -> Keyring:
     """The keyring of this home. Raises `StartError` where key and keyring do not belong together."""
-    current = settings()
-    return Keyring.open(current.config_folder, master_key(current))
+    return keyring.open_keyring(settings())
 
 
 def keys_rotate(
@@ -59,6 +58,10 @@ def keys_rotate_master(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Change nothing; say what would be done.")
     ] = False,
+    wrapper: Annotated[
+        str,
+        typer.Option(help="Key service that comes after the master key, as LOOPKEEPER_KEY_WRAPPER has it."),
+    ] = "",
     as_json: Json = False,
 ) -> None:
     """Change the master key in two steps while services run: begin, give every service the new key, then --finish. Says
@@ -70,17 +73,23 @@ def keys_rotate_master(
     with starting():
         ring = open_keyring()
         found = master_key_rotation.standing(ring)
+    if wrapper and new is not None:
+        fail("A key service has no file.", "Leave --new out.", USAGE)
     if not given and new is not None:
         fail("The master key is a file here: the new one is made beside it.", "Leave --new out.", USAGE)
-    if given and new is None and found.stage is not master_key_rotation.Stage.READY and not finish:
+    ready = found.stage is master_key_rotation.Stage.READY
+    if given and new is None and not (wrapper or ready or finish):
         fail("The new master key has no place.", "Name a file for it: --new FILE.", USAGE)
     with starting():
         if finish:
             done = master_key_rotation.finish(ring, dry_run=dry_run)
+        elif wrapper:
+            service = plugged_in(wrapper)
+            done = master_key_rotation.begin_with_service(ring, service, anew=anew, dry_run=dry_run)
         else:
             done = master_key_rotation.begin_with_file(ring, new, anew=anew, dry_run=dry_run)
         after = master_key_rotation.standing(ring)
-    steps = master_key_rotation.next_steps(after.stage, new, given=given)
+    steps = master_key_rotation.next_steps(after.stage, new, given=given, service=wrapper)
     if as_json:
         shown = {
             "stage": after.stage,
@@ -103,8 +112,3 @@ def keys_rotate_master(
     say(f"{opened} {size}.")
     for number, step in enumerate(steps, 1):
         say(f"  {number}. {step}")
-
-
-def master_key(settings: Settings) -> str | None:
-    """The master key the settings give, None where the file beside the keyring is to be used."""
-    return settings.master_key.get_secret_value() if settings.master_key else None

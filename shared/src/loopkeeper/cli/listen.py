@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from loopkeeper.cli.terminal import Json, settings
+from loopkeeper.cli.http_client import BadKey, good_key
+from loopkeeper.cli.terminal import KEY_FIX, USAGE, Json, fail, settings
 
 
 def listen(
@@ -26,6 +27,10 @@ def listen(
     from loopkeeper.cli.forward import forward_until_stopped
     from loopkeeper.cli.partner import listen_until_stopped
 
+    try:
+        good_key(key, "The key (--key or LOOPKEEPER_KEY)")
+    except BadKey as error:
+        fail(str(error), KEY_FIX, USAGE)
     if forward is not None:
         sys.exit(forward_until_stopped(settings(), key, url=forward, count=count, as_json=as_json))
     sys.exit(listen_until_stopped(settings(), key, port=port, count=count, as_json=as_json))

@@ -11,7 +11,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from loopkeeper.cli.keys import open_keyring
-from loopkeeper.cli.terminal import USAGE, Json, each, fail, say, settings, show, starting
+from loopkeeper.cli.terminal import USAGE, Json, each, fail, say, settings, show, starting, whose
 from loopkeeper.security import organizations
 from loopkeeper.security.keyring import Unsealable
 from loopkeeper.security.organizations import ClientsError, OrganizationKind
@@ -102,4 +102,4 @@ def org_list(as_json: Json = False) -> None:
     elif rows:
         each(rows, {name: lambda row, name=name: row[name] for name in ("id", "kind", "name", "phone")})
     else:
-        say("There are none yet. Add one with `loopkeeper org add`.")
+        say(f"There are none yet. Add one with `loopkeeper org add`. {whose(settings())}")

@@ -24,9 +24,14 @@ def parked_list(as_json: Json = False) -> None:
     columns = ("service", "stream", "facts", "since", "tries", "next_retry_at", "error")
     made = table(*columns)
     for row in rows:
-        made.add_row(*(str(row[column] or "a person must") for column in columns))
+        made.add_row(*(_cell(column, row[column]) for column in columns))
     out.print(made)
     say("See one with `loopkeeper parked show REF`, try it with `loopkeeper parked replay REF`.")
+
+
+def _cell(column: str, value: object) -> str:
+    """A fact that is not tried again by itself waits for a person."""
+    return "a person must" if column == "next_retry_at" and value is None else str(value)
 
 
 def parked_show(referral: Referral, as_json: Json = False) -> None:

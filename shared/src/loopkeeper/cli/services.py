@@ -38,7 +38,8 @@ def up(
 def _run(services: list[str], host: str | None, port: int | None) -> int:
     from loopkeeper.cli.client import operator_key
     from loopkeeper.runtime import service
-    from loopkeeper.runtime.run import folders, serve
+    from loopkeeper.runtime.run import folders
+    from loopkeeper.runtime.serve import serve
 
     current = settings().model_copy(
         update={k: v for k, v in {"host": host, "port": port}.items() if v is not None}

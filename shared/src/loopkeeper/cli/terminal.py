@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any, NoReturn
@@ -11,15 +12,26 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from loopkeeper.cli.http_client import Answered, Client, Unreachable
+from loopkeeper.cli.http_client import Answered, BadKey, Client, Unreachable
 from loopkeeper.kernel.errors import StartError
-from loopkeeper.kernel.settings import Settings
+from loopkeeper.kernel.settings import Settings, read
 
 # Documented in `loopkeeper --help` and docs/reference/commands.md; programs may rely on them.
 FAILED, USAGE, UNREACHABLE, REFUSED, CANNOT_START = 1, 2, 3, 4, 5
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
-Referral = Annotated[str, typer.Argument(help="A referral's id, ref_…", metavar="REF")]
+
+
+def _referral_id(text: str) -> str:
+    """An id goes into an address: what is none is refused before anybody is asked."""
+    if not re.fullmatch(r"ref_[0-9a-f]{32}", text):
+        raise typer.BadParameter(
+            "A referral's id is ref_ and 32 digits from 0 to f, as `loopkeeper stuck` shows it."
+        )
+    return text
+
+
+Referral = Annotated[str, typer.Argument(help="A referral's id, ref_…", metavar="REF", callback=_referral_id)]
 
 # Where nobody watches, a table's cells are not broken for the width of a terminal that is not there.
 WIDE = 240
@@ -34,8 +46,9 @@ out, err = _console(), _console(stderr=True)
 
 
 def settings() -> Settings:
-    """The settings of this call: environment and defaults."""
-    return Settings()  # pyright: ignore[reportCallIssue] every field has a default
+    """The settings of this call: environment and defaults. One that cannot be read ends the command."""
+    with starting():
+        return read(Settings)
 
 
 def counted(number: int, noun: str) -> str:
@@ -68,23 +81,37 @@ def fail(sentence: str, fix: str = "", code: int = FAILED) -> NoReturn:
     raise typer.Exit(code)
 
 
+KEY_FIX = "Give the key as `loopkeeper client add` printed it: lk_ and one word."
+
+
+def whose(current: Settings) -> str:
+    """In which home this command looked: an empty one is often the wrong one."""
+    empty = "" if current.config_folder.exists() else ", where nothing was ever kept"
+    return f"The home is {current.home}{empty}; --home or LOOPKEEPER_HOME names another."
+
+
 @contextmanager
 def asking() -> Generator[Client]:
     """A client for the services; its failures end the command with a sentence."""
     current = settings()
     try:
         yield Client(current)
+    except BadKey as error:
+        fail(str(error), KEY_FIX, CANNOT_START)
     except Unreachable as error:
         fail(
             f"Nothing answers at {error}.",
-            "Start it with `loopkeeper up`, or set LOOPKEEPER_URL.",
+            f"Start it with `loopkeeper up`, or set LOOPKEEPER_URL. {whose(current)}",
             UNREACHABLE,
         )
     except Answered as error:
         problem = error.problem
         fix = str(problem.get("fix") or "")
         if error.status == 401:
-            fix = f"Set LOOPKEEPER_KEY, or use the home whose {current.key_file} belongs to this server."
+            fix = (
+                f"Set LOOPKEEPER_KEY, or use the home whose {current.key_file} belongs to this server. "
+                f"{whose(current)}"
+            )
         fail(f"{problem.get('slug', error.status)}: {error}", fix, REFUSED)
 
 

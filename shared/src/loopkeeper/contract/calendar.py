@@ -26,6 +26,11 @@ def la_date(instant: datetime) -> date:
     return _aware(instant).astimezone(LOS_ANGELES).date()
 
 
+def written(instant: datetime) -> str:
+    """The instant as it is told everywhere: in UTC, with a Z. `instant` must be aware."""
+    return _aware(instant).astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
 def end_of_la_day(day: date) -> datetime:
     """The instant (UTC) at which this Los Angeles day is over: the first of the next one."""
     midnight = datetime.combine(day + timedelta(days=1), time(), LOS_ANGELES)

@@ -1,16 +1,17 @@
-"""How a rule is written: `decide(state, command) -> events`, `evolve(state, event) -> state`, both pure.
+"""How a rule is written: `decide(state, (command, context)) -> events`, `evolve(state, event) -> state`, both pure.
 
-A command from a person may raise `Refused`. A command that carries a `fact` (another service's event) first
-has the fact folded into the state by `evolve`, is then decided, and never raises: it applies, or it is stale
-and yields nothing. Time, identity seeds and whatever else a rule must know travel in the command.
+A command says what was asked, its context what the rule may know beyond the state; a service's rules take a closed
+union of such pairs. A command from a person may raise `Refused`. A command that carries a `fact` (another service's
+event) first has the fact folded into the state by `evolve`, is then decided, and never raises: it applies, or it is
+stale and yields nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Generic, TypeVar
+from datetime import datetime
+from typing import Generic, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
@@ -25,14 +26,33 @@ class State(BaseModel):
 
 
 class Command(BaseModel):
-    """An imperative. `at` and `seed` are set by the store: the time of the decision, never before the row's
-    last one, and the command's own id, from which a rule derives the ids of what it creates."""
+    """An imperative: what was asked, and nothing else. `fact` is the event of another service that it takes note of."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    at: datetime = datetime.min.replace(tzinfo=UTC)
-    seed: UUID = UUID(int=0)
     fact: Event | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What one command's rule may know beyond the state of its stream: a frozen value without defaults, made by the
+    service's `Loaded` under all locks, after the command's fact was folded.
+
+    `at` is the time of the decision, never before the row's last one. `seed` is the command's own id, from which a rule
+    derives the ids of what it creates, so that a repetition derives the same ones.
+    """
+
+    at: datetime
+    seed: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plain(Context):
+    """The context of a command whose rule needs nothing but time and seed."""
+
+
+class InvariantBroken(Exception):
+    """A rule met what no event or command can make: a defect of the program, never the caller's mistake."""
 
 
 class Refused(Exception):
@@ -50,6 +70,8 @@ class Refused(Exception):
 
 
 S = TypeVar("S", bound=State)
+# What a service's rules are asked: a closed union of pairs of a command and its context.
+A = TypeVar("A")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +85,12 @@ class Elsewhere:
 
 
 @dataclass(frozen=True, slots=True)
-class Decider(Generic[S]):
+class Decider(Generic[S, A]):
     """The two functions of one service, and the name people see in journals and parked lists."""
 
     name: str
     state: type[S]
-    decide: Callable[[S | None, Any], Sequence[Event | Elsewhere]]
+    decide: Callable[[S | None, A], Sequence[Event | Elsewhere]]
     evolve: Callable[[S | None, Event], S | None]
 
     def fold(self, events: Iterable[Event], state: S | None = None) -> S | None:

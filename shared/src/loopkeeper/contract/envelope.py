@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from uuid import UUID
+
+from loopkeeper.contract.calendar import written
 
 CONTENT_TYPE = "application/json"
 REQUIRED = ("ce_id", "ce_type", "ce_source", "ce_subject", "ce_time")
@@ -42,7 +44,7 @@ class Message:
             "ce_type": self.type,
             "ce_source": self.source,
             "ce_subject": self.subject,
-            "ce_time": self.time.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+            "ce_time": written(self.time),
             "ce_partitionkey": self.subject,
             "ce_sequence": str(self.sequence),
             "ce_chain": self.chain,

@@ -1,7 +1,8 @@
 """What the services say to each other: every event, its one publisher and its data.
 
-An event is minimal and additive: a new optional field is fine, anything else is a `.v2` beside the old one.
-`occurred_at` is when it happened; when we learned it is the envelope's time. The wire type is `ecm.<name>.v1`.
+An event is minimal and additive: a new optional field is fine, anything else is a new version, and the shape before it
+becomes a `Superseded` one (contract/event.py). `occurred_at` is when it happened; when we learned it is the envelope's
+time. The wire type is `ecm.<name>.v<version>`.
 Sealed parts travel in `referral.received`, `referral.amended` and `outreach.contact_changed` only.
 """
 
@@ -9,52 +10,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, datetime
-from functools import cache
-from typing import ClassVar, Literal
+from typing import Literal
 
-import orjson
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
-
-class Part(BaseModel):
-    """A value inside an event."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class ActedBy(Part):
-    """Who decided: the organization, and that organization's own id of the person."""
-
-    organization: str
-    person: str = ""
-
-
-class Event(BaseModel):
-    """The part every event has. `policy` names the policy rows a decision used."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    wire: ClassVar[str] = ""
-    # Kept in the publisher's own journal only, where nobody else may act on it.
-    published: ClassVar[bool] = True
-
-    occurred_at: datetime
-    acted_by: ActedBy | None = None
-    policy: tuple[str, ...] = ()
-
-    @classmethod
-    def wire_type(cls) -> str:
-        return f"ecm.{cls.wire}.v1"
-
-    def payload(self) -> bytes:
-        """The bytes that are journaled and published: fields without a value are left out."""
-        return orjson.dumps(self.model_dump(mode="json", exclude_none=True))
+# What every reader of an event needs is imported from here.
+from loopkeeper.contract.event import ActedBy as ActedBy
+from loopkeeper.contract.event import Catalog, Part, Superseded
+from loopkeeper.contract.event import Event as Event
 
 
 class ScreenedPopulation(Part):
+    """A population by the answers. `met_by`: what alone meets it where no listed criterion does, another factor of an
+    open list given in words; no rule approves on it (loop.md 2.4)."""
+
     code: str
     result: Literal["met", "unmet", "unknown"]
     claimed: bool = False
+    met_by: Literal["other_factor"] | None = None
 
 
 class Claim(Part):
@@ -68,9 +41,10 @@ class Claim(Part):
 
 
 class Eligibility(Part):
-    """What the plan's roster said when intake asked: `unknown` never denies."""
+    """What the plan's roster said when intake asked: `unknown` never denies. `left`: a later whole roster does not name
+    the member any more."""
 
-    state: Literal["confirmed", "not_found", "ended", "unknown"] = "unknown"
+    state: Literal["confirmed", "not_found", "ended", "left", "unknown"] = "unknown"
     programs: tuple[str, ...] = ()
 
 
@@ -98,10 +72,12 @@ class Contract(Part):
 
 
 class Lead(Part):
-    """The lead care manager: the provider's own id of the person, and the name the member will ask for."""
+    """The lead care manager: the provider's own id of the person, the name the member will ask for, and the number to
+    call, where it is not the provider's."""
 
     person: str
     name: str
+    phone: str | None = None
 
 
 class Rights(Part):
@@ -181,6 +157,8 @@ class ReferralReceived(Event):
     consent_holder: str = ""
     # The day of release from a correctional facility, where pre-release services were received (loop.md 3.7).
     release_on: date | None = None
+    # The last day on which who refers expects to treat the member: a hospital with the member in it (loop.md 2.11).
+    treating_until: date | None = None
     linked: Linked | None = None
     sealed: Mapping[str, str] = Field(default_factory=dict)
 
@@ -211,6 +189,8 @@ class ReferralAmended(Event):
     # The second referral that was merged into this one, and who sent it.
     joined: str | None = None
     joined_referrer: str | None = None
+    # Until when who sent it expects to treat the member.
+    joined_treats_until: date | None = None
     member: str | None = None
     kind: Literal["full"] | None = None
     form: Literal["adult", "child_youth"] | None = None
@@ -262,6 +242,9 @@ class ReferralClosed(Event):
     assignment: str | None = None
     # Whether the plan had authorized before: then what lives on, and how it ends, is the plan's own act.
     authorized: bool = False
+    # Who withdrew, or whether another plan was the right one, and which (loop.md 2.13, 2.14).
+    detail: Literal["by_member", "by_referrer", "redirected", "redirect_unanswered"] | None = None
+    right_plan: str | None = None
 
 
 # ── authorization ─────────────────────────────────────────────────────────────────────────────────────────
@@ -660,19 +643,20 @@ PUBLISHERS: Mapping[str, str] = {
 }
 
 
-@cache
+# Made once, here: no class that a test makes later is an event of the product.
+CATALOG = Catalog(Event.__subclasses__(), Superseded.__subclasses__())
+
+
 def by_type() -> Mapping[str, type[Event]]:
-    """Every event class by its wire type."""
-    return {kind.wire_type(): kind for kind in Event.__subclasses__()}
+    """Every event class by its wire type, in its newest version."""
+    return CATALOG.by_type
 
 
-def publisher(kind: type[Event]) -> str:
+def publisher(kind: type[Event] | type[Superseded]) -> str:
     """The one service that owns this event's noun."""
     return PUBLISHERS[kind.wire.partition(".")[0]]
 
 
 def read(wire_type: str, data: bytes) -> Event | None:
-    """The event in these bytes, None where the type is unknown here (a newer publisher).
-    Raises `pydantic.ValidationError` where the bytes are not that event."""
-    kind = by_type().get(wire_type)
-    return kind.model_validate_json(data) if kind is not None else None
+    """`Catalog.read` of every event of the product."""
+    return CATALOG.read(wire_type, data)

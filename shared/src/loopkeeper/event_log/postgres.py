@@ -19,7 +19,7 @@ import orjson
 
 from loopkeeper.contract.envelope import BadEnvelope, Message, parse
 from loopkeeper.event_log.port import POLL_LIMIT, BusUnavailable, Received, StoredOffsets
-from loopkeeper.postgres.connections import PASSING, Connection, connect, passes
+from loopkeeper.postgres.connections import TRANSIENT, Connection, connect, passes
 
 Row = Mapping[Any, Any]
 
@@ -161,7 +161,7 @@ class PostgresBus:
                 if self._shared is None or self._shared.is_closed():
                     self._shared = await _opened(self._url, SESSION)
                 return await self._shared.fetch(query, *args, timeout=ANSWER)
-            except PASSING as error:
+            except TRANSIENT as error:
                 if not passes(error):
                     raise
                 self._discard()
@@ -214,7 +214,7 @@ class PostgresMember:
                 if left <= 0:
                     return []
                 await self._rest(left)
-        except PASSING as error:
+        except TRANSIENT as error:
             self._drop()
             raise BusUnavailable(type(error).__name__) from error
 
@@ -224,7 +224,7 @@ class PostgresMember:
             return
         try:
             await self._say(connection, ACKNOWLEDGE, self._group, offsets[0])
-        except PASSING:
+        except TRANSIENT:
             # The copy is for displays; what counts stands in the service's database.
             self._drop()
 
@@ -264,7 +264,7 @@ class PostgresMember:
     async def _tick(self, connection: Connection) -> None:
         """Keep the session from falling silent, and end it when it no longer answers."""
         try:
-            with suppress(*PASSING):
+            with suppress(*TRANSIENT):
                 while True:
                     await asyncio.sleep(TICK)
                     await self._say(connection, "SELECT 1")

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
-from uuid import UUID
 
 from loopkeeper.contract import events
 from loopkeeper.contract.decider import Command
 from loopkeeper.contract.envelope import Message
-from loopkeeper.contract.events import Event
-from loopkeeper.event_log.port import Bus, BusUnavailable, Member, Received, told, unreadable
+from loopkeeper.contract.event import Catalog, Event
+from loopkeeper.event_log.port import Bus, Member, Received, unreadable
 from loopkeeper.flow.recovery import CatchUp
 from loopkeeper.kernel.logs import get
 from loopkeeper.kernel.metrics import Metrics
-from loopkeeper.kernel.supervisor import Heart
+from loopkeeper.kernel.repeat import until_done
+from loopkeeper.kernel.supervisor import Heartbeat
 from loopkeeper.observability.telemetry import Telemetry
-from loopkeeper.postgres.connections import PASSING, Pool
+from loopkeeper.postgres.connections import Pool
 from loopkeeper.store.batch import Outcome, describe
 from loopkeeper.store.definition import Reference, Submission
-from loopkeeper.store.store import Store, StoreUnavailable
+from loopkeeper.store.store import Store
 
 log = get("consumer")
 
@@ -28,15 +28,22 @@ log = get("consumer")
 # (architecture.md §6.5).
 TOO_MANY = 20
 
+# Why an event is parked that is in a newer version than this program reads.
+NEWER = "a newer version of this event: upgrade this service"
+
 # What a service makes of an event: a command on its stream, a change of a reference row, or nothing.
 Reaction = Callable[[Any, Message], Command | Reference | None]
 
 
 class Reactions:
-    """A service's `on_<event>` functions by event class; events it does not read are skipped unparsed."""
+    """A service's `on_<event>` functions by event class; events it does not read are skipped unparsed.
 
-    def __init__(self, handlers: Mapping[type[Event], Reaction]) -> None:
-        self._handlers = {kind.wire_type(): handler for kind, handler in handlers.items()}
+    An event comes to its function in its newest version, whatever version was published. One in a version that is not
+    known here yet is parked, until this service is upgraded: skipped, it would be lost."""
+
+    def __init__(self, handlers: Mapping[type[Event], Reaction], catalog: Catalog = events.CATALOG) -> None:
+        self._catalog = catalog
+        self._handlers = {name: on for kind, on in handlers.items() for name in catalog.wire_types(kind)}
 
     @property
     def types(self) -> frozenset[str]:
@@ -52,9 +59,12 @@ class Reactions:
             )
         handler = self._handlers.get(message.type)
         if handler is None:
-            return None
+            newer = self._catalog.newer(message.type)
+            if newer is None or newer.wire_type() not in self._handlers:
+                return None
+            return Submission(message.id, message.subject, received=received, poison=NEWER)
         try:
-            event = events.read(message.type, message.data)
+            event = self._catalog.read(message.type, message.data)
             made = handler(event, message)
         except Exception as error:  # noqa: BLE001 whatever is wrong with it, the fact is kept and shown
             return Submission(message.id, message.subject, received=received, poison=describe(error))
@@ -119,49 +129,35 @@ class Consumer:
         ends, stored = await self._bus.ends(), await self.stored_offsets(sorted(mine))
         return sum(ends.get(partition, 0) - stored.get(partition, 0) for partition in mine)
 
-    async def run(self, heart: Heart) -> None:
+    async def run(self, heartbeat: Heartbeat) -> None:
         """Read for ever. Raises `TooManyParked` when facts fail one after the other."""
         if self.catch_up is not None and not self._store.ready.is_set():
-            await self.catch_up.begin(heart)
+            await until_done(self.catch_up.begin, heartbeat)
         self._member = member = await self._bus.join(self._service, self.stored_offsets)
         try:
             while True:
-                await self._caught_up(heart)
-                try:
-                    received = await member.poll()
-                except BusUnavailable as error:
-                    heart.waiting(told(error))
-                    await asyncio.sleep(0.2)
-                    continue
-                if not received:
-                    heart.beat() if member.holds() else heart.waiting("another replica reads")
-                    continue
-                offsets = await self.apply(received, heart)
-                await member.acknowledge(offsets)
-                heart.beat()
+                if self.catch_up is not None and not self._store.ready.is_set():
+                    await until_done(partial(self.catch_up.finish, heartbeat), heartbeat)
+                received = await until_done(member.poll, heartbeat)
+                if received:
+                    # The poll stays in hand: nobody gets it again from this member.
+                    offsets = await until_done(partial(self.apply, received), heartbeat)
+                    await member.acknowledge(offsets)
+                elif not member.holds():
+                    heartbeat.waiting("another replica reads")
         finally:
             await member.close()
 
-    async def _caught_up(self, heart: Heart) -> None:
-        """Whether what was there at the start is read now, by this replica or another."""
-        while self.catch_up is not None and not self._store.ready.is_set():
-            try:
-                await self.catch_up.finish(heart)
-                return
-            except (StoreUnavailable, *PASSING):
-                heart.waiting("the database cannot be reached")
-                await asyncio.sleep(0.2)
-
-    async def apply(self, received: Sequence[Received], heart: Heart | None = None) -> Mapping[int, int]:
-        """React to one poll and commit it whole; only a database that is away is waited for."""
+    async def apply(self, received: Sequence[Received]) -> Mapping[int, int]:
+        """React to one poll and commit it whole; returns the next offsets. Whole again after an error that passes."""
         offsets = {r.partition: r.offset + 1 for r in received}
         if self.catch_up is not None and self.catch_up.restoring:
-            await self._set_aside(self.catch_up, received, heart)
+            await self.catch_up.take(received, lambda one: self._reactions.react(one) is not None)
             self.progress += len(received)
             return offsets
         submissions, spans = self._submissions(received)
         try:
-            outcomes = await self._committed(submissions, offsets, heart)
+            outcomes = await self._store.execute(submissions, offsets)
         finally:
             for span in spans:
                 span.end()
@@ -169,29 +165,6 @@ class Consumer:
         self._metrics.consumed.labels(self._service).inc(len(received))
         self._watch_parked([outcomes[s.id] for s in submissions])
         return offsets
-
-    async def _committed(
-        self, submissions: Sequence[Submission], offsets: Mapping[int, int], heart: Heart | None
-    ) -> Mapping[UUID, Outcome | Exception]:
-        while True:
-            try:
-                return await self._store.execute(submissions, offsets)
-            except StoreUnavailable:
-                if heart is None:
-                    raise
-                heart.waiting("the database cannot be reached")
-                await asyncio.sleep(0.2)
-
-    async def _set_aside(self, catch_up: CatchUp, received: Sequence[Received], heart: Heart | None) -> None:
-        while True:
-            try:
-                await catch_up.take(received, lambda one: self._reactions.react(one) is not None)
-                return
-            except (StoreUnavailable, *PASSING):
-                if heart is None:
-                    raise
-                heart.waiting("the database cannot be reached")
-                await asyncio.sleep(0.2)
 
     def _submissions(self, received: Sequence[Received]) -> tuple[list[Submission], list[Any]]:
         submissions: list[Submission] = []

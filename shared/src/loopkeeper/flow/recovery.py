@@ -9,19 +9,18 @@ rebuilt (`stream_rebuild.py`), and only then the facts that are left are decided
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 from loopkeeper.contract import events
-from loopkeeper.event_log.port import Bus, BusUnavailable, Received
+from loopkeeper.event_log.port import Bus, Received
 from loopkeeper.flow.parked import ParkedFacts
 from loopkeeper.kernel.logs import get
-from loopkeeper.kernel.supervisor import Heart
-from loopkeeper.postgres.connections import PASSING, Connection, Pool
-from loopkeeper.store.store import Store, StoreUnavailable
+from loopkeeper.kernel.supervisor import Heartbeat
+from loopkeeper.postgres.connections import Connection, Pool
+from loopkeeper.store.store import Store
 
 log = get("restore")
 
@@ -68,19 +67,11 @@ class CatchUp:
 
     @property
     def own_types(self) -> list[str]:
-        return sorted(n for n, kind in events.by_type().items() if events.publisher(kind) == self.service)
+        own = [kind for kind in events.by_type().values() if events.publisher(kind) == self.service]
+        return sorted(name for kind in own for name in events.CATALOG.wire_types(kind))
 
-    async def begin(self, heart: Heart) -> None:
-        """Find out where the end is and whether this is a restored database; waits for log and database."""
-        while True:
-            try:
-                await self._look()
-                return
-            except (BusUnavailable, StoreUnavailable, *PASSING):
-                heart.waiting("the log or the database cannot be reached")
-                await asyncio.sleep(0.2)
-
-    async def _look(self) -> None:
+    async def begin(self) -> None:
+        """Find out where the end is and whether this is a restored database."""
         # In this order: what was acknowledged before can never be ahead of what is stored after.
         acknowledged = await self.bus.positions(self.service)
         self.end = await self.bus.ends()
@@ -142,15 +133,15 @@ class CatchUp:
         message = received.message
         return message is not None and message.source == self.source and message.id not in known
 
-    async def finish(self, heart: Heart | None = None) -> None:
+    async def finish(self, heartbeat: Heartbeat | None = None) -> None:
         """Where everything of the start was read: rebuild, decide what is left, and open the service."""
         if self.store.ready.is_set() or await self.unread():
             return
         if self.restoring:
-            await self._rebuild_all(heart)
+            await self._rebuild_all(heartbeat)
             for stream in await self.parked.waiting():
-                if heart is not None:
-                    heart.waiting(BUSY)
+                if heartbeat is not None:
+                    heartbeat.waiting(BUSY)
                 await self.parked.replay(stream)
             await self._write(
                 "UPDATE restored SET finished_at = $1 WHERE finished_at IS NULL", self.store.clock.wall()
@@ -162,14 +153,14 @@ class CatchUp:
     async def _write(self, statement: str, argument: Any) -> None:
         await self.store.with_batch(lambda batch: batch.connection.execute(statement, argument))
 
-    async def _rebuild_all(self, heart: Heart | None) -> None:
+    async def _rebuild_all(self, heartbeat: Heartbeat | None) -> None:
         """Every stream whose own events were lost. One may need another first (a member has one live assignment), so
         those that failed are tried again for as long as others succeed."""
         while streams := await self.parked.with_types(self.own_types):
             done = 0
             for stream in streams:
-                if heart is not None:
-                    heart.waiting(BUSY)
+                if heartbeat is not None:
+                    heartbeat.waiting(BUSY)
                 done += await self.parked.rebuild(stream)
             if not done:
                 log.error("streams cannot be rebuilt", service=self.service, count=len(streams))

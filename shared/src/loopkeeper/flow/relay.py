@@ -3,22 +3,22 @@ deletes. A crash between publish and delete publishes twice; first occurrences s
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import suppress
-
-from loopkeeper.event_log.port import Bus, BusUnavailable, told
+from loopkeeper.event_log.port import Bus
 from loopkeeper.kernel.logs import get
 from loopkeeper.kernel.metrics import Metrics
-from loopkeeper.kernel.supervisor import Heart
+from loopkeeper.kernel.repeat import repeat
+from loopkeeper.kernel.supervisor import Heartbeat
+from loopkeeper.kernel.wake import Waker, woken_by
 from loopkeeper.observability.telemetry import Telemetry
-from loopkeeper.postgres.connections import Connection, connect
+from loopkeeper.postgres.connections import TRANSIENT, Connection
+from loopkeeper.postgres.leadership import Leadership
 from loopkeeper.store.journal import read_entry
 
 log = get("outbox")
 
 # Enough that a backlog drains at the log's full rate (58–74 k/s by 100–500 where it was measured).
 ROUND = 500
-# The doorbell normally wakes the relay; this finds what a lost ring left.
+# A commit of this process wakes the relay; this finds what another replica wrote, and whether its leader is gone.
 SWEEP = 1.0
 # The advisory lock of the one relay of a database.
 LEADER = 0x6C6F6F70
@@ -36,40 +36,37 @@ class Relay:
         service: str,
         url: str,
         bus: Bus,
-        doorbell: asyncio.Event,
+        unsent: Waker,
         *,
         metrics: Metrics,
         telemetry: Telemetry,
     ) -> None:
         self._service = service
-        self._url = url
+        self._leadership = Leadership(url, LEADER, f"loopkeeper-{service}-relay")
         self._bus = bus
-        self._doorbell = doorbell
+        self._unsent = unsent
         self._metrics = metrics
         self._telemetry = telemetry
 
-    async def run(self, heart: Heart) -> None:
-        """Publish for ever. Any database error ends this run; the supervisor starts it again."""
-        connection = await connect(self._url, name=f"loopkeeper-{self._service}-relay")
+    async def run(self, heartbeat: Heartbeat) -> None:
+        """Publish what commits leave unsent, for as long as the process lives."""
         try:
-            while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LEADER):
-                heart.waiting("another replica publishes")
-                await asyncio.sleep(SWEEP)
-            while True:
-                heart.beat()
-                self._doorbell.clear()
-                try:
-                    full = await self.publish_round(connection) == ROUND
-                except BusUnavailable as error:
-                    heart.waiting(told(error))
-                    await asyncio.sleep(0.2)
-                    continue
-                if not full:
-                    with suppress(TimeoutError):
-                        async with asyncio.timeout(SWEEP):
-                            await self._doorbell.wait()
+            await repeat(lambda: self._round(heartbeat), woken_by(self._unsent), SWEEP, heartbeat)
         finally:
-            connection.terminate()
+            self._leadership.leave()
+
+    async def _round(self, heartbeat: Heartbeat) -> bool:
+        """Whether there may be more to publish."""
+        try:
+            connection = await self._leadership.session()
+            if connection is None:
+                heartbeat.waiting("another replica publishes")
+                return False
+            return await self.publish_round(connection) == ROUND
+        except TRANSIENT:
+            # Whatever state the session is in: the next round begins with a new one.
+            self._leadership.leave()
+            raise
 
     async def publish_round(self, connection: Connection) -> int:
         """Publish the lowest unsent rows and delete them; returns how many were published."""

@@ -147,7 +147,7 @@ class Rebuild:
         told = [each for each in written if each[0].type != VOUCHER]
         change = Change(message.subject, submission, before, row.state, told, at)
         batch.changes.append(change)
-        batch.know(change)
+        batch.loaded.observe(change)
 
 
 async def rebuild(batch: Batch[Any], stream: str, received: Sequence[Received]) -> list[Received]:
@@ -162,9 +162,9 @@ async def rebuild(batch: Batch[Any], stream: str, received: Sequence[Received]) 
     row: Row[Any] = batch.rows.setdefault(stream, Row(stream, None))
     if reference is None:
         work = [Work(_submission(each, Command(fact=each.event)), row.state) for each in found]
-        await batch.surround(work)
+        await batch.lock_and_load(work)
     else:
-        await batch.surround([], {reference})
+        await batch.lock_and_load([], {reference})
         kept: Mapping[str, Any] = batch.reference_origin.get(reference) or {}
         row = Row(stream, None, kept.get("n", 0), kept.get("sequence", 0), kept.get("head", journal.START))
     way = Rebuild(batch, row, frozenset(row["id"] for row in rows))

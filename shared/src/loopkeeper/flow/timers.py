@@ -10,35 +10,35 @@ back, and is due again after each timed replay.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid5
 
 from loopkeeper.contract.decider import Command
-from loopkeeper.event_log.port import Bus, BusUnavailable
+from loopkeeper.event_log.port import Bus
 from loopkeeper.flow.consumer import Consumer
 from loopkeeper.flow.parked import ParkedFacts
 from loopkeeper.kernel.clock import Clock
 from loopkeeper.kernel.logs import get
 from loopkeeper.kernel.metrics import Metrics
-from loopkeeper.kernel.supervisor import Heart
+from loopkeeper.kernel.repeat import repeat
+from loopkeeper.kernel.supervisor import Heartbeat
+from loopkeeper.kernel.wake import woken_by
 from loopkeeper.observability.telemetry import Telemetry
-from loopkeeper.postgres.connections import PASSING, Pool
+from loopkeeper.postgres.connections import Pool
 from loopkeeper.store.batch import describe
 from loopkeeper.store.definition import Submission
-from loopkeeper.store.store import Store, StoreUnavailable
+from loopkeeper.store.store import Store
 
 log = get("timers")
 
 NAMESPACE = UUID("0a4c8e52-7f0e-5b3b-9f5c-5d0f3c1f9a77")
 SWEEP = 256
-# How soon a due timer is noticed when nothing else wakes the sweep; also the step of a moved demo clock.
+# How soon a due timer is noticed when nothing else wakes the sweep.
 EVERY = 0.25
-# Deadlines are minutes to months away: what rings within this is swept together.
-GATHER = 0.05
+# Deadlines are minutes to months away: under load they are looked at no more often than this.
+APART = 0.05
 
 # The command of a deadline, given its kind and when it was due.
 OnTimer = Callable[[str, datetime], Command]
@@ -70,24 +70,16 @@ class TimerSweep:
         self._metrics = metrics
         self._telemetry = telemetry
 
-    async def run(self, heart: Heart) -> None:
-        """Sweep for ever; a database or log that is away is waited for."""
-        bell = self._store.bell()
-        while True:
-            heart.beat()
-            bell.clear()
-            fired = 0
-            try:
-                for stream in await self._parked.due(self._clock.now()):
-                    await self._parked.replay(stream)
-                fired = await self.sweep()
-            except (BusUnavailable, StoreUnavailable, *PASSING):
-                heart.waiting("the log or the database cannot be reached")
-            if fired < SWEEP:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(EVERY):
-                        await bell.wait()
-                        await asyncio.sleep(GATHER)
+    async def run(self, heartbeat: Heartbeat) -> None:
+        """Sweep after each commit and each jump of the clock, for as long as the process lives."""
+        wake = woken_by(self._store.commits, self._clock.jumps)
+        await repeat(self._round, wake, EVERY, heartbeat, apart=APART)
+
+    async def _round(self) -> bool:
+        """Whether there may be more to fire."""
+        for stream in await self._parked.due(self._clock.now()):
+            await self._parked.replay(stream)
+        return await self.sweep() == SWEEP
 
     async def sweep(self) -> int:
         """Fire what is due and may fire, park what failed; returns how many were tried."""

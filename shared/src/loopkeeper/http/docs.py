@@ -63,17 +63,17 @@ def _operation(method: str, path: str, operation: Mapping[str, Any]) -> Iterator
     yield f"<p>{escape(operation.get('description', ''))}</p>"
     roles = ", ".join(operation.get("x-roles", ())) or "everyone, without a key"
     yield f"<p>Who: {escape(roles)}</p>"
-    yield _table("Send", ((each["name"], each["in"]) for each in operation["parameters"]))
+    yield _table("Send", ((each["name"], each["in"]) for each in operation.get("parameters", ())))
     for media, content in operation.get("requestBody", {}).get("content", {}).items():
         yield f"<p>Body: <code>{escape(media)}</code> {_shape_link(content['schema'])}</p>"
-        if "example" in content:
-            yield f"<pre>{escape(json.dumps(content['example'], indent=2, ensure_ascii=False))}</pre>"
+        for shown in content.get("examples", {}).values():
+            yield f"<pre>{escape(json.dumps(shown['value'], indent=2, ensure_ascii=False))}</pre>"
     yield _table("Answers", (_answer(status, found) for status, found in operation["responses"].items()))
     yield "</details>"
 
 
 def _answer(status: str, response: Mapping[str, Any]) -> tuple[str, str]:
-    shapes = [_shape(content["schema"]) for content in response.get("content", {}).values()]
+    shapes = [_shape(content.get("schema", {})) for content in response.get("content", {}).values()]
     return status, " ".join((response["description"], *filter(None, shapes)))
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any
 
+import orjson
+from fastapi import APIRouter, Response
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from pydantic import BaseModel, ConfigDict
 
-from loopkeeper.http import docs, openapi
-from loopkeeper.http.route import Api, Call, Reply, Route
+from loopkeeper.http import docs
+from loopkeeper.http.call import Call, everyone
+from loopkeeper.http.route import Id, Operation
 from loopkeeper.kernel.errors import not_found
 
 # A dependency that needs longer to say how it is, is not well; probes themselves give up after a few seconds.
@@ -21,7 +24,6 @@ SECONDS_FOR_HEALTH = 2.0
 # What decides whether requests can be served: the database is reached and the start is done. `health` is told where the
 # question itself failed. The log and the tasks are told and decide nothing: a request waits for neither.
 DECIDING = frozenset({"database", "migrations", "start", "health"})
-HTML = "text/html; charset=utf-8"
 # The page needs its own style and nothing else: no script, no picture, no other host.
 PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
 
@@ -57,34 +59,26 @@ Ready = Callable[[], Awaitable[Mapping[str, Health]]]
 Document = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class OpenContext:
-    """What the open routes answer from: the services' routes, probes and figures. A document is made when somebody
-    first asks for it: they cost a quarter of a second, and a service that was killed is awaited."""
+@dataclass
+class Program:
+    """What these routes answer from: the services' probes, the figures, the documents. A document is made when somebody
+    first asks for it: it takes a tenth of a second, and a service that was killed is awaited."""
 
-    routes: Mapping[str, Sequence[Route]]
     ready: Mapping[str, Ready]
     registry: CollectorRegistry
+    # Of one service, or of everything. Raises `LookupError` for a service that is not here.
+    document: Callable[[str | None], Document]
+    _written: dict[str | None, bytes] = field(default_factory=dict[str | None, bytes])
+
+    def written(self, service: str | None = None) -> bytes:
+        """A document as JSON, made once."""
+        if service not in self._written:
+            self._written[service] = orjson.dumps(self.document(service))
+        return self._written[service]
 
     @cached_property
-    def whole(self) -> Document:
-        every = [route for each in self.routes.values() for route in each]
-        return openapi.document([*every, *api.routes], "Loopkeeper")
-
-    @cached_property
-    def single(self) -> Mapping[str, Document]:
-        return {name: openapi.document(each, f"Loopkeeper {name}") for name, each in self.routes.items()}
-
-    @cached_property
-    def page(self) -> bytes:
-        return docs.page(self.whole).encode()
-
-
-def open_context(
-    routes: Mapping[str, Sequence[Route]], ready: Mapping[str, Ready], registry: CollectorRegistry
-) -> OpenContext:
-    """For a program that serves these services, each with its routes and its probe."""
-    return OpenContext(routes, ready, registry)
+    def page(self) -> str:
+        return docs.page(orjson.loads(self.written()))
 
 
 async def readiness(ready: Mapping[str, Ready]) -> Readiness:
@@ -103,44 +97,58 @@ async def _ask(ready: Ready) -> Mapping[str, Health]:
         return {"health": Health(ok=False, detail=type(error).__name__)}
 
 
-api = Api("program")
+class Json(Response):
+    media_type = "application/json"
 
 
-@api.route("GET", "/health/live", summary="Is the program alive?", public=True, answers={200: Living})
-async def live(call: Call[None, OpenContext]) -> Reply:
-    return Reply(200, Living())
+class Plain(Response):
+    media_type = "text/plain"
 
 
-@api.route(
-    "GET",
-    "/health/ready",
-    summary="Can it serve requests?",
-    public=True,
-    answers={200: Readiness, 503: Readiness},
-)
-async def can_serve(call: Call[None, OpenContext]) -> Reply:
+class Page(Response):
+    media_type = "text/html"
+
+
+router = APIRouter(tags=["program"], route_class=Operation)
+Asked = Annotated[Call[Program], everyone]
+
+
+@router.get("/health/live", summary="Is the program alive?")
+async def live(call: Asked) -> Living:
+    """Whether the program answers at all; nothing is said of what it depends on."""
+    return Living()
+
+
+@router.get("/health/ready", summary="Can it serve requests?", responses={503: {"model": Readiness}})
+async def can_serve(call: Asked) -> Readiness:
+    """How each service is, and what it waits for; 503 while one cannot serve."""
     found = await readiness(call.service.ready)
-    return Reply(200 if found.ready else 503, found)
+    call.answer.status_code = 200 if found.ready else 503
+    return found
 
 
-@api.route("GET", "/metrics", summary="Prometheus figures", public=True, answers={200: "text/plain"})
-async def metrics(call: Call[None, OpenContext]) -> Reply:
-    return Reply(200, generate_latest(call.service.registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+@router.get("/metrics", summary="Prometheus figures", response_class=Plain)
+async def metrics(call: Asked) -> Response:
+    """The figures of this process, as Prometheus reads them."""
+    return Response(generate_latest(call.service.registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
-@api.route("GET", "/openapi.json", summary="This document", public=True)
-async def everything(call: Call[None, OpenContext]) -> Reply:
-    return Reply(200, call.service.whole)
+@router.get("/openapi.json", summary="This document", response_class=Json)
+async def everything(call: Asked) -> Response:
+    """The OpenAPI document of everything served here."""
+    return Json(call.service.written())
 
 
-@api.route("GET", "/openapi/{service}.json", summary="The document of one service", public=True)
-async def one(call: Call[None, OpenContext]) -> Reply:
-    found = call.service.single.get(call.path["service"])
-    if found is None:
-        raise not_found()
-    return Reply(200, found)
+@router.get("/openapi/{service:key}.json", summary="The document of one service", response_class=Json)
+async def one(service: Id, call: Asked) -> Response:
+    """The OpenAPI document of one of the services here."""
+    try:
+        return Json(call.service.written(service))
+    except LookupError:
+        raise not_found() from None
 
 
-@api.route("GET", "/docs", summary="The reference, for people", public=True, answers={200: "text/html"})
-async def reference(call: Call[None, OpenContext]) -> Reply:
-    return Reply(200, call.service.page, {"Content-Security-Policy": PAGE_POLICY}, media_type=HTML)
+@router.get("/docs", summary="The reference, for people", response_class=Page)
+async def reference(call: Asked) -> Response:
+    """The reference as one page, without script or network."""
+    return Page(call.service.page, headers={"Content-Security-Policy": PAGE_POLICY})

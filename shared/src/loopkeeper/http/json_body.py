@@ -1,4 +1,4 @@
-"""What must hold of a request's body and address before any rule sees it?
+"""What must hold of a request's body before any rule sees it?
 
 A JSON body is I-JSON (RFC 7493): UTF-8, no name twice in an object, no lone surrogates, numbers a double can
 hold. And no U+0000 in any string, which PostgreSQL cannot store. What breaks this is the sender's fault and a
@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from typing import Any, TypeVar, cast
-from urllib.parse import parse_qsl
 
 import orjson
 from pydantic import BaseModel, ValidationError
@@ -24,7 +23,6 @@ from loopkeeper.kernel.errors import FIELD_NAME, FieldError, Problem, field_inva
 
 # A body of the usual size arrives with its headers; who needs longer than this for the next piece holds a place.
 SECONDS_FOR_A_PIECE = 20.0
-MOST_PARAMETERS = 50
 LARGEST_WHOLE_NUMBER = 2**53
 
 M = TypeVar("M", bound=BaseModel)
@@ -167,35 +165,3 @@ def validate(model: type[M], raw: bytes) -> M:
         return model.model_validate_json(sent)
     except ValidationError as error:
         raise from_validation(error, tree) from None
-
-
-def query(model: type[M], text: bytes, repeatable: frozenset[str]) -> M:
-    """The query string as its model; a parameter not `repeatable` may come once. Raises 422 `field-invalid`."""
-    values = parameters(text, repeatable)
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        raise from_validation(error, values, prefix="query") from None
-
-
-def parameters(text: bytes, repeatable: frozenset[str]) -> Mapping[str, str | list[str]]:
-    try:
-        pairs = parse_qsl(
-            text.decode("ascii"), keep_blank_values=True, max_num_fields=MOST_PARAMETERS, errors="strict"
-        )
-    except ValueError:
-        raise field_invalid(
-            FieldError(pointer="query", rule="malformed", fix="Send percent-encoded UTF-8 parameters.")
-        ) from None
-    values: dict[str, str | list[str]] = {}
-    for name, value in pairs:
-        where = f"query/{name}" if FIELD_NAME.fullmatch(name) else "query"
-        if "\0" in value or "\0" in name:
-            raise field_invalid(no_nul(where))
-        if name in repeatable:
-            cast("list[str]", values.setdefault(name, [])).append(value)
-        elif name in values:
-            raise field_invalid(FieldError(pointer=where, rule="once", fix="Send this parameter once."))
-        else:
-            values[name] = value
-    return values

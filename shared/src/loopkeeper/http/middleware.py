@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from loopkeeper.http import problems
-from loopkeeper.kernel.errors import Problem
+from loopkeeper.kernel.errors import Problem, not_found
 from loopkeeper.observability.exchange import KEY, Exchange, Observe, begin
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -22,6 +22,8 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 # Twice what browsers and proxies send; anything longer is a mistake or an attack.
 MOST_HEADER_BYTES = 32 * 1024
 MOST_ADDRESS_BYTES = 8 * 1024
+# Set where the request asked for the head of an answer only: reading what nobody receives must not count.
+HEAD = "loopkeeper.head"
 
 
 class Edge:
@@ -48,6 +50,11 @@ class Edge:
     async def _guarded(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
         try:
             _bounded(scope)
+            if not cast("str", scope["path"]).isprintable():
+                raise not_found()
+            if scope["method"] == "HEAD":
+                # It is GET; the server leaves the body out.
+                scope = {**scope, "method": "GET", HEAD: True}
             await self._app(scope, receive, answer)
         except ClientDisconnect:
             log.info("caller left", trace_id=answer.exchange.trace_id, route=answer.exchange.route)

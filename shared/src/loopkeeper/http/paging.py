@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from urllib.parse import urlencode
@@ -12,11 +12,10 @@ from urllib.parse import urlencode
 from pydantic import BaseModel, ConfigDict, Field
 
 from loopkeeper.contract.field_types import Instant
-from loopkeeper.http.route import Call, Reply
+from loopkeeper.http.call import Call
 from loopkeeper.kernel.errors import FieldError, Problem, field_invalid
 
 T = TypeVar("T")
-P = TypeVar("P", bound="Page")
 # Before anything this system recorded.
 FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -87,28 +86,23 @@ def decode(text: str) -> Cursor:
 
 
 def listing(
-    call: Call[Any, Any, P],
+    call: Call[Any],
+    page: Page,
     rows: Sequence[R],
-    show: Callable[[R], BaseModel | Mapping[str, Any]],
+    show: Callable[[R], T],
     *,
     at: str = "at",
-) -> Reply:
+) -> Listing[T]:
     """The answer for rows read with `limit page.fetch`, ordered by (`at`, id); `show` makes an entry of a row."""
-    page: Page = call.query
     shown = rows[: page.limit]
     following = encode(Cursor(shown[-1][at], shown[-1]["id"])) if len(rows) > page.limit else None
-    items = [_plain(show(row)) for row in shown]
-    headers = (
-        {} if following is None else {"Link": f'<{_address(call.address, page, following)}>; rel="next"'}
-    )
-    return Reply(200, {"items": items, "next_cursor": following}, headers)
+    if following is not None:
+        call.answer.headers["Link"] = f'<{address(call.scope["path"], page, following)}>; rel="next"'
+    # What it is a list of is known to the route's signature, and checked against it.
+    return Listing[Any].model_construct(items=tuple(show(row) for row in shown), next_cursor=following)
 
 
-def _plain(entry: BaseModel | Mapping[str, Any]) -> Mapping[str, Any]:
-    return entry.model_dump(mode="json") if isinstance(entry, BaseModel) else entry
-
-
-def _address(path: str, page: Page, following: str) -> str:
+def address(path: str, page: Page, following: str) -> str:
     asked = page.model_dump(mode="json", exclude_unset=True, exclude={"cursor"}, exclude_none=True)
     return f"{path}?{urlencode({**asked, 'cursor': following}, doseq=True)}"
 

@@ -148,6 +148,11 @@ def from_validation(error: ValidationError, tree: object, *, prefix: str = "") -
     of a ValueError may hold the value (`date.fromisoformat` puts it there).
     """
     found = error.errors(include_url=False, include_input=False)
+    return from_errors(cast("Sequence[Mapping[str, Any]]", found), tree, prefix=prefix)
+
+
+def from_errors(found: Sequence[Mapping[str, Any]], tree: object, *, prefix: str = "") -> Problem:
+    """The same of errors as pydantic and FastAPI list them."""
     return field_invalid(
         *(
             FieldError(

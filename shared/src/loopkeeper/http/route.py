@@ -1,229 +1,301 @@
-"""How is an HTTP operation declared? Once: the route that answers and the document that describes it are one value."""
+"""The route class: what FastAPI lacks around a route, done once for every route.
+
+FastAPI reads the body before any dependency runs, and middleware does not know the route. So it is the route class
+that finds key, role, query and headers good before a byte of the body is read, reads the body within bounds and as
+I-JSON, and only then lets FastAPI do its work.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Any, Generic, Literal, TypedDict, Unpack, cast, get_origin
-from uuid import UUID
+from collections.abc import Awaitable, Callable, Iterator
+from inspect import iscoroutinefunction
+from typing import Annotated, Any, cast
 
 import orjson
+from fastapi import Body, Path, Request, Response
+from fastapi.dependencies.models import Dependant
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from fastapi.utils import deep_dict_update
 from pydantic import BaseModel
-from typing_extensions import TypeVar
+from starlette.convertors import StringConvertor, register_url_convertor
+from starlette.types import Receive, Scope
 
-from loopkeeper.kernel.errors import Problem, Unsound
-from loopkeeper.kernel.settings import Settings
-from loopkeeper.security.organizations import Client, Role
+from loopkeeper.contract import ids
+from loopkeeper.contract.decider import Refused
+from loopkeeper.http import headers, idempotency, json_body, openapi, query
+from loopkeeper.http.body_budget import Share
+from loopkeeper.http.call import CALL, Anyone, Call, Caller
+from loopkeeper.http.headers import JSON
+from loopkeeper.http.openapi import refused
+from loopkeeper.http.problems import malformed
+from loopkeeper.http.serving import Serving, serving_of
+from loopkeeper.http.upload import Upload
+from loopkeeper.kernel.errors import Busy, Problem, Unsound
+from loopkeeper.observability.exchange import exchange_of
+from loopkeeper.postgres.connections import passes
+from loopkeeper.security.organizations import Role
 
-Method = Literal["GET", "POST", "PUT", "DELETE"]
-JSON = "application/json"
-B = TypeVar("B", default=None)
-C = TypeVar("C", default=Any)
-Q = TypeVar("Q", default=Any)
-# An answer's body: a model, a media type (JSON without a fixed shape, or text), or nothing.
-Answer = type[BaseModel] | str | None
-REFUSED = 409
-ANY_JSON: Mapping[int, Answer] = MappingProxyType({200: JSON})
+__all__ = ["Id", "Operation", "example", "refused"]
+
+# How soon a caller should ask a service again that has not started.
+STARTS_WITHIN = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Call(Generic[B, C, Q]):
-    """One request (body, service, query) whose caller, role, body and query hold what its route declares.
+class Key(StringConvertor):
+    """What may stand for an id in a path: typed ids, slugs, claims. Anything else names nothing."""
 
-    `claim` is the command's id: the same for every request of one client with one Idempotency-Key (`keyed`),
-    else fresh. `body_hash` tells the same key with another request from a repetition. `path` has only
-    well-formed ids. `raw` is the body as sent. `service` is the context the service was built with.
+    regex = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}"
+
+
+register_url_convertor("key", Key())
+
+# An id in a path declared as `{id:key}`.
+Id = Annotated[str, Path()]
+
+
+def example(only: object = None, /, **named: object) -> Any:
+    """For a body's annotation: bodies that its model takes, for the reference and for those who ask for one."""
+    shown = named or {"example": only}
+    return Body(openapi_examples={name: {"value": value} for name, value in shown.items()})
+
+
+class Read(Request):
+    """A request whose body has been read and understood before FastAPI asks for it."""
+
+    def __init__(self, scope: Scope, receive: Receive, raw: bytes, understood: BaseModel) -> None:
+        super().__init__(scope, receive)
+        self._raw = raw
+        self._understood = understood
+
+    async def body(self) -> bytes:
+        return self._raw
+
+    async def json(self) -> Any:
+        return self._understood
+
+
+class Operation(APIRoute):
+    """One route of a service; the router's first tag names the service.
+
+    Its signature declares everything: `call` with the roles, the body's model or `Upload`, `query`, ids of the path,
+    and what is answered. `responses=refused(…)` names its problems; those that its form implies are added.
     """
 
-    caller: Client | None
-    body: B
-    query: Q
-    raw: bytes
-    path: Mapping[str, str]
-    address: str
-    claim: UUID
-    keyed: bool
-    body_hash: bytes
-    traceparent: str
-    if_match: str | None
-    service: C
-    pieces: Callable[[], AsyncIterator[bytes]]
-    # The body's media type as declared by the caller, without its parameters.
-    media: str = JSON
-    # A HEAD request: nobody reads the body, so reading it must not count.
-    head: bool = False
-    # By lower-case name, as sent.
-    headers: Mapping[bytes, bytes] = field(default_factory=dict[bytes, bytes])
+    def __init__(self, path: str, endpoint: Callable[..., Any], **declared: Any) -> None:
+        tags = declared.get("tags") or ["program"]
+        name = getattr(endpoint, "__name__", "answer")
+        declared["operation_id"] = declared.get("operation_id") or f"{tags[0]}.{name}"
+        # What nobody sends has no type, and counts as an empty object.
+        declared["strict_content_type"] = False
+        if declared.get("status_code") == 204:
+            declared["response_class"] = Response
+        super().__init__(path, endpoint, **declared)
+        self.service = str(tags[0])
+        self.method = _only(self.methods, path)
+        self.template = f"{self.method} {self.path_format}"
+        self.caller = self._caller()
+        self.roles: frozenset[Role] = self.caller.roles
+        self.upload = next(
+            (each.call for each in self.dependant.dependencies if isinstance(each.call, Upload)), None
+        )
+        self.body = self._body_model()
+        self.query = query.declared(self.dependant)
+        self.answers = frozenset(
+            {self.status_code or 200}
+            | {int(status) for status, found in self.responses.items() if openapi.SLUGS not in found}
+        )
+        self._check()
+        self._describe()
+        self.problems = frozenset(
+            (status, slug) for status, slugs in openapi.slugs_of(self.responses).items() for slug in slugs
+        )
 
-    @property
-    def client(self) -> Client:
-        """Who calls. On a public route nobody is asked, and asking is a defect."""
-        if self.caller is None:
-            raise Unsound("a public route has no client")
-        return self.caller
-
-    def stream(self) -> AsyncIterator[bytes]:
-        """The body of a route declared with `stream=True`, once, piece by piece; raises 413 past the route's bound."""
-        return self.pieces()
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """An answer. `body`: a model, or mappings, dataclasses and lists as JSON, or bytes that go out as they are under
-    `media_type`, or an async generator of bytes whose pieces go out as they come, until it ends or its reader leaves.
-    `etag` is the row's version."""
-
-    status: int = 200
-    body: object = None
-    headers: Mapping[str, str] = field(default_factory=dict[str, str])
-    etag: int | None = None
-    media_type: str = JSON
-
-
-Handler = Callable[[Call[Any, Any, Any]], Awaitable[Reply]]
-H = TypeVar("H", bound=Handler)
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """One declared operation."""
-
-    service: str
-    method: Method
-    path: str
-    handler: Handler
-    summary: str
-    answers: Mapping[int, Answer]
-    roles: frozenset[Role] = frozenset()
-    body: type[BaseModel] | None = None
-    query: type[BaseModel] | None = None
-    refusals: Mapping[str, int] = field(default_factory=dict[str, int])
-    example: object = None
-    examples: Mapping[str, object] = field(default_factory=dict[str, object])
-    media: tuple[str, ...] = (JSON,)
-    stream: bool = False
-    largest: Callable[[Settings], int] = lambda settings: settings.max_body
-    needs_if_match: bool = False
-    documented: bool = True
-    streams: str | None = None
+    # ── what was declared ─────────────────────────────────────────────────────────────────────────────────
 
     @property
     def public(self) -> bool:
         return not self.roles
 
     @property
+    def media(self) -> tuple[str, ...]:
+        return self.upload.media if self.upload is not None else (JSON,)
+
+    @property
     def takes_body(self) -> bool:
-        return self.body is not None or self.media != (JSON,)
+        return self.body is not None or self.upload is not None
+
+    @property
+    def needs_if_match(self) -> bool:
+        return self.caller.needs_if_match
 
     @property
     def is_action(self) -> bool:
-        return ":" in self.path
+        return ":" in self.path_format
 
     @property
-    def parameters(self) -> tuple[str, ...]:
-        """The names in the path's braces, in order."""
-        return tuple(re.findall(r"{(\w+)}", self.path))
-
-    def repeatable(self) -> frozenset[str]:
-        """The query parameters that may come more than once: those declared as a tuple."""
-        fields = self.query.model_fields if self.query is not None else {}
-        return frozenset(name for name, found in fields.items() if get_origin(found.annotation) is tuple)
-
-
-class Declared(TypedDict, total=False):
-    """What a declaration may add to method, path, roles, summary, answers and refusals."""
-
-    body: type[BaseModel] | None
-    query: type[BaseModel] | None
-    # A body that satisfies the model; the reference shows it.
-    example: object
-    # Bodies by name, for whoever asks the command line for one.
-    examples: Mapping[str, object]
-    # Other than JSON: `call.raw` is the body, or with `stream=True` the handler reads `call.stream()`.
-    media: tuple[str, ...]
-    stream: bool
-    # The bound of the body in bytes, where it is not the usual one.
-    largest: Callable[[Settings], int]
-    needs_if_match: bool
-    documented: bool
-    # The media type, asked for by Accept, under which the same answer goes out as a stream that goes on.
-    streams: str | None
-
-
-class Api:
-    """The operations of one service, in the order of their declaration."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.routes: list[Route] = []
-
-    def route(
-        self,
-        method: Method,
-        path: str,
-        *,
-        summary: str,
-        answers: Mapping[int, Answer] = ANY_JSON,
-        roles: Iterable[Role] = (),
-        public: bool = False,
-        refusals: Iterable[str] | Mapping[str, int] = (),
-        **declared: Unpack[Declared],
-    ) -> Callable[[H], H]:
-        """Declare the decorated handler as an operation.
-
-        `roles`: any one of them suffices; none only with `public=True`. `refusals`: slugs, answered 409 unless a
-        mapping says otherwise. Raises where the declaration contradicts itself or the example its model.
-        """
-        allowed = frozenset(roles)
-        if bool(allowed) == public:
-            raise Unsound(f"{method} {path} must name roles or be public")
-
-        def declare(handler: H) -> H:
-            fixed = (self.name, method, path, handler, summary, dict(answers), allowed)
-            self.routes.append(_checked(Route(*fixed, refusals=_with_status(refusals), **declared)))
-            return handler
-
-        return declare
-
-
-def joined(*parts: Api) -> Api:
-    """The operations of all these parts of one service, in this order."""
-    whole = Api(parts[0].name)
-    for part in parts:
-        whole.routes += part.routes
-    return whole
-
-
-def _with_status(refusals: Iterable[str] | Mapping[str, int]) -> Mapping[str, int]:
-    if isinstance(refusals, Mapping):
-        return dict(cast("Mapping[str, int]", refusals))
-    return dict.fromkeys(refusals, REFUSED)
-
-
-def _checked(route: Route) -> Route:
-    shown = [route.example] if route.example is not None else []
-    for example in (*shown, *route.examples.values()):
-        if route.body is not None:
-            route.body.model_validate_json(orjson.dumps(example))
-    return route
-
-
-def check_match(call: Call[Any, Any, Any], n: int) -> None:
-    """Raise 412 `stale`, with the current ETag, if the caller's If-Match names another version than `n`.
-
-    Without If-Match it passes: a route that demands one declares `needs_if_match`. The store's lock comes later,
-    so a rule that must not be overtaken carries the version in its command as well.
-    """
-    if call.if_match is None or call.if_match.strip() == "*":
-        return
-    tags = {tag.strip().removeprefix("W/") for tag in call.if_match.split(",")}
-    if f'"{n}"' not in tags:
-        raise Problem(
-            412,
-            "stale",
-            "This was changed since it was read.",
-            fix="Read it again and send the new ETag as If-Match.",
-            headers={"ETag": f'W/"{n}"'},
+    def examples(self) -> dict[str, Any]:
+        """The bodies shown in the reference, by name."""
+        params = self.dependant.body_params
+        shown: dict[str, Any] | None = (
+            getattr(params[0].field_info, "openapi_examples", None) if params else None
         )
+        return {name: each["value"] for name, each in (shown or {}).items()}
+
+    def _caller(self) -> Caller | Anyone:
+        found = [each.call for each in self.dependant.dependencies if isinstance(each.call, Caller | Anyone)]
+        if len(found) != 1:
+            raise Unsound(f"{self.template} must say once who may call it: allowed(…) or everyone")
+        return found[0]
+
+    def _body_model(self) -> type[BaseModel] | None:
+        params = self.dependant.body_params
+        if not params:
+            return None
+        kind: Any = params[0].field_info.annotation
+        if len(params) > 1 or not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+            raise Unsound(f"{self.template} takes one body, and a model")
+        return kind
+
+    def _check(self) -> None:
+        """Raise where the declaration contradicts itself, or an example its model."""
+        for name, convertor in self.param_convertors.items():
+            if not isinstance(convertor, Key):
+                raise Unsound(f"{self.template}: write {{{name}:key}}, for anything else may be anything")
+        for each in _calls(self.dependant):
+            if not (iscoroutinefunction(each) or iscoroutinefunction(type(each).__call__)):
+                raise Unsound(f"{self.template}: {each} is not async, and would cost a thread each time")
+        for value in self.examples.values():
+            if self.body is not None:
+                self.body.model_validate_json(orjson.dumps(value))
+
+    def _describe(self) -> None:
+        """Let the document say what the route does besides what FastAPI knows of it."""
+        matches = self.needs_if_match or self.is_action
+        form = openapi.implied(
+            public=self.public,
+            method=self.method,
+            parameters=bool(self.param_convertors),
+            query=bool(self.query.names),
+            body=self.takes_body,
+            matches=matches,
+            needs_match=self.needs_if_match,
+        )
+        self.responses = openapi.with_problems(self.responses, form, answers=self.answers)
+        extra: dict[str, Any] = {"x-roles": sorted(self.roles)} if self.roles else {"security": []}
+        sent = [openapi.header("Idempotency-Key", openapi.IDEMPOTENCY_KEY)] if self.method == "POST" else []
+        if matches:
+            sent.append(openapi.header("If-Match", "The ETag last read.", required=self.needs_if_match))
+        if sent:
+            extra["parameters"] = sent
+        if self.upload is not None:
+            extra["requestBody"] = self.upload.document
+        elif self.body is not None:
+            demanded = any(each.is_required() for each in self.body.model_fields.values())
+            extra["requestBody"] = {"required": demanded}
+        deep_dict_update(extra, self.openapi_extra or {})
+        self.openapi_extra = extra
+
+    # ── what is done with a request ───────────────────────────────────────────────────────────────────────
+
+    def get_route_handler(self) -> Callable[[Request], Any]:
+        handle = super().get_route_handler()
+
+        async def guarded(request: Request) -> Response:
+            with serving_of(request.scope).bodies.share() as share:
+                call, body = await self.begin(request.scope, request.receive, share)
+                request.scope[CALL] = call
+                if body is not None:
+                    request = _understood(request, call.raw, body)
+                return await self.answered(request.scope, handle(request))
+
+        return guarded
+
+    async def begin(self, scope: Scope, receive: Receive, share: Share) -> tuple[Call[Any], BaseModel | None]:
+        """The call and the body of this request, once key, role, query and headers were found good. What the body costs
+        is taken from `share`, which is the request's until it is answered."""
+        exchange = exchange_of(scope)
+        exchange.route, exchange.service = self.template, self.service
+        serving = serving_of(scope)
+        service = serving.services.get(self.service)
+        if service is None:
+            raise Busy("the start", retry_after=STARTS_WITHIN)
+        sent = headers.joined(scope)
+        client = self.caller.authorized(sent, serving.directory)
+        command = None
+        if client is not None and self.method != "GET":
+            command = idempotency.keyed_command(sent, client)
+        if not self.public or self.query.names:
+            self.query.check(scope["query_string"])
+        if self.needs_if_match and b"if-match" not in sent:
+            raise Problem(
+                428,
+                "if-match-missing",
+                "This needs If-Match.",
+                fix="Read it first and send its ETag as If-Match.",
+            )
+        raw = await self._read(serving, receive, sent, share) if self.method != "GET" else b""
+        call = Call[Any](
+            service,
+            client,
+            command or ids.uuid(),
+            command is not None,
+            exchange.traceparent,
+            scope,
+            sent,
+            raw,
+        )
+        return call, json_body.validate(self.body, raw) if self.body is not None else None
+
+    async def answered(self, scope: Scope, work: Awaitable[Response]) -> Response:
+        """What the route answers, noting where the document does not know it: a defect, but no reason to fail."""
+        exchange = exchange_of(scope)
+        try:
+            response = await work
+        except RequestValidationError as error:
+            raise self.query.invalid(error, scope["query_string"]) from None
+        except (Refused, Problem) as refusal:
+            exchange.declared = (refusal.status, refusal.slug) in self.problems
+            raise
+        except Exception as error:
+            # Whatever a route reads or writes past the store: a database that is away is nobody's fault.
+            if passes(error):
+                raise Busy("the database") from error
+            raise
+        exchange.declared = response.status_code in self.answers
+        return response
+
+    async def _read(self, serving: Serving, receive: Receive, sent: headers.Headers, share: Share) -> bytes:
+        if self.takes_body and (self.upload is not None or headers.sends_body(sent)):
+            headers.check_media(sent, self.media)
+        if self.upload is not None:
+            return b""
+        raw = await json_body.whole(receive, serving.settings.max_body, headers.announced(sent), share)
+        if raw and not self.takes_body and raw.strip() != b"{}":
+            raise malformed("This takes no body.", "Send none.")
+        return raw
+
+
+def _only(methods: set[str] | None, path: str) -> str:
+    if methods is None or len(methods) != 1:
+        raise Unsound(f"{path}: one route answers one method")
+    return next(iter(methods))
+
+
+def _calls(dependant: Dependant) -> Iterator[Callable[..., Any]]:
+    """The endpoint and everything it depends on."""
+    if dependant.call is not None:
+        yield dependant.call
+    for each in dependant.dependencies:
+        yield from _calls(each)
+
+
+def _understood(request: Request, raw: bytes, body: BaseModel) -> Request:
+    scope = request.scope
+    if not raw:
+        # Whatever type it was said to be of: there is nothing that could be of it.
+        kept = [
+            each for each in cast("list[tuple[bytes, bytes]]", scope["headers"]) if each[0] != b"content-type"
+        ]
+        scope = {**scope, "headers": kept}
+    return Read(scope, request.receive, raw or b"{}", body)

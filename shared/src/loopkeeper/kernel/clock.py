@@ -9,9 +9,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
+from loopkeeper.kernel.wake import Waker
+
 
 class Clock(Protocol):
     """Guarantees an aware UTC time; two calls in one process may be equal but never step back by themselves."""
+
+    # Wakes whoever sleeps in this process when the time jumps: deadlines may have come.
+    jumps: Waker
 
     def now(self) -> datetime: ...
 
@@ -21,7 +26,10 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's own time."""
+    """The machine's own time, which never jumps."""
+
+    def __init__(self) -> None:
+        self.jumps = Waker()
 
     def now(self) -> datetime:
         return datetime.now(UTC)
@@ -37,6 +45,7 @@ class FileClock:
     LOOK_EVERY = 0.05
 
     def __init__(self, path: Path) -> None:
+        self.jumps = Waker()
         self._path = path
         self._offset = timedelta()
         self._changed: int | None = None
@@ -67,22 +76,31 @@ class FileClock:
         self._look()
         return self.now()
 
+    async def look(self) -> bool:
+        """One look at the file, as a round of the one task that looks for all sleepers of this process."""
+        self._look()
+        return False
+
     def _look(self) -> None:
         self._looked = time.monotonic()
+        offset = self._offset
         try:
             changed = self._path.stat().st_mtime_ns
         except FileNotFoundError:
             self._offset, self._changed = timedelta(), None
-            return
-        if changed != self._changed:
-            self._offset = timedelta(seconds=json.loads(self._path.read_text())["offset_seconds"])
-            self._changed = changed
+        else:
+            if changed != self._changed:
+                self._offset = timedelta(seconds=json.loads(self._path.read_text())["offset_seconds"])
+                self._changed = changed
+        if self._offset != offset:
+            self.jumps.wake()
 
 
 class HandClock:
     """A clock that stands still until a test moves it."""
 
     def __init__(self, start: datetime = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)) -> None:
+        self.jumps = Waker()
         self._now = start
 
     def now(self) -> datetime:
@@ -92,8 +110,9 @@ class HandClock:
         return self._now
 
     def advance(self, by: timedelta) -> datetime:
-        self._now += by
+        self.set(self._now + by)
         return self._now
 
     def set(self, to: datetime) -> None:
         self._now = to
+        self.jumps.wake()

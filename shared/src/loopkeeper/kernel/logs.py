@@ -61,7 +61,11 @@ def configure(service: str, level: str) -> None:
     root.handlers[:] = [_Libraries()]
     # What libraries tell at INFO is about themselves.
     root.setLevel(logging.WARNING)
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        # A server started from outside brings handlers of its own, and a line for every address asked.
+        logging.getLogger(name).handlers.clear()
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.access").propagate = False
     sys.excepthook = _unhandled
     threading.excepthook = lambda args: _unhandled(args.exc_type, args.exc_value, args.exc_traceback)
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
-from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+
+from loopkeeper.kernel.errors import StartError
 
 
 def default_home() -> Path:
@@ -76,7 +81,7 @@ class Settings(BaseSettings):
     )
 
     host: str = Field(default="127.0.0.1", description="Address to listen on")
-    port: int = Field(default=8600, description="Port to listen on")
+    port: int = Field(default=8600, ge=0, le=65535, description="Port to listen on")
     certificate: Path | None = Field(
         default=None, description="Our certificate, to listen by TLS; default: plain HTTP, behind an ingress"
     )
@@ -91,6 +96,10 @@ class Settings(BaseSettings):
 
     master_key: SecretStr | None = Field(
         default=None, description="base64 of 32 bytes; default: a file made at first start"
+    )
+    key_wrapper: str = Field(
+        default="",
+        description="Key service instead of a master key, as <installed wrapper>:<address of the key>",
     )
     clock: Literal["system", "movable"] = Field(default="system", description="movable: demo and tests only")
     synthetic_members: Literal["off", "on"] = Field(
@@ -113,16 +122,33 @@ class Settings(BaseSettings):
         ge=1,
         description="Bytes of bodies that requests may hold at once before 503",
     )
-    queue: int = Field(default=2048, description="Requests that may wait for the store before 503")
-    pool: int = Field(default=4, description="Reading connections of a service")
+    queue: int = Field(default=2048, ge=1, description="Requests that may wait for the store before 503")
+    pool: int = Field(default=4, ge=1, description="Reading connections of a service")
 
     otlp: str = Field(default="", description="OTLP/HTTP endpoint for traces; empty: a bounded local file")
     trace_file_bytes: int = Field(
-        default=64 * 1024 * 1024, description="Size at which a local span file starts over"
+        default=64 * 1024 * 1024, ge=1, description="Size at which a local span file starts over"
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="Lowest level written"
     )
+
+    @field_validator("home", "config", "policy", mode="before")
+    @classmethod
+    def _named(cls, value: object) -> object:
+        if isinstance(value, str) and not value.strip():
+            raise PydanticCustomError("empty", "it is empty")
+        return value
+
+    @field_validator("url", mode="after")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        return _base(value) if value.strip() else ""
+
+    @field_validator("urls", mode="after")
+    @classmethod
+    def _addresses(cls, value: Mapping[str, str]) -> dict[str, str]:
+        return {service: _base(url) for service, url in value.items() if url.strip()}
 
     @field_validator("home", "config", "policy", mode="after")
     @classmethod
@@ -148,6 +174,46 @@ class Settings(BaseSettings):
 
     def bus_url(self) -> str | None:
         return self.bus.get_secret_value() if self.bus is not None else None
+
+
+def _base(url: str) -> str:
+    """A base URL as it is written in any usual way: with or without its scheme and a slash at the end."""
+    text = url.strip().rstrip("/")
+    scheme, apart, rest = text.partition("://")
+    if not apart:
+        scheme, rest = "http", text
+    if scheme.lower() not in ("http", "https") or not re.fullmatch(
+        r"([^\s/?#@:\[\]]+|\[[0-9a-fA-F:]+\])(:\d{1,5})?(/[^\s?#]*)?", rest
+    ):
+        raise PydanticCustomError("address", "it is no address such as http://localhost:8600")
+    return f"{scheme.lower()}://{rest}"
+
+
+S = TypeVar("S", bound=BaseSettings)
+
+
+def read(kind: type[S]) -> S:
+    """The settings of this kind, from the environment. Raises `StartError` that names the variable which cannot be
+    read, and never what it holds: it may be a secret."""
+    try:
+        return kind()
+    except ValidationError as error:
+        fault = error.errors(include_input=False, include_context=False, include_url=False)[0]
+        raise _unreadable(kind, str(fault["loc"][0]), fault["msg"]) from None
+    except SettingsError as error:
+        named = re.search(r'field "(\w+)"', str(error))
+        raise _unreadable(kind, named[1] if named else "", "it is not JSON") from None
+
+
+def _unreadable(kind: type[BaseSettings], field: str, why: str) -> StartError:
+    variable = f"{kind.model_config.get('env_prefix', '')}{field}".upper()
+    known = kind.model_fields.get(field)
+    means = f" It means: {known.description}." if known is not None and known.description else ""
+    reason = why.rstrip(".").replace("Input ", "it ", 1)
+    return StartError(
+        f"{variable} cannot be read: {reason}.",
+        f"Correct it or unset it.{means} docs/reference/settings.md lists all.",
+    )
 
 
 def use_home(home: Path) -> None:

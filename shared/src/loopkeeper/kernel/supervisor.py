@@ -28,7 +28,14 @@ TOO_OFTEN = 15
 # A task that swallows its cancellation is cancelled again and given this long.
 LAST_WAIT = 1.0
 
-Factory = Callable[["Heart"], Awaitable[None]]
+Factory = Callable[["Heartbeat"], Awaitable[None]]
+# What a task that met this error waits for, as a sentence; empty for an error that does not pass by itself.
+Transient = Callable[[Exception], str]
+
+
+def nothing_passes(_: Exception) -> str:
+    """Every error ends its task."""
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,23 +46,30 @@ class TaskHealth:
     detail: str
 
 
-class Heart:
-    """How a task tells that it lives: `beat` after each round, `waiting` while something else must come first."""
+class Heartbeat:
+    """How a task tells that it lives: `beat` after each round, `waiting` while something else must come first.
+    `transient` says which errors the task waits out (`repeat`)."""
 
-    def __init__(self, now: Callable[[], float]) -> None:
+    def __init__(self, now: Callable[[], float], transient: Transient = nothing_passes) -> None:
         self._now = now
+        self.transient = transient
         self.beaten_at = now()
         self.reason = ""
+        # How often the task has said anything.
+        self.signs = 0
 
     def beat(self) -> None:
         """The task works."""
-        self.beaten_at = self._now()
-        self.reason = ""
+        self._say("")
 
     def waiting(self, reason: str) -> None:
         """The task lives and waits; `reason` is a constant text, and is shown until the next beat."""
+        self._say(reason)
+
+    def _say(self, reason: str) -> None:
         self.beaten_at = self._now()
         self.reason = reason
+        self.signs += 1
 
     def silence(self) -> float:
         """Seconds since the last sign of life."""
@@ -68,7 +82,7 @@ class _Kept:
 
     name: str
     factory: Factory
-    heart: Heart
+    heartbeat: Heartbeat
     silent: timedelta | None
     work: asyncio.Task[None] | None = None
     keeper: asyncio.Task[None] | None = None
@@ -81,15 +95,17 @@ class _Kept:
 class Supervisor:
     """Owns every long-lived task of a process.
 
-    A task that ends, by an error or without one, is started again after a wait that doubles from 0.1 s to 30 s, with
-    jitter. `fatal` errors are never tried again: the task stays stopped and its health red, and the rest of the
-    process goes on. `failed` is set when any task has failed fifteen times in a row.
+    A task that ends, by an error or without one, is started again after a wait that doubles from 0.1 s to 30 s,
+    with jitter. `fatal` errors are never tried again: the task stays stopped and its health red, and the rest of
+    the process goes on. `transient` errors a task waits out itself, without ending (`repeat`). `failed` is set when
+    any task has failed fifteen times in a row.
     """
 
     fatal: tuple[type[Exception], ...] = ()
     sleep: Callable[[float], Coroutine[Any, Any, None]] = asyncio.sleep
     now: Callable[[], float] = time.monotonic
     jitter: Callable[[], float] = random.random
+    transient: Transient = nothing_passes
     failed: asyncio.Event = field(default_factory=asyncio.Event)
     # Set as soon as the process is asked to stop: answers that would go on for long end then.
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -97,11 +113,11 @@ class Supervisor:
     _stopping: bool = False
 
     def start(self, name: str, factory: Factory, *, silent: timedelta | None = None) -> None:
-        """Run `factory(heart)` for ever under this name. Without a beat for `silent` its health is red; None for
+        """Run `factory(heartbeat)` for ever under this name. Without a beat for `silent` its health is red; None for
         work that has nothing to say while nothing happens. Raises `Unsound` for a name taken or after `stop`."""
         if self._stopping or name in self._kept:
             raise Unsound(f"the task {name} cannot be started")
-        kept = self._kept[name] = _Kept(name, factory, Heart(self.now), silent)
+        kept = self._kept[name] = _Kept(name, factory, Heartbeat(self.now, self.transient), silent)
         kept.keeper = asyncio.create_task(self._keep(kept), name=f"keep {name}")
 
     def watch(
@@ -111,10 +127,10 @@ class Supervisor:
         is left in peace. An error of `lag` (the database is away) begins the time anew."""
         seconds = stall.total_seconds()
 
-        async def run(heart: Heart) -> None:
+        async def run(heartbeat: Heartbeat) -> None:
             since, seen = self.now(), progress()
             while True:
-                heart.beat()
+                heartbeat.beat()
                 await self.sleep(seconds / 4)
                 if progress() != seen or self._waits(name, seconds) or not await lag():
                     since, seen = self.now(), progress()
@@ -175,8 +191,8 @@ class Supervisor:
 
     async def _run(self, kept: _Kept) -> BaseException | None:
         """One run to its end, and the error that ended it. If the keeper is cancelled, the work ends before it."""
-        kept.heart.beat()
-        kept.work = work = asyncio.create_task(_once(kept.factory, kept.heart), name=kept.name)
+        kept.heartbeat.beat()
+        kept.work = work = asyncio.create_task(_once(kept.factory, kept.heartbeat), name=kept.name)
         kept.failure = ""
         try:
             await asyncio.wait({work})
@@ -194,7 +210,9 @@ class Supervisor:
 
     def _waits(self, name: str, seconds: float) -> bool:
         kept = self._kept.get(name)
-        return kept is None or kept.stopped or bool(kept.heart.reason and kept.heart.silence() < seconds)
+        return (
+            kept is None or kept.stopped or bool(kept.heartbeat.reason and kept.heartbeat.silence() < seconds)
+        )
 
     def _restart(self, name: str) -> None:
         work = self._kept[name].work
@@ -206,13 +224,13 @@ class Supervisor:
             return TaskHealth(False, f"stopped: {kept.failure}")
         if kept.failure:
             return TaskHealth(False, f"restarting: {kept.failure}")
-        if kept.silent is not None and kept.heart.silence() > kept.silent.total_seconds():
-            return TaskHealth(False, f"stalled: no heartbeat for {kept.heart.silence():.0f} s")
-        return TaskHealth(True, f"waiting: {kept.heart.reason}" if kept.heart.reason else "running")
+        if kept.silent is not None and kept.heartbeat.silence() > kept.silent.total_seconds():
+            return TaskHealth(False, f"stalled: no heartbeat for {kept.heartbeat.silence():.0f} s")
+        return TaskHealth(True, f"waiting: {kept.heartbeat.reason}" if kept.heartbeat.reason else "running")
 
 
-async def _once(factory: Factory, heart: Heart) -> None:
-    await factory(heart)
+async def _once(factory: Factory, heartbeat: Heartbeat) -> None:
+    await factory(heartbeat)
 
 
 def _note(work: asyncio.Task[None], name: str) -> None:

@@ -162,7 +162,7 @@ def _trace_json(trace: Sequence[SpanLine]) -> dict[str, Any]:
     began, ended = _bounds(trace)
     return {
         "trace_id": trace[0].trace_id,
-        "began_at": datetime.fromtimestamp(began / 1e9, UTC).isoformat(),
+        "began_at": datetime.fromtimestamp(began / 1e9, UTC).isoformat().replace("+00:00", "Z"),
         "milliseconds": (ended - began) / 1e6,
         "spans": [
             {

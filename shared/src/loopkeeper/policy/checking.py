@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import combinations
 
-from loopkeeper.policy.conditions import All, Answer, Any, Count, no_narrower
+from loopkeeper.policy.conditions import All, Answer, Any, Count, Unless, Words, no_narrower
 from loopkeeper.policy.rows import Key, Policy, Row
 from loopkeeper.policy.tables import Finding, Table
 
-CONDITIONS = (Answer, Count, All, Any)
+CONDITIONS = (Answer, Unless, Words, Count, All, Any)
 
 
 def check(policy: Policy, plans: Iterable[str] = ()) -> list[Finding]:

@@ -1,6 +1,7 @@
 """When is a criterion met? A small tree over a form's answers, judged in three values.
 
-`answer: key` is a question answered yes, `not_so: key` one answered no; `count: key` with `at_least` or `below` compares
+`answer: key` is a question answered yes, `not_so: key` one answered no; `unless: key` bars by a yes alone, and is met
+while nobody says so; `words: key` is met by a text, of an open list; `count: key` with `at_least` or `below` compares
 a number; `all` and `any` join them. What nobody answered is unknown, and stays so until another part settles the matter: one no
 settles an `all`, one yes an `any` (loop.md 2.4).
 """
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 Result = Literal["met", "unmet", "unknown"]
-Answers = Mapping[str, bool | int | None]
+Answers = Mapping[str, bool | int | str | None]
 
 WORST_FIRST: Sequence[Result] = ("unmet", "unknown", "met")
 
@@ -23,6 +24,20 @@ class Answer:
 
     key: str
     wanted: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Unless:
+    """An exclusion: unmet by a yes; met by a no, and while nobody says so."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Met by a text; unmet by a no. A yes without words is still to be put in words."""
+
+    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +63,24 @@ class Any:
     parts: tuple[Condition, ...]
 
 
-Condition = Answer | Count | All | Any
+Leaf = Answer | Unless | Words | Count
+Condition = Leaf | All | Any
 
 
 def parse(raw: object) -> Condition:
     """The condition a YAML value says. Raises `ValueError` with a sentence for people."""
     if not isinstance(raw, dict):
-        raise ValueError("a condition is one of `all`, `any`, `answer`, `not_so`, `count`")
+        raise ValueError("a condition is one of `all`, `any`, `answer`, `not_so`, `unless`, `words`, `count`")
     fields = cast("dict[str, object]", raw)
     match sorted(fields):
         case ["answer"]:
             return Answer(_key(fields["answer"]))
         case ["not_so"]:
             return Answer(_key(fields["not_so"]), wanted=False)
+        case ["unless"]:
+            return Unless(_key(fields["unless"]))
+        case ["words"]:
+            return Words(_key(fields["words"]))
         case ["all"]:
             return All(_parts(fields["all"]))
         case ["any"]:
@@ -75,7 +95,7 @@ def parse(raw: object) -> Condition:
 
 def _key(raw: object) -> str:
     if not isinstance(raw, str) or not raw:
-        raise ValueError("`answer`, `not_so` and `count` name a field of the form")
+        raise ValueError("`answer`, `not_so`, `unless`, `words` and `count` name a field of the form")
     return raw
 
 
@@ -96,6 +116,10 @@ def judge(condition: Condition, answers: Answers) -> Result:
     match condition:
         case Answer():
             return _said(answers.get(condition.key), condition.wanted)
+        case Unless():
+            return "unmet" if answers.get(condition.key) is True else "met"
+        case Words():
+            return _worded(answers.get(condition.key))
         case Count():
             return _counted(condition, answers.get(condition.key))
         case All():
@@ -108,23 +132,47 @@ def _judged(whole: All | Any, answers: Answers) -> list[Result]:
     return [judge(part, answers) for part in whole.parts]
 
 
-def _said(answer: bool | int | None, wanted: bool) -> Result:
+def _worded(answer: bool | int | str | None) -> Result:
+    if isinstance(answer, str) and answer:
+        return "met"
+    return "unmet" if answer is False else "unknown"
+
+
+def _said(answer: bool | int | str | None, wanted: bool) -> Result:
     if not isinstance(answer, bool):
         return "unknown"
     return "met" if answer is wanted else "unmet"
 
 
-def _counted(condition: Count, number: bool | int | None) -> Result:
-    if number is None or isinstance(number, bool):
+def _counted(condition: Count, number: bool | int | str | None) -> Result:
+    if not isinstance(number, int) or isinstance(number, bool):
         return "unknown"
     enough = condition.at_least is None or number >= condition.at_least
     few = condition.below is None or number < condition.below
     return "met" if enough and few else "unmet"
 
 
-def leaves(condition: Condition) -> Iterator[Answer | Count]:
+def said(condition: Condition) -> str:
+    """The condition in one line, for people who read the policy."""
+    match condition:
+        case Answer():
+            return condition.key if condition.wanted else f"not {condition.key}"
+        case Unless():
+            return f"unless {condition.key}"
+        case Words():
+            return f"{condition.key} in words"
+        case Count():
+            bound = f"≥ {condition.at_least}" if condition.at_least is not None else f"< {condition.below}"
+            return f"{condition.key} {bound}"
+        case All():
+            return f"all of ({', '.join(map(said, condition.parts))})"
+        case Any():
+            return f"any of ({', '.join(map(said, condition.parts))})"
+
+
+def leaves(condition: Condition) -> Iterator[Leaf]:
     """The questions a condition asks, in order."""
-    if isinstance(condition, Answer | Count):
+    if isinstance(condition, Leaf):
         yield condition
     else:
         for part in condition.parts:
@@ -135,7 +183,7 @@ def asked_still(condition: Condition, answers: Answers) -> Iterator[str]:
     """The fields whose answers could still settle the condition: the unknown leaves of parts not yet settled."""
     if judge(condition, answers) != "unknown":
         return
-    if isinstance(condition, Answer | Count):
+    if isinstance(condition, Leaf):
         yield condition.key
     else:
         for part in condition.parts:
@@ -145,7 +193,7 @@ def asked_still(condition: Condition, answers: Answers) -> Iterator[str]:
 def no_narrower(own: Condition, packaged: Condition) -> bool:
     """Whether `own` is the packaged condition with thresholds that let in at least as many."""
     match own, packaged:
-        case Answer(), Answer():
+        case (Answer(), Answer()) | (Unless(), Unless()) | (Words(), Words()):
             return own == packaged
         case Count(), Count():
             return own.key == packaged.key and _as_wide(own, packaged)

@@ -56,7 +56,7 @@ class Pool(Asking, Protocol):
 
 
 # The same batch again is right for these: nothing of it was kept, or its claims make the repetition harmless.
-PASSING = (
+TRANSIENT = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
     # What asyncpg says when the server ended a session between two statements.
@@ -77,13 +77,13 @@ PASSING = (
 )
 
 # Why no session can be had, or nothing asked in one: a wrong password among them.
-AWAY = (asyncpg.PostgresError, *PASSING)
+AWAY = (asyncpg.PostgresError, *TRANSIENT)
 
 
 def passes(error: Exception) -> bool:
     """Whether the same batch may succeed when given again; anything else names a guilty command. asyncpg's own
     complaint about a value it cannot encode is an InterfaceError too, and a ValueError: that one never passes."""
-    return isinstance(error, PASSING) and not isinstance(error, ValueError)
+    return isinstance(error, TRANSIENT) and not isinstance(error, ValueError)
 
 
 async def connect(url: str, *, role: str | None = None, name: str = "loopkeeper") -> Connection:

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Annotated
 from uuid import UUID
 
+from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from loopkeeper.event_log.port import BusUnavailable
-from loopkeeper.http.app import not_found
-from loopkeeper.http.route import Api, Call, Reply
+from loopkeeper.http.call import allowed
+from loopkeeper.http.route import Id, Operation, example, refused
 from loopkeeper.kernel.clock import FileClock
-from loopkeeper.kernel.errors import Problem
+from loopkeeper.kernel.errors import Problem, not_found
 from loopkeeper.runtime.backlog import waiting
-from loopkeeper.runtime.service import Context
+from loopkeeper.runtime.service import Call
 from loopkeeper.security.organizations import Role
 from loopkeeper.store import journal
 
-OPERATIONS = (Role.OPERATIONS,)
+Operator = Annotated[Call, allowed(Role.OPERATIONS)]
 
 
 class Shown(BaseModel):
@@ -108,66 +109,29 @@ class Now(Shown):
     now: datetime
 
 
-def with_operations(api: Api) -> Api:
-    """A service's API and, behind it, its operations routes."""
-    whole = Api(api.name)
-    whole.routes.extend(api.routes)
-    base = f"/v1/operations/{api.name}"
-    add = whole.route
-    add(
-        "GET",
-        f"{base}/status",
-        roles=OPERATIONS,
-        summary="Where this service stands",
-        answers={200: Standing},
-    )(status)
-    add(
-        "GET",
-        f"{base}/parked",
-        roles=OPERATIONS,
-        summary="Parked referrals, longest waiting first",
-        answers={200: ParkedList},
-    )(parked)
-    add(
-        "GET",
-        f"{base}/parked/{{id}}",
-        roles=OPERATIONS,
-        summary="The parked facts of one referral",
-        answers={200: ParkedDetail},
-    )(parked_facts)
-    add(
-        "POST",
-        f"{base}/parked/{{id}}:replay",
-        roles=OPERATIONS,
-        body=ReplayBody,
-        example={"dry_run": True},
-        refusals=("still-failing",),
+def operations_of(service: str) -> APIRouter:
+    """The same routes for every service, under its name."""
+    router = APIRouter(prefix=f"/v1/operations/{service}", tags=[service], route_class=Operation)
+    router.get("/status", summary="Where this service stands")(status)
+    router.get("/parked", summary="Parked referrals, longest waiting first")(parked)
+    router.get("/parked/{id:key}", summary="The parked facts of one referral")(parked_facts)
+    router.post(
+        "/parked/{id:key}:replay",
         summary="Replay a parked referral in order, or show what that would do",
-        answers={200: ReplayResult},
-    )(replay)
-    add(
-        "POST",
-        f"{base}/journal:verify",
-        roles=OPERATIONS,
-        summary="Check that journal, rows and log prove each other",
-        answers={200: Proof},
-    )(verify)
-    add(
-        "POST",
-        f"{base}/clock:advance",
-        roles=OPERATIONS,
-        body=AdvanceBody,
-        example={"seconds": 86400},
-        refusals=("clock-fixed",),
-        summary="Move the clock of a demo forward",
-        answers={200: Now},
-    )(advance)
-    return whole
+        responses=refused("still-failing"),
+    )(replay_parked)
+    router.post("/journal:verify", summary="Check that journal, rows and log prove each other")(
+        verify_journal
+    )
+    router.post(
+        "/clock:advance", summary="Move the clock of a demo forward", responses=refused("clock-fixed")
+    )(advance_clock)
+    return router
 
 
-async def status(call: Call[Any, Any]) -> Reply:
+async def status(call: Operator) -> Standing:
     """What waits: outbox, unread log (null while it is away), due and next timers, parked streams, what the service itself counts."""
-    context: Context = call.service
+    context = call.service
     now = context.clock.now()
     found = await waiting(context, now)
     try:
@@ -176,63 +140,62 @@ async def status(call: Call[Any, Any]) -> Reply:
         lag = None
     working, next_at = await context.work_ahead()
     times = [at for at in (found.next_timer_at, next_at) if at is not None]
-    return Reply(
-        200,
-        Standing(
-            service=context.name,
-            now=now,
-            lag=lag,
-            outbox=found.outbox,
-            parked=found.parked,
-            timers_due=found.timers_due,
-            next_timer_at=min(times, default=None),
-            # Whoever waits for calm must not take a log that is away for one that is read.
-            working=working + (lag is None),
-            # Others' tasks may run in this process too, and stand with them.
-            tasks={
-                name: health.detail
-                for name, health in context.supervisor.health().items()
-                if name.startswith(f"{context.name}.")
-            },
-        ),
+    return Standing(
+        service=context.name,
+        now=now,
+        lag=lag,
+        outbox=found.outbox,
+        parked=found.parked,
+        timers_due=found.timers_due,
+        next_timer_at=min(times, default=None),
+        # Whoever waits for calm must not take a log that is away for one that is read.
+        working=working + (lag is None),
+        # Others' tasks may run in this process too, and stand with them.
+        tasks={
+            name: health.detail
+            for name, health in context.supervisor.health().items()
+            if name.startswith(f"{context.name}.")
+        },
     )
 
 
-async def parked(call: Call[Any, Any]) -> Reply:
-    context: Context = call.service
-    listed = await context.parked.listed()
-    return Reply(200, ParkedList(items=[ParkedReferral.model_validate(one) for one in listed]))
+async def parked(call: Operator) -> ParkedList:
+    """Which referrals wait for a person, since when, and with which error."""
+    listed = await call.service.parked.listed()
+    return ParkedList(items=[ParkedReferral.model_validate(one) for one in listed])
 
 
-async def parked_facts(call: Call[Any, Any]) -> Reply:
-    context: Context = call.service
-    stream = call.path["id"]
-    found = await context.parked.listed(stream)
+async def parked_facts(id: Id, call: Operator) -> ParkedDetail:
+    """The facts of one referral that wait, in order, each with its error."""
+    found = await call.service.parked.listed(id)
     if not found:
         raise not_found()
-    facts = [ParkedFact.model_validate(fact) for fact in await context.parked.facts(stream)]
-    return Reply(200, ParkedDetail(stream=ParkedReferral.model_validate(found[0]), facts=facts))
+    facts = [ParkedFact.model_validate(fact) for fact in await call.service.parked.facts(id)]
+    return ParkedDetail(stream=ParkedReferral.model_validate(found[0]), facts=facts)
 
 
-async def replay(call: Call[ReplayBody, Any]) -> Reply:
-    context: Context = call.service
-    stream = call.path["id"]
-    if not await context.parked.listed(stream):
+async def replay_parked(
+    id: Id, body: Annotated[ReplayBody, example({"dry_run": True})], call: Operator
+) -> ReplayResult:
+    """Apply what is parked, in order, until one fails again. With `dry_run` nothing is kept."""
+    context = call.service
+    if not await context.parked.listed(id):
         raise not_found()
     await context.store.read_first()
-    replayed = await context.parked.replay(stream, dry_run=call.body.dry_run)
-    if replayed.left and not call.body.dry_run and not replayed.applied:
+    replayed = await context.parked.replay(id, dry_run=body.dry_run)
+    if replayed.left and not body.dry_run and not replayed.applied:
         raise Problem(
             409,
             "still-failing",
             f"The first parked fact fails again: {replayed.error}.",
             fix="Mend the cause, try with dry_run, then replay.",
         )
-    return Reply(200, ReplayResult.model_validate(replayed))
+    return ReplayResult.model_validate(replayed)
 
 
-async def verify(call: Call[Any, Any]) -> Reply:
-    context: Context = call.service
+async def verify_journal(call: Operator) -> Proof:
+    """Fold the journal, compare it with rows and log, and check every link of every chain."""
+    context = call.service
     domain = context.store.domain
     async with context.pool.acquire() as connection:
         flaws = await journal.verify(
@@ -242,10 +205,11 @@ async def verify(call: Call[Any, Any]) -> Reply:
             (domain.table, *sorted(domain.reference_streams)),
             context.bus.history(),
         )
-    return Reply(200, Proof(sound=not flaws, flaws=[Flaw.model_validate(flaw) for flaw in flaws]))
+    return Proof(sound=not flaws, flaws=[Flaw.model_validate(flaw) for flaw in flaws])
 
 
-async def advance(call: Call[AdvanceBody, Any]) -> Reply:
+async def advance_clock(body: Annotated[AdvanceBody, example({"seconds": 86400})], call: Operator) -> Now:
+    """Only in a demo or a test, whose clock may be moved."""
     clock = call.service.clock
     if not isinstance(clock, FileClock):
         raise Problem(
@@ -254,4 +218,4 @@ async def advance(call: Call[AdvanceBody, Any]) -> Reply:
             "This installation runs on the real time.",
             fix="Only a demo or a test (LOOPKEEPER_CLOCK=movable) may move its clock.",
         )
-    return Reply(200, Now(now=clock.advance(timedelta(seconds=call.body.seconds))))
+    return Now(now=clock.advance(timedelta(seconds=body.seconds)))

@@ -8,8 +8,8 @@ from contextlib import suppress
 from typing import Any
 
 from loopkeeper.event_log.port import BusUnavailable
-from loopkeeper.http.app import Health
-from loopkeeper.postgres.connections import PASSING
+from loopkeeper.http.health import Health
+from loopkeeper.postgres.connections import TRANSIENT
 from loopkeeper.runtime.service import Context
 
 # Half of what a probe as a whole may take: what answers later is told as away.
@@ -58,7 +58,7 @@ class Probe:
     async def _database(self) -> Health:
         try:
             await self._context.readers.fetchval("SELECT 1")
-        except PASSING as error:
+        except TRANSIENT as error:
             return Health(ok=False, detail=type(error).__name__)
         return Health(ok=True)
 
@@ -68,7 +68,7 @@ class Probe:
         except BusUnavailable as error:
             return Health(ok=False, detail=f"{error.sentence}: {error}")
         # How much of it is unread stands in the database, which may be away.
-        with suppress(*PASSING):
+        with suppress(*TRANSIENT):
             async with asyncio.timeout(ANSWERS_WITHIN / 2):
                 stored = await self._context.consumer.stored_offsets()
             return Health(ok=True, detail=f"{sum(end - stored.get(p, 0) for p, end in ends.items())} unread")
@@ -83,5 +83,5 @@ class Probe:
         try:
             async with asyncio.timeout(ANSWERS_WITHIN / 2):
                 return f"{what}, {await catch_up.unread()} of what was there at the start unread"
-        except PASSING:
+        except TRANSIENT:
             return what

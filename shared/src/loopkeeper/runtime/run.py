@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import signal
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
-
-import uvicorn
 
 from loopkeeper import policy
 from loopkeeper.event_log.port import Bus
@@ -20,27 +18,32 @@ from loopkeeper.flow.parked import ParkedFacts
 from loopkeeper.flow.recovery import CatchUp
 from loopkeeper.flow.relay import Relay
 from loopkeeper.flow.timers import TimerSweep
-from loopkeeper.http.app import Part, build_app
+from loopkeeper.http.app import App, Lifespan
+from loopkeeper.http.health import Ready
+from loopkeeper.http.serving import Serving
 from loopkeeper.kernel.clock import Clock, FileClock, SystemClock
-from loopkeeper.kernel.errors import StartError
-from loopkeeper.kernel.logs import configure, get
+from loopkeeper.kernel.errors import StartError, Unsound
+from loopkeeper.kernel.logs import get
 from loopkeeper.kernel.metrics import Metrics
-from loopkeeper.kernel.server import Server
-from loopkeeper.kernel.settings import Settings
-from loopkeeper.kernel.supervisor import Factory, Heart, Supervisor
+from loopkeeper.kernel.repeat import repeat
+from loopkeeper.kernel.settings import Settings, read
+from loopkeeper.kernel.supervisor import Factory, Heartbeat, Supervisor
+from loopkeeper.kernel.wake import woken_by
+from loopkeeper.observability.exchange import Exchange, Observe
 from loopkeeper.observability.telemetry import Telemetry, observe
 from loopkeeper.policy.reading import installed, load
 from loopkeeper.postgres import migrations
 from loopkeeper.postgres.connections import reading_pool, writing_pool
 from loopkeeper.runtime import startup
 from loopkeeper.runtime.backlog import keep_measuring
-from loopkeeper.runtime.operations import with_operations
+from loopkeeper.runtime.operations import operations_of
 from loopkeeper.runtime.readiness import Probe
 from loopkeeper.runtime.service import Context, Equipment, Service
-from loopkeeper.security.keyring import Keyring
+from loopkeeper.security.keyring import open_keyring
 from loopkeeper.security.organizations import Directory
 from loopkeeper.security.sealing import Sealer
 from loopkeeper.store.store import Store
+from loopkeeper.store.transient import transient
 
 log = get("run")
 
@@ -69,7 +72,7 @@ class Addresses:
 
 async def find_addresses(settings: Settings, services: Mapping[str, Service], say: Say = silent) -> Addresses:
     """Use what the settings name; start (or adopt) the embedded PostgreSQL for the rest."""
-    given = {name: service.settings().database_url() for name, service in services.items()}
+    given = {name: read(service.settings).database_url() for name, service in services.items()}
     bus = settings.bus_url()
     missing = [name for name, url in given.items() if url is None] + ([] if bus else ["log"])
     if missing:
@@ -81,7 +84,8 @@ async def find_addresses(settings: Settings, services: Mapping[str, Service], sa
         )
         given |= {name: server.url(name) for name in missing if name != "log"}
         bus = bus or server.url("log")
-    assert bus is not None  # noqa: S101 given or embedded
+    if bus is None:
+        raise Unsound("there is no log, neither given nor embedded")
     found = {name: url for name, url in given.items() if url is not None}
     return Addresses(found, bus, embedded=bool(missing))
 
@@ -157,19 +161,40 @@ async def migrate_all(addresses: Addresses, services: Mapping[str, Service], say
 
 
 class Running:
-    """The services of one process, started in order and stopped in the opposite one."""
+    """The services of one process, started in order and stopped in the opposite one. Its app answers from the first
+    moment: what has not started yet asks every request to come back."""
 
     def __init__(
-        self, settings: Settings, services: Mapping[str, Service], *, clock: Clock | None = None
+        self,
+        settings: Settings,
+        services: Mapping[str, Service],
+        *,
+        clock: Clock | None = None,
+        lifespan: Lifespan | None = None,
     ) -> None:
         self.settings = settings
         self.services = services
         self.clock = clock or make_clock(settings)
         self.contexts: dict[str, Context] = {}
-        self.supervisor = Supervisor(fatal=(TooManyParked,))
-        self.app: Any = None
+        self.supervisor = Supervisor(fatal=(TooManyParked,), transient=transient)
+        # Why a start that had to wait failed in the end.
+        self.failure: StartError | None = None
+        self._metrics = Metrics()
+        self._directory = Directory(settings.config_folder)
+        self._serving = Serving(self._directory, settings)
+        self._ready: dict[str, Ready] = dict.fromkeys(services, startup.begins)
+        self._observe: Observe | None = None
         self._stack = AsyncExitStack()
         self._probes: dict[str, Probe] = {}
+        self.app = App(
+            {name: (*service.routers, operations_of(name)) for name, service in services.items()},
+            self._serving,
+            ready=self._ready,
+            registry=self._metrics.registry,
+            observe=self._observed,
+            lifespan=lifespan,
+            old_apis={name: service.api for name, service in services.items() if service.api is not None},
+        )
 
     async def __aenter__(self) -> Running:
         return self
@@ -177,40 +202,66 @@ class Running:
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
 
+    async def begin(self, addresses: Addresses, say: Say = silent) -> None:
+        """Make the tables, where that is this program's to do, and start."""
+        if self.settings.migrate == "start":
+            await migrate_all(addresses, self.services, say)
+        await self.start(addresses, say)
+        # What was made until now lives as long as the process: the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
+
+    async def begin_later(
+        self, needs: Mapping[str, startup.Need], missing: Mapping[str, startup.Lack], addresses: Addresses
+    ) -> None:
+        """The same as soon as what is missing is there; until then every probe names it."""
+        wait = startup.Wait(needs, missing)
+        self._ready.update({name: wait.ready(name) for name in self.services})
+        try:
+            await wait.over()
+            await self.begin(addresses)
+        except StartError as error:
+            log.error("cannot start", reason=error.sentence)
+            self.failure = error
+            self.supervisor.failed.set()
+
     async def start(self, addresses: Addresses, say: Say = silent) -> None:
-        """Open pools, build every service's context and routes, start its tasks."""
+        """Open pools, build every service's context and start its tasks."""
         settings = self.settings
-        keyring = Keyring.open(settings.config_folder, _secret(settings))
-        sealer = Sealer(keyring)
-        directory = Directory(settings.config_folder)
-        metrics = Metrics()
+        sealer = Sealer(open_keyring(settings))
         rows = load(installed(), settings.policy_folder)
         findings = policy.check(rows)
         if findings:
             raise StartError(f"The policy is not sound: {findings[0]}", "See `loopkeeper policy check`.")
-        spans = {name: Telemetry.open(name, settings, metrics=metrics) for name in self.services}
+        spans = {name: Telemetry.open(name, settings, metrics=self._metrics) for name in self.services}
         for name, service in self.services.items():
-            metrics.expect_service(name)
+            self._metrics.expect_service(name)
             say(f"{name}: starting")
             telemetry = spans[name]
             self._stack.callback(telemetry.close)
             equipment = Equipment(
-                settings, service.settings(), self.clock, rows, sealer, directory, telemetry, metrics
+                settings,
+                read(service.settings),
+                self.clock,
+                rows,
+                sealer,
+                self._directory,
+                telemetry,
+                self._metrics,
             )
             await self._start_service(service, equipment, addresses)
-        parts = [
-            Part(with_operations(service.api), self.contexts[name], self._probes[name].ready)
-            for name, service in self.services.items()
-        ]
-        for route in (route for part in parts for route in part.api.routes):
-            metrics.expect_requests(route.method, route.path)
-        self.app = build_app(
-            parts,
-            directory=directory,
-            settings=settings,
-            registry=metrics.registry,
-            observe=observe(spans, metrics),
-        )
+        if isinstance(clock := self.clock, FileClock):
+            # One task looks for all who sleep: another process may move the time.
+            self.supervisor.start("clock", partial(repeat, clock.look, woken_by(), clock.LOOK_EVERY))
+        for method, path in self.app.templates():
+            self._metrics.expect_requests(method, path)
+        self._observe = observe(spans, self._metrics)
+        self._ready.update({name: probe.ready for name, probe in self._probes.items()})
+        self._serving.services.update(self.contexts)
+
+    def _observed(self, exchange: Exchange) -> None:
+        if self._observe is not None:
+            self._observe(exchange)
 
     async def _start_service(self, service: Service, equipment: Equipment, addresses: Addresses) -> None:
         name, url = service.name, addresses.databases[service.name]
@@ -232,7 +283,7 @@ class Running:
             metrics=equipment.metrics,
             queue=equipment.settings.queue,
         )
-        reactions = Reactions(service.reactions(equipment))
+        reactions = Reactions(service.reactions)
         consumer = Consumer(
             name, bus, store, reactions, pool, metrics=equipment.metrics, telemetry=equipment.telemetry
         )
@@ -265,7 +316,7 @@ class Running:
             name,
             url,
             context.bus,
-            context.store.doorbell,
+            context.store.unsent,
             metrics=context.metrics,
             telemetry=context.telemetry,
         )
@@ -282,19 +333,19 @@ class Running:
         )
 
         def later(run: Factory) -> Factory:
-            return lambda heart: _once_ready(context, heart, run)
+            return lambda heartbeat: _once_ready(context, heartbeat, run)
 
-        start(f"{name}.store", lambda heart: context.store.write_waiting())
+        start(f"{name}.store", lambda heartbeat: context.store.write_waiting())
         start(f"{name}.relay", later(relay.run))
         start(f"{name}.consumer", context.consumer.run)
         self.supervisor.watch(
             f"{name}.consumer", context.consumer.unread, lambda: context.consumer.progress, STALL
         )
         start(f"{name}.timers", later(sweep.run))
-        start(f"{name}.claims", later(lambda heart: _prune(context, heart)))
-        start(f"{name}.gauges", lambda heart: keep_measuring(context, heart))
+        start(f"{name}.claims", later(lambda heartbeat: _prune(context, heartbeat)))
+        start(f"{name}.gauges", lambda heartbeat: keep_measuring(context, heartbeat))
         for worker, run in service.workers.items():
-            start(f"{name}.{worker}", later(lambda heart, run=run: run(context, heart)))
+            start(f"{name}.{worker}", later(lambda heartbeat, run=run: run(context, heartbeat)))
 
     async def stop(self) -> None:
         """Stop tasks, then close pools and the log; what is under way may finish within the grace."""
@@ -304,82 +355,21 @@ class Running:
         await self._stack.aclose()
 
 
-async def _once_ready(context: Context, heart: Heart, run: Factory) -> None:
+async def _once_ready(context: Context, heartbeat: Heartbeat, run: Factory) -> None:
     """What writes or sends begins when the log was read up to where it ended at the start."""
     if not context.store.ready.is_set():
-        heart.waiting("the log is read up to its end first")
+        heartbeat.waiting("the log is read up to its end first")
         await context.store.ready.wait()
         # Who finds nothing to do gives no sign of its own, and waits for this no longer.
-        heart.beat()
-    await run(heart)
+        heartbeat.beat()
+    await run(heartbeat)
 
 
-async def _prune(context: Context, heart: Heart) -> None:
-    while True:
-        heart.beat()
-        while await context.store.forget_claims():
-            heart.beat()
-        await asyncio.sleep(PRUNE_EVERY)
+async def _prune(context: Context, heartbeat: Heartbeat) -> None:
+    async def work() -> bool:
+        return await context.store.forget_claims() > 0
 
-
-async def serve(settings: Settings, services: Mapping[str, Service], say: Say = silent) -> int:
-    """`loopkeeper up`: run until asked to stop; returns the exit code (1 if a task failed for good). A database, tables or
-    a log that are not there are waited for."""
-    configure("+".join(services), settings.log_level)
-    async with at_addresses(settings, services, say) as addresses:
-        needs = needs_of(addresses, services, tables=settings.migrate == "never")
-        if missing := await startup.lacking(needs):
-            first = next(iter(missing.values()))
-            say(f"waiting: {first.sentence}")
-            say(first.fix)
-            if not await startup.until_there(settings, needs, missing):
-                return 0
-        if settings.migrate == "start":
-            await migrate_all(addresses, services, say)
-        return await _serve_at(addresses, settings, services, say)
-
-
-async def _serve_at(
-    addresses: Addresses, settings: Settings, services: Mapping[str, Service], say: Say
-) -> int:
-    async with Running(settings, services) as running:
-        await running.start(addresses, say)
-        # What stands now lives as long as the process: the collector need not look at it again and again.
-        gc.collect()
-        gc.freeze()
-        server = Server(
-            uvicorn.Config(
-                running.app,
-                host=settings.host,
-                port=settings.port,
-                ssl_certfile=settings.certificate,
-                ssl_keyfile=settings.certificate_key,
-                log_config=None,
-                access_log=False,
-                ws="none",
-                timeout_graceful_shutdown=int(GRACE.total_seconds()),
-            )
-        )
-
-        def leave() -> None:
-            running.supervisor.stopping.set()
-            server.leave()
-
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, leave)
-        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, leave)
-        serving = asyncio.create_task(server.serve())
-        log.info("started", port=settings.port)
-        failing = asyncio.create_task(running.supervisor.failed.wait())
-        await asyncio.wait({serving, failing}, return_when=asyncio.FIRST_COMPLETED)
-        failed = failing.done()
-        leave()
-        failing.cancel()
-        await serving
-        return 1 if failed else 0
-
-
-def _secret(settings: Settings) -> str | None:
-    return settings.master_key.get_secret_value() if settings.master_key else None
+    await repeat(work, woken_by(context.clock.jumps), PRUNE_EVERY, heartbeat)
 
 
 def folders(settings: Settings) -> Mapping[str, Path]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import entry_points
-from typing import Any
+from typing import Any, TypeAlias
+
+from fastapi import APIRouter
 
 from loopkeeper.contract.decider import Command
 from loopkeeper.contract.events import Event
@@ -14,12 +16,13 @@ from loopkeeper.event_log.port import Bus
 from loopkeeper.flow.consumer import Consumer, Reaction
 from loopkeeper.flow.parked import ParkedFacts
 from loopkeeper.flow.recovery import OnRestored, nothing_to_renumber
-from loopkeeper.http.route import Api
+from loopkeeper.http import call
+from loopkeeper.http.old import Api
 from loopkeeper.kernel.clock import Clock
 from loopkeeper.kernel.errors import StartError
 from loopkeeper.kernel.metrics import Metrics
 from loopkeeper.kernel.settings import ServiceSettings, Settings
-from loopkeeper.kernel.supervisor import Heart, Supervisor
+from loopkeeper.kernel.supervisor import Heartbeat, Supervisor
 from loopkeeper.observability.telemetry import Telemetry
 from loopkeeper.policy import Policy
 from loopkeeper.postgres.connections import Pool
@@ -80,7 +83,9 @@ class Context(Equipment):
         return {partition: (end, stored.get(partition, 0)) for partition, end in ends.items()}
 
 
-Worker = Callable[[Context, Heart], Awaitable[None]]
+# What a route of a service is handed: `call: Annotated[Call, allowed(Role.PLAN)]`.
+Call: TypeAlias = call.Call[Context]
+Worker = Callable[[Context, Heartbeat], Awaitable[None]]
 
 
 async def nothing_ahead(_: Any) -> tuple[int, datetime | None]:
@@ -94,14 +99,16 @@ def no_timer(kind: str, due_at: datetime) -> Command:
 @dataclass(frozen=True)
 class Service:
     """One installable service. `package` holds `migrations/` and `policy/`; `reactions`, `on_timer` and `workers`
-    are its consumers.py and workers.py; `ahead` tells what its workers have still to do, for whoever waits."""
+    are its consumers.py, timers.py and workers.py; `ahead` tells what its workers have still to do, for whoever waits."""
 
     name: str
     package: str
     settings: type[ServiceSettings]
-    domain: Callable[[Equipment], Domain[Any]]
-    api: Api
-    reactions: Callable[[Equipment], Mapping[type[Event], Reaction]]
+    domain: Callable[[Equipment], Domain[Any, Any]]
+    reactions: Mapping[type[Event], Reaction]
+    # Those of its `api/`, in the order in which the reference shows them.
+    routers: Sequence[APIRouter] = ()
+    api: Api | None = None
     on_timer: Callable[[Equipment], Callable[[str, datetime], Command]] = field(default=lambda _: no_timer)
     workers: Mapping[str, Worker] = field(default_factory=dict[str, Worker])
     ahead: Ahead = nothing_ahead

@@ -4,23 +4,13 @@ ready, names what it waits for, and asks every request to come back."""
 from __future__ import annotations
 
 import asyncio
-import signal
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import uvicorn
-from prometheus_client import CollectorRegistry
-from starlette.types import Receive, Scope, Send
-
-from loopkeeper.http.app import Health, Part, build_app
-from loopkeeper.http.route import Api
-from loopkeeper.kernel.errors import Busy
+from loopkeeper.http.health import Health, Ready
 from loopkeeper.kernel.logs import get
-from loopkeeper.kernel.server import Server
-from loopkeeper.kernel.settings import Settings
 from loopkeeper.postgres import migrations
 from loopkeeper.postgres.connections import AWAY, unreachable
-from loopkeeper.security.organizations import Directory
 
 log = get("waiting")
 # So short that nobody notices the difference, so long that it costs nothing for an hour.
@@ -83,59 +73,23 @@ def _away(name: str, need: Need, why: str) -> Lack:
     )
 
 
-async def until_there(settings: Settings, needs: Mapping[str, Need], missing: Mapping[str, Lack]) -> bool:
-    """Wait until these services can start, `missing` being what was lacking at the last look. False: asked to stop."""
-    wait = _Wait(settings, needs, missing)
-    return await wait.run()
+class Wait:
+    """The wait of services that cannot start yet, told once in the log and to every probe."""
 
-
-class _Wait:
-    """A program that answers for services which have not started."""
-
-    def __init__(self, settings: Settings, needs: Mapping[str, Need], missing: Mapping[str, Lack]) -> None:
+    def __init__(self, needs: Mapping[str, Need], missing: Mapping[str, Lack]) -> None:
         self._needs = needs
         self._missing: Mapping[str, Lack] = {}
         self._tell(missing)
-        parts = [Part(Api(name), None, lambda name=name: self._ready(name)) for name in needs]
-        app = build_app(
-            parts,
-            directory=Directory(settings.config_folder),
-            settings=settings,
-            registry=CollectorRegistry(),
-        )
-        app.router.default = _not_yet
-        self._server = Server(
-            uvicorn.Config(
-                app,
-                host=settings.host,
-                port=settings.port,
-                ssl_certfile=settings.certificate,
-                ssl_keyfile=settings.certificate_key,
-                log_config=None,
-                access_log=False,
-                ws="none",
-                # Nothing it answers takes time.
-                timeout_graceful_shutdown=1,
-            )
-        )
 
-    async def run(self) -> bool:
-        stopped = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for sign in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(sign, stopped.set)
-        serving = asyncio.create_task(self._server.serve())
-        try:
-            while self._missing and not stopped.is_set():
-                await _soon(stopped.wait())
-                await self._look()
-        finally:
-            self._server.leave()
-            await serving
-        return not stopped.is_set()
+    async def over(self) -> None:
+        """Until all of them can start. Raises `StartError` where waiting would not help any more."""
+        while self._missing:
+            await asyncio.sleep(LOOK_EVERY)
+            self._tell(await lacking(self._needs))
 
-    async def _look(self) -> None:
-        self._tell(await lacking(self._needs))
+    def ready(self, name: str) -> Ready:
+        """The probe of one of them meanwhile."""
+        return lambda: _told(self._missing.get(name))
 
     def _tell(self, missing: Mapping[str, Lack]) -> None:
         """Say once of each service what it waits for now."""
@@ -147,8 +101,10 @@ class _Wait:
                 log.warning(TOLD[now.what], service=name, reason=now.detail)
         self._missing = missing
 
-    def _ready(self, name: str) -> Awaitable[Mapping[str, Health]]:
-        return _told(self._missing.get(name))
+
+async def begins() -> Mapping[str, Health]:
+    """The probe of a service that has not looked yet for what it needs."""
+    return {"start": Health(ok=False, detail="it has just begun")}
 
 
 async def _told(lack: Lack | None) -> Mapping[str, Health]:
@@ -159,14 +115,3 @@ async def _told(lack: Lack | None) -> Mapping[str, Health]:
         }
     start = Health(ok=False, detail=TOLD[lack.what])
     return {"database": Health(ok=True), lack.what: Health(ok=False, detail=lack.detail), "start": start}
-
-
-async def _soon(event: Awaitable[object]) -> None:
-    try:
-        await asyncio.wait_for(event, LOOK_EVERY)
-    except TimeoutError:
-        return
-
-
-async def _not_yet(scope: Scope, receive: Receive, send: Send) -> None:
-    raise Busy("the start", retry_after=5)

@@ -1,9 +1,12 @@
 """How is the master key changed while services run? In two steps, between which every service is given the new key.
 
-*Begin* writes the old key into the keyring, wrapped by the new one. From then on whoever has either key opens everything,
-and everybody still wraps with the old, so old and new replicas work side by side. *Finish*, when all have the new key, wraps
-every key anew and forgets the old one. Each step is one replacement of one file: killed at any moment, the keyring is as
-before or as after, and the same command goes on from there.
+*Begin* writes the old key into the keyring, wrapped by the new one. From then on whoever has either key opens
+everything, and everybody still wraps with the old, so old and new replicas work side by side. *Finish*, when all have
+the new key, wraps every key anew and forgets the old one. Each step is one replacement of one file: killed at any
+moment, the keyring is as before or as after, and the same command goes on from there.
+
+What comes after a master key may be another one, or a key service: its wrapper stands wherever "the new key" is
+said. A key service gives no key away, so a change from one to something else is the service's own.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from __future__ import annotations
 import json
 import secrets
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -19,18 +22,15 @@ from typing import Any
 
 from loopkeeper.kernel.errors import StartError
 from loopkeeper.kernel.files import locked, write_private
-from loopkeeper.security.keyring import (
+from loopkeeper.security.key_wrapper import (
     KEY_BYTES,
-    PREVIOUS,
-    SYSTEM,
-    Keyring,
+    KeyServiceAway,
+    KeyWrapper,
+    MasterKey,
     Unsealable,
-    as_key,
-    opens,
-    unwrap,
-    wrap,
-    wrapping,
+    as_master_key,
 )
+from loopkeeper.security.keyring import INDEX, PREVIOUS, SYSTEM, KeyMissing, Keyring, label, opens, wrapping
 
 # Where the new key stands until it takes its place, on a machine whose master key is a file.
 NEXT = "master.next"
@@ -55,41 +55,52 @@ class Standing:
 def standing(ring: Keyring) -> Standing:
     """As the file says now. Raises `StartError` where it does not open any more."""
     kept = json.loads(ring.file.read_text())
-    if not opens(wrapping(ring.master, kept), kept):
-        raise StartError("The master key does not open this keyring.", "Give the key it is wrapped with now.")
-    return _standing(ring.master, kept)
+    try:
+        if not opens(wrapping(ring.wrapper, kept), kept):
+            raise StartError(
+                "The master key does not open this keyring.", "Give the key it is wrapped with now."
+            )
+        return _standing(ring.wrapper, kept)
+    except KeyServiceAway as error:
+        raise StartError(
+            "The key service cannot be reached.", "The same command again, when it is back."
+        ) from error
 
 
-def begin(ring: Keyring, new: bytes, *, anew: bool = False) -> bool:
-    """From now on `new` opens this keyring too; False if it did already. Raises `StartError` where that is no other key,
-    or where another new one is expected; `anew` forgets that one."""
+def begin(ring: Keyring, new: KeyWrapper, *, anew: bool = False) -> bool:
+    """From now on `new` opens this keyring too; False if it did already. Raises `StartError` where that is no other
+    key, or where another new one is expected; `anew` forgets that one."""
     begun: list[bool] = []
+    old = ring.wrapper
+    if not isinstance(old, MasterKey):
+        raise StartError(
+            "A key service wraps this keyring.", "Its key is changed there; the keyring stays as it is."
+        )
 
     def change(kept: dict[str, Any]) -> None:
         system = kept[SYSTEM]
-        if new == ring.master:
+        if new == old:
             raise StartError("The new master key is the old one.", "Give --new a file that is not there yet.")
         expected = PREVIOUS in system
-        if expected and _previous(new, kept) == ring.master:
+        if expected and _previous(new, kept) == old:
             return
         if expected and not anew:
             raise StartError(
                 "A change of the master key to another new key is under way.",
                 "Give that key's file with --new. If it is lost: stop what was started with it, then --anew.",
             )
-        system[PREVIOUS] = wrap(new, SYSTEM, PREVIOUS, ring.master)
+        system[PREVIOUS] = new.wrap(old.key, label(SYSTEM, PREVIOUS))
         begun.append(True)
 
-    ring.change(change)
+    _change(ring, change)
     return bool(begun)
 
 
 def begin_with_file(ring: Keyring, new: Path | None, *, anew: bool = False, dry_run: bool = False) -> bool:
-    """`begin` with the key of this file; without one, where the master key is a file, with one that then takes its place. A
-    step that was made is not made again, so whoever is killed between them only has to come back."""
-    stage = standing(ring).stage
-    if dry_run or stage is Stage.READY:
-        return stage is Stage.SETTLED
+    """`begin` with the key of this file; without one, where the master key is a file, with one that then takes its
+    place. A step that was made is not made again, so whoever is killed between them only has to come back."""
+    if (done := _nothing_to_begin(ring, dry_run=dry_run)) is not None:
+        return done
     folder = ring.file.parent
     begun = begin(ring, new_key(new or folder / NEXT), anew=anew)
     if new is None:
@@ -97,9 +108,23 @@ def begin_with_file(ring: Keyring, new: Path | None, *, anew: bool = False, dry_
     return begun
 
 
+def begin_with_service(
+    ring: Keyring, service: KeyWrapper, *, anew: bool = False, dry_run: bool = False
+) -> bool:
+    """`begin` with a key service instead of a new master key."""
+    done = _nothing_to_begin(ring, dry_run=dry_run)
+    return begin(ring, service, anew=anew) if done is None else done
+
+
+def _nothing_to_begin(ring: Keyring, *, dry_run: bool) -> bool | None:
+    """What `begin` would say, where it is not to be called; None where it is."""
+    stage = standing(ring).stage
+    return stage is Stage.SETTLED if dry_run or stage is Stage.READY else None
+
+
 def finish(ring: Keyring, *, dry_run: bool = False) -> bool:
-    """Wrap every key with this ring's and forget the old one; False where that was done before. Raises `StartError` where
-    this ring still has the old one."""
+    """Wrap every key with this ring's and forget the old one; False where that was done before. Raises `StartError`
+    where this ring still has the old one."""
     stage = standing(ring).stage
     if stage is Stage.BEGUN:
         raise StartError(
@@ -107,27 +132,48 @@ def finish(ring: Keyring, *, dry_run: bool = False) -> bool:
             "Give the new one: LOOPKEEPER_MASTER_KEY, or master.key beside the keyring.",
         )
     if stage is Stage.READY and not dry_run:
-        ring.change(lambda kept: _rewrap(kept, ring.master))
+        _change(ring, lambda kept: _rewrap(kept, ring.wrapper))
     return stage is Stage.READY
 
 
-def _rewrap(kept: dict[str, Any], master: bytes) -> None:
-    old = _previous(master, kept)
+def _change(ring: Keyring, change: Callable[[dict[str, Any]], None]) -> None:
+    try:
+        ring.change(change)
+    except KeyMissing as error:
+        raise StartError(
+            f"The keyring is not changed: {error}.", "The same command again, when it can be changed here."
+        ) from error
+
+
+def _rewrap(kept: dict[str, Any], new: KeyWrapper) -> None:
+    old = _previous(new, kept)
     if old is None:
         # Another one has finished meanwhile.
         return
     del kept[SYSTEM][PREVIOUS]
     for plan, entry in _living(kept).items():
         for name, text in entry["versions"].items():
-            entry["versions"][name] = wrap(master, plan, name, unwrap(old, plan, name, text))
-        entry["index"] = wrap(master, plan, "index", unwrap(old, plan, "index", entry["index"]))
+            entry["versions"][name] = _again(old, new, text, label(plan, name))
+        entry[INDEX] = _again(old, new, entry[INDEX], label(plan, INDEX))
 
 
-def next_steps(stage: Stage, new: Path | None, *, given: bool) -> list[str]:
-    """What to do next, in order. `given`: the master key is a variable, and the keyring perhaps a copy that is handed on."""
+def _again(old: KeyWrapper, new: KeyWrapper, wrapped: str, bound_to: str) -> str:
+    return new.wrap(old.unwrap(wrapped, bound_to), bound_to)
+
+
+def next_steps(stage: Stage, new: Path | None, *, given: bool, service: str = "") -> list[str]:
+    """What to do next, in order. `given`: the master key is a variable, and the keyring perhaps a copy that is
+    handed on."""
     finish = "loopkeeper keys rotate-master --finish"
     if stage is Stage.SETTLED:
         return ["Hand the keyring on to every service."] * given + ["Back both up, apart from each other."]
+    if service:
+        return [
+            # Whoever starts with the service's key needs the keyring that knows it.
+            "Hand the keyring on to every service.",
+            f"Give every service LOOPKEEPER_KEY_WRAPPER={service} instead of the master key, and restart it.",
+            f"Then, with LOOPKEEPER_KEY_WRAPPER set: {finish}",
+        ]
     if not given:
         return ["Restart every service.", f"Then: {finish}"]
     where = f" (in {new})" if new else ""
@@ -139,12 +185,13 @@ def next_steps(stage: Stage, new: Path | None, *, given: bool) -> list[str]:
     ]
 
 
-def new_key(file: Path) -> bytes:
-    """The new master key of this file, made there, readable by its owner only, if there is none. Raises `StartError`."""
+def new_key(file: Path) -> MasterKey:
+    """The new master key of this file, made there, readable by its owner only, if there is none. Raises
+    `StartError`."""
     with locked(file):
         if not file.exists():
             write_private(file, b64encode(secrets.token_bytes(KEY_BYTES)).decode())
-    return as_key(file.read_text())
+    return as_master_key(file.read_text())
 
 
 def _take_place(folder: Path) -> None:
@@ -155,19 +202,19 @@ def _take_place(folder: Path) -> None:
             (folder / NEXT).replace(file)
 
 
-def _standing(master: bytes, kept: Mapping[str, Any]) -> Standing:
+def _standing(wrapper: KeyWrapper, kept: Mapping[str, Any]) -> Standing:
     living = _living(kept)
     keys = sum(len(entry["versions"]) + 1 for entry in living.values())
     stage = Stage.SETTLED
     if PREVIOUS in kept[SYSTEM]:
-        stage = Stage.BEGUN if opens(master, kept) else Stage.READY
+        stage = Stage.BEGUN if opens(wrapper, kept) else Stage.READY
     return Standing(stage, keys, len(living) - 1)
 
 
-def _previous(new: bytes, kept: Mapping[str, Any]) -> bytes | None:
+def _previous(new: KeyWrapper, kept: Mapping[str, Any]) -> MasterKey | None:
     """The old key, if `new` is the one that is expected."""
     try:
-        return unwrap(new, SYSTEM, PREVIOUS, kept[SYSTEM][PREVIOUS])
+        return MasterKey(new.unwrap(kept[SYSTEM][PREVIOUS], label(SYSTEM, PREVIOUS)))
     except (KeyError, Unsealable):
         return None
 

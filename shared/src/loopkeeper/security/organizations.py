@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from loopkeeper.contract import ids
+from loopkeeper.contract.calendar import written
 from loopkeeper.kernel.errors import StartError
 from loopkeeper.kernel.files import locked, stamp, write_private
 
@@ -150,7 +151,8 @@ def import_organizations(folder: Path, entries: Sequence[Mapping[str, Any]]) -> 
     def change(kept: dict[str, Any]) -> None:
         for entry in entries:
             unknown = set(entry) - {"id", "name", "kind", "phone", "roles"}
-            if unknown or not {"id", "name", "kind"} <= set(entry):
+            texts = all(isinstance(entry.get(field, ""), str) for field in ("id", "name", "kind", "phone"))
+            if unknown or not texts or not {"id", "name", "kind"} <= set(entry):
                 raise ClientsError(
                     "An entry is not an organization.",
                     "Give id, name and kind, and phone and roles if known.",
@@ -172,12 +174,16 @@ def _put_organization(kept: dict[str, Any], slug: str, name: str, kind: str, pho
             f"{slug!r} cannot be an organization's id.",
             "Use small letters, digits and dashes, e.g. harbor-health.",
         )
+    if not name.strip() or not name.strip().isprintable():
+        raise ClientsError(
+            f"{slug} has no name.", "Give the name people know it by: --name, or `name` in the file."
+        )
     if kind not in list(OrganizationKind):
         raise ClientsError(f"There is no kind {kind!r}.", f"Use one of {', '.join(OrganizationKind)}.")
     before = kept["organizations"].get(slug)
     if before is not None and before["kind"] != kind:
         raise ClientsError(f"{slug} is already a {before['kind']}.", "Choose another id.")
-    kept["organizations"][slug] = {"name": name, "kind": kind, "phone": phone}
+    kept["organizations"][slug] = {"name": name.strip(), "kind": kind, "phone": phone.strip()}
 
 
 def _put_client(
@@ -198,7 +204,7 @@ def _put_client(
         "organization": organization,
         "roles": sorted(set(roles)),
         "sha256": _hash(key),
-        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "created_at": written(datetime.now(UTC).replace(microsecond=0)),
     }
 
 
@@ -224,7 +230,7 @@ def revoke_client(folder: Path, client_id: str) -> None:
         entry = kept["clients"].get(client_id)
         if entry is None:
             raise ClientsError(f"There is no client {client_id!r}.", "`loopkeeper client list` shows them.")
-        entry.setdefault("revoked_at", datetime.now(UTC).isoformat(timespec="seconds"))
+        entry.setdefault("revoked_at", written(datetime.now(UTC).replace(microsecond=0)))
 
     _change(folder, change)
 

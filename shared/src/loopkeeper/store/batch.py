@@ -16,14 +16,25 @@ from uuid import UUID
 import orjson
 
 from loopkeeper.contract import ids
-from loopkeeper.contract.decider import Elsewhere, Refused, State
+from loopkeeper.contract.decider import Command, Elsewhere, Plain, Refused, State
 from loopkeeper.contract.envelope import Message
 from loopkeeper.contract.events import Event, publisher
 from loopkeeper.kernel.errors import Problem, Unsound
 from loopkeeper.postgres.connections import Connection
 from loopkeeper.security.sealing import Sealer
 from loopkeeper.store import bulk_writes, journal
-from loopkeeper.store.definition import STREAM, Change, Domain, Key, NeedsMore, Row, Submission, View, Work
+from loopkeeper.store.definition import (
+    STREAM,
+    Change,
+    Domain,
+    Key,
+    Loaded,
+    NeedsMore,
+    Reference,
+    Row,
+    Submission,
+    Work,
+)
 from loopkeeper.store.journal import Entry
 
 S = TypeVar("S", bound=State)
@@ -57,10 +68,21 @@ class Outcome:
 
 @dataclass(slots=True)
 class Batch(Generic[S]):
-    """The steps over one open transaction. Nothing of it outlives the transaction but `outcomes` and `deferred`."""
+    """The steps over one open transaction; nothing of it outlives the transaction but `outcomes` and `deferred`:
+
+        run                 1 `_claim`: who was here before is answered; 2 `_lock`: the streams' rows and parked marks
+          _decide_all       3 `lock_and_load`: the service's Loader locks shared rows, then loads (persistence/context.py)
+            _try            4 one submission: applied, refused, parked, or deferred with what `NeedsMore` named
+              _decide       fold the command's fact, `Loaded.with_context`, the service's rule (domain/rules.py), fold
+                _change     the journal's entries; `Loaded.observe` tells the next command of the batch
+              _record       … or the change of a reference row (directory, subscription), which has no rule
+          write             5 states, references, deadlines, journal and outbox, Projection (persistence/projections.py)
+
+    What is `deferred` the store gives to the next batch, with the rows it turned out to need.
+    """
 
     connection: Connection
-    domain: Domain[S]
+    domain: Domain[S, Any]
     now: datetime
     chain_key: bytes
     sealer: Sealer
@@ -78,7 +100,7 @@ class Batch(Generic[S]):
     reference_origin: dict[Key, Mapping[str, Any] | None] = field(
         default_factory=dict["Key", "Mapping[str, Any] | None"]
     )
-    _view: View[S] | None = None
+    _loaded: Loaded[S, Any] | None = None
 
     async def run(self, pending: Sequence[Pending], offsets: Mapping[int, int] | None) -> None:
         """All steps for these submissions; the offsets are stored only if nothing had to be put off."""
@@ -210,28 +232,31 @@ class Batch(Generic[S]):
             if p.submission.command is not None
         ]
         references = {p.submission.reference.key for p in fresh if p.submission.reference}
-        keys = await self.surround(work, references, {key for p in fresh for key in p.keys})
+        keys = await self.lock_and_load(work, references, {key for p in fresh for key in p.keys})
         for item in fresh:
             self._settle(item, keys)
 
-    async def surround(
+    async def lock_and_load(
         self, work: Sequence[Work[S]], references: Collection[Key] = (), keys: Collection[Key] = ()
     ) -> set[Key]:
-        """Lock the shared rows these need and load what the rules may know of them; returns what is locked."""
+        """Lock the shared rows these need and load what the rules may know; returns what is locked."""
         locked = {*keys, *references}
         if work:
-            locked |= await self.domain.surroundings.needs(self.connection, work)
+            locked |= await self.domain.loader.locks(self.connection, work)
         if locked:
             await self._lock_shared(locked)
         await self._load_references(set(references))
         held = locked | {(STREAM, stream) for stream, row in self.rows.items() if row.known}
-        self._view = await self.domain.surroundings.load(self.connection, work, held) if work else View()
+        if work:
+            self._loaded = await self.domain.loader.load(self.connection, work, held)
         return locked
 
-    def know(self, change: Change[S]) -> None:
-        """What was written of a stream counts for what comes next in this batch."""
-        assert self._view is not None  # noqa: S101 loaded before any change
-        self._view.note(change)
+    @property
+    def loaded(self) -> Loaded[S, Any]:
+        """What the rules of this batch may know."""
+        if self._loaded is None:
+            raise Unsound("a command is decided before what its rule may know is loaded")
+        return self._loaded
 
     async def _lock_shared(self, keys: set[Key]) -> None:
         ordered = sorted(keys)
@@ -270,7 +295,13 @@ class Batch(Generic[S]):
     def _try(self, item: Pending, locked: set[Key]) -> None:
         submission = item.submission
         try:
-            outcome = self._apply(submission)
+            if submission.reference is not None:
+                outcome = self._record(submission, submission.reference)
+            elif submission.command is not None:
+                outcome = self._decide(submission, submission.command)
+            else:
+                # A parked fact whose type nobody reads any more.
+                outcome = Outcome(submission.stream, None)
         except NeedsMore as more:
             if more.keys <= locked and more.streams <= self.rows.keys():
                 raise Unsound("a rule asks for rows it already has") from more
@@ -288,29 +319,18 @@ class Batch(Generic[S]):
         else:
             self.outcomes[submission.id] = outcome
 
-    def _apply(self, submission: Submission) -> Outcome:
-        if submission.reference is not None:
-            return self._record(submission)
-        if submission.command is not None:
-            return self._decide(submission)
-        # A parked fact whose type nobody reads any more.
-        return Outcome(submission.stream, None)
-
-    def _decide(self, submission: Submission) -> Outcome:
-        assert submission.command is not None  # noqa: S101 narrowed by the caller
-        assert self._view is not None  # noqa: S101 loaded before any decision
+    def _decide(self, submission: Submission, command: Command) -> Outcome:
         row, domain = self._row(submission.stream), self.domain
         at = max(self.now, row.at) if row.at else self.now
-        command = submission.command.model_copy(update={"at": at, "seed": submission.id})
         before = state = row.state
         events: list[tuple[Event, bool]] = []
         if command.fact is not None:
             state = domain.decider.evolve(state, command.fact)
             if state != before or domain.notes_all:
                 events.append((command.fact, False))
-        command = self._view.complete(submission.stream, state, command)
+        asked = self.loaded.with_context(submission.stream, state, command, Plain(at=at, seed=submission.id))
         beside: list[Elsewhere] = []
-        for event in domain.decider.decide(state, command):
+        for event in domain.decider.decide(state, asked):
             if isinstance(event, Elsewhere):
                 beside.append(event)
                 continue
@@ -343,11 +363,9 @@ class Batch(Generic[S]):
         row.state, row.at, row.created_at = after, at, row.created_at or at
         self.changes.append(Change(row.id, submission, before, after, written, at))
         self.entries.extend(entry for entry, _ in written)
-        self.know(self.changes[-1])
+        self.loaded.observe(self.changes[-1])
 
-    def _record(self, submission: Submission) -> Outcome:
-        reference = submission.reference
-        assert reference is not None  # noqa: S101 narrowed by the caller
+    def _record(self, submission: Submission, reference: Reference) -> Outcome:
         before = self.references.get(reference.key, self.reference_origin.get(reference.key))
         recorded = reference.change(before, self.now)
         if recorded is None:
@@ -440,8 +458,8 @@ class Batch(Generic[S]):
             )
         await bulk_writes.timers(self.connection, self.domain, self.changes)
         await journal.append(self.connection, self.entries, publish=publish)
-        if self.changes and self._view is not None:
-            await self._view.project(self.connection, self.changes)
+        if self.changes:
+            await self.domain.projection.write(self.connection, self.changes, self.loaded)
         decided = {c.submission.id: c.submission.audit for c in self.changes}
         await bulk_writes.audit(self.connection, [row for row in decided.values() if row is not None])
         await self.write_parked()
@@ -478,8 +496,8 @@ def _streams(items: Sequence[Pending]) -> set[str]:
 
 def _fact(submission: Submission) -> Message:
     received = submission.received
-    assert received is not None  # noqa: S101 only facts are noted
-    assert received.message is not None  # noqa: S101 one that could not be read is parked
+    if received is None or received.message is None:
+        raise Unsound("only a fact that could be read is noted")
     return received.message
 
 

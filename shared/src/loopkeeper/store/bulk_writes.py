@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from loopkeeper.event_log.port import Received
+from loopkeeper.kernel.errors import Unsound
 from loopkeeper.postgres.connections import Connection
 from loopkeeper.security.sealing import AuditRow, Sealer
 from loopkeeper.store.definition import Change, Domain, Row, Submission
@@ -18,7 +19,7 @@ from loopkeeper.store.definition import Change, Domain, Row, Submission
 RETRIES = (timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=1))
 
 
-async def insert(connection: Connection, domain: Domain[Any], rows: Sequence[Row[Any]]) -> set[str]:
+async def insert(connection: Connection, domain: Domain[Any, Any], rows: Sequence[Row[Any]]) -> set[str]:
     """New streams' rows, in the order given; returns the ids of those that nobody had made before."""
     made = await connection.fetch(
         f"""INSERT INTO "{domain.table}" SELECT * FROM
@@ -29,7 +30,7 @@ async def insert(connection: Connection, domain: Domain[Any], rows: Sequence[Row
     return {row["id"] for row in made}
 
 
-async def update(connection: Connection, domain: Domain[Any], rows: Sequence[Row[Any]]) -> None:
+async def update(connection: Connection, domain: Domain[Any, Any], rows: Sequence[Row[Any]]) -> None:
     """The rows of streams whose locks are held."""
     dumped = [_columns(domain, row) for row in rows]
     names = [name for name in dumped[0] if name not in ("id", "created_at")]
@@ -41,8 +42,9 @@ async def update(connection: Connection, domain: Domain[Any], rows: Sequence[Row
     )
 
 
-def _columns(domain: Domain[Any], row: Row[Any]) -> dict[str, Any]:
-    assert row.state is not None  # noqa: S101 a changed row has a state
+def _columns(domain: Domain[Any, Any], row: Row[Any]) -> dict[str, Any]:
+    if row.state is None:
+        raise Unsound("a changed row has no state")
     return {
         "id": row.id,
         "plan_id": "",
@@ -58,7 +60,7 @@ def _columns(domain: Domain[Any], row: Row[Any]) -> dict[str, Any]:
     }
 
 
-async def timers(connection: Connection, domain: Domain[Any], changes: Sequence[Change[Any]]) -> None:
+async def timers(connection: Connection, domain: Domain[Any, Any], changes: Sequence[Change[Any]]) -> None:
     """The deadlines that live after these changes, and no others."""
     before: dict[str, Mapping[str, datetime]] = {}
     after: dict[str, Mapping[str, datetime]] = {}

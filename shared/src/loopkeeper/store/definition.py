@@ -1,14 +1,16 @@
-"""What the store must know of one service: its rules, its row's columns and deadlines, and what surrounds them."""
+"""What the store must know of one service: its rules, what they may know, its row's columns and deadlines, and what is
+written of them."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from loopkeeper.contract.decider import Command, Decider, State
+from loopkeeper.contract.decider import Command, Decider, Plain, State
 from loopkeeper.contract.events import Event
 from loopkeeper.event_log.port import Received
 from loopkeeper.postgres.connections import Connection
@@ -16,9 +18,11 @@ from loopkeeper.security.sealing import AuditRow
 from loopkeeper.store.journal import START, Entry
 
 S = TypeVar("S", bound=State)
+# What the service's rules are asked: pairs of a command and its context.
+A = TypeVar("A")
 # A shared row: what kind of thing, which one. Locks are taken in this order.
 Key = tuple[str, str]
-# The kind under which `Surroundings.load` is told of the streams whose rows the batch holds.
+# The kind under which `Loader.load` is told of the streams whose rows the batch holds.
 STREAM = "stream"
 
 
@@ -123,30 +127,42 @@ class NeedsMore(Exception):
         self.streams = frozenset(streams)
 
 
-class View(Generic[S]):
-    """What the rules of one batch may know beyond their own rows, as loaded after all locks, and kept up to date
-    within the batch by `note`. The default knows nothing."""
+class Loaded(Generic[S, A], ABC):
+    """What the rules of one batch may know beyond their own rows, as loaded under all locks. It lives for one batch,
+    and `observe` keeps it current: the second referral of one member finds the first."""
 
-    def complete(self, stream: str, state: S | None, command: Command) -> Command:
-        """The command with what the rule must know filled in. May raise `NeedsMore`."""
-        return command
+    @abstractmethod
+    def with_context(self, stream: str, state: S | None, command: Command, plain: Plain) -> A:
+        """The command with its context. `state` has the command's fact folded in; `plain` has time and seed. May raise
+        `NeedsMore`."""
 
-    def note(self, change: Change[S]) -> None:
+    def observe(self, change: Change[S]) -> None:
         """A command of this batch was decided: what it takes or frees counts for the next."""
-
-    async def project(self, connection: Connection, changes: Sequence[Change[S]]) -> None:
-        """Write the child rows of these changes, in bulk, in the same transaction."""
+        return
 
 
-class Surroundings(Generic[S]):
-    """How a service finds the shared rows of a batch (an unlocked guess is fine) and loads its view, once `locked`
-    are held."""
+class Loader(Generic[S, A], ABC):
+    """How a service finds what the rules of a batch may know: first which shared rows to lock (an unlocked guess will
+    do, since `NeedsMore` asks for what it missed), then, under all locks, what stands there."""
 
-    async def needs(self, connection: Connection, work: Sequence[Work[S]]) -> set[Key]:
+    async def locks(self, connection: Connection, work: Sequence[Work[S]]) -> set[Key]:
+        """The shared rows that these commands need locked."""
         return set()
 
-    async def load(self, connection: Connection, work: Sequence[Work[S]], locked: Collection[Key]) -> View[S]:
-        return View()
+    @abstractmethod
+    async def load(
+        self, connection: Connection, work: Sequence[Work[S]], locked: Collection[Key]
+    ) -> Loaded[S, A]:
+        """What these commands' rules may know, once `locked` are held."""
+
+
+class Projection(Generic[S]):
+    """Writes the rows that hang on a service's streams, in bulk and in the transaction of the changes themselves: from
+    the changes, and from what the batch's `Loaded` knows that stands in no event. The default writes nothing."""
+
+    async def write(self, connection: Connection, changes: Sequence[Change[S]], loaded: Any) -> None:
+        """Write the child rows of these changes; `loaded` is what this service's own `Loader` made."""
+        return
 
 
 def as_fact(event: Event, stream: str, state: Any) -> Command | Reference:
@@ -159,15 +175,16 @@ def no_timers(_: Any) -> Mapping[str, datetime]:
 
 
 @dataclass(frozen=True)
-class Domain(Generic[S]):
-    """One service as the store sees it. `columns` and `timers` are pure functions of the state: what can be
-    searched, and which deadlines live."""
+class Domain(Generic[S, A]):
+    """One service as the store sees it: its rules, what they may know, what is written of them. `columns` and `timers`
+    are pure functions of the state: what can be searched, and which deadlines live."""
 
     service: str
-    decider: Decider[S]
+    decider: Decider[S, A]
     columns: Callable[[S], Mapping[str, Any]]
     timers: Callable[[S], Mapping[str, datetime]] = no_timers
-    surroundings: Surroundings[S] = field(default_factory=lambda: Surroundings[S]())
+    loader: Loader[S, A] = field(kw_only=True)
+    projection: Projection[S] = field(default_factory=lambda: Projection[S](), kw_only=True)
     # Intake's journal is the loop's timeline: it notes every fact, with effect or not.
     notes_all: bool = False
     table: str = "referral"

@@ -8,13 +8,13 @@ index usable (the policy alone scanned 147 000 rows for 50; protocols.md §9).
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
-from loopkeeper.kernel.errors import Busy, Unsound
-from loopkeeper.postgres.connections import PASSING, Connection, Pool
+from loopkeeper.kernel.errors import Busy, Unsound, not_found
+from loopkeeper.postgres.connections import TRANSIENT, Connection, Pool
 from loopkeeper.security.organizations import Client, Role
 
 KEYS = ("plan_id", "referrer_id", "provider_id")
@@ -72,8 +72,43 @@ async def reading(pool: Pool, client: Client | None) -> AsyncGenerator[Connectio
         ):
             await connection.execute(SET_SIGHT, *sight(client).settings())
             yield connection
-    except PASSING as error:
+    except TRANSIENT as error:
         raise Busy("the reading pool") from error
+
+
+# Stands in a query of `visible_rows` where the clause that names the caller's own key goes.
+OWN = "(the caller's own)"
+
+
+async def visible_rows(
+    readers: Pool, client: Client, query: str, *values: object, keys: Sequence[str] = KEYS
+) -> Sequence[Mapping[str, Any]]:
+    """The rows of this query that the client may see, in one snapshot. `keys`: the columns by which a row is someone's.
+
+    The query names `OWN` in its WHERE: f"SELECT … WHERE status = $1 AND {OWN} ORDER BY at". Raises `Busy` as `reading`.
+    """
+    narrowed, mine = _narrowed(query, client, len(values) + 1, keys)
+    async with reading(readers, client) as connection:
+        return await connection.fetch(narrowed, *values, *mine)
+
+
+async def visible_row(
+    readers: Pool, client: Client, query: str, *values: object, keys: Sequence[str] = KEYS
+) -> Mapping[str, Any]:
+    """The one row of this query that the client may see. Raises 404 for none: what others own is not there."""
+    narrowed, mine = _narrowed(query, client, len(values) + 1, keys)
+    async with reading(readers, client) as connection:
+        row = await connection.fetchrow(narrowed, *values, *mine)
+    if row is None:
+        raise not_found()
+    return row
+
+
+def _narrowed(query: str, client: Client, first: int, keys: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    if OWN not in query:
+        raise Unsound("a query for a client does not say where its own key is named")
+    own, mine = own_key(client, first, keys)
+    return query.replace(OWN, own), mine
 
 
 def own_key(client: Client, first: int, columns: Sequence[str] = KEYS) -> tuple[str, tuple[str, ...]]:

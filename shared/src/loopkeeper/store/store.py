@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import timedelta
+from functools import partial
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
@@ -21,6 +22,7 @@ from loopkeeper.kernel.clock import Clock
 from loopkeeper.kernel.errors import Busy, Problem
 from loopkeeper.kernel.logs import get
 from loopkeeper.kernel.metrics import Metrics
+from loopkeeper.kernel.wake import Waker
 from loopkeeper.postgres.connections import Connection, Pool, passes
 from loopkeeper.security.keyring import Unsealable
 from loopkeeper.security.sealing import AuditRow, Sealer
@@ -50,11 +52,24 @@ class CommandFailed(Exception):
 
 
 class Store(Generic[S]):
-    """One service's store. `doorbell` is set after each commit that wrote events, for the relay."""
+    """One service's store. The life of a submission, with who calls whom:
+
+        submit              a request: it waits in the queue `_waiting`, and its caller for a future
+          write_waiting     the writer, one task of the supervisor, takes up what waits
+            _answer         … and gives each future its outcome
+        execute             a consumer's poll (flow/consumer.py), a due deadline (flow/timers.py), the writer's batch
+          _attempt          tries again while the database is away; `_halve` finds the command at fault
+            _transaction    one writing transaction, one at a time
+              Batch.run     claim, lock, load, decide, write (batch.py tells each step)
+          _report           wakes the relay (`unsent`, flow/relay.py) and the loops of workers (`commits`)
+
+    `commits` wakes after each commit that others may have work from, `unsent` after each that wrote events.
+    Nothing else writes business tables: `transact` and `with_batch` run the caller's statements the same way.
+    """
 
     def __init__(
         self,
-        domain: Domain[S],
+        domain: Domain[S, Any],
         pool: Pool,
         *,
         clock: Clock,
@@ -73,18 +88,12 @@ class Store(Generic[S]):
         self._waiting: list[tuple[Submission, asyncio.Future[Outcome]]] = []
         self._wake = asyncio.Event()
         self._turn = asyncio.Lock()
-        self.doorbell = asyncio.Event()
+        self.commits = Waker()
+        self.unsent = Waker()
         # Until it is set commands wait, and then hear 503: the log has not been read up to where it ended at the start.
         self.ready = asyncio.Event()
         self.ready.set()
         self._held = 0
-        self._bells: list[asyncio.Event] = []
-
-    def bell(self) -> asyncio.Event:
-        """An event of the caller's own that is set after each commit that changed something; the caller clears it."""
-        bell = asyncio.Event()
-        self._bells.append(bell)
-        return bell
 
     # ── requests ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -117,7 +126,7 @@ class Store(Generic[S]):
         """The writer: one task of the supervisor, for ever."""
         while True:
             await self._wake.wait()
-            # Cleared before draining: a request that comes in between rings again.
+            # Cleared before draining: a request that comes in between wakes it again.
             self._wake.clear()
             while self._waiting:
                 taken = self._waiting[:LARGEST_BATCH]
@@ -217,15 +226,17 @@ class Store(Generic[S]):
         return await self._attempt(pending[middle:], offsets, outcomes, patience)
 
     async def _transaction(self, pending: Sequence[Pending], offsets: Mapping[int, int] | None) -> Batch[S]:
-        async def steps(connection: Connection) -> Batch[S]:
-            batch = self._batch(connection)
-            await batch.run(pending, offsets)
-            return batch
-
         started = time.monotonic()
-        batch = await self._transact(steps)
+        batch = await self._transact(partial(self._run_batch, pending, offsets))
         self._metrics.commit_seconds.labels(self.domain.service).observe(time.monotonic() - started)
         self._metrics.batch_size.labels(self.domain.service).observe(len(pending))
+        return batch
+
+    async def _run_batch(
+        self, pending: Sequence[Pending], offsets: Mapping[int, int] | None, connection: Connection
+    ) -> Batch[S]:
+        batch = self._batch(connection)
+        await batch.run(pending, offsets)
         return batch
 
     async def _park_alone(
@@ -239,12 +250,17 @@ class Store(Generic[S]):
     def _batch(self, connection: Connection) -> Batch[S]:
         return Batch(connection, self.domain, self.clock.now(), self._chain_key, self.sealer)
 
-    async def transact(self, steps: Callable[[Connection], Awaitable[T]], *, beside: bool = False) -> T:
+    async def transact(
+        self, steps: Callable[[Connection], Awaitable[T]], *, beside: bool = False, wakes: bool = True
+    ) -> T:
         """Run these statements in one writing transaction of this store, one transaction at a time; `beside` the
-        others where they touch only tables that no batch reads. A command like any other: raises `Busy` while the
-        log is not read."""
+        others where they touch only tables that no batch reads; `wakes`: whether workers may have work from it. A
+        command like any other: raises `Busy` while the log is not read."""
         await self.read_first()
-        return await self._transact(steps, beside=beside)
+        result = await self._transact(steps, beside=beside)
+        if wakes:
+            self.commits.wake()
+        return result
 
     async def _transact(self, steps: Callable[[Connection], Awaitable[T]], *, beside: bool = False) -> T:
         turn = nullcontext() if beside else self._turn
@@ -270,10 +286,9 @@ class Store(Generic[S]):
 
     def _report(self, batch: Batch[S]) -> None:
         if any(entry.own for entry in batch.entries):
-            self.doorbell.set()
-        if batch.changes:
-            for bell in self._bells:
-                bell.set()
+            self.unsent.wake()
+        # Offsets alone count too: a deadline may have waited for what was unread.
+        self.commits.wake()
         for submission, error in batch.parked:
             self._metrics.parked.labels(self.domain.service).inc()
             log.error(

@@ -1,9 +1,8 @@
-"""Many directory entries from one CSV file: which lines were kept, which not, and what to do about each."""
+"""Many directory entries from one file: which lines were kept, which not, and what to do about each."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -18,6 +17,10 @@ from loopkeeper.http.problems import FIXES, OTHERWISE
 from loopkeeper.kernel.errors import Busy, Problem
 from loopkeeper.postgres.connections import Pool
 from loopkeeper.security.organizations import Client, Role
+from loopkeeper.spreadsheets import Limits, Unreadable
+from loopkeeper.spreadsheets import upload as reader
+from loopkeeper.spreadsheets.cells import ROW_FIXES
+from loopkeeper.spreadsheets.headings import Heading
 from loopkeeper.store.batch import Outcome
 from loopkeeper.store.definition import Recorded, Reference, Submission
 from loopkeeper.store.store import PATIENCE, Store, StoreUnavailable
@@ -31,11 +34,13 @@ CONTRACT = {
     "hub": "hub",
 }
 PLAIN = ("name", "npi", "phone", "capacity", "answers_by", "active")
-COLUMNS = frozenset({"id", *PLAIN, *LISTS, *CONTRACT})
+NAMES = sorted({*PLAIN, *LISTS, *CONTRACT})
+FORM = reader.Form(
+    (Heading("id", needed=True), *(Heading(name) for name in NAMES)), limits=Limits(line=16 * 1024)
+)
 # One transaction takes so many entries; so many errors tell everything.
 CHUNK = 256
 ERRORS_SHOWN = 1000
-LONGEST_LINE = 16 * 1024
 
 
 class RowError(BaseModel):
@@ -104,7 +109,7 @@ async def import_providers(
     client: Client,
     pieces: AsyncIterator[bytes],
     *,
-    claim: UUID,
+    command_id: UUID,
     traceparent: str,
     serving: Callable[[str], bool],
     is_hub: Callable[[str], bool],
@@ -119,44 +124,49 @@ async def import_providers(
         if chunk.lines and dry_run:
             await _look(pool, chunk.lines, at, result)
         elif chunk.lines:
-            await _write(store, chunk.lines, claim, traceparent, result)
+            await _write(store, chunk.lines, command_id, traceparent, result)
         chunk.lines.clear()
 
-    async for number, cells in _rows(pieces):
-        line = _checked(client, number, cells, serving, is_hub, result)
-        if line is None:
-            continue
-        if chunk.full_for(line.slug):
-            await write()
-        chunk.lines.append(line)
+    try:
+        async for each in reader.lines_of(pieces, FORM):
+            line = _checked(client, each, serving, is_hub, result)
+            if line is None:
+                continue
+            if chunk.full_for(line.slug):
+                await write()
+            chunk.lines.append(line)
+    except Unreadable as error:
+        raise Problem(422, "row-invalid", error.sentence, fix=error.fix) from None
     await write()
     return result
 
 
 def _checked(
     client: Client,
-    number: int,
-    cells: Mapping[str, str] | None,
+    given: reader.Line,
     serving: Callable[[str], bool],
     is_hub: Callable[[str], bool],
     result: Imported,
 ) -> Line | None:
-    if cells is None:
-        result.refuse(number, "", "columns", "Send as many cells as the first line has.")
+    number = given.number
+    if given.fault:
+        pointer = f"/{given.column}" if given.column else ""
+        fix = ROW_FIXES.get(given.fault, "Send as many cells as the first line has.")
+        result.refuse(number, pointer, given.fault, fix)
         return None
-    slug = cells.get("id", "")
+    slug = given.values.get("id", "")
     if not serving(slug):
         result.refuse(
             number, "/id", "unknown-provider", "Send the id of a provider, hub or county known here."
         )
         return None
     try:
-        body = ProviderBody.model_validate_json(orjson.dumps(_fields(cells)))
+        body = ProviderBody.model_validate_json(orjson.dumps(_fields(given.values)))
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         bounds = {name: value for name, value in first.get("ctx", {}).items() if isinstance(value, str | int)}
         fix = FIXES.get(first["type"], OTHERWISE)
-        result.refuse(number, _column(first["loc"]), first["type"], _filled(fix, bounds))
+        result.refuse(number, _column(first["loc"]), first["type"].replace("_", "-"), _filled(fix, bounds))
         return None
     try:
         check_parts(client, slug, body)
@@ -245,11 +255,11 @@ def _said(entry: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 async def _write(
-    store: Store[Any], lines: Sequence[Line], claim: UUID, traceparent: str, result: Imported
+    store: Store[Any], lines: Sequence[Line], command_id: UUID, traceparent: str, result: Imported
 ) -> None:
     submissions = [
         Submission(
-            uuid5(claim, str(line.number)), line.slug, reference=line.reference, traceparent=traceparent
+            uuid5(command_id, str(line.number)), line.slug, reference=line.reference, traceparent=traceparent
         )
         for line in lines
     ]
@@ -289,54 +299,3 @@ async def _look(pool: Pool, lines: Sequence[Line], at: datetime, result: Importe
             result.keep(line.number, line.slug, "unchanged")
         else:
             result.keep(line.number, line.slug, "created" if row is None else "changed")
-
-
-async def _rows(pieces: AsyncIterator[bytes]) -> AsyncIterator[tuple[int, Mapping[str, str] | None]]:
-    header: list[str] | None = None
-    number = 0
-    async for line in _lines(pieces):
-        number += 1
-        if not line.strip():
-            continue
-        cells = _cells(line)
-        if header is None:
-            header = _header(cells)
-        elif len(cells) != len(header):
-            yield number, None
-        else:
-            yield number, dict(zip(header, cells, strict=True))
-
-
-def _header(cells: Sequence[str]) -> list[str]:
-    wrong = list(_wrong(cells))
-    if wrong:
-        raise Problem(
-            422,
-            "row-invalid",
-            "The first line does not name the columns.",
-            fix=f"Name id and any of {', '.join(sorted(COLUMNS - {'id'}))}, each once.",
-        )
-    return list(cells)
-
-
-def _wrong(cells: Sequence[str]) -> Iterator[str]:
-    if "id" not in cells:
-        yield "id"
-    yield from (cell for cell in cells if cell not in COLUMNS or cells.count(cell) > 1)
-
-
-def _cells(line: bytes) -> list[str]:
-    text = line.decode("utf-8-sig", "replace")
-    return [cell.strip() for cell in next(csv.reader([text]), list[str]())]
-
-
-async def _lines(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    rest = b""
-    async for piece in pieces:
-        *lines, rest = (rest + piece).split(b"\n")
-        for line in lines:
-            yield line.rstrip(b"\r")
-        if len(rest) > LONGEST_LINE:
-            raise Problem(422, "row-invalid", "A line is too long.", fix="Send one provider a line.")
-    if rest:
-        yield rest.rstrip(b"\r")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
-from typing import Any, cast
+from typing import Annotated, Any
 
 import orjson
+from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from assignment.api.directory_import import Imported, import_providers
@@ -21,16 +21,20 @@ from assignment.persistence.directory import (
 )
 from loopkeeper.contract.decider import Refused
 from loopkeeper.contract.events import ProviderRecorded
-from loopkeeper.contract.vocabulary.places import County
+from loopkeeper.contract.field_types import AnyCounty
 from loopkeeper.contract.vocabulary.populations import Population
-from loopkeeper.http.app import Listing, Page, listing, not_found
-from loopkeeper.http.route import Api, Call, Reply, check_match
-from loopkeeper.runtime.service import Context
+from loopkeeper.http.call import allowed, everyone
+from loopkeeper.http.paging import Listing, Page, listing
+from loopkeeper.http.route import Id, Operation, example, refused
+from loopkeeper.http.upload import Upload
+from loopkeeper.kernel.errors import not_found
+from loopkeeper.runtime.service import Call, Context
 from loopkeeper.security.organizations import OrganizationKind, Role
-from loopkeeper.store.definition import Reference, Submission
+from loopkeeper.store.definition import Reference
 from loopkeeper.store.row_access import reading
 
-api = Api("assignment")
+router = APIRouter(tags=["assignment"], route_class=Operation)
+File = Upload("text/csv", largest=lambda settings: settings.max_roster)
 SERVING = frozenset({OrganizationKind.PROVIDER, OrganizationKind.HUB, OrganizationKind.COUNTY})
 # What every public list of ECM providers must say (ECMG26 p93), and what it does not mean (loop.md 6.1).
 NOTE = "Enhanced Care Management needs the plan's authorization before it is provided; reaching out to a member does not."
@@ -41,7 +45,7 @@ class Shown(BaseModel):
 
 
 class ProviderQuery(Page):
-    county: County | None = None
+    county: AnyCounty | None = None
     population: Population | None = None
     language: str | None = Field(None, max_length=10)
     plan: str | None = Field(None, max_length=60)
@@ -88,26 +92,36 @@ class ImportQuery(BaseModel):
     dry_run: bool = Field(default=False, description="Check only; keep nothing")
 
 
-@api.route(
-    "PUT",
-    "/v1/providers/{id}",
-    roles=(Role.OPERATIONS, Role.PLAN, Role.PROVIDER),
+# ── write ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@router.put(
+    "/v1/providers/{id:key}",
     summary="Write one's own part of a provider's entry",
-    body=ProviderBody,
-    answers={200: ShownProvider, 201: ShownProvider},
-    refusals={"part-not-yours": 409, "npi-invalid": 422, "stale": 412},
-    example={"phone": "555-0120", "languages": ["en", "es"], "capacity": 25},
+    responses={
+        201: {"model": ShownProvider},
+        **refused("part-not-yours"),
+        **refused("stale", status=412),
+        **refused("npi-invalid", status=422),
+    },
 )
-async def put_provider(call: Call[ProviderBody, Context]) -> Reply:
+async def put_provider(
+    id: Id,
+    body: Annotated[ProviderBody, example({"phone": "555-0120", "languages": ["en", "es"], "capacity": 25})],
+    call: Annotated[Call, allowed(Role.OPERATIONS, Role.PLAN, Role.PROVIDER)],
+) -> ShownProvider:
     """Write the fields sent and leave the others. Parts have one owner each, so If-Match is optional; sent, it is
     honoured."""
-    slug, client = call.path["id"], call.client
-    known = call.service.directory.organization(slug)
-    if known is None or known.kind not in SERVING or not parts_of(client, slug):
+    if not _serves(call.service, id) or not parts_of(call.client, id):
         raise not_found()
-    check_parts(client, slug, call.body)
-    check_hubs(call.body, _is_hub(call.service))
-    return await _written(call, slug, recording(client, slug, call.body, _match(call)))
+    check_parts(call.client, id, body)
+    check_hubs(body, _is_hub(call.service))
+    return await _written(call, id, recording(call.client, id, body, _match(call)))
+
+
+def _serves(context: Context, slug: str) -> bool:
+    known = context.directory.organization(slug)
+    return known is not None and known.kind in SERVING
 
 
 def _is_hub(context: Context) -> Callable[[str], bool]:
@@ -118,108 +132,84 @@ def _is_hub(context: Context) -> Callable[[str], bool]:
     return is_hub
 
 
-@api.route(
-    "DELETE",
-    "/v1/providers/{id}",
-    roles=(Role.OPERATIONS,),
-    summary="Take a provider out of the directory",
-    needs_if_match=True,
-    answers={200: ShownProvider},
-    refusals={"stale": 412},
-)
-async def delete_provider(call: Call[None, Context]) -> Reply:
+@router.delete("/v1/providers/{id:key}", summary="Take a provider out of the directory")
+async def delete_provider(
+    id: Id, call: Annotated[Call, allowed(Role.OPERATIONS, needs_if_match=True)]
+) -> ShownProvider:
     """The entry becomes inactive and leaves the public list: nobody is offered to it any more. Members it serves stay
     with it until their assignments end."""
-    slug = call.path["id"]
-    entry = (await _entry(call, slug))["entry"]
-    return await _written(call, slug, retiring(call.client, slug, _match(call)), entry["version"])
+    call.check_match((await _entry(call, id))["version"])
+    return await _written(call, id, retiring(call.client, id, _match(call)))
 
 
-async def _written(
-    call: Call[Any, Context], slug: str, reference: Reference, version: int | None = None
-) -> Reply:
+async def _written(call: Call, slug: str, reference: Reference) -> ShownProvider:
     """The entry after this change. Raises 412 with the current ETag where another version was meant."""
-    context = call.service
-    if version is not None:
-        check_match(call, version)
     try:
-        outcome = await context.store.submit(
-            Submission(
-                call.claim, slug, reference=reference, body_hash=call.body_hash, traceparent=call.traceparent
-            )
-        )
+        outcome = await call.record(reference)
     except Refused as refused:
         if refused.slug == "stale":
-            check_match(call, (await _entry(call, slug))["entry"]["version"])
+            call.check_match((await _entry(call, slug))["version"])
         raise
-    row: Mapping[str, Any] = outcome.state if outcome.state is not None else await _entry(call, slug)
-    shown = _shown_provider(row["entry"])
-    return Reply(201 if shown.version == 1 else 200, shown, etag=shown.version)
+    row: Mapping[str, Any] | None = outcome.state
+    shown = _shown_provider(row["entry"] if row is not None else await _entry(call, slug))
+    if shown.version == 1:
+        call.answer.status_code = 201
+    call.etag(shown.version)
+    return shown
 
 
-def _match(call: Call[Any, Context]) -> int | None:
+def _match(call: Call) -> int | None:
     tag = (call.if_match or "").strip().removeprefix("W/").strip('"')
     if not tag or tag == "*":
         return None
     return int(tag) if tag.isascii() and tag.isdigit() and len(tag) < 10 else -1
 
 
-async def _entry(call: Call[Any, Context], slug: str) -> Mapping[str, Any]:
+async def _entry(call: Call, slug: str) -> Mapping[str, Any]:
+    """What the directory says of this provider. Raises 404 where it says nothing."""
     async with reading(call.service.readers, call.caller) as connection:
-        row = await connection.fetchrow("SELECT entry, version FROM provider WHERE id = $1", slug)
-    if row is None:
+        entry = await connection.fetchval("SELECT entry FROM provider WHERE id = $1", slug)
+    if entry is None:
         raise not_found()
-    return {"entry": orjson.loads(row["entry"])}
+    return orjson.loads(entry)
 
 
-@api.route(
-    "POST",
+@router.post(
     "/v1/providers:import",
-    roles=(Role.OPERATIONS, Role.PLAN),
     summary="Write many entries from a CSV file",
-    query=ImportQuery,
-    media=("text/csv",),
-    stream=True,
-    largest=lambda settings: settings.max_roster,
-    answers={200: Imported},
-    refusals={"row-invalid": 422},
+    responses=refused("row-invalid", status=422),
 )
-async def import_rows(call: Call[None, Context, ImportQuery]) -> Reply:
+async def import_rows(
+    asked: Annotated[ImportQuery, Query()],
+    pieces: Annotated[AsyncIterator[bytes], Depends(File)],
+    call: Annotated[Call, allowed(Role.OPERATIONS, Role.PLAN)],
+) -> Imported:
     """One line a provider, lists with `;` between: id, name, npi, phone, types, populations, age_bands, counties,
     languages, capacity, answers_by, active, and one contract: plan, contract_populations, from, through, hub. An empty
     cell leaves its field. A plan writes its own contracts only. Good lines are kept; bad ones are named."""
     context = call.service
-
-    def serving(slug: str) -> bool:
-        known = context.directory.organization(slug)
-        return known is not None and known.kind in SERVING
-
-    result = await import_providers(
+    return await import_providers(
         context.store,
         context.pool,
         call.client,
-        call.stream(),
-        claim=call.claim,
+        pieces,
+        command_id=call.command_id,
         traceparent=call.traceparent,
-        serving=serving,
+        serving=lambda slug: _serves(context, slug),
         is_hub=_is_hub(context),
         at=context.clock.now(),
-        dry_run=call.query.dry_run,
+        dry_run=asked.dry_run,
     )
-    return Reply(200, result)
 
 
-@api.route(
-    "GET",
-    "/v1/providers",
-    public=True,
-    summary="The public directory of ECM providers",
-    query=ProviderQuery,
-    answers={200: PublicDirectory},
-)
-async def providers(call: Call[None, Context, ProviderQuery]) -> Reply:
+# ── read ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@router.get("/v1/providers", summary="The public directory of ECM providers")
+async def providers(
+    asked: Annotated[ProviderQuery, Query()], call: Annotated[Call, everyone]
+) -> PublicDirectory:
     """Who serves whom, where: nothing about any member."""
-    asked = call.query
     start = asked.start()
     async with reading(call.service.readers, None) as connection:
         rows = await connection.fetch(
@@ -236,16 +226,16 @@ async def providers(call: Call[None, Context, ProviderQuery]) -> Reply:
             asked.plan,
             asked.fetch,
         )
-    page = listing(call, rows, lambda row: _shown_provider(orjson.loads(row["entry"])))
-    return replace(page, body={**cast("Mapping[str, Any]", page.body), "note": NOTE})
+    page = listing(call, asked, rows, lambda row: _shown_provider(orjson.loads(row["entry"])))
+    return PublicDirectory(items=page.items, next_cursor=page.next_cursor)
 
 
-@api.route("GET", "/v1/providers/{id}", public=True, summary="One provider", answers={200: ShownEntry})
-async def provider(call: Call[None, Context]) -> Reply:
+@router.get("/v1/providers/{id:key}", summary="One provider")
+async def provider(id: Id, call: Annotated[Call, everyone]) -> ShownEntry:
     """One entry of the directory."""
-    row = await _entry(call, call.path["id"])
-    shown = _shown_provider(row["entry"])
-    return Reply(200, ShownEntry(**shown.model_dump()), etag=shown.version)
+    shown = _shown_provider(await _entry(call, id))
+    call.etag(shown.version)
+    return ShownEntry(**shown.model_dump())
 
 
 def _shown_provider(entry: Mapping[str, Any]) -> ShownProvider:

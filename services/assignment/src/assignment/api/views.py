@@ -1,25 +1,18 @@
-"""What of a provider's turn may each reader see, and what may people send about it?"""
+"""What of a provider's turn may each reader see?"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, datetime
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
-from loopkeeper.http.app import Page
-from loopkeeper.http.route import Call
-from loopkeeper.runtime.service import Context
-from loopkeeper.security.organizations import Role
+from loopkeeper.security.organizations import Client, Role
 
 
 class Shown(BaseModel):
     model_config = ConfigDict(frozen=True)
-
-
-class AssignmentQuery(Page):
-    status: Literal["offered", "accepted", "declined", "withdrawn", "ended"] | None = None
 
 
 class ShownAssignment(Shown):
@@ -46,85 +39,9 @@ class ShownAssignment(Shown):
     reason: str | None = None
 
 
-class LeadBody(BaseModel):
-    """The lead care manager: the provider's own id of the person, and the name the member will ask for."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True, str_max_length=120)
-
-    person: str = Field(min_length=1)
-    name: str = Field(min_length=1)
-
-
-class AcceptBody(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    lead: LeadBody | None = None
-
-
-class DeclineBody(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    reason: str = Field(default="", max_length=60)
-
-
-class Person(BaseModel):
-    """The named person who decides, as the client states it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True, str_max_length=120)
-
-    person: str = Field(min_length=1)
-    title: str = ""
-
-
-class ByHandBody(BaseModel):
-    """A named person of the plan chooses the provider for a referral."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    referral: str = Field(pattern=r"^ref_[0-9a-f]{32}$")
-    provider: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)
-    acted_by: Person
-    because: Literal["", "member_wish", "fits_better", "not_practicable"] = Field(
-        "", description="Why not the provider that must come first for this member"
-    )
-
-
-class ActedBody(BaseModel):
-    """A named person's act."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    acted_by: Person
-
-
-class LeadChangeBody(BaseModel):
-    """The new lead care manager, and who says so; without a name, the new one does."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    lead: LeadBody
-    acted_by: Person | None = None
-
-
-class ChangeBody(BaseModel):
-    """The member asks for another provider; `provider` names it, left out any other will do."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    provider: str | None = Field(None, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)
-    acted_by: Person
-
-
-class OpenedMember(Shown):
-    """Whom to look for and how; this opening was written down."""
-
-    identity: Mapping[str, Any]
-    contact: Mapping[str, Any]
-
-
-def show(call: Call[Any, Context], row: Mapping[str, Any]) -> ShownAssignment:
+def show(client: Client, row: Mapping[str, Any]) -> ShownAssignment:
     """The row as this reader may see it: operations ids, states and times; a provider all once it accepted."""
-    mine = call.client.organization
+    mine = client.organization
     as_plan, as_provider = row["plan_id"] == mine, row["provider_id"] == mine
     shown: dict[str, Any] = {
         "id": row["id"],
@@ -140,6 +57,6 @@ def show(call: Call[Any, Context], row: Mapping[str, Any]) -> ShownAssignment:
     if as_plan or (as_provider and row["status"] == "accepted"):
         shown |= {"referral": row["referral"], "provider": row["provider_id"], "basis": row["basis"]}
         shown |= {"lead": row["lead"] or None, "accepted_at": row["accepted_at"]}
-    if Role.OPERATIONS in call.client.roles:
+    if Role.OPERATIONS in client.roles:
         shown |= {"referral": row["referral"], "provider": row["provider_id"]}
     return ShownAssignment(**shown)

@@ -9,16 +9,23 @@ hand, within 30 days. An offer nobody answered yet goes to the one asked for at 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 
+from assignment.domain.commands import AssignByHand, ChangeLead, End, RequestChange, Withdraw
+from assignment.domain.contexts import (
+    ChangeContext,
+    Conflict,
+    HandContext,
+    Limit,
+    Obliged,
+    OfferContext,
+    Offering,
+    SettleContext,
+    StartContext,
+    needed,
+)
 from assignment.domain.evolve import evolve
 from assignment.domain.offers import (
-    AssignByHand,
-    End,
-    Market,
-    NoteFact,
-    RequestChange,
-    Start,
-    Withdraw,
     made,
     offer_next,
     passed_over,
@@ -37,55 +44,51 @@ from assignment.domain.state import (
     over_because,
 )
 from loopkeeper.contract.calendar import la_date
-from loopkeeper.contract.decider import Command, Refused
+from loopkeeper.contract.decider import Context, Plain, Refused
 from loopkeeper.contract.events import (
     ActedBy,
     AssignmentLeadChanged,
     AssignmentPlanAsked,
     AssignmentStarted,
     Event,
-    Lead,
 )
 
 
-class ChangeLead(Command):
-    """The provider names another lead care manager; a member has one (loop.md 5.4)."""
-
-    assignment: str
-    provider: str
-    lead: Lead
-    acted_by: ActedBy
-
-
-class EndTerm(Command):
-    """The authorization's last day is over."""
-
-
-def withdraw(state: Assignment | None, command: Withdraw) -> Iterator[Event]:
+def withdraw(state: Assignment | None, command: Withdraw, context: OfferContext) -> Iterator[Event]:
     now, turn = held(state, command.assignment)
     if turn.status != "offered":
         raise Refused(
             "not-offered", "This offer was accepted.", fix="End the assignment instead.", allowed=("end",)
         )
-    yield from _and_next(now, command, taken_back(turn, command.at, BY_PLAN, command.acted_by))
+    gone = taken_back(turn, context.at, BY_PLAN, command.acted_by)
+    yield from _and_next(now, command, context, context.offering, gone)
 
 
-def end(state: Assignment | None, command: End) -> Iterator[Event]:
+def end(state: Assignment | None, command: End, context: OfferContext) -> Iterator[Event]:
     now, turn = held(state, command.assignment)
     if turn.status != "accepted":
         allowed = ("decline",) if command.by_provider else ("withdraw",)
         raise Refused("not-live", "This offer is not accepted yet.", fix="Answer it.", allowed=allowed)
     reason = ENDED_BY_PROVIDER if command.by_provider else BY_PLAN
-    yield from _and_next(now, command, taken_back(turn, command.at, reason, command.acted_by))
+    gone = taken_back(turn, context.at, reason, command.acted_by)
+    yield from _and_next(now, command, context, context.offering, gone)
 
 
-def _and_next(now: Assignment, command: Withdraw | End | RequestChange, gone: Event) -> Iterator[Event]:
+def _and_next(
+    now: Assignment,
+    command: Withdraw | End | RequestChange,
+    context: Context,
+    offering: Offering | None,
+    gone: Event,
+) -> Iterator[Event]:
     yield gone
-    if wants_offer(now, command):
-        yield from offer_next(evolve(now, gone), command, command.market)
+    if wants_offer(now, command, context.at):
+        yield from offer_next(evolve(now, gone), context, needed(offering))
 
 
-def request_change(state: Assignment | None, command: RequestChange) -> Iterator[Event]:
+def request_change(
+    state: Assignment | None, command: RequestChange, context: ChangeContext
+) -> Iterator[Event]:
     """Who is served keeps the provider until the plan has another; an open offer goes on at once."""
     now, turn = held(state, command.assignment)
     if command.wished == turn.provider:
@@ -95,40 +98,40 @@ def request_change(state: Assignment | None, command: RequestChange) -> Iterator
             fix="Name another provider, or none if any other will do.",
         )
     if turn.status == "offered":
-        gone = taken_back(turn, command.at, MEMBER_CHANGE, command.acted_by)
-        yield from _and_next(now, command, gone)
+        gone = taken_back(turn, context.at, MEMBER_CHANGE, command.acted_by)
+        yield from _and_next(now, command, context, context.offering, gone)
         return
-    yield from _ask_for_change(now, turn, command, command.wished, command.acted_by)
+    limit = needed(context.change)
+    yield from _ask_for_change(now, turn, context.at, limit, command.wished, command.acted_by)
 
 
 def _ask_for_change(
-    now: Assignment, turn: Offer, command: RequestChange | NoteFact, wished: str, acted_by: ActedBy | None
+    now: Assignment, turn: Offer, at: datetime, limit: Limit, wished: str, acted_by: ActedBy | None
 ) -> Iterator[Event]:
     """The plan is asked once about one wish. Asked again for another, the time runs on from the first asking."""
     before = now.change if now.change is not None and now.change.assignment == turn.assignment else None
     if before is not None and before.wished == wished:
         return
-    market = command.market
     yield AssignmentPlanAsked(
-        occurred_at=command.at,
+        occurred_at=at,
         acted_by=acted_by,
-        policy=market.change_refs,
+        policy=limit.refs,
         reason="change_requested",
         assignment=turn.assignment,
-        due_at=before.due_at if before is not None else market.change_due_at,
-        at_risk_at=before.at_risk_at if before is not None else market.change_at_risk_at,
+        due_at=before.due_at if before is not None else limit.due_at,
+        at_risk_at=before.at_risk_at if before is not None else limit.at_risk_at,
         wished=wished or None,
     )
 
 
-def wish_heard(state: Assignment, chosen: Sequence[str], command: NoteFact) -> Iterator[Event]:
+def wish_heard(state: Assignment, chosen: Sequence[str], context: SettleContext) -> Iterator[Event]:
     """What was learned later, in an answer or with another referral: the member wishes for another provider."""
     turn = state.turn
     if turn is not None and chosen and turn.provider not in chosen:
-        yield from _ask_for_change(state, turn, command, chosen[0], None)
+        yield from _ask_for_change(state, turn, context.at, needed(context.change), chosen[0], None)
 
 
-def change_lead(state: Assignment | None, command: ChangeLead) -> Iterator[Event]:
+def change_lead(state: Assignment | None, command: ChangeLead, context: Plain) -> Iterator[Event]:
     _, turn = held(state, command.assignment, command.provider)
     if turn.status != "accepted":
         raise Refused(
@@ -136,7 +139,7 @@ def change_lead(state: Assignment | None, command: ChangeLead) -> Iterator[Event
         )
     if turn.lead != command.lead:
         yield AssignmentLeadChanged(
-            occurred_at=command.at,
+            occurred_at=context.at,
             acted_by=command.acted_by,
             assignment=turn.assignment,
             provider=turn.provider,
@@ -144,32 +147,32 @@ def change_lead(state: Assignment | None, command: ChangeLead) -> Iterator[Event
         )
 
 
-def assign_by_hand(state: Assignment | None, command: AssignByHand) -> Iterator[Event]:
+def assign_by_hand(state: Assignment | None, command: AssignByHand, context: HandContext) -> Iterator[Event]:
     """A named person's choice. What must come first yields to the reasons its row names, and the reason is kept."""
     if state is None or not state.plan:
         raise nothing_here()
-    if not wants_offer(state, command):
+    if not wants_offer(state, command, context.at):
         raise not_eligible("The referral is closed or not authorized.")
     if state.approved is None and state.grant is not None and command.provider != state.grant.provider:
         raise not_eligible("Before the plan has decided only the provider that holds the grant may serve.")
-    turn, market = state.turn, command.market
+    turn, offering = state.turn, needed(context.offering)
     serves = turn is not None and turn.status == "accepted" and not _to_be_changed(state, turn, command)
-    elsewhere = market.assigned_elsewhere and planned_from(state, command) is None
+    elsewhere = offering.elsewhere is not None and planned_from(state, context.at) is None
     if elsewhere or serves:
         raise Refused(
             "member-already-assigned",
             "The member has a live assignment.",
             fix="End it first; a member has one provider at a time.",
         )
-    first = market.ranking.first
+    first = offering.ranking.first
     if first is None:
-        raise _cannot_take(market)
-    if market.obliged:
-        market = _not_obliged(command, market)
+        raise _cannot_take(offering)
+    if context.obliged is not None:
+        offering = _not_obliged(command, offering, context.obliged)
     if turn is not None:
         reason = MEMBER_CHANGE if turn.status == "accepted" else "by_hand"
-        yield taken_back(turn, command.at, reason, command.acted_by)
-    yield made(state, command, market, first, basis="by_hand", acted_by=command.acted_by)
+        yield taken_back(turn, context.at, reason, command.acted_by)
+    yield made(state, context, offering, first, basis="by_hand", acted_by=command.acted_by)
 
 
 def _to_be_changed(state: Assignment, turn: Offer, command: AssignByHand) -> bool:
@@ -177,53 +180,52 @@ def _to_be_changed(state: Assignment, turn: Offer, command: AssignByHand) -> boo
     return asked and command.provider != turn.provider
 
 
-def _cannot_take(market: Market) -> Refused:
-    reasons = {skip.reason for skip in market.ranking.skipped}
+def _cannot_take(offering: Offering) -> Refused:
+    reasons = {skip.reason for skip in offering.ranking.skipped}
     if reasons == {"full"}:
         return Refused("no-capacity", "The provider has no free place.", fix="Choose another provider.")
     return not_eligible(f"The provider cannot take this member: {', '.join(sorted(reasons)) or 'unknown'}.")
 
 
-def _not_obliged(command: AssignByHand, market: Market) -> Market:
-    """The market with the reason kept why not the one that must come first. Raises `reason-required`."""
-    if command.because not in market.yields_to:
+def _not_obliged(command: AssignByHand, offering: Offering, obliged: Obliged) -> Offering:
+    """The offering with the reason kept why not the one that must come first. Raises `reason-required`."""
+    if command.because not in obliged.yields_to:
         raise Refused(
             "reason-required",
-            f"{market.obliged} comes first for this member ({market.obliged_by.replace('_', ' ')}), "
+            f"{obliged.provider} comes first for this member ({obliged.factor.replace('_', ' ')}), "
             "unless a reason is recorded.",
-            fix=f"Choose it, or send because: one of {', '.join(market.yields_to)}.",
-            allowed=market.yields_to,
+            fix=f"Choose it, or send because: one of {', '.join(obliged.yields_to)}.",
+            allowed=obliged.yields_to,
         )
-    return passed_over(market, market.obliged, command.because)
+    return passed_over(offering, obliged.provider, command.because)
 
 
-def start(state: Assignment | None, command: Start) -> Iterator[Event]:
+def start(state: Assignment | None, context: StartContext) -> Iterator[Event]:
     """The day of release: the planned assignment is live. Where the member has another by now, the plan is asked."""
     turn = state.turn if state is not None else None
-    if state is None or turn is None or turn.starts_on is None or la_date(command.at) < turn.starts_on:
+    if state is None or turn is None or turn.starts_on is None or la_date(context.at) < turn.starts_on:
         return
     yield AssignmentStarted(
-        occurred_at=command.at, assignment=turn.assignment, provider=turn.provider, on=turn.starts_on
+        occurred_at=context.at, assignment=turn.assignment, provider=turn.provider, on=turn.starts_on
     )
-    yield from conflicted(state, command.market, command)
+    yield from conflicted(state, context.at, needed(context.conflict))
 
 
-def conflicted(state: Assignment, market: Market, command: Command) -> Iterator[Event]:
+def conflicted(state: Assignment, at: datetime, conflict: Conflict) -> Iterator[Event]:
     """The question to the plan where a member has two live assignments: about the younger one (loop.md 2.12)."""
-    turn = state.turn
-    if turn is None or not market.assigned_elsewhere:
+    turn, other = state.turn, conflict.elsewhere
+    if turn is None or other is None:
         return
-    since = market.elsewhere_since
-    ours = since is None or (since, market.elsewhere) < (turn.made_at, turn.assignment)
-    yield plan_asked(command, market, "conflicted", turn.assignment if ours else market.elsewhere)
+    ours = (other.since, other.assignment) < (turn.made_at, turn.assignment)
+    yield plan_asked(at, conflict.told, "conflicted", turn.assignment if ours else other.assignment)
 
 
-def end_term(state: Assignment | None, command: EndTerm) -> Iterator[Event]:
+def end_term(state: Assignment | None, context: Plain) -> Iterator[Event]:
     """The authorization's last day is over, and with it what it carried."""
     turn = state.turn if state is not None else None
-    if state is None or turn is None or over_because(state, la_date(command.at)) != AUTHORIZATION_ENDED:
+    if state is None or turn is None or over_because(state, la_date(context.at)) != AUTHORIZATION_ENDED:
         return
-    yield taken_back(turn, command.at, AUTHORIZATION_ENDED, on=state.ends_on)
+    yield taken_back(turn, context.at, AUTHORIZATION_ENDED, on=state.ends_on)
 
 
 def held(state: Assignment | None, assignment: str, provider: str = "") -> tuple[Assignment, Offer]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from assignment.domain.state import (
@@ -42,35 +42,12 @@ from loopkeeper.contract.events import (
 def evolve(state: Assignment | None, event: Event) -> Assignment:
     """The row after this fact. Any order is bearable; a closing of an unknown referral leaves a tombstone."""
     now = state or Assignment()
-    changes = _changes(now, event)
+    fold = FOLD.get(type(event))
+    changes: Mapping[str, Any] = fold(now, event) if fold is not None else {}
     return now.model_copy(update=changes) if changes else now
 
 
-def _changes(now: Assignment, event: Event) -> Mapping[str, Any]:
-    match event:
-        case ReferralReceived():
-            return _received(event)
-        case ReferralAmended():
-            return _amended(now, event)
-        case ReferralClosed():
-            return {} if now.outcome else {"outcome": event.outcome, "asked": ""}
-        case OutreachContactChanged():
-            contact = {part: text for part, text in event.sealed.items() if part in OPENED}
-            return {"flags": event.flags, "sealed": {**now.sealed, **contact}}
-        case (
-            AuthorizationPresumptiveGranted()
-            | AuthorizationPresumptiveEnded()
-            | AuthorizationApproved()
-            | AuthorizationExtended()
-            | AuthorizationReauthorizationRequested()
-            | AuthorizationEnded()
-        ):
-            return _authorization(now, event)
-        case _:
-            return _own(now, event)
-
-
-def _received(event: ReferralReceived) -> Mapping[str, Any]:
+def _received(now: Assignment, event: ReferralReceived) -> Mapping[str, Any]:
     copied = (
         "plan", "referrer", "member", "county", "age_band", "language", "preferred", "chosen", "flags",
         "release_on", "linked", "family_of",
@@ -106,31 +83,51 @@ def _amended(now: Assignment, event: ReferralAmended) -> Mapping[str, Any]:
     return changes
 
 
-def _authorization(now: Assignment, event: Event) -> Mapping[str, Any]:
-    match event:
-        case AuthorizationPresumptiveGranted():
-            grant = Grant(grant=event.grant, provider=event.provider, population=event.population)
-            return {"grant": grant, "authorized_at": now.authorized_at or event.occurred_at}
-        case AuthorizationPresumptiveEnded():
-            over = now.grant is not None and now.grant.grant == event.grant and event.reason != "approved"
-            return {"grant": None, **_unauthorized(now)} if over else {}
-        case AuthorizationApproved():
-            return {
-                "approved": event.populations or now.populations,
-                "authorized_at": now.authorized_at or event.occurred_at,
-                "asked": "",
-                "ends_on": None,
-                "ends_by": 0,
-            }
-        case AuthorizationExtended():
-            return {"ends_on": None, "ends_by": 0}
-        case AuthorizationReauthorizationRequested():
-            # Asked in time, the term lives on until that is decided (loop.md 4.7).
-            return {"ends_on": None, "ends_by": 0} if now.ends_by == NOT_REAUTHORIZED else {}
-        case AuthorizationEnded():
-            return {"ends_on": event.on, "ends_by": event.code, "grant": None}
-        case _:
-            return {}
+def _closed(now: Assignment, event: ReferralClosed) -> Mapping[str, Any]:
+    return {} if now.outcome else {"outcome": event.outcome, "asked": ""}
+
+
+def _contact_changed(now: Assignment, event: OutreachContactChanged) -> Mapping[str, Any]:
+    contact = {part: text for part, text in event.sealed.items() if part in OPENED}
+    return {"flags": event.flags, "sealed": {**now.sealed, **contact}}
+
+
+# ── authorization ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _granted(now: Assignment, event: AuthorizationPresumptiveGranted) -> Mapping[str, Any]:
+    grant = Grant(grant=event.grant, provider=event.provider, population=event.population)
+    return {"grant": grant, "authorized_at": now.authorized_at or event.occurred_at}
+
+
+def _grant_ended(now: Assignment, event: AuthorizationPresumptiveEnded) -> Mapping[str, Any]:
+    over = now.grant is not None and now.grant.grant == event.grant and event.reason != "approved"
+    return {"grant": None, **_unauthorized(now)} if over else {}
+
+
+def _approved(now: Assignment, event: AuthorizationApproved) -> Mapping[str, Any]:
+    return {
+        "approved": event.populations or now.populations,
+        "authorized_at": now.authorized_at or event.occurred_at,
+        "asked": "",
+        "ends_on": None,
+        "ends_by": 0,
+    }
+
+
+def _extended(now: Assignment, event: AuthorizationExtended) -> Mapping[str, Any]:
+    return {"ends_on": None, "ends_by": 0}
+
+
+def _reauthorization_requested(
+    now: Assignment, event: AuthorizationReauthorizationRequested
+) -> Mapping[str, Any]:
+    """Asked in time, the term lives on until that is decided (loop.md 4.7)."""
+    return {"ends_on": None, "ends_by": 0} if now.ends_by == NOT_REAUTHORIZED else {}
+
+
+def _term_ended(now: Assignment, event: AuthorizationEnded) -> Mapping[str, Any]:
+    return {"ends_on": event.on, "ends_by": event.code, "grant": None}
 
 
 def _unauthorized(now: Assignment) -> Mapping[str, Any]:
@@ -141,34 +138,45 @@ def _unauthorized(now: Assignment) -> Mapping[str, Any]:
     return {"authorized_at": None, "told_due_at": None, "told_at_risk_at": None, "raised": kept}
 
 
-def _own(now: Assignment, event: Event) -> Mapping[str, Any]:
-    match event:
-        case AssignmentMade():
-            return {
-                "offers": (*now.offers, _offer(event)),
-                "asked": "",
-                "told_due_at": now.told_due_at or event.told_due_at,
-                "told_at_risk_at": now.told_at_risk_at or event.told_at_risk_at,
-            }
-        case AssignmentAccepted():
-            taken = {"status": "accepted", "accepted_at": event.occurred_at, "lead": event.lead}
-            return {"offers": _with(now, event.assignment, taken), "asked": "", **_changed(now, event)}
-        case AssignmentStarted():
-            return {"offers": _with(now, event.assignment, {"starts_on": None})}
-        case AssignmentLeadChanged():
-            return {"offers": _with(now, event.assignment, {"lead": event.lead})}
-        case AssignmentDeclined():
-            return {"offers": _with(now, event.assignment, {"status": "declined", "reason": event.reason})}
-        case AssignmentWithdrawn():
-            return _taken_back(now, event, "withdrawn")
-        case AssignmentEnded():
-            return _taken_back(now, event, "ended")
-        case AssignmentPlanAsked():
-            return _plan_asked(now, event)
-        case AssignmentOverdue():
-            return {"raised": (*now.raised, mark(event.clock, event.state, event.assignment))}
-        case _:
-            return {}
+# ── turns ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _made(now: Assignment, event: AssignmentMade) -> Mapping[str, Any]:
+    return {
+        "offers": (*now.offers, _offer(event)),
+        "asked": "",
+        "told_due_at": now.told_due_at or event.told_due_at,
+        "told_at_risk_at": now.told_at_risk_at or event.told_at_risk_at,
+    }
+
+
+def _accepted(now: Assignment, event: AssignmentAccepted) -> Mapping[str, Any]:
+    taken = {"status": "accepted", "accepted_at": event.occurred_at, "lead": event.lead}
+    return {"offers": _with(now, event.assignment, taken), "asked": "", **_changed(now, event)}
+
+
+def _started(now: Assignment, event: AssignmentStarted) -> Mapping[str, Any]:
+    return {"offers": _with(now, event.assignment, {"starts_on": None})}
+
+
+def _lead_changed(now: Assignment, event: AssignmentLeadChanged) -> Mapping[str, Any]:
+    return {"offers": _with(now, event.assignment, {"lead": event.lead})}
+
+
+def _declined(now: Assignment, event: AssignmentDeclined) -> Mapping[str, Any]:
+    return {"offers": _with(now, event.assignment, {"status": "declined", "reason": event.reason})}
+
+
+def _withdrawn(now: Assignment, event: AssignmentWithdrawn) -> Mapping[str, Any]:
+    return _taken_back(now, event, "withdrawn")
+
+
+def _ended(now: Assignment, event: AssignmentEnded) -> Mapping[str, Any]:
+    return _taken_back(now, event, "ended")
+
+
+def _overdue(now: Assignment, event: AssignmentOverdue) -> Mapping[str, Any]:
+    return {"raised": (*now.raised, mark(event.clock, event.state, event.assignment))}
 
 
 def _taken_back(
@@ -217,3 +225,27 @@ def _with(now: Assignment, assignment: str, changes: Mapping[str, Any]) -> tuple
         offer.model_copy(update=changes) if offer.assignment == assignment and offer.held else offer
         for offer in now.offers
     )
+
+
+# Every event that changes an assignment: what of other services is read here (`consumers.REACTIONS`), and the own ones.
+FOLD: Mapping[type[Event], Callable[[Assignment, Any], Mapping[str, Any]]] = {
+    ReferralReceived: _received,
+    ReferralAmended: _amended,
+    ReferralClosed: _closed,
+    OutreachContactChanged: _contact_changed,
+    AuthorizationPresumptiveGranted: _granted,
+    AuthorizationPresumptiveEnded: _grant_ended,
+    AuthorizationApproved: _approved,
+    AuthorizationExtended: _extended,
+    AuthorizationReauthorizationRequested: _reauthorization_requested,
+    AuthorizationEnded: _term_ended,
+    AssignmentMade: _made,
+    AssignmentAccepted: _accepted,
+    AssignmentStarted: _started,
+    AssignmentLeadChanged: _lead_changed,
+    AssignmentDeclined: _declined,
+    AssignmentWithdrawn: _withdrawn,
+    AssignmentEnded: _ended,
+    AssignmentPlanAsked: _plan_asked,
+    AssignmentOverdue: _overdue,
+}

@@ -7,11 +7,20 @@ An offer reserves a place. Its answer is due inside the time in which some provi
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, datetime
 from typing import Literal
 
-from pydantic import ConfigDict
-
+from assignment.domain.commands import (
+    AskPlan,
+    AssignByHand,
+    Decline,
+    End,
+    NoteFact,
+    RequestChange,
+    Withdraw,
+)
+from assignment.domain.contexts import Limit, Offering
 from assignment.domain.matching import Need, Ranking
 from assignment.domain.state import (
     BY_PLAN,
@@ -20,14 +29,13 @@ from assignment.domain.state import (
     NO_ANSWER,
     SERVICES_RECEIVED,
     Assignment,
-    Fact,
     Offer,
     asked_about,
     over_because,
 )
 from loopkeeper.contract import ids
 from loopkeeper.contract.calendar import la_date
-from loopkeeper.contract.decider import Command
+from loopkeeper.contract.decider import Command, Context
 from loopkeeper.contract.events import (
     ActedBy,
     AssignmentEnded,
@@ -37,7 +45,6 @@ from loopkeeper.contract.events import (
     AuthorizationApproved,
     AuthorizationPresumptiveGranted,
     Event,
-    Lead,
     Ranked,
     ReferralAmended,
     Skipped,
@@ -55,102 +62,6 @@ BARRED = {
 MEMBER_OBJECTS = "member_prefers_another"
 
 
-class Market(Fact):
-    """What the store's view found for one command: whom to ask, and by when they answer."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
-
-    ranking: Ranking = Ranking()
-    answer_due_at: datetime | None = None
-    answer_at_risk_at: datetime | None = None
-    # By when some provider must have been told whom to serve, which is the plan's to see to.
-    plan_due_at: datetime | None = None
-    plan_at_risk_at: datetime | None = None
-    refs: tuple[str, ...] = ()
-    # The member's live assignment through another referral.
-    assigned_elsewhere: bool = False
-    elsewhere: str = ""
-    elsewhere_since: datetime | None = None
-    # Whether the provider that accepts is still under contract.
-    contracted: bool = True
-    # By when the PCP, if another, must be told of the assignment.
-    pcp_due_at: datetime | None = None
-    # By when a change the member asks for must be done.
-    change_due_at: datetime | None = None
-    change_at_risk_at: datetime | None = None
-    change_refs: tuple[str, ...] = ()
-    # Whether the plan lets an unanswered offer go to the next by itself.
-    re_offer: bool = False
-    # For whom a must rule speaks although the plan chose another, by which factor, and for what reasons it yields.
-    obliged: str = ""
-    obliged_by: str = ""
-    yields_to: tuple[str, ...] = ()
-
-
-# ── commands ──────────────────────────────────────────────────────────────────────────────────────────────
-
-
-class MarketCommand(Command):
-    """A command that may lead to an offer; `market` is filled in by the store's view."""
-
-    market: Market = Market()
-
-
-class NoteFact(MarketCommand):
-    """Another service's event about this referral."""
-
-
-class Accept(MarketCommand):
-    assignment: str
-    provider: str
-    lead: Lead | None = None
-
-
-class Decline(MarketCommand):
-    assignment: str
-    provider: str
-    reason: str = ""
-
-
-class AssignByHand(MarketCommand):
-    """A named person of the plan chooses the provider. `because`: why not the one a must rule speaks for."""
-
-    provider: str
-    acted_by: ActedBy
-    because: Literal["", "member_wish", "fits_better", "not_practicable"] = ""
-
-
-class AskPlan(MarketCommand):
-    """The answer to an offer is overdue."""
-
-
-class Withdraw(MarketCommand):
-    """A named person of the plan takes an offer back."""
-
-    assignment: str
-    acted_by: ActedBy
-
-
-class End(MarketCommand):
-    """A named person of the provider or the plan ends an assignment."""
-
-    assignment: str
-    acted_by: ActedBy
-    by_provider: bool = False
-
-
-class RequestChange(MarketCommand):
-    """The member asks for another provider, named or not; `acted_by` heard it."""
-
-    assignment: str
-    wished: str
-    acted_by: ActedBy
-
-
-class Start(MarketCommand):
-    """The day has come on which a planned assignment is live."""
-
-
 # ── what is looked for ────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -161,9 +72,9 @@ def carried(state: Assignment, on: date) -> bool:
     return bool(state.plan) and going and not over_because(state, on)
 
 
-def wants_offer(state: Assignment, command: Command) -> bool:
+def wants_offer(state: Assignment, command: Command, at: datetime) -> bool:
     """Whether this command, its fact already in the state, should lead to an offer."""
-    if not carried(state, la_date(command.at)):
+    if not carried(state, la_date(at)):
         return False
     turn = state.turn
     match command:
@@ -175,7 +86,7 @@ def wants_offer(state: Assignment, command: Command) -> bool:
         case AssignByHand():
             return not state.outcome or turn is None or state.change is not None
         case AskPlan():
-            return turn is not None and unanswered(state, turn, command.at)
+            return turn is not None and unanswered(state, turn, at)
         case Decline() | Withdraw():
             return turn is not None and turn.assignment == command.assignment and turn.status == "offered"
         case End():
@@ -259,72 +170,74 @@ def _barred(state: Assignment, command: Command) -> dict[str, str]:
 # ── what follows ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def offer_next(state: Assignment, command: Command, market: Market) -> Iterator[Event]:
+def offer_next(state: Assignment, context: Context, offering: Offering) -> Iterator[Event]:
     """The offer to the first candidate; where there is none, or the member has a provider, the plan is asked."""
-    if market.assigned_elsewhere and not planned_from(state, command):
-        yield plan_asked(command, market, "member_already_assigned")
-    elif market.ranking.first is None:
-        yield plan_asked(command, market, "none_left")
+    first = offering.ranking.first
+    if offering.elsewhere is not None and not planned_from(state, context.at):
+        yield plan_asked(context.at, offering.told, "member_already_assigned")
+    elif first is None:
+        yield none_left(context.at, offering)
     else:
-        yield made(state, command, market, market.ranking.first)
+        yield made(state, context, offering, first)
 
 
 def plan_asked(
-    command: Command,
-    market: Market,
+    at: datetime,
+    told: Limit | None,
     reason: Literal["none_left", "no_answer", "member_already_assigned", "conflicted"],
     assignment: str | None = None,
 ) -> AssignmentPlanAsked:
-    """The question to the plan. Who was passed over, and why, is kept where that is the reason."""
-    looked = reason == "none_left"
+    """The question to the plan."""
     return AssignmentPlanAsked(
-        occurred_at=command.at,
-        policy=market.refs if looked else (),
+        occurred_at=at,
         reason=reason,
         assignment=assignment,
-        due_at=market.plan_due_at,
-        at_risk_at=market.plan_at_risk_at,
-        skipped=market.ranking.skipped[:MOST_KEPT] if looked else None,
+        due_at=told.due_at if told is not None else None,
+        at_risk_at=told.at_risk_at if told is not None else None,
     )
+
+
+def none_left(at: datetime, offering: Offering) -> AssignmentPlanAsked:
+    """Nobody can be asked: who was passed over, and why, is kept with the question."""
+    kept = {"policy": offering.refs, "skipped": offering.ranking.skipped[:MOST_KEPT]}
+    return plan_asked(at, offering.told, "none_left").model_copy(update=kept)
 
 
 def made(
     state: Assignment,
-    command: Command,
-    market: Market,
+    context: Context,
+    offering: Offering,
     first: Ranked,
     basis: str = "",
     acted_by: ActedBy | None = None,
 ) -> AssignmentMade:
-    if market.answer_due_at is None:
-        raise TypeError("the answer's deadline was not filled in")
     presumptive = state.approved is None
-    skipped = market.ranking.skipped
+    skipped = offering.ranking.skipped
     counts: dict[str, int] = {}
     for skip in skipped:
         counts[skip.reason] = counts.get(skip.reason, 0) + 1
     return AssignmentMade(
-        occurred_at=command.at,
+        occurred_at=context.at,
         acted_by=acted_by,
-        policy=market.refs,
-        assignment=ids.derive("asg", command.at, command.seed, first.provider),
+        policy=offering.refs,
+        assignment=ids.derive("asg", context.at, context.seed, first.provider),
         provider=first.provider,
         kind="presumptive" if presumptive else "ecm",
         basis=basis or ("presumptive_grant" if presumptive else next(iter(first.because), "ranking")),
-        answer_due_at=market.answer_due_at,
-        answer_at_risk_at=market.answer_at_risk_at,
-        told_due_at=market.plan_due_at,
-        told_at_risk_at=market.plan_at_risk_at,
+        answer_due_at=offering.answer_due_at,
+        answer_at_risk_at=offering.answer_at_risk_at,
+        told_due_at=offering.told.due_at,
+        told_at_risk_at=offering.told.at_risk_at,
         skipped=skipped[:MOST_KEPT],
         skipped_for=counts or None,
-        ranked=market.ranking.ranked[:MOST_KEPT],
-        starts_on=planned_from(state, command),
+        ranked=offering.ranking.ranked[:MOST_KEPT],
+        starts_on=planned_from(state, context.at),
     )
 
 
-def planned_from(state: Assignment, command: Command) -> date | None:
+def planned_from(state: Assignment, at: datetime) -> date | None:
     """The day of release, where it lies ahead: until then the assignment is planned (loop.md 3.7)."""
-    ahead = state.release_on is not None and state.release_on > la_date(command.at)
+    ahead = state.release_on is not None and state.release_on > la_date(at)
     return state.release_on if ahead else None
 
 
@@ -350,8 +263,8 @@ def taken_back(
     )
 
 
-def passed_over(market: Market, provider: str, reason: str) -> Market:
-    """The same market, with why this provider was not asked kept among the reasons."""
-    ranking = market.ranking
+def passed_over(offering: Offering, provider: str, reason: str) -> Offering:
+    """The same offering, with why this provider was not asked kept among the reasons."""
+    ranking = offering.ranking
     skip = Skipped(provider=provider, reason=reason)
-    return market.model_copy(update={"ranking": Ranking(ranking.ranked, (skip, *ranking.skipped))})
+    return replace(offering, ranking=Ranking(ranking.ranked, (skip, *ranking.skipped)))

@@ -6,17 +6,17 @@
                                              plan turned it on, it is withdrawn and the next one is asked
 
 An offer reserves a place. First services end nothing here; any other closing withdraws offers and ends the
-assignment at once (loop.md 5, 7.2). What people change about a turn is in `changes`, whom an offer goes to in
-`offering`, what is known in `turns`.
+assignment at once (loop.md 5, 7.2). What people change about a turn is in `assignment_changes`, whom an offer goes to
+in `offers`, what is known in `state`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import assert_never
 
 from assignment.domain.assignment_changes import (
-    ChangeLead,
-    EndTerm,
     assign_by_hand,
     change_lead,
     conflicted,
@@ -28,26 +28,33 @@ from assignment.domain.assignment_changes import (
     wish_heard,
     withdraw,
 )
-from assignment.domain.evolve import evolve
-from assignment.domain.offers import (
+from assignment.domain.commands import (
     Accept,
     AskPlan,
     AssignByHand,
+    ChangeLead,
     Decline,
     End,
+    EndTerm,
     NoteFact,
     RequestChange,
     Start,
+    Watch,
     Withdraw,
-    offer_next,
-    plan_asked,
-    taken_back,
-    unanswered,
-    wants_offer,
 )
+from assignment.domain.contexts import (
+    AcceptContext,
+    Asked,
+    OfferContext,
+    SettleContext,
+    SilenceContext,
+    needed,
+)
+from assignment.domain.evolve import evolve
+from assignment.domain.offers import offer_next, plan_asked, taken_back, unanswered, wants_offer
 from assignment.domain.state import AUTHORIZATION_ENDED, NO_ANSWER, Assignment, Offer, over_because, unraised
 from loopkeeper.contract.calendar import la_date
-from loopkeeper.contract.decider import Command, Decider, Refused
+from loopkeeper.contract.decider import Decider, Refused
 from loopkeeper.contract.events import (
     ActedBy,
     AssignmentAccepted,
@@ -59,72 +66,63 @@ from loopkeeper.contract.events import (
 from loopkeeper.contract.vocabulary.providers import DeclineReason
 
 
-class Watch(Command):
-    """A limit is at risk, or was breached."""
-
-
-def decide(state: Assignment | None, command: Command) -> Sequence[Event]:
-    match command:
-        case NoteFact():
-            return list(settle(state, command))
-        case Accept():
-            return list(accept(state, command))
-        case Decline():
-            return list(decline(state, command))
-        case AssignByHand():
-            return list(assign_by_hand(state, command))
-        case AskPlan():
-            return list(ask_plan(state, command))
-        case Watch():
-            return list(watch(state, command))
+def decide(state: Assignment | None, asked: Asked) -> Sequence[Event]:
+    match asked:
+        case (NoteFact() as command, context):
+            return list(settle(state, command, context))
+        case (Accept() as command, context):
+            return list(accept(state, command, context))
+        case (Decline() as command, context):
+            return list(decline(state, command, context))
+        case (AssignByHand() as command, context):
+            return list(assign_by_hand(state, command, context))
+        case (Withdraw() as command, context):
+            return list(withdraw(state, command, context))
+        case (End() as command, context):
+            return list(end(state, command, context))
+        case (RequestChange() as command, context):
+            return list(request_change(state, command, context))
+        case (ChangeLead() as command, context):
+            return list(change_lead(state, command, context))
+        case (AskPlan() as command, context):
+            return list(ask_plan(state, command, context))
+        case (Watch(), context):
+            return list(watch(state, context.at))
+        case (Start(), context):
+            return list(start(state, context))
+        case (EndTerm(), context):
+            return list(end_term(state, context))
         case _:
-            return list(_change(state, command))
+            assert_never(asked)
 
 
-def _change(state: Assignment | None, command: Command) -> Iterator[Event]:
-    match command:
-        case Withdraw():
-            return withdraw(state, command)
-        case End():
-            return end(state, command)
-        case RequestChange():
-            return request_change(state, command)
-        case ChangeLead():
-            return change_lead(state, command)
-        case Start():
-            return start(state, command)
-        case EndTerm():
-            return end_term(state, command)
-        case _:
-            raise TypeError(f"assignment has no rule for {type(command).__name__}")
-
-
-def settle(state: Assignment | None, command: NoteFact) -> Iterator[Event]:
+def settle(state: Assignment | None, command: NoteFact, context: SettleContext) -> Iterator[Event]:
     """After a fact: take back what nothing carries any more, and ask the next where somebody must be asked."""
     if state is None:
         return
     turn = state.turn
-    if turn is not None and (reason := over_because(state, la_date(command.at))):
+    if turn is not None and (reason := over_because(state, la_date(context.at))):
         last = state.ends_on if reason == AUTHORIZATION_ENDED else None
-        yield taken_back(turn, command.at, reason, on=last)
-    elif wants_offer(state, command):
+        yield taken_back(turn, context.at, reason, on=last)
+    elif wants_offer(state, command, context.at):
+        offering = needed(context.offering)
         # New facts may bring a candidate; that there is still none was said already.
-        if not isinstance(command.fact, ReferralAmended) or command.market.ranking.first is not None:
-            yield from offer_next(state, command, command.market)
+        if not isinstance(command.fact, ReferralAmended) or offering.ranking.first is not None:
+            yield from offer_next(state, context, offering)
     elif isinstance(command.fact, ReferralAmended):
-        yield from _amended(state, command, command.fact)
+        yield from _amended(state, command.fact, context)
 
 
-def _amended(state: Assignment, command: NoteFact, news: ReferralAmended) -> Iterator[Event]:
+def _amended(state: Assignment, news: ReferralAmended, context: SettleContext) -> Iterator[Event]:
     if news.member is not None and state.live is not None:
-        yield from conflicted(state, command.market, command)
-    yield from wish_heard(state, news.chosen or (), command)
+        yield from conflicted(state, context.at, needed(context.conflict))
+    yield from wish_heard(state, news.chosen or (), context)
 
 
 # ── answers ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def accept(state: Assignment | None, command: Accept) -> Iterator[Event]:
+def accept(state: Assignment | None, command: Accept, context: AcceptContext) -> Iterator[Event]:
     now, offer = offered(state, command.assignment, command.provider)
     if command.lead is None:
         raise Refused(
@@ -133,7 +131,7 @@ def accept(state: Assignment | None, command: Accept) -> Iterator[Event]:
             fix="Send lead with person and name.",
             allowed=("accept", "decline"),
         )
-    if not command.market.contracted:
+    if not context.contracted:
         raise Refused(
             "no-contract",
             "The plan's contract with this provider is no longer in force for the member's populations.",
@@ -142,17 +140,17 @@ def accept(state: Assignment | None, command: Accept) -> Iterator[Event]:
         )
     other = bool(now.pcp) and now.pcp != offer.provider
     yield AssignmentAccepted(
-        occurred_at=command.at,
+        occurred_at=context.at,
         acted_by=ActedBy(organization=command.provider, person=command.lead.person),
         assignment=offer.assignment,
         provider=offer.provider,
         lead=command.lead,
         pcp=now.pcp if other else None,
-        pcp_due_at=command.market.pcp_due_at if other else None,
+        pcp_due_at=context.pcp_due_at if other else None,
     )
 
 
-def decline(state: Assignment | None, command: Decline) -> Iterator[Event]:
+def decline(state: Assignment | None, command: Decline, context: OfferContext) -> Iterator[Event]:
     now, offer = offered(state, command.assignment, command.provider)
     if command.reason not in DeclineReason.codes():
         raise Refused(
@@ -162,15 +160,15 @@ def decline(state: Assignment | None, command: Decline) -> Iterator[Event]:
             allowed=("accept", "decline"),
         )
     declined = AssignmentDeclined(
-        occurred_at=command.at,
+        occurred_at=context.at,
         acted_by=ActedBy(organization=command.provider),
         assignment=offer.assignment,
         provider=offer.provider,
         reason=command.reason,
     )
     yield declined
-    if wants_offer(now, command):
-        yield from offer_next(evolve(now, declined), command, command.market)
+    if wants_offer(now, command, context.at):
+        yield from offer_next(evolve(now, declined), context, needed(context.offering))
 
 
 def offered(state: Assignment | None, assignment: str, provider: str) -> tuple[Assignment, Offer]:
@@ -186,39 +184,39 @@ def offered(state: Assignment | None, assignment: str, provider: str) -> tuple[A
 # ── silence, limits ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def ask_plan(state: Assignment | None, command: AskPlan) -> Iterator[Event]:
-    """Silence is not a decline: the offer stands, and the plan is asked (loop.md 5.6). Only where the plan turned it
+def ask_plan(state: Assignment | None, command: AskPlan, context: SilenceContext) -> Iterator[Event]:
+    """Silence is not a decline: the offer stays, and the plan is asked (loop.md 5.6). Only where the plan turned it
     on, and somebody else can be asked, the offer is withdrawn first and the next one made."""
-    turn = state.turn if state is not None else None
-    if state is None or turn is None or not unanswered(state, turn, command.at):
+    turn, at = state.turn if state is not None else None, context.at
+    if state is None or turn is None or not unanswered(state, turn, at):
         return
     yield AssignmentOverdue(
-        occurred_at=command.at,
+        occurred_at=at,
         assignment=turn.assignment,
         clock="provider_answer",
         due_at=turn.answer_due_at,
         state="breached",
     )
-    market = command.market
-    if market.re_offer and market.ranking.first is not None and wants_offer(state, command):
-        gone = taken_back(turn, command.at, NO_ANSWER)
+    offering = context.offering
+    if offering is not None and offering.ranking.first is not None and wants_offer(state, command, at):
+        gone = taken_back(turn, at, NO_ANSWER)
         yield gone
-        yield from offer_next(evolve(state, gone), command, market)
+        yield from offer_next(evolve(state, gone), context, offering)
     else:
-        yield plan_asked(command, market, "no_answer", turn.assignment)
+        yield plan_asked(at, context.told, "no_answer", turn.assignment)
 
 
-def watch(state: Assignment | None, command: Watch) -> Iterator[Event]:
+def watch(state: Assignment | None, at: datetime) -> Iterator[Event]:
     """Each limit that is at risk or breached by now is said once; nothing is decided by it."""
     if state is None:
         return
     for deadline, how, moment in list(unraised(state)):
-        if moment <= command.at and deadline.due_at is not None:
+        if moment <= at and deadline.due_at is not None:
             # Past the limit itself, that it was at risk is no news where that is said in the same breath.
-            if how == "at_risk" and command.at >= deadline.due_at and deadline.clock != "provider_answer":
+            if how == "at_risk" and at >= deadline.due_at and deadline.clock != "provider_answer":
                 continue
             yield AssignmentOverdue(
-                occurred_at=command.at,
+                occurred_at=at,
                 assignment=deadline.assignment,
                 clock=deadline.clock,
                 due_at=deadline.due_at,
@@ -226,4 +224,4 @@ def watch(state: Assignment | None, command: Watch) -> Iterator[Event]:
             )
 
 
-DECIDER: Decider[Assignment] = Decider("assignment", Assignment, decide, evolve)
+DECIDER: Decider[Assignment, Asked] = Decider("assignment", Assignment, decide, evolve)

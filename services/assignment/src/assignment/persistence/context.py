@@ -6,39 +6,55 @@ count then send the offer elsewhere, the command goes to the next batch with tha
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import orjson
 
-from assignment.domain.matching import Need, Ranking, contracted, rank
-from assignment.domain.offers import (
+from assignment.domain.commands import (
     Accept,
     AskPlan,
     AssignByHand,
-    Market,
-    MarketCommand,
+    ChangeLead,
+    Decline,
+    End,
+    EndTerm,
     NoteFact,
     RequestChange,
     Start,
-    need,
-    wants_offer,
+    Watch,
+    Withdraw,
 )
-from assignment.domain.rules import DECIDER
-from assignment.domain.state import Assignment, Offer, told
+from assignment.domain.contexts import (
+    AcceptContext,
+    Asked,
+    ChangeContext,
+    Conflict,
+    Elsewhere,
+    HandContext,
+    Limit,
+    Obliged,
+    OfferContext,
+    Offering,
+    SettleContext,
+    SilenceContext,
+    StartContext,
+)
+from assignment.domain.evolve import evolve
+from assignment.domain.matching import Need, Ranking, contracted, rank
+from assignment.domain.offers import need, wants_offer
+from assignment.domain.state import Assignment, told
 from assignment.persistence import prior_providers
 from assignment.persistence.prior_providers import Families, Served
-from assignment.persistence.tables import shown, write_turns
-from assignment.persistence.tables import turn as turn_row
 from loopkeeper.contract.calendar import la_date
-from loopkeeper.contract.decider import Command
+from loopkeeper.contract.decider import Command, InvariantBroken, Plain
 from loopkeeper.contract.events import ProviderRecorded, ReferralAmended
 from loopkeeper.kernel.clock import Clock
-from loopkeeper.policy import Due, Policy, Row
+from loopkeeper.policy import Policy, Row
 from loopkeeper.postgres.connections import Connection
-from loopkeeper.store.definition import Change, Key, NeedsMore, Surroundings, View, Work
+from loopkeeper.store.definition import Change, Key, Loaded, Loader, NeedsMore, Work
 
 MEMBER, PROVIDER = "member", "provider"
 # Links that join two referrals of one member for certain: a possible duplicate, or what was split again, does not.
@@ -56,7 +72,7 @@ class Holding(NamedTuple):
 Holders = Mapping[str, Mapping[str, Holding]]
 
 
-class Places(View[Assignment]):
+class AssignmentLoaded(Loaded[Assignment, Asked]):
     """The directory and the places taken, kept up to date while a batch is decided."""
 
     def __init__(
@@ -71,71 +87,96 @@ class Places(View[Assignment]):
     ) -> None:
         self._policy = policy
         self._entries = entries
-        # Places taken, by provider.
+        # AssignmentLoaded taken, by provider.
         self._held = dict(held)
         self._holders = {member: dict(referrals) for member, referrals in holders.items()}
         self._locked = locked
         self._served = served or {}
         self._families = dict(families or {})
 
-    def complete(self, stream: str, state: Assignment | None, command: Command) -> Command:
-        if state is None or not isinstance(command, MarketCommand):
-            return command
-        market = self._market(stream, state, command)
-        return command if market is None else command.model_copy(update={"market": market})
-
-    def _market(self, stream: str, state: Assignment, command: MarketCommand) -> Market | None:
-        """What the rule must know for this command; None where it asks for nothing."""
+    def with_context(self, stream: str, state: Assignment | None, command: Command, plain: Plain) -> Asked:
+        """Of a referral that is not known here there is nothing to look for."""
+        at, seed, known = plain.at, plain.seed, state or Assignment()
+        wanted = wants_offer(known, command, at)
         match command:
+            case ChangeLead() | Watch() | EndTerm():
+                return command, plain
+            case NoteFact():
+                return command, self._settling(stream, known, command, plain)
             case Accept():
-                pcp = self._policy.due("pcp_told", command.at)
-                return Market(contracted=self._contracted(state, command), pcp_due_at=pcp.at)
-            case AskPlan() if wants_offer(state, command) and not self._re_offers(state, command):
-                return self._due(state, command)
-            case RequestChange() if not wants_offer(state, command):
-                return Market().model_copy(update=self._change(command))
-            case NoteFact(fact=ReferralAmended(member=str())) | Start() if not wants_offer(state, command):
-                self._lock({(MEMBER, state.member)})
-                market = self._elsewhere(stream, state, self._due(state, command))
-                return market.model_copy(update=self._change(command))
-            case NoteFact(fact=ReferralAmended(chosen=tuple())) if not wants_offer(state, command):
-                return Market().model_copy(update=self._change(command))
+                pcp, contracted = self._policy.due("pcp_told", at), self._contracted(known, command, at)
+                return command, AcceptContext(at=at, seed=seed, contracted=contracted, pcp_due_at=pcp.at)
+            case Decline() | Withdraw() | End():
+                offering = self._offering(stream, known, command, at) if wanted else None
+                return command, OfferContext(at=at, seed=seed, offering=offering)
+            case RequestChange():
+                offering = self._offering(stream, known, command, at) if wanted else None
+                change = self._limit("provider_change", at) if offering is None else None
+                return command, ChangeContext(at=at, seed=seed, offering=offering, change=change)
+            case AssignByHand():
+                return command, self._by_hand(stream, known, command, plain)
+            case AskPlan():
+                re_offers = wanted and self._re_offers(known, at)
+                offering = self._offering(stream, known, command, at) if re_offers else None
+                told = self._told(known, at) if wanted else None
+                return command, SilenceContext(at=at, seed=seed, told=told, offering=offering)
+            case Start():
+                conflict = self._conflict(stream, known, at) if state is not None else None
+                return command, StartContext(at=at, seed=seed, conflict=conflict)
             case _:
-                return self._offering(stream, state, command) if wants_offer(state, command) else None
+                raise InvariantBroken(f"assignment has no rule for {type(command).__name__}")
 
-    def _change(self, command: Command) -> Mapping[str, Any]:
-        """By when a change of provider must be done."""
-        due, risk = self._limit("provider_change", command.at)
-        return {"change_due_at": due.at, "change_at_risk_at": risk, "change_refs": (due.ref,)}
+    def _settling(self, stream: str, state: Assignment, command: NoteFact, plain: Plain) -> SettleContext:
+        offering, conflict, change, at = None, None, None, plain.at
+        match command.fact:
+            case _ if wants_offer(state, command, at):
+                offering = self._offering(stream, state, command, at)
+            case ReferralAmended(member=str()):
+                conflict = self._conflict(stream, state, at)
+                change = self._limit("provider_change", at)
+            case ReferralAmended(chosen=tuple()):
+                change = self._limit("provider_change", at)
+            case _:
+                pass
+        return SettleContext(at=at, seed=plain.seed, offering=offering, conflict=conflict, change=change)
 
-    def _offering(self, stream: str, state: Assignment, command: MarketCommand) -> Market:
-        ranking = self.ranking(state, command)
+    def _by_hand(self, stream: str, state: Assignment, command: AssignByHand, plain: Plain) -> HandContext:
+        offering, obliged, at = None, None, plain.at
+        if wants_offer(state, command, at):
+            offering = self._offering(stream, state, command, at)
+            if (found := self._obliged(state, offering, at)) is not None:
+                obliged, ref = found
+                offering = replace(offering, refs=(*offering.refs, ref))
+        return HandContext(at=at, seed=plain.seed, offering=offering, obliged=obliged)
+
+    def _offering(self, stream: str, state: Assignment, command: Command, at: datetime) -> Offering:
+        ranking = self.ranking(state, command, at)
         wanted = {(MEMBER, state.member)}
         if ranking.first is not None:
             wanted.add((PROVIDER, ranking.first.provider))
         self._lock(wanted)
-        market = self._elsewhere(stream, state, self._due(state, command))
-        answer, risk = self._limit("provider_answer", command.at)
-        told = market.plan_due_at
-        inside = told is not None and command.at < told < answer.at
-        found = market.model_copy(
-            update={
-                "ranking": ranking,
-                "answer_due_at": told if inside else answer.at,
-                "answer_at_risk_at": min(risk, told) if inside and told is not None else risk,
-                "refs": (answer.ref, *self._refs(state, command, ranking)),
-                "re_offer": True,
-            }
+        told, answer = self._told(state, at), self._limit("provider_answer", at)
+        inside = at < told.due_at < answer.due_at
+        return Offering(
+            ranking=ranking,
+            answer_due_at=told.due_at if inside else answer.due_at,
+            answer_at_risk_at=min(answer.at_risk_at, told.due_at) if inside else answer.at_risk_at,
+            told=told,
+            elsewhere=self._elsewhere(stream, state),
+            refs=(*answer.refs, *self._refs(state, command, ranking, at)),
         )
-        return self._obliged(state, command, found) if isinstance(command, AssignByHand) else found
+
+    def _conflict(self, stream: str, state: Assignment, at: datetime) -> Conflict:
+        self._lock({(MEMBER, state.member)})
+        return Conflict(told=self._told(state, at), elsewhere=self._elsewhere(stream, state))
 
     def _lock(self, wanted: set[Key]) -> None:
         if not wanted <= set(self._locked):
             raise NeedsMore(wanted)
 
-    def ranking(self, state: Assignment, command: Command) -> Ranking:
+    def ranking(self, state: Assignment, command: Command, at: datetime) -> Ranking:
         """Who could take the member, best first, by the counts as they are here."""
-        day = la_date(command.at)
+        day = la_date(at)
         plan = state.plan
         wanted = self._with_history(state, need(state, command))
         held, turn = self._held, state.turn
@@ -174,7 +215,7 @@ class Places(View[Assignment]):
             wanted, served_before=frozenset(served), moved_with=frozenset(moved), family_with=family
         )
 
-    def note(self, change: Change[Assignment]) -> None:
+    def observe(self, change: Change[Assignment]) -> None:
         for state, step in ((change.before, -1), (change.after, 1)):
             turn = state.turn if state is not None else None
             if state is None or turn is None:
@@ -190,84 +231,46 @@ class Places(View[Assignment]):
             else:
                 holds.pop(change.stream, None)
 
-    async def project(self, connection: Connection, changes: Sequence[Change[Assignment]]) -> None:
-        rows: dict[str, dict[str, Any]] = {}
-        moved = False
-        for change in changes:
-            after = change.after
-            before = {o.assignment: o for o in change.before.offers} if change.before else {}
-            # What an offer shows of the referral changed with it.
-            amended = change.before is not None and after is not None and shown(change.before) != shown(after)
-            for offer in after.offers if after else ():
-                if after is not None and (amended or before.get(offer.assignment) != offer):
-                    n = change.written[-1][0].n
-                    rows[offer.assignment] = {
-                        **turn_row(change.stream, after, offer),
-                        "n": n,
-                        "at": change.at,
-                    }
-            moved = moved or amended or (after is not None and _started(before.values(), after))
-        if rows:
-            # What ended first: only then may the member's next one be live.
-            await write_turns(
-                connection, sorted(rows.values(), key=lambda row: (row["live"], row["id"])), moved
-            )
-
-    def _due(self, state: Assignment, command: Command) -> Market:
+    def _told(self, state: Assignment, at: datetime) -> Limit:
         """By when the plan must see to it: inside the time in which some provider must be told whom to serve."""
-        start = command.at if told(state) or state.authorized_at is None else state.authorized_at
-        due, risk = self._limit("provider_told", start)
-        return Market(plan_due_at=due.at, plan_at_risk_at=risk, refs=(due.ref,))
+        start = at if told(state) or state.authorized_at is None else state.authorized_at
+        return self._limit("provider_told", start)
 
-    def _limit(self, clock: str, start: datetime) -> tuple[Due, datetime]:
-        """A clock's deadline, and when it is at risk."""
-        return self._policy.due(clock, start), self._policy.due(f"{clock}_at_risk", start).at
+    def _limit(self, clock: str, start: datetime) -> Limit:
+        due, risk = self._policy.due(clock, start), self._policy.due(f"{clock}_at_risk", start)
+        return Limit(due_at=due.at, at_risk_at=risk.at, refs=(due.ref,))
 
-    def _elsewhere(self, stream: str, state: Assignment, market: Market) -> Market:
-        others = [
-            held for referral, held in self._holders.get(state.member, {}).items() if referral != stream
-        ]
+    def _elsewhere(self, stream: str, state: Assignment) -> Elsewhere | None:
+        holds = self._holders.get(state.member, {})
+        others = [held for referral, held in holds.items() if referral != stream]
         if not others:
-            return market
+            return None
         first = min(others)
-        return market.model_copy(
-            update={
-                "assigned_elsewhere": True,
-                "elsewhere": first.assignment,
-                "elsewhere_since": first.made_at,
-            }
-        )
+        return Elsewhere(assignment=first.assignment, since=first.made_at)
 
-    def _obliged(self, state: Assignment, command: AssignByHand, market: Market) -> Market:
-        """For whom a must rule speaks instead of the one chosen by hand (loop.md 5.7)."""
-        day, chosen = la_date(command.at), market.ranking.first
+    def _obliged(self, state: Assignment, offering: Offering, at: datetime) -> tuple[Obliged, str] | None:
+        """For whom a must rule speaks instead of the one chosen by hand (loop.md 5.7), and the row that says so."""
+        chosen, day = offering.ranking.first, la_date(at)
         musts = {row["factor"]: row for row in self._policy.rows("must_rules", on=day)}
-        first = self.ranking(state, NoteFact(at=command.at)).first
+        first = self.ranking(state, NoteFact(), at).first
         if chosen is None or first is None or first.provider == chosen.provider:
-            return market
+            return None
         factor = next((each for each in first.because if each in musts and each not in chosen.because), "")
         if not factor:
-            return market
+            return None
         row = musts[factor]
-        return market.model_copy(
-            update={
-                "obliged": first.provider,
-                "obliged_by": factor,
-                "yields_to": row["yields_to"],
-                "refs": (*market.refs, row.ref),
-            }
-        )
+        return Obliged(provider=first.provider, factor=factor, yields_to=row["yields_to"]), row.ref
 
-    def _re_offers(self, state: Assignment, command: Command) -> bool:
+    def _re_offers(self, state: Assignment, at: datetime) -> bool:
         """Whether the plan lets silence go to the next, and this silence is one of a provider that answers by API."""
-        turn, on = state.turn, la_date(command.at)
+        turn, on = state.turn, la_date(at)
         entry = self._entries.get(turn.provider) if turn is not None else None
         by_api = entry is not None and entry.answers_by == "api"
         return by_api and self._policy.row("re_offer", on=on, plan=state.plan)["switched_on"]
 
-    def _refs(self, state: Assignment, command: Command, ranking: Ranking) -> Iterator[str]:
+    def _refs(self, state: Assignment, command: Command, ranking: Ranking, at: datetime) -> Iterator[str]:
         """The rows this choice used: the factors, the ties of the member's programs, the pairs that fit the first."""
-        day = la_date(command.at)
+        day = la_date(at)
         wanted = need(state, command)
         yield from (row.ref for row in self._factors(wanted.populations, day))
         for row in self._policy.rows("program_ties", on=day):
@@ -279,8 +282,8 @@ class Places(View[Assignment]):
                 pairs = self._specialists(state.plan, code, day)
                 yield from (row.ref for row in pairs if row["provider_type"] in first.types)
 
-    def _contracted(self, state: Assignment, command: Accept) -> bool:
-        entry, on = self._entries.get(command.provider), la_date(command.at)
+    def _contracted(self, state: Assignment, command: Accept, at: datetime) -> bool:
+        entry, on = self._entries.get(command.provider), la_date(at)
         populations = need(state, command).populations
         if entry is None or not entry.active:
             return False
@@ -304,45 +307,39 @@ class Places(View[Assignment]):
         ]
 
 
-def _started(before: Iterable[Offer], after: Assignment) -> bool:
-    """Whether a planned turn has become live."""
-    planned = (offer.assignment for offer in before if offer.held and not offer.live)
-    return any(after.live is not None and after.live.assignment == each for each in planned)
-
-
-class AssignmentSurroundings(Surroundings[Assignment]):
+class AssignmentLoader(Loader[Assignment, Asked]):
     """Locks the members and the likely providers of a batch's offers."""
 
     def __init__(self, policy: Policy, clock: Clock) -> None:
         self._policy = policy
         self._clock = clock
 
-    async def needs(self, connection: Connection, work: Sequence[Work[Assignment]]) -> set[Key]:
-        asking = _asking(work, self._clock.now())
+    async def locks(self, connection: Connection, work: Sequence[Work[Assignment]]) -> set[Key]:
+        now = self._clock.now()
+        asking = [(state, command) for state, command in _states(work) if _looks(state, command, now)]
         if not asking:
             return set()
         places = await self._places(connection, work, ())
         keys: set[Key] = {(MEMBER, state.member) for state, _ in asking}
         for state, command in asking:
-            if not wants_offer(state, command):
+            if not wants_offer(state, command, now):
                 continue
-            first = places.ranking(state, command).first
+            first = places.ranking(state, command, now).first
             if first is not None:
                 keys.add((PROVIDER, first.provider))
         return keys
 
     async def load(
         self, connection: Connection, work: Sequence[Work[Assignment]], locked: Collection[Key]
-    ) -> View[Assignment]:
-        if not any(isinstance(item.submission.command, MarketCommand) for item in work):
-            # What needs nothing beyond its own row still has a turn's row to write.
-            return Places(self._policy, {}, {}, {}, locked)
+    ) -> AssignmentLoaded:
+        if all(isinstance(item.submission.command, ALONE) for item in work):
+            return AssignmentLoaded(self._policy, {}, {}, {}, locked)
         return await self._places(connection, work, locked)
 
     async def _places(
         self, connection: Connection, work: Sequence[Work[Assignment]], locked: Collection[Key]
-    ) -> Places:
-        commands = _states(work, self._clock.now())
+    ) -> AssignmentLoaded:
+        commands, now = _states(work), self._clock.now()
         states = [state for state, _ in commands]
         plans = sorted({state.plan for state in states if state.plan})
         rows = await connection.fetch(
@@ -365,7 +362,9 @@ class AssignmentSurroundings(Surroundings[Assignment]):
         for row in found:
             holders.setdefault(row["member"], {})[row["referral"]] = Holding(row["made_at"], row["id"])
         looking = [
-            state for state, command in commands if isinstance(command, AskPlan) or _looks(state, command)
+            state
+            for state, command in commands
+            if isinstance(command, AskPlan) or _looks(state, command, now)
         ]
         served = (
             await prior_providers.served(connection, looking) if looking else dict[str, Collection[str]]()
@@ -376,10 +375,14 @@ class AssignmentSurroundings(Surroundings[Assignment]):
             else dict[tuple[str, str, str], Collection[str]]()
         )
         held = {row["provider_id"]: row["held"] for row in counts}
-        return Places(self._policy, entries, held, holders, locked, served, families)
+        return AssignmentLoaded(self._policy, entries, held, holders, locked, served, families)
 
 
-def _states(work: Sequence[Work[Assignment]], at: datetime) -> list[tuple[Assignment, Command]]:
+# Their rules need nothing beyond their own row.
+ALONE = (ChangeLead, Watch, EndTerm)
+
+
+def _states(work: Sequence[Work[Assignment]]) -> list[tuple[Assignment, Command]]:
     """Each command with its state as the rule will see it, as far as facts make it: its own and, in the same batch,
     those before it."""
     found: list[tuple[Assignment, Command]] = []
@@ -390,19 +393,15 @@ def _states(work: Sequence[Work[Assignment]], at: datetime) -> list[tuple[Assign
             continue
         state = states.get(stream, item.state)
         if command.fact is not None:
-            state = DECIDER.evolve(state, command.fact)
+            state = evolve(state, command.fact)
         states[stream] = state
         if state is not None:
-            found.append((state, command.model_copy(update={"at": at})))
+            found.append((state, command))
     return found
 
 
-def _asking(work: Sequence[Work[Assignment]], at: datetime) -> list[tuple[Assignment, Command]]:
-    """The commands that look for a provider, or at the member's other assignments."""
-    return [(state, command) for state, command in _states(work, at) if _looks(state, command)]
-
-
-def _looks(state: Assignment, command: Command) -> bool:
+def _looks(state: Assignment, command: Command, at: datetime) -> bool:
+    """Whether the command looks for a provider, or at the member's other assignments."""
     match command:
         case NoteFact(fact=ReferralAmended(member=str())) | Start():
             return state.turn is not None
@@ -410,4 +409,4 @@ def _looks(state: Assignment, command: Command) -> bool:
             # Whether it goes to the next is looked at under the lock of its own row only.
             return False
         case _:
-            return wants_offer(state, command)
+            return wants_offer(state, command, at)

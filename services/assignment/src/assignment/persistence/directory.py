@@ -10,15 +10,14 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from loopkeeper.contract.blanks import BlankIsMissing
 from loopkeeper.contract.decider import Command, Refused
 from loopkeeper.contract.events import Event, ProviderRecorded
-from loopkeeper.contract.field_types import Day
+from loopkeeper.contract.field_types import AnyCounty, AnyLanguage, TermDay, TermEnd, Whole
 from loopkeeper.contract.vocabulary.identifiers import npi_valid
-from loopkeeper.contract.vocabulary.languages import Language
-from loopkeeper.contract.vocabulary.places import County
 from loopkeeper.contract.vocabulary.populations import AgeBand, Population
 from loopkeeper.contract.vocabulary.providers import ProviderType
 from loopkeeper.kernel.errors import Problem
@@ -47,7 +46,7 @@ def _right_way_round(contract: ContractBody) -> ContractBody:
     return contract
 
 
-class ContractBody(BaseModel):
+class ContractBody(BlankIsMissing):
     """A plan's contract for these populations, in force from `from` through `through`; the hub's, where one is named."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -56,12 +55,14 @@ class ContractBody(BaseModel):
     populations: tuple[Population, ...] = Field(min_length=1, max_length=9)
     # The hub that holds the contract, where the provider acts through one (loop.md 1.3).
     hub: Slug | None = None
-    from_: Day = Field(alias="from")
-    through: Day | None = None
+    from_: TermDay = Field(alias="from")
+    through: TermEnd = None
 
 
-class ProviderBody(BaseModel):
+class ProviderBody(BlankIsMissing):
     """The fields to write; the others stay as they are."""
+
+    verbatim = frozenset({"name"})
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True, str_max_length=200)
 
@@ -72,9 +73,9 @@ class ProviderBody(BaseModel):
     types: tuple[ProviderType, ...] | None = Field(None, max_length=12)
     populations: tuple[Population, ...] | None = Field(None, max_length=9)
     age_bands: tuple[AgeBand, ...] | None = Field(None, max_length=3)
-    counties: tuple[County, ...] | None = Field(None, max_length=58)
-    languages: tuple[Language, ...] | None = Field(None, max_length=26)
-    capacity: int | None = Field(None, ge=0, le=100_000)
+    counties: tuple[AnyCounty, ...] | None = Field(None, max_length=58)
+    languages: tuple[AnyLanguage, ...] | None = Field(None, max_length=26)
+    capacity: Whole | None = Field(None, ge=0, le=100_000)
     answers_by: Literal["api", "file"] | None = None
     contracts: tuple[Annotated[ContractBody, AfterValidator(_right_way_round)], ...] | None = Field(
         None, max_length=100

@@ -2,245 +2,295 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated, Any
 
-from authorization.api.bodies import (
-    ApproveBody,
-    Decided,
-    DenyBody,
-    EndBody,
-    ModifyBody,
-    OverturnBody,
-    PendBody,
-    Person,
-)
+from fastapi import APIRouter
+from pydantic import ConfigDict, Field
+
 from authorization.api.requests import row_of, shown, state_of
 from authorization.api.views import ShownAuthorization
 from authorization.domain import commands
+from loopkeeper.contract.blanks import BlankIsMissing
 from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.decider import Command
-from loopkeeper.contract.events import ActedBy
-from loopkeeper.http.route import Api, Call, Reply, check_match
-from loopkeeper.runtime.service import Context
+from loopkeeper.contract.field_types import DecisionDay, TermDay, Whole
+from loopkeeper.http.call import allowed
+from loopkeeper.http.person import Person
+from loopkeeper.http.route import Id, Operation, example, refused
+from loopkeeper.runtime.service import Call
 from loopkeeper.security.organizations import Role
 from loopkeeper.security.sealing import AuditRow
-from loopkeeper.store.definition import Submission
 
-api = Api("authorization")
+router = APIRouter(tags=["authorization"], route_class=Operation)
 ACTED = {"acted_by": {"person": "maria-chen", "title": "UM nurse"}}
 
 
-def decision(
-    action: str,
-    body: type[Decided],
-    *,
-    summary: str,
-    refusals: Iterable[str],
-    example: Mapping[str, Any],
-    roles: Iterable[Role] = (Role.PLAN,),
-) -> Callable[[Any], Any]:
-    """One more thing that a named person may decide of an authorization; it answers how the request then stands."""
-    return api.route(
-        "POST",
-        f"/v1/authorizations/{{id}}:{action}",
-        roles=roles,
-        summary=summary,
-        body=body,
-        answers={200: ShownAuthorization},
-        refusals=refusals,
-        example=example,
-    )
+class DecidingPerson(Person):
+    """The named person who decides, as the organization states it."""
+
+    # May be empty: that nobody is named is for the rules to refuse, as `person-required`.
+    person: str = Field(description="The organization's own staff id")
+    licence: str = Field(default="", description="Needed for a denial that judges criteria")
 
 
-# ── the request ────────────────────────────────────────────────────────────────────────────────────────────────
+class Decided(BlankIsMissing):
+    """What a named person does."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True, str_max_length=500)
+
+    acted_by: DecidingPerson
 
 
-@decision(
-    "approve",
-    ApproveBody,
+class ApproveBody(Decided):
+    """`populations`: those of the referral that are approved; none for all that are met (or, where none is, claimed).
+    Of a reauthorization that waits, the yes to it. `enrolled_on`: after a release, from when the member is the plan's."""
+
+    populations: tuple[str, ...] = Field((), max_length=9)
+    external_number: str = Field(default="", max_length=120)
+    enrolled_on: TermDay | None = None
+
+
+class ModifyBody(Decided):
+    """`populations` are approved, the others asked for are denied for this reason."""
+
+    populations: tuple[str, ...] = Field(min_length=1, max_length=9)
+    reason: str = Field(max_length=60)
+    citation: str = ""
+    external_number: str = Field(default="", max_length=120)
+
+
+class DenyBody(Decided):
+    """A denial's reason is one of the list; there is no `other`. `provider_told`: the plan has told the provider that
+    serves under a grant by its own means; otherwise the grant ends when our notice has reached it."""
+
+    reason: str = Field(max_length=60)
+    citation: str = ""
+    external_number: str = Field(default="", max_length=120)
+    provider_told: bool = False
+
+
+class PendBody(Decided):
+    """`asks`: ids of the form's questions, such as `birth-date` or `answer-complex_need`."""
+
+    asks: tuple[str, ...] = Field(min_length=1, max_length=20)
+
+
+class OverturnBody(Decided):
+    """`on`: the day of the appeal's or the hearing's decision; today if none is given."""
+
+    on: DecisionDay | None = None
+
+
+class EndBody(Decided):
+    """`code`: why, 1 to 15. `on`: the last day of the term; none for the first that the notice allows."""
+
+    code: Whole
+    on: DecisionDay | None = None
+    external_number: str = Field(default="", max_length=120)
+
+
+# ── the request ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+@router.post(
+    "/v1/authorizations/{id:key}:approve",
     summary="Approve, as a named person",
-    refusals=("person-required", "already-decided", "illegal-move"),
-    example=ACTED,
+    responses=refused("person-required", "already-decided", "illegal-move"),
 )
-async def approve(call: Call[ApproveBody, Context]) -> Reply:
+async def approve(
+    id: Id, body: Annotated[ApproveBody, example(ACTED)], call: Annotated[Call, allowed(Role.PLAN)]
+) -> ShownAuthorization:
     """A named person of the plan approves; a decision made in the plan's own system gives `external_number`."""
-    body = call.body
     command = commands.Approve(
-        acted_by=_acted_by(call),
+        acted_by=call.acted_by(body.acted_by),
         populations=body.populations,
         external_number=body.external_number,
         enrolled_on=body.enrolled_on,
     )
-    return await _decided(call, command)
+    return await _decided(call, id, body, command)
 
 
-@decision(
-    "modify",
-    ModifyBody,
+@router.post(
+    "/v1/authorizations/{id:key}:modify",
     summary="Approve some populations and deny the others, as a named person",
-    refusals=("person-required", "reason-unknown", "reason-forbidden", "already-decided", "illegal-move"),
-    example={**ACTED, "populations": ["homelessness"], "reason": "criteria_not_met"},
+    responses=refused(
+        "person-required", "reason-unknown", "reason-forbidden", "already-decided", "illegal-move"
+    ),
 )
-async def modify(call: Call[ModifyBody, Context]) -> Reply:
+async def modify(
+    id: Id,
+    body: Annotated[
+        ModifyBody, example({**ACTED, "populations": ["homelessness"], "reason": "criteria_not_met"})
+    ],
+    call: Annotated[Call, allowed(Role.PLAN)],
+) -> ShownAuthorization:
     """Adverse in part: the denied part has its reason, citation, rights and notice, as a denial has."""
-    body = call.body
     command = commands.Modify(
-        acted_by=_acted_by(call),
+        acted_by=call.acted_by(body.acted_by),
         populations=body.populations,
         reason=body.reason,
         licensed=bool(body.acted_by.licence),
         citation=body.citation,
         external_number=body.external_number,
     )
-    return await _decided(call, command)
+    return await _decided(call, id, body, command)
 
 
-@decision(
-    "deny",
-    DenyBody,
+@router.post(
+    "/v1/authorizations/{id:key}:deny",
     summary="Deny, as a named person",
-    refusals=("person-required", "reason-unknown", "reason-forbidden", "already-decided", "illegal-move"),
-    example={
-        "acted_by": {"person": "maria-chen", "title": "Medical director", "licence": "A12345"},
-        "reason": "criteria_not_met",
-    },
+    responses=refused(
+        "person-required", "reason-unknown", "reason-forbidden", "already-decided", "illegal-move"
+    ),
 )
-async def deny(call: Call[DenyBody, Context]) -> Reply:
+async def deny(
+    id: Id,
+    body: Annotated[
+        DenyBody,
+        example(
+            {
+                "acted_by": {"person": "maria-chen", "title": "Medical director", "licence": "A12345"},
+                "reason": "criteria_not_met",
+            }
+        ),
+    ],
+    call: Annotated[Call, allowed(Role.PLAN)],
+) -> ShownAuthorization:
     """A named person of the plan denies, for a reason of the list; some reasons need a licensed person."""
-    body = call.body
     command = commands.Deny(
-        acted_by=_acted_by(call),
+        acted_by=call.acted_by(body.acted_by),
         reason=body.reason,
         licensed=bool(body.acted_by.licence),
         citation=body.citation,
         external_number=body.external_number,
         provider_told=body.provider_told,
     )
-    return await _decided(call, command)
+    return await _decided(call, id, body, command)
 
 
-@decision(
-    "pend",
-    PendBody,
+@router.post(
+    "/v1/authorizations/{id:key}:pend",
     summary="Ask for data elements of the standard, as a named person; the clock stands still, the cap does not",
-    refusals=("person-required", "reason-forbidden", "already-decided", "illegal-move"),
-    example={**ACTED, "asks": ["birth-date"]},
+    responses=refused("person-required", "reason-forbidden", "already-decided", "illegal-move"),
 )
-async def pend(call: Call[PendBody, Context]) -> Reply:
+async def pend(
+    id: Id,
+    body: Annotated[PendBody, example({**ACTED, "asks": ["birth-date"]})],
+    call: Annotated[Call, allowed(Role.PLAN)],
+) -> ShownAuthorization:
     """Only what the referral standard has may be asked: no ICD-10 code, no TAR, no proof of homelessness."""
-    return await _decided(call, commands.Pend(acted_by=_acted_by(call), asks=call.body.asks))
+    return await _decided(
+        call, id, body, commands.Pend(acted_by=call.acted_by(body.acted_by), asks=body.asks)
+    )
 
 
-@decision(
-    "resume",
-    Decided,
+@router.post(
+    "/v1/authorizations/{id:key}:resume",
     summary="Let the clock run on, as a named person",
-    refusals=("person-required", "already-decided", "illegal-move"),
-    example=ACTED,
+    responses=refused("person-required", "already-decided", "illegal-move"),
 )
-async def resume(call: Call[Decided, Context]) -> Reply:
+async def resume(
+    id: Id, body: Annotated[Decided, example(ACTED)], call: Annotated[Call, allowed(Role.PLAN)]
+) -> ShownAuthorization:
     """The clock runs on from where it stood. It also does when the answers come, or the time for them is over."""
-    return await _decided(call, commands.Resume(acted_by=_acted_by(call)))
+    return await _decided(call, id, body, commands.Resume(acted_by=call.acted_by(body.acted_by)))
 
 
-@decision(
-    "revoke-grant",
-    Decided,
+@router.post(
+    "/v1/authorizations/{id:key}:revoke-grant",
     summary="End a presumptive grant, as a named person",
-    refusals=("person-required", "no-live-grant"),
-    example=ACTED,
+    responses=refused("person-required", "no-live-grant"),
 )
-async def revoke_grant(call: Call[Decided, Context]) -> Reply:
+async def revoke_grant(
+    id: Id, body: Annotated[Decided, example(ACTED)], call: Annotated[Call, allowed(Role.PLAN)]
+) -> ShownAuthorization:
     """The grant ends with today; the request itself stays to be decided."""
-    return await _decided(call, commands.RevokeGrant(acted_by=_acted_by(call)))
+    return await _decided(call, id, body, commands.RevokeGrant(acted_by=call.acted_by(body.acted_by)))
 
 
-@decision(
-    "overturn",
-    OverturnBody,
+@router.post(
+    "/v1/authorizations/{id:key}:overturn",
     summary="Record that an appeal or a hearing overturned the denial",
-    refusals=("person-required", "not-denied", "already-decided", "illegal-move"),
-    example=ACTED,
+    responses=refused("person-required", "not-denied", "already-decided", "illegal-move"),
 )
-async def overturn(call: Call[OverturnBody, Context]) -> Reply:
+async def overturn(
+    id: Id, body: Annotated[OverturnBody, example(ACTED)], call: Annotated[Call, allowed(Role.PLAN)]
+) -> ShownAuthorization:
     """A linked referral follows, authorized, within one business day."""
-    on = call.body.on or la_date(call.service.clock.now())
-    return await _decided(call, commands.Overturn(acted_by=_acted_by(call), on=on))
+    on = body.on or la_date(call.service.clock.now())
+    return await _decided(call, id, body, commands.Overturn(acted_by=call.acted_by(body.acted_by), on=on))
 
 
 # ── the term ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@decision(
-    "end",
-    EndBody,
+@router.post(
+    "/v1/authorizations/{id:key}:end",
     summary="End the term, as a named person, by a discontinuation code",
-    refusals=("person-required", "code-unknown", "term-ended", "illegal-move"),
-    example={**ACTED, "code": 1},
+    responses=refused("person-required", "code-unknown", "term-ended", "illegal-move"),
 )
-async def end(call: Call[EndBody, Context]) -> Reply:
+async def end(
+    id: Id,
+    body: Annotated[EndBody, example({**ACTED, "code": 1})],
+    call: Annotated[Call, allowed(Role.PLAN)],
+) -> ShownAuthorization:
     """The effect waits until the member's notice is ten calendar days old."""
-    body = call.body
     command = commands.End(
-        acted_by=_acted_by(call), code=body.code, on=body.on, external_number=body.external_number
+        acted_by=call.acted_by(body.acted_by),
+        code=body.code,
+        on=body.on,
+        external_number=body.external_number,
     )
-    return await _decided(call, command)
+    return await _decided(call, id, body, command)
 
 
-@decision(
-    "continue",
-    Decided,
+@router.post(
+    "/v1/authorizations/{id:key}:continue",
     summary="Judge that the term goes on, as a named person",
-    refusals=("person-required", "term-ended", "illegal-move"),
-    example=ACTED,
+    responses=refused("person-required", "term-ended", "illegal-move"),
 )
-async def go_on(call: Call[Decided, Context]) -> Reply:
+async def go_on(
+    id: Id, body: Annotated[Decided, example(ACTED)], call: Annotated[Call, allowed(Role.PLAN)]
+) -> ShownAuthorization:
     """What might have ended the term does not; a notice that it would end is taken back."""
-    return await _decided(call, commands.Continue(acted_by=_acted_by(call)))
+    return await _decided(call, id, body, commands.Continue(acted_by=call.acted_by(body.acted_by)))
 
 
-@decision(
-    "request-reauthorization",
-    Decided,
+@router.post(
+    "/v1/authorizations/{id:key}:request-reauthorization",
     summary="Ask for another term, as the provider that serves",
-    roles=(Role.PROVIDER,),
-    refusals=("person-required", "term-ended", "already-requested"),
-    example={"acted_by": {"person": "luis-ortega", "title": "Lead care manager"}},
+    responses=refused("person-required", "term-ended", "already-requested"),
 )
-async def request_reauthorization(call: Call[Decided, Context]) -> Reply:
+async def request_reauthorization(
+    id: Id,
+    body: Annotated[Decided, example({"acted_by": {"person": "luis-ortega", "title": "Lead care manager"}})],
+    call: Annotated[Call, allowed(Role.PROVIDER)],
+) -> ShownAuthorization:
     """Asked for before the end, it keeps the term alive until the plan has decided."""
-    command = commands.RequestReauthorization(acted_by=_acted_by(call), provider=call.client.organization)
-    return await _decided(call, command, ("provider_id",))
+    command = commands.RequestReauthorization(
+        acted_by=call.acted_by(body.acted_by), provider=call.client.organization
+    )
+    return await _decided(call, id, body, command, ("provider_id",))
 
 
 # ── how ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _acted_by(call: Call[Any, Context]) -> ActedBy:
-    return ActedBy(organization=call.client.organization, person=call.body.acted_by.person)
-
-
-async def _decided(call: Call[Any, Context], command: Command, keys: tuple[str, ...] = ("plan_id",)) -> Reply:
-    row = await row_of(call, keys)
-    check_match(call, row["n"])
-    outcome = await call.service.store.submit(
-        Submission(
-            call.claim,
-            row["referral"],
-            command,
-            body_hash=call.body_hash,
-            traceparent=call.traceparent,
-            audit=_stated(call, row, command),
-        )
-    )
+async def _decided(
+    call: Call, id: str, body: Decided, command: Command, keys: tuple[str, ...] = ("plan_id",)
+) -> ShownAuthorization:
+    """Apply this to the authorization's referral; answer with how the request stands then."""
+    row = await row_of(call, id, keys)
+    call.check_match(row["n"])
+    outcome = await call.submit(row["referral"], command, audit=_stated(call, row, body.acted_by, command))
+    call.etag(outcome.n)
     after = {"referral": row["referral"], "at": call.service.clock.now()}
-    return Reply(200, shown(call, after, outcome.state), etag=outcome.n)
+    return shown(call, after, outcome.state)
 
 
-def _stated(call: Call[Any, Context], row: Mapping[str, Any], command: Command) -> AuditRow:
+def _stated(call: Call, row: Mapping[str, Any], person: DecidingPerson, command: Command) -> AuditRow:
     """Who decided, with title and licence as the client states them (loop.md 1.4); events carry only the id."""
-    person: Person = call.body.acted_by
     stated = ", ".join(
         part for part in (person.title, f"licence {person.licence}" if person.licence else "") if part
     )

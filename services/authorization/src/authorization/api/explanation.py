@@ -13,6 +13,8 @@ from loopkeeper.contract.vocabulary.decisions import Discontinuation as Code
 from loopkeeper.contract.vocabulary.populations import Population
 
 WHY_A_PERSON = {
+    "other_factor": "the criteria are met only by another factor given in words, which a person judges "
+    "(GET /v1/referrals/{id}/member shows it)",
     "criteria_open": "no population's criteria are all answered and met",
     "switch_off": "the plan has not turned on approval by rule for the population",
     "not_attested": "the form is not attested",

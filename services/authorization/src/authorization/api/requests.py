@@ -3,31 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
 
-from authorization.api.bodies import LookedUp, LookUpBody, OpenedMember
 from authorization.api.explanation import Explanation, explain
 from authorization.api.views import ShownAuthorization, show
 from authorization.domain.state import Authorization
 from authorization.persistence.open_authorizations import ask, contracted, open_authorization
 from authorization.persistence.tables import READ_COLUMNS
 from loopkeeper.contract.calendar import la_date
-from loopkeeper.http.app import Listing, Page, listing, not_found
-from loopkeeper.http.route import Api, Call, Reply
+from loopkeeper.contract.field_types import BirthDay
+from loopkeeper.http.call import allowed
+from loopkeeper.http.paging import Listing, Page, listing
+from loopkeeper.http.route import Id, Operation, example, refused
 from loopkeeper.kernel.errors import Problem
-from loopkeeper.runtime.service import Context
+from loopkeeper.runtime.service import Call
 from loopkeeper.security.organizations import Role
 from loopkeeper.security.sealing import Opening, open_identity
-from loopkeeper.store.row_access import own_key, reading
+from loopkeeper.store.row_access import OWN, visible_row, visible_rows
 
-api = Api("authorization")
+router = APIRouter(tags=["authorization"], route_class=Operation)
 READERS = (Role.PLAN, Role.PROVIDER, Role.OPERATIONS)
-OWN = ("plan_id", "provider_id")
+KEYS = ("plan_id", "provider_id")
 # What a decision is made about; opening it is written down (loop.md 1.7).
-MEMBER_FIELDS = ("cin", "first_name", "last_name", "birth_date", "approximate_age", "plan_member_id")
-ACTED = {"acted_by": {"person": "maria-chen", "title": "UM nurse"}}
+MEMBER_FIELDS = (
+    "cin",
+    "first_name",
+    "middle_name",
+    "last_name",
+    "suffix",
+    "preferred_name",
+    "birth_date",
+    "approximate_age",
+    "plan_member_id",
+)
+# How a row's clock stands at $6.
+STANDING = (
+    "CASE WHEN due_at <= $6::timestamptz THEN 'breached' WHEN at_risk_at IS NOT NULL AND at_risk_at <= $6 THEN 'at_risk' "
+    "ELSE 'on_track' END"
+)
 
 
 class AuthorizationQuery(Page):
@@ -41,87 +57,97 @@ class AuthorizationQuery(Page):
         None, description="Only what waits and stands so, earliest due first"
     )
 
+    @property
+    def queue(self) -> bool:
+        """Whether what waits is asked for, which is shown in the order in which it is due."""
+        return self.status == "pending" or self.waits_for is not None or self.due is not None
+
+
+class OpenedMember(BaseModel):
+    """Whom the decision is about; this opening was written down."""
+
+    model_config = ConfigDict(frozen=True)
+
+    cin: str | None = None
+    first_name: str | None = None
+    middle_name: str | None = None
+    last_name: str | None = None
+    suffix: str | None = None
+    preferred_name: str | None = None
+    birth_date: str | None = None
+    approximate_age: int | None = None
+    plan_member_id: str | None = None
+
+
+class LookUpBody(BaseModel):
+    """Of whom: both must be known."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True, str_max_length=60)
+
+    plan: str
+    cin: str = Field(max_length=24)
+    birth_date: BirthDay
+
+
+class LookedUp(BaseModel):
+    """Whether the member has an open authorization of this plan, and whom to call about it. Nothing else is told."""
+
+    model_config = ConfigDict(frozen=True)
+
+    open: bool
+    plan: str
+    phone: str
+
 
 # ── read ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@api.route(
-    "GET",
-    "/v1/authorizations",
-    roles=READERS,
-    summary="Authorizations; pending ones are the plan's work queue",
-    query=AuthorizationQuery,
-    answers={200: Listing[ShownAuthorization]},
-)
-async def authorizations(call: Call[None, Context, AuthorizationQuery]) -> Reply:
+@router.get("/v1/authorizations", summary="Authorizations; pending ones are the plan's work queue")
+async def authorizations(
+    asked: Annotated[AuthorizationQuery, Query()], call: Annotated[Call, allowed(*READERS)]
+) -> Listing[ShownAuthorization]:
     """The plan's requests: what waits earliest due first, others by their last change. A provider sees what it holds."""
-    asked, client = call.query, call.client
-    start = asked.start()
-    queue = asked.status == "pending" or asked.waits_for is not None or asked.due is not None
-    key = "due_at" if queue else "at"
-    own, mine = own_key(client, 8, OWN)
-    async with reading(call.service.readers, client) as connection:
-        rows = await connection.fetch(
-            f"""SELECT {READ_COLUMNS} FROM referral
-                WHERE ("{key}", authorization_id) > ($1, $2) AND ($3::text IS NULL OR status = $3)
-                  AND authorization_id <> '' AND ($4::text IS NULL OR waits_for = $4)
-                  AND ($5::text IS NULL OR waits_for <> '' AND {STANDING} = $5) AND {own}
-                ORDER BY "{key}", authorization_id LIMIT $7""",  # noqa: S608 own fragments
-            start.at,
-            start.id,
-            asked.status,
-            asked.waits_for,
-            asked.due,
-            call.service.clock.now(),
-            asked.fetch,
-            *mine,
-        )
-    return listing(call, rows, lambda row: shown(call, row, state_of(row)), at=key)
+    start, key = asked.start(), "due_at" if asked.queue else "at"
+    rows = await visible_rows(
+        call.service.readers,
+        call.client,
+        f"""SELECT {READ_COLUMNS} FROM referral
+            WHERE ("{key}", authorization_id) > ($1, $2) AND ($3::text IS NULL OR status = $3)
+              AND authorization_id <> '' AND ($4::text IS NULL OR waits_for = $4)
+              AND ($5::text IS NULL OR waits_for <> '' AND {STANDING} = $5) AND {OWN}
+            ORDER BY "{key}", authorization_id LIMIT $7""",  # noqa: S608 own fragments
+        start.at,
+        start.id,
+        asked.status,
+        asked.waits_for,
+        asked.due,
+        call.service.clock.now(),
+        asked.fetch,
+        keys=KEYS,
+    )
+    return listing(call, asked, rows, lambda row: shown(call, row, state_of(row)), at=key)
 
 
-# How a row's clock stands at $6.
-STANDING = (
-    "CASE WHEN due_at <= $6::timestamptz THEN 'breached' WHEN at_risk_at IS NOT NULL AND at_risk_at <= $6 THEN 'at_risk' "
-    "ELSE 'on_track' END"
-)
-
-
-@api.route(
-    "GET",
-    "/v1/authorizations/{id}",
-    roles=READERS,
-    summary="One authorization",
-    answers={200: ShownAuthorization},
-)
-async def authorization(call: Call[None, Context]) -> Reply:
+@router.get("/v1/authorizations/{id:key}", summary="One authorization")
+async def authorization(id: Id, call: Annotated[Call, allowed(*READERS)]) -> ShownAuthorization:
     """How the request stands."""
-    row = await row_of(call)
-    return Reply(200, shown(call, row, state_of(row)), etag=row["n"])
+    row = await row_of(call, id)
+    call.etag(row["n"])
+    return shown(call, row, state_of(row))
 
 
-@api.route(
-    "GET",
-    "/v1/authorizations/{id}/explanation",
-    roles=(Role.PLAN, Role.OPERATIONS),
-    summary="Why it stands as it does",
-    answers={200: Explanation},
-)
-async def explanation(call: Call[None, Context]) -> Reply:
+@router.get("/v1/authorizations/{id:key}/explanation", summary="Why it stands as it does")
+async def explanation(id: Id, call: Annotated[Call, allowed(Role.PLAN, Role.OPERATIONS)]) -> Explanation:
     """The reasons in sentences, with the policy rows that were used."""
-    row = await row_of(call, ("plan_id",))
-    return Reply(200, explain(state_of(row)), etag=row["n"])
+    row = await row_of(call, id, ("plan_id",))
+    call.etag(row["n"])
+    return explain(state_of(row))
 
 
-@api.route(
-    "GET",
-    "/v1/authorizations/{id}/member",
-    roles=(Role.PLAN,),
-    summary="Whom the decision is about",
-    answers={200: OpenedMember},
-)
-async def member(call: Call[None, Context]) -> Reply:
+@router.get("/v1/authorizations/{id:key}/member", summary="Whom the decision is about")
+async def member(id: Id, call: Annotated[Call, allowed(Role.PLAN)]) -> OpenedMember:
     """Opens the member's identity for the plan that must decide; each opening is written down."""
-    row, context = await row_of(call, ("plan_id",)), call.service
+    row, context = await row_of(call, id, ("plan_id",)), call.service
     state = state_of(row)
     opening = Opening(state.plan, row["referral"], state.sealed)
     (opened,) = await open_identity(
@@ -133,21 +159,18 @@ async def member(call: Call[None, Context]) -> Reply:
         fields=MEMBER_FIELDS,
         why="to decide the authorization",
     )
-    return Reply(200, OpenedMember(**opened.get("identity", {})))
+    return OpenedMember(**opened.get("identity", {}))
 
 
-async def row_of(call: Call[Any, Context], keys: tuple[str, ...] = OWN) -> Mapping[str, Any]:
-    """The authorization that the path names, where one of these keys is the caller's. Raises 404 otherwise."""
-    own, mine = own_key(call.client, 2, keys)
-    async with reading(call.service.readers, call.client) as connection:
-        row = await connection.fetchrow(
-            f"SELECT {READ_COLUMNS} FROM referral WHERE authorization_id = $1 AND {own}",  # noqa: S608
-            call.path["id"],
-            *mine,
-        )
-    if row is None:
-        raise not_found()
-    return row
+async def row_of(call: Call, id: str, keys: tuple[str, ...] = KEYS) -> Mapping[str, Any]:
+    """The authorization of this id, where one of these keys is the caller's. Raises 404 otherwise."""
+    return await visible_row(
+        call.service.readers,
+        call.client,
+        f"SELECT {READ_COLUMNS} FROM referral WHERE authorization_id = $1 AND {OWN}",  # noqa: S608 own fragments
+        id,
+        keys=keys,
+    )
 
 
 def state_of(row: Mapping[str, Any]) -> Authorization:
@@ -155,7 +178,7 @@ def state_of(row: Mapping[str, Any]) -> Authorization:
     return Authorization.model_validate_json(row["state"])
 
 
-def shown(call: Call[Any, Context], row: Mapping[str, Any], state: Authorization) -> ShownAuthorization:
+def shown(call: Call, row: Mapping[str, Any], state: Authorization) -> ShownAuthorization:
     """The request as this caller may see it."""
     return show(
         row["referral"],
@@ -170,20 +193,20 @@ def shown(call: Call[Any, Context], row: Mapping[str, Any], state: Authorization
 # ── look up ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@api.route(
-    "POST",
+@router.post(
     "/v1/authorizations:look-up",
-    roles=(Role.PROVIDER,),
     summary="Whether a member has an open authorization",
-    body=LookUpBody,
-    answers={200: LookedUp},
-    refusals={"not-contracted": 403, "rate-limited": 429},
-    example={"plan": "harbor-health-plan", "cin": "90000001S", "birth_date": "1964-05-17"},
+    responses=refused("not-contracted", status=403) | refused("rate-limited", status=429),
 )
-async def look_up(call: Call[LookUpBody, Context]) -> Reply:
+async def look_up(
+    body: Annotated[
+        LookUpBody, example({"plan": "harbor-health-plan", "cin": "90000001S", "birth_date": "1964-05-17"})
+    ],
+    call: Annotated[Call, allowed(Role.PROVIDER)],
+) -> LookedUp:
     """For the plan's contracted ECM providers, before they start under a grant: yes or no, and the plan's number. Each
     question is written down, and there are only so many an hour (loop.md 1.10)."""
-    context, body = call.service, call.body
+    context = call.service
     now = context.clock.now()
     plan = context.directory.organization(body.plan)
     if plan is None or not await contracted(context.pool, call.client.organization, body.plan, la_date(now)):
@@ -195,4 +218,4 @@ async def look_up(call: Call[LookUpBody, Context]) -> Reply:
         )
     wanted = await ask(context, call.client, body.plan, body.cin, body.birth_date)
     found = bool(wanted) and await open_authorization(context.pool, body.plan, wanted, la_date(now))
-    return Reply(200, LookedUp(open=found, plan=body.plan, phone=plan.phone))
+    return LookedUp(open=found, plan=body.plan, phone=plan.phone)

@@ -102,6 +102,7 @@ class ShownPopulation(Shown):
     code: str
     result: str
     claimed: bool
+    met_by: str | None = None
 
 
 class ShownAuthorization(Shown):
@@ -199,7 +200,8 @@ def _for_plan(state: Authorization, policy: Policy, now: datetime) -> Mapping[st
     return {
         "urgency": state.urgency,
         "populations": tuple(
-            ShownPopulation(code=p.code, result=p.result, claimed=p.claimed) for p in state.populations
+            ShownPopulation(code=p.code, result=p.result, claimed=p.claimed, met_by=p.met_by)
+            for p in state.populations
         ),
         "needs_person": state.review.needs_person if state.review else (),
         "eligibility": state.eligibility.state,

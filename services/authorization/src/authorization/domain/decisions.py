@@ -6,13 +6,23 @@ from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from typing import Literal
 
-from authorization.domain.commands import Approve, Deny, Modify, Overturn, Pend, Resume, Rules
+from authorization.domain.commands import Approve, Deny, Modify, Overturn, Pend, Resume
+from authorization.domain.contexts import (
+    ApproveContext,
+    DenyContext,
+    ModifyContext,
+    OverturnContext,
+    PauseContext,
+    PendContext,
+    RunningOn,
+    TermRules,
+)
 from authorization.domain.presumptive import grant_ended
 from authorization.domain.state import Authorization, Review, claimed, met, status
 from authorization.domain.term import extend, term_dates
 from loopkeeper.contract import ids
 from loopkeeper.contract.calendar import la_date
-from loopkeeper.contract.decider import Command, Refused
+from loopkeeper.contract.decider import Context, Refused
 from loopkeeper.contract.events import (
     ActedBy,
     Adverse,
@@ -26,10 +36,10 @@ from loopkeeper.contract.events import (
 from loopkeeper.contract.vocabulary.decisions import DenialReason, ForbiddenAsk, ForbiddenReason
 
 
-def approve(state: Authorization | None, command: Approve) -> Iterator[Event]:
+def approve(state: Authorization | None, command: Approve, context: ApproveContext) -> Iterator[Event]:
     """The yes to the request, or to the reauthorization that waits."""
     if state is not None and state.reauthorization is not None:
-        yield from extend(state, command)
+        yield from extend(state, command, context)
         return
     current, _ = decidable(state)
     wanted = met(current) or claimed(current)
@@ -40,14 +50,14 @@ def approve(state: Authorization | None, command: Approve) -> Iterator[Event]:
             fix="Use :modify, which says why and tells the member; or approve all.",
             allowed=allowed(current),
         )
-    yield from approved_as(current, command, command.populations or wanted)
+    yield from approved_as(current, command, context, command.populations or wanted)
 
 
-def modify(state: Authorization | None, command: Modify) -> Iterator[Event]:
+def modify(state: Authorization | None, command: Modify, context: ModifyContext) -> Iterator[Event]:
     """Some populations are approved and the others denied: adverse in part, with all that a denial carries."""
-    current, _ = decidable(state)
-    check_reason(command.reason, command.acted_by, command.licensed, command.denial.needs_license, current)
-    check_program(command.reason, command.denial.exclusive, command.denial.chosen, current)
+    (current, _), denial = decidable(state), context.denial
+    check_reason(command.reason, command.acted_by, command.licensed, denial.needs_license, current)
+    check_program(command.reason, denial.exclusive, denial.chosen, current)
     wanted = met(current) or claimed(current)
     left = tuple(code for code in wanted if code not in command.populations)
     if not command.populations or not left:
@@ -60,15 +70,20 @@ def modify(state: Authorization | None, command: Modify) -> Iterator[Event]:
     adverse = Adverse(
         populations=left,
         reason=command.reason,
-        citation=command.citation or command.denial.citation,
-        notice_due_at=command.denial.notice_due_at,
-        rights=command.denial.rights,
+        citation=command.citation or denial.citation,
+        notice_due_at=denial.notice_due_at,
+        rights=denial.rights,
     )
-    yield from approved_as(current, command, command.populations, adverse)
+    yield from approved_as(current, command, context, command.populations, adverse, denial.refs)
 
 
 def approved_as(
-    current: Authorization, command: Approve, chosen: Sequence[str], adverse: Adverse | None = None
+    current: Authorization,
+    command: Approve | Modify,
+    context: ApproveContext,
+    chosen: Sequence[str],
+    adverse: Adverse | None = None,
+    denial_refs: Sequence[str] = (),
 ) -> Iterator[Event]:
     if not command.acted_by.person:
         raise person_required("An approval names the person who approved.")
@@ -80,8 +95,8 @@ def approved_as(
             fix="Name populations the referral claims or meets, or none for all that are met.",
             allowed=allowed(current),
         )
-    rules, grant = command.rules, current.grant
-    if grant is not None and rules.term_from is None:
+    term, grant = context.term, current.grant
+    if grant is not None and term.runs_from is None:
         raise Refused(
             "illegal-move",
             "The plan has not chosen from which day a term runs that follows a presumptive grant.",
@@ -89,33 +104,33 @@ def approved_as(
             allowed=allowed(current),
         )
     release = "release_day" if current.release_on is not None else ""
-    start = first_day(current, rules, command.at, release, command.enrolled_on)
-    refs = rules.term_refs if grant is not None else ()
+    start = first_day(current, term, context.at, release, command.enrolled_on)
+    refs = term.refs if grant is not None else ()
     yield approval(
-        command, current.authorization, rules, start, chosen, by="person", acted_by=command.acted_by,
+        context, current.authorization, term, start, chosen, by="person", acted_by=command.acted_by,
         external_number=command.external_number, adverse=adverse, must=release,
-        refs=(*refs, *(command.denial.refs if isinstance(command, Modify) else ())),
+        refs=(*refs, *denial_refs),
     )  # fmt: skip
     if grant is not None and current.grant_live:
-        yield grant_ended(command.at, grant, "approved")
+        yield grant_ended(context.at, grant, "approved")
 
 
 def first_day(
-    state: Authorization, rules: Rules, at: datetime, must: str, enrolled_on: date | None = None
+    state: Authorization, term: TermRules, at: datetime, must: str, enrolled_on: date | None = None
 ) -> date:
     """From which day the term runs: the release or the enrolment, whichever is later (loop.md 3.7); the first service
     under a grant, where the plan chose so; else the decision."""
     if must == "release_day" and state.release_on is not None:
         return max(day for day in (state.release_on, enrolled_on or state.enrolled_on) if day is not None)
-    if state.grant is not None and rules.term_from == "first_service":
+    if state.grant is not None and term.runs_from == "first_service":
         return state.grant.from_
     return la_date(at)
 
 
 def approval(
-    command: Command,
+    context: Context,
     authorization: str,
-    rules: Rules,
+    term: TermRules,
     start: date,
     populations: Sequence[str],
     *,
@@ -126,10 +141,10 @@ def approval(
     adverse: Adverse | None = None,
     must: str = "",
 ) -> AuthorizationApproved:
-    number = ids.derive("ecm", command.at, command.seed, "number")
+    number = ids.derive("ecm", context.at, context.seed, "number")
     return AuthorizationApproved.model_validate(
         {
-            "occurred_at": command.at,
+            "occurred_at": context.at,
             "acted_by": acted_by,
             "policy": tuple(dict.fromkeys(refs)),
             "authorization": authorization,
@@ -140,32 +155,30 @@ def approval(
             "adverse": adverse,
             "by": by,
             "must": must,
-            **term_dates(start, rules),
+            **term_dates(start, term),
         }
     )
 
 
-def deny(state: Authorization | None, command: Deny) -> Iterator[Event]:
-    current, review = decidable(state)
-    check_reason(command.reason, command.acted_by, command.licensed, command.needs_license, current)
-    check_program(command.reason, command.exclusive, command.chosen, current)
-    if command.appeal_by is None or command.notice_due_at is None:
-        raise TypeError("a denial's dates were not filled in")
+def deny(state: Authorization | None, command: Deny, context: DenyContext) -> Iterator[Event]:
+    (current, review), denial = decidable(state), context.denial
+    check_reason(command.reason, command.acted_by, command.licensed, denial.needs_license, current)
+    check_program(command.reason, denial.exclusive, denial.chosen, current)
     yield AuthorizationDenied(
-        occurred_at=command.at,
+        occurred_at=context.at,
         acted_by=command.acted_by,
-        policy=command.refs,
+        policy=denial.refs,
         authorization=review.authorization,
         external_number=command.external_number or None,
         reason=command.reason,
-        citation=command.citation,
-        appeal_by=command.appeal_by,
-        notice_due_at=command.notice_due_at,
-        rights=command.rights,
+        citation=command.citation or denial.citation,
+        appeal_by=denial.rights.appeal_by,
+        notice_due_at=denial.notice_due_at,
+        rights=denial.rights,
     )
     # The grant runs to the end of the day on which its provider hears of it (loop.md 3.4).
     if current.grant is not None and current.grant_live and command.provider_told:
-        yield grant_ended(command.at, current.grant, "denied")
+        yield grant_ended(context.at, current.grant, "denied")
 
 
 def check_reason(
@@ -211,7 +224,7 @@ def check_program(
         )
 
 
-def pend(state: Authorization | None, command: Pend) -> Sequence[Event]:
+def pend(state: Authorization | None, command: Pend, context: PendContext) -> Sequence[Event]:
     """Asks for data elements of the referral standard, and nothing else; the clock stands still meanwhile."""
     current, review = decidable(state)
     if not command.acted_by.person:
@@ -221,12 +234,12 @@ def pend(state: Authorization | None, command: Pend) -> Sequence[Event]:
             "illegal-move", "Something is asked already.", fix="Use :resume first.", allowed=allowed(current)
         )
     for ask in command.asks:
-        if ask not in command.known:
+        if ask not in context.known:
             raise Refused(
                 "reason-forbidden",
                 f"A plan may ask only for what the referral standard has, not for this: "
                 f"{ForbiddenAsk.label_of(ask).lower()}.",
-                fix=f"Ask for some of {', '.join(sorted(command.known))}; or decide.",
+                fix=f"Ask for some of {', '.join(sorted(context.known))}; or decide.",
                 allowed=allowed(current),
             )
     if not command.asks:
@@ -234,40 +247,40 @@ def pend(state: Authorization | None, command: Pend) -> Sequence[Event]:
             "illegal-move", "Nothing is asked.", fix="Name what is asked.", allowed=allowed(current)
         )
     asked = AuthorizationPended(
-        occurred_at=command.at,
+        occurred_at=context.at,
         acted_by=command.acted_by,
-        policy=command.refs,
+        policy=context.refs,
         authorization=review.authorization,
         asks=tuple(dict.fromkeys(command.asks)),
-        by=command.by,
+        by=context.by,
     )
     return [asked]
 
 
-def resume(state: Authorization | None, command: Resume) -> Sequence[Event]:
+def resume(state: Authorization | None, command: Resume, context: PauseContext) -> Sequence[Event]:
     current, review = decidable(state)
     if not command.acted_by.person:
         raise person_required("Letting the clock run on names the person who does.")
-    if review.pause is None:
+    if review.pause is None or context.running_on is None:
         raise Refused("illegal-move", "The clock is running.", allowed=allowed(current))
-    return [resumed(current, command.at, command.rules, command.acted_by)]
+    return [resumed(current, context.at, context.running_on, command.acted_by)]
 
 
 def resumed(
-    state: Authorization, at: datetime, rules: Rules, acted_by: ActedBy | None = None
+    state: Authorization, at: datetime, running_on: RunningOn, acted_by: ActedBy | None = None
 ) -> AuthorizationResumed:
     """The clock runs on from where it stood; the cap never stopped."""
     return AuthorizationResumed(
         occurred_at=at,
         acted_by=acted_by,
-        policy=rules.review_refs,
+        policy=running_on.refs,
         authorization=state.authorization,
-        due_at=rules.due_at,
-        at_risk_at=rules.at_risk_at,
+        due_at=running_on.due_at,
+        at_risk_at=running_on.at_risk_at,
     )
 
 
-def overturn(state: Authorization | None, command: Overturn) -> Sequence[Event]:
+def overturn(state: Authorization | None, command: Overturn, context: OverturnContext) -> Sequence[Event]:
     """An appeal or a hearing overturned the denial: intake opens a linked referral, authorized (loop.md 4.8)."""
     decision = state.decision if state is not None else None
     if state is None or state.review is None:
@@ -280,19 +293,19 @@ def overturn(state: Authorization | None, command: Overturn) -> Sequence[Event]:
         )
     if decision.overturned_on is not None:
         raise Refused("already-decided", "The denial was overturned before.", allowed=())
-    if not la_date(decision.at) <= command.on <= la_date(command.at):
+    if not la_date(decision.at) <= command.on <= la_date(context.at):
         raise Refused(
             "illegal-move",
             "A denial is overturned between its own day and today.",
             fix="Send the day of the appeal's or the hearing's decision as `on`.",
         )
     overturned = AuthorizationOverturned(
-        occurred_at=command.at,
+        occurred_at=context.at,
         acted_by=command.acted_by,
-        policy=command.refs,
+        policy=context.refs,
         authorization=state.authorization,
         on=command.on,
-        due_at=command.due_at,
+        due_at=context.due_at,
     )
     return [overturned]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -52,37 +52,12 @@ from loopkeeper.contract.events import (
 def evolve(state: Authorization | None, event: Event) -> Authorization:
     """The request after this fact. Any order is bearable; a closing of an unknown referral leaves a tombstone."""
     now = state or Authorization()
-    changes = _changes(now, event)
+    fold = FOLD.get(type(event))
+    changes: Mapping[str, Any] = fold(now, event) if fold is not None else {}
     return now.model_copy(update=changes) if changes else now
 
 
-def _changes(now: Authorization, event: Event) -> Mapping[str, Any]:
-    match event:
-        case ReferralReceived():
-            return _received(event)
-        case ReferralAmended():
-            return _amended(now, event)
-        case ReferralClosed():
-            return _closed(now, event)
-        case AssignmentAccepted():
-            return {"holder": event.provider}
-        case AssignmentEnded():
-            return {"holder": ""} if event.provider in ("", now.holder) else {}
-        case OutreachServiceEnded():
-            return _discontinued(now, event.occurred_at, "service_ended", event.code)
-        case NoticeDelivered():
-            return _told(now, event)
-        case AuthorizationApproved():
-            return _approved(event)
-        case AuthorizationDenied():
-            return _denied(event)
-        case AuthorizationOverturned() if now.decision is not None:
-            return {"decision": now.decision.model_copy(update={"overturned_on": event.on})}
-        case _:
-            return _grant_changes(now, event) or _review_changes(now, event) or _term_changes(now, event)
-
-
-def _received(event: ReferralReceived) -> Mapping[str, Any]:
+def _received(now: Authorization, event: ReferralReceived) -> Mapping[str, Any]:
     copied = (
         "kind", "plan", "referrer", "member", "urgency", "county", "age_band", "populations", "attested", "claim",
         "eligibility", "release_on", "linked", "flags",
@@ -141,7 +116,7 @@ def _told(now: Authorization, event: NoticeDelivered) -> Mapping[str, Any]:
     return {"told_on": la_date(event.occurred_at)} if decided and now.told_on is None else {}
 
 
-def _approved(event: AuthorizationApproved) -> Mapping[str, Any]:
+def _approved(now: Authorization, event: AuthorizationApproved) -> Mapping[str, Any]:
     copied = ("by", "number", "populations", "from_", "through", "must", "adverse", "policy")
     decision = Decision(
         kind="approved",
@@ -160,7 +135,7 @@ def _approved(event: AuthorizationApproved) -> Mapping[str, Any]:
     return {"decision": decision, "term": term}
 
 
-def _denied(event: AuthorizationDenied) -> Mapping[str, Any]:
+def _denied(now: Authorization, event: AuthorizationDenied) -> Mapping[str, Any]:
     copied = ("reason", "citation", "appeal_by", "notice_due_at", "rights", "policy")
     decision = Decision(
         kind="denied",
@@ -172,23 +147,37 @@ def _denied(event: AuthorizationDenied) -> Mapping[str, Any]:
     return {"decision": decision}
 
 
-def _grant_changes(now: Authorization, event: Event) -> Mapping[str, Any]:
-    match event:
-        case AuthorizationPresumptiveGranted():
-            own = {"authorization": event.authorization} if event.authorization else {}
-            return {"grant": _grant(event), "grant_refused": "", "way_on": "", "awaited": "", **own}
-        case AuthorizationPresumptiveRefused():
-            own = {"authorization": event.authorization} if event.authorization else {}
-            refused = {"grant_refused": event.reason, "way_on": event.way_on, "awaited": event.awaits}
-            return refused | own
-        case AuthorizationPresumptiveReminded() if now.grant is not None and now.grant.grant == event.grant:
-            reached = now.grant.from_ + timedelta(days=event.day)
-            left = tuple(day for day in now.grant.remind_on if day > reached)
-            return {"grant": now.grant.model_copy(update={"remind_on": left})}
-        case AuthorizationPresumptiveEnded() if now.grant is not None and now.grant.grant == event.grant:
-            return {"grant": now.grant.model_copy(update={"ended": event.reason, "through": event.through})}
-        case _:
-            return {}
+def _overturned(now: Authorization, event: AuthorizationOverturned) -> Mapping[str, Any]:
+    if now.decision is None:
+        return {}
+    return {"decision": now.decision.model_copy(update={"overturned_on": event.on})}
+
+
+# ── the grant ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _granted(now: Authorization, event: AuthorizationPresumptiveGranted) -> Mapping[str, Any]:
+    own = {"authorization": event.authorization} if event.authorization else {}
+    return {"grant": _grant(event), "grant_refused": "", "way_on": "", "awaited": "", **own}
+
+
+def _grant_refused(now: Authorization, event: AuthorizationPresumptiveRefused) -> Mapping[str, Any]:
+    own = {"authorization": event.authorization} if event.authorization else {}
+    return {"grant_refused": event.reason, "way_on": event.way_on, "awaited": event.awaits, **own}
+
+
+def _reminded(now: Authorization, event: AuthorizationPresumptiveReminded) -> Mapping[str, Any]:
+    if now.grant is None or now.grant.grant != event.grant:
+        return {}
+    reached = now.grant.from_ + timedelta(days=event.day)
+    left = tuple(day for day in now.grant.remind_on if day > reached)
+    return {"grant": now.grant.model_copy(update={"remind_on": left})}
+
+
+def _grant_ended(now: Authorization, event: AuthorizationPresumptiveEnded) -> Mapping[str, Any]:
+    if now.grant is None or now.grant.grant != event.grant:
+        return {}
+    return {"grant": now.grant.model_copy(update={"ended": event.reason, "through": event.through})}
 
 
 def _grant(event: AuthorizationPresumptiveGranted) -> Grant:
@@ -199,33 +188,37 @@ def _grant(event: AuthorizationPresumptiveGranted) -> Grant:
     return Grant(**{name: getattr(event, name) for name in copied})
 
 
-def _review_changes(now: Authorization, event: Event) -> Mapping[str, Any]:
-    match event:
-        case AuthorizationReviewOpened():
-            copied = ("authorization", "clock", "due_at", "cap_at", "at_risk_at", "needs_person", "policy")
-            review = Review(**{name: getattr(event, name) for name in copied})
-            return {"review": review, "authorization": event.authorization}
-        case AuthorizationPended():
-            return _waiting(now, pause=Pause(asks=event.asks, at=event.occurred_at, by=event.by))
-        case AuthorizationResumed():
-            return _waiting(now, pause=None, due_at=event.due_at, at_risk_at=event.at_risk_at)
-        case AuthorizationExpedited():
-            return _waiting(
-                now,
-                clock="expedited",
-                due_at=event.due_at,
-                at_risk_at=event.at_risk_at,
-                policy=event.policy,
-                said=(),
-            )
-        case AuthorizationOverdue():
-            said = now.waiting.said if now.waiting else ()
-            return _waiting(now, said=(*said, event.state))
-        case AuthorizationDeemedAdverse():
-            appeal = Rights(appeal_by=event.appeal_by, hearing_days=0, unanswered_days=0)
-            return _waiting(now, deemed=event.rights or appeal)
-        case _:
-            return {}
+# ── the review, or the reauthorization that waits ─────────────────────────────────────────────────────────
+
+
+def _review_opened(now: Authorization, event: AuthorizationReviewOpened) -> Mapping[str, Any]:
+    copied = ("authorization", "clock", "due_at", "cap_at", "at_risk_at", "needs_person", "policy")
+    review = Review(**{name: getattr(event, name) for name in copied})
+    return {"review": review, "authorization": event.authorization}
+
+
+def _pended(now: Authorization, event: AuthorizationPended) -> Mapping[str, Any]:
+    return _waiting(now, pause=Pause(asks=event.asks, at=event.occurred_at, by=event.by))
+
+
+def _resumed(now: Authorization, event: AuthorizationResumed) -> Mapping[str, Any]:
+    return _waiting(now, pause=None, due_at=event.due_at, at_risk_at=event.at_risk_at)
+
+
+def _expedited(now: Authorization, event: AuthorizationExpedited) -> Mapping[str, Any]:
+    return _waiting(
+        now, clock="expedited", due_at=event.due_at, at_risk_at=event.at_risk_at, policy=event.policy, said=()
+    )
+
+
+def _overdue(now: Authorization, event: AuthorizationOverdue) -> Mapping[str, Any]:
+    said = now.waiting.said if now.waiting else ()
+    return _waiting(now, said=(*said, event.state))
+
+
+def _deemed(now: Authorization, event: AuthorizationDeemedAdverse) -> Mapping[str, Any]:
+    appeal = Rights(appeal_by=event.appeal_by, hearing_days=0, unanswered_days=0)
+    return _waiting(now, deemed=event.rights or appeal)
 
 
 def _waiting(now: Authorization, **changes: Any) -> Mapping[str, Any]:
@@ -237,38 +230,93 @@ def _waiting(now: Authorization, **changes: Any) -> Mapping[str, Any]:
     return {name: waiting.model_copy(update=changes)}
 
 
-def _term_changes(now: Authorization, event: Event) -> Mapping[str, Any]:
-    term = now.term
-    if term is None:
+# ── the term ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _reauthorization_due(now: Authorization, event: AuthorizationReauthorizationDue) -> Mapping[str, Any]:
+    if now.term is None:
         return {}
-    match event:
-        case AuthorizationReauthorizationDue():
-            left = tuple(day for day in term.prompts_on if day > la_date(event.occurred_at))
-            return {"term": term.model_copy(update={"prompts_on": left})}
-        case AuthorizationReauthorizationRequested():
-            copied = ("authorization", "provider", "clock", "at_risk_at", "policy")
-            asked = Reauthorization(
-                due_at=event.due_at or event.occurred_at,
-                cap_at=event.cap_at or event.occurred_at,
-                **{name: getattr(event, name) for name in copied},
-            )
-            # Asked before the end: a notice that it would end is taken back (loop.md 4.7).
-            return {
-                "reauthorization": asked,
-                "term": term.model_copy(update={"ending": None, "prompts_on": ()}),
-            }
-        case AuthorizationExtended():
-            copied = ("number", "from_", "through", "prompts_on", "notice_on")
-            renewals = term.renewals + (now.reauthorization is not None)
-            longer = Term(renewals=renewals, **{name: getattr(event, name) for name in copied})
-            return {"term": longer, "reauthorization": None, "discontinuation": None}
-        case AuthorizationEnded():
-            copied = ("code", "on", "notice_due_at", "rights", "policy")
-            ending = Ending(
-                person=event.acted_by.person if event.acted_by else "",
-                **{name: getattr(event, name) for name in copied},
-            )
-            ended = term.model_copy(update={"ending": ending, "prompts_on": ()})
-            return {"term": ended, "reauthorization": None, "discontinuation": None}
-        case _:
-            return {}
+    left = tuple(day for day in now.term.prompts_on if day > la_date(event.occurred_at))
+    return {"term": now.term.model_copy(update={"prompts_on": left})}
+
+
+def _reauthorization_requested(
+    now: Authorization, event: AuthorizationReauthorizationRequested
+) -> Mapping[str, Any]:
+    """Asked before the end: a notice that it would end is taken back (loop.md 4.7)."""
+    if now.term is None:
+        return {}
+    copied = ("authorization", "provider", "clock", "at_risk_at", "policy")
+    asked = Reauthorization(
+        due_at=event.due_at or event.occurred_at,
+        cap_at=event.cap_at or event.occurred_at,
+        **{name: getattr(event, name) for name in copied},
+    )
+    return {"reauthorization": asked, "term": now.term.model_copy(update={"ending": None, "prompts_on": ()})}
+
+
+def _extended(now: Authorization, event: AuthorizationExtended) -> Mapping[str, Any]:
+    if now.term is None:
+        return {}
+    copied = ("number", "from_", "through", "prompts_on", "notice_on")
+    renewals = now.term.renewals + (now.reauthorization is not None)
+    longer = Term(renewals=renewals, **{name: getattr(event, name) for name in copied})
+    return {"term": longer, "reauthorization": None, "discontinuation": None}
+
+
+def _term_ended(now: Authorization, event: AuthorizationEnded) -> Mapping[str, Any]:
+    if now.term is None:
+        return {}
+    copied = ("code", "on", "notice_due_at", "rights", "policy")
+    ending = Ending(
+        person=event.acted_by.person if event.acted_by else "",
+        **{name: getattr(event, name) for name in copied},
+    )
+    ended = now.term.model_copy(update={"ending": ending, "prompts_on": ()})
+    return {"term": ended, "reauthorization": None, "discontinuation": None}
+
+
+# ── who serves ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _accepted(now: Authorization, event: AssignmentAccepted) -> Mapping[str, Any]:
+    """A later claim of another provider then knows who serves under the term."""
+    return {"holder": event.provider}
+
+
+def _assignment_ended(now: Authorization, event: AssignmentEnded) -> Mapping[str, Any]:
+    return {"holder": ""} if event.provider in ("", now.holder) else {}
+
+
+def _service_ended(now: Authorization, event: OutreachServiceEnded) -> Mapping[str, Any]:
+    """The provider ends services under a term: a person of the plan judges whether the term ends."""
+    return _discontinued(now, event.occurred_at, "service_ended", event.code)
+
+
+# Every event that changes a request: what of other services is read here (`consumers.REACTIONS`), and the own ones.
+FOLD: Mapping[type[Event], Callable[[Authorization, Any], Mapping[str, Any]]] = {
+    ReferralReceived: _received,
+    ReferralAmended: _amended,
+    ReferralClosed: _closed,
+    AssignmentAccepted: _accepted,
+    AssignmentEnded: _assignment_ended,
+    OutreachServiceEnded: _service_ended,
+    NoticeDelivered: _told,
+    AuthorizationReviewOpened: _review_opened,
+    AuthorizationPended: _pended,
+    AuthorizationResumed: _resumed,
+    AuthorizationExpedited: _expedited,
+    AuthorizationOverdue: _overdue,
+    AuthorizationDeemedAdverse: _deemed,
+    AuthorizationApproved: _approved,
+    AuthorizationDenied: _denied,
+    AuthorizationOverturned: _overturned,
+    AuthorizationPresumptiveGranted: _granted,
+    AuthorizationPresumptiveRefused: _grant_refused,
+    AuthorizationPresumptiveReminded: _reminded,
+    AuthorizationPresumptiveEnded: _grant_ended,
+    AuthorizationReauthorizationDue: _reauthorization_due,
+    AuthorizationReauthorizationRequested: _reauthorization_requested,
+    AuthorizationExtended: _extended,
+    AuthorizationEnded: _term_ended,
+}

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from authorization.domain.commands import Amend, LookAgain, OpenReview, RevokeGrant
+from authorization.domain.commands import LookAgain, RevokeGrant
+from authorization.domain.contexts import ClaimContext, Standing
 from authorization.domain.deadlines import day_begins, grant_over_at
 from authorization.domain.state import SERVICES_RECEIVED, Authorization, Grant, status
 from loopkeeper.contract import ids
 from loopkeeper.contract.calendar import la_date
-from loopkeeper.contract.decider import Refused
+from loopkeeper.contract.decider import Plain, Refused
 from loopkeeper.contract.events import (
     ActedBy,
     AuthorizationPresumptiveEnded,
@@ -35,15 +36,6 @@ from loopkeeper.contract.events import (
 
 # Refusals that more answers may mend.
 MENDABLE = ("", "criteria")
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What the plan has granted or authorized this member through other referrals."""
-
-    open_with: str | None = None
-    grant_live: bool = False
-    last_grant_through: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,31 +157,29 @@ def hubs_of(entries: Iterable[ProviderRecorded]) -> frozenset[str]:
 # ── a grant's life ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def claim_judged(
-    state: Authorization, command: OpenReview | Amend | LookAgain, authorization: str = ""
-) -> list[Event]:
+def claim_judged(state: Authorization, context: ClaimContext, authorization: str = "") -> list[Event]:
     """The grant or its refusal; nothing where nothing was claimed, or where the same was said before."""
-    claim, rules = state.claim, command.rules
-    if claim is None or state.grant is not None:
+    claim, rules = state.claim, context.grant
+    if claim is None or rules is None or state.grant is not None:
         return []
-    last = command.last_grant_through
+    last = context.standing.last_grant_through
     refusal = judge(
         claim,
         plan=state.plan,
         referrer=state.claimed_by or state.referrer,
         attested=state.attested,
         populations=state.populations,
-        provider=command.provider,
+        provider=context.provider,
         types=rules.types,
-        standing=Standing(command.open_with, command.member_grant_live, last),
+        standing=context.standing,
         again_from=last + timedelta(days=rules.again_days) if last else None,
-        latest=la_date(command.at) + timedelta(days=rules.grant_days),
+        latest=la_date(context.at) + timedelta(days=rules.days),
         start=state.kind == "presumptive_start",
-        hubs=command.hubs,
+        hubs=context.hubs,
     )
     said: dict[str, Any] = {
-        "occurred_at": command.at,
-        "policy": rules.grant_refs,
+        "occurred_at": context.at,
+        "policy": rules.refs,
         "authorization": authorization,
     }
     if refusal is not None:
@@ -200,17 +190,17 @@ def claim_judged(
                 **said, reason=refusal.reason, way_on=refusal.way_on, awaits=refusal.awaits
             )
         ]
-    today = la_date(command.at)
+    today = la_date(context.at)
     granted = AuthorizationPresumptiveGranted.model_validate(
         {
             **said,
-            "grant": ids.derive("grant", command.at, command.seed, "grant"),
+            "grant": ids.derive("grant", context.at, context.seed, "grant"),
             "provider": claim.provider,
-            "provider_version": command.provider.version if command.provider else 0,
+            "provider_version": context.provider.version if context.provider else 0,
             "population": claim.population,
             "from": claim.from_,
             # Day 0 is the first; thirty days end with the day before day 30 (loop.md 3.4).
-            "through": claim.from_ + timedelta(days=rules.grant_days - 1),
+            "through": claim.from_ + timedelta(days=rules.days - 1),
             "referral_by": rules.referral_by,
             "remind_on": tuple(day for day in rules.remind_on if day > today),
         }
@@ -218,13 +208,13 @@ def claim_judged(
     return [granted]
 
 
-def look_again(state: Authorization | None, command: LookAgain) -> Iterator[Event]:
+def look_again(state: Authorization | None, command: LookAgain, context: ClaimContext) -> Iterator[Event]:
     """A claim that waited is judged now, unless the loop or the decision came first."""
     if state is None or status(state) not in ("pending", "started"):
         return
-    if state.claim is None or state.awaited != command.waits_for or command.provider is None:
+    if state.claim is None or state.awaited != command.waits_for or context.provider is None:
         return
-    yield from claim_judged(state, command)
+    yield from claim_judged(state, context)
 
 
 def expire(state: Authorization | None, at: datetime) -> Sequence[Event]:
@@ -268,7 +258,7 @@ def end_when_told(state: Authorization, at: datetime) -> Sequence[Event]:
     return [grant_ended(at, state.grant, "denied", state.told_on)]
 
 
-def revoke(state: Authorization | None, command: RevokeGrant) -> Sequence[Event]:
+def revoke(state: Authorization | None, command: RevokeGrant, context: Plain) -> Sequence[Event]:
     if state is None or not state.authorization:
         raise Refused("not-found", "There is nothing here that this key may see.", status=404)
     if not command.acted_by.person:
@@ -279,7 +269,7 @@ def revoke(state: Authorization | None, command: RevokeGrant) -> Sequence[Event]
         )
     if state.grant is None or not state.grant_live:
         raise Refused("no-live-grant", "There is no grant here that is still running.")
-    return [grant_ended(command.at, state.grant, "revoked", acted_by=command.acted_by)]
+    return [grant_ended(context.at, state.grant, "revoked", acted_by=command.acted_by)]
 
 
 def grant_ended(

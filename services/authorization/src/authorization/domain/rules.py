@@ -12,6 +12,8 @@ the loop and end nothing here; any other closing before the decision ends review
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import assert_never
 
 from authorization.domain.commands import (
     Amend,
@@ -30,7 +32,17 @@ from authorization.domain.commands import (
     RequestReauthorization,
     Resume,
     RevokeGrant,
-    Rules,
+)
+from authorization.domain.contexts import (
+    AmendContext,
+    ApprovalRules,
+    Asked,
+    CapContext,
+    Deadline,
+    PauseContext,
+    ReviewContext,
+    RunningOn,
+    TermContext,
 )
 from authorization.domain.deadlines import AT_RISK, BREACHED, timers
 from authorization.domain.decisions import (
@@ -56,11 +68,11 @@ from authorization.domain.presumptive import (
     remind,
     revoke,
 )
-from authorization.domain.state import SERVICES_RECEIVED, Authorization, claimed, met
+from authorization.domain.state import SERVICES_RECEIVED, Authorization, claimed, met, met_by_list
 from authorization.domain.term import end, end_unasked, go_on, move_release, prompt, request_reauthorization
 from loopkeeper.contract import ids
 from loopkeeper.contract.calendar import la_date, term_through
-from loopkeeper.contract.decider import Command, Decider
+from loopkeeper.contract.decider import Decider, InvariantBroken, Plain
 from loopkeeper.contract.events import (
     AuthorizationDeemedAdverse,
     AuthorizationExpedited,
@@ -75,115 +87,117 @@ from loopkeeper.contract.events import (
 EXPEDITED = "expedited"
 
 
-def decide(state: Authorization | None, command: Command) -> Sequence[Event]:
-    match command:
-        case OpenReview():
-            return list(open_request(state, command))
-        case Amend():
-            return list(amend(state, command))
-        case LookAgain():
-            return list(look_again(state, command))
-        case NoteFact(fact=ReferralClosed()):
-            return end_with_loop(state, command.at)
-        case NoteFact(fact=NoticeDelivered()):
-            return end_when_told(state, command.at) if state is not None else []
-        case NoteFact():
+def decide(state: Authorization | None, asked: Asked) -> Sequence[Event]:
+    match asked:
+        case (OpenReview(), context):
+            return list(open_request(state, context))
+        case (Amend() as command, context):
+            return list(amend(state, command, context))
+        case (LookAgain() as command, context):
+            return list(look_again(state, command, context))
+        case (NoteFact() as command, context):
+            return note(state, command, context)
+        case (ExpireGrant(), context):
+            return expire(state, context.at)
+        case (PassDeadline() as command, context):
+            return list(pass_deadline(state, command, context))
+        case (Approve() as command, context):
+            return list(approve(state, command, context))
+        case (Modify() as command, context):
+            return list(modify(state, command, context))
+        case (Deny() as command, context):
+            return list(deny(state, command, context))
+        case (Pend() as command, context):
+            return pend(state, command, context)
+        case (Resume() as command, context):
+            return resume(state, command, context)
+        case (RevokeGrant() as command, context):
+            return revoke(state, command, context)
+        case (Overturn() as command, context):
+            return overturn(state, command, context)
+        case (End() as command, context):
+            return end(state, command, context)
+        case (Continue() as command, context):
+            return list(go_on(state, command, context))
+        case (RequestReauthorization() as command, context):
+            return list(request_reauthorization(state, command, context))
+        case _:
+            assert_never(asked)
+
+
+def note(state: Authorization | None, command: NoteFact, context: Plain) -> Sequence[Event]:
+    """What a fact ends here: a grant, with its loop or once its provider heard the denial."""
+    match command.fact:
+        case ReferralClosed():
+            return end_with_loop(state, context.at)
+        case NoticeDelivered():
+            return end_when_told(state, context.at) if state is not None else []
+        case _:
             return []
-        case ExpireGrant():
-            return expire(state, command.at)
-        case PassDeadline():
-            return list(pass_deadline(state, command))
-        case _:
-            return list(_asked_by_a_person(state, command))
-
-
-def _asked_by_a_person(state: Authorization | None, command: Command) -> Iterator[Event] | Sequence[Event]:
-    match command:
-        case Modify():
-            return modify(state, command)
-        case Approve():
-            return approve(state, command)
-        case Deny():
-            return deny(state, command)
-        case Pend():
-            return pend(state, command)
-        case Resume():
-            return resume(state, command)
-        case RevokeGrant():
-            return revoke(state, command)
-        case Overturn():
-            return overturn(state, command)
-        case End():
-            return end(state, command)
-        case Continue():
-            return go_on(state, command)
-        case RequestReauthorization():
-            return request_reauthorization(state, command)
-        case _:
-            raise TypeError(f"authorization has no rule for {type(command).__name__}")
 
 
 # ── the review ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def open_request(state: Authorization | None, command: OpenReview) -> Iterator[Event]:
+def open_request(state: Authorization | None, context: ReviewContext) -> Iterator[Event]:
     """Opens the review of a referral once; a loop already over is a tombstone and opens nothing. A presumptive start
     gets its grant, and no review before its form is here (loop.md 3.1)."""
     if state is None or state.authorization or state.outcome:
         return
     if state.kind == "presumptive_start":
-        yield from claim_judged(state, command, _authorization(command))
+        yield from claim_judged(state, context, _authorization(context))
     else:
-        yield from open_review(state, command)
+        yield from open_review(state, context)
 
 
-def open_review(state: Authorization, command: OpenReview | Amend) -> Iterator[Event]:
-    rules = command.rules
-    person = person_because(state, command)
+def open_review(state: Authorization, context: ReviewContext) -> Iterator[Event]:
+    clocks = context.clocks
+    person = person_because(state, context)
     opened = AuthorizationReviewOpened(
-        occurred_at=command.at,
-        policy=rules.review_refs,
-        authorization=state.authorization or _authorization(command),
-        clock=rules.clock,
-        due_at=rules.due_at,
-        cap_at=rules.cap_at,
-        at_risk_at=rules.at_risk_at,
+        occurred_at=context.at,
+        policy=clocks.refs,
+        authorization=state.authorization or _authorization(context),
+        clock=clocks.clock,
+        due_at=clocks.due_at,
+        cap_at=clocks.cap_at,
+        at_risk_at=clocks.at_risk_at,
         needs_person=person,
     )
     yield opened
-    granted = claim_judged(state, command) if not state.awaited else []
+    granted = claim_judged(state, context) if not state.awaited else []
     yield from granted
     now = evolve(state, opened)
     for event in granted:
         now = evolve(now, event)
     if not person:
-        yield from approve_by_rule(now, command)
+        yield from approve_by_rule(now, context)
 
 
-def _authorization(command: OpenReview | Amend) -> str:
-    return ids.derive("auth", command.at, command.seed, "review")
+def _authorization(context: ReviewContext) -> str:
+    return ids.derive("auth", context.at, context.seed, "review")
 
 
-def approve_by_rule(state: Authorization, command: OpenReview | Amend) -> Iterator[Event]:
+def approve_by_rule(state: Authorization, context: ReviewContext) -> Iterator[Event]:
     """Everything holds that must: the yes, and with it the end of a grant that still runs."""
-    rules, must, grant = command.rules, must_be(state, command.rules), state.grant
-    start = first_day(state, rules, command.at, must)
-    refs = (rules.must[must],) if must else rules.approve_refs
+    rules, must, grant = context.approval, must_be(state, context.approval), state.grant
+    start = first_day(state, context.term, context.at, must)
+    refs = (rules.must[must],) if must else rules.refs
     yield approval(
-        command, state.authorization, rules, start, _populations(state, must), by="rule", must=must,
-        refs=(*refs, *(rules.term_refs if grant else ())),
+        context, state.authorization, context.term, start, _populations(state, must), by="rule", must=must,
+        refs=(*refs, *(context.term.refs if grant else ())),
     )  # fmt: skip
     if grant is not None and state.grant_live:
-        yield grant_ended(command.at, grant, "approved")
+        yield grant_ended(context.at, grant, "approved")
 
 
 def _populations(state: Authorization, must: str) -> tuple[str, ...]:
-    """Those that are met; what must be authorized without criteria brings its own."""
+    """Those that are met by listed criteria; what must be authorized without criteria brings its own."""
     own = {"release_day": ("incarceration",), "transitional_rent": ("homelessness",)}.get(must, ())
-    return tuple(dict.fromkeys((*own, *met(state)))) or claimed(state)
+    by_list = tuple(dict.fromkeys((*own, *met_by_list(state))))
+    return by_list or met(state) or claimed(state)
 
 
-def must_be(state: Authorization, rules: Rules) -> str:
+def must_be(state: Authorization, rules: ApprovalRules) -> str:
     """What makes the plan authorize, with nothing more asked; empty where nothing does (loop.md 4.2)."""
     triggers = (
         (state.linked is not None and state.linked.why == "overturned", "overturned"),
@@ -194,12 +208,12 @@ def must_be(state: Authorization, rules: Rules) -> str:
     return next((trigger for holds, trigger in triggers if holds and trigger in rules.must), "")
 
 
-def person_because(state: Authorization, command: OpenReview | Amend) -> tuple[str, ...]:
+def person_because(state: Authorization, context: ReviewContext) -> tuple[str, ...]:
     """Why a person must decide, as codes; empty where a rule may approve (loop.md 4.2)."""
-    rules, must = command.rules, must_be(state, command.rules)
+    rules, must = context.approval, must_be(state, context.approval)
     if must == "overturned":
         return ()
-    switched = [code for code in met(state) if code in rules.automatic]
+    switched = [code for code in met_by_list(state) if code in rules.automatic]
     # A box that was ticked and then found wrong (loop.md 4.4) is nobody's program.
     reported = {
         flag.removeprefix("program_")
@@ -207,82 +221,85 @@ def person_because(state: Authorization, command: OpenReview | Amend) -> tuple[s
         if flag.startswith("program_") and flag.replace("program_", "not_in_", 1) not in state.flags
     }
     excluded = set(rules.exclusive) & (reported | set(state.eligibility.programs))
-    claimed_start = state.claim is not None and rules.term_from is None and must != "release_day"
-    drawn = any(command.draw < rules.automatic[code] for code in switched)
+    claimed_start = state.claim is not None and context.term.runs_from is None and must != "release_day"
+    drawn = any(context.draw < rules.automatic[code] for code in switched)
     kept = state.review is not None and "sample" in state.review.needs_person
     # What a plan says of its own member needs nobody's attestation, and a plan change no further step (4.9).
     vouched = state.attested or (bool(must) and (must == "plan_change" or state.referrer == state.plan))
     checks = (
         # Even what must be authorized is authorized for some population.
         (not met(state) and not (must and _populations(state, must)), "criteria_open"),
-        (bool(met(state)) and not switched and not must, "switch_off"),
+        (bool(met(state)) and not met_by_list(state) and not must, "other_factor"),
+        (bool(met_by_list(state)) and not switched and not must, "switch_off"),
         (not vouched, "not_attested"),
         (state.eligibility.state != "confirmed", "eligibility_unconfirmed"),
         (bool(excluded), "exclusive_program"),
-        (command.open_with is not None, "already_authorized"),
+        (context.standing.open_with is not None, "already_authorized"),
         (claimed_start, "back_dating_unchosen"),
-        (_over_already(state, command), "term_over"),
+        (_over_already(state, context), "term_over"),
         ((drawn or kept) and not must, "sample"),
     )
     return tuple(code for holds, code in checks if holds)
 
 
-def _over_already(state: Authorization, command: OpenReview | Amend) -> bool:
+def _over_already(state: Authorization, context: ReviewContext) -> bool:
     """Whether a term that runs from the claimed first service would be over before it was asked for."""
-    claim, rules = state.claim, command.rules
-    if claim is None or rules.term_from != "first_service":
+    claim, term = state.claim, context.term
+    if claim is None or term.runs_from != "first_service":
         return False
-    return term_through(claim.from_, rules.term_months) < la_date(command.at)
+    return term_through(claim.from_, term.months) < la_date(context.at)
 
 
 # ── what changed of the referral ──────────────────────────────────────────────────────────────────────────
 
 
-def amend(state: Authorization | None, command: Amend) -> Iterator[Event]:
+def amend(state: Authorization | None, command: Amend, context: AmendContext) -> Iterator[Event]:
     """The form of a start opens its review; answers let a paused clock run on, a claim or a clear case be looked at; a
     release that moved moves the term (loop.md 3.1, 3.7). Nothing here denies."""
     if state is None or state.received_at is None or state.outcome not in ("", SERVICES_RECEIVED):
         return
     if state.decision is not None:
-        yield from move_release(state, command)
+        yield from move_release(state, command, context)
     elif state.review is not None:
-        yield from _look_at_answers(state, command)
+        yield from _look_at_answers(state, command, context)
     elif state.kind == "full":
-        yield from open_review(state, command)
+        yield from open_review(state, context)
 
 
-def _look_at_answers(state: Authorization, command: Amend) -> Iterator[Event]:
+def _look_at_answers(state: Authorization, command: Amend, context: AmendContext) -> Iterator[Event]:
     review, fact = state.review, command.fact
     if isinstance(fact, ReferralAmended) and review is not None and review.pause is not None:
         if not brought(review.pause.asks, fact):
             return
-        yield resumed(state, command.at, command.rules)
-    if sooner := expedited(state, command):
+        if context.running_on is None:
+            raise InvariantBroken("a clock is paused and nobody said where it runs on")
+        yield resumed(state, context.at, context.running_on)
+    if sooner := expedited(state, context):
         yield sooner
         state = evolve(state, sooner)
     claimed_now = isinstance(fact, ReferralAmended) and fact.claim is not None
-    granted = claim_judged(state, command) if claimed_now or state.grant_refused in MENDABLE else []
+    granted = claim_judged(state, context) if claimed_now or state.grant_refused in MENDABLE else []
     yield from granted
     now = state
     for event in granted:
         now = evolve(now, event)
-    if not person_because(now, command):
-        yield from approve_by_rule(now, command)
+    if not person_because(now, context):
+        yield from approve_by_rule(now, context)
 
 
-def expedited(state: Authorization, command: Amend) -> AuthorizationExpedited | None:
+def expedited(state: Authorization, context: AmendContext) -> AuthorizationExpedited | None:
     """A running clock is shortened by an urgency learned later, and never lengthened by one taken back."""
-    review, rules = state.review, command.rules
-    if review is None or review.pause is not None or state.urgency != EXPEDITED or rules.clock != EXPEDITED:
+    review, clocks = state.review, context.clocks
+    if review is None or review.pause is not None or state.urgency != EXPEDITED or clocks.clock != EXPEDITED:
         return None
-    if review.clock == EXPEDITED or rules.due_at >= review.due_at:
+    if review.clock == EXPEDITED or clocks.due_at >= review.due_at:
         return None
     return AuthorizationExpedited(
-        occurred_at=command.at,
-        policy=rules.review_refs,
+        occurred_at=context.at,
+        policy=clocks.refs,
         authorization=state.authorization,
-        due_at=rules.due_at,
-        at_risk_at=rules.at_risk_at,
+        due_at=clocks.due_at,
+        at_risk_at=clocks.at_risk_at,
     )
 
 
@@ -297,37 +314,37 @@ def brought(asks: Sequence[str], fact: ReferralAmended) -> bool:
 # ── deadlines ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def pass_deadline(state: Authorization | None, command: PassDeadline) -> Iterator[Event]:
-    """A deadline that still stands was reached. Clocks escalate, they never decide (loop.md 4.5)."""
+def pass_deadline(state: Authorization | None, command: PassDeadline, context: Deadline) -> Iterator[Event]:
+    """A deadline that still counts was reached. Clocks escalate, they never decide (loop.md 4.5)."""
     due_at = timers(state).get(command.kind) if state is not None else None
-    if state is None or due_at is None or command.at < due_at:
+    if state is None or due_at is None or context.at < due_at:
         return
-    match command.kind:
-        case "reminder":
-            yield from remind(state, command.at)
-        case "at_risk":
-            yield overdue(state, command, AT_RISK)
-        case "due":
-            yield overdue(state, command, BREACHED)
-        case "cap":
-            yield deemed(state, command)
-        case "pause":
-            yield resumed(state, command.at, command.rules)
-        case "reauthorization":
-            yield from prompt(state, command.at)
-        case "term":
-            yield from end_unasked(state, command)
+    match command.kind, context:
+        case "reminder", _:
+            yield from remind(state, context.at)
+        case "at_risk", _:
+            yield overdue(state, context.at, AT_RISK)
+        case "due", _:
+            yield overdue(state, context.at, BREACHED)
+        case "cap", CapContext():
+            yield deemed(state, context)
+        case "pause", PauseContext(running_on=RunningOn() as running_on):
+            yield resumed(state, context.at, running_on)
+        case "reauthorization", _:
+            yield from prompt(state, context.at)
+        case "term", TermContext():
+            yield from end_unasked(state, context)
         case _:
-            return
+            raise InvariantBroken(f"the deadline {command.kind} came without its context")
 
 
-def overdue(state: Authorization, command: PassDeadline, how: str) -> AuthorizationOverdue:
+def overdue(state: Authorization, at: datetime, how: str) -> AuthorizationOverdue:
     waiting = state.waiting
     if waiting is None:
-        raise TypeError("nothing waits that could be overdue")
+        raise InvariantBroken("nothing waits that could be overdue")
     return AuthorizationOverdue.model_validate(
         {
-            "occurred_at": command.at,
+            "occurred_at": at,
             "policy": waiting.policy,
             "authorization": state.authorization,
             "clock": f"decision_{waiting.clock}",
@@ -337,21 +354,20 @@ def overdue(state: Authorization, command: PassDeadline, how: str) -> Authorizat
     )
 
 
-def deemed(state: Authorization, command: PassDeadline) -> AuthorizationDeemedAdverse:
+def deemed(state: Authorization, context: CapContext) -> AuthorizationDeemedAdverse:
     """Undecided at the legal cap: adverse by law. It ends no grant, and the review stays open for a person."""
     waiting = state.waiting
     if waiting is None:
-        raise TypeError("nothing waits that could be deemed adverse")
-    denial = command.denial
+        raise InvariantBroken("nothing waits that could be deemed adverse")
     return AuthorizationDeemedAdverse(
-        occurred_at=command.at,
-        policy=denial.refs,
+        occurred_at=context.at,
+        policy=context.refs,
         authorization=state.authorization,
         cap_at=waiting.cap_at,
-        appeal_by=denial.rights.appeal_by,
-        notice_due_at=denial.notice_due_at,
-        rights=denial.rights,
+        appeal_by=context.rights.appeal_by,
+        notice_due_at=context.notice_due_at,
+        rights=context.rights,
     )
 
 
-DECIDER: Decider[Authorization] = Decider("authorization", Authorization, decide, evolve)
+DECIDER: Decider[Authorization, Asked] = Decider("authorization", Authorization, decide, evolve)

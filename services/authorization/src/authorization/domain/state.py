@@ -196,5 +196,10 @@ def met(state: Authorization) -> tuple[str, ...]:
     return tuple(p.code for p in state.populations if p.result == "met")
 
 
+def met_by_list(state: Authorization) -> tuple[str, ...]:
+    """Those a rule may approve: on another factor given in words alone no rule does (loop.md 2.4)."""
+    return tuple(p.code for p in state.populations if p.result == "met" and p.met_by is None)
+
+
 def claimed(state: Authorization) -> tuple[str, ...]:
     return tuple(p.code for p in state.populations if p.claimed)

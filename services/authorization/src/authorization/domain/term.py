@@ -11,19 +11,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from authorization.domain.commands import (
-    Amend,
-    Approve,
-    Continue,
-    End,
-    PassDeadline,
-    RequestReauthorization,
-    Rules,
+from authorization.domain.commands import Amend, Approve, Continue, End, RequestReauthorization
+from authorization.domain.contexts import (
+    AmendContext,
+    ApproveContext,
+    EndContext,
+    EndingRules,
+    ReauthorizationContext,
+    TermContext,
+    TermRules,
 )
 from authorization.domain.state import NOT_REAUTHORIZED, Authorization, Term
 from loopkeeper.contract import ids
 from loopkeeper.contract.calendar import end_of_la_day, la_date, term_through
-from loopkeeper.contract.decider import Refused
+from loopkeeper.contract.decider import Plain, Refused
 from loopkeeper.contract.events import (
     ActedBy,
     AuthorizationEnded,
@@ -38,16 +39,16 @@ from loopkeeper.contract.vocabulary.decisions import Discontinuation
 DAY = timedelta(days=1)
 
 
-def term_dates(start: date, rules: Rules) -> Mapping[str, Any]:
+def term_dates(start: date, term: TermRules) -> Mapping[str, Any]:
     """From, through, and when before the end something must be said."""
-    through = term_through(start, rules.term_months)
+    through = term_through(start, term.months)
     return {
         "from": start,
         "through": through,
         "prompts_on": tuple(
-            through - timedelta(days=days) for days in sorted(rules.prompt_days, reverse=True)
+            through - timedelta(days=days) for days in sorted(term.prompt_days, reverse=True)
         ),
-        "notice_on": through - timedelta(days=rules.notice_days),
+        "notice_on": through - timedelta(days=term.notice_days),
     }
 
 
@@ -80,56 +81,59 @@ def prompt(state: Authorization, at: datetime) -> Iterator[Event]:
         )
 
 
-def request_reauthorization(state: Authorization | None, command: RequestReauthorization) -> Iterator[Event]:
+def request_reauthorization(
+    state: Authorization | None, command: RequestReauthorization, context: ReauthorizationContext
+) -> Iterator[Event]:
     current, term = running(state, command.acted_by)
     if command.provider != current.holder:
         raise Refused("not-found", "There is nothing here that this key may see.", status=404)
     if current.reauthorization is not None:
         raise Refused("already-requested", "Reauthorization was asked for; the plan has not decided yet.")
     ended_by_person = term.ending is not None and term.ending.code != NOT_REAUTHORIZED
-    if ended_by_person or la_date(command.at) > term.last_day:
+    if ended_by_person or la_date(context.at) > term.last_day:
         raise Refused(
             "term-ended",
             f"The term ends with {term.last_day}, and cannot be prolonged any more.",
             fix="Refer the member anew.",
         )
-    rules = command.rules
+    clocks = context.clocks
     yield AuthorizationReauthorizationRequested(
-        occurred_at=command.at,
+        occurred_at=context.at,
         acted_by=command.acted_by,
-        policy=rules.review_refs,
+        policy=clocks.refs,
         authorization=current.authorization,
         provider=command.provider,
         through=term.through,
-        clock=rules.clock,
-        due_at=rules.due_at,
-        at_risk_at=rules.at_risk_at,
-        cap_at=rules.cap_at,
+        clock=clocks.clock,
+        due_at=clocks.due_at,
+        at_risk_at=clocks.at_risk_at,
+        cap_at=clocks.cap_at,
     )
 
 
-def extend(state: Authorization, command: Approve) -> Iterator[Event]:
+def extend(state: Authorization, command: Approve, context: ApproveContext) -> Iterator[Event]:
     """The plan says yes to another term; it begins where the last one ends."""
     _, term = running(state, command.acted_by)
-    rules = command.rules
-    number = ids.derive("ecm", command.at, command.seed, "number")
-    yield _extended(
-        command.at, state, command.acted_by, f"ECM-{number[-10:].upper()}",
-        {**term_dates(term.through + DAY, rules), "external_number": command.external_number or None, "policy": rules.term_refs},
-    )  # fmt: skip
+    number = ids.derive("ecm", context.at, context.seed, "number")
+    dates = {
+        **term_dates(term.through + DAY, context.term),
+        "external_number": command.external_number or None,
+        "policy": context.term.refs,
+    }
+    yield _extended(context.at, state, command.acted_by, f"ECM-{number[-10:].upper()}", dates)
 
 
-def go_on(state: Authorization | None, command: Continue) -> Iterator[Event]:
+def go_on(state: Authorization | None, command: Continue, context: Plain) -> Iterator[Event]:
     """A person judged what might have ended the term: it goes on; a notice that it would end is taken back."""
     current, term = running(state, command.acted_by)
-    if la_date(command.at) > term.last_day:
+    if la_date(context.at) > term.last_day:
         raise Refused("term-ended", f"The term ended with {term.last_day}.", fix="Refer the member anew.")
     if current.discontinuation is None and term.ending is None:
         raise Refused("illegal-move", "Nothing stands against the term.", allowed=("end",))
-    yield _extended(command.at, current, command.acted_by, term.number, _same(term, la_date(command.at)))
+    yield _extended(context.at, current, command.acted_by, term.number, _same(term, la_date(context.at)))
 
 
-def move_release(state: Authorization, command: Amend) -> Iterator[Event]:
+def move_release(state: Authorization, command: Amend, context: AmendContext) -> Iterator[Event]:
     """The release comes on another day: the term that waits for it begins then (loop.md 3.7). What has begun stays."""
     term, decision, fact = state.term, state.decision, command.fact
     moved = isinstance(fact, ReferralAmended) and (fact.release_on or fact.eligibility) is not None
@@ -142,9 +146,9 @@ def move_release(state: Authorization, command: Amend) -> Iterator[Event]:
     ):
         return
     start = max(day for day in (state.release_on, state.enrolled_on) if day is not None)
-    if start == term.from_ or la_date(command.at) > term.from_ or term.ending is not None:
+    if start == term.from_ or la_date(context.at) > term.from_ or term.ending is not None:
         return
-    yield _extended(command.at, state, None, term.number, term_dates(start, command.rules))
+    yield _extended(context.at, state, None, term.number, term_dates(start, context.term))
 
 
 def _same(term: Term, today: date) -> Mapping[str, Any]:
@@ -173,15 +177,16 @@ def _extended(
 # ── the end ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def end_unasked(state: Authorization, command: PassDeadline) -> Iterator[Event]:
+def end_unasked(state: Authorization, context: TermContext) -> Iterator[Event]:
     """Nobody asked for another term: it ends, code 13, and never before its notice is old enough."""
     term = state.term
     if term is not None and term.notice_on is not None:
         ahead = term.through - term.notice_on
-        yield _ended(command, state, NOT_REAUTHORIZED, max(term.through, la_date(command.at) + ahead), ahead)
+        on = max(term.through, la_date(context.at) + ahead)
+        yield _ended(context.at, state, NOT_REAUTHORIZED, on, ahead, context.ending)
 
 
-def end(state: Authorization | None, command: End) -> Sequence[Event]:
+def end(state: Authorization | None, command: End, context: EndContext) -> Sequence[Event]:
     """A named person ends the term, or does not renew it. The effect waits until the notice is old enough."""
     current, term = running(state, command.acted_by)
     if str(command.code) not in Discontinuation.codes():
@@ -190,16 +195,16 @@ def end(state: Authorization | None, command: End) -> Sequence[Event]:
             "A term ends by one of the state's discontinuation codes.",
             fix="Send code: a number from 1 to 15; /docs lists them.",
         )
-    today = la_date(command.at)
+    today = la_date(context.at)
     waits = current.reauthorization is not None
     if (term.ending is not None and term.ending.person) or (today > term.last_day and not waits):
         raise Refused("term-ended", f"The term ends with {term.last_day} as it is.")
-    earliest = today + timedelta(days=command.notice_days)
+    earliest = today + timedelta(days=context.notice_days)
     on = command.on or earliest
     if on < earliest:
         raise Refused(
             "illegal-move",
-            f"The member's notice must be {command.notice_days} days old before the term ends.",
+            f"The member's notice must be {context.notice_days} days old before the term ends.",
             fix=f"Send {earliest} or a later day as `on`, or none for the first that is possible.",
             allowed=("end",),
         )
@@ -210,27 +215,21 @@ def end(state: Authorization | None, command: End) -> Sequence[Event]:
             fix="Send an earlier day.",
             allowed=("end",),
         )
-    ahead = timedelta(days=command.notice_days)
-    return [_ended(command, current, command.code, on, ahead, command.acted_by)]
+    ahead = timedelta(days=context.notice_days)
+    over = _ended(context.at, current, command.code, on, ahead, context.ending)
+    said = {"acted_by": command.acted_by, "external_number": command.external_number or None}
+    return [over.model_copy(update=said)]
 
 
 def _ended(
-    command: End | PassDeadline,
-    state: Authorization,
-    code: int,
-    on: date,
-    ahead: timedelta,
-    acted_by: ActedBy | None = None,
+    at: datetime, state: Authorization, code: int, on: date, ahead: timedelta, ending: EndingRules
 ) -> AuthorizationEnded:
-    denial = command.denial
     return AuthorizationEnded(
-        occurred_at=command.at,
-        acted_by=acted_by,
-        policy=denial.refs,
+        occurred_at=at,
+        policy=ending.refs,
         authorization=state.authorization,
         code=code,
         on=on,
         notice_due_at=end_of_la_day(on - ahead),
-        rights=denial.rights.model_copy(update={"continues_if_by": on}),
-        external_number=(command.external_number or None) if isinstance(command, End) else None,
+        rights=ending.rights.model_copy(update={"continues_if_by": on}),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -12,29 +12,49 @@ from uuid import UUID
 from authorization.domain.commands import (
     Amend,
     Approve,
+    Continue,
     Deny,
     End,
+    ExpireGrant,
     LookAgain,
     Modify,
+    NoteFact,
     OpenReview,
     Overturn,
     PassDeadline,
     Pend,
     RequestReauthorization,
     Resume,
+    RevokeGrant,
+)
+from authorization.domain.contexts import (
+    AmendContext,
+    ApproveContext,
+    Asked,
+    ClaimContext,
+    Deadline,
+    DenyContext,
+    EndContext,
+    ModifyContext,
+    OverturnContext,
+    PauseContext,
+    PendContext,
+    ReauthorizationContext,
+    ReviewContext,
+    Standing,
+    TermContext,
 )
 from authorization.domain.presumptive import hubs_of
 from authorization.domain.state import NOT_REAUTHORIZED, Authorization
 from authorization.persistence import policy_lookup
-from authorization.persistence.open_authorizations import index, read_entries, remember
+from authorization.persistence.open_authorizations import read_entries
 from authorization.persistence.tables import FOR_NOW
 from loopkeeper.contract.calendar import la_date
-from loopkeeper.contract.decider import Command
-from loopkeeper.contract.events import ProviderRecorded, ReferralAmended, ReferralReceived
+from loopkeeper.contract.decider import Command, InvariantBroken, Plain
+from loopkeeper.contract.events import ProviderRecorded, ReferralAmended
 from loopkeeper.policy import Policy
 from loopkeeper.postgres.connections import Connection
-from loopkeeper.security.sealing import Sealer
-from loopkeeper.store.definition import Change, Key, Surroundings, View, Work
+from loopkeeper.store.definition import Change, Key, Loaded, Loader, Work
 
 MEMBER, PROVIDER = "member", "provider"
 
@@ -49,137 +69,156 @@ class Kept:
     holder: str
 
 
-class Desk(View[Authorization]):
+@dataclass(slots=True)
+class AuthorizationLoaded(Loaded[Authorization, Asked]):
     """The policy, the providers and the members of one batch; kept up to date while it is decided."""
 
-    def __init__(
-        self,
-        policy: Policy,
-        providers: Mapping[str, ProviderRecorded],
-        members: Mapping[tuple[str, str], Mapping[str, Kept]],
-        sealer: Sealer | None = None,
-    ) -> None:
-        self._policy = policy
-        self._providers = providers
-        self._members = {key: dict(kept) for key, kept in members.items()}
-        self._sealer = sealer
+    policy: Policy
+    providers: Mapping[str, ProviderRecorded]
+    # A member's requests, by plan and member, and then by stream.
+    members: dict[tuple[str, str], dict[str, Kept]]
 
-    def complete(self, stream: str, state: Authorization | None, command: Command) -> Command:
-        if state is None:
-            return command
+    def with_context(self, stream: str, state: Authorization | None, command: Command, plain: Plain) -> Asked:
+        """Of a request that is not known here there is nothing to know: policy answers as for any plan."""
+        known = state or Authorization()
         match command:
-            case OpenReview() | Amend():
-                return command.model_copy(update=self._judged(stream, state, command))
+            case OpenReview():
+                return command, self._reviewed(stream, known, plain)
+            case Amend():
+                return command, self._amended(stream, known, command, plain)
             case LookAgain():
-                day = la_date(state.received_at or command.at)
-                rules = policy_lookup.granting(self._policy, state, self._providers, day)
-                return command.model_copy(
-                    update={"rules": rules, **self._standing(stream, state, command.at)}
-                )
+                return command, self._claimed(stream, known, plain)
             case PassDeadline():
-                return command.model_copy(update=self._passed(state, command))
+                return command, self._passed(known, command, plain)
+            case NoteFact() | ExpireGrant() | RevokeGrant() | Continue():
+                return command, plain
             case _:
-                return command.model_copy(update=self._asked(state, command))
+                return self._asked(known, command, plain)
 
-    def note(self, change: Change[Authorization]) -> None:
+    def observe(self, change: Change[Authorization]) -> None:
         after = change.after
         if after is not None and after.member:
-            self._members.setdefault((after.plan, after.member), {})[change.stream] = _kept(after)
+            self.members.setdefault((after.plan, after.member), {})[change.stream] = _kept(after)
 
-    async def project(self, connection: Connection, changes: Sequence[Change[Authorization]]) -> None:
-        if self._sealer is not None:
-            await remember(connection, _indexes(self._sealer, changes))
+    # ── facts ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _judged(self, stream: str, state: Authorization, command: OpenReview | Amend) -> dict[str, Any]:
-        policy, at = self._policy, command.at
-        paused = state.waiting is not None and state.waiting.pause is not None
-        rules = policy_lookup.opening(policy, state, self._providers, at)
-        if isinstance(command, Amend) and paused:
-            rules = rules.model_copy(update=_only_clock(policy_lookup.running_on(policy, state, at)))
-        elif isinstance(command, Amend) and state.review is not None:
-            # Learned only now, an urgency counts from now.
-            rules = rules.model_copy(update=policy_lookup.clocks(policy, state.urgency or "routine", at))
+    def _claimed(
+        self, stream: str, state: Authorization, plain: Plain, merged: str | None = None
+    ) -> ClaimContext:
+        provider = self.providers.get(state.claim.provider) if state.claim else None
+        hubs = hubs_of([provider] if provider is not None else [])
+        day = la_date(state.received_at or plain.at)
+        return ClaimContext(
+            at=plain.at,
+            seed=plain.seed,
+            grant=policy_lookup.granting(self.policy, state, self.providers, day),
+            standing=self._standing(stream, state, plain.at, merged),
+            provider=provider,
+            hubs={hub: self.providers[hub] for hub in hubs if hub in self.providers},
+        )
+
+    def _reviewed(
+        self, stream: str, state: Authorization, plain: Plain, merged: str | None = None
+    ) -> ReviewContext:
+        policy, claimed = self.policy, self._claimed(stream, state, plain, merged)
+        start = policy_lookup.asked_at(state, plain.at)
+        return ReviewContext(
+            at=plain.at,
+            seed=plain.seed,
+            grant=claimed.grant,
+            standing=claimed.standing,
+            provider=claimed.provider,
+            hubs=claimed.hubs,
+            clocks=policy_lookup.clocks(policy, state.urgency or "routine", start),
+            term=policy_lookup.terms(policy, state, la_date(state.received_at or plain.at)),
+            approval=policy_lookup.approving(policy, state, plain.at),
+            draw=drawn(plain.seed),
+        )
+
+    def _amended(self, stream: str, state: Authorization, command: Amend, plain: Plain) -> AmendContext:
         # What a referral merged into this one was granted ends with that one, and its claim goes on here.
         merged = command.fact.joined if isinstance(command.fact, ReferralAmended) else None
-        return {"rules": rules, "draw": drawn(command.seed), **self._standing(stream, state, at, merged)}
+        reviewed = self._reviewed(stream, state, plain, merged)
+        paused = policy_lookup.running_on(self.policy, state, plain.at)
+        clocks = reviewed.clocks
+        if paused is None and state.review is not None:
+            # Learned only now, an urgency counts from now.
+            clocks = policy_lookup.clocks(self.policy, state.urgency or "routine", plain.at)
+        return AmendContext(
+            at=plain.at,
+            seed=plain.seed,
+            grant=reviewed.grant,
+            standing=reviewed.standing,
+            provider=reviewed.provider,
+            hubs=reviewed.hubs,
+            clocks=clocks,
+            term=reviewed.term,
+            approval=reviewed.approval,
+            draw=reviewed.draw,
+            running_on=replace(paused, refs=clocks.refs) if paused is not None else None,
+        )
 
-    def _passed(self, state: Authorization, command: PassDeadline) -> dict[str, Any]:
-        match command.kind:
-            case "cap" if state.waiting is not None:
-                return {"denial": policy_lookup.deeming(self._policy, state.waiting.cap_at)}
-            case "pause":
-                return {"rules": policy_lookup.running_on(self._policy, state, command.at)}
-            case "term":
-                return {"denial": policy_lookup.ending(self._policy, NOT_REAUTHORIZED, command.at)[1]}
-            case _:
-                return {}
-
-    def _asked(self, state: Authorization, command: Command) -> dict[str, Any]:
-        """What policy says to a person's command."""
-        policy, at = self._policy, command.at
-        day = la_date(at)
-        match command:
-            case Modify():
-                return {
-                    "rules": policy_lookup.terms(policy, state, day),
-                    "denial": policy_lookup.denying(policy, command.reason, at),
-                }
-            case Approve():
-                return {"rules": policy_lookup.terms(policy, state, day)}
-            case Deny():
-                return self._denial(command)
-            case Pend():
-                by = policy.due("asked_by_plan", at)
-                return {"known": policy_lookup.askable(policy, day), "by": by.at, "refs": (by.ref,)}
-            case Resume():
-                return {"rules": policy_lookup.running_on(policy, state, at)}
-            case Overturn():
-                due = policy.due("overturned", at)
-                return {"due_at": due.at, "refs": (due.ref,)}
-            case End():
-                days, denial = policy_lookup.ending(policy, command.code, at)
-                return {"notice_days": days, "denial": denial}
-            case RequestReauthorization():
-                rules = policy_lookup.terms(policy, state, day)
-                return {"rules": rules.model_copy(update=policy_lookup.clocks(policy, "routine", at))}
-            case _:
-                return {}
-
-    def _denial(self, command: Deny) -> dict[str, Any]:
-        denial = policy_lookup.denying(self._policy, command.reason, command.at)
-        return {
-            "needs_license": denial.needs_license,
-            "citation": command.citation or denial.citation,
-            "appeal_by": denial.rights.appeal_by,
-            "notice_due_at": denial.notice_due_at,
-            "rights": denial.rights,
-            "refs": denial.refs,
-            "exclusive": denial.exclusive,
-            "chosen": denial.chosen,
-        }
-
-    def _standing(
-        self, stream: str, state: Authorization, at: datetime, merged: str | None = None
-    ) -> dict[str, Any]:
-        members = self._members.get((state.plan, state.member), {})
+    def _standing(self, stream: str, state: Authorization, at: datetime, merged: str | None) -> Standing:
+        members = self.members.get((state.plan, state.member), {})
         others = [kept for name, kept in members.items() if name not in (stream, merged)]
         today = la_date(at)
         open_ = [k for k in others if k.approved_through is not None and k.approved_through >= today]
         ended = [k.grant_through for k in others if k.grant_through is not None and not k.grant_live]
-        provider = self._providers.get(state.claim.provider) if state.claim else None
-        hubs = hubs_of([provider] if provider is not None else [])
-        return {
-            "provider": provider,
-            "hubs": {hub: self._providers[hub] for hub in hubs if hub in self._providers},
+        return Standing(
             # An open term whose provider is not known yet is still somebody's.
-            "open_with": (open_[0].holder or "another provider") if open_ else None,
-            "member_grant_live": any(k.grant_live for k in others),
-            "last_grant_through": max(ended, default=None),
-        }
+            open_with=(open_[0].holder or "another provider") if open_ else None,
+            grant_live=any(k.grant_live for k in others),
+            last_grant_through=max(ended, default=None),
+        )
 
+    # ── deadlines and people ──────────────────────────────────────────────────────────────────────────────
 
-def _only_clock(rules: Any) -> dict[str, Any]:
-    return {"due_at": rules.due_at, "at_risk_at": rules.at_risk_at}
+    def _passed(self, state: Authorization, command: PassDeadline, plain: Plain) -> Deadline:
+        policy, at, seed = self.policy, plain.at, plain.seed
+        match command.kind:
+            case "cap" if state.waiting is not None:
+                return policy_lookup.deeming(policy, plain, state.waiting.cap_at)
+            case "pause":
+                running_on = policy_lookup.running_on(policy, state, at)
+                return PauseContext(at=at, seed=seed, running_on=running_on)
+            case "term":
+                _, ending = policy_lookup.ending(policy, NOT_REAUTHORIZED, at)
+                return TermContext(at=at, seed=seed, ending=ending)
+            case _:
+                return plain
+
+    def _asked(self, state: Authorization, command: Command, plain: Plain) -> Asked:
+        """What policy says to a person's command."""
+        policy, at, seed = self.policy, plain.at, plain.seed
+        day = la_date(at)
+        match command:
+            case Approve():
+                term = policy_lookup.terms(policy, state, day)
+                return command, ApproveContext(at=at, seed=seed, term=term)
+            case Modify():
+                term = policy_lookup.terms(policy, state, day)
+                denial = policy_lookup.denying(policy, command.reason, at)
+                return command, ModifyContext(at=at, seed=seed, term=term, denial=denial)
+            case Deny():
+                denial = policy_lookup.denying(policy, command.reason, at)
+                return command, DenyContext(at=at, seed=seed, denial=denial)
+            case Pend():
+                by, known = policy.due("asked_by_plan", at), policy_lookup.askable(policy, day)
+                return command, PendContext(at=at, seed=seed, known=known, by=by.at, refs=(by.ref,))
+            case Resume():
+                running_on = policy_lookup.running_on(policy, state, at)
+                return command, PauseContext(at=at, seed=seed, running_on=running_on)
+            case Overturn():
+                due = policy.due("overturned", at)
+                return command, OverturnContext(at=at, seed=seed, due_at=due.at, refs=(due.ref,))
+            case End():
+                days, ending = policy_lookup.ending(policy, command.code, at)
+                return command, EndContext(at=at, seed=seed, notice_days=days, ending=ending)
+            case RequestReauthorization():
+                clocks = policy_lookup.clocks(policy, "routine", at)
+                return command, ReauthorizationContext(at=at, seed=seed, clocks=clocks)
+            case _:
+                raise InvariantBroken(f"authorization has no rule for {type(command).__name__}")
 
 
 def drawn(seed: UUID) -> float:
@@ -193,27 +232,13 @@ def _kept(state: Authorization) -> Kept:
     return Kept(state.grant_live, state.grant.through if state.grant else None, through, state.holder)
 
 
-def _indexes(sealer: Sealer, changes: Sequence[Change[Authorization]]) -> Mapping[str, tuple[str, str]]:
-    """The look-up index of each request whose identity came or changed in this batch."""
-    found: dict[str, tuple[str, str]] = {}
-    for change in changes:
-        command, after = change.submission.command, change.after
-        fact = command.fact if command is not None else None
-        if isinstance(fact, ReferralReceived | ReferralAmended) and fact.sealed and after is not None:
-            text = index(sealer, after.plan, change.stream, after.sealed.get("identity", ""))
-            if text:
-                found[change.stream] = (after.plan, text)
-    return found
-
-
-class AuthorizationSurroundings(Surroundings[Authorization]):
+class AuthorizationLoader(Loader[Authorization, Asked]):
     """Locks the members and claimed providers of new requests; loads their entries and other requests."""
 
-    def __init__(self, policy: Policy, sealer: Sealer) -> None:
+    def __init__(self, policy: Policy) -> None:
         self._policy = policy
-        self._sealer = sealer
 
-    async def needs(self, connection: Connection, work: Sequence[Work[Authorization]]) -> set[Key]:
+    async def locks(self, connection: Connection, work: Sequence[Work[Authorization]]) -> set[Key]:
         keys: set[Key] = set()
         for plan, member, provider in _concerned(work):
             keys.add((MEMBER, f"{plan}:{member}"))
@@ -223,10 +248,10 @@ class AuthorizationSurroundings(Surroundings[Authorization]):
 
     async def load(
         self, connection: Connection, work: Sequence[Work[Authorization]], locked: Collection[Key]
-    ) -> View[Authorization]:
+    ) -> AuthorizationLoaded:
         concerned = list(_concerned(work))
         if not concerned:
-            return Desk(self._policy, {}, {}, self._sealer)
+            return AuthorizationLoaded(self._policy, {}, {})
         providers = await read_entries(connection, [p for _, _, p in concerned if p])
         providers |= await read_entries(connection, sorted(hubs_of(providers.values())))
         rows = await connection.fetch(
@@ -241,7 +266,7 @@ class AuthorizationSurroundings(Surroundings[Authorization]):
             members.setdefault((row["plan_id"], row["member"]), {})[row["id"]] = Kept(
                 row["grant_live"], row["grant_through"], row["approved_through"], row["holder"]
             )
-        return Desk(self._policy, providers, members, self._sealer)
+        return AuthorizationLoaded(self._policy, providers, members)
 
 
 def _concerned(work: Sequence[Work[Authorization]]) -> set[tuple[str, str, str]]:

@@ -6,9 +6,19 @@ from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from authorization.domain.commands import Denial, Rules
-from authorization.domain.state import Authorization, Reauthorization, met
+from authorization.domain.contexts import (
+    ApprovalRules,
+    CapContext,
+    ClockRules,
+    DenialRules,
+    EndingRules,
+    GrantRules,
+    RunningOn,
+    TermRules,
+)
+from authorization.domain.state import Authorization, Reauthorization, met_by_list
 from loopkeeper.contract.calendar import end_of_la_day, la_date
+from loopkeeper.contract.decider import Plain
 from loopkeeper.contract.events import ProviderRecorded, Rights
 from loopkeeper.policy import Policy
 from loopkeeper.policy.conditions import leaves
@@ -16,56 +26,57 @@ from loopkeeper.policy.conditions import leaves
 # What follows from the rest of the form is not asked by its own name.
 NOT_ASKED = frozenset({"age", "disparity_group"})
 POPULATIONS = "populations"
+THIRTY_DAYS = 30
 
 
-def opening(
-    policy: Policy, state: Authorization, providers: Mapping[str, ProviderRecorded], at: datetime
-) -> Rules:
-    """For a referral that opens its review, or is looked at again: all that a rule weighs."""
-    asked = state.asked_at or state.received_at or at
-    day = la_date(asked)
+def approving(policy: Policy, state: Authorization, at: datetime) -> ApprovalRules:
+    """When a rule may approve, by the day on which the whole form was here."""
+    day = la_date(asked_at(state, at))
     automatic = [row for row in policy.rows("auto_approval", on=day, plan=state.plan) if row["switched_on"]]
     exclusive = policy.rows("program_overlap", on=day, rule="exclusive")
-    chosen = [row for row in automatic if row["population"] in met(state)]
-    update: dict[str, Any] = {
-        **clocks(policy, state.urgency or "routine", asked),
-        "automatic": {row["population"]: row["sample"] for row in automatic},
-        "exclusive": tuple(row["program"] for row in exclusive),
-        "approve_refs": tuple(row.ref for row in chosen),
-        "must": {row["trigger"]: row.ref for row in policy.rows("must_authorize", on=day)},
-    }
-    return granting(policy, state, providers, la_date(state.received_at or at)).model_copy(update=update)
+    return ApprovalRules(
+        automatic={row["population"]: row["sample"] for row in automatic},
+        exclusive=tuple(row["program"] for row in exclusive),
+        must={row["trigger"]: row.ref for row in policy.rows("must_authorize", on=day)},
+        refs=tuple(row.ref for row in automatic if row["population"] in met_by_list(state)),
+    )
 
 
-def clocks(policy: Policy, urgency: str, start: datetime) -> dict[str, Any]:
+def asked_at(state: Authorization, at: datetime) -> datetime:
+    """From when a decision's clocks count."""
+    return state.asked_at or state.received_at or at
+
+
+def clocks(policy: Policy, urgency: str, start: datetime) -> ClockRules:
     """The clocks of a decision that begins now."""
     due, cap = policy.due(f"decision_{urgency}", start), policy.due("decision_cap", start)
     risk = policy.due(f"decision_{urgency}_at_risk", start)
-    refs = (due.ref, cap.ref)
-    return {"clock": urgency, "due_at": due.at, "cap_at": cap.at, "at_risk_at": risk.at, "review_refs": refs}
+    return ClockRules(
+        clock=urgency, due_at=due.at, cap_at=cap.at, at_risk_at=risk.at, refs=(due.ref, cap.ref)
+    )
 
 
 def granting(
     policy: Policy, state: Authorization, providers: Mapping[str, ProviderRecorded], day: date
-) -> Rules:
-    """For a claim: the table, the thirty days, the reminders."""
+) -> GrantRules | None:
+    """For a claim: the table, the thirty days, the reminders. None where nothing is claimed."""
     if state.claim is None:
-        return terms(policy, state, day)
+        return None
     rows = policy.rows("presumptive", on=day, plan=state.plan, population=state.claim.population)
     if not rows:
-        return terms(policy, state, day)
+        # Nobody can be granted it; only how far ahead the first service lies is still looked at.
+        return GrantRules(types=(), days=THIRTY_DAYS, again_days=0, referral_by=None, remind_on=(), refs=())
     entry = providers.get(state.claim.provider)
     days = policy.row("clocks", on=day, clock="presumptive_grant")
     again = policy.row("clocks", on=day, clock="presumptive_again")
     used = [row.ref for row in rows if entry is not None and row["provider_type"] in entry.types]
-    update: dict[str, Any] = {
-        "types": tuple(row["provider_type"] for row in rows),
-        "grant_days": days["amount"],
-        "again_days": again["amount"],
-        "grant_refs": (*used, days.ref),
+    return GrantRules(
+        types=tuple(row["provider_type"] for row in rows),
+        days=days["amount"],
+        again_days=again["amount"],
+        refs=(*used, days.ref),
         **_reminders(policy, state.claim.from_, days["amount"], day),
-    }
-    return terms(policy, state, day).model_copy(update=update)
+    )
 
 
 def _reminders(policy: Policy, start: date, length: int, day: date) -> dict[str, Any]:
@@ -80,24 +91,23 @@ def _reminders(policy: Policy, start: date, length: int, day: date) -> dict[str,
     return {"referral_by": by, "remind_on": tuple(sorted({*counted, by}))}
 
 
-def terms(policy: Policy, state: Authorization, day: date) -> Rules:
+def terms(policy: Policy, state: Authorization, day: date) -> TermRules:
     """The length of a term, from which day it runs, and when before its end something must be said."""
     again = isinstance(state.waiting, Reauthorization)
     months = policy.row("clocks", on=day, clock="term_reauthorized" if again else "term_initial")
     choices = policy.rows("back_dating", on=day, plan=state.plan)
     chosen = choices[0] if choices else None
     prompts = [policy.row("clocks", on=day, clock=f"reauthorization_{each}") for each in ("first", "second")]
-    refs = (months.ref,) if again else (chosen.ref,) if chosen else ()
-    return Rules(
-        term_months=months["amount"],
-        term_from=chosen["term_from"] if chosen else None,
-        term_refs=refs,
+    return TermRules(
+        months=months["amount"],
         prompt_days=tuple(row["amount"] for row in prompts),
         notice_days=_discontinuation(policy, 13, day)["notice_days"],
+        runs_from=chosen["term_from"] if chosen else None,
+        refs=(months.ref,) if again else (chosen.ref,) if chosen else (),
     )
 
 
-def denying(policy: Policy, reason: str, at: datetime) -> Denial:
+def denying(policy: Policy, reason: str, at: datetime) -> DenialRules:
     """What a denial, or the denied part of a modification, carries."""
     rows = policy.rows("denial_reasons", on=la_date(at), reason=reason)
     notice = policy.due("denial_notice", at)
@@ -106,34 +116,34 @@ def denying(policy: Policy, reason: str, at: datetime) -> Denial:
         rule: tuple(row["program"] for row in policy.rows("program_overlap", on=la_date(at), rule=rule))
         for rule in ("exclusive", "member_choice")
     }
-    return Denial(
+    return DenialRules(
         needs_license=bool(rows) and rows[0]["licensed"],
         citation=rows[0]["citation"] if rows else "",
         notice_due_at=notice.at,
         rights=given,
-        refs=(*(row.ref for row in rows), notice.ref, *refs),
         exclusive=programs["exclusive"],
         chosen=programs["member_choice"],
+        refs=(*(row.ref for row in rows), notice.ref, *refs),
     )
 
 
-def deeming(policy: Policy, cap_at: datetime) -> Denial:
+def deeming(policy: Policy, plain: Plain, cap_at: datetime) -> CapContext:
     """Of a request undecided at the cap: the notice falls due the same day."""
     last = cap_at - cap_at.resolution
     notice = policy.due("deemed_notice", last)
     given, refs = rights(policy, last)
-    return Denial(notice_due_at=notice.at, rights=given, refs=(notice.ref, *refs))
+    return CapContext(
+        at=plain.at, seed=plain.seed, notice_due_at=notice.at, rights=given, refs=(notice.ref, *refs)
+    )
 
 
-def ending(policy: Policy, code: int, at: datetime) -> tuple[int, Denial]:
+def ending(policy: Policy, code: int, at: datetime) -> tuple[int, EndingRules]:
     """How old the notice must be when the term ends by this code, and what stands on it. An unknown code has no row."""
     rows = policy.rows("discontinuation", on=la_date(at), code=str(code))
     given, refs = rights(policy, at)
     if not rows:
-        return 0, Denial(rights=given, refs=refs)
-    return rows[0]["notice_days"], Denial(
-        citation=rows[0]["citation"], rights=given, refs=(rows[0].ref, *refs)
-    )
+        return 0, EndingRules(rights=given, refs=refs)
+    return rows[0]["notice_days"], EndingRules(rights=given, refs=(rows[0].ref, *refs))
 
 
 def _discontinuation(policy: Policy, code: int, day: date) -> Any:
@@ -165,23 +175,23 @@ def askable(policy: Policy, day: date) -> frozenset[str]:
     return frozenset(named | {f"answer-{name}" for name in answers - NOT_ASKED})
 
 
-def running_on(policy: Policy, state: Authorization, at: datetime) -> Rules:
-    """Where a paused clock stands when it runs on: as much is left of it as was when it stopped."""
+def running_on(policy: Policy, state: Authorization, at: datetime) -> RunningOn | None:
+    """Where a paused clock stands when it runs on: as much is left of it as was when it stopped. None where none is."""
     waiting = state.waiting
     pause = waiting.pause if waiting is not None else None
     if waiting is None or pause is None:
-        return Rules()
+        return None
     whole = policy.row("clocks", on=la_date(at), clock=f"decision_{waiting.clock}")
     risk = policy.row("clocks", on=la_date(at), clock=f"decision_{waiting.clock}_at_risk")
-    lead = whole["amount"] - risk["amount"]
+    lead, refs = whole["amount"] - risk["amount"], (whole.ref,)
     if waiting.due_at <= pause.at:
-        return Rules(due_at=waiting.due_at, review_refs=(whole.ref,))
+        return RunningOn(due_at=waiting.due_at, at_risk_at=None, refs=refs)
     if whole["unit"] == "hours":
         due_at = at + (waiting.due_at - pause.at)
-        return Rules(due_at=due_at, at_risk_at=due_at - timedelta(hours=lead), review_refs=(whole.ref,))
+        return RunningOn(due_at=due_at, at_risk_at=due_at - timedelta(hours=lead), refs=refs)
     calendar = policy.calendar
     last = la_date(waiting.due_at - waiting.due_at.resolution)
     left = calendar.business_days_between(la_date(pause.at), last)
     due_at = calendar.business_days_after(at, left)
     risk_day = calendar.business_days_before(la_date(due_at - due_at.resolution), lead)
-    return Rules(due_at=due_at, at_risk_at=end_of_la_day(risk_day), review_refs=(whole.ref,))
+    return RunningOn(due_at=due_at, at_risk_at=end_of_la_day(risk_day), refs=refs)

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-import orjson
+from fastapi import APIRouter
 from pydantic import Field
 
 from loopkeeper.contract.events import Consent
-from loopkeeper.contract.field_types import Day
+from loopkeeper.contract.field_types import TermDay, TermEnd
 from loopkeeper.contract.vocabulary.referring import ContactMethod
-from loopkeeper.http.app import Api, Call, Reply, check_match, not_found
-from loopkeeper.runtime.service import Context
+from loopkeeper.http.call import allowed
+from loopkeeper.http.route import Id, Operation, example, refused
+from loopkeeper.kernel.errors import not_found
+from loopkeeper.runtime.service import Call
 from loopkeeper.security.organizations import Role
 from loopkeeper.security.sealing import Opening, open_identity
-from loopkeeper.store.definition import Submission
-from notification.api.views import ActedByBody, Body, OutreachShown, row_of, shown
+from notification.api.views import Actor, Body, OutreachShown, row_of, shown, state_of
 from notification.domain.outreach.commands import ChangeContact
 from notification.domain.outreach.contact import corrected, flags_of
 from notification.domain.outreach.state import Outreach, seen_by
 
-api = Api("notification")
+router = APIRouter(tags=["notification"], route_class=Operation)
 PART = "contact"
 # All that the contact part holds (the form's); a correction keeps what it does not name.
 FIELDS = (
@@ -39,6 +40,8 @@ class AddressBody(Body):
 
 
 class CaregiverBody(Body):
+    verbatim = frozenset({"name"})
+
     name: Short = ""
     relationship: Short = ""
     phone: str = Field("", max_length=40)
@@ -59,12 +62,14 @@ class ConsentBody(Body):
 
     scope: Literal["tpo", "named", "revoked"]
     to: tuple[Annotated[str, Field(max_length=60)], ...] = Field((), max_length=50)
-    on: Day
-    through: Day | None = None
+    on: TermDay
+    through: TermEnd = None
 
 
 class ContactBody(Body):
-    """Only the fields sent are changed; null empties one."""
+    """Only the fields sent are changed; null, or an empty text, empties one."""
+
+    empty_is_null = True
 
     phone: str | None = Field(None, max_length=40)
     email: Short | None = None
@@ -76,49 +81,52 @@ class ContactBody(Body):
     caregiver: CaregiverBody | None = None
     safe_contact: SafeContactBody | None = None
     consent: ConsentBody | None = None
-    acted_by: ActedByBody = ActedByBody()
+    acted_by: Actor = None
 
 
-@api.route(
-    "POST",
-    "/v1/outreach/{referral}:change-contact",
-    roles=(Role.PROVIDER,),
+@router.post(
+    "/v1/outreach/{referral:key}:change-contact",
     summary="Correct how the member is reached",
-    body=ContactBody,
-    answers={200: OutreachShown},
-    refusals={"not-assigned": 409, "already-closed": 409, "stale": 412},
-    example={
-        "phone": "555-0143", "safe_contact": {"channels": ["text"], "hours": "after 6 pm"},
-        "acted_by": {"person": "maria.lopez"},
-    },
-)  # fmt: skip
-async def change_contact(call: Call[ContactBody, Context]) -> Reply:
-    """The correction is sealed and told to whoever must know; each opening is written down."""
-    row, context = await row_of(call), call.service
-    check_match(call, row["n"])
-    state = Outreach.model_validate(orjson.loads(row["state"]))
+    responses=refused("not-assigned", "already-closed") | refused("stale", status=412),
+)
+async def change_contact(
+    referral: Id,
+    body: Annotated[
+        ContactBody,
+        example(
+            {
+                "phone": "555-0143",
+                "safe_contact": {"channels": ["text"], "hours": "after 6 pm"},
+                "acted_by": {"person": "maria.lopez"},
+            }
+        ),
+    ],
+    call: Annotated[Call, allowed(Role.PROVIDER)],
+) -> OutreachShown:
+    """Seals the correction and passes it on to those who reach the member; each opening is written down."""
+    row = await row_of(call, referral)
+    call.check_match(row["n"])
+    state = state_of(row)
     if seen_by(state) != call.client.organization:
         raise not_found()
-    sent = call.body.model_dump(mode="json", exclude_unset=True, exclude={"consent", "acted_by"})
-    contact = corrected(await _known(call, state), sent)
-    referral = call.path["referral"]
+    sent = body.model_dump(mode="json", exclude_unset=True, exclude={"consent", "acted_by"})
+    contact = corrected(await _known(call, referral, state), sent)
+    by = call.acted_by(body.acted_by)
     command = ChangeContact(
-        provider=call.client.organization,
-        person=call.body.acted_by.person,
+        provider=by.organization,
+        person=by.person,
         flags=flags_of(contact, state.flags),
-        sealed={PART: context.sealer.seal(state.plan, referral, PART, contact)},
+        sealed={PART: call.service.sealer.seal(state.plan, referral, PART, contact)},
         seen=state.contact,
-        consent=Consent.model_validate(call.body.consent.model_dump()) if call.body.consent else None,
+        consent=Consent.model_validate(body.consent.model_dump()) if body.consent else None,
     )
-    outcome = await context.store.submit(
-        Submission(
-            call.claim, referral, command=command, body_hash=call.body_hash, traceparent=call.traceparent
-        )
-    )
-    return Reply(200, shown(referral, outcome.state or state, None), etag=outcome.n)
+    outcome = await call.submit(referral, command)
+    call.etag(outcome.n)
+    return shown(referral, outcome.state or state, None)
 
 
-async def _known(call: Call[ContactBody, Context], state: Outreach) -> dict[str, Any]:
+async def _known(call: Call, referral: str, state: Outreach) -> dict[str, Any]:
+    """The contact as it was known, opened with an audit row."""
     if not state.contact:
         return {}
     context = call.service
@@ -127,7 +135,7 @@ async def _known(call: Call[ContactBody, Context], state: Outreach) -> dict[str,
         context.store,
         call.client,
         context.clock.now(),
-        [Opening(state.plan, call.path["referral"], {PART: state.contact})],
+        [Opening(state.plan, referral, {PART: state.contact})],
         fields=FIELDS,
         why="to correct how the member is reached",
     )

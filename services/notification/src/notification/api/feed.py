@@ -12,31 +12,37 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
+from fastapi import APIRouter, Header, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from loopkeeper.http.app import Api, Call, Reply, not_found
-from loopkeeper.kernel.errors import Busy, Problem
-from loopkeeper.runtime.service import Context
-from notification.api.subscriptions import COLUMNS, OWNERS, own
+from loopkeeper.http.route import Id, Operation, refused
+from loopkeeper.http.stream import Stream
+from loopkeeper.kernel.errors import Busy, Problem, not_found
+from loopkeeper.runtime.service import Call
+from notification.api.subscriptions import COLUMNS, Owner, own
 from notification.delivery.feed_listeners import following_of
 
-api = Api("notification")
+router = APIRouter(tags=["notification"], route_class=Operation)
 STREAM = "text/event-stream"
 CURSOR = re.compile(r"([0-9a-f]{8})\.(\d{1,18})")
 # Longer waits are cut by what stands between: many proxies give up after 60 s.
 LONGEST_WAIT = 30
 # A comment keeps proxies from closing a stream on which nothing happens.
 HEARTBEAT = 15.0
-# A stream ends by itself and is opened anew, so that a key that was revoked does not read on.
+# A stream ends by itself and its reader opens another, so that a key that was revoked does not read on.
 LONGEST_STREAM = 300.0
 # A stream holds a socket and little else; one organization may not hold them all.
 STREAMS, STREAMS_OF_ONE = 256, 8
 # How soon a browser opens a stream again that ended, in milliseconds.
 RETRY = b"retry: 2000\n\n"
 PIECE = 200
+LastEventId = Annotated[
+    str | None,
+    Header(alias="Last-Event-ID", description="Of a stream: the id last seen, as browsers send it."),
+]
 
 _open: Counter[str] = Counter()
 
@@ -89,52 +95,49 @@ class Part:
         return f"{self.epoch}.{self.sequence}"
 
 
-@api.route(
-    "GET",
-    "/v1/subscriptions/{id}/events",
-    roles=OWNERS,
+@router.get(
+    "/v1/subscriptions/{id:key}/events",
+    response_model=FeedPage,
     summary="What a subscription hears, in order and without a gap",
-    query=EventsQuery,
-    answers={200: FeedPage},
-    refusals={"cursor-gone": 410},
-    streams=STREAM,
+    responses={
+        200: {"content": {STREAM: {"schema": {"type": "string"}}}},
+        **refused("cursor-gone", status=410),
+    },
 )
-async def events_of(call: Call[None, Context, EventsQuery]) -> Reply:
+async def events_of(
+    id: Id, asked: Annotated[EventsQuery, Query()], call: Owner, last_event_id: LastEventId = None
+) -> FeedPage | Stream:
     """Ask again with `after` set to `next_cursor`. With `Accept: text/event-stream` the entries come as they arise,
     with a comment every 15 seconds, for five minutes; `Last-Event-ID` goes on behind the last. After the service was
     restored an older cursor is answered 410: `resume_after` names the entry behind which the feed goes on, under the
     same ids."""
     # While a restored feed is written again its end is not where it will be.
     await call.service.store.read_first()
-    after = _asked(call)
-    if _wants_stream(call) and not call.head:
-        await _read(call, after, 0)
-        headers = {"X-Accel-Buffering": "no"}
-        return Reply(200, _stream(call, after), headers, media_type=STREAM)
-    found = await _read(call, after, call.query.limit)
-    if not found.rows and call.query.wait and not call.head:
+    streams = _wants_stream(call)
+    after = (last_event_id if streams else None) or asked.after
+    if streams and not call.head:
+        await _read(call, id, after, 0)
+        return Stream(_pieces(call, id, after), media_type=STREAM, headers={"X-Accel-Buffering": "no"})
+    found = await _read(call, id, after, asked.limit)
+    if not found.rows and asked.wait and not call.head:
         stopping = call.service.supervisor.stopping
-        await following_of(call.service).news(call.path["id"], found.sequence, call.query.wait, stopping)
-        found = await _read(call, found.cursor, call.query.limit)
+        await following_of(call.service).news(id, found.sequence, asked.wait, stopping)
+        found = await _read(call, id, found.cursor, asked.limit)
     entries = tuple(_entry(found.epoch, row) for row in found.rows)
-    return Reply(200, FeedPage(items=entries, next_cursor=found.cursor))
+    return FeedPage(items=entries, next_cursor=found.cursor)
 
 
-def _asked(call: Call[Any, Context, EventsQuery]) -> str | None:
-    last = call.headers.get(b"last-event-id") if _wants_stream(call) else None
-    return last.decode("latin-1") if last else call.query.after
-
-
-def _wants_stream(call: Call[Any, Context, EventsQuery]) -> bool:
+def _wants_stream(call: Call) -> bool:
     accepted = call.headers.get(b"accept", b"").decode("latin-1").lower()
     return any(each.partition(";")[0].strip() == STREAM for each in accepted.split(","))
 
 
-async def _read(call: Call[Any, Context, Any], after: str | None, limit: int) -> Part:
+async def _read(call: Call, id: str, after: str | None, limit: int) -> Part:
+    """Entries behind the cursor `after`; the connection is free again when this returns."""
     async with own(call) as connection:
         row = await connection.fetchrow(
             f"SELECT {COLUMNS} FROM subscription WHERE id = $1 AND organization = $2 AND state <> 'deleted'",  # noqa: S608
-            call.path["id"],
+            id,
             call.client.organization,
         )
         if row is None:
@@ -183,7 +186,7 @@ def _gone(epoch: str, known: Mapping[str, Any] | None) -> Problem:
     return Problem(
         410,
         "cursor-gone",
-        "The feed is numbered anew since this cursor was given.",
+        "The feed was renumbered after this cursor was given.",
         fix="Go on after resume_after.cursor, and take what comes under an id you know as seen.",
         members={"resume_after": resume},
     )
@@ -193,7 +196,8 @@ def _entry(epoch: str, row: Mapping[str, Any]) -> FeedEntry:
     return FeedEntry(cursor=f"{epoch}.{row['sequence']}", id=row["id"], **orjson.loads(row["body"]))
 
 
-async def _stream(call: Call[Any, Context, Any], after: str | None) -> AsyncGenerator[bytes]:
+async def _pieces(call: Call, id: str, after: str | None) -> AsyncGenerator[bytes]:
+    """The stream, as long as it may last. Raises `Busy` before its first piece where too many are open."""
     organization, stopping = call.client.organization, call.service.supervisor.stopping
     if _open.total() >= STREAMS or _open[organization] >= STREAMS_OF_ONE:
         raise Busy("the number of streams", retry_after=10)
@@ -203,16 +207,16 @@ async def _stream(call: Call[Any, Context, Any], after: str | None) -> AsyncGene
         until = time.monotonic() + LONGEST_STREAM
         while not stopping.is_set() and time.monotonic() < until:
             try:
-                found = await _read(call, after, PIECE)
+                found = await _read(call, id, after, PIECE)
             except Problem:
-                # The subscription was ended, or its feed restored: whoever opens it again hears why.
+                # The subscription was ended, or its feed restored: a reader that opens it again is told why.
                 return
             after = found.cursor
             if found.rows:
                 yield b"".join(_piece(found.epoch, row) for row in found.rows)
                 continue
             following = following_of(call.service)
-            if not await following.news(call.path["id"], found.sequence, HEARTBEAT, stopping):
+            if not await following.news(id, found.sequence, HEARTBEAT, stopping):
                 yield b": nothing new\n\n"
     finally:
         _open[organization] -= 1

@@ -4,30 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import uuid5
 
 import orjson
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from loopkeeper.contract.events import ActedBy
-from loopkeeper.contract.field_types import Instant
-from loopkeeper.contract.vocabulary import Language
-from loopkeeper.http.app import Api, Call, Listing, Page, Reply, listing, not_found
+from loopkeeper.contract.calendar import la_date
+from loopkeeper.contract.field_types import AnyLanguage, HappenedAt
+from loopkeeper.http.call import allowed
+from loopkeeper.http.paging import Listing, Page, listing
+from loopkeeper.http.person import Person
+from loopkeeper.http.route import Id, Operation, example, refused
+from loopkeeper.kernel.errors import not_found
 from loopkeeper.postgres.connections import Connection
-from loopkeeper.runtime.service import Context
+from loopkeeper.runtime.service import Call
 from loopkeeper.security.organizations import Client, Role
-from loopkeeper.store.definition import Submission
 from notification.api.subscriptions import own
-from notification.domain.notices.handover import HandOver, Way, check
+from notification.api.views import Body, state_of
+from notification.domain.notices.handover import HandOver, Way, check, check_electronic
+from notification.domain.notices.notice_policy import fax_agreement
 from notification.domain.outreach.commands import RecordDelivered, RecordHandOver
 from notification.domain.outreach.rules import already_told, in_the_future
 from notification.domain.outreach.state import Outreach
 from notification.persistence import notice_proof
 from notification.persistence.notice_proof import Told
 
-api = Api("notification")
-READERS = (Role.REFERRER, Role.PROVIDER, Role.PLAN)
+router = APIRouter(tags=["notification"], route_class=Operation)
+Reader = Annotated[Call, allowed(Role.REFERRER, Role.PROVIDER, Role.PLAN)]
 # What a plan alone tells its member: letters with a reason and rights.
 PLAN_ONLY = ["not_authorized", "deemed_adverse", "pended", "ended"]
 COLUMNS = (
@@ -37,10 +42,6 @@ COLUMNS = (
 # Its own; a member's also to the provider that serves the member, since it meets them (domain.md 9, S1).
 MINE = """(n.recipient = $1 OR ($2 AND n.recipient_kind = 'member' AND n.code <> ALL($3::text[])
   AND EXISTS (SELECT 1 FROM referral r WHERE r.id = n.referral AND r.provider_id = $1)))"""
-
-
-class Body(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class MailboxPage(Page):
@@ -78,37 +79,23 @@ class Opened(Item):
     part2: Mapping[str, Any] | None = None
 
 
-class PersonBody(Body):
-    """Who told it: your own id of the person."""
-
-    person: str = Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_.-]+$")
-    title: str = Field("", max_length=100)
-
-
 class HandOverBody(Body):
     """`to`: the recipient; for a member's notice the member, or who holds consent for a minor."""
 
-    acted_by: PersonBody
+    acted_by: Person = Field(description="Who told it")
     how: Way
-    at: Instant | None = Field(None, description="Now, where it is missing")
+    at: HappenedAt | None = Field(None, description="Now, where it is missing")
     to: Literal["recipient", "member", "parent", "guardian", "court", "county"] = "recipient"
-    language: Language | None = None
+    language: AnyLanguage | None = None
     interpreted: bool = False
     own_words: bool = Field(False, description="Told in the plan's own approved text, not in the draft")
     safe_contact_checked: bool = Field(False, description="The safe-contact rules were read and kept")
 
 
-@api.route(
-    "GET",
-    "/v1/mailbox",
-    roles=READERS,
-    summary="What your organization is to be told",
-    query=MailboxPage,
-    answers={200: Listing[Item]},
-)
-async def mailbox(call: Call[None, Context, MailboxPage]) -> Reply:
+@router.get("/v1/mailbox", summary="What your organization is to be told")
+async def mailbox(asked: Annotated[MailboxPage, Query()], call: Reader) -> Listing[Item]:
     """Reading the list tells nothing: what is opened is told."""
-    start, query = call.query.start(), call.query
+    start = asked.start()
     async with own(call) as connection:
         rows = await connection.fetch(
             f"""SELECT {COLUMNS} FROM notice n WHERE {MINE} AND (n.at, n.id) > ($4, $5)
@@ -117,17 +104,17 @@ async def mailbox(call: Call[None, Context, MailboxPage]) -> Reply:
             *_own(call.client),
             start.at,
             start.id,
-            query.told,
-            query.recipient_kind or "",
-            query.fetch,
+            asked.told,
+            asked.recipient_kind or "",
+            asked.fetch,
         )
-    return listing(call, rows, lambda row: Item(**_item(row)))
+    return listing(call, asked, rows, lambda row: Item(**_item(row)))
 
 
-@api.route("GET", "/v1/mailbox/{id}", roles=READERS, summary="Open one", answers={200: Opened})
-async def open_one(call: Call[None, Context]) -> Reply:
+@router.get("/v1/mailbox/{id:key}", summary="Open one")
+async def open_one(id: Id, call: Reader) -> Opened:
     """Opened by its recipient it is told (loop.md 7.4). A member's is not told before it is handed over."""
-    row = await _row(call)
+    row = await _row(call, id)
     context, now = call.service, call.service.clock.now()
     mine = row["recipient"] == call.client.organization and row["recipient_kind"] != "member"
     if mine and row["told_at"] is None and not call.head:
@@ -135,49 +122,56 @@ async def open_one(call: Call[None, Context]) -> Reply:
             await _publish(call, row, now)
         by = {"organization": call.client.organization, "client": call.client.id}
         await context.store.transact(lambda c: notice_proof.mark(c, [Told(row["id"], now, "mailbox", by)]))
-        row = await _row(call)
+        row = await _row(call, id)
     words = orjson.loads(row["words"])
     shown = {name: words.get(name) for name in ("language", "state", "text", "facts", "part2")}
-    return Reply(200, Opened(**_item(row), **shown))
+    return Opened(**_item(row), **shown)
 
 
-@api.route(
-    "POST",
-    "/v1/notices/{id}:hand-over",
-    roles=(Role.PLAN, Role.PROVIDER),
+HANDED_OVER = {
+    "acted_by": {"person": "luis-ortega", "title": "Lead care manager"}, "how": "in_person", "to": "member",
+    "language": "es", "own_words": True,
+}  # fmt: skip
+
+
+@router.post(
+    "/v1/notices/{id:key}:hand-over",
     summary="Record that a person told it",
-    body=HandOverBody,
-    answers={200: Item},
-    refusals=(
+    responses=refused(
         "already-told", "in-the-future", "not-the-addressee", "contact-unsafe", "language-mismatch", "text-not-approved",
+        "fax-not-agreed",
     ),
-    example={
-        "acted_by": {"person": "luis-ortega", "title": "Lead care manager"}, "how": "in_person", "to": "member",
-        "language": "es", "own_words": True,
-    },
 )  # fmt: skip
-async def hand_over(call: Call[HandOverBody, Context]) -> Reply:
-    """Who told it, how and when: one of the three ways in which something counts as told."""
-    row, body, context = await _row(call), call.body, call.service
+async def hand_over(
+    id: Id,
+    body: Annotated[HandOverBody, example(HANDED_OVER)],
+    call: Annotated[Call, allowed(Role.PLAN, Role.PROVIDER)],
+) -> Item:
+    """Who told it, how and when: one of the three ways in which something counts as told. A fax tells a referrer only
+    under an agreement of both, which is the plan's row of `fax_agreements` (loop.md 7.4)."""
+    row, context = await _row(call, id), call.service
     at = body.at or context.clock.now()
-    by = _by(call)
+    by = _by(call, body)
     if row["told_at"] is not None:
         if orjson.loads(row["told_by"]).get("claim") == by["claim"]:
-            return Reply(200, Item(**_item(row)))
+            return Item(**_item(row))
         raise already_told()
     if at > context.clock.now():
         raise in_the_future()
     if row["recipient_kind"] == "member":
-        await _check(call, row)
+        await _check(call, row, body)
+    if row["recipient_kind"] == "referrer":
+        agreement = fax_agreement(context.policy, row["plan"], row["recipient"], la_date(at))
+        check_electronic(body.how, agreement)
+        by = {**by, "agreement": agreement or ""} if body.how is Way.FAX else by
     if row["published"]:
-        await context.store.submit(_recorded(call, row, at, by))
+        await _record(call, row, body, at, by)
     else:
         await context.store.transact(lambda c: _mark_once(c, Told(row["id"], at, "hand_over", by)))
-    return Reply(200, Item(**_item(await _row(call))))
+    return Item(**_item(await _row(call, id)))
 
 
-async def _check(call: Call[HandOverBody, Context], row: Mapping[str, Any]) -> None:
-    body = call.body
+async def _check(call: Call, row: Mapping[str, Any], body: HandOverBody) -> None:
     words = orjson.loads(row["words"])
     said = HandOver(
         body.to, body.how, body.language or "", body.own_words, body.interpreted, body.safe_contact_checked
@@ -188,14 +182,14 @@ async def _check(call: Call[HandOverBody, Context], row: Mapping[str, Any]) -> N
         addressee=row["addressee"],
         language=words["language"] if "language" not in row["needs"] else "",
         draft=words.get("state") != "approved",
-        # As they stand now, not as they stood when the notice arose.
+        # As they are now, not as they were when the notice arose.
         flags=state.flags,
     )
 
 
-async def _state(call: Call[Any, Context], referral: str) -> Outreach:
-    kept = await call.service.pool.fetchval("SELECT state FROM referral WHERE id = $1", referral)
-    return Outreach.model_validate(orjson.loads(kept)) if kept is not None else Outreach()
+async def _state(call: Call, referral: str) -> Outreach:
+    row = await call.service.pool.fetchrow("SELECT state FROM referral WHERE id = $1", referral)
+    return state_of(row) if row is not None else Outreach()
 
 
 async def _mark_once(connection: Connection, one: Told) -> None:
@@ -206,28 +200,21 @@ async def _mark_once(connection: Connection, one: Told) -> None:
     await notice_proof.mark(connection, [one])
 
 
-def _recorded(
-    call: Call[HandOverBody, Context], row: Mapping[str, Any], at: datetime, by: Mapping[str, str | bool]
-) -> Submission:
+async def _record(
+    call: Call, row: Mapping[str, Any], body: HandOverBody, at: datetime, by: Mapping[str, str | bool]
+) -> None:
     command = RecordHandOver(
         notice=row["id"],
         code=row["code"],
         recipient_kind=kind_told(row),
         delivered_at=at,
-        acted_by=ActedBy(organization=call.client.organization, person=call.body.acted_by.person),
+        acted_by=call.acted_by(body.acted_by),
         told_by=by,
     )
-    return Submission(
-        call.claim,
-        row["referral"],
-        command=command,
-        body_hash=call.body_hash,
-        causation=row["id"],
-        traceparent=call.traceparent,
-    )
+    await call.submit(row["referral"], command, causation=row["id"])
 
 
-async def _publish(call: Call[None, Context], row: Mapping[str, Any], now: datetime) -> None:
+async def _publish(call: Call, row: Mapping[str, Any], now: datetime) -> None:
     command = RecordDelivered(
         notice=row["id"],
         code=row["code"],
@@ -235,16 +222,9 @@ async def _publish(call: Call[None, Context], row: Mapping[str, Any], now: datet
         delivered_at=now,
         how="mailbox",
     )
-    await call.service.store.submit(
-        Submission(
-            # The same claim as of a webhook's arrival: whichever comes first is the one that is published.
-            uuid5(notice_proof.CLAIMS, row["id"]),
-            row["referral"],
-            command=command,
-            causation=row["id"],
-            traceparent=call.traceparent,
-        )
-    )
+    # The same id as of a webhook's arrival: what comes first is published, the other is known by then.
+    arrival = uuid5(notice_proof.CLAIMS, row["id"])
+    await call.submit(row["referral"], command, causation=row["id"], command_id=arrival)
 
 
 def kind_told(row: Mapping[str, Any]) -> str:
@@ -252,8 +232,7 @@ def kind_told(row: Mapping[str, Any]) -> str:
     return "referrer" if row["recipient_kind"] == "member" and row["closing"] else row["recipient_kind"]
 
 
-def _by(call: Call[HandOverBody, Context]) -> Mapping[str, str | bool]:
-    body = call.body
+def _by(call: Call, body: HandOverBody) -> Mapping[str, str | bool]:
     return {
         "organization": call.client.organization,
         "person": body.acted_by.person,
@@ -263,7 +242,7 @@ def _by(call: Call[HandOverBody, Context]) -> Mapping[str, str | bool]:
         "language": str(body.language or ""),
         "interpreted": body.interpreted,
         "own_words": body.own_words,
-        "claim": call.claim.hex,
+        "claim": call.command_id.hex,
     }
 
 
@@ -271,19 +250,19 @@ def _own(client: Client) -> tuple[str, bool, list[str]]:
     return client.organization, Role.PROVIDER in client.roles, PLAN_ONLY
 
 
-async def _row(call: Call[Any, Context, Any]) -> Mapping[str, Any]:
+async def _row(call: Call, id: str) -> Mapping[str, Any]:
     """The notice, for its recipient, the provider that serves its member, or the plan whose member it concerns."""
     plan = Role.PLAN in call.client.roles
     async with own(call) as connection:
         row = await connection.fetchrow(
             f"SELECT {COLUMNS} FROM notice n WHERE n.id = $4 AND ({MINE} OR ($5 AND n.plan = $1))",  # noqa: S608
             *_own(call.client),
-            call.path["id"],
+            id,
             plan,
         )
     if row is None:
         raise not_found()
-    return dict(row)
+    return row
 
 
 def _item(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated
 
+from fastapi import APIRouter, Query
 from pydantic import Field
 
-from loopkeeper.contract.field_types import Day, Instant
+from loopkeeper.contract.field_types import HappenedAt, ServiceDay, Whole
 from loopkeeper.contract.vocabulary import ActorKind, AttemptOutcome, Modality
-from loopkeeper.http.app import Api, Call, Listing, Page, Reply, check_match, listing
-from loopkeeper.runtime.service import Context
+from loopkeeper.http.call import allowed
+from loopkeeper.http.paging import Listing, Page, listing
+from loopkeeper.http.route import Id, Operation, example, refused
+from loopkeeper.runtime.service import Call
 from loopkeeper.security.organizations import Role
-from loopkeeper.store.definition import Submission
-from loopkeeper.store.row_access import own_key, reading
-from notification.api.views import KEYS, ActedByBody, Body, OutreachShown, row_of, shown, state_of
+from loopkeeper.store.row_access import OWN, visible_rows
+from notification.api.views import KEYS, Actor, Body, OutreachShown, row_of, shown, state_of
 from notification.domain.outreach.commands import (
     DeclineForMember,
     EndService,
@@ -24,40 +26,40 @@ from notification.domain.outreach.commands import (
 )
 from notification.domain.outreach.state import Outreach
 
-api = Api("notification")
-PROVIDERS = (Role.PROVIDER,)
-READERS = (Role.PROVIDER, Role.PLAN, Role.OPERATIONS)
+router = APIRouter(tags=["notification"], route_class=Operation)
+Provider = Annotated[Call, allowed(Role.PROVIDER)]
+Reader = Annotated[Call, allowed(Role.PROVIDER, Role.PLAN, Role.OPERATIONS)]
 
 
 class AttemptBody(Body):
-    at: Instant = Field(description="When it was tried")
+    at: HappenedAt = Field(description="When it was tried")
     actor_kind: ActorKind
     modality: Modality
     outcome: AttemptOutcome
-    minutes: int | None = Field(None, ge=0, le=24 * 60, description="How long it took")
-    acted_by: ActedByBody = ActedByBody()
+    minutes: Whole | None = Field(None, ge=0, le=24 * 60, description="How long it took")
+    acted_by: Actor = None
 
 
 class StartBody(Body):
-    on: Day | None = Field(None, description="Day of the first ECM service")
-    acted_by: ActedByBody = ActedByBody()
+    on: ServiceDay | None = Field(None, description="Day of the first ECM service")
+    acted_by: Actor = None
 
 
-class DeclineBody(Body):
-    on: Day | None = Field(None, description="Day on which the member declined")
+class MemberDeclinedBody(Body):
+    on: ServiceDay | None = Field(None, description="Day on which the member declined")
     how: Modality = Field(description="In which way the member said so")
-    acted_by: ActedByBody = ActedByBody()
+    acted_by: Actor = None
 
 
 class UnreachedBody(Body):
-    on: Day | None = Field(None, description="Day on which you gave up")
-    acted_by: ActedByBody = ActedByBody()
+    on: ServiceDay | None = Field(None, description="Day on which you gave up")
+    acted_by: Actor = None
 
 
-class EndBody(Body):
-    code: int = Field(description="The state's discontinuation code, 1 to 15")
-    on: Day | None = Field(None, description="Last day of service")
-    acted_by: ActedByBody = ActedByBody()
+class EndServiceBody(Body):
+    code: Whole = Field(description="The state's discontinuation code, 1 to 15")
+    on: ServiceDay | None = Field(None, description="Last day of service")
+    acted_by: Actor = None
 
 
 class OutreachPage(Page):
@@ -71,25 +73,26 @@ ATTEMPT = {
     "outcome": "not_there",
     "minutes": 20,
 }
-REFUSALS = ("not-assigned", "already-closed", "in-the-future", "date-required")
+MARIA = {"acted_by": {"person": "maria.lopez"}}
 
 
-@api.route(
-    "POST",
-    "/v1/outreach/{referral}/attempts",
-    roles=PROVIDERS,
+# ── record ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@router.post(
+    "/v1/outreach/{referral:key}/attempts",
+    status_code=201,
     summary="Record an attempt to reach the member",
-    body=AttemptBody,
-    answers={201: OutreachShown},
-    refusals=("not-assigned", "already-closed", "in-the-future"),
-    example=ATTEMPT,
+    responses=refused("not-assigned", "already-closed", "in-the-future"),
 )
-async def record_attempt(call: Call[AttemptBody, Context]) -> Reply:
+async def record_attempt(
+    referral: Id, body: Annotated[AttemptBody, example(ATTEMPT)], call: Provider
+) -> OutreachShown:
     """Every attempt counts, reached or not; it speaks to one member who can answer."""
-    body = call.body
+    by = call.acted_by(body.acted_by)
     command = RecordAttempt(
-        provider=call.client.organization,
-        person=body.acted_by.person,
+        provider=by.organization,
+        person=by.person,
         tried_at=body.at,
         actor_kind=body.actor_kind,
         modality=body.modality,
@@ -97,127 +100,105 @@ async def record_attempt(call: Call[AttemptBody, Context]) -> Reply:
         reached=body.outcome.reached,
         minutes=body.minutes,
     )
-    return await _act(call, command, 201)
+    return await _act(call, referral, command)
 
 
-@api.route(
-    "POST",
-    "/v1/outreach/{referral}:start-services",
-    roles=PROVIDERS,
+@router.post(
+    "/v1/outreach/{referral:key}:start-services",
     summary="The member receives the first ECM service",
-    body=StartBody,
-    answers={200: OutreachShown},
-    refusals=REFUSALS,
-    example={"on": "2026-03-02"},
+    responses=refused("not-assigned", "already-closed", "in-the-future", "date-required"),
 )
-async def start_services(call: Call[StartBody, Context]) -> Reply:
+async def start_services(
+    referral: Id, body: Annotated[StartBody, example({"on": "2026-03-02"})], call: Provider
+) -> OutreachShown:
     """Closes the loop as services received; assignment and authorization live on."""
-    command = StartServices(
-        provider=call.client.organization, person=call.body.acted_by.person, on=call.body.on
-    )
-    return await _act(call, command)
+    by = call.acted_by(body.acted_by)
+    return await _act(call, referral, StartServices(provider=by.organization, person=by.person, on=body.on))
 
 
-@api.route(
-    "POST",
-    "/v1/outreach/{referral}:member-declined",
-    roles=PROVIDERS,
+@router.post(
+    "/v1/outreach/{referral:key}:member-declined",
     summary="The member declines ECM",
-    body=DeclineBody,
-    answers={200: OutreachShown},
-    refusals=REFUSALS,
-    example={"on": "2026-03-02", "how": "in_person", "acted_by": {"person": "maria.lopez"}},
+    responses=refused("not-assigned", "already-closed", "in-the-future", "date-required"),
 )
-async def member_declined(call: Call[DeclineBody, Context]) -> Reply:
+async def member_declined(
+    referral: Id,
+    body: Annotated[MemberDeclinedBody, example({"on": "2026-03-02", "how": "in_person", **MARIA})],
+    call: Provider,
+) -> OutreachShown:
     """Closes the loop; the member may come back by a new referral."""
-    command = DeclineForMember(
-        provider=call.client.organization,
-        person=call.body.acted_by.person,
-        on=call.body.on,
-        how=call.body.how,
-    )
-    return await _act(call, command)
+    by = call.acted_by(body.acted_by)
+    command = DeclineForMember(provider=by.organization, person=by.person, on=body.on, how=body.how)
+    return await _act(call, referral, command)
 
 
-@api.route(
-    "POST",
-    "/v1/outreach/{referral}:unable-to-reach",
-    roles=PROVIDERS,
+@router.post(
+    "/v1/outreach/{referral:key}:unable-to-reach",
     summary="The member could not be reached",
-    body=UnreachedBody,
-    answers={200: OutreachShown},
-    refusals=(*REFUSALS, "attempts-missing"),
-    example={"on": "2026-04-15"},
+    responses=refused("not-assigned", "already-closed", "in-the-future", "date-required", "attempts-missing"),
 )
-async def unable_to_reach(call: Call[UnreachedBody, Context]) -> Reply:
+async def unable_to_reach(
+    referral: Id, body: Annotated[UnreachedBody, example({"on": "2026-04-15"})], call: Provider
+) -> OutreachShown:
     """Closes the loop where the plan's reach policy is satisfied; else 409 names what is missing."""
-    command = ReportUnableToReach(
-        provider=call.client.organization, person=call.body.acted_by.person, on=call.body.on
+    by = call.acted_by(body.acted_by)
+    return await _act(
+        call, referral, ReportUnableToReach(provider=by.organization, person=by.person, on=body.on)
     )
-    return await _act(call, command)
 
 
-@api.route(
-    "POST",
-    "/v1/outreach/{referral}:end-service",
-    roles=PROVIDERS,
+@router.post(
+    "/v1/outreach/{referral:key}:end-service",
     summary="Services under a term end",
-    body=EndBody,
-    answers={200: OutreachShown},
-    refusals=(*REFUSALS, "code-unknown", "not-started"),
-    example={"code": 1, "on": "2026-12-01", "acted_by": {"person": "maria.lopez"}},
+    responses=refused(
+        "not-assigned", "already-closed", "in-the-future", "date-required", "code-unknown", "not-started"
+    ),
 )
-async def end_service(call: Call[EndBody, Context]) -> Reply:
+async def end_service(
+    referral: Id,
+    body: Annotated[EndServiceBody, example({"code": 1, "on": "2026-12-01", **MARIA})],
+    call: Provider,
+) -> OutreachShown:
     """The plan decides about the term, and gives the member notice first."""
-    command = EndService(
-        provider=call.client.organization,
-        person=call.body.acted_by.person,
-        code=call.body.code,
-        on=call.body.on,
-    )
-    return await _act(call, command)
+    by = call.acted_by(body.acted_by)
+    command = EndService(provider=by.organization, person=by.person, code=body.code, on=body.on)
+    return await _act(call, referral, command)
 
 
-@api.route(
-    "GET",
-    "/v1/outreach",
-    roles=READERS,
-    summary="Outreach of your referrals",
-    query=OutreachPage,
-    answers={200: Listing[OutreachShown]},
-)
-async def outreaches(call: Call[None, Context, OutreachPage]) -> Reply:
-    start = call.query.start()
-    mine, own = own_key(call.client, 5, KEYS)
-    async with reading(call.service.readers, call.client) as connection:
-        rows = await connection.fetch(
-            f"""SELECT id, state, at, n FROM referral
-                WHERE (at, id) > ($1, $2) AND ($3::text[] = '{{}}' OR status = ANY($3)) AND {mine}
-                ORDER BY at, id LIMIT $4""",  # noqa: S608 own columns
-            start.at,
-            start.id,
-            list(call.query.status),
-            call.query.fetch,
-            *own,
-        )
-    return listing(call, rows, lambda row: shown(row["id"], state_of(row), row["at"]))
-
-
-@api.route(
-    "GET", "/v1/outreach/{referral}", roles=READERS, summary="One outreach", answers={200: OutreachShown}
-)
-async def outreach(call: Call[None, Context]) -> Reply:
-    row = await row_of(call)
-    return Reply(200, shown(row["id"], state_of(row), row["at"]), etag=row["n"])
-
-
-async def _act(call: Call[Any, Context, Any], command: ProviderCommand, code: int = 200) -> Reply:
-    referral = call.path["referral"]
+async def _act(call: Call, referral: str, command: ProviderCommand) -> OutreachShown:
+    """Apply this to the referral's outreach; answer with how it is then."""
     if call.if_match is not None:
-        check_match(call, (await row_of(call))["n"])
-    outcome = await call.service.store.submit(
-        Submission(
-            call.claim, referral, command=command, body_hash=call.body_hash, traceparent=call.traceparent
-        )
+        call.check_match((await row_of(call, referral))["n"])
+    outcome = await call.submit(referral, command)
+    call.etag(outcome.n)
+    return shown(referral, outcome.state or Outreach(), None)
+
+
+# ── read ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@router.get("/v1/outreach", summary="Outreach of your referrals")
+async def outreaches(asked: Annotated[OutreachPage, Query()], call: Reader) -> Listing[OutreachShown]:
+    """The outreach this key may see, least recently changed first."""
+    start = asked.start()
+    rows = await visible_rows(
+        call.service.readers,
+        call.client,
+        f"""SELECT id, state, at, n FROM referral
+            WHERE (at, id) > ($1, $2) AND ($3::text[] = '{{}}' OR status = ANY($3)) AND {OWN}
+            ORDER BY at, id LIMIT $4""",  # noqa: S608 own fragments
+        start.at,
+        start.id,
+        list(asked.status),
+        asked.fetch,
+        keys=KEYS,
     )
-    return Reply(code, shown(referral, outcome.state or Outreach(), None), etag=outcome.n)
+    return listing(call, asked, rows, lambda row: shown(row["id"], state_of(row), row["at"]))
+
+
+@router.get("/v1/outreach/{referral:key}", summary="One outreach")
+async def outreach(referral: Id, call: Reader) -> OutreachShown:
+    """How the outreach for this referral is, and what may be recorded next."""
+    row = await row_of(call, referral)
+    call.etag(row["n"])
+    return shown(row["id"], state_of(row), row["at"])

@@ -4,30 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
-from typing import Any
+from typing import Annotated
 
-import orjson
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.events import by_type
-from loopkeeper.contract.field_types import Day
-from loopkeeper.http.app import Api, Call, Reply, not_found
-from loopkeeper.runtime.service import Context
+from loopkeeper.contract.field_types import PolicyDay
+from loopkeeper.http.call import allowed
+from loopkeeper.http.route import Id, Operation
+from loopkeeper.kernel.errors import not_found
+from loopkeeper.runtime.service import Call, Context
 from loopkeeper.security.organizations import Role
-from loopkeeper.store.row_access import reading
+from loopkeeper.store.row_access import OWN, visible_row
+from notification.api.views import state_of
 from notification.domain.notices import notice_policy
 from notification.domain.notices.visibility import Grant, fields_shown, granting, why_not
 from notification.domain.outreach.state import Outreach
 
-api = Api("notification")
+router = APIRouter(tags=["notification"], route_class=Operation)
 
 
 class SightQuery(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     referral: str | None = Field(None, max_length=100, description="A referral of your members")
-    on: Day | None = Field(None, description="On this day; today where it is missing")
+    on: PolicyDay | None = Field(None, description="On this day; today where it is missing")
 
 
 class GrantShown(BaseModel):
@@ -61,33 +64,28 @@ class Explained(BaseModel):
     referral: ReferralShown | None = None
 
 
-@api.route(
-    "GET",
-    "/v1/partners/{id}/explanation",
-    roles=(Role.PLAN, Role.PARTNER),
-    summary="What would this partner see, and why",
-    query=SightQuery,
-    answers={200: Explained},
-)
-async def explanation(call: Call[None, Context, SightQuery]) -> Reply:
+@router.get("/v1/partners/{id:key}/explanation", summary="What would this partner see, and why")
+async def explanation(
+    id: Id, asked: Annotated[SightQuery, Query()], call: Annotated[Call, allowed(Role.PLAN, Role.PARTNER)]
+) -> Explained:
     """A plan asks about its own grants, and about a referral of its members; a partner about its own grants only."""
-    context, partner, client = call.service, call.path["id"], call.client
-    on = call.query.on or la_date(context.clock.now())
+    context, client = call.service, call.client
+    on = asked.on or la_date(context.clock.now())
     asks_itself = Role.PLAN not in client.roles
-    if asks_itself and (partner != client.organization or call.query.referral is not None):
+    if asks_itself and (id != client.organization or asked.referral is not None):
         raise not_found()
     plans = _plans(context) if asks_itself else [client.organization]
     shown = tuple(
         GrantShown(row=each.ref, plan=plan, population=each.population, county=each.county or None)
         for plan in plans
         for each in notice_policy.grants(context.policy, plan, on)
-        if each.partner == partner
+        if each.partner == id
     )
     referral = None
-    if call.query.referral is not None:
-        mine = notice_policy.grants(context.policy, client.organization, on)
-        referral = _explained(call.query.referral, await _state(call), mine, partner)
-    return Reply(200, Explained(partner=partner, on=on, grants=shown, referral=referral))
+    if asked.referral is not None:
+        granted = notice_policy.grants(context.policy, client.organization, on)
+        referral = _explained(asked.referral, await _state(call, asked.referral), granted, id)
+    return Explained(partner=id, on=on, grants=shown, referral=referral)
 
 
 def _plans(context: Context) -> list[str]:
@@ -106,13 +104,14 @@ def _explained(referral: str, state: Outreach, grants: tuple[Grant, ...], partne
     )
 
 
-async def _state(call: Call[Any, Context, SightQuery]) -> Outreach:
-    async with reading(call.service.readers, call.client) as connection:
-        row = await connection.fetchrow(
-            "SELECT state FROM referral WHERE id = $1 AND plan_id = $2",
-            call.query.referral,
-            call.client.organization,
-        )
-    if row is None:
-        raise not_found()
-    return Outreach.model_validate(orjson.loads(row["state"]))
+async def _state(call: Call, referral: str) -> Outreach:
+    """The referral's state, for the plan of its member."""
+    row = await visible_row(
+        call.service.readers,
+        call.client,
+        f"SELECT state FROM referral WHERE id = $1 AND plan_id = $2 AND {OWN}",  # noqa: S608 own fragments
+        referral,
+        call.client.organization,
+        keys=("plan_id",),
+    )
+    return state_of(row)

@@ -5,28 +5,31 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from loopkeeper.contract.decider import Refused
-from loopkeeper.contract.field_types import Instant
-from loopkeeper.http.app import Api, Call, Listing, Page, Reply, check_match, listing, not_found
+from loopkeeper.contract.field_types import Instant, Whole
+from loopkeeper.http.paging import Listing, Page, listing
+from loopkeeper.http.route import Id, Operation, example, refused
+from loopkeeper.kernel.errors import not_found
 from loopkeeper.postgres.connections import Connection
-from loopkeeper.runtime.service import Context
+from loopkeeper.runtime.service import Call
 from loopkeeper.security.sealing import Sealer
 from notification.api.subscriptions import (
     LONGEST_GRACE,
-    OWNERS,
     USUAL_GRACE,
-    AttemptShown,
+    DeliveryAttemptShown,
     NewSubscription,
+    Owner,
     Subscription,
+    answered,
     own,
     row_of,
-    shown,
-    submit,
 )
+from notification.api.views import Body
 from notification.delivery import lease
 from notification.delivery.ssrf_guard import Allow
 from notification.delivery.webhook import Sender, challenge, new_secret
@@ -34,17 +37,13 @@ from notification.persistence import feed, subscriptions
 from notification.persistence.feed import News
 from notification.persistence.subscriptions import OWNER, SEALED_ANSWER, SEALED_PART
 
-api = Api("notification")
+router = APIRouter(tags=["notification"], route_class=Operation)
 TEST_TYPE = "ecm.endpoint.test.v1"
 
 
-class Body(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
 class RotateBody(Body):
-    grace_period_seconds: int = Field(
-        USUAL_GRACE, ge=0, le=LONGEST_GRACE, description="How long the old secret signs beside the new one"
+    grace_period_seconds: Whole = Field(
+        USUAL_GRACE, ge=0, le=LONGEST_GRACE, description="How long the old secret signs with the new one"
     )
 
 
@@ -91,18 +90,15 @@ class AttemptPage(Page):
     after: Instant | None = None
 
 
-@api.route(
-    "POST",
-    "/v1/subscriptions/{id}:verify",
-    roles=OWNERS,
+@router.post(
+    "/v1/subscriptions/{id:key}:verify",
     summary="Challenge the endpoint, and enable it",
-    answers={200: Subscription},
-    refusals=("challenge-failed",),
+    responses=refused("challenge-failed"),
 )
-async def verify(call: Call[None, Context]) -> Reply:
+async def verify(id: Id, call: Owner) -> Subscription:
     """Sends a signed challenge that the endpoint must echo as `{"challenge": "…"}`."""
-    context, row = call.service, await row_of(call)
-    check_match(call, row["n"])
+    context, row = call.service, await row_of(call, id)
+    call.check_match(row["n"])
     sealed = await context.pool.fetchval("SELECT secret FROM subscription WHERE id = $1", row["id"])
     if row["url"] is None or not sealed:
         raise Refused("challenge-failed", "This subscription has no url.", fix="Give it one with PUT.")
@@ -110,80 +106,62 @@ async def verify(call: Call[None, Context]) -> Reply:
     async with Sender(Allow.parse(context.settings.webhook_allow), context.clock) as sender:
         challenged = await challenge(sender, row["url"], secret, secrets.token_urlsafe(24))
     if not challenged.passed:
-        raise Refused("challenge-failed", challenged.sentence, fix="Mend the endpoint and verify again.")
-    await submit(call, subscriptions.verify(row["id"], row["n"]))
-    return await _changed(call)
+        raise Refused("challenge-failed", challenged.sentence, fix="Fix the endpoint and verify again.")
+    await call.record(subscriptions.verify(row["id"], row["n"]))
+    return answered(call, await row_of(call, id))
 
 
-@api.route(
-    "POST",
-    "/v1/subscriptions/{id}:rotate",
-    roles=OWNERS,
-    summary="Get a new secret",
-    body=RotateBody,
-    answers={200: NewSubscription},
-    example={"grace_period_seconds": USUAL_GRACE},
-)
-async def rotate(call: Call[RotateBody, Context]) -> Reply:
+@router.post("/v1/subscriptions/{id:key}:rotate", summary="Get a new secret")
+async def rotate(
+    id: Id, body: Annotated[RotateBody, example({"grace_period_seconds": USUAL_GRACE})], call: Owner
+) -> NewSubscription:
     """Each webhook carries two signatures, by the new and the old secret, until the grace is over."""
-    context, row = call.service, await row_of(call)
-    check_match(call, row["n"])
+    context, row = call.service, await row_of(call, id)
+    call.check_match(row["n"])
     sealed = context.sealer.seal("system", row["id"], SEALED_PART, {"secret": new_secret()})
-    grace = timedelta(seconds=call.body.grace_period_seconds)
-    await submit(call, subscriptions.rotate(row["id"], _asked_version(call, row), sealed, grace))
+    grace = timedelta(seconds=body.grace_period_seconds)
+    await call.record(subscriptions.rotate(row["id"], _asked_version(call, row), sealed, grace))
     # A repeated request finds the secret its first one made.
     kept = await context.pool.fetchval("SELECT secret FROM subscription WHERE id = $1", row["id"])
     secret = context.sealer.open("system", row["id"], SEALED_PART, kept)["secret"]
-    changed = await row_of(call)
-    return Reply(200, NewSubscription(**shown(changed).model_dump(), secret=secret), etag=changed["n"])
+    changed = answered(call, await row_of(call, id))
+    return NewSubscription(**changed.model_dump(), secret=secret)
 
 
-@api.route(
-    "POST",
-    "/v1/subscriptions/{id}:enable",
-    roles=OWNERS,
+@router.post(
+    "/v1/subscriptions/{id:key}:enable",
     summary="Call a disabled endpoint again",
-    answers={200: Subscription},
-    refusals=("not-verified",),
+    responses=refused("not-verified"),
 )
-async def enable(call: Call[None, Context]) -> Reply:
+async def enable(id: Id, call: Owner) -> Subscription:
     """What arose meanwhile was kept, and is sent now. What failed for good before is sent again by `:recover`."""
-    row = await row_of(call)
-    check_match(call, row["n"])
-    await submit(call, subscriptions.enable(row["id"], _asked_version(call, row)))
+    row = await row_of(call, id)
+    call.check_match(row["n"])
+    await call.record(subscriptions.enable(row["id"], _asked_version(call, row)))
     now = call.service.clock.now()
     await call.service.store.transact(lambda c: lease.hurry(c, row["id"], now))
-    return await _changed(call)
+    return answered(call, await row_of(call, id))
 
 
-@api.route(
-    "POST",
-    "/v1/subscriptions/{id}:disable",
-    roles=OWNERS,
+@router.post(
+    "/v1/subscriptions/{id:key}:disable",
     summary="Do not call this endpoint for now",
-    answers={200: Subscription},
-    refusals=("not-verified",),
+    responses=refused("not-verified"),
 )
-async def disable(call: Call[None, Context]) -> Reply:
+async def disable(id: Id, call: Owner) -> Subscription:
     """What arises meanwhile is kept in the feed, and sent when it is enabled again."""
-    row = await row_of(call)
-    check_match(call, row["n"])
-    await submit(call, subscriptions.disable(row["id"], _asked_version(call, row), OWNER))
-    return await _changed(call)
+    row = await row_of(call, id)
+    call.check_match(row["n"])
+    await call.record(subscriptions.disable(row["id"], _asked_version(call, row), OWNER))
+    return answered(call, await row_of(call, id))
 
 
-@api.route(
-    "POST",
-    "/v1/subscriptions/{id}:test",
-    roles=OWNERS,
-    summary="Send yourself a test event",
-    answers={200: Tested},
-)
-async def send_test(call: Call[None, Context]) -> Reply:
+@router.post("/v1/subscriptions/{id:key}:test", summary="Send yourself a test event")
+async def send_test(id: Id, call: Owner) -> Tested:
     """A test event enters the feed like any other, and is sent once the subscription is enabled."""
-    row, now = await row_of(call), call.service.clock.now()
-    check_match(call, row["n"])
-    webhook = f"evt_{call.claim.hex}"
+    row, now = await row_of(call, id), call.service.clock.now()
+    call.check_match(row["n"])
+    webhook = f"evt_{call.command_id.hex}"
 
     async def steps(connection: Connection) -> int:
         standing = [s for s in await feed.locked(connection, [row["organization"]]) if s.id == row["id"]]
@@ -194,31 +172,26 @@ async def send_test(call: Call[None, Context]) -> Reply:
         )
         if known is not None:
             return int(known)
-        news = News(
-            row["organization"], webhook, TEST_TYPE, "", now, {"event": str(call.claim)}, call.traceparent
-        )
+        said = {"event": str(call.command_id)}
+        news = News(row["organization"], webhook, TEST_TYPE, "", now, said, call.traceparent)
         rows = feed.rows_of(standing, [news], now)
         await feed.write(connection, rows)
         return rows.ends[row["id"]]
 
     sequence = await call.service.store.transact(steps)
-    return Reply(200, Tested(webhook_id=webhook, sequence=sequence))
+    return Tested(webhook_id=webhook, sequence=sequence)
 
 
-@api.route(
-    "POST",
-    "/v1/subscriptions/{id}:recover",
-    roles=OWNERS,
-    summary="Send again what never arrived",
-    body=RecoverBody,
-    answers={200: Recovered},
-    example={"since": "2026-03-02T00:00:00Z", "dry_run": True},
-)
-async def recover(call: Call[RecoverBody, Context]) -> Reply:
+@router.post("/v1/subscriptions/{id:key}:recover", summary="Send again what never arrived")
+async def recover(
+    id: Id,
+    body: Annotated[RecoverBody, example({"since": "2026-03-02T00:00:00Z", "dry_run": True})],
+    call: Owner,
+) -> Recovered:
     """Everything of the range that failed, waits for another try, or arose while there was no address; each goes out
     under its old id. Without `dry_run` false it is only counted."""
-    row, now, body = await row_of(call), call.service.clock.now(), call.body
-    check_match(call, row["n"])
+    row, now = await row_of(call, id), call.service.clock.now()
+    call.check_match(row["n"])
 
     async def steps(connection: Connection) -> int:
         standing = [s for s in await feed.locked(connection, [row["organization"]]) if s.id == row["id"]]
@@ -228,57 +201,48 @@ async def recover(call: Call[RecoverBody, Context]) -> Reply:
         # Without an address nothing could be sent; the feed has it all the same.
         missing = undelivered if standing[0].url is not None else []
         if not body.dry_run:
-            asked = call.claim.hex
+            asked = call.command_id.hex
             await lease.again(connection, failed, now, trigger="recovery", asked=asked)
             await lease.begin(connection, row["id"], missing, now, asked)
         return len(failed) + len(missing)
 
     count = await call.service.store.transact(steps)
-    return Reply(200, Recovered(count=count, dry_run=body.dry_run))
+    return Recovered(count=count, dry_run=body.dry_run)
 
 
-@api.route(
-    "POST",
-    "/v1/deliveries/{id}:resend",
-    roles=OWNERS,
-    summary="Send one delivery again",
-    answers={200: Resent},
-    refusals=("not-kept",),
+@router.post(
+    "/v1/deliveries/{id:key}:resend", summary="Send one delivery again", responses=refused("not-kept")
 )
-async def resend(call: Call[None, Context]) -> Reply:
+async def resend(id: Id, call: Owner) -> Resent:
     """Under its old id, whatever became of it. A delivery has no version of its own: If-Match names its subscription's."""
-    now, wanted = call.service.clock.now(), call.path["id"]
+    now = call.service.clock.now()
 
     async def steps(connection: Connection) -> Mapping[str, Any]:
         row = await connection.fetchrow(
             """SELECT d.id, f.id AS webhook, s.state, s.n FROM delivery d JOIN subscription s ON s.id = d.subscription
                LEFT JOIN feed f ON f.subscription = d.subscription AND f.sequence = d.sequence
                WHERE d.id = $1 AND s.organization = $2""",
-            wanted,
+            id,
             call.client.organization,
         )
         if row is None:
             raise not_found()
-        check_match(call, row["n"])
+        call.check_match(row["n"])
         if row["webhook"] is None or row["state"] == "deleted":
             raise Refused("not-kept", "Its subscription has ended, and nothing of it is sent any more.")
-        await lease.again(connection, [row["id"]], now, trigger="manual", asked=call.claim.hex)
+        await lease.again(connection, [row["id"]], now, trigger="manual", asked=call.command_id.hex)
         return dict(row)
 
     row = await call.service.store.transact(steps)
-    return Reply(200, Resent(delivery=row["id"], webhook_id=row["webhook"]))
+    return Resent(delivery=row["id"], webhook_id=row["webhook"])
 
 
-@api.route(
-    "GET",
-    "/v1/subscriptions/{id}/attempts",
-    roles=OWNERS,
-    summary="What came of each attempt to deliver",
-    query=AttemptPage,
-    answers={200: Listing[AttemptShown]},
-)
-async def attempts_of(call: Call[None, Context, AttemptPage]) -> Reply:
-    row, query, start = await row_of(call), call.query, call.query.start()
+@router.get("/v1/subscriptions/{id:key}/attempts", summary="What came of each attempt to deliver")
+async def attempts_of(
+    id: Id, asked: Annotated[AttemptPage, Query()], call: Owner
+) -> Listing[DeliveryAttemptShown]:
+    """Every call of the endpoint, oldest first: what was sent when, and what was answered."""
+    row, start = await row_of(call, id), asked.start()
     async with own(call) as connection:
         rows = await connection.fetch(
             """SELECT * FROM attempt WHERE subscription = $1 AND organization = $2 AND (at, id) > ($3, $4)
@@ -290,29 +254,24 @@ async def attempts_of(call: Call[None, Context, AttemptPage]) -> Reply:
             call.client.organization,
             start.at,
             start.id,
-            query.fetch,
-            query.status or "",
-            query.event_type or "",
-            query.status_class or "",
-            query.before,
-            query.after,
+            asked.fetch,
+            asked.status or "",
+            asked.event_type or "",
+            asked.status_class or "",
+            asked.before,
+            asked.after,
         )
-    return listing(call, rows, lambda found: _attempt_shown(call.service.sealer, found))
+    return listing(call, asked, rows, lambda found: _attempt_shown(call.service.sealer, found))
 
 
-async def _changed(call: Call[Any, Context, Any]) -> Reply:
-    row = await row_of(call)
-    return Reply(200, shown(row), etag=row["n"])
-
-
-def _asked_version(call: Call[Any, Context, Any], row: Mapping[str, Any]) -> int | None:
+def _asked_version(call: Call, row: Mapping[str, Any]) -> int | None:
     """The version the caller insists on; without If-Match any."""
     return row["n"] if call.if_match is not None else None
 
 
-def _attempt_shown(sealer: Sealer, row: Mapping[str, Any]) -> AttemptShown:
-    fields = {name: row[name] for name in AttemptShown.model_fields if name != "webhook_id"}
+def _attempt_shown(sealer: Sealer, row: Mapping[str, Any]) -> DeliveryAttemptShown:
+    fields = {name: row[name] for name in DeliveryAttemptShown.model_fields if name != "webhook_id"}
     if row["response"]:
         opened = sealer.open("system", row["subscription"], SEALED_ANSWER, row["response"])
         fields["response"] = opened["text"]
-    return AttemptShown(webhook_id=row["webhook"], **fields)
+    return DeliveryAttemptShown(webhook_id=row["webhook"], **fields)

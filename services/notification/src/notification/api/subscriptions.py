@@ -5,25 +5,31 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from loopkeeper.contract import ids
 from loopkeeper.contract.decider import Refused
-from loopkeeper.http.app import Api, Call, Listing, Page, Reply, check_match, listing, not_found
+from loopkeeper.http.call import allowed
+from loopkeeper.http.paging import Listing, Page, listing
+from loopkeeper.http.route import Id, Operation, example, refused
+from loopkeeper.kernel.errors import not_found
 from loopkeeper.postgres.connections import Connection
-from loopkeeper.runtime.service import Context
+from loopkeeper.runtime.service import Call
 from loopkeeper.security.organizations import Role
-from loopkeeper.store.definition import Reference, Submission
 from loopkeeper.store.row_access import reading
+from notification.api.views import Body
 from notification.delivery.ssrf_guard import Allow, UrlForbidden, check_url
 from notification.delivery.webhook import new_secret
 from notification.persistence import feed, subscriptions
 from notification.persistence.subscriptions import SEALED_PART, Wanted
 
-api = Api("notification")
+router = APIRouter(tags=["notification"], route_class=Operation)
 OWNERS = (Role.REFERRER, Role.PROVIDER, Role.PLAN, Role.PARTNER)
+Owner = Annotated[Call, allowed(*OWNERS)]
+OwnerWithMatch = Annotated[Call, allowed(*OWNERS, needs_if_match=True)]
 COLUMNS = (
     "id, organization, url, description, old_secret_until, state, disabled_why, disabled_at, epoch, sequence, kept, "
     "n, created_at, at"
@@ -32,10 +38,8 @@ COLUMNS = (
 USUAL_GRACE, LONGEST_GRACE = 24 * 3600, 7 * 24 * 3600
 
 
-class SubscriptionBody(BaseModel):
+class SubscriptionBody(Body):
     """`url` null: no webhooks, the feed only."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     url: str | None = Field(
         None, min_length=1, max_length=2048, description="https address that takes webhooks"
@@ -44,8 +48,9 @@ class SubscriptionBody(BaseModel):
 
 
 class Subscription(BaseModel):
-    """`sequence` is the number of the last entry of its feed, with `epoch` the cursor of that. `disabled_why`: owner, gone (it answered 410) or failing
-    (five days of nothing but failure); what arises meanwhile is kept. Until `old_secret_until` two secrets sign."""
+    """`sequence` is the number of the last entry of its feed, with `epoch` the cursor of that. `disabled_why`: owner,
+    gone (it answered 410) or failing (five days of nothing but failure); what arises meanwhile is kept. Until
+    `old_secret_until` two secrets sign."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -69,7 +74,7 @@ class NewSubscription(Subscription):
     secret: str
 
 
-class AttemptShown(BaseModel):
+class DeliveryAttemptShown(BaseModel):
     """`outcome`: delivered, failed (tried again at `next_attempt_at`), exhausted, gone. `response`: its first 4 kB.
     `trigger`: scheduled, manual (resent) or recovery."""
 
@@ -98,43 +103,36 @@ class SubscriptionPage(Page):
 EXAMPLE = {"url": "https://loops.harbor-street.example/webhooks", "description": "Street team inbox"}
 
 
-@api.route(
-    "POST",
+@router.post(
     "/v1/subscriptions",
-    roles=OWNERS,
+    status_code=201,
     summary="Subscribe to what concerns your organization",
-    body=SubscriptionBody,
-    answers={201: NewSubscription},
-    refusals={"url-forbidden": 422},
-    example=EXAMPLE,
+    responses=refused("url-forbidden", status=422),
 )
-async def subscribe(call: Call[SubscriptionBody, Context]) -> Reply:
+async def subscribe(body: Annotated[SubscriptionBody, example(EXAMPLE)], call: Owner) -> NewSubscription:
     """Nothing is sent before `:verify`; what arises meanwhile is kept and then sent."""
-    context, wanted = call.service, _wanted(call)
+    context, wanted = call.service, _wanted(call, body)
     subscription = ids.new("sub")
     sealed = context.sealer.seal("system", subscription, SEALED_PART, {"secret": new_secret()})
     reference = subscriptions.create(subscription, call.client.organization, wanted, sealed, feed.new_epoch())
-    outcome = await submit(call, reference)
+    outcome = await call.record(reference)
     # A repeated request finds the subscription its first one made, secret and all.
     row = await context.pool.fetchrow("SELECT * FROM subscription WHERE id = $1", outcome.stream)
     if row is None or row["state"] == "deleted":
         raise not_found()
     opened = context.sealer.open("system", row["id"], SEALED_PART, row["secret"])
-    body = NewSubscription(**shown(row).model_dump(), secret=opened["secret"])
-    return Reply(201, body, {"Location": f"/v1/subscriptions/{row['id']}"}, etag=row["n"])
+    call.location(f"/v1/subscriptions/{row['id']}")
+    call.etag(row["n"])
+    return NewSubscription(**shown(row).model_dump(), secret=opened["secret"])
 
 
-@api.route(
-    "GET",
-    "/v1/subscriptions",
-    roles=(*OWNERS, Role.OPERATIONS),
-    summary="Your organization's subscriptions",
-    query=SubscriptionPage,
-    answers={200: Listing[Subscription]},
-)
-async def subscriptions_of(call: Call[None, Context, SubscriptionPage]) -> Reply:
+@router.get("/v1/subscriptions", summary="Your organization's subscriptions")
+async def subscriptions_of(
+    asked: Annotated[SubscriptionPage, Query()],
+    call: Annotated[Call, allowed(*OWNERS, Role.OPERATIONS)],
+) -> Listing[Subscription]:
     """Operations see those of all, without their addresses."""
-    start, operations = call.query.start(), Role.OPERATIONS in call.client.roles
+    start, operations = asked.start(), Role.OPERATIONS in call.client.roles
     async with own(call) as connection:
         rows = await connection.fetch(
             f"""SELECT {COLUMNS} FROM subscription
@@ -143,95 +141,74 @@ async def subscriptions_of(call: Call[None, Context, SubscriptionPage]) -> Reply
             call.client.organization,
             start.at,
             start.id,
-            call.query.fetch,
+            asked.fetch,
             operations,
-            call.query.state or "",
+            asked.state or "",
         )
-    return listing(call, [{**row, "url": None} if operations else row for row in rows], shown)
+    return listing(call, asked, [{**row, "url": None} if operations else row for row in rows], shown)
 
 
-@api.route(
-    "GET",
-    "/v1/subscriptions/{id}",
-    roles=OWNERS,
-    summary="One subscription",
-    answers={200: Subscription},
-)
-async def subscription_of(call: Call[None, Context]) -> Reply:
-    row = await row_of(call)
-    return Reply(200, shown(row), etag=row["n"])
+@router.get("/v1/subscriptions/{id:key}", summary="One subscription")
+async def subscription_of(id: Id, call: Owner) -> Subscription:
+    """Its address and state, without its secret."""
+    return answered(call, await row_of(call, id))
 
 
-@api.route(
-    "PUT",
-    "/v1/subscriptions/{id}",
-    roles=OWNERS,
+@router.put(
+    "/v1/subscriptions/{id:key}",
     summary="Change a subscription",
-    body=SubscriptionBody,
-    answers={200: Subscription},
-    refusals={"url-forbidden": 422},
-    needs_if_match=True,
-    example=EXAMPLE,
+    responses=refused("url-forbidden", status=422),
 )
-async def restate(call: Call[SubscriptionBody, Context]) -> Reply:
+async def restate(
+    id: Id, body: Annotated[SubscriptionBody, example(EXAMPLE)], call: OwnerWithMatch
+) -> Subscription:
     """Another url must be verified before anything is sent to it."""
-    wanted, row = _wanted(call), await row_of(call)
-    check_match(call, row["n"])
-    await submit(call, subscriptions.restate(row["id"], row["n"], wanted))
-    changed = await row_of(call)
-    return Reply(200, shown(changed), etag=changed["n"])
+    wanted, row = _wanted(call, body), await row_of(call, id)
+    call.check_match(row["n"])
+    await call.record(subscriptions.restate(row["id"], row["n"], wanted))
+    return answered(call, await row_of(call, id))
 
 
-@api.route(
-    "DELETE",
-    "/v1/subscriptions/{id}",
-    roles=OWNERS,
-    summary="End a subscription",
-    answers={204: None},
-    needs_if_match=True,
-)
-async def delete(call: Call[None, Context]) -> Reply:
+@router.delete("/v1/subscriptions/{id:key}", status_code=204, summary="End a subscription")
+async def delete(id: Id, call: OwnerWithMatch) -> None:
     """Nothing more is sent, not even what waits."""
-    row = await row_of(call)
-    check_match(call, row["n"])
-    await submit(call, subscriptions.delete(row["id"], row["n"]))
-    return Reply(204)
+    row = await row_of(call, id)
+    call.check_match(row["n"])
+    await call.record(subscriptions.delete(row["id"], row["n"]))
+
+
+# ── shared by the routes ──────────────────────────────────────────────────────────────────────────────────
 
 
 @asynccontextmanager
-async def own(call: Call[Any, Context, Any]) -> AsyncGenerator[Connection]:
+async def own(call: Call) -> AsyncGenerator[Connection]:
     """A reading connection that sees the caller's own organization's subscriptions and attempts, and no others."""
     async with reading(call.service.readers, call.client) as connection:
         await connection.execute("SELECT set_config('app.organization', $1, true)", call.client.organization)
         yield connection
 
 
-async def row_of(call: Call[Any, Context, Any]) -> Mapping[str, Any]:
+async def row_of(call: Call, id: str) -> Mapping[str, Any]:
+    """The subscription's row, if it is of the caller's organization. Raises 404 otherwise."""
     async with own(call) as connection:
         row = await connection.fetchrow(
             f"SELECT {COLUMNS} FROM subscription WHERE id = $1 AND organization = $2 AND state <> 'deleted'",  # noqa: S608
-            call.path["id"],
+            id,
             call.client.organization,
         )
     if row is None:
         raise not_found()
-    return dict(row)
+    return row
 
 
-async def submit(call: Call[Any, Context, Any], reference: Reference) -> Any:
-    return await call.service.store.submit(
-        Submission(
-            call.claim,
-            reference.id,
-            reference=reference,
-            body_hash=call.body_hash,
-            traceparent=call.traceparent,
-        )
-    )
+def answered(call: Call, row: Mapping[str, Any]) -> Subscription:
+    """The subscription of this row as an answer, with its version."""
+    call.etag(row["n"])
+    return shown(row)
 
 
-def _wanted(call: Call[SubscriptionBody, Context, Any]) -> Wanted:
-    url = call.body.url
+def _wanted(call: Call, body: SubscriptionBody) -> Wanted:
+    url = body.url
     if url is not None:
         try:
             url = check_url(url, Allow.parse(call.service.settings.webhook_allow))
@@ -239,10 +216,11 @@ def _wanted(call: Call[SubscriptionBody, Context, Any]) -> Wanted:
             raise Refused(
                 "url-forbidden", forbidden.sentence, fix="Send a public https address.", status=422
             ) from None
-    return Wanted(url, call.body.description)
+    return Wanted(url, body.description)
 
 
 def shown(row: Mapping[str, Any]) -> Subscription:
+    """The subscription of this row, as its owner sees it."""
     return Subscription(
         id=row["id"],
         organization=row["organization"],

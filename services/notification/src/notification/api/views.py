@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, datetime
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
-from loopkeeper.http.app import Call, not_found
-from loopkeeper.runtime.service import Context
-from loopkeeper.store.row_access import own_key, reading
+from loopkeeper.contract.blanks import BlankIsMissing
+from loopkeeper.http.person import Person
+from loopkeeper.runtime.service import Call
+from loopkeeper.store.row_access import OWN, visible_row
 from notification.domain.outreach.contact import FLAGS
 from notification.domain.outreach.rules import allowed
 from notification.domain.outreach.state import CHANNEL, Outreach, attempts_of, status
@@ -20,18 +21,19 @@ from notification.domain.outreach.state import CHANNEL, Outreach, attempts_of, s
 KEYS = ("plan_id", "provider_id")
 
 
-class Body(BaseModel):
+class Body(BlankIsMissing):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class ActedByBody(Body):
-    """Who did it: your own id of the person. Without it, the lead care manager."""
+# What a provider's body says of who acted.
+Actor = Annotated[
+    Person | None, Field(description="Who of yours acted; the lead care manager, where it is missing")
+]
 
-    person: str = Field(default="", max_length=100, pattern=r"^[A-Za-z0-9_.-]*$")
-    title: str = Field(default="", max_length=100)
 
+class OutreachAttemptShown(BaseModel):
+    """One attempt to reach the member."""
 
-class AttemptShown(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     assignment: str
@@ -54,7 +56,7 @@ class OutreachShown(BaseModel):
     status: str
     assignment: str | None = None
     provider: str | None = None
-    attempts: tuple[AttemptShown, ...] = ()
+    attempts: tuple[OutreachAttemptShown, ...] = ()
     contact_rules: tuple[str, ...] = ()
     consent_holder: str | None = None
     overdue: tuple[str, ...] = ()
@@ -64,20 +66,19 @@ class OutreachShown(BaseModel):
     updated_at: datetime | None = None
 
 
-async def row_of(call: Call[Any, Context, Any]) -> Mapping[str, Any]:
-    mine, own = own_key(call.client, 2, KEYS)
-    async with reading(call.service.readers, call.client) as connection:
-        row = await connection.fetchrow(
-            f"SELECT id, state, at, n FROM referral WHERE id = $1 AND {mine}",  # noqa: S608 own columns
-            call.path["referral"],
-            *own,
-        )
-    if row is None:
-        raise not_found()
-    return dict(row)
+async def row_of(call: Call, referral: str) -> Mapping[str, Any]:
+    """The outreach's row, if this client may see it. Raises 404 otherwise."""
+    return await visible_row(
+        call.service.readers,
+        call.client,
+        f"SELECT id, state, at, n FROM referral WHERE id = $1 AND {OWN}",  # noqa: S608 own fragments
+        referral,
+        keys=KEYS,
+    )
 
 
 def state_of(row: Mapping[str, Any]) -> Outreach:
+    """The outreach's state in this row."""
     return Outreach.model_validate(orjson.loads(row["state"]))
 
 
@@ -92,7 +93,7 @@ def shown(referral: str, now: Outreach, at: datetime | None) -> OutreachShown:
         status=status(now),
         assignment=held.assignment if held else None,
         provider=held.provider if held else None,
-        attempts=tuple(AttemptShown.model_validate(each.model_dump()) for each in tried),
+        attempts=tuple(OutreachAttemptShown.model_validate(each.model_dump()) for each in tried),
         contact_rules=tuple(rules) if held else (),
         consent_holder=now.consent_holder or None,
         overdue=tuple(late),

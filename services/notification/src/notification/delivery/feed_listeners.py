@@ -6,19 +6,20 @@ A look each would cost as many queries as there are listeners; what another repl
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from loopkeeper.kernel.supervisor import Heart
-from loopkeeper.postgres.connections import Pool, passes
+from loopkeeper.kernel.repeat import repeat
+from loopkeeper.kernel.supervisor import Heartbeat
+from loopkeeper.kernel.wake import woken_by
+from loopkeeper.postgres.connections import Pool
 from loopkeeper.runtime.service import Context
 from loopkeeper.store.store import Store
 
-# Behind the bell: what other replicas wrote is heard within this.
+# What other replicas wrote is heard within this.
 SWEEP = 1.0
-# Commits within this are looked for together.
-GATHER = 0.03
+# Under load the feeds are looked at no more often than this.
+APART = 0.03
 
 
 class Following:
@@ -26,7 +27,7 @@ class Following:
 
     def __init__(self) -> None:
         self._waiting: dict[str, set[tuple[int, asyncio.Event]]] = {}
-        self.bell = asyncio.Event()
+        self.wake = asyncio.Event()
 
     async def news(self, subscription: str, seen: int, seconds: float, stopping: asyncio.Event) -> bool:
         """Whether its feed went beyond `seen` within these seconds; at once False when the process is to stop."""
@@ -34,7 +35,7 @@ class Following:
         entry = (seen, heard)
         self._waiting.setdefault(subscription, set()).add(entry)
         # Something may have come since the feed was read and before we stood here.
-        self.bell.set()
+        self.wake.set()
         tasks = {asyncio.ensure_future(heard.wait()), asyncio.ensure_future(stopping.wait())}
         try:
             await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -68,20 +69,13 @@ def following_of(context: Context) -> Following:
     return _followings.setdefault(context.store, Following())
 
 
-async def follow(context: Context, heart: Heart) -> None:
-    """Look for ever, when the bell rings."""
-    following, bell = following_of(context), context.store.bell()
-    following.bell = bell
-    while True:
-        heart.beat()
-        bell.clear()
-        try:
-            await following.look(context.pool)
-        except Exception as error:
-            if not passes(error):
-                raise
-            heart.waiting("the database cannot be reached")
-        with suppress(TimeoutError):
-            async with asyncio.timeout(SWEEP):
-                await bell.wait()
-                await asyncio.sleep(GATHER)
+async def follow(context: Context, heartbeat: Heartbeat) -> None:
+    """Look after each commit, and when somebody begins to listen."""
+    following = following_of(context)
+    following.wake = woken_by(context.store.commits)
+
+    async def work() -> bool:
+        await following.look(context.pool)
+        return False
+
+    await repeat(work, following.wake, SWEEP, heartbeat, apart=APART)

@@ -8,7 +8,6 @@ crash between the two publishes twice and loses nothing. A topic that is missing
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -17,8 +16,11 @@ import orjson
 from loopkeeper.contract.envelope import parse
 from loopkeeper.event_log.port import BusUnavailable
 from loopkeeper.kernel.logs import get
-from loopkeeper.kernel.supervisor import Heart
-from loopkeeper.postgres.connections import Connection, connect
+from loopkeeper.kernel.repeat import repeat
+from loopkeeper.kernel.supervisor import Heartbeat
+from loopkeeper.kernel.wake import woken_by
+from loopkeeper.postgres.connections import TRANSIENT, Connection
+from loopkeeper.postgres.leadership import Leadership
 from loopkeeper.runtime.service import Context
 from notification.persistence.forwarded import READ, on_kafka
 
@@ -36,8 +38,8 @@ SWEEP = 1.0
 AGAIN_AFTER = 10.0
 
 
-async def forward(context: Context, heart: Heart) -> None:
-    """Publish for ever, where the log is in Kafka. Any database error ends this run; the supervisor starts it again."""
+async def forward(context: Context, heartbeat: Heartbeat) -> None:
+    """Publish what plans are to have, where the log is in Kafka."""
     url = context.settings.bus_url() or ""
     if not on_kafka(context.settings):
         # Nothing to do, and nothing anybody must wait for.
@@ -48,7 +50,7 @@ async def forward(context: Context, heart: Heart) -> None:
     # A producer of its own: what goes wrong in a plan's topic does not hold up the log.
     bus = KafkaBus(line_of(url, context.settings))
     try:
-        await Forwarder(context, bus).run(heart)
+        await Forwarder(context, bus).run(heartbeat)
     finally:
         await bus.close()
 
@@ -61,25 +63,33 @@ class Forwarder:
     bus: KafkaBus
     _not_before: dict[str, float] = field(default_factory=dict[str, float])
 
-    async def run(self, heart: Heart) -> None:
-        bell = self.context.store.bell()
-        connection = await connect(self.context.url, name="loopkeeper-notification-forward")
+    async def run(self, heartbeat: Heartbeat) -> None:
+        """Publish after each commit, for as long as this process leads."""
+        leadership = Leadership(self.context.url, LEADER, "loopkeeper-notification-forward")
+
+        async def work() -> bool:
+            return await self._round(leadership, heartbeat)
+
         try:
-            while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LEADER):
-                heart.waiting("another replica forwards")
-                await asyncio.sleep(SWEEP)
-            while True:
-                heart.beat()
-                bell.clear()
-                full = await self.publish_round(connection)
-                if self._not_before:
-                    heart.waiting("a plan's topic cannot be written")
-                if not full:
-                    with suppress(TimeoutError):
-                        async with asyncio.timeout(SWEEP):
-                            await bell.wait()
+            await repeat(work, woken_by(self.context.store.commits), SWEEP, heartbeat)
         finally:
-            connection.terminate()
+            leadership.leave()
+
+    async def _round(self, leadership: Leadership, heartbeat: Heartbeat) -> bool:
+        """Whether there may be more to publish."""
+        try:
+            connection = await leadership.session()
+            if connection is None:
+                heartbeat.waiting("another replica forwards")
+                return False
+            more = await self.publish_round(connection)
+        except TRANSIENT:
+            # Whatever state the session is in: the next round begins with a new one.
+            leadership.leave()
+            raise
+        if self._not_before:
+            heartbeat.waiting("a plan's topic cannot be written")
+        return more
 
     async def publish_round(self, connection: Connection) -> bool:
         """Publish the lowest rows of each plan and delete them; whether there may be more."""

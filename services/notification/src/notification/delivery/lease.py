@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from loopkeeper.contract import ids
+from loopkeeper.kernel.errors import Unsound
 from loopkeeper.postgres.connections import Connection, Pool
 from loopkeeper.runtime.service import Context
 from notification.delivery.webhook import Attempted, Verdict, classify, next_attempt
@@ -308,5 +309,6 @@ async def ahead(context: Context) -> tuple[int, datetime | None]:
     waiting = await context.pool.fetchval(
         "SELECT count(*) FROM delivery WHERE delivered_at IS NOT NULL AND notice <> '' AND NOT told"
     )
-    assert row is not None  # noqa: S101 an aggregate always has a row
+    if row is None:
+        raise Unsound("an aggregate came without a row")
     return row["now"] + waiting + await forwarded.waiting(context.pool), row["next"]

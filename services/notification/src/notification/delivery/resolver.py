@@ -11,7 +11,7 @@ from ipaddress import ip_address
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from notification.delivery.ssrf_guard import Allow, check_address
+from notification.delivery.ssrf_guard import LOCALHOST, Allow, check_address
 
 # Takes a host name, returns its IPs as text; raises OSError where there is none.
 Resolve = Callable[[str], Awaitable[Sequence[str]]]
@@ -58,6 +58,9 @@ class CheckedResolver(AbstractResolver):
             raise socket.gaierror(socket.EAI_AGAIN, "the name server did not answer") from None
         if not answers:
             raise socket.gaierror(socket.EAI_NONAME, "the name has no address")
+        if host == LOCALHOST:
+            # It has an address of each family; the one the operator allowed is called.
+            answers = [each for each in answers if self._allow.permits(host, each, port)] or answers
         for address in answers:
             check_address(host, address, port, self._allow)
         return [

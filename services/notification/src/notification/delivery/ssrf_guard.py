@@ -96,6 +96,10 @@ INSIDE_NAMES = (
     "home.arpa",
 )
 
+# This name means the machine itself and nothing else (RFC 6761): whoever allows a loopback address allows it there.
+LOCALHOST = "localhost"
+LOOPBACK: tuple[Address, ...] = (IPv4Address("127.0.0.1"), IPv6Address("::1"))
+
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 
 
@@ -137,11 +141,20 @@ class Allow:
 
     def permits(self, host: str, address: Address | None, port: int) -> bool:
         """Whether this place may be called although it is http or private."""
-        return any(entry.port in (None, port) and entry.covers(host, address) for entry in self.places)
+        asked = _meant(host, address)
+        return any(
+            entry.port in (None, port) and entry.covers(host, each) for entry in self.places for each in asked
+        )
 
     def permits_port(self, host: str, address: Address | None, port: int) -> bool:
         """Whether an entry names exactly this port for this place."""
-        return any(entry.port == port and entry.covers(host, address) for entry in self.places)
+        asked = _meant(host, address)
+        return any(entry.port == port and entry.covers(host, each) for entry in self.places for each in asked)
+
+
+def _meant(host: str, address: Address | None) -> tuple[Address | None, ...]:
+    """The addresses to look for in the list: of `localhost`, before it is looked up, those it can only mean."""
+    return LOOPBACK if address is None and host == LOCALHOST else (address,)
 
 
 def check_url(url: str, allow: Allow) -> str:

@@ -26,6 +26,7 @@ import aiohttp
 from yarl import URL
 
 from loopkeeper.contract import ids
+from loopkeeper.contract.calendar import written
 from loopkeeper.kernel.clock import Clock
 from notification.delivery.resolver import CheckedResolver, Resolve, SystemNames
 from notification.delivery.ssrf_guard import Allow, UrlForbidden, check_url
@@ -273,7 +274,7 @@ async def challenge(sender: Sender, url: str, secret: str, text: str) -> Challen
     """Ask an endpoint to prove that it reads what we send: it must answer 2xx with JSON `{"challenge": text}`
     within the first 4 kB."""
     at = sender.clock.wall()
-    question = {"type": CHALLENGE_TYPE, "timestamp": at.isoformat(), "data": {"challenge": text}}
+    question = {"type": CHALLENGE_TYPE, "timestamp": written(at), "data": {"challenge": text}}
     body = json.dumps(question).encode()
     attempted = await sender.send(url, signed_headers([secret], ids.new("chl"), at, body), body)
     sentence = _missing(attempted, text)

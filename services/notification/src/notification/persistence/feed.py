@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from loopkeeper.contract import ids
+from loopkeeper.contract.calendar import written
 from loopkeeper.postgres.connections import Connection
 
 SHARED = "subscription"
@@ -104,7 +105,7 @@ def rows_of(subscriptions: Sequence[Subscription], news: Sequence[News], now: da
 
 def _entry(subscription: str, sequence: int, news: News) -> dict[str, Any]:
     data = {**news.data, "referral": news.referral, "sequence": sequence}
-    body = {"type": news.type, "timestamp": news.at.isoformat(), "data": data}
+    body = {"type": news.type, "timestamp": written(news.at), "data": data}
     return {
         "subscription": subscription,
         "sequence": sequence,

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from fastapi import APIRouter
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
 from loopkeeper.contract import ids
+from loopkeeper.contract.blanks import BlankIsMissing, is_blank, is_empty
 from loopkeeper.contract.calendar import la_date
-from loopkeeper.contract.decider import Command, Refused
-from loopkeeper.contract.events import ActedBy, Linked
-from loopkeeper.http.app import not_found
+from loopkeeper.contract.decider import Refused
+from loopkeeper.contract.events import Linked
+from loopkeeper.http.call import allowed
+from loopkeeper.http.person import Person
 from loopkeeper.http.problems import from_validation
-from loopkeeper.http.route import Api, Call, Reply, check_match
-from loopkeeper.kernel.errors import FIELD_NAME, Problem
-from loopkeeper.runtime.service import Context
+from loopkeeper.http.route import Id, Operation, example, refused
+from loopkeeper.kernel.errors import FIELD_NAME, Problem, not_found
+from loopkeeper.runtime.service import Call
 from loopkeeper.security.organizations import Role
 from loopkeeper.security.sealing import Opening, open_identity
-from loopkeeper.store.definition import Submission
+from loopkeeper.store.batch import Outcome
 from referral_intake.api.reception import Prepared, prepare
-from referral_intake.api.referrals import Person, check_plan, row_of, state_of
+from referral_intake.api.referrals import check_plan, row_of, state_of, submitted
 from referral_intake.api.views import Reader, ShownReferral, reader, show
 from referral_intake.domain.commands import AnswerQuestions, ChooseProvider, Keys, ReceiveReferral, Reopening
 from referral_intake.domain.form.form import ReferralBody
@@ -28,20 +31,33 @@ from referral_intake.domain.form.form_standard import is_of_contact, sealed_part
 from referral_intake.domain.rules import must_be_contestable, must_be_merged
 from referral_intake.domain.state import PROVIDER_CHANGE, REDIRECT, Referral
 
-api = Api("intake")
+router = APIRouter(tags=["intake"], route_class=Operation)
 # The same form answered by two people at once: the later one reads the form again and puts its answers into that.
 TRIES = 5
 FORM_FIELDS = tuple(ReferralBody.model_fields)
 
 
-class Body(BaseModel):
+class Body(BlankIsMissing):
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True, str_max_length=2000)
 
 
-class AnswerBody(Body):
-    """Answers by the question's id, and other fields of the form by JSON pointer. Null leaves a question open."""
+def _without_blanks(answers: object) -> object:
+    """A blank answers nothing; only a name may be Unknown."""
+    if not isinstance(answers, dict):
+        return answers
+    given = cast("dict[str, Any]", answers)
+    return {
+        name: value for name, value in given.items() if not (is_empty if name == "name" else is_blank)(value)
+    }
 
-    answers: Mapping[str, Any] = Field(default_factory=dict, max_length=80)
+
+class AnswerBody(Body):
+    """Answers by the question's id, and other fields of the form by JSON pointer. Null or a blank leaves a question
+    open."""
+
+    answers: Annotated[Mapping[str, Any], BeforeValidator(_without_blanks)] = Field(
+        default_factory=dict, max_length=80
+    )
     corrections: Mapping[str, Any] = Field(default_factory=dict, max_length=80)
     acted_by: Person | None = None
 
@@ -60,44 +76,46 @@ class SplitBody(Body):
 # ── answers ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@api.route(
-    "POST",
-    "/v1/referrals/{id}:answer",
-    roles=(Role.REFERRER, Role.PROVIDER, Role.PLAN),
+@router.post(
+    "/v1/referrals/{id:key}:answer",
     summary="Answer questions, or correct the form",
-    body=AnswerBody,
-    answers={200: ShownReferral},
-    refusals={"no-such-question": 409, "already-closed": 409, "stale": 412, "unknown-plan": 422},
-    example={"answers": {"birth-date": "1964-05-17"}, "corrections": {"/member/phone": "555-0142"}},
+    responses=refused("no-such-question", "already-closed")
+    | refused("stale", status=412)
+    | refused("unknown-plan", status=422),
 )
-async def answer(call: Call[AnswerBody, Context]) -> Reply:
+async def answer(
+    id: Id,
+    body: Annotated[
+        AnswerBody,
+        example({"answers": {"birth-date": "1964-05-17"}, "corrections": {"/member/phone": "555-0142"}}),
+    ],
+    call: Annotated[Call, allowed(Role.REFERRER, Role.PROVIDER, Role.PLAN)],
+) -> ShownReferral:
     """Put answers into the form. It is screened again, and if it says otherwise who the member is, the roster is asked
     again; only what changed is told to anybody."""
-    row = await row_of(call)
-    state, _ = allowed(call, row, "referrer", "provider", "plan")
-    check_match(call, row["n"])
-    redirect = next(
-        (q for q in state.questions if q.id.startswith(REDIRECT) and q.id in call.body.answers), None
-    )
-    if redirect is not None and call.body.answers[redirect.id] is True:
-        return await _redirect(call, row, state, redirect.id.removeprefix(f"{REDIRECT}-"))
-    if PROVIDER_CHANGE in call.body.answers:
-        return await _choose(call, row, state)
+    row = await row_of(call, id)
+    state, _ = read_as(call, row, "referrer", "provider", "plan")
+    call.check_match(row["n"])
+    redirect = next((q for q in state.questions if q.id.startswith(REDIRECT) and q.id in body.answers), None)
+    if redirect is not None and body.answers[redirect.id] is True:
+        return await _redirect(call, row, state, redirect.id.removeprefix(f"{REDIRECT}-"), body.acted_by)
+    if PROVIDER_CHANGE in body.answers:
+        return await _choose(call, row, state, body)
     for last in range(TRIES):
         try:
-            return await submitted(call, row, await _answering(call, row, state))
-        except Refused as refused:
-            if refused.slug != "stale" or last == TRIES - 1:
+            return await submitted(call, row, await _answering(call, row, state, body))
+        except Refused as refusal:
+            if refusal.slug != "stale" or last == TRIES - 1:
                 raise
-            row = await row_of(call)
+            row = await row_of(call, id)
             state = state_of(row)
     raise not_found()
 
 
 async def _answering(
-    call: Call[AnswerBody, Context], row: Mapping[str, Any], state: Referral
+    call: Call, row: Mapping[str, Any], state: Referral, body: AnswerBody
 ) -> AnswerQuestions:
-    body, context = call.body, call.service
+    context = call.service
     document = await _form(call, row["id"], state, "to put answers into it")
     before = ReferralBody.model_validate(document)
     pointers = {q.id: q.pointer for q in state.questions}
@@ -110,7 +128,7 @@ async def _answering(
     for pointer, value in body.corrections.items():
         _place(document, pointer, value)
     form = _validated(document)
-    at = state.received_at or call.service.clock.now()
+    at = state.received_at or context.clock.now()
     prepared = prepare(context, form, referrer=state.referrer, stream=row["id"], at=at)
     synthetic = context.settings.synthetic_members == "on"
     old_parts = sealed_parts(
@@ -131,7 +149,7 @@ async def _answering(
         revised=revised,
         questions=prepared.questions,
         keys=prepared.keys if "identity" in changed else Keys(),
-        acted_by=_acted_by(call, body.acted_by),
+        acted_by=call.acted_by(body.acted_by),
     )
 
 
@@ -143,7 +161,7 @@ def _flags(prepared: Prepared, state: Referral, changed: set[str]) -> tuple[str,
     return (*mine, *(flag for flag in state.flags if is_of_contact(flag)))
 
 
-async def _form(call: Call[Any, Context], stream: str, state: Referral, why: str) -> dict[str, Any]:
+async def _form(call: Call, stream: str, state: Referral, why: str) -> dict[str, Any]:
     """The form as it came, opened with an audit row."""
     context = call.service
     (opened,) = await open_identity(
@@ -193,142 +211,114 @@ def invalid(pointer: str, rule: str, fix: str) -> Problem:
     )
 
 
-async def _choose(call: Call[AnswerBody, Context], row: Mapping[str, Any], state: Referral) -> Reply:
+async def _choose(call: Call, row: Mapping[str, Any], state: Referral, body: AnswerBody) -> ShownReferral:
     """The member's own wish. The provider is the one that referred last."""
-    wishes = call.body.answers[PROVIDER_CHANGE]
+    wishes = body.answers[PROVIDER_CHANGE]
     if not isinstance(wishes, bool):
-        raise invalid(f"/answers/{PROVIDER_CHANGE}", "not_yes_or_no", "Answer with true or false.")
+        raise invalid(f"/answers/{PROVIDER_CHANGE}", "not-yes-or-no", "Answer with true or false.")
     second = state.joined[-1].referrer if state.joined else ""
-    command = ChooseProvider(wishes=wishes, provider=second, acted_by=_acted_by(call, call.body.acted_by))
+    command = ChooseProvider(wishes=wishes, provider=second, acted_by=call.acted_by(body.acted_by))
     return await submitted(call, row, command)
 
 
 async def _redirect(
-    call: Call[AnswerBody, Context], row: Mapping[str, Any], state: Referral, plan: str
-) -> Reply:
+    call: Call, row: Mapping[str, Any], state: Referral, plan: str, person: Person | None
+) -> ShownReferral:
     """Open a linked referral under the right plan's key and close this one (loop.md 2.14)."""
     if not plan or call.service.directory.organization(plan) is None:
         raise Problem(422, "unknown-plan", "That plan is not served here.", fix="Write to the county's plan.")
     document = await _form(call, row["id"], state, "to send it to the right plan")
-    await _reopen(call, row, state, _validated(document | {"plan": plan}), "redirected", call.body.acted_by)
-    after = await row_of(call)
-    return Reply(200, show(call.client, after, state_of(after), call.service.clock.now()), etag=after["n"])
+    await _reopened(call, row, state, _validated(document | {"plan": plan}), "redirected", person)
+    after = await row_of(call, row["id"])
+    call.etag(after["n"])
+    return show(call.client, after, state_of(after), call.service.clock.now())
 
 
 # ── opened again ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-@api.route(
-    "POST",
-    "/v1/referrals/{id}:contest",
-    roles=(Role.REFERRER, Role.PROVIDER, Role.PLAN),
+@router.post(
+    "/v1/referrals/{id:key}:contest",
+    status_code=201,
     summary="Contest a closing",
-    body=ContestBody,
-    answers={201: ShownReferral},
-    refusals=("not-closed", "too-late"),
-    example={"reason": "The member was at the shelter all week."},
+    responses=refused("not-closed", "too-late"),
 )
-async def contest(call: Call[ContestBody, Context]) -> Reply:
+async def contest(
+    id: Id,
+    body: Annotated[ContestBody, example({"reason": "The member was at the shelter all week."})],
+    call: Annotated[Call, allowed(Role.REFERRER, Role.PROVIDER, Role.PLAN)],
+) -> ShownReferral:
     """Within 30 days: a new referral, linked to the old, with everything carried over; the old one stays closed."""
-    row = await row_of(call)
-    state, _ = allowed(call, row, "referrer", "provider", "plan")
-    check_match(call, row["n"])
+    row = await row_of(call, id)
+    state, _ = read_as(call, row, "referrer", "provider", "plan")
+    call.check_match(row["n"])
     must_be_contestable(state, None, call.service.clock.now())
     form = _validated(await _form(call, row["id"], state, "to carry it over"))
-    return await _reopen(call, row, state, form, "contested", call.body.acted_by)
+    return _made(call, await _reopened(call, row, state, form, "contested", body.acted_by))
 
 
-@api.route(
-    "POST",
-    "/v1/referrals/{id}:split",
-    roles=(Role.PLAN,),
+@router.post(
+    "/v1/referrals/{id:key}:split",
+    status_code=201,
     summary="Take a wrong merge apart",
-    body=SplitBody,
-    answers={201: ShownReferral},
-    refusals=("not-merged",),
-    example={"acted_by": {"person": "ana-reyes"}},
+    responses=refused("not-merged"),
 )
-async def split(call: Call[SplitBody, Context]) -> Reply:
+async def split(
+    id: Id,
+    body: Annotated[SplitBody, example({"acted_by": {"person": "ana-reyes"}})],
+    call: Annotated[Call, allowed(Role.PLAN)],
+) -> ShownReferral:
     """The referral merged by mistake goes on as a new one, linked to it; the other loop tells its sender no more."""
-    row = await row_of(call)
-    state, _ = allowed(call, row, "plan")
-    check_match(call, row["n"])
+    row = await row_of(call, id)
+    state, _ = read_as(call, row, "plan")
+    call.check_match(row["n"])
     must_be_merged(state)
     form = _validated(await _form(call, row["id"], state, "to carry it over"))
-    return await _reopen(call, row, state, form, "split", call.body.acted_by)
+    return _made(call, await _reopened(call, row, state, form, "split", body.acted_by))
 
 
-async def _reopen(
-    call: Call[Any, Context],
+async def _reopened(
+    call: Call,
     row: Mapping[str, Any],
     state: Referral,
     form: ReferralBody,
     why: Any,
     person: Person | None,
-) -> Reply:
+) -> Outcome:
+    """A new referral with this form, linked to the row's; both change in one transaction."""
     context, stream = call.service, ids.new("ref")
-    if why == "redirected":
-        plan = context.directory.organization(form.plan)
-        if plan is None:
-            check_plan(context, call.client, form.plan)
+    if why == "redirected" and context.directory.organization(form.plan) is None:
+        check_plan(context, call.client, form.plan)
     linked = Linked(to=row["id"], why=why)
-    now = context.clock.now()
-    prepared = prepare(context, form, referrer=state.referrer, stream=stream, at=now, linked=linked)
+    prepared = prepare(
+        context, form, referrer=state.referrer, stream=stream, at=context.clock.now(), linked=linked
+    )
     into = (state.closing.merged_into or "") if state.closing else ""
     command = ReceiveReferral(
         received=prepared.received,
         questions=prepared.questions,
         keys=prepared.keys,
-        reopening=Reopening(why=why, old=row["id"], acted_by=_acted_by(call, person)),
+        reopening=Reopening(why=why, old=row["id"], acted_by=call.acted_by(person)),
     )
     beside = (row["id"], into) if why == "split" and into else (row["id"],)
-    outcome = await context.store.submit(
-        Submission(
-            call.claim,
-            stream,
-            command,
-            body_hash=call.body_hash,
-            traceparent=call.traceparent,
-            beside=beside,
-        )
-    )
-    after = {"id": outcome.stream, "created_at": now, "at": now}
-    shown = show(call.client, after, outcome.state, now)
-    return Reply(201, shown, {"Location": f"/v1/referrals/{outcome.stream}"}, etag=outcome.n)
+    return await call.submit(stream, command, beside=beside)
+
+
+def _made(call: Call, outcome: Outcome) -> ShownReferral:
+    """The new referral, as the answer shows it."""
+    now = call.service.clock.now()
+    call.location(f"/v1/referrals/{outcome.stream}")
+    call.etag(outcome.n)
+    return show(call.client, {"id": outcome.stream, "created_at": now, "at": now}, outcome.state, now)
 
 
 # ── shared by the routes ──────────────────────────────────────────────────────────────────────────────────
 
 
-def allowed(call: Call[Any, Context], row: Mapping[str, Any], *readers: Reader) -> tuple[Referral, Reader]:
+def read_as(call: Call, row: Mapping[str, Any], *readers: Reader) -> tuple[Referral, Reader]:
     """The state, for those who read it as one of these; for everybody else it is not there."""
     state = state_of(row)
     who = reader(call.client, state)
     if who not in readers:
         raise not_found()
     return state, who
-
-
-def person_of(call: Call[Any, Context], person: Person) -> ActedBy:
-    return ActedBy(organization=call.client.organization, person=person.person)
-
-
-def _acted_by(call: Call[Any, Context], person: Person | None) -> ActedBy:
-    return ActedBy(organization=call.client.organization, person=person.person if person else "")
-
-
-async def submitted(
-    call: Call[Any, Context], row: Mapping[str, Any], command: Command, *, beside: tuple[str, ...] = ()
-) -> Reply:
-    outcome = await call.service.store.submit(
-        Submission(
-            call.claim,
-            row["id"],
-            command,
-            body_hash=call.body_hash,
-            traceparent=call.traceparent,
-            beside=beside,
-        )
-    )
-    after = {"id": row["id"], "created_at": row["created_at"], "at": call.service.clock.now()}
-    return Reply(200, show(call.client, after, outcome.state, after["at"]), etag=outcome.n)

@@ -16,9 +16,15 @@ from loopkeeper.security.organizations import OrganizationKind
 from loopkeeper.security.sealing import Sealer
 from referral_intake.domain.commands import Keys
 from referral_intake.domain.form.form import PresumptiveClaim, ReferralBody
-from referral_intake.domain.form.form_standard import Reading, questions, sealed_parts, understand
+from referral_intake.domain.form.form_standard import (
+    Reading,
+    questions,
+    sealed_parts,
+    treating_until,
+    understand,
+)
 from referral_intake.domain.form.screening import Screening, screen
-from referral_intake.domain.member_keys import keys_of
+from referral_intake.domain.member_keys import folded_name, keys_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +58,10 @@ def prepare(
         plan=form.plan,
         form=reading.standard,
         answers=form.answers,
-        claimed=form.populations,
+        claimed=reading.claimed,
         age=reading.age,
+        exact=reading.birth_date is not None,
+        attested=form.attestation.attested,
         groups=reading.groups,
     )
     parts = sealed_parts(form, reading)
@@ -96,6 +104,7 @@ def _received(
         flags=reading.flags,
         consent_holder=(form.member.consent_holder or "") if reading.minor else "",
         release_on=form.release_on if form.answers.get("pre_release_services") else None,
+        treating_until=treating_until(form),
     )
 
 
@@ -119,8 +128,18 @@ def _keys(context: Context, form: ReferralBody, reading: Reading) -> Keys:
     keys = keys_of(sealer, plan, number or "", born, (form.member.first_name, form.member.last_name))
     others = _under_others(context, sealer, plan, number) if number else {}
     changed = form.plan_change is not None and bool(number and born)
-    moved = tuple(_under_others(context, sealer, plan, number or "", born).values()) if changed else ()
+    moved = _moved(context, sealer, plan, number, born, form.member.first_name) if changed else ()
     return keys.model_copy(update={"others": others, "moved": moved})
+
+
+def _moved(
+    context: Context, sealer: Sealer, plan: str, number: str, born: str, first_name: str
+) -> tuple[tuple[str, str], ...]:
+    """The member's keys under every other plan served here: number and birth date, and the first name with them."""
+    members = _under_others(context, sealer, plan, number, born)
+    first = folded_name(first_name)
+    named = _under_others(context, sealer, plan, "first", number, born, first) if first else {}
+    return tuple((key, named.get(slug, "")) for slug, key in members.items())
 
 
 def _under_others(context: Context, sealer: Sealer, plan: str, *values: str) -> dict[str, str]:

@@ -1,23 +1,28 @@
-"""The routes of referrals: receive, read, follow, withdraw, and the plan's roster."""
+"""The routes of referrals: receive, read, follow, withdraw."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import orjson
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from loopkeeper.contract import ids
-from loopkeeper.contract.events import ActedBy, ProviderRecorded
-from loopkeeper.http.app import Listing, Page, listing, not_found
-from loopkeeper.http.route import Api, Call, Reply, check_match
-from loopkeeper.kernel.errors import FieldError, Problem, field_invalid
-from loopkeeper.runtime.service import Context
+from loopkeeper.contract.blanks import BlankIsMissing
+from loopkeeper.contract.decider import Command
+from loopkeeper.contract.events import ProviderRecorded
+from loopkeeper.http.call import allowed
+from loopkeeper.http.lean import Lean
+from loopkeeper.http.paging import Listing, Page, listing
+from loopkeeper.http.person import Person
+from loopkeeper.http.route import Id, Operation, example, refused
+from loopkeeper.kernel.errors import FieldError, Problem, field_invalid, not_found
+from loopkeeper.runtime.service import Call, Context
 from loopkeeper.security.organizations import Client, OrganizationKind, Role
-from loopkeeper.store.definition import Submission
 from loopkeeper.store.provider_copy import read_entry
-from loopkeeper.store.row_access import own_key, reading
+from loopkeeper.store.row_access import OWN, reading, visible_row, visible_rows
 from referral_intake.api.receipt import Receipt, receipt
 from referral_intake.api.reception import prepare
 from referral_intake.api.views import ShownEvent, ShownReferral, reader, show, show_event
@@ -25,10 +30,11 @@ from referral_intake.domain.commands import ReceiveReferral, WithdrawReferral
 from referral_intake.domain.form.examples import example_adult, example_child
 from referral_intake.domain.form.form import ReferralBody
 from referral_intake.domain.state import Referral, Status
-from referral_intake.persistence.roster import Import, load_roster, loaded_of
 from referral_intake.persistence.tables import READ_COLUMNS
 
-api = Api("intake")
+router = APIRouter(tags=["intake"], route_class=Operation)
+# The route that a whole day's traffic goes through.
+lean = APIRouter(tags=["intake"], route_class=Lean)
 READERS = (Role.REFERRER, Role.PROVIDER, Role.PLAN, Role.OPERATIONS)
 
 
@@ -49,16 +55,7 @@ class Timeline(BaseModel):
     next_cursor: str | None = None
 
 
-class Person(BaseModel):
-    """Who decided, as the client states it (loop.md 1.4)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True, str_max_length=120)
-
-    person: str = Field(min_length=1, description="The organization's own staff id")
-    title: str = ""
-
-
-class WithdrawBody(BaseModel):
+class WithdrawBody(BlankIsMissing):
     """`referrer` withdraws before authorization, `member` at any time."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -67,83 +64,48 @@ class WithdrawBody(BaseModel):
     acted_by: Person
 
 
-class RowError(BaseModel):
-    line: int
-    pointer: str
-    rule: str
-    fix: str
-
-
-class RosterResult(BaseModel):
-    """How far the import is, and what came of it. Lines refused are named; the others are kept."""
-
-    state: str = Field(description="running, waiting for its next part, broken, or done")
-    lines: int = Field(description="Lines of the file that are done; the next part begins after them")
-    accepted: int
-    refused: int
-    removed: int
-    dry_run: bool
-    errors: tuple[RowError, ...]
-
-
-class RosterQuery(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    dry_run: bool = Field(default=False, description="Check only; keep nothing")
-    more: bool = Field(
-        default=False, description="Another part of the file follows, with the same Idempotency-Key"
-    )
-    from_line: int = Field(
-        default=1, ge=1, description="The line of the whole file with which this body begins"
-    )
-
-
 # ── receive ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@api.route(
-    "POST",
+@lean.post(
     "/v1/referrals",
-    roles=(Role.REFERRER, Role.PROVIDER, Role.PLAN),
+    status_code=201,
     summary="Refer a member",
-    body=ReferralBody,
-    answers={201: Receipt},
-    refusals={"not-identifiable": 422, "unknown-plan": 422},
-    example=example_adult(),
-    examples={"adult": example_adult(), "child": example_child()},
+    responses=refused("not-identifiable", "unknown-plan", status=422),
 )
-async def receive(call: Call[ReferralBody, Context]) -> Reply:
+async def receive(
+    body: Annotated[ReferralBody, example(adult=example_adult(), child=example_child())],
+    call: Annotated[Call, allowed(Role.REFERRER, Role.PROVIDER, Role.PLAN)],
+) -> Receipt:
     """Receive a referral under the universal standard. What is missing is asked for, not refused; only a person
     nobody could find is. The same Idempotency-Key and body answer with the same referral."""
-    context, form = call.service, call.body
-    check_plan(context, call.client, form.plan)
-    await _check_family(call)
+    context = call.service
+    check_plan(context, call.client, body.plan)
+    await _check_family(call, body.family_of)
     stream, now = ids.new("ref"), context.clock.now()
-    prepared = prepare(context, form, referrer=call.client.organization, stream=stream, at=now)
+    prepared = prepare(context, body, referrer=call.client.organization, stream=stream, at=now)
     command = ReceiveReferral(received=prepared.received, questions=prepared.questions, keys=prepared.keys)
-    outcome = await context.store.submit(
-        Submission(call.claim, stream, command, body_hash=call.body_hash, traceparent=call.traceparent)
-    )
-    provider = await _directory_entry(call) if form.presumptive is not None else None
-    body = receipt(outcome.stream, outcome.state, prepared.screening, provider, context.policy)
-    return Reply(201, body, {"Location": f"/v1/referrals/{outcome.stream}"}, etag=outcome.n)
+    outcome = await call.submit(stream, command)
+    provider = await _directory_entry(call) if body.presumptive is not None else None
+    call.location(f"/v1/referrals/{outcome.stream}")
+    call.etag(outcome.n)
+    return receipt(outcome.stream, outcome.state, prepared.screening, provider, context.policy)
 
 
-async def _check_family(call: Call[ReferralBody, Context]) -> None:
+async def _check_family(call: Call, relative: str | None) -> None:
     """Raise `field-invalid` unless the relative's referral is one the caller sent: of others' nothing is learned."""
-    relative, sender = call.body.family_of, call.client.organization
     if relative is None:
         return
     async with reading(call.service.readers, call.client) as connection:
         known = await connection.fetchval(
-            "SELECT 1 FROM referral WHERE id = $1 AND referrer_id = $2", relative, sender
+            "SELECT 1 FROM referral WHERE id = $1 AND referrer_id = $2", relative, call.client.organization
         )
     if known is None:
-        fix = "Name a referral that you sent, or leave it away."
+        fix = "Name a referral that you sent, or omit the field."
         raise field_invalid(FieldError(pointer="/family_of", rule="not-yours", fix=fix))
 
 
-async def _directory_entry(call: Call[Any, Context]) -> ProviderRecorded | None:
+async def _directory_entry(call: Call) -> ProviderRecorded | None:
     """The caller's own entry, as far as the directory is known here."""
     async with reading(call.service.readers, call.client) as connection:
         entry = await connection.fetchval(
@@ -171,97 +133,86 @@ def check_plan(context: Context, client: Client, slug: str) -> None:
 # ── read ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@api.route(
-    "GET",
-    "/v1/referrals",
-    roles=READERS,
-    summary="Referrals",
-    query=ReferralQuery,
-    answers={200: Listing[ShownReferral]},
-)
-async def referrals(call: Call[None, Context, ReferralQuery]) -> Reply:
+@router.get("/v1/referrals", summary="Referrals")
+async def referrals(
+    asked: Annotated[ReferralQuery, Query()], call: Annotated[Call, allowed(*READERS)]
+) -> Listing[ShownReferral]:
     """The referrals this key may see, least recently changed first."""
-    asked, client = call.query, call.client
-    start = asked.start()
-    own, mine = own_key(client, 7)
-    async with reading(call.service.readers, client) as connection:
-        rows = await connection.fetch(
-            f"""SELECT {READ_COLUMNS} FROM referral
-                WHERE (at, id) > ($1, $2) AND ($3::text IS NULL OR status = $3)
-                  AND ($4::text IS NULL OR plan_id = $4)
-                  AND ($5::text IS NULL OR populations @> ARRAY[$5::text]) AND status <> '' AND {own}
-                ORDER BY at, id LIMIT $6""",  # noqa: S608 own fragments
-            start.at,
-            start.id,
-            asked.status,
-            asked.plan,
-            asked.population,
-            asked.fetch,
-            *mine,
-        )
-    return listing(call, rows, lambda row: show(client, row, state_of(row), call.service.clock.now()))
+    start, client, now = asked.start(), call.client, call.service.clock.now()
+    rows = await visible_rows(
+        call.service.readers,
+        client,
+        f"""SELECT {READ_COLUMNS} FROM referral
+            WHERE (at, id) > ($1, $2) AND ($3::text IS NULL OR status = $3)
+              AND ($4::text IS NULL OR plan_id = $4)
+              AND ($5::text IS NULL OR populations @> ARRAY[$5::text]) AND status <> '' AND {OWN}
+            ORDER BY at, id LIMIT $6""",  # noqa: S608 own fragments
+        start.at,
+        start.id,
+        asked.status,
+        asked.plan,
+        asked.population,
+        asked.fetch,
+    )
+    return listing(call, asked, rows, lambda row: show(client, row, state_of(row), now))
 
 
-@api.route("GET", "/v1/referrals/{id}", roles=READERS, summary="One referral", answers={200: ShownReferral})
-async def referral(call: Call[None, Context]) -> Reply:
+@router.get("/v1/referrals/{id:key}", summary="One referral")
+async def referral(id: Id, call: Annotated[Call, allowed(*READERS)]) -> ShownReferral:
     """How the referral stands, and who must act next."""
-    row = await row_of(call)
-    return Reply(200, show(call.client, row, state_of(row), call.service.clock.now()), etag=row["n"])
+    row = await row_of(call, id)
+    call.etag(row["n"])
+    return show(call.client, row, state_of(row), call.service.clock.now())
 
 
-@api.route(
-    "GET", "/v1/referrals/{id}/timeline", roles=READERS, summary="What happened", answers={200: Timeline}
-)
-async def timeline(call: Call[None, Context]) -> Reply:
+@router.get("/v1/referrals/{id:key}/timeline", summary="What happened")
+async def timeline(id: Id, call: Annotated[Call, allowed(*READERS)]) -> Timeline:
     """The loop's events in the order they were learned, in sentences."""
-    row = await row_of(call)
+    row = await row_of(call, id)
     async with reading(call.service.readers, call.client) as connection:
         entries = await connection.fetch(
             """SELECT id, type, source, at, payload, traceparent FROM journal
                WHERE stream = $1 ORDER BY n LIMIT 1000""",
-            call.path["id"],
+            id,
         )
     who = reader(call.client, state_of(row))
     shown = (show_event(who, call.client, entry) for entry in entries)
-    return Reply(200, Timeline(items=tuple(each for each in shown if each is not None)), etag=row["n"])
+    call.etag(row["n"])
+    return Timeline(items=tuple(each for each in shown if each is not None))
 
 
-async def row_of(call: Call[Any, Context]) -> Mapping[str, Any]:
-    own, mine = own_key(call.client, 2)
-    async with reading(call.service.readers, call.client) as connection:
-        row = await connection.fetchrow(
-            f"SELECT {READ_COLUMNS} FROM referral WHERE id = $1 AND status <> '' AND {own}",  # noqa: S608
-            call.path["id"],
-            *mine,
-        )
-    if row is None:
-        raise not_found()
-    return row
+async def row_of(call: Call, id: str) -> Mapping[str, Any]:
+    """The referral's row, if this client may see it. Raises 404 otherwise."""
+    return await visible_row(
+        call.service.readers,
+        call.client,
+        f"SELECT {READ_COLUMNS} FROM referral WHERE id = $1 AND status <> '' AND {OWN}",  # noqa: S608
+        id,
+    )
 
 
 def state_of(row: Mapping[str, Any]) -> Referral:
+    """The referral's state in this row."""
     return Referral.model_validate_json(row["state"])
 
 
 # ── withdraw ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@api.route(
-    "POST",
-    "/v1/referrals/{id}:withdraw",
-    roles=(Role.REFERRER, Role.PLAN),
+@router.post(
+    "/v1/referrals/{id:key}:withdraw",
     summary="Withdraw a referral",
-    body=WithdrawBody,
-    answers={200: ShownReferral},
-    refusals=("already-closed", "already-authorized"),
+    responses=refused("already-closed", "already-authorized"),
 )
-async def withdraw(call: Call[WithdrawBody, Context]) -> Reply:
+async def withdraw(
+    id: Id, body: WithdrawBody, call: Annotated[Call, allowed(Role.REFERRER, Role.PLAN)]
+) -> ShownReferral:
     """Take the referral back: the referrer before authorization, the member at any time."""
-    row = await row_of(call)
+    row = await row_of(call, id)
     who = reader(call.client, state_of(row))
     if who not in ("referrer", "plan"):
         raise not_found()
-    if call.body.by == "referrer" and who != "referrer":
+    if body.by == "referrer" and who != "referrer":
         raise Problem(
             422,
             "field-invalid",
@@ -270,65 +221,15 @@ async def withdraw(call: Call[WithdrawBody, Context]) -> Reply:
                 {"pointer": "/by", "rule": "not-the-referrer", "fix": "Send `member` if the member withdrew."}
             ],
         )
-    check_match(call, row["n"])
-    command = WithdrawReferral(
-        by=call.body.by,
-        acted_by=ActedBy(organization=call.client.organization, person=call.body.acted_by.person),
-    )
-    outcome = await call.service.store.submit(
-        Submission(call.claim, row["id"], command, body_hash=call.body_hash, traceparent=call.traceparent)
-    )
+    call.check_match(row["n"])
+    return await submitted(call, row, WithdrawReferral(by=body.by, acted_by=call.acted_by(body.acted_by)))
+
+
+async def submitted(
+    call: Call, row: Mapping[str, Any], command: Command, *, beside: tuple[str, ...] = ()
+) -> ShownReferral:
+    """Apply this to the row's referral; answer with how it stands then."""
+    outcome = await call.submit(row["id"], command, beside=beside)
     after = {"id": row["id"], "created_at": row["created_at"], "at": call.service.clock.now()}
-    return Reply(200, show(call.client, after, outcome.state, after["at"]), etag=outcome.n)
-
-
-# ── roster ────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@api.route(
-    "PUT",
-    "/v1/roster",
-    roles=(Role.PLAN,),
-    summary="Replace the plan's roster",
-    query=RosterQuery,
-    media=("application/x-ndjson", "text/csv"),
-    stream=True,
-    largest=lambda settings: settings.max_roster,
-    answers={200: RosterResult, 202: RosterResult},
-    refusals={"row-invalid": 422, "import-running": 409},
-)
-async def put_roster(call: Call[None, Context, RosterQuery]) -> Reply:
-    """Who is covered, one member a line: cin, birth_date, county, covered_from, covered_through, pcp, programs.
-    Good lines replace the roster kept before; bad ones are named. The Idempotency-Key is the import's id: broken off,
-    or sent in parts (`more`), it goes on by the same key from the line GET /v1/roster names."""
-    context, asked = call.service, call.query
-    upload = Import(
-        plan=call.client.organization,
-        id=str(call.claim),
-        as_csv=call.media == "text/csv",
-        synthetic=context.settings.synthetic_members == "on",
-        dry_run=asked.dry_run,
-        from_line=asked.from_line,
-        more=asked.more,
-    )
-    loaded = await load_roster(context.store, context.sealer, context.clock, upload, call.stream())
-    status = 202 if loaded.state == "waiting" and not asked.dry_run else 200
-    return Reply(status, RosterResult.model_validate(loaded, from_attributes=True))
-
-
-@api.route(
-    "GET",
-    "/v1/roster",
-    roles=(Role.PLAN,),
-    summary="How far the roster's import is",
-    answers={200: RosterResult},
-)
-async def roster(call: Call[None, Context]) -> Reply:
-    """The newest import of the plan's roster: its state, the lines done, and the rows refused."""
-    async with reading(call.service.readers, call.client) as connection:
-        row = await connection.fetchrow(
-            "SELECT * FROM roster_import WHERE plan_id = $1", call.client.organization
-        )
-    if row is None:
-        raise not_found()
-    return Reply(200, RosterResult.model_validate(loaded_of(row), from_attributes=True))
+    call.etag(outcome.n)
+    return show(call.client, after, outcome.state, after["at"])

@@ -51,6 +51,7 @@ class ShownPopulation(Shown):
     code: str
     result: str
     claimed: bool
+    met_by: str | None = None
 
 
 class ShownQuestion(Shown):
@@ -213,7 +214,8 @@ def _known_to_parties(who: Reader, referral: Referral) -> dict[str, Any]:
         "linked": _link(who, referral),
         "possible_duplicate_of": _possible(referral) if who == "plan" else None,
         "populations": tuple(
-            ShownPopulation(code=p.code, result=p.result, claimed=p.claimed) for p in referral.populations
+            ShownPopulation(code=p.code, result=p.result, claimed=p.claimed, met_by=p.met_by)
+            for p in referral.populations
         ),
         "questions": shown_questions(referral),
         "eligibility": referral.eligibility.state if who == "plan" else None,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Literal
 
-from loopkeeper.contract.decider import Elsewhere, Refused
+from loopkeeper.contract.decider import Elsewhere, Plain, Refused
 from loopkeeper.contract.events import ActedBy, Event, ReferralClosed
 from loopkeeper.contract.vocabulary.outcomes import clr_reason
 from referral_intake.domain.commands import CloseReferral, WithdrawReferral
+from referral_intake.domain.contexts import CloseContext
 from referral_intake.domain.state import Referral
 
 Made = Sequence[Event | Elsewhere]
@@ -27,6 +29,8 @@ def close(
     acted_by: ActedBy | None = None,
     text: str = "",
     assignment: str | None = None,
+    detail: Literal["by_member", "by_referrer", "redirected", "redirect_unanswered"] | None = None,
+    right_plan: str | None = None,
 ) -> ReferralClosed:
     held = referral.offer.assignment if referral.offer else None
     return ReferralClosed(
@@ -37,10 +41,12 @@ def close(
         text=text,
         assignment=assignment or held,
         authorized=referral.approval is not None,
+        detail=detail,
+        right_plan=right_plan,
     )
 
 
-def withdraw(referral: Referral, command: WithdrawReferral) -> Made:
+def withdraw(referral: Referral, command: WithdrawReferral, context: Plain) -> Made:
     must_be_open(referral)
     if command.by == "referrer" and referral.approval is not None:
         raise Refused(
@@ -49,7 +55,9 @@ def withdraw(referral: Referral, command: WithdrawReferral) -> Made:
             fix="If the member wishes to withdraw, send `by: member`.",
             allowed=("withdraw as the member",),
         )
-    return [close(referral, "withdrawn", command.at, acted_by=command.acted_by, text=f"by the {command.by}")]
+    detail: Literal["by_member", "by_referrer"] = "by_member" if command.by == "member" else "by_referrer"
+    text = f"by the {command.by}"
+    return [close(referral, "withdrawn", context.at, acted_by=command.acted_by, text=text, detail=detail)]
 
 
 # What a named person of the plan may close a loop as; every other outcome has a route or a fact of its own.
@@ -58,7 +66,7 @@ BY_HAND = frozenset(
 )
 
 
-def close_by_hand(referral: Referral, command: CloseReferral) -> Made:
+def close_by_hand(referral: Referral, command: CloseReferral, context: CloseContext) -> Made:
     must_be_open(referral)
     if command.outcome not in BY_HAND:
         raise Refused(
@@ -67,14 +75,14 @@ def close_by_hand(referral: Referral, command: CloseReferral) -> Made:
             fix="Withdraw, merge or decide it on its own route, or name an outcome a plan can close as.",
             allowed=tuple(sorted(BY_HAND)),
         )
-    if command.outcome == "unable_to_reach" and _attempts(referral) < command.least_attempts:
+    if command.outcome == "unable_to_reach" and _attempts(referral) < context.least_attempts:
         raise Refused(
             "attempts-missing",
-            f"The plan's policy wants {command.least_attempts} attempts on record first.",
+            f"The plan's policy wants {context.least_attempts} attempts on record first.",
             fix="Record the attempts, or close it otherwise.",
         )
     said = f" on {command.on.isoformat()}, {command.how}" if command.on and command.how else ""
-    return [close(referral, command.outcome, command.at, acted_by=command.acted_by, text=command.text + said)]
+    return [close(referral, command.outcome, context.at, acted_by=command.acted_by, text=command.text + said)]
 
 
 def _attempts(referral: Referral) -> int:

@@ -10,8 +10,6 @@ from pydantic import BaseModel, ConfigDict
 
 from loopkeeper.contract.decider import Command
 from loopkeeper.contract.events import ActedBy, Question, ReferralReceived
-from referral_intake.domain.duplicates import Match
-from referral_intake.domain.state import Referral
 
 
 class Given(BaseModel):
@@ -22,35 +20,24 @@ class Given(BaseModel):
 
 class Keys(Given):
     """Blind indexes of who the form says the member is; empty where it does not say. `member` is of plan, CIN and
-    birth date; `others` holds the roster keys under the other plans served here, `moved` the member's under each of
-    them where the form says that the member changed plans."""
+    birth date, `named` of these and the first name; `others` holds the roster keys under the other plans served here,
+    `moved` the member's two under each of them where the form says that the member changed plans."""
 
     member: str = ""
+    named: str = ""
     cin: str = ""
     person: str = ""
     roster: str = ""
     birth: str = ""
     others: Mapping[str, str] = {}
-    moved: tuple[str, ...] = ()
-
-
-class Asking(Given):
-    """By when a blocking question is to be answered, and when it is asked again."""
-
-    due_at: datetime | None = None
-    remind_at: tuple[datetime, ...] = ()
+    moved: tuple[tuple[str, str], ...] = ()
 
 
 class Reopening(Given):
-    """A new referral that carries an old one over, and why; `before` is the old as found under its lock."""
+    """A new referral that carries an old one over, and why."""
 
     why: Literal["contested", "split", "redirected"]
     old: str
-    before: Referral | None = None
-    # The loop the old one was merged into.
-    into: str = ""
-    # When the time to contest is over.
-    until: datetime | None = None
     acted_by: ActedBy | None = None
 
 
@@ -58,13 +45,11 @@ class Reopening(Given):
 
 
 class ReceiveReferral(Command):
-    """A referral as screened and sealed at the edge; the store's view adds member, eligibility, match and deadlines."""
+    """A referral as screened and sealed at the edge: who the member is, and what the roster says, is found here."""
 
     received: ReferralReceived
     questions: tuple[Question, ...] = ()
     keys: Keys = Keys()
-    asking: Asking = Asking()
-    match: Match = Match()
     reopening: Reopening | None = None
 
 
@@ -78,8 +63,6 @@ class AnswerQuestions(Command):
     revised: ReferralReceived
     questions: tuple[Question, ...]
     keys: Keys = Keys()
-    asking: Asking = Asking()
-    match: Match = Match()
     acted_by: ActedBy | None = None
 
 
@@ -99,13 +82,12 @@ class WithdrawReferral(Command):
 
 
 class CloseReferral(Command):
-    """Closed by a named person of the plan. `least_attempts` is what the plan's policy wants before unable_to_reach."""
+    """Closed by a named person of the plan."""
 
     outcome: str
     text: str = ""
     on: date | None = None
     how: str = ""
-    least_attempts: int = 1
     acted_by: ActedBy
 
 
@@ -113,7 +95,6 @@ class MergeReferral(Command):
     """A named person of the plan finds this referral to be the same member's as another open one."""
 
     into: str
-    match: Match = Match()
     acted_by: ActedBy
 
 
@@ -136,7 +117,23 @@ class ReadAgain(Command):
 
 
 class NoteFact(Command):
-    """Another service's event about this referral; for one that opens another referral the view adds that."""
+    """Another service's event about this referral."""
 
-    asking: Asking = Asking()
-    reopened: tuple[str, ReferralReceived] | None = None
+
+# From where a support may move.
+Move = Literal["accepted", "declined", "done"]
+
+
+class AskSupport(Command):
+    """A service of the list, perhaps of a named Community Supports provider. `tracked`: whether it has a loop."""
+
+    code: str
+    provider: str = ""
+    tracked: bool = True
+    acted_by: ActedBy
+
+
+class MoveSupport(Command):
+    support: str
+    to: Move
+    acted_by: ActedBy

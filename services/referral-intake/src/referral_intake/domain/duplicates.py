@@ -1,4 +1,4 @@
-"""When two referrals are the same member's: what the one that lives on learns of the other.
+"""When are two referrals the same member's, and what does the one that lives on learn of the other? Pure.
 
 The second referrer hears all notices from then on and learns nothing of the first; a population or claim that is new
 carries over (loop.md 2.9). Who is already served is not referred again: the lead care manager hears of it (2.11).
@@ -7,10 +7,9 @@ carries over (loop.md 2.9). Who is already served is not referred again: the lea
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-
-from pydantic import BaseModel, ConfigDict
 
 from loopkeeper.contract.events import (
     Event,
@@ -21,53 +20,134 @@ from loopkeeper.contract.events import (
     ReferralReceived,
     ScreenedPopulation,
 )
-from referral_intake.domain.state import PROVIDER_CHANGE, Referral
+from referral_intake.domain.commands import Keys
+from referral_intake.domain.member_keys import found_as
+from referral_intake.domain.state import POSSIBLE, PROVIDER_CHANGE, Referral
 
 
-class Match(BaseModel):
-    """What is found of the same member as a referral comes in, under the member's lock.
+@dataclass(frozen=True, slots=True)
+class Others:
+    """The referrals that may be the same member's, by id, and by which keys each is found; as they are under the
+    member's lock."""
 
-    `survivor`: an open loop of the very same plan, CIN and birth date; `served`: a closed one whose member is in ECM;
-    `other` its state. `possible`: one that only a person can tell apart. `redirect`: the question whether another plan
-    is the right one. `resealed`: this form's parts, sealed for the survivor, where it had none of its own.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    own: str = ""
-    survivor: str | None = None
-    served: str | None = None
-    other: Referral | None = None
-    serves_itself: bool = False
-    possible: Linked | None = None
-    redirect: tuple[Question, ...] = ()
-    resealed: Mapping[str, str] = {}
+    states: Mapping[str, Referral]
+    keys: Mapping[str, Keys]
 
 
-def joined(at: datetime, match: Match, second: ReferralReceived) -> ReferralAmended:
-    """What the surviving loop takes over from the second referral."""
-    first = match.other or Referral()
-    return ReferralAmended(
-        occurred_at=at,
-        cause="joined",
-        joined=match.own,
-        joined_referrer=second.referrer,
-        **(_whole(second, match) if _completes(first, second) else added(first, second)),
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Joins:
+    """An open loop of the very same plan, CIN and birth date, in which the second referral goes on."""
+
+    survivor: str
+    state: Referral
 
 
-def _completes(first: Referral, second: ReferralReceived) -> bool:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlreadyServed:
+    """A closed loop through which the member is served. `offers`: who refers now offers to serve itself."""
+
+    through: str
+    state: Referral
+    offers: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Apart:
+    """A loop of its own. `possible`: an open one that only a person can tell apart from it."""
+
+    possible: Linked | None
+
+
+Match = Joins | AlreadyServed | Apart
+
+
+# ── what is found ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def match(stream: str, received: ReferralReceived, keys: Keys, others: Others, reopens: str = "") -> Match:
+    """What a referral that comes in finds of its member: open loops first, then one that serves, then who may be the
+    same. `reopens`: why it carries an old referral over; what was split is one of its own by a person's word."""
+    if reopens == "split":
+        return Apart(possible=None)
+    if keys.member:
+        mine = [
+            (name, state)
+            for name, state in sorted(others.states.items())
+            if state.member == received.member and state.plan == received.plan and name != stream
+        ]
+        for name, state in mine:
+            if state.received_at and not state.closing:
+                return Joins(survivor=name, state=state)
+        serving = [(name, state) for name, state in mine if state.in_ecm] if not reopens else []
+        if serving:
+            name, state = serving[-1]
+            if completes(state, received):
+                # Served already, but still without the formal referral that opens the review.
+                return Joins(survivor=name, state=state)
+            offers = bool(received.preferred) and received.referrer in received.preferred
+            return AlreadyServed(through=name, state=state, offers=offers)
+    return Apart(possible=possible(stream, received.member, keys, others))
+
+
+def possible(stream: str, member: str, keys: Keys, others: Others, *, late: bool = False) -> Linked | None:
+    """An open referral that may be the same person's: by CIN alone, or by name and birth date where one lacks the
+    CIN (loop.md 2.8); with identity that comes late, the very same member's too."""
+    for name, theirs in sorted(others.keys.items()):
+        state = others.states.get(name)
+        if name == stream or state is None or state.closing is not None or state.received_at is None:
+            continue
+        same = bool(keys.member) and theirs.member == keys.member and state.member == member
+        by_number = bool(keys.cin) and theirs.cin == keys.cin and not same
+        by_name = bool(keys.person) and theirs.person == keys.person and not (keys.cin and theirs.cin)
+        if by_number or by_name or (late and same):
+            return Linked(to=name, why=POSSIBLE)
+    return None
+
+
+def served_before(keys: Keys, members: Mapping[str, str], others: Others) -> str:
+    """The referral through which the member was served under the plan before, the latest one (loop.md 4.9). `members`
+    are the members' ids by their keys."""
+    known = {found_as(members, *pair) for pair in keys.moved}
+    found = [
+        (state.closing.at, name)
+        for name, state in others.states.items()
+        if state.member in known and state.closing and state.closing.outcome == "services_received"
+    ]
+    return max(found)[1] if found else ""
+
+
+def completes(first: Referral, second: ReferralReceived) -> bool:
     """Whether the second is the formal referral that the first, a presumptive start, was waiting for (loop.md 3.1)."""
     return first.kind == "presumptive_start" and second.kind == "full"
 
 
-def _whole(second: ReferralReceived, match: Match) -> dict[str, Any]:
+# ── what follows ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def joined(
+    at: datetime, first: Referral, own: str, second: ReferralReceived, resealed: Mapping[str, str]
+) -> ReferralAmended:
+    """What the surviving loop takes over from the second referral, whose id is `own`. `resealed`: the second form's
+    parts, sealed for the survivor, where it had none of its own."""
+    return ReferralAmended(
+        occurred_at=at,
+        cause="joined",
+        joined=own,
+        joined_referrer=second.referrer,
+        joined_treats_until=second.treating_until,
+        **(_whole(first, second, resealed) if completes(first, second) else added(first, second)),
+    )
+
+
+def _whole(first: Referral, second: ReferralReceived, resealed: Mapping[str, str]) -> dict[str, Any]:
     fields = (
         "form", "urgency", "age_band", "county", "language", "populations", "attested", "preferred", "chosen", "pcp",
         "program_providers", "eligibility", "flags", "consent_holder", "release_on",
     )  # fmt: skip
     changed = {name: getattr(second, name) for name in fields}
-    return {**changed, "kind": "full", "policy": second.policy, "sealed": match.resealed or None}
+    # The answers of the start count as the form's own wherever the form leaves them out.
+    changed["populations"] = _completed(first.populations, second.populations)
+    return {**changed, "kind": "full", "policy": second.policy, "sealed": resealed or None}
 
 
 def added(first: Referral | ReferralReceived, second: Referral | ReferralReceived) -> dict[str, Any]:
@@ -87,6 +167,21 @@ def added(first: Referral | ReferralReceived, second: Referral | ReferralReceive
     return changed
 
 
+def _completed(
+    start: tuple[ScreenedPopulation, ...], form: tuple[ScreenedPopulation, ...]
+) -> tuple[ScreenedPopulation, ...]:
+    """The form's populations; what the form leaves open is as the start's answers had it."""
+    before = {each.code: each for each in start}
+    kept = [
+        before[each.code].model_copy(update={"claimed": each.claimed or before[each.code].claimed})
+        if each.result == "unknown" and each.code in before
+        else each
+        for each in form
+    ]
+    known = {each.code for each in form}
+    return (*kept, *(each for each in start if each.code not in known))
+
+
 def _with(
     first: tuple[ScreenedPopulation, ...], second: tuple[ScreenedPopulation, ...]
 ) -> tuple[ScreenedPopulation, ...]:
@@ -100,17 +195,29 @@ def _with(
 def _better(mine: ScreenedPopulation, other: ScreenedPopulation | None) -> ScreenedPopulation:
     if other is None:
         return mine
-    met = "met" if "met" in (mine.result, other.result) else mine.result
-    return ScreenedPopulation(code=mine.code, result=met, claimed=mine.claimed or other.claimed)
+    # What one of them knows counts, whichever came first; met by a listed criterion before met in words.
+    best = max((mine, other), key=_weight)
+    return best.model_copy(update={"claimed": mine.claimed or other.claimed})
 
 
-def served(at: datetime, match: Match, second: ReferralReceived) -> list[Event]:
+def _weight(screened: ScreenedPopulation) -> int:
+    if screened.result == "met":
+        return 2 if screened.met_by is not None else 3
+    return 1 if screened.result == "unmet" else 0
+
+
+def served(at: datetime, own: str, found: AlreadyServed, second: ReferralReceived) -> list[Event]:
     """What the loop of a member already in ECM learns: who referred, and, of an ECM provider, whether the member
     wishes to change to it (loop.md 2.11, 5.7)."""
-    first = match.other or Referral()
-    word = ReferralAmended(occurred_at=at, cause="joined", joined=match.own, joined_referrer=second.referrer)
-    held = first.offer.provider if first.offer else ""
-    if not match.serves_itself or second.referrer == held:
+    word = ReferralAmended(
+        occurred_at=at,
+        cause="joined",
+        joined=own,
+        joined_referrer=second.referrer,
+        joined_treats_until=second.treating_until,
+    )
+    held = found.state.offer.provider if found.state.offer else ""
+    if not found.offers or second.referrer == held:
         return [word]
     change = Question(id=PROVIDER_CHANGE, pointer="/preference/provider")
     return [word, ReferralQuestionsAsked(occurred_at=at, questions=(change,))]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -61,79 +61,67 @@ from referral_intake.domain.state import (
 def evolve(referral: Referral | None, event: Event) -> Referral:
     """The referral after this fact. Any order is bearable: an unknown referral becomes a bare row."""
     now = referral or Referral()
-    changes = _changes(now, event)
+    fold = FOLD.get(type(event))
+    changes: Mapping[str, Any] = fold(now, event) if fold is not None else {}
     return now.model_copy(update=changes) if changes else now
 
 
-def _changes(now: Referral, event: Event) -> Mapping[str, Any]:
-    match event:
-        case ReferralReceived():
-            return _received(event)
-        case ReferralSetAside():
-            return _received(event.received)
-        case ReferralQuestionsAsked():
-            return _asked(now, event)
-        case ReferralAmended():
-            return _amended(now, event)
-        case ReferralClosed():
-            return _closed(now, event)
-        case ReferralSupportMoved():
-            moved = Support(
-                code=event.code, status=event.status, provider=event.provider, at=event.occurred_at
-            )
-            return {"supports": {**now.supports, event.support: moved}}
-        case ReferralOverdue() | AuthorizationOverdue() | AssignmentOverdue() | OutreachOverdue():
-            return _overdue(now, event.clock, event.due_at, event.state)
-        case NoticeDelivered():
-            # Of a referrer's notices only those of the closing are published.
-            first = now.told_at is None and event.recipient_kind == "referrer"
-            return {"told_at": event.occurred_at} if first else {}
-        case OutreachServicesStarted():
-            return {"services_started_on": event.on}
-        case OutreachContactChanged():
-            return {"flags": event.flags, "sealed": {**now.sealed, **event.sealed}}
-        case _:
-            return _authorization_changes(now, event) or _assignment_changes(now, event)
+# ── authorization ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _authorization_changes(now: Referral, event: Event) -> Mapping[str, Any]:
-    match event:
-        case AuthorizationReviewOpened():
-            review = Review(
-                authorization=event.authorization, clock=event.clock, due_at=event.due_at, cap_at=event.cap_at
-            )
-            return {"review": review}
-        case AuthorizationPresumptiveGranted():
-            grant = Grant(
-                grant=event.grant, provider=event.provider, population=event.population, through=event.through
-            )
-            return {"grant": grant, "grant_refused": ""}
-        case AuthorizationPresumptiveRefused():
-            return {"grant_refused": event.reason}
-        case AuthorizationPresumptiveEnded():
-            return {"grant": None} if now.grant and now.grant.grant == event.grant else {}
-        case AuthorizationPended():
-            asked = {"asked_by_plan": event.asks}
-            review = now.review.model_copy(update={"pended_until": event.by}) if now.review else None
-            return asked | ({"review": review} if review else {})
-        case AuthorizationResumed():
-            left = tuple(q for q in now.questions if q.id not in now.asked_by_plan)
-            review = now.review
-            if review is not None:
-                review = review.model_copy(update={"pended_until": None, "due_at": event.due_at})
-            return {"asked_by_plan": (), "questions": left, "review": review}
-        case AuthorizationExpedited() if now.review is not None:
-            return {"review": now.review.model_copy(update={"clock": "expedited", "due_at": event.due_at})}
-        case AuthorizationApproved():
-            approval = Approval(number=event.number, from_=event.from_, through=event.through)
-            return {"approval": approval, "review": None, "decided": _decided(now, event.occurred_at)}
-        case AuthorizationDenied():
-            return {"denied": True, "review": None, "decided": _decided(now, event.occurred_at)}
-        case AuthorizationEnded():
-            ended = now.approval.model_copy(update={"through": event.on}) if now.approval else None
-            return {"approval": ended} if ended else {}
-        case _:
-            return {}
+def _review_opened(now: Referral, event: AuthorizationReviewOpened) -> Mapping[str, Any]:
+    review = Review(
+        authorization=event.authorization, clock=event.clock, due_at=event.due_at, cap_at=event.cap_at
+    )
+    return {"review": review}
+
+
+def _granted(now: Referral, event: AuthorizationPresumptiveGranted) -> Mapping[str, Any]:
+    grant = Grant(
+        grant=event.grant, provider=event.provider, population=event.population, through=event.through
+    )
+    return {"grant": grant, "grant_refused": ""}
+
+
+def _grant_refused(now: Referral, event: AuthorizationPresumptiveRefused) -> Mapping[str, Any]:
+    return {"grant_refused": event.reason}
+
+
+def _grant_ended(now: Referral, event: AuthorizationPresumptiveEnded) -> Mapping[str, Any]:
+    return {"grant": None} if now.grant and now.grant.grant == event.grant else {}
+
+
+def _pended(now: Referral, event: AuthorizationPended) -> Mapping[str, Any]:
+    review = now.review.model_copy(update={"pended_until": event.by}) if now.review else None
+    return {"asked_by_plan": event.asks, **({"review": review} if review else {})}
+
+
+def _resumed(now: Referral, event: AuthorizationResumed) -> Mapping[str, Any]:
+    left = tuple(q for q in now.questions if q.id not in now.asked_by_plan)
+    review = now.review
+    if review is not None:
+        review = review.model_copy(update={"pended_until": None, "due_at": event.due_at})
+    return {"asked_by_plan": (), "questions": left, "review": review}
+
+
+def _expedited(now: Referral, event: AuthorizationExpedited) -> Mapping[str, Any]:
+    if now.review is None:
+        return {}
+    return {"review": now.review.model_copy(update={"clock": "expedited", "due_at": event.due_at})}
+
+
+def _approved(now: Referral, event: AuthorizationApproved) -> Mapping[str, Any]:
+    approval = Approval(number=event.number, from_=event.from_, through=event.through)
+    return {"approval": approval, "review": None, "decided": _decided(now, event.occurred_at)}
+
+
+def _denied(now: Referral, event: AuthorizationDenied) -> Mapping[str, Any]:
+    return {"denied": True, "review": None, "decided": _decided(now, event.occurred_at)}
+
+
+def _term_ended(now: Referral, event: AuthorizationEnded) -> Mapping[str, Any]:
+    ended = now.approval.model_copy(update={"through": event.on}) if now.approval else None
+    return {"approval": ended} if ended else {}
 
 
 def _decided(now: Referral, at: datetime) -> Decided | None:
@@ -144,48 +132,83 @@ def _decided(now: Referral, at: datetime) -> Decided | None:
     return Decided(clock=f"decision_{review.clock}", due_at=review.due_at, at=at)
 
 
-def _assignment_changes(now: Referral, event: Event) -> Mapping[str, Any]:
-    match event:
-        case AssignmentMade():
-            offer = Offer(
-                assignment=event.assignment, provider=event.provider, answer_due_at=event.answer_due_at
-            )
-            return {"offer": offer, "plan_asked": None}
-        case AssignmentAccepted():
-            held = now.offer or Offer(
-                assignment=event.assignment, provider=event.provider, answer_due_at=event.occurred_at
-            )
-            if held.assignment != event.assignment:
-                return {}
-            taken = held.model_copy(update={"accepted_at": event.occurred_at, "lead": event.lead.name})
-            return {"offer": taken, "plan_asked": None}
-        case AssignmentLeadChanged():
-            held = now.offer
-            if held is None or held.assignment != event.assignment:
-                return {}
-            return {"offer": held.model_copy(update={"lead": event.lead.name})}
-        case AssignmentDeclined() | AssignmentWithdrawn() | AssignmentEnded():
-            held, asked = now.offer, now.plan_asked
-            if held is None or held.assignment != event.assignment:
-                return {}
-            over = {"plan_asked": None} if asked and asked.reason in OF_THE_ACCEPTED else {}
-            return {"offer": None, **over}
-        case AssignmentPlanAsked():
-            return {"plan_asked": PlanAsked(reason=event.reason, due_at=event.due_at)}
-        case OutreachAttempted():
-            held = now.offer
-            if held is None or held.assignment != event.assignment:
-                return {}
-            return {"offer": held.model_copy(update={"attempts": max(held.attempts, event.number)})}
-        case _:
-            return {}
+# ── assignment, outreach, notices ─────────────────────────────────────────────────────────────────────────
 
 
-def _received(event: ReferralReceived) -> Mapping[str, Any]:
+def _made(now: Referral, event: AssignmentMade) -> Mapping[str, Any]:
+    offer = Offer(assignment=event.assignment, provider=event.provider, answer_due_at=event.answer_due_at)
+    return {"offer": offer, "plan_asked": None}
+
+
+def _accepted(now: Referral, event: AssignmentAccepted) -> Mapping[str, Any]:
+    held = now.offer or Offer(
+        assignment=event.assignment, provider=event.provider, answer_due_at=event.occurred_at
+    )
+    if held.assignment != event.assignment:
+        return {}
+    taken = held.model_copy(update={"accepted_at": event.occurred_at, "lead": event.lead.name})
+    return {"offer": taken, "plan_asked": None}
+
+
+def _lead_changed(now: Referral, event: AssignmentLeadChanged) -> Mapping[str, Any]:
+    held = now.offer
+    if held is None or held.assignment != event.assignment:
+        return {}
+    return {"offer": held.model_copy(update={"lead": event.lead.name})}
+
+
+def _taken_back(
+    now: Referral, event: AssignmentDeclined | AssignmentWithdrawn | AssignmentEnded
+) -> Mapping[str, Any]:
+    held, asked = now.offer, now.plan_asked
+    if held is None or held.assignment != event.assignment:
+        return {}
+    over = {"plan_asked": None} if asked and asked.reason in OF_THE_ACCEPTED else {}
+    return {"offer": None, **over}
+
+
+def _plan_asked(now: Referral, event: AssignmentPlanAsked) -> Mapping[str, Any]:
+    return {"plan_asked": PlanAsked(reason=event.reason, due_at=event.due_at)}
+
+
+def _attempted(now: Referral, event: OutreachAttempted) -> Mapping[str, Any]:
+    held = now.offer
+    if held is None or held.assignment != event.assignment:
+        return {}
+    return {"offer": held.model_copy(update={"attempts": max(held.attempts, event.number)})}
+
+
+def _started(now: Referral, event: OutreachServicesStarted) -> Mapping[str, Any]:
+    return {"services_started_on": event.on}
+
+
+def _contact_changed(now: Referral, event: OutreachContactChanged) -> Mapping[str, Any]:
+    return {"flags": event.flags, "sealed": {**now.sealed, **event.sealed}}
+
+
+def _told(now: Referral, event: NoticeDelivered) -> Mapping[str, Any]:
+    """Of a referrer's notices only those of the closing are published."""
+    first = now.told_at is None and event.recipient_kind == "referrer"
+    return {"told_at": event.occurred_at} if first else {}
+
+
+# ── intake's own ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _received(now: Referral, event: ReferralReceived) -> Mapping[str, Any]:
     return {
         "received_at": event.occurred_at,
         **{name: getattr(event, name) for name in RECEIVED_FIELDS},
     }
+
+
+def _set_aside(now: Referral, event: ReferralSetAside) -> Mapping[str, Any]:
+    return _received(now, event.received)
+
+
+def _support_moved(now: Referral, event: ReferralSupportMoved) -> Mapping[str, Any]:
+    moved = Support(code=event.code, status=event.status, provider=event.provider, at=event.occurred_at)
+    return {"supports": {**now.supports, event.support: moved}}
 
 
 def _asked(now: Referral, event: ReferralQuestionsAsked) -> Mapping[str, Any]:
@@ -213,9 +236,12 @@ def _amended(now: Referral, event: ReferralAmended) -> Mapping[str, Any]:
     return changed
 
 
-def _overdue(now: Referral, clock: str, due_at: datetime, state: str) -> Mapping[str, Any]:
-    rest = tuple(each for each in now.overdue if each.clock != clock)
-    return {"overdue": (*rest, Overdue(clock=clock, due_at=due_at, state=state))}
+def _overdue(
+    now: Referral, event: ReferralOverdue | AuthorizationOverdue | AssignmentOverdue | OutreachOverdue
+) -> Mapping[str, Any]:
+    rest = tuple(each for each in now.overdue if each.clock != event.clock)
+    late = Overdue(clock=event.clock, due_at=event.due_at, state=event.state)
+    return {"overdue": (*rest, late)}
 
 
 def _closed(now: Referral, event: ReferralClosed) -> Mapping[str, Any]:
@@ -230,3 +256,39 @@ def _closed(now: Referral, event: ReferralClosed) -> Mapping[str, Any]:
     )
     over = {} if event.outcome == "services_received" else {"offer": None, "plan_asked": None}
     return {"closing": closing, "questions": (), "asked_by_plan": (), **over}
+
+
+# Every event that changes how a referral stands; whatever else is heard stands in its timeline only.
+FOLD: Mapping[type[Event], Callable[[Referral, Any], Mapping[str, Any]]] = {
+    ReferralReceived: _received,
+    ReferralSetAside: _set_aside,
+    ReferralQuestionsAsked: _asked,
+    ReferralAmended: _amended,
+    ReferralClosed: _closed,
+    ReferralSupportMoved: _support_moved,
+    ReferralOverdue: _overdue,
+    AuthorizationReviewOpened: _review_opened,
+    AuthorizationPended: _pended,
+    AuthorizationResumed: _resumed,
+    AuthorizationExpedited: _expedited,
+    AuthorizationOverdue: _overdue,
+    AuthorizationApproved: _approved,
+    AuthorizationDenied: _denied,
+    AuthorizationEnded: _term_ended,
+    AuthorizationPresumptiveGranted: _granted,
+    AuthorizationPresumptiveRefused: _grant_refused,
+    AuthorizationPresumptiveEnded: _grant_ended,
+    AssignmentMade: _made,
+    AssignmentAccepted: _accepted,
+    AssignmentLeadChanged: _lead_changed,
+    AssignmentDeclined: _taken_back,
+    AssignmentWithdrawn: _taken_back,
+    AssignmentEnded: _taken_back,
+    AssignmentPlanAsked: _plan_asked,
+    AssignmentOverdue: _overdue,
+    OutreachAttempted: _attempted,
+    OutreachServicesStarted: _started,
+    OutreachContactChanged: _contact_changed,
+    OutreachOverdue: _overdue,
+    NoticeDelivered: _told,
+}

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from loopkeeper.contract.decider import Refused
+from loopkeeper.contract.decider import Plain, Refused
 from loopkeeper.contract.events import (
     AuthorizationPended,
     Event,
@@ -19,12 +19,11 @@ from loopkeeper.contract.events import (
 from referral_intake.domain.closing import Made, close, must_be_open
 from referral_intake.domain.commands import (
     AnswerQuestions,
-    Asking,
     ChooseProvider,
     MeetDeadline,
-    NoteFact,
     RecordReleaseDate,
 )
+from referral_intake.domain.contexts import AnswerContext, Asking, PendedContext
 from referral_intake.domain.deadlines import timers
 from referral_intake.domain.duplicates import added
 from referral_intake.domain.state import AMENDABLE, PROVIDER_CHANGE, REDIRECT, Referral
@@ -34,30 +33,32 @@ def ask(at: datetime, questions: tuple[Question, ...], asking: Asking) -> list[E
     """The questions; only a blocking one has a time by which it is asked again and given up."""
     if not questions:
         return []
-    times = asking if any(q.blocking for q in questions) else Asking()
+    if not any(q.blocking for q in questions):
+        return [ReferralQuestionsAsked(occurred_at=at, questions=questions)]
     return [
         ReferralQuestionsAsked(
-            occurred_at=at, questions=questions, due_at=times.due_at, remind_at=times.remind_at
+            occurred_at=at, questions=questions, due_at=asking.due_at, remind_at=asking.remind_at
         )
     ]
 
 
-def answer(referral: Referral, command: AnswerQuestions) -> Made:
+def answer(referral: Referral, command: AnswerQuestions, context: AnswerContext) -> Made:
     """Only what changed is published; what is asked anew is asked."""
     must_be_open(referral)
     must_be_asked(referral, command.answered)
     if command.based_on != referral.sealed.get("form", ""):
         raise Refused("stale", "Somebody else answered in the meantime.", status=412)
-    questions = _still_open(referral, command)
-    changes = _changed(referral, command.revised)
+    questions = _still_open(referral, command, context)
+    who = {"member": context.member, "eligibility": context.eligibility}
+    changes = _changed(referral, command.revised.model_copy(update=who))
     if questions != referral.questions:
         changes["questions"] = questions
-    if command.match.possible is not None and referral.linked is None:
-        changes["linked"] = command.match.possible
+    if context.possible is not None and referral.linked is None:
+        changes["linked"] = context.possible
     if not changes:
         return []
     amended = ReferralAmended(
-        occurred_at=command.at,
+        occurred_at=context.at,
         acted_by=command.acted_by,
         policy=command.revised.policy if "populations" in changes else (),
         cause=command.cause,
@@ -65,7 +66,7 @@ def answer(referral: Referral, command: AnswerQuestions) -> Made:
     )
     before = {q.id for q in referral.questions}
     anew = any(q.id not in before for q in questions)
-    return [amended, *(ask(command.at, questions, command.asking) if anew else [])]
+    return [amended, *(ask(context.at, questions, context.asking) if anew else [])]
 
 
 def must_be_asked(referral: Referral, answered: Sequence[str]) -> None:
@@ -79,7 +80,7 @@ def must_be_asked(referral: Referral, answered: Sequence[str]) -> None:
         )
 
 
-def _still_open(referral: Referral, command: AnswerQuestions) -> tuple[Question, ...]:
+def _still_open(referral: Referral, command: AnswerQuestions, context: AnswerContext) -> tuple[Question, ...]:
     """What the form still leaves open, and what was asked beside the form and is not answered. A redirect falls away
     with the answer that changed who the member is or where."""
     moved = bool(command.keys.member or command.keys.roster) or command.revised.county != referral.county
@@ -89,8 +90,8 @@ def _still_open(referral: Referral, command: AnswerQuestions) -> tuple[Question,
         if q.id not in command.answered
         and (q.id in referral.asked_by_plan or (q.id.startswith(REDIRECT) and not moved))
     ]
-    ids = {q.id for q in (*kept, *command.match.redirect)}
-    return (*(q for q in command.questions if q.id not in ids), *kept, *command.match.redirect)
+    ids = {q.id for q in (*kept, *context.redirect)}
+    return (*(q for q in command.questions if q.id not in ids), *kept, *context.redirect)
 
 
 def _changed(referral: Referral, revised: ReferralReceived) -> dict[str, Any]:
@@ -108,25 +109,25 @@ def _changed(referral: Referral, revised: ReferralReceived) -> dict[str, Any]:
     return {name: value for name, value in changes.items() if value is not None}
 
 
-def choose_provider(referral: Referral, command: ChooseProvider) -> Made:
+def choose_provider(referral: Referral, command: ChooseProvider, context: Plain) -> Made:
     """The wish is recorded on the loop through which the member is served; assignment then makes the change."""
     must_be_asked(referral, (PROVIDER_CHANGE,))
     left = tuple(q for q in referral.questions if q.id != PROVIDER_CHANGE)
     chosen = (command.provider,) if command.wishes and command.provider else None
     return [
         ReferralAmended(
-            occurred_at=command.at, acted_by=command.acted_by, cause="answered", questions=left, chosen=chosen
+            occurred_at=context.at, acted_by=command.acted_by, cause="answered", questions=left, chosen=chosen
         )
     ]
 
 
-def record_release(referral: Referral, command: RecordReleaseDate) -> Made:
+def record_release(referral: Referral, command: RecordReleaseDate, context: Plain) -> Made:
     must_be_open(referral)
     if referral.release_on == command.release_on:
         return []
     return [
         ReferralAmended(
-            occurred_at=command.at,
+            occurred_at=context.at,
             acted_by=command.acted_by,
             cause="release_date",
             release_on=command.release_on,
@@ -134,37 +135,36 @@ def record_release(referral: Referral, command: RecordReleaseDate) -> Made:
     ]
 
 
-def meet_deadline(referral: Referral | None, command: MeetDeadline) -> Made:
+def meet_deadline(referral: Referral | None, command: MeetDeadline, context: Plain) -> Made:
     """Unless it no longer stands: ask again, say that it is getting late, and at the end go on with what is there."""
     if referral is None or timers(referral).get(command.kind) != command.due_at:
         return []
     end = referral.questions_due_at
     if command.kind == "information" or end is None:
-        return _given_up(referral, command)
+        return _given_up(referral, command, context.at)
     number = int(command.kind.removeprefix("remind-"))
     again = ReferralQuestionsAsked(
-        occurred_at=command.at, questions=referral.questions, due_at=end, reminder=number
+        occurred_at=context.at, questions=referral.questions, due_at=end, reminder=number
     )
-    late = ReferralOverdue(occurred_at=command.at, clock="information", due_at=end, state="at_risk")
+    late = ReferralOverdue(occurred_at=context.at, clock="information", due_at=end, state="at_risk")
     return [again, late] if number == len(referral.remind_at) else [again]
 
 
-def _given_up(referral: Referral, command: MeetDeadline) -> Made:
+def _given_up(referral: Referral, command: MeetDeadline, at: datetime) -> Made:
     redirect = next((q for q in referral.questions if q.id.startswith(REDIRECT)), None)
     if redirect is not None:
         text = "redirected: another plan is the right one, and nobody said to send it there"
-        return [close(referral, "other", command.at, text=text)]
-    return [
-        ReferralOverdue(occurred_at=command.at, clock="information", due_at=command.due_at, state="breached")
-    ]
+        plan = redirect.id.removeprefix(REDIRECT).removeprefix("-") or None
+        return [close(referral, "other", at, text=text, detail="redirect_unanswered", right_plan=plan)]
+    return [ReferralOverdue(occurred_at=at, clock="information", due_at=command.due_at, state="breached")]
 
 
-def ask_for_plan(referral: Referral, fact: AuthorizationPended, command: NoteFact) -> Made:
+def ask_for_plan(referral: Referral, fact: AuthorizationPended, context: PendedContext) -> Made:
     """The plan's questions hold the loop until they are answered; what was asked before stays asked."""
     held = {q.id: q for q in referral.questions}
     asked = {name: Question(id=name, pointer=pointer_of(name), blocking=True) for name in fact.asks}
-    times = Asking(due_at=fact.by, remind_at=tuple(at for at in command.asking.remind_at if at < fact.by))
-    return ask(command.at, tuple({**held, **asked}.values()), times)
+    times = Asking(due_at=fact.by, remind_at=tuple(at for at in context.asking.remind_at if at < fact.by))
+    return ask(context.at, tuple({**held, **asked}.values()), times)
 
 
 # Where on the form the answer to a question stands, by its id; the criteria's stand under /answers.

@@ -1,16 +1,17 @@
 """What may be done with a referral: received, asked about, amended, merged, split, withdrawn, closed once.
 
-Intake decides these; every other step is a fact it notes. How a referral then stands is in state.py, what is asked
-and answered in questions.py, how a loop ends in closing.py, what two of one member learn of each other in duplicates.py,
-and what the lead care manager asks for beside it in supports.py.
+Intake decides these; every other step is a fact it notes. What is known of a referral is in state.py, what is asked and
+answered in questions.py, how a loop ends in closing.py, what two of one member learn of each other in duplicates.py,
+and what the lead care manager asks for besides in supports.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import assert_never
 
-from loopkeeper.contract.decider import Command, Decider, Elsewhere, Refused
+from loopkeeper.contract.decider import Decider, Elsewhere, InvariantBroken, Refused
 from loopkeeper.contract.events import (
     AuthorizationDenied,
     AuthorizationPended,
@@ -27,17 +28,27 @@ from loopkeeper.contract.vocabulary.outcomes import clr_reason
 from referral_intake.domain.closing import Made, close, close_by_hand, must_be_open, withdraw
 from referral_intake.domain.commands import (
     AnswerQuestions,
+    AskSupport,
     ChooseProvider,
     CloseReferral,
     MeetDeadline,
     MergeReferral,
+    MoveSupport,
     NoteFact,
     ReceiveReferral,
     RecordReleaseDate,
     Reopening,
     WithdrawReferral,
 )
-from referral_intake.domain.duplicates import joined, served
+from referral_intake.domain.contexts import (
+    Asked,
+    MergeContext,
+    Noted,
+    OverturnedContext,
+    PendedContext,
+    ReceiveContext,
+)
+from referral_intake.domain.duplicates import AlreadyServed, Apart, Joins, joined, served
 from referral_intake.domain.evolve import evolve
 from referral_intake.domain.questions import (
     answer,
@@ -48,41 +59,35 @@ from referral_intake.domain.questions import (
     record_release,
 )
 from referral_intake.domain.state import RECEIVED_FIELDS, Referral
-from referral_intake.domain.supports import AskSupport, MoveSupport, ask_support, move_support
+from referral_intake.domain.supports import ask_support, move_support
 
 
-def decide(referral: Referral | None, command: Command) -> Made:
-    match command:
-        case ReceiveReferral():
-            return receive(command)
-        case NoteFact(fact=Event() as fact):
-            return note(referral, fact, command)
-        case MeetDeadline():
-            return meet_deadline(referral, command)
+def decide(referral: Referral | None, asked: Asked) -> Made:
+    match asked:
+        case (ReceiveReferral() as command, context):
+            return receive(command, context)
+        case (NoteFact() as command, context):
+            return note(referral, command.fact, context)
+        case (MeetDeadline() as command, context):
+            return meet_deadline(referral, command, context)
+        case (AnswerQuestions() as command, context):
+            return answer(_known(referral), command, context)
+        case (ChooseProvider() as command, context):
+            return choose_provider(_known(referral), command, context)
+        case (WithdrawReferral() as command, context):
+            return withdraw(_known(referral), command, context)
+        case (CloseReferral() as command, context):
+            return close_by_hand(_known(referral), command, context)
+        case (MergeReferral() as command, context):
+            return merge(_known(referral), command, context)
+        case (RecordReleaseDate() as command, context):
+            return record_release(_known(referral), command, context)
+        case (AskSupport() as command, context):
+            return ask_support(_known(referral), command, context)
+        case (MoveSupport() as command, context):
+            return move_support(_known(referral), command, context)
         case _:
-            return _act(_known(referral), command)
-
-
-def _act(referral: Referral, command: Command) -> Made:
-    match command:
-        case AnswerQuestions():
-            return answer(referral, command)
-        case ChooseProvider():
-            return choose_provider(referral, command)
-        case WithdrawReferral():
-            return withdraw(referral, command)
-        case CloseReferral():
-            return close_by_hand(referral, command)
-        case MergeReferral():
-            return merge(referral, command)
-        case RecordReleaseDate():
-            return record_release(referral, command)
-        case AskSupport():
-            return ask_support(referral, command)
-        case MoveSupport():
-            return move_support(referral, command)
-        case _:
-            raise TypeError(f"intake has no rule for {type(command).__name__}")
+            assert_never(asked)
 
 
 def _known(referral: Referral | None) -> Referral:
@@ -91,32 +96,40 @@ def _known(referral: Referral | None) -> Referral:
     return referral
 
 
-def receive(command: ReceiveReferral) -> Made:
+def receive(command: ReceiveReferral, context: ReceiveContext) -> Made:
     """A true duplicate, or a member already served, is over as it arrives: nothing but its closing is published."""
-    received, found, again = command.received, command.match, command.reopening
-    beside = _reopened(command, again) if again is not None else []
-    if found.survivor is not None:
-        over = _over("merged", command, found.survivor)
-        return [*over, Elsewhere(found.survivor, joined(command.at, found, received)), *beside]
-    if found.served is not None:
-        over = _over("already_in_ecm", command, found.served)
-        words = (Elsewhere(found.served, event) for event in served(command.at, found, received))
-        return [*over, *words, *beside]
-    if found.possible is not None and received.linked is None:
-        received = received.model_copy(update={"linked": found.possible})
-    questions = (*command.questions, *found.redirect)
-    return [received, *ask(command.at, questions, command.asking), *beside]
+    at, own = context.at, context.own
+    received = command.received.model_copy(
+        update={
+            "occurred_at": at,
+            "member": context.member,
+            "eligibility": context.eligibility,
+            "linked": command.received.linked or context.moved_from,
+        }
+    )
+    beside = _reopened(received.plan, command.reopening, context)
+    match context.match:
+        case Joins(survivor=survivor, state=first):
+            word = joined(at, first, own, received, context.resealed)
+            return [*_over("merged", received, at, survivor), Elsewhere(survivor, word), *beside]
+        case AlreadyServed(through=through) as found:
+            words = (Elsewhere(through, event) for event in served(at, own, found, received))
+            return [*_over("already_in_ecm", received, at, through), *words, *beside]
+        case Apart(possible=possible):
+            received = received.model_copy(update={"linked": received.linked or possible})
+            questions = (*command.questions, *context.redirect)
+            return [received, *ask(at, questions, context.asking), *beside]
 
 
-def _over(outcome: str, command: ReceiveReferral, other: str) -> list[Event]:
+def _over(outcome: str, received: ReferralReceived, at: datetime, other: str) -> list[Event]:
     closed = ReferralClosed(
-        occurred_at=command.at,
+        occurred_at=at,
         outcome=outcome,
         clr_reason=clr_reason(outcome),
         text=OVER_AT_ONCE[outcome],
         merged_into=other,
     )
-    return [ReferralSetAside(occurred_at=command.at, received=command.received), closed]
+    return [ReferralSetAside(occurred_at=at, received=received), closed]
 
 
 # What the second referrer reads: nothing of the first.
@@ -126,28 +139,35 @@ OVER_AT_ONCE: Mapping[str, str] = {
 }
 
 
-def _reopened(command: ReceiveReferral, again: Reopening) -> list[Elsewhere]:
+def _reopened(plan: str, again: Reopening | None, context: ReceiveContext) -> list[Elsewhere]:
     """What becomes of the old referral: a contested one stays closed, a redirected one is closed, a split one leaves
     the loop it was merged into."""
-    before = _known(again.before)
+    if again is None:
+        return []
+    if context.before is None:
+        raise InvariantBroken("a referral carries another over that was not looked for")
+    before = _known(context.before.state)
     if again.why == "redirected":
         must_be_open(before)
-        text = f"redirected to {command.received.plan}"
-        return [Elsewhere(again.old, close(before, "other", command.at, acted_by=again.acted_by, text=text))]
+        sent_on = close(
+            before, "other", context.at, acted_by=again.acted_by, text=f"redirected to {plan}",
+            detail="redirected", right_plan=plan,
+        )  # fmt: skip
+        return [Elsewhere(again.old, sent_on)]
     if again.why == "contested":
-        must_be_contestable(before, again.until, command.at)
+        must_be_contestable(before, context.before.until, context.at)
         return []
     must_be_merged(before)
-    if not again.into:
+    if not context.before.into:
         raise not_merged()
     apart = ReferralAmended(
-        occurred_at=command.at,
+        occurred_at=context.at,
         acted_by=again.acted_by,
         cause="split",
         joined=again.old,
         joined_referrer=before.referrer,
     )
-    return [Elsewhere(again.into, apart)]
+    return [Elsewhere(context.before.into, apart)]
 
 
 def must_be_contestable(before: Referral, until: datetime | None, at: datetime) -> None:
@@ -170,21 +190,23 @@ def not_merged() -> Refused:
     return Refused("not-merged", "This referral was not merged into another one.")
 
 
-def merge(referral: Referral, command: MergeReferral) -> Made:
+def merge(referral: Referral, command: MergeReferral, context: MergeContext) -> Made:
     must_be_open(referral)
-    survivor = command.match.other
-    if survivor is None or survivor.plan != referral.plan or command.into == command.match.own:
+    survivor, at = context.survivor, context.at
+    if survivor is None or survivor.plan != referral.plan or command.into == context.own:
         raise Refused(
             "not-same-plan",
             "The other referral is not another one of this plan.",
             fix="Name another open referral of the plan.",
         )
     must_be_open(survivor)
-    closed = close(
-        referral, "merged", command.at, acted_by=command.acted_by, text=OVER_AT_ONCE["merged"]
-    ).model_copy(update={"merged_into": command.into})
-    second = joined(command.at, command.match, as_received(referral, command.at))
-    return [closed, Elsewhere(command.into, second.model_copy(update={"acted_by": command.acted_by}))]
+    text = OVER_AT_ONCE["merged"]
+    closed = close(referral, "merged", at, acted_by=command.acted_by, text=text)
+    word = joined(at, survivor, context.own, as_received(referral, at), {})
+    return [
+        closed.model_copy(update={"merged_into": command.into}),
+        Elsewhere(command.into, word.model_copy(update={"acted_by": command.acted_by})),
+    ]
 
 
 def as_received(referral: Referral, at: datetime) -> ReferralReceived:
@@ -202,18 +224,20 @@ ENDINGS: Mapping[type[Event], str] = {
 }
 
 
-def note(referral: Referral | None, fact: Event, command: NoteFact) -> Made:
+def note(referral: Referral | None, fact: Event | None, context: Noted) -> Made:
     """What a fact of another service brings about here: a closing, the plan's questions, a referral opened again."""
-    if command.reopened is not None:
-        return [Elsewhere(*command.reopened, opens=True)]
+    if isinstance(context, OverturnedContext) and context.opens is not None:
+        return [Elsewhere(*context.opens, opens=True)]
     if referral is None or referral.received_at is None or referral.closing is not None:
         return []
     if isinstance(fact, AuthorizationPended):
-        return ask_for_plan(referral, fact, command)
-    outcome = ENDINGS.get(type(fact))
+        if not isinstance(context, PendedContext):
+            raise InvariantBroken("the plan's questions came without their times")
+        return ask_for_plan(referral, fact, context)
+    outcome = ENDINGS.get(type(fact)) if fact is not None else None
     if outcome is None:
         return []
-    return [close(referral, outcome, command.at, assignment=getattr(fact, "assignment", None))]
+    return [close(referral, outcome, context.at, assignment=getattr(fact, "assignment", None))]
 
 
-DECIDER: Decider[Referral] = Decider("referral", Referral, decide, evolve)
+DECIDER: Decider[Referral, Asked] = Decider("referral", Referral, decide, evolve)

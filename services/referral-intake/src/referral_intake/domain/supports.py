@@ -8,42 +8,26 @@ as it is asked for (sobering centers) has no loop: it is done at once.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 from loopkeeper.contract import ids
-from loopkeeper.contract.decider import Command, Refused
-from loopkeeper.contract.events import ActedBy, Event, ReferralSupportMoved
+from loopkeeper.contract.decider import Plain, Refused
+from loopkeeper.contract.events import Event, ReferralSupportMoved
+from referral_intake.domain.commands import AskSupport, MoveSupport
 from referral_intake.domain.state import Referral
 
-Move = Literal["accepted", "declined", "done"]
 # From where a move may come.
 FROM: Mapping[str, str] = {"accepted": "asked", "declined": "asked", "done": "accepted"}
 
 
-class AskSupport(Command):
-    """A service of the list, perhaps of a named Community Supports provider. `tracked`: whether it has a loop."""
-
-    code: str
-    provider: str = ""
-    tracked: bool = True
-    acted_by: ActedBy
-
-
-class MoveSupport(Command):
-    support: str
-    to: Move
-    acted_by: ActedBy
-
-
-def ask_support(referral: Referral, command: AskSupport) -> Sequence[Event]:
+def ask_support(referral: Referral, command: AskSupport, context: Plain) -> Sequence[Event]:
     """Only for a member whom a provider serves or has accepted."""
     if referral.offer is None or referral.offer.accepted_at is None:
         raise Refused("illegal-move", "No provider has accepted this member.", fix="Accept the offer first.")
     return [
         ReferralSupportMoved(
-            occurred_at=command.at,
+            occurred_at=context.at,
             acted_by=command.acted_by,
-            support=ids.derive("sup", command.at, command.seed, "support"),
+            support=ids.derive("sup", context.at, context.seed, "support"),
             code=command.code,
             status="asked" if command.tracked else "done",
             provider=command.provider,
@@ -51,7 +35,7 @@ def ask_support(referral: Referral, command: AskSupport) -> Sequence[Event]:
     ]
 
 
-def move_support(referral: Referral, command: MoveSupport) -> Sequence[Event]:
+def move_support(referral: Referral, command: MoveSupport, context: Plain) -> Sequence[Event]:
     support = referral.supports.get(command.support)
     if support is None:
         raise Refused("not-found", "There is no such support.", status=404)
@@ -63,7 +47,7 @@ def move_support(referral: Referral, command: MoveSupport) -> Sequence[Event]:
         )
     return [
         ReferralSupportMoved(
-            occurred_at=command.at,
+            occurred_at=context.at,
             acted_by=command.acted_by,
             support=command.support,
             code=support.code,

@@ -8,214 +8,200 @@ from typing import Any
 
 from loopkeeper.contract import ids
 from loopkeeper.contract.calendar import la_date
-from loopkeeper.contract.decider import Command
+from loopkeeper.contract.decider import Command, InvariantBroken, Plain
 from loopkeeper.contract.events import (
     AuthorizationOverturned,
     AuthorizationPended,
     Eligibility,
     Linked,
     Question,
-    ReferralAmended,
     ReferralReceived,
 )
 from loopkeeper.policy import Policy
 from loopkeeper.postgres.connections import Connection
 from loopkeeper.security.sealing import Sealer
-from loopkeeper.store.definition import STREAM, Change, Key, NeedsMore, Surroundings, View, Work
+from loopkeeper.store.definition import STREAM, Change, Key, Loaded, Loader, NeedsMore, Work
+from referral_intake.domain import duplicates
 from referral_intake.domain.commands import (
     AnswerQuestions,
-    Asking,
+    AskSupport,
+    ChooseProvider,
     CloseReferral,
     Keys,
+    MeetDeadline,
     MergeReferral,
+    MoveSupport,
     NoteFact,
     ReadAgain,
     ReceiveReferral,
+    RecordReleaseDate,
     Reopening,
+    WithdrawReferral,
 )
-from referral_intake.domain.duplicates import Match
+from referral_intake.domain.contexts import (
+    AnswerContext,
+    Asked,
+    Asking,
+    Before,
+    CloseContext,
+    MergeContext,
+    Noted,
+    OverturnedContext,
+    PendedContext,
+    ReceiveContext,
+)
+from referral_intake.domain.duplicates import AlreadyServed, Joins, Others, completes, served_before
+from referral_intake.domain.member_keys import found_as, keys_learned
 from referral_intake.domain.rules import as_received
-from referral_intake.domain.state import POSSIBLE, REDIRECT, Referral
-from referral_intake.persistence import projections
-from referral_intake.persistence.queries import Known, Told, load_known, told_in
+from referral_intake.domain.state import REDIRECT, Referral
+from referral_intake.persistence.queries import Known, load_known, told_in
 
 # Every member of a plan is told apart under this kind of shared row, so that of two referrals of one person that
 # arrive at once the second finds the first.
 MEMBER = "member"
 
 
-class Reception(View[Referral]):
-    """Members, rosters and other referrals of one batch, kept up to date within it."""
+class IntakeLoaded(Loaded[Referral, Asked]):
+    """Members, rosters and other referrals of one batch, kept up to date within it. `minted` are members met for the
+    first time, by key; `copied` the referrals that carry another one's identity over, new id by old."""
 
-    def __init__(
-        self, known: Known, held: Collection[Key], policy: Policy | None, sealer: Sealer | None
-    ) -> None:
-        self._known = known
+    def __init__(self, known: Known, held: Collection[Key], policy: Policy, sealer: Sealer) -> None:
+        self.known = known
+        self.minted: dict[str, str] = {}
+        self.copied: dict[str, str] = {}
         self._held = {name for kind, name in held if kind == STREAM}
         self._policy = policy
         self._sealer = sealer
-        self._minted: dict[str, str] = {}
-        self._copied: dict[str, str] = {}
 
-    def complete(self, stream: str, state: Referral | None, command: Command) -> Command:
+    def with_context(self, stream: str, state: Referral | None, command: Command, plain: Plain) -> Asked:
+        at, seed = plain.at, plain.seed
         match command:
             case ReceiveReferral():
-                return self._received(stream, command)
+                return command, self._received(stream, command, plain)
             case AnswerQuestions():
-                return self._answered(stream, state, command)
+                return command, self._answered(stream, state or Referral(), command, plain)
             case MergeReferral():
-                other = self._known.states.get(command.into)
-                own = stream if other is not None else ""
-                return command.model_copy(
-                    update={"match": Match(own=own, survivor=command.into, other=other)}
-                )
+                survivor = self.known.states.get(command.into)
+                return command, MergeContext(at=at, seed=seed, own=stream, survivor=survivor)
             case CloseReferral():
-                return command.model_copy(update={"least_attempts": self._least_attempts(state, command.at)})
-            case NoteFact(fact=AuthorizationPended()):
-                return command.model_copy(update={"asking": self._asking(command.at)})
-            case NoteFact(fact=AuthorizationOverturned()):
-                return command.model_copy(update={"reopened": self._reopened(stream, state, command)})
+                least = self._least_attempts(state, at)
+                return command, CloseContext(at=at, seed=seed, least_attempts=least)
+            case NoteFact():
+                return command, self._noted(stream, state, command, plain)
+            case (
+                MeetDeadline() | ChooseProvider() | WithdrawReferral() | RecordReleaseDate() | AskSupport()
+                | MoveSupport()
+            ):  # fmt: skip
+                return command, plain
             case _:
-                return command
+                raise InvariantBroken(f"intake has no rule for {type(command).__name__}")
 
-    def note(self, change: Change[Referral]) -> None:
+    def observe(self, change: Change[Referral]) -> None:
         if change.after is not None:
-            self._known.states[change.stream] = change.after
+            self.known.states[change.stream] = change.after
             self._held.add(change.stream)
         keys = getattr(change.submission.command, "keys", None)
         own = change.stream == change.submission.stream
         if own and isinstance(keys, Keys) and (keys.cin or keys.person):
-            self._known.keys[change.stream] = keys
+            self.known.keys[change.stream] = keys
             if isinstance(change.submission.command, ReadAgain) and keys.member and change.after is not None:
-                self._minted[keys.member] = change.after.member
+                for key in keys_learned(self.minted, keys.member, keys.named):
+                    self.minted[key] = change.after.member
 
     # ── a referral comes in, or says more of who it is about ──────────────────────────────────────────────
 
-    def _received(self, stream: str, command: ReceiveReferral) -> ReceiveReferral:
-        again = command.reopening
-        if again is not None:
-            again = self._before(again)
-        eligibility = self._eligibility(command.received.plan, command.keys, command.at)
-        if again is not None and again.before is not None and again.why != "redirected":
-            member = again.before.member
-        else:
-            member = self._member(command.keys.member, command)
-        received = command.received.model_copy(
-            update={"occurred_at": command.at, "member": member, "eligibility": eligibility}
+    def _received(self, stream: str, command: ReceiveReferral, plain: Plain) -> ReceiveContext:
+        again, keys, at = command.reopening, command.keys, plain.at
+        before = self._before(again) if again is not None else None
+        eligibility = self._eligibility(command.received.plan, keys, at)
+        carried = (
+            before.state if before is not None and again is not None and again.why != "redirected" else None
         )
-        if received.linked is None and (before := self._served_before(command.keys)):
-            received = received.model_copy(update={"linked": Linked(to=before, why="plan_change")})
-        found = self._match(stream, received, command.keys, again, command.at)
-        return command.model_copy(
-            update={
-                "received": received, "match": found, "reopening": again, "asking": self._asking(command.at)
-            }
-        )  # fmt: skip
+        member = carried.member if carried is not None else self._member(keys, plain)
+        received = command.received.model_copy(update={"member": member})
+        moved = served_before(keys, self.known.members, self._others()) if received.linked is None else ""
+        found = duplicates.match(
+            stream, received, keys, self._others(), again.why if again is not None else ""
+        )
+        resealed: Mapping[str, str] = {}
+        if isinstance(found, Joins):
+            self._hold(found.survivor)
+            if completes(found.state, received):
+                plan = received.plan
+                resealed = reseal(self._sealer, plan, stream, received.sealed, plan, found.survivor)
+        elif isinstance(found, AlreadyServed):
+            self._hold(found.through)
+        return ReceiveContext(
+            at=at,
+            seed=plain.seed,
+            own=stream,
+            member=member,
+            eligibility=eligibility,
+            moved_from=Linked(to=moved, why="plan_change") if moved else None,
+            match=found,
+            resealed=resealed,
+            redirect=self._redirect(received, eligibility, keys, at) if again is None else (),
+            asking=self._asking(at),
+            before=before,
+        )
 
-    def _answered(self, stream: str, state: Referral | None, command: AnswerQuestions) -> AnswerQuestions:
+    def _answered(
+        self, stream: str, state: Referral, command: AnswerQuestions, plain: Plain
+    ) -> AnswerContext:
         """Identity that comes late: asked again which member this is, and what the roster says (loop.md 2.5, 2.7)."""
-        revised, keys = command.revised, command.keys
-        found = Match()
-        if state is not None:
-            kept = {"member": state.member, "eligibility": state.eligibility}
-            if keys.cin or keys.person or keys.roster:
-                kept["eligibility"] = self._eligibility(revised.plan, keys, command.at)
-                kept["member"] = self._member(keys.member, command) if keys.member else state.member
-                possible = self._possible(stream, kept["member"], keys, late=True)
-                redirect = self._redirect(revised, kept["eligibility"], keys, command.at)
-                found = Match(possible=possible, redirect=redirect)
-            revised = revised.model_copy(update=kept)
-        return command.model_copy(
-            update={"revised": revised, "match": found, "asking": self._asking(command.at)}
+        revised, keys, at = command.revised, command.keys, plain.at
+        member, eligibility, possible, redirect = state.member, state.eligibility, None, ()
+        if state.received_at is not None and (keys.cin or keys.person or keys.roster):
+            eligibility = self._eligibility(revised.plan, keys, at)
+            before = self.known.keys.get(stream, Keys())
+            own = state.member if keys.member and before.member == keys.member else None
+            member = self._member(keys, plain, own) if keys.member else member
+            possible = duplicates.possible(stream, member, keys, self._others(), late=True)
+            redirect = self._redirect(revised, eligibility, keys, at)
+        return AnswerContext(
+            at=at,
+            seed=plain.seed,
+            member=member,
+            eligibility=eligibility,
+            possible=possible,
+            redirect=redirect,
+            asking=self._asking(at),
         )
 
-    def _before(self, again: Reopening) -> Reopening:
-        before = self._known.states.get(again.old)
+    def _before(self, again: Reopening) -> Before:
+        before = self.known.states.get(again.old)
         closed = before.closing if before is not None else None
-        until = self._policy.due("contest", closed.at).at if self._policy and closed else None
-        into = (closed.merged_into or "") if closed else ""
-        return again.model_copy(update={"before": before, "until": until, "into": into})
+        until = self._policy.due("contest", closed.at).at if closed else None
+        return Before(state=before, into=(closed.merged_into or "") if closed else "", until=until)
 
-    def _member(self, key: str, command: Told) -> str:
-        fresh = ids.derive("mem", command.at, command.seed, "member")
-        if not key:
+    def _others(self) -> Others:
+        return Others(self.known.states, self.known.keys)
+
+    def _member(self, keys: Keys, plain: Plain, own: str | None = None) -> str:
+        """Which member this is. `own`: whom the referral was about so far, under the same number and birth date; a
+        first name that is corrected makes nobody else of them, unless it is the other's (loop.md 2.7)."""
+        fresh = ids.derive("mem", plain.at, plain.seed, "member")
+        if not keys.member:
             return fresh
-        if key not in self._known.members:
-            self._known.members[key] = self._minted[key] = fresh
-        return self._known.members[key]
+        known = self.known.members
+        found = known.get(keys.named) or own or found_as(known, keys.member, keys.named) or fresh
+        for key in keys_learned(known, keys.member, keys.named):
+            known[key] = self.minted[key] = found
+        return found
 
     def _eligibility(self, plan: str, keys: Keys, at: datetime) -> Eligibility:
-        if not keys.roster or plan not in self._known.rosters:
+        if not keys.roster or plan not in self.known.rosters:
             return Eligibility()
-        row = self._known.roster.get(keys.roster)
+        row = self.known.roster.get(keys.roster)
         if row is None or (keys.birth and row["birth_key"] != keys.birth):
             return Eligibility(state="not_found")
         return Eligibility(state=_covered(row, la_date(at)), programs=tuple(row["programs"]))
-
-    # ── who else ──────────────────────────────────────────────────────────────────────────────────────────
-
-    def _match(
-        self, stream: str, received: ReferralReceived, keys: Keys, again: Reopening | None, at: datetime
-    ) -> Match:
-        redirect = self._redirect(received, received.eligibility, keys, at) if again is None else ()
-        if again is not None and again.why == "split":
-            return Match(own=stream)
-        found = Match(own=stream, redirect=redirect)
-        if keys.member:
-            mine = [
-                (name, state)
-                for name, state in sorted(self._known.states.items())
-                if state.member == received.member and state.plan == received.plan and name != stream
-            ]
-            open_ones = [(name, state) for name, state in mine if state.received_at and not state.closing]
-            if open_ones:
-                return self._survivor(found, received, *open_ones[0])
-            in_ecm = [(name, state) for name, state in mine if state.in_ecm] if again is None else []
-            if in_ecm:
-                name, state = in_ecm[-1]
-                if state.kind == "presumptive_start" and received.kind == "full":
-                    # Served already, but still without the formal referral that opens the review.
-                    return self._survivor(found, received, name, state)
-                self._hold(name)
-                itself = bool(received.preferred) and received.referrer in received.preferred
-                return found.model_copy(update={"served": name, "other": state, "serves_itself": itself})
-        possible = self._possible(stream, received.member, keys)
-        return found.model_copy(update={"possible": possible})
-
-    def _served_before(self, keys: Keys) -> str:
-        """The referral through which the member was served under the plan before, the latest one (loop.md 4.9)."""
-        members = {self._known.members[key] for key in keys.moved if key in self._known.members}
-        found = [
-            (state.closing.at, name)
-            for name, state in self._known.states.items()
-            if state.member in members and state.closing and state.closing.outcome == "services_received"
-        ]
-        return max(found)[1] if found else ""
-
-    def _survivor(self, found: Match, received: ReferralReceived, name: str, state: Referral) -> Match:
-        self._hold(name)
-        resealed: Mapping[str, str] = {}
-        if state.kind == "presumptive_start" and received.kind == "full" and self._sealer is not None:
-            resealed = reseal(self._sealer, received.plan, found.own, received.sealed, received.plan, name)
-        return found.model_copy(update={"survivor": name, "other": state, "resealed": resealed})
 
     def _hold(self, stream: str) -> None:
         if stream not in self._held:
             raise NeedsMore(streams=[stream])
 
-    def _possible(self, stream: str, member: str, keys: Keys, *, late: bool = False) -> Linked | None:
-        """An open referral that may be the same person's: by CIN alone, or by name and birth date where one lacks the
-        CIN (loop.md 2.8); with identity that comes late, the very same member's too."""
-        for name, others in sorted(self._known.keys.items()):
-            state = self._known.states.get(name)
-            if name == stream or state is None or state.closing is not None or state.received_at is None:
-                continue
-            same = bool(keys.member) and others.member == keys.member
-            by_number = bool(keys.cin) and others.cin == keys.cin and not same
-            by_name = bool(keys.person) and others.person == keys.person and not (keys.cin and others.cin)
-            if by_number or by_name or (late and same):
-                return Linked(to=name, why=POSSIBLE)
-        return None
+    # ── which plan ────────────────────────────────────────────────────────────────────────────────────────
 
     def _redirect(
         self, received: ReferralReceived, eligibility: Eligibility, keys: Keys, at: datetime
@@ -223,11 +209,11 @@ class Reception(View[Referral]):
         """Whether another plan is the right one: its roster has the member and this one's has not, or this one says
         which counties it serves, and the member's is none of them (loop.md 2.14)."""
         today = la_date(at)
-        if eligibility.state == "not_found":
+        if eligibility.state in ("not_found", "left"):
             theirs = [
                 plan
                 for plan, key in keys.others.items()
-                if (row := self._known.roster.get(key)) is not None and _covered(row, today) == "confirmed"
+                if (row := self.known.roster.get(key)) is not None and _covered(row, today) == "confirmed"
             ]
             if len(theirs) == 1:
                 return (Question(id=f"{REDIRECT}-{theirs[0]}", pointer="/plan", blocking=True),)
@@ -237,7 +223,7 @@ class Reception(View[Referral]):
         self, received: ReferralReceived, eligibility: Eligibility, keys: Keys, today: date
     ) -> tuple[Question, ...]:
         policy = self._policy
-        if policy is None or not received.county or eligibility.state == "confirmed":
+        if not received.county or eligibility.state == "confirmed":
             return ()
         served = policy.rows("plan_counties", on=today, plan=received.plan)
         if not served or any(received.county in row["counties"] for row in served):
@@ -254,46 +240,38 @@ class Reception(View[Referral]):
     # ── deadlines and policy ──────────────────────────────────────────────────────────────────────────────
 
     def _asking(self, at: datetime) -> Asking:
-        if self._policy is None:
-            return Asking()
         due = self._policy.due("information", at).at
         again = (self._policy.due(f"information_reminder_{n}", at).at for n in (1, 2))
         return Asking(due_at=due, remind_at=tuple(again))
 
     def _least_attempts(self, state: Referral | None, at: datetime) -> int:
-        if self._policy is None or state is None or "reach" not in self._policy.tables:
+        if state is None or "reach" not in self._policy.tables:
             return 1
         rows = self._policy.rows("reach", on=la_date(at), plan=state.plan, step="unable_to_reach")
         return rows[0]["attempts"] if rows else 1
 
-    def _reopened(
-        self, stream: str, state: Referral | None, command: NoteFact
+    def _noted(self, stream: str, state: Referral | None, command: NoteFact, plain: Plain) -> Noted:
+        match command.fact:
+            case AuthorizationPended():
+                return PendedContext(at=plain.at, seed=plain.seed, asking=self._asking(plain.at))
+            case AuthorizationOverturned():
+                opens = self._opened(stream, state, plain)
+                return OverturnedContext(at=plain.at, seed=plain.seed, opens=opens)
+            case _:
+                return plain
+
+    def _opened(
+        self, stream: str, state: Referral | None, plain: Plain
     ) -> tuple[str, ReferralReceived] | None:
         """The referral that an overturned denial opens, with everything carried over (loop.md 4.8)."""
-        if state is None or state.received_at is None or self._sealer is None:
+        if state is None or state.received_at is None:
             return None
-        name = ids.derive("ref", command.at, command.seed, "overturned")
-        self._copied[name] = stream
-        received = as_received(state, command.at)
+        name = ids.derive("ref", plain.at, plain.seed, "overturned")
+        self.copied[name] = stream
+        received = as_received(state, plain.at)
         sealed = reseal(self._sealer, state.plan, stream, state.sealed, state.plan, name)
         linked = Linked(to=stream, why="overturned")
         return name, received.model_copy(update={"linked": linked, "sealed": sealed, "claim": None})
-
-    # ── child rows ────────────────────────────────────────────────────────────────────────────────────────
-
-    async def project(self, connection: Connection, changes: Sequence[Change[Referral]]) -> None:
-        told = {
-            change.stream: self._known.keys[change.stream]
-            for change in changes
-            if change.stream in self._known.keys
-            and any(isinstance(event, ReferralReceived | ReferralAmended) for _, event in change.written)
-            and change.stream == change.submission.stream
-            and getattr(change.submission.command, "keys", None) is not None
-        }
-        await projections.members(connection, self._minted)
-        await projections.identities(connection, told)
-        await projections.supports(connection, changes)
-        await projections.copied_identities(connection, self._copied)
 
 
 def reseal(
@@ -307,22 +285,24 @@ def reseal(
 
 
 def _covered(row: Mapping[str, Any], on: date) -> Any:
+    """Whom a later whole roster does not name has left: whether the coverage ended is not known (loop.md 2.5)."""
+    if row["left_on"] is not None:
+        return "left"
     through: date | None = row["covered_through"]
     return "confirmed" if row["covered_from"] <= on and (through is None or on <= through) else "ended"
 
 
-class IntakeSurroundings(Surroundings[Referral]):
+class IntakeLoader(Loader[Referral, Asked]):
     """Locks the members of referrals that come in; reads them, the rosters and others' referrals after the lock."""
 
-    def __init__(self, policy: Policy | None = None, sealer: Sealer | None = None) -> None:
+    def __init__(self, policy: Policy, sealer: Sealer) -> None:
         self._policy = policy
         self._sealer = sealer
 
-    async def needs(self, connection: Connection, work: Sequence[Work[Referral]]) -> set[Key]:
+    async def locks(self, connection: Connection, work: Sequence[Work[Referral]]) -> set[Key]:
         return {(MEMBER, command.keys.member) for command in told_in(work) if command.keys.member}
 
     async def load(
         self, connection: Connection, work: Sequence[Work[Referral]], locked: Collection[Key]
-    ) -> View[Referral]:
-        known = await load_known(connection, work)
-        return Reception(known, locked, self._policy, self._sealer)
+    ) -> IntakeLoaded:
+        return IntakeLoaded(await load_known(connection, work), locked, self._policy, self._sealer)

@@ -4,10 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from loopkeeper.contract.events import ReferralAmended, ReferralReceived
 from loopkeeper.postgres.connections import Connection
-from loopkeeper.store.definition import Change
+from loopkeeper.store.definition import Change, Projection
 from referral_intake.domain.commands import Keys
 from referral_intake.domain.state import Referral
+from referral_intake.persistence.context import IntakeLoaded
+
+
+class IntakeProjection(Projection[Referral]):
+    """Writes who the referrals of a batch are about. Keys and new members' ids stand in no event: the batch's `IntakeLoaded`
+    knows them."""
+
+    async def write(
+        self, connection: Connection, changes: Sequence[Change[Referral]], loaded: IntakeLoaded
+    ) -> None:
+        told = {
+            change.stream: loaded.known.keys[change.stream]
+            for change in changes
+            if change.stream in loaded.known.keys
+            and any(isinstance(event, ReferralReceived | ReferralAmended) for _, event in change.written)
+            and change.stream == change.submission.stream
+            and getattr(change.submission.command, "keys", None) is not None
+        }
+        await members(connection, loaded.minted)
+        await identities(connection, told)
+        await supports(connection, changes)
+        await copied_identities(connection, loaded.copied)
 
 
 async def members(connection: Connection, minted: Mapping[str, str]) -> None:

@@ -11,6 +11,7 @@ import orjson
 from loopkeeper.postgres.connections import Connection
 from loopkeeper.store.definition import Work
 from referral_intake.domain.commands import AnswerQuestions, Keys, ReceiveReferral
+from referral_intake.domain.member_keys import found_as, has_name
 from referral_intake.domain.state import Referral
 
 # The commands that say who a referral is about.
@@ -56,7 +57,10 @@ async def _load_rosters(connection: Connection, known: Known, told: Sequence[Tol
 
 async def _load_members(connection: Connection, known: Known, told: Sequence[Told]) -> None:
     """The members' ids, and the referrals that may be theirs: open ones, and those through which they are served."""
-    keys = sorted({key for c in told for key in (c.keys.member, *c.keys.moved) if key})
+    pairs = [pair for c in told for pair in ((c.keys.member, c.keys.named), *c.keys.moved)]
+    keys = sorted(
+        {key for member, named in pairs if member for key in (member, named, has_name(member)) if key}
+    )
     if keys:
         members = await connection.fetch("SELECT id, member FROM member WHERE id = ANY($1::text[])", keys)
         known.members = {row["id"]: row["member"] for row in members}
@@ -68,7 +72,8 @@ async def _load_members(connection: Connection, known: Known, told: Sequence[Tol
                OR (status = 'closed' AND outcome = 'services_received' AND provider_id <> ''))""",
             sorted(known.members.values()),
         )
-    moved = {known.members[key] for c in told for key in c.keys.moved if key in known.members}
+    found = (found_as(known.members, *pair) for c in told for pair in c.keys.moved)
+    moved = {member for member in found if member is not None}
     if moved:
         # Served there, even if the assignment has ended since.
         served = "member = ANY($1::text[]) AND status = 'closed' AND outcome = 'services_received'"

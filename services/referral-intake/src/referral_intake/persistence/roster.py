@@ -1,82 +1,43 @@
 """A plan's roster: who is covered, read line by line in bounded memory, kept without anything readable.
 
 An import has an id (its Idempotency-Key) and one row that says how far it came, written in the transaction of the very
-rows it counts: broken off, it goes on where it stood, by the same id. A plan has one import at a time.
+rows it counts: broken off, it goes on where it stood, by the same id. A plan has one import at a time. A member whom a
+whole roster does not name any more has left; an import by which more than a fifth would leave is held until somebody
+confirms it.
 """
 
 from __future__ import annotations
 
-import csv
-from collections.abc import AsyncIterator, Mapping, Sequence
+from array import array
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, cast
+from hashlib import blake2b
+from typing import Any
 from uuid import uuid4
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from loopkeeper.contract.field_types import Day
+from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.vocabulary.identifiers import cin as plain_cin
-from loopkeeper.contract.vocabulary.identifiers import cin_valid
-from loopkeeper.contract.vocabulary.places import County
 from loopkeeper.kernel.clock import Clock
-from loopkeeper.kernel.errors import FIELD_NAME, Problem
+from loopkeeper.kernel.errors import Problem, Unsound
 from loopkeeper.postgres.connections import Connection
 from loopkeeper.security.sealing import Sealer
+from loopkeeper.spreadsheets import Limits, Unreadable
+from loopkeeper.spreadsheets.upload import Form, lines_of
 from loopkeeper.store.store import Store
+from referral_intake.persistence.roster_rows import COLUMNS, Loaded, RosterRow, checked
 
 # One statement writes so many rows; a million members are a thousand statements.
 CHUNK = 1000
-# Past this many the errors say nothing new; the counts still tell the whole.
-ERRORS_SHOWN = 1000
 LONGEST_LINE = 64 * 1024
 # An import that has said nothing for so long was broken off without a word: another may take its place.
 SILENT_AFTER = timedelta(minutes=2)
 # One that waits for its next part may take longer.
 WAITS_FOR = timedelta(hours=1)
-# How to mend each field, and what is wrong with a whole row.
-FIXES: Mapping[str, str] = {
-    "cin": "A CIN is 9, seven digits and a letter.",
-    "birth_date": "Write the date as 1964-05-17.",
-    "county": "Name a county of California, in small letters with dashes, such as contra-costa.",
-    "covered_from": "Write the date as 2025-01-01.",
-    "covered_through": "Write the date as 2025-12-31, or leave it out.",
-    "pcp": "Give the provider's id, or leave it out.",
-    "programs": "List at most 20 programs; in CSV put a semicolon between them.",
-}
-
-
-class RosterRow(BaseModel):
-    """One member's coverage. Programs are the exclusive ones the plan knows of."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, str_max_length=200)
-
-    cin: str
-    birth_date: Day
-    county: County
-    covered_from: Day
-    covered_through: Day | None = None
-    pcp: str = ""
-    programs: tuple[str, ...] = Field((), max_length=20)
-
-
-@dataclass(slots=True)
-class Loaded:
-    """What came of an upload. `errors` name the line and field, never the value."""
-
-    accepted: int = 0
-    refused: int = 0
-    removed: int = 0
-    lines: int = 0
-    state: str = "running"
-    dry_run: bool = False
-    errors: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-
-    def refuse(self, line: int, pointer: str, rule: str, fix: str) -> None:
-        self.refused += 1
-        if len(self.errors) < ERRORS_SHOWN:
-            self.errors.append({"line": line, "pointer": pointer, "rule": rule, "fix": fix})
+# An import by which more than one in so many would leave is held.
+SHARE_HELD = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +51,8 @@ class Import:
     dry_run: bool = False
     from_line: int = 1
     more: bool = False
+    # Somebody has seen how many would leave, and means it.
+    confirm_removals: bool = False
     # Which request holds the import; another that took it over makes this one stop.
     owner: str = field(default_factory=lambda: uuid4().hex)
 
@@ -98,19 +61,24 @@ async def load_roster(
     store: Store[Any], sealer: Sealer, clock: Clock, upload: Import, pieces: AsyncIterator[bytes]
 ) -> Loaded:
     """Replace this plan's roster by the good rows of the import; a row that is refused is named and left out. Lines
-    done before are passed over, so the whole file or the rest of it may be sent again. The old rows go when the last
-    part is in. Raises `import-running` (409) while another import of the plan is under way."""
+    done before are passed over, so the whole file or the rest of it may be sent again. The members it does not name
+    leave when the last part is in. Raises `import-running` (409) while another import of the plan is under way, and
+    `removals-unconfirmed` (409) where more than a fifth would leave: the good rows are kept, and the same import sent
+    again with `confirm_removals` goes on from there."""
     loaded = Loaded(dry_run=True)
+    standing = 0
     if not upload.dry_run:
-        loaded = await _begin(store, clock, upload)
+        loaded, standing = await _begin(store, clock, upload)
         if loaded.state == "done":
             return loaded
     try:
-        await _read(store, sealer, clock, upload, pieces, loaded)
+        seen = await _read(store, sealer, clock, upload, pieces, loaded)
         loaded.state = "waiting" if upload.more else "done"
+        if upload.dry_run:
+            loaded.removed = await _would_leave(store, upload, loaded, seen)
+        elif loaded.state == "done" and loaded.accepted:
+            await _let_leave(store, clock, upload, loaded, standing)
         if not upload.dry_run:
-            if loaded.state == "done" and loaded.accepted:
-                loaded.removed = await _forget_older(store, upload.plan, upload.id)
             await _write(store, clock, upload, [], loaded)
     finally:
         if loaded.state == "running" and not upload.dry_run:
@@ -125,7 +93,8 @@ async def _read(
     upload: Import,
     pieces: AsyncIterator[bytes],
     loaded: Loaded,
-) -> None:
+) -> array[int]:
+    """The marks of the rows a dry run has seen; for an import, which writes them, none."""
     done, plan = loaded.lines, upload.plan
     if upload.from_line > done + 1 and not upload.dry_run:
         raise Problem(
@@ -135,33 +104,81 @@ async def _read(
             fix=f"Send the file from line {done + 1} or earlier.",
         )
     chunk: dict[str, dict[str, Any]] = {}
-    async for number, raw in _rows(pieces, as_csv=upload.as_csv, first=upload.from_line):
-        if number <= done:
-            continue
-        row = _checked(number, raw, loaded, synthetic=upload.synthetic)
-        if row is not None:
-            cin = plain_cin(row.cin)
-            key = f"{plan}:{sealer.blind_index(plan, cin)}"
-            birth_key = sealer.blind_index(plan, cin, row.birth_date.isoformat())
-            chunk[key] = _kept(key, plan, row, birth_key, upload.id)
-            loaded.accepted += 1
-        loaded.lines = number
-        if number % CHUNK == 0:
-            await _write(store, clock, upload, list(chunk.values()), loaded)
-            chunk.clear()
-    await _write(store, clock, upload, list(chunk.values()), loaded)
+    seen = array("Q")
+    written = done // CHUNK
+    form = Form(COLUMNS, json=not upload.as_csv, limits=Limits(line=LONGEST_LINE))
+    try:
+        async for line in lines_of(pieces, form, first=upload.from_line):
+            number = line.number
+            if number <= done:
+                continue
+            row = checked(line, loaded, synthetic=upload.synthetic)
+            if row is not None:
+                cin = plain_cin(row.cin)
+                key = f"{plan}:{sealer.blind_index(plan, cin)}"
+                birth_key = sealer.blind_index(plan, cin, row.birth_date.isoformat())
+                chunk[key] = _kept(key, plan, row, birth_key, upload.id)
+                loaded.accepted += 1
+            loaded.lines = number
+            if number // CHUNK > written:
+                written = number // CHUNK
+                seen.extend(await _write_or_mark(store, clock, upload, chunk, loaded))
+                chunk.clear()
+    except Unreadable as error:
+        raise Problem(422, "row-invalid", error.sentence, fix=error.fix) from None
+    seen.extend(await _write_or_mark(store, clock, upload, chunk, loaded))
+    return seen
+
+
+async def _write_or_mark(
+    store: Store[Any], clock: Clock, upload: Import, chunk: Mapping[str, Mapping[str, Any]], loaded: Loaded
+) -> Collection[int]:
+    if not upload.dry_run:
+        await _write(store, clock, upload, list(chunk.values()), loaded)
+        return ()
+    if not chunk:
+        return ()
+
+    async def steps(connection: Connection) -> Sequence[Mapping[str, Any]]:
+        return await connection.fetch(
+            "SELECT id FROM roster WHERE id = ANY($1::text[]) AND left_on IS NULL", list(chunk)
+        )
+
+    rows = await store.transact(steps)
+    return [int.from_bytes(blake2b(row["id"].encode(), digest_size=8).digest(), "big") for row in rows]
+
+
+async def _would_leave(store: Store[Any], upload: Import, loaded: Loaded, seen: array[int]) -> int:
+    """How many members would leave; of a part of a file it cannot be told, and a file without a good row removes
+    nobody."""
+    if upload.more or upload.from_line > 1 or not loaded.accepted:
+        return 0
+
+    async def steps(connection: Connection) -> int:
+        return await _standing(connection, upload.plan)
+
+    return await store.transact(steps) - len(set(seen))
+
+
+async def _standing(connection: Connection, plan: str) -> int:
+    count: int = await connection.fetchval(
+        "SELECT count(*) FROM roster WHERE plan = $1 AND left_on IS NULL", plan
+    )
+    return count
 
 
 # ── how far an import came ────────────────────────────────────────────────────────────────────────────────
 
 
-async def _begin(store: Store[Any], clock: Clock, upload: Import) -> Loaded:
+async def _begin(store: Store[Any], clock: Clock, upload: Import) -> tuple[Loaded, int]:
+    """How far the import is, and how many members stood on the roster when it began."""
     now = clock.now()
 
     async def steps(connection: Connection) -> Mapping[str, Any]:
         await connection.execute(
-            """INSERT INTO roster_import (plan_id, import, state, owner, lines, accepted, refused, removed, errors, "at")
-               VALUES ($1, $2, 'fresh', '', 0, 0, 0, 0, '[]', $3) ON CONFLICT (plan_id) DO NOTHING""",
+            """INSERT INTO roster_import
+               (plan_id, import, state, owner, lines, accepted, refused, removed, standing, errors, "at")
+               VALUES ($1, $2, 'fresh', '', 0, 0, 0, 0, 0, '[]', $3) ON CONFLICT (plan_id) DO NOTHING""",
             upload.plan,
             upload.id,
             now,
@@ -169,7 +186,8 @@ async def _begin(store: Store[Any], clock: Clock, upload: Import) -> Loaded:
         row = await connection.fetchrow(
             "SELECT * FROM roster_import WHERE plan_id = $1 FOR UPDATE", upload.plan
         )
-        assert row is not None  # noqa: S101 inserted above
+        if row is None:
+            raise Unsound("an import's row is gone in the transaction that made it")
         if _under_way(row, upload, now):
             raise Problem(
                 409,
@@ -179,10 +197,12 @@ async def _begin(store: Store[Any], clock: Clock, upload: Import) -> Loaded:
             )
         if row["import"] == upload.id and row["state"] == "done":
             return row
-        kept = row if row["import"] == upload.id else {**dict(row), **FRESH}
+        kept = dict(row)
+        if row["import"] != upload.id or row["state"] == "fresh":
+            kept |= {**FRESH, "standing": await _standing(connection, upload.plan)}
         await connection.execute(
             """UPDATE roster_import SET import = $2, state = 'running', owner = $3, lines = $4, accepted = $5,
-               refused = $6, removed = $7, errors = $8, "at" = $9 WHERE plan_id = $1""",
+               refused = $6, removed = $7, errors = $8, "at" = $9, standing = $10 WHERE plan_id = $1""",
             upload.plan,
             upload.id,
             upload.owner,
@@ -192,10 +212,12 @@ async def _begin(store: Store[Any], clock: Clock, upload: Import) -> Loaded:
             kept["removed"],
             kept["errors"],
             now,
+            kept["standing"],
         )
-        return {**dict(kept), "state": "running"}
+        return {**kept, "state": "running"}
 
-    return loaded_of(await store.transact(steps))
+    row = await store.transact(steps)
+    return loaded_of(row), row["standing"]
 
 
 FRESH: Mapping[str, Any] = {"lines": 0, "accepted": 0, "refused": 0, "removed": 0, "errors": "[]"}
@@ -246,39 +268,10 @@ def _kept(key: str, plan: str, row: RosterRow, birth_key: str, generation: str) 
     }
 
 
-def _checked(
-    number: int, raw: Mapping[str, Any] | None, loaded: Loaded, *, synthetic: bool
-) -> RosterRow | None:
-    if raw is None:
-        loaded.refuse(
-            number, "", "not-a-row", "Send one JSON object a line; in CSV as many cells as the header has."
-        )
-        return None
-    try:
-        row = RosterRow.model_validate(raw)
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_context=False, include_url=False)[0]
-        # What stands for a column's name in a file without a header may be a member's number or name.
-        named = all(FIELD_NAME.fullmatch(str(part)) or isinstance(part, int) for part in first["loc"])
-        pointer = "/" + "/".join(str(part) for part in first["loc"]) if named else ""
-        name = str(first["loc"][0]) if first["loc"] else ""
-        loaded.refuse(number, pointer, first["type"], FIXES.get(name, "Leave this column out."))
-        return None
-    if not cin_valid(row.cin, synthetic=synthetic):
-        loaded.refuse(number, "/cin", "cin", FIXES["cin"])
-        return None
-    if row.covered_through is not None and row.covered_through < row.covered_from:
-        loaded.refuse(number, "/covered_through", "ends-before", "Let the coverage end after it begins.")
-        return None
-    return row
-
-
 async def _write(
     store: Store[Any], clock: Clock, upload: Import, rows: Sequence[Mapping[str, Any]], loaded: Loaded
 ) -> None:
     """These rows, and how far the import is with them, in one transaction."""
-    if upload.dry_run:
-        return
 
     async def steps(connection: Connection) -> None:
         if rows:
@@ -286,7 +279,8 @@ async def _write(
                 """INSERT INTO roster SELECT * FROM jsonb_populate_recordset(NULL::roster, $1::jsonb) ORDER BY id
                    ON CONFLICT (id) DO UPDATE SET birth_key = excluded.birth_key, county = excluded.county,
                    covered_from = excluded.covered_from, covered_through = excluded.covered_through,
-                   pcp = excluded.pcp, programs = excluded.programs, generation = excluded.generation""",
+                   pcp = excluded.pcp, programs = excluded.programs, generation = excluded.generation,
+                   left_on = NULL""",
                 orjson.dumps(rows).decode(),
             )
         written = await connection.execute(
@@ -311,73 +305,38 @@ async def _write(
     await store.transact(steps)
 
 
-async def _forget_older(store: Store[Any], plan: str, generation: str) -> int:
-    async def steps(connection: Connection) -> str:
-        return await connection.execute(
-            """DELETE FROM roster WHERE id IN (SELECT id FROM roster
-               WHERE plan = $1 AND generation <> $2 LIMIT 5000)""",
-            plan,
-            generation,
+async def _let_leave(store: Store[Any], clock: Clock, upload: Import, loaded: Loaded, standing: int) -> None:
+    """Whom the whole file does not name has left. A line that was refused names nobody."""
+
+    async def count(connection: Connection) -> int:
+        return await connection.fetchval(
+            "SELECT count(*) FROM roster WHERE plan = $1 AND generation <> $2 AND left_on IS NULL",
+            upload.plan,
+            upload.id,
         )
 
-    removed = 0
+    leaving = await store.transact(count)
+    if leaving * SHARE_HELD > standing and not upload.confirm_removals:
+        loaded.state = "held"
+        await _write(store, clock, upload, [], loaded)
+        raise Problem(
+            409,
+            "removals-unconfirmed",
+            f"{leaving} of {standing} members are not in the file, more than a fifth.",
+            fix="Send the whole roster; or, if they have left, send it again by the same Idempotency-Key with "
+            "confirm_removals=true.",
+            members={"removals": leaving, "standing": standing},
+        )
+    on = la_date(clock.now())
+
+    async def steps(connection: Connection) -> str:
+        return await connection.execute(
+            """UPDATE roster SET left_on = $3 WHERE id IN (SELECT id FROM roster
+               WHERE plan = $1 AND generation <> $2 AND left_on IS NULL LIMIT 5000)""",
+            upload.plan,
+            upload.id,
+            on,
+        )
+
     while gone := int((await store.transact(steps)).split()[-1]):
-        removed += gone
-    return removed
-
-
-async def _rows(
-    pieces: AsyncIterator[bytes], *, as_csv: bool, first: int
-) -> AsyncIterator[tuple[int, Mapping[str, Any] | None]]:
-    """Each row with its line in the whole file. A later part of a CSV repeats the header, which is line 1."""
-    header: list[str] | None = None
-    number = first - 1
-    async for line in _lines(pieces):
-        if as_csv and header is None and first > 1:
-            header = _cells(line)
-            continue
-        number += 1
-        if not line.strip():
-            continue
-        if not as_csv:
-            yield number, _json(line)
-        elif header is None:
-            header = _cells(line)
-        else:
-            yield number, _from_cells(header, _cells(line))
-
-
-async def _lines(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    rest = b""
-    async for piece in pieces:
-        *lines, rest = (rest + piece).split(b"\n")
-        for line in lines:
-            yield line.rstrip(b"\r")
-        if len(rest) > LONGEST_LINE:
-            raise Problem(
-                422, "row-invalid", "A line of the roster is too long.", fix="Send one member a line."
-            )
-    if rest:
-        yield rest.rstrip(b"\r")
-
-
-def _json(line: bytes) -> Mapping[str, Any] | None:
-    try:
-        row = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        return None
-    return cast("Mapping[str, Any]", row) if isinstance(row, dict) else None
-
-
-def _cells(line: bytes) -> list[str]:
-    text = line.decode("utf-8-sig", "replace")
-    return [cell.strip() for cell in next(csv.reader([text]), list[str]())]
-
-
-def _from_cells(header: Sequence[str], cells: Sequence[str]) -> Mapping[str, Any] | None:
-    if len(cells) != len(header):
-        return None
-    row: dict[str, Any] = {name: cell for name, cell in zip(header, cells, strict=True) if cell}
-    if "programs" in row:
-        row["programs"] = tuple(part.strip() for part in str(row["programs"]).split(";") if part.strip())
-    return row
+        loaded.removed += gone

@@ -90,6 +90,8 @@ roster = sa.Table(
     sa.Column("pcp", sa.Text, nullable=False),
     sa.Column("programs", JSONB, nullable=False),
     sa.Column("generation", sa.Text, nullable=False),
+    # The day from which a whole roster has not named the member.
+    sa.Column("left_on", sa.Date),
     sa.Index("roster_plan", "plan", "generation"),
 )
 
@@ -105,6 +107,8 @@ roster_import = sa.Table(
     sa.Column("accepted", sa.Integer, nullable=False),
     sa.Column("refused", sa.Integer, nullable=False),
     sa.Column("removed", sa.Integer, nullable=False),
+    # How many members stood on the roster when the import began.
+    sa.Column("standing", sa.Integer, nullable=False),
     sa.Column("errors", JSONB, nullable=False),
     moment("at", nullable=False),
 )

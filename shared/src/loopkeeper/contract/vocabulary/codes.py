@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from enum import StrEnum
 from typing import Self
 
@@ -25,3 +27,9 @@ class Code(StrEnum):
     def label_of(cls, code: str) -> str:
         """The label of a code, the code itself where it is not (or no longer) on the list."""
         return cls(code).label if code in cls.codes() else code
+
+
+def folded(text: str) -> str:
+    """A word as it is compared with the name of a code: no case, no accents, one space for whatever separates."""
+    plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    return re.sub(r"[\W_]+", " ", plain).strip().casefold()

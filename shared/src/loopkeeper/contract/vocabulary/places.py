@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from loopkeeper.contract.vocabulary.codes import Code
+import re
+
+from loopkeeper.contract.vocabulary.codes import Code, folded
 
 
 class County(Code):
@@ -66,3 +68,27 @@ class County(Code):
     VENTURA = "ventura", "Ventura"
     YOLO = "yolo", "Yolo"
     YUBA = "yuba", "Yuba"
+
+
+# FIPS numbers a state's counties by odd numbers in alphabetical order: 06001 is Alameda, 06115 Yuba.
+_FIPS = re.compile(r"06(\d{3})", re.ASCII)
+_BY_ID = {county.value: county for county in County}
+_BY_NUMBER = dict(enumerate(County, 1))
+_BY_NAME = {folded(word): county for county in County for word in (county.value, county.label)}
+
+
+def county_of(said: object) -> County | None:
+    """The county somebody names: by its id or name, case, accents and "County" aside; by the state's code 01 to 58; by
+    FIPS, written 06xxx. None where it is none of California's."""
+    if isinstance(said, bool) or not isinstance(said, str | int):
+        return None
+    if said in _BY_ID:
+        return _BY_ID[str(said)]
+    text = str(said).strip()
+    if fips := _FIPS.fullmatch(text.zfill(5) if isinstance(said, int) and said > len(County) else text):
+        number = int(fips[1])
+        return _BY_NUMBER.get((number + 1) // 2) if number % 2 else None
+    if text.isascii() and text.isdecimal():
+        return _BY_NUMBER.get(int(text)) if len(text) <= 2 else None
+    name = folded(text)
+    return _BY_NAME.get(name) or _BY_NAME.get(name.removesuffix(" county").removeprefix("county of "))

@@ -26,7 +26,7 @@ SERVICES = "loopkeeper.services"
 DECLARATION = frozenset({"about", "key", "columns", "plans"})
 
 
-class _UniqueKeys(yaml.CSafeLoader):
+class UniqueKeys(yaml.CSafeLoader):
     """YAML in which writing a key twice is an error, not a silent change of mind."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -91,7 +91,7 @@ def _documents(folder: Path, operators: bool, reading: _Reading) -> list[_Docume
     for path in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
         place = path.name if operators else f"{folder.parent.name}/{path.name}"
         try:
-            contents = list(yaml.load_all(path.read_text("utf-8"), _UniqueKeys))
+            contents = list(yaml.load_all(path.read_text("utf-8"), UniqueKeys))
         except (OSError, UnicodeDecodeError, yaml.YAMLError, ValueError) as error:
             reading.find(place, f"The file cannot be read: {_one_line(error)}.", "Mend the YAML.")
             continue

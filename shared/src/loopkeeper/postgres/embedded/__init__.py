@@ -20,7 +20,7 @@ import asyncpg  # pyright: ignore[reportMissingTypeStubs] it brings types, only 
 
 from loopkeeper.kernel.errors import StartError
 from loopkeeper.kernel.files import locked
-from loopkeeper.postgres.connections import PASSING
+from loopkeeper.postgres.connections import TRANSIENT
 from loopkeeper.postgres.embedded import place as places
 from loopkeeper.postgres.embedded import postmaster
 from loopkeeper.postgres.embedded.databases import Server, in_use, prepare
@@ -125,7 +125,7 @@ def _answering(
             raise StartError(
                 sentence, "Put the file back that belongs to the data, or start afresh: loopkeeper reset."
             ) from error
-        except PASSING as error:
+        except TRANSIENT as error:
             # A server killed this very moment still has its process: look again, it is gone soon.
             if time.monotonic() > deadline:
                 sentence = f"PostgreSQL (process {pid}) does not answer: {type(error).__name__}."

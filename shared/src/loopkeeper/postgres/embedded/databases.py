@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from loopkeeper.postgres.connections import PASSING, Connection, connect
+from loopkeeper.postgres.connections import TRANSIENT, Connection, connect
 from loopkeeper.postgres.embedded.postmaster import PORT
 
 
@@ -50,7 +50,7 @@ async def in_use(server: Server) -> bool:
     """Whether anybody but this very look has a session; one that does not answer counts as used."""
     try:
         admin = await connect(server.admin(), name="loopkeeper-embedded")
-    except PASSING:
+    except TRANSIENT:
         return True
     try:
         return await admin.fetchval(

@@ -64,6 +64,17 @@ def check(said: HandOver, *, addressee: str, language: str, draft: bool, flags: 
         )
 
 
+def check_electronic(how: str, agreement: str | None) -> None:
+    """Raises 409 `fax-not-agreed`: a fax tells a referrer only under an agreement of both (loop.md 7.4)."""
+    if how == Way.FAX.value and agreement is None:
+        raise Refused(
+            "fax-not-agreed",
+            "A fax proves nothing to this referrer: no agreement of both is recorded for that day.",
+            fix="Tell it in another way; or record the agreement as the plan's row of fax_agreements.",
+            allowed=tuple(way.value for way in Way if way not in (Way.FAX, Way.ASKED)),
+        )
+
+
 def _check_way(said: HandOver, flags: Sequence[str]) -> None:
     if said.how == Way.ASKED.value:
         return

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 
+from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.events import (
     AssignmentAccepted,
     AssignmentLeadChanged,
@@ -27,14 +28,26 @@ from loopkeeper.contract.events import (
     ReferralReceived,
     Rights,
 )
+from notification.domain.notices.closings import OTHER, help_offered, said_to_member
+from notification.domain.notices.provider_notices import prolonged
 from notification.domain.notices.wording import DISCREET, USUAL, Coded, Names, Notice, Value, last_day
-from notification.domain.outreach.state import SELF_REFERRAL, SERVICES_RECEIVED, Outreach, restricted
+from notification.domain.outreach.state import (
+    SELF_REFERRAL,
+    SERVICES_RECEIVED,
+    Closing,
+    Outreach,
+    over,
+    restricted,
+    served,
+)
 
 # The state's numbers, for a decision that does not carry its rights: 120 days after the appeal's answer, or after 30
 # without one (domain.md 3, NOA).
 HEARING_DAYS, UNANSWERED_DAYS = 120, 30
-# After these nobody needs help to find another service: the member has one, or this loop joined another.
-NO_HELP = frozenset({SERVICES_RECEIVED, "merged", "already_in_ecm"})
+# What ends a loop whose member is served, or goes on in another loop: that one tells.
+GOES_ON = frozenset({"merged", "already_in_ecm"})
+# The discontinuation that nobody asked for another term, or that the plan said no to one (domain.md 3).
+NOT_REAUTHORIZED = 13
 
 
 def to_member(before: Outreach, event: Event, after: Outreach, names: Names) -> Iterator[Notice]:
@@ -44,34 +57,51 @@ def to_member(before: Outreach, event: Event, after: Outreach, names: Names) -> 
     match event:
         case AuthorizationApproved():
             yield from _approved(event, after, names)
-        case AssignmentAccepted() if after.decision == "approved":
-            yield _assigned(event.provider, event.lead, after, names)
-        case AssignmentLeadChanged():
+        case AssignmentAccepted() if after.decision == "approved" and _held(after):
+            yield _assigned(event.provider, event.lead, after, names, la_date(event.occurred_at))
+        case AssignmentLeadChanged() if _held(after):
             yield _lead_changed(event, after, names)
-        case ReferralClosed() if before.closing is None:
-            yield from _closed(event.outcome, after)
+        case ReferralClosed() if before.closing is None and after.closing is not None:
+            yield from _closed(after.closing, after, names)
         case ReferralReceived() if after.closing is not None:
-            yield from _closed(after.closing.outcome, after)
+            yield from _closed(after.closing, after, names)
         case _:
             yield from _decided(before, event, after)
 
 
 def _approved(event: AuthorizationApproved, after: Outreach, names: Names) -> Iterator[Notice]:
-    yield _notice(after, "authorized", slots={"through": event.through})
+    yield _notice(after, "authorized", _yes(after), slots={"through": event.through})
     held = after.assignment
     if held is not None and held.held and held.lead is not None:
-        yield _assigned(held.provider, held.lead, after, names)
+        yield _assigned(held.provider, held.lead, after, names, la_date(event.occurred_at))
     if event.adverse is not None:
         adverse = event.adverse
         slots = _denial(adverse.reason, adverse.citation, adverse.rights)
         yield _notice(after, "not_authorized", "in_part", slots=slots, due_at=adverse.notice_due_at)
 
 
-def _assigned(provider: str, lead: Lead, after: Outreach, names: Names) -> Notice:
-    """Whom the member will hear from (N1)."""
+def _yes(after: Outreach) -> str:
+    """Whether somebody is still to be found, serves already, or will not come since the loop closed without service."""
+    if over(after):
+        return "late"
+    return "served" if _held(after) or after.grant is not None or after.closing is not None else USUAL
+
+
+def _held(after: Outreach) -> bool:
+    return after.assignment is not None and after.assignment.held
+
+
+def _assigned(provider: str, lead: Lead, after: Outreach, names: Names, on: date) -> Notice:
+    """Whom the member will hear from (N1), from when on where that lies ahead, or who helps already."""
     if restricted(after):
         return _notice(after, "assigned", DISCREET)
-    return _notice(after, "assigned", slots=_called(provider, lead, names))
+    slots = _called(provider, lead, names)
+    starts_on = after.assignment.starts_on if after.assignment is not None else None
+    if served(after):
+        return _notice(after, "assigned", "served", slots=slots)
+    if starts_on is not None and starts_on > on:
+        return _notice(after, "assigned", "planned", slots={**slots, "on": starts_on})
+    return _notice(after, "assigned", slots=slots)
 
 
 def _lead_changed(event: AssignmentLeadChanged, after: Outreach, names: Names) -> Notice:
@@ -82,19 +112,25 @@ def _lead_changed(event: AssignmentLeadChanged, after: Outreach, names: Names) -
 
 def _called(provider: str, lead: Lead, names: Names) -> Mapping[str, Value]:
     named = names.of(provider)
-    phone = named.phone or names.of(provider).name
+    phone = lead.phone or named.phone or named.name
     return {"provider": named.name, "provider_phone": phone, "lead": lead.name}
 
 
-def _closed(outcome: str, after: Outreach) -> Iterator[Notice]:
-    if SELF_REFERRAL in after.flags:
-        # Who referred is the member: the closing's notice merges into the member's, and proves the closing.
-        slots: Mapping[str, Value] = {"outcome": Coded("outcome", outcome)}
-        yield _notice(after, "closed_self", slots=slots, closing=True)
+def _closed(closing: Closing, after: Outreach, names: Names) -> Iterator[Notice]:
+    """N7 where the plan sends it, and N6 where the loop closed without service. Of a self-referral both are one: who
+    referred is the member, so the letter proves the closing too."""
+    if closing.outcome in GOES_ON:
         return
-    yield _notice(after, "closed")
-    if outcome not in NO_HELP:
-        yield _notice(after, "help")
+    variant, slots = said_to_member(closing, names)
+    received = closing.outcome == SERVICES_RECEIVED
+    if SELF_REFERRAL in after.flags:
+        yield _notice(after, "closed_self", "served" if received else variant, slots=slots, closing=True)
+        return
+    without = OTHER if variant == OTHER else "without"
+    yield _notice(after, "closed", USUAL if received else without, slots=slots)
+    if not received:
+        variant, slots = help_offered(closing, names)
+        yield _notice(after, "help", variant, slots=slots)
 
 
 def _decided(before: Outreach, event: Event, after: Outreach) -> Iterator[Notice]:
@@ -104,27 +140,47 @@ def _decided(before: Outreach, event: Event, after: Outreach) -> Iterator[Notice
             yield _notice(after, "not_authorized", slots=slots, due_at=event.notice_due_at)
         case AuthorizationDeemedAdverse():
             slots = _appeal(event.rights or _rights(event.appeal_by))
-            yield _notice(after, "deemed_adverse", slots=slots, due_at=event.notice_due_at)
+            variant = "renewal" if before.decision == "approved" else USUAL
+            yield _notice(after, "deemed_adverse", variant, slots=slots, due_at=event.notice_due_at)
         case AuthorizationPended():
-            yield _notice(after, "pended", slots={"due": last_day(event.by)})
+            variant = "asked" if SELF_REFERRAL in after.flags else USUAL
+            yield _notice(after, "pended", variant, slots={"due": last_day(event.by)})
         case AuthorizationOverturned():
             yield _notice(after, "overturned")
         case AuthorizationExtended():
-            yield _notice(after, "extended", slots={"through": event.through})
+            dates: dict[str, Value] = {"through": event.through, "on": event.from_}
+            yield _notice(after, "extended", prolonged(before, event), slots=dates)
         case AuthorizationEnded():
             yield _ended(event, after)
         case AuthorizationPresumptiveEnded() if before.grant and event.reason in ("expired", "revoked"):
-            yield _notice(after, "presumptive_ended", slots={"through": event.through})
+            yield from _grant_ended(event, after)
         case _:
             return
+
+
+def _grant_ended(event: AuthorizationPresumptiveEnded, after: Outreach) -> Iterator[Notice]:
+    """An answer is promised only where one was asked for and is still to come (domain.md 2.3)."""
+    if over(after) or after.decision == "approved":
+        return
+    variant = "denied" if after.decision == "denied" else USUAL
+    if not after.decision and after.kind == "presumptive_start":
+        variant = "unasked"
+    yield _notice(after, "presumptive_ended", variant, slots={"through": event.through})
 
 
 def _ended(event: AuthorizationEnded, after: Outreach) -> Notice:
     rights = event.rights or _rights(event.on)
     slots: dict[str, Value] = {**_appeal(rights), "on": event.on}
-    slots["reason"] = Coded("discontinuation", str(event.code))
+    slots["reason"] = _why(event)
     slots["continues_by"] = rights.continues_if_by or event.on
     return _notice(after, "ended", slots=slots, due_at=event.notice_due_at)
+
+
+def _why(event: AuthorizationEnded) -> Coded:
+    """A term that nobody asked to go on ends by a rule; one the plan said no to, by a person (loop.md 4.1, 4.7)."""
+    if event.code != NOT_REAUTHORIZED:
+        return Coded("discontinuation", str(event.code))
+    return Coded("not_reauthorized", "refused" if event.acted_by is not None else "unasked")
 
 
 def _denial(reason: str, citation: str, rights: Rights) -> Mapping[str, Value]:

@@ -115,5 +115,11 @@ def grants(policy: Policy, plan: str, on: date) -> tuple[Grant, ...]:
     )
 
 
+def fax_agreement(policy: Policy, plan: str, referrer: str, on: date) -> str | None:
+    """The row by which both agreed that a fax tells this referrer, on a day; a row of no plan is nobody's agreement."""
+    rows = policy.rows("fax_agreements", on=on, plan=plan or None, referrer=referrer)
+    return next((row.ref for row in rows if row.plan is not None), None)
+
+
 def part2_programs(policy: Policy, on: date) -> frozenset[str]:
     return frozenset(row["organization"] for row in policy.rows("part2_programs", on=on))

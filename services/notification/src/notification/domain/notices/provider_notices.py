@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 
+from loopkeeper.contract.calendar import la_date, written
 from loopkeeper.contract.events import (
     AssignmentAccepted,
     AssignmentEnded,
@@ -32,67 +33,87 @@ from loopkeeper.contract.events import (
     ReferralAmended,
     ReferralSupportMoved,
 )
-from notification.domain.notices.wording import USUAL, Notice, Value, last_day
-from notification.domain.outreach.state import DO_NOT_CONTACT, Outreach, restricted
+from notification.domain.notices.wording import (
+    USUAL,
+    USUAL_NUMBER,
+    Coded,
+    Names,
+    Notice,
+    Value,
+    last_day,
+)
+from notification.domain.outreach.state import (
+    DECEASED_CODE,
+    DO_NOT_CONTACT,
+    Outreach,
+    over,
+    restricted,
+    served,
+)
 
 
-def to_providers(referral: str, before: Outreach, event: Event, after: Outreach) -> Iterator[Notice]:
+def to_providers(
+    referral: str, before: Outreach, event: Event, after: Outreach, names: Names
+) -> Iterator[Notice]:
     """The offer and its fate, the decision, the grant, and what changed for whoever serves."""
     match event:
         case AssignmentMade():
-            facts = {"assignment": event.assignment, "due_at": event.answer_due_at.isoformat()}
-            slots: dict[str, Value] = {"due": last_day(event.answer_due_at)}
-            variant = USUAL
-            if event.starts_on is not None:
-                variant, slots["on"] = "planned", event.starts_on
-                facts["starts_on"] = event.starts_on.isoformat()
-            yield Notice("offer", event.provider, "provider", variant, facts=facts, slots=slots)
-        case AssignmentAccepted():
+            yield _offer(event)
+        case AssignmentAccepted() if _holding(after):
             yield _yours(event, after)
-        case AssignmentOverdue() if event.state == "at_risk" and _waits_for_answer(after, event.assignment):
-            yield _reminded(after)
+        case AssignmentOverdue() if event.state == "at_risk":
+            yield from _reminded(after, event.assignment)
         case AssignmentStarted():
             facts = {"assignment": event.assignment, "on": event.on.isoformat()}
-            yield Notice("started", event.provider, "provider", facts=facts, slots={"on": event.on})
+            variant = "unanswered" if _waits_for_answer(after, event.assignment) else USUAL
+            yield Notice("started", event.provider, "provider", variant, facts=facts, slots={"on": event.on})
         case AssignmentWithdrawn() | AssignmentEnded():
             yield _taken_back(before, event)
         case ReferralAmended():
-            yield from _amended(referral, before, event, after)
+            yield from _amended(referral, before, event, after, names)
         case ReferralSupportMoved():
             yield from _support(event, after)
         case OutreachContactChanged():
             yield from _contact_changed(event, after)
         case OutreachOverdue():
-            facts = {"assignment": event.assignment, "clock": event.clock, "due_at": event.due_at.isoformat()}
+            facts = {"assignment": event.assignment, "clock": event.clock, "due_at": written(event.due_at)}
             slots = {"due": last_day(event.due_at)}
             code = "outreach_late" if event.clock == "first_outreach" else "outreach_long"
-            yield Notice(code, _holding(after), "provider", event.state, facts=facts, slots=slots)
+            variant = "forbidden" if DO_NOT_CONTACT in after.flags else event.state
+            yield Notice(code, _holding(after), "provider", variant, facts=facts, slots=slots)
         case _:
             yield from _decision_to_providers(before, event, after)
 
 
+def _offer(event: AssignmentMade) -> Notice:
+    """One under a grant is the claimant's to accept, so that the member has a lead care manager."""
+    facts = {"assignment": event.assignment, "due_at": written(event.answer_due_at)}
+    slots: dict[str, Value] = {"due": last_day(event.answer_due_at)}
+    variant = "claimed" if event.kind == "presumptive" else USUAL
+    if event.starts_on is not None:
+        variant, slots["on"] = "planned", event.starts_on
+        facts["starts_on"] = event.starts_on.isoformat()
+    return Notice("offer", event.provider, "provider", variant, facts=facts, slots=slots)
+
+
 def _decision_to_providers(before: Outreach, event: Event, after: Outreach) -> Iterator[Notice]:
     match event:
-        case AuthorizationApproved():
+        case AuthorizationApproved() if not over(after):
             for provider in _serving(before):
                 yield _through("decided", provider, event.through, "approved")
         case AuthorizationDenied():
             for provider in _serving(before):
                 yield Notice("decided", provider, "provider", "denied")
         case AuthorizationReauthorizationDue():
-            facts = {"through": event.through.isoformat(), "due_at": event.due_at.isoformat()}
+            facts = {"through": event.through.isoformat(), "due_at": written(event.due_at)}
             slots: dict[str, Value] = {"through": event.through, "due": last_day(event.due_at)}
             yield Notice("reauthorization_due", _holding(after), "provider", facts=facts, slots=slots)
         case AuthorizationExtended():
-            yield _through("extended", _holding(after), event.through)
+            yield _extended(before, event, after)
         case AuthorizationEnded():
-            yield Notice(
-                "ended",
-                _holding(after),
-                "provider",
-                facts={"on": event.on.isoformat()},
-                slots={"on": event.on},
-            )
+            variant = "deceased" if event.code == DECEASED_CODE else USUAL
+            facts = {"on": event.on.isoformat()}
+            yield Notice("ended", _holding(after), "provider", variant, facts=facts, slots={"on": event.on})
         case AuthorizationOverturned():
             for provider in _serving(before):
                 yield Notice("overturned", provider, "provider", slots={"on": event.on})
@@ -104,13 +125,11 @@ def _grant_to_providers(before: Outreach, event: Event, after: Outreach) -> Iter
     match event:
         case AuthorizationPresumptiveGranted():
             facts = {"grant": event.grant, "through": event.through.isoformat()}
-            slots: dict[str, Value] = {"through": event.through}
-            yield Notice("presumptive_granted", event.provider, "provider", facts=facts, slots=slots)
+            slots: dict[str, Value] = {"through": event.through, "due": event.referral_by or event.through}
+            variant = "referral" if _start(after) else USUAL
+            yield Notice("presumptive_granted", event.provider, "provider", variant, facts=facts, slots=slots)
         case AuthorizationPresumptiveRefused():
-            # Only with an open authorization elsewhere there is a way on of its own (loop.md 3.3).
-            variant = event.reason if event.reason in ("other_provider", "awaiting_provider") else USUAL
-            facts = {"reason": event.reason}
-            yield Notice("presumptive_refused", after.claimed_by, "provider", variant, facts=facts)
+            yield _refused(event, after)
         case AuthorizationPresumptiveReminded():
             facts = {
                 "grant": event.grant, "missing": event.missing, "day": str(event.day),
@@ -123,19 +142,50 @@ def _grant_to_providers(before: Outreach, event: Event, after: Outreach) -> Iter
         case AuthorizationPresumptiveEnded() if before.grant and before.grant.grant == event.grant:
             facts = {"grant": event.grant, "reason": event.reason, "through": event.through.isoformat()}
             slots = {"through": event.through}
-            yield Notice("presumptive_ended", before.grant.provider, "provider", facts=facts, slots=slots)
+            variant = _how_ended(event, after)
+            yield Notice(
+                "presumptive_ended", before.grant.provider, "provider", variant, facts=facts, slots=slots
+            )
         case _:
             return
 
 
+def _start(now: Outreach) -> bool:
+    """A start sent alone asked nothing of the plan: the full referral does (loop.md 3.1)."""
+    return now.kind == "presumptive_start"
+
+
+def _refused(event: AuthorizationPresumptiveRefused, after: Outreach) -> Notice:
+    """Why, and what comes next: with an open authorization elsewhere the member's wish (loop.md 3.3); the directory's
+    entry where it is waited for; else the plan's decision, which of a start sent alone must first be asked for."""
+    variant = "referral" if _start(after) else USUAL
+    if event.reason in ("other_provider", "awaiting_provider"):
+        variant = event.reason
+    slots: dict[str, Value] = {"reason": Coded("grant_refusal", event.reason)}
+    facts = {"reason": event.reason}
+    return Notice("presumptive_refused", after.claimed_by, "provider", variant, facts=facts, slots=slots)
+
+
+def _how_ended(event: AuthorizationPresumptiveEnded, after: Outreach) -> str:
+    """An expiry says what is missing, and who must send it (loop.md 3.4)."""
+    if event.reason != "expired":
+        return event.reason
+    if after.decision:
+        return after.decision
+    if over(after):
+        return "closed"
+    return "expired_referral" if _start(after) else "expired_decision"
+
+
 def _yours(event: AssignmentAccepted, after: Outreach) -> Notice:
     """Whom to serve stands in the assignment, identity included (N8); how to reach them safely beats every default."""
-    variant = USUAL
-    if restricted(after):
-        variant = "forbidden" if DO_NOT_CONTACT in after.flags else "careful"
+    variant, slots = _caution(after), dict[str, Value]()
+    starts_on = after.assignment.starts_on if after.assignment is not None else None
+    if variant == USUAL and starts_on is not None and starts_on > la_date(event.occurred_at):
+        variant, slots = "planned", {"on": starts_on}
     facts = {"assignment": event.assignment}
     start = after.term.at if after.term is not None else None
-    return Notice("yours", event.provider, "provider", variant, facts=facts, start=start)
+    return Notice("yours", event.provider, "provider", variant, facts=facts, slots=slots, start=start)
 
 
 def _waits_for_answer(after: Outreach, assignment: str) -> bool:
@@ -145,19 +195,36 @@ def _waits_for_answer(after: Outreach, assignment: str) -> bool:
     )
 
 
-def _reminded(after: Outreach) -> Notice:
+def _reminded(after: Outreach, assignment: str) -> Iterator[Notice]:
+    """Only while this offer waits for its answer."""
     offer = after.assignment
-    assert offer is not None  # noqa: S101 looked at by the caller
+    if offer is None or not _waits_for_answer(after, assignment):
+        return
     due = offer.answer_due_at
     slots: dict[str, Value] = {"due": last_day(due)} if due else {"due": "its last day"}
-    return Notice(
-        "offer_reminded", offer.provider, "provider", facts={"assignment": offer.assignment}, slots=slots
-    )
+    facts = {"assignment": offer.assignment}
+    yield Notice("offer_reminded", offer.provider, "provider", facts=facts, slots=slots)
 
 
 def _through(code: str, provider: str, through: date, variant: str = USUAL) -> Notice:
     facts = {"through": through.isoformat()}
     return Notice(code, provider, "provider", variant, facts=facts, slots={"through": through})
+
+
+def _extended(before: Outreach, event: AuthorizationExtended, after: Outreach) -> Notice:
+    """Another term, by another number; the same one that does not end after all; or one that begins on another day."""
+    variant = prolonged(before, event)
+    facts = {"through": event.through.isoformat()}
+    slots: dict[str, Value] = {"through": event.through, "on": event.from_}
+    return Notice("extended", _holding(after), "provider", variant, facts=facts, slots=slots)
+
+
+def prolonged(before: Outreach, event: AuthorizationExtended) -> str:
+    """How a term goes on: `usual` by the plan's yes to another, `goes_on` as the same, `moved` to another first day."""
+    term = before.term
+    if term is None or term.number != event.number:
+        return USUAL
+    return "goes_on" if term.from_ == event.from_ else "moved"
 
 
 def _taken_back(before: Outreach, event: AssignmentWithdrawn | AssignmentEnded) -> Notice:
@@ -170,17 +237,29 @@ def _taken_back(before: Outreach, event: AssignmentWithdrawn | AssignmentEnded) 
     return Notice(code, provider, "provider", facts={"assignment": event.assignment})
 
 
-def _amended(referral: str, before: Outreach, event: ReferralAmended, after: Outreach) -> Iterator[Notice]:
+def _amended(
+    referral: str, before: Outreach, event: ReferralAmended, after: Outreach, names: Names
+) -> Iterator[Notice]:
     """Who serves hears that contact or start changed, and that its member was referred again; the rest it reads."""
     provider = _holding(after)
-    served = before.ending is not None and before.ending.how == "services_started"
-    if event.cause == "joined" and served:
-        yield Notice("referred_again", provider, "provider", facts={"referral": referral})
+    if event.cause == "joined" and served(before) and event.joined_referrer != provider:
+        yield _referred_again(referral, provider, event, names)
     contact = event.sealed is not None and "contact" in event.sealed and after.contact != before.contact
     if contact or restricted(after) != restricted(before):
         yield Notice("contact_changed", provider, "provider", _caution(after))
     if event.cause == "release_date":
         yield Notice("start_moved", provider, "provider")
+
+
+def _referred_again(referral: str, provider: str, event: ReferralAmended, names: Names) -> Notice:
+    """Who treats the member now is named, and until when: the lead care manager is there before the discharge
+    (ECMG26 p60-61). A name that reveals what it treats is not."""
+    facts, until = {"referral": referral}, event.joined_treats_until
+    sender = names.of(event.joined_referrer or "")
+    if until is None or until < la_date(event.occurred_at) or sender.reveals:
+        return Notice("referred_again", provider, "provider", facts=facts)
+    slots: dict[str, Value] = {"sender": f"{sender.name} ({sender.phone or USUAL_NUMBER})", "until": until}
+    return Notice("referred_again", provider, "provider", "treating", facts=facts, slots=slots)
 
 
 def _contact_changed(event: OutreachContactChanged, after: Outreach) -> Iterator[Notice]:
@@ -190,7 +269,10 @@ def _contact_changed(event: OutreachContactChanged, after: Outreach) -> Iterator
 
 
 def _caution(after: Outreach) -> str:
-    return "careful" if restricted(after) else USUAL
+    """Which rules of contact a provider must read first; that nobody may contact the member beats all."""
+    if not restricted(after):
+        return USUAL
+    return "forbidden" if DO_NOT_CONTACT in after.flags else "careful"
 
 
 def _support(event: ReferralSupportMoved, after: Outreach) -> Iterator[Notice]:

@@ -1,6 +1,7 @@
 """What is a notice, and how do its words come about? Pure: a template of the policy table, its slots, and a language.
 
-A slot holds a text, a day, or a code that each language says in its own phrase. Nothing of the member is a slot.
+A slot holds a text, a day, or a code that each language says in its own phrase. Nothing of the member is a slot; the
+one free text is what a person of the plan wrote of a closing as `other`, for whoever hears of it.
 """
 
 from __future__ import annotations
@@ -18,11 +19,14 @@ SLOTS = frozenset(
     {
         "referral", "plan", "plan_phone", "provider", "provider_phone", "lead", "due", "through", "on", "outcome",
         "reason", "citation", "appeal_by", "hearing_days", "unanswered_days", "continues_by", "count", "moved",
+        "text", "other_plan", "until", "sender",
     }
 )  # fmt: skip
 SLOT = re.compile(r"{(\w*)}")
 
 USUAL, DISCREET = "usual", "discreet"
+# How an organization without a number is reached.
+USUAL_NUMBER = "its usual number"
 MONTHS = {
     "en": ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
            "November", "December"),

@@ -1,12 +1,13 @@
-"""What may be asked of the outreach to a member, and what must be known with it."""
+"""What may be asked of the outreach to a member, and what each rule may know beyond the row: the closed union `Asked`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
 
-from loopkeeper.contract.decider import Command
+from loopkeeper.contract.decider import Command, Context, Plain
 from loopkeeper.contract.events import ActedBy, Consent
 from notification.domain.outreach.state import Part
 
@@ -51,10 +52,7 @@ class DeclineForMember(ProviderCommand):
 
 
 class ReportUnableToReach(ProviderCommand):
-    """`reach` is filled in by the store's view from the plan's policy."""
-
     on: date | None
-    reach: ReachPolicy | None = None
 
 
 class ChangeContact(ProviderCommand):
@@ -73,35 +71,73 @@ class EndService(ProviderCommand):
     on: date | None
 
 
-class RecordDelivered(Command):
-    """A notice was taken by its recipient's endpoint, or opened by its recipient: it never raises."""
+class Delivery(Command):
+    """That one notice was told."""
 
     notice: str
     code: str
     recipient_kind: str
     delivered_at: datetime
-    how: Literal["webhook", "mailbox", "hand_over"] = "webhook"
 
 
-class RecordHandOver(RecordDelivered):
+class RecordDelivered(Delivery):
+    """A notice was taken by its recipient's endpoint, or opened by its recipient: it never raises."""
+
+    how: Literal["webhook", "mailbox"] = "webhook"
+
+
+class RecordHandOver(Delivery):
     """A person says that they told it. Raises 409 `already-told`. `told_by` is kept with the notice."""
 
-    how: Literal["webhook", "mailbox", "hand_over"] = "hand_over"
     acted_by: ActedBy
     told_by: Mapping[str, str | bool]
 
 
 class RaiseClock(Command):
-    """A deadline of outreach has come; the rule looks whether it still stands."""
+    """A deadline of outreach has come; the rule looks whether it still runs."""
 
     clock: str
     due_at: datetime
 
 
 class RaiseNotice(Command):
-    """A notice's deadline has come. The store's view fills in what the notice is, if it is not told yet."""
+    """A notice's deadline has come."""
 
     notice: str
     due_at: datetime
-    code: str = ""
-    recipient_kind: str = ""
+
+
+# ── contexts ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReachContext(Context):
+    """What the plan asks to be tried first."""
+
+    reach: ReachPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Untold:
+    """A notice that was not told yet: what it is, and to whom."""
+
+    code: str
+    recipient_kind: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoticeContext(Context):
+    """The notice whose deadline has come; None where it was told before."""
+
+    untold: Untold | None
+
+
+Asked = (
+    tuple[
+        NoteFact | RecordAttempt | StartServices | DeclineForMember | ChangeContact | EndService
+        | RecordDelivered | RecordHandOver | RaiseClock,
+        Plain,
+    ]
+    | tuple[ReportUnableToReach, ReachContext]
+    | tuple[RaiseNotice, NoticeContext]
+)  # fmt: skip

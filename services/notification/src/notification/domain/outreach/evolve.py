@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from loopkeeper.contract.events import (
@@ -44,6 +44,7 @@ from notification.domain.outreach.state import (
     Joined,
     Outreach,
     Term,
+    over,
     raised,
 )
 
@@ -51,40 +52,23 @@ from notification.domain.outreach.state import (
 def evolve(outreach: Outreach | None, event: Event) -> Outreach:
     """The row after this fact."""
     now = outreach or Outreach()
-    changes = _changes(now, event)
+    fold = FOLD.get(type(event))
+    changes: Mapping[str, Any] = fold(now, event) if fold is not None else {}
     return now.model_copy(update=changes) if changes else now
 
 
-def _changes(now: Outreach, event: Event) -> Mapping[str, Any]:
-    match event:
-        case ReferralReceived():
-            return _received(event)
-        case ReferralAmended():
-            return _amended(now, event)
-        case ReferralClosed():
-            return _closed(now, event)
-        case NoticeDelivered():
-            return {} if event.notice in now.told else {"told": (*now.told, event.notice)}
-        case OutreachAttempted():
-            return _attempted(now, event)
-        case OutreachServicesStarted():
-            return {"ending": Ending(how="services_started", on=event.on)}
-        case OutreachMemberDeclined():
-            return {"ending": Ending(how="member_declined", on=event.on)}
-        case OutreachUnableToReach():
-            return {"ending": Ending(how="unable_to_reach", on=event.on)}
-        case OutreachServiceEnded():
-            return {"ended_service": event.assignment}
-        case OutreachOverdue():
-            return {"raised": (*now.raised, raised(event.assignment, event.clock, event.state))}
-        case OutreachContactChanged():
-            return _contact_changed(now, event)
-        case _:
-            return _authorization_changes(now, event) or _assignment_changes(now, event)
-
-
-def _received(event: ReferralReceived) -> Mapping[str, Any]:
-    copied = ("plan", "referrer", "member", "county", "age_band", "language", "flags", "consent_holder")
+def _received(now: Outreach, event: ReferralReceived) -> Mapping[str, Any]:
+    copied = (
+        "plan",
+        "referrer",
+        "kind",
+        "member",
+        "county",
+        "age_band",
+        "language",
+        "flags",
+        "consent_holder",
+    )
     return {
         **{name: getattr(event, name) for name in copied},
         "populations": _concerned(event.populations),
@@ -96,7 +80,7 @@ def _received(event: ReferralReceived) -> Mapping[str, Any]:
 
 def _amended(now: Outreach, event: ReferralAmended) -> Mapping[str, Any]:
     """A field that is None did not change."""
-    copied = ("member", "county", "age_band", "language", "flags", "consent_holder", "pcp")
+    copied = ("kind", "member", "county", "age_band", "language", "flags", "consent_holder", "pcp")
     changes: dict[str, Any] = {name: value for name in copied if (value := getattr(event, name)) is not None}
     if event.populations is not None:
         changes["populations"] = _concerned(event.populations)
@@ -127,70 +111,96 @@ def _contact_changed(now: Outreach, event: OutreachContactChanged) -> Mapping[st
 def _closed(now: Outreach, event: ReferralClosed) -> Mapping[str, Any]:
     if now.closing is not None:
         return {}
-    changes: dict[str, Any] = {"closing": Closing(outcome=event.outcome, at=event.occurred_at)}
+    closing = Closing(
+        outcome=event.outcome,
+        at=event.occurred_at,
+        detail=event.detail or "",
+        right_plan=event.right_plan or "",
+        text=event.text,
+    )
+    changes: dict[str, Any] = {"closing": closing}
     if event.outcome != SERVICES_RECEIVED and now.assignment is not None:
         changes["assignment"] = now.assignment.model_copy(update={"ended": True})
     return changes
 
 
-def _authorization_changes(now: Outreach, event: Event) -> Mapping[str, Any]:
-    match event:
-        case AuthorizationPresumptiveGranted():
-            return {"grant": Grant(grant=event.grant, provider=event.provider)}
-        case AuthorizationPresumptiveEnded():
-            return {"grant": None} if now.grant and now.grant.grant == event.grant else {}
-        case AuthorizationApproved():
-            return {"decision": "approved", "term": Term(at=event.occurred_at, through=event.through)}
-        case AuthorizationExtended():
-            return {"term": Term(at=event.occurred_at, through=event.through)}
-        case AuthorizationEnded():
-            through = {"term": now.term.model_copy(update={"through": event.on})} if now.term else {}
-            return through | ({"deceased": True} if event.code == DECEASED_CODE else {})
-        case AuthorizationDenied():
-            return {"decision": "denied", "deceased": event.reason == DenialReason.DECEASED.value}
-        case _:
-            return {}
+# ── authorization ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _assignment_changes(now: Outreach, event: Event) -> Mapping[str, Any]:
+def _granted(now: Outreach, event: AuthorizationPresumptiveGranted) -> Mapping[str, Any]:
+    return {"grant": Grant(grant=event.grant, provider=event.provider)}
+
+
+def _grant_ended(now: Outreach, event: AuthorizationPresumptiveEnded) -> Mapping[str, Any]:
+    return {"grant": None} if now.grant and now.grant.grant == event.grant else {}
+
+
+def _approved(now: Outreach, event: AuthorizationApproved) -> Mapping[str, Any]:
+    return {"decision": "approved", "term": _term(event)}
+
+
+def _extended(now: Outreach, event: AuthorizationExtended) -> Mapping[str, Any]:
+    return {"term": _term(event)}
+
+
+def _term(event: AuthorizationApproved | AuthorizationExtended) -> Term:
+    return Term(at=event.occurred_at, through=event.through, from_=event.from_, number=event.number)
+
+
+def _term_ended(now: Outreach, event: AuthorizationEnded) -> Mapping[str, Any]:
+    through = {"term": now.term.model_copy(update={"through": event.on})} if now.term else {}
+    return through | ({"deceased": True} if event.code == DECEASED_CODE else {})
+
+
+def _denied(now: Outreach, event: AuthorizationDenied) -> Mapping[str, Any]:
+    return {"decision": "denied", "deceased": event.reason == DenialReason.DECEASED.value}
+
+
+# ── assignment ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _made(now: Outreach, event: AssignmentMade) -> Mapping[str, Any]:
+    """A late offer of what was accepted already changes nothing; one for a closed loop is never live."""
+    if now.assignment is not None and now.assignment.assignment == event.assignment:
+        return {}
+    offer = Assignment(
+        assignment=event.assignment,
+        provider=event.provider,
+        answer_due_at=event.answer_due_at,
+        starts_on=event.starts_on,
+        ended=over(now),
+    )
+    return {"assignment": offer} | ({} if now.closing else {"ending": None})
+
+
+def _taken(now: Outreach, event: AssignmentAccepted) -> Mapping[str, Any]:
     held = now.assignment
-    match event:
-        case AssignmentMade():
-            # A late offer of what was accepted already changes nothing; one for a closed loop is never live.
-            if held is not None and held.assignment == event.assignment:
-                return {}
-            offer = Assignment(
-                assignment=event.assignment,
-                provider=event.provider,
-                answer_due_at=event.answer_due_at,
-                ended=_over(now),
-            )
-            return {"assignment": offer} | ({} if now.closing else {"ending": None})
-        case AssignmentAccepted():
-            if held is not None and held.assignment != event.assignment and not held.ended:
-                return {}
-            return {"assignment": _accepted(now, event)}
-        case AssignmentLeadChanged():
-            if held is None or held.assignment != event.assignment:
-                return {}
-            return {"assignment": held.model_copy(update={"lead": event.lead})}
-        case AssignmentDeclined() | AssignmentWithdrawn() | AssignmentEnded():
-            if held is None or held.assignment != event.assignment:
-                return {}
-            return {"assignment": held.model_copy(update={"ended": True})}
-        case _:
-            return {}
+    if held is not None and held.assignment != event.assignment and not held.ended:
+        return {}
+    return {"assignment": _accepted(now, event)}
+
+
+def _lead_changed(now: Outreach, event: AssignmentLeadChanged) -> Mapping[str, Any]:
+    held = now.assignment
+    if held is None or held.assignment != event.assignment:
+        return {}
+    return {"assignment": held.model_copy(update={"lead": event.lead})}
+
+
+def _taken_back(
+    now: Outreach, event: AssignmentDeclined | AssignmentWithdrawn | AssignmentEnded
+) -> Mapping[str, Any]:
+    held = now.assignment
+    if held is None or held.assignment != event.assignment:
+        return {}
+    return {"assignment": held.model_copy(update={"ended": True})}
 
 
 def _accepted(now: Outreach, event: AssignmentAccepted) -> Assignment:
     held = now.assignment
     if held is None or held.assignment != event.assignment:
-        held = Assignment(assignment=event.assignment, provider=event.provider, ended=_over(now))
+        held = Assignment(assignment=event.assignment, provider=event.provider, ended=over(now))
     return held.model_copy(update={"accepted_at": event.occurred_at, "lead": event.lead})
-
-
-def _over(now: Outreach) -> bool:
-    return now.closing is not None and now.closing.outcome != SERVICES_RECEIVED
 
 
 def _attempted(now: Outreach, event: OutreachAttempted) -> Mapping[str, Any]:
@@ -205,3 +215,55 @@ def _attempted(now: Outreach, event: OutreachAttempted) -> Mapping[str, Any]:
         minutes=event.minutes,
     )
     return {"attempts": (*now.attempts, made)}
+
+
+def _started(now: Outreach, event: OutreachServicesStarted) -> Mapping[str, Any]:
+    return {"ending": Ending(how="services_started", on=event.on)}
+
+
+def _member_declined(now: Outreach, event: OutreachMemberDeclined) -> Mapping[str, Any]:
+    return {"ending": Ending(how="member_declined", on=event.on)}
+
+
+def _unreached(now: Outreach, event: OutreachUnableToReach) -> Mapping[str, Any]:
+    return {"ending": Ending(how="unable_to_reach", on=event.on)}
+
+
+def _service_ended(now: Outreach, event: OutreachServiceEnded) -> Mapping[str, Any]:
+    return {"ended_service": event.assignment}
+
+
+def _overdue(now: Outreach, event: OutreachOverdue) -> Mapping[str, Any]:
+    return {"raised": (*now.raised, raised(event.assignment, event.clock, event.state))}
+
+
+def _told(now: Outreach, event: NoticeDelivered) -> Mapping[str, Any]:
+    return {} if event.notice in now.told else {"told": (*now.told, event.notice)}
+
+
+# Every event that changes this state; whatever else is heard is noted, and changes nothing here.
+FOLD: Mapping[type[Event], Callable[[Outreach, Any], Mapping[str, Any]]] = {
+    ReferralReceived: _received,
+    ReferralAmended: _amended,
+    ReferralClosed: _closed,
+    AuthorizationPresumptiveGranted: _granted,
+    AuthorizationPresumptiveEnded: _grant_ended,
+    AuthorizationApproved: _approved,
+    AuthorizationExtended: _extended,
+    AuthorizationEnded: _term_ended,
+    AuthorizationDenied: _denied,
+    AssignmentMade: _made,
+    AssignmentAccepted: _taken,
+    AssignmentLeadChanged: _lead_changed,
+    AssignmentDeclined: _taken_back,
+    AssignmentWithdrawn: _taken_back,
+    AssignmentEnded: _taken_back,
+    OutreachAttempted: _attempted,
+    OutreachServicesStarted: _started,
+    OutreachMemberDeclined: _member_declined,
+    OutreachUnableToReach: _unreached,
+    OutreachServiceEnded: _service_ended,
+    OutreachContactChanged: _contact_changed,
+    OutreachOverdue: _overdue,
+    NoticeDelivered: _told,
+}

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from typing import Literal
+from typing import Literal, assert_never
 
 from loopkeeper.contract.calendar import la_date
-from loopkeeper.contract.decider import Command, Decider, Refused
+from loopkeeper.contract.decider import Decider, InvariantBroken, Plain, Refused
 from loopkeeper.contract.events import (
     ActedBy,
     Event,
@@ -31,13 +31,17 @@ from loopkeeper.contract.events import (
 )
 from loopkeeper.contract.vocabulary.decisions import Discontinuation
 from notification.domain.outreach.commands import (
+    Asked,
     ChangeContact,
     DeclineForMember,
+    Delivery,
     EndService,
     NoteFact,
+    NoticeContext,
     ProviderCommand,
     RaiseClock,
     RaiseNotice,
+    ReachContext,
     ReachPolicy,
     RecordAttempt,
     RecordDelivered,
@@ -68,39 +72,39 @@ CLOCKS: Mapping[str, tuple[str, Literal["at_risk", "breached"]]] = {
 # ── decide ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def decide(outreach: Outreach | None, command: Command) -> Sequence[Event]:
-    match command:
-        case NoteFact():
+def decide(outreach: Outreach | None, asked: Asked) -> Sequence[Event]:
+    match asked:
+        case (NoteFact(), _):
             return ()
-        case RecordAttempt():
-            return [attempt(outreach, command)]
-        case StartServices():
-            return [start_services(outreach, command)]
-        case DeclineForMember():
-            return [decline_for_member(outreach, command)]
-        case ReportUnableToReach():
-            return [report_unable_to_reach(outreach, command)]
-        case ChangeContact():
-            return [change_contact(outreach, command)]
-        case EndService():
-            return [end_service(outreach, command)]
-        case RecordHandOver():
-            return [hand_over(outreach, command)]
-        case RecordDelivered():
+        case (RecordAttempt() as command, context):
+            return [attempt(outreach, command, context)]
+        case (StartServices() as command, context):
+            return [start_services(outreach, command, context)]
+        case (DeclineForMember() as command, context):
+            return [decline_for_member(outreach, command, context)]
+        case (ReportUnableToReach() as command, context):
+            return [report_unable_to_reach(outreach, command, context)]
+        case (ChangeContact() as command, context):
+            return [change_contact(outreach, command, context)]
+        case (EndService() as command, context):
+            return [end_service(outreach, command, context)]
+        case (RecordHandOver() as command, context):
+            return [hand_over(outreach, command, context)]
+        case (RecordDelivered() as command, _):
             return record_delivered(outreach, command)
-        case RaiseClock():
+        case (RaiseClock() as command, _):
             return raise_clock(outreach, command)
-        case RaiseNotice():
-            return raise_notice(command)
+        case (RaiseNotice() as command, context):
+            return raise_notice(command, context)
         case _:
-            raise TypeError(f"notification has no rule for {type(command).__name__}")
+            assert_never(asked)
 
 
-def attempt(outreach: Outreach | None, command: RecordAttempt) -> OutreachAttempted:
+def attempt(outreach: Outreach | None, command: RecordAttempt, context: Plain) -> OutreachAttempted:
     now, held = holder(outreach, command)
     if held.ended:
         raise already_over(now)
-    if command.tried_at > command.at:
+    if command.tried_at > context.at:
         raise in_the_future()
     return OutreachAttempted(
         occurred_at=command.tried_at,
@@ -115,35 +119,39 @@ def attempt(outreach: Outreach | None, command: RecordAttempt) -> OutreachAttemp
     )
 
 
-def start_services(outreach: Outreach | None, command: StartServices) -> OutreachServicesStarted:
+def start_services(
+    outreach: Outreach | None, command: StartServices, context: Plain
+) -> OutreachServicesStarted:
     _, held = open_holder(outreach, command)
     return OutreachServicesStarted(
-        occurred_at=command.at,
+        occurred_at=context.at,
         acted_by=acted_by(held, command),
         assignment=held.assignment,
-        on=day_of(command.on, command.at),
+        on=day_of(command.on, context.at),
     )
 
 
-def decline_for_member(outreach: Outreach | None, command: DeclineForMember) -> OutreachMemberDeclined:
+def decline_for_member(
+    outreach: Outreach | None, command: DeclineForMember, context: Plain
+) -> OutreachMemberDeclined:
     now, held = open_holder(outreach, command)
     return OutreachMemberDeclined(
-        occurred_at=command.at,
+        occurred_at=context.at,
         acted_by=acted_by(held, command),
         assignment=held.assignment,
-        on=day_of(command.on, command.at),
+        on=day_of(command.on, context.at),
         how=command.how,
         attempts=len(attempts_of(now, held.assignment)),
     )
 
 
-def report_unable_to_reach(outreach: Outreach | None, command: ReportUnableToReach) -> OutreachUnableToReach:
+def report_unable_to_reach(
+    outreach: Outreach | None, command: ReportUnableToReach, context: ReachContext
+) -> OutreachUnableToReach:
     now, held = open_holder(outreach, command)
-    on = day_of(command.on, command.at)
+    on, reach = day_of(command.on, context.at), context.reach
     tried = attempts_of(now, held.assignment)
-    if command.reach is None:
-        raise TypeError("the plan's reach policy was not filled in")
-    lacking = missing(tried, on, command.reach, safe=not restricted(now))
+    lacking = missing(tried, on, reach, safe=not restricted(now))
     if lacking:
         raise Refused(
             "attempts-missing",
@@ -152,9 +160,9 @@ def report_unable_to_reach(outreach: Outreach | None, command: ReportUnableToRea
             allowed=allowed(now),
         )
     return OutreachUnableToReach(
-        occurred_at=command.at,
+        occurred_at=context.at,
         acted_by=acted_by(held, command),
-        policy=(command.reach.ref,) if command.reach.ref else (),
+        policy=(reach.ref,) if reach.ref else (),
         assignment=held.assignment,
         on=on,
         how=", ".join(sorted({each.modality for each in tried})),
@@ -162,14 +170,16 @@ def report_unable_to_reach(outreach: Outreach | None, command: ReportUnableToRea
     )
 
 
-def change_contact(outreach: Outreach | None, command: ChangeContact) -> OutreachContactChanged:
+def change_contact(
+    outreach: Outreach | None, command: ChangeContact, context: Plain
+) -> OutreachContactChanged:
     now, held = holder(outreach, command)
     if held.ended:
         raise already_over(now)
     if command.seen != now.contact:
         raise Refused("stale", "The contact was changed since it was read.", fix="Send it again.", status=412)
     return OutreachContactChanged(
-        occurred_at=command.at,
+        occurred_at=context.at,
         acted_by=acted_by(held, command),
         flags=command.flags,
         sealed=command.sealed,
@@ -177,7 +187,7 @@ def change_contact(outreach: Outreach | None, command: ChangeContact) -> Outreac
     )
 
 
-def end_service(outreach: Outreach | None, command: EndService) -> OutreachServiceEnded:
+def end_service(outreach: Outreach | None, command: EndService, context: Plain) -> OutreachServiceEnded:
     now, held = holder(outreach, command)
     if str(command.code) not in Discontinuation.codes():
         raise Refused(
@@ -196,11 +206,11 @@ def end_service(outreach: Outreach | None, command: EndService) -> OutreachServi
             allowed=allowed(now),
         )
     return OutreachServiceEnded(
-        occurred_at=command.at,
+        occurred_at=context.at,
         acted_by=acted_by(held, command),
         assignment=held.assignment,
         code=command.code,
-        on=day_of(command.on, command.at),
+        on=day_of(command.on, context.at),
     )
 
 
@@ -208,24 +218,28 @@ def record_delivered(outreach: Outreach | None, command: RecordDelivered) -> Seq
     """Also of a referral that is only a tombstone here: what it was merged into told its referrer."""
     if outreach is not None and command.notice in outreach.told:
         return ()
-    return [
-        NoticeDelivered(
-            occurred_at=command.delivered_at,
-            notice=command.notice,
-            code=command.code,
-            recipient_kind=command.recipient_kind,
-            how=command.how,
-        )
-    ]
+    return [delivered(command, command.how)]
 
 
-def hand_over(outreach: Outreach | None, command: RecordHandOver) -> NoticeDelivered:
-    told = record_delivered(outreach, command)
-    if not told:
+def hand_over(outreach: Outreach | None, command: RecordHandOver, context: Plain) -> NoticeDelivered:
+    if outreach is not None and command.notice in outreach.told:
         raise already_told()
-    if command.delivered_at > command.at:
+    if command.delivered_at > context.at:
         raise in_the_future()
-    return told[0].model_copy(update={"acted_by": command.acted_by})
+    return delivered(command, "hand_over", command.acted_by)
+
+
+def delivered(
+    command: Delivery, how: Literal["webhook", "mailbox", "hand_over"], acted_by: ActedBy | None = None
+) -> NoticeDelivered:
+    return NoticeDelivered(
+        occurred_at=command.delivered_at,
+        acted_by=acted_by,
+        notice=command.notice,
+        code=command.code,
+        recipient_kind=command.recipient_kind,
+        how=how,
+    )
 
 
 def already_told() -> Refused:
@@ -236,7 +250,8 @@ def raise_clock(outreach: Outreach | None, command: RaiseClock) -> Sequence[Outr
     """A fact beside the status: it never ends outreach (loop.md 7.6)."""
     if outreach is None or command.clock not in standing(outreach):
         return ()
-    assert outreach.assignment is not None  # noqa: S101 a clock stands for an assignment
+    if outreach.assignment is None:
+        raise InvariantBroken("a clock of outreach runs without an assignment")
     clock, state = CLOCKS[command.clock]
     return [
         OutreachOverdue(
@@ -249,16 +264,16 @@ def raise_clock(outreach: Outreach | None, command: RaiseClock) -> Sequence[Outr
     ]
 
 
-def raise_notice(command: RaiseNotice) -> Sequence[NoticeOverdue]:
-    """Only of a notice that is not told: its code is filled in then."""
-    if not command.code:
+def raise_notice(command: RaiseNotice, context: NoticeContext) -> Sequence[NoticeOverdue]:
+    """Only of a notice that is not told."""
+    if context.untold is None:
         return ()
     return [
         NoticeOverdue(
             occurred_at=command.due_at,
             notice=command.notice,
-            code=command.code,
-            recipient_kind=command.recipient_kind,
+            code=context.untold.code,
+            recipient_kind=context.untold.recipient_kind,
             due_at=command.due_at,
         )
     ]
@@ -351,4 +366,4 @@ def allowed(now: Outreach) -> tuple[str, ...]:
     return ("attempts", "change-contact", *(["end-service"] if ends else []))
 
 
-DECIDER: Decider[Outreach] = Decider("outreach", Outreach, decide, evolve)
+DECIDER: Decider[Outreach, Asked] = Decider("outreach", Outreach, decide, evolve)

@@ -35,6 +35,8 @@ class Assignment(Part):
     assignment: str
     provider: str
     answer_due_at: datetime | None = None
+    # From when on a planned one is live (loop.md 3.7).
+    starts_on: date | None = None
     accepted_at: datetime | None = None
     lead: Lead | None = None
     ended: bool = False
@@ -50,10 +52,12 @@ class Grant(Part):
 
 
 class Term(Part):
-    """What was authorized: since when it is known, and through which day it runs."""
+    """What was authorized: since when it is known, under which number, and from and through which day it runs."""
 
     at: datetime
     through: date
+    from_: date | None = None
+    number: str = ""
 
 
 class Joined(Part):
@@ -82,8 +86,13 @@ class Ending(Part):
 
 
 class Closing(Part):
+    """How the loop closed. `detail` and `right_plan` as in the event; `text` is what `other` says in words."""
+
     outcome: str
     at: datetime
+    detail: str = ""
+    right_plan: str = ""
+    text: str = ""
 
 
 class Outreach(State):
@@ -92,6 +101,8 @@ class Outreach(State):
 
     plan: str = ""
     referrer: str = ""
+    # A presumptive start comes before its form: nothing was asked of the plan yet (loop.md 3.1).
+    kind: Literal["full", "presumptive_start"] = "full"
     joined: tuple[Joined, ...] = ()
     member: str = ""
     county: str = ""
@@ -147,6 +158,16 @@ def status(now: Outreach) -> str:
     if now.closing is not None:
         return "closed"
     return "open" if now.assignment is not None and now.assignment.held else "waiting"
+
+
+def over(now: Outreach) -> bool:
+    """Whether the loop closed without service: then nobody is to reach out, serve or be called any more."""
+    return now.closing is not None and now.closing.outcome != SERVICES_RECEIVED
+
+
+def served(now: Outreach) -> bool:
+    """Whether the first service was given."""
+    return now.ending is not None and now.ending.how == "services_started"
 
 
 def restricted(now: Outreach) -> bool:

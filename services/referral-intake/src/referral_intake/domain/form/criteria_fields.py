@@ -1,6 +1,6 @@
 """What does the form ask about the Populations of Focus? Every answer that criteria may use, by its name on the form.
 
-True or false, or a whole number from 0 on; left out or null is unanswered. The wording follows ECMG26 p12-51; the
+True or false, a whole number from 0 on, or words; missing, blank or null is unanswered. The wording follows ECMG26 p12-51; the
 policy table `populations` lists the same names. Facts are not asked here: they follow from the rest of the form.
 """
 
@@ -15,7 +15,7 @@ from typing import Literal
 class Answer:
     """One answer the form takes: `asks` is the question, `says` what a yes, or the number, tells."""
 
-    type: Literal["yes_no", "count"]
+    type: Literal["yes_no", "count", "words"]
     asks: str
     says: str
 
@@ -26,6 +26,10 @@ def _yes_no(asks: str, says: str) -> Answer:
 
 def _count(asks: str, says: str) -> Answer:
     return Answer("count", asks, says)
+
+
+def _words(asks: str, says: str) -> Answer:
+    return Answer("words", asks, says)
 
 
 _HOUSING: Mapping[str, Answer] = {
@@ -201,9 +205,10 @@ _FACTORS: Mapping[str, Answer] = {
         "Is the member's caregiving poor or inadequate, for instance without anybody watching over safety?",
         "Has poor or inadequate caregiving",
     ),
-    "other_social_factor": _yes_no(
-        "Does another social or environmental factor of that kind weigh on the member's health?",
-        "Another social or environmental factor weighs on the member's health",
+    "other_social_factor": _words(
+        "Which other social or environmental factor of that kind influences the member's health? Say it in words; answer "
+        "false if there is none.",
+        "Another social or environmental factor, in words, influences the member's health",
     ),
 }
 

@@ -10,50 +10,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from loopkeeper.contract.field_types import Day
-from loopkeeper.contract.vocabulary.languages import Language
+from loopkeeper.contract.blanks import BlankIsMissing, without_blank, without_empty
+from loopkeeper.contract.field_types import AnyCounty, AnyLanguage, BirthDay, ReleaseDay, ServiceDay, Whole
 from loopkeeper.contract.vocabulary.people import ConsentHolder
-from loopkeeper.contract.vocabulary.places import County
 from loopkeeper.contract.vocabulary.populations import Population
 from loopkeeper.contract.vocabulary.programs import Program
 from loopkeeper.contract.vocabulary.providers import ProviderType
 from loopkeeper.contract.vocabulary.referring import ContactMethod, ReceivedVia, Relationship, Urgency
-from referral_intake.domain.form.criteria_fields import ANSWERS
+from referral_intake.domain.form.answer_codes import AnswersByCode, Value
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
 YesNoUnknown = Literal["yes", "no", "unknown"]
 Choice = Literal["ecm", "program"]
 Long = Annotated[str, Field(max_length=2000)]
-# More visits or stays than half a year has days are a slip of the keyboard.
-MOST_COUNTED = 200
-
-
-def _known_answers(given: Mapping[str, bool | int | None]) -> Mapping[str, bool | int | None]:
-    for name, value in given.items():
-        asked = ANSWERS.get(name)
-        if asked is None:
-            raise PydanticCustomError(
-                "unknown_answer", "Send only answers the form asks for; /docs lists them."
-            )
-        if value is None:
-            continue
-        if asked.type == "yes_no" and not isinstance(value, bool):
-            raise PydanticCustomError("not_yes_or_no", "Answer this question with true or false.")
-        if asked.type == "count" and (isinstance(value, bool) or not 0 <= value <= MOST_COUNTED):
-            raise PydanticCustomError(
-                "not_a_count", "Answer this question with a whole number from 0 to 200."
-            )
-    return given
-
-
 REFERRAL_ID = r"^ref_[0-9a-f]{32}$"
 
 
-class Said(BaseModel):
-    """A part of the form. Texts are bounded and trimmed."""
+class Said(BlankIsMissing):
+    """A part of the form. Texts are bounded and trimmed; a blank is a missing field."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True, str_max_length=200)
 
@@ -66,6 +43,8 @@ class Address(Said):
 
 
 class Caregiver(Said):
+    verbatim = frozenset({"name"})
+
     name: str = ""
     relationship: str = ""
     phone: str = ""
@@ -84,14 +63,20 @@ class SafeContact(Said):
 class Member(Said):
     """The person. Only as much as is known; at least enough to find them."""
 
+    verbatim = frozenset({"first_name", "middle_name", "last_name", "suffix", "preferred_name", "medicare"})
+
     first_name: str = ""
+    middle_name: str = ""
     last_name: str = ""
+    suffix: str = Field(default="", max_length=20)
+    # What the member is called by, where it is another name than the first.
+    preferred_name: str = ""
     cin: str = Field(default="", max_length=24)
     plan_member_id: str = Field(default="", max_length=40)
-    birth_date: Day | None = None
-    approximate_age: int | None = Field(None, ge=0, le=120)
+    birth_date: BirthDay | None = None
+    approximate_age: Whole | None = Field(None, ge=0, le=120)
     address: Address | None = None
-    county: County | None = None
+    county: AnyCounty | None = None
     no_fixed_address: bool = False
     homeless: bool | None = None
     usual_place: Long = ""
@@ -99,8 +84,8 @@ class Member(Said):
     email: str = ""
     best_contact: ContactMethod | None = None
     best_time: str = ""
-    language_spoken: Language | None = None
-    language_written: Language | None = None
+    language_spoken: AnyLanguage | None = None
+    language_written: AnyLanguage | None = None
     caregiver: Caregiver | None = None
     consent_holder: ConsentHolder | None = None
     medicare: YesNoUnknown | None = None
@@ -117,6 +102,8 @@ class Member(Said):
 class Referrer(Said):
     """Who fills in the form, for the organization whose key sends it."""
 
+    verbatim = frozenset({"organization", "name"})
+
     organization: str = ""
     name: str = ""
     title: str = ""
@@ -127,6 +114,9 @@ class Referrer(Said):
     relationship: Relationship | None = None
     can_find_member: bool | None = None
     contracted_ecm_provider: bool | None = None
+    # A hospital, clinic or facility with the member in it now: the last day it expects so. Where the member is in ECM
+    # already it then hears who the lead care manager is, who hears the day (loop.md 2.11).
+    treating_until: ReleaseDay | None = None
     wants_to_serve: bool = False
 
 
@@ -140,7 +130,7 @@ class Wish(Said):
 class Preference(Wish):
     """The member's own wish: a provider, or what a provider or lead care manager should be like."""
 
-    language: Language | None = None
+    language: AnyLanguage | None = None
     gender: str = ""
     culture: str = ""
     location: str = ""
@@ -151,17 +141,19 @@ class PresumptiveClaim(Said):
 
     population: Population
     provider_type: ProviderType | None = None
-    from_: Day = Field(alias="from")
+    from_: ServiceDay = Field(alias="from")
 
     model_config = ConfigDict(populate_by_name=True)
 
 
 class Attestation(Said):
-    """Stands for supporting documents, which may not be asked for (ECMG26 p99)."""
+    """Replaces supporting documents, which may not be asked for (ECMG26 p99)."""
+
+    verbatim = frozenset({"name"})
 
     attested: bool = False
     name: str = ""
-    on: Day | None = None
+    on: ServiceDay | None = None
 
 
 class Extra(Said):
@@ -180,7 +172,7 @@ class ReferralBody(Said):
     kind: Literal["full", "presumptive_start"] = "full"
     form: Literal["adult", "child_youth"] = "adult"
     form_version: str = Field(default="", max_length=40)
-    referral_date: Day | None = None
+    referral_date: ServiceDay | None = None
     urgency: Urgency = Urgency.ROUTINE
     received_via: ReceivedVia = ReceivedVia.API
     entered_by: str = Field(default="", max_length=80)
@@ -191,21 +183,27 @@ class ReferralBody(Said):
     pcp: Slug | None = None
     # Who runs a care management program the member is in, by program; of several, the member's choice is in
     # `preference`.
-    program_providers: Mapping[Program, Slug] = Field(default_factory=dict[Program, Slug])
+    program_providers: Annotated[Mapping[Program, Slug], BeforeValidator(without_blank)] = Field(
+        default_factory=dict[Program, Slug]
+    )
     # An earlier referral of yours of a parent or a sibling: a family is offered to one provider, where it can be.
     family_of: str | None = Field(default=None, pattern=REFERRAL_ID)
     populations: tuple[Population, ...] = Field((), max_length=9)
-    answers: Annotated[Mapping[str, bool | int | None], AfterValidator(_known_answers)] = Field(
-        default_factory=dict[str, "bool | int | None"], max_length=60
-    )
+    answers: AnswersByCode = Field(default_factory=dict[str, Value])
     # The day of release from a correctional facility, past or to come.
-    release_on: Day | None = None
+    release_on: ReleaseDay | None = None
     presumptive: PresumptiveClaim | None = None
-    programs: Mapping[Program, YesNoUnknown] = Field(default_factory=dict[Program, YesNoUnknown])
+    programs: Annotated[Mapping[Program, YesNoUnknown], BeforeValidator(without_empty)] = Field(
+        default_factory=dict[Program, YesNoUnknown]
+    )
     # A box alone counts for nothing: of a program that excludes ECM whether it is confirmed, of one that the member may
     # choose instead what the member, told of both, chose (domain.md 1.5).
-    confirmed_programs: Mapping[Program, bool] = Field(default_factory=dict[Program, bool])
-    member_choices: Mapping[Program, Choice] = Field(default_factory=dict[Program, Choice])
+    confirmed_programs: Annotated[Mapping[Program, bool], BeforeValidator(without_blank)] = Field(
+        default_factory=dict[Program, bool]
+    )
+    member_choices: Annotated[Mapping[Program, Choice], BeforeValidator(without_blank)] = Field(
+        default_factory=dict[Program, Choice]
+    )
     # Whether ECM was received in the last 90 days of another plan, and from whom that is known (loop.md 4.9).
     plan_change: Literal["old_plan", "data_feed", "member", "provider", "other"] | None = None
     attestation: Attestation = Attestation()

@@ -26,6 +26,13 @@ from referral_intake.domain.form.screening import Screening, Standard, standard
 # How the member may be reached without danger, as flags: the provider may set these anew (loop.md 6.2).
 CHANNEL = "channel_"
 CONTACT_FLAGS = frozenset({"do_not_contact", "safe_contact"})
+# Who may treat the member, and so hear who manages the member's care (loop.md 2.11).
+TREATING = frozenset(
+    {
+        Relationship.HOSPITAL, Relationship.MEDICAL_PROVIDER, Relationship.PRIMARY_CARE, Relationship.SNF,
+        Relationship.BEHAVIORAL_HEALTH, Relationship.TRIBAL_HEALTH,
+    }
+)  # fmt: skip
 # Under this age somebody else may hold consent (loop.md 6.6).
 OF_AGE = 18
 
@@ -41,6 +48,8 @@ class Reading:
     flags: tuple[str, ...]
     preferred: tuple[str, ...]
     chosen: tuple[str, ...]
+    # The populations marked, and the one a claim relies on.
+    claimed: tuple[str, ...]
     groups: tuple[str, ...]
 
     @property
@@ -81,8 +90,19 @@ def understand(form: ReferralBody, *, referrer: str, on: date, synthetic: bool) 
         flags=tuple(_flags(form)),
         preferred=tuple(_preferred(form, referrer)),
         chosen=(wished,) if wished else (),
+        claimed=_claimed(form),
         groups=groups(member),
     )
+
+
+def _claimed(form: ReferralBody) -> tuple[str, ...]:
+    relied_on = (form.presumptive.population,) if form.presumptive is not None else ()
+    return tuple(dict.fromkeys(each.value for each in (*form.populations, *relied_on)))
+
+
+def treating_until(form: ReferralBody) -> date | None:
+    """The last day on which who refers expects to treat the member; none of somebody who treats nobody."""
+    return form.referrer.treating_until if form.referrer.relationship in TREATING else None
 
 
 def groups(member: Member) -> tuple[str, ...]:
@@ -132,7 +152,9 @@ def _preferred(form: ReferralBody, referrer: str) -> Iterator[str]:
 def sealed_parts(form: ReferralBody, reading: Reading) -> Mapping[str, Mapping[str, Any]]:
     """What is sealed, in three parts: who the person is, how they are reached, and the form as it came."""
     member = form.member.model_dump(mode="json")
-    identity = ("first_name", "last_name", "plan_member_id", "approximate_age")
+    identity = (
+        "first_name", "middle_name", "last_name", "suffix", "preferred_name", "plan_member_id", "approximate_age",
+    )  # fmt: skip
     contact = (
         "address", "county", "no_fixed_address", "usual_place", "phone", "email", "best_contact", "best_time",
         "language_spoken", "language_written", "caregiver", "safe_contact",
@@ -158,7 +180,8 @@ QUESTIONS: Mapping[str, str] = {
     "language": "Which language does the member speak?",
     "county": "In which county does the member live or stay?",
     "way-to-reach": "How can the member be reached: a phone, an e-mail, an address or a usual place?",
-    "referrer-contact": "How can we reach you electronically: an e-mail, phone or fax?",
+    "referrer-contact": "How can we reach you: an e-mail or a phone? A fax alone tells you nothing that counts, unless "
+    "the plan and you agreed on it in writing.",
     "relationship": "What are you to the member?",
     "npi": "The NPI does not check out. What is it?",
     "referral-date": "The date of the referral is in the future. When was it made?",
@@ -237,7 +260,8 @@ def _asked(form: ReferralBody, reading: Reading, on: date) -> Iterator[tuple[str
         yield "county", "/member/county"
     if not _reachable(member):
         yield "way-to-reach", "/member/phone"
-    if not (referrer.email or referrer.phone or referrer.fax):
+    # A fax is not electronic: only a fax is a question, never a refusal (loop.md 7.4).
+    if not (referrer.email or referrer.phone):
         yield "referrer-contact", "/referrer/email"
     if referrer.relationship is None:
         yield "relationship", "/referrer/relationship"
@@ -267,7 +291,8 @@ def _doubts(form: ReferralBody, on: date) -> Iterator[tuple[str, str]]:
         yield "npi", "/referrer/npi"
     if form.referral_date is not None and form.referral_date > on:
         yield "referral-date", "/referral_date"
-    if form.presumptive is not None and form.presumptive.population not in form.populations:
+    claim = form.presumptive if form.kind == "full" else None
+    if claim is not None and claim.population not in form.populations:
         yield "presumptive-population", "/presumptive/population"
 
 

@@ -1,14 +1,15 @@
 """Which Populations of Focus do a form's answers meet?
 
 Each population has rows of criteria for a form, a day and a plan (policy table `populations`); one met row is enough.
-The answers are judged in three values: met, unmet, or unknown while what could settle it is unanswered, or where the
-state's list is open and only a person can say. What a referrer claims is kept beside the result and never changes it
-(loop.md 2.4).
+The answers are judged in three values: met, unmet, or unknown while what could settle it is unanswered. An exclusion
+bars only when stated. An open list of the state is met by an attested other factor in words too; the result says so,
+because no rule approves on that alone. A population of the other age group is unmet where an exact birth date shows
+it. What a referrer claims never changes a result (loop.md 2.4).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Literal
@@ -26,6 +27,10 @@ GROUPS = "birth_equity_groups"
 # form's too, so the standard is a matter of age alone.
 Standard = Literal["adult", "child_youth"]
 Answers = Mapping[str, bool | int | str | None]
+OTHER_AGE = (
+    "The birth date shows that the member is of the other age group; other populations may still be met."
+)
+ON_WORDS = "Met only by another factor, given in words: no rule approves on it alone, and a person of the plan judges it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +81,13 @@ def screen(
     answers: Answers,
     claimed: Collection[str],
     age: int | None = None,
+    exact: bool = True,
+    attested: bool = True,
     groups: Collection[str] = (),
 ) -> Screening:
-    """Judge the answers by the rows that hold on a day for a plan. `groups` are the codes of race and ethnicity that
-    the member chose; empty, or with one nobody knows, is unanswered.
+    """Judge the answers by the rows that hold on a day for a plan. `exact`: the age follows from a birth date; an
+    estimate meets criteria and fails none. `attested`: without it what is given in words counts for nothing yet.
+    `groups` are the codes of race and ethnicity that the member chose; empty, or with one nobody knows, is unanswered.
 
     A claimed population without criteria here is unknown: a person judges it. Raises `LookupError` where the policy
     has no table of populations.
@@ -87,9 +95,14 @@ def screen(
     judged: dict[str, list[Row]] = {}
     for row in policy.rows(TABLE, on=on, plan=plan, form=form):
         judged.setdefault(row["population"], []).append(row)
-    given, by_groups = _given(policy, on, answers, age, groups)
+    others = policy.rows(TABLE, on=on, plan=plan) if exact and age is not None else ()
+    of_others = {row["population"] for row in others} - set(judged)
+    given, by_groups = _given(policy, on, answers, age, groups, attested=attested)
+    facts = _Facts(given, given if exact else {**given, "age": None})
     populations = tuple(
-        ScreenedPopulation(code=code, result=_result(judged.get(code, ()), given), claimed=code in claimed)
+        _screened(
+            code, judged.get(code, ()), facts, claimed=code in claimed, too_old_or_young=code in of_others
+        )
         for code in sorted({*judged, *claimed}, key=_place)
     )
     raised = tuple(
@@ -98,26 +111,58 @@ def screen(
         if each.result == "unknown" and _any(judged.get(each.code, ()), "raised_by", given)
     )
     used = [row.ref for each in populations for row in judged.get(each.code, ())]
+    said = {name for name, value in answers.items() if isinstance(value, str)}
     return Screening(
         populations=populations,
         criteria={each.code: _criteria(judged.get(each.code, ()), given) for each in populations},
         policy=(*used, *by_groups),
-        missing=_missing(populations, judged, given, raised),
+        missing=tuple(name for name in _missing(populations, judged, given, raised) if name not in said),
         raised=raised,
         notes={
-            each.code: said
+            each.code: notes
             for each in populations
-            if each.result == "unknown" and (said := _notes(judged.get(each.code, ()), given))
+            if (
+                notes := (OTHER_AGE,)
+                if each.code in of_others
+                else _notes(each, judged.get(each.code, ()), given)
+            )
         },
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """The answers criteria know; `sure` without an age that is an estimate."""
+
+    given: conditions.Answers
+    sure: conditions.Answers
+
+    def without_words(self) -> _Facts:
+        return _Facts(_wordless(self.given), _wordless(self.sure))
+
+
+def _wordless(given: conditions.Answers) -> conditions.Answers:
+    return {name: None if isinstance(value, str) else value for name, value in given.items()}
+
+
+def _screened(
+    code: str, rows: Sequence[Row], facts: _Facts, *, claimed: bool, too_old_or_young: bool
+) -> ScreenedPopulation:
+    if too_old_or_young:
+        return ScreenedPopulation(code=code, result="unmet", claimed=claimed)
+    result = _result(rows, facts)
+    on_words = result == "met" and _result(rows, facts.without_words()) != "met"
+    return ScreenedPopulation(
+        code=code, result=result, claimed=claimed, met_by="other_factor" if on_words else None
+    )
+
+
 def _given(
-    policy: Policy, on: date, answers: Answers, age: int | None, groups: Collection[str]
+    policy: Policy, on: date, answers: Answers, age: int | None, groups: Collection[str], *, attested: bool
 ) -> tuple[conditions.Answers, tuple[str, ...]]:
-    """The answers criteria know, with the facts of the form, and the rows those used. A text is an answer to no
-    criterion: it counts as unanswered."""
-    given = {name: value for name, value in answers.items() if not isinstance(value, str)}
+    """The answers criteria know, with the facts of the form, and the rows those used. A text answers only what asks
+    for words, and only once somebody attested it."""
+    given = {name: value for name, value in answers.items() if _counts(name, value, attested=attested)}
     given["age"] = age
     listed = policy.rows(GROUPS, on=on) if GROUPS in policy.tables else ()
     at_risk = {group for row in listed for group in row["groups"]}
@@ -126,29 +171,40 @@ def _given(
     return given, tuple(row.ref for row in listed) if "disparity_group" in given else ()
 
 
-def _result(rows: Iterable[Row], given: conditions.Answers) -> Result:
+def _counts(name: str, value: bool | int | str | None, *, attested: bool) -> bool:
+    if not isinstance(value, str):
+        return True
+    asked = ANSWERS.get(name)
+    return attested and asked is not None and asked.type == "words"
+
+
+def _result(rows: Iterable[Row], facts: _Facts) -> Result:
     """Met by one row; unknown while a row is, or where what only a person can judge speaks for it."""
-    results = _results(rows, given)
-    return max(results, key=WORST_FIRST.index) if results else "unknown"
+    results: list[Result] = [_judged(row, facts) for row in rows]
+    if not results:
+        return "unknown"
+    return max(results, key=WORST_FIRST.index)
 
 
-def _results(rows: Iterable[Row], given: conditions.Answers) -> list[Result]:
-    return [_judged(row, given) for row in rows]
-
-
-def _judged(row: Row, given: conditions.Answers) -> Result:
-    result, doubt = judge(row["condition"], given), row["doubt"]
+def _judged(row: Row, facts: _Facts) -> Result:
+    result, doubt = judge(row["condition"], facts.given), row["doubt"]
+    if result == "unmet" and judge(row["condition"], facts.sure) == "unknown":
+        return "unknown"
     if result != "unmet" or doubt is None:
         return result
-    return "unmet" if judge(doubt, given) == "unmet" else "unknown"
+    return "unmet" if judge(doubt, facts.given) == "unmet" else "unknown"
 
 
 def _any(rows: Iterable[Row], column: str, given: conditions.Answers) -> bool:
     return any(row[column] is not None and judge(row[column], given) == "met" for row in rows)
 
 
-def _notes(rows: Iterable[Row], given: conditions.Answers) -> tuple[str, ...]:
-    """Why a person judges, where nothing but an open list or a doubtful wording keeps the row from a result."""
+def _notes(screened: ScreenedPopulation, rows: Iterable[Row], given: conditions.Answers) -> tuple[str, ...]:
+    """Why a person judges: the result rests on words alone, or nothing but a doubtful wording keeps it open."""
+    if screened.met_by is not None:
+        return (ON_WORDS,)
+    if screened.result != "unknown":
+        return ()
     return tuple(
         row["doubt_says"]
         for row in rows
@@ -163,12 +219,22 @@ def _criteria(rows: Iterable[Row], given: conditions.Answers) -> tuple[Criterion
     return tuple(Criterion(leaf.key, _sentence(leaf), judge(leaf, given)) for leaf in leaves)
 
 
-def _sentence(leaf: conditions.Answer | conditions.Count) -> str:
+def _sentence(leaf: conditions.Leaf) -> str:
     """The criterion in words, with the row's own number, so that an edited row explains itself."""
     known = ANSWERS.get(leaf.key) or FACTS.get(leaf.key)
     says = known.says if known is not None else leaf.key
-    if isinstance(leaf, conditions.Answer):
-        return f"{says}." if leaf.wanted else f"{says}: no."
+    match leaf:
+        case conditions.Answer(wanted=False):
+            return f"{says}: no."
+        case conditions.Answer() | conditions.Words():
+            return f"{says}."
+        case conditions.Unless():
+            return f"Nobody says: {says[0].lower()}{says[1:]}."
+        case conditions.Count():
+            return _bounds(leaf, says)
+
+
+def _bounds(leaf: conditions.Count, says: str) -> str:
     bound = f"{leaf.at_least} or more" if leaf.at_least is not None else f"Fewer than {leaf.below}"
     return f"{bound} {says}."
 

@@ -1,0 +1,242 @@
+"""What each rule of authorization may know beyond the request: the day's policy, the directory, the member's other requests.
+
+Policy is looked up by date (`persistence/policy_lookup.py`); `refs` name its rows. `Asked` is the closed union that
+`rules.decide` takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Literal
+
+from authorization.domain.commands import (
+    Amend,
+    Approve,
+    Continue,
+    Deny,
+    End,
+    ExpireGrant,
+    LookAgain,
+    Modify,
+    NoteFact,
+    OpenReview,
+    Overturn,
+    PassDeadline,
+    Pend,
+    RequestReauthorization,
+    Resume,
+    RevokeGrant,
+)
+from loopkeeper.contract.decider import Context, Plain
+from loopkeeper.contract.events import ProviderRecorded, Rights
+
+# ── what policy says ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockRules:
+    """The clocks of a decision."""
+
+    clock: str
+    due_at: datetime
+    cap_at: datetime
+    at_risk_at: datetime
+    refs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningOn:
+    """Where a paused clock stands when it runs on."""
+
+    due_at: datetime
+    at_risk_at: datetime | None
+    refs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TermRules:
+    """How long a term is, from when it runs, and how many days before its end something must be said."""
+
+    months: int
+    prompt_days: tuple[int, ...]
+    notice_days: int
+    # None: the plan has not chosen, and there is no default.
+    runs_from: Literal["first_service", "decision"] | None
+    refs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrantRules:
+    """The presumptive table for one claim: which provider types it pairs with the population, and a grant's days."""
+
+    types: tuple[str, ...]
+    days: int
+    # Days from the end of one grant to the next of the same member.
+    again_days: int
+    # By when the plan urges the formal referral, and the days of the reminders.
+    referral_by: date | None
+    remind_on: tuple[date, ...]
+    refs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalRules:
+    """When a rule may approve: populations the plan turned on, each with its sample; programs nobody may be in besides
+    ECM; and what the state says must be authorized, by its trigger, with the row that says so."""
+
+    automatic: Mapping[str, float]
+    exclusive: tuple[str, ...]
+    must: Mapping[str, str]
+    refs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DenialRules:
+    """What an adverse decision of a person carries. `exclusive` are the programs nobody may be in besides ECM, `chosen`
+    those among which and ECM the member chooses."""
+
+    needs_license: bool
+    citation: str
+    notice_due_at: datetime
+    rights: Rights
+    exclusive: tuple[str, ...]
+    chosen: tuple[str, ...]
+    refs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndingRules:
+    """What the end of a term carries."""
+
+    rights: Rights
+    refs: tuple[str, ...]
+
+
+# ── contexts ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What the plan has granted or authorized this member through other referrals. `open_with` is who serves under an
+    open term."""
+
+    open_with: str | None = None
+    grant_live: bool = False
+    last_grant_through: date | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimContext(Context):
+    """What a claim to serve is judged by; `grant` is None where nothing was claimed. `hubs` are the entries of the hubs
+    that the provider acts through."""
+
+    grant: GrantRules | None
+    standing: Standing
+    provider: ProviderRecorded | None
+    hubs: Mapping[str, ProviderRecorded]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewContext(ClaimContext):
+    """What opens a review, or approves at once. `draw` in [0, 1) decides the sample: made from the event's id, so that a
+    redelivery draws alike."""
+
+    clocks: ClockRules
+    term: TermRules
+    approval: ApprovalRules
+    draw: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AmendContext(ReviewContext):
+    """The same for a referral that changed; `running_on` is where a paused clock runs on, None where none is paused."""
+
+    running_on: RunningOn | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApproveContext(Context):
+    term: TermRules
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModifyContext(ApproveContext):
+    denial: DenialRules
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DenyContext(Context):
+    denial: DenialRules
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PendContext(Context):
+    """`known` are the data elements of the standard, `by` is until when the clock stands still."""
+
+    known: frozenset[str]
+    by: datetime
+    refs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PauseContext(Context):
+    """The end of a pause; None where the clock is not paused."""
+
+    running_on: RunningOn | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverturnContext(Context):
+    """By when the linked referral must be authorized."""
+
+    due_at: datetime
+    refs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndContext(Context):
+    """How many days old the member's notice must be when the term ends."""
+
+    notice_days: int
+    ending: EndingRules
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReauthorizationContext(Context):
+    clocks: ClockRules
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CapContext(Context):
+    """What is adverse by law carries."""
+
+    notice_due_at: datetime
+    rights: Rights
+    refs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TermContext(Context):
+    """A term that runs out."""
+
+    ending: EndingRules
+
+
+Deadline = CapContext | PauseContext | TermContext | Plain
+Asked = (
+    tuple[OpenReview, ReviewContext]
+    | tuple[Amend, AmendContext]
+    | tuple[LookAgain, ClaimContext]
+    | tuple[NoteFact | ExpireGrant | RevokeGrant | Continue, Plain]
+    | tuple[PassDeadline, Deadline]
+    | tuple[Approve, ApproveContext]
+    | tuple[Modify, ModifyContext]
+    | tuple[Deny, DenyContext]
+    | tuple[Pend, PendContext]
+    | tuple[Resume, PauseContext]
+    | tuple[Overturn, OverturnContext]
+    | tuple[End, EndContext]
+    | tuple[RequestReauthorization, ReauthorizationContext]
+)

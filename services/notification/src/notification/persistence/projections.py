@@ -1,0 +1,153 @@
+"""Telling: what is written of each event that outreach notes or makes, in the transaction that notes it.
+
+Whoever asks "who is told when …?" is here. The rules are pure, in `domain.notices`: `telling.copies` says who gets the
+event itself, `telling.tellings` who is told in words. Here they become rows: notices with their deadlines, an entry in
+the feed of every subscription concerned, and what the plan's topic in Kafka is to have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from loopkeeper.contract.decider import Command
+from loopkeeper.contract.envelope import Message
+from loopkeeper.contract.events import NoticeDelivered, NoticeOverdue
+from loopkeeper.kernel.errors import Unsound
+from loopkeeper.postgres.connections import Connection
+from loopkeeper.store.definition import Change, Projection, Submission
+from loopkeeper.store.journal import Entry
+from notification.domain.notices.telling import Copy, Happened, Telling, copies, tellings
+from notification.domain.outreach.commands import RecordHandOver
+from notification.domain.outreach.evolve import evolve
+from notification.domain.outreach.state import Outreach
+from notification.persistence import feed, forwarded, notice_proof
+from notification.persistence.context import NotificationLoaded
+from notification.persistence.feed import News
+from notification.persistence.notice_proof import Told
+
+
+@dataclass(slots=True)
+class Writing:
+    """What a batch has to write beside its rows."""
+
+    news: list[News] = field(default_factory=list[News])
+    notices: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    told: list[Told] = field(default_factory=list[Told])
+    late: dict[str, datetime] = field(default_factory=dict[str, datetime])
+    forward: list[tuple[str, Message]] = field(default_factory=list[tuple[str, Message]])
+
+
+class TellingProjection(Projection[Outreach]):
+    """Writes who is told what of a batch's events. `forwards`: whether plans read a topic of their own in Kafka."""
+
+    def __init__(self, *, forwards: bool) -> None:
+        self._forwards = forwards
+
+    async def write(
+        self, connection: Connection, changes: Sequence[Change[Outreach]], loaded: NotificationLoaded
+    ) -> None:
+        """For each event of each change: copies and notices, then whether it says that a notice was told or is late."""
+        writing = Writing()
+        for change in changes:
+            submission = change.submission
+            for entry, happened in _happened(change):
+                traceparent = submission.traceparent or entry.traceparent
+                for copy in copies(loaded.policy, happened):
+                    writing.news.append(_copied(entry, copy, traceparent))
+                    if self._forwards and copy.organization and copy.organization == happened.after.plan:
+                        writing.forward += _forwarded(happened, copy, submission)
+                for telling in tellings(loaded.policy, loaded.names, happened, change.at):
+                    writing.notices.append(_row(entry, telling, happened.after, change.at))
+                    if telling.notice.recipient_kind != "member":
+                        writing.news.append(_in_words(entry, telling, change.at, traceparent))
+                match happened.event:
+                    case NoticeDelivered() as event:
+                        writing.told.append(_told(event, submission.command))
+                    case NoticeOverdue() as event:
+                        writing.late[event.notice] = event.due_at
+                    case _:
+                        pass
+        await feed.insert(connection, "notice", writing.notices)
+        await notice_proof.expect(connection, writing.notices)
+        latest = max(change.at for change in changes)
+        await feed.write(connection, feed.rows_of(loaded.subscriptions, writing.news, latest))
+        await forwarded.enqueue(connection, writing.forward)
+        await notice_proof.mark(connection, writing.told)
+        await notice_proof.mark_late(connection, writing.late)
+
+
+def _happened(change: Change[Outreach]) -> Iterator[tuple[Entry, Happened]]:
+    """Each journal row of a change with the states before and after it."""
+    before = change.before
+    for entry, event in change.written:
+        after = evolve(before, event)
+        yield entry, Happened(entry.id, entry.stream, entry.at, event, entry.payload, before, after)
+        before = after
+
+
+def _copied(entry: Entry, copy: Copy, traceparent: str) -> News:
+    name = f"evt_{entry.id.hex}"
+    return News(copy.organization, name, entry.type, entry.stream, entry.at, copy.body, traceparent)
+
+
+def _forwarded(happened: Happened, copy: Copy, submission: Submission) -> Iterator[tuple[str, Message]]:
+    """The event for the plan's topic, where that has events of its kind."""
+    if not forwarded.concerns(happened.event):
+        return
+    message = submission.received.message if submission.received is not None else None
+    if message is None:
+        raise Unsound("another service's event was noted that was never received")
+    yield copy.organization, forwarded.forwarded(message, copy.body)
+
+
+def _told(event: NoticeDelivered, command: Command | None) -> Told:
+    by: Mapping[str, str | bool] = command.told_by if isinstance(command, RecordHandOver) else {}
+    return Told(event.notice, event.occurred_at, event.how, by)
+
+
+def _in_words(entry: Entry, telling: Telling, at: datetime, traceparent: str) -> News:
+    notice, words = telling.notice, telling.duty.words
+    notice_id = notice.id(entry.id)
+    body = {
+        **notice.facts,
+        "notice": notice_id,
+        "code": notice.code,
+        "event": str(entry.id),
+        "language": words["language"],
+        "text": words["text"],
+        **telling.protected,
+    }
+    referral = notice.referral or entry.stream
+    return News(notice.recipient, notice_id, notice.wire_type, referral, at, body, traceparent, notice_id)
+
+
+def _row(entry: Entry, telling: Telling, after: Outreach, at: datetime) -> dict[str, Any]:
+    notice, duty = telling.notice, telling.duty
+    shown = {
+        "referral": notice.referral or entry.stream,
+        "facts": dict(notice.facts),
+        **telling.protected,
+    }
+    return {
+        "id": notice.id(entry.id),
+        "referral": notice.stream or entry.stream,
+        "plan": after.plan,
+        "event": entry.id,
+        "code": notice.code,
+        "recipient": notice.recipient,
+        "recipient_kind": notice.recipient_kind,
+        "addressee": duty.addressee,
+        "words": {**duty.words, **shown},
+        "needs": list(duty.needs),
+        "closing": notice.closing,
+        "published": duty.published or notice.closing,
+        "at": at,
+        "due_at": duty.due_at,
+        "overdue_at": None,
+        "told_at": None,
+        "told_how": "",
+        "told_by": {},
+    }

@@ -1,0 +1,106 @@
+"""What one line of a roster must say, and what to do about one that does not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ConfigDict, Field, ValidationError
+
+from loopkeeper.contract.blanks import BlankIsMissing
+from loopkeeper.contract.field_types import AnyCounty, BirthDay, TermDay, TermEnd
+from loopkeeper.contract.vocabulary.identifiers import cin_valid
+from loopkeeper.kernel.errors import FIELD_NAME
+from loopkeeper.spreadsheets.cells import ROW_FIXES
+from loopkeeper.spreadsheets.headings import Heading
+from loopkeeper.spreadsheets.upload import Line
+
+# Past this many the errors say nothing new; the counts still tell the whole.
+ERRORS_SHOWN = 1000
+NEEDED = ("cin", "birth_date", "county", "covered_from")
+COLUMNS = (
+    *(Heading(name, needed=True) for name in NEEDED),
+    *map(Heading, ("covered_through", "pcp", "programs")),
+)
+FIXES: Mapping[str, str] = {
+    "cin": "A CIN is 9, seven digits and a letter.",
+    "birth_date": "Write the date as 1964-05-17.",
+    "county": "Name a county of California, in small letters with dashes, such as contra-costa.",
+    "covered_from": "Write the date as 2025-01-01.",
+    "covered_through": "Write the date as 2025-12-31, or leave it out.",
+    "pcp": "Give the provider's id, or leave it out.",
+    "programs": "List at most 20 programs; in CSV put a semicolon between them.",
+}
+NO_ROW = "Send one JSON object a line; in CSV as many cells as the header has."
+
+
+class RosterRow(BlankIsMissing):
+    """One member's coverage. Programs are the exclusive ones the plan knows of."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_max_length=200)
+
+    cin: str
+    birth_date: BirthDay
+    county: AnyCounty
+    covered_from: TermDay
+    covered_through: TermEnd = None
+    pcp: str = ""
+    programs: tuple[str, ...] = Field((), max_length=20)
+
+
+@dataclass(slots=True)
+class Loaded:
+    """What came of an upload. `errors` name the line and field, never the value. `removed` are members who were on the
+    roster and are not in the file: they have left."""
+
+    accepted: int = 0
+    refused: int = 0
+    removed: int = 0
+    lines: int = 0
+    state: str = "running"
+    dry_run: bool = False
+    errors: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+
+    def refuse(self, line: int, pointer: str, rule: str, fix: str) -> None:
+        self.refused += 1
+        if len(self.errors) < ERRORS_SHOWN:
+            self.errors.append({"line": line, "pointer": pointer, "rule": rule, "fix": fix})
+
+
+def checked(line: Line, loaded: Loaded, *, synthetic: bool) -> RosterRow | None:
+    """The coverage a line tells of; None where it is refused, which `loaded` then says."""
+    number = line.number
+    if line.fault:
+        loaded.refuse(number, _pointer(line.column), line.fault, ROW_FIXES.get(line.fault, NO_ROW))
+        return None
+    try:
+        row = RosterRow.model_validate(_listed(line.values) if line.cells else line.values)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_context=False, include_url=False)[0]
+        # What stands for a field's name may be a member's number or name.
+        named = all(FIELD_NAME.fullmatch(str(part)) or isinstance(part, int) for part in first["loc"])
+        pointer = "/" + "/".join(str(part) for part in first["loc"]) if named else ""
+        name = str(first["loc"][0]) if first["loc"] else ""
+        loaded.refuse(
+            number, pointer, first["type"].replace("_", "-"), FIXES.get(name, "Leave this column out.")
+        )
+        return None
+    if not cin_valid(row.cin, synthetic=synthetic):
+        loaded.refuse(number, "/cin", "cin", FIXES["cin"])
+        return None
+    if row.covered_through is not None and row.covered_through < row.covered_from:
+        loaded.refuse(number, "/covered_through", "ends-before", "Let the coverage end after it begins.")
+        return None
+    return row
+
+
+def _pointer(column: str) -> str:
+    return f"/{column}" if column and FIELD_NAME.fullmatch(column) else ""
+
+
+def _listed(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    if "programs" not in values:
+        return values
+    programs = str(values["programs"]).split(";")
+    return {**values, "programs": tuple(part.strip() for part in programs if part.strip())}

@@ -1,0 +1,37 @@
+"""What an app serves its requests with: the services that run in it, whose key is whose, and the bounds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol, cast
+
+from starlette.types import Scope
+
+from loopkeeper.http.body_budget import BodyBudget
+from loopkeeper.kernel.settings import Settings
+from loopkeeper.security.organizations import Client
+
+
+class Directory(Protocol):
+    """Whose key it is; None where it is nobody's or revoked."""
+
+    def authenticate(self, key: str) -> Client | None: ...
+
+
+@dataclass
+class Serving:
+    """`services`: by name, those that have started; a route's first tag says which one it belongs to. `bodies`: what all
+    requests may hold of their bodies at once."""
+
+    directory: Directory
+    settings: Settings
+    services: dict[str, Any] = field(default_factory=dict[str, Any])
+    bodies: BodyBudget = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.bodies = BodyBudget(self.settings.body_budget)
+
+
+def serving_of(scope: Scope) -> Serving:
+    """What the app of this request serves it with."""
+    return cast("Serving", scope["app"].state.serving)

@@ -1,0 +1,113 @@
+"""The answer to a file is the file itself: the same rows and columns, and of each row what became of it.
+
+`Result`, `Code` and `What to do` come after the last column. In a workbook the cells that are wrong are marked, each
+with a comment. The same layout reads it: correct it, send it again, and only the corrected rows act.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from loopkeeper.plan_files.outcomes import FIXES, Judged, Outcome
+from loopkeeper.plan_files.profile import Layout
+from loopkeeper.plan_files.writing import excel_format
+from loopkeeper.spreadsheets.book import Sheet, opened
+from loopkeeper.spreadsheets.cells import Limits, Row, Value
+from loopkeeper.spreadsheets.headings import Found, folded, locate
+from loopkeeper.spreadsheets.writing import Dialect, SheetOut, write_text, write_workbook
+
+ADDED = ("Result", "Code", "What to do")
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """The file that goes back, and whether it is a workbook."""
+
+    content: bytes
+    workbook: bool
+
+
+def returned_file(
+    content: bytes, layout: Layout, judged: Judged, *, name: str = "", limits: Limits | None = None
+) -> Returned:
+    """Raises `Unreadable` for a file that was refused whole: that one is answered by its reason alone."""
+    book = opened(content, name=name, encoding=layout.encoding, delimiter=layout.delimiter, limits=limits)
+    sheet, found, _ = locate(book, layout.headings, layout.sheet, layout.header_within)
+    rows = _rows(sheet, found, judged)
+    if book.format == "csv":
+        line_end = "\r\n" if b"\r\n" in content[:65536] else "\n"
+        encoding = book.encoding if book.encoding != "utf-8" else "utf-8-sig"
+        text = write_text((cells for _, cells in _filled(rows)), Dialect(encoding, sheet.delimiter, line_end))
+        return Returned(text, workbook=False)
+    answered = SheetOut(sheet.name, rows, found.number, notes=_notes(layout, found, judged))
+    others = [_copied(each) for each in book.sheets if each is not sheet and each.visible]
+    return Returned(write_workbook([answered, *others], date_format=excel_format(layout.dates[0])), True)
+
+
+def _rows(sheet: Sheet, found: Found, judged: Judged) -> Iterator[tuple[int, Sequence[Value]]]:
+    outcomes = {outcome.row: outcome for outcome in judged.outcomes}
+    width = _width(found)
+    for row in sheet.rows():
+        if row.number < found.number:
+            yield row.number, _title(row)
+            continue
+        cells = [*row.cells[:width], *[None] * (width - len(row.cells))]
+        if row.number == found.number:
+            yield row.number, [*(found.shown[:width]), *ADDED]
+        elif row.number in outcomes:
+            yield row.number, [*cells, *_answer(outcomes[row.number])]
+        else:
+            yield row.number, cells if not row.blank else ()
+
+
+def _width(found: Found) -> int:
+    """The columns of the file itself, without those that an earlier answer added."""
+    shown = [folded(text) for text in found.shown]
+    while shown and not shown[-1]:
+        shown.pop()
+    added = [folded(text) for text in ADDED]
+    return len(shown) - len(added) if shown[-len(added) :] == added else len(shown)
+
+
+def _answer(outcome: Outcome) -> Sequence[str]:
+    codes = [outcome.code, *(warned.code for warned in outcome.warnings)]
+    return outcome.result, ", ".join(code for code in codes if code), outcome.fix
+
+
+def _notes(layout: Layout, found: Found, judged: Judged) -> Mapping[tuple[int, int], str]:
+    """The cells that are wrong, each with its code and what to do."""
+    places = {
+        layout.columns[index].field: at[0]
+        for index, at in found.places.items()
+        if layout.columns[index].field
+    }
+    notes: dict[tuple[int, int], str] = {}
+    for outcome in judged.outcomes:
+        wrong = [(outcome.field, outcome.code)] if outcome.field else []
+        wrong += [(warned.field, warned.code) for warned in outcome.warnings]
+        for field, code in wrong:
+            if field in places:
+                notes[outcome.row, places[field]] = f"{code}: {FIXES.get(code, '')}"
+    return notes
+
+
+def _filled(rows: Iterator[tuple[int, Sequence[Value]]]) -> Iterator[tuple[int, Sequence[Value]]]:
+    """Rows without gaps, so that each stands on the line it had."""
+    last = 0
+    for number, cells in rows:
+        for missing in range(last + 1, number):
+            yield missing, ()
+        yield number, cells
+        last = number
+
+
+def _title(row: Row) -> Sequence[Value]:
+    """A row above the headings: what a merged title fills stands once."""
+    return [
+        cell if not place or row.cells[place - 1] != cell else None for place, cell in enumerate(row.cells)
+    ]
+
+
+def _copied(sheet: Sheet) -> SheetOut:
+    return SheetOut(sheet.name, ((row.number, row.cells) for row in sheet.rows()), 0)

@@ -1,0 +1,154 @@
+"""How a process of services lives: as an app in any ASGI server, or under `loopkeeper up`; waiting, start and end alike."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+
+from loopkeeper.http.app import App
+from loopkeeper.kernel.errors import StartError
+from loopkeeper.kernel.logs import configure, get
+from loopkeeper.kernel.server import Server
+from loopkeeper.kernel.settings import Settings, read
+from loopkeeper.runtime import startup
+from loopkeeper.runtime.run import GRACE, Running, Say, at_addresses, needs_of, silent
+from loopkeeper.runtime.service import Service
+
+log = get("serve")
+
+
+@asynccontextmanager
+async def alive(running: Running, say: Say = silent) -> AsyncGenerator[None]:
+    """The life of a process's services, from the first look for their databases to the last connection closed. Where
+    one is not there yet, or its tables or the log, the life begins all the same, and they start as soon as it is."""
+    settings, services = running.settings, running.services
+    async with at_addresses(settings, services, say) as addresses, running:
+        needs = needs_of(addresses, services, tables=settings.migrate == "never")
+        missing = await startup.lacking(needs)
+        if not missing:
+            await running.begin(addresses, say)
+            yield
+            return
+        first = next(iter(missing.values()))
+        say(f"waiting: {first.sentence}")
+        say(first.fix)
+        beginning = asyncio.create_task(running.begin_later(needs, missing, addresses))
+        try:
+            yield
+        finally:
+            beginning.cancel()
+            await asyncio.wait({beginning})
+
+
+def app_of(services: Mapping[str, Service]) -> App:
+    """An app of these services for any ASGI server, which starts and stops them with its lifespan. The settings are
+    those of the environment."""
+    settings = read(Settings)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+        configure("+".join(services), settings.log_level)
+        try:
+            async with alive(running), ended_by_failure(running):
+                with told_of_the_end(running):
+                    log.info("started")
+                    yield
+        except StartError as error:
+            log.error("cannot start", reason=error.sentence)
+            log.error("what helps", reason=error.fix)
+            raise
+
+    running = Running(settings, services, lifespan=lifespan)
+    return running.app
+
+
+@contextmanager
+def told_of_the_end(running: Running) -> Generator[None]:
+    """Tell the services at once when the process is asked to stop. A server first waits for its open connections and
+    only then ends the lifespan; a stream would hold it for minutes."""
+    loop, before = asyncio.get_running_loop(), dict[signal.Signals, Callable[..., Any]]()
+    if threading.current_thread() is threading.main_thread():
+        for sign in (signal.SIGTERM, signal.SIGINT):
+            servers = signal.getsignal(sign)
+            if callable(servers):
+                before[sign] = servers
+                signal.signal(sign, _chained(servers, loop, running.supervisor.stopping))
+    try:
+        yield
+    finally:
+        for sign, servers in before.items():
+            signal.signal(sign, servers)
+
+
+def _chained(
+    servers: Callable[..., Any], loop: asyncio.AbstractEventLoop, stopping: asyncio.Event
+) -> Callable[[int, FrameType | None], None]:
+    def asked(sign: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(stopping.set)
+        servers(sign, frame)
+
+    return asked
+
+
+@asynccontextmanager
+async def ended_by_failure(running: Running) -> AsyncGenerator[None]:
+    """End the process, as if it were asked to, when one of its tasks has failed for good."""
+
+    async def end() -> None:
+        await running.supervisor.failed.wait()
+        log.error("a task failed for good: the process ends")
+        signal.raise_signal(signal.SIGTERM)
+
+    ending = asyncio.create_task(end())
+    try:
+        yield
+    finally:
+        ending.cancel()
+        await asyncio.wait({ending})
+
+
+async def serve(settings: Settings, services: Mapping[str, Service], say: Say = silent) -> int:
+    """`loopkeeper up`: run until asked to stop; returns the exit code (1 if a task failed for good)."""
+    configure("+".join(services), settings.log_level)
+    running = Running(settings, services)
+    async with alive(running, say):
+        server = Server(
+            uvicorn.Config(
+                running.app,
+                host=settings.host,
+                port=settings.port,
+                ssl_certfile=settings.certificate,
+                ssl_keyfile=settings.certificate_key,
+                log_config=None,
+                access_log=False,
+                ws="none",
+                lifespan="off",
+                timeout_graceful_shutdown=int(GRACE.total_seconds()),
+            )
+        )
+
+        def leave() -> None:
+            running.supervisor.stopping.set()
+            server.leave()
+
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, leave)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, leave)
+        serving = asyncio.create_task(server.serve())
+        log.info("started", port=settings.port)
+        failing = asyncio.create_task(running.supervisor.failed.wait())
+        await asyncio.wait({serving, failing}, return_when=asyncio.FIRST_COMPLETED)
+        failed = failing.done()
+        leave()
+        failing.cancel()
+        await serving
+    if running.failure is not None:
+        raise running.failure
+    return 1 if failed else 0
