@@ -82,6 +82,14 @@ class App(FastAPI):
         made = openapi.document(self._own[service], f"Loopkeeper: {service}")
         return old.joined_to(made, [self._old[service]] if service in self._old else [])
 
+    def templates(self) -> Iterable[tuple[str, str]]:
+        """Method and path, as declared, of every route of the services."""
+        for route in (route for found in self._own.values() for route in found):
+            for method in getattr(route, "methods", None) or ():
+                yield method, getattr(route, "path_format", "")
+        for api in self._old.values():
+            yield from ((route.method, route.path) for route in api.routes)
+
     def _checked(self) -> Iterable[BaseRoute]:
         """All routes, those that are asked most first. Raises where an address is declared twice."""
         seen: set[tuple[str, str]] = set()
