@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 from cryptography import x509
@@ -27,10 +28,11 @@ class Authority:
         file.write_bytes(found.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
 
     def certificate(self, file: Path, host: str) -> Path:
-        """A new key, and a certificate that says it belongs to this host, one behind the other in this file."""
+        """A new key, and a certificate that says it belongs to this host (a name or an address), one behind the other in
+        this file."""
         key = ec.generate_private_key(ec.SECP256R1())
         found = _certificate(_name(host), self._name, key.public_key())
-        found = found.add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+        found = found.add_extension(x509.SubjectAlternativeName([_alternative(host)]), critical=False)
         private = key.private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
@@ -39,6 +41,13 @@ class Authority:
         public = found.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
         file.write_bytes(private + public)
         return file
+
+
+def _alternative(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
 
 
 def _name(text: str) -> x509.Name:

@@ -26,6 +26,8 @@ USERS = {
     "harbor": "harbor-secret",
     "valley": "valley-secret",
     "loopkeeper-intake": "intake-secret",
+    "loopkeeper-authorization": "authorization-secret",
+    "loopkeeper-assignment": "assignment-secret",
     "loopkeeper-notification": "notification-secret",
     "loopkeeper-topics": "topics-secret",
     "nobody": "nobody-secret",

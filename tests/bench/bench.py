@@ -23,7 +23,7 @@ from loopkeeper.kernel.settings import Settings
 from loopkeeper.postgres import embedded
 from loopkeeper.runtime.run import make_bus
 from loopkeeper.runtime.service import installed
-from tests.bench.pauses import pauses
+from tests.bench.pauses import pauses, replaced
 from tests.bench.weights import weighed
 from tests.chaos.cluster import Cluster
 from tests.chaos.lives import Lives
@@ -202,6 +202,7 @@ async def on(lives: Lives, cluster: Cluster, folder: Path, url: str, broker: Bro
     if broker is not None:
         # In PostgreSQL one member reads and the others wait: nothing is moved.
         tell(found, await pauses(bare))
+        tell(found, await replaced(bare))
     await cluster.empty()
     async with pairs(lives, cluster, folder, url) as town:
         ears = Ears(town)

@@ -37,6 +37,15 @@ JOINS = "a replica joins"
 RESTARTS = "a replica with a name is stopped and begun again"
 KILLED = "a replica with a name is killed and does not come back"
 LEAVES = "a replica without a name is stopped"
+# Until the pod that takes the place of one that was stopped reads: it is placed, its program loads, it looks at its tables.
+POD_AWAY = 8.0
+PODS = 3
+# How a group may know its members when their pods are replaced: by a name and for how long it waits for it, or not at all.
+MEMBERSHIPS = {
+    "with a name and 6 s": ("1", 6.0),
+    "with a name and 30 s": ("1", 30.0),
+    "without a name": ("", 6.0),
+}
 
 
 @dataclass
@@ -45,6 +54,7 @@ class Group:
 
     url: str
     name: str
+    session: float = 6.0
     living: dict[str, Process] = field(default_factory=dict[str, Process])
     handled: list[tuple[float, int, str]] = field(default_factory=list[tuple[float, int, str]])
     _waiting: Process | None = None
@@ -55,7 +65,7 @@ class Group:
         """A process that has its code in memory waits to be begun: what a start costs the interpreter is no pause."""
         if self._waiting is not None:
             return
-        words = (sys.executable, "-m", "tests.bench.reader", self.url, self.name)
+        words = (sys.executable, "-m", "tests.bench.reader", self.url, self.name, str(self.session))
         self._waiting = process = await asyncio.create_subprocess_exec(
             *words, stdin=PIPE, stdout=PIPE, cwd=ROOT
         )
@@ -100,6 +110,15 @@ class Group:
             found = max(found, *(late - early for early, late in pairwise(moments) if late > since))
         return found
 
+    def moves(self, since: float) -> int:
+        """How often a partition went from one replica to another since this moment. A replica that comes back under its
+        name is the same one."""
+        found = 0
+        for partition in range(PARTITIONS):
+            hands = [_known(one[2]) for one in sorted(self.handled) if one[1] == partition and one[0] > since]
+            found += sum(before != after for before, after in pairwise(hands))
+        return found
+
     async def close(self) -> None:
         if self._waiting is not None:
             self.living["waiting"] = self._waiting
@@ -112,6 +131,11 @@ class Group:
         async for line in process.stdout:
             partition, moment = line.split()
             self.handled.append((float(moment), int(partition), label))
+
+
+def _known(label: str) -> str:
+    """What the group knows this replica by: its name, or nothing but its one life."""
+    return label if label.startswith("nameless") else label.rpartition("-")[0]
 
 
 @asynccontextmanager
@@ -160,6 +184,35 @@ async def pauses(url: str) -> Mapping[str, str]:
         )
         for changed, each in found.items()
     }
+
+
+async def replaced(url: str) -> Mapping[str, str]:
+    """A rollout, by each membership: one of two pods is stopped, and another takes its place."""
+    found: dict[str, str] = {}
+    for number, (membership, (replica, session)) in enumerate(MEMBERSHIPS.items()):
+        async with speaking(url):
+            group = Group(url, f"bench-pods-{number}", session)
+            try:
+                await group.begin("0" if replica else "")
+                second = await group.begin(replica)
+                await group.calm()
+                unread: list[float] = []
+                moves = 0
+                for _ in range(PODS):
+                    await group.prepare()
+                    began = time.monotonic()
+                    await group.end(second, signal.SIGTERM)
+                    await asyncio.sleep(POD_AWAY)
+                    second = await group.begin(replica)
+                    await group.calm()
+                    unread.append(group.longest(began))
+                    moves += group.moves(began)
+            finally:
+                await group.close()
+        found[f"a pod {membership} is replaced: a partition unread, median / worst of {PODS}; moves each"] = (
+            f"{median(unread):.1f} / {max(unread):.1f} s; {moves / PODS:.0f}"
+        )
+    return found
 
 
 async def _round(group: Group) -> Mapping[str, float]:

@@ -1,6 +1,6 @@
 """One replica as the log sees it, in a process of its own that can be stopped and killed: it reads its share of the
-topic and writes down when it had handled what. `python -m tests.bench.reader URL GROUP` says that it is there once its
-code is in memory, and begins when a line of its input names its replica; from then on each line of its output is a
+topic and writes down when it had handled what. `python -m tests.bench.reader URL GROUP SESSION` says that it is there once
+its code is in memory, and begins when a line of its input names its replica; from then on each line of its output is a
 partition and a moment of the machine's clock."""
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from tests.kafka import PARTITIONS
 THERE = "there"
 
 
-async def main(url: str, group: str, replica: str) -> None:
+async def main(url: str, group: str, session: float, replica: str) -> None:
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
-    bus = make_bus(url, Settings(kafka_partitions=PARTITIONS, replica=replica))
+    bus = make_bus(url, Settings(kafka_partitions=PARTITIONS, replica=replica, kafka_session=session))
 
     async def stored(partitions: Sequence[int]) -> Mapping[int, int]:
         """The group's own positions stand for the database, which all replicas of a service share."""
@@ -43,4 +43,5 @@ async def main(url: str, group: str, replica: str) -> None:
 
 if __name__ == "__main__":
     print(THERE, flush=True)
-    asyncio.run(main(sys.argv[1], sys.argv[2], sys.stdin.readline().strip()))
+    _, url, group, session = sys.argv
+    asyncio.run(main(url, group, float(session), sys.stdin.readline().strip()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,15 @@ def kubectl(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def built(kubectl: Path, overlay: str) -> Overlay:
     return Overlay(places.run(kubectl, "kustomize", places.DEPLOY / "k8s/overlays" / overlay))
+
+
+def variant(kubectl: Path, folder: Path, *components: str) -> Overlay:
+    """Production, with these components chosen as well."""
+    k8s = os.path.relpath(places.DEPLOY / "k8s", folder)
+    chosen = [f"- {k8s}/components/{each}" for each in components]
+    text = "\n".join(["resources:", f"- {k8s}/overlays/production", "components:", *chosen])
+    (folder / "kustomization.yaml").write_text(text)
+    return Overlay(places.run(kubectl, "kustomize", folder))
 
 
 @pytest.fixture(scope="session")

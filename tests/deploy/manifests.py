@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 Object = dict[str, Any]
-WORKLOADS = ("StatefulSet", "Deployment", "Job")
+WORKLOADS = ("StatefulSet", "Deployment", "Job", "CronJob")
 OURS = "loopkeeper"
 
 
@@ -43,7 +43,9 @@ def name(each: Mapping[str, Any]) -> str:
 
 
 def pod(workload: Object) -> Object:
-    return workload["spec"]["template"]
+    """The template of the pods it makes."""
+    spec = workload["spec"]
+    return (spec["jobTemplate"]["spec"] if "jobTemplate" in spec else spec)["template"]
 
 
 def variables(overlay: Overlay, container: Object) -> dict[str, Any]:

@@ -18,7 +18,7 @@ Compose = dict[str, Any]
 
 
 def test_the_whole_installation_is_there(compose: Compose) -> None:
-    beside = {"kafka", "postgres", "otel-collector", "jaeger", "prometheus", "grafana"}
+    beside = {"kafka", "postgres", "otel-collector", "jaeger", "prometheus", "alertmanager", "grafana"}
     assert set(compose["services"]) == {*OURS, *beside}
 
 

@@ -31,18 +31,68 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Generator[Server]:
         embedded.remove(folder)
 
 
-def run_with_psql(server: Server, file: Path) -> None:
-    programs = Path(os.readlink(f"/proc/{server.pid}/exe")).parent
-    psql = subprocess.run(
-        [programs / "psql", "--no-psqlrc", "--quiet", "--file=-", server.admin()],
+def programs(server: Server) -> Path:
+    """The folder of the programs that belong to this server."""
+    return Path(os.readlink(f"/proc/{server.pid}/exe")).parent
+
+
+def typed(server: Server, file: Path, target: str, **passwords: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [programs(server) / "psql", "--no-psqlrc", "--quiet", "--file=-", target],
         input=file.read_text(),
-        env={**os.environ, "DATABASE_PASSWORD": PASSWORD},
+        env={**os.environ, **passwords},
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=60,
     )
+
+
+def run_with_psql(server: Server, file: Path) -> None:
+    psql = typed(server, file, server.admin(), DATABASE_PASSWORD=PASSWORD)
     assert psql.returncode == 0, psql.stderr
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Generator[Server]:
+    """A server of its own, on which nothing was made."""
+    server = embedded.start(tmp_path / "empty", (), settings={"fsync": "off"})
+    yield server
+    embedded.remove(tmp_path / "empty")
+
+
+FILE = DEPLOY / "postgres/databases.sql"
+
+
+async def test_on_a_managed_server_a_role_that_is_no_superuser_makes_the_same(empty: Server) -> None:
+    """As a provider gives it: it may create databases and roles, and the databases that are there are not its own."""
+    admin = await connect(empty.admin())
+    await admin.execute("CREATE ROLE provider LOGIN CREATEDB CREATEROLE PASSWORD 'of-the-provider'")
+    await admin.execute("GRANT CONNECT, TEMPORARY ON DATABASE postgres TO provider")
+    await admin.close()
+    target = empty.admin().replace(f"postgres:{empty.passwords['postgres']}@", "provider:of-the-provider@")
+    own = {f"{each.upper()}_PASSWORD": f"{each}'s" for each in SERVICES}
+    done = typed(empty, FILE, target, **own)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    for service in SERVICES:
+        secret = f"{service}%27s"
+        connection = await connect(
+            empty.admin(service).replace(f"postgres:{empty.passwords['postgres']}@", f"{service}:{secret}@")
+        )
+        await connection.execute("CREATE TABLE made_by_its_owner ()")
+        await connection.execute(f'SET ROLE "{service}_reader"')
+        await connection.close()
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await connect(target.replace("/postgres?", "/intake?"))
+
+
+async def test_where_a_password_was_forgotten_nothing_is_made(empty: Server) -> None:
+    done = typed(empty, FILE, empty.admin(), INTAKE_PASSWORD="only-one")
+    assert done.returncode != 0
+    admin = await connect(empty.admin())
+    assert await admin.fetchval("SELECT count(*) FROM pg_roles WHERE rolname = 'intake'") == 0
+    await admin.close()
 
 
 def url(server: Server, role: str, database: str) -> str:

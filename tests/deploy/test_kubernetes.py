@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -11,45 +14,75 @@ import kubernetes_validate
 import pytest
 
 from loopkeeper.event_log.kafka_line import Line
+from tests.deploy.conftest import variant
 from tests.deploy.manifests import Overlay, name, pod, variables
-from tests.deploy.places import ROOT, SERVICES
+from tests.deploy.places import DEPLOY, ROOT, SERVICES
+from tests.deploy.schemas import VERSION, validate
 
-VERSION = "1.37"
-# In no Kubernetes schema: KEDA's own kinds, checked against ours (scaledobject.schema.json).
-KEDA = "keda.sh/v1alpha1"
-
-
-def keda_schema() -> Any:
-    return json.loads((ROOT / "tests/deploy/scaledobject.schema.json").read_text())
+# What an installation may choose otherwise (deploy/k8s/components), each alone and all together.
+VARIANTS = [
+    ("gateway",),
+    ("outside",),
+    ("encrypted",),
+    ("gateway", "outside", "encrypted", "encrypted-gateway"),
+]
 
 
 def test_every_object_is_valid_to_the_letter(overlay: Overlay) -> None:
     for each in overlay.objects:
-        if each["apiVersion"] == KEDA:
-            jsonschema.validate(each, keda_schema())
-        else:
-            kubernetes_validate.validate(each, VERSION, strict=True)
+        validate(each)
+
+
+@pytest.mark.parametrize("components", VARIANTS)
+def test_every_variant_is_valid_to_the_letter(
+    kubectl: Path, tmp_path: Path, components: Sequence[str]
+) -> None:
+    for each in variant(kubectl, tmp_path, *components).objects:
+        validate(each)
 
 
 def test_a_misspelt_key_would_be_found(production: Overlay) -> None:
     wrong = json.loads(json.dumps(production.services()[0]))
     wrong["spec"]["template"]["spec"]["containers"][0]["livenessprobe"] = {}
     with pytest.raises(kubernetes_validate.ValidationError):
-        kubernetes_validate.validate(wrong, VERSION, strict=True)
-    scaled = json.loads(json.dumps(production.of("ScaledObject")[0]))
-    scaled["spec"]["triggers"][0]["metadata"]["lagTreshold"] = "1"
-    with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(scaled, keda_schema())
+        validate(wrong)
+    for kind, path in (
+        ("ScaledObject", ("spec", "triggers", 0, "metadata", "lagTreshold")),
+        ("ScaledObject", ("spec", "cooldownPeriods")),
+        ("TriggerAuthentication", ("spec", "secretTargetRefs")),
+        ("PodMonitor", ("spec", "podMetricsEndpoints", 0, "intervall")),
+        ("PrometheusRule", ("spec", "groups", 0, "rule")),
+    ):
+        wrong = json.loads(json.dumps(production.of(kind)[0]))
+        inner = functools.reduce(lambda found, key: found[key], path[:-1], wrong)
+        inner[path[-1]] = "1"
+        with pytest.raises(jsonschema.ValidationError):
+            validate(wrong)
 
 
-def test_every_service_runs_alone_under_a_name_that_outlives_its_restart(overlay: Overlay) -> None:
+def test_a_misspelt_key_of_the_gateway_would_be_found(kubectl: Path, tmp_path: Path) -> None:
+    found = variant(kubectl, tmp_path, "gateway", "encrypted", "encrypted-gateway")
+    for kind, path in (
+        ("HTTPRoute", ("spec", "rules", 0, "matchs")),
+        ("Gateway", ("spec", "listeners", 0, "hostnames")),
+        ("BackendTLSPolicy", ("spec", "validation", "hostnames")),
+    ):
+        wrong = json.loads(json.dumps(found.of(kind)[0]))
+        inner = functools.reduce(lambda found, key: found[key], path[:-1], wrong)
+        inner[path[-1]] = "1"
+        with pytest.raises(jsonschema.ValidationError):
+            validate(wrong)
+
+
+def test_every_service_runs_alone_and_has_no_name_at_the_broker(overlay: Overlay) -> None:
     assert {name(each) for each in overlay.services()} == {f"loopkeeper-{service}" for service in SERVICES}
     for each in overlay.services():
         service = name(each).removeprefix("loopkeeper-")
         (container,) = pod(each)["spec"]["containers"]
         assert container["args"] == ["up", service]
         given = variables(overlay, container)
-        assert given["LOOPKEEPER_REPLICA"] == {"fieldRef": {"fieldPath": "metadata.name"}}
+        # With one its partitions would wait for it while its pod is replaced (docs/guides/sizing.md).
+        assert "LOOPKEEPER_REPLICA" not in given
         assert given["LOOPKEEPER_MIGRATE"] == "never"
         known = [key for key in given if key.endswith("_DATABASE")]
         assert known == [f"LOOPKEEPER_{service.upper()}_DATABASE"]
@@ -85,7 +118,7 @@ def test_every_pod_is_locked_down(overlay: Overlay) -> None:
 def test_every_container_says_what_it_needs_and_what_it_may_take(overlay: Overlay) -> None:
     for of, container in overlay.containers():
         for figures in (container["resources"]["requests"], container["resources"]["limits"]):
-            assert set(figures) == {"cpu", "memory"}, of
+            assert set(figures) == {"cpu", "memory", "ephemeral-storage"}, of
 
 
 def test_what_keeps_running_is_probed(overlay: Overlay) -> None:
@@ -104,6 +137,41 @@ def test_a_node_that_is_emptied_takes_one_replica_at_a_time(overlay: Overlay) ->
     assert budgets == {f"loopkeeper-{service}": 1 for service in SERVICES}
 
 
+def test_a_replica_that_is_not_ready_keeps_no_node_from_being_emptied(overlay: Overlay) -> None:
+    for each in overlay.of("PodDisruptionBudget"):
+        assert each["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow", name(each)
+
+
+def test_callers_reach_what_is_ready_and_the_desk_reaches_everything(overlay: Overlay) -> None:
+    """The desk's `status` is typed when nothing is ready any more."""
+    for service in SERVICES:
+        callers, replicas = (
+            overlay.named("Service", f"loopkeeper-{service}")["spec"],
+            overlay.named("Service", f"loopkeeper-replicas-{service}")["spec"],
+        )
+        assert not callers.get("publishNotReadyAddresses")
+        assert (replicas["publishNotReadyAddresses"], replicas["clusterIP"]) == (True, "None")
+        for each in (callers, replicas):
+            (pods,) = [w for w in overlay.services() if selects(each["selector"], labels_of(w))]
+            assert name(pods) == f"loopkeeper-{service}"
+        assert pods["spec"]["serviceName"] == f"loopkeeper-replicas-{service}"
+        asked = json.loads(variables(overlay, desk(overlay))["LOOPKEEPER_URLS"])
+        assert asked[service] == f"http://loopkeeper-replicas-{service}:8600"
+
+
+def desk(overlay: Overlay) -> dict[str, Any]:
+    (found,) = pod(overlay.named("Deployment", "loopkeeper-desk"))["spec"]["containers"]
+    return found
+
+
+def labels_of(workload: dict[str, Any]) -> dict[str, str]:
+    return pod(workload)["metadata"]["labels"]
+
+
+def selects(selector: dict[str, str], labels: dict[str, str]) -> bool:
+    return selector.items() <= labels.items()
+
+
 def test_replicas_are_spread_over_zones_and_machines(production: Overlay) -> None:
     for each in production.services():
         spread = pod(each)["spec"]["topologySpreadConstraints"]
@@ -112,6 +180,8 @@ def test_replicas_are_spread_over_zones_and_machines(production: Overlay) -> Non
             ("kubernetes.io/hostname", "DoNotSchedule"),
         ]
         for each_spread in spread:
+            # A node that takes no such pod would count as empty, and no replica would be placed any more.
+            assert each_spread["nodeTaintsPolicy"] == "Honor"
             labels = pod(each)["metadata"]["labels"]
             assert each_spread["labelSelector"]["matchLabels"].items() <= labels.items()
             assert "app.kubernetes.io/component" in each_spread["labelSelector"]["matchLabels"]
@@ -178,13 +248,101 @@ def test_secrets_are_named_and_never_contained(overlay: Overlay) -> None:
 
 def test_images_of_production_are_pinned(production: Overlay) -> None:
     for of, container in production.containers():
-        assert re.fullmatch(r"[\w.-]+/[\w/-]+(:\d+\.\d+\.\d+|@sha256:[0-9a-f]{64})", container["image"]), of
+        # PostgreSQL's own image is an official one and has two numbers.
+        wanted = (
+            r"postgres:\d+\.\d+-\w+"
+            if of == "loopkeeper-backup"
+            else r"[\w.-]+/[\w/-]+(:\d+\.\d+\.\d+|@sha256:[0-9a-f]{64})"
+        )
+        assert re.fullmatch(wanted, container["image"]), of
+
+
+# What is called otherwise, or stands elsewhere, in another installation.
+DIFFERS = (
+    r"example\.org",
+    r"kubernetes\.io/metadata\.name: (?!loopkeeper)",
+    r"k8s-app:",
+    r"app\.kubernetes\.io/name: prometheus",
+    r"cidr: (?!0\.0\.0\.0/0|::/0)",
+    r"gatewayClassName:",
+    r"release:",
+    r"bootstrapServers:",
+    r"LOOPKEEPER_(BUS|OTLP|KAFKA_MECHANISM|KAFKA_PARTITIONS)=",
+    r"^\s+storage:",
+    r"storageClassName:",
+    r"image: postgres",
+)
+
+
+def test_whatever_differs_from_one_installation_to_the_next_is_marked() -> None:
+    k8s = DEPLOY / "k8s"
+    files = [
+        file
+        for each in ("base", "overlays/production", "components")
+        for file in (k8s / each).rglob("*.yaml")
+    ]
+    marked = 0
+    for file in files:
+        for line in file.read_text().splitlines():
+            # In the base the broker and the databases are those of the overlay `local`.
+            if not re.search("|".join(DIFFERS), line.removeprefix("  # ").partition(" #")[0]):
+                continue
+            assert "CHANGE" in line, f"{file.relative_to(k8s)}: {line.strip()}"
+            marked += 1
+    assert marked > 25
 
 
 def test_every_public_address_leads_to_the_service_that_owns_it(production: Overlay) -> None:
-    (ingress,) = production.of("Ingress")
+    backends = ingressed(production)
+    owned(backends)
+
+
+def test_behind_a_gateway_the_same_addresses_lead_to_the_same_services(
+    kubectl: Path, tmp_path: Path, production: Overlay
+) -> None:
+    found = variant(kubectl, tmp_path, "gateway")
+    assert not found.of("Ingress")
+    backends: dict[str, str] = {}
+    for rule in found.named("HTTPRoute", "loopkeeper")["spec"]["rules"]:
+        (to,) = rule["backendRefs"]
+        backends |= {match["path"]["value"]: to["name"] for match in rule["matches"]}
+    assert backends == ingressed(production)
+    owned(backends)
+
+
+def test_only_files_may_be_large_and_every_caller_has_a_rate(production: Overlay) -> None:
+    """By the words of the controller that is named: a minion inherits what it does not say from its master."""
+    (master,) = [i for i in production.of("Ingress") if annotations(i)["mergeable-ingress-type"] == "master"]
+    assert annotations(master)["limit-req-key"] == "${binary_remote_addr}"
+    assert annotations(master)["limit-req-rate"]
+    assert not master["spec"]["rules"][0].get("http"), "a master has no path of its own"
+    sizes = {
+        path: annotations(each)["client-max-body-size"]
+        for each in production.of("Ingress")
+        for path in paths(each)
+    }
+    assert {path for path, size in sizes.items() if size == "256m"} == {"/v1/roster", "/v1/providers:import"}
+    assert set(sizes.values()) == {"256m", "512k"}
+    for each in production.of("Ingress"):
+        assert all(key.startswith("nginx.org/") for key in each["metadata"]["annotations"])
+
+
+def annotations(ingress: dict[str, Any]) -> dict[str, str]:
+    return {key.partition("/")[2]: value for key, value in ingress["metadata"]["annotations"].items()}
+
+
+def paths(ingress: dict[str, Any]) -> dict[str, str]:
     (rule,) = ingress["spec"]["rules"]
-    backends = {path["path"]: path["backend"]["service"]["name"] for path in rule["http"]["paths"]}
+    found = rule.get("http", {}).get("paths", [])
+    return {path["path"]: path["backend"]["service"]["name"] for path in found}
+
+
+def ingressed(production: Overlay) -> dict[str, str]:
+    return {path: to for each in production.of("Ingress") for path, to in paths(each).items()}
+
+
+def owned(backends: dict[str, str]) -> None:
+    """Each public address leads to its service, whatever order they are tried in, and no other address does."""
     for service in SERVICES:
         document = json.loads((ROOT / f"docs/reference/openapi/{service}.json").read_text())
         for address in document["paths"]:

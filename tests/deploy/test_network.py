@@ -17,8 +17,12 @@ PICTURE = {
     ("topics", "log"),
     ("migrate", "database"),
     ("desk", "service"),
+    ("verify", "service"),
+    ("backup", "database"),
     ("notification", "partners"),
 }
+# What production has beyond the other overlay.
+ONLY_IN_PRODUCTION = {"backup"}
 
 
 def who(workload: dict[str, Any]) -> str:
@@ -83,7 +87,10 @@ def drawn(*, traces: bool) -> set[tuple[str, str]]:
     for start, end in PICTURE | ({("service", "traces")} if traces else set()):
         for each in SERVICES if start == "service" else (start,):
             arrows.add((each, end))
-    everybody = (*SERVICES, "topics", "migrate", "desk")
+    everybody = {*SERVICES, "topics", "migrate", "desk", "verify", "backup"}
+    if not traces:
+        everybody -= ONLY_IN_PRODUCTION
+        arrows = {(start, end) for start, end in arrows if start not in ONLY_IN_PRODUCTION}
     return arrows | {(each, "names") for each in everybody}
 
 
@@ -100,7 +107,9 @@ def test_out_of_a_pod_leads_only_what_the_picture_draws(production: Overlay, loc
 
 def test_into_a_pod_leads_only_what_the_picture_draws(production: Overlay, local: Overlay) -> None:
     outside = {
-        (caller, service) for service in SERVICES for caller in ("ingress-nginx", "monitoring", "desk")
+        (caller, service)
+        for service in SERVICES
+        for caller in ("nginx-ingress", "monitoring", "desk", "verify")
     }
     assert ingress(production) == outside
     inside = {(service, end) for service in SERVICES for end in ("log", "database")}

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import promql_parser
@@ -15,24 +17,57 @@ import yaml
 from loopkeeper.kernel.metrics import Metrics
 from notification.delivery.webhook import Verdict
 from referral_intake.workers import ACTORS
+from tests.deploy import alerting
 from tests.deploy.manifests import Overlay, name, pod, variables
-from tests.deploy.places import DEPLOY, ROOT, SERVICES
+from tests.deploy.places import DEPLOY, ROOT, SERVICES, run
 from tests.deploy.typed import parsed
 
 # What Prometheus itself adds to what it scrapes, and what its own metrics are called.
 ADDED = {"job", "instance", "process", "le"}
 PROMETHEUS_OWN = {"up": ADDED}
+# What the cluster's exporters tell, with the labels we use, each by its own documentation.
+CLUSTER = {
+    "kube_statefulset_replicas": {"namespace", "statefulset"},
+    "kube_statefulset_status_replicas_ready": {"namespace", "statefulset"},
+    "kube_job_status_failed": {"namespace", "job_name"},
+    "kube_cronjob_created": {"namespace", "cronjob"},
+    "kube_cronjob_status_last_successful_time": {"namespace", "cronjob"},
+    "pg_stat_activity_count": {"instance", "state"},
+    "pg_settings_max_connections": {"instance"},
+    "kafka_server_replicamanager_underreplicatedpartitions": {"instance"},
+    "kafka_topic_partition_under_replicated_partition": {"instance", "topic", "partition"},
+    "certmanager_certificate_expiration_timestamp_seconds": {"namespace", "name"},
+    "probe_ssl_earliest_cert_expiry": {"instance"},
+    "node_timex_sync_status": {"instance"},
+    "node_timex_offset_seconds": {"instance"},
+}
+# What a dashboard's reader chooses, as Grafana fills it in.
+CHOSEN = {"$__rate_interval": "1m", "$job": "loopkeeper", "${source}": "prometheus"}
+# What an operator has at the desk.
+PROGRAMS = {"loopkeeper", "kubectl", "docker", "curl", "export", "pg_dump"}
+# The shell's own words, and what the manual's step 9 has defined.
+SHELL = {"for", "done", "apply"}
 RUNBOOK = (ROOT / "docs/guides/runbook.md").read_text()
-OPERATIONS = (ROOT / "docs/guides/operations.md").read_text()
+# What is typed before it is typed by a test (test_manual.py).
+OPERATIONS = (ROOT / "docs/guides/operations.md").read_text().partition("\n## When a job fails\n")[2]
 
 
 def rules() -> list[dict[str, Any]]:
-    groups = yaml.safe_load((DEPLOY / "prometheus/alerts.yml").read_text())["groups"]
+    files = [DEPLOY / "prometheus" / each for each in alerting.RULES]
+    groups = [group for file in files for group in yaml.safe_load(file.read_text())["groups"]]
     return [rule for group in groups for rule in group["rules"]]
 
 
+def dashboard() -> str:
+    return (DEPLOY / "grafana/dashboards/loopkeeper.json").read_text()
+
+
 def panels() -> list[dict[str, Any]]:
-    return json.loads((DEPLOY / "grafana/dashboards/loopkeeper.json").read_text())["panels"]
+    """As a reader has chosen."""
+    text = dashboard()
+    for variable, value in CHOSEN.items():
+        text = text.replace(variable, value)
+    return json.loads(text)["panels"]
 
 
 def asked() -> dict[str, str]:
@@ -45,7 +80,7 @@ def asked() -> dict[str, str]:
 
 def existing() -> dict[str, set[str]]:
     """Every sample the product exports, with its labels."""
-    found = dict(PROMETHEUS_OWN)
+    found = PROMETHEUS_OWN | CLUSTER
     registry = Metrics().registry
     for collector, names in registry._collector_to_names.items():
         labels = set(getattr(collector, "_labelnames", ())) | ADDED
@@ -67,7 +102,7 @@ def selectors(node: Any) -> Iterator[Any]:
         case promql_parser.BinaryExpr():
             yield from selectors(node.lhs)
             yield from selectors(node.rhs)
-        case promql_parser.AggregateExpr() | promql_parser.ParenExpr():
+        case promql_parser.AggregateExpr() | promql_parser.ParenExpr() | promql_parser.SubqueryExpr():
             yield from selectors(node.expr)
         case _:
             assert isinstance(node, promql_parser.NumberLiteral), type(node)
@@ -84,9 +119,8 @@ def test_every_figure_that_is_asked_for_exists_with_its_labels(where: str) -> No
         for matcher in vector.matchers.matchers:
             assert matcher.name in known[vector.name], f"{vector.name} has no label {matcher.name}"
             assert wanted(matcher.name, matcher.value), f"{matcher.name} is never {matcher.value}"
-    grouped = {
-        label.strip() for group in re.findall(r"by \(([^)]*)\)", expression) for label in group.split(",")
-    }
+    groups = re.findall(r"(?:by|on) \(([^)]*)\)", expression)
+    grouped = {label.strip() for group in groups for label in group.split(",") if label}
     assert grouped <= set().union(*(known[vector.name] for vector in read))
 
 
@@ -174,11 +208,11 @@ def test_every_command_of_ours_that_the_pages_type_exists_with_its_arguments_and
 
 def test_the_other_programs_it_types_are_the_ones_an_operator_has() -> None:
     programs = {shlex.split(line, comments=True)[0] for line in typed()}
-    assert programs <= {"loopkeeper", "kubectl", "docker", "curl", "export", "pg_dump"}
+    assert programs <= PROGRAMS | SHELL
 
 
 def test_what_it_names_in_the_cluster_is_there(production: Overlay) -> None:
-    pods = {f"{name(each)}-0" for each in production.services()}
+    pods = {f"{name(each)}-{number}" for each in production.services() for number in (0, 1)}
     secrets = {
         value["secretKeyRef"]["name"]
         for _, container in production.containers()
@@ -193,14 +227,75 @@ def test_what_it_names_in_the_cluster_is_there(production: Overlay) -> None:
     }
     known = {name(each) for each in production.objects} | pods | secrets
     known |= {
+        each["spec"]["tls"][0]["secretName"] for each in production.of("Ingress") if "tls" in each["spec"]
+    }
+    known |= {
+        volume["configMap"]["name"]
+        for each in production.services()
+        for volume in pod(each)["spec"]["volumes"]
+        if "configMap" in volume
+    }
+    # Jobs that a command makes under a name of its own.
+    known |= {made for line in typed() for made in re.findall(r"create job --from=\S+ (\S+)", line)}
+    known |= {
         each["metadata"].get("labels", {}).get("app.kubernetes.io/name", "") for each in production.objects
     }
-    named = {word for line in typed() for word in re.findall(r"loopkeeper-[a-z0-9-]+", line)}
+    named = {word for line in typed() for word in re.findall(r"loopkeeper-[a-z0-9-]+[a-z0-9]", line)}
     assert named <= known
     for key, value in re.findall(r"-l (app[^=\s]+)=([a-z-]+)", "\n".join(typed())):
         assert any(pod(each)["metadata"]["labels"].get(key) == value for each in production.workloads()), (
             value
         )
+
+
+def test_the_alerts_as_the_operator_takes_them_are_those_of_the_plain_files(production: Overlay) -> None:
+    (object_,) = production.of("PrometheusRule")
+    assert [rule for group in object_["spec"]["groups"] for rule in group["rules"]] == rules()
+
+
+def test_prometheus_takes_its_configuration_and_sends_alerts_to_somebody_in_the_installation(
+    compose: dict[str, Any], tmp_path: Path
+) -> None:
+    text = (DEPLOY / "prometheus/prometheus.yml").read_text()
+    for file in ("alerts.yml",):
+        shutil.copy(DEPLOY / "prometheus" / file, tmp_path)
+        text = text.replace(f"/etc/prometheus/{file}", f"{tmp_path}/{file}")
+    (tmp_path / "prometheus.yml").write_text(text)
+    run(alerting.promtool(), "check", "config", tmp_path / "prometheus.yml")
+    config = yaml.safe_load(text)
+    (target,) = config["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"]
+    host, _, port = target.partition(":")
+    named = compose["services"][host]
+    assert set(named["networks"]) & set(compose["services"]["prometheus"]["networks"])
+    assert port == str(named["ports"][0]["target"])
+
+
+def test_every_alert_reaches_a_receiver_and_what_silences_one_is_an_alert() -> None:
+    config = yaml.safe_load((DEPLOY / "prometheus/alertmanager.yml").read_text())
+    receivers = {each["name"] for each in config["receivers"]}
+    assert {
+        config["route"]["receiver"],
+        *(each["receiver"] for each in config["route"]["routes"]),
+    } <= receivers
+    known = {rule["alert"] for rule in rules()}
+    for each in config["inhibit_rules"]:
+        for matcher in (*each["source_matchers"], *each["target_matchers"]):
+            name, names = re.split(r"\s*=~?\s*", matcher)
+            assert name == "alertname"
+            assert set(names.strip('"').split("|")) <= known
+
+
+def test_the_dashboard_is_of_no_particular_source_or_job() -> None:
+    """Whatever the Prometheus there is calls them; and a rate is over as much as its scrapes allow."""
+    text = dashboard()
+    assert {each["name"] for each in json.loads(text)["templating"]["list"]} == {"source", "job"}
+    for panel in json.loads(text)["panels"]:
+        assert panel["datasource"]["uid"] == "${source}", panel["title"]
+        for target in panel["targets"]:
+            assert not re.search(r"\[\d", target["expr"]), panel["title"]
+            vectors = re.findall(r"(?:loopkeeper|process)_\w+(?:\{[^}]*\})?", target["expr"])
+            assert vectors, panel["title"]
+            assert all('job=~"$job"' in each for each in vectors), panel["title"]
 
 
 def test_every_panel_asks_a_source_that_is_provisioned() -> None:

@@ -286,7 +286,9 @@ def malformed_bodies() -> Iterator[bytes]:
     )
 
 
-async def test_no_malformed_body_is_ever_stored_repeated_or_called_our_fault(shown: Example) -> None:
+async def test_no_malformed_body_is_ever_stored_repeated_or_called_our_fault() -> None:
+    """Whatever its size: some of them nest so deep that they would be too large first."""
+    shown = example(max_body=1024 * 1024)
     sent = list(malformed_bodies())
     assert len(sent) >= 500
     headers = {"Content-Type": "application/json"}
@@ -331,6 +333,45 @@ async def test_a_body_is_counted_with_and_without_an_announced_length() -> None:
         )
         exactly = orjson.dumps({**VISIT, "name": "D"}).ljust(1000)
         assert (await client.post("/v1/visits", content=exactly, headers=headers)).status_code == 201
+
+
+async def test_bodies_past_the_budget_are_asked_to_come_back_and_what_was_answered_is_free_again() -> None:
+    """Two bodies of 50 bytes fill it, and a third comes while both are held."""
+    shown = example(body_budget=100)
+    body = orjson.dumps({**VISIT, "needs": []}).ljust(50)
+    headers = {"Content-Type": "application/json"}
+    arrived, go_on = asyncio.Queue[None](), asyncio.Event()
+
+    async def held() -> AsyncIterator[bytes]:
+        yield body[:-1]
+        arrived.put_nowait(None)
+        await go_on.wait()
+        yield body[-1:]
+
+    async with caller(shown.app) as client:
+        early = [
+            asyncio.create_task(client.post("/v1/visits", content=held(), headers=headers)) for _ in range(2)
+        ]
+        for _ in early:
+            await arrived.get()
+        turned_away = await client.post("/v1/visits", content=body, headers=headers)
+        without_a_body = await client.get("/v1/visits")
+        go_on.set()
+        answered = [await each for each in early]
+        later = await client.post("/v1/visits", content=body, headers=headers)
+    problem(turned_away, 503, "busy")
+    assert turned_away.headers["retry-after"] == "1"
+    assert without_a_body.status_code == 200
+    assert [each.status_code for each in (*answered, later)] == [201, 201, 201]
+
+
+async def test_a_file_is_not_counted_since_it_is_not_held() -> None:
+    shown = example(body_budget=100, max_roster=10_000)
+    async with caller(shown.app, "key-plan") as client:
+        fine = await client.put(
+            "/v1/tents", content=chunks(1000, 10_000), headers={"Content-Type": "text/csv"}
+        )
+    assert fine.json()["bytes"] == 10_000
 
 
 async def test_a_long_list_is_read_as_it_comes_up_to_its_own_bound() -> None:

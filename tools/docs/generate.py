@@ -29,7 +29,7 @@ from loopkeeper.policy.conditions import Any as Any_
 from loopkeeper.policy.reading import load
 from loopkeeper.runtime.serve import app_of
 from loopkeeper.runtime.service import Service, installed
-from tools.docs import answers, asyncapi, decisions, rules, states, structure
+from tools.docs import alerts, answers, asyncapi, decisions, rules, states, structure
 
 DOCS = Path(__file__).parents[2] / "docs" / "reference"
 NOTE = "<!-- Written by `make docs`; change the program instead. -->\n\n"
@@ -49,6 +49,7 @@ def documents() -> dict[str, str]:
         "policy.md": NOTE + policy_rows(rows),
         "rules.md": NOTE + rules.table(),
         "structure.md": NOTE + structure.document(),
+        "../../deploy/k8s/components/monitoring/prometheusrule.yaml": alerts.prometheus_rule(),
         "../adr/README.md": NOTE + decisions.index(),
         "../guides/refer.md": answers.guide(rows),
     }

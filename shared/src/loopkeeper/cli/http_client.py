@@ -93,6 +93,21 @@ class Client:
             if cursor is None:
                 return
 
+    def alone(self, service: str) -> bool:
+        """Whether all services are at this one's address."""
+        return {self._settings.base_url(each) for each in SERVICES} == {self._settings.base_url(service)}
+
+    def readiness(self, service: str) -> Mapping[str, Mapping[str, Any]]:
+        """What the service's probe finds, ready or not: each of its dependencies and tasks by name; empty where it says
+        nothing."""
+        import httpx
+
+        try:
+            answer = self._http.get(f"{self._settings.base_url(service)}/health/ready")
+        except httpx.TransportError:
+            return {}
+        return cast("dict[str, Any]", _problem(answer).get("services") or {}).get(service) or {}
+
     def _ask(self, method: str, path: str, **options: Any) -> Any:
         import httpx
 

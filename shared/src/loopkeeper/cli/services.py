@@ -10,9 +10,12 @@ from typing import Annotated, Any
 
 import typer
 
-from loopkeeper.cli.terminal import Json, err, fail, say, settings, show, starting
+from loopkeeper.cli.terminal import CANNOT_START, Json, err, fail, say, settings, show, starting
+from loopkeeper.kernel.errors import StartError
+from loopkeeper.kernel.logs import configure, get
 from loopkeeper.kernel.settings import Settings
 
+log = get("up")
 Services = Annotated[list[str] | None, typer.Argument(help="Services to take; none: all that are installed.")]
 
 
@@ -22,6 +25,17 @@ def up(
     port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
 ) -> None:
     """Run the services until Ctrl-C: all on one port, or the ones named."""
+    try:
+        code = _run(services or [], host, port)
+    except StartError as error:
+        if err.is_terminal:
+            fail(error.sentence, error.fix, CANNOT_START)
+        log.error(error.sentence, fix=error.fix)
+        code = CANNOT_START
+    raise typer.Exit(code)
+
+
+def _run(services: list[str], host: str | None, port: int | None) -> int:
     from loopkeeper.cli.client import operator_key
     from loopkeeper.runtime import service
     from loopkeeper.runtime.run import folders
@@ -30,15 +44,21 @@ def up(
     current = settings().model_copy(
         update={k: v for k, v in {"host": host, "port": port}.items() if v is not None}
     )
-    with starting():
-        taken = service.chosen(services or [])
-        _port_free(current)
-        operator_key(current)
-        _banner(current, list(taken), {name: str(path) for name, path in folders(current).items()})
-        runner = asyncio.Runner(loop_factory=_loop())
-        with runner:
-            code = runner.run(serve(current, taken, lambda line: err.print(f"· {line}", markup=False)))
-    raise typer.Exit(code)
+    taken = service.chosen(services)
+    configure("+".join(taken), current.log_level)
+    _port_free(current)
+    operator_key(current)
+    _banner(current, list(taken), {name: str(path) for name, path in folders(current).items()})
+    with asyncio.Runner(loop_factory=_loop()) as runner:
+        return runner.run(serve(current, taken, _progress))
+
+
+def _progress(line: str) -> None:
+    """For whoever watches a terminal; where nobody does, a line of the log like every other."""
+    if err.is_terminal:
+        err.print(f"· {line}", markup=False)
+    else:
+        log.info(line)
 
 
 def _loop() -> Any:
@@ -53,14 +73,16 @@ def _port_free(current: Settings) -> None:
         try:
             probe.bind((current.host, current.port))
         except OSError:
-            fail(
+            raise StartError(
                 f"Port {current.port} on {current.host} is taken.",
                 f"Stop what listens there, or use `loopkeeper up --port {current.port + 1}`.",
-                5,
-            )
+            ) from None
 
 
 def _banner(current: Settings, names: list[str], folders: dict[str, str]) -> None:
+    if not err.is_terminal:
+        log.info("starting", port=current.port, where=folders["data"])
+        return
     base = current.base_url(names[0])
     lines = [
         f"Loopkeeper: {', '.join(names)} on {base}",

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from loopkeeper.cli.http_client import SERVICES
+from loopkeeper.cli.http_client import SERVICES, Answered, Client, Unreachable
 from loopkeeper.cli.terminal import FAILED, Json, asking, each, say, settings, show
 
 
@@ -26,12 +26,13 @@ def status(
             say(f"export {name}={value}")
         return
     with asking() as client:
-        standing = [client.get(f"/v1/operations/{name}/status") for name in SERVICES]
+        standing = [_standing(client, name) for name in SERVICES]
+    there = [each for each in standing if "away" not in each]
     if as_json:
         show(standing)
     else:
         each(
-            standing,
+            there,
             {
                 "service": lambda s: s["service"],
                 "unread": lambda s: "unknown" if s["lag"] is None else str(s["lag"]),
@@ -42,8 +43,30 @@ def status(
                 "tasks": _tasks,
             },
         )
-    if any(s["parked"] for s in standing):
+        for one in standing:
+            if "away" in one:
+                say(f"{one['service']} cannot say how it is: {one['away']}")
+    if len(there) < len(standing) or any(s["parked"] for s in there):
         raise typer.Exit(FAILED)
+
+
+def _standing(client: Client, service: str) -> Mapping[str, Any]:
+    """How this service is, or under `away` why it cannot say: its siblings are asked all the same. Raises where all of
+    them would answer the same, as for a key that is not known."""
+    try:
+        return client.get(f"/v1/operations/{service}/status")
+    except Unreachable:
+        if client.alone(service):
+            raise
+        return {"service": service, "away": "nothing answers"}
+    except Answered as error:
+        if error.status < 500:
+            raise
+        return {"service": service, "away": _why(client.readiness(service)) or str(error)}
+
+
+def _why(found: Mapping[str, Mapping[str, Any]]) -> str:
+    return "; ".join(f"{name}: {health['detail']}" for name, health in found.items() if not health["ok"])
 
 
 def _tasks(standing: Mapping[str, Any]) -> str:

@@ -76,6 +76,12 @@ class App(FastAPI):
             raise LookupError(service)
         return openapi.document(self._own[service], f"Loopkeeper: {service}")
 
+    def templates(self) -> Iterable[tuple[str, str]]:
+        """Method and path, as declared, of every route of the services."""
+        for route in (route for found in self._own.values() for route in found):
+            for method in getattr(route, "methods", None) or ():
+                yield method, getattr(route, "path_format", "")
+
     def _checked(self) -> Iterable[BaseRoute]:
         """All routes, those that are asked most first. Raises where an address is declared twice."""
         seen: set[tuple[str, str]] = set()

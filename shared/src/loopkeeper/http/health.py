@@ -21,6 +21,9 @@ from loopkeeper.kernel.errors import not_found
 
 # A dependency that needs longer to say how it is, is not well; probes themselves give up after a few seconds.
 SECONDS_FOR_HEALTH = 2.0
+# What decides whether requests can be served: the database is reached and the start is done. `health` is told where the
+# question itself failed. The log and the tasks are told and decide nothing: a request waits for neither.
+DECIDING = frozenset({"database", "migrations", "start", "health"})
 # The page needs its own style and nothing else: no script, no picture, no other host.
 PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
 
@@ -35,7 +38,8 @@ class Health(BaseModel):
 
 
 class Readiness(BaseModel):
-    """Whether requests can be served, and each service's dependencies by name."""
+    """Whether requests can be served, and how each service's database, log, start and tasks are. `ready` is about
+    requests alone: a log that is away, or a task that is not well, is named and leaves it true."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -81,9 +85,8 @@ async def readiness(ready: Mapping[str, Ready]) -> Readiness:
     """All asked at once. What raises or is late is not ok, and says only what kind of failure it was."""
     asked = await asyncio.gather(*(_ask(each) for each in ready.values()))
     services = dict(zip(ready, asked, strict=True))
-    return Readiness(
-        ready=all(h.ok for found in services.values() for h in found.values()), services=services
-    )
+    deciding = [health for found in services.values() for name, health in found.items() if name in DECIDING]
+    return Readiness(ready=all(health.ok for health in deciding), services=services)
 
 
 async def _ask(ready: Ready) -> Mapping[str, Health]:

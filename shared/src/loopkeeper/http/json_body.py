@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
+from loopkeeper.http.body_budget import Share
 from loopkeeper.http.problems import from_validation, malformed
 from loopkeeper.kernel.errors import FIELD_NAME, FieldError, Problem, field_invalid
 
@@ -69,9 +70,16 @@ async def pieces(receive: Receive, limit: int, announced: int | None = None) -> 
             yield piece
 
 
-async def whole(receive: Receive, limit: int, announced: int | None = None) -> bytes:
-    """The body in one piece; raises as `pieces` does."""
-    return b"".join([piece async for piece in pieces(receive, limit, announced)])
+async def whole(
+    receive: Receive, limit: int, announced: int | None = None, share: Share | None = None
+) -> bytes:
+    """The body in one piece; raises as `pieces` does, and `Busy` where the process holds no more bodies."""
+    found: list[bytes] = []
+    async for piece in pieces(receive, limit, announced):
+        if share is not None:
+            share.take(len(piece))
+        found.append(piece)
+    return b"".join(found)
 
 
 def parse(raw: bytes) -> object:

@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from loopkeeper.http.middleware import reply
 from loopkeeper.http.route import Operation
+from loopkeeper.http.serving import serving_of
 from loopkeeper.kernel.errors import Unsound
 
 
@@ -36,10 +37,11 @@ class Lean(Operation):
         self.app = self._answer
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        call, body = await self.begin(scope, receive)
-        call.answer = Response(status_code=self.status_code or 200)
-        del call.answer.headers["content-length"]
-        answer = await self.answered(scope, self._work(call, body))
+        with serving_of(scope).bodies.share() as share:
+            call, body = await self.begin(scope, receive, share)
+            call.answer = Response(status_code=self.status_code or 200)
+            del call.answer.headers["content-length"]
+            answer = await self.answered(scope, self._work(call, body))
         await reply(
             send, answer.status_code, cast("bytes", answer.body), "application/json", answer.raw_headers
         )

@@ -24,6 +24,7 @@ from starlette.types import Receive, Scope
 from loopkeeper.contract import ids
 from loopkeeper.contract.decider import Refused
 from loopkeeper.http import headers, idempotency, json_body, openapi, query
+from loopkeeper.http.body_budget import Share
 from loopkeeper.http.call import CALL, Anyone, Call, Caller
 from loopkeeper.http.headers import JSON
 from loopkeeper.http.openapi import refused
@@ -201,16 +202,18 @@ class Operation(APIRoute):
         handle = super().get_route_handler()
 
         async def guarded(request: Request) -> Response:
-            call, body = await self.begin(request.scope, request.receive)
-            request.scope[CALL] = call
-            if body is not None:
-                request = _understood(request, call.raw, body)
-            return await self.answered(request.scope, handle(request))
+            with serving_of(request.scope).bodies.share() as share:
+                call, body = await self.begin(request.scope, request.receive, share)
+                request.scope[CALL] = call
+                if body is not None:
+                    request = _understood(request, call.raw, body)
+                return await self.answered(request.scope, handle(request))
 
         return guarded
 
-    async def begin(self, scope: Scope, receive: Receive) -> tuple[Call[Any], BaseModel | None]:
-        """The call and the body of this request, once key, role, query and headers were found good."""
+    async def begin(self, scope: Scope, receive: Receive, share: Share) -> tuple[Call[Any], BaseModel | None]:
+        """The call and the body of this request, once key, role, query and headers were found good. What the body costs
+        is taken from `share`, which is the request's until it is answered."""
         exchange = exchange_of(scope)
         exchange.route, exchange.service = self.template, self.service
         serving = serving_of(scope)
@@ -231,7 +234,7 @@ class Operation(APIRoute):
                 "This needs If-Match.",
                 fix="Read it first and send its ETag as If-Match.",
             )
-        raw = await self._read(serving, receive, sent) if self.method != "GET" else b""
+        raw = await self._read(serving, receive, sent, share) if self.method != "GET" else b""
         call = Call[Any](
             service,
             client,
@@ -262,12 +265,12 @@ class Operation(APIRoute):
         exchange.declared = response.status_code in self.answers
         return response
 
-    async def _read(self, serving: Serving, receive: Receive, sent: headers.Headers) -> bytes:
+    async def _read(self, serving: Serving, receive: Receive, sent: headers.Headers, share: Share) -> bytes:
         if self.takes_body and (self.upload is not None or headers.sends_body(sent)):
             headers.check_media(sent, self.media)
         if self.upload is not None:
             return b""
-        raw = await json_body.whole(receive, serving.settings.max_body, headers.announced(sent))
+        raw = await json_body.whole(receive, serving.settings.max_body, headers.announced(sent), share)
         if raw and not self.takes_body and raw.strip() != b"{}":
             raise malformed("This takes no body.", "Send none.")
         return raw

@@ -7,6 +7,7 @@ from typing import Any, Protocol, cast
 
 from starlette.types import Scope
 
+from loopkeeper.http.body_budget import BodyBudget
 from loopkeeper.kernel.settings import Settings
 from loopkeeper.security.organizations import Client
 
@@ -19,11 +20,16 @@ class Directory(Protocol):
 
 @dataclass
 class Serving:
-    """`services`: by name, those that have started; a route's first tag says which one it belongs to."""
+    """`services`: by name, those that have started; a route's first tag says which one it belongs to. `bodies`: what all
+    requests may hold of their bodies at once."""
 
     directory: Directory
     settings: Settings
     services: dict[str, Any] = field(default_factory=dict[str, Any])
+    bodies: BodyBudget = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.bodies = BodyBudget(self.settings.body_budget)
 
 
 def serving_of(scope: Scope) -> Serving:

@@ -29,11 +29,13 @@ ALLOWED = frozenset(
         "status", "claim", "event_id", "causation", "stream", "n", "partition", "offset", "position",
         "subscription", "delivery", "attempt", "tries", "task", "reason", "slug", "error", "cause",
         "frames", "where", "trace_id", "request_id", "method", "route", "seconds", "count", "applied",
-        "left", "bytes", "lag", "revision", "signal", "pid", "port", "organization", "client",
+        "left", "bytes", "lag", "revision", "signal", "pid", "port", "organization", "client", "fix",
     )
 )
 # fmt: on
 LONGEST = 200
+# A message is our own sentence.
+LONGEST_MESSAGE = 500
 MOST_ITEMS = 16
 MOST_FRAMES = 8
 # Libraries whose messages begin with a constant line. Others are known only by where they spoke.
@@ -105,8 +107,8 @@ def _without_words(_: WrappedLogger, __: str, line: Line) -> Line:
 
 
 def _allowed(_: WrappedLogger, __: str, line: Line) -> Line:
-    line["message"] = line.pop("event", "")
-    return {key: _plain(value) for key, value in line.items() if key in ALLOWED}
+    message = str(line.pop("event", ""))[:LONGEST_MESSAGE]
+    return {key: _plain(value) for key, value in line.items() if key in ALLOWED} | {"message": message}
 
 
 def _plain(value: object) -> object:

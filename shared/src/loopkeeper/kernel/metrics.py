@@ -16,8 +16,11 @@ class Metrics:
     """All figures of one process on a registry of their own. Times are seconds.
 
     Labels: `service` is a service's name; `command` a command's class; `outcome` a fixed word; `actor` who must act
-    next (`plan`, `provider`, `referrer`, `loopkeeper`, or `nobody`); `method`, `route`
-    (the template as declared, or `unmatched`) and `status` (`2xx`, `4xx`, …, `none` if the caller left) for HTTP.
+    next (`plan`, `provider`, `referrer`, `loopkeeper`, or `nobody`); `partition` a partition of the log; `method`,
+    `route` (the template as declared, or `unmatched`) and `status` (`2xx`, `4xx`, …, `none` if the caller left) for HTTP.
+
+    Prometheus counts what a series grew by since it first saw it, so the first event of a series that was not there
+    before is no event at all. `expect_service` and `expect_requests` make every series an alert asks for begin at 0.
     """
 
     def __init__(self) -> None:
@@ -50,8 +53,15 @@ class Metrics:
             "http_request_seconds", "Time of one request", ANSWER_BUCKETS, "route"
         )
         self.undeclared = counter("http_undeclared", "Answers that the API's document does not know", "route")
+        self.spans_lost = counter("spans_lost", "Spans that the collector did not take", "service")
         # What waits, counted now and then (runtime/backlog.py); every replica of a service counts the same.
         self.unread = gauge("unread", "Messages of the log not read yet", "service")
+        self.partition_unread = gauge(
+            "partition_unread", "Messages of one partition not read yet", "service", "partition"
+        )
+        self.partition_position = gauge(
+            "partition_position", "Where one partition is read on, as committed", "service", "partition"
+        )
         self.unsent = gauge("unsent", "Own events not brought to the log yet", "service")
         self.parked_streams = gauge("parked_streams", "Referrals with parked facts", "service")
         self.timers_due = gauge("timers_due", "Deadlines due and not fired yet", "service")
@@ -64,3 +74,16 @@ class Metrics:
         self.overdue_loops = gauge("overdue_loops", "Open loops whose next step is overdue", "actor")
         self.due_soon_loops = gauge("due_soon_loops", "Open loops whose next step is due in a day", "actor")
         self.stalled_loops = gauge("stalled_loops", "Open loops that nobody but us could move, and we do not")
+
+    def expect_service(self, service: str) -> None:
+        """Begin this service's counters at 0."""
+        for counter in (self.published, self.consumed, self.parked, self.timers_fired, self.spans_lost):
+            counter.labels(service)
+        for histogram in (self.commit_seconds, self.batch_size):
+            histogram.labels(service)
+
+    def expect_requests(self, method: str, route: str) -> None:
+        """Begin the counters of one declared route at 0."""
+        for status in ("2xx", "4xx", "5xx"):
+            self.requests.labels(method, route, status)
+        self.undeclared.labels(route)

@@ -82,6 +82,10 @@ class Settings(BaseSettings):
 
     host: str = Field(default="127.0.0.1", description="Address to listen on")
     port: int = Field(default=8600, ge=0, le=65535, description="Port to listen on")
+    certificate: Path | None = Field(
+        default=None, description="Our certificate, to listen by TLS; default: plain HTTP, behind an ingress"
+    )
+    certificate_key: Path | None = Field(default=None, description="Its private key")
     url: str = Field(default="", description="Base URL the command line calls; default http://host:port")
     urls: dict[str, str] = Field(
         default_factory=dict, description="Base URL by service, as JSON, where they differ"
@@ -105,8 +109,19 @@ class Settings(BaseSettings):
         default="", description="Addresses a webhook may have although private, comma separated"
     )
 
-    max_body: int = Field(default=1024 * 1024, ge=1, description="Largest request body in bytes")
-    max_roster: int = Field(default=256 * 1024 * 1024, ge=1, description="Largest roster upload in bytes")
+    max_body: int = Field(
+        default=256 * 1024, ge=1, description="Largest request body in bytes, but for files"
+    )
+    max_roster: int = Field(
+        default=256 * 1024 * 1024,
+        ge=1,
+        description="Largest file in bytes: a roster, a directory of providers",
+    )
+    body_budget: int = Field(
+        default=16 * 1024 * 1024,
+        ge=1,
+        description="Bytes of bodies that requests may hold at once before 503",
+    )
     queue: int = Field(default=2048, ge=1, description="Requests that may wait for the store before 503")
     pool: int = Field(default=4, ge=1, description="Reading connections of a service")
 

@@ -54,7 +54,8 @@ FLUSH_MILLISECONDS = 500
 # At 5 000 spans a second the queue holds more than one flush; beyond it the oldest are dropped.
 QUEUE, BATCH = 8192, 512
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
-# Asked every few seconds by machines; a span of each would only push the real ones out of the file.
+# Asked every few seconds by machines; a span of each would only push the real ones out of the file, and a count of
+# them would hide the errors people get.
 QUIET = ("/health/", "/metrics")
 
 Kind = Literal["internal", "server", "client", "producer", "consumer"]
@@ -148,10 +149,16 @@ class Telemetry:
         self._closed = False
 
     @classmethod
-    def open(cls, name: str, settings: Settings, clock: Callable[[], int] | None = None) -> Telemetry:
+    def open(
+        cls,
+        name: str,
+        settings: Settings,
+        clock: Callable[[], int] | None = None,
+        metrics: Metrics | None = None,
+    ) -> Telemetry:
         """Spans to `settings.otlp`, else to a bounded file in `home/spans`. `clock` gives nanoseconds since 1970;
-        never the movable one: a trace shows how long things really took."""
-        return cls(name, _exporter(name, settings), clock)
+        never the movable one: a trace shows how long things really took. `metrics` counts what a collector lost."""
+        return cls(name, _exporter(name, settings, metrics or Metrics()), clock)
 
     def begin(
         self,
@@ -262,11 +269,14 @@ def observe(telemetry: Telemetry | Mapping[str, Telemetry], metrics: Metrics) ->
 
 
 def _count(metrics: Metrics, exchange: Exchange, route: str) -> None:
+    """A probe or a scrape is no request: machines ask far more often than people, and would hide their errors."""
+    if not exchange.declared:
+        metrics.undeclared.labels(route).inc()
+    if route.startswith(QUIET):
+        return
     status = f"{exchange.status // 100}xx" if exchange.status else "none"
     metrics.requests.labels(_method(exchange), route, status).inc()
     metrics.request_seconds.labels(route).observe(exchange.seconds)
-    if not exchange.declared:
-        metrics.undeclared.labels(route).inc()
 
 
 def _method(exchange: Exchange) -> str:
@@ -283,11 +293,12 @@ def _context(traceparent: str | None) -> SpanContext | None:
     )
 
 
-def _exporter(name: str, settings: Settings) -> SpanExporter:
+def _exporter(name: str, settings: Settings, metrics: Metrics) -> SpanExporter:
     if not settings.otlp:
         return SpanFile(settings.home / "spans", name, settings.trace_file_bytes)
     # Only a program that has a collector pays for loading this.
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from loopkeeper.observability.collector import Collector
 
     base = settings.otlp.rstrip("/")
-    return OTLPSpanExporter(endpoint=base if base.endswith("/v1/traces") else f"{base}/v1/traces")
+    endpoint = base if base.endswith("/v1/traces") else f"{base}/v1/traces"
+    return Collector(endpoint, metrics.spans_lost.labels(name).inc)

@@ -94,6 +94,11 @@ async def connect(url: str, *, role: str | None = None, name: str = "loopkeeper"
     )
 
 
+async def session(url: str) -> Any:
+    """A session as asyncpg makes it, without our timeouts: a migration may take longer than a batch."""
+    return await cast("Any", asyncpg).connect(url, timeout=5)
+
+
 async def unreachable(url: str) -> str:
     """Why no session can be had at this URL, as the type of the error; empty where one can."""
     try:

@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from loopkeeper.kernel.errors import StartError
-from loopkeeper.postgres.connections import connect
+from loopkeeper.postgres.connections import connect, session
 
 # Two replicas starting at once migrate once; the other waits here.
 LOCK = 0x6D696772
@@ -85,7 +85,8 @@ async def upgrade(url: str, package: str, revision: str = "head") -> Tables:
     """Bring this database to this revision of `<package>/migrations`; what was found. Newer tables stay as they are."""
     from sqlalchemy.ext.asyncio import create_async_engine
 
-    engine = create_async_engine(sqlalchemy_url(url))
+    # asyncpg reads the URL itself: SQLAlchemy would take `sslmode` and its like for words of its own.
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=lambda: session(url))
     try:
         async with engine.connect() as connection:
             await connection.execute(sa.text("SELECT pg_advisory_lock(:lock)"), {"lock": LOCK})

@@ -44,12 +44,12 @@ async def waiting(context: Context, now: datetime) -> Waiting:
 async def measure(context: Context) -> None:
     """Write what waits, and which tasks are not well, into this process's figures."""
     now, metrics = context.clock.now(), context.metrics
-    found, lag = await waiting(context, now), await context.lag()
+    found, positions = await waiting(context, now), await context.positions()
     late = (now - found.next_timer_at).total_seconds() if found.next_timer_at is not None else 0.0
     tasks = context.supervisor.health()
     unwell = [name for name, health in tasks.items() if name.startswith(f"{context.name}.") and not health.ok]
     for gauge, value in (
-        (metrics.unread, lag),
+        (metrics.unread, sum(end - read for end, read in positions.values())),
         (metrics.unsent, found.outbox),
         (metrics.parked_streams, found.parked),
         (metrics.timers_due, found.timers_due),
@@ -57,6 +57,9 @@ async def measure(context: Context) -> None:
         (metrics.tasks_unwell, len(unwell)),
     ):
         gauge.labels(context.name).set(value)
+    for partition, (end, read) in positions.items():
+        metrics.partition_unread.labels(context.name, partition).set(end - read)
+        metrics.partition_position.labels(context.name, partition).set(read)
     # Of the machine, not of the movable clock: it tells how old the figures beside it are.
     metrics.measured_at.labels(context.name).set_to_current_time()
 

@@ -17,7 +17,7 @@ ANSWERS_WITHIN = 1.0
 
 
 class Probe:
-    """Asks for one service. Messages that are unread are told, and make nobody unready."""
+    """Asks for one service. Its database and its start decide; the log, its unread messages and the tasks are told."""
 
     def __init__(self, context: Context) -> None:
         self._context = context

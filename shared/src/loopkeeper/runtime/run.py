@@ -232,8 +232,9 @@ class Running:
         findings = policy.check(rows)
         if findings:
             raise StartError(f"The policy is not sound: {findings[0]}", "See `loopkeeper policy check`.")
-        spans = {name: Telemetry.open(name, settings) for name in self.services}
+        spans = {name: Telemetry.open(name, settings, metrics=self._metrics) for name in self.services}
         for name, service in self.services.items():
+            self._metrics.expect_service(name)
             say(f"{name}: starting")
             telemetry = spans[name]
             self._stack.callback(telemetry.close)
@@ -251,6 +252,8 @@ class Running:
         if isinstance(clock := self.clock, FileClock):
             # One task looks for all who sleep: another process may move the time.
             self.supervisor.start("clock", partial(repeat, clock.look, woken_by(), clock.LOOK_EVERY))
+        for method, path in self.app.templates():
+            self._metrics.expect_requests(method, path)
         self._observe = observe(spans, self._metrics)
         self._ready.update({name: probe.ready for name, probe in self._probes.items()})
         self._serving.services.update(self.contexts)

@@ -125,6 +125,8 @@ async def serve(settings: Settings, services: Mapping[str, Service], say: Say = 
                 running.app,
                 host=settings.host,
                 port=settings.port,
+                ssl_certfile=settings.certificate,
+                ssl_keyfile=settings.certificate_key,
                 log_config=None,
                 access_log=False,
                 ws="none",

@@ -74,8 +74,12 @@ class Context(Equipment):
 
     async def lag(self) -> int:
         """Messages of the log this service has not read yet."""
+        return sum(end - read for end, read in (await self.positions()).values())
+
+    async def positions(self) -> Mapping[int, tuple[int, int]]:
+        """Of each partition: where it ends, and up to where this service has read it."""
         ends, stored = await self.bus.ends(), await self.consumer.stored_offsets()
-        return sum(end - stored.get(partition, 0) for partition, end in ends.items())
+        return {partition: (end, stored.get(partition, 0)) for partition, end in ends.items()}
 
 
 # What a route of a service is handed: `call: Annotated[Call, allowed(Role.PLAN)]`.

@@ -142,6 +142,10 @@ class Leased:
     traceparent: str
 
 
+# What an attempt comes to, as an owner reads it.
+OUTCOMES = ("delivered", "failed", "exhausted", "gone")
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """What one attempt met, and what follows."""
@@ -160,7 +164,7 @@ class Result:
 
     @property
     def outcome(self) -> str:
-        """As an owner reads it: delivered, failed, exhausted, or gone (the endpoint asked never to be called)."""
+        """One of `OUTCOMES`; gone: the endpoint asked never to be called."""
         if self.verdict is Verdict.RETRY:
             return "failed" if self.next_attempt_at is not None else "exhausted"
         return str(self.verdict)
