@@ -15,7 +15,7 @@ from demo.house import free_port
 from loopkeeper.postgres import migrations
 from loopkeeper.postgres.connections import Connection, connect
 from loopkeeper.runtime.run import GRACE
-from loopkeeper.store.store import PATIENCE
+from loopkeeper.store.gate import PATIENCE
 from tests.chaos.cluster import Cluster
 from tests.chaos.lives import Lives, taken, until
 from tests.chaos.town import Town, town

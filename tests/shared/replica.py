@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ from loopkeeper.kernel.supervisor import Heart
 from loopkeeper.observability.telemetry import Telemetry
 from loopkeeper.policy import Policy
 from loopkeeper.policy.reading import installed, load
-from loopkeeper.postgres.connections import Pool, connect
+from loopkeeper.postgres.connections import Connection, Pool, connect
 from loopkeeper.postgres.embedded import Server
 from loopkeeper.runtime.service import GROUP, Equipment
 from loopkeeper.security.keyring import Keyring
@@ -184,13 +184,17 @@ class Site:
             consumer = Consumer(self.service, bus, store, reactions, pool, **told)
             parked, on_timer = ParkedFacts(store, pool, sealer, reactions.react), chosen.on_timer(equipment)
             sweep = TimerSweep(store, pool, bus, consumer, parked, on_timer, clock=self.clock, **told)
-            relay = Relay(self.service, self.url, bus, store.doorbell, **told)
-            member = await bus.join(self.service, consumer.stored_offsets)
+            relay = Relay(self.service, partial(connect_as, self.url), bus, store.doorbell, **told)
+            member = await bus.join(self.service, consumer.place)
             try:
                 yield Replica(bench, bus, consumer, parked, sweep, relay, member)
             finally:
                 await bus.close()
                 telemetry.close()
+
+
+async def connect_as(url: str, name: str) -> Connection:
+    return await connect(url, name=name)
 
 
 @asynccontextmanager

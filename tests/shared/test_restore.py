@@ -19,6 +19,7 @@ from loopkeeper.kernel.supervisor import Heart
 from loopkeeper.postgres.connections import connect
 from loopkeeper.store import journal
 from loopkeeper.store import store as stores
+from loopkeeper.store.gate import AT_START
 from loopkeeper.store.store import Store
 from tests.conftest import Databases, Fresh, Migrated
 from tests.shared.replica import Replica, Site, site
@@ -55,7 +56,7 @@ async def logged(desk: Replica) -> list[Any]:
 
 async def begin(desk: Replica) -> CatchUp:
     """What a process does first."""
-    desk.store.ready.clear()
+    desk.store.gate.close(AT_START)
     catch_up = CatchUp(
         "intake",
         desk.bus,

@@ -108,6 +108,10 @@ class KafkaMember:
             await self._leave()
             raise
 
+    def place_again(self) -> None:
+        self._turn += 1
+        self._placed = False
+
     async def acknowledge(self, offsets: Mapping[int, int]) -> None:
         consumer = self._consumer
         mine = {

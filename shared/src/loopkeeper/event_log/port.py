@@ -74,6 +74,10 @@ class Member(Protocol):
         """Show the group's next offsets. Has no effect for a member that no longer holds the group."""
         ...
 
+    def place_again(self) -> None:
+        """Forget where it reads: the next poll begins from the stored offsets."""
+        ...
+
     def holds(self) -> bool:
         """Whether this member currently reads for its group (others wait)."""
         ...

@@ -214,9 +214,15 @@ class PostgresMember:
                 if left <= 0:
                     return []
                 await self._rest(left)
+        except BusUnavailable:
+            self._drop()
+            raise
         except PASSING as error:
             self._drop()
             raise BusUnavailable(type(error).__name__) from error
+
+    def place_again(self) -> None:
+        self._drop()
 
     async def acknowledge(self, offsets: Mapping[int, int]) -> None:
         connection = self._connection

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
-from uuid import UUID
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from loopkeeper.contract import events
 from loopkeeper.contract.decider import Command
@@ -18,9 +17,14 @@ from loopkeeper.kernel.metrics import Metrics
 from loopkeeper.kernel.supervisor import Heart
 from loopkeeper.observability.telemetry import Telemetry
 from loopkeeper.postgres.connections import PASSING, Pool
+from loopkeeper.store import offsets
 from loopkeeper.store.batch import Outcome, describe
 from loopkeeper.store.definition import Reference, Submission
+from loopkeeper.store.gate import Closed
+from loopkeeper.store.offsets import Overtaken, Place, Progress, SteppedBack
 from loopkeeper.store.store import Store, StoreUnavailable
+
+T = TypeVar("T")
 
 log = get("consumer")
 
@@ -71,6 +75,12 @@ class Reactions:
         )
 
 
+class OffsetsUnavailable(BusUnavailable):
+    """Where to read from cannot be asked now: the service's own database is away."""
+
+    sentence = "the database cannot be reached"
+
+
 class TooManyParked(Exception):
     """The consumer stopped itself; a person must look."""
 
@@ -91,6 +101,7 @@ class Consumer:
         catch_up: CatchUp | None = None,
     ) -> None:
         self._service = service
+        self._source = f"/{service}"
         self._bus = bus
         self._store = store
         self._reactions = reactions
@@ -99,17 +110,27 @@ class Consumer:
         self._telemetry = telemetry
         self._parked_in_a_row = 0
         self._member: Member | None = None
+        # Where the batch in hand was read from.
+        self._bases: dict[int, int] = {}
         self.progress = 0
         # What is read before anything else is done; None where a test hands facts in.
         self.catch_up = catch_up
 
     async def stored_offsets(self, partitions: Sequence[int] | None = None) -> Mapping[int, int]:
         """The next offsets to read, from the service's own database."""
-        rows = await self._pool.fetch(
-            "SELECT partition, next_offset FROM consumed WHERE $1::int[] IS NULL OR partition = ANY($1)",
-            list(partitions) if partitions is not None else None,
-        )
-        return {row["partition"]: row["next_offset"] for row in rows}
+        return {p: place.next for p, place in (await offsets.read(self._pool, partitions)).items()}
+
+    async def place(self, partitions: Sequence[int]) -> Mapping[int, int]:
+        """Where a member begins to read each of these; from now on its batches move the offsets from there."""
+        try:
+            found = await offsets.read(self._pool, partitions)
+            if fresh := sorted(set(partitions) - found.keys()):
+                await self._store.with_batch(lambda batch: offsets.begin(batch.connection, fresh))
+        except (StoreUnavailable, *PASSING) as error:
+            raise OffsetsUnavailable(type(error).__name__) from error
+        begin = {p: found.get(p, Place(0)).next for p in partitions}
+        self._bases.update(begin)
+        return begin
 
     async def unread(self) -> int:
         """Messages this replica has still to read: what others of its group have is theirs to get on with."""
@@ -120,31 +141,41 @@ class Consumer:
         return sum(ends.get(partition, 0) - stored.get(partition, 0) for partition in mine)
 
     async def run(self, heart: Heart) -> None:
-        """Read for ever. Raises `TooManyParked` when facts fail one after the other."""
-        if self.catch_up is not None and not self._store.ready.is_set():
-            await self.catch_up.begin(heart)
-        self._member = member = await self._bus.join(self._service, self.stored_offsets)
-        try:
-            while True:
-                await self._caught_up(heart)
-                try:
-                    received = await member.poll()
-                except BusUnavailable as error:
-                    heart.waiting(told(error))
-                    await asyncio.sleep(0.2)
-                    continue
-                if not received:
-                    heart.beat() if member.holds() else heart.waiting("another replica reads")
-                    continue
-                offsets = await self.apply(received, heart)
-                await member.acknowledge(offsets)
-                heart.beat()
-        finally:
-            await member.close()
+        """Read for ever, and after each closing of the gate look first. Raises `TooManyParked` when facts fail one after
+        the other."""
+        while True:
+            turn = await self._look_first(heart)
+            self._member = member = await self._bus.join(self._service, self.place)
+            try:
+                await self._read(member, turn, heart)
+            finally:
+                await member.close()
 
-    async def _caught_up(self, heart: Heart) -> None:
-        """Whether what was there at the start is read now, by this replica or another."""
-        while self.catch_up is not None and not self._store.ready.is_set():
+    async def _look_first(self, heart: Heart) -> int:
+        """Where the gate is closed, find out why; the turn that was looked at."""
+        if self.catch_up is None or self._store.ready.is_set():
+            return self._store.gate.turn
+        return await self.catch_up.begin(heart)
+
+    async def _read(self, member: Member, turn: int, heart: Heart) -> None:
+        """Until the gate is closed after this turn."""
+        while self._store.gate.turn == turn:
+            await self._caught_up(turn, heart)
+            try:
+                received = await member.poll()
+            except BusUnavailable as error:
+                heart.waiting(told(error))
+                await asyncio.sleep(0.2)
+                continue
+            if not received:
+                heart.beat() if member.holds() else heart.waiting("another replica reads")
+                continue
+            await member.acknowledge(await self.apply(received, heart))
+            heart.beat()
+
+    async def _caught_up(self, turn: int, heart: Heart) -> None:
+        """Whether what was there at the look is read now, by this replica or another."""
+        while self.catch_up is not None and not self._store.ready.is_set() and self._store.gate.turn == turn:
             try:
                 await self.catch_up.finish(heart)
                 return
@@ -153,41 +184,55 @@ class Consumer:
                 await asyncio.sleep(0.2)
 
     async def apply(self, received: Sequence[Received], heart: Heart | None = None) -> Mapping[int, int]:
-        """React to one poll and commit it whole; only a database that is away is waited for."""
-        offsets = {r.partition: r.offset + 1 for r in received}
-        if self.catch_up is not None and self.catch_up.restoring:
-            await self._set_aside(self.catch_up, received, heart)
-            self.progress += len(received)
-            return offsets
+        """React to one poll and commit it whole; only a database that is away is waited for. Returns how far the poll is
+        stored: nowhere where another member was faster or the gate was closed."""
+        own = [r.message.id for r in received if r.message is not None and r.message.source == self._source]
+        read = offsets.progress(received, self._bases, own)
+        try:
+            if self.catch_up is not None and self.catch_up.restoring:
+                await self._set_aside(self.catch_up, received, read, heart)
+            else:
+                await self._react(received, read, heart)
+        except Overtaken:
+            log.info("another member has read this", service=self._service)
+            if self._member is not None:
+                self._member.place_again()
+            return {}
+        except SteppedBack as sign:
+            self._store.gate.close(str(sign))
+            return {}
+        except Closed:
+            return {}
+        self._bases.update(read.offsets)
+        self.progress += len(received)
+        return read.offsets
+
+    async def _react(self, received: Sequence[Received], read: Progress, heart: Heart | None) -> None:
         submissions, spans = self._submissions(received)
         try:
-            outcomes = await self._committed(submissions, offsets, heart)
+            outcomes = await self._until_there(heart, lambda: self._store.execute(submissions, read))
         finally:
             for span in spans:
                 span.end()
-        self.progress += len(received)
         self._metrics.consumed.labels(self._service).inc(len(received))
         self._watch_parked([outcomes[s.id] for s in submissions])
-        return offsets
 
-    async def _committed(
-        self, submissions: Sequence[Submission], offsets: Mapping[int, int], heart: Heart | None
-    ) -> Mapping[UUID, Outcome | Exception]:
+    async def _set_aside(
+        self, catch_up: CatchUp, received: Sequence[Received], read: Progress, heart: Heart | None
+    ) -> None:
+        def reads(one: Received) -> bool:
+            return self._reactions.react(one) is not None
+
+        await self._until_there(heart, lambda: catch_up.take(received, read, reads))
+
+    async def _until_there(self, heart: Heart | None, work: Callable[[], Awaitable[T]]) -> T:
+        """Its result, once the database is there. Raises `Closed` where the gate is closed meanwhile."""
+        turn = self._store.gate.turn
         while True:
             try:
-                return await self._store.execute(submissions, offsets)
-            except StoreUnavailable:
-                if heart is None:
-                    raise
-                heart.waiting("the database cannot be reached")
-                await asyncio.sleep(0.2)
-
-    async def _set_aside(self, catch_up: CatchUp, received: Sequence[Received], heart: Heart | None) -> None:
-        while True:
-            try:
-                await catch_up.take(received, lambda one: self._reactions.react(one) is not None)
-                return
+                return await work()
             except (StoreUnavailable, *PASSING):
+                self._store.gate.check(turn)
                 if heart is None:
                     raise
                 heart.waiting("the database cannot be reached")

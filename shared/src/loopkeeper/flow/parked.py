@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg  # pyright: ignore[reportMissingTypeStubs]
 
 from loopkeeper.contract.envelope import parse
-from loopkeeper.event_log.port import Received, unreadable
+from loopkeeper.event_log.port import Received
 from loopkeeper.flow.stream_rebuild import rebuild
 from loopkeeper.kernel.errors import Unsound
 from loopkeeper.kernel.logs import get
@@ -19,6 +19,7 @@ from loopkeeper.security.sealing import Sealer
 from loopkeeper.store.batch import Batch, Pending
 from loopkeeper.store.bulk_writes import RETRIES
 from loopkeeper.store.definition import Submission
+from loopkeeper.store.offsets import Progress, id_of
 from loopkeeper.store.store import Store
 
 log = get("parked")
@@ -82,7 +83,7 @@ class ParkedFacts:
         """Its facts in order: type, position, error; never the body."""
         rows = await self._pool.fetch(
             """SELECT partition, "offset", event_id, type, error, at FROM parked
-               WHERE stream = $1 ORDER BY partition, "offset" """,
+               WHERE stream = $1 ORDER BY position""",
             stream,
         )
         return [dict(row) for row in rows]
@@ -103,7 +104,7 @@ class ParkedFacts:
                 return Replayed(stream, 0, 0, "", dry_run)
             rows = await batch.connection.fetch(
                 """SELECT partition, "offset", event_id, type, body FROM parked
-                   WHERE stream = $1 ORDER BY partition, "offset" """,
+                   WHERE stream = $1 ORDER BY position""",
                 stream,
             )
             applied, error = await self._apply(batch, stream, rows)
@@ -148,11 +149,9 @@ class ParkedFacts:
     async def _done(self, connection: Connection, stream: str, done: Sequence[Any]) -> None:
         """These facts of the stream are parked no longer; with the last goes its mark."""
         await connection.execute(
-            """DELETE FROM parked p USING unnest($2::int[], $3::bigint[]) AS d (partition, "offset")
-               WHERE p.stream = $1 AND p.partition = d.partition AND p."offset" = d."offset" """,
+            "DELETE FROM parked WHERE stream = $1 AND event_id = ANY($2::uuid[])",
             stream,
-            [each["partition"] for each in done],
-            [each["offset"] for each in done],
+            [each["event_id"] for each in done],
         )
         await connection.execute(
             """DELETE FROM parked_stream s WHERE s.stream = $1
@@ -166,7 +165,7 @@ class ParkedFacts:
         """The streams that have messages of these types, in the order of the first."""
         rows = await self._pool.fetch(
             """SELECT stream FROM parked WHERE type = ANY($1::text[]) GROUP BY stream
-               ORDER BY min("offset"), stream""",
+               ORDER BY min(position), stream""",
             list(types),
         )
         return [row["stream"] for row in rows]
@@ -175,19 +174,19 @@ class ParkedFacts:
         """The streams with facts that were set aside unjudged, in the order of the first."""
         rows = await self._pool.fetch(
             """SELECT s.stream FROM parked_stream s JOIN parked p USING (stream) WHERE s.error = $1
-               GROUP BY s.stream ORDER BY min(p."offset"), s.stream""",
+               GROUP BY s.stream ORDER BY min(p.position), s.stream""",
             WAITING,
         )
         return [row["stream"] for row in rows]
 
-    async def set_aside(self, received: Sequence[Received], offsets: Mapping[int, int]) -> None:
+    async def set_aside(self, received: Sequence[Received], read: Progress) -> None:
         """Park these unjudged, with the offsets in the same transaction."""
-        waiting = {(r.message.id if r.message is not None else unreadable(r)): r for r in received}
+        waiting = {id_of(r): r for r in received}
         pending = [
             Pending(Submission(id, r.key, received=r, poison=r.problem or WAITING))
             for id, r in waiting.items()
         ]
-        await self._store.with_batch(lambda batch: batch.run(pending, offsets))
+        await self._store.with_batch(lambda batch: batch.run(pending, read))
 
     async def rebuild(self, stream: str) -> bool:
         """Write what the stream lost of its own; the facts behind stay set aside. False where it cannot be now."""
@@ -196,14 +195,12 @@ class ParkedFacts:
             # Another replica may be at it: what is left is read under the lock.
             await batch.hold_and_read(stream)
             rows = await batch.connection.fetch(
-                """SELECT partition, "offset", body FROM parked WHERE stream = $1 ORDER BY partition, "offset" """,
+                """SELECT partition, "offset", event_id, body FROM parked WHERE stream = $1 ORDER BY position""",
                 stream,
             )
             done = await rebuild(batch, stream, [self._unsealed(stream, row) for row in rows])
-            places = {(each.partition, each.offset) for each in done}
-            await self._done(
-                batch.connection, stream, [row for row in rows if (row["partition"], row["offset"]) in places]
-            )
+            ids = {id_of(each) for each in done}
+            await self._done(batch.connection, stream, [row for row in rows if row["event_id"] in ids])
 
         try:
             await self._store.with_batch(steps)

@@ -1,10 +1,11 @@
-"""What does a service do first when it is started? It reads the log up to its end, and finds out whether its database
-was put back to an earlier day.
+"""What does a service do that is closed? It reads the log up to its end, and finds out whether its database was put back to
+an earlier day.
 
-Until it has read so far, it takes no command and its workers wait: an own event it has forgotten may stand in the log,
-and a command would publish another under the same number. If it finds such an event, or that more had been read than
-its database knows, the database was restored: everything up to the end is set aside unjudged, then every stream is
-rebuilt (`stream_rebuild.py`), and only then the facts that are left are decided, each stream in order.
+It is closed at its start, and at every sign that its database stepped back while it ran (`store/gate.py`). Until it has read
+so far, it takes no command and its workers wait: an own event it has forgotten may stand in the log, and a command would
+publish another under the same number. If it finds such an event, or that more had been read than its database knows, the
+database was set back: everything up to the end is set aside unjudged, then every stream is rebuilt (`stream_rebuild.py`), and
+only then the facts that are left are decided, each stream in order.
 """
 
 from __future__ import annotations
@@ -12,8 +13,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
+
+import orjson
 
 from loopkeeper.contract import events
 from loopkeeper.event_log.port import Bus, BusUnavailable, Received
@@ -21,7 +25,8 @@ from loopkeeper.flow.parked import ParkedFacts
 from loopkeeper.kernel.logs import get
 from loopkeeper.kernel.supervisor import Heart
 from loopkeeper.postgres.connections import PASSING, Connection, Pool
-from loopkeeper.store.store import Store, StoreUnavailable
+from loopkeeper.store.offsets import Progress
+from loopkeeper.store.store import CLAIMS_KEPT, Answered, Store, StoreUnavailable
 
 log = get("restore")
 
@@ -40,6 +45,12 @@ OnRestored = Callable[[Connection], Awaitable[None]]
 Offsets = Callable[[], Awaitable[Mapping[int, int]]]
 
 
+# What was answered and is gone: so many are kept by name, all are logged.
+NAMED = 1000
+# A claim this close to its end may be pruned at any moment, and proves nothing.
+SURE = CLAIMS_KEPT - timedelta(days=1)
+
+
 class RestoreFailed(Exception):
     """Some streams cannot be rebuilt; a person must look before the service takes commands again."""
 
@@ -48,9 +59,13 @@ async def nothing_to_renumber(_: Connection) -> None:
     """Most services count nothing that others remember."""
 
 
+async def nothing_to_expire() -> None:
+    """Where nobody keeps connections: a test."""
+
+
 @dataclass(slots=True)
 class CatchUp:
-    """One service's reading up to the end as of its start. `restoring`: its database was an earlier one."""
+    """One service's reading up to the end as of a look. `restoring`: its database was an earlier one."""
 
     service: str
     bus: Bus
@@ -59,8 +74,10 @@ class CatchUp:
     parked: ParkedFacts
     on_restored: OnRestored
     stored: Offsets
+    expire: Callable[[], Awaitable[None]] = nothing_to_expire
     restoring: bool = False
     end: Mapping[int, int] = field(default_factory=dict[int, int])
+    turn: int = 0
 
     @property
     def source(self) -> str:
@@ -70,15 +87,21 @@ class CatchUp:
     def own_types(self) -> list[str]:
         return sorted(n for n, kind in events.by_type().items() if events.publisher(kind) == self.service)
 
-    async def begin(self, heart: Heart) -> None:
-        """Find out where the end is and whether this is a restored database; waits for log and database."""
+    async def begin(self, heart: Heart) -> int:
+        """Find out where the end is and whether this is an earlier database; waits for log and database. The turn of the
+        gate that this was found in: another sign ends it."""
         while True:
+            turn = self.turn = self.store.gate.turn
             try:
+                # What was open before may lead to the server that is no longer meant.
+                await self.expire()
                 await self._look()
-                return
             except (BusUnavailable, StoreUnavailable, *PASSING):
                 heart.waiting("the log or the database cannot be reached")
                 await asyncio.sleep(0.2)
+                continue
+            if turn == self.store.gate.turn:
+                return turn
 
     async def _look(self) -> None:
         # In this order: what was acknowledged before can never be ahead of what is stored after.
@@ -86,20 +109,29 @@ class CatchUp:
         self.end = await self.bus.ends()
         stored = await self.stored()
         ahead = any(offset > stored.get(partition, 0) for partition, offset in acknowledged.items())
-        begun = await self.pool.fetchval("SELECT 1 FROM restored WHERE finished_at IS NULL")
+        begun = await self._unfinished()
         missing = await self._missing(stored) if self._behind(stored) else False
-        if begun or ahead or missing:
-            self.restoring = True
-            await self.store.with_batch(lambda batch: self._remember(batch.connection))
-            log.warning("restored database", service=self.service, lag=self._behind(stored))
+        self.restoring = bool(begun or ahead or missing)
+        if self.restoring:
+            unread = self._behind(stored)
+            await self.store.with_batch(lambda batch: self._remember(batch.connection, unread))
+            log.warning("restored database", service=self.service, lag=unread, reason=self.store.gate.reason)
 
-    async def _remember(self, connection: Connection) -> None:
+    async def _unfinished(self) -> bool:
+        return bool(await self.pool.fetchval("SELECT 1 FROM restored WHERE finished_at IS NULL"))
+
+    async def _remember(self, connection: Connection, unread: int) -> None:
         """That this database is an earlier one, and let its service do once what follows from that."""
-        # Replicas that start together: one of them begins.
+        # Replicas that find it together: one of them begins.
         await connection.execute("LOCK TABLE restored IN SHARE ROW EXCLUSIVE MODE")
         if await connection.fetchval("SELECT 1 FROM restored WHERE finished_at IS NULL"):
             return
-        await connection.execute("INSERT INTO restored (at) VALUES ($1)", self.store.clock.wall())
+        await connection.execute(
+            "INSERT INTO restored (at, why, unread) VALUES ($1, $2, $3)",
+            self.store.clock.wall(),
+            self.store.gate.reason,
+            unread,
+        )
         await self.on_restored(connection)
 
     async def _missing(self, stored: Mapping[int, int]) -> bool:
@@ -128,14 +160,17 @@ class CatchUp:
         """How many messages are left of those that were there at the start."""
         return self._behind(await self.stored())
 
-    async def take(self, received: Sequence[Received], reads: Callable[[Received], bool]) -> None:
+    async def take(
+        self, received: Sequence[Received], read: Progress, reads: Callable[[Received], bool]
+    ) -> None:
         """Set aside what belongs here: what this service reads, and its own events that its journal lacks."""
         own = [r.message.id for r in received if r.message is not None and r.message.source == self.source]
         rows = await self.pool.fetch("SELECT id FROM journal WHERE id = ANY($1::uuid[])", own)
         known = {row["id"] for row in rows}
         await self.parked.set_aside(
             [r for r in received if self._lost(r, known) or reads(r)],
-            {r.partition: r.offset + 1 for r in received},
+            # Here it is no sign that some are lacking.
+            Progress(read.steps),
         )
 
     def _lost(self, received: Received, known: set[UUID]) -> bool:
@@ -143,34 +178,71 @@ class CatchUp:
         return message is not None and message.source == self.source and message.id not in known
 
     async def finish(self, heart: Heart | None = None) -> None:
-        """Where everything of the start was read: rebuild, decide what is left, and open the service."""
+        """Where everything of the look was read: rebuild, decide what is left, and open the service."""
         if self.store.ready.is_set() or await self.unread():
             return
-        if self.restoring:
-            await self._rebuild_all(heart)
-            for stream in await self.parked.waiting():
-                if heart is not None:
-                    heart.waiting(BUSY)
-                await self.parked.replay(stream)
-            await self._write(
-                "UPDATE restored SET finished_at = $1 WHERE finished_at IS NULL", self.store.clock.wall()
-            )
-            self.restoring = False
-            log.warning("restored from the log", service=self.service)
-        self.store.ready.set()
+        # Another replica may have found it, and may not be done.
+        if self.restoring or await self._unfinished():
+            await self._restore(heart)
+        if await self._nothing_set_aside() and self.store.gate.open(self.turn):
+            log.info("open", service=self.service)
+
+    async def _restore(self, heart: Heart | None) -> None:
+        rebuilt = await self._rebuild_all(heart)
+        for stream in await self.parked.waiting():
+            self.store.gate.check(self.turn)
+            if heart is not None:
+                heart.waiting(BUSY)
+            await self.parked.replay(stream)
+        lost = await self._name_lost()
+        await self.store.with_batch(lambda batch: self._finished(batch.connection, rebuilt, lost))
+        self.restoring = False
+        self.store.metrics.set_back.labels(self.service).inc()
+        log.warning("restored from the log", service=self.service, rebuilt=rebuilt, lost=len(lost))
+
+    async def _finished(self, connection: Connection, rebuilt: int, lost: Sequence[Answered]) -> None:
+        """The newest row tells of this time; several replicas add to it what each has done and misses."""
+        await connection.execute(
+            """UPDATE restored SET finished_at = coalesce(finished_at, $1), rebuilt = rebuilt + $2,
+                   lost = lost || $3::jsonb WHERE at = (SELECT max(at) FROM restored)""",
+            self.store.clock.wall(),
+            rebuilt,
+            orjson.dumps(
+                [{"claim": str(each.id), "referral": each.stream} for each in lost[:NAMED]]
+            ).decode(),
+        )
+
+    async def _name_lost(self) -> list[Answered]:
+        """The commands this process has answered whose claim no longer exists: nobody published what they did."""
+        since = self.store.clock.wall() - SURE
+        answered = {each.id: each for each in list(self.store.answered) if each.at > since}
+        rows = await self.pool.fetch("SELECT id FROM claim WHERE id = ANY($1::uuid[])", list(answered))
+        known = {row["id"] for row in rows}
+        lost = [each for id, each in answered.items() if id not in known]
+        for each in lost:
+            log.error("answered and lost", service=self.service, claim=str(each.id), referral=each.stream)
+            self.store.answered.remove(each)
+        return lost
+
+    async def _nothing_set_aside(self) -> bool:
+        return not await self.parked.waiting() and not await self._unfinished()
 
     async def _write(self, statement: str, argument: Any) -> None:
         await self.store.with_batch(lambda batch: batch.connection.execute(statement, argument))
 
-    async def _rebuild_all(self, heart: Heart | None) -> None:
-        """Every stream whose own events were lost. One may need another first (a member has one live assignment), so
-        those that failed are tried again for as long as others succeed."""
+    async def _rebuild_all(self, heart: Heart | None) -> int:
+        """Every stream whose own events were lost; how many there were. One may need another first (a member has one live
+        assignment), so those that failed are tried again for as long as others succeed."""
+        rebuilt = 0
         while streams := await self.parked.with_types(self.own_types):
             done = 0
             for stream in streams:
+                self.store.gate.check(self.turn)
                 if heart is not None:
                     heart.waiting(BUSY)
                 done += await self.parked.rebuild(stream)
             if not done:
                 log.error("streams cannot be rebuilt", service=self.service, count=len(streams))
                 raise RestoreFailed(f"{len(streams)} streams cannot be rebuilt")
+            rebuilt += done
+        return rebuilt

@@ -4,6 +4,7 @@ deletes. A crash between publish and delete publishes twice; first occurrences s
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from loopkeeper.event_log.port import Bus, BusUnavailable, told
@@ -11,7 +12,7 @@ from loopkeeper.kernel.logs import get
 from loopkeeper.kernel.metrics import Metrics
 from loopkeeper.kernel.supervisor import Heart
 from loopkeeper.observability.telemetry import Telemetry
-from loopkeeper.postgres.connections import Connection, connect
+from loopkeeper.postgres.connections import Connection
 from loopkeeper.store.journal import read_entry
 
 log = get("outbox")
@@ -28,13 +29,17 @@ SELECT o.position, j.* FROM outbox o JOIN journal j USING (stream, n) ORDER BY o
 """
 
 
+# A session of its own, under this name.
+Connect = Callable[[str], Awaitable[Connection]]
+
+
 class Relay:
     """Publishes one service's outbox. The leader's lock is held by the very connection that reads."""
 
     def __init__(
         self,
         service: str,
-        url: str,
+        connect: Connect,
         bus: Bus,
         doorbell: asyncio.Event,
         *,
@@ -42,7 +47,7 @@ class Relay:
         telemetry: Telemetry,
     ) -> None:
         self._service = service
-        self._url = url
+        self._connect = connect
         self._bus = bus
         self._doorbell = doorbell
         self._metrics = metrics
@@ -50,7 +55,7 @@ class Relay:
 
     async def run(self, heart: Heart) -> None:
         """Publish for ever. Any database error ends this run; the supervisor starts it again."""
-        connection = await connect(self._url, name=f"loopkeeper-{self._service}-relay")
+        connection = await self._connect(f"loopkeeper-{self._service}-relay")
         try:
             while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LEADER):
                 heart.waiting("another replica publishes")

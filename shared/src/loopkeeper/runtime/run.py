@@ -31,7 +31,7 @@ from loopkeeper.kernel.supervisor import Factory, Heart, Supervisor
 from loopkeeper.observability.telemetry import Telemetry, observe
 from loopkeeper.policy.reading import installed, load
 from loopkeeper.postgres import migrations
-from loopkeeper.postgres.connections import reading_pool, writing_pool
+from loopkeeper.postgres.incarnation import Database
 from loopkeeper.runtime import startup
 from loopkeeper.runtime.backlog import keep_measuring
 from loopkeeper.runtime.operations import with_operations
@@ -40,6 +40,7 @@ from loopkeeper.runtime.service import Context, Equipment, Service
 from loopkeeper.security.keyring import Keyring
 from loopkeeper.security.organizations import Directory
 from loopkeeper.security.sealing import Sealer
+from loopkeeper.store.gate import AT_START, Gate
 from loopkeeper.store.store import Store
 
 log = get("run")
@@ -212,11 +213,11 @@ class Running:
     async def _start_service(self, service: Service, equipment: Equipment, addresses: Addresses) -> None:
         name, url = service.name, addresses.databases[service.name]
         domain = service.domain(equipment)
-        pool = await writing_pool(url, name=f"loopkeeper-{name}")
+        gate = Gate(name)
+        database = Database(url, name, gate.close)
+        pool = await database.writer()
         self._stack.push_async_callback(pool.close)
-        readers = await reading_pool(
-            url, role=f"{name}_reader", size=equipment.settings.pool, name=f"loopkeeper-{name}-reader"
-        )
+        readers = await database.reader(equipment.settings.pool)
         self._stack.push_async_callback(readers.close)
         bus = make_bus(addresses.bus, equipment.settings)
         self._stack.push_async_callback(bus.close)
@@ -228,6 +229,7 @@ class Running:
             sealer=equipment.sealer,
             metrics=equipment.metrics,
             queue=equipment.settings.queue,
+            gate=gate,
         )
         reactions = Reactions(service.reactions(equipment))
         consumer = Consumer(
@@ -235,9 +237,9 @@ class Running:
         )
         parked = ParkedFacts(store, pool, equipment.sealer, reactions.react)
         # No command before the log was read up to where it ends now: it may have what this database lost.
-        store.ready.clear()
+        gate.close(AT_START)
         consumer.catch_up = CatchUp(
-            name, bus, store, pool, parked, service.on_restored, consumer.stored_offsets
+            name, bus, store, pool, parked, service.on_restored, consumer.stored_offsets, database.expire
         )
         context = Context(
             **vars(equipment),
@@ -250,17 +252,17 @@ class Running:
             parked=parked,
             supervisor=self.supervisor,
             ahead=service.ahead,
-            url=url,
+            database=database,
         )
         self.contexts[name] = context
         self._probes[name] = Probe(context)
-        self._supervise(service, context, url)
+        self._supervise(service, context)
 
-    def _supervise(self, service: Service, context: Context, url: str) -> None:
+    def _supervise(self, service: Service, context: Context) -> None:
         name, start = service.name, self.supervisor.start
         relay = Relay(
             name,
-            url,
+            context.database.connect,
             context.bus,
             context.store.doorbell,
             metrics=context.metrics,
@@ -279,7 +281,7 @@ class Running:
         )
 
         def later(run: Factory) -> Factory:
-            return lambda heart: _once_ready(context, heart, run)
+            return lambda heart: _while_open(context, heart, run)
 
         start(f"{name}.store", lambda heart: context.store.write_waiting())
         start(f"{name}.relay", later(relay.run))
@@ -301,14 +303,17 @@ class Running:
         await self._stack.aclose()
 
 
-async def _once_ready(context: Context, heart: Heart, run: Factory) -> None:
-    """What writes or sends begins when the log was read up to where it ended at the start."""
-    if not context.store.ready.is_set():
-        heart.waiting("the log is read up to its end first")
-        await context.store.ready.wait()
-        # Who finds nothing to do gives no sign of its own, and waits for this no longer.
-        heart.beat()
-    await run(heart)
+async def _while_open(context: Context, heart: Heart, run: Factory) -> None:
+    """What writes or sends works while the service is open, and begins again each time it opens."""
+    gate = context.store.gate
+    while True:
+        if not gate.ready.is_set():
+            heart.waiting("the log is read up to its end first")
+            await gate.ready.wait()
+            # Who finds nothing to do gives no sign of its own, and waits for this no longer.
+            heart.beat()
+        if await gate.while_open(lambda: run(heart)):
+            return
 
 
 async def _prune(context: Context, heart: Heart) -> None:

@@ -19,7 +19,7 @@ from loopkeeper.kernel.logs import get
 from loopkeeper.kernel.server import Server
 from loopkeeper.kernel.settings import Settings
 from loopkeeper.postgres import migrations
-from loopkeeper.postgres.connections import AWAY, unreachable
+from loopkeeper.postgres.connections import AWAY, reason, unreachable
 from loopkeeper.security.organizations import Directory
 
 log = get("waiting")
@@ -61,7 +61,7 @@ async def _lack(name: str, need: Need) -> Lack | None:
     try:
         tables = await migrations.tables(name, need.url, need.package)
     except AWAY as error:
-        return _away(name, need, type(error).__name__)
+        return _away(name, need, reason(error))
     if not tables.lacking:
         return None
     what = f"at revision {tables.found}, needed is {tables.needed}" if tables.found else "not there yet"

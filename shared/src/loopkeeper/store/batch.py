@@ -23,6 +23,7 @@ from loopkeeper.kernel.errors import Problem, Unsound
 from loopkeeper.postgres.connections import Connection
 from loopkeeper.security.sealing import Sealer
 from loopkeeper.store import bulk_writes, journal
+from loopkeeper.store import offsets as reading
 from loopkeeper.store.definition import STREAM, Change, Domain, Key, NeedsMore, Row, Submission, View, Work
 from loopkeeper.store.journal import Entry
 
@@ -80,7 +81,7 @@ class Batch(Generic[S]):
     )
     _view: View[S] | None = None
 
-    async def run(self, pending: Sequence[Pending], offsets: Mapping[int, int] | None) -> None:
+    async def run(self, pending: Sequence[Pending], offsets: reading.Progress | None) -> None:
         """All steps for these submissions; the offsets are stored only if nothing had to be put off."""
         # Most polls of a service that reads few types bring it nothing but new offsets.
         fresh = await self._claim(pending) if pending else []
@@ -92,7 +93,7 @@ class Batch(Generic[S]):
         if self.unclaimed:
             await self.connection.execute("DELETE FROM claim WHERE id = ANY($1::uuid[])", self.unclaimed)
         if offsets and not self.deferred:
-            await bulk_writes.offsets(self.connection, offsets)
+            await reading.move(self.connection, offsets)
 
     async def again(self, parked: Submission) -> str:
         """Decide anew a parked fact, which keeps its claim and whose stream's mark the caller holds, and write what

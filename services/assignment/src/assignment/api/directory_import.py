@@ -20,7 +20,8 @@ from loopkeeper.postgres.connections import Pool
 from loopkeeper.security.organizations import Client, Role
 from loopkeeper.store.batch import Outcome
 from loopkeeper.store.definition import Recorded, Reference, Submission
-from loopkeeper.store.store import PATIENCE, Store, StoreUnavailable
+from loopkeeper.store.gate import PATIENCE
+from loopkeeper.store.store import Store, StoreUnavailable
 
 LISTS = ("types", "populations", "age_bands", "counties", "languages", "contract_populations")
 CONTRACT = {

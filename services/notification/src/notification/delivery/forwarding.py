@@ -18,7 +18,7 @@ from loopkeeper.contract.envelope import parse
 from loopkeeper.event_log.port import BusUnavailable
 from loopkeeper.kernel.logs import get
 from loopkeeper.kernel.supervisor import Heart
-from loopkeeper.postgres.connections import Connection, connect
+from loopkeeper.postgres.connections import Connection
 from loopkeeper.runtime.service import Context
 from notification.persistence.forwarded import READ, on_kafka
 
@@ -63,7 +63,7 @@ class Forwarder:
 
     async def run(self, heart: Heart) -> None:
         bell = self.context.store.bell()
-        connection = await connect(self.context.url, name="loopkeeper-notification-forward")
+        connection = await self.context.database.connect("loopkeeper-notification-forward")
         try:
             while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LEADER):
                 heart.waiting("another replica forwards")
