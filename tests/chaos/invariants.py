@@ -15,12 +15,14 @@ from uuid import UUID
 
 import orjson
 
+import assignment.domain.deadlines
 import assignment.domain.rules
 import assignment.domain.state
 import assignment.persistence.tables
 import authorization.domain.deadlines
 import authorization.domain.rules
 import authorization.persistence.tables
+import notification.domain.outreach.deadlines
 import notification.domain.outreach.rules
 import notification.persistence.tables
 import referral_intake.domain.rules

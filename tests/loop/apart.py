@@ -18,6 +18,7 @@ from loopkeeper.kernel.settings import Settings
 from loopkeeper.runtime.run import Addresses, Running
 from loopkeeper.runtime.service import installed
 from loopkeeper.security import organizations
+from loopkeeper.store.gate import Gate
 from loopkeeper.testing.partner import Partner
 from tests.conftest import Databases
 from tests.kafka import PARTITIONS
@@ -70,6 +71,9 @@ class Apart(House):
         program = Running(self.settings, {service: installed()[service]}, clock=self.clock)
         await program.start(self.at)
         self.programs[service] = program
+
+    def gate(self, service: str) -> Gate:
+        return self.programs[service].contexts[service].store.gate
 
     async def stop(self, service: str) -> None:
         await self.programs.pop(service).stop()
