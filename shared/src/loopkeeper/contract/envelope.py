@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -33,9 +33,12 @@ class Message:
     chain: str = ""
     causation: str = ""
     traceparent: str = ""
+    # How it travels, not what it says: under which generation of its publisher's database, 0 where that is not known.
+    generation: int = field(default=0, compare=False)
 
     def headers(self) -> dict[str, str]:
         """The envelope's attributes, all strings, in a fixed order."""
+        travels = {"ce_generation": str(self.generation)} if self.generation else {}
         return {
             "ce_specversion": "1.0",
             "ce_id": str(self.id),
@@ -49,6 +52,7 @@ class Message:
             "ce_causationid": self.causation,
             "ce_traceparent": self.traceparent,
             "content-type": CONTENT_TYPE,
+            **travels,
         }
 
 
@@ -69,6 +73,7 @@ def parse(headers: Mapping[str, str], data: bytes) -> Message:
             chain=headers.get("ce_chain", ""),
             causation=headers.get("ce_causationid", ""),
             traceparent=headers.get("ce_traceparent", ""),
+            generation=int(headers.get("ce_generation") or 0),
         )
     except ValueError as error:
         raise BadEnvelope("malformed ce_id, ce_time or ce_sequence") from error

@@ -87,6 +87,20 @@ class KafkaBus:
                     raise await self._refusals.named(unsent[0]) from unsent[0]
             return leading
 
+    async def announce(self, message: Message) -> None:
+        async with self._publishing:
+            try:
+                producer = await self._started_producer()
+                for partition in range(self._line.partitions):
+                    batch = producer.create_batch()
+                    _append(batch, message)
+                    batch.close()
+                    async with asyncio.timeout(CONFIRMED_WITHIN):
+                        await (await producer.send_batch(batch, self._line.topic, partition=partition))
+            except AWAY as error:
+                await self._throw_producer_away()
+                raise await self._refusals.named(error) from error
+
     async def join(self, group: str, offsets: StoredOffsets) -> KafkaMember:
         name = self._line.group(group)
         instance = f"{name}-{self._replica}" if self._replica else ""

@@ -95,6 +95,10 @@ class Bus(Protocol):
         `BusUnavailable`: the caller reads its outbox again from the lowest unsent."""
         ...
 
+    async def announce(self, message: Message) -> None:
+        """Append this one record to every partition. Raises `BusUnavailable` where one has not got it."""
+        ...
+
     async def join(self, group: str, offsets: StoredOffsets) -> Member: ...
 
     async def ends(self) -> Mapping[int, int]:

@@ -109,6 +109,9 @@ class PostgresBus:
             published += len(part)
         return published
 
+    async def announce(self, message: Message) -> None:
+        await self.publish([message])
+
     async def join(self, group: str, offsets: StoredOffsets) -> PostgresMember:
         member = PostgresMember(self._url, group, offsets, silent=self._silent)
         self._members = {one for one in self._members if not one.closed} | {member}

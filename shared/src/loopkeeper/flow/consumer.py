@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from loopkeeper.contract import events
 from loopkeeper.contract.decider import Command
 from loopkeeper.contract.envelope import Message
 from loopkeeper.contract.events import Event
+from loopkeeper.event_log.generations import Generations
 from loopkeeper.event_log.port import Bus, BusUnavailable, Member, Received, told, unreadable
-from loopkeeper.flow.recovery import CatchUp
+from loopkeeper.flow.recovery import CatchUp, own_events
 from loopkeeper.kernel.logs import get
 from loopkeeper.kernel.metrics import Metrics
 from loopkeeper.kernel.supervisor import Heart
 from loopkeeper.observability.telemetry import Telemetry
 from loopkeeper.postgres.connections import PASSING, Pool
-from loopkeeper.store import offsets
+from loopkeeper.store import fence, offsets
 from loopkeeper.store.batch import Outcome, describe
 from loopkeeper.store.definition import Reference, Submission
 from loopkeeper.store.gate import Closed
@@ -112,6 +114,7 @@ class Consumer:
         self._member: Member | None = None
         # Where the batch in hand was read from.
         self._bases: dict[int, int] = {}
+        self._generations = Generations()
         self.progress = 0
         # What is read before anything else is done; None where a test hands facts in.
         self.catch_up = catch_up
@@ -124,12 +127,14 @@ class Consumer:
         """Where a member begins to read each of these; from now on its batches move the offsets from there."""
         try:
             found = await offsets.read(self._pool, partitions)
+            known = await fence.known(self._pool, list(partitions))
             if fresh := sorted(set(partitions) - found.keys()):
                 await self._store.with_batch(lambda batch: offsets.begin(batch.connection, fresh))
         except (StoreUnavailable, *PASSING) as error:
             raise OffsetsUnavailable(type(error).__name__) from error
         begin = {p: found.get(p, Place(0)).next for p in partitions}
         self._bases.update(begin)
+        self._generations.learn(known)
         return begin
 
     async def unread(self) -> int:
@@ -168,10 +173,23 @@ class Consumer:
                 await asyncio.sleep(0.2)
                 continue
             if not received:
-                heart.beat() if member.holds() else heart.waiting("another replica reads")
+                await self._idle(member, heart)
                 continue
             await member.acknowledge(await self.apply(received, heart))
             heart.beat()
+
+    async def _idle(self, member: Member, heart: Heart) -> None:
+        """Nothing came. Who waits while another reads still finds out if that one has another database."""
+        if member.holds():
+            heart.beat()
+            return
+        heart.waiting("another replica reads")
+        with suppress(BusUnavailable, *PASSING):
+            # In this order: only what is stored is acknowledged.
+            shown = await self._bus.positions(self._service)
+            stored = await self.stored_offsets()
+            if any(offset > stored.get(partition, 0) for partition, offset in shown.items()):
+                self._store.gate.close("another replica has read more than this database knows")
 
     async def _caught_up(self, turn: int, heart: Heart) -> None:
         """Whether what was there at the look is read now, by this replica or another."""
@@ -186,13 +204,14 @@ class Consumer:
     async def apply(self, received: Sequence[Received], heart: Heart | None = None) -> Mapping[int, int]:
         """React to one poll and commit it whole; only a database that is away is waited for. Returns how far the poll is
         stored: nowhere where another member was faster or the gate was closed."""
-        own = [r.message.id for r in received if r.message is not None and r.message.source == self._source]
-        read = offsets.progress(received, self._bases, own)
+        counting = await self._that_count(received)
+        own = own_events(counting, self._source)
+        read = offsets.progress(received, self._bases, own, self._generations.raised)
         try:
             if self.catch_up is not None and self.catch_up.restoring:
-                await self._set_aside(self.catch_up, received, read, heart)
+                await self._set_aside(self.catch_up, counting, read, heart)
             else:
-                await self._react(received, read, heart)
+                await self._react(counting, read, heart)
         except Overtaken:
             log.info("another member has read this", service=self._service)
             if self._member is not None:
@@ -204,8 +223,35 @@ class Consumer:
         except Closed:
             return {}
         self._bases.update(read.offsets)
+        self._generations.stored()
         self.progress += len(received)
         return read.offsets
+
+    async def _that_count(self, received: Sequence[Received]) -> list[Received]:
+        """Without the records that are void. Raises `DeadBranch` where ours are."""
+        counting: list[Received] = []
+        for each in received:
+            if each.message is not None and each.message.source == self._source and each.message.generation:
+                await self._check_branch(each.message)
+            if self._generations.void(each):
+                self._metrics.void.labels(self._service).inc()
+                assert each.message is not None  # noqa: S101 what is unreadable has no generation
+                log.warning(
+                    "void record",
+                    service=self._service,
+                    publisher=each.message.source,
+                    referral=each.key,
+                    claim=each.message.causation,
+                )
+            else:
+                counting.append(each)
+        return counting
+
+    async def _check_branch(self, message: Message) -> None:
+        """Raises `DeadBranch` for a record of ours under a higher generation than our database has."""
+        if self.catch_up is None or message.generation <= self.catch_up.generation:
+            return
+        await self.catch_up.check_branch(message)
 
     async def _react(self, received: Sequence[Received], read: Progress, heart: Heart | None) -> None:
         submissions, spans = self._submissions(received)

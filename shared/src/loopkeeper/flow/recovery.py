@@ -20,11 +20,14 @@ from uuid import UUID
 import orjson
 
 from loopkeeper.contract import events
+from loopkeeper.contract.envelope import Message
+from loopkeeper.event_log.generations import GENERATION, Generations, announcement
 from loopkeeper.event_log.port import Bus, BusUnavailable, Received
 from loopkeeper.flow.parked import ParkedFacts
 from loopkeeper.kernel.logs import get
 from loopkeeper.kernel.supervisor import Heart
 from loopkeeper.postgres.connections import PASSING, Connection, Pool
+from loopkeeper.store import fence
 from loopkeeper.store.offsets import Progress
 from loopkeeper.store.store import CLAIMS_KEPT, Answered, Store, StoreUnavailable
 
@@ -55,12 +58,33 @@ class RestoreFailed(Exception):
     """Some streams cannot be rebuilt; a person must look before the service takes commands again."""
 
 
+class DeadBranch(Exception):
+    """The log has records of this service under a higher generation than its database's: another primary has taken over,
+    and what this one decides is void. It stops for good."""
+
+
 async def nothing_to_renumber(_: Connection) -> None:
     """Most services count nothing that others remember."""
 
 
 async def nothing_to_expire() -> None:
     """Where nobody keeps connections: a test."""
+
+
+def nowhere() -> str:
+    """Where nobody knows which server this is: no generation is taken."""
+    return ""
+
+
+def is_own(received: Received, source: str) -> bool:
+    """Whether this is an event of this publisher, and no mere sign."""
+    message = received.message
+    return message is not None and message.source == source and message.type != GENERATION
+
+
+def own_events(received: Sequence[Received], source: str) -> list[UUID]:
+    """Which of these are events of this publisher."""
+    return [r.message.id for r in received if r.message is not None and is_own(r, source)]
 
 
 @dataclass(slots=True)
@@ -75,7 +99,9 @@ class CatchUp:
     on_restored: OnRestored
     stored: Offsets
     expire: Callable[[], Awaitable[None]] = nothing_to_expire
+    incarnation: Callable[[], str] = nowhere
     restoring: bool = False
+    generation: int = 0
     end: Mapping[int, int] = field(default_factory=dict[int, int])
     turn: int = 0
 
@@ -104,6 +130,7 @@ class CatchUp:
                 return turn
 
     async def _look(self) -> None:
+        await self._enter()
         # In this order: what was acknowledged before can never be ahead of what is stored after.
         acknowledged = await self.bus.positions(self.service)
         self.end = await self.bus.ends()
@@ -116,6 +143,32 @@ class CatchUp:
             unread = self._behind(stored)
             await self.store.with_batch(lambda batch: self._remember(batch.connection, unread))
             log.warning("restored database", service=self.service, lag=unread, reason=self.store.gate.reason)
+
+    async def _enter(self) -> None:
+        """Take the generation of the server this is. A new one is in every partition before the end is asked for: what
+        an old primary publishes until then is read, and after it is void."""
+        incarnation = self.incarnation()
+        if not incarnation:
+            return
+        found = await self.store.with_batch(lambda batch: fence.enter(batch.connection, incarnation))
+        self.generation = found.generation
+        if found.announced < found.generation:
+            log.warning("new generation", service=self.service, generation=found.generation)
+            await self.bus.announce(announcement(self.service, found.generation, self.store.clock.wall()))
+            await self.store.with_batch(lambda batch: fence.announced(batch.connection, found.generation))
+
+    async def check_branch(self, message: Message) -> None:
+        """Raises `DeadBranch` where the log has a record of ours under a higher generation than our database."""
+        found = await fence.read(self.pool)
+        self.generation = found.generation
+        if message.generation <= found.generation:
+            return
+        self.store.gate.close("another primary of this database has taken over")
+        for each in [one for one in self.store.answered if one.at > message.time]:
+            log.error(
+                "answered by a dead branch", service=self.service, claim=str(each.id), referral=each.stream
+            )
+        raise DeadBranch(f"generation {found.generation} where the log has {message.generation}")
 
     async def _unfinished(self) -> bool:
         return bool(await self.pool.fetchval("SELECT 1 FROM restored WHERE finished_at IS NULL"))
@@ -137,9 +190,15 @@ class CatchUp:
     async def _missing(self, stored: Mapping[int, int]) -> bool:
         """Whether the log has own events that the journal lacks. What it has of ours need not be sent again."""
         missing, ids = False, list[UUID]()
+        generations = Generations(await fence.known(self.pool))
         async for received in self.bus.history(stored):
-            if received.message is not None and received.message.source == self.source:
-                ids.append(received.message.id)
+            message = received.message
+            if message is None or message.source != self.source:
+                continue
+            if message.generation > self.generation and self.incarnation():
+                await self.check_branch(message)
+            if not generations.void(received) and is_own(received, self.source):
+                ids.append(message.id)
             if len(ids) >= LOOK:
                 missing |= await self._lacks(ids)
                 ids.clear()
@@ -164,18 +223,18 @@ class CatchUp:
         self, received: Sequence[Received], read: Progress, reads: Callable[[Received], bool]
     ) -> None:
         """Set aside what belongs here: what this service reads, and its own events that its journal lacks."""
-        own = [r.message.id for r in received if r.message is not None and r.message.source == self.source]
+        own = own_events(received, self.source)
         rows = await self.pool.fetch("SELECT id FROM journal WHERE id = ANY($1::uuid[])", own)
         known = {row["id"] for row in rows}
         await self.parked.set_aside(
             [r for r in received if self._lost(r, known) or reads(r)],
             # Here it is no sign that some are lacking.
-            Progress(read.steps),
+            Progress(read.steps, raised=read.raised),
         )
 
     def _lost(self, received: Received, known: set[UUID]) -> bool:
         message = received.message
-        return message is not None and message.source == self.source and message.id not in known
+        return message is not None and is_own(received, self.source) and message.id not in known
 
     async def finish(self, heart: Heart | None = None) -> None:
         """Where everything of the look was read: rebuild, decide what is left, and open the service."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 
 from loopkeeper.event_log.port import Bus, BusUnavailable, told
 from loopkeeper.kernel.logs import get
@@ -13,6 +14,7 @@ from loopkeeper.kernel.metrics import Metrics
 from loopkeeper.kernel.supervisor import Heart
 from loopkeeper.observability.telemetry import Telemetry
 from loopkeeper.postgres.connections import Connection
+from loopkeeper.store import fence
 from loopkeeper.store.journal import read_entry
 
 log = get("outbox")
@@ -52,6 +54,7 @@ class Relay:
         self._doorbell = doorbell
         self._metrics = metrics
         self._telemetry = telemetry
+        self._generation = 0
 
     async def run(self, heart: Heart) -> None:
         """Publish for ever. Any database error ends this run; the supervisor starts it again."""
@@ -60,6 +63,8 @@ class Relay:
             while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LEADER):
                 heart.waiting("another replica publishes")
                 await asyncio.sleep(SWEEP)
+            # As the database says that this leader's lock is in.
+            self._generation = (await fence.read(connection)).generation
             while True:
                 heart.beat()
                 self._doorbell.clear()
@@ -81,7 +86,7 @@ class Relay:
         rows = await connection.fetch(READ, ROUND)
         if not rows:
             return 0
-        messages = [read_entry(row).message() for row in rows]
+        messages = [replace(read_entry(row).message(), generation=self._generation) for row in rows]
         published = await self._bus.publish(messages)
         await connection.execute(
             "DELETE FROM outbox WHERE position = ANY($1::bigint[])", [r["position"] for r in rows[:published]]

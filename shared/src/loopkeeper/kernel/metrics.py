@@ -45,6 +45,7 @@ class Metrics:
         self.set_back = counter(
             "set_back", "Times the database was an earlier one and was rebuilt", "service"
         )
+        self.void = counter("void", "Records of an old primary that count for nobody", "service")
         self.timers_fired = counter("timers_fired", "Deadlines whose command was applied", "service")
         self.webhooks = counter("webhooks", "Deliveries tried, by outcome", "outcome")
         self.webhook_seconds = histogram("webhook_seconds", "Time of one delivery", ANSWER_BUCKETS)

@@ -17,7 +17,7 @@ from loopkeeper import policy
 from loopkeeper.event_log.port import Bus
 from loopkeeper.flow.consumer import Consumer, Reactions, TooManyParked
 from loopkeeper.flow.parked import ParkedFacts
-from loopkeeper.flow.recovery import CatchUp
+from loopkeeper.flow.recovery import CatchUp, DeadBranch
 from loopkeeper.flow.relay import Relay
 from loopkeeper.flow.timers import TimerSweep
 from loopkeeper.http.app import Part, build_app
@@ -167,7 +167,7 @@ class Running:
         self.services = services
         self.clock = clock or make_clock(settings)
         self.contexts: dict[str, Context] = {}
-        self.supervisor = Supervisor(fatal=(TooManyParked,))
+        self.supervisor = Supervisor(fatal=(TooManyParked, DeadBranch))
         self.app: Any = None
         self._stack = AsyncExitStack()
         self._probes: dict[str, Probe] = {}
@@ -239,7 +239,15 @@ class Running:
         # No command before the log was read up to where it ends now: it may have what this database lost.
         gate.close(AT_START)
         consumer.catch_up = CatchUp(
-            name, bus, store, pool, parked, service.on_restored, consumer.stored_offsets, database.expire
+            name,
+            bus,
+            store,
+            pool,
+            parked,
+            service.on_restored,
+            consumer.stored_offsets,
+            database.expire,
+            lambda: database.known,
         )
         context = Context(
             **vars(equipment),

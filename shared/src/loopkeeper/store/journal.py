@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from loopkeeper.contract.envelope import Message
+from loopkeeper.event_log.generations import GENERATION, Generations
 from loopkeeper.event_log.port import Received
 from loopkeeper.postgres.connections import Connection
 
@@ -227,9 +228,11 @@ async def _log_flaws(
     flaws: list[Flaw] = []
     seen: set[UUID] = set()
     unknown: dict[UUID, str] = {}
+    generations = Generations()
     async for received in log:
         message = received.message
-        if message is None or message.source != source:
+        void = generations.void(received)
+        if message is None or message.source != source or void or message.type == GENERATION:
             continue
         seen.add(message.id)
         entry = own.get(message.id)

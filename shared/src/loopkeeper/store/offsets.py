@@ -8,11 +8,13 @@ the log has events of ours that the journal lacks).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
+from loopkeeper.event_log.generations import Key
 from loopkeeper.event_log.port import Received, unreadable
 from loopkeeper.postgres.connections import Asking, Connection
+from loopkeeper.store import fence
 
 READ = """
 SELECT partition, next_offset, last_id FROM consumed WHERE $1::int[] IS NULL OR partition = ANY($1)
@@ -58,10 +60,12 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What one batch read: by partition, and which of its records are events of our own."""
+    """What one batch read: by partition, which of its records are events of our own, and which publishers have a higher
+    generation than before."""
 
     steps: Mapping[int, Step]
     own: tuple[UUID, ...] = ()
+    raised: Mapping[Key, int] = field(default_factory=dict[Key, int])
 
     @property
     def offsets(self) -> dict[int, int]:
@@ -74,11 +78,16 @@ def id_of(received: Received) -> UUID:
     return received.message.id if received.message is not None else unreadable(received)
 
 
-def progress(received: Sequence[Received], bases: Mapping[int, int], own: Sequence[UUID] = ()) -> Progress:
+def progress(
+    received: Sequence[Received],
+    bases: Mapping[int, int],
+    own: Sequence[UUID] = (),
+    raised: Mapping[Key, int] | None = None,
+) -> Progress:
     """How far this batch brings who has read up to `bases`."""
     last = {r.partition: r for r in received}
     steps = {p: Step(bases.get(p, 0), r.offset + 1, id_of(r)) for p, r in last.items()}
-    return Progress(steps, tuple(own))
+    return Progress(steps, tuple(own), dict(raised or {}))
 
 
 async def read(session: Asking, partitions: Sequence[int] | None = None) -> dict[int, Place]:
@@ -105,6 +114,8 @@ async def move(connection: Connection, made: Progress) -> None:
         list(made.own),
     )
     assert row is not None  # noqa: S101 it has no FROM
+    if made.raised:
+        await fence.raised(connection, dict(made.raised))
     if row["lacking"]:
         raise SteppedBack(f"the log has {row['lacking']} events of ours that the journal lacks")
     if row["moved"] == len(steps):
