@@ -85,6 +85,7 @@ async def test_a_replica_that_stays_on_the_old_primary_stops_and_the_other_has_a
         await old.stop()
 
         assert await journal(town, service) == rows
+        await town.quiet()
         assert tables - await kept(town, service) == set()
         after = await refer(town)
         await decide(town)

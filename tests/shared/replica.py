@@ -61,6 +61,7 @@ class Replica:
     sweep: TimerSweep
     relay: Relay
     member: Member
+    url: str
 
     @property
     def store(self) -> Store[Any]:
@@ -187,7 +188,7 @@ class Site:
             relay = Relay(self.service, partial(connect_as, self.url), bus, store.doorbell, **told)
             member = await bus.join(self.service, consumer.place)
             try:
-                yield Replica(bench, bus, consumer, parked, sweep, relay, member)
+                yield Replica(bench, bus, consumer, parked, sweep, relay, member, self.url)
             finally:
                 await bus.close()
                 telemetry.close()

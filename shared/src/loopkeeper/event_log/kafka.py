@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from loopkeeper.contract.envelope import Message
@@ -29,7 +30,7 @@ from loopkeeper.event_log.kafka_line import (
 )
 from loopkeeper.event_log.kafka_member import KafkaMember, check_partitions, received
 from loopkeeper.event_log.kafka_refusals import Refusals
-from loopkeeper.event_log.port import POLL_LIMIT, Received, StoredOffsets
+from loopkeeper.event_log.port import POLL_LIMIT, Look, Received, StoredOffsets
 
 # So large that a relay's round is one batch per partition, and far below what a topic takes (1 MiB): the largest
 # event of all then travels as a batch of its own.
@@ -109,6 +110,54 @@ class KafkaBus:
         )
         self._members = {one for one in self._members if not one.closed} | {member}
         return member
+
+    def looked_by(self, look: Look) -> None:
+        """A broker tells nobody that it is another one: only readers find out."""
+
+    async def records_at(self, places: Mapping[int, int]) -> Mapping[int, Received]:
+        ends: Mapping[int, int] = await self.ends() if places else {}
+        wanted = {p: offset for p, offset in places.items() if 0 <= offset < ends.get(p, 0)}
+        if not wanted:
+            return {}
+        found: dict[int, Received] = {}
+        reader = AIOKafkaConsumer(
+            **self._line.client(), enable_auto_commit=False, auto_offset_reset="earliest"
+        )
+        try:
+            async with asyncio.timeout(CONFIRMED_WITHIN):
+                await reader.start()
+                reader.assign([TopicPartition(self._line.topic, partition) for partition in wanted])
+                for partition, offset in wanted.items():
+                    reader.seek(TopicPartition(self._line.topic, partition), offset)
+                while wanted.keys() - found.keys():
+                    for place, records in (await reader.getmany(timeout_ms=1000)).items():
+                        # One that begins elsewhere is no longer there.
+                        found.setdefault(place.partition, received(records[0]))
+        except AWAY as error:
+            raise await self._refusals.named(error) from error
+        finally:
+            await goodbye(reader.stop(), reader)
+        return {p: each for p, each in found.items() if each.offset == wanted[p]}
+
+    async def renumber(self, above: Mapping[int, int]) -> None:
+        """The broker numbers its records itself."""
+
+    async def back(self, by: timedelta) -> Mapping[int, int]:
+        last = await self.records_at({p: end - 1 for p, end in (await self.ends()).items() if end})
+        times = {
+            TopicPartition(self._line.topic, p): int((each.message.time - by).timestamp() * 1000)
+            for p, each in last.items()
+            if each.message is not None
+        }
+        async with self._asking:
+            try:
+                reader = await self._started_reader()
+                async with asyncio.timeout(CONFIRMED_WITHIN):
+                    found: dict[Any, Any] = await reader.offsets_for_times(times) if times else {}
+            except AWAY as error:
+                await self._discard_reader()
+                raise await self._refusals.named(error) from error
+        return {place.partition: at.offset for place, at in found.items() if at is not None}
 
     async def ends(self) -> Mapping[int, int]:
         async with self._asking:

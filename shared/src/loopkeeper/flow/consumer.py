@@ -12,8 +12,18 @@ from loopkeeper.contract.decider import Command
 from loopkeeper.contract.envelope import Message
 from loopkeeper.contract.events import Event
 from loopkeeper.event_log.generations import Generations
-from loopkeeper.event_log.port import Bus, BusUnavailable, Member, Received, told, unreadable
+from loopkeeper.event_log.port import (
+    Bus,
+    BusUnavailable,
+    LogSteppedBack,
+    Member,
+    Place,
+    Received,
+    told,
+    unreadable,
+)
 from loopkeeper.flow.recovery import CatchUp, own_events
+from loopkeeper.flow.set_back import REASON
 from loopkeeper.kernel.logs import get
 from loopkeeper.kernel.metrics import Metrics
 from loopkeeper.kernel.supervisor import Heart
@@ -23,7 +33,7 @@ from loopkeeper.store import fence, offsets
 from loopkeeper.store.batch import Outcome, describe
 from loopkeeper.store.definition import Reference, Submission
 from loopkeeper.store.gate import Closed
-from loopkeeper.store.offsets import Overtaken, Place, Progress, SteppedBack
+from loopkeeper.store.offsets import Overtaken, Progress, SteppedBack
 from loopkeeper.store.store import Store, StoreUnavailable
 
 T = TypeVar("T")
@@ -123,7 +133,7 @@ class Consumer:
         """The next offsets to read, from the service's own database."""
         return {p: place.next for p, place in (await offsets.read(self._pool, partitions)).items()}
 
-    async def place(self, partitions: Sequence[int]) -> Mapping[int, int]:
+    async def place(self, partitions: Sequence[int]) -> Mapping[int, Place]:
         """Where a member begins to read each of these; from now on its batches move the offsets from there."""
         try:
             found = await offsets.read(self._pool, partitions)
@@ -132,8 +142,8 @@ class Consumer:
                 await self._store.with_batch(lambda batch: offsets.begin(batch.connection, fresh))
         except (StoreUnavailable, *PASSING) as error:
             raise OffsetsUnavailable(type(error).__name__) from error
-        begin = {p: found.get(p, Place(0)).next for p in partitions}
-        self._bases.update(begin)
+        begin = {p: found.get(p, Place(0)) for p in partitions}
+        self._bases.update({p: place.next for p, place in begin.items()})
         self._generations.learn(known)
         return begin
 
@@ -168,6 +178,9 @@ class Consumer:
             await self._caught_up(turn, heart)
             try:
                 received = await member.poll()
+            except LogSteppedBack:
+                self._store.gate.close(REASON)
+                return
             except BusUnavailable as error:
                 heart.waiting(told(error))
                 await asyncio.sleep(0.2)

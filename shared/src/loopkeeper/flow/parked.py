@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg  # pyright: ignore[reportMissingTypeStubs]
 
 from loopkeeper.contract.envelope import parse
-from loopkeeper.event_log.port import Received
+from loopkeeper.event_log.port import Received, id_of
 from loopkeeper.flow.stream_rebuild import rebuild
 from loopkeeper.kernel.errors import Unsound
 from loopkeeper.kernel.logs import get
@@ -19,7 +19,7 @@ from loopkeeper.security.sealing import Sealer
 from loopkeeper.store.batch import Batch, Pending
 from loopkeeper.store.bulk_writes import RETRIES
 from loopkeeper.store.definition import Submission
-from loopkeeper.store.offsets import Progress, id_of
+from loopkeeper.store.offsets import Progress
 from loopkeeper.store.store import Store
 
 log = get("parked")
@@ -68,7 +68,7 @@ class ParkedFacts:
         self._store = store
         self._pool = pool
         self._sealer = sealer
-        self._react = react
+        self.react = react
 
     async def listed(self, stream: str | None = None) -> list[ParkedStream]:
         """The parked streams, longest waiting first."""
@@ -219,7 +219,7 @@ class ParkedFacts:
 
     def _reopened(self, stream: str, row: Any) -> Submission:
         received = self._unsealed(stream, row)
-        submission = self._react(received)
+        submission = self.react(received)
         # A type nobody reads any more applies as nothing: the fact is done.
         return submission or Submission(row["event_id"], stream, received=received)
 

@@ -22,12 +22,14 @@ import orjson
 from loopkeeper.contract import events
 from loopkeeper.contract.envelope import Message
 from loopkeeper.event_log.generations import GENERATION, Generations, announcement
-from loopkeeper.event_log.port import Bus, BusUnavailable, Received
+from loopkeeper.event_log.port import Bus, BusUnavailable, Place, Received
 from loopkeeper.flow.parked import ParkedFacts
+from loopkeeper.flow.set_back import LogMend, differs
+from loopkeeper.kernel.errors import Unsound
 from loopkeeper.kernel.logs import get
 from loopkeeper.kernel.supervisor import Heart
 from loopkeeper.postgres.connections import PASSING, Connection, Pool
-from loopkeeper.store import fence
+from loopkeeper.store import fence, offsets
 from loopkeeper.store.offsets import Progress
 from loopkeeper.store.store import CLAIMS_KEPT, Answered, Store, StoreUnavailable
 
@@ -121,7 +123,7 @@ class CatchUp:
             try:
                 # What was open before may lead to the server that is no longer meant.
                 await self.expire()
-                await self._look()
+                await self._look(heart)
             except (BusUnavailable, StoreUnavailable, *PASSING):
                 heart.waiting("the log or the database cannot be reached")
                 await asyncio.sleep(0.2)
@@ -129,13 +131,20 @@ class CatchUp:
             if turn == self.store.gate.turn:
                 return turn
 
-    async def _look(self) -> None:
+    async def _look(self, heart: Heart) -> None:
         await self._enter()
+        stored = await offsets.read(self.pool)
+        if await self._log_differs(stored):
+            await LogMend(self.service, self.bus, self.store, self.pool, self.parked.react).mend(
+                stored, lambda: heart.waiting(BUSY)
+            )
         # In this order: what was acknowledged before can never be ahead of what is stored after.
         acknowledged = await self.bus.positions(self.service)
         self.end = await self.bus.ends()
-        stored = await self.stored()
-        ahead = any(offset > stored.get(partition, 0) for partition, offset in acknowledged.items())
+        stored = {p: place.next for p, place in (await offsets.read(self.pool)).items()}
+        # What was acknowledged of a log that is gone tells nothing of this one.
+        shown = {p: min(offset, self.end.get(p, 0)) for p, offset in acknowledged.items()}
+        ahead = any(offset > stored.get(partition, 0) for partition, offset in shown.items())
         begun = await self._unfinished()
         missing = await self._missing(stored) if self._behind(stored) else False
         self.restoring = bool(begun or ahead or missing)
@@ -143,6 +152,17 @@ class CatchUp:
             unread = self._behind(stored)
             await self.store.with_batch(lambda batch: self._remember(batch.connection, unread))
             log.warning("restored database", service=self.service, lag=unread, reason=self.store.gate.reason)
+
+    async def _log_differs(self, stored: Mapping[int, Place]) -> bool:
+        """Whether the log is another one than was read. One that ends before what was read and has no record of ours to
+        compare with belongs to somebody else: raises `Unsound`."""
+        ends = await self.bus.ends()
+        if await differs(self.bus, stored):
+            return True
+        unknown = [p for p, place in stored.items() if place.last is None and place.next > ends.get(p, 0)]
+        if unknown:
+            raise Unsound(f"partition {unknown[0]} ends before what was read of it")
+        return False
 
     async def _enter(self) -> None:
         """Take the generation of the server this is. A new one is in every partition before the end is asked for: what
@@ -180,7 +200,8 @@ class CatchUp:
         if await connection.fetchval("SELECT 1 FROM restored WHERE finished_at IS NULL"):
             return
         await connection.execute(
-            "INSERT INTO restored (at, why, unread) VALUES ($1, $2, $3)",
+            """INSERT INTO restored (at, why, unread) VALUES ($1, $2, $3)
+               ON CONFLICT (at) DO UPDATE SET finished_at = NULL, why = excluded.why, unread = excluded.unread""",
             self.store.clock.wall(),
             self.store.gate.reason,
             unread,
@@ -241,26 +262,37 @@ class CatchUp:
         if self.store.ready.is_set() or await self.unread():
             return
         # Another replica may have found it, and may not be done.
-        if self.restoring or await self._unfinished():
-            await self._restore(heart)
+        restoring = self.restoring or await self._unfinished()
+        rebuilt = await self._restore(heart) if restoring else 0
+        lost = await self._name_lost()
+        if restoring or lost:
+            await self.store.with_batch(lambda b: self._finished(b.connection, restoring, rebuilt, lost))
+            self.store.metrics.set_back.labels(self.service).inc()
+            log.warning("restored from the log", service=self.service, rebuilt=rebuilt, lost=len(lost))
+        self.restoring = False
         if await self._nothing_set_aside() and self.store.gate.open(self.turn):
             log.info("open", service=self.service)
 
-    async def _restore(self, heart: Heart | None) -> None:
+    async def _restore(self, heart: Heart | None) -> int:
         rebuilt = await self._rebuild_all(heart)
         for stream in await self.parked.waiting():
             self.store.gate.check(self.turn)
             if heart is not None:
                 heart.waiting(BUSY)
             await self.parked.replay(stream)
-        lost = await self._name_lost()
-        await self.store.with_batch(lambda batch: self._finished(batch.connection, rebuilt, lost))
-        self.restoring = False
-        self.store.metrics.set_back.labels(self.service).inc()
-        log.warning("restored from the log", service=self.service, rebuilt=rebuilt, lost=len(lost))
+        return rebuilt
 
-    async def _finished(self, connection: Connection, rebuilt: int, lost: Sequence[Answered]) -> None:
+    async def _finished(
+        self, connection: Connection, restoring: bool, rebuilt: int, lost: Sequence[Answered]
+    ) -> None:
         """The newest row tells of this time; several replicas add to it what each has done and misses."""
+        if not restoring:
+            # Database and log went back to one moment: nothing contradicts, and only what is gone tells of it.
+            await connection.execute(
+                "INSERT INTO restored (at, why) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+                self.store.clock.wall(),
+                self.store.gate.reason,
+            )
         await connection.execute(
             """UPDATE restored SET finished_at = coalesce(finished_at, $1), rebuilt = rebuilt + $2,
                    lost = lost || $3::jsonb WHERE at = (SELECT max(at) FROM restored)""",

@@ -19,6 +19,7 @@ from loopkeeper.flow.consumer import Consumer, Reactions, TooManyParked
 from loopkeeper.flow.parked import ParkedFacts
 from loopkeeper.flow.recovery import CatchUp, DeadBranch
 from loopkeeper.flow.relay import Relay
+from loopkeeper.flow.set_back import LogLook
 from loopkeeper.flow.timers import TimerSweep
 from loopkeeper.http.app import Part, build_app
 from loopkeeper.kernel.clock import Clock, FileClock, SystemClock
@@ -249,6 +250,7 @@ class Running:
             database.expire,
             lambda: database.known,
         )
+        bus.looked_by(LogLook(name, bus, pool, gate))
         context = Context(
             **vars(equipment),
             name=name,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from loopkeeper.event_log.generations import Key
-from loopkeeper.event_log.port import Received, unreadable
+from loopkeeper.event_log.port import Place, Received, id_of
 from loopkeeper.postgres.connections import Asking, Connection
 from loopkeeper.store import fence
 
@@ -42,14 +42,6 @@ class Overtaken(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a partition is read next, and the id of the record before it (None: not known)."""
-
-    next: int
-    last: UUID | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Step:
     """What one batch read of a partition: from `base` to before `next`, whose last record is `last`."""
 
@@ -73,11 +65,6 @@ class Progress:
         return {partition: step.next for partition, step in self.steps.items()}
 
 
-def id_of(received: Received) -> UUID:
-    """What a record is known by: its event, or its place where it is none."""
-    return received.message.id if received.message is not None else unreadable(received)
-
-
 def progress(
     received: Sequence[Received],
     bases: Mapping[int, int],
@@ -93,7 +80,8 @@ def progress(
 async def read(session: Asking, partitions: Sequence[int] | None = None) -> dict[int, Place]:
     """Where each of these partitions, or each that was ever read, is read next."""
     rows = await session.fetch(READ, list(partitions) if partitions is not None else None)
-    return {row["partition"]: Place(row["next_offset"], row["last_id"]) for row in rows}
+    # Before the first record stands none.
+    return {r["partition"]: Place(r["next_offset"], r["last_id"] if r["next_offset"] else None) for r in rows}
 
 
 async def begin(connection: Connection, partitions: Sequence[int]) -> None:
