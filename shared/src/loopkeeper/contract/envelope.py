@@ -16,6 +16,26 @@ class BadEnvelope(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """Which of a command's published events this is, over all its streams, in the order written."""
+
+    command: UUID
+    number: int
+    of: int
+
+    def __str__(self) -> str:
+        return f"{self.command} {self.number} {self.of}"
+
+    @classmethod
+    def read(cls, text: str) -> Part | None:
+        """From a header; None for an event that is all its command published. Raises `ValueError`."""
+        if not text:
+            return None
+        command, number, of = text.split()
+        return cls(UUID(command), int(number), int(of))
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One published event. `subject` is the stream and the key; `data` the exact bytes the journal keeps.
 
@@ -35,10 +55,15 @@ class Message:
     traceparent: str = ""
     # How it travels, not what it says: under which generation of its publisher's database, 0 where that is not known.
     generation: int = field(default=0, compare=False)
+    # Where its command published several events; and, where it carries them, the others.
+    part: Part | None = field(default=None, compare=False)
+    rest: tuple[Message, ...] = field(default=(), compare=False)
 
     def headers(self) -> dict[str, str]:
         """The envelope's attributes, all strings, in a fixed order."""
         travels = {"ce_generation": str(self.generation)} if self.generation else {}
+        if self.part is not None:
+            travels["ce_command"] = str(self.part)
         return {
             "ce_specversion": "1.0",
             "ce_id": str(self.id),
@@ -74,6 +99,7 @@ def parse(headers: Mapping[str, str], data: bytes) -> Message:
             causation=headers.get("ce_causationid", ""),
             traceparent=headers.get("ce_traceparent", ""),
             generation=int(headers.get("ce_generation") or 0),
+            part=Part.read(headers.get("ce_command", "")),
         )
     except ValueError as error:
         raise BadEnvelope("malformed ce_id, ce_time or ce_sequence") from error

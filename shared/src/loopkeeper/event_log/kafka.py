@@ -15,6 +15,7 @@ from datetime import timedelta
 from typing import Any
 
 from loopkeeper.contract.envelope import Message
+from loopkeeper.event_log.commands import REST, carried, cut, segments
 from loopkeeper.event_log.kafka_line import (
     ANSWER_MS,
     AWAY,
@@ -32,9 +33,11 @@ from loopkeeper.event_log.kafka_member import KafkaMember, check_partitions, rec
 from loopkeeper.event_log.kafka_refusals import Refusals
 from loopkeeper.event_log.port import POLL_LIMIT, Look, Received, StoredOffsets
 
-# So large that a relay's round is one batch per partition, and far below what a topic takes (1 MiB): the largest
-# event of all then travels as a batch of its own.
+# So large that a relay's round is one batch per partition. A batch is closed beyond it, but never inside a command, whose
+# events are up to 512 KiB together.
 LARGEST_BATCH = 256 * 1024
+# What one batch may hold at all: below what a topic takes (1 MiB).
+ROOM = 960 * 1024
 LARGEST_REQUEST = 4 * 1024 * 1024
 # A batch the broker did not confirm within this is not confirmed: the library's own tries included.
 CONFIRMED_WITHIN = 2 * ANSWER_MS / 1000
@@ -74,19 +77,18 @@ class KafkaBus:
             try:
                 producer = await self._started_producer()
                 count = self._line.partitions if topic == self._line.topic else await _count(producer, topic)
-                unsent = await _send(producer, topic, messages, count)
+                done, unsent = await _send_all(producer, topic, messages, count)
             except AWAY as error:
                 await self._throw_producer_away()
                 raise await self._refusals.named(error) from error
             except BaseException:
                 await self._throw_producer_away()
                 raise
-            leading = min(unsent, default=len(messages))
-            if unsent:
+            if unsent is not None:
                 await self._throw_producer_away()
-                if not leading:
-                    raise await self._refusals.named(unsent[0]) from unsent[0]
-            return leading
+                if not done:
+                    raise await self._refusals.named(unsent) from unsent
+            return done
 
     async def announce(self, message: Message) -> None:
         async with self._publishing:
@@ -233,7 +235,7 @@ class KafkaBus:
                 **self._line.client(),
                 acks="all",
                 enable_idempotence=True,
-                max_batch_size=LARGEST_BATCH,
+                max_batch_size=ROOM,
                 max_request_size=LARGEST_REQUEST,
             )
             async with asyncio.timeout(CONFIRMED_WITHIN):
@@ -278,6 +280,21 @@ async def _count(producer: Client, topic: str) -> int:
         return len(await producer.partitions_for(topic))
 
 
+async def _send_all(
+    producer: Client, topic: str, messages: Sequence[Message], partitions: int
+) -> tuple[int, Exception | None]:
+    """How many leading messages the broker has confirmed, and why not the next. What carries the rest of its command is
+    confirmed before any of that rest is sent."""
+    done = 0
+    for segment in segments(messages, lambda key: partition_of(key, partitions)):
+        unsent = await _send(producer, topic, segment, partitions)
+        if unsent:
+            first = min(unsent)
+            return done + first, unsent[first]
+        done += len(segment)
+    return done, None
+
+
 async def _send(
     producer: Client, topic: str, messages: Sequence[Message], partitions: int
 ) -> Mapping[int, Exception]:
@@ -291,11 +308,15 @@ async def _send(
     async def batch_of(partition: int, indexes: Sequence[int]) -> int:
         """Send what goes into one batch, from the first on; how many that was."""
         batch = producer.create_batch()
+        mine = [messages[index] for index in indexes]
         count = 0
-        while count < len(indexes) and _append(batch, messages[indexes[count]]):
-            count += 1
-        if not count:
-            raise errors.MessageSizeTooLargeError
+        while count < len(mine):
+            end = cut(mine, count, 1)
+            if count and batch.size() + sum(_size(each) for each in mine[count:end]) > LARGEST_BATCH:
+                break
+            if not all(_append(batch, each) for each in mine[count:end]):
+                raise errors.MessageSizeTooLargeError
+            count = end
         batch.close()
         async with asyncio.timeout(CONFIRMED_WITHIN):
             await (await producer.send_batch(batch, topic, partition=partition))
@@ -315,7 +336,22 @@ async def _send(
 
 
 def _append(batch: Any, message: Message) -> bool:
-    headers = [(name, value.encode()) for name, value in message.headers().items()]
     milliseconds = int(message.time.timestamp() * 1000)
     key = message.subject.encode()
-    return batch.append(key=key, value=message.data, timestamp=milliseconds, headers=headers) is not None
+    return (
+        batch.append(key=key, value=message.data, timestamp=milliseconds, headers=_headers(message))
+        is not None
+    )
+
+
+def _headers(message: Message) -> list[tuple[str, bytes]]:
+    headers = message.headers()
+    if message.rest:
+        headers[REST] = carried(message.rest)
+    return [(name, value.encode()) for name, value in headers.items()]
+
+
+def _size(message: Message) -> int:
+    """What a record takes at most."""
+    headers = sum(len(name) + len(value) + 8 for name, value in _headers(message))
+    return len(message.data) + len(message.subject) + headers + 64

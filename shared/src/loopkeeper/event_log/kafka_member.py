@@ -11,10 +11,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 from loopkeeper.contract.envelope import BadEnvelope, parse
+from loopkeeper.event_log.commands import REST, unpacked
 from loopkeeper.event_log.kafka_line import (
     ANSWER_MS,
     AWAY,
@@ -272,7 +274,10 @@ def received(record: Any) -> Received:
     raw: bytes = record.value or b""
     try:
         headers = {name: value.decode() for name, value in record.headers}
-        return Received(record.partition, record.offset, key, parse(headers, raw))
+        message = parse(headers, raw)
+        if rest := headers.get(REST):
+            message = replace(message, rest=unpacked(rest))
+        return Received(record.partition, record.offset, key, message)
     except BadEnvelope as error:
         return Received(record.partition, record.offset, key, None, raw, str(error))
     except (UnicodeDecodeError, AttributeError):

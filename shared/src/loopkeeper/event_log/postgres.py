@@ -19,6 +19,7 @@ from typing import Any
 import orjson
 
 from loopkeeper.contract.envelope import BadEnvelope, Message, parse
+from loopkeeper.event_log.commands import cut
 from loopkeeper.event_log.port import (
     POLL_LIMIT,
     BusUnavailable,
@@ -127,7 +128,7 @@ class PostgresBus:
     async def publish(self, messages: Sequence[Message]) -> int:
         published = 0
         while published < len(messages):
-            part = messages[published : published + LARGEST_APPEND]
+            part = messages[published : cut(messages, published, LARGEST_APPEND)]
             try:
                 await self._append(part)
             except BusUnavailable:

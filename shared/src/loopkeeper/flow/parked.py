@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import asyncpg  # pyright: ignore[reportMissingTypeStubs]
 
-from loopkeeper.contract.envelope import parse
+from loopkeeper.contract.envelope import Message, parse
+from loopkeeper.event_log.commands import unpacked
 from loopkeeper.event_log.port import Received, id_of
 from loopkeeper.flow.stream_rebuild import rebuild
 from loopkeeper.kernel.errors import Unsound
@@ -27,7 +28,18 @@ log = get("parked")
 # Why a fact is parked that nobody has looked at yet: the database was restored, and more must be read first.
 WAITING = "waits until the service has read what it lost"
 
+# How the reason begins why a stream is not rebuilt: a person must look at it.
+HALF = "of a command"
+# Of an own event that the log lacks: written again, it is published too.
+UNSENT = "to be published, it is in no log"
+
 React = Callable[[Received], Submission | None]
+
+
+HALF_OF = """
+SELECT s.error, (SELECT count(*) FROM parked p WHERE p.stream = s.stream) AS facts FROM parked_stream s
+WHERE s.stream = $1 AND starts_with(s.error, $2)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +114,9 @@ class ParkedFacts:
         async def steps(batch: Batch[Any]) -> Replayed:
             if not await batch.hold(stream):
                 return Replayed(stream, 0, 0, "", dry_run)
+            if half := await batch.connection.fetchrow(HALF_OF, stream, HALF):
+                # To apply what is there would be to forget the rest.
+                return Replayed(stream, 0, half["facts"], half["error"], dry_run)
             rows = await batch.connection.fetch(
                 """SELECT partition, "offset", event_id, type, body FROM parked
                    WHERE stream = $1 ORDER BY position""",
@@ -164,9 +179,11 @@ class ParkedFacts:
     async def with_types(self, types: Sequence[str]) -> list[str]:
         """The streams that have messages of these types, in the order of the first."""
         rows = await self._pool.fetch(
-            """SELECT stream FROM parked WHERE type = ANY($1::text[]) GROUP BY stream
-               ORDER BY min(position), stream""",
+            """SELECT p.stream FROM parked p JOIN parked_stream s USING (stream)
+               WHERE p.type = ANY($1::text[]) AND NOT starts_with(s.error, $2)
+               GROUP BY p.stream ORDER BY min(p.position), p.stream""",
             list(types),
+            HALF,
         )
         return [row["stream"] for row in rows]
 
@@ -188,6 +205,29 @@ class ParkedFacts:
         ]
         await self._store.with_batch(lambda batch: batch.run(pending, read))
 
+    async def of_types(self, types: Sequence[str], at_once: int) -> AsyncIterator[Received]:
+        """All that is set aside of these types, in order, so many in memory at a time."""
+        position = -1
+        while True:
+            rows = await self._pool.fetch(
+                """SELECT stream, partition, "offset", body, position FROM parked
+                   WHERE type = ANY($1::text[]) AND position > $2 ORDER BY position LIMIT $3""",
+                list(types),
+                position,
+                at_once,
+            )
+            for row in rows:
+                yield self._unsealed(row["stream"], row)
+            if len(rows) < at_once:
+                return
+            position = rows[-1]["position"]
+
+    async def set_aside_unsent(self, message: Message, beside: Received) -> None:
+        """Park an own event that was found with another of its command, and in no log by itself."""
+        place = Received(beside.partition, beside.offset, message.subject, message)
+        pending = Pending(Submission(message.id, message.subject, received=place, poison=UNSENT))
+        await self._store.with_batch(lambda batch: batch.run([pending], None))
+
     async def rebuild(self, stream: str) -> bool:
         """Write what the stream lost of its own; the facts behind stay set aside. False where it cannot be now."""
 
@@ -195,10 +235,12 @@ class ParkedFacts:
             # Another replica may be at it: what is left is read under the lock.
             await batch.hold_and_read(stream)
             rows = await batch.connection.fetch(
-                """SELECT partition, "offset", event_id, body FROM parked WHERE stream = $1 ORDER BY position""",
+                """SELECT partition, "offset", event_id, error, body FROM parked
+                   WHERE stream = $1 ORDER BY position""",
                 stream,
             )
-            done = await rebuild(batch, stream, [self._unsealed(stream, row) for row in rows])
+            unsent = frozenset(row["event_id"] for row in rows if row["error"] == UNSENT)
+            done = await rebuild(batch, stream, [self._unsealed(stream, row) for row in rows], unsent)
             ids = {id_of(each) for each in done}
             await self._done(batch.connection, stream, [row for row in rows if row["event_id"] in ids])
 
@@ -213,7 +255,8 @@ class ParkedFacts:
         body = self._sealer.open("system", stream, "parked", row["body"])
         if "headers" in body:
             data = body["data"].encode("utf-8", "surrogateescape")
-            return Received(row["partition"], row["offset"], body["key"], parse(body["headers"], data))
+            message = replace(parse(body["headers"], data), rest=unpacked(body.get("rest", "[]")))
+            return Received(row["partition"], row["offset"], body["key"], message)
         raw = body["raw"].encode("latin-1")
         return Received(row["partition"], row["offset"], body["key"], None, raw, body["problem"])
 

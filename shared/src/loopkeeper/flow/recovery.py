@@ -25,6 +25,7 @@ from loopkeeper.event_log.generations import GENERATION, Generations, announceme
 from loopkeeper.event_log.port import Bus, BusUnavailable, Place, Received
 from loopkeeper.flow.parked import ParkedFacts
 from loopkeeper.flow.set_back import LogMend, differs
+from loopkeeper.flow.whole_commands import WholeCommands
 from loopkeeper.kernel.errors import Unsound
 from loopkeeper.kernel.logs import get
 from loopkeeper.kernel.supervisor import Heart
@@ -274,6 +275,7 @@ class CatchUp:
             log.info("open", service=self.service)
 
     async def _restore(self, heart: Heart | None) -> int:
+        await WholeCommands(self.service, self.store, self.pool, self.parked).complete(self.own_types)
         rebuilt = await self._rebuild_all(heart)
         for stream in await self.parked.waiting():
             self.store.gate.check(self.turn)

@@ -7,7 +7,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
+from loopkeeper.event_log.commands import unfinished
 from loopkeeper.event_log.port import Bus, BusUnavailable, told
 from loopkeeper.kernel.logs import get
 from loopkeeper.kernel.metrics import Metrics
@@ -55,6 +57,8 @@ class Relay:
         self._metrics = metrics
         self._telemetry = telemetry
         self._generation = 0
+        # Whether the last round left rows behind.
+        self._more = False
 
     async def run(self, heart: Heart) -> None:
         """Publish for ever. Any database error ends this run; the supervisor starts it again."""
@@ -69,12 +73,12 @@ class Relay:
                 heart.beat()
                 self._doorbell.clear()
                 try:
-                    full = await self.publish_round(connection) == ROUND
+                    await self.publish_round(connection)
                 except BusUnavailable as error:
                     heart.waiting(told(error))
                     await asyncio.sleep(0.2)
                     continue
-                if not full:
+                if not self._more:
                     with suppress(TimeoutError):
                         async with asyncio.timeout(SWEEP):
                             await self._doorbell.wait()
@@ -83,7 +87,7 @@ class Relay:
 
     async def publish_round(self, connection: Connection) -> int:
         """Publish the lowest unsent rows and delete them; returns how many were published."""
-        rows = await connection.fetch(READ, ROUND)
+        rows = await self._whole(connection)
         if not rows:
             return 0
         messages = [replace(read_entry(row).message(), generation=self._generation) for row in rows]
@@ -93,3 +97,17 @@ class Relay:
         )
         self._metrics.published.labels(self._service).inc(published)
         return published
+
+    async def _whole(self, connection: Connection) -> list[Any]:
+        """The lowest unsent rows. Of a full round the rows of commands that are not whole in it are left for the next: a
+        command holds its streams' locks from before its first position, so no later row of those streams is passed over."""
+        limit = ROUND
+        while True:
+            rows = await connection.fetch(READ, limit)
+            self._more = len(rows) == limit
+            if not self._more:
+                return rows
+            split = unfinished([read_entry(row).message() for row in rows])
+            if whole := [row for row in rows if row["command_id"] not in split]:
+                return whole
+            limit *= 2

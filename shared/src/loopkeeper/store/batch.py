@@ -311,16 +311,19 @@ class Batch(Generic[S]):
                 events.append((command.fact, False))
         command = self._view.complete(submission.stream, state, command)
         beside: list[Elsewhere] = []
+        first = len(self.entries)
         for event in domain.decider.decide(state, command):
             if isinstance(event, Elsewhere):
                 beside.append(event)
                 continue
             state = domain.decider.evolve(state, event)
             events.append((event, True))
+        check_together([event for event, mine in events if mine] + [other.event for other in beside])
         for other in beside:
             self._write_beside(submission, other)
         if events:
             self._change(row, submission, state, events, at)
+        self.entries[first:] = journal.numbered(self.entries[first:], submission.id)
         own = tuple(event for event, mine in events if mine)
         return Outcome(submission.stream, state, row.n, own)
 
@@ -469,6 +472,12 @@ class Batch(Generic[S]):
 
     def _parse(self, state: str) -> S:
         return self.domain.decider.state.model_validate_json(state)
+
+
+def check_together(events: Sequence[Event]) -> None:
+    """A command's events are one append. Raises `Problem` where they would not fit into one."""
+    if len(events) > 1 and sum(len(event.payload()) for event in events) > LARGEST_EVENT:
+        raise Problem(413, "body-too-large", "The events of this request would be too large.")
 
 
 def _streams(items: Sequence[Pending]) -> set[str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from loopkeeper.event_log.commands import carried
 from loopkeeper.event_log.port import Received
 from loopkeeper.postgres.connections import Connection
 from loopkeeper.security.sealing import AuditRow, Sealer
@@ -127,6 +128,8 @@ def _sealed(sealer: Sealer, stream: str, received: Received) -> str:
     body: dict[str, Any] = {"key": received.key, "problem": received.problem}
     if message is not None:
         body |= {"headers": message.headers(), "data": message.data.decode("utf-8", "surrogateescape")}
+        if message.rest:
+            body["rest"] = carried(message.rest)
     else:
         body |= {"raw": received.raw.decode("latin-1")}
     return sealer.seal("system", stream, "parked", body)

@@ -65,6 +65,7 @@ def chassis_tables(metadata: sa.MetaData) -> None:
         sa.Column("command_id", UUID),
         sa.Column("part", sa.Integer),
         sa.Column("parts", sa.Integer),
+        sa.Index("journal_command", "command_id", postgresql_where=sa.text("command_id IS NOT NULL")),
     )
     sa.Table(
         "outbox",
