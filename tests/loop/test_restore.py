@@ -15,6 +15,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from loopkeeper.event_log.generations import GENERATION
 from loopkeeper.postgres.connections import connect
 from tests.chaos.invariants import everything_broken, feeds, log_at
 from tests.chaos.lives import until
@@ -153,7 +154,8 @@ async def logged(town: Apart) -> list[Any]:
     """The id of everything in the log, as often as it stands there."""
     bus = log_at(town.at)
     try:
-        return [received.message.id async for received in bus.history() if received.message is not None]
+        found = [received.message async for received in bus.history()]
+        return [message.id for message in found if message is not None and message.type != GENERATION]
     finally:
         await bus.close()
 

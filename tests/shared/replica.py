@@ -21,8 +21,7 @@ from assignment.persistence.directory import ProviderBody, recording
 from loopkeeper.contract import ids
 from loopkeeper.contract.envelope import Message
 from loopkeeper.contract.events import Event, publisher
-from loopkeeper.event_log.port import Member
-from loopkeeper.event_log.postgres import PostgresBus
+from loopkeeper.event_log.port import Bus, Member
 from loopkeeper.flow.consumer import Consumer, Reactions
 from loopkeeper.flow.parked import ParkedFacts
 from loopkeeper.flow.relay import Relay
@@ -36,6 +35,7 @@ from loopkeeper.policy import Policy
 from loopkeeper.policy.reading import installed, load
 from loopkeeper.postgres.connections import Connection, Pool, connect
 from loopkeeper.postgres.embedded import Server
+from loopkeeper.runtime.run import make_bus
 from loopkeeper.runtime.service import GROUP, Equipment
 from loopkeeper.security.keyring import Keyring
 from loopkeeper.security.organizations import Client, Directory, Role
@@ -43,6 +43,7 @@ from loopkeeper.security.sealing import Sealer
 from loopkeeper.store.definition import Submission
 from loopkeeper.store.store import Store
 from tests.assignment.cases import HARBOR, RECEIVED
+from tests.kafka import PARTITIONS
 from tests.shared.stores import Bench, message, opened
 
 # Longer than anything here takes on a busy machine; only a test that fails waits so long.
@@ -55,7 +56,7 @@ class Replica:
     """The parts of one replica. `read` does what the consumer's task does, up to the end of the log and no further."""
 
     bench: Bench
-    bus: PostgresBus
+    bus: Bus
     consumer: Consumer
     parked: ParkedFacts
     sweep: TimerSweep
@@ -79,12 +80,16 @@ class Replica:
 
     async def read(self) -> None:
         """Poll, apply, acknowledge, until what stood in the log when this began is read."""
-        end = (await self.bus.ends())[0]
+        ends = await self.bus.ends()
         async with asyncio.timeout(SOON):
-            while await self.next_offset() < end:
+            while await self._unread(ends):
                 received = await self.member.poll(timeout=0.1)
                 if received:
                     await self.member.acknowledge(await self.consumer.apply(received))
+
+    async def _unread(self, ends: Mapping[int, int]) -> bool:
+        stored = await self.consumer.stored_offsets()
+        return any(stored.get(partition, 0) < end for partition, end in ends.items())
 
     async def hear(self, stream: str, *events: Event) -> list[Message]:
         told = await self.tell(stream, *events)
@@ -151,10 +156,10 @@ class Site:
 
     async def left(self) -> None:
         """Until nobody has a session with the service's database any more."""
-        looking = await connect(self.log, name="test")
+        looking = await connect(self.url, name="test")
 
         async def nobody() -> bool:
-            count = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1"
+            count = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()"
             return not await looking.fetchval(count, self.database)
 
         try:
@@ -177,7 +182,10 @@ class Site:
             settings, chosen.settings(), self.clock, _rows(), sealer,
             Directory(settings.config_folder), telemetry, metrics,
         )  # fmt: skip
-        reactions, bus = Reactions(chosen.reactions(equipment)), PostgresBus(self.log)
+        reactions, bus = (
+            Reactions(chosen.reactions(equipment)),
+            make_bus(self.log, Settings(kafka_partitions=PARTITIONS)),
+        )
         domain = chosen.domain(equipment)
         async with opened(self.url, settings.config_folder, clock=self.clock, domain=domain) as bench:
             store, pool = bench.store, bench.pool

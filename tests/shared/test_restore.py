@@ -58,7 +58,7 @@ async def begin(desk: Replica) -> CatchUp:
     """What a process does first."""
     desk.store.gate.close(AT_START)
     catch_up = CatchUp(
-        "intake",
+        desk.store.domain.service,
         desk.bus,
         desk.store,
         desk.pool,

@@ -23,6 +23,7 @@ from starlette.types import Receive, Scope, Send
 from loopkeeper.contract import ids
 from loopkeeper.contract.decider import Refused
 from loopkeeper.http import health, idempotency, json_body, middleware, openapi
+from loopkeeper.http.catching_up import until_open
 from loopkeeper.http.health import Health, Ready
 from loopkeeper.http.paging import Listing, Page, listing
 from loopkeeper.http.problems import malformed
@@ -172,6 +173,7 @@ class _Operation:
     async def _answer(self, call: Call[Any, Any, Any], exchange: Exchange) -> Reply:
         """What the handler says, noting where the document does not know it: a defect, but no reason to fail."""
         try:
+            await until_open(self._context, self._route.path)
             reply = await self._route.handler(call)
         except (Refused, Problem) as refusal:
             exchange.declared = (refusal.status, refusal.slug) in self._problems
