@@ -101,6 +101,19 @@ def passes(error: Exception) -> bool:
     return isinstance(error, PASSING) and not isinstance(error, ValueError)
 
 
+def lost(error: BaseException) -> bool:
+    """Whether this says that a database is away, and nothing of what was asked: waiting is all there is to do."""
+    if not isinstance(error, Exception) or not passes(error):
+        return False
+    return not isinstance(
+        error,
+        asyncpg.DeadlockDetectedError
+        | asyncpg.LockNotAvailableError
+        | asyncpg.SerializationError
+        | asyncpg.QueryCanceledError,
+    )
+
+
 class NoSession(ConnectionError):
     """The server gives no session: a wrong password, a database that does not exist. It may once a person has acted, and
     nothing that waits for it is at fault. Its text is the kind of the refusal."""

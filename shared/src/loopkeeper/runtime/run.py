@@ -32,6 +32,7 @@ from loopkeeper.kernel.supervisor import Factory, Heart, Supervisor
 from loopkeeper.observability.telemetry import Telemetry, observe
 from loopkeeper.policy.reading import installed, load
 from loopkeeper.postgres import migrations
+from loopkeeper.postgres.connections import lost
 from loopkeeper.postgres.incarnation import Database
 from loopkeeper.runtime import startup
 from loopkeeper.runtime.backlog import keep_measuring
@@ -149,6 +150,11 @@ async def migrate_all(addresses: Addresses, services: Mapping[str, Service], say
     """Bring every given service's database to its newest revision. Raises `StartError` where one cannot be reached."""
     for lack in (await startup.lacking(needs_of(addresses, services, tables=False))).values():
         raise StartError(lack.sentence, lack.fix)
+    await migrate_found(addresses, services, say)
+
+
+async def migrate_found(addresses: Addresses, services: Mapping[str, Service], say: Say = silent) -> None:
+    """The same for databases that were there a moment ago."""
     for name, service in services.items():
         say(f"{name}: tables")
         found = await migrations.upgrade(addresses.databases[name], service.package)
@@ -322,8 +328,15 @@ async def _while_open(context: Context, heart: Heart, run: Factory) -> None:
             await gate.ready.wait()
             # Who finds nothing to do gives no sign of its own, and waits for this no longer.
             heart.beat()
-        if await gate.while_open(lambda: run(heart)):
-            return
+        try:
+            if await gate.while_open(lambda: run(heart)):
+                return
+        except Exception as error:
+            # A database that is away is waited for, however long; it is no failure of this task.
+            if not lost(error):
+                raise
+            heart.waiting("the database cannot be reached")
+            await asyncio.sleep(startup.LOOK_EVERY)
 
 
 async def _prune(context: Context, heart: Heart) -> None:
@@ -336,26 +349,43 @@ async def _prune(context: Context, heart: Heart) -> None:
 
 async def serve(settings: Settings, services: Mapping[str, Service], say: Say = silent) -> int:
     """`loopkeeper up`: run until asked to stop; returns the exit code (1 if a task failed for good). A database, tables or
-    a log that are not there are waited for."""
+    a log that are not there are waited for, at whatever moment of the start they go away."""
     configure("+".join(services), settings.log_level)
     async with at_addresses(settings, services, say) as addresses:
         needs = needs_of(addresses, services, tables=settings.migrate == "never")
-        if missing := await startup.lacking(needs):
-            first = next(iter(missing.values()))
-            say(f"waiting: {first.sentence}")
-            say(first.fix)
-            if not await startup.until_there(settings, needs, missing):
-                return 0
+        while True:
+            if missing := await startup.lacking(needs):
+                first = next(iter(missing.values()))
+                say(f"waiting: {first.sentence}")
+                say(first.fix)
+                if not await startup.until_there(settings, needs, missing):
+                    return 0
+            try:
+                return await _serve_at(addresses, settings, services, say)
+            except startup.WentAway as away:
+                log.warning("the start begins again", reason=str(away))
+                await asyncio.sleep(startup.LOOK_EVERY)
+
+
+async def _started(
+    running: Running, addresses: Addresses, settings: Settings, services: Mapping[str, Service], say: Say
+) -> None:
+    """Tables, pools and tasks. Raises `WentAway` where a database was there at the first look and is not any more."""
+    try:
         if settings.migrate == "start":
-            await migrate_all(addresses, services, say)
-        return await _serve_at(addresses, settings, services, say)
+            await migrate_found(addresses, services, say)
+        await running.start(addresses, say)
+    except Exception as error:
+        if migrations.went_away(error):
+            raise startup.WentAway(type(error).__name__) from error
+        raise
 
 
 async def _serve_at(
     addresses: Addresses, settings: Settings, services: Mapping[str, Service], say: Say
 ) -> int:
     async with Running(settings, services) as running:
-        await running.start(addresses, say)
+        await _started(running, addresses, settings, services, say)
         # What stands now lives as long as the process: the collector need not look at it again and again.
         gc.collect()
         gc.freeze()

@@ -28,6 +28,10 @@ LOOK_EVERY = 0.5
 TOLD = {"database": "the database is waited for", "migrations": "the tables are waited for"}
 
 
+class WentAway(Exception):
+    """A database was there at the first look, and is not any more: the start begins again. Its text is a kind of error."""
+
+
 @dataclass(frozen=True, slots=True)
 class Need:
     """One service's database, and which setting names it. `package`: whose tables must be in it already; empty where
