@@ -18,7 +18,7 @@ from loopkeeper.contract.envelope import Message
 from loopkeeper.event_log.generations import Generations
 from loopkeeper.event_log.port import Received
 from loopkeeper.kernel.clock import HandClock
-from loopkeeper.postgres.connections import Connection, NoSession, connect
+from loopkeeper.postgres.connections import Connection, NoSession, connect, reach
 from loopkeeper.postgres.embedded import Server
 from loopkeeper.postgres.incarnation import Database, Unfit
 from loopkeeper.postgres.session import OutcomeUnknown, uncancelled
@@ -220,7 +220,7 @@ async def test_a_reader_that_is_not_given_its_role_is_refused(migrated: Migrated
 async def test_a_database_that_does_not_exist_is_waited_for_like_one_that_is_away(migrated: Migrated) -> None:
     url = await migrated("intake")
     with pytest.raises(NoSession, match="InvalidCatalogNameError"):
-        await connect(url.replace("/intake_", "/nowhere_"))
+        await reach(url.replace("/intake_", "/nowhere_"), name="test")
 
 
 # ── a COMMIT ──────────────────────────────────────────────────────────────────────────────────────────────

@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfoNotFoundError
 
 from loopkeeper.cli.keys import master_key
 from loopkeeper.cli.policy import policy_findings
+from loopkeeper.cli.standbys import standbys as named_standbys
 from loopkeeper.kernel.clock import FileClock, SystemClock
 from loopkeeper.kernel.errors import StartError
 from loopkeeper.kernel.settings import Settings
@@ -45,6 +46,8 @@ class Check:
     ok: bool
     found: str
     fix: str = ""
+    # Well enough to run, and not as it should be where it matters.
+    warns: bool = False
 
 
 def all_checks(settings: Settings) -> list[Check]:
@@ -55,10 +58,18 @@ def all_checks(settings: Settings) -> list[Check]:
         _disk(settings),
         _port(settings),
         _postgres(settings),
+        *standbys(),
         _organizations(settings),
         _keyring(settings),
         _policy(settings),
         _clock(settings),
+    ]
+
+
+def standbys() -> list[Check]:
+    """One for each database that a setting names."""
+    return [
+        Check(f"standby {name}", True, found, fix, warns=bool(fix)) for name, found, fix in named_standbys()
     ]
 
 

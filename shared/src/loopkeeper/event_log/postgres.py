@@ -30,7 +30,7 @@ from loopkeeper.event_log.port import (
     StoredOffsets,
     id_of,
 )
-from loopkeeper.postgres.connections import PASSING, Connection, connect, passes
+from loopkeeper.postgres.connections import PASSING, Connection, passes, reach
 from loopkeeper.postgres.incarnation import incarnation
 from loopkeeper.postgres.session import LIBRARY_LIMIT, uncancelled
 
@@ -380,7 +380,7 @@ class PostgresMember:
 
 
 async def _opened(url: str, name: str) -> Connection:
-    connection = await connect(url, name=name)
+    connection = await reach(url, name=name)
     try:
         if await connection.fetchval("SELECT to_regclass('position') IS NULL"):
             await connection.execute(MAKE_TABLES)

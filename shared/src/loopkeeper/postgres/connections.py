@@ -120,14 +120,25 @@ class NoSession(ConnectionError):
 
 
 async def connect(url: str, *, role: str | None = None, name: str = "loopkeeper") -> Connection:
-    """One connection outside any pool, with the timeouts every connection has."""
-    return cast("Connection", await open_session(url, server_settings=_settings(role, name), timeout=5))
+    """One connection outside any pool, with the timeouts every connection has. Raises what the library does."""
+    made = await _library(url, server_settings=_settings(role, name), timeout=5)
+    return cast("Connection", made)
+
+
+async def reach(url: str, *, name: str) -> Connection:
+    """The same for who waits for a database: every refusal of a session passes."""
+    made = await open_session(url, server_settings=_settings(None, name), timeout=5)
+    return cast("Connection", made)
+
+
+async def _library(url: str, **options: Any) -> Any:
+    return await cast("Any", asyncpg).connect(url, **{**options, "connection_class": Session})
 
 
 async def open_session(url: str, **options: Any) -> Any:
     """As the library connects; every refusal of a session is a passing one."""
     try:
-        return await cast("Any", asyncpg).connect(url, **{**options, "connection_class": Session})
+        return await _library(url, **options)
     except asyncpg.PostgresError as error:
         if passes(error):
             raise

@@ -16,8 +16,8 @@ from loopkeeper.postgres.connections import (
     Asking,
     Connection,
     Pool,
-    connect,
     open_session,
+    reach,
     reading_pool,
     writing_pool,
 )
@@ -74,7 +74,7 @@ class Database:
 
     async def connect(self, name: str) -> Connection:
         """One connection outside any pool, for whoever holds a lock as long as it lives."""
-        connection = await connect(self.url, name=name)
+        connection = await reach(self.url, name=name)
         try:
             await self.greet(connection)
         except BaseException:
