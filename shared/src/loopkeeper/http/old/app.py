@@ -20,6 +20,7 @@ from starlette.types import Receive, Scope, Send
 from loopkeeper.contract import ids
 from loopkeeper.contract.decider import Refused
 from loopkeeper.http import headers, idempotency, json_body, middleware, query
+from loopkeeper.http.catching_up import until_open
 from loopkeeper.http.old import openapi
 from loopkeeper.http.old.route import Api, Call, Reply, Route
 from loopkeeper.http.problems import from_validation, malformed
@@ -119,6 +120,8 @@ class _Operation:
     async def _answer(self, call: Call[Any, Any, Any], exchange: Exchange) -> Reply:
         """What the handler says, noting where the document does not know it: a defect, but no reason to fail."""
         try:
+            if openapi.closes(self._route):
+                await until_open(call.service)
             reply = await self._route.handler(call)
         except (Refused, Problem) as refusal:
             exchange.declared = (refusal.status, refusal.slug) in self._problems

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from loopkeeper.http.catching_up import ANSWERED_WHILE_CLOSED
 from loopkeeper.http.old.route import JSON, Route
 from loopkeeper.http.problems import MEDIA_TYPE, ProblemBody
 
@@ -37,8 +38,14 @@ FIELD_INVALID = ("field-invalid", 422)
 KEY_REUSED = ("key-reused", 422)
 MATCH_MISSING = ("if-match-missing", 428)
 BUSY = ("busy", 503)
+CATCHING_UP = ("catching-up", 503)
 # Where a plan's sealed identities may be needed or made.
 SEALED = (("erased", 410), ("key-missing", 503))
+
+
+def closes(route: Route) -> bool:
+    """Whether it waits where its service is closed."""
+    return route.service != "program" and not route.path.startswith(ANSWERED_WHILE_CLOSED)
 
 
 def problems_of(route: Route) -> dict[int, list[str]]:
@@ -61,6 +68,8 @@ def problems_of(route: Route) -> dict[int, list[str]]:
     if not route.public and (route.takes_body or route.parameters):
         slugs += SEALED
     slugs.append(BUSY)
+    if closes(route):
+        slugs.append(CATCHING_UP)
     grouped: dict[int, list[str]] = {}
     for slug, status in sorted(slugs, key=lambda pair: pair[1]):
         if slug not in grouped.setdefault(status, []):
