@@ -73,6 +73,29 @@ class Databases:
         self._made.append(name)
         return name
 
+    async def end_sessions(self, url: str) -> None:
+        """Everybody who uses this database loses the line, and may come again."""
+        admin = await connect(self._server.admin())
+        try:
+            await admin.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1",
+                urlsplit(url).path.strip("/"),
+            )
+        finally:
+            await admin.close()
+
+    async def copy_in_use(self, url: str) -> str:
+        """What a standby has: this database as it is now, while it is used. Its users lose the line for a moment."""
+        name = urlsplit(url).path.strip("/")
+        admin = await connect(self._server.admin())
+        try:
+            await admin.execute(f'ALTER DATABASE "{name}" CONNECTION LIMIT 0')
+            await self.end_sessions(url)
+            return await self.keep(url)
+        finally:
+            await admin.execute(f'ALTER DATABASE "{name}" CONNECTION LIMIT -1')
+            await admin.close()
+
     async def put_back(self, kept: str, url: str) -> None:
         """Make this database what it was when it was kept."""
         name = urlsplit(url).path.strip("/")

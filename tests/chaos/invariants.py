@@ -29,6 +29,7 @@ import referral_intake.domain.rules
 import referral_intake.persistence.tables
 from loopkeeper.contract import events
 from loopkeeper.contract.envelope import Message
+from loopkeeper.event_log.generations import GENERATION, Generations
 from loopkeeper.event_log.port import Bus
 from loopkeeper.kernel.settings import Settings
 from loopkeeper.policy.reading import load
@@ -152,10 +153,11 @@ async def look(addresses: Addresses) -> Found:
             await connection.close()
     bus = log_at(addresses)
     try:
-        log = [received.message async for received in bus.history()]
+        generations = Generations()
+        log = [r.message async for r in bus.history() if not generations.void(r) and r.message is not None]
     finally:
         await bus.close()
-    return Found(services, [message for message in log if message is not None])
+    return Found(services, [message for message in log if message.type != GENERATION])
 
 
 async def _kept(connection: Connection, domain: Domain[Any, Any]) -> Kept:

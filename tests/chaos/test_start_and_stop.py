@@ -16,12 +16,13 @@ from demo.house import free_port
 from loopkeeper.postgres import migrations
 from loopkeeper.postgres.connections import Connection, connect
 from loopkeeper.runtime.run import GRACE
-from loopkeeper.store.store import PATIENCE
+from loopkeeper.store.gate import PATIENCE
 from tests.chaos.cluster import Cluster
 from tests.chaos.lives import Lives, taken, until
 from tests.chaos.town import Town, town, uvicorn_of
 from tests.conftest import Fresh, Migrated
 from tests.loop.house import CLINIC, HARBOR, POLICY, david
+from tests.shared.cut_line import cut_line
 
 CANNOT_START = 5
 # Anything waited for here is a matter of milliseconds.
@@ -124,6 +125,43 @@ async def test_a_service_whose_tables_a_job_makes_waits_for_them_and_goes_on_by_
         await until(lambda: is_ready(anybody), SOON)
     life.ask_to_stop()
     assert await life.ended() == (0 if program == "loopkeeper" else -signal.SIGTERM)
+
+
+@pytest.mark.parametrize("connections", range(1, 7))
+async def test_a_database_that_goes_away_at_any_moment_of_the_start_is_waited_for(
+    lives: Lives, fresh_database: Fresh, tmp_path: Path, connections: int
+) -> None:
+    """Between the first look and the tables, between the tables and the pools, between two of them."""
+    port = free_port(0)
+    async with cut_line(await fresh_database("intake")) as line:
+        line.lets_through = connections
+        environment = {
+            "PATH": "",
+            "LOOPKEEPER_HOME": str(tmp_path / "home"),
+            "LOOPKEEPER_POLICY": str(POLICY),
+            "LOOPKEEPER_INTAKE_DATABASE": line.through,
+            "LOOPKEEPER_BUS": await fresh_database("log"),
+            "LOOPKEEPER_PORT": str(port),
+        }
+        life = await lives.begin(["up", "intake"], environment, tmp_path / "up.log")
+
+        async def used_up() -> bool:
+            return line.lets_through == 0 and line.refused > 0
+
+        await until(used_up, SOON)
+        line.lets_through = None
+        await life.serves(port)
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as anybody:
+
+            async def ready() -> bool:
+                try:
+                    return (await anybody.get("/health/ready")).status_code == 200
+                except httpx.TransportError:
+                    return False
+
+            await until(ready, 2 * SOON)
+        life.ask_to_stop()
+        assert await life.ended() == 0
 
 
 async def test_tables_that_only_grew_are_worked_with_and_others_refused_in_a_sentence(

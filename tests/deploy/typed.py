@@ -9,7 +9,6 @@ import typer
 
 from loopkeeper.cli import app
 
-
 # What a page writes where an operator puts an id: the command line takes no id of another form.
 PLACEHOLDERS = {"REFERRAL": "ref_" + 32 * "0"}
 

@@ -18,6 +18,7 @@ from loopkeeper.kernel.settings import Settings
 from loopkeeper.runtime.run import Addresses, Running
 from loopkeeper.runtime.service import installed
 from loopkeeper.security import organizations
+from loopkeeper.store.gate import Gate
 from loopkeeper.testing.partner import Partner
 from tests.conftest import Databases
 from tests.kafka import PARTITIONS
@@ -66,10 +67,18 @@ class Apart(House):
         return self.addresses
 
     async def start(self, service: str) -> None:
+        self.programs[service] = await self.another(service, "0")
+
+    async def another(self, service: str, replica: str) -> Running:
+        """One more replica of this service, to which nobody's requests go."""
         assert self.settings is not None
-        program = Running(self.settings, {service: installed()[service]}, clock=self.clock)
+        settings = self.settings.model_copy(update={"replica": replica})
+        program = Running(settings, {service: installed()[service]}, clock=self.clock)
         await program.start(self.at)
-        self.programs[service] = program
+        return program
+
+    def gate(self, service: str) -> Gate:
+        return self.programs[service].contexts[service].store.gate
 
     async def stop(self, service: str) -> None:
         await self.programs.pop(service).stop()

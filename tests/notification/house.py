@@ -122,7 +122,7 @@ class House:
 
     async def take(self, messages: Sequence[Received]) -> list[Outcome]:
         submissions = [made for one in messages if (made := self._reactions.react(one)) is not None]
-        outcomes = await self.context.store.execute(submissions, {0: self._offset + 1})
+        outcomes = await self.context.store.execute(submissions)
         return [cast("Outcome", answered(outcomes[each.id])) for each in submissions]
 
     @asynccontextmanager
@@ -201,6 +201,7 @@ def _context(equipment: Equipment, store: Any, pool: Any, readers: Any) -> Conte
         parked=nothing,
         supervisor=Supervisor(),
         ahead=service.ahead,
+        database=nothing,
     )
 
 

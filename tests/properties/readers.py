@@ -28,6 +28,7 @@ from loopkeeper.security.organizations import Client, Directory, Role
 from loopkeeper.security.sealing import Sealer
 from loopkeeper.store.definition import Submission
 from loopkeeper.store.store import Store, answered
+from tests.shared.stores import read_to
 
 POLICY = Path(__file__).parents[2] / "demo" / "policy"
 OPERATIONS = Client("key-of-operations", "operations", "operations", frozenset({Role.OPERATIONS}))
@@ -66,7 +67,7 @@ class Reader:
         places = [Received(0, self.offset + n, each.subject, each) for n, each in enumerate(messages)]
         self.offset += len(messages)
         submissions = [made for place in places if (made := self.reactions.react(place)) is not None]
-        outcomes = await self.store.execute(submissions, {0: self.offset})
+        outcomes = await self.store.execute(submissions, await read_to(self.store, self.offset))
         assert not any(answered(outcome).parked for outcome in outcomes.values())
 
     async def standing(self, stream: str) -> Mapping[str, list[Mapping[str, Any]]]:

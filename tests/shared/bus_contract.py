@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 from loopkeeper.contract.envelope import Message
-from loopkeeper.event_log.port import Bus, BusUnavailable, Member, Received
+from loopkeeper.event_log.port import Bus, BusUnavailable, Member, Place, Received
 
 AT = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
 MakeBus = Callable[[], Awaitable[Bus]]
@@ -32,8 +32,8 @@ class Offsets:
     def __init__(self) -> None:
         self.stored: dict[int, int] = {}
 
-    async def __call__(self, partitions: Sequence[int]) -> Mapping[int, int]:
-        return {p: o for p, o in self.stored.items() if p in partitions}
+    async def __call__(self, partitions: Sequence[int]) -> Mapping[int, Place]:
+        return {p: Place(o) for p, o in self.stored.items() if p in partitions}
 
     def keep(self, received: Sequence[Received]) -> dict[int, int]:
         fresh = {r.partition: r.offset + 1 for r in received}

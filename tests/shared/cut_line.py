@@ -16,10 +16,19 @@ class CutLine:
     url: str
     cut_commits: int = 0
     commits: int = 0
+    # So many connections are let through; every later one is closed at once. None: all are.
+    lets_through: int | None = None
+    refused: int = 0
     through: str = ""
     _tasks: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.lets_through == 0:
+            self.refused += 1
+            writer.close()
+            return
+        if self.lets_through is not None:
+            self.lets_through -= 1
         server_reader, server_writer = await self._server()
         committing = asyncio.Event()
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,7 @@ from assignment.persistence.directory import ProviderBody, recording
 from loopkeeper.contract import ids
 from loopkeeper.contract.envelope import Message
 from loopkeeper.contract.events import Event, publisher
-from loopkeeper.event_log.port import Member
-from loopkeeper.event_log.postgres import PostgresBus
+from loopkeeper.event_log.port import Bus, Member
 from loopkeeper.flow.consumer import Consumer, Reactions
 from loopkeeper.flow.parked import ParkedFacts
 from loopkeeper.flow.relay import Relay
@@ -34,8 +33,9 @@ from loopkeeper.kernel.supervisor import Heartbeat
 from loopkeeper.observability.telemetry import Telemetry
 from loopkeeper.policy import Policy
 from loopkeeper.policy.reading import installed, load
-from loopkeeper.postgres.connections import Pool, connect
+from loopkeeper.postgres.connections import Connection, Pool, connect
 from loopkeeper.postgres.embedded import Server
+from loopkeeper.runtime.run import make_bus
 from loopkeeper.runtime.service import GROUP, Equipment
 from loopkeeper.security.keyring import Keyring
 from loopkeeper.security.organizations import Client, Directory, Role
@@ -44,6 +44,7 @@ from loopkeeper.store.definition import Submission
 from loopkeeper.store.store import Store
 from loopkeeper.store.transient import transient
 from tests.assignment.cases import HARBOR, RECEIVED
+from tests.kafka import PARTITIONS
 from tests.shared.stores import Bench, message, opened
 
 # Longer than anything here takes on a busy machine; only a test that fails waits so long.
@@ -56,12 +57,13 @@ class Replica:
     """The parts of one replica. `read` does what the consumer's task does, up to the end of the log and no further."""
 
     bench: Bench
-    bus: PostgresBus
+    bus: Bus
     consumer: Consumer
     parked: ParkedFacts
     sweep: TimerSweep
     relay: Relay
     member: Member
+    url: str
 
     @property
     def store(self) -> Store[Any]:
@@ -79,12 +81,16 @@ class Replica:
 
     async def read(self) -> None:
         """Poll, apply, acknowledge, until what stood in the log when this began is read."""
-        end = (await self.bus.ends())[0]
+        ends = await self.bus.ends()
         async with asyncio.timeout(SOON):
-            while await self.next_offset() < end:
+            while await self._unread(ends):
                 received = await self.member.poll(timeout=0.1)
                 if received:
                     await self.member.acknowledge(await self.consumer.apply(received))
+
+    async def _unread(self, ends: Mapping[int, int]) -> bool:
+        stored = await self.consumer.stored_offsets()
+        return any(stored.get(partition, 0) < end for partition, end in ends.items())
 
     async def hear(self, stream: str, *events: Event) -> list[Message]:
         told = await self.tell(stream, *events)
@@ -151,10 +157,10 @@ class Site:
 
     async def left(self) -> None:
         """Until nobody has a session with the service's database any more."""
-        looking = await connect(self.log, name="test")
+        looking = await connect(self.url, name="test")
 
         async def nobody() -> bool:
-            count = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1"
+            count = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()"
             return not await looking.fetchval(count, self.database)
 
         try:
@@ -177,7 +183,8 @@ class Site:
             settings, chosen.settings(), self.clock, _rows(), sealer,
             Directory(settings.config_folder), telemetry, metrics,
         )  # fmt: skip
-        reactions, bus = Reactions(chosen.reactions), PostgresBus(self.log)
+        reactions = Reactions(chosen.reactions)
+        bus = make_bus(self.log, Settings(kafka_partitions=PARTITIONS))
         domain = chosen.domain(equipment)
         async with opened(
             self.url, settings.config_folder, clock=self.clock, domain=lambda _: domain
@@ -187,13 +194,17 @@ class Site:
             consumer = Consumer(self.service, bus, store, reactions, pool, **told)
             parked, on_timer = ParkedFacts(store, pool, sealer, reactions.react), chosen.on_timer(equipment)
             sweep = TimerSweep(store, pool, bus, consumer, parked, on_timer, clock=self.clock, **told)
-            relay = Relay(self.service, self.url, bus, store.unsent, **told)
-            member = await bus.join(self.service, consumer.stored_offsets)
+            relay = Relay(self.service, partial(connect_as, self.url), bus, store.unsent, **told)
+            member = await bus.join(self.service, consumer.place)
             try:
-                yield Replica(bench, bus, consumer, parked, sweep, relay, member)
+                yield Replica(bench, bus, consumer, parked, sweep, relay, member, self.url)
             finally:
                 await bus.close()
                 telemetry.close()
+
+
+async def connect_as(url: str, name: str) -> Connection:
+    return await connect(url, name=name)
 
 
 @asynccontextmanager

@@ -21,7 +21,10 @@ from loopkeeper.policy.reading import load
 from loopkeeper.postgres.connections import Pool, writing_pool
 from loopkeeper.security.keyring import Keyring
 from loopkeeper.security.sealing import Sealer
+from loopkeeper.store import offsets
+from loopkeeper.store.batch import Batch
 from loopkeeper.store.definition import Domain, Submission
+from loopkeeper.store.offsets import Progress, Step
 from loopkeeper.store.store import Store
 from referral_intake.domain.commands import Keys, NoteFact, ReceiveReferral, WithdrawReferral
 from referral_intake.domain.rules import DECIDER
@@ -82,6 +85,16 @@ async def opened(
         writer.cancel()
         await asyncio.wait([writer])
         pool.terminate()
+
+
+async def read_to(store: Store[Any], offset: int) -> Progress:
+    """A poll that brings partition 0 from where it stands to this offset."""
+
+    async def stands(batch: Batch[Any]) -> int:
+        await offsets.begin(batch.connection, [0])
+        return (await offsets.read(batch.connection, [0]))[0].next
+
+    return Progress({0: Step(await store.with_batch(stands), offset, uuid4())})
 
 
 def received(member_key: str = "", **changes: Any) -> ReceiveReferral:

@@ -31,7 +31,7 @@ from referral_intake.domain.state import Referral
 from tests.assignment.cases import made
 from tests.conftest import Fresh, Migrated
 from tests.shared.replica import Site, away, site, until
-from tests.shared.stores import AT, fact, intake, opened, received, reception, withdrawal
+from tests.shared.stores import AT, fact, intake, opened, read_to, received, reception, withdrawal
 
 
 @pytest_asyncio.fixture
@@ -48,14 +48,15 @@ async def test_the_victim_of_a_deadlock_is_tried_again_and_doubles_nothing(
 ) -> None:
     async with here.visited() as desk:
         known = reception()
-        await desk.store.execute([known], {0: 1})
+        await desk.store.execute([known], await read_to(desk.store, 1))
+        second = await read_to(desk.store, 2)
         stranger = await connect(postgres.admin(here.database))
         # Whoever has waited for this long looks for a deadlock, and ends itself if it finds one: never the stranger.
         await stranger.execute("SET deadlock_timeout = '1min'")
         await stranger.execute("BEGIN")
         await stranger.execute("SELECT 1 FROM consumed FOR UPDATE")
         heard = fact(known.stream, made())
-        batch = asyncio.create_task(desk.store.execute([heard], {0: 2}, patience=10.0))
+        batch = asyncio.create_task(desk.store.execute([heard], second, patience=10.0))
 
         async def waits() -> bool:
             count = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = $1"

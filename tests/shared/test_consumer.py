@@ -322,13 +322,13 @@ async def test_a_reader_stopped_again_and_again_applies_everything_once_and_in_o
 async def test_whoever_reads_the_log_again_from_its_beginning_changes_nothing(desk: Replica) -> None:
     for _ in range(5):
         known = await desk.store.submit(reception())
-        await desk.hear(known.stream, *OFFERS[:2], closed("withdrawn"))
+        await desk.hear(known.stream, *OFFERS[:2], accepted(assignment="asg_1"))
     await desk.bus.publish([garbled()])
     await desk.read()
     before, outbox = await rows(desk), await desk.bench.count("outbox")
     await desk.pool.execute("UPDATE consumed SET next_offset = 0")
     await desk.bus.close()
-    desk.member = await desk.bus.join("intake", desk.consumer.stored_offsets)
+    desk.member = await desk.bus.join("intake", desk.consumer.place)
     await desk.read()
     assert (await rows(desk), await desk.bench.count("outbox")) == (before, outbox)
     assert desk.consumer.progress == 32

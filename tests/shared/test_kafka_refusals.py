@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from loopkeeper.store.transient import transient
 from tests.conftest import Migrated
 from tests.kafka import FOR_EVER, PARTITIONS, USERS, Kafka
 from tests.shared.bus_contract import Offsets, message
-from tests.shared.replica import SOON, until
+from tests.shared.replica import SOON, connect_as, until
 from tests.shared.stores import opened, reception
 
 # No event is as small as this.
@@ -110,7 +111,14 @@ async def test_a_relay_whose_event_the_broker_does_not_take_says_why_and_goes_on
         async with opened(url, tmp_path / "config") as bench:
             (known,) = received = [reception()]
             await bench.store.execute(received)
-            relay = Relay("intake", url, bus, bench.store.unsent, metrics=Metrics(), telemetry=telemetry)
+            relay = Relay(
+                "intake",
+                partial(connect_as, url),
+                bus,
+                bench.store.unsent,
+                metrics=Metrics(),
+                telemetry=telemetry,
+            )
             supervisor.start("intake.relay", relay.run)
 
             async def says_why() -> bool:

@@ -56,9 +56,10 @@ def test_a_topic_is_made_once_and_then_is_as_the_log_needs_it(command: Command, 
     assert (checked.returncode, checked.stdout) == (0, f"The topic {topic} is as the log needs it.\n")
     other = command("check", LOOPKEEPER_KAFKA_PARTITIONS="7", LOOPKEEPER_KAFKA_REPLICATION="3")
     assert other.returncode == 1
-    assert other.stdout.splitlines()[:3] == [
+    assert other.stdout.splitlines()[:4] == [
         "It has 6 partitions, configured are 7.",
         "It has 1 copies of a partition, configured are 3.",
+        "A partition has 1 copies in step, needed are 2.",
         "min.insync.replicas is 1, needed is 2.",
     ]
 

@@ -23,7 +23,7 @@ from loopkeeper.kernel.clock import HandClock
 from loopkeeper.postgres.connections import Pool
 from loopkeeper.store.definition import Submission
 from referral_intake.domain.commands import NoteFact
-from tests.shared.stores import AT, Bench, Migrated, message, opened, reception
+from tests.shared.stores import AT, Bench, Migrated, message, opened, read_to, reception
 
 REVIEW = AuthorizationReviewOpened(
     occurred_at=AT, authorization="auth_1", clock="routine", due_at=AT, cap_at=AT
@@ -53,7 +53,7 @@ async def deliver(bench: Bench, reader: Reader, stream: str, *events: Event) -> 
         submission = reader.reactions.react(Received(0, offset, stream, message(stream, event)))
         assert submission is not None
         submissions.append(submission)
-    await bench.store.execute(submissions, {0: len(events) + 1})
+    await bench.store.execute(submissions, await read_to(bench.store, len(events) + 1))
 
 
 def parked_facts(bench: Bench, reader: Reader) -> ParkedFacts:
@@ -143,7 +143,7 @@ async def test_what_arrives_behind_a_parked_fact_waits_too(migrated: Migrated, t
         later = Received(0, 9, known.stream, message(known.stream, APPROVED))
         submission = reader.reactions.react(later)
         assert submission is not None
-        await bench.store.execute([submission], {0: 10})
+        await bench.store.execute([submission], await read_to(bench.store, 10))
         assert await bench.count("parked") == 2
         reader.broken = False
         await parked_facts(bench, reader).replay(known.stream)
@@ -197,9 +197,8 @@ async def test_a_fact_that_arrives_during_a_replay_is_applied_after_it(
             reader.broken = False
             later = reader.reactions.react(Received(0, 9, stream, message(stream, STARTED)))
             assert later is not None
-            await asyncio.gather(
-                parked_facts(one, reader).replay(stream), two.store.execute([later], {0: 10})
-            )
+            read = await read_to(two.store, 10)
+            await asyncio.gather(parked_facts(one, reader).replay(stream), two.store.execute([later], read))
             # Whether it came before the replay's locks, and was parked behind, or after them: the order stays.
             await parked_facts(one, reader).replay(stream)
             rows = await one.pool.fetch(

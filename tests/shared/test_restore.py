@@ -3,6 +3,7 @@ what it was, byte for byte; only what nobody ever saw is decided anew."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,10 +16,14 @@ import pytest_asyncio
 from loopkeeper.flow.recovery import CatchUp, RestoreFailed, nothing_to_renumber
 from loopkeeper.kernel.clock import HandClock
 from loopkeeper.kernel.errors import Busy
+from loopkeeper.kernel.repeat import until_done
+from loopkeeper.kernel.supervisor import Heartbeat
 from loopkeeper.postgres.connections import connect
 from loopkeeper.store import journal
 from loopkeeper.store import store as stores
+from loopkeeper.store.gate import AT_START
 from loopkeeper.store.store import Store
+from loopkeeper.store.transient import transient
 from tests.conftest import Databases, Fresh, Migrated
 from tests.shared.replica import Replica, Site, site
 from tests.shared.stores import message, reception, withdrawal
@@ -54,9 +59,9 @@ async def logged(desk: Replica) -> list[Any]:
 
 async def begin(desk: Replica) -> CatchUp:
     """What a process does first."""
-    desk.store.ready.clear()
+    desk.store.gate.close(AT_START)
     catch_up = CatchUp(
-        "intake",
+        desk.store.domain.service,
         desk.bus,
         desk.store,
         desk.pool,
@@ -65,7 +70,8 @@ async def begin(desk: Replica) -> CatchUp:
         desk.consumer.stored_offsets,
     )
     desk.consumer.catch_up = catch_up
-    await catch_up.begin()
+    # A broker that has just started finds who coordinates a group only after a while.
+    await until_done(catch_up.begin, Heartbeat(time.monotonic, transient))
     return catch_up
 
 

@@ -18,6 +18,7 @@ from loopkeeper.postgres.connections import connect
 from loopkeeper.store import journal
 from loopkeeper.store.batch import Outcome
 from loopkeeper.store.definition import Submission
+from loopkeeper.store.offsets import Overtaken
 from loopkeeper.store.store import CommandFailed
 from tests.shared.cut_line import cut_line
 from tests.shared.stores import (
@@ -25,6 +26,7 @@ from tests.shared.stores import (
     Migrated,
     fact,
     opened,
+    read_to,
     received,
     reception,
     withdrawal,
@@ -219,8 +221,8 @@ async def test_a_fact_delivered_twice_has_one_effect(migrated: Migrated, tmp_pat
     async with opened(await migrated("intake"), tmp_path) as bench:
         known = await bench.store.submit(reception())
         sent = fact(known.stream, STARTED)
-        first = await bench.store.execute([sent], {0: 2})
-        again = await bench.store.execute([sent], {0: 2})
+        first = await bench.store.execute([sent], await read_to(bench.store, 2))
+        again = await bench.store.execute([sent], await read_to(bench.store, 2))
         assert [type(first[sent.id]), type(again[sent.id])] == [Outcome, Outcome]
         closed = "journal WHERE type = 'ecm.referral.closed.v1'"
         assert await bench.count(closed) == 1
@@ -234,8 +236,10 @@ async def test_a_zombie_consumers_late_batch_changes_nothing_and_moves_no_offset
     async with opened(url, tmp_path) as living, opened(url, tmp_path) as zombie:
         known = await living.store.submit(reception())
         early, late = fact(known.stream, REVIEW, 1), fact(known.stream, STARTED, 2)
-        await living.store.execute([early, late], {0: 3})
-        await zombie.store.execute([early], {0: 2})
+        old = await read_to(zombie.store, 2)
+        await living.store.execute([early, late], await read_to(living.store, 3))
+        with pytest.raises(Overtaken):
+            await zombie.store.execute([early], old)
         assert await living.pool.fetchval("SELECT next_offset FROM consumed") == 3
         assert await living.count("journal") == 4
 
@@ -257,7 +261,7 @@ async def test_a_fact_whose_rule_fails_is_parked_alone_with_what_follows_it(
         await bench.store.execute([one, other])
         poison = fact(one.stream, POISON, 1)
         behind, free = fact(one.stream, STARTED, 2), fact(other.stream, REVIEW, 3)
-        await bench.store.execute([poison, behind, free], {0: 4})
+        await bench.store.execute([poison, behind, free], await read_to(bench.store, 4))
         parked = await bench.pool.fetch('SELECT stream, "offset" FROM parked ORDER BY "offset"')
         assert [(row["stream"], row["offset"]) for row in parked] == [(one.stream, 1), (one.stream, 2)]
         assert (
@@ -343,9 +347,10 @@ async def test_a_lost_reply_to_a_commit_doubles_nothing(migrated: Migrated, tmp_
     url = await migrated("intake")
     async with cut_line(url) as line, opened(line.through, tmp_path) as bench:
         await bench.store.submit(reception())
+        read = await read_to(bench.store, 7)
         line.cut_commits = 1
         batch = [reception() for _ in range(50)]
-        outcomes = await bench.store.execute(batch, {0: 7}, patience=5.0)
+        outcomes = await bench.store.execute(batch, read, patience=5.0)
         assert line.cut_commits == 0
         assert {outcome.stream for outcome in outcomes.values() if isinstance(outcome, Outcome)} == {
             submission.stream for submission in batch

@@ -18,6 +18,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfoNotFoundError
 
 from loopkeeper.cli.policy import policy_findings
+from loopkeeper.cli.standbys import standbys as named_standbys
 from loopkeeper.kernel.clock import FileClock, SystemClock
 from loopkeeper.kernel.errors import StartError
 from loopkeeper.kernel.settings import Settings
@@ -44,6 +45,8 @@ class Check:
     ok: bool
     found: str
     fix: str = ""
+    # Well enough to run, and not as it should be where it matters.
+    warns: bool = False
 
 
 def all_checks(settings: Settings) -> list[Check]:
@@ -54,10 +57,18 @@ def all_checks(settings: Settings) -> list[Check]:
         _disk(settings),
         _port(settings),
         _postgres(settings),
+        *standbys(),
         _organizations(settings),
         _keyring(settings),
         _policy(settings),
         _clock(settings),
+    ]
+
+
+def standbys() -> list[Check]:
+    """One for each database that a setting names."""
+    return [
+        Check(f"standby {name}", True, found, fix, warns=bool(fix)) for name, found, fix in named_standbys()
     ]
 
 

@@ -16,8 +16,8 @@ def doctor(as_json: Json = False) -> None:
         show([check.__dict__ for check in checks])
     else:
         for check in checks:
-            say(f"{'ok ' if check.ok else 'NO '} {check.name}: {check.found}")
-            if not check.ok:
+            say(f"{'NO ' if not check.ok else '!! ' if check.warns else 'ok '} {check.name}: {check.found}")
+            if not check.ok or check.warns:
                 say(f"    {check.fix}")
     if not all(check.ok for check in checks):
         raise typer.Exit(FAILED)

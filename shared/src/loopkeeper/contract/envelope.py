@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -15,6 +15,26 @@ REQUIRED = ("ce_id", "ce_type", "ce_source", "ce_subject", "ce_time")
 
 class BadEnvelope(ValueError):
     """A record on the log that is no Loopkeeper event; `reason` names the header, never its value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Which of a command's published events this is, over all its streams, in the order written."""
+
+    command: UUID
+    number: int
+    of: int
+
+    def __str__(self) -> str:
+        return f"{self.command} {self.number} {self.of}"
+
+    @classmethod
+    def read(cls, text: str) -> Part | None:
+        """From a header; None for an event that is all its command published. Raises `ValueError`."""
+        if not text:
+            return None
+        command, number, of = text.split()
+        return cls(UUID(command), int(number), int(of))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +55,17 @@ class Message:
     chain: str = ""
     causation: str = ""
     traceparent: str = ""
+    # How it travels, not what it says: under which generation of its publisher's database, 0 where that is not known.
+    generation: int = field(default=0, compare=False)
+    # Where its command published several events; and, where it carries them, the others.
+    part: Part | None = field(default=None, compare=False)
+    rest: tuple[Message, ...] = field(default=(), compare=False)
 
     def headers(self) -> dict[str, str]:
         """The envelope's attributes, all strings, in a fixed order."""
+        travels = {"ce_generation": str(self.generation)} if self.generation else {}
+        if self.part is not None:
+            travels["ce_command"] = str(self.part)
         return {
             "ce_specversion": "1.0",
             "ce_id": str(self.id),
@@ -51,6 +79,7 @@ class Message:
             "ce_causationid": self.causation,
             "ce_traceparent": self.traceparent,
             "content-type": CONTENT_TYPE,
+            **travels,
         }
 
 
@@ -71,6 +100,8 @@ def parse(headers: Mapping[str, str], data: bytes) -> Message:
             chain=headers.get("ce_chain", ""),
             causation=headers.get("ce_causationid", ""),
             traceparent=headers.get("ce_traceparent", ""),
+            generation=int(headers.get("ce_generation") or 0),
+            part=Part.read(headers.get("ce_command", "")),
         )
     except ValueError as error:
         raise BadEnvelope("malformed ce_id, ce_time or ce_sequence") from error

@@ -11,9 +11,11 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from loopkeeper.contract.envelope import Message
+from loopkeeper.event_log.commands import REST, carried, cut, segments
 from loopkeeper.event_log.kafka_line import (
     ANSWER_MS,
     AWAY,
@@ -29,11 +31,13 @@ from loopkeeper.event_log.kafka_line import (
 )
 from loopkeeper.event_log.kafka_member import KafkaMember, check_partitions, received
 from loopkeeper.event_log.kafka_refusals import Refusals
-from loopkeeper.event_log.port import POLL_LIMIT, Received, StoredOffsets
+from loopkeeper.event_log.port import POLL_LIMIT, Look, Received, StoredOffsets
 
-# So large that a relay's round is one batch per partition, and far below what a topic takes (1 MiB): the largest
-# event of all then travels as a batch of its own.
+# So large that a relay's round is one batch per partition. A batch is closed beyond it, but never inside a command, whose
+# events are up to 512 KiB together.
 LARGEST_BATCH = 256 * 1024
+# What one batch may hold at all: below what a topic takes (1 MiB).
+ROOM = 960 * 1024
 LARGEST_REQUEST = 4 * 1024 * 1024
 # A batch the broker did not confirm within this is not confirmed: the library's own tries included.
 CONFIRMED_WITHIN = 2 * ANSWER_MS / 1000
@@ -73,19 +77,32 @@ class KafkaBus:
             try:
                 producer = await self._started_producer()
                 count = self._line.partitions if topic == self._line.topic else await _count(producer, topic)
-                unsent = await _send(producer, topic, messages, count)
+                done, unsent = await _send_all(producer, topic, messages, count)
             except AWAY as error:
                 await self._throw_producer_away()
                 raise await self._refusals.named(error) from error
             except BaseException:
                 await self._throw_producer_away()
                 raise
-            leading = min(unsent, default=len(messages))
-            if unsent:
+            if unsent is not None:
                 await self._throw_producer_away()
-                if not leading:
-                    raise await self._refusals.named(unsent[0]) from unsent[0]
-            return leading
+                if not done:
+                    raise await self._refusals.named(unsent) from unsent
+            return done
+
+    async def announce(self, message: Message) -> None:
+        async with self._publishing:
+            try:
+                producer = await self._started_producer()
+                for partition in range(self._line.partitions):
+                    batch = producer.create_batch()
+                    _append(batch, message)
+                    batch.close()
+                    async with asyncio.timeout(CONFIRMED_WITHIN):
+                        await (await producer.send_batch(batch, self._line.topic, partition=partition))
+            except AWAY as error:
+                await self._throw_producer_away()
+                raise await self._refusals.named(error) from error
 
     async def join(self, group: str, offsets: StoredOffsets) -> KafkaMember:
         name = self._line.group(group)
@@ -95,6 +112,54 @@ class KafkaBus:
         )
         self._members = {one for one in self._members if not one.closed} | {member}
         return member
+
+    def looked_by(self, look: Look) -> None:
+        """A broker tells nobody that it is another one: only readers find out."""
+
+    async def records_at(self, places: Mapping[int, int]) -> Mapping[int, Received]:
+        ends: Mapping[int, int] = await self.ends() if places else {}
+        wanted = {p: offset for p, offset in places.items() if 0 <= offset < ends.get(p, 0)}
+        if not wanted:
+            return {}
+        found: dict[int, Received] = {}
+        reader = AIOKafkaConsumer(
+            **self._line.client(), enable_auto_commit=False, auto_offset_reset="earliest"
+        )
+        try:
+            async with asyncio.timeout(CONFIRMED_WITHIN):
+                await reader.start()
+                reader.assign([TopicPartition(self._line.topic, partition) for partition in wanted])
+                for partition, offset in wanted.items():
+                    reader.seek(TopicPartition(self._line.topic, partition), offset)
+                while wanted.keys() - found.keys():
+                    for place, records in (await reader.getmany(timeout_ms=1000)).items():
+                        # One that begins elsewhere is no longer there.
+                        found.setdefault(place.partition, received(records[0]))
+        except AWAY as error:
+            raise await self._refusals.named(error) from error
+        finally:
+            await goodbye(reader.stop(), reader)
+        return {p: each for p, each in found.items() if each.offset == wanted[p]}
+
+    async def renumber(self, above: Mapping[int, int]) -> None:
+        """The broker numbers its records itself."""
+
+    async def back(self, by: timedelta) -> Mapping[int, int]:
+        last = await self.records_at({p: end - 1 for p, end in (await self.ends()).items() if end})
+        times = {
+            TopicPartition(self._line.topic, p): int((each.message.time - by).timestamp() * 1000)
+            for p, each in last.items()
+            if each.message is not None
+        }
+        async with self._asking:
+            try:
+                reader = await self._started_reader()
+                async with asyncio.timeout(CONFIRMED_WITHIN):
+                    found: dict[Any, Any] = await reader.offsets_for_times(times) if times else {}
+            except AWAY as error:
+                await self._discard_reader()
+                raise await self._refusals.named(error) from error
+        return {place.partition: at.offset for place, at in found.items() if at is not None}
 
     async def ends(self) -> Mapping[int, int]:
         async with self._asking:
@@ -170,7 +235,7 @@ class KafkaBus:
                 **self._line.client(),
                 acks="all",
                 enable_idempotence=True,
-                max_batch_size=LARGEST_BATCH,
+                max_batch_size=ROOM,
                 max_request_size=LARGEST_REQUEST,
             )
             async with asyncio.timeout(CONFIRMED_WITHIN):
@@ -215,6 +280,21 @@ async def _count(producer: Client, topic: str) -> int:
         return len(await producer.partitions_for(topic))
 
 
+async def _send_all(
+    producer: Client, topic: str, messages: Sequence[Message], partitions: int
+) -> tuple[int, Exception | None]:
+    """How many leading messages the broker has confirmed, and why not the next. What carries the rest of its command is
+    confirmed before any of that rest is sent."""
+    done = 0
+    for segment in segments(messages, lambda key: partition_of(key, partitions)):
+        unsent = await _send(producer, topic, segment, partitions)
+        if unsent:
+            first = min(unsent)
+            return done + first, unsent[first]
+        done += len(segment)
+    return done, None
+
+
 async def _send(
     producer: Client, topic: str, messages: Sequence[Message], partitions: int
 ) -> Mapping[int, Exception]:
@@ -228,11 +308,15 @@ async def _send(
     async def batch_of(partition: int, indexes: Sequence[int]) -> int:
         """Send what goes into one batch, from the first on; how many that was."""
         batch = producer.create_batch()
+        mine = [messages[index] for index in indexes]
         count = 0
-        while count < len(indexes) and _append(batch, messages[indexes[count]]):
-            count += 1
-        if not count:
-            raise errors.MessageSizeTooLargeError
+        while count < len(mine):
+            end = cut(mine, count, 1)
+            if count and batch.size() + sum(_size(each) for each in mine[count:end]) > LARGEST_BATCH:
+                break
+            if not all(_append(batch, each) for each in mine[count:end]):
+                raise errors.MessageSizeTooLargeError
+            count = end
         batch.close()
         async with asyncio.timeout(CONFIRMED_WITHIN):
             await (await producer.send_batch(batch, topic, partition=partition))
@@ -252,7 +336,22 @@ async def _send(
 
 
 def _append(batch: Any, message: Message) -> bool:
-    headers = [(name, value.encode()) for name, value in message.headers().items()]
     milliseconds = int(message.time.timestamp() * 1000)
     key = message.subject.encode()
-    return batch.append(key=key, value=message.data, timestamp=milliseconds, headers=headers) is not None
+    return (
+        batch.append(key=key, value=message.data, timestamp=milliseconds, headers=_headers(message))
+        is not None
+    )
+
+
+def _headers(message: Message) -> list[tuple[str, bytes]]:
+    headers = message.headers()
+    if message.rest:
+        headers[REST] = carried(message.rest)
+    return [(name, value.encode()) for name, value in headers.items()]
+
+
+def _size(message: Message) -> int:
+    """What a record takes at most."""
+    headers = sum(len(name) + len(value) + 8 for name, value in _headers(message))
+    return len(message.data) + len(message.subject) + headers + 64

@@ -11,9 +11,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 from loopkeeper.contract.envelope import BadEnvelope, parse
+from loopkeeper.event_log.commands import REST, unpacked
 from loopkeeper.event_log.kafka_line import (
     ANSWER_MS,
     AWAY,
@@ -25,7 +28,7 @@ from loopkeeper.event_log.kafka_line import (
     goodbye,
 )
 from loopkeeper.event_log.kafka_refusals import Refusals
-from loopkeeper.event_log.port import POLL_LIMIT, Received, StoredOffsets
+from loopkeeper.event_log.port import POLL_LIMIT, LogSteppedBack, Place, Received, StoredOffsets, id_of
 from loopkeeper.kernel.errors import StartError, Unsound
 from loopkeeper.kernel.logs import get
 
@@ -66,6 +69,8 @@ class KafkaMember:
         self._held: frozenset[int] = frozenset()
         self._placed = False
         self._next: dict[int, int] = {}
+        # The record before the place where a partition is read from: it comes first, and is compared and dropped.
+        self._expected: dict[int, UUID] = {}
         self._news = asyncio.Event()
         self._free = asyncio.Event()
         self._free.set()
@@ -97,8 +102,9 @@ class KafkaMember:
                 current = self._placed and turn == self._turn
                 if records := [record for each in found.values() for record in each if current]:
                     self._check_order(records)
-                    self._free.clear()
-                    return [received(record) for record in records]
+                    if fresh := self._behind_expected([received(record) for record in records]):
+                        self._free.clear()
+                        return fresh
                 if loop.time() >= deadline:
                     return []
         except AWAY as error:
@@ -107,6 +113,10 @@ class KafkaMember:
         except BaseException:
             await self._leave()
             raise
+
+    def place_again(self) -> None:
+        self._turn += 1
+        self._placed = False
 
     async def acknowledge(self, offsets: Mapping[int, int]) -> None:
         consumer = self._consumer
@@ -171,9 +181,16 @@ class KafkaMember:
             first, last = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
         if turn != self._turn:
             return
+        self._expected = {}
         for place in places:
-            offset = stored.get(place.partition, 0)
-            if not first[place] <= offset <= last[place]:
+            kept = stored.get(place.partition, Place(0))
+            offset = kept.next
+            if kept.last is not None and first[place] <= offset - 1:
+                offset -= 1
+                self._expected[place.partition] = kept.last
+            if not first[place] <= offset or kept.next > last[place]:
+                if kept.last is not None:
+                    raise LogSteppedBack(f"partition {place.partition} ends before what was read of it")
                 raise Unsound(
                     f"partition {place.partition} holds {first[place]} to {last[place]}, not {offset}"
                 )
@@ -181,10 +198,22 @@ class KafkaMember:
             self._next[place.partition] = offset
         self._placed = True
 
+    def _behind_expected(self, records: Sequence[Received]) -> list[Received]:
+        """Without the records that were read before; each must be the one that was read."""
+        fresh: list[Received] = []
+        for each in records:
+            expected = self._expected.pop(each.partition, None)
+            if expected is None:
+                fresh.append(each)
+            elif id_of(each) != expected:
+                raise LogSteppedBack(f"partition {each.partition} has another record than was read")
+        return fresh
+
     def _check_order(self, records: Sequence[Any]) -> None:
         for record in records:
             if record.offset < self._next[record.partition]:
-                raise Unsound(f"partition {record.partition} went back to {record.offset}")
+                # The library found nothing at our place and began elsewhere.
+                raise LogSteppedBack(f"partition {record.partition} went back to {record.offset}")
             self._next[record.partition] = record.offset + 1
 
     async def _leave(self) -> None:
@@ -245,7 +274,10 @@ def received(record: Any) -> Received:
     raw: bytes = record.value or b""
     try:
         headers = {name: value.decode() for name, value in record.headers}
-        return Received(record.partition, record.offset, key, parse(headers, raw))
+        message = parse(headers, raw)
+        if rest := headers.get(REST):
+            message = replace(message, rest=unpacked(rest))
+        return Received(record.partition, record.offset, key, message)
     except BadEnvelope as error:
         return Received(record.partition, record.offset, key, None, raw, str(error))
     except (UnicodeDecodeError, AttributeError):

@@ -33,6 +33,8 @@ KEPT: Mapping[str, str] = {
     "retention.ms": "-1",
     "retention.bytes": "-1",
     "message.timestamp.after.max.ms": str(2**63 - 1),
+    # A leader that lacks records would take back what was confirmed.
+    "unclean.leader.election.enable": "false",
 }
 
 
@@ -67,6 +69,9 @@ async def flaws(line: Line, replication: int) -> list[str]:
     copies = min((len(each["replicas"]) for each in partitions), default=0)
     if copies < replication:
         found.append(f"It has {copies} copies of a partition, configured are {replication}.")
+    step = min((len(each["isr"]) for each in partitions), default=0)
+    if step < min(2, replication):
+        found.append(f"A partition has {step} copies in step, needed are {min(2, replication)}.")
     (answer,) = await ask(line, lambda admin: admin.describe_configs([ConfigResource("topic", line.topic)]))
     is_set = {entry[0]: entry[1] for entry in answer.resources[0][4]}
     for name, wanted in settings_of(replication).items():

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Protocol
 from uuid import UUID, uuid5
 
@@ -40,14 +41,33 @@ def unreadable(received: Received) -> UUID:
     return uuid5(UNREADABLE, f"{received.partition}:{received.offset}")
 
 
-# The next offset to read for each of these partitions; a partition never read starts at 0.
-StoredOffsets = Callable[[Sequence[int]], Awaitable[Mapping[int, int]]]
+def id_of(received: Received) -> UUID:
+    """What a record is known by: its event, or its place where it is none."""
+    return received.message.id if received.message is not None else unreadable(received)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a partition is read next, and the id of the record before it (None: not known)."""
+
+    next: int
+    last: UUID | None = None
+
+
+# Where each of these partitions is read next; a partition never read starts at 0.
+StoredOffsets = Callable[[Sequence[int]], Awaitable[Mapping[int, Place]]]
 
 
 class BusUnavailable(Exception):
     """The log cannot be reached now; the same call may succeed later. Its text is a reason, never what was sent."""
 
     sentence = "the log cannot be reached"
+
+
+class LogSteppedBack(BusUnavailable):
+    """The log is an earlier one than what was read of it, or nobody has looked yet whether it is."""
+
+    sentence = "the log stepped back"
 
 
 class BusRefused(BusUnavailable):
@@ -67,11 +87,16 @@ class Member(Protocol):
 
     async def poll(self, limit: int = POLL_LIMIT, timeout: float = 1.0) -> Sequence[Received]:  # noqa: ASYNC109 a poll's own wait
         """Messages after the last polled ones, in log order per key; empty after `timeout` seconds without any.
-        Raises `BusUnavailable`; afterwards the member re-reads from the stored offsets."""
+        Raises `BusUnavailable`; afterwards the member re-reads from the stored offsets. Raises `LogSteppedBack` where the
+        record before them is not the one that was read."""
         ...
 
     async def acknowledge(self, offsets: Mapping[int, int]) -> None:
         """Show the group's next offsets. Has no effect for a member that no longer holds the group."""
+        ...
+
+    def place_again(self) -> None:
+        """Forget where it reads: the next poll begins from the stored offsets."""
         ...
 
     def holds(self) -> bool:
@@ -85,13 +110,37 @@ class Member(Protocol):
     async def close(self) -> None: ...
 
 
+# Asked before the first append to a server of the log that this process has not written to; raises `LogSteppedBack`.
+Look = Callable[[], Awaitable[None]]
+
+
 class Bus(Protocol):
     async def publish(self, messages: Sequence[Message]) -> int:
         """Append in order; returns how many *leading* messages are durably in the log. Fewer than given, or
         `BusUnavailable`: the caller reads its outbox again from the lowest unsent."""
         ...
 
+    async def announce(self, message: Message) -> None:
+        """Append this one record to every partition. Raises `BusUnavailable` where one has not got it."""
+        ...
+
     async def join(self, group: str, offsets: StoredOffsets) -> Member: ...
+
+    def looked_by(self, look: Look) -> None:
+        """From now on this is asked before anything is written to another server of the log."""
+        ...
+
+    async def records_at(self, places: Mapping[int, int]) -> Mapping[int, Received]:
+        """The record at this offset of each partition, where there is one."""
+        ...
+
+    async def renumber(self, above: Mapping[int, int]) -> None:
+        """Give no offset below these again, where the log itself gives them out."""
+        ...
+
+    async def back(self, by: timedelta) -> Mapping[int, int]:
+        """For each partition an offset from which on stands everything that is younger than so long before its last."""
+        ...
 
     async def ends(self) -> Mapping[int, int]:
         """For each partition the offset the next message will get, as of after this call began."""

@@ -13,13 +13,26 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 import orjson
 
 from loopkeeper.contract.envelope import BadEnvelope, Message, parse
-from loopkeeper.event_log.port import POLL_LIMIT, BusUnavailable, Received, StoredOffsets
-from loopkeeper.postgres.connections import TRANSIENT, Connection, connect, passes
+from loopkeeper.event_log.commands import cut
+from loopkeeper.event_log.port import (
+    POLL_LIMIT,
+    BusUnavailable,
+    LogSteppedBack,
+    Look,
+    Place,
+    Received,
+    StoredOffsets,
+    id_of,
+)
+from loopkeeper.postgres.connections import TRANSIENT, Connection, passes, reach
+from loopkeeper.postgres.incarnation import incarnation
+from loopkeeper.postgres.session import LIBRARY_LIMIT, uncancelled
 
 Row = Mapping[Any, Any]
 
@@ -50,6 +63,17 @@ CREATE TABLE IF NOT EXISTS log (
 CREATE TABLE IF NOT EXISTS position (grp text PRIMARY KEY, next_offset bigint NOT NULL);
 """
 
+# The record before the place where a member begins.
+AT = 'SELECT "offset", key, headers, payload FROM log WHERE "offset" = $1'
+LAST_AT = 'SELECT at FROM log ORDER BY "offset" DESC LIMIT 1'
+SINCE = 'SELECT coalesce(min("offset"), 0) AS first FROM log WHERE at >= $1'
+# Whoever notices first that offsets were lost raises it, before anybody appends: none is ever given twice. A multiple of so
+# much that no log lost as many.
+RENUMBER = """
+WITH locked AS MATERIALIZED (SELECT pg_advisory_xact_lock($1))
+SELECT setval('log_offset', ((greatest(s.last_value, $2) >> 40) + 1) << 40, false) FROM locked, log_offset s
+WHERE s.last_value < $2
+"""
 # No row leaves the sorted sub-select before the lock is held, so no offset is taken earlier. It ends with the commit.
 APPEND = """
 WITH locked AS MATERIALIZED (SELECT pg_advisory_xact_lock($1)),
@@ -57,7 +81,8 @@ fresh AS (
     INSERT INTO log ("offset", key, type, headers, payload, at)
     SELECT nextval('log_offset'), key, type, headers, payload, at FROM (
         SELECT t.* FROM locked, unnest($2::text[], $3::text[], $4::bytea[], $5::bytea[], $6::timestamptz[])
-        WITH ORDINALITY AS t (key, type, headers, payload, at, ord) ORDER BY ord) AS ordered
+        WITH ORDINALITY AS t (key, type, headers, payload, at, ord)
+        WHERE pg_postmaster_start_time()::text = $8 ORDER BY ord) AS ordered
     RETURNING "offset")
 SELECT pg_notify($7, ''), count(*) FROM fresh
 """
@@ -70,6 +95,7 @@ ACKNOWLEDGE = """
 INSERT INTO position (grp, next_offset) VALUES ($1, $2)
 ON CONFLICT (grp) DO UPDATE SET next_offset = excluded.next_offset
 """
+STARTED = "SELECT pg_postmaster_start_time()::text"
 HOLD = "SELECT pg_try_advisory_lock($1)"
 # Every statement begins and ends with a change of state, by the server's clock alone. All members share one login
 # role, so each may see and end the others' sessions.
@@ -94,12 +120,15 @@ class PostgresBus:
         self._silent = silent
         self._shared: Connection | None = None
         self._turn = asyncio.Lock()
+        self._look: Look | None = None
+        # The server that may be written to, and the one that the shared connection leads to.
+        self._looked, self._server, self._started = "", "", ""
         self._members: set[PostgresMember] = set()
 
     async def publish(self, messages: Sequence[Message]) -> int:
         published = 0
         while published < len(messages):
-            part = messages[published : published + LARGEST_APPEND]
+            part = messages[published : cut(messages, published, LARGEST_APPEND)]
             try:
                 await self._append(part)
             except BusUnavailable:
@@ -109,10 +138,29 @@ class PostgresBus:
             published += len(part)
         return published
 
+    async def announce(self, message: Message) -> None:
+        await self.publish([message])
+
     async def join(self, group: str, offsets: StoredOffsets) -> PostgresMember:
         member = PostgresMember(self._url, group, offsets, silent=self._silent)
         self._members = {one for one in self._members if not one.closed} | {member}
         return member
+
+    def looked_by(self, look: Look) -> None:
+        self._look = look
+
+    async def records_at(self, places: Mapping[int, int]) -> Mapping[int, Received]:
+        if 0 not in places:
+            return {}
+        found = await self._ask(AT, places[0])
+        return {0: _received(found[0])} if found else {}
+
+    async def renumber(self, above: Mapping[int, int]) -> None:
+        await self._ask(RENUMBER, TOPIC, above.get(0, 0))
+
+    async def back(self, by: timedelta) -> Mapping[int, int]:
+        last = await self._ask(LAST_AT)
+        return {0: (await self._ask(SINCE, last[0]["at"] - by))[0]["first"]} if last else {}
 
     async def ends(self) -> Mapping[int, int]:
         return {0: (await self._ask(END))[0][0]}
@@ -142,7 +190,8 @@ class PostgresBus:
         self._discard()
 
     async def _append(self, messages: Sequence[Message]) -> None:
-        await self._ask(
+        await self._looked_at()
+        (row,) = await self._ask(
             APPEND,
             TOPIC,
             [m.subject for m in messages],
@@ -151,16 +200,38 @@ class PostgresBus:
             [m.data for m in messages],
             [m.time for m in messages],
             CHANNEL,
+            self._started,
+            commits=True,
         )
+        if row["count"] != len(messages):
+            # The line leads to another server than the one it was opened to.
+            self._discard()
+            raise LogSteppedBack("the log is on another server")
 
-    async def _ask(self, query: str, *args: object) -> list[Row]:
+    async def _looked_at(self) -> None:
+        """Nobody writes to a server of the log before somebody has looked whether it has what was read."""
+        await self._ask("SELECT 1") if self._shared is None or self._shared.is_closed() else None
+        if self._looked == self._server:
+            return
+        server = self._server
+        if self._looked and self._look is not None:
+            await self._look()
+        self._looked = server
+
+    async def _ask(self, query: str, *args: object, commits: bool = False) -> list[Row]:
         """One autocommit statement on the shared connection. A value that cannot be stored is no `BusUnavailable`:
         it would be tried again for ever."""
         async with self._turn:
             try:
                 if self._shared is None or self._shared.is_closed():
                     self._shared = await _opened(self._url, SESSION)
-                return await self._shared.fetch(query, *args, timeout=ANSWER)
+                    self._server = await incarnation(self._shared)
+                    self._started = await self._shared.fetchval(STARTED)
+                if not commits:
+                    return await self._shared.fetch(query, *args, timeout=ANSWER)
+                # Cancelled, it would be there and on no standby.
+                answer = self._shared.fetch(query, *args, timeout=LIBRARY_LIMIT)
+                return await uncancelled(self._shared, answer, ANSWER)
             except TRANSIENT as error:
                 if not passes(error):
                     raise
@@ -214,9 +285,15 @@ class PostgresMember:
                 if left <= 0:
                     return []
                 await self._rest(left)
+        except BusUnavailable:
+            self._drop()
+            raise
         except TRANSIENT as error:
             self._drop()
             raise BusUnavailable(type(error).__name__) from error
+
+    def place_again(self) -> None:
+        self._drop()
 
     async def acknowledge(self, offsets: Mapping[int, int]) -> None:
         connection = self._connection
@@ -257,7 +334,12 @@ class PostgresMember:
             return False
         async with self._turn:
             await connection.add_listener(CHANNEL, self._ring)
-        self._next = (await self._offsets([0])).get(0, 0)
+        place = (await self._offsets([0])).get(0, Place(0))
+        if place.last is not None:
+            before = [_received(row) for row in await self._say(connection, AT, place.next - 1)]
+            if [id_of(each) for each in before] != [place.last]:
+                raise LogSteppedBack("the last record read is not there")
+        self._next = place.next
         self._gained = True
         return True
 
@@ -298,7 +380,7 @@ class PostgresMember:
 
 
 async def _opened(url: str, name: str) -> Connection:
-    connection = await connect(url, name=name)
+    connection = await reach(url, name=name)
     try:
         if await connection.fetchval("SELECT to_regclass('position') IS NULL"):
             await connection.execute(MAKE_TABLES)

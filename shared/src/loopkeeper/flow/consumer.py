@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -10,17 +11,29 @@ from loopkeeper.contract import events
 from loopkeeper.contract.decider import Command
 from loopkeeper.contract.envelope import Message
 from loopkeeper.contract.event import Catalog, Event
-from loopkeeper.event_log.port import Bus, Member, Received, unreadable
-from loopkeeper.flow.recovery import CatchUp
+from loopkeeper.event_log.generations import Generations
+from loopkeeper.event_log.port import (
+    Bus,
+    BusUnavailable,
+    LogSteppedBack,
+    Member,
+    Place,
+    Received,
+    unreadable,
+)
+from loopkeeper.flow.recovery import CatchUp, own_events
+from loopkeeper.flow.set_back import REASON
 from loopkeeper.kernel.logs import get
 from loopkeeper.kernel.metrics import Metrics
 from loopkeeper.kernel.repeat import until_done
 from loopkeeper.kernel.supervisor import Heartbeat
 from loopkeeper.observability.telemetry import Telemetry
-from loopkeeper.postgres.connections import Pool
+from loopkeeper.postgres.connections import TRANSIENT, Pool
+from loopkeeper.store import fence, offsets
 from loopkeeper.store.batch import Outcome, describe
 from loopkeeper.store.definition import Reference, Submission
-from loopkeeper.store.store import Store
+from loopkeeper.store.offsets import Overtaken, Progress, SteppedBack
+from loopkeeper.store.store import Store, StoreUnavailable
 
 log = get("consumer")
 
@@ -81,6 +94,12 @@ class Reactions:
         )
 
 
+class OffsetsUnavailable(BusUnavailable):
+    """Where to read from cannot be asked now: the service's own database is away."""
+
+    sentence = "the database cannot be reached"
+
+
 class TooManyParked(Exception):
     """The consumer stopped itself; a person must look."""
 
@@ -101,6 +120,7 @@ class Consumer:
         catch_up: CatchUp | None = None,
     ) -> None:
         self._service = service
+        self._source = f"/{service}"
         self._bus = bus
         self._store = store
         self._reactions = reactions
@@ -109,17 +129,30 @@ class Consumer:
         self._telemetry = telemetry
         self._parked_in_a_row = 0
         self._member: Member | None = None
+        # Where the batch in hand was read from.
+        self._bases: dict[int, int] = {}
+        self._generations = Generations()
         self.progress = 0
         # What is read before anything else is done; None where a test hands facts in.
         self.catch_up = catch_up
 
     async def stored_offsets(self, partitions: Sequence[int] | None = None) -> Mapping[int, int]:
         """The next offsets to read, from the service's own database."""
-        rows = await self._pool.fetch(
-            "SELECT partition, next_offset FROM consumed WHERE $1::int[] IS NULL OR partition = ANY($1)",
-            list(partitions) if partitions is not None else None,
-        )
-        return {row["partition"]: row["next_offset"] for row in rows}
+        return {p: place.next for p, place in (await offsets.read(self._pool, partitions)).items()}
+
+    async def place(self, partitions: Sequence[int]) -> Mapping[int, Place]:
+        """Where a member begins to read each of these; from now on its batches move the offsets from there."""
+        try:
+            found = await offsets.read(self._pool, partitions)
+            known = await fence.known(self._pool, list(partitions))
+            if fresh := sorted(set(partitions) - found.keys()):
+                await self._store.with_batch(lambda batch: offsets.begin(batch.connection, fresh))
+        except (StoreUnavailable, *TRANSIENT) as error:
+            raise OffsetsUnavailable(type(error).__name__) from error
+        begin = {p: found.get(p, Place(0)) for p in partitions}
+        self._bases.update({p: place.next for p, place in begin.items()})
+        self._generations.learn(known)
+        return begin
 
     async def unread(self) -> int:
         """Messages this replica has still to read: what others of its group have is theirs to get on with."""
@@ -130,41 +163,132 @@ class Consumer:
         return sum(ends.get(partition, 0) - stored.get(partition, 0) for partition in mine)
 
     async def run(self, heartbeat: Heartbeat) -> None:
-        """Read for ever. Raises `TooManyParked` when facts fail one after the other."""
-        if self.catch_up is not None and not self._store.ready.is_set():
-            await until_done(self.catch_up.begin, heartbeat)
-        self._member = member = await self._bus.join(self._service, self.stored_offsets)
+        """Read for ever, and after each closing of the gate look first. Raises `TooManyParked` when facts fail one after
+        the other."""
+        while True:
+            turn = await self._look_first(heartbeat)
+            self._member = member = await self._bus.join(self._service, self.place)
+            try:
+                await self._read(member, turn, heartbeat)
+            finally:
+                await member.close()
+
+    async def _look_first(self, heartbeat: Heartbeat) -> int:
+        """Where the gate is closed, find out why; the turn that was looked at."""
+        if self.catch_up is None or self._store.ready.is_set():
+            return self._store.gate.turn
+        return await until_done(partial(self.catch_up.begin, heartbeat), heartbeat)
+
+    async def _read(self, member: Member, turn: int, heartbeat: Heartbeat) -> None:
+        """Until the gate is closed after this turn."""
+        while self._store.gate.turn == turn:
+            if self.catch_up is not None and not self._store.ready.is_set():
+                await until_done(partial(self._caught_up, self.catch_up, turn, heartbeat), heartbeat)
+            received = await until_done(partial(self._poll, member, turn), heartbeat)
+            if received:
+                # The poll stays in hand: nobody gets it again from this member.
+                stored = await until_done(partial(self._apply_within, turn, received), heartbeat)
+                await member.acknowledge(stored)
+            elif not member.holds():
+                heartbeat.waiting("another replica reads")
+                await self._compare()
+
+    async def _caught_up(self, catch_up: CatchUp, turn: int, heartbeat: Heartbeat) -> None:
+        """Whether what was there at the look is read now, by this replica or another."""
+        if self._store.gate.turn == turn:
+            await catch_up.finish(heartbeat)
+
+    async def _poll(self, member: Member, turn: int) -> Sequence[Received]:
+        """Nothing once the gate was closed after this turn; a log that stepped back closes it."""
+        if self._store.gate.turn != turn:
+            return ()
         try:
-            while True:
-                if self.catch_up is not None and not self._store.ready.is_set():
-                    await until_done(partial(self.catch_up.finish, heartbeat), heartbeat)
-                received = await until_done(member.poll, heartbeat)
-                if received:
-                    # The poll stays in hand: nobody gets it again from this member.
-                    offsets = await until_done(partial(self.apply, received), heartbeat)
-                    await member.acknowledge(offsets)
-                elif not member.holds():
-                    heartbeat.waiting("another replica reads")
-        finally:
-            await member.close()
+            return await member.poll()
+        except LogSteppedBack:
+            self._store.gate.close(REASON)
+            return ()
+
+    async def _compare(self) -> None:
+        """Who waits while another reads still finds out if that one has another database."""
+        with suppress(BusUnavailable, *TRANSIENT):
+            # In this order: only what is stored is acknowledged.
+            shown = await self._bus.positions(self._service)
+            stored = await self.stored_offsets()
+            if any(offset > stored.get(partition, 0) for partition, offset in shown.items()):
+                self._store.gate.close("another replica has read more than this database knows")
+
+    async def _apply_within(self, turn: int, received: Sequence[Received]) -> Mapping[int, int]:
+        """The same as `apply`, but nothing once the gate was closed after this turn."""
+        return await self.apply(received) if self._store.gate.turn == turn else {}
 
     async def apply(self, received: Sequence[Received]) -> Mapping[int, int]:
-        """React to one poll and commit it whole; returns the next offsets. Whole again after an error that passes."""
-        offsets = {r.partition: r.offset + 1 for r in received}
-        if self.catch_up is not None and self.catch_up.restoring:
-            await self.catch_up.take(received, lambda one: self._reactions.react(one) is not None)
-            self.progress += len(received)
-            return offsets
+        """React to one poll and commit it whole. Whole again after an error that passes. Returns how far the poll is
+        stored: nowhere where another member was faster or the gate was closed."""
+        turn = self._store.gate.turn
+        counting = await self._that_count(received)
+        own = own_events(counting, self._source)
+        read = offsets.progress(received, self._bases, own, self._generations.raised)
+        try:
+            if self.catch_up is not None and self.catch_up.restoring:
+                await self.catch_up.take(counting, read, self._reads)
+            else:
+                await self._react(counting, read)
+        except Overtaken:
+            log.info("another member has read this", service=self._service)
+            if self._member is not None:
+                self._member.place_again()
+            return {}
+        except SteppedBack as sign:
+            self._store.gate.close(str(sign))
+            return {}
+        except (StoreUnavailable, *TRANSIENT):
+            # Nothing of it was kept, and where the gate was closed meanwhile nothing of it may be.
+            if self._store.gate.turn == turn:
+                raise
+            return {}
+        self._bases.update(read.offsets)
+        self._generations.stored()
+        self.progress += len(received)
+        return read.offsets
+
+    async def _that_count(self, received: Sequence[Received]) -> list[Received]:
+        """Without the records that are void. Raises `DeadBranch` where ours are."""
+        counting: list[Received] = []
+        for each in received:
+            if each.message is not None and each.message.source == self._source and each.message.generation:
+                await self._check_branch(each.message)
+            if self._generations.void(each):
+                self._metrics.void.labels(self._service).inc()
+                assert each.message is not None  # noqa: S101 what is unreadable has no generation
+                log.warning(
+                    "void record",
+                    service=self._service,
+                    publisher=each.message.source,
+                    referral=each.key,
+                    claim=each.message.causation,
+                )
+            else:
+                counting.append(each)
+        return counting
+
+    async def _check_branch(self, message: Message) -> None:
+        """Raises `DeadBranch` for a record of ours under a higher generation than our database has."""
+        if self.catch_up is None or message.generation <= self.catch_up.generation:
+            return
+        await self.catch_up.check_branch(message)
+
+    def _reads(self, one: Received) -> bool:
+        return self._reactions.react(one) is not None
+
+    async def _react(self, received: Sequence[Received], read: Progress) -> None:
         submissions, spans = self._submissions(received)
         try:
-            outcomes = await self._store.execute(submissions, offsets)
+            outcomes = await self._store.execute(submissions, read)
         finally:
             for span in spans:
                 span.end()
-        self.progress += len(received)
         self._metrics.consumed.labels(self._service).inc(len(received))
         self._watch_parked([outcomes[s.id] for s in submissions])
-        return offsets
 
     def _submissions(self, received: Sequence[Received]) -> tuple[list[Submission], list[Any]]:
         submissions: list[Submission] = []

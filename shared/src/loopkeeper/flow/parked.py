@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import asyncpg  # pyright: ignore[reportMissingTypeStubs]
 
-from loopkeeper.contract.envelope import parse
-from loopkeeper.event_log.port import Received, unreadable
+from loopkeeper.contract.envelope import Message, parse
+from loopkeeper.event_log.commands import unpacked
+from loopkeeper.event_log.port import Received, id_of
 from loopkeeper.flow.stream_rebuild import rebuild
 from loopkeeper.kernel.errors import Unsound
 from loopkeeper.kernel.logs import get
@@ -19,6 +20,7 @@ from loopkeeper.security.sealing import Sealer
 from loopkeeper.store.batch import Batch, Pending
 from loopkeeper.store.bulk_writes import RETRIES
 from loopkeeper.store.definition import Submission
+from loopkeeper.store.offsets import Progress
 from loopkeeper.store.store import Store
 
 log = get("parked")
@@ -26,7 +28,18 @@ log = get("parked")
 # Why a fact is parked that nobody has looked at yet: the database was restored, and more must be read first.
 WAITING = "waits until the service has read what it lost"
 
+# How the reason begins why a stream is not rebuilt: a person must look at it.
+HALF = "of a command"
+# Of an own event that the log lacks: written again, it is published too.
+UNSENT = "to be published, it is in no log"
+
 React = Callable[[Received], Submission | None]
+
+
+HALF_OF = """
+SELECT s.error, (SELECT count(*) FROM parked p WHERE p.stream = s.stream) AS facts FROM parked_stream s
+WHERE s.stream = $1 AND starts_with(s.error, $2)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +80,7 @@ class ParkedFacts:
         self._store = store
         self._pool = pool
         self._sealer = sealer
-        self._react = react
+        self.react = react
 
     async def listed(self, stream: str | None = None) -> list[ParkedStream]:
         """The parked streams, longest waiting first."""
@@ -82,7 +95,7 @@ class ParkedFacts:
         """Its facts in order: type, position, error; never the body."""
         rows = await self._pool.fetch(
             """SELECT partition, "offset", event_id, type, error, at FROM parked
-               WHERE stream = $1 ORDER BY partition, "offset" """,
+               WHERE stream = $1 ORDER BY position""",
             stream,
         )
         return [dict(row) for row in rows]
@@ -101,9 +114,12 @@ class ParkedFacts:
         async def steps(batch: Batch[Any]) -> Replayed:
             if not await batch.hold(stream):
                 return Replayed(stream, 0, 0, "", dry_run)
+            if half := await batch.connection.fetchrow(HALF_OF, stream, HALF):
+                # To apply what is there would be to forget the rest.
+                return Replayed(stream, 0, half["facts"], half["error"], dry_run)
             rows = await batch.connection.fetch(
                 """SELECT partition, "offset", event_id, type, body FROM parked
-                   WHERE stream = $1 ORDER BY partition, "offset" """,
+                   WHERE stream = $1 ORDER BY position""",
                 stream,
             )
             applied, error = await self._apply(batch, stream, rows)
@@ -148,11 +164,9 @@ class ParkedFacts:
     async def _done(self, connection: Connection, stream: str, done: Sequence[Any]) -> None:
         """These facts of the stream are parked no longer; with the last goes its mark."""
         await connection.execute(
-            """DELETE FROM parked p USING unnest($2::int[], $3::bigint[]) AS d (partition, "offset")
-               WHERE p.stream = $1 AND p.partition = d.partition AND p."offset" = d."offset" """,
+            "DELETE FROM parked WHERE stream = $1 AND event_id = ANY($2::uuid[])",
             stream,
-            [each["partition"] for each in done],
-            [each["offset"] for each in done],
+            [each["event_id"] for each in done],
         )
         await connection.execute(
             """DELETE FROM parked_stream s WHERE s.stream = $1
@@ -165,9 +179,11 @@ class ParkedFacts:
     async def with_types(self, types: Sequence[str]) -> list[str]:
         """The streams that have messages of these types, in the order of the first."""
         rows = await self._pool.fetch(
-            """SELECT stream FROM parked WHERE type = ANY($1::text[]) GROUP BY stream
-               ORDER BY min("offset"), stream""",
+            """SELECT p.stream FROM parked p JOIN parked_stream s USING (stream)
+               WHERE p.type = ANY($1::text[]) AND NOT starts_with(s.error, $2)
+               GROUP BY p.stream ORDER BY min(p.position), p.stream""",
             list(types),
+            HALF,
         )
         return [row["stream"] for row in rows]
 
@@ -175,19 +191,42 @@ class ParkedFacts:
         """The streams with facts that were set aside unjudged, in the order of the first."""
         rows = await self._pool.fetch(
             """SELECT s.stream FROM parked_stream s JOIN parked p USING (stream) WHERE s.error = $1
-               GROUP BY s.stream ORDER BY min(p."offset"), s.stream""",
+               GROUP BY s.stream ORDER BY min(p.position), s.stream""",
             WAITING,
         )
         return [row["stream"] for row in rows]
 
-    async def set_aside(self, received: Sequence[Received], offsets: Mapping[int, int]) -> None:
+    async def set_aside(self, received: Sequence[Received], read: Progress) -> None:
         """Park these unjudged, with the offsets in the same transaction."""
-        waiting = {(r.message.id if r.message is not None else unreadable(r)): r for r in received}
+        waiting = {id_of(r): r for r in received}
         pending = [
             Pending(Submission(id, r.key, received=r, poison=r.problem or WAITING))
             for id, r in waiting.items()
         ]
-        await self._store.with_batch(lambda batch: batch.run(pending, offsets))
+        await self._store.with_batch(lambda batch: batch.run(pending, read))
+
+    async def of_types(self, types: Sequence[str], at_once: int) -> AsyncIterator[Received]:
+        """All that is set aside of these types, in order, so many in memory at a time."""
+        position = -1
+        while True:
+            rows = await self._pool.fetch(
+                """SELECT stream, partition, "offset", body, position FROM parked
+                   WHERE type = ANY($1::text[]) AND position > $2 ORDER BY position LIMIT $3""",
+                list(types),
+                position,
+                at_once,
+            )
+            for row in rows:
+                yield self._unsealed(row["stream"], row)
+            if len(rows) < at_once:
+                return
+            position = rows[-1]["position"]
+
+    async def set_aside_unsent(self, message: Message, beside: Received) -> None:
+        """Park an own event that was found with another of its command, and in no log by itself."""
+        place = Received(beside.partition, beside.offset, message.subject, message)
+        pending = Pending(Submission(message.id, message.subject, received=place, poison=UNSENT))
+        await self._store.with_batch(lambda batch: batch.run([pending], None))
 
     async def rebuild(self, stream: str) -> bool:
         """Write what the stream lost of its own; the facts behind stay set aside. False where it cannot be now."""
@@ -196,14 +235,14 @@ class ParkedFacts:
             # Another replica may be at it: what is left is read under the lock.
             await batch.hold_and_read(stream)
             rows = await batch.connection.fetch(
-                """SELECT partition, "offset", body FROM parked WHERE stream = $1 ORDER BY partition, "offset" """,
+                """SELECT partition, "offset", event_id, error, body FROM parked
+                   WHERE stream = $1 ORDER BY position""",
                 stream,
             )
-            done = await rebuild(batch, stream, [self._unsealed(stream, row) for row in rows])
-            places = {(each.partition, each.offset) for each in done}
-            await self._done(
-                batch.connection, stream, [row for row in rows if (row["partition"], row["offset"]) in places]
-            )
+            unsent = frozenset(row["event_id"] for row in rows if row["error"] == UNSENT)
+            done = await rebuild(batch, stream, [self._unsealed(stream, row) for row in rows], unsent)
+            ids = {id_of(each) for each in done}
+            await self._done(batch.connection, stream, [row for row in rows if row["event_id"] in ids])
 
         try:
             await self._store.with_batch(steps)
@@ -216,13 +255,14 @@ class ParkedFacts:
         body = self._sealer.open("system", stream, "parked", row["body"])
         if "headers" in body:
             data = body["data"].encode("utf-8", "surrogateescape")
-            return Received(row["partition"], row["offset"], body["key"], parse(body["headers"], data))
+            message = replace(parse(body["headers"], data), rest=unpacked(body.get("rest", "[]")))
+            return Received(row["partition"], row["offset"], body["key"], message)
         raw = body["raw"].encode("latin-1")
         return Received(row["partition"], row["offset"], body["key"], None, raw, body["problem"])
 
     def _reopened(self, stream: str, row: Any) -> Submission:
         received = self._unsealed(stream, row)
-        submission = self._react(received)
+        submission = self.react(received)
         # A type nobody reads any more applies as nothing: the fact is done.
         return submission or Submission(row["event_id"], stream, received=received)
 

@@ -3,6 +3,10 @@ deletes. A crash between publish and delete publishes twice; first occurrences s
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
+from loopkeeper.event_log.commands import unfinished
 from loopkeeper.event_log.port import Bus
 from loopkeeper.kernel.logs import get
 from loopkeeper.kernel.metrics import Metrics
@@ -11,7 +15,8 @@ from loopkeeper.kernel.supervisor import Heartbeat
 from loopkeeper.kernel.wake import Waker, woken_by
 from loopkeeper.observability.telemetry import Telemetry
 from loopkeeper.postgres.connections import TRANSIENT, Connection
-from loopkeeper.postgres.leadership import Leadership
+from loopkeeper.postgres.leadership import Connect, Leadership
+from loopkeeper.store import fence
 from loopkeeper.store.journal import read_entry
 
 log = get("outbox")
@@ -34,7 +39,7 @@ class Relay:
     def __init__(
         self,
         service: str,
-        url: str,
+        connect: Connect,
         bus: Bus,
         unsent: Waker,
         *,
@@ -42,11 +47,16 @@ class Relay:
         telemetry: Telemetry,
     ) -> None:
         self._service = service
-        self._leadership = Leadership(url, LEADER, f"loopkeeper-{service}-relay")
+        self._leadership = Leadership(connect, LEADER, f"loopkeeper-{service}-relay")
+        # The session whose generation was asked for.
+        self._led: Connection | None = None
         self._bus = bus
         self._unsent = unsent
         self._metrics = metrics
         self._telemetry = telemetry
+        self._generation = 0
+        # Whether the last round left rows behind.
+        self._more = False
 
     async def run(self, heartbeat: Heartbeat) -> None:
         """Publish what commits leave unsent, for as long as the process lives."""
@@ -62,7 +72,11 @@ class Relay:
             if connection is None:
                 heartbeat.waiting("another replica publishes")
                 return False
-            return await self.publish_round(connection) == ROUND
+            if connection is not self._led:
+                # As the database says that this leader's lock is in.
+                self._generation = (await fence.read(connection)).generation
+                self._led = connection
+            return await self.publish_round(connection) > 0 and self._more
         except TRANSIENT:
             # Whatever state the session is in: the next round begins with a new one.
             self._leadership.leave()
@@ -70,13 +84,27 @@ class Relay:
 
     async def publish_round(self, connection: Connection) -> int:
         """Publish the lowest unsent rows and delete them; returns how many were published."""
-        rows = await connection.fetch(READ, ROUND)
+        rows = await self._whole(connection)
         if not rows:
             return 0
-        messages = [read_entry(row).message() for row in rows]
+        messages = [replace(read_entry(row).message(), generation=self._generation) for row in rows]
         published = await self._bus.publish(messages)
         await connection.execute(
             "DELETE FROM outbox WHERE position = ANY($1::bigint[])", [r["position"] for r in rows[:published]]
         )
         self._metrics.published.labels(self._service).inc(published)
         return published
+
+    async def _whole(self, connection: Connection) -> list[Any]:
+        """The lowest unsent rows. Of a full round the rows of commands that are not whole in it are left for the next: a
+        command holds its streams' locks from before its first position, so no later row of those streams is passed over."""
+        limit = ROUND
+        while True:
+            rows = await connection.fetch(READ, limit)
+            self._more = len(rows) == limit
+            if not self._more:
+                return rows
+            split = unfinished([read_entry(row).message() for row in rows])
+            if whole := [row for row in rows if row["command_id"] not in split]:
+                return whole
+            limit *= 2

@@ -73,7 +73,9 @@ class Rebuild:
         entry = self._own(message)
         self.row.sequence = message.sequence
         self._write(own, [*written, (entry, own.event)])
-        if message.causation:
+        if message.part is not None:
+            self.claims.append(message.part.command)
+        elif message.causation:
             self.claims += _claim(message.causation)
         return waiting[count:]
 
@@ -150,9 +152,11 @@ class Rebuild:
         batch.loaded.observe(change)
 
 
-async def rebuild(batch: Batch[Any], stream: str, received: Sequence[Received]) -> list[Received]:
+async def rebuild(
+    batch: Batch[Any], stream: str, received: Sequence[Received], unsent: frozenset[UUID] = frozenset()
+) -> list[Received]:
     """Write what the log has of this stream's own events and the database lacks, under its lock; returns what of
-    `received` is done with. Raises `Unsound` where the database has gone on since with other events."""
+    `received` is done with. `unsent`: what no log has is published. Raises `Unsound` where the database has gone on since with other events."""
     ids = [r.message.id for r in received if r.message is not None]
     rows = await batch.connection.fetch(
         "SELECT id FROM journal WHERE stream = $1 AND id = ANY($2::uuid[])", stream, ids
@@ -170,6 +174,7 @@ async def rebuild(batch: Batch[Any], stream: str, received: Sequence[Received]) 
     way = Rebuild(batch, row, frozenset(row["id"] for row in rows))
     way.replay(found)
     await batch.write(publish=False)
+    await journal.enqueue(batch.connection, [each for each in batch.entries if each.id in unsent])
     # Who sends the same request again finds that it was done, though no longer with which body.
     await batch.connection.execute(
         "INSERT INTO claim (id, stream, body_hash, at) SELECT id, $2, '', $3 FROM unnest($1::uuid[]) AS t (id) "

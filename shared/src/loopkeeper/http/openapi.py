@@ -62,9 +62,18 @@ def with_problems(
 
 
 def implied(
-    *, public: bool, method: str, parameters: bool, query: bool, body: bool, matches: bool, needs_match: bool
+    *,
+    public: bool,
+    method: str,
+    parameters: bool,
+    query: bool,
+    body: bool,
+    matches: bool,
+    needs_match: bool,
+    closes: bool,
 ) -> list[tuple[str, int]]:
-    """Which problems a route of this form may answer with, besides those it names."""
+    """Which problems a route of this form may answer with, besides those it names. `closes`: it waits where its
+    service is closed."""
     found: list[tuple[str, int]] = []
     if not public:
         found += [("unauthenticated", 401), ("role-missing", 403)]
@@ -88,7 +97,10 @@ def implied(
     if not public and (body or parameters):
         # A plan's sealed identities may be needed or made.
         found += [("erased", 410), ("key-missing", 503)]
-    return [*found, ("busy", 503)]
+    found.append(("busy", 503))
+    if closes:
+        found.append(("catching-up", 503))
+    return found
 
 
 def header(name: str, description: str, *, required: bool = False) -> dict[str, Any]:

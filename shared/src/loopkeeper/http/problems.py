@@ -12,6 +12,7 @@ from pydantic_core.core_schema import ErrorType
 from loopkeeper.contract.decider import Refused
 from loopkeeper.kernel.errors import FIELD_NAME, Busy, FieldError, Problem, field_invalid
 from loopkeeper.security.keyring import Erased, KeyMissing
+from loopkeeper.store.gate import CatchingUp
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -100,6 +101,14 @@ def known(error: Exception) -> Problem | None:
         return error
     if isinstance(error, Refused):
         return Problem(error.status, error.slug, error.sentence, fix=error.fix, allowed=error.allowed)
+    if isinstance(error, CatchingUp):
+        return Problem(
+            503,
+            "catching-up",
+            "This service reads what it may have lost, and answers nothing before it has.",
+            fix="Send the same request again after the seconds of Retry-After.",
+            headers={"Retry-After": str(error.retry_after)},
+        )
     if isinstance(error, Busy):
         return Problem(
             503,

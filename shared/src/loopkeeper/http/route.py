@@ -26,6 +26,7 @@ from loopkeeper.contract.decider import Refused
 from loopkeeper.http import headers, idempotency, json_body, openapi, query
 from loopkeeper.http.body_budget import Share
 from loopkeeper.http.call import CALL, Anyone, Call, Caller
+from loopkeeper.http.catching_up import ANSWERED_WHILE_CLOSED, until_open
 from loopkeeper.http.headers import JSON
 from loopkeeper.http.openapi import refused
 from loopkeeper.http.problems import malformed
@@ -134,6 +135,11 @@ class Operation(APIRoute):
         return ":" in self.path_format
 
     @property
+    def closes(self) -> bool:
+        """Whether it waits where its service is closed."""
+        return self.service != "program" and not self.path_format.startswith(ANSWERED_WHILE_CLOSED)
+
+    @property
     def examples(self) -> dict[str, Any]:
         """The bodies shown in the reference, by name."""
         params = self.dependant.body_params
@@ -180,6 +186,7 @@ class Operation(APIRoute):
             body=self.takes_body,
             matches=matches,
             needs_match=self.needs_if_match,
+            closes=self.closes,
         )
         self.responses = openapi.with_problems(self.responses, form, answers=self.answers)
         extra: dict[str, Any] = {"x-roles": sorted(self.roles)} if self.roles else {"security": []}
@@ -212,8 +219,8 @@ class Operation(APIRoute):
         return guarded
 
     async def begin(self, scope: Scope, receive: Receive, share: Share) -> tuple[Call[Any], BaseModel | None]:
-        """The call and the body of this request, once key, role, query and headers were found good. What the body costs
-        is taken from `share`, which is the request's until it is answered."""
+        """The call and the body of this request, once key, role, query and headers were found good and the
+        service is open. What the body costs is taken from `share`, which is the request's until it is answered."""
         exchange = exchange_of(scope)
         exchange.route, exchange.service = self.template, self.service
         serving = serving_of(scope)
@@ -245,7 +252,10 @@ class Operation(APIRoute):
             sent,
             raw,
         )
-        return call, json_body.validate(self.body, raw) if self.body is not None else None
+        body = json_body.validate(self.body, raw) if self.body is not None else None
+        if self.closes:
+            await until_open(service)
+        return call, body
 
     async def answered(self, scope: Scope, work: Awaitable[Response]) -> Response:
         """What the route answers, noting where the document does not know it: a defect, but no reason to fail."""

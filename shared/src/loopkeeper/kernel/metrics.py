@@ -45,6 +45,10 @@ class Metrics:
         self.published = counter("published", "Events brought to the log", "service")
         self.consumed = counter("consumed", "Events read from the log", "service")
         self.parked = counter("parked", "Facts parked because their rule failed", "service")
+        self.set_back = counter(
+            "set_back", "Times the database was an earlier one and was rebuilt", "service"
+        )
+        self.void = counter("void", "Records of an old primary that count for nobody", "service")
         self.timers_fired = counter("timers_fired", "Deadlines whose command was applied", "service")
         self.webhooks = counter("webhooks", "Deliveries tried, by outcome", "outcome")
         self.webhook_seconds = histogram("webhook_seconds", "Time of one delivery", ANSWER_BUCKETS)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ssl as _ssl
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, cast
 
 import asyncpg  # pyright: ignore[reportMissingTypeStubs] it brings types, only not all
+
+from loopkeeper.postgres.session import Session
 
 # A paused replica must stall nobody for long (architecture.md §6.3); milliseconds, and seconds for keepalives.
 TIMEOUTS: dict[str, str] = {
@@ -53,6 +55,19 @@ class Pool(Asking, Protocol):
     def acquire(self, *, timeout: float | None = None) -> AbstractAsyncContextManager[Connection]: ...
     async def close(self) -> None: ...
     def terminate(self) -> None: ...
+    async def expire_connections(self) -> None: ...
+
+
+# What a new connection is asked before anything else; raises where it may not be used.
+Greet = Callable[[Asking], Awaitable[None]]
+
+
+# How a pool gets a session: `open_session`, or one that decides at each call where.
+Opening = Callable[..., Awaitable[Any]]
+
+
+async def unasked(_: Asking) -> None:
+    """For a command that connects, works and leaves."""
 
 
 # The same batch again is right for these: nothing of it was kept, or its claims make the repetition harmless.
@@ -86,12 +101,48 @@ def passes(error: Exception) -> bool:
     return isinstance(error, TRANSIENT) and not isinstance(error, ValueError)
 
 
-async def connect(url: str, *, role: str | None = None, name: str = "loopkeeper") -> Connection:
-    """One connection outside any pool, with the timeouts every connection has."""
-    return cast(
-        "Connection",
-        await cast("Any", asyncpg).connect(url, server_settings=_settings(role, name), timeout=5),
+def lost(error: BaseException) -> bool:
+    """Whether this says that a database is away, and nothing of what was asked: waiting is all there is to do."""
+    if not isinstance(error, Exception) or not passes(error):
+        return False
+    return not isinstance(
+        error,
+        asyncpg.DeadlockDetectedError
+        | asyncpg.LockNotAvailableError
+        | asyncpg.SerializationError
+        | asyncpg.QueryCanceledError,
     )
+
+
+class NoSession(ConnectionError):
+    """The server gives no session: a wrong password, a database that does not exist. It may once a person has acted, and
+    nothing that waits for it is at fault. Its text is the kind of the refusal."""
+
+
+async def connect(url: str, *, role: str | None = None, name: str = "loopkeeper") -> Connection:
+    """One connection outside any pool, with the timeouts every connection has. Raises what the library does."""
+    made = await _library(url, server_settings=_settings(role, name), timeout=5)
+    return cast("Connection", made)
+
+
+async def reach(url: str, *, name: str) -> Connection:
+    """The same for who waits for a database: every refusal of a session passes."""
+    made = await open_session(url, server_settings=_settings(None, name), timeout=5)
+    return cast("Connection", made)
+
+
+async def _library(url: str, **options: Any) -> Any:
+    return await cast("Any", asyncpg).connect(url, **{**options, "connection_class": Session})
+
+
+async def open_session(url: str, **options: Any) -> Any:
+    """As the library connects; every refusal of a session is a passing one."""
+    try:
+        return await _library(url, **options)
+    except asyncpg.PostgresError as error:
+        if passes(error):
+            raise
+        raise NoSession(type(error).__name__) from error
 
 
 async def session(url: str) -> Any:
@@ -104,22 +155,31 @@ async def unreachable(url: str) -> str:
     try:
         connection = await connect(url)
     except AWAY as error:
-        return type(error).__name__
+        return reason(error)
     await connection.close()
     return ""
 
 
-async def writing_pool(url: str, *, name: str) -> Pool:
+def reason(error: Exception) -> str:
+    """What to say of an error of AWAY: its kind, never the server's own words."""
+    return str(error) if isinstance(error, NoSession) else type(error).__name__
+
+
+async def writing_pool(
+    url: str, *, name: str, greet: Greet = unasked, opening: Opening = open_session
+) -> Pool:
     """The owner's connections: one for the store's transaction, the rest for the chassis's own look-ups."""
-    return await _pool(url, size=4, role=None, name=name)
+    return await _pool(url, size=4, role=None, name=name, greet=greet, opening=opening)
 
 
-async def reading_pool(url: str, *, role: str, size: int, name: str) -> Pool:
+async def reading_pool(
+    url: str, *, role: str, size: int, name: str, greet: Greet = unasked, opening: Opening = open_session
+) -> Pool:
     """Connections of the reader role: they see what row-level security lets through, and can write nothing."""
-    return await _pool(url, size=size, role=role, name=name)
+    return await _pool(url, size=size, role=role, name=name, greet=greet, opening=opening)
 
 
-async def _pool(url: str, *, size: int, role: str | None, name: str) -> Pool:
+async def _pool(url: str, *, size: int, role: str | None, name: str, greet: Greet, opening: Opening) -> Pool:
     made = await cast("Any", asyncpg).create_pool(
         url,
         min_size=1,
@@ -127,7 +187,10 @@ async def _pool(url: str, *, size: int, role: str | None, name: str) -> Pool:
         server_settings=_settings(role, name),
         timeout=5,
         command_timeout=20,
+        connect=opening,
+        init=greet,
         reset=_nothing_to_reset,
+        connection_class=Session,
     )
     return cast("Pool", made)
 

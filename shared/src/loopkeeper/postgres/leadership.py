@@ -5,14 +5,19 @@ Without the session there is no lock, so a leader that lost one never works on w
 
 from __future__ import annotations
 
-from loopkeeper.postgres.connections import Connection, connect
+from collections.abc import Awaitable, Callable
+
+from loopkeeper.postgres.connections import Connection
+
+# A session of its own, under this name.
+Connect = Callable[[str], Awaitable[Connection]]
 
 
 class Leadership:
     """This process's part in the election for one lock. `name` is how its session is shown in pg_stat_activity."""
 
-    def __init__(self, url: str, lock: int, name: str) -> None:
-        self._url = url
+    def __init__(self, connect: Connect, lock: int, name: str) -> None:
+        self._connect = connect
         self._lock = lock
         self._name = name
         self._connection: Connection | None = None
@@ -22,7 +27,7 @@ class Leadership:
         """The leader's session; None while another process leads."""
         if self._connection is None or self._connection.is_closed():
             self.leave()
-            self._connection = await connect(self._url, name=self._name)
+            self._connection = await self._connect(self._name)
         if not self._leads:
             self._leads = await self._connection.fetchval("SELECT pg_try_advisory_lock($1)", self._lock)
         return self._connection if self._leads else None

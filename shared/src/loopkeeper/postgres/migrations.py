@@ -13,9 +13,10 @@ from importlib.resources import files
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
 from loopkeeper.kernel.errors import StartError
-from loopkeeper.postgres.connections import connect, session
+from loopkeeper.postgres.connections import connect, lost, session
 
 # Two replicas starting at once migrate once; the other waits here.
 LOCK = 0x6D696772
@@ -97,6 +98,14 @@ async def upgrade(url: str, package: str, revision: str = "head") -> Tables:
             return found
     finally:
         await engine.dispose()
+
+
+def went_away(error: BaseException) -> bool:
+    """Whether a migration ended because the database went away, and not by a fault of its own: it is begun again."""
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    causes = (error.__cause__, getattr(error, "orig", None))
+    return lost(error) or any(went_away(each) for each in causes if each is not None)
 
 
 def _upgrade(connection: sa.Connection, package: str, revision: str) -> Tables:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Annotated
 from uuid import UUID
 
+import orjson
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,7 +16,7 @@ from loopkeeper.http.route import Id, Operation, example, refused
 from loopkeeper.kernel.clock import FileClock
 from loopkeeper.kernel.errors import Problem, not_found
 from loopkeeper.runtime.backlog import waiting
-from loopkeeper.runtime.service import Call
+from loopkeeper.runtime.service import Call, Context
 from loopkeeper.security.organizations import Role
 from loopkeeper.store import journal
 
@@ -26,6 +27,25 @@ class Shown(BaseModel):
     """Something operations look at: ids, states, times and errors; never identity."""
 
     model_config = ConfigDict(frozen=True, from_attributes=True)
+
+
+class LostCommand(Shown):
+    """A command that was answered as done, and of which nothing is left."""
+
+    claim: UUID
+    referral: str
+
+
+class SetBack(Shown):
+    """The newest time this service's database turned out to be an earlier one: how much of the log it had not read, how
+    many streams were written again, and which answered commands nobody can bring back."""
+
+    at: datetime
+    finished_at: datetime | None
+    why: str
+    unread: int
+    rebuilt: int
+    lost: list[LostCommand]
 
 
 class Standing(Shown):
@@ -39,6 +59,9 @@ class Standing(Shown):
     next_timer_at: datetime | None
     # What the service itself still has under way, such as deliveries due now.
     working: int = 0
+    # Why it takes no commands now; empty while it does.
+    closed: str = ""
+    set_back: SetBack | None = None
     tasks: dict[str, str]
 
 
@@ -150,6 +173,8 @@ async def status(call: Operator) -> Standing:
         next_timer_at=min(times, default=None),
         # Whoever waits for calm must not take a log that is away for one that is read.
         working=working + (lag is None),
+        closed="" if context.store.ready.is_set() else context.store.gate.reason,
+        set_back=await _set_back(context),
         # Others' tasks may run in this process too, and stand with them.
         tasks={
             name: health.detail
@@ -157,6 +182,11 @@ async def status(call: Operator) -> Standing:
             if name.startswith(f"{context.name}.")
         },
     )
+
+
+async def _set_back(context: Context) -> SetBack | None:
+    row = await context.pool.fetchrow("SELECT * FROM restored ORDER BY at DESC LIMIT 1")
+    return SetBack.model_validate({**row, "lost": orjson.loads(row["lost"])}) if row is not None else None
 
 
 async def parked(call: Operator) -> ParkedList:

@@ -9,8 +9,9 @@ from typing import Any
 
 from loopkeeper.event_log.port import BusUnavailable
 from loopkeeper.http.health import Health
-from loopkeeper.postgres.connections import TRANSIENT
+from loopkeeper.postgres.connections import TRANSIENT, reason
 from loopkeeper.runtime.service import Context
+from loopkeeper.store.gate import AT_START
 
 # Half of what a probe as a whole may take: what answers later is told as away.
 ANSWERS_WITHIN = 1.0
@@ -59,7 +60,7 @@ class Probe:
         try:
             await self._context.readers.fetchval("SELECT 1")
         except TRANSIENT as error:
-            return Health(ok=False, detail=type(error).__name__)
+            return Health(ok=False, detail=reason(error))
         return Health(ok=True)
 
     async def _log(self) -> Health:
@@ -80,6 +81,8 @@ class Probe:
         if catch_up is None or not catch_up.end:
             return "the log has not been read"
         what = "restoring from the log" if catch_up.restoring else "reading the log"
+        why = self._context.store.gate.reason
+        what = what if why == AT_START else f"closed, since {why}: {what}"
         try:
             async with asyncio.timeout(ANSWERS_WITHIN / 2):
                 return f"{what}, {await catch_up.unread()} of what was there at the start unread"

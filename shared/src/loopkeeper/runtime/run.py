@@ -6,6 +6,7 @@ import asyncio
 import gc
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -15,8 +16,9 @@ from loopkeeper import policy
 from loopkeeper.event_log.port import Bus
 from loopkeeper.flow.consumer import Consumer, Reactions, TooManyParked
 from loopkeeper.flow.parked import ParkedFacts
-from loopkeeper.flow.recovery import CatchUp
+from loopkeeper.flow.recovery import CatchUp, DeadBranch
 from loopkeeper.flow.relay import Relay
+from loopkeeper.flow.set_back import LogLook
 from loopkeeper.flow.timers import TimerSweep
 from loopkeeper.http.app import App, Lifespan
 from loopkeeper.http.health import Ready
@@ -25,7 +27,7 @@ from loopkeeper.kernel.clock import Clock, FileClock, SystemClock
 from loopkeeper.kernel.errors import StartError, Unsound
 from loopkeeper.kernel.logs import get
 from loopkeeper.kernel.metrics import Metrics
-from loopkeeper.kernel.repeat import repeat
+from loopkeeper.kernel.repeat import repeat, until_done
 from loopkeeper.kernel.settings import Settings, read
 from loopkeeper.kernel.supervisor import Factory, Heartbeat, Supervisor
 from loopkeeper.kernel.wake import woken_by
@@ -33,7 +35,8 @@ from loopkeeper.observability.exchange import Exchange, Observe
 from loopkeeper.observability.telemetry import Telemetry, observe
 from loopkeeper.policy.reading import installed, load
 from loopkeeper.postgres import migrations
-from loopkeeper.postgres.connections import reading_pool, writing_pool
+from loopkeeper.postgres.connections import Pool
+from loopkeeper.postgres.incarnation import Database
 from loopkeeper.runtime import startup
 from loopkeeper.runtime.backlog import keep_measuring
 from loopkeeper.runtime.operations import operations_of
@@ -42,6 +45,7 @@ from loopkeeper.runtime.service import Context, Equipment, Service
 from loopkeeper.security.keyring import open_keyring
 from loopkeeper.security.organizations import Directory
 from loopkeeper.security.sealing import Sealer
+from loopkeeper.store.gate import AT_START, Gate
 from loopkeeper.store.store import Store
 from loopkeeper.store.transient import transient
 
@@ -151,6 +155,11 @@ async def migrate_all(addresses: Addresses, services: Mapping[str, Service], say
     """Bring every given service's database to its newest revision. Raises `StartError` where one cannot be reached."""
     for lack in (await startup.lacking(needs_of(addresses, services, tables=False))).values():
         raise StartError(lack.sentence, lack.fix)
+    await migrate_found(addresses, services, say)
+
+
+async def migrate_found(addresses: Addresses, services: Mapping[str, Service], say: Say = silent) -> None:
+    """The same for databases that were there a moment ago."""
     for name, service in services.items():
         say(f"{name}: tables")
         found = await migrations.upgrade(addresses.databases[name], service.package)
@@ -158,6 +167,16 @@ async def migrate_all(addresses: Addresses, services: Mapping[str, Service], say
             say(
                 f"{name}: they are newer ({found.found}) than this program ({found.needed}), and stay as they are"
             )
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """One service's database with its pools, and the gate that another server closes."""
+
+    gate: Gate
+    database: Database
+    pool: Pool
+    readers: Pool
 
 
 class Running:
@@ -176,7 +195,7 @@ class Running:
         self.services = services
         self.clock = clock or make_clock(settings)
         self.contexts: dict[str, Context] = {}
-        self.supervisor = Supervisor(fatal=(TooManyParked,), transient=transient)
+        self.supervisor = Supervisor(fatal=(TooManyParked, DeadBranch), transient=transient)
         # Why a start that had to wait failed in the end.
         self.failure: StartError | None = None
         self._metrics = Metrics()
@@ -202,10 +221,16 @@ class Running:
         await self.stop()
 
     async def begin(self, addresses: Addresses, say: Say = silent) -> None:
-        """Make the tables, where that is this program's to do, and start."""
-        if self.settings.migrate == "start":
-            await migrate_all(addresses, self.services, say)
-        await self.start(addresses, say)
+        """Make the tables, where that is this program's to do, and start. Raises `WentAway` where a database was there
+        at the last look and is not any more: then nothing has begun."""
+        try:
+            if self.settings.migrate == "start":
+                await migrate_found(addresses, self.services, say)
+            await self.start(addresses, say)
+        except Exception as error:
+            if migrations.went_away(error):
+                raise startup.WentAway(type(error).__name__) from error
+            raise
         # What was made until now lives as long as the process: the collector need not look at it again and again.
         gc.collect()
         gc.freeze()
@@ -213,12 +238,19 @@ class Running:
     async def begin_later(
         self, needs: Mapping[str, startup.Need], missing: Mapping[str, startup.Lack], addresses: Addresses
     ) -> None:
-        """The same as soon as what is missing is there; until then every probe names it."""
+        """The same as soon as what is missing is there, and again where it goes away meanwhile; until then every probe
+        names it."""
         wait = startup.Wait(needs, missing)
         self._ready.update({name: wait.ready(name) for name in self.services})
         try:
-            await wait.over()
-            await self.begin(addresses)
+            while True:
+                await wait.over()
+                try:
+                    await self.begin(addresses)
+                    return
+                except startup.WentAway as away:
+                    log.warning("the start begins again", reason=str(away))
+                    await wait.look_again()
         except StartError as error:
             log.error("cannot start", reason=error.sentence)
             self.failure = error
@@ -232,10 +264,10 @@ class Running:
         findings = policy.check(rows)
         if findings:
             raise StartError(f"The policy is not sound: {findings[0]}", "See `loopkeeper policy check`.")
+        opened = await self._open(addresses, say)
         spans = {name: Telemetry.open(name, settings, metrics=self._metrics) for name in self.services}
         for name, service in self.services.items():
             self._metrics.expect_service(name)
-            say(f"{name}: starting")
             telemetry = spans[name]
             self._stack.callback(telemetry.close)
             equipment = Equipment(
@@ -248,7 +280,7 @@ class Running:
                 telemetry,
                 self._metrics,
             )
-            await self._start_service(service, equipment, addresses)
+            self._start_service(service, equipment, opened[name], addresses.bus)
         if isinstance(clock := self.clock, FileClock):
             # One task looks for all who sleep: another process may move the time.
             self.supervisor.start("clock", partial(repeat, clock.look, woken_by(), clock.LOOK_EVERY))
@@ -262,16 +294,26 @@ class Running:
         if self._observe is not None:
             self._observe(exchange)
 
-    async def _start_service(self, service: Service, equipment: Equipment, addresses: Addresses) -> None:
-        name, url = service.name, addresses.databases[service.name]
+    async def _open(self, addresses: Addresses, say: Say) -> Mapping[str, Opened]:
+        """The pools of all services, before any of them starts: where one cannot be had, none stays open."""
+        found: dict[str, Opened] = {}
+        async with AsyncExitStack() as opening:
+            for name in self.services:
+                say(f"{name}: starting")
+                gate = Gate(name)
+                database = Database(addresses.databases[name], name, gate.close)
+                pool = await database.writer()
+                opening.push_async_callback(pool.close)
+                readers = await database.reader(self.settings.pool)
+                opening.push_async_callback(readers.close)
+                found[name] = Opened(gate, database, pool, readers)
+            self._stack.push_async_callback(opening.pop_all().aclose)
+        return found
+
+    def _start_service(self, service: Service, equipment: Equipment, opened: Opened, bus_url: str) -> None:
+        name, gate, database, pool = service.name, opened.gate, opened.database, opened.pool
         domain = service.domain(equipment)
-        pool = await writing_pool(url, name=f"loopkeeper-{name}")
-        self._stack.push_async_callback(pool.close)
-        readers = await reading_pool(
-            url, role=f"{name}_reader", size=equipment.settings.pool, name=f"loopkeeper-{name}-reader"
-        )
-        self._stack.push_async_callback(readers.close)
-        bus = make_bus(addresses.bus, equipment.settings)
+        bus = make_bus(bus_url, equipment.settings)
         self._stack.push_async_callback(bus.close)
         store: Store[Any] = Store(
             domain,
@@ -281,6 +323,7 @@ class Running:
             sealer=equipment.sealer,
             metrics=equipment.metrics,
             queue=equipment.settings.queue,
+            gate=gate,
         )
         reactions = Reactions(service.reactions)
         consumer = Consumer(
@@ -288,32 +331,41 @@ class Running:
         )
         parked = ParkedFacts(store, pool, equipment.sealer, reactions.react)
         # No command before the log was read up to where it ends now: it may have what this database lost.
-        store.ready.clear()
+        gate.close(AT_START)
         consumer.catch_up = CatchUp(
-            name, bus, store, pool, parked, service.on_restored, consumer.stored_offsets
+            name,
+            bus,
+            store,
+            pool,
+            parked,
+            service.on_restored,
+            consumer.stored_offsets,
+            database.expire,
+            lambda: database.known,
         )
+        bus.looked_by(LogLook(name, bus, pool, gate))
         context = Context(
             **vars(equipment),
             name=name,
             store=store,
             pool=pool,
-            readers=readers,
+            readers=opened.readers,
             bus=bus,
             consumer=consumer,
             parked=parked,
             supervisor=self.supervisor,
             ahead=service.ahead,
-            url=url,
+            database=database,
         )
         self.contexts[name] = context
         self._probes[name] = Probe(context)
-        self._supervise(service, context, url)
+        self._supervise(service, context)
 
-    def _supervise(self, service: Service, context: Context, url: str) -> None:
+    def _supervise(self, service: Service, context: Context) -> None:
         name, start = service.name, self.supervisor.start
         relay = Relay(
             name,
-            url,
+            context.database.connect,
             context.bus,
             context.store.unsent,
             metrics=context.metrics,
@@ -332,7 +384,7 @@ class Running:
         )
 
         def later(run: Factory) -> Factory:
-            return lambda heartbeat: _once_ready(context, heartbeat, run)
+            return lambda heartbeat: _while_open(context, heartbeat, run)
 
         start(f"{name}.store", lambda heartbeat: context.store.write_waiting())
         start(f"{name}.relay", later(relay.run))
@@ -354,14 +406,21 @@ class Running:
         await self._stack.aclose()
 
 
-async def _once_ready(context: Context, heartbeat: Heartbeat, run: Factory) -> None:
-    """What writes or sends begins when the log was read up to where it ended at the start."""
-    if not context.store.ready.is_set():
-        heartbeat.waiting("the log is read up to its end first")
-        await context.store.ready.wait()
-        # Who finds nothing to do gives no sign of its own, and waits for this no longer.
-        heartbeat.beat()
-    await run(heartbeat)
+async def _while_open(context: Context, heartbeat: Heartbeat, run: Factory) -> None:
+    """What writes or sends works while the service is open, and begins again each time it opens."""
+    gate = context.store.gate
+
+    async def work() -> bool:
+        if not gate.ready.is_set():
+            heartbeat.waiting("the log is read up to its end first")
+            await gate.ready.wait()
+            # Who finds nothing to do gives no sign of its own, and waits for this no longer.
+            heartbeat.beat()
+        return await gate.while_open(lambda: run(heartbeat))
+
+    # A database that is away is waited for, however long; it is no failure of this task.
+    while not await until_done(work, heartbeat):
+        pass
 
 
 async def _prune(context: Context, heartbeat: Heartbeat) -> None:

@@ -28,18 +28,24 @@ log = get("serve")
 @asynccontextmanager
 async def alive(running: Running, say: Say = silent) -> AsyncGenerator[None]:
     """The life of a process's services, from the first look for their databases to the last connection closed. Where
-    one is not there yet, or its tables or the log, the life begins all the same, and they start as soon as it is."""
+    one is not there yet or goes away meanwhile, or its tables or the log, the life begins all the same, and they start
+    as soon as it is there."""
     settings, services = running.settings, running.services
     async with at_addresses(settings, services, say) as addresses, running:
         needs = needs_of(addresses, services, tables=settings.migrate == "never")
         missing = await startup.lacking(needs)
         if not missing:
-            await running.begin(addresses, say)
-            yield
-            return
-        first = next(iter(missing.values()))
-        say(f"waiting: {first.sentence}")
-        say(first.fix)
+            try:
+                await running.begin(addresses, say)
+            except startup.WentAway as away:
+                log.warning("the start begins again", reason=str(away))
+                missing = await startup.lacking(needs)
+            else:
+                yield
+                return
+        for lack in [*missing.values()][:1]:
+            say(f"waiting: {lack.sentence}")
+            say(lack.fix)
         beginning = asyncio.create_task(running.begin_later(needs, missing, addresses))
         try:
             yield

@@ -25,6 +25,7 @@ from loopkeeper.kernel.supervisor import Heartbeat, Supervisor
 from loopkeeper.observability.telemetry import Telemetry
 from loopkeeper.policy import Policy
 from loopkeeper.postgres.connections import Pool
+from loopkeeper.postgres.incarnation import Database
 from loopkeeper.security.organizations import Directory
 from loopkeeper.security.sealing import Sealer
 from loopkeeper.store.definition import Domain
@@ -63,8 +64,8 @@ class Context(Equipment):
     parked: ParkedFacts
     supervisor: Supervisor
     ahead: Ahead
-    # Where its database is, for a worker that holds a lock of its own as long as it lives.
-    url: str = field(default="", repr=False)
+    # For a worker that holds a lock of its own as long as it lives: `database.connect`.
+    database: Database = field(repr=False)
 
     async def work_ahead(self) -> tuple[int, datetime | None]:
         """How much the service's own workers have to do now, and when next, beside its timers; one thing more for one

@@ -10,12 +10,16 @@ from dataclasses import dataclass, field
 from loopkeeper.http.health import Health, Ready
 from loopkeeper.kernel.logs import get
 from loopkeeper.postgres import migrations
-from loopkeeper.postgres.connections import AWAY, unreachable
+from loopkeeper.postgres.connections import AWAY, reason, unreachable
 
 log = get("waiting")
 # So short that nobody notices the difference, so long that it costs nothing for an hour.
 LOOK_EVERY = 0.5
 TOLD = {"database": "the database is waited for", "migrations": "the tables are waited for"}
+
+
+class WentAway(Exception):
+    """A database was there at the first look, and is not any more: the start begins again. Its text is a kind of error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,7 @@ async def _lack(name: str, need: Need) -> Lack | None:
     try:
         tables = await migrations.tables(name, need.url, need.package)
     except AWAY as error:
-        return _away(name, need, type(error).__name__)
+        return _away(name, need, reason(error))
     if not tables.lacking:
         return None
     what = f"at revision {tables.found}, needed is {tables.needed}" if tables.found else "not there yet"
@@ -84,8 +88,12 @@ class Wait:
     async def over(self) -> None:
         """Until all of them can start. Raises `StartError` where waiting would not help any more."""
         while self._missing:
-            await asyncio.sleep(LOOK_EVERY)
-            self._tell(await lacking(self._needs))
+            await self.look_again()
+
+    async def look_again(self) -> None:
+        """A little later. Raises `StartError` where waiting would not help any more."""
+        await asyncio.sleep(LOOK_EVERY)
+        self._tell(await lacking(self._needs))
 
     def ready(self, name: str) -> Ready:
         """The probe of one of them meanwhile."""

@@ -23,6 +23,7 @@ from loopkeeper.kernel.errors import Problem, Unsound
 from loopkeeper.postgres.connections import Connection
 from loopkeeper.security.sealing import Sealer
 from loopkeeper.store import bulk_writes, journal
+from loopkeeper.store import offsets as reading
 from loopkeeper.store.definition import (
     STREAM,
     Change,
@@ -102,7 +103,7 @@ class Batch(Generic[S]):
     )
     _loaded: Loaded[S, Any] | None = None
 
-    async def run(self, pending: Sequence[Pending], offsets: Mapping[int, int] | None) -> None:
+    async def run(self, pending: Sequence[Pending], offsets: reading.Progress | None) -> None:
         """All steps for these submissions; the offsets are stored only if nothing had to be put off."""
         # Most polls of a service that reads few types bring it nothing but new offsets.
         fresh = await self._claim(pending) if pending else []
@@ -114,7 +115,7 @@ class Batch(Generic[S]):
         if self.unclaimed:
             await self.connection.execute("DELETE FROM claim WHERE id = ANY($1::uuid[])", self.unclaimed)
         if offsets and not self.deferred:
-            await bulk_writes.offsets(self.connection, offsets)
+            await reading.move(self.connection, offsets)
 
     async def again(self, parked: Submission) -> str:
         """Decide anew a parked fact, which keeps its claim and whose stream's mark the caller holds, and write what
@@ -330,16 +331,19 @@ class Batch(Generic[S]):
                 events.append((command.fact, False))
         asked = self.loaded.with_context(submission.stream, state, command, Plain(at=at, seed=submission.id))
         beside: list[Elsewhere] = []
+        first = len(self.entries)
         for event in domain.decider.decide(state, asked):
             if isinstance(event, Elsewhere):
                 beside.append(event)
                 continue
             state = domain.decider.evolve(state, event)
             events.append((event, True))
+        check_together([event for event, mine in events if mine] + [other.event for other in beside])
         for other in beside:
             self._write_beside(submission, other)
         if events:
             self._change(row, submission, state, events, at)
+        self.entries[first:] = journal.numbered(self.entries[first:], submission.id)
         own = tuple(event for event, mine in events if mine)
         return Outcome(submission.stream, state, row.n, own)
 
@@ -486,6 +490,12 @@ class Batch(Generic[S]):
 
     def _parse(self, state: str) -> S:
         return self.domain.decider.state.model_validate_json(state)
+
+
+def check_together(events: Sequence[Event]) -> None:
+    """A command's events are one append. Raises `Problem` where they would not fit into one."""
+    if len(events) > 1 and sum(len(event.payload()) for event in events) > LARGEST_EVENT:
+        raise Problem(413, "body-too-large", "The events of this request would be too large.")
 
 
 def _streams(items: Sequence[Pending]) -> set[str]:

@@ -1,4 +1,4 @@
-"""How does what a batch decided become rows? States, deadlines, parked facts, audit, offsets and reference rows, each kind with
+"""How does what a batch decided become rows? States, deadlines, parked facts, audit and reference rows, each kind with
 one bulk statement in the batch's own transaction."""
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from loopkeeper.event_log.commands import carried
 from loopkeeper.event_log.port import Received
 from loopkeeper.kernel.errors import Unsound
 from loopkeeper.postgres.connections import Connection
@@ -129,6 +130,8 @@ def _sealed(sealer: Sealer, stream: str, received: Received) -> str:
     body: dict[str, Any] = {"key": received.key, "problem": received.problem}
     if message is not None:
         body |= {"headers": message.headers(), "data": message.data.decode("utf-8", "surrogateescape")}
+        if message.rest:
+            body["rest"] = carried(message.rest)
     else:
         body |= {"raw": received.raw.decode("latin-1")}
     return sealer.seal("system", stream, "parked", body)
@@ -154,17 +157,6 @@ async def audit(connection: Connection, rows: Sequence[AuditRow]) -> None:
                 for r in rows
             ],
         )
-
-
-async def offsets(connection: Connection, read: Mapping[int, int]) -> None:
-    """The next offsets to read; a late batch moves none back."""
-    await connection.execute(
-        """INSERT INTO consumed (partition, next_offset) SELECT * FROM unnest($1::int[], $2::bigint[])
-           ON CONFLICT (partition) DO UPDATE
-           SET next_offset = GREATEST(consumed.next_offset, excluded.next_offset)""",
-        list(read),
-        list(read.values()),
-    )
 
 
 async def upsert(connection: Connection, table: str, rows: Sequence[Mapping[str, Any]]) -> None:

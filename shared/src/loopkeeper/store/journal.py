@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
-from loopkeeper.contract.envelope import Message
+from loopkeeper.contract.envelope import Message, Part
+from loopkeeper.event_log.generations import GENERATION, Generations
 from loopkeeper.event_log.port import Received
 from loopkeeper.postgres.connections import Connection
 
@@ -42,6 +43,10 @@ class Entry:
     origin_chain: str
     payload: bytes
     chain: str
+    # Outside the chain: where its command published several events, its id, and which of how many this is.
+    command_id: UUID | None = None
+    part: int | None = None
+    parts: int | None = None
 
     def message(self) -> Message:
         """The event as it is published: byte for byte what the journal keeps."""
@@ -56,7 +61,25 @@ class Entry:
             chain=self.chain,
             causation=self.causation,
             traceparent=self.traceparent,
+            part=self._part(),
         )
+
+    def _part(self) -> Part | None:
+        if self.command_id is None or self.part is None or self.parts is None:
+            return None
+        return Part(self.command_id, self.part, self.parts)
+
+
+def numbered(entries: Sequence[Entry], command: UUID) -> list[Entry]:
+    """The rows one command wrote, with its published events counted where there are several."""
+    of = sum(entry.own for entry in entries)
+    if of < 2:
+        return list(entries)
+    numbers = iter(range(1, of + 1))
+    return [
+        replace(entry, command_id=command, part=next(numbers), parts=of) if entry.own else entry
+        for entry in entries
+    ]
 
 
 def noted(message: Message, n: int, sequence: int) -> Entry:
@@ -70,9 +93,12 @@ def noted(message: Message, n: int, sequence: int) -> Entry:
 def published(message: Message, n: int) -> Entry:
     """The row of an own event as the log has it, with the chain value it had."""
     m = message
-    return Entry(
-        m.subject, n, m.id, True, m.sequence, m.type, m.source, m.time, m.causation, m.traceparent, "", m.data, m.chain
+    entry = Entry(
+        m.subject, n, m.id, True, m.sequence, m.type, m.source, m.time, m.causation, m.traceparent, "", m.data, m.chain,
     )  # fmt: skip
+    if m.part is None:
+        return entry
+    return replace(entry, command_id=m.part.command, part=m.part.number, parts=m.part.of)
 
 
 def link(key: bytes, previous: str, entry: Entry) -> str:
@@ -102,9 +128,11 @@ def with_chain(entry: Entry, chain: str) -> Entry:
 
 
 INSERT = """
-INSERT INTO journal (stream, n, id, own, sequence, type, source, at, causation, traceparent, origin_chain, payload, chain)
+INSERT INTO journal (stream, n, id, own, sequence, type, source, at, causation, traceparent, origin_chain, payload, chain,
+  command_id, part, parts)
 SELECT * FROM unnest($1::text[], $2::int[], $3::uuid[], $4::bool[], $5::int[], $6::text[], $7::text[],
-  $8::timestamptz[], $9::text[], $10::text[], $11::text[], $12::bytea[], $13::text[])
+  $8::timestamptz[], $9::text[], $10::text[], $11::text[], $12::bytea[], $13::text[],
+  $14::uuid[], $15::int[], $16::int[])
 """
 ENQUEUE = """
 INSERT INTO outbox (stream, n)
@@ -132,9 +160,17 @@ async def append(connection: Connection, entries: Sequence[Entry], *, publish: b
         [e.origin_chain for e in entries],
         [e.payload for e in entries],
         [e.chain for e in entries],
+        [e.command_id for e in entries],
+        [e.part for e in entries],
+        [e.parts for e in entries],
     )
-    own = [e for e in entries if e.own]
-    if own and publish:
+    if publish:
+        await enqueue(connection, [e for e in entries if e.own])
+
+
+async def enqueue(connection: Connection, own: Sequence[Entry]) -> None:
+    """Queue these for the relay."""
+    if own:
         await connection.execute(ENQUEUE, [e.stream for e in own], [e.n for e in own])
 
 
@@ -227,9 +263,11 @@ async def _log_flaws(
     flaws: list[Flaw] = []
     seen: set[UUID] = set()
     unknown: dict[UUID, str] = {}
+    generations = Generations()
     async for received in log:
         message = received.message
-        if message is None or message.source != source:
+        void = generations.void(received)
+        if message is None or message.source != source or void or message.type == GENERATION:
             continue
         seen.add(message.id)
         entry = own.get(message.id)

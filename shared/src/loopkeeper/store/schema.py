@@ -35,7 +35,7 @@ def stream_table(metadata: sa.MetaData, name: str, *items: sa.schema.SchemaItem)
 
 
 def chassis_tables(metadata: sa.MetaData) -> None:
-    """Claims, journal, outbox, offsets, timers, shared rows, parked facts and the audit of opened identities."""
+    """Claims, journal, outbox, offsets, fence, timers, shared rows, parked facts and the audit of opened identities."""
     sa.Table(
         "claim",
         metadata,
@@ -61,6 +61,11 @@ def chassis_tables(metadata: sa.MetaData) -> None:
         sa.Column("origin_chain", sa.Text, nullable=False),
         sa.Column("payload", BYTEA, nullable=False),
         sa.Column("chain", sa.Text, nullable=False),
+        # Where a command published several events: its id, and which of how many this is.
+        sa.Column("command_id", UUID),
+        sa.Column("part", sa.Integer),
+        sa.Column("parts", sa.Integer),
+        sa.Index("journal_command", "command_id", postgresql_where=sa.text("command_id IS NOT NULL")),
     )
     sa.Table(
         "outbox",
@@ -74,6 +79,32 @@ def chassis_tables(metadata: sa.MetaData) -> None:
         metadata,
         sa.Column("partition", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("next_offset", sa.BigInteger, nullable=False),
+        # The record before it: where it is another one, or gone, the log stepped back.
+        sa.Column("last_id", UUID),
+    )
+    # On which server this database is, as a number that rises with each other one; one row.
+    sa.Table(
+        "fence",
+        metadata,
+        sa.Column(
+            "id",
+            sa.Integer,
+            sa.CheckConstraint("id = 1"),
+            primary_key=True,
+            autoincrement=False,
+            server_default="1",
+        ),
+        sa.Column("generation", sa.Integer, nullable=False),
+        sa.Column("announced", sa.Integer, nullable=False),
+        sa.Column("incarnation", sa.Text, nullable=False),
+    )
+    # The highest generation that each publisher was read with.
+    sa.Table(
+        "publisher",
+        metadata,
+        sa.Column("partition", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("source", sa.Text, primary_key=True),
+        sa.Column("generation", sa.Integer, nullable=False),
     )
     sa.Table(
         "timer",
@@ -102,13 +133,15 @@ def chassis_tables(metadata: sa.MetaData) -> None:
         "parked",
         metadata,
         sa.Column("stream", sa.Text, primary_key=True),
-        sa.Column("partition", sa.Integer, primary_key=True, autoincrement=False),
-        sa.Column("offset", sa.BigInteger, primary_key=True, autoincrement=False),
-        sa.Column("event_id", UUID, nullable=False),
+        sa.Column("partition", sa.Integer, nullable=False),
+        sa.Column("offset", sa.BigInteger, nullable=False),
+        sa.Column("event_id", UUID, primary_key=True),
         sa.Column("type", sa.Text, nullable=False),
         sa.Column("error", sa.Text, nullable=False),
         sa.Column("body", sa.Text, nullable=False),
         moment("at", nullable=False),
+        # The order of a stream's facts. Their offsets may fall where a log stepped back.
+        sa.Column("position", sa.BigInteger, sa.Identity(cache=1), nullable=False),
     )
     # Each time the database turned out to be an earlier one; unfinished until it is rebuilt from the log.
     sa.Table(
@@ -116,6 +149,10 @@ def chassis_tables(metadata: sa.MetaData) -> None:
         metadata,
         moment("at", primary_key=True),
         moment("finished_at"),
+        sa.Column("why", sa.Text, nullable=False, server_default=""),
+        sa.Column("unread", sa.BigInteger, nullable=False, server_default="0"),
+        sa.Column("rebuilt", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("lost", JSONB, nullable=False, server_default="[]"),
     )
     sa.Table(
         "audit",

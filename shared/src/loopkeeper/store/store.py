@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import nullcontext
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Generic, TypeVar
 from uuid import UUID
@@ -29,6 +31,8 @@ from loopkeeper.security.sealing import AuditRow, Sealer
 from loopkeeper.store import bulk_writes
 from loopkeeper.store.batch import Batch, Outcome, Pending, describe
 from loopkeeper.store.definition import Domain, Submission
+from loopkeeper.store.gate import PATIENCE, CatchingUp, Gate
+from loopkeeper.store.offsets import Overtaken, Progress, SteppedBack
 
 S = TypeVar("S", bound=State)
 T = TypeVar("T")
@@ -37,8 +41,8 @@ log = get("store")
 
 # As many as a consumer's poll brings, so that a request never waits behind more.
 LARGEST_BATCH = 256
-# How long a request's batch is tried again while the database is away before its callers hear 503.
-PATIENCE = 5.0
+# So many answered commands are remembered: after a set-back they tell what of them is gone.
+REMEMBERED = 4096
 # A claim older than this no longer recognises its repetition (keys are remembered 30 days).
 CLAIMS_KEPT = timedelta(days=30)
 
@@ -49,6 +53,15 @@ class StoreUnavailable(Exception):
 
 class CommandFailed(Exception):
     """A request met a fault of ours: nothing of it was stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A command that somebody was told is done. Its claim must be in the database as long as claims are kept."""
+
+    id: UUID
+    stream: str
+    at: datetime
 
 
 class Store(Generic[S]):
@@ -77,22 +90,24 @@ class Store(Generic[S]):
         sealer: Sealer,
         metrics: Metrics,
         queue: int = 2048,
+        gate: Gate | None = None,
     ) -> None:
         self.domain = domain
         self.clock = clock
         self.sealer = sealer
         self._pool = pool
         self._chain_key = chain_key
-        self._metrics = metrics
+        self.metrics = metrics
         self._bound = queue
         self._waiting: list[tuple[Submission, asyncio.Future[Outcome]]] = []
         self._wake = asyncio.Event()
         self._turn = asyncio.Lock()
         self.commits = Waker()
         self.unsent = Waker()
-        # Until it is set commands wait, and then hear 503: the log has not been read up to where it ended at the start.
-        self.ready = asyncio.Event()
-        self.ready.set()
+        # While it is closed commands wait, and then hear 503: what the log has is not read yet.
+        self.gate = gate or Gate(domain.service)
+        self.ready = self.gate.ready
+        self.answered: deque[Answered] = deque(maxlen=REMEMBERED)
         self._held = 0
 
     # ── requests ─────────────────────────────────────────────────────────────────────────────────────────
@@ -105,20 +120,17 @@ class Store(Generic[S]):
         await self.read_first()
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._waiting.append((submission, future))
-        self._metrics.queue_depth.labels(self.domain.service).set(len(self._waiting))
+        self.metrics.queue_depth.labels(self.domain.service).set(len(self._waiting))
         self._wake.set()
         return await future
 
     async def read_first(self) -> None:
-        """Wait, for as long as a caller may, until the log was read up to its end as of the start. Raises `Busy`."""
+        """Wait, for as long as a caller may, while the gate is closed. Raises `CatchingUp`, which is `Busy`."""
         if self.ready.is_set():
             return
         self._held += 1
         try:
-            async with asyncio.timeout(PATIENCE):
-                await self.ready.wait()
-        except TimeoutError:
-            raise Busy("what must be read of the log", retry_after=5) from None
+            await self.gate.passed(PATIENCE)
         finally:
             self._held -= 1
 
@@ -136,10 +148,16 @@ class Store(Generic[S]):
     async def _answer(self, taken: Sequence[tuple[Submission, asyncio.Future[Outcome]]]) -> None:
         try:
             outcomes = await self.execute([s for s, _ in taken], patience=PATIENCE)
-        except StoreUnavailable:
-            for _, future in taken:
+        except (StoreUnavailable, CatchingUp):
+            # Nothing of it is known to be kept; who asks again under the same key finds out. Behind a closed gate what
+            # is queued came before it was closed, and has waited as long.
+            late = [*taken]
+            if not self.ready.is_set():
+                late += self._waiting
+                self._waiting.clear()
+            for _, future in late:
                 if not future.done():
-                    future.set_exception(Busy("the database"))
+                    future.set_exception(Busy("the database") if self.ready.is_set() else CatchingUp())
             return
         except BaseException:
             # The writer itself is going down: nobody may wait for an answer that never comes.
@@ -151,6 +169,7 @@ class Store(Generic[S]):
                 continue
             outcome = outcomes[submission.id]
             if isinstance(outcome, Outcome):
+                self.answered.append(Answered(submission.id, outcome.stream, self.clock.wall()))
                 future.set_result(outcome)
             elif isinstance(outcome, Refused | Problem | CommandFailed | Unsealable):
                 future.set_exception(outcome)
@@ -163,12 +182,13 @@ class Store(Generic[S]):
     async def execute(
         self,
         submissions: Sequence[Submission],
-        offsets: Mapping[int, int] | None = None,
+        offsets: Progress | None = None,
         *,
         patience: float | None = None,
     ) -> dict[UUID, Outcome | Exception]:
         """Apply these in order, with the offsets in the same transaction as their last effect. Infrastructure
-        errors are retried for `patience` seconds (None: once), then `StoreUnavailable`."""
+        errors are retried for `patience` seconds (None: once), then `StoreUnavailable`. Raises `SteppedBack` and
+        `Overtaken` where the offsets do not move, with nothing kept."""
         if not all(s.is_fact for s in submissions):
             await self.read_first()
         outcomes: dict[UUID, Outcome | Exception] = {}
@@ -183,7 +203,7 @@ class Store(Generic[S]):
     async def _attempt(
         self,
         pending: Sequence[Pending],
-        offsets: Mapping[int, int] | None,
+        offsets: Progress | None,
         outcomes: dict[UUID, Outcome | Exception],
         patience: float,
     ) -> list[Pending]:
@@ -191,6 +211,8 @@ class Store(Generic[S]):
         while True:
             try:
                 batch = await self._transaction(pending, offsets)
+            except (SteppedBack, Overtaken):
+                raise
             except Exception as error:
                 if not passes(error):
                     return await self._halve(pending, offsets, outcomes, patience, error)
@@ -198,6 +220,8 @@ class Store(Generic[S]):
                     raise StoreUnavailable(type(error).__name__) from error
                 log.warning("batch tried again", service=self.domain.service, error=type(error).__name__)
                 await asyncio.sleep(0.05)
+                # What lost its commit's reply may be in the log: it is repeated when its claim was rebuilt.
+                await self.gate.passed(max(patience - (time.monotonic() - started), 0.0))
             else:
                 outcomes.update(batch.outcomes)
                 self._report(batch)
@@ -206,7 +230,7 @@ class Store(Generic[S]):
     async def _halve(
         self,
         pending: Sequence[Pending],
-        offsets: Mapping[int, int] | None,
+        offsets: Progress | None,
         outcomes: dict[UUID, Outcome | Exception],
         patience: float,
         error: Exception,
@@ -225,22 +249,22 @@ class Store(Generic[S]):
             left = await self._attempt(left, None, outcomes, patience)
         return await self._attempt(pending[middle:], offsets, outcomes, patience)
 
-    async def _transaction(self, pending: Sequence[Pending], offsets: Mapping[int, int] | None) -> Batch[S]:
+    async def _transaction(self, pending: Sequence[Pending], offsets: Progress | None) -> Batch[S]:
         started = time.monotonic()
         batch = await self._transact(partial(self._run_batch, pending, offsets))
-        self._metrics.commit_seconds.labels(self.domain.service).observe(time.monotonic() - started)
-        self._metrics.batch_size.labels(self.domain.service).observe(len(pending))
+        self.metrics.commit_seconds.labels(self.domain.service).observe(time.monotonic() - started)
+        self.metrics.batch_size.labels(self.domain.service).observe(len(pending))
         return batch
 
     async def _run_batch(
-        self, pending: Sequence[Pending], offsets: Mapping[int, int] | None, connection: Connection
+        self, pending: Sequence[Pending], offsets: Progress | None, connection: Connection
     ) -> Batch[S]:
         batch = self._batch(connection)
         await batch.run(pending, offsets)
         return batch
 
     async def _park_alone(
-        self, submission: Submission, error: str, offsets: Mapping[int, int] | None
+        self, submission: Submission, error: str, offsets: Progress | None
     ) -> Mapping[UUID, Outcome | Exception]:
         poisoned = Submission(submission.id, submission.stream, received=submission.received, poison=error)
         batch = await self._transaction([Pending(poisoned)], offsets)
@@ -263,9 +287,13 @@ class Store(Generic[S]):
         return result
 
     async def _transact(self, steps: Callable[[Connection], Awaitable[T]], *, beside: bool = False) -> T:
-        turn = nullcontext() if beside else self._turn
-        async with turn, self._pool.acquire() as connection, connection.transaction():
-            return await steps(connection)  # pyright: ignore[reportArgumentType] a pool's proxy is a connection
+        # Taken first: a connection to another server, and whatever else is noticed meanwhile, ends this turn.
+        begun = self.gate.turn
+        alone = nullcontext() if beside else self._turn
+        async with alone, self._pool.acquire() as connection, connection.transaction():
+            result = await steps(connection)  # pyright: ignore[reportArgumentType] a pool's proxy is a connection
+            self.gate.check(begun)
+            return result
 
     async def with_batch(self, steps: Callable[[Batch[S]], Awaitable[T]]) -> T:
         """Run these steps of one batch in one writing transaction, also while commands still wait for the log, and
@@ -290,7 +318,7 @@ class Store(Generic[S]):
         # Offsets alone count too: a deadline may have waited for what was unread.
         self.commits.wake()
         for submission, error in batch.parked:
-            self._metrics.parked.labels(self.domain.service).inc()
+            self.metrics.parked.labels(self.domain.service).inc()
             log.error(
                 "referral parked",
                 service=self.domain.service,
@@ -317,7 +345,7 @@ class Store(Generic[S]):
             word = "refused" if isinstance(outcome, Exception) else "applied"
             if isinstance(outcome, Outcome) and (outcome.parked or outcome.repeated):
                 word = "parked" if outcome.parked else "repeated"
-            self._metrics.commands.labels(self.domain.service, submission.label, word).inc()
+            self.metrics.commands.labels(self.domain.service, submission.label, word).inc()
 
     async def park(self, failed: Sequence[tuple[Submission, str]]) -> None:
         """Put a mark on the streams of these commands, which nobody waits for, with why each failed."""

@@ -23,7 +23,8 @@ from loopkeeper.spreadsheets.cells import ROW_FIXES
 from loopkeeper.spreadsheets.headings import Heading
 from loopkeeper.store.batch import Outcome
 from loopkeeper.store.definition import Recorded, Reference, Submission
-from loopkeeper.store.store import PATIENCE, Store, StoreUnavailable
+from loopkeeper.store.gate import PATIENCE
+from loopkeeper.store.store import Store, StoreUnavailable
 
 LISTS = ("types", "populations", "age_bands", "counties", "languages", "contract_populations")
 CONTRACT = {

@@ -65,7 +65,7 @@ class Forwarder:
 
     async def run(self, heartbeat: Heartbeat) -> None:
         """Publish after each commit, for as long as this process leads."""
-        leadership = Leadership(self.context.url, LEADER, "loopkeeper-notification-forward")
+        leadership = Leadership(self.context.database.connect, LEADER, "loopkeeper-notification-forward")
 
         async def work() -> bool:
             return await self._round(leadership, heartbeat)
