@@ -126,6 +126,9 @@ FIELDS: Mapping[str, Field] = {
         CLINIC, "POST", REFERRALS, "/member/birth_date", lambda d: somebody(member={"birth_date": d})),
     "intake ReferralBody referral_date": Field(
         CLINIC, "POST", REFERRALS, "/referral_date", lambda d: somebody(referral_date=d)),
+    "intake ReferralBody treating_until": Field(
+        CLINIC, "POST", REFERRALS, "/referrer/treating_until",
+        lambda d: somebody(referrer={"treating_until": d})),
     "intake ReferralBody release_on": Field(
         CLINIC, "POST", REFERRALS, "/release_on",
         lambda d: somebody(release_on=d, answers={"leaving_incarceration": True, "pre_release_services": True})),
