@@ -8,6 +8,7 @@ from assignment.domain.state import Assignment
 from assignment.persistence import directory
 from assignment.persistence.context import AssignmentSurroundings
 from assignment.persistence.directory import restored
+from assignment.persistence.must_hold import MUST_HOLD, known
 from assignment.persistence.tables import columns
 from assignment.settings import AssignmentSettings
 from assignment.timers import on_timer
@@ -32,4 +33,6 @@ service = Service(
     api=joined(providers.api, assignments.api),
     reactions=reactions,
     on_timer=on_timer,
+    must_hold=MUST_HOLD,
+    known=known,
 )

@@ -6,6 +6,7 @@ from authorization.domain.deadlines import timers
 from authorization.domain.rules import DECIDER
 from authorization.domain.state import Authorization
 from authorization.persistence.context import AuthorizationSurroundings
+from authorization.persistence.must_hold import known
 from authorization.persistence.tables import columns
 from authorization.settings import AuthorizationSettings
 from authorization.timers import on_timer
@@ -29,4 +30,5 @@ service = Service(
     reactions=reactions,
     on_timer=on_timer,
     workers={"awaiting": sweep_awaiting},
+    known=known,
 )

@@ -15,6 +15,7 @@ from notification.domain.outreach.state import Outreach
 from notification.persistence.context import NotificationSurroundings
 from notification.persistence.feed import renumber
 from notification.persistence.forwarded import on_kafka
+from notification.persistence.must_hold import MUST_HOLD, known
 from notification.persistence.tables import columns
 from notification.settings import NotificationSettings
 from notification.timers import on_timer
@@ -50,5 +51,7 @@ service = Service(
     on_timer=on_timer,
     workers={"deliver": deliver, "tell": tell, "follow": follow, "forward": forward},
     ahead=ahead,
+    must_hold=MUST_HOLD,
+    known=known,
     on_restored=renumber,
 )
