@@ -18,6 +18,7 @@ from loopkeeper.runtime.verify.streams import Streams
 from loopkeeper.store import offsets
 from loopkeeper.store.definition import Domain
 from loopkeeper.store.must_hold import EVERYWHERE, MustHold
+from loopkeeper.store.row_access import one_moment
 
 # What work under way may explain is looked at so often again, so far apart.
 AGAIN, APART = 5, 1.0
@@ -76,7 +77,7 @@ async def _opened(opened: AsyncExitStack, url: str, service: Service, equipment:
     for each in (snapshot, now):
         opened.push_async_callback(each.close)
         await each.execute(NO_LIMIT)
-    await opened.enter_async_context(snapshot.transaction(isolation="repeatable_read", readonly=True))
+    await opened.enter_async_context(one_moment(snapshot))
     reads = frozenset(kind.wire_type() for kind in service.reactions(equipment))
     return Checked(service, service.domain(equipment), reads, snapshot, now)
 
