@@ -118,6 +118,10 @@ class Databases:
     def url(self, service: str, name: str) -> str:
         return self._server.url(service).replace(f"@/{service}?", f"@/{name}?")
 
+    def admin(self, url: str) -> str:
+        """The same database for whoever may do anything in it."""
+        return self._server.admin(urlsplit(url).path.strip("/"))
+
     async def drop(self) -> None:
         admin = await connect(self._server.admin())
         try:

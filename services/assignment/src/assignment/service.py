@@ -9,6 +9,7 @@ from assignment.domain.state import Assignment
 from assignment.persistence import directory
 from assignment.persistence.context import AssignmentLoader
 from assignment.persistence.directory import restored
+from assignment.persistence.must_hold import MUST_HOLD, known
 from assignment.persistence.projections import TurnProjection
 from assignment.persistence.tables import columns
 from assignment.settings import AssignmentSettings
@@ -40,6 +41,8 @@ service = Service(
     reactions=REACTIONS,
     routers=(providers.router, assignments.router, assignment_actions.router),
     on_timer=on_timer,
+    must_hold=MUST_HOLD,
+    known=known,
 )
 
 

@@ -7,6 +7,7 @@ from authorization.domain.deadlines import timers
 from authorization.domain.rules import DECIDER
 from authorization.domain.state import Authorization
 from authorization.persistence.context import AuthorizationLoader
+from authorization.persistence.must_hold import known
 from authorization.persistence.projections import LookupProjection
 from authorization.persistence.tables import columns
 from authorization.settings import AuthorizationSettings
@@ -38,6 +39,7 @@ service = Service(
     routers=(requests.router, decisions.router),
     on_timer=on_timer,
     workers={"awaiting": sweep_awaiting},
+    known=known,
 )
 
 

@@ -17,6 +17,7 @@ from notification.domain.outreach.state import Outreach
 from notification.persistence.context import NotificationLoader
 from notification.persistence.feed import renumber
 from notification.persistence.forwarded import on_kafka
+from notification.persistence.must_hold import MUST_HOLD, known
 from notification.persistence.projections import TellingProjection
 from notification.persistence.tables import columns
 from notification.settings import NotificationSettings
@@ -56,6 +57,8 @@ service = Service(
     on_timer=on_timer,
     workers={"deliver": deliver, "tell": tell, "follow": follow, "forward": forward},
     ahead=ahead,
+    must_hold=MUST_HOLD,
+    known=known,
     on_restored=renumber,
 )
 

@@ -11,6 +11,7 @@ from referral_intake.domain.deadlines import timers
 from referral_intake.domain.rules import DECIDER
 from referral_intake.domain.state import Referral
 from referral_intake.persistence.context import IntakeLoader
+from referral_intake.persistence.must_hold import MUST_HOLD, known
 from referral_intake.persistence.projections import IntakeProjection
 from referral_intake.persistence.recovered_keys import read_again
 from referral_intake.persistence.tables import columns
@@ -48,6 +49,8 @@ service = Service(
     ),
     on_timer=on_timer,
     workers={"loops": count_loops},
+    must_hold=MUST_HOLD,
+    known=known,
 )
 
 

@@ -26,8 +26,7 @@ from loopkeeper.store.store import LARGEST_BATCH, Store
 
 log = get("set-back")
 
-# What was published in this time before the log's last record is compared and read again. A log that lost more than that is
-# compared as a whole by `loopkeeper verify --mend-log`.
+# What was published in this time before the log's last record is compared and read again: nobody sends again what is older.
 BACK = timedelta(days=1)
 # A UUIDv7 begins with its time in milliseconds.
 TIME_BITS = 80

@@ -29,6 +29,7 @@ from loopkeeper.postgres.incarnation import Database
 from loopkeeper.security.organizations import Directory
 from loopkeeper.security.sealing import Sealer
 from loopkeeper.store.definition import Domain
+from loopkeeper.store.must_hold import Known, MustHold
 from loopkeeper.store.store import Store
 
 GROUP = "loopkeeper.services"
@@ -111,6 +112,9 @@ class Service:
     on_timer: Callable[[Equipment], Callable[[str, datetime], Command]] = field(default=lambda _: no_timer)
     workers: Mapping[str, Worker] = field(default_factory=dict[str, Worker])
     ahead: Ahead = nothing_ahead
+    # What must hold in its own tables, and what it knows of a loop: for `loopkeeper verify`.
+    must_hold: Sequence[MustHold] = ()
+    known: Callable[[Any], Known] | None = None
     # Called once when the database turns out to be restored, in the transaction that remembers it.
     on_restored: OnRestored = nothing_to_renumber
 

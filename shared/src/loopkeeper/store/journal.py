@@ -207,7 +207,7 @@ async def verify(
             for row in await connection.fetch(f'SELECT id, n, head FROM "{table}"'):  # noqa: S608 own table names
                 heads[row["id"]] = (row["n"], row["head"])
         async for entries in _streams(connection):
-            flaws.extend(_chain_flaws(key, entries, heads.pop(entries[0].stream, None)))
+            flaws.extend(chain_flaws(key, entries, heads.pop(entries[0].stream, None)))
             own.update({e.id: e for e in entries if e.own})
         waiting = await connection.fetch("SELECT j.id FROM outbox o JOIN journal j USING (stream, n)")
     flaws.extend(
@@ -218,7 +218,8 @@ async def verify(
     return flaws
 
 
-def _chain_flaws(key: bytes, entries: Sequence[Entry], row: tuple[int, str] | None) -> Iterable[Flaw]:
+def chain_flaws(key: bytes, entries: Sequence[Entry], row: tuple[int, str] | None) -> Iterable[Flaw]:
+    """Where one stream's journal does not prove itself, or its row (where it stands and its last chain value)."""
     previous, vouching = START, None
     for expected, entry in enumerate(entries, start=1):
         if entry.n != expected:

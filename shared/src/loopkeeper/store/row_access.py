@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -56,6 +56,11 @@ def sight(client: Client | None) -> Sight:
     return Sight(
         held[Role.PLAN], held[Role.REFERRER], held[Role.PROVIDER], operations=Role.OPERATIONS in client.roles
     )
+
+
+def one_moment(connection: Connection) -> AbstractAsyncContextManager[None]:
+    """Everything read within is as of one moment, and nothing can be written."""
+    return connection.transaction(isolation="repeatable_read", readonly=True)
 
 
 @asynccontextmanager

@@ -1,0 +1,28 @@
+"""What must hold in assignment's tables, and what assignment knows of a loop."""
+
+from __future__ import annotations
+
+from assignment.domain.state import Assignment
+from loopkeeper.store.must_hold import Known, MustHold
+
+MUST_HOLD = (
+    MustHold(
+        "I3", "has two assignments that serve it at once",
+        "SELECT referral FROM assignment WHERE live GROUP BY referral HAVING count(*) > 1",
+    ),
+    MustHold(
+        "I3", "is of a member who has two assignments at once",
+        """SELECT min(referral) FROM assignment WHERE live AND NOT conflicted AND member <> ''
+           GROUP BY member HAVING count(*) > 1""",
+    ),
+    MustHold(
+        "I3", "has a turn that its referral's row does not know",
+        """SELECT a.referral FROM assignment a LEFT JOIN referral r ON r.id = a.referral
+           WHERE r.id IS NULL GROUP BY a.referral""",
+    ),
+)  # fmt: skip
+
+
+def known(state: Assignment) -> Known:
+    """As assignment has it."""
+    return Known(state.outcome, state.live.assignment if state.live is not None else "")
