@@ -31,7 +31,6 @@ from loopkeeper.security.keyring import Keyring
 from loopkeeper.security.sealing import Sealer
 from loopkeeper.store.batch import Outcome
 from referral_intake.api import referrals
-from referral_intake.domain.commands import ReceiveReferral
 from referral_intake.domain.form.examples import example_adult
 from referral_intake.domain.rules import DECIDER
 from tests.bench.served import app_with
@@ -149,10 +148,7 @@ def place(folder: Path) -> Place:
     prepared = referrals.prepare(
         cast("Any", context("intake")), form, referrer=CLINIC, stream=referral, at=NOW
     )
-    command = ReceiveReferral(
-        received=prepared.received, questions=prepared.questions, keys=prepared.keys, at=NOW
-    )
-    state = DECIDER.fold(cast("Any", DECIDER.decide(None, command)))
+    state = DECIDER.fold([prepared.received])
     row = {
         "id": referral,
         "state": cast("Any", state).model_dump_json(),

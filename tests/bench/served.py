@@ -19,5 +19,4 @@ def app_with(contexts: dict[str, Any], directory: Any, settings: Any) -> App:
         Serving(directory, settings, dict(contexts)),
         ready={},
         registry=CollectorRegistry(),
-        old_apis={name: service.api for name, service in services.items() if service.api is not None},
     )

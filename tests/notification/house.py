@@ -169,7 +169,6 @@ async def house(url: str, folder: Path, *, policy_rows: str = "") -> AsyncIterat
         Serving(equipment.directory, settings, {"notification": context}),
         ready={},
         registry=CollectorRegistry(),
-        old_apis={"notification": service.api} if service.api is not None else {},
     )
     supervisor = context.supervisor
     supervisor.start("writer", lambda _: store.write_waiting())

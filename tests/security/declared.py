@@ -17,8 +17,6 @@ from pydantic import BaseModel, ValidationError
 
 from loopkeeper.http import health
 from loopkeeper.http.headers import JSON
-from loopkeeper.http.old.route import Api
-from loopkeeper.http.old.route import Route as OldRoute
 from loopkeeper.http.route import Operation
 from loopkeeper.runtime.operations import operations_of
 from loopkeeper.runtime.service import Service
@@ -78,8 +76,7 @@ def routes(house: House) -> list[Route]:
 def of_service(service: Service) -> list[Route]:
     """Those of one service, its operations' among them."""
     routers = (*service.routers, operations_of(service.name))
-    old = service.api.routes if isinstance(service.api, Api) else ()
-    return [*(_of_old(each) for each in old), *(_of(each) for found in routers for each in found.routes)]
+    return [_of(each) for found in routers for each in found.routes]
 
 
 def _of(route: Any) -> Route:
@@ -88,13 +85,6 @@ def _of(route: Any) -> Route:
         route.service, route.method, route.path_format, route.roles, tuple(route.param_convertors), route.body,
         route.query.model, route.media, route.takes_body, route.upload is not None, route.needs_if_match,
         route.is_action, next(iter(route.examples.values()), None),
-    )  # fmt: skip
-
-
-def _of_old(route: OldRoute) -> Route:
-    return Route(
-        route.service, route.method, route.path, route.roles, route.parameters, route.body, route.query, route.media,
-        route.takes_body, route.stream, route.needs_if_match, route.is_action, route.example,
     )  # fmt: skip
 
 

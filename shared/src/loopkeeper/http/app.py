@@ -14,8 +14,6 @@ from starlette.types import Receive, Scope, Send
 
 from loopkeeper.http import health, middleware, openapi
 from loopkeeper.http.health import Program, Ready
-from loopkeeper.http.old import app as old
-from loopkeeper.http.old.route import Api
 from loopkeeper.http.serving import Serving
 from loopkeeper.kernel.errors import Problem, Unsound, not_found
 from loopkeeper.observability.exchange import Observe
@@ -38,7 +36,6 @@ class App(FastAPI):
         registry: CollectorRegistry,
         observe: Observe | None = None,
         lifespan: Lifespan | None = None,
-        old_apis: Mapping[str, Api] | None = None,
     ) -> None:
         """`routers`: of each service by its name. `ready`: the probe of each; what is asked is what stands there when
         somebody asks. `observe` is called once a request, when it is over, and must not raise."""
@@ -53,7 +50,6 @@ class App(FastAPI):
             telemetry=TELEMETRY_OFF,
         )
         self.state.serving = serving
-        self._old = old_apis or {}
         self._own = {
             name: [route for each in found for route in each.routes] for name, found in routers.items()
         }
@@ -75,20 +71,16 @@ class App(FastAPI):
     def document(self, service: str | None) -> dict[str, Any]:
         """The document of one service, or of everything. Raises `LookupError` for a service that is not here."""
         if service is None:
-            made = openapi.document(self.routes, self.title)
-            return old.joined_to(made, list(self._old.values()))
+            return openapi.document(self.routes, self.title)
         if service not in self._own:
             raise LookupError(service)
-        made = openapi.document(self._own[service], f"Loopkeeper: {service}")
-        return old.joined_to(made, [self._old[service]] if service in self._old else [])
+        return openapi.document(self._own[service], f"Loopkeeper: {service}")
 
     def templates(self) -> Iterable[tuple[str, str]]:
         """Method and path, as declared, of every route of the services."""
         for route in (route for found in self._own.values() for route in found):
             for method in getattr(route, "methods", None) or ():
                 yield method, getattr(route, "path_format", "")
-        for api in self._old.values():
-            yield from ((route.method, route.path) for route in api.routes)
 
     def _checked(self) -> Iterable[BaseRoute]:
         """All routes, those that are asked most first. Raises where an address is declared twice."""
@@ -100,7 +92,6 @@ class App(FastAPI):
                     raise Unsound(f"{method} {path} is declared twice")
                 seen.add((method, path))
             yield route
-        yield from old.paths_of(list(self._old.values()))
 
 
 async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:

@@ -193,7 +193,6 @@ class Running:
             registry=self._metrics.registry,
             observe=self._observed,
             lifespan=lifespan,
-            old_apis={name: service.api for name, service in services.items() if service.api is not None},
         )
 
     async def __aenter__(self) -> Running:

@@ -17,7 +17,6 @@ from loopkeeper.flow.consumer import Consumer, Reaction
 from loopkeeper.flow.parked import ParkedFacts
 from loopkeeper.flow.recovery import OnRestored, nothing_to_renumber
 from loopkeeper.http import call
-from loopkeeper.http.old import Api
 from loopkeeper.kernel.clock import Clock
 from loopkeeper.kernel.errors import StartError
 from loopkeeper.kernel.metrics import Metrics
@@ -108,7 +107,6 @@ class Service:
     reactions: Mapping[type[Event], Reaction]
     # Those of its `api/`, in the order in which the reference shows them.
     routers: Sequence[APIRouter] = ()
-    api: Api | None = None
     on_timer: Callable[[Equipment], Callable[[str, datetime], Command]] = field(default=lambda _: no_timer)
     workers: Mapping[str, Worker] = field(default_factory=dict[str, Worker])
     ahead: Ahead = nothing_ahead

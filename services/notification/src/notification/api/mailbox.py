@@ -15,14 +15,13 @@ from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.field_types import AnyLanguage, HappenedAt
 from loopkeeper.http.call import allowed
 from loopkeeper.http.paging import Listing, Page, listing
-from loopkeeper.http.person import Person
 from loopkeeper.http.route import Id, Operation, example, refused
 from loopkeeper.kernel.errors import not_found
 from loopkeeper.postgres.connections import Connection
 from loopkeeper.runtime.service import Call
 from loopkeeper.security.organizations import Client, Role
 from notification.api.subscriptions import own
-from notification.api.views import Body, state_of
+from notification.api.views import Body, StaffPerson, state_of
 from notification.domain.notices.handover import HandOver, Way, check, check_electronic
 from notification.domain.notices.notice_policy import fax_agreement
 from notification.domain.outreach.commands import RecordDelivered, RecordHandOver
@@ -82,7 +81,7 @@ class Opened(Item):
 class HandOverBody(Body):
     """`to`: the recipient; for a member's notice the member, or who holds consent for a minor."""
 
-    acted_by: Person = Field(description="Who told it")
+    acted_by: StaffPerson = Field(description="Who told it")
     how: Way
     at: HappenedAt | None = Field(None, description="Now, where it is missing")
     to: Literal["recipient", "member", "parent", "guardian", "court", "county"] = "recipient"

@@ -45,7 +45,7 @@ class StartBody(Body):
     acted_by: Actor = None
 
 
-class MemberDeclinedBody(Body):
+class DeclineBody(Body):
     on: ServiceDay | None = Field(None, description="Day on which the member declined")
     how: Modality = Field(description="In which way the member said so")
     acted_by: Actor = None
@@ -56,7 +56,7 @@ class UnreachedBody(Body):
     acted_by: Actor = None
 
 
-class EndServiceBody(Body):
+class EndBody(Body):
     code: Whole = Field(description="The state's discontinuation code, 1 to 15")
     on: ServiceDay | None = Field(None, description="Last day of service")
     acted_by: Actor = None
@@ -123,7 +123,7 @@ async def start_services(
 )
 async def member_declined(
     referral: Id,
-    body: Annotated[MemberDeclinedBody, example({"on": "2026-03-02", "how": "in_person", **MARIA})],
+    body: Annotated[DeclineBody, example({"on": "2026-03-02", "how": "in_person", **MARIA})],
     call: Provider,
 ) -> OutreachShown:
     """Closes the loop; the member may come back by a new referral."""
@@ -156,7 +156,7 @@ async def unable_to_reach(
 )
 async def end_service(
     referral: Id,
-    body: Annotated[EndServiceBody, example({"code": 1, "on": "2026-12-01", **MARIA})],
+    body: Annotated[EndBody, example({"code": 1, "on": "2026-12-01", **MARIA})],
     call: Provider,
 ) -> OutreachShown:
     """The plan decides about the term, and gives the member notice first."""

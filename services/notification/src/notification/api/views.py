@@ -25,9 +25,20 @@ class Body(BlankIsMissing):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class StaffPerson(Person):
+    """Who acted, by an id without blanks: events carry it, and a name must not stand there by mistake."""
+
+    person: str = Field(
+        min_length=1,
+        max_length=100,
+        pattern=r"^[A-Za-z0-9_.-]+$",
+        description="The organization's own staff id",
+    )
+
+
 # What a provider's body says of who acted.
 Actor = Annotated[
-    Person | None, Field(description="Who of yours acted; the lead care manager, where it is missing")
+    StaffPerson | None, Field(description="Who of yours acted; the lead care manager, where it is missing")
 ]
 
 
