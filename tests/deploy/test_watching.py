@@ -45,6 +45,8 @@ CLUSTER = {
 CHOSEN = {"$__rate_interval": "1m", "$job": "loopkeeper", "${source}": "prometheus"}
 # What an operator has at the desk.
 PROGRAMS = {"loopkeeper", "kubectl", "docker", "curl", "export", "pg_dump"}
+# What a reader puts something of their own for.
+PLACEHOLDERS = {"REFERRAL": f"ref_{'0' * 32}"}
 # The shell's own words, and what the manual's step 9 has defined.
 SHELL = {"for", "done", "apply"}
 RUNBOOK = (ROOT / "docs/guides/runbook.md").read_text()
@@ -196,7 +198,9 @@ def ours() -> list[list[str]]:
     """The words behind each `loopkeeper` that is typed, at the desk or inside a pod."""
     words = [shlex.split(line, comments=True) for line in typed() if not line.startswith("export ")]
     inside = [each[each.index("--") + 1 :] if "--" in each else each for each in words]
-    return [each[1:] for each in inside if each[:1] == ["loopkeeper"]]
+    return [
+        [PLACEHOLDERS.get(word, word) for word in each[1:]] for each in inside if each[:1] == ["loopkeeper"]
+    ]
 
 
 def test_every_command_of_ours_that_the_pages_type_exists_with_its_arguments_and_options() -> None:
