@@ -183,6 +183,7 @@ def normal() -> Figures:
             of("loopkeeper_consumed_total", service=service): growing(60),
             of("loopkeeper_published_total", service=service): growing(30),
             of("loopkeeper_spans_lost_total", service=service): steady(0),
+            of("loopkeeper_set_back_total", service=service): steady(0),
             of("loopkeeper_http_undeclared_total", route=route(service)): steady(0),
         }
         for partition in ("0", "1"):

@@ -136,6 +136,12 @@ def a_task_of_one_replica_fails_again_and_again(figures: Figures) -> None:
     change(figures, INTAKE.series("loopkeeper_tasks_unwell", service="intake"), steady(1))
 
 
+@causes("SetBack")
+def a_lagging_standby_of_one_service_is_promoted(figures: Figures) -> None:
+    for replica in (INTAKE, SIBLING):
+        change(figures, replica.series("loopkeeper_set_back_total", service="intake"), steady(1))
+
+
 @causes("Behind")
 def a_service_reads_slower_than_others_write(figures: Figures) -> None:
     for replica in (INTAKE, SIBLING):
