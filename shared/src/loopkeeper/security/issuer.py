@@ -18,10 +18,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from secrets import token_hex
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from joserfc.errors import JoseError
-from joserfc.jwk import ECKey
 
 from loopkeeper.contract.calendar import written
 from loopkeeper.kernel.errors import StartError
@@ -29,6 +28,9 @@ from loopkeeper.kernel.files import locked, stamp, write_private
 from loopkeeper.kernel.logs import get
 from loopkeeper.kernel.settings import Settings
 from loopkeeper.security.tokens import ALGORITHM, LEEWAY, LONGEST_LIFE, SigningKey, VerifyingKey
+
+if TYPE_CHECKING:
+    from joserfc.jwk import ECKey
 
 log = get("tokens")
 
@@ -220,6 +222,8 @@ def _published(config_folder: Path, kept: Mapping[str, Any]) -> bool:
 
 
 def _fresh(signs_from: datetime) -> dict[str, Any]:
+    from joserfc.jwk import ECKey
+
     made = ECKey.generate_key("P-256", {"kid": token_hex(8), "alg": ALGORITHM, "use": "sig"})
     return {**made.as_dict(private=True), "from": written(signs_from.replace(microsecond=0))}
 
@@ -248,7 +252,7 @@ def _public_keys(file: Path) -> dict[str, VerifyingKey]:
     try:
         kept: dict[str, Any] = json.loads(file.read_text())
         return {
-            cast("str", each["kid"]): VerifyingKey(issuer, ECKey.import_key(each))
+            cast("str", each["kid"]): VerifyingKey(issuer, _key(each))
             for issuer, entry in kept.items()
             for each in cast("Sequence[dict[str, Any]]", entry["keys"])
         }
@@ -259,6 +263,8 @@ def _public_keys(file: Path) -> dict[str, VerifyingKey]:
 
 
 def _key(entry: Mapping[str, Any]) -> ECKey:
+    from joserfc.jwk import ECKey
+
     return ECKey.import_key({name: value for name, value in entry.items() if name != "from"})
 
 
