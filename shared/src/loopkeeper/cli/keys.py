@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -134,7 +133,7 @@ def keys_rotate_issuer(
 
     if finish and now:
         fail("--finish ends a change in two steps, --now needs none.", "Give one of them.", USAGE)
-    current, at = settings(), datetime.now(UTC)
+    current, at = settings(), SystemClock().wall()
     folders = current.config_folder, current.issuer_folder
     with starting():
         if now:

@@ -15,7 +15,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, cast
@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, cast
 from joserfc.errors import JoseError
 
 from loopkeeper.contract.calendar import written
+from loopkeeper.kernel.clock import SystemClock
 from loopkeeper.kernel.errors import StartError
 from loopkeeper.kernel.files import locked, stamp, write_private
 from loopkeeper.kernel.logs import get
@@ -125,7 +126,7 @@ def first_key(config_folder: Path, issuer_folder: Path, issuer: str) -> Rotation
                     f"{issuer_folder / PRIVATE} is missing, and {PUBLIC} says that there is one.",
                     "Bring it back, or end everything it signed: loopkeeper keys rotate-issuer --now.",
                 )
-            fresh = {"issuer": issuer, "keys": [_fresh(datetime.now(UTC))]}
+            fresh = {"issuer": issuer, "keys": [_fresh(SystemClock().wall())]}
             _write(config_folder, issuer_folder, fresh)
         kept = _read(issuer_folder / PRIVATE)
         if not _published(config_folder, kept):
