@@ -9,6 +9,7 @@ import typer
 
 from loopkeeper.cli.terminal import USAGE, Json, counted, fail, say, settings, show, starting
 from loopkeeper.contract.calendar import written
+from loopkeeper.kernel.clock import SystemClock
 from loopkeeper.security import keyring, organizations
 from loopkeeper.security.key_wrapper import plugged_in
 from loopkeeper.security.keyring import Keyring, Unsealable
