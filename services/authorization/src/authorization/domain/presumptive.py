@@ -10,17 +10,17 @@ a decision is made and told to the provider, whichever comes first (3.4).
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
 from authorization.domain.commands import LookAgain, RevokeGrant
-from authorization.domain.contexts import ClaimContext, Standing
+from authorization.domain.contexts import ClaimContext, GrantRules, Standing
 from authorization.domain.deadlines import day_begins, grant_over_at
 from authorization.domain.state import SERVICES_RECEIVED, Authorization, Grant, status
 from loopkeeper.contract import ids
 from loopkeeper.contract.calendar import la_date
-from loopkeeper.contract.decider import Plain, Refused
+from loopkeeper.contract.decider import Elsewhere, InvariantBroken, Plain, Refused
 from loopkeeper.contract.events import (
     ActedBy,
     AuthorizationPresumptiveEnded,
@@ -28,12 +28,16 @@ from loopkeeper.contract.events import (
     AuthorizationPresumptiveRefused,
     AuthorizationPresumptiveReminded,
     Claim,
+    ClaimResult,
     Contract,
     Event,
+    JoinedClaim,
     ProviderRecorded,
+    ReferralAmended,
     ScreenedPopulation,
 )
 
+GRANTED = "granted"
 # Refusals that more answers may mend.
 MENDABLE = ("", "criteria")
 
@@ -52,8 +56,8 @@ WAYS_ON = {
     "type": "The provider is of no type the table pairs with this population; the plan's decision comes first.",
     "contract": "The directory shows no contract of this plan with the provider for this population on that day.",
     "criteria": "The answers do not meet the population's criteria, or nobody attested them; complete the form.",
-    "other_provider": "Another provider has an open authorization. Ask the member; if they wish, a change of provider "
-    "is settled with the plan.",
+    "other_provider": "Another provider has an open authorization, or was granted one. Ask the member, and answer the "
+    "question about it at this referral: if they wish, a change of provider is settled with the plan.",
     "renewal": "A grant is for a first authorization only; this member has one with this provider.",
     "recent": "The member has or had a grant of this plan a short time ago; the plan's decision comes first.",
     "ahead": "The first service lies further ahead than a grant lasts; claim it when the day is near.",
@@ -70,6 +74,7 @@ RELEASE_WAY_ON = (
 def judge(
     claim: Claim,
     *,
+    population: str = "",
     plan: str,
     referrer: str,
     attested: bool,
@@ -82,10 +87,11 @@ def judge(
     start: bool = False,
     hubs: Mapping[str, ProviderRecorded] | None = None,
 ) -> Refusal | None:
-    """None where the grant is to be made. `types` are those the table pairs with the claimed population,
-    `again_from` the first day on which this member may have another grant, `latest` the last on which a first service
+    """None where the grant is to be made. `population` is one of those claimed, the first unless it is named; `types` are
+    those the table pairs with it, `again_from` the first day on which this member may have another grant, `latest` the last on which a first service
     is near enough. A `start` sent alone has no answers yet:
     its attestation says that the criteria are met, unless what it answers says they are not."""
+    code = population or claim.population
     if standing.open_with is not None:
         return _refused("renewal" if standing.open_with == claim.provider else "other_provider")
     if standing.grant_live or (again_from is not None and claim.from_ < again_from):
@@ -94,18 +100,18 @@ def judge(
         return _refused("ahead")
     if not types:
         refusal = _refused("no_row")
-        return Refusal("no_row", RELEASE_WAY_ON) if claim.population == "incarceration" else refusal
+        return Refusal("no_row", RELEASE_WAY_ON) if code == "incarceration" else refusal
     if provider is None:
         return _refused("awaiting_provider", claim.provider)
     known = hubs or {}
-    if claim.provider != referrer or claim.population not in provider.populations:
+    if claim.provider != referrer or code not in provider.populations:
         return _refused("contract")
-    if claim.population not in covered(provider, plan, claim.from_, known):
-        hub = _unknown_hub(claim, plan, provider, known)
+    if code not in covered(provider, plan, claim.from_, known):
+        hub = _unknown_hub(claim, code, plan, provider, known)
         return _refused("awaiting_provider", hub) if hub else _refused("contract")
     if not set(types) & set(provider.types):
         return _refused("type")
-    result = next((p.result for p in populations if p.code == claim.population), "unknown")
+    result = next((p.result for p in populations if p.code == code), "unknown")
     met = result == "met" or (start and result == "unknown")
     return None if met and attested else _refused("criteria")
 
@@ -115,13 +121,13 @@ def _refused(reason: str, awaits: str = "") -> Refusal:
 
 
 def _unknown_hub(
-    claim: Claim, plan: str, provider: ProviderRecorded, hubs: Mapping[str, ProviderRecorded]
+    claim: Claim, code: str, plan: str, provider: ProviderRecorded, hubs: Mapping[str, ProviderRecorded]
 ) -> str:
     """The hub whose contract may cover this claim and whose entry has not arrived; empty for none."""
     through = (
         contract.hub
         for contract in _in_force(provider, plan, claim.from_)
-        if contract.hub is not None and claim.population in contract.populations
+        if contract.hub is not None and code in contract.populations
     )
     return min((hub for hub in through if hub not in hubs), default="")
 
@@ -157,58 +163,195 @@ def hubs_of(entries: Iterable[ProviderRecorded]) -> frozenset[str]:
 # ── a grant's life ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def claim_judged(state: Authorization, context: ClaimContext, authorization: str = "") -> list[Event]:
-    """The grant or its refusal; nothing where nothing was claimed, or where the same was said before."""
-    claim, rules = state.claim, context.grant
-    if claim is None or rules is None or state.grant is not None:
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A claim as it is judged: who made it, what its own claimant attested, whether it came before its form, and under
+    which referral it is answered besides, where that one joined this loop."""
+
+    claim: Claim
+    claimant: str
+    attested: bool
+    start: bool
+    under: str = ""
+
+
+def claim_judged(
+    state: Authorization, context: ClaimContext, authorization: str = ""
+) -> list[Event | Elsewhere]:
+    """The grant or its refusal of the claim that this loop has; nothing where nothing was claimed, or where the same was
+    said before."""
+    claim, second = state.claim, state.second
+    if claim is None or context.grant is None or state.grant is not None:
         return []
-    last = context.standing.last_grant_through
-    refusal = judge(
+    claimed = Claimed(
         claim,
-        plan=state.plan,
-        referrer=state.claimed_by or state.referrer,
-        attested=state.attested,
-        populations=state.populations,
-        provider=context.provider,
-        types=rules.types,
-        standing=context.standing,
-        again_from=last + timedelta(days=rules.again_days) if last else None,
-        latest=la_date(context.at) + timedelta(days=rules.days),
-        start=state.kind == "presumptive_start",
-        hubs=context.hubs,
+        state.claimed_by or state.referrer,
+        second.attested if second is not None else state.attested,
+        second.start if second is not None else state.kind == "presumptive_start",
+        second.referral if second is not None else "",
     )
-    said: dict[str, Any] = {
-        "occurred_at": context.at,
-        "policy": rules.refs,
-        "authorization": authorization,
+    verdicts = _verdicts(state, claimed, context, context.grant)
+    if any(verdict is None for verdict in verdicts.values()):
+        return _granted(claimed, verdicts, context, context.grant, authorization)
+    refusal = next(iter(verdicts.values()))
+    if refusal is None or (refusal.reason, refusal.awaits) == (state.grant_refused, state.awaited):
+        return []
+    return _refusals(state, claimed, verdicts, context, context.grant, authorization)
+
+
+def joined_claim_judged(
+    state: Authorization, news: ReferralAmended, context: ClaimContext
+) -> list[Event | Elsewhere]:
+    """The claim of a referral that joined this loop, answered under that one's id (loop.md 3.3). Another's open
+    authorization or live grant refuses it; what nobody has accepted yet does not."""
+    joined, rules = news.joined_claim, context.joined
+    if joined is None or news.joined is None or rules is None:
+        return []
+    claimed = Claimed(joined.claim, joined.claim.provider, joined.attested, joined.start, news.joined)
+    verdicts = _verdicts(state, claimed, replace(context, provider=context.joined_provider), rules)
+    if any(verdict is None for verdict in verdicts.values()):
+        return _granted(claimed, verdicts, context, rules)
+    kept = state.second is not None and state.second.referral == news.joined and state.claim == joined.claim
+    return _refusals(state, claimed, verdicts, context, rules, kept=kept)
+
+
+def adopts(news: ReferralAmended) -> JoinedClaim | None:
+    """The joined claim, where the loop has none of its own that may still hold and takes it over."""
+    joined = news.joined_claim
+    return joined if joined is not None and news.claim == joined.claim else None
+
+
+def _verdicts(
+    state: Authorization, claimed: Claimed, context: ClaimContext, rules: GrantRules
+) -> Mapping[str, Refusal | None]:
+    """What becomes of each population claimed: None where it is granted."""
+    standing = _within(state, claimed.claimant, context)
+    last = standing.last_grant_through
+    return {
+        code: judge(
+            claimed.claim,
+            population=code,
+            plan=state.plan,
+            referrer=claimed.claimant,
+            attested=claimed.attested,
+            populations=state.populations,
+            provider=context.provider,
+            types=rules.types.get(code, ()),
+            standing=standing,
+            again_from=last + timedelta(days=rules.again_days) if last else None,
+            latest=la_date(context.at) + timedelta(days=rules.days),
+            start=claimed.start,
+            hubs=context.hubs,
+        )
+        for code in claimed.claim.populations
     }
-    if refusal is not None:
-        if (refusal.reason, refusal.awaits) == (state.grant_refused, state.awaited):
-            return []
-        return [
-            AuthorizationPresumptiveRefused(
-                **said, reason=refusal.reason, way_on=refusal.way_on, awaits=refusal.awaits
-            )
-        ]
-    today = la_date(context.at)
+
+
+def _within(state: Authorization, claimant: str, context: ClaimContext) -> Standing:
+    """What stands through other referrals and through this loop itself. A term whose offer nobody accepted is
+    nobody's yet (ECMG26 p112)."""
+    found, grant, term = context.standing, state.grant, state.term
+    if term is not None and (state.reauthorization is not None or term.last_day >= la_date(context.at)):
+        served = grant.provider if grant is not None and grant.ended == "approved" else ""
+        holder = state.holder or served
+        found = replace(found, open_with=found.open_with or holder or None)
+    if grant is None:
+        return found
+    if not grant.ended:
+        if grant.provider != claimant:
+            return replace(found, open_with=found.open_with or grant.provider)
+        return replace(found, grant_live=True)
+    ended = [day for day in (found.last_grant_through, grant.through) if day is not None]
+    return replace(found, last_grant_through=max(ended))
+
+
+def _refusals(
+    state: Authorization,
+    claimed: Claimed,
+    verdicts: Mapping[str, Refusal | None],
+    context: ClaimContext,
+    rules: GrantRules,
+    authorization: str = "",
+    *,
+    kept: bool = True,
+) -> list[Event | Elsewhere]:
+    """The refusal: here, where the claim is this loop's (`kept`), and under the referral that made it. Only what is kept
+    here is looked at again, so a claim that is not kept awaits nobody."""
+    refusal = next(verdict for verdict in verdicts.values() if verdict is not None)
+    if not kept and refusal.awaits:
+        refusal = _refused("contract")
+    event = AuthorizationPresumptiveRefused(
+        occurred_at=context.at,
+        policy=rules.refs,
+        authorization=authorization,
+        reason=refusal.reason,
+        way_on=refusal.way_on,
+        awaits=refusal.awaits,
+        provider=claimed.claim.provider,
+        plan=state.plan,
+        results=_results(verdicts),
+        claimed_by=claimed.under,
+    )
+    if not claimed.under:
+        return [event]
+    answer = event.model_copy(update={"claimed_by": "", "awaits": "", "authorization": ""})
+    return [*([event] if kept else []), _under(claimed, answer, context)]
+
+
+def _granted(
+    claimed: Claimed,
+    verdicts: Mapping[str, Refusal | None],
+    context: ClaimContext,
+    rules: GrantRules,
+    authorization: str = "",
+) -> list[Event | Elsewhere]:
+    claim, today = claimed.claim, la_date(context.at)
+    provider = context.joined_provider if claimed.under and context.joined is not None else context.provider
     granted = AuthorizationPresumptiveGranted.model_validate(
         {
-            **said,
+            "occurred_at": context.at,
+            "policy": rules.refs,
+            "authorization": authorization,
             "grant": ids.derive("grant", context.at, context.seed, "grant"),
             "provider": claim.provider,
-            "provider_version": context.provider.version if context.provider else 0,
-            "population": claim.population,
+            "provider_version": provider.version if provider else 0,
+            "population": next(code for code, verdict in verdicts.items() if verdict is None),
             "from": claim.from_,
             # Day 0 is the first; thirty days end with the day before day 30 (loop.md 3.4).
             "through": claim.from_ + timedelta(days=rules.days - 1),
             "referral_by": rules.referral_by,
             "remind_on": tuple(day for day in rules.remind_on if day > today),
+            "results": _results(verdicts),
+            "claimed_by": claimed.under,
         }
     )
-    return [granted]
+    if not claimed.under:
+        return [granted]
+    answer = granted.model_copy(
+        update={"claimed_by": "", "carried_by": context.own, "authorization": "", "remind_on": ()}
+    )
+    return [granted, _under(claimed, answer, context)]
 
 
-def look_again(state: Authorization | None, command: LookAgain, context: ClaimContext) -> Iterator[Event]:
+def _under(claimed: Claimed, answer: Event, context: ClaimContext) -> Elsewhere:
+    if context.opens is None:
+        raise InvariantBroken("a joined claim is judged and its own referral was not looked for")
+    return Elsewhere(claimed.under, answer, opens=context.opens)
+
+
+def _results(verdicts: Mapping[str, Refusal | None]) -> tuple[ClaimResult, ...]:
+    """What became of each population, where there are several."""
+    if len(verdicts) < 2:
+        return ()
+    return tuple(
+        ClaimResult(population=code, result=verdict.reason if verdict is not None else GRANTED)
+        for code, verdict in verdicts.items()
+    )
+
+
+def look_again(
+    state: Authorization | None, command: LookAgain, context: ClaimContext
+) -> Iterator[Event | Elsewhere]:
     """A claim that waited is judged now, unless the loop or the decision came first."""
     if state is None or status(state) not in ("pending", "started"):
         return
@@ -242,8 +385,11 @@ def remind(state: Authorization, at: datetime) -> Sequence[Event]:
 
 
 def end_with_loop(state: Authorization | None, at: datetime) -> Sequence[Event]:
-    """First services end nothing; any other closing before the decision ends the grant (loop.md 7.2)."""
-    if state is None or state.grant is None or not state.grant_live or state.decision is not None:
+    """First services end nothing; any other closing ends the grant (loop.md 7.2), unless it was denied: then it runs
+    until its provider has heard so."""
+    if state is None or state.grant is None or not state.grant_live:
+        return []
+    if state.decision is not None and state.decision.kind == "denied":
         return []
     # The state's outcome is that of the first closing; a later one changes nothing (loop.md 7.1).
     if state.outcome == SERVICES_RECEIVED:
@@ -253,7 +399,10 @@ def end_with_loop(state: Authorization | None, at: datetime) -> Sequence[Event]:
 
 def end_when_told(state: Authorization, at: datetime) -> Sequence[Event]:
     """The provider has heard the denial: the grant ends with this day (loop.md 3.4)."""
-    if state.grant is None or not state.grant_live or state.decision is None or state.told_on is None:
+    decision = state.decision
+    if state.grant is None or not state.grant_live or decision is None or state.told_on is None:
+        return []
+    if decision.kind != "denied":
         return []
     return [grant_ended(at, state.grant, "denied", state.told_on)]
 
