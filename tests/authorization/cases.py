@@ -380,7 +380,11 @@ def looked_up(
         found |= {"term_months": term.months, "prompt_days": term.prompt_days, "term_refs": term.refs}
         found |= {"notice_days": term.notice_days, "term_from": term.runs_from}
     if (grant := getattr(context, "grant", None)) is not None:
-        found |= {"types": next(iter(grant.types.values()), ()), "grant_days": grant.days, "again_days": grant.again_days}
+        found |= {
+            "types": next(iter(grant.types.values()), ()),
+            "grant_days": grant.days,
+            "again_days": grant.again_days,
+        }
         found |= {"referral_by": grant.referral_by, "remind_on": grant.remind_on, "grant_refs": grant.refs}
     if (approval := getattr(context, "approval", None)) is not None:
         found |= {"automatic": approval.automatic, "exclusive": approval.exclusive, "must": approval.must}

@@ -273,9 +273,7 @@ def test_where_none_holds_the_first_reason_is_told_with_each_ones_own() -> None:
 
 def test_a_claim_of_one_population_says_no_list() -> None:
     (granted,) = [
-        e
-        for e in opened(received(eligibility=UNSURE))
-        if isinstance(e, AuthorizationPresumptiveGranted)
+        e for e in opened(received(eligibility=UNSURE)) if isinstance(e, AuthorizationPresumptiveGranted)
     ]
     assert granted.results == ()
     assert granted.from_ == date(2026, 3, 2)

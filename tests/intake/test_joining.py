@@ -167,7 +167,9 @@ def test_who_is_served_is_not_referred_again_and_the_serving_loop_hears_of_it() 
     assert (other.stream, other.event.cause) == ("ref_1", "joined")
 
 
-def test_an_ecm_provider_that_offers_to_serve_is_asked_under_its_own_id_and_the_serving_loop_changes() -> None:
+def test_an_ecm_provider_that_offers_to_serve_is_asked_under_its_own_id_and_the_serving_loop_changes() -> (
+    None
+):
     """loop.md 2.11, 5.7: the question is the claimant's referral's, the wish the loop's that serves."""
     serving = given(RECEIVED, MADE, ACCEPTED, SERVED)
     aside, closed, asked, word = receive(match=match(serving, served="ref_1", serves_itself=True))

@@ -198,7 +198,12 @@ TIMES: dict[str, Any] = {"at": AT, "seed": SEED}
 OPENING = contexts.ReviewContext(
     **TIMES,
     grant=contexts.GrantRules(
-        types={"homelessness": ("street_medicine",)}, days=30, again_days=0, referral_by=None, remind_on=(), refs=()
+        types={"homelessness": ("street_medicine",)},
+        days=30,
+        again_days=0,
+        referral_by=None,
+        remind_on=(),
+        refs=(),
     ),
     standing=contexts.Standing(),
     provider=ENTRY,

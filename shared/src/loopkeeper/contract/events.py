@@ -309,6 +309,13 @@ class AuthorizationPresumptiveGranted(Event):
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, serialize_by_alias=True)
 
+    @property
+    def populations(self) -> tuple[str, ...]:
+        """All that the grant covers."""
+        return tuple(each.population for each in self.results if each.result == "granted") or (
+            self.population,
+        )
+
 
 class AuthorizationPresumptiveRefused(Event):
     wire = "authorization.presumptive_refused"

@@ -99,7 +99,9 @@ def _granted(now: Assignment, event: AuthorizationPresumptiveGranted) -> Mapping
     if event.carried_by:
         # Told under the claim's own referral: the grant is the loop's that it joined.
         return {}
-    grant = Grant(grant=event.grant, provider=event.provider, population=event.population)
+    grant = Grant(
+        grant=event.grant, provider=event.provider, population=event.population, populations=event.populations
+    )
     return {"grant": grant, "authorized_at": now.authorized_at or event.occurred_at}
 
 

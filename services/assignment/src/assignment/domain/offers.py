@@ -118,7 +118,8 @@ def need(state: Assignment, command: Command) -> Need:
     if isinstance(command, Decline):
         declined.add(command.provider)
     granted = state.grant
-    populations = state.approved if state.approved is not None else (granted.population,) if granted else ()
+    of_grant = (granted.populations or (granted.population,)) if granted is not None else ()
+    populations = state.approved if state.approved is not None else of_grant
     only = granted.provider if granted is not None and _is_granted_alone(state, command) else ""
     barred = _barred(state, command)
     chosen = state.chosen

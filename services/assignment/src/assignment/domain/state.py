@@ -66,6 +66,8 @@ class Grant(Fact):
     grant: str
     provider: str
     population: str
+    # All that it covers, where it is more than one.
+    populations: tuple[str, ...] = ()
 
 
 class Change(Fact):

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import assert_never
 
+from authorization.domain.claims import claim_judged, joined_claim_judged, look_again
 from authorization.domain.commands import (
     Amend,
     Approve,
@@ -59,13 +60,10 @@ from authorization.domain.decisions import (
 from authorization.domain.evolve import evolve
 from authorization.domain.presumptive import (
     MENDABLE,
-    claim_judged,
     end_when_told,
     end_with_loop,
     expire,
     grant_ended,
-    joined_claim_judged,
-    look_again,
     remind,
     revoke,
 )

@@ -296,7 +296,9 @@ class AuthorizationLoader(Loader[Authorization, Asked]):
                 row["grant_live"], row["grant_through"], row["approved_through"], row["holder"]
             )
         held = {name for kind, name in locked if kind == STREAM}
-        return AuthorizationLoaded(self._policy, providers, members, {row["id"] for row in known} | held, held)
+        return AuthorizationLoaded(
+            self._policy, providers, members, {row["id"] for row in known} | held, held
+        )
 
 
 def _concerned(work: Sequence[Work[Authorization]]) -> set[tuple[str, str, str]]:
@@ -321,8 +323,8 @@ def _answered(work: Sequence[Work[Authorization]]) -> Iterator[str]:
     """The referrals under which a claim of theirs is answered, where they joined another."""
     for item in work:
         command, state = item.submission.command, item.state
-        if isinstance(command, Amend) and isinstance(command.fact, ReferralAmended):
-            if command.fact.joined_claim is not None and command.fact.joined is not None:
-                yield command.fact.joined
+        fact = command.fact if isinstance(command, Amend) else None
+        if isinstance(fact, ReferralAmended) and fact.joined_claim is not None and fact.joined is not None:
+            yield fact.joined
         if state is not None and state.second is not None:
             yield state.second.referral

@@ -159,8 +159,12 @@ def _claim(referral: Referral, provider: ProviderRecorded | None, policy: Policy
     return ReceivedClaim(population=first.population, covered=first.covered, note=note, also=tuple(also))
 
 
-UNCOVERED = "No row of the presumptive table covers this population and provider type; the plan decides first."
-FOLLOWS = "A row of the presumptive table covers it; the grant or its refusal follows at once in the timeline."
+UNCOVERED = (
+    "No row of the presumptive table covers this population and provider type; the plan decides first."
+)
+FOLLOWS = (
+    "A row of the presumptive table covers it; the grant or its refusal follows at once in the timeline."
+)
 
 
 def _paired(policy: Policy, referral: Referral, population: str, provider: ProviderRecorded) -> bool:

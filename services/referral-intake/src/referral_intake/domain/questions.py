@@ -147,9 +147,7 @@ def choose_provider(referral: Referral, command: ChooseProvider, context: Choose
     )
     if here or wished is None or context.serving is None:
         return [answered]
-    wish = ReferralAmended(
-        occurred_at=context.at, acted_by=command.acted_by, cause="answered", chosen=wished
-    )
+    wish = ReferralAmended(occurred_at=context.at, acted_by=command.acted_by, cause="answered", chosen=wished)
     return [answered, Elsewhere(context.serving, wish)]
 
 
