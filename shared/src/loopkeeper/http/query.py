@@ -93,5 +93,5 @@ def parameters(text: bytes, repeatable: frozenset[str]) -> Values:
 
 
 def _pointer(name: str) -> str:
-    """Where the parameter stands; what is no name of a field may be anything, and is not repeated."""
+    """Where the parameter is; what is no name of a field may be anything, and is not repeated."""
     return f"query/{name}" if FIELD_NAME.fullmatch(name) else "query"

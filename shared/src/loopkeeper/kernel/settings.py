@@ -26,7 +26,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="LOOPKEEPER_", env_file=None, extra="ignore")
 
-    home: Path = Field(default_factory=default_home, description="Where data, spans and the clock file stand")
+    home: Path = Field(default_factory=default_home, description="Folder of data, spans and the clock file")
     config: Path | None = Field(
         default=None, description="Folder of organizations.json and keyring.json; default: home/config"
     )

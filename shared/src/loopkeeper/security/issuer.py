@@ -236,7 +236,7 @@ def _text(kept: Mapping[str, Any]) -> str:
 def _read(file: Path) -> dict[str, Any]:
     if not file.exists():
         raise StartError(
-            f"There is no {file}.", "It is made by `loopkeeper up`, or `keys rotate-issuer --now`."
+            f"There is no {file}.", "`loopkeeper up` makes it, or `keys rotate-issuer --now`."
         )
     try:
         kept = json.loads(file.read_text())

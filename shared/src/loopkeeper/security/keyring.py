@@ -100,12 +100,12 @@ class Keyring:
             if wrapper is not None:
                 raise StartError(
                     "The key service does not open this keyring.",
-                    "Name the key it is wrapped with in LOOPKEEPER_KEY_WRAPPER; a change to it is begun by "
+                    "Name the key it is wrapped with in LOOPKEEPER_KEY_WRAPPER; a change to it starts with "
                     "`loopkeeper keys rotate-master --wrapper`.",
                 ) from error
             raise StartError(
                 "The master key does not open this keyring.",
-                f"Give the key {ring.file} was made with: LOOPKEEPER_MASTER_KEY, or the file master.key beside it.",
+                f"Give the key with which {ring.file} was made: LOOPKEEPER_MASTER_KEY, or the file master.key in its folder.",
             ) from error
         return ring
 

@@ -37,7 +37,7 @@ class AssignmentQuery(Page):
 
 
 class OpenedMember(BaseModel):
-    """Whom to look for and how; this opening was written down."""
+    """The member's identity and contact. This opening was recorded."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -70,13 +70,13 @@ async def assignments(
 
 @router.get("/v1/assignments/{id:key}", summary="One offer or assignment")
 async def assignment(id: Id, call: Annotated[Call, allowed(*READERS)]) -> ShownAssignment:
-    """How it stands."""
+    """The state of the row."""
     row = await row_of(call, id)
     call.etag(row["n"])
     return show(call.client, row)
 
 
-@router.get("/v1/assignments/{id:key}/explanation", summary="Who was ranked, who was passed over, and why")
+@router.get("/v1/assignments/{id:key}/explanation", summary="Ranking of the candidates, with reasons")
 async def explanation(id: Id, call: Annotated[Call, allowed(Role.PLAN, Role.OPERATIONS)]) -> Explanation:
     """The ranking of this offer with its reasons, in sentences, and the policy rows it used. With a referral's id: why
     the plan was asked, or else the newest offer."""
@@ -107,9 +107,9 @@ async def _question(call: Call, referral: str) -> Explanation:
     return explain_question(state)
 
 
-@router.get("/v1/assignments/{id:key}/member", summary="Whom to look for")
+@router.get("/v1/assignments/{id:key}/member", summary="Identity and contact of the member")
 async def member(id: Id, call: Annotated[Call, allowed(Role.PROVIDER, Role.PLAN)]) -> OpenedMember:
-    """Opens identity and contact for whoever accepted, and for the plan; each opening is written down."""
+    """Opens identity and contact for the provider that accepted, and for the plan; each opening is recorded."""
     row, context = await row_of(call, id), call.service
     holds = row["status"] == "accepted" and row["provider_id"] == call.client.organization
     if not holds and row["plan_id"] != call.client.organization:

@@ -171,7 +171,7 @@ async def deny(
 
 @router.post(
     "/v1/authorizations/{id:key}:pend",
-    summary="Ask for data elements of the standard, as a named person; the clock stands still, the cap does not",
+    summary="Ask for data elements of the standard, as a named person; the clock is paused, the cap is not",
     responses=refused("person-required", "reason-forbidden", "already-decided", "illegal-move"),
 )
 async def pend(
@@ -187,13 +187,13 @@ async def pend(
 
 @router.post(
     "/v1/authorizations/{id:key}:resume",
-    summary="Let the clock run on, as a named person",
+    summary="Restart the clock, as a named person",
     responses=refused("person-required", "already-decided", "illegal-move"),
 )
 async def resume(
     id: Id, body: Annotated[Decided, example(ACTED)], call: Annotated[Call, allowed(Role.PLAN)]
 ) -> ShownAuthorization:
-    """The clock runs on from where it stood. It also does when the answers come, or the time for them is over."""
+    """The clock runs on from where it was paused. It also does when the answers come, or the time for them is over."""
     return await _decided(call, id, body, commands.Resume(acted_by=call.acted_by(body.acted_by)))
 
 
@@ -205,7 +205,7 @@ async def resume(
 async def revoke_grant(
     id: Id, body: Annotated[Decided, example(ACTED)], call: Annotated[Call, allowed(Role.PLAN)]
 ) -> ShownAuthorization:
-    """The grant ends with today; the request itself stays to be decided."""
+    """The grant ends today; the request itself stays open for a decision."""
     return await _decided(call, id, body, commands.RevokeGrant(acted_by=call.acted_by(body.acted_by)))
 
 
@@ -253,7 +253,7 @@ async def end(
 async def go_on(
     id: Id, body: Annotated[Decided, example(ACTED)], call: Annotated[Call, allowed(Role.PLAN)]
 ) -> ShownAuthorization:
-    """What might have ended the term does not; a notice that it would end is taken back."""
+    """The term goes on; a notice that it would end is withdrawn."""
     return await _decided(call, id, body, commands.Continue(acted_by=call.acted_by(body.acted_by)))
 
 
@@ -280,7 +280,7 @@ async def request_reauthorization(
 async def _decided(
     call: Call, id: str, body: Decided, command: Command, keys: tuple[str, ...] = ("plan_id",)
 ) -> ShownAuthorization:
-    """Apply this to the authorization's referral; answer with how the request stands then."""
+    """Apply this to the authorization's referral; answer with the state of the request after it."""
     row = await row_of(call, id, keys)
     call.check_match(row["n"])
     outcome = await call.submit(row["referral"], command, audit=_stated(call, row, body.acted_by, command))

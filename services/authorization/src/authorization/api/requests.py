@@ -1,4 +1,4 @@
-"""The routes that read: a plan's work queue, why each request stands as it does, whether a member has one open."""
+"""The routes that read: a plan's work queue, why each request is in its state, whether a member has one open."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ MEMBER_FIELDS = (
     "approximate_age",
     "plan_member_id",
 )
-# How a row's clock stands at $6.
-STANDING = (
+# The state of a row's clock at $6.
+CLOCK_STATE = (
     "CASE WHEN due_at <= $6::timestamptz THEN 'breached' WHEN at_risk_at IS NOT NULL AND at_risk_at <= $6 THEN 'at_risk' "
     "ELSE 'on_track' END"
 )
@@ -54,7 +54,7 @@ class AuthorizationQuery(Page):
         None, description="Only what waits for a person in this way, earliest due first"
     )
     due: Literal["on_track", "at_risk", "breached"] | None = Field(
-        None, description="Only what waits and stands so, earliest due first"
+        None, description="Only waiting requests whose clock is in this state, earliest due first"
     )
 
     @property
@@ -64,7 +64,7 @@ class AuthorizationQuery(Page):
 
 
 class OpenedMember(BaseModel):
-    """Whom the decision is about; this opening was written down."""
+    """The member's identity. This opening was recorded."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -114,7 +114,7 @@ async def authorizations(
         f"""SELECT {READ_COLUMNS} FROM referral
             WHERE ("{key}", authorization_id) > ($1, $2) AND ($3::text IS NULL OR status = $3)
               AND authorization_id <> '' AND ($4::text IS NULL OR waits_for = $4)
-              AND ($5::text IS NULL OR waits_for <> '' AND {STANDING} = $5) AND {OWN}
+              AND ($5::text IS NULL OR waits_for <> '' AND {CLOCK_STATE} = $5) AND {OWN}
             ORDER BY "{key}", authorization_id LIMIT $7""",  # noqa: S608 own fragments
         start.at,
         start.id,
@@ -130,13 +130,13 @@ async def authorizations(
 
 @router.get("/v1/authorizations/{id:key}", summary="One authorization")
 async def authorization(id: Id, call: Annotated[Call, allowed(*READERS)]) -> ShownAuthorization:
-    """How the request stands."""
+    """The state of the request."""
     row = await row_of(call, id)
     call.etag(row["n"])
     return shown(call, row, state_of(row))
 
 
-@router.get("/v1/authorizations/{id:key}/explanation", summary="Why it stands as it does")
+@router.get("/v1/authorizations/{id:key}/explanation", summary="Why the request is in its state")
 async def explanation(id: Id, call: Annotated[Call, allowed(Role.PLAN, Role.OPERATIONS)]) -> Explanation:
     """The reasons in sentences, with the policy rows that were used."""
     row = await row_of(call, id, ("plan_id",))
@@ -144,9 +144,9 @@ async def explanation(id: Id, call: Annotated[Call, allowed(Role.PLAN, Role.OPER
     return explain(state_of(row))
 
 
-@router.get("/v1/authorizations/{id:key}/member", summary="Whom the decision is about")
+@router.get("/v1/authorizations/{id:key}/member", summary="Identity of the member")
 async def member(id: Id, call: Annotated[Call, allowed(Role.PLAN)]) -> OpenedMember:
-    """Opens the member's identity for the plan that must decide; each opening is written down."""
+    """Opens the member's identity for the plan that must decide; each opening is recorded."""
     row, context = await row_of(call, id, ("plan_id",)), call.service
     state = state_of(row)
     opening = Opening(state.plan, row["referral"], state.sealed)
@@ -205,7 +205,7 @@ async def look_up(
     call: Annotated[Call, allowed(Role.PROVIDER)],
 ) -> LookedUp:
     """For the plan's contracted ECM providers, before they start under a grant: yes or no, and the plan's number. Each
-    question is written down, and there are only so many an hour (loop.md 1.10)."""
+    question is recorded, and their number an hour is limited (loop.md 1.10)."""
     context = call.service
     now = context.clock.now()
     plan = context.directory.organization(body.plan)

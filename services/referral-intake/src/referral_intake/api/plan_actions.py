@@ -33,7 +33,7 @@ MEMBER_FIELDS = (
 
 
 class CloseBody(Body):
-    """Why a named person of the plan closes the loop; `other` says it in words, which whoever referred and the member
+    """Why a named person of the plan closes the loop; `other` says it in words, which the referrer and the member
     read as they are written: name no diagnosis. unable_to_reach says how and when."""
 
     outcome: str = Field(max_length=40)
@@ -78,7 +78,7 @@ async def merge(
     call: Annotated[Call, allowed(Role.PLAN)],
 ) -> ShownReferral:
     """A named person of the plan finds two referrals to be one member's: this one is closed, the other goes on, and
-    whoever sent this one hears the other's notices."""
+    the sender of this one hears the other's notices."""
     row = await row_of(call, id)
     read_as(call, row, "plan")
     call.check_match(row["n"])
@@ -151,9 +151,9 @@ async def record_release_date(
 # ── whom it is about ──────────────────────────────────────────────────────────────────────────────────────
 
 
-@router.get("/v1/referrals/{id:key}/member", summary="Who was referred")
+@router.get("/v1/referrals/{id:key}/member", summary="Identity and contact of the member")
 async def member(id: Id, call: Annotated[Call, allowed(Role.REFERRER, Role.PLAN)]) -> OpenedMember:
-    """Opens identity and contact for the plan and for who referred; each opening is written down."""
+    """Opens identity and contact for the plan and for the referrer; each opening is recorded."""
     row, context = await row_of(call, id), call.service
     state, who = read_as(call, row, "plan", "referrer")
     in_words = who == "plan" and any(each.met_by is not None for each in state.populations)

@@ -39,7 +39,7 @@ READERS = (Role.REFERRER, Role.PROVIDER, Role.PLAN, Role.OPERATIONS)
 
 
 class ReferralQuery(Page):
-    status: Status | None = Field(None, description="Only referrals that stand here")
+    status: Status | None = Field(None, description="Only referrals with this status")
     plan: str | None = Field(None, max_length=60, description="Only this plan's")
     population: str | None = Field(
         None, max_length=40, description="Only with this population met or claimed"
@@ -162,13 +162,13 @@ async def referrals(
 
 @router.get("/v1/referrals/{id:key}", summary="One referral")
 async def referral(id: Id, call: Annotated[Call, allowed(*READERS)]) -> ShownReferral:
-    """How the referral stands, and who must act next."""
+    """The state of the referral, and its next actor."""
     row = await row_of(call, id)
     call.etag(row["n"])
     return show(call.client, row, state_of(row), call.service.clock.now())
 
 
-@router.get("/v1/referrals/{id:key}/timeline", summary="What happened")
+@router.get("/v1/referrals/{id:key}/timeline", summary="Timeline of a referral")
 async def timeline(id: Id, call: Annotated[Call, allowed(*READERS)]) -> Timeline:
     """The loop's events in the order they were learned, in sentences."""
     row = await row_of(call, id)
@@ -231,7 +231,7 @@ async def withdraw(
 async def submitted(
     call: Call, row: Mapping[str, Any], command: Command, *, other_streams: tuple[str, ...] = ()
 ) -> ShownReferral:
-    """Apply this to the row's referral; answer with how it stands then."""
+    """Apply this to the row's referral; answer with its state after it."""
     outcome = await call.submit(row["id"], command, other_streams=other_streams)
     after = {"id": row["id"], "created_at": row["created_at"], "at": call.service.clock.now()}
     call.etag(outcome.n)

@@ -94,9 +94,9 @@ async def put_roster(
     return RosterResult.model_validate(loaded, from_attributes=True)
 
 
-@router.get("/v1/roster", summary="How far the roster's import is")
+@router.get("/v1/roster", summary="Progress of the roster's import")
 async def roster(call: Annotated[Call, allowed(Role.PLAN)]) -> RosterResult:
-    """The newest import of the plan's roster: its state, the lines done, and the rows refused."""
+    """Progress of the newest import of the plan's roster: its state, the lines done, and the rows refused."""
     async with reading(call.service.readers, call.client) as connection:
         row = await connection.fetchrow(
             "SELECT * FROM roster_import WHERE plan_id = $1", call.client.organization

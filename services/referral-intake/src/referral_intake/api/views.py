@@ -1,4 +1,4 @@
-"""What does each reader see of a referral? A plan its members' whole, a referrer what it sent and how it stands.
+"""What does each reader see of a referral? A plan its members' whole, a referrer what it sent and its state.
 
 Nothing here is identity: that is opened elsewhere, and audited. To a referrer no provider is named, because a
 provider's name can reveal what the member is treated for (loop.md 6.4); operations see ids, states and times.
@@ -62,7 +62,7 @@ class ShownQuestion(Shown):
 
 
 class ShownStep(Shown):
-    """Who must act next, what, by when; `actor` is empty once the loop is closed."""
+    """The next actor, the step and its date; `actor` is empty once the loop is closed."""
 
     actor: str
     step: str
@@ -181,7 +181,7 @@ def reader(client: Client, referral: Referral) -> Reader:
 
 
 def show(client: Client, row: Mapping[str, Any], referral: Referral, now: datetime) -> ShownReferral:
-    """The referral of this row for this client, its clock as it stands now."""
+    """The referral of this row for this client, its clock as it is now."""
     who = reader(client, referral)
     running = due(referral, now)
     step = next_step(referral)
