@@ -28,7 +28,7 @@ from referral_intake.domain.state import Referral
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asking:
+class AnswerTimes:
     """By when a blocking question is to be answered, and when it is asked again."""
 
     due_at: datetime
@@ -62,7 +62,7 @@ class ReceiveContext(Context):
     resealed: Mapping[str, str]
     redirect: tuple[Question, ...]
     choices: tuple[Question, ...]
-    asking: Asking
+    asking: AnswerTimes
     before: Before | None
 
 
@@ -75,7 +75,7 @@ class AnswerContext(Context):
     possible: Linked | None
     redirect: tuple[Question, ...]
     choices: tuple[Question, ...]
-    asking: Asking
+    asking: AnswerTimes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +104,7 @@ class ChooseContext(Context):
 class PendedContext(Context):
     """The plan asks: when that is asked again."""
 
-    asking: Asking
+    asking: AnswerTimes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
