@@ -14,7 +14,7 @@ from loopkeeper.http.paging import Listing, Page, listing
 from loopkeeper.http.route import Id, Operation, example, refused
 from loopkeeper.runtime.service import Call
 from loopkeeper.security.organizations import Role
-from loopkeeper.store.row_access import OWN, visible_rows
+from loopkeeper.store.pages import Selection, visible_page
 from notification.api.views import KEYS, Actor, Body, OutreachShown, row_of, shown, state_of
 from notification.domain.outreach.commands import (
     DeclineForMember,
@@ -180,19 +180,12 @@ async def _act(call: Call, referral: str, command: ProviderCommand) -> OutreachS
 @router.get("/v1/outreach", summary="Outreach of your referrals")
 async def outreaches(asked: Annotated[OutreachPage, Query()], call: Reader) -> Listing[OutreachShown]:
     """The outreach this key may see, least recently changed first."""
-    start = asked.start()
-    rows = await visible_rows(
-        call.service.readers,
-        call.client,
-        f"""SELECT id, state, at, n FROM referral
-            WHERE (at, id) > ($1, $2) AND ($3::text[] = '{{}}' OR status = ANY($3)) AND {OWN}
-            ORDER BY at, id LIMIT $4""",  # noqa: S608 own fragments
-        start.at,
-        start.id,
-        list(asked.status),
-        asked.fetch,
-        keys=KEYS,
-    )
+    wanted = Selection("id, state, at, n", "referral", asked.start(), asked.fetch)
+    if len(asked.status) == 1:
+        wanted.where("status = ?", asked.status[0])
+    elif asked.status:
+        wanted.where("status = ANY(?)", list(asked.status))
+    rows = await visible_page(call.service.readers, call.client, wanted, KEYS)
     return listing(call, asked, rows, lambda row: shown(row["id"], state_of(row), row["at"]))
 
 

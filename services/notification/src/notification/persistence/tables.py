@@ -17,6 +17,8 @@ metadata = sa.MetaData()
 chassis_tables(metadata)
 provider_table(metadata)
 
+SERVED = sa.text("provider_id <> ''")
+
 referral = stream_table(
     metadata,
     "referral",
@@ -24,10 +26,16 @@ referral = stream_table(
     sa.Index("referral_plan", "plan_id", "at", "id"),
     sa.Index("referral_provider", "provider_id", "at", "id"),
     sa.Index("referral_at", "at", "id"),
+    sa.Index("referral_status", "status", "at", "id"),
+    sa.Index("referral_plan_status", "plan_id", "status", "at", "id"),
+    sa.Index("referral_provider_status", "provider_id", "status", "at", "id", postgresql_where=SERVED),
 )
+
+UNTOLD = sa.text("told_at IS NULL")
 
 # One thing one recipient is to be told; `recipient` is the organization in whose mailbox it lies, for a member the plan
 # that hands it over. `needs`: why it cannot simply be handed over; `told_at`, `told_how`, `told_by`: that it was told.
+# `serving` is the provider that serves the member of a member's notice, as it is now.
 notice = sa.Table(
     "notice",
     metadata,
@@ -49,8 +57,19 @@ notice = sa.Table(
     moment("told_at"),
     sa.Column("told_how", sa.Text, nullable=False),
     sa.Column("told_by", JSONB, nullable=False),
+    sa.Column("serving", sa.Text, nullable=False, server_default=""),
     sa.Index("notice_referral", "referral"),
     sa.Index("notice_recipient", "recipient", "at", "id"),
+    sa.Index("notice_kind", "recipient", "recipient_kind", "at", "id"),
+    sa.Index("notice_untold", "recipient", "at", "id", postgresql_where=UNTOLD),
+    sa.Index("notice_serving", "serving", "at", "id", postgresql_where=sa.text("serving <> ''")),
+    sa.Index(
+        "notice_serving_untold",
+        "serving",
+        "at",
+        "id",
+        postgresql_where=sa.text("serving <> '' AND told_at IS NULL"),
+    ),
 )
 
 # `sequence` is that of the last entry of its feed; `state`: unverified, enabled, disabled or deleted. The old secret
@@ -133,6 +152,8 @@ delivery = sa.Table(
     ),
 )
 
+FAILED = sa.text("outcome <> 'delivered'")
+
 # One try. `response` is the endpoint's own text, sealed, for its owner alone.
 attempt = sa.Table(
     "attempt",
@@ -154,6 +175,16 @@ attempt = sa.Table(
     sa.Column("response", sa.Text, nullable=False),
     moment("next_attempt_at"),
     sa.Index("attempt_subscription", "subscription", "at", "id"),
+    sa.Index("attempt_type", "subscription", "type", "at", "id"),
+    sa.Index("attempt_outcome", "subscription", "outcome", "at", "id", postgresql_where=FAILED),
+    sa.Index(
+        "attempt_class",
+        "subscription",
+        sa.text("(coalesce(status / 100, 0))"),
+        "at",
+        "id",
+        postgresql_where=FAILED,
+    ),
 )
 
 
