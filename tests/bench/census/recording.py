@@ -45,7 +45,7 @@ class Example:
     """What was asked, and by whom."""
 
     values: tuple[Any, ...]
-    sight: tuple[Any, ...] = ("", "", "", "")
+    sight: tuple[Any, ...] = ("", "", "", "", "on")
     organization: str = ""
     route: str = ""
 
@@ -76,7 +76,7 @@ class Recording:
         service = params.database.partition("_")[0]
         reader = "role" in (params.server_settings or {})
         statement = Statement(service, query, reader)
-        sight = self._sights.get(protocol, ("", "", "", "")) if reader else ("", "", "", "")
+        sight = self._sights.get(protocol, ("", "", "", "", "on")) if reader else ("", "", "", "", "on")
         example = Example(values, sight, self._organizations.get(protocol, "") if reader else "", self.route)
         kept = self.found.setdefault(statement, [])
         if reader and self.route:

@@ -31,6 +31,8 @@ class Selection:
     limit: int
     at: str = '"at"'
     id: str = "id"
+    # False where a filter has an index of its own, without an order: what it finds is few, or the order finds it soon.
+    ordered: bool = True
     clauses: list[str] = field(default_factory=list[str])
     values: list[object] = field(default_factory=list[object])
 
@@ -71,15 +73,21 @@ def plain(word: str) -> bool:
 
 
 async def visible_page(
-    readers: Pool, client: Client, selection: Selection, keys: Sequence[str] = KEYS
+    readers: Pool,
+    client: Client,
+    selection: Selection,
+    keys: Sequence[str] = KEYS,
+    either: Sequence[str] = (),
 ) -> Sequence[Mapping[str, Any]]:
-    """The page of rows that the client may see, in one snapshot; `keys`: the columns by which a row is someone's. Raises
-    `Busy` where no connection comes free."""
+    """The page of rows that the client may see, in one snapshot; `keys`: the columns by which a row is someone's; `either`:
+    clauses of which exactly one holds. Raises `Busy` where no connection comes free."""
     own = own_groups(client, selection, keys)
     if not own:
         return ()
+    if either:
+        own = [[*group, one] for group in own for one in either]
     statement, values = selection.statement(own)
-    async with reading(readers, client) as connection:
+    async with reading(readers, client, ordered=selection.ordered) as connection:
         return await connection.fetch(statement, *values)
 
 

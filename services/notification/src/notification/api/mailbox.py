@@ -107,7 +107,7 @@ async def mailbox(asked: Annotated[MailboxPage, Query()], call: Reader) -> Listi
     if asked.recipient_kind is not None:
         wanted.where(f"n.recipient_kind = {literal(asked.recipient_kind)}")
     mine = [["n.recipient = $1"], *([SERVED] if provider else [])]
-    async with own(call) as connection:
+    async with own(call, ordered=True) as connection:
         rows = await page(connection, wanted, mine)
     return listing(call, asked, rows, lambda row: Item(**_item(row)))
 

@@ -181,9 +181,9 @@ async def delete(id: Id, call: OwnerWithMatch) -> None:
 
 
 @asynccontextmanager
-async def own(call: Call) -> AsyncGenerator[Connection]:
+async def own(call: Call, *, ordered: bool = False) -> AsyncGenerator[Connection]:
     """A reading connection that sees the caller's own organization's subscriptions and attempts, and no others."""
-    async with reading(call.service.readers, call.client) as connection:
+    async with reading(call.service.readers, call.client, ordered=ordered) as connection:
         await connection.execute("SELECT set_config('app.organization', $1, true)", call.client.organization)
         yield connection
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from loopkeeper.contract.decider import Refused
 from loopkeeper.kernel.errors import Problem, not_found
@@ -35,6 +36,11 @@ class Wanted:
     def state(self) -> str:
         return "enabled" if self.url is None else "unverified"
 
+    @property
+    def host(self) -> str:
+        """Whose server is called, whoever named it."""
+        return (urlsplit(self.url).hostname or "") if self.url is not None else ""
+
 
 def create(subscription: str, organization: str, wanted: Wanted, sealed_secret: str, epoch: str) -> Reference:
     def change(row: Row | None, at: datetime) -> Recorded:
@@ -42,6 +48,7 @@ def create(subscription: str, organization: str, wanted: Wanted, sealed_secret: 
             {
                 "organization": organization,
                 "url": wanted.url,
+                "host": wanted.host,
                 "description": wanted.description,
                 "secret": sealed_secret,
                 "old_secret": "",
@@ -67,7 +74,7 @@ def restate(subscription: str, n: int, wanted: Wanted) -> Reference:
 
     def change(row: Row | None, at: datetime) -> Recorded:
         found = _standing(row, n)
-        changes: dict[str, Any] = {"url": wanted.url, "description": wanted.description}
+        changes: dict[str, Any] = {"url": wanted.url, "host": wanted.host, "description": wanted.description}
         if found["url"] != wanted.url:
             changes |= {"state": wanted.state, "enabled_at": at if wanted.state == "enabled" else None}
             changes |= {"disabled_why": "", "disabled_at": None}
@@ -145,7 +152,7 @@ def delete(subscription: str, n: int) -> Reference:
     """Nothing is sent or fed any more. The row stays, so that its attempts keep their owner."""
 
     def change(row: Row | None, at: datetime) -> Recorded:
-        return _next(_standing(row, n), at, state="deleted", url=None, secret="", old_secret="")
+        return _next(_standing(row, n), at, state="deleted", url=None, host="", secret="", old_secret="")
 
     return Reference(TABLE, subscription, change)
 

@@ -95,16 +95,20 @@ subscription = sa.Table(
     moment("at", nullable=False),
     sa.Column("epoch", sa.Text, nullable=False),
     sa.Column("kept", sa.BigInteger, nullable=False),
+    sa.Column("host", sa.Text, nullable=False, server_default=""),
     sa.Index("subscription_organization", "organization", "at", "id"),
 )
 
-# Since when an endpoint has answered nothing but failures; apart from its subscription, since no batch reads it.
+# Since when an endpoint has answered nothing but failures, how many attempts in a row had no answer, and until when none is
+# made; apart from its subscription, since no batch reads it.
 endpoint = sa.Table(
     "endpoint",
     metadata,
     sa.Column("id", sa.Text, primary_key=True),
     moment("failing_since"),
     moment("heard_at"),
+    sa.Column("failures", sa.Integer, nullable=False, server_default="0"),
+    moment("open_until"),
 )
 
 # What a subscription is to hear, in order and without a gap; `id` is the webhook's id in every attempt.
@@ -123,6 +127,7 @@ feed = sa.Table(
 )
 
 PENDING = sa.text("state = 'pending'")
+LEASED = sa.text("state = 'pending' AND leased_until IS NOT NULL")
 
 # `notice` is the one whose arrival this delivery proves, else empty; `told` once that proof was written down.
 # `trigger`: scheduled, manual (resent) or recovery; `asked` is the request that asked for it last.
@@ -145,6 +150,7 @@ delivery = sa.Table(
     moment("delivered_at"),
     sa.Index("delivery_due", "subscription", "next_attempt_at", "sequence", postgresql_where=PENDING),
     sa.Index("delivery_order", "subscription", "referral", "sequence", postgresql_where=PENDING),
+    sa.Index("delivery_leased", "leased_until", postgresql_where=LEASED),
     sa.Index(
         "delivery_untold",
         "id",

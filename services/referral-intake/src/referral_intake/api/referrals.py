@@ -152,6 +152,7 @@ async def referrals(
         if not plain(asked.population):
             return listing(call, asked, (), _shown_to(client, now))
         wanted.where(f"populations @> ARRAY[{literal(asked.population)}]")
+        wanted.ordered = False
     rows = await visible_page(call.service.readers, client, wanted)
     return listing(call, asked, rows, _shown_to(client, now))
 
