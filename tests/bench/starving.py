@@ -59,7 +59,7 @@ class Town:
     async def subscribe(self, name: str, organization: str, url: str) -> None:
         """An endpoint that has proved itself."""
         sealed = self.house.context.sealer.seal("system", name, SEALED_PART, {"secret": new_secret()})
-        made = create(name, organization, Wanted(url, ""), sealed, "epoch").change(
+        made = create(name, organization, Wanted(url, ""), sealed, "epoch", most=1000).change(
             None, self.house.context.clock.now()
         )
         assert made is not None

@@ -35,7 +35,9 @@ async def opened(migrated: Migrated, tmp_path: Path) -> AsyncGenerator[House]:
 async def endpoint(opened: House, name: str, organization: str, host: str, waiting: Sequence[str]) -> str:
     """An endpoint of this organization at this host, for which a webhook of each of these referrals waits."""
     now = opened.clock.now()
-    made = create(name, organization, Wanted(f"https://{host}/hook", ""), "sealed", "epoch").change(None, now)
+    made = create(
+        name, organization, Wanted(f"https://{host}/hook", ""), "sealed", "epoch", most=1000
+    ).change(None, now)
     assert made is not None
     row = {**made.row, "id": name, "state": "enabled", "enabled_at": now}
     news = [

@@ -26,6 +26,7 @@ from loopkeeper.store import bulk_writes, journal
 from loopkeeper.store import offsets as reading
 from loopkeeper.store.definition import (
     STREAM,
+    Among,
     Change,
     Domain,
     Key,
@@ -105,6 +106,8 @@ class Batch(Generic[S]):
     _loaded: Loaded[S, Any] | None = None
     # In the order in which they were decided.
     _decided: Sequence[Pending] = ()
+    # How many rows each bounded group has.
+    _members: dict[Key, int] = field(default_factory=dict["Key", int])
 
     async def run(self, pending: Sequence[Pending], offsets: reading.Progress | None) -> None:
         """All steps for these submissions; the offsets are stored only if nothing had to be put off."""
@@ -236,7 +239,12 @@ class Batch(Generic[S]):
             if p.submission.command is not None
         ]
         references = {p.submission.reference.key for p in fresh if p.submission.reference}
-        keys = await self.lock_and_load(work, references, {key for p in fresh for key in p.keys})
+        groups = {found.key: found for p in fresh if (r := p.submission.reference) and (found := r.among)}
+        keys = await self.lock_and_load(
+            work, references, {key for p in fresh for key in p.keys} | groups.keys()
+        )
+        for key, group in groups.items():
+            self._members[key] = await self.connection.fetchval(group.query, group.group)
         self._decided = fresh
         for item in fresh:
             self._settle(item, keys)
@@ -378,6 +386,8 @@ class Batch(Generic[S]):
         recorded = reference.change(before, self.now)
         if recorded is None:
             return Outcome(submission.stream, before)
+        if before is None and reference.among is not None:
+            self._join(reference.among)
         fresh: dict[str, Any] = {**(before or {}), **recorded.row, "id": reference.id}
         if reference.table in self.domain.reference_streams:
             row: Row[S] = Row(
@@ -392,6 +402,11 @@ class Batch(Generic[S]):
         self.references[reference.key] = fresh
         events = (recorded.event,) if recorded.event is not None else ()
         return Outcome(submission.stream, fresh, fresh.get("n", 0), events)
+
+    def _join(self, among: Among) -> None:
+        if self._members[among.key] >= among.most:
+            raise among.refused
+        self._members[among.key] += 1
 
     def _entries(
         self, row: Row[S], submission: Submission, events: Sequence[tuple[Event, bool]], at: datetime

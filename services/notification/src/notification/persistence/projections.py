@@ -17,7 +17,7 @@ from loopkeeper.contract.envelope import Message
 from loopkeeper.contract.events import NoticeDelivered, NoticeOverdue
 from loopkeeper.kernel.errors import Unsound
 from loopkeeper.postgres.connections import Connection
-from loopkeeper.store.definition import Change, Projection, Submission
+from loopkeeper.store.definition import Change, Projection, Submission, TooMuchAtOnce
 from loopkeeper.store.journal import Entry
 from notification.domain.notices.telling import Copy, Happened, Telling, copies, tellings
 from notification.domain.outreach.commands import RecordHandOver
@@ -70,13 +70,15 @@ class TellingProjection(Projection[Outreach]):
                         writing.late[event.notice] = event.due_at
                     case _:
                         pass
+        rows = feed.rows_of(loaded.subscriptions, writing.news, max(change.at for change in changes))
+        if len(rows.feed) > feed.MOST_ROWS and len({change.submission.id for change in changes}) > 1:
+            raise TooMuchAtOnce
         await feed.insert(connection, "notice", writing.notices)
         await notice_proof.expect(connection, writing.notices)
         served = {change.stream for change in changes if _serving(change.before) != _serving(change.after)}
         served |= {each["referral"] for each in writing.notices if each["recipient_kind"] == "member"}
         await notice_proof.name_who_serves(connection, served)
-        latest = max(change.at for change in changes)
-        await feed.write(connection, feed.rows_of(loaded.subscriptions, writing.news, latest))
+        await feed.write(connection, rows)
         await forwarded.enqueue(connection, writing.forward)
         await notice_proof.mark(connection, writing.told)
         await notice_proof.mark_late(connection, writing.late)

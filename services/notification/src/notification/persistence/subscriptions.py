@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from loopkeeper.contract.decider import Refused
 from loopkeeper.kernel.errors import Problem, not_found
-from loopkeeper.store.definition import Recorded, Reference
+from loopkeeper.store.definition import Among, Recorded, Reference
 
 TABLE = "subscription"
 SEALED_PART = "secret"
@@ -42,7 +42,15 @@ class Wanted:
         return (urlsplit(self.url).hostname or "") if self.url is not None else ""
 
 
-def create(subscription: str, organization: str, wanted: Wanted, sealed_secret: str, epoch: str) -> Reference:
+# Under the organization's lock.
+COUNT = "SELECT count(*) FROM subscription WHERE organization = $1 AND state <> 'deleted'"
+
+
+def create(
+    subscription: str, organization: str, wanted: Wanted, sealed_secret: str, epoch: str, *, most: int
+) -> Reference:
+    """A new one. Raises 409 `too-many-subscriptions` where the organization has `most` of them."""
+
     def change(row: Row | None, at: datetime) -> Recorded:
         return Recorded(
             {
@@ -66,7 +74,12 @@ def create(subscription: str, organization: str, wanted: Wanted, sealed_secret: 
             }
         )
 
-    return Reference(TABLE, subscription, change)
+    full = Refused(
+        "too-many-subscriptions",
+        f"Your organization has {most} subscriptions, as many as it may.",
+        fix="Use one you have: a feed may be read by any number of readers. Or end one first.",
+    )
+    return Reference(TABLE, subscription, change, Among("organization", organization, COUNT, most, full))
 
 
 def restate(subscription: str, n: int, wanted: Wanted) -> Reference:
