@@ -199,3 +199,26 @@ async def test_a_command_over_two_referrals_whose_new_row_another_replica_made_i
         )
         assert [row["part"] for row in written] == list(range(1, written[0]["parts"] + 1))
         assert await bench.pool.fetchval("SELECT n FROM referral WHERE id = $1", known.stream) == 2
+
+
+async def test_a_batch_that_takes_too_long_twice_is_halved_and_the_one_at_fault_is_parked(
+    migrated: Migrated, tmp_path: Path
+) -> None:
+    """One that would take too long for ever must not hold up what comes with it, nor look like a database that is away."""
+    url = await migrated("intake")
+    async with opened(url, tmp_path) as bench:
+        known = [reception() for _ in range(8)]
+        await bench.store.execute(known)
+        owner = await connect(url)
+        await owner.execute(
+            f"""CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                  IF NEW.id = '{known[5].stream}' THEN PERFORM pg_sleep(10); END IF; RETURN NEW; END $$;
+                CREATE TRIGGER dawdle BEFORE UPDATE ON referral FOR EACH ROW EXECUTE FUNCTION dawdle()"""
+        )
+        await owner.close()
+        await bench.pool.execute("SELECT set_config('statement_timeout', '100', false)")
+        facts = [fact(each.stream, REVIEW, n) for n, each in enumerate(known)]
+        outcomes = await bench.store.execute(facts)
+        parked = [outcome.parked for outcome in outcomes.values() if isinstance(outcome, Outcome)]
+        assert parked == [n == 5 for n in range(8)]
+        assert bench.store.halved > 0

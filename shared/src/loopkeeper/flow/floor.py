@@ -25,19 +25,24 @@ class Floor:
     """What one leader knows. `position` is the highest of which nothing below is missing."""
 
     position: int = 0
-    _next: int = 0
-    _deleted_by: int = 0
+    # What may become the floor next, and what was sent last: position, and the transaction that deleted it.
+    _next: tuple[int, int] | None = None
+    _last: tuple[int, int] | None = None
 
     async def sent(self, connection: Connection, positions: list[int]) -> None:
         """These were published: delete them, and remember the highest until it may become the floor."""
         row = await connection.fetchrow(SENT, positions)
-        if row is not None and row["highest"] is not None and self._next == 0:
-            self._next, self._deleted_by = row["highest"], int(row["deleted_by"])
+        if row is not None and row["highest"] is not None:
+            self._last = (row["highest"], int(row["deleted_by"]))
+            self._next = self._next or self._last
 
     async def ripe(self, connection: Connection) -> bool:
         """Whether the next look from here sees everything up to what was remembered."""
-        return self._next > 0 and int(await connection.fetchval(OLDEST)) >= self._deleted_by
+        return self._next is not None and int(await connection.fetchval(OLDEST)) >= self._next[1]
 
     def rise(self) -> None:
         """That look was made, and what it found is published."""
-        self.position, self._next = max(self.position, self._next), 0
+        if self._next is not None:
+            self.position = max(self.position, self._next[0])
+        later = self._last is not None and self._last[0] > self.position
+        self._next = self._last if later else None

@@ -50,8 +50,11 @@ OF_A_SERVICE = {"delivery": 2_000}
 def vacuumed(*own: str) -> tuple[str, ...]:
     """The statements that have these busiest tables, and a service's own named ones, vacuumed by count."""
     tables = {**BUSY, **{name: OF_A_SERVICE[name] for name in own}}
-    return tuple(
-        f"ALTER TABLE {name} SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = {count}, "
-        f"autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_insert_scale_factor = 0.1)"
-        for name, count in tables.items()
-    ) + ("ALTER TABLE consumed SET (fillfactor = 20)",)
+    settings = "autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_cost_delay = 0"
+    return (
+        *(
+            f"ALTER TABLE {name} SET ({settings}, autovacuum_vacuum_threshold = {n})"
+            for name, n in tables.items()
+        ),
+        "ALTER TABLE consumed SET (fillfactor = 20)",
+    )

@@ -42,6 +42,7 @@ class Wanted:
         return (urlsplit(self.url).hostname or "") if self.url is not None else ""
 
 
+BY_ORGANIZATION = "SELECT organization, count(*) AS n FROM subscription WHERE state <> 'deleted' GROUP BY 1"
 # Under the organization's lock.
 COUNT = "SELECT count(*) FROM subscription WHERE organization = $1 AND state <> 'deleted'"
 
