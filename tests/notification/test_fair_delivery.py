@@ -14,7 +14,7 @@ import pytest_asyncio
 from loopkeeper.postgres.connections import Connection
 from notification.delivery import lease
 from notification.delivery.breaker import FIRST_PAUSE, LONGEST_PAUSE, OPENS_AFTER, Breaker, after, silent
-from notification.delivery.lease import FLYING, KEPT_FREE, Leased
+from notification.delivery.lease import IN_FLIGHT, KEPT_FREE, Leased
 from notification.delivery.webhook import SCHEDULE, Attempted
 from notification.persistence import feed
 from notification.persistence.feed import News, Subscription
@@ -52,7 +52,7 @@ async def endpoint(opened: House, name: str, organization: str, host: str, waiti
     return name
 
 
-async def leased(opened: House, room: int = FLYING) -> list[Leased]:
+async def leased(opened: House, room: int = IN_FLIGHT) -> list[Leased]:
     now = opened.clock.now()
     if not await lease.anything(opened.context.pool, now):
         return []

@@ -11,7 +11,7 @@ import asyncpg
 import orjson
 
 from loopkeeper.postgres.connections import Connection
-from loopkeeper.store.row_access import SET_SIGHT
+from loopkeeper.store.row_access import SET_VISIBILITY
 from tests.bench.census.recording import Example, Statement
 
 Node = Mapping[str, Any]
@@ -57,7 +57,7 @@ async def _once(connection: Connection, statement: Statement, example: Example, 
         async with connection.transaction():
             if statement.reader:
                 await connection.execute(f'SET LOCAL ROLE "{statement.service}_reader"')
-                await connection.fetch(SET_SIGHT, *example.sight)
+                await connection.fetch(SET_VISIBILITY, *example.sight)
                 await connection.execute(
                     "SELECT set_config('app.organization', $1, true)", example.organization
                 )

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 import asyncpg
 
 from loopkeeper.postgres.embedded import Server
-from loopkeeper.store.row_access import SET_SIGHT
+from loopkeeper.store.row_access import SET_VISIBILITY
 
 # Of each statement so many examples are kept: those that name most.
 KEPT = 2
@@ -63,7 +63,7 @@ class Recording:
 
     def take(self, connection: Any, query: str, values: tuple[Any, ...]) -> None:
         protocol = connection._protocol
-        if query == SET_SIGHT:
+        if query == SET_VISIBILITY:
             self._sights[protocol] = values
             self._organizations[protocol] = ""
             return

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from loopkeeper.event_log.commands import unfinished
-from loopkeeper.event_log.port import Bus
+from loopkeeper.event_log.port import EventLog
 from loopkeeper.flow.floor import Floor
 from loopkeeper.kernel.logs import get
 from loopkeeper.kernel.metrics import Metrics
@@ -48,7 +48,7 @@ class Relay:
         self,
         service: str,
         connect: Connect,
-        bus: Bus,
+        event_log: EventLog,
         unsent: Waker,
         *,
         metrics: Metrics,
@@ -58,7 +58,7 @@ class Relay:
         self._leadership = Leadership(connect, LEADER, f"loopkeeper-{service}-relay")
         # The session whose generation was asked for.
         self._led: Connection | None = None
-        self._bus = bus
+        self._event_log = event_log
         self._unsent = unsent
         # What wakes a round; and whether a commit of this process did.
         self._wake = woken_by(unsent)
@@ -121,7 +121,7 @@ class Relay:
                 self._floor.rise()
             return 0
         messages = [replace(read_entry(row).message(), generation=self._generation) for row in rows]
-        published = await self._bus.publish(messages)
+        published = await self._event_log.publish(messages)
         if ripe and published == len(rows) and not self._more:
             self._floor.rise()
         await self._floor.sent(connection, [r["position"] for r in rows[:published]])

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from loopkeeper.kernel.errors import Unsound
+from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.kernel.repeat import repeat
 from loopkeeper.kernel.supervisor import Heartbeat
 from loopkeeper.kernel.wake import woken_by
-from loopkeeper.runtime.service import Context
+from loopkeeper.runtime.service import RunningService
 from loopkeeper.store.later_tables import BUSY, OF_A_SERVICE
 
 # As often as Prometheus usually looks; the counting costs two round trips.
@@ -21,7 +21,7 @@ EVERY = 15.0
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class Backlog:
     """What one service has not done yet, as its database has it."""
 
     outbox: int
@@ -30,7 +30,7 @@ class Waiting:
     next_timer_at: datetime | None
 
 
-async def waiting(context: Context, now: datetime) -> Waiting:
+async def waiting(context: RunningService, now: datetime) -> Backlog:
     """Unsent, parked and due, as of `now`."""
     row = await context.pool.fetchrow(
         """SELECT (SELECT count(*) FROM outbox) AS outbox, (SELECT count(*) FROM parked_stream) AS parked,
@@ -39,11 +39,11 @@ async def waiting(context: Context, now: datetime) -> Waiting:
         now,
     )
     if row is None:
-        raise Unsound("counts came without a row")
-    return Waiting(row["outbox"], row["parked"], row["timers_due"], row["next_timer_at"])
+        raise InvariantBroken("counts came without a row")
+    return Backlog(row["outbox"], row["parked"], row["timers_due"], row["next_timer_at"])
 
 
-async def dead_rows(context: Context) -> Mapping[str, int]:
+async def dead_rows(context: RunningService) -> Mapping[str, int]:
     """Of the tables that are read from their beginning many times a second: how many dead rows each read may pass."""
     rows = await context.pool.fetch(
         "SELECT relname, n_dead_tup FROM pg_stat_user_tables WHERE relname = ANY($1::text[])",
@@ -52,7 +52,7 @@ async def dead_rows(context: Context) -> Mapping[str, int]:
     return {row["relname"]: row["n_dead_tup"] for row in rows}
 
 
-async def measure(context: Context) -> None:
+async def measure(context: RunningService) -> None:
     """Write what waits, and which tasks are not well, into this process's figures."""
     now, metrics = context.clock.now(), context.metrics
     found, positions = await waiting(context, now), await context.positions()
@@ -77,7 +77,7 @@ async def measure(context: Context) -> None:
     metrics.measured_at.labels(context.name).set_to_current_time()
 
 
-async def keep_measuring(context: Context, heartbeat: Heartbeat) -> None:
+async def keep_measuring(context: RunningService, heartbeat: Heartbeat) -> None:
     """Measure now and then; while the log or the database is away the figures stay as they were, and age."""
 
     async def work() -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from loopkeeper.kernel.errors import Unsound
+from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.postgres.connections import Connection, Pool
 from loopkeeper.security.organizations import Client, Role
 from loopkeeper.store.row_access import KEYS, ROLE_OF_KEY, reading
@@ -63,7 +63,7 @@ class Selection:
 def literal(word: str) -> str:
     """A word of a closed list as it stands in a statement, so that PostgreSQL knows which index has it."""
     if not WORD.fullmatch(word):
-        raise Unsound("only a plain word stands in a statement")
+        raise InvariantBroken("only a plain word stands in a statement")
     return f"'{word}'"
 
 

@@ -21,7 +21,7 @@ from loopkeeper.postgres.connections import Connection
 from loopkeeper.runtime.service import Call
 from loopkeeper.security.organizations import Client, Role
 from loopkeeper.store.pages import Selection, literal, page
-from notification.api.subscriptions import own
+from notification.api.subscriptions import own_organization
 from notification.api.views import Body, StaffPerson, state_of
 from notification.domain.notices.handover import HandOver, Way, check, check_electronic
 from notification.domain.notices.notice_policy import fax_agreement
@@ -107,7 +107,7 @@ async def mailbox(asked: Annotated[MailboxPage, Query()], call: Reader) -> Listi
     if asked.recipient_kind is not None:
         wanted.where(f"n.recipient_kind = {literal(asked.recipient_kind)}")
     mine = [["n.recipient = $1"], *([SERVED] if provider else [])]
-    async with own(call, ordered=True) as connection:
+    async with own_organization(call, ordered=True) as connection:
         rows = await page(connection, wanted, mine)
     return listing(call, asked, rows, lambda row: Item(**_item(row)))
 
@@ -262,7 +262,7 @@ def _own(client: Client) -> tuple[str, bool, list[str]]:
 async def _row(call: Call, id: str) -> Mapping[str, Any]:
     """The notice, for its recipient, the provider that serves its member, or the plan whose member it concerns."""
     plan = Role.PLAN in call.client.roles
-    async with own(call) as connection:
+    async with own_organization(call) as connection:
         row = await connection.fetchrow(
             f"SELECT {COLUMNS} FROM notice n WHERE n.id = $4 AND ({MINE} OR ($5 AND n.plan = $1))",  # noqa: S608
             *_own(call.client),

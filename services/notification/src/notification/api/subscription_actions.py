@@ -27,7 +27,7 @@ from notification.api.subscriptions import (
     Owner,
     Subscription,
     answered,
-    own,
+    own_organization,
     row_of,
 )
 from notification.api.views import Body
@@ -261,7 +261,7 @@ async def attempts_of(
         wanted.where("at < ?", asked.before)
     if asked.after is not None:
         wanted.where("at >= ?", asked.after)
-    async with own(call, ordered=True) as connection:
+    async with own_organization(call, ordered=True) as connection:
         rows = await page(connection, wanted)
     return listing(call, asked, rows, lambda found: _attempt_shown(call.service.sealer, found))
 

@@ -121,7 +121,7 @@ async def subscribe(body: Annotated[SubscriptionBody, example(EXAMPLE)], call: O
     context, wanted = call.service, _wanted(call, body)
     subscription = ids.new("sub")
     sealed = context.sealer.seal("system", subscription, SEALED_PART, {"secret": new_secret()})
-    most = cast("Bounds", context.own).subscriptions
+    most = cast("Bounds", context.own_organization).subscriptions
     reference = subscriptions.create(
         subscription, call.client.organization, wanted, sealed, feed.new_epoch(), most=most
     )
@@ -143,7 +143,7 @@ async def subscriptions_of(
 ) -> Listing[Subscription]:
     """Operations see those of all, without their addresses."""
     start, operations = asked.start(), Role.OPERATIONS in call.client.roles
-    async with own(call) as connection:
+    async with own_organization(call) as connection:
         rows = await connection.fetch(
             f"""SELECT {COLUMNS} FROM subscription
                 WHERE (organization = $1 OR $5) AND (at, id) > ($2, $3) AND state <> 'deleted'
@@ -191,7 +191,7 @@ async def delete(id: Id, call: OwnerWithMatch) -> None:
 
 
 @asynccontextmanager
-async def own(call: Call, *, ordered: bool = False) -> AsyncGenerator[Connection]:
+async def own_organization(call: Call, *, ordered: bool = False) -> AsyncGenerator[Connection]:
     """A reading connection that sees the caller's own organization's subscriptions and attempts, and no others."""
     async with reading(call.service.readers, call.client, ordered=ordered) as connection:
         await connection.execute("SELECT set_config('app.organization', $1, true)", call.client.organization)
@@ -200,7 +200,7 @@ async def own(call: Call, *, ordered: bool = False) -> AsyncGenerator[Connection
 
 async def row_of(call: Call, id: str) -> Mapping[str, Any]:
     """The subscription's row, if it is of the caller's organization. Raises 404 otherwise."""
-    async with own(call) as connection:
+    async with own_organization(call) as connection:
         row = await connection.fetchrow(
             f"SELECT {COLUMNS} FROM subscription WHERE id = $1 AND organization = $2 AND state <> 'deleted'",  # noqa: S608
             id,

@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from loopkeeper.contract import ids
-from loopkeeper.kernel.errors import Unsound
+from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.postgres.connections import Connection, Pool
-from loopkeeper.runtime.service import Context
+from loopkeeper.runtime.service import RunningService
 from notification.delivery.breaker import Breaker, after, silent
 from notification.delivery.statements import (
     AGAIN,
@@ -35,7 +35,7 @@ from notification.delivery.webhook import Attempted, Verdict, classify, next_att
 from notification.persistence import feed, forwarded
 
 # In flight from one process; so many of them are kept for organizations that have nothing in flight.
-FLYING, KEPT_FREE = 256, 64
+IN_FLIGHT, KEPT_FREE = 256, 64
 # After a crash what was in flight waits so long; a living sender renews its leases three times as often, so one
 # never runs out under it, whatever an attempt takes.
 LEASE = timedelta(seconds=15)
@@ -260,7 +260,7 @@ async def untold(pool: Pool, limit: int) -> list[Mapping[str, Any]]:
     return [dict(row) for row in await pool.fetch(UNTOLD, limit)]
 
 
-async def ahead(context: Context) -> tuple[int, datetime | None]:
+async def ahead(context: RunningService) -> tuple[int, datetime | None]:
     """How many deliveries are due or under way, with arrivals not published and events not forwarded yet; and when the
     next one is due."""
     row = await context.pool.fetchrow(AHEAD, context.clock.now())
@@ -268,5 +268,5 @@ async def ahead(context: Context) -> tuple[int, datetime | None]:
         "SELECT count(*) FROM delivery WHERE delivered_at IS NOT NULL AND notice <> '' AND NOT told"
     )
     if row is None:
-        raise Unsound("an aggregate came without a row")
+        raise InvariantBroken("an aggregate came without a row")
     return row["now"] + waiting + await forwarded.waiting(context.pool), row["next"]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 # An endpoint that hangs holds no more than this many of our connections, an organization's together no more than this, and
 # a host's, whoever named it.
-FLYING_PER_SUBSCRIPTION, FLYING_PER_ORGANIZATION, FLYING_PER_HOST = 8, 64, 32
+IN_FLIGHT_PER_SUBSCRIPTION, FLYING_PER_ORGANIZATION, FLYING_PER_HOST = 8, 64, 32
 
 # A pair of subscription and referral goes in order: only its earliest pending delivery may leave.
 FIRST_OF_ITS_PAIR = """
@@ -34,7 +34,7 @@ flying AS MATERIALIZED (
 ), may AS MATERIALIZED (
   SELECT s.id, s.organization, s.host, coalesce(f.n, 0) AS n, e.open_until,
     coalesce(sum(f.n) OVER (PARTITION BY s.organization), 0) AS held, coalesce(sum(f.n) OVER (PARTITION BY s.host), 0) AS at,
-    CASE WHEN e.open_until IS NULL THEN {FLYING_PER_SUBSCRIPTION} ELSE 1 END AS most
+    CASE WHEN e.open_until IS NULL THEN {IN_FLIGHT_PER_SUBSCRIPTION} ELSE 1 END AS most
   FROM due JOIN subscription s ON s.id = due.subscription
   LEFT JOIN endpoint e ON e.id = s.id LEFT JOIN flying f ON f.subscription = s.id
   WHERE s.state = 'enabled' AND s.url IS NOT NULL
@@ -50,8 +50,8 @@ flying AS MATERIALIZED (
   ) d
   WHERE (m.open_until IS NULL OR m.open_until <= $1) AND m.held < {FLYING_PER_ORGANIZATION} AND m.at < {FLYING_PER_HOST}
 ), ranked AS (
-  SELECT id, turn, held = 0 AND turn <= {FLYING_PER_SUBSCRIPTION} AS fresh,
-    row_number() OVER (PARTITION BY held = 0 AND turn <= {FLYING_PER_SUBSCRIPTION} ORDER BY turn) AS place
+  SELECT id, turn, held = 0 AND turn <= {IN_FLIGHT_PER_SUBSCRIPTION} AS fresh,
+    row_number() OVER (PARTITION BY held = 0 AND turn <= {IN_FLIGHT_PER_SUBSCRIPTION} ORDER BY turn) AS place
   FROM queue WHERE held + turn <= {FLYING_PER_ORGANIZATION} AND at + at_host <= {FLYING_PER_HOST}
 ), chosen AS (
   SELECT id FROM ranked WHERE fresh OR place <= $5 ORDER BY turn LIMIT $2
@@ -114,7 +114,7 @@ FROM may m
 CROSS JOIN LATERAL (
   SELECT count(*) AS n FROM (
     SELECT 1 FROM delivery d WHERE d.subscription = m.id AND d.state = 'pending' AND d.next_attempt_at <= $1
-      AND (m.open_until IS NULL OR d.leased_until > $1) AND {FIRST_OF_ITS_PAIR} LIMIT {FLYING_PER_SUBSCRIPTION + 1}) AS few
+      AND (m.open_until IS NULL OR d.leased_until > $1) AND {FIRST_OF_ITS_PAIR} LIMIT {IN_FLIGHT_PER_SUBSCRIPTION + 1}) AS few
 ) ready
 CROSS JOIN LATERAL (
   SELECT CASE WHEN m.open_until IS NULL THEN (
