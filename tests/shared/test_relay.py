@@ -408,9 +408,12 @@ async def test_what_was_sent_is_passed_over_although_an_old_snapshot_keeps_it(
         pass
     for _ in range(2):
         await desk.relay.publish_round(session)
+    for how in ("seqscan", "bitmapscan"):
+        # As over a table that is not this small.
+        await session.execute(f"SET enable_{how} = off")
     pages = []
     for floor in (0, desk.relay.floor):
         (plan,) = await session.fetch(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {relay.READ}", ROUND, floor)
         pages.append(orjson.loads(plan["QUERY PLAN"])[0]["Plan"]["Shared Hit Blocks"])
     await backup.close()
-    assert pages[1] <= 4 < pages[0]
+    assert pages[1] <= 8 < pages[0]
