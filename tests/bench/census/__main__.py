@@ -14,7 +14,7 @@ from loopkeeper.postgres.embedded import Server
 from tests.bench.census.census import Compared, census
 from tests.conftest import SERVICES, Databases
 
-FEW, MANY = 40, 8000
+FEW, MANY = 80, 4000
 
 
 def line(each: Compared) -> str:
