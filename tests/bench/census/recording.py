@@ -24,6 +24,7 @@ SESSION = (
     "pg_postmaster_start_time",
     "pg_stat_activity",
 )
+TABLES = ("SELECT", "WITH", "INSERT", "UPDATE", "DELETE")
 VIEWED = "set_config('app.organization'"
 
 
@@ -70,7 +71,7 @@ class Recording:
         if VIEWED in query:
             self._organizations[protocol] = values[0]
             return
-        if any(word in query for word in SESSION):
+        if not query.lstrip().startswith(TABLES) or any(word in query for word in SESSION):
             return
         params = connection._params
         service = params.database.partition("_")[0]
