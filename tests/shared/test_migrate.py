@@ -84,10 +84,8 @@ async def test_while_another_migrates_nothing_is_touched(fresh_database: Fresh) 
     migrating = asyncio.create_task(upgrade(url, "referral_intake"))
 
     async def waits() -> bool:
-        return (
-            await holder.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
-            > 0
-        )
+        asking = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_try_advisory_lock%' AND pid <> pg_backend_pid()"
+        return await holder.fetchval(asking) > 0
 
     await until(waits)
     assert await tables(holder) == []
