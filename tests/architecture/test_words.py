@@ -33,7 +33,7 @@ def planted(folder: Path, name: str, text: str) -> list[str]:
         ),
         (
             "services/x/src/x/domain/rules.py",
-            'def rule() -> None:\n    raise Refused("closed", "The loop is over.", fix="Refer the member anew.")\n',
+            'def rule() -> None:\n    raise Refused("closed", "The loop is over.", fix="Mend the referral.")\n',
             "services/x/src/x/domain/rules.py:2",
         ),
     ],
