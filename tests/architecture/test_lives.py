@@ -70,11 +70,14 @@ def test_the_glossary_has_a_line_for_every_public_class_of_store_flow_and_event_
         if "." not in name and name[0].isupper()
     }
     assert sorted(classes.keys() - explained) == [], "a class without a line"
-    assert sorted(name for name in explained - classes.keys() if name[0].isupper()) == [], "a line without a class"
+    assert sorted(name for name in explained - classes.keys() if name[0].isupper()) == [], (
+        "a line without a class"
+    )
 
 
 @pytest.mark.parametrize(
-    "word", ["parked", "claim", "journal", "outbox", "timer", "stream", "generation", "lease", "gate", "fence"]
+    "word",
+    ["parked", "claim", "journal", "outbox", "timer", "stream", "generation", "lease", "gate", "fence"],
 )
 def test_the_glossary_explains_the_words_that_are_no_class(word: str) -> None:
     text = (EXPLANATION / "architecture.md").read_text().partition("## 4. Words")[2].partition("## 5.")[0]

@@ -24,8 +24,16 @@ def planted(folder: Path, name: str, text: str) -> list[str]:
         ("README.md", "# Loop\n\nThe referral\nis sent anew.\n", "README.md:4"),
         ("docs/guides/refer.md", "Send it; whoever refers hears.\n", "docs/guides/refer.md:1"),
         ("docs/adr/0099-x.md", "# 99. Log: mend a log\n", "docs/adr/0099-x.md:1"),
-        ("docs/reference/commands.md", "| `loopkeeper doctor` | Say what to mend. |\n", "docs/reference/commands.md:1"),
-        ("docs/reference/asyncapi.yaml", "description: Kept for\n  ever.\n", "docs/reference/asyncapi.yaml:1"),
+        (
+            "docs/reference/commands.md",
+            "| `loopkeeper doctor` | Say what to mend. |\n",
+            "docs/reference/commands.md:1",
+        ),
+        (
+            "docs/reference/asyncapi.yaml",
+            "description: Kept for\n  ever.\n",
+            "docs/reference/asyncapi.yaml:1",
+        ),
         (
             "docs/reference/openapi/intake.json",
             json.dumps({"paths": {"/v1/referrals": {"get": {"summary": "Where it stands"}}}}),

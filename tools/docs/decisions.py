@@ -25,5 +25,7 @@ def index() -> str:
         title, status = TITLE.match(text), STATUS.search(text)
         if title is None or status is None:
             raise ValueError(f"{file.name} does not begin with `# N. Component: decision` and a status")
-        lines.append(f"| {title[1]} | {title[2]} | [{title[3]}]({file.name}) | {' '.join(status[1].split())} |")
+        lines.append(
+            f"| {title[1]} | {title[2]} | [{title[3]}]({file.name}) | {' '.join(status[1].split())} |"
+        )
     return "\n".join(lines) + "\n"

@@ -62,7 +62,11 @@ WORDS: Sequence[Word] = (
     Word("is begun", "starts, was started", "The field's word is start."),
     Word("leaves? (?:it )?away", "omit", "The field's word is omit."),
     Word("not yet here", "unavailable, has not arrived", PICTURE),
-    Word("what to type|nothing (?:else |more )?to type", "the command to run", "Not every reader has a keyboard."),
+    Word(
+        "what to type|nothing (?:else |more )?to type",
+        "the command to run",
+        "Not every reader has a keyboard.",
+    ),
     Word("who must", "the next actor, the person who acts next", CLAUSE),
     Word("whoever|whosever|whomever", "the person, the service or the role by name", CLAUSE),
 )
@@ -97,7 +101,9 @@ def page(place: str, text: str) -> Iterator[Finding]:
     lines = text.splitlines()
     for number, line in enumerate(lines, 1):
         # A phrase may go over the end of a line; it is found on the line where it begins.
-        following = lines[number].split(maxsplit=1)[0] if number < len(lines) and lines[number].strip() else ""
+        following = (
+            lines[number].split(maxsplit=1)[0] if number < len(lines) and lines[number].strip() else ""
+        )
         for finding in refused(f"{place}:{number}", f"{line} {following}"):
             if following == "" or finding not in list(refused(f"{place}:{number}", following)):
                 yield finding
@@ -110,7 +116,9 @@ def too_long(place: str, text: str) -> Iterator[Finding]:
         if FENCE.match(line):
             fenced = not fenced
         elif not fenced and len(line) > LONGEST and not UNWRAPPED.match(line) and " " in line.strip(" -*>"):
-            yield Finding(f"{place}:{number}", f"{len(line)} characters; a line of prose has {LONGEST} at most.")
+            yield Finding(
+                f"{place}:{number}", f"{len(line)} characters; a line of prose has {LONGEST} at most."
+            )
 
 
 def document(place: str, node: Any, pointer: str = "") -> Iterator[Finding]:
@@ -139,7 +147,9 @@ def sentences(place: str, source: str) -> Iterator[Finding]:
 def findings(root: Path = ROOT, files: Sequence[str] | None = None) -> list[Finding]:
     """Every finding in the files, which are those under version control unless they are named."""
     if files is None:
-        files = check_output(["git", "ls-files", "-co", "--exclude-standard"], cwd=root, text=True).splitlines()  # noqa: S607
+        files = check_output(
+            ["git", "ls-files", "-co", "--exclude-standard"], cwd=root, text=True
+        ).splitlines()  # noqa: S607
     found: list[Finding] = []
     for name in sorted(files):
         if name.startswith(OTHERS) or not (root / name).is_file():

@@ -55,7 +55,11 @@ def keys_rotate_master(
         ),
     ] = False,
     restart: Annotated[
-        bool, typer.Option("--restart", help="Forget the change that was started with a new key that is lost, and start another.")
+        bool,
+        typer.Option(
+            "--restart",
+            help="Forget the change that was started with a new key that is lost, and start another.",
+        ),
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Change nothing; say what would be done.")

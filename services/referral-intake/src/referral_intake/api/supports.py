@@ -149,7 +149,11 @@ async def accept_support(
     return await _moved(call, id, body, "accepted")
 
 
-@router.post("/v1/supports/{id:key}:decline", summary="Record that the Community Supports provider declines", responses=refused("illegal-move"))
+@router.post(
+    "/v1/supports/{id:key}:decline",
+    summary="Record that the Community Supports provider declines",
+    responses=refused("illegal-move"),
+)
 async def decline_support(
     id: Id, body: MoveBody, call: Annotated[Call, allowed(Role.PROVIDER)]
 ) -> ShownSupport:
@@ -157,7 +161,11 @@ async def decline_support(
     return await _moved(call, id, body, "declined")
 
 
-@router.post("/v1/supports/{id:key}:done", summary="Record that the member received the service", responses=refused("illegal-move"))
+@router.post(
+    "/v1/supports/{id:key}:done",
+    summary="Record that the member received the service",
+    responses=refused("illegal-move"),
+)
 async def finish_support(
     id: Id, body: MoveBody, call: Annotated[Call, allowed(Role.PROVIDER)]
 ) -> ShownSupport:
