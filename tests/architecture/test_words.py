@@ -63,7 +63,8 @@ def test_facts_of_the_state_letters_and_names_of_columns_keep_their_words(tmp_pa
 
 def test_every_word_of_the_list_has_a_replacement_and_a_reason() -> None:
     for word in words.WORDS:
-        assert word.say and word.because.endswith(".")
+        assert word.say
+        assert word.because.endswith(".")
         assert not list(words.listed(word.say)), word.pattern
 
 

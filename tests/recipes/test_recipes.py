@@ -22,7 +22,7 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the copy says of itself, with all recipes followed."""
     copy = example_change.made_in(tmp_path_factory.mktemp("recipes"))
     sources = [copy, copy / "shared/src", *sorted((copy / "services").glob("*/src"))]
-    run = subprocess.run(  # noqa: S603 our own interpreter
+    run = subprocess.run(
         [sys.executable, str(Path(__file__).parent / "followed.py")],
         cwd=copy,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, sources)), "PYTHONDONTWRITEBYTECODE": "1"},

@@ -139,17 +139,17 @@ def sentences(place: str, source: str) -> Iterator[Finding]:
     tree = ast.parse(source)
     docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
-            if " " in node.value.strip() and not SQL.match(node.value):
-                yield from refused(f"{place}:{node.lineno}", node.value)
+        if not isinstance(node, ast.Constant) or not isinstance(node.value, str) or id(node) in docstrings:
+            continue
+        if " " in node.value.strip() and not SQL.match(node.value):
+            yield from refused(f"{place}:{node.lineno}", node.value)
 
 
 def findings(root: Path = ROOT, files: Sequence[str] | None = None) -> list[Finding]:
     """Every finding in the files, which are those under version control unless they are named."""
     if files is None:
-        files = check_output(
-            ["git", "ls-files", "-co", "--exclude-standard"], cwd=root, text=True
-        ).splitlines()  # noqa: S607
+        tracked = ["git", "ls-files", "-co", "--exclude-standard"]
+        files = check_output(tracked, cwd=root, text=True).splitlines()  # noqa: S603 our own command
     found: list[Finding] = []
     for name in sorted(files):
         if name.startswith(OTHERS) or not (root / name).is_file():
