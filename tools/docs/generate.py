@@ -29,7 +29,7 @@ from loopkeeper.policy.conditions import Any as Any_
 from loopkeeper.policy.reading import load
 from loopkeeper.runtime.serve import app_of
 from loopkeeper.runtime.service import Service, installed
-from tools.docs import alerts, answers, asyncapi, decisions, rules, states, structure
+from tools.docs import alerts, answers, asyncapi, console_models, decisions, rules, states, structure
 
 DOCS = Path(__file__).parents[2] / "docs" / "reference"
 NOTE = "<!-- Written by `make docs`; change the program instead. -->\n\n"
@@ -55,7 +55,9 @@ def documents() -> dict[str, str]:
     }
     made |= schemas(events.CATALOG)
     for name, service in services.items():
-        made[f"openapi/{name}.json"] = _json(_openapi(service))
+        document = _openapi(service)
+        made[f"openapi/{name}.json"] = _json(document)
+        made[f"../../services/console/src/console/api/models/{name}.py"] = console_models.models(name, document)
         made[f"states/{name}.md"] = NOTE + states.table(name)
     return made
 

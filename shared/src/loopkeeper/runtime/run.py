@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from loopkeeper import policy
 from loopkeeper.event_log.port import Bus
@@ -28,7 +28,7 @@ from loopkeeper.kernel.errors import StartError, Unsound
 from loopkeeper.kernel.logs import get
 from loopkeeper.kernel.metrics import Metrics
 from loopkeeper.kernel.repeat import repeat, until_done
-from loopkeeper.kernel.settings import Settings, read
+from loopkeeper.kernel.settings import ServiceSettings, Settings, read
 from loopkeeper.kernel.supervisor import Factory, Heartbeat, Supervisor
 from loopkeeper.kernel.wake import woken_by
 from loopkeeper.observability.exchange import Exchange, Observe
@@ -61,6 +61,15 @@ PRUNE_EVERY = 3600.0
 Say = Callable[[str], None]
 
 
+class WithDatabase(Protocol):
+    """What has a database of its own: a service, and the console."""
+
+    @property
+    def package(self) -> str: ...
+    @property
+    def settings(self) -> type[ServiceSettings]: ...
+
+
 def silent(_: str) -> None:
     """Start without telling anybody."""
 
@@ -74,11 +83,14 @@ class Addresses:
         self.embedded = embedded
 
 
-async def find_addresses(settings: Settings, services: Mapping[str, Service], say: Say = silent) -> Addresses:
-    """Use what the settings name; start (or adopt) the embedded PostgreSQL for the rest."""
+async def find_addresses(
+    settings: Settings, services: Mapping[str, WithDatabase], say: Say = silent, *, log_too: bool = True
+) -> Addresses:
+    """Use what the settings name; start (or adopt) the embedded PostgreSQL for the rest. `log_too`: whether the log is
+    needed as well."""
     given = {name: read(service.settings).database_url() for name, service in services.items()}
     bus = settings.bus_url()
-    missing = [name for name, url in given.items() if url is None] + ([] if bus else ["log"])
+    missing = [name for name, url in given.items() if url is None] + (["log"] if log_too and not bus else [])
     if missing:
         from loopkeeper.postgres import embedded
 
@@ -87,19 +99,19 @@ async def find_addresses(settings: Settings, services: Mapping[str, Service], sa
             embedded.start, postgres_folder(settings), missing, binaries=settings.postgres_binaries
         )
         given |= {name: server.url(name) for name in missing if name != "log"}
-        bus = bus or server.url("log")
-    if bus is None:
+        bus = bus or (server.url("log") if log_too else "")
+    if bus is None and log_too:
         raise Unsound("there is no log, neither given nor embedded")
     found = {name: url for name, url in given.items() if url is not None}
-    return Addresses(found, bus, embedded=bool(missing))
+    return Addresses(found, bus or "", embedded=bool(missing))
 
 
 @asynccontextmanager
 async def at_addresses(
-    settings: Settings, services: Mapping[str, Service], say: Say = silent
+    settings: Settings, services: Mapping[str, WithDatabase], say: Say = silent, *, log_too: bool = True
 ) -> AsyncGenerator[Addresses]:
     """The same for a while; behind it an embedded PostgreSQL that nobody else uses is shut down."""
-    addresses = await find_addresses(settings, services, say)
+    addresses = await find_addresses(settings, services, say, log_too=log_too)
     try:
         yield addresses
     finally:
@@ -110,7 +122,7 @@ async def at_addresses(
 
 
 def needs_of(
-    addresses: Addresses, services: Mapping[str, Service], *, tables: bool
+    addresses: Addresses, services: Mapping[str, WithDatabase], *, tables: bool
 ) -> Mapping[str, startup.Need]:
     """What must be there before these services start: their databases, and their tables where others make them."""
     return {
@@ -151,14 +163,14 @@ def make_clock(settings: Settings) -> Clock:
     return FileClock(settings.home / "clock.json") if settings.clock == "movable" else SystemClock()
 
 
-async def migrate_all(addresses: Addresses, services: Mapping[str, Service], say: Say = silent) -> None:
+async def migrate_all(addresses: Addresses, services: Mapping[str, WithDatabase], say: Say = silent) -> None:
     """Bring every given service's database to its newest revision. Raises `StartError` where one cannot be reached."""
     for lack in (await startup.lacking(needs_of(addresses, services, tables=False))).values():
         raise StartError(lack.sentence, lack.fix)
     await migrate_found(addresses, services, say)
 
 
-async def migrate_found(addresses: Addresses, services: Mapping[str, Service], say: Say = silent) -> None:
+async def migrate_found(addresses: Addresses, services: Mapping[str, WithDatabase], say: Say = silent) -> None:
     """The same for databases that were there a moment ago."""
     for name, service in services.items():
         say(f"{name}: tables")
