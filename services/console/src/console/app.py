@@ -9,11 +9,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
-from console.access import doors
+from console import accounts
 from console.pages import ROUTERS, errors
 from console.web import files
 from console.web.guard import Guard
-from console.web.running import Running, running_of
+from console.running import Running, running_of
 from loopkeeper.postgres.connections import AWAY
 
 # What the pages ask for themselves must not be told by a library's own telemetry.
@@ -31,7 +31,7 @@ def app_of(running: Running) -> ASGIApp:
         telemetry=TELEMETRY_OFF,
     )
     app.state.running = running
-    for router in (*doors.ROUTERS, *ROUTERS):
+    for router in (*accounts.ROUTERS, *ROUTERS):
         app.router.routes.extend(router.routes)
     app.router.routes.append(files.route)
     app.add_api_route("/health/live", _live, include_in_schema=False)

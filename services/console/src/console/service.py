@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
 import aiohttp
 from starlette.types import ASGIApp
 
+from console.access import people
 from console.access.session import People
 from console.access.sessions import end_after_restore, suspend_unseen
 from console.access.store import Access
 from console.access.tokens import Issuer
 from console.app import app_of
 from console.settings import ConsoleSettings
-from console.web.running import Running
+from console.running import Running
+from console.web.refusals import Refusal
 from console.web.site import site_at
+from loopkeeper.kernel.errors import StartError
 from loopkeeper.kernel.repeat import repeat
 from loopkeeper.kernel.settings import read
 from loopkeeper.kernel.wake import woken_by
 from loopkeeper.postgres.connections import writing_pool
 from loopkeeper.postgres.incarnation import incarnation
-from loopkeeper.runtime.console import Console, Resources
+from loopkeeper.runtime.console import Console, Newcomer, Resources
 
 CLEARED_EVERY = 3600.0
 
@@ -45,9 +48,8 @@ async def alive(resources: Resources) -> AsyncGenerator[ASGIApp]:
             return False
 
         resources.start("console.access", lambda heartbeat: repeat(clear, woken_by(), CLEARED_EVERY, heartbeat))
-        people = People(access, Issuer(access))
         running = Running(
-            people, http, settings.base_url, resources.clock, site, settings, own, resources.stopping
+            People(access, Issuer(access)), http, settings.base_url, resources.clock, site, settings, own, resources.stopping
         )
         yield app_of(running)
     finally:
@@ -55,4 +57,42 @@ async def alive(resources: Resources) -> AsyncGenerator[ASGIApp]:
         await pool.close()
 
 
-console = Console(name="console", package="console", settings=ConsoleSettings, alive=alive)
+async def invite(resources: Resources, newcomers: Sequence[Newcomer]) -> Sequence[str]:
+    """Let these enrol, one after the other. Raises `StartError` at the first who cannot be."""
+    settings, own = resources.settings, read(ConsoleSettings)
+    pool = await writing_pool(resources.database, name="loopkeeper-console")
+    try:
+        site = site_at(settings.issuer_url)
+        access = Access(pool, resources.clock, resources.directory, site, settings, own)
+        return [await _invite(access, newcomer) for newcomer in newcomers]
+    except Refusal as refusal:
+        raise StartError(f"{refusal.title}.", f"{refusal.fix}") from None
+    finally:
+        await pool.close()
+
+
+async def _invite(access: Access, newcomer: Newcomer) -> str:
+    of = access.organization(newcomer.organization)
+    if of is None:
+        raise Refusal(404, f"There is no organization {newcomer.organization!r}", "Add it with `loopkeeper org add`.")
+    if newcomer.invented and access.settings.synthetic_members != "on":
+        raise Refusal(403, "Invented people are for a rehearsal", "Set LOOPKEEPER_SYNTHETIC_MEMBERS=on there.")
+    invited = await people.invite(
+        access,
+        of,
+        name=newcomer.name,
+        email=newcomer.email,
+        roles=newcomer.roles,
+        title=newcomer.title,
+        licence=newcomer.licence,
+        admin=newcomer.admin,
+        by="picker" if newcomer.invented else "",
+        confirmed=True,
+    )
+    if newcomer.invented:
+        await people.be_here(access, invited.person)
+        return ""
+    return f"{access.site.origin}/enrol/{invited.token}"
+
+
+console = Console(name="console", package="console", settings=ConsoleSettings, alive=alive, invite=invite)

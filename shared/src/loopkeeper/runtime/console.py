@@ -6,7 +6,7 @@ migrations like a service, and asks the services over HTTP as everybody does.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
@@ -52,13 +52,29 @@ class Resources:
 
 
 @dataclass(frozen=True)
+class Newcomer:
+    """Somebody who may enrol. `invented`: a person of a rehearsal, whom anybody there may be without proof."""
+
+    organization: str
+    name: str
+    email: str
+    roles: tuple[str, ...]
+    title: str = ""
+    licence: str = ""
+    admin: bool = False
+    invented: bool = False
+
+
+@dataclass(frozen=True)
 class Console:
-    """The installed console. `alive` gives its app for as long as it lives."""
+    """The installed console. `alive` gives its app for as long as it lives; `invite` answers with the link that each of
+    these hands on, empty for an invented person, and raises `StartError` where one cannot be invited."""
 
     name: str
     package: str
     settings: type[ServiceSettings]
     alive: Callable[[Resources], AbstractAsyncContextManager[ASGIApp]]
+    invite: Callable[[Resources, Sequence[Newcomer]], Awaitable[Sequence[str]]]
 
 
 def installed() -> Console | None:
@@ -81,6 +97,17 @@ async def console_app(
     console: Console, settings: Settings, supervisor: Supervisor, say: Say = silent
 ) -> AsyncGenerator[ASGIApp]:
     """The console's app, once its database and tables are there."""
+    async with resources_of(console, settings, supervisor, say) as resources:
+        say("console: starting")
+        async with console.alive(resources) as app:
+            yield app
+
+
+@asynccontextmanager
+async def resources_of(
+    console: Console, settings: Settings, supervisor: Supervisor, say: Say = silent
+) -> AsyncGenerator[Resources]:
+    """What the console is given, once its database and tables are there."""
     needed = {console.name: console}
     async with at_addresses(settings, needed, say, log_too=False) as addresses:
         needs = needs_of(addresses, needed, tables=settings.migrate == "never")
@@ -93,10 +120,7 @@ async def console_app(
             say("console: tables")
             await migrations.upgrade(database, console.package)
         directory = Directory(settings.config_folder)
-        resources = Resources(settings, make_clock(settings), directory, supervisor, database)
-        say("console: starting")
-        async with console.alive(resources) as app:
-            yield app
+        yield Resources(settings, make_clock(settings), directory, supervisor, database)
 
 
 class OnePort:

@@ -72,6 +72,16 @@ class ClientsError(StartError):
 
 
 @dataclass(frozen=True, slots=True)
+class SignIn:
+    """An organization's own OpenID provider: its issuer, our client there, and what each of its groups may do (roles, and
+    `admin` for whoever invites and ends people)."""
+
+    issuer: str
+    client_id: str
+    groups: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
 class Organization:
     """Who takes part; `id` is its slug everywhere, `phone` the number notices tell people to call. One that was revoked
     keeps its name, and none of its keys and people is let in."""
@@ -81,6 +91,7 @@ class Organization:
     kind: OrganizationKind
     phone: str = ""
     revoked: bool = False
+    sign_in: SignIn | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,6 +317,31 @@ def readmit_organization(folder: Path, slug: str) -> None:
     _change(folder, lambda kept: _organization(kept, slug).pop("revoked_at", None))
 
 
+def set_sign_in(folder: Path, slug: str, sign_in: SignIn | None) -> None:
+    """From now on people of this organization sign in by its own provider; None ends that. Raises `ClientsError` for an
+    unknown organization, and for a group that may do what its kind may not."""
+
+    def change(kept: dict[str, Any]) -> None:
+        entry = _organization(kept, slug)
+        if sign_in is None:
+            entry.pop("sign_in", None)
+            return
+        may = {*ROLES[OrganizationKind(entry["kind"])], "admin"}
+        for group, words in sign_in.groups.items():
+            if not words or not set(words) <= may:
+                raise ClientsError(
+                    f"The group {group!r} cannot do that at a {entry['kind']}.",
+                    f"Give one or more of {', '.join(sorted(may))}.",
+                )
+        entry["sign_in"] = {
+            "issuer": sign_in.issuer,
+            "client_id": sign_in.client_id,
+            "groups": {group: sorted(words) for group, words in sign_in.groups.items()},
+        }
+
+    _change(folder, change)
+
+
 def _organization(kept: Mapping[str, Any], slug: str) -> dict[str, Any]:
     found = kept["organizations"].get(slug)
     if found is None:
@@ -325,9 +361,17 @@ def _organizations(kept: Mapping[str, Any]) -> dict[str, Organization]:
             OrganizationKind(entry["kind"]),
             entry.get("phone", ""),
             revoked="revoked_at" in entry,
+            sign_in=_sign_in(entry.get("sign_in")),
         )
         for slug, entry in kept["organizations"].items()
     }
+
+
+def _sign_in(entry: Mapping[str, Any] | None) -> SignIn | None:
+    if entry is None:
+        return None
+    groups = {str(group): tuple(str(word) for word in words) for group, words in entry["groups"].items()}
+    return SignIn(entry["issuer"], entry["client_id"], groups)
 
 
 def _client(client_id: str, entry: Mapping[str, Any], of: Organization) -> Client:

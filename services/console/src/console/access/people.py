@@ -53,7 +53,7 @@ class Person:
 def person_of(row: Mapping[str, Any]) -> Person:
     """The person of this row, with the roles that still exist."""
     kept = {name: row[name] for name in COLUMNS.split(", ")}
-    known = frozenset(Role(role) for role in kept.pop("roles") if role in Role)
+    known = frozenset(Role(role) for role in kept.pop("roles") if role in list(Role))
     return Person(roles=known, **kept)
 
 
@@ -162,6 +162,13 @@ async def invite(
 def random_id() -> str:
     """A person's id tells nothing, not even when it was made: events keep it for ever."""
     return f"per_{secrets.token_hex(16)}"
+
+
+async def be_here(access: Access, person: Person) -> None:
+    """An invented person of a rehearsal is here at once; nobody enrols as them."""
+    async with access.changing() as connection:
+        await connection.execute("DELETE FROM invitation WHERE person = $1", person.id)
+        await connection.execute("UPDATE person SET state = 'active' WHERE id = $1", person.id)
 
 
 async def invite_again(access: Access, person: Person, by: str) -> Invited:

@@ -70,6 +70,10 @@ class Api:
     sign: Callable[[], str]
     _token: str = ""
 
+    def renew(self) -> None:
+        """A new token for what lasts longer than a token does."""
+        self._token = ""
+
     async def get(self, service: str, path: str, model: type[M], **query: object) -> M:
         """One document. Raises `Refused`, `Away`."""
         return self._read(service, model, (await self.ask(service, "GET", path, query=query)).document)

@@ -10,11 +10,10 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from console.api.client import Away, Refused
-from console.pages.visit import rehearsal
 
-from console.parts.shell import doorway
+from console.parts.shell import doorway, rehearsal
 from console.web.refusals import GoTo, NotHere, Refusal
-from console.web.running import running_of
+from console.running import running_of
 from console.words import Words, chosen
 from loopkeeper.kernel.logs import get
 
@@ -84,6 +83,11 @@ def words_of(request: Request) -> Words:
     return Words(chosen(request.cookies.get("language", ""), request.headers.get("accept-language", "")))
 
 
+def rehearsal_of(request: Request, words: Words) -> str:
+    running = running_of(request)
+    return rehearsal(running.rehearsal, running.clock.now(), words)
+
+
 def _page(request: Request, status: int, title: str, fix: str, trace: str) -> HTMLResponse:
     _ = words_of(request)
     page = doorway(
@@ -93,7 +97,7 @@ def _page(request: Request, status: int, title: str, fix: str, trace: str) -> HT
         h.p(".lead")[_(fix)] if fix else None,
         h.p[h.a(".button", href="/")[_("Go to your first page")]],
         h.p(".sub")[_("If you ask for help, give this number:"), " ", h.code[trace]] if trace else None,
-        rehearsal=rehearsal(running_of(request), _),
+        rehearsal=rehearsal_of(request, _),
     )
     return HTMLResponse(str(page), status)
 

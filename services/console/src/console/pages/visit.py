@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -14,11 +14,11 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from console.access.session import Signed
 from console.api.client import Api, Away
-from console.pages.places import places_of
-from console.parts import blocks, shell, times
+from console.parts import blocks, shell
+from console.parts.places import places_of
 from console.parts.shell import Frame
 from console.web.forms import Form, form_of
-from console.web.running import Running, running_of
+from console.running import Running, running_of
 from console.words import Words, chosen
 from loopkeeper.security.organizations import Role
 
@@ -72,7 +72,7 @@ class Visit:
             title=f"{signed.title}{', ' + signed.licence if signed.licence else ''}",
             organization=signed.organization.name,
             places=places_of(signed.roles, _),
-            rehearsal=rehearsal(self.running, _),
+            rehearsal=shell.rehearsal(self.running.rehearsal, self.now, _),
             theme=signed.theme,
             keys=signed.keys,
             admin=signed.admin,
@@ -89,14 +89,6 @@ class Visit:
         """A card for each service among these that did not answer."""
         gone = {each.name for each in services if isinstance(each, Away)}
         return [blocks.away(name, self.words) for name in sorted(gone)]
-
-
-def rehearsal(running: Running, words: Words) -> str:
-    """What stands above every page of a demo."""
-    if not running.rehearsal:
-        return ""
-    day = times.day(times.local(running.clock.now()).date(), words, year=True)
-    return words("Rehearsal: everyone here is invented. The clock shows {day}.", day=day)
 
 
 def visiting(*roles: Role) -> Any:
@@ -117,22 +109,3 @@ def see(path: str) -> Response:
 def listed(values: Sequence[Any], most: int = 100) -> Sequence[Any]:
     """A page shows no more rows than a person reads."""
     return values[:most]
-
-
-Pick = Callable[[Any], str]
-
-
-def first_role(roles: Collection[Role]) -> str:
-    """The page a person begins with."""
-    for role, path in STARTS:
-        if role in roles:
-            return path
-    return "/me"
-
-
-STARTS: Sequence[tuple[Role, str]] = (
-    (Role.OPERATIONS, "/ops"),
-    (Role.PLAN, "/plan/queue"),
-    (Role.PROVIDER, "/care"),
-    (Role.REFERRER, "/refer"),
-)

@@ -15,7 +15,7 @@ Fact = tuple[str, h.Node]
 
 def card(title: str, *content: h.Node, id: str | None = None, class_: str = "", note: h.Node = None) -> h.Element:
     """A block with its heading."""
-    return h.section(".card", id=id, class_=class_ or None)[
+    return h.section(id=id, class_=["card", class_ or None])[
         h.div(".chead")[h.h2[title], note] if note else h.h2[title], content
     ]
 
@@ -82,7 +82,7 @@ def bars(rows: Sequence[tuple[str, int]], tone: str = "c1") -> h.Element:
 def timer(left: str, words: h.Node, spent: float, stands: Standing, mark: h.Node) -> h.Element:
     """A clock: what is left, in words and as a bar."""
     width = max(0.0, min(1.0, spent)) * 100
-    return h.div(".clock", class_=stands)[
+    return h.div(class_=["clock", stands])[
         h.div[mark, h.p[h.strong(".left")[left], h.span(".sub")[words]]],
         h.svg(viewBox="0 0 100 2", preserveAspectRatio="none", aria_hidden="true")[
             h.rect(".bg", width="100", height="2"), h.rect(".fill", width=f"{width:.1f}", height="2")

@@ -21,7 +21,7 @@ SAID: dict[Standing, str] = {"late": "late", "soon": "within 2 days", "ok": "on 
 
 def mark(standing: Standing) -> h.Element:
     """The shape alone, for who looks; words stand beside it."""
-    return h.svg(".mark", class_=standing, viewBox="0 0 16 16", aria_hidden="true")[SHAPES[standing]]
+    return h.svg(class_=["mark", standing], viewBox="0 0 16 16", aria_hidden="true")[SHAPES[standing]]
 
 
 def when(due_at: datetime | None, now: datetime, words: Words) -> h.Element:
@@ -45,4 +45,4 @@ def legend(words: Words) -> h.Element:
 
 def chip(text: str, tone: str = "") -> h.Element:
     """A word in a coloured field: good, late, due, info, or plain."""
-    return h.span(".chip", class_=tone or None)[text]
+    return h.span(class_=["chip", tone or None])[text]

@@ -98,7 +98,7 @@ def ring(found: Progress, words: Words, *, large: bool = False) -> h.Element:
     size = "large" if large else "small"
     said = ", ".join(words(STAGES[stage]).lower() for stage in ORDER if stage in found.done)
     return h.svg(
-        ".ring", class_=size, viewBox="0 0 24 24", role="img", aria_label=words("Done: {stages}", stages=said)
+        class_=["ring", size], viewBox="0 0 24 24", role="img", aria_label=words("Done: {stages}", stages=said)
     )[
         (
             h.path(class_=f"seg {found.of(stage)} {'late' if found.late and stage == found.now else ''}".strip(), d=_arc(at))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import htpy as h
 
-from console.parts import html
+from console.parts import html, times
 from console.parts.html import href, icon, key
 from console.web.files import asset
 from console.words import LANGUAGES, Words
@@ -51,7 +52,7 @@ def shell(
     *content: h.Node,
     here: str = "",
     live: bool = False,
-    back_to_queue: h.Node = None,
+    script: str = "",
 ) -> h.Element:
     """A whole page. `here`: the path of the place it belongs to. `live`: it is fetched again when something changes.
     The title holds no name of a member."""
@@ -63,6 +64,7 @@ def shell(
             h.title[f"{title} – Loopkeeper"],
             h.script(src=asset("idiomorph.js"), defer=True) if live else None,
             h.script(src=asset("console.js"), defer=True),
+            h.script(src=asset(script), defer=True) if script else None,
         ],
         h.body(
             data_hides=str(HIDES_AFTER),
@@ -205,6 +207,14 @@ def _covers(frame: Frame) -> h.Node:
             ]
         ],
     ]
+
+
+def rehearsal(on: bool, now: datetime, words: Words) -> str:
+    """What stands above every page of a demo."""
+    if not on:
+        return ""
+    day = times.day(times.local(now).date(), words, year=True)
+    return words("Rehearsal: everyone here is invented. The clock shows {day}.", day=day)
 
 
 def initials(name: str) -> str:

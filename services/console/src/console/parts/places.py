@@ -39,3 +39,16 @@ def places_of(roles: Collection[Role], words: Words) -> Sequence[Place]:
     if Role.OPERATIONS not in roles and found:
         found.append(Place("/mailbox", _("Mailbox"), "mail", "m"))
     return found
+
+
+STARTS: Sequence[tuple[Role, str]] = (
+    (Role.OPERATIONS, "/ops"),
+    (Role.PLAN, "/plan/queue"),
+    (Role.PROVIDER, "/care"),
+    (Role.REFERRER, "/refer"),
+)
+
+
+def start_of(roles: Collection[Role]) -> str:
+    """The page a person begins with."""
+    return next((path for role, path in STARTS if role in roles), "/me")
