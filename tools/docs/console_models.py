@@ -10,6 +10,12 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
+from loopkeeper.contract.vocabulary.populations import Population
+from loopkeeper.policy import Policy
+from loopkeeper.policy.conditions import leaves
+from referral_intake.domain.form.criteria_fields import ANSWERS
+
+FORMS = ("adult", "child_youth")
 HEAD = '"""What {service} answers: written by `make docs` from its OpenAPI document; change the service instead."""\n\n'
 KEPT = {"title", "description", "examples", "example"}
 
@@ -83,3 +89,31 @@ def _plain(part: Any) -> Any:
             if name not in KEPT or not isinstance(value, str | list)
         }
     return [_plain(each) for each in cast("list[Any]", part)] if isinstance(part, list) else part
+
+
+FORM_HEAD = '''"""What the referral form asks about each Population of Focus: written by `make docs` from intake's form and policy rows."""
+
+from collections.abc import Mapping
+
+'''
+
+
+def form(policy: Policy) -> str:
+    """The module with every answer's kind and question, and which of them each population reads on either form."""
+    used: dict[str, dict[str, list[str]]] = {name: {} for name in FORMS}
+    for row in policy.all_rows:
+        if row.table != "populations" or row.effective_to is not None:
+            continue
+        conditions = (row[column] for column in ("condition", "doubt", "raised_by"))
+        keys = [leaf.key for each in conditions if each is not None for leaf in leaves(each)]
+        known = used[row["form"]].setdefault(row["population"], [])
+        known += [key for key in dict.fromkeys(keys) if key in ANSWERS and key not in known]
+    lines = ["# Of each answer: yes_no, count or words, and its question.", "ANSWERS: Mapping[str, tuple[str, str]] = {"]
+    lines += [f"    {code!r}: ({each.type!r}, {each.asks!r})," for code, each in ANSWERS.items()]
+    lines += ["}", "# By form and population, in the order of the criteria.", "ASKED: Mapping[str, Mapping[str, tuple[str, ...]]] = {"]
+    for name, populations in used.items():
+        lines.append(f"    {name!r}: {{")
+        ordered = [code.value for code in Population if code.value in populations]
+        lines += [f"        {code!r}: {tuple(populations[code])!r}," for code in ordered]
+        lines.append("    },")
+    return FORM_HEAD + "\n".join([*lines, "}"]) + "\n"

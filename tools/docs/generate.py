@@ -52,6 +52,7 @@ def documents() -> dict[str, str]:
         "../../deploy/k8s/components/monitoring/prometheusrule.yaml": alerts.prometheus_rule(),
         "../adr/README.md": NOTE + decisions.index(),
         "../guides/refer.md": answers.guide(rows),
+        "../../services/console/src/console/api/models/form.py": console_models.form(rows),
     }
     made |= schemas(events.CATALOG)
     for name, service in services.items():

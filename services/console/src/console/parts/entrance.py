@@ -42,16 +42,18 @@ def field(
     complete: str = "off",
     needed: bool = True,
     wrong: str = "",
+    id: str = "",
     **attributes: str,
 ) -> h.Element:
-    """A labelled field with its hint and what is wrong with it."""
-    described = " ".join(each for each in (f"{name}-hint" if hint else "", f"{name}-wrong" if wrong else "") if each)
+    """A labelled field with its hint and what is wrong with it. `id`: its own, where another form has the same name."""
+    own = id or name
+    described = " ".join(each for each in (f"{own}-hint" if hint else "", f"{own}-wrong" if wrong else "") if each)
     return h.div(class_=["field", "wrong" if wrong else None])[
-        h.label(for_=name)[label],
-        h.p(".hint", id=f"{name}-hint")[hint] if hint else None,
-        h.p(".error", id=f"{name}-wrong")[wrong] if wrong else None,
+        h.label(for_=own)[label],
+        h.p(".hint", id=f"{own}-hint")[hint] if hint else None,
+        h.p(".error", id=f"{own}-wrong")[wrong] if wrong else None,
         h.input(
-            id=name, name=name, type=kind, value=value, autocomplete=complete, required=needed, spellcheck="false",
+            id=own, name=name, type=kind, value=value, autocomplete=complete, required=needed, spellcheck="false",
             aria_describedby=described or None, aria_invalid="true" if wrong else None, **attributes,
         ),
     ]  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from console.words import Words
+from loopkeeper.contract.vocabulary.languages import Language
 from loopkeeper.contract.vocabulary.places import County
 from loopkeeper.contract.vocabulary.populations import Population
 
@@ -55,11 +56,6 @@ ELIGIBILITY: Mapping[str, str] = {
 }
 AGE_BAND: Mapping[str, str] = {"child_youth": "child or youth", "adult": "adult", "unknown": "not known"}
 NEEDS: Mapping[str, str] = {"ecm": "Enhanced Care Management (ECM)"}
-LANGUAGES: Mapping[str, str] = {
-    "en": "English", "es": "Spanish", "yue": "Cantonese", "cmn": "Mandarin", "vi": "Vietnamese", "tl": "Tagalog",
-    "ko": "Korean", "hy": "Armenian", "ru": "Russian", "fa": "Farsi", "ar": "Arabic", "hmn": "Hmong", "km": "Khmer",
-    "pa": "Punjabi", "hi": "Hindi", "ja": "Japanese", "th": "Thai", "lo": "Lao", "zh": "Chinese",
-}  # fmt: skip
 
 
 def plain(code: str) -> str:
@@ -90,7 +86,12 @@ def county(code: str | None) -> str:
 
 
 def language(code: str | None, words: Words) -> str:
-    return words(LANGUAGES.get(code, code)) if code else ""
+    if not code:
+        return ""
+    try:
+        return words(Language.label_of(code))
+    except (KeyError, ValueError):
+        return code
 
 
 def capital(text: str) -> str:

@@ -76,13 +76,15 @@ def picks(name: str, legend: str, found: Sequence[tuple[str, str]], chosen: str 
 
 
 def select(
-    label: str, name: str, found: Sequence[tuple[str, str]], chosen: str = "", *, empty: str = "", hint: str = "", needed: bool = False
+    label: str, name: str, found: Sequence[tuple[str, str]], chosen: str = "", *, empty: str = "", hint: str = "", needed: bool = False,
+    id: str = "",
 ) -> h.Element:
     """One of a longer list."""
+    own = id or name
     return h.div(".field")[
-        h.label(for_=name)[label],
-        h.p(".hint", id=f"{name}-hint")[hint] if hint else None,
-        h.select(id=name, name=name, required=needed, aria_describedby=f"{name}-hint" if hint else None)[
+        h.label(for_=own)[label],
+        h.p(".hint", id=f"{own}-hint")[hint] if hint else None,
+        h.select(id=own, name=name, required=needed, aria_describedby=f"{own}-hint" if hint else None)[
             h.option(value="")[empty] if empty else None,
             (h.option(value=value, selected=value == chosen)[text] for value, text in found),
         ],

@@ -12,42 +12,42 @@ class Now(BaseModel):
 
 
 class OpenedMember(BaseModel):
-    contact: dict[str, Any]
     identity: dict[str, Any]
+    contact: dict[str, Any]
 
 
 class ReplayResult(BaseModel):
-    applied: int
-    dry_run: bool
-    error: str
-    left: int
     stream: str
+    applied: int
+    left: int
+    error: str
+    dry_run: bool
 
 
 class ShownAssignment(BaseModel):
-    accepted_at: AwareDatetime | None = None
-    age_band: str | None = None
-    answer_due_at: AwareDatetime
-    basis: str | None = None
-    conflicted: bool = False
-    county: str | None = None
     id: str
-    kind: str | None = None
-    language: str | None = None
-    lead: str | None = None
-    needs: list[str] | None = None
-    plan: str | None = None
-    provider: str | None = None
-    reason: str | None = None
-    referral: str | None = None
-    starts_on: date | None = None
     status: str
+    answer_due_at: AwareDatetime
     updated_at: AwareDatetime
+    starts_on: date | None = None
+    conflicted: bool = False
+    plan: str | None = None
+    kind: str | None = None
+    age_band: str | None = None
+    county: str | None = None
+    language: str | None = None
+    needs: list[str] | None = None
+    referral: str | None = None
+    provider: str | None = None
+    basis: str | None = None
+    lead: str | None = None
+    accepted_at: AwareDatetime | None = None
+    reason: str | None = None
 
 
 class Ranked(BaseModel):
-    because: list[str] = []
     provider: str
+    because: list[str] = []
 
 
 class Skipped(BaseModel):
@@ -56,46 +56,46 @@ class Skipped(BaseModel):
 
 
 class RowError(BaseModel):
-    fix: str
     line: int
     pointer: str
     rule: str
+    fix: str
 
 
 class RowResult(BaseModel):
-    id: str
     line: int
+    id: str
     result: Literal["created", "changed", "unchanged"]
 
 
 class ParkedFact(BaseModel):
-    at: AwareDatetime
-    error: str
-    event_id: UUID
-    offset: int
     partition: int
+    offset: int
+    event_id: UUID
     type: str
+    error: str
+    at: AwareDatetime
 
 
 class ParkedReferral(BaseModel):
+    stream: str
+    since: AwareDatetime
+    tries: int
+    next_retry_at: AwareDatetime | None
     error: str
     facts: int
-    next_retry_at: AwareDatetime | None
-    since: AwareDatetime
-    stream: str
-    tries: int
 
 
 class Flaw(BaseModel):
-    n: int
     stream: str
+    n: int
     what: str
 
 
 class ShownContract(BaseModel):
-    hub: str | None = None
     plan: str
     populations: list[str]
+    hub: str | None = None
 
 
 class LostCommand(BaseModel):
@@ -105,19 +105,19 @@ class LostCommand(BaseModel):
 
 class Explanation(BaseModel):
     lines: list[str]
-    policy: list[str]
     ranked: list[Ranked]
     skipped: list[Skipped]
+    policy: list[str]
 
 
 class Imported(BaseModel):
-    changed: int = 0
     created: int = 0
-    dry_run: bool = False
-    errors: list[RowError] = Field([], validate_default=True)
-    refused: int = 0
-    rows: list[RowResult] = Field([], validate_default=True)
+    changed: int = 0
     unchanged: int = 0
+    refused: int = 0
+    dry_run: bool = False
+    rows: list[RowResult] = Field([], validate_default=True)
+    errors: list[RowError] = Field([], validate_default=True)
 
 
 class ListingShownAssignment(BaseModel):
@@ -126,8 +126,8 @@ class ListingShownAssignment(BaseModel):
 
 
 class ParkedDetail(BaseModel):
-    facts: list[ParkedFact]
     stream: ParkedReferral
+    facts: list[ParkedFact]
 
 
 class ParkedList(BaseModel):
@@ -136,48 +136,48 @@ class ParkedList(BaseModel):
 
 
 class Proof(BaseModel):
-    flaws: list[Flaw]
     sound: bool
+    flaws: list[Flaw]
 
 
 class ShownEntry(BaseModel):
-    active: bool
-    age_bands: list[str]
-    contracts: list[ShownContract]
-    counties: list[str]
     id: str
-    languages: list[str]
     name: str
-    note: str = "Enhanced Care Management needs the plan's authorization before it is provided; reaching out to a member does not."
     phone: str
-    populations: list[str]
     types: list[str]
-    verified_at: AwareDatetime | None
+    populations: list[str]
+    age_bands: list[str]
+    counties: list[str]
+    languages: list[str]
+    contracts: list[ShownContract]
+    active: bool
     version: int
+    verified_at: AwareDatetime | None
+    note: str = "Enhanced Care Management needs the plan's authorization before it is provided; reaching out to a member does not."
 
 
 class ShownProvider(BaseModel):
-    active: bool
-    age_bands: list[str]
-    contracts: list[ShownContract]
-    counties: list[str]
     id: str
-    languages: list[str]
     name: str
     phone: str
-    populations: list[str]
     types: list[str]
-    verified_at: AwareDatetime | None
+    populations: list[str]
+    age_bands: list[str]
+    counties: list[str]
+    languages: list[str]
+    contracts: list[ShownContract]
+    active: bool
     version: int
+    verified_at: AwareDatetime | None
 
 
 class SetBack(BaseModel):
     at: AwareDatetime
     finished_at: AwareDatetime | None
-    lost: list[LostCommand]
-    rebuilt: int
-    unread: int
     why: str
+    unread: int
+    rebuilt: int
+    lost: list[LostCommand]
 
 
 class PublicDirectory(BaseModel):
@@ -187,14 +187,14 @@ class PublicDirectory(BaseModel):
 
 
 class Standing(BaseModel):
-    closed: str = ""
-    lag: int | None
-    next_timer_at: AwareDatetime | None
+    service: str
     now: AwareDatetime
     outbox: int
+    lag: int | None
     parked: int
-    service: str
+    timers_due: int
+    next_timer_at: AwareDatetime | None
+    working: int = 0
+    closed: str = ""
     set_back: SetBack | None = None
     tasks: dict[str, str]
-    timers_due: int
-    working: int = 0

@@ -14,8 +14,8 @@ class Explanation(BaseModel):
 
 class LookedUp(BaseModel):
     open: bool
-    phone: str
     plan: str
+    phone: str
 
 
 class Now(BaseModel):
@@ -23,60 +23,60 @@ class Now(BaseModel):
 
 
 class OpenedMember(BaseModel):
-    approximate_age: int | None = None
-    birth_date: str | None = None
     cin: str | None = None
     first_name: str | None = None
-    last_name: str | None = None
     middle_name: str | None = None
-    plan_member_id: str | None = None
-    preferred_name: str | None = None
+    last_name: str | None = None
     suffix: str | None = None
+    preferred_name: str | None = None
+    birth_date: str | None = None
+    approximate_age: int | None = None
+    plan_member_id: str | None = None
 
 
 class ReplayResult(BaseModel):
-    applied: int
-    dry_run: bool
-    error: str
-    left: int
     stream: str
+    applied: int
+    left: int
+    error: str
+    dry_run: bool
 
 
 class ParkedFact(BaseModel):
-    at: AwareDatetime
-    error: str
-    event_id: UUID
-    offset: int
     partition: int
+    offset: int
+    event_id: UUID
     type: str
+    error: str
+    at: AwareDatetime
 
 
 class ParkedReferral(BaseModel):
+    stream: str
+    since: AwareDatetime
+    tries: int
+    next_retry_at: AwareDatetime | None
     error: str
     facts: int
-    next_retry_at: AwareDatetime | None
-    since: AwareDatetime
-    stream: str
-    tries: int
 
 
 class Flaw(BaseModel):
-    n: int
     stream: str
+    n: int
     what: str
 
 
 class Rights(BaseModel):
     appeal_by: date
-    continues_if_by: date | None = None
     hearing_days: int
     unanswered_days: int
+    continues_if_by: date | None = None
 
 
 class ShownDiscontinuation(BaseModel):
+    why: str
     code: int | None
     since: AwareDatetime
-    why: str
 
 
 class ShownDue(BaseModel):
@@ -86,49 +86,49 @@ class ShownDue(BaseModel):
 
 
 class ShownGrant(BaseModel):
-    ended: str
-    from_: date
     id: str
     name: str
+    provider: str
+    population: str
+    from_: date
+    through: date
+    ended: str
+    referral_by: date | None
     payment: str
     payment_source: str
-    population: str
-    provider: str
-    referral_by: date | None
-    through: date
 
 
 class ShownPause(BaseModel):
     asks: list[str]
-    by: AwareDatetime
     since: AwareDatetime
+    by: AwareDatetime
 
 
 class ShownPopulation(BaseModel):
-    claimed: bool
     code: str
-    met_by: str | None = None
     result: str
+    claimed: bool
+    met_by: str | None = None
 
 
 class ShownTerm(BaseModel):
-    code: int | None
-    ends_on: date | None
-    from_: date
-    notice_due_at: AwareDatetime | None
     number: str
-    renewals: int
-    rights: Rights | None
-    state: str
+    from_: date
     through: date
+    state: str
+    renewals: int
+    ends_on: date | None
+    code: int | None
     why: str
+    notice_due_at: AwareDatetime | None
+    rights: Rights | None
 
 
 class Adverse(BaseModel):
-    citation: str
-    notice_due_at: AwareDatetime
     populations: list[str]
     reason: str
+    citation: str
+    notice_due_at: AwareDatetime
     rights: Rights
 
 
@@ -138,8 +138,8 @@ class LostCommand(BaseModel):
 
 
 class ParkedDetail(BaseModel):
-    facts: list[ParkedFact]
     stream: ParkedReferral
+    facts: list[ParkedFact]
 
 
 class ParkedList(BaseModel):
@@ -148,77 +148,77 @@ class ParkedList(BaseModel):
 
 
 class Proof(BaseModel):
-    flaws: list[Flaw]
     sound: bool
+    flaws: list[Flaw]
 
 
 class ShownDecision(BaseModel):
-    adverse: Adverse | None
-    appeal_by: date | None
-    at: AwareDatetime
-    by: str
-    citation: str
-    external_number: str
-    from_: date | None
     kind: str
-    must: str
-    notice_due_at: AwareDatetime | None
-    number: str
-    overturned_on: date | None
+    by: str
     person: str
+    at: AwareDatetime
+    number: str
+    external_number: str
     populations: list[str]
-    reason: str
-    rights: Rights | None
+    from_: date | None
     through: date | None
+    must: str
+    reason: str
+    citation: str
+    appeal_by: date | None
+    notice_due_at: AwareDatetime | None
+    rights: Rights | None
+    adverse: Adverse | None
+    overturned_on: date | None
 
 
 class SetBack(BaseModel):
     at: AwareDatetime
     finished_at: AwareDatetime | None
-    lost: list[LostCommand]
-    rebuilt: int
-    unread: int
     why: str
+    unread: int
+    rebuilt: int
+    lost: list[LostCommand]
 
 
 class ShownAuthorization(BaseModel):
-    allowed: list[str] | None = None
-    cap_at: AwareDatetime | None
-    decision: ShownDecision | None = None
-    deemed_adverse: Rights | None = None
-    discontinuation: ShownDiscontinuation | None = None
+    id: str
+    referral: str
+    plan: str
+    status: str
+    waits_for: str
     due: ShownDue | None
     due_at: AwareDatetime | None
+    cap_at: AwareDatetime | None
+    updated_at: AwareDatetime
+    term: ShownTerm | None = None
+    urgency: str | None = None
+    populations: list[ShownPopulation] | None = None
+    needs_person: list[str] | None = None
     eligibility: str | None = None
     grant: ShownGrant | None = None
     grant_refused: str | None = None
-    id: str
-    needs_person: list[str] | None = None
-    pause: ShownPause | None = None
-    plan: str
-    populations: list[ShownPopulation] | None = None
-    reauthorization_asked_by: str | None = None
-    referral: str
-    status: str
-    term: ShownTerm | None = None
-    updated_at: AwareDatetime
-    urgency: str | None = None
-    waits_for: str
     way_on: str | None = None
+    decision: ShownDecision | None = None
+    pause: ShownPause | None = None
+    deemed_adverse: Rights | None = None
+    reauthorization_asked_by: str | None = None
+    discontinuation: ShownDiscontinuation | None = None
+    allowed: list[str] | None = None
 
 
 class Standing(BaseModel):
-    closed: str = ""
-    lag: int | None
-    next_timer_at: AwareDatetime | None
+    service: str
     now: AwareDatetime
     outbox: int
+    lag: int | None
     parked: int
-    service: str
+    timers_due: int
+    next_timer_at: AwareDatetime | None
+    working: int = 0
+    closed: str = ""
     set_back: SetBack | None = None
     tasks: dict[str, str]
-    timers_due: int
-    working: int = 0
 
 
 class ListingShownAuthorization(BaseModel):

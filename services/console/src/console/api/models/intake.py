@@ -12,60 +12,60 @@ class Now(BaseModel):
 
 
 class OpenedMember(BaseModel):
-    contact: dict[str, Any]
     identity: dict[str, Any]
+    contact: dict[str, Any]
     other_factors: dict[str, str] = {}
 
 
 class ReplayResult(BaseModel):
-    applied: int
-    dry_run: bool
-    error: str
-    left: int
     stream: str
+    applied: int
+    left: int
+    error: str
+    dry_run: bool
 
 
 class ShownSupport(BaseModel):
-    allowed: list[str]
-    code: str
     id: str
-    name: str
-    provider: str | None = None
     referral: str
+    code: str
+    name: str
     status: str
+    allowed: list[str]
     updated_at: AwareDatetime
+    provider: str | None = None
 
 
 class ParkedFact(BaseModel):
-    at: AwareDatetime
-    error: str
-    event_id: UUID
-    offset: int
     partition: int
+    offset: int
+    event_id: UUID
     type: str
+    error: str
+    at: AwareDatetime
 
 
 class ParkedReferral(BaseModel):
+    stream: str
+    since: AwareDatetime
+    tries: int
+    next_retry_at: AwareDatetime | None
     error: str
     facts: int
-    next_retry_at: AwareDatetime | None
-    since: AwareDatetime
-    stream: str
-    tries: int
 
 
 class Flaw(BaseModel):
-    n: int
     stream: str
+    n: int
     what: str
 
 
 class Due(BaseModel):
     actor: str
+    step: str
     clock: str
     due_at: AwareDatetime
     state: str = "on_track"
-    step: str
 
 
 class Links(BaseModel):
@@ -74,46 +74,46 @@ class Links(BaseModel):
 
 
 class ReceivedClaim(BaseModel):
+    population: str
     covered: bool
     note: str
-    population: str
 
 
 class ShownQuestion(BaseModel):
-    asks: str
-    blocking: bool
     id: str
     pointer: str
+    asks: str
+    blocking: bool
 
 
 class RowError(BaseModel):
-    fix: str
     line: int
     pointer: str
     rule: str
+    fix: str
 
 
 class ShownAuthorization(BaseModel):
-    decision_due_at: AwareDatetime | None = None
-    denied: bool = False
-    from_: date | None = None
     id: str = ""
+    decision_due_at: AwareDatetime | None = None
     number: str = ""
-    presumptive_through: date | None = None
+    from_: date | None = None
     through: date | None = None
+    denied: bool = False
+    presumptive_through: date | None = None
 
 
 class ShownChild(BaseModel):
-    code: str
     id: str
+    code: str
     status: str
 
 
 class ShownClosing(BaseModel):
-    at: AwareDatetime
-    clr_reason: str
     outcome: str
+    clr_reason: str
     text: str
+    at: AwareDatetime
     told_at: AwareDatetime | None = None
 
 
@@ -135,31 +135,31 @@ class ShownOverdue(BaseModel):
 
 
 class ShownPopulation(BaseModel):
-    claimed: bool
     code: str
-    met_by: str | None = None
     result: str
+    claimed: bool
+    met_by: str | None = None
 
 
 class ShownStep(BaseModel):
     actor: str
-    due_at: AwareDatetime | None = None
     step: str
+    due_at: AwareDatetime | None = None
 
 
 class ShownEvent(BaseModel):
-    acted_by: str | None = None
-    assignment: str | None = None
-    at: AwareDatetime
-    authorization: str | None = None
     event_id: str
-    occurred_at: AwareDatetime
-    person: str | None = None
-    policy: list[str] = []
-    sentence: str
-    source: str
-    trace_id: str | None = None
     type: str
+    source: str
+    at: AwareDatetime
+    occurred_at: AwareDatetime
+    sentence: str
+    policy: list[str] = []
+    acted_by: str | None = None
+    person: str | None = None
+    authorization: str | None = None
+    assignment: str | None = None
+    trace_id: str | None = None
 
 
 class ScreenedCriterion(BaseModel):
@@ -179,8 +179,8 @@ class ListingShownSupport(BaseModel):
 
 
 class ParkedDetail(BaseModel):
-    facts: list[ParkedFact]
     stream: ParkedReferral
+    facts: list[ParkedFact]
 
 
 class ParkedList(BaseModel):
@@ -189,46 +189,46 @@ class ParkedList(BaseModel):
 
 
 class Proof(BaseModel):
-    flaws: list[Flaw]
     sound: bool
+    flaws: list[Flaw]
 
 
 class RosterResult(BaseModel):
-    accepted: int
-    dry_run: bool
-    errors: list[RowError]
+    state: str
     lines: int
+    accepted: int
     refused: int
     removed: int
-    state: str
+    dry_run: bool
+    errors: list[RowError]
 
 
 class ShownReferral(BaseModel):
-    authorization: ShownAuthorization
-    closing: ShownClosing | None = None
-    consent_holder: str | None = None
-    county: str | None = None
-    due: ShownDue | None = None
-    eligibility: str | None = None
-    form: str | None = None
     id: str
-    language: str | None = None
-    lead: str | None = None
-    linked: ShownLink | None = None
-    next_step: ShownStep
-    overdue: list[ShownOverdue] = Field([], validate_default=True)
-    plan: str
-    populations: list[ShownPopulation] | None = None
-    possible_duplicate_of: str | None = None
-    provider: str | None = None
-    questions: list[ShownQuestion] | None = None
-    received_at: AwareDatetime
-    referrer: str | None = None
-    release_on: date | None = None
     status: str
-    supports: list[ShownChild] | None = None
+    plan: str
+    received_at: AwareDatetime
     updated_at: AwareDatetime
+    next_step: ShownStep
+    due: ShownDue | None = None
+    authorization: ShownAuthorization
+    referrer: str | None = None
+    form: str | None = None
     urgency: str | None = None
+    county: str | None = None
+    language: str | None = None
+    consent_holder: str | None = None
+    release_on: date | None = None
+    linked: ShownLink | None = None
+    possible_duplicate_of: str | None = None
+    overdue: list[ShownOverdue] = Field([], validate_default=True)
+    populations: list[ShownPopulation] | None = None
+    questions: list[ShownQuestion] | None = None
+    eligibility: str | None = None
+    provider: str | None = None
+    lead: str | None = None
+    supports: list[ShownChild] | None = None
+    closing: ShownClosing | None = None
 
 
 class Timeline(BaseModel):
@@ -237,21 +237,21 @@ class Timeline(BaseModel):
 
 
 class Screened(BaseModel):
-    claimed: bool
     code: str
-    criteria: list[ScreenedCriterion]
-    notes: list[str]
     result: str
+    claimed: bool
     suggested: bool
+    notes: list[str]
+    criteria: list[ScreenedCriterion]
 
 
 class SetBack(BaseModel):
     at: AwareDatetime
     finished_at: AwareDatetime | None
-    lost: list[LostCommand]
-    rebuilt: int
-    unread: int
     why: str
+    unread: int
+    rebuilt: int
+    lost: list[LostCommand]
 
 
 class ListingShownReferral(BaseModel):
@@ -260,27 +260,27 @@ class ListingShownReferral(BaseModel):
 
 
 class Receipt(BaseModel):
-    due: list[Due]
-    eligibility: str
     id: str
-    links: Links
-    presumptive: ReceivedClaim | None
-    questions: list[ShownQuestion]
     received_at: AwareDatetime
-    screening: list[Screened]
     status: str
+    eligibility: str
+    screening: list[Screened]
+    questions: list[ShownQuestion]
+    presumptive: ReceivedClaim | None
+    due: list[Due]
     write_to: list[str] = []
+    links: Links
 
 
 class Standing(BaseModel):
-    closed: str = ""
-    lag: int | None
-    next_timer_at: AwareDatetime | None
+    service: str
     now: AwareDatetime
     outbox: int
+    lag: int | None
     parked: int
-    service: str
+    timers_due: int
+    next_timer_at: AwareDatetime | None
+    working: int = 0
+    closed: str = ""
     set_back: SetBack | None = None
     tasks: dict[str, str]
-    timers_due: int
-    working: int = 0

@@ -8,15 +8,15 @@ from datetime import date
 
 
 class Item(BaseModel):
-    addressee: str | None
-    at: AwareDatetime
-    code: str
-    due_at: AwareDatetime | None
     id: str
-    needs: list[str]
-    overdue: bool
-    recipient_kind: str
     referral: str
+    code: str
+    recipient_kind: str
+    addressee: str | None
+    needs: list[str]
+    at: AwareDatetime
+    due_at: AwareDatetime | None
+    overdue: bool
     told_at: AwareDatetime | None
     told_how: str | None
 
@@ -27,19 +27,19 @@ class ListingItem(BaseModel):
 
 
 class NewSubscription(BaseModel):
-    created_at: AwareDatetime
-    description: str
-    disabled_at: AwareDatetime | None
-    disabled_why: str | None
-    epoch: str
     id: str
-    old_secret_until: AwareDatetime | None
     organization: str
-    secret: str
-    sequence: int
-    state: str
-    updated_at: AwareDatetime
     url: str | None
+    description: str
+    state: str
+    disabled_why: str | None
+    disabled_at: AwareDatetime | None
+    old_secret_until: AwareDatetime | None
+    epoch: str
+    sequence: int
+    created_at: AwareDatetime
+    updated_at: AwareDatetime
+    secret: str
 
 
 class Now(BaseModel):
@@ -47,22 +47,22 @@ class Now(BaseModel):
 
 
 class Opened(BaseModel):
-    addressee: str | None
-    at: AwareDatetime
-    code: str
-    due_at: AwareDatetime | None
-    facts: dict[str, str]
     id: str
-    language: str
-    needs: list[str]
-    overdue: bool
-    part2: dict[str, Any] | None = None
-    recipient_kind: str
     referral: str
-    state: str
-    text: str
+    code: str
+    recipient_kind: str
+    addressee: str | None
+    needs: list[str]
+    at: AwareDatetime
+    due_at: AwareDatetime | None
+    overdue: bool
     told_at: AwareDatetime | None
     told_how: str | None
+    language: str
+    state: str
+    text: str
+    facts: dict[str, str]
+    part2: dict[str, Any] | None = None
 
 
 class Recovered(BaseModel):
@@ -71,11 +71,11 @@ class Recovered(BaseModel):
 
 
 class ReplayResult(BaseModel):
-    applied: int
-    dry_run: bool
-    error: str
-    left: int
     stream: str
+    applied: int
+    left: int
+    error: str
+    dry_run: bool
 
 
 class Resent(BaseModel):
@@ -84,96 +84,96 @@ class Resent(BaseModel):
 
 
 class Subscription(BaseModel):
-    created_at: AwareDatetime
-    description: str
-    disabled_at: AwareDatetime | None
-    disabled_why: str | None
-    epoch: str
     id: str
-    old_secret_until: AwareDatetime | None
     organization: str
-    sequence: int
-    state: str
-    updated_at: AwareDatetime
     url: str | None
+    description: str
+    state: str
+    disabled_why: str | None
+    disabled_at: AwareDatetime | None
+    old_secret_until: AwareDatetime | None
+    epoch: str
+    sequence: int
+    created_at: AwareDatetime
+    updated_at: AwareDatetime
 
 
 class Tested(BaseModel):
-    sequence: int
     webhook_id: str
+    sequence: int
 
 
 class GrantShown(BaseModel):
-    county: str | None
+    row: str
     plan: str
     population: str
-    row: str
+    county: str | None
 
 
 class ReferralShown(BaseModel):
-    because: list[str]
-    events: dict[str, list[str]]
     referral: str
     seen: bool
+    because: list[str]
+    events: dict[str, list[str]]
 
 
 class FeedEntry(BaseModel):
     cursor: str
-    data: dict[str, Any]
     id: str
-    timestamp: AwareDatetime
     type: str
+    timestamp: AwareDatetime
+    data: dict[str, Any]
 
 
 class DeliveryAttemptShown(BaseModel):
-    at: AwareDatetime
-    delivery: str
-    duration_ms: int
-    error: str | None
     id: str
-    next_attempt_at: AwareDatetime | None
-    number: int
-    outcome: str
-    referral: str
-    response: str
-    status: int | None
-    trigger: str
-    type: str
+    delivery: str
     webhook_id: str
+    type: str
+    referral: str
+    number: int
+    trigger: str
+    at: AwareDatetime
+    outcome: str
+    status: int | None
+    error: str | None
+    duration_ms: int
+    response: str
+    next_attempt_at: AwareDatetime | None
 
 
 class OutreachAttemptShown(BaseModel):
-    actor_kind: str
     assignment: str
-    at: AwareDatetime
-    minutes: int | None = None
-    modality: str
     number: int
+    at: AwareDatetime
+    actor_kind: str
+    modality: str
     outcome: str
     reached: bool
+    minutes: int | None = None
 
 
 class ParkedFact(BaseModel):
-    at: AwareDatetime
-    error: str
-    event_id: UUID
-    offset: int
     partition: int
+    offset: int
+    event_id: UUID
     type: str
+    error: str
+    at: AwareDatetime
 
 
 class ParkedReferral(BaseModel):
+    stream: str
+    since: AwareDatetime
+    tries: int
+    next_retry_at: AwareDatetime | None
     error: str
     facts: int
-    next_retry_at: AwareDatetime | None
-    since: AwareDatetime
-    stream: str
-    tries: int
 
 
 class Flaw(BaseModel):
-    n: int
     stream: str
+    n: int
     what: str
 
 
@@ -183,9 +183,9 @@ class LostCommand(BaseModel):
 
 
 class Explained(BaseModel):
-    grants: list[GrantShown]
-    on: date
     partner: str
+    on: date
+    grants: list[GrantShown]
     referral: ReferralShown | None = None
 
 
@@ -205,23 +205,23 @@ class ListingSubscription(BaseModel):
 
 
 class OutreachShown(BaseModel):
-    allowed: list[str] = []
-    assignment: str | None = None
-    attempts: list[OutreachAttemptShown] = Field([], validate_default=True)
-    consent_holder: str | None = None
-    contact_rules: list[str] = []
-    ended_on: date | None = None
-    outcome: str | None = None
-    overdue: list[str] = []
-    provider: str | None = None
     referral: str
     status: str
+    assignment: str | None = None
+    provider: str | None = None
+    attempts: list[OutreachAttemptShown] = Field([], validate_default=True)
+    contact_rules: list[str] = []
+    consent_holder: str | None = None
+    overdue: list[str] = []
+    ended_on: date | None = None
+    outcome: str | None = None
+    allowed: list[str] = []
     updated_at: AwareDatetime | None = None
 
 
 class ParkedDetail(BaseModel):
-    facts: list[ParkedFact]
     stream: ParkedReferral
+    facts: list[ParkedFact]
 
 
 class ParkedList(BaseModel):
@@ -230,17 +230,17 @@ class ParkedList(BaseModel):
 
 
 class Proof(BaseModel):
-    flaws: list[Flaw]
     sound: bool
+    flaws: list[Flaw]
 
 
 class SetBack(BaseModel):
     at: AwareDatetime
     finished_at: AwareDatetime | None
-    lost: list[LostCommand]
-    rebuilt: int
-    unread: int
     why: str
+    unread: int
+    rebuilt: int
+    lost: list[LostCommand]
 
 
 class ListingOutreachShown(BaseModel):
@@ -249,14 +249,14 @@ class ListingOutreachShown(BaseModel):
 
 
 class Standing(BaseModel):
-    closed: str = ""
-    lag: int | None
-    next_timer_at: AwareDatetime | None
+    service: str
     now: AwareDatetime
     outbox: int
+    lag: int | None
     parked: int
-    service: str
+    timers_due: int
+    next_timer_at: AwareDatetime | None
+    working: int = 0
+    closed: str = ""
     set_back: SetBack | None = None
     tasks: dict[str, str]
-    timers_due: int
-    working: int = 0

@@ -232,24 +232,24 @@ def _outcomes(found: OutreachShown, known: Whole, typed: Form, visit: Visit) -> 
     if found.status in ("open", "waiting"):
         one(
             "start-services", _("Services started"), _("The first ECM service closes the loop; you go on serving."),
-            field(_("Day of the first service"), "on", typed.text("on") or today, kind="date"), button=_("Record the start"),
+            field(_("Day of the first service"), "on", typed.text("on") or today, kind="date", id="start-on"), button=_("Record the start"),
         )  # fmt: skip
         one(
             "member-declined", _("They declined"), _("The loop closes. They may come back by a new referral."),
-            field(_("Day"), "on", typed.text("on") or today, kind="date"),
+            field(_("Day"), "on", typed.text("on") or today, kind="date", id="declined-on"),
             picks("how", _("How did they say so?"), [(str(code), _(Modality.label_of(code))) for code in Modality], typed.text("how")),
             button=_("Record it"),
         )  # fmt: skip
         one(
             "unable-to-reach", _("Unable to reach"),
             _("The plan's rules say how many attempts, in how many ways, must come first. If some are missing, you are told."),
-            field(_("Day you gave up"), "on", typed.text("on") or today, kind="date"), button=_("Close as unable to reach"),
+            field(_("Day you gave up"), "on", typed.text("on") or today, kind="date", id="gave-up-on"), button=_("Close as unable to reach"),
         )  # fmt: skip
     if found.status == "services_started" or "end-service" in may:
         reasons = [(str(code), _(Discontinuation.label_of(code))) for code in Discontinuation]
         one(
             "end-service", _("Services end"), _("The plan decides about the term, and gives the person notice first."),
-            field(_("Last day of service"), "on", typed.text("on") or today, kind="date"),
+            field(_("Last day of service"), "on", typed.text("on") or today, kind="date", id="end-on"),
             select(_("Why"), "code", reasons, typed.text("code"), empty=_("Choose a reason"), needed=True), button=_("Report it"),
         )  # fmt: skip
         if isinstance(known.referral, ShownReferral) and known.referral.authorization.id:

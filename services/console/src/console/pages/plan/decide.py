@@ -324,7 +324,7 @@ def _options(case: Case, typed: Form, words: Words) -> list[Option]:
             _("The member and the referrer get a notice with the reason and the way to appeal."),
             "d",
             [
-                select(_("Reason"), "reason", reasons, typed.text("reason"), empty=_("Choose a reason"), hint=_("There is no other reason: a denial says why.")),
+                select(_("Reason"), "reason", reasons, typed.text("reason"), empty=_("Choose a reason"), hint=_("There is no other reason: a denial says why."), id="deny-reason"),
                 area(_("Citation, in place of the standard one"), "citation", typed.text("citation"), most=500),
             ],
         ),
