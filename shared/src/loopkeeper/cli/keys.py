@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +9,7 @@ import typer
 
 from loopkeeper.cli.terminal import USAGE, Json, counted, fail, say, settings, show, starting
 from loopkeeper.contract.calendar import written
+from loopkeeper.kernel.clock import SystemClock
 from loopkeeper.security import keyring, organizations
 from loopkeeper.security.key_wrapper import plugged_in
 from loopkeeper.security.keyring import Keyring, Unsealable
@@ -134,7 +134,7 @@ def keys_rotate_issuer(
 
     if finish and now:
         fail("--finish ends a change in two steps, --now needs none.", "Give one of them.", USAGE)
-    current, at = settings(), datetime.now(UTC)
+    current, at = settings(), SystemClock().wall()
     folders = current.config_folder, current.issuer_folder
     with starting():
         if now:

@@ -15,20 +15,23 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from secrets import token_hex
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from joserfc.errors import JoseError
-from joserfc.jwk import ECKey
 
 from loopkeeper.contract.calendar import written
+from loopkeeper.kernel.clock import SystemClock
 from loopkeeper.kernel.errors import StartError
 from loopkeeper.kernel.files import locked, stamp, write_private
 from loopkeeper.kernel.logs import get
 from loopkeeper.kernel.settings import Settings
 from loopkeeper.security.tokens import ALGORITHM, LEEWAY, LONGEST_LIFE, SigningKey, VerifyingKey
+
+if TYPE_CHECKING:
+    from joserfc.jwk import ECKey
 
 log = get("tokens")
 
@@ -123,7 +126,7 @@ def first_key(config_folder: Path, issuer_folder: Path, issuer: str) -> Rotation
                     f"{issuer_folder / PRIVATE} is missing, and {PUBLIC} says that there is one.",
                     "Bring it back, or end everything it signed: loopkeeper keys rotate-issuer --now.",
                 )
-            fresh = {"issuer": issuer, "keys": [_fresh(datetime.now(UTC))]}
+            fresh = {"issuer": issuer, "keys": [_fresh(SystemClock().wall())]}
             _write(config_folder, issuer_folder, fresh)
         kept = _read(issuer_folder / PRIVATE)
         if not _published(config_folder, kept):
@@ -220,6 +223,8 @@ def _published(config_folder: Path, kept: Mapping[str, Any]) -> bool:
 
 
 def _fresh(signs_from: datetime) -> dict[str, Any]:
+    from joserfc.jwk import ECKey
+
     made = ECKey.generate_key("P-256", {"kid": token_hex(8), "alg": ALGORITHM, "use": "sig"})
     return {**made.as_dict(private=True), "from": written(signs_from.replace(microsecond=0))}
 
@@ -248,7 +253,7 @@ def _public_keys(file: Path) -> dict[str, VerifyingKey]:
     try:
         kept: dict[str, Any] = json.loads(file.read_text())
         return {
-            cast("str", each["kid"]): VerifyingKey(issuer, ECKey.import_key(each))
+            cast("str", each["kid"]): VerifyingKey(issuer, _key(each))
             for issuer, entry in kept.items()
             for each in cast("Sequence[dict[str, Any]]", entry["keys"])
         }
@@ -259,6 +264,8 @@ def _public_keys(file: Path) -> dict[str, VerifyingKey]:
 
 
 def _key(entry: Mapping[str, Any]) -> ECKey:
+    from joserfc.jwk import ECKey
+
     return ECKey.import_key({name: value for name, value in entry.items() if name != "from"})
 
 

@@ -3,6 +3,8 @@
 A token is a JWT (RFC 9068) signed with ES256 that lives a minute. It names a person of an organization by a random id
 and never by name or address. Nothing here reads a file or knows an organization: which keys count is told, and what
 the organization may do is looked up by `organizations.Directory` at every call.
+
+The library is loaded by the first token: it takes longer to load than most commands take to run.
 """
 
 from __future__ import annotations
@@ -10,12 +12,14 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
-from joserfc import jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import ECKey
+
+if TYPE_CHECKING:
+    from joserfc.jwk import ECKey
+    from joserfc.jwt import JWTClaimsRegistry
 
 ALGORITHM = "ES256"
 TYPE = "at+jwt"
@@ -88,6 +92,8 @@ def sign(
     seconds: int = LIVES,
 ) -> str:
     """A token for this person of this organization. Raises `ValueError` for what no service would take."""
+    from joserfc import jwt
+
     if not PERSON_ID.fullmatch(person.id):
         raise ValueError("a person's id is per_ and 32 hexadecimal digits")
     if not 0 < seconds <= LONGEST_LIFE:
@@ -120,6 +126,8 @@ def looks_like_one(credential: str) -> bool:
 
 def verify(token: str, keys: Mapping[str, VerifyingKey], *, now: float) -> Statement:
     """What this token says, once signed by one of these keys (by `kid`), for us, and in time. Raises `NotProved`."""
+    from joserfc import jwt
+
     if len(token) > LONGEST_TOKEN:
         raise NotProved("longer than any token")
 
@@ -140,8 +148,10 @@ def verify(token: str, keys: Mapping[str, VerifyingKey], *, now: float) -> State
     return _statement(found.claims)
 
 
-def _registry(issuer: str, now: int) -> jwt.JWTClaimsRegistry:
-    return jwt.JWTClaimsRegistry(
+def _registry(issuer: str, now: int) -> JWTClaimsRegistry:
+    from joserfc.jwt import JWTClaimsRegistry
+
+    return JWTClaimsRegistry(
         now=now,
         leeway=LEEWAY,
         iss={"essential": True, "value": issuer},
