@@ -23,9 +23,9 @@ KEPT = {"title", "description", "examples", "example"}
 def models(service: str, document: Mapping[str, Any]) -> str:
     """The module with a model for each shape that answers of this service have."""
     # The generator takes half a second to import, and only this needs it.
-    from datamodel_code_generator import DataModelType, InputFileType, PythonVersion, generate
-    from datamodel_code_generator.enums import OpenAPIScope
-    from datamodel_code_generator.format import Formatter
+    from datamodel_code_generator import generate
+    from datamodel_code_generator.enums import DataModelType, InputFileType, OpenAPIScope
+    from datamodel_code_generator.format import Formatter, PythonVersion
     from datamodel_code_generator.parser import LiteralType
 
     pruned = {**document, "paths": {}, "components": {"schemas": dict(_answers(document))}}
@@ -76,7 +76,11 @@ def _named(part: Any) -> set[str]:
         found = cast("dict[str, Any]", part)
         own = {str(found["$ref"]).rpartition("/")[2]} if "$ref" in found else set[str]()
         return own.union(*(_named(value) for value in found.values()))
-    return set[str]().union(*(_named(each) for each in cast("list[Any]", part))) if isinstance(part, list) else set()
+    return (
+        set[str]().union(*(_named(each) for each in cast("list[Any]", part)))
+        if isinstance(part, list)
+        else set()
+    )
 
 
 def _plain(part: Any) -> Any:
@@ -108,9 +112,16 @@ def form(policy: Policy) -> str:
         keys = [leaf.key for each in conditions if each is not None for leaf in leaves(each)]
         known = used[row["form"]].setdefault(row["population"], [])
         known += [key for key in dict.fromkeys(keys) if key in ANSWERS and key not in known]
-    lines = ["# Of each answer: yes_no, count or words, and its question.", "ANSWERS: Mapping[str, tuple[str, str]] = {"]
+    lines = [
+        "# Of each answer: yes_no, count or words, and its question.",
+        "ANSWERS: Mapping[str, tuple[str, str]] = {",
+    ]
     lines += [f"    {code!r}: ({each.type!r}, {each.asks!r})," for code, each in ANSWERS.items()]
-    lines += ["}", "# By form and population, in the order of the criteria.", "ASKED: Mapping[str, Mapping[str, tuple[str, ...]]] = {"]
+    lines += [
+        "}",
+        "# By form and population, in the order of the criteria.",
+        "ASKED: Mapping[str, Mapping[str, tuple[str, ...]]] = {",
+    ]
     for name, populations in used.items():
         lines.append(f"    {name!r}: {{")
         ordered = [code.value for code in Population if code.value in populations]

@@ -27,6 +27,7 @@ from loopkeeper.kernel.settings import ServiceSettings, Settings
 from loopkeeper.policy.conditions import All, Leaf, said
 from loopkeeper.policy.conditions import Any as Any_
 from loopkeeper.policy.reading import load
+from loopkeeper.runtime.console import installed as console
 from loopkeeper.runtime.serve import app_of
 from loopkeeper.runtime.service import Service, installed
 from tools.docs import alerts, answers, asyncapi, console_models, decisions, rules, states, structure
@@ -58,7 +59,9 @@ def documents() -> dict[str, str]:
     for name, service in services.items():
         document = _openapi(service)
         made[f"openapi/{name}.json"] = _json(document)
-        made[f"../../services/console/src/console/api/models/{name}.py"] = console_models.models(name, document)
+        made[f"../../services/console/src/console/api/models/{name}.py"] = console_models.models(
+            name, document
+        )
         made[f"states/{name}.md"] = NOTE + states.table(name)
     return made
 
@@ -189,6 +192,8 @@ def settings(services: Mapping[str, Service]) -> str:
     lines += _variables(Settings)
     for service in services.values():
         lines += _variables(service.settings)
+    if (pages := console()) is not None:
+        lines += _variables(pages.settings)
     return "\n".join(lines) + "\n"
 
 

@@ -11,9 +11,9 @@ from starlette.types import ASGIApp
 
 from console import accounts
 from console.pages import ROUTERS, errors
+from console.running import Running, running_of
 from console.web import files
 from console.web.guard import Guard
-from console.running import Running, running_of
 from loopkeeper.postgres.connections import AWAY
 
 # What the pages ask for themselves must not be told by a library's own telemetry.
@@ -60,7 +60,7 @@ class _Defects:
 
         try:
             await self._app(scope, receive, watched)
-        except Exception as error:  # noqa: BLE001 - the boundary: everything is answered and the unknown is logged
+        except Exception as error:
             if scope["type"] != "http" or begun:
                 raise ConnectionError("the answer had begun") from error
             answer = await errors.failed(Request(scope, receive), error)

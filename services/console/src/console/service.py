@@ -14,8 +14,8 @@ from console.access.sessions import end_after_restore, suspend_unseen
 from console.access.store import Access
 from console.access.tokens import Issuer
 from console.app import app_of
-from console.settings import ConsoleSettings
 from console.running import Running
+from console.settings import ConsoleSettings
 from console.web.refusals import Refusal
 from console.web.site import site_at
 from loopkeeper.kernel.errors import StartError
@@ -47,9 +47,18 @@ async def alive(resources: Resources) -> AsyncGenerator[ASGIApp]:
             await suspend_unseen(access)
             return False
 
-        resources.start("console.access", lambda heartbeat: repeat(clear, woken_by(), CLEARED_EVERY, heartbeat))
+        resources.start(
+            "console.access", lambda heartbeat: repeat(clear, woken_by(), CLEARED_EVERY, heartbeat)
+        )
         running = Running(
-            People(access, Issuer(access)), http, settings.base_url, resources.clock, site, settings, own, resources.stopping
+            People(access, Issuer(access)),
+            http,
+            settings.base_url,
+            resources.clock,
+            site,
+            settings,
+            own,
+            resources.stopping,
         )
         yield app_of(running)
     finally:
@@ -74,9 +83,13 @@ async def invite(resources: Resources, newcomers: Sequence[Newcomer]) -> Sequenc
 async def _invite(access: Access, newcomer: Newcomer) -> str:
     of = access.organization(newcomer.organization)
     if of is None:
-        raise Refusal(404, f"There is no organization {newcomer.organization!r}", "Add it with `loopkeeper org add`.")
+        raise Refusal(
+            404, f"There is no organization {newcomer.organization!r}", "Add it with `loopkeeper org add`."
+        )
     if newcomer.invented and access.settings.synthetic_members != "on":
-        raise Refusal(403, "Invented people are for a rehearsal", "Set LOOPKEEPER_SYNTHETIC_MEMBERS=on there.")
+        raise Refusal(
+            403, "Invented people are for a rehearsal", "Set LOOPKEEPER_SYNTHETIC_MEMBERS=on there."
+        )
     invited = await people.invite(
         access,
         of,

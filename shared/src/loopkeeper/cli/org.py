@@ -136,7 +136,9 @@ def org_readmit(id: Id, as_json: Json = False) -> None:
 
 def org_sign_in(
     id: Id,
-    issuer: Annotated[str, typer.Option(help="Address of its OpenID provider; empty ends its own sign-in.")] = "",
+    issuer: Annotated[
+        str, typer.Option(help="Address of its OpenID provider; empty ends its own sign-in.")
+    ] = "",
     client_id: Annotated[str, typer.Option(help="Our client there.")] = "",
     group: Annotated[
         list[str] | None,
@@ -147,10 +149,10 @@ def org_sign_in(
     """Let people of this organization sign in by its own OpenID provider. The client's secret, if it has one, belongs in
     the issuer's folder as sign-in-ID.secret; the redirect is the console's address and /signin/ID/callback."""
     groups: dict[str, tuple[str, ...]] = {}
-    for each in group or []:
-        name, _, words = each.partition("=")
+    for said in group or []:
+        name, _, words = said.partition("=")
         if not name or not words:
-            fail(f"{each!r} says nothing of a group.", "Give GROUP=role, such as um-nurses=plan.", USAGE)
+            fail(f"{said!r} says nothing of a group.", "Give GROUP=role, such as um-nurses=plan.", USAGE)
         groups[name] = tuple(word.strip() for word in words.split(","))
     if issuer and not (client_id and groups):
         fail("The client or the groups are missing.", "Give --client-id and one --group or more.", USAGE)

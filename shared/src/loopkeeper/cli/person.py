@@ -44,9 +44,12 @@ def person_invite(
 
 
 def person_import(
-    file: Annotated[Path, typer.Argument(help="JSON list of {organization, name, email, roles, …}.", exists=True)],
+    file: Annotated[
+        Path, typer.Argument(help="JSON list of {organization, name, email, roles, …}.", exists=True)
+    ],
     invented: Annotated[
-        bool, typer.Option("--invented", help="People of a rehearsal, whom anybody there may be without proof.")
+        bool,
+        typer.Option("--invented", help="People of a rehearsal, whom anybody there may be without proof."),
     ] = False,
     as_json: Json = False,
 ) -> None:

@@ -170,7 +170,9 @@ async def migrate_all(addresses: Addresses, services: Mapping[str, WithDatabase]
     await migrate_found(addresses, services, say)
 
 
-async def migrate_found(addresses: Addresses, services: Mapping[str, WithDatabase], say: Say = silent) -> None:
+async def migrate_found(
+    addresses: Addresses, services: Mapping[str, WithDatabase], say: Say = silent
+) -> None:
     """The same for databases that were there a moment ago."""
     for name, service in services.items():
         say(f"{name}: tables")

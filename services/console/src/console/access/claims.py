@@ -53,7 +53,10 @@ async def take(access: Access, organization: str, subject: str, person: str) -> 
 
 async def give_back(access: Access, organization: str, subject: str, person: str) -> None:
     await access.pool.execute(
-        "DELETE FROM claim WHERE organization = $1 AND subject = $2 AND person = $3", organization, subject, person
+        "DELETE FROM claim WHERE organization = $1 AND subject = $2 AND person = $3",
+        organization,
+        subject,
+        person,
     )
 
 

@@ -31,7 +31,9 @@ LEEWAY = 60
 KNOWN_FOR = 600.0
 LOGOUT = "http://schemas.openid.net/event/backchannel-logout"
 NOT_PROVED = Refusal(
-    403, "Your organization's sign-in did not prove who you are", "Try again, or ask your organization's admin."
+    403,
+    "Your organization's sign-in did not prove who you are",
+    "Try again, or ask your organization's admin.",
 )
 UNREACHED = Refusal(503, "Your organization's sign-in does not answer", "Try again in a few minutes.")
 
@@ -83,14 +85,24 @@ class Providers:
                 nonce=nonce,
                 **({"prompt": "none"} if silent else {}),
             )
-        kept = {"organization": of.id, "state": state, "nonce": nonce, "verifier": verifier, "silent": str(silent)}
+        kept = {
+            "organization": of.id,
+            "state": state,
+            "nonce": nonce,
+            "verifier": verifier,
+            "silent": str(silent),
+        }
         return Asked(str(address), kept)
 
     async def answered(
         self, of: Organization, sign_in: SignIn, remembered: Mapping[str, str], query: Mapping[str, str]
     ) -> Proved:
         """Whom the provider named in answer to what was remembered. Raises `Refusal`."""
-        if not query.get("state") or query["state"] != remembered["state"] or remembered["organization"] != of.id:
+        if (
+            not query.get("state")
+            or query["state"] != remembered["state"]
+            or remembered["organization"] != of.id
+        ):
             raise NOT_PROVED
         if query.get("iss", sign_in.issuer).rstrip("/") != sign_in.issuer.rstrip("/") or "code" not in query:
             raise NOT_PROVED
@@ -98,15 +110,23 @@ class Providers:
         try:
             async with self._client(of, sign_in) as client:
                 token: Mapping[str, Any] = await client.fetch_token(
-                    provider.metadata["token_endpoint"], code=query["code"], code_verifier=remembered["verifier"]
+                    provider.metadata["token_endpoint"],
+                    code=query["code"],
+                    code_verifier=remembered["verifier"],
                 )
-                claims = self._claims(provider, str(token.get("id_token", "")), sign_in, nonce=remembered["nonce"])
+                claims = self._claims(
+                    provider, str(token.get("id_token", "")), sign_in, nonce=remembered["nonce"]
+                )
                 more = await self._more(client, provider, claims)
         except OAuthError as error:
-            log.warning("an organization's sign-in refused the code", organization=of.id, error=type(error).__name__)
+            log.warning(
+                "an organization's sign-in refused the code", organization=of.id, error=type(error).__name__
+            )
             raise NOT_PROVED from None
         except (httpx2.HTTPError, ValueError) as error:
-            log.warning("an organization's sign-in does not answer", organization=of.id, error=type(error).__name__)
+            log.warning(
+                "an organization's sign-in does not answer", organization=of.id, error=type(error).__name__
+            )
             raise UNREACHED from None
         return _proved(sign_in, {**more, **claims})
 
@@ -125,7 +145,9 @@ class Providers:
             raise NOT_PROVED
         return str(claims.get("sub", "")), str(claims.get("sid", ""))
 
-    def _claims(self, provider: _Provider, token: str, sign_in: SignIn, *, nonce: str | None) -> dict[str, Any]:
+    def _claims(
+        self, provider: _Provider, token: str, sign_in: SignIn, *, nonce: str | None
+    ) -> dict[str, Any]:
         try:
             found = jwt.decode(token, provider.keys, algorithms=ALGORITHMS)
             registry = jwt.JWTClaimsRegistry(
@@ -134,7 +156,8 @@ class Providers:
                 iss={"essential": True, "value": provider.metadata["issuer"]},
                 aud={"essential": True, "value": sign_in.client_id},
                 iat={"essential": True},
-                **({"sub": {"essential": True}, "exp": {"essential": True}} if nonce is not None else {}),
+                sub={"essential": nonce is not None},
+                exp={"essential": nonce is not None},
             )
             registry.validate(found.claims)
         except (JoseError, ValueError):
@@ -142,7 +165,11 @@ class Providers:
         if nonce is not None and found.claims.get("nonce") != nonce:
             raise NOT_PROVED
         audience: Any = found.claims["aud"]
-        if isinstance(audience, list) and len(cast("list[object]", audience)) > 1 and found.claims.get("azp") != sign_in.client_id:
+        if (
+            isinstance(audience, list)
+            and len(cast("list[object]", audience)) > 1
+            and found.claims.get("azp") != sign_in.client_id
+        ):
             raise NOT_PROVED
         return found.claims
 
@@ -150,7 +177,7 @@ class Providers:
         return AsyncOAuth2Client(
             client_id=sign_in.client_id,
             client_secret=self._secret(of) or None,
-            token_endpoint_auth_method="client_secret_basic" if self._secret(of) else "none",  # noqa: S106 a method's name
+            token_endpoint_auth_method="client_secret_basic" if self._secret(of) else "none",
             scope=SCOPE,
             redirect_uri=f"{self.access.site.origin}/signin/{of.id}/callback",
             code_challenge_method="S256",

@@ -32,7 +32,9 @@ class Opening:
     person: str = ""
 
 
-async def open_for(access: Access, session: str, person: str, organization: str, referral: str, reason: str) -> Opening:
+async def open_for(
+    access: Access, session: str, person: str, organization: str, referral: str, reason: str
+) -> Opening:
     """From now for ten minutes."""
     now = access.now()
     await access.pool.execute(
@@ -74,7 +76,8 @@ async def close(access: Access, session: str, referral: str) -> None:
 async def of_person(access: Access, person: str) -> Sequence[Opening]:
     """What a person opened, newest first."""
     rows = await access.pool.fetch(
-        "SELECT referral, reason, at, until, person FROM opening WHERE person = $1 ORDER BY at DESC LIMIT 100", person
+        "SELECT referral, reason, at, until, person FROM opening WHERE person = $1 ORDER BY at DESC LIMIT 100",
+        person,
     )
     return [Opening(**row) for row in rows]
 

@@ -24,7 +24,9 @@ from console.web.refusals import Refusal
 from loopkeeper.postgres.connections import Asking
 
 NOT_GOOD = Refusal(403, "This passkey does not let you in", "Try again, or use a printed recovery code.")
-NOT_MADE = Refusal(422, "The passkey could not be made", "Try again; your device must ask for your finger, face or PIN.")
+NOT_MADE = Refusal(
+    422, "The passkey could not be made", "Try again; your device must ask for your finger, face or PIN."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,10 @@ async def of_person(access: Access, person: str) -> Sequence[Passkey]:
     rows = await access.pool.fetch(
         "SELECT id, label, created_at, used_at FROM passkey WHERE person = $1 ORDER BY created_at, id", person
     )
-    return [Passkey(bytes_to_base64url(row["id"]), row["label"], row["created_at"], row["used_at"]) for row in rows]
+    return [
+        Passkey(bytes_to_base64url(row["id"]), row["label"], row["created_at"], row["used_at"])
+        for row in rows
+    ]
 
 
 async def ask_to_make(access: Access, person: Person) -> tuple[dict[str, Any], str]:
@@ -55,14 +60,17 @@ async def ask_to_make(access: Access, person: Person) -> tuple[dict[str, Any], s
         user_name=person.email,
         user_display_name=person.name,
         authenticator_selection=AuthenticatorSelectionCriteria(
-            resident_key=ResidentKeyRequirement.REQUIRED, user_verification=UserVerificationRequirement.REQUIRED
+            resident_key=ResidentKeyRequirement.REQUIRED,
+            user_verification=UserVerificationRequirement.REQUIRED,
         ),
         exclude_credentials=[PublicKeyCredentialDescriptor(id=row["id"]) for row in known],
     )
     return json.loads(webauthn.options_to_json(options)), bytes_to_base64url(options.challenge)
 
 
-async def keep(access: Access, connection: Asking, person: Person, made: Any, challenge: str, label: str) -> None:
+async def keep(
+    access: Access, connection: Asking, person: Person, made: Any, challenge: str, label: str
+) -> None:
     """Keep what the device made for this challenge. Raises `Refusal` where it proves nothing."""
     try:
         proved = webauthn.verify_registration_response(
@@ -123,7 +131,10 @@ async def prove(access: Access, shown: Any, challenge: str) -> Person:
     except (WebAuthnException, ValueError, KeyError, TypeError):
         raise NOT_GOOD from None
     await access.pool.execute(
-        "UPDATE passkey SET sign_count = $2, used_at = $3 WHERE id = $1", id, proved.new_sign_count, access.now()
+        "UPDATE passkey SET sign_count = $2, used_at = $3 WHERE id = $1",
+        id,
+        proved.new_sign_count,
+        access.now(),
     )
     return person_of(row)
 
@@ -138,7 +149,9 @@ async def remove(access: Access, person: Person, id: str) -> None:
         )
         if ways is None or ways["keys"] + ways["own"] < 2:
             raise Refusal(409, "This is your only way in", "Make another passkey first.")
-        done = await connection.execute("DELETE FROM passkey WHERE id = $1 AND person = $2", _id(id), person.id)
+        done = await connection.execute(
+            "DELETE FROM passkey WHERE id = $1 AND person = $2", _id(id), person.id
+        )
         if done.endswith(" 1"):
             await access.note(connection, person.organization, "passkey removed", person=person.id)
 

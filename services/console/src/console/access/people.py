@@ -83,7 +83,9 @@ async def of_organization(access: Access, organization: str) -> Sequence[Person]
 async def names(access: Access, organization: str, wanted: Collection[str]) -> Mapping[str, str]:
     """The names of these people, as far as they are the organization's own."""
     rows = await access.pool.fetch(
-        "SELECT id, name FROM person WHERE organization = $1 AND id = ANY($2::text[])", organization, list(wanted)
+        "SELECT id, name FROM person WHERE organization = $1 AND id = ANY($2::text[])",
+        organization,
+        list(wanted),
     )
     return {row["id"]: row["name"] for row in rows}
 
@@ -102,7 +104,9 @@ def allowed_roles(of: Organization, wanted: Collection[str]) -> list[str]:
     """These roles, where an organization of this kind may hold them. Raises `Refusal`."""
     may = ROLES[of.kind]
     if not wanted or not all(role in may for role in wanted):
-        raise Refusal(422, "Choose what this person may do", "At least one role that your organization holds.")
+        raise Refusal(
+            422, "Choose what this person may do", "At least one role that your organization holds."
+        )
     return sorted(set(wanted))
 
 
@@ -225,7 +229,9 @@ async def confirm(access: Access, person: Person, said: str, by: str) -> None:
     """The inviter heard the three words from the person: now the roles count. Raises `Refusal` for other words."""
     if " ".join(said.casefold().split()) != person.words:
         raise Refusal(
-            422, "These are not the three words", "Let the person read them to you again, by voice or face to face."
+            422,
+            "These are not the three words",
+            "Let the person read them to you again, by voice or face to face.",
         )
     if by == person.id:
         raise Refusal(403, "Nobody confirms themselves", "Another admin of your organization does.")
@@ -237,7 +243,15 @@ async def confirm(access: Access, person: Person, said: str, by: str) -> None:
 
 
 async def set_roles(
-    access: Access, person: Person, of: Organization, *, roles: Collection[str], title: str, licence: str, admin: bool, by: str
+    access: Access,
+    person: Person,
+    of: Organization,
+    *,
+    roles: Collection[str],
+    title: str,
+    licence: str,
+    admin: bool,
+    by: str,
 ) -> None:
     """What a person may do from their next request on; their sessions end, since what they prove has changed."""
     if by == person.id:
@@ -255,7 +269,9 @@ async def set_roles(
             admin,
         )
         await end_sessions(access, connection, person.id, "roles changed")
-        await access.note(connection, person.organization, "roles set", person=person.id, by=by, how=", ".join(chosen))
+        await access.note(
+            connection, person.organization, "roles set", person=person.id, by=by, how=", ".join(chosen)
+        )
 
 
 async def end(access: Access, person: Person, by: str) -> None:
@@ -281,7 +297,8 @@ async def start_over(access: Access, person: Person, by: str) -> Invited:
         await forget_proofs(access, connection, person.id)
         await end_sessions(access, connection, person.id, "recovered")
         await connection.execute(
-            "UPDATE person SET state = 'invited', confirmed_at = NULL, confirmed_by = NULL WHERE id = $1", person.id
+            "UPDATE person SET state = 'invited', confirmed_at = NULL, confirmed_by = NULL WHERE id = $1",
+            person.id,
         )
     return await invite_again(access, person, by)
 
@@ -326,20 +343,241 @@ def three_words() -> str:
 
 # Short, told apart by ear, in the vocabulary of anybody.
 SPOKEN = tuple(
-    """
-    acorn amber anchor apple apron arrow autumn badge bagel bamboo banjo barrel basil basket beacon beaver bell berry
-    bicycle birch biscuit blanket blossom bonnet border bottle bramble branch bread breeze bridge bronze brook bucket
-    buffalo bugle butter button cabin cactus camel candle canoe canyon captain carbon carpet carrot castle cedar cello
-    chalk cherry chimney chisel cider cinder circle citrus clay clover cobalt coconut comet compass copper coral cotton
-    cradle crater cricket crystal cushion daisy dolphin donkey dragon drummer eagle earth ember engine fabric falcon
-    feather fennel ferry fiddle finch flannel flint flute forest fossil fountain fox galaxy garden garlic garnet gazelle
-    geyser ginger glacier glove goblet golden granite grape guitar gull hammer hammock harbor harvest hazel heron hickory
-    hollow honey hornet iceberg igloo indigo iris island ivory ivy jacket jasmine jigsaw juniper kayak kettle kitten koala
-    lagoon lantern laurel lemon lily linen lizard llama lobster locket lotus lumber magnet mango mantle maple marble
-    marigold meadow melon mirror mitten molten mosaic moss mountain muffin mustard napkin nectar needle nickel north
-    nutmeg oak oasis ocean olive onion opal orange orbit orchid otter oxygen paddle panda paper parrot peach peanut pebble
-    pelican pencil pepper piano picnic pigeon pillow pine planet plaster plum pocket poplar poppy prairie pumpkin puzzle
-    quartz quill rabbit raccoon radish raven ribbon river robin rocket saddle salmon sandal sapphire sequoia shadow silver
-    sparrow spruce squirrel summit thimble timber tulip velvet violin walnut willow winter zebra
-    """.split()
+    [
+        "acorn",
+        "amber",
+        "anchor",
+        "apple",
+        "apron",
+        "arrow",
+        "autumn",
+        "badge",
+        "bagel",
+        "bamboo",
+        "banjo",
+        "barrel",
+        "basil",
+        "basket",
+        "beacon",
+        "beaver",
+        "bell",
+        "berry",
+        "bicycle",
+        "birch",
+        "biscuit",
+        "blanket",
+        "blossom",
+        "bonnet",
+        "border",
+        "bottle",
+        "bramble",
+        "branch",
+        "bread",
+        "breeze",
+        "bridge",
+        "bronze",
+        "brook",
+        "bucket",
+        "buffalo",
+        "bugle",
+        "butter",
+        "button",
+        "cabin",
+        "cactus",
+        "camel",
+        "candle",
+        "canoe",
+        "canyon",
+        "captain",
+        "carbon",
+        "carpet",
+        "carrot",
+        "castle",
+        "cedar",
+        "cello",
+        "chalk",
+        "cherry",
+        "chimney",
+        "chisel",
+        "cider",
+        "cinder",
+        "circle",
+        "citrus",
+        "clay",
+        "clover",
+        "cobalt",
+        "coconut",
+        "comet",
+        "compass",
+        "copper",
+        "coral",
+        "cotton",
+        "cradle",
+        "crater",
+        "cricket",
+        "crystal",
+        "cushion",
+        "daisy",
+        "dolphin",
+        "donkey",
+        "dragon",
+        "drummer",
+        "eagle",
+        "earth",
+        "ember",
+        "engine",
+        "fabric",
+        "falcon",
+        "feather",
+        "fennel",
+        "ferry",
+        "fiddle",
+        "finch",
+        "flannel",
+        "flint",
+        "flute",
+        "forest",
+        "fossil",
+        "fountain",
+        "fox",
+        "galaxy",
+        "garden",
+        "garlic",
+        "garnet",
+        "gazelle",
+        "geyser",
+        "ginger",
+        "glacier",
+        "glove",
+        "goblet",
+        "golden",
+        "granite",
+        "grape",
+        "guitar",
+        "gull",
+        "hammer",
+        "hammock",
+        "harbor",
+        "harvest",
+        "hazel",
+        "heron",
+        "hickory",
+        "hollow",
+        "honey",
+        "hornet",
+        "iceberg",
+        "igloo",
+        "indigo",
+        "iris",
+        "island",
+        "ivory",
+        "ivy",
+        "jacket",
+        "jasmine",
+        "jigsaw",
+        "juniper",
+        "kayak",
+        "kettle",
+        "kitten",
+        "koala",
+        "lagoon",
+        "lantern",
+        "laurel",
+        "lemon",
+        "lily",
+        "linen",
+        "lizard",
+        "llama",
+        "lobster",
+        "locket",
+        "lotus",
+        "lumber",
+        "magnet",
+        "mango",
+        "mantle",
+        "maple",
+        "marble",
+        "marigold",
+        "meadow",
+        "melon",
+        "mirror",
+        "mitten",
+        "molten",
+        "mosaic",
+        "moss",
+        "mountain",
+        "muffin",
+        "mustard",
+        "napkin",
+        "nectar",
+        "needle",
+        "nickel",
+        "north",
+        "nutmeg",
+        "oak",
+        "oasis",
+        "ocean",
+        "olive",
+        "onion",
+        "opal",
+        "orange",
+        "orbit",
+        "orchid",
+        "otter",
+        "oxygen",
+        "paddle",
+        "panda",
+        "paper",
+        "parrot",
+        "peach",
+        "peanut",
+        "pebble",
+        "pelican",
+        "pencil",
+        "pepper",
+        "piano",
+        "picnic",
+        "pigeon",
+        "pillow",
+        "pine",
+        "planet",
+        "plaster",
+        "plum",
+        "pocket",
+        "poplar",
+        "poppy",
+        "prairie",
+        "pumpkin",
+        "puzzle",
+        "quartz",
+        "quill",
+        "rabbit",
+        "raccoon",
+        "radish",
+        "raven",
+        "ribbon",
+        "river",
+        "robin",
+        "rocket",
+        "saddle",
+        "salmon",
+        "sandal",
+        "sapphire",
+        "sequoia",
+        "shadow",
+        "silver",
+        "sparrow",
+        "spruce",
+        "squirrel",
+        "summit",
+        "thimble",
+        "timber",
+        "tulip",
+        "velvet",
+        "violin",
+        "walnut",
+        "willow",
+        "winter",
+        "zebra",
+    ]
 )

@@ -19,14 +19,18 @@ WRONG = "wrong recovery code"
 
 def fresh() -> list[str]:
     """Ten codes as they are printed: four groups of four."""
-    return ["-".join("".join(secrets.choice(LETTERS) for _ in range(4)) for _ in range(4)) for _ in range(HOW_MANY)]
+    return [
+        "-".join("".join(secrets.choice(LETTERS) for _ in range(4)) for _ in range(4))
+        for _ in range(HOW_MANY)
+    ]
 
 
 async def replace(access: Access, connection: Asking, person: Person, codes: list[str]) -> None:
     """These codes count from now on, and none before them."""
     await connection.execute("DELETE FROM recovery_code WHERE person = $1", person.id)
     await connection.executemany(
-        "INSERT INTO recovery_code (person, hash) VALUES ($1, $2)", [(person.id, hashed(_plain(code))) for code in codes]
+        "INSERT INTO recovery_code (person, hash) VALUES ($1, $2)",
+        [(person.id, hashed(_plain(code))) for code in codes],
     )
     await access.note(connection, person.organization, "recovery codes made", person=person.id)
 
@@ -54,7 +58,9 @@ async def use(access: Access, organization: str, email: str, code: str) -> Perso
         access.now() - WITHIN,
     )
     if wrong >= MOST_WRONG:
-        raise Refusal(429, "Too many wrong codes", "Wait a quarter of an hour, or call your organization's admin.")
+        raise Refusal(
+            429, "Too many wrong codes", "Wait a quarter of an hour, or call your organization's admin."
+        )
     used = person is not None and await access.pool.fetchval(
         "UPDATE recovery_code SET used_at = $3 WHERE person = $1 AND hash = $2 AND used_at IS NULL RETURNING 1",
         person.id,
@@ -64,7 +70,9 @@ async def use(access: Access, organization: str, email: str, code: str) -> Perso
     if person is None or not used:
         await access.note(access.pool, organization, WRONG, person=person.id if person else None)
         raise Refusal(
-            403, "This does not let you in", "Look at organization, e-mail and code again. Each code works once."
+            403,
+            "This does not let you in",
+            "Look at organization, e-mail and code again. Each code works once.",
         )
     return person
 

@@ -89,7 +89,12 @@ class People:
                 raise Refusal(401, "You are signed out", "Sign in again.")
             raise GoTo(await self._later(request))
         asked = found.asked_at
-        if asked is not None and self.access.now() - asked > sessions.ASKED_AGAIN and request.method == "GET" and not live:
+        if (
+            asked is not None
+            and self.access.now() - asked > sessions.ASKED_AGAIN
+            and request.method == "GET"
+            and not live
+        ):
             raise GoTo(f"/signin/{found.person.organization}/again")
         return found
 

@@ -180,7 +180,9 @@ async def suspend_unseen(access: Access) -> None:
             access.now() - SUSPENDED_AFTER,
         )
         for row in rows:
-            await access.note(connection, row["organization"], "suspended", person=row["id"], how="60 days unseen")
+            await access.note(
+                connection, row["organization"], "suspended", person=row["id"], how="60 days unseen"
+            )
     await access.pool.execute("DELETE FROM entry WHERE expires_at < $1", access.now())
 
 

@@ -43,7 +43,14 @@ class Access:
             yield connection
 
     async def note(
-        self, connection: Asking, organization: str, what: str, *, person: str | None = None, by: str = "", how: str = ""
+        self,
+        connection: Asking,
+        organization: str,
+        what: str,
+        *,
+        person: str | None = None,
+        by: str = "",
+        how: str = "",
     ) -> None:
         """Write down what happened to somebody's access; the person and the organization's admins read it."""
         await connection.execute(

@@ -22,6 +22,4 @@ class Issuer:
         """A token for this person with these roles: no name in it, no address."""
         now = self._access.now()
         proved = ProvedPerson(person.id, person.title, person.licence, session)
-        return sign(
-            self._signer.key(now), person.organization, sorted(roles), proved, now=now.timestamp()
-        )
+        return sign(self._signer.key(now), person.organization, sorted(roles), proved, now=now.timestamp())

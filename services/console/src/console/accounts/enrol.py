@@ -6,17 +6,29 @@ from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from console.access import entries, passkeys, people, recovery
-from console.accounts.entry import access_of, begin, entry_of, goes_to, hold, json_of, keep_entry, said, words_of
 from console.access.people import Person
 from console.access.session import COOKIE
 from console.access.sessions import current
+from console.accounts.entry import (
+    access_of,
+    begin,
+    entry_of,
+    goes_to,
+    hold,
+    json_of,
+    keep_entry,
+    said,
+    words_of,
+)
 from console.parts import entrance
 from console.parts.entrance import Trouble
 from console.web.refusals import Refusal
 
 router = APIRouter()
 CHALLENGE, CODES = "made", "codes"
-GONE = Trouble("This invitation is not good any more", "It was used, or is older than 72 hours. Ask for another one.")
+GONE = Trouble(
+    "This invitation is not good any more", "It was used, or is older than 72 hours. Ask for another one."
+)
 
 
 @router.get("/enrol/{token}")
@@ -62,7 +74,11 @@ async def made(request: Request) -> Response:
             await recovery.replace(access, connection, person, codes)
             await people.enrolled(access, connection, person, invitation)
             found = await people.find(connection, person.id)
-            token = await begin(request, connection, person, how="passkey") if found and found.state == "active" else ""
+            token = (
+                await begin(request, connection, person, how="passkey")
+                if found and found.state == "active"
+                else ""
+            )
         entry = await entries.remember(access, entry_of(request), **{CODES: codes, "person": person.id})
     except Refusal as refusal:
         return said(refusal)
@@ -82,7 +98,11 @@ async def enrolled(request: Request) -> Response:
     if person is None:
         return goes_to("/signin")
     if not isinstance(codes, list):
-        return HTMLResponse(str(entrance.waiting(words, person.words))) if person.state == "waiting" else goes_to("/")
+        return (
+            HTMLResponse(str(entrance.waiting(words, person.words)))
+            if person.state == "waiting"
+            else goes_to("/")
+        )
     shown = [str(code) for code in codes]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
     return HTMLResponse(str(entrance.enrolled(words, shown, person.words, waits=person.state == "waiting")))
 

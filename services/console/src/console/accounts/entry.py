@@ -12,8 +12,8 @@ from console.access import entries, sessions
 from console.access.people import Person
 from console.access.session import COOKIE, ENTRY
 from console.access.store import Access
-from console.web.refusals import Refusal
 from console.running import running_of
+from console.web.refusals import Refusal
 from console.words import Words, chosen
 from loopkeeper.postgres.connections import Asking
 
@@ -59,7 +59,9 @@ async def begin(
     )
 
 
-async def let_in(request: Request, person: Person, *, how: str, provider_session: str = "") -> tuple[str, str]:
+async def let_in(
+    request: Request, person: Person, *, how: str, provider_session: str = ""
+) -> tuple[str, str]:
     """Sign this person in: what the browser is to hold, and where they go on. Raises `Refusal` for who may not be here."""
     access = access_of(request)
     if person.state in ("suspended", "ended") or access.organization(person.organization) is None:

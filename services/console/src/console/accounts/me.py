@@ -49,7 +49,9 @@ async def me(mine: Mine) -> Response:
             h.aside(".facts")[
                 blocks.card(
                     _("Whose identity you opened"),
-                    account.openings([(o.referral, REASONS.get(o.reason, o.reason), o.at, "") for o in opened], _),
+                    account.openings(
+                        [(o.referral, REASONS.get(o.reason, o.reason), o.at, "") for o in opened], _
+                    ),
                 ),
                 blocks.card(_("What happened to your account"), _events(mine, rows)),
             ],
@@ -72,7 +74,11 @@ def _session(mine: Visitor, found: sessions.Shown) -> Row:
     _ = mine.words
     current = found.id == mine.signed.session
     ended = found.ended_at is not None
-    said = _("ended {at}", at=times.moment(found.ended_at, _)) if found.ended_at else _("seen {at}", at=times.moment(found.seen_at, _))
+    said = (
+        _("ended {at}", at=times.moment(found.ended_at, _))
+        if found.ended_at
+        else _("seen {at}", at=times.moment(found.seen_at, _))
+    )
     return Row(
         found.browser,
         f"{_(HOW.get(found.how, found.how))}, {said}",
@@ -85,7 +91,10 @@ def _events(mine: Visitor, rows: list[Mapping[str, Any]]) -> h.Element:
     _ = mine.words
     return h.ul(".plainrows")[
         (
-            h.li[h.div[_(EVENTS.get(row["what"], row["what"]))], h.span(".sub")[times.time(row["at"], times.moment(row["at"], _))]]
+            h.li[
+                h.div[_(EVENTS.get(row["what"], row["what"]))],
+                h.span(".sub")[times.time(row["at"], times.moment(row["at"], _))],
+            ]
             for row in rows
         )
     ]
@@ -142,7 +151,9 @@ async def theme(mine: Mine) -> Response:
 async def keys(mine: Mine) -> Response:
     """Single keys on or off (WCAG 2.1.4)."""
     form = await form_of(mine.request)
-    await mine.access.pool.execute("UPDATE person SET keys = $2 WHERE id = $1", mine.signed.id, form.text("keys") == "on")
+    await mine.access.pool.execute(
+        "UPDATE person SET keys = $2 WHERE id = $1", mine.signed.id, form.text("keys") == "on"
+    )
     return goes_to(ours(form.text("back")))
 
 

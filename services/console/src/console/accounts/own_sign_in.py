@@ -10,11 +10,11 @@ from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, Response
 
 from console.access import entries, people, sessions
-from console.accounts.entry import access_of, entry_of, goes_to, hold, keep_entry, let_in, words_of
 from console.access.oidc import Proved, Providers
 from console.access.people import COLUMNS, Person, person_of
 from console.access.session import COOKIE
 from console.access.store import Access
+from console.accounts.entry import access_of, entry_of, goes_to, hold, keep_entry, let_in, words_of
 from console.parts import entrance
 from console.web.forms import form_of
 from console.web.refusals import Refusal
@@ -39,7 +39,11 @@ def _sign_in_of(access: Access, slug: str) -> tuple[Organization, SignIn] | None
 async def find(request: Request) -> Response:
     """Which organization: the way on is shown for every name, so that no name is told to be known."""
     slug = (await form_of(request)).text("organization").casefold()
-    return goes_to(f"/signin/{slug}") if slug.replace("-", "").isalnum() and slug.isascii() else goes_to("/signin")
+    return (
+        goes_to(f"/signin/{slug}")
+        if slug.replace("-", "").isalnum() and slug.isascii()
+        else goes_to("/signin")
+    )
 
 
 @router.get("/signin/{organization}")
@@ -47,7 +51,11 @@ async def door(organization: str, request: Request) -> Response:
     """The way to an organization's own sign-in. A link, not a form: what a form leads to must be ours."""
     access, _ = access_of(request), words_of(request)
     known = _sign_in_of(access, organization)
-    page = entrance.own_sign_in(_, known[0].id, known[0].name) if known else entrance.no_own_sign_in(_, organization)
+    page = (
+        entrance.own_sign_in(_, known[0].id, known[0].name)
+        if known
+        else entrance.no_own_sign_in(_, organization)
+    )
     return HTMLResponse(str(page), 200 if known else 404)
 
 
@@ -103,7 +111,7 @@ async def _end_here(request: Request) -> None:
 
 async def _person(access: Access, of: Organization, proved: Proved) -> Person:
     """The person of this issuer and subject, as the groups are today. Raises `Refusal` where no group is mapped."""
-    may = sorted(proved.roles & ROLES[of.kind])
+    may = sorted(str(role) for role in proved.roles & ROLES[of.kind])
     row = await access.pool.fetchrow(
         f"""SELECT {", ".join(f"p.{name}" for name in COLUMNS.split(", "))} FROM federated f JOIN person p ON p.id = f.person
             WHERE f.issuer = $1 AND f.subject = $2 AND f.organization = $3""",  # noqa: S608 own columns

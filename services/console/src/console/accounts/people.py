@@ -45,7 +45,10 @@ async def _people(
         trouble(found, _),
         blocks.head(
             _.many("{count} person works here", "{count} people work here", here),
-            _("At {name}. Whom you invite may do what you choose once you confirmed three words.", name=of.name),
+            _(
+                "At {name}. Whom you invite may do what you choose once you confirmed three words.",
+                name=of.name,
+            ),
         ),
         account.invitation(link, invited.person.name, _) if invited else None,
         h.div(".cols")[
@@ -57,20 +60,25 @@ async def _people(
                         field(_("Name"), "name", typed.text("name")),
                         field(_("Work e-mail"), "email", typed.text("email"), kind="email"),
                         account.role_boxes(ROLES[of.kind], typed.all("roles"), _),
-                        account.person_fields(typed.text("title"), typed.text("licence"), "admin" in typed, _),
+                        account.person_fields(
+                            typed.text("title"), typed.text("licence"), "admin" in typed, _
+                        ),
                         h.button(".primary", type="submit")[_("Invite")],
                     ],
                 ),
                 blocks.card(
                     _("Whose identity was opened"),
                     account.openings(
-                        [(o.referral, REASONS.get(o.reason, o.reason), o.at, by_id.get(o.person, "")) for o in opened[:20]],
+                        [
+                            (o.referral, REASONS.get(o.reason, o.reason), o.at, by_id.get(o.person, ""))
+                            for o in opened[:20]
+                        ],
                         _,
                     ),
                 ),
             ],
         ],
-        status=found is not None and 422 or 200,
+        status=(found is not None and 422) or 200,
     )
 
 
@@ -132,9 +140,13 @@ def _one(at: Visitor, person: Person, found: Trouble | None = None) -> Response:
                 blocks.card(
                     _("What they may do"),
                     html.form_to(f"{here}/roles")[
-                        account.role_boxes(ROLES[at.signed.organization.kind], [str(role) for role in person.roles], _),
+                        account.role_boxes(
+                            ROLES[at.signed.organization.kind], [str(role) for role in person.roles], _
+                        ),
                         account.person_fields(person.title, person.licence, person.admin, _),
-                        h.p(".sub")[_("They are signed out and sign in again, since what they prove has changed.")],
+                        h.p(".sub")[
+                            _("They are signed out and sign in again, since what they prove has changed.")
+                        ],
                         h.button(".primary", type="submit")[_("Set")],
                     ],
                 )
@@ -145,14 +157,18 @@ def _one(at: Visitor, person: Person, found: Trouble | None = None) -> Response:
                 blocks.card(
                     _("They lost their device"),
                     h.p(".sub")[
-                        _("First call them at the number your organization has. Then everything they proved themselves "
-                          "with ends, and you hand on a new link.")
+                        _(
+                            "First call them at the number your organization has. Then everything they proved themselves "
+                            "with ends, and you hand on a new link."
+                        )
                     ],
                     account.action(f"{here}/again", _("Let them enrol again")),
                 ),
                 blocks.card(
                     _("They leave"),
-                    h.p(".sub")[_("Nothing of theirs works from this moment. What they held is free for others.")],
+                    h.p(".sub")[
+                        _("Nothing of theirs works from this moment. What they held is free for others.")
+                    ],
                     account.action(f"{here}/end", _("End"), tone="danger"),
                 ),
             ],

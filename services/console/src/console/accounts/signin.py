@@ -6,6 +6,9 @@ from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from console.access import entries, passkeys, recovery, sessions
+from console.access.people import COLUMNS, Person, person_of
+from console.access.session import COOKIE
+from console.access.store import Access
 from console.accounts.entry import (
     LANGUAGE,
     access_of,
@@ -18,16 +21,13 @@ from console.accounts.entry import (
     said,
     words_of,
 )
-from console.access.people import COLUMNS, Person, person_of
-from console.access.session import COOKIE
-from console.access.store import Access
-from console.parts.places import start_of
-from console.parts.shell import rehearsal
 from console.parts import entrance
 from console.parts.entrance import Named, Trouble
+from console.parts.places import start_of
+from console.parts.shell import rehearsal
+from console.running import running_of
 from console.web.forms import form_of
 from console.web.refusals import NotHere, Refusal
-from console.running import running_of
 from console.words import LANGUAGES
 from loopkeeper.security.organizations import Role
 
@@ -51,7 +51,12 @@ async def sign_in(request: Request) -> Response:
 async def _door(request: Request, trouble: Trouble | None = None, status: int = 200) -> Response:
     running = running_of(request)
     named = await _named(running.people.access) if running.picker else []
-    page = entrance.sign_in(words_of(request), named, trouble, rehearsal=rehearsal(running.rehearsal, running.clock.now(), words_of(request)))
+    page = entrance.sign_in(
+        words_of(request),
+        named,
+        trouble,
+        rehearsal=rehearsal(running.rehearsal, running.clock.now(), words_of(request)),
+    )
     return HTMLResponse(str(page), status)
 
 
@@ -62,7 +67,9 @@ async def language(request: Request) -> Response:
     answer = goes_to("/signin")
     if asked in LANGUAGES:
         site = access_of(request).site
-        answer.set_cookie(LANGUAGE, asked, max_age=31536000, secure=site.secure, httponly=True, samesite="lax", path="/")
+        answer.set_cookie(
+            LANGUAGE, asked, max_age=31536000, secure=site.secure, httponly=True, samesite="lax", path="/"
+        )
     return answer
 
 
@@ -102,7 +109,9 @@ async def with_code(request: Request) -> Response:
     """A printed code lets in once; after it the person makes a new passkey."""
     form = await form_of(request)
     try:
-        person = await recovery.use(access_of(request), form.text("of"), form.text("email"), form.text("code"))
+        person = await recovery.use(
+            access_of(request), form.text("of"), form.text("email"), form.text("code")
+        )
         token, _ = await let_in(request, person, how="recovery code")
     except Refusal as refusal:
         return await _door(request, Trouble(refusal.title, refusal.fix), refusal.status)

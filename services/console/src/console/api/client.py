@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import aiohttp
 import orjson
@@ -60,6 +60,11 @@ class Answer:
     etag: str = ""
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
+    def text(self, name: str) -> str:
+        """A field of the document; empty where it has none."""
+        found = _mapping(self.document)
+        return str(found.get(name) or "")
+
 
 @dataclass
 class Api:
@@ -91,10 +96,19 @@ class Api:
         return self._read(service, model, answer.document)
 
     async def act(
-        self, service: str, path: str, body: Mapping[str, Any] | None, *, once: str, match: str = "", method: str = "POST"
+        self,
+        service: str,
+        path: str,
+        body: Mapping[str, Any] | None,
+        *,
+        once: str,
+        match: str = "",
+        method: str = "POST",
     ) -> Answer:
         """The same where the answer's form does not matter."""
-        return await self.ask(service, method, path, body=body if body is not None else {}, once=once, match=match)
+        return await self.ask(
+            service, method, path, body=body if body is not None else {}, once=once, match=match
+        )
 
     async def ask(
         self,
@@ -139,7 +153,9 @@ class Api:
         try:
             return model.model_validate(document)
         except ValidationError as error:
-            log.error("an answer does not fit the service's document", type=service, count=error.error_count())
+            log.error(
+                "an answer does not fit the service's document", type=service, count=error.error_count()
+            )
             raise Away(service) from None
 
 
@@ -167,8 +183,8 @@ def _query(query: Mapping[str, object]) -> list[tuple[str, str]]:
     for name, value in query.items():
         if value is None or value == "":
             continue
-        several = value if isinstance(value, list | tuple) else (value,)
-        pairs += [(name, str(each).lower() if isinstance(each, bool) else str(each)) for each in several]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        several = cast("Sequence[object]", value) if isinstance(value, list | tuple) else (value,)
+        pairs += [(name, str(each).lower() if isinstance(each, bool) else str(each)) for each in several]
     return pairs
 
 
@@ -181,17 +197,19 @@ def _document(service: str, raw: bytes) -> Any:
         raise Away(service) from None
 
 
+def _mapping(document: Any) -> Mapping[str, Any]:
+    return cast("Mapping[str, Any]", document if isinstance(document, dict) else {})
+
+
 def _refused(status: int, document: Any) -> Refused:
-    found: Mapping[str, Any] = document if isinstance(document, dict) else {}
-    fields = tuple(
-        (str(each.get("pointer", "")), str(each.get("fix", ""))) for each in found.get("errors") or () if isinstance(each, dict)
-    )
+    found = _mapping(document)
+    errors = cast("Sequence[Mapping[str, Any]]", found.get("errors") or ())
     return Refused(
         status,
-        str(found.get("slug") or str(found.get("type", "")).rpartition("#")[2] or status),
+        str(found.get("slug") or status),
         str(found.get("detail") or found.get("title") or "This was refused."),
         str(found.get("fix") or ""),
         str(found.get("trace_id") or ""),
-        fields,
-        tuple(str(each) for each in found.get("allowed") or ()),
+        tuple((str(each.get("pointer", "")), str(each.get("fix", ""))) for each in errors),
+        tuple(str(each) for each in cast("Sequence[object]", found.get("allowed") or ())),
     )

@@ -10,10 +10,9 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from console.api.client import Away, Refused
-
 from console.parts.shell import doorway, rehearsal
-from console.web.refusals import GoTo, NotHere, Refusal
 from console.running import running_of
+from console.web.refusals import GoTo, NotHere, Refusal
 from console.words import Words, chosen
 from loopkeeper.kernel.logs import get
 
@@ -71,7 +70,11 @@ async def failed(request: Request, error: Exception) -> Response:
     )
     _ = words_of(request)
     return _page(
-        request, 500, _("This is a defect of ours"), _("It was written down. Go back, and try once more."), trace_of(request)
+        request,
+        500,
+        _("This is a defect of ours"),
+        _("It was written down. Go back, and try once more."),
+        trace_of(request),
     )
 
 
@@ -102,4 +105,11 @@ def _page(request: Request, status: int, title: str, fix: str, trace: str) -> HT
     return HTMLResponse(str(page), status)
 
 
-HANDLERS = {GoTo: went, Refusal: refused, NotHere: refused, Refused: refused, Away: away, HTTPException: not_here}
+HANDLERS = {
+    GoTo: went,
+    Refusal: refused,
+    NotHere: refused,
+    Refused: refused,
+    Away: away,
+    HTTPException: not_here,
+}

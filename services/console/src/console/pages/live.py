@@ -36,7 +36,9 @@ SEEN: dict[str, _Seen] = {}
 
 
 @router.get("/live")
-async def live(visit: Annotated[Visit, visiting(Role.REFERRER, Role.PROVIDER, Role.PLAN, Role.OPERATIONS)]) -> Response:
+async def live(
+    visit: Annotated[Visit, visiting(Role.REFERRER, Role.PROVIDER, Role.PLAN, Role.OPERATIONS)],
+) -> Response:
     """A stream of `changed`. It ends with its session, within two seconds, on every replica."""
     return StreamingResponse(_changes(visit), media_type="text/event-stream", headers=HEADERS)
 

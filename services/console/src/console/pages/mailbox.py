@@ -26,7 +26,13 @@ Reader = Annotated[Visit, visiting(Role.REFERRER, Role.PROVIDER, Role.PLAN)]
 HERE = "/mailbox"
 WHICH = {"": "To read", "told": "Read", "member": "To tell members"}
 WAYS = ("in_person", "phone", "mail", "fax", "video", "text")
-TO = {"member": "The member", "parent": "A parent", "guardian": "A guardian", "court": "A court", "county": "The county"}
+TO = {
+    "member": "The member",
+    "parent": "A parent",
+    "guardian": "A guardian",
+    "court": "A court",
+    "county": "The county",
+}
 
 
 @router.get(HERE)
@@ -53,7 +59,11 @@ async def mailbox(visit: Reader, which: str = "") -> Response:
         h.nav(".tabs", aria_label=_("Which"))[
             h.ul[
                 (
-                    h.li[h.a(href=href(HERE, which=code), aria_current="true" if code == which else None)[_(name)]]
+                    h.li[
+                        h.a(href=href(HERE, which=code), aria_current="true" if code == which else None)[
+                            _(name)
+                        ]
+                    ]
                     for code, name in WHICH.items()
                     if code != "member" or visit.has(Role.PLAN, Role.PROVIDER)
                 )
@@ -61,13 +71,16 @@ async def mailbox(visit: Reader, which: str = "") -> Response:
         ],
         h.div(".group")[h.ul(".tiles-list")[(_row(each, visit) for each in ordered)]]
         if ordered
-        else blocks.empty(_("Nothing here"), _("What your organization is to be told comes here, and by mail or webhook if you have one.")),
+        else blocks.empty(
+            _("Nothing here"),
+            _("What your organization is to be told comes here, and by mail or webhook if you have one."),
+        ),
         here=HERE,
         live=True,
     )
 
 
-def title_of(item: Item, words: Words) -> str:
+def title_of(item: Item | Opened, words: Words) -> str:
     return labels.capital(words(labels.plain(item.code)))
 
 
@@ -93,7 +106,9 @@ async def _item(id: str, visit: Visit) -> Item:
     for told in (False, True):
         cursor: str | None = None
         for _page in range(10):
-            found = await visit.api.get("notification", "/v1/mailbox", ListingItem, told=told, limit=PAGE, cursor=cursor)
+            found = await visit.api.get(
+                "notification", "/v1/mailbox", ListingItem, told=told, limit=PAGE, cursor=cursor
+            )
             for each in found.items:
                 if each.id == id:
                     return each
@@ -144,12 +159,24 @@ async def _open(id: str, visit: Visit, refused: h.Node = None, status: int = 200
         h.article(".card.review")[
             h.h1(tabindex="-1")[title_of(found, _)],
             h.p(".lead")[times.moment(found.at, _, year=True)],
-            h.div(".letter", lang=found.language)[(h.p[said(each)] for each in found.text.split("\n") if each.strip())],
-            h.p(".proved")[_("Told {at}, {how}.", at=times.moment(found.told_at, _, year=True), how=_(labels.plain(found.told_how or "")))]
+            h.div(".letter", lang=found.language)[
+                (h.p[said(each)] for each in found.text.split("\n") if each.strip())
+            ],
+            h.p(".proved")[
+                _(
+                    "Told {at}, {how}.",
+                    at=times.moment(found.told_at, _, year=True),
+                    how=_(labels.plain(found.told_how or "")),
+                )
+            ]
             if found.told_at
             else None,
-            h.p(".sub")[_("This is a draft in this language: tell it in your own approved words.")] if found.state == "draft" and member else None,
-            h.p[h.a(href=href("/referrals/{}", found.referral))[_("The whole story")]] if found.referral else None,
+            h.p(".sub")[_("This is a draft in this language: tell it in your own approved words.")]
+            if found.state == "draft" and member
+            else None,
+            h.p[h.a(href=href("/referrals/{}", found.referral))[_("The whole story")]]
+            if found.referral
+            else None,
         ],
         _hand_over(found, visit) if member and found.told_at is None else None,
         here=HERE,
@@ -164,11 +191,28 @@ def _hand_over(found: Opened, visit: Visit) -> h.Element:
         form_to(f"/mailbox/{found.id}/hand-over")[
             once_field(),
             picks("how", _("How?"), [(way, _(labels.plain(way))) for way in WAYS]),
-            select(_("To whom"), "to", [(code, _(name)) for code, name in TO.items()], found.addressee or "member"),
-            select(_("In which language"), "language", [(str(code), _(Language.label_of(code))) for code in Language], found.language),
-            h.label(".check")[h.input(type="checkbox", name="interpreted", value="yes"), h.span[_("With an interpreter")]],
-            h.label(".check")[h.input(type="checkbox", name="own_words", value="yes"), h.span[_("In our own approved text")]],
-            h.label(".check")[h.input(type="checkbox", name="safe", value="yes"), h.span[_("The contact rules were read and kept")]],
+            select(
+                _("To whom"),
+                "to",
+                [(code, _(name)) for code, name in TO.items()],
+                found.addressee or "member",
+            ),
+            select(
+                _("In which language"),
+                "language",
+                [(str(code), _(Language.label_of(code))) for code in Language],
+                found.language,
+            ),
+            h.label(".check")[
+                h.input(type="checkbox", name="interpreted", value="yes"), h.span[_("With an interpreter")]
+            ],
+            h.label(".check")[
+                h.input(type="checkbox", name="own_words", value="yes"), h.span[_("In our own approved text")]
+            ],
+            h.label(".check")[
+                h.input(type="checkbox", name="safe", value="yes"),
+                h.span[_("The contact rules were read and kept")],
+            ],
             submit(_("Record it"), _),
         ],
     ]

@@ -49,7 +49,9 @@ async def all_referrals(api: Api, **query: object) -> Sequence[ShownReferral]:
     found: list[ShownReferral] = []
     cursor: str | None = None
     for _ in range(MOST_PAGES):
-        page = await api.get("intake", "/v1/referrals", ListingShownReferral, limit=PAGE, cursor=cursor, **query)
+        page = await api.get(
+            "intake", "/v1/referrals", ListingShownReferral, limit=PAGE, cursor=cursor, **query
+        )
         found += page.items
         cursor = page.next_cursor
         if cursor is None:

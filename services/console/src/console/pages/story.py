@@ -90,14 +90,22 @@ async def _review(visit: Visit, found: ShownReferral) -> authorization_models.Sh
     if not found.authorization.id or not visit.has(Role.PLAN, Role.PROVIDER):
         return None
     path = f"/v1/authorizations/{found.authorization.id}"
-    return await unless(visit.api.get("authorization", path, authorization_models.ShownAuthorization), 403, 404)
+    return await unless(
+        visit.api.get("authorization", path, authorization_models.ShownAuthorization), 403, 404
+    )
 
 
-def _head(found: ShownReferral, events: Sequence[ShownEvent], progress: Progress, now: datetime, words: Words) -> h.Element:
+def _head(
+    found: ShownReferral, events: Sequence[ShownEvent], progress: Progress, now: datetime, words: Words
+) -> h.Element:
     _ = words
     status, _tone = (labels.of(labels.STATUS, found.status, _), "")
     closing = found.closing
-    first = _("Closed: {outcome}.", outcome=labels.of(labels.OUTCOME, closing.outcome, _)) if closing else f"{labels.capital(status)}."
+    first = (
+        _("Closed: {outcome}.", outcome=labels.of(labels.OUTCOME, closing.outcome, _))
+        if closing
+        else f"{labels.capital(status)}."
+    )
     last = events[-1].at if events else found.updated_at
     days = (la_date(last) - la_date(found.received_at)).days
     more = _(
@@ -108,7 +116,11 @@ def _head(found: ShownReferral, events: Sequence[ShownEvent], progress: Progress
     )
     return h.div(".storyhead")[
         ring(progress, _, large=True),
-        h.div[h.h1(tabindex="-1")[_("Referral "), h.span(".mono")[found.id[-6:]]], h.p(".lead")[f"{first} {more}"], steps(progress, _)],
+        h.div[
+            h.h1(tabindex="-1")[_("Referral "), h.span(".mono")[found.id[-6:]]],
+            h.p(".lead")[f"{first} {more}"],
+            steps(progress, _),
+        ],
     ]
 
 
@@ -123,7 +135,10 @@ async def _entries(events: Sequence[ShownEvent], visit: Visit) -> list[Entry]:
             sentence=_named(event.sentence, visit),
             policy=event.policy or [],
             organization=visit.name(event.acted_by),
-            person=names.get(event.person or "", event.person if event.person and not event.person.startswith("per_") else ""),
+            person=names.get(
+                event.person or "",
+                event.person if event.person and not event.person.startswith("per_") else "",
+            ),
             trace=event.trace_id or "",
         )
         for event in events
@@ -140,17 +155,26 @@ def _next(found: ShownReferral, now: datetime, words: Words) -> h.Element:
     closing, step = found.closing, found.next_step
     if closing is not None:
         told = (
-            h.p(".proved")[icon("check"), _("The referrer was told {day}.", day=times.day(la_date(closing.told_at), _, year=True))]
+            h.p(".proved")[
+                icon("check"),
+                _("The referrer was told {day}.", day=times.day(la_date(closing.told_at), _, year=True)),
+            ]
             if closing.told_at
             else h.p(".sub")[_("The referrer is not told yet; that is under way.")]
         )
         text = h.p[said(closing.text)] if closing.text and closing.outcome == "other" else None
-        return h.section(".card.next")[h.h2[_("Next")], h.p(".big")[_("Nothing is expected of anybody.")], text, told]
+        return h.section(".card.next")[
+            h.h2[_("Next")], h.p(".big")[_("Nothing is expected of anybody.")], text, told
+        ]
     return h.section(class_=["card next", times.standing(step.due_at, now)])[
         h.h2[_("Next")],
-        h.p(".big")[h.strong[labels.of(labels.ACTOR, step.actor, _)], " ", _("must {step}.", step=_(step.step))],
+        h.p(".big")[
+            h.strong[labels.of(labels.ACTOR, step.actor, _)], " ", _("must {step}.", step=_(step.step))
+        ],
         marks.when(step.due_at, now, _) if step.due_at else None,
-        h.ul(".asks")[(h.li[said(question.asks)] for question in found.questions or ())] if found.questions else None,
+        h.ul(".asks")[(h.li[said(question.asks)] for question in found.questions or ())]
+        if found.questions
+        else None,
     ]
 
 
@@ -177,7 +201,9 @@ async def _whose(found: ShownReferral, opening: Opening, visit: Visit) -> Opened
     reason = REASONS[opening.reason]
     if visit.has(Role.PLAN) or found.referrer == visit.signed.organization.id:
         return await visit.api.get("intake", f"/v1/referrals/{found.id}/member", OpenedMember, reason=reason)
-    return await visit.api.get("assignment", f"/v1/assignments/{found.id}/member", OpenedMember, reason=reason)
+    return await visit.api.get(
+        "assignment", f"/v1/assignments/{found.id}/member", OpenedMember, reason=reason
+    )
 
 
 def _term(review: object, now: datetime, words: Words) -> h.Node:
@@ -195,8 +221,13 @@ def _term(review: object, now: datetime, words: Words) -> h.Node:
             h.rect(".fill", y="2", width=f"{spent * 100:.1f}", height="2"),
             h.rect(".tick", x=f"{max(0.0, spent * 100 - 0.6):.1f}", width="0.6", height="6"),
         ],
-        h.p(".termends")[h.span[times.day(from_, _, year=True, weekday=False)], h.span[times.day(through, _, year=True, weekday=False)]],
-        h.p(".sub")[_("Ends {day}: {why}.", day=times.day(term.ends_on, _, year=True), why=_(term.why))] if term.ends_on else None,
+        h.p(".termends")[
+            h.span[times.day(from_, _, year=True, weekday=False)],
+            h.span[times.day(through, _, year=True, weekday=False)],
+        ],
+        h.p(".sub")[_("Ends {day}: {why}.", day=times.day(term.ends_on, _, year=True), why=_(term.why))]
+        if term.ends_on
+        else None,
     )
 
 
@@ -218,7 +249,9 @@ def _facts(found: ShownReferral, visit: Visit) -> h.Element:
                 (_("Release"), times.day(found.release_on, _, year=True) if found.release_on else None),
                 (
                     _("Linked"),
-                    h.a(href=href("/referrals/{}", found.linked.to))[f"…{found.linked.to[-6:]} ({_(labels.plain(found.linked.why))})"]
+                    h.a(href=href("/referrals/{}", found.linked.to))[
+                        f"…{found.linked.to[-6:]} ({_(labels.plain(found.linked.why))})"
+                    ]
                     if found.linked
                     else None,
                 ),
@@ -242,7 +275,10 @@ def _populations(found: ShownReferral, words: Words) -> h.Node:
     def row(code: str, result: str, claimed: bool) -> h.Element:
         return h.li[
             h.span[labels.population(code, _), h.span(".sub")[f" {_('claimed')}"] if claimed else None],
-            marks.chip({"met": _("met"), "unmet": _("not met"), "unknown": _("answers missing")}.get(result, result), RESULT.get(result, "")),
+            marks.chip(
+                {"met": _("met"), "unmet": _("not met"), "unknown": _("answers missing")}.get(result, result),
+                RESULT.get(result, ""),
+            ),
         ]
 
     return blocks.card(
@@ -276,7 +312,10 @@ def _here(visit: Visit) -> str:
 async def open_identity(id: str, visit: Anybody) -> Response:
     """For ten minutes this session sees who it is; the reason is kept with the person's id."""
     form = await visit.form()
-    if not ID.fullmatch(id) or await unless(visit.api.get("intake", f"/v1/referrals/{id}", ShownReferral), 404) is None:
+    if (
+        not ID.fullmatch(id)
+        or await unless(visit.api.get("intake", f"/v1/referrals/{id}", ShownReferral), 404) is None
+    ):
         raise NotHere
     await visit.people.open_identity(visit.signed, id, form.text("reason"))
     return see(own(form.text("back"), id))
@@ -292,19 +331,27 @@ async def shut_identity(id: str, visit: Anybody) -> Response:
 
 def own(back: str, id: str) -> str:
     """The page to come back to, if it is one of ours about this referral."""
-    return f"{back}#identity" if re.fullmatch(r"/(plan|care|refer|referrals)/[A-Za-z0-9_/-]{1,120}", back) else href("/referrals/{}", id)
+    return (
+        f"{back}#identity"
+        if re.fullmatch(r"/(plan|care|refer|referrals)/[A-Za-z0-9_/-]{1,120}", back)
+        else href("/referrals/{}", id)
+    )
 
 
 @router.post("/find")
 async def find(visit: Anybody) -> Response:
     """The story of this id. What is typed stands in no address before it is found to be one."""
     wanted = (await visit.form()).text("q").casefold()
-    if ID.fullmatch(wanted) and await unless(visit.api.get("intake", f"/v1/referrals/{wanted}", ShownReferral), 404):
+    if ID.fullmatch(wanted) and await unless(
+        visit.api.get("intake", f"/v1/referrals/{wanted}", ShownReferral), 404
+    ):
         return see(href("/referrals/{}", wanted))
     _ = visit.words
     return visit.page(
         _("Find"),
-        blocks.head(_("Nothing is found"), _("A referral's id begins with ref_ and has 32 signs more. Copy it whole.")),
+        blocks.head(
+            _("Nothing is found"), _("A referral's id begins with ref_ and has 32 signs more. Copy it whole.")
+        ),
         h.p[h.a(".button", href="/")[_("Go to your first page")]],
         status=404,
     )

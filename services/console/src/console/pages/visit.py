@@ -17,8 +17,8 @@ from console.api.client import Api, Away
 from console.parts import blocks, shell
 from console.parts.places import places_of
 from console.parts.shell import Frame
-from console.web.forms import Form, form_of
 from console.running import Running, running_of
+from console.web.forms import Form, form_of
 from console.words import Words, chosen
 from loopkeeper.security.organizations import Role
 

@@ -59,7 +59,11 @@ def rows(found: Sequence[Row], words: Words) -> h.Element:
     return h.ul(".plainrows")[
         (
             h.li[
-                h.div[h.strong[row.name], marks.chip(words("this one"), "info") if row.current else None, h.p(".sub")[row.sub]],
+                h.div[
+                    h.strong[row.name],
+                    marks.chip(words("this one"), "info") if row.current else None,
+                    h.p(".sub")[row.sub],
+                ],
                 row.action,
             ]
             for row in found
@@ -80,7 +84,9 @@ def passkey_card(made: Sequence[Row], left: int, words: Words) -> h.Element:
     _ = words
     return blocks.card(
         _("Your passkeys"),
-        rows(made, _) if made else h.p(".sub")[_("You have none. Make one now: without it only a printed code lets you in.")],
+        rows(made, _)
+        if made
+        else h.p(".sub")[_("You have none. Make one now: without it only a printed code lets you in.")],
         h.div("#passkey-way", hidden=True, data_scripted=True)[
             field(_("What do you call this device?"), "label", _("My phone"), needed=False),
             h.button("#passkey-make", type="button")[icon("key"), _("Make a passkey on this device")],
@@ -88,7 +94,9 @@ def passkey_card(made: Sequence[Row], left: int, words: Words) -> h.Element:
             h.p(".sub")[_("Not on a computer that others use.")],
         ],
         h.p[
-            _.many("{count} printed recovery code is left.", "{count} printed recovery codes are left.", left),
+            _.many(
+                "{count} printed recovery code is left.", "{count} printed recovery codes are left.", left
+            ),
             " ",
         ],
         action("/me/codes", _("Print ten new ones")),
@@ -145,18 +153,24 @@ def people(found: Sequence[Member], words: Words) -> h.Element:
     return h.ul(".people")[
         (
             h.li(id=one.id)[
-                h.span(".avatar", aria_hidden="true")["".join(word[0] for word in one.name.split()[:2]).upper()],
+                h.span(".avatar", aria_hidden="true")[
+                    "".join(word[0] for word in one.name.split()[:2]).upper()
+                ],
                 h.div[
                     h.strong[html.said(one.name)],
                     h.p(".sub")[html.joined([html.said(one.title), html.said(one.email), one.seen])],
-                    h.p(".sub")[", ".join([_(role) for role in one.roles] + ([_("admin")] if one.admin else []))],
+                    h.p(".sub")[
+                        ", ".join([_(role) for role in one.roles] + ([_("admin")] if one.admin else []))
+                    ],
                 ],
                 marks.chip(_(STATES[one.state][0]), STATES[one.state][1]),
                 None
                 if one.mine or one.state == "ended"
-                else h.a(".button.small", href=href("/people/{}", one.id), aria_label=_("Change {name}", name=one.name))[
-                    _("Change")
-                ],
+                else h.a(
+                    ".button.small",
+                    href=href("/people/{}", one.id),
+                    aria_label=_("Change {name}", name=one.name),
+                )[_("Change")],
             ]
             for one in found
         )
@@ -182,7 +196,13 @@ def person_fields(title: str, licence: str, admin: bool, words: Words) -> h.Node
     """What an organization says of a person."""
     _ = words
     return [
-        field(_("Title"), "title", title, hint=_("Such as UM nurse; it stands with their decisions."), needed=False),
+        field(
+            _("Title"),
+            "title",
+            title,
+            hint=_("Such as UM nurse; it stands with their decisions."),
+            needed=False,
+        ),
         field(_("Licence"), "licence", licence, hint=_("Needed to deny by criteria."), needed=False),
         h.label(".check")[
             h.input(type="checkbox", name="admin", value="yes", checked=admin),
@@ -198,5 +218,7 @@ def invitation(address: str, name: str, words: Words) -> h.Element:
         h.h2[_("Hand this on to {name}", name=name)],
         h.p[_("It lets one person enrol, once, within 72 hours. It is not shown again.")],
         h.p(".handon")[h.code[address]],
-        h.p(".sub")[_("They will read you three words. Type them here, and what they may do begins to count.")],
+        h.p(".sub")[
+            _("They will read you three words. Type them here, and what they may do begins to count.")
+        ],
     ]

@@ -13,7 +13,9 @@ from console.words import Words
 Fact = tuple[str, h.Node]
 
 
-def card(title: str, *content: h.Node, id: str | None = None, class_: str = "", note: h.Node = None) -> h.Element:
+def card(
+    title: str, *content: h.Node, id: str | None = None, class_: str = "", note: h.Node = None
+) -> h.Element:
     """A block with its heading."""
     return h.section(id=id, class_=["card", class_ or None])[
         h.div(".chead")[h.h2[title], note] if note else h.h2[title], content
@@ -37,7 +39,9 @@ def empty(title: str, words: str, action: h.Node = None) -> h.Element:
     return h.div(".empty")[icon("check"), h.h2[title], h.p(".lead")[words], action]
 
 
-def problem(title: str, fix: str, trace: str, words: Words, fields: Sequence[tuple[str, str, str]] = ()) -> h.Element:
+def problem(
+    title: str, fix: str, trace: str, words: Words, fields: Sequence[tuple[str, str, str]] = ()
+) -> h.Element:
     """What could not be done and what helps, read out at once. `fields`: id of the field, its name, what to do."""
     return h.section(".card.problem", id="problem", role="alert", tabindex="-1", autofocus=True)[
         h.h2[icon("alert"), title],

@@ -64,25 +64,48 @@ def _chart(lanes: Lanes, now: datetime, words: Words) -> h.Element:
     for actor, due in lanes.items():
         days, none = _columns(due, first, last)
         per_row = max(1, int(step // GAP))
-        tallest = max([_height(len(column), per_row) for column in days.values()] + [_height(len(none), 6), 34.0])
+        tallest = max(
+            [_height(len(column), per_row) for column in days.values()] + [_height(len(none), 6), 34.0]
+        )
         floor = y + tallest + 18
         drawn.append(_lane(actor, due, days, none, first, step, per_row, floor, now, _))
         drawn.append(h.line(".rule", x1="0", x2=str(WIDTH), y1=f"{floor + 4:.1f}", y2=f"{floor + 4:.1f}"))
         y = floor + 12
     height = y + 2
-    return h.svg(".deadlines", viewBox=f"0 0 {WIDTH} {height:.0f}", role="img", aria_label=_("Open loops by day and by who must act; the table below says the same."))[
+    return h.svg(
+        ".deadlines",
+        viewBox=f"0 0 {WIDTH} {height:.0f}",
+        role="img",
+        aria_label=_("Open loops by day and by who must act; the table below says the same."),
+    )[
         (
-            h.rect(".weekend", x=f"{LEFT + at * step:.1f}", y=str(TOP - 8), width=f"{step:.1f}", height=f"{height - TOP + 6:.0f}")
+            h.rect(
+                ".weekend",
+                x=f"{LEFT + at * step:.1f}",
+                y=str(TOP - 8),
+                width=f"{step:.1f}",
+                height=f"{height - TOP + 6:.0f}",
+            )
             for at in range(count)
             if (first + timedelta(days=at)).weekday() >= 5
         ),
-        h.rect(".now", x=f"{LEFT + BEFORE * step:.1f}", y=str(TOP - 8), width=f"{step:.1f}", height=f"{height - TOP + 6:.0f}"),
+        h.rect(
+            ".now",
+            x=f"{LEFT + BEFORE * step:.1f}",
+            y=str(TOP - 8),
+            width=f"{step:.1f}",
+            height=f"{height - TOP + 6:.0f}",
+        ),
         (
-            h.text(x=f"{LEFT + at * step + step / 2:.1f}", y="14", text_anchor="middle")[times.day(first + timedelta(days=at), _, weekday=False)]
+            h.text(x=f"{LEFT + at * step + step / 2:.1f}", y="14", text_anchor="middle")[
+                times.day(first + timedelta(days=at), _, weekday=False)
+            ]
             for at in range(count)
             if (first + timedelta(days=at)).weekday() == 0 and abs(at - BEFORE) > 2
         ),
-        h.text(".today", x=f"{LEFT + BEFORE * step + step / 2:.1f}", y="14", text_anchor="middle")[_("today")],
+        h.text(".today", x=f"{LEFT + BEFORE * step + step / 2:.1f}", y="14", text_anchor="middle")[
+            _("today")
+        ],
         h.text(x=f"{WIDTH - RIGHT / 2:.0f}", y="14", text_anchor="middle")[_("no day")],
         drawn,
     ]
@@ -146,7 +169,9 @@ def _lane_bar(actor: str, due: Sequence[Due], most: int, now: datetime, words: W
     for stands in ORDER:
         width = counted[stands] / most * 100
         if width:
-            parts.append(h.rect(class_=stands, x=f"{x:.1f}", width=f"{max(width - 0.6, 0.6):.1f}", height="10", rx="1"))
+            parts.append(
+                h.rect(class_=stands, x=f"{x:.1f}", width=f"{max(width - 0.6, 0.6):.1f}", height="10", rx="1")
+            )
             x += width
     said = ", ".join(f"{counted[each]} {_(marks.SAID[each])}" for each in ORDER if counted[each])
     return [
@@ -159,12 +184,21 @@ def _table(lanes: Lanes, now: datetime, words: Words) -> h.Element:
     _ = words
     return h.div(".scroll")[
         h.table(".figures")[
-            h.thead[h.tr[h.th(scope="col")[_("Who must act")], (h.th(scope="col")[_(marks.SAID[each])] for each in ORDER), h.th(scope="col")[_("open")]]],
+            h.thead[
+                h.tr[
+                    h.th(scope="col")[_("Who must act")],
+                    (h.th(scope="col")[_(marks.SAID[each])] for each in ORDER),
+                    h.th(scope="col")[_("open")],
+                ]
+            ],
             h.tbody[
                 (
                     h.tr[
                         h.th(scope="row")[labels.of(labels.ACTOR, actor, _)],
-                        (h.td[str(sum(times.standing(one.at, now) == each for one in due))] for each in ORDER),
+                        (
+                            h.td[str(sum(times.standing(one.at, now) == each for one in due))]
+                            for each in ORDER
+                        ),
                         h.td[str(len(due))],
                     ]
                     for actor, due in lanes.items()

@@ -47,7 +47,9 @@ def field(
 ) -> h.Element:
     """A labelled field with its hint and what is wrong with it. `id`: its own, where another form has the same name."""
     own = id or name
-    described = " ".join(each for each in (f"{own}-hint" if hint else "", f"{own}-wrong" if wrong else "") if each)
+    described = " ".join(
+        each for each in (f"{own}-hint" if hint else "", f"{own}-wrong" if wrong else "") if each
+    )
     return h.div(class_=["field", "wrong" if wrong else None])[
         h.label(for_=own)[label],
         h.p(".hint", id=f"{own}-hint")[hint] if hint else None,
@@ -69,7 +71,12 @@ def trouble(found: Trouble | None, words: Words) -> h.Node:
 
 
 def sign_in(
-    words: Words, named: Sequence[Named], found: Trouble | None = None, *, rehearsal: str = "", organization: str = ""
+    words: Words,
+    named: Sequence[Named],
+    found: Trouble | None = None,
+    *,
+    rehearsal: str = "",
+    organization: str = "",
 ) -> h.Element:
     """The ways in: a passkey, the organization's own sign-in, a printed code; in a demo, somebody invented."""
     _ = words
@@ -89,8 +96,13 @@ def sign_in(
             h.h2[_("With your organization")],
             h.p(".sub")[_("If your organization signs people in itself.")],
             html.form_to("/signin/organization")[
-                field(_("Your organization's short name"), "organization", organization, complete="organization",
-                      hint=_("Such as harbor-health-plan; it is in the mail that invited you.")),
+                field(
+                    _("Your organization's short name"),
+                    "organization",
+                    organization,
+                    complete="organization",
+                    hint=_("Such as harbor-health-plan; it is in the mail that invited you."),
+                ),
                 h.button(type="submit")[_("Go on")],
             ],
         ],
@@ -104,7 +116,9 @@ def sign_in(
             ],
         ],
         h.p(".sub")[
-            _("Nobody signs up here: an admin of your organization invites you. Lost everything? Call that person.")
+            _(
+                "Nobody signs up here: an admin of your organization invites you. Lost everything? Call that person."
+            )
         ],
         rehearsal=rehearsal,
         script="signin.js",
@@ -138,7 +152,9 @@ def _picker(named: Sequence[Named], words: Words) -> h.Element:
     ]
 
 
-def enrol(words: Words, name: str, organization: str, token: str, *, found: Trouble | None = None) -> h.Element:
+def enrol(
+    words: Words, name: str, organization: str, token: str, *, found: Trouble | None = None
+) -> h.Element:
     """An invited person makes a passkey."""
     _ = words
     return doorway(
@@ -149,10 +165,14 @@ def enrol(words: Words, name: str, organization: str, token: str, *, found: Trou
         h.p(".lead")[_("{organization} invited you to Loopkeeper.", organization=organization)],
         h.section(".card.way", id="passkey-way", hidden=True, data_scripted=True)[
             h.h2[_("Make a passkey")],
-            h.p[_("It replaces a password. It stays on your device, which asks for your finger, face or PIN.")],
+            h.p[
+                _("It replaces a password. It stays on your device, which asks for your finger, face or PIN.")
+            ],
             h.p(".sub")[_("Do not make one on a computer that others use.")],
             field(_("What do you call this device?"), "label", _("My phone"), needed=False),
-            h.button("#passkey-make.primary", type="button", data_token=token)[icon("key"), _("Make my passkey")],
+            h.button("#passkey-make.primary", type="button", data_token=token)[
+                icon("key"), _("Make my passkey")
+            ],
             h.p("#passkey-said.error", role="alert"),
         ],
         h.noscript[h.p(".card")[_("Making a passkey needs a script. Switch scripts on for this page.")]],
@@ -167,12 +187,18 @@ def enrolled(words: Words, codes: Sequence[str], said: str, *, waits: bool) -> h
         _,
         _("Keep these codes"),
         h.h1[_("Keep these ten codes")],
-        h.p(".lead")[_("Each lets you in once if your device is lost. They are not shown again: print them.")],
+        h.p(".lead")[
+            _("Each lets you in once if your device is lost. They are not shown again: print them.")
+        ],
         h.ol(".codes")[(h.li[h.code[code]] for code in codes)],
         h.p[h.button(type="button", data_print=True)[_("Print")]],
         h.section(".card.next")[
             h.h2[_("One thing more")],
-            h.p[_("Read these three words to the person who invited you. Then what you may do begins to count.")],
+            h.p[
+                _(
+                    "Read these three words to the person who invited you. Then what you may do begins to count."
+                )
+            ],
             h.p(".threewords")[said],
         ]
         if waits
@@ -203,7 +229,9 @@ def own_sign_in(words: Words, organization: str, name: str) -> h.Element:
         _("Sign in"),
         h.h1[_("Sign in with {name}", name=name)],
         h.p(".lead")[_("You go to your organization's own page, and come back here.")],
-        h.p[h.a(".button.primary", href=href("/signin/{}/go", organization))[_("Go on to {name}", name=name)]],
+        h.p[
+            h.a(".button.primary", href=href("/signin/{}/go", organization))[_("Go on to {name}", name=name)]
+        ],
         h.p[h.a(href=href("/signin"))[_("Another way in")]],
     )
 

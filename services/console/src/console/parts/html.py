@@ -51,7 +51,13 @@ def document(language: str, theme: str, head: h.Node, body: h.Node) -> h.Element
             h.meta(name="viewport", content="width=device-width, initial-scale=1"),
             h.meta(name="color-scheme", content={"light": "light", "dark": "dark"}.get(theme, "light dark")),
             h.link(rel="icon", href=asset("favicon.svg"), type="image/svg+xml"),
-            h.link(rel="preload", href=asset("public-sans.woff2"), as_="font", type="font/woff2", crossorigin=True),
+            h.link(
+                rel="preload",
+                href=asset("public-sans.woff2"),
+                as_="font",
+                type="font/woff2",
+                crossorigin=True,
+            ),
             h.link(rel="stylesheet", href=asset("console.css")),
             head,
         ],
@@ -64,7 +70,7 @@ def form_to(action: str, *, id: str | None = None, class_: str | None = None, **
     return h.form(id=id, class_=class_, method="post", action=href(action), **attributes)
 
 
-def once_field(value: str = "") -> h.Element:
+def once_field(value: str = "") -> h.VoidElement:
     """The key of this submission: sent twice, it acts once."""
     return h.input(type="hidden", name=ONCE, value=value or once())
 
@@ -78,4 +84,6 @@ def joined(parts: Iterable[h.Node], between: str = " · ") -> h.Node:
 def licences() -> str:
     """The licences of what others made and we ship."""
     folder = files("console").joinpath("static")
-    return "\n\n".join(folder.joinpath(f"{name}-license.txt").read_text() for name in ("public-sans", "idiomorph"))
+    return "\n\n".join(
+        folder.joinpath(f"{name}-license.txt").read_text() for name in ("public-sans", "idiomorph")
+    )

@@ -33,7 +33,9 @@ class Loop:
 
 def short(id: str, path: str, words: Words) -> h.Element:
     """An id that a person tells from others by its end."""
-    return h.a(".id", href=path, aria_label=words("Referral {id}", id=id))[h.span[f"{id[:8]}…"], h.span[id[-6:]]]
+    return h.a(".id", href=path, aria_label=words("Referral {id}", id=id))[
+        h.span[f"{id[:8]}…"], h.span[id[-6:]]
+    ]
 
 
 def rows(found: Iterable[Loop], now: datetime, words: Words, caption: str) -> h.Element:
@@ -48,7 +50,9 @@ def rows(found: Iterable[Loop], now: datetime, words: Words, caption: str) -> h.
 
 def heads(columns: Iterable[tuple[str, str]], words: Words) -> h.Element:
     """The columns' names, for who listens; they give the columns their width."""
-    return h.thead[h.tr[(h.th(scope="col", class_=width or None)[h.span(".sr")[words(name)]] for name, width in columns)]]
+    return h.thead[
+        h.tr[(h.th(scope="col", class_=width or None)[h.span(".sr")[words(name)]] for name, width in columns)]
+    ]
 
 
 def _row(found: Loop, now: datetime, words: Words) -> h.Element:
@@ -63,11 +67,15 @@ def _row(found: Loop, now: datetime, words: Words) -> h.Element:
             h.span(".sub")[words("closed")] if found.closed else marks.when(found.due_at, now, words)
         ],
         age if not found.closed else h.td(".age.k4"),
-        h.td(".st.k5")[marks.chip(found.status, found.tone), h.span(".sub")[found.note] if found.note else None],
+        h.td(".st.k5")[
+            marks.chip(found.status, found.tone), h.span(".sub")[found.note] if found.note else None
+        ],
     ]
 
 
-def group(title: h.Node, count: int, mark: h.Node, content: h.Node, more: h.Node = None, id: str | None = None) -> h.Element:
+def group(
+    title: h.Node, count: int, mark: h.Node, content: h.Node, more: h.Node = None, id: str | None = None
+) -> h.Element:
     """A group of rows that wait for the same."""
     return h.section(".group", id=id)[
         h.div(".ghead")[mark, h.h3[title], h.span(".gcount")[str(count)]], content, more

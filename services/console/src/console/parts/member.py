@@ -30,7 +30,9 @@ NAMES: Mapping[str, str] = {
 WHOLE = ("first_name", "middle_name", "last_name", "suffix")
 
 
-def sealed(referral: str, reasons: Mapping[str, str], words: Words, *, chosen: str = "", again: str = "") -> h.Element:
+def sealed(
+    referral: str, reasons: Mapping[str, str], words: Words, *, chosen: str = "", again: str = ""
+) -> h.Element:
     """The card while it is shut. `again`: the page to come back to."""
     _ = words
     return h.section("#identity.card.sealed")[
@@ -43,13 +45,21 @@ def sealed(referral: str, reasons: Mapping[str, str], words: Words, *, chosen: s
                 h.option(value="")[_("Choose a reason")],
                 (h.option(value=code, selected=code == chosen)[_(text)] for code, text in reasons.items()),
             ],
-            h.button(type="submit", data_open=True)[icon("lock"), _("Open for ten minutes"), h.kbd(".plainkey", aria_hidden="true")["o"]],
+            h.button(type="submit", data_open=True)[
+                icon("lock"), _("Open for ten minutes"), h.kbd(".plainkey", aria_hidden="true")["o"]
+            ],
         ],
     ]
 
 
 def opened(
-    referral: str, identity: Mapping[str, Any], contact: Mapping[str, Any], until: str, words: Words, *, again: str = ""
+    referral: str,
+    identity: Mapping[str, Any],
+    contact: Mapping[str, Any],
+    until: str,
+    words: Words,
+    *,
+    again: str = "",
 ) -> h.Element:
     """The card while it is open."""
     _ = words

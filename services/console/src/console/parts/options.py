@@ -53,13 +53,17 @@ def checks(name: str, legend: str, found: Sequence[tuple[str, str]], chosen: Seq
     return [
         h.p(".lbl")[legend],
         (
-            h.label(".check")[h.input(type="checkbox", name=name, value=value, checked=value in chosen), h.span[text]]
+            h.label(".check")[
+                h.input(type="checkbox", name=name, value=value, checked=value in chosen), h.span[text]
+            ]
             for value, text in found
         ),
     ]
 
 
-def picks(name: str, legend: str, found: Sequence[tuple[str, str]], chosen: str = "", *, needed: bool = True) -> h.Element:
+def picks(
+    name: str, legend: str, found: Sequence[tuple[str, str]], chosen: str = "", *, needed: bool = True
+) -> h.Element:
     """A few short answers, one tap each."""
     return h.fieldset(".picks")[
         h.legend[legend],
@@ -76,7 +80,14 @@ def picks(name: str, legend: str, found: Sequence[tuple[str, str]], chosen: str 
 
 
 def select(
-    label: str, name: str, found: Sequence[tuple[str, str]], chosen: str = "", *, empty: str = "", hint: str = "", needed: bool = False,
+    label: str,
+    name: str,
+    found: Sequence[tuple[str, str]],
+    chosen: str = "",
+    *,
+    empty: str = "",
+    hint: str = "",
+    needed: bool = False,
     id: str = "",
 ) -> h.Element:
     """One of a longer list."""
@@ -96,14 +107,19 @@ def area(label: str, name: str, value: str = "", *, hint: str = "", most: int = 
     return h.div(".field")[
         h.label(for_=name)[label],
         h.p(".hint", id=f"{name}-hint")[hint] if hint else None,
-        h.textarea(id=name, name=name, maxlength=str(most), autocomplete="off", aria_describedby=f"{name}-hint" if hint else None)[
-            value
-        ],
+        h.textarea(
+            id=name,
+            name=name,
+            maxlength=str(most),
+            autocomplete="off",
+            aria_describedby=f"{name}-hint" if hint else None,
+        )[value],
     ]
 
 
 def submit(text: str, words: Words, back: str = "") -> h.Element:
     """The last line of a form."""
     return h.div(".actions")[
-        h.button(".primary", type="submit")[text], h.a(href=back)[words("Back, nothing is sent")] if back else None
+        h.button(".primary", type="submit")[text],
+        h.a(href=back)[words("Back, nothing is sent")] if back else None,
     ]

@@ -62,17 +62,21 @@ def progress(
     """How far a loop is, by what its referral says."""
     if status != "closed":
         reached = OPEN.get(status, 1)
-        done = {stage for stage in ORDER[:reached] if stage != "decided" or decided or reached > 2}
-        ahead = next(stage for stage in ORDER if stage not in done)
+        done: set[Stage] = {
+            stage for stage in ORDER[:reached] if stage != "decided" or decided or reached > 2
+        }
+        ahead: Stage = next(stage for stage in ORDER if stage not in done)
         return Progress(frozenset(done), ahead, late)
-    done = {"received", "closed"}
+    done: set[Stage] = {"received", "closed"}
     if decided or served:
         done.add("decided")
     if served or outcome in ("services_received", "unable_to_reach", "declined_by_member"):
         done |= {"offered", "accepted", "reached"}
     if told:
         done.add("told")
-    return Progress(frozenset(stage for stage in ORDER if stage in done), None if told else "told", late, True)
+    return Progress(
+        frozenset(stage for stage in ORDER if stage in done), None if told else "told", late, True
+    )
 
 
 def of_events(kinds: Collection[str], *, told: bool, late: bool) -> Progress:
@@ -89,8 +93,10 @@ def of_events(kinds: Collection[str], *, told: bool, late: bool) -> Progress:
     if told:
         done.add("told")
     closed = "closed" in done
-    ahead = next((stage for stage in ORDER if stage not in done), None)
-    return Progress(frozenset(done), ("told" if not told else None) if closed else ahead, late, closed)
+    ahead: Stage | None = next((stage for stage in ORDER if stage not in done), None)
+    if closed:
+        ahead = None if told else "told"
+    return Progress(frozenset(done), ahead, late, closed)
 
 
 def ring(found: Progress, words: Words, *, large: bool = False) -> h.Element:
@@ -98,10 +104,16 @@ def ring(found: Progress, words: Words, *, large: bool = False) -> h.Element:
     size = "large" if large else "small"
     said = ", ".join(words(STAGES[stage]).lower() for stage in ORDER if stage in found.done)
     return h.svg(
-        class_=["ring", size], viewBox="0 0 24 24", role="img", aria_label=words("Done: {stages}", stages=said)
+        class_=["ring", size],
+        viewBox="0 0 24 24",
+        role="img",
+        aria_label=words("Done: {stages}", stages=said),
     )[
         (
-            h.path(class_=f"seg {found.of(stage)} {'late' if found.late and stage == found.now else ''}".strip(), d=_arc(at))
+            h.path(
+                class_=f"seg {found.of(stage)} {'late' if found.late and stage == found.now else ''}".strip(),
+                d=_arc(at),
+            )
             for at, stage in enumerate(ORDER)
         ),
         h.path(".tick", d="m8.3 12.3 2.6 2.6 5-5.6") if found.whole and large else None,

@@ -12,6 +12,7 @@ from console.parts import html, times
 from console.parts.html import href, icon, key
 from console.web.files import asset
 from console.words import LANGUAGES, Words
+from loopkeeper.contract.calendar import la_date
 
 # What idle means: two minutes before it the page warns, then it hides itself, then the session ends.
 HIDES_AFTER = 15 * 60
@@ -79,8 +80,11 @@ def shell(
             h.p("#say.sr", role="status", aria_live="polite"),
             _covers(frame),
             h.p(".paper-only")[
-                _("Printed by {name}, {organization}. Shred it when it is no longer needed.", name=frame.name,
-                  organization=frame.organization)
+                _(
+                    "Printed by {name}, {organization}. Shred it when it is no longer needed.",
+                    name=frame.name,
+                    organization=frame.organization,
+                )
             ],
         ],
     )
@@ -95,8 +99,14 @@ def _top(frame: Frame) -> h.Element:
                 h.label(".sr", for_="find")[_("Find a referral by its id")],
                 icon("search"),
                 h.input(
-                    "#find", type="text", name="q", placeholder=_("Referral id"), autocomplete="off",
-                    spellcheck="false", maxlength="60", aria_keyshortcuts="/",
+                    "#find",
+                    type="text",
+                    name="q",
+                    placeholder=_("Referral id"),
+                    autocomplete="off",
+                    spellcheck="false",
+                    maxlength="60",
+                    aria_keyshortcuts="/",
                 ),
                 key("/"),
             ]
@@ -139,9 +149,12 @@ def _theme(frame: Frame) -> h.Element:
     return html.form_to("/me/theme", class_="themes")[
         h.span(".sub")[_("Colours")],
         (
-            h.button(type="submit", name="theme", value=code or "system", aria_pressed=str(code == frame.theme).lower())[
-                name
-            ]
+            h.button(
+                type="submit",
+                name="theme",
+                value=code or "system",
+                aria_pressed=str(code == frame.theme).lower(),
+            )[name]
             for code, name in names.items()
         ),
         h.input(type="hidden", name="back", value=frame.path),
@@ -213,7 +226,7 @@ def rehearsal(on: bool, now: datetime, words: Words) -> str:
     """What stands above every page of a demo."""
     if not on:
         return ""
-    day = times.day(times.local(now).date(), words, year=True)
+    day = times.day(la_date(now), words, year=True)
     return words("Rehearsal: everyone here is invented. The clock shows {day}.", day=day)
 
 
@@ -229,7 +242,9 @@ def _logo() -> h.Element:
     ]
 
 
-def doorway(words: Words, title: str, *content: h.Node, rehearsal: str = "", script: str = "", wide: bool = False) -> h.Element:
+def doorway(
+    words: Words, title: str, *content: h.Node, rehearsal: str = "", script: str = "", wide: bool = False
+) -> h.Element:
     """A page before anybody is signed in: one card, the language, nothing else."""
     _ = words
     return html.document(

@@ -44,7 +44,9 @@ def timeline(entries: Sequence[Entry], words: Words) -> h.Element:
     """All lines, a heading for each day."""
     first = la_date(entries[0].at) if entries else None
     days = groupby(entries, key=lambda entry: la_date(entry.at))
-    return h.ol(".timeline")[(node for day, lines in days for node in _day(day, list(lines), first, entries, words))]
+    return h.ol(".timeline")[
+        (node for day, lines in days for node in _day(day, list(lines), first, entries, words))
+    ]
 
 
 def _day(
@@ -54,8 +56,18 @@ def _day(
     on, from_ = la_date(lines[0].at), la_date(entries[0].at)
     before = entries[entries.index(lines[0]) - 1].at if lines[0] is not entries[0] else None
     if before is not None and lines[0].at - before > SILENCE:
-        yield h.li(".gap")[h.span[_.many("{count} day without an entry", "{count} days without an entry", (on - la_date(before)).days)]]
-    yield h.li(".day")[h.h3[times.day(on, _, year=True)], h.span(".sub")[_("day {number}", number=(on - from_).days)]]
+        yield h.li(".gap")[
+            h.span[
+                _.many(
+                    "{count} day without an entry",
+                    "{count} days without an entry",
+                    (on - la_date(before)).days,
+                )
+            ]
+        ]
+    yield h.li(".day")[
+        h.h3[times.day(on, _, year=True)], h.span(".sub")[_("day {number}", number=(on - from_).days)]
+    ]
     for entry in lines:
         yield _entry(entry, words)
 
@@ -64,12 +76,21 @@ def _entry(entry: Entry, words: Words) -> h.Element:
     _ = words
     late = entry.type.endswith((".overdue", "deemed_adverse"))
     loud = entry.type in TURNS
-    return h.li(class_=" ".join(each for each in ("ev", entry.source, "big" if loud else "", "over" if late else "") if each), id=f"e-{entry.id}")[
+    return h.li(
+        class_=" ".join(
+            each for each in ("ev", entry.source, "big" if loud else "", "over" if late else "") if each
+        ),
+        id=f"e-{entry.id}",
+    )[
         times.time(entry.at, times.clock(entry.at, _)),
         h.p(".sentence")[said(entry.sentence)],
         h.div(".meta")[
             h.span(".src")[labels.of(labels.SOURCE, entry.source, _)],
-            h.span[h.b[said(entry.person)], ", " if entry.person and entry.organization else None, entry.organization]
+            h.span[
+                h.b[said(entry.person)],
+                ", " if entry.person and entry.organization else None,
+                entry.organization,
+            ]
             if entry.person or entry.organization
             else None,
             _policy(entry.policy, words),
@@ -91,7 +112,10 @@ def _row(reference: str) -> h.Node:
     """`table/id@date`, as its parts."""
     name, _, day = reference.partition("@")
     table, _, id = name.partition("/")
-    return [h.code[id or table], h.span(".sub")[f" {labels.plain(table)}{f' · in force {day}' if day else ''}"]]
+    return [
+        h.code[id or table],
+        h.span(".sub")[f" {labels.plain(table)}{f' · in force {day}' if day else ''}"],
+    ]
 
 
 def filters(sources: Mapping[str, str], words: Words) -> h.Element:
@@ -99,10 +123,11 @@ def filters(sources: Mapping[str, str], words: Words) -> h.Element:
     return h.form(".filters", aria_label=words("Lines of"))[
         h.fieldset[
             (
-                h.label[h.input(type="checkbox", id=f"show-{source}", checked=True), h.span(class_=f"src {source}")[words(name)]]
+                h.label[
+                    h.input(type="checkbox", id=f"show-{source}", checked=True),
+                    h.span(class_=f"src {source}")[words(name)],
+                ]
                 for source, name in sources.items()
             )
         ]
     ]
-
-

@@ -26,7 +26,11 @@ def local(moment: datetime) -> datetime:
 def day(on: date, words: Words, *, year: bool = False, weekday: bool = True) -> str:
     """Sun, Nov 29, 2026."""
     english = words.language == "en"
-    parts = [("EEE, " if weekday else ""), "MMM d" if english else "d MMM", (", y" if english else " y") if year else ""]
+    parts = [
+        ("EEE, " if weekday else ""),
+        "MMM d" if english else "d MMM",
+        (", y" if english else " y") if year else "",
+    ]
     return format_date(on, "".join(parts), locale=words.language)
 
 
@@ -46,8 +50,8 @@ def deadline(at: datetime, words: Words, *, now: datetime | None = None) -> str:
     there = local(at)
     far = now is not None and abs(there.year - local(now).year) > 0
     if (there.hour, there.minute) == (0, 0):
-        return words("end of {day}", day=day(there.date() - timedelta(days=1), words, year=far))
-    return f"{day(there.date(), words, year=far)}, {clock(at, words)}"
+        return words("end of {day}", day=day(last_day(at), words, year=far))
+    return f"{day(la_date(at), words, year=far)}, {clock(at, words)}"
 
 
 def last_day(at: datetime) -> date:

@@ -60,17 +60,25 @@ async def form_of(request: Request) -> Form:
     async for chunk in request.stream():
         body += chunk
         if len(body) > MOST_BYTES:
-            raise Refusal(413, "This is more than a form takes.", "Shorten what you typed, and send it again.")
+            raise Refusal(
+                413, "This is more than a form takes.", "Shorten what you typed, and send it again."
+            )
     if not body:
         return EMPTY
     if kind != FORM:
         raise Refusal(415, "A form is sent as a browser sends it.", "Send it from the page.")
     try:
         pairs = parse_qsl(
-            body.decode(), keep_blank_values=True, strict_parsing=False, errors="strict", max_num_fields=MOST_FIELDS
+            body.decode(),
+            keep_blank_values=True,
+            strict_parsing=False,
+            errors="strict",
+            max_num_fields=MOST_FIELDS,
         )
     except ValueError:
-        raise Refusal(400, "What was sent cannot be read.", "Open the page again, and send it from there.") from None
+        raise Refusal(
+            400, "What was sent cannot be read.", "Open the page again, and send it from there."
+        ) from None
     fields: dict[str, list[str]] = {}
     for name, value in pairs:
         fields.setdefault(name, []).append(value.strip())

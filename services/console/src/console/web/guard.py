@@ -107,14 +107,12 @@ class Guard:
         if fetched is None and origin is None:
             return False
         ours = {self._site.origin} | (
-            {f"http://{host}" for host in self._site.hosts} if self._site.loopback else set()
+            {f"http://{host}" for host in self._site.hosts} if self._site.loopback else set[str]()
         )
         return fetched in (None, "same-origin") and (origin is None or origin in ours)
 
 
-OTHER_PAGE = (
-    "This was not sent from a page of this console, so nothing was done. Open the page here and send it again."
-)
+OTHER_PAGE = "This was not sent from a page of this console, so nothing was done. Open the page here and send it again."
 
 
 def _one(headers: list[tuple[bytes, bytes]], name: bytes) -> str | None:

@@ -46,10 +46,9 @@ class Words:
 
 def chosen(asked: str, accepted: str = "") -> Language:
     """The language a person chose, or else the first one of ours that the browser accepts."""
-    if asked in LANGUAGES:
-        return asked
-    for part in accepted.split(","):
-        tag = part.partition(";")[0].strip().lower().partition("-")[0]
-        if tag in LANGUAGES:
-            return tag
+    tags = (part.partition(";")[0].strip().lower().partition("-")[0] for part in accepted.split(","))
+    for tag in (asked, *tags):
+        for known in LANGUAGES:
+            if tag == known:
+                return known
     return "en"

@@ -44,9 +44,15 @@ async def first(visit: Provider) -> Response:
     offered, tried, terms = await together(
         visit.api.get("assignment", "/v1/assignments", ListingShownAssignment, status="offered", limit=PAGE),
         visit.api.get("notification", "/v1/outreach", ListingOutreachShown, status=OPEN, limit=PAGE),
-        visit.api.get("authorization", "/v1/authorizations", ListingShownAuthorization, status="approved", limit=PAGE),
+        visit.api.get(
+            "authorization", "/v1/authorizations", ListingShownAuthorization, status="approved", limit=PAGE
+        ),
     )
-    offers = sorted(offered.items, key=lambda one: one.answer_due_at) if isinstance(offered, ListingShownAssignment) else []
+    offers = (
+        sorted(offered.items, key=lambda one: one.answer_due_at)
+        if isinstance(offered, ListingShownAssignment)
+        else []
+    )
     people = tried.items if isinstance(tried, ListingOutreachShown) else []
     ending = _ending(terms.items, visit.now) if isinstance(terms, ListingShownAuthorization) else []
     late, soon = loops.due_words([one.answer_due_at for one in offers], visit.now)
@@ -62,11 +68,15 @@ async def first(visit: Provider) -> Response:
             h.aside(".facts")[
                 blocks.card(
                     _("Terms that end"),
-                    _terms(ending, visit) if ending else h.p(".sub")[_("None ends within {days} days.", days=ENDING_WITHIN)],
+                    _terms(ending, visit)
+                    if ending
+                    else h.p(".sub")[_("None ends within {days} days.", days=ENDING_WITHIN)],
                 ),
                 blocks.card(
                     _("Refer somebody"),
-                    h.p(".sub")[_("You may refer a member yourself, and serve them where the table allows it.")],
+                    h.p(".sub")[
+                        _("You may refer a member yourself, and serve them where the table allows it.")
+                    ],
                     h.p[h.a(".button", href="/refer/new")[icon("plus"), _("Refer")]],
                 )
                 if visit.has(Role.REFERRER)
@@ -82,9 +92,9 @@ def live(visit: Visit) -> h.Element:
     """Whether the page follows what happens, and as of when it is."""
     _ = visit.words
     return h.div(".live")[
-        h.button(type="button", hidden=True, aria_pressed="true", data_live=_("Live"), data_paused=_("Paused"))[
-            h.span(".pulse", aria_hidden="true"), h.span[_("Live")]
-        ],
+        h.button(
+            type="button", hidden=True, aria_pressed="true", data_live=_("Live"), data_paused=_("Paused")
+        )[h.span(".pulse", aria_hidden="true"), h.span[_("Live")]],
         h.span(".sub")[_("as of {at}", at=times.moment(visit.now, _))],
     ]
 
@@ -92,8 +102,14 @@ def live(visit: Visit) -> h.Element:
 def _title(offers: Sequence[ShownAssignment], people: Sequence[OutreachShown], words: Words) -> str:
     _ = words
     if offers:
-        return _.many("{count} offer waits for your answer", "{count} offers wait for your answer", len(offers))
-    return _.many("{count} person to reach", "{count} people to reach", len(people)) if people else _("Nothing waits")
+        return _.many(
+            "{count} offer waits for your answer", "{count} offers wait for your answer", len(offers)
+        )
+    return (
+        _.many("{count} person to reach", "{count} people to reach", len(people))
+        if people
+        else _("Nothing waits")
+    )
 
 
 def _lead(late: int, soon: int, people: int, words: Words) -> h.Node:
@@ -144,9 +160,13 @@ def said_of(one: ShownAssignment, words: Words) -> str:
 def _people(found: Sequence[OutreachShown], visit: Visit) -> h.Element:
     _ = visit.words
     if not found:
-        return blocks.card(_("Whom to reach"), h.p(".sub")[_("Nobody now. Who you accept stands here until they answer.")])
+        return blocks.card(
+            _("Whom to reach"), h.p(".sub")[_("Nobody now. Who you accept stands here until they answer.")]
+        )
     ordered = sorted(found, key=lambda one: (not one.overdue, len(one.attempts), one.updated_at or visit.now))
-    return loops.group(_("Whom to try next"), len(found), None, rows(ordered[:50], visit), loops.more(PEOPLE, _("Everybody")))
+    return loops.group(
+        _("Whom to try next"), len(found), None, rows(ordered[:50], visit), loops.more(PEOPLE, _("Everybody"))
+    )
 
 
 def rows(found: Sequence[OutreachShown], visit: Visit) -> h.Element:
@@ -164,7 +184,9 @@ def rows(found: Sequence[OutreachShown], visit: Visit) -> h.Element:
                 h.div(".chips")[
                     marks.chip(_("contact rules"), "late") if one.contact_rules else None,
                     marks.chip(_("late"), "late") if one.overdue else None,
-                    marks.chip(_(STATUS.get(one.status, one.status)), "info" if one.status == "waiting" else ""),
+                    marks.chip(
+                        _(STATUS.get(one.status, one.status)), "info" if one.status == "waiting" else ""
+                    ),
                 ],
             ]
             for one in found
@@ -178,8 +200,12 @@ def tried(one: OutreachShown, now: datetime, words: Words) -> str:
     if not one.attempts:
         return _("nobody tried yet")
     last = one.attempts[-1]
-    return _.many("{count} attempt", "{count} attempts", len(one.attempts)) + ", " + _(
-        "last {day}: {outcome}", day=times.day(la_date(last.at), _), outcome=_(labels.plain(last.outcome))
+    return (
+        _.many("{count} attempt", "{count} attempts", len(one.attempts))
+        + ", "
+        + _(
+            "last {day}: {outcome}", day=times.day(la_date(last.at), _), outcome=_(labels.plain(last.outcome))
+        )
     )
 
 
@@ -195,8 +221,12 @@ def _terms(found: Sequence[ShownAuthorization], visit: Visit) -> h.Element:
         (
             h.li[
                 h.div[
-                    h.a(href=href("/care/people/{}", one.referral))[_("Person "), h.span(".mono")[one.referral[-6:]]],
-                    h.p(".sub")[_("through {day}", day=times.day(one.term.through, _, year=True))] if one.term else None,
+                    h.a(href=href("/care/people/{}", one.referral))[
+                        _("Person "), h.span(".mono")[one.referral[-6:]]
+                    ],
+                    h.p(".sub")[_("through {day}", day=times.day(one.term.through, _, year=True))]
+                    if one.term
+                    else None,
                 ]
             ]
             for one in found[:20]
@@ -209,7 +239,9 @@ async def everybody(visit: Provider, status: str = "") -> Response:
     """Everybody this provider accepted."""
     _ = visit.words
     asked = status if status in STATUS else ""
-    found = await visit.api.get("notification", "/v1/outreach", ListingOutreachShown, status=asked or None, limit=PAGE)
+    found = await visit.api.get(
+        "notification", "/v1/outreach", ListingOutreachShown, status=asked or None, limit=PAGE
+    )
     held = [one for one in found.items if one.provider == visit.signed.organization.id]
     return visit.page(
         _("People"),
@@ -221,7 +253,11 @@ async def everybody(visit: Provider, status: str = "") -> Response:
         h.nav(".tabs", aria_label=_("Which"))[
             h.ul[
                 (
-                    h.li[h.a(href=href(PEOPLE, status=code), aria_current="true" if code == asked else None)[_(name)]]
+                    h.li[
+                        h.a(href=href(PEOPLE, status=code), aria_current="true" if code == asked else None)[
+                            _(name)
+                        ]
+                    ]
                     for code, name in {"": "All", **STATUS}.items()
                 )
             ]
@@ -232,5 +268,3 @@ async def everybody(visit: Provider, status: str = "") -> Response:
         here=PEOPLE,
         live=True,
     )
-
-

@@ -29,7 +29,9 @@ async def offer(id: str, visit: Provider) -> Response:
     return await page(id, visit)
 
 
-async def page(id: str, visit: Visit, *, typed: Form = EMPTY, refused: h.Node = None, status: int = 200) -> Response:
+async def page(
+    id: str, visit: Visit, *, typed: Form = EMPTY, refused: h.Node = None, status: int = 200
+) -> Response:
     _ = visit.words
     got = await unless(visit.api.versioned("assignment", f"/v1/assignments/{id}", ShownAssignment), 404)
     if got is None:
@@ -60,7 +62,13 @@ async def page(id: str, visit: Visit, *, typed: Form = EMPTY, refused: h.Node = 
                             "answer",
                             h.h2[_("Your answer")],
                             [
-                                Option("accept", _("Yes, we take them"), _("From then on you see who it is."), "y", _lead(typed, visit)),
+                                Option(
+                                    "accept",
+                                    _("Yes, we take them"),
+                                    _("From then on you see who it is."),
+                                    "y",
+                                    _lead(typed, visit),
+                                ),
                                 Option(
                                     "decline",
                                     _("No"),
@@ -69,7 +77,10 @@ async def page(id: str, visit: Visit, *, typed: Form = EMPTY, refused: h.Node = 
                                     picks(
                                         "reason",
                                         _("Why not?"),
-                                        [(str(code), _(DeclineReason.label_of(code))) for code in DeclineReason],
+                                        [
+                                            (str(code), _(DeclineReason.label_of(code)))
+                                            for code in DeclineReason
+                                        ],
                                         typed.text("reason"),
                                         needed=False,
                                     ),
@@ -89,8 +100,14 @@ async def page(id: str, visit: Visit, *, typed: Form = EMPTY, refused: h.Node = 
                             (_("Age"), labels.of(labels.AGE_BAND, found.age_band, _)),
                             (_("Place"), labels.county(found.county)),
                             (_("Language"), labels.language(found.language, _)),
-                            (_("Needs"), ", ".join(labels.of(labels.NEEDS, need, _) for need in found.needs or ())),
-                            (_("Begins"), times.day(found.starts_on, _, year=True) if found.starts_on else None),
+                            (
+                                _("Needs"),
+                                ", ".join(labels.of(labels.NEEDS, need, _) for need in found.needs or ()),
+                            ),
+                            (
+                                _("Begins"),
+                                times.day(found.starts_on, _, year=True) if found.starts_on else None,
+                            ),
                         )
                     ),
                     h.p(".sub")[_("Name, address and how to reach them safely follow with your yes.")],
@@ -112,7 +129,14 @@ def _lead(typed: Form, visit: Visit) -> h.Node:
             hint=_("The member asks for this person by name."),
             needed=False,
         ),
-        field(_("Their number"), "lead_phone", typed.text("lead_phone"), kind="tel", hint=_("Missing, it is yours as a provider."), needed=False),
+        field(
+            _("Their number"),
+            "lead_phone",
+            typed.text("lead_phone"),
+            kind="tel",
+            hint=_("Missing, it is yours as a provider."),
+            needed=False,
+        ),
     ]
 
 
@@ -156,5 +180,5 @@ async def answer(id: str, visit: Provider) -> Response:
     except Refused as refusal:
         shown = blocks.problem(refusal.title, refusal.fix, refusal.trace, _)
         return await page(id, visit, typed=form, refused=shown, status=refusal.status)
-    referral = str((answered.document or {}).get("referral") or "")
+    referral = answered.text("referral")
     return see(href("/care/people/{}", referral) if accepts and referral else HERE)

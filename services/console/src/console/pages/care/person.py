@@ -80,7 +80,13 @@ async def person(ref: str, visit: Provider, after: str = "") -> Response:
 
 
 async def page(
-    known: Whole, visit: Visit, *, typed: Form = EMPTY, refused: h.Node = None, after: str = "", status: int = 200
+    known: Whole,
+    visit: Visit,
+    *,
+    typed: Form = EMPTY,
+    refused: h.Node = None,
+    after: str = "",
+    status: int = 200,
 ) -> Response:
     _, found = visit.words, known.outreach
     ref = found.referral
@@ -94,7 +100,12 @@ async def page(
             )
             contact = who.contact
             identity = member.opened(
-                ref, who.identity, who.contact, times.clock(opening.until, _), _, again=href("/care/people/{}", ref)
+                ref,
+                who.identity,
+                who.contact,
+                times.clock(opening.until, _),
+                _,
+                again=href("/care/people/{}", ref),
             )
         except (Refused, Away):
             identity = blocks.card(_("Who it is"), h.p(".sub")[_("It cannot be opened for you now.")])
@@ -106,14 +117,19 @@ async def page(
         blocks.head(
             [_("Person "), h.span(".mono")[ref[-6:]]],
             labels.capital(tried(found, visit.now, _)) + ".",
-            marks.chip(_(STATUS.get(found.status, found.status)), "good" if found.status == "services_started" else "info"),
+            marks.chip(
+                _(STATUS.get(found.status, found.status)),
+                "good" if found.status == "services_started" else "info",
+            ),
         ),
         refused,
         _rules(found, contact, visit),
         h.div(".cols")[
             h.div(".case")[
                 identity,
-                _attempt(found, typed, visit) if "attempts" in may or found.status in ("open", "waiting") else None,
+                _attempt(found, typed, visit)
+                if "attempts" in may or found.status in ("open", "waiting")
+                else None,
                 _outcomes(found, known, typed, visit),
                 _tried(found, visit),
             ],
@@ -161,15 +177,52 @@ def _attempt(found: OutreachShown, typed: Form, visit: Visit) -> h.Element:
         h.h2[_("Record an attempt")],
         form_to(f"/care/people/{found.referral}/attempts")[
             once_field(),
-            picks("modality", _("How?"), [(str(code), _(Modality.label_of(code))) for code in Modality], typed.text("modality")),
-            picks("outcome", _("What came of it?"), [(str(code), _(AttemptOutcome.label_of(code))) for code in NEAR], typed.text("outcome")),
+            picks(
+                "modality",
+                _("How?"),
+                [(str(code), _(Modality.label_of(code))) for code in Modality],
+                typed.text("modality"),
+            ),
+            picks(
+                "outcome",
+                _("What came of it?"),
+                [(str(code), _(AttemptOutcome.label_of(code))) for code in NEAR],
+                typed.text("outcome"),
+            ),
             h.details(".rest")[
                 h.summary[_("Now, by the lead care manager")],
                 h.div(".grid2")[
-                    field(_("Day"), "day", typed.text("day") or la_date(visit.now).isoformat(), kind="date", needed=False),
-                    field(_("Time"), "clock", typed.text("clock"), kind="time", hint=_("Missing, it is now."), needed=False),
-                    select(_("Who tried"), "actor_kind", [(str(code), _(ActorKind.label_of(code))) for code in ActorKind], typed.text("actor_kind") or "lead_care_manager"),
-                    field(_("Minutes"), "minutes", typed.text("minutes"), kind="number", needed=False, min="0", max="1440", inputmode="numeric"),
+                    field(
+                        _("Day"),
+                        "day",
+                        typed.text("day") or la_date(visit.now).isoformat(),
+                        kind="date",
+                        needed=False,
+                    ),
+                    field(
+                        _("Time"),
+                        "clock",
+                        typed.text("clock"),
+                        kind="time",
+                        hint=_("Missing, it is now."),
+                        needed=False,
+                    ),
+                    select(
+                        _("Who tried"),
+                        "actor_kind",
+                        [(str(code), _(ActorKind.label_of(code))) for code in ActorKind],
+                        typed.text("actor_kind") or "lead_care_manager",
+                    ),
+                    field(
+                        _("Minutes"),
+                        "minutes",
+                        typed.text("minutes"),
+                        kind="number",
+                        needed=False,
+                        min="0",
+                        max="1440",
+                        inputmode="numeric",
+                    ),
                 ],
             ],
             h.button(".primary.big", type="submit")[_("Record it")],
@@ -284,11 +337,23 @@ async def act(ref: str, action: str, visit: Provider) -> Response:
             mine = name == visit.signed.name
             lead = {"name": name, "person": visit.signed.id if mine else "-".join(name.casefold().split())}
             return await _act(
-                ref, visit, form, action, {"lead": lead}, service="assignment", path=f"/v1/assignments/{ref}:change-lead"
+                ref,
+                visit,
+                form,
+                action,
+                {"lead": lead},
+                service="assignment",
+                path=f"/v1/assignments/{ref}:change-lead",
             )
         case "supports":
             return await _act(
-                ref, visit, form, action, {"code": form.text("code")}, service="intake", path=f"/v1/referrals/{ref}/supports"
+                ref,
+                visit,
+                form,
+                action,
+                {"code": form.text("code")},
+                service="intake",
+                path=f"/v1/referrals/{ref}/supports",
             )
         case "support":
             move = form.text("move")
@@ -314,10 +379,14 @@ async def _act(
     """Send it; what is refused is said on the page, with what was typed."""
     _ = visit.words
     try:
-        await visit.api.act(service, path or f"/v1/outreach/{ref}:{action}", body, once=form.once, match=match)
+        await visit.api.act(
+            service, path or f"/v1/outreach/{ref}:{action}", body, once=form.once, match=match
+        )
     except Refused as refusal:
         fields = [("", "", fix) for _pointer, fix in refusal.fields]
-        shown = blocks.problem(refusal.title, refusal.fix or (fields[0][2] if fields else ""), refusal.trace, _)
+        shown = blocks.problem(
+            refusal.title, refusal.fix or (fields[0][2] if fields else ""), refusal.trace, _
+        )
         return await page(await whole_of(ref, visit), visit, typed=form, refused=shown, status=refusal.status)
     return see(href("/care/people/{}", ref, after=action))
 
@@ -358,7 +427,10 @@ def _facts(known: Whole, visit: Visit) -> h.Element:
                 (_("Lead"), said(referral.lead) if referral and referral.lead else None),
                 (_("Language"), labels.language(referral.language, _) if referral else None),
                 (_("County"), labels.county(referral.county) if referral else None),
-                (_("Consent by"), _(labels.plain(known.outreach.consent_holder)) if known.outreach.consent_holder else None),
+                (
+                    _("Consent by"),
+                    _(labels.plain(known.outreach.consent_holder)) if known.outreach.consent_holder else None,
+                ),
                 (_("Term"), _term(referral, visit)),
             )
         ),
@@ -375,7 +447,13 @@ def _term(referral: ShownReferral | None, visit: Visit) -> h.Node:
 def _corrections(known: Whole, typed: Form, visit: Visit) -> h.Element:
     _, ref = visit.words, known.outreach.referral
     referral = known.referral if isinstance(known.referral, ShownReferral) else None
-    ways = [("phone", _("Phone")), ("text", _("Text message")), ("email", _("E-mail")), ("mail", _("Mail")), ("in_person", _("In person"))]
+    ways = [
+        ("phone", _("Phone")),
+        ("text", _("Text message")),
+        ("email", _("E-mail")),
+        ("mail", _("Mail")),
+        ("in_person", _("In person")),
+    ]
     return h.section(".card")[
         h.h2[_("Correct what is known")],
         h.details(".rest", open=typed.text("action") == "change-contact")[
@@ -391,7 +469,10 @@ def _corrections(known: Whole, typed: Form, visit: Visit) -> h.Element:
                 checks("channels", _("Only safe by"), ways, typed.all("channels")),
                 field(_("Only safe at"), "hours", typed.text("hours"), needed=False),
                 area(_("Words to avoid"), "words_to_avoid", typed.text("words_to_avoid")),
-                h.label(".check")[h.input(type="checkbox", name="do_not_contact", value="yes"), h.span[_("They must not be contacted")]],
+                h.label(".check")[
+                    h.input(type="checkbox", name="do_not_contact", value="yes"),
+                    h.span[_("They must not be contacted")],
+                ],
                 h.button(type="submit")[_("Seal the correction")],
             ],
         ],
@@ -400,7 +481,12 @@ def _corrections(known: Whole, typed: Form, visit: Visit) -> h.Element:
             form_to(f"/care/people/{ref}/lead")[
                 once_field(),
                 h.input(type="hidden", name="action", value="lead"),
-                field(_("Name"), "lead", typed.text("lead") or (referral.lead if referral and referral.lead else visit.signed.name)),
+                field(
+                    _("Name"),
+                    "lead",
+                    typed.text("lead")
+                    or (referral.lead if referral and referral.lead else visit.signed.name),
+                ),
                 h.button(type="submit")[_("Change the lead")],
             ],
         ],
@@ -409,7 +495,9 @@ def _corrections(known: Whole, typed: Form, visit: Visit) -> h.Element:
 
 def _contact(form: Form) -> dict[str, Any]:
     """Only what was filled in: an empty field changes nothing."""
-    body: dict[str, Any] = {name: form.text(name) for name in ("phone", "email", "usual_place") if form.text(name)}
+    body: dict[str, Any] = {
+        name: form.text(name) for name in ("phone", "email", "usual_place") if form.text(name)
+    }
     safe: dict[str, Any] = {name: form.text(name) for name in ("hours", "words_to_avoid") if form.text(name)}
     if form.all("channels"):
         safe["channels"] = list(form.all("channels"))
@@ -449,7 +537,12 @@ def _supports(known: Whole, visit: Visit) -> h.Node:
             form_to(f"/care/people/{ref}/supports")[
                 once_field(),
                 h.input(type="hidden", name="action", value="supports"),
-                select(_("Which"), "code", [(str(code), _(CommunitySupport.label_of(code))) for code in CommunitySupport], needed=True),
+                select(
+                    _("Which"),
+                    "code",
+                    [(str(code), _(CommunitySupport.label_of(code))) for code in CommunitySupport],
+                    needed=True,
+                ),
                 h.button(type="submit")[_("Ask for it")],
             ],
         ],
@@ -458,5 +551,3 @@ def _supports(known: Whole, visit: Visit) -> h.Node:
 
 def _moved(move: str) -> str:
     return {"accept": "accepted", "decline": "declined"}.get(move, move)
-
-

@@ -39,7 +39,14 @@ STAGES = {
     "accepted": "Accepted",
     "outreach_initiated": "Outreach",
 }
-AGES = (("up to 2 days", 2), ("3 to 7", 7), ("8 to 14", 14), ("15 to 30", 30), ("31 to 60", 60), ("over 60", 100000))
+AGES = (
+    ("up to 2 days", 2),
+    ("3 to 7", 7),
+    ("8 to 14", 14),
+    ("15 to 30", 30),
+    ("31 to 60", 60),
+    ("over 60", 100000),
+)
 
 
 @router.get(HERE)
@@ -51,19 +58,24 @@ async def first(visit: Operator) -> Response:
     open_now = [one for one in found if one.closing is None]
     late, soon = loops.due_words([one.next_step.due_at for one in open_now], now)
     lanes = {
-        actor: [Due(one.id, one.next_step.due_at) for one in open_now if one.next_step.actor == actor] for actor in ACTORS
+        actor: [Due(one.id, one.next_step.due_at) for one in open_now if one.next_step.actor == actor]
+        for actor in ACTORS
     }
     lanes = {actor: due for actor, due in lanes.items() if due or actor in ("plan", "provider")}
     return visit.page(
         _("Board"),
         blocks.head(
             _.many("{count} loop is open", "{count} loops are open", len(open_now)),
-            _lead(late, soon, {actor: len(due) for actor, due in lanes.items()}, _) if open_now else _("Every loop is closed, and everybody was told."),
+            _lead(late, soon, {actor: len(due) for actor, due in lanes.items()}, _)
+            if open_now
+            else _("Every loop is closed, and everybody was told."),
             live(visit),
         ),
         board(lanes, now, _) if open_now else None,
         h.div(".cols")[
-            h.div(".work")[h.h2[_("Who must act")], (_group(step, of, visit) for step, of in _by_step(open_now))],
+            h.div(".work")[
+                h.h2[_("Who must act")], (_group(step, of, visit) for step, of in _by_step(open_now))
+            ],
             h.aside(".facts")[
                 services(standing, _, now),
                 _stages(open_now, _),
@@ -79,11 +91,17 @@ async def first(visit: Operator) -> Response:
 
 def _lead(late: int, soon: int, lanes: dict[str, int], words: Words) -> h.Node:
     _ = words
-    who = ", ".join(_("{actor}s must act on {count}", actor=labels.of(labels.ACTOR, actor, _).lower(), count=count) for actor, count in lanes.items() if count)
+    who = ", ".join(
+        _("{actor}s must act on {count}", actor=labels.of(labels.ACTOR, actor, _).lower(), count=count)
+        for actor, count in lanes.items()
+        if count
+    )
     return [
         h.span(".n.late")[_.many("{count} is late", "{count} are late", late)] if late else _("None is late"),
         ", ",
-        h.span(".n.soon")[_("{count} due within two days", count=soon)] if soon else _("none due within two days"),
+        h.span(".n.soon")[_("{count} due within two days", count=soon)]
+        if soon
+        else _("none due within two days"),
         f". {labels.capital(who)}." if who else ".",
     ]
 
@@ -103,8 +121,12 @@ def _group(step: tuple[str, str], found: Sequence[ShownReferral], visit: Visit) 
         [h.strong(".who")[labels.of(labels.ACTOR, actor, _)], " ", _("must {step}", step=_(does))],
         len(found),
         marks.mark(times.standing(found[0].next_step.due_at, visit.now)),
-        loops.rows([loop_of(one, visit, sub=visit.name(one.plan)) for one in found[:SHOWN]], visit.now, _, does),
-        loops.more(href("/ops/step", actor=actor, step=does), _("{count} more", count=len(found) - SHOWN)) if len(found) > SHOWN else None,
+        loops.rows(
+            [loop_of(one, visit, sub=visit.name(one.plan)) for one in found[:SHOWN]], visit.now, _, does
+        ),
+        loops.more(href("/ops/step", actor=actor, step=does), _("{count} more", count=len(found) - SHOWN))
+        if len(found) > SHOWN
+        else None,
     )
 
 
@@ -114,16 +136,31 @@ async def one_step(visit: Operator, actor: str = "", step: str = "") -> Response
     _ = visit.words
     if actor not in ACTORS:
         raise NotHere
-    found = by_due([one for one in await all_referrals(visit.api) if one.next_step.actor == actor and one.next_step.step == step])
+    found = by_due(
+        [
+            one
+            for one in await all_referrals(visit.api)
+            if one.next_step.actor == actor and one.next_step.step == step
+        ]
+    )
     return visit.page(
         _("Board"),
         blocks.back(HERE, _("Board")),
         blocks.head(
             _.many("{count} loop", "{count} loops", len(found)),
-            [h.strong[labels.of(labels.ACTOR, actor, _)], " ", _("must {step}.", step=_(step))] if found else None,
+            [h.strong[labels.of(labels.ACTOR, actor, _)], " ", _("must {step}.", step=_(step))]
+            if found
+            else None,
             live(visit),
         ),
-        h.div(".group")[loops.rows([loop_of(one, visit, sub=visit.name(one.plan)) for one in found[:STEP_SHOWN]], visit.now, _, step)]
+        h.div(".group")[
+            loops.rows(
+                [loop_of(one, visit, sub=visit.name(one.plan)) for one in found[:STEP_SHOWN]],
+                visit.now,
+                _,
+                step,
+            )
+        ]
         if found
         else blocks.empty(_("Nothing waits for this"), _("It was done meanwhile.")),
         here=HERE,
@@ -133,7 +170,11 @@ async def one_step(visit: Operator, actor: str = "", step: str = "") -> Response
 
 def _stages(found: Sequence[ShownReferral], words: Words) -> h.Element:
     counted = Counter(one.status for one in found)
-    rows = [(words(name), counted[status]) for status, name in STAGES.items() if counted[status] or status in ("pending_authorization", "assigned")]
+    rows = [
+        (words(name), counted[status])
+        for status, name in STAGES.items()
+        if counted[status] or status in ("pending_authorization", "assigned")
+    ]
     return blocks.card(words("Where open loops are"), blocks.bars(rows))
 
 
@@ -155,7 +196,13 @@ def _outcomes(found: Sequence[ShownReferral], words: Words) -> h.Node:
     told = sum(one.told_at is not None for one in closed)
     return blocks.card(
         words("How loops closed"),
-        blocks.bars([(labels.capital(labels.of(labels.OUTCOME, name, words)), count) for name, count in counted.most_common()], "c3"),
+        blocks.bars(
+            [
+                (labels.capital(labels.of(labels.OUTCOME, name, words)), count)
+                for name, count in counted.most_common()
+            ],
+            "c3",
+        ),
         h.p(".sub")[words("{told} of {closed} referrers were told.", told=told, closed=len(closed))],
     )
 
@@ -170,7 +217,12 @@ def _clock(visit: Visit, standing: Sequence[object]) -> h.Node:
         _("The rehearsal's clock"),
         h.p(".sub")[_("It is {at}. Deadlines fire as it moves.", at=times.moment(visit.now, _, year=True))],
         form_to("/ops/clock", class_="clockform")[
-            (h.button(type="submit", name="days", value=str(days), disabled=away)[_.many("{count} day on", "{count} days on", days)] for days in (1, 5))
+            (
+                h.button(type="submit", name="days", value=str(days), disabled=away)[
+                    _.many("{count} day on", "{count} days on", days)
+                ]
+                for days in (1, 5)
+            )
         ],
     )
 

@@ -45,7 +45,12 @@ async def organizations(visit: Operator) -> Response:
                         h.ul(".tiles-list")[
                             (
                                 h.li[
-                                    h.div[h.strong[said(one.name)], h.span(".sub")[h.code[one.id], f" · {one.phone}" if one.phone else ""]],
+                                    h.div[
+                                        h.strong[said(one.name)],
+                                        h.span(".sub")[
+                                            h.code[one.id], f" · {one.phone}" if one.phone else ""
+                                        ],
+                                    ],
                                     h.div(".chips")[
                                         marks.chip(_("own sign-in"), "info") if one.sign_in else None,
                                         marks.chip(_("revoked"), "late") if one.revoked else None,
@@ -67,8 +72,14 @@ async def organizations(visit: Operator) -> Response:
                             [h.dt[_(what)], h.dd[h.code[command]]]
                             for what, command in (
                                 ("Add an organization", "loopkeeper org add ID --name NAME --kind plan"),
-                                ("Invite its first admin", "loopkeeper person invite ID --name NAME --email ADDRESS --role plan --admin"),
-                                ("Let its own sign-in in", "loopkeeper org sign-in ID --issuer URL --client-id ID --group NAME=plan"),
+                                (
+                                    "Invite its first admin",
+                                    "loopkeeper person invite ID --name NAME --email ADDRESS --role plan --admin",
+                                ),
+                                (
+                                    "Let its own sign-in in",
+                                    "loopkeeper org sign-in ID --issuer URL --client-id ID --group NAME=plan",
+                                ),
                                 ("Make a key for a program", "loopkeeper client add ID --role plan"),
                                 ("End a key", "loopkeeper client revoke KEY"),
                                 ("Let nobody of it in any more", "loopkeeper org revoke ID"),
@@ -80,5 +91,3 @@ async def organizations(visit: Operator) -> Response:
         ],
         here=HERE,
     )
-
-

@@ -27,7 +27,9 @@ HERE = "/ops/parked"
 async def parked(visit: Operator) -> Response:
     """By service and cause, longest waiting first."""
     _ = visit.words
-    found = await together(*(visit.api.get(name, f"/v1/operations/{name}/parked", ParkedList) for name in MODELS))
+    found = await together(
+        *(visit.api.get(name, f"/v1/operations/{name}/parked", ParkedList) for name in MODELS)
+    )
     causes: dict[tuple[str, str], list[ParkedReferral]] = defaultdict(list)
     for name, each in zip(MODELS, found, strict=True):
         for one in each.items if isinstance(each, ParkedList) else []:
@@ -36,10 +38,16 @@ async def parked(visit: Operator) -> Response:
     return visit.page(
         _("Parked"),
         blocks.head(
-            _.many("{count} referral is parked", "{count} referrals are parked", count) if count else _("Nothing is parked"),
-            _("A fact that a rule could not take waits here with all that follows it. Fix the cause, try, then replay.")
+            _.many("{count} referral is parked", "{count} referrals are parked", count)
             if count
-            else _("When a rule cannot take a fact, its referral waits here, in order, and nothing else does."),
+            else _("Nothing is parked"),
+            _(
+                "A fact that a rule could not take waits here with all that follows it. Fix the cause, try, then replay."
+            )
+            if count
+            else _(
+                "When a rule cannot take a fact, its referral waits here, in order, and nothing else does."
+            ),
             live(visit),
         ),
         visit.away(*found),
@@ -52,8 +60,14 @@ async def parked(visit: Operator) -> Response:
                     (
                         h.li(id=one.stream, data_row=True, tabindex="-1")[
                             h.div[
-                                h.a(".headline", href=href("/ops/parked/{}/{}", name, one.stream))[h.span(".mono")[f"…{one.stream[-6:]}"]],
-                                h.span(".sub")[_.many("{count} fact", "{count} facts", one.facts), " · ", _.many("{count} try", "{count} tries", one.tries)],
+                                h.a(".headline", href=href("/ops/parked/{}/{}", name, one.stream))[
+                                    h.span(".mono")[f"…{one.stream[-6:]}"]
+                                ],
+                                h.span(".sub")[
+                                    _.many("{count} fact", "{count} facts", one.facts),
+                                    " · ",
+                                    _.many("{count} try", "{count} tries", one.tries),
+                                ],
                             ],
                             h.span(".sub")[_("since {at}", at=times.moment(one.since, _))],
                         ]
@@ -105,14 +119,20 @@ async def page(service: str, id: str, visit: Visit, *, said: h.Node = None, stat
             h.aside(".facts")[
                 blocks.card(
                     _("Try, then replay"),
-                    h.p(".sub")[_("A try keeps nothing. A replay applies the facts in order until one fails again.")],
+                    h.p(".sub")[
+                        _("A try keeps nothing. A replay applies the facts in order until one fails again.")
+                    ],
                     form_to(f"/ops/parked/{service}/{id}")[
                         once_field(),
                         h.button(type="submit", name="do", value="try")[_("Try")],
                         h.button(".primary", type="submit", name="do", value="replay")[_("Replay")],
                     ],
                 ),
-                blocks.card(_("Cause"), h.p[h.code[found.stream.error]], h.p(".sub")[_("since {at}", at=times.moment(found.stream.since, _, year=True))]),
+                blocks.card(
+                    _("Cause"),
+                    h.p[h.code[found.stream.error]],
+                    h.p(".sub")[_("since {at}", at=times.moment(found.stream.since, _, year=True))],
+                ),
             ],
         ],
         here=HERE,
@@ -129,15 +149,27 @@ async def replay(service: str, id: str, visit: Operator) -> Response:
     dry = form.text("do") != "replay"
     body: dict[str, Any] = {"dry_run": dry}
     try:
-        done = await visit.api.post(service, f"/v1/operations/{service}/parked/{id}:replay", body, ReplayResult, once=form.once)
+        done = await visit.api.post(
+            service, f"/v1/operations/{service}/parked/{id}:replay", body, ReplayResult, once=form.once
+        )
     except Refused as refusal:
-        return await page(service, id, visit, said=blocks.problem(refusal.title, refusal.fix, refusal.trace, _), status=refusal.status)
+        return await page(
+            service,
+            id,
+            visit,
+            said=blocks.problem(refusal.title, refusal.fix, refusal.trace, _),
+            status=refusal.status,
+        )
     words = _("{applied} applied, {left} left.", applied=done.applied, left=done.left)
-    result = h.p(".toast", role="status")[_("A try: ") if dry else None, words, f" {done.error}" if done.error else None]
+    result = h.p(".toast", role="status")[
+        _("A try: ") if dry else None, words, f" {done.error}" if done.error else None
+    ]
     if not dry and not done.left:
         return visit.page(
-            _("Parked"), blocks.back(HERE, _("Parked")), result, blocks.empty(_("Nothing of it is parked any more"), _("The referral goes on.")), here=HERE
+            _("Parked"),
+            blocks.back(HERE, _("Parked")),
+            result,
+            blocks.empty(_("Nothing of it is parked any more"), _("The referral goes on.")),
+            here=HERE,
         )
     return await page(service, id, visit, said=result)
-
-

@@ -13,6 +13,7 @@ from console.pages.visit import Visit
 from console.parts import blocks, labels, times
 from console.parts.html import href, icon
 from console.words import Words
+from loopkeeper.contract.calendar import la_date
 
 MODELS = {
     "intake": intake.Standing,
@@ -36,7 +37,12 @@ def services(found: Sequence[Standing | Away], words: Words, now: datetime) -> h
     return blocks.card(
         _("Services"),
         h.table(".svc")[
-            h.thead[h.tr[h.th[h.span(".sr")[_("Service")]], (h.th(scope="col")[_(name)] for name in ("unread", "unsent", "parked"))]],
+            h.thead[
+                h.tr[
+                    h.th[h.span(".sr")[_("Service")]],
+                    (h.th(scope="col")[_(name)] for name in ("unread", "unsent", "parked")),
+                ]
+            ],
             h.tbody[(_row(name, one, _, now) for name, one in zip(MODELS, found, strict=True))],
         ],
     )
@@ -46,7 +52,10 @@ def _row(name: str, one: Standing | Away, words: Words, now: datetime) -> h.Elem
     _ = words
     if isinstance(one, Away):
         return h.tr(".bad")[
-            h.th(scope="row")[h.span(".dotok")[icon("alert")], h.span[h.strong[_(labels.SOURCE[name])], h.span(".sub")[_("does not answer")]]],
+            h.th(scope="row")[
+                h.span(".dotok")[icon("alert")],
+                h.span[h.strong[_(labels.SOURCE[name])], h.span(".sub")[_("does not answer")]],
+            ],
             h.td(colspan="3"),
         ]
     unwell = [task for task, detail in one.tasks.items() if detail not in ("running", "")]
@@ -55,7 +64,7 @@ def _row(name: str, one: Standing | Away, words: Words, now: datetime) -> h.Elem
         if one.closed
         else _("not well: {tasks}", tasks=", ".join(task.partition(".")[2] for task in unwell[:2]))
         if unwell
-        else _("next: {day}", day=times.day(times.local(one.next_timer_at).date(), _))
+        else _("next: {day}", day=times.day(la_date(one.next_timer_at), _))
         if one.next_timer_at
         else _("no timer waits")
     )

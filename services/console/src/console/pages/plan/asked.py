@@ -95,7 +95,10 @@ async def asked(visit: Plan) -> Response:
 
 def _group(step: str, found: Sequence[ShownReferral], visit: Visit) -> h.Element:
     _ = visit.words
-    shown = [loop_of(one, visit, path=href("/plan/asked/{}", one.id), sub=labels.county(one.county)) for one in found[:50]]
+    shown = [
+        loop_of(one, visit, path=href("/plan/asked/{}", one.id), sub=labels.county(one.county))
+        for one in found[:50]
+    ]
     return loops.group(
         labels.capital(_(step)), len(found), marks.mark(times.standing(found[0].next_step.due_at, visit.now)),
         loops.rows(shown, visit.now, _, step),
@@ -118,7 +121,12 @@ async def question_of(id: str, visit: Visit) -> Question:
     explanation, directory = await together(
         unless(visit.api.get("assignment", f"/v1/assignments/{id}/explanation", Explanation), 404),
         visit.api.get(
-            "assignment", "/v1/providers", PublicDirectory, plan=visit.signed.organization.id, county=found.county, limit=200
+            "assignment",
+            "/v1/providers",
+            PublicDirectory,
+            plan=visit.signed.organization.id,
+            county=found.county,
+            limit=200,
         ),
     )
     return Question(found, explanation, directory)
@@ -130,7 +138,9 @@ async def one(id: str, visit: Plan) -> Response:
     return await page(await question_of(id, visit), visit)
 
 
-async def page(known: Question, visit: Visit, *, typed: Form = EMPTY, refused: h.Node = None, status: int = 200) -> Response:
+async def page(
+    known: Question, visit: Visit, *, typed: Form = EMPTY, refused: h.Node = None, status: int = 200
+) -> Response:
     _, found = visit.words, known.found
     step = found.next_step
     return visit.page(
@@ -138,7 +148,11 @@ async def page(known: Question, visit: Visit, *, typed: Form = EMPTY, refused: h
         blocks.back(HERE, _("Asked of us")),
         blocks.head(
             labels.capital(_(step.step)) if step.actor == "plan" else _("Two referrals, perhaps one member"),
-            [_("Referral "), h.span(".mono")[found.id[-6:]], f", {labels.county(found.county)}, {labels.language(found.language, _)}"],
+            [
+                _("Referral "),
+                h.span(".mono")[found.id[-6:]],
+                f", {labels.county(found.county)}, {labels.language(found.language, _)}",
+            ],
             marks.when(step.due_at, visit.now, _) if step.due_at else None,
         ),
         refused,
@@ -155,10 +169,20 @@ async def page(known: Question, visit: Visit, *, typed: Form = EMPTY, refused: h
                     blocks.facts(
                         (
                             (_("Now with"), visit.name(found.provider)),
-                            (_("For"), ", ".join(labels.population(each.code, _) for each in found.populations or () if each.result == "met")),
+                            (
+                                _("For"),
+                                ", ".join(
+                                    labels.population(each.code, _)
+                                    for each in found.populations or ()
+                                    if each.result == "met"
+                                ),
+                            ),
                             (_("County"), labels.county(found.county)),
                             (_("Language"), labels.language(found.language, _)),
-                            (_("Authorization"), h.code[found.authorization.number] if found.authorization.number else None),
+                            (
+                                _("Authorization"),
+                                h.code[found.authorization.number] if found.authorization.number else None,
+                            ),
                         )
                     ),
                     h.p[h.a(href=href("/referrals/{}", found.id))[_("The whole story")]],
@@ -175,9 +199,14 @@ def _name(known: Question, typed: Form, visit: Visit) -> h.Node:
     if found.status not in ("authorized", "assigned", "accepted", "outreach_initiated"):
         return None
     ranked = known.explanation.ranked if isinstance(known.explanation, Explanation) else []
-    skipped = {each.provider: each.reason for each in (known.explanation.skipped if isinstance(known.explanation, Explanation) else [])}
+    skipped = {
+        each.provider: each.reason
+        for each in (known.explanation.skipped if isinstance(known.explanation, Explanation) else [])
+    }
     entries = known.directory.items if isinstance(known.directory, PublicDirectory) else []
-    order = [each.provider for each in ranked] + [each.id for each in entries if each.id not in {one.provider for one in ranked}]
+    order = [each.provider for each in ranked] + [
+        each.id for each in entries if each.id not in {one.provider for one in ranked}
+    ]
     free = {each.id: each for each in entries}
     return h.section(".card.decision.flat")[
         h.h2[_("Name a provider")],
@@ -187,21 +216,36 @@ def _name(known: Question, typed: Form, visit: Visit) -> h.Node:
                 h.legend(".sub")[_("In the order of the ranking; who was passed over says why.")],
                 (
                     h.label(".candidate")[
-                        h.input(type="radio", name="provider", value=slug, required=True, checked=typed.text("provider") == slug),
+                        h.input(
+                            type="radio",
+                            name="provider",
+                            value=slug,
+                            required=True,
+                            checked=typed.text("provider") == slug,
+                        ),
                         h.span[
                             h.strong[visit.name(slug)],
                             h.span(".sub")[_(WHY_NOT.get(skipped[slug], labels.plain(skipped[slug])))]
                             if slug in skipped
                             else h.span(".sub")[_("may be asked")],
                         ],
-                        marks.chip(_("passed over"), "due") if slug in skipped else marks.chip(_("fits"), "good") if slug in free else None,
+                        marks.chip(_("passed over"), "due")
+                        if slug in skipped
+                        else marks.chip(_("fits"), "good")
+                        if slug in free
+                        else None,
                     ]
                     for slug in order[:40]
                 ),
             ]
             if order
             else h.p(".sub")[_("The directory names nobody for this county.")],
-            select(_("Why this one?"), "because", [(code, _(name)) for code, name in BECAUSE.items()], typed.text("because")),
+            select(
+                _("Why this one?"),
+                "because",
+                [(code, _(name)) for code, name in BECAUSE.items()],
+                typed.text("because"),
+            ),
             submit(_("Offer it to them"), _),
         ],
     ]
@@ -216,7 +260,8 @@ def _passed_over(known: Question, visit: Visit) -> h.Node:
         _("How it came to this"),
         h.p[lines[0]],
         h.details(".rest")[
-            h.summary[_("{count} more reasons", count=len(lines) - 1)], h.ul(".plainlist")[(h.li[line] for line in lines[1:])]
+            h.summary[_("{count} more reasons", count=len(lines) - 1)],
+            h.ul(".plainlist")[(h.li[line] for line in lines[1:])],
         ]
         if len(lines) > 1
         else None,
@@ -237,10 +282,14 @@ def _duplicate(found: ShownReferral, words: Words) -> h.Node:
         h.p[
             _("Compare it with "),
             h.a(href=href("/referrals/{}", other))[_("referral "), h.span(".mono")[other[-6:]]],
-            _(". If they are one, this one closes and the other goes on; its sender hears the other's notices."),
+            _(
+                ". If they are one, this one closes and the other goes on; its sender hears the other's notices."
+            ),
         ],
         form_to(f"/plan/asked/{found.id}/merge")[
-            once_field(), h.input(type="hidden", name="into", value=other), h.button(type="submit")[_("They are one: merge")]
+            once_field(),
+            h.input(type="hidden", name="into", value=other),
+            h.button(type="submit")[_("They are one: merge")],
         ],
     ]
 
@@ -262,7 +311,9 @@ async def merge(id: str, visit: Plan) -> Response:
     """Two referrals are one member's."""
     form = await visit.form()
     try:
-        await visit.api.act("intake", f"/v1/referrals/{id}:merge", {"into": form.text("into")}, once=form.once)
+        await visit.api.act(
+            "intake", f"/v1/referrals/{id}:merge", {"into": form.text("into")}, once=form.once
+        )
     except Refused as refusal:
         return await _again(id, visit, form, refusal)
     return see(href("/referrals/{}", form.text("into")))
@@ -276,7 +327,7 @@ async def split(id: str, visit: Plan) -> Response:
         made = await visit.api.act("intake", f"/v1/referrals/{id}:split", {}, once=form.once)
     except Refused as refusal:
         return await _again(id, visit, form, refusal)
-    return see(href("/referrals/{}", str((made.document or {}).get("id") or id)))
+    return see(href("/referrals/{}", made.text("id") or id))
 
 
 async def _again(id: str, visit: Visit, form: Form, refusal: Refused) -> Response:

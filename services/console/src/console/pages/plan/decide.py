@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Any
 
 import htpy as h
 from fastapi import APIRouter
@@ -42,7 +42,16 @@ WHY: dict[str, str] = {
 }
 CHOICES = ("approve", "modify", "pend", "deny")
 DONE = {"approve": "Approved.", "modify": "Approved in part.", "pend": "Asked.", "deny": "Denied."}
-FIELDS = ("choice", "populations", "asks", "reason", "in_part_reason", "citation", "external_number", "provider_told")
+FIELDS = (
+    "choice",
+    "populations",
+    "asks",
+    "reason",
+    "in_part_reason",
+    "citation",
+    "external_number",
+    "provider_told",
+)
 SHOWN_ASKS = 6
 
 
@@ -59,7 +68,9 @@ class Case:
 
 async def case_of(id: str, visit: Visit) -> Case:
     """The case, or `NotHere`."""
-    got = await unless(visit.api.versioned("authorization", f"/v1/authorizations/{id}", ShownAuthorization), 404)
+    got = await unless(
+        visit.api.versioned("authorization", f"/v1/authorizations/{id}", ShownAuthorization), 404
+    )
     if got is None:
         raise NotHere
     found, etag = got
@@ -78,7 +89,13 @@ async def decide(id: str, visit: Plan, after: str = "") -> Response:
 
 
 async def page(
-    case: Case, visit: Visit, *, typed: Form = EMPTY, refused: h.Node = None, after: str = "", status: int = 200
+    case: Case,
+    visit: Visit,
+    *,
+    typed: Form = EMPTY,
+    refused: h.Node = None,
+    after: str = "",
+    status: int = 200,
 ) -> Response:
     _, found = visit.words, case.found
     waiting = (await pending(visit)).items
@@ -132,10 +149,20 @@ def _bar(ids: Sequence[str], here: int | None, words: Words) -> h.Element:
     following = ids[here + 1] if here is not None and here + 1 < count else None
     return h.nav(".queuebar", aria_label=_("Queue"))[
         h.a(href=HERE, data_up=True)[_("All {count} to decide", count=count)],
-        h.span[_("{at} of {count}, earliest due first", at=here + 1, count=count)] if here is not None else None,
+        h.span[_("{at} of {count}, earliest due first", at=here + 1, count=count)]
+        if here is not None
+        else None,
         h.span(".pn")[
-            h.a(href=href("/plan/decide/{}", before), data_previous=True)[_("Previous"), h.kbd(aria_hidden="true")["k"]] if before else None,
-            h.a(href=href("/plan/decide/{}", following), data_next=True)[_("Next"), h.kbd(aria_hidden="true")["j"]] if following else None,
+            h.a(href=href("/plan/decide/{}", before), data_previous=True)[
+                _("Previous"), h.kbd(aria_hidden="true")["k"]
+            ]
+            if before
+            else None,
+            h.a(href=href("/plan/decide/{}", following), data_next=True)[
+                _("Next"), h.kbd(aria_hidden="true")["j"]
+            ]
+            if following
+            else None,
         ],
     ]
 
@@ -147,11 +174,18 @@ def _clock(found: ShownAuthorization, visit: Visit) -> h.Node:
     due_at, now = found.due.due_at, visit.now
     stands = times.standing(due_at, now)
     cap = found.cap_at
-    words = _("Decide by {day} ({clock} clock).", day=times.deadline(due_at, _, now=now), clock=_(labels.of(labels.URGENCY, found.urgency, _)))
+    words = _(
+        "Decide by {day} ({clock} clock).",
+        day=times.deadline(due_at, _, now=now),
+        clock=_(labels.of(labels.URGENCY, found.urgency, _)),
+    )
     if cap is not None and times.last_day(cap) == times.last_day(due_at):
         more = _(" That day is the legal cap too: a request undecided then counts as a denial.")
     elif cap is not None:
-        more = _(" The legal cap is {day}: undecided then, it counts as a denial.", day=times.deadline(cap, _, now=now))
+        more = _(
+            " The legal cap is {day}: undecided then, it counts as a denial.",
+            day=times.deadline(cap, _, now=now),
+        )
     else:
         more = ""
     whole = timedelta(days=5) if found.urgency != "expedited" else timedelta(days=3)
@@ -168,11 +202,22 @@ def _why(case: Case, visit: Visit) -> h.Element:
         h.ul(".why")[(h.li[_(WHY.get(code, labels.plain(code)))] for code in found.needs_person or ())]
         if found.needs_person
         else h.p[_("Nothing stands in the way of a rule; a person may decide all the same.")],
-        h.p(".sub")[_("Asked of the referrer {day}; the clock stands still, the cap does not.", day=times.moment(found.pause.since, _))]
+        h.p(".sub")[
+            _(
+                "Asked of the referrer {day}; the clock stands still, the cap does not.",
+                day=times.moment(found.pause.since, _),
+            )
+        ]
         if found.pause
         else None,
         h.details(".rest")[
-            h.summary[_.many("How it stands, and {count} policy row", "How it stands, and {count} policy rows", len(policy))],
+            h.summary[
+                _.many(
+                    "How it stands, and {count} policy row",
+                    "How it stands, and {count} policy rows",
+                    len(policy),
+                )
+            ],
             h.ul(".plainlist")[(h.li[line] for line in lines)],
             h.ul(".plainlist.sub")[(h.li[h.code[row]] for row in policy)],
         ]
@@ -209,7 +254,13 @@ def _answers(found: ShownAuthorization, referral: ShownReferral | None, words: W
         h.details(".rest")[
             h.summary[_.many("{count} other population", "{count} other populations", len(rest))],
             h.ul(".pops")[
-                (h.li[labels.population(each.code, _), marks.chip(result.get(each.result, each.result), tone.get(each.result, ""))] for each in rest)
+                (
+                    h.li[
+                        labels.population(each.code, _),
+                        marks.chip(result.get(each.result, each.result), tone.get(each.result, "")),
+                    ]
+                    for each in rest
+                )
             ],
         ]
         if rest
@@ -242,7 +293,10 @@ async def _member(found: ShownAuthorization, visit: Visit) -> h.Element:
         return member.sealed(found.referral, REASONS, _, chosen="decide", again=here)
     try:
         who = await visit.api.get(
-            "authorization", f"/v1/authorizations/{found.id}/member", OpenedMember, reason=REASONS[opening.reason]
+            "authorization",
+            f"/v1/authorizations/{found.id}/member",
+            OpenedMember,
+            reason=REASONS[opening.reason],
         )
     except (Refused, Away):
         return blocks.card(_("Who it is"), h.p(".sub")[_("It cannot be opened for you here.")])
@@ -257,7 +311,9 @@ async def _decision(case: Case, typed: Form, visit: Visit) -> h.Element:
     held = case.claim
     return h.section(".card.decision")[
         form_to(f"/plan/decide/{found.id}/review", id="decision", data_guard=True)[
-            options("choice", h.h2[_("Your decision")], _options(case, typed, visit.words), typed.text("choice")),
+            options(
+                "choice", h.h2[_("Your decision")], _options(case, typed, visit.words), typed.text("choice")
+            ),
             h.p(".as")[
                 _("You decide as "),
                 h.strong[visit.signed.name],
@@ -268,7 +324,14 @@ async def _decision(case: Case, typed: Form, visit: Visit) -> h.Element:
             submit(_("Review before sending"), _),
         ],
         h.div(".hold")[
-            h.p(".sub")[_("{name} works on this.", name=held.name if held.person != visit.signed.id else _("You alone"))] if held else None,
+            h.p(".sub")[
+                _(
+                    "{name} works on this.",
+                    name=held.name if held.person != visit.signed.id else _("You alone"),
+                )
+            ]
+            if held
+            else None,
             account.action("/plan/queue/give-back", _("Give it back"), tone="small", id=found.id)
             if held and held.person == visit.signed.id
             else None,
@@ -300,14 +363,26 @@ def _options(case: Case, typed: Form, words: Words) -> list[Option]:
     referral = case.referral if isinstance(case.referral, ShownReferral) else None
     questions = [(each.id, each.asks) for each in (referral.questions if referral else None) or ()]
     reasons = [(str(code), _(DenialReason.label_of(code))) for code in DenialReason]
-    number = field(_("Number in your own system"), "external_number", typed.text("external_number"), needed=False)
+    number = field(
+        _("Number in your own system"), "external_number", typed.text("external_number"), needed=False
+    )
     made = [
         Option(
             "approve",
             _("Approve"),
             _("A term begins, and the search for a provider starts at once."),
             "a",
-            [checks("populations", _("For"), names, typed.all("populations") or [code for code, _name in names]) if len(names) > 1 else None, number],
+            [
+                checks(
+                    "populations",
+                    _("For"),
+                    names,
+                    typed.all("populations") or [code for code, _name in names],
+                )
+                if len(names) > 1
+                else None,
+                number,
+            ],
         ),
         Option(
             "pend",
@@ -324,8 +399,18 @@ def _options(case: Case, typed: Form, words: Words) -> list[Option]:
             _("The member and the referrer get a notice with the reason and the way to appeal."),
             "d",
             [
-                select(_("Reason"), "reason", reasons, typed.text("reason"), empty=_("Choose a reason"), hint=_("There is no other reason: a denial says why."), id="deny-reason"),
-                area(_("Citation, in place of the standard one"), "citation", typed.text("citation"), most=500),
+                select(
+                    _("Reason"),
+                    "reason",
+                    reasons,
+                    typed.text("reason"),
+                    empty=_("Choose a reason"),
+                    hint=_("There is no other reason: a denial says why."),
+                    id="deny-reason",
+                ),
+                area(
+                    _("Citation, in place of the standard one"), "citation", typed.text("citation"), most=500
+                ),
             ],
         ),
     ]
@@ -337,7 +422,13 @@ def _options(case: Case, typed: Form, words: Words) -> list[Option]:
             "p",
             [
                 checks("in_part", _("Approve"), names, typed.all("in_part")),
-                select(_("Why not the rest?"), "in_part_reason", reasons, typed.text("in_part_reason"), empty=_("Choose a reason")),
+                select(
+                    _("Why not the rest?"),
+                    "in_part_reason",
+                    reasons,
+                    typed.text("in_part_reason"),
+                    empty=_("Choose a reason"),
+                ),
             ],
         )
         made.insert(1, in_part)
@@ -348,7 +439,9 @@ def _decided(found: ShownAuthorization, visit: Visit) -> h.Element:
     _, decision = visit.words, found.decision
     return h.section(".card.next")[
         h.h2[_("It is decided")],
-        h.p(".big")[labels.capital(_(labels.plain(decision.kind)))] if decision else h.p[_("Nothing waits here.")],
+        h.p(".big")[labels.capital(_(labels.plain(decision.kind)))]
+        if decision
+        else h.p[_("Nothing waits here.")],
         blocks.facts(
             (
                 (_("Number"), h.code[decision.number] if decision.number else None),
@@ -415,7 +508,12 @@ async def review(id: str, visit: Plan) -> Response:
     )
 
 
-HEADINGS = {"approve": "Approve this?", "modify": "Approve this in part?", "pend": "Ask for this?", "deny": "Deny this?"}
+HEADINGS = {
+    "approve": "Approve this?",
+    "modify": "Approve this in part?",
+    "pend": "Ask for this?",
+    "deny": "Deny this?",
+}
 SENDS = {"approve": "Approve", "modify": "Approve in part", "pend": "Ask", "deny": "Deny"}
 FOLLOWS = {
     "approve": (
@@ -465,7 +563,7 @@ def _chosen(choice: str, body: dict[str, Any], case: Case, words: Words) -> list
     if body.get("citation"):
         rows.append((_("Citation"), said(body["citation"])))
     if choice == "pend":
-        rows.append((_("Asked"), h.ol(".asks")[(h.li[said(asks.get(id, id))] for id in body["asks"])]))
+        rows.append((_("Asked"), h.ol(".asks")[(h.li[said(asks.get(id) or id)] for id in body["asks"])]))
     if body.get("external_number"):
         rows.append((_("Your number"), said(body["external_number"])))
     return rows
@@ -477,13 +575,23 @@ async def send(id: str, visit: Plan) -> Response:
     _, form = visit.words, await visit.form()
     choice, body = body_of(form)
     before = [each.id for each in (await pending(visit)).items]
-    sent = {name: value for name, value in body.items() if value not in ("", [])} if choice != "pend" else body
+    sent = (
+        {name: value for name, value in body.items() if value not in ("", [])} if choice != "pend" else body
+    )
     try:
-        await visit.api.act("authorization", f"/v1/authorizations/{id}:{choice}", sent, once=form.once, match=form.text("etag"))
+        await visit.api.act(
+            "authorization",
+            f"/v1/authorizations/{id}:{choice}",
+            sent,
+            once=form.once,
+            match=form.text("etag"),
+        )
     except Refused as refusal:
         shown = blocks.problem(refusal.title, refusal.fix, refusal.trace, _)
         return await page(await case_of(id, visit), visit, typed=form, refused=shown, status=refusal.status)
     await visit.people.give_back(visit.signed, id)
     at = before.index(id) if id in before else -1
-    following = before[at + 1] if 0 <= at < len(before) - 1 else before[0] if before and before[0] != id else ""
+    following = (
+        before[at + 1] if 0 <= at < len(before) - 1 else before[0] if before and before[0] != id else ""
+    )
     return see(href("/plan/decide/{}", following, after=choice) if following else href(HERE))

@@ -49,7 +49,9 @@ async def every(visit: Plan, status: str = "", population: str = "") -> Response
     return visit.page(
         _("Loops"),
         blocks.head(
-            _.many("{count} loop is open", "{count} loops are open", len(found)) if status != "closed" else _("Closed loops"),
+            _.many("{count} loop is open", "{count} loops are open", len(found))
+            if status != "closed"
+            else _("Closed loops"),
             [
                 h.span(".n.late")[_.many("{count} is late", "{count} are late", late)] if late else None,
                 ", " if late and soon else None,
@@ -63,7 +65,12 @@ async def every(visit: Plan, status: str = "", population: str = "") -> Response
         h.nav(".tabs", aria_label=_("Which"))[
             h.ul[
                 (
-                    h.li[h.a(href=href(HERE, status=code, population=population), aria_current="true" if code == status else None)[_(name)]]
+                    h.li[
+                        h.a(
+                            href=href(HERE, status=code, population=population),
+                            aria_current="true" if code == status else None,
+                        )[_(name)]
+                    ]
                     for code, name in STATUSES.items()
                 )
             ]
@@ -82,7 +89,9 @@ async def every(visit: Plan, status: str = "", population: str = "") -> Response
         h.div(".group")[loops.rows(shown, visit.now, _, _("Loops"))]
         if shown
         else blocks.empty(_("Nothing here"), _("No loop stands like this now.")),
-        h.p(".sub")[_("{count} more are not shown: choose a filter.", count=len(ordered) - MOST)] if len(ordered) > MOST else None,
+        h.p(".sub")[_("{count} more are not shown: choose a filter.", count=len(ordered) - MOST)]
+        if len(ordered) > MOST
+        else None,
         here=HERE,
         live=True,
     )

@@ -31,7 +31,12 @@ SHOWN = 100
 async def pending(visit: Visit, due: str = "", waits_for: str = "decision") -> ListingShownAuthorization:
     """What waits, earliest due first."""
     return await visit.api.get(
-        "authorization", "/v1/authorizations", ListingShownAuthorization, waits_for=waits_for, due=due, limit=PAGE
+        "authorization",
+        "/v1/authorizations",
+        ListingShownAuthorization,
+        waits_for=waits_for,
+        due=due,
+        limit=PAGE,
     )
 
 
@@ -49,8 +54,12 @@ async def queue(visit: Plan, due: str = "", waits: str = "decision") -> Response
     return visit.page(
         _("Decide"),
         blocks.head(
-            _("{count} wait for a decision", count=count) if len(whole.items) != 1 else _("One waits for a decision"),
-            _lead(late, soon, visit.words) if whole.items else _("Nothing waits. What needs a person comes here at once."),
+            _("{count} wait for a decision", count=count)
+            if len(whole.items) != 1
+            else _("One waits for a decision"),
+            _lead(late, soon, visit.words)
+            if whole.items
+            else _("Nothing waits. What needs a person comes here at once."),
             _live(visit),
         ),
         _filters(due, waits, visit.words),
@@ -75,9 +84,9 @@ def _lead(late: int, soon: int, words: Words) -> h.Node:
 def _live(visit: Visit) -> h.Element:
     _ = visit.words
     return h.div(".live")[
-        h.button(type="button", hidden=True, aria_pressed="true", data_live=_("Live"), data_paused=_("Paused"))[
-            h.span(".pulse", aria_hidden="true"), h.span[_("Live")]
-        ],
+        h.button(
+            type="button", hidden=True, aria_pressed="true", data_live=_("Live"), data_paused=_("Paused")
+        )[h.span(".pulse", aria_hidden="true"), h.span[_("Live")]],
         h.span(".sub")[_("as of {at}", at=times.moment(visit.now, _))],
     ]
 
@@ -87,7 +96,12 @@ def _filters(due: str, waits: str, words: Words) -> h.Element:
     return h.nav(".tabs", aria_label=_("Which"))[
         h.ul[
             (
-                h.li[h.a(href=href(HERE, waits=code if code != "decision" else None), aria_current="true" if code == waits else None)[_(name)]]
+                h.li[
+                    h.a(
+                        href=href(HERE, waits=code if code != "decision" else None),
+                        aria_current="true" if code == waits else None,
+                    )[_(name)]
+                ]
                 for code, name in WAITS.items()
             )
         ],
@@ -108,7 +122,9 @@ def _filters(due: str, waits: str, words: Words) -> h.Element:
 def _list(found: Sequence[ShownAuthorization], claims: Mapping[str, Claim], visit: Visit) -> h.Element:
     _ = visit.words
     if not found:
-        return blocks.empty(_("Nothing here"), _("No case stands like this now. Choose another filter, or come back later."))
+        return blocks.empty(
+            _("Nothing here"), _("No case stands like this now. Choose another filter, or come back later.")
+        )
     return h.div(".group")[
         h.table(".rows.queue")[
             h.caption(".sr")[_("Cases, earliest due first")],
@@ -123,14 +139,21 @@ def title_of(found: ShownAuthorization, words: Words) -> str:
     asked = [each for each in found.populations or () if each.claimed] or [
         each for each in found.populations or () if each.result == "met"
     ]
-    return ", ".join(labels.population(each.code, words) for each in asked[:2]) or words("No population named")
+    return ", ".join(labels.population(each.code, words) for each in asked[:2]) or words(
+        "No population named"
+    )
 
 
 def _row(found: ShownAuthorization, claim: Claim | None, visit: Visit) -> h.Element:
     _ = visit.words
     mine = claim is not None and claim.person == visit.signed.id
     path = case_path(found)
-    stands = progress("pending_authorization", decided=False, told=False, late=bool(found.due and found.due.state == "breached"))
+    stands = progress(
+        "pending_authorization",
+        decided=False,
+        told=False,
+        late=bool(found.due and found.due.state == "breached"),
+    )
     return h.tr(id=found.id, data_row=True, tabindex="-1")[
         h.td(".ringcell.k1")[ring(stands, _)],
         h.td[

@@ -32,7 +32,9 @@ async def answers(id: str, visit: Referrer) -> Response:
     return await page(id, visit)
 
 
-async def page(id: str, visit: Visit, *, typed: Form = EMPTY, refused: h.Node = None, status: int = 200) -> Response:
+async def page(
+    id: str, visit: Visit, *, typed: Form = EMPTY, refused: h.Node = None, status: int = 200
+) -> Response:
     _ = visit.words
     got = await unless(visit.api.versioned("intake", f"/v1/referrals/{id}", ShownReferral), 404)
     if got is None:
@@ -43,7 +45,9 @@ async def page(id: str, visit: Visit, *, typed: Form = EMPTY, refused: h.Node = 
         return visit.page(
             _("Answers"),
             blocks.back(href("/refer/{}", id), _("Back")),
-            blocks.empty(_("Nothing is asked"), _("If something is missing later, it comes here and to your mailbox.")),
+            blocks.empty(
+                _("Nothing is asked"), _("If something is missing later, it comes here and to your mailbox.")
+            ),
             here=HERE,
         )
     return visit.page(
@@ -51,7 +55,10 @@ async def page(id: str, visit: Visit, *, typed: Form = EMPTY, refused: h.Node = 
         blocks.back(href("/refer/{}", id), _("Back")),
         blocks.head(
             _.many("{count} question", "{count} questions", len(asked)),
-            _("Answer what you know; leave the rest. {count} hold the loop up.", count=sum(each.blocking for each in asked)),
+            _(
+                "Answer what you know; leave the rest. {count} hold the loop up.",
+                count=sum(each.blocking for each in asked),
+            ),
         ),
         refused,
         h.section(".card.narrow")[
@@ -103,14 +110,23 @@ async def send(id: str, visit: Referrer) -> Response:
             continue
         question, value = name.removeprefix("q-"), typed.text(name)
         kind = kind_of(question)
-        given[question] = value == "yes" if kind == "yes_no" else int(value) if kind == "count" and value.isdigit() else value
+        given[question] = (
+            value == "yes"
+            if kind == "yes_no"
+            else int(value)
+            if kind == "count" and value.isdigit()
+            else value
+        )
     if not given:
         shown = blocks.problem(_("Nothing is answered"), _("Answer at least one question."), "", _)
         return await page(id, visit, typed=typed, refused=shown, status=422)
     try:
         await visit.api.act("intake", f"/v1/referrals/{id}:answer", {"answers": given}, once=typed.once)
     except Refused as refusal:
-        fields = [(f"q-{pointer.rpartition('/')[2]}", pointer.rpartition("/")[2], fix) for pointer, fix in refusal.fields]
+        fields = [
+            (f"q-{pointer.rpartition('/')[2]}", pointer.rpartition("/")[2], fix)
+            for pointer, fix in refusal.fields
+        ]
         shown = blocks.problem(refusal.title, refusal.fix, refusal.trace, _, fields)
         return await page(id, visit, typed=typed, refused=shown, status=refusal.status)
     return see(href("/refer/{}", id, after="answered"))

@@ -12,7 +12,6 @@ from starlette.responses import Response
 from console.api.client import Refused
 from console.api.models.form import ANSWERS, ASKED
 from console.api.models.intake import Receipt
-from console.pages.refer.mine import HERE
 from console.pages.visit import Visit, see, visiting
 from console.parts import blocks, labels, marks
 from console.parts.entrance import field
@@ -47,9 +46,21 @@ async def which(visit: Referring) -> Response:
     _ = visit.words
     return visit.page(
         _("Refer"),
-        blocks.head(_("Whom do you refer?"), _("Send it early: what you do not know is asked later. Only a person nobody could find is refused.")),
+        blocks.head(
+            _("Whom do you refer?"),
+            _(
+                "Send it early: what you do not know is asked later. Only a person nobody could find is refused."
+            ),
+        ),
         h.ul(".choices")[
-            (h.li[h.a(".card.choice", href=href("/refer/new/{}", form))[h.strong[_(name)], h.span(".sub")[_("One page, about five minutes")]]] for form, name in FORMS.items())
+            (
+                h.li[
+                    h.a(".card.choice", href=href("/refer/new/{}", form))[
+                        h.strong[_(name)], h.span(".sub")[_("One page, about five minutes")]
+                    ]
+                ]
+                for form, name in FORMS.items()
+            )
         ],
         here="/refer/new",
     )
@@ -61,14 +72,27 @@ async def new(form: str, visit: Referring) -> Response:
     return page(form, visit)
 
 
-def page(form: str, visit: Visit, *, typed: Form = EMPTY, refused: h.Node = None, status: int = 200, wrong: Mapping[str, str] | None = None) -> Response:
+def page(
+    form: str,
+    visit: Visit,
+    *,
+    typed: Form = EMPTY,
+    refused: h.Node = None,
+    status: int = 200,
+    wrong: Mapping[str, str] | None = None,
+) -> Response:
     if form not in FORMS:
         raise NotHere
     _ = visit.words
     return visit.page(
         _("Refer"),
         blocks.back("/refer/new", _("The other form")),
-        blocks.head(_(FORMS[form]), _("Fill in what you know, and send. The plan must decide within days; a screening here is a help, never a gate.")),
+        blocks.head(
+            _(FORMS[form]),
+            _(
+                "Fill in what you know, and send. The plan must decide within days; a screening here is a help, never a gate."
+            ),
+        ),
         refused,
         h.div(".cols.form")[
             form_to(f"/refer/new/{form}", class_="refer", autocomplete="off", data_guard=True)[
@@ -99,7 +123,11 @@ def _tasks(words: Words) -> h.Element:
     return h.nav(".card.tasks", aria_label=_("Parts of this page"))[
         h.h2[_("Five parts")],
         h.ol[(h.li[h.a(href=f"#{id}")[name]] for id, name in parts)],
-        h.p(".sub")[_("To be found, a member needs a CIN; or a name and birth date; or a name, an age and a usual place.")],
+        h.p(".sub")[
+            _(
+                "To be found, a member needs a CIN; or a name and birth date; or a name, an age and a usual place."
+            )
+        ],
     ]
 
 
@@ -111,7 +139,9 @@ def part(id: str, title: str, *content: h.Node) -> h.Element:
 def _who(form: str, typed: Form, visit: Visit, wrong: Mapping[str, str]) -> h.Element:
     _ = visit.words
     plans = [(each.id, each.name) for each in visit.people.organizations(OrganizationKind.PLAN)]
-    own = [each for each in plans if each[0] == visit.signed.organization.id] if visit.has(Role.PLAN) else plans
+    own = (
+        [each for each in plans if each[0] == visit.signed.organization.id] if visit.has(Role.PLAN) else plans
+    )
     counties = [(str(code), County.label_of(code)) for code in County]
 
     def one(name: str, label: str, **more: Any) -> h.Element:
@@ -158,13 +188,26 @@ def _reached(form: str, typed: Form, words: Words, wrong: Mapping[str, str]) -> 
         _("How they are reached"),
         h.div(".grid2")[one("phone", _("Phone"), kind="tel"), one("email", _("E-mail"), kind="email")],
         one("usual_place", _("Usual place"), hint=_("Where somebody would look for them.")),
-        h.label(".check")[h.input(type="checkbox", name="no_fixed_address", value="yes", checked="no_fixed_address" in typed), h.span[_("No fixed address")]],
+        h.label(".check")[
+            h.input(
+                type="checkbox", name="no_fixed_address", value="yes", checked="no_fixed_address" in typed
+            ),
+            h.span[_("No fixed address")],
+        ],
         h.div(".grid2")[
-            select(_("Best reached by"), "best_contact", [(str(code), _(ContactMethod.label_of(code))) for code in ContactMethod], typed.text("best_contact"), empty=_("Not known")),
+            select(
+                _("Best reached by"),
+                "best_contact",
+                [(str(code), _(ContactMethod.label_of(code))) for code in ContactMethod],
+                typed.text("best_contact"),
+                empty=_("Not known"),
+            ),
             h.div,
         ],
         [
-            h.div(".grid2")[one("caregiver", _("Caregiver's name")), one("caregiver_relationship", _("Relationship"))],
+            h.div(".grid2")[
+                one("caregiver", _("Caregiver's name")), one("caregiver_relationship", _("Relationship"))
+            ],
             one("caregiver_phone", _("Caregiver's phone"), kind="tel"),
         ]
         if form == "child_youth"
@@ -172,10 +215,20 @@ def _reached(form: str, typed: Form, words: Words, wrong: Mapping[str, str]) -> 
         h.details(".rest.safe-part", open=bool(typed.all("channels") or typed.text("hours")))[
             h.summary[_("There is danger: how they may be reached")],
             h.p(".sub")[_("These rules beat every other way, in every letter and call.")],
-            checks("channels", _("Only by"), [(str(code), _(ContactMethod.label_of(code))) for code in ContactMethod], typed.all("channels")),
+            checks(
+                "channels",
+                _("Only by"),
+                [(str(code), _(ContactMethod.label_of(code))) for code in ContactMethod],
+                typed.all("channels"),
+            ),
             h.div(".grid2")[one("hours", _("Only at")), one("designated_address", _("Only to this address"))],
             area(_("Words to avoid"), "words_to_avoid", typed.text("words_to_avoid")),
-            h.label(".check")[h.input(type="checkbox", name="do_not_contact", value="yes", checked="do_not_contact" in typed), h.span[_("They must not be contacted")]],
+            h.label(".check")[
+                h.input(
+                    type="checkbox", name="do_not_contact", value="yes", checked="do_not_contact" in typed
+                ),
+                h.span[_("They must not be contacted")],
+            ],
         ],
     )
 
@@ -200,13 +253,23 @@ def _populations(form: str, typed: Form, words: Words) -> h.Element:
         h.p(".sub")[_("Tick every reason that holds. Its questions unfold; answer what you know.")],
         (
             h.div(".opt.population")[
-                h.input(type="checkbox", name="populations", value=code, id=f"pop-{code}", checked=code in claimed),
+                h.input(
+                    type="checkbox", name="populations", value=code, id=f"pop-{code}", checked=code in claimed
+                ),
                 h.label(for_=f"pop-{code}")[h.span[h.strong[labels.population(code, _)]]],
                 h.div(".inner")[list(questions(codes))],
             ]
-            for code, codes in ((code, asked[code]) for code in (str(each) for each in Population) if code in asked)
+            for code, codes in (
+                (code, asked[code]) for code in (str(each) for each in Population) if code in asked
+            )
         ),
-        field(_("Day of release, if they leave custody"), "release_on", typed.text("release_on"), kind="date", needed=False),
+        field(
+            _("Day of release, if they leave custody"),
+            "release_on",
+            typed.text("release_on"),
+            kind="date",
+            needed=False,
+        ),
     )
 
 
@@ -223,7 +286,9 @@ def _question(code: str, typed: Form, words: Words) -> h.Node:
             ),
         ]
     if kind == "count":
-        return field(_(asks), name, value, kind="number", min="0", max="200", inputmode="numeric", needed=False)
+        return field(
+            _(asks), name, value, kind="number", min="0", max="200", inputmode="numeric", needed=False
+        )
     return field(_(asks), name, value, needed=False)
 
 
@@ -235,7 +300,12 @@ def _programs(typed: Form, words: Words) -> h.Element:
         h.p(".sub")[_("A program ticked here denies nothing; a person looks at it.")],
         h.details(".rest", open=bool(typed.all("programs")))[
             h.summary[_("They are in one of these")],
-            checks("programs", _("In"), [(str(code), _(Program.label_of(code))) for code in Program], typed.all("programs")),
+            checks(
+                "programs",
+                _("In"),
+                [(str(code), _(Program.label_of(code))) for code in Program],
+                typed.all("programs"),
+            ),
         ],
     )
 
@@ -243,7 +313,10 @@ def _programs(typed: Form, words: Words) -> h.Element:
 def _you(typed: Form, visit: Visit, wrong: Mapping[str, str]) -> h.Element:
     _ = visit.words
     signed = visit.signed
-    ways = [(str(code), _(ReceivedVia.label_of(code))) for code in (ReceivedVia.FORM, ReceivedVia.TELEPHONE, ReceivedVia.IN_PERSON, ReceivedVia.FAX)]
+    ways = [
+        (str(code), _(ReceivedVia.label_of(code)))
+        for code in (ReceivedVia.FORM, ReceivedVia.TELEPHONE, ReceivedVia.IN_PERSON, ReceivedVia.FAX)
+    ]
     return part(
         "you",
         _("You, and your word"),
@@ -252,16 +325,49 @@ def _you(typed: Form, visit: Visit, wrong: Mapping[str, str]) -> h.Element:
             field(_("Title"), "ref_title", typed.text("ref_title") or signed.title, needed=False),
         ],
         h.div(".grid2")[
-            field(_("Your phone"), "ref_phone", typed.text("ref_phone"), kind="tel", needed=False, wrong=wrong.get("ref_phone", "")),
-            select(_("You are"), "ref_relationship", [(str(code), _(Relationship.label_of(code))) for code in Relationship], typed.text("ref_relationship"), empty=_("Choose")),
+            field(
+                _("Your phone"),
+                "ref_phone",
+                typed.text("ref_phone"),
+                kind="tel",
+                needed=False,
+                wrong=wrong.get("ref_phone", ""),
+            ),
+            select(
+                _("You are"),
+                "ref_relationship",
+                [(str(code), _(Relationship.label_of(code))) for code in Relationship],
+                typed.text("ref_relationship"),
+                empty=_("Choose"),
+            ),
         ],
-        select(_("How it came to you"), "received_via", ways, typed.text("received_via") or "form", hint=_("For a family or a caller choose Telephone or In person: they refer through you.")),
-        picks("urgency", _("How fast?"), [(str(code), _(Urgency.label_of(code))) for code in Urgency], typed.text("urgency") or "routine"),
-        h.label(".check")[h.input(type="checkbox", name="can_find_member", value="yes", checked="can_find_member" in typed), h.span[_("I can find them")]],
-        h.label(".check")[h.input(type="checkbox", name="wants_to_serve", value="yes", checked="wants_to_serve" in typed), h.span[_("We want to serve them ourselves")]]
+        select(
+            _("How it came to you"),
+            "received_via",
+            ways,
+            typed.text("received_via") or "form",
+            hint=_("For a family or a caller choose Telephone or In person: they refer through you."),
+        ),
+        picks(
+            "urgency",
+            _("How fast?"),
+            [(str(code), _(Urgency.label_of(code))) for code in Urgency],
+            typed.text("urgency") or "routine",
+        ),
+        h.label(".check")[
+            h.input(type="checkbox", name="can_find_member", value="yes", checked="can_find_member" in typed),
+            h.span[_("I can find them")],
+        ],
+        h.label(".check")[
+            h.input(type="checkbox", name="wants_to_serve", value="yes", checked="wants_to_serve" in typed),
+            h.span[_("We want to serve them ourselves")],
+        ]
         if visit.has(Role.PROVIDER)
         else None,
-        h.label(".check")[h.input(type="checkbox", name="member_agrees", value="yes", checked="member_agrees" in typed), h.span[_("They agree to this referral")]],
+        h.label(".check")[
+            h.input(type="checkbox", name="member_agrees", value="yes", checked="member_agrees" in typed),
+            h.span[_("They agree to this referral")],
+        ],
         area(_("Anything else the plan should know"), "comments", typed.text("comments")),
         h.label(".check.word")[
             h.input(type="checkbox", name="attested", value="yes", checked="attested" in typed),
@@ -282,17 +388,31 @@ def body_of(form: str, typed: Form) -> dict[str, Any]:
         member["no_fixed_address"] = True
     if typed.all("race_ethnicity"):
         member["race_ethnicity"] = list(typed.all("race_ethnicity"))
-    caregiver = {field: typed.text(name) for name, field in (("caregiver", "name"), ("caregiver_relationship", "relationship"), ("caregiver_phone", "phone")) if typed.text(name)}
+    caregiver = {
+        field: typed.text(name)
+        for name, field in (
+            ("caregiver", "name"),
+            ("caregiver_relationship", "relationship"),
+            ("caregiver_phone", "phone"),
+        )
+        if typed.text(name)
+    }
     if caregiver:
         member["caregiver"] = caregiver
-    safe: dict[str, Any] = {name: typed.text(name) for name in ("hours", "designated_address", "words_to_avoid") if typed.text(name)}
+    safe: dict[str, Any] = {
+        name: typed.text(name)
+        for name in ("hours", "designated_address", "words_to_avoid")
+        if typed.text(name)
+    }
     if typed.all("channels"):
         safe["channels"] = list(typed.all("channels"))
     if "do_not_contact" in typed:
         safe["do_not_contact"] = True
     if safe:
         member["safe_contact"] = safe
-    referrer: dict[str, Any] = {name: typed.text(f"ref_{name}") for name in REFERRER if typed.text(f"ref_{name}")}
+    referrer: dict[str, Any] = {
+        name: typed.text(f"ref_{name}") for name in REFERRER if typed.text(f"ref_{name}")
+    }
     referrer |= {name: True for name in ("can_find_member", "wants_to_serve") if name in typed}
     body: dict[str, Any] = {
         "plan": typed.text("plan"),
@@ -349,7 +469,10 @@ async def send(form: str, visit: Referring) -> Response:
         made = await visit.api.post("intake", "/v1/referrals", body_of(form, typed), Receipt, once=typed.once)
     except Refused as refusal:
         wrong = {PLACES[pointer]: fix for pointer, fix in refusal.fields if pointer in PLACES}
-        fields = [(PLACES.get(pointer, ""), _(labels.capital(labels.plain(pointer.rpartition("/")[2]))), fix) for pointer, fix in refusal.fields]
+        fields = [
+            (PLACES.get(pointer, ""), _(labels.capital(labels.plain(pointer.rpartition("/")[2]))), fix)
+            for pointer, fix in refusal.fields
+        ]
         shown = blocks.problem(refusal.title, refusal.fix, refusal.trace, _, fields)
         return page(form, visit, typed=typed, refused=shown, status=refusal.status, wrong=wrong)
     return see(href("/refer/{}/receipt", made.id))
@@ -361,4 +484,6 @@ async def send(form: str, visit: Referring) -> Response:
 def result_chip(result: str, words: Words) -> h.Element:
     """How a population looks by the answers so far."""
     tone = {"met": "good", "unknown": "due"}.get(result, "")
-    return marks.chip(words({"met": "met", "unmet": "not met", "unknown": "answers missing"}.get(result, result)), tone)
+    return marks.chip(
+        words({"met": "met", "unmet": "not met", "unknown": "answers missing"}.get(result, result)), tone
+    )

@@ -20,6 +20,7 @@ from console.parts.html import form_to, href, icon, once_field, said
 from console.parts.options import area, picks, submit
 from console.web.forms import EMPTY, Form
 from console.web.refusals import NotHere
+from loopkeeper.contract.calendar import la_date
 from loopkeeper.security.organizations import Role
 
 router = APIRouter()
@@ -41,18 +42,26 @@ async def mine(visit: Annotated[Visit, visiting(Role.REFERRER)]) -> Response:
     own = [one for one in found if one.referrer == visit.signed.organization.id]
     asked = by_due([one for one in own if one.closing is None and one.questions])
     waiting = by_due([one for one in own if one.closing is None and not one.questions])
-    closed = sorted((one for one in own if one.closing is not None), key=lambda one: one.updated_at, reverse=True)
+    closed = sorted(
+        (one for one in own if one.closing is not None), key=lambda one: one.updated_at, reverse=True
+    )
     unread = len(box.items) if isinstance(box, ListingItem) else 0
     return visit.page(
         _("Referrals"),
         blocks.head(
-            _.many("{count} referral is on its way", "{count} referrals are on their way", len(asked) + len(waiting)),
+            _.many(
+                "{count} referral is on its way",
+                "{count} referrals are on their way",
+                len(asked) + len(waiting),
+            ),
             _("{asked} ask something of you. {closed} are closed.", asked=len(asked), closed=len(closed)),
             live(visit),
         ),
         h.p(".doors")[
             h.a(".button.primary", href="/refer/new")[icon("plus"), _("Refer somebody")],
-            h.a(".button", href="/mailbox")[icon("mail"), _("Mailbox"), h.span(".waiting")[str(unread)] if unread else None],
+            h.a(".button", href="/mailbox")[
+                icon("mail"), _("Mailbox"), h.span(".waiting")[str(unread)] if unread else None
+            ],
         ],
         visit.away(box),
         _group(_("Asked of you"), asked, visit, path="answers") if asked else None,
@@ -70,18 +79,24 @@ async def mine(visit: Annotated[Visit, visiting(Role.REFERRER)]) -> Response:
     )
 
 
-def _group(title: str, found: Sequence[ShownReferral], visit: Visit, *, path: str = "", count: int | None = None) -> h.Element:
+def _group(
+    title: str, found: Sequence[ShownReferral], visit: Visit, *, path: str = "", count: int | None = None
+) -> h.Element:
     _ = visit.words
     shown = [
         loop_of(
             one,
             visit,
             path=href("/refer/{}/answers", one.id) if path else href("/refer/{}", one.id),
-            sub=_.many("{count} question", "{count} questions", len(one.questions or ())) if path else visit.name(one.plan),
+            sub=_.many("{count} question", "{count} questions", len(one.questions or ()))
+            if path
+            else visit.name(one.plan),
         )
         for one in found[:100]
     ]
-    return loops.group(title, count if count is not None else len(found), None, loops.rows(shown, visit.now, _, title))
+    return loops.group(
+        title, count if count is not None else len(found), None, loops.rows(shown, visit.now, _, title)
+    )
 
 
 @router.get("/refer/{id}")
@@ -112,8 +127,14 @@ async def page(
         blocks.back(HERE, _("Referrals")),
         h.p(".toast", role="status")[_(DONE[after])] if after in DONE else None,
         blocks.head(
-            _("Closed: {outcome}", outcome=outcome) if closing else labels.capital(labels.of(labels.STATUS, found.status, _)),
-            [_("To {plan}, ", plan=visit.name(found.plan)), times.day(times.local(found.received_at).date(), _, year=True), "."],
+            _("Closed: {outcome}", outcome=outcome)
+            if closing
+            else labels.capital(labels.of(labels.STATUS, found.status, _)),
+            [
+                _("To {plan}, ", plan=visit.name(found.plan)),
+                times.day(la_date(found.received_at), _, year=True),
+                ".",
+            ],
         ),
         refused,
         h.div(".cols")[
@@ -122,7 +143,11 @@ async def page(
                     h.h2[_("Next")],
                     h.p(".big")[_("Nothing is expected of anybody.")]
                     if closing
-                    else h.p(".big")[h.strong[labels.of(labels.ACTOR, step.actor, _)], " ", _("must {step}.", step=_(step.step))],
+                    else h.p(".big")[
+                        h.strong[labels.of(labels.ACTOR, step.actor, _)],
+                        " ",
+                        _("must {step}.", step=_(step.step)),
+                    ],
                     marks.when(step.due_at, visit.now, _) if step.due_at and not closing else None,
                     h.p[said(closing.text)] if closing and closing.text else None,
                 ],
@@ -144,8 +169,14 @@ async def page(
                             (_("Urgency"), labels.of(labels.URGENCY, found.urgency, _)),
                             (_("County"), labels.county(found.county)),
                             (_("Language"), labels.language(found.language, _)),
-                            (_("Authorization"), h.code[found.authorization.number] if found.authorization.number else None),
-                            (_("Release"), times.day(found.release_on, _, year=True) if found.release_on else None),
+                            (
+                                _("Authorization"),
+                                h.code[found.authorization.number] if found.authorization.number else None,
+                            ),
+                            (
+                                _("Release"),
+                                times.day(found.release_on, _, year=True) if found.release_on else None,
+                            ),
                             (_("Id"), h.code(".whole")[found.id]),
                         )
                     ),
@@ -166,7 +197,11 @@ def _acts(found: ShownReferral, typed: Form, visit: Visit) -> h.Node:
             h.summary[_("The closing is wrong")],
             form_to(f"/refer/{found.id}/contest")[
                 once_field(),
-                h.p(".sub")[_("Within 30 days. It goes on as a new referral with everything carried over; this one stays closed.")],
+                h.p(".sub")[
+                    _(
+                        "Within 30 days. It goes on as a new referral with everything carried over; this one stays closed."
+                    )
+                ],
                 area(_("Why?"), "reason", typed.text("reason"), most=500),
                 submit(_("Contest it"), _),
             ],
@@ -175,7 +210,12 @@ def _acts(found: ShownReferral, typed: Form, visit: Visit) -> h.Node:
         h.summary[_("Withdraw it")],
         form_to(f"/refer/{found.id}/withdraw")[
             once_field(),
-            picks("by", _("Who withdraws?"), [("referrer", _("We do")), ("member", _("The member does"))], typed.text("by")),
+            picks(
+                "by",
+                _("Who withdraws?"),
+                [("referrer", _("We do")), ("member", _("The member does"))],
+                typed.text("by"),
+            ),
             h.p(".sub")[_("You may before it is authorized; the member may at any time.")],
             h.button(".danger", type="submit")[_("Withdraw")],
         ],
@@ -202,7 +242,7 @@ async def _act(id: str, visit: Visit, form: Form, action: str, body: dict[str, s
     except Refused as refusal:
         shown = blocks.problem(refusal.title, refusal.fix, refusal.trace, visit.words)
         return await page(id, visit, typed=form, refused=shown, status=refusal.status)
-    return see(href("/refer/{}", str((answer.document or {}).get("id") or id), after=after))
+    return see(href("/refer/{}", answer.text("id") or id, after=after))
 
 
 @router.get("/refer/{id}/receipt")
@@ -227,13 +267,28 @@ async def receipt(id: str, visit: Referrer) -> Response:
                     (_("To"), visit.name(found.plan)),
                     (_("Call"), of.phone if of and of.phone else None),
                     (_("Now"), labels.capital(labels.of(labels.STATUS, found.status, _))),
-                    (_("Next"), _("{actor} must {step}.", actor=labels.of(labels.ACTOR, found.next_step.actor, _), step=_(found.next_step.step)) if found.next_step.actor else None),
-                    (_("By when"), times.deadline(found.next_step.due_at, _, now=visit.now) if found.next_step.due_at else None),
+                    (
+                        _("Next"),
+                        _(
+                            "{actor} must {step}.",
+                            actor=labels.of(labels.ACTOR, found.next_step.actor, _),
+                            step=_(found.next_step.step),
+                        )
+                        if found.next_step.actor
+                        else None,
+                    ),
+                    (
+                        _("By when"),
+                        times.deadline(found.next_step.due_at, _, now=visit.now)
+                        if found.next_step.due_at
+                        else None,
+                    ),
                 )
             ),
-            h.p(".actions")[h.button(type="button", data_print=True)[_("Print")], h.a(href="/refer/new")[_("Refer somebody else")]],
+            h.p(".actions")[
+                h.button(type="button", data_print=True)[_("Print")],
+                h.a(href="/refer/new")[_("Refer somebody else")],
+            ],
         ],
         here=HERE,
     )
-
-
