@@ -20,7 +20,7 @@ from loopkeeper.kernel.server import Server
 from loopkeeper.kernel.supervisor import Supervisor
 from loopkeeper.postgres.connections import Connection, connect
 from loopkeeper.postgres.migrations import upgrade
-from loopkeeper.runtime.console import Newcomer, OnePort, Resources
+from loopkeeper.runtime.console import Newcomer, OnePort, ConsoleResources
 from loopkeeper.security import issuer
 from loopkeeper.security.organizations import Directory
 from tests.conftest import Databases
@@ -57,7 +57,7 @@ class Stage:
     url: str
     clock: StageClock
     database: str
-    resources: Resources
+    resources: ConsoleResources
     browser: Browser | None = None
     faults: list[str] = field(default_factory=list[str])
     _contexts: list[BrowserContext] = field(default_factory=list[BrowserContext])
@@ -126,7 +126,7 @@ async def stage(
         database = await databases.make("console")
         await upgrade(database, "console")
         supervisor = Supervisor()
-        resources = Resources(settings, clock, Directory(settings.config_folder), supervisor, database)
+        resources = ConsoleResources(settings, clock, Directory(settings.config_folder), supervisor, database)
         await console.invite(resources, PEOPLE)
         async with console.alive(resources) as pages:
             server.config.app = OnePort(opened.running.app, pages)

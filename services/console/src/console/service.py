@@ -24,13 +24,13 @@ from loopkeeper.kernel.settings import read
 from loopkeeper.kernel.wake import woken_by
 from loopkeeper.postgres.connections import writing_pool
 from loopkeeper.postgres.incarnation import incarnation
-from loopkeeper.runtime.console import Console, Newcomer, Resources
+from loopkeeper.runtime.console import Console, Newcomer, ConsoleResources
 
 CLEARED_EVERY = 3600.0
 
 
 @asynccontextmanager
-async def alive(resources: Resources) -> AsyncGenerator[ASGIApp]:
+async def alive(resources: ConsoleResources) -> AsyncGenerator[ASGIApp]:
     """The console from its first connection to its last one."""
     settings, own = resources.settings, read(ConsoleSettings)
     site = site_at(settings.issuer_url)
@@ -66,7 +66,7 @@ async def alive(resources: Resources) -> AsyncGenerator[ASGIApp]:
         await pool.close()
 
 
-async def invite(resources: Resources, newcomers: Sequence[Newcomer]) -> Sequence[str]:
+async def invite(resources: ConsoleResources, newcomers: Sequence[Newcomer]) -> Sequence[str]:
     """Let these enrol, one after the other. Raises `StartError` at the first who cannot be."""
     settings, own = resources.settings, read(ConsoleSettings)
     pool = await writing_pool(resources.database, name="loopkeeper-console")

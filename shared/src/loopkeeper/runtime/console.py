@@ -33,7 +33,7 @@ OWN = frozenset({"/metrics", "/openapi.json", "/docs"})
 
 
 @dataclass(frozen=True)
-class Resources:
+class ConsoleResources:
     """What a console is given: where its database is, the time, the organizations, and a place for its tasks."""
 
     settings: Settings
@@ -73,8 +73,8 @@ class Console:
     name: str
     package: str
     settings: type[ServiceSettings]
-    alive: Callable[[Resources], AbstractAsyncContextManager[ASGIApp]]
-    invite: Callable[[Resources, Sequence[Newcomer]], Awaitable[Sequence[str]]]
+    alive: Callable[[ConsoleResources], AbstractAsyncContextManager[ASGIApp]]
+    invite: Callable[[ConsoleResources, Sequence[Newcomer]], Awaitable[Sequence[str]]]
 
 
 def installed() -> Console | None:
@@ -106,7 +106,7 @@ async def console_app(
 @asynccontextmanager
 async def resources_of(
     console: Console, settings: Settings, supervisor: Supervisor, say: Say = silent
-) -> AsyncGenerator[Resources]:
+) -> AsyncGenerator[ConsoleResources]:
     """What the console is given, once its database and tables are there."""
     needed = {console.name: console}
     async with at_addresses(settings, needed, say, log_too=False) as addresses:
@@ -120,7 +120,7 @@ async def resources_of(
             say("console: tables")
             await migrations.upgrade(database, console.package)
         directory = Directory(settings.config_folder)
-        yield Resources(settings, make_clock(settings), directory, supervisor, database)
+        yield ConsoleResources(settings, make_clock(settings), directory, supervisor, database)
 
 
 class OnePort:
