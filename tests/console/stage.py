@@ -15,7 +15,7 @@ import uvicorn
 from playwright.async_api import Browser, BrowserContext, Page, Request
 
 from console.service import console
-from loopkeeper.kernel.clock import HandClock
+from loopkeeper.kernel.clock import ManualClock
 from loopkeeper.kernel.server import Server
 from loopkeeper.kernel.supervisor import Supervisor
 from loopkeeper.postgres.connections import Connection, connect
@@ -38,7 +38,7 @@ PEOPLE = (
 )  # fmt: skip
 
 
-class StageClock(HandClock):
+class StageClock(ManualClock):
     """The house's time stands still; the world's goes on, and can be moved: tokens end by it."""
 
     def __init__(self) -> None:

@@ -21,7 +21,7 @@ from loopkeeper.kernel.settings import ServiceSettings, Settings
 from loopkeeper.kernel.supervisor import Factory, Supervisor
 from loopkeeper.postgres import migrations
 from loopkeeper.runtime import startup
-from loopkeeper.runtime.run import Say, at_addresses, make_clock, needs_of, silent
+from loopkeeper.runtime.run import Say, at_addresses, make_clock, requirements_of, silent
 from loopkeeper.security.organizations import Directory
 
 log = get("console")
@@ -110,7 +110,7 @@ async def resources_of(
     """What the console is given, once its database and tables are there."""
     needed = {console.name: console}
     async with at_addresses(settings, needed, say, log_too=False) as addresses:
-        needs = needs_of(addresses, needed, tables=settings.migrate == "never")
+        needs = requirements_of(addresses, needed, tables=settings.migrate == "never")
         missing = await startup.lacking(needs)
         if missing:
             say(f"waiting: {missing[console.name].sentence}")

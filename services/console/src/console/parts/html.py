@@ -11,14 +11,14 @@ import htpy as h
 
 from console.web.files import asset
 from console.web.forms import ONCE, once
-from loopkeeper.kernel.errors import Unsound
+from loopkeeper.contract.decider import InvariantBroken
 
 
 def href(path: str, *parts: str, **query: str | int | None) -> str:
     """The address of a page of ours: each `{}` of `path` is filled with one of `parts`. Raises where it would leave us."""
     filled = path.format(*(quote(part, safe="") for part in parts))
     if not filled.startswith("/") or filled.startswith(("//", "/\\")):
-        raise Unsound("an address of a page begins with one slash")
+        raise InvariantBroken("an address of a page begins with one slash")
     asked = {name: str(value) for name, value in query.items() if value not in (None, "")}
     return f"{filled}?{urlencode(asked)}" if asked else filled
 
