@@ -175,7 +175,9 @@ async def story(given: argparse.Namespace, show: Show) -> int:
     try:
         await house.start()
         await house.people(people_of_the_story())
-        show.console.print(f"\n  [bold]Open {house.console}[/bold] and be somebody of the story\n", soft_wrap=True)
+        show.console.print(
+            f"\n  [bold]Open {house.console}[/bold] and be somebody of the story\n", soft_wrap=True
+        )
         return await _play(stage, given, show)
     finally:
         await caller.close()
@@ -260,7 +262,9 @@ async def _stay(stage: Stage, show: Show, david: str) -> None:
         f"-H 'Content-Type: application/json' --data @{example}",
         f"curl -s '{stage.house.url_of('/v1/providers')}/v1/providers?county=alameda&population=homelessness'",
     )
-    show.console.print(f"\nIt stays up. Open {stage.house.console} and be somebody of the story.", style="bold")
+    show.console.print(
+        f"\nIt stays up. Open {stage.house.console} and be somebody of the story.", style="bold"
+    )
     show.console.print("\nThree lines to paste:\n", style="bold")
     for line in lines:
         show.console.print(f"  {line}\n", soft_wrap=True)

@@ -52,7 +52,9 @@ async def refer_more(stage: Stage, seed: int) -> int:
     async def one(number: int) -> None:
         form = crowd.referral(found[number])
         form["urgency"] = "expedited" if number % 6 == 0 else "routine"
-        await stage.caller.ask(senders[number % 3], "POST", "/v1/referrals", form, key=f"waits-{seed}-{number}")
+        await stage.caller.ask(
+            senders[number % 3], "POST", "/v1/referrals", form, key=f"waits-{seed}-{number}"
+        )
 
     await asyncio.gather(*(one(number) for number in range(WAITING)))
     return WAITING

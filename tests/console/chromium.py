@@ -1,6 +1,6 @@
 """A real Chromium for the tests: the system's, or Debian's package where this program may install it.
 
-    python -m tests.console.chromium
+python -m tests.console.chromium
 """
 
 from __future__ import annotations

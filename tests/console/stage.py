@@ -20,7 +20,7 @@ from loopkeeper.kernel.server import Server
 from loopkeeper.kernel.supervisor import Supervisor
 from loopkeeper.postgres.connections import Connection, connect
 from loopkeeper.postgres.migrations import upgrade
-from loopkeeper.runtime.console import Newcomer, OnePort, ConsoleResources
+from loopkeeper.runtime.console import ConsoleResources, Newcomer, OnePort
 from loopkeeper.security import issuer
 from loopkeeper.security.organizations import Directory
 from tests.conftest import Databases
@@ -140,5 +140,3 @@ async def stage(
                 server.leave()
                 await serving
                 await supervisor.stop(timedelta(seconds=2))
-
-

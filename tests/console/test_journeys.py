@@ -15,7 +15,12 @@ PROVIDERS = {STREET: "Luis Ortega", NAVIGATORS: "Mei Tran"}
 def unknown_to_the_roster(number: int, **changes: object) -> dict[str, object]:
     """A member whom only a person can decide about."""
     body = david(**changes)
-    member = {**body["member"], "first_name": "Elias", "last_name": "Quillfeather", "cin": f"9000010{number}S"}
+    member = {
+        **body["member"],
+        "first_name": "Elias",
+        "last_name": "Quillfeather",
+        "cin": f"9000010{number}S",
+    }
     return body | {"member": member, "urgency": "routine"}
 
 
@@ -41,7 +46,9 @@ async def test_four_people_in_four_browsers_play_a_loop_from_refer_to_told(at: S
     await rosa.get_by_label("County", exact=True).select_option("alameda")
     await rosa.get_by_label("Usual place").fill("A green tent behind the gas station")
     await rosa.get_by_label("Experiencing homelessness").check()
-    await rosa.get_by_role("group", name=re.compile("place not meant for sleeping")).get_by_text("Yes").click()
+    await (
+        rosa.get_by_role("group", name=re.compile("place not meant for sleeping")).get_by_text("Yes").click()
+    )
     await rosa.get_by_label(re.compile("What I say here is true")).check()
     await rosa.get_by_role("button", name="Send the referral").click()
     await the_loop_is(rosa, "Your referral is received")

@@ -24,7 +24,7 @@ from loopkeeper.kernel.settings import read
 from loopkeeper.kernel.wake import woken_by
 from loopkeeper.postgres.connections import writing_pool
 from loopkeeper.postgres.incarnation import incarnation
-from loopkeeper.runtime.console import Console, Newcomer, ConsoleResources
+from loopkeeper.runtime.console import Console, ConsoleResources, Newcomer
 
 CLEARED_EVERY = 3600.0
 

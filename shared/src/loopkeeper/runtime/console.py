@@ -111,7 +111,7 @@ async def resources_of(
     needed = {console.name: console}
     async with at_addresses(settings, needed, say, log_too=False) as addresses:
         needs = requirements_of(addresses, needed, tables=settings.migrate == "never")
-        missing = await startup.lacking(needs)
+        missing = await startup.missing(needs)
         if missing:
             say(f"waiting: {missing[console.name].sentence}")
             await startup.Wait(needs, missing).over()

@@ -21,7 +21,7 @@ from webauthn.helpers.structs import (
 from console.access.people import COLUMNS, Person, person_of
 from console.access.store import Access
 from console.web.refusals import Refusal
-from loopkeeper.postgres.connections import Asking
+from loopkeeper.postgres.connections import Queryable
 
 NOT_GOOD = Refusal(403, "This passkey does not let you in", "Try again, or use a printed recovery code.")
 NOT_MADE = Refusal(
@@ -69,7 +69,7 @@ async def ask_to_make(access: Access, person: Person) -> tuple[dict[str, Any], s
 
 
 async def keep(
-    access: Access, connection: Asking, person: Person, made: Any, challenge: str, label: str
+    access: Access, connection: Queryable, person: Person, made: Any, challenge: str, label: str
 ) -> None:
     """Keep what the device made for this challenge. Raises `Refusal` where it proves nothing."""
     try:

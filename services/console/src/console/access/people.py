@@ -14,7 +14,7 @@ from typing import Any
 
 from console.access.store import Access, hashed, secret
 from console.web.refusals import NotHere, Refusal
-from loopkeeper.postgres.connections import Asking
+from loopkeeper.postgres.connections import Queryable
 from loopkeeper.security.organizations import ROLES, Organization, Role
 
 INVITED_FOR = timedelta(hours=72)
@@ -65,7 +65,7 @@ class Invited:
     token: str
 
 
-async def find(connection: Asking, id: str) -> Person | None:
+async def find(connection: Queryable, id: str) -> Person | None:
     row = await connection.fetchrow(f"SELECT {COLUMNS} FROM person WHERE id = $1", id)  # noqa: S608 own columns
     return person_of(row) if row is not None else None
 
@@ -185,7 +185,7 @@ async def invite_again(access: Access, person: Person, by: str) -> Invited:
     return Invited(person, token)
 
 
-async def _invitation(connection: Asking, person: str, token: str, now: datetime) -> None:
+async def _invitation(connection: Queryable, person: str, token: str, now: datetime) -> None:
     await connection.execute(
         "INSERT INTO invitation (hash, person, created_at, expires_at) VALUES ($1, $2, $3, $4)",
         hashed(token),
@@ -206,7 +206,7 @@ async def invited_by(access: Access, token: str) -> Person | None:
     return person_of(row) if row is not None else None
 
 
-async def enrolled(access: Access, connection: Asking, person: Person, token: str) -> None:
+async def enrolled(access: Access, connection: Queryable, person: Person, token: str) -> None:
     """The invitation is used, once: the person waits for the inviter's word, or is here where none is needed. Raises
     `Refusal` where somebody was faster."""
     used = await connection.fetchval(
@@ -303,14 +303,14 @@ async def start_over(access: Access, person: Person, by: str) -> Invited:
     return await invite_again(access, person, by)
 
 
-async def forget_proofs(access: Access, connection: Asking, person: str) -> None:
+async def forget_proofs(access: Access, connection: Queryable, person: str) -> None:
     """Passkeys, recovery codes, links and the organization's own sign-in of this person end."""
     for table in ("passkey", "recovery_code", "federated"):
         await connection.execute(f"DELETE FROM {table} WHERE person = $1", person)  # noqa: S608 own tables
     await connection.execute("DELETE FROM invitation WHERE person = $1 AND used_at IS NULL", person)
 
 
-async def end_sessions(access: Access, connection: Asking, person: str, why: str) -> None:
+async def end_sessions(access: Access, connection: Queryable, person: str, why: str) -> None:
     await connection.execute(
         "UPDATE session SET ended_at = $2, ended_why = $3 WHERE person = $1 AND ended_at IS NULL",
         person,
@@ -319,7 +319,7 @@ async def end_sessions(access: Access, connection: Asking, person: str, why: str
     )
 
 
-async def keep_an_admin(connection: Asking, person: Person) -> None:
+async def keep_an_admin(connection: Queryable, person: Person) -> None:
     """Raises `Refusal` where this is the organization's last admin."""
     others = await connection.fetchval(
         "SELECT count(*) FROM person WHERE organization = $1 AND admin AND state = 'active' AND id <> $2",

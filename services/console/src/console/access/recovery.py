@@ -8,7 +8,7 @@ from datetime import timedelta
 from console.access.people import COLUMNS, Person, person_of
 from console.access.store import Access, hashed
 from console.web.refusals import Refusal
-from loopkeeper.postgres.connections import Asking
+from loopkeeper.postgres.connections import Queryable
 
 HOW_MANY = 10
 # 80 bits each: nobody guesses one, so a plain hash keeps them.
@@ -25,7 +25,7 @@ def fresh() -> list[str]:
     ]
 
 
-async def replace(access: Access, connection: Asking, person: Person, codes: list[str]) -> None:
+async def replace(access: Access, connection: Queryable, person: Person, codes: list[str]) -> None:
     """These codes count from now on, and none before them."""
     await connection.execute("DELETE FROM recovery_code WHERE person = $1", person.id)
     await connection.executemany(

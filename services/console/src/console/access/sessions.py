@@ -13,7 +13,7 @@ from typing import Any
 from console.access.people import COLUMNS, SUSPENDED_AFTER, Person, person_of
 from console.access.store import Access, hashed, secret
 from loopkeeper.contract import ids
-from loopkeeper.postgres.connections import Asking
+from loopkeeper.postgres.connections import Queryable
 
 # The page hides itself after 15 minutes without a touch; the session ends after 30 of them, and after twelve hours anyhow.
 ENDS_UNTOUCHED = timedelta(minutes=30)
@@ -51,7 +51,7 @@ class Shown:
 
 
 async def begin(
-    access: Access, connection: Asking, person: Person, *, how: str, browser: str, provider_session: str = ""
+    access: Access, connection: Queryable, person: Person, *, how: str, browser: str, provider_session: str = ""
 ) -> str:
     """Sign a person in: a new session, whatever the browser had before. Returns what the browser is to hold."""
     token, now, id = secret(), access.now(), ids.new("ses")

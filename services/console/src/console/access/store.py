@@ -13,7 +13,7 @@ from console.settings import ConsoleSettings
 from console.web.site import Site
 from loopkeeper.kernel.clock import Clock
 from loopkeeper.kernel.settings import Settings
-from loopkeeper.postgres.connections import Asking, Connection, Pool
+from loopkeeper.postgres.connections import Queryable, Connection, Pool
 from loopkeeper.security.organizations import Directory, Organization
 
 
@@ -44,7 +44,7 @@ class Access:
 
     async def note(
         self,
-        connection: Asking,
+        connection: Queryable,
         organization: str,
         what: str,
         *,

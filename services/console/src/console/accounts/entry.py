@@ -15,7 +15,7 @@ from console.access.store import Access
 from console.running import running_of
 from console.web.refusals import Refusal
 from console.words import Words, chosen
-from loopkeeper.postgres.connections import Asking
+from loopkeeper.postgres.connections import Queryable
 
 LANGUAGE = "language"
 MOST_JSON = 64 * 1024
@@ -44,7 +44,7 @@ def keep_entry(request: Request, answer: Response, token: str) -> Response:
 
 
 async def begin(
-    request: Request, connection: Asking, person: Person, *, how: str, provider_session: str = ""
+    request: Request, connection: Queryable, person: Person, *, how: str, provider_session: str = ""
 ) -> str:
     """A new session for this person; the one this browser had ends, so that nobody goes on in it."""
     access = access_of(request)

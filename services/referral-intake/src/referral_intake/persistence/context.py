@@ -40,9 +40,10 @@ from referral_intake.domain.commands import (
 )
 from referral_intake.domain.contexts import (
     AnswerContext,
-    Asked,
     AnswerTimes,
+    Asked,
     Before,
+    ChooseContext,
     CloseContext,
     MergeContext,
     Noted,
@@ -54,7 +55,7 @@ from referral_intake.domain.duplicates import AlreadyServed, Joins, Others, comp
 from referral_intake.domain.member_keys import found_as, keys_learned
 from referral_intake.domain.rules import as_received
 from referral_intake.domain.state import REDIRECT, Referral
-from referral_intake.persistence.queries import KnownMembers, load_known, form_commands
+from referral_intake.persistence.queries import KnownMembers, form_commands, load_known
 
 # Every member of a plan is told apart under this kind of shared row, so that of two referrals of one person that
 # arrive at once the second finds the first.
@@ -88,8 +89,13 @@ class IntakeLoaded(Loaded[Referral, Asked]):
                 return command, CloseContext(at=at, seed=seed, least_attempts=least)
             case NoteFact():
                 return command, self._noted(stream, state, command, plain)
+            case ChooseProvider():
+                serving = self.known.goes_on_in.get(stream)
+                if serving is not None:
+                    self._hold(serving)
+                return command, ChooseContext(at=at, seed=seed, serving=serving)
             case (
-                MeetDeadline() | ChooseProvider() | WithdrawReferral() | RecordReleaseDate() | AskSupport()
+                MeetDeadline() | WithdrawReferral() | RecordReleaseDate() | AskSupport()
                 | MoveSupport()
             ):  # fmt: skip
                 return command, plain
