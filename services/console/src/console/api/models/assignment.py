@@ -186,7 +186,7 @@ class PublicDirectory(BaseModel):
     note: str = "Enhanced Care Management needs the plan's authorization before it is provided; reaching out to a member does not."
 
 
-class Standing(BaseModel):
+class ServiceStatus(BaseModel):
     service: str
     now: AwareDatetime
     outbox: int

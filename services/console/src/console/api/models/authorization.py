@@ -124,17 +124,17 @@ class ShownTerm(BaseModel):
     rights: Rights | None
 
 
+class LostCommand(BaseModel):
+    claim: UUID
+    referral: str
+
+
 class Adverse(BaseModel):
     populations: list[str]
     reason: str
     citation: str
     notice_due_at: AwareDatetime
     rights: Rights
-
-
-class LostCommand(BaseModel):
-    claim: UUID
-    referral: str
 
 
 class ParkedDetail(BaseModel):
@@ -150,6 +150,15 @@ class ParkedList(BaseModel):
 class Proof(BaseModel):
     sound: bool
     flaws: list[Flaw]
+
+
+class SetBack(BaseModel):
+    at: AwareDatetime
+    finished_at: AwareDatetime | None
+    why: str
+    unread: int
+    rebuilt: int
+    lost: list[LostCommand]
 
 
 class ShownDecision(BaseModel):
@@ -172,13 +181,18 @@ class ShownDecision(BaseModel):
     overturned_on: date | None
 
 
-class SetBack(BaseModel):
-    at: AwareDatetime
-    finished_at: AwareDatetime | None
-    why: str
-    unread: int
-    rebuilt: int
-    lost: list[LostCommand]
+class ServiceStatus(BaseModel):
+    service: str
+    now: AwareDatetime
+    outbox: int
+    lag: int | None
+    parked: int
+    timers_due: int
+    next_timer_at: AwareDatetime | None
+    working: int = 0
+    closed: str = ""
+    set_back: SetBack | None = None
+    tasks: dict[str, str]
 
 
 class ShownAuthorization(BaseModel):
@@ -205,20 +219,6 @@ class ShownAuthorization(BaseModel):
     reauthorization_asked_by: str | None = None
     discontinuation: ShownDiscontinuation | None = None
     allowed: list[str] | None = None
-
-
-class Standing(BaseModel):
-    service: str
-    now: AwareDatetime
-    outbox: int
-    lag: int | None
-    parked: int
-    timers_due: int
-    next_timer_at: AwareDatetime | None
-    working: int = 0
-    closed: str = ""
-    set_back: SetBack | None = None
-    tasks: dict[str, str]
 
 
 class ListingShownAuthorization(BaseModel):

@@ -73,12 +73,6 @@ class Links(BaseModel):
     timeline: str
 
 
-class ReceivedClaim(BaseModel):
-    population: str
-    covered: bool
-    note: str
-
-
 class ShownQuestion(BaseModel):
     id: str
     pointer: str
@@ -162,6 +156,11 @@ class ShownEvent(BaseModel):
     trace_id: str | None = None
 
 
+class ClaimedPopulation(BaseModel):
+    population: str
+    covered: bool
+
+
 class ScreenedCriterion(BaseModel):
     answer: str
     asks: str
@@ -236,6 +235,13 @@ class Timeline(BaseModel):
     next_cursor: str | None = None
 
 
+class ReceivedClaim(BaseModel):
+    population: str
+    covered: bool
+    note: str
+    also: list[ClaimedPopulation] = Field([], validate_default=True)
+
+
 class Screened(BaseModel):
     code: str
     result: str
@@ -272,7 +278,7 @@ class Receipt(BaseModel):
     links: Links
 
 
-class Standing(BaseModel):
+class ServiceStatus(BaseModel):
     service: str
     now: AwareDatetime
     outbox: int

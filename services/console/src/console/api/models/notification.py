@@ -248,7 +248,7 @@ class ListingOutreachShown(BaseModel):
     next_cursor: str | None = None
 
 
-class Standing(BaseModel):
+class ServiceStatus(BaseModel):
     service: str
     now: AwareDatetime
     outbox: int
