@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 from playwright.async_api import Page, expect
 
@@ -47,7 +48,7 @@ async def test_four_people_in_four_browsers_play_a_loop_from_refer_to_told(at: S
     await rosa.get_by_label("Usual place").fill("A green tent behind the gas station")
     await rosa.get_by_label("Experiencing homelessness").check()
     await (
-        rosa.get_by_role("group", name=re.compile("place not meant for sleeping")).get_by_text("Yes").click()
+        rosa.get_by_role("group", name=re.compile("place not meant for sleeping")).get_by_role("radio", name="Yes").check()
     )
     await rosa.get_by_label(re.compile("What I say here is true")).check()
     await rosa.get_by_role("button", name="Send the referral").click()
@@ -72,11 +73,11 @@ async def test_four_people_in_four_browsers_play_a_loop_from_refer_to_told(at: S
     luis = await at.be(provider, width=360, dark=True)
     await the_loop_is(luis, "1 offer waits for your answer")
     await luis.locator(".headline").first.click()
-    await luis.get_by_text("Yes, we take them").click()
+    await luis.get_by_role("radio", name="Yes, we take them").check()
     await luis.get_by_role("button", name="Send the answer").click()
     await the_loop_is(luis, f"Person {referral[-6:]}")
-    await luis.get_by_text("In person", exact=True).click()
-    await luis.get_by_text("Reached the member").click()
+    await luis.get_by_role("radio", name="In person").first.check()
+    await luis.get_by_role("radio", name="Reached the member").check()
     await luis.get_by_role("button", name="Record it").click()
     await expect(luis.get_by_text("The attempt is recorded.")).to_be_visible()
     await luis.get_by_text("Services started").click()
@@ -149,8 +150,8 @@ async def test_an_attempt_is_recorded_on_a_phone_without_script(at: Stage) -> No
     await at.house.accept(provider)
     luis = await at.be(PROVIDERS[provider], width=360, script=False)
     await luis.goto(f"{at.url}/care/people/{referral}")
-    await luis.get_by_text("Phone", exact=True).first.click()
-    await luis.get_by_text("No answer").click()
+    await luis.get_by_role("radio", name="Phone", exact=True).first.check()
+    await luis.get_by_role("radio", name="No answer").check()
     await luis.get_by_role("button", name="Record it").click()
     await expect(luis.get_by_text("1 attempt, last")).to_be_visible()
     found = await at.house.ask(provider, "GET", f"/v1/outreach/{referral}")
@@ -161,6 +162,7 @@ async def test_a_page_follows_what_happens_and_keeps_focus(at: Stage) -> None:
     maria = await at.be("Maria Chen")
     before = await maria.locator("[data-row]").count()
     await maria.locator("#find").focus()
+    at.clock.advance(timedelta(seconds=5))
     await at.house.refer(CLINIC, unknown_to_the_roster(3))
     await at.house.quiet()
     await expect(maria.locator("[data-row]")).to_have_count(before + 1, timeout=8000)

@@ -51,7 +51,13 @@ class Shown:
 
 
 async def begin(
-    access: Access, connection: Queryable, person: Person, *, how: str, browser: str, provider_session: str = ""
+    access: Access,
+    connection: Queryable,
+    person: Person,
+    *,
+    how: str,
+    browser: str,
+    provider_session: str = "",
 ) -> str:
     """Sign a person in: a new session, whatever the browser had before. Returns what the browser is to hold."""
     token, now, id = secret(), access.now(), ids.new("ses")

@@ -13,7 +13,7 @@ from console.settings import ConsoleSettings
 from console.web.site import Site
 from loopkeeper.kernel.clock import Clock
 from loopkeeper.kernel.settings import Settings
-from loopkeeper.postgres.connections import Queryable, Connection, Pool
+from loopkeeper.postgres.connections import Connection, Pool, Queryable
 from loopkeeper.security.organizations import Directory, Organization
 
 

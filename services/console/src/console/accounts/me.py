@@ -13,8 +13,9 @@ from console.access import openings, passkeys, recovery, sessions
 from console.access.openings import REASONS
 from console.accounts.entry import goes_to, ours
 from console.accounts.visitor import Visitor, visitor
-from console.parts import account, blocks, entrance, html, times
+from console.parts import account, entrance
 from console.parts.account import EVENTS, HOW, Row
+from console.parts.basics import blocks, html, times
 from console.web.forms import form_of
 from console.words import LANGUAGES
 

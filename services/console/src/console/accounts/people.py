@@ -13,10 +13,11 @@ from console.access.openings import REASONS
 from console.access.people import Invited, Person
 from console.accounts.entry import goes_to
 from console.accounts.visitor import Visitor, admin
-from console.parts import account, blocks, html, times
+from console.parts import account
 from console.parts.account import Member
+from console.parts.basics import blocks, html, times
+from console.parts.basics.html import href
 from console.parts.entrance import Trouble, field, trouble
-from console.parts.html import href
 from console.web.forms import EMPTY, Form, form_of
 from console.web.refusals import NotHere, Refusal
 from loopkeeper.security.organizations import ROLES

@@ -13,9 +13,9 @@ from console.api.models.notification import Item, ListingItem, Opened
 from console.pages.care.first import live
 from console.pages.rows import PAGE
 from console.pages.visit import Visit, see, visiting
-from console.parts import blocks, labels, marks, times
-from console.parts.html import form_to, href, once_field, said
-from console.parts.options import picks, select, submit
+from console.parts.basics import blocks, labels, marks, times
+from console.parts.basics.html import form_to, href, once_field, said
+from console.parts.basics.options import picks, select, submit
 from console.web.refusals import NotHere
 from console.words import Words
 from loopkeeper.contract.vocabulary.languages import Language

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from console.api.client import Api
 from console.api.models.intake import ListingShownReferral, ShownReferral
 from console.pages.visit import Visit
-from console.parts import labels, loops, times
+from console.parts import loops
+from console.parts.basics import labels, times
 from console.parts.loops import Loop
 from console.parts.ring import progress
 

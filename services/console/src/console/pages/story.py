@@ -16,9 +16,10 @@ from console.api.client import Away, Refused, together, unless
 from console.api.models import authorization as authorization_models
 from console.api.models.intake import OpenedMember, ShownEvent, ShownReferral, Timeline
 from console.pages.visit import Visit, see, visiting
-from console.parts import blocks, labels, marks, member, times
+from console.parts import member
 from console.parts import timeline as lines
-from console.parts.html import href, icon, said
+from console.parts.basics import blocks, labels, marks, times
+from console.parts.basics.html import href, icon, said
 from console.parts.ring import Progress, of_events, ring, steps
 from console.parts.timeline import Entry
 from console.web.refusals import NotHere

@@ -14,7 +14,8 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from console.access.session import Signed
 from console.api.client import Api, Away
-from console.parts import blocks, shell
+from console.parts import shell
+from console.parts.basics import blocks
 from console.parts.places import places_of
 from console.parts.shell import Frame
 from console.running import Running, running_of

@@ -8,9 +8,9 @@ from datetime import datetime
 
 import htpy as h
 
-from console.parts import blocks, html, marks, times
+from console.parts.basics import blocks, html, marks, times
+from console.parts.basics.html import href, icon
 from console.parts.entrance import field
-from console.parts.html import href, icon
 from console.words import Words
 
 ROLES: Mapping[str, str] = {

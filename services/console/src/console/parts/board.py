@@ -9,8 +9,8 @@ from datetime import date, datetime, timedelta
 
 import htpy as h
 
-from console.parts import labels, marks, times
-from console.parts.times import Standing
+from console.parts.basics import labels, marks, times
+from console.parts.basics.times import Standing
 from console.words import Words
 from loopkeeper.contract.calendar import la_date
 

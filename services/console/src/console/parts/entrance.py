@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import htpy as h
 
-from console.parts import html
-from console.parts.html import href, icon
+from console.parts.basics import html
+from console.parts.basics.html import href, icon
 from console.parts.shell import doorway
 from console.words import Words
 

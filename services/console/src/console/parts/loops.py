@@ -8,8 +8,8 @@ from datetime import datetime
 
 import htpy as h
 
-from console.parts import labels, marks, times
-from console.parts.html import href
+from console.parts.basics import labels, marks, times
+from console.parts.basics.html import href
 from console.parts.ring import Progress, ring
 from console.words import Words
 

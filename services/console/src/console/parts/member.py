@@ -8,8 +8,8 @@ from typing import Any
 
 import htpy as h
 
-from console.parts import blocks, html, labels, times
-from console.parts.html import icon, said
+from console.parts.basics import blocks, html, labels, times
+from console.parts.basics.html import icon, said
 from console.words import Words
 
 NAMES: Mapping[str, str] = {

@@ -8,8 +8,8 @@ from datetime import datetime
 
 import htpy as h
 
-from console.parts import html, times
-from console.parts.html import href, icon, key
+from console.parts.basics import html, times
+from console.parts.basics.html import href, icon, key
 from console.web.files import asset
 from console.words import LANGUAGES, Words
 from loopkeeper.contract.calendar import la_date

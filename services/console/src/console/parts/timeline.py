@@ -9,8 +9,8 @@ from itertools import groupby
 
 import htpy as h
 
-from console.parts import labels, times
-from console.parts.html import said
+from console.parts.basics import labels, times
+from console.parts.basics.html import said
 from console.words import Words
 from loopkeeper.contract.calendar import la_date
 

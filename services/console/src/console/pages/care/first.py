@@ -16,8 +16,9 @@ from console.api.models.authorization import ListingShownAuthorization, ShownAut
 from console.api.models.notification import ListingOutreachShown, OutreachShown
 from console.pages.rows import PAGE
 from console.pages.visit import Visit, visiting
-from console.parts import blocks, labels, loops, marks, times
-from console.parts.html import href, icon
+from console.parts import loops
+from console.parts.basics import blocks, labels, marks, times
+from console.parts.basics.html import href, icon
 from console.words import Words
 from loopkeeper.contract.calendar import la_date
 from loopkeeper.security.organizations import Role

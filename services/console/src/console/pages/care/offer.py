@@ -12,10 +12,10 @@ from console.api.client import Refused, unless
 from console.api.models.assignment import ShownAssignment
 from console.pages.care.first import HERE, Provider, said_of
 from console.pages.visit import Visit, see
-from console.parts import blocks, labels, marks, times
+from console.parts.basics import blocks, labels, marks, times
+from console.parts.basics.html import form_to, href, once_field
+from console.parts.basics.options import Option, options, picks, submit
 from console.parts.entrance import field
-from console.parts.html import form_to, href, once_field
-from console.parts.options import Option, options, picks, submit
 from console.web.forms import EMPTY, Form
 from console.web.refusals import NotHere
 from loopkeeper.contract.vocabulary.providers import DeclineReason

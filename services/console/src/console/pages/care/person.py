@@ -19,10 +19,11 @@ from console.api.models.intake import ListingShownSupport, ShownReferral
 from console.api.models.notification import OutreachShown
 from console.pages.care.first import PEOPLE, STATUS, Provider, tried
 from console.pages.visit import Visit, see
-from console.parts import blocks, labels, marks, member, times
+from console.parts import member
+from console.parts.basics import blocks, labels, marks, times
+from console.parts.basics.html import form_to, href, once_field, said
+from console.parts.basics.options import area, checks, picks, select
 from console.parts.entrance import field
-from console.parts.html import form_to, href, once_field, said
-from console.parts.options import area, checks, picks, select
 from console.web.forms import EMPTY, Form
 from console.web.refusals import NotHere
 from loopkeeper.contract.calendar import la_date

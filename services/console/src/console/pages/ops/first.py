@@ -17,9 +17,10 @@ from console.pages.care.first import live
 from console.pages.ops.status import services, statuses
 from console.pages.rows import all_referrals, by_due, loop_of
 from console.pages.visit import Visit, see, visiting
-from console.parts import blocks, labels, loops, marks, times
+from console.parts import loops
+from console.parts.basics import blocks, labels, marks, times
+from console.parts.basics.html import form_to, href
 from console.parts.board import Due, board
-from console.parts.html import form_to, href
 from console.web.refusals import NotHere
 from console.words import Words
 from loopkeeper.contract.calendar import la_date

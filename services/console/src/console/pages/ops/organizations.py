@@ -9,8 +9,9 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from console.pages.ops.first import Operator
-from console.parts import blocks, loops, marks
-from console.parts.html import said
+from console.parts import loops
+from console.parts.basics import blocks, marks
+from console.parts.basics.html import said
 from loopkeeper.security.organizations import Organization
 
 router = APIRouter()

@@ -15,8 +15,9 @@ from console.pages.care.first import live
 from console.pages.ops.first import Operator
 from console.pages.ops.status import MODELS
 from console.pages.visit import Visit
-from console.parts import blocks, labels, loops, marks, times
-from console.parts.html import form_to, href, once_field
+from console.parts import loops
+from console.parts.basics import blocks, labels, marks, times
+from console.parts.basics.html import form_to, href, once_field
 from console.web.refusals import NotHere
 
 router = APIRouter()

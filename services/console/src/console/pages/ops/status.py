@@ -10,28 +10,28 @@ import htpy as h
 from console.api.client import Away, together
 from console.api.models import assignment, authorization, intake, notification
 from console.pages.visit import Visit
-from console.parts import blocks, labels, times
-from console.parts.html import href, icon
+from console.parts.basics import blocks, labels, times
+from console.parts.basics.html import href, icon
 from console.words import Words
 from loopkeeper.contract.calendar import la_date
 
 MODELS = {
-    "intake": intake.Standing,
-    "authorization": authorization.Standing,
-    "assignment": assignment.Standing,
-    "notification": notification.Standing,
+    "intake": intake.ServiceStatus,
+    "authorization": authorization.ServiceStatus,
+    "assignment": assignment.ServiceStatus,
+    "notification": notification.ServiceStatus,
 }
-Standing = intake.Standing | authorization.Standing | assignment.Standing | notification.Standing
+ServiceStatus = intake.ServiceStatus | authorization.ServiceStatus | assignment.ServiceStatus | notification.ServiceStatus
 
 
-async def statuses(visit: Visit) -> Sequence[Standing | Away]:
+async def statuses(visit: Visit) -> Sequence[ServiceStatus | Away]:
     """All four at once; one that is away says so."""
     return await together(
         *(visit.api.get(name, f"/v1/operations/{name}/status", model) for name, model in MODELS.items())
     )
 
 
-def services(found: Sequence[Standing | Away], words: Words, now: datetime) -> h.Element:
+def services(found: Sequence[ServiceStatus | Away], words: Words, now: datetime) -> h.Element:
     """A row for each service."""
     _ = words
     return blocks.card(
@@ -48,7 +48,7 @@ def services(found: Sequence[Standing | Away], words: Words, now: datetime) -> h
     )
 
 
-def _row(name: str, one: Standing | Away, words: Words, now: datetime) -> h.Element:
+def _row(name: str, one: ServiceStatus | Away, words: Words, now: datetime) -> h.Element:
     _ = words
     if isinstance(one, Away):
         return h.tr(".bad")[

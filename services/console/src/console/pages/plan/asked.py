@@ -17,9 +17,10 @@ from console.pages.care.first import live
 from console.pages.plan.queue import Plan
 from console.pages.rows import all_referrals, by_due, loop_of
 from console.pages.visit import Visit, see
-from console.parts import blocks, labels, loops, marks, times
-from console.parts.html import form_to, href, once_field
-from console.parts.options import select, submit
+from console.parts import loops
+from console.parts.basics import blocks, labels, marks, times
+from console.parts.basics.html import form_to, href, once_field
+from console.parts.basics.options import select, submit
 from console.web.forms import EMPTY, Form
 from console.web.refusals import NotHere
 from console.words import Words

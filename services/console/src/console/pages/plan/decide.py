@@ -17,10 +17,11 @@ from console.api.models.authorization import Explanation, OpenedMember, ShownAut
 from console.api.models.intake import ShownReferral
 from console.pages.plan.queue import HERE, Plan, pending, title_of
 from console.pages.visit import Visit, see
-from console.parts import account, blocks, labels, marks, member, times
+from console.parts import account, member
+from console.parts.basics import blocks, labels, marks, times
+from console.parts.basics.html import form_to, href, once_field, said
+from console.parts.basics.options import Option, area, checks, options, select, submit
 from console.parts.entrance import field
-from console.parts.html import form_to, href, once_field, said
-from console.parts.options import Option, area, checks, options, select, submit
 from console.web.forms import EMPTY, Form
 from console.web.refusals import NotHere
 from console.words import Words

@@ -10,9 +10,10 @@ from console.api.models.intake import ListingShownReferral
 from console.pages.care.first import live
 from console.pages.plan.queue import Plan
 from console.pages.rows import MOST, PAGE, all_referrals, by_due, loop_of
-from console.parts import blocks, labels, loops
-from console.parts.html import href
-from console.parts.options import select
+from console.parts import loops
+from console.parts.basics import blocks, labels
+from console.parts.basics.html import href
+from console.parts.basics.options import select
 from console.web.refusals import NotHere
 from loopkeeper.contract.vocabulary.populations import Population
 

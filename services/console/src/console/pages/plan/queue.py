@@ -13,8 +13,9 @@ from console.access.session import Claim
 from console.api.models.authorization import ListingShownAuthorization, ShownAuthorization
 from console.pages.rows import PAGE
 from console.pages.visit import Visit, see, visiting
-from console.parts import account, blocks, labels, loops, marks, times
-from console.parts.html import href
+from console.parts import account, loops
+from console.parts.basics import blocks, labels, marks, times
+from console.parts.basics.html import href
 from console.parts.ring import progress, ring
 from console.web.refusals import NotHere
 from console.words import Words

@@ -13,10 +13,10 @@ from console.api.models.form import ANSWERS
 from console.api.models.intake import ShownQuestion, ShownReferral
 from console.pages.refer.mine import HERE, Referrer
 from console.pages.visit import Visit, see
-from console.parts import blocks, marks
+from console.parts.basics import blocks, marks
+from console.parts.basics.html import form_to, href, once_field, said
+from console.parts.basics.options import submit
 from console.parts.entrance import field
-from console.parts.html import form_to, href, once_field, said
-from console.parts.options import submit
 from console.web.forms import EMPTY, Form
 from console.web.refusals import NotHere
 from console.words import Words

@@ -13,10 +13,10 @@ from console.api.client import Refused
 from console.api.models.form import ANSWERS, ASKED
 from console.api.models.intake import Receipt
 from console.pages.visit import Visit, see, visiting
-from console.parts import blocks, labels, marks
+from console.parts.basics import blocks, labels, marks
+from console.parts.basics.html import form_to, href, once_field
+from console.parts.basics.options import area, checks, picks, select, submit
 from console.parts.entrance import field
-from console.parts.html import form_to, href, once_field
-from console.parts.options import area, checks, picks, select, submit
 from console.web.forms import EMPTY, Form
 from console.web.refusals import NotHere
 from console.words import Words

@@ -15,9 +15,10 @@ from console.api.models.notification import ListingItem
 from console.pages.care.first import live
 from console.pages.rows import all_referrals, by_due, loop_of
 from console.pages.visit import Visit, see, visiting
-from console.parts import blocks, labels, loops, marks, times
-from console.parts.html import form_to, href, icon, once_field, said
-from console.parts.options import area, picks, submit
+from console.parts import loops
+from console.parts.basics import blocks, labels, marks, times
+from console.parts.basics.html import form_to, href, icon, once_field, said
+from console.parts.basics.options import area, picks, submit
 from console.web.forms import EMPTY, Form
 from console.web.refusals import NotHere
 from loopkeeper.contract.calendar import la_date

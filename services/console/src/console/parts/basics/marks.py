@@ -6,8 +6,8 @@ from datetime import datetime
 
 import htpy as h
 
-from console.parts import times
-from console.parts.times import Standing
+from console.parts.basics import times
+from console.parts.basics.times import Standing
 from console.words import Words
 
 SHAPES: dict[Standing, h.Node] = {

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 import htpy as h
 
-from console.parts.html import icon
-from console.parts.times import Standing
+from console.parts.basics.html import icon
+from console.parts.basics.times import Standing
 from console.words import Words
 
 Fact = tuple[str, h.Node]

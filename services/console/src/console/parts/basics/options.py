@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import htpy as h
 
-from console.parts.html import key
+from console.parts.basics.html import key
 from console.words import Words
 
 
