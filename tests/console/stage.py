@@ -15,6 +15,7 @@ import uvicorn
 from playwright.async_api import Browser, BrowserContext, Page, Request
 
 from console.service import console
+from console.settings import ConsoleSettings
 from loopkeeper.kernel.clock import ManualClock
 from loopkeeper.kernel.server import Server
 from loopkeeper.kernel.supervisor import Supervisor
@@ -61,6 +62,10 @@ class Stage:
     browser: Browser | None = None
     faults: list[str] = field(default_factory=list[str])
     _contexts: list[BrowserContext] = field(default_factory=list[BrowserContext])
+
+    @property
+    def own(self) -> ConsoleSettings:
+        return ConsoleSettings()
 
     async def context(self, *, width: int = 1280, dark: bool = False, script: bool = True) -> BrowserContext:
         """A fresh browser profile. What it asks of strangers, and what its policy forbids, is a fault."""

@@ -48,7 +48,9 @@ async def test_four_people_in_four_browsers_play_a_loop_from_refer_to_told(at: S
     await rosa.get_by_label("Usual place").fill("A green tent behind the gas station")
     await rosa.get_by_label("Experiencing homelessness").check()
     await (
-        rosa.get_by_role("group", name=re.compile("place not meant for sleeping")).get_by_role("radio", name="Yes").check()
+        rosa.get_by_role("group", name=re.compile("place not meant for sleeping"))
+        .get_by_role("radio", name="Yes")
+        .check()
     )
     await rosa.get_by_label(re.compile("What I say here is true")).check()
     await rosa.get_by_role("button", name="Send the referral").click()

@@ -40,8 +40,8 @@ async def alive(resources: ConsoleResources) -> AsyncGenerator[ASGIApp]:
     http = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
     try:
         access = Access(pool, resources.clock, resources.directory, site, settings, own)
-        known_loop = await pool.fetchval("SELECT EXISTS (SELECT 1 FROM born)")
-        await end_after_restore(access, await incarnation(pool), known_loop=known_loop)
+        known = await pool.fetchval("SELECT EXISTS (SELECT 1 FROM born)")
+        await end_after_restore(access, await incarnation(pool), known=known)
 
         async def clear() -> bool:
             await suspend_unseen(access)

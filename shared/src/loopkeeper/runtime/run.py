@@ -125,7 +125,7 @@ async def at_addresses(
 
 
 def requirements_of(
-    addresses: Addresses, services: Mapping[str, Service], *, tables: bool
+    addresses: Addresses, services: Mapping[str, WithDatabase], *, tables: bool
 ) -> Mapping[str, startup.Requirement]:
     """What must be there before these services start: their databases, and their tables where others make them."""
     return {

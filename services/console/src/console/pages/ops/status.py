@@ -21,7 +21,9 @@ MODELS = {
     "assignment": assignment.ServiceStatus,
     "notification": notification.ServiceStatus,
 }
-ServiceStatus = intake.ServiceStatus | authorization.ServiceStatus | assignment.ServiceStatus | notification.ServiceStatus
+ServiceStatus = (
+    intake.ServiceStatus | authorization.ServiceStatus | assignment.ServiceStatus | notification.ServiceStatus
+)
 
 
 async def statuses(visit: Visit) -> Sequence[ServiceStatus | Away]:
