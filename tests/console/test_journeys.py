@@ -13,8 +13,8 @@ from tests.loop.house import CLINIC, HARBOR, NAVIGATORS, STREET, david
 PROVIDERS = {STREET: "Luis Ortega", NAVIGATORS: "Mei Tran"}
 
 
-def unknown_to_the_roster(number: int, **changes: object) -> dict[str, object]:
-    """A member whom only a person can decide about."""
+def half_answered(number: int, **changes: object) -> dict[str, object]:
+    """A member about whom only a person can decide: the criteria are not all answered."""
     body = david(**changes)
     member = {
         **body["member"],
@@ -22,7 +22,7 @@ def unknown_to_the_roster(number: int, **changes: object) -> dict[str, object]:
         "last_name": "Quillfeather",
         "cin": f"9000010{number}S",
     }
-    return body | {"member": member, "urgency": "routine"}
+    return body | {"member": member, "answers": {"place_not_for_sleeping": True}}
 
 
 async def the_loop_is(page: Page, text: str) -> None:
@@ -46,7 +46,7 @@ async def test_four_people_in_four_browsers_play_a_loop_from_refer_to_told(at: S
     await rosa.get_by_label("Birth date").fill("1964-02-17")
     await rosa.get_by_label("County", exact=True).select_option("alameda")
     await rosa.get_by_label("Usual place").fill("A green tent behind the gas station")
-    await rosa.get_by_label("Experiencing homelessness").check()
+    await rosa.locator("label[for=pop-homelessness]").click()
     await (
         rosa.get_by_role("group", name=re.compile("place not meant for sleeping"))
         .get_by_role("radio", name="Yes")
@@ -65,7 +65,7 @@ async def test_four_people_in_four_browsers_play_a_loop_from_refer_to_told(at: S
     await maria.get_by_label("Why do you open it?").select_option("decide")
     await maria.get_by_role("button", name="Open for ten minutes").click()
     await expect(maria.get_by_text("Quillfeather")).to_be_visible()
-    await maria.get_by_role("radio", name="Approve").check()
+    await maria.locator("label[for=choice-approve]").click()
     await maria.get_by_role("button", name="Review before sending").click()
     await the_loop_is(maria, "Approve this?")
     await maria.get_by_role("button", name="Approve").click()
@@ -75,7 +75,7 @@ async def test_four_people_in_four_browsers_play_a_loop_from_refer_to_told(at: S
     luis = await at.be(provider, width=360, dark=True)
     await the_loop_is(luis, "1 offer waits for your answer")
     await luis.locator(".headline").first.click()
-    await luis.get_by_role("radio", name="Yes, we take them").check()
+    await luis.locator("label[for=answer-accept]").click()
     await luis.get_by_role("button", name="Send the answer").click()
     await the_loop_is(luis, f"Person {referral[-6:]}")
     await luis.get_by_role("radio", name="In person").first.check()
@@ -104,7 +104,7 @@ async def told(at: Stage, referral: str) -> str | None:
 
 
 async def test_a_decision_is_made_with_the_keyboard_alone(at: Stage) -> None:
-    referral = await at.house.refer(CLINIC, unknown_to_the_roster(1))
+    referral = await at.house.refer(CLINIC, half_answered(1))
     await at.house.quiet()
     maria = await at.be("Maria Chen")
     press = maria.keyboard.press
@@ -128,11 +128,11 @@ async def test_a_decision_is_made_with_the_keyboard_alone(at: Stage) -> None:
 
 
 async def test_who_decided_is_the_signed_in_person_and_proved(at: Stage) -> None:
-    referral = await at.house.refer(CLINIC, unknown_to_the_roster(2))
+    referral = await at.house.refer(CLINIC, half_answered(2))
     await at.house.quiet()
     maria = await at.be("Maria Chen")
     await maria.locator(".headline").first.click()
-    await maria.get_by_role("radio", name="Approve").check()
+    await maria.locator("label[for=choice-approve]").click()
     await maria.get_by_role("button", name="Review before sending").click()
     await maria.get_by_role("button", name="Approve").click()
     await maria.wait_for_url(re.compile("/plan/"))
@@ -165,7 +165,7 @@ async def test_a_page_follows_what_happens_and_keeps_focus(at: Stage) -> None:
     before = await maria.locator("[data-row]").count()
     await maria.locator("#find").focus()
     at.clock.advance(timedelta(seconds=5))
-    await at.house.refer(CLINIC, unknown_to_the_roster(3))
+    await at.house.refer(CLINIC, half_answered(3))
     await at.house.quiet()
     await expect(maria.locator("[data-row]")).to_have_count(before + 1, timeout=8000)
     assert await maria.evaluate("document.activeElement.id") == "find"

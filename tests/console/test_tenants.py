@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from playwright.async_api import Page
+from playwright.async_api import Page, expect
 
 from tests.console.stage import Stage
 from tests.loop.house import CLINIC, HARBOR, david
@@ -44,7 +44,7 @@ async def test_a_name_is_on_the_page_that_opened_it_and_nowhere_else(at: Stage) 
     assert CANARY not in await page.content()
     await page.get_by_label("Why do you open it?").select_option("review")
     await page.get_by_role("button", name="Open for ten minutes").click()
-    assert CANARY in await page.content()
+    await expect(page.get_by_text(CANARY)).to_be_visible()
     kept = await page.evaluate(
         "JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie, document.title])"
     )
@@ -65,6 +65,7 @@ async def test_after_sign_out_the_way_back_shows_nothing(at: Stage) -> None:
     await page.goto(f"{at.url}/referrals/{referral}")
     await page.get_by_label("Why do you open it?").select_option("review")
     await page.get_by_role("button", name="Open for ten minutes").click()
+    await expect(page.get_by_text(CANARY)).to_be_visible()
     await page.locator(".me summary").click()
     await page.get_by_role("button", name="Sign out").click()
     await page.wait_for_url(re.compile("signed-out"))
@@ -81,4 +82,5 @@ async def test_an_opening_ends_when_it_is_shut(at: Stage) -> None:
     await page.get_by_label("Why do you open it?").select_option("review")
     await page.get_by_role("button", name="Open for ten minutes").click()
     await page.get_by_role("button", name="Shut it").click()
+    await expect(page.get_by_role("button", name="Open for ten minutes")).to_be_visible()
     assert CANARY not in await page.content()
