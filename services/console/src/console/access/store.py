@@ -17,7 +17,7 @@ from loopkeeper.postgres.connections import Connection, Pool, Queryable
 from loopkeeper.security.organizations import Directory, Organization
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Access:
     """The database and what stands around it. Sessions and invitations count by the world's clock, whatever a demo moved."""
 
