@@ -49,7 +49,7 @@ async def terms(visit: Plan) -> Response:
     )
     today = la_date(visit.now)
     live_terms = sorted(
-        (one for one in running.items if one.term and one.term.through >= today),
+        (one for one in running.items if one.term and one.term.through >= today and not one.waits_for),
         key=lambda one: one.term.through if one.term else today,
     )
     return visit.page(
@@ -67,7 +67,7 @@ async def terms(visit: Plan) -> Response:
         ),
         _group(_("Does the term end?"), judged, visit) if judged else None,
         _group(_("Another term is asked for"), renew, visit) if renew else None,
-        _group(_("Running, by their end"), live_terms[:60], visit, count=len(live_terms))
+        _group(_("Running, by their end"), live_terms[:30], visit, count=len(live_terms))
         if live_terms
         else None,
         blocks.empty(_("No terms yet"), _("An approval begins one."))
