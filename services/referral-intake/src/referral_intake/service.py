@@ -4,7 +4,7 @@ from loopkeeper.http.app import App
 from loopkeeper.runtime.serve import app_of
 from loopkeeper.runtime.service import Equipment, Service
 from loopkeeper.store.definition import Domain
-from referral_intake.api import casework, plan_actions, referrals, roster, supports
+from referral_intake.api import casework, organizations, plan_actions, referrals, roster, supports
 from referral_intake.consumers import REACTIONS
 from referral_intake.domain.contexts import Asked
 from referral_intake.domain.deadlines import timers
@@ -46,6 +46,7 @@ service = Service(
         plan_actions.router,
         supports.router,
         roster.router,
+        organizations.router,
     ),
     on_timer=on_timer,
     workers={"loops": count_loops},

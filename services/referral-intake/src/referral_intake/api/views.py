@@ -17,7 +17,7 @@ from loopkeeper.contract.event_text import sentence as sentence_of
 from loopkeeper.contract.events import Event
 from loopkeeper.security.organizations import Client, Role
 from referral_intake.domain.form.form_standard import sentence as question_sentence
-from referral_intake.domain.next_step import due, next_step
+from referral_intake.domain.next_step import NextStep, due, next_step
 from referral_intake.domain.state import POSSIBLE, Referral, status
 
 Reader = Literal["plan", "provider", "referrer", "operations"]
@@ -62,11 +62,17 @@ class ShownQuestion(Shown):
 
 
 class ShownStep(Shown):
-    """Who must act next, what, by when; `actor` is empty once the loop is closed."""
+    """Who must act next, what, by when; `actor` is empty once the loop is closed. `step` says it in English, `code` and
+    `values` for whoever words it otherwise. `organization`: whose people must act, where the reader may know; `since`:
+    when the fact came after which this is the next step."""
 
     actor: str
     step: str
     due_at: datetime | None = None
+    code: str = ""
+    values: Mapping[str, str] = {}
+    organization: str | None = None
+    since: datetime | None = None
 
 
 class ShownDue(Shown):
@@ -180,8 +186,14 @@ def reader(client: Client, referral: Referral) -> Reader:
     return "operations"
 
 
-def show(client: Client, row: Mapping[str, Any], referral: Referral, now: datetime) -> ShownReferral:
-    """The referral of this row for this client, its clock as it stands now."""
+def show(
+    client: Client,
+    row: Mapping[str, Any],
+    referral: Referral,
+    now: datetime,
+    since: Mapping[str, datetime] | None = None,
+) -> ShownReferral:
+    """The referral of this row for this client, its clock as it stands now; `since` when its next step became that."""
     who = reader(client, referral)
     running = due(referral, now)
     step = next_step(referral)
@@ -191,12 +203,26 @@ def show(client: Client, row: Mapping[str, Any], referral: Referral, now: dateti
         plan=referral.plan,
         received_at=row["created_at"],
         updated_at=row["at"],
-        next_step=ShownStep(actor=step.actor, step=step.step, due_at=step.due_at),
+        next_step=_step(who, step, (since or {}).get(row["id"])),
         due=ShownDue(**running.model_dump()) if running is not None else None,
         authorization=_authorization(referral),
         closing=_closing(referral),
         overdue=tuple(ShownOverdue(clock=o.clock, due_at=o.due_at, state=o.state) for o in referral.overdue),
         **(_known_to_parties(who, referral) if who != "operations" else {}),
+    )
+
+
+def _step(who: Reader, step: NextStep, since: datetime | None) -> ShownStep:
+    # A provider's name may say what the member is treated for (loop.md 6.4).
+    named = who != "referrer" or step.actor != "provider"
+    return ShownStep(
+        actor=step.actor,
+        step=step.sentence,
+        due_at=step.due_at,
+        code=step.step,
+        values=step.values,
+        organization=step.organization or None if named else None,
+        since=since if step.actor else None,
     )
 
 
