@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from loopkeeper.http import health
 from loopkeeper.http.headers import JSON
+from loopkeeper.http.openings import openings_of
 from loopkeeper.http.route import Operation
 from loopkeeper.runtime.operations import operations_of
 from loopkeeper.runtime.service import Service
@@ -75,7 +76,7 @@ def routes(house: House) -> list[Route]:
 
 def of_service(service: Service) -> list[Route]:
     """Those of one service, its operations' among them."""
-    routers = (*service.routers, operations_of(service.name))
+    routers = (*service.routers, operations_of(service.name), openings_of(service.name))
     return [_of(each) for found in routers for each in found.routes]
 
 

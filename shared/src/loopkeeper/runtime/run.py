@@ -22,6 +22,7 @@ from loopkeeper.flow.set_back import LogLook
 from loopkeeper.flow.timers import TimerSweep
 from loopkeeper.http.app import App, Lifespan
 from loopkeeper.http.health import Ready
+from loopkeeper.http.openings import openings_of
 from loopkeeper.http.serving import Serving
 from loopkeeper.kernel.clock import Clock, FileClock, SystemClock
 from loopkeeper.kernel.errors import StartError, Unsound
@@ -206,7 +207,10 @@ class Running:
         self._stack = AsyncExitStack()
         self._probes: dict[str, Probe] = {}
         self.app = App(
-            {name: (*service.routers, operations_of(name)) for name, service in services.items()},
+            {
+                name: (*service.routers, operations_of(name), openings_of(name))
+                for name, service in services.items()
+            },
             self._serving,
             ready=self._ready,
             registry=self._metrics.registry,

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from loopkeeper.contract.decider import Refused
 from loopkeeper.contract.field_types import ReleaseDay, ServiceDay
+from loopkeeper.contract.vocabulary.openings import OpeningReason
 from loopkeeper.http.call import allowed
+from loopkeeper.http.openings import OpeningQuery
 from loopkeeper.http.person import Person
 from loopkeeper.http.route import Id, Operation, example, refused
 from loopkeeper.kernel.errors import Problem
@@ -152,8 +154,10 @@ async def record_release_date(
 
 
 @router.get("/v1/referrals/{id:key}/member", summary="Who was referred")
-async def member(id: Id, call: Annotated[Call, allowed(Role.REFERRER, Role.PLAN)]) -> OpenedMember:
-    """Opens identity and contact for the plan and for who referred; each opening is written down."""
+async def member(
+    id: Id, asked: Annotated[OpeningQuery, Query()], call: Annotated[Call, allowed(Role.REFERRER, Role.PLAN)]
+) -> OpenedMember:
+    """Opens identity and contact for the plan and for who referred; each opening is written down, with its reason."""
     row, context = await row_of(call, id), call.service
     state, who = read_as(call, row, "plan", "referrer")
     in_words = who == "plan" and any(each.met_by is not None for each in state.populations)
@@ -166,7 +170,7 @@ async def member(id: Id, call: Annotated[Call, allowed(Role.REFERRER, Role.PLAN)
         context.clock.now(),
         [Opening(state.plan, row["id"], parts)],
         fields=(*MEMBER_FIELDS, *(("answers",) if in_words else ())),
-        why="to know who was referred",
+        why=asked.why(OpeningReason.KNOW),
     )
     answers: Mapping[str, Any] = opened.get("form", {}).get("answers", {})
     return OpenedMember(
