@@ -10,6 +10,7 @@ from loopkeeper.http.app import App
 from loopkeeper.http.openings import openings_of
 from loopkeeper.http.serving import Serving
 from loopkeeper.runtime.operations import operations_of
+from loopkeeper.runtime.policy_rows import policy_of
 from loopkeeper.runtime.service import installed
 
 
@@ -17,7 +18,7 @@ def app_with(contexts: dict[str, Any], directory: Any, settings: Any) -> App:
     services = installed()
     return App(
         {
-            name: (*service.routers, operations_of(name), openings_of(name))
+            name: (*service.routers, operations_of(name), openings_of(name), policy_of(name))
             for name, service in services.items()
         },
         Serving(directory, settings, dict(contexts)),

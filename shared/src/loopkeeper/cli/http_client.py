@@ -128,7 +128,9 @@ def owner(path: str) -> str:
     parts = path.strip("/").split("/")
     noun = parts[1].partition(":")[0] if len(parts) > 1 else ""
     return (
-        parts[2] if noun in ("operations", "openings") and len(parts) > 2 else OWNERS.get(noun, SERVICES[0])
+        parts[2]
+        if noun in ("operations", "openings", "policy") and len(parts) > 2
+        else OWNERS.get(noun, SERVICES[0])
     )
 
 

@@ -41,6 +41,7 @@ from loopkeeper.postgres.incarnation import Database
 from loopkeeper.runtime import startup
 from loopkeeper.runtime.backlog import keep_measuring
 from loopkeeper.runtime.operations import operations_of
+from loopkeeper.runtime.policy_rows import policy_of
 from loopkeeper.runtime.readiness import Probe
 from loopkeeper.runtime.service import Context, Equipment, Service
 from loopkeeper.security.keyring import open_keyring
@@ -208,7 +209,7 @@ class Running:
         self._probes: dict[str, Probe] = {}
         self.app = App(
             {
-                name: (*service.routers, operations_of(name), openings_of(name))
+                name: (*service.routers, operations_of(name), openings_of(name), policy_of(name))
                 for name, service in services.items()
             },
             self._serving,

@@ -112,8 +112,17 @@ class CountQuery(BaseModel):
     )
 
 
+class TimelineQuery(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    limit: int = Field(
+        1000, ge=1, le=1000, description="Events a page, counting those that are not for the reader"
+    )
+    cursor: str | None = Field(None, pattern=r"^\d{1,9}$", description="next_cursor of the page before")
+
+
 class Timeline(BaseModel):
-    """What happened, in the order it was learned, as far as the reader may see it."""
+    """What happened, in the order it was learned, as far as the reader may see it. `next_cursor` null: that was all."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -258,19 +267,24 @@ async def referral(id: Id, call: Annotated[Call, allowed(*READERS)]) -> ShownRef
 
 
 @router.get("/v1/referrals/{id:key}/timeline", summary="What happened")
-async def timeline(id: Id, call: Annotated[Call, allowed(*READERS)]) -> Timeline:
-    """The loop's events in the order they were learned, in sentences."""
+async def timeline(
+    id: Id, asked: Annotated[TimelineQuery, Query()], call: Annotated[Call, allowed(*READERS)]
+) -> Timeline:
+    """The loop's events in the order they were learned, in sentences and as codes and values."""
     row = await row_of(call, id)
     async with reading(call.service.readers, call.client) as connection:
         entries = await connection.fetch(
-            """SELECT id, type, source, at, payload, traceparent FROM journal
-               WHERE stream = $1 ORDER BY n LIMIT 1000""",
+            """SELECT n, id, type, source, at, payload, traceparent FROM journal
+               WHERE stream = $1 AND n > $2 ORDER BY n LIMIT $3""",
             id,
+            int(asked.cursor or 0),
+            asked.limit + 1,
         )
+    following = str(entries[asked.limit - 1]["n"]) if len(entries) > asked.limit else None
     who = reader(call.client, state_of(row))
-    shown = (show_event(who, call.client, entry) for entry in entries)
+    shown = (show_event(who, call.client, entry) for entry in entries[: asked.limit])
     call.etag(row["n"])
-    return Timeline(items=tuple(each for each in shown if each is not None))
+    return Timeline(items=tuple(each for each in shown if each is not None), next_cursor=following)
 
 
 async def row_of(call: Call, id: str) -> Mapping[str, Any]:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from loopkeeper.contract import events
 from loopkeeper.contract.event_text import sentence as sentence_of
+from loopkeeper.contract.event_values import values as values_of
 from loopkeeper.contract.events import Event
 from loopkeeper.security.organizations import Client, Role
 from referral_intake.domain.form.form_standard import sentence as question_sentence
@@ -41,6 +42,10 @@ REFERRER_HEARS = frozenset(
         "notice.delivered",
     }
 )
+
+
+# Whoever may not know which.
+A_PROVIDER = "A provider"
 
 
 class Shown(BaseModel):
@@ -157,7 +162,8 @@ class ShownReferral(Shown):
 
 
 class ShownEvent(Shown):
-    """One line of the timeline: what happened, when, and when we learned it."""
+    """One line of the timeline: what happened, when, and when we learned it. `sentence` says it in English; `type` with
+    `values`, which say no more, is for whoever words it otherwise. `proved`: the person who acted had signed in."""
 
     event_id: str
     type: str
@@ -165,9 +171,11 @@ class ShownEvent(Shown):
     at: datetime
     occurred_at: datetime
     sentence: str
+    values: Mapping[str, Any] = {}
     policy: tuple[str, ...] = ()
     acted_by: str | None = None
     person: str | None = None
+    proved: bool = False
     authorization: str | None = None
     assignment: str | None = None
     trace_id: str | None = None
@@ -310,16 +318,22 @@ def show_event(who: Reader, client: Client, entry: Mapping[str, Any]) -> ShownEv
     if event is None or not _may_see(who, client, event):
         return None
     explained = who in ("plan", "operations")
+    said = _unnamed(event, client) if who == "referrer" else event
+    person = _staff(who, client, event)
     return ShownEvent(
         event_id=str(entry["id"]),
         type=event.wire,
         source=entry["source"].strip("/"),
         at=entry["at"],
         occurred_at=event.occurred_at,
-        sentence=sentence_of(_unnamed(event, client) if who == "referrer" else event, whole=who == "plan"),
+        sentence=sentence_of(said, whole=who == "plan"),
+        values={
+            name: value for name, value in values_of(said, whole=who == "plan").items() if value != A_PROVIDER
+        },
         policy=event.policy if explained else (),
         acted_by=_organization(who, client, event),
-        person=_staff(who, client, event),
+        person=person,
+        proved=bool(person and event.acted_by and event.acted_by.proved),
         authorization=getattr(event, "authorization", None) or None,
         assignment=getattr(event, "assignment", None) if who != "referrer" else None,
         trace_id=_trace_id(entry["traceparent"]) if explained else None,
@@ -357,7 +371,7 @@ def _unnamed(event: Event, client: Client) -> Event:
     provider = getattr(event, "provider", None)
     if not provider or provider == client.organization:
         return event
-    return event.model_copy(update={"provider": "A provider"})
+    return event.model_copy(update={"provider": A_PROVIDER})
 
 
 def _trace_id(traceparent: str) -> str | None:
