@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 
 from loopkeeper.http.app import App
 from loopkeeper.http.openings import openings_of
-from loopkeeper.http.serving import Serving
+from loopkeeper.http.serving import AppState
 from loopkeeper.runtime.operations import operations_of
 from loopkeeper.runtime.policy_rows import policy_of
 from loopkeeper.runtime.service import installed
@@ -21,7 +21,7 @@ def app_with(contexts: dict[str, Any], directory: Any, settings: Any) -> App:
             name: (*service.routers, operations_of(name), openings_of(name), policy_of(name))
             for name, service in services.items()
         },
-        Serving(directory, settings, dict(contexts)),
+        AppState(directory, settings, dict(contexts)),
         ready={},
         registry=CollectorRegistry(),
     )

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from loopkeeper.postgres.connections import Connection, Pool
-from loopkeeper.runtime.service import Context
+from loopkeeper.runtime.service import RunningService
 from loopkeeper.store.schema import moment
 
 # Claimed again, it is held as long again.
@@ -33,7 +33,7 @@ def claim_table(metadata: sa.MetaData) -> sa.Table:
     )
 
 
-async def claim(context: Context, id: str, plan: str, person: str) -> tuple[str, datetime]:
+async def claim(context: RunningService, id: str, plan: str, person: str) -> tuple[str, datetime]:
     """Whose it is then, and until when: another's claim that is not over stays."""
     now = context.clock.now()
 
@@ -55,7 +55,9 @@ async def claim(context: Context, id: str, plan: str, person: str) -> tuple[str,
     return await context.store.transact(steps, beside=True, wakes=False)
 
 
-async def release(context: Context, plan: str, *, id: str | None = None, person: str | None = None) -> int:
+async def release(
+    context: RunningService, plan: str, *, id: str | None = None, person: str | None = None
+) -> int:
     """End the claim of this request, or all of this person; how many there were."""
 
     async def steps(connection: Connection) -> str:

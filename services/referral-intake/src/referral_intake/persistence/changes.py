@@ -18,7 +18,7 @@ from loopkeeper.kernel.repeat import repeat
 from loopkeeper.kernel.supervisor import Heartbeat
 from loopkeeper.kernel.wake import woken_by
 from loopkeeper.postgres.connections import Pool
-from loopkeeper.runtime.service import Context
+from loopkeeper.runtime.service import RunningService
 from loopkeeper.security.organizations import Client
 from loopkeeper.store.row_access import sight
 from loopkeeper.store.store import Store
@@ -106,11 +106,11 @@ class Watching:
 _watchings: WeakKeyDictionary[Store[Any], Watching] = WeakKeyDictionary()
 
 
-def watching_of(context: Context) -> Watching:
+def watching_of(context: RunningService) -> Watching:
     return _watchings.setdefault(context.store, Watching())
 
 
-async def watch(context: Context, heartbeat: Heartbeat) -> None:
+async def watch(context: RunningService, heartbeat: Heartbeat) -> None:
     """Look after each commit, while anybody watches."""
     watching = watching_of(context)
     watching.wake = woken_by(context.store.commits)
