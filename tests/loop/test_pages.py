@@ -3,6 +3,7 @@ something changed; each seen by those whom it concerns alone."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from datetime import timedelta
 from typing import Any
@@ -11,6 +12,11 @@ import orjson
 import pytest
 import pytest_asyncio
 
+from loopkeeper.contract import ids as ids_of
+from loopkeeper.http.call import Call
+from loopkeeper.kernel.errors import Busy
+from loopkeeper.security.organizations import Directory
+from referral_intake.api import changes
 from tests.conftest import Databases
 from tests.loop.house import (
     CLINIC,
@@ -312,3 +318,50 @@ async def test_everybody_may_ask_what_time_it_is(pages: House) -> None:
             "+00:00", "Z"
         )
     await pages.ask("", "GET", "/v1/now", status=401)
+
+
+async def test_a_page_hears_what_changed_of_its_own_and_nothing_else_1_6(pages: House) -> None:
+    """The stream's pieces as its route makes them, for the plan, another plan and operations."""
+    heard: dict[str, list[bytes]] = {}
+    streams = {who: changes.pieces(call_of(pages, who)) for who in (HARBOR, VALLEY, OPERATIONS)}
+    for who, stream in streams.items():
+        assert await anext(stream) == changes.RETRY
+        heard[who] = []
+    referral = await pages.refer(CLINIC, someone(5012))
+    await pages.quiet()
+    async with asyncio.timeout(10):
+        for who in (HARBOR, OPERATIONS):
+            while referral not in str(heard[who]):
+                heard[who].append(await anext(streams[who]))
+    for line in heard[HARBOR]:
+        assert orjson.loads(line.removeprefix(b"data: "))["many"] is False
+    told = [piece for who in (HARBOR, OPERATIONS) for piece in heard[who]]
+    assert "David" not in str(told)
+    waits = asyncio.ensure_future(anext(streams[VALLEY]))
+    await pages.refer(CLINIC, someone(5013))
+    await pages.quiet()
+    assert not waits.done()
+    waits.cancel()
+    await asyncio.wait({waits})
+    for stream in streams.values():
+        await stream.aclose()
+
+
+async def test_one_caller_holds_so_many_streams_and_the_next_comes_again(pages: House) -> None:
+    streams = [changes.pieces(call_of(pages, HARBOR)) for _ in range(changes.STREAMS_OF_ONE)]
+    for stream in streams:
+        await anext(stream)
+    with pytest.raises(Busy):
+        await anext(changes.pieces(call_of(pages, HARBOR)))
+    for stream in streams:
+        await stream.aclose()
+    again = changes.pieces(call_of(pages, HARBOR))
+    assert await anext(again) == changes.RETRY
+    await again.aclose()
+
+
+def call_of(pages: House, who: str) -> Call:
+    """A call of this organization's key at intake, as a route is handed it."""
+    client = Directory(pages.home / "config").authenticate(pages.keys[who])
+    scope = {"type": "http", "method": "GET", "path": "/v1/referrals:changes", "query_string": b""}
+    return Call(pages.running.contexts["intake"], client, ids_of.uuid(), False, "", scope, {})

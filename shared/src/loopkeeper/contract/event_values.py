@@ -7,7 +7,7 @@ of `event_text` does not say, so a reader who may see the one may see the other.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 from loopkeeper.contract import events
 from loopkeeper.contract.events import Event
@@ -75,7 +75,7 @@ def values(event: Event, *, whole: bool = False) -> dict[str, Any]:
     said = (*SAYS.get(type(event), ()), *(PLAN_HEARS.get(type(event), ()) if whole else ()))
     unsaid = _unsaid(event)
     names = tuple(name for name in said if name not in unsaid)
-    document = cast("dict[str, Any]", event.model_dump(mode="json", by_alias=True, exclude_none=True))
+    document = event.model_dump(mode="json", by_alias=True, exclude_none=True)
     found = {
         name: len(document[name]) if name in COUNTED else document[name]
         for name in names

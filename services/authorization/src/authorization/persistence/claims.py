@@ -52,7 +52,7 @@ async def claim(context: RunningService, id: str, plan: str, person: str) -> tup
         assert row is not None  # noqa: S101 it was just written
         return row["person"], row["until"]
 
-    return await context.store.transact(steps, beside=True, wakes=False)
+    return await context.store.transact(steps, concurrent=True, wakes=False)
 
 
 async def release(
@@ -69,7 +69,7 @@ async def release(
             person,
         )
 
-    return int((await context.store.transact(steps, beside=True, wakes=False)).split()[-1])
+    return int((await context.store.transact(steps, concurrent=True, wakes=False)).split()[-1])
 
 
 async def claims(pool: Pool, ids: Sequence[str], now: datetime) -> Mapping[str, tuple[str, datetime]]:

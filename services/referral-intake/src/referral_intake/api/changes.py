@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Annotated
 
 import orjson
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict
 
 from loopkeeper.http.call import allowed
@@ -47,7 +47,7 @@ class Now(BaseModel):
 @router.get(
     "/v1/referrals:changes",
     summary="That referrals changed, as it happens",
-    response_class=Stream,
+    response_class=Response,
     response_model=None,
     responses={200: {"content": {STREAM: {"schema": {"type": "string"}}}}},
 )
@@ -55,7 +55,7 @@ async def changes(call: Annotated[Call, allowed(*READERS)]) -> Stream:
     """A stream of `{"changed": {"ref_…": 7}, "many": false}`: the referrals that this caller may see and that changed,
     each with the version that its ETag names; `many`: more than are named. It says nothing of what was before: who
     opens it reads the page then. It ends after five minutes, for a person after one, to be opened again."""
-    return Stream(_pieces(call), media_type=STREAM, headers={"X-Accel-Buffering": "no"})
+    return Stream(pieces(call), media_type=STREAM, headers={"X-Accel-Buffering": "no"})
 
 
 @router.get("/v1/now", summary="What time it is here")
@@ -65,8 +65,8 @@ async def now(call: Annotated[Call, allowed(*Role)]) -> Now:
     return Now(now=call.service.clock.now(), movable=movable)
 
 
-async def _pieces(call: Call) -> AsyncGenerator[bytes]:
-    """Raises `Busy` before its first piece where too many are open."""
+async def pieces(call: Call) -> AsyncGenerator[bytes]:
+    """What one page is told, as it happens. Raises `Busy` before its first piece where too many are open."""
     who, stopping = call.client.counted_as, call.service.supervisor.stopping
     if _open.total() >= STREAMS or _open[who] >= STREAMS_OF_ONE:
         raise Busy("the number of streams", retry_after=10)

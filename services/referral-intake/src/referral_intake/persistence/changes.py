@@ -20,7 +20,7 @@ from loopkeeper.kernel.wake import woken_by
 from loopkeeper.postgres.connections import Pool
 from loopkeeper.runtime.service import RunningService
 from loopkeeper.security.organizations import Client
-from loopkeeper.store.row_access import sight
+from loopkeeper.store.row_access import visibility_of
 from loopkeeper.store.store import Store
 
 # What other replicas wrote is seen within this; many commits in quick succession are looked at together.
@@ -39,13 +39,13 @@ class Watcher:
     """One open page: what changed since it was last told, by referral and version. `many`: more than is kept."""
 
     def __init__(self, client: Client) -> None:
-        self._sight = sight(client)
+        self._visible = visibility_of(client)
         self.changed: dict[str, int] = {}
         self.many = False
         self.heard = asyncio.Event()
 
     def tell(self, row: Mapping[str, Any]) -> None:
-        seen = self._sight
+        seen = self._visible
         mine = (
             seen.operations
             or (seen.plan and row["plan_id"] == seen.plan)
