@@ -309,6 +309,28 @@ async def test_a_plans_choices_are_its_own_to_read(pages: House) -> None:
     await pages.ask(CLINIC, "GET", "/v1/policy/authorization", status=403)
 
 
+async def test_who_was_told_what_is_seen_by_the_plan_and_by_each_of_its_own_7_4(pages: House) -> None:
+    await pages.subscribe(CLINIC)
+    referral, request = await waiting(pages, 5014)
+    await pages.ask(HARBOR, "POST", f"/v1/authorizations/{request}:approve", MARIA)
+    await pages.accept(STREET)
+    path = f"/v1/notices?referral={referral}"
+    plans = (await pages.ask(HARBOR, "GET", path))["items"]
+    kinds = {each["recipient_kind"] for each in plans}
+    assert {"referrer", "provider", "member"} <= kinds
+    assert "David" not in orjson.dumps(plans).decode()
+    mine = (await pages.ask(CLINIC, "GET", path))["items"]
+    assert {each["recipient"] for each in mine} == {CLINIC}
+    sent = [way for each in mine for way in each["deliveries"]]
+    assert sent
+    assert all(each["attempts"] >= 1 for each in sent if each["state"] == "delivered")
+    for other in (VALLEY, NAVIGATORS, HOSPITAL):
+        assert (await pages.ask(other, "GET", path))["items"] == []
+    everything = (await pages.ask(OPERATIONS, "GET", path))["items"]
+    assert [each["id"] for each in everything] == [each["id"] for each in plans]
+    await pages.ask(HARBOR, "GET", "/v1/notices", status=422)
+
+
 # ── live ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
