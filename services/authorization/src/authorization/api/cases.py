@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from authorization.api.requests import STANDING, row_of, shown, state_of
 from authorization.api.views import ShownAuthorization, ShownClaim
-from authorization.persistence import claims
+from authorization.persistence import case_claims as claims
 from loopkeeper.contract.blanks import BlankIsMissing
 from loopkeeper.http.call import allowed
 from loopkeeper.http.person import Person

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from authorization.api.explanation import Explanation, explain
 from authorization.api.views import ShownAuthorization, ShownClaim, show
 from authorization.domain.state import Authorization
-from authorization.persistence.claims import CLAIMED, claims
+from authorization.persistence.case_claims import CLAIMED, claims
 from authorization.persistence.open_authorizations import ask, contracted, open_authorization
 from authorization.persistence.tables import READ_COLUMNS
 from loopkeeper.contract.calendar import la_date

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from authorization.domain.deadlines import due
 from authorization.domain.state import Authorization, status
-from authorization.persistence.claims import claim_table
+from authorization.persistence.case_claims import claim_table
 from authorization.persistence.open_authorizations import lookup_table
 from loopkeeper.store.provider_copy import provider_table
 from loopkeeper.store.schema import chassis_tables, moment, stream_table
