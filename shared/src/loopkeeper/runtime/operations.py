@@ -79,6 +79,23 @@ class ParkedList(Shown):
     next_cursor: str | None = None
 
 
+class ParkedCause(Shown):
+    """Parked referrals that fail in the same way: with this error, at a fact of this type."""
+
+    error: str
+    type: str
+    referrals: int
+    facts: int
+    since: datetime
+    next_retry_at: datetime | None
+    # The one that waits longest, to look at first.
+    longest: str
+
+
+class ParkedCauses(Shown):
+    items: list[ParkedCause]
+
+
 class ParkedFact(Shown):
     partition: int
     offset: int
@@ -137,6 +154,7 @@ def operations_of(service: str) -> APIRouter:
     router = APIRouter(prefix=f"/v1/operations/{service}", tags=[service], route_class=Operation)
     router.get("/status", summary="Where this service stands")(status)
     router.get("/parked", summary="Parked referrals, longest waiting first")(parked)
+    router.get("/parked:causes", summary="Parked referrals by what went wrong, most first")(parked_causes)
     router.get("/parked/{id:key}", summary="The parked facts of one referral")(parked_facts)
     router.post(
         "/parked/{id:key}:replay",
@@ -193,6 +211,12 @@ async def parked(call: Operator) -> ParkedList:
     """Which referrals wait for a person, since when, and with which error."""
     listed = await call.service.parked.listed()
     return ParkedList(items=[ParkedReferral.model_validate(one) for one in listed])
+
+
+async def parked_causes(call: Operator) -> ParkedCauses:
+    """What went wrong, and for how many referrals: those of one cause are replayed together once it is fixed."""
+    found = await call.service.parked.causes()
+    return ParkedCauses(items=[ParkedCause.model_validate(one) for one in found])
 
 
 async def parked_facts(id: Id, call: Operator) -> ParkedDetail:

@@ -23,6 +23,7 @@ from loopkeeper.flow.set_back import LogCheck
 from loopkeeper.flow.timers import TimerSweep
 from loopkeeper.http.app import App, Lifespan
 from loopkeeper.http.health import Ready
+from loopkeeper.http.openings import openings_of
 from loopkeeper.http.serving import AppState
 from loopkeeper.kernel.clock import Clock, FileClock, SystemClock
 from loopkeeper.kernel.errors import StartError
@@ -41,6 +42,7 @@ from loopkeeper.postgres.incarnation import Database
 from loopkeeper.runtime import startup
 from loopkeeper.runtime.backlog import keep_measuring
 from loopkeeper.runtime.operations import operations_of
+from loopkeeper.runtime.policy_rows import policy_of
 from loopkeeper.runtime.readiness import Probe
 from loopkeeper.runtime.service import Resources, RunningService, Service
 from loopkeeper.security.keyring import open_keyring
@@ -223,7 +225,10 @@ class Running:
         self._stack = AsyncExitStack()
         self._probes: dict[str, Probe] = {}
         self.app = App(
-            {name: (*service.routers, operations_of(name)) for name, service in services.items()},
+            {
+                name: (*service.routers, operations_of(name), openings_of(name), policy_of(name))
+                for name, service in services.items()
+            },
             self._serving,
             ready=self._ready,
             registry=self._metrics.registry,

@@ -100,7 +100,7 @@ async def mailbox(asked: Annotated[MailboxPage, Query()], call: Reader) -> Listi
             f"""SELECT {COLUMNS} FROM notice n WHERE {MINE} AND (n.at, n.id) > ($4, $5)
                 AND ($6::boolean IS NULL OR (n.told_at IS NOT NULL) = $6) AND ($7 = '' OR n.recipient_kind = $7)
                 ORDER BY n.at, n.id LIMIT $8""",  # noqa: S608 own constants
-            *_own(call.client),
+            *own_of(call.client),
             start.at,
             start.id,
             asked.told,
@@ -253,7 +253,8 @@ def _opener(call: Call) -> Mapping[str, str | bool]:
     return {**who, "person": person.id, "proved": True} if person is not None else who
 
 
-def _own(client: Client) -> tuple[str, bool, list[str]]:
+def own_of(client: Client) -> tuple[str, bool, list[str]]:
+    """The parameters of the clause that names the caller's own notices."""
     return client.organization, Role.PROVIDER in client.roles, PLAN_ONLY
 
 
@@ -263,7 +264,7 @@ async def _row(call: Call, id: str) -> Mapping[str, Any]:
     async with own_organization(call) as connection:
         row = await connection.fetchrow(
             f"SELECT {COLUMNS} FROM notice n WHERE n.id = $4 AND ({MINE} OR ($5 AND n.plan = $1))",  # noqa: S608
-            *_own(call.client),
+            *own_of(call.client),
             id,
             plan,
         )
