@@ -52,7 +52,7 @@ async def test_a_name_is_on_the_page_that_opened_it_and_nowhere_else(at: Stage) 
     assert not any(CANARY in address for address in addresses)
     await page.goto(f"{at.url}/me")
     assert CANARY not in await page.content()
-    assert "to review how this was handled" in await page.content()
+    assert "to review how the referral was handled" in await page.content()
     stored = await at.asks("SELECT string_agg(o::text, ' ') FROM opening o")
     assert referral in stored
     assert CANARY not in stored

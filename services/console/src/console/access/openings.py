@@ -8,17 +8,10 @@ from datetime import datetime
 
 from console.access.sessions import OPEN_FOR
 from console.access.store import Access
+from loopkeeper.contract.vocabulary.openings import OpeningReason
 
-# Why a person opens an identity: what the services are told, by the code a page sends.
-REASONS: Mapping[str, str] = {
-    "decide": "to decide the authorization",
-    "serve": "to find and serve the member",
-    "answer": "to answer or correct the referral",
-    "coordinate": "to coordinate care with the provider",
-    "call": "because the member or family called",
-    "compare": "to compare two referrals",
-    "review": "to review how this was handled",
-}
+# Why a person opens an identity, by the code that the services write down with each fetch.
+REASONS: Mapping[str, str] = {reason.value: reason.label for reason in OpeningReason}
 
 
 @dataclass(frozen=True, slots=True)

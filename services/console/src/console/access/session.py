@@ -9,15 +9,14 @@ from datetime import timedelta
 
 from starlette.requests import Request
 
-from console.access import claims, entries, openings, people, sessions
-from console.access.claims import Claim
+from console.access import entries, openings, people, sessions
 from console.access.openings import REASONS, Opening
 from console.access.store import Access
 from console.access.tokens import Issuer
 from console.web.refusals import GoTo, NotHere, Refusal
 from loopkeeper.security.organizations import ROLES, Organization, OrganizationKind, Role
 
-__all__ = ["REASONS", "Claim", "Opening", "People", "Signed"]
+__all__ = ["REASONS", "Opening", "People", "Signed"]
 
 COOKIE, ENTRY = "loopkeeper", "loopkeeper-entry"
 # A page that fetches itself says so: that is nobody's touch.
@@ -160,18 +159,3 @@ class People:
     @property
     def open_for(self) -> timedelta:
         return sessions.OPEN_FOR
-
-    # ── cases ─────────────────────────────────────────────────────────────────────────────────────────────
-
-    async def claims(self, signed: Signed, subjects: Collection[str]) -> Mapping[str, Claim]:
-        """Who of the organization works on these."""
-        return await claims.of(self.access, signed.organization.id, subjects)
-
-    async def claim(self, signed: Signed, subject: str) -> None:
-        await claims.take(self.access, signed.organization.id, subject, signed.id)
-
-    async def give_back(self, signed: Signed, subject: str) -> None:
-        await claims.give_back(self.access, signed.organization.id, subject, signed.id)
-
-    async def hand_to(self, signed: Signed, subject: str, person: str) -> None:
-        await claims.hand_to(self.access, signed.organization.id, subject, person)

@@ -4,7 +4,8 @@ that does not come is raised too, and a page shows the rest."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
@@ -109,6 +110,22 @@ class Api:
         return await self.ask(
             service, method, path, body=body if body is not None else {}, once=once, match=match
         )
+
+    @asynccontextmanager
+    async def stream(self, service: str, path: str) -> AsyncGenerator[aiohttp.StreamReader]:
+        """What a service tells as it happens, line by line. Raises `Refused`, `Away`."""
+        self._token = self._token or self.sign()
+        headers = {"Authorization": f"Bearer {self._token}", "Accept": "text/event-stream"}
+        address = URL(self.bases(service) + path, encoded=True)
+        try:
+            async with self.http.get(
+                address, headers=headers, timeout=aiohttp.ClientTimeout(total=None, connect=2, sock_read=30)
+            ) as answer:
+                if answer.status != 200:
+                    raise _refused(answer.status, None) if answer.status < 500 else Away(service)
+                yield answer.content
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Away(service) from error
 
     async def ask(
         self,

@@ -3,36 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter
 from starlette.responses import Response, StreamingResponse
 
 from console.api.client import Away, Refused
-from console.api.models.intake import ListingShownReferral
 from console.pages.visit import Visit, visiting
 from loopkeeper.security.organizations import Role
 
 router = APIRouter()
+# So often the session is looked at: what is open ends within two seconds of it.
 EVERY = 1.0
-# What an idle line is told, so that nobody on the way takes it for dead.
-ALIVE_EVERY = 15.0
+CHANGED, QUIET, ENDED = "changed", "quiet", "ended"
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-
-
-@dataclass
-class _Seen:
-    """When something of an organization changed last, as somebody of it asked last: one question for all its pages."""
-
-    at: datetime = datetime(1970, 1, 1, tzinfo=UTC)
-    asked: float = 0.0
-
-
-SEEN: dict[str, _Seen] = {}
 
 
 @router.get("/live")
@@ -44,38 +29,39 @@ async def live(
 
 
 async def _changes(visit: Visit) -> AsyncGenerator[str]:
-    seen = await _newest(visit)
-    quiet = time.monotonic()
     yield "retry: 2000\n\n"
     while not visit.running.stopping():
+        async for word in _heard(visit):
+            if word == ENDED:
+                yield "event: ended\ndata: \n\n"
+                return
+            yield ": still here\n\n" if word == QUIET else "event: changed\ndata: \n\n"
         await asyncio.sleep(EVERY)
-        if not await visit.people.alive(visit.signed):
-            yield "event: ended\ndata: \n\n"
-            return
-        newest = await _newest(visit)
-        if newest > seen:
-            seen, quiet = newest, time.monotonic()
-            yield "event: changed\ndata: \n\n"
-        elif time.monotonic() - quiet > ALIVE_EVERY:
-            quiet = time.monotonic()
-            yield ": still here\n\n"
 
 
-async def _newest(visit: Visit) -> datetime:
-    """When a referral this organization sees changed last. While the service is away nothing has changed."""
-    known = SEEN.setdefault(visit.signed.organization.id, _Seen())
-    if time.monotonic() - known.asked < EVERY / 2:
-        return known.at
-    known.asked = time.monotonic()
+async def _heard(visit: Visit) -> AsyncGenerator[str]:
+    """What one stream of the service tells. It ends after a minute, as the token does, or where the service is away."""
     visit.api.renew()
-    first = known.at + timedelta(microseconds=1) if known.at.year > 1970 else visit.now - timedelta(seconds=2)
     try:
-        found = await visit.api.get(
-            "intake", "/v1/referrals", ListingShownReferral, updated_since=first.isoformat(), limit=200
-        )
+        async with visit.api.stream("intake", "/v1/referrals:changes") as lines:
+            reading = asyncio.ensure_future(lines.readline())
+            try:
+                while not visit.running.stopping():
+                    await asyncio.wait({reading}, timeout=EVERY)
+                    if not await visit.people.alive(visit.signed):
+                        yield ENDED
+                        return
+                    if not reading.done():
+                        continue
+                    line = reading.result()
+                    if not line:
+                        return
+                    reading = asyncio.ensure_future(lines.readline())
+                    if line.startswith(b"data:"):
+                        yield CHANGED
+                    elif line.startswith(b":"):
+                        yield QUIET
+            finally:
+                reading.cancel()
     except (Away, Refused):
-        return known.at
-    known.at = max([known.at, *(each.updated_at for each in found.items)])
-    if known.at.year == 1970:
-        known.at = first
-    return known.at
+        return

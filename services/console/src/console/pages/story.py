@@ -199,7 +199,7 @@ async def _identity(found: ShownReferral, opening: Opening | None, visit: Visit)
 
 async def _whose(found: ShownReferral, opening: Opening, visit: Visit) -> OpenedMember:
     """Opened by the service that may: intake for plan and referrer, assignment for the provider that accepted."""
-    reason = REASONS[opening.reason]
+    reason = opening.reason
     if visit.has(Role.PLAN) or found.referrer == visit.signed.organization.id:
         return await visit.api.get("intake", f"/v1/referrals/{found.id}/member", OpenedMember, reason=reason)
     return await visit.api.get(

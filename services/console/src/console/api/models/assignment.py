@@ -68,6 +68,44 @@ class RowResult(BaseModel):
     result: Literal["created", "changed", "unchanged"]
 
 
+class ShownOpening(BaseModel):
+    id: str
+    at: AwareDatetime
+    organization: str
+    plan: str
+    referral: str
+    parts: list[str]
+    fields: list[str]
+    why: str
+    reason: str | None = None
+    person: str | None = None
+    proved: bool
+    client: str | None = None
+
+
+class ShownRow(BaseModel):
+    ref: str
+    table: str
+    about: str
+    plan: str | None
+    effective_from: date
+    effective_to: date | None
+    source: str
+    confidence: str
+    note: str
+    values: dict[str, Any]
+
+
+class ParkedCause(BaseModel):
+    error: str
+    type: str
+    referrals: int
+    facts: int
+    since: AwareDatetime
+    next_retry_at: AwareDatetime | None
+    longest: str
+
+
 class ParkedFact(BaseModel):
     partition: int
     offset: int
@@ -123,6 +161,20 @@ class Imported(BaseModel):
 class ListingShownAssignment(BaseModel):
     items: list[ShownAssignment]
     next_cursor: str | None = None
+
+
+class ListingShownOpening(BaseModel):
+    items: list[ShownOpening]
+    next_cursor: str | None = None
+
+
+class ListingShownRow(BaseModel):
+    items: list[ShownRow]
+    next_cursor: str | None = None
+
+
+class ParkedCauses(BaseModel):
+    items: list[ParkedCause]
 
 
 class ParkedDetail(BaseModel):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 from pydantic import AwareDatetime, BaseModel
-from uuid import UUID
 from datetime import date
+from typing import Any
+from uuid import UUID
 
 
 class Explanation(BaseModel):
@@ -34,12 +35,62 @@ class OpenedMember(BaseModel):
     plan_member_id: str | None = None
 
 
+class QueueCounts(BaseModel):
+    now: AwareDatetime
+    waiting: int
+    free: int
+    waits_for: dict[str, int]
+    due: dict[str, int]
+
+
+class Released(BaseModel):
+    released: int
+
+
 class ReplayResult(BaseModel):
     stream: str
     applied: int
     left: int
     error: str
     dry_run: bool
+
+
+class ShownOpening(BaseModel):
+    id: str
+    at: AwareDatetime
+    organization: str
+    plan: str
+    referral: str
+    parts: list[str]
+    fields: list[str]
+    why: str
+    reason: str | None = None
+    person: str | None = None
+    proved: bool
+    client: str | None = None
+
+
+class ShownRow(BaseModel):
+    ref: str
+    table: str
+    about: str
+    plan: str | None
+    effective_from: date
+    effective_to: date | None
+    source: str
+    confidence: str
+    note: str
+    values: dict[str, Any]
+
+
+class ParkedCause(BaseModel):
+    error: str
+    type: str
+    referrals: int
+    facts: int
+    since: AwareDatetime
+    next_retry_at: AwareDatetime | None
+    longest: str
 
 
 class ParkedFact(BaseModel):
@@ -71,6 +122,11 @@ class Rights(BaseModel):
     hearing_days: int
     unanswered_days: int
     continues_if_by: date | None = None
+
+
+class ShownClaim(BaseModel):
+    person: str
+    until: AwareDatetime
 
 
 class ShownDiscontinuation(BaseModel):
@@ -135,6 +191,20 @@ class Adverse(BaseModel):
     citation: str
     notice_due_at: AwareDatetime
     rights: Rights
+
+
+class ListingShownOpening(BaseModel):
+    items: list[ShownOpening]
+    next_cursor: str | None = None
+
+
+class ListingShownRow(BaseModel):
+    items: list[ShownRow]
+    next_cursor: str | None = None
+
+
+class ParkedCauses(BaseModel):
+    items: list[ParkedCause]
 
 
 class ParkedDetail(BaseModel):
@@ -219,6 +289,7 @@ class ShownAuthorization(BaseModel):
     reauthorization_asked_by: str | None = None
     discontinuation: ShownDiscontinuation | None = None
     allowed: list[str] | None = None
+    claim: ShownClaim | None = None
 
 
 class ListingShownAuthorization(BaseModel):

@@ -1,14 +1,10 @@
 """What intake answers: written by `make docs` from its OpenAPI document; change the service instead."""
 
 from __future__ import annotations
-from pydantic import AwareDatetime, BaseModel, Field
 from typing import Any
-from uuid import UUID
+from pydantic import AwareDatetime, BaseModel, Field
 from datetime import date
-
-
-class Now(BaseModel):
-    now: AwareDatetime
+from uuid import UUID
 
 
 class OpenedMember(BaseModel):
@@ -17,12 +13,30 @@ class OpenedMember(BaseModel):
     other_factors: dict[str, str] = {}
 
 
+class ReferralCounts(BaseModel):
+    now: AwareDatetime
+    open: int
+    status: dict[str, int]
+    actor: dict[str, int]
+    step: dict[str, int]
+    due: dict[str, int]
+    plan: dict[str, int] | None = None
+    county: dict[str, int] | None = None
+
+
 class ReplayResult(BaseModel):
     stream: str
     applied: int
     left: int
     error: str
     dry_run: bool
+
+
+class ShownOrganization(BaseModel):
+    id: str
+    name: str
+    kind: str
+    phone: str | None = None
 
 
 class ShownSupport(BaseModel):
@@ -34,6 +48,53 @@ class ShownSupport(BaseModel):
     allowed: list[str]
     updated_at: AwareDatetime
     provider: str | None = None
+
+
+class LoopkeeperRuntimeOperationsNow(BaseModel):
+    now: AwareDatetime
+
+
+class ReferralIntakeApiChangesNow(BaseModel):
+    now: AwareDatetime
+    movable: bool
+
+
+class ShownOpening(BaseModel):
+    id: str
+    at: AwareDatetime
+    organization: str
+    plan: str
+    referral: str
+    parts: list[str]
+    fields: list[str]
+    why: str
+    reason: str | None = None
+    person: str | None = None
+    proved: bool
+    client: str | None = None
+
+
+class ShownRow(BaseModel):
+    ref: str
+    table: str
+    about: str
+    plan: str | None
+    effective_from: date
+    effective_to: date | None
+    source: str
+    confidence: str
+    note: str
+    values: dict[str, Any]
+
+
+class ParkedCause(BaseModel):
+    error: str
+    type: str
+    referrals: int
+    facts: int
+    since: AwareDatetime
+    next_retry_at: AwareDatetime | None
+    longest: str
 
 
 class ParkedFact(BaseModel):
@@ -139,6 +200,10 @@ class ShownStep(BaseModel):
     actor: str
     step: str
     due_at: AwareDatetime | None = None
+    code: str = ""
+    values: dict[str, str] = {}
+    organization: str | None = None
+    since: AwareDatetime | None = None
 
 
 class ShownEvent(BaseModel):
@@ -148,17 +213,14 @@ class ShownEvent(BaseModel):
     at: AwareDatetime
     occurred_at: AwareDatetime
     sentence: str
+    values: dict[str, Any] = {}
     policy: list[str] = []
     acted_by: str | None = None
     person: str | None = None
+    proved: bool = False
     authorization: str | None = None
     assignment: str | None = None
     trace_id: str | None = None
-
-
-class ClaimedPopulation(BaseModel):
-    population: str
-    covered: bool
 
 
 class ScreenedCriterion(BaseModel):
@@ -167,14 +229,38 @@ class ScreenedCriterion(BaseModel):
     result: str
 
 
+class ClaimedPopulation(BaseModel):
+    population: str
+    covered: bool
+
+
 class LostCommand(BaseModel):
     claim: UUID
     referral: str
 
 
+class ListingShownOpening(BaseModel):
+    items: list[ShownOpening]
+    next_cursor: str | None = None
+
+
+class ListingShownOrganization(BaseModel):
+    items: list[ShownOrganization]
+    next_cursor: str | None = None
+
+
+class ListingShownRow(BaseModel):
+    items: list[ShownRow]
+    next_cursor: str | None = None
+
+
 class ListingShownSupport(BaseModel):
     items: list[ShownSupport]
     next_cursor: str | None = None
+
+
+class ParkedCauses(BaseModel):
+    items: list[ParkedCause]
 
 
 class ParkedDetail(BaseModel):
@@ -235,13 +321,6 @@ class Timeline(BaseModel):
     next_cursor: str | None = None
 
 
-class ReceivedClaim(BaseModel):
-    population: str
-    covered: bool
-    note: str
-    also: list[ClaimedPopulation] = Field([], validate_default=True)
-
-
 class Screened(BaseModel):
     code: str
     result: str
@@ -249,6 +328,13 @@ class Screened(BaseModel):
     suggested: bool
     notes: list[str]
     criteria: list[ScreenedCriterion]
+
+
+class ReceivedClaim(BaseModel):
+    population: str
+    covered: bool
+    note: str
+    also: list[ClaimedPopulation] = Field([], validate_default=True)
 
 
 class SetBack(BaseModel):
@@ -263,6 +349,34 @@ class SetBack(BaseModel):
 class ListingShownReferral(BaseModel):
     items: list[ShownReferral]
     next_cursor: str | None = None
+
+
+class OpenedForm(BaseModel):
+    form: str
+    form_version: str
+    referral_date: date | None
+    received_via: str
+    entered_by: str
+    urgency: str
+    populations: list[str]
+    answers: dict[str, Any]
+    programs: dict[str, str]
+    confirmed_programs: dict[str, bool]
+    member_choices: dict[str, str]
+    attestation: dict[str, Any]
+    member_agrees: bool | None
+    referrer: dict[str, Any]
+    presumptive: dict[str, Any] | None
+    release_on: date | None
+    plan_change: str | None
+    recommended: dict[str, Any] | None
+    preference: dict[str, Any] | None
+    comments: str
+    safety_notes: str
+    attachments: list[str]
+    extra: list[dict[str, Any]]
+    screening: list[Screened]
+    policy: list[str]
 
 
 class Receipt(BaseModel):

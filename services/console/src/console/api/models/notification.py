@@ -3,8 +3,8 @@
 from __future__ import annotations
 from pydantic import AwareDatetime, BaseModel, Field
 from typing import Any
-from uuid import UUID
 from datetime import date
+from uuid import UUID
 
 
 class Item(BaseModel):
@@ -142,6 +142,34 @@ class DeliveryAttemptShown(BaseModel):
     next_attempt_at: AwareDatetime | None
 
 
+class ShownOpening(BaseModel):
+    id: str
+    at: AwareDatetime
+    organization: str
+    plan: str
+    referral: str
+    parts: list[str]
+    fields: list[str]
+    why: str
+    reason: str | None = None
+    person: str | None = None
+    proved: bool
+    client: str | None = None
+
+
+class ShownRow(BaseModel):
+    ref: str
+    table: str
+    about: str
+    plan: str | None
+    effective_from: date
+    effective_to: date | None
+    source: str
+    confidence: str
+    note: str
+    values: dict[str, Any]
+
+
 class OutreachAttemptShown(BaseModel):
     assignment: str
     number: int
@@ -151,6 +179,16 @@ class OutreachAttemptShown(BaseModel):
     outcome: str
     reached: bool
     minutes: int | None = None
+
+
+class ParkedCause(BaseModel):
+    error: str
+    type: str
+    referrals: int
+    facts: int
+    since: AwareDatetime
+    next_retry_at: AwareDatetime | None
+    longest: str
 
 
 class ParkedFact(BaseModel):
@@ -177,6 +215,14 @@ class Flaw(BaseModel):
     what: str
 
 
+class ShownDelivery(BaseModel):
+    id: str
+    state: str
+    attempts: int
+    next_attempt_at: AwareDatetime | None
+    delivered_at: AwareDatetime | None
+
+
 class LostCommand(BaseModel):
     claim: UUID
     referral: str
@@ -196,6 +242,16 @@ class FeedPage(BaseModel):
 
 class ListingDeliveryAttemptShown(BaseModel):
     items: list[DeliveryAttemptShown]
+    next_cursor: str | None = None
+
+
+class ListingShownOpening(BaseModel):
+    items: list[ShownOpening]
+    next_cursor: str | None = None
+
+
+class ListingShownRow(BaseModel):
+    items: list[ShownRow]
     next_cursor: str | None = None
 
 
@@ -219,6 +275,10 @@ class OutreachShown(BaseModel):
     updated_at: AwareDatetime | None = None
 
 
+class ParkedCauses(BaseModel):
+    items: list[ParkedCause]
+
+
 class ParkedDetail(BaseModel):
     stream: ParkedReferral
     facts: list[ParkedFact]
@@ -234,6 +294,23 @@ class Proof(BaseModel):
     flaws: list[Flaw]
 
 
+class ShownNotice(BaseModel):
+    id: str
+    referral: str
+    code: str
+    recipient: str
+    recipient_kind: str
+    needs: list[str]
+    at: AwareDatetime
+    due_at: AwareDatetime | None
+    overdue: bool
+    told_at: AwareDatetime | None
+    told_how: str | None
+    told_by: str | None
+    proved: bool
+    deliveries: list[ShownDelivery]
+
+
 class SetBack(BaseModel):
     at: AwareDatetime
     finished_at: AwareDatetime | None
@@ -245,6 +322,11 @@ class SetBack(BaseModel):
 
 class ListingOutreachShown(BaseModel):
     items: list[OutreachShown]
+    next_cursor: str | None = None
+
+
+class ListingShownNotice(BaseModel):
+    items: list[ShownNotice]
     next_cursor: str | None = None
 
 

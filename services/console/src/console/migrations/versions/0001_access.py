@@ -124,16 +124,6 @@ TABLES = (
     """,
     "create index access_event_organization on access_event (organization, at)",
     "create index access_event_person on access_event (person, at)",
-    # Who of an organization works on a case: so that two people do not decide the same one.
-    """
-    create table claim (
-        organization text not null,
-        subject text not null,
-        person text not null references person,
-        at timestamptz not null,
-        primary key (organization, subject)
-    )
-    """,
     # The database's own birth: a copy that was put back has an older one than the keeper of its key remembers.
     "create table born (incarnation text primary key, at timestamptz not null)",
 )

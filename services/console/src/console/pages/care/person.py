@@ -97,7 +97,7 @@ async def page(
     if opening is not None:
         try:
             who = await visit.api.get(
-                "assignment", f"/v1/assignments/{ref}/member", OpenedMember, reason=REASONS[opening.reason]
+                "assignment", f"/v1/assignments/{ref}/member", OpenedMember, reason=opening.reason
             )
             contact = who.contact
             identity = member.opened(

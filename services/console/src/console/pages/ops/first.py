@@ -54,9 +54,8 @@ AGES = (
 async def first(visit: Operator) -> Response:
     """Everything that is open, at a glance."""
     _, now = visit.words, visit.now
-    found = await all_referrals(visit.api)
+    open_now = await all_referrals(visit.api, order="due")
     standing = await statuses(visit)
-    open_now = [one for one in found if one.closing is None]
     late, soon = loops.due_words([one.next_step.due_at for one in open_now], now)
     lanes = {
         actor: [Due(one.id, one.next_step.due_at) for one in open_now if one.next_step.actor == actor]
@@ -81,7 +80,6 @@ async def first(visit: Operator) -> Response:
                 services(standing, _, now),
                 _stages(open_now, _),
                 _ages(open_now, now, _),
-                _outcomes(found, _),
                 _clock(visit, standing),
             ],
         ],
@@ -137,13 +135,9 @@ async def one_step(visit: Operator, actor: str = "", step: str = "") -> Response
     _ = visit.words
     if actor not in ACTORS:
         raise NotHere
-    found = by_due(
-        [
-            one
-            for one in await all_referrals(visit.api)
-            if one.next_step.actor == actor and one.next_step.step == step
-        ]
-    )
+    found = [
+        one for one in await all_referrals(visit.api, order="due", actor=actor) if one.next_step.step == step
+    ]
     return visit.page(
         _("Board"),
         blocks.back(HERE, _("Board")),
@@ -187,25 +181,6 @@ def _ages(found: Sequence[ShownReferral], now: datetime, words: Words) -> h.Elem
         rows.append((words(name), sum(before < each <= most for each in days)))
         before = most
     return blocks.card(words("How long they are open"), blocks.bars(rows, "c2"))
-
-
-def _outcomes(found: Sequence[ShownReferral], words: Words) -> h.Node:
-    closed = [one.closing for one in found if one.closing is not None]
-    if not closed:
-        return None
-    counted = Counter(one.outcome for one in closed)
-    told = sum(one.told_at is not None for one in closed)
-    return blocks.card(
-        words("How loops closed"),
-        blocks.bars(
-            [
-                (labels.capital(labels.of(labels.OUTCOME, name, words)), count)
-                for name, count in counted.most_common()
-            ],
-            "c3",
-        ),
-        h.p(".sub")[words("{told} of {closed} referrers were told.", told=told, closed=len(closed))],
-    )
 
 
 def _clock(visit: Visit, standing: Sequence[object]) -> h.Node:

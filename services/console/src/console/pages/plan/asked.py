@@ -57,7 +57,7 @@ WHY_NOT = {
 async def asked(visit: Plan) -> Response:
     """Loops that wait for the plan, and not for a decision; and what may be one member's twice."""
     _ = visit.words
-    found = [one for one in await all_referrals(visit.api) if one.closing is None]
+    found = await all_referrals(visit.api, order="due")
     ours = by_due([one for one in found if one.next_step.actor == "plan" and one.next_step.step != DECIDE])
     twice = [one for one in found if one.possible_duplicate_of]
     late, soon = loops.due_words([one.next_step.due_at for one in ours], visit.now)

@@ -11,10 +11,10 @@ import htpy as h
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from console.access.session import REASONS, Claim
+from console.access.session import REASONS
 from console.api.client import Away, Refused, together, unless
 from console.api.models.authorization import Explanation, OpenedMember, ShownAuthorization
-from console.api.models.intake import ShownReferral
+from console.api.models.intake import OpenedForm, ShownReferral
 from console.pages.plan.queue import HERE, Plan, pending, title_of
 from console.pages.visit import Visit, see
 from console.parts import account, member
@@ -64,7 +64,7 @@ class Case:
     etag: str
     explanation: Explanation | Away
     referral: ShownReferral | Away | None
-    claim: Claim | None
+    holder: str
 
 
 async def case_of(id: str, visit: Visit) -> Case:
@@ -79,8 +79,8 @@ async def case_of(id: str, visit: Visit) -> Case:
         visit.api.get("authorization", f"/v1/authorizations/{id}/explanation", Explanation),
         unless(visit.api.get("intake", f"/v1/referrals/{found.referral}", ShownReferral), 404),
     )
-    claims = await visit.people.claims(visit.signed, {id})
-    return Case(found, etag, explanation, referral, claims.get(id))
+    names = await visit.people.names(visit.signed, {found.claim.person} if found.claim else ())
+    return Case(found, etag, explanation, referral, next(iter(names.values()), ""))
 
 
 @router.get("/plan/decide/{id}")
@@ -134,6 +134,7 @@ async def page(
                 _answers(found, referral, visit.words),
                 _missing(referral, visit.words),
                 await _member(found, visit),
+                await _form(found, visit),
                 visit.away(case.explanation, case.referral),
             ],
             h.aside[await _decision(case, typed, visit)],
@@ -297,7 +298,7 @@ async def _member(found: ShownAuthorization, visit: Visit) -> h.Element:
             "authorization",
             f"/v1/authorizations/{found.id}/member",
             OpenedMember,
-            reason=REASONS[opening.reason],
+            reason=opening.reason,
         )
     except (Refused, Away):
         return blocks.card(_("Who it is"), h.p(".sub")[_("It cannot be opened for you here.")])
@@ -305,11 +306,59 @@ async def _member(found: ShownAuthorization, visit: Visit) -> h.Element:
     return member.opened(found.referral, identity, {}, times.clock(opening.until, _), _, again=here)
 
 
+async def _form(found: ShownAuthorization, visit: Visit) -> h.Node:
+    """What the form says, criterion by criterion, while this session has the identity open: reading it is written down too."""
+    _ = visit.words
+    if await visit.people.identity(visit.signed, found.referral) is None:
+        return None
+    form = await unless(
+        visit.api.get("intake", f"/v1/referrals/{found.referral}/form", OpenedForm, reason="read_form"),
+        403,
+        404,
+    )
+    if form is None:
+        return None
+    tone = {"met": "good", "unknown": "due"}
+    near = [each for each in form.screening if each.claimed or each.suggested or each.result == "met"]
+    return blocks.card(
+        _("What the form says"),
+        [
+            [
+                h.h3[labels.population(each.code, _)],
+                h.ul(".pops")[
+                    (
+                        h.li[
+                            h.span[said(one.asks)],
+                            marks.chip(
+                                _(
+                                    {"met": "yes", "unmet": "no", "unknown": "not answered"}.get(
+                                        one.result, one.result
+                                    )
+                                ),
+                                tone.get(one.result, ""),
+                            ),
+                        ]
+                        for one in each.criteria
+                    )
+                ],
+            ]
+            for each in near
+        ],
+        h.p[h.strong[_("Comments: ")], said(form.comments)] if form.comments else None,
+        h.p[h.strong[_("Safety: ")], said(form.safety_notes)] if form.safety_notes else None,
+        h.p(".sub")[
+            _("Attested by {name}.", name=str(form.attestation.get("name") or _("the referrer")))
+            if form.attestation.get("attested")
+            else _("Not attested.")
+        ],
+    )
+
+
 async def _decision(case: Case, typed: Form, visit: Visit) -> h.Element:
     _, found = visit.words, case.found
     if found.status not in ("pending", "started") and found.waits_for != "decision":
         return _decided(found, visit)
-    held = case.claim
+    mine = found.claim is not None and found.claim.person == visit.signed.id
     return h.section(".card.decision")[
         form_to(f"/plan/decide/{found.id}/review", id="decision", data_guard=True)[
             options(
@@ -325,34 +374,11 @@ async def _decision(case: Case, typed: Form, visit: Visit) -> h.Element:
             submit(_("Review before sending"), _),
         ],
         h.div(".hold")[
-            h.p(".sub")[
-                _(
-                    "{name} works on this.",
-                    name=held.name if held.person != visit.signed.id else _("You alone"),
-                )
-            ]
-            if held
-            else None,
-            account.action("/plan/queue/give-back", _("Give it back"), tone="small", id=found.id)
-            if held and held.person == visit.signed.id
-            else None,
-            await _hand_on(found.id, visit),
-        ],
-    ]
-
-
-async def _hand_on(id: str, visit: Visit) -> h.Node:
-    _ = visit.words
-    others = await visit.people.colleagues(visit.signed)
-    if not others:
-        return None
-    return h.details(".rest")[
-        h.summary[_("Give it to a colleague")],
-        form_to("/plan/queue/hand-on")[
-            h.input(type="hidden", name="id", value=id),
-            select(_("To"), "person", others, needed=True),
-            h.button(".small", type="submit")[_("Give")],
-        ],
+            h.p(".sub")[_("You work on this.") if mine else _("{name} works on this.", name=case.holder)],
+            account.action("/plan/queue/give-back", _("Give it back"), tone="small", id=found.id),
+        ]
+        if found.claim
+        else None,
     ]
 
 
@@ -433,7 +459,8 @@ def _options(case: Case, typed: Form, words: Words) -> list[Option]:
             ],
         )
         made.insert(1, in_part)
-    return made
+    may = found.allowed
+    return [each for each in made if may is None or each.value in may]
 
 
 def _decided(found: ShownAuthorization, visit: Visit) -> h.Element:
@@ -485,6 +512,14 @@ async def review(id: str, visit: Plan) -> Response:
     lacking = _lacking(choice, body, _)
     if lacking:
         return await page(case, visit, typed=form, refused=blocks.problem(*lacking, "", _), status=422)
+    try:
+        dry = await visit.api.post(
+            "authorization", f"/v1/authorizations/{id}:{choice}", _sent(choice, body) | {"dry_run": True},
+            ShownAuthorization, once=f"{form.once}-dry",
+        )  # fmt: skip
+    except Refused as refusal:
+        shown = blocks.problem(refusal.title, refusal.fix, refusal.trace, _)
+        return await page(case, visit, typed=form, refused=shown, status=refusal.status)
     return visit.page(
         _("Review"),
         h.section(".card.review")[
@@ -492,7 +527,9 @@ async def review(id: str, visit: Plan) -> Response:
             h.p(".lead")[title_of(case.found, _)],
             blocks.facts(_chosen(choice, body, case, _)),
             h.h2[_("What follows")],
-            h.ul(".why")[(h.li[_(each)] for each in FOLLOWS[choice])],
+            h.ul(".why")[
+                (h.li[each] for each in _follows(dry, visit)), (h.li[_(each)] for each in FOLLOWS[choice])
+            ],
             h.p(".as")[_("You decide as {who}.", who=visit.signed.said)],
             form_to(f"/plan/decide/{id}/send")[
                 once_field(),
@@ -509,6 +546,37 @@ async def review(id: str, visit: Plan) -> Response:
     )
 
 
+def _sent(choice: str, body: dict[str, Any]) -> dict[str, Any]:
+    return (
+        {name: value for name, value in body.items() if value not in ("", [])} if choice != "pend" else body
+    )
+
+
+def _follows(dry: ShownAuthorization, visit: Visit) -> list[str]:
+    """What the service says would be: days and rights, of a decision that nothing kept."""
+    _, decision = visit.words, dry.decision
+    said: list[str] = []
+    if decision is not None and decision.from_ and decision.through:
+        said.append(
+            _(
+                "A term from {from_} through {through}.",
+                from_=times.day(decision.from_, _, year=True),
+                through=times.day(decision.through, _, year=True),
+            )
+        )
+    if decision is not None and decision.notice_due_at:
+        said.append(
+            _("The notice is due by {day}.", day=times.deadline(decision.notice_due_at, _, now=visit.now))
+        )
+    if decision is not None and decision.appeal_by:
+        said.append(
+            _("An appeal is possible through {day}.", day=times.day(decision.appeal_by, _, year=True))
+        )
+    if dry.pause is not None:
+        said.append(_("The referrer has until {day}.", day=times.deadline(dry.pause.by, _, now=visit.now)))
+    return said
+
+
 HEADINGS = {
     "approve": "Approve this?",
     "modify": "Approve this in part?",
@@ -518,7 +586,6 @@ HEADINGS = {
 SENDS = {"approve": "Approve", "modify": "Approve in part", "pend": "Ask", "deny": "Deny"}
 FOLLOWS = {
     "approve": (
-        "A term begins today, or on the day your plan's rows say.",
         "The search for a provider starts at once.",
         "The referrer and, by you, the member are told.",
     ),
@@ -590,7 +657,11 @@ async def send(id: str, visit: Plan) -> Response:
     except Refused as refusal:
         shown = blocks.problem(refusal.title, refusal.fix, refusal.trace, _)
         return await page(await case_of(id, visit), visit, typed=form, refused=shown, status=refusal.status)
-    await visit.people.give_back(visit.signed, id)
+    await unless(
+        visit.api.act("authorization", f"/v1/authorizations/{id}:release", {}, once=f"{form.once}-free"),
+        404,
+        409,
+    )
     at = before.index(id) if id in before else -1
     following = (
         before[at + 1] if 0 <= at < len(before) - 1 else before[0] if before and before[0] != id else ""

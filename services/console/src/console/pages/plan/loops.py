@@ -9,7 +9,7 @@ from starlette.responses import Response
 from console.api.models.intake import ListingShownReferral
 from console.pages.care.first import live
 from console.pages.plan.queue import Plan
-from console.pages.rows import MOST, PAGE, all_referrals, by_due, loop_of
+from console.pages.rows import MOST, PAGE, all_referrals, loop_of
 from console.parts import loops
 from console.parts.basics import blocks, labels
 from console.parts.basics.html import href
@@ -43,8 +43,8 @@ async def every(visit: Plan, status: str = "", population: str = "") -> Response
         found = list(page.items)
         ordered = sorted(found, key=lambda one: one.updated_at, reverse=True)
     else:
-        found = [one for one in await all_referrals(visit.api, **asked) if one.closing is None]
-        ordered = by_due(found)
+        found = list(await all_referrals(visit.api, order="due", **asked))
+        ordered = found
     late, soon = loops.due_words([one.next_step.due_at for one in found], visit.now)
     shown = [loop_of(one, visit, sub=_sub(one.county, visit.name(one.provider))) for one in ordered[:MOST]]
     return visit.page(

@@ -9,8 +9,7 @@ import htpy as h
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from console.access.session import Claim
-from console.api.models.authorization import ListingShownAuthorization, ShownAuthorization
+from console.api.models.authorization import ListingShownAuthorization, QueueCounts, ShownAuthorization
 from console.pages.rows import PAGE
 from console.pages.visit import Visit, see, visiting
 from console.parts import account, loops
@@ -48,23 +47,22 @@ async def queue(visit: Plan, due: str = "", waits: str = "decision") -> Response
         raise NotHere
     _ = visit.words
     found = await pending(visit, due, waits)
-    claims = await visit.people.claims(visit.signed, {one.id for one in found.items})
+    names = await visit.people.names(visit.signed, {one.claim.person for one in found.items if one.claim})
     whole = found if not due else await pending(visit, "", waits)
     late, soon = loops.due_words([one.due.due_at if one.due else None for one in whole.items], visit.now)
-    count = f"{len(whole.items)}{'+' if whole.next_cursor else ''}"
+    counts = await visit.api.get("authorization", "/v1/authorizations:count", QueueCounts)
+    count = counts.waits_for.get(waits, 0)
     return visit.page(
         _("Decide"),
         blocks.head(
-            _("{count} wait for a decision", count=count)
-            if len(whole.items) != 1
-            else _("One waits for a decision"),
+            _("{count} wait for a decision", count=count) if count != 1 else _("One waits for a decision"),
             _lead(late, soon, visit.words)
-            if whole.items
+            if count
             else _("Nothing waits. What needs a person comes here at once."),
             _live(visit),
         ),
         _filters(due, waits, visit.words),
-        _list(found.items[:SHOWN], claims, visit),
+        _list(found.items[:SHOWN], names, visit),
         here=HERE,
         live=True,
     )
@@ -120,7 +118,7 @@ def _filters(due: str, waits: str, words: Words) -> h.Element:
     ]
 
 
-def _list(found: Sequence[ShownAuthorization], claims: Mapping[str, Claim], visit: Visit) -> h.Element:
+def _list(found: Sequence[ShownAuthorization], names: Mapping[str, str], visit: Visit) -> h.Element:
     _ = visit.words
     if not found:
         return blocks.empty(
@@ -130,7 +128,7 @@ def _list(found: Sequence[ShownAuthorization], claims: Mapping[str, Claim], visi
         h.table(".rows.queue")[
             h.caption(".sr")[_("Cases, earliest due first")],
             loops.heads((("Progress", "k1"), ("Case", ""), ("Due", "k3"), ("Held by", "k5")), _),
-            h.tbody[(_row(one, claims.get(one.id), visit) for one in found)],
+            h.tbody[(_row(one, names, visit) for one in found)],
         ]
     ]
 
@@ -145,8 +143,8 @@ def title_of(found: ShownAuthorization, words: Words) -> str:
     )
 
 
-def _row(found: ShownAuthorization, claim: Claim | None, visit: Visit) -> h.Element:
-    _ = visit.words
+def _row(found: ShownAuthorization, names: Mapping[str, str], visit: Visit) -> h.Element:
+    _, claim = visit.words, found.claim
     mine = claim is not None and claim.person == visit.signed.id
     path = case_path(found)
     stands = progress(
@@ -171,7 +169,7 @@ def _row(found: ShownAuthorization, claim: Claim | None, visit: Visit) -> h.Elem
         h.td(".st.k5")[
             marks.chip(_("you"), "good")
             if mine
-            else marks.chip(claim.name, "info")
+            else marks.chip(names.get(claim.person, claim.person), "info")
             if claim
             else account.action("/plan/queue/claim", _("Take it"), tone="small", id=found.id)
         ],
@@ -185,22 +183,16 @@ def case_path(found: ShownAuthorization) -> str:
 
 @router.post("/plan/queue/claim")
 async def claim(visit: Plan) -> Response:
-    """Work on this one: colleagues see it."""
-    id = (await visit.form()).text("id")
-    await visit.people.claim(visit.signed, id)
+    """Work on this one: colleagues see it for half an hour."""
+    form = await visit.form()
+    id = form.text("id")
+    await visit.api.act("authorization", f"/v1/authorizations/{id}:claim", {}, once=form.once)
     return see(href("/plan/decide/{}", id))
 
 
 @router.post("/plan/queue/give-back")
 async def give_back(visit: Plan) -> Response:
     """Anybody may take it again."""
-    await visit.people.give_back(visit.signed, (await visit.form()).text("id"))
-    return see(HERE)
-
-
-@router.post("/plan/queue/hand-on")
-async def hand_on(visit: Plan) -> Response:
-    """A colleague works on it from now on."""
     form = await visit.form()
-    await visit.people.hand_to(visit.signed, form.text("id"), form.text("person"))
+    await visit.api.act("authorization", f"/v1/authorizations/{form.text('id')}:release", {}, once=form.once)
     return see(HERE)
