@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -33,6 +34,8 @@ from loopkeeper.contract.vocabulary.supports import CommunitySupport
 
 router = APIRouter()
 PACIFIC = ZoneInfo("America/Los_Angeles")
+# Hearing of a yes takes a tenth of a second; a page waits no longer than this.
+TRIES, PAUSE = 20, 0.15
 RULES = {
     "safe_contact": "There are rules for reaching this person. Open who it is and read them first.",
     "do_not_contact": "Do not contact this person.",
@@ -63,15 +66,32 @@ class Whole:
 
 async def whole_of(ref: str, visit: Visit) -> Whole:
     """The person of this referral, if the provider holds it. Raises `NotHere`."""
-    got = await unless(visit.api.versioned("notification", f"/v1/outreach/{ref}", OutreachShown), 403, 404)
-    if got is None:
-        raise NotHere
+    got = await _outreach(ref, visit)
     referral, assignment, supports = await together(
         unless(visit.api.get("intake", f"/v1/referrals/{ref}", ShownReferral), 404),
         unless(visit.api.get("assignment", f"/v1/assignments/{ref}", ShownAssignment), 404),
         unless(visit.api.get("intake", "/v1/supports", ListingShownSupport, referral=ref), 403, 404),
     )
     return Whole(got[0], got[1], referral, assignment, supports)
+
+
+async def _outreach(ref: str, visit: Visit) -> tuple[OutreachShown, str]:
+    """How the outreach is. Right after a yes it is not known there yet: the service learns of it from the log, and is waited
+    for. Raises `NotHere` for whom this provider does not hold."""
+    for attempt in range(TRIES):
+        got = await unless(
+            visit.api.versioned("notification", f"/v1/outreach/{ref}", OutreachShown), 403, 404
+        )
+        if got is not None:
+            return got
+        if attempt == 0:
+            held = await unless(
+                visit.api.get("assignment", f"/v1/assignments/{ref}", ShownAssignment), 403, 404
+            )
+            if held is None or held.status != "accepted":
+                raise NotHere
+        await asyncio.sleep(PAUSE)
+    raise Away("notification")
 
 
 @router.get("/care/people/{ref}")
