@@ -44,7 +44,7 @@ async def not_here(request: Request, error: Exception) -> Response:
     """No such address, or not by this method."""
     status = error.status_code if isinstance(error, HTTPException) else 404
     found = NotHere()
-    return _page(request, status, found.title, found.fix, "")
+    return _page(request, status, found.title, found.fix, trace_of(request))
 
 
 async def away(request: Request, error: Exception) -> Response:
