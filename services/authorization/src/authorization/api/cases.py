@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
-from authorization.api.requests import STANDING, row_of, shown, state_of
+from authorization.api.requests import row_of, shown, state_of
 from authorization.api.views import ShownAuthorization, ShownClaim
 from authorization.persistence import case_claims as claims
 from loopkeeper.contract.blanks import BlankIsMissing
@@ -24,6 +24,8 @@ from loopkeeper.store.row_access import OWN, visible_rows
 
 router = APIRouter(tags=["authorization"], route_class=Operation)
 Plan = Annotated[Call, allowed(Role.PLAN)]
+# How what waits stands at $1.
+STANDS = "CASE WHEN due_at <= $1::timestamptz THEN 'breached' WHEN at_risk_at <= $1 THEN 'at_risk' ELSE 'on_track' END"
 MARIA = {"acted_by": {"person": "maria-chen"}}
 
 
@@ -107,8 +109,7 @@ async def count(call: Annotated[Call, allowed(Role.PLAN, Role.OPERATIONS)]) -> Q
     rows: Any = await visible_rows(
         call.service.readers,
         call.client,
-        f"""SELECT waits_for, {STANDING.replace("$6", "$1")} AS due,
-              {claims.CLAIMED.format(now="$1", also="")} AS claimed, count(*) AS many
+        f"""SELECT waits_for, {STANDS} AS due, {claims.CLAIMED.replace("?", "$1")} AS claimed, count(*) AS many
             FROM referral WHERE waits_for <> '' AND {OWN} GROUP BY 1, 2, 3""",  # noqa: S608 own fragments
         now,
         keys=("plan_id",),

@@ -16,8 +16,9 @@ from loopkeeper.store.schema import moment
 
 # Claimed again, it is held as long again.
 HELD_FOR = timedelta(minutes=30)
-# Of a row of `referral`, at this parameter: whether somebody works on it.
-CLAIMED = "EXISTS (SELECT 1 FROM case_claim c WHERE c.id = authorization_id AND c.until > {now} {also})"
+# Of a row of `referral`: whether somebody works on it, or this person; `?` are now and the person.
+CLAIMED = "EXISTS (SELECT 1 FROM case_claim c WHERE c.id = authorization_id AND c.until > ?)"
+CLAIMED_BY = "authorization_id IN (SELECT c.id FROM case_claim c WHERE c.until > ? AND c.person = ?)"
 
 
 def claim_table(metadata: sa.MetaData) -> sa.Table:

@@ -46,7 +46,9 @@ class ReferralQuery(Page):
     population: str | None = Field(
         None, max_length=40, description="Only with this population met or claimed"
     )
-    county: str | None = Field(None, max_length=40, description="Only of this county; not for operations")
+    county: str | None = Field(
+        None, max_length=40, description="Only open loops of this county; not for operations"
+    )
     open: bool | None = Field(None, description="Only open loops, or only closed ones")
     actor: Literal["plan", "provider", "referrer", "loopkeeper"] | None = Field(
         None, description="Only open loops in which these must act"
@@ -215,8 +217,8 @@ def check_plan(context: RunningService, client: Client, slug: str) -> None:
 async def referrals(
     asked: Annotated[ReferralQuery, Query()], call: Annotated[Call, allowed(*READERS)]
 ) -> Listing[ShownReferral]:
-    """The referrals this key may see, least recently changed first, or by what is due next. Filters by actor, step or
-    deadline, and the order by deadline, are about open loops."""
+    """The referrals this key may see, least recently changed first. Filters by county, actor, step or deadline are about
+    open loops, which are shown by what is due next."""
     client, now, context = call.client, call.service.clock.now(), call.service
     wanted = asked.wanted(client)
     if not wanted.of_open:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from loopkeeper.http.paging import Cursor
 from loopkeeper.postgres.connections import Pool
 from loopkeeper.security.organizations import Client
+from loopkeeper.store.pages import Selection, literal, plain, visible_page
 from loopkeeper.store.row_access import OWN, visible_rows
 from referral_intake.persistence.tables import DUE_KEY, IS_OPEN, READ_COLUMNS
 
@@ -40,7 +41,8 @@ MOVES = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which referrals are asked for; empty fields do not narrow. `actor`, `step`, `due` and `open` mean open loops."""
+    """Which referrals are asked for; empty fields do not narrow. `county`, `actor`, `step`, `due` and `open` mean open
+    loops."""
 
     status: str | None = None
     plan: str | None = None
@@ -53,30 +55,28 @@ class Wanted:
 
     @property
     def of_open(self) -> bool:
-        return bool(self.actor or self.step or self.due or self.open)
+        return bool(self.county or self.actor or self.step or self.due or self.open)
 
 
 async def by_change(
     readers: Pool, client: Client, wanted: Wanted, start: Cursor, fetch: int
 ) -> Sequence[Mapping[str, Any]]:
     """Referrals, least recently changed first."""
-    closed = "AND status = 'closed'" if wanted.open is False else ""
-    return await visible_rows(
-        readers,
-        client,
-        f"""SELECT {READ_COLUMNS} FROM referral
-            WHERE (at, id) > ($1, $2) AND ($3::text IS NULL OR status = $3) AND ($4::text IS NULL OR plan_id = $4)
-              AND ($5::text IS NULL OR populations @> ARRAY[$5::text]) AND ($6::text IS NULL OR county = $6)
-              AND status <> '' {closed} AND {OWN}
-            ORDER BY at, id LIMIT $7""",  # noqa: S608 own fragments
-        start.at,
-        start.id,
-        wanted.status,
-        wanted.plan,
-        wanted.population,
-        wanted.county,
-        fetch,
-    )
+    selection = Selection(READ_COLUMNS, "referral", start, fetch)
+    selection.where("status <> ''")
+    if wanted.status is not None:
+        # What is open is found by an index of what is open; closed is nearly everything.
+        selection.where(f"status = {literal(wanted.status)}")
+    if wanted.open is False:
+        selection.where("status = 'closed'")
+    if wanted.plan is not None:
+        selection.where("plan_id = ?", wanted.plan)
+    if wanted.population is not None:
+        if not plain(wanted.population):
+            return ()
+        selection.where(f"populations @> ARRAY[{literal(wanted.population)}]")
+        selection.ordered = False
+    return await visible_page(readers, client, selection)
 
 
 async def by_due(

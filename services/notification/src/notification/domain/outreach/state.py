@@ -151,6 +151,9 @@ def seen_by(now: Outreach) -> str:
     return held.provider if not held.ended or now.closing is not None else ""
 
 
+STATUSES = ("waiting", "open", "services_started", "member_declined", "unable_to_reach", "closed")
+
+
 def status(now: Outreach) -> str:
     """`waiting` for a provider, `open`, how it ended, or `closed` by something else."""
     if now.ending is not None:

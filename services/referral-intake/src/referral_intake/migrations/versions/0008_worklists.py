@@ -2,8 +2,10 @@
 
 from alembic import op
 
-revision = "0006"
-down_revision = "0005"
+from loopkeeper.postgres.indexes import build
+
+revision = "0008"
+down_revision = "0007"
 branch_labels = None
 depends_on = None
 
@@ -23,28 +25,34 @@ OPEN = "status NOT IN ('closed', '')"
 
 
 def upgrade() -> None:
-    op.execute("ALTER TABLE referral ADD COLUMN county text NOT NULL DEFAULT ''")
+    # Cut off while an index was made, it begins again: what was done is left as it is.
+    op.execute("ALTER TABLE referral ADD COLUMN IF NOT EXISTS county text NOT NULL DEFAULT ''")
+    op.execute(
+        "UPDATE referral SET county = state ->> 'county' WHERE county = '' AND coalesce(state ->> 'county', '') <> ''"
+    )
     codes = " ".join(
         f"WHEN '{said.replace(chr(39), chr(39) * 2)}' THEN '{code}'" for said, code in CODES.items()
     )
     op.execute(
-        f"""UPDATE referral SET county = coalesce(state ->> 'county', ''), next_step = CASE
+        f"""UPDATE referral SET next_step = CASE
               WHEN next_step LIKE 'send the full referral%' THEN 'send_full_referral'
               WHEN next_actor = 'plan' AND next_step <> 'decide the authorization'
                 THEN coalesce(state -> 'plan_asked' ->> 'reason', '')
-              ELSE CASE next_step {codes} ELSE next_step END END"""  # noqa: S608 own words
+              ELSE CASE next_step {codes} ELSE next_step END END
+            WHERE next_step LIKE '% %'"""  # noqa: S608 own words
     )
-    op.execute("DROP INDEX referral_open")
-    op.execute("CREATE INDEX referral_changed ON referral (at, id)")
-    for name, first, also in (
-        ("", "", ""),
-        ("_plan", "plan_id, ", ""),
-        ("_referrer", "referrer_id, ", ""),
-        ("_provider", "provider_id, ", " AND provider_id <> ''"),
-    ):
-        op.execute(
-            f"CREATE INDEX referral_due{name} ON referral ({first}{DUE}) INCLUDE ({HELD}) WHERE {OPEN}{also}"
-        )
+    build(
+        op,
+        [
+            f"referral_due{name} ON referral ({first}{DUE}) INCLUDE ({HELD}) WHERE {OPEN}{also}"
+            for name, first, also in (
+                ("", "", ""),
+                ("_plan", "plan_id, ", ""),
+                ("_referrer", "referrer_id, ", ""),
+                ("_provider", "provider_id, ", " AND provider_id <> ''"),
+            )
+        ],
+    )
 
 
 def downgrade() -> None:
