@@ -12,7 +12,7 @@ from loopkeeper.postgres import embedded
 from loopkeeper.postgres.connections import connect
 from loopkeeper.postgres.embedded import Server
 from loopkeeper.postgres.migrations import upgrade
-from tests.deploy.places import DEPLOY, DATABASES
+from tests.deploy.places import DATABASES, DEPLOY
 from tests.deploy.sql import run_with_psql, typed, url
 
 
