@@ -96,7 +96,7 @@ async def test_four_people_in_four_browsers_play_a_loop_from_refer_to_told(at: S
     assert await told(at, referral) is not None
     await rosa.goto(f"{at.url}/referrals/{referral}")
     await expect(rosa.locator(".ring.large .tick")).to_have_count(1)
-    await expect(rosa.get_by_text("The referrer was told")).to_be_visible()
+    await expect(rosa.locator(".proved")).to_be_visible()
 
 
 async def told(at: Stage, referral: str) -> str | None:
