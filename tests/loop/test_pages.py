@@ -74,6 +74,26 @@ async def test_names_and_numbers_instead_of_ids(pages: House) -> None:
     await pages.ask("", "GET", "/v1/organizations", status=401)
 
 
+async def test_operations_see_organizations_and_keys_with_their_last_use_and_never_a_key(
+    pages: House,
+) -> None:
+    await pages.ask(HOSPITAL, "GET", "/v1/referrals")
+    found = await pages.ask(OPERATIONS, "GET", "/v1/operations/intake/organizations")
+    (hospital,) = [each for each in found["items"] if each["id"] == HOSPITAL]
+    assert (hospital["name"], hospital["kind"], hospital["revoked"]) == (
+        "Bayview Hospital",
+        "referrer",
+        False,
+    )
+    (key,) = hospital["keys"]
+    assert key["roles"] == ["referrer"]
+    assert key["last_used_at"] is not None
+    said = orjson.dumps(found).decode()
+    assert "sha256" not in said
+    assert not any(secret in said for secret in pages.keys.values())
+    await pages.ask(HARBOR, "GET", "/v1/operations/intake/organizations", status=403)
+
+
 async def test_who_only_refers_is_listed_to_operations_and_itself(pages: House) -> None:
     assert HOSPITAL not in ids(await pages.ask(CLINIC, "GET", "/v1/organizations"))
     assert HOSPITAL in ids(await pages.ask(HOSPITAL, "GET", "/v1/organizations"))
