@@ -240,7 +240,7 @@ async def organizations(call: Operator) -> Organizations:
     """By name, each with its keys, oldest first; read only."""
     directory = call.service.directory
     keys: dict[str, list[ShownKey]] = {}
-    for each in directory.keys():
+    for each in directory.known_keys():
         keys.setdefault(each["organization"], []).append(ShownKey.model_validate(each))
     known = sorted(directory.organizations().values(), key=lambda each: (each.name.casefold(), each.id))
     return Organizations(

@@ -126,7 +126,7 @@ class Directory:
             self._used[client.id] = self._time_now()
         return client
 
-    def keys(self) -> list[dict[str, Any]]:
+    def known_keys(self) -> list[dict[str, Any]]:
         """Every key as `list_clients` has it, and when this process last let it in; never the key."""
         return [
             {**each, "last_used_at": datetime.fromtimestamp(at, UTC) if at is not None else None}
