@@ -180,7 +180,7 @@ def operations_of(service: str) -> APIRouter:
     router = APIRouter(prefix=f"/v1/operations/{service}", tags=[service], route_class=Operation)
     router.get("/status", summary="Where this service stands")(status)
     router.get("/organizations", summary="Organizations and their keys, as this service knows them")(
-        organizations
+        organizations_and_keys
     )
     router.get("/parked", summary="Parked referrals, longest waiting first")(parked)
     router.get("/parked:causes", summary="Parked referrals by what went wrong, most first")(parked_causes)
@@ -236,7 +236,7 @@ async def _set_back(context: RunningService) -> SetBack | None:
     return SetBack.model_validate({**row, "lost": orjson.loads(row["lost"])}) if row is not None else None
 
 
-async def organizations(call: Operator) -> Organizations:
+async def organizations_and_keys(call: Operator) -> Organizations:
     """By name, each with its keys, oldest first; read only."""
     directory = call.service.directory
     keys: dict[str, list[ShownKey]] = {}
