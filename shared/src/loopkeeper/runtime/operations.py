@@ -90,7 +90,7 @@ class ShownKey(Shown):
     last_used_at: datetime | None = None
 
 
-class ShownOrganization(Shown):
+class OrganizationWithKeys(Shown):
     """Who takes part, revoked ones too. `loopkeeper org` and `loopkeeper client` change what stands here."""
 
     id: str
@@ -102,7 +102,7 @@ class ShownOrganization(Shown):
 
 
 class Organizations(Shown):
-    items: list[ShownOrganization]
+    items: list[OrganizationWithKeys]
 
 
 class ParkedCause(Shown):
@@ -245,7 +245,7 @@ async def organizations_and_keys(call: Operator) -> Organizations:
     known = sorted(directory.organizations().values(), key=lambda each: (each.name.casefold(), each.id))
     return Organizations(
         items=[
-            ShownOrganization(
+            OrganizationWithKeys(
                 id=each.id,
                 name=each.name,
                 kind=each.kind,
