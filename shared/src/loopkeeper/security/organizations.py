@@ -123,6 +123,8 @@ class Directory:
         self._stamp: tuple[int, int, int] | None = None
         self._organizations: dict[str, Organization] = {}
         self._by_hash: dict[str, Client] = {}
+        self._time_now = time_now
+        self._used: dict[str, float] = {}
 
     def authenticate(self, credential: str) -> Client | None:
         """The client of this key, or the person of this token; None where it is unknown, over or revoked."""
@@ -130,7 +132,18 @@ class Directory:
         if tokens.looks_like_one(credential):
             said = self._tokens.statement(credential)
             return self._person(said) if said is not None else None
-        return self._by_hash.get(_hash(credential))
+        client = self._by_hash.get(_hash(credential))
+        if client is not None:
+            self._used[client.id] = self._time_now()
+        return client
+
+    def known_keys(self) -> list[dict[str, Any]]:
+        """Every key as `list_clients` has it, and when this process last let it in; never the key."""
+        return [
+            {**each, "last_used_at": datetime.fromtimestamp(at, UTC) if at is not None else None}
+            for each in list_clients(self._file.parent)
+            for at in (self._used.get(each["id"]),)
+        ]
 
     def _person(self, said: Statement) -> Client | None:
         """Whom the token names, with the roles that it and the organization's kind have in common."""

@@ -1,4 +1,4 @@
-"""`/v1/notices`: who is to be told what about one referral, whether they were, and how the endpoints took it."""
+"""`/v1/outreach/{referral}/notices`: who is to be told what about one referral, whether they were, and how the endpoints took it."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict
 
 from loopkeeper.http.call import allowed
 from loopkeeper.http.paging import Listing
-from loopkeeper.http.route import Operation
+from loopkeeper.http.route import Id, Operation
 from loopkeeper.postgres.connections import Pool
 from loopkeeper.runtime.service import Call
 from loopkeeper.security.organizations import Role
+from loopkeeper.store.row_access import OWN, visible_row
 from notification.api.mailbox import MINE, own_of
 from notification.api.subscriptions import own_organization
 
@@ -25,12 +26,6 @@ READ = """SELECT n.id, n.referral, n.code, n.recipient, n.recipient_kind, n.need
             n.told_how, n.told_by FROM notice n"""
 # More than any loop has.
 ORDER = "ORDER BY n.at, n.id LIMIT 500"
-
-
-class NoticeQuery(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    referral: str = Field(pattern=r"^ref_[0-9a-f]{32}$", description="Of which referral")
 
 
 class ShownDelivery(BaseModel):
@@ -66,23 +61,27 @@ class ShownNotice(BaseModel):
     deliveries: tuple[ShownDelivery, ...]
 
 
-@router.get("/v1/notices", summary="What is to be told about a referral, and whether it was")
+@router.get(
+    "/v1/outreach/{referral:key}/notices", summary="What is to be told about a referral, and whether it was"
+)
 async def notices(
-    asked: Annotated[NoticeQuery, Query()],
+    referral: Id,
     call: Annotated[Call, allowed(Role.REFERRER, Role.PROVIDER, Role.PLAN, Role.OPERATIONS)],
 ) -> Listing[ShownNotice]:
     """For a plan all notices of its member's referral, for others those to themselves and, for who serves, the member's;
     operations see all without who told them. Oldest first; nobody is told by reading this."""
+    query = f"SELECT id FROM referral WHERE id = $1 AND {OWN}"  # noqa: S608 own fragments
+    await visible_row(call.service.readers, call.client, query, referral)
     operations = Role.OPERATIONS in call.client.roles
     if operations:
         # A mailbox is shut for operations; what is read here holds none of its words.
-        rows = await call.service.pool.fetch(f"{READ} WHERE n.referral = $1 {ORDER}", asked.referral)
+        rows = await call.service.pool.fetch(f"{READ} WHERE n.referral = $1 {ORDER}", referral)
     else:
         async with own_organization(call) as connection:
             rows = await connection.fetch(
                 f"{READ} WHERE n.referral = $4 AND ({MINE} OR ($5 AND n.plan = $1)) {ORDER}",
                 *own_of(call.client),
-                asked.referral,
+                referral,
                 Role.PLAN in call.client.roles,
             )
     sent = await _deliveries(call.service.pool, [row["id"] for row in rows])

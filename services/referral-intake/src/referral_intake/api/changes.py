@@ -35,7 +35,7 @@ RETRY = b"retry: 1000\n\n"
 _open: Counter[str] = Counter()
 
 
-class Now(BaseModel):
+class Clock(BaseModel):
     """`movable`: a demo or a test, whose clock operations may move."""
 
     model_config = ConfigDict(frozen=True)
@@ -59,10 +59,10 @@ async def changes(call: Annotated[Call, allowed(*READERS)]) -> Stream:
 
 
 @router.get("/v1/now", summary="What time it is here")
-async def now(call: Annotated[Call, allowed(*Role)]) -> Now:
+async def now(call: Annotated[Call, allowed(*Role)]) -> Clock:
     """The time by which deadlines are counted: the world's, but in a demo."""
     movable = call.service.settings.clock == "movable"
-    return Now(now=call.service.clock.now(), movable=movable)
+    return Clock(now=call.service.clock.now(), movable=movable)
 
 
 async def pieces(call: Call) -> AsyncGenerator[bytes]:

@@ -9,8 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from loopkeeper.http.call import allowed
 from loopkeeper.http.paging import Listing
-from loopkeeper.http.route import Id, Operation
-from loopkeeper.kernel.errors import not_found
+from loopkeeper.http.route import Operation
 from loopkeeper.runtime.service import Call
 from loopkeeper.security.organizations import Organization, OrganizationKind, Role
 
@@ -62,15 +61,6 @@ async def organizations(
         found.sort(key=lambda each: (each.name.casefold(), each.id))
     items = tuple(_shown(each) for each in found if asked.kind in (None, each.kind))
     return Listing[ShownOrganization](items=items)
-
-
-@router.get("/v1/organizations/{id:key}", summary="One organization")
-async def organization(id: Id, call: Anybody) -> ShownOrganization:
-    """Its name and number, for whoever has its id."""
-    found = call.service.directory.organization(id)
-    if found is None:
-        raise not_found()
-    return _shown(found)
 
 
 def _shown(found: Organization) -> ShownOrganization:
