@@ -136,6 +136,14 @@ class ShownContract(BaseModel):
     hub: str | None = None
 
 
+class ShownKey(BaseModel):
+    id: str
+    roles: list[str]
+    created_at: AwareDatetime
+    revoked_at: AwareDatetime | None = None
+    last_used_at: AwareDatetime | None = None
+
+
 class LostCommand(BaseModel):
     claim: UUID
     referral: str
@@ -223,6 +231,15 @@ class ShownProvider(BaseModel):
     verified_at: AwareDatetime | None
 
 
+class OrganizationWithKeys(BaseModel):
+    id: str
+    name: str
+    kind: str
+    phone: str
+    revoked: bool
+    keys: list[ShownKey]
+
+
 class SetBack(BaseModel):
     at: AwareDatetime
     finished_at: AwareDatetime | None
@@ -230,6 +247,10 @@ class SetBack(BaseModel):
     unread: int
     rebuilt: int
     lost: list[LostCommand]
+
+
+class Organizations(BaseModel):
+    items: list[OrganizationWithKeys]
 
 
 class PublicDirectory(BaseModel):

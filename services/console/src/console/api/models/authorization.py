@@ -180,6 +180,14 @@ class ShownTerm(BaseModel):
     rights: Rights | None
 
 
+class ShownKey(BaseModel):
+    id: str
+    roles: list[str]
+    created_at: AwareDatetime
+    revoked_at: AwareDatetime | None = None
+    last_used_at: AwareDatetime | None = None
+
+
 class LostCommand(BaseModel):
     claim: UUID
     referral: str
@@ -222,6 +230,15 @@ class Proof(BaseModel):
     flaws: list[Flaw]
 
 
+class OrganizationWithKeys(BaseModel):
+    id: str
+    name: str
+    kind: str
+    phone: str
+    revoked: bool
+    keys: list[ShownKey]
+
+
 class SetBack(BaseModel):
     at: AwareDatetime
     finished_at: AwareDatetime | None
@@ -249,6 +266,10 @@ class ShownDecision(BaseModel):
     rights: Rights | None
     adverse: Adverse | None
     overturned_on: date | None
+
+
+class Organizations(BaseModel):
+    items: list[OrganizationWithKeys]
 
 
 class ServiceStatus(BaseModel):

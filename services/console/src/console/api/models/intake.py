@@ -1,10 +1,19 @@
 """What intake answers: written by `make docs` from its OpenAPI document; change the service instead."""
 
 from __future__ import annotations
-from typing import Any
 from pydantic import AwareDatetime, BaseModel, Field
+from typing import Any
 from datetime import date
 from uuid import UUID
+
+
+class Clock(BaseModel):
+    now: AwareDatetime
+    movable: bool
+
+
+class Now(BaseModel):
+    now: AwareDatetime
 
 
 class OpenedMember(BaseModel):
@@ -32,13 +41,6 @@ class ReplayResult(BaseModel):
     dry_run: bool
 
 
-class ShownOrganization(BaseModel):
-    id: str
-    name: str
-    kind: str
-    phone: str | None = None
-
-
 class ShownSupport(BaseModel):
     id: str
     referral: str
@@ -48,15 +50,6 @@ class ShownSupport(BaseModel):
     allowed: list[str]
     updated_at: AwareDatetime
     provider: str | None = None
-
-
-class LoopkeeperRuntimeOperationsNow(BaseModel):
-    now: AwareDatetime
-
-
-class ReferralIntakeApiChangesNow(BaseModel):
-    now: AwareDatetime
-    movable: bool
 
 
 class ShownOpening(BaseModel):
@@ -72,6 +65,13 @@ class ShownOpening(BaseModel):
     person: str | None = None
     proved: bool
     client: str | None = None
+
+
+class ShownOrganization(BaseModel):
+    id: str
+    name: str
+    kind: str
+    phone: str | None = None
 
 
 class ShownRow(BaseModel):
@@ -229,6 +229,14 @@ class ScreenedCriterion(BaseModel):
     result: str
 
 
+class ShownKey(BaseModel):
+    id: str
+    roles: list[str]
+    created_at: AwareDatetime
+    revoked_at: AwareDatetime | None = None
+    last_used_at: AwareDatetime | None = None
+
+
 class ClaimedPopulation(BaseModel):
     population: str
     covered: bool
@@ -330,6 +338,15 @@ class Screened(BaseModel):
     criteria: list[ScreenedCriterion]
 
 
+class OrganizationWithKeys(BaseModel):
+    id: str
+    name: str
+    kind: str
+    phone: str
+    revoked: bool
+    keys: list[ShownKey]
+
+
 class ReceivedClaim(BaseModel):
     population: str
     covered: bool
@@ -377,6 +394,10 @@ class OpenedForm(BaseModel):
     extra: list[dict[str, Any]]
     screening: list[Screened]
     policy: list[str]
+
+
+class Organizations(BaseModel):
+    items: list[OrganizationWithKeys]
 
 
 class Receipt(BaseModel):

@@ -223,6 +223,14 @@ class ShownDelivery(BaseModel):
     delivered_at: AwareDatetime | None
 
 
+class ShownKey(BaseModel):
+    id: str
+    roles: list[str]
+    created_at: AwareDatetime
+    revoked_at: AwareDatetime | None = None
+    last_used_at: AwareDatetime | None = None
+
+
 class LostCommand(BaseModel):
     claim: UUID
     referral: str
@@ -311,6 +319,15 @@ class ShownNotice(BaseModel):
     deliveries: list[ShownDelivery]
 
 
+class OrganizationWithKeys(BaseModel):
+    id: str
+    name: str
+    kind: str
+    phone: str
+    revoked: bool
+    keys: list[ShownKey]
+
+
 class SetBack(BaseModel):
     at: AwareDatetime
     finished_at: AwareDatetime | None
@@ -328,6 +345,10 @@ class ListingOutreachShown(BaseModel):
 class ListingShownNotice(BaseModel):
     items: list[ShownNotice]
     next_cursor: str | None = None
+
+
+class Organizations(BaseModel):
+    items: list[OrganizationWithKeys]
 
 
 class ServiceStatus(BaseModel):
