@@ -73,7 +73,7 @@ def shell(
             data_keys=None if frame.keys else "off",
         )[
             h.a(".skip", href="#main")[_("Skip to the page")],
-            h.div(".demo", role="note")[frame.rehearsal] if frame.rehearsal else None,
+            h.aside(".demo", aria_label="Rehearsal")[frame.rehearsal] if frame.rehearsal else None,
             _top(frame),
             _side(frame, here),
             h.main("#main", tabindex="-1", data_live="/live" if live else None)[content],
@@ -253,7 +253,7 @@ def doorway(
         [h.title[f"{title} – Loopkeeper"], h.script(src=asset(script), defer=True) if script else None],
         h.body(".door")[
             h.a(".skip", href="#main")[_("Skip to the page")],
-            h.div(".demo", role="note")[rehearsal] if rehearsal else None,
+            h.aside(".demo", aria_label="Rehearsal")[rehearsal] if rehearsal else None,
             h.header(".doorhead")[
                 h.a(".brand", href="/", aria_label="Loopkeeper")[_logo(), h.span["Loopkeeper"]],
                 html.form_to("/signin/language")[
