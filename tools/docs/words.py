@@ -151,7 +151,7 @@ def findings(root: Path = ROOT, files: Sequence[str] | None = None) -> list[Find
         tracked = ["git", "ls-files", "-co", "--exclude-standard"]
         files = check_output(tracked, cwd=root, text=True).splitlines()  # noqa: S603 our own command
     found: list[Finding] = []
-    for name in sorted(files):
+    for name in sorted(set(files)):
         if name.startswith(OTHERS) or not (root / name).is_file():
             continue
         if name.endswith(".md"):
