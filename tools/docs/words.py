@@ -49,6 +49,7 @@ WORDS: Sequence[Word] = (
     Word("betimes|ere|heretofore|hither|lest|naught|nought|thither|whosoever", "a word of today", OLD),
     Word("for ever", "forever, permanently", OLD),
     Word("hence|thence|whence", "therefore, so, from there", OLD),
+    Word("in earnest", "with --yes, in production, for real", OLD),
     Word("in vain", "without success", OLD),
     Word("thereby|therein|thereof|wherein", "say what it refers to", OLD),
     Word("besides?", "next to, with, in addition to, in the same folder", PICTURE),

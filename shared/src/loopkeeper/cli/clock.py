@@ -63,4 +63,4 @@ def _quiet(client: Client) -> tuple[datetime, datetime | None]:
             due = [datetime.fromisoformat(s["next_timer_at"]) for s in statuses if s["next_timer_at"]]
             return datetime.fromisoformat(statuses[0]["now"]), min(due, default=None)
         time.sleep(0.02)
-    fail("The services did not come to rest.", "`loopkeeper status` shows where something waits.")
+    fail("The services did not become idle.", "`loopkeeper status` shows where something waits.")

@@ -92,7 +92,7 @@ class Forwarder:
         return True
 
     def _page(self) -> Mapping[str, Any]:
-        """The next entries, waited for. A service that is away is waited for too."""
+        """The next entries, waited for. A service that is unavailable is waited for too."""
         path = f"/v1/subscriptions/{self._place.kept['subscription']}/events"
         tries = 0
         while True:
