@@ -193,7 +193,9 @@ class Site:
             told = {"metrics": metrics, "telemetry": telemetry}
             consumer = Consumer(self.service, bus, store, reactions, pool, **told)
             parked, on_timer = ParkedFacts(store, pool, sealer, reactions.react), chosen.on_timer(equipment)
-            sweep = TimerSweep(store, pool, bus, consumer, parked, on_timer, clock=self.clock, **told)
+            sweep = TimerSweep(
+                store, pool, bus, consumer, parked, on_timer, clock=self.clock, **told, goes_on=chosen.goes_on
+            )
             relay = Relay(self.service, partial(connect_as, self.url), bus, store.unsent, **told)
             member = await bus.join(self.service, consumer.place)
             try:

@@ -54,15 +54,18 @@ def documents() -> dict[str, str]:
         "../guides/refer.md": answers.guide(rows),
     }
     made |= schemas(events.CATALOG)
+    _openapi(*services.values())
     for name, service in services.items():
         made[f"openapi/{name}.json"] = _json(_openapi(service))
         made[f"states/{name}.md"] = NOTE + states.table(name)
     return made
 
 
-def _openapi(service: Service) -> Mapping[str, Any]:
-    """The document as the service itself serves it; it must be one that every reader of OpenAPI understands."""
-    found = app_of({service.name: service}).document(service.name)
+def _openapi(*served: Service) -> Mapping[str, Any]:
+    """The document of these services as a process of them serves it; it must be one that every reader of OpenAPI
+    understands."""
+    app = app_of({service.name: service for service in served})
+    found = app.openapi() if len(served) > 1 else app.document(served[0].name)
     validate(cast("Any", found))
     return found
 

@@ -21,7 +21,7 @@ from notification.persistence.must_hold import MUST_HOLD, known
 from notification.persistence.projections import TellingProjection
 from notification.persistence.tables import columns
 from notification.settings import NotificationSettings
-from notification.timers import on_timer
+from notification.timers import TELLING, on_timer
 from notification.workers import deliver, tell
 
 
@@ -55,6 +55,7 @@ service = Service(
         partners.router,
     ),
     on_timer=on_timer,
+    goes_on=TELLING,
     workers={"deliver": deliver, "tell": tell, "follow": follow, "forward": forward},
     ahead=ahead,
     must_hold=MUST_HOLD,

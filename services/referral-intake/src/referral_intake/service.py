@@ -16,7 +16,7 @@ from referral_intake.persistence.projections import IntakeProjection
 from referral_intake.persistence.recovered_keys import read_again
 from referral_intake.persistence.tables import columns
 from referral_intake.settings import IntakeSettings
-from referral_intake.timers import on_timer
+from referral_intake.timers import TELLING, on_timer
 from referral_intake.workers import count_loops
 
 
@@ -48,6 +48,7 @@ service = Service(
         roster.router,
     ),
     on_timer=on_timer,
+    goes_on=TELLING,
     workers={"loops": count_loops},
     must_hold=MUST_HOLD,
     known=known,

@@ -8,10 +8,26 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, cast
 
-from pydantic import BaseModel, model_validator
+from pydantic import BaseModel, GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 BLANK_WORDS = frozenset({"", "unknown", "n/a", "na", "n.a."})
 LONGEST = max(map(len, BLANK_WORDS))
+# How a reference says that a field may be sent empty, and that it may be sent as one of the words.
+EMPTY: JsonSchemaValue = {
+    "title": "Empty",
+    "description": "Nothing: counts as a missing field",
+    "type": "string",
+    "pattern": r"^\s*$",
+}
+SAYS_SOMETHING = r"[^\sunaUNA]"
+BLANK: JsonSchemaValue = {
+    "title": "Blank",
+    "description": "Nothing, or a word for it (unknown, N/A): counts as a missing field",
+    "type": "string",
+    "pattern": r"^\s*([uU][nN][kK][nN][oO][wW][nN]|[nN]/?[aA]|[nN]\.[aA]\.)?\s*$",
+}
 
 
 def is_empty(sent: object) -> bool:
@@ -61,6 +77,22 @@ class BlankIsMissing(BaseModel):
         cls._optional = frozenset({*free, *aliases})
         cls._nullable = frozenset(name for name, field in free.items() if field.get_default() is None)
 
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """The model's own, with what is taken for a missing field where a field may be missing, or is one of a list."""
+        made = handler(core_schema)
+        fields: dict[str, JsonSchemaValue] = handler.resolve_ref_schema(made).get("properties", {})
+        for name, schema in fields.items():
+            blank = EMPTY if name in cls.verbatim else BLANK
+            for each in [schema, *schema.get("anyOf", ())]:
+                if each.get("type") == "array" and "items" in each:
+                    each["items"] = _entry(each, blank)
+            if name in cls._optional:
+                fields[name] = _or(schema, blank)
+        return made
+
     @model_validator(mode="before")
     @classmethod
     def _blank_is_missing(cls, sent: object) -> object:
@@ -75,6 +107,31 @@ class BlankIsMissing(BaseModel):
             elif cls.empty_is_null and name in cls._nullable and is_empty(value):
                 kept[name] = None
         return kept
+
+
+def _takes_any_text(schema: JsonSchemaValue) -> bool:
+    bounds = {"pattern", "minLength", "format", "enum", "const"}
+    return (schema.get("type") == "string" and not schema.keys() & bounds) or any(
+        map(_takes_any_text, schema.get("anyOf", ()))
+    )
+
+
+def _entry(entries: JsonSchemaValue, blank: JsonSchemaValue) -> JsonSchemaValue:
+    """An entry of a list, or a blank; where some must be there, a blank is none of them."""
+    entry: JsonSchemaValue = entries["items"]
+    if "minItems" not in entries:
+        return _or(entry, blank)
+    return {**entry, "pattern": SAYS_SOMETHING} if _takes_any_text(entry) else entry
+
+
+def _or(schema: JsonSchemaValue, blank: JsonSchemaValue) -> JsonSchemaValue:
+    """What this schema takes, or a blank."""
+    if not schema.keys() & {"type", "$ref", "anyOf", "enum", "const"} or _takes_any_text(schema):
+        return schema
+    if "anyOf" in schema:
+        return {**schema, "anyOf": [*schema["anyOf"], blank]}
+    said = {key: schema[key] for key in ("title", "description", "default") if key in schema}
+    return {"anyOf": [{key: each for key, each in schema.items() if key not in said}, blank], **said}
 
 
 def _says_nothing(value: object) -> bool:

@@ -190,9 +190,9 @@ class Operation(APIRoute):
         )
         self.responses = openapi.with_problems(self.responses, form, answers=self.answers)
         extra: dict[str, Any] = {"x-roles": sorted(self.roles)} if self.roles else {"security": []}
-        sent = [openapi.header("Idempotency-Key", openapi.IDEMPOTENCY_KEY)] if self.method == "POST" else []
+        sent = [openapi.idempotency_header()] if self.method == "POST" else []
         if matches:
-            sent.append(openapi.header("If-Match", "The ETag last read.", required=self.needs_if_match))
+            sent.append(openapi.if_match_header(required=self.needs_if_match))
         if sent:
             extra["parameters"] = sent
         if self.upload is not None:
@@ -277,7 +277,7 @@ class Operation(APIRoute):
 
     async def _read(self, serving: Serving, receive: Receive, sent: headers.Headers, share: Share) -> bytes:
         if self.takes_body and (self.upload is not None or headers.sends_body(sent)):
-            headers.check_media(sent, self.media)
+            headers.check_media(sent, self.media, file=self.upload is not None)
         if self.upload is not None:
             return b""
         raw = await json_body.whole(receive, serving.settings.max_body, headers.announced(sent), share)

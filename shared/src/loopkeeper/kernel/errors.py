@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 from pydantic import BaseModel, ConfigDict
@@ -58,10 +57,6 @@ class StartError(Exception):
 
 # An answer is bounded like everything else; who mends fifty fields asks again.
 MOST_ERRORS = 50
-
-
-# Only a key that looks like a field name is named back: what else a client uses as a key may be a person's name.
-FIELD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 
 
 class FieldError(BaseModel):

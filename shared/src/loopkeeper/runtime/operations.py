@@ -10,6 +10,7 @@ import orjson
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
+from loopkeeper.contract.field_types import YesNo
 from loopkeeper.event_log.port import BusUnavailable
 from loopkeeper.http.call import allowed
 from loopkeeper.http.route import Id, Operation, example, refused
@@ -85,6 +86,8 @@ class ParkedFact(Shown):
     event_id: UUID
     type: str
     error: str
+    # A pointer into the event's data, by names only; empty where no single field is at fault.
+    field: str = ""
     at: datetime
 
 
@@ -98,7 +101,7 @@ class ReplayBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    dry_run: bool = True
+    dry_run: YesNo = True
 
 
 class ReplayResult(Shown):

@@ -355,6 +355,7 @@ class Running:
             parked=parked,
             supervisor=self.supervisor,
             ahead=service.ahead,
+            goes_on=service.goes_on,
             database=database,
         )
         self.contexts[name] = context
@@ -381,6 +382,7 @@ class Running:
             clock=self.clock,
             metrics=context.metrics,
             telemetry=context.telemetry,
+            goes_on=service.goes_on,
         )
 
         def later(run: Factory) -> Factory:

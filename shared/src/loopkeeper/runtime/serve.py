@@ -24,6 +24,10 @@ from loopkeeper.runtime.service import Service
 
 log = get("serve")
 
+# Longer than a load balancer keeps an idle connection (60 seconds is usual): the one that ends it must be the one that
+# would send on it.
+KEPT_ALIVE = 75
+
 
 @asynccontextmanager
 async def alive(running: Running, say: Say = silent) -> AsyncGenerator[None]:
@@ -137,6 +141,7 @@ async def serve(settings: Settings, services: Mapping[str, Service], say: Say = 
                 access_log=False,
                 ws="none",
                 lifespan="off",
+                timeout_keep_alive=KEPT_ALIVE,
                 timeout_graceful_shutdown=int(GRACE.total_seconds()),
             )
         )

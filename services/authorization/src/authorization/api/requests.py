@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from authorization.api.explanation import Explanation, explain
+from authorization.api.explanation import DecisionExplanation, explain
 from authorization.api.views import ShownAuthorization, show
 from authorization.domain.state import Authorization
 from authorization.persistence.open_authorizations import ask, contracted, open_authorization
@@ -63,7 +63,7 @@ class AuthorizationQuery(Page):
         return self.status == "pending" or self.waits_for is not None or self.due is not None
 
 
-class OpenedMember(BaseModel):
+class MemberToDecide(BaseModel):
     """Whom the decision is about; this opening was written down."""
 
     model_config = ConfigDict(frozen=True)
@@ -137,7 +137,9 @@ async def authorization(id: Id, call: Annotated[Call, allowed(*READERS)]) -> Sho
 
 
 @router.get("/v1/authorizations/{id:key}/explanation", summary="Why it stands as it does")
-async def explanation(id: Id, call: Annotated[Call, allowed(Role.PLAN, Role.OPERATIONS)]) -> Explanation:
+async def explanation(
+    id: Id, call: Annotated[Call, allowed(Role.PLAN, Role.OPERATIONS)]
+) -> DecisionExplanation:
     """The reasons in sentences, with the policy rows that were used."""
     row = await row_of(call, id, ("plan_id",))
     call.etag(row["n"])
@@ -145,7 +147,7 @@ async def explanation(id: Id, call: Annotated[Call, allowed(Role.PLAN, Role.OPER
 
 
 @router.get("/v1/authorizations/{id:key}/member", summary="Whom the decision is about")
-async def member(id: Id, call: Annotated[Call, allowed(Role.PLAN)]) -> OpenedMember:
+async def member(id: Id, call: Annotated[Call, allowed(Role.PLAN)]) -> MemberToDecide:
     """Opens the member's identity for the plan that must decide; each opening is written down."""
     row, context = await row_of(call, id, ("plan_id",)), call.service
     state = state_of(row)
@@ -159,7 +161,7 @@ async def member(id: Id, call: Annotated[Call, allowed(Role.PLAN)]) -> OpenedMem
         fields=MEMBER_FIELDS,
         why="to decide the authorization",
     )
-    return OpenedMember(**opened.get("identity", {}))
+    return MemberToDecide(**opened.get("identity", {}))
 
 
 async def row_of(call: Call, id: str, keys: tuple[str, ...] = KEYS) -> Mapping[str, Any]:

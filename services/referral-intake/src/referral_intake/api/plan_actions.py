@@ -53,7 +53,7 @@ class ReleaseBody(Body):
     acted_by: Person
 
 
-class OpenedMember(BaseModel):
+class ReferredMember(BaseModel):
     """Who was referred and how they are reached; this opening was written down. `other_factors`: for the plan, what
     the form gives in words and no list of the state has, where a population is met by that alone."""
 
@@ -152,7 +152,7 @@ async def record_release_date(
 
 
 @router.get("/v1/referrals/{id:key}/member", summary="Who was referred")
-async def member(id: Id, call: Annotated[Call, allowed(Role.REFERRER, Role.PLAN)]) -> OpenedMember:
+async def member(id: Id, call: Annotated[Call, allowed(Role.REFERRER, Role.PLAN)]) -> ReferredMember:
     """Opens identity and contact for the plan and for who referred; each opening is written down."""
     row, context = await row_of(call, id), call.service
     state, who = read_as(call, row, "plan", "referrer")
@@ -169,7 +169,7 @@ async def member(id: Id, call: Annotated[Call, allowed(Role.REFERRER, Role.PLAN)
         why="to know who was referred",
     )
     answers: Mapping[str, Any] = opened.get("form", {}).get("answers", {})
-    return OpenedMember(
+    return ReferredMember(
         identity=opened.get("identity", {}),
         contact=opened.get("contact", {}),
         other_factors={name: said for name, said in answers.items() if isinstance(said, str)},
