@@ -200,7 +200,7 @@ OPENING = contexts.ReviewContext(
     grant=contexts.GrantRules(
         types=("street_medicine",), days=30, again_days=0, referral_by=None, remind_on=(), refs=()
     ),
-    standing=contexts.Standing(),
+    member_grants=contexts.MemberGrants(),
     provider=ENTRY,
     hubs={},
     clocks=CLOCKS,
@@ -284,7 +284,7 @@ OFFERING = finding.Offering(
     answer_due_at=AT,
     answer_at_risk_at=AT,
     told=LIMIT,
-    elsewhere=None,
+    other_assignment=None,
     refs=(),
 )
 NEXT = finding.OfferContext(**TIMES, offering=OFFERING)
@@ -301,7 +301,7 @@ ASSIGNMENT_HISTORIES: dict[str, tuple[Event, ...]] = {
 
 
 def _settled(fact: Event) -> Callable[[Any], tuple[Command, Context]]:
-    conflict = finding.Conflict(told=LIMIT, elsewhere=None)
+    conflict = finding.Conflict(told=LIMIT, other_assignment=None)
     context = finding.SettleContext(**TIMES, offering=OFFERING, conflict=conflict, change=LIMIT)
     return lambda _: (turns.NoteFact(fact=fact), context)
 

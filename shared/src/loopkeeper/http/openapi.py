@@ -9,9 +9,9 @@ from fastapi.openapi.utils import get_openapi
 from starlette.routing import BaseRoute
 
 from loopkeeper.contract.blanks import BLANK, EMPTY
+from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.http import idempotency
 from loopkeeper.http.problems import MEDIA_TYPE, ProblemBody
-from loopkeeper.kernel.errors import Unsound
 
 # The version in every path. It is not the program's: a release that changes no route changes no document.
 VERSION = "1"
@@ -141,7 +141,9 @@ def document(routes: Sequence[BaseRoute], title: str) -> dict[str, Any]:
     )
     schemas = made.setdefault("components", {}).setdefault("schemas", {})
     if doubled := sorted(name for name in schemas if "__" in name):
-        raise Unsound(f"two bodies of one name: {', '.join(doubled)}; readers of the document need one each")
+        raise InvariantBroken(
+            f"two bodies of one name: {', '.join(doubled)}; readers of the document need one each"
+        )
     named = {"Blank": BLANK, "Empty": EMPTY}
     made = _with_names(made, named)
     schemas = made["components"]["schemas"]

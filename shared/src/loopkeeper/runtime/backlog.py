@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.flow.timers import FIRES
-from loopkeeper.kernel.errors import Unsound
 from loopkeeper.kernel.repeat import repeat
 from loopkeeper.kernel.supervisor import Heartbeat
 from loopkeeper.kernel.wake import woken_by
-from loopkeeper.runtime.service import Context
+from loopkeeper.runtime.service import RunningService
 from loopkeeper.store.bulk_writes import DEADLINE
 
 # As often as Prometheus usually looks; the counting costs two round trips.
@@ -21,7 +21,7 @@ EVERY = 15.0
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class Backlog:
     """What one service has not done yet, as its database has it. Deadlines that wait for a parked fact are not due: they
     are told with what is parked."""
 
@@ -31,7 +31,7 @@ class Waiting:
     next_timer_at: datetime | None
 
 
-async def waiting(context: Context, now: datetime) -> Waiting:
+async def waiting(context: RunningService, now: datetime) -> Backlog:
     """Unsent, parked and due, as of `now`."""
     row = await context.pool.fetchrow(
         f"""SELECT (SELECT count(*) FROM outbox) AS outbox, (SELECT count(*) FROM parked_stream) AS parked,
@@ -42,11 +42,11 @@ async def waiting(context: Context, now: datetime) -> Waiting:
         DEADLINE,
     )
     if row is None:
-        raise Unsound("counts came without a row")
-    return Waiting(row["outbox"], row["parked"], row["timers_due"], row["next_timer_at"])
+        raise InvariantBroken("counts came without a row")
+    return Backlog(row["outbox"], row["parked"], row["timers_due"], row["next_timer_at"])
 
 
-async def measure(context: Context) -> None:
+async def measure(context: RunningService) -> None:
     """Write what waits, and which tasks are not well, into this process's figures."""
     now, metrics = context.clock.now(), context.metrics
     found, positions = await waiting(context, now), await context.positions()
@@ -69,7 +69,7 @@ async def measure(context: Context) -> None:
     metrics.measured_at.labels(context.name).set_to_current_time()
 
 
-async def keep_measuring(context: Context, heartbeat: Heartbeat) -> None:
+async def keep_measuring(context: RunningService, heartbeat: Heartbeat) -> None:
     """Measure now and then; while the log or the database is away the figures stay as they were, and age."""
 
     async def work() -> bool:

@@ -20,7 +20,7 @@ BY_FIELD = ", by its field "
 # A fact has some dozens of values; one with more is not searched to its end.
 MOST_TRIED = 200
 
-Place = tuple[str | int, ...]
+Position = tuple[str | int, ...]
 Applies = Callable[[Event], bool]
 
 
@@ -58,7 +58,7 @@ def as_corrected(fact: Event, later: Event) -> Iterator[Event]:
         yield fact.model_copy(update=named)
 
 
-def _others(part: Any, place: Place, at: datetime) -> Iterator[tuple[Place, Any, Any]]:
+def _others(part: Any, place: Position, at: datetime) -> Iterator[tuple[Position, Any, Any]]:
     """Every value below this part with its place, and a harmless one of its kind."""
     if isinstance(part, BaseModel):
         for name, field in type(part).model_fields.items():
@@ -78,7 +78,7 @@ def _others(part: Any, place: Place, at: datetime) -> Iterator[tuple[Place, Any,
         yield place, part, 1
 
 
-def _changed(part: Any, place: Place, value: Any) -> Any:
+def _changed(part: Any, place: Position, value: Any) -> Any:
     if not place:
         return value
     first, rest = place[0], place[1:]
@@ -89,7 +89,7 @@ def _changed(part: Any, place: Place, value: Any) -> Any:
     return tuple(entries)
 
 
-def _written(part: Any, place: Place) -> Iterator[str]:
+def _written(part: Any, place: Position) -> Iterator[str]:
     """The place by the names that the event is written with."""
     for step in place:
         if isinstance(part, BaseModel):

@@ -67,7 +67,7 @@ class Submission:
     # A deadline that tells and decides nothing: it fires while the stream is parked, too.
     goes_on: bool = False
     # Other streams whose rows the decision needs locked, because it writes their events too.
-    beside: tuple[str, ...] = ()
+    other_streams: tuple[str, ...] = ()
     # Why this fact cannot even be read; it is parked at once.
     poison: str = ""
     # What is written down beside the decision: committed with it, or, refused or repeated, not at all.

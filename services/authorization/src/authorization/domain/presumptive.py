@@ -15,7 +15,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from authorization.domain.commands import LookAgain, RevokeGrant
-from authorization.domain.contexts import ClaimContext, Standing
+from authorization.domain.contexts import ClaimContext, MemberGrants
 from authorization.domain.deadlines import day_begins, grant_over_at
 from authorization.domain.state import SERVICES_RECEIVED, Authorization, Grant, status
 from loopkeeper.contract import ids
@@ -35,7 +35,7 @@ from loopkeeper.contract.events import (
 )
 
 # Refusals that more answers may mend.
-MENDABLE = ("", "criteria")
+FIXABLE = ("", "criteria")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def judge(
     populations: Sequence[ScreenedPopulation],
     provider: ProviderRecorded | None,
     types: Collection[str],
-    standing: Standing,
+    member_grants: MemberGrants,
     again_from: date | None,
     latest: date,
     start: bool = False,
@@ -86,9 +86,9 @@ def judge(
     `again_from` the first day on which this member may have another grant, `latest` the last on which a first service
     is near enough. A `start` sent alone has no answers yet:
     its attestation says that the criteria are met, unless what it answers says they are not."""
-    if standing.open_with is not None:
-        return _refused("renewal" if standing.open_with == claim.provider else "other_provider")
-    if standing.grant_live or (again_from is not None and claim.from_ < again_from):
+    if member_grants.open_with is not None:
+        return _refused("renewal" if member_grants.open_with == claim.provider else "other_provider")
+    if member_grants.grant_live or (again_from is not None and claim.from_ < again_from):
         return _refused("recent")
     if claim.from_ > latest:
         return _refused("ahead")
@@ -162,7 +162,7 @@ def claim_judged(state: Authorization, context: ClaimContext, authorization: str
     claim, rules = state.claim, context.grant
     if claim is None or rules is None or state.grant is not None:
         return []
-    last = context.standing.last_grant_through
+    last = context.member_grants.last_grant_through
     refusal = judge(
         claim,
         plan=state.plan,
@@ -171,7 +171,7 @@ def claim_judged(state: Authorization, context: ClaimContext, authorization: str
         populations=state.populations,
         provider=context.provider,
         types=rules.types,
-        standing=context.standing,
+        member_grants=context.member_grants,
         again_from=last + timedelta(days=rules.again_days) if last else None,
         latest=la_date(context.at) + timedelta(days=rules.days),
         start=state.kind == "presumptive_start",

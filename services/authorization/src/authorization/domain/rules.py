@@ -58,7 +58,7 @@ from authorization.domain.decisions import (
 )
 from authorization.domain.evolve import evolve
 from authorization.domain.presumptive import (
-    MENDABLE,
+    FIXABLE,
     claim_judged,
     end_when_told,
     end_with_loop,
@@ -234,7 +234,7 @@ def person_because(state: Authorization, context: ReviewContext) -> tuple[str, .
         (not vouched, "not_attested"),
         (state.eligibility.state != "confirmed", "eligibility_unconfirmed"),
         (bool(excluded), "exclusive_program"),
-        (context.standing.open_with is not None, "already_authorized"),
+        (context.member_grants.open_with is not None, "already_authorized"),
         (claimed_start, "back_dating_unchosen"),
         (_over_already(state, context), "term_over"),
         ((drawn or kept) and not must, "sample"),
@@ -278,7 +278,7 @@ def _look_at_answers(state: Authorization, command: Amend, context: AmendContext
         yield sooner
         state = evolve(state, sooner)
     claimed_now = isinstance(fact, ReferralAmended) and fact.claim is not None
-    granted = claim_judged(state, context) if claimed_now or state.grant_refused in MENDABLE else []
+    granted = claim_judged(state, context) if claimed_now or state.grant_refused in FIXABLE else []
     yield from granted
     now = state
     for event in granted:

@@ -35,13 +35,13 @@ from authorization.domain.contexts import (
     Deadline,
     DenyContext,
     EndContext,
+    MemberGrants,
     ModifyContext,
     OverturnContext,
     PauseContext,
     PendContext,
     ReauthorizationContext,
     ReviewContext,
-    Standing,
     TermContext,
 )
 from authorization.domain.presumptive import hubs_of
@@ -112,7 +112,7 @@ class AuthorizationLoaded(Loaded[Authorization, Asked]):
             at=plain.at,
             seed=plain.seed,
             grant=policy_lookup.granting(self.policy, state, self.providers, day),
-            standing=self._standing(stream, state, plain.at, merged),
+            member_grants=self._member_grants(stream, state, plain.at, merged),
             provider=provider,
             hubs={hub: self.providers[hub] for hub in hubs if hub in self.providers},
         )
@@ -126,7 +126,7 @@ class AuthorizationLoaded(Loaded[Authorization, Asked]):
             at=plain.at,
             seed=plain.seed,
             grant=claimed.grant,
-            standing=claimed.standing,
+            member_grants=claimed.member_grants,
             provider=claimed.provider,
             hubs=claimed.hubs,
             clocks=policy_lookup.clocks(policy, state.urgency or "routine", start),
@@ -148,7 +148,7 @@ class AuthorizationLoaded(Loaded[Authorization, Asked]):
             at=plain.at,
             seed=plain.seed,
             grant=reviewed.grant,
-            standing=reviewed.standing,
+            member_grants=reviewed.member_grants,
             provider=reviewed.provider,
             hubs=reviewed.hubs,
             clocks=clocks,
@@ -158,13 +158,15 @@ class AuthorizationLoaded(Loaded[Authorization, Asked]):
             running_on=replace(paused, refs=clocks.refs) if paused is not None else None,
         )
 
-    def _standing(self, stream: str, state: Authorization, at: datetime, merged: str | None) -> Standing:
+    def _member_grants(
+        self, stream: str, state: Authorization, at: datetime, merged: str | None
+    ) -> MemberGrants:
         members = self.members.get((state.plan, state.member), {})
         others = [kept for name, kept in members.items() if name not in (stream, merged)]
         today = la_date(at)
         open_ = [k for k in others if k.approved_through is not None and k.approved_through >= today]
         ended = [k.grant_through for k in others if k.grant_through is not None and not k.grant_live]
-        return Standing(
+        return MemberGrants(
             # An open term whose provider is not known yet is still somebody's.
             open_with=(open_[0].holder or "another provider") if open_ else None,
             grant_live=any(k.grant_live for k in others),

@@ -23,13 +23,13 @@ from referral_intake.domain.commands import (
     MeetDeadline,
     RecordReleaseDate,
 )
-from referral_intake.domain.contexts import AnswerContext, Asking, PendedContext
+from referral_intake.domain.contexts import AnswerContext, AnswerTimes, PendedContext
 from referral_intake.domain.deadlines import timers
 from referral_intake.domain.duplicates import added
 from referral_intake.domain.state import AMENDABLE, PROVIDER_CHANGE, REDIRECT, Referral
 
 
-def ask(at: datetime, questions: tuple[Question, ...], asking: Asking) -> list[Event]:
+def ask(at: datetime, questions: tuple[Question, ...], asking: AnswerTimes) -> list[Event]:
     """The questions; only a blocking one has a time by which it is asked again and given up."""
     if not questions:
         return []
@@ -163,7 +163,9 @@ def ask_for_plan(referral: Referral, fact: AuthorizationPended, context: PendedC
     """The plan's questions hold the loop until they are answered; what was asked before stays asked."""
     held = {q.id: q for q in referral.questions}
     asked = {name: Question(id=name, pointer=pointer_of(name), blocking=True) for name in fact.asks}
-    times = Asking(due_at=fact.by, remind_at=tuple(at for at in context.asking.remind_at if at < fact.by))
+    times = AnswerTimes(
+        due_at=fact.by, remind_at=tuple(at for at in context.asking.remind_at if at < fact.by)
+    )
     return ask(context.at, tuple({**held, **asked}.values()), times)
 
 

@@ -15,10 +15,10 @@ from referral_intake.domain.member_keys import found_as, has_name
 from referral_intake.domain.state import Referral
 
 # The commands that say who a referral is about.
-Told = ReceiveReferral | AnswerQuestions
+FormCommand = ReceiveReferral | AnswerQuestions
 
 
-class Known:
+class KnownMembers:
     """Members by their key, rosters' rows by theirs, and the referrals that may be the same person's."""
 
     def __init__(self) -> None:
@@ -29,19 +29,19 @@ class Known:
         self.keys: dict[str, Keys] = {}
 
 
-async def load_known(connection: Connection, work: Sequence[Work[Referral]]) -> Known:
+async def load_known(connection: Connection, work: Sequence[Work[Referral]]) -> KnownMembers:
     """What these commands need to know."""
-    known, told = Known(), list(told_in(work))
+    known, told = KnownMembers(), list(form_commands(work))
     if told:
         await _load_rosters(connection, known, told)
         await _load_members(connection, known, told)
-    beside = {stream for item in work for stream in item.submission.beside}
-    if beside:
-        await _load_states(connection, known, "id = ANY($1::text[])", sorted(beside))
+    other_streams = {stream for item in work for stream in item.submission.other_streams}
+    if other_streams:
+        await _load_states(connection, known, "id = ANY($1::text[])", sorted(other_streams))
     return known
 
 
-async def _load_rosters(connection: Connection, known: Known, told: Sequence[Told]) -> None:
+async def _load_rosters(connection: Connection, known: KnownMembers, told: Sequence[FormCommand]) -> None:
     keys = {key for c in told for key in (c.keys.roster, *c.keys.others.values()) if key}
     if not keys:
         return
@@ -55,7 +55,7 @@ async def _load_rosters(connection: Connection, known: Known, told: Sequence[Tol
     known.rosters = frozenset(row["plan"] for row in plans)
 
 
-async def _load_members(connection: Connection, known: Known, told: Sequence[Told]) -> None:
+async def _load_members(connection: Connection, known: KnownMembers, told: Sequence[FormCommand]) -> None:
     """The members' ids, and the referrals that may be theirs: open ones, and those through which they are served."""
     pairs = [pair for c in told for pair in ((c.keys.member, c.keys.named), *c.keys.moved)]
     keys = sorted(
@@ -94,12 +94,12 @@ async def _load_members(connection: Connection, known: Known, told: Sequence[Tol
         known.keys[row["id"]] = Keys(member=row["member_key"], cin=row["cin_key"], person=row["person_key"])
 
 
-async def _load_states(connection: Connection, known: Known, where: str, names: Sequence[str]) -> None:
+async def _load_states(connection: Connection, known: KnownMembers, where: str, names: Sequence[str]) -> None:
     rows = await connection.fetch(f"SELECT id, state FROM referral WHERE {where}", names)  # noqa: S608 own text
     known.states |= {row["id"]: Referral.model_validate_json(row["state"]) for row in rows}
 
 
-def told_in(work: Sequence[Work[Referral]]) -> Iterator[Told]:
+def form_commands(work: Sequence[Work[Referral]]) -> Iterator[FormCommand]:
     """Those among them that say who a referral is about."""
     for item in work:
         command = item.submission.command
@@ -107,5 +107,5 @@ def told_in(work: Sequence[Work[Referral]]) -> Iterator[Told]:
             yield command
 
 
-def _plan(command: Told) -> str:
+def _plan(command: FormCommand) -> str:
     return command.received.plan if isinstance(command, ReceiveReferral) else command.revised.plan
