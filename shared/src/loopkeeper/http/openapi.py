@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute
 from loopkeeper.contract.blanks import BLANK, EMPTY
 from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.http import idempotency
+from loopkeeper.http.person import ACTED_BY
 from loopkeeper.http.problems import MEDIA_TYPE, ProblemBody
 
 # The version in every path. It is not the program's: a release that changes no route changes no document.
@@ -73,9 +74,10 @@ def implied(
     matches: bool,
     needs_match: bool,
     closes: bool,
+    names_actor: bool = False,
 ) -> list[tuple[str, int]]:
     """Which problems a route of this form may answer with, besides those it names. `closes`: it waits where its
-    service is closed."""
+    service is closed. `names_actor`: its body says who acted."""
     found: list[tuple[str, int]] = []
     if not public:
         found += [("unauthenticated", 401), ("role-missing", 403)]
@@ -92,6 +94,8 @@ def implied(
         found.append(("field-invalid", 422))
     if method == "POST":
         found.append(("key-reused", 422))
+    if names_actor:
+        found.append(("acted-by-is-the-tokens", 422))
     if matches:
         found.append(("stale", 412))
     if needs_match:
@@ -144,6 +148,8 @@ def document(routes: Sequence[BaseRoute], title: str) -> dict[str, Any]:
         raise InvariantBroken(
             f"two bodies of one name: {', '.join(doubled)}; readers of the document need one each"
         )
+    for schema in schemas.values():
+        _actor_by_key_only(schema)
     named = {"Blank": BLANK, "Empty": EMPTY}
     made = _with_names(made, named)
     schemas = made["components"]["schemas"]
@@ -161,6 +167,25 @@ def _with_names(part: Any, named: Mapping[str, Any]) -> Any:
     if name is not None:
         return {"$ref": REF.format(model=name)}
     return {key: _with_names(each, named) for key, each in cast("dict[str, Any]", part).items()}
+
+
+def _actor_by_key_only(schema: dict[str, Any]) -> None:
+    """Say of a body that names who acted that this depends on who calls, which no schema can require."""
+    actor = schema.get("properties", {}).get(ACTED_BY)
+    if actor is None or schema.get("type") != "object":
+        return
+    required = [name for name in schema.get("required", ()) if name != ACTED_BY]
+    demanded = required != schema.get("required", [])
+    if demanded:
+        schema["required"] = required
+        if not required:
+            del schema["required"]
+    told = f"{actor.get('description', 'Who acted')}. "
+    told += "With a key it is required; " if demanded else ""
+    schema["properties"][ACTED_BY] = {
+        **actor,
+        "description": told + "with a person's token it is the token's and must be left out.",
+    }
 
 
 def _problem_schemas() -> Mapping[str, Any]:

@@ -157,8 +157,8 @@ async def audit(connection: Connection, rows: Sequence[AuditRow]) -> None:
     """Who opened or decided what."""
     if rows:
         await connection.executemany(
-            """INSERT INTO audit (at, organization, client, plan, stream, parts, fields, why)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8)""",
+            """INSERT INTO audit (at, organization, client, plan, stream, parts, fields, why, person, proved)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)""",
             [
                 (
                     r.at,
@@ -169,6 +169,8 @@ async def audit(connection: Connection, rows: Sequence[AuditRow]) -> None:
                     ",".join(r.parts),
                     ",".join(r.fields),
                     r.why,
+                    r.person,
+                    r.proved,
                 )
                 for r in rows
             ],
