@@ -19,6 +19,7 @@ import pytest_asyncio
 
 from tests.conftest import Databases
 from tests.loop.house import HARBOR, HOSPITAL, OPERATIONS, STREET
+from tests.security.declared import called
 from tests.security.neighbours import Neighbours, neighbours
 from tests.security.survey import routes
 from tests.shared.test_web import serving
@@ -70,7 +71,10 @@ async def _run(place: Neighbours, role: str, port: int, folder: Path) -> tuple[i
         "family_of": place.accepted["referral"],
     }
     columns = {"roster": "cin,birth_date,county,covered_from", "providers": "id,name"}
-    known.write_text(json.dumps({"ids": ids, "fields": fields, "columns": columns}))
+    acted = [
+        called(each) for each in routes(place.house) if each.body and "acted_by" in each.body.model_fields
+    ]
+    known.write_text(json.dumps({"ids": ids, "fields": fields, "columns": columns, "acted": acted}))
     options = [
         "--phases",
         PHASES,

@@ -16,6 +16,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from loopkeeper.http import json_body, paging
+from loopkeeper.http.protocol import Door, behind
 from loopkeeper.kernel.errors import Problem
 from loopkeeper.observability.exchange import TRACEPARENT
 from tests.shared.web_example import CANARY, FIRST_AT, VISIT, Example, caller, example
@@ -430,8 +431,11 @@ class Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(app: FastAPI) -> AsyncIterator[int]:
-    server = Server(uvicorn.Config(app, port=0, log_config=None, access_log=False, ws="none", lifespan="off"))
+async def serving(app: FastAPI, door: Door | None = None) -> AsyncIterator[int]:
+    http = behind(door or Door(1_000, 1_000))
+    server = Server(
+        uvicorn.Config(app, http=http, port=0, log_config=None, access_log=False, ws="none", lifespan="off")
+    )
     async with asyncio.TaskGroup() as group:
         group.create_task(server.serve())
         await server.listening.wait()

@@ -26,11 +26,14 @@ Responses = dict[int | str, dict[str, Any]]
 
 # What any route may answer before its own work begins: every operation's `default`.
 ANYWHERE = {
+    "not-http": 400,
     "method-not-allowed": 405,
     "body-too-slow": 408,
+    "head-too-slow": 408,
     "address-too-long": 414,
     "headers-too-large": 431,
     "defect": 500,
+    "too-many-connections": 503,
 }
 
 
@@ -103,7 +106,7 @@ def implied(
     if not public and (body or parameters):
         # A plan's sealed identities may be needed or made.
         found += [("erased", 410), ("key-missing", 503)]
-    found.append(("busy", 503))
+    found += [("too-many-requests", 429), ("busy", 503)]
     if closes:
         found.append(("catching-up", 503))
     return found

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core.core_schema import ErrorType
 
 from loopkeeper.contract.decider import Refused
-from loopkeeper.kernel.errors import MOST_ERRORS, Busy, FieldError, Problem, field_invalid
+from loopkeeper.kernel.errors import MOST_ERRORS, Busy, FieldError, Problem, TooMany, field_invalid
 from loopkeeper.security.keyring import Erased, KeyMissing
 from loopkeeper.store.gate import CatchingUp
 
@@ -118,6 +118,18 @@ def known(error: Exception) -> Problem | None:
             "More is waiting than can be served in time.",
             fix="Send the same request again after the seconds of Retry-After.",
             headers={"Retry-After": str(error.retry_after)},
+        )
+    if isinstance(error, TooMany):
+        return Problem(
+            429,
+            "too-many-requests",
+            "This key asks for more than its share.",
+            fix="Send the same request again after the seconds of Retry-After, and fewer at once.",
+            headers={
+                "Retry-After": str(error.retry_after),
+                "RateLimit-Policy": f'"{error.what}";q={error.most}',
+                "RateLimit": f'"{error.what}";r=0;t={error.retry_after}',
+            },
         )
     if isinstance(error, Erased):
         return Problem(

@@ -46,6 +46,17 @@ class InvariantBroken(Exception):
     """The program would break its own law (publish another's event, write an unknown table): a defect."""
 
 
+class TooMany(Exception):
+    """One caller asks for more than its share. `what` is counted, `most` of it are its share; there is more of it in
+    `retry_after` seconds."""
+
+    def __init__(self, what: str, most: int, *, retry_after: int) -> None:
+        super().__init__(f"too many {what}")
+        self.what = what
+        self.most = most
+        self.retry_after = retry_after
+
+
 class StartError(Exception):
     """The program cannot start: one sentence what is wrong, one how to mend it."""
 

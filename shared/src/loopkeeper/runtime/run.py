@@ -38,6 +38,7 @@ from loopkeeper.policy.reading import installed, load
 from loopkeeper.postgres import migrations
 from loopkeeper.postgres.connections import Pool
 from loopkeeper.postgres.incarnation import Database
+from loopkeeper.postgres.turns import FairPool
 from loopkeeper.runtime import startup
 from loopkeeper.runtime.backlog import keep_measuring
 from loopkeeper.runtime.operations import operations_of
@@ -308,7 +309,7 @@ class Running:
                 database = Database(addresses.databases[name], name, gate.close)
                 pool = await database.writer()
                 opening.push_async_callback(pool.close)
-                readers = await database.reader(self.settings.pool)
+                readers = FairPool(await database.reader(self.settings.pool), self.settings.pool)
                 opening.push_async_callback(readers.close)
                 found[name] = Opened(gate, database, pool, readers)
             self._stack.push_async_callback(opening.pop_all().aclose)
