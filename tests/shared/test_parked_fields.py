@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from authorization.domain.rules import DECIDER
+from authorization.domain.state import Authorization
 from loopkeeper.contract import ids
+from loopkeeper.contract.events import CATALOG
 from loopkeeper.kernel.clock import ManualClock
 from loopkeeper.store.blame import as_corrected, field_of
 from tests.authorization.cases import ENTRY, TEAM, TODAY, UNSURE, amended, claim, received
@@ -70,7 +73,9 @@ async def test_a_correction_that_names_the_field_lets_the_referral_go_on_at_once
     await desk.hear(stream, amended("corrected", claim=claim(from_=TODAY)))
     await desk.sweep._round()
     assert await desk.parked.listed() == []
+    # Noted as they came, the wrong one and its correction.
     assert await desk.types(stream, own=False) == ["referral.received"] + ["referral.amended"] * 3
+    assert await folded(desk, stream) == await state_of(desk, stream)
     assert "authorization.presumptive_granted" in await desk.types(stream)
 
 
@@ -89,6 +94,19 @@ async def test_the_laws_clocks_of_a_parked_referral_go_on(desk: Replica, clock: 
     assert "authorization.deemed_adverse" in told
     assert await desk.pool.fetchval("SELECT count(*) FROM timer WHERE due_at <= $1", clock.now()) == 0
     assert [each.stream for each in await desk.parked.listed()] == [stream]
+
+
+async def state_of(desk: Replica, stream: str) -> Authorization:
+    return Authorization.model_validate_json(
+        await desk.pool.fetchval("SELECT state FROM referral WHERE id = $1", stream)
+    )
+
+
+async def folded(desk: Replica, stream: str) -> Authorization | None:
+    """What the journal makes of it: whoever proves the row does the same."""
+    rows = await desk.pool.fetch("SELECT type, payload FROM journal WHERE stream = $1 ORDER BY n", stream)
+    events = [CATALOG.read(row["type"], row["payload"]) for row in rows]
+    return DECIDER.fold(event for event in events if event is not None)
 
 
 # ── by itself ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -124,6 +142,6 @@ def test_a_correction_takes_the_place_of_what_it_names_and_of_nothing_else() -> 
     assert one == fact.model_copy(update={"claim": claim()})
     each = list(as_corrected(fact, amended("corrected", claim=claim(), county="contra-costa")))
     assert [(tried.claim, tried.county) for tried in each] == [
-        (claim(), "alameda"), (fact.claim, "contra-costa"), (claim(), "contra-costa"),
+        (fact.claim, "contra-costa"), (claim(), "alameda"), (claim(), "contra-costa"),
     ]  # fmt: skip
     assert list(as_corrected(fact, ENTRY)) == []

@@ -166,7 +166,8 @@ class ParkedFacts:
         for later in reversed(behind):
             correction = later.command.fact if later.command is not None else None
             for fact in as_corrected(command.fact, correction) if correction is not None else ():
-                corrected = replace(submission, command=command.model_copy(update={"fact": fact}))
+                asked = command.model_copy(update={"fact": fact})
+                corrected = replace(submission, command=asked, noted=command.fact)
                 if not await self._once(batch, corrected):
                     log.info("applied as corrected", referral=submission.stream)
                     return True

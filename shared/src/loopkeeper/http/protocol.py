@@ -9,6 +9,7 @@ refused is told as a problem, like everything else.
 from __future__ import annotations
 
 import asyncio
+import resource
 from collections import Counter
 from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
@@ -19,6 +20,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from loopkeeper.http import problems
 from loopkeeper.http.middleware import MOST_ADDRESS_BYTES, address_too_long, headers_too_large
 from loopkeeper.kernel.errors import Problem
+from loopkeeper.kernel.settings import Settings, read
 from loopkeeper.observability.exchange import new_trace_id
 
 # No more is parsed at once, so that others have their turn in between.
@@ -35,6 +37,8 @@ SECONDS_TO_LISTEN = 1.0
 MOST_LISTENED = 1024 * 1024
 # So many connections over the bound are told why; more are ended without a word, since each is a file of the process.
 MOST_TOLD = 200
+# What a process opens beside connections of callers: databases, the log, webhooks, files.
+FILES_BESIDE = 600
 
 Network = IPv4Network | IPv6Network
 
@@ -253,6 +257,30 @@ class BoundedHttp(HttpToolsProtocol):
     def _stop(timer: asyncio.TimerHandle | None) -> None:
         if timer is not None:
             timer.cancel()
+
+
+def door_of(settings: Settings) -> Door:
+    """The door of one process, no wider than the files it may open."""
+    most = min(settings.connections, max(_files() - FILES_BESIDE, 1))
+    return Door(most, settings.connections_of_one, settings.trusted_proxies)
+
+
+def _files() -> int:
+    """How many files the process may open: as many as it may allow itself."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = 1 << 20 if most == resource.RLIM_INFINITY else most
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return most
+
+
+class BoundedBySettings(BoundedHttp):
+    """The protocol for a server that is not ours: `uvicorn --http loopkeeper.http.protocol:BoundedBySettings`."""
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        kind = type(self)
+        if "door" not in vars(kind):
+            kind.door = door_of(read(Settings))
+        super().__init__(*args, **named)
 
 
 def behind(door: Door) -> type[BoundedHttp]:

@@ -103,31 +103,31 @@ class FairPool:
     """The reading pool with its line: who reads for an organization waits for its turn and then finds a connection."""
 
     def __init__(self, pool: Pool, size: int) -> None:
-        self._pool, self.turns = pool, Turns(size)
+        self.pool, self.turns = pool, Turns(size)
 
     def acquire(self, *, timeout: float | None = None) -> AbstractAsyncContextManager[Connection]:
-        return self._pool.acquire(timeout=timeout)
+        return self.pool.acquire(timeout=timeout)
 
     async def fetch(self, query: str, *args: object, timeout: float | None = None) -> list[Any]:  # noqa: ASYNC109 asyncpg's own
-        return await self._pool.fetch(query, *args, timeout=timeout)
+        return await self.pool.fetch(query, *args, timeout=timeout)
 
     async def fetchrow(self, query: str, *args: object) -> Any | None:
-        return await self._pool.fetchrow(query, *args)
+        return await self.pool.fetchrow(query, *args)
 
     async def fetchval(self, query: str, *args: object) -> Any:
-        return await self._pool.fetchval(query, *args)
+        return await self.pool.fetchval(query, *args)
 
     async def execute(self, query: str, *args: object) -> str:
-        return await self._pool.execute(query, *args)
+        return await self.pool.execute(query, *args)
 
     async def executemany(self, command: str, args: Iterable[Sequence[object]]) -> None:
-        await self._pool.executemany(command, args)
+        await self.pool.executemany(command, args)
 
     async def close(self) -> None:
-        await self._pool.close()
+        await self.pool.close()
 
     def terminate(self) -> None:
-        self._pool.terminate()
+        self.pool.terminate()
 
     async def expire_connections(self) -> None:
-        await self._pool.expire_connections()
+        await self.pool.expire_connections()

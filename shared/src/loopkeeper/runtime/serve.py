@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import resource
 import signal
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
@@ -15,7 +14,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from loopkeeper.http.app import App
-from loopkeeper.http.protocol import Door, behind
+from loopkeeper.http.protocol import behind, door_of
 from loopkeeper.kernel.errors import StartError
 from loopkeeper.kernel.logs import configure, get
 from loopkeeper.kernel.server import Server
@@ -29,8 +28,6 @@ log = get("serve")
 # Longer than a load balancer keeps an idle connection (60 seconds is usual): the one that ends it must be the one that
 # would send on it.
 KEPT_ALIVE = 75
-# What a process opens beside connections of callers: databases, the log, webhooks, files.
-FILES_BESIDE = 600
 
 
 @asynccontextmanager
@@ -129,25 +126,15 @@ async def ended_by_failure(running: Running) -> AsyncGenerator[None]:
         await asyncio.wait({ending})
 
 
-def allowed_files() -> int:
-    """How many files the process may open: as many as it may allow itself."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = 1 << 20 if most == resource.RLIM_INFINITY else most
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    return most
-
-
 async def serve(settings: Settings, services: Mapping[str, Service], say: Say = silent) -> int:
     """`loopkeeper up`: run until asked to stop; returns the exit code (1 if a task failed for good)."""
     configure("+".join(services), settings.log_level)
     running = Running(settings, services)
     async with alive(running, say):
-        most = min(settings.connections, max(allowed_files() - FILES_BESIDE, 1))
-        door = Door(most, settings.connections_of_one, settings.trusted_proxies)
         server = Server(
             uvicorn.Config(
                 running.app,
-                http=behind(door),
+                http=behind(door_of(settings)),
                 host=settings.host,
                 port=settings.port,
                 ssl_certfile=settings.certificate,

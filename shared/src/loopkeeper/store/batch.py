@@ -351,14 +351,20 @@ class Batch(Generic[S]):
         at = max(self.now, row.at) if row.at else self.now
         before = state = row.state
         events: list[tuple[Event, bool]] = []
+        decided_on = state
         if command.fact is not None:
-            state = domain.decider.evolve(state, command.fact)
+            fact = submission.noted or command.fact
+            decided_on = state = domain.decider.evolve(state, fact)
+            if submission.noted is not None:
+                decided_on = domain.decider.evolve(before, command.fact)
             if state != before or domain.notes_all:
-                events.append((command.fact, False))
-        asked = self.loaded.with_context(submission.stream, state, command, Plain(at=at, seed=submission.id))
+                events.append((fact, False))
+        asked = self.loaded.with_context(
+            submission.stream, decided_on, command, Plain(at=at, seed=submission.id)
+        )
         others: list[EventOn] = []
         first = len(self.entries)
-        for event in domain.decider.decide(state, asked):
+        for event in domain.decider.decide(decided_on, asked):
             if isinstance(event, EventOn):
                 others.append(event)
                 continue
