@@ -59,8 +59,10 @@ def _name(body: Any) -> None:
         for each in body:
             _name(each)
     if isinstance(body, dict):
-        for name, value in body.items():
-            if name in KNOWN["fields"] and isinstance(value, str) and value.strip():
+        for name, value in list(body.items()):
+            if name in KNOWN["absent"]:
+                del body[name]
+            elif name in KNOWN["fields"] and isinstance(value, str) and value.strip():
                 body[name] = KNOWN["fields"][name]
             else:
                 _name(value)

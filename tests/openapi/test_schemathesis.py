@@ -66,7 +66,6 @@ async def _run(place: Neighbours, role: str, port: int, folder: Path) -> tuple[i
     fields = {
         "plan": HARBOR,
         "url": f"http://127.0.0.1:{place.house.partner.port}/{role}",
-        "hub": STREET,
         "npi": "1234567893",
         "family_of": place.accepted["referral"],
     }
@@ -74,7 +73,9 @@ async def _run(place: Neighbours, role: str, port: int, folder: Path) -> tuple[i
     acted = [
         called(each) for each in routes(place.house) if each.body and "acted_by" in each.body.model_fields
     ]
-    known.write_text(json.dumps({"ids": ids, "fields": fields, "columns": columns, "acted": acted}))
+    known.write_text(
+        json.dumps({"ids": ids, "fields": fields, "columns": columns, "acted": acted, "absent": ["hub"]})
+    )
     options = [
         "--phases",
         PHASES,
