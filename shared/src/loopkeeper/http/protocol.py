@@ -13,7 +13,7 @@ import resource
 from collections import Counter
 from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from typing import Any
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
@@ -156,7 +156,7 @@ class BoundedHttp(HttpToolsProtocol):
         if not self._entered:
             self._refuse(too_many_connections())
             return
-        if not self._in_head and (self.cycle is None or self.cycle.response_complete):
+        if not self._in_head and not self._answering():
             self._begin_head()
         for start in range(0, len(data), SLICE):
             piece = data[start : start + SLICE]
@@ -221,7 +221,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._refused = True
         self._stop(self._late)
         self._unset_keepalive_if_required()
-        answering = self.cycle is not None and not self.cycle.response_complete
+        answering = self._answering()
         if answering:
             # Whoever reads its body hears that the caller is gone.
             self.cycle.disconnected = True
@@ -242,6 +242,11 @@ class BoundedHttp(HttpToolsProtocol):
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self._late = self.loop.call_later(SECONDS_TO_LISTEN, self.transport.close)
+
+    def _answering(self) -> bool:
+        # None before the first request, whatever uvicorn says of its type.
+        cycle = cast("Any", self.cycle)
+        return cycle is not None and not cycle.response_complete
 
     def _listen(self, count: int) -> None:
         self._listened += count
