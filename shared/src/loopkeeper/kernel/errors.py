@@ -42,10 +42,6 @@ class Busy(Exception):
         self.retry_after = retry_after
 
 
-class InvariantBroken(Exception):
-    """The program would break its own law (publish another's event, write an unknown table): a defect."""
-
-
 class TooMany(Exception):
     """One caller asks for more than its share. `what` is counted, `most` of it are its share; there is more of it in
     `retry_after` seconds."""
