@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, cast
 
+from annotated_types import MaxLen
 from pydantic import BaseModel, GetJsonSchemaHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
@@ -68,6 +69,7 @@ class BlankIsMissing(BaseModel):
     empty_is_null: ClassVar[bool] = False
     _optional: ClassVar[frozenset[str]] = frozenset()
     _nullable: ClassVar[frozenset[str]] = frozenset()
+    _longest: ClassVar[Mapping[str, int]] = {}
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -75,6 +77,13 @@ class BlankIsMissing(BaseModel):
         free = {name: field for name, field in cls.model_fields.items() if not field.is_required()}
         aliases = {field.alias for field in free.values() if field.alias}
         cls._optional = frozenset({*free, *aliases})
+        cls._longest = {
+            name: bound.max_length
+            for own, field in cls.model_fields.items()
+            for bound in field.metadata
+            if isinstance(bound, MaxLen)
+            for name in (own, field.alias or own)
+        }
         cls._nullable = frozenset(name for name, field in free.items() if field.get_default() is None)
 
     @classmethod
@@ -103,7 +112,9 @@ class BlankIsMissing(BaseModel):
         for name, value in fields.items():
             empty = is_empty if name in cls.verbatim else is_blank
             if name not in cls._optional or not (empty(value) or _says_nothing(value)):
-                kept[name] = _filled(value, empty)
+                # A list over its bound is refused, whatever its entries are.
+                over = isinstance(value, list) and len(value) > cls._longest.get(name, len(value))
+                kept[name] = value if over else _filled(value, empty)
             elif cls.empty_is_null and name in cls._nullable and is_empty(value):
                 kept[name] = None
         return kept
