@@ -22,7 +22,7 @@ from tests.loop.house import HARBOR, HOSPITAL, OPERATIONS, STREET
 from tests.security.declared import called
 from tests.security.neighbours import Neighbours, neighbours
 from tests.security.survey import routes
-from tests.shared.test_web import serving
+from tests.shared.web_calls import serving
 
 ROOT = Path(__file__).parents[2]
 # Of an operation, with each key. CASES=40 asks more: 20 000 cases in some minutes.

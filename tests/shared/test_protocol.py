@@ -12,7 +12,7 @@ import pytest
 
 from loopkeeper.http import protocol
 from loopkeeper.http.protocol import Door
-from tests.shared.test_web import serving
+from tests.shared.web_calls import serving
 from tests.shared.web_example import example
 
 LIVE = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -168,17 +168,22 @@ def malformed(detail: str, fix: str) -> Problem:
 def names_of(model: type[BaseModel]) -> frozenset[str]:
     """Every name that a body of this model may hold: of its fields, and of entries by a code. Only these are named back:
     what else somebody writes as a name may be a person's."""
-    return frozenset(_names(model.model_json_schema(mode="validation")))
+    return frozenset(_names(model.__pydantic_core_schema__))
 
 
 def _names(schema: object) -> Iterator[str]:
-    if isinstance(schema, list):
-        for each in cast("list[object]", schema):
+    """Of pydantic's own schema, which is there already: names of fields, aliases, and codes of enums and literals."""
+    if isinstance(schema, list | tuple):
+        for each in cast("Sequence[object]", schema):
             yield from _names(each)
     if isinstance(schema, dict):
         found = cast("dict[str, Any]", schema)
-        yield from found.get("properties", ())
-        yield from (each for each in found.get("enum", ()) if isinstance(each, str))
+        if found.get("type") in ("model-fields", "typed-dict"):
+            yield from found["fields"]
+        if isinstance(alias := found.get("validation_alias"), str):
+            yield alias
+        codes = [*found.get("members", ()), *found.get("expected", ())]
+        yield from (str(getattr(each, "value", each)) for each in codes)
         for each in found.values():
             yield from _names(each)
 
