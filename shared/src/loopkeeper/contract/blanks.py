@@ -112,9 +112,7 @@ class BlankIsMissing(BaseModel):
         for name, value in fields.items():
             empty = is_empty if name in cls.verbatim else is_blank
             if name not in cls._optional or not (empty(value) or _says_nothing(value)):
-                # A list over its bound is refused, whatever its entries are.
-                over = isinstance(value, list) and len(value) > cls._longest.get(name, len(value))
-                kept[name] = value if over else _filled(value, empty)
+                kept[name] = _filled(value, empty, cls._longest.get(name))
             elif cls.empty_is_null and name in cls._nullable and is_empty(value):
                 kept[name] = None
         return kept
@@ -155,9 +153,12 @@ def _says_nothing(value: object) -> bool:
     )
 
 
-def _filled(value: object, empty: Callable[[object], bool]) -> object:
-    """A list without the entries that say nothing; any other value as it is."""
+def _filled(value: object, empty: Callable[[object], bool], longest: int | None) -> object:
+    """A list without the entries that say nothing, but one over its bound, which is refused whatever its entries are; any
+    other value as it is."""
     if not isinstance(value, list):
         return value
     entries = cast("list[object]", value)
+    if longest is not None and len(entries) > longest:
+        return entries
     return [entry for entry in entries if not (empty(entry) or _says_nothing(entry))]
