@@ -83,7 +83,7 @@ def test_a_service_is_found_by_its_entry_point_and_owns_its_noun(followed: dict[
 
 def test_each_recipe_names_the_test_or_the_commit_that_follows_it() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text()
-    recipes = re.findall(r"^### (.+)\n(.*?)(?=^##|\Z)", text.partition("## Recipes")[2], re.M | re.S)
+    recipes = re.findall(r"^### ([^\n]+)\n(.*?)(?=^##|\Z)", text.partition("## Recipes")[2], re.M | re.S)
     assert [name for name, _ in recipes] == [
         "Add an event", "Give an event a new version", "Add a command", "Add a deadline", "Add a route",
         "Add a table, with its migration", "Add a policy row", "Add a notice", "Add a service",
