@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
+from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.events import (
     AssignmentAccepted,
     AssignmentDeclined,
@@ -29,7 +30,9 @@ from loopkeeper.contract.events import (
     Event,
     NoticeDelivered,
     OutreachAttempted,
+    OutreachClosingReported,
     OutreachContactChanged,
+    OutreachInitiated,
     OutreachOverdue,
     OutreachServicesStarted,
     ReferralAmended,
@@ -44,6 +47,7 @@ from referral_intake.domain.state import (
     AMENDABLE,
     OF_THE_ACCEPTED,
     RECEIVED_FIELDS,
+    REPORTED,
     Approval,
     Closing,
     Decided,
@@ -173,9 +177,29 @@ def _plan_asked(now: Referral, event: AssignmentPlanAsked) -> Mapping[str, Any]:
 
 def _attempted(now: Referral, event: OutreachAttempted) -> Mapping[str, Any]:
     held = now.offer
+    if held is None or held.assignment != event.assignment or event.before_acceptance:
+        return {}
+    asked = now.plan_asked
+    goes_on = asked is not None and asked.on is not None and la_date(event.occurred_at) > asked.on
+    return {
+        "offer": held.model_copy(update={"attempts": max(held.attempts, event.number)}),
+        **({"plan_asked": None} if goes_on else {}),
+    }
+
+
+def _initiated(now: Referral, event: OutreachInitiated) -> Mapping[str, Any]:
+    held = now.offer
     if held is None or held.assignment != event.assignment:
         return {}
-    return {"offer": held.model_copy(update={"attempts": max(held.attempts, event.number)})}
+    return {"offer": held.model_copy(update={"initiated_on": event.on})}
+
+
+def _closing_reported(now: Referral, event: OutreachClosingReported) -> Mapping[str, Any]:
+    """The provider would close; a named person of the plan decides. Outreach that goes on takes it back."""
+    held = now.offer
+    if held is None or held.assignment != event.assignment or now.closing is not None:
+        return {}
+    return {"plan_asked": PlanAsked(reason=f"{REPORTED}{event.reason}", on=event.on)}
 
 
 def _started(now: Referral, event: OutreachServicesStarted) -> Mapping[str, Any]:
@@ -289,6 +313,8 @@ FOLD: Mapping[type[Event], Callable[[Referral, Any], Mapping[str, Any]]] = {
     OutreachAttempted: _attempted,
     OutreachServicesStarted: _started,
     OutreachContactChanged: _contact_changed,
+    OutreachInitiated: _initiated,
+    OutreachClosingReported: _closing_reported,
     OutreachOverdue: _overdue,
     NoticeDelivered: _told,
 }

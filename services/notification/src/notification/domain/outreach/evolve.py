@@ -7,6 +7,7 @@ from typing import Any
 
 from loopkeeper.contract.events import (
     AssignmentAccepted,
+    AssignmentAnswerRefused,
     AssignmentDeclined,
     AssignmentEnded,
     AssignmentLeadChanged,
@@ -20,9 +21,13 @@ from loopkeeper.contract.events import (
     AuthorizationPresumptiveGranted,
     Event,
     NoticeDelivered,
+    OutreachAnswered,
     OutreachAttempted,
+    OutreachClosingReported,
     OutreachContactChanged,
+    OutreachInitiated,
     OutreachMemberDeclined,
+    OutreachMonthCounted,
     OutreachOverdue,
     OutreachServiceEnded,
     OutreachServicesStarted,
@@ -36,13 +41,16 @@ from loopkeeper.contract.vocabulary import DenialReason
 from notification.domain.outreach.state import (
     DECEASED_CODE,
     SERVICES_RECEIVED,
+    Answered,
     Assignment,
     Attempt,
     Closing,
     Ending,
     Grant,
     Joined,
+    Month,
     Outreach,
+    ReportedClosing,
     Term,
     over,
     raised,
@@ -213,6 +221,7 @@ def _attempted(now: Outreach, event: OutreachAttempted) -> Mapping[str, Any]:
         outcome=event.outcome,
         reached=event.reached,
         minutes=event.minutes,
+        before_acceptance=event.before_acceptance,
     )
     return {"attempts": (*now.attempts, made)}
 
@@ -230,7 +239,52 @@ def _unreached(now: Outreach, event: OutreachUnableToReach) -> Mapping[str, Any]
 
 
 def _service_ended(now: Outreach, event: OutreachServiceEnded) -> Mapping[str, Any]:
-    return {"ended_service": event.assignment}
+    return {
+        "ended_service": event.assignment,
+        "ended_service_on": event.on,
+        "ended_service_as": event.code,
+    }
+
+
+# ── what a provider's file says ───────────────────────────────────────────────────────────────────────────
+
+
+def _answered(now: Outreach, event: OutreachAnswered) -> Mapping[str, Any]:
+    return _of_the_held(now, event.assignment, answered=Answered(answer=event.answer, on=event.on))
+
+
+def _answer_refused(now: Outreach, event: AssignmentAnswerRefused) -> Mapping[str, Any]:
+    held = now.assignment
+    said = held.answered if held is not None else None
+    if said is None or said.answer != event.answer:
+        return {}
+    refused = said.model_copy(update={"refused": event.reason})
+    return _of_the_held(now, event.assignment, answered=refused)
+
+
+def _initiated(now: Outreach, event: OutreachInitiated) -> Mapping[str, Any]:
+    return _of_the_held(now, event.assignment, initiated_on=event.on)
+
+
+def _closing_reported(now: Outreach, event: OutreachClosingReported) -> Mapping[str, Any]:
+    said = ReportedClosing(assignment=event.assignment, reason=event.reason, on=event.on)
+    return {"reported": (*now.reported, said)}
+
+
+def _month_counted(now: Outreach, event: OutreachMonthCounted) -> Mapping[str, Any]:
+    key = (event.assignment, event.month)
+    others = tuple(each for each in now.months if (each.assignment, each.month) != key)
+    month = Month(
+        assignment=event.assignment, month=event.month, in_person=event.in_person, remote=event.remote
+    )
+    return {"months": (*others, month)}
+
+
+def _of_the_held(now: Outreach, assignment: str, **changes: object) -> Mapping[str, Any]:
+    held = now.assignment
+    if held is None or held.assignment != assignment:
+        return {}
+    return {"assignment": held.model_copy(update=changes)}
 
 
 def _overdue(now: Outreach, event: OutreachOverdue) -> Mapping[str, Any]:
@@ -264,6 +318,11 @@ FOLD: Mapping[type[Event], Callable[[Outreach, Any], Mapping[str, Any]]] = {
     OutreachUnableToReach: _unreached,
     OutreachServiceEnded: _service_ended,
     OutreachContactChanged: _contact_changed,
+    AssignmentAnswerRefused: _answer_refused,
+    OutreachAnswered: _answered,
+    OutreachInitiated: _initiated,
+    OutreachClosingReported: _closing_reported,
+    OutreachMonthCounted: _month_counted,
     OutreachOverdue: _overdue,
     NoticeDelivered: _told,
 }
