@@ -1,4 +1,4 @@
-"""What a provider's file says, and no route takes (loop.md 5.9, 6.8 to 6.10)."""
+"""What a provider's file says, and no route takes (loop.md 5.9, 6.8, 6.9 and 6.10)."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ An event is minimal and additive: a new optional field is fine, anything else is
 becomes a `Superseded` one (contract/event.py). `occurred_at` is when it happened; when we learned it is the envelope's
 time. The wire type is `ecm.<name>.v<version>`.
 Sealed parts travel in `referral.received`, `referral.amended`, `outreach.contact_changed` and
-`outreach.closing_reported` only.
+`outreach.closing_reported` only, a provider's NPI in `provider.recorded`.
 """
 
 from __future__ import annotations
@@ -550,6 +550,8 @@ class ProviderRecorded(Event):
     version: int
     active: bool = True
     name: str = ""
+    # The part `npi`, sealed under the program's own key: services compare and write it, nobody else reads it.
+    sealed: Mapping[str, str] = Field(default_factory=dict)
     phone: str = ""
     types: tuple[str, ...] = ()
     populations: tuple[str, ...] = ()

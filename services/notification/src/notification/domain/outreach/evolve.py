@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.events import (
     AssignmentAccepted,
     AssignmentAnswerRefused,
@@ -201,7 +202,10 @@ def _taken_back(
     held = now.assignment
     if held is None or held.assignment != event.assignment:
         return {}
-    return {"assignment": held.model_copy(update={"ended": True})}
+    gone: dict[str, Any] = {"ended": True}
+    if isinstance(event, AssignmentDeclined):
+        gone["declined_on"] = la_date(event.occurred_at)
+    return {"assignment": held.model_copy(update=gone)}
 
 
 def _accepted(now: Outreach, event: AssignmentAccepted) -> Assignment:

@@ -51,6 +51,7 @@ class Assignment(Part):
     initiated_on: date | None = None
     # What its file said of the offer last, and why that could not be.
     answered: Answered | None = None
+    declined_on: date | None = None
     ended: bool = False
 
     @property
