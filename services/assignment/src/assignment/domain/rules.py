@@ -153,7 +153,7 @@ def accept(state: Assignment | None, command: Accept, context: AcceptContext) ->
     other = bool(now.pcp) and now.pcp != offer.provider
     yield AssignmentAccepted(
         occurred_at=answered_at(command.fact, offer, context.at),
-        acted_by=ActedBy(organization=command.provider, person=command.lead.person),
+        acted_by=command.acted_by or ActedBy(organization=command.provider, person=command.lead.person),
         assignment=offer.assignment,
         provider=offer.provider,
         lead=command.lead,
@@ -173,7 +173,7 @@ def decline(state: Assignment | None, command: Decline, context: OfferContext) -
         )
     declined = AssignmentDeclined(
         occurred_at=answered_at(command.fact, offer, context.at),
-        acted_by=ActedBy(organization=command.provider),
+        acted_by=command.acted_by or ActedBy(organization=command.provider),
         assignment=offer.assignment,
         provider=offer.provider,
         reason=command.reason,
