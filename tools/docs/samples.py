@@ -198,11 +198,20 @@ TIMES: dict[str, Any] = {"at": AT, "seed": SEED}
 OPENING = contexts.ReviewContext(
     **TIMES,
     grant=contexts.GrantRules(
-        types=("street_medicine",), days=30, again_days=0, referral_by=None, remind_on=(), refs=()
+        types={"homelessness": ("street_medicine",)},
+        days=30,
+        again_days=0,
+        referral_by=None,
+        remind_on=(),
+        refs=(),
     ),
     standing=contexts.Standing(),
     provider=ENTRY,
     hubs={},
+    own="ref_1",
+    joined=None,
+    joined_provider=None,
+    opens=None,
     clocks=CLOCKS,
     term=TERM,
     approval=contexts.ApprovalRules(automatic={"homelessness": 0.0}, exclusive=(), must={}, refs=()),

@@ -19,7 +19,7 @@ from authorization.domain.contexts import (
 from authorization.domain.state import Authorization, Reauthorization, met_by_list
 from loopkeeper.contract.calendar import end_of_la_day, la_date
 from loopkeeper.contract.decider import Plain
-from loopkeeper.contract.events import ProviderRecorded, Rights
+from loopkeeper.contract.events import Claim, ProviderRecorded, Rights
 from loopkeeper.policy import Policy
 from loopkeeper.policy.conditions import leaves
 
@@ -57,25 +57,28 @@ def clocks(policy: Policy, urgency: str, start: datetime) -> ClockRules:
 
 
 def granting(
-    policy: Policy, state: Authorization, providers: Mapping[str, ProviderRecorded], day: date
+    policy: Policy, plan: str, claim: Claim | None, providers: Mapping[str, ProviderRecorded], day: date
 ) -> GrantRules | None:
     """For a claim: the table, the thirty days, the reminders. None where nothing is claimed."""
-    if state.claim is None:
+    if claim is None:
         return None
-    rows = policy.rows("presumptive", on=day, plan=state.plan, population=state.claim.population)
+    paired = {
+        code: policy.rows("presumptive", on=day, plan=plan, population=code) for code in claim.populations
+    }
+    rows = [row for each in paired.values() for row in each]
     if not rows:
         # Nobody can be granted it; only how far ahead the first service lies is still looked at.
-        return GrantRules(types=(), days=THIRTY_DAYS, again_days=0, referral_by=None, remind_on=(), refs=())
-    entry = providers.get(state.claim.provider)
+        return GrantRules(types={}, days=THIRTY_DAYS, again_days=0, referral_by=None, remind_on=(), refs=())
+    entry = providers.get(claim.provider)
     days = policy.row("clocks", on=day, clock="presumptive_grant")
     again = policy.row("clocks", on=day, clock="presumptive_again")
     used = [row.ref for row in rows if entry is not None and row["provider_type"] in entry.types]
     return GrantRules(
-        types=tuple(row["provider_type"] for row in rows),
+        types={code: tuple(row["provider_type"] for row in each) for code, each in paired.items()},
         days=days["amount"],
         again_days=again["amount"],
         refs=(*used, days.ref),
-        **_reminders(policy, state.claim.from_, days["amount"], day),
+        **_reminders(policy, claim.from_, days["amount"], day),
     )
 
 

@@ -109,8 +109,9 @@ def _received(
 
 
 def _claim(claim: PresumptiveClaim, referrer: str) -> Claim:
+    also = tuple(each.value for each in claim.also if each is not claim.population)
     return Claim.model_validate(
-        {"provider": referrer, "population": claim.population.value, "from": claim.from_}
+        {"provider": referrer, "population": claim.population.value, "from": claim.from_, "also": also}
     )
 
 

@@ -92,6 +92,13 @@ class CloseContext(Context):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChooseContext(Context):
+    """`serving`: the loop that this referral joined, through which the member is served; None where it is this one."""
+
+    serving: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PendedContext(Context):
     """The plan asks: when that is asked again."""
 
@@ -111,8 +118,7 @@ Asked = (
     | tuple[AnswerQuestions, AnswerContext]
     | tuple[MergeReferral, MergeContext]
     | tuple[CloseReferral, CloseContext]
+    | tuple[ChooseProvider, ChooseContext]
     | tuple[NoteFact, Noted]
-    | tuple[
-        MeetDeadline | ChooseProvider | WithdrawReferral | RecordReleaseDate | AskSupport | MoveSupport, Plain
-    ]
+    | tuple[MeetDeadline | WithdrawReferral | RecordReleaseDate | AskSupport | MoveSupport, Plain]
 )
