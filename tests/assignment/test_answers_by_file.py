@@ -12,7 +12,7 @@ from assignment.domain.commands import ChangeLead
 from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.envelope import Message
 from loopkeeper.contract.events import AssignmentAnswerRefused, Event, OutreachAnswered
-from loopkeeper.testing.rules import MONDAY, Asking
+from loopkeeper.testing.rules import MONDAY, AskedCommand
 from tests.assignment.cases import (
     LUIS,
     NAVIGATORS,
@@ -38,7 +38,7 @@ def said(answer: str, **changes: Any) -> OutreachAnswered:
     return OutreachAnswered.model_validate(fields | changes)
 
 
-def heard(fact: OutreachAnswered, found: Market | None = None) -> Asking:
+def heard(fact: OutreachAnswered, found: Market | None = None) -> AskedCommand:
     message: Message = MESSAGE
     command = on_answered(fact, message)
     return command if isinstance(command, ChangeLead) else (found or market(NAVIGATORS)).for_(command)

@@ -205,7 +205,7 @@ OPENING = contexts.ReviewContext(
         remind_on=(),
         refs=(),
     ),
-    standing=contexts.Standing(),
+    member_grants=contexts.MemberGrants(),
     provider=ENTRY,
     hubs={},
     own="ref_1",
@@ -293,7 +293,7 @@ OFFERING = finding.Offering(
     answer_due_at=AT,
     answer_at_risk_at=AT,
     told=LIMIT,
-    elsewhere=None,
+    other_assignment=None,
     refs=(),
 )
 NEXT = finding.OfferContext(**TIMES, offering=OFFERING)
@@ -310,7 +310,7 @@ ASSIGNMENT_HISTORIES: dict[str, tuple[Event, ...]] = {
 
 
 def _settled(fact: Event) -> Callable[[Any], tuple[Command, Context]]:
-    conflict = finding.Conflict(told=LIMIT, elsewhere=None)
+    conflict = finding.Conflict(told=LIMIT, other_assignment=None)
     context = finding.SettleContext(**TIMES, offering=OFFERING, conflict=conflict, change=LIMIT)
     return lambda _: (turns.NoteFact(fact=fact), context)
 

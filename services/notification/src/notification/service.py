@@ -7,7 +7,7 @@ from loopkeeper.runtime.files.routes import routes_of
 from loopkeeper.runtime.files.worker import ahead as files_ahead
 from loopkeeper.runtime.files.worker import worker_of
 from loopkeeper.runtime.serve import app_of
-from loopkeeper.runtime.service import Context, Equipment, Service
+from loopkeeper.runtime.service import RunningService, Resources, Service
 from loopkeeper.store.definition import Domain
 from notification.api import contact, feed, mailbox, outreach, partners, subscription_actions, subscriptions
 from notification.consumers import REACTIONS
@@ -23,7 +23,7 @@ from notification.files.reporting import KINDS
 from notification.persistence.context import NotificationLoader
 from notification.persistence.feed import renumber
 from notification.persistence.forwarded import on_kafka
-from notification.persistence.must_hold import MUST_HOLD, known
+from notification.persistence.must_hold import MUST_HOLD, known_loop
 from notification.persistence.projections import TellingProjection
 from notification.persistence.tables import columns
 from notification.settings import NotificationSettings
@@ -31,7 +31,7 @@ from notification.timers import on_timer
 from notification.workers import deliver, tell
 
 
-def domain(equipment: Equipment) -> Domain[Outreach, Asked]:
+def domain(equipment: Resources) -> Domain[Outreach, Asked]:
     # A bad list of allowed addresses stops the start, not the first delivery.
     Allow.parse(equipment.settings.webhook_allow)
     return Domain(
@@ -45,7 +45,7 @@ def domain(equipment: Equipment) -> Domain[Outreach, Asked]:
     )
 
 
-async def work_ahead(context: Context) -> tuple[int, datetime | None]:
+async def work_ahead(context: RunningService) -> tuple[int, datetime | None]:
     """Deliveries, and files that have something to do."""
     now, following = await ahead(context)
     return now + await files_ahead(context), following
@@ -77,7 +77,7 @@ service = Service(
     },
     ahead=work_ahead,
     must_hold=MUST_HOLD,
-    known=known,
+    known_loop=known_loop,
     on_restored=renumber,
 )
 

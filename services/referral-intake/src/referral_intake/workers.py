@@ -7,7 +7,7 @@ from datetime import timedelta
 from loopkeeper.kernel.repeat import repeat
 from loopkeeper.kernel.supervisor import Heartbeat
 from loopkeeper.kernel.wake import woken_by
-from loopkeeper.runtime.service import Context
+from loopkeeper.runtime.service import RunningService
 
 # Who must act, as `next_step` names them; an open loop that names nobody is a defect.
 ACTORS = ("plan", "provider", "referrer", "loopkeeper", "nobody")
@@ -18,7 +18,7 @@ SOON = timedelta(days=1)
 COUNT_EVERY = 30.0
 
 
-async def count_loops(context: Context, heartbeat: Heartbeat) -> None:
+async def count_loops(context: RunningService, heartbeat: Heartbeat) -> None:
     """Count now and then; while the database is away the figures stay as they were."""
 
     async def work() -> bool:
@@ -28,7 +28,7 @@ async def count_loops(context: Context, heartbeat: Heartbeat) -> None:
     await repeat(work, woken_by(context.clock.jumps), COUNT_EVERY, heartbeat)
 
 
-async def count_open(context: Context) -> None:
+async def count_open(context: RunningService) -> None:
     """Open loops by who must act, those overdue, those due within a day, and those that nobody moves."""
     now, metrics = context.clock.now(), context.metrics
     rows = await context.pool.fetch(

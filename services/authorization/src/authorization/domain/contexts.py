@@ -118,7 +118,7 @@ class EndingRules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class MemberGrants:
     """What the plan has granted or authorized this member through other referrals. `open_with` is who serves under an
     open term."""
 
@@ -135,7 +135,7 @@ class ClaimContext(Context):
 
     own: str
     grant: GrantRules | None
-    standing: Standing
+    member_grants: MemberGrants
     provider: ProviderRecorded | None
     hubs: Mapping[str, ProviderRecorded]
     joined: GrantRules | None

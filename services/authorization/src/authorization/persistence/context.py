@@ -41,7 +41,7 @@ from authorization.domain.contexts import (
     PendContext,
     ReauthorizationContext,
     ReviewContext,
-    Standing,
+    MemberGrants,
     TermContext,
 )
 from authorization.domain.presumptive import hubs_of
@@ -124,7 +124,7 @@ class AuthorizationLoaded(Loaded[Authorization, Asked]):
             seed=plain.seed,
             own=stream,
             grant=policy_lookup.granting(self.policy, state.plan, state.claim, self.providers, day),
-            standing=self._standing(stream, state, plain.at, merged),
+            member_grants=self._member_grants(stream, state, plain.at, merged),
             provider=provider,
             hubs={hub: self.providers[hub] for hub in hubs if hub in self.providers},
             joined=policy_lookup.granting(self.policy, state.plan, joined, self.providers, day),
@@ -175,13 +175,13 @@ class AuthorizationLoaded(Loaded[Authorization, Asked]):
             running_on=replace(paused, refs=clocks.refs) if paused is not None else None,
         )
 
-    def _standing(self, stream: str, state: Authorization, at: datetime, merged: str | None) -> Standing:
+    def _member_grants(self, stream: str, state: Authorization, at: datetime, merged: str | None) -> MemberGrants:
         members = self.members.get((state.plan, state.member), {})
         others = [kept for name, kept in members.items() if name not in (stream, merged)]
         today = la_date(at)
         open_ = [k for k in others if k.approved_through is not None and k.approved_through >= today]
         ended = [k.grant_through for k in others if k.grant_through is not None and not k.grant_live]
-        return Standing(
+        return MemberGrants(
             # An open term whose provider is not known yet is still somebody's.
             open_with=(open_[0].holder or "another provider") if open_ else None,
             grant_live=any(k.grant_live for k in others),

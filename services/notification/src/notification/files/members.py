@@ -18,7 +18,7 @@ from loopkeeper.contract.vocabulary.identifiers import cin as plain_cin
 from loopkeeper.plan_files.members import Attempt, Member, State
 from loopkeeper.plan_files.rtf import UNPROVED
 from loopkeeper.runtime.files.kinds import Sent
-from loopkeeper.runtime.service import Context
+from loopkeeper.runtime.service import RunningService
 from loopkeeper.security.keyring import SYSTEM
 from loopkeeper.security.organizations import Client
 from loopkeeper.security.sealing import Opening, open_identity
@@ -55,7 +55,7 @@ class Own:
     npi: str
 
 
-async def own_members(context: Context, sent: Sent) -> Own:
+async def own_members(context: RunningService, sent: Sent) -> Own:
     """Of the sender and this plan. An offer is there only for a provider that answers by file: to it the member file is
     the telling (loop.md 1.6)."""
     provider = sent.client.organization
@@ -90,7 +90,7 @@ async def own_members(context: Context, sent: Sent) -> Own:
     return Own(members, loops, npi_of(context, known))
 
 
-def npi_of(context: Context, entry: ProviderRecorded | None) -> str:
+def npi_of(context: RunningService, entry: ProviderRecorded | None) -> str:
     """The provider's NPI; empty where it has none, or none is known."""
     sealed = entry.sealed.get(NPI) if entry is not None else None
     return context.sealer.open(SYSTEM, entry.provider, NPI, sealed)[NPI] if entry and sealed else ""
@@ -170,7 +170,7 @@ def member_of(cin: str, identity: Mapping[str, Any], now: Outreach, held: Assign
 
 
 async def opened_members(
-    context: Context,
+    context: RunningService,
     client: Client,
     plan: str,
     states: Mapping[str, Outreach],
@@ -201,7 +201,7 @@ async def opened_members(
     }
 
 
-async def sealed_identities(context: Context, referrals: Sequence[str]) -> Mapping[str, str]:
+async def sealed_identities(context: RunningService, referrals: Sequence[str]) -> Mapping[str, str]:
     """The newest sealed identity of each referral, from the events noted of it."""
     rows = await context.pool.fetch(
         """SELECT stream, payload FROM journal WHERE stream = ANY($1::text[])

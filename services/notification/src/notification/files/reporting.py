@@ -20,7 +20,7 @@ from loopkeeper.plan_files.members import Reach
 from loopkeeper.plan_files.table import Table, records
 from loopkeeper.runtime.files.kinds import Act, Acted, FileKind, Open, Planned, Reading, Sent
 from loopkeeper.runtime.files.records import command_of
-from loopkeeper.runtime.service import Context
+from loopkeeper.runtime.service import RunningService
 from loopkeeper.security.organizations import Role
 from loopkeeper.security.sealing import Opening, open_identity
 from loopkeeper.store.definition import Submission
@@ -63,7 +63,7 @@ class Reporting(FileKind):
 
     # ── judging ───────────────────────────────────────────────────────────────────────────────────────────
 
-    async def known(self, context: Context, sent: Sent, reading: Reading) -> tuple[Own, Asking]:
+    async def known(self, context: RunningService, sent: Sent, reading: Reading) -> tuple[Own, Asking]:
         own = await own_members(context, sent)
         plan = context.directory.organization(sent.plan)
         reach = reach_policy(context.policy, sent.plan, reading.today)
@@ -101,7 +101,7 @@ class Reporting(FileKind):
 
     # ── acting ────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def act(self, context: Context, sent: Sent, rows: Sequence[Open]) -> Mapping[int, Acted]:
+    async def act(self, context: RunningService, sent: Sent, rows: Sequence[Open]) -> Mapping[int, Acted]:
         """A row whose acceptance assignment has not confirmed yet waits, and with it the later rows of its member."""
         states = await _states(context, sorted({row.stream for row in rows}))
         turns: list[Turn] = []
@@ -128,7 +128,7 @@ class Reporting(FileKind):
 class Round:
     """What the rows of one round try, by the states they find."""
 
-    def __init__(self, context: Context, sent: Sent, states: Mapping[str, Outreach]) -> None:
+    def __init__(self, context: RunningService, sent: Sent, states: Mapping[str, Outreach]) -> None:
         self._context = context
         self._sent = sent
         self._states = states
@@ -258,7 +258,7 @@ def _heard(turn: Turn, index: int, outcome: object) -> None:
         turn.state = "done"
 
 
-async def _states(context: Context, streams: Sequence[str]) -> Mapping[str, Outreach]:
+async def _states(context: RunningService, streams: Sequence[str]) -> Mapping[str, Outreach]:
     rows = await context.pool.fetch("SELECT id, state FROM referral WHERE id = ANY($1::text[])", streams)
     return {row["id"]: Outreach.model_validate(orjson.loads(row["state"])) for row in rows}
 

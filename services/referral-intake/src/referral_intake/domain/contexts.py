@@ -28,7 +28,7 @@ from referral_intake.domain.state import Referral
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asking:
+class AnswerTimes:
     """By when a blocking question is to be answered, and when it is asked again."""
 
     due_at: datetime
@@ -61,7 +61,7 @@ class ReceiveContext(Context):
     match: Match
     resealed: Mapping[str, str]
     redirect: tuple[Question, ...]
-    asking: Asking
+    asking: AnswerTimes
     before: Before | None
 
 
@@ -73,7 +73,7 @@ class AnswerContext(Context):
     eligibility: Eligibility
     possible: Linked | None
     redirect: tuple[Question, ...]
-    asking: Asking
+    asking: AnswerTimes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +102,7 @@ class ChooseContext(Context):
 class PendedContext(Context):
     """The plan asks: when that is asked again."""
 
-    asking: Asking
+    asking: AnswerTimes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from loopkeeper.plan_files.fields import Kind
 from loopkeeper.plan_files.outcomes import Judged
 from loopkeeper.plan_files.profile import Layout, Profile
 from loopkeeper.plan_files.table import Table
-from loopkeeper.runtime.service import Context
+from loopkeeper.runtime.service import RunningService
 from loopkeeper.security.organizations import Client, Role
 
 
@@ -95,7 +95,7 @@ class FileKind(ABC):
     receipt_columns: Sequence[str] = ()
 
     @abstractmethod
-    async def known(self, context: Context, sent: Sent, reading: Reading) -> Any:
+    async def known(self, context: RunningService, sent: Sent, reading: Reading) -> Any:
         """What judging must know: of the sender's own members, opened with an audit row each."""
 
     @abstractmethod
@@ -103,6 +103,6 @@ class FileKind(ABC):
         """What becomes of each row. Pure, and called in a thread of its own."""
 
     @abstractmethod
-    async def act(self, context: Context, sent: Sent, rows: Sequence[Open]) -> Mapping[int, Acted]:
+    async def act(self, context: RunningService, sent: Sent, rows: Sequence[Open]) -> Mapping[int, Acted]:
         """Let these rows act as far as they can, in this order, in batches. Repeating it after a crash does nothing
         twice."""

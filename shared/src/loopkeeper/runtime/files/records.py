@@ -15,7 +15,7 @@ from loopkeeper.plan_files.fields import Kind
 from loopkeeper.plan_files.outcomes import FACTS, Judged, Outcome, Warned
 from loopkeeper.postgres.connections import Connection
 from loopkeeper.runtime.files.kinds import Act, Acted, Open, Planned, Sent
-from loopkeeper.runtime.service import Context
+from loopkeeper.runtime.service import RunningService
 from loopkeeper.security.keyring import SYSTEM
 from loopkeeper.security.organizations import Client, Role
 
@@ -39,7 +39,7 @@ def sealing_key(plan: str) -> str:
 
 
 async def take(
-    context: Context, sent: Sent, keys: Mapping[str, str], pieces: AsyncIterator[bytes]
+    context: RunningService, sent: Sent, keys: Mapping[str, str], pieces: AsyncIterator[bytes]
 ) -> Mapping[str, Any]:
     """Keep the file, sealed, a part at a time. One that came before under the same id is answered as it is. Sent again
     after it broke off, it begins at its first byte."""
@@ -96,7 +96,7 @@ async def take(
     return await store.transact(whole)
 
 
-def _name(context: Context, sent: Sent) -> str:
+def _name(context: RunningService, sent: Sent) -> str:
     """The file's name, sealed: it may be a person's."""
     if not sent.name:
         return ""
@@ -135,7 +135,7 @@ async def _insert(connection: Connection, sent: Sent, keys: Mapping[str, str], n
     await connection.execute(f"INSERT INTO file ({names}) VALUES ({places})", *values.values())  # noqa: S608 own names
 
 
-def sent_of(context: Context, row: Mapping[str, Any], kind: Kind) -> Sent:
+def sent_of(context: RunningService, row: Mapping[str, Any], kind: Kind) -> Sent:
     """The file of this row."""
     roles = frozenset(Role(each) for each in str(row["roles"]).split())
     name = row["name"]
@@ -154,7 +154,7 @@ def sent_of(context: Context, row: Mapping[str, Any], kind: Kind) -> Sent:
     )
 
 
-def content_of(context: Context, sealed_with: str, file: str, parts: Sequence[Mapping[str, Any]]) -> bytes:
+def content_of(context: RunningService, sealed_with: str, file: str, parts: Sequence[Mapping[str, Any]]) -> bytes:
     """The bytes of a file, by its parts in order."""
     opened = (
         context.sealer.open(sealed_with, file, f"{SEALED_PART} {each['n']}", each["sealed"])["bytes"]
@@ -166,7 +166,7 @@ def content_of(context: Context, sealed_with: str, file: str, parts: Sequence[Ma
 # ── judged ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def refuse(context: Context, file: str, code: str, sentence: str, fix: str, column: str = "") -> None:
+async def refuse(context: RunningService, file: str, code: str, sentence: str, fix: str, column: str = "") -> None:
     """The file is refused whole."""
     now = context.clock.now()
     await context.store.transact(
@@ -184,7 +184,7 @@ async def refuse(context: Context, file: str, code: str, sentence: str, fix: str
     )
 
 
-async def keep_judged(context: Context, sent: Sent, planned: Planned, facts: Mapping[str, Any]) -> None:
+async def keep_judged(context: RunningService, sent: Sent, planned: Planned, facts: Mapping[str, Any]) -> None:
     """What becomes of each row, in one transaction; from then on the file is not read again to act. `facts` are further
     columns of the file."""
     places = {row: place for place, row in enumerate(planned.order)}
@@ -221,7 +221,7 @@ async def keep_judged(context: Context, sent: Sent, planned: Planned, facts: Map
     await context.store.transact(steps, beside=True)
 
 
-def _judged(context: Context, sent: Sent, outcome: Outcome, act: Act | None, place: int) -> dict[str, Any]:
+def _judged(context: RunningService, sent: Sent, outcome: Outcome, act: Act | None, place: int) -> dict[str, Any]:
     acts = act is not None and bool(act.facts) and not sent.dry_run
     sealed = ""
     if act is not None and acts:
@@ -264,18 +264,18 @@ def judged_of(rows: Sequence[Mapping[str, Any]]) -> Judged:
 # ── acting ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def next_open(context: Context) -> Mapping[str, Any] | None:
+async def next_open(context: RunningService) -> Mapping[str, Any] | None:
     """The oldest file that has something to do."""
     return await context.pool.fetchrow(
         """SELECT * FROM file WHERE state IN ('received', 'acting') ORDER BY received_at, id LIMIT 1"""
     )
 
 
-async def parts_of(context: Context, file: str) -> Sequence[Mapping[str, Any]]:
+async def parts_of(context: RunningService, file: str) -> Sequence[Mapping[str, Any]]:
     return await context.pool.fetch("SELECT n, sealed FROM file_part WHERE file = $1 ORDER BY n", file)
 
 
-async def open_rows(context: Context, sent: Sent, most: int) -> list[Open]:
+async def open_rows(context: RunningService, sent: Sent, most: int) -> list[Open]:
     """The next rows that have not acted, in their order."""
     rows = await context.pool.fetch(
         """SELECT row, stream, facts, done, state FROM file_row WHERE file = $1 AND state <> 'done'
@@ -297,7 +297,7 @@ async def open_rows(context: Context, sent: Sent, most: int) -> list[Open]:
     ]
 
 
-async def settle(context: Context, sent: Sent, acted: Mapping[int, Acted]) -> bool:
+async def settle(context: RunningService, sent: Sent, acted: Mapping[int, Acted]) -> bool:
     """Write how far these rows came; returns whether the file is done."""
     rows = [
         {
@@ -345,7 +345,7 @@ async def settle(context: Context, sent: Sent, acted: Mapping[int, Acted]) -> bo
     return await context.store.transact(steps, beside=True)
 
 
-async def forget(context: Context, before: datetime) -> int:
+async def forget(context: RunningService, before: datetime) -> int:
     """Delete the bytes of files that were received before this; what became of their rows stays."""
 
     async def steps(connection: Connection) -> int:

@@ -22,7 +22,7 @@ from loopkeeper.plan_files.writing import MEDIA
 from loopkeeper.runtime.files import records
 from loopkeeper.runtime.files.kinds import FileKind, Reading, Sent
 from loopkeeper.runtime.files.worker import reading_of
-from loopkeeper.runtime.service import Call, Context
+from loopkeeper.runtime.service import Call, RunningService
 from loopkeeper.security.organizations import OrganizationKind, Role
 from loopkeeper.security.sealing import AuditRow
 from loopkeeper.spreadsheets import Unreadable
@@ -343,7 +343,7 @@ def _shown_row(row: Mapping[str, Any], heading: Callable[[str], str]) -> ShownRo
     )
 
 
-async def _read_by(context: Context, row: Mapping[str, Any], kind: FileKind, content: bytes = b"") -> Reading:
+async def _read_by(context: RunningService, row: Mapping[str, Any], kind: FileKind, content: bytes = b"") -> Reading:
     """By what the file was read. Raises 409 where its profile is not here any more."""
     profiles: Profiles = await asyncio.to_thread(read_profiles, context.settings.policy_folder)
     day = row["period_through"] or la_date(row["received_at"])

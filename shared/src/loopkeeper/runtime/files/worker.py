@@ -20,7 +20,7 @@ from loopkeeper.plan_files.table import Period, Table, open_table, records
 from loopkeeper.postgres.leadership import Leadership
 from loopkeeper.runtime.files import records as kept
 from loopkeeper.runtime.files.kinds import FileKind, Planned, Reading, Sent
-from loopkeeper.runtime.service import Context, Worker
+from loopkeeper.runtime.service import RunningService, Worker
 from loopkeeper.security.keyring import Unsealable
 from loopkeeper.spreadsheets import Unreadable
 
@@ -38,7 +38,7 @@ def worker_of(kinds: Sequence[FileKind]) -> Worker:
     """The worker of these kinds of file."""
     by_name: dict[Kind, FileKind] = {kind.kind: kind for kind in kinds}
 
-    async def run(context: Context, heartbeat: Heartbeat) -> None:
+    async def run(context: RunningService, heartbeat: Heartbeat) -> None:
         leadership = Leadership(context.database.connect, LEADER, f"loopkeeper-{context.name}-files")
         working = Working(context, by_name)
 
@@ -55,7 +55,7 @@ def worker_of(kinds: Sequence[FileKind]) -> Worker:
     return run
 
 
-async def ahead(context: Context) -> int:
+async def ahead(context: RunningService) -> int:
     """How many files have something to do now."""
     return await context.pool.fetchval("SELECT count(*) FROM file WHERE state IN ('received', 'acting')")
 
@@ -63,7 +63,7 @@ async def ahead(context: Context) -> int:
 class Working:
     """One round after another. A crash between two leaves the file where the last one ended."""
 
-    def __init__(self, context: Context, kinds: Mapping[Kind, FileKind]) -> None:
+    def __init__(self, context: RunningService, kinds: Mapping[Kind, FileKind]) -> None:
         self._context = context
         self._kinds = kinds
 

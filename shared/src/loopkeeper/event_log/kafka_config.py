@@ -55,7 +55,7 @@ GOODBYE = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class KafkaConfig:
     """One topic on one cluster. `partitions` is its configured count: it decides where a key stands, for ever."""
 
     servers: str
@@ -78,7 +78,7 @@ class Line:
         }
 
 
-def line_of(url: str, settings: Settings) -> Line:
+def kafka_config(url: str, settings: Settings) -> KafkaConfig:
     """The line a `kafka://host:port,host:port/topic` names. Raises `StartError` for one that cannot be meant."""
     parts = urlsplit(url)
     topic = parts.path.strip("/") or TOPIC
@@ -87,7 +87,7 @@ def line_of(url: str, settings: Settings) -> Line:
             "LOOPKEEPER_BUS is no address of a Kafka topic.",
             f"Use kafka://host:port,host:port/{TOPIC}; user and password are settings of their own.",
         )
-    return Line(parts.netloc, topic, settings.kafka_partitions, _security(settings))
+    return KafkaConfig(parts.netloc, topic, settings.kafka_partitions, _security(settings))
 
 
 def _security(settings: Settings) -> Mapping[str, Any]:

@@ -11,13 +11,14 @@ import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaProducer
 
-from loopkeeper.event_log.kafka import LARGEST_BATCH, KafkaBus
-from loopkeeper.event_log.kafka_line import Line, goodbye
-from loopkeeper.event_log.port import BusUnavailable
-from loopkeeper.kernel.errors import StartError, Unsound
+from loopkeeper.event_log.kafka import LARGEST_BATCH, KafkaLog
+from loopkeeper.event_log.kafka_config import KafkaConfig, goodbye
+from loopkeeper.event_log.port import LogUnavailable
+from loopkeeper.kernel.errors import StartError
+from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.store.batch import LARGEST_EVENT
 from tests.kafka import PARTITIONS, Kafka
-from tests.shared.bus_contract import (
+from tests.shared.event_log_contract import (
     BusContract,
     MakeBus,
     Offsets,
@@ -33,27 +34,27 @@ SOON = 1.5
 
 
 @pytest_asyncio.fixture
-async def line(kafka: Kafka) -> Line:
-    return Line(kafka.servers, await kafka.topic(), PARTITIONS)
+async def line(kafka: Kafka) -> KafkaConfig:
+    return KafkaConfig(kafka.servers, await kafka.topic(), PARTITIONS)
 
 
 @pytest_asyncio.fixture
-async def make_bus(line: Line) -> AsyncGenerator[MakeBus]:
+async def make_event_log(line: KafkaConfig) -> AsyncGenerator[MakeBus]:
     """Each a replica of its own."""
-    opened: list[KafkaBus] = []
+    opened: list[KafkaLog] = []
     numbers = itertools.count()
 
-    async def make() -> KafkaBus:
-        opened.append(KafkaBus(line, replica=str(next(numbers)), session=SOON))
+    async def make() -> KafkaLog:
+        opened.append(KafkaLog(line, replica=str(next(numbers)), session=SOON))
         return opened[-1]
 
     yield make
-    for bus in opened:
-        await bus.close()
+    for event_log in opened:
+        await event_log.close()
 
 
 @pytest_asyncio.fixture
-async def put_raw(line: Line) -> PutRaw:
+async def put_raw(line: KafkaConfig) -> PutRaw:
     async def put(key: str, headers: Mapping[str, str], payload: bytes) -> None:
         producer = AIOKafkaProducer(bootstrap_servers=line.servers)
         await producer.start()
@@ -72,85 +73,85 @@ class TestContract(BusContract):
 
 
 async def test_a_log_that_is_away_is_named_so() -> None:
-    bus = KafkaBus(Line("127.0.0.1:1"))
-    for asked in (bus.publish([message("ref_1", 1)]), bus.ends(), bus.positions("intake")):
-        with pytest.raises(BusUnavailable):
+    event_log = KafkaLog(KafkaConfig("127.0.0.1:1"))
+    for asked in (event_log.publish([message("ref_1", 1)]), event_log.ends(), event_log.positions("intake")):
+        with pytest.raises(LogUnavailable):
             await asked
-    with pytest.raises(BusUnavailable):
-        await (await bus.join("intake", Offsets())).poll()
-    await bus.close()
+    with pytest.raises(LogUnavailable):
+        await (await event_log.join("intake", Offsets())).poll()
+    await event_log.close()
 
 
-async def test_a_topic_with_another_count_of_partitions_is_refused_by_everybody(line: Line) -> None:
-    bus = KafkaBus(replace(line, partitions=PARTITIONS + 1))
+async def test_a_topic_with_another_count_of_partitions_is_refused_by_everybody(line: KafkaConfig) -> None:
+    event_log = KafkaLog(replace(line, partitions=PARTITIONS + 1))
     for asked in (
-        bus.publish([message("ref_1", 1)]),
-        bus.ends(),
-        (await bus.join("intake", Offsets())).poll(),
+        event_log.publish([message("ref_1", 1)]),
+        event_log.ends(),
+        (await event_log.join("intake", Offsets())).poll(),
     ):
         with pytest.raises(StartError, match=f"{PARTITIONS} partitions, configured are {PARTITIONS + 1}"):
             await asked
-    await bus.close()
+    await event_log.close()
 
 
-async def test_a_topic_that_does_not_exist_yet_is_waited_for(kafka: Kafka, line: Line) -> None:
-    bus = KafkaBus(replace(line, topic=f"{line.topic}-later"))
-    with pytest.raises(BusUnavailable):
-        await bus.ends()
+async def test_a_topic_that_does_not_exist_yet_is_waited_for(kafka: Kafka, line: KafkaConfig) -> None:
+    event_log = KafkaLog(replace(line, topic=f"{line.topic}-later"))
+    with pytest.raises(LogUnavailable):
+        await event_log.ends()
     await kafka.topic(name=f"{line.topic}-later")
-    assert sum((await bus.ends()).values()) == 0
-    await bus.close()
+    assert sum((await event_log.ends()).values()) == 0
+    await event_log.close()
 
 
-async def test_a_log_that_ends_before_the_stored_offset_is_not_read(make_bus: MakeBus) -> None:
+async def test_a_log_that_ends_before_the_stored_offset_is_not_read(make_event_log: MakeBus) -> None:
     """The database belongs to another log: from here on a loss would be silent."""
-    bus, offsets = await make_bus(), Offsets()
+    event_log, offsets = await make_event_log(), Offsets()
     offsets.stored = dict.fromkeys(range(PARTITIONS), 7)
-    member = await bus.join("intake", offsets)
-    with pytest.raises(Unsound):
+    member = await event_log.join("intake", offsets)
+    with pytest.raises(InvariantBroken):
         await read(member, 1)
 
 
 # ── publishing ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_round_of_many_batches_keeps_the_order_of_every_key(make_bus: MakeBus) -> None:
-    bus = await make_bus()
+async def test_a_round_of_many_batches_keeps_the_order_of_every_key(make_event_log: MakeBus) -> None:
+    event_log = await make_event_log()
     filling = b"x" * (LARGEST_BATCH // 10)
     sent = [replace(message(f"ref_{n % 4}", n), data=filling) for n in range(120)]
-    assert await bus.publish(sent) == len(sent)
-    found = [one async for one in bus.history()]
+    assert await event_log.publish(sent) == len(sent)
+    found = [one async for one in event_log.history()]
     assert by_key(found) == {f"ref_{k}": list(range(k, 120, 4)) for k in range(4)}
 
 
-async def test_the_largest_event_the_store_lets_through_is_taken(make_bus: MakeBus) -> None:
-    bus = await make_bus()
+async def test_the_largest_event_the_store_lets_through_is_taken(make_event_log: MakeBus) -> None:
+    event_log = await make_event_log()
     largest = replace(message("ref_1", 1), data=b"x" * LARGEST_EVENT)
-    assert await bus.publish([message("ref_1", 0), largest, message("ref_1", 2)]) == 3
-    assert by_key([one async for one in bus.history()]) == {"ref_1": [0, 1, 2]}
+    assert await event_log.publish([message("ref_1", 0), largest, message("ref_1", 2)]) == 3
+    assert by_key([one async for one in event_log.history()]) == {"ref_1": [0, 1, 2]}
 
 
 async def test_after_a_rejected_record_the_leading_ones_count_and_the_next_round_goes_through(
-    make_bus: MakeBus,
+    make_event_log: MakeBus,
 ) -> None:
     """The library's sequence numbers are wedged after a rejection; only a new producer gets on."""
-    bus = await make_bus()
+    event_log = await make_event_log()
     too_large = replace(message("ref_1", 2), data=b"x" * (2 * 1024 * 1024))
-    assert await bus.publish([message("ref_1", 1), too_large, message("ref_1", 3)]) == 1
-    assert await bus.publish([message("ref_1", 2), message("ref_1", 3)]) == 2
-    assert by_key([one async for one in bus.history()]) == {"ref_1": [1, 2, 3]}
+    assert await event_log.publish([message("ref_1", 1), too_large, message("ref_1", 3)]) == 1
+    assert await event_log.publish([message("ref_1", 2), message("ref_1", 3)]) == 2
+    assert by_key([one async for one in event_log.history()]) == {"ref_1": [1, 2, 3]}
 
 
 # ── members ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_static_member_that_comes_back_is_served_before_it_would_have_been_missed(line: Line) -> None:
-    first = KafkaBus(line, replica="0", session=30.0)
+async def test_a_static_member_that_comes_back_is_served_before_it_would_have_been_missed(line: KafkaConfig) -> None:
+    first = KafkaLog(line, replica="0", session=30.0)
     offsets = Offsets()
     await first.publish([message("ref_1", n) for n in range(3)])
     offsets.keep(await read(await first.join("intake", offsets), 3))
     await first.close()
-    again = KafkaBus(line, replica="0", session=30.0)
+    again = KafkaLog(line, replica="0", session=30.0)
     await again.publish([message("ref_1", 3)])
     began = asyncio.get_running_loop().time()
     assert by_key(await read(await again.join("intake", offsets), 1)) == {"ref_1": [3]}
@@ -158,8 +159,8 @@ async def test_a_static_member_that_comes_back_is_served_before_it_would_have_be
     await again.close()
 
 
-async def test_a_member_without_a_name_leaves_as_it_goes_and_the_other_takes_over_at_once(line: Line) -> None:
-    one, two = (KafkaBus(line, session=30.0) for _ in range(2))
+async def test_a_member_without_a_name_leaves_as_it_goes_and_the_other_takes_over_at_once(line: KafkaConfig) -> None:
+    one, two = (KafkaLog(line, session=30.0) for _ in range(2))
     offsets = Offsets()
     leaving, staying = await one.join("intake", offsets), await two.join("intake", offsets)
     await until_holding(leaving)
@@ -169,8 +170,8 @@ async def test_a_member_without_a_name_leaves_as_it_goes_and_the_other_takes_ove
     await two.close()
 
 
-async def test_two_members_share_the_partitions_and_each_says_which_it_reads(make_bus: MakeBus) -> None:
-    one, two = await make_bus(), await make_bus()
+async def test_two_members_share_the_partitions_and_each_says_which_it_reads(make_event_log: MakeBus) -> None:
+    one, two = await make_event_log(), await make_event_log()
     members = [await one.join("intake", Offsets()), await two.join("intake", Offsets())]
     async with asyncio.timeout(20):
         while {len(m.partitions()) for m in members} != {1, 2}:
@@ -179,9 +180,9 @@ async def test_two_members_share_the_partitions_and_each_says_which_it_reads(mak
 
 
 async def test_a_rebalance_waits_for_the_batch_in_hand_and_the_other_begins_behind_it(
-    make_bus: MakeBus,
+    make_event_log: MakeBus,
 ) -> None:
-    one, two, offsets = await make_bus(), await make_bus(), Offsets()
+    one, two, offsets = await make_event_log(), await make_event_log(), Offsets()
     await one.publish([message(f"ref_{n}", n) for n in range(30)])
     first = await one.join("intake", offsets)
     in_hand = await read(first, 1)
@@ -195,11 +196,11 @@ async def test_a_rebalance_waits_for_the_batch_in_hand_and_the_other_begins_behi
     assert len(places) == 30
 
 
-async def test_the_ends_are_told_at_once_while_nothing_is_published(make_bus: MakeBus) -> None:
+async def test_the_ends_are_told_at_once_while_nothing_is_published(make_event_log: MakeBus) -> None:
     """Every due deadline asks for them: behind a fetch that waits for news each would take half a second."""
-    bus = await make_bus()
-    await bus.ends()
+    event_log = await make_event_log()
+    await event_log.ends()
     began = asyncio.get_running_loop().time()
     for _ in range(10):
-        await bus.ends()
+        await event_log.ends()
     assert asyncio.get_running_loop().time() - began < 2.0

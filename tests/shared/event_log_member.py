@@ -7,21 +7,21 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from loopkeeper.event_log.postgres import PostgresBus
-from tests.shared.bus_contract import Offsets, until_holding
+from loopkeeper.event_log.postgres import PostgresLog
+from tests.shared.event_log_contract import Offsets, until_holding
 
 ABSURD = 1_000_000
 
 
 async def main() -> None:
-    bus = PostgresBus(sys.stdin.readline().strip())
-    member = await bus.join("intake", Offsets())
+    event_log = PostgresLog(sys.stdin.readline().strip())
+    member = await event_log.join("intake", Offsets())
     await until_holding(member)
     print("holds", flush=True)
     await asyncio.to_thread(sys.stdin.readline)
     await member.acknowledge({0: ABSURD})
     print(f"holds: {member.holds()}", flush=True)
-    await bus.close()
+    await event_log.close()
 
 
 if __name__ == "__main__":

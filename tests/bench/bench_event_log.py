@@ -1,5 +1,5 @@
 """What the PostgreSQL log does on this machine: append and read rates, wake-up latency, and how soon a group is
-served again. Prints figures and asserts nothing: `python -m tests.bench.bench_bus`, or with the URL of an empty
+served again. Prints figures and asserts nothing: `python -m tests.bench.bench_event_log`, or with the URL of an empty
 database; without one an embedded PostgreSQL is started for it, durable as in production."""
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from statistics import quantiles
 from time import perf_counter
 
 from loopkeeper.contract.envelope import Message
-from loopkeeper.event_log.postgres import PostgresBus
+from loopkeeper.event_log.postgres import PostgresLog
 from loopkeeper.postgres import embedded
-from tests.shared.bus_contract import Offsets, message, read, until_holding
+from tests.shared.event_log_contract import Offsets, message, read, until_holding
 
 PUBLISHERS = 4
 # Enough for a steady rate, short enough that the whole bench ends within a minute.
@@ -42,44 +42,44 @@ def weighty(key: str, number: int) -> Message:
 
 async def appends(url: str, size: int) -> None:
     """Four publishers at once, each round of this many messages awaited."""
-    buses = [PostgresBus(url) for _ in range(PUBLISHERS)]
-    await asyncio.gather(*(bus.ends() for bus in buses))
+    buses = [PostgresLog(url) for _ in range(PUBLISHERS)]
+    await asyncio.gather(*(event_log.ends() for event_log in buses))
     began = perf_counter()
 
-    async def publish(number: int, bus: PostgresBus) -> int:
+    async def publish(number: int, event_log: PostgresLog) -> int:
         count = 0
         while perf_counter() - began < SECONDS:
-            count += await bus.publish([weighty(f"ref_{number}", count + n) for n in range(size)])
+            count += await event_log.publish([weighty(f"ref_{number}", count + n) for n in range(size)])
         return count
 
-    counts = await asyncio.gather(*(publish(number, bus) for number, bus in enumerate(buses)))
+    counts = await asyncio.gather(*(publish(number, event_log) for number, event_log in enumerate(buses)))
     say(
         f"append, {PUBLISHERS} publishers, {size} at a time",
         f"{sum(counts) / (perf_counter() - began):,.0f}/s",
     )
-    for bus in buses:
-        await bus.close()
+    for event_log in buses:
+        await event_log.close()
 
 
 async def reads(url: str) -> None:
-    bus = PostgresBus(url)
-    count = (await bus.ends())[0]
-    member = await bus.join("bench-read", Offsets())
+    event_log = PostgresLog(url)
+    count = (await event_log.ends())[0]
+    member = await event_log.join("bench-read", Offsets())
     await until_holding(member)
     began = perf_counter()
     received = await read(member, count - member._next, 60.0)  # pyright: ignore[reportPrivateUsage]
     say("read by a member, 256 at a time", f"{len(received) / (perf_counter() - began):,.0f}/s")
     began, count = perf_counter(), 0
-    async with aclosing(bus.history()) as history:
+    async with aclosing(event_log.history()) as history:
         async for _ in history:
             count += 1
     say("history", f"{count / (perf_counter() - began):,.0f}/s")
-    await bus.close()
+    await event_log.close()
 
 
 async def wakes(url: str) -> None:
     """From before the publish to after the poll, at a steady rate."""
-    sender, reader = PostgresBus(url), PostgresBus(url)
+    sender, reader = PostgresLog(url), PostgresLog(url)
     offsets = Offsets()
     offsets.stored = dict(await sender.ends())
     member = await reader.join("bench-wake", offsets)
@@ -104,14 +104,14 @@ async def wakes(url: str) -> None:
         f"publish to poll at {WAKES_PER_SECOND}/s, p50 / p99",
         f"{cuts[49] * 1000:.1f} / {cuts[98] * 1000:.1f} ms",
     )
-    for bus in (sender, reader):
-        await bus.close()
+    for event_log in (sender, reader):
+        await event_log.close()
 
 
 @asynccontextmanager
 async def holder(url: str) -> AsyncIterator[Process]:
     child = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.shared.bus_member", stdin=PIPE, stdout=PIPE, cwd=ROOT
+        sys.executable, "-m", "tests.shared.event_log_member", stdin=PIPE, stdout=PIPE, cwd=ROOT
     )
     assert child.stdin is not None
     assert child.stdout is not None
@@ -124,16 +124,16 @@ async def holder(url: str) -> AsyncIterator[Process]:
 
 
 async def takes_over(url: str, name: str, number: signal.Signals) -> None:
-    bus, offsets = PostgresBus(url), Offsets()
-    offsets.stored = dict(await bus.ends())
+    event_log, offsets = PostgresLog(url), Offsets()
+    offsets.stored = dict(await event_log.ends())
     async with holder(url) as child:
-        member = await bus.join("intake", offsets)
+        member = await event_log.join("intake", offsets)
         await member.poll(timeout=0.1)
         began = perf_counter()
         os.kill(child.pid, number)
         await until_holding(member, seconds=30.0)
         say(f"served again after {name}", f"{perf_counter() - began:.2f} s")
-    await bus.close()
+    await event_log.close()
 
 
 async def bench(url: str) -> None:

@@ -16,11 +16,11 @@ import orjson
 import pytest
 import pytest_asyncio
 
-from loopkeeper.event_log.port import BusUnavailable
-from loopkeeper.event_log.postgres import LARGEST_APPEND, SESSION, SILENT, PostgresBus
+from loopkeeper.event_log.port import LogUnavailable
+from loopkeeper.event_log.postgres import LARGEST_APPEND, SESSION, SILENT, PostgresLog
 from loopkeeper.postgres.connections import connect
 from tests.conftest import Fresh
-from tests.shared.bus_contract import (
+from tests.shared.event_log_contract import (
     BusContract,
     MakeBus,
     Offsets,
@@ -30,7 +30,7 @@ from tests.shared.bus_contract import (
     read,
     until_holding,
 )
-from tests.shared.bus_member import ABSURD
+from tests.shared.event_log_member import ABSURD
 
 # The protocol's 3 s, shortened where a test waits for it; still three ticks, on a machine that is busy.
 SOON = 1.5
@@ -44,19 +44,19 @@ async def url(fresh_database: Fresh) -> str:
 
 @asynccontextmanager
 async def buses(url: str, silent: float) -> AsyncIterator[MakeBus]:
-    opened: list[PostgresBus] = []
+    opened: list[PostgresLog] = []
 
-    async def make() -> PostgresBus:
-        opened.append(PostgresBus(url, silent=silent))
+    async def make() -> PostgresLog:
+        opened.append(PostgresLog(url, silent=silent))
         return opened[-1]
 
     yield make
-    for bus in opened:
-        await bus.close()
+    for event_log in opened:
+        await event_log.close()
 
 
 @pytest_asyncio.fixture
-async def make_bus(url: str) -> AsyncGenerator[MakeBus]:
+async def make_event_log(url: str) -> AsyncGenerator[MakeBus]:
     async with buses(url, SILENT) as make:
         yield make
 
@@ -110,7 +110,7 @@ async def sessions(url: str) -> list[str]:
 async def member_process(url: str) -> AsyncIterator[Process]:
     """A member in a process of its own, once it reads for the group."""
     child = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.shared.bus_member", stdin=PIPE, stdout=PIPE, cwd=ROOT
+        sys.executable, "-m", "tests.shared.event_log_member", stdin=PIPE, stdout=PIPE, cwd=ROOT
     )
     assert child.stdin is not None
     assert child.stdout is not None
@@ -129,37 +129,37 @@ async def member_process(url: str) -> AsyncIterator[Process]:
 
 
 async def test_after_a_broken_session_a_member_begins_from_the_stored_offsets(
-    make_bus: MakeBus, url: str
+    make_event_log: MakeBus, url: str
 ) -> None:
-    bus, offsets = await make_bus(), Offsets()
-    await bus.publish([message("ref_1", n) for n in range(4)])
-    member = await bus.join("intake", offsets)
+    event_log, offsets = await make_event_log(), Offsets()
+    await event_log.publish([message("ref_1", n) for n in range(4)])
+    member = await event_log.join("intake", offsets)
     offsets.keep((await read(member, 4))[:1])
     await kill_sessions(url, f"{SESSION}-intake")
     assert by_key(await read(member, 3)) == {"ref_1": [1, 2, 3]}
 
 
 async def test_what_is_published_over_a_broken_session_is_told_or_arrives(
-    make_bus: MakeBus, url: str
+    make_event_log: MakeBus, url: str
 ) -> None:
-    bus = await make_bus()
-    await bus.publish([message("ref_1", 0)])
+    event_log = await make_event_log()
+    await event_log.publish([message("ref_1", 0)])
     await kill_sessions(url)
     told = 0
     try:
-        await bus.publish([message("ref_1", 1)])
-    except BusUnavailable:
+        await event_log.publish([message("ref_1", 1)])
+    except LogUnavailable:
         told = 1
-    assert await bus.publish([message("ref_1", 2)]) == 1
-    found = [one async for one in bus.history()]
+    assert await event_log.publish([message("ref_1", 2)]) == 1
+    found = [one async for one in event_log.history()]
     assert by_key(found) == {"ref_1": [0, 2] if told else [0, 1, 2]}
 
 
 async def test_a_publisher_that_is_cut_off_knows_how_many_leading_messages_are_in_the_log(
-    make_bus: MakeBus, url: str
+    make_event_log: MakeBus, url: str
 ) -> None:
-    bus = await make_bus()
-    await bus.ends()
+    event_log = await make_event_log()
+    await event_log.ends()
     # Its own session dies in the middle of the second statement, as if the server had.
     await ask(
         url,
@@ -172,22 +172,22 @@ async def test_a_publisher_that_is_cut_off_knows_how_many_leading_messages_are_i
         f'CREATE TRIGGER die BEFORE INSERT ON log FOR EACH ROW WHEN (NEW."offset" = {cut}) EXECUTE FUNCTION die()',
     )
     sent = [message("ref_1", n) for n in range(3 * LARGEST_APPEND)]
-    published = await bus.publish(sent)
+    published = await event_log.publish(sent)
     assert published == LARGEST_APPEND
-    assert await bus.publish(sent[published:]) == 2 * LARGEST_APPEND
-    found = [one async for one in bus.history()]
+    assert await event_log.publish(sent[published:]) == 2 * LARGEST_APPEND
+    found = [one async for one in event_log.history()]
     assert by_key(found) == {"ref_1": list(range(3 * LARGEST_APPEND))}
     assert found[-1].offset >= len(sent), "the numbers of the lost statement are not given again"
-    assert await bus.ends() == {0: found[-1].offset + 1}
+    assert await event_log.ends() == {0: found[-1].offset + 1}
 
 
 async def test_a_log_that_is_away_is_named_so() -> None:
-    bus = PostgresBus("postgresql://nobody:x@127.0.0.1:1/none")
-    with pytest.raises(BusUnavailable):
-        await bus.publish([message("ref_1", 1)])
-    with pytest.raises(BusUnavailable):
-        await (await bus.join("intake", Offsets())).poll()
-    await bus.close()
+    event_log = PostgresLog("postgresql://nobody:x@127.0.0.1:1/none")
+    with pytest.raises(LogUnavailable):
+        await event_log.publish([message("ref_1", 1)])
+    with pytest.raises(LogUnavailable):
+        await (await event_log.join("intake", Offsets())).poll()
+    await event_log.close()
 
 
 # ── one active member ─────────────────────────────────────────────────────────────────────────────────────
@@ -197,9 +197,9 @@ async def test_a_stopped_process_loses_its_group_and_awake_again_cannot_acknowle
     make_hasty_bus: MakeBus, url: str
 ) -> None:
     async with member_process(url) as zombie:
-        bus = await make_hasty_bus()
-        await bus.publish([message("ref_1", n) for n in range(3)])
-        living = await bus.join("intake", Offsets())
+        event_log = await make_hasty_bus()
+        await event_log.publish([message("ref_1", n) for n in range(3)])
+        living = await event_log.join("intake", Offsets())
         assert await living.poll(timeout=0.1) == []
         os.kill(zombie.pid, signal.SIGSTOP)
         taken = await read(living, 3, seconds=10 * SOON)
@@ -210,18 +210,18 @@ async def test_a_stopped_process_loses_its_group_and_awake_again_cannot_acknowle
         zombie.stdin.write(b"acknowledge\n")
         os.kill(zombie.pid, signal.SIGCONT)
         assert await zombie.stdout.readline() == b"holds: False\n"
-        assert await bus.positions("intake") == {0: taken[-1].offset + 1}
+        assert await event_log.positions("intake") == {0: taken[-1].offset + 1}
         assert taken[-1].offset + 1 < ABSURD
         assert living.holds()
 
 
 async def test_after_a_killed_process_the_waiting_member_reads_before_anybody_was_silent_for_long(
-    make_bus: MakeBus, url: str
+    make_event_log: MakeBus, url: str
 ) -> None:
     async with member_process(url) as killed:
-        bus = await make_bus()
-        await bus.publish([message("ref_1", 1)])
-        waiting = await bus.join("intake", Offsets())
+        event_log = await make_event_log()
+        await event_log.publish([message("ref_1", 1)])
+        waiting = await event_log.join("intake", Offsets())
         assert await waiting.poll(timeout=0.1) == []
         killed.kill()
         began = asyncio.get_running_loop().time()
@@ -258,8 +258,8 @@ async def test_a_holder_whose_service_answers_late_is_left_in_peace(make_hasty_b
     assert len(await reading) == 1
 
 
-async def test_a_waiting_member_does_not_hurry_when_others_publish(make_bus: MakeBus, url: str) -> None:
-    one, two = await make_bus(), await make_bus()
+async def test_a_waiting_member_does_not_hurry_when_others_publish(make_event_log: MakeBus, url: str) -> None:
+    one, two = await make_event_log(), await make_event_log()
     holder, waiting = await one.join("intake", Offsets()), await two.join("intake", Offsets())
     await until_holding(holder)
     await one.publish([message("ref_1", 1)])
@@ -274,18 +274,18 @@ async def test_a_waiting_member_does_not_hurry_when_others_publish(make_bus: Mak
     assert len(seen) < 40
 
 
-async def test_a_bus_and_its_member_need_two_sessions_and_leave_none(make_bus: MakeBus, url: str) -> None:
-    bus = await make_bus()
-    member = await bus.join("intake", Offsets())
+async def test_a_bus_and_its_member_need_two_sessions_and_leave_none(make_event_log: MakeBus, url: str) -> None:
+    event_log = await make_event_log()
+    member = await event_log.join("intake", Offsets())
     await asyncio.gather(
-        bus.ends(), bus.positions("intake"), bus.publish([message("ref_1", 1)]), member.poll()
+        event_log.ends(), event_log.positions("intake"), event_log.publish([message("ref_1", 1)]), member.poll()
     )
     assert await sessions(url) == [SESSION, f"{SESSION}-intake"]
-    await bus.close()
+    await event_log.close()
     async with asyncio.timeout(10):
         while await sessions(url):
             pass
-    with pytest.raises(BusUnavailable):
+    with pytest.raises(LogUnavailable):
         await member.poll()
 
 
@@ -293,23 +293,23 @@ async def test_a_bus_and_its_member_need_two_sessions_and_leave_none(make_bus: M
 
 
 async def test_an_open_transaction_in_another_database_hides_nothing(
-    make_bus: MakeBus, fresh_database: Fresh
+    make_event_log: MakeBus, fresh_database: Fresh
 ) -> None:
     """An xmin horizon would be held back by it; commit order is not."""
     other = await connect(await fresh_database("intake"))
     await other.execute("CREATE TABLE t (a int)")
     await other.execute("BEGIN")
     await other.execute("INSERT INTO t VALUES (1)")
-    bus = await make_bus()
-    await bus.publish([message("ref_1", 1)])
-    assert len(await read(await bus.join("intake", Offsets()), 1, 3.0)) == 1
+    event_log = await make_event_log()
+    await event_log.publish([message("ref_1", 1)])
+    assert len(await read(await event_log.join("intake", Offsets()), 1, 3.0)) == 1
     other.terminate()
 
 
 async def test_an_append_takes_no_offset_before_the_one_that_holds_the_topic_has_committed(
-    make_bus: MakeBus, url: str
+    make_event_log: MakeBus, url: str
 ) -> None:
-    one, two = await make_bus(), await make_bus()
+    one, two = await make_event_log(), await make_event_log()
     member = await one.join("intake", Offsets())
     await until_holding(member)
     slow = await connect(url, name="test")
@@ -326,18 +326,18 @@ async def test_an_append_takes_no_offset_before_the_one_that_holds_the_topic_has
     assert by_key(await read(member, 2)) == {"ref_1": [1, 2]}
 
 
-async def test_headers_that_are_no_json_stop_nobody(make_bus: MakeBus, url: str) -> None:
-    bus = await make_bus()
-    await bus.ends()
+async def test_headers_that_are_no_json_stop_nobody(make_event_log: MakeBus, url: str) -> None:
+    event_log = await make_event_log()
+    await event_log.ends()
     insert = "INSERT INTO log SELECT nextval('log_offset'), 'ref_1', '', $1, 'x', now()"
     await ask(url, insert, b"no json")
     await ask(url, insert, b"[1]")
     await ask(url, insert, b'{"ce_id": 5, "ce_type": 1, "ce_source": 1, "ce_subject": 1, "ce_time": 1}')
-    await bus.publish([message("ref_1", 1)])
-    received = await read(await bus.join("intake", Offsets()), 4)
+    await event_log.publish([message("ref_1", 1)])
+    received = await read(await event_log.join("intake", Offsets()), 4)
     assert [one.problem for one in received] == [*["headers are no JSON object of texts"] * 3, ""]
 
 
-async def test_four_services_that_start_at_once_make_the_tables_once(make_bus: MakeBus) -> None:
-    opened = [await make_bus() for _ in range(4)]
-    assert await asyncio.gather(*(bus.ends() for bus in opened)) == [{0: 0}] * 4
+async def test_four_services_that_start_at_once_make_the_tables_once(make_event_log: MakeBus) -> None:
+    opened = [await make_event_log() for _ in range(4)]
+    assert await asyncio.gather(*(event_log.ends() for event_log in opened)) == [{0: 0}] * 4
