@@ -38,6 +38,7 @@ from authorization.domain.contexts import (
     EndContext,
     EndingRules,
     GrantRules,
+    MemberGrants,
     ModifyContext,
     OverturnContext,
     PauseContext,
@@ -45,7 +46,6 @@ from authorization.domain.contexts import (
     ReauthorizationContext,
     ReviewContext,
     RunningOn,
-    MemberGrants,
     TermContext,
     TermRules,
 )

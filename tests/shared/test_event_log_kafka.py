@@ -11,11 +11,11 @@ import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaProducer
 
+from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.event_log.kafka import LARGEST_BATCH, KafkaLog
 from loopkeeper.event_log.kafka_config import KafkaConfig, goodbye
 from loopkeeper.event_log.port import LogUnavailable
 from loopkeeper.kernel.errors import StartError
-from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.store.batch import LARGEST_EVENT
 from tests.kafka import PARTITIONS, Kafka
 from tests.shared.event_log_contract import (
@@ -145,7 +145,9 @@ async def test_after_a_rejected_record_the_leading_ones_count_and_the_next_round
 # ── members ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_static_member_that_comes_back_is_served_before_it_would_have_been_missed(line: KafkaConfig) -> None:
+async def test_a_static_member_that_comes_back_is_served_before_it_would_have_been_missed(
+    line: KafkaConfig,
+) -> None:
     first = KafkaLog(line, replica="0", session=30.0)
     offsets = Offsets()
     await first.publish([message("ref_1", n) for n in range(3)])
@@ -159,7 +161,9 @@ async def test_a_static_member_that_comes_back_is_served_before_it_would_have_be
     await again.close()
 
 
-async def test_a_member_without_a_name_leaves_as_it_goes_and_the_other_takes_over_at_once(line: KafkaConfig) -> None:
+async def test_a_member_without_a_name_leaves_as_it_goes_and_the_other_takes_over_at_once(
+    line: KafkaConfig,
+) -> None:
     one, two = (KafkaLog(line, session=30.0) for _ in range(2))
     offsets = Offsets()
     leaving, staying = await one.join("intake", offsets), await two.join("intake", offsets)

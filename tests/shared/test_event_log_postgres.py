@@ -274,11 +274,16 @@ async def test_a_waiting_member_does_not_hurry_when_others_publish(make_event_lo
     assert len(seen) < 40
 
 
-async def test_a_bus_and_its_member_need_two_sessions_and_leave_none(make_event_log: MakeBus, url: str) -> None:
+async def test_a_bus_and_its_member_need_two_sessions_and_leave_none(
+    make_event_log: MakeBus, url: str
+) -> None:
     event_log = await make_event_log()
     member = await event_log.join("intake", Offsets())
     await asyncio.gather(
-        event_log.ends(), event_log.positions("intake"), event_log.publish([message("ref_1", 1)]), member.poll()
+        event_log.ends(),
+        event_log.positions("intake"),
+        event_log.publish([message("ref_1", 1)]),
+        member.poll(),
     )
     assert await sessions(url) == [SESSION, f"{SESSION}-intake"]
     await event_log.close()

@@ -9,11 +9,11 @@ from typing import Any
 
 import asyncpg  # pyright: ignore[reportMissingTypeStubs]
 
+from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.contract.envelope import Message, parse
 from loopkeeper.event_log.commands import unpacked
 from loopkeeper.event_log.port import Received, id_of
 from loopkeeper.flow.stream_rebuild import rebuild
-from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.kernel.logs import get
 from loopkeeper.postgres.connections import Connection, Pool, is_transient
 from loopkeeper.security.sealing import Sealer
@@ -246,7 +246,12 @@ class ParkedFacts:
 
         try:
             await self._store.with_batch(steps)
-        except (InvariantBroken, ValueError, asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
+        except (
+            InvariantBroken,
+            ValueError,
+            asyncpg.DataError,
+            asyncpg.IntegrityConstraintViolationError,
+        ) as error:
             log.error("stream not rebuilt", referral=stream, error=type(error).__name__)
             return False
         return True

@@ -16,11 +16,10 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from loopkeeper.contract import events
-from loopkeeper.contract.decider import Command
+from loopkeeper.contract.decider import Command, InvariantBroken
 from loopkeeper.contract.envelope import Message
 from loopkeeper.contract.events import Event
 from loopkeeper.event_log.port import Received
-from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.store import journal
 from loopkeeper.store.batch import Batch
 from loopkeeper.store.definition import Change, Reference, Row, Submission, Work
@@ -128,7 +127,9 @@ class Rebuild:
         self.row.n, self.row.head = entry.n, entry.chain
         return entry
 
-    def _write(self, found: LoggedMessage, written: Sequence[tuple[Entry, Event]], *, done: bool = False) -> None:
+    def _write(
+        self, found: LoggedMessage, written: Sequence[tuple[Entry, Event]], *, done: bool = False
+    ) -> None:
         batch, row, message = self.batch, self.row, found.message
         if not done:
             self.done.append(found.received)

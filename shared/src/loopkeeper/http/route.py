@@ -22,7 +22,7 @@ from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.types import Receive, Scope
 
 from loopkeeper.contract import ids
-from loopkeeper.contract.decider import Refused
+from loopkeeper.contract.decider import InvariantBroken, Refused
 from loopkeeper.http import headers, idempotency, json_body, openapi, query
 from loopkeeper.http.body_budget import Share
 from loopkeeper.http.call import CALL, Anyone, Call, Caller
@@ -34,7 +34,6 @@ from loopkeeper.http.problems import malformed
 from loopkeeper.http.serving import AppState, app_state_of
 from loopkeeper.http.upload import Upload
 from loopkeeper.kernel.errors import Busy, Problem
-from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.observability.exchange import exchange_of
 from loopkeeper.postgres.connections import is_transient
 from loopkeeper.security.organizations import Role
@@ -170,10 +169,14 @@ class Operation(APIRoute):
         """Raise where the declaration contradicts itself, or an example its model."""
         for name, convertor in self.param_convertors.items():
             if not isinstance(convertor, Key):
-                raise InvariantBroken(f"{self.template}: write {{{name}:key}}, for anything else may be anything")
+                raise InvariantBroken(
+                    f"{self.template}: write {{{name}:key}}, for anything else may be anything"
+                )
         for each in _calls(self.dependant):
             if not (iscoroutinefunction(each) or iscoroutinefunction(type(each).__call__)):
-                raise InvariantBroken(f"{self.template}: {each} is not async, and would cost a thread each time")
+                raise InvariantBroken(
+                    f"{self.template}: {each} is not async, and would cost a thread each time"
+                )
         for value in self.examples.values():
             if self.body is not None:
                 self.body.model_validate_json(orjson.dumps(value))

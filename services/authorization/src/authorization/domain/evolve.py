@@ -219,7 +219,12 @@ def _resumed(state: Authorization, event: AuthorizationResumed) -> Mapping[str, 
 
 def _expedited(state: Authorization, event: AuthorizationExpedited) -> Mapping[str, Any]:
     return _waiting(
-        state, clock="expedited", due_at=event.due_at, at_risk_at=event.at_risk_at, policy=event.policy, said=()
+        state,
+        clock="expedited",
+        due_at=event.due_at,
+        at_risk_at=event.at_risk_at,
+        policy=event.policy,
+        said=(),
     )
 
 
@@ -264,7 +269,10 @@ def _reauthorization_requested(
         cap_at=event.cap_at or event.occurred_at,
         **{name: getattr(event, name) for name in copied},
     )
-    return {"reauthorization": asked, "term": state.term.model_copy(update={"ending": None, "prompts_on": ()})}
+    return {
+        "reauthorization": asked,
+        "term": state.term.model_copy(update={"ending": None, "prompts_on": ()}),
+    }
 
 
 def _extended(state: Authorization, event: AuthorizationExtended) -> Mapping[str, Any]:

@@ -35,13 +35,13 @@ from authorization.domain.contexts import (
     Deadline,
     DenyContext,
     EndContext,
+    MemberGrants,
     ModifyContext,
     OverturnContext,
     PauseContext,
     PendContext,
     ReauthorizationContext,
     ReviewContext,
-    MemberGrants,
     TermContext,
 )
 from authorization.domain.presumptive import hubs_of
@@ -175,7 +175,9 @@ class AuthorizationLoaded(Loaded[Authorization, Asked]):
             running_on=replace(paused, refs=clocks.refs) if paused is not None else None,
         )
 
-    def _member_grants(self, stream: str, state: Authorization, at: datetime, merged: str | None) -> MemberGrants:
+    def _member_grants(
+        self, stream: str, state: Authorization, at: datetime, merged: str | None
+    ) -> MemberGrants:
         members = self.members.get((state.plan, state.member), {})
         others = [kept for name, kept in members.items() if name not in (stream, merged)]
         today = la_date(at)
