@@ -17,7 +17,7 @@ from notification.domain.outreach.commands import (
     ReportClosing,
     ReportInitiated,
 )
-from notification.domain.outreach.rules import DECIDER, standing
+from notification.domain.outreach.rules import DECIDER, running_clocks
 from notification.domain.outreach.state import Outreach, counted
 from tests.notification.house import OTHER, PROVIDER, accepted, closed, made, received
 
@@ -115,11 +115,11 @@ def test_an_answer_that_assignment_refuses_stands_with_the_offer() -> None:
 
 def test_outreach_as_reported_is_no_attempt_and_stops_the_clock_of_the_first() -> None:
     before = given(*ACCEPTED)
-    assert "first_outreach" in standing(before)
+    assert "first_outreach" in running_clocks(before)
     (event,) = when(before, ReportInitiated(provider=PROVIDER, on=DAY))
     assert isinstance(event, events.OutreachInitiated)
     after = given(*ACCEPTED, event)
-    assert standing(after) == ("outreach_window",)
+    assert running_clocks(after) == ("outreach_window",)
     assert after.attempts == ()
 
 
@@ -134,7 +134,7 @@ def test_an_attempt_before_the_acceptance_is_recorded_and_counts_toward_nothing(
     assert event.before_acceptance
     after = given(*OFFERED, event, accepted())
     assert counted(after, "asg_1") == ()
-    assert "first_outreach" in standing(after)
+    assert "first_outreach" in running_clocks(after)
 
 
 def test_an_attempt_that_a_file_tells_of_an_accepted_member_counts() -> None:

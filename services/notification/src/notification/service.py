@@ -7,7 +7,7 @@ from loopkeeper.runtime.files.routes import routes_of
 from loopkeeper.runtime.files.worker import ahead as files_ahead
 from loopkeeper.runtime.files.worker import worker_of
 from loopkeeper.runtime.serve import app_of
-from loopkeeper.runtime.service import RunningService, Resources, Service
+from loopkeeper.runtime.service import Resources, RunningService, Service
 from loopkeeper.store.definition import Domain
 from notification.api import contact, feed, mailbox, outreach, partners, subscription_actions, subscriptions
 from notification.consumers import REACTIONS

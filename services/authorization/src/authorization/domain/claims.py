@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from authorization.domain.commands import LookAgain
-from authorization.domain.contexts import ClaimContext, GrantRules, Standing
+from authorization.domain.contexts import ClaimContext, GrantRules, MemberGrants
 from authorization.domain.presumptive import Refusal, judge, refused
 from authorization.domain.state import Authorization, status
 from loopkeeper.contract import ids
@@ -85,8 +85,8 @@ def _verdicts(
     state: Authorization, claimed: Claimed, context: ClaimContext, rules: GrantRules
 ) -> Mapping[str, Refusal | None]:
     """What becomes of each population claimed: None where it is granted."""
-    standing = _within(state, claimed.claimant, context)
-    last = standing.last_grant_through
+    member_grants = _within(state, claimed.claimant, context)
+    last = member_grants.last_grant_through
     return {
         code: judge(
             claimed.claim,
@@ -97,7 +97,7 @@ def _verdicts(
             populations=state.populations,
             provider=context.provider,
             types=rules.types.get(code, ()),
-            standing=standing,
+            member_grants=member_grants,
             again_from=last + timedelta(days=rules.again_days) if last else None,
             latest=la_date(context.at) + timedelta(days=rules.days),
             start=claimed.start,
@@ -107,10 +107,10 @@ def _verdicts(
     }
 
 
-def _within(state: Authorization, claimant: str, context: ClaimContext) -> Standing:
+def _within(state: Authorization, claimant: str, context: ClaimContext) -> MemberGrants:
     """What stands through other referrals and through this loop itself. A term whose offer nobody accepted is
     nobody's yet (ECMG26 p112)."""
-    found, grant, term = context.standing, state.grant, state.term
+    found, grant, term = context.member_grants, state.grant, state.term
     if term is not None and (state.reauthorization is not None or term.last_day >= la_date(context.at)):
         served = grant.provider if grant is not None and grant.ended == "approved" else ""
         holder = state.holder or served

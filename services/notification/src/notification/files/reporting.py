@@ -14,7 +14,7 @@ from loopkeeper.contract.decider import Refused
 from loopkeeper.kernel.errors import Problem
 from loopkeeper.kernel.logs import get
 from loopkeeper.plan_files import otf, rtf
-from loopkeeper.plan_files.checks import Asking
+from loopkeeper.plan_files.checks import FileContext
 from loopkeeper.plan_files.fields import Kind
 from loopkeeper.plan_files.members import Reach
 from loopkeeper.plan_files.table import Table, records
@@ -63,11 +63,11 @@ class Reporting(FileKind):
 
     # ── judging ───────────────────────────────────────────────────────────────────────────────────────────
 
-    async def known(self, context: RunningService, sent: Sent, reading: Reading) -> tuple[Own, Asking]:
+    async def known(self, context: RunningService, sent: Sent, reading: Reading) -> tuple[Own, FileContext]:
         own = await own_members(context, sent)
         plan = context.directory.organization(sent.plan)
         reach = reach_policy(context.policy, sent.plan, reading.today)
-        asking = Asking(
+        judging = FileContext(
             plan=sent.plan,
             plan_name=plan.name if plan is not None else sent.plan,
             plan_number=reading.profile.number_in_files,
@@ -77,14 +77,14 @@ class Reporting(FileKind):
             synthetic=context.settings.synthetic_members == "on",
             reach=Reach(reach.attempts, reach.days, reach.modalities, reach.in_person),
         )
-        return own, asking
+        return own, judging
 
-    def judge(self, table: Table, known: tuple[Own, Asking], sent: Sent, reading: Reading) -> Planned:
-        own, asking = known
+    def judge(self, table: Table, known: tuple[Own, FileContext], sent: Sent, reading: Reading) -> Planned:
+        own, judging = known
         if self.kind == "rtf":
-            judged, _ = rtf.judge_rtf(records(table, rtf.READ), own.members, reading.layout, asking)
+            judged, _ = rtf.judge_rtf(records(table, rtf.READ), own.members, reading.layout, judging)
         else:
-            judged, _ = otf.judge_otf(records(table, otf.READ), own.members, reading.layout, asking)
+            judged, _ = otf.judge_otf(records(table, otf.READ), own.members, reading.layout, judging)
         acts: dict[int, Act] = {}
         turns: dict[int, tuple[date, int, int]] = {}
         for outcome in judged.outcomes:

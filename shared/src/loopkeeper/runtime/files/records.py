@@ -54,7 +54,7 @@ async def take(
             await _insert(connection, sent, keys, _name(context, sent))
         return None
 
-    before = await store.transact(begin, beside=True, wakes=False)
+    before = await store.transact(begin, concurrent=True, wakes=False)
     if before is not None:
         return before
     digest, size, n, held = sha256(), 0, 0, bytearray()
@@ -68,7 +68,7 @@ async def take(
         n += 1
         await store.transact(
             lambda c: c.execute("INSERT INTO file_part VALUES ($1, $2, $3)", sent.id, number, sealed),
-            beside=True,
+            concurrent=True,
             wakes=False,
         )
 
@@ -154,7 +154,9 @@ def sent_of(context: RunningService, row: Mapping[str, Any], kind: Kind) -> Sent
     )
 
 
-def content_of(context: RunningService, sealed_with: str, file: str, parts: Sequence[Mapping[str, Any]]) -> bytes:
+def content_of(
+    context: RunningService, sealed_with: str, file: str, parts: Sequence[Mapping[str, Any]]
+) -> bytes:
     """The bytes of a file, by its parts in order."""
     opened = (
         context.sealer.open(sealed_with, file, f"{SEALED_PART} {each['n']}", each["sealed"])["bytes"]
@@ -166,7 +168,9 @@ def content_of(context: RunningService, sealed_with: str, file: str, parts: Sequ
 # ── judged ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def refuse(context: RunningService, file: str, code: str, sentence: str, fix: str, column: str = "") -> None:
+async def refuse(
+    context: RunningService, file: str, code: str, sentence: str, fix: str, column: str = ""
+) -> None:
     """The file is refused whole."""
     now = context.clock.now()
     await context.store.transact(
@@ -180,11 +184,13 @@ async def refuse(context: RunningService, file: str, code: str, sentence: str, f
             column,
             now,
         ),
-        beside=True,
+        concurrent=True,
     )
 
 
-async def keep_judged(context: RunningService, sent: Sent, planned: Planned, facts: Mapping[str, Any]) -> None:
+async def keep_judged(
+    context: RunningService, sent: Sent, planned: Planned, facts: Mapping[str, Any]
+) -> None:
     """What becomes of each row, in one transaction; from then on the file is not read again to act. `facts` are further
     columns of the file."""
     places = {row: place for place, row in enumerate(planned.order)}
@@ -218,10 +224,12 @@ async def keep_judged(context: RunningService, sent: Sent, planned: Planned, fac
             now,
         )
 
-    await context.store.transact(steps, beside=True)
+    await context.store.transact(steps, concurrent=True)
 
 
-def _judged(context: RunningService, sent: Sent, outcome: Outcome, act: Act | None, place: int) -> dict[str, Any]:
+def _judged(
+    context: RunningService, sent: Sent, outcome: Outcome, act: Act | None, place: int
+) -> dict[str, Any]:
     acts = act is not None and bool(act.facts) and not sent.dry_run
     sealed = ""
     if act is not None and acts:
@@ -342,7 +350,7 @@ async def settle(context: RunningService, sent: Sent, acted: Mapping[int, Acted]
         )
         return left == 0
 
-    return await context.store.transact(steps, beside=True)
+    return await context.store.transact(steps, concurrent=True)
 
 
 async def forget(context: RunningService, before: datetime) -> int:
@@ -362,4 +370,4 @@ async def forget(context: RunningService, before: datetime) -> int:
             )
         return len(rows)
 
-    return await context.store.transact(steps, beside=True, wakes=False)
+    return await context.store.transact(steps, concurrent=True, wakes=False)
