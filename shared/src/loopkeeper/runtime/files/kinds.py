@@ -80,6 +80,8 @@ class Acted:
     code: str = ""
     fix: str = ""
     receipt: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    # It was known already: the row changed nothing.
+    unchanged: bool = False
 
 
 class FileKind(ABC):

@@ -313,6 +313,7 @@ async def settle(context: RunningService, sent: Sent, acted: Mapping[int, Acted]
             "state": each.state,
             "done": each.done,
             "refused": each.refused,
+            "unchanged": each.unchanged,
             "code": each.code,
             "fix": each.fix,
             "receipt": dict(each.receipt),
@@ -324,11 +325,11 @@ async def settle(context: RunningService, sent: Sent, acted: Mapping[int, Acted]
     async def steps(connection: Connection) -> bool:
         await connection.execute(
             """UPDATE file_row r SET state = x.state, done = x.done, receipt = x.receipt,
-                 result = CASE WHEN x.refused THEN 'refused' ELSE r.result END,
+                 result = CASE WHEN x.refused THEN 'refused' WHEN x.unchanged THEN 'unchanged' ELSE r.result END,
                  code = CASE WHEN x.code <> '' THEN x.code ELSE r.code END,
                  fix = CASE WHEN x.fix <> '' THEN x.fix ELSE r.fix END,
                  facts = CASE WHEN x.state = 'done' THEN '' ELSE r.facts END
-               FROM jsonb_to_recordset($2::jsonb) AS x (row int, state text, done int, refused bool, code text,
+               FROM jsonb_to_recordset($2::jsonb) AS x (row int, state text, done int, refused bool, unchanged bool, code text,
                  fix text, receipt jsonb)
                WHERE r.file = $1 AND r.row = x.row""",
             sent.id,

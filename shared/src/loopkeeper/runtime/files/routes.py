@@ -330,6 +330,7 @@ def _shown(row: Mapping[str, Any]) -> ShownFile:
 
 def _shown_row(row: Mapping[str, Any], heading: Callable[[str], str]) -> ShownRow:
     (outcome,) = records.judged_of([row]).outcomes
+    receipt: Mapping[str, Any] = orjson.loads(row["receipt"])
     return ShownRow(
         row=row["row"],
         state=row["state"],
@@ -338,8 +339,8 @@ def _shown_row(row: Mapping[str, Any], heading: Callable[[str], str]) -> ShownRo
         column=heading(row["field"]) if row["field"] else None,
         fix=outcome.fix,
         warnings=tuple(WarnedCell(code=each.code, column=heading(each.field)) for each in outcome.warnings),
-        referral=row["stream"] or None if row["result"] != "refused" else None,
-        receipt=orjson.loads(row["receipt"]),
+        referral=receipt.get("Referral") or row["stream"] or None if row["result"] != "refused" else None,
+        receipt=receipt,
     )
 
 
