@@ -7,7 +7,7 @@ from loopkeeper.runtime.files.routes import routes_of
 from loopkeeper.runtime.files.worker import ahead as files_ahead
 from loopkeeper.runtime.files.worker import worker_of
 from loopkeeper.runtime.serve import app_of
-from loopkeeper.runtime.service import Resources, RunningService, Service
+from loopkeeper.runtime.service import Bound, Resources, RunningService, Service
 from loopkeeper.store.definition import Domain
 from notification.api import contact, feed, mailbox, outreach, partners, subscription_actions, subscriptions
 from notification.consumers import REACTIONS
@@ -25,6 +25,7 @@ from notification.persistence.feed import renumber
 from notification.persistence.forwarded import on_kafka
 from notification.persistence.must_hold import MUST_HOLD, known_loop
 from notification.persistence.projections import TellingProjection
+from notification.persistence.subscriptions import BY_ORGANIZATION
 from notification.persistence.tables import columns
 from notification.settings import NotificationSettings
 from notification.timers import on_timer
@@ -78,6 +79,7 @@ service = Service(
     ahead=work_ahead,
     must_hold=MUST_HOLD,
     known_loop=known_loop,
+    bounds=(Bound("subscriptions", BY_ORGANIZATION, "subscriptions"),),
     on_restored=renumber,
 )
 

@@ -2,10 +2,11 @@
 
 from alembic import op
 
+from loopkeeper.postgres.indexes import build
 from loopkeeper.store.file_tables import file_statements
 
-revision = "0007"
-down_revision = "0006"
+revision = "0010"
+down_revision = "0009"
 branch_labels = None
 depends_on = None
 
@@ -15,7 +16,7 @@ def upgrade() -> None:
         op.execute(statement)
     op.execute("ALTER TABLE referral ADD COLUMN held_by text NOT NULL DEFAULT ''")
     op.execute("UPDATE referral SET held_by = coalesce(state -> 'assignment' ->> 'provider', '')")
-    op.execute("CREATE INDEX referral_held ON referral (plan_id, held_by)")
+    build(op, ("referral_held ON referral (plan_id, held_by)",))
 
 
 def downgrade() -> None:
