@@ -17,7 +17,7 @@ from loopkeeper.contract.events import (
 from referral_intake.domain.next_step import next_step
 from referral_intake.domain.rules import DECIDER
 from referral_intake.domain.state import Referral, status
-from tests.intake.test_rules import ACCEPTED, APPROVED, MADE, MONDAY, RECEIVED, REVIEW
+from tests.intake.story import ACCEPTED, APPROVED, MADE, MONDAY, RECEIVED, REVIEW
 
 SERVING = (RECEIVED, REVIEW, APPROVED, MADE, ACCEPTED)
 DAY = la_date(MONDAY)

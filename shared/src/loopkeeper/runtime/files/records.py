@@ -272,10 +272,11 @@ def judged_of(rows: Sequence[Mapping[str, Any]]) -> Judged:
 # ── acting ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def next_open(context: RunningService) -> Mapping[str, Any] | None:
-    """The oldest file that has something to do."""
-    return await context.pool.fetchrow(
-        """SELECT * FROM file WHERE state IN ('received', 'acting') ORDER BY received_at, id LIMIT 1"""
+async def open_files(context: RunningService, most: int) -> Sequence[Mapping[str, Any]]:
+    """The files that have something to do, oldest first."""
+    return await context.pool.fetch(
+        """SELECT * FROM file WHERE state IN ('received', 'acting') ORDER BY received_at, id LIMIT $1""",
+        most,
     )
 
 

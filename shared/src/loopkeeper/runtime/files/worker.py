@@ -31,6 +31,8 @@ LEADER = 0x4C4B4649
 EVERY = 0.25
 # Rows that act in one round.
 ROUND = 256
+# Open files that one round looks at, where the first of them wait.
+FILES = 20
 PERIOD = "file.period"
 
 
@@ -68,16 +70,18 @@ class Working:
         self._kinds = kinds
 
     async def round(self) -> bool:
-        """One step of the oldest open file; whether there is more to do at once."""
-        row = await kept.next_open(self._context)
-        if row is None:
-            return await self._forget()
-        kind = self._kinds[row["kind"]]
-        sent = kept.sent_of(self._context, row, kind.kind)
-        if sent.state == "received":
-            await self._read(kind, sent)
-            return True
-        return await self._act(kind, sent)
+        """One step of the oldest open file that does not wait for another service; whether there is more to do at
+        once."""
+        rows = await kept.open_files(self._context, FILES)
+        for row in rows:
+            kind = self._kinds[row["kind"]]
+            sent = kept.sent_of(self._context, row, kind.kind)
+            if sent.state == "received":
+                await self._read(kind, sent)
+                return True
+            if await self._act(kind, sent):
+                return True
+        return not rows and await self._forget()
 
     async def _forget(self) -> bool:
         policy, now = self._context.policy, self._context.clock.now()
