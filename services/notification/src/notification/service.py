@@ -9,7 +9,16 @@ from loopkeeper.runtime.files.worker import worker_of
 from loopkeeper.runtime.serve import app_of
 from loopkeeper.runtime.service import Bound, Resources, RunningService, Service
 from loopkeeper.store.definition import Domain
-from notification.api import contact, feed, mailbox, outreach, partners, subscription_actions, subscriptions
+from notification.api import (
+    contact,
+    feed,
+    mailbox,
+    notices,
+    outreach,
+    partners,
+    subscription_actions,
+    subscriptions,
+)
 from notification.consumers import REACTIONS
 from notification.delivery.feed_listeners import follow
 from notification.delivery.forwarding import forward
@@ -65,6 +74,7 @@ service = Service(
         feed.router,
         subscription_actions.router,
         mailbox.router,
+        notices.router,
         partners.router,
         routes_of("notification", KINDS),
     ),

@@ -9,13 +9,24 @@ from loopkeeper.runtime.files.worker import worker_of
 from loopkeeper.runtime.serve import app_of
 from loopkeeper.runtime.service import Resources, RunningService, Service
 from loopkeeper.store.definition import Domain
-from referral_intake.api import casework, plan_actions, referral_batch, referrals, roster, supports
-from referral_intake.api.referral_sheets import KINDS
+from referral_intake.api import (
+    casework,
+    changes,
+    opened,
+    organizations,
+    plan_actions,
+    referrals,
+    roster,
+    supports,
+)
+from referral_intake.api.many import referral_batch
+from referral_intake.api.many.referral_sheets import KINDS
 from referral_intake.consumers import REACTIONS
 from referral_intake.domain.contexts import Asked
 from referral_intake.domain.deadlines import timers
 from referral_intake.domain.rules import DECIDER
 from referral_intake.domain.state import Referral
+from referral_intake.persistence.changes import watch
 from referral_intake.persistence.context import IntakeLoader
 from referral_intake.persistence.must_hold import MUST_HOLD, known_loop
 from referral_intake.persistence.projections import IntakeProjection
@@ -56,12 +67,15 @@ service = Service(
         referral_batch.router,
         casework.router,
         plan_actions.router,
+        opened.router,
+        changes.router,
         supports.router,
         roster.router,
+        organizations.router,
         routes_of("intake", KINDS),
     ),
     on_timer=on_timer,
-    workers={"loops": count_loops, "files": worker_of(KINDS)},
+    workers={"loops": count_loops, "changes": watch, "files": worker_of(KINDS)},
     ahead=work_ahead,
     must_hold=MUST_HOLD,
     known_loop=known_loop,

@@ -23,7 +23,7 @@ from loopkeeper.security.organizations import OrganizationKind, Role
 from loopkeeper.spreadsheets.headings import folded
 from loopkeeper.store.batch import Outcome
 from loopkeeper.store.definition import Submission
-from referral_intake.api.referral_rows import form_of, refusal_of, row_key, stream_of, submission_of
+from referral_intake.api.many.referral_rows import form_of, refusal_of, row_key, stream_of, submission_of
 from referral_intake.api.views import shown_questions
 from referral_intake.domain.next_step import next_step
 from referral_intake.domain.state import Referral, status

@@ -22,7 +22,7 @@ from loopkeeper.store.batch import Outcome
 from loopkeeper.store.definition import Submission
 from loopkeeper.store.gate import PATIENCE
 from loopkeeper.store.store import StoreUnavailable
-from referral_intake.api.referral_rows import refusal_of, stream_of, submission_of
+from referral_intake.api.many.referral_rows import refusal_of, stream_of, submission_of
 from referral_intake.api.views import ShownQuestion, shown_questions
 from referral_intake.domain.form.form import ReferralBody
 from referral_intake.domain.state import status

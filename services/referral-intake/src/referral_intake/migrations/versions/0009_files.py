@@ -4,8 +4,8 @@ from alembic import op
 
 from loopkeeper.store.file_tables import file_statements
 
-revision = "0008"
-down_revision = "0007"
+revision = "0009"
+down_revision = "0008"
 branch_labels = None
 depends_on = None
 
