@@ -41,6 +41,26 @@ class ReplayResult(BaseModel):
     dry_run: bool
 
 
+class ShownFile(BaseModel):
+    id: str
+    kind: str
+    organization: str
+    plan: str | None
+    state: str
+    dry_run: bool
+    received_at: AwareDatetime
+    done_at: AwareDatetime | None
+    period_from: date | None
+    period_through: date | None
+    rows: int
+    done: int
+    counts: dict[str, int]
+    code: str | None = None
+    sentence: str | None = None
+    fix: str | None = None
+    column: str | None = None
+
+
 class ShownSupport(BaseModel):
     id: str
     referral: str
@@ -74,7 +94,7 @@ class ShownOrganization(BaseModel):
     phone: str | None = None
 
 
-class ShownRow(BaseModel):
+class LoopkeeperRuntimePolicyRowsShownRow(BaseModel):
     ref: str
     table: str
     about: str
@@ -223,6 +243,12 @@ class ShownEvent(BaseModel):
     trace_id: str | None = None
 
 
+class BatchError(BaseModel):
+    pointer: str
+    rule: str
+    fix: str
+
+
 class ScreenedCriterion(BaseModel):
     answer: str
     asks: str
@@ -247,6 +273,16 @@ class LostCommand(BaseModel):
     referral: str
 
 
+class WarnedCell(BaseModel):
+    code: str
+    column: str
+
+
+class ListingShownFile(BaseModel):
+    items: list[ShownFile]
+    next_cursor: str | None = None
+
+
 class ListingShownOpening(BaseModel):
     items: list[ShownOpening]
     next_cursor: str | None = None
@@ -258,7 +294,7 @@ class ListingShownOrganization(BaseModel):
 
 
 class ListingShownRow(BaseModel):
-    items: list[ShownRow]
+    items: list[LoopkeeperRuntimePolicyRowsShownRow]
     next_cursor: str | None = None
 
 
@@ -329,6 +365,16 @@ class Timeline(BaseModel):
     next_cursor: str | None = None
 
 
+class BatchLine(BaseModel):
+    line: int
+    referral: str | None = None
+    status: str | None = None
+    questions: list[ShownQuestion] = Field([], validate_default=True)
+    code: str | None = None
+    fix: str | None = None
+    errors: list[BatchError] = Field([], validate_default=True)
+
+
 class Screened(BaseModel):
     code: str
     result: str
@@ -361,6 +407,24 @@ class SetBack(BaseModel):
     unread: int
     rebuilt: int
     lost: list[LostCommand]
+
+
+class LoopkeeperRuntimeFilesRoutesShownRow(BaseModel):
+    row: int
+    state: str
+    result: str
+    code: str | None
+    column: str | None
+    fix: str
+    warnings: list[WarnedCell]
+    referral: str | None
+    receipt: dict[str, Any]
+
+
+class BatchResult(BaseModel):
+    received: int
+    refused: int
+    lines: list[BatchLine]
 
 
 class ListingShownReferral(BaseModel):
@@ -425,3 +489,8 @@ class ServiceStatus(BaseModel):
     closed: str = ""
     set_back: SetBack | None = None
     tasks: dict[str, str]
+
+
+class ShownRows(BaseModel):
+    items: list[LoopkeeperRuntimeFilesRoutesShownRow]
+    next_after: int | None = None

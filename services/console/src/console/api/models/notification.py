@@ -83,6 +83,26 @@ class Resent(BaseModel):
     webhook_id: str
 
 
+class ShownFile(BaseModel):
+    id: str
+    kind: str
+    organization: str
+    plan: str | None
+    state: str
+    dry_run: bool
+    received_at: AwareDatetime
+    done_at: AwareDatetime | None
+    period_from: date | None
+    period_through: date | None
+    rows: int
+    done: int
+    counts: dict[str, int]
+    code: str | None = None
+    sentence: str | None = None
+    fix: str | None = None
+    column: str | None = None
+
+
 class Subscription(BaseModel):
     id: str
     organization: str
@@ -157,7 +177,7 @@ class ShownOpening(BaseModel):
     client: str | None = None
 
 
-class ShownRow(BaseModel):
+class LoopkeeperRuntimePolicyRowsShownRow(BaseModel):
     ref: str
     table: str
     about: str
@@ -236,6 +256,11 @@ class LostCommand(BaseModel):
     referral: str
 
 
+class WarnedCell(BaseModel):
+    code: str
+    column: str
+
+
 class Explained(BaseModel):
     partner: str
     on: date
@@ -253,13 +278,18 @@ class ListingDeliveryAttemptShown(BaseModel):
     next_cursor: str | None = None
 
 
+class ListingShownFile(BaseModel):
+    items: list[ShownFile]
+    next_cursor: str | None = None
+
+
 class ListingShownOpening(BaseModel):
     items: list[ShownOpening]
     next_cursor: str | None = None
 
 
 class ListingShownRow(BaseModel):
-    items: list[ShownRow]
+    items: list[LoopkeeperRuntimePolicyRowsShownRow]
     next_cursor: str | None = None
 
 
@@ -337,6 +367,18 @@ class SetBack(BaseModel):
     lost: list[LostCommand]
 
 
+class LoopkeeperRuntimeFilesRoutesShownRow(BaseModel):
+    row: int
+    state: str
+    result: str
+    code: str | None
+    column: str | None
+    fix: str
+    warnings: list[WarnedCell]
+    referral: str | None
+    receipt: dict[str, Any]
+
+
 class ListingOutreachShown(BaseModel):
     items: list[OutreachShown]
     next_cursor: str | None = None
@@ -363,3 +405,8 @@ class ServiceStatus(BaseModel):
     closed: str = ""
     set_back: SetBack | None = None
     tasks: dict[str, str]
+
+
+class ShownRows(BaseModel):
+    items: list[LoopkeeperRuntimeFilesRoutesShownRow]
+    next_after: int | None = None
