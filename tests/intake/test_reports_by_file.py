@@ -14,7 +14,7 @@ from loopkeeper.contract.events import (
     OutreachClosingReported,
     OutreachInitiated,
 )
-from referral_intake.domain.next_step import next_step
+from referral_intake.domain.next_step import STEPS, next_step
 from referral_intake.domain.rules import DECIDER
 from referral_intake.domain.state import Referral, status
 from tests.intake.story import ACCEPTED, APPROVED, MADE, MONDAY, RECEIVED, REVIEW
@@ -57,7 +57,8 @@ def test_a_reported_closing_makes_the_plan_the_one_that_must_act(reason: str) ->
     assert status(state) == "outreach_initiated"
     step = next_step(state)
     assert step.actor == "plan"
-    assert "the provider reports" in step.step
+    assert step.step == f"reported_{reason}"
+    assert "the provider reports" in STEPS[step.step]
 
 
 def test_outreach_that_goes_on_takes_the_question_back() -> None:
