@@ -37,7 +37,7 @@ from notification.persistence.projections import TellingProjection
 from notification.persistence.subscriptions import BY_ORGANIZATION
 from notification.persistence.tables import columns
 from notification.settings import NotificationSettings
-from notification.timers import on_timer
+from notification.timers import TELLING, on_timer
 from notification.workers import deliver, tell
 
 
@@ -79,6 +79,7 @@ service = Service(
         routes_of("notification", KINDS),
     ),
     on_timer=on_timer,
+    goes_on=TELLING,
     workers={
         "deliver": deliver,
         "tell": tell,

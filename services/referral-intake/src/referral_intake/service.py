@@ -33,7 +33,7 @@ from referral_intake.persistence.projections import IntakeProjection
 from referral_intake.persistence.recovered_keys import read_again
 from referral_intake.persistence.tables import columns
 from referral_intake.settings import IntakeSettings
-from referral_intake.timers import on_timer
+from referral_intake.timers import TELLING, on_timer
 from referral_intake.workers import count_loops
 
 
@@ -75,6 +75,7 @@ service = Service(
         routes_of("intake", KINDS),
     ),
     on_timer=on_timer,
+    goes_on=TELLING,
     workers={"loops": count_loops, "changes": watch, "files": worker_of(KINDS)},
     ahead=work_ahead,
     must_hold=MUST_HOLD,

@@ -9,6 +9,9 @@ from loopkeeper.contract.decider import Command
 from loopkeeper.runtime.service import Resources
 from referral_intake.domain.commands import MeetDeadline
 
+# What only tells that something is at risk, breached or to be sent, and decides nothing.
+TELLING = ("remind-",)
+
 
 def on_timer(equipment: Resources) -> Callable[[str, datetime], Command]:
     """What fires when a deadline is due; the rule checks whether it still stands."""

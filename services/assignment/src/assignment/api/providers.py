@@ -202,6 +202,7 @@ async def import_rows(
         sealer=context.sealer,
         at=context.clock.now(),
         dry_run=asked.dry_run,
+        charset=call.charset,
     )
 
 
