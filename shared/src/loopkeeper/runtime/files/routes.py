@@ -95,7 +95,7 @@ class WarnedCell(BaseModel):
     column: str
 
 
-class ShownRow(BaseModel):
+class FileRow(BaseModel):
     """What became of one row, by the number a spreadsheet program shows beside it. No value of the file is in it."""
 
     model_config = ConfigDict(frozen=True)
@@ -111,10 +111,10 @@ class ShownRow(BaseModel):
     receipt: Mapping[str, Any]
 
 
-class ShownRows(BaseModel):
+class FileRows(BaseModel):
     model_config = ConfigDict(frozen=True)
 
-    items: tuple[ShownRow, ...]
+    items: tuple[FileRow, ...]
     next_after: int | None = None
 
 
@@ -165,7 +165,7 @@ def _add(router: APIRouter, kind: FileKind) -> None:
 
     async def rows(
         id: Id, asked: Annotated[RowsQuery, Query()], call: Annotated[Call, allowed(*readers)]
-    ) -> ShownRows:
+    ) -> FileRows:
         row = await _row(call, id, name, keys)
         layout = (await _read_by(call.service, row, kind)).layout
         async with reading(call.service.readers, call.client) as connection:
@@ -178,7 +178,7 @@ def _add(router: APIRouter, kind: FileKind) -> None:
                 asked.limit,
             )
         shown = tuple(_shown_row(each, layout.heading) for each in found)
-        return ShownRows(items=shown, next_after=shown[-1].row if len(shown) == asked.limit else None)
+        return FileRows(items=shown, next_after=shown[-1].row if len(shown) == asked.limit else None)
 
     async def returned(id: Id, call: Annotated[Call, allowed(*kind.roles)]) -> Response:
         row = await _row(call, id, name, keys)
@@ -328,10 +328,10 @@ def _shown(row: Mapping[str, Any]) -> ShownFile:
     )
 
 
-def _shown_row(row: Mapping[str, Any], heading: Callable[[str], str]) -> ShownRow:
+def _shown_row(row: Mapping[str, Any], heading: Callable[[str], str]) -> FileRow:
     (outcome,) = records.judged_of([row]).outcomes
     receipt: Mapping[str, Any] = orjson.loads(row["receipt"])
-    return ShownRow(
+    return FileRow(
         row=row["row"],
         state=row["state"],
         result=row["result"],

@@ -94,7 +94,7 @@ class ShownOrganization(BaseModel):
     phone: str | None = None
 
 
-class LoopkeeperRuntimePolicyRowsShownRow(BaseModel):
+class ShownRow(BaseModel):
     ref: str
     table: str
     about: str
@@ -250,6 +250,11 @@ class BatchError(BaseModel):
     fix: str
 
 
+class WarnedCell(BaseModel):
+    code: str
+    column: str
+
+
 class ScreenedCriterion(BaseModel):
     answer: str
     asks: str
@@ -274,11 +279,6 @@ class LostCommand(BaseModel):
     referral: str
 
 
-class WarnedCell(BaseModel):
-    code: str
-    column: str
-
-
 class ListingShownFile(BaseModel):
     items: list[ShownFile]
     next_cursor: str | None = None
@@ -295,7 +295,7 @@ class ListingShownOrganization(BaseModel):
 
 
 class ListingShownRow(BaseModel):
-    items: list[LoopkeeperRuntimePolicyRowsShownRow]
+    items: list[ShownRow]
     next_cursor: str | None = None
 
 
@@ -376,6 +376,18 @@ class BatchLine(BaseModel):
     errors: list[BatchError] = Field([], validate_default=True)
 
 
+class FileRow(BaseModel):
+    row: int
+    state: str
+    result: str
+    code: str | None
+    column: str | None
+    fix: str
+    warnings: list[WarnedCell]
+    referral: str | None
+    receipt: dict[str, Any]
+
+
 class Screened(BaseModel):
     code: str
     result: str
@@ -410,22 +422,15 @@ class SetBack(BaseModel):
     lost: list[LostCommand]
 
 
-class LoopkeeperRuntimeFilesRoutesShownRow(BaseModel):
-    row: int
-    state: str
-    result: str
-    code: str | None
-    column: str | None
-    fix: str
-    warnings: list[WarnedCell]
-    referral: str | None
-    receipt: dict[str, Any]
-
-
 class BatchResult(BaseModel):
     received: int
     refused: int
     lines: list[BatchLine]
+
+
+class FileRows(BaseModel):
+    items: list[FileRow]
+    next_after: int | None = None
 
 
 class ListingShownReferral(BaseModel):
@@ -490,8 +495,3 @@ class ServiceStatus(BaseModel):
     closed: str = ""
     set_back: SetBack | None = None
     tasks: dict[str, str]
-
-
-class ShownRows(BaseModel):
-    items: list[LoopkeeperRuntimeFilesRoutesShownRow]
-    next_after: int | None = None

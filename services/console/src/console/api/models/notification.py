@@ -177,7 +177,7 @@ class ShownOpening(BaseModel):
     client: str | None = None
 
 
-class LoopkeeperRuntimePolicyRowsShownRow(BaseModel):
+class ShownRow(BaseModel):
     ref: str
     table: str
     about: str
@@ -236,6 +236,11 @@ class Flaw(BaseModel):
     what: str
 
 
+class WarnedCell(BaseModel):
+    code: str
+    column: str
+
+
 class ShownDelivery(BaseModel):
     id: str
     state: str
@@ -255,11 +260,6 @@ class ShownKey(BaseModel):
 class LostCommand(BaseModel):
     claim: UUID
     referral: str
-
-
-class WarnedCell(BaseModel):
-    code: str
-    column: str
 
 
 class Explained(BaseModel):
@@ -290,7 +290,7 @@ class ListingShownOpening(BaseModel):
 
 
 class ListingShownRow(BaseModel):
-    items: list[LoopkeeperRuntimePolicyRowsShownRow]
+    items: list[ShownRow]
     next_cursor: str | None = None
 
 
@@ -333,6 +333,18 @@ class Proof(BaseModel):
     flaws: list[Flaw]
 
 
+class FileRow(BaseModel):
+    row: int
+    state: str
+    result: str
+    code: str | None
+    column: str | None
+    fix: str
+    warnings: list[WarnedCell]
+    referral: str | None
+    receipt: dict[str, Any]
+
+
 class ShownNotice(BaseModel):
     id: str
     referral: str
@@ -368,16 +380,9 @@ class SetBack(BaseModel):
     lost: list[LostCommand]
 
 
-class LoopkeeperRuntimeFilesRoutesShownRow(BaseModel):
-    row: int
-    state: str
-    result: str
-    code: str | None
-    column: str | None
-    fix: str
-    warnings: list[WarnedCell]
-    referral: str | None
-    receipt: dict[str, Any]
+class FileRows(BaseModel):
+    items: list[FileRow]
+    next_after: int | None = None
 
 
 class ListingOutreachShown(BaseModel):
@@ -406,8 +411,3 @@ class ServiceStatus(BaseModel):
     closed: str = ""
     set_back: SetBack | None = None
     tasks: dict[str, str]
-
-
-class ShownRows(BaseModel):
-    items: list[LoopkeeperRuntimeFilesRoutesShownRow]
-    next_after: int | None = None
