@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from loopkeeper.contract.decider import Refused
 from loopkeeper.http.call import allowed
 from loopkeeper.http.json_body import parse
-from loopkeeper.http.problems import from_validation
+from loopkeeper.http.problems import from_validation, names_of
 from loopkeeper.http.route import Operation, refused
 from loopkeeper.http.upload import Upload
 from loopkeeper.kernel.errors import Busy, Problem
@@ -102,7 +102,7 @@ async def _received(call: Call, texts: list[tuple[int, bytes]]) -> list[BatchLin
             body = ReferralBody.model_validate_json(text)
             given[number] = submission_of(service, call.client, body, key=key, stream=stream_of(service, key))
         except ValidationError as error:
-            found[number] = _refused(number, from_validation(error, tree))
+            found[number] = _refused(number, from_validation(error, tree, names_of(ReferralBody)))
         except (Refused, Problem) as refusal:
             found[number] = _refused(number, refusal)
     try:
