@@ -50,7 +50,7 @@ class Claim(EventPart):
 
 class JoinedClaim(EventPart):
     """The claim of a referral that joined another, with what its own claimant attested. `start`: it came before its
-    form, whose answers its attestation stands for."""
+    form, whose answers its attestation replaces."""
 
     claim: Claim
     attested: bool = False
@@ -197,7 +197,7 @@ class ReferralQuestionsAsked(Event):
 
 
 class ReferralSetAside(Event):
-    """What came in of a referral that is over as it arrives (merged, already in ECM), kept for whoever judges that
+    """What came in of a referral that is over as it arrives (merged, already in ECM), kept for the reviewer of that
     later. Only its closing is published, so that nobody begins work on it (loop.md 2.9)."""
 
     wire = "referral.set_aside"
@@ -243,7 +243,7 @@ class ReferralAmended(Event):
 
 
 class ReferralOverdue(Event):
-    """A step of intake took longer than its limit, or soon will have: a fact beside the status, never an end."""
+    """A step of intake took longer than its limit, or soon will have: a fact next to the status, never an end."""
 
     wire = "referral.overdue"
     clock: str

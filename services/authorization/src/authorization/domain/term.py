@@ -94,7 +94,7 @@ def request_reauthorization(
         raise Refused(
             "term-ended",
             f"The term ends with {term.last_day}, and cannot be prolonged any more.",
-            fix="Refer the member anew.",
+            fix="Refer the member again.",
         )
     clocks = context.clocks
     yield AuthorizationReauthorizationRequested(
@@ -127,9 +127,9 @@ def go_on(state: Authorization | None, command: Continue, context: Plain) -> Ite
     """A person judged what might have ended the term: it goes on; a notice that it would end is taken back."""
     current, term = running(state, command.acted_by)
     if la_date(context.at) > term.last_day:
-        raise Refused("term-ended", f"The term ended with {term.last_day}.", fix="Refer the member anew.")
+        raise Refused("term-ended", f"The term ended with {term.last_day}.", fix="Refer the member again.")
     if current.discontinuation is None and term.ending is None:
-        raise Refused("illegal-move", "Nothing stands against the term.", allowed=("end",))
+        raise Refused("illegal-move", "Nothing speaks against the term.", allowed=("end",))
     yield _extended(context.at, current, command.acted_by, term.number, _same(term, la_date(context.at)))
 
 
