@@ -64,7 +64,7 @@ def file_fetch(
     out: Annotated[Path, typer.Option("--out", help="Where to write it.", show_default=False)],
     key: Key = None,
 ) -> None:
-    """Fetch the file with its answers: result, code and what to do beside each row."""
+    """Fetch the file with its answers: result, code and what to do in each row."""
     known(kind)
     with asking(key) as client:
         content = client.download(f"/v1/files/{kind}/{id}/returned")

@@ -96,7 +96,7 @@ class WarnedCell(BaseModel):
 
 
 class FileRow(BaseModel):
-    """What became of one row, by the number a spreadsheet program shows beside it. No value of the file is in it."""
+    """What became of one row, by the number that a spreadsheet program shows for it. No value of the file is in it."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -44,7 +44,7 @@ class BatchError(BaseModel):
 
 
 class BatchLine(BaseModel):
-    """What became of one line: the referral, how it stands and what is asked; or why it was refused."""
+    """What became of one line: the referral, its status and what is asked; or why it was refused."""
 
     model_config = ConfigDict(frozen=True)
 
