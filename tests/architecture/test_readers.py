@@ -22,7 +22,7 @@ AUTHORIZATION = {
 ASSIGNMENT = {
     "referral.received", "referral.amended", "referral.closed", "authorization.presumptive_granted",
     "authorization.presumptive_ended", "authorization.approved", "authorization.extended",
-    "authorization.reauthorization_requested", "authorization.ended", "outreach.contact_changed",
+    "authorization.reauthorization_requested", "authorization.ended", "outreach.contact_changed", "outreach.answered",
 }  # fmt: skip
 
 
@@ -33,10 +33,10 @@ def read_by(service: str) -> set[str]:
 @pytest.mark.parametrize(
     ("service", "expected", "how_many"),
     [
-        ("intake", foreign("referral"), 36),
+        ("intake", foreign("referral"), 41),
         ("authorization", AUTHORIZATION, 8),
-        ("assignment", ASSIGNMENT, 10),
-        ("notification", foreign("outreach"), 34),
+        ("assignment", ASSIGNMENT, 11),
+        ("notification", foreign("outreach"), 35),
     ],
 )
 def test_a_service_reads_these_events_and_no_others(service: str, expected: set[str], how_many: int) -> None:
