@@ -200,7 +200,7 @@ def test_the_clocks_of_outreach_stand_still_until_the_release_and_move_with_it_3
     usual = first_due(received(), made(), accepted())
     later = first_due(received(), inside, accepted())
     assert later > usual
-    moved = make(e.ReferralAmended, cause="release_date", release_on=DAY + timedelta(days=30))
+    moved = make(e.ReferralAmended, cause="release_date", release_on=DAY + timedelta(days=42))
     assert first_due(received(), inside, accepted(), moved) > later + timedelta(days=28)
     # What is not planned is not moved.
     assert first_due(received(), made(), accepted(), moved) == usual
