@@ -332,6 +332,10 @@ def test_who_serves_a_sibling_comes_before_whom_somebody_recommends_and_behind_w
     assert first(ranked(sister, families=ours)) == (STREET, "family")
     served = {RECEIVED.member: {CLINIC}}
     assert first(ranked(sister, families=ours, served=served)) == (CLINIC, "continuity")
+    # Whom a flagged member is to be kept safe from may be family (loop.md 6.2).
+    for flag in ("safe_contact", "do_not_contact"):
+        flagged = sister.model_copy(update={"flags": (flag,)})
+        assert first(ranked(flagged, families=ours)) == (NAVIGATORS, "preference")
     # A referral of another referrer's, or of another plan's, makes nobody a relative.
     for plan, referrer in ((sister.plan, CLINIC), ("valley-care-plan", HOSPITAL)):
         foreign = {("ref_brother", plan, referrer): {STREET}}

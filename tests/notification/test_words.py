@@ -210,7 +210,8 @@ REFERRERS = (
 )  # fmt: skip
 PROVIDERS = (
     line("provider", "offer/usual", (received(), made()), "offers you", "by March 7, 2026", rule="loop.md 5.2"),
-    line("provider", "offer/planned", (received(), PLANNED), "to begin on March 22, 2026", rule="loop.md 3.7"),
+    line("provider", "offer/usual", (received(), PLANNED), "Accept or decline it", never=("March 22", "begin"),
+         rule="loop.md 3.7: the day tells custody"),
     line("provider", "offer/claimed", (ASKED, granted(), made().model_copy(update={"kind": "presumptive"})),
          "that you claimed", "lead care manager",
          rule="loop.md 3.2, 5.4"),
@@ -229,7 +230,7 @@ PROVIDERS = (
          never=("promptly",), rule="loop.md 3.7"),
     line("provider", "started/usual", (received(), PLANNED, accepted(), STARTED), "you may serve the member now",
          rule="loop.md 3.7"),
-    line("provider", "started/unanswered", (received(), PLANNED, STARTED), "your answer to its offer is still missing",
+    line("provider", "started/unanswered", (received(), PLANNED, STARTED), "Your answer to the offer",
          never=("you may serve",), rule="loop.md 5.3"),
     line("provider", "decided/approved", (*OPEN, approved()), "through March 1, 2027", "Go on serving",
          rule="loop.md 3.4"),

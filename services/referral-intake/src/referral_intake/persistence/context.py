@@ -232,7 +232,7 @@ class IntakeLoaded(Loaded[Referral, Asked]):
         self, received: ReferralReceived, eligibility: Eligibility, keys: Keys, today: date
     ) -> tuple[Question, ...]:
         policy = self._policy
-        if not received.county or eligibility.state == "confirmed":
+        if not received.county or eligibility.state == "confirmed" or in_care(received):
             return ()
         served = policy.rows("plan_counties", on=today, plan=received.plan)
         if not served or any(received.county in row["counties"] for row in served):
@@ -284,6 +284,22 @@ class IntakeLoaded(Loaded[Referral, Asked]):
         sealed = reseal(self._sealer, state.plan, stream, state.sealed, state.plan, name)
         linked = Linked(to=stream, why="overturned")
         return name, received.model_copy(update={"linked": linked, "sealed": sealed, "claim": None})
+
+
+def in_care(received: ReferralReceived) -> bool:
+    """Whether it is a child in care, who may be placed in another county than that of its plan: where it lives says
+    nothing of which plan is the right one (loop.md 2.14)."""
+    if received.age_band != "child_youth":
+        return False
+    welfare = any(
+        each.code == "child_welfare" and (each.claimed or each.result == "met")
+        for each in received.populations
+    )
+    return welfare or received.consent_holder in IN_CARE
+
+
+# Who holds consent for a child in care.
+IN_CARE = frozenset({"court", "county"})
 
 
 def reseal(
