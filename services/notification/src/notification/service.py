@@ -23,7 +23,7 @@ from notification.persistence.subscriptions import BY_ORGANIZATION
 from notification.persistence.tables import columns
 from notification.settings import NotificationSettings
 from notification.timers import on_timer
-from notification.workers import deliver, tell
+from notification.workers import deliver, prune, tell
 
 
 def domain(equipment: Resources) -> Domain[Outreach, Asked]:
@@ -56,7 +56,7 @@ service = Service(
         partners.router,
     ),
     on_timer=on_timer,
-    workers={"deliver": deliver, "tell": tell, "follow": follow, "forward": forward},
+    workers={"deliver": deliver, "tell": tell, "follow": follow, "forward": forward, "prune": prune},
     ahead=ahead,
     must_hold=MUST_HOLD,
     known_loop=known_loop,

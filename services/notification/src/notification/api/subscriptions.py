@@ -32,6 +32,7 @@ Owner = Annotated[Call, allowed(*OWNERS)]
 OwnerWithMatch = Annotated[Call, allowed(*OWNERS, needs_if_match=True)]
 COLUMNS = (
     "id, organization, url, description, old_secret_until, state, disabled_why, disabled_at, epoch, sequence, kept, "
+    "pruned, "
     "n, created_at, at"
 )
 # Long enough to roll a secret out everywhere, short enough that a leaked one ends.

@@ -69,6 +69,7 @@ def create(
                 "sequence": 0,
                 "epoch": epoch,
                 "kept": 0,
+                "pruned": 0,
                 "n": 1,
                 "created_at": at,
                 "at": at,

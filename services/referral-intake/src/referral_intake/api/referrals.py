@@ -154,7 +154,8 @@ async def referrals(
     if asked.population is not None:
         if not plain(asked.population):
             return listing(call, asked, (), _shown_to(client, now))
-        wanted.where(f"populations @> ARRAY[{literal(asked.population)}]")
+        population = literal(asked.population)
+        wanted.where(f"id IN (SELECT p.id FROM referral_population p WHERE p.population = {population})")  # noqa: S608
         wanted.ordered = False
     rows = await visible_page(call.service.readers, client, wanted)
     return listing(call, asked, rows, _shown_to(client, now))
