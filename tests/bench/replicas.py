@@ -66,6 +66,10 @@ async def run(server: Server, folder: Path, rounds: int, count: int) -> None:
         await put_roster(
             opened, HARBOR, [{"cin": f"9002{n:04}S", "birth_date": born} for n in range(total + 1)]
         )
+        assert opened.addresses is not None
+        directory = await connect(opened.addresses.databases["assignment"])
+        await directory.execute("UPDATE provider SET entry = jsonb_set(entry, '{capacity}', '100000')")
+        await directory.close()
         await opened.quiet()
         both, ratios = Both(opened), list[float]()
         await both.measured([opened], 10)
