@@ -15,8 +15,8 @@ from loopkeeper.contract import ids
 from loopkeeper.testing.partner import Answer
 from notification.persistence import feed
 from tests.conftest import Migrated
+from tests.notification.deliveries import attempts, heard, partner, sender, subscribe, sweep
 from tests.notification.house import OPERATIONS, PLAN, REFERRER, House, approved, house, received
-from tests.notification.test_deliveries import attempts, heard, partner, sender, subscribe, sweep
 
 DAY = timedelta(days=1)
 

@@ -214,7 +214,9 @@ OPENING = contexts.ReviewContext(
     opens=None,
     clocks=CLOCKS,
     term=TERM,
-    approval=contexts.ApprovalRules(automatic={"homelessness": 0.0}, exclusive=(), must={}, refs=()),
+    approval=contexts.ApprovalRules(
+        automatic={"homelessness": 0.0}, exclusive=(), chosen=(), must={}, refs=()
+    ),
     draw=0.5,
 )
 AUTHORIZATION_HISTORIES: dict[str, tuple[Event, ...]] = {

@@ -84,10 +84,11 @@ class GrantRules:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalRules:
     """When a rule may approve: populations the plan turned on, each with its sample; programs nobody may be in besides
-    ECM; and what the state says must be authorized, by its trigger, with the row that says so."""
+    ECM, and those between which and ECM the member chooses; and what the state says must be authorized, by its trigger, with the row that says so."""
 
     automatic: Mapping[str, float]
     exclusive: tuple[str, ...]
+    chosen: tuple[str, ...]
     must: Mapping[str, str]
     refs: tuple[str, ...]
 

@@ -20,6 +20,8 @@ from loopkeeper.contract.events import Adverse, Claim, Eligibility, Linked, Righ
 
 SERVICES_RECEIVED = "services_received"
 NOT_REAUTHORIZED = 13
+# What a choice of another program, made after the yes, opens (loop.md 4.4): its word, and the state's code.
+PROGRAM_CHOSEN, DUPLICATIVE_PROGRAM = "program_chosen", 7
 Status = Literal["", "started", "pending", "approved", "denied", "closed"]
 
 

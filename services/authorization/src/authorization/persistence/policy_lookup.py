@@ -33,10 +33,11 @@ def approving(policy: Policy, state: Authorization, at: datetime) -> ApprovalRul
     """When a rule may approve, by the day on which the whole form was here."""
     day = la_date(asked_at(state, at))
     automatic = [row for row in policy.rows("auto_approval", on=day, plan=state.plan) if row["switched_on"]]
-    exclusive = policy.rows("program_overlap", on=day, rule="exclusive")
+    programs = policy.rows("program_overlap", on=day)
     return ApprovalRules(
         automatic={row["population"]: row["sample"] for row in automatic},
-        exclusive=tuple(row["program"] for row in exclusive),
+        exclusive=tuple(row["program"] for row in programs if row["rule"] == "exclusive"),
+        chosen=tuple(row["program"] for row in programs if row["rule"] == "member_choice"),
         must={row["trigger"]: row.ref for row in policy.rows("must_authorize", on=day)},
         refs=tuple(row.ref for row in automatic if row["population"] in met_by_list(state)),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 from loopkeeper.contract.calendar import la_date
@@ -23,6 +23,7 @@ from referral_intake.domain.form.form_standard import (
     treating_until,
     understand,
 )
+from referral_intake.domain.form.overlaps import overlaps_on, with_a_choice
 from referral_intake.domain.form.screening import Screening, screen
 from referral_intake.domain.member_keys import folded_name, keys_of
 
@@ -66,13 +67,14 @@ def prepare(
     )
     parts = sealed_parts(form, reading)
     sealer = context.sealer
+    overlaps = overlaps_on(context.policy, day)
     received = _received(form, reading, screening, referrer, at).model_copy(
         update={
+            "flags": with_a_choice(reading.flags, overlaps),
             "linked": linked,
             "sealed": {part: sealer.seal(form.plan, stream, part, value) for part, value in parts.items()},
         }
     )
-    overlaps = _overlaps(context, day)
     asked = questions(form, reading, screening, on=day, overlaps=overlaps)
     return Prepared(received, asked, _keys(context, form, reading), screening, parts)
 
@@ -113,13 +115,6 @@ def _claim(claim: PresumptiveClaim, referrer: str) -> Claim:
     return Claim.model_validate(
         {"provider": referrer, "population": claim.population.value, "from": claim.from_, "also": also}
     )
-
-
-def _overlaps(context: RunningService, day: date) -> Mapping[str, str]:
-    table = "program_overlap"
-    if table not in context.policy.tables:
-        return {}
-    return {row["program"]: row["rule"] for row in context.policy.rows(table, on=day)}
 
 
 def _keys(context: RunningService, form: ReferralBody, reading: Reading) -> Keys:

@@ -52,7 +52,7 @@ class Before:
 class ReceiveContext(Context):
     """`own` is the referral's id. `moved_from`: the loop that served the member under another plan. `redirect`: the
     question whether another plan is the right one. `resealed`: this form's parts, sealed for the loop it joins, where
-    that one had none of its own. `before`: what it carries over, if anything."""
+    that one had none of its own. `choices`: between which programs of the roster and ECM the member chooses. `before`: what it carries over, if anything."""
 
     own: str
     member: str
@@ -61,6 +61,7 @@ class ReceiveContext(Context):
     match: Match
     resealed: Mapping[str, str]
     redirect: tuple[Question, ...]
+    choices: tuple[Question, ...]
     asking: AnswerTimes
     before: Before | None
 
@@ -73,6 +74,7 @@ class AnswerContext(Context):
     eligibility: Eligibility
     possible: Linked | None
     redirect: tuple[Question, ...]
+    choices: tuple[Question, ...]
     asking: AnswerTimes
 
 
