@@ -88,7 +88,9 @@ async def test_while_an_old_transaction_lives_writes_go_on_and_the_index_comes_a
     await old.fetchval("SELECT count(*) FROM thing")
     work = await building(url)
     tried = asyncio.create_task(tried_in_vain(owner))
-    taken = await writes_until(await connect(url), tried.done)
+    writer = await connect(url)
+    taken = await writes_until(writer, tried.done)
+    await writer.close()
     await tried
     assert sorted(taken)[len(taken) // 2] < UNNOTICED
     await old.execute("COMMIT")

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol, cast
 from urllib.parse import urlsplit
 
 from loopkeeper.contract.decider import Refused
 from loopkeeper.kernel.errors import Problem, not_found
+from loopkeeper.runtime.service import RunningService
 from loopkeeper.store.definition import Among, Recorded, Reference
 
 TABLE = "subscription"
@@ -45,6 +46,18 @@ class Wanted:
 BY_ORGANIZATION = "SELECT organization, count(*) AS n FROM subscription WHERE state <> 'deleted' GROUP BY 1"
 # Under the organization's lock.
 COUNT = "SELECT count(*) FROM subscription WHERE organization = $1 AND state <> 'deleted'"
+
+
+class Bounds(Protocol):
+    """What the service's own settings say of subscriptions."""
+
+    @property
+    def subscriptions(self) -> int: ...
+
+
+def most_of(context: RunningService) -> int:
+    """How many an organization may have at a time."""
+    return cast("Bounds", context.own).subscriptions
 
 
 def create(
