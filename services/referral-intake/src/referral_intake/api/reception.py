@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from loopkeeper.contract.calendar import la_date
@@ -50,21 +50,8 @@ def prepare(
 ) -> Prepared:
     """The form as of the day it was received. Raises `Refused` where nobody could find the person."""
     day = la_date(at)
-    reading = understand(
-        form, referrer=referrer, on=day, synthetic=context.settings.synthetic_members == "on"
-    )
-    screening = screen(
-        context.policy,
-        on=day,
-        plan=form.plan,
-        form=reading.standard,
-        answers=form.answers,
-        claimed=reading.claimed,
-        age=reading.age,
-        exact=reading.birth_date is not None,
-        attested=form.attestation.attested,
-        groups=reading.groups,
-    )
+    reading = _read(context, form, referrer, day)
+    screening = _screening(context, form, reading, day)
     parts = sealed_parts(form, reading)
     sealer = context.sealer
     overlaps = overlaps_on(context.policy, day)
@@ -77,6 +64,31 @@ def prepare(
     )
     asked = questions(form, reading, screening, on=day, overlaps=overlaps)
     return Prepared(received, asked, _keys(context, form, reading), screening, parts)
+
+
+def judged(context: RunningService, form: ReferralBody, referrer: str, day: date) -> Screening:
+    """How the form's answers look by the rows of this day."""
+    return _screening(context, form, _read(context, form, referrer, day), day)
+
+
+def _read(context: RunningService, form: ReferralBody, referrer: str, day: date) -> Reading:
+    synthetic = context.settings.synthetic_members == "on"
+    return understand(form, referrer=referrer, on=day, synthetic=synthetic)
+
+
+def _screening(context: RunningService, form: ReferralBody, reading: Reading, day: date) -> Screening:
+    return screen(
+        context.policy,
+        on=day,
+        plan=form.plan,
+        form=reading.standard,
+        answers=form.answers,
+        claimed=reading.claimed,
+        age=reading.age,
+        exact=reading.birth_date is not None,
+        attested=form.attestation.attested,
+        groups=reading.groups,
+    )
 
 
 def _received(
