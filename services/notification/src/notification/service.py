@@ -32,7 +32,7 @@ from notification.persistence.subscriptions import BY_ORGANIZATION
 from notification.persistence.tables import columns
 from notification.settings import NotificationSettings
 from notification.timers import TELLING, on_timer
-from notification.workers import deliver, tell
+from notification.workers import deliver, prune, tell
 
 
 def domain(equipment: Resources) -> Domain[Outreach, Asked]:
@@ -67,7 +67,7 @@ service = Service(
     ),
     on_timer=on_timer,
     goes_on=TELLING,
-    workers={"deliver": deliver, "tell": tell, "follow": follow, "forward": forward},
+    workers={"deliver": deliver, "tell": tell, "follow": follow, "forward": forward, "prune": prune},
     ahead=ahead,
     must_hold=MUST_HOLD,
     known_loop=known_loop,

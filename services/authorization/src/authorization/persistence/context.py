@@ -287,8 +287,8 @@ class AuthorizationLoader(Loader[Authorization, Asked]):
         providers |= await read_entries(connection, sorted(hubs_of(providers.values())))
         rows = await connection.fetch(
             """SELECT r.id, r.plan_id, r.member, r.grant_live, r.grant_through, r.approved_through, r.holder
-               FROM referral r JOIN unnest($1::text[], $2::text[]) AS t (plan, member)
-               ON r.plan_id = t.plan AND r.member = t.member""",
+               FROM unnest($1::text[], $2::text[]) AS t (plan, member) CROSS JOIN LATERAL (
+                 SELECT * FROM referral r WHERE r.plan_id = t.plan AND r.member = t.member OFFSET 0) r""",
             [plan for plan, _, _ in concerned],
             [member for _, member, _ in concerned],
         )
