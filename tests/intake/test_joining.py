@@ -22,6 +22,7 @@ from loopkeeper.contract.events import (
     ScreenedPopulation,
 )
 from referral_intake.domain.commands import ChooseProvider
+from referral_intake.domain.duplicates import added
 from referral_intake.domain.next_step import next_step
 from referral_intake.domain.rules import DECIDER
 from referral_intake.domain.state import Referral
@@ -253,3 +254,10 @@ async def test_a_merge_against_the_survivors_closing_leaves_both_told_and_nobody
             )
             # Either it found the loop open and was merged, or closed and goes on by itself.
             assert second.state.closing is None or second.state.closing.merged_into == first.stream
+
+
+def test_a_loop_is_as_urgent_as_the_most_urgent_of_its_referrals_4_5() -> None:
+    """loop.md 4.5: the urgency arrives with the second referral, and its seventy-two hours run from then."""
+    first, second = RECEIVED, SECOND.model_copy(update={"urgency": "expedited"})
+    assert added(first, second)["urgency"] == "expedited"
+    assert "urgency" not in added(second, first)

@@ -324,12 +324,15 @@ class AuthorizationResumed(Event):
 
 
 class AuthorizationExpedited(Event):
-    """The request became urgent while it waited: from now on the expedited clock runs. The cap stays what it was."""
+    """What waits became urgent: the expedited clock and its own cap run from when the urgency arrived (`since`), and
+    never past the cap there was. Without `cap_at`, of an older program, the cap stays what it was."""
 
     wire = "authorization.expedited"
     authorization: str
     due_at: datetime
     at_risk_at: datetime | None = None
+    cap_at: datetime | None = None
+    since: datetime | None = None
 
 
 class AuthorizationOverdue(Event):

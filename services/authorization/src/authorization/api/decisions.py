@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter
 from pydantic import ConfigDict, Field
@@ -88,6 +88,12 @@ class EndBody(Decided):
     code: Whole
     on: DecisionDay | None = None
     external_number: str = Field(default="", max_length=120)
+
+
+class ReauthorizeBody(Decided):
+    """`urgency`: expedited where the wait could seriously harm the member; sent again, it makes urgent what waits."""
+
+    urgency: Literal["routine", "expedited"] = "routine"
 
 
 # ── the request ───────────────────────────────────────────────────────────────────────────────────────────
@@ -264,12 +270,15 @@ async def go_on(
 )
 async def request_reauthorization(
     id: Id,
-    body: Annotated[Decided, example({"acted_by": {"person": "luis-ortega", "title": "Lead care manager"}})],
+    body: Annotated[
+        ReauthorizeBody, example({"acted_by": {"person": "luis-ortega", "title": "Lead care manager"}})
+    ],
     call: Annotated[Call, allowed(Role.PROVIDER)],
 ) -> ShownAuthorization:
-    """Asked for before the end, it keeps the term alive until the plan has decided."""
+    """Asked for before the end, it keeps the term alive until the plan has decided. An urgent one is decided within 72
+    hours; what waits as routine is made urgent by asking again."""
     command = commands.RequestReauthorization(
-        acted_by=call.acted_by(body.acted_by), provider=call.client.organization
+        acted_by=call.acted_by(body.acted_by), provider=call.client.organization, urgency=body.urgency
     )
     return await _decided(call, id, body, command, ("provider_id",))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Literal
 
 from loopkeeper.contract.decider import Command
 from loopkeeper.contract.events import ActedBy
@@ -120,7 +121,8 @@ class Continue(Command):
 
 
 class RequestReauthorization(Command):
-    """The provider that serves asks for another term before this one ends."""
+    """The provider that serves asks for another term before this one ends, or says that what it asked for is urgent."""
 
     acted_by: ActedBy
     provider: str
+    urgency: Literal["routine", "expedited"] = "routine"

@@ -151,7 +151,8 @@ class ReviewContext(ClaimContext):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AmendContext(ReviewContext):
-    """The same for a referral that changed; `running_on` is where a paused clock runs on, None where none is paused."""
+    """The same for a referral that changed; `clocks` of a review that is open are counted from that change.
+    `running_on` is where a paused clock runs on, None where none is paused."""
 
     running_on: RunningOn | None
 
@@ -205,6 +206,8 @@ class EndContext(Context):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReauthorizationContext(Context):
+    """The clocks of a decision asked for now."""
+
     clocks: ClockRules
 
 

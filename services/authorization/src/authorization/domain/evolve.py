@@ -206,8 +206,19 @@ def _resumed(now: Authorization, event: AuthorizationResumed) -> Mapping[str, An
 
 
 def _expedited(now: Authorization, event: AuthorizationExpedited) -> Mapping[str, Any]:
+    waiting = now.waiting
+    if waiting is None:
+        return {}
     return _waiting(
-        now, clock="expedited", due_at=event.due_at, at_risk_at=event.at_risk_at, policy=event.policy, said=()
+        now,
+        clock="expedited",
+        due_at=event.due_at,
+        at_risk_at=event.at_risk_at,
+        cap_at=event.cap_at or waiting.cap_at,
+        urgent_since=event.since or event.occurred_at,
+        policy=event.policy,
+        # What was said of a deadline is said of the next one again.
+        said=waiting.said if event.due_at == waiting.due_at else (),
     )
 
 

@@ -70,6 +70,7 @@ from authorization.domain.presumptive import (
 )
 from authorization.domain.state import SERVICES_RECEIVED, Authorization, claimed, met, met_by_list
 from authorization.domain.term import end, end_unasked, go_on, move_release, prompt, request_reauthorization
+from authorization.domain.urgency import EXPEDITED, expedited
 from loopkeeper.contract import ids
 from loopkeeper.contract.calendar import la_date, term_through
 from loopkeeper.contract.decider import Decider, InvariantBroken, Plain
@@ -83,8 +84,6 @@ from loopkeeper.contract.events import (
     ReferralAmended,
     ReferralClosed,
 )
-
-EXPEDITED = "expedited"
 
 
 def decide(state: Authorization | None, asked: Asked) -> Sequence[Event]:
@@ -268,15 +267,19 @@ def amend(state: Authorization | None, command: Amend, context: AmendContext) ->
 
 def _look_at_answers(state: Authorization, command: Amend, context: AmendContext) -> Iterator[Event]:
     review, fact = state.review, command.fact
-    if isinstance(fact, ReferralAmended) and review is not None and review.pause is not None:
-        if not brought(review.pause.asks, fact):
-            return
+    pause = review.pause if review is not None else None
+    if pause is not None and isinstance(fact, ReferralAmended) and brought(pause.asks, fact):
         if context.running_on is None:
             raise InvariantBroken("a clock is paused and nobody said where it runs on")
-        yield resumed(state, context.at, context.running_on)
-    if sooner := expedited(state, context):
+        runs_on = resumed(state, context.at, context.running_on)
+        yield runs_on
+        state, pause = evolve(state, runs_on), None
+    if sooner := _urgent_now(state, command, context):
         yield sooner
         state = evolve(state, sooner)
+    # What a person asked for is waited for, whatever else is known by now.
+    if pause is not None:
+        return
     claimed_now = isinstance(fact, ReferralAmended) and fact.claim is not None
     granted = claim_judged(state, context) if claimed_now or state.grant_refused in MENDABLE else []
     yield from granted
@@ -287,20 +290,12 @@ def _look_at_answers(state: Authorization, command: Amend, context: AmendContext
         yield from approve_by_rule(now, context)
 
 
-def expedited(state: Authorization, context: AmendContext) -> AuthorizationExpedited | None:
-    """A running clock is shortened by an urgency learned later, and never lengthened by one taken back."""
-    review, clocks = state.review, context.clocks
-    if review is None or review.pause is not None or state.urgency != EXPEDITED or clocks.clock != EXPEDITED:
+def _urgent_now(state: Authorization, command: Amend, context: AmendContext) -> AuthorizationExpedited | None:
+    """The referral became urgent with this fact; what was urgent before stays so if that is taken back."""
+    fact = command.fact
+    if state.urgency != EXPEDITED or fact is None:
         return None
-    if review.clock == EXPEDITED or clocks.due_at >= review.due_at:
-        return None
-    return AuthorizationExpedited(
-        occurred_at=context.at,
-        policy=clocks.refs,
-        authorization=state.authorization,
-        due_at=clocks.due_at,
-        at_risk_at=clocks.at_risk_at,
-    )
+    return expedited(state, context.clocks, context.at, min(fact.occurred_at, context.at))
 
 
 def brought(asks: Sequence[str], fact: ReferralAmended) -> bool:

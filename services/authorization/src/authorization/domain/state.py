@@ -51,6 +51,8 @@ class Review(Fact):
     said: tuple[str, ...] = ()
     deemed: Rights | None = None
     pause: Pause | None = None
+    # When the urgency arrived of what was asked for as routine.
+    urgent_since: datetime | None = None
 
 
 class Reauthorization(Review):

@@ -22,6 +22,7 @@ from authorization.domain.contexts import (
     TermRules,
 )
 from authorization.domain.state import NOT_REAUTHORIZED, Authorization, Term
+from authorization.domain.urgency import expedited
 from loopkeeper.contract import ids
 from loopkeeper.contract.calendar import end_of_la_day, la_date, term_through
 from loopkeeper.contract.decider import Plain, Refused
@@ -88,7 +89,11 @@ def request_reauthorization(
     if command.provider != current.holder:
         raise Refused("not-found", "There is nothing here that this key may see.", status=404)
     if current.reauthorization is not None:
-        raise Refused("already-requested", "Reauthorization was asked for; the plan has not decided yet.")
+        urgent = expedited(current, context.clocks, context.at, context.at, command.acted_by)
+        if urgent is None:
+            raise Refused("already-requested", "Reauthorization was asked for; the plan has not decided yet.")
+        yield urgent
+        return
     ended_by_person = term.ending is not None and term.ending.code != NOT_REAUTHORIZED
     if ended_by_person or la_date(context.at) > term.last_day:
         raise Refused(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -140,10 +140,11 @@ class AuthorizationLoaded(Loaded[Authorization, Asked]):
         merged = command.fact.joined if isinstance(command.fact, ReferralAmended) else None
         reviewed = self._reviewed(stream, state, plain, merged)
         paused = policy_lookup.running_on(self.policy, state, plain.at)
-        clocks = reviewed.clocks
-        if paused is None and state.review is not None:
-            # Learned only now, an urgency counts from now.
-            clocks = policy_lookup.clocks(self.policy, state.urgency or "routine", plain.at)
+        clocks, start = reviewed.clocks, policy_lookup.asked_at(state, plain.at)
+        if state.review is not None:
+            # An urgency learned later counts from when it arrived, however late it is heard here.
+            arrived = min(command.fact.occurred_at, plain.at) if command.fact is not None else plain.at
+            clocks = policy_lookup.clocks(self.policy, state.urgency or "routine", start, arrived)
         return AmendContext(
             at=plain.at,
             seed=plain.seed,
@@ -155,7 +156,7 @@ class AuthorizationLoaded(Loaded[Authorization, Asked]):
             term=reviewed.term,
             approval=reviewed.approval,
             draw=reviewed.draw,
-            running_on=replace(paused, refs=clocks.refs) if paused is not None else None,
+            running_on=paused,
         )
 
     def _standing(self, stream: str, state: Authorization, at: datetime, merged: str | None) -> Standing:
@@ -215,7 +216,7 @@ class AuthorizationLoaded(Loaded[Authorization, Asked]):
                 days, ending = policy_lookup.ending(policy, command.code, at)
                 return command, EndContext(at=at, seed=seed, notice_days=days, ending=ending)
             case RequestReauthorization():
-                clocks = policy_lookup.clocks(policy, "routine", at)
+                clocks = policy_lookup.clocks(policy, command.urgency, at)
                 return command, ReauthorizationContext(at=at, seed=seed, clocks=clocks)
             case _:
                 raise InvariantBroken(f"authorization has no rule for {type(command).__name__}")

@@ -47,10 +47,17 @@ def asked_at(state: Authorization, at: datetime) -> datetime:
     return state.asked_at or state.received_at or at
 
 
-def clocks(policy: Policy, urgency: str, start: datetime) -> ClockRules:
-    """The clocks of a decision that begins now."""
-    due, cap = policy.due(f"decision_{urgency}", start), policy.due("decision_cap", start)
-    risk = policy.due(f"decision_{urgency}_at_risk", start)
+# The legal cap of each clock; the routine one is the latest for all (42 CFR 438.210(d), 438.404(c)).
+CAPS = {"routine": "decision_cap", "expedited": "decision_expedited_cap"}
+
+
+def clocks(policy: Policy, urgency: str, start: datetime, since: datetime | None = None) -> ClockRules:
+    """The clocks of a decision asked for at `start`; those of an urgency that came later count from `since`."""
+    counted = since or start
+    due, risk = (policy.due(f"decision_{urgency}{each}", counted) for each in ("", "_at_risk"))
+    cap = min(
+        policy.due(CAPS[urgency], counted), policy.due(CAPS["routine"], start), key=lambda each: each.at
+    )
     return ClockRules(
         clock=urgency, due_at=due.at, cap_at=cap.at, at_risk_at=risk.at, refs=(due.ref, cap.ref)
     )
@@ -187,7 +194,9 @@ def running_on(policy: Policy, state: Authorization, at: datetime) -> RunningOn 
     if waiting.due_at <= pause.at:
         return RunningOn(due_at=waiting.due_at, at_risk_at=None, refs=refs)
     if whole["unit"] == "hours":
-        due_at = at + (waiting.due_at - pause.at)
+        # What became urgent in the pause has stood still since then only.
+        stopped = max(pause.at, waiting.urgent_since or pause.at)
+        due_at = at + (waiting.due_at - stopped)
         return RunningOn(due_at=due_at, at_risk_at=due_at - timedelta(hours=lead), refs=refs)
     calendar = policy.calendar
     last = la_date(waiting.due_at - waiting.due_at.resolution)

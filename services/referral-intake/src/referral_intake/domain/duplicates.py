@@ -151,8 +151,11 @@ def _whole(first: Referral, second: ReferralReceived, resealed: Mapping[str, str
 
 
 def added(first: Referral | ReferralReceived, second: Referral | ReferralReceived) -> dict[str, Any]:
-    """What the first gains from the second: populations and claims, and whom else somebody wished for."""
+    """What the first gains from the second: populations and claims, urgency, and whom else somebody wished for."""
     changed: dict[str, Any] = {}
+    # Urgent is what one of them says is urgent (loop.md 4.5).
+    if second.urgency == "expedited" and first.urgency != "expedited":
+        changed["urgency"] = "expedited"
     populations = _with(first.populations, second.populations)
     if populations != first.populations:
         changed["populations"] = populations

@@ -107,7 +107,9 @@ def _resumed(now: Referral, event: AuthorizationResumed) -> Mapping[str, Any]:
 def _expedited(now: Referral, event: AuthorizationExpedited) -> Mapping[str, Any]:
     if now.review is None:
         return {}
-    return {"review": now.review.model_copy(update={"clock": "expedited", "due_at": event.due_at})}
+    cap_at = event.cap_at or now.review.cap_at
+    changed = {"clock": "expedited", "due_at": event.due_at, "cap_at": cap_at}
+    return {"review": now.review.model_copy(update=changed)}
 
 
 def _approved(now: Referral, event: AuthorizationApproved) -> Mapping[str, Any]:
