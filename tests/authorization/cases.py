@@ -101,6 +101,8 @@ class Rules:
     exclusive: tuple[str, ...] = ()
     approve_refs: tuple[str, ...] = ()
     must: Mapping[str, str] = field(default_factory=dict[str, str])
+    unless: Mapping[str, str | None] = field(default_factory=dict[str, "str | None"])
+    look_back: int = 90
     term_months: int = 12
     prompt_days: tuple[int, ...] = ()
     notice_days: int = 0
@@ -133,7 +135,12 @@ class Rules:
 
     def approval(self) -> ApprovalRules:
         return ApprovalRules(
-            automatic=self.automatic, exclusive=self.exclusive, must=self.must, refs=self.approve_refs
+            automatic=self.automatic,
+            exclusive=self.exclusive,
+            must=self.must,
+            refs=self.approve_refs,
+            unless=self.unless,
+            look_back=self.look_back,
         )
 
 
@@ -377,7 +384,7 @@ def looked_up(
         found |= {"referral_by": grant.referral_by, "remind_on": grant.remind_on, "grant_refs": grant.refs}
     if (approval := getattr(context, "approval", None)) is not None:
         found |= {"automatic": approval.automatic, "exclusive": approval.exclusive, "must": approval.must}
-        found |= {"approve_refs": approval.refs}
+        found |= {"approve_refs": approval.refs, "unless": approval.unless, "look_back": approval.look_back}
     parts: dict[str, Any] = {
         name: getattr(context, name) for name in ("denial", "provider", "hubs") if hasattr(context, name)
     }

@@ -18,6 +18,7 @@ from loopkeeper.contract.events import (
     Linked,
     Question,
     ReferralReceived,
+    ScreenedPopulation,
 )
 from loopkeeper.testing.rules import MONDAY, SEED, Asking, decided
 from referral_intake.domain import contexts
@@ -61,6 +62,8 @@ class Found:
     state: Referral = field(default_factory=Referral)
     serves_itself: bool = False
     resealed: Mapping[str, str] = field(default_factory=dict[str, str])
+    moved_from: Linked | None = None
+    authorized_there: tuple[ScreenedPopulation, ...] = ()
 
     def match(self) -> Match:
         if self.survivor:
@@ -98,7 +101,8 @@ def receive(
         own=found.own,
         member=received.member,
         eligibility=received.eligibility,
-        moved_from=None,
+        moved_from=found.moved_from,
+        authorized_there=found.authorized_there,
         match=found.match(),
         resealed=found.resealed,
         redirect=(),
@@ -113,7 +117,13 @@ def answer(command: AnswerQuestions, possible: Linked | None = None) -> Asking:
     revised = command.revised
     eligibility: Eligibility = revised.eligibility
     context = contexts.AnswerContext(
-        **TIMES, member=revised.member, eligibility=eligibility, possible=possible, redirect=(), asking=ASKING
+        **TIMES,
+        member=revised.member,
+        eligibility=eligibility,
+        possible=possible,
+        redirect=(),
+        asking=ASKING,
+        authorized_there=(),
     )
     return command, context
 

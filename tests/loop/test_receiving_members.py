@@ -385,10 +385,18 @@ async def test_who_was_served_under_another_plan_brings_that_loop_along(town: Ho
     body = somebody()
     await known(town, body)
     served = await serve(town, body)
-    moved = body | {"plan": VALLEY, "plan_change": "member"}
+    moved = body | {"plan": VALLEY, "plan_change": "member", "populations": [], "answers": {}}
     new = await town.refer(HOSPITAL, moved)
     assert (await town.referral(VALLEY, new))["linked"] == {"to": served, "why": "plan_change"}
     assert (await town.referral(HOSPITAL, new))["linked"] is None
+    # What the old plan authorized comes along, and that is written down with the old loop.
+    populations = (await town.referral(VALLEY, new))["populations"]
+    assert [each["code"] for each in populations if each["claimed"]] == ["homelessness"]
+    pool = town.running.contexts["intake"].pool
+    written = await pool.fetch(
+        "SELECT organization, plan FROM audit WHERE stream = $1 AND why LIKE 'plan change%'", served
+    )
+    assert [tuple(row) for row in written] == [(VALLEY, HARBOR)]
     await town.ask(HARBOR, "GET", f"/v1/referrals/{new}", status=404)
     # A form that says nothing of a change links nothing across plans.
     other = somebody()

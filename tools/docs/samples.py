@@ -205,7 +205,9 @@ OPENING = contexts.ReviewContext(
     hubs={},
     clocks=CLOCKS,
     term=TERM,
-    approval=contexts.ApprovalRules(automatic={"homelessness": 0.0}, exclusive=(), must={}, refs=()),
+    approval=contexts.ApprovalRules(
+        automatic={"homelessness": 0.0}, exclusive=(), must={}, unless={}, look_back=90, refs=()
+    ),
     draw=0.5,
 )
 AUTHORIZATION_HISTORIES: dict[str, tuple[Event, ...]] = {

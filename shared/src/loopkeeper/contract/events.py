@@ -48,6 +48,16 @@ class Eligibility(Part):
     programs: tuple[str, ...] = ()
 
 
+class PlanChange(Part):
+    """That the member received ECM under another plan, and how that is known. `stated` is what was said of it that may
+    stand against it, by code; `enrolled_through` the last day under the old plan (loop.md 4.9)."""
+
+    how: Literal["old_plan", "data_feed", "member", "provider", "other"]
+    stated: tuple[str, ...] = ()
+    last_service_on: date | None = None
+    enrolled_through: date | None = None
+
+
 class Linked(Part):
     to: str
     why: str
@@ -110,6 +120,12 @@ class Consent(Part):
     on: date
     through: date | None = None
 
+    def lets_read(self, organization: str, on: date) -> bool:
+        """Whether this organization may read what a Part 2 program knows on that day (42 CFR 2.31)."""
+        if self.scope == "revoked" or on < self.on or (self.through is not None and on > self.through):
+            return False
+        return self.scope == "tpo" or organization in self.to
+
 
 class Skipped(Part):
     provider: str
@@ -157,6 +173,7 @@ class ReferralReceived(Event):
     consent_holder: str = ""
     # The day of release from a correctional facility, where pre-release services were received (loop.md 3.7).
     release_on: date | None = None
+    plan_change: PlanChange | None = None
     # The last day on which who refers expects to treat the member: a hospital with the member in it (loop.md 2.11).
     treating_until: date | None = None
     linked: Linked | None = None
@@ -209,6 +226,7 @@ class ReferralAmended(Event):
     flags: tuple[str, ...] | None = None
     consent_holder: str | None = None
     release_on: date | None = None
+    plan_change: PlanChange | None = None
     questions: tuple[Question, ...] | None = None
     linked: Linked | None = None
     sealed: Mapping[str, str] | None = None

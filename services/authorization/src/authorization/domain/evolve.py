@@ -60,7 +60,7 @@ def evolve(state: Authorization | None, event: Event) -> Authorization:
 def _received(now: Authorization, event: ReferralReceived) -> Mapping[str, Any]:
     copied = (
         "kind", "plan", "referrer", "member", "urgency", "county", "age_band", "populations", "attested", "claim",
-        "eligibility", "release_on", "linked", "flags",
+        "eligibility", "release_on", "plan_change", "linked", "flags",
     )  # fmt: skip
     return {
         "received_at": event.occurred_at,
@@ -76,7 +76,7 @@ def _amended(now: Authorization, event: ReferralAmended) -> Mapping[str, Any]:
         return {}
     copied = (
         "member", "urgency", "county", "age_band", "populations", "attested", "claim", "eligibility", "release_on",
-        "flags",
+        "plan_change", "flags",
     )  # fmt: skip
     changes = {name: getattr(event, name) for name in copied if getattr(event, name) is not None}
     if event.kind == "full" and now.kind != "full":

@@ -12,7 +12,7 @@ the loop and end nothing here; any other closing before the decision ends review
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import assert_never
 
 from authorization.domain.commands import (
@@ -201,10 +201,26 @@ def must_be(state: Authorization, rules: ApprovalRules) -> str:
     triggers = (
         (state.linked is not None and state.linked.why == "overturned", "overturned"),
         (state.release_on is not None, "release_day"),
-        (any(flag.startswith("plan_change_") for flag in state.flags), "plan_change"),
+        (goes_on(state, rules), "plan_change"),
         ("transitional_rent" in state.flags, "transitional_rent"),
     )
     return next((trigger for holds, trigger in triggers if holds and trigger in rules.must), "")
+
+
+def goes_on(state: Authorization, rules: ApprovalRules) -> bool:
+    """Whether ECM received in the last days of another plan goes on under this one (loop.md 4.9). Each way in which that
+    is learned has its own condition, which holds unless the contrary is stated; a day of service, if one is given, lies
+    in the last days of the old enrolment."""
+    change = state.plan_change
+    if change is None:
+        # Of a referral received before its details were: the way alone.
+        return any(flag.startswith("plan_change_") for flag in state.flags)
+    if change.how not in rules.unless or rules.unless[change.how] in change.stated:
+        return False
+    served, through = change.last_service_on, change.enrolled_through
+    if served is None or through is None:
+        return True
+    return through - timedelta(days=rules.look_back) < served <= through
 
 
 def person_because(state: Authorization, context: ReviewContext) -> tuple[str, ...]:
@@ -219,15 +235,21 @@ def person_because(state: Authorization, context: ReviewContext) -> tuple[str, .
         for flag in state.flags
         if flag.startswith("program_") and flag.replace("program_", "not_in_", 1) not in state.flags
     }
+    if must == "plan_change":
+        # No further step: a box alone, which nobody confirmed, holds nothing up (4.9).
+        reported = {program for program in reported if f"confirmed_{program}" in state.flags}
     excluded = set(rules.exclusive) & (reported | set(state.eligibility.programs))
-    claimed_start = state.claim is not None and context.term.runs_from is None and must != "release_day"
+    claimed_start = state.claim is not None and context.term.runs_from is None and not must
     drawn = any(context.draw < rules.automatic[code] for code in switched)
     kept = state.review is not None and "sample" in state.review.needs_person
     # What a plan says of its own member needs nobody's attestation, and a plan change no further step (4.9).
     vouched = state.attested or (bool(must) and (must == "plan_change" or state.referrer == state.plan))
     checks = (
-        # Even what must be authorized is authorized for some population.
-        (not met(state) and not (must and _populations(state, must)), "criteria_open"),
+        # What must be authorized is authorized for some population; only after a change of plans none is asked for.
+        (
+            must != "plan_change" and not met(state) and not (must and _populations(state, must)),
+            "criteria_open",
+        ),
         (bool(met(state)) and not met_by_list(state) and not must, "other_factor"),
         (bool(met_by_list(state)) and not switched and not must, "switch_off"),
         (not vouched, "not_attested"),
@@ -277,8 +299,8 @@ def _look_at_answers(state: Authorization, command: Amend, context: AmendContext
     if sooner := _urgent_now(state, command, context):
         yield sooner
         state = evolve(state, sooner)
-    # What a person asked for is waited for, whatever else is known by now.
-    if pause is not None:
+    # What a person asked for is waited for, whatever else is known by now, unless it must be authorized.
+    if pause is not None and (not must_be(state, context.approval) or person_because(state, context)):
         return
     claimed_now = isinstance(fact, ReferralAmended) and fact.claim is not None
     granted = claim_judged(state, context) if claimed_now or state.grant_refused in MENDABLE else []

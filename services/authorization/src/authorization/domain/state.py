@@ -16,7 +16,15 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from loopkeeper.contract.decider import State
-from loopkeeper.contract.events import Adverse, Claim, Eligibility, Linked, Rights, ScreenedPopulation
+from loopkeeper.contract.events import (
+    Adverse,
+    Claim,
+    Eligibility,
+    Linked,
+    PlanChange,
+    Rights,
+    ScreenedPopulation,
+)
 
 SERVICES_RECEIVED = "services_received"
 NOT_REAUTHORIZED = 13
@@ -152,6 +160,7 @@ class Authorization(State):
     # The day on which coverage was first confirmed, where it was not when the referral came.
     enrolled_on: date | None = None
     release_on: date | None = None
+    plan_change: PlanChange | None = None
     linked: Linked | None = None
     flags: tuple[str, ...] = ()
     sealed: Mapping[str, str] = {}

@@ -38,8 +38,15 @@ def approving(policy: Policy, state: Authorization, at: datetime) -> ApprovalRul
         automatic={row["population"]: row["sample"] for row in automatic},
         exclusive=tuple(row["program"] for row in exclusive),
         must={row["trigger"]: row.ref for row in policy.rows("must_authorize", on=day)},
+        unless={row["how"]: row["unless"] for row in policy.rows("plan_change", on=day)},
+        look_back=_look_back(policy, day),
         refs=tuple(row.ref for row in automatic if row["population"] in met_by_list(state)),
     )
+
+
+def _look_back(policy: Policy, day: date) -> int:
+    rows = policy.rows("clocks", on=day, clock="plan_change_look_back")
+    return rows[0]["amount"] if rows else 0
 
 
 def asked_at(state: Authorization, at: datetime) -> datetime:

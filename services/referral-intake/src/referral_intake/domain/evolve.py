@@ -113,7 +113,9 @@ def _expedited(now: Referral, event: AuthorizationExpedited) -> Mapping[str, Any
 
 
 def _approved(now: Referral, event: AuthorizationApproved) -> Mapping[str, Any]:
-    approval = Approval(number=event.number, from_=event.from_, through=event.through)
+    approval = Approval(
+        number=event.number, from_=event.from_, through=event.through, populations=event.populations
+    )
     return {"approval": approval, "review": None, "decided": _decided(now, event.occurred_at)}
 
 
@@ -149,7 +151,7 @@ def _accepted(now: Referral, event: AssignmentAccepted) -> Mapping[str, Any]:
     if held.assignment != event.assignment:
         return {}
     taken = held.model_copy(update={"accepted_at": event.occurred_at, "lead": event.lead.name})
-    return {"offer": taken, "plan_asked": None}
+    return {"offer": taken, "plan_asked": None, "served_by": event.provider}
 
 
 def _lead_changed(now: Referral, event: AssignmentLeadChanged) -> Mapping[str, Any]:
@@ -185,7 +187,8 @@ def _started(now: Referral, event: OutreachServicesStarted) -> Mapping[str, Any]
 
 
 def _contact_changed(now: Referral, event: OutreachContactChanged) -> Mapping[str, Any]:
-    return {"flags": event.flags, "sealed": {**now.sealed, **event.sealed}}
+    consent = {"consent": event.consent} if event.consent is not None else {}
+    return {"flags": event.flags, "sealed": {**now.sealed, **event.sealed}, **consent}
 
 
 def _told(now: Referral, event: NoticeDelivered) -> Mapping[str, Any]:

@@ -25,7 +25,7 @@ from referral_intake.domain.commands import (
 )
 from referral_intake.domain.contexts import AnswerContext, Asking, PendedContext
 from referral_intake.domain.deadlines import timers
-from referral_intake.domain.duplicates import added
+from referral_intake.domain.duplicates import added, with_those
 from referral_intake.domain.state import AMENDABLE, PROVIDER_CHANGE, REDIRECT, Referral
 
 
@@ -49,7 +49,8 @@ def answer(referral: Referral, command: AnswerQuestions, context: AnswerContext)
     if command.based_on != referral.sealed.get("form", ""):
         raise Refused("stale", "Somebody else answered in the meantime.", status=412)
     questions = _still_open(referral, command, context)
-    who = {"member": context.member, "eligibility": context.eligibility}
+    populations = with_those(command.revised.populations, context.authorized_there)
+    who = {"member": context.member, "eligibility": context.eligibility, "populations": populations}
     changes = _changed(referral, command.revised.model_copy(update=who))
     if questions != referral.questions:
         changes["questions"] = questions
@@ -96,8 +97,8 @@ def _still_open(referral: Referral, command: AnswerQuestions, context: AnswerCon
 
 def _changed(referral: Referral, revised: ReferralReceived) -> dict[str, Any]:
     beside = {"kind", "linked", "questions"}
-    if referral.joined:
-        # What a second referral brought stays, whatever the first one's form now says.
+    if referral.joined or (referral.linked is not None and referral.linked.why == "plan_change"):
+        # What a second referral or the plan before brought stays, whatever the first one's form now says.
         revised = revised.model_copy(update=added(revised, referral))
     changes = {
         name: value

@@ -48,7 +48,7 @@ from referral_intake.domain.contexts import (
     PendedContext,
     ReceiveContext,
 )
-from referral_intake.domain.duplicates import AlreadyServed, Apart, Joins, joined, served
+from referral_intake.domain.duplicates import AlreadyServed, Apart, Joins, joined, served, with_those
 from referral_intake.domain.evolve import evolve
 from referral_intake.domain.questions import (
     answer,
@@ -105,6 +105,7 @@ def receive(command: ReceiveReferral, context: ReceiveContext) -> Made:
             "member": context.member,
             "eligibility": context.eligibility,
             "linked": command.received.linked or context.moved_from,
+            "populations": with_those(command.received.populations, context.authorized_there),
         }
     )
     beside = _reopened(received.plan, command.reopening, context)

@@ -19,7 +19,7 @@ from loopkeeper.contract.events import (
 )
 from loopkeeper.policy import Policy
 from loopkeeper.postgres.connections import Connection
-from loopkeeper.security.sealing import Sealer
+from loopkeeper.security.sealing import AuditRow, Sealer
 from loopkeeper.store.definition import STREAM, Change, Key, Loaded, Loader, NeedsMore, Work
 from referral_intake.domain import duplicates
 from referral_intake.domain.commands import (
@@ -69,6 +69,8 @@ class IntakeLoaded(Loaded[Referral, Asked]):
         self.known = known
         self.minted: dict[str, str] = {}
         self.copied: dict[str, str] = {}
+        # What was passed on from another plan's loop.
+        self.passed: list[AuditRow] = []
         self._held = {name for kind, name in held if kind == STREAM}
         self._policy = policy
         self._sealer = sealer
@@ -119,7 +121,7 @@ class IntakeLoaded(Loaded[Referral, Asked]):
         )
         member = carried.member if carried is not None else self._member(keys, plain)
         received = command.received.model_copy(update={"member": member})
-        moved = served_before(keys, self.known.members, self._others()) if received.linked is None else ""
+        moved = self._moved(received, keys, plain) if received.linked is None else ""
         found = duplicates.match(
             stream, received, keys, self._others(), again.why if again is not None else ""
         )
@@ -138,6 +140,7 @@ class IntakeLoaded(Loaded[Referral, Asked]):
             member=member,
             eligibility=eligibility,
             moved_from=Linked(to=moved, why="plan_change") if moved else None,
+            authorized_there=duplicates.authorized_there(self.known.states[moved]) if moved else (),
             match=found,
             resealed=resealed,
             redirect=self._redirect(received, eligibility, keys, at) if again is None else (),
@@ -145,12 +148,28 @@ class IntakeLoaded(Loaded[Referral, Asked]):
             before=before,
         )
 
+    def _moved(self, received: ReferralReceived, keys: Keys, plain: Plain) -> str:
+        """The loop that served the member under the plan before, where it may be passed on; that is written down."""
+        found, day = served_before(keys, self.known.members, self._others()), la_date(plain.at)
+        if not found:
+            return ""
+        old = self.known.states[found]
+        table = "part2_programs"
+        rows = self._policy.rows(table, on=day) if table in self._policy.tables else ()
+        if not duplicates.may_pass(old, received.plan, {row["organization"] for row in rows}, day):
+            return ""
+        why = f"plan change: ECM goes on under {received.plan} (loop.md 4.9)"
+        fields = ("populations", "provider")
+        self.passed.append(AuditRow(plain.at, received.plan, "", old.plan, found, ("referral",), fields, why))
+        return found
+
     def _answered(
         self, stream: str, state: Referral, command: AnswerQuestions, plain: Plain
     ) -> AnswerContext:
         """Identity that comes late: asked again which member this is, and what the roster says (loop.md 2.5, 2.7)."""
         revised, keys, at = command.revised, command.keys, plain.at
         member, eligibility, possible, redirect = state.member, state.eligibility, None, ()
+        moved = self._moved(revised, keys, plain) if state.received_at and state.linked is None else ""
         if state.received_at is not None and (keys.cin or keys.person or keys.roster):
             eligibility = self._eligibility(revised.plan, keys, at)
             before = self.known.keys.get(stream, Keys())
@@ -163,7 +182,8 @@ class IntakeLoaded(Loaded[Referral, Asked]):
             seed=plain.seed,
             member=member,
             eligibility=eligibility,
-            possible=possible,
+            possible=Linked(to=moved, why="plan_change") if moved else possible,
+            authorized_there=duplicates.authorized_there(self.known.states[moved]) if moved else (),
             redirect=redirect,
             asking=self._asking(at),
         )
