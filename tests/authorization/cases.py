@@ -38,6 +38,7 @@ from authorization.domain.contexts import (
     EndContext,
     EndingRules,
     GrantRules,
+    Judged,
     ModifyContext,
     OverturnContext,
     PauseContext,
@@ -80,6 +81,13 @@ HOMELESS = ScreenedPopulation(code="homelessness", result="met", claimed=True)
 FREQUENT = ScreenedPopulation(code="avoidable_utilization", result="met")
 
 TIMES: dict[str, Any] = {"at": MONDAY, "seed": SEED}
+
+
+# As the policy table `coverage` has it.
+ANSWERS = ("confirmed", "begins_later", "ended", "left", "not_found", "other_birth_date", "unknown")
+COVERED = frozenset({"confirmed", "begins_later"})
+GRANTS_WITH = frozenset(ANSWERS) - {"ended"}
+AT_RISK_WITH = frozenset({"left", "not_found", "other_birth_date"})
 
 
 @dataclass(frozen=True)
@@ -130,7 +138,7 @@ class Rules:
     def grant(self) -> GrantRules:
         return GrantRules(
             types=self.types, days=self.grant_days, again_days=self.again_days, referral_by=self.referral_by,
-            remind_on=self.remind_on, refs=self.grant_refs,
+            remind_on=self.remind_on, refs=self.grant_refs, grants_with=GRANTS_WITH, at_risk_with=AT_RISK_WITH,
         )  # fmt: skip
 
     def approval(self) -> ApprovalRules:
@@ -139,6 +147,7 @@ class Rules:
             exclusive=self.exclusive,
             must=self.must,
             refs=self.approve_refs,
+            covered=COVERED,
             unless=self.unless,
             look_back=self.look_back,
         )
@@ -297,7 +306,10 @@ def amended(cause: str = "answered", at: datetime = MONDAY, **changes: Any) -> R
 
 
 def amend(fact: ReferralAmended, rules: Rules = RULES, **known: Any) -> Asking:
-    return Amend(fact=fact), AmendContext(**review(rules, **known), running_on=rules.running_on())
+    judged = Judged(due_at=MONDAY + timedelta(days=14), refs=())
+    return Amend(fact=fact), AmendContext(
+        **review(rules, **known), running_on=rules.running_on(), judged=judged
+    )
 
 
 def comes(kind: str, rules: Rules = RULES) -> Asking:

@@ -198,7 +198,14 @@ TIMES: dict[str, Any] = {"at": AT, "seed": SEED}
 OPENING = contexts.ReviewContext(
     **TIMES,
     grant=contexts.GrantRules(
-        types=("street_medicine",), days=30, again_days=0, referral_by=None, remind_on=(), refs=()
+        types=("street_medicine",),
+        days=30,
+        again_days=0,
+        referral_by=None,
+        remind_on=(),
+        grants_with=frozenset({"confirmed", "unknown"}),
+        at_risk_with=frozenset(),
+        refs=(),
     ),
     standing=contexts.Standing(),
     provider=ENTRY,
@@ -206,7 +213,13 @@ OPENING = contexts.ReviewContext(
     clocks=CLOCKS,
     term=TERM,
     approval=contexts.ApprovalRules(
-        automatic={"homelessness": 0.0}, exclusive=(), must={}, unless={}, look_back=90, refs=()
+        covered=frozenset({"confirmed"}),
+        automatic={"homelessness": 0.0},
+        exclusive=(),
+        must={},
+        unless={},
+        look_back=90,
+        refs=(),
     ),
     draw=0.5,
 )

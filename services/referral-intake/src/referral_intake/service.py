@@ -17,7 +17,7 @@ from referral_intake.persistence.recovered_keys import read_again
 from referral_intake.persistence.tables import columns
 from referral_intake.settings import IntakeSettings
 from referral_intake.timers import on_timer
-from referral_intake.workers import count_loops
+from referral_intake.workers import compare_rosters, count_loops
 
 
 def domain(equipment: Equipment) -> Domain[Referral, Asked]:
@@ -48,7 +48,7 @@ service = Service(
         roster.router,
     ),
     on_timer=on_timer,
-    workers={"loops": count_loops},
+    workers={"loops": count_loops, "rosters": compare_rosters},
     must_hold=MUST_HOLD,
     known=known,
 )

@@ -41,11 +41,30 @@ class Claim(Part):
 
 
 class Eligibility(Part):
-    """What the plan's roster said when intake asked: `unknown` never denies. `left`: a later whole roster does not name
-    the member any more."""
+    """What the plan's roster said when intake asked, of that day: `unknown` never denies. `left`: a later whole roster
+    does not name the member any more. `from` and `through` are the coverage it has of the member."""
 
-    state: Literal["confirmed", "not_found", "ended", "left", "unknown"] = "unknown"
+    state: Literal[
+        "confirmed", "begins_later", "ended", "left", "not_found", "other_birth_date", "unknown"
+    ] = "unknown"
     programs: tuple[str, ...] = ()
+    from_: date | None = Field(default=None, alias="from")
+    through: date | None = None
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, serialize_by_alias=True)
+
+    def on(self, day: date) -> str:
+        """The answer for this day (loop.md 2.5): by the coverage, where there is one; else as it was given."""
+        if self.from_ is None or self.state not in ("confirmed", "begins_later", "ended"):
+            return self.state
+        if day < self.from_:
+            return "begins_later"
+        return "ended" if self.through is not None and day > self.through else "confirmed"
+
+    @property
+    def last_day(self) -> date | None:
+        """The last covered day, where the roster knows of one."""
+        return self.through if self.state in ("confirmed", "begins_later", "ended") else None
 
 
 class PlanChange(Part):
@@ -202,7 +221,7 @@ class ReferralAmended(Event):
     """What changed of a referral, and why. A field that is None did not change; `sealed` holds changed parts whole."""
 
     wire = "referral.amended"
-    cause: Literal["answered", "joined", "split", "corrected", "release_date"]
+    cause: Literal["answered", "joined", "split", "corrected", "release_date", "roster"]
     # The second referral that was merged into this one, and who sent it.
     joined: str | None = None
     joined_referrer: str | None = None
@@ -290,6 +309,8 @@ class AuthorizationPresumptiveGranted(Event):
     through: date
     # Of a start sent alone, under which the review will be opened.
     authorization: str = ""
+    # What of the member's coverage puts the payment at risk; empty for nothing (loop.md 2.5).
+    at_risk: Literal["", "left", "not_found", "other_birth_date"] = ""
     # The last day on which the plan urges the formal referral, and the days on which what is missing is reminded of.
     referral_by: date | None = None
     remind_on: tuple[date, ...] = ()
@@ -431,6 +452,33 @@ class AuthorizationEnded(Event):
     external_number: str | None = None
 
 
+class AuthorizationCoverageLost(Event):
+    """The coverage ended inside the term: no payment is owed from then on, and a named person of the plan judges until
+    `due_at` whether the term ends. Nothing ends by this (loop.md 2.5). `on`: the last covered day that is known."""
+
+    wire = "authorization.coverage_lost"
+    authorization: str
+    answer: Literal["ended", "left", "not_found"]
+    on: date | None = None
+    due_at: datetime
+
+
+class AuthorizationCoverageReturned(Event):
+    """The member is covered again: the question about the term is taken back. Where a person ended the term for it,
+    another is asked until `due_at` whether that stands."""
+
+    wire = "authorization.coverage_returned"
+    authorization: str
+    due_at: datetime | None = None
+
+
+class AuthorizationEndingConfirmed(Event):
+    """A named person judged that the ending of the term stands, though what it was made for is over."""
+
+    wire = "authorization.ending_confirmed"
+    authorization: str
+
+
 class AuthorizationApproved(Event):
     wire = "authorization.approved"
     authorization: str = ""
@@ -511,7 +559,14 @@ class AssignmentWithdrawn(Event):
 
 class AssignmentPlanAsked(Event):
     wire = "assignment.plan_asked"
-    reason: Literal["none_left", "no_answer", "member_already_assigned", "conflicted", "change_requested"]
+    reason: Literal[
+        "none_left",
+        "no_answer",
+        "member_already_assigned",
+        "conflicted",
+        "change_requested",
+        "coverage_ended",
+    ]
     assignment: str | None = None
     due_at: datetime | None = None
     at_risk_at: datetime | None = None

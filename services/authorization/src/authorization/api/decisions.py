@@ -241,7 +241,8 @@ async def end(
     body: Annotated[EndBody, example({**ACTED, "code": 1})],
     call: Annotated[Call, allowed(Role.PLAN)],
 ) -> ShownAuthorization:
-    """The effect waits until the member's notice is ten calendar days old."""
+    """The effect waits until the member's notice is ten calendar days old. Asked whether an ending made for lost coverage
+    stands now that the member is covered again, this says that it does; `:continue` takes it back."""
     command = commands.End(
         acted_by=call.acted_by(body.acted_by),
         code=body.code,

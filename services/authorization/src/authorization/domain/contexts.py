@@ -78,6 +78,9 @@ class GrantRules:
     # By when the plan urges the formal referral, and the days of the reminders.
     referral_by: date | None
     remind_on: tuple[date, ...]
+    # The answers of the roster with which a grant may be made, and those that put its payment at risk.
+    grants_with: frozenset[str]
+    at_risk_with: frozenset[str]
     refs: tuple[str, ...]
 
 
@@ -85,8 +88,10 @@ class GrantRules:
 class ApprovalRules:
     """When a rule may approve: populations the plan turned on, each with its sample; programs nobody may be in besides
     ECM; and what the state says must be authorized, by its trigger, with the row that says so. `unless` is the stated
-    contrary that leaves a change of plans to a person, by the way it was learned, within so many days (`look_back`)."""
+    contrary that leaves a change of plans to a person, by the way it was learned, within so many days (`look_back`).
+    `covered` are the answers of the roster with which a rule may approve."""
 
+    covered: frozenset[str]
     automatic: Mapping[str, float]
     exclusive: tuple[str, ...]
     must: Mapping[str, str]
@@ -114,6 +119,14 @@ class EndingRules:
     """What the end of a term carries."""
 
     rights: Rights
+    refs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """By when a named person judges what may end a term."""
+
+    due_at: datetime
     refs: tuple[str, ...]
 
 
@@ -158,6 +171,7 @@ class AmendContext(ReviewContext):
     `running_on` is where a paused clock runs on, None where none is paused."""
 
     running_on: RunningOn | None
+    judged: Judged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,7 +244,14 @@ class TermContext(Context):
     ending: EndingRules
 
 
-Deadline = CapContext | PauseContext | TermContext | Plain
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoverageContext(Context):
+    """Coverage that ends inside a term."""
+
+    judged: Judged
+
+
+Deadline = CapContext | PauseContext | TermContext | CoverageContext | Plain
 Asked = (
     tuple[OpenReview, ReviewContext]
     | tuple[Amend, AmendContext]

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import Literal, NamedTuple
 
+from authorization.domain.coverage import coverage_ends_on
 from authorization.domain.state import Authorization, Grant, Review, Term
 from loopkeeper.contract.calendar import end_of_la_day
 
 AT_RISK, BREACHED = "at_risk", "breached"
 # What `timers` may name, beside the end of a grant.
-KINDS = frozenset({"reminder", "at_risk", "due", "cap", "pause", "reauthorization", "term"})
+KINDS = frozenset({"reminder", "at_risk", "due", "cap", "pause", "reauthorization", "term", "coverage"})
 Standing = Literal["on_track", "at_risk", "breached", "met"]
 
 
@@ -32,13 +33,15 @@ def timers(state: Authorization) -> Mapping[str, datetime]:
         found |= _of_review(state.waiting)
     elif state.term is not None and state.term.ending is None:
         found |= _of_term(state.term)
+    covered = coverage_ends_on(state)
+    found["coverage"] = end_of_la_day(covered) if covered is not None else None
     return {kind: at for kind, at in found.items() if at is not None}
 
 
 def _of_grant(state: Authorization, grant: Grant) -> Mapping[str, datetime | None]:
     waits = state.decision is None and bool(grant.remind_on)
     return {
-        "grant": grant_over_at(grant),
+        "grant": grant_over_at(state, grant),
         "reminder": day_begins(grant.remind_on[0]) if waits else None,
     }
 
@@ -91,9 +94,15 @@ def _standing(now: datetime, due_at: datetime, at_risk_at: datetime | None) -> S
     return "at_risk" if at_risk_at is not None and now >= at_risk_at else "on_track"
 
 
-def grant_over_at(grant: Grant) -> datetime:
-    """The end of the last covered Los Angeles day."""
-    return end_of_la_day(grant.through)
+def grant_through(state: Authorization, grant: Grant) -> date:
+    """The last day of a grant: it ends with the last covered day, if that comes sooner (loop.md 2.5)."""
+    covered = state.eligibility.last_day
+    return min(grant.through, covered) if covered is not None else grant.through
+
+
+def grant_over_at(state: Authorization, grant: Grant) -> datetime:
+    """The end of that Los Angeles day."""
+    return end_of_la_day(grant_through(state, grant))
 
 
 def day_begins(day: date) -> datetime:

@@ -7,6 +7,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from authorization.domain.state import (
+    COVERAGE_LOST,
+    COVERAGE_RETURNED,
+    LOST_COVERAGE,
     SERVICES_RECEIVED,
     Authorization,
     Decision,
@@ -23,9 +26,12 @@ from loopkeeper.contract.events import (
     AssignmentAccepted,
     AssignmentEnded,
     AuthorizationApproved,
+    AuthorizationCoverageLost,
+    AuthorizationCoverageReturned,
     AuthorizationDeemedAdverse,
     AuthorizationDenied,
     AuthorizationEnded,
+    AuthorizationEndingConfirmed,
     AuthorizationExpedited,
     AuthorizationExtended,
     AuthorizationOverdue,
@@ -48,6 +54,9 @@ from loopkeeper.contract.events import (
     Rights,
 )
 
+# The answers of the roster that say the member is, or will be, covered.
+COVERED = frozenset({"confirmed", "begins_later"})
+
 
 def evolve(state: Authorization | None, event: Event) -> Authorization:
     """The request after this fact. Any order is bearable; a closing of an unknown referral leaves a tombstone."""
@@ -64,6 +73,7 @@ def _received(now: Authorization, event: ReferralReceived) -> Mapping[str, Any]:
     )  # fmt: skip
     return {
         "received_at": event.occurred_at,
+        "was_covered": event.eligibility.state in COVERED,
         "asked_at": event.occurred_at if event.kind == "full" else None,
         "sealed": _identity(event.sealed),
         **{name: getattr(event, name) for name in copied},
@@ -88,6 +98,8 @@ def _amended(now: Authorization, event: ReferralAmended) -> Mapping[str, Any]:
     confirmed = event.eligibility is not None and event.eligibility.state == "confirmed"
     if confirmed and now.eligibility.state != "confirmed":
         changes["enrolled_on"] = la_date(event.occurred_at)
+    if event.eligibility is not None and event.eligibility.state in COVERED:
+        changes["was_covered"] = True
     return {name: value for name, value in changes.items() if value != getattr(now, name)}
 
 
@@ -287,6 +299,30 @@ def _term_ended(now: Authorization, event: AuthorizationEnded) -> Mapping[str, A
     return {"term": ended, "reauthorization": None, "discontinuation": None}
 
 
+# ── the coverage ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _coverage_lost(now: Authorization, event: AuthorizationCoverageLost) -> Mapping[str, Any]:
+    if now.term is None:
+        return {}
+    asked = Discontinuation(at=event.occurred_at, why=COVERAGE_LOST, code=LOST_COVERAGE, due_at=event.due_at)
+    # What is asked already is judged with it.
+    return {"coverage_lost": True, "discontinuation": now.discontinuation or asked}
+
+
+def _coverage_returned(now: Authorization, event: AuthorizationCoverageReturned) -> Mapping[str, Any]:
+    asked = now.discontinuation
+    if asked is not None and asked.why == COVERAGE_LOST:
+        asked = None
+    if event.due_at is not None and now.term is not None:
+        asked = Discontinuation(at=event.occurred_at, why=COVERAGE_RETURNED, due_at=event.due_at)
+    return {"coverage_lost": False, "discontinuation": asked}
+
+
+def _ending_confirmed(now: Authorization, event: AuthorizationEndingConfirmed) -> Mapping[str, Any]:
+    return {"discontinuation": None}
+
+
 # ── who serves ────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -330,4 +366,7 @@ FOLD: Mapping[type[Event], Callable[[Authorization, Any], Mapping[str, Any]]] = 
     AuthorizationReauthorizationRequested: _reauthorization_requested,
     AuthorizationExtended: _extended,
     AuthorizationEnded: _term_ended,
+    AuthorizationCoverageLost: _coverage_lost,
+    AuthorizationCoverageReturned: _coverage_returned,
+    AuthorizationEndingConfirmed: _ending_confirmed,
 }

@@ -16,7 +16,7 @@ from typing import Any
 
 from authorization.domain.commands import LookAgain, RevokeGrant
 from authorization.domain.contexts import ClaimContext, Standing
-from authorization.domain.deadlines import day_begins, grant_over_at
+from authorization.domain.deadlines import day_begins, grant_over_at, grant_through
 from authorization.domain.state import SERVICES_RECEIVED, Authorization, Grant, status
 from loopkeeper.contract import ids
 from loopkeeper.contract.calendar import la_date
@@ -35,7 +35,7 @@ from loopkeeper.contract.events import (
 )
 
 # Refusals that more answers may mend.
-MENDABLE = ("", "criteria")
+MENDABLE = ("", "criteria", "coverage_ended")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,8 @@ WAYS_ON = {
     "is settled with the plan.",
     "renewal": "A grant is for a first authorization only; this member has one with this provider.",
     "recent": "The member has or had a grant of this plan a short time ago; the plan's decision comes first.",
+    "coverage_ended": "The roster shows no coverage by this plan on the day of the first service; ask who covers the "
+    "member now.",
     "ahead": "The first service lies further ahead than a grant lasts; claim it when the day is near.",
     "awaiting_provider": "The directory does not know this provider, or the hub it acts through, yet; the claim is "
     "looked at again when it does.",
@@ -81,15 +83,18 @@ def judge(
     latest: date,
     start: bool = False,
     hubs: Mapping[str, ProviderRecorded] | None = None,
+    insured: bool = True,
 ) -> Refusal | None:
     """None where the grant is to be made. `types` are those the table pairs with the claimed population,
     `again_from` the first day on which this member may have another grant, `latest` the last on which a first service
-    is near enough. A `start` sent alone has no answers yet:
+    is near enough; `insured`: whether the roster lets a grant be made. A `start` sent alone has no answers yet:
     its attestation says that the criteria are met, unless what it answers says they are not."""
     if standing.open_with is not None:
         return _refused("renewal" if standing.open_with == claim.provider else "other_provider")
     if standing.grant_live or (again_from is not None and claim.from_ < again_from):
         return _refused("recent")
+    if not insured:
+        return _refused("coverage_ended")
     if claim.from_ > latest:
         return _refused("ahead")
     if not types:
@@ -162,9 +167,10 @@ def claim_judged(state: Authorization, context: ClaimContext, authorization: str
     claim, rules = state.claim, context.grant
     if claim is None or rules is None or state.grant is not None:
         return []
-    last = context.standing.last_grant_through
+    last, day = context.standing.last_grant_through, grant_from(state, claim)
+    answer = state.eligibility.on(claim.from_)
     refusal = judge(
-        claim,
+        claim.model_copy(update={"from_": day}),
         plan=state.plan,
         referrer=state.claimed_by or state.referrer,
         attested=state.attested,
@@ -176,6 +182,7 @@ def claim_judged(state: Authorization, context: ClaimContext, authorization: str
         latest=la_date(context.at) + timedelta(days=rules.days),
         start=state.kind == "presumptive_start",
         hubs=context.hubs,
+        insured=answer in rules.grants_with,
     )
     said: dict[str, Any] = {
         "occurred_at": context.at,
@@ -198,14 +205,22 @@ def claim_judged(state: Authorization, context: ClaimContext, authorization: str
             "provider": claim.provider,
             "provider_version": context.provider.version if context.provider else 0,
             "population": claim.population,
-            "from": claim.from_,
-            # Day 0 is the first; thirty days end with the day before day 30 (loop.md 3.4).
-            "through": claim.from_ + timedelta(days=rules.days - 1),
+            "from": day,
+            # Day 0 is the first; thirty days end with the day before day 30, or the last covered day (loop.md 3.4, 2.5).
+            "through": min(day + timedelta(days=rules.days - 1), state.eligibility.last_day or date.max),
+            "at_risk": answer if answer in rules.at_risk_with else "",
             "referral_by": rules.referral_by,
             "remind_on": tuple(day for day in rules.remind_on if day > today),
         }
     )
     return [granted]
+
+
+def grant_from(state: Authorization, claim: Claim) -> date:
+    """Day 0 of a grant: that of the first service, or the first covered day where it comes later (loop.md 2.5)."""
+    begins = state.eligibility.from_
+    later = begins is not None and state.eligibility.on(claim.from_) == "begins_later"
+    return begins if later and begins is not None else claim.from_
 
 
 def look_again(state: Authorization | None, command: LookAgain, context: ClaimContext) -> Iterator[Event]:
@@ -218,9 +233,10 @@ def look_again(state: Authorization | None, command: LookAgain, context: ClaimCo
 
 
 def expire(state: Authorization | None, at: datetime) -> Sequence[Event]:
-    if state is None or state.grant is None or not state.grant_live or at < grant_over_at(state.grant):
+    grant = state.grant if state is not None and state.grant_live else None
+    if state is None or grant is None or at < grant_over_at(state, grant):
         return []
-    return [grant_ended(at, state.grant, "expired")]
+    return [grant_ended(at, grant, "expired", grant_through(state, grant))]
 
 
 def remind(state: Authorization, at: datetime) -> Sequence[Event]:

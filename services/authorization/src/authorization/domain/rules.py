@@ -38,12 +38,14 @@ from authorization.domain.contexts import (
     ApprovalRules,
     Asked,
     CapContext,
+    CoverageContext,
     Deadline,
     PauseContext,
     ReviewContext,
     RunningOn,
     TermContext,
 )
+from authorization.domain.coverage import coverage_changed
 from authorization.domain.deadlines import AT_RISK, BREACHED, timers
 from authorization.domain.decisions import (
     approval,
@@ -218,6 +220,9 @@ def goes_on(state: Authorization, rules: ApprovalRules) -> bool:
     if change.how not in rules.unless or rules.unless[change.how] in change.stated:
         return False
     served, through = change.last_service_on, change.enrolled_through
+    if through is None and state.eligibility.from_ is not None:
+        # The old enrolment ended before this plan's began.
+        through = state.eligibility.from_ - timedelta(days=1)
     if served is None or through is None:
         return True
     return through - timedelta(days=rules.look_back) < served <= through
@@ -253,7 +258,7 @@ def person_because(state: Authorization, context: ReviewContext) -> tuple[str, .
         (bool(met(state)) and not met_by_list(state) and not must, "other_factor"),
         (bool(met_by_list(state)) and not switched and not must, "switch_off"),
         (not vouched, "not_attested"),
-        (state.eligibility.state != "confirmed", "eligibility_unconfirmed"),
+        (state.eligibility.on(la_date(context.at)) not in rules.covered, "eligibility_unconfirmed"),
         (bool(excluded), "exclusive_program"),
         (context.standing.open_with is not None, "already_authorized"),
         (claimed_start, "back_dating_unchosen"),
@@ -280,7 +285,10 @@ def amend(state: Authorization | None, command: Amend, context: AmendContext) ->
     if state is None or state.received_at is None or state.outcome not in ("", SERVICES_RECEIVED):
         return
     if state.decision is not None:
-        yield from move_release(state, command, context)
+        moved = list(move_release(state, command, context))
+        yield from moved
+        if isinstance(command.fact, ReferralAmended) and command.fact.eligibility is not None and not moved:
+            yield from coverage_changed(state, context.at, context.judged)
     elif state.review is not None:
         yield from _look_at_answers(state, command, context)
     elif state.kind == "full":
@@ -349,6 +357,8 @@ def pass_deadline(state: Authorization | None, command: PassDeadline, context: D
             yield resumed(state, context.at, running_on)
         case "reauthorization", _:
             yield from prompt(state, context.at)
+        case "coverage", CoverageContext():
+            yield from coverage_changed(state, context.at, context.judged)
         case "term", TermContext():
             yield from end_unasked(state, context)
         case _:

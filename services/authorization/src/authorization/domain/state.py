@@ -27,7 +27,10 @@ from loopkeeper.contract.events import (
 )
 
 SERVICES_RECEIVED = "services_received"
-NOT_REAUTHORIZED = 13
+# Of the state's discontinuation codes.
+LOST_COVERAGE, NOT_REAUTHORIZED = 8, 13
+# Why a term is looked at again, where its coverage is the reason.
+COVERAGE_LOST, COVERAGE_RETURNED = "coverage_lost", "coverage_returned"
 Status = Literal["", "started", "pending", "approved", "denied", "closed"]
 
 
@@ -136,6 +139,8 @@ class Discontinuation(Fact):
     at: datetime
     why: str
     code: int | None = None
+    # By when it is to be judged; None where the plan's usual time counts from `at`.
+    due_at: datetime | None = None
 
 
 class Authorization(State):
@@ -159,6 +164,9 @@ class Authorization(State):
     eligibility: Eligibility = Eligibility()
     # The day on which coverage was first confirmed, where it was not when the referral came.
     enrolled_on: date | None = None
+    # Whether the roster ever confirmed coverage; and whether that it ended was asked about and not taken back.
+    was_covered: bool = False
+    coverage_lost: bool = False
     release_on: date | None = None
     plan_change: PlanChange | None = None
     linked: Linked | None = None

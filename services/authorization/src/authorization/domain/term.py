@@ -21,7 +21,7 @@ from authorization.domain.contexts import (
     TermContext,
     TermRules,
 )
-from authorization.domain.state import NOT_REAUTHORIZED, Authorization, Term
+from authorization.domain.state import COVERAGE_RETURNED, NOT_REAUTHORIZED, Authorization, Term
 from authorization.domain.urgency import expedited
 from loopkeeper.contract import ids
 from loopkeeper.contract.calendar import end_of_la_day, la_date, term_through
@@ -29,6 +29,7 @@ from loopkeeper.contract.decider import Plain, Refused
 from loopkeeper.contract.events import (
     ActedBy,
     AuthorizationEnded,
+    AuthorizationEndingConfirmed,
     AuthorizationExtended,
     AuthorizationReauthorizationDue,
     AuthorizationReauthorizationRequested,
@@ -131,7 +132,9 @@ def extend(state: Authorization, command: Approve, context: ApproveContext) -> I
 def go_on(state: Authorization | None, command: Continue, context: Plain) -> Iterator[Event]:
     """A person judged what might have ended the term: it goes on; a notice that it would end is taken back."""
     current, term = running(state, command.acted_by)
-    if la_date(context.at) > term.last_day:
+    asked = current.discontinuation
+    returned = asked is not None and asked.why == COVERAGE_RETURNED
+    if la_date(context.at) > (term.through if returned else term.last_day):
         raise Refused("term-ended", f"The term ended with {term.last_day}.", fix="Refer the member anew.")
     if current.discontinuation is None and term.ending is None:
         raise Refused("illegal-move", "Nothing stands against the term.", allowed=("end",))
@@ -194,6 +197,12 @@ def end_unasked(state: Authorization, context: TermContext) -> Iterator[Event]:
 def end(state: Authorization | None, command: End, context: EndContext) -> Sequence[Event]:
     """A named person ends the term, or does not renew it. The effect waits until the notice is old enough."""
     current, term = running(state, command.acted_by)
+    asked = current.discontinuation
+    if asked is not None and asked.why == COVERAGE_RETURNED and term.ending is not None:
+        confirmed = AuthorizationEndingConfirmed(
+            occurred_at=context.at, acted_by=command.acted_by, authorization=current.authorization
+        )
+        return [confirmed]
     if str(command.code) not in Discontinuation.codes():
         raise Refused(
             "code-unknown",

@@ -32,6 +32,7 @@ from authorization.domain.contexts import (
     ApproveContext,
     Asked,
     ClaimContext,
+    CoverageContext,
     Deadline,
     DenyContext,
     EndContext,
@@ -157,6 +158,7 @@ class AuthorizationLoaded(Loaded[Authorization, Asked]):
             approval=reviewed.approval,
             draw=reviewed.draw,
             running_on=paused,
+            judged=policy_lookup.judged(self.policy, plain.at),
         )
 
     def _standing(self, stream: str, state: Authorization, at: datetime, merged: str | None) -> Standing:
@@ -182,6 +184,8 @@ class AuthorizationLoaded(Loaded[Authorization, Asked]):
             case "pause":
                 running_on = policy_lookup.running_on(policy, state, at)
                 return PauseContext(at=at, seed=seed, running_on=running_on)
+            case "coverage":
+                return CoverageContext(at=at, seed=seed, judged=policy_lookup.judged(policy, at))
             case "term":
                 _, ending = policy_lookup.ending(policy, NOT_REAUTHORIZED, at)
                 return TermContext(at=at, seed=seed, ending=ending)

@@ -13,9 +13,11 @@ from authorization.domain.contexts import (
     DenialRules,
     EndingRules,
     GrantRules,
+    Judged,
     RunningOn,
     TermRules,
 )
+from authorization.domain.presumptive import grant_from
 from authorization.domain.state import Authorization, Reauthorization, met_by_list
 from loopkeeper.contract.calendar import end_of_la_day, la_date
 from loopkeeper.contract.decider import Plain
@@ -35,6 +37,7 @@ def approving(policy: Policy, state: Authorization, at: datetime) -> ApprovalRul
     automatic = [row for row in policy.rows("auto_approval", on=day, plan=state.plan) if row["switched_on"]]
     exclusive = policy.rows("program_overlap", on=day, rule="exclusive")
     return ApprovalRules(
+        covered=_answers(policy, day, approves="rule"),
         automatic={row["population"]: row["sample"] for row in automatic},
         exclusive=tuple(row["program"] for row in exclusive),
         must={row["trigger"]: row.ref for row in policy.rows("must_authorize", on=day)},
@@ -79,7 +82,10 @@ def granting(
     rows = policy.rows("presumptive", on=day, plan=state.plan, population=state.claim.population)
     if not rows:
         # Nobody can be granted it; only how far ahead the first service lies is still looked at.
-        return GrantRules(types=(), days=THIRTY_DAYS, again_days=0, referral_by=None, remind_on=(), refs=())
+        return GrantRules(
+            types=(), days=THIRTY_DAYS, again_days=0, referral_by=None, remind_on=(), refs=(),
+            grants_with=_answers(policy, day, grants=True), at_risk_with=_answers(policy, day, at_risk=True),
+        )  # fmt: skip
     entry = providers.get(state.claim.provider)
     days = policy.row("clocks", on=day, clock="presumptive_grant")
     again = policy.row("clocks", on=day, clock="presumptive_again")
@@ -89,8 +95,21 @@ def granting(
         days=days["amount"],
         again_days=again["amount"],
         refs=(*used, days.ref),
-        **_reminders(policy, state.claim.from_, days["amount"], day),
+        grants_with=_answers(policy, day, grants=True),
+        at_risk_with=_answers(policy, day, at_risk=True),
+        **_reminders(policy, grant_from(state, state.claim), days["amount"], day),
     )
+
+
+def _answers(policy: Policy, day: date, **match: Any) -> frozenset[str]:
+    """The roster's answers with which something may be done."""
+    return frozenset(row["answer"] for row in policy.rows("coverage", on=day, **match))
+
+
+def judged(policy: Policy, at: datetime) -> Judged:
+    """By when a named person judges what may end a term."""
+    due = policy.due("discontinuation_judged", at)
+    return Judged(due_at=due.at, refs=(due.ref,))
 
 
 def _reminders(policy: Policy, start: date, length: int, day: date) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from loopkeeper.contract.decider import Command
-from loopkeeper.contract.events import ActedBy, Question, ReferralReceived
+from loopkeeper.contract.events import ActedBy, Eligibility, Question, ReferralReceived
 
 
 class Given(BaseModel):
@@ -101,6 +101,12 @@ class MergeReferral(Command):
 class RecordReleaseDate(Command):
     release_on: date
     acted_by: ActedBy
+
+
+class LearnCoverage(Command):
+    """What the plan's roster says of the member since its newest import."""
+
+    eligibility: Eligibility
 
 
 class MeetDeadline(Command):

@@ -15,6 +15,7 @@ from referral_intake.domain.commands import (
     AskSupport,
     ChooseProvider,
     CloseReferral,
+    LearnCoverage,
     MeetDeadline,
     MergeReferral,
     MoveSupport,
@@ -117,6 +118,13 @@ Asked = (
     | tuple[CloseReferral, CloseContext]
     | tuple[NoteFact, Noted]
     | tuple[
-        MeetDeadline | ChooseProvider | WithdrawReferral | RecordReleaseDate | AskSupport | MoveSupport, Plain
+        LearnCoverage
+        | MeetDeadline
+        | ChooseProvider
+        | WithdrawReferral
+        | RecordReleaseDate
+        | AskSupport
+        | MoveSupport,
+        Plain,
     ]
 )

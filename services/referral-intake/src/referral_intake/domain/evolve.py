@@ -19,6 +19,7 @@ from loopkeeper.contract.events import (
     AuthorizationDenied,
     AuthorizationEnded,
     AuthorizationExpedited,
+    AuthorizationExtended,
     AuthorizationOverdue,
     AuthorizationPended,
     AuthorizationPresumptiveEnded,
@@ -121,6 +122,13 @@ def _approved(now: Referral, event: AuthorizationApproved) -> Mapping[str, Any]:
 
 def _denied(now: Referral, event: AuthorizationDenied) -> Mapping[str, Any]:
     return {"denied": True, "review": None, "decided": _decided(now, event.occurred_at)}
+
+
+def _extended(now: Referral, event: AuthorizationExtended) -> Mapping[str, Any]:
+    if now.approval is None:
+        return {}
+    longer = {"number": event.number, "from_": event.from_, "through": event.through}
+    return {"approval": now.approval.model_copy(update=longer)}
 
 
 def _term_ended(now: Referral, event: AuthorizationEnded) -> Mapping[str, Any]:
@@ -280,6 +288,7 @@ FOLD: Mapping[type[Event], Callable[[Referral, Any], Mapping[str, Any]]] = {
     AuthorizationApproved: _approved,
     AuthorizationDenied: _denied,
     AuthorizationEnded: _term_ended,
+    AuthorizationExtended: _extended,
     AuthorizationPresumptiveGranted: _granted,
     AuthorizationPresumptiveRefused: _grant_refused,
     AuthorizationPresumptiveEnded: _grant_ended,

@@ -103,6 +103,7 @@ def _running(referral: Referral) -> tuple[str, datetime] | None:
 
 
 PLAN_STEPS: Mapping[str, str] = {
+    "coverage_ended": "say how to go on: the roster shows no coverage any more, so no provider is asked",
     "none_left": "name a provider: every candidate declined or none fits",
     "no_answer": "ask the provider or name another: the offer was not answered in time",
     "member_already_assigned": "say how to go on: the member already has a provider through another referral",

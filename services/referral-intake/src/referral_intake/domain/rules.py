@@ -31,6 +31,7 @@ from referral_intake.domain.commands import (
     AskSupport,
     ChooseProvider,
     CloseReferral,
+    LearnCoverage,
     MeetDeadline,
     MergeReferral,
     MoveSupport,
@@ -55,6 +56,7 @@ from referral_intake.domain.questions import (
     ask,
     ask_for_plan,
     choose_provider,
+    learn_coverage,
     meet_deadline,
     record_release,
 )
@@ -68,6 +70,8 @@ def decide(referral: Referral | None, asked: Asked) -> Made:
             return receive(command, context)
         case (NoteFact() as command, context):
             return note(referral, command.fact, context)
+        case (LearnCoverage() as command, context):
+            return learn_coverage(referral, command, context)
         case (MeetDeadline() as command, context):
             return meet_deadline(referral, command, context)
         case (AnswerQuestions() as command, context):

@@ -29,6 +29,8 @@ from loopkeeper.contract.events import (
 # served here is right), and whether a member already served wishes to change to the provider that referred.
 REDIRECT = "redirect"
 PROVIDER_CHANGE = "provider-change"
+# The roster has the number with another date of birth: who is it?
+OTHER_BIRTH_DATE = "other-birth-date"
 # Why a referral is linked to one that may be the same member's.
 POSSIBLE = "possible_duplicate"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
-from typing import Any
 
 from loopkeeper.contract import ids
 from loopkeeper.contract.calendar import la_date
@@ -28,6 +27,7 @@ from referral_intake.domain.commands import (
     ChooseProvider,
     CloseReferral,
     Keys,
+    LearnCoverage,
     MeetDeadline,
     MergeReferral,
     MoveSupport,
@@ -52,9 +52,11 @@ from referral_intake.domain.contexts import (
 )
 from referral_intake.domain.duplicates import AlreadyServed, Joins, Others, completes, served_before
 from referral_intake.domain.member_keys import found_as, keys_learned
+from referral_intake.domain.questions import who_is_it
 from referral_intake.domain.rules import as_received
 from referral_intake.domain.state import REDIRECT, Referral
 from referral_intake.persistence.queries import Known, load_known, told_in
+from referral_intake.persistence.roster_rows import answered
 
 # Every member of a plan is told apart under this kind of shared row, so that of two referrals of one person that
 # arrive at once the second finds the first.
@@ -91,7 +93,7 @@ class IntakeLoaded(Loaded[Referral, Asked]):
             case NoteFact():
                 return command, self._noted(stream, state, command, plain)
             case (
-                MeetDeadline() | ChooseProvider() | WithdrawReferral() | RecordReleaseDate() | AskSupport()
+                LearnCoverage() | MeetDeadline() | ChooseProvider() | WithdrawReferral() | RecordReleaseDate() | AskSupport()
                 | MoveSupport()
             ):  # fmt: skip
                 return command, plain
@@ -212,10 +214,7 @@ class IntakeLoaded(Loaded[Referral, Asked]):
     def _eligibility(self, plan: str, keys: Keys, at: datetime) -> Eligibility:
         if not keys.roster or plan not in self.known.rosters:
             return Eligibility()
-        row = self.known.roster.get(keys.roster)
-        if row is None or (keys.birth and row["birth_key"] != keys.birth):
-            return Eligibility(state="not_found")
-        return Eligibility(state=_covered(row, la_date(at)), programs=tuple(row["programs"]))
+        return answered(self.known.roster.get(keys.roster), keys.birth, la_date(at))
 
     def _hold(self, stream: str) -> None:
         if stream not in self._held:
@@ -226,24 +225,26 @@ class IntakeLoaded(Loaded[Referral, Asked]):
     def _redirect(
         self, received: ReferralReceived, eligibility: Eligibility, keys: Keys, at: datetime
     ) -> tuple[Question, ...]:
-        """Whether another plan is the right one: its roster has the member and this one's has not, or this one says
+        """Who it is, where the roster has another birth date; whether another plan is the right one: its roster has the member and this one's has not, or this one says
         which counties it serves, and the member's is none of them (loop.md 2.14)."""
         today = la_date(at)
-        if eligibility.state in ("not_found", "left"):
+        who = who_is_it(eligibility)
+        if eligibility.state in ("not_found", "left", "other_birth_date"):
             theirs = [
                 plan
                 for plan, key in keys.others.items()
-                if (row := self.known.roster.get(key)) is not None and _covered(row, today) == "confirmed"
+                if (row := self.known.roster.get(key)) is not None
+                and answered(row, "", today).state == "confirmed"
             ]
             if len(theirs) == 1:
-                return (Question(id=f"{REDIRECT}-{theirs[0]}", pointer="/plan", blocking=True),)
-        return self._by_county(received, eligibility, keys, today)
+                return (*who, Question(id=f"{REDIRECT}-{theirs[0]}", pointer="/plan", blocking=True))
+        return (*who, *self._by_county(received, eligibility, keys, today))
 
     def _by_county(
         self, received: ReferralReceived, eligibility: Eligibility, keys: Keys, today: date
     ) -> tuple[Question, ...]:
         policy = self._policy
-        if not received.county or eligibility.state == "confirmed":
+        if not received.county or eligibility.state in ("confirmed", "begins_later"):
             return ()
         served = policy.rows("plan_counties", on=today, plan=received.plan)
         if not served or any(received.county in row["counties"] for row in served):
@@ -302,14 +303,6 @@ def reseal(
         part: sealer.seal(to_plan, to_stream, part, sealer.open(plan, stream, part, text))
         for part, text in sealed.items()
     }
-
-
-def _covered(row: Mapping[str, Any], on: date) -> Any:
-    """Whom a later whole roster does not name has left: whether the coverage ended is not known (loop.md 2.5)."""
-    if row["left_on"] is not None:
-        return "left"
-    through: date | None = row["covered_through"]
-    return "confirmed" if row["covered_from"] <= on and (through is None or on <= through) else "ended"
 
 
 class IntakeLoader(Loader[Referral, Asked]):

@@ -191,6 +191,7 @@ QUESTIONS: Mapping[str, str] = {
     "programs": "Is the member in another care management program?",
     "redirect": "The plan named does not serve the member's county. Is the county right? If it is, write to the "
     "county's plan.",
+    "other-birth-date": "The plan's roster has another date of birth under this number. Which is the member's?",
     "provider-change": "The provider that referred offers to serve the member, who is already served. Does the member "
     "wish to change to it? (true or false)",
     "race-ethnicity": "How does the member describe their race and ethnicity, if they wish to?",
