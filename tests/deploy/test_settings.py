@@ -17,6 +17,8 @@ from tests.deploy.places import DEPLOY
 # What no deployment here sets, and why not.
 LEFT_ALONE = {
     "LOOPKEEPER_KEY_WRAPPER": "only where a key service was plugged in, in place of LOOPKEEPER_MASTER_KEY",
+    "LOOPKEEPER_ISSUER": "the console's and the desk's: services read the public keys in LOOPKEEPER_CONFIG",
+    "LOOPKEEPER_CONSOLE_URL": "the same",
     "LOOPKEEPER_CLOCK": "only a demo or a test moves the clock",
     "LOOPKEEPER_POSTGRES_BINARIES": "only for the embedded PostgreSQL",
     "LOOPKEEPER_TRACE_FILE_BYTES": "only for spans that go to a file",

@@ -255,8 +255,8 @@ KEYS = {
 
 
 class Keys:
-    def authenticate(self, key: str) -> Client | None:
-        return KEYS.get(key)
+    def authenticate(self, credential: str) -> Client | None:
+        return KEYS.get(credential)
 
 
 @dataclass

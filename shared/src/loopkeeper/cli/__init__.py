@@ -17,9 +17,9 @@ from loopkeeper.cli.client import client_add, client_list, client_revoke
 from loopkeeper.cli.clock import clock_advance
 from loopkeeper.cli.doctor import doctor
 from loopkeeper.cli.example import example
-from loopkeeper.cli.keys import keys_rotate, keys_rotate_master
+from loopkeeper.cli.keys import keys_rotate, keys_rotate_issuer, keys_rotate_master
 from loopkeeper.cli.listen import listen
-from loopkeeper.cli.org import org_add, org_import, org_list
+from loopkeeper.cli.org import org_add, org_import, org_list, org_readmit, org_revoke
 from loopkeeper.cli.parked import parked_list, parked_replay, parked_show
 from loopkeeper.cli.policy import policy_check
 from loopkeeper.cli.profile import profile_check, profile_example, profile_guess
@@ -57,14 +57,23 @@ GROUPS: Mapping[str, tuple[str, Mapping[str, Callable[..., None]]]] = {
         "Facts that failed and wait, in order, to be replayed.",
         {"list": parked_list, "show": parked_show, "replay": parked_replay},
     ),
-    "org": ("The organizations that take part.", {"add": org_add, "import": org_import, "list": org_list}),
+    "org": (
+        "The organizations that take part.",
+        {
+            "add": org_add,
+            "import": org_import,
+            "list": org_list,
+            "revoke": org_revoke,
+            "readmit": org_readmit,
+        },
+    ),
     "client": (
         "The API keys of organizations.",
         {"add": client_add, "list": client_list, "revoke": client_revoke},
     ),
     "keys": (
-        "The keys under which identity is sealed.",
-        {"rotate": keys_rotate, "rotate-master": keys_rotate_master},
+        "The keys under which identity is sealed, and the one that signs people's tokens.",
+        {"rotate": keys_rotate, "rotate-master": keys_rotate_master, "rotate-issuer": keys_rotate_issuer},
     ),
     "policy": ("The dated rows that decisions follow.", {"check": policy_check}),
     "profile": (

@@ -1,4 +1,4 @@
-"""The commands `loopkeeper keys …`: the keys under which identity is sealed."""
+"""The commands `loopkeeper keys …`: the keys under which identity is sealed, and the one that signs people's tokens."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from loopkeeper.cli.terminal import USAGE, Json, counted, fail, say, settings, show, starting
+from loopkeeper.contract.calendar import written
+from loopkeeper.kernel.clock import SystemClock
 from loopkeeper.security import keyring, organizations
 from loopkeeper.security.key_wrapper import plugged_in
 from loopkeeper.security.keyring import Keyring, Unsealable
@@ -110,5 +112,54 @@ def keys_rotate_master(
         else "The old and the new master key both open"
     )
     say(f"{opened} {size}.")
+    for number, step in enumerate(steps, 1):
+        say(f"  {number}. {step}")
+
+
+def keys_rotate_issuer(
+    finish: Annotated[
+        bool, typer.Option("--finish", help="The console signs with the new key: withdraw the old one.")
+    ] = False,
+    now: Annotated[
+        bool,
+        typer.Option(
+            "--now", help="Drop every key at once, and with it all it signed; makes the first one too."
+        ),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Change the key that signs people's tokens, in two steps while services run: publish a new one, then --finish. Says
+    what to do next; the same command again goes on where it was."""
+    from loopkeeper.security import issuer
+
+    if finish and now:
+        fail("--finish ends a change in two steps, --now needs none.", "Give one of them.", USAGE)
+    current, at = settings(), SystemClock().wall()
+    folders = current.config_folder, current.issuer_folder
+    with starting():
+        if now:
+            done = issuer.replace_now(*folders, at, current.issuer_url)
+        elif finish:
+            done = issuer.finish(*folders, at)
+        else:
+            done = issuer.begin(*folders, at)
+    steps = issuer.next_steps(done)
+    if as_json:
+        show(
+            {
+                "issuer": done.issuer,
+                "keys": done.keys,
+                "signs_at": done.signs_at,
+                "finish_at": done.finish_at,
+                "next": steps,
+            }
+        )
+        return
+    if done.signs_at is None:
+        say(f"{done.keys[0]} is the only key of {done.issuer}.")
+    else:
+        say(
+            f"{done.keys[-1]} is published beside {done.keys[0]}; the console signs with it from {written(done.signs_at)}."
+        )
     for number, step in enumerate(steps, 1):
         say(f"  {number}. {step}")

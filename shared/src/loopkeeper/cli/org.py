@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -94,12 +94,41 @@ def org_import(
 def org_list(as_json: Json = False) -> None:
     """Show the organizations."""
     rows = [
-        {"id": known.id, "name": known.name, "kind": str(known.kind), "phone": known.phone}
+        {
+            "id": known.id,
+            "name": known.name,
+            "kind": str(known.kind),
+            "phone": known.phone,
+            "revoked": known.revoked,
+        }
         for known in organizations.list_organizations(settings().config_folder)
     ]
     if as_json:
         show(rows)
     elif rows:
-        each(rows, {name: lambda row, name=name: row[name] for name in ("id", "kind", "name", "phone")})
+        columns: dict[str, Callable[[Mapping[str, Any]], str]] = {
+            name: lambda row, name=name: row[name] for name in ("id", "kind", "name", "phone")
+        }
+        columns["revoked"] = lambda row: "revoked" if row["revoked"] else ""
+        each(rows, columns)
     else:
         say(f"There are none yet. Add one with `loopkeeper org add`. {whose(settings())}")
+
+
+Id = Annotated[str, typer.Argument(help="The organization's id, from `loopkeeper org list`.")]
+
+
+def org_revoke(id: Id, as_json: Json = False) -> None:
+    """Let no key and no person of this organization in any more. Its referrals and its name stay."""
+    with keeping():
+        organizations.revoke_organization(settings().config_folder, id)
+    show({"id": id, "revoked": True}) if as_json else say(
+        f"{id} is revoked: running services refuse its keys and people within two seconds."
+    )
+
+
+def org_readmit(id: Id, as_json: Json = False) -> None:
+    """Take back `org revoke`. Keys that were revoked themselves stay revoked."""
+    with keeping():
+        organizations.readmit_organization(settings().config_folder, id)
+    show({"id": id, "revoked": False}) if as_json else say(f"{id} takes part again.")

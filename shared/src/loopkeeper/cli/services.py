@@ -40,6 +40,7 @@ def _run(services: list[str], host: str | None, port: int | None) -> int:
     from loopkeeper.runtime import service
     from loopkeeper.runtime.run import folders
     from loopkeeper.runtime.serve import serve
+    from loopkeeper.security import issuer
 
     current = settings().model_copy(
         update={k: v for k, v in {"host": host, "port": port}.items() if v is not None}
@@ -48,6 +49,8 @@ def _run(services: list[str], host: str | None, port: int | None) -> int:
     configure("+".join(taken), current.log_level)
     _port_free(current)
     operator_key(current)
+    if not services:
+        issuer.made_at_first_start(current)
     _banner(current, list(taken), {name: str(path) for name, path in folders(current).items()})
     with asyncio.Runner(loop_factory=_loop()) as runner:
         return runner.run(serve(current, taken, _progress))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import ClassVar, TypeVar
+from typing import ClassVar, Literal, TypeVar
 
 import orjson
 from pydantic import BaseModel, ConfigDict
@@ -24,10 +24,13 @@ class Part(BaseModel):
 
 
 class ActedBy(Part):
-    """Who decided: the organization, and that organization's own id of the person."""
+    """Who decided: the organization, and that organization's own id of the person. `proved`: the person signed in, and
+    `person` is the id under which the console knows them; without it the organization's program states the person."""
 
     organization: str
     person: str = ""
+    # Left out where it is not so: what was published before knows no such field.
+    proved: Literal[True] | None = None
 
 
 class _Shape(BaseModel):

@@ -87,8 +87,17 @@ class Call(Generic[S]):
         )
 
     def acted_by(self, person: Person | None) -> ActedBy:
-        """This person of the caller's organization, as events name it."""
+        """Who acts, as events name it: the person of the token, which is proved; with a key, this person of the caller's
+        organization, as the body states it."""
+        proved = self.client.person
+        if proved is not None:
+            return ActedBy(organization=self.client.organization, person=proved.id, proved=True)
         return ActedBy(organization=self.client.organization, person=person.person if person else "")
+
+    @property
+    def signed_in(self) -> ActedBy | None:
+        """Who acts where a token proves it, and None with a key: for a route whose body names nobody."""
+        return self.acted_by(None) if self.client.person is not None else None
 
     def check_match(self, n: int) -> None:
         """Raise 412 `stale`, with the current ETag, if the caller's If-Match names another version than `n`.
@@ -172,7 +181,9 @@ class Caller(SecurityBase):
     """
 
     def __init__(self, roles: frozenset[Role], *, needs_if_match: bool = False) -> None:
-        self.model = HTTPBearer(description="The key of your organization")
+        self.model = HTTPBearer(
+            description="The key of your organization, or the token of a person who signed in"
+        )
         self.scheme_name = "key"
         self.roles = roles
         self.needs_if_match = needs_if_match
@@ -181,7 +192,7 @@ class Caller(SecurityBase):
         return await answering(request, response)
 
     def authorized(self, sent: headers.Headers, directory: Directory) -> Client | None:
-        """The client with this key. Raises 401 for no key, 403 for one without any of the roles."""
+        """The client with this key or token. Raises 401 for none that is good, 403 for one without any of the roles."""
         scheme, _, key = sent.get(b"authorization", b"").decode("latin-1").partition(" ")
         client: Client | None = None
         if scheme.lower() == "bearer" and key.strip():
@@ -190,8 +201,8 @@ class Caller(SecurityBase):
             raise Problem(
                 401,
                 "unauthenticated",
-                "This needs a key that is known and not revoked.",
-                fix="Send Authorization: Bearer and the key.",
+                "This needs a key that is known and not revoked, or a person's token that is not over.",
+                fix="Send Authorization: Bearer and the key or token.",
                 headers={"WWW-Authenticate": "Bearer"},
             )
         if client.roles.isdisjoint(self.roles):

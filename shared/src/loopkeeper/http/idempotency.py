@@ -1,4 +1,8 @@
-"""Which command is this request? The same for every request of one client with one Idempotency-Key."""
+"""Which command is this request? The same for every request of one client with one Idempotency-Key.
+
+People who signed in share the keys of their organization, so that a form sent again by another session, or by a
+colleague to whom it was handed, is the same command.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +28,8 @@ def keyed_command(headers: Headers, client: Client) -> UUID | None:
     text = headers.get(b"idempotency-key")
     if text is None:
         return None
-    return uuid5(_namespace(client.id), idempotency_key(text.decode("latin-1")))
+    whose = client.id if client.person is None else f"{client.id} {client.organization}"
+    return uuid5(_namespace(whose), idempotency_key(text.decode("latin-1")))
 
 
 # As many clients as one installation has at work; each costs a hundred bytes.

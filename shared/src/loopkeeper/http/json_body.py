@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, TypeVar, cast
 
 import orjson
@@ -103,6 +103,29 @@ def no_nul(pointer: str) -> FieldError:
     return FieldError(pointer=pointer, rule="no-nul", fix="Remove the character U+0000.")
 
 
+def _with_known(sent: bytes, tree: object, known: Mapping[str, object]) -> bytes:
+    if not isinstance(tree, dict):
+        return sent
+    fields = cast("dict[str, object]", tree)
+    if twice := [name for name in known if name in fields]:
+        raise given_by_token(*twice)
+    return orjson.dumps({**fields, **known})
+
+
+def given_by_token(*names: str) -> Problem:
+    """The refusal of a field whose value the token of a person gives."""
+    fix = "Leave it out: it is whom the token names."
+    return Problem(
+        422,
+        "acted-by-is-the-tokens",
+        "Who acts is known from the token, and the body names it again.",
+        fix=fix,
+        errors=[
+            FieldError(pointer=f"/{name}", rule="given-by-token", fix=fix).model_dump() for name in names
+        ],
+    )
+
+
 def _once_each(raw: bytes) -> None:
     try:
         json.loads(raw, object_pairs_hook=_unique, parse_int=_whole_number)
@@ -157,10 +180,15 @@ def _in_field(name: str, value: object, pointer: str) -> list[str]:
     return ([pointer] if "\0" in name else []) + _holding_nul(value, inner)
 
 
-def validate(model: type[M], raw: bytes) -> M:
-    """The body as its model; nothing sent counts as `{}`. Raises 422, never with a value in it."""
+def validate(model: type[M], raw: bytes, *, known: Mapping[str, object] | None = None) -> M:
+    """The body as its model; nothing sent counts as `{}`. Raises 422, never with a value in it.
+
+    `known`: fields whose value the caller's token gives; the body must not have them.
+    """
     sent = raw or b"{}"
     tree = parse(sent)
+    if known:
+        sent = _with_known(sent, tree, known)
     try:
         return model.model_validate_json(sent)
     except ValidationError as error:

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi.openapi.utils import get_openapi
 from starlette.routing import BaseRoute
 
+from loopkeeper.http.person import ACTED_BY
 from loopkeeper.http.problems import MEDIA_TYPE, ProblemBody
 
 # The version in every path. It is not the program's: a release that changes no route changes no document.
@@ -71,9 +72,10 @@ def implied(
     matches: bool,
     needs_match: bool,
     closes: bool,
+    names_actor: bool = False,
 ) -> list[tuple[str, int]]:
     """Which problems a route of this form may answer with, besides those it names. `closes`: it waits where its
-    service is closed."""
+    service is closed. `names_actor`: its body says who acted."""
     found: list[tuple[str, int]] = []
     if not public:
         found += [("unauthenticated", 401), ("role-missing", 403)]
@@ -90,6 +92,8 @@ def implied(
         found.append(("field-invalid", 422))
     if method == "POST":
         found.append(("key-reused", 422))
+    if names_actor:
+        found.append(("acted-by-is-the-tokens", 422))
     if matches:
         found.append(("stale", 412))
     if needs_match:
@@ -124,8 +128,29 @@ def document(routes: Sequence[BaseRoute], title: str) -> dict[str, Any]:
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
     schemas = made.setdefault("components", {}).setdefault("schemas", {})
+    for schema in schemas.values():
+        _actor_by_key_only(schema)
     made["components"]["schemas"] = dict(sorted({**schemas, **_problem_schemas()}.items()))
     return made
+
+
+def _actor_by_key_only(schema: dict[str, Any]) -> None:
+    """Say of a body that names who acted that this depends on who calls, which no schema can require."""
+    actor = schema.get("properties", {}).get(ACTED_BY)
+    if actor is None or schema.get("type") != "object":
+        return
+    required = [name for name in schema.get("required", ()) if name != ACTED_BY]
+    demanded = required != schema.get("required", [])
+    if demanded:
+        schema["required"] = required
+        if not required:
+            del schema["required"]
+    told = f"{actor.get('description', 'Who acted')}. "
+    told += "With a key it is required; " if demanded else ""
+    schema["properties"][ACTED_BY] = {
+        **actor,
+        "description": told + "with a person's token it is the token's and must be left out.",
+    }
 
 
 def _problem_schemas() -> Mapping[str, Any]:

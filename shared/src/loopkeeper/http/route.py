@@ -29,6 +29,7 @@ from loopkeeper.http.call import CALL, Anyone, Call, Caller
 from loopkeeper.http.catching_up import ANSWERED_WHILE_CLOSED, until_open
 from loopkeeper.http.headers import JSON
 from loopkeeper.http.openapi import refused
+from loopkeeper.http.person import ACTED_BY, actor_of, stated
 from loopkeeper.http.problems import malformed
 from loopkeeper.http.serving import Serving, serving_of
 from loopkeeper.http.upload import Upload
@@ -101,6 +102,7 @@ class Operation(APIRoute):
             (each.call for each in self.dependant.dependencies if isinstance(each.call, Upload)), None
         )
         self.body = self._body_model()
+        self.actor = actor_of(self.body)
         self.query = query.declared(self.dependant)
         self.answers = frozenset(
             {self.status_code or 200}
@@ -187,6 +189,7 @@ class Operation(APIRoute):
             matches=matches,
             needs_match=self.needs_if_match,
             closes=self.closes,
+            names_actor=self.actor is not None,
         )
         self.responses = openapi.with_problems(self.responses, form, answers=self.answers)
         extra: dict[str, Any] = {"x-roles": sorted(self.roles)} if self.roles else {"security": []}
@@ -252,7 +255,12 @@ class Operation(APIRoute):
             sent,
             raw,
         )
-        body = json_body.validate(self.body, raw) if self.body is not None else None
+        known = (
+            {ACTED_BY: stated(self.actor, client.person)}
+            if self.actor is not None and client is not None and client.person is not None
+            else None
+        )
+        body = json_body.validate(self.body, raw, known=known) if self.body is not None else None
         if self.closes:
             await until_open(service)
         return call, body

@@ -13,9 +13,9 @@ from loopkeeper.security.organizations import Client
 
 
 class Directory(Protocol):
-    """Whose key it is; None where it is nobody's or revoked."""
+    """Whose key or token it is; None where it is nobody's, over or revoked."""
 
-    def authenticate(self, key: str) -> Client | None: ...
+    def authenticate(self, credential: str) -> Client | None: ...
 
 
 @dataclass

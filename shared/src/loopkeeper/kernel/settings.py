@@ -34,6 +34,15 @@ class Settings(BaseSettings):
         default=None, description="Folder of the operator's own policy rows; default: home/policy"
     )
 
+    issuer: Path | None = Field(
+        default=None,
+        description="Folder of signing.json, with which the console signs people's tokens; default: home/issuer",
+    )
+    console_url: str = Field(
+        default="",
+        description="Address at which people reach the console, and the issuer of their tokens; default http://localhost:port",
+    )
+
     bus: SecretStr | None = Field(
         default=None, description="URL of the log: postgresql://… or kafka://host:port/topic"
     )
@@ -133,14 +142,14 @@ class Settings(BaseSettings):
         default="INFO", description="Lowest level written"
     )
 
-    @field_validator("home", "config", "policy", mode="before")
+    @field_validator("home", "config", "policy", "issuer", mode="before")
     @classmethod
     def _named(cls, value: object) -> object:
         if isinstance(value, str) and not value.strip():
             raise PydanticCustomError("empty", "it is empty")
         return value
 
-    @field_validator("url", mode="after")
+    @field_validator("url", "console_url", mode="after")
     @classmethod
     def _address(cls, value: str) -> str:
         return _base(value) if value.strip() else ""
@@ -150,7 +159,7 @@ class Settings(BaseSettings):
     def _addresses(cls, value: Mapping[str, str]) -> dict[str, str]:
         return {service: _base(url) for service, url in value.items() if url.strip()}
 
-    @field_validator("home", "config", "policy", mode="after")
+    @field_validator("home", "config", "policy", "issuer", mode="after")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return value.expanduser().absolute() if value is not None else None
@@ -158,6 +167,15 @@ class Settings(BaseSettings):
     @property
     def config_folder(self) -> Path:
         return self.config or self.home / "config"
+
+    @property
+    def issuer_folder(self) -> Path:
+        return self.issuer or self.home / "issuer"
+
+    @property
+    def issuer_url(self) -> str:
+        """Who issues people's tokens: the console, by its address."""
+        return self.console_url or f"http://localhost:{self.port}"
 
     @property
     def policy_folder(self) -> Path:

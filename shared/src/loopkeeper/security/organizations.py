@@ -1,7 +1,8 @@
 """Who calls: organizations and their keys, in one file that only the command line writes.
 
 Services read `organizations.json` again when it changed, at most every two seconds, so a revoked key ends within
-that time. A key is 256 random bits; the file keeps only its SHA-256.
+that time. A key is 256 random bits; the file keeps only its SHA-256. A person comes with a token of the console
+(`tokens`): the organization it names is looked up here at every call, as a key is.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import re
 import secrets
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,11 +24,16 @@ from loopkeeper.contract import ids
 from loopkeeper.contract.calendar import written
 from loopkeeper.kernel.errors import StartError
 from loopkeeper.kernel.files import locked, stamp, write_private
+from loopkeeper.security import tokens
+from loopkeeper.security.issuer import PublicKeys
+from loopkeeper.security.tokens import NotProved, ProvedPerson, Statement
 
 SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 LONGEST_SLUG = 60
 PREFIX = "lk_"
 REREAD_AFTER = 2.0
+# Verified tokens that are remembered: a page asks several times with one, and verifying costs thirty times a look-up.
+MOST_TOKENS = 4096
 
 
 class Role(StrEnum):
@@ -66,39 +73,61 @@ class ClientsError(StartError):
 
 @dataclass(frozen=True, slots=True)
 class Organization:
-    """Who takes part; `id` is its slug everywhere, `phone` the number notices tell people to call."""
+    """Who takes part; `id` is its slug everywhere, `phone` the number notices tell people to call. One that was revoked
+    keeps its name, and none of its keys and people is let in."""
 
     id: str
     name: str
     kind: OrganizationKind
     phone: str = ""
+    revoked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """One key of one organization, and the roles it holds."""
+    """One key of one organization, and the roles it holds; or, with `person`, a signed-in person of it, whose roles these
+    are. `id` is then the console's."""
 
     id: str
     organization: str
     kind: str
     roles: frozenset[Role]
     name: str = ""
+    person: ProvedPerson | None = None
+
+    @property
+    def counted_as(self) -> str:
+        """By what rates and pools tell callers apart: a key, or a person behind the console."""
+        return f"{self.id} {self.person.id}" if self.person is not None else self.id
 
 
 class Directory:
-    """The organizations and keys as the file says now."""
+    """The organizations and keys as the file says now, and whose tokens count."""
 
-    def __init__(self, config_folder: Path) -> None:
+    def __init__(self, config_folder: Path, *, time_now: Callable[[], float] = time.time) -> None:
+        """`time_now`: what the outside world's clocks show, by which a token ends; a demo's clock does not move it."""
         self._file = config_folder / "organizations.json"
+        self._tokens = _Tokens(PublicKeys(config_folder), time_now)
         self._read_at = float("-inf")
         self._stamp: tuple[int, int, int] | None = None
         self._organizations: dict[str, Organization] = {}
         self._by_hash: dict[str, Client] = {}
 
-    def authenticate(self, key: str) -> Client | None:
-        """The client of this key; None for an unknown or revoked one."""
+    def authenticate(self, credential: str) -> Client | None:
+        """The client of this key, or the person of this token; None where it is unknown, over or revoked."""
         self._reread()
-        return self._by_hash.get(_hash(key))
+        if tokens.looks_like_one(credential):
+            said = self._tokens.statement(credential)
+            return self._person(said) if said is not None else None
+        return self._by_hash.get(_hash(credential))
+
+    def _person(self, said: Statement) -> Client | None:
+        """Whom the token names, with the roles that it and the organization's kind have in common."""
+        of = self._organizations.get(said.organization)
+        if of is None or of.revoked:
+            return None
+        roles = frozenset(role for role in ROLES[of.kind] if role in said.roles)
+        return Client(said.client, of.id, of.kind, roles, of.name, said.person)
 
     def organization(self, slug: str) -> Organization | None:
         self._reread()
@@ -124,9 +153,38 @@ class Directory:
         self._by_hash = {
             entry["sha256"]: _client(client_id, entry, self._organizations[entry["organization"]])
             for client_id, entry in kept["clients"].items()
-            if not entry.get("revoked_at")
+            if not entry.get("revoked_at") and not self._organizations[entry["organization"]].revoked
         }
         self._stamp = found
+
+
+class _Tokens:
+    """What verified tokens say, remembered by their hash until they are over, and no longer than their key counts."""
+
+    def __init__(self, keys: PublicKeys, time_now: Callable[[], float]) -> None:
+        self._keys = keys
+        self._time_now = time_now
+        self._of_keys = keys.changed
+        self._known: OrderedDict[bytes, Statement] = OrderedDict()
+
+    def statement(self, token: str) -> Statement | None:
+        keys, now = self._keys.keys(), self._time_now()
+        if self._of_keys != self._keys.changed:
+            self._known.clear()
+            self._of_keys = self._keys.changed
+        name = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+        known = self._known.get(name)
+        if known is not None and now < known.expires_at:
+            return known
+        try:
+            said = tokens.verify(token, keys, now=now)
+        except NotProved:
+            self._known.pop(name, None)
+            return None
+        self._known[name] = said
+        if len(self._known) > MOST_TOKENS:
+            self._known.popitem(last=False)
+        return said
 
 
 def add_organization(folder: Path, slug: str, name: str, kind: str, phone: str = "") -> Organization:
@@ -183,7 +241,8 @@ def _put_organization(kept: dict[str, Any], slug: str, name: str, kind: str, pho
     before = kept["organizations"].get(slug)
     if before is not None and before["kind"] != kind:
         raise ClientsError(f"{slug} is already a {before['kind']}.", "Choose another id.")
-    kept["organizations"][slug] = {"name": name.strip(), "kind": kind, "phone": phone.strip()}
+    stated = {"name": name.strip(), "kind": kind, "phone": phone.strip()}
+    kept["organizations"][slug] = {**(before or {}), **stated}
 
 
 def _put_client(
@@ -235,13 +294,38 @@ def revoke_client(folder: Path, client_id: str) -> None:
     _change(folder, change)
 
 
+def revoke_organization(folder: Path, slug: str) -> None:
+    """Let none of its keys and people in any more; services follow within two seconds. Its name stays known. Raises
+    `ClientsError` for an unknown one."""
+    at = written(datetime.now(UTC).replace(microsecond=0))
+    _change(folder, lambda kept: _organization(kept, slug).setdefault("revoked_at", at))
+
+
+def readmit_organization(folder: Path, slug: str) -> None:
+    """Take back what `revoke_organization` did; keys that were revoked themselves stay so. Raises `ClientsError`."""
+    _change(folder, lambda kept: _organization(kept, slug).pop("revoked_at", None))
+
+
+def _organization(kept: Mapping[str, Any], slug: str) -> dict[str, Any]:
+    found = kept["organizations"].get(slug)
+    if found is None:
+        raise ClientsError(f"There is no organization {slug!r}.", "`loopkeeper org list` shows them.")
+    return found
+
+
 def _hash(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _organizations(kept: Mapping[str, Any]) -> dict[str, Organization]:
     return {
-        slug: Organization(slug, entry["name"], OrganizationKind(entry["kind"]), entry.get("phone", ""))
+        slug: Organization(
+            slug,
+            entry["name"],
+            OrganizationKind(entry["kind"]),
+            entry.get("phone", ""),
+            revoked="revoked_at" in entry,
+        )
         for slug, entry in kept["organizations"].items()
     }
 
@@ -261,7 +345,7 @@ def _read(file: Path) -> dict[str, Any]:
         ) from error
 
 
-def _change(folder: Path, change: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+def _change(folder: Path, change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     file = folder / "organizations.json"
     with locked(file):

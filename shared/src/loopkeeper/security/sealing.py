@@ -75,7 +75,8 @@ def _place(plan: str, stream: str, part: str, version: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class AuditRow:
-    """Who opened whose identity: which parts and fields, when and why."""
+    """Who opened whose identity: which parts and fields, when and why. `person`: who of the organization; `proved` by
+    a token, else as the organization's program states it, if it does."""
 
     at: datetime
     organization: str
@@ -85,6 +86,8 @@ class AuditRow:
     parts: tuple[str, ...]
     fields: tuple[str, ...]
     why: str
+    person: str = ""
+    proved: bool = False
 
 
 class Audit(Protocol):
@@ -125,6 +128,8 @@ async def open_identity(
                 tuple(sorted(o.parts)),
                 tuple(fields),
                 why,
+                client.person.id if client.person is not None else "",
+                client.person is not None,
             )
             for o in openings
         ]

@@ -141,8 +141,8 @@ async def audit(connection: Connection, rows: Sequence[AuditRow]) -> None:
     """Who opened or decided what."""
     if rows:
         await connection.executemany(
-            """INSERT INTO audit (at, organization, client, plan, stream, parts, fields, why)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8)""",
+            """INSERT INTO audit (at, organization, client, plan, stream, parts, fields, why, person, proved)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)""",
             [
                 (
                     r.at,
@@ -153,6 +153,8 @@ async def audit(connection: Connection, rows: Sequence[AuditRow]) -> None:
                     ",".join(r.parts),
                     ",".join(r.fields),
                     r.why,
+                    r.person,
+                    r.proved,
                 )
                 for r in rows
             ],

@@ -174,3 +174,24 @@ def chassis_security(service: str) -> tuple[str, ...]:
         "alter table outbox set (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000)",
         "alter table timer set (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000)",
     )
+
+
+def audit_security(service: str) -> tuple[str, ...]:
+    """The statements that let the service's reader role see who opened what: the organization that did it its own
+    openings, a plan those of its members' identities, operations all."""
+    reader = f"{service}_reader"
+    if not NAME.fullmatch(reader):
+        raise Unsound("a role has no plain name")
+
+    def setting(name: str) -> str:
+        return f"(select nullif(current_setting('app.{name}', true), ''))"
+
+    own = ", ".join(setting(role) for role in ROLE_OF_KEY.values())
+    return (
+        "alter table audit enable row level security",
+        "alter table audit force row level security",
+        "create policy audit_written on audit for all to current_user using (true) with check (true)",
+        f"create policy audit_seen on audit for select to {reader} using (organization in ({own}) "
+        f"or plan = {setting(Role.PLAN)} or (select current_setting('app.operations', true)) = 'yes')",
+        f"grant select on audit to {reader}",
+    )

@@ -166,5 +166,10 @@ def chassis_tables(metadata: sa.MetaData) -> None:
         sa.Column("parts", sa.Text, nullable=False),
         sa.Column("fields", sa.Text, nullable=False),
         sa.Column("why", sa.Text, nullable=False),
+        # Who of the organization; proved by a token, or stated by its program.
+        sa.Column("person", sa.Text, nullable=False, server_default=""),
+        sa.Column("proved", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.Index("audit_stream", "stream"),
+        sa.Index("audit_organization", "organization", "position"),
+        sa.Index("audit_plan", "plan", "position"),
     )

@@ -21,7 +21,7 @@ from assignment.domain.commands import (
 )
 from loopkeeper.contract.blanks import BlankIsMissing
 from loopkeeper.contract.decider import Command
-from loopkeeper.contract.events import ActedBy, Lead
+from loopkeeper.contract.events import Lead
 from loopkeeper.http.call import allowed
 from loopkeeper.http.person import Person
 from loopkeeper.http.route import Id, Operation, example, refused
@@ -114,6 +114,7 @@ async def accept(
         assignment=id,
         provider=call.client.organization,
         lead=_lead(body.lead) if body.lead is not None else None,
+        acted_by=call.signed_in,
     )
     return await _answered(call, id, command)
 
@@ -129,7 +130,9 @@ async def decline(
     call: Annotated[Call, allowed(Role.PROVIDER)],
 ) -> ShownAssignment:
     """The loop stays open and goes to the next candidate."""
-    command = Decline(assignment=id, provider=call.client.organization, reason=body.reason)
+    command = Decline(
+        assignment=id, provider=call.client.organization, reason=body.reason, acted_by=call.signed_in
+    )
     return await _answered(call, id, command)
 
 
@@ -247,12 +250,9 @@ async def change_lead(
 ) -> ShownAssignment:
     """A member has one lead care manager, whom the plan's record names (loop.md 5.4)."""
     row = await row_of(call, id, ("provider_id",))
-    person = body.acted_by.person if body.acted_by is not None else body.lead.person
+    by = call.acted_by(body.acted_by or Person(person=body.lead.person))
     command = ChangeLead(
-        assignment=row["id"],
-        provider=call.client.organization,
-        lead=_lead(body.lead),
-        acted_by=ActedBy(organization=call.client.organization, person=person),
+        assignment=row["id"], provider=call.client.organization, lead=_lead(body.lead), acted_by=by
     )
     return await _changed(call, row, command, ("provider_id",))
 

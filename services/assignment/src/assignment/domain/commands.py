@@ -19,12 +19,15 @@ class Accept(Command):
     assignment: str
     provider: str
     lead: Lead | None = None
+    # Who of the provider signed in; without it the lead care manager accepts.
+    acted_by: ActedBy | None = None
 
 
 class Decline(Command):
     assignment: str
     provider: str
     reason: str = ""
+    acted_by: ActedBy | None = None
 
 
 class ChangeLead(Command):

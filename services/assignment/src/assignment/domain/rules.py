@@ -141,7 +141,7 @@ def accept(state: Assignment | None, command: Accept, context: AcceptContext) ->
     other = bool(now.pcp) and now.pcp != offer.provider
     yield AssignmentAccepted(
         occurred_at=context.at,
-        acted_by=ActedBy(organization=command.provider, person=command.lead.person),
+        acted_by=command.acted_by or ActedBy(organization=command.provider, person=command.lead.person),
         assignment=offer.assignment,
         provider=offer.provider,
         lead=command.lead,
@@ -161,7 +161,7 @@ def decline(state: Assignment | None, command: Decline, context: OfferContext) -
         )
     declined = AssignmentDeclined(
         occurred_at=context.at,
-        acted_by=ActedBy(organization=command.provider),
+        acted_by=command.acted_by or ActedBy(organization=command.provider),
         assignment=offer.assignment,
         provider=offer.provider,
         reason=command.reason,

@@ -300,7 +300,8 @@ async def _decided(
 
 
 def _stated(call: Call, row: Mapping[str, Any], person: DecidingPerson, command: Command) -> AuditRow:
-    """Who decided, with title and licence as the client states them (loop.md 1.4); events carry only the id."""
+    """Who decided, with title and licence as the token proves or the client states them (loop.md 1.4); events carry
+    only the id."""
     stated = ", ".join(
         part for part in (person.title, f"licence {person.licence}" if person.licence else "") if part
     )
@@ -313,4 +314,6 @@ def _stated(call: Call, row: Mapping[str, Any], person: DecidingPerson, command:
         (),
         (),
         f"{type(command).__name__} by {person.person}{f' ({stated})' if stated else ''}",
+        person.person,
+        call.client.person is not None,
     )

@@ -107,14 +107,16 @@ async def ask(context: Context, client: Client, plan: str, number: str, birth_da
         if asked >= bound["most"]:
             return False
         await connection.execute(
-            """INSERT INTO audit (at, organization, client, plan, stream, parts, fields, why)
-               VALUES ($1, $2, $3, $4, $5, '', 'cin,birth_date', $6)""",
+            """INSERT INTO audit (at, organization, client, plan, stream, parts, fields, why, person, proved)
+               VALUES ($1, $2, $3, $4, $5, '', 'cin,birth_date', $6, $7, $8)""",
             now,
             client.organization,
             client.id,
             plan,
             f"lookup_{wanted[:32]}",
             WHY,
+            client.person.id if client.person is not None else "",
+            client.person is not None,
         )
         return True
 

@@ -115,6 +115,7 @@ async def change_contact(
     command = ChangeContact(
         provider=by.organization,
         person=by.person,
+        proved=by.proved,
         flags=flags_of(contact, state.flags),
         sealed={PART: call.service.sealer.seal(state.plan, referral, PART, contact)},
         seen=state.contact,

@@ -119,7 +119,7 @@ async def open_one(id: Id, call: Reader) -> Opened:
     if mine and row["told_at"] is None and not call.head:
         if row["published"]:
             await _publish(call, row, now)
-        by = {"organization": call.client.organization, "client": call.client.id}
+        by = _opener(call)
         await context.store.transact(lambda c: notice_proof.mark(c, [Told(row["id"], now, "mailbox", by)]))
         row = await _row(call, id)
     words = orjson.loads(row["words"])
@@ -235,6 +235,7 @@ def _by(call: Call, body: HandOverBody) -> Mapping[str, str | bool]:
     return {
         "organization": call.client.organization,
         "person": body.acted_by.person,
+        "proved": call.client.person is not None,
         "title": body.acted_by.title,
         "how": str(body.how),
         "to": body.to,
@@ -243,6 +244,13 @@ def _by(call: Call, body: HandOverBody) -> Mapping[str, str | bool]:
         "own_words": body.own_words,
         "claim": call.command_id.hex,
     }
+
+
+def _opener(call: Call) -> Mapping[str, str | bool]:
+    """Who opened it: a key, or the person who signed in."""
+    person = call.client.person
+    who = {"organization": call.client.organization, "client": call.client.id}
+    return {**who, "person": person.id, "proved": True} if person is not None else who
 
 
 def _own(client: Client) -> tuple[str, bool, list[str]]:

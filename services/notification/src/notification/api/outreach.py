@@ -93,6 +93,7 @@ async def record_attempt(
     command = RecordAttempt(
         provider=by.organization,
         person=by.person,
+        proved=by.proved,
         tried_at=body.at,
         actor_kind=body.actor_kind,
         modality=body.modality,
@@ -113,7 +114,11 @@ async def start_services(
 ) -> OutreachShown:
     """Closes the loop as services received; assignment and authorization live on."""
     by = call.acted_by(body.acted_by)
-    return await _act(call, referral, StartServices(provider=by.organization, person=by.person, on=body.on))
+    return await _act(
+        call,
+        referral,
+        StartServices(provider=by.organization, person=by.person, proved=by.proved, on=body.on),
+    )
 
 
 @router.post(
@@ -128,7 +133,9 @@ async def member_declined(
 ) -> OutreachShown:
     """Closes the loop; the member may come back by a new referral."""
     by = call.acted_by(body.acted_by)
-    command = DeclineForMember(provider=by.organization, person=by.person, on=body.on, how=body.how)
+    command = DeclineForMember(
+        provider=by.organization, person=by.person, proved=by.proved, on=body.on, how=body.how
+    )
     return await _act(call, referral, command)
 
 
@@ -143,7 +150,9 @@ async def unable_to_reach(
     """Closes the loop where the plan's reach policy is satisfied; else 409 names what is missing."""
     by = call.acted_by(body.acted_by)
     return await _act(
-        call, referral, ReportUnableToReach(provider=by.organization, person=by.person, on=body.on)
+        call,
+        referral,
+        ReportUnableToReach(provider=by.organization, person=by.person, proved=by.proved, on=body.on),
     )
 
 
@@ -161,7 +170,9 @@ async def end_service(
 ) -> OutreachShown:
     """The plan decides about the term, and gives the member notice first."""
     by = call.acted_by(body.acted_by)
-    command = EndService(provider=by.organization, person=by.person, code=body.code, on=body.on)
+    command = EndService(
+        provider=by.organization, person=by.person, proved=by.proved, code=body.code, on=body.on
+    )
     return await _act(call, referral, command)
 
 

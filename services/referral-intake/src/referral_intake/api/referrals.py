@@ -84,7 +84,10 @@ async def receive(
     await _check_family(call, body.family_of)
     stream, now = ids.new("ref"), context.clock.now()
     prepared = prepare(context, body, referrer=call.client.organization, stream=stream, at=now)
-    command = ReceiveReferral(received=prepared.received, questions=prepared.questions, keys=prepared.keys)
+    received = prepared.received
+    if (by := call.signed_in) is not None:
+        received = received.model_copy(update={"acted_by": by})
+    command = ReceiveReferral(received=received, questions=prepared.questions, keys=prepared.keys)
     outcome = await call.submit(stream, command)
     provider = await _directory_entry(call) if body.presumptive is not None else None
     call.location(f"/v1/referrals/{outcome.stream}")

@@ -27,10 +27,12 @@ class NoteFact(Command):
 
 
 class ProviderCommand(Command):
-    """What the provider that holds the assignment may say. `provider` is the caller's organization."""
+    """What the provider that holds the assignment may say. `provider` is the caller's organization, `person` who of it
+    acts; `proved` where they signed in."""
 
     provider: str
     person: str = ""
+    proved: Literal[True] | None = None
 
 
 class RecordAttempt(ProviderCommand):

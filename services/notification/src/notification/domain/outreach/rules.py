@@ -350,7 +350,9 @@ def day_of(on: date | None, at: datetime) -> date:
 def acted_by(held: Assignment, command: ProviderCommand) -> ActedBy:
     """The person named, the lead care manager where none is."""
     return ActedBy(
-        organization=command.provider, person=command.person or (held.lead.person if held.lead else "")
+        organization=command.provider,
+        person=command.person or (held.lead.person if held.lead else ""),
+        proved=command.proved,
     )
 
 
