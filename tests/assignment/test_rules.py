@@ -117,6 +117,23 @@ def test_an_approval_after_a_grant_makes_no_second_offer(facts: tuple[Event, ...
     assert when(given(RECEIVED, GRANTED, *facts), heard(APPROVED)) == []
 
 
+def test_an_offer_nobody_accepted_yields_to_who_is_granted_and_serves_already_3_3() -> None:
+    """ECMG26 p112: who serves is asked first. An accepted one stays, and so does an offer that nobody else can take."""
+    street, nobody = market(STREET), market()
+    offered = given(RECEIVED, APPROVED, made(NAVIGATORS))
+    gone, following = when(offered, heard(GRANTED, street))
+    assert isinstance(gone, AssignmentWithdrawn)
+    assert isinstance(following, AssignmentMade)
+    assert (gone.provider, gone.reason, following.provider) == (NAVIGATORS, "other_serves", STREET)
+    assert needs(after(offered, GRANTED), heard(GRANTED)).only == STREET
+    assert when(offered, heard(GRANTED, nobody)) == []
+    taken = given(RECEIVED, APPROVED, made(NAVIGATORS), accepted(NAVIGATORS))
+    assert when(taken, heard(GRANTED, street)) == []
+    assert when(given(RECEIVED, APPROVED, made(STREET)), heard(GRANTED, street)) == []
+    # Told under the claim's own referral, it is another loop's grant.
+    assert when(offered, heard(GRANTED.model_copy(update={"carried_by": "ref_9"}), street)) == []
+
+
 def test_where_nobody_can_take_the_member_the_plan_is_asked() -> None:
     question = asked(when(given(RECEIVED), heard(APPROVED, market())))
     assert (question.reason, question.due_at) == ("none_left", PLAN_DUE)

@@ -68,6 +68,7 @@ from loopkeeper.contract.events import (
     Rights,
     ScreenedPopulation,
 )
+from loopkeeper.contract.vocabulary.populations import Population
 from loopkeeper.testing.rules import Asking, command_of, decided
 
 # Monday, nine in the morning in Los Angeles.
@@ -137,8 +138,9 @@ class Rules:
 
     def grant(self) -> GrantRules:
         return GrantRules(
-            types=self.types, days=self.grant_days, again_days=self.again_days, referral_by=self.referral_by,
-            remind_on=self.remind_on, refs=self.grant_refs, grants_with=GRANTS_WITH, at_risk_with=AT_RISK_WITH,
+            types=dict.fromkeys(Population.codes(), self.types), days=self.grant_days, again_days=self.again_days,
+            referral_by=self.referral_by, remind_on=self.remind_on, refs=self.grant_refs, grants_with=GRANTS_WITH,
+            at_risk_with=AT_RISK_WITH,
         )  # fmt: skip
 
     def approval(self) -> ApprovalRules:
@@ -230,7 +232,13 @@ def claimed(rules: Rules, **known: Any) -> dict[str, Any]:
         last_grant_through=known.get("last_grant_through"),
     )
     provider = known.get("provider", ENTRY)
-    return {"grant": rules.grant(), "standing": standing, "provider": provider, "hubs": known.get("hubs", {})}
+    # The claim of a referral that joins is judged alike, by its own provider's entry.
+    joined = rules.grant() if "joined_provider" in known else None
+    return {
+        "own": "ref_1", "grant": rules.grant(), "standing": standing, "provider": provider,
+        "hubs": known.get("hubs", {}), "joined": joined, "joined_provider": known.get("joined_provider"),
+        "opens": known.get("opens"),
+    }  # fmt: skip
 
 
 def review(rules: Rules, **known: Any) -> dict[str, Any]:
@@ -392,7 +400,11 @@ def looked_up(
         found |= {"term_months": term.months, "prompt_days": term.prompt_days, "term_refs": term.refs}
         found |= {"notice_days": term.notice_days, "term_from": term.runs_from}
     if (grant := getattr(context, "grant", None)) is not None:
-        found |= {"types": grant.types, "grant_days": grant.days, "again_days": grant.again_days}
+        found |= {
+            "types": next(iter(grant.types.values()), ()),
+            "grant_days": grant.days,
+            "again_days": grant.again_days,
+        }
         found |= {"referral_by": grant.referral_by, "remind_on": grant.remind_on, "grant_refs": grant.refs}
     if (approval := getattr(context, "approval", None)) is not None:
         found |= {"automatic": approval.automatic, "exclusive": approval.exclusive, "must": approval.must}

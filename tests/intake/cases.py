@@ -24,6 +24,7 @@ from loopkeeper.testing.rules import MONDAY, SEED, Asking, decided
 from referral_intake.domain import contexts
 from referral_intake.domain.commands import (
     AnswerQuestions,
+    ChooseProvider,
     CloseReferral,
     MergeReferral,
     NoteFact,
@@ -131,6 +132,11 @@ def answer(command: AnswerQuestions, possible: Linked | None = None) -> Asking:
 def merge(into: str, own: str, survivor: Referral | None, acted_by: ActedBy) -> Asking:
     context = contexts.MergeContext(**TIMES, own=own, survivor=survivor)
     return MergeReferral(into=into, acted_by=acted_by), context
+
+
+def choose(provider: str, *, wishes: bool = True, serving: str | None = None) -> Asking:
+    context = contexts.ChooseContext(**TIMES, serving=serving)
+    return ChooseProvider(wishes=wishes, provider=provider), context
 
 
 def close(outcome: str, acted_by: ActedBy, least_attempts: int = 1) -> Asking:

@@ -13,10 +13,13 @@ from loopkeeper.contract.decider import Elsewhere
 from loopkeeper.contract.events import (
     AuthorizationApproved,
     AuthorizationOverturned,
+    AuthorizationPresumptiveRefused,
     Claim,
     Event,
+    JoinedClaim,
     Linked,
     OutreachContactChanged,
+    Question,
     ReferralAmended,
     ReferralClosed,
     ReferralQuestionsAsked,
@@ -24,7 +27,6 @@ from loopkeeper.contract.events import (
     ReferralSetAside,
     ScreenedPopulation,
 )
-from referral_intake.domain.commands import ChooseProvider
 from referral_intake.domain.duplicates import added, authorized_there, may_pass
 from referral_intake.domain.next_step import next_step
 from referral_intake.domain.rules import DECIDER
@@ -169,21 +171,90 @@ def test_who_is_served_is_not_referred_again_and_the_serving_loop_hears_of_it() 
     assert (other.stream, other.event.cause) == ("ref_1", "joined")
 
 
-def test_an_ecm_provider_that_refers_and_offers_to_serve_opens_the_question_of_a_change() -> None:
+def test_an_ecm_provider_that_offers_to_serve_is_asked_under_its_own_id_and_the_serving_loop_changes() -> (
+    None
+):
+    """loop.md 2.11, 5.7: the question is the claimant's referral's, the wish the loop's that serves."""
     serving = given(RECEIVED, MADE, ACCEPTED, SERVED)
-    *_, word, asked = receive(match=match(serving, served="ref_1", serves_itself=True))
-    assert isinstance(asked.event, ReferralQuestionsAsked)
-    after = DECIDER.evolve(DECIDER.evolve(serving, word.event), asked.event)
-    assert [q.id for q in after.questions] == ["provider-change"]
+    aside, closed, asked, word = receive(match=match(serving, served="ref_1", serves_itself=True))
+    assert isinstance(asked, ReferralQuestionsAsked)
+    assert (word.stream, word.event.joined_asked) == ("ref_1", "provider_change")
+    assert DECIDER.evolve(serving, word.event).questions == ()
+    own = given(aside, closed, asked)
+    assert ([q.id for q in own.questions], next_step(own).actor) == (["provider-change"], "")
     # The provider that serves already changes to nobody.
-    own = SECOND.model_copy(update={"referrer": HARBOR})
-    assert len(receive(own, match=match(serving, served="ref_1", serves_itself=True))) == 3
+    of_its_own = SECOND.model_copy(update={"referrer": HARBOR})
+    assert len(receive(of_its_own, match=match(serving, served="ref_1", serves_itself=True))) == 3
 
-    choose = ChooseProvider(wishes=True, provider="bayview-hospital")
-    (amended,) = when(after, choose)
-    assert isinstance(amended, ReferralAmended)
-    assert (amended.chosen, amended.questions) == (("bayview-hospital",), ())
-    assert DECIDER.evolve(after, amended).closing == serving.closing
+    answered, wish = when(own, cases.choose("bayview-hospital", serving="ref_1"))
+    assert isinstance(answered, ReferralAmended)
+    assert (answered.questions, answered.chosen) == ((), None)
+    assert (wish.stream, wish.event.chosen) == ("ref_1", ("bayview-hospital",))
+    assert DECIDER.evolve(serving, wish.event).closing == serving.closing
+    (kept,) = when(own, cases.choose("bayview-hospital", wishes=False, serving="ref_1"))
+    assert (kept.questions, kept.chosen) == ((), None)
+
+
+# ── claims (loop.md 3.3) ──────────────────────────────────────────────────────────────────────────────────
+
+CLAIM = Claim.model_validate({"provider": "bayview", "population": "homelessness", "from": "2026-03-02"})
+CLAIMING = SECOND.model_copy(update={"referrer": "bayview", "claim": CLAIM, "attested": True})
+
+
+@pytest.mark.parametrize("how", ["survivor", "served"])
+def test_a_claim_is_sent_to_be_judged_with_the_loop_it_joins_whatever_that_loop_has(how: str) -> None:
+    first = given(RECEIVED.model_copy(update={"claim": CLAIM.model_copy(update={"provider": HARBOR})}))
+    serving = given(RECEIVED, MADE, ACCEPTED, SERVED)
+    found = match(first, survivor="ref_1") if how == "survivor" else match(serving, served="ref_1")
+    *_, word = receive(CLAIMING, match=found)
+    assert word.event.joined_claim == JoinedClaim(claim=CLAIM, attested=True)
+    assert word.event.claim is None
+
+
+@pytest.mark.parametrize(
+    ("refused", "taken"),
+    [("", False), ("criteria", False), ("awaiting_provider", False), ("contract", True), ("type", True)],
+)
+def test_the_loop_takes_a_claim_over_where_its_own_cannot_hold_any_more(refused: str, taken: bool) -> None:
+    own = RECEIVED.model_copy(update={"claim": CLAIM.model_copy(update={"provider": HARBOR})})
+    first = given(own).model_copy(update={"grant_refused": refused})
+    *_, word = receive(CLAIMING, match=match(first, survivor="ref_1"))
+    assert word.event.claim == (CLAIM if taken else None)
+
+
+def test_the_form_of_a_start_repeats_its_claim_and_is_not_judged_twice() -> None:
+    start = RECEIVED.model_copy(update={"kind": "presumptive_start", "claim": CLAIM})
+    *_, word = receive(CLAIMING, match=match(given(start), survivor="ref_1"))
+    assert word.event.joined_claim is None
+
+
+def refusal(reason: str, **changes: Any) -> AuthorizationPresumptiveRefused:
+    return AuthorizationPresumptiveRefused(occurred_at=MONDAY, reason=reason, provider="bayview", **changes)
+
+
+def test_a_claim_refused_for_another_provider_asks_under_the_claimants_own_referral_3_3() -> None:
+    aside, closed, _ = receive(CLAIMING, match=match(given(RECEIVED), survivor="ref_1"))
+    over = given(aside, closed, refusal("other_provider"))
+    (asked,) = when(over, cases.note(refusal("other_provider")))
+    assert isinstance(asked, ReferralQuestionsAsked)
+    after = DECIDER.evolve(over, asked)
+    assert [(q.id, q.blocking) for q in after.questions] == [("provider-change", False)]
+    # Said again, it asks nothing more; and nothing is asked for another reason, or for a claim that joined this loop.
+    assert when(after, cases.note(refusal("other_provider"))) == []
+    assert when(over, cases.note(refusal("type"))) == []
+    assert when(given(RECEIVED), cases.note(refusal("other_provider", claimed_by="ref_2"))) == []
+
+
+def test_an_open_referral_refused_so_is_asked_besides_its_other_questions_and_answers_for_itself() -> None:
+    blocked = ReferralQuestionsAsked(
+        occurred_at=MONDAY, questions=(Question(id="county", pointer="/member/county", blocking=True),),
+        due_at=cases.DUE, remind_at=cases.AGAIN,
+    )  # fmt: skip
+    state = given(CLAIMING, blocked)
+    (asked,) = when(state, cases.note(refusal("other_provider")))
+    assert ([q.id for q in asked.questions], asked.due_at) == (["county", "provider-change"], cases.DUE)
+    (amended,) = when(DECIDER.evolve(state, asked), cases.choose("bayview"))
+    assert ([q.id for q in amended.questions], amended.chosen) == (["county"], ("bayview",))
 
 
 # ── opened again (loop.md 7.3, 4.8) ───────────────────────────────────────────────────────────────────────

@@ -220,9 +220,9 @@ async def reached(town: Town) -> None:
     await town.act(serves, f"/v1/supports/{meals['id']}:accept", {})
     await town.refer("again", HOSPITAL, neighbour(71))
     offers = neighbour(71) | {"referrer": david()["referrer"] | {"wants_to_serve": True}}
-    await town.refer("offers", NAVIGATORS, offers)
+    second = await town.refer("offers", NAVIGATORS, offers)
     said = {"answers": {"provider-change": True}}
-    await town.act(HARBOR, f"/v1/referrals/{referral}:answer", said)
+    await town.act(NAVIGATORS, f"/v1/referrals/{second}:answer", said)
     refused = await town.refer("member declined", CLINIC, neighbour(72))
     await town.decide(refused, "approve")
     provider = (await town.accept(refused))["provider"]

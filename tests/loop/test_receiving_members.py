@@ -340,11 +340,12 @@ async def test_who_is_already_in_ecm_is_not_referred_again_but_the_loop_that_ser
 
     # Another ECM provider refers and offers to serve: the member may wish to change.
     offers = body | {"referrer": body["referrer"] | {"wants_to_serve": True}}
-    await town.refer(NAVIGATORS, offers)
-    assert "provider-change" in await asked(town, HARBOR, served)
+    third = await town.refer(NAVIGATORS, offers)
+    assert await asked(town, HARBOR, served) == set()
+    assert "provider-change" in await asked(town, HARBOR, third)
     said = {"answers": {"provider-change": False}}
-    await town.ask(HARBOR, "POST", f"/v1/referrals/{served}:answer", said)
-    assert "provider-change" not in await asked(town, HARBOR, served)
+    await town.ask(NAVIGATORS, "POST", f"/v1/referrals/{third}:answer", said)
+    assert await asked(town, HARBOR, third) == set()
     await put_roster(town, HARBOR, [])
 
 
@@ -643,3 +644,54 @@ async def test_a_presumptive_start_is_joined_by_its_formal_referral(town: House)
     bare = body | {"kind": "presumptive_start"}
     refused = await town.ask(STREET, "POST", "/v1/referrals", bare, 422)
     assert refused["slug"] in ("field-invalid", "malformed-body")
+
+
+# ── a second provider's claim (loop.md 3.3, 2.11; ECMG26 p109-112) ────────────────────────────────────────
+
+
+async def claimed(town: House, body: Mapping[str, Any]) -> str:
+    """The street team refers the same person and claims to serve since today."""
+    claim = {"population": "homelessness", "from": town.today()}
+    return await town.refer(STREET, {**body, "presumptive": claim})
+
+
+async def test_a_claim_for_a_member_whom_somebody_serves_is_answered_and_asked_about_under_its_own_id(
+    town: House,
+) -> None:
+    body = somebody()
+    number, born = body["member"]["cin"], body["member"]["birth_date"]
+    await put_roster(town, HARBOR, [{"cin": number, "birth_date": born}])
+    first = await town.refer(CLINIC, body | {"preference": {"provider": NAVIGATORS}})
+    await town.quiet()
+    await town.accept(NAVIGATORS)
+    second = await claimed(town, body)
+    await town.quiet()
+    timeline = await town.timeline(second, STREET)
+    assert "authorization.presumptive_refused" in timeline
+    assert await asked(town, STREET, second) == {"provider-change"}
+    assert await asked(town, CLINIC, first) == set()
+    # The first referrer's loop says nothing of it, and its provider keeps the member until the plan has another.
+    assert "authorization.presumptive_refused" not in await town.timeline(first, CLINIC)
+    said = {"answers": {"provider-change": True}, "acted_by": {"person": "luis-ortega"}}
+    after = await town.ask(STREET, "POST", f"/v1/referrals/{second}:answer", said)
+    assert after["questions"] == []
+    await town.quiet()
+    step = (await town.referral(HARBOR, first))["next_step"]
+    assert (step["actor"], "asks for a change" in step["step"]) == ("plan", True)
+
+
+async def test_an_offer_nobody_accepted_yields_to_who_serves_already(town: House) -> None:
+    body = somebody()
+    number, born = body["member"]["cin"], body["member"]["birth_date"]
+    await put_roster(town, HARBOR, [{"cin": number, "birth_date": born}])
+    first = await town.refer(CLINIC, body | {"preference": {"provider": NAVIGATORS}})
+    await town.quiet()
+    assert (await town.referral(HARBOR, first))["provider"] == NAVIGATORS
+    second = await claimed(town, body)
+    await town.quiet()
+    assert "authorization.presumptive_granted" in await town.timeline(second, STREET)
+    timeline = await town.timeline(first)
+    assert timeline[-2:] == ["assignment.withdrawn", "assignment.made"]
+    now = await town.referral(HARBOR, first)
+    assert (now["status"], now["provider"]) == ("assigned", STREET)
+    assert await asked(town, STREET, second) == set()

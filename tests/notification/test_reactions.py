@@ -177,6 +177,32 @@ def test_where_another_provider_has_an_open_authorization_the_way_on_is_said() -
     )
 
 
+OVER = closed("merged")
+
+
+def test_a_claim_that_joined_is_answered_to_its_claimant_under_its_own_id_3_3() -> None:
+    """loop.md 3.3: of that referral nothing is known here but that it was over as it came in."""
+    refused = make(e.AuthorizationPresumptiveRefused, reason="other_provider", provider=OTHER, plan=PLAN)
+    assert to(OVER, refused) == {("presumptive_refused", "other_provider", OTHER)}
+    assert "Harbor Health Plan" in words("presumptive_refused", "provider", OVER, refused)
+    # In the loop that it joined, the same is noted and told to nobody.
+    assert to(*OPEN, refused.model_copy(update={"claimed_by": "ref_2"})) == set()
+
+
+def test_a_grant_for_a_claim_that_joined_names_the_claimants_own_referral_and_is_told_once() -> None:
+    granted = GRANTED.model_copy(update={"claimed_by": "ref_2"})
+    (one,) = told(received(), granted)
+    assert (one.notice.recipient, one.notice.referral) == (PROVIDER, "ref_2")
+    assert "ref_2" in one.text
+    assert to(OVER, GRANTED.model_copy(update={"carried_by": "ref_1"})) == set()
+
+
+def test_who_offers_to_serve_a_member_already_served_is_asked_under_its_own_id_2_11() -> None:
+    asks = JOINED.model_copy(update={"joined_asked": "provider_change"})
+    (asked,) = [each for each in told(*SERVED, asks) if each.notice.code == "questions"]
+    assert (asked.notice.recipient, asked.notice.referral) == (SECOND, "ref_2")
+
+
 def test_a_grant_that_expired_is_told_to_provider_and_member() -> None:
     """domain.md 2.3."""
     ended = make(e.AuthorizationPresumptiveEnded, grant="grt_1", reason="expired", through=DAY)

@@ -31,13 +31,36 @@ class ScreenedPopulation(Part):
 
 
 class Claim(Part):
-    """A presumptive claim: who will serve, under which population, from which first service on."""
+    """A presumptive claim: who will serve, under which population, from which first service on. `also`: further
+    populations of the same claim; each is judged by itself, and all that hold are one grant."""
 
     provider: str
     population: str
     from_: date = Field(alias="from")
+    also: tuple[str, ...] = ()
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, serialize_by_alias=True)
+
+    @property
+    def populations(self) -> tuple[str, ...]:
+        """All that the claim relies on, in its own order."""
+        return tuple(dict.fromkeys((self.population, *self.also)))
+
+
+class JoinedClaim(Part):
+    """The claim of a referral that joined another, with what its own claimant attested. `start`: it came before its
+    form, whose answers its attestation stands for."""
+
+    claim: Claim
+    attested: bool = False
+    start: bool = False
+
+
+class ClaimResult(Part):
+    """What became of one population of a claim: `granted`, or why not."""
+
+    population: str
+    result: str
 
 
 class Eligibility(Part):
@@ -227,6 +250,9 @@ class ReferralAmended(Event):
     joined_referrer: str | None = None
     # Until when who sent it expects to treat the member.
     joined_treats_until: date | None = None
+    # Its claim, judged here and answered under its own id; and whether it asks for a change of provider (2.11).
+    joined_claim: JoinedClaim | None = None
+    joined_asked: Literal["provider_change"] | None = None
     member: str | None = None
     kind: Literal["full"] | None = None
     form: Literal["adult", "child_youth"] | None = None
@@ -314,8 +340,20 @@ class AuthorizationPresumptiveGranted(Event):
     # The last day on which the plan urges the formal referral, and the days on which what is missing is reminded of.
     referral_by: date | None = None
     remind_on: tuple[date, ...] = ()
+    # What became of each population, where the claim named several.
+    results: tuple[ClaimResult, ...] = ()
+    # The referral that made the claim, where it joined this one; and, told under that one, the loop that has the grant.
+    claimed_by: str = ""
+    carried_by: str = ""
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, serialize_by_alias=True)
+
+    @property
+    def populations(self) -> tuple[str, ...]:
+        """All that the grant covers."""
+        return tuple(each.population for each in self.results if each.result == "granted") or (
+            self.population,
+        )
 
 
 class AuthorizationPresumptiveRefused(Event):
@@ -325,6 +363,12 @@ class AuthorizationPresumptiveRefused(Event):
     authorization: str = ""
     # Whose directory entry is waited for, where the reason is awaiting_provider: the provider's, or its hub's.
     awaits: str = ""
+    # Who claimed, of which plan, and what became of each population, where it named several.
+    provider: str = ""
+    plan: str = ""
+    results: tuple[ClaimResult, ...] = ()
+    # The referral that made the claim, where it joined this one and is answered under its own id.
+    claimed_by: str = ""
 
 
 class AuthorizationPresumptiveEnded(Event):

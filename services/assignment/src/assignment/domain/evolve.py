@@ -97,7 +97,12 @@ def _contact_changed(now: Assignment, event: OutreachContactChanged) -> Mapping[
 
 
 def _granted(now: Assignment, event: AuthorizationPresumptiveGranted) -> Mapping[str, Any]:
-    grant = Grant(grant=event.grant, provider=event.provider, population=event.population)
+    if event.carried_by:
+        # Told under the claim's own referral: the grant is the loop's that it joined.
+        return {}
+    grant = Grant(
+        grant=event.grant, provider=event.provider, population=event.population, populations=event.populations
+    )
     return {"grant": grant, "authorized_at": now.authorized_at or event.occurred_at}
 
 

@@ -82,6 +82,8 @@ def wants_offer(state: Assignment, command: Command, at: datetime) -> bool:
         return False
     turn = state.turn
     match command:
+        case NoteFact(fact=AuthorizationPresumptiveGranted()) if turn is not None:
+            return yields_to_grant(turn, command)
         case NoteFact(fact=AuthorizationApproved() | AuthorizationPresumptiveGranted()):
             # After first services too: what they were given under may have ended meanwhile (loop.md 7.2).
             return turn is None
@@ -107,6 +109,15 @@ def wants_offer(state: Assignment, command: Command, at: datetime) -> bool:
             return False
 
 
+def yields_to_grant(turn: Offer, command: Command) -> bool:
+    """Whether this offer, which nobody has accepted, is taken back for the provider that the command's fact grants."""
+    match command:
+        case NoteFact(fact=AuthorizationPresumptiveGranted(carried_by="") as fact):
+            return turn.status == "offered" and turn.provider != fact.provider
+        case _:
+            return False
+
+
 def unanswered(state: Assignment, turn: Offer, at: datetime) -> bool:
     return turn.status == "offered" and not asked_about(state, turn) and at >= turn.answer_due_at
 
@@ -117,8 +128,9 @@ def need(state: Assignment, command: Command) -> Need:
     if isinstance(command, Decline):
         declined.add(command.provider)
     granted = state.grant
-    populations = state.approved if state.approved is not None else (granted.population,) if granted else ()
-    only = granted.provider if state.approved is None and granted is not None else ""
+    of_grant = (granted.populations or (granted.population,)) if granted is not None else ()
+    populations = state.approved if state.approved is not None else of_grant
+    only = granted.provider if granted is not None and _is_granted_alone(state, command) else ""
     barred = _barred(state, command)
     chosen = state.chosen
     if state.change is not None and state.change.wished:
@@ -145,6 +157,13 @@ def need(state: Assignment, command: Command) -> Need:
         programs=state.programs,
         barred=barred,
     )
+
+
+def _is_granted_alone(state: Assignment, command: Command) -> bool:
+    """Whether nobody but the one that holds the grant may be asked: before the decision, and where its grant comes while
+    somebody else has not answered."""
+    turn = state.turn
+    return state.approved is None or (turn is not None and yields_to_grant(turn, command))
 
 
 def _barred(state: Assignment, command: Command) -> dict[str, str]:

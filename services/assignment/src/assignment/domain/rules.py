@@ -51,8 +51,23 @@ from assignment.domain.contexts import (
     needed,
 )
 from assignment.domain.evolve import evolve
-from assignment.domain.offers import offer_next, plan_asked, taken_back, unanswered, wants_offer
-from assignment.domain.state import AUTHORIZATION_ENDED, NO_ANSWER, Assignment, Offer, over_because, unraised
+from assignment.domain.offers import (
+    offer_next,
+    plan_asked,
+    taken_back,
+    unanswered,
+    wants_offer,
+    yields_to_grant,
+)
+from assignment.domain.state import (
+    AUTHORIZATION_ENDED,
+    NO_ANSWER,
+    OTHER_SERVES,
+    Assignment,
+    Offer,
+    over_because,
+    unraised,
+)
 from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.decider import Decider, Refused
 from loopkeeper.contract.events import (
@@ -104,6 +119,13 @@ def settle(state: Assignment | None, command: NoteFact, context: SettleContext) 
     if turn is not None and (reason := over_because(state, la_date(context.at))):
         last = state.ends_on if reason == AUTHORIZATION_ENDED else None
         yield taken_back(turn, context.at, reason, on=last)
+    elif turn is not None and yields_to_grant(turn, command):
+        # Who serves already is asked first, before whoever has not answered yet (ECMG26 p112, loop.md 3.3).
+        offering = needed(context.offering)
+        if offering.ranking.first is not None:
+            gone = taken_back(turn, context.at, OTHER_SERVES)
+            yield gone
+            yield from offer_next(evolve(state, gone), context, offering)
     elif wants_offer(state, command, context.at):
         offering = needed(context.offering)
         # New facts may bring a candidate; that there is still none was said already.

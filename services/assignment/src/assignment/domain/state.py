@@ -19,6 +19,8 @@ SERVICES_RECEIVED = "services_received"
 # Why an assignment ended or an offer was taken back, where the rules look at it again.
 AUTHORIZATION_ENDED, MEMBER_CHANGE, BY_PLAN = "authorization_ended", "member_change", "by_plan"
 NO_ANSWER, ENDED_BY_PROVIDER = "no_answer", "ended_by_provider"
+# An offer nobody had accepted when another provider was granted, which serves the member already.
+OTHER_SERVES = "other_serves"
 # The discontinuation code of a term that ran out (domain.md 3).
 NOT_REAUTHORIZED = 13
 # What is opened for whoever accepted.
@@ -64,6 +66,8 @@ class Grant(Fact):
     grant: str
     provider: str
     population: str
+    # All that it covers, where it is more than one.
+    populations: tuple[str, ...] = ()
 
 
 class Change(Fact):

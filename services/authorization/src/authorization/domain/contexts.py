@@ -69,9 +69,9 @@ class TermRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GrantRules:
-    """The presumptive table for one claim: which provider types it pairs with the population, and a grant's days."""
+    """The presumptive table for one claim: which provider types it pairs with each population, and a grant's days."""
 
-    types: tuple[str, ...]
+    types: Mapping[str, tuple[str, ...]]
     days: int
     # Days from the end of one grant to the next of the same member.
     again_days: int
@@ -146,12 +146,17 @@ class Standing:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimContext(Context):
     """What a claim to serve is judged by; `grant` is None where nothing was claimed. `hubs` are the entries of the hubs
-    that the provider acts through."""
+    that the provider acts through. `joined` and `joined_provider` are the same for the claim of a referral that joins;
+    `opens`: whether that one's row here begins with its answer, None where no other is answered. `own` is this loop."""
 
+    own: str
     grant: GrantRules | None
     standing: Standing
     provider: ProviderRecorded | None
     hubs: Mapping[str, ProviderRecorded]
+    joined: GrantRules | None
+    joined_provider: ProviderRecorded | None
+    opens: bool | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from authorization.domain.state import (
     Pause,
     Reauthorization,
     Review,
+    SecondClaim,
     Term,
 )
 from loopkeeper.contract.calendar import la_date
@@ -91,8 +92,8 @@ def _amended(now: Authorization, event: ReferralAmended) -> Mapping[str, Any]:
     changes = {name: getattr(event, name) for name in copied if getattr(event, name) is not None}
     if event.kind == "full" and now.kind != "full":
         changes |= {"kind": "full", "asked_at": event.occurred_at}
-    if event.claim is not None and event.joined_referrer:
-        changes["claimed_by"] = event.joined_referrer
+    if event.claim is not None:
+        changes |= {"claimed_by": event.joined_referrer or "", "second": _second(event)}
     if event.sealed is not None and _identity(event.sealed):
         changes["sealed"] = _identity(event.sealed)
     confirmed = event.eligibility is not None and event.eligibility.state == "confirmed"
@@ -101,6 +102,14 @@ def _amended(now: Authorization, event: ReferralAmended) -> Mapping[str, Any]:
     if event.eligibility is not None and event.eligibility.state in COVERED:
         changes["was_covered"] = True
     return {name: value for name, value in changes.items() if value != getattr(now, name)}
+
+
+def _second(event: ReferralAmended) -> SecondClaim | None:
+    """A claim that came with a referral that joined; one of the loop's own form is none."""
+    joined = event.joined_claim
+    if event.joined is None or joined is None:
+        return None
+    return SecondClaim(referral=event.joined, attested=joined.attested, start=joined.start)
 
 
 def _identity(sealed: Mapping[str, str]) -> Mapping[str, str]:
@@ -169,6 +178,9 @@ def _overturned(now: Authorization, event: AuthorizationOverturned) -> Mapping[s
 
 
 def _granted(now: Authorization, event: AuthorizationPresumptiveGranted) -> Mapping[str, Any]:
+    if event.carried_by:
+        # Told under the claim's own referral: the grant is the other loop's.
+        return {}
     own = {"authorization": event.authorization} if event.authorization else {}
     return {"grant": _grant(event), "grant_refused": "", "way_on": "", "awaited": "", **own}
 

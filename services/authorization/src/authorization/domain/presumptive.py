@@ -11,29 +11,29 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 
-from authorization.domain.commands import LookAgain, RevokeGrant
-from authorization.domain.contexts import ClaimContext, Standing
+from authorization.domain.commands import RevokeGrant
+from authorization.domain.contexts import Standing
 from authorization.domain.deadlines import day_begins, grant_over_at, grant_through
-from authorization.domain.state import SERVICES_RECEIVED, Authorization, Grant, status
-from loopkeeper.contract import ids
+from authorization.domain.state import SERVICES_RECEIVED, Authorization, Grant
 from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.decider import Plain, Refused
 from loopkeeper.contract.events import (
     ActedBy,
     AuthorizationPresumptiveEnded,
     AuthorizationPresumptiveGranted,
-    AuthorizationPresumptiveRefused,
     AuthorizationPresumptiveReminded,
     Claim,
     Contract,
+    Eligibility,
     Event,
     ProviderRecorded,
     ScreenedPopulation,
 )
 
+GRANTED = "granted"
 # Refusals that more answers may mend.
 MENDABLE = ("", "criteria", "coverage_ended")
 
@@ -52,8 +52,8 @@ WAYS_ON = {
     "type": "The provider is of no type the table pairs with this population; the plan's decision comes first.",
     "contract": "The directory shows no contract of this plan with the provider for this population on that day.",
     "criteria": "The answers do not meet the population's criteria, or nobody attested them; complete the form.",
-    "other_provider": "Another provider has an open authorization. Ask the member; if they wish, a change of provider "
-    "is settled with the plan.",
+    "other_provider": "Another provider has an open authorization, or was granted one. Ask the member, and answer the "
+    "question about it at this referral: if they wish, a change of provider is settled with the plan.",
     "renewal": "A grant is for a first authorization only; this member has one with this provider.",
     "recent": "The member has or had a grant of this plan a short time ago; the plan's decision comes first.",
     "coverage_ended": "The roster shows no coverage by this plan on the day of the first service; ask who covers the "
@@ -72,6 +72,7 @@ RELEASE_WAY_ON = (
 def judge(
     claim: Claim,
     *,
+    population: str = "",
     plan: str,
     referrer: str,
     attested: bool,
@@ -85,48 +86,50 @@ def judge(
     hubs: Mapping[str, ProviderRecorded] | None = None,
     insured: bool = True,
 ) -> Refusal | None:
-    """None where the grant is to be made. `types` are those the table pairs with the claimed population,
-    `again_from` the first day on which this member may have another grant, `latest` the last on which a first service
-    is near enough; `insured`: whether the roster lets a grant be made. A `start` sent alone has no answers yet:
+    """None where the grant is to be made. `population` is one of those claimed, the first unless it is named; `types` are
+    those the table pairs with it, `again_from` the first day on which this member may have another grant, `latest` the
+    last on which a first service is near enough; `insured`: whether the roster lets a grant be made. A `start` sent alone
+    has no answers yet:
     its attestation says that the criteria are met, unless what it answers says they are not."""
+    code = population or claim.population
     if standing.open_with is not None:
-        return _refused("renewal" if standing.open_with == claim.provider else "other_provider")
+        return refused("renewal" if standing.open_with == claim.provider else "other_provider")
     if standing.grant_live or (again_from is not None and claim.from_ < again_from):
-        return _refused("recent")
+        return refused("recent")
     if not insured:
-        return _refused("coverage_ended")
+        return refused("coverage_ended")
     if claim.from_ > latest:
-        return _refused("ahead")
+        return refused("ahead")
     if not types:
-        refusal = _refused("no_row")
-        return Refusal("no_row", RELEASE_WAY_ON) if claim.population == "incarceration" else refusal
+        refusal = refused("no_row")
+        return Refusal("no_row", RELEASE_WAY_ON) if code == "incarceration" else refusal
     if provider is None:
-        return _refused("awaiting_provider", claim.provider)
+        return refused("awaiting_provider", claim.provider)
     known = hubs or {}
-    if claim.provider != referrer or claim.population not in provider.populations:
-        return _refused("contract")
-    if claim.population not in covered(provider, plan, claim.from_, known):
-        hub = _unknown_hub(claim, plan, provider, known)
-        return _refused("awaiting_provider", hub) if hub else _refused("contract")
+    if claim.provider != referrer or code not in provider.populations:
+        return refused("contract")
+    if code not in covered(provider, plan, claim.from_, known):
+        hub = _unknown_hub(claim, code, plan, provider, known)
+        return refused("awaiting_provider", hub) if hub else refused("contract")
     if not set(types) & set(provider.types):
-        return _refused("type")
-    result = next((p.result for p in populations if p.code == claim.population), "unknown")
+        return refused("type")
+    result = next((p.result for p in populations if p.code == code), "unknown")
     met = result == "met" or (start and result == "unknown")
-    return None if met and attested else _refused("criteria")
+    return None if met and attested else refused("criteria")
 
 
-def _refused(reason: str, awaits: str = "") -> Refusal:
+def refused(reason: str, awaits: str = "") -> Refusal:
     return Refusal(reason, WAYS_ON[reason], awaits)
 
 
 def _unknown_hub(
-    claim: Claim, plan: str, provider: ProviderRecorded, hubs: Mapping[str, ProviderRecorded]
+    claim: Claim, code: str, plan: str, provider: ProviderRecorded, hubs: Mapping[str, ProviderRecorded]
 ) -> str:
     """The hub whose contract may cover this claim and whose entry has not arrived; empty for none."""
     through = (
         contract.hub
         for contract in _in_force(provider, plan, claim.from_)
-        if contract.hub is not None and claim.population in contract.populations
+        if contract.hub is not None and code in contract.populations
     )
     return min((hub for hub in through if hub not in hubs), default="")
 
@@ -162,74 +165,11 @@ def hubs_of(entries: Iterable[ProviderRecorded]) -> frozenset[str]:
 # ── a grant's life ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def claim_judged(state: Authorization, context: ClaimContext, authorization: str = "") -> list[Event]:
-    """The grant or its refusal; nothing where nothing was claimed, or where the same was said before."""
-    claim, rules = state.claim, context.grant
-    if claim is None or rules is None or state.grant is not None:
-        return []
-    last, day = context.standing.last_grant_through, grant_from(state, claim)
-    answer = state.eligibility.on(claim.from_)
-    refusal = judge(
-        claim.model_copy(update={"from_": day}),
-        plan=state.plan,
-        referrer=state.claimed_by or state.referrer,
-        attested=state.attested,
-        populations=state.populations,
-        provider=context.provider,
-        types=rules.types,
-        standing=context.standing,
-        again_from=last + timedelta(days=rules.again_days) if last else None,
-        latest=la_date(context.at) + timedelta(days=rules.days),
-        start=state.kind == "presumptive_start",
-        hubs=context.hubs,
-        insured=answer in rules.grants_with,
-    )
-    said: dict[str, Any] = {
-        "occurred_at": context.at,
-        "policy": rules.refs,
-        "authorization": authorization,
-    }
-    if refusal is not None:
-        if (refusal.reason, refusal.awaits) == (state.grant_refused, state.awaited):
-            return []
-        return [
-            AuthorizationPresumptiveRefused(
-                **said, reason=refusal.reason, way_on=refusal.way_on, awaits=refusal.awaits
-            )
-        ]
-    today = la_date(context.at)
-    granted = AuthorizationPresumptiveGranted.model_validate(
-        {
-            **said,
-            "grant": ids.derive("grant", context.at, context.seed, "grant"),
-            "provider": claim.provider,
-            "provider_version": context.provider.version if context.provider else 0,
-            "population": claim.population,
-            "from": day,
-            # Day 0 is the first; thirty days end with the day before day 30, or the last covered day (loop.md 3.4, 2.5).
-            "through": min(day + timedelta(days=rules.days - 1), state.eligibility.last_day or date.max),
-            "at_risk": answer if answer in rules.at_risk_with else "",
-            "referral_by": rules.referral_by,
-            "remind_on": tuple(day for day in rules.remind_on if day > today),
-        }
-    )
-    return [granted]
-
-
-def grant_from(state: Authorization, claim: Claim) -> date:
+def grant_from(eligibility: Eligibility, claim: Claim) -> date:
     """Day 0 of a grant: that of the first service, or the first covered day where it comes later (loop.md 2.5)."""
-    begins = state.eligibility.from_
-    later = begins is not None and state.eligibility.on(claim.from_) == "begins_later"
+    begins = eligibility.from_
+    later = begins is not None and eligibility.on(claim.from_) == "begins_later"
     return begins if later and begins is not None else claim.from_
-
-
-def look_again(state: Authorization | None, command: LookAgain, context: ClaimContext) -> Iterator[Event]:
-    """A claim that waited is judged now, unless the loop or the decision came first."""
-    if state is None or status(state) not in ("pending", "started"):
-        return
-    if state.claim is None or state.awaited != command.waits_for or context.provider is None:
-        return
-    yield from claim_judged(state, context)
 
 
 def expire(state: Authorization | None, at: datetime) -> Sequence[Event]:
@@ -258,8 +198,11 @@ def remind(state: Authorization, at: datetime) -> Sequence[Event]:
 
 
 def end_with_loop(state: Authorization | None, at: datetime) -> Sequence[Event]:
-    """First services end nothing; any other closing before the decision ends the grant (loop.md 7.2)."""
-    if state is None or state.grant is None or not state.grant_live or state.decision is not None:
+    """First services end nothing; any other closing ends the grant (loop.md 7.2), unless it was denied: then it runs
+    until its provider has heard so."""
+    if state is None or state.grant is None or not state.grant_live:
+        return []
+    if state.decision is not None and state.decision.kind == "denied":
         return []
     # The state's outcome is that of the first closing; a later one changes nothing (loop.md 7.1).
     if state.outcome == SERVICES_RECEIVED:
@@ -269,7 +212,10 @@ def end_with_loop(state: Authorization | None, at: datetime) -> Sequence[Event]:
 
 def end_when_told(state: Authorization, at: datetime) -> Sequence[Event]:
     """The provider has heard the denial: the grant ends with this day (loop.md 3.4)."""
-    if state.grant is None or not state.grant_live or state.decision is None or state.told_on is None:
+    decision = state.decision
+    if state.grant is None or not state.grant_live or decision is None or state.told_on is None:
+        return []
+    if decision.kind != "denied":
         return []
     return [grant_ended(at, state.grant, "denied", state.told_on)]
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import assert_never
 
+from authorization.domain.claims import claim_judged, joined_claim_judged, look_again
 from authorization.domain.commands import (
     Amend,
     Approve,
@@ -61,12 +62,10 @@ from authorization.domain.decisions import (
 from authorization.domain.evolve import evolve
 from authorization.domain.presumptive import (
     MENDABLE,
-    claim_judged,
     end_when_told,
     end_with_loop,
     expire,
     grant_ended,
-    look_again,
     remind,
     revoke,
 )
@@ -75,7 +74,7 @@ from authorization.domain.term import end, end_unasked, go_on, move_release, pro
 from authorization.domain.urgency import EXPEDITED, expedited
 from loopkeeper.contract import ids
 from loopkeeper.contract.calendar import la_date, term_through
-from loopkeeper.contract.decider import Decider, InvariantBroken, Plain
+from loopkeeper.contract.decider import Decider, Elsewhere, InvariantBroken, Plain
 from loopkeeper.contract.events import (
     AuthorizationDeemedAdverse,
     AuthorizationExpedited,
@@ -87,8 +86,11 @@ from loopkeeper.contract.events import (
     ReferralClosed,
 )
 
+# What a decision makes: events of its loop, and the answer to a claim under the referral that joined with it.
+Made = Event | Elsewhere
 
-def decide(state: Authorization | None, asked: Asked) -> Sequence[Event]:
+
+def decide(state: Authorization | None, asked: Asked) -> Sequence[Made]:
     match asked:
         case (OpenReview(), context):
             return list(open_request(state, context))
@@ -140,7 +142,7 @@ def note(state: Authorization | None, command: NoteFact, context: Plain) -> Sequ
 # ── the review ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def open_request(state: Authorization | None, context: ReviewContext) -> Iterator[Event]:
+def open_request(state: Authorization | None, context: ReviewContext) -> Iterator[Made]:
     """Opens the review of a referral once; a loop already over is a tombstone and opens nothing. A presumptive start
     gets its grant, and no review before its form is here (loop.md 3.1)."""
     if state is None or state.authorization or state.outcome:
@@ -151,7 +153,7 @@ def open_request(state: Authorization | None, context: ReviewContext) -> Iterato
         yield from open_review(state, context)
 
 
-def open_review(state: Authorization, context: ReviewContext) -> Iterator[Event]:
+def open_review(state: Authorization, context: ReviewContext) -> Iterator[Made]:
     clocks = context.clocks
     person = person_because(state, context)
     opened = AuthorizationReviewOpened(
@@ -167,11 +169,16 @@ def open_review(state: Authorization, context: ReviewContext) -> Iterator[Event]
     yield opened
     granted = claim_judged(state, context) if not state.awaited else []
     yield from granted
-    now = evolve(state, opened)
-    for event in granted:
-        now = evolve(now, event)
+    now = _after(evolve(state, opened), granted)
     if not person:
         yield from approve_by_rule(now, context)
+
+
+def _after(state: Authorization, made: Sequence[Made]) -> Authorization:
+    """The state after those events that are its own."""
+    for event in made:
+        state = evolve(state, event) if isinstance(event, Event) else state
+    return state
 
 
 def _authorization(context: ReviewContext) -> str:
@@ -279,11 +286,15 @@ def _over_already(state: Authorization, context: ReviewContext) -> bool:
 # ── what changed of the referral ──────────────────────────────────────────────────────────────────────────
 
 
-def amend(state: Authorization | None, command: Amend, context: AmendContext) -> Iterator[Event]:
+def amend(state: Authorization | None, command: Amend, context: AmendContext) -> Iterator[Made]:
     """The form of a start opens its review; answers let a paused clock run on, a claim or a clear case be looked at; a
     release that moved moves the term (loop.md 3.1, 3.7). Nothing here denies."""
     if state is None or state.received_at is None or state.outcome not in ("", SERVICES_RECEIVED):
         return
+    if isinstance(command.fact, ReferralAmended):
+        answered = joined_claim_judged(state, command.fact, context)
+        yield from answered
+        state = _after(state, answered)
     if state.decision is not None:
         moved = list(move_release(state, command, context))
         yield from moved
@@ -295,7 +306,7 @@ def amend(state: Authorization | None, command: Amend, context: AmendContext) ->
         yield from open_review(state, context)
 
 
-def _look_at_answers(state: Authorization, command: Amend, context: AmendContext) -> Iterator[Event]:
+def _look_at_answers(state: Authorization, command: Amend, context: AmendContext) -> Iterator[Made]:
     review, fact = state.review, command.fact
     pause = review.pause if review is not None else None
     if pause is not None and isinstance(fact, ReferralAmended) and brought(pause.asks, fact):
@@ -310,12 +321,11 @@ def _look_at_answers(state: Authorization, command: Amend, context: AmendContext
     # What a person asked for is waited for, whatever else is known by now, unless it must be authorized.
     if pause is not None and (not must_be(state, context.approval) or person_because(state, context)):
         return
-    claimed_now = isinstance(fact, ReferralAmended) and fact.claim is not None
+    # A claim that joined is judged by now.
+    claimed_now = isinstance(fact, ReferralAmended) and fact.claim is not None and fact.joined_claim is None
     granted = claim_judged(state, context) if claimed_now or state.grant_refused in MENDABLE else []
     yield from granted
-    now = state
-    for event in granted:
-        now = evolve(now, event)
+    now = _after(state, granted)
     if not person_because(now, context):
         yield from approve_by_rule(now, context)
 

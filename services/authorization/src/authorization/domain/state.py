@@ -85,6 +85,15 @@ class Grant(Fact):
     remind_on: tuple[date, ...] = ()
 
 
+class SecondClaim(Fact):
+    """The claim of this loop, where a referral that joined it brought it: under which id it is answered, and what its
+    own claimant attested."""
+
+    referral: str
+    attested: bool = False
+    start: bool = False
+
+
 class Decision(Fact):
     kind: Literal["approved", "denied"]
     at: datetime
@@ -161,6 +170,7 @@ class Authorization(State):
     claim: Claim | None = None
     # Who claims to serve, where that is the referrer of a referral that joined this one.
     claimed_by: str = ""
+    second: SecondClaim | None = None
     eligibility: Eligibility = Eligibility()
     # The day on which coverage was first confirmed, where it was not when the referral came.
     enrolled_on: date | None = None

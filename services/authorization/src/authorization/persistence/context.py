@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -52,10 +52,10 @@ from authorization.persistence.open_authorizations import read_entries
 from authorization.persistence.tables import FOR_NOW
 from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.decider import Command, InvariantBroken, Plain
-from loopkeeper.contract.events import ProviderRecorded, ReferralAmended
+from loopkeeper.contract.events import Claim, ProviderRecorded, ReferralAmended
 from loopkeeper.policy import Policy
 from loopkeeper.postgres.connections import Connection
-from loopkeeper.store.definition import Change, Key, Loaded, Loader, Work
+from loopkeeper.store.definition import STREAM, Change, Key, Loaded, Loader, NeedsMore, Work
 
 MEMBER, PROVIDER = "member", "provider"
 
@@ -78,6 +78,9 @@ class AuthorizationLoaded(Loaded[Authorization, Asked]):
     providers: Mapping[str, ProviderRecorded]
     # A member's requests, by plan and member, and then by stream.
     members: dict[tuple[str, str], dict[str, Kept]]
+    # The referrals under which a joined claim is answered: those with a row here, and those whose row is held.
+    known: set[str] = field(default_factory=set[str])
+    held: set[str] = field(default_factory=set[str])
 
     def with_context(self, stream: str, state: Authorization | None, command: Command, plain: Plain) -> Asked:
         """Of a request that is not known here there is nothing to know: policy answers as for any plan."""
@@ -98,38 +101,60 @@ class AuthorizationLoaded(Loaded[Authorization, Asked]):
 
     def observe(self, change: Change[Authorization]) -> None:
         after = change.after
+        self.known.add(change.stream)
+        self.held.add(change.stream)
         if after is not None and after.member:
             self.members.setdefault((after.plan, after.member), {})[change.stream] = _kept(after)
 
     # ── facts ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def _claimed(
-        self, stream: str, state: Authorization, plain: Plain, merged: str | None = None
+        self, stream: str, state: Authorization, plain: Plain, joins: ReferralAmended | None = None
     ) -> ClaimContext:
-        provider = self.providers.get(state.claim.provider) if state.claim else None
-        hubs = hubs_of([provider] if provider is not None else [])
+        """`joins`: what says that another referral joins this one. What that one was granted ends with it, and its
+        claim goes on here."""
+        joined = joins.joined_claim.claim if joins is not None and joins.joined_claim is not None else None
+        provider = self._entry(state.claim)
+        second = self._entry(joined)
+        hubs = hubs_of(each for each in (provider, second) if each is not None)
         day = la_date(state.received_at or plain.at)
+        merged = joins.joined if joins is not None else None
+        answered = merged if joined is not None else state.second.referral if state.second else None
         return ClaimContext(
             at=plain.at,
             seed=plain.seed,
-            grant=policy_lookup.granting(self.policy, state, self.providers, day),
+            own=stream,
+            grant=policy_lookup.granting(
+                self.policy, state.plan, state.claim, state.eligibility, self.providers, day
+            ),
             standing=self._standing(stream, state, plain.at, merged),
             provider=provider,
             hubs={hub: self.providers[hub] for hub in hubs if hub in self.providers},
+            joined=policy_lookup.granting(
+                self.policy, state.plan, joined, state.eligibility, self.providers, day
+            ),
+            joined_provider=second,
+            opens=self._opens(answered) if answered else None,
         )
 
+    def _entry(self, claim: Claim | None) -> ProviderRecorded | None:
+        return self.providers.get(claim.provider) if claim is not None else None
+
+    def _opens(self, stream: str) -> bool:
+        """Whether the referral that is answered has no row here yet; one that it has is held first."""
+        if stream in self.known and stream not in self.held:
+            raise NeedsMore(streams=[stream])
+        return stream not in self.known
+
     def _reviewed(
-        self, stream: str, state: Authorization, plain: Plain, merged: str | None = None
+        self, stream: str, state: Authorization, plain: Plain, joins: ReferralAmended | None = None
     ) -> ReviewContext:
-        policy, claimed = self.policy, self._claimed(stream, state, plain, merged)
+        policy, claimed = self.policy, self._claimed(stream, state, plain, joins)
         start = policy_lookup.asked_at(state, plain.at)
         return ReviewContext(
             at=plain.at,
             seed=plain.seed,
-            grant=claimed.grant,
-            standing=claimed.standing,
-            provider=claimed.provider,
-            hubs=claimed.hubs,
+            **of_claim(claimed),
             clocks=policy_lookup.clocks(policy, state.urgency or "routine", start),
             term=policy_lookup.terms(policy, state, la_date(state.received_at or plain.at)),
             approval=policy_lookup.approving(policy, state, plain.at),
@@ -137,9 +162,8 @@ class AuthorizationLoaded(Loaded[Authorization, Asked]):
         )
 
     def _amended(self, stream: str, state: Authorization, command: Amend, plain: Plain) -> AmendContext:
-        # What a referral merged into this one was granted ends with that one, and its claim goes on here.
-        merged = command.fact.joined if isinstance(command.fact, ReferralAmended) else None
-        reviewed = self._reviewed(stream, state, plain, merged)
+        joins = command.fact if isinstance(command.fact, ReferralAmended) else None
+        reviewed = self._reviewed(stream, state, plain, joins)
         paused = policy_lookup.running_on(self.policy, state, plain.at)
         clocks, start = reviewed.clocks, policy_lookup.asked_at(state, plain.at)
         if state.review is not None:
@@ -149,10 +173,7 @@ class AuthorizationLoaded(Loaded[Authorization, Asked]):
         return AmendContext(
             at=plain.at,
             seed=plain.seed,
-            grant=reviewed.grant,
-            standing=reviewed.standing,
-            provider=reviewed.provider,
-            hubs=reviewed.hubs,
+            **of_claim(reviewed),
             clocks=clocks,
             term=reviewed.term,
             approval=reviewed.approval,
@@ -226,6 +247,12 @@ class AuthorizationLoaded(Loaded[Authorization, Asked]):
                 raise InvariantBroken(f"authorization has no rule for {type(command).__name__}")
 
 
+def of_claim(context: ClaimContext) -> dict[str, Any]:
+    """What a larger context takes over of what a claim is judged by."""
+    names = ("own", "grant", "standing", "provider", "hubs", "joined", "joined_provider", "opens")
+    return {name: getattr(context, name) for name in names}
+
+
 def drawn(seed: UUID) -> float:
     """A number in [0, 1) made from the event's id: the same in every delivery, and nobody's choice."""
     return int.from_bytes(hashlib.sha256(seed.bytes + b"sample").digest()[:8], "big") / 2**64
@@ -258,6 +285,12 @@ class AuthorizationLoader(Loader[Authorization, Asked]):
         if not concerned:
             return AuthorizationLoaded(self._policy, {}, {})
         providers = await read_entries(connection, [p for _, _, p in concerned if p])
+        answered = sorted(_answered(work))
+        known = (
+            await connection.fetch("SELECT id FROM referral WHERE id = ANY($1::text[])", answered)
+            if answered
+            else []
+        )
         providers |= await read_entries(connection, sorted(hubs_of(providers.values())))
         rows = await connection.fetch(
             """SELECT r.id, r.plan_id, r.member, r.grant_live, r.grant_through, r.approved_through, r.holder
@@ -271,7 +304,10 @@ class AuthorizationLoader(Loader[Authorization, Asked]):
             members.setdefault((row["plan_id"], row["member"]), {})[row["id"]] = Kept(
                 row["grant_live"], row["grant_through"], row["approved_through"], row["holder"]
             )
-        return AuthorizationLoaded(self._policy, providers, members)
+        held = {name for kind, name in locked if kind == STREAM}
+        return AuthorizationLoaded(
+            self._policy, providers, members, {row["id"] for row in known} | held, held
+        )
 
 
 def _concerned(work: Sequence[Work[Authorization]]) -> set[tuple[str, str, str]]:
@@ -284,8 +320,20 @@ def _concerned(work: Sequence[Work[Authorization]]) -> set[tuple[str, str, str]]
             found.add((event.plan, event.member, event.claim.provider if event.claim else ""))
         elif isinstance(command, Amend) and state is not None:
             changed: Any = command.fact
-            claim = changed.claim or state.claim
-            found.add((state.plan, changed.member or state.member, claim.provider if claim else ""))
+            joined = changed.joined_claim.claim if changed.joined_claim else None
+            for claim in (changed.claim or state.claim, joined):
+                found.add((state.plan, changed.member or state.member, claim.provider if claim else ""))
         elif isinstance(command, LookAgain) and state is not None:
             found.add((state.plan, state.member, state.claim.provider if state.claim else ""))
     return found
+
+
+def _answered(work: Sequence[Work[Authorization]]) -> Iterator[str]:
+    """The referrals under which a claim of theirs is answered, where they joined another."""
+    for item in work:
+        command, state = item.submission.command, item.state
+        fact = command.fact if isinstance(command, Amend) else None
+        if isinstance(fact, ReferralAmended) and fact.joined_claim is not None and fact.joined is not None:
+            yield fact.joined
+        if state is not None and state.second is not None:
+            yield state.second.referral

@@ -21,7 +21,7 @@ from authorization.domain.presumptive import grant_from
 from authorization.domain.state import Authorization, Reauthorization, met_by_list
 from loopkeeper.contract.calendar import end_of_la_day, la_date
 from loopkeeper.contract.decider import Plain
-from loopkeeper.contract.events import ProviderRecorded, Rights
+from loopkeeper.contract.events import Claim, Eligibility, ProviderRecorded, Rights
 from loopkeeper.policy import Policy
 from loopkeeper.policy.conditions import leaves
 
@@ -74,30 +74,40 @@ def clocks(policy: Policy, urgency: str, start: datetime, since: datetime | None
 
 
 def granting(
-    policy: Policy, state: Authorization, providers: Mapping[str, ProviderRecorded], day: date
+    policy: Policy,
+    plan: str,
+    claim: Claim | None,
+    eligibility: Eligibility,
+    providers: Mapping[str, ProviderRecorded],
+    day: date,
 ) -> GrantRules | None:
     """For a claim: the table, the thirty days, the reminders. None where nothing is claimed."""
-    if state.claim is None:
+    if claim is None:
         return None
-    rows = policy.rows("presumptive", on=day, plan=state.plan, population=state.claim.population)
+    paired = {
+        code: policy.rows("presumptive", on=day, plan=plan, population=code) for code in claim.populations
+    }
+    answers: Mapping[str, frozenset[str]] = {
+        "grants_with": _answers(policy, day, grants=True),
+        "at_risk_with": _answers(policy, day, at_risk=True),
+    }
+    rows = [row for each in paired.values() for row in each]
     if not rows:
         # Nobody can be granted it; only how far ahead the first service lies is still looked at.
         return GrantRules(
-            types=(), days=THIRTY_DAYS, again_days=0, referral_by=None, remind_on=(), refs=(),
-            grants_with=_answers(policy, day, grants=True), at_risk_with=_answers(policy, day, at_risk=True),
-        )  # fmt: skip
-    entry = providers.get(state.claim.provider)
+            types={}, days=THIRTY_DAYS, again_days=0, referral_by=None, remind_on=(), refs=(), **answers
+        )
+    entry = providers.get(claim.provider)
     days = policy.row("clocks", on=day, clock="presumptive_grant")
     again = policy.row("clocks", on=day, clock="presumptive_again")
     used = [row.ref for row in rows if entry is not None and row["provider_type"] in entry.types]
     return GrantRules(
-        types=tuple(row["provider_type"] for row in rows),
+        types={code: tuple(row["provider_type"] for row in each) for code, each in paired.items()},
         days=days["amount"],
         again_days=again["amount"],
         refs=(*used, days.ref),
-        grants_with=_answers(policy, day, grants=True),
-        at_risk_with=_answers(policy, day, at_risk=True),
-        **_reminders(policy, grant_from(state, state.claim), days["amount"], day),
+        **answers,
+        **_reminders(policy, grant_from(eligibility, claim), days["amount"], day),
     )
 
 

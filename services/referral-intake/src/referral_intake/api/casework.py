@@ -214,13 +214,21 @@ def invalid(pointer: str, rule: str, fix: str) -> Problem:
 
 
 async def _choose(call: Call, row: Mapping[str, Any], state: Referral, body: AnswerBody) -> ShownReferral:
-    """The member's own wish. The provider is the one that referred last."""
+    """The member's own wish, for the provider that asks under this referral. It is carried out in the loop through
+    which the member is served."""
     wishes = body.answers[PROVIDER_CHANGE]
     if not isinstance(wishes, bool):
         raise invalid(f"/answers/{PROVIDER_CHANGE}", "not-yes-or-no", "Answer with true or false.")
-    second = state.joined[-1].referrer if state.joined else ""
-    command = ChooseProvider(wishes=wishes, provider=second, acted_by=call.acted_by(body.acted_by))
+    provider = _asks_to_serve(state)
+    command = ChooseProvider(wishes=wishes, provider=provider, acted_by=call.acted_by(body.acted_by))
     return await submitted(call, row, command)
+
+
+def _asks_to_serve(state: Referral) -> str:
+    """Who claimed or referred under this id. A loop that was asked for one that joined it asks for the last of them."""
+    own = state.claim.provider if state.claim is not None else state.referrer
+    serves = state.offer is not None and state.offer.accepted_at is not None
+    return state.joined[-1].referrer if serves and state.joined else own
 
 
 async def _redirect(

@@ -37,12 +37,19 @@ class Screened(Shown):
     criteria: tuple[ScreenedCriterion, ...]
 
 
+class ClaimedPopulation(Shown):
+    population: str
+    covered: bool
+
+
 class ReceivedClaim(Shown):
-    """What becomes of a claim of presumptive (since 2026: streamlined) authorization."""
+    """What becomes of a claim of presumptive (since 2026: streamlined) authorization. `also`: the further populations
+    of the claim, each judged by itself."""
 
     population: str
     covered: bool
     note: str
+    also: tuple[ClaimedPopulation, ...] = ()
 
 
 class Due(Shown):
@@ -143,12 +150,26 @@ def _claim(referral: Referral, provider: ProviderRecorded | None, policy: Policy
     if provider is None:
         note = "The directory does not know this provider yet; the claim is looked at again when it does."
         return ReceivedClaim(population=claim.population, covered=False, note=note)
-    on = la_date(referral.received_at)
-    rows = policy.rows("presumptive", on=on, plan=referral.plan, population=claim.population)
-    if not any(row["provider_type"] in provider.types for row in rows):
-        note = "No row of the presumptive table covers this population and provider type; the plan decides first."
-        return ReceivedClaim(population=claim.population, covered=False, note=note)
-    note = (
-        "A row of the presumptive table covers it; the grant or its refusal follows at once in the timeline."
+    first, *also = (
+        ClaimedPopulation(population=code, covered=_paired(policy, referral, code, provider))
+        for code in claim.populations
     )
-    return ReceivedClaim(population=claim.population, covered=True, note=note)
+    covered = any(each.covered for each in (first, *also))
+    note = FOLLOWS if covered else UNCOVERED
+    return ReceivedClaim(population=first.population, covered=first.covered, note=note, also=tuple(also))
+
+
+UNCOVERED = (
+    "No row of the presumptive table covers this population and provider type; the plan decides first."
+)
+FOLLOWS = (
+    "A row of the presumptive table covers it; the grant or its refusal follows at once in the timeline."
+)
+
+
+def _paired(policy: Policy, referral: Referral, population: str, provider: ProviderRecorded) -> bool:
+    on = la_date(referral.received_at) if referral.received_at is not None else None
+    if on is None:
+        return False
+    rows = policy.rows("presumptive", on=on, plan=referral.plan, population=population)
+    return any(row["provider_type"] in provider.types for row in rows)

@@ -121,8 +121,9 @@ def _plan_change(change: PlanChange) -> events.PlanChange:
 
 
 def _claim(claim: PresumptiveClaim, referrer: str) -> Claim:
+    also = tuple(each.value for each in claim.also if each is not claim.population)
     return Claim.model_validate(
-        {"provider": referrer, "population": claim.population.value, "from": claim.from_}
+        {"provider": referrer, "population": claim.population.value, "from": claim.from_, "also": also}
     )
 
 

@@ -303,7 +303,8 @@ def show_event(who: Reader, client: Client, entry: Mapping[str, Any]) -> ShownEv
 def _may_see(who: Reader, client: Client, event: Event) -> bool:
     """A referrer hears the way of its own referral; a provider nothing of who else was asked and what they said."""
     if who == "referrer":
-        return event.wire in REFERRER_HEARS
+        # A claim that joined is answered under its own referral.
+        return event.wire in REFERRER_HEARS and not getattr(event, "claimed_by", "")
     other = getattr(event, "provider", None)
     asked = event.wire.startswith("assignment.") and bool(other) and other != client.organization
     return not (who == "provider" and (asked or event.wire == "assignment.plan_asked"))

@@ -97,6 +97,13 @@ class CloseContext(Context):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChooseContext(Context):
+    """`serving`: the loop that this referral joined, through which the member is served; None where it is this one."""
+
+    serving: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PendedContext(Context):
     """The plan asks: when that is asked again."""
 
@@ -116,15 +123,9 @@ Asked = (
     | tuple[AnswerQuestions, AnswerContext]
     | tuple[MergeReferral, MergeContext]
     | tuple[CloseReferral, CloseContext]
+    | tuple[ChooseProvider, ChooseContext]
     | tuple[NoteFact, Noted]
     | tuple[
-        LearnCoverage
-        | MeetDeadline
-        | ChooseProvider
-        | WithdrawReferral
-        | RecordReleaseDate
-        | AskSupport
-        | MoveSupport,
-        Plain,
+        LearnCoverage | MeetDeadline | WithdrawReferral | RecordReleaseDate | AskSupport | MoveSupport, Plain
     ]
 )

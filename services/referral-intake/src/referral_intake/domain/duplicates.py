@@ -12,17 +12,18 @@ from datetime import date, datetime
 from typing import Any
 
 from loopkeeper.contract.events import (
-    Event,
+    JoinedClaim,
     Linked,
-    Question,
     ReferralAmended,
-    ReferralQuestionsAsked,
     ReferralReceived,
     ScreenedPopulation,
 )
 from referral_intake.domain.commands import Keys
 from referral_intake.domain.member_keys import found_as
-from referral_intake.domain.state import POSSIBLE, PROVIDER_CHANGE, Referral
+from referral_intake.domain.state import POSSIBLE, Referral
+
+# Why a claim was refused, where more may still come of it.
+MAY_STILL_HOLD = ("", "criteria", "awaiting_provider")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +155,20 @@ def joined(
         joined=own,
         joined_referrer=second.referrer,
         joined_treats_until=second.treating_until,
+        joined_claim=claim_of(first, second),
         **(_whole(first, second, resealed) if completes(first, second) else added(first, second)),
     )
+
+
+def claim_of(first: Referral, second: ReferralReceived) -> JoinedClaim | None:
+    """What the second claims, to be judged with the loop it joins and answered under its own id (loop.md 3.3). The form
+    of a start says its claim once more: that one is judged already."""
+    if second.claim is None:
+        return None
+    if completes(first, second) and first.claim is not None and first.claim.provider == second.claim.provider:
+        return None
+    start = second.kind == "presumptive_start"
+    return JoinedClaim(claim=second.claim, attested=second.attested, start=start)
 
 
 def _whole(first: Referral, second: ReferralReceived, resealed: Mapping[str, str]) -> dict[str, Any]:
@@ -179,7 +192,7 @@ def added(first: Referral | ReferralReceived, second: Referral | ReferralReceive
     if populations != first.populations:
         changed["populations"] = populations
         changed |= {"policy": second.policy} if isinstance(second, ReferralReceived) else {}
-    if first.claim is None and second.claim is not None:
+    if second.claim is not None and (first.claim is None or _refused(first)):
         changed["claim"] = second.claim
     for name in ("preferred", "chosen"):
         mine: tuple[str, ...] = getattr(first, name)
@@ -187,6 +200,12 @@ def added(first: Referral | ReferralReceived, second: Referral | ReferralReceive
         if more != mine:
             changed[name] = more
     return changed
+
+
+def _refused(first: Referral | ReferralReceived) -> bool:
+    """Whether nothing can come of the first's own claim any more."""
+    refused = first.grant_refused if isinstance(first, Referral) else ""
+    return refused not in MAY_STILL_HOLD
 
 
 def _completed(
@@ -228,18 +247,22 @@ def _weight(screened: ScreenedPopulation) -> int:
     return 1 if screened.result == "unmet" else 0
 
 
-def served(at: datetime, own: str, found: AlreadyServed, second: ReferralReceived) -> list[Event]:
-    """What the loop of a member already in ECM learns: who referred, and, of an ECM provider, whether the member
-    wishes to change to it (loop.md 2.11, 5.7)."""
-    word = ReferralAmended(
+def served(at: datetime, own: str, found: AlreadyServed, second: ReferralReceived) -> ReferralAmended:
+    """What the loop of a member already in ECM learns: who referred, what it claims, and whether it asks for a change of
+    provider, which is asked under its own id (loop.md 2.11, 3.3)."""
+    return ReferralAmended(
         occurred_at=at,
         cause="joined",
         joined=own,
         joined_referrer=second.referrer,
         joined_treats_until=second.treating_until,
+        joined_claim=claim_of(found.state, second),
+        joined_asked="provider_change" if asks_for_change(found, second) else None,
     )
+
+
+def asks_for_change(found: AlreadyServed, second: ReferralReceived) -> bool:
+    """Whether an ECM provider that refers offers to serve itself, and is not the one that serves (loop.md 5.7). Where it
+    claims, the refusal of its claim asks."""
     held = found.state.offer.provider if found.state.offer else ""
-    if not found.offers or second.referrer == held:
-        return [word]
-    change = Question(id=PROVIDER_CHANGE, pointer="/preference/provider")
-    return [word, ReferralQuestionsAsked(occurred_at=at, questions=(change,))]
+    return found.offers and second.referrer != held and second.claim is None

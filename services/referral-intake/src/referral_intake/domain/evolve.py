@@ -78,6 +78,9 @@ def _review_opened(now: Referral, event: AuthorizationReviewOpened) -> Mapping[s
 
 
 def _granted(now: Referral, event: AuthorizationPresumptiveGranted) -> Mapping[str, Any]:
+    if event.carried_by:
+        # The answer to a claim that joined another loop, which has the grant.
+        return {}
     grant = Grant(
         grant=event.grant, provider=event.provider, population=event.population, through=event.through
     )

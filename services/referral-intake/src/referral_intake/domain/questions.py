@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from loopkeeper.contract.decider import Plain, Refused
+from loopkeeper.contract.decider import Elsewhere, Plain, Refused
 from loopkeeper.contract.events import (
     AuthorizationPended,
+    AuthorizationPresumptiveRefused,
     Eligibility,
     Event,
     Question,
@@ -25,10 +26,13 @@ from referral_intake.domain.commands import (
     MeetDeadline,
     RecordReleaseDate,
 )
-from referral_intake.domain.contexts import AnswerContext, Asking, PendedContext
+from referral_intake.domain.contexts import AnswerContext, Asking, ChooseContext, PendedContext
 from referral_intake.domain.deadlines import timers
 from referral_intake.domain.duplicates import added, with_those
 from referral_intake.domain.state import AMENDABLE, OTHER_BIRTH_DATE, PROVIDER_CHANGE, REDIRECT, Referral
+
+# Why a claim is refused where another provider serves the member, or was granted.
+OTHER_PROVIDER = "other_provider"
 
 
 def ask(at: datetime, questions: tuple[Question, ...], asking: Asking) -> list[Event]:
@@ -138,16 +142,42 @@ def who_is_it(eligibility: Eligibility) -> tuple[Question, ...]:
     return (Question(id=OTHER_BIRTH_DATE, pointer="/member/birth_date"),)
 
 
-def choose_provider(referral: Referral, command: ChooseProvider, context: Plain) -> Made:
-    """The wish is recorded on the loop through which the member is served; assignment then makes the change."""
+def ask_for_change(at: datetime, others: Sequence[Question] = ()) -> ReferralQuestionsAsked:
+    """Whether the member, whom another provider serves, wishes to change to the one that referred. It has no time of
+    its own: the change is made within 30 days once somebody says that the member wishes it (loop.md 5.7)."""
+    question = Question(id=PROVIDER_CHANGE, pointer="/preference/provider")
+    return ReferralQuestionsAsked(occurred_at=at, questions=(*others, question))
+
+
+def wish_to_be_asked(referral: Referral, fact: AuthorizationPresumptiveRefused, at: datetime) -> Made:
+    """A claim refused because another provider serves opens the way on, under the claimant's own referral, also where
+    that is over (loop.md 3.3)."""
+    known = {q.id for q in referral.questions}
+    if fact.reason != OTHER_PROVIDER or fact.claimed_by or PROVIDER_CHANGE in known:
+        return []
+    times = {"due_at": referral.questions_due_at, "remind_at": referral.remind_at}
+    asked = ask_for_change(at, referral.questions)
+    return [asked.model_copy(update=times) if referral.blocked else asked]
+
+
+def choose_provider(referral: Referral, command: ChooseProvider, context: ChooseContext) -> Made:
+    """The wish is recorded on the loop through which the member is served; assignment then makes the change. A referral
+    that is over records only that it was answered."""
     must_be_asked(referral, (PROVIDER_CHANGE,))
     left = tuple(q for q in referral.questions if q.id != PROVIDER_CHANGE)
-    chosen = (command.provider,) if command.wishes and command.provider else None
-    return [
-        ReferralAmended(
-            occurred_at=context.at, acted_by=command.acted_by, cause="answered", questions=left, chosen=chosen
-        )
-    ]
+    wished = (command.provider,) if command.wishes and command.provider else None
+    here = context.serving is None
+    answered = ReferralAmended(
+        occurred_at=context.at,
+        acted_by=command.acted_by,
+        cause="answered",
+        questions=left,
+        chosen=wished if here else None,
+    )
+    if here or wished is None or context.serving is None:
+        return [answered]
+    wish = ReferralAmended(occurred_at=context.at, acted_by=command.acted_by, cause="answered", chosen=wished)
+    return [answered, Elsewhere(context.serving, wish)]
 
 
 def record_release(referral: Referral, command: RecordReleaseDate, context: Plain) -> Made:

@@ -15,6 +15,7 @@ from loopkeeper.contract.decider import Decider, Elsewhere, InvariantBroken, Ref
 from loopkeeper.contract.events import (
     AuthorizationDenied,
     AuthorizationPended,
+    AuthorizationPresumptiveRefused,
     Event,
     OutreachMemberDeclined,
     OutreachServicesStarted,
@@ -49,16 +50,26 @@ from referral_intake.domain.contexts import (
     PendedContext,
     ReceiveContext,
 )
-from referral_intake.domain.duplicates import AlreadyServed, Apart, Joins, joined, served, with_those
+from referral_intake.domain.duplicates import (
+    AlreadyServed,
+    Apart,
+    Joins,
+    asks_for_change,
+    joined,
+    served,
+    with_those,
+)
 from referral_intake.domain.evolve import evolve
 from referral_intake.domain.questions import (
     answer,
     ask,
+    ask_for_change,
     ask_for_plan,
     choose_provider,
     learn_coverage,
     meet_deadline,
     record_release,
+    wish_to_be_asked,
 )
 from referral_intake.domain.state import RECEIVED_FIELDS, Referral
 from referral_intake.domain.supports import ask_support, move_support
@@ -118,8 +129,9 @@ def receive(command: ReceiveReferral, context: ReceiveContext) -> Made:
             word = joined(at, first, own, received, context.resealed)
             return [*_over("merged", received, at, survivor), Elsewhere(survivor, word), *beside]
         case AlreadyServed(through=through) as found:
-            words = (Elsewhere(through, event) for event in served(at, own, found, received))
-            return [*_over("already_in_ecm", received, at, through), *words, *beside]
+            over = _over("already_in_ecm", received, at, through)
+            asked = [ask_for_change(at)] if asks_for_change(found, received) else []
+            return [*over, *asked, Elsewhere(through, served(at, own, found, received)), *beside]
         case Apart(possible=possible):
             received = received.model_copy(update={"linked": received.linked or possible})
             questions = (*command.questions, *context.redirect)
@@ -233,7 +245,11 @@ def note(referral: Referral | None, fact: Event | None, context: Noted) -> Made:
     """What a fact of another service brings about here: a closing, the plan's questions, a referral opened again."""
     if isinstance(context, OverturnedContext) and context.opens is not None:
         return [Elsewhere(*context.opens, opens=True)]
-    if referral is None or referral.received_at is None or referral.closing is not None:
+    if referral is None or referral.received_at is None:
+        return []
+    if isinstance(fact, AuthorizationPresumptiveRefused):
+        return wish_to_be_asked(referral, fact, context.at)
+    if referral.closing is not None:
         return []
     if isinstance(fact, AuthorizationPended):
         if not isinstance(context, PendedContext):

@@ -43,6 +43,7 @@ from referral_intake.domain.contexts import (
     Asked,
     Asking,
     Before,
+    ChooseContext,
     CloseContext,
     MergeContext,
     Noted,
@@ -92,8 +93,13 @@ class IntakeLoaded(Loaded[Referral, Asked]):
                 return command, CloseContext(at=at, seed=seed, least_attempts=least)
             case NoteFact():
                 return command, self._noted(stream, state, command, plain)
+            case ChooseProvider():
+                serving = self.known.goes_on_in.get(stream)
+                if serving is not None:
+                    self._hold(serving)
+                return command, ChooseContext(at=at, seed=seed, serving=serving)
             case (
-                LearnCoverage() | MeetDeadline() | ChooseProvider() | WithdrawReferral() | RecordReleaseDate() | AskSupport()
+                LearnCoverage() | MeetDeadline() | WithdrawReferral() | RecordReleaseDate() | AskSupport()
                 | MoveSupport()
             ):  # fmt: skip
                 return command, plain

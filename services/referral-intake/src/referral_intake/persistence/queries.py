@@ -10,7 +10,7 @@ import orjson
 
 from loopkeeper.postgres.connections import Connection
 from loopkeeper.store.definition import Work
-from referral_intake.domain.commands import AnswerQuestions, Keys, ReceiveReferral
+from referral_intake.domain.commands import AnswerQuestions, ChooseProvider, Keys, ReceiveReferral
 from referral_intake.domain.member_keys import found_as, has_name
 from referral_intake.domain.state import Referral
 
@@ -27,6 +27,8 @@ class Known:
         self.rosters: frozenset[str] = frozenset()
         self.states: dict[str, Referral] = {}
         self.keys: dict[str, Keys] = {}
+        # The loop in which a referral that is over goes on: the last of those that joined one another.
+        self.goes_on_in: dict[str, str] = {}
 
 
 async def load_known(connection: Connection, work: Sequence[Work[Referral]]) -> Known:
@@ -38,7 +40,20 @@ async def load_known(connection: Connection, work: Sequence[Work[Referral]]) -> 
     beside = {stream for item in work for stream in item.submission.beside}
     if beside:
         await _load_states(connection, known, "id = ANY($1::text[])", sorted(beside))
+    if chosen := [i.submission.stream for i in work if isinstance(i.submission.command, ChooseProvider)]:
+        rows = await connection.fetch(GOES_ON_IN, sorted(chosen))
+        known.goes_on_in = {row["id"]: row["into"] for row in rows}
     return known
+
+
+GOES_ON_IN = """
+WITH RECURSIVE chain AS (
+    SELECT id, state -> 'closing' ->> 'merged_into' AS "into", 1 AS step FROM referral WHERE id = ANY($1::text[])
+    UNION ALL
+    SELECT c.id, r.state -> 'closing' ->> 'merged_into', c.step + 1
+    FROM chain c JOIN referral r ON r.id = c."into"
+    WHERE r.state -> 'closing' ->> 'merged_into' IS NOT NULL AND c.step < 8)
+SELECT DISTINCT ON (id) id, "into" FROM chain WHERE "into" IS NOT NULL ORDER BY id, step DESC"""
 
 
 async def _load_rosters(connection: Connection, known: Known, told: Sequence[Told]) -> None:

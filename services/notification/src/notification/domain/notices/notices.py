@@ -20,6 +20,7 @@ from loopkeeper.contract.events import (
     AssignmentStarted,
     AssignmentWithdrawn,
     AuthorizationPresumptiveGranted,
+    AuthorizationPresumptiveRefused,
     AuthorizationPresumptiveReminded,
     Event,
     ReferralAmended,
@@ -108,8 +109,9 @@ def concerned(state: Outreach | None, event: Event | None) -> set[str]:
             found.add(event.provider)
         case AssignmentWithdrawn() | AssignmentEnded() | AssignmentDeclined() | AssignmentLeadChanged():
             found.add(event.provider)
-        case AuthorizationPresumptiveReminded() | ReferralSupportMoved():
+        case AuthorizationPresumptiveReminded() | AuthorizationPresumptiveRefused() | ReferralSupportMoved():
             found.add(event.provider)
         case _:
             pass
+    found.add(getattr(event, "plan", "") or "")
     return found - {""}

@@ -123,15 +123,19 @@ def _decision_to_providers(before: Outreach, event: Event, after: Outreach) -> I
 
 def _grant_to_providers(before: Outreach, event: Event, after: Outreach) -> Iterator[Notice]:
     match event:
-        case AuthorizationPresumptiveGranted():
+        case AuthorizationPresumptiveGranted() if not event.carried_by:
             facts = {"grant": event.grant, "through": event.through.isoformat()}
             slots: dict[str, Value] = {"through": event.through, "due": event.referral_by or event.through}
             variant = "referral" if _start(after) else USUAL
             if event.at_risk:
                 # Nothing is owed for one who is not the plan's member (ECMG26 p109).
                 variant = "referral_at_risk" if _start(after) else "payment_at_risk"
-            yield Notice("presumptive_granted", event.provider, "provider", variant, facts=facts, slots=slots)
-        case AuthorizationPresumptiveRefused():
+            # A claim that joined another loop is answered under its own id.
+            yield Notice(
+                "presumptive_granted", event.provider, "provider", variant, facts=facts, slots=slots,
+                referral=event.claimed_by,
+            )  # fmt: skip
+        case AuthorizationPresumptiveRefused() if not event.claimed_by:
             yield _refused(event, after)
         case AuthorizationPresumptiveReminded():
             facts = {
@@ -166,7 +170,8 @@ def _refused(event: AuthorizationPresumptiveRefused, after: Outreach) -> Notice:
         variant = event.reason
     slots: dict[str, Value] = {"reason": Coded("grant_refusal", event.reason)}
     facts = {"reason": event.reason}
-    return Notice("presumptive_refused", after.claimed_by, "provider", variant, facts=facts, slots=slots)
+    claimant = event.provider or after.claimed_by
+    return Notice("presumptive_refused", claimant, "provider", variant, facts=facts, slots=slots)
 
 
 def _how_ended(event: AuthorizationPresumptiveEnded, after: Outreach) -> str:

@@ -59,6 +59,8 @@ def to_referrers(
     if isinstance(event, ReferralAmended):
         if event.cause == "joined" and event.joined is not None:
             yield _merged(event, event.joined, before, names)
+            if event.joined_asked is not None:
+                yield _asked_of(event.joined, event.joined_referrer or "")
             yield from _so_far(event.joined, event.joined_referrer or "", after, names)
         return
     yield from _to_referrer(after.referrer, before, event, after, names)
@@ -225,6 +227,15 @@ def _already(
     if before.term is None:
         return "treating_undated", slots
     return "treating", {**slots, "through": before.term.through}
+
+
+def _asked_of(referral: str, referrer: str) -> Notice:
+    """Whether the member wishes to change to the provider that referred is asked under its own id (loop.md 2.11)."""
+    one: dict[str, Value] = {"count": "1"}
+    return Notice(
+        "questions", referrer, "referrer", "undated", facts={"count": "1"}, slots=one, referral=referral,
+        stream=referral,
+    )  # fmt: skip
 
 
 def _so_far(referral: str, referrer: str, after: Outreach, names: Names) -> Iterator[Notice]:

@@ -18,6 +18,7 @@ from loopkeeper.contract.events import (
     AuthorizationExtended,
     AuthorizationPresumptiveEnded,
     AuthorizationPresumptiveGranted,
+    AuthorizationPresumptiveRefused,
     Event,
     NoticeDelivered,
     OutreachAttempted,
@@ -128,7 +129,15 @@ def _closed(now: Outreach, event: ReferralClosed) -> Mapping[str, Any]:
 
 
 def _granted(now: Outreach, event: AuthorizationPresumptiveGranted) -> Mapping[str, Any]:
+    if event.carried_by:
+        # The answer to a claim that joined another loop, which has the grant and tells of it.
+        return {}
     return {"grant": Grant(grant=event.grant, provider=event.provider)}
+
+
+def _refused(now: Outreach, event: AuthorizationPresumptiveRefused) -> Mapping[str, Any]:
+    """Of a referral that was over as it came in, nothing but the answer to its claim is heard."""
+    return {"plan": event.plan, "claimed_by": event.provider} if event.plan and not now.plan else {}
 
 
 def _grant_ended(now: Outreach, event: AuthorizationPresumptiveEnded) -> Mapping[str, Any]:
@@ -247,6 +256,7 @@ FOLD: Mapping[type[Event], Callable[[Outreach, Any], Mapping[str, Any]]] = {
     ReferralAmended: _amended,
     ReferralClosed: _closed,
     AuthorizationPresumptiveGranted: _granted,
+    AuthorizationPresumptiveRefused: _refused,
     AuthorizationPresumptiveEnded: _grant_ended,
     AuthorizationApproved: _approved,
     AuthorizationExtended: _extended,

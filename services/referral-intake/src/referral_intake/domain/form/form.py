@@ -145,9 +145,11 @@ class Preference(Wish):
 
 
 class PresumptiveClaim(Said):
-    """Service has begun or is about to: under which population, and the date of the first ECM service."""
+    """Service has begun or is about to: under which population, and the date of the first ECM service. `also` names
+    further populations of the same claim: each is judged by itself, and all that hold are one grant."""
 
     population: Population
+    also: tuple[Population, ...] = Field((), max_length=8)
     provider_type: ProviderType | None = None
     from_: ServiceDay = Field(alias="from")
 

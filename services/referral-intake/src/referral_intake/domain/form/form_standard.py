@@ -96,7 +96,8 @@ def understand(form: ReferralBody, *, referrer: str, on: date, synthetic: bool) 
 
 
 def _claimed(form: ReferralBody) -> tuple[str, ...]:
-    relied_on = (form.presumptive.population,) if form.presumptive is not None else ()
+    claim = form.presumptive
+    relied_on = (claim.population, *claim.also) if claim is not None else ()
     return tuple(dict.fromkeys(each.value for each in (*form.populations, *relied_on)))
 
 
@@ -308,7 +309,7 @@ def _doubts(form: ReferralBody, on: date) -> Iterator[tuple[str, str]]:
     if form.referral_date is not None and form.referral_date > on:
         yield "referral-date", "/referral_date"
     claim = form.presumptive if form.kind == "full" else None
-    if claim is not None and claim.population not in form.populations:
+    if claim is not None and not {claim.population, *claim.also} <= set(form.populations):
         yield "presumptive-population", "/presumptive/population"
 
 
