@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 import pytest_asyncio
 
-from loopkeeper.kernel.clock import HandClock
+from loopkeeper.kernel.clock import ManualClock
 from loopkeeper.postgres import embedded
 from loopkeeper.postgres.connections import Connection, connect
 from loopkeeper.postgres.embedded import Server
@@ -172,5 +172,5 @@ async def migrated(databases: Databases) -> AsyncGenerator[Migrated]:
 
 
 @pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
+def clock() -> ManualClock:
+    return ManualClock()

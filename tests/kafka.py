@@ -16,7 +16,7 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from demo.broker import Broker
-from loopkeeper.event_log.kafka_line import goodbye
+from loopkeeper.event_log.kafka_config import goodbye
 from loopkeeper.kernel.files import locked
 from tests.certificates import Authority
 

@@ -15,7 +15,7 @@ from assignment.domain.contexts import (
     AcceptContext,
     ChangeContext,
     Conflict,
-    Elsewhere,
+    OtherAssignment,
     HandContext,
     Limit,
     Obliged,
@@ -46,7 +46,7 @@ from loopkeeper.contract.events import (
     ScreenedPopulation,
     Skipped,
 )
-from loopkeeper.testing.rules import Asking, command_of, decided
+from loopkeeper.testing.rules import AskedCommand, command_of, decided
 
 MONDAY = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
 TODAY = date(2026, 3, 2)
@@ -145,7 +145,7 @@ class Market:
     plan_at_risk_at: datetime | None = None
     refs: tuple[str, ...] = ()
     assigned_elsewhere: bool = False
-    elsewhere: str = ""
+    other_assignment: str = ""
     elsewhere_since: datetime = MONDAY - timedelta(days=365)
     contracted: bool = True
     pcp_due_at: datetime = PLAN_DUE
@@ -164,21 +164,21 @@ class Market:
         risk: Any = self.change_at_risk_at
         return Limit(due_at=self.change_due_at, at_risk_at=risk, refs=())
 
-    def other(self) -> Elsewhere | None:
-        found = Elsewhere(assignment=self.elsewhere, since=self.elsewhere_since)
+    def other(self) -> OtherAssignment | None:
+        found = OtherAssignment(assignment=self.other_assignment, since=self.elsewhere_since)
         return found if self.assigned_elsewhere else None
 
     def offering(self) -> Offering:
         risk: Any = self.answer_at_risk_at
         return Offering(
             ranking=self.ranking, answer_due_at=self.answer_due_at, answer_at_risk_at=risk, told=self.told(),
-            elsewhere=self.other(), refs=self.refs,
+            other_assignment=self.other(), refs=self.refs,
         )  # fmt: skip
 
     def conflict(self) -> Conflict:
-        return Conflict(told=self.told(), elsewhere=self.other())
+        return Conflict(told=self.told(), other_assignment=self.other())
 
-    def for_(self, command: Command) -> Asking:
+    def for_(self, command: Command) -> AskedCommand:
         """This command, with the context that this market makes."""
         match command:
             case NoteFact():
@@ -221,23 +221,23 @@ def after(state: Assignment | None, *facts: Event) -> Assignment:
     return folded
 
 
-def when(state: Assignment | None, asking: Asking, at: datetime = MONDAY) -> list[Event]:
+def when(state: Assignment | None, asking: AskedCommand, at: datetime = MONDAY) -> list[Event]:
     return [event for event in decided(DECIDER, state, asking, at) if isinstance(event, Event)]
 
 
-def refused(state: Assignment | None, asking: Asking, at: datetime = MONDAY) -> Refused:
+def refused(state: Assignment | None, asking: AskedCommand, at: datetime = MONDAY) -> Refused:
     with pytest.raises(Refused) as found:
         when(state, asking, at)
     return found.value
 
 
-def heard(fact: Event, found: Market | None = None) -> Asking:
+def heard(fact: Event, found: Market | None = None) -> AskedCommand:
     return (found or market(STREET, NAVIGATORS)).for_(NoteFact(fact=fact))
 
 
 def accept(
     provider: str = STREET, assignment: str = "asg_1", found: Market | None = None, **changes: Any
-) -> Asking:
+) -> AskedCommand:
     command = Accept(**{"assignment": assignment, "provider": provider, "lead": LUIS, **changes})
     return (found or Market()).for_(command)
 
@@ -247,25 +247,25 @@ def decline(
     found: Market | None = None,
     provider: str = STREET,
     assignment: str = "asg_1",
-) -> Asking:
+) -> AskedCommand:
     command = Decline(assignment=assignment, provider=provider, reason=reason)
     return (found or market(NAVIGATORS)).for_(command)
 
 
-def by_hand(provider: str = NAVIGATORS, found: Market | None = None, because: Any = "") -> Asking:
+def by_hand(provider: str = NAVIGATORS, found: Market | None = None, because: Any = "") -> AskedCommand:
     command = AssignByHand(provider=provider, acted_by=MARIA, because=because)
     return (found or market(provider)).for_(command)
 
 
-def ask_plan(found: Market | None = None) -> Asking:
+def ask_plan(found: Market | None = None) -> AskedCommand:
     return (found or Market()).for_(AskPlan())
 
 
-def start(found: Market | None = None) -> Asking:
+def start(found: Market | None = None) -> AskedCommand:
     return (found or Market()).for_(Start())
 
 
-def needs(state: Assignment, asking: Asking) -> Need:
+def needs(state: Assignment, asking: AskedCommand) -> Need:
     """What the member needs of the provider that this command looks for."""
     return need(state, command_of(asking))
 

@@ -26,7 +26,7 @@ from loopkeeper.contract.events import (
     ReferralAmended,
     Skipped,
 )
-from loopkeeper.testing.rules import Asking, command_of
+from loopkeeper.testing.rules import AskedCommand, command_of
 from tests.assignment.cases import (
     APPROVED,
     CLINIC,
@@ -63,16 +63,16 @@ ANA = Lead(person="ana-reyes", name="Ana Reyes")
 SERVED = (*TAKEN, closed("services_received"))
 
 
-def withdraw(found: Market | None = None) -> Asking:
+def withdraw(found: Market | None = None) -> AskedCommand:
     return (found or market(NAVIGATORS)).for_(Withdraw(assignment="asg_1", acted_by=MARIA))
 
 
-def end(found: Market | None = None, **changes: Any) -> Asking:
+def end(found: Market | None = None, **changes: Any) -> AskedCommand:
     said = {"assignment": "asg_1", "acted_by": ROSA, "by_provider": True, **changes}
     return (found or market(NAVIGATORS)).for_(End(**said))
 
 
-def change(wished: str = NAVIGATORS, found: Market | None = None) -> Asking:
+def change(wished: str = NAVIGATORS, found: Market | None = None) -> AskedCommand:
     chosen = found or market(wished, change_due_at=CHANGE_DUE, change_at_risk_at=CHANGE_RISK)
     return chosen.for_(RequestChange(assignment="asg_1", wished=wished, acted_by=ROSA))
 
@@ -113,7 +113,7 @@ def test_an_assignment_ends_and_the_authorized_member_gets_another_provider() ->
 
 
 @pytest.mark.parametrize("command", [withdraw(market()), change(found=market())], ids=["withdraw", "change"])
-def test_where_nobody_is_left_after_an_offer_the_plan_is_asked(command: Asking) -> None:
+def test_where_nobody_is_left_after_an_offer_the_plan_is_asked(command: AskedCommand) -> None:
     """loop.md 7.6: every loop left open names who must act."""
     assert question(when(given(*OFFERED), command)).reason == "none_left"
     assert question(when(given(*TAKEN), end(market()))).reason == "none_left"
@@ -240,9 +240,9 @@ def test_nobody_is_changed_for_the_provider_they_have() -> None:
 # ── identity that arrives late ────────────────────────────────────────────────────────────────────────────
 
 
-def identified(since: datetime) -> Asking:
+def identified(since: datetime) -> AskedCommand:
     amended = ReferralAmended(occurred_at=MONDAY, cause="answered", member="mem_david_known")
-    found = market(assigned_elsewhere=True, elsewhere="asg_9", elsewhere_since=since)
+    found = market(assigned_elsewhere=True, other_assignment="asg_9", elsewhere_since=since)
     return heard(amended, found)
 
 

@@ -222,9 +222,9 @@ def test_a_release_that_is_past_makes_no_plan() -> None:
 
 def test_a_planned_assignment_conflicts_when_it_begins() -> None:
     state = planned(accepted())
-    elsewhere = market(assigned_elsewhere=True, elsewhere="asg_9", elsewhere_since=MONDAY - DAY)
-    assert wires(when(state, start(elsewhere), morning(RELEASE))) == ["started", "plan_asked"]
-    known = heard(ReferralAmended(occurred_at=MONDAY, cause="answered", member="mem_known"), elsewhere)
+    other_assignment = market(assigned_elsewhere=True, other_assignment="asg_9", elsewhere_since=MONDAY - DAY)
+    assert wires(when(state, start(other_assignment), morning(RELEASE))) == ["started", "plan_asked"]
+    known = heard(ReferralAmended(occurred_at=MONDAY, cause="answered", member="mem_known"), other_assignment)
     assert when(state, known) == []
 
 

@@ -91,9 +91,9 @@ def test_a_provider_is_full_when_its_places_are_taken_and_not_before() -> None:
 
 
 def test_where_county_or_age_is_not_known_it_passes_nobody_over() -> None:
-    elsewhere = entry(counties=("fresno",), age_bands=("child_youth",))
-    assert why_not(needing(county="", age_band="unknown"), elsewhere, 0, TODAY) == ""
-    assert why_not(needing(county="", age_band=""), elsewhere, 0, TODAY) == ""
+    other_assignment = entry(counties=("fresno",), age_bands=("child_youth",))
+    assert why_not(needing(county="", age_band="unknown"), other_assignment, 0, TODAY) == ""
+    assert why_not(needing(county="", age_band=""), other_assignment, 0, TODAY) == ""
     assert why_not(DAVID, entry(age_bands=()), 0, TODAY) == ""
 
 

@@ -25,7 +25,7 @@ from loopkeeper.contract.events import (
     ReferralReceived,
 )
 from loopkeeper.policy.reading import installed, load
-from loopkeeper.testing.rules import Asking, command_of
+from loopkeeper.testing.rules import AskedCommand, command_of
 from tests.assignment.cases import (
     APPROVED,
     CLINIC,
@@ -98,7 +98,7 @@ def first(found: Ranking) -> tuple[str, str]:
     return found.first.provider, next(iter(found.first.because), "")
 
 
-def completed(state: Assignment, asking: Asking, entries: Mapping[str, ProviderRecorded]) -> Asking:
+def completed(state: Assignment, asking: AskedCommand, entries: Mapping[str, ProviderRecorded]) -> AskedCommand:
     """The command with the context that the service gives it."""
     plain = Plain(at=MONDAY, seed=SEED)
     found: Any = places(entries).with_context("ref_1", state, command_of(asking), plain)

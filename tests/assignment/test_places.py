@@ -28,7 +28,7 @@ from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.decider import Command, Refused
 from loopkeeper.contract.events import Event, ReferralAmended
 from loopkeeper.event_log.port import Received
-from loopkeeper.kernel.clock import HandClock
+from loopkeeper.kernel.clock import ManualClock
 from loopkeeper.store.definition import Submission
 from tests.assignment.cases import APPROVED, LUIS, MARIA, MONDAY, NAVIGATORS, RECEIVED, STREET, closed
 from tests.conftest import Databases
@@ -43,7 +43,7 @@ async def here(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -
     """One database for all claims of this file: each has members and providers of its own."""
     url = await databases.make("assignment", await databases.template("assignment"))
     folder: Path = tmp_path_factory.mktemp("places")
-    async with site("assignment", url, await databases.make("log"), folder, HandClock(MONDAY)) as made:
+    async with site("assignment", url, await databases.make("log"), folder, ManualClock(MONDAY)) as made:
         yield made
     await databases.drop()
 

@@ -140,8 +140,8 @@ def test_where_nobody_can_take_the_member_the_plan_is_asked() -> None:
 
 
 def test_a_second_loop_of_an_assigned_member_asks_the_plan() -> None:
-    elsewhere = market(STREET, assigned_elsewhere=True)
-    question = asked(when(given(RECEIVED), heard(APPROVED, elsewhere)))
+    other_assignment = market(STREET, assigned_elsewhere=True)
+    question = asked(when(given(RECEIVED), heard(APPROVED, other_assignment)))
     assert (question.reason, question.due_at) == ("member_already_assigned", PLAN_DUE)
 
 

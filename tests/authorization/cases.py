@@ -46,7 +46,7 @@ from authorization.domain.contexts import (
     ReauthorizationContext,
     ReviewContext,
     RunningOn,
-    Standing,
+    MemberGrants,
     TermContext,
     TermRules,
 )
@@ -69,7 +69,7 @@ from loopkeeper.contract.events import (
     ScreenedPopulation,
 )
 from loopkeeper.contract.vocabulary.populations import Population
-from loopkeeper.testing.rules import Asking, command_of, decided
+from loopkeeper.testing.rules import AskedCommand, command_of, decided
 
 # Monday, nine in the morning in Los Angeles.
 MONDAY = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
@@ -214,11 +214,11 @@ def after(state: Authorization | None, *facts: Event) -> Authorization:
     return folded
 
 
-def when(state: Authorization | None, asking: Asking, at: datetime = MONDAY) -> list[Event]:
+def when(state: Authorization | None, asking: AskedCommand, at: datetime = MONDAY) -> list[Event]:
     return [event for event in decided(DECIDER, state, asking, at) if isinstance(event, Event)]
 
 
-def refused(state: Authorization | None, asking: Asking, at: datetime = MONDAY) -> Refused:
+def refused(state: Authorization | None, asking: AskedCommand, at: datetime = MONDAY) -> Refused:
     with pytest.raises(Refused) as found:
         when(state, asking, at)
     return found.value
@@ -226,7 +226,7 @@ def refused(state: Authorization | None, asking: Asking, at: datetime = MONDAY) 
 
 def claimed(rules: Rules, **known: Any) -> dict[str, Any]:
     """What a claim is judged by; the directory knows the team."""
-    standing = Standing(
+    member_grants = MemberGrants(
         open_with=known.get("open_with"),
         grant_live=known.get("member_grant_live", False),
         last_grant_through=known.get("last_grant_through"),
@@ -235,7 +235,7 @@ def claimed(rules: Rules, **known: Any) -> dict[str, Any]:
     # The claim of a referral that joins is judged alike, by its own provider's entry.
     joined = rules.grant() if "joined_provider" in known else None
     return {
-        "own": "ref_1", "grant": rules.grant(), "standing": standing, "provider": provider,
+        "own": "ref_1", "grant": rules.grant(), "member_grants": member_grants, "provider": provider,
         "hubs": known.get("hubs", {}), "joined": joined, "joined_provider": known.get("joined_provider"),
         "opens": known.get("opens"),
     }  # fmt: skip
@@ -247,11 +247,11 @@ def review(rules: Rules, **known: Any) -> dict[str, Any]:
     return {**TIMES, **claimed(rules, **known), **parts, "draw": known.get("draw", 0.0)}
 
 
-def open_review(fact: ReferralReceived, rules: Rules = RULES, **known: Any) -> Asking:
+def open_review(fact: ReferralReceived, rules: Rules = RULES, **known: Any) -> AskedCommand:
     return OpenReview(fact=fact), ReviewContext(**review(rules, **known))
 
 
-def look_again(waits_for: str, rules: Rules = RULES, **known: Any) -> Asking:
+def look_again(waits_for: str, rules: Rules = RULES, **known: Any) -> AskedCommand:
     return LookAgain(waits_for=waits_for), ClaimContext(**TIMES, **claimed(rules, **known))
 
 
@@ -266,7 +266,7 @@ def pending(**changes: Any) -> Authorization:
     return after(None, fact, *opened(fact))
 
 
-def approve(rules: Rules = RULES, acted_by: ActedBy = MARIA, **changes: Any) -> Asking:
+def approve(rules: Rules = RULES, acted_by: ActedBy = MARIA, **changes: Any) -> AskedCommand:
     return Approve(acted_by=acted_by, **changes), ApproveContext(**TIMES, term=rules.term())
 
 
@@ -284,7 +284,7 @@ DENIAL = DenialRules(
 OF_POLICY = {"needs_license", "notice_due_at", "rights", "exclusive", "chosen", "refs"}
 
 
-def deny(reason: str = "no_active_medi_cal", acted_by: ActedBy = MARIA, **changes: Any) -> Asking:
+def deny(reason: str = "no_active_medi_cal", acted_by: ActedBy = MARIA, **changes: Any) -> AskedCommand:
     # The plan told the provider itself; without that, the grant waits for our notice.
     said = {"licensed": False, "citation": "ECM Policy Guide", "provider_told": True, **changes}
     command = Deny(reason=reason, acted_by=acted_by, **{k: v for k, v in said.items() if k not in OF_POLICY})
@@ -292,20 +292,20 @@ def deny(reason: str = "no_active_medi_cal", acted_by: ActedBy = MARIA, **change
     return command, DenyContext(**TIMES, denial=denial)
 
 
-def modify(populations: tuple[str, ...], **changes: Any) -> Asking:
+def modify(populations: tuple[str, ...], **changes: Any) -> AskedCommand:
     rules, denial = changes.pop("rules", RULES), replace(DENIAL, **changes.pop("denial", {}))
     said = {"acted_by": MARIA, "reason": "criteria_not_met", "licensed": True, **changes}
     context = ModifyContext(**TIMES, term=rules.term(), denial=denial)
     return Modify(populations=populations, **said), context
 
 
-def pend(*asks: str, acted_by: ActedBy = MARIA) -> Asking:
+def pend(*asks: str, acted_by: ActedBy = MARIA) -> AskedCommand:
     known = frozenset({"birth-date", "county", "answer-complex_need"})
     context = PendContext(**TIMES, known=known, by=MONDAY + timedelta(days=14), refs=())
     return Pend(acted_by=acted_by, asks=asks), context
 
 
-def resume(acted_by: ActedBy = MARIA, rules: Rules = RULES) -> Asking:
+def resume(acted_by: ActedBy = MARIA, rules: Rules = RULES) -> AskedCommand:
     return Resume(acted_by=acted_by), PauseContext(**TIMES, running_on=rules.running_on())
 
 
@@ -313,14 +313,14 @@ def amended(cause: str = "answered", at: datetime = MONDAY, **changes: Any) -> R
     return ReferralAmended.model_validate({"occurred_at": at, "cause": cause, **changes})
 
 
-def amend(fact: ReferralAmended, rules: Rules = RULES, **known: Any) -> Asking:
+def amend(fact: ReferralAmended, rules: Rules = RULES, **known: Any) -> AskedCommand:
     judged = Judged(due_at=MONDAY + timedelta(days=14), refs=())
     return Amend(fact=fact), AmendContext(
         **review(rules, **known), running_on=rules.running_on(), judged=judged
     )
 
 
-def comes(kind: str, rules: Rules = RULES) -> Asking:
+def comes(kind: str, rules: Rules = RULES) -> AskedCommand:
     """This deadline comes, with what the policy says then."""
     command, ending = PassDeadline(kind=kind), EndingRules(rights=RIGHTS, refs=())
     match kind:
@@ -335,7 +335,7 @@ def comes(kind: str, rules: Rules = RULES) -> Asking:
             return command
 
 
-def end(code: int = 1, acted_by: ActedBy = MARIA, **changes: Any) -> Asking:
+def end(code: int = 1, acted_by: ActedBy = MARIA, **changes: Any) -> AskedCommand:
     ending = EndingRules(rights=RIGHTS, refs=())
     context = EndContext(**TIMES, notice_days=10, ending=ending)
     return End(acted_by=acted_by, code=code, **changes), context
@@ -344,20 +344,20 @@ def end(code: int = 1, acted_by: ActedBy = MARIA, **changes: Any) -> Asking:
 LUIS = ActedBy(organization=TEAM, person="luis-ortega")
 
 
-def ask_again(rules: Rules = RULES, acted_by: ActedBy = LUIS, provider: str = TEAM) -> Asking:
+def ask_again(rules: Rules = RULES, acted_by: ActedBy = LUIS, provider: str = TEAM) -> AskedCommand:
     command = RequestReauthorization(acted_by=acted_by, provider=provider)
     return command, ReauthorizationContext(**TIMES, clocks=rules.clocks())
 
 
-def revoke(acted_by: ActedBy = MARIA) -> Asking:
+def revoke(acted_by: ActedBy = MARIA) -> AskedCommand:
     return RevokeGrant(acted_by=acted_by)
 
 
-def go_on(acted_by: ActedBy = MARIA) -> Asking:
+def go_on(acted_by: ActedBy = MARIA) -> AskedCommand:
     return Continue(acted_by=acted_by)
 
 
-def overturn(on: date, acted_by: ActedBy = MARIA) -> Asking:
+def overturn(on: date, acted_by: ActedBy = MARIA) -> AskedCommand:
     context = OverturnContext(**TIMES, due_at=MONDAY + timedelta(days=60), refs=())
     return Overturn(acted_by=acted_by, on=on), context
 
@@ -369,7 +369,7 @@ def overturn(on: date, acted_by: ActedBy = MARIA) -> Asking:
 class LookedUp:
     """A command with the context that the service gives it, its parts in one piece as the tests above tell them."""
 
-    asking: Asking
+    asking: AskedCommand
     rules: Rules
     parts: Mapping[str, Any]
 
@@ -384,7 +384,7 @@ def looked_up(
     loaded: AuthorizationLoaded,
     stream: str,
     state: Authorization | None,
-    asking: Asking,
+    asking: AskedCommand,
     at: datetime = MONDAY,
 ) -> LookedUp:
     """What the service says to this command, at this time."""
@@ -419,9 +419,9 @@ def looked_up(
         parts |= {"needs_license": denial.needs_license, "notice_due_at": denial.notice_due_at}
         parts |= {"citation": command.citation or denial.citation, "appeal_by": denial.rights.appeal_by}
     if isinstance(context, ClaimContext):
-        standing = context.standing
-        parts |= {"open_with": standing.open_with, "member_grant_live": standing.grant_live}
-        parts |= {"last_grant_through": standing.last_grant_through}
+        member_grants = context.member_grants
+        parts |= {"open_with": member_grants.open_with, "member_grant_live": member_grants.grant_live}
+        parts |= {"last_grant_through": member_grants.last_grant_through}
     return LookedUp(pair, Rules(**found), parts)
 
 

@@ -29,7 +29,7 @@ from loopkeeper.contract.events import (
 )
 from loopkeeper.policy import Policy, check
 from loopkeeper.policy.reading import installed, load
-from loopkeeper.testing.rules import Asking
+from loopkeeper.testing.rules import AskedCommand
 from tests.authorization.cases import (
     LUIS,
     MONDAY,
@@ -61,7 +61,7 @@ def policy() -> Policy:
     return load(installed())
 
 
-def happened(policy: Policy, state: Authorization | None, asking: Asking, at: datetime) -> list[Event]:
+def happened(policy: Policy, state: Authorization | None, asking: AskedCommand, at: datetime) -> list[Event]:
     """What follows, with the context that the service gives the command on that day."""
     return when(state, looked_up(AuthorizationLoaded(policy, {}, {}), "ref_1", state, asking, at).asking, at)
 

@@ -30,7 +30,7 @@ from loopkeeper.contract.events import (
 )
 from loopkeeper.policy import Policy
 from loopkeeper.policy.reading import installed, load
-from loopkeeper.testing.rules import Asking
+from loopkeeper.testing.rules import AskedCommand
 from tests.authorization.cases import (
     ANSWERS,
     ENTRY,
@@ -69,7 +69,7 @@ def covered(state: Any = "confirmed", begins: Any = None, through: date | None =
 
 
 def happens(
-    policy: Policy, state: Authorization | None, asking: Asking, at: datetime = MONDAY
+    policy: Policy, state: Authorization | None, asking: AskedCommand, at: datetime = MONDAY
 ) -> list[Event]:
     loaded = AuthorizationLoaded(policy, {TEAM: ENTRY}, {})
     return when(state, looked_up(loaded, "ref_1", state, asking, at).asking, at)

@@ -11,7 +11,7 @@ import pytest
 from authorization.domain.presumptive import end_when_told, end_with_loop
 from authorization.domain.rules import DECIDER
 from authorization.domain.state import Authorization
-from loopkeeper.contract.decider import Elsewhere
+from loopkeeper.contract.decider import EventOn
 from loopkeeper.contract.events import (
     AssignmentAccepted,
     AssignmentEnded,
@@ -96,14 +96,14 @@ def joins(by: str = CLINIC, *, adopted: bool = False, **changes: Any) -> Referra
     )
 
 
-def judged(state: Authorization, fact: ReferralAmended, **known: Any) -> list[Event | Elsewhere]:
+def judged(state: Authorization, fact: ReferralAmended, **known: Any) -> list[Event | EventOn]:
     known = {"joined_provider": CLINICS, "opens": True, **known}
     return list(decided(DECIDER, after(state, fact), amend(fact, **known)))
 
 
-def answer(made: list[Event | Elsewhere]) -> Any:
+def answer(made: list[Event | EventOn]) -> Any:
     """What the claimant is told, under its own referral."""
-    (found,) = [each for each in made if isinstance(each, Elsewhere)]
+    (found,) = [each for each in made if isinstance(each, EventOn)]
     assert (found.stream, found.opens) == ("ref_2", True)
     return found.event
 
@@ -170,7 +170,7 @@ def test_a_grant_is_the_loops_and_is_told_under_the_claimants_referral() -> None
     granted, told = judged(state, fact)
     assert isinstance(granted, AuthorizationPresumptiveGranted)
     assert (granted.provider, granted.provider_version, granted.claimed_by) == (CLINIC, 9, "ref_2")
-    assert isinstance(told, Elsewhere)
+    assert isinstance(told, EventOn)
     answered: Any = told.event
     assert (answered.grant, answered.carried_by) == (granted.grant, "ref_1")
     # There it counts for nothing: one grant, of the loop.
@@ -204,7 +204,7 @@ def test_a_claim_that_waits_for_its_provider_is_looked_at_again_and_answered_und
     refused, told = judged(state, fact, joined_provider=None)
     assert isinstance(refused, AuthorizationPresumptiveRefused)
     assert (refused.reason, refused.awaits, refused.claimed_by) == ("awaiting_provider", CLINIC, "ref_2")
-    assert isinstance(told, Elsewhere)
+    assert isinstance(told, EventOn)
     waiting = after(state, fact, refused)
     again = list(decided(DECIDER, waiting, look_again(CLINIC, provider=CLINICS, opens=False)))
     assert [type(each).__name__ for each in again] == ["AuthorizationPresumptiveGranted", "Elsewhere"]

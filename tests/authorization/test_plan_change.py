@@ -16,7 +16,7 @@ from authorization.persistence.context import AuthorizationLoaded, Kept
 from loopkeeper.contract.events import Eligibility, Event, PlanChange
 from loopkeeper.policy import Policy
 from loopkeeper.policy.reading import installed, load
-from loopkeeper.testing.rules import Asking
+from loopkeeper.testing.rules import AskedCommand
 from tests.authorization.cases import (
     HOMELESS,
     MONDAY,
@@ -45,7 +45,7 @@ def policy() -> Policy:
     return load(installed())
 
 
-def follows(policy: Policy, state: Authorization, asking: Asking, *others: Kept) -> list[Event]:
+def follows(policy: Policy, state: Authorization, asking: AskedCommand, *others: Kept) -> list[Event]:
     members = {(state.plan, state.member): {f"ref_{n}": kept for n, kept in enumerate(others)}}
     loaded = AuthorizationLoaded(policy, {}, members)
     return when(state, looked_up(loaded, "ref_new", state, asking).asking)

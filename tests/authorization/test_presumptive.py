@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from authorization.domain.presumptive import WAYS_ON, Standing, judge
+from authorization.domain.presumptive import WAYS_ON, MemberGrants, judge
 from loopkeeper.contract.calendar import end_of_la_day, la_date
 from loopkeeper.contract.events import (
     AuthorizationPresumptiveGranted,
@@ -33,14 +33,14 @@ GOOD: Mapping[str, Any] = {
     "populations": (HOMELESS,),
     "provider": ENTRY,
     "types": ("street_medicine", "housing_tenancy"),
-    "standing": Standing(),
+    "member_grants": MemberGrants(),
     "again_from": None,
     "latest": TODAY,
 }
 UNMET = ScreenedPopulation(code="homelessness", result="unmet", claimed=True)
 # One fault for every reason, in the order in which reasons are told.
 FAULTS: Mapping[str, Mapping[str, Any]] = {
-    "renewal": {"standing": Standing(open_with=TEAM)},
+    "renewal": {"member_grants": MemberGrants(open_with=TEAM)},
     "recent": {"again_from": TODAY + DAY},
     "coverage_ended": {"insured": False},
     "ahead": {"latest": TODAY - DAY},
@@ -100,12 +100,12 @@ def test_every_reason_says_the_way_on() -> None:
 
 
 def test_an_open_authorization_elsewhere_asks_for_a_change_of_provider_first() -> None:
-    assert verdict(standing=Standing(open_with=CLINIC)) == "other_provider"
+    assert verdict(member_grants=MemberGrants(open_with=CLINIC)) == "other_provider"
     assert "Ask the member" in WAYS_ON["other_provider"]
 
 
 def test_a_member_has_one_live_grant_at_a_time() -> None:
-    assert verdict(standing=Standing(grant_live=True)) == "recent"
+    assert verdict(member_grants=MemberGrants(grant_live=True)) == "recent"
 
 
 def test_from_the_day_named_on_another_grant_is_possible() -> None:

@@ -49,7 +49,7 @@ from loopkeeper.contract.events import (
     ScreenedPopulation,
 )
 from loopkeeper.contract.vocabulary.decisions import DenialReason, ForbiddenAsk, ForbiddenReason
-from loopkeeper.testing.rules import Asking, command_of
+from loopkeeper.testing.rules import AskedCommand, command_of
 from tests.authorization.cases import (
     CLINIC,
     ENTRY,
@@ -216,7 +216,7 @@ def test_every_command_there_is_takes_part_in_the_property_below() -> None:
 )
 @settings(max_examples=300, deadline=None)
 def test_software_never_denies_modifies_pends_or_pauses(
-    opening: bool, asked: list[Asking], days: list[int]
+    opening: bool, asked: list[AskedCommand], days: list[int]
 ) -> None:
     """loop.md 4.1: whatever is known and whatever comes, these are a named person's, for a reason of the list."""
     state, now = None, MONDAY

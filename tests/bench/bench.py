@@ -18,10 +18,10 @@ from typing import Any, cast
 
 from demo.broker import Broker
 from loopkeeper.contract.calendar import la_date
-from loopkeeper.event_log.port import Bus, Member
+from loopkeeper.event_log.port import EventLog, GroupMember
 from loopkeeper.kernel.settings import Settings
 from loopkeeper.postgres import embedded
-from loopkeeper.runtime.run import make_bus
+from loopkeeper.runtime.run import make_event_log
 from loopkeeper.runtime.service import installed
 from tests.bench.pauses import pauses, replaced
 from tests.bench.weights import weighed
@@ -31,7 +31,7 @@ from tests.chaos.pairs import REPLICAS, Pairs, pairs
 from tests.chaos.town import Town
 from tests.kafka import PARTITIONS, Kafka, guarded
 from tests.loop.house import CLINIC, HARBOR, OPERATIONS, STREET, david, put_roster
-from tests.shared.bus_contract import Offsets, message
+from tests.shared.event_log_contract import Offsets, message
 
 WAKES, WAKES_PER_SECOND = 600, 200
 # So many referrals at a time: what one clinic's desk and its neighbours send.
@@ -51,12 +51,12 @@ def spent(town: Town) -> float:
     return total
 
 
-def log_at(url: str, replica: str) -> Bus:
-    return make_bus(url, Settings(kafka_partitions=PARTITIONS, replica=replica))
+def log_at(url: str, replica: str) -> EventLog:
+    return make_event_log(url, Settings(kafka_partitions=PARTITIONS, replica=replica))
 
 
-async def joined(bus: Bus, group: str, offsets: Offsets) -> Member:
-    member = await bus.join(group, offsets)
+async def joined(event_log: EventLog, group: str, offsets: Offsets) -> GroupMember:
+    member = await event_log.join(group, offsets)
     while not member.holds():
         await member.poll(timeout=0.1)
     return member
@@ -82,8 +82,8 @@ async def wakes(url: str) -> str:
         await sender.publish([message("ref_1", number)])
         await asyncio.sleep(max(0.0, 1 / WAKES_PER_SECOND - (perf_counter() - sent[number])))
     await listening
-    for bus in (sender, reader):
-        await bus.close()
+    for event_log in (sender, reader):
+        await event_log.close()
     cuts = quantiles(taken, n=100)
     return f"{cuts[49] * 1000:.1f} / {cuts[98] * 1000:.1f} ms"
 
@@ -232,7 +232,7 @@ async def bench(folder: Path, logs: Sequence[str]) -> None:
         async with Lives() as lives:
             if "postgres" in logs:
                 columns["log in PostgreSQL"] = await on(
-                    lives, cluster, folder / "postgres", cluster.addresses().bus, None
+                    lives, cluster, folder / "postgres", cluster.addresses().event_log, None
                 )
             if "kafka" in logs:
                 broker = Broker(folder / "kafka")

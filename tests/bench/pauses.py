@@ -17,12 +17,12 @@ from pathlib import Path
 from statistics import median
 
 from loopkeeper.event_log.kafka import partition_of
-from loopkeeper.event_log.port import Bus
+from loopkeeper.event_log.port import EventLog
 from loopkeeper.kernel.settings import Settings
-from loopkeeper.runtime.run import make_bus
+from loopkeeper.runtime.run import make_event_log
 from tests.bench.reader import THERE
 from tests.kafka import PARTITIONS
-from tests.shared.bus_contract import message
+from tests.shared.event_log_contract import message
 
 ROOT = Path(__file__).parents[2]
 REPEATS = 5
@@ -141,7 +141,7 @@ def _known(label: str) -> str:
 @asynccontextmanager
 async def speaking(url: str) -> AsyncGenerator[None]:
     """Events come to every partition all the time."""
-    sender: Bus = make_bus(url, Settings(kafka_partitions=PARTITIONS))
+    sender: EventLog = make_event_log(url, Settings(kafka_partitions=PARTITIONS))
     keys = {partition_of(f"ref_{n}", PARTITIONS): f"ref_{n}" for n in range(20 * PARTITIONS)}
 
     async def speak() -> None:

@@ -12,9 +12,9 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from loopkeeper.event_log.port import BusUnavailable
+from loopkeeper.event_log.port import LogUnavailable
 from loopkeeper.kernel.settings import Settings
-from loopkeeper.runtime.run import make_bus
+from loopkeeper.runtime.run import make_event_log
 from tests.kafka import PARTITIONS
 
 THERE = "there"
@@ -23,22 +23,22 @@ THERE = "there"
 async def main(url: str, group: str, session: float, replica: str) -> None:
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
-    bus = make_bus(url, Settings(kafka_partitions=PARTITIONS, replica=replica, kafka_session=session))
+    event_log = make_event_log(url, Settings(kafka_partitions=PARTITIONS, replica=replica, kafka_session=session))
 
     async def stored(partitions: Sequence[int]) -> Mapping[int, int]:
         """The group's own positions stand for the database, which all replicas of a service share."""
-        found = await bus.positions(group)
+        found = await event_log.positions(group)
         return {partition: found.get(partition, 0) for partition in partitions}
 
-    member = await bus.join(group, stored)
+    member = await event_log.join(group, stored)
     while not stopped.is_set():
-        with suppress(BusUnavailable):
+        with suppress(LogUnavailable):
             received = await member.poll(timeout=0.2)
             await member.acknowledge({one.partition: one.offset + 1 for one in received})
             now = time.monotonic()
             sys.stdout.write("".join(f"{one.partition} {now}\n" for one in received))
             sys.stdout.flush()
-    await bus.close()
+    await event_log.close()
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from typing import Any, cast
 import orjson
 
 from loopkeeper.contract import ids
-from loopkeeper.kernel.clock import HandClock
+from loopkeeper.kernel.clock import ManualClock
 from loopkeeper.kernel.settings import Settings
 from loopkeeper.policy.reading import installed, load
 from loopkeeper.security import organizations
@@ -136,7 +136,7 @@ def place(folder: Path) -> Place:
     sealer = Sealer(Keyring.open(settings.config_folder, None))
     rows = load(installed(), settings.policy_folder)
     directory = organizations.Directory(settings.config_folder)
-    clock = HandClock(NOW)
+    clock = ManualClock(NOW)
     referral = ids.new("ref")
 
     def context(name: str, **more: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from loopkeeper.http.app import App
-from loopkeeper.http.serving import Serving
+from loopkeeper.http.serving import AppState
 from loopkeeper.runtime.operations import operations_of
 from loopkeeper.runtime.service import installed
 
@@ -16,7 +16,7 @@ def app_with(contexts: dict[str, Any], directory: Any, settings: Any) -> App:
     services = installed()
     return App(
         {name: (*service.routers, operations_of(name)) for name, service in services.items()},
-        Serving(directory, settings, dict(contexts)),
+        AppState(directory, settings, dict(contexts)),
         ready={},
         registry=CollectorRegistry(),
     )

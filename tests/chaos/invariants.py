@@ -30,11 +30,11 @@ import referral_intake.persistence.tables
 from loopkeeper.contract import events
 from loopkeeper.contract.envelope import Message
 from loopkeeper.event_log.generations import GENERATION, Generations
-from loopkeeper.event_log.port import Bus
+from loopkeeper.event_log.port import EventLog
 from loopkeeper.kernel.settings import Settings
 from loopkeeper.policy.reading import load
 from loopkeeper.postgres.connections import Connection, connect
-from loopkeeper.runtime.run import Addresses, make_bus
+from loopkeeper.runtime.run import Addresses, make_event_log
 from loopkeeper.security.keyring import Keyring
 from loopkeeper.security.sealing import Sealer
 from loopkeeper.store import journal
@@ -137,9 +137,9 @@ async def everything_broken(addresses: Addresses, config: Path) -> list[str]:
     ]
 
 
-def log_at(addresses: Addresses) -> Bus:
+def log_at(addresses: Addresses) -> EventLog:
     """The log, in PostgreSQL or in Kafka."""
-    return make_bus(addresses.bus, Settings(kafka_partitions=PARTITIONS))
+    return make_event_log(addresses.event_log, Settings(kafka_partitions=PARTITIONS))
 
 
 async def look(addresses: Addresses) -> Found:
@@ -151,12 +151,12 @@ async def look(addresses: Addresses) -> Found:
             services[name] = await _kept(connection, domain)
         finally:
             await connection.close()
-    bus = log_at(addresses)
+    event_log = log_at(addresses)
     try:
         generations = Generations()
-        log = [r.message async for r in bus.history() if not generations.void(r) and r.message is not None]
+        log = [r.message async for r in event_log.history() if not generations.void(r) and r.message is not None]
     finally:
-        await bus.close()
+        await event_log.close()
     return Found(services, [message for message in log if message.type != GENERATION])
 
 
@@ -177,13 +177,13 @@ async def unsound(addresses: Addresses, config: Path) -> list[str]:
     key = Sealer(Keyring.open(config)).chain_key()
     broken: list[str] = []
     for name, domain in DOMAINS.items():
-        connection, bus = await connect(addresses.databases[name]), log_at(addresses)
+        connection, event_log = await connect(addresses.databases[name]), log_at(addresses)
         try:
             tables = (domain.table, *domain.reference_streams)
-            flaws = await journal.verify(connection, key, f"/{name}", tables, bus.history())
+            flaws = await journal.verify(connection, key, f"/{name}", tables, event_log.history())
         finally:
             await connection.close()
-            await bus.close()
+            await event_log.close()
         broken += [f"{name}: {flaw.stream} at {flaw.n}: {flaw.what}" for flaw in flaws]
     return broken
 
@@ -313,11 +313,11 @@ def closed_twice(found: Found) -> Iterator[str]:
 
 async def left_over(addresses: Addresses) -> list[str]:
     """Anything unsent, unread or parked."""
-    bus = log_at(addresses)
+    event_log = log_at(addresses)
     try:
-        ends = await bus.ends()
+        ends = await event_log.ends()
     finally:
-        await bus.close()
+        await event_log.close()
     broken: list[str] = []
     for name in DOMAINS:
         connection = await connect(addresses.databases[name])

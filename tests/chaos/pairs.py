@@ -14,7 +14,7 @@ import httpx
 from demo.house import free_port
 from loopkeeper.event_log import kafka_plans
 from loopkeeper.event_log.kafka_access import Users
-from loopkeeper.event_log.kafka_line import line_of
+from loopkeeper.event_log.kafka_config import kafka_config
 from loopkeeper.kernel.clock import FileClock
 from loopkeeper.kernel.settings import Settings
 from loopkeeper.runtime.run import Addresses, Running
@@ -36,14 +36,14 @@ READY_WITHIN = 40.0
 class Pairs(Town):
     """A process is named by its service and its replica. `bus`: the topic's address."""
 
-    bus: str = ""
+    event_log: str = ""
     doors: dict[tuple[str, ...], str] = field(default_factory=dict[tuple[str, ...], str])
     _turn: Iterator[int] = field(default_factory=itertools.count)
 
     @property
     def where(self) -> Addresses:
         assert self.cluster is not None
-        return Addresses(self.cluster.addresses().databases, self.bus)
+        return Addresses(self.cluster.addresses().databases, self.event_log)
 
     async def begin(self, *services: str) -> Life:
         service, _ = services
@@ -70,7 +70,7 @@ class Pairs(Town):
         service, replica = services
         return {
             **super().environment(service),
-            "LOOPKEEPER_BUS": self.bus,
+            "LOOPKEEPER_BUS": self.event_log,
             "LOOPKEEPER_KAFKA_PARTITIONS": str(PARTITIONS),
             "LOOPKEEPER_REPLICA": replica,
         }
@@ -107,19 +107,19 @@ class Pairs(Town):
 
 
 @asynccontextmanager
-async def pairs(lives: Lives, cluster: Cluster, folder: Path, bus: str) -> AsyncGenerator[Pairs]:
+async def pairs(lives: Lives, cluster: Cluster, folder: Path, event_log: str) -> AsyncGenerator[Pairs]:
     """Eight processes, furnished and quiet."""
     home = folder / "home"
     settings = Settings(home=home)
     made = organizations.import_organizations(settings.config_folder, ORGANIZATIONS)
     keys = {entry["id"]: entry["key"] for entry in made}
-    if bus.startswith("kafka://"):
-        line = line_of(bus, Settings(home=home, kafka_partitions=PARTITIONS))
+    if event_log.startswith("kafka://"):
+        line = kafka_config(event_log, Settings(home=home, kafka_partitions=PARTITIONS))
         await kafka_plans.create(line, 1, Users([HARBOR, VALLEY], {}))
     async with Partner() as partner:
         named = Running(settings, installed())
         clock = FileClock(home / "clock.json")
-        opened = Pairs(named, clock, keys, partner, home, lives=lives, cluster=cluster, bus=bus)  # pyright: ignore[reportArgumentType]
+        opened = Pairs(named, clock, keys, partner, home, lives=lives, cluster=cluster, event_log=event_log)  # pyright: ignore[reportArgumentType]
         try:
             await asyncio.gather(*(opened.begin(name, each) for name in installed() for each in REPLICAS))
             await opened.ready()

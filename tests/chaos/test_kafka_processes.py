@@ -17,7 +17,7 @@ import pytest_asyncio
 
 from demo.broker import Broker
 from demo.house import free_port
-from loopkeeper.event_log.kafka_line import TOPIC
+from loopkeeper.event_log.kafka_config import TOPIC
 from loopkeeper.kernel.clock import FileClock
 from loopkeeper.postgres.connections import Connection, connect
 from loopkeeper.runtime.run import GRACE
@@ -50,18 +50,18 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Generator[Broker]:
 
 
 @pytest.fixture(scope="module")
-def bus(broker: Broker) -> str:
+def event_log(broker: Broker) -> str:
     return f"kafka://{broker.servers}/{TOPIC}"
 
 
 @pytest_asyncio.fixture(scope="module")
 async def running(
-    lives: Lives, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory, broker: Broker, bus: str
+    lives: Lives, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory, broker: Broker, event_log: str
 ) -> AsyncGenerator[Pairs]:
     if not broker.pid:
         await begin(broker)
         await make_topic(broker)
-    async with pairs(lives, cluster, tmp_path_factory.mktemp("pairs"), bus) as opened:
+    async with pairs(lives, cluster, tmp_path_factory.mktemp("pairs"), event_log) as opened:
         yield opened
 
 
@@ -90,7 +90,7 @@ async def make_topic(broker: Broker) -> None:
 
 
 async def test_a_service_that_is_first_waits_for_database_broker_and_topic_and_says_so(
-    lives: Lives, cluster: Cluster, admin: Connection, broker: Broker, bus: str, tmp_path: Path
+    lives: Lives, cluster: Cluster, admin: Connection, broker: Broker, event_log: str, tmp_path: Path
 ) -> None:
     await admin.execute("ALTER DATABASE intake RENAME TO intake_of_tomorrow")
     port = free_port(0)
@@ -99,7 +99,7 @@ async def test_a_service_that_is_first_waits_for_database_broker_and_topic_and_s
         "LOOPKEEPER_HOME": str(tmp_path / "home"),
         "LOOPKEEPER_POLICY": str(POLICY),
         "LOOPKEEPER_INTAKE_DATABASE": cluster.addresses().databases["intake"],
-        "LOOPKEEPER_BUS": bus,
+        "LOOPKEEPER_BUS": event_log,
         "LOOPKEEPER_KAFKA_PARTITIONS": str(PARTITIONS),
         "LOOPKEEPER_PORT": str(port),
     }
@@ -130,7 +130,7 @@ async def test_a_service_that_is_first_waits_for_database_broker_and_topic_and_s
 
 
 async def test_a_start_that_waits_ends_well_when_it_is_asked_to(
-    lives: Lives, cluster: Cluster, bus: str, tmp_path: Path
+    lives: Lives, cluster: Cluster, event_log: str, tmp_path: Path
 ) -> None:
     nowhere = f"postgresql://intake:secret-of-intake@/intake?host={tmp_path}&port=5432"
     port = free_port(0)
@@ -138,7 +138,7 @@ async def test_a_start_that_waits_ends_well_when_it_is_asked_to(
         "PATH": "",
         "LOOPKEEPER_HOME": str(tmp_path / "home"),
         "LOOPKEEPER_INTAKE_DATABASE": nowhere,
-        "LOOPKEEPER_BUS": bus,
+        "LOOPKEEPER_BUS": event_log,
         "LOOPKEEPER_PORT": str(port),
     }
     life = await lives.begin(["up", "intake"], environment, tmp_path / "up.log")

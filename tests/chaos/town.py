@@ -116,7 +116,7 @@ class Town(House):
             "LOOPKEEPER_SYNTHETIC_MEMBERS": "on",
             "LOOPKEEPER_WEBHOOK_ALLOW": "127.0.0.1",
             "LOOPKEEPER_LOG_LEVEL": "WARNING",
-            "LOOPKEEPER_BUS": addresses.bus,
+            "LOOPKEEPER_BUS": addresses.event_log,
             **{f"LOOPKEEPER_{name.upper()}_DATABASE": addresses.databases[name] for name in own},
         }
 

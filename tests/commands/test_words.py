@@ -66,7 +66,7 @@ def test_every_command_reads_its_settings_that_way() -> None:
 
 
 def test_what_a_secret_setting_holds_is_never_shown() -> None:
-    left = typed("org", "list", bus="kafka://ana:s3cret@broker", port="s3cret")
+    left = typed("org", "list", event_log="kafka://ana:s3cret@broker", port="s3cret")
     assert "s3cret" not in left.output + left.stderr
 
 

@@ -13,7 +13,7 @@ import jsonschema
 import kubernetes_validate
 import pytest
 
-from loopkeeper.event_log.kafka_line import Line
+from loopkeeper.event_log.kafka_config import KafkaConfig
 from tests.deploy.conftest import variant
 from tests.deploy.manifests import Overlay, name, pod, variables
 from tests.deploy.places import DEPLOY, ROOT, SERVICES
@@ -205,7 +205,7 @@ def test_production_scales_on_unread_messages_and_on_cpu(production: Overlay) ->
         assert kafka["metadata"]["topic"] == topic
         service = name(each).removeprefix("loopkeeper-")
         # A group of another name would never be behind.
-        assert kafka["metadata"]["consumerGroup"] == Line(servers, topic).group(service)
+        assert kafka["metadata"]["consumerGroup"] == KafkaConfig(servers, topic).group(service)
         shown = production.named("TriggerAuthentication", kafka["authenticationRef"]["name"])["spec"]
         secrets = {one["parameter"]: one["name"] for one in shown["secretTargetRef"]}
         assert {secrets["username"], secrets["password"]} == {f"loopkeeper-{service}-kafka"}

@@ -21,8 +21,8 @@ import pytest_asyncio
 
 from demo.house import free_port
 from loopkeeper.event_log import kafka_access
-from loopkeeper.event_log.kafka_access import ALTER, DESCRIBE, LITERAL, PREFIXED, TOPIC, Grant
-from loopkeeper.event_log.kafka_line import Line
+from loopkeeper.event_log.kafka_access import ALTER, DESCRIBE, LITERAL, PREFIXED, TOPIC, AccessRule
+from loopkeeper.event_log.kafka_config import KafkaConfig
 from loopkeeper.postgres import embedded
 from loopkeeper.postgres.embedded import Server
 from loopkeeper.security import organizations
@@ -135,10 +135,10 @@ def made(folder: Path, server: Server, kafka: Kafka) -> tuple[dict[str, str], di
 async def may_make_topics(kafka: Kafka, topic: str) -> None:
     """What docs/guides/operations.md has the broker's own tools allow once."""
     operator = "User:loopkeeper-topics"
-    rules = [Grant(CLUSTER, "kafka-cluster", LITERAL, operator, each) for each in (CREATE, ALTER)]
+    rules = [AccessRule(CLUSTER, "kafka-cluster", LITERAL, operator, each) for each in (CREATE, ALTER)]
     for named, pattern in ((topic, LITERAL), ("plan.", PREFIXED)):
-        rules += [Grant(TOPIC, named, pattern, operator, each) for each in (DESCRIBE, DESCRIBE_CONFIGS)]
-    await kafka_access.grant(Line(kafka.servers), rules)
+        rules += [AccessRule(TOPIC, named, pattern, operator, each) for each in (DESCRIBE, DESCRIBE_CONFIGS)]
+    await kafka_access.grant(KafkaConfig(kafka.servers), rules)
 
 
 def jobs_are_done(machine: Machine, production: Overlay) -> None:

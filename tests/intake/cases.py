@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from loopkeeper.contract.decider import Elsewhere, Refused
+from loopkeeper.contract.decider import EventOn, Refused
 from loopkeeper.contract.events import (
     ActedBy,
     AuthorizationOverturned,
@@ -20,7 +20,7 @@ from loopkeeper.contract.events import (
     ReferralReceived,
     ScreenedPopulation,
 )
-from loopkeeper.testing.rules import MONDAY, SEED, Asking, decided
+from loopkeeper.testing.rules import MONDAY, SEED, AskedCommand, decided
 from referral_intake.domain import contexts
 from referral_intake.domain.commands import (
     AnswerQuestions,
@@ -38,16 +38,16 @@ from referral_intake.domain.state import Referral
 TIMES: dict[str, Any] = {"at": MONDAY, "seed": SEED}
 DUE = MONDAY + timedelta(days=14)
 AGAIN = (MONDAY + timedelta(days=5), MONDAY + timedelta(days=10))
-ASKING = contexts.Asking(due_at=DUE, remind_at=AGAIN)
+ASKING = contexts.AnswerTimes(due_at=DUE, remind_at=AGAIN)
 
 
-def when(state: Referral | None, asking: Asking, at: datetime = MONDAY) -> list[Any]:
+def when(state: Referral | None, asking: AskedCommand, at: datetime = MONDAY) -> list[Any]:
     return list(decided(DECIDER, state, asking, at))
 
 
-def refused(state: Referral | None, asking: Asking, at: datetime = MONDAY) -> Refused:
+def refused(state: Referral | None, asking: AskedCommand, at: datetime = MONDAY) -> Refused:
     try:
-        events: list[Event | Elsewhere] = when(state, asking, at)
+        events: list[Event | EventOn] = when(state, asking, at)
     except Refused as found:
         return found
     raise AssertionError(f"not refused: {events}")
@@ -92,7 +92,7 @@ def receive(
     match: Found | None = None,
     reopening: Carried | None = None,
     questions: tuple[Question, ...] = (),
-) -> Asking:
+) -> AskedCommand:
     found, again, before = match or Found(), None, None
     if reopening is not None:
         again = Reopening(why=reopening.why, old=reopening.old, acted_by=reopening.acted_by)
@@ -113,7 +113,7 @@ def receive(
     return ReceiveReferral(received=received, questions=questions, reopening=again), context
 
 
-def answer(command: AnswerQuestions, possible: Linked | None = None) -> Asking:
+def answer(command: AnswerQuestions, possible: Linked | None = None) -> AskedCommand:
     """The answer, with who the member is then known to be: as its revised form says."""
     revised = command.revised
     eligibility: Eligibility = revised.eligibility
@@ -129,22 +129,22 @@ def answer(command: AnswerQuestions, possible: Linked | None = None) -> Asking:
     return command, context
 
 
-def merge(into: str, own: str, survivor: Referral | None, acted_by: ActedBy) -> Asking:
+def merge(into: str, own: str, survivor: Referral | None, acted_by: ActedBy) -> AskedCommand:
     context = contexts.MergeContext(**TIMES, own=own, survivor=survivor)
     return MergeReferral(into=into, acted_by=acted_by), context
 
 
-def choose(provider: str, *, wishes: bool = True, serving: str | None = None) -> Asking:
+def choose(provider: str, *, wishes: bool = True, serving: str | None = None) -> AskedCommand:
     context = contexts.ChooseContext(**TIMES, serving=serving)
     return ChooseProvider(wishes=wishes, provider=provider), context
 
 
-def close(outcome: str, acted_by: ActedBy, least_attempts: int = 1) -> Asking:
+def close(outcome: str, acted_by: ActedBy, least_attempts: int = 1) -> AskedCommand:
     context = contexts.CloseContext(**TIMES, least_attempts=least_attempts)
     return CloseReferral(outcome=outcome, acted_by=acted_by), context
 
 
-def note(fact: Event, opens: tuple[str, ReferralReceived] | None = None) -> Asking:
+def note(fact: Event, opens: tuple[str, ReferralReceived] | None = None) -> AskedCommand:
     match fact:
         case AuthorizationPended():
             return NoteFact(fact=fact), contexts.PendedContext(**TIMES, asking=ASKING)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from loopkeeper.contract.decider import Elsewhere, Refused
+from loopkeeper.contract.decider import EventOn, Refused
 from loopkeeper.contract.events import (
     AuthorizationPended,
     AuthorizationResumed,
@@ -24,7 +24,7 @@ from loopkeeper.contract.events import (
     ReferralReceived,
     ScreenedPopulation,
 )
-from loopkeeper.testing.rules import Asking
+from loopkeeper.testing.rules import AskedCommand
 from referral_intake.domain.commands import (
     AnswerQuestions,
     Keys,
@@ -60,7 +60,7 @@ def said(
     keys: Keys = Keys(),
     possible: Linked | None = None,
     **changes: Any,
-) -> Asking:
+) -> AskedCommand:
     revised = FORM.model_copy(update=changes)
     command = AnswerQuestions(
         based_on=based_on,
@@ -123,7 +123,7 @@ def test_a_question_that_arises_from_an_answer_is_asked_with_a_time_of_its_own()
         (said(["county"], based_on="f0"), "stale"),
     ],
 )
-def test_an_answer_to_nothing_or_into_an_older_form_is_refused(command: Asking, slug: str) -> None:
+def test_an_answer_to_nothing_or_into_an_older_form_is_refused(command: AskedCommand, slug: str) -> None:
     with pytest.raises(Refused) as refused:
         when(given(FORM, ASKED), command)
     assert refused.value.slug == slug
@@ -159,7 +159,7 @@ PENDED = AuthorizationPended(
 )
 
 
-def noted(state: Referral, fact: Event) -> tuple[Referral, Sequence[Event | Elsewhere]]:
+def noted(state: Referral, fact: Event) -> tuple[Referral, Sequence[Event | EventOn]]:
     after = DECIDER.evolve(state, fact)
     made = when(state, note(fact))
     for event in made:

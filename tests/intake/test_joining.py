@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from loopkeeper.contract.decider import Elsewhere
+from loopkeeper.contract.decider import EventOn
 from loopkeeper.contract.events import (
     AuthorizationApproved,
     AuthorizationOverturned,
@@ -65,7 +65,7 @@ def test_a_duplicate_publishes_nothing_but_its_closing_and_joins_the_survivor() 
     assert isinstance(aside, ReferralSetAside)
     assert not aside.published
     assert (closed.outcome, closed.merged_into) == ("merged", "ref_1")
-    assert other == Elsewhere(
+    assert other == EventOn(
         "ref_1",
         ReferralAmended(
             occurred_at=MONDAY, cause="joined", joined="ref_2", joined_referrer="bayview-hospital"
@@ -132,7 +132,7 @@ def test_a_person_merges_a_possible_duplicate() -> None:
     closed, other = when(state, cases.merge("ref_1", "ref_2", given(RECEIVED), ROSA))
     assert isinstance(closed, ReferralClosed)
     assert (closed.outcome, closed.merged_into, closed.acted_by) == ("merged", "ref_1", ROSA)
-    assert isinstance(other, Elsewhere)
+    assert isinstance(other, EventOn)
     assert (other.event.joined, other.event.joined_referrer) == ("ref_2", "bayview-hospital")  # pyright: ignore[reportAttributeAccessIssue]
 
 
@@ -287,7 +287,7 @@ def test_an_overturned_denial_opens_a_referral_with_everything_carried_over() ->
         occurred_at=MONDAY, authorization="auth_1", on=MONDAY.date(), due_at=MONDAY + timedelta(days=1)
     )
     state = given(RECEIVED, CLOSED)
-    assert when(state, cases.note(fact, ("ref_3", RECEIVED))) == [Elsewhere("ref_3", RECEIVED, opens=True)]
+    assert when(state, cases.note(fact, ("ref_3", RECEIVED))) == [EventOn("ref_3", RECEIVED, opens=True)]
 
 
 # ── two at once, in two stores (loop.md 2.10) ─────────────────────────────────────────────────────────────

@@ -12,7 +12,7 @@ import pytest_asyncio
 import referral_intake
 from loopkeeper.contract import ids
 from loopkeeper.contract.events import ReferralReceived
-from loopkeeper.kernel.clock import HandClock
+from loopkeeper.kernel.clock import ManualClock
 from loopkeeper.policy import Policy
 from loopkeeper.policy.reading import load
 from loopkeeper.security.sealing import Sealer
@@ -50,7 +50,7 @@ async def bench(databases: Databases, tmp_path: Path) -> AsyncGenerator[tuple[Be
         loader = IntakeLoader(policy, sealer)
         return Domain("intake", DECIDER, columns, timers, loader=loader, notes_all=True)
 
-    async with opened(url, tmp_path, clock=HandClock(AT), domain=domain) as made:
+    async with opened(url, tmp_path, clock=ManualClock(AT), domain=domain) as made:
         yield made, policy
     await databases.drop()
 

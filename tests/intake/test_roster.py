@@ -17,7 +17,7 @@ import pytest_asyncio
 import xlsxwriter
 
 from loopkeeper.contract.calendar import la_date
-from loopkeeper.kernel.clock import HandClock
+from loopkeeper.kernel.clock import ManualClock
 from loopkeeper.kernel.errors import Problem
 from referral_intake.persistence.roster import CHUNK, Import, load_roster
 from referral_intake.persistence.roster_rows import Loaded
@@ -30,7 +30,7 @@ PLAN = "harbor-health-plan"
 @pytest_asyncio.fixture
 async def bench(databases: Databases, tmp_path: Path) -> AsyncGenerator[Bench]:
     url = await databases.make("intake", await databases.template("intake"))
-    async with opened(url, tmp_path, clock=HandClock(AT)) as made:
+    async with opened(url, tmp_path, clock=ManualClock(AT)) as made:
         yield made
     await databases.drop()
 
@@ -323,7 +323,7 @@ async def test_an_import_that_fell_silent_is_taken_over_and_stops_if_it_wakes(be
     asleep = asyncio.create_task(sent(bench, stopped()))
     await going.wait()
     clock = bench.store.clock
-    assert isinstance(clock, HandClock)
+    assert isinstance(clock, ManualClock)
     clock.advance(timedelta(minutes=3))
     assert (await sent(bench, lines([member(2)]), name="april")).state == "done"
     go_on.set()

@@ -13,7 +13,7 @@ import httpx
 from pydantic import SecretStr
 
 from loopkeeper.cli.http_client import owner
-from loopkeeper.kernel.clock import HandClock
+from loopkeeper.kernel.clock import ManualClock
 from loopkeeper.kernel.settings import Settings
 from loopkeeper.runtime.run import Addresses, Running
 from loopkeeper.runtime.service import installed
@@ -85,17 +85,17 @@ class Apart(House):
 
 
 @asynccontextmanager
-async def apart(databases: Databases, folder: Path, bus: str) -> AsyncGenerator[Apart]:
+async def apart(databases: Databases, folder: Path, event_log: str) -> AsyncGenerator[Apart]:
     """Four programs on fresh databases and this log, furnished as the story's house is."""
     settings = Settings(
         home=folder / "home", policy=policy_in(folder), webhook_allow="127.0.0.1", synthetic_members="on",
-        log_level="ERROR", kafka_partitions=PARTITIONS, bus=SecretStr(bus), replica="0",
+        log_level="ERROR", kafka_partitions=PARTITIONS, bus=SecretStr(event_log), replica="0",
     )  # fmt: skip
     made = organizations.import_organizations(settings.config_folder, ORGANIZATIONS)
     urls = {name: await databases.make(name, await databases.template(name)) for name in installed()}
-    addresses = Addresses(urls, bus)
+    addresses = Addresses(urls, event_log)
     keys = {str(entry["id"]): str(entry["key"]) for entry in made}
-    clock = HandClock()
+    clock = ManualClock()
     async with Partner(clock=clock) as partner, AsyncExitStack() as stack:
         together = cast("Running", Together(installed()))
         opened = Apart(together, clock, keys, partner, settings.home, addresses, settings=settings)

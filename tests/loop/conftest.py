@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from loopkeeper.event_log import kafka_plans
 from loopkeeper.event_log.kafka_access import Users
-from loopkeeper.event_log.kafka_line import Line
+from loopkeeper.event_log.kafka_config import KafkaConfig
 from tests.conftest import Databases
 from tests.kafka import Kafka
 from tests.loop.house import HARBOR, VALLEY
@@ -26,5 +26,5 @@ async def new_log(request: pytest.FixtureRequest, databases: Databases) -> NewLo
         return lambda: databases.make("log")
     kafka: Kafka = request.getfixturevalue("kafka")
     # What the story's plans read is forwarded there from every house of this broker.
-    await kafka_plans.create(Line(kafka.servers), 1, Users([HARBOR, VALLEY], {}))
+    await kafka_plans.create(KafkaConfig(kafka.servers), 1, Users([HARBOR, VALLEY], {}))
     return kafka.url

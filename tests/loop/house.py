@@ -16,7 +16,7 @@ import httpx
 from pydantic import SecretStr
 
 from loopkeeper.contract.calendar import la_date
-from loopkeeper.kernel.clock import Clock, HandClock
+from loopkeeper.kernel.clock import Clock, ManualClock
 from loopkeeper.kernel.settings import Settings
 from loopkeeper.runtime.run import Addresses, Running
 from loopkeeper.runtime.service import installed
@@ -81,7 +81,7 @@ class House:
     """The running services, as their users see them."""
 
     running: Running
-    clock: HandClock
+    clock: ManualClock
     keys: Mapping[str, str]
     partner: Partner
     home: Path
@@ -206,7 +206,7 @@ class House:
 
 @asynccontextmanager
 async def house(
-    databases: Databases, folder: Path, *, clock: Clock | None = None, roster: bool = True, bus: str = ""
+    databases: Databases, folder: Path, *, clock: Clock | None = None, roster: bool = True, event_log: str = ""
 ) -> AsyncGenerator[House]:
     """Four services on fresh databases, the story's organizations, its directory and Harbor's roster. `bus`: where the
     log is; none: in a database of its own."""
@@ -218,14 +218,14 @@ async def house(
         synthetic_members="on",
         log_level="WARNING",
         kafka_partitions=PARTITIONS,
-        bus=SecretStr(bus) if bus else None,
+        bus=SecretStr(event_log) if event_log else None,
         # Named, so that nobody waits for a group to form anew.
         replica="0",
     )
     made = organizations.import_organizations(settings.config_folder, ORGANIZATIONS)
-    hand = clock or HandClock()
+    hand = clock or ManualClock()
     urls = {name: await databases.make(name, await databases.template(name)) for name in installed()}
-    addresses = Addresses(urls, bus or await databases.make("log"))
+    addresses = Addresses(urls, event_log or await databases.make("log"))
     async with Partner(clock=hand) as partner, Running(settings, installed(), clock=hand) as running:
         await running.start(addresses)
         opened = House(running, hand, {entry["id"]: entry["key"] for entry in made}, partner, home, addresses)  # pyright: ignore[reportArgumentType]

@@ -45,7 +45,7 @@ async def open_house(
     folder = tmp_path_factory.mktemp("assigning")
     (folder / "policy").mkdir()
     (folder / "policy" / "re_offer.yaml").write_text(RE_OFFER)
-    async with house(databases, folder, bus=await new_log()) as opened:
+    async with house(databases, folder, event_log=await new_log()) as opened:
         await put_roster(opened, HARBOR, [{"cin": cin, "birth_date": BORN} for cin in MEMBERS])
         yield opened
     await databases.drop()

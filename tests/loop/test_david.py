@@ -15,7 +15,7 @@ from tests.loop.house import CLINIC, HARBOR, NAVIGATORS, OPERATIONS, STREET, Hou
 
 @pytest_asyncio.fixture
 async def open_house(databases: Databases, tmp_path: Path, new_log: NewLog) -> AsyncGenerator[House]:
-    async with house(databases, tmp_path, bus=await new_log()) as opened:
+    async with house(databases, tmp_path, event_log=await new_log()) as opened:
         yield opened
     await databases.drop()
 

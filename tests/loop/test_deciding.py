@@ -36,7 +36,7 @@ async def desk(
     databases: Databases, tmp_path_factory: pytest.TempPathFactory, new_log: NewLog
 ) -> AsyncGenerator[House]:
     """One house for all: each test has a member of its own."""
-    async with house(databases, tmp_path_factory.mktemp("desk"), bus=await new_log()) as opened:
+    async with house(databases, tmp_path_factory.mktemp("desk"), event_log=await new_log()) as opened:
         yield opened
     await databases.drop()
 

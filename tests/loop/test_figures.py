@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from loopkeeper.runtime.backlog import measure
-from loopkeeper.runtime.service import Context
+from loopkeeper.runtime.service import RunningService
 from referral_intake.workers import count_open
 from tests.conftest import Databases
 from tests.loop.conftest import NewLog
@@ -22,14 +22,14 @@ async def referred(
     databases: Databases, tmp_path_factory: pytest.TempPathFactory, new_log: NewLog
 ) -> AsyncGenerator[tuple[House, str]]:
     """David is referred, and somebody must act."""
-    async with house(databases, tmp_path_factory.mktemp("figures"), bus=await new_log()) as opened:
+    async with house(databases, tmp_path_factory.mktemp("figures"), event_log=await new_log()) as opened:
         referral = await opened.refer(CLINIC, david())
         await opened.quiet()
         yield opened, referral
     await databases.drop()
 
 
-def intake(opened: House) -> Context:
+def intake(opened: House) -> RunningService:
     return opened.running.contexts["intake"]
 
 

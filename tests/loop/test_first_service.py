@@ -25,7 +25,7 @@ CIN = "90000007S"
 @pytest_asyncio.fixture
 async def open_house(databases: Databases, tmp_path: Path, new_log: NewLog) -> AsyncGenerator[House]:
     """A house of a test's own, whose clock it moves."""
-    async with house(databases, tmp_path, bus=await new_log()) as opened:
+    async with house(databases, tmp_path, event_log=await new_log()) as opened:
         await _listening(opened)
         yield opened
     await databases.drop()
@@ -36,7 +36,7 @@ async def town(
     databases: Databases, tmp_path_factory: pytest.TempPathFactory, new_log: NewLog
 ) -> AsyncGenerator[House]:
     """One house for tests of different members."""
-    async with house(databases, tmp_path_factory.mktemp("town"), bus=await new_log()) as opened:
+    async with house(databases, tmp_path_factory.mktemp("town"), event_log=await new_log()) as opened:
         await _listening(opened)
         yield opened
     await databases.drop()

@@ -41,7 +41,7 @@ async def test_a_log_that_was_put_back_is_whole_again_and_gives_no_offset_twice(
 ) -> None:
     before = [await refer(town) for _ in range(2)]
     await decide(town)
-    kept = await databases.copy_in_use(town.at.bus)
+    kept = await databases.copy_in_use(town.at.event_log)
     await town.quiet()
     lost = [await refer(town) for _ in range(3)]
     await decide(town)
@@ -50,7 +50,7 @@ async def test_a_log_that_was_put_back_is_whole_again_and_gives_no_offset_twice(
     whole = {message.id for message in (await look(town.at)).log}
     turns = {name: town.gate(name).turn for name in SERVICES}
 
-    await databases.put_back(kept, town.at.bus)
+    await databases.put_back(kept, town.at.event_log)
 
     async def found() -> bool:
         gates = {name: town.gate(name) for name in SERVICES}
@@ -76,7 +76,7 @@ async def test_where_database_and_log_go_back_to_one_moment_all_agree_and_what_i
     """One cluster for all: nothing contradicts, and nothing but the memory of those who answered tells of it."""
     before = [await refer(town) for _ in range(2)]
     await decide(town)
-    places = {**town.at.databases, "log": town.at.bus}
+    places = {**town.at.databases, "log": town.at.event_log}
     kept = {name: await databases.copy_in_use(url) for name, url in places.items()}
     await town.quiet()
     gone = [await refer(town) for _ in range(3)]
@@ -107,7 +107,7 @@ async def test_where_log_and_one_service_go_back_to_two_moments_the_log_has_all_
     await town.quiet()
     between = [await refer(town) for _ in range(2)]
     await decide(town)
-    log = await databases.copy_in_use(town.at.bus)
+    log = await databases.copy_in_use(town.at.event_log)
     await town.quiet()
     rows = await journal(town, "assignment")
     later = await refer(town)
@@ -117,7 +117,7 @@ async def test_where_log_and_one_service_go_back_to_two_moments_the_log_has_all_
     turns = {name: town.gate(name).turn for name in SERVICES}
 
     await asyncio.gather(
-        databases.put_back(kept, town.at.databases["assignment"]), databases.put_back(log, town.at.bus)
+        databases.put_back(kept, town.at.databases["assignment"]), databases.put_back(log, town.at.event_log)
     )
 
     async def found() -> bool:

@@ -43,7 +43,7 @@ COMMUNITY_ORGANIZATIONS = """
 
 @pytest_asyncio.fixture
 async def open_house(databases: Databases, tmp_path: Path, new_log: NewLog) -> AsyncGenerator[House]:
-    async with house(databases, tmp_path, bus=await new_log()) as opened:
+    async with house(databases, tmp_path, event_log=await new_log()) as opened:
         for plan in (HARBOR, VALLEY):
             contract = {"plan": plan, "populations": ["avoidable_utilization"], "from": "2025-01-01"}
             await opened.ask(plan, "PUT", f"/v1/providers/{CLINIC}", {"contracts": [contract]})

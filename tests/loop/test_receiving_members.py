@@ -33,7 +33,7 @@ NUMBERS = count(100)
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def town(databases: Databases, tmp_path_factory: Any, new_log: NewLog) -> AsyncGenerator[House]:
     folder: Path = tmp_path_factory.mktemp("members")
-    async with house(databases, folder, roster=False, bus=await new_log()) as opened:
+    async with house(databases, folder, roster=False, event_log=await new_log()) as opened:
         yield opened
     await databases.drop()
 

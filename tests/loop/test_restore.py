@@ -152,12 +152,12 @@ async def standing(town: Apart, referrals: list[str]) -> Mapping[str, Any]:
 
 async def logged(town: Apart) -> list[Any]:
     """The id of everything in the log, as often as it stands there."""
-    bus = log_at(town.at)
+    event_log = log_at(town.at)
     try:
-        found = [received.message async for received in bus.history()]
+        found = [received.message async for received in event_log.history()]
         return [message.id for message in found if message is not None and message.type != GENERATION]
     finally:
-        await bus.close()
+        await event_log.close()
 
 
 async def read_feed(town: Apart, feed: str, after: str) -> list[Mapping[str, Any]]:

@@ -26,7 +26,7 @@ async def open_house(
     databases: Databases, tmp_path_factory: pytest.TempPathFactory, new_log: NewLog
 ) -> AsyncGenerator[House]:
     """In which the clinic never has an endpoint."""
-    async with house(databases, tmp_path_factory.mktemp("telling"), bus=await new_log()) as opened:
+    async with house(databases, tmp_path_factory.mktemp("telling"), event_log=await new_log()) as opened:
         roster = [{"cin": cin, "birth_date": BORN} for cin in (DAVID, BELA, CORA, ELI)]
         await put_roster(opened, HARBOR, roster)
         yield opened

@@ -46,7 +46,7 @@ async def played(
     databases: Databases, tmp_path_factory: pytest.TempPathFactory, new_log: NewLog
 ) -> AsyncGenerator[House]:
     """Five loops that went five ways, in a house where everybody listens."""
-    async with house(databases, tmp_path_factory.mktemp("twice"), bus=await new_log()) as opened:
+    async with house(databases, tmp_path_factory.mktemp("twice"), event_log=await new_log()) as opened:
         for organization in (CLINIC, STREET, HARBOR):
             await opened.subscribe(organization)
         await put_roster(opened, HARBOR, [{"cin": cin, "birth_date": BORN} for cin in (DAVID, BELA, CORA)])
@@ -152,7 +152,7 @@ async def read_again(opened: House) -> None:
         connection = await connect(url)
         await connection.execute("UPDATE consumed SET next_offset = 0")
         await connection.close()
-    if addresses(opened).bus.startswith("kafka"):
+    if addresses(opened).event_log.startswith("kafka"):
         await asyncio.gather(*(_another_comes_and_goes(opened, name) for name in addresses(opened).databases))
     else:
         await _sessions_end(opened)
@@ -160,14 +160,14 @@ async def read_again(opened: House) -> None:
 
 async def _another_comes_and_goes(opened: House, service: str) -> None:
     """A second reader joins the group and leaves it: each time all partitions are given out anew."""
-    bus = log_at(addresses(opened))
+    event_log = log_at(addresses(opened))
     try:
-        other = await bus.join(service, _from_the_beginning)
+        other = await event_log.join(service, _from_the_beginning)
         async with asyncio.timeout(MOVED_WITHIN):
             while not other.holds():
                 await other.poll(timeout=0.1)
     finally:
-        await bus.close()
+        await event_log.close()
 
 
 async def _from_the_beginning(_: Sequence[int]) -> Mapping[int, int]:
@@ -175,7 +175,7 @@ async def _from_the_beginning(_: Sequence[int]) -> Mapping[int, int]:
 
 
 async def _sessions_end(opened: House) -> None:
-    log = await connect(addresses(opened).bus)
+    log = await connect(addresses(opened).event_log)
     ended = await log.fetch(
         """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
            WHERE datname = current_database() AND application_name LIKE 'loopkeeper-log-%'"""
@@ -186,11 +186,11 @@ async def _sessions_end(opened: House) -> None:
 
 async def publish_again(opened: House) -> int:
     """Every message of the log once more behind it, in its order; how many there were."""
-    bus = log_at(addresses(opened))
-    read = [received.message async for received in bus.history()]
+    event_log = log_at(addresses(opened))
+    read = [received.message async for received in event_log.history()]
     messages = [message for message in read if message is not None]
-    assert await bus.publish(messages) == len(messages) == len(read)
-    await bus.close()
+    assert await event_log.publish(messages) == len(messages) == len(read)
+    await event_log.close()
     return len(messages)
 
 

@@ -19,8 +19,8 @@ from loopkeeper.contract.events import Event
 from loopkeeper.event_log.port import Received
 from loopkeeper.flow.consumer import Reactions
 from loopkeeper.http.app import App
-from loopkeeper.http.serving import Serving
-from loopkeeper.kernel.clock import HandClock
+from loopkeeper.http.serving import AppState
+from loopkeeper.kernel.clock import ManualClock
 from loopkeeper.kernel.metrics import Metrics
 from loopkeeper.kernel.settings import Settings
 from loopkeeper.kernel.supervisor import Supervisor
@@ -28,7 +28,7 @@ from loopkeeper.observability.telemetry import Telemetry
 from loopkeeper.policy.reading import load
 from loopkeeper.postgres import migrations
 from loopkeeper.postgres.connections import reading_pool, writing_pool
-from loopkeeper.runtime.service import Context, Equipment
+from loopkeeper.runtime.service import RunningService, Resources
 from loopkeeper.security import organizations
 from loopkeeper.security.keyring import Keyring
 from loopkeeper.security.sealing import Sealer
@@ -93,8 +93,8 @@ def approved() -> events.AuthorizationApproved:
 class House:
     """One running notification service without its log: facts are handed in, workers are called by the test."""
 
-    context: Context
-    clock: HandClock
+    context: RunningService
+    clock: ManualClock
     keys: dict[str, str]
     app: Any
     _offset: int = 0
@@ -144,11 +144,11 @@ async def house(url: str, folder: Path, *, policy_rows: str = "") -> AsyncIterat
     await migrations.upgrade(url, "notification")
     settings = Settings(home=folder, webhook_allow="127.0.0.1", synthetic_members="on")
     keys = _organizations(settings.config_folder)
-    clock, metrics = HandClock(START), Metrics()
+    clock, metrics = ManualClock(START), Metrics()
     keyring = Keyring.open(settings.config_folder, None)
     sealer = Sealer(keyring)
     telemetry = Telemetry.open("notification", settings)
-    equipment = Equipment(
+    equipment = Resources(
         settings=settings,
         own=NotificationSettings(),
         clock=clock,
@@ -166,7 +166,7 @@ async def house(url: str, folder: Path, *, policy_rows: str = "") -> AsyncIterat
     context = _context(equipment, store, pool, readers)
     app = App(
         {"notification": service.routers},
-        Serving(equipment.directory, settings, {"notification": context}),
+        AppState(equipment.directory, settings, {"notification": context}),
         ready={},
         registry=CollectorRegistry(),
     )
@@ -188,15 +188,15 @@ def _policy(folder: Path, rows: str) -> Path:
     return own
 
 
-def _context(equipment: Equipment, store: Any, pool: Any, readers: Any) -> Context:
+def _context(equipment: Resources, store: Any, pool: Any, readers: Any) -> RunningService:
     nothing = cast("Any", None)
-    return Context(
-        **{name: getattr(equipment, name) for name in Equipment.__dataclass_fields__},
+    return RunningService(
+        **{name: getattr(equipment, name) for name in Resources.__dataclass_fields__},
         name="notification",
         store=store,
         pool=pool,
         readers=readers,
-        bus=nothing,
+        event_log=nothing,
         consumer=nothing,
         parked=nothing,
         supervisor=Supervisor(),

@@ -22,10 +22,10 @@ from loopkeeper.contract import events, ids
 from loopkeeper.contract.envelope import Message
 from loopkeeper.contract.events import Event
 from loopkeeper.event_log import kafka_plans
-from loopkeeper.event_log.kafka import KafkaBus
+from loopkeeper.event_log.kafka import KafkaLog
 from loopkeeper.event_log.kafka_access import Users, topic_of
-from loopkeeper.event_log.kafka_line import goodbye, line_of
-from loopkeeper.kernel.clock import HandClock
+from loopkeeper.event_log.kafka_config import goodbye, kafka_config
+from loopkeeper.kernel.clock import ManualClock
 from loopkeeper.kernel.settings import Settings
 from loopkeeper.postgres.connections import connect
 from loopkeeper.runtime.run import Addresses, Running
@@ -61,15 +61,15 @@ class Town:
     database: str
     harbor: str
     valley: str
-    bus: KafkaBus
+    event_log: KafkaLog
     keys: Mapping[str, str]
     programs: list[Running] = field(default_factory=list[Running])
     counts: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
 
     async def start(self) -> Running:
         service = {"notification": installed()["notification"]}
-        program = Running(self.settings, service, clock=HandClock(START))
-        await program.start(Addresses({"notification": self.database}, self.settings.bus_url() or ""))
+        program = Running(self.settings, service, clock=ManualClock(START))
+        await program.start(Addresses({"notification": self.database}, self.settings.event_log_url() or ""))
         self.programs.append(program)
         return program
 
@@ -78,7 +78,7 @@ class Town:
             await self.programs.pop().stop()
 
     async def make_topics(self, *plans: str) -> None:
-        await kafka_plans.create(line_of(self.settings.bus_url() or "", self.settings), 1, Users(plans, {}))
+        await kafka_plans.create(kafka_config(self.settings.event_log_url() or "", self.settings), 1, Users(plans, {}))
 
     async def happens(self, referral: str, *facts: Event) -> list[str]:
         """Published by the services that own them; the ids of authorization's."""
@@ -89,7 +89,7 @@ class Town:
             sent.append(
                 Message(ids.uuid(), fact.wire_type(), source, referral, START, fact.payload(), number)
             )
-        assert await self.bus.publish(sent) == len(sent)
+        assert await self.event_log.publish(sent) == len(sent)
         return [str(each.id) for each in sent if each.source == "/authorization"]
 
     async def forwarded(self) -> None:
@@ -142,7 +142,7 @@ class Town:
     async def topic(self, plan: str) -> list[tuple[Headers, bytes]]:
         """Everything in the plan's topic, each referral's in its order."""
         name = topic_of(plan)
-        servers = line_of(self.settings.bus_url() or "", self.settings).servers
+        servers = kafka_config(self.settings.event_log_url() or "", self.settings).servers
         reader = AIOKafkaConsumer(bootstrap_servers=servers, enable_auto_commit=False)
         await reader.start()
         try:
@@ -192,13 +192,13 @@ async def town(kafka: Kafka, databases: Databases, folder: Path) -> AsyncGenerat
     )
     keys = {str(each["id"]): str(each["key"]) for each in made}
     database = await databases.make("notification", await databases.template("notification"))
-    bus = KafkaBus(line_of(settings.bus_url() or "", settings))
-    found = Town(settings, databases, database, harbor, valley, bus, keys)
+    event_log = KafkaLog(kafka_config(settings.event_log_url() or "", settings))
+    found = Town(settings, databases, database, harbor, valley, event_log, keys)
     try:
         yield found
     finally:
         await found.stop()
-        await bus.close()
+        await event_log.close()
 
 
 @pytest_asyncio.fixture
@@ -296,6 +296,6 @@ async def test_after_a_restore_the_topic_repeats_under_the_same_ids_and_keeps_th
     assert first([headers["ce_id"] for headers, _ in after]) == made
 
 
-@pytest.mark.parametrize("bus", ["", "postgresql://log"])
-def test_without_kafka_nothing_is_forwarded(bus: str) -> None:
-    assert not on_kafka(Settings(bus=SecretStr(bus) if bus else None))
+@pytest.mark.parametrize("event_log", ["", "postgresql://log"])
+def test_without_kafka_nothing_is_forwarded(event_log: str) -> None:
+    assert not on_kafka(Settings(bus=SecretStr(event_log) if event_log else None))

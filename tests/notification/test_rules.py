@@ -9,7 +9,7 @@ import pytest
 from loopkeeper.contract import events
 from loopkeeper.contract.decider import Refused
 from loopkeeper.contract.events import Event
-from loopkeeper.testing.rules import SEED, Asking, decided
+from loopkeeper.testing.rules import SEED, AskedCommand, decided
 from notification.domain.outreach.commands import (
     DeclineForMember,
     NoteFact,
@@ -34,17 +34,17 @@ def given(*facts: Event) -> Outreach | None:
     return DECIDER.fold(facts)
 
 
-def when(state: Outreach | None, asking: Asking, at: datetime = NOW) -> list[Event]:
+def when(state: Outreach | None, asking: AskedCommand, at: datetime = NOW) -> list[Event]:
     return [event for event in decided(DECIDER, state, asking, at) if isinstance(event, Event)]
 
 
-def refused(state: Outreach | None, asking: Asking) -> Refused:
+def refused(state: Outreach | None, asking: AskedCommand) -> Refused:
     with pytest.raises(Refused) as found:
         when(state, asking)
     return found.value
 
 
-def unreached(provider: str = PROVIDER, on: date = TODAY, reach: ReachPolicy = REACH) -> Asking:
+def unreached(provider: str = PROVIDER, on: date = TODAY, reach: ReachPolicy = REACH) -> AskedCommand:
     command = ReportUnableToReach(provider=provider, on=on)
     return command, ReachContext(at=NOW, seed=SEED, reach=reach)
 

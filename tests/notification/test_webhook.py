@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from loopkeeper.kernel.clock import HandClock, SystemClock
+from loopkeeper.kernel.clock import ManualClock, SystemClock
 from loopkeeper.testing.partner import Answer, Partner
 from notification.delivery.ssrf_guard import Allow
 from notification.delivery.webhook import (
@@ -545,7 +545,7 @@ async def test_an_endpoint_that_reads_its_challenge_passes(partner: Partner, pat
 
 
 async def test_the_challenge_is_timed_by_the_injected_clock() -> None:
-    clock = HandClock(FAILED_AT)
+    clock = ManualClock(FAILED_AT)
     async with Partner(SECRET, clock=clock) as partner, Sender(LOOPBACK, clock, resolve=no_names) as sender:
         assert (await challenge(sender, partner.url, SECRET, "x")).passed
         clock.advance(timedelta(days=90))

@@ -9,7 +9,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from loopkeeper.plan_files.calls import WHY, Call, Homeless, Loop, call_of, person_id
+from loopkeeper.plan_files.calls import WHY, Call, Unplaced, Loop, call_of, person_id
 from tests.plan_files.test_samples import judged
 from tests.plan_files.worlds import PLANS, World
 
@@ -42,7 +42,7 @@ def test_every_fact_of_the_samples_is_a_call_its_route_takes_or_says_why_there_i
                 for fact in outcome.facts:
                     call = call_of(fact, LOOP, sender="a", plan="b", kind=said["kind"])
                     seen.add(fact["fact"])
-                    if isinstance(call, Homeless):
+                    if isinstance(call, Unplaced):
                         assert call.why
                         assert fact["fact"] in WHY or (fact["fact"] == "attempted" and not fact["reached"])
                         continue

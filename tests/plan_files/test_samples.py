@@ -32,11 +32,11 @@ def judged(world: World, file: str, kind: Any, members: Mapping[str, Member]) ->
     rows = records(table)
     match kind:
         case "rtf":
-            return table, *judge_rtf(rows, members, layout, world.asking)
+            return table, *judge_rtf(rows, members, layout, world.context)
         case "otf":
-            return table, *judge_otf(rows, members, layout, world.asking)
+            return table, *judge_otf(rows, members, layout, world.context)
         case "mif":
-            return table, judge_mif(rows, world.providers, layout, world.asking), members
+            return table, judge_mif(rows, world.providers, layout, world.context), members
         case _:
             return table, judge_referrals(rows, layout, world.sheet)[0], members
 

@@ -65,8 +65,8 @@ def test_the_member_file_says_what_the_sample_of_the_plan_says(world: World) -> 
     layout = world.layout("mif")
     (golden,) = [said for said in world.expected if said["direction"] == "out"]
     members = [told(said) for said in world.said["members"] if said["state"] in ENGAGED]
-    asking = World(world.name).asking
-    rows = mif_rows(members, asking, provider(world), PERIOD)
+    context = World(world.name).context
+    rows = mif_rows(members, context, provider(world), PERIOD)
     written = read(write_file("mif", layout, rows), "mif", layout)
     wanted = read(world.content(golden["file"]), "mif", layout)
     # The samples were made a week before they arrive.
@@ -85,7 +85,7 @@ def test_a_restricted_member_is_told_with_the_designated_contact_alone(world: Wo
         said, restricted=True, designated_contact="Box 9, Sampletown", contact_rule="Only by letter"
     )
     layout = world.layout("mif")
-    content = write_file("mif", layout, mif_rows([member], world.asking, provider(world), PERIOD))
+    content = write_file("mif", layout, mif_rows([member], world.context, provider(world), PERIOD))
     (row,) = read(content, "mif", layout)
     assert row["member.street"] == "Box 9, Sampletown"
     assert not {"member.phone", "member.city", "member.zip", "member.email"} & set(row)
@@ -110,7 +110,7 @@ def test_the_month_comes_back_with_the_result_of_each_row_and_only_corrected_row
     said = next(each for each in world.expected if each["kind"] == "rtf")
     content = world.content(said["file"])
     judged, after = judge_rtf(
-        records(open_table(content, "rtf", layout)), world.members, layout, world.asking
+        records(open_table(content, "rtf", layout)), world.members, layout, world.context
     )
     back = returned_file(content, layout, judged, name=said["file"])
     _, found, below = locate(opened(back.content), layout.headings, layout.sheet)
@@ -129,7 +129,7 @@ def test_the_month_comes_back_with_the_result_of_each_row_and_only_corrected_row
         assert bool(fix) == bool(code)
     # The very same file is read by the same layout: what was accepted is unchanged, what was refused still is.
     table = open_table(back.content, "rtf", layout)
-    again, _ = judge_rtf(records(table), after, layout, world.asking)
+    again, _ = judge_rtf(records(table), after, layout, world.context)
     assert {o.row: o.result for o in again.outcomes} == {
         o.row: "unchanged" if o.result == "accepted" else o.result for o in judged.outcomes
     }

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from loopkeeper.plan_files.checks import Asking
+from loopkeeper.plan_files.checks import FileContext
 from loopkeeper.plan_files.fields import Kind
 from loopkeeper.plan_files.members import Attempt, Member, State
 from loopkeeper.plan_files.profile import Layout, Profile
@@ -60,9 +60,9 @@ class World:
         return (SAMPLES / self.name / file).read_bytes()
 
     @cached_property
-    def asking(self) -> Asking:
+    def context(self) -> FileContext:
         said = self.said
-        return Asking(
+        return FileContext(
             plan=said["plan"]["id"],
             plan_name=said["plan"]["name"],
             plan_number=said["plan"]["number_in_files"],
@@ -101,7 +101,7 @@ class World:
             for each in self.said["members"]
             if each["state"] != "none"
         )
-        return Sheet(self.asking.today, names, synthetic=True, known=known)
+        return Sheet(self.context.today, names, synthetic=True, known=known)
 
 
 def _day(text: str | date | None) -> date | None:

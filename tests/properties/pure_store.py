@@ -12,7 +12,7 @@ from uuid import UUID
 from loopkeeper.contract.decider import Decider, Plain
 from loopkeeper.contract.events import Event
 from loopkeeper.store.definition import Change, Loaded, Submission
-from loopkeeper.testing.rules import Asking, asked_at, command_of
+from loopkeeper.testing.rules import AskedCommand, asked_at, command_of
 
 
 @dataclass
@@ -30,7 +30,7 @@ class PureStream:
     claims: set[UUID] = field(default_factory=set[UUID])
     at: datetime | None = None
 
-    def give(self, asking: Asking, claim: UUID, at: datetime) -> Sequence[Event]:
+    def give(self, asking: AskedCommand, claim: UUID, at: datetime) -> Sequence[Event]:
         """Apply a command once; a repeated claim yields nothing. A refusal claims nothing."""
         if claim in self.claims:
             return []

@@ -16,13 +16,13 @@ from loopkeeper.contract.events import Event, publisher
 from loopkeeper.event_log.port import Received
 from loopkeeper.flow.consumer import Reactions
 from loopkeeper.flow.parked import ParkedFacts
-from loopkeeper.kernel.clock import HandClock
+from loopkeeper.kernel.clock import ManualClock
 from loopkeeper.kernel.metrics import Metrics
 from loopkeeper.kernel.settings import Settings
 from loopkeeper.observability.telemetry import Telemetry
 from loopkeeper.policy.reading import installed, load
 from loopkeeper.postgres.connections import Pool, writing_pool
-from loopkeeper.runtime.service import Equipment, Service
+from loopkeeper.runtime.service import Resources, Service
 from loopkeeper.security.keyring import Keyring
 from loopkeeper.security.organizations import Client, Directory, Role
 from loopkeeper.security.sealing import Sealer
@@ -90,10 +90,10 @@ async def reading(
 ) -> AsyncIterator[Reader]:
     """This service over a migrated database, knowing these providers."""
     chosen = Settings(home=home, policy=POLICY, log_level="WARNING")
-    equipment = Equipment(
+    equipment = Resources(
         settings=chosen,
         own=service.settings(),
-        clock=HandClock(at),
+        clock=ManualClock(at),
         policy=load(installed(), POLICY),
         sealer=Sealer(Keyring.open(chosen.config_folder)),
         directory=Directory(chosen.config_folder),

@@ -32,7 +32,7 @@ from loopkeeper.contract.events import (
     ReferralClosed,
 )
 from loopkeeper.contract.vocabulary.decisions import DenialReason
-from loopkeeper.testing.rules import Asking
+from loopkeeper.testing.rules import AskedCommand
 from tests.authorization.cases import (
     ENTRY,
     MARIA,
@@ -97,7 +97,7 @@ class AuthorizationMachine(RuleBasedStateMachine):
         elif first == "received":
             self.receive()
 
-    def give(self, command: Asking, name: str) -> list[Event]:
+    def give(self, command: AskedCommand, name: str) -> list[Event]:
         return list(self.stream.give(command, uuid5(SPACE, name), self.now))
 
     def anew(self) -> str:

@@ -31,10 +31,10 @@ NAMES = {"first_name", "middle_name", "last_name", "suffix", "preferred_name", "
 
 # ── the form ──────────────────────────────────────────────────────────────────────────────────────────────
 
-Place = tuple[str, ...]
+Position = tuple[str, ...]
 
 
-def optional_fields(model: type[BaseModel], at: Place = ()) -> Iterator[Place]:
+def optional_fields(model: type[BaseModel], at: Position = ()) -> Iterator[Position]:
     """Every field of the form that may be missing, the parts' own fields with it."""
     for name, field in model.model_fields.items():
         if not field.is_required():
@@ -65,7 +65,7 @@ WHOLE = {
 }  # fmt: skip
 
 
-def form_with(place: Place, value: Any) -> dict[str, Any]:
+def form_with(place: Position, value: Any) -> dict[str, Any]:
     body: dict[str, Any] = deepcopy(example_adult())
     for name, part in WHOLE.items():
         body[name] = {**body.get(name, {}), **deepcopy(part)}
@@ -79,7 +79,7 @@ def form_with(place: Place, value: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("place", sorted(set(optional_fields(ReferralBody))), ids=".".join)
-def test_a_blank_in_any_optional_field_of_the_form_is_as_if_it_were_missing(place: Place) -> None:
+def test_a_blank_in_any_optional_field_of_the_form_is_as_if_it_were_missing(place: Position) -> None:
     missing = ReferralBody.model_validate_json(json.dumps(form_with(place, ...)))
     words = EMPTY if place[-1] in NAMES or place == ("member", "medicare") else (*EMPTY, *WORDS)
     for blank in words:
@@ -89,7 +89,7 @@ def test_a_blank_in_any_optional_field_of_the_form_is_as_if_it_were_missing(plac
 @pytest.mark.parametrize(
     "place", [p for p in sorted(set(optional_fields(ReferralBody))) if p[-1] in NAMES], ids=".".join
 )
-def test_somebody_is_called_unknown(place: Place) -> None:
+def test_somebody_is_called_unknown(place: Position) -> None:
     for name in ("Unknown", "NA"):
         form = ReferralBody.model_validate_json(json.dumps(form_with(place, name)))
         found: Any = form
@@ -132,7 +132,7 @@ def test_blanks_of_lists_objects_and_answers_are_missing_too() -> None:
     ],
 )
 @pytest.mark.parametrize("blank", ["", "unknown", "N/A"])
-def test_a_blank_is_a_question(example: dict[str, Any], place: Place, question: str, blank: str) -> None:
+def test_a_blank_is_a_question(example: dict[str, Any], place: Position, question: str, blank: str) -> None:
     body = deepcopy(example)
     body[place[0]][place[1]] = blank
     assert question in asked(ReferralBody.model_validate_json(json.dumps(body)))

@@ -29,7 +29,7 @@ from loopkeeper.contract.events import (
     ReferralClosed,
     ReferralReceived,
 )
-from loopkeeper.testing.rules import Asking, command_of
+from loopkeeper.testing.rules import AskedCommand, command_of
 from notification.domain.notices.notices import notices
 from notification.domain.notices.wording import Names, Notice
 from notification.domain.outreach.commands import (
@@ -107,7 +107,7 @@ class NotificationMachine(RuleBasedStateMachine):
             for fact in (made("asg_1"), accepted("asg_1")):
                 self.fact(FACTS.index(fact))
 
-    def give(self, command: Asking, claim: str) -> list[Event]:
+    def give(self, command: AskedCommand, claim: str) -> list[Event]:
         return list(self.stream.give(command, uuid5(SPACE, claim), self.now))
 
     def who(self, saying: str) -> str:

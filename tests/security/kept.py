@@ -34,7 +34,7 @@ WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace AND a.attstora
 
 def places(addresses: Addresses) -> Mapping[str, str]:
     """The URLs of the services' databases and of the log's."""
-    return {**addresses.databases, "log": addresses.bus}
+    return {**addresses.databases, "log": addresses.event_log}
 
 
 async def figures(addresses: Addresses) -> Mapping[str, str]:

@@ -21,12 +21,12 @@ from assignment.persistence.directory import ProviderBody, recording
 from loopkeeper.contract import ids
 from loopkeeper.contract.envelope import Message
 from loopkeeper.contract.events import Event, publisher
-from loopkeeper.event_log.port import Bus, Member
+from loopkeeper.event_log.port import EventLog, GroupMember
 from loopkeeper.flow.consumer import Consumer, Reactions
 from loopkeeper.flow.parked import ParkedFacts
 from loopkeeper.flow.relay import Relay
 from loopkeeper.flow.timers import TimerSweep
-from loopkeeper.kernel.clock import HandClock
+from loopkeeper.kernel.clock import ManualClock
 from loopkeeper.kernel.metrics import Metrics
 from loopkeeper.kernel.settings import Settings
 from loopkeeper.kernel.supervisor import Heartbeat
@@ -35,8 +35,8 @@ from loopkeeper.policy import Policy
 from loopkeeper.policy.reading import installed, load
 from loopkeeper.postgres.connections import Connection, Pool, connect
 from loopkeeper.postgres.embedded import Server
-from loopkeeper.runtime.run import make_bus
-from loopkeeper.runtime.service import GROUP, Equipment
+from loopkeeper.runtime.run import make_event_log
+from loopkeeper.runtime.service import GROUP, Resources
 from loopkeeper.security.keyring import Keyring
 from loopkeeper.security.organizations import Client, Directory, Role
 from loopkeeper.security.sealing import Sealer
@@ -57,12 +57,12 @@ class Replica:
     """The parts of one replica. `read` does what the consumer's task does, up to the end of the log and no further."""
 
     bench: Bench
-    bus: Bus
+    event_log: EventLog
     consumer: Consumer
     parked: ParkedFacts
     sweep: TimerSweep
     relay: Relay
-    member: Member
+    member: GroupMember
     url: str
 
     @property
@@ -76,12 +76,12 @@ class Replica:
     async def tell(self, stream: str, *events: Event) -> list[Message]:
         """Other services publish these; nobody here has read them yet."""
         told = [message(stream, event, f"/{publisher(type(event))}") for event in events]
-        assert await self.bus.publish(told) == len(told)
+        assert await self.event_log.publish(told) == len(told)
         return told
 
     async def read(self) -> None:
         """Poll, apply, acknowledge, until what stood in the log when this began is read."""
-        ends = await self.bus.ends()
+        ends = await self.event_log.ends()
         async with asyncio.timeout(SOON):
             while await self._unread(ends):
                 received = await self.member.poll(timeout=0.1)
@@ -134,7 +134,7 @@ class Site:
     url: str
     log: str
     folder: Path
-    clock: HandClock
+    clock: ManualClock
     opened: AsyncExitStack
 
     async def put_raw(self, key: str, headers: Mapping[str, str], payload: bytes) -> None:
@@ -179,27 +179,27 @@ class Site:
         settings, chosen = Settings(home=self.folder), point.load()
         telemetry, metrics = Telemetry.open(self.service, settings), Metrics()
         sealer = Sealer(Keyring.open(settings.config_folder))
-        equipment = Equipment(
+        equipment = Resources(
             settings, chosen.settings(), self.clock, _rows(), sealer,
             Directory(settings.config_folder), telemetry, metrics,
         )  # fmt: skip
         reactions = Reactions(chosen.reactions)
-        bus = make_bus(self.log, Settings(kafka_partitions=PARTITIONS))
+        event_log = make_event_log(self.log, Settings(kafka_partitions=PARTITIONS))
         domain = chosen.domain(equipment)
         async with opened(
             self.url, settings.config_folder, clock=self.clock, domain=lambda _: domain
         ) as bench:
             store, pool = bench.store, bench.pool
             told = {"metrics": metrics, "telemetry": telemetry}
-            consumer = Consumer(self.service, bus, store, reactions, pool, **told)
+            consumer = Consumer(self.service, event_log, store, reactions, pool, **told)
             parked, on_timer = ParkedFacts(store, pool, sealer, reactions.react), chosen.on_timer(equipment)
-            sweep = TimerSweep(store, pool, bus, consumer, parked, on_timer, clock=self.clock, **told)
-            relay = Relay(self.service, partial(connect_as, self.url), bus, store.unsent, **told)
-            member = await bus.join(self.service, consumer.place)
+            sweep = TimerSweep(store, pool, event_log, consumer, parked, on_timer, clock=self.clock, **told)
+            relay = Relay(self.service, partial(connect_as, self.url), event_log, store.unsent, **told)
+            member = await event_log.join(self.service, consumer.place)
             try:
-                yield Replica(bench, bus, consumer, parked, sweep, relay, member, self.url)
+                yield Replica(bench, event_log, consumer, parked, sweep, relay, member, self.url)
             finally:
-                await bus.close()
+                await event_log.close()
                 telemetry.close()
 
 
@@ -208,7 +208,7 @@ async def connect_as(url: str, name: str) -> Connection:
 
 
 @asynccontextmanager
-async def site(service: str, url: str, log: str, folder: Path, clock: HandClock) -> AsyncGenerator[Site]:
+async def site(service: str, url: str, log: str, folder: Path, clock: ManualClock) -> AsyncGenerator[Site]:
     async with AsyncExitStack() as stack:
         yield Site(service, url, log, folder, clock, stack)
 

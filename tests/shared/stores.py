@@ -15,7 +15,7 @@ from loopkeeper.contract import ids
 from loopkeeper.contract.envelope import Message
 from loopkeeper.contract.events import ActedBy, Event, ReferralReceived
 from loopkeeper.event_log.port import Received
-from loopkeeper.kernel.clock import Clock, HandClock
+from loopkeeper.kernel.clock import Clock, ManualClock
 from loopkeeper.kernel.metrics import Metrics
 from loopkeeper.policy.reading import load
 from loopkeeper.postgres.connections import Pool, writing_pool
@@ -72,7 +72,7 @@ async def opened(
     store: Store[Any] = Store(
         domain(sealer),
         pool,
-        clock=clock or HandClock(AT),
+        clock=clock or ManualClock(AT),
         chain_key=sealer.chain_key(),
         sealer=sealer,
         metrics=Metrics(),

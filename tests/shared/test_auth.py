@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 
-from loopkeeper.kernel.errors import Unsound
+from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.postgres.connections import Pool
 from loopkeeper.security.organizations import Client, Role
 from loopkeeper.store import row_access
@@ -24,11 +24,11 @@ def key(*roles: Role) -> Client:
 
 def test_a_setting_is_filled_only_for_a_role_the_key_holds() -> None:
     mine = "harbor-street-medicine"
-    assert row_access.sight(key(Role.REFERRER, Role.PROVIDER)).settings() == ("", mine, mine, "")
-    assert row_access.sight(key(Role.PLAN)).settings() == (mine, "", "", "")
-    assert row_access.sight(key(Role.OPERATIONS)).settings() == ("", "", "", "yes")
-    assert row_access.sight(key(Role.PARTNER)).settings() == ("", "", "", "")
-    assert row_access.sight(None) == row_access.NOTHING
+    assert row_access.visibility_of(key(Role.REFERRER, Role.PROVIDER)).settings() == ("", mine, mine, "")
+    assert row_access.visibility_of(key(Role.PLAN)).settings() == (mine, "", "", "")
+    assert row_access.visibility_of(key(Role.OPERATIONS)).settings() == ("", "", "", "yes")
+    assert row_access.visibility_of(key(Role.PARTNER)).settings() == ("", "", "", "")
+    assert row_access.visibility_of(None) == row_access.NOTHING
 
 
 def test_every_query_names_the_callers_own_key() -> None:
@@ -47,10 +47,10 @@ async def test_a_query_for_a_client_says_where_its_own_key_is_named() -> None:
     """A query that forgot it reads nothing, not everything; asked before any connection is."""
     nowhere = cast("Pool", None)
     for ask in (row_access.visible_row, row_access.visible_rows):
-        with pytest.raises(Unsound):
+        with pytest.raises(InvariantBroken):
             await ask(nowhere, key(Role.PLAN), "SELECT * FROM referral WHERE id = $1", "ref_1")
 
 
 def test_a_table_without_a_plain_name_gets_no_policy() -> None:
-    with pytest.raises(Unsound):
+    with pytest.raises(InvariantBroken):
         row_access.row_security('referral"; drop table referral; --', "intake")

@@ -16,7 +16,7 @@ import pytest_asyncio
 
 from loopkeeper.contract import ids
 from loopkeeper.contract.events import Event
-from loopkeeper.kernel.clock import HandClock
+from loopkeeper.kernel.clock import ManualClock
 from loopkeeper.kernel.errors import Busy, Problem
 from loopkeeper.postgres.connections import connect
 from loopkeeper.postgres.embedded import Server
@@ -24,7 +24,7 @@ from loopkeeper.security.sealing import Sealer
 from loopkeeper.store import store
 from loopkeeper.store.batch import LARGEST_EVENT, Outcome
 from loopkeeper.store.definition import Domain, Submission
-from loopkeeper.store.store import CLAIMS_KEPT, CommandFailed
+from loopkeeper.store.store import COMMANDS_KEPT, CommandFailed
 from referral_intake.domain.contexts import Asked
 from referral_intake.domain.rules import DECIDER
 from referral_intake.domain.state import Referral
@@ -36,7 +36,7 @@ from tests.shared.stores import AT, fact, intake, opened, read_to, received, rec
 
 @pytest_asyncio.fixture
 async def here(
-    migrated: Migrated, fresh_database: Fresh, tmp_path: Path, clock: HandClock
+    migrated: Migrated, fresh_database: Fresh, tmp_path: Path, clock: ManualClock
 ) -> AsyncGenerator[Site]:
     log = await fresh_database("log")
     async with site("intake", await migrated("intake"), log, tmp_path, clock) as opened_site:
@@ -102,7 +102,7 @@ async def test_when_the_database_stays_away_the_caller_hears_busy_and_nothing_is
 
 
 async def test_a_replica_whose_clock_is_behind_writes_no_earlier_time_than_stands_there(here: Site) -> None:
-    slow = replace(here, clock=HandClock(AT - timedelta(hours=1)))
+    slow = replace(here, clock=ManualClock(AT - timedelta(hours=1)))
     async with here.visited() as desk, slow.visited() as behind:
         known = await desk.store.submit(reception())
         await behind.store.submit(withdrawal(known.stream))
@@ -121,7 +121,7 @@ async def test_no_service_writes_an_event_of_anothers_noun(migrated: Migrated, t
         return replace(intake(sealer), decider=replace(DECIDER, decide=confused))
 
     async with opened(await migrated("intake"), tmp_path, domain=domain) as bench:
-        with pytest.raises(CommandFailed, match="Unsound"):
+        with pytest.raises(CommandFailed, match="InvariantBroken"):
             await bench.store.submit(reception())
         for table in ("journal", "outbox", "referral", "claim"):
             assert await bench.count(table) == 0
@@ -141,15 +141,15 @@ async def test_an_event_too_large_for_the_log_is_refused_before_anything_is_writ
 
 
 async def test_a_claim_is_kept_for_thirty_days_and_then_forgotten(migrated: Migrated, tmp_path: Path) -> None:
-    clock, key = HandClock(AT), uuid4()
+    clock, key = ManualClock(AT), uuid4()
     async with opened(await migrated("intake"), tmp_path, clock=clock) as bench:
         first = await bench.store.submit(reception(claim=key))
-        clock.advance(CLAIMS_KEPT)
-        assert timedelta(days=30) == CLAIMS_KEPT
-        assert await bench.store.forget_claims() == 0
+        clock.advance(COMMANDS_KEPT)
+        assert timedelta(days=30) == COMMANDS_KEPT
+        assert await bench.store.forget_commands() == 0
         again = await bench.store.submit(reception(claim=key))
         assert (again.stream, again.repeated) == (first.stream, True)
         clock.advance(timedelta(seconds=1))
         fresh = await bench.store.submit(reception())
-        assert await bench.store.forget_claims() == 1
+        assert await bench.store.forget_commands() == 1
         assert await bench.pool.fetchval("SELECT stream FROM claim") == fresh.stream

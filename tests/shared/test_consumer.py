@@ -17,7 +17,7 @@ import pytest_asyncio
 from loopkeeper.contract import ids
 from loopkeeper.contract.envelope import Message
 from loopkeeper.flow.consumer import TOO_MANY, TooManyParked
-from loopkeeper.kernel.clock import HandClock
+from loopkeeper.kernel.clock import ManualClock
 from loopkeeper.kernel.supervisor import Supervisor
 from loopkeeper.postgres.connections import connect
 from loopkeeper.postgres.embedded import Server
@@ -32,7 +32,7 @@ OFFERS = [made(assignment=f"asg_{number}") for number in range(6)]
 
 @pytest_asyncio.fixture
 async def here(
-    migrated: Migrated, fresh_database: Fresh, tmp_path: Path, clock: HandClock
+    migrated: Migrated, fresh_database: Fresh, tmp_path: Path, clock: ManualClock
 ) -> AsyncGenerator[Site]:
     log = await fresh_database("log")
     async with site("intake", await migrated("intake"), log, tmp_path, clock) as opened:
@@ -65,7 +65,7 @@ async def rows(desk: Replica) -> list[dict[str, Any]]:
 
 
 async def end(desk: Replica) -> int:
-    return (await desk.bus.ends())[0]
+    return (await desk.event_log.ends())[0]
 
 
 async def at_the_end(desk: Replica) -> bool:
@@ -91,7 +91,7 @@ async def test_a_reader_shows_its_offset_once_it_has_committed(desk: Replica) ->
     async with working(desk.consumer.run):
 
         async def shown() -> bool:
-            return await desk.bus.positions("intake") == {0: 6}
+            return await desk.event_log.positions("intake") == {0: 6}
 
         await until(shown)
         assert await desk.next_offset() == 6
@@ -111,7 +111,7 @@ async def test_a_second_replica_says_that_it_waits(desk: Replica, here: Site) ->
 async def test_types_that_are_not_read_here_are_skipped_without_a_look_inside(assigning: Replica) -> None:
     stream, received = referred()
     unread = [garbled(stream, accepted().wire_type()), garbled(stream, "ecm.referral.teleported.v1")]
-    assert await assigning.bus.publish(unread) == 2
+    assert await assigning.event_log.publish(unread) == 2
     await assigning.hear(stream, received)
     assert await assigning.next_offset() == 3
     assert await assigning.bench.count("claim") == 1
@@ -135,7 +135,7 @@ async def test_what_cannot_be_read_is_parked_sealed_and_the_others_go_on(desk: R
     torn, good = ids.new("ref"), ids.new("ref")
     await desk.tell(good, OFFERS[0])
     await here.put_raw(torn, {"ce_type": "no event"}, CANARY.encode())
-    assert await desk.bus.publish([garbled()]) == 1
+    assert await desk.event_log.publish([garbled()]) == 1
     await desk.hear(good, accepted(assignment="asg_0"))
     assert await desk.types(good, own=False) == ["assignment.made", "assignment.accepted"]
     parked = await desk.pool.fetch('SELECT * FROM parked ORDER BY "offset"')
@@ -177,7 +177,7 @@ async def test_too_many_parked_in_a_row_stop_the_reader_and_turn_its_health_red(
     supervisor.start("intake.consumer", desk.consumer.run)
     supervisor.start("intake.relay", desk.relay.run)
     try:
-        await desk.bus.publish([garbled() for _ in range(TOO_MANY)])
+        await desk.event_log.publish([garbled() for _ in range(TOO_MANY)])
 
         async def stopped() -> bool:
             return not supervisor.health()["intake.consumer"].ok
@@ -202,10 +202,10 @@ async def test_where_the_polls_cut_the_row_does_not_matter(desk: Replica, polls:
     stream = ids.new("ref")
     bad = [garbled() for _ in range(TOO_MANY)]
     if polls == "two polls":
-        await desk.bus.publish(bad[:7])
+        await desk.event_log.publish(bad[:7])
         await desk.read()
         bad = bad[7:]
-    await desk.bus.publish(bad)
+    await desk.event_log.publish(bad)
     await desk.tell(stream, OFFERS[0])
     with pytest.raises(TooManyParked):
         await desk.read()
@@ -215,7 +215,7 @@ async def test_where_the_polls_cut_the_row_does_not_matter(desk: Replica, polls:
 
 async def test_a_good_one_in_between_shows_that_the_code_is_right(desk: Replica) -> None:
     for _ in range(3):
-        await desk.bus.publish([garbled() for _ in range(TOO_MANY - 1)])
+        await desk.event_log.publish([garbled() for _ in range(TOO_MANY - 1)])
         await desk.hear(ids.new("ref"), OFFERS[0])
     assert await at_the_end(desk)
     assert await desk.bench.count("parked") == 3 * (TOO_MANY - 1)
@@ -223,7 +223,7 @@ async def test_a_good_one_in_between_shows_that_the_code_is_right(desk: Replica)
 
 async def test_one_bad_fact_with_many_behind_it_is_one_and_stops_nobody(desk: Replica) -> None:
     stream = ids.new("ref")
-    await desk.bus.publish([garbled(stream)])
+    await desk.event_log.publish([garbled(stream)])
     await desk.tell(stream, *(made(assignment=f"asg_{number}") for number in range(2 * TOO_MANY)))
     await desk.read()
     await desk.hear(stream, *(made(assignment=f"asg_{number}") for number in range(TOO_MANY)))
@@ -283,7 +283,7 @@ async def test_an_event_that_is_in_the_log_twice_has_one_effect(desk: Replica) -
     stream = ids.new("ref")
     told = await desk.hear(stream, *OFFERS)
     before = await rows(desk)
-    assert await desk.bus.publish(told) == 6
+    assert await desk.event_log.publish(told) == 6
     await desk.read()
     assert await rows(desk) == before
     assert len(await desk.types(stream, own=False)) == 6
@@ -295,7 +295,7 @@ async def test_a_reader_that_dies_before_it_acknowledged_repeats_nothing(desk: R
     async with here.visited() as dying:
         await dying.consumer.apply(await dying.member.poll(timeout=5.0))
         before = await rows(desk)
-    assert await desk.bus.positions("intake") == {}
+    assert await desk.event_log.positions("intake") == {}
     await desk.hear(stream, accepted(assignment="asg_5"))
     assert before[0]["n"] == 6
     assert await desk.types(stream, own=False) == [*["assignment.made"] * 6, "assignment.accepted"]
@@ -323,12 +323,12 @@ async def test_whoever_reads_the_log_again_from_its_beginning_changes_nothing(de
     for _ in range(5):
         known = await desk.store.submit(reception())
         await desk.hear(known.stream, *OFFERS[:2], accepted(assignment="asg_1"))
-    await desk.bus.publish([garbled()])
+    await desk.event_log.publish([garbled()])
     await desk.read()
     before, outbox = await rows(desk), await desk.bench.count("outbox")
     await desk.pool.execute("UPDATE consumed SET next_offset = 0")
-    await desk.bus.close()
-    desk.member = await desk.bus.join("intake", desk.consumer.place)
+    await desk.event_log.close()
+    desk.member = await desk.event_log.join("intake", desk.consumer.place)
     await desk.read()
     assert (await rows(desk), await desk.bench.count("outbox")) == (before, outbox)
     assert desk.consumer.progress == 32
@@ -353,7 +353,7 @@ async def test_a_zombie_with_older_offsets_changes_nothing(desk: Replica, here: 
     assert not zombie.member.holds()
     assert await rows(desk) == before
     assert await desk.next_offset() == 6
-    assert await desk.bus.positions("intake") == {0: 6}
+    assert await desk.event_log.positions("intake") == {0: 6}
 
 
 async def test_a_service_restored_from_a_backup_reads_again_what_it_lost(

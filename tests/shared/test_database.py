@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncpg
 import pytest
 
-from loopkeeper.postgres.connections import connect, passes, reading_pool, writing_pool
+from loopkeeper.postgres.connections import connect, is_transient, reading_pool, writing_pool
 from tests.conftest import Migrated
 
 BOUNDS = {
@@ -55,12 +55,12 @@ STAYS = (
 
 @pytest.mark.parametrize("error", PASSES)
 def test_what_is_the_lines_or_the_servers_may_pass(error: type[Exception]) -> None:
-    assert passes(error("no words"))
+    assert is_transient(error("no words"))
 
 
 @pytest.mark.parametrize("error", STAYS)
 def test_what_is_the_commands_own_does_not_pass(error: type[Exception]) -> None:
-    assert not passes(error("no words"))
+    assert not is_transient(error("no words"))
 
 
 async def test_a_value_that_cannot_even_be_sent_is_the_commands_own(migrated: Migrated) -> None:
@@ -68,5 +68,5 @@ async def test_a_value_that_cannot_even_be_sent_is_the_commands_own(migrated: Mi
     for query, value in (("SELECT $1::int", "seven"), ("SELECT $1::int[]", 7), ("SELECT $1::int", 2**40)):
         with pytest.raises(asyncpg.DataError) as told:
             await connection.fetch(query, value)
-        assert not passes(told.value)
+        assert not is_transient(told.value)
     await connection.close()

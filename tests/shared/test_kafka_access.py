@@ -17,7 +17,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import TopicAuthorizationFailedError
 
 from loopkeeper.event_log import kafka_access, kafka_topics
-from loopkeeper.event_log.kafka import KafkaBus
+from loopkeeper.event_log.kafka import KafkaLog
 from loopkeeper.event_log.kafka_access import (
     ALTER,
     DESCRIBE,
@@ -27,15 +27,15 @@ from loopkeeper.event_log.kafka_access import (
     READ,
     TOPIC,
     WRITE,
-    Grant,
+    AccessRule,
     topic_of,
 )
-from loopkeeper.event_log.kafka_line import Line, goodbye
-from loopkeeper.event_log.port import BusUnavailable, Member, Received
+from loopkeeper.event_log.kafka_config import KafkaConfig, goodbye
+from loopkeeper.event_log.port import LogUnavailable, GroupMember, Received
 from loopkeeper.kernel.errors import StartError
 from loopkeeper.security import organizations
 from tests.kafka import USERS, Kafka
-from tests.shared.bus_contract import Offsets, message
+from tests.shared.event_log_contract import Offsets, message
 
 PLAN = f"harbor-{uuid4().hex[:8]}"
 INTAKE, NOTIFICATION, OPERATOR = "loopkeeper-intake", "loopkeeper-notification", "loopkeeper-topics"
@@ -54,9 +54,9 @@ class Installation:
     log: str
     home: Path
 
-    def line(self, user: str) -> Line:
+    def line(self, user: str) -> KafkaConfig:
         options = self.kafka.login(user)
-        return Line(options.pop("bootstrap_servers"), self.log, PARTITIONS, options)
+        return KafkaConfig(options.pop("bootstrap_servers"), self.log, PARTITIONS, options)
 
     def topics(self, word: str) -> subprocess.CompletedProcess[str]:
         environment = {
@@ -78,10 +78,10 @@ async def installed(kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> A
     organizations.import_organizations(home / "config", [{"id": PLAN, "name": "Harbor", "kind": "plan"}])
     made = Installation(kafka, f"loops-{uuid4().hex}", home)
     operator = f"User:{OPERATOR}"
-    rules = [Grant(CLUSTER, "kafka-cluster", LITERAL, operator, each) for each in (CREATE, ALTER)]
+    rules = [AccessRule(CLUSTER, "kafka-cluster", LITERAL, operator, each) for each in (CREATE, ALTER)]
     for name, pattern in ((made.log, LITERAL), ("plan.", PREFIXED)):
-        rules += [Grant(TOPIC, name, pattern, operator, each) for each in (DESCRIBE, DESCRIBE_CONFIGS)]
-    await kafka_access.grant(Line(kafka.servers), rules)
+        rules += [AccessRule(TOPIC, name, pattern, operator, each) for each in (DESCRIBE, DESCRIBE_CONFIGS)]
+    await kafka_access.grant(KafkaConfig(kafka.servers), rules)
     done = await asyncio.to_thread(made.topics, "create")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == (
@@ -92,12 +92,12 @@ async def installed(kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> A
 
 
 @pytest_asyncio.fixture
-async def bus(installed: Installation) -> AsyncGenerator[Callable[[str], KafkaBus]]:
+async def event_log(installed: Installation) -> AsyncGenerator[Callable[[str], KafkaLog]]:
     """The log as this user has it."""
-    opened: list[KafkaBus] = []
+    opened: list[KafkaLog] = []
 
-    def make(user: str) -> KafkaBus:
-        opened.append(KafkaBus(installed.line(user), replica="0"))
+    def make(user: str) -> KafkaLog:
+        opened.append(KafkaLog(installed.line(user), replica="0"))
         return opened[-1]
 
     yield make
@@ -105,8 +105,8 @@ async def bus(installed: Installation) -> AsyncGenerator[Callable[[str], KafkaBu
         await each.close()
 
 
-async def test_a_services_user_does_its_work_from_end_to_end(bus: Callable[[str], KafkaBus]) -> None:
-    intake, notification, sent = bus(INTAKE), bus(NOTIFICATION), message("ref_1", 1)
+async def test_a_services_user_does_its_work_from_end_to_end(event_log: Callable[[str], KafkaLog]) -> None:
+    intake, notification, sent = event_log(INTAKE), event_log(NOTIFICATION), message("ref_1", 1)
     assert await intake.publish([sent]) == 1
     assert sum((await intake.ends()).values()) == 1
     for service, reading in (("intake", intake), ("notification", notification)):
@@ -121,17 +121,17 @@ async def test_a_services_user_does_its_work_from_end_to_end(bus: Callable[[str]
 
 
 async def test_a_services_user_does_nothing_else(
-    installed: Installation, bus: Callable[[str], KafkaBus]
+    installed: Installation, event_log: Callable[[str], KafkaLog]
 ) -> None:
-    intake, line = bus(INTAKE), installed.line(INTAKE)
-    with pytest.raises(BusUnavailable, match="TopicAuthorizationFailedError"):
+    intake, line = event_log(INTAKE), installed.line(INTAKE)
+    with pytest.raises(LogUnavailable, match="TopicAuthorizationFailedError"):
         await intake.forward(topic_of(PLAN), [message("ref_1", 1)])
     for service in ("authorization", "notification"):
         member = await intake.join(service, Offsets())
-        with pytest.raises(BusUnavailable, match="GroupAuthorizationFailedError"):
+        with pytest.raises(LogUnavailable, match="GroupAuthorizationFailedError"):
             await polled(member)
-    plans = KafkaBus(replace(installed.line(NOTIFICATION), topic=topic_of(PLAN)))
-    with pytest.raises(BusUnavailable, match="TopicAuthorizationFailedError"):
+    plans = KafkaLog(replace(installed.line(NOTIFICATION), topic=topic_of(PLAN)))
+    with pytest.raises(LogUnavailable, match="TopicAuthorizationFailedError"):
         _ = [each async for each in plans.history()]
     await plans.close()
     admin = AIOKafkaAdminClient(**installed.kafka.login(INTAKE))
@@ -145,7 +145,7 @@ async def test_a_services_user_does_nothing_else(
     with pytest.raises(StartError, match="cannot be made"):
         await kafka_topics.create(replace(line, topic=f"{installed.log}-2"), 1)
     with pytest.raises(StartError, match="cannot be set"):
-        await kafka_access.grant(line, [Grant(TOPIC, topic_of(PLAN), LITERAL, f"User:{INTAKE}", READ)])
+        await kafka_access.grant(line, [AccessRule(TOPIC, topic_of(PLAN), LITERAL, f"User:{INTAKE}", READ)])
 
 
 async def test_check_names_what_a_service_lacks_and_what_somebody_may_beyond(installed: Installation) -> None:
@@ -155,11 +155,11 @@ async def test_check_names_what_a_service_lacks_and_what_somebody_may_beyond(ins
         [f"The topic {installed.log} is as the log needs it.", "The topics of 1 plan are as they must be."],
     )
     beyond = [
-        Grant(TOPIC, topic_of(PLAN), LITERAL, f"User:{INTAKE}", WRITE),
-        Grant(TOPIC, "loops-", PREFIXED, f"User:{PLAN}", READ),
-        Grant(GROUP, f"{installed.log}.intake", LITERAL, f"User:{NOTIFICATION}", READ),
+        AccessRule(TOPIC, topic_of(PLAN), LITERAL, f"User:{INTAKE}", WRITE),
+        AccessRule(TOPIC, "loops-", PREFIXED, f"User:{PLAN}", READ),
+        AccessRule(GROUP, f"{installed.log}.intake", LITERAL, f"User:{NOTIFICATION}", READ),
     ]
-    await kafka_access.grant(Line(installed.kafka.servers), beyond)
+    await kafka_access.grant(KafkaConfig(installed.kafka.servers), beyond)
     checked = await asyncio.to_thread(installed.topics, "check")
     assert checked.returncode == 1
     assert checked.stdout.splitlines() == [
@@ -171,7 +171,7 @@ async def test_check_names_what_a_service_lacks_and_what_somebody_may_beyond(ins
     ]
 
 
-async def polled(member: Member) -> Sequence[Received]:
+async def polled(member: GroupMember) -> Sequence[Received]:
     """The first answer that is not empty: a group takes a moment to give its partitions."""
     async with asyncio.timeout(20):
         while not (got := await member.poll()):

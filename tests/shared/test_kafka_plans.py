@@ -18,14 +18,14 @@ from aiokafka.errors import TopicAuthorizationFailedError
 from confluent_kafka import Consumer
 
 from loopkeeper.event_log import kafka_access
-from loopkeeper.event_log.kafka import KafkaBus, partition_of
-from loopkeeper.event_log.kafka_access import ALL, EVERYBODY, LITERAL, READ, TOPIC, Grant, Users, topic_of
-from loopkeeper.event_log.kafka_line import Line, goodbye
-from loopkeeper.event_log.port import BusUnavailable
+from loopkeeper.event_log.kafka import KafkaLog, partition_of
+from loopkeeper.event_log.kafka_access import ALL, EVERYBODY, LITERAL, READ, TOPIC, AccessRule, Users, topic_of
+from loopkeeper.event_log.kafka_config import KafkaConfig, goodbye
+from loopkeeper.event_log.port import LogUnavailable
 from loopkeeper.kernel.errors import StartError
 from loopkeeper.security import organizations
 from tests.kafka import PARTITIONS, USERS, Kafka
-from tests.shared.bus_contract import by_key, message
+from tests.shared.event_log_contract import by_key, message
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 HARBOR, VALLEY = f"harbor-{uuid4().hex[:8]}", "valley"
@@ -99,11 +99,11 @@ async def test_a_plans_user_reads_its_own_topic_and_no_other(
 ) -> None:
     made = await asyncio.to_thread(command, "create")
     assert (made.returncode, len(made.stdout.splitlines())) == (0, 3), made.stderr
-    bus, sent = KafkaBus(Line(kafka.servers, log_name, 6)), message("ref_1", 1)
+    event_log, sent = KafkaLog(KafkaConfig(kafka.servers, log_name, 6)), message("ref_1", 1)
     for topic in (topic_of(HARBOR), topic_of(VALLEY)):
-        assert await bus.forward(topic, [sent]) == 1
-    assert await bus.publish([sent]) == 1
-    await bus.close()
+        assert await event_log.forward(topic, [sent]) == 1
+    assert await event_log.publish([sent]) == 1
+    await event_log.close()
 
     def gets(user: str, topic: str, group: str) -> str:
         return read(kafka, user, topic, group)
@@ -147,10 +147,10 @@ async def test_check_names_what_is_missing_and_who_reads_too_much(
         0,
         "The topics of 2 plans are as they must be.",
     )
-    line = Line(kafka.servers, log_name, 6)
+    line = KafkaConfig(kafka.servers, log_name, 6)
     # Rules stay with the broker, which other tests share: none of them may find that everybody may write somewhere.
     for principal, operation in ((EVERYBODY, READ), ("User:valley", ALL)):
-        await kafka_access.grant(line, [Grant(TOPIC, topic_of(HARBOR), LITERAL, principal, operation)])
+        await kafka_access.grant(line, [AccessRule(TOPIC, topic_of(HARBOR), LITERAL, principal, operation)])
     # The services log in as users who were granted nothing, and the plan under a name it had not before.
     other = await asyncio.to_thread(
         command,
@@ -185,22 +185,22 @@ def test_no_two_share_a_user() -> None:
 
 
 async def test_a_topic_that_is_missing_is_said_soon_and_the_log_goes_on(kafka: Kafka) -> None:
-    line = Line(kafka.servers, await kafka.topic(), PARTITIONS)
-    bus = KafkaBus(line)
-    with pytest.raises(BusUnavailable):
-        await bus.forward(f"{line.topic}-missing", [message("ref_1", 1)])
-    assert await bus.publish([message("ref_1", 1)]) == 1
-    await bus.close()
+    line = KafkaConfig(kafka.servers, await kafka.topic(), PARTITIONS)
+    event_log = KafkaLog(line)
+    with pytest.raises(LogUnavailable):
+        await event_log.forward(f"{line.topic}-missing", [message("ref_1", 1)])
+    assert await event_log.publish([message("ref_1", 1)]) == 1
+    await event_log.close()
 
 
 async def test_another_topic_keeps_each_keys_order_by_its_own_count_of_partitions(kafka: Kafka) -> None:
-    line = Line(kafka.servers, await kafka.topic(), PARTITIONS)
+    line = KafkaConfig(kafka.servers, await kafka.topic(), PARTITIONS)
     other = replace(line, topic=await kafka.topic(PARTITIONS + 2), partitions=PARTITIONS + 2)
-    bus, reader = KafkaBus(line), KafkaBus(other)
+    event_log, reader = KafkaLog(line), KafkaLog(other)
     sent = [message(f"ref_{n % 7}", n) for n in range(140)]
-    assert await bus.forward(other.topic, sent) == len(sent)
+    assert await event_log.forward(other.topic, sent) == len(sent)
     found = [one async for one in reader.history()]
     assert by_key(found) == {f"ref_{k}": list(range(k, 140, 7)) for k in range(7)}
     assert all(one.partition == partition_of(one.key, PARTITIONS + 2) for one in found)
-    await bus.close()
+    await event_log.close()
     await reader.close()

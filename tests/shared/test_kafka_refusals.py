@@ -18,11 +18,11 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import MessageSizeTooLargeError
 
 from loopkeeper.event_log import kafka_access
-from loopkeeper.event_log.kafka import KafkaBus
-from loopkeeper.event_log.kafka_access import DESCRIBE, LITERAL, READ, WRITE, Grant
-from loopkeeper.event_log.kafka_line import Line, goodbye, line_of
+from loopkeeper.event_log.kafka import KafkaLog
+from loopkeeper.event_log.kafka_access import DESCRIBE, LITERAL, READ, WRITE, AccessRule
+from loopkeeper.event_log.kafka_config import KafkaConfig, goodbye, kafka_config
 from loopkeeper.event_log.kafka_refusals import Refusals
-from loopkeeper.event_log.port import BusRefused, BusUnavailable
+from loopkeeper.event_log.port import LogRefused, LogUnavailable
 from loopkeeper.flow.relay import Relay
 from loopkeeper.kernel.logs import ONCE_IN
 from loopkeeper.kernel.metrics import Metrics
@@ -32,7 +32,7 @@ from loopkeeper.observability.telemetry import Telemetry
 from loopkeeper.store.transient import transient
 from tests.conftest import Migrated
 from tests.kafka import FOR_EVER, PARTITIONS, USERS, Kafka
-from tests.shared.bus_contract import Offsets, message
+from tests.shared.event_log_contract import Offsets, message
 from tests.shared.replica import SOON, connect_as, until
 from tests.shared.stores import opened, reception
 
@@ -49,10 +49,10 @@ GROUP_REFUSED = (
 
 
 @pytest_asyncio.fixture
-async def tiny(kafka: Kafka) -> Line:
+async def tiny(kafka: Kafka) -> KafkaConfig:
     """A topic that takes none of our events."""
     kept = {**FOR_EVER, "max.message.bytes": TINY}
-    return Line(kafka.servers, await kafka.topic(kept=kept), PARTITIONS)
+    return KafkaConfig(kafka.servers, await kafka.topic(kept=kept), PARTITIONS)
 
 
 @pytest_asyncio.fixture
@@ -62,7 +62,7 @@ async def topic(kafka: Kafka) -> str:
 
 
 @pytest_asyncio.fixture
-async def clerk(kafka: Kafka, topic: str) -> AsyncGenerator[KafkaBus]:
+async def clerk(kafka: Kafka, topic: str) -> AsyncGenerator[KafkaLog]:
     """The log as a user sees it who was granted nothing yet."""
     settings = {
         "kafka_user": "clerk",
@@ -70,12 +70,12 @@ async def clerk(kafka: Kafka, topic: str) -> AsyncGenerator[KafkaBus]:
         "kafka_mechanism": "PLAIN",
         "kafka_partitions": PARTITIONS,
     }
-    bus = KafkaBus(line_of(f"kafka://{kafka.login_servers}/{topic}", Settings(**settings)), session=1.5)
-    yield bus
-    await bus.close()
+    event_log = KafkaLog(kafka_config(f"kafka://{kafka.login_servers}/{topic}", Settings(**settings)), session=1.5)
+    yield event_log
+    await event_log.close()
 
 
-async def widen(line: Line) -> None:
+async def widen(line: KafkaConfig) -> None:
     """What the sentence asks for."""
     admin = AIOKafkaAdminClient(bootstrap_servers=line.servers)
     await admin.start()
@@ -87,8 +87,8 @@ async def widen(line: Line) -> None:
 
 
 async def allow(kafka: Kafka, topic: str, *operations: int, kind: int = kafka_access.TOPIC) -> None:
-    line = Line(kafka.servers, topic, PARTITIONS)
-    grants = [Grant(kind, topic, LITERAL, "User:clerk", each) for each in operations]
+    line = KafkaConfig(kafka.servers, topic, PARTITIONS)
+    grants = [AccessRule(kind, topic, LITERAL, "User:clerk", each) for each in operations]
     await kafka_access.grant(line, grants)
 
 
@@ -96,16 +96,16 @@ async def becomes(said: Callable[[], Awaitable[str]], sentence: str) -> None:
     """A grant takes effect a moment after it is made."""
     async with asyncio.timeout(SOON):
         while (now := await said()) != sentence:
-            assert now.startswith("BusRefused "), now
+            assert now.startswith("LogRefused "), now
 
 
 # ── a record that is not taken ────────────────────────────────────────────────────────────────────────────
 
 
 async def test_a_relay_whose_event_the_broker_does_not_take_says_why_and_goes_on_once_that_is_mended(
-    migrated: Migrated, tmp_path: Path, tiny: Line
+    migrated: Migrated, tmp_path: Path, tiny: KafkaConfig
 ) -> None:
-    url, bus, supervisor = await migrated("intake"), KafkaBus(tiny), Supervisor(transient=transient)
+    url, event_log, supervisor = await migrated("intake"), KafkaLog(tiny), Supervisor(transient=transient)
     telemetry = Telemetry.open("intake", Settings(home=tmp_path))
     try:
         async with opened(url, tmp_path / "config") as bench:
@@ -114,7 +114,7 @@ async def test_a_relay_whose_event_the_broker_does_not_take_says_why_and_goes_on
             relay = Relay(
                 "intake",
                 partial(connect_as, url),
-                bus,
+                event_log,
                 bench.store.unsent,
                 metrics=Metrics(),
                 telemetry=telemetry,
@@ -132,52 +132,52 @@ async def test_a_relay_whose_event_the_broker_does_not_take_says_why_and_goes_on
                 return await bench.count("outbox") == 0
 
             await until(is_sent)
-            assert [one.key async for one in bus.history()] == [known.stream]
+            assert [one.key async for one in event_log.history()] == [known.stream]
     finally:
         await supervisor.stop(timedelta(seconds=5))
-        await bus.close()
+        await event_log.close()
         telemetry.close()
 
 
 async def test_what_stands_before_a_refused_event_is_published_and_the_next_round_names_the_refusal(
     kafka: Kafka, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bus = KafkaBus(Line(kafka.servers, await kafka.topic(), PARTITIONS))
+    event_log = KafkaLog(KafkaConfig(kafka.servers, await kafka.topic(), PARTITIONS))
     secret = b"Marisol"
     too_large = replace(message("ref_1", 2), data=secret * (2**18))
-    assert await bus.publish([message("ref_1", 1), too_large]) == 1
-    with pytest.raises(BusRefused) as refused:
-        await bus.publish([too_large])
+    assert await event_log.publish([message("ref_1", 1), too_large]) == 1
+    with pytest.raises(LogRefused) as refused:
+        await event_log.publish([too_large])
     assert str(refused.value) == TOO_LARGE
-    await bus.close()
+    await event_log.close()
     written = "".join(capsys.readouterr())
     assert TOO_LARGE in written
     assert secret.decode() not in written
 
 
 async def test_a_user_who_may_not_publish_is_told_so_until_it_is_granted(
-    kafka: Kafka, topic: str, clerk: KafkaBus
+    kafka: Kafka, topic: str, clerk: KafkaLog
 ) -> None:
     async def publishes() -> str:
         try:
             return str(await clerk.publish([message("ref_1", 1)]))
-        except BusUnavailable as error:
+        except LogUnavailable as error:
             return f"{type(error).__name__} {error}"
 
     # Who may do nothing is told of whichever the library asks for first.
-    assert await publishes() in (f"BusRefused {ALL_REFUSED}", f"BusRefused {TOPIC_REFUSED}")
+    assert await publishes() in (f"LogRefused {ALL_REFUSED}", f"LogRefused {TOPIC_REFUSED}")
     await allow(kafka, topic, DESCRIBE)
-    await becomes(publishes, f"BusRefused {ALL_REFUSED}")
+    await becomes(publishes, f"LogRefused {ALL_REFUSED}")
     await allow(kafka, await kafka.topic(), WRITE)
-    await becomes(publishes, f"BusRefused {TOPIC_REFUSED}")
+    await becomes(publishes, f"LogRefused {TOPIC_REFUSED}")
     await allow(kafka, topic, WRITE)
     await becomes(publishes, "1")
 
 
 async def test_a_user_who_may_not_read_is_told_whether_it_is_the_topic_or_the_group(
-    kafka: Kafka, topic: str, clerk: KafkaBus
+    kafka: Kafka, topic: str, clerk: KafkaLog
 ) -> None:
-    sender, member = KafkaBus(Line(kafka.servers, topic, PARTITIONS)), await clerk.join("intake", Offsets())
+    sender, member = KafkaLog(KafkaConfig(kafka.servers, topic, PARTITIONS)), await clerk.join("intake", Offsets())
     await sender.publish([message("ref_1", 1)])
     await sender.close()
 
@@ -188,14 +188,14 @@ async def test_a_user_who_may_not_read_is_told_whether_it_is_the_topic_or_the_gr
                 try:
                     if await member.poll(timeout=0.2):
                         return "read"
-                except BusUnavailable as error:
+                except LogUnavailable as error:
                     return f"{type(error).__name__} {error}"
 
-    await becomes(reads, f"BusRefused {TOPIC_REFUSED}")
+    await becomes(reads, f"LogRefused {TOPIC_REFUSED}")
     await allow(kafka, topic, DESCRIBE)
-    await becomes(reads, f"BusRefused {GROUP_REFUSED}")
+    await becomes(reads, f"LogRefused {GROUP_REFUSED}")
     await allow(kafka, f"{topic}.intake", READ, kind=kafka_access.GROUP)
-    await becomes(reads, f"BusRefused {TOPIC_REFUSED}")
+    await becomes(reads, f"LogRefused {TOPIC_REFUSED}")
     await allow(kafka, topic, READ)
     await becomes(reads, "read")
 
@@ -206,7 +206,7 @@ async def test_a_user_who_may_not_read_is_told_whether_it_is_the_topic_or_the_gr
 async def test_the_same_refusal_is_logged_once_in_a_while(capsys: pytest.CaptureFixture[str]) -> None:
     """A relay tries five times a second, and each of its tries is refused."""
     moment = time.monotonic()
-    refusals = Refusals(Line("127.0.0.1:1"), now=lambda: moment)
+    refusals = Refusals(KafkaConfig("127.0.0.1:1"), now=lambda: moment)
     for _ in range(5):
         assert str(await refusals.named(MessageSizeTooLargeError())) == TOO_LARGE
     moment += ONCE_IN

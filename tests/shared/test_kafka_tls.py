@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 
 from loopkeeper.event_log import kafka_access, kafka_topics
-from loopkeeper.event_log.kafka import KafkaBus
-from loopkeeper.event_log.kafka_access import ALL, LITERAL, PREFIXED, Grant
-from loopkeeper.event_log.kafka_line import line_of
-from loopkeeper.event_log.port import BusRefused, BusUnavailable
+from loopkeeper.event_log.kafka import KafkaLog
+from loopkeeper.event_log.kafka_access import ALL, LITERAL, PREFIXED, AccessRule
+from loopkeeper.event_log.kafka_config import kafka_config
+from loopkeeper.event_log.port import LogRefused, LogUnavailable
 from loopkeeper.kernel.errors import StartError
 from loopkeeper.kernel.settings import Settings
 from tests.certificates import Authority
 from tests.kafka import PARTITIONS, USERS, Kafka
-from tests.shared.bus_contract import Offsets, by_key, message, read
+from tests.shared.event_log_contract import Offsets, by_key, message, read
 
 USER = "scribe"
 WRONG_PASSWORD = "not-the-one"
@@ -47,23 +47,23 @@ def settings(kafka: Kafka, **changed: Any) -> Settings:
 async def granted_topic(kafka: Kafka) -> str:
     """A new topic that the user may do everything with."""
     topic = await kafka.topic()
-    line = line_of(f"kafka://{kafka.servers}/{topic}", Settings(kafka_partitions=PARTITIONS))
+    line = kafka_config(f"kafka://{kafka.servers}/{topic}", Settings(kafka_partitions=PARTITIONS))
     user = f"User:{USER}"
     grants = [
-        Grant(kafka_access.TOPIC, topic, LITERAL, user, ALL),
-        Grant(kafka_access.GROUP, f"{topic}.", PREFIXED, user, ALL),
+        AccessRule(kafka_access.TOPIC, topic, LITERAL, user, ALL),
+        AccessRule(kafka_access.GROUP, f"{topic}.", PREFIXED, user, ALL),
     ]
     await kafka_access.grant(line, grants)
     return topic
 
 
 @asynccontextmanager
-async def bus_at(url: str, found: Settings) -> AsyncGenerator[KafkaBus]:
-    bus = KafkaBus(line_of(url, found), session=1.5)
+async def bus_at(url: str, found: Settings) -> AsyncGenerator[KafkaLog]:
+    event_log = KafkaLog(kafka_config(url, found), session=1.5)
     try:
-        yield bus
+        yield event_log
     finally:
-        await bus.close()
+        await event_log.close()
 
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
@@ -71,28 +71,28 @@ async def test_events_are_published_and_read_by_tls_with_every_mechanism_there_i
     kafka: Kafka, url: str, mechanism: str
 ) -> None:
     topic = await granted_topic(kafka)
-    async with bus_at(f"{url}/{topic}", settings(kafka, kafka_mechanism=mechanism)) as bus:
-        assert await bus.publish([message("ref_1", n) for n in range(3)]) == 3
-        member = await bus.join("intake", Offsets())
+    async with bus_at(f"{url}/{topic}", settings(kafka, kafka_mechanism=mechanism)) as event_log:
+        assert await event_log.publish([message("ref_1", n) for n in range(3)]) == 3
+        member = await event_log.join("intake", Offsets())
         received = await read(member, 3)
         assert by_key(received) == {"ref_1": [0, 1, 2]}
         shown = {one.partition: one.offset + 1 for one in received}
         await member.acknowledge(shown)
-        assert await bus.positions("intake") == shown
+        assert await event_log.positions("intake") == shown
 
 
 # ── what is not right is named, and nothing secret with it ────────────────────────────────────────────────
 
 
-async def refusal(url: str, found: Settings) -> BusUnavailable:
+async def refusal(url: str, found: Settings) -> LogUnavailable:
     """What a publisher, a reader and a probe are told, which is the same."""
-    async with bus_at(f"{url}/loops", found) as bus:
-        member = await bus.join("intake", Offsets())
+    async with bus_at(f"{url}/loops", found) as event_log:
+        member = await event_log.join("intake", Offsets())
         said = await asyncio.gather(
-            bus.publish([message("ref_1", 1)]), member.poll(), bus.ends(), return_exceptions=True
+            event_log.publish([message("ref_1", 1)]), member.poll(), event_log.ends(), return_exceptions=True
         )
     assert len({(type(one), str(one)) for one in said}) == 1, said
-    assert isinstance(said[0], BusUnavailable)
+    assert isinstance(said[0], LogUnavailable)
     return said[0]
 
 
@@ -102,14 +102,14 @@ async def refused_everywhere(
     """The services, an operator's command and the log say this sentence, and none of them a password."""
     url = f"kafka://{kafka.tls_servers}"
     refused = await refusal(url, wrong)
-    assert (type(refused), str(refused)) == (BusRefused, sentence)
+    assert (type(refused), str(refused)) == (LogRefused, sentence)
     with pytest.raises(StartError) as told:
-        await kafka_topics.flaws(line_of(f"{url}/loops", wrong), 1)
+        await kafka_topics.flaws(kafka_config(f"{url}/loops", wrong), 1)
     assert told.value.sentence == f"Kafka at {kafka.tls_servers} refuses: {sentence}."
     written = "".join(capsys.readouterr())
     assert sentence in written
     for secret in (USERS[USER], WRONG_PASSWORD):
-        assert secret not in f"{written}{refused!r}{told.value}{line_of(url, wrong)!r}{wrong!r}"
+        assert secret not in f"{written}{refused!r}{told.value}{kafka_config(url, wrong)!r}{wrong!r}"
 
 
 async def test_a_broker_that_no_known_authority_vouches_for_is_not_spoken_to(
@@ -133,7 +133,7 @@ async def test_a_wrong_password_is_told_as_such_and_shown_to_nobody(
 async def test_a_broker_whose_certificate_has_another_name_is_not_spoken_to(kafka: Kafka, url: str) -> None:
     refused = await refusal(url.replace("localhost", "127.0.0.1"), settings(kafka))
     assert (type(refused), str(refused)) == (
-        BusRefused,
+        LogRefused,
         "SSLCertVerificationError: the broker's certificate is another host's: "
         "name it in LOOPKEEPER_BUS as its certificate does",
     )
@@ -150,7 +150,7 @@ async def test_a_port_that_wants_tls_or_a_user_is_told_from_a_broker_that_is_awa
         "either": {"kafka_tls": "off", "kafka_user": ""},
     }[without]
     closed = await refusal(url, settings(kafka, **changed))
-    assert not isinstance(closed, BusRefused)
+    assert not isinstance(closed, LogRefused)
     assert "LOOPKEEPER_KAFKA_TLS, LOOPKEEPER_KAFKA_USER and the port in LOOPKEEPER_BUS" in str(closed)
     away = await refusal("kafka://localhost:1", settings(kafka, **changed))
     assert str(away) in ("ConnectionRefusedError", "OSError")
@@ -172,4 +172,4 @@ async def test_a_ca_file_that_is_no_certificate_stops_the_start(
 ) -> None:
     (tmp_path / "ca.pem").write_text("no certificate")
     with pytest.raises(StartError, match="Check LOOPKEEPER_KAFKA_CA"):
-        line_of(url, settings(kafka, kafka_ca=tmp_path / "ca.pem"))
+        kafka_config(url, settings(kafka, kafka_ca=tmp_path / "ca.pem"))

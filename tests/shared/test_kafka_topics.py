@@ -15,10 +15,10 @@ import pytest
 from cloudevents.core.bindings.kafka import KafkaMessage, from_binary_event
 from confluent_kafka import Consumer
 
-from loopkeeper.event_log.kafka import KafkaBus, partition_of
-from loopkeeper.event_log.kafka_line import Line
+from loopkeeper.event_log.kafka import KafkaLog, partition_of
+from loopkeeper.event_log.kafka_config import KafkaConfig
 from tests.kafka import Kafka
-from tests.shared.bus_contract import message
+from tests.shared.event_log_contract import message
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -78,10 +78,10 @@ async def test_an_event_of_another_year_is_taken_like_any_other(
 ) -> None:
     """A record has its event's own time; a broker left to itself refuses what is an hour ahead of its clock."""
     assert command("create").returncode == 0
-    bus, now = KafkaBus(Line(kafka.servers, topic, 6)), message("ref_1", 1)
+    event_log, now = KafkaLog(KafkaConfig(kafka.servers, topic, 6)), message("ref_1", 1)
     later = replace(now, time=now.time + timedelta(days=900))
-    assert await bus.publish([now, later]) == 2
-    await bus.close()
+    assert await event_log.publish([now, later]) == 2
+    await event_log.close()
 
 
 def test_a_cluster_that_is_away_is_named_with_what_to_mend(command: Command) -> None:
@@ -95,10 +95,10 @@ def test_a_cluster_that_is_away_is_named_with_what_to_mend(command: Command) -> 
 
 async def test_another_client_and_the_standards_own_library_read_the_event(kafka: Kafka) -> None:
     """CloudEvents 1.0 in binary mode, read by librdkafka and the CloudEvents SDK."""
-    line = Line(kafka.servers, await kafka.topic(), 3)
-    bus, sent = KafkaBus(line), message("ref_1", 7)
-    assert await bus.publish([sent]) == 1
-    await bus.close()
+    line = KafkaConfig(kafka.servers, await kafka.topic(), 3)
+    event_log, sent = KafkaLog(line), message("ref_1", 7)
+    assert await event_log.publish([sent]) == 1
+    await event_log.close()
     reader = Consumer(
         {"bootstrap.servers": kafka.servers, "group.id": line.topic, "auto.offset.reset": "earliest"}
     )

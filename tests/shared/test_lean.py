@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from loopkeeper.http.app import App
 from loopkeeper.http.lean import Lean
 from loopkeeper.http.route import Operation, refused
-from loopkeeper.http.serving import Serving
+from loopkeeper.http.serving import AppState
 from loopkeeper.kernel.settings import Settings
 from tests.shared.test_web import malformed_bodies
 from tests.shared.web_example import VISIT, Camp, Keys, ask, caller
@@ -33,7 +33,7 @@ def app(route_class: type[Operation]) -> App:
         responses=refused("not-identifiable", status=422),
     )
     declare(ask)
-    serving = Serving(Keys(), Settings(max_body=5000), {"camp": Camp()})
+    serving = AppState(Keys(), Settings(max_body=5000), {"camp": Camp()})
     return App({"camp": [router]}, serving, ready={}, registry=CollectorRegistry())
 
 

@@ -19,8 +19,8 @@ from loopkeeper.http.call import Call, allowed, everyone
 from loopkeeper.http.lean import Lean
 from loopkeeper.http.route import Id, Operation
 from loopkeeper.http.route import example as shows
-from loopkeeper.http.serving import Serving
-from loopkeeper.kernel.errors import Unsound
+from loopkeeper.http.serving import AppState
+from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.kernel.settings import Settings
 from loopkeeper.security.organizations import Role
 from tests.shared.web_example import VISIT, Keys, NoteBody, Visit, VisitBody, caller, example
@@ -170,9 +170,9 @@ def test_a_route_says_once_who_may_call_it() -> None:
     async def both(one: Plan, other: Annotated[Call[Any], everyone]) -> Visit: ...
 
     for endpoint in (nobody, both):
-        with pytest.raises(Unsound, match="who may call it"):
+        with pytest.raises(InvariantBroken, match="who may call it"):
             declared("/v1/x", endpoint)
-    with pytest.raises(Unsound):
+    with pytest.raises(InvariantBroken):
         allowed()
 
 
@@ -195,7 +195,7 @@ def test_a_dependency_that_would_cost_a_thread_does_not_load() -> None:
     def itself(call: Plan) -> Visit: ...
 
     for endpoint in (direct, by_another, itself):
-        with pytest.raises(Unsound, match="is not async"):
+        with pytest.raises(InvariantBroken, match="is not async"):
             declared("/v1/x", endpoint)
 
 
@@ -224,7 +224,7 @@ def is_async(call: Any) -> bool:
 def test_a_path_takes_ids_and_nothing_else() -> None:
     async def anything(id: Id, call: Plan) -> Visit: ...
 
-    with pytest.raises(Unsound, match="id:key"):
+    with pytest.raises(InvariantBroken, match="id:key"):
         declared("/v1/x/{id}", anything)
 
 
@@ -233,7 +233,7 @@ def test_a_lean_route_is_one_with_a_call_a_body_and_a_model_as_its_answer() -> N
     async def without_a_body(call: Plan) -> Visit: ...
 
     for path, endpoint in (("/v1/x/{id:key}", with_an_id), ("/v1/x", without_a_body)):
-        with pytest.raises(Unsound, match="is lean"):
+        with pytest.raises(InvariantBroken, match="is lean"):
             Lean(path, endpoint, methods=["POST"], tags=["camp"])
 
 
@@ -243,5 +243,5 @@ def test_an_address_declared_twice_does_not_serve() -> None:
     twice = APIRouter(tags=["camp"], route_class=Operation)
     for _ in range(2):
         twice.get("/v1/x")(answer)
-    with pytest.raises(Unsound, match="declared twice"):
-        App({"camp": [twice]}, Serving(Keys(), Settings()), ready={}, registry=CollectorRegistry())
+    with pytest.raises(InvariantBroken, match="declared twice"):
+        App({"camp": [twice]}, AppState(Keys(), Settings()), ready={}, registry=CollectorRegistry())

@@ -19,7 +19,7 @@ from loopkeeper.contract.events import (
 from loopkeeper.event_log.port import Received
 from loopkeeper.flow.consumer import Reactions
 from loopkeeper.flow.parked import ParkedFacts
-from loopkeeper.kernel.clock import HandClock
+from loopkeeper.kernel.clock import ManualClock
 from loopkeeper.postgres.connections import Pool
 from loopkeeper.store.definition import Submission
 from referral_intake.domain.commands import NoteFact
@@ -121,7 +121,7 @@ async def test_a_replay_stops_at_the_first_that_fails_again_and_keeps_the_rest(
 async def test_replays_are_timed_three_times_and_then_a_person_must(
     migrated: Migrated, tmp_path: Path
 ) -> None:
-    clock = HandClock(AT)
+    clock = ManualClock(AT)
     async with opened(await migrated("intake"), tmp_path, clock=clock) as bench:
         reader, known = Reader(), await bench.store.submit(reception())
         await deliver(bench, reader, known.stream, REVIEW)

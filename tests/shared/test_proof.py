@@ -18,7 +18,7 @@ from loopkeeper.contract import ids
 from loopkeeper.contract.decider import Refused
 from loopkeeper.contract.events import Event, ReferralClosed
 from loopkeeper.event_log.port import Received
-from loopkeeper.kernel.clock import HandClock
+from loopkeeper.kernel.clock import ManualClock
 from loopkeeper.postgres.connections import Connection, connect
 from loopkeeper.store import journal
 from loopkeeper.store.batch import Outcome
@@ -36,7 +36,7 @@ CLOSED = ReferralClosed(occurred_at=AT, outcome="other", clr_reason="other")
 
 @pytest_asyncio.fixture
 async def here(
-    migrated: Migrated, fresh_database: Fresh, tmp_path: Path, clock: HandClock
+    migrated: Migrated, fresh_database: Fresh, tmp_path: Path, clock: ManualClock
 ) -> AsyncGenerator[Site]:
     log = await fresh_database("log")
     async with site("intake", await migrated("intake"), log, tmp_path, clock) as opened:
@@ -67,7 +67,7 @@ async def desk(here: Site, owner: Connection) -> Replica:
 
 async def flaws(desk: Replica, owner: Connection, log: AsyncIterator[Received] | None = None) -> list[Flaw]:
     key = desk.bench.sealer.chain_key()
-    return await journal.verify(owner, key, "/intake", ["referral"], log or desk.bus.history())
+    return await journal.verify(owner, key, "/intake", ["referral"], log or desk.event_log.history())
 
 
 async def found(desk: Replica, owner: Connection) -> list[str]:
@@ -116,14 +116,14 @@ async def test_an_event_in_our_name_that_we_never_journaled_is_found(
     desk: Replica, owner: Connection
 ) -> None:
     stream = ids.new("ref")
-    await desk.bus.publish([message(stream, CLOSED, "/intake")])
+    await desk.event_log.publish([message(stream, CLOSED, "/intake")])
     assert await flaws(desk, owner) == [Flaw(stream, 0, INVENTED)]
 
 
 async def test_what_others_say_in_the_log_is_theirs_to_prove(
     desk: Replica, here: Site, owner: Connection
 ) -> None:
-    await desk.bus.publish([message(ids.new("ref"), made(), "/assignment")])
+    await desk.event_log.publish([message(ids.new("ref"), made(), "/assignment")])
     await in_the_log(here, "UPDATE log SET payload = '{}' WHERE \"offset\" IN (1, 2)")
     assert await found(desk, owner) == []
 
@@ -170,8 +170,8 @@ async def test_what_waits_in_the_outbox_is_no_flaw_until_it_is_lost(desk: Replic
 
 
 async def test_what_a_relay_published_twice_is_no_flaw(desk: Replica, owner: Connection) -> None:
-    again = [one.message async for one in desk.bus.history() if one.message]
-    await desk.bus.publish(again)
+    again = [one.message async for one in desk.event_log.history() if one.message]
+    await desk.event_log.publish(again)
     assert await found(desk, owner) == []
 
 
@@ -183,7 +183,7 @@ async def test_an_event_decided_after_the_journal_was_read_is_no_flaw(
     async def later() -> AsyncIterator[Received]:
         await desk.store.submit(reception())
         await desk.relay.publish_round(relay)
-        async for received in desk.bus.history():
+        async for received in desk.event_log.history():
             yield received
 
     assert await flaws(desk, owner, later()) == []
@@ -197,7 +197,7 @@ async def test_an_event_published_after_the_log_was_read_is_no_flaw(
     await desk.store.submit(reception())
 
     async def earlier() -> AsyncIterator[Received]:
-        for received in [each async for each in desk.bus.history()]:
+        for received in [each async for each in desk.event_log.history()]:
             yield received
         await desk.relay.publish_round(relay)
 
@@ -272,7 +272,7 @@ def heard(stream: str, event: Event) -> Submission:
 
 @pytest_asyncio.fixture
 async def pair(
-    migrated: Migrated, fresh_database: Fresh, tmp_path: Path, clock: HandClock
+    migrated: Migrated, fresh_database: Fresh, tmp_path: Path, clock: ManualClock
 ) -> AsyncGenerator[Pair]:
     """When all is over and both have left, PostgreSQL has not found a single deadlock."""
     url, log = await migrated("assignment"), await fresh_database("log")
@@ -384,7 +384,7 @@ async def test_the_same_facts_at_once_in_opposite_orders_have_one_effect(pair: P
 
 
 async def test_deadlines_and_facts_of_the_same_referrals_in_opposite_orders_never_deadlock(
-    pair: Pair, clock: HandClock
+    pair: Pair, clock: ManualClock
 ) -> None:
     """Timer first against referral first: the one locks nothing before its referral, the other its timer last."""
     for _ in range(6):

@@ -15,7 +15,7 @@ from asyncpg import UndefinedTableError
 
 from loopkeeper.event_log.port import Received
 from loopkeeper.flow.relay import ROUND, SWEEP
-from loopkeeper.kernel.clock import HandClock
+from loopkeeper.kernel.clock import ManualClock
 from loopkeeper.kernel.supervisor import Heartbeat
 from loopkeeper.postgres.connections import TRANSIENT, Connection, connect
 from loopkeeper.postgres.embedded import Server
@@ -44,7 +44,7 @@ WHERE l.locktype = 'advisory' AND l.granted AND a.datname = current_database()
 
 @pytest_asyncio.fixture
 async def here(
-    migrated: Migrated, fresh_database: Fresh, tmp_path: Path, clock: HandClock
+    migrated: Migrated, fresh_database: Fresh, tmp_path: Path, clock: ManualClock
 ) -> AsyncGenerator[Site]:
     log = await fresh_database("log")
     async with site("intake", await migrated("intake"), log, tmp_path, clock) as made:
@@ -65,7 +65,7 @@ async def session(here: Site) -> AsyncGenerator[Connection]:
 
 
 async def logged(desk: Replica) -> list[Received]:
-    return [received async for received in desk.bus.history()]
+    return [received async for received in desk.event_log.history()]
 
 
 async def unsent(desk: Replica) -> int:

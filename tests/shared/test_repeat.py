@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from loopkeeper.kernel.clock import FileClock, HandClock
+from loopkeeper.kernel.clock import FileClock, ManualClock
 from loopkeeper.kernel.repeat import FIRST_PAUSE, LONGEST_PAUSE, pause, repeat, until_done
 from loopkeeper.kernel.supervisor import Heartbeat
 from loopkeeper.kernel.wake import Waker, woken_by
@@ -22,12 +22,12 @@ NEVER = 3600.0
 AWAY = "the weather is bad"
 
 
-def passes(error: Exception) -> str:
+def is_transient(error: Exception) -> str:
     return AWAY if isinstance(error, ConnectionError) else ""
 
 
 def heart() -> Heartbeat:
-    return Heartbeat(asyncio.get_running_loop().time, passes)
+    return Heartbeat(asyncio.get_running_loop().time, is_transient)
 
 
 class Work:
@@ -158,7 +158,7 @@ def test_pauses_double_up_to_a_second_and_are_spread() -> None:
 
 
 async def test_a_jump_of_the_clock_wakes_who_sleeps_in_its_process() -> None:
-    clock, work = HandClock(), Work()
+    clock, work = ManualClock(), Work()
     async with repeated(work, woken_by(clock.jumps)):
         await work.done()
         clock.advance(timedelta(days=1))

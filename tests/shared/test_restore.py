@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 
 from loopkeeper.flow.recovery import CatchUp, RestoreFailed, nothing_to_renumber
-from loopkeeper.kernel.clock import HandClock
+from loopkeeper.kernel.clock import ManualClock
 from loopkeeper.kernel.errors import Busy
 from loopkeeper.kernel.repeat import until_done
 from loopkeeper.kernel.supervisor import Heartbeat
@@ -32,7 +32,7 @@ from tests.shared.test_parked import REVIEW, STARTED
 
 @pytest_asyncio.fixture
 async def here(
-    migrated: Migrated, fresh_database: Fresh, tmp_path: Path, clock: HandClock
+    migrated: Migrated, fresh_database: Fresh, tmp_path: Path, clock: ManualClock
 ) -> AsyncGenerator[Site]:
     log = await fresh_database("log")
     async with site("intake", await migrated("intake"), log, tmp_path, clock) as made:
@@ -54,7 +54,7 @@ async def rows(desk: Replica) -> list[tuple[Any, ...]]:
 
 
 async def logged(desk: Replica) -> list[Any]:
-    return [received.message async for received in desk.bus.history()]
+    return [received.message async for received in desk.event_log.history()]
 
 
 async def begin(desk: Replica) -> CatchUp:
@@ -62,7 +62,7 @@ async def begin(desk: Replica) -> CatchUp:
     desk.store.gate.close(AT_START)
     catch_up = CatchUp(
         desk.store.domain.service,
-        desk.bus,
+        desk.event_log,
         desk.store,
         desk.pool,
         desk.parked,
@@ -241,7 +241,7 @@ async def flaws(here: Site, store: Store[Any], desk: Replica) -> list[str]:
     connection = await connect(here.url)
     try:
         found = await journal.verify(
-            connection, desk.bench.sealer.chain_key(), "/intake", ["referral"], desk.bus.history()
+            connection, desk.bench.sealer.chain_key(), "/intake", ["referral"], desk.event_log.history()
         )
     finally:
         await connection.close()
@@ -259,7 +259,7 @@ async def test_a_log_that_contradicts_the_journal_keeps_the_service_closed(
         # Somebody published another event under a number that is taken.
         (mine,) = await logged(desk)
         other = message(known.stream, REVIEW, "/intake", uuid4())
-        assert await desk.bus.publish([mine, type(mine)(**{**_fields(mine), "id": other.id})]) == 2
+        assert await desk.event_log.publish([mine, type(mine)(**{**_fields(mine), "id": other.id})]) == 2
         catch_up = await begin(desk)
         await desk.read()
         with pytest.raises(RestoreFailed):

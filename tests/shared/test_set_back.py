@@ -17,7 +17,7 @@ from loopkeeper.contract import ids
 from loopkeeper.contract.envelope import Message
 from loopkeeper.event_log.generations import Generations
 from loopkeeper.event_log.port import Received
-from loopkeeper.kernel.clock import HandClock
+from loopkeeper.kernel.clock import ManualClock
 from loopkeeper.postgres.connections import Connection, NoSession, connect, reach
 from loopkeeper.postgres.embedded import Server
 from loopkeeper.postgres.incarnation import Database, Unfit
@@ -36,7 +36,7 @@ SIGN = "the database has read less than was stored in it"
 
 @pytest_asyncio.fixture
 async def here(
-    migrated: Migrated, fresh_database: Fresh, tmp_path: Path, clock: HandClock
+    migrated: Migrated, fresh_database: Fresh, tmp_path: Path, clock: ManualClock
 ) -> AsyncGenerator[Site]:
     log = await fresh_database("log")
     async with site("intake", await migrated("intake"), log, tmp_path, clock) as opened_site:
@@ -81,7 +81,7 @@ async def test_an_own_event_in_the_log_that_the_journal_lacks_closes_the_service
     stream = ids.new("ref")
     await desk.tell(stream, made(assignment="asg_0"))
     lost = Message(uuid4(), "ecm.referral.closed.v1", "/intake", stream, AT, b"{}", sequence=1)
-    assert await desk.bus.publish([lost]) == 1
+    assert await desk.event_log.publish([lost]) == 1
     assert await desk.consumer.apply(await polled(desk, 2)) == {}
     assert await desk.next_offset() == await desk.bench.count("journal") == 0
     assert desk.store.gate.reason == "the log has 1 events of ours that the journal lacks"
@@ -91,7 +91,7 @@ async def test_an_offset_that_is_higher_is_a_faster_member_and_no_sign(desk: Rep
     other = await here.replica()
     await desk.tell(ids.new("ref"), made())
     in_hand = await polled(desk, 1)
-    await desk.bus.close()
+    await desk.event_log.close()
     await other.read()
     await other.hear(ids.new("ref"), made())
     assert await desk.consumer.apply(in_hand) == {}
@@ -322,16 +322,16 @@ async def test_what_an_old_primary_of_another_service_writes_after_the_takeover_
             (made(assignment="asg_0"), 1), (made(assignment="asg_1"), 2), (made(assignment="asg_9"), 1),
         )
     ]  # fmt: skip
-    assert await desk.bus.publish(told) == 3
+    assert await desk.event_log.publish(told) == 3
     await desk.read()
     noted = await desk.pool.fetch("SELECT id FROM journal WHERE stream = $1 ORDER BY n", stream)
     assert [row["id"] for row in noted] == [told[0].id, told[1].id]
     # Whoever reads on remembers it.
     again = await here.replica()
-    await desk.bus.close()
+    await desk.event_log.close()
     late = Message(
         uuid4(), told[0].type, "/assignment", stream, AT, made(assignment="asg_8").payload(), 2, generation=1
     )
-    assert await again.bus.publish([late]) == 1
+    assert await again.event_log.publish([late]) == 1
     await again.read()
     assert await desk.bench.count("journal") == 2

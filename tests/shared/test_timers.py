@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from assignment.domain.commands import AskPlan, Decline
 from loopkeeper.flow.timers import SWEEP
-from loopkeeper.kernel.clock import HandClock
+from loopkeeper.kernel.clock import ManualClock
 from loopkeeper.postgres.connections import connect
 from loopkeeper.postgres.embedded import Server
 from loopkeeper.store.batch import Outcome
@@ -32,7 +32,7 @@ ASKED = ["assignment.made", *SAID]
 
 @pytest_asyncio.fixture
 async def here(
-    migrated: Migrated, fresh_database: Fresh, tmp_path: Path, clock: HandClock
+    migrated: Migrated, fresh_database: Fresh, tmp_path: Path, clock: ManualClock
 ) -> AsyncGenerator[Site]:
     log = await fresh_database("log")
     async with site("assignment", await migrated("assignment"), log, tmp_path, clock) as made:
@@ -64,7 +64,7 @@ async def due(desk: Replica, stream: str) -> datetime | None:
     return await desk.pool.fetchval("SELECT due_at FROM timer WHERE stream = $1 AND kind = 'answer'", stream)
 
 
-async def pass_the_deadline(desk: Replica, clock: HandClock, stream: str) -> datetime:
+async def pass_the_deadline(desk: Replica, clock: ManualClock, stream: str) -> datetime:
     at = await due(desk, stream)
     assert at is not None
     clock.set(at + MINUTE)
@@ -76,7 +76,7 @@ async def pass_the_deadline(desk: Replica, clock: HandClock, stream: str) -> dat
 
 @pytest.mark.parametrize("withdrawn", ["before", "after"])
 async def test_a_deadline_lets_a_withdrawal_that_nobody_has_read_go_first(
-    desk: Replica, clock: HandClock, withdrawn: str
+    desk: Replica, clock: ManualClock, withdrawn: str
 ) -> None:
     """She withdrew, the service was away: without this rule her name would go on to somebody else."""
     stream = await offered(desk)
@@ -94,7 +94,7 @@ async def test_a_deadline_lets_a_withdrawal_that_nobody_has_read_go_first(
 
 
 async def test_once_everything_is_read_an_answer_that_is_overdue_asks_the_plan(
-    desk: Replica, clock: HandClock
+    desk: Replica, clock: ManualClock
 ) -> None:
     stream, (other, received) = await offered(desk), referred()
     at = await pass_the_deadline(desk, clock, stream)
@@ -110,7 +110,7 @@ async def test_once_everything_is_read_an_answer_that_is_overdue_asks_the_plan(
     assert await due(desk, stream) is None
 
 
-async def test_a_closing_that_comes_after_a_firing_undoes_it(desk: Replica, clock: HandClock) -> None:
+async def test_a_closing_that_comes_after_a_firing_undoes_it(desk: Replica, clock: ManualClock) -> None:
     """It still waited in another service's outbox, where no reader could have seen it."""
     stream = await offered(desk)
     await pass_the_deadline(desk, clock, stream)
@@ -122,7 +122,7 @@ async def test_a_closing_that_comes_after_a_firing_undoes_it(desk: Replica, cloc
 
 
 async def test_with_the_log_or_the_database_away_deadlines_wait_and_then_fire(
-    desk: Replica, here: Site, clock: HandClock, postgres: Server
+    desk: Replica, here: Site, clock: ManualClock, postgres: Server
 ) -> None:
     for what, url in (("log", here.log), ("database", here.url)):
         stream = await offered(desk)
@@ -144,7 +144,7 @@ async def test_with_the_log_or_the_database_away_deadlines_wait_and_then_fire(
 # ── parked referrals ──────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_no_deadline_fires_while_its_referral_is_parked(desk: Replica, clock: HandClock) -> None:
+async def test_no_deadline_fires_while_its_referral_is_parked(desk: Replica, clock: ManualClock) -> None:
     parked, free = await offered(desk), await offered(desk)
     await desk.spoil(parked)
     await desk.hear(parked, WITHDRAWN)
@@ -158,7 +158,7 @@ async def test_no_deadline_fires_while_its_referral_is_parked(desk: Replica, clo
 
 
 async def test_a_firing_under_way_when_its_referral_is_parked_does_nothing_and_stays_due(
-    desk: Replica, here: Site, clock: HandClock
+    desk: Replica, here: Site, clock: ManualClock
 ) -> None:
     """The sweep found it unparked; only under the referral's lock is it known."""
     stream, reader = await offered(desk), await here.replica()
@@ -181,7 +181,7 @@ async def test_a_firing_under_way_when_its_referral_is_parked_does_nothing_and_s
 
 
 async def test_parked_referrals_are_replayed_after_a_minute_then_ten_then_an_hour_then_by_a_person(
-    desk: Replica, clock: HandClock
+    desk: Replica, clock: ManualClock
 ) -> None:
     stream = await offered(desk)
     await desk.spoil(stream)
@@ -205,7 +205,7 @@ async def test_parked_referrals_are_replayed_after_a_minute_then_ten_then_an_hou
 
 
 async def test_a_mended_referral_goes_on_by_itself_at_its_next_replay(
-    desk: Replica, clock: HandClock
+    desk: Replica, clock: ManualClock
 ) -> None:
     stream = await offered(desk)
     await desk.spoil(stream)
@@ -225,7 +225,7 @@ async def test_a_mended_referral_goes_on_by_itself_at_its_next_replay(
 
 
 async def test_two_replicas_that_fire_the_same_deadlines_at_once_ask_the_plan_once(
-    desk: Replica, here: Site, clock: HandClock
+    desk: Replica, here: Site, clock: ManualClock
 ) -> None:
     """More of them than one round takes."""
     twin, count = await here.replica(), SWEEP + 44
@@ -251,7 +251,7 @@ async def test_two_replicas_that_fire_the_same_deadlines_at_once_ask_the_plan_on
 
 
 async def test_a_deadline_that_comes_back_after_it_fired_has_no_second_effect(
-    desk: Replica, clock: HandClock
+    desk: Replica, clock: ManualClock
 ) -> None:
     stream = await offered(desk)
     at = await pass_the_deadline(desk, clock, stream)
@@ -267,7 +267,7 @@ async def test_a_deadline_that_comes_back_after_it_fired_has_no_second_effect(
 
 
 async def test_a_deadline_that_moves_while_its_firing_waits_does_not_fire_early(
-    desk: Replica, here: Site, clock: HandClock
+    desk: Replica, here: Site, clock: ManualClock
 ) -> None:
     """The street team declines in the last moment, the navigators get days of their own to answer."""
     stream, sweeper = await offered(desk), await here.replica()
@@ -300,7 +300,7 @@ async def test_a_deadline_that_moves_while_its_firing_waits_does_not_fire_early(
 
 
 async def test_a_deadline_whose_firing_meets_a_fault_parks_its_referral_and_holds_no_other_back(
-    desk: Replica, clock: HandClock
+    desk: Replica, clock: ManualClock
 ) -> None:
     bad, good = await offered(desk), [await offered(desk) for _ in range(3)]
     at = await pass_the_deadline(desk, clock, bad)
@@ -320,7 +320,7 @@ async def test_a_deadline_whose_firing_meets_a_fault_parks_its_referral_and_hold
 
 
 async def test_deadlines_that_keep_failing_end_no_process_and_keep_no_parked_referral_from_its_replay(
-    desk: Replica, clock: HandClock
+    desk: Replica, clock: ManualClock
 ) -> None:
     bad, withdrawn = sorted([await offered(desk) for _ in range(3)]), await offered(desk)
     await desk.spoil(withdrawn)

@@ -13,12 +13,12 @@ from uuid import UUID, uuid4
 import pytest
 
 from assignment.domain.offers import Decline
-from loopkeeper.contract.envelope import Message, Part, parse
+from loopkeeper.contract.envelope import Message, CommandPart, parse
 from loopkeeper.event_log.commands import cut, segments
-from loopkeeper.event_log.kafka import KafkaBus
-from loopkeeper.event_log.port import Bus
+from loopkeeper.event_log.kafka import KafkaLog
+from loopkeeper.event_log.port import EventLog
 from loopkeeper.flow import relay as relays
-from loopkeeper.kernel.clock import HandClock
+from loopkeeper.kernel.clock import ManualClock
 from loopkeeper.postgres.connections import connect
 from loopkeeper.store.definition import Submission
 from loopkeeper.store.journal import read_entry
@@ -34,7 +34,7 @@ Story = Callable[[Replica], Awaitable[None]]
 STREET, NAVIGATORS = "harbor-street-medicine", "bay-housing-navigators"
 
 
-def event(stream: str, sequence: int, part: Part | None = None) -> Message:
+def event(stream: str, sequence: int, part: CommandPart | None = None) -> Message:
     return Message(
         uuid4(), "ecm.referral.received.v1", "/intake", stream, AT, b"{}", sequence=sequence, part=part
     )
@@ -42,7 +42,7 @@ def event(stream: str, sequence: int, part: Part | None = None) -> Message:
 
 def command(*streams: str) -> list[Message]:
     id, of = uuid4(), len(streams)
-    parts: Sequence[Part | None] = [Part(id, number, of) for number in range(1, of + 1)] if of > 1 else [None]
+    parts: Sequence[CommandPart | None] = [CommandPart(id, number, of) for number in range(1, of + 1)] if of > 1 else [None]
     return [event(stream, 1, part) for stream, part in zip(streams, parts, strict=True)]
 
 
@@ -124,20 +124,20 @@ async def in_the_outbox(desk: Replica) -> list[Message]:
     return [read_entry(row).message() for row in found]
 
 
-def appends(bus: Bus, messages: list[Message]) -> list[list[Message]]:
+def appends(event_log: EventLog, messages: list[Message]) -> list[list[Message]]:
     """What the log is asked to take in one go, one after the other."""
-    if not isinstance(bus, KafkaBus):
+    if not isinstance(event_log, KafkaLog):
         ends = [0]
         while ends[-1] < len(messages):
             ends.append(cut(messages, ends[-1], 1))
         return [messages[a:b] for a, b in pairwise(ends)]
     return [
         [each]
-        if each.part is None or len({bus.partition_of(m.subject) for m in of_command(messages, each)}) > 1
+        if each.part is None or len({event_log.partition_of(m.subject) for m in of_command(messages, each)}) > 1
         else of_command(messages, each)
-        for segment in segments(messages, bus.partition_of)
+        for segment in segments(messages, event_log.partition_of)
         for each in segment
-        if each.part is None or each.part.number == 1 or spread(bus, messages, each)
+        if each.part is None or each.part.number == 1 or spread(event_log, messages, each)
     ]
 
 
@@ -146,8 +146,8 @@ def of_command(messages: list[Message], one: Message) -> list[Message]:
     return [m for m in messages if m.part is not None and m.part.command == one.part.command]
 
 
-def spread(bus: Bus, messages: list[Message], one: Message) -> bool:
-    return len({bus.partition_of(m.subject) for m in of_command(messages, one)}) > 1
+def spread(event_log: EventLog, messages: list[Message], one: Message) -> bool:
+    return len({event_log.partition_of(m.subject) for m in of_command(messages, one)}) > 1
 
 
 def whole(found: Sequence[Message]) -> bool:
@@ -172,7 +172,7 @@ def in_order(found: Sequence[Message], source: str) -> bool:
 @pytest.mark.parametrize("service", STORIES)
 @pytest.mark.parametrize("round_of", [1, 2, 3, 5])
 async def test_no_round_ends_inside_a_command_however_small_it_is(
-    migrated: Migrated, fresh_database: Fresh, tmp_path: Path, clock: HandClock,
+    migrated: Migrated, fresh_database: Fresh, tmp_path: Path, clock: ManualClock,
     monkeypatch: pytest.MonkeyPatch, service: str, round_of: int,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(relays, "ROUND", round_of)
@@ -191,7 +191,7 @@ async def test_no_round_ends_inside_a_command_however_small_it_is(
 
 @pytest.mark.parametrize("service", STORIES)
 async def test_after_any_append_a_restored_service_has_each_command_whole_or_not_at_all(
-    migrated: Migrated, new_log: NewLog, databases: Databases, tmp_path: Path, clock: HandClock, service: str
+    migrated: Migrated, new_log: NewLog, databases: Databases, tmp_path: Path, clock: ManualClock, service: str
 ) -> None:
     """Database and relay die together, and the database is put back to before all of it."""
     url = await migrated(service)
@@ -199,14 +199,14 @@ async def test_after_any_append_a_restored_service_has_each_command_whole_or_not
         async with an_hour(here, databases) as desk:
             await STORIES[service](desk)
             messages, before, facts = await in_the_outbox(desk), await rows(desk), await logged(desk)
-            written = appends(desk.bus, messages)
+            written = appends(desk.event_log, messages)
         empty = await databases.keep(url)
     assert sum(len(each) for each in written) == len(messages)
     for count in range(1, len(written) + 1):
         await databases.put_back(empty, url)
         async with site(service, url, await new_log(), tmp_path, clock) as here, here.visited() as desk:
             for each in ([facts] if facts else []) + written[:count]:
-                assert await desk.bus.publish(each) == len(each)
+                assert await desk.event_log.publish(each) == len(each)
             await catch_up_with(desk)
             ids = {row[2] for row in await rows(desk)}
             in_log = await logged(desk)

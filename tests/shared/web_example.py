@@ -22,7 +22,7 @@ from loopkeeper.http.health import Health
 from loopkeeper.http.paging import Listing, Page, listing
 from loopkeeper.http.route import Id, Operation, refused
 from loopkeeper.http.route import example as shows
-from loopkeeper.http.serving import Serving
+from loopkeeper.http.serving import AppState
 from loopkeeper.http.stream import Stream
 from loopkeeper.http.upload import Upload
 from loopkeeper.kernel.errors import Busy, not_found
@@ -271,7 +271,7 @@ class Example:
 def example(**settings: Any) -> Example:
     camp, seen, registry = Camp(), list[Exchange](), CollectorRegistry()
     Counter("tents_visited", "Tents visited", registry=registry).inc()
-    serving = Serving(Keys(), Settings(**settings), {"camp": camp})
+    serving = AppState(Keys(), Settings(**settings), {"camp": camp})
     ready = {"camp": camp.ready}
     app = App({"camp": [router]}, serving, ready=ready, registry=registry, observe=seen.append)
     return Example(app, camp, seen)

@@ -218,7 +218,7 @@ async def test_what_is_planted_is_found(
 ) -> None:
     # Nobody works on it: what looks like work under way need not be waited for.
     monkeypatch.setattr("loopkeeper.runtime.verify.reconcile.APART", 0.0)
-    url = stopped.at.bus if plant.where == "log" else stopped.at.databases[plant.where]
+    url = stopped.at.event_log if plant.where == "log" else stopped.at.databases[plant.where]
     copy = databases.url(plant.where, await databases.keep(url))
     spoiling = await connect(databases.admin(copy))
     await spoiling.execute(UNGUARDED + plant.sql)
@@ -226,7 +226,7 @@ async def test_what_is_planted_is_found(
     at = (
         Addresses(stopped.at.databases, copy)
         if plant.where == "log"
-        else Addresses({**stopped.at.databases, plant.where: copy}, stopped.at.bus)
+        else Addresses({**stopped.at.databases, plant.where: copy}, stopped.at.event_log)
     )
     found = await findings(stopped.settings, at)
     assert any(each.invariant == plant.invariant and plant.says in each.what for each in found), found

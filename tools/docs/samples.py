@@ -207,7 +207,7 @@ OPENING = contexts.ReviewContext(
         at_risk_with=frozenset(),
         refs=(),
     ),
-    standing=contexts.Standing(),
+    member_grants=contexts.MemberGrants(),
     provider=ENTRY,
     hubs={},
     own="ref_1",
@@ -303,7 +303,7 @@ OFFERING = finding.Offering(
     answer_due_at=AT,
     answer_at_risk_at=AT,
     told=LIMIT,
-    elsewhere=None,
+    other_assignment=None,
     refs=(),
 )
 NEXT = finding.OfferContext(**TIMES, offering=OFFERING)
@@ -320,7 +320,7 @@ ASSIGNMENT_HISTORIES: dict[str, tuple[Event, ...]] = {
 
 
 def _settled(fact: Event) -> Callable[[Any], tuple[Command, Context]]:
-    conflict = finding.Conflict(told=LIMIT, elsewhere=None)
+    conflict = finding.Conflict(told=LIMIT, other_assignment=None)
     context = finding.SettleContext(**TIMES, offering=OFFERING, conflict=conflict, change=LIMIT)
     return lambda _: (turns.NoteFact(fact=fact), context)
 

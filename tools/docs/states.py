@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from loopkeeper.contract.decider import Command, Decider, Elsewhere, Refused
+from loopkeeper.contract.decider import Command, Decider, EventOn, Refused
 from loopkeeper.contract.events import Event
 
 
@@ -49,5 +49,5 @@ def _answer(decider: Decider[Any, Any], state: Any, asked: Any) -> str:
     return ", ".join(_said(event) for event in events) or "–"
 
 
-def _said(event: Event | Elsewhere) -> str:
+def _said(event: Event | EventOn) -> str:
     return event.wire if isinstance(event, Event) else f"{event.event.wire} (to the other)"

@@ -9,25 +9,25 @@ from assignment.domain.state import Assignment
 from assignment.persistence import directory
 from assignment.persistence.context import AssignmentLoader
 from assignment.persistence.directory import restored
-from assignment.persistence.must_hold import MUST_HOLD, known
-from assignment.persistence.projections import TurnProjection
+from assignment.persistence.must_hold import MUST_HOLD, known_loop
+from assignment.persistence.projections import AssignmentProjection
 from assignment.persistence.tables import columns
 from assignment.settings import AssignmentSettings
 from assignment.timers import on_timer
 from loopkeeper.http.app import App
 from loopkeeper.runtime.serve import app_of
-from loopkeeper.runtime.service import Equipment, Service
+from loopkeeper.runtime.service import Resources, Service
 from loopkeeper.store.definition import Domain
 
 
-def domain(equipment: Equipment) -> Domain[Assignment, Asked]:
+def domain(equipment: Resources) -> Domain[Assignment, Asked]:
     return Domain(
         "assignment",
         DECIDER,
         columns,
         timers,
         loader=AssignmentLoader(equipment.policy, equipment.clock),
-        projection=TurnProjection(),
+        projection=AssignmentProjection(),
         reference_streams=frozenset({directory.TABLE}),
         restored=restored,
     )
@@ -42,7 +42,7 @@ service = Service(
     routers=(providers.router, assignments.router, assignment_actions.router),
     on_timer=on_timer,
     must_hold=MUST_HOLD,
-    known=known,
+    known_loop=known_loop,
 )
 
 

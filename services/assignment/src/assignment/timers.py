@@ -8,7 +8,7 @@ from datetime import datetime
 
 from assignment.domain.commands import AskPlan, EndTerm, Start, Watch
 from loopkeeper.contract.decider import Command
-from loopkeeper.runtime.service import Equipment
+from loopkeeper.runtime.service import Resources
 
 # The command of each kind of deadline (`domain.deadlines`).
 COMMANDS: Mapping[str, Callable[[], Command]] = {
@@ -19,7 +19,7 @@ COMMANDS: Mapping[str, Callable[[], Command]] = {
 }
 
 
-def on_timer(equipment: Equipment) -> Callable[[str, datetime], Command]:
+def on_timer(equipment: Resources) -> Callable[[str, datetime], Command]:
     """What fires when a deadline is due. Raises `LookupError` for a kind nobody knows."""
 
     def command(kind: str, due_at: datetime) -> Command:

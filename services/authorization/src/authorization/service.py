@@ -7,7 +7,7 @@ from authorization.domain.deadlines import timers
 from authorization.domain.rules import DECIDER
 from authorization.domain.state import Authorization
 from authorization.persistence.context import AuthorizationLoader
-from authorization.persistence.must_hold import known
+from authorization.persistence.must_hold import known_loop
 from authorization.persistence.projections import LookupProjection
 from authorization.persistence.tables import columns
 from authorization.settings import AuthorizationSettings
@@ -15,11 +15,11 @@ from authorization.timers import on_timer
 from authorization.workers import sweep_awaiting
 from loopkeeper.http.app import App
 from loopkeeper.runtime.serve import app_of
-from loopkeeper.runtime.service import Equipment, Service
+from loopkeeper.runtime.service import Resources, Service
 from loopkeeper.store.definition import Domain
 
 
-def domain(equipment: Equipment) -> Domain[Authorization, Asked]:
+def domain(equipment: Resources) -> Domain[Authorization, Asked]:
     return Domain(
         "authorization",
         DECIDER,
@@ -39,7 +39,7 @@ service = Service(
     routers=(requests.router, decisions.router),
     on_timer=on_timer,
     workers={"awaiting": sweep_awaiting},
-    known=known,
+    known_loop=known_loop,
 )
 
 

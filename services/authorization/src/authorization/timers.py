@@ -8,10 +8,10 @@ from datetime import datetime
 from authorization.domain.commands import ExpireGrant, PassDeadline
 from authorization.domain.deadlines import KINDS
 from loopkeeper.contract.decider import Command
-from loopkeeper.runtime.service import Equipment
+from loopkeeper.runtime.service import Resources
 
 
-def on_timer(equipment: Equipment) -> Callable[[str, datetime], Command]:
+def on_timer(equipment: Resources) -> Callable[[str, datetime], Command]:
     """The end of a grant and the notice of a term's end act; clocks of a decision escalate, they never decide."""
 
     def command(kind: str, due_at: datetime) -> Command:

@@ -8,7 +8,7 @@ from authorization.domain.commands import LookAgain
 from loopkeeper.kernel.repeat import repeat
 from loopkeeper.kernel.supervisor import Heartbeat
 from loopkeeper.kernel.wake import woken_by
-from loopkeeper.runtime.service import Context
+from loopkeeper.runtime.service import RunningService
 from loopkeeper.store.definition import Submission
 
 NAMESPACE = UUID("3f0c0c3e-7a51-5d53-a1d8-0f6f9b1b7c11")
@@ -18,7 +18,7 @@ ROUND = 256
 EVERY = 1.0
 
 
-async def sweep_awaiting(context: Context, heartbeat: Heartbeat) -> None:
+async def sweep_awaiting(context: RunningService, heartbeat: Heartbeat) -> None:
     """Look again at claims whose provider, or its hub, the directory knows by now (ADR 5)."""
 
     async def work() -> bool:
@@ -28,7 +28,7 @@ async def sweep_awaiting(context: Context, heartbeat: Heartbeat) -> None:
     await repeat(work, woken_by(context.store.commits), EVERY, heartbeat)
 
 
-async def look_again(context: Context) -> int:
+async def look_again(context: RunningService) -> int:
     """One round; returns how many claims were looked at."""
     rows = await context.pool.fetch(
         """SELECT r.id, r.awaiting_provider, p.version FROM referral r JOIN provider p ON p.id = r.awaiting_provider

@@ -2,7 +2,7 @@
 
 from loopkeeper.http.app import App
 from loopkeeper.runtime.serve import app_of
-from loopkeeper.runtime.service import Equipment, Service
+from loopkeeper.runtime.service import Resources, Service
 from loopkeeper.store.definition import Domain
 from notification.api import contact, feed, mailbox, outreach, partners, subscription_actions, subscriptions
 from notification.consumers import REACTIONS
@@ -17,7 +17,7 @@ from notification.domain.outreach.state import Outreach
 from notification.persistence.context import NotificationLoader
 from notification.persistence.feed import renumber
 from notification.persistence.forwarded import on_kafka
-from notification.persistence.must_hold import MUST_HOLD, known
+from notification.persistence.must_hold import MUST_HOLD, known_loop
 from notification.persistence.projections import TellingProjection
 from notification.persistence.tables import columns
 from notification.settings import NotificationSettings
@@ -25,7 +25,7 @@ from notification.timers import on_timer
 from notification.workers import deliver, tell
 
 
-def domain(equipment: Equipment) -> Domain[Outreach, Asked]:
+def domain(equipment: Resources) -> Domain[Outreach, Asked]:
     # A bad list of allowed addresses stops the start, not the first delivery.
     Allow.parse(equipment.settings.webhook_allow)
     return Domain(
@@ -58,7 +58,7 @@ service = Service(
     workers={"deliver": deliver, "tell": tell, "follow": follow, "forward": forward},
     ahead=ahead,
     must_hold=MUST_HOLD,
-    known=known,
+    known_loop=known_loop,
     on_restored=renumber,
 )
 

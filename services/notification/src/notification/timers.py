@@ -6,13 +6,13 @@ from collections.abc import Callable
 from datetime import datetime
 
 from loopkeeper.contract.decider import Command
-from loopkeeper.runtime.service import Equipment
+from loopkeeper.runtime.service import Resources
 from notification.domain.outreach.commands import RaiseClock, RaiseNotice
 from notification.domain.outreach.rules import CLOCKS
 from notification.persistence import notice_proof
 
 
-def on_timer(equipment: Equipment) -> Callable[[str, datetime], Command]:
+def on_timer(equipment: Resources) -> Callable[[str, datetime], Command]:
     """Clocks of outreach and of notices: each raises a fact if it still stands, and ends nothing."""
 
     def command(kind: str, due_at: datetime) -> Command:

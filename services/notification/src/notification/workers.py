@@ -17,12 +17,12 @@ from loopkeeper.kernel.repeat import repeat
 from loopkeeper.kernel.supervisor import Heartbeat
 from loopkeeper.kernel.wake import woken_by
 from loopkeeper.postgres.connections import Connection
-from loopkeeper.runtime.service import Context
+from loopkeeper.runtime.service import RunningService
 from loopkeeper.security.keyring import Unsealable
 from loopkeeper.store.definition import Submission
 from loopkeeper.store.store import answered
 from notification.delivery import lease
-from notification.delivery.lease import FLYING, RENEW_AFTER, Leased, Result
+from notification.delivery.lease import IN_FLIGHT, RENEW_AFTER, Leased, Result
 from notification.delivery.ssrf_guard import Allow
 from notification.delivery.webhook import Attempted, Sender, Verdict, signed_headers
 from notification.domain.outreach.commands import RecordDelivered
@@ -40,7 +40,7 @@ APART = 0.005
 BATCH = 256
 
 
-async def deliver(context: Context, heartbeat: Heartbeat) -> None:
+async def deliver(context: RunningService, heartbeat: Heartbeat) -> None:
     """Send what is due. One slow endpoint delays no other."""
     for outcome in lease.OUTCOMES:
         # The first delivery of a kind that is given up must be seen as one more than none.
@@ -52,7 +52,7 @@ async def deliver(context: Context, heartbeat: Heartbeat) -> None:
 class Deliverer:
     """Leases, sends and records. `jitter` gives numbers from 0 to 1 that spread the retries."""
 
-    def __init__(self, context: Context, sender: Sender, jitter: Callable[[], float] = random.random) -> None:
+    def __init__(self, context: RunningService, sender: Sender, jitter: Callable[[], float] = random.random) -> None:
         self._context = context
         self._sender = sender
         self._jitter = jitter
@@ -79,11 +79,11 @@ class Deliverer:
         now = self._context.clock.now()
         if now - self._renewed_at >= RENEW_AFTER:
             await self._renew(now)
-        room = FLYING - len(self._held)
+        room = IN_FLIGHT - len(self._held)
         if room <= 0 or not await self._anything():
             return 0
         leased = await self._context.store.transact(
-            lambda c: lease.lease(c, now, room), beside=True, wakes=False
+            lambda c: lease.lease(c, now, room), concurrent=True, wakes=False
         )
         for each in leased:
             self._held[each.id] = each
@@ -93,7 +93,7 @@ class Deliverer:
     async def _renew(self, now: datetime) -> None:
         held = list(self._held.values())
         if held:
-            await self._context.store.transact(lambda c: lease.renew(c, held, now), beside=True, wakes=False)
+            await self._context.store.transact(lambda c: lease.renew(c, held, now), concurrent=True, wakes=False)
         self._renewed_at = now
 
     async def _anything(self) -> bool:
@@ -111,7 +111,7 @@ class Deliverer:
         results = list(self._results)
         if not results:
             return
-        await self._context.store.transact(lambda c: lease.record(c, results, self._seal), beside=True)
+        await self._context.store.transact(lambda c: lease.record(c, results, self._seal), concurrent=True)
         del self._results[: len(results)]
         for result in results:
             self._held.pop(result.leased.id, None)
@@ -197,7 +197,7 @@ def _attributes(leased: Leased) -> dict[str, Any]:
     }
 
 
-async def tell(context: Context, heartbeat: Heartbeat) -> None:
+async def tell(context: RunningService, heartbeat: Heartbeat) -> None:
     """Write down what was heard, as soon as its attempts are recorded."""
 
     async def work() -> bool:
@@ -206,7 +206,7 @@ async def tell(context: Context, heartbeat: Heartbeat) -> None:
     await repeat(work, woken_by(context.store.commits), EVERY, heartbeat, apart=TOLD_APART)
 
 
-async def tell_once(context: Context) -> int:
+async def tell_once(context: RunningService) -> int:
     """Write down which notices arrived, and publish it for closings; returns how many deliveries were looked at.
     Repeating it after a crash does nothing: the notice's id is the claim."""
     rows = await lease.untold(context.pool, BATCH)

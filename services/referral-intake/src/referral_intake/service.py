@@ -2,7 +2,7 @@
 
 from loopkeeper.http.app import App
 from loopkeeper.runtime.serve import app_of
-from loopkeeper.runtime.service import Equipment, Service
+from loopkeeper.runtime.service import Resources, Service
 from loopkeeper.store.definition import Domain
 from referral_intake.api import casework, plan_actions, referrals, roster, supports
 from referral_intake.consumers import REACTIONS
@@ -11,7 +11,7 @@ from referral_intake.domain.deadlines import timers
 from referral_intake.domain.rules import DECIDER
 from referral_intake.domain.state import Referral
 from referral_intake.persistence.context import IntakeLoader
-from referral_intake.persistence.must_hold import MUST_HOLD, known
+from referral_intake.persistence.must_hold import MUST_HOLD, known_loop
 from referral_intake.persistence.projections import IntakeProjection
 from referral_intake.persistence.recovered_keys import read_again
 from referral_intake.persistence.tables import columns
@@ -20,7 +20,7 @@ from referral_intake.timers import on_timer
 from referral_intake.workers import compare_rosters, count_loops
 
 
-def domain(equipment: Equipment) -> Domain[Referral, Asked]:
+def domain(equipment: Resources) -> Domain[Referral, Asked]:
     return Domain(
         "intake",
         DECIDER,
@@ -50,7 +50,7 @@ service = Service(
     on_timer=on_timer,
     workers={"loops": count_loops, "rosters": compare_rosters},
     must_hold=MUST_HOLD,
-    known=known,
+    known_loop=known_loop,
 )
 
 

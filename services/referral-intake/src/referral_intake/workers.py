@@ -7,7 +7,7 @@ from datetime import timedelta
 from loopkeeper.kernel.repeat import repeat
 from loopkeeper.kernel.supervisor import Heartbeat
 from loopkeeper.kernel.wake import woken_by
-from loopkeeper.runtime.service import Context
+from loopkeeper.runtime.service import RunningService
 from referral_intake.persistence.coverage import compare_all
 
 # Who must act, as `next_step` names them; an open loop that names nobody is a defect.
@@ -21,7 +21,7 @@ COUNT_EVERY = 30.0
 COMPARE_EVERY = 60.0
 
 
-async def count_loops(context: Context, heartbeat: Heartbeat) -> None:
+async def count_loops(context: RunningService, heartbeat: Heartbeat) -> None:
     """Count now and then; while the database is away the figures stay as they were."""
 
     async def work() -> bool:
@@ -31,7 +31,7 @@ async def count_loops(context: Context, heartbeat: Heartbeat) -> None:
     await repeat(work, woken_by(context.clock.jumps), COUNT_EVERY, heartbeat)
 
 
-async def compare_rosters(context: Context, heartbeat: Heartbeat) -> None:
+async def compare_rosters(context: RunningService, heartbeat: Heartbeat) -> None:
     """Finish telling the loops of an import that was done when its request was broken off."""
 
     async def work() -> bool:
@@ -41,7 +41,7 @@ async def compare_rosters(context: Context, heartbeat: Heartbeat) -> None:
     await repeat(work, woken_by(), COMPARE_EVERY, heartbeat)
 
 
-async def count_open(context: Context) -> None:
+async def count_open(context: RunningService) -> None:
     """Open loops by who must act, those overdue, those due within a day, and those that nobody moves."""
     now, metrics = context.clock.now(), context.metrics
     rows = await context.pool.fetch(

@@ -28,7 +28,7 @@ TRIES = (1, 2, 5, 10, 30)
 NOT_FOUND, GONE, FAILED_FROM = 404, 410, 500
 
 
-class Place:
+class FeedPosition:
     """Where we are in which feed, kept in a file that only its owner reads. One for each service and key."""
 
     def __init__(self, settings: Settings, key: str) -> None:
@@ -48,7 +48,7 @@ class Place:
 class Forwarder:
     """Reads on from its place and posts to `url`, until so many events were taken (None: for ever)."""
 
-    def __init__(self, client: Client, place: Place, url: str, *, count: int | None, as_json: bool) -> None:
+    def __init__(self, client: Client, place: FeedPosition, url: str, *, count: int | None, as_json: bool) -> None:
         self._client = client
         self._place = place
         self._url = url
@@ -155,7 +155,7 @@ def forward_until_stopped(settings: Settings, key: str, *, url: str, count: int 
     """Pass on until Ctrl-C; returns the exit code."""
     client = Client(settings, key)
     try:
-        Forwarder(client, Place(settings, key), url, count=count, as_json=as_json).run()
+        Forwarder(client, FeedPosition(settings, key), url, count=count, as_json=as_json).run()
     except KeyboardInterrupt:
         return 0
     except Unreachable as error:

@@ -74,7 +74,7 @@ def keys_rotate_master(
     given = current.master_key is not None
     with starting():
         ring = open_keyring()
-        found = master_key_rotation.standing(ring)
+        found = master_key_rotation.rotation_status(ring)
     if wrapper and new is not None:
         fail("A key service has no file.", "Leave --new out.", USAGE)
     if not given and new is not None:
@@ -90,7 +90,7 @@ def keys_rotate_master(
             done = master_key_rotation.begin_with_service(ring, service, anew=anew, dry_run=dry_run)
         else:
             done = master_key_rotation.begin_with_file(ring, new, anew=anew, dry_run=dry_run)
-        after = master_key_rotation.standing(ring)
+        after = master_key_rotation.rotation_status(ring)
     steps = master_key_rotation.next_steps(after.stage, new, given=given, service=wrapper)
     if as_json:
         shown = {

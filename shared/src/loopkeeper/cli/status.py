@@ -26,7 +26,7 @@ def status(
             say(f"export {name}={value}")
         return
     with asking() as client:
-        standing = [_standing(client, name) for name in SERVICES]
+        standing = [_status_of(client, name) for name in SERVICES]
     there = [each for each in standing if "away" not in each]
     if as_json:
         show(standing)
@@ -50,7 +50,7 @@ def status(
         raise typer.Exit(FAILED)
 
 
-def _standing(client: Client, service: str) -> Mapping[str, Any]:
+def _status_of(client: Client, service: str) -> Mapping[str, Any]:
     """How this service is, or under `away` why it cannot say: its siblings are asked all the same. Raises where all of
     them would answer the same, as for a key that is not known."""
     try:

@@ -16,7 +16,7 @@ from loopkeeper.security.organizations import OrganizationKind, list_organizatio
 
 if TYPE_CHECKING:
     from loopkeeper.event_log.kafka_access import Users
-    from loopkeeper.event_log.kafka_line import Line
+    from loopkeeper.event_log.kafka_config import KafkaConfig
 
 
 HELP = "The log's topic in Kafka, and each plan's own."
@@ -29,21 +29,21 @@ def create(as_json: Json = False) -> None:
     from loopkeeper.event_log import kafka_access, kafka_plans, kafka_topics
 
     async def work() -> tuple[dict[str, bool], list[str]]:
-        made = {line.topic: await kafka_topics.create(line, current.kafka_replication)}
-        await kafka_access.grant(line, users.of_log(line))
-        made |= await kafka_plans.create(line, current.kafka_replication, users)
-        return made, [flaw for each in await _flaws(line, current.kafka_replication, users) for flaw in each]
+        made = {config.topic: await kafka_topics.create(config, current.kafka_replication)}
+        await kafka_access.grant(config, users.of_log(config))
+        made |= await kafka_plans.create(config, current.kafka_replication, users)
+        return made, [flaw for each in await _flaws(config, current.kafka_replication, users) for flaw in each]
 
     current = settings()
     with starting():
-        line, users = _known(current)
+        config, users = _known(current)
         made, flaws = asyncio.run(work())
     if as_json:
-        own = made.pop(line.topic)
+        own = made.pop(config.topic)
         show(
             {
-                "topic": line.topic,
-                "partitions": line.partitions,
+                "topic": config.topic,
+                "partitions": config.partitions,
                 "made": own,
                 "plans": made,
                 "services": users.services,
@@ -63,14 +63,14 @@ def check(as_json: Json = False) -> None:
     """Compare the topics, and who may use them, with what is needed; exit code 1 where they differ."""
     current = settings()
     with starting():
-        line, users = _known(current)
-        flaws, of_plans = asyncio.run(_flaws(line, current.kafka_replication, users))
+        config, users = _known(current)
+        flaws, of_plans = asyncio.run(_flaws(config, current.kafka_replication, users))
     if as_json:
-        show({"topic": line.topic, "sound": not flaws + of_plans, "flaws": flaws + of_plans})
+        show({"topic": config.topic, "sound": not flaws + of_plans, "flaws": flaws + of_plans})
     else:
         for flaw in flaws:
             say(flaw)
-        say(f"The topic {line.topic} is {'not ' if flaws else ''}as the log needs it.")
+        say(f"The topic {config.topic} is {'not ' if flaws else ''}as the log needs it.")
         for flaw in of_plans:
             say(flaw)
         if users.plans:
@@ -81,30 +81,30 @@ def check(as_json: Json = False) -> None:
         raise typer.Exit(FAILED)
 
 
-async def _flaws(line: Line, replication: int, users: Users) -> tuple[list[str], list[str]]:
+async def _flaws(config: KafkaConfig, replication: int, users: Users) -> tuple[list[str], list[str]]:
     """What is wrong with the log, and with the plans' topics."""
     from loopkeeper.event_log import kafka_access, kafka_plans, kafka_topics
 
-    rules = await kafka_access.flaws(line, users.of_log(line), users.known())
-    of_log = await kafka_topics.flaws(line, replication) + ([kafka_access.OPEN] if rules is None else rules)
-    return of_log, await kafka_plans.flaws(line, replication, users)
+    rules = await kafka_access.flaws(config, users.of_log(config), users.known())
+    of_log = await kafka_topics.flaws(config, replication) + ([kafka_access.OPEN] if rules is None else rules)
+    return of_log, await kafka_plans.flaws(config, replication, users)
 
 
-def _known(current: Settings) -> tuple[Line, Users]:
+def _known(current: Settings) -> tuple[KafkaConfig, Users]:
     """The log, and who logs in as what. Where whoever types this logs in, or the services' users are named, each
     service has one of its own."""
     from loopkeeper.event_log.kafka_access import Users, user_of
-    from loopkeeper.event_log.kafka_line import line_of
+    from loopkeeper.event_log.kafka_config import kafka_config
 
     known = list_organizations(current.config_folder)
     plans = [each.id for each in known if each.kind is OrganizationKind.PLAN]
     named, log_in = current.kafka_service_users, bool(current.kafka_user or current.kafka_service_users)
     services = {each: named.get(each, user_of(each)) for each in SERVICES if log_in}
-    return line_of(_bus(current), current), Users(plans, current.kafka_plan_users, services)
+    return kafka_config(_event_log(current), current), Users(plans, current.kafka_plan_users, services)
 
 
-def _bus(current: Settings) -> str:
-    url = current.bus_url()
+def _event_log(current: Settings) -> str:
+    url = current.event_log_url()
     if url is None or not url.startswith("kafka://"):
         raise StartError("LOOPKEEPER_BUS names no Kafka.", "Set it to kafka://host:port/topic.")
     return url

@@ -75,7 +75,7 @@ A = TypeVar("A")
 
 
 @dataclass(frozen=True, slots=True)
-class Elsewhere:
+class EventOn:
     """An event of another stream that the same decision makes: one whose row the command has had locked, or, with
     `opens`, one that begins with it."""
 
@@ -90,7 +90,7 @@ class Decider(Generic[S, A]):
 
     name: str
     state: type[S]
-    decide: Callable[[S | None, A], Sequence[Event | Elsewhere]]
+    decide: Callable[[S | None, A], Sequence[Event | EventOn]]
     evolve: Callable[[S | None, Event], S | None]
 
     def fold(self, events: Iterable[Event], state: S | None = None) -> S | None:

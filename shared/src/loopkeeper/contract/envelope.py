@@ -18,7 +18,7 @@ class BadEnvelope(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class CommandPart:
     """Which of a command's published events this is, over all its streams, in the order written."""
 
     command: UUID
@@ -29,7 +29,7 @@ class Part:
         return f"{self.command} {self.number} {self.of}"
 
     @classmethod
-    def read(cls, text: str) -> Part | None:
+    def read(cls, text: str) -> CommandPart | None:
         """From a header; None for an event that is all its command published. Raises `ValueError`."""
         if not text:
             return None
@@ -58,7 +58,7 @@ class Message:
     # How it travels, not what it says: under which generation of its publisher's database, 0 where that is not known.
     generation: int = field(default=0, compare=False)
     # Where its command published several events; and, where it carries them, the others.
-    part: Part | None = field(default=None, compare=False)
+    part: CommandPart | None = field(default=None, compare=False)
     rest: tuple[Message, ...] = field(default=(), compare=False)
 
     def headers(self) -> dict[str, str]:
@@ -101,7 +101,7 @@ def parse(headers: Mapping[str, str], data: bytes) -> Message:
             causation=headers.get("ce_causationid", ""),
             traceparent=headers.get("ce_traceparent", ""),
             generation=int(headers.get("ce_generation") or 0),
-            part=Part.read(headers.get("ce_command", "")),
+            part=CommandPart.read(headers.get("ce_command", "")),
         )
     except ValueError as error:
         raise BadEnvelope("malformed ce_id, ce_time or ce_sequence") from error

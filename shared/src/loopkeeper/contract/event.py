@@ -17,13 +17,13 @@ from pydantic import BaseModel, ConfigDict
 K = TypeVar("K", bound="_Shape")
 
 
-class Part(BaseModel):
+class EventPart(BaseModel):
     """A value inside an event."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class ActedBy(Part):
+class ActedBy(EventPart):
     """Who decided: the organization, and that organization's own id of the person. `proved`: the person signed in, and
     `person` is the id under which the console knows them; without it the organization's program states the person."""
 

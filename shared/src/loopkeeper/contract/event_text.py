@@ -78,7 +78,7 @@ def sentence(event: Event, *, whole: bool = False) -> str:
         case AssignmentMade() | AssignmentAccepted() | AssignmentDeclined() | AssignmentWithdrawn():
             return _offer(event)
         case AssignmentLeadChanged() | AssignmentStarted() | AssignmentOverdue():
-            return _standing(event)
+            return _assignment_progress(event)
         case AssignmentPlanAsked(reason="change_requested", due_at=due_at):
             return f"The member asked for another provider; the plan was asked to see to it{_by(due_at)}."
         case AssignmentPlanAsked(reason=reason, due_at=due_at):
@@ -246,7 +246,7 @@ _WAITED_FOR = {
 }
 
 
-def _standing(event: Event) -> str:
+def _assignment_progress(event: Event) -> str:
     match event:
         case AssignmentLeadChanged(provider=provider):
             return f"{provider} named another lead care manager."

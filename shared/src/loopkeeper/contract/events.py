@@ -16,11 +16,11 @@ from pydantic import ConfigDict, Field
 
 # What every reader of an event needs is imported from here.
 from loopkeeper.contract.event import ActedBy as ActedBy
-from loopkeeper.contract.event import Catalog, Part, Superseded
+from loopkeeper.contract.event import Catalog, EventPart, Superseded
 from loopkeeper.contract.event import Event as Event
 
 
-class ScreenedPopulation(Part):
+class ScreenedPopulation(EventPart):
     """A population by the answers. `met_by`: what alone meets it where no listed criterion does, another factor of an
     open list given in words; no rule approves on it (loop.md 2.4)."""
 
@@ -30,7 +30,7 @@ class ScreenedPopulation(Part):
     met_by: Literal["other_factor"] | None = None
 
 
-class Claim(Part):
+class Claim(EventPart):
     """A presumptive claim: who will serve, under which population, from which first service on. `also`: further
     populations of the same claim; each is judged by itself, and all that hold are one grant."""
 
@@ -47,7 +47,7 @@ class Claim(Part):
         return tuple(dict.fromkeys((self.population, *self.also)))
 
 
-class JoinedClaim(Part):
+class JoinedClaim(EventPart):
     """The claim of a referral that joined another, with what its own claimant attested. `start`: it came before its
     form, whose answers its attestation stands for."""
 
@@ -56,14 +56,14 @@ class JoinedClaim(Part):
     start: bool = False
 
 
-class ClaimResult(Part):
+class ClaimResult(EventPart):
     """What became of one population of a claim: `granted`, or why not."""
 
     population: str
     result: str
 
 
-class Eligibility(Part):
+class Eligibility(EventPart):
     """What the plan's roster said when intake asked, of that day: `unknown` never denies. `left`: a later whole roster
     does not name the member any more. `from` and `through` are the coverage it has of the member."""
 
@@ -90,7 +90,7 @@ class Eligibility(Part):
         return self.through if self.state in ("confirmed", "begins_later", "ended") else None
 
 
-class PlanChange(Part):
+class PlanChange(EventPart):
     """That the member received ECM under another plan, and how that is known. `stated` is what was said of it that may
     stand against it, by code; `enrolled_through` the last day under the old plan (loop.md 4.9)."""
 
@@ -100,18 +100,18 @@ class PlanChange(Part):
     enrolled_through: date | None = None
 
 
-class Linked(Part):
+class Linked(EventPart):
     to: str
     why: str
 
 
-class Question(Part):
+class Question(EventPart):
     id: str
     pointer: str
     blocking: bool = False
 
 
-class Contract(Part):
+class Contract(EventPart):
     """A plan's contract with a provider for these populations, in force from `from` through `through`."""
 
     plan: str
@@ -123,7 +123,7 @@ class Contract(Part):
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, serialize_by_alias=True)
 
 
-class Lead(Part):
+class Lead(EventPart):
     """The lead care manager: the provider's own id of the person, the name the member will ask for, and the number to
     call, where it is not the provider's."""
 
@@ -132,7 +132,7 @@ class Lead(Part):
     phone: str | None = None
 
 
-class Rights(Part):
+class Rights(EventPart):
     """What may be done against an adverse decision, and until when: an appeal to the plan through `appeal_by`; a state
     hearing within `hearing_days` of the appeal's answer, or once it stayed out for `unanswered_days`. What runs goes
     on meanwhile if the appeal comes through `continues_if_by`."""
@@ -143,7 +143,7 @@ class Rights(Part):
     continues_if_by: date | None = None
 
 
-class Adverse(Part):
+class Adverse(EventPart):
     """The part of an approval that is a denial: which populations were not approved, why, and what may be done."""
 
     populations: tuple[str, ...]
@@ -153,7 +153,7 @@ class Adverse(Part):
     rights: Rights
 
 
-class Consent(Part):
+class Consent(EventPart):
     """A consent to share what a Part 2 program knows, or that it was taken back: whom it lets read, since and until
     when. `tpo`: treatment, payment and operations; `named`: only the organizations of `to` (42 CFR 2.31)."""
 
@@ -169,12 +169,12 @@ class Consent(Part):
         return self.scope == "tpo" or organization in self.to
 
 
-class Skipped(Part):
+class Skipped(EventPart):
     provider: str
     reason: str
 
 
-class Ranked(Part):
+class Ranked(EventPart):
     """A candidate that could have taken the referral, and what spoke for it, in the order of the ranking."""
 
     provider: str

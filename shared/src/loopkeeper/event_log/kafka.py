@@ -16,14 +16,14 @@ from typing import Any
 
 from loopkeeper.contract.envelope import Message
 from loopkeeper.event_log.commands import REST, carried, cut, segments
-from loopkeeper.event_log.kafka_line import (
+from loopkeeper.event_log.kafka_config import (
     ANSWER_MS,
     AWAY,
     AIOKafkaAdminClient,
     AIOKafkaConsumer,
     AIOKafkaProducer,
     Client,
-    Line,
+    KafkaConfig,
     TopicPartition,
     errors,
     goodbye,
@@ -31,7 +31,7 @@ from loopkeeper.event_log.kafka_line import (
 )
 from loopkeeper.event_log.kafka_member import KafkaMember, check_partitions, received
 from loopkeeper.event_log.kafka_refusals import Refusals
-from loopkeeper.event_log.port import POLL_LIMIT, Look, Received, StoredOffsets
+from loopkeeper.event_log.port import POLL_LIMIT, CheckLog, Received, StoredOffsets
 
 # So large that a relay's round is one batch per partition. A batch is closed beyond it, but never inside a command, whose
 # events are up to 512 KiB together.
@@ -50,13 +50,13 @@ def partition_of(key: str, partitions: int) -> int:
     return (murmur2(key.encode()) & 0x7FFFFFFF) % partitions
 
 
-class KafkaBus:
+class KafkaLog:
     """The log on this line. `replica`: a name that survives a restart makes this process's members static, so that
     a restart moves nobody's partitions; without one they leave as they go."""
 
-    def __init__(self, line: Line, *, replica: str = "", session: float = 6.0) -> None:
-        self._line = line
-        self._refusals = Refusals(line)
+    def __init__(self, config: KafkaConfig, *, replica: str = "", session: float = 6.0) -> None:
+        self._config = config
+        self._refusals = Refusals(config)
         self._replica = replica
         self._session = session
         self._producer: Client = None
@@ -67,7 +67,7 @@ class KafkaBus:
         self._members: set[KafkaMember] = set()
 
     async def publish(self, messages: Sequence[Message]) -> int:
-        return await self.forward(self._line.topic, messages)
+        return await self.forward(self._config.topic, messages)
 
     async def forward(self, topic: str, messages: Sequence[Message]) -> int:
         """The same for any topic: append in order per key; how many leading messages are durable."""
@@ -76,7 +76,7 @@ class KafkaBus:
         async with self._publishing:
             try:
                 producer = await self._started_producer()
-                count = self._line.partitions if topic == self._line.topic else await _count(producer, topic)
+                count = self._config.partitions if topic == self._config.topic else await _count(producer, topic)
                 done, unsent = await _send_all(producer, topic, messages, count)
             except AWAY as error:
                 await self._throw_producer_away()
@@ -94,26 +94,26 @@ class KafkaBus:
         async with self._publishing:
             try:
                 producer = await self._started_producer()
-                for partition in range(self._line.partitions):
+                for partition in range(self._config.partitions):
                     batch = producer.create_batch()
                     _append(batch, message)
                     batch.close()
                     async with asyncio.timeout(CONFIRMED_WITHIN):
-                        await (await producer.send_batch(batch, self._line.topic, partition=partition))
+                        await (await producer.send_batch(batch, self._config.topic, partition=partition))
             except AWAY as error:
                 await self._throw_producer_away()
                 raise await self._refusals.named(error) from error
 
     async def join(self, group: str, offsets: StoredOffsets) -> KafkaMember:
-        name = self._line.group(group)
+        name = self._config.group(group)
         instance = f"{name}-{self._replica}" if self._replica else ""
         member = KafkaMember(
-            self._line, name, offsets, instance=instance, session=self._session, refusals=self._refusals
+            self._config, name, offsets, instance=instance, session=self._session, refusals=self._refusals
         )
         self._members = {one for one in self._members if not one.closed} | {member}
         return member
 
-    def looked_by(self, look: Look) -> None:
+    def check_with(self, look: CheckLog) -> None:
         """A broker tells nobody that it is another one: only readers find out."""
 
     async def records_at(self, places: Mapping[int, int]) -> Mapping[int, Received]:
@@ -123,14 +123,14 @@ class KafkaBus:
             return {}
         found: dict[int, Received] = {}
         reader = AIOKafkaConsumer(
-            **self._line.client(), enable_auto_commit=False, auto_offset_reset="earliest"
+            **self._config.client(), enable_auto_commit=False, auto_offset_reset="earliest"
         )
         try:
             async with asyncio.timeout(CONFIRMED_WITHIN):
                 await reader.start()
-                reader.assign([TopicPartition(self._line.topic, partition) for partition in wanted])
+                reader.assign([TopicPartition(self._config.topic, partition) for partition in wanted])
                 for partition, offset in wanted.items():
-                    reader.seek(TopicPartition(self._line.topic, partition), offset)
+                    reader.seek(TopicPartition(self._config.topic, partition), offset)
                 while wanted.keys() - found.keys():
                     for place, records in (await reader.getmany(timeout_ms=1000)).items():
                         # One that begins elsewhere is no longer there.
@@ -147,7 +147,7 @@ class KafkaBus:
     async def back(self, by: timedelta) -> Mapping[int, int]:
         last = await self.records_at({p: end - 1 for p, end in (await self.ends()).items() if end})
         times = {
-            TopicPartition(self._line.topic, p): int((each.message.time - by).timestamp() * 1000)
+            TopicPartition(self._config.topic, p): int((each.message.time - by).timestamp() * 1000)
             for p, each in last.items()
             if each.message is not None
         }
@@ -181,7 +181,7 @@ class KafkaBus:
                 admin = await self._started_admin()
                 async with asyncio.timeout(CONFIRMED_WITHIN):
                     found = await admin.list_consumer_group_offsets(
-                        self._line.group(group), partitions=self._everything()
+                        self._config.group(group), partitions=self._everything()
                     )
             except AWAY as error:
                 await self._discard_admin()
@@ -189,23 +189,23 @@ class KafkaBus:
         return {
             place.partition: kept.offset
             for place, kept in found.items()
-            if place.topic == self._line.topic and kept.offset >= 0
+            if place.topic == self._config.topic and kept.offset >= 0
         }
 
     def partition_of(self, key: str) -> int:
-        return partition_of(key, self._line.partitions)
+        return partition_of(key, self._config.partitions)
 
     async def history(self, after: Mapping[int, int] | None = None) -> AsyncIterator[Received]:
         ends = await self.ends()
         at = {partition: (after or {}).get(partition, 0) for partition in ends}
         reader = AIOKafkaConsumer(
-            **self._line.client(), enable_auto_commit=False, auto_offset_reset="earliest"
+            **self._config.client(), enable_auto_commit=False, auto_offset_reset="earliest"
         )
         try:
             await reader.start()
             reader.assign(self._everything())
             for partition, offset in at.items():
-                reader.seek(TopicPartition(self._line.topic, partition), offset)
+                reader.seek(TopicPartition(self._config.topic, partition), offset)
             while any(at[partition] < end for partition, end in ends.items()):
                 for place, records in (await reader.getmany(timeout_ms=1000, max_records=POLL_LIMIT)).items():
                     for record in records:
@@ -225,14 +225,14 @@ class KafkaBus:
         await self._discard_admin()
 
     def _everything(self) -> list[Any]:
-        return [TopicPartition(self._line.topic, number) for number in range(self._line.partitions)]
+        return [TopicPartition(self._config.topic, number) for number in range(self._config.partitions)]
 
     # ── clients, made when first needed and made anew after an error ──────────────────────────────────────
 
     async def _started_producer(self) -> Client:
         if self._producer is None:
             self._producer = producer = AIOKafkaProducer(
-                **self._line.client(),
+                **self._config.client(),
                 acks="all",
                 enable_idempotence=True,
                 max_batch_size=ROOM,
@@ -240,21 +240,21 @@ class KafkaBus:
             )
             async with asyncio.timeout(CONFIRMED_WITHIN):
                 await producer.start()
-                check_partitions(await producer.partitions_for(self._line.topic), self._line)
+                check_partitions(await producer.partitions_for(self._config.topic), self._config)
         return self._producer
 
     async def _started_reader(self) -> Client:
         if self._reader is None:
             # It subscribes to nothing: a fetch that waits for news would hold up every question behind it.
-            self._reader = reader = AIOKafkaConsumer(**self._line.client(), enable_auto_commit=False)
+            self._reader = reader = AIOKafkaConsumer(**self._config.client(), enable_auto_commit=False)
             async with asyncio.timeout(CONFIRMED_WITHIN):
                 await reader.start()
-                check_partitions(await reader._client._wait_on_metadata(self._line.topic), self._line)
+                check_partitions(await reader._client._wait_on_metadata(self._config.topic), self._config)
         return self._reader
 
     async def _started_admin(self) -> Client:
         if self._admin is None:
-            self._admin = AIOKafkaAdminClient(**self._line.client())
+            self._admin = AIOKafkaAdminClient(**self._config.client())
             async with asyncio.timeout(CONFIRMED_WITHIN):
                 await self._admin.start()
         return self._admin

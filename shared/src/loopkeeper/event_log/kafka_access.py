@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from loopkeeper.event_log import kafka_topics
-from loopkeeper.event_log.kafka_line import CreateAclsRequest, DescribeAclsRequest, Line, SecurityDisabled
+from loopkeeper.event_log.kafka_config import CreateAclsRequest, DescribeAclsRequest, KafkaConfig, SecurityDisabled
 from loopkeeper.kernel.errors import StartError
 
 # The protocol's numbers for what an access rule speaks of.
@@ -52,7 +52,7 @@ def user_of(service: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Grant:
+class AccessRule:
     """One access rule: this user may do this with the topic or group of this name (or beginning)."""
 
     kind: int
@@ -86,25 +86,25 @@ class Users:
     def user(self, plan: str) -> str:
         return self.named.get(plan, plan)
 
-    def of_log(self, line: Line) -> list[Grant]:
+    def of_log(self, config: KafkaConfig) -> list[AccessRule]:
         """All that may be done with the log: every service reads and writes it, in a group of its own."""
-        found: list[Grant] = []
+        found: list[AccessRule] = []
         for service, user in self.services.items():
             own = f"User:{user}"
-            found += [Grant(TOPIC, line.topic, LITERAL, own, each) for each in (READ, WRITE)]
-            found.append(Grant(GROUP, line.group(service), LITERAL, own, READ))
+            found += [AccessRule(TOPIC, config.topic, LITERAL, own, each) for each in (READ, WRITE)]
+            found.append(AccessRule(GROUP, config.group(service), LITERAL, own, READ))
         return found
 
-    def of_plan(self, plan: str) -> list[Grant]:
+    def of_plan(self, plan: str) -> list[AccessRule]:
         """All that may be done with this plan's topic."""
         topic, own = topic_of(plan), f"User:{self.user(plan)}"
         found = [
-            Grant(TOPIC, topic, LITERAL, own, READ),
-            Grant(TOPIC, topic, LITERAL, own, DESCRIBE),
-            Grant(GROUP, group_prefix(plan), PREFIXED, own, READ),
+            AccessRule(TOPIC, topic, LITERAL, own, READ),
+            AccessRule(TOPIC, topic, LITERAL, own, DESCRIBE),
+            AccessRule(GROUP, group_prefix(plan), PREFIXED, own, READ),
         ]
         if FORWARDS in self.services:
-            found.append(Grant(TOPIC, topic, LITERAL, f"User:{self.services[FORWARDS]}", WRITE))
+            found.append(AccessRule(TOPIC, topic, LITERAL, f"User:{self.services[FORWARDS]}", WRITE))
         return found
 
     def known(self) -> set[str]:
@@ -113,7 +113,7 @@ class Users:
         return {EVERYBODY, *(f"User:{each}" for each in users)}
 
 
-async def grant(line: Line, grants: Sequence[Grant]) -> None:
+async def grant(config: KafkaConfig, grants: Sequence[AccessRule]) -> None:
     """Write these rules beside those that are there. Raises `StartError`."""
 
     async def all_of(admin: Any) -> list[Any]:
@@ -124,7 +124,7 @@ async def grant(line: Line, grants: Sequence[Grant]) -> None:
             for g in grants
         ]
 
-    for each, answer in zip(grants, await kafka_topics.ask(line, all_of), strict=True):
+    for each, answer in zip(grants, await kafka_topics.ask(config, all_of), strict=True):
         ((code, said),) = answer.creation_responses
         # A cluster without an authorizer has no rules: `flaws` says so.
         if code not in (0, SecurityDisabled.errno):
@@ -134,12 +134,12 @@ async def grant(line: Line, grants: Sequence[Grant]) -> None:
             )
 
 
-async def flaws(line: Line, wanted: Sequence[Grant], known: Collection[str]) -> list[str] | None:
+async def flaws(config: KafkaConfig, wanted: Sequence[AccessRule], known: Collection[str]) -> list[str] | None:
     """In what the rules of these topics and groups differ from what is wanted, one sentence each: what is missing, and
     what a known user may do beyond. None for a cluster without rules. Raises `StartError`."""
-    standing: set[Grant] = set()
+    standing: set[AccessRule] = set()
     for kind, name in sorted({(each.kind, each.name) for each in wanted}):
-        rules = await _standing(line, kind, name)
+        rules = await _existing_rules(config, kind, name)
         if rules is None:
             return None
         standing |= rules
@@ -152,10 +152,10 @@ async def flaws(line: Line, wanted: Sequence[Grant], known: Collection[str]) -> 
     return [f"{each.principal} may not {each.what()}." for each in missing] + sorted(beyond)
 
 
-async def _standing(line: Line, kind: int, name: str) -> set[Grant] | None:
+async def _existing_rules(config: KafkaConfig, kind: int, name: str) -> set[AccessRule] | None:
     """Every rule that holds for this name, those by prefix and wildcard among them; None for a cluster without."""
     asked = DescribeAclsRequest(kind, name, MATCH, None, None, ANY, ALLOW)
-    answer = await kafka_topics.ask(line, lambda admin: admin._send_request(asked))
+    answer = await kafka_topics.ask(config, lambda admin: admin._send_request(asked))
     if answer.error_code == SecurityDisabled.errno:
         return None
     if answer.error_code:
@@ -164,7 +164,7 @@ async def _standing(line: Line, kind: int, name: str) -> set[Grant] | None:
             "Run it as a user who may describe the cluster.",
         )
     return {
-        Grant(kind, resource, pattern, principal, operation)
+        AccessRule(kind, resource, pattern, principal, operation)
         for _, resource, pattern, rules in answer.resources
         for principal, _, operation, _ in rules
     }

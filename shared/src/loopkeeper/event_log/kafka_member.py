@@ -17,19 +17,20 @@ from uuid import UUID
 
 from loopkeeper.contract.envelope import BadEnvelope, parse
 from loopkeeper.event_log.commands import REST, unpacked
-from loopkeeper.event_log.kafka_line import (
+from loopkeeper.event_log.kafka_config import (
     ANSWER_MS,
     AWAY,
     AIOKafkaConsumer,
     Client,
-    Line,
+    KafkaConfig,
     Listener,
     TopicPartition,
     goodbye,
 )
 from loopkeeper.event_log.kafka_refusals import Refusals
-from loopkeeper.event_log.port import POLL_LIMIT, LogSteppedBack, Place, Received, StoredOffsets, id_of
-from loopkeeper.kernel.errors import StartError, Unsound
+from loopkeeper.event_log.port import POLL_LIMIT, LogSteppedBack, Position, Received, StoredOffsets, id_of
+from loopkeeper.kernel.errors import StartError
+from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.kernel.logs import get
 
 log = get("kafka")
@@ -49,7 +50,7 @@ class KafkaMember:
 
     def __init__(
         self,
-        line: Line,
+        config: KafkaConfig,
         group: str,
         offsets: StoredOffsets,
         *,
@@ -57,7 +58,7 @@ class KafkaMember:
         session: float,
         refusals: Refusals,
     ) -> None:
-        self._line = line
+        self._config = config
         self._group = group
         self._offsets = offsets
         self._instance = instance
@@ -121,7 +122,7 @@ class KafkaMember:
     async def acknowledge(self, offsets: Mapping[int, int]) -> None:
         consumer = self._consumer
         mine = {
-            TopicPartition(self._line.topic, partition): offset
+            TopicPartition(self._config.topic, partition): offset
             for partition, offset in offsets.items()
             if partition in self._held
         }
@@ -153,7 +154,7 @@ class KafkaMember:
         if self._consumer is not None:
             return self._consumer
         consumer = AIOKafkaConsumer(
-            **self._line.client(),
+            **self._config.client(),
             group_id=self._group,
             group_instance_id=self._instance or None,
             enable_auto_commit=False,
@@ -166,9 +167,9 @@ class KafkaMember:
         self._consumer = consumer
         async with asyncio.timeout(JOINS_WITHIN):
             await consumer.start()
-            found = await consumer._client._wait_on_metadata(self._line.topic)
-        check_partitions(found, self._line)
-        consumer.subscribe([self._line.topic], listener=_Moves(self))
+            found = await consumer._client._wait_on_metadata(self._config.topic)
+        check_partitions(found, self._config)
+        consumer.subscribe([self._config.topic], listener=_Moves(self))
         return consumer
 
     async def _place(self, consumer: Client) -> None:
@@ -176,14 +177,14 @@ class KafkaMember:
         the log is another one than the database belongs to: reading on would lose or repeat without a word."""
         turn, mine = self._turn, sorted(self._held)
         stored = await self._offsets(mine)
-        places = [TopicPartition(self._line.topic, partition) for partition in mine]
+        places = [TopicPartition(self._config.topic, partition) for partition in mine]
         async with asyncio.timeout(JOINS_WITHIN):
             first, last = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
         if turn != self._turn:
             return
         self._expected = {}
         for place in places:
-            kept = stored.get(place.partition, Place(0))
+            kept = stored.get(place.partition, Position(0))
             offset = kept.next
             if kept.last is not None and first[place] <= offset - 1:
                 offset -= 1
@@ -191,7 +192,7 @@ class KafkaMember:
             if not first[place] <= offset or kept.next > last[place]:
                 if kept.last is not None:
                     raise LogSteppedBack(f"partition {place.partition} ends before what was read of it")
-                raise Unsound(
+                raise InvariantBroken(
                     f"partition {place.partition} holds {first[place]} to {last[place]}, not {offset}"
                 )
             consumer.seek(place, offset)
@@ -255,15 +256,15 @@ class _Moves(Listener):
         self._member.gained(place.partition for place in assigned)
 
 
-def check_partitions(found: Iterable[int] | None, line: Line) -> None:
+def check_partitions(found: Iterable[int] | None, config: KafkaConfig) -> None:
     """The configured count decides where a key stands: with another one a referral's events would lose their order.
     Raises `StartError`; a topic that is not there yet is waited for."""
     count = len(list(found or ()))
     if not count:
-        raise TimeoutError(f"the topic {line.topic} does not exist")
-    if count != line.partitions:
+        raise TimeoutError(f"the topic {config.topic} does not exist")
+    if count != config.partitions:
         raise StartError(
-            f"The topic {line.topic} has {count} partitions, configured are {line.partitions}.",
+            f"The topic {config.topic} has {count} partitions, configured are {config.partitions}.",
             f"Set LOOPKEEPER_KAFKA_PARTITIONS={count}: a count is chosen once, when the topic is made.",
         )
 

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from loopkeeper.event_log.kafka_line import AWAY, Line, MetadataRequest, create_conn, errors
-from loopkeeper.event_log.port import BusRefused, BusUnavailable
+from loopkeeper.event_log.kafka_config import AWAY, KafkaConfig, MetadataRequest, create_conn, errors
+from loopkeeper.event_log.port import LogRefused, LogUnavailable
 from loopkeeper.kernel.logs import ONCE_IN, get
 
 log = get("kafka")
@@ -44,24 +44,24 @@ MEND: Mapping[type[Exception], str] = {
 class Refusals:
     """Names what went wrong on this line. A refusal is also logged, each reason once in a while."""
 
-    def __init__(self, line: Line, now: Callable[[], float] = time.monotonic) -> None:
-        self._line = line
+    def __init__(self, config: KafkaConfig, now: Callable[[], float] = time.monotonic) -> None:
+        self._config = config
         self._now = now
         self._told: dict[str, float] = {}
 
-    async def named(self, error: Exception) -> BusUnavailable:
+    async def named(self, error: Exception) -> LogUnavailable:
         """What to raise for this error of the library."""
         if isinstance(error, errors.KafkaConnectionError):
-            error = await _why(self._line, error)
+            error = await _why(self._config, error)
         found = unavailable(error)
         reason, now = str(found), self._now()
-        if isinstance(found, BusRefused) and now - self._told.get(reason, -ONCE_IN) >= ONCE_IN:
+        if isinstance(found, LogRefused) and now - self._told.get(reason, -ONCE_IN) >= ONCE_IN:
             self._told[reason] = now
             log.warning(found.sentence, reason=reason)
         return found
 
 
-def unavailable(error: Exception) -> BusUnavailable:
+def unavailable(error: Exception) -> LogUnavailable:
     """The error by its class: refused where a person must mend something, else away."""
     name, mend = type(error).__name__, MEND.get(type(error))
     if isinstance(error, ssl.SSLCertVerificationError):
@@ -69,10 +69,10 @@ def unavailable(error: Exception) -> BusUnavailable:
     elif isinstance(error, ssl.SSLError):
         mend = "correct LOOPKEEPER_KAFKA_TLS and LOOPKEEPER_KAFKA_CERTIFICATE"
     if mend:
-        return BusRefused(f"{name}: {mend}")
+        return LogRefused(f"{name}: {mend}")
     if isinstance(error, errors.KafkaConnectionError | ConnectionResetError):
-        return BusUnavailable(f"{name}: {CLOSED}")
-    return BusUnavailable(name)
+        return LogUnavailable(f"{name}: {CLOSED}")
+    return LogUnavailable(name)
 
 
 def _certificate(error: ssl.SSLCertVerificationError) -> str:
@@ -83,10 +83,10 @@ def _certificate(error: ssl.SSLCertVerificationError) -> str:
     return "the authorities in LOOPKEEPER_KAFKA_CA do not vouch for the broker"
 
 
-async def _why(line: Line, error: Exception) -> Exception:
+async def _why(config: KafkaConfig, error: Exception) -> Exception:
     """The library tells only its own log why it got no connection: so one is made by hand. `error` where this one
     is well."""
-    options = line.client()
+    options = config.client()
     for server in options.pop("bootstrap_servers"):
         host, _, port = server.rpartition(":")
         try:
@@ -94,7 +94,7 @@ async def _why(line: Line, error: Exception) -> Exception:
                 await _ask(host, int(port), options)
         except AWAY as found:
             error = found
-            if isinstance(unavailable(found), BusRefused):
+            if isinstance(unavailable(found), LogRefused):
                 break
     return error
 

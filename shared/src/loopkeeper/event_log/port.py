@@ -47,7 +47,7 @@ def id_of(received: Received) -> UUID:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Position:
     """Where a partition is read next, and the id of the record before it (None: not known)."""
 
     next: int
@@ -55,39 +55,39 @@ class Place:
 
 
 # Where each of these partitions is read next; a partition never read starts at 0.
-StoredOffsets = Callable[[Sequence[int]], Awaitable[Mapping[int, Place]]]
+StoredOffsets = Callable[[Sequence[int]], Awaitable[Mapping[int, Position]]]
 
 
-class BusUnavailable(Exception):
+class LogUnavailable(Exception):
     """The log cannot be reached now; the same call may succeed later. Its text is a reason, never what was sent."""
 
     sentence = "the log cannot be reached"
 
 
-class LogSteppedBack(BusUnavailable):
+class LogSteppedBack(LogUnavailable):
     """The log is an earlier one than what was read of it, or nobody has looked yet whether it is."""
 
     sentence = "the log stepped back"
 
 
-class BusRefused(BusUnavailable):
+class LogRefused(LogUnavailable):
     """The log is there and says no, to who we are or to what we publish: the same call succeeds once a person has
     mended what the text names."""
 
     sentence = "the log refuses"
 
 
-def told(error: BusUnavailable) -> str:
+def told(error: LogUnavailable) -> str:
     """What a task that waits for the log says: a refusal with its reason, which nobody would find out otherwise."""
-    return f"{error.sentence}: {error}" if isinstance(error, BusRefused) else error.sentence
+    return f"{error.sentence}: {error}" if isinstance(error, LogRefused) else error.sentence
 
 
-class Member(Protocol):
+class GroupMember(Protocol):
     """One active reader of a group."""
 
     async def poll(self, limit: int = POLL_LIMIT, timeout: float = 1.0) -> Sequence[Received]:  # noqa: ASYNC109 a poll's own wait
         """Messages after the last polled ones, in log order per key; empty after `timeout` seconds without any.
-        Raises `BusUnavailable`; afterwards the member re-reads from the stored offsets. Raises `LogSteppedBack` where the
+        Raises `LogUnavailable`; afterwards the member re-reads from the stored offsets. Raises `LogSteppedBack` where the
         record before them is not the one that was read."""
         ...
 
@@ -111,22 +111,22 @@ class Member(Protocol):
 
 
 # Asked before the first append to a server of the log that this process has not written to; raises `LogSteppedBack`.
-Look = Callable[[], Awaitable[None]]
+CheckLog = Callable[[], Awaitable[None]]
 
 
-class Bus(Protocol):
+class EventLog(Protocol):
     async def publish(self, messages: Sequence[Message]) -> int:
         """Append in order; returns how many *leading* messages are durably in the log. Fewer than given, or
-        `BusUnavailable`: the caller reads its outbox again from the lowest unsent."""
+        `LogUnavailable`: the caller reads its outbox again from the lowest unsent."""
         ...
 
     async def announce(self, message: Message) -> None:
-        """Append this one record to every partition. Raises `BusUnavailable` where one has not got it."""
+        """Append this one record to every partition. Raises `LogUnavailable` where one has not got it."""
         ...
 
-    async def join(self, group: str, offsets: StoredOffsets) -> Member: ...
+    async def join(self, group: str, offsets: StoredOffsets) -> GroupMember: ...
 
-    def looked_by(self, look: Look) -> None:
+    def check_with(self, look: CheckLog) -> None:
         """From now on this is asked before anything is written to another server of the log."""
         ...
 

@@ -22,15 +22,15 @@ from loopkeeper.contract.envelope import BadEnvelope, Message, parse
 from loopkeeper.event_log.commands import cut
 from loopkeeper.event_log.port import (
     POLL_LIMIT,
-    BusUnavailable,
+    LogUnavailable,
     LogSteppedBack,
-    Look,
-    Place,
+    CheckLog,
+    Position,
     Received,
     StoredOffsets,
     id_of,
 )
-from loopkeeper.postgres.connections import TRANSIENT, Connection, passes, reach
+from loopkeeper.postgres.connections import TRANSIENT, Connection, is_transient, reach
 from loopkeeper.postgres.incarnation import incarnation
 from loopkeeper.postgres.session import LIBRARY_LIMIT, uncancelled
 
@@ -108,7 +108,7 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
 """
 
 
-class PostgresBus:
+class PostgresLog:
     """The log at this URL. Its tables are made at first use. One partition, number 0.
 
     All but the members share one connection, in turn: four buses live in one process. `silent`: after how many
@@ -120,7 +120,7 @@ class PostgresBus:
         self._silent = silent
         self._shared: Connection | None = None
         self._turn = asyncio.Lock()
-        self._look: Look | None = None
+        self._look: CheckLog | None = None
         # The server that may be written to, and the one that the shared connection leads to.
         self._looked, self._server, self._started = "", "", ""
         self._members: set[PostgresMember] = set()
@@ -131,7 +131,7 @@ class PostgresBus:
             part = messages[published : cut(messages, published, LARGEST_APPEND)]
             try:
                 await self._append(part)
-            except BusUnavailable:
+            except LogUnavailable:
                 if published:
                     return published
                 raise
@@ -146,7 +146,7 @@ class PostgresBus:
         self._members = {one for one in self._members if not one.closed} | {member}
         return member
 
-    def looked_by(self, look: Look) -> None:
+    def check_with(self, look: CheckLog) -> None:
         self._look = look
 
     async def records_at(self, places: Mapping[int, int]) -> Mapping[int, Received]:
@@ -219,7 +219,7 @@ class PostgresBus:
         self._looked = server
 
     async def _ask(self, query: str, *args: object, commits: bool = False) -> list[Row]:
-        """One autocommit statement on the shared connection. A value that cannot be stored is no `BusUnavailable`:
+        """One autocommit statement on the shared connection. A value that cannot be stored is no `LogUnavailable`:
         it would be tried again for ever."""
         async with self._turn:
             try:
@@ -233,10 +233,10 @@ class PostgresBus:
                 answer = self._shared.fetch(query, *args, timeout=LIBRARY_LIMIT)
                 return await uncancelled(self._shared, answer, ANSWER)
             except TRANSIENT as error:
-                if not passes(error):
+                if not is_transient(error):
                     raise
                 self._discard()
-                raise BusUnavailable(type(error).__name__) from error
+                raise LogUnavailable(type(error).__name__) from error
 
     def _discard(self) -> None:
         if self._shared is not None:
@@ -285,12 +285,12 @@ class PostgresMember:
                 if left <= 0:
                     return []
                 await self._rest(left)
-        except BusUnavailable:
+        except LogUnavailable:
             self._drop()
             raise
         except TRANSIENT as error:
             self._drop()
-            raise BusUnavailable(type(error).__name__) from error
+            raise LogUnavailable(type(error).__name__) from error
 
     def place_again(self) -> None:
         self._drop()
@@ -320,7 +320,7 @@ class PostgresMember:
         connection = await _opened(self._url, f"{SESSION}-{self._group}")
         if self.closed:
             connection.terminate()
-            raise BusUnavailable("this member is closed")
+            raise LogUnavailable("this member is closed")
         connection.add_termination_listener(self._ring)
         self._connection = connection
         self._ticking = asyncio.create_task(self._tick(connection), name=f"log session {self._group}")
@@ -334,7 +334,7 @@ class PostgresMember:
             return False
         async with self._turn:
             await connection.add_listener(CHANNEL, self._ring)
-        place = (await self._offsets([0])).get(0, Place(0))
+        place = (await self._offsets([0])).get(0, Position(0))
         if place.last is not None:
             before = [_received(row) for row in await self._say(connection, AT, place.next - 1)]
             if [id_of(each) for each in before] != [place.last]:

@@ -13,11 +13,11 @@ from loopkeeper.contract.envelope import Message
 from loopkeeper.contract.event import Catalog, Event
 from loopkeeper.event_log.generations import Generations
 from loopkeeper.event_log.port import (
-    Bus,
-    BusUnavailable,
+    EventLog,
+    LogUnavailable,
     LogSteppedBack,
-    Member,
-    Place,
+    GroupMember,
+    Position,
     Received,
     unreadable,
 )
@@ -94,7 +94,7 @@ class Reactions:
         )
 
 
-class OffsetsUnavailable(BusUnavailable):
+class OffsetsUnavailable(LogUnavailable):
     """Where to read from cannot be asked now: the service's own database is away."""
 
     sentence = "the database cannot be reached"
@@ -110,7 +110,7 @@ class Consumer:
     def __init__(
         self,
         service: str,
-        bus: Bus,
+        event_log: EventLog,
         store: Store[Any],
         reactions: Reactions,
         pool: Pool,
@@ -121,14 +121,14 @@ class Consumer:
     ) -> None:
         self._service = service
         self._source = f"/{service}"
-        self._bus = bus
+        self._event_log = event_log
         self._store = store
         self._reactions = reactions
         self._pool = pool
         self._metrics = metrics
         self._telemetry = telemetry
         self._parked_in_a_row = 0
-        self._member: Member | None = None
+        self._member: GroupMember | None = None
         # Where the batch in hand was read from.
         self._bases: dict[int, int] = {}
         self._generations = Generations()
@@ -140,7 +140,7 @@ class Consumer:
         """The next offsets to read, from the service's own database."""
         return {p: place.next for p, place in (await offsets.read(self._pool, partitions)).items()}
 
-    async def place(self, partitions: Sequence[int]) -> Mapping[int, Place]:
+    async def place(self, partitions: Sequence[int]) -> Mapping[int, Position]:
         """Where a member begins to read each of these; from now on its batches move the offsets from there."""
         try:
             found = await offsets.read(self._pool, partitions)
@@ -149,7 +149,7 @@ class Consumer:
                 await self._store.with_batch(lambda batch: offsets.begin(batch.connection, fresh))
         except (StoreUnavailable, *TRANSIENT) as error:
             raise OffsetsUnavailable(type(error).__name__) from error
-        begin = {p: found.get(p, Place(0)) for p in partitions}
+        begin = {p: found.get(p, Position(0)) for p in partitions}
         self._bases.update({p: place.next for p, place in begin.items()})
         self._generations.learn(known)
         return begin
@@ -159,7 +159,7 @@ class Consumer:
         mine = self._member.partitions() if self._member is not None else frozenset[int]()
         if not mine:
             return 0
-        ends, stored = await self._bus.ends(), await self.stored_offsets(sorted(mine))
+        ends, stored = await self._event_log.ends(), await self.stored_offsets(sorted(mine))
         return sum(ends.get(partition, 0) - stored.get(partition, 0) for partition in mine)
 
     async def run(self, heartbeat: Heartbeat) -> None:
@@ -167,7 +167,7 @@ class Consumer:
         the other."""
         while True:
             turn = await self._look_first(heartbeat)
-            self._member = member = await self._bus.join(self._service, self.place)
+            self._member = member = await self._event_log.join(self._service, self.place)
             try:
                 await self._read(member, turn, heartbeat)
             finally:
@@ -179,7 +179,7 @@ class Consumer:
             return self._store.gate.turn
         return await until_done(partial(self.catch_up.begin, heartbeat), heartbeat)
 
-    async def _read(self, member: Member, turn: int, heartbeat: Heartbeat) -> None:
+    async def _read(self, member: GroupMember, turn: int, heartbeat: Heartbeat) -> None:
         """Until the gate is closed after this turn."""
         while self._store.gate.turn == turn:
             if self.catch_up is not None and not self._store.ready.is_set():
@@ -198,7 +198,7 @@ class Consumer:
         if self._store.gate.turn == turn:
             await catch_up.finish(heartbeat)
 
-    async def _poll(self, member: Member, turn: int) -> Sequence[Received]:
+    async def _poll(self, member: GroupMember, turn: int) -> Sequence[Received]:
         """Nothing once the gate was closed after this turn; a log that stepped back closes it."""
         if self._store.gate.turn != turn:
             return ()
@@ -210,9 +210,9 @@ class Consumer:
 
     async def _compare(self) -> None:
         """Who waits while another reads still finds out if that one has another database."""
-        with suppress(BusUnavailable, *TRANSIENT):
+        with suppress(LogUnavailable, *TRANSIENT):
             # In this order: only what is stored is acknowledged.
-            shown = await self._bus.positions(self._service)
+            shown = await self._event_log.positions(self._service)
             stored = await self.stored_offsets()
             if any(offset > stored.get(partition, 0) for partition, offset in shown.items()):
                 self._store.gate.close("another replica has read more than this database knows")

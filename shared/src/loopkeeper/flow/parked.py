@@ -13,9 +13,9 @@ from loopkeeper.contract.envelope import Message, parse
 from loopkeeper.event_log.commands import unpacked
 from loopkeeper.event_log.port import Received, id_of
 from loopkeeper.flow.stream_rebuild import rebuild
-from loopkeeper.kernel.errors import Unsound
+from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.kernel.logs import get
-from loopkeeper.postgres.connections import Connection, Pool, passes
+from loopkeeper.postgres.connections import Connection, Pool, is_transient
 from loopkeeper.security.sealing import Sealer
 from loopkeeper.store.batch import Batch, Pending
 from loopkeeper.store.bulk_writes import RETRIES
@@ -142,7 +142,7 @@ class ParkedFacts:
             try:
                 error = await batch.again(self._reopened(stream, row))
             except Exception as fault:
-                if passes(fault):
+                if is_transient(fault):
                     raise
                 error = type(fault).__name__
             if error:
@@ -222,9 +222,9 @@ class ParkedFacts:
                 return
             position = rows[-1]["position"]
 
-    async def set_aside_unsent(self, message: Message, beside: Received) -> None:
+    async def set_aside_unsent(self, message: Message, position: Received) -> None:
         """Park an own event that was found with another of its command, and in no log by itself."""
-        place = Received(beside.partition, beside.offset, message.subject, message)
+        place = Received(position.partition, position.offset, message.subject, message)
         pending = Pending(Submission(message.id, message.subject, received=place, poison=UNSENT))
         await self._store.with_batch(lambda batch: batch.run([pending], None))
 
@@ -246,7 +246,7 @@ class ParkedFacts:
 
         try:
             await self._store.with_batch(steps)
-        except (Unsound, ValueError, asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
+        except (InvariantBroken, ValueError, asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
             log.error("stream not rebuilt", referral=stream, error=type(error).__name__)
             return False
         return True

@@ -22,17 +22,17 @@ import orjson
 from loopkeeper.contract import events
 from loopkeeper.contract.envelope import Message
 from loopkeeper.event_log.generations import GENERATION, Generations, announcement
-from loopkeeper.event_log.port import Bus, Place, Received
+from loopkeeper.event_log.port import EventLog, Position, Received
 from loopkeeper.flow.parked import ParkedFacts
-from loopkeeper.flow.set_back import LogMend, differs
+from loopkeeper.flow.set_back import LogRepair, differs
 from loopkeeper.flow.whole_commands import WholeCommands
-from loopkeeper.kernel.errors import Unsound
+from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.kernel.logs import get
 from loopkeeper.kernel.supervisor import Heartbeat
 from loopkeeper.postgres.connections import Connection, Pool
 from loopkeeper.store import fence, offsets
 from loopkeeper.store.offsets import Progress
-from loopkeeper.store.store import CLAIMS_KEPT, Answered, Store
+from loopkeeper.store.store import COMMANDS_KEPT, Answered, Store
 
 log = get("restore")
 
@@ -54,7 +54,7 @@ Offsets = Callable[[], Awaitable[Mapping[int, int]]]
 # What was answered and is gone: so many are kept by name, all are logged.
 NAMED = 1000
 # A claim this close to its end may be pruned at any moment, and proves nothing.
-SURE = CLAIMS_KEPT - timedelta(days=1)
+SURE = COMMANDS_KEPT - timedelta(days=1)
 
 
 class RestoreFailed(Exception):
@@ -95,7 +95,7 @@ class CatchUp:
     """One service's reading up to the end as of a look. `restoring`: its database was an earlier one."""
 
     service: str
-    bus: Bus
+    event_log: EventLog
     store: Store[Any]
     pool: Pool
     parked: ParkedFacts
@@ -132,12 +132,12 @@ class CatchUp:
         await self._enter()
         stored = await offsets.read(self.pool)
         if await self._log_differs(stored):
-            await LogMend(self.service, self.bus, self.store, self.pool, self.parked.react).mend(
+            await LogRepair(self.service, self.event_log, self.store, self.pool, self.parked.react).mend(
                 stored, partial(_say_busy, heartbeat)
             )
         # In this order: what was acknowledged before can never be ahead of what is stored after.
-        acknowledged = await self.bus.positions(self.service)
-        self.end = await self.bus.ends()
+        acknowledged = await self.event_log.positions(self.service)
+        self.end = await self.event_log.ends()
         stored = {p: place.next for p, place in (await offsets.read(self.pool)).items()}
         # What was acknowledged of a log that is gone tells nothing of this one.
         shown = {p: min(offset, self.end.get(p, 0)) for p, offset in acknowledged.items()}
@@ -150,15 +150,15 @@ class CatchUp:
             await self.store.with_batch(lambda batch: self._remember(batch.connection, unread))
             log.warning("restored database", service=self.service, lag=unread, reason=self.store.gate.reason)
 
-    async def _log_differs(self, stored: Mapping[int, Place]) -> bool:
+    async def _log_differs(self, stored: Mapping[int, Position]) -> bool:
         """Whether the log is another one than was read. One that ends before what was read and has no record of ours to
-        compare with belongs to somebody else: raises `Unsound`."""
-        ends = await self.bus.ends()
-        if await differs(self.bus, stored):
+        compare with belongs to somebody else: raises `InvariantBroken`."""
+        ends = await self.event_log.ends()
+        if await differs(self.event_log, stored):
             return True
         unknown = [p for p, place in stored.items() if place.last is None and place.next > ends.get(p, 0)]
         if unknown:
-            raise Unsound(f"partition {unknown[0]} ends before what was read of it")
+            raise InvariantBroken(f"partition {unknown[0]} ends before what was read of it")
         return False
 
     async def _enter(self) -> None:
@@ -171,7 +171,7 @@ class CatchUp:
         self.generation = found.generation
         if found.announced < found.generation:
             log.warning("new generation", service=self.service, generation=found.generation)
-            await self.bus.announce(announcement(self.service, found.generation, self.store.clock.wall()))
+            await self.event_log.announce(announcement(self.service, found.generation, self.store.clock.wall()))
             await self.store.with_batch(lambda batch: fence.announced(batch.connection, found.generation))
 
     async def check_branch(self, message: Message) -> None:
@@ -209,7 +209,7 @@ class CatchUp:
         """Whether the log has own events that the journal lacks. What it has of ours need not be sent again."""
         missing, ids = False, list[UUID]()
         generations = Generations(await fence.known(self.pool))
-        async for received in self.bus.history(stored):
+        async for received in self.event_log.history(stored):
             message = received.message
             if message is None or message.source != self.source:
                 continue

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from loopkeeper.event_log.commands import unfinished
-from loopkeeper.event_log.port import Bus
+from loopkeeper.event_log.port import EventLog
 from loopkeeper.kernel.logs import get
 from loopkeeper.kernel.metrics import Metrics
 from loopkeeper.kernel.repeat import repeat
@@ -40,7 +40,7 @@ class Relay:
         self,
         service: str,
         connect: Connect,
-        bus: Bus,
+        event_log: EventLog,
         unsent: Waker,
         *,
         metrics: Metrics,
@@ -50,7 +50,7 @@ class Relay:
         self._leadership = Leadership(connect, LEADER, f"loopkeeper-{service}-relay")
         # The session whose generation was asked for.
         self._led: Connection | None = None
-        self._bus = bus
+        self._event_log = event_log
         self._unsent = unsent
         self._metrics = metrics
         self._telemetry = telemetry
@@ -88,7 +88,7 @@ class Relay:
         if not rows:
             return 0
         messages = [replace(read_entry(row).message(), generation=self._generation) for row in rows]
-        published = await self._bus.publish(messages)
+        published = await self._event_log.publish(messages)
         await connection.execute(
             "DELETE FROM outbox WHERE position = ANY($1::bigint[])", [r["position"] for r in rows[:published]]
         )

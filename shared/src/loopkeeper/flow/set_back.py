@@ -16,7 +16,7 @@ from typing import Any
 from uuid import UUID
 
 from loopkeeper.event_log.generations import Generations
-from loopkeeper.event_log.port import Bus, LogSteppedBack, Place, Received, id_of
+from loopkeeper.event_log.port import EventLog, LogSteppedBack, Position, Received, id_of
 from loopkeeper.flow.parked import React
 from loopkeeper.kernel.logs import get
 from loopkeeper.postgres.connections import Connection, Pool
@@ -47,18 +47,18 @@ FROM unnest($1::int[], $2::bigint[], $3::uuid[]) AS t (partition, next, last) WH
 
 
 @dataclass(frozen=True, slots=True)
-class LogLook:
+class LogCheck:
     """Is the log still the one this service has read? Asked before anything is written to a server of the log that nobody
     has looked at. Raises `LogSteppedBack` and closes the service where it is not."""
 
     service: str
-    bus: Bus
+    event_log: EventLog
     pool: Pool
     gate: Gate
 
     async def __call__(self) -> None:
         stored = await offsets.read(self.pool)
-        if differing := await differs(self.bus, stored):
+        if differing := await differs(self.event_log, stored):
             self.gate.close(REASON)
             raise LogSteppedBack(f"{len(differing)} partitions are not as they were read")
 
@@ -66,10 +66,10 @@ class LogLook:
 REASON = "the log has not what was read of it"
 
 
-async def differs(bus: Bus, stored: Mapping[int, Place]) -> set[int]:
+async def differs(event_log: EventLog, stored: Mapping[int, Position]) -> set[int]:
     """The partitions whose last record read stands there no more."""
     known = {partition: place for partition, place in stored.items() if place.last is not None}
-    found = await bus.records_at({partition: place.next - 1 for partition, place in known.items()})
+    found = await event_log.records_at({partition: place.next - 1 for partition, place in known.items()})
     return {
         partition
         for partition, place in known.items()
@@ -78,27 +78,27 @@ async def differs(bus: Bus, stored: Mapping[int, Place]) -> set[int]:
 
 
 @dataclass(frozen=True, slots=True)
-class LogMend:
+class LogRepair:
     """One service's part in making an earlier log whole again."""
 
     service: str
-    bus: Bus
+    event_log: EventLog
     store: Store[Any]
     pool: Pool
     react: React
 
-    async def mend(self, stored: Mapping[int, Place], sign: Callable[[], None]) -> int:
+    async def mend(self, stored: Mapping[int, Position], sign: Callable[[], None]) -> int:
         """Read again what the log has of its last day, queue what it lacks of ours, and go on from its end; how many rows
         were queued again. `sign` tells that this lives."""
         log.warning("the log stepped back", service=self.service)
-        await self.bus.renumber({partition: place.next for partition, place in stored.items()})
-        ends, back = await self.bus.ends(), await self.bus.back(BACK)
+        await self.event_log.renumber({partition: place.next for partition, place in stored.items()})
+        ends, back = await self.event_log.ends(), await self.event_log.back(BACK)
         last: dict[int, UUID] = {}
         ours: set[UUID] = set()
         newest = dict[int, UUID]()
         generations = Generations(await fence.known(self.pool))
         batch: list[Received] = []
-        async for received in self.bus.history(back):
+        async for received in self.event_log.history(back):
             if received.offset >= ends.get(received.partition, 0):
                 continue
             last[received.partition] = id_of(received)
@@ -158,7 +158,7 @@ class LogMend:
         )
 
 
-def _since(stored: Mapping[int, Place], newest: Mapping[int, UUID]) -> UUID:
+def _since(stored: Mapping[int, Position], newest: Mapping[int, UUID]) -> UUID:
     """Own rows with ids from here on are compared: a day before the oldest partition's end; all where one is empty."""
     read = [partition for partition, place in stored.items() if place.last is not None]
     if any(partition not in newest for partition in read) or not read:

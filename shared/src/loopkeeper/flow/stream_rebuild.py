@@ -20,7 +20,7 @@ from loopkeeper.contract.decider import Command
 from loopkeeper.contract.envelope import Message
 from loopkeeper.contract.events import Event
 from loopkeeper.event_log.port import Received
-from loopkeeper.kernel.errors import Unsound
+from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.store import journal
 from loopkeeper.store.batch import Batch
 from loopkeeper.store.definition import Change, Reference, Row, Submission, Work
@@ -30,7 +30,7 @@ VOUCHED = UUID("c6ad1d0c-5b44-5f0a-8d53-6d0f2f1b7a31")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class LoggedMessage:
     """A message of the stream, read."""
 
     received: Received
@@ -46,12 +46,12 @@ class Rebuild:
     row: Row[Any]
     known: frozenset[UUID]
     done: list[Received] = field(default_factory=list[Received])
-    claims: list[UUID] = field(default_factory=list[UUID])
+    commands: list[UUID] = field(default_factory=list[UUID])
 
-    def replay(self, found: Sequence[Found]) -> None:
+    def replay(self, found: Sequence[LoggedMessage]) -> None:
         """Every own event up to the last, with the facts that stood before it."""
         own = f"/{self.batch.domain.service}"
-        waiting: list[Found] = []
+        waiting: list[LoggedMessage] = []
         for each in found:
             if each.message.id in self.known:
                 self.done.append(each.received)
@@ -60,11 +60,11 @@ class Rebuild:
             else:
                 waiting = self._settle(each, waiting)
 
-    def _settle(self, own: Found, waiting: list[Found]) -> list[Found]:
+    def _settle(self, own: LoggedMessage, waiting: list[LoggedMessage]) -> list[LoggedMessage]:
         """The facts that stood before this own event, then itself; returns the facts that did not."""
         message = own.message
         if message.sequence != self.row.sequence + 1:
-            raise Unsound("the log and the journal have different events under one sequence")
+            raise InvariantBroken("the log and the journal have different events under one sequence")
         before = self._before(message, waiting)
         count = len(waiting) if before is None else before
         for fact in waiting[:count]:
@@ -74,12 +74,12 @@ class Rebuild:
         self.row.sequence = message.sequence
         self._write(own, [*written, (entry, own.event)])
         if message.part is not None:
-            self.claims.append(message.part.command)
+            self.commands.append(message.part.command)
         elif message.causation:
-            self.claims += _claim(message.causation)
+            self.commands += _command_of(message.causation)
         return waiting[count:]
 
-    def _before(self, message: Message, waiting: Sequence[Found]) -> int | None:
+    def _before(self, message: Message, waiting: Sequence[LoggedMessage]) -> int | None:
         """How many of these facts its chain says stood before it; None where the journal had something that the log
         never had, so that no number agrees."""
         domain, key = self.batch.domain, self.batch.chain_key
@@ -99,7 +99,7 @@ class Rebuild:
                 state = after
         return None
 
-    def _note(self, fact: Found) -> None:
+    def _note(self, fact: LoggedMessage) -> None:
         domain = self.batch.domain
         self.done.append(fact.received)
         after = domain.decider.evolve(self.row.state, fact.event)
@@ -128,7 +128,7 @@ class Rebuild:
         self.row.n, self.row.head = entry.n, entry.chain
         return entry
 
-    def _write(self, found: Found, written: Sequence[tuple[Entry, Event]], *, done: bool = False) -> None:
+    def _write(self, found: LoggedMessage, written: Sequence[tuple[Entry, Event]], *, done: bool = False) -> None:
         batch, row, message = self.batch, self.row, found.message
         if not done:
             self.done.append(found.received)
@@ -156,7 +156,7 @@ async def rebuild(
     batch: Batch[Any], stream: str, received: Sequence[Received], unsent: frozenset[UUID] = frozenset()
 ) -> list[Received]:
     """Write what the log has of this stream's own events and the database lacks, under its lock; returns what of
-    `received` is done with. `unsent`: what no log has is published. Raises `Unsound` where the database has gone on since with other events."""
+    `received` is done with. `unsent`: what no log has is published. Raises `InvariantBroken` where the database has gone on since with other events."""
     ids = [r.message.id for r in received if r.message is not None]
     rows = await batch.connection.fetch(
         "SELECT id FROM journal WHERE stream = $1 AND id = ANY($2::uuid[])", stream, ids
@@ -179,14 +179,14 @@ async def rebuild(
     await batch.connection.execute(
         "INSERT INTO claim (id, stream, body_hash, at) SELECT id, $2, '', $3 FROM unnest($1::uuid[]) AS t (id) "
         "ORDER BY id ON CONFLICT DO NOTHING",
-        way.claims,
+        way.commands,
         stream,
         batch.now,
     )
     return way.done
 
 
-def _read(received: Received) -> Found | None:
+def _read(received: Received) -> LoggedMessage | None:
     message = received.message
     if message is None:
         return None
@@ -195,17 +195,17 @@ def _read(received: Received) -> Found | None:
     except ValueError:
         # What could not be read then was parked, and is.
         return None
-    return Found(received, message, event) if event is not None else None
+    return LoggedMessage(received, message, event) if event is not None else None
 
 
-def _reference(batch: Batch[Any], found: Found) -> tuple[str, str] | None:
+def _reference(batch: Batch[Any], found: LoggedMessage) -> tuple[str, str] | None:
     if found.message.source != f"/{batch.domain.service}":
         return None
     made = batch.domain.restored(found.event, found.message.subject, None)
     return made.key if isinstance(made, Reference) else None
 
 
-def _submission(found: Found, command: Command) -> Submission:
+def _submission(found: LoggedMessage, command: Command) -> Submission:
     message = found.message
     return Submission(
         message.id, message.subject, command=command, causation=message.causation,
@@ -213,7 +213,7 @@ def _submission(found: Found, command: Command) -> Submission:
     )  # fmt: skip
 
 
-def _claim(causation: str) -> list[UUID]:
+def _command_of(causation: str) -> list[UUID]:
     try:
         return [UUID(causation)]
     except ValueError:

@@ -16,7 +16,7 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from loopkeeper.contract.decider import Command
-from loopkeeper.event_log.port import Bus
+from loopkeeper.event_log.port import EventLog
 from loopkeeper.flow.consumer import Consumer
 from loopkeeper.flow.parked import ParkedFacts
 from loopkeeper.kernel.clock import Clock
@@ -51,7 +51,7 @@ class TimerSweep:
         self,
         store: Store[Any],
         pool: Pool,
-        bus: Bus,
+        event_log: EventLog,
         consumer: Consumer,
         parked: ParkedFacts,
         on_timer: OnTimer,
@@ -62,7 +62,7 @@ class TimerSweep:
     ) -> None:
         self._store = store
         self._pool = pool
-        self._bus = bus
+        self._event_log = event_log
         self._consumer = consumer
         self._parked = parked
         self._on_timer = on_timer
@@ -92,7 +92,7 @@ class TimerSweep:
         )
         if not rows:
             return 0
-        ends = await self._bus.ends()
+        ends = await self._event_log.ends()
         stored = await self._consumer.stored_offsets()
         submissions = [
             self._submission(row["stream"], row["kind"], row["due_at"])
@@ -113,7 +113,7 @@ class TimerSweep:
         return len(submissions)
 
     def _read_to_end(self, stream: str, ends: Any, stored: Any) -> bool:
-        partition = self._bus.partition_of(stream)
+        partition = self._event_log.partition_of(stream)
         return stored.get(partition, 0) >= ends.get(partition, 0)
 
     def _submission(self, stream: str, kind: str, due_at: datetime) -> Submission:

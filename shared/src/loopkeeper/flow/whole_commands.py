@@ -35,7 +35,7 @@ class Command:
     found: dict[int, UUID] = field(default_factory=dict[int, UUID])
     streams: set[str] = field(default_factory=set[str])
     carried: dict[int, Message] = field(default_factory=dict[int, Message])
-    beside: Received | None = None
+    position: Received | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +56,13 @@ class WholeCommands:
             carried = [command.carried[number] for number in missing if number in command.carried]
             if len(carried) < len(missing):
                 await self._hold(id, command)
-            elif command.beside is not None:
+            elif command.position is not None:
                 for message in carried:
                     log.warning(
                         "event found with another of its command",
                         service=self.service, referral=message.subject, claim=str(id),
                     )  # fmt: skip
-                    await self.parked.set_aside_unsent(message, command.beside)
+                    await self.parked.set_aside_unsent(message, command.position)
 
     async def _set_aside(self, own_types: Sequence[str]) -> dict[UUID, Command]:
         commands: dict[UUID, Command] = {}
@@ -74,7 +74,7 @@ class WholeCommands:
             command.found[message.part.number] = message.id
             command.streams.add(message.subject)
             if message.rest:
-                command.carried, command.beside = _numbers(message.rest), received
+                command.carried, command.position = _numbers(message.rest), received
         return commands
 
     async def _in_journal(self, commands: Mapping[UUID, Command]) -> None:

@@ -14,8 +14,9 @@ from starlette.types import Receive, Scope, Send
 
 from loopkeeper.http import health, middleware, openapi
 from loopkeeper.http.health import Program, Ready
-from loopkeeper.http.serving import Serving
-from loopkeeper.kernel.errors import Problem, Unsound, not_found
+from loopkeeper.http.serving import AppState
+from loopkeeper.kernel.errors import Problem, not_found
+from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.observability.exchange import Observe
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -30,7 +31,7 @@ class App(FastAPI):
     def __init__(
         self,
         routers: Mapping[str, Sequence[APIRouter]],
-        serving: Serving,
+        serving: AppState,
         *,
         ready: Mapping[str, Ready],
         registry: CollectorRegistry,
@@ -60,7 +61,7 @@ class App(FastAPI):
         # server would write its words.
         self.exception_handlers.clear()
         self.add_exception_handler(HTTPException, _refused)
-        self.add_middleware(middleware.Edge, observe=observe)
+        self.add_middleware(middleware.EdgeMiddleware, observe=observe)
 
     def openapi(self) -> dict[str, Any]:
         """The document of everything served here."""
@@ -89,7 +90,7 @@ class App(FastAPI):
         for route in [*own, *health.router.routes]:
             for method in getattr(route, "methods", None) or ():
                 if (method, (path := getattr(route, "path", ""))) in seen:
-                    raise Unsound(f"{method} {path} is declared twice")
+                    raise InvariantBroken(f"{method} {path} is declared twice")
                 seen.add((method, path))
             yield route
 

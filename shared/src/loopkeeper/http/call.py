@@ -23,8 +23,9 @@ from loopkeeper.contract.events import ActedBy
 from loopkeeper.http import headers, idempotency
 from loopkeeper.http.middleware import HEAD
 from loopkeeper.http.person import Person
-from loopkeeper.http.serving import Directory
-from loopkeeper.kernel.errors import Problem, Unsound
+from loopkeeper.http.serving import Authenticator
+from loopkeeper.kernel.errors import Problem
+from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.security.organizations import Client, Role
 from loopkeeper.security.sealing import AuditRow
 from loopkeeper.store.batch import Outcome
@@ -61,7 +62,7 @@ class Call(Generic[S]):
     def client(self) -> Client:
         """Who calls. On a public route nobody is asked, and asking is a defect."""
         if self.caller is None:
-            raise Unsound("a public route has no client")
+            raise InvariantBroken("a public route has no client")
         return self.caller
 
     @property
@@ -124,7 +125,7 @@ class Call(Generic[S]):
         stream: str,
         command: Command,
         *,
-        beside: tuple[str, ...] = (),
+        other_streams: tuple[str, ...] = (),
         causation: str = "",
         audit: AuditRow | None = None,
         command_id: UUID | None = None,
@@ -142,7 +143,7 @@ class Call(Generic[S]):
                 body_hash=self.body_hash if command_id is None else b"",
                 causation=causation,
                 traceparent=self.traceparent,
-                beside=beside,
+                other_streams=other_streams,
                 audit=audit,
             )
         )
@@ -191,7 +192,7 @@ class Caller(SecurityBase):
     async def __call__(self, request: Request, response: Response) -> Call[Any]:
         return await answering(request, response)
 
-    def authorized(self, sent: headers.Headers, directory: Directory) -> Client | None:
+    def authorized(self, sent: headers.Headers, directory: Authenticator) -> Client | None:
         """The client with this key or token. Raises 401 for none that is good, 403 for one without any of the roles."""
         scheme, _, key = sent.get(b"authorization", b"").decode("latin-1").partition(" ")
         client: Client | None = None
@@ -222,7 +223,7 @@ class Anyone:
     async def __call__(self, request: Request, response: Response) -> Call[Any]:
         return await answering(request, response)
 
-    def authorized(self, sent: headers.Headers, directory: Directory) -> Client | None:
+    def authorized(self, sent: headers.Headers, directory: Authenticator) -> Client | None:
         return None
 
 
@@ -239,7 +240,7 @@ def allowed(*roles: Role, needs_if_match: bool = False) -> Any:
     `needs_if_match`: the request must name the version it was read at, else it is answered 428.
     """
     if not roles:
-        raise Unsound("a route names the roles that may call it, or is for everyone")
+        raise InvariantBroken("a route names the roles that may call it, or is for everyone")
     return Depends(Caller(frozenset(roles), needs_if_match=needs_if_match))
 
 

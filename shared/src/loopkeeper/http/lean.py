@@ -11,8 +11,8 @@ from starlette.types import Receive, Scope, Send
 
 from loopkeeper.http.middleware import reply
 from loopkeeper.http.route import Operation
-from loopkeeper.http.serving import serving_of
-from loopkeeper.kernel.errors import Unsound
+from loopkeeper.http.serving import app_state_of
+from loopkeeper.contract.decider import InvariantBroken
 
 
 class Lean(Operation):
@@ -31,13 +31,13 @@ class Lean(Operation):
         )
         answered = self.response_model
         if len(names) != 1 or len(bodies) != 1 or others or not _is_model(answered):
-            raise Unsound(f"{self.template} is lean: it takes a call and a body, and answers a model")
+            raise InvariantBroken(f"{self.template} is lean: it takes a call and a body, and answers a model")
         self._call, self._body = cast("str", names[0]), bodies[0]
         self._endpoint = endpoint
         self.app = self._answer
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with serving_of(scope).bodies.share() as share:
+        with app_state_of(scope).bodies.share() as share:
             call, body = await self.begin(scope, receive, share)
             call.answer = Response(status_code=self.status_code or 200)
             del call.answer.headers["content-length"]

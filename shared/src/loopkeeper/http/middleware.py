@@ -26,7 +26,7 @@ MOST_ADDRESS_BYTES = 8 * 1024
 HEAD = "loopkeeper.head"
 
 
-class Edge:
+class EdgeMiddleware:
     """The outermost layer of an app. `observe` is called once for each request that is over; it must not raise."""
 
     def __init__(self, app: ASGIApp, observe: Observe | None = None) -> None:

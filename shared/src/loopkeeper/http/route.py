@@ -31,11 +31,12 @@ from loopkeeper.http.headers import JSON
 from loopkeeper.http.openapi import refused
 from loopkeeper.http.person import ACTED_BY, actor_of, stated
 from loopkeeper.http.problems import malformed
-from loopkeeper.http.serving import Serving, serving_of
+from loopkeeper.http.serving import AppState, app_state_of
 from loopkeeper.http.upload import Upload
-from loopkeeper.kernel.errors import Busy, Problem, Unsound
+from loopkeeper.kernel.errors import Busy, Problem
+from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.observability.exchange import exchange_of
-from loopkeeper.postgres.connections import passes
+from loopkeeper.postgres.connections import is_transient
 from loopkeeper.security.organizations import Role
 
 __all__ = ["Id", "Operation", "example", "refused"]
@@ -153,7 +154,7 @@ class Operation(APIRoute):
     def _caller(self) -> Caller | Anyone:
         found = [each.call for each in self.dependant.dependencies if isinstance(each.call, Caller | Anyone)]
         if len(found) != 1:
-            raise Unsound(f"{self.template} must say once who may call it: allowed(…) or everyone")
+            raise InvariantBroken(f"{self.template} must say once who may call it: allowed(…) or everyone")
         return found[0]
 
     def _body_model(self) -> type[BaseModel] | None:
@@ -162,17 +163,17 @@ class Operation(APIRoute):
             return None
         kind: Any = params[0].field_info.annotation
         if len(params) > 1 or not (isinstance(kind, type) and issubclass(kind, BaseModel)):
-            raise Unsound(f"{self.template} takes one body, and a model")
+            raise InvariantBroken(f"{self.template} takes one body, and a model")
         return kind
 
     def _check(self) -> None:
         """Raise where the declaration contradicts itself, or an example its model."""
         for name, convertor in self.param_convertors.items():
             if not isinstance(convertor, Key):
-                raise Unsound(f"{self.template}: write {{{name}:key}}, for anything else may be anything")
+                raise InvariantBroken(f"{self.template}: write {{{name}:key}}, for anything else may be anything")
         for each in _calls(self.dependant):
             if not (iscoroutinefunction(each) or iscoroutinefunction(type(each).__call__)):
-                raise Unsound(f"{self.template}: {each} is not async, and would cost a thread each time")
+                raise InvariantBroken(f"{self.template}: {each} is not async, and would cost a thread each time")
         for value in self.examples.values():
             if self.body is not None:
                 self.body.model_validate_json(orjson.dumps(value))
@@ -212,7 +213,7 @@ class Operation(APIRoute):
         handle = super().get_route_handler()
 
         async def guarded(request: Request) -> Response:
-            with serving_of(request.scope).bodies.share() as share:
+            with app_state_of(request.scope).bodies.share() as share:
                 call, body = await self.begin(request.scope, request.receive, share)
                 request.scope[CALL] = call
                 if body is not None:
@@ -226,7 +227,7 @@ class Operation(APIRoute):
         service is open. What the body costs is taken from `share`, which is the request's until it is answered."""
         exchange = exchange_of(scope)
         exchange.route, exchange.service = self.template, self.service
-        serving = serving_of(scope)
+        serving = app_state_of(scope)
         service = serving.services.get(self.service)
         if service is None:
             raise Busy("the start", retry_after=STARTS_WITHIN)
@@ -277,13 +278,13 @@ class Operation(APIRoute):
             raise
         except Exception as error:
             # Whatever a route reads or writes past the store: a database that is away is nobody's fault.
-            if passes(error):
+            if is_transient(error):
                 raise Busy("the database") from error
             raise
         exchange.declared = response.status_code in self.answers
         return response
 
-    async def _read(self, serving: Serving, receive: Receive, sent: headers.Headers, share: Share) -> bytes:
+    async def _read(self, serving: AppState, receive: Receive, sent: headers.Headers, share: Share) -> bytes:
         if self.takes_body and (self.upload is not None or headers.sends_body(sent)):
             headers.check_media(sent, self.media)
         if self.upload is not None:
@@ -296,7 +297,7 @@ class Operation(APIRoute):
 
 def _only(methods: set[str] | None, path: str) -> str:
     if methods is None or len(methods) != 1:
-        raise Unsound(f"{path}: one route answers one method")
+        raise InvariantBroken(f"{path}: one route answers one method")
     return next(iter(methods))
 
 

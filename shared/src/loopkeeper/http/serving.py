@@ -12,18 +12,18 @@ from loopkeeper.kernel.settings import Settings
 from loopkeeper.security.organizations import Client
 
 
-class Directory(Protocol):
+class Authenticator(Protocol):
     """Whose key or token it is; None where it is nobody's, over or revoked."""
 
     def authenticate(self, credential: str) -> Client | None: ...
 
 
 @dataclass
-class Serving:
+class AppState:
     """`services`: by name, those that have started; a route's first tag says which one it belongs to. `bodies`: what all
     requests may hold of their bodies at once."""
 
-    directory: Directory
+    directory: Authenticator
     settings: Settings
     services: dict[str, Any] = field(default_factory=dict[str, Any])
     bodies: BodyBudget = field(init=False)
@@ -32,6 +32,6 @@ class Serving:
         self.bodies = BodyBudget(self.settings.body_budget)
 
 
-def serving_of(scope: Scope) -> Serving:
+def app_state_of(scope: Scope) -> AppState:
     """What the app of this request serves it with."""
-    return cast("Serving", scope["app"].state.serving)
+    return cast("AppState", scope["app"].state.serving)

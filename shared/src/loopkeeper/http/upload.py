@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import Request
 
 from loopkeeper.http import headers, json_body
-from loopkeeper.http.serving import serving_of
+from loopkeeper.http.serving import app_state_of
 from loopkeeper.kernel.settings import Settings
 
 
@@ -24,7 +24,7 @@ class Upload:
         self._largest = largest
 
     async def __call__(self, request: Request) -> AsyncIterator[bytes]:
-        largest = self._largest(serving_of(request.scope).settings)
+        largest = self._largest(app_state_of(request.scope).settings)
         announced = headers.announced(headers.joined(request.scope))
         return json_body.pieces(request.receive, largest, announced)
 

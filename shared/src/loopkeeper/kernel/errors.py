@@ -43,7 +43,7 @@ class Busy(Exception):
         self.retry_after = retry_after
 
 
-class Unsound(Exception):
+class InvariantBroken(Exception):
     """The program would break its own law (publish another's event, write an unknown table): a defect."""
 
 

@@ -190,7 +190,7 @@ class Settings(BaseSettings):
         """Where the command line reaches this service."""
         return self.urls.get(service) or self.url or f"http://{self.host}:{self.port}"
 
-    def bus_url(self) -> str | None:
+    def event_log_url(self) -> str | None:
         return self.bus.get_secret_value() if self.bus is not None else None
 
 

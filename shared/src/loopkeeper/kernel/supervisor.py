@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from loopkeeper.kernel.errors import Unsound
+from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.kernel.logs import get, places
 
 log = get("supervisor")
@@ -33,7 +33,7 @@ Factory = Callable[["Heartbeat"], Awaitable[None]]
 Transient = Callable[[Exception], str]
 
 
-def nothing_passes(_: Exception) -> str:
+def nothing_is_transient(_: Exception) -> str:
     """Every error ends its task."""
     return ""
 
@@ -50,7 +50,7 @@ class Heartbeat:
     """How a task tells that it lives: `beat` after each round, `waiting` while something else must come first.
     `transient` says which errors the task waits out (`repeat`)."""
 
-    def __init__(self, now: Callable[[], float], transient: Transient = nothing_passes) -> None:
+    def __init__(self, now: Callable[[], float], transient: Transient = nothing_is_transient) -> None:
         self._now = now
         self.transient = transient
         self.beaten_at = now()
@@ -105,7 +105,7 @@ class Supervisor:
     sleep: Callable[[float], Coroutine[Any, Any, None]] = asyncio.sleep
     now: Callable[[], float] = time.monotonic
     jitter: Callable[[], float] = random.random
-    transient: Transient = nothing_passes
+    transient: Transient = nothing_is_transient
     failed: asyncio.Event = field(default_factory=asyncio.Event)
     # Set as soon as the process is asked to stop: answers that would go on for long end then.
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -114,9 +114,9 @@ class Supervisor:
 
     def start(self, name: str, factory: Factory, *, silent: timedelta | None = None) -> None:
         """Run `factory(heartbeat)` for ever under this name. Without a beat for `silent` its health is red; None for
-        work that has nothing to say while nothing happens. Raises `Unsound` for a name taken or after `stop`."""
+        work that has nothing to say while nothing happens. Raises `InvariantBroken` for a name taken or after `stop`."""
         if self._stopping or name in self._kept:
-            raise Unsound(f"the task {name} cannot be started")
+            raise InvariantBroken(f"the task {name} cannot be started")
         kept = self._kept[name] = _Kept(name, factory, Heartbeat(self.now, self.transient), silent)
         kept.keeper = asyncio.create_task(self._keep(kept), name=f"keep {name}")
 

@@ -1,6 +1,6 @@
 """A fact of a file as the call of a route: the same rules, roles and refusals as for whoever calls it by hand.
 
-A fact for which there is no route yet is `Homeless`: it is shown with its row and never lost in silence.
+A fact for which there is no route yet is `Unplaced`: it is shown with its row and never lost in silence.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Homeless:
+class Unplaced:
     """A fact that has no route: why, in words."""
 
     fact: str
@@ -51,7 +51,7 @@ class Homeless:
 
 def call_of(
     said: Mapping[str, Any], loop: Loop, *, sender: str, plan: str, kind: str, ordinal: int = 0
-) -> Call | Homeless:
+) -> Call | Unplaced:
     """The call of a fact. `ordinal` tells apart two attempts of one day and way."""
     name = said["fact"]
     on: date | None = said.get("on")
@@ -81,7 +81,7 @@ def call_of(
             corrected = fact_key(sender, plan, kind, loop.referral, name, None, repr(sorted(contact.items())))
             return Call("POST", f"{outreach}:change-contact", {**by, **contact}, corrected)
         case _:
-            return Homeless(name, WHY.get(name, "No route records it."))
+            return Unplaced(name, WHY.get(name, "No route records it."))
 
 
 WHY: Mapping[str, str] = {
@@ -103,10 +103,10 @@ def _lead(name: str) -> Mapping[str, str]:
     return {"person": person_id(name) or "lead", "name": name}
 
 
-def _attempt(said: Mapping[str, Any], outreach: str, by: Mapping[str, Any], key: UUID) -> Call | Homeless:
+def _attempt(said: Mapping[str, Any], outreach: str, by: Mapping[str, Any], key: UUID) -> Call | Unplaced:
     outcome = said.get("outcome") or (AttemptOutcome.REACHED.value if said["reached"] else "")
     if not outcome:
-        return Homeless("attempted", "No outcome says that a member was not reached, and no more.")
+        return Unplaced("attempted", "No outcome says that a member was not reached, and no more.")
     body = {
         **by,
         "at": noon_of(said["on"]).isoformat().replace("+00:00", "Z"),

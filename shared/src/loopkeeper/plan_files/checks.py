@@ -16,7 +16,7 @@ from loopkeeper.spreadsheets.headings import folded
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class FileContext:
     """Whose file it is, and when it is judged. `today` is a Californian day."""
 
     plan: str
@@ -47,32 +47,32 @@ def warnings(record: Record, fields: Iterable[str]) -> list[Warned]:
     return [Warned(record.faults[name], name) for name in fields if name in record.faults]
 
 
-def check_plan(record: Record, asking: Asking) -> None:
+def check_plan(record: Record, context: FileContext) -> None:
     """The row is for this plan, as far as it says."""
     refuse_faults(record, ("plan.name", "plan.number"))
     name, number = record["plan.name"], record["plan.number"]
-    if name and folded(name) not in (folded(asking.plan_name), folded(asking.plan)):
+    if name and folded(name) not in (folded(context.plan_name), folded(context.plan)):
         raise RowRefused("wrong-plan", "plan.name")
-    if number and asking.plan_number and number.lstrip("0") != asking.plan_number.lstrip("0"):
+    if number and context.plan_number and number.lstrip("0") != context.plan_number.lstrip("0"):
         raise RowRefused("wrong-plan", "plan.number")
 
 
-def check_cin(record: Record, asking: Asking) -> str:
+def check_cin(record: Record, context: FileContext) -> str:
     """The CIN of the row."""
     refuse_faults(record, ("member.cin",))
     given = record["member.cin"]
     if not given:
         raise RowRefused("cin-missing", "member.cin")
-    if not cin_valid(given, synthetic=asking.synthetic):
+    if not cin_valid(given, synthetic=context.synthetic):
         raise RowRefused("cin-invalid", "member.cin")
     return plain_cin(given)
 
 
-def check_provider(record: Record, asking: Asking) -> None:
+def check_provider(record: Record, context: FileContext) -> None:
     """The row is the sender's own, as far as it says."""
     refuse_faults(record, ("provider.npi",))
     npi = record["provider.npi"]
-    if not npi or npi == asking.npi:
+    if not npi or npi == context.npi:
         return
     raise RowRefused("wrong-provider" if npi_valid(npi) else "npi-invalid", "provider.npi")
 

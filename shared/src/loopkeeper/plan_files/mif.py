@@ -14,7 +14,7 @@ from typing import Any
 
 from loopkeeper.contract.vocabulary import County, Population
 from loopkeeper.contract.vocabulary.identifiers import npi_valid
-from loopkeeper.plan_files.checks import Asking, check_cin, check_plan, refuse_faults, refused
+from loopkeeper.plan_files.checks import FileContext, check_cin, check_plan, refuse_faults, refused
 from loopkeeper.plan_files.fields import POPULATION
 from loopkeeper.plan_files.outcomes import Judged, Outcome, RowRefused, fact, whole
 from loopkeeper.plan_files.profile import Layout
@@ -81,20 +81,20 @@ class Told:
 
 def mif_rows(
     members: Iterable[Told],
-    asking: Asking,
+    context: FileContext,
     provider: Provider,
     period: tuple[date, date],
 ) -> Iterator[Mapping[str, Any]]:
     """The rows of the file, by CIN, as our fields. `asking.today` is the day it is made."""
     for member in sorted(members, key=lambda each: each.cin):
         yield {
-            "plan.number": asking.plan_number,
-            "plan.name": asking.plan_name,
+            "plan.number": context.plan_number,
+            "plan.name": context.plan_name,
             "provider.name": provider.name,
             "provider.npi": provider.npi,
             "provider.tin": provider.tin,
             "provider.phone": provider.phone,
-            "file.produced_on": asking.today,
+            "file.produced_on": context.today,
             "file.period": period,
             **_identity(member),
             **_contact(member),
@@ -147,7 +147,7 @@ def _contact(member: Told) -> Mapping[str, Any]:
 
 
 def judge_mif(
-    records: Iterable[Record], providers: Mapping[str, str], layout: Layout, asking: Asking
+    records: Iterable[Record], providers: Mapping[str, str], layout: Layout, context: FileContext
 ) -> Judged:
     """What a plan's own file says, row by row, to be compared with what is known here; `providers` are slugs by NPI.
     Nothing is written by it. Pure."""
@@ -161,7 +161,7 @@ def judge_mif(
             outcomes.append(replace(first, row=record.row) if first.result == "refused" else repeated)
             continue
         try:
-            outcome = _told(record, providers, layout, asking)
+            outcome = _told(record, providers, layout, context)
         except RowRefused as error:
             outcome = refused(record, error)
         else:
@@ -176,10 +176,10 @@ def judge_mif(
     return whole(outcomes)
 
 
-def _told(record: Record, providers: Mapping[str, str], layout: Layout, asking: Asking) -> Outcome:
+def _told(record: Record, providers: Mapping[str, str], layout: Layout, context: FileContext) -> Outcome:
     refuse_faults(record, ())
-    check_plan(record, asking)
-    cin = check_cin(record, asking)
+    check_plan(record, context)
+    cin = check_cin(record, context)
     _check_name(record, layout)
     refuse_faults(record, ("member.birth_date",))
     provider = _provider(record, providers)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import date
 
 from loopkeeper.plan_files.checks import (
-    Asking,
+    FileContext,
     check_cin,
     check_member,
     check_plan,
@@ -39,7 +39,7 @@ SOFT = ("attempt.outcome", "attempt.by", "attempt.minutes")
 
 
 def judge_otf(
-    records: Iterable[Record], members: Mapping[str, Member], layout: Layout, asking: Asking
+    records: Iterable[Record], members: Mapping[str, Member], layout: Layout, context: FileContext
 ) -> tuple[Judged, Mapping[str, Member]]:
     """What becomes of each row, and what is known of the members after it. Pure."""
     outcomes: list[Outcome] = []
@@ -58,7 +58,7 @@ def judge_otf(
             )
             continue
         try:
-            outcome = _row(record, members, known, told, layout, asking)
+            outcome = _row(record, members, known, told, layout, context)
         except RowRefused as error:
             outcome = refused(record, error)
         firsts[record.digest] = outcome
@@ -72,14 +72,14 @@ def _row(
     known: dict[str, Member],
     told: Counter[tuple[str, date, str]],
     layout: Layout,
-    asking: Asking,
+    context: FileContext,
 ) -> Outcome:
     refuse_faults(record, ())
-    check_plan(record, asking)
-    cin = check_cin(record, asking)
-    check_provider(record, asking)
+    check_plan(record, context)
+    cin = check_cin(record, context)
+    check_provider(record, context)
     member = check_member(record, cin, before, layout, hidden=HIDDEN)
-    on = _day(record, asking)
+    on = _day(record, context)
     modality = _modality(record)
     reached = _reached(record)
     _open(member, on)
@@ -101,12 +101,12 @@ def _row(
     return Outcome(record.row, "accepted", cin=cin, facts=[said], warnings=soft)
 
 
-def _day(record: Record, asking: Asking) -> date:
+def _day(record: Record, context: FileContext) -> date:
     refuse_faults(record, ("attempt.on",))
     on: date | None = record["attempt.on"]
     if on is None:
         raise RowRefused("date-required", "attempt.on")
-    if on > asking.today:
+    if on > context.today:
         raise RowRefused("in-the-future", "attempt.on")
     return on
 

@@ -14,7 +14,7 @@ from loopkeeper.plan_files.profile import Layout
 from loopkeeper.plan_files.writing import excel_format
 from loopkeeper.spreadsheets.book import Sheet, opened
 from loopkeeper.spreadsheets.cells import Limits, Row, Value
-from loopkeeper.spreadsheets.headings import Found, folded, locate
+from loopkeeper.spreadsheets.headings import HeadingRow, folded, locate
 from loopkeeper.spreadsheets.writing import Dialect, SheetOut, write_text, write_workbook
 
 ADDED = ("Result", "Code", "What to do")
@@ -45,7 +45,7 @@ def returned_file(
     return Returned(write_workbook([answered, *others], date_format=excel_format(layout.dates[0])), True)
 
 
-def _rows(sheet: Sheet, found: Found, judged: Judged) -> Iterator[tuple[int, Sequence[Value]]]:
+def _rows(sheet: Sheet, found: HeadingRow, judged: Judged) -> Iterator[tuple[int, Sequence[Value]]]:
     outcomes = {outcome.row: outcome for outcome in judged.outcomes}
     width = _width(found)
     for row in sheet.rows():
@@ -61,7 +61,7 @@ def _rows(sheet: Sheet, found: Found, judged: Judged) -> Iterator[tuple[int, Seq
             yield row.number, cells if not row.blank else ()
 
 
-def _width(found: Found) -> int:
+def _width(found: HeadingRow) -> int:
     """The columns of the file itself, without those that an earlier answer added."""
     shown = [folded(text) for text in found.shown]
     while shown and not shown[-1]:
@@ -75,7 +75,7 @@ def _answer(outcome: Outcome) -> Sequence[str]:
     return outcome.result, ", ".join(code for code in codes if code), outcome.fix
 
 
-def _notes(layout: Layout, found: Found, judged: Judged) -> Mapping[tuple[int, int], str]:
+def _notes(layout: Layout, found: HeadingRow, judged: Judged) -> Mapping[tuple[int, int], str]:
     """The cells that are wrong, each with its code and what to do."""
     places = {
         layout.columns[index].field: at[0]

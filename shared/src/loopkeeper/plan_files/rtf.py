@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from loopkeeper.plan_files.checks import (
-    Asking,
+    FileContext,
     check_cin,
     check_member,
     check_plan,
@@ -67,7 +67,7 @@ class Snapshot:
 
 
 def judge_rtf(
-    records: Iterable[Record], members: Mapping[str, Member], layout: Layout, asking: Asking
+    records: Iterable[Record], members: Mapping[str, Member], layout: Layout, context: FileContext
 ) -> tuple[Judged, Mapping[str, Member]]:
     """What becomes of each row, and what is known of the members after it. Pure."""
     outcomes: dict[int, Outcome] = {}
@@ -80,14 +80,14 @@ def judge_rtf(
             continue
         firsts[record.digest] = record.row
         try:
-            snapshot = _snapshot(record, members, layout, asking)
+            snapshot = _snapshot(record, members, layout, context)
         except RowRefused as error:
             outcomes[record.row] = refused(record, error)
             continue
         rows[snapshot.cin].append(snapshot)
     known = dict(members)
     for cin, snapshots in rows.items():
-        known[cin] = _member_rows(snapshots, known[cin], asking, outcomes)
+        known[cin] = _member_rows(snapshots, known[cin], context, outcomes)
     for row, first in again.items():
         outcomes[row] = _repeated(row, outcomes[first])
     return whole(outcomes.values()), known
@@ -100,7 +100,7 @@ def _repeated(row: int, first: Outcome) -> Outcome:
 
 
 def _member_rows(
-    snapshots: list[Snapshot], member: Member, asking: Asking, outcomes: dict[int, Outcome]
+    snapshots: list[Snapshot], member: Member, context: FileContext, outcomes: dict[int, Outcome]
 ) -> Member:
     """Rows of one member go by the dates they bear, not by their lines."""
     contradicting = _contradicting(snapshots)
@@ -111,7 +111,7 @@ def _member_rows(
         try:
             if snapshot in contradicting:
                 raise RowRefused("contradiction", "referral.status")
-            step = _step(snapshot, member, asking)
+            step = _step(snapshot, member, context)
         except RowRefused as error:
             outcomes[row] = refused(snapshot.record, error)
             continue
@@ -146,14 +146,14 @@ def _contradicting(snapshots: list[Snapshot]) -> list[Snapshot]:
 # ── the form of a row ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _snapshot(record: Record, members: Mapping[str, Member], layout: Layout, asking: Asking) -> Snapshot:
+def _snapshot(record: Record, members: Mapping[str, Member], layout: Layout, context: FileContext) -> Snapshot:
     refuse_faults(record, ())
-    check_plan(record, asking)
-    cin = check_cin(record, asking)
-    check_provider(record, asking)
+    check_plan(record, context)
+    cin = check_cin(record, context)
+    check_provider(record, context)
     check_member(record, cin, members, layout, hidden=HIDDEN)
     status = _word(record, "referral.status", "status-required", "status-unknown")
-    on = day_of(record, "referral.status_on", asking, needed=status != "pending")
+    on = day_of(record, "referral.status_on", context, needed=status != "pending")
     reason = ""
     if status == "closed":
         reason = _word(record, "referral.closing_reason", "reason-required", "reason-unknown")
@@ -161,10 +161,10 @@ def _snapshot(record: Record, members: Mapping[str, Member], layout: Layout, ask
         if reason == "other" and not record["referral.closing_text"]:
             raise RowRefused("text-required", "referral.closing_text")
     if reason == "services_received":
-        started = day_of(record, "ecm.start", asking, needed=False)
+        started = day_of(record, "ecm.start", context, needed=False)
         if started is not None and on is not None and started > on:
             raise RowRefused("dates-contradict", "ecm.start")
-    end_code(record, asking)
+    end_code(record, context)
     return Snapshot(record, cin, status, on, reason)
 
 
@@ -180,19 +180,19 @@ def _word(record: Record, name: str, required: str, unknown: str) -> str:
 # ── what a row changes ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _step(snapshot: Snapshot, member: Member, asking: Asking) -> Step:
-    step = _status(snapshot, member, asking)
+def _step(snapshot: Snapshot, member: Member, context: FileContext) -> Step:
+    step = _status(snapshot, member, context)
     if not step.code:
         tell_lead(snapshot.record, step)
-    tell_end(snapshot.record, step, asking)
+    tell_end(snapshot.record, step, context)
     tell_contact(snapshot.record, step)
-    tell_counts(snapshot.record, step, asking)
+    tell_counts(snapshot.record, step, context)
     return step
 
 
-def _status(snapshot: Snapshot, member: Member, asking: Asking) -> Step:
+def _status(snapshot: Snapshot, member: Member, context: FileContext) -> Step:
     step = Step(member, [], [])
-    if _says_the_same(snapshot, member, asking):
+    if _says_the_same(snapshot, member, context):
         if (snapshot.reason == "unable_to_reach") and member.state != "closed":
             step.warnings.append(Warned("attempts-missing", "referral.closing_reason"))
         return step
@@ -216,13 +216,13 @@ def _status(snapshot: Snapshot, member: Member, asking: Asking) -> Step:
             step.facts.append(fact("outreach_initiated", on=snapshot.on))
             step.member = replace(step.member, state="outreach", outreach_on=snapshot.on)
         case "closed":
-            _close(snapshot, step, asking)
+            _close(snapshot, step, context)
         case _:
             pass
     return step
 
 
-def _says_the_same(snapshot: Snapshot, member: Member, asking: Asking) -> bool:
+def _says_the_same(snapshot: Snapshot, member: Member, context: FileContext) -> bool:
     """Whether the row tells what is known already, of the same day."""
     on = snapshot.on
     match snapshot.status, snapshot.reason:
@@ -276,7 +276,7 @@ def _accept(snapshot: Snapshot, step: Step) -> None:
     step.member = replace(step.member, state="accepted", lead=lead, accepted_on=snapshot.on)
 
 
-def _close(snapshot: Snapshot, step: Step, asking: Asking) -> None:
+def _close(snapshot: Snapshot, step: Step, context: FileContext) -> None:
     on, reason, member = snapshot.on, snapshot.reason, step.member
     assert on is not None  # noqa: S101 a closing without its day was refused
     match reason:
@@ -289,7 +289,7 @@ def _close(snapshot: Snapshot, step: Step, asking: Asking) -> None:
         case "declined_by_member":
             step.facts.append(fact("member_declined", on=on))
             step.member = replace(member, state="closed", closed_on=on, closed_as=reason)
-        case "unable_to_reach" if asking.reach.met(member.attempts, on):
+        case "unable_to_reach" if context.reach.met(member.attempts, on):
             step.facts.append(fact("unable_to_reach", on=on))
             step.member = replace(member, state="closed", closed_on=on, closed_as=reason)
         case "provider_declined" if member.state == "offered":

@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 from loopkeeper.contract.vocabulary.decisions import Discontinuation
-from loopkeeper.plan_files.checks import Asking, refuse_faults, warnings
+from loopkeeper.plan_files.checks import FileContext, refuse_faults, warnings
 from loopkeeper.plan_files.members import Member, name_words
 from loopkeeper.plan_files.outcomes import RowRefused, Warned, fact
 from loopkeeper.plan_files.table import Record
@@ -25,19 +25,19 @@ class Step:
     code: str = ""
 
 
-def day_of(record: Record, name: str, asking: Asking, *, needed: bool) -> date | None:
+def day_of(record: Record, name: str, context: FileContext, *, needed: bool) -> date | None:
     refuse_faults(record, (name,))
     day: date | None = record[name]
     if day is None and needed:
         raise RowRefused("date-required", name)
-    if day is not None and day > asking.today:
+    if day is not None and day > context.today:
         raise RowRefused("in-the-future", name)
     return day
 
 
-def end_code(record: Record, asking: Asking) -> int:
+def end_code(record: Record, context: FileContext) -> int:
     """The code under which services ended, 0 where the row says nothing of an end."""
-    ended = day_of(record, "ecm.ended_on", asking, needed=False)
+    ended = day_of(record, "ecm.ended_on", context, needed=False)
     if ended is None:
         return 0
     refuse_faults(record, ("ecm.end_code",))
@@ -61,8 +61,8 @@ def tell_lead(record: Record, step: Step) -> None:
     step.member = replace(member, lead=lead)
 
 
-def tell_end(record: Record, step: Step, asking: Asking) -> None:
-    code = end_code(record, asking)
+def tell_end(record: Record, step: Step, context: FileContext) -> None:
+    code = end_code(record, context)
     if not code:
         return
     member, ended = step.member, record["ecm.ended_on"]
@@ -106,14 +106,14 @@ def tell_contact(record: Record, step: Step) -> None:
     step.member = replace(step.member, phone=given.get("phone", step.member.phone), **plain)
 
 
-def tell_counts(record: Record, step: Step, asking: Asking) -> None:
+def tell_counts(record: Record, step: Step, context: FileContext) -> None:
     names = ("in_person", "remote")
     step.warnings += warnings(record, [f"count.{name}" for name in names])
     counted = {name: record[f"count.{name}"] for name in names if record[f"count.{name}"] is not None}
     if not counted:
         return
     step.warnings += warnings(record, ("file.period",))
-    period = record["file.period"] or asking.period
+    period = record["file.period"] or context.period
     if period is None:
         return
     month = f"{period[0]:%Y-%m}"

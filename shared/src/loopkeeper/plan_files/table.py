@@ -18,7 +18,7 @@ from loopkeeper.plan_files.profile import Column, Layout, period_expression, wor
 from loopkeeper.spreadsheets import values
 from loopkeeper.spreadsheets.book import Book, opened
 from loopkeeper.spreadsheets.cells import Broken, Limits, Row, Unreadable, Value
-from loopkeeper.spreadsheets.headings import Found, folded, locate
+from loopkeeper.spreadsheets.headings import HeadingRow, folded, locate
 from loopkeeper.spreadsheets.values import Damaged, text_of
 
 # Which days a file speaks of.
@@ -97,7 +97,7 @@ def records(table: Table, wanted: frozenset[str] | None = None) -> Iterator[Reco
 # ── rows that are records, and rows that are none ─────────────────────────────────────────────────────────────────
 
 
-def _told_apart(table: Table, found: Found, below: Iterator[Row]) -> Iterator[Row]:
+def _told_apart(table: Table, found: HeadingRow, below: Iterator[Row]) -> Iterator[Row]:
     """The rows that are records. Raises where there is none, or a trailer counts otherwise."""
     counted = 0
     blanks: list[int] = []

@@ -25,7 +25,7 @@ TIMEOUTS: dict[str, str] = {
 }
 
 
-class Asking(Protocol):
+class Queryable(Protocol):
     """What a connection and a pool both do. asyncpg says less about its types than we want to know."""
 
     async def fetch(self, query: str, *args: object, timeout: float | None = None) -> list[Any]: ...  # noqa: ASYNC109 asyncpg's own
@@ -35,7 +35,7 @@ class Asking(Protocol):
     async def executemany(self, command: str, args: Iterable[Sequence[object]]) -> None: ...
 
 
-class Connection(Asking, Protocol):
+class Connection(Queryable, Protocol):
     """One session with the database."""
 
     def transaction(
@@ -49,7 +49,7 @@ class Connection(Asking, Protocol):
     async def close(self) -> None: ...
 
 
-class Pool(Asking, Protocol):
+class Pool(Queryable, Protocol):
     """Sessions to borrow."""
 
     def acquire(self, *, timeout: float | None = None) -> AbstractAsyncContextManager[Connection]: ...
@@ -59,14 +59,14 @@ class Pool(Asking, Protocol):
 
 
 # What a new connection is asked before anything else; raises where it may not be used.
-Greet = Callable[[Asking], Awaitable[None]]
+Greet = Callable[[Queryable], Awaitable[None]]
 
 
 # How a pool gets a session: `open_session`, or one that decides at each call where.
 Opening = Callable[..., Awaitable[Any]]
 
 
-async def unasked(_: Asking) -> None:
+async def unasked(_: Queryable) -> None:
     """For a command that connects, works and leaves."""
 
 
@@ -95,7 +95,7 @@ TRANSIENT = (
 AWAY = (asyncpg.PostgresError, *TRANSIENT)
 
 
-def passes(error: Exception) -> bool:
+def is_transient(error: Exception) -> bool:
     """Whether the same batch may succeed when given again; anything else names a guilty command. asyncpg's own
     complaint about a value it cannot encode is an InterfaceError too, and a ValueError: that one never passes."""
     return isinstance(error, TRANSIENT) and not isinstance(error, ValueError)
@@ -103,7 +103,7 @@ def passes(error: Exception) -> bool:
 
 def lost(error: BaseException) -> bool:
     """Whether this says that a database is away, and nothing of what was asked: waiting is all there is to do."""
-    if not isinstance(error, Exception) or not passes(error):
+    if not isinstance(error, Exception) or not is_transient(error):
         return False
     return not isinstance(
         error,
@@ -140,7 +140,7 @@ async def open_session(url: str, **options: Any) -> Any:
     try:
         return await _library(url, **options)
     except asyncpg.PostgresError as error:
-        if passes(error):
+        if is_transient(error):
             raise
         raise NoSession(type(error).__name__) from error
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from loopkeeper.kernel.logs import get
 from loopkeeper.postgres.connections import (
-    Asking,
+    Queryable,
     Connection,
     Pool,
     open_session,
@@ -34,7 +34,7 @@ class Unfit(ConnectionError):
     """A connection that may not be used: the server is another one than before, a standby, or gave another role."""
 
 
-async def incarnation(session: Asking) -> str:
+async def incarnation(session: Queryable) -> str:
     """When this server's postmaster started, and the number of this database."""
     row = await session.fetchrow(ASK)
     assert row is not None  # noqa: S101 it has no FROM
@@ -64,7 +64,7 @@ class Database:
         """Connections of the reader role."""
         role = f"{self.service}_reader"
 
-        async def greet(session: Asking) -> None:
+        async def greet(session: Queryable) -> None:
             await self.greet(session, role)
 
         name = f"loopkeeper-{self.service}-reader"
@@ -82,7 +82,7 @@ class Database:
             raise
         return connection
 
-    async def greet(self, session: Asking, role: str = "") -> None:
+    async def greet(self, session: Queryable, role: str = "") -> None:
         """Raises `Unfit` for a connection that may not be used. One to another server closes what trusted the old one."""
         row: Any = await session.fetchrow(ASK)
         if row["standby"]:

@@ -40,7 +40,7 @@ class Tables:
     needed: str
 
     @property
-    def lacking(self) -> bool:
+    def missing(self) -> bool:
         return not self.found or int(self.found) < int(self.needed)
 
     @property

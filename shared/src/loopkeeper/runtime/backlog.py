@@ -8,18 +8,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from loopkeeper.kernel.errors import Unsound
+from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.kernel.repeat import repeat
 from loopkeeper.kernel.supervisor import Heartbeat
 from loopkeeper.kernel.wake import woken_by
-from loopkeeper.runtime.service import Context
+from loopkeeper.runtime.service import RunningService
 
 # As often as Prometheus usually looks; the counting costs two round trips.
 EVERY = 15.0
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class Backlog:
     """What one service has not done yet, as its database has it."""
 
     outbox: int
@@ -28,7 +28,7 @@ class Waiting:
     next_timer_at: datetime | None
 
 
-async def waiting(context: Context, now: datetime) -> Waiting:
+async def waiting(context: RunningService, now: datetime) -> Backlog:
     """Unsent, parked and due, as of `now`."""
     row = await context.pool.fetchrow(
         """SELECT (SELECT count(*) FROM outbox) AS outbox, (SELECT count(*) FROM parked_stream) AS parked,
@@ -37,11 +37,11 @@ async def waiting(context: Context, now: datetime) -> Waiting:
         now,
     )
     if row is None:
-        raise Unsound("counts came without a row")
-    return Waiting(row["outbox"], row["parked"], row["timers_due"], row["next_timer_at"])
+        raise InvariantBroken("counts came without a row")
+    return Backlog(row["outbox"], row["parked"], row["timers_due"], row["next_timer_at"])
 
 
-async def measure(context: Context) -> None:
+async def measure(context: RunningService) -> None:
     """Write what waits, and which tasks are not well, into this process's figures."""
     now, metrics = context.clock.now(), context.metrics
     found, positions = await waiting(context, now), await context.positions()
@@ -64,7 +64,7 @@ async def measure(context: Context) -> None:
     metrics.measured_at.labels(context.name).set_to_current_time()
 
 
-async def keep_measuring(context: Context, heartbeat: Heartbeat) -> None:
+async def keep_measuring(context: RunningService, heartbeat: Heartbeat) -> None:
     """Measure now and then; while the log or the database is away the figures stay as they were, and age."""
 
     async def work() -> bool:

@@ -10,13 +10,13 @@ import orjson
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
-from loopkeeper.event_log.port import BusUnavailable
+from loopkeeper.event_log.port import LogUnavailable
 from loopkeeper.http.call import allowed
 from loopkeeper.http.route import Id, Operation, example, refused
 from loopkeeper.kernel.clock import FileClock
 from loopkeeper.kernel.errors import Problem, not_found
 from loopkeeper.runtime.backlog import waiting
-from loopkeeper.runtime.service import Call, Context
+from loopkeeper.runtime.service import Call, RunningService
 from loopkeeper.security.organizations import Role
 from loopkeeper.store import journal
 
@@ -48,7 +48,7 @@ class SetBack(Shown):
     lost: list[LostCommand]
 
 
-class Standing(Shown):
+class ServiceStatus(Shown):
     service: str
     now: datetime
     outbox: int
@@ -152,18 +152,18 @@ def operations_of(service: str) -> APIRouter:
     return router
 
 
-async def status(call: Operator) -> Standing:
+async def status(call: Operator) -> ServiceStatus:
     """What waits: outbox, unread log (null while it is away), due and next timers, parked streams, what the service itself counts."""
     context = call.service
     now = context.clock.now()
     found = await waiting(context, now)
     try:
         lag = await context.lag()
-    except BusUnavailable:
+    except LogUnavailable:
         lag = None
     working, next_at = await context.work_ahead()
     times = [at for at in (found.next_timer_at, next_at) if at is not None]
-    return Standing(
+    return ServiceStatus(
         service=context.name,
         now=now,
         lag=lag,
@@ -184,7 +184,7 @@ async def status(call: Operator) -> Standing:
     )
 
 
-async def _set_back(context: Context) -> SetBack | None:
+async def _set_back(context: RunningService) -> SetBack | None:
     row = await context.pool.fetchrow("SELECT * FROM restored ORDER BY at DESC LIMIT 1")
     return SetBack.model_validate({**row, "lost": orjson.loads(row["lost"])}) if row is not None else None
 
@@ -233,7 +233,7 @@ async def verify_journal(call: Operator) -> Proof:
             context.sealer.chain_key(),
             f"/{domain.service}",
             (domain.table, *sorted(domain.reference_streams)),
-            context.bus.history(),
+            context.event_log.history(),
         )
     return Proof(sound=not flaws, flaws=[Flaw.model_validate(flaw) for flaw in flaws])
 

@@ -7,10 +7,10 @@ from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from typing import Any
 
-from loopkeeper.event_log.port import BusUnavailable
+from loopkeeper.event_log.port import LogUnavailable
 from loopkeeper.http.health import Health
 from loopkeeper.postgres.connections import TRANSIENT, reason
-from loopkeeper.runtime.service import Context
+from loopkeeper.runtime.service import RunningService
 from loopkeeper.store.gate import AT_START
 
 # Half of what a probe as a whole may take: what answers later is told as away.
@@ -20,7 +20,7 @@ ANSWERS_WITHIN = 1.0
 class Probe:
     """Asks for one service. Its database and its start decide; the log, its unread messages and the tasks are told."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: RunningService) -> None:
         self._context = context
         self._asked: dict[str, asyncio.Task[Health]] = {}
 
@@ -65,8 +65,8 @@ class Probe:
 
     async def _log(self) -> Health:
         try:
-            ends = await self._context.bus.ends()
-        except BusUnavailable as error:
+            ends = await self._context.event_log.ends()
+        except LogUnavailable as error:
             return Health(ok=False, detail=f"{error.sentence}: {error}")
         # How much of it is unread stands in the database, which may be away.
         with suppress(*TRANSIENT):

@@ -13,18 +13,19 @@ from pathlib import Path
 from typing import Any
 
 from loopkeeper import policy
-from loopkeeper.event_log.port import Bus
+from loopkeeper.event_log.port import EventLog
 from loopkeeper.flow.consumer import Consumer, Reactions, TooManyParked
 from loopkeeper.flow.parked import ParkedFacts
 from loopkeeper.flow.recovery import CatchUp, DeadBranch
 from loopkeeper.flow.relay import Relay
-from loopkeeper.flow.set_back import LogLook
+from loopkeeper.flow.set_back import LogCheck
 from loopkeeper.flow.timers import TimerSweep
 from loopkeeper.http.app import App, Lifespan
 from loopkeeper.http.health import Ready
-from loopkeeper.http.serving import Serving
+from loopkeeper.http.serving import AppState
 from loopkeeper.kernel.clock import Clock, FileClock, SystemClock
-from loopkeeper.kernel.errors import StartError, Unsound
+from loopkeeper.kernel.errors import StartError
+from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.kernel.logs import get
 from loopkeeper.kernel.metrics import Metrics
 from loopkeeper.kernel.repeat import repeat, until_done
@@ -41,7 +42,7 @@ from loopkeeper.runtime import startup
 from loopkeeper.runtime.backlog import keep_measuring
 from loopkeeper.runtime.operations import operations_of
 from loopkeeper.runtime.readiness import Probe
-from loopkeeper.runtime.service import Context, Equipment, Service
+from loopkeeper.runtime.service import RunningService, Resources, Service
 from loopkeeper.security.keyring import open_keyring
 from loopkeeper.security.organizations import Directory
 from loopkeeper.security.sealing import Sealer
@@ -68,17 +69,17 @@ def silent(_: str) -> None:
 class Addresses:
     """Where each service's database and the log are: the URLs given, or the embedded PostgreSQL's."""
 
-    def __init__(self, databases: Mapping[str, str], bus: str, *, embedded: bool = False) -> None:
+    def __init__(self, databases: Mapping[str, str], event_log: str, *, embedded: bool = False) -> None:
         self.databases = databases
-        self.bus = bus
+        self.event_log = event_log
         self.embedded = embedded
 
 
 async def find_addresses(settings: Settings, services: Mapping[str, Service], say: Say = silent) -> Addresses:
     """Use what the settings name; start (or adopt) the embedded PostgreSQL for the rest."""
     given = {name: read(service.settings).database_url() for name, service in services.items()}
-    bus = settings.bus_url()
-    missing = [name for name, url in given.items() if url is None] + ([] if bus else ["log"])
+    event_log = settings.event_log_url()
+    missing = [name for name, url in given.items() if url is None] + ([] if event_log else ["log"])
     if missing:
         from loopkeeper.postgres import embedded
 
@@ -87,11 +88,11 @@ async def find_addresses(settings: Settings, services: Mapping[str, Service], sa
             embedded.start, postgres_folder(settings), missing, binaries=settings.postgres_binaries
         )
         given |= {name: server.url(name) for name in missing if name != "log"}
-        bus = bus or server.url("log")
-    if bus is None:
-        raise Unsound("there is no log, neither given nor embedded")
+        event_log = event_log or server.url("log")
+    if event_log is None:
+        raise InvariantBroken("there is no log, neither given nor embedded")
     found = {name: url for name, url in given.items() if url is not None}
-    return Addresses(found, bus, embedded=bool(missing))
+    return Addresses(found, event_log, embedded=bool(missing))
 
 
 @asynccontextmanager
@@ -109,12 +110,12 @@ async def at_addresses(
             await asyncio.to_thread(embedded.leave, postgres_folder(settings))
 
 
-def needs_of(
+def requirements_of(
     addresses: Addresses, services: Mapping[str, Service], *, tables: bool
-) -> Mapping[str, startup.Need]:
+) -> Mapping[str, startup.Requirement]:
     """What must be there before these services start: their databases, and their tables where others make them."""
     return {
-        name: startup.Need(
+        name: startup.Requirement(
             addresses.databases[name],
             f"{service.settings.model_config.get('env_prefix')}DATABASE",
             service.package if tables else "",
@@ -128,18 +129,18 @@ def postgres_folder(settings: Settings) -> Path:
     return settings.home / "postgres"
 
 
-def make_bus(url: str, settings: Settings) -> Bus:
+def make_event_log(url: str, settings: Settings) -> EventLog:
     """The adapter the URL names."""
     scheme = url.partition("://")[0]
     if scheme in ("postgresql", "postgres"):
-        from loopkeeper.event_log.postgres import PostgresBus
+        from loopkeeper.event_log.postgres import PostgresLog
 
-        return PostgresBus(url)
+        return PostgresLog(url)
     if scheme == "kafka":
-        from loopkeeper.event_log.kafka import KafkaBus
-        from loopkeeper.event_log.kafka_line import line_of
+        from loopkeeper.event_log.kafka import KafkaLog
+        from loopkeeper.event_log.kafka_config import kafka_config
 
-        return KafkaBus(line_of(url, settings), replica=settings.replica, session=settings.kafka_session)
+        return KafkaLog(kafka_config(url, settings), replica=settings.replica, session=settings.kafka_session)
     raise StartError(
         f"LOOPKEEPER_BUS has an unknown scheme {scheme!r}.",
         "Use postgresql://… or kafka://host:port/topic.",
@@ -153,7 +154,7 @@ def make_clock(settings: Settings) -> Clock:
 
 async def migrate_all(addresses: Addresses, services: Mapping[str, Service], say: Say = silent) -> None:
     """Bring every given service's database to its newest revision. Raises `StartError` where one cannot be reached."""
-    for lack in (await startup.lacking(needs_of(addresses, services, tables=False))).values():
+    for lack in (await startup.missing(requirements_of(addresses, services, tables=False))).values():
         raise StartError(lack.sentence, lack.fix)
     await migrate_found(addresses, services, say)
 
@@ -194,13 +195,13 @@ class Running:
         self.settings = settings
         self.services = services
         self.clock = clock or make_clock(settings)
-        self.contexts: dict[str, Context] = {}
+        self.contexts: dict[str, RunningService] = {}
         self.supervisor = Supervisor(fatal=(TooManyParked, DeadBranch), transient=transient)
         # Why a start that had to wait failed in the end.
         self.failure: StartError | None = None
         self._metrics = Metrics()
         self._directory = Directory(settings.config_folder)
-        self._serving = Serving(self._directory, settings)
+        self._serving = AppState(self._directory, settings)
         self._ready: dict[str, Ready] = dict.fromkeys(services, startup.begins)
         self._observe: Observe | None = None
         self._stack = AsyncExitStack()
@@ -236,7 +237,7 @@ class Running:
         gc.freeze()
 
     async def begin_later(
-        self, needs: Mapping[str, startup.Need], missing: Mapping[str, startup.Lack], addresses: Addresses
+        self, needs: Mapping[str, startup.Requirement], missing: Mapping[str, startup.Missing], addresses: Addresses
     ) -> None:
         """The same as soon as what is missing is there, and again where it goes away meanwhile; until then every probe
         names it."""
@@ -270,7 +271,7 @@ class Running:
             self._metrics.expect_service(name)
             telemetry = spans[name]
             self._stack.callback(telemetry.close)
-            equipment = Equipment(
+            equipment = Resources(
                 settings,
                 read(service.settings),
                 self.clock,
@@ -280,7 +281,7 @@ class Running:
                 telemetry,
                 self._metrics,
             )
-            self._start_service(service, equipment, opened[name], addresses.bus)
+            self._start_service(service, equipment, opened[name], addresses.event_log)
         if isinstance(clock := self.clock, FileClock):
             # One task looks for all who sleep: another process may move the time.
             self.supervisor.start("clock", partial(repeat, clock.look, woken_by(), clock.LOOK_EVERY))
@@ -310,11 +311,11 @@ class Running:
             self._stack.push_async_callback(opening.pop_all().aclose)
         return found
 
-    def _start_service(self, service: Service, equipment: Equipment, opened: Opened, bus_url: str) -> None:
+    def _start_service(self, service: Service, equipment: Resources, opened: Opened, event_log_url: str) -> None:
         name, gate, database, pool = service.name, opened.gate, opened.database, opened.pool
         domain = service.domain(equipment)
-        bus = make_bus(bus_url, equipment.settings)
-        self._stack.push_async_callback(bus.close)
+        event_log = make_event_log(event_log_url, equipment.settings)
+        self._stack.push_async_callback(event_log.close)
         store: Store[Any] = Store(
             domain,
             pool,
@@ -327,14 +328,14 @@ class Running:
         )
         reactions = Reactions(service.reactions)
         consumer = Consumer(
-            name, bus, store, reactions, pool, metrics=equipment.metrics, telemetry=equipment.telemetry
+            name, event_log, store, reactions, pool, metrics=equipment.metrics, telemetry=equipment.telemetry
         )
         parked = ParkedFacts(store, pool, equipment.sealer, reactions.react)
         # No command before the log was read up to where it ends now: it may have what this database lost.
         gate.close(AT_START)
         consumer.catch_up = CatchUp(
             name,
-            bus,
+            event_log,
             store,
             pool,
             parked,
@@ -343,14 +344,14 @@ class Running:
             database.expire,
             lambda: database.known,
         )
-        bus.looked_by(LogLook(name, bus, pool, gate))
-        context = Context(
+        event_log.check_with(LogCheck(name, event_log, pool, gate))
+        context = RunningService(
             **vars(equipment),
             name=name,
             store=store,
             pool=pool,
             readers=opened.readers,
-            bus=bus,
+            event_log=event_log,
             consumer=consumer,
             parked=parked,
             supervisor=self.supervisor,
@@ -361,12 +362,12 @@ class Running:
         self._probes[name] = Probe(context)
         self._supervise(service, context)
 
-    def _supervise(self, service: Service, context: Context) -> None:
+    def _supervise(self, service: Service, context: RunningService) -> None:
         name, start = service.name, self.supervisor.start
         relay = Relay(
             name,
             context.database.connect,
-            context.bus,
+            context.event_log,
             context.store.unsent,
             metrics=context.metrics,
             telemetry=context.telemetry,
@@ -374,7 +375,7 @@ class Running:
         sweep = TimerSweep(
             context.store,
             context.pool,
-            context.bus,
+            context.event_log,
             context.consumer,
             context.parked,
             service.on_timer(context),
@@ -406,7 +407,7 @@ class Running:
         await self._stack.aclose()
 
 
-async def _while_open(context: Context, heartbeat: Heartbeat, run: Factory) -> None:
+async def _while_open(context: RunningService, heartbeat: Heartbeat, run: Factory) -> None:
     """What writes or sends works while the service is open, and begins again each time it opens."""
     gate = context.store.gate
 
@@ -423,9 +424,9 @@ async def _while_open(context: Context, heartbeat: Heartbeat, run: Factory) -> N
         pass
 
 
-async def _prune(context: Context, heartbeat: Heartbeat) -> None:
+async def _prune(context: RunningService, heartbeat: Heartbeat) -> None:
     async def work() -> bool:
-        return await context.store.forget_claims() > 0
+        return await context.store.forget_commands() > 0
 
     await repeat(work, woken_by(context.clock.jumps), PRUNE_EVERY, heartbeat)
 

@@ -19,7 +19,7 @@ from loopkeeper.kernel.logs import configure, get
 from loopkeeper.kernel.server import Server
 from loopkeeper.kernel.settings import Settings, read
 from loopkeeper.runtime import startup
-from loopkeeper.runtime.run import GRACE, Running, Say, at_addresses, needs_of, silent
+from loopkeeper.runtime.run import GRACE, Running, Say, at_addresses, requirements_of, silent
 from loopkeeper.runtime.service import Service
 
 log = get("serve")
@@ -32,14 +32,14 @@ async def alive(running: Running, say: Say = silent) -> AsyncGenerator[None]:
     as soon as it is there."""
     settings, services = running.settings, running.services
     async with at_addresses(settings, services, say) as addresses, running:
-        needs = needs_of(addresses, services, tables=settings.migrate == "never")
-        missing = await startup.lacking(needs)
+        needs = requirements_of(addresses, services, tables=settings.migrate == "never")
+        missing = await startup.missing(needs)
         if not missing:
             try:
                 await running.begin(addresses, say)
             except startup.WentAway as away:
                 log.warning("the start begins again", reason=str(away))
-                missing = await startup.lacking(needs)
+                missing = await startup.missing(needs)
             else:
                 yield
                 return

@@ -12,7 +12,7 @@ from fastapi import APIRouter
 
 from loopkeeper.contract.decider import Command
 from loopkeeper.contract.events import Event
-from loopkeeper.event_log.port import Bus
+from loopkeeper.event_log.port import EventLog
 from loopkeeper.flow.consumer import Consumer, Reaction
 from loopkeeper.flow.parked import ParkedFacts
 from loopkeeper.flow.recovery import OnRestored, nothing_to_renumber
@@ -29,7 +29,7 @@ from loopkeeper.postgres.incarnation import Database
 from loopkeeper.security.organizations import Directory
 from loopkeeper.security.sealing import Sealer
 from loopkeeper.store.definition import Domain
-from loopkeeper.store.must_hold import Known, MustHold
+from loopkeeper.store.must_hold import KnownLoop, MustHold
 from loopkeeper.store.store import Store
 
 GROUP = "loopkeeper.services"
@@ -37,7 +37,7 @@ Ahead = Callable[[Any], Awaitable[tuple[int, datetime | None]]]
 
 
 @dataclass(frozen=True)
-class Equipment:
+class Resources:
     """What a service's rules and reactions may be built from, before it has a store."""
 
     settings: Settings
@@ -51,7 +51,7 @@ class Equipment:
 
 
 @dataclass(frozen=True)
-class Context(Equipment):
+class RunningService(Resources):
     """A running service: what its routes and workers are handed."""
 
     name: str
@@ -60,7 +60,7 @@ class Context(Equipment):
     pool: Pool
     # Reader role under row-level security: what routes read with (`auth.reading`).
     readers: Pool
-    bus: Bus
+    event_log: EventLog
     consumer: Consumer
     parked: ParkedFacts
     supervisor: Supervisor
@@ -80,13 +80,13 @@ class Context(Equipment):
 
     async def positions(self) -> Mapping[int, tuple[int, int]]:
         """Of each partition: where it ends, and up to where this service has read it."""
-        ends, stored = await self.bus.ends(), await self.consumer.stored_offsets()
+        ends, stored = await self.event_log.ends(), await self.consumer.stored_offsets()
         return {partition: (end, stored.get(partition, 0)) for partition, end in ends.items()}
 
 
 # What a route of a service is handed: `call: Annotated[Call, allowed(Role.PLAN)]`.
-Call: TypeAlias = call.Call[Context]
-Worker = Callable[[Context, Heartbeat], Awaitable[None]]
+Call: TypeAlias = call.Call[RunningService]
+Worker = Callable[[RunningService, Heartbeat], Awaitable[None]]
 
 
 async def nothing_ahead(_: Any) -> tuple[int, datetime | None]:
@@ -105,16 +105,16 @@ class Service:
     name: str
     package: str
     settings: type[ServiceSettings]
-    domain: Callable[[Equipment], Domain[Any, Any]]
+    domain: Callable[[Resources], Domain[Any, Any]]
     reactions: Mapping[type[Event], Reaction]
     # Those of its `api/`, in the order in which the reference shows them.
     routers: Sequence[APIRouter] = ()
-    on_timer: Callable[[Equipment], Callable[[str, datetime], Command]] = field(default=lambda _: no_timer)
+    on_timer: Callable[[Resources], Callable[[str, datetime], Command]] = field(default=lambda _: no_timer)
     workers: Mapping[str, Worker] = field(default_factory=dict[str, Worker])
     ahead: Ahead = nothing_ahead
     # What must hold in its own tables, and what it knows of a loop: for `loopkeeper verify`.
     must_hold: Sequence[MustHold] = ()
-    known: Callable[[Any], Known] | None = None
+    known_loop: Callable[[Any], KnownLoop] | None = None
     # Called once when the database turns out to be restored, in the transaction that remembers it.
     on_restored: OnRestored = nothing_to_renumber
 

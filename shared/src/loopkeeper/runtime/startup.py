@@ -23,7 +23,7 @@ class WentAway(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
+class Requirement:
     """One service's database, and which setting names it. `package`: whose tables must be in it already; empty where
     this program makes them."""
 
@@ -33,7 +33,7 @@ class Need:
 
 
 @dataclass(frozen=True, slots=True)
-class Lack:
+class Missing:
     """What one service has to wait for, under the name that probes have for it, and what mends it."""
 
     what: str
@@ -42,13 +42,13 @@ class Lack:
     fix: str
 
 
-async def lacking(needs: Mapping[str, Need]) -> Mapping[str, Lack]:
+async def missing(needs: Mapping[str, Requirement]) -> Mapping[str, Missing]:
     """Which of these services cannot start yet, and why. Raises `StartError` where waiting would not help."""
-    found = await asyncio.gather(*(_lack(name, need) for name, need in needs.items()))
+    found = await asyncio.gather(*(_missing(name, need) for name, need in needs.items()))
     return {name: lack for name, lack in zip(needs, found, strict=True) if lack}
 
 
-async def _lack(name: str, need: Need) -> Lack | None:
+async def _missing(name: str, need: Requirement) -> Missing | None:
     if not need.package:
         why = await unreachable(need.url)
         return _away(name, need, why) if why else None
@@ -56,11 +56,11 @@ async def _lack(name: str, need: Need) -> Lack | None:
         tables = await migrations.tables(name, need.url, need.package)
     except AWAY as error:
         return _away(name, need, reason(error))
-    if not tables.lacking:
+    if not tables.missing:
         return None
     what = f"at revision {tables.found}, needed is {tables.needed}" if tables.found else "not there yet"
     job = f"`loopkeeper migrate {name}`"
-    return Lack(
+    return Missing(
         "migrations",
         f"the tables are {what}: run {job}",
         f"The tables of {name} are {what}.",
@@ -68,8 +68,8 @@ async def _lack(name: str, need: Need) -> Lack | None:
     )
 
 
-def _away(name: str, need: Need, why: str) -> Lack:
-    return Lack(
+def _away(name: str, need: Requirement, why: str) -> Missing:
+    return Missing(
         "database",
         why,
         f"The database of {name} cannot be reached: {why}.",
@@ -80,9 +80,9 @@ def _away(name: str, need: Need, why: str) -> Lack:
 class Wait:
     """The wait of services that cannot start yet, told once in the log and to every probe."""
 
-    def __init__(self, needs: Mapping[str, Need], missing: Mapping[str, Lack]) -> None:
+    def __init__(self, needs: Mapping[str, Requirement], missing: Mapping[str, Missing]) -> None:
         self._needs = needs
-        self._missing: Mapping[str, Lack] = {}
+        self._missing: Mapping[str, Missing] = {}
         self._tell(missing)
 
     async def over(self) -> None:
@@ -93,13 +93,13 @@ class Wait:
     async def look_again(self) -> None:
         """A little later. Raises `StartError` where waiting would not help any more."""
         await asyncio.sleep(LOOK_EVERY)
-        self._tell(await lacking(self._needs))
+        self._tell(await missing(self._needs))
 
     def ready(self, name: str) -> Ready:
         """The probe of one of them meanwhile."""
         return lambda: _told(self._missing.get(name))
 
-    def _tell(self, missing: Mapping[str, Lack]) -> None:
+    def _tell(self, missing: Mapping[str, Missing]) -> None:
         """Say once of each service what it waits for now."""
         for name in self._missing.keys() | missing.keys():
             before, now = self._missing.get(name), missing.get(name)
@@ -115,7 +115,7 @@ async def begins() -> Mapping[str, Health]:
     return {"start": Health(ok=False, detail="it has just begun")}
 
 
-async def _told(lack: Lack | None) -> Mapping[str, Health]:
+async def _told(lack: Missing | None) -> Mapping[str, Health]:
     if lack is None:
         return {
             "database": Health(ok=True),

@@ -44,7 +44,7 @@ class Stage(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RotationStatus:
     """How far a change is, for whoever holds this ring's key; how many keys of how many plans are concerned."""
 
     stage: Stage
@@ -52,7 +52,7 @@ class Standing:
     plans: int
 
 
-def standing(ring: Keyring) -> Standing:
+def rotation_status(ring: Keyring) -> RotationStatus:
     """As the file says now. Raises `StartError` where it does not open any more."""
     kept = json.loads(ring.file.read_text())
     try:
@@ -60,7 +60,7 @@ def standing(ring: Keyring) -> Standing:
             raise StartError(
                 "The master key does not open this keyring.", "Give the key it is wrapped with now."
             )
-        return _standing(ring.wrapper, kept)
+        return _rotation_status(ring.wrapper, kept)
     except KeyServiceAway as error:
         raise StartError(
             "The key service cannot be reached.", "The same command again, when it is back."
@@ -118,14 +118,14 @@ def begin_with_service(
 
 def _nothing_to_begin(ring: Keyring, *, dry_run: bool) -> bool | None:
     """What `begin` would say, where it is not to be called; None where it is."""
-    stage = standing(ring).stage
+    stage = rotation_status(ring).stage
     return stage is Stage.SETTLED if dry_run or stage is Stage.READY else None
 
 
 def finish(ring: Keyring, *, dry_run: bool = False) -> bool:
     """Wrap every key with this ring's and forget the old one; False where that was done before. Raises `StartError`
     where this ring still has the old one."""
-    stage = standing(ring).stage
+    stage = rotation_status(ring).stage
     if stage is Stage.BEGUN:
         raise StartError(
             "This is still the old master key.",
@@ -202,13 +202,13 @@ def _take_place(folder: Path) -> None:
             (folder / NEXT).replace(file)
 
 
-def _standing(wrapper: KeyWrapper, kept: Mapping[str, Any]) -> Standing:
+def _rotation_status(wrapper: KeyWrapper, kept: Mapping[str, Any]) -> RotationStatus:
     living = _living(kept)
     keys = sum(len(entry["versions"]) + 1 for entry in living.values())
     stage = Stage.SETTLED
     if PREVIOUS in kept[SYSTEM]:
         stage = Stage.BEGUN if opens(wrapper, kept) else Stage.READY
-    return Standing(stage, keys, len(living) - 1)
+    return RotationStatus(stage, keys, len(living) - 1)
 
 
 def _previous(new: KeyWrapper, kept: Mapping[str, Any]) -> MasterKey | None:

@@ -36,7 +36,7 @@ class Heading:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class HeadingRow:
     """The row of headings: of each known column the places at which it stands, and what stands there."""
 
     number: int
@@ -50,7 +50,7 @@ class Found:
         return tuple(text for place, text in enumerate(self.shown) if text and place not in known)
 
 
-def found_in(row: Row, known: Sequence[Heading]) -> Found:
+def found_in(row: Row, known: Sequence[Heading]) -> HeadingRow:
     """What this row would be as the row of headings."""
     cells = [folded(cell) if isinstance(cell, str) else "" for cell in row.cells]
     places: dict[int, tuple[int, ...]] = {}
@@ -59,7 +59,7 @@ def found_in(row: Row, known: Sequence[Heading]) -> Found:
         at = tuple(place for place, cell in enumerate(cells) if cell in words)
         if at:
             places[index] = at
-    return Found(row.number, places, tuple(_shown(cell) for cell in row.cells))
+    return HeadingRow(row.number, places, tuple(_shown(cell) for cell in row.cells))
 
 
 def _shown(cell: Value) -> str:
@@ -68,10 +68,10 @@ def _shown(cell: Value) -> str:
 
 def locate(
     book: Book, known: Sequence[Heading], sheet: str = "", within: int = WITHIN
-) -> tuple[Sheet, Found, Iterator[Row]]:
+) -> tuple[Sheet, HeadingRow, Iterator[Row]]:
     """The sheet with the headings, the row they stand in, and the rows below it. A named sheet is looked at alone where
     it is there; hidden ones only by name. Raises `Unreadable` (`columns-missing`, `file-unreadable`)."""
-    best: tuple[Sheet, Found] | None = None
+    best: tuple[Sheet, HeadingRow] | None = None
     torn = False
     for one in _candidates(book, sheet):
         for row in islice(one.rows(), within):

@@ -16,10 +16,11 @@ from uuid import UUID
 import orjson
 
 from loopkeeper.contract import ids
-from loopkeeper.contract.decider import Command, Elsewhere, Plain, Refused, State
+from loopkeeper.contract.decider import Command, EventOn, Plain, Refused, State
 from loopkeeper.contract.envelope import Message
 from loopkeeper.contract.events import Event, publisher
-from loopkeeper.kernel.errors import Problem, Unsound
+from loopkeeper.kernel.errors import Problem
+from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.postgres.connections import Connection
 from loopkeeper.security.sealing import Sealer
 from loopkeeper.store import bulk_writes, journal
@@ -93,7 +94,7 @@ class Batch(Generic[S]):
     marks: set[str] = field(default_factory=set[str])
     # Streams with a command put off to the next batch: what follows it in the same stream waits with it.
     waiting: set[str] = field(default_factory=set[str])
-    unclaimed: list[UUID] = field(default_factory=list[UUID])
+    unrecorded: list[UUID] = field(default_factory=list[UUID])
     parked: list[tuple[Submission, str]] = field(default_factory=list[tuple[Submission, str]])
     changes: list[Change[S]] = field(default_factory=list["Change[S]"])
     entries: list[Entry] = field(default_factory=list[Entry])
@@ -106,14 +107,14 @@ class Batch(Generic[S]):
     async def run(self, pending: Sequence[Pending], offsets: reading.Progress | None) -> None:
         """All steps for these submissions; the offsets are stored only if nothing had to be put off."""
         # Most polls of a service that reads few types bring it nothing but new offsets.
-        fresh = await self._claim(pending) if pending else []
+        fresh = await self._record_commands(pending) if pending else []
         if fresh:
             await self._lock(_streams(fresh))
             await self._mark({p.submission.stream for p in fresh})
             await self._decide_all(fresh)
             await self.write()
-        if self.unclaimed:
-            await self.connection.execute("DELETE FROM claim WHERE id = ANY($1::uuid[])", self.unclaimed)
+        if self.unrecorded:
+            await self.connection.execute("DELETE FROM claim WHERE id = ANY($1::uuid[])", self.unrecorded)
         if offsets and not self.deferred:
             await reading.move(self.connection, offsets)
 
@@ -139,7 +140,7 @@ class Batch(Generic[S]):
 
     # ── 1 claim ──────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _claim(self, pending: Sequence[Pending]) -> list[Pending]:
+    async def _record_commands(self, pending: Sequence[Pending]) -> list[Pending]:
         first: dict[UUID, Pending] = {}
         for item in pending:
             if item.submission.id in first:
@@ -256,7 +257,7 @@ class Batch(Generic[S]):
     def loaded(self) -> Loaded[S, Any]:
         """What the rules of this batch may know."""
         if self._loaded is None:
-            raise Unsound("a command is decided before what its rule may know is loaded")
+            raise InvariantBroken("a command is decided before what its rule may know is loaded")
         return self._loaded
 
     async def _lock_shared(self, keys: set[Key]) -> None:
@@ -305,7 +306,7 @@ class Batch(Generic[S]):
                 outcome = Outcome(submission.stream, None)
         except NeedsMore as more:
             if more.keys <= locked and more.streams <= self.rows.keys():
-                raise Unsound("a rule asks for rows it already has") from more
+                raise InvariantBroken("a rule asks for rows it already has") from more
             self._defer(Pending(submission, item.keys | more.keys, item.streams | more.streams))
         except (Refused, Problem) as refused:
             if submission.is_fact:
@@ -330,27 +331,27 @@ class Batch(Generic[S]):
             if state != before or domain.notes_all:
                 events.append((command.fact, False))
         asked = self.loaded.with_context(submission.stream, state, command, Plain(at=at, seed=submission.id))
-        beside: list[Elsewhere] = []
+        others: list[EventOn] = []
         first = len(self.entries)
         for event in domain.decider.decide(state, asked):
-            if isinstance(event, Elsewhere):
-                beside.append(event)
+            if isinstance(event, EventOn):
+                others.append(event)
                 continue
             state = domain.decider.evolve(state, event)
             events.append((event, True))
-        check_together([event for event, mine in events if mine] + [other.event for other in beside])
-        for other in beside:
-            self._write_beside(submission, other)
+        check_together([event for event, mine in events if mine] + [other.event for other in others])
+        for other in others:
+            self._write_other(submission, other)
         if events:
             self._change(row, submission, state, events, at)
         self.entries[first:] = journal.numbered(self.entries[first:], submission.id)
         own = tuple(event for event, mine in events if mine)
         return Outcome(submission.stream, state, row.n, own)
 
-    def _write_beside(self, submission: Submission, other: Elsewhere) -> None:
+    def _write_other(self, submission: Submission, other: EventOn) -> None:
         row = self._row(other.stream)
         if (row.state is None) is not other.opens:
-            raise Unsound("a decision writes to a stream that it has not locked")
+            raise InvariantBroken("a decision writes to a stream that it has not locked")
         at = max(self.now, row.at) if row.at else self.now
         state = self.domain.decider.evolve(row.state, other.event)
         self._change(row, submission, state, [(other.event, True)], at)
@@ -384,7 +385,7 @@ class Batch(Generic[S]):
                 self.entries.extend(entry for entry, _ in written)
             fresh |= {"n": row.n, "sequence": row.sequence, "head": row.head}
         elif recorded.event is not None:
-            raise Unsound("only a stream's row publishes")
+            raise InvariantBroken("only a stream's row publishes")
         self.references[reference.key] = fresh
         events = (recorded.event,) if recorded.event is not None else ()
         return Outcome(submission.stream, fresh, fresh.get("n", 0), events)
@@ -411,7 +412,7 @@ class Batch(Generic[S]):
         self, submission: Submission, stream: str, event: Event, n: int, sequence: int, at: datetime
     ) -> Entry:
         if publisher(type(event)) != self.domain.service:
-            raise Unsound(f"{self.domain.service} does not own {event.wire}")
+            raise InvariantBroken(f"{self.domain.service} does not own {event.wire}")
         payload = event.payload()
         if len(payload) > LARGEST_EVENT:
             raise Problem(413, "body-too-large", "The event of this request would be too large.")
@@ -438,11 +439,11 @@ class Batch(Generic[S]):
         return row
 
     def _leave(self, submission: Submission, outcome: Outcome | Exception) -> None:
-        self.unclaimed.append(submission.id)
+        self.unrecorded.append(submission.id)
         self.outcomes[submission.id] = outcome
 
     def _defer(self, item: Pending) -> None:
-        self.unclaimed.append(item.submission.id)
+        self.unrecorded.append(item.submission.id)
         self.waiting.add(item.submission.stream)
         self.deferred.append(item)
 
@@ -501,13 +502,13 @@ def check_together(events: Sequence[Event]) -> None:
 def _streams(items: Sequence[Pending]) -> set[str]:
     """Whose rows these need. What is parked in any case needs none: its row may be the very one that cannot be read."""
     own = {s.stream for s in (p.submission for p in items) if s.reference is None and not s.poison}
-    return own | {t for p in items for t in (*p.streams, *p.submission.beside)}
+    return own | {t for p in items for t in (*p.streams, *p.submission.other_streams)}
 
 
 def _fact(submission: Submission) -> Message:
     received = submission.received
     if received is None or received.message is None:
-        raise Unsound("only a fact that could be read is noted")
+        raise InvariantBroken("only a fact that could be read is noted")
     return received.message
 
 

@@ -11,7 +11,7 @@ import orjson
 
 from loopkeeper.event_log.commands import carried
 from loopkeeper.event_log.port import Received
-from loopkeeper.kernel.errors import Unsound
+from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.postgres.connections import Connection
 from loopkeeper.security.sealing import AuditRow, Sealer
 from loopkeeper.store.definition import Change, Domain, Row, Submission
@@ -45,7 +45,7 @@ async def update(connection: Connection, domain: Domain[Any, Any], rows: Sequenc
 
 def _columns(domain: Domain[Any, Any], row: Row[Any]) -> dict[str, Any]:
     if row.state is None:
-        raise Unsound("a changed row has no state")
+        raise InvariantBroken("a changed row has no state")
     return {
         "id": row.id,
         "plan_id": "",

@@ -65,7 +65,7 @@ class Submission:
     received: Received | None = None
     timer: tuple[str, datetime] | None = None
     # Other streams whose rows the decision needs locked, because it writes their events too.
-    beside: tuple[str, ...] = ()
+    other_streams: tuple[str, ...] = ()
     # Why this fact cannot even be read; it is parked at once.
     poison: str = ""
     # What is written down beside the decision: committed with it, or, refused or repeated, not at all.

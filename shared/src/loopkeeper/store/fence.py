@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from loopkeeper.event_log.generations import Key
-from loopkeeper.postgres.connections import Asking
+from loopkeeper.postgres.connections import Queryable
 
 READ = "SELECT generation, announced FROM fence"
 # The first replica that meets another server moves it; later ones find it moved.
@@ -32,30 +32,30 @@ class Fence:
     announced: int = 0
 
 
-async def read(session: Asking) -> Fence:
+async def read(session: Queryable) -> Fence:
     """The fence of the database behind this session."""
     row: Any = await session.fetchrow(READ)
     return Fence(row["generation"], row["announced"]) if row is not None else Fence()
 
 
-async def enter(session: Asking, incarnation: str) -> Fence:
+async def enter(session: Queryable, incarnation: str) -> Fence:
     """The fence, moved where this is another server than the one it was moved for."""
     await session.execute(ENTER, incarnation)
     return await read(session)
 
 
-async def announced(session: Asking, generation: int) -> None:
+async def announced(session: Queryable, generation: int) -> None:
     """The log has it."""
     await session.execute(ANNOUNCED, generation)
 
 
-async def known(session: Asking, partitions: list[int] | None = None) -> dict[Key, int]:
+async def known(session: Queryable, partitions: list[int] | None = None) -> dict[Key, int]:
     """The highest generation of each publisher that was read in these partitions."""
     rows = await session.fetch(KNOWN, partitions)
     return {(row["partition"], row["source"]): row["generation"] for row in rows}
 
 
-async def raised(session: Asking, found: dict[Key, int]) -> None:
+async def raised(session: Queryable, found: dict[Key, int]) -> None:
     """Keep these, beside the offsets that were read up to them."""
     keys = list(found)
     await session.execute(RAISE, [p for p, _ in keys], [s for _, s in keys], list(found.values()))

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
-from loopkeeper.contract.envelope import Message, Part
+from loopkeeper.contract.envelope import Message, CommandPart
 from loopkeeper.event_log.generations import GENERATION, Generations
 from loopkeeper.event_log.port import Received
 from loopkeeper.postgres.connections import Connection
@@ -64,10 +64,10 @@ class Entry:
             part=self._part(),
         )
 
-    def _part(self) -> Part | None:
+    def _part(self) -> CommandPart | None:
         if self.command_id is None or self.part is None or self.parts is None:
             return None
-        return Part(self.command_id, self.part, self.parts)
+        return CommandPart(self.command_id, self.part, self.parts)
 
 
 def numbered(entries: Sequence[Entry], command: UUID) -> list[Entry]:

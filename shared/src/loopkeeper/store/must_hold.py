@@ -17,7 +17,7 @@ class MustHold:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownLoop:
     """How a loop ended (empty: it has not), and the assignment that serves it now; None where a service does not know."""
 
     outcome: str = ""

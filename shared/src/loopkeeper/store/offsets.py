@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from loopkeeper.event_log.generations import Key
-from loopkeeper.event_log.port import Place, Received, id_of
-from loopkeeper.postgres.connections import Asking, Connection
+from loopkeeper.event_log.port import Position, Received, id_of
+from loopkeeper.postgres.connections import Queryable, Connection
 from loopkeeper.store import fence
 
 READ = """
@@ -77,11 +77,11 @@ def progress(
     return Progress(steps, tuple(own), dict(raised or {}))
 
 
-async def read(session: Asking, partitions: Sequence[int] | None = None) -> dict[int, Place]:
+async def read(session: Queryable, partitions: Sequence[int] | None = None) -> dict[int, Position]:
     """Where each of these partitions, or each that was ever read, is read next."""
     rows = await session.fetch(READ, list(partitions) if partitions is not None else None)
     # Before the first record stands none.
-    return {r["partition"]: Place(r["next_offset"], r["last_id"] if r["next_offset"] else None) for r in rows}
+    return {r["partition"]: Position(r["next_offset"], r["last_id"] if r["next_offset"] else None) for r in rows}
 
 
 async def begin(connection: Connection, partitions: Sequence[int]) -> None:
@@ -113,5 +113,5 @@ async def move(connection: Connection, made: Progress) -> None:
         if partition not in found or found[partition].next < step.base:
             raise SteppedBack("the database has read less than was stored in it")
     # This very batch, once more: the reply to its commit was lost.
-    if any(found[partition] != Place(step.next, step.last) for partition, step in steps.items()):
+    if any(found[partition] != Position(step.next, step.last) for partition, step in steps.items()):
         raise Overtaken

@@ -13,7 +13,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
-from loopkeeper.kernel.errors import Busy, Unsound, not_found
+from loopkeeper.kernel.errors import Busy, not_found
+from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.postgres.connections import TRANSIENT, Connection, Pool
 from loopkeeper.security.organizations import Client, Role
 
@@ -23,14 +24,14 @@ ROLE_OF_KEY = {"plan_id": Role.PLAN, "referrer_id": Role.REFERRER, "provider_id"
 SECONDS_FOR_A_CONNECTION = 2.0
 NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
-SET_SIGHT = """
+SET_VISIBILITY = """
 select set_config('app.plan', $1, true), set_config('app.referrer', $2, true),
        set_config('app.provider', $3, true), set_config('app.operations', $4, true)
 """
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class Visibility:
     """What a client sees: rows of the organization named, and everything (never identity) for operations.
 
     An empty string sees nothing: that is what a setting is after its transaction, too.
@@ -45,15 +46,15 @@ class Sight:
         return self.plan, self.referrer, self.provider, "yes" if self.operations else ""
 
 
-NOTHING = Sight()
+NOTHING = Visibility()
 
 
-def sight(client: Client | None) -> Sight:
+def visibility_of(client: Client | None) -> Visibility:
     """A setting is filled only if the key holds that role; nobody (a public route) sees no protected row."""
     if client is None:
         return NOTHING
     held = {role: client.organization if role in client.roles else "" for role in ROLE_OF_KEY.values()}
-    return Sight(
+    return Visibility(
         held[Role.PLAN], held[Role.REFERRER], held[Role.PROVIDER], operations=Role.OPERATIONS in client.roles
     )
 
@@ -75,7 +76,7 @@ async def reading(pool: Pool, client: Client | None) -> AsyncGenerator[Connectio
             cast("Any", pool).acquire(timeout=SECONDS_FOR_A_CONNECTION) as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
-            await connection.execute(SET_SIGHT, *sight(client).settings())
+            await connection.execute(SET_VISIBILITY, *visibility_of(client).settings())
             yield connection
     except TRANSIENT as error:
         raise Busy("the reading pool") from error
@@ -111,7 +112,7 @@ async def visible_row(
 
 def _narrowed(query: str, client: Client, first: int, keys: Sequence[str]) -> tuple[str, tuple[str, ...]]:
     if OWN not in query:
-        raise Unsound("a query for a client does not say where its own key is named")
+        raise InvariantBroken("a query for a client does not say where its own key is named")
     own, mine = own_key(client, first, keys)
     return query.replace(OWN, own), mine
 
@@ -139,7 +140,7 @@ def row_security(table: str, service: str, columns: Sequence[str] = KEYS) -> tup
     reader = f"{service}_reader"
     for name in (table, reader):
         if not NAME.fullmatch(name):
-            raise Unsound("a table or role has no plain name")
+            raise InvariantBroken("a table or role has no plain name")
     seen = [
         f"{column} = (select nullif(current_setting('app.{ROLE_OF_KEY[column]}', true), ''))"
         for column in columns
@@ -159,7 +160,7 @@ def chassis_security(service: str) -> tuple[str, ...]:
     the journal of the referrals it sees, and have the two busiest queues vacuumed by count instead of by share."""
     reader = f"{service}_reader"
     if not NAME.fullmatch(reader):
-        raise Unsound("a role has no plain name")
+        raise InvariantBroken("a role has no plain name")
     return (
         "create function journal_is_append_only() returns trigger language plpgsql as "
         "$$begin raise exception 'the journal is append-only'; end$$",
@@ -181,7 +182,7 @@ def audit_security(service: str) -> tuple[str, ...]:
     openings, a plan those of its members' identities, operations all."""
     reader = f"{service}_reader"
     if not NAME.fullmatch(reader):
-        raise Unsound("a role has no plain name")
+        raise InvariantBroken("a role has no plain name")
 
     def setting(name: str) -> str:
         return f"(select nullif(current_setting('app.{name}', true), ''))"

@@ -25,7 +25,7 @@ from loopkeeper.kernel.errors import Busy, Problem
 from loopkeeper.kernel.logs import get
 from loopkeeper.kernel.metrics import Metrics
 from loopkeeper.kernel.wake import Waker
-from loopkeeper.postgres.connections import Connection, Pool, passes
+from loopkeeper.postgres.connections import Connection, Pool, is_transient
 from loopkeeper.security.keyring import Unsealable
 from loopkeeper.security.sealing import AuditRow, Sealer
 from loopkeeper.store import bulk_writes
@@ -44,7 +44,7 @@ LARGEST_BATCH = 256
 # So many answered commands are remembered: after a set-back they tell what of them is gone.
 REMEMBERED = 4096
 # A claim older than this no longer recognises its repetition (keys are remembered 30 days).
-CLAIMS_KEPT = timedelta(days=30)
+COMMANDS_KEPT = timedelta(days=30)
 
 
 class StoreUnavailable(Exception):
@@ -214,7 +214,7 @@ class Store(Generic[S]):
             except (SteppedBack, Overtaken):
                 raise
             except Exception as error:
-                if not passes(error):
+                if not is_transient(error):
                     return await self._halve(pending, offsets, outcomes, patience, error)
                 if time.monotonic() - started >= patience:
                     raise StoreUnavailable(type(error).__name__) from error
@@ -275,21 +275,21 @@ class Store(Generic[S]):
         return Batch(connection, self.domain, self.clock.now(), self._chain_key, self.sealer)
 
     async def transact(
-        self, steps: Callable[[Connection], Awaitable[T]], *, beside: bool = False, wakes: bool = True
+        self, steps: Callable[[Connection], Awaitable[T]], *, concurrent: bool = False, wakes: bool = True
     ) -> T:
         """Run these statements in one writing transaction of this store, one transaction at a time; `beside` the
         others where they touch only tables that no batch reads; `wakes`: whether workers may have work from it. A
         command like any other: raises `Busy` while the log is not read."""
         await self.read_first()
-        result = await self._transact(steps, beside=beside)
+        result = await self._transact(steps, concurrent=concurrent)
         if wakes:
             self.commits.wake()
         return result
 
-    async def _transact(self, steps: Callable[[Connection], Awaitable[T]], *, beside: bool = False) -> T:
+    async def _transact(self, steps: Callable[[Connection], Awaitable[T]], *, concurrent: bool = False) -> T:
         # Taken first: a connection to another server, and whatever else is noticed meanwhile, ends this turn.
         begun = self.gate.turn
-        alone = nullcontext() if beside else self._turn
+        alone = nullcontext() if concurrent else self._turn
         async with alone, self._pool.acquire() as connection, connection.transaction():
             result = await steps(connection)  # pyright: ignore[reportArgumentType] a pool's proxy is a connection
             self.gate.check(begun)
@@ -306,7 +306,7 @@ class Store(Generic[S]):
         try:
             batch, result = await self._transact(within)
         except Exception as error:
-            if passes(error):
+            if is_transient(error):
                 raise StoreUnavailable(type(error).__name__) from error
             raise
         self._report(batch)
@@ -363,13 +363,13 @@ class Store(Generic[S]):
 
         await self._transact(lambda connection: bulk_writes.audit(connection, rows))
 
-    async def forget_claims(self) -> int:
+    async def forget_commands(self) -> int:
         """Prune claims nobody can repeat any more, a few thousand at a time; returns how many went."""
 
         async def steps(connection: Connection) -> str:
             return await connection.execute(
                 "DELETE FROM claim WHERE id IN (SELECT id FROM claim WHERE at < $1 ORDER BY at LIMIT 5000)",
-                self.clock.now() - CLAIMS_KEPT,
+                self.clock.now() - COMMANDS_KEPT,
             )
 
         return int((await self._transact(steps)).split()[-1])

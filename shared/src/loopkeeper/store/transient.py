@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from loopkeeper.event_log.port import BusUnavailable, told
-from loopkeeper.postgres.connections import passes
+from loopkeeper.event_log.port import LogUnavailable, told
+from loopkeeper.postgres.connections import is_transient
 from loopkeeper.store.store import StoreUnavailable
 
 
 def transient(error: Exception) -> str:
     """What a task that met this error waits for, as a sentence; empty for an error that does not pass by itself."""
-    if isinstance(error, BusUnavailable):
+    if isinstance(error, LogUnavailable):
         return told(error)
-    if isinstance(error, StoreUnavailable) or passes(error):
+    if isinstance(error, StoreUnavailable) or is_transient(error):
         return "the database cannot be reached"
     return ""

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from loopkeeper.contract.decider import Command, Context, Decider, Elsewhere, Plain, Refused, State
+from loopkeeper.contract.decider import Command, Context, Decider, EventOn, Plain, Refused, State
 from loopkeeper.contract.events import Event
 
 S = TypeVar("S", bound=State)
@@ -21,14 +21,14 @@ S = TypeVar("S", bound=State)
 MONDAY = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
 SEED = UUID(int=7)
 # A command, alone or with its context.
-Asking = Command | tuple[Command, Context]
+AskedCommand = Command | tuple[Command, Context]
 
 
-def command_of(asking: Asking) -> Command:
+def command_of(asking: AskedCommand) -> Command:
     return asking if isinstance(asking, Command) else asking[0]
 
 
-def asked_at(asking: Asking, at: datetime, seed: UUID = SEED) -> tuple[Command, Context]:
+def asked_at(asking: AskedCommand, at: datetime, seed: UUID = SEED) -> tuple[Command, Context]:
     """The command with its context, at this time and under this id."""
     if isinstance(asking, Command):
         return asking, Plain(at=at, seed=seed)
@@ -37,8 +37,8 @@ def asked_at(asking: Asking, at: datetime, seed: UUID = SEED) -> tuple[Command, 
 
 
 def decided(
-    decider: Decider[S, Any], state: S | None, asking: Asking, at: datetime = MONDAY, seed: UUID = SEED
-) -> list[Event | Elsewhere]:
+    decider: Decider[S, Any], state: S | None, asking: AskedCommand, at: datetime = MONDAY, seed: UUID = SEED
+) -> list[Event | EventOn]:
     """What the store does with a command: its fact is folded in first, then the rule decides."""
     asked = asked_at(asking, at, seed)
     if (fact := asked[0].fact) is not None:
@@ -53,7 +53,7 @@ class Given(Generic[S]):
     decider: Decider[S, Any]
     state: S | None
 
-    def when(self, asking: Asking, at: datetime = MONDAY) -> Answered:
+    def when(self, asking: AskedCommand, at: datetime = MONDAY) -> Answered:
         """Ask this; what follows is looked at by `then` or `refused`."""
         try:
             return Answered(decided(self.decider, self.state, asking, at), None)
@@ -65,10 +65,10 @@ class Given(Generic[S]):
 class Answered:
     """What a rule answered: events, or a refusal."""
 
-    events: Sequence[Event | Elsewhere]
+    events: Sequence[Event | EventOn]
     refusal: Refused | None
 
-    def then(self, *names: str) -> Sequence[Event | Elsewhere]:
+    def then(self, *names: str) -> Sequence[Event | EventOn]:
         """Exactly these events followed, named as on the wire (`referral.closed`); returns them."""
         if self.refusal is not None:
             raise AssertionError(f"refused: {self.refusal.slug}") from self.refusal

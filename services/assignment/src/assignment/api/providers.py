@@ -28,7 +28,7 @@ from loopkeeper.http.paging import Listing, Page, listing
 from loopkeeper.http.route import Id, Operation, example, refused
 from loopkeeper.http.upload import Upload
 from loopkeeper.kernel.errors import not_found
-from loopkeeper.runtime.service import Call, Context
+from loopkeeper.runtime.service import Call, RunningService
 from loopkeeper.security.organizations import OrganizationKind, Role
 from loopkeeper.store.definition import Reference
 from loopkeeper.store.row_access import reading
@@ -119,12 +119,12 @@ async def put_provider(
     return await _written(call, id, recording(call.client, id, body, _match(call)))
 
 
-def _serves(context: Context, slug: str) -> bool:
+def _serves(context: RunningService, slug: str) -> bool:
     known = context.directory.organization(slug)
     return known is not None and known.kind in SERVING
 
 
-def _is_hub(context: Context) -> Callable[[str], bool]:
+def _is_hub(context: RunningService) -> Callable[[str], bool]:
     def is_hub(slug: str) -> bool:
         known = context.directory.organization(slug)
         return known is not None and known.kind is OrganizationKind.HUB

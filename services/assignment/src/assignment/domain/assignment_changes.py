@@ -55,42 +55,42 @@ from loopkeeper.contract.events import (
 
 
 def withdraw(state: Assignment | None, command: Withdraw, context: OfferContext) -> Iterator[Event]:
-    now, turn = held(state, command.assignment)
+    state, turn = held(state, command.assignment)
     if turn.status != "offered":
         raise Refused(
             "not-offered", "This offer was accepted.", fix="End the assignment instead.", allowed=("end",)
         )
     gone = taken_back(turn, context.at, BY_PLAN, command.acted_by)
-    yield from _and_next(now, command, context, context.offering, gone)
+    yield from _and_next(state, command, context, context.offering, gone)
 
 
 def end(state: Assignment | None, command: End, context: OfferContext) -> Iterator[Event]:
-    now, turn = held(state, command.assignment)
+    state, turn = held(state, command.assignment)
     if turn.status != "accepted":
         allowed = ("decline",) if command.by_provider else ("withdraw",)
         raise Refused("not-live", "This offer is not accepted yet.", fix="Answer it.", allowed=allowed)
     reason = ENDED_BY_PROVIDER if command.by_provider else BY_PLAN
     gone = taken_back(turn, context.at, reason, command.acted_by)
-    yield from _and_next(now, command, context, context.offering, gone)
+    yield from _and_next(state, command, context, context.offering, gone)
 
 
 def _and_next(
-    now: Assignment,
+    state: Assignment,
     command: Withdraw | End | RequestChange,
     context: Context,
     offering: Offering | None,
     gone: Event,
 ) -> Iterator[Event]:
     yield gone
-    if wants_offer(now, command, context.at):
-        yield from offer_next(evolve(now, gone), context, needed(offering))
+    if wants_offer(state, command, context.at):
+        yield from offer_next(evolve(state, gone), context, needed(offering))
 
 
 def request_change(
     state: Assignment | None, command: RequestChange, context: ChangeContext
 ) -> Iterator[Event]:
     """Who is served keeps the provider until the plan has another; an open offer goes on at once."""
-    now, turn = held(state, command.assignment)
+    state, turn = held(state, command.assignment)
     if command.wished == turn.provider:
         raise Refused(
             "not-eligible",
@@ -99,17 +99,17 @@ def request_change(
         )
     if turn.status == "offered":
         gone = taken_back(turn, context.at, MEMBER_CHANGE, command.acted_by)
-        yield from _and_next(now, command, context, context.offering, gone)
+        yield from _and_next(state, command, context, context.offering, gone)
         return
     limit = needed(context.change)
-    yield from _ask_for_change(now, turn, context.at, limit, command.wished, command.acted_by)
+    yield from _ask_for_change(state, turn, context.at, limit, command.wished, command.acted_by)
 
 
 def _ask_for_change(
-    now: Assignment, turn: Offer, at: datetime, limit: Limit, wished: str, acted_by: ActedBy | None
+    state: Assignment, turn: Offer, at: datetime, limit: Limit, wished: str, acted_by: ActedBy | None
 ) -> Iterator[Event]:
     """The plan is asked once about one wish. Asked again for another, the time runs on from the first asking."""
-    before = now.change if now.change is not None and now.change.assignment == turn.assignment else None
+    before = state.change if state.change is not None and state.change.assignment == turn.assignment else None
     if before is not None and before.wished == wished:
         return
     yield AssignmentPlanAsked(
@@ -157,8 +157,8 @@ def assign_by_hand(state: Assignment | None, command: AssignByHand, context: Han
         raise not_eligible("Before the plan has decided only the provider that holds the grant may serve.")
     turn, offering = state.turn, needed(context.offering)
     serves = turn is not None and turn.status == "accepted" and not _to_be_changed(state, turn, command)
-    elsewhere = offering.elsewhere is not None and planned_from(state, context.at) is None
-    if elsewhere or serves:
+    other_assignment = offering.other_assignment is not None and planned_from(state, context.at) is None
+    if other_assignment or serves:
         raise Refused(
             "member-already-assigned",
             "The member has a live assignment.",
@@ -213,7 +213,7 @@ def start(state: Assignment | None, context: StartContext) -> Iterator[Event]:
 
 def conflicted(state: Assignment, at: datetime, conflict: Conflict) -> Iterator[Event]:
     """The question to the plan where a member has two live assignments: about the younger one (loop.md 2.12)."""
-    turn, other = state.turn, conflict.elsewhere
+    turn, other = state.turn, conflict.other_assignment
     if turn is None or other is None:
         return
     ours = (other.since, other.assignment) < (turn.made_at, turn.assignment)

@@ -40,7 +40,7 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Elsewhere:
+class OtherAssignment:
     """The member's live assignment through another referral, the first that was made."""
 
     assignment: str
@@ -56,7 +56,7 @@ class Offering:
     answer_due_at: datetime
     answer_at_risk_at: datetime
     told: Limit
-    elsewhere: Elsewhere | None
+    other_assignment: OtherAssignment | None
     refs: tuple[str, ...]
 
 
@@ -65,7 +65,7 @@ class Conflict:
     """Whether the member has two providers, and by when the plan must say which."""
 
     told: Limit
-    elsewhere: Elsewhere | None
+    other_assignment: OtherAssignment | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,13 +41,13 @@ from loopkeeper.contract.events import (
 
 def evolve(state: Assignment | None, event: Event) -> Assignment:
     """The row after this fact. Any order is bearable; a closing of an unknown referral leaves a tombstone."""
-    now = state or Assignment()
+    state = state or Assignment()
     fold = FOLD.get(type(event))
-    changes: Mapping[str, Any] = fold(now, event) if fold is not None else {}
-    return now.model_copy(update=changes) if changes else now
+    changes: Mapping[str, Any] = fold(state, event) if fold is not None else {}
+    return state.model_copy(update=changes) if changes else state
 
 
-def _received(now: Assignment, event: ReferralReceived) -> Mapping[str, Any]:
+def _received(state: Assignment, event: ReferralReceived) -> Mapping[str, Any]:
     copied = (
         "plan", "referrer", "member", "county", "age_band", "language", "preferred", "chosen", "flags",
         "release_on", "linked", "family_of", "eligibility",
@@ -61,7 +61,7 @@ def _received(now: Assignment, event: ReferralReceived) -> Mapping[str, Any]:
     }
 
 
-def _amended(now: Assignment, event: ReferralAmended) -> Mapping[str, Any]:
+def _amended(state: Assignment, event: ReferralAmended) -> Mapping[str, Any]:
     copied = (
         "member", "county", "age_band", "language", "preferred", "chosen", "flags", "pcp", "release_on",
         "eligibility",
@@ -73,134 +73,134 @@ def _amended(now: Assignment, event: ReferralAmended) -> Mapping[str, Any]:
         changes["populations"] = tuple(p.code for p in event.populations if p.result == "met")
     if event.sealed is not None:
         kept = {part: text for part, text in event.sealed.items() if part in OPENED}
-        changes["sealed"] = {**now.sealed, **kept}
+        changes["sealed"] = {**state.sealed, **kept}
     if event.release_on is not None:
         changes["offers"] = tuple(
             offer.model_copy(update={"starts_on": event.release_on})
             if offer.held and offer.starts_on is not None
             else offer
-            for offer in now.offers
+            for offer in state.offers
         )
     return changes
 
 
-def _closed(now: Assignment, event: ReferralClosed) -> Mapping[str, Any]:
-    return {} if now.outcome else {"outcome": event.outcome, "asked": ""}
+def _closed(state: Assignment, event: ReferralClosed) -> Mapping[str, Any]:
+    return {} if state.outcome else {"outcome": event.outcome, "asked": ""}
 
 
-def _contact_changed(now: Assignment, event: OutreachContactChanged) -> Mapping[str, Any]:
+def _contact_changed(state: Assignment, event: OutreachContactChanged) -> Mapping[str, Any]:
     contact = {part: text for part, text in event.sealed.items() if part in OPENED}
-    return {"flags": event.flags, "sealed": {**now.sealed, **contact}}
+    return {"flags": event.flags, "sealed": {**state.sealed, **contact}}
 
 
 # ── authorization ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _granted(now: Assignment, event: AuthorizationPresumptiveGranted) -> Mapping[str, Any]:
+def _granted(state: Assignment, event: AuthorizationPresumptiveGranted) -> Mapping[str, Any]:
     if event.carried_by:
         # Told under the claim's own referral: the grant is the loop's that it joined.
         return {}
     grant = Grant(
         grant=event.grant, provider=event.provider, population=event.population, populations=event.populations
     )
-    return {"grant": grant, "authorized_at": now.authorized_at or event.occurred_at}
+    return {"grant": grant, "authorized_at": state.authorized_at or event.occurred_at}
 
 
-def _grant_ended(now: Assignment, event: AuthorizationPresumptiveEnded) -> Mapping[str, Any]:
-    over = now.grant is not None and now.grant.grant == event.grant and event.reason != "approved"
-    return {"grant": None, **_unauthorized(now)} if over else {}
+def _grant_ended(state: Assignment, event: AuthorizationPresumptiveEnded) -> Mapping[str, Any]:
+    over = state.grant is not None and state.grant.grant == event.grant and event.reason != "approved"
+    return {"grant": None, **_unauthorized(state)} if over else {}
 
 
-def _approved(now: Assignment, event: AuthorizationApproved) -> Mapping[str, Any]:
+def _approved(state: Assignment, event: AuthorizationApproved) -> Mapping[str, Any]:
     return {
-        "approved": event.populations or now.populations,
-        "authorized_at": now.authorized_at or event.occurred_at,
+        "approved": event.populations or state.populations,
+        "authorized_at": state.authorized_at or event.occurred_at,
         "asked": "",
         "ends_on": None,
         "ends_by": 0,
     }
 
 
-def _extended(now: Assignment, event: AuthorizationExtended) -> Mapping[str, Any]:
+def _extended(state: Assignment, event: AuthorizationExtended) -> Mapping[str, Any]:
     """What ended before may go on: then it is authorized as it was."""
-    again = now.populations if now.approved is None and now.authorized_at is not None else now.approved
+    again = state.populations if state.approved is None and state.authorized_at is not None else state.approved
     return {"ends_on": None, "ends_by": 0, "approved": again}
 
 
 def _reauthorization_requested(
-    now: Assignment, event: AuthorizationReauthorizationRequested
+    state: Assignment, event: AuthorizationReauthorizationRequested
 ) -> Mapping[str, Any]:
     """Asked in time, the term lives on until that is decided (loop.md 4.7)."""
-    return {"ends_on": None, "ends_by": 0} if now.ends_by == NOT_REAUTHORIZED else {}
+    return {"ends_on": None, "ends_by": 0} if state.ends_by == NOT_REAUTHORIZED else {}
 
 
-def _term_ended(now: Assignment, event: AuthorizationEnded) -> Mapping[str, Any]:
+def _term_ended(state: Assignment, event: AuthorizationEnded) -> Mapping[str, Any]:
     return {"ends_on": event.on, "ends_by": event.code, "grant": None}
 
 
-def _unauthorized(now: Assignment) -> Mapping[str, Any]:
+def _unauthorized(state: Assignment) -> Mapping[str, Any]:
     """With a grant that nothing followed, the time in which a provider must be told is over; the next one is its own."""
-    if now.approved is not None:
+    if state.approved is not None:
         return {}
-    kept = tuple(each for each in now.raised if not each.startswith("provider_told"))
+    kept = tuple(each for each in state.raised if not each.startswith("provider_told"))
     return {"authorized_at": None, "told_due_at": None, "told_at_risk_at": None, "raised": kept}
 
 
 # ── turns ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _made(now: Assignment, event: AssignmentMade) -> Mapping[str, Any]:
+def _made(state: Assignment, event: AssignmentMade) -> Mapping[str, Any]:
     return {
-        "offers": (*now.offers, _offer(event)),
+        "offers": (*state.offers, _offer(event)),
         "asked": "",
-        "told_due_at": now.told_due_at or event.told_due_at,
-        "told_at_risk_at": now.told_at_risk_at or event.told_at_risk_at,
+        "told_due_at": state.told_due_at or event.told_due_at,
+        "told_at_risk_at": state.told_at_risk_at or event.told_at_risk_at,
     }
 
 
-def _accepted(now: Assignment, event: AssignmentAccepted) -> Mapping[str, Any]:
+def _accepted(state: Assignment, event: AssignmentAccepted) -> Mapping[str, Any]:
     taken = {"status": "accepted", "accepted_at": event.occurred_at, "lead": event.lead}
-    return {"offers": _with(now, event.assignment, taken), "asked": "", **_changed(now, event)}
+    return {"offers": _with(state, event.assignment, taken), "asked": "", **_changed(state, event)}
 
 
-def _started(now: Assignment, event: AssignmentStarted) -> Mapping[str, Any]:
-    return {"offers": _with(now, event.assignment, {"starts_on": None})}
+def _started(state: Assignment, event: AssignmentStarted) -> Mapping[str, Any]:
+    return {"offers": _with(state, event.assignment, {"starts_on": None})}
 
 
-def _lead_changed(now: Assignment, event: AssignmentLeadChanged) -> Mapping[str, Any]:
-    return {"offers": _with(now, event.assignment, {"lead": event.lead})}
+def _lead_changed(state: Assignment, event: AssignmentLeadChanged) -> Mapping[str, Any]:
+    return {"offers": _with(state, event.assignment, {"lead": event.lead})}
 
 
-def _declined(now: Assignment, event: AssignmentDeclined) -> Mapping[str, Any]:
-    return {"offers": _with(now, event.assignment, {"status": "declined", "reason": event.reason})}
+def _declined(state: Assignment, event: AssignmentDeclined) -> Mapping[str, Any]:
+    return {"offers": _with(state, event.assignment, {"status": "declined", "reason": event.reason})}
 
 
-def _withdrawn(now: Assignment, event: AssignmentWithdrawn) -> Mapping[str, Any]:
-    return _taken_back(now, event, "withdrawn")
+def _withdrawn(state: Assignment, event: AssignmentWithdrawn) -> Mapping[str, Any]:
+    return _taken_back(state, event, "withdrawn")
 
 
-def _ended(now: Assignment, event: AssignmentEnded) -> Mapping[str, Any]:
-    return _taken_back(now, event, "ended")
+def _ended(state: Assignment, event: AssignmentEnded) -> Mapping[str, Any]:
+    return _taken_back(state, event, "ended")
 
 
-def _overdue(now: Assignment, event: AssignmentOverdue) -> Mapping[str, Any]:
-    return {"raised": (*now.raised, mark(event.clock, event.state, event.assignment))}
+def _overdue(state: Assignment, event: AssignmentOverdue) -> Mapping[str, Any]:
+    return {"raised": (*state.raised, mark(event.clock, event.state, event.assignment))}
 
 
 def _taken_back(
-    now: Assignment, event: AssignmentWithdrawn | AssignmentEnded, how: Literal["withdrawn", "ended"]
+    state: Assignment, event: AssignmentWithdrawn | AssignmentEnded, how: Literal["withdrawn", "ended"]
 ) -> Mapping[str, Any]:
-    gone = {"offers": _with(now, event.assignment, {"status": how, "reason": event.reason})}
+    gone = {"offers": _with(state, event.assignment, {"status": how, "reason": event.reason})}
     return gone | ({"approved": None} if event.reason == AUTHORIZATION_ENDED else {})
 
 
-def _changed(now: Assignment, event: AssignmentAccepted) -> Mapping[str, Any]:
+def _changed(state: Assignment, event: AssignmentAccepted) -> Mapping[str, Any]:
     """The change the member asked for is done once another provider has accepted."""
-    done = now.change is not None and now.change.assignment != event.assignment
+    done = state.change is not None and state.change.assignment != event.assignment
     return {"change": None} if done else {}
 
 
-def _plan_asked(now: Assignment, event: AssignmentPlanAsked) -> Mapping[str, Any]:
+def _plan_asked(state: Assignment, event: AssignmentPlanAsked) -> Mapping[str, Any]:
     asked: dict[str, Any] = {
         "asked": event.reason,
         "asked_skipped": event.skipped or (),
@@ -215,8 +215,8 @@ def _plan_asked(now: Assignment, event: AssignmentPlanAsked) -> Mapping[str, Any
         )
         return asked | {"change": change}
     if event.reason == "none_left":
-        asked |= {"told_due_at": now.told_due_at or event.due_at}
-        asked |= {"told_at_risk_at": now.told_at_risk_at or event.at_risk_at}
+        asked |= {"told_due_at": state.told_due_at or event.due_at}
+        asked |= {"told_at_risk_at": state.told_at_risk_at or event.at_risk_at}
     return asked
 
 
@@ -228,10 +228,10 @@ def _offer(event: AssignmentMade) -> Offer:
     return Offer(made_at=event.occurred_at, **{name: getattr(event, name) for name in copied})
 
 
-def _with(now: Assignment, assignment: str, changes: Mapping[str, Any]) -> tuple[Offer, ...]:
+def _with(state: Assignment, assignment: str, changes: Mapping[str, Any]) -> tuple[Offer, ...]:
     return tuple(
         offer.model_copy(update=changes) if offer.assignment == assignment and offer.held else offer
-        for offer in now.offers
+        for offer in state.offers
     )
 
 

@@ -202,7 +202,7 @@ def _barred(state: Assignment, command: Command) -> dict[str, str]:
 def offer_next(state: Assignment, context: Context, offering: Offering) -> Iterator[Event]:
     """The offer to the first candidate; where there is none, or the member has a provider, the plan is asked."""
     first = offering.ranking.first
-    if offering.elsewhere is not None and not planned_from(state, context.at):
+    if offering.other_assignment is not None and not planned_from(state, context.at):
         yield plan_asked(context.at, offering.told, "member_already_assigned")
     elif uncovered(state, la_date(context.at)):
         yield plan_asked(context.at, offering.told, COVERAGE_ENDED)

@@ -32,7 +32,7 @@ from assignment.domain.contexts import (
     Asked,
     ChangeContext,
     Conflict,
-    Elsewhere,
+    OtherAssignment,
     HandContext,
     Limit,
     Obliged,
@@ -162,13 +162,13 @@ class AssignmentLoaded(Loaded[Assignment, Asked]):
             answer_due_at=told.due_at if inside else answer.due_at,
             answer_at_risk_at=min(answer.at_risk_at, told.due_at) if inside else answer.at_risk_at,
             told=told,
-            elsewhere=self._elsewhere(stream, state),
+            other_assignment=self._other_assignment(stream, state),
             refs=(*answer.refs, *self._refs(state, command, ranking, at)),
         )
 
     def _conflict(self, stream: str, state: Assignment, at: datetime) -> Conflict:
         self._lock({(MEMBER, state.member)})
-        return Conflict(told=self._told(state, at), elsewhere=self._elsewhere(stream, state))
+        return Conflict(told=self._told(state, at), other_assignment=self._other_assignment(stream, state))
 
     def _lock(self, wanted: set[Key]) -> None:
         if not wanted <= set(self._locked):
@@ -240,13 +240,13 @@ class AssignmentLoaded(Loaded[Assignment, Asked]):
         due, risk = self._policy.due(clock, start), self._policy.due(f"{clock}_at_risk", start)
         return Limit(due_at=due.at, at_risk_at=risk.at, refs=(due.ref,))
 
-    def _elsewhere(self, stream: str, state: Assignment) -> Elsewhere | None:
+    def _other_assignment(self, stream: str, state: Assignment) -> OtherAssignment | None:
         holds = self._holders.get(state.member, {})
         others = [held for referral, held in holds.items() if referral != stream]
         if not others:
             return None
         first = min(others)
-        return Elsewhere(assignment=first.assignment, since=first.made_at)
+        return OtherAssignment(assignment=first.assignment, since=first.made_at)
 
     def _obliged(self, state: Assignment, offering: Offering, at: datetime) -> tuple[Obliged, str] | None:
         """For whom a must rule speaks instead of the one chosen by hand (loop.md 5.7), and the row that says so."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from assignment.domain.state import Assignment
-from loopkeeper.store.must_hold import Known, MustHold
+from loopkeeper.store.must_hold import KnownLoop, MustHold
 
 MUST_HOLD = (
     MustHold(
@@ -23,6 +23,6 @@ MUST_HOLD = (
 )  # fmt: skip
 
 
-def known(state: Assignment) -> Known:
+def known_loop(state: Assignment) -> KnownLoop:
     """As assignment has it."""
-    return Known(state.outcome, state.live.assignment if state.live is not None else "")
+    return KnownLoop(state.outcome, state.live.assignment if state.live is not None else "")

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from assignment.domain.state import Assignment, Offer
-from assignment.persistence.tables import shown, turn, write_turns
+from assignment.persistence.tables import shown, turn, write_assignments
 from loopkeeper.postgres.connections import Connection
 from loopkeeper.store.definition import Change, Projection
 
 
-class TurnProjection(Projection[Assignment]):
+class AssignmentProjection(Projection[Assignment]):
     """Writes the turns that changed, and those whose referral now shows something else."""
 
     async def write(self, connection: Connection, changes: Sequence[Change[Assignment]], loaded: Any) -> None:
@@ -32,7 +32,7 @@ class TurnProjection(Projection[Assignment]):
             moved = moved or amended or _started(before.values(), after)
         if rows:
             ordered = sorted(rows.values(), key=lambda row: (row["live"], row["id"]))
-            await write_turns(connection, ordered, moved)
+            await write_assignments(connection, ordered, moved)
 
 
 def _started(before: Iterable[Offer], after: Assignment) -> bool:

@@ -130,7 +130,7 @@ def shown(state: Assignment) -> dict[str, Any]:
     }
 
 
-async def write_turns(connection: Connection, rows: Sequence[Mapping[str, Any]], moved: bool) -> None:
+async def write_assignments(connection: Connection, rows: Sequence[Mapping[str, Any]], moved: bool) -> None:
     """Write these rows, what is no longer live before what is. `moved`: a member changed, or a planned turn started,
     which may give a member two live ones: the younger is marked until one of them is over (loop.md 2.12)."""
     text = orjson.dumps(rows, default=list).decode()

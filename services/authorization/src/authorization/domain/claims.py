@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from authorization.domain.commands import LookAgain
-from authorization.domain.contexts import ClaimContext, GrantRules, Standing
+from authorization.domain.contexts import ClaimContext, GrantRules, MemberGrants
 from authorization.domain.presumptive import Refusal, grant_from, judge, refused
 from authorization.domain.state import Authorization, status
 from loopkeeper.contract import ids
 from loopkeeper.contract.calendar import la_date
-from loopkeeper.contract.decider import Elsewhere, InvariantBroken
+from loopkeeper.contract.decider import EventOn, InvariantBroken
 from loopkeeper.contract.events import (
     AuthorizationPresumptiveGranted,
     AuthorizationPresumptiveRefused,
@@ -43,7 +43,7 @@ class Claimed:
 
 def claim_judged(
     state: Authorization, context: ClaimContext, authorization: str = ""
-) -> list[Event | Elsewhere]:
+) -> list[Event | EventOn]:
     """The grant or its refusal of the claim that this loop has; nothing where nothing was claimed, or where the same was
     said before."""
     claim, second = state.claim, state.second
@@ -67,7 +67,7 @@ def claim_judged(
 
 def joined_claim_judged(
     state: Authorization, news: ReferralAmended, context: ClaimContext
-) -> list[Event | Elsewhere]:
+) -> list[Event | EventOn]:
     """The claim of a referral that joined this loop, answered under that one's id (loop.md 3.3). Another's open
     authorization or live grant refuses it; what nobody has accepted yet does not."""
     joined, rules = news.joined_claim, context.joined
@@ -85,8 +85,8 @@ def _verdicts(
     state: Authorization, claimed: Claimed, context: ClaimContext, rules: GrantRules
 ) -> Mapping[str, Refusal | None]:
     """What becomes of each population claimed: None where it is granted."""
-    standing = _within(state, claimed.claimant, context)
-    last = standing.last_grant_through
+    member_grants = _within(state, claimed.claimant, context)
+    last = member_grants.last_grant_through
     # The day of the first service, or the first covered one after it, and what the roster says of it (loop.md 2.5).
     claim = claimed.claim.model_copy(update={"from_": grant_from(state.eligibility, claimed.claim)})
     insured = state.eligibility.on(claimed.claim.from_) in rules.grants_with
@@ -100,7 +100,7 @@ def _verdicts(
             populations=state.populations,
             provider=context.provider,
             types=rules.types.get(code, ()),
-            standing=standing,
+            member_grants=member_grants,
             again_from=last + timedelta(days=rules.again_days) if last else None,
             latest=la_date(context.at) + timedelta(days=rules.days),
             start=claimed.start,
@@ -111,10 +111,10 @@ def _verdicts(
     }
 
 
-def _within(state: Authorization, claimant: str, context: ClaimContext) -> Standing:
+def _within(state: Authorization, claimant: str, context: ClaimContext) -> MemberGrants:
     """What stands through other referrals and through this loop itself. A term whose offer nobody accepted is
     nobody's yet (ECMG26 p112)."""
-    found, grant, term = context.standing, state.grant, state.term
+    found, grant, term = context.member_grants, state.grant, state.term
     if term is not None and (state.reauthorization is not None or term.last_day >= la_date(context.at)):
         served = grant.provider if grant is not None and grant.ended == "approved" else ""
         holder = state.holder or served
@@ -138,7 +138,7 @@ def _refusals(
     authorization: str = "",
     *,
     kept: bool = True,
-) -> list[Event | Elsewhere]:
+) -> list[Event | EventOn]:
     """The refusal: here, where the claim is this loop's (`kept`), and under the referral that made it. Only what is kept
     here is looked at again, so a claim that is not kept awaits nobody."""
     refusal = next(verdict for verdict in verdicts.values() if verdict is not None)
@@ -169,7 +169,7 @@ def _granted(
     context: ClaimContext,
     rules: GrantRules,
     authorization: str = "",
-) -> list[Event | Elsewhere]:
+) -> list[Event | EventOn]:
     claim, today = claimed.claim, la_date(context.at)
     day, answer = grant_from(state.eligibility, claim), state.eligibility.on(claim.from_)
     provider = context.joined_provider if claimed.under and context.joined is not None else context.provider
@@ -200,10 +200,10 @@ def _granted(
     return [granted, _under(claimed, answer, context)]
 
 
-def _under(claimed: Claimed, answer: Event, context: ClaimContext) -> Elsewhere:
+def _under(claimed: Claimed, answer: Event, context: ClaimContext) -> EventOn:
     if context.opens is None:
         raise InvariantBroken("a joined claim is judged and its own referral was not looked for")
-    return Elsewhere(claimed.under, answer, opens=context.opens)
+    return EventOn(claimed.under, answer, opens=context.opens)
 
 
 def _results(verdicts: Mapping[str, Refusal | None]) -> tuple[ClaimResult, ...]:
@@ -218,7 +218,7 @@ def _results(verdicts: Mapping[str, Refusal | None]) -> tuple[ClaimResult, ...]:
 
 def look_again(
     state: Authorization | None, command: LookAgain, context: ClaimContext
-) -> Iterator[Event | Elsewhere]:
+) -> Iterator[Event | EventOn]:
     """A claim that waited is judged now, unless the loop or the decision came first."""
     if state is None or status(state) not in ("pending", "started"):
         return

@@ -134,7 +134,7 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class MemberGrants:
     """What the plan has granted or authorized this member through other referrals. `open_with` is who serves under an
     open term."""
 
@@ -151,7 +151,7 @@ class ClaimContext(Context):
 
     own: str
     grant: GrantRules | None
-    standing: Standing
+    member_grants: MemberGrants
     provider: ProviderRecorded | None
     hubs: Mapping[str, ProviderRecorded]
     joined: GrantRules | None

@@ -13,7 +13,7 @@ from loopkeeper.contract.calendar import end_of_la_day
 AT_RISK, BREACHED = "at_risk", "breached"
 # What `timers` may name, beside the end of a grant.
 KINDS = frozenset({"reminder", "at_risk", "due", "cap", "pause", "reauthorization", "term", "coverage"})
-Standing = Literal["on_track", "at_risk", "breached", "met"]
+ClockState = Literal["on_track", "at_risk", "breached", "met"]
 
 
 class Due(NamedTuple):
@@ -21,7 +21,7 @@ class Due(NamedTuple):
 
     clock: str
     due_at: datetime
-    state: Standing
+    state: ClockState
 
 
 def timers(state: Authorization) -> Mapping[str, datetime]:
@@ -74,7 +74,7 @@ def due(state: Authorization, now: datetime) -> Due | None:
     grant = state.grant
     if review is None and grant is not None and state.grant_live and grant.referral_by is not None:
         by, risk = end_of_la_day(grant.referral_by), day_begins(grant.referral_by)
-        return Due("presumptive_referral", by, _standing(now, by, risk))
+        return Due("presumptive_referral", by, _clock_state(now, by, risk))
     return None
 
 
@@ -82,13 +82,13 @@ def _waiting(review: Review, now: datetime) -> Due:
     """The decision's own clock, or the cap where it comes first or is the only one that runs."""
     if review.pause is None and review.due_at <= review.cap_at:
         return Due(
-            f"decision_{review.clock}", review.due_at, _standing(now, review.due_at, review.at_risk_at)
+            f"decision_{review.clock}", review.due_at, _clock_state(now, review.due_at, review.at_risk_at)
         )
     risk = review.at_risk_at if review.pause is None else None
-    return Due("decision_cap", review.cap_at, _standing(now, review.cap_at, risk))
+    return Due("decision_cap", review.cap_at, _clock_state(now, review.cap_at, risk))
 
 
-def _standing(now: datetime, due_at: datetime, at_risk_at: datetime | None) -> Standing:
+def _clock_state(now: datetime, due_at: datetime, at_risk_at: datetime | None) -> ClockState:
     if now >= due_at:
         return "breached"
     return "at_risk" if at_risk_at is not None and now >= at_risk_at else "on_track"

@@ -61,13 +61,13 @@ COVERED = frozenset({"confirmed", "begins_later"})
 
 def evolve(state: Authorization | None, event: Event) -> Authorization:
     """The request after this fact. Any order is bearable; a closing of an unknown referral leaves a tombstone."""
-    now = state or Authorization()
+    state = state or Authorization()
     fold = FOLD.get(type(event))
-    changes: Mapping[str, Any] = fold(now, event) if fold is not None else {}
-    return now.model_copy(update=changes) if changes else now
+    changes: Mapping[str, Any] = fold(state, event) if fold is not None else {}
+    return state.model_copy(update=changes) if changes else state
 
 
-def _received(now: Authorization, event: ReferralReceived) -> Mapping[str, Any]:
+def _received(state: Authorization, event: ReferralReceived) -> Mapping[str, Any]:
     copied = (
         "kind", "plan", "referrer", "member", "urgency", "county", "age_band", "populations", "attested", "claim",
         "eligibility", "release_on", "plan_change", "linked", "flags",
@@ -81,27 +81,27 @@ def _received(now: Authorization, event: ReferralReceived) -> Mapping[str, Any]:
     }
 
 
-def _amended(now: Authorization, event: ReferralAmended) -> Mapping[str, Any]:
+def _amended(state: Authorization, event: ReferralAmended) -> Mapping[str, Any]:
     """What changed of the referral. A referral that is not known here has nothing that could change."""
-    if now.received_at is None:
+    if state.received_at is None:
         return {}
     copied = (
         "member", "urgency", "county", "age_band", "populations", "attested", "claim", "eligibility", "release_on",
         "plan_change", "flags",
     )  # fmt: skip
     changes = {name: getattr(event, name) for name in copied if getattr(event, name) is not None}
-    if event.kind == "full" and now.kind != "full":
+    if event.kind == "full" and state.kind != "full":
         changes |= {"kind": "full", "asked_at": event.occurred_at}
     if event.claim is not None:
         changes |= {"claimed_by": event.joined_referrer or "", "second": _second(event)}
     if event.sealed is not None and _identity(event.sealed):
         changes["sealed"] = _identity(event.sealed)
     confirmed = event.eligibility is not None and event.eligibility.state == "confirmed"
-    if confirmed and now.eligibility.state != "confirmed":
+    if confirmed and state.eligibility.state != "confirmed":
         changes["enrolled_on"] = la_date(event.occurred_at)
     if event.eligibility is not None and event.eligibility.state in COVERED:
         changes["was_covered"] = True
-    return {name: value for name, value in changes.items() if value != getattr(now, name)}
+    return {name: value for name, value in changes.items() if value != getattr(state, name)}
 
 
 def _second(event: ReferralAmended) -> SecondClaim | None:
@@ -116,28 +116,28 @@ def _identity(sealed: Mapping[str, str]) -> Mapping[str, str]:
     return {part: text for part, text in sealed.items() if part == "identity"}
 
 
-def _closed(now: Authorization, event: ReferralClosed) -> Mapping[str, Any]:
+def _closed(state: Authorization, event: ReferralClosed) -> Mapping[str, Any]:
     """The first closing counts (loop.md 7.1). Without service and after authorization, it opens the discontinuation."""
-    if now.outcome:
+    if state.outcome:
         return {}
     if event.outcome == SERVICES_RECEIVED:
         return {"outcome": event.outcome}
-    return {"outcome": event.outcome, **_discontinued(now, event.occurred_at, event.outcome, None)}
+    return {"outcome": event.outcome, **_discontinued(state, event.occurred_at, event.outcome, None)}
 
 
-def _discontinued(now: Authorization, at: datetime, why: str, code: int | None) -> Mapping[str, Any]:
-    if now.term is None or now.term.ending is not None or now.discontinuation is not None:
+def _discontinued(state: Authorization, at: datetime, why: str, code: int | None) -> Mapping[str, Any]:
+    if state.term is None or state.term.ending is not None or state.discontinuation is not None:
         return {}
     return {"discontinuation": Discontinuation(at=at, why=why, code=code)}
 
 
-def _told(now: Authorization, event: NoticeDelivered) -> Mapping[str, Any]:
+def _told(state: Authorization, event: NoticeDelivered) -> Mapping[str, Any]:
     """The provider heard the decision; what else is delivered changes nothing here."""
-    decided = event.recipient_kind == "provider" and event.code == "decided" and now.decision is not None
-    return {"told_on": la_date(event.occurred_at)} if decided and now.told_on is None else {}
+    decided = event.recipient_kind == "provider" and event.code == "decided" and state.decision is not None
+    return {"told_on": la_date(event.occurred_at)} if decided and state.told_on is None else {}
 
 
-def _approved(now: Authorization, event: AuthorizationApproved) -> Mapping[str, Any]:
+def _approved(state: Authorization, event: AuthorizationApproved) -> Mapping[str, Any]:
     copied = ("by", "number", "populations", "from_", "through", "must", "adverse", "policy")
     decision = Decision(
         kind="approved",
@@ -156,7 +156,7 @@ def _approved(now: Authorization, event: AuthorizationApproved) -> Mapping[str, 
     return {"decision": decision, "term": term}
 
 
-def _denied(now: Authorization, event: AuthorizationDenied) -> Mapping[str, Any]:
+def _denied(state: Authorization, event: AuthorizationDenied) -> Mapping[str, Any]:
     copied = ("reason", "citation", "appeal_by", "notice_due_at", "rights", "policy")
     decision = Decision(
         kind="denied",
@@ -168,16 +168,16 @@ def _denied(now: Authorization, event: AuthorizationDenied) -> Mapping[str, Any]
     return {"decision": decision}
 
 
-def _overturned(now: Authorization, event: AuthorizationOverturned) -> Mapping[str, Any]:
-    if now.decision is None:
+def _overturned(state: Authorization, event: AuthorizationOverturned) -> Mapping[str, Any]:
+    if state.decision is None:
         return {}
-    return {"decision": now.decision.model_copy(update={"overturned_on": event.on})}
+    return {"decision": state.decision.model_copy(update={"overturned_on": event.on})}
 
 
 # ── the grant ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _granted(now: Authorization, event: AuthorizationPresumptiveGranted) -> Mapping[str, Any]:
+def _granted(state: Authorization, event: AuthorizationPresumptiveGranted) -> Mapping[str, Any]:
     if event.carried_by:
         # Told under the claim's own referral: the grant is the other loop's.
         return {}
@@ -185,23 +185,23 @@ def _granted(now: Authorization, event: AuthorizationPresumptiveGranted) -> Mapp
     return {"grant": _grant(event), "grant_refused": "", "way_on": "", "awaited": "", **own}
 
 
-def _grant_refused(now: Authorization, event: AuthorizationPresumptiveRefused) -> Mapping[str, Any]:
+def _grant_refused(state: Authorization, event: AuthorizationPresumptiveRefused) -> Mapping[str, Any]:
     own = {"authorization": event.authorization} if event.authorization else {}
     return {"grant_refused": event.reason, "way_on": event.way_on, "awaited": event.awaits, **own}
 
 
-def _reminded(now: Authorization, event: AuthorizationPresumptiveReminded) -> Mapping[str, Any]:
-    if now.grant is None or now.grant.grant != event.grant:
+def _reminded(state: Authorization, event: AuthorizationPresumptiveReminded) -> Mapping[str, Any]:
+    if state.grant is None or state.grant.grant != event.grant:
         return {}
-    reached = now.grant.from_ + timedelta(days=event.day)
-    left = tuple(day for day in now.grant.remind_on if day > reached)
-    return {"grant": now.grant.model_copy(update={"remind_on": left})}
+    reached = state.grant.from_ + timedelta(days=event.day)
+    left = tuple(day for day in state.grant.remind_on if day > reached)
+    return {"grant": state.grant.model_copy(update={"remind_on": left})}
 
 
-def _grant_ended(now: Authorization, event: AuthorizationPresumptiveEnded) -> Mapping[str, Any]:
-    if now.grant is None or now.grant.grant != event.grant:
+def _grant_ended(state: Authorization, event: AuthorizationPresumptiveEnded) -> Mapping[str, Any]:
+    if state.grant is None or state.grant.grant != event.grant:
         return {}
-    return {"grant": now.grant.model_copy(update={"ended": event.reason, "through": event.through})}
+    return {"grant": state.grant.model_copy(update={"ended": event.reason, "through": event.through})}
 
 
 def _grant(event: AuthorizationPresumptiveGranted) -> Grant:
@@ -215,26 +215,26 @@ def _grant(event: AuthorizationPresumptiveGranted) -> Grant:
 # ── the review, or the reauthorization that waits ─────────────────────────────────────────────────────────
 
 
-def _review_opened(now: Authorization, event: AuthorizationReviewOpened) -> Mapping[str, Any]:
+def _review_opened(state: Authorization, event: AuthorizationReviewOpened) -> Mapping[str, Any]:
     copied = ("authorization", "clock", "due_at", "cap_at", "at_risk_at", "needs_person", "policy")
     review = Review(**{name: getattr(event, name) for name in copied})
     return {"review": review, "authorization": event.authorization}
 
 
-def _pended(now: Authorization, event: AuthorizationPended) -> Mapping[str, Any]:
-    return _waiting(now, pause=Pause(asks=event.asks, at=event.occurred_at, by=event.by))
+def _pended(state: Authorization, event: AuthorizationPended) -> Mapping[str, Any]:
+    return _waiting(state, pause=Pause(asks=event.asks, at=event.occurred_at, by=event.by))
 
 
-def _resumed(now: Authorization, event: AuthorizationResumed) -> Mapping[str, Any]:
-    return _waiting(now, pause=None, due_at=event.due_at, at_risk_at=event.at_risk_at)
+def _resumed(state: Authorization, event: AuthorizationResumed) -> Mapping[str, Any]:
+    return _waiting(state, pause=None, due_at=event.due_at, at_risk_at=event.at_risk_at)
 
 
-def _expedited(now: Authorization, event: AuthorizationExpedited) -> Mapping[str, Any]:
-    waiting = now.waiting
+def _expedited(state: Authorization, event: AuthorizationExpedited) -> Mapping[str, Any]:
+    waiting = state.waiting
     if waiting is None:
         return {}
     return _waiting(
-        now,
+        state,
         clock="expedited",
         due_at=event.due_at,
         at_risk_at=event.at_risk_at,
@@ -246,19 +246,19 @@ def _expedited(now: Authorization, event: AuthorizationExpedited) -> Mapping[str
     )
 
 
-def _overdue(now: Authorization, event: AuthorizationOverdue) -> Mapping[str, Any]:
-    said = now.waiting.said if now.waiting else ()
-    return _waiting(now, said=(*said, event.state))
+def _overdue(state: Authorization, event: AuthorizationOverdue) -> Mapping[str, Any]:
+    said = state.waiting.said if state.waiting else ()
+    return _waiting(state, said=(*said, event.state))
 
 
-def _deemed(now: Authorization, event: AuthorizationDeemedAdverse) -> Mapping[str, Any]:
+def _deemed(state: Authorization, event: AuthorizationDeemedAdverse) -> Mapping[str, Any]:
     appeal = Rights(appeal_by=event.appeal_by, hearing_days=0, unanswered_days=0)
-    return _waiting(now, deemed=event.rights or appeal)
+    return _waiting(state, deemed=event.rights or appeal)
 
 
-def _waiting(now: Authorization, **changes: Any) -> Mapping[str, Any]:
+def _waiting(state: Authorization, **changes: Any) -> Mapping[str, Any]:
     """The question that waits, changed."""
-    waiting = now.waiting
+    waiting = state.waiting
     if waiting is None:
         return {}
     name = "reauthorization" if isinstance(waiting, Reauthorization) else "review"
@@ -268,18 +268,18 @@ def _waiting(now: Authorization, **changes: Any) -> Mapping[str, Any]:
 # ── the term ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _reauthorization_due(now: Authorization, event: AuthorizationReauthorizationDue) -> Mapping[str, Any]:
-    if now.term is None:
+def _reauthorization_due(state: Authorization, event: AuthorizationReauthorizationDue) -> Mapping[str, Any]:
+    if state.term is None:
         return {}
-    left = tuple(day for day in now.term.prompts_on if day > la_date(event.occurred_at))
-    return {"term": now.term.model_copy(update={"prompts_on": left})}
+    left = tuple(day for day in state.term.prompts_on if day > la_date(event.occurred_at))
+    return {"term": state.term.model_copy(update={"prompts_on": left})}
 
 
 def _reauthorization_requested(
-    now: Authorization, event: AuthorizationReauthorizationRequested
+    state: Authorization, event: AuthorizationReauthorizationRequested
 ) -> Mapping[str, Any]:
     """Asked before the end: a notice that it would end is taken back (loop.md 4.7)."""
-    if now.term is None:
+    if state.term is None:
         return {}
     copied = ("authorization", "provider", "clock", "at_risk_at", "policy")
     asked = Reauthorization(
@@ -287,69 +287,69 @@ def _reauthorization_requested(
         cap_at=event.cap_at or event.occurred_at,
         **{name: getattr(event, name) for name in copied},
     )
-    return {"reauthorization": asked, "term": now.term.model_copy(update={"ending": None, "prompts_on": ()})}
+    return {"reauthorization": asked, "term": state.term.model_copy(update={"ending": None, "prompts_on": ()})}
 
 
-def _extended(now: Authorization, event: AuthorizationExtended) -> Mapping[str, Any]:
-    if now.term is None:
+def _extended(state: Authorization, event: AuthorizationExtended) -> Mapping[str, Any]:
+    if state.term is None:
         return {}
     copied = ("number", "from_", "through", "prompts_on", "notice_on")
-    renewals = now.term.renewals + (now.reauthorization is not None)
+    renewals = state.term.renewals + (state.reauthorization is not None)
     longer = Term(renewals=renewals, **{name: getattr(event, name) for name in copied})
     return {"term": longer, "reauthorization": None, "discontinuation": None}
 
 
-def _term_ended(now: Authorization, event: AuthorizationEnded) -> Mapping[str, Any]:
-    if now.term is None:
+def _term_ended(state: Authorization, event: AuthorizationEnded) -> Mapping[str, Any]:
+    if state.term is None:
         return {}
     copied = ("code", "on", "notice_due_at", "rights", "policy")
     ending = Ending(
         person=event.acted_by.person if event.acted_by else "",
         **{name: getattr(event, name) for name in copied},
     )
-    ended = now.term.model_copy(update={"ending": ending, "prompts_on": ()})
+    ended = state.term.model_copy(update={"ending": ending, "prompts_on": ()})
     return {"term": ended, "reauthorization": None, "discontinuation": None}
 
 
 # ── the coverage ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _coverage_lost(now: Authorization, event: AuthorizationCoverageLost) -> Mapping[str, Any]:
-    if now.term is None:
+def _coverage_lost(state: Authorization, event: AuthorizationCoverageLost) -> Mapping[str, Any]:
+    if state.term is None:
         return {}
     asked = Discontinuation(at=event.occurred_at, why=COVERAGE_LOST, code=LOST_COVERAGE, due_at=event.due_at)
     # What is asked already is judged with it.
-    return {"coverage_lost": True, "discontinuation": now.discontinuation or asked}
+    return {"coverage_lost": True, "discontinuation": state.discontinuation or asked}
 
 
-def _coverage_returned(now: Authorization, event: AuthorizationCoverageReturned) -> Mapping[str, Any]:
-    asked = now.discontinuation
+def _coverage_returned(state: Authorization, event: AuthorizationCoverageReturned) -> Mapping[str, Any]:
+    asked = state.discontinuation
     if asked is not None and asked.why == COVERAGE_LOST:
         asked = None
-    if event.due_at is not None and now.term is not None:
+    if event.due_at is not None and state.term is not None:
         asked = Discontinuation(at=event.occurred_at, why=COVERAGE_RETURNED, due_at=event.due_at)
     return {"coverage_lost": False, "discontinuation": asked}
 
 
-def _ending_confirmed(now: Authorization, event: AuthorizationEndingConfirmed) -> Mapping[str, Any]:
+def _ending_confirmed(state: Authorization, event: AuthorizationEndingConfirmed) -> Mapping[str, Any]:
     return {"discontinuation": None}
 
 
 # ── who serves ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _accepted(now: Authorization, event: AssignmentAccepted) -> Mapping[str, Any]:
+def _accepted(state: Authorization, event: AssignmentAccepted) -> Mapping[str, Any]:
     """A later claim of another provider then knows who serves under the term."""
     return {"holder": event.provider}
 
 
-def _assignment_ended(now: Authorization, event: AssignmentEnded) -> Mapping[str, Any]:
-    return {"holder": ""} if event.provider in ("", now.holder) else {}
+def _assignment_ended(state: Authorization, event: AssignmentEnded) -> Mapping[str, Any]:
+    return {"holder": ""} if event.provider in ("", state.holder) else {}
 
 
-def _service_ended(now: Authorization, event: OutreachServiceEnded) -> Mapping[str, Any]:
+def _service_ended(state: Authorization, event: OutreachServiceEnded) -> Mapping[str, Any]:
     """The provider ends services under a term: a person of the plan judges whether the term ends."""
-    return _discontinued(now, event.occurred_at, "service_ended", event.code)
+    return _discontinued(state, event.occurred_at, "service_ended", event.code)
 
 
 # Every event that changes a request: what of other services is read here (`consumers.REACTIONS`), and the own ones.

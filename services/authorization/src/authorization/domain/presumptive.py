@@ -15,7 +15,7 @@ from datetime import date, datetime
 from typing import Any
 
 from authorization.domain.commands import RevokeGrant
-from authorization.domain.contexts import Standing
+from authorization.domain.contexts import MemberGrants
 from authorization.domain.deadlines import day_begins, grant_over_at, grant_through
 from authorization.domain.state import SERVICES_RECEIVED, Authorization, Grant
 from loopkeeper.contract.calendar import la_date
@@ -35,7 +35,7 @@ from loopkeeper.contract.events import (
 
 GRANTED = "granted"
 # Refusals that more answers may mend.
-MENDABLE = ("", "criteria", "coverage_ended")
+FIXABLE = ("", "criteria", "coverage_ended")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def judge(
     populations: Sequence[ScreenedPopulation],
     provider: ProviderRecorded | None,
     types: Collection[str],
-    standing: Standing,
+    member_grants: MemberGrants,
     again_from: date | None,
     latest: date,
     start: bool = False,
@@ -92,9 +92,9 @@ def judge(
     has no answers yet:
     its attestation says that the criteria are met, unless what it answers says they are not."""
     code = population or claim.population
-    if standing.open_with is not None:
-        return refused("renewal" if standing.open_with == claim.provider else "other_provider")
-    if standing.grant_live or (again_from is not None and claim.from_ < again_from):
+    if member_grants.open_with is not None:
+        return refused("renewal" if member_grants.open_with == claim.provider else "other_provider")
+    if member_grants.grant_live or (again_from is not None and claim.from_ < again_from):
         return refused("recent")
     if not insured:
         return refused("coverage_ended")

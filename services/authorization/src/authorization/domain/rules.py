@@ -61,7 +61,7 @@ from authorization.domain.decisions import (
 )
 from authorization.domain.evolve import evolve
 from authorization.domain.presumptive import (
-    MENDABLE,
+    FIXABLE,
     end_when_told,
     end_with_loop,
     expire,
@@ -74,7 +74,7 @@ from authorization.domain.term import end, end_unasked, go_on, move_release, pro
 from authorization.domain.urgency import EXPEDITED, expedited
 from loopkeeper.contract import ids
 from loopkeeper.contract.calendar import la_date, term_through
-from loopkeeper.contract.decider import Decider, Elsewhere, InvariantBroken, Plain
+from loopkeeper.contract.decider import Decider, EventOn, InvariantBroken, Plain
 from loopkeeper.contract.events import (
     AuthorizationDeemedAdverse,
     AuthorizationExpedited,
@@ -87,7 +87,7 @@ from loopkeeper.contract.events import (
 )
 
 # What a decision makes: events of its loop, and the answer to a claim under the referral that joined with it.
-Made = Event | Elsewhere
+Made = Event | EventOn
 
 
 def decide(state: Authorization | None, asked: Asked) -> Sequence[Made]:
@@ -267,7 +267,7 @@ def person_because(state: Authorization, context: ReviewContext) -> tuple[str, .
         (not vouched, "not_attested"),
         (state.eligibility.on(la_date(context.at)) not in rules.covered, "eligibility_unconfirmed"),
         (bool(excluded), "exclusive_program"),
-        (context.standing.open_with is not None, "already_authorized"),
+        (context.member_grants.open_with is not None, "already_authorized"),
         (claimed_start, "back_dating_unchosen"),
         (_over_already(state, context), "term_over"),
         ((drawn or kept) and not must, "sample"),
@@ -323,7 +323,7 @@ def _look_at_answers(state: Authorization, command: Amend, context: AmendContext
         return
     # A claim that joined is judged by now.
     claimed_now = isinstance(fact, ReferralAmended) and fact.claim is not None and fact.joined_claim is None
-    granted = claim_judged(state, context) if claimed_now or state.grant_refused in MENDABLE else []
+    granted = claim_judged(state, context) if claimed_now or state.grant_refused in FIXABLE else []
     yield from granted
     now = _after(state, granted)
     if not person_because(now, context):

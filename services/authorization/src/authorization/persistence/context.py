@@ -42,7 +42,7 @@ from authorization.domain.contexts import (
     PendContext,
     ReauthorizationContext,
     ReviewContext,
-    Standing,
+    MemberGrants,
     TermContext,
 )
 from authorization.domain.presumptive import hubs_of
@@ -127,7 +127,7 @@ class AuthorizationLoaded(Loaded[Authorization, Asked]):
             grant=policy_lookup.granting(
                 self.policy, state.plan, state.claim, state.eligibility, self.providers, day
             ),
-            standing=self._standing(stream, state, plain.at, merged),
+            member_grants=self._member_grants(stream, state, plain.at, merged),
             provider=provider,
             hubs={hub: self.providers[hub] for hub in hubs if hub in self.providers},
             joined=policy_lookup.granting(
@@ -182,13 +182,13 @@ class AuthorizationLoaded(Loaded[Authorization, Asked]):
             judged=policy_lookup.judged(self.policy, plain.at),
         )
 
-    def _standing(self, stream: str, state: Authorization, at: datetime, merged: str | None) -> Standing:
+    def _member_grants(self, stream: str, state: Authorization, at: datetime, merged: str | None) -> MemberGrants:
         members = self.members.get((state.plan, state.member), {})
         others = [kept for name, kept in members.items() if name not in (stream, merged)]
         today = la_date(at)
         open_ = [k for k in others if k.approved_through is not None and k.approved_through >= today]
         ended = [k.grant_through for k in others if k.grant_through is not None and not k.grant_live]
-        return Standing(
+        return MemberGrants(
             # An open term whose provider is not known yet is still somebody's.
             open_with=(open_[0].holder or "another provider") if open_ else None,
             grant_live=any(k.grant_live for k in others),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from authorization.domain.state import Authorization
-from loopkeeper.store.must_hold import Known
+from loopkeeper.store.must_hold import KnownLoop
 
 
-def known(state: Authorization) -> Known:
+def known_loop(state: Authorization) -> KnownLoop:
     """As authorization has it; who serves it does not know."""
-    return Known(state.outcome)
+    return KnownLoop(state.outcome)

@@ -19,7 +19,7 @@ from loopkeeper.contract.events import ProviderRecorded
 from loopkeeper.contract.vocabulary.identifiers import cin, cin_valid
 from loopkeeper.kernel.errors import Problem
 from loopkeeper.postgres.connections import Connection, Pool
-from loopkeeper.runtime.service import Context
+from loopkeeper.runtime.service import RunningService
 from loopkeeper.security.keyring import Unsealable
 from loopkeeper.security.organizations import Client
 from loopkeeper.security.sealing import Sealer
@@ -84,7 +84,7 @@ async def read_entries(connection: Connection | Pool, ids: Sequence[str]) -> dic
     return {row["id"]: read_entry(orjson.loads(row["entry"])) for row in rows}
 
 
-async def ask(context: Context, client: Client, plan: str, number: str, birth_date: date) -> str:
+async def ask(context: RunningService, client: Client, plan: str, number: str, birth_date: date) -> str:
     """The index to look for; the question is written down first, and counted against the hour's bound. Empty for a
     number that is none. Raises 429 `rate-limited`."""
     now = context.clock.now()
@@ -120,7 +120,7 @@ async def ask(context: Context, client: Client, plan: str, number: str, birth_da
         )
         return True
 
-    if not await context.store.transact(steps, beside=True):
+    if not await context.store.transact(steps, concurrent=True):
         raise Problem(
             429,
             "rate-limited",

@@ -22,7 +22,7 @@ from loopkeeper.http.route import Id, Operation, refused
 from loopkeeper.http.stream import Stream
 from loopkeeper.kernel.errors import Busy, Problem, not_found
 from loopkeeper.runtime.service import Call
-from notification.api.subscriptions import COLUMNS, Owner, own
+from notification.api.subscriptions import COLUMNS, Owner, own_organization
 from notification.delivery.feed_listeners import following_of
 
 router = APIRouter(tags=["notification"], route_class=Operation)
@@ -134,7 +134,7 @@ def _wants_stream(call: Call) -> bool:
 
 async def _read(call: Call, id: str, after: str | None, limit: int) -> Part:
     """Entries behind the cursor `after`; the connection is free again when this returns."""
-    async with own(call) as connection:
+    async with own_organization(call) as connection:
         row = await connection.fetchrow(
             f"SELECT {COLUMNS} FROM subscription WHERE id = $1 AND organization = $2 AND state <> 'deleted'",  # noqa: S608
             id,

@@ -20,7 +20,7 @@ from loopkeeper.kernel.errors import not_found
 from loopkeeper.postgres.connections import Connection
 from loopkeeper.runtime.service import Call
 from loopkeeper.security.organizations import Client, Role
-from notification.api.subscriptions import own
+from notification.api.subscriptions import own_organization
 from notification.api.views import Body, StaffPerson, state_of
 from notification.domain.notices.handover import HandOver, Way, check, check_electronic
 from notification.domain.notices.notice_policy import fax_agreement
@@ -95,7 +95,7 @@ class HandOverBody(Body):
 async def mailbox(asked: Annotated[MailboxPage, Query()], call: Reader) -> Listing[Item]:
     """Reading the list tells nothing: what is opened is told."""
     start = asked.start()
-    async with own(call) as connection:
+    async with own_organization(call) as connection:
         rows = await connection.fetch(
             f"""SELECT {COLUMNS} FROM notice n WHERE {MINE} AND (n.at, n.id) > ($4, $5)
                 AND ($6::boolean IS NULL OR (n.told_at IS NOT NULL) = $6) AND ($7 = '' OR n.recipient_kind = $7)
@@ -260,7 +260,7 @@ def _own(client: Client) -> tuple[str, bool, list[str]]:
 async def _row(call: Call, id: str) -> Mapping[str, Any]:
     """The notice, for its recipient, the provider that serves its member, or the plan whose member it concerns."""
     plan = Role.PLAN in call.client.roles
-    async with own(call) as connection:
+    async with own_organization(call) as connection:
         row = await connection.fetchrow(
             f"SELECT {COLUMNS} FROM notice n WHERE n.id = $4 AND ({MINE} OR ($5 AND n.plan = $1))",  # noqa: S608
             *_own(call.client),

@@ -15,7 +15,7 @@ from loopkeeper.contract.field_types import PolicyDay
 from loopkeeper.http.call import allowed
 from loopkeeper.http.route import Id, Operation
 from loopkeeper.kernel.errors import not_found
-from loopkeeper.runtime.service import Call, Context
+from loopkeeper.runtime.service import Call, RunningService
 from loopkeeper.security.organizations import Role
 from loopkeeper.store.row_access import OWN, visible_row
 from notification.api.views import state_of
@@ -88,7 +88,7 @@ async def explanation(
     return Explained(partner=id, on=on, grants=shown, referral=referral)
 
 
-def _plans(context: Context) -> list[str]:
+def _plans(context: RunningService) -> list[str]:
     rows = context.policy.all_rows
     return sorted({row.plan for row in rows if row.table == "partner_grants" and row.plan})
 

@@ -26,7 +26,7 @@ from notification.api.subscriptions import (
     Owner,
     Subscription,
     answered,
-    own,
+    own_organization,
     row_of,
 )
 from notification.api.views import Body
@@ -243,7 +243,7 @@ async def attempts_of(
 ) -> Listing[DeliveryAttemptShown]:
     """Every call of the endpoint, oldest first: what was sent when, and what was answered."""
     row, start = await row_of(call, id), asked.start()
-    async with own(call) as connection:
+    async with own_organization(call) as connection:
         rows = await connection.fetch(
             """SELECT * FROM attempt WHERE subscription = $1 AND organization = $2 AND (at, id) > ($3, $4)
                AND ($6 = '' OR outcome = $6) AND ($7 = '' OR type = $7)

@@ -133,7 +133,7 @@ async def subscriptions_of(
 ) -> Listing[Subscription]:
     """Operations see those of all, without their addresses."""
     start, operations = asked.start(), Role.OPERATIONS in call.client.roles
-    async with own(call) as connection:
+    async with own_organization(call) as connection:
         rows = await connection.fetch(
             f"""SELECT {COLUMNS} FROM subscription
                 WHERE (organization = $1 OR $5) AND (at, id) > ($2, $3) AND state <> 'deleted'
@@ -181,7 +181,7 @@ async def delete(id: Id, call: OwnerWithMatch) -> None:
 
 
 @asynccontextmanager
-async def own(call: Call) -> AsyncGenerator[Connection]:
+async def own_organization(call: Call) -> AsyncGenerator[Connection]:
     """A reading connection that sees the caller's own organization's subscriptions and attempts, and no others."""
     async with reading(call.service.readers, call.client) as connection:
         await connection.execute("SELECT set_config('app.organization', $1, true)", call.client.organization)
@@ -190,7 +190,7 @@ async def own(call: Call) -> AsyncGenerator[Connection]:
 
 async def row_of(call: Call, id: str) -> Mapping[str, Any]:
     """The subscription's row, if it is of the caller's organization. Raises 404 otherwise."""
-    async with own(call) as connection:
+    async with own_organization(call) as connection:
         row = await connection.fetchrow(
             f"SELECT {COLUMNS} FROM subscription WHERE id = $1 AND organization = $2 AND state <> 'deleted'",  # noqa: S608
             id,

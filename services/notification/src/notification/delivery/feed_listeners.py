@@ -13,7 +13,7 @@ from loopkeeper.kernel.repeat import repeat
 from loopkeeper.kernel.supervisor import Heartbeat
 from loopkeeper.kernel.wake import woken_by
 from loopkeeper.postgres.connections import Pool
-from loopkeeper.runtime.service import Context
+from loopkeeper.runtime.service import RunningService
 from loopkeeper.store.store import Store
 
 # What other replicas wrote is heard within this.
@@ -65,11 +65,11 @@ class Following:
 _followings: WeakKeyDictionary[Store[Any], Following] = WeakKeyDictionary()
 
 
-def following_of(context: Context) -> Following:
+def following_of(context: RunningService) -> Following:
     return _followings.setdefault(context.store, Following())
 
 
-async def follow(context: Context, heartbeat: Heartbeat) -> None:
+async def follow(context: RunningService, heartbeat: Heartbeat) -> None:
     """Look after each commit, and when somebody begins to listen."""
     following = following_of(context)
     following.wake = woken_by(context.store.commits)

@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING
 import orjson
 
 from loopkeeper.contract.envelope import parse
-from loopkeeper.event_log.port import BusUnavailable
+from loopkeeper.event_log.port import LogUnavailable
 from loopkeeper.kernel.logs import get
 from loopkeeper.kernel.repeat import repeat
 from loopkeeper.kernel.supervisor import Heartbeat
 from loopkeeper.kernel.wake import woken_by
 from loopkeeper.postgres.connections import TRANSIENT, Connection
 from loopkeeper.postgres.leadership import Leadership
-from loopkeeper.runtime.service import Context
+from loopkeeper.runtime.service import RunningService
 from notification.persistence.forwarded import READ, on_kafka
 
 if TYPE_CHECKING:
-    from loopkeeper.event_log.kafka import KafkaBus
+    from loopkeeper.event_log.kafka import KafkaLog
 
 log = get("forward")
 
@@ -38,29 +38,29 @@ SWEEP = 1.0
 AGAIN_AFTER = 10.0
 
 
-async def forward(context: Context, heartbeat: Heartbeat) -> None:
+async def forward(context: RunningService, heartbeat: Heartbeat) -> None:
     """Publish what plans are to have, where the log is in Kafka."""
-    url = context.settings.bus_url() or ""
+    url = context.settings.event_log_url() or ""
     if not on_kafka(context.settings):
         # Nothing to do, and nothing anybody must wait for.
         await asyncio.Event().wait()
-    from loopkeeper.event_log.kafka import KafkaBus
-    from loopkeeper.event_log.kafka_line import line_of
+    from loopkeeper.event_log.kafka import KafkaLog
+    from loopkeeper.event_log.kafka_config import kafka_config
 
     # A producer of its own: what goes wrong in a plan's topic does not hold up the log.
-    bus = KafkaBus(line_of(url, context.settings))
+    event_log = KafkaLog(kafka_config(url, context.settings))
     try:
-        await Forwarder(context, bus).run(heartbeat)
+        await Forwarder(context, event_log).run(heartbeat)
     finally:
-        await bus.close()
+        await event_log.close()
 
 
 @dataclass
 class Forwarder:
     """Drains the table into the plans' topics. The leader's lock is held by the very connection that reads."""
 
-    context: Context
-    bus: KafkaBus
+    context: RunningService
+    event_log: KafkaLog
     _not_before: dict[str, float] = field(default_factory=dict[str, float])
 
     async def run(self, heartbeat: Heartbeat) -> None:
@@ -101,7 +101,7 @@ class Forwarder:
             try:
                 full |= await self._publish(connection, plan) == ROUND
                 self._not_before.pop(plan, None)
-            except BusUnavailable as error:
+            except LogUnavailable as error:
                 if plan not in self._not_before:
                     log.warning("events wait for a plan's topic", organization=plan, reason=str(error))
                 self._not_before[plan] = asyncio.get_running_loop().time() + AGAIN_AFTER
@@ -112,7 +112,7 @@ class Forwarder:
 
         rows = await connection.fetch(READ, plan, ROUND)
         messages = [parse(orjson.loads(row["headers"]), row["data"]) for row in rows]
-        published = await self.bus.forward(topic_of(plan), messages)
+        published = await self.event_log.forward(topic_of(plan), messages)
         done = [row["position"] for row in rows[:published]]
         await connection.execute("DELETE FROM forward WHERE position = ANY($1::bigint[])", done)
         return published

@@ -12,15 +12,15 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from loopkeeper.contract import ids
-from loopkeeper.kernel.errors import Unsound
+from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.postgres.connections import Connection, Pool
-from loopkeeper.runtime.service import Context
+from loopkeeper.runtime.service import RunningService
 from notification.delivery.webhook import Attempted, Verdict, classify, next_attempt
 from notification.persistence import feed, forwarded
 
 # An endpoint that hangs holds no more than this many of our connections.
-FLYING_PER_SUBSCRIPTION = 8
-FLYING = 256
+IN_FLIGHT_PER_SUBSCRIPTION = 8
+IN_FLIGHT = 256
 # After a crash what was in flight waits so long; a living sender renews its leases three times as often, so one
 # never runs out under it, whatever an attempt takes.
 LEASE = timedelta(seconds=15)
@@ -47,7 +47,7 @@ WITH flying AS (
     SELECT d.id, d.next_attempt_at FROM delivery d
     WHERE d.subscription = s.id AND d.state = 'pending' AND d.next_attempt_at <= $1
       AND (d.leased_until IS NULL OR d.leased_until <= $1) AND {FIRST_OF_ITS_PAIR}
-    ORDER BY d.next_attempt_at, d.sequence LIMIT greatest(0, {FLYING_PER_SUBSCRIPTION} - coalesce(f.n, 0))
+    ORDER BY d.next_attempt_at, d.sequence LIMIT greatest(0, {IN_FLIGHT_PER_SUBSCRIPTION} - coalesce(f.n, 0))
     FOR UPDATE OF d SKIP LOCKED
   ) due
   WHERE s.state = 'enabled' AND s.url IS NOT NULL
@@ -302,7 +302,7 @@ async def untold(pool: Pool, limit: int) -> list[Mapping[str, Any]]:
     return [dict(row) for row in await pool.fetch(UNTOLD, limit)]
 
 
-async def ahead(context: Context) -> tuple[int, datetime | None]:
+async def ahead(context: RunningService) -> tuple[int, datetime | None]:
     """How many deliveries are due or under way, with arrivals not published and events not forwarded yet; and when the
     next one is due."""
     row = await context.pool.fetchrow(AHEAD, context.clock.now())
@@ -310,5 +310,5 @@ async def ahead(context: Context) -> tuple[int, datetime | None]:
         "SELECT count(*) FROM delivery WHERE delivered_at IS NOT NULL AND notice <> '' AND NOT told"
     )
     if row is None:
-        raise Unsound("an aggregate came without a row")
+        raise InvariantBroken("an aggregate came without a row")
     return row["now"] + waiting + await forwarded.waiting(context.pool), row["next"]

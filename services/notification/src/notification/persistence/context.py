@@ -108,7 +108,7 @@ class NotificationLoader(Loader[Outreach, Asked]):
     ) -> NotificationLoaded:
         # One made since the locks were taken hears of the next fact: its sequence is not ours to move.
         held = [name for kind, name in locked if kind == feed.SHARED]
-        subscriptions = await feed.standing(connection, held) if held else []
+        subscriptions = await feed.existing(connection, held) if held else []
         names = await self._names(connection, self._concerned(work))
         return NotificationLoaded(self._policy, names, subscriptions, await _untold(connection, work))
 

@@ -74,10 +74,10 @@ async def locked(connection: Connection, organizations: Sequence[str]) -> list[S
         organizations,
         SHARED,
     )
-    return await standing(connection, [row["id"] for row in found])
+    return await existing(connection, [row["id"] for row in found])
 
 
-async def standing(connection: Connection, subscriptions: Sequence[str]) -> list[Subscription]:
+async def existing(connection: Connection, subscriptions: Sequence[str]) -> list[Subscription]:
     """The living ones of these subscriptions, whose shared rows the caller holds."""
     rows = await connection.fetch(
         """SELECT id, organization, url, sequence FROM subscription
@@ -146,10 +146,10 @@ async def tell_disabled(connection: Connection, subscription: str, claim: str, n
     )
     if row is None or row["state"] != "disabled":
         return
-    standing = [s for s in await locked(connection, [row["organization"]]) if s.id != subscription]
+    existing = [s for s in await locked(connection, [row["organization"]]) if s.id != subscription]
     data = {"event": claim, "subscription": subscription, "why": row["disabled_why"]}
     news = News(row["organization"], f"evt_{claim}", DISABLED_TYPE, "", now, data)
-    await write(connection, rows_of(standing, [news], now))
+    await write(connection, rows_of(existing, [news], now))
 
 
 async def write(connection: Connection, rows: Rows) -> None:

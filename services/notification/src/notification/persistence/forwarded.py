@@ -25,7 +25,7 @@ READ = "SELECT position, headers, data FROM forward WHERE plan = $1 ORDER BY pos
 
 def on_kafka(settings: Settings) -> bool:
     """Whether anything is forwarded at all: elsewhere a plan reads its feed."""
-    return (settings.bus_url() or "").startswith("kafka://")
+    return (settings.event_log_url() or "").startswith("kafka://")
 
 
 def concerns(event: Event) -> bool:

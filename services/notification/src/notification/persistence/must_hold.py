@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from loopkeeper.store.must_hold import Known, MustHold
+from loopkeeper.store.must_hold import KnownLoop, MustHold
 from notification.domain.outreach.state import Outreach
 
 MUST_HOLD = (
@@ -55,8 +55,8 @@ MUST_HOLD = (
 )  # fmt: skip
 
 
-def known(state: Outreach) -> Known:
+def known_loop(state: Outreach) -> KnownLoop:
     """As notification has it."""
     serving = state.assignment
     outcome = state.closing.outcome if state.closing is not None else ""
-    return Known(outcome, serving.assignment if serving is not None and not serving.ended else "")
+    return KnownLoop(outcome, serving.assignment if serving is not None and not serving.ended else "")

@@ -15,7 +15,7 @@ from typing import Any
 from loopkeeper.contract.decider import Command
 from loopkeeper.contract.envelope import Message
 from loopkeeper.contract.events import NoticeDelivered, NoticeOverdue
-from loopkeeper.kernel.errors import Unsound
+from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.postgres.connections import Connection
 from loopkeeper.store.definition import Change, Projection, Submission
 from loopkeeper.store.journal import Entry
@@ -99,7 +99,7 @@ def _forwarded(happened: Happened, copy: Copy, submission: Submission) -> Iterat
         return
     message = submission.received.message if submission.received is not None else None
     if message is None:
-        raise Unsound("another service's event was noted that was never received")
+        raise InvariantBroken("another service's event was noted that was never received")
     yield copy.organization, forwarded.forwarded(message, copy.body)
 
 

@@ -66,7 +66,7 @@ def restate(subscription: str, n: int, wanted: Wanted) -> Reference:
     """Another address must prove itself anew. Raises 404, 412 where it was changed since."""
 
     def change(row: Row | None, at: datetime) -> Recorded:
-        found = _standing(row, n)
+        found = _existing(row, n)
         changes: dict[str, Any] = {"url": wanted.url, "description": wanted.description}
         if found["url"] != wanted.url:
             changes |= {"state": wanted.state, "enabled_at": at if wanted.state == "enabled" else None}
@@ -86,7 +86,7 @@ def verify(subscription: str, n: int) -> Reference:
                 "The subscription was changed while its endpoint was challenged.",
                 fix="Verify it again.",
             )
-        return _enabled(_standing(row, n), at)
+        return _enabled(_existing(row, n), at)
 
     return Reference(TABLE, subscription, change)
 
@@ -96,7 +96,7 @@ def enable(subscription: str, n: int | None) -> Reference:
     by a challenge. Raises 409 `not-verified`."""
 
     def change(row: Row | None, at: datetime) -> Recorded | None:
-        found = _standing(row, n)
+        found = _existing(row, n)
         if found["state"] == "enabled":
             return None
         if found["state"] == "unverified" or found["disabled_why"] == GONE:
@@ -117,7 +117,7 @@ def disable(subscription: str, n: int | None, why: str) -> Reference:
     def change(row: Row | None, at: datetime) -> Recorded | None:
         if why != OWNER and (row is None or row["state"] != "enabled"):
             return None
-        found = _standing(row, n)
+        found = _existing(row, n)
         if found["state"] == "disabled":
             return None
         if found["state"] == "unverified":
@@ -133,7 +133,7 @@ def rotate(subscription: str, n: int | None, sealed_secret: str, grace: timedelt
     """A new secret signs; the old one signs beside it until its grace is over. One before that is dropped."""
 
     def change(row: Row | None, at: datetime) -> Recorded:
-        found = _standing(row, n)
+        found = _existing(row, n)
         until = at + grace if grace else None
         old = found["secret"] if grace else ""
         return _next(found, at, secret=sealed_secret, old_secret=old, old_secret_until=until)
@@ -145,12 +145,12 @@ def delete(subscription: str, n: int) -> Reference:
     """Nothing is sent or fed any more. The row stays, so that its attempts keep their owner."""
 
     def change(row: Row | None, at: datetime) -> Recorded:
-        return _next(_standing(row, n), at, state="deleted", url=None, secret="", old_secret="")
+        return _next(_existing(row, n), at, state="deleted", url=None, secret="", old_secret="")
 
     return Reference(TABLE, subscription, change)
 
 
-def _standing(row: Row | None, n: int | None) -> Row:
+def _existing(row: Row | None, n: int | None) -> Row:
     """The row, in the version asked for, if one was. Raises 404, 412."""
     if row is None or row["state"] == "deleted":
         raise not_found()

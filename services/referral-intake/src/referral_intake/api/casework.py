@@ -310,8 +310,8 @@ async def _reopened(
         keys=prepared.keys,
         reopening=Reopening(why=why, old=row["id"], acted_by=call.acted_by(person)),
     )
-    beside = (row["id"], into) if why == "split" and into else (row["id"],)
-    return await call.submit(stream, command, beside=beside)
+    other_streams = (row["id"], into) if why == "split" and into else (row["id"],)
+    return await call.submit(stream, command, other_streams=other_streams)
 
 
 def _made(call: Call, outcome: Outcome) -> ShownReferral:

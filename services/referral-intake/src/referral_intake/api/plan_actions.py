@@ -83,7 +83,7 @@ async def merge(
     read_as(call, row, "plan")
     call.check_match(row["n"])
     command = MergeReferral(into=body.into, acted_by=call.acted_by(body.acted_by))
-    return await submitted(call, row, command, beside=(await _own(call, body.into),))
+    return await submitted(call, row, command, other_streams=(await _own(call, body.into),))
 
 
 async def _own(call: Call, stream: str) -> str:

@@ -11,7 +11,7 @@ from loopkeeper.contract import events
 from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.events import Claim, Linked, Question, ReferralReceived
 from loopkeeper.contract.vocabulary.referring import Urgency
-from loopkeeper.runtime.service import Context
+from loopkeeper.runtime.service import RunningService
 from loopkeeper.security.keyring import Unsealable
 from loopkeeper.security.organizations import OrganizationKind
 from loopkeeper.security.sealing import Sealer
@@ -40,7 +40,7 @@ class Prepared:
 
 
 def prepare(
-    context: Context,
+    context: RunningService,
     form: ReferralBody,
     *,
     referrer: str,
@@ -127,7 +127,7 @@ def _claim(claim: PresumptiveClaim, referrer: str) -> Claim:
     )
 
 
-def _goes_on(context: Context, change: PlanChange | None, day: date) -> bool:
+def _goes_on(context: RunningService, change: PlanChange | None, day: date) -> bool:
     """Whether ECM under another plan goes on under this one, as far as the form says (loop.md 4.9)."""
     if change is None:
         return False
@@ -135,14 +135,14 @@ def _goes_on(context: Context, change: PlanChange | None, day: date) -> bool:
     return any(row["unless"] not in change.stated for row in rows)
 
 
-def _overlaps(context: Context, day: date) -> Mapping[str, str]:
+def _overlaps(context: RunningService, day: date) -> Mapping[str, str]:
     table = "program_overlap"
     if table not in context.policy.tables:
         return {}
     return {row["program"]: row["rule"] for row in context.policy.rows(table, on=day)}
 
 
-def _keys(context: Context, form: ReferralBody, reading: Reading) -> Keys:
+def _keys(context: RunningService, form: ReferralBody, reading: Reading) -> Keys:
     """The blind indexes under the plan's key, and the CIN's under that of every other plan served here."""
     sealer, plan, number = context.sealer, form.plan, reading.cin
     born = reading.birth_date.isoformat() if reading.birth_date else ""
@@ -154,7 +154,7 @@ def _keys(context: Context, form: ReferralBody, reading: Reading) -> Keys:
 
 
 def _moved(
-    context: Context, sealer: Sealer, plan: str, number: str, born: str, first_name: str
+    context: RunningService, sealer: Sealer, plan: str, number: str, born: str, first_name: str
 ) -> tuple[tuple[str, str], ...]:
     """The member's keys under every other plan served here: number and birth date, and the first name with them."""
     members = _under_others(context, sealer, plan, number, born)
@@ -163,7 +163,7 @@ def _moved(
     return tuple((key, named.get(slug, "")) for slug, key in members.items())
 
 
-def _under_others(context: Context, sealer: Sealer, plan: str, *values: str) -> dict[str, str]:
+def _under_others(context: RunningService, sealer: Sealer, plan: str, *values: str) -> dict[str, str]:
     """The blind index of these values under the key of every other plan served here, by plan."""
     keys: dict[str, str] = {}
     for slug, organization in context.directory.organizations().items():

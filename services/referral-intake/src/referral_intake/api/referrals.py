@@ -19,7 +19,7 @@ from loopkeeper.http.paging import Listing, Page, listing
 from loopkeeper.http.person import Person
 from loopkeeper.http.route import Id, Operation, example, refused
 from loopkeeper.kernel.errors import FieldError, Problem, field_invalid, not_found
-from loopkeeper.runtime.service import Call, Context
+from loopkeeper.runtime.service import Call, RunningService
 from loopkeeper.security.organizations import Client, OrganizationKind, Role
 from loopkeeper.store.provider_copy import read_entry
 from loopkeeper.store.row_access import OWN, reading, visible_row, visible_rows
@@ -117,7 +117,7 @@ async def _directory_entry(call: Call) -> ProviderRecorded | None:
     return read_entry(orjson.loads(entry)) if entry else None
 
 
-def check_plan(context: Context, client: Client, slug: str) -> None:
+def check_plan(context: RunningService, client: Client, slug: str) -> None:
     """Raise `unknown-plan` unless this is a plan served here, and, for a plan's own key, that plan."""
     plan = context.directory.organization(slug)
     own = Role.PLAN not in client.roles or client.organization == slug
@@ -229,10 +229,10 @@ async def withdraw(
 
 
 async def submitted(
-    call: Call, row: Mapping[str, Any], command: Command, *, beside: tuple[str, ...] = ()
+    call: Call, row: Mapping[str, Any], command: Command, *, other_streams: tuple[str, ...] = ()
 ) -> ShownReferral:
     """Apply this to the row's referral; answer with how it stands then."""
-    outcome = await call.submit(row["id"], command, beside=beside)
+    outcome = await call.submit(row["id"], command, other_streams=other_streams)
     after = {"id": row["id"], "created_at": row["created_at"], "at": call.service.clock.now()}
     call.etag(outcome.n)
     return show(call.client, after, outcome.state, after["at"])

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
-from loopkeeper.contract.decider import Elsewhere, Plain, Refused
+from loopkeeper.contract.decider import EventOn, Plain, Refused
 from loopkeeper.contract.events import ActedBy, Event, ReferralClosed
 from loopkeeper.contract.vocabulary.outcomes import clr_reason
 from referral_intake.domain.commands import CloseReferral, WithdrawReferral
 from referral_intake.domain.contexts import CloseContext
 from referral_intake.domain.state import Referral
 
-Made = Sequence[Event | Elsewhere]
+Made = Sequence[Event | EventOn]
 
 
 def must_be_open(referral: Referral) -> None:

@@ -29,7 +29,7 @@ from referral_intake.domain.state import Referral
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asking:
+class AnswerTimes:
     """By when a blocking question is to be answered, and when it is asked again."""
 
     due_at: datetime
@@ -64,7 +64,7 @@ class ReceiveContext(Context):
     match: Match
     resealed: Mapping[str, str]
     redirect: tuple[Question, ...]
-    asking: Asking
+    asking: AnswerTimes
     before: Before | None
 
 
@@ -78,7 +78,7 @@ class AnswerContext(Context):
     possible: Linked | None
     authorized_there: tuple[ScreenedPopulation, ...]
     redirect: tuple[Question, ...]
-    asking: Asking
+    asking: AnswerTimes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +107,7 @@ class ChooseContext(Context):
 class PendedContext(Context):
     """The plan asks: when that is asked again."""
 
-    asking: Asking
+    asking: AnswerTimes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -61,23 +61,23 @@ from referral_intake.domain.state import (
 
 def evolve(referral: Referral | None, event: Event) -> Referral:
     """The referral after this fact. Any order is bearable: an unknown referral becomes a bare row."""
-    now = referral or Referral()
+    state = referral or Referral()
     fold = FOLD.get(type(event))
-    changes: Mapping[str, Any] = fold(now, event) if fold is not None else {}
-    return now.model_copy(update=changes) if changes else now
+    changes: Mapping[str, Any] = fold(state, event) if fold is not None else {}
+    return state.model_copy(update=changes) if changes else state
 
 
 # ── authorization ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _review_opened(now: Referral, event: AuthorizationReviewOpened) -> Mapping[str, Any]:
+def _review_opened(state: Referral, event: AuthorizationReviewOpened) -> Mapping[str, Any]:
     review = Review(
         authorization=event.authorization, clock=event.clock, due_at=event.due_at, cap_at=event.cap_at
     )
     return {"review": review}
 
 
-def _granted(now: Referral, event: AuthorizationPresumptiveGranted) -> Mapping[str, Any]:
+def _granted(state: Referral, event: AuthorizationPresumptiveGranted) -> Mapping[str, Any]:
     if event.carried_by:
         # The answer to a claim that joined another loop, which has the grant.
         return {}
@@ -87,76 +87,76 @@ def _granted(now: Referral, event: AuthorizationPresumptiveGranted) -> Mapping[s
     return {"grant": grant, "grant_refused": ""}
 
 
-def _grant_refused(now: Referral, event: AuthorizationPresumptiveRefused) -> Mapping[str, Any]:
+def _grant_refused(state: Referral, event: AuthorizationPresumptiveRefused) -> Mapping[str, Any]:
     return {"grant_refused": event.reason}
 
 
-def _grant_ended(now: Referral, event: AuthorizationPresumptiveEnded) -> Mapping[str, Any]:
-    return {"grant": None} if now.grant and now.grant.grant == event.grant else {}
+def _grant_ended(state: Referral, event: AuthorizationPresumptiveEnded) -> Mapping[str, Any]:
+    return {"grant": None} if state.grant and state.grant.grant == event.grant else {}
 
 
-def _pended(now: Referral, event: AuthorizationPended) -> Mapping[str, Any]:
-    review = now.review.model_copy(update={"pended_until": event.by}) if now.review else None
+def _pended(state: Referral, event: AuthorizationPended) -> Mapping[str, Any]:
+    review = state.review.model_copy(update={"pended_until": event.by}) if state.review else None
     return {"asked_by_plan": event.asks, **({"review": review} if review else {})}
 
 
-def _resumed(now: Referral, event: AuthorizationResumed) -> Mapping[str, Any]:
-    left = tuple(q for q in now.questions if q.id not in now.asked_by_plan)
-    review = now.review
+def _resumed(state: Referral, event: AuthorizationResumed) -> Mapping[str, Any]:
+    left = tuple(q for q in state.questions if q.id not in state.asked_by_plan)
+    review = state.review
     if review is not None:
         review = review.model_copy(update={"pended_until": None, "due_at": event.due_at})
     return {"asked_by_plan": (), "questions": left, "review": review}
 
 
-def _expedited(now: Referral, event: AuthorizationExpedited) -> Mapping[str, Any]:
-    if now.review is None:
+def _expedited(state: Referral, event: AuthorizationExpedited) -> Mapping[str, Any]:
+    if state.review is None:
         return {}
-    cap_at = event.cap_at or now.review.cap_at
+    cap_at = event.cap_at or state.review.cap_at
     changed = {"clock": "expedited", "due_at": event.due_at, "cap_at": cap_at}
-    return {"review": now.review.model_copy(update=changed)}
+    return {"review": state.review.model_copy(update=changed)}
 
 
-def _approved(now: Referral, event: AuthorizationApproved) -> Mapping[str, Any]:
+def _approved(state: Referral, event: AuthorizationApproved) -> Mapping[str, Any]:
     approval = Approval(
         number=event.number, from_=event.from_, through=event.through, populations=event.populations
     )
-    return {"approval": approval, "review": None, "decided": _decided(now, event.occurred_at)}
+    return {"approval": approval, "review": None, "decided": _decided(state, event.occurred_at)}
 
 
-def _denied(now: Referral, event: AuthorizationDenied) -> Mapping[str, Any]:
-    return {"denied": True, "review": None, "decided": _decided(now, event.occurred_at)}
+def _denied(state: Referral, event: AuthorizationDenied) -> Mapping[str, Any]:
+    return {"denied": True, "review": None, "decided": _decided(state, event.occurred_at)}
 
 
-def _extended(now: Referral, event: AuthorizationExtended) -> Mapping[str, Any]:
-    if now.approval is None:
+def _extended(state: Referral, event: AuthorizationExtended) -> Mapping[str, Any]:
+    if state.approval is None:
         return {}
     longer = {"number": event.number, "from_": event.from_, "through": event.through}
-    return {"approval": now.approval.model_copy(update=longer)}
+    return {"approval": state.approval.model_copy(update=longer)}
 
 
-def _term_ended(now: Referral, event: AuthorizationEnded) -> Mapping[str, Any]:
-    ended = now.approval.model_copy(update={"through": event.on}) if now.approval else None
+def _term_ended(state: Referral, event: AuthorizationEnded) -> Mapping[str, Any]:
+    ended = state.approval.model_copy(update={"through": event.on}) if state.approval else None
     return {"approval": ended} if ended else {}
 
 
-def _decided(now: Referral, at: datetime) -> Decided | None:
+def _decided(state: Referral, at: datetime) -> Decided | None:
     """The first decision counts: what is decided later again keeps no clock here."""
-    review = now.review
-    if now.decided is not None or review is None:
-        return now.decided
+    review = state.review
+    if state.decided is not None or review is None:
+        return state.decided
     return Decided(clock=f"decision_{review.clock}", due_at=review.due_at, at=at)
 
 
 # ── assignment, outreach, notices ─────────────────────────────────────────────────────────────────────────
 
 
-def _made(now: Referral, event: AssignmentMade) -> Mapping[str, Any]:
+def _made(state: Referral, event: AssignmentMade) -> Mapping[str, Any]:
     offer = Offer(assignment=event.assignment, provider=event.provider, answer_due_at=event.answer_due_at)
     return {"offer": offer, "plan_asked": None}
 
 
-def _accepted(now: Referral, event: AssignmentAccepted) -> Mapping[str, Any]:
-    held = now.offer or Offer(
+def _accepted(state: Referral, event: AssignmentAccepted) -> Mapping[str, Any]:
+    held = state.offer or Offer(
         assignment=event.assignment, provider=event.provider, answer_due_at=event.occurred_at
     )
     if held.assignment != event.assignment:
@@ -165,69 +165,69 @@ def _accepted(now: Referral, event: AssignmentAccepted) -> Mapping[str, Any]:
     return {"offer": taken, "plan_asked": None, "served_by": event.provider}
 
 
-def _lead_changed(now: Referral, event: AssignmentLeadChanged) -> Mapping[str, Any]:
-    held = now.offer
+def _lead_changed(state: Referral, event: AssignmentLeadChanged) -> Mapping[str, Any]:
+    held = state.offer
     if held is None or held.assignment != event.assignment:
         return {}
     return {"offer": held.model_copy(update={"lead": event.lead.name})}
 
 
 def _taken_back(
-    now: Referral, event: AssignmentDeclined | AssignmentWithdrawn | AssignmentEnded
+    state: Referral, event: AssignmentDeclined | AssignmentWithdrawn | AssignmentEnded
 ) -> Mapping[str, Any]:
-    held, asked = now.offer, now.plan_asked
+    held, asked = state.offer, state.plan_asked
     if held is None or held.assignment != event.assignment:
         return {}
     over = {"plan_asked": None} if asked and asked.reason in OF_THE_ACCEPTED else {}
     return {"offer": None, **over}
 
 
-def _plan_asked(now: Referral, event: AssignmentPlanAsked) -> Mapping[str, Any]:
+def _plan_asked(state: Referral, event: AssignmentPlanAsked) -> Mapping[str, Any]:
     return {"plan_asked": PlanAsked(reason=event.reason, due_at=event.due_at)}
 
 
-def _attempted(now: Referral, event: OutreachAttempted) -> Mapping[str, Any]:
-    held = now.offer
+def _attempted(state: Referral, event: OutreachAttempted) -> Mapping[str, Any]:
+    held = state.offer
     if held is None or held.assignment != event.assignment:
         return {}
     return {"offer": held.model_copy(update={"attempts": max(held.attempts, event.number)})}
 
 
-def _started(now: Referral, event: OutreachServicesStarted) -> Mapping[str, Any]:
+def _started(state: Referral, event: OutreachServicesStarted) -> Mapping[str, Any]:
     return {"services_started_on": event.on}
 
 
-def _contact_changed(now: Referral, event: OutreachContactChanged) -> Mapping[str, Any]:
+def _contact_changed(state: Referral, event: OutreachContactChanged) -> Mapping[str, Any]:
     consent = {"consent": event.consent} if event.consent is not None else {}
-    return {"flags": event.flags, "sealed": {**now.sealed, **event.sealed}, **consent}
+    return {"flags": event.flags, "sealed": {**state.sealed, **event.sealed}, **consent}
 
 
-def _told(now: Referral, event: NoticeDelivered) -> Mapping[str, Any]:
+def _told(state: Referral, event: NoticeDelivered) -> Mapping[str, Any]:
     """Of a referrer's notices only those of the closing are published."""
-    first = now.told_at is None and event.recipient_kind == "referrer"
+    first = state.told_at is None and event.recipient_kind == "referrer"
     return {"told_at": event.occurred_at} if first else {}
 
 
 # ── intake's own ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _received(now: Referral, event: ReferralReceived) -> Mapping[str, Any]:
+def _received(state: Referral, event: ReferralReceived) -> Mapping[str, Any]:
     return {
         "received_at": event.occurred_at,
         **{name: getattr(event, name) for name in RECEIVED_FIELDS},
     }
 
 
-def _set_aside(now: Referral, event: ReferralSetAside) -> Mapping[str, Any]:
-    return _received(now, event.received)
+def _set_aside(state: Referral, event: ReferralSetAside) -> Mapping[str, Any]:
+    return _received(state, event.received)
 
 
-def _support_moved(now: Referral, event: ReferralSupportMoved) -> Mapping[str, Any]:
+def _support_moved(state: Referral, event: ReferralSupportMoved) -> Mapping[str, Any]:
     moved = Support(code=event.code, status=event.status, provider=event.provider, at=event.occurred_at)
-    return {"supports": {**now.supports, event.support: moved}}
+    return {"supports": {**state.supports, event.support: moved}}
 
 
-def _asked(now: Referral, event: ReferralQuestionsAsked) -> Mapping[str, Any]:
+def _asked(state: Referral, event: ReferralQuestionsAsked) -> Mapping[str, Any]:
     if event.reminder:
         return {"reminders": event.reminder}
     return {
@@ -235,33 +235,33 @@ def _asked(now: Referral, event: ReferralQuestionsAsked) -> Mapping[str, Any]:
         "questions_due_at": event.due_at,
         "remind_at": event.remind_at,
         "reminders": 0,
-        "overdue": tuple(o for o in now.overdue if o.clock != "information"),
+        "overdue": tuple(o for o in state.overdue if o.clock != "information"),
     }
 
 
-def _amended(now: Referral, event: ReferralAmended) -> Mapping[str, Any]:
+def _amended(state: Referral, event: ReferralAmended) -> Mapping[str, Any]:
     changed: dict[str, Any] = {
         name: getattr(event, name) for name in AMENDABLE if getattr(event, name) is not None
     }
     if event.sealed:
-        changed["sealed"] = {**now.sealed, **event.sealed}
+        changed["sealed"] = {**state.sealed, **event.sealed}
     if event.joined and event.joined_referrer:
         second = Joined(referral=event.joined, referrer=event.joined_referrer)
-        rest = tuple(each for each in now.joined if each.referral != event.joined)
+        rest = tuple(each for each in state.joined if each.referral != event.joined)
         changed["joined"] = rest if event.cause == "split" else (*rest, second)
     return changed
 
 
 def _overdue(
-    now: Referral, event: ReferralOverdue | AuthorizationOverdue | AssignmentOverdue | OutreachOverdue
+    state: Referral, event: ReferralOverdue | AuthorizationOverdue | AssignmentOverdue | OutreachOverdue
 ) -> Mapping[str, Any]:
-    rest = tuple(each for each in now.overdue if each.clock != event.clock)
+    rest = tuple(each for each in state.overdue if each.clock != event.clock)
     late = Overdue(clock=event.clock, due_at=event.due_at, state=event.state)
     return {"overdue": (*rest, late)}
 
 
-def _closed(now: Referral, event: ReferralClosed) -> Mapping[str, Any]:
-    if now.closing is not None:
+def _closed(state: Referral, event: ReferralClosed) -> Mapping[str, Any]:
+    if state.closing is not None:
         return {}
     closing = Closing(
         outcome=event.outcome,

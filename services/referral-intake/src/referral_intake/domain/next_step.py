@@ -19,7 +19,7 @@ class NextStep(Fact):
 
 def next_step(referral: Referral) -> NextStep:
     """Who must act on an open loop (loop.md 7.6)."""
-    offer, asked = referral.offer, standing_question(referral)
+    offer, asked = referral.offer, question_to_plan(referral)
     match status(referral):
         case Status.CLOSED:
             return NextStep(actor="", step="")
@@ -37,14 +37,14 @@ def next_step(referral: Referral) -> NextStep:
             return _before_assignment(referral)
 
 
-def standing_question(referral: Referral) -> PlanAsked | None:
+def question_to_plan(referral: Referral) -> PlanAsked | None:
     """What assigning asks the plan; while nothing is authorized there is nobody to assign."""
     authorized = referral.approval is not None or referral.grant is not None
     return referral.plan_asked if authorized or referral.offer is not None else None
 
 
 def _before_assignment(referral: Referral) -> NextStep:
-    asked, review = standing_question(referral), referral.review
+    asked, review = question_to_plan(referral), referral.review
     if asked is not None:
         return NextStep(actor="plan", step=PLAN_STEPS.get(asked.reason, ""), due_at=asked.due_at)
     if referral.approval is not None:
@@ -86,7 +86,7 @@ def due(referral: Referral, now: datetime) -> Due | None:
 
 
 def _running(referral: Referral) -> tuple[str, datetime] | None:
-    offer, asked, review = referral.offer, standing_question(referral), referral.review
+    offer, asked, review = referral.offer, question_to_plan(referral), referral.review
     if referral.closing is not None:
         return None
     if asked is not None and asked.due_at is not None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from loopkeeper.contract.decider import Elsewhere, Plain, Refused
+from loopkeeper.contract.decider import EventOn, Plain, Refused
 from loopkeeper.contract.events import (
     AuthorizationPended,
     AuthorizationPresumptiveRefused,
@@ -26,7 +26,7 @@ from referral_intake.domain.commands import (
     MeetDeadline,
     RecordReleaseDate,
 )
-from referral_intake.domain.contexts import AnswerContext, Asking, ChooseContext, PendedContext
+from referral_intake.domain.contexts import AnswerContext, AnswerTimes, ChooseContext, PendedContext
 from referral_intake.domain.deadlines import timers
 from referral_intake.domain.duplicates import added, with_those
 from referral_intake.domain.state import AMENDABLE, OTHER_BIRTH_DATE, PROVIDER_CHANGE, REDIRECT, Referral
@@ -35,7 +35,7 @@ from referral_intake.domain.state import AMENDABLE, OTHER_BIRTH_DATE, PROVIDER_C
 OTHER_PROVIDER = "other_provider"
 
 
-def ask(at: datetime, questions: tuple[Question, ...], asking: Asking) -> list[Event]:
+def ask(at: datetime, questions: tuple[Question, ...], asking: AnswerTimes) -> list[Event]:
     """The questions; only a blocking one has a time by which it is asked again and given up."""
     if not questions:
         return []
@@ -177,7 +177,7 @@ def choose_provider(referral: Referral, command: ChooseProvider, context: Choose
     if here or wished is None or context.serving is None:
         return [answered]
     wish = ReferralAmended(occurred_at=context.at, acted_by=command.acted_by, cause="answered", chosen=wished)
-    return [answered, Elsewhere(context.serving, wish)]
+    return [answered, EventOn(context.serving, wish)]
 
 
 def record_release(referral: Referral, command: RecordReleaseDate, context: Plain) -> Made:
@@ -222,7 +222,7 @@ def ask_for_plan(referral: Referral, fact: AuthorizationPended, context: PendedC
     """The plan's questions hold the loop until they are answered; what was asked before stays asked."""
     held = {q.id: q for q in referral.questions}
     asked = {name: Question(id=name, pointer=pointer_of(name), blocking=True) for name in fact.asks}
-    times = Asking(due_at=fact.by, remind_at=tuple(at for at in context.asking.remind_at if at < fact.by))
+    times = AnswerTimes(due_at=fact.by, remind_at=tuple(at for at in context.asking.remind_at if at < fact.by))
     return ask(context.at, tuple({**held, **asked}.values()), times)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import assert_never
 
-from loopkeeper.contract.decider import Decider, Elsewhere, InvariantBroken, Refused
+from loopkeeper.contract.decider import Decider, EventOn, InvariantBroken, Refused
 from loopkeeper.contract.events import (
     AuthorizationDenied,
     AuthorizationPended,
@@ -123,19 +123,19 @@ def receive(command: ReceiveReferral, context: ReceiveContext) -> Made:
             "populations": with_those(command.received.populations, context.authorized_there),
         }
     )
-    beside = _reopened(received.plan, command.reopening, context)
+    reopening_events = _reopened(received.plan, command.reopening, context)
     match context.match:
         case Joins(survivor=survivor, state=first):
             word = joined(at, first, own, received, context.resealed)
-            return [*_over("merged", received, at, survivor), Elsewhere(survivor, word), *beside]
+            return [*_over("merged", received, at, survivor), EventOn(survivor, word), *reopening_events]
         case AlreadyServed(through=through) as found:
             over = _over("already_in_ecm", received, at, through)
             asked = [ask_for_change(at)] if asks_for_change(found, received) else []
-            return [*over, *asked, Elsewhere(through, served(at, own, found, received)), *beside]
+            return [*over, *asked, EventOn(through, served(at, own, found, received)), *reopening_events]
         case Apart(possible=possible):
             received = received.model_copy(update={"linked": received.linked or possible})
             questions = (*command.questions, *context.redirect)
-            return [received, *ask(at, questions, context.asking), *beside]
+            return [received, *ask(at, questions, context.asking), *reopening_events]
 
 
 def _over(outcome: str, received: ReferralReceived, at: datetime, other: str) -> list[Event]:
@@ -156,7 +156,7 @@ OVER_AT_ONCE: Mapping[str, str] = {
 }
 
 
-def _reopened(plan: str, again: Reopening | None, context: ReceiveContext) -> list[Elsewhere]:
+def _reopened(plan: str, again: Reopening | None, context: ReceiveContext) -> list[EventOn]:
     """What becomes of the old referral: a contested one stays closed, a redirected one is closed, a split one leaves
     the loop it was merged into."""
     if again is None:
@@ -170,7 +170,7 @@ def _reopened(plan: str, again: Reopening | None, context: ReceiveContext) -> li
             before, "other", context.at, acted_by=again.acted_by, text=f"redirected to {plan}",
             detail="redirected", right_plan=plan,
         )  # fmt: skip
-        return [Elsewhere(again.old, sent_on)]
+        return [EventOn(again.old, sent_on)]
     if again.why == "contested":
         must_be_contestable(before, context.before.until, context.at)
         return []
@@ -184,7 +184,7 @@ def _reopened(plan: str, again: Reopening | None, context: ReceiveContext) -> li
         joined=again.old,
         joined_referrer=before.referrer,
     )
-    return [Elsewhere(context.before.into, apart)]
+    return [EventOn(context.before.into, apart)]
 
 
 def must_be_contestable(before: Referral, until: datetime | None, at: datetime) -> None:
@@ -222,7 +222,7 @@ def merge(referral: Referral, command: MergeReferral, context: MergeContext) -> 
     word = joined(at, survivor, context.own, as_received(referral, at), {})
     return [
         closed.model_copy(update={"merged_into": command.into}),
-        Elsewhere(command.into, word.model_copy(update={"acted_by": command.acted_by})),
+        EventOn(command.into, word.model_copy(update={"acted_by": command.acted_by})),
     ]
 
 
@@ -244,7 +244,7 @@ ENDINGS: Mapping[type[Event], str] = {
 def note(referral: Referral | None, fact: Event | None, context: Noted) -> Made:
     """What a fact of another service brings about here: a closing, the plan's questions, a referral opened again."""
     if isinstance(context, OverturnedContext) and context.opens is not None:
-        return [Elsewhere(*context.opens, opens=True)]
+        return [EventOn(*context.opens, opens=True)]
     if referral is None or referral.received_at is None:
         return []
     if isinstance(fact, AuthorizationPresumptiveRefused):

@@ -41,7 +41,7 @@ from referral_intake.domain.commands import (
 from referral_intake.domain.contexts import (
     AnswerContext,
     Asked,
-    Asking,
+    AnswerTimes,
     Before,
     ChooseContext,
     CloseContext,
@@ -56,7 +56,7 @@ from referral_intake.domain.member_keys import found_as, keys_learned
 from referral_intake.domain.questions import who_is_it
 from referral_intake.domain.rules import as_received
 from referral_intake.domain.state import REDIRECT, Referral
-from referral_intake.persistence.queries import Known, load_known, told_in
+from referral_intake.persistence.queries import KnownMembers, load_known, form_commands
 from referral_intake.persistence.roster_rows import answered
 
 # Every member of a plan is told apart under this kind of shared row, so that of two referrals of one person that
@@ -68,7 +68,7 @@ class IntakeLoaded(Loaded[Referral, Asked]):
     """Members, rosters and other referrals of one batch, kept up to date within it. `minted` are members met for the
     first time, by key; `copied` the referrals that carry another one's identity over, new id by old."""
 
-    def __init__(self, known: Known, held: Collection[Key], policy: Policy, sealer: Sealer) -> None:
+    def __init__(self, known: KnownMembers, held: Collection[Key], policy: Policy, sealer: Sealer) -> None:
         self.known = known
         self.minted: dict[str, str] = {}
         self.copied: dict[str, str] = {}
@@ -266,10 +266,10 @@ class IntakeLoaded(Loaded[Referral, Asked]):
 
     # ── deadlines and policy ──────────────────────────────────────────────────────────────────────────────
 
-    def _asking(self, at: datetime) -> Asking:
+    def _asking(self, at: datetime) -> AnswerTimes:
         due = self._policy.due("information", at).at
         again = (self._policy.due(f"information_reminder_{n}", at).at for n in (1, 2))
-        return Asking(due_at=due, remind_at=tuple(again))
+        return AnswerTimes(due_at=due, remind_at=tuple(again))
 
     def _least_attempts(self, state: Referral | None, at: datetime) -> int:
         if state is None or "reach" not in self._policy.tables:
@@ -319,7 +319,7 @@ class IntakeLoader(Loader[Referral, Asked]):
         self._sealer = sealer
 
     async def locks(self, connection: Connection, work: Sequence[Work[Referral]]) -> set[Key]:
-        return {(MEMBER, command.keys.member) for command in told_in(work) if command.keys.member}
+        return {(MEMBER, command.keys.member) for command in form_commands(work) if command.keys.member}
 
     async def load(
         self, connection: Connection, work: Sequence[Work[Referral]], locked: Collection[Key]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from loopkeeper.store.must_hold import Known, MustHold
+from loopkeeper.store.must_hold import KnownLoop, MustHold
 from referral_intake.domain.state import Referral
 from referral_intake.persistence.tables import columns
 
@@ -20,9 +20,9 @@ MUST_HOLD = (
 )  # fmt: skip
 
 
-def known(state: Referral) -> Known:
+def known_loop(state: Referral) -> KnownLoop:
     """As intake has it."""
     now = columns(state)
     stalled = now["status"] != "closed" and now["next_actor"] in ("", "loopkeeper")
     outcome = state.closing.outcome if state.closing is not None else ""
-    return Known(outcome, state.offer.assignment if state.offer is not None else "", stalled)
+    return KnownLoop(outcome, state.offer.assignment if state.offer is not None else "", stalled)

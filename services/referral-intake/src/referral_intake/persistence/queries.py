@@ -15,10 +15,10 @@ from referral_intake.domain.member_keys import found_as, has_name
 from referral_intake.domain.state import Referral
 
 # The commands that say who a referral is about.
-Told = ReceiveReferral | AnswerQuestions
+FormCommand = ReceiveReferral | AnswerQuestions
 
 
-class Known:
+class KnownMembers:
     """Members by their key, rosters' rows by theirs, and the referrals that may be the same person's."""
 
     def __init__(self) -> None:
@@ -31,15 +31,15 @@ class Known:
         self.goes_on_in: dict[str, str] = {}
 
 
-async def load_known(connection: Connection, work: Sequence[Work[Referral]]) -> Known:
+async def load_known(connection: Connection, work: Sequence[Work[Referral]]) -> KnownMembers:
     """What these commands need to know."""
-    known, told = Known(), list(told_in(work))
+    known, told = KnownMembers(), list(form_commands(work))
     if told:
         await _load_rosters(connection, known, told)
         await _load_members(connection, known, told)
-    beside = {stream for item in work for stream in item.submission.beside}
-    if beside:
-        await _load_states(connection, known, "id = ANY($1::text[])", sorted(beside))
+    other_streams = {stream for item in work for stream in item.submission.other_streams}
+    if other_streams:
+        await _load_states(connection, known, "id = ANY($1::text[])", sorted(other_streams))
     if chosen := [i.submission.stream for i in work if isinstance(i.submission.command, ChooseProvider)]:
         rows = await connection.fetch(GOES_ON_IN, sorted(chosen))
         known.goes_on_in = {row["id"]: row["into"] for row in rows}
@@ -56,7 +56,7 @@ WITH RECURSIVE chain AS (
 SELECT DISTINCT ON (id) id, "into" FROM chain WHERE "into" IS NOT NULL ORDER BY id, step DESC"""
 
 
-async def _load_rosters(connection: Connection, known: Known, told: Sequence[Told]) -> None:
+async def _load_rosters(connection: Connection, known: KnownMembers, told: Sequence[FormCommand]) -> None:
     keys = {key for c in told for key in (c.keys.roster, *c.keys.others.values()) if key}
     if not keys:
         return
@@ -70,7 +70,7 @@ async def _load_rosters(connection: Connection, known: Known, told: Sequence[Tol
     known.rosters = frozenset(row["plan"] for row in plans)
 
 
-async def _load_members(connection: Connection, known: Known, told: Sequence[Told]) -> None:
+async def _load_members(connection: Connection, known: KnownMembers, told: Sequence[FormCommand]) -> None:
     """The members' ids, and the referrals that may be theirs: open ones, and those through which they are served."""
     pairs = [pair for c in told for pair in ((c.keys.member, c.keys.named), *c.keys.moved)]
     keys = sorted(
@@ -109,12 +109,12 @@ async def _load_members(connection: Connection, known: Known, told: Sequence[Tol
         known.keys[row["id"]] = Keys(member=row["member_key"], cin=row["cin_key"], person=row["person_key"])
 
 
-async def _load_states(connection: Connection, known: Known, where: str, names: Sequence[str]) -> None:
+async def _load_states(connection: Connection, known: KnownMembers, where: str, names: Sequence[str]) -> None:
     rows = await connection.fetch(f"SELECT id, state FROM referral WHERE {where}", names)  # noqa: S608 own text
     known.states |= {row["id"]: Referral.model_validate_json(row["state"]) for row in rows}
 
 
-def told_in(work: Sequence[Work[Referral]]) -> Iterator[Told]:
+def form_commands(work: Sequence[Work[Referral]]) -> Iterator[FormCommand]:
     """Those among them that say who a referral is about."""
     for item in work:
         command = item.submission.command
@@ -122,5 +122,5 @@ def told_in(work: Sequence[Work[Referral]]) -> Iterator[Told]:
             yield command
 
 
-def _plan(command: Told) -> str:
+def _plan(command: FormCommand) -> str:
     return command.received.plan if isinstance(command, ReceiveReferral) else command.revised.plan

@@ -21,7 +21,8 @@ import orjson
 from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.vocabulary.identifiers import cin as plain_cin
 from loopkeeper.kernel.clock import Clock
-from loopkeeper.kernel.errors import Problem, Unsound
+from loopkeeper.kernel.errors import Problem
+from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.postgres.connections import Connection
 from loopkeeper.security.sealing import Sealer
 from loopkeeper.spreadsheets import Limits, Unreadable
@@ -155,12 +156,12 @@ async def _would_leave(store: Store[Any], upload: Import, loaded: Loaded, seen: 
         return 0
 
     async def steps(connection: Connection) -> int:
-        return await _standing(connection, upload.plan)
+        return await _members_on_roster(connection, upload.plan)
 
     return await store.transact(steps) - len(set(seen))
 
 
-async def _standing(connection: Connection, plan: str) -> int:
+async def _members_on_roster(connection: Connection, plan: str) -> int:
     count: int = await connection.fetchval(
         "SELECT count(*) FROM roster WHERE plan = $1 AND left_on IS NULL", plan
     )
@@ -187,7 +188,7 @@ async def _begin(store: Store[Any], clock: Clock, upload: Import) -> tuple[Loade
             "SELECT * FROM roster_import WHERE plan_id = $1 FOR UPDATE", upload.plan
         )
         if row is None:
-            raise Unsound("an import's row is gone in the transaction that made it")
+            raise InvariantBroken("an import's row is gone in the transaction that made it")
         if _under_way(row, upload, now):
             raise Problem(
                 409,
@@ -199,7 +200,7 @@ async def _begin(store: Store[Any], clock: Clock, upload: Import) -> tuple[Loade
             return row
         kept = dict(row)
         if row["import"] != upload.id or row["state"] == "fresh":
-            kept |= {**FRESH, "standing": await _standing(connection, upload.plan)}
+            kept |= {**FRESH, "standing": await _members_on_roster(connection, upload.plan)}
         await connection.execute(
             """UPDATE roster_import SET import = $2, state = 'running', owner = $3, lines = $4, accepted = $5,
                refused = $6, removed = $7, errors = $8, "at" = $9, standing = $10 WHERE plan_id = $1""",

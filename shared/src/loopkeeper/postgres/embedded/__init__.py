@@ -24,7 +24,7 @@ from loopkeeper.postgres.connections import TRANSIENT
 from loopkeeper.postgres.embedded import place as places
 from loopkeeper.postgres.embedded import postmaster
 from loopkeeper.postgres.embedded.databases import Server, in_use, prepare
-from loopkeeper.postgres.embedded.place import Place
+from loopkeeper.postgres.embedded.place import ServerFolders
 
 __all__ = ["Server", "leave", "remove", "start", "stop"]
 
@@ -64,7 +64,7 @@ def start(
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with locked(folder / "server"):
-            place = places.place_of(folder)
+            place = places.server_folders(folder)
             _leave_orphan(place)
             return _answering(place, databases, binaries, {**CONFIGURATION, **(settings or {})})
     except OSError as error:
@@ -78,7 +78,7 @@ def stop(folder: Path) -> bool:
     if not folder.exists():
         return False
     with locked(folder / "server"):
-        return postmaster.end(places.place_of(folder))
+        return postmaster.end(places.server_folders(folder))
 
 
 def leave(folder: Path) -> bool:
@@ -87,7 +87,7 @@ def leave(folder: Path) -> bool:
     if not folder.exists():
         return False
     with locked(folder / "server"):
-        place = places.place_of(folder)
+        place = places.server_folders(folder)
         pid = postmaster.running(place)
         if pid is None or not place.secrets.exists():
             return False
@@ -102,14 +102,14 @@ def remove(folder: Path) -> None:
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with locked(folder / "server"):
-        place = places.place_of(folder)
+        place = places.server_folders(folder)
         postmaster.end(place)
         for kept in (place.own, place.sockets, place.fresh, *place.orphans(), folder):
             shutil.rmtree(kept, ignore_errors=True)
 
 
 def _answering(
-    place: Place, databases: Sequence[str], binaries: Path | None, configuration: Mapping[str, str]
+    place: ServerFolders, databases: Sequence[str], binaries: Path | None, configuration: Mapping[str, str]
 ) -> Server:
     passwords = places.passwords(place, databases)
     postmaster.bound_log(place)
@@ -133,14 +133,14 @@ def _answering(
             time.sleep(0.1)
 
 
-def _started(place: Place, binaries: Path | None, password: str, configuration: Mapping[str, str]) -> int:
+def _started(place: ServerFolders, binaries: Path | None, password: str, configuration: Mapping[str, str]) -> int:
     programs = places.programs(place, binaries)
     if not (place.cluster / "PG_VERSION").exists():
         postmaster.initialize(place, programs, password)
     return postmaster.launch(place, programs, configuration)
 
 
-def _leave_orphan(place: Place) -> None:
+def _leave_orphan(place: ServerFolders) -> None:
     """A home that was deleted leaves root's server behind, its passwords gone: stop it and put its data aside."""
     if place.secrets.exists() or place.own == place.folder or not place.own.exists():
         return

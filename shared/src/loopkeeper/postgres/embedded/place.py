@@ -31,7 +31,7 @@ LONGEST_SOCKET_FOLDER = 85
 
 
 @dataclass(frozen=True)
-class Place:
+class ServerFolders:
     """The folders of one server, and the account it runs as (None: as ourselves)."""
 
     folder: Path
@@ -61,16 +61,16 @@ class Place:
         return sorted(self.own.parent.glob(f"{self.own.name}.orphan-*")) if self.account else []
 
 
-def place_of(folder: Path) -> Place:
+def server_folders(folder: Path) -> ServerFolders:
     """The place of this folder's server: inside the folder, or for root where the account can reach it."""
     mark = hashlib.sha256(str(folder).encode()).hexdigest()[:16]
     if os.geteuid() == 0:
         own = ROOTS_PLACE / mark
-        return Place(folder, own, own / "run", _account(own))
+        return ServerFolders(folder, own, own / "run", _account(own))
     sockets = folder / "run"
     if len(str(sockets).encode()) > LONGEST_SOCKET_FOLDER:
         sockets = Path(tempfile.gettempdir()) / f"loopkeeper-{os.geteuid()}-{mark}"
-    return Place(folder, folder, sockets, None)
+    return ServerFolders(folder, folder, sockets, None)
 
 
 def _account(own: Path) -> pwd.struct_passwd:
@@ -90,7 +90,7 @@ def _account(own: Path) -> pwd.struct_passwd:
     )
 
 
-def make_folders(place: Place) -> None:
+def make_folders(place: ServerFolders) -> None:
     """The server's own folder and the one of its socket, which nobody else may enter.
 
     Root changes owners and modes only directly in its own place: what stands deeper, the account could swap for a
@@ -120,7 +120,7 @@ def make_roots_place() -> None:
         ROOTS_PLACE.chmod(0o755)
 
 
-def passwords(place: Place, databases: Iterable[str]) -> dict[str, str]:
+def passwords(place: ServerFolders, databases: Iterable[str]) -> dict[str, str]:
     """The password of the superuser and of every database's role. Written before the roles are made: a crash in
     between leaves passwords nobody has yet, which the next start gives."""
     kept: dict[str, str] = json.loads(place.secrets.read_text()) if place.secrets.exists() else {}
@@ -131,7 +131,7 @@ def passwords(place: Place, databases: Iterable[str]) -> dict[str, str]:
     return kept
 
 
-def programs(place: Place, binaries: Path | None) -> Path:
+def programs(place: ServerFolders, binaries: Path | None) -> Path:
     """The folder with `initdb` and `postgres`, readable by the account that runs them."""
     if binaries is not None:
         if not (binaries / "postgres").exists():

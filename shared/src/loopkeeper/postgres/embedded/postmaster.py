@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from loopkeeper.kernel.errors import StartError
-from loopkeeper.postgres.embedded.place import Place, make_folders, make_roots_place
+from loopkeeper.postgres.embedded.place import ServerFolders, make_folders, make_roots_place
 
 PORT = 5432
 # A recovery after kill -9 replays the WAL since the last checkpoint; a laptop's disk needs seconds.
@@ -25,7 +25,7 @@ LARGEST_LOG = 4 * 1024 * 1024
 NOT_YET = ("is still in use", "already exists")
 
 
-def initialize(place: Place, programs: Path, password: str) -> None:
+def initialize(place: ServerFolders, programs: Path, password: str) -> None:
     """A new cluster. It is made aside and then given its name: one that was cut short never counts."""
     if place.account is not None:
         make_roots_place()
@@ -46,7 +46,7 @@ def initialize(place: Place, programs: Path, password: str) -> None:
     shutil.rmtree(place.fresh)
 
 
-def launch(place: Place, programs: Path, configuration: Mapping[str, str]) -> int:
+def launch(place: ServerFolders, programs: Path, configuration: Mapping[str, str]) -> int:
     """Start the server, recovering what a killed one left; its process when it is ready. Raises `StartError`."""
     make_folders(place)
     settings = {**configuration, "unix_socket_directories": str(place.sockets), "port": str(PORT)}
@@ -67,13 +67,13 @@ def launch(place: Place, programs: Path, configuration: Mapping[str, str]) -> in
         time.sleep(0.2)
 
 
-def running(place: Place) -> int | None:
+def running(place: ServerFolders) -> int | None:
     """The process of this place's server when it is ready for sessions."""
     lines = _pid_file(place)
     return serving(place) if len(lines) >= 8 and lines[7].strip() == "ready" else None
 
 
-def serving(place: Place) -> int | None:
+def serving(place: ServerFolders) -> int | None:
     """The process of this place's server, be it starting, ready or stopping. A pid that is another program by now,
     another PostgreSQL included, is none."""
     lines = _pid_file(place)
@@ -83,7 +83,7 @@ def serving(place: Place) -> int | None:
     return pid if f" -D {place.cluster} " in f"{_command_line(pid)} " else None
 
 
-def end(place: Place) -> bool:
+def end(place: ServerFolders) -> bool:
     """A fast shutdown, waited for; whether there was a server."""
     pid = serving(place)
     if pid is None:
@@ -98,13 +98,13 @@ def end(place: Place) -> bool:
     return True
 
 
-def bound_log(place: Place) -> None:
+def bound_log(place: ServerFolders) -> None:
     """Empty a log that grew too large; the server appends to it and goes on."""
     if _log_size(place) > LARGEST_LOG:
         os.close(os.open(place.log, os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW))
 
 
-def _unlock_corpse(place: Place) -> None:
+def _unlock_corpse(place: ServerFolders) -> None:
     """Take the locks from a killed server that nobody buries, as where a container's first process waits for no child:
     PostgreSQL takes its process for alive and would never start again. Children of it that still write are found by
     their shared memory, with these files or without."""
@@ -122,7 +122,7 @@ def _is_corpse(pid: int) -> bool:
         return False
 
 
-def _pid_file(place: Place) -> list[str]:
+def _pid_file(place: ServerFolders) -> list[str]:
     try:
         return (place.cluster / "postmaster.pid").read_text().splitlines()
     except (FileNotFoundError, NotADirectoryError):
@@ -140,7 +140,7 @@ def _command_line(pid: int) -> str:
     return subprocess.run(words, check=False, capture_output=True, text=True).stdout.strip()  # noqa: S603
 
 
-def _run(place: Place, *words: str | Path) -> subprocess.CompletedProcess[str]:
+def _run(place: ServerFolders, *words: str | Path) -> subprocess.CompletedProcess[str]:
     """One of PostgreSQL's own programs, as the account it belongs to, with nothing of our environment."""
     account = place.account
     # Its words go to files: a server left behind would hold a pipe open for ever.
@@ -163,19 +163,19 @@ def _run(place: Place, *words: str | Path) -> subprocess.CompletedProcess[str]:
         return subprocess.CompletedProcess(done.args, done.returncode, "", said.read())
 
 
-def _give(place: Place, path: Path) -> None:
+def _give(place: ServerFolders, path: Path) -> None:
     if place.account is not None:
         os.chown(path, place.account.pw_uid, place.account.pw_gid)
 
 
-def _log_size(place: Place) -> int:
+def _log_size(place: ServerFolders) -> int:
     try:
         return place.log.lstat().st_size
     except FileNotFoundError:
         return 0
 
 
-def _logged(place: Place, before: int) -> str:
+def _logged(place: ServerFolders, before: int) -> str:
     """What the server wrote to its log since it had this size."""
     try:
         descriptor = os.open(place.log, os.O_RDONLY | os.O_NOFOLLOW)

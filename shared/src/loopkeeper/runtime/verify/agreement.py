@@ -9,7 +9,7 @@ from typing import Any
 from loopkeeper.postgres.connections import Connection
 from loopkeeper.runtime.verify.finding import Finding
 from loopkeeper.store.definition import Domain
-from loopkeeper.store.must_hold import Known
+from loopkeeper.store.must_hold import KnownLoop
 
 STATES = """SELECT id, state FROM "{table}" ORDER BY id COLLATE "C" """
 STATE = 'SELECT id, state FROM "{table}" WHERE id = $1'
@@ -20,20 +20,20 @@ class Knower:
     """One service that knows of loops. The first of all is the one that receives them."""
 
     domain: Domain[Any, Any]
-    known: Callable[[Any], Known]
+    known: Callable[[Any], KnownLoop]
     connection: Connection
 
-    async def all(self) -> AsyncIterator[tuple[str, Known]]:
+    async def all(self) -> AsyncIterator[tuple[str, KnownLoop]]:
         """What it knows, by referral in order."""
         async for row in self.connection.cursor(STATES.format(table=self.domain.table), prefetch=500):
             yield row["id"], self._read(row)
 
-    async def one(self, referral: str) -> Known | None:
+    async def one(self, referral: str) -> KnownLoop | None:
         """What it knows of this one; None where it has never heard of it."""
         row: Any = await self.connection.fetchrow(STATE.format(table=self.domain.table), referral)
         return self._read(row) if row is not None else None
 
-    def _read(self, row: Mapping[str, Any]) -> Known:
+    def _read(self, row: Mapping[str, Any]) -> KnownLoop:
         return self.known(self.domain.decider.state.model_validate_json(row["state"]))
 
 
@@ -58,7 +58,7 @@ async def differ_still(knowers: list[Knower], referral: str) -> list[Finding]:
     return differences(referral, {each.domain.service: await each.one(referral) for each in knowers})
 
 
-def differences(referral: str, known: Mapping[str, Known | None]) -> list[Finding]:
+def differences(referral: str, known: Mapping[str, KnownLoop | None]) -> list[Finding]:
     """What differs between the services of one referral."""
     missing = [name for name, each in known.items() if each is None]
     if missing:

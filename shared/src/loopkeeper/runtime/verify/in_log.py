@@ -15,7 +15,7 @@ from uuid import UUID
 
 from loopkeeper.contract.envelope import Message
 from loopkeeper.event_log.generations import GENERATION, Generations
-from loopkeeper.event_log.port import Bus, Place, Received, id_of
+from loopkeeper.event_log.port import EventLog, Position, Received, id_of
 from loopkeeper.postgres.connections import Connection
 from loopkeeper.runtime.verify.finding import Finding
 from loopkeeper.store.journal import read_entry
@@ -49,7 +49,7 @@ class Publisher:
     snapshot: Connection
     tables: Sequence[str]
     reads: frozenset[str]
-    places: Mapping[int, Place] = field(default_factory=dict[int, Place])
+    places: Mapping[int, Position] = field(default_factory=dict[int, Position])
     following: dict[str, int] = field(default_factory=dict[str, int])
     incomplete: dict[UUID, set[int]] = field(default_factory=dict[UUID, set[int]])
 
@@ -73,9 +73,9 @@ class Publisher:
                     yield row["id"], missing
 
 
-async def in_log(bus: Bus, publishers: Sequence[Publisher]) -> AsyncIterator[Finding]:
+async def in_log(event_log: EventLog, publishers: Sequence[Publisher]) -> AsyncIterator[Finding]:
     """One pass over the log, for all services at once."""
-    ends = await bus.ends()
+    ends = await event_log.ends()
     for each in publishers:
         for partition, place in each.places.items():
             if place.next > ends.get(partition, 0):
@@ -84,7 +84,7 @@ async def in_log(bus: Bus, publishers: Sequence[Publisher]) -> AsyncIterator[Fin
                 )
     by_source = {f"/{each.name}": each for each in publishers}
     generations, batch = Generations(), list[Received]()
-    async for received in bus.history():
+    async for received in event_log.history():
         if generations.void(received):
             continue
         batch.append(received)
@@ -98,7 +98,7 @@ async def in_log(bus: Bus, publishers: Sequence[Publisher]) -> AsyncIterator[Fin
         async for stream, count in each.lacking():
             yield Finding("I7", each.name, stream, f"has {count} own events that the log lacks")
     # The rest of a command may have come behind the end that was read to.
-    async for received in bus.history(ends):
+    async for received in event_log.history(ends):
         message = received.message
         if message is not None and message.source in by_source:
             by_source[message.source].see(message)
@@ -114,7 +114,7 @@ async def _batch(
         if NAMED.search(received.raw or (received.message.data if received.message is not None else b"")):
             yield Finding("I12", "log", received.key, "has an event in which somebody is named")
         for each in publishers:
-            place = each.places.get(received.partition, Place(0))
+            place = each.places.get(received.partition, Position(0))
             if place.last not in (None, id_of(received)) and received.offset == place.next - 1:
                 where = f"partition {received.partition}"
                 yield Finding("I8", each.name, where, "has another last record than was read")
@@ -166,7 +166,7 @@ async def _taken(reader: Publisher, batch: Sequence[Received]) -> AsyncIterator[
         if r.message is not None
         and r.message.type in reader.reads
         and r.message.source != f"/{reader.name}"
-        and r.offset < reader.places.get(r.partition, Place(0)).next
+        and r.offset < reader.places.get(r.partition, Position(0)).next
     }
     rows = await reader.now.fetch(CLAIMED, list(wanted))
     taken = {row["id"] for row in rows}

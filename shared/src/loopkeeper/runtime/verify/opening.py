@@ -9,8 +9,8 @@ from loopkeeper.kernel.metrics import Metrics
 from loopkeeper.kernel.settings import Settings
 from loopkeeper.observability.telemetry import Telemetry
 from loopkeeper.policy.reading import installed, load
-from loopkeeper.runtime.run import Addresses, make_bus, make_clock
-from loopkeeper.runtime.service import Equipment, Service
+from loopkeeper.runtime.run import Addresses, make_event_log, make_clock
+from loopkeeper.runtime.service import Resources, Service
 from loopkeeper.runtime.verify.finding import Finding
 from loopkeeper.runtime.verify.reconcile import reconcile
 from loopkeeper.security.keyring import Keyring
@@ -28,13 +28,13 @@ async def reconciling(
     directory, metrics = Directory(settings.config_folder), Metrics()
     rows, clock = load(installed(), settings.policy_folder), make_clock(settings)
     async with AsyncExitStack() as opened:
-        equipment: dict[str, Equipment] = {}
+        equipment: dict[str, Resources] = {}
         for name, service in services.items():
             telemetry = Telemetry.open(name, settings)
             opened.callback(telemetry.close)
-            equipment[name] = Equipment(
+            equipment[name] = Resources(
                 settings, service.settings(), clock, rows, sealer, directory, telemetry, metrics
             )
-        bus = make_bus(addresses.bus, settings)
-        opened.push_async_callback(bus.close)
-        yield reconcile(addresses.databases, bus, equipment, services)
+        event_log = make_event_log(addresses.event_log, settings)
+        opened.push_async_callback(event_log.close)
+        yield reconcile(addresses.databases, event_log, equipment, services)

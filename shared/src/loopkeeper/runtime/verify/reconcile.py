@@ -8,9 +8,9 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from loopkeeper.event_log.port import Bus
+from loopkeeper.event_log.port import EventLog
 from loopkeeper.postgres.connections import Connection, connect
-from loopkeeper.runtime.service import Equipment, Service
+from loopkeeper.runtime.service import Resources, Service
 from loopkeeper.runtime.verify.agreement import Knower, agreement, differ_still
 from loopkeeper.runtime.verify.finding import Finding
 from loopkeeper.runtime.verify.in_log import Publisher, in_log
@@ -45,8 +45,8 @@ class Checked:
 
 async def reconcile(
     databases: Mapping[str, str],
-    bus: Bus,
-    equipment: Mapping[str, Equipment],
+    event_log: EventLog,
+    equipment: Mapping[str, Resources],
     services: Mapping[str, Service],
 ) -> AsyncIterator[Finding]:
     """Every broken promise found. The services may run meanwhile."""
@@ -66,13 +66,13 @@ async def reconcile(
             places = await offsets.read(each.snapshot)
             publisher = Publisher(each.service.name, each.now, each.snapshot, each.tables, each.reads, places)
             publishers.append(publisher)
-        async for finding in in_log(bus, publishers):
+        async for finding in in_log(event_log, publishers):
             yield finding
         async for finding in _agreeing(checked):
             yield finding
 
 
-async def _opened(opened: AsyncExitStack, url: str, service: Service, equipment: Equipment) -> Checked:
+async def _opened(opened: AsyncExitStack, url: str, service: Service, equipment: Resources) -> Checked:
     snapshot, now = await connect(url, name="loopkeeper-verify"), await connect(url, name="loopkeeper-verify")
     for each in (snapshot, now):
         opened.push_async_callback(each.close)
@@ -96,9 +96,9 @@ async def _broken(each: Checked, must: MustHold) -> list[Finding]:
 async def _agreeing(checked: Sequence[Checked]) -> AsyncIterator[Finding]:
     def knowers(now: bool) -> list[Knower]:
         return [
-            Knower(each.domain, known, each.now if now else each.snapshot)
+            Knower(each.domain, known_loop, each.now if now else each.snapshot)
             for each in checked
-            if (known := each.service.known) is not None
+            if (known_loop := each.service.known_loop) is not None
         ]
 
     suspects: dict[str, None] = {}

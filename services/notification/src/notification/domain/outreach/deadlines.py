@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from loopkeeper.policy import Policy
-from notification.domain.outreach.rules import standing
+from notification.domain.outreach.rules import running_clocks
 from notification.domain.outreach.state import Outreach
 
 
@@ -18,6 +18,6 @@ def timers(policy: Policy) -> Callable[[Outreach], Mapping[str, datetime]]:
         begun = held.accepted_at if held is not None else None
         if begun is None:
             return {}
-        return {clock: policy.due(clock, begun).at for clock in standing(state)}
+        return {clock: policy.due(clock, begun).at for clock in running_clocks(state)}
 
     return due

@@ -52,13 +52,13 @@ from notification.domain.outreach.state import (
 
 def evolve(outreach: Outreach | None, event: Event) -> Outreach:
     """The row after this fact."""
-    now = outreach or Outreach()
+    state = outreach or Outreach()
     fold = FOLD.get(type(event))
-    changes: Mapping[str, Any] = fold(now, event) if fold is not None else {}
-    return now.model_copy(update=changes) if changes else now
+    changes: Mapping[str, Any] = fold(state, event) if fold is not None else {}
+    return state.model_copy(update=changes) if changes else state
 
 
-def _received(now: Outreach, event: ReferralReceived) -> Mapping[str, Any]:
+def _received(state: Outreach, event: ReferralReceived) -> Mapping[str, Any]:
     copied = (
         "plan",
         "referrer",
@@ -79,7 +79,7 @@ def _received(now: Outreach, event: ReferralReceived) -> Mapping[str, Any]:
     }
 
 
-def _amended(now: Outreach, event: ReferralAmended) -> Mapping[str, Any]:
+def _amended(state: Outreach, event: ReferralAmended) -> Mapping[str, Any]:
     """A field that is None did not change."""
     copied = ("kind", "member", "county", "age_band", "language", "flags", "consent_holder", "pcp")
     changes: dict[str, Any] = {name: value for name in copied if (value := getattr(event, name)) is not None}
@@ -90,7 +90,7 @@ def _amended(now: Outreach, event: ReferralAmended) -> Mapping[str, Any]:
     if event.sealed is not None and "contact" in event.sealed:
         changes["contact"] = event.sealed["contact"]
     if event.joined is not None:
-        others = tuple(each for each in now.joined if each.referral != event.joined)
+        others = tuple(each for each in state.joined if each.referral != event.joined)
         added = Joined(referral=event.joined, referrer=event.joined_referrer or "")
         changes["joined"] = (*others, added) if event.cause == "joined" else others
     return changes
@@ -101,16 +101,16 @@ def _concerned(populations: tuple[ScreenedPopulation, ...]) -> tuple[str, ...]:
     return tuple(each.code for each in populations if each.result == "met" or each.claimed)
 
 
-def _contact_changed(now: Outreach, event: OutreachContactChanged) -> Mapping[str, Any]:
+def _contact_changed(state: Outreach, event: OutreachContactChanged) -> Mapping[str, Any]:
     return {
         "flags": event.flags,
-        "contact": event.sealed.get("contact", now.contact),
-        "consent": event.consent if event.consent is not None else now.consent,
+        "contact": event.sealed.get("contact", state.contact),
+        "consent": event.consent if event.consent is not None else state.consent,
     }
 
 
-def _closed(now: Outreach, event: ReferralClosed) -> Mapping[str, Any]:
-    if now.closing is not None:
+def _closed(state: Outreach, event: ReferralClosed) -> Mapping[str, Any]:
+    if state.closing is not None:
         return {}
     closing = Closing(
         outcome=event.outcome,
@@ -120,35 +120,35 @@ def _closed(now: Outreach, event: ReferralClosed) -> Mapping[str, Any]:
         text=event.text,
     )
     changes: dict[str, Any] = {"closing": closing}
-    if event.outcome != SERVICES_RECEIVED and now.assignment is not None:
-        changes["assignment"] = now.assignment.model_copy(update={"ended": True})
+    if event.outcome != SERVICES_RECEIVED and state.assignment is not None:
+        changes["assignment"] = state.assignment.model_copy(update={"ended": True})
     return changes
 
 
 # ── authorization ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _granted(now: Outreach, event: AuthorizationPresumptiveGranted) -> Mapping[str, Any]:
+def _granted(state: Outreach, event: AuthorizationPresumptiveGranted) -> Mapping[str, Any]:
     if event.carried_by:
         # The answer to a claim that joined another loop, which has the grant and tells of it.
         return {}
     return {"grant": Grant(grant=event.grant, provider=event.provider)}
 
 
-def _refused(now: Outreach, event: AuthorizationPresumptiveRefused) -> Mapping[str, Any]:
+def _refused(state: Outreach, event: AuthorizationPresumptiveRefused) -> Mapping[str, Any]:
     """Of a referral that was over as it came in, nothing but the answer to its claim is heard."""
-    return {"plan": event.plan, "claimed_by": event.provider} if event.plan and not now.plan else {}
+    return {"plan": event.plan, "claimed_by": event.provider} if event.plan and not state.plan else {}
 
 
-def _grant_ended(now: Outreach, event: AuthorizationPresumptiveEnded) -> Mapping[str, Any]:
-    return {"grant": None} if now.grant and now.grant.grant == event.grant else {}
+def _grant_ended(state: Outreach, event: AuthorizationPresumptiveEnded) -> Mapping[str, Any]:
+    return {"grant": None} if state.grant and state.grant.grant == event.grant else {}
 
 
-def _approved(now: Outreach, event: AuthorizationApproved) -> Mapping[str, Any]:
+def _approved(state: Outreach, event: AuthorizationApproved) -> Mapping[str, Any]:
     return {"decision": "approved", "term": _term(event)}
 
 
-def _extended(now: Outreach, event: AuthorizationExtended) -> Mapping[str, Any]:
+def _extended(state: Outreach, event: AuthorizationExtended) -> Mapping[str, Any]:
     return {"term": _term(event)}
 
 
@@ -156,63 +156,63 @@ def _term(event: AuthorizationApproved | AuthorizationExtended) -> Term:
     return Term(at=event.occurred_at, through=event.through, from_=event.from_, number=event.number)
 
 
-def _term_ended(now: Outreach, event: AuthorizationEnded) -> Mapping[str, Any]:
-    through = {"term": now.term.model_copy(update={"through": event.on})} if now.term else {}
+def _term_ended(state: Outreach, event: AuthorizationEnded) -> Mapping[str, Any]:
+    through = {"term": state.term.model_copy(update={"through": event.on})} if state.term else {}
     return through | ({"deceased": True} if event.code == DECEASED_CODE else {})
 
 
-def _denied(now: Outreach, event: AuthorizationDenied) -> Mapping[str, Any]:
+def _denied(state: Outreach, event: AuthorizationDenied) -> Mapping[str, Any]:
     return {"decision": "denied", "deceased": event.reason == DenialReason.DECEASED.value}
 
 
 # ── assignment ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _made(now: Outreach, event: AssignmentMade) -> Mapping[str, Any]:
+def _made(state: Outreach, event: AssignmentMade) -> Mapping[str, Any]:
     """A late offer of what was accepted already changes nothing; one for a closed loop is never live."""
-    if now.assignment is not None and now.assignment.assignment == event.assignment:
+    if state.assignment is not None and state.assignment.assignment == event.assignment:
         return {}
     offer = Assignment(
         assignment=event.assignment,
         provider=event.provider,
         answer_due_at=event.answer_due_at,
         starts_on=event.starts_on,
-        ended=over(now),
+        ended=over(state),
     )
-    return {"assignment": offer} | ({} if now.closing else {"ending": None})
+    return {"assignment": offer} | ({} if state.closing else {"ending": None})
 
 
-def _taken(now: Outreach, event: AssignmentAccepted) -> Mapping[str, Any]:
-    held = now.assignment
+def _taken(state: Outreach, event: AssignmentAccepted) -> Mapping[str, Any]:
+    held = state.assignment
     if held is not None and held.assignment != event.assignment and not held.ended:
         return {}
-    return {"assignment": _accepted(now, event)}
+    return {"assignment": _accepted(state, event)}
 
 
-def _lead_changed(now: Outreach, event: AssignmentLeadChanged) -> Mapping[str, Any]:
-    held = now.assignment
+def _lead_changed(state: Outreach, event: AssignmentLeadChanged) -> Mapping[str, Any]:
+    held = state.assignment
     if held is None or held.assignment != event.assignment:
         return {}
     return {"assignment": held.model_copy(update={"lead": event.lead})}
 
 
 def _taken_back(
-    now: Outreach, event: AssignmentDeclined | AssignmentWithdrawn | AssignmentEnded
+    state: Outreach, event: AssignmentDeclined | AssignmentWithdrawn | AssignmentEnded
 ) -> Mapping[str, Any]:
-    held = now.assignment
+    held = state.assignment
     if held is None or held.assignment != event.assignment:
         return {}
     return {"assignment": held.model_copy(update={"ended": True})}
 
 
-def _accepted(now: Outreach, event: AssignmentAccepted) -> Assignment:
-    held = now.assignment
+def _accepted(state: Outreach, event: AssignmentAccepted) -> Assignment:
+    held = state.assignment
     if held is None or held.assignment != event.assignment:
-        held = Assignment(assignment=event.assignment, provider=event.provider, ended=over(now))
+        held = Assignment(assignment=event.assignment, provider=event.provider, ended=over(state))
     return held.model_copy(update={"accepted_at": event.occurred_at, "lead": event.lead})
 
 
-def _attempted(now: Outreach, event: OutreachAttempted) -> Mapping[str, Any]:
+def _attempted(state: Outreach, event: OutreachAttempted) -> Mapping[str, Any]:
     made = Attempt(
         assignment=event.assignment,
         number=event.number,
@@ -223,31 +223,31 @@ def _attempted(now: Outreach, event: OutreachAttempted) -> Mapping[str, Any]:
         reached=event.reached,
         minutes=event.minutes,
     )
-    return {"attempts": (*now.attempts, made)}
+    return {"attempts": (*state.attempts, made)}
 
 
-def _started(now: Outreach, event: OutreachServicesStarted) -> Mapping[str, Any]:
+def _started(state: Outreach, event: OutreachServicesStarted) -> Mapping[str, Any]:
     return {"ending": Ending(how="services_started", on=event.on)}
 
 
-def _member_declined(now: Outreach, event: OutreachMemberDeclined) -> Mapping[str, Any]:
+def _member_declined(state: Outreach, event: OutreachMemberDeclined) -> Mapping[str, Any]:
     return {"ending": Ending(how="member_declined", on=event.on)}
 
 
-def _unreached(now: Outreach, event: OutreachUnableToReach) -> Mapping[str, Any]:
+def _unreached(state: Outreach, event: OutreachUnableToReach) -> Mapping[str, Any]:
     return {"ending": Ending(how="unable_to_reach", on=event.on)}
 
 
-def _service_ended(now: Outreach, event: OutreachServiceEnded) -> Mapping[str, Any]:
+def _service_ended(state: Outreach, event: OutreachServiceEnded) -> Mapping[str, Any]:
     return {"ended_service": event.assignment}
 
 
-def _overdue(now: Outreach, event: OutreachOverdue) -> Mapping[str, Any]:
-    return {"raised": (*now.raised, raised(event.assignment, event.clock, event.state))}
+def _overdue(state: Outreach, event: OutreachOverdue) -> Mapping[str, Any]:
+    return {"raised": (*state.raised, raised(event.assignment, event.clock, event.state))}
 
 
-def _told(now: Outreach, event: NoticeDelivered) -> Mapping[str, Any]:
-    return {} if event.notice in now.told else {"told": (*now.told, event.notice)}
+def _told(state: Outreach, event: NoticeDelivered) -> Mapping[str, Any]:
+    return {} if event.notice in state.told else {"told": (*state.told, event.notice)}
 
 
 # Every event that changes this state; whatever else is heard is noted, and changes nothing here.

@@ -248,7 +248,7 @@ def already_told() -> Refused:
 
 def raise_clock(outreach: Outreach | None, command: RaiseClock) -> Sequence[OutreachOverdue]:
     """A fact beside the status: it never ends outreach (loop.md 7.6)."""
-    if outreach is None or command.clock not in standing(outreach):
+    if outreach is None or command.clock not in running_clocks(outreach):
         return ()
     if outreach.assignment is None:
         raise InvariantBroken("a clock of outreach runs without an assignment")
@@ -279,7 +279,7 @@ def raise_notice(command: RaiseNotice, context: NoticeContext) -> Sequence[Notic
     ]
 
 
-def standing(now: Outreach) -> tuple[str, ...]:
+def running_clocks(now: Outreach) -> tuple[str, ...]:
     """The clocks that run: the first attempt is due after an acceptance, and something must come of outreach."""
     held = now.assignment
     if held is None or not held.held or now.ending is not None or now.closing is not None:
