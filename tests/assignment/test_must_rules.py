@@ -98,7 +98,9 @@ def first(found: Ranking) -> tuple[str, str]:
     return found.first.provider, next(iter(found.first.because), "")
 
 
-def completed(state: Assignment, asking: AskedCommand, entries: Mapping[str, ProviderRecorded]) -> AskedCommand:
+def completed(
+    state: Assignment, asking: AskedCommand, entries: Mapping[str, ProviderRecorded]
+) -> AskedCommand:
     """The command with the context that the service gives it."""
     plain = Plain(at=MONDAY, seed=SEED)
     found: Any = places(entries).with_context("ref_1", state, command_of(asking), plain)

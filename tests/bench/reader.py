@@ -23,7 +23,9 @@ THERE = "there"
 async def main(url: str, group: str, session: float, replica: str) -> None:
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
-    event_log = make_event_log(url, Settings(kafka_partitions=PARTITIONS, replica=replica, kafka_session=session))
+    event_log = make_event_log(
+        url, Settings(kafka_partitions=PARTITIONS, replica=replica, kafka_session=session)
+    )
 
     async def stored(partitions: Sequence[int]) -> Mapping[int, int]:
         """The group's own positions stand for the database, which all replicas of a service share."""

@@ -154,7 +154,9 @@ async def look(addresses: Addresses) -> Found:
     event_log = log_at(addresses)
     try:
         generations = Generations()
-        log = [r.message async for r in event_log.history() if not generations.void(r) and r.message is not None]
+        log = [
+            r.message async for r in event_log.history() if not generations.void(r) and r.message is not None
+        ]
     finally:
         await event_log.close()
     return Found(services, [message for message in log if message.type != GENERATION])

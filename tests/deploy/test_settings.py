@@ -108,7 +108,8 @@ def test_every_value_a_deployment_passes_is_one_the_settings_take(
 def test_every_container_of_ours_is_told_where_the_log_is(ours: Passed) -> None:
     logs = {where: value for where, key, value in ours if key == "LOOPKEEPER_BUS"}
     assert all(
-        re.fullmatch(r"kafka://[\w.-]+:\d+(,[\w.-]+:\d+)*/referral-loops", event_log) for event_log in logs.values()
+        re.fullmatch(r"kafka://[\w.-]+:\d+(,[\w.-]+:\d+)*/referral-loops", event_log)
+        for event_log in logs.values()
     )
     reading = {where for where, key, _ in ours if key.endswith("_DATABASE") and "migrate" not in where}
     assert reading <= set(logs)

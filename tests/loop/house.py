@@ -206,7 +206,12 @@ class House:
 
 @asynccontextmanager
 async def house(
-    databases: Databases, folder: Path, *, clock: Clock | None = None, roster: bool = True, event_log: str = ""
+    databases: Databases,
+    folder: Path,
+    *,
+    clock: Clock | None = None,
+    roster: bool = True,
+    event_log: str = "",
 ) -> AsyncGenerator[House]:
     """Four services on fresh databases, the story's organizations, its directory and Harbor's roster. `bus`: where the
     log is; none: in a database of its own."""

@@ -78,7 +78,9 @@ class Town:
             await self.programs.pop().stop()
 
     async def make_topics(self, *plans: str) -> None:
-        await kafka_plans.create(kafka_config(self.settings.event_log_url() or "", self.settings), 1, Users(plans, {}))
+        await kafka_plans.create(
+            kafka_config(self.settings.event_log_url() or "", self.settings), 1, Users(plans, {})
+        )
 
     async def happens(self, referral: str, *facts: Event) -> list[str]:
         """Published by the services that own them; the ids of authorization's."""

@@ -121,7 +121,9 @@ class KafkaConfig:
     rule: str
 
 
-def line(kind: str, text: str, facts: Facts, *says: str, never: tuple[str, ...] = (), rule: str) -> KafkaConfig:
+def line(
+    kind: str, text: str, facts: Facts, *says: str, never: tuple[str, ...] = (), rule: str
+) -> KafkaConfig:
     return KafkaConfig(kind, text, facts, says, never, rule)
 
 

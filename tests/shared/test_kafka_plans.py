@@ -19,7 +19,16 @@ from confluent_kafka import Consumer
 
 from loopkeeper.event_log import kafka_access
 from loopkeeper.event_log.kafka import KafkaLog, partition_of
-from loopkeeper.event_log.kafka_access import ALL, EVERYBODY, LITERAL, READ, TOPIC, AccessRule, Users, topic_of
+from loopkeeper.event_log.kafka_access import (
+    ALL,
+    EVERYBODY,
+    LITERAL,
+    READ,
+    TOPIC,
+    AccessRule,
+    Users,
+    topic_of,
+)
 from loopkeeper.event_log.kafka_config import KafkaConfig, goodbye
 from loopkeeper.event_log.port import LogUnavailable
 from loopkeeper.kernel.errors import StartError

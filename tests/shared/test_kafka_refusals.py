@@ -70,7 +70,9 @@ async def clerk(kafka: Kafka, topic: str) -> AsyncGenerator[KafkaLog]:
         "kafka_mechanism": "PLAIN",
         "kafka_partitions": PARTITIONS,
     }
-    event_log = KafkaLog(kafka_config(f"kafka://{kafka.login_servers}/{topic}", Settings(**settings)), session=1.5)
+    event_log = KafkaLog(
+        kafka_config(f"kafka://{kafka.login_servers}/{topic}", Settings(**settings)), session=1.5
+    )
     yield event_log
     await event_log.close()
 
@@ -177,7 +179,10 @@ async def test_a_user_who_may_not_publish_is_told_so_until_it_is_granted(
 async def test_a_user_who_may_not_read_is_told_whether_it_is_the_topic_or_the_group(
     kafka: Kafka, topic: str, clerk: KafkaLog
 ) -> None:
-    sender, member = KafkaLog(KafkaConfig(kafka.servers, topic, PARTITIONS)), await clerk.join("intake", Offsets())
+    sender, member = (
+        KafkaLog(KafkaConfig(kafka.servers, topic, PARTITIONS)),
+        await clerk.join("intake", Offsets()),
+    )
     await sender.publish([message("ref_1", 1)])
     await sender.close()
 

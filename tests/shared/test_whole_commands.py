@@ -42,7 +42,9 @@ def event(stream: str, sequence: int, part: CommandPart | None = None) -> Messag
 
 def command(*streams: str) -> list[Message]:
     id, of = uuid4(), len(streams)
-    parts: Sequence[CommandPart | None] = [CommandPart(id, number, of) for number in range(1, of + 1)] if of > 1 else [None]
+    parts: Sequence[CommandPart | None] = (
+        [CommandPart(id, number, of) for number in range(1, of + 1)] if of > 1 else [None]
+    )
     return [event(stream, 1, part) for stream, part in zip(streams, parts, strict=True)]
 
 
@@ -133,7 +135,8 @@ def appends(event_log: EventLog, messages: list[Message]) -> list[list[Message]]
         return [messages[a:b] for a, b in pairwise(ends)]
     return [
         [each]
-        if each.part is None or len({event_log.partition_of(m.subject) for m in of_command(messages, each)}) > 1
+        if each.part is None
+        or len({event_log.partition_of(m.subject) for m in of_command(messages, each)}) > 1
         else of_command(messages, each)
         for segment in segments(messages, event_log.partition_of)
         for each in segment
@@ -191,7 +194,12 @@ async def test_no_round_ends_inside_a_command_however_small_it_is(
 
 @pytest.mark.parametrize("service", STORIES)
 async def test_after_any_append_a_restored_service_has_each_command_whole_or_not_at_all(
-    migrated: Migrated, new_log: NewLog, databases: Databases, tmp_path: Path, clock: ManualClock, service: str
+    migrated: Migrated,
+    new_log: NewLog,
+    databases: Databases,
+    tmp_path: Path,
+    clock: ManualClock,
+    service: str,
 ) -> None:
     """Database and relay die together, and the database is put back to before all of it."""
     url = await migrated(service)

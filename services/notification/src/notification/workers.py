@@ -52,7 +52,9 @@ async def deliver(context: RunningService, heartbeat: Heartbeat) -> None:
 class Deliverer:
     """Leases, sends and records. `jitter` gives numbers from 0 to 1 that spread the retries."""
 
-    def __init__(self, context: RunningService, sender: Sender, jitter: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self, context: RunningService, sender: Sender, jitter: Callable[[], float] = random.random
+    ) -> None:
         self._context = context
         self._sender = sender
         self._jitter = jitter
@@ -93,7 +95,9 @@ class Deliverer:
     async def _renew(self, now: datetime) -> None:
         held = list(self._held.values())
         if held:
-            await self._context.store.transact(lambda c: lease.renew(c, held, now), concurrent=True, wakes=False)
+            await self._context.store.transact(
+                lambda c: lease.renew(c, held, now), concurrent=True, wakes=False
+            )
         self._renewed_at = now
 
     async def _anything(self) -> bool:

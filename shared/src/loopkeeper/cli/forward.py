@@ -48,7 +48,9 @@ class FeedPosition:
 class Forwarder:
     """Reads on from its place and posts to `url`, until so many events were taken (None: for ever)."""
 
-    def __init__(self, client: Client, place: FeedPosition, url: str, *, count: int | None, as_json: bool) -> None:
+    def __init__(
+        self, client: Client, place: FeedPosition, url: str, *, count: int | None, as_json: bool
+    ) -> None:
         self._client = client
         self._place = place
         self._url = url

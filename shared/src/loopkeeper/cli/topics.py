@@ -32,7 +32,9 @@ def create(as_json: Json = False) -> None:
         made = {config.topic: await kafka_topics.create(config, current.kafka_replication)}
         await kafka_access.grant(config, users.of_log(config))
         made |= await kafka_plans.create(config, current.kafka_replication, users)
-        return made, [flaw for each in await _flaws(config, current.kafka_replication, users) for flaw in each]
+        return made, [
+            flaw for each in await _flaws(config, current.kafka_replication, users) for flaw in each
+        ]
 
     current = settings()
     with starting():

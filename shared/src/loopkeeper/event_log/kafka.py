@@ -76,7 +76,9 @@ class KafkaLog:
         async with self._publishing:
             try:
                 producer = await self._started_producer()
-                count = self._config.partitions if topic == self._config.topic else await _count(producer, topic)
+                count = (
+                    self._config.partitions if topic == self._config.topic else await _count(producer, topic)
+                )
                 done, unsent = await _send_all(producer, topic, messages, count)
             except AWAY as error:
                 await self._throw_producer_away()

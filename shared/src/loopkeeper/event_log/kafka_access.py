@@ -12,7 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from loopkeeper.event_log import kafka_topics
-from loopkeeper.event_log.kafka_config import CreateAclsRequest, DescribeAclsRequest, KafkaConfig, SecurityDisabled
+from loopkeeper.event_log.kafka_config import (
+    CreateAclsRequest,
+    DescribeAclsRequest,
+    KafkaConfig,
+    SecurityDisabled,
+)
 from loopkeeper.kernel.errors import StartError
 
 # The protocol's numbers for what an access rule speaks of.
@@ -134,7 +139,9 @@ async def grant(config: KafkaConfig, grants: Sequence[AccessRule]) -> None:
             )
 
 
-async def flaws(config: KafkaConfig, wanted: Sequence[AccessRule], known: Collection[str]) -> list[str] | None:
+async def flaws(
+    config: KafkaConfig, wanted: Sequence[AccessRule], known: Collection[str]
+) -> list[str] | None:
     """In what the rules of these topics and groups differ from what is wanted, one sentence each: what is missing, and
     what a known user may do beyond. None for a cluster without rules. Raises `StartError`."""
     standing: set[AccessRule] = set()

@@ -45,7 +45,9 @@ def settings_of(replication: int) -> Mapping[str, str]:
 
 async def create(config: KafkaConfig, replication: int) -> bool:
     """Make the topic; False if it was there already. Raises `StartError` where the cluster refuses or is away."""
-    asked = NewTopic(config.topic, config.partitions, replication, topic_configs=dict(settings_of(replication)))
+    asked = NewTopic(
+        config.topic, config.partitions, replication, topic_configs=dict(settings_of(replication))
+    )
     answer = await ask(config, lambda admin: admin.create_topics([asked]))
     (result,) = answer.topic_errors
     code: int = result[1]
@@ -72,7 +74,9 @@ async def flaws(config: KafkaConfig, replication: int) -> list[str]:
     step = min((len(each["isr"]) for each in partitions), default=0)
     if step < min(2, replication):
         found.append(f"A partition has {step} copies in step, needed are {min(2, replication)}.")
-    (answer,) = await ask(config, lambda admin: admin.describe_configs([ConfigResource("topic", config.topic)]))
+    (answer,) = await ask(
+        config, lambda admin: admin.describe_configs([ConfigResource("topic", config.topic)])
+    )
     is_set = {entry[0]: entry[1] for entry in answer.resources[0][4]}
     for name, wanted in settings_of(replication).items():
         if is_set.get(name) != wanted:

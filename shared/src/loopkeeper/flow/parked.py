@@ -246,7 +246,12 @@ class ParkedFacts:
 
         try:
             await self._store.with_batch(steps)
-        except (InvariantBroken, ValueError, asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
+        except (
+            InvariantBroken,
+            ValueError,
+            asyncpg.DataError,
+            asyncpg.IntegrityConstraintViolationError,
+        ) as error:
             log.error("stream not rebuilt", referral=stream, error=type(error).__name__)
             return False
         return True

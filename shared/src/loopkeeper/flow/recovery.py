@@ -171,7 +171,9 @@ class CatchUp:
         self.generation = found.generation
         if found.announced < found.generation:
             log.warning("new generation", service=self.service, generation=found.generation)
-            await self.event_log.announce(announcement(self.service, found.generation, self.store.clock.wall()))
+            await self.event_log.announce(
+                announcement(self.service, found.generation, self.store.clock.wall())
+            )
             await self.store.with_batch(lambda batch: fence.announced(batch.connection, found.generation))
 
     async def check_branch(self, message: Message) -> None:

@@ -128,7 +128,9 @@ class Rebuild:
         self.row.n, self.row.head = entry.n, entry.chain
         return entry
 
-    def _write(self, found: LoggedMessage, written: Sequence[tuple[Entry, Event]], *, done: bool = False) -> None:
+    def _write(
+        self, found: LoggedMessage, written: Sequence[tuple[Entry, Event]], *, done: bool = False
+    ) -> None:
         batch, row, message = self.batch, self.row, found.message
         if not done:
             self.done.append(found.received)

@@ -170,10 +170,14 @@ class Operation(APIRoute):
         """Raise where the declaration contradicts itself, or an example its model."""
         for name, convertor in self.param_convertors.items():
             if not isinstance(convertor, Key):
-                raise InvariantBroken(f"{self.template}: write {{{name}:key}}, for anything else may be anything")
+                raise InvariantBroken(
+                    f"{self.template}: write {{{name}:key}}, for anything else may be anything"
+                )
         for each in _calls(self.dependant):
             if not (iscoroutinefunction(each) or iscoroutinefunction(type(each).__call__)):
-                raise InvariantBroken(f"{self.template}: {each} is not async, and would cost a thread each time")
+                raise InvariantBroken(
+                    f"{self.template}: {each} is not async, and would cost a thread each time"
+                )
         for value in self.examples.values():
             if self.body is not None:
                 self.body.model_validate_json(orjson.dumps(value))

@@ -146,7 +146,9 @@ def _contradicting(snapshots: list[Snapshot]) -> list[Snapshot]:
 # ── the form of a row ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _snapshot(record: Record, members: Mapping[str, Member], layout: Layout, context: FileContext) -> Snapshot:
+def _snapshot(
+    record: Record, members: Mapping[str, Member], layout: Layout, context: FileContext
+) -> Snapshot:
     refuse_faults(record, ())
     check_plan(record, context)
     cin = check_cin(record, context)

@@ -237,7 +237,10 @@ class Running:
         gc.freeze()
 
     async def begin_later(
-        self, needs: Mapping[str, startup.Requirement], missing: Mapping[str, startup.Missing], addresses: Addresses
+        self,
+        needs: Mapping[str, startup.Requirement],
+        missing: Mapping[str, startup.Missing],
+        addresses: Addresses,
     ) -> None:
         """The same as soon as what is missing is there, and again where it goes away meanwhile; until then every probe
         names it."""
@@ -311,7 +314,9 @@ class Running:
             self._stack.push_async_callback(opening.pop_all().aclose)
         return found
 
-    def _start_service(self, service: Service, equipment: Resources, opened: Opened, event_log_url: str) -> None:
+    def _start_service(
+        self, service: Service, equipment: Resources, opened: Opened, event_log_url: str
+    ) -> None:
         name, gate, database, pool = service.name, opened.gate, opened.database, opened.pool
         domain = service.domain(equipment)
         event_log = make_event_log(event_log_url, equipment.settings)

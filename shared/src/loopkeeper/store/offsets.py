@@ -81,7 +81,9 @@ async def read(session: Queryable, partitions: Sequence[int] | None = None) -> d
     """Where each of these partitions, or each that was ever read, is read next."""
     rows = await session.fetch(READ, list(partitions) if partitions is not None else None)
     # Before the first record stands none.
-    return {r["partition"]: Position(r["next_offset"], r["last_id"] if r["next_offset"] else None) for r in rows}
+    return {
+        r["partition"]: Position(r["next_offset"], r["last_id"] if r["next_offset"] else None) for r in rows
+    }
 
 
 async def begin(connection: Connection, partitions: Sequence[int]) -> None:

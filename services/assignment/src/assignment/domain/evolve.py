@@ -123,7 +123,9 @@ def _approved(state: Assignment, event: AuthorizationApproved) -> Mapping[str, A
 
 def _extended(state: Assignment, event: AuthorizationExtended) -> Mapping[str, Any]:
     """What ended before may go on: then it is authorized as it was."""
-    again = state.populations if state.approved is None and state.authorized_at is not None else state.approved
+    again = (
+        state.populations if state.approved is None and state.authorized_at is not None else state.approved
+    )
     return {"ends_on": None, "ends_by": 0, "approved": again}
 
 

@@ -287,7 +287,10 @@ def _reauthorization_requested(
         cap_at=event.cap_at or event.occurred_at,
         **{name: getattr(event, name) for name in copied},
     )
-    return {"reauthorization": asked, "term": state.term.model_copy(update={"ending": None, "prompts_on": ()})}
+    return {
+        "reauthorization": asked,
+        "term": state.term.model_copy(update={"ending": None, "prompts_on": ()}),
+    }
 
 
 def _extended(state: Authorization, event: AuthorizationExtended) -> Mapping[str, Any]:

@@ -182,7 +182,9 @@ class AuthorizationLoaded(Loaded[Authorization, Asked]):
             judged=policy_lookup.judged(self.policy, plain.at),
         )
 
-    def _member_grants(self, stream: str, state: Authorization, at: datetime, merged: str | None) -> MemberGrants:
+    def _member_grants(
+        self, stream: str, state: Authorization, at: datetime, merged: str | None
+    ) -> MemberGrants:
         members = self.members.get((state.plan, state.member), {})
         others = [kept for name, kept in members.items() if name not in (stream, merged)]
         today = la_date(at)

@@ -222,7 +222,9 @@ def ask_for_plan(referral: Referral, fact: AuthorizationPended, context: PendedC
     """The plan's questions hold the loop until they are answered; what was asked before stays asked."""
     held = {q.id: q for q in referral.questions}
     asked = {name: Question(id=name, pointer=pointer_of(name), blocking=True) for name in fact.asks}
-    times = AnswerTimes(due_at=fact.by, remind_at=tuple(at for at in context.asking.remind_at if at < fact.by))
+    times = AnswerTimes(
+        due_at=fact.by, remind_at=tuple(at for at in context.asking.remind_at if at < fact.by)
+    )
     return ask(context.at, tuple({**held, **asked}.values()), times)
 
 

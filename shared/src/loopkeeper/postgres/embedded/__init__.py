@@ -133,7 +133,9 @@ def _answering(
             time.sleep(0.1)
 
 
-def _started(place: ServerFolders, binaries: Path | None, password: str, configuration: Mapping[str, str]) -> int:
+def _started(
+    place: ServerFolders, binaries: Path | None, password: str, configuration: Mapping[str, str]
+) -> int:
     programs = places.programs(place, binaries)
     if not (place.cluster / "PG_VERSION").exists():
         postmaster.initialize(place, programs, password)
