@@ -39,6 +39,7 @@ from authorization.domain.contexts import (
     EndingRules,
     GrantRules,
     Judged,
+    MemberGrants,
     ModifyContext,
     OverturnContext,
     PauseContext,
@@ -46,7 +47,6 @@ from authorization.domain.contexts import (
     ReauthorizationContext,
     ReviewContext,
     RunningOn,
-    MemberGrants,
     TermContext,
     TermRules,
 )

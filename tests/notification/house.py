@@ -28,7 +28,7 @@ from loopkeeper.observability.telemetry import Telemetry
 from loopkeeper.policy.reading import load
 from loopkeeper.postgres import migrations
 from loopkeeper.postgres.connections import reading_pool, writing_pool
-from loopkeeper.runtime.service import RunningService, Resources
+from loopkeeper.runtime.service import Resources, RunningService
 from loopkeeper.security import organizations
 from loopkeeper.security.keyring import Keyring
 from loopkeeper.security.sealing import Sealer

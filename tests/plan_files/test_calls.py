@@ -9,7 +9,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from loopkeeper.plan_files.calls import WHY, Call, Unplaced, Loop, call_of, person_id
+from loopkeeper.plan_files.calls import WHY, Call, Loop, Unplaced, call_of, person_id
 from tests.plan_files.test_samples import judged
 from tests.plan_files.worlds import PLANS, World
 

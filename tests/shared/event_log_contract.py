@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 from loopkeeper.contract.envelope import Message
-from loopkeeper.event_log.port import EventLog, LogUnavailable, GroupMember, Position, Received
+from loopkeeper.event_log.port import EventLog, GroupMember, LogUnavailable, Position, Received
 
 AT = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
 MakeBus = Callable[[], Awaitable[EventLog]]

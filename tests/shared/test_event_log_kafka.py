@@ -11,11 +11,11 @@ import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaProducer
 
+from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.event_log.kafka import LARGEST_BATCH, KafkaLog
 from loopkeeper.event_log.kafka_config import KafkaConfig, goodbye
 from loopkeeper.event_log.port import LogUnavailable
 from loopkeeper.kernel.errors import StartError
-from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.store.batch import LARGEST_EVENT
 from tests.kafka import PARTITIONS, Kafka
 from tests.shared.event_log_contract import (

@@ -31,7 +31,7 @@ from loopkeeper.event_log.kafka_access import (
     topic_of,
 )
 from loopkeeper.event_log.kafka_config import KafkaConfig, goodbye
-from loopkeeper.event_log.port import LogUnavailable, GroupMember, Received
+from loopkeeper.event_log.port import GroupMember, LogUnavailable, Received
 from loopkeeper.kernel.errors import StartError
 from loopkeeper.security import organizations
 from tests.kafka import USERS, Kafka

@@ -14,13 +14,13 @@ from openapi_spec_validator import validate
 from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
 
+from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.http.app import App
 from loopkeeper.http.call import Call, allowed, everyone
 from loopkeeper.http.lean import Lean
 from loopkeeper.http.route import Id, Operation
 from loopkeeper.http.route import example as shows
 from loopkeeper.http.serving import AppState
-from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.kernel.settings import Settings
 from loopkeeper.security.organizations import Role
 from tests.shared.web_example import VISIT, Keys, NoteBody, Visit, VisitBody, caller, example

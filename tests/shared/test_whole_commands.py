@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from assignment.domain.offers import Decline
-from loopkeeper.contract.envelope import Message, CommandPart, parse
+from loopkeeper.contract.envelope import CommandPart, Message, parse
 from loopkeeper.event_log.commands import cut, segments
 from loopkeeper.event_log.kafka import KafkaLog
 from loopkeeper.event_log.port import EventLog

@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
+from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.contract.envelope import BadEnvelope, parse
 from loopkeeper.event_log.commands import REST, unpacked
 from loopkeeper.event_log.kafka_config import (
@@ -30,7 +31,6 @@ from loopkeeper.event_log.kafka_config import (
 from loopkeeper.event_log.kafka_refusals import Refusals
 from loopkeeper.event_log.port import POLL_LIMIT, LogSteppedBack, Position, Received, StoredOffsets, id_of
 from loopkeeper.kernel.errors import StartError
-from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.kernel.logs import get
 
 log = get("kafka")

@@ -22,9 +22,9 @@ from loopkeeper.contract.envelope import BadEnvelope, Message, parse
 from loopkeeper.event_log.commands import cut
 from loopkeeper.event_log.port import (
     POLL_LIMIT,
-    LogUnavailable,
-    LogSteppedBack,
     CheckLog,
+    LogSteppedBack,
+    LogUnavailable,
     Position,
     Received,
     StoredOffsets,

@@ -14,9 +14,9 @@ from loopkeeper.contract.event import Catalog, Event
 from loopkeeper.event_log.generations import Generations
 from loopkeeper.event_log.port import (
     EventLog,
-    LogUnavailable,
-    LogSteppedBack,
     GroupMember,
+    LogSteppedBack,
+    LogUnavailable,
     Position,
     Received,
     unreadable,

@@ -9,11 +9,11 @@ from typing import Any
 
 import asyncpg  # pyright: ignore[reportMissingTypeStubs]
 
+from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.contract.envelope import Message, parse
 from loopkeeper.event_log.commands import unpacked
 from loopkeeper.event_log.port import Received, id_of
 from loopkeeper.flow.stream_rebuild import rebuild
-from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.kernel.logs import get
 from loopkeeper.postgres.connections import Connection, Pool, is_transient
 from loopkeeper.security.sealing import Sealer

@@ -20,13 +20,13 @@ from uuid import UUID
 import orjson
 
 from loopkeeper.contract import events
+from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.contract.envelope import Message
 from loopkeeper.event_log.generations import GENERATION, Generations, announcement
 from loopkeeper.event_log.port import EventLog, Position, Received
 from loopkeeper.flow.parked import ParkedFacts
 from loopkeeper.flow.set_back import LogRepair, differs
 from loopkeeper.flow.whole_commands import WholeCommands
-from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.kernel.logs import get
 from loopkeeper.kernel.supervisor import Heartbeat
 from loopkeeper.postgres.connections import Connection, Pool

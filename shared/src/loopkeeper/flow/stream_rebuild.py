@@ -16,11 +16,10 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from loopkeeper.contract import events
-from loopkeeper.contract.decider import Command
+from loopkeeper.contract.decider import Command, InvariantBroken
 from loopkeeper.contract.envelope import Message
 from loopkeeper.contract.events import Event
 from loopkeeper.event_log.port import Received
-from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.store import journal
 from loopkeeper.store.batch import Batch
 from loopkeeper.store.definition import Change, Reference, Row, Submission, Work

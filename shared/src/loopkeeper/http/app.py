@@ -12,11 +12,11 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
+from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.http import health, middleware, openapi
 from loopkeeper.http.health import Program, Ready
 from loopkeeper.http.serving import AppState
 from loopkeeper.kernel.errors import Problem, not_found
-from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.observability.exchange import Observe
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]

@@ -18,14 +18,13 @@ from fastapi.security.base import SecurityBase
 from starlette.types import Scope
 from typing_extensions import TypeVar
 
-from loopkeeper.contract.decider import Command
+from loopkeeper.contract.decider import Command, InvariantBroken
 from loopkeeper.contract.events import ActedBy
 from loopkeeper.http import headers, idempotency
 from loopkeeper.http.middleware import HEAD
 from loopkeeper.http.person import Person
 from loopkeeper.http.serving import Authenticator
 from loopkeeper.kernel.errors import Problem
-from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.security.organizations import Client, Role
 from loopkeeper.security.sealing import AuditRow
 from loopkeeper.store.batch import Outcome

@@ -9,10 +9,10 @@ from fastapi import Response
 from pydantic import BaseModel
 from starlette.types import Receive, Scope, Send
 
+from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.http.middleware import reply
 from loopkeeper.http.route import Operation
 from loopkeeper.http.serving import app_state_of
-from loopkeeper.contract.decider import InvariantBroken
 
 
 class Lean(Operation):

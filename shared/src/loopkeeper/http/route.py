@@ -22,7 +22,7 @@ from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.types import Receive, Scope
 
 from loopkeeper.contract import ids
-from loopkeeper.contract.decider import Refused
+from loopkeeper.contract.decider import InvariantBroken, Refused
 from loopkeeper.http import headers, idempotency, json_body, openapi, query
 from loopkeeper.http.body_budget import Share
 from loopkeeper.http.call import CALL, Anyone, Call, Caller
@@ -34,7 +34,6 @@ from loopkeeper.http.problems import malformed
 from loopkeeper.http.serving import AppState, app_state_of
 from loopkeeper.http.upload import Upload
 from loopkeeper.kernel.errors import Busy, Problem
-from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.observability.exchange import exchange_of
 from loopkeeper.postgres.connections import is_transient
 from loopkeeper.security.organizations import Role

@@ -13,9 +13,9 @@ from typing import Any
 
 from loopkeeper.kernel.logs import get
 from loopkeeper.postgres.connections import (
-    Queryable,
     Connection,
     Pool,
+    Queryable,
     open_session,
     reach,
     reading_pool,

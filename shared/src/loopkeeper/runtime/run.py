@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from loopkeeper import policy
+from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.event_log.port import EventLog
 from loopkeeper.flow.consumer import Consumer, Reactions, TooManyParked
 from loopkeeper.flow.parked import ParkedFacts
@@ -25,7 +26,6 @@ from loopkeeper.http.health import Ready
 from loopkeeper.http.serving import AppState
 from loopkeeper.kernel.clock import Clock, FileClock, SystemClock
 from loopkeeper.kernel.errors import StartError
-from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.kernel.logs import get
 from loopkeeper.kernel.metrics import Metrics
 from loopkeeper.kernel.repeat import repeat, until_done
@@ -42,7 +42,7 @@ from loopkeeper.runtime import startup
 from loopkeeper.runtime.backlog import keep_measuring
 from loopkeeper.runtime.operations import operations_of
 from loopkeeper.runtime.readiness import Probe
-from loopkeeper.runtime.service import RunningService, Resources, Service
+from loopkeeper.runtime.service import Resources, RunningService, Service
 from loopkeeper.security.keyring import open_keyring
 from loopkeeper.security.organizations import Directory
 from loopkeeper.security.sealing import Sealer

@@ -16,11 +16,10 @@ from uuid import UUID
 import orjson
 
 from loopkeeper.contract import ids
-from loopkeeper.contract.decider import Command, EventOn, Plain, Refused, State
+from loopkeeper.contract.decider import Command, EventOn, InvariantBroken, Plain, Refused, State
 from loopkeeper.contract.envelope import Message
 from loopkeeper.contract.events import Event, publisher
 from loopkeeper.kernel.errors import Problem
-from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.postgres.connections import Connection
 from loopkeeper.security.sealing import Sealer
 from loopkeeper.store import bulk_writes, journal

@@ -9,9 +9,9 @@ from typing import Any
 
 import orjson
 
+from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.event_log.commands import carried
 from loopkeeper.event_log.port import Received
-from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.postgres.connections import Connection
 from loopkeeper.security.sealing import AuditRow, Sealer
 from loopkeeper.store.definition import Change, Domain, Row, Submission

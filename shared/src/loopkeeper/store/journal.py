@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
-from loopkeeper.contract.envelope import Message, CommandPart
+from loopkeeper.contract.envelope import CommandPart, Message
 from loopkeeper.event_log.generations import GENERATION, Generations
 from loopkeeper.event_log.port import Received
 from loopkeeper.postgres.connections import Connection

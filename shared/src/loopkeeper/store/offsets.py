@@ -13,7 +13,7 @@ from uuid import UUID
 
 from loopkeeper.event_log.generations import Key
 from loopkeeper.event_log.port import Position, Received, id_of
-from loopkeeper.postgres.connections import Queryable, Connection
+from loopkeeper.postgres.connections import Connection, Queryable
 from loopkeeper.store import fence
 
 READ = """

@@ -13,8 +13,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
-from loopkeeper.kernel.errors import Busy, not_found
 from loopkeeper.contract.decider import InvariantBroken
+from loopkeeper.kernel.errors import Busy, not_found
 from loopkeeper.postgres.connections import TRANSIENT, Connection, Pool
 from loopkeeper.security.organizations import Client, Role
 

@@ -36,13 +36,13 @@ from authorization.domain.contexts import (
     Deadline,
     DenyContext,
     EndContext,
+    MemberGrants,
     ModifyContext,
     OverturnContext,
     PauseContext,
     PendContext,
     ReauthorizationContext,
     ReviewContext,
-    MemberGrants,
     TermContext,
 )
 from authorization.domain.presumptive import hubs_of

@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from loopkeeper.contract.decider import Command
+from loopkeeper.contract.decider import Command, InvariantBroken
 from loopkeeper.contract.envelope import Message
 from loopkeeper.contract.events import NoticeDelivered, NoticeOverdue
-from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.postgres.connections import Connection
 from loopkeeper.store.definition import Change, Projection, Submission
 from loopkeeper.store.journal import Entry

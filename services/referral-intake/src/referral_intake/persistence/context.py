@@ -40,8 +40,8 @@ from referral_intake.domain.commands import (
 )
 from referral_intake.domain.contexts import (
     AnswerContext,
-    Asked,
     AnswerTimes,
+    Asked,
     Before,
     ChooseContext,
     CloseContext,
@@ -56,7 +56,7 @@ from referral_intake.domain.member_keys import found_as, keys_learned
 from referral_intake.domain.questions import who_is_it
 from referral_intake.domain.rules import as_received
 from referral_intake.domain.state import REDIRECT, Referral
-from referral_intake.persistence.queries import KnownMembers, load_known, form_commands
+from referral_intake.persistence.queries import KnownMembers, form_commands, load_known
 from referral_intake.persistence.roster_rows import answered
 
 # Every member of a plan is told apart under this kind of shared row, so that of two referrals of one person that

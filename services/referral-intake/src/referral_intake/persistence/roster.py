@@ -19,10 +19,10 @@ from uuid import uuid4
 import orjson
 
 from loopkeeper.contract.calendar import la_date
+from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.contract.vocabulary.identifiers import cin as plain_cin
 from loopkeeper.kernel.clock import Clock
 from loopkeeper.kernel.errors import Problem
-from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.postgres.connections import Connection
 from loopkeeper.security.sealing import Sealer
 from loopkeeper.spreadsheets import Limits, Unreadable

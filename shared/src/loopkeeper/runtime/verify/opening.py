@@ -9,7 +9,7 @@ from loopkeeper.kernel.metrics import Metrics
 from loopkeeper.kernel.settings import Settings
 from loopkeeper.observability.telemetry import Telemetry
 from loopkeeper.policy.reading import installed, load
-from loopkeeper.runtime.run import Addresses, make_event_log, make_clock
+from loopkeeper.runtime.run import Addresses, make_clock, make_event_log
 from loopkeeper.runtime.service import Resources, Service
 from loopkeeper.runtime.verify.finding import Finding
 from loopkeeper.runtime.verify.reconcile import reconcile
