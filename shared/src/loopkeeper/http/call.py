@@ -132,7 +132,7 @@ class Call(Generic[S]):
         """Apply this command to the stream: once for this request, however often it is sent. What becomes of it is
         committed when this returns. Raises as `Store.submit` does.
 
-        `beside`: other streams whose rows the decision needs locked. `command_id`: another id than the request's.
+        `other_streams`: those whose rows the decision needs locked. `command_id`: another id than the request's.
         """
         return await self._store.submit(
             Submission(
