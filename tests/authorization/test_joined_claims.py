@@ -207,7 +207,7 @@ def test_a_claim_that_waits_for_its_provider_is_looked_at_again_and_answered_und
     assert isinstance(told, EventOn)
     waiting = after(state, fact, refused)
     again = list(decided(DECIDER, waiting, look_again(CLINIC, provider=CLINICS, opens=False)))
-    assert [type(each).__name__ for each in again] == ["AuthorizationPresumptiveGranted", "Elsewhere"]
+    assert [type(each).__name__ for each in again] == ["AuthorizationPresumptiveGranted", "EventOn"]
 
 
 def test_a_claim_beside_anothers_that_still_waits_is_not_promised_a_second_look() -> None:

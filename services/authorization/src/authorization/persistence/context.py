@@ -251,7 +251,7 @@ class AuthorizationLoaded(Loaded[Authorization, Asked]):
 
 def of_claim(context: ClaimContext) -> dict[str, Any]:
     """What a larger context takes over of what a claim is judged by."""
-    names = ("own", "grant", "standing", "provider", "hubs", "joined", "joined_provider", "opens")
+    names = ("own", "grant", "member_grants", "provider", "hubs", "joined", "joined_provider", "opens")
     return {name: getattr(context, name) for name in names}
 
 
