@@ -52,7 +52,8 @@ class Plain(Context):
 
 
 class InvariantBroken(Exception):
-    """A rule met what no event or command can make: a defect of the program, never the caller's mistake."""
+    """A rule met what no event or command can make, or the program would break its own law (publish another's event,
+    write an unknown table): a defect of the program, never the caller's mistake."""
 
 
 class Refused(Exception):

@@ -43,10 +43,6 @@ class Busy(Exception):
         self.retry_after = retry_after
 
 
-class InvariantBroken(Exception):
-    """The program would break its own law (publish another's event, write an unknown table): a defect."""
-
-
 class StartError(Exception):
     """The program cannot start: one sentence what is wrong, one how to mend it."""
 

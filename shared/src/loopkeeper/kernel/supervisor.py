@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.kernel.logs import get, places
 
 log = get("supervisor")
@@ -114,9 +113,9 @@ class Supervisor:
 
     def start(self, name: str, factory: Factory, *, silent: timedelta | None = None) -> None:
         """Run `factory(heartbeat)` for ever under this name. Without a beat for `silent` its health is red; None for
-        work that has nothing to say while nothing happens. Raises `InvariantBroken` for a name taken or after `stop`."""
+        work that has nothing to say while nothing happens. Raises `RuntimeError` for a name taken or after `stop`."""
         if self._stopping or name in self._kept:
-            raise InvariantBroken(f"the task {name} cannot be started")
+            raise RuntimeError(f"the task {name} cannot be started")
         kept = self._kept[name] = _Kept(name, factory, Heartbeat(self.now, self.transient), silent)
         kept.keeper = asyncio.create_task(self._keep(kept), name=f"keep {name}")
 
