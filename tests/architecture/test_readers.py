@@ -36,7 +36,7 @@ def read_by(service: str) -> set[str]:
         ("intake", foreign("referral"), 39),
         ("authorization", AUTHORIZATION, 8),
         ("assignment", ASSIGNMENT, 10),
-        ("notification", foreign("outreach"), 37),
+        ("notification", foreign("outreach"), 38),
     ],
 )
 def test_a_service_reads_these_events_and_no_others(service: str, expected: set[str], how_many: int) -> None:

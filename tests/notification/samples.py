@@ -44,6 +44,7 @@ def life(provider: str = PROVIDER, **received: Any) -> Sequence[Event]:
         make(e.ReferralQuestionsAsked, questions=[{"id": f"answer-{CANARY}", "pointer": f"/{CANARY}"}]),
         make(e.ReferralAmended, cause="corrected", flags=flags, sealed={"contact": f"{CANARY}2"}),
         make(e.ReferralOverdue, clock="questions", due_at=LATER, state="breached"),
+        make(e.ReferralPlanAsked, reason="start_without_form", due_at=LATER),
         make(e.AuthorizationReviewOpened, authorization="auth_1", clock="routine", due_at=LATER, cap_at=LATER,
              needs_person=(CANARY,)),
         make(e.AuthorizationPresumptiveRefused, reason="criteria", way_on=CANARY),

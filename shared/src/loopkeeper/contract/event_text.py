@@ -53,6 +53,7 @@ from loopkeeper.contract.events import (
     ReferralAmended,
     ReferralClosed,
     ReferralOverdue,
+    ReferralPlanAsked,
     ReferralQuestionsAsked,
     ReferralReceived,
     ReferralSetAside,
@@ -73,6 +74,8 @@ def sentence(event: Event, *, whole: bool = False) -> str:
         case ReferralOverdue(due_at=due_at, state=state):
             late = "are late" if state == "breached" else "are still missing"
             return f"Answers due{_by(due_at)} {late}."
+        case ReferralPlanAsked(reason=reason, due_at=due_at):
+            return f"The plan was asked how the loop goes on: {_words(reason)}{_by(due_at)}."
         case ReferralSupportMoved(code=code, status=status):
             return f"Community Supports, {_words(code)}: {SUPPORT_WORDS[status]}."
         case AssignmentMade() | AssignmentAccepted() | AssignmentDeclined() | AssignmentWithdrawn():

@@ -286,6 +286,16 @@ class ReferralOverdue(Event):
     state: Literal["at_risk", "breached"]
 
 
+class ReferralPlanAsked(Event):
+    """What the member was served under has ended and the loop is still open: a named person of the plan closes it, or
+    says how it goes on (loop.md 7.6)."""
+
+    wire = "referral.plan_asked"
+    reason: Literal["authorization_ended", "start_without_form"]
+    code: int | None = None
+    due_at: datetime
+
+
 class ReferralSupportMoved(Event):
     """A Community Supports referral of the lead care manager, linked to this loop, moved (loop.md, child referrals)."""
 

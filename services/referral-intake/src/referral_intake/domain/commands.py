@@ -116,6 +116,12 @@ class MeetDeadline(Command):
     due_at: datetime
 
 
+class EndOfTerm(Command):
+    """The last day of the authorization is over, and the loop is open."""
+
+    due_at: datetime
+
+
 class ReadAgain(Command):
     """An own event that a restored database had lost, with its member's keys. It is written as it was, never decided."""
 

@@ -15,6 +15,7 @@ from referral_intake.domain.commands import (
     AskSupport,
     ChooseProvider,
     CloseReferral,
+    EndOfTerm,
     LearnCoverage,
     MeetDeadline,
     MergeReferral,
@@ -117,7 +118,17 @@ class OverturnedContext(Context):
     opens: tuple[str, ReferralReceived] | None
 
 
-Noted = PendedContext | OverturnedContext | Plain
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndingContext(Context):
+    """How an open loop goes on once what the member was served under has ended: closed as this, or, where that is None,
+    asked of the plan by `due_at`."""
+
+    closes_as: str | None
+    due_at: datetime
+    refs: tuple[str, ...]
+
+
+Noted = PendedContext | OverturnedContext | EndingContext | Plain
 Asked = (
     tuple[ReceiveReferral, ReceiveContext]
     | tuple[AnswerQuestions, AnswerContext]
@@ -125,6 +136,7 @@ Asked = (
     | tuple[CloseReferral, CloseContext]
     | tuple[ChooseProvider, ChooseContext]
     | tuple[NoteFact, Noted]
+    | tuple[EndOfTerm, EndingContext]
     | tuple[
         LearnCoverage | MeetDeadline | WithdrawReferral | RecordReleaseDate | AskSupport | MoveSupport, Plain
     ]

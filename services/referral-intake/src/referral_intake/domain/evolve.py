@@ -25,6 +25,7 @@ from loopkeeper.contract.events import (
     AuthorizationPresumptiveEnded,
     AuthorizationPresumptiveGranted,
     AuthorizationPresumptiveRefused,
+    AuthorizationReauthorizationRequested,
     AuthorizationResumed,
     AuthorizationReviewOpened,
     Event,
@@ -36,6 +37,7 @@ from loopkeeper.contract.events import (
     ReferralAmended,
     ReferralClosed,
     ReferralOverdue,
+    ReferralPlanAsked,
     ReferralQuestionsAsked,
     ReferralReceived,
     ReferralSetAside,
@@ -43,8 +45,10 @@ from loopkeeper.contract.events import (
 )
 from referral_intake.domain.state import (
     AMENDABLE,
+    AUTHORIZATION_ENDED,
     OF_THE_ACCEPTED,
     RECEIVED_FIELDS,
+    START_WITHOUT_FORM,
     Approval,
     Closing,
     Decided,
@@ -56,6 +60,7 @@ from referral_intake.domain.state import (
     Referral,
     Review,
     Support,
+    TermEnding,
 )
 
 
@@ -131,12 +136,30 @@ def _extended(state: Referral, event: AuthorizationExtended) -> Mapping[str, Any
     if state.approval is None:
         return {}
     longer = {"number": event.number, "from_": event.from_, "through": event.through}
-    return {"approval": state.approval.model_copy(update=longer)}
+    return {"approval": state.approval.model_copy(update=longer), **_not_ending(state)}
+
+
+def _reauthorization_requested(
+    state: Referral, event: AuthorizationReauthorizationRequested
+) -> Mapping[str, Any]:
+    """Asked in time, the term lives on until that is decided (loop.md 4.7)."""
+    return _not_ending(state)
+
+
+def _not_ending(state: Referral) -> Mapping[str, Any]:
+    asked = state.plan_asked
+    over = {"plan_asked": None} if asked is not None and asked.reason == AUTHORIZATION_ENDED else {}
+    return {"ending": None, **over}
+
+
+def _plan_asked_of_the_end(state: Referral, event: ReferralPlanAsked) -> Mapping[str, Any]:
+    return {"plan_asked": PlanAsked(reason=event.reason, due_at=event.due_at), "ending": None}
 
 
 def _term_ended(state: Referral, event: AuthorizationEnded) -> Mapping[str, Any]:
+    ending = TermEnding(code=event.code, on=event.on)
     ended = state.approval.model_copy(update={"through": event.on}) if state.approval else None
-    return {"approval": ended} if ended else {}
+    return {"ending": ending, **({"approval": ended} if ended else {})}
 
 
 def _decided(state: Referral, at: datetime) -> Decided | None:
@@ -245,6 +268,8 @@ def _amended(state: Referral, event: ReferralAmended) -> Mapping[str, Any]:
     }
     if event.sealed:
         changed["sealed"] = {**state.sealed, **event.sealed}
+    if event.kind == "full" and state.plan_asked and state.plan_asked.reason == START_WITHOUT_FORM:
+        changed["plan_asked"] = None
     if event.joined and event.joined_referrer:
         second = Joined(referral=event.joined, referrer=event.joined_referrer)
         rest = tuple(each for each in state.joined if each.referral != event.joined)
@@ -283,6 +308,7 @@ FOLD: Mapping[type[Event], Callable[[Referral, Any], Mapping[str, Any]]] = {
     ReferralClosed: _closed,
     ReferralSupportMoved: _support_moved,
     ReferralOverdue: _overdue,
+    ReferralPlanAsked: _plan_asked_of_the_end,
     AuthorizationReviewOpened: _review_opened,
     AuthorizationPended: _pended,
     AuthorizationResumed: _resumed,
@@ -292,6 +318,7 @@ FOLD: Mapping[type[Event], Callable[[Referral, Any], Mapping[str, Any]]] = {
     AuthorizationDenied: _denied,
     AuthorizationEnded: _term_ended,
     AuthorizationExtended: _extended,
+    AuthorizationReauthorizationRequested: _reauthorization_requested,
     AuthorizationPresumptiveGranted: _granted,
     AuthorizationPresumptiveRefused: _grant_refused,
     AuthorizationPresumptiveEnded: _grant_ended,

@@ -26,12 +26,21 @@ from loopkeeper.contract.events import (
     ReferralSetAside,
 )
 from loopkeeper.contract.vocabulary.outcomes import clr_reason
-from referral_intake.domain.closing import Made, close, close_by_hand, must_be_open, withdraw
+from referral_intake.domain.closing import (
+    Made,
+    close,
+    close_by_hand,
+    end_of_term,
+    goes_on,
+    must_be_open,
+    withdraw,
+)
 from referral_intake.domain.commands import (
     AnswerQuestions,
     AskSupport,
     ChooseProvider,
     CloseReferral,
+    EndOfTerm,
     LearnCoverage,
     MeetDeadline,
     MergeReferral,
@@ -44,6 +53,7 @@ from referral_intake.domain.commands import (
 )
 from referral_intake.domain.contexts import (
     Asked,
+    EndingContext,
     MergeContext,
     Noted,
     OverturnedContext,
@@ -71,7 +81,7 @@ from referral_intake.domain.questions import (
     record_release,
     wish_to_be_asked,
 )
-from referral_intake.domain.state import RECEIVED_FIELDS, Referral
+from referral_intake.domain.state import RECEIVED_FIELDS, START_WITHOUT_FORM, Referral
 from referral_intake.domain.supports import ask_support, move_support
 
 
@@ -81,6 +91,8 @@ def decide(referral: Referral | None, asked: Asked) -> Made:
             return receive(command, context)
         case (NoteFact() as command, context):
             return note(referral, command.fact, context)
+        case (EndOfTerm() as command, context):
+            return end_of_term(referral, command, context)
         case (LearnCoverage() as command, context):
             return learn_coverage(referral, command, context)
         case (MeetDeadline() as command, context):
@@ -255,6 +267,8 @@ def note(referral: Referral | None, fact: Event | None, context: Noted) -> Made:
         if not isinstance(context, PendedContext):
             raise InvariantBroken("the plan's questions came without their times")
         return ask_for_plan(referral, fact, context)
+    if isinstance(context, EndingContext):
+        return goes_on(referral, context, START_WITHOUT_FORM)
     outcome = ENDINGS.get(type(fact)) if fact is not None else None
     if outcome is None:
         return []

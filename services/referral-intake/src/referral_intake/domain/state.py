@@ -36,6 +36,9 @@ POSSIBLE = "possible_duplicate"
 
 
 # What the plan may be asked while a provider holds the referral.
+AUTHORIZATION_ENDED, START_WITHOUT_FORM = "authorization_ended", "start_without_form"
+# What the plan is asked once what the member was served under has ended.
+OF_THE_ENDED = frozenset({AUTHORIZATION_ENDED, START_WITHOUT_FORM})
 OF_THE_ACCEPTED = frozenset({"conflicted", "change_requested"})
 RECEIVED_FIELDS = (
     "plan", "referrer", "member", "kind", "form", "received_via", "urgency", "age_band", "county", "language",
@@ -106,6 +109,13 @@ class Offer(Fact):
     accepted_at: datetime | None = None
     lead: str = ""
     attempts: int = 0
+
+
+class TermEnding(Fact):
+    """The last day of the authorization as it was said, and by which code it ends."""
+
+    code: int
+    on: date
 
 
 class PlanAsked(Fact):
@@ -191,6 +201,7 @@ class Referral(State):
     denied: bool = False
     offer: Offer | None = None
     plan_asked: PlanAsked | None = None
+    ending: TermEnding | None = None
     services_started_on: date | None = None
     closing: Closing | None = None
     told_at: datetime | None = None

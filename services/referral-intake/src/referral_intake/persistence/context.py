@@ -11,6 +11,7 @@ from loopkeeper.contract.decider import Command, InvariantBroken, Plain
 from loopkeeper.contract.events import (
     AuthorizationOverturned,
     AuthorizationPended,
+    AuthorizationPresumptiveEnded,
     Eligibility,
     Linked,
     Question,
@@ -26,6 +27,7 @@ from referral_intake.domain.commands import (
     AskSupport,
     ChooseProvider,
     CloseReferral,
+    EndOfTerm,
     Keys,
     LearnCoverage,
     MeetDeadline,
@@ -45,6 +47,7 @@ from referral_intake.domain.contexts import (
     Before,
     ChooseContext,
     CloseContext,
+    EndingContext,
     MergeContext,
     Noted,
     OverturnedContext,
@@ -91,6 +94,9 @@ class IntakeLoaded(Loaded[Referral, Asked]):
             case CloseReferral():
                 least = self._least_attempts(state, at)
                 return command, CloseContext(at=at, seed=seed, least_attempts=least)
+            case EndOfTerm():
+                code = str(state.ending.code) if state is not None and state.ending is not None else ""
+                return command, self._ended(state, code, plain)
             case NoteFact():
                 return command, self._noted(stream, state, command, plain)
             case ChooseProvider():
@@ -284,8 +290,26 @@ class IntakeLoaded(Loaded[Referral, Asked]):
             case AuthorizationOverturned():
                 opens = self._opened(stream, state, plain)
                 return OverturnedContext(at=plain.at, seed=plain.seed, opens=opens)
+            case AuthorizationPresumptiveEnded(reason=("expired" | "revoked") as reason) if _start_alone(
+                state
+            ):
+                return self._ended(state, f"grant_{reason}", plain)
             case _:
                 return plain
+
+    def _ended(self, state: Referral | None, ending: str, plain: Plain) -> EndingContext:
+        """The row for this ending; the plan is asked where there is none."""
+        served = state is not None and state.services_started_on is not None
+        day = la_date(plain.at)
+        rows = self._policy.rows("endings", on=day, ending=ending, served=served)
+        due = self._policy.due("ending_answered", plain.at)
+        return EndingContext(
+            at=plain.at,
+            seed=plain.seed,
+            closes_as=rows[0]["closes_as"] if rows else None,
+            due_at=due.at,
+            refs=(*(row.ref for row in rows), due.ref),
+        )
 
     def _opened(
         self, stream: str, state: Referral | None, plain: Plain
@@ -299,6 +323,11 @@ class IntakeLoaded(Loaded[Referral, Asked]):
         sealed = reseal(self._sealer, state.plan, stream, state.sealed, state.plan, name)
         linked = Linked(to=stream, why="overturned")
         return name, received.model_copy(update={"linked": linked, "sealed": sealed, "claim": None})
+
+
+def _start_alone(state: Referral | None) -> bool:
+    """Whether only the start of services is here, and no form that opens a review."""
+    return state is not None and state.kind == "presumptive_start" and state.review is None
 
 
 def reseal(
