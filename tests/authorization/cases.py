@@ -108,6 +108,7 @@ class Rules:
     grant_refs: tuple[str, ...] = ()
     automatic: Mapping[str, float] = field(default_factory=dict[str, float])
     exclusive: tuple[str, ...] = ()
+    chosen: tuple[str, ...] = ()
     approve_refs: tuple[str, ...] = ()
     must: Mapping[str, str] = field(default_factory=dict[str, str])
     unless: Mapping[str, str | None] = field(default_factory=dict[str, "str | None"])
@@ -147,6 +148,7 @@ class Rules:
         return ApprovalRules(
             automatic=self.automatic,
             exclusive=self.exclusive,
+            chosen=self.chosen,
             must=self.must,
             refs=self.approve_refs,
             covered=COVERED,
@@ -162,6 +164,7 @@ RULES = Rules(
     types=("street_medicine",),
     automatic={"homelessness": 0.0},
     exclusive=("hospice", "pace"),
+    chosen=("alw", "ccm"),
     term_from="first_service",
 )
 ENTRY = ProviderRecorded(
@@ -408,6 +411,7 @@ def looked_up(
         found |= {"referral_by": grant.referral_by, "remind_on": grant.remind_on, "grant_refs": grant.refs}
     if (approval := getattr(context, "approval", None)) is not None:
         found |= {"automatic": approval.automatic, "exclusive": approval.exclusive, "must": approval.must}
+        found |= {"chosen": approval.chosen}
         found |= {"approve_refs": approval.refs, "unless": approval.unless, "look_back": approval.look_back}
     parts: dict[str, Any] = {
         name: getattr(context, name) for name in ("denial", "provider", "hubs") if hasattr(context, name)

@@ -135,6 +135,8 @@ A_PERSON_DECIDES: list[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]
     ("eligibility_unconfirmed", {"eligibility": Eligibility(state="ended")}, {}, {}),
     ("exclusive_program", {"flags": ("program_hospice",)}, {}, {}),
     ("exclusive_program", {"eligibility": Eligibility(state="confirmed", programs=("pace",))}, {}, {}),
+    ("choice_open", {"flags": ("program_alw",)}, {}, {}),
+    ("program_chosen", {"flags": ("program_alw", "chose_alw")}, {}, {}),
     ("already_authorized", {}, {}, {"open_with": CLINIC}),
     ("back_dating_unchosen", {"claim": claim()}, {"term_from": None}, {}),
     ("term_over", {"claim": claim(from_=date(2025, 2, 28))}, {"term_from": "first_service"}, {}),

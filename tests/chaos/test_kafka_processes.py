@@ -24,10 +24,10 @@ from loopkeeper.runtime.run import GRACE
 from loopkeeper.runtime.service import installed
 from tests.chaos import invariants
 from tests.chaos.cluster import Cluster
+from tests.chaos.hearing import unheard, unkept
 from tests.chaos.lives import Life, Lives, until
 from tests.chaos.load import People
 from tests.chaos.pairs import REPLICAS, Pairs, pairs
-from tests.chaos.test_kill import unheard, unkept
 from tests.kafka import PARTITIONS, Kafka, guarded
 from tests.loop.house import HARBOR, OPERATIONS, POLICY
 

@@ -16,8 +16,8 @@ from tests.chaos.cluster import Cluster
 from tests.chaos.lives import Lives
 from tests.chaos.town import Town, town
 from tests.conftest import SERVICES
+from tests.loop.david import davids_story
 from tests.loop.house import CLINIC, HARBOR, STREET, david, put_roster
-from tests.loop.test_david import test_david_is_found_served_and_his_clinic_hears_of_it as davids_story
 
 ALONE = [(name,) for name in installed()]
 # Whom the clinic refers while somebody is away, each with a birth date of her own.

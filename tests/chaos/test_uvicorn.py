@@ -20,8 +20,8 @@ from tests.chaos.cluster import Cluster
 from tests.chaos.lives import Lives
 from tests.chaos.town import Town, town, uvicorn_of
 from tests.conftest import Fresh, Migrated
+from tests.loop.david import davids_story
 from tests.loop.house import CLINIC, POLICY
-from tests.loop.test_david import test_david_is_found_served_and_his_clinic_hears_of_it as davids_story
 
 ALONE = [(name,) for name in installed()]
 # A stream holds a server that waits for it for five minutes; one that ends with the process ends at once.

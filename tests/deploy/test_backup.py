@@ -19,8 +19,8 @@ from loopkeeper.postgres.embedded import Server
 from tests.conftest import Databases
 from tests.deploy.manifests import Overlay, pod, variables
 from tests.deploy.places import SERVICES
-from tests.deploy.test_databases import programs
-from tests.shared.test_migrate import fill, tables
+from tests.deploy.sql import programs
+from tests.shared.filled import fill, tables
 
 DAY = 86_400.0
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from collections.abc import Generator
 from pathlib import Path
 
@@ -15,8 +13,7 @@ from loopkeeper.postgres.connections import connect
 from loopkeeper.postgres.embedded import Server
 from loopkeeper.postgres.migrations import upgrade
 from tests.deploy.places import DEPLOY, SERVICES
-
-PASSWORD = "it's-for-a-test"
+from tests.deploy.sql import run_with_psql, typed, url
 
 
 @pytest.fixture(scope="module")
@@ -29,28 +26,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Generator[Server]:
         yield server
     finally:
         embedded.remove(folder)
-
-
-def programs(server: Server) -> Path:
-    """The folder of the programs that belong to this server."""
-    return Path(os.readlink(f"/proc/{server.pid}/exe")).parent
-
-
-def typed(server: Server, file: Path, target: str, **passwords: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [programs(server) / "psql", "--no-psqlrc", "--quiet", "--file=-", target],
-        input=file.read_text(),
-        env={**os.environ, **passwords},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-
-
-def run_with_psql(server: Server, file: Path) -> None:
-    psql = typed(server, file, server.admin(), DATABASE_PASSWORD=PASSWORD)
-    assert psql.returncode == 0, psql.stderr
 
 
 @pytest.fixture
@@ -93,11 +68,6 @@ async def test_where_a_password_was_forgotten_nothing_is_made(empty: Server) -> 
     admin = await connect(empty.admin())
     assert await admin.fetchval("SELECT count(*) FROM pg_roles WHERE rolname = 'intake'") == 0
     await admin.close()
-
-
-def url(server: Server, role: str, database: str) -> str:
-    password = PASSWORD.replace("'", "%27")
-    return server.admin(database).replace(f"postgres:{server.passwords['postgres']}@", f"{role}:{password}@")
 
 
 async def test_a_service_migrates_its_own_database_and_reads_it_as_its_reader(made: Server) -> None:

@@ -28,7 +28,7 @@ from tests.deploy import places
 from tests.deploy.manifests import Overlay, name, pod, variables
 from tests.deploy.places import ROOT, SERVICES
 from tests.deploy.schemas import validate
-from tests.deploy.test_databases import programs
+from tests.deploy.sql import programs
 
 MANUAL = (ROOT / "docs/guides/operations.md").read_text()
 CHAPTER = "A cluster, from nothing to one referral told"

@@ -31,10 +31,10 @@ from tests.chaos.lives import until
 from tests.deploy.manifests import Overlay, name
 from tests.deploy.places import DEPLOY, SERVICES
 from tests.deploy.pods import Machine, Pod
-from tests.deploy.test_databases import run_with_psql, url
+from tests.deploy.sql import run_with_psql, url
 from tests.kafka import USERS, Kafka
 from tests.loop.house import CLINIC, HARBOR, OPERATIONS, ORGANIZATIONS, POLICY, PROVIDERS, STREET, david
-from tests.shared.test_kafka_access import CLUSTER, CREATE, DESCRIBE_CONFIGS
+from tests.shared.kafka_operations import CLUSTER, CREATE, DESCRIBE_CONFIGS
 
 REPLICAS = (0, 1)
 READY_WITHIN, TOLD_WITHIN = 120.0, 60.0

@@ -92,6 +92,7 @@ def receive(
     match: Found | None = None,
     reopening: Carried | None = None,
     questions: tuple[Question, ...] = (),
+    choices: tuple[Question, ...] = (),
 ) -> AskedCommand:
     found, again, before = match or Found(), None, None
     if reopening is not None:
@@ -107,13 +108,16 @@ def receive(
         match=found.match(),
         resealed=found.resealed,
         redirect=(),
+        choices=choices,
         asking=ASKING,
         before=before,
     )
     return ReceiveReferral(received=received, questions=questions, reopening=again), context
 
 
-def answer(command: AnswerQuestions, possible: Linked | None = None) -> AskedCommand:
+def answer(
+    command: AnswerQuestions, possible: Linked | None = None, choices: tuple[Question, ...] = ()
+) -> AskedCommand:
     """The answer, with who the member is then known to be: as its revised form says."""
     revised = command.revised
     eligibility: Eligibility = revised.eligibility
@@ -123,6 +127,7 @@ def answer(command: AnswerQuestions, possible: Linked | None = None) -> AskedCom
         eligibility=eligibility,
         possible=possible,
         redirect=(),
+        choices=choices,
         asking=ASKING,
         authorized_there=(),
     )

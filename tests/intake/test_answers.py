@@ -36,7 +36,7 @@ from referral_intake.domain.next_step import next_step
 from referral_intake.domain.rules import DECIDER
 from referral_intake.domain.state import Referral, Status, status
 from tests.intake.cases import AGAIN, DUE, answer, note, receive, when
-from tests.intake.test_rules import MONDAY, RECEIVED, ROSA
+from tests.intake.story import MONDAY, RECEIVED, ROSA
 
 POPULATIONS = Question(id="populations", pointer="/populations", blocking=True)
 COUNTY = Question(id="county", pointer="/member/county")

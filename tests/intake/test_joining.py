@@ -33,7 +33,7 @@ from referral_intake.domain.rules import DECIDER
 from referral_intake.domain.state import Referral
 from tests.intake import cases
 from tests.intake.cases import Carried, Found, refused, when
-from tests.intake.test_rules import ACCEPTED, HARBOR, MADE, MONDAY, RECEIVED, ROSA
+from tests.intake.story import ACCEPTED, HARBOR, MADE, MONDAY, RECEIVED, ROSA
 from tests.shared.stores import Migrated, opened, reception, withdrawal
 
 SECOND = RECEIVED.model_copy(update={"referrer": "bayview-hospital"})

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
-from pathlib import Path
 
 import pytest
 
-import referral_intake
 from loopkeeper.policy.conditions import (
     All,
     Answer,
@@ -22,36 +20,10 @@ from loopkeeper.policy.conditions import (
     judge,
     leaves,
 )
-from loopkeeper.policy.reading import load
 from loopkeeper.policy.rows import Row
-from referral_intake.domain.form.screening import Screening, screen
+from tests.intake.populations import CCS, LTC, MARCH, NF, POLICY, SMI, Given, Said, result, screened
 
-POLICY = load([Path(referral_intake.__file__).parent / "policy"])
 ROWS = [row for row in POLICY.all_rows if row.table == "populations"]
-MARCH = date(2026, 3, 3)
-Said = bool | int | str | None
-Given = dict[str, "bool | int | str | None"]
-
-
-def screened(
-    answers: Mapping[str, Said],
-    *,
-    form: str = "adult",
-    age: int | None = 40,
-    on: date = MARCH,
-    groups: Sequence[str] = (),
-    claimed: Sequence[str] = (),
-    exact: bool = True,
-    attested: bool = True,
-) -> Screening:
-    return screen(
-        POLICY, on=on, plan="harbor", form=form, answers=answers, claimed=claimed, age=age, groups=groups,
-        exact=exact, attested=attested,
-    )  # fmt: skip
-
-
-def result(screening: Screening, population: str) -> str:
-    return {each.code: each.result for each in screening.populations}[population]
 
 
 # ── every row, by its own words ───────────────────────────────────────────────────────────────────────────
@@ -155,18 +127,9 @@ def test_a_population_begins_on_its_day(population: str, form: str, first: date)
 
 # ── by hand, in the state's words ─────────────────────────────────────────────────────────────────────────
 
-SMI: Given = {"smhs_dmc_access": True, "lacks_food": True, "high_risk": True}
 SMI_NO: Given = {
     "smhs_dmc_access": True, "lacks_food": True, "high_risk": False, "crisis_care_primary": False,
     "smi_sud_ed_visits_12m": 1, "smi_sud_hospitalizations_12m": 1, "pregnant_or_postpartum": False,
-}  # fmt: skip
-LTC: Given = {
-    "snf_level_of_care": True, "lower_acuity_nursing": False, "lives_alone": True, "able_in_community": True,
-    "icf_or_subacute": False,
-}  # fmt: skip
-NF: Given = {
-    "nf_resident": True, "wants_to_leave_nf": True, "likely_to_succeed": True, "can_reside_continuously": True,
-    "icf_or_subacute": False,
 }  # fmt: skip
 
 
@@ -333,12 +296,6 @@ def test_a_mother_in_a_family_with_a_child_is_judged_by_the_youth_criteria() -> 
 def test_avoidable_use_of_the_young(visits: int | None, stays: int | None, expected: str) -> None:
     answers: Given = {"avoidable_ed_visits_12m": visits, "avoidable_stays_12m": stays}
     assert result(screened(answers, form="child_youth", age=7), "avoidable_utilization") == expected
-
-
-CCS: Given = {
-    "ccs_enrolled": True, "lacks_food": False, "lacks_stable_housing": False, "lacks_transportation": False,
-    "law_enforcement_contact": False, "crisis_intervention": False, "ace_score": 3, "other_social_factor": False,
-}  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,25 @@ async def test_a_refused_row_names_its_line_field_and_how_to_mend_it_and_the_oth
     assert "17 May" not in str(error)
 
 
+async def test_a_roster_names_programs_by_code_or_name_and_who_waits_for_a_place_is_in_none(
+    bench: Bench,
+) -> None:
+    """loop.md 4.4; ECMG26 p63-66. What names no program is refused, and not kept as free text."""
+    named = ["Assisted Living Waiver", "PACE", "alw", "MSSP: Wait-Listed", "hcba: enrolled"]
+    rows = [member(1, programs=named), member(2, programs=["a club"]), member(3, programs=["alw: maybe"])]
+    loaded = await sent(bench, lines(rows))
+    assert json.loads(await bench.pool.fetchval("SELECT programs FROM roster")) == ["alw", "pace", "hcba"]
+    assert [(each["line"], each["pointer"]) for each in loaded.errors] == [
+        (2, "/programs/0"),
+        (3, "/programs/0"),
+    ]
+    assert all("wait-listed" in each["fix"] for each in loaded.errors)
+    text = "cin,birth_date,county,covered_from,programs\n90000009S,1964-05-17,alameda,2025-01-01,CCT; tcm\n"
+    await sent(bench, text.encode(), as_csv=True, name="april")
+    found = await bench.pool.fetch("SELECT programs FROM roster WHERE left_on IS NULL")
+    assert [json.loads(row["programs"]) for row in found] == [["cct", "county_tcm"]]
+
+
 async def test_a_line_that_is_no_row_is_named_too(bench: Bench) -> None:
     loaded = await sent(bench, lines([member(1)]) + b"{half\n[1]\n")
     assert [(each["line"], each["rule"]) for each in loaded.errors] == [(2, "not-a-row"), (3, "not-a-row")]

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import pytest
 
 from loopkeeper.contract.decider import Refused
 from loopkeeper.contract.events import (
-    ActedBy,
-    AssignmentAccepted,
     AssignmentDeclined,
     AssignmentEnded,
-    AssignmentMade,
     AssignmentPlanAsked,
     AssignmentWithdrawn,
-    AuthorizationApproved,
     AuthorizationDenied,
     AuthorizationPresumptiveEnded,
     AuthorizationPresumptiveGranted,
-    AuthorizationReviewOpened,
     Event,
-    Lead,
     NoticeDelivered,
     OutreachAttempted,
     OutreachMemberDeclined,
@@ -31,42 +25,14 @@ from loopkeeper.contract.events import (
     ReferralClosed,
     ReferralQuestionsAsked,
     ReferralReceived,
-    ScreenedPopulation,
 )
 from referral_intake.domain.commands import WithdrawReferral
 from referral_intake.domain.next_step import next_step
 from referral_intake.domain.rules import DECIDER
 from referral_intake.domain.state import Referral, Status, status
 from tests.intake.cases import note, receive, when
+from tests.intake.story import ACCEPTED, APPROVED, HARBOR, MADE, MONDAY, RECEIVED, REVIEW, ROSA
 
-MONDAY = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
-HARBOR = "harbor-street-medicine"
-ROSA = ActedBy(organization=HARBOR, person="rosa-delgado")
-
-RECEIVED = ReferralReceived(
-    occurred_at=MONDAY,
-    plan="harbor-health-plan",
-    referrer=HARBOR,
-    member="mem_david",
-    populations=(ScreenedPopulation(code="homelessness", result="met", claimed=True),),
-    attested=True,
-)
-REVIEW = AuthorizationReviewOpened(
-    occurred_at=MONDAY,
-    authorization="auth_1",
-    clock="routine",
-    due_at=MONDAY + timedelta(days=7),
-    cap_at=MONDAY + timedelta(days=7),
-)
-APPROVED = AuthorizationApproved.model_validate(
-    {
-        "occurred_at": MONDAY,
-        "authorization": "auth_1",
-        "number": "ECM-1",
-        "from": "2026-03-02",
-        "through": "2027-03-01",
-    }
-)
 GRANTED = AuthorizationPresumptiveGranted.model_validate(
     {
         "occurred_at": MONDAY,
@@ -77,12 +43,6 @@ GRANTED = AuthorizationPresumptiveGranted.model_validate(
         "from": "2026-03-02",
         "through": "2026-03-31",
     }
-)
-MADE = AssignmentMade(
-    occurred_at=MONDAY, assignment="asg_1", provider=HARBOR, answer_due_at=MONDAY + timedelta(days=7)
-)
-ACCEPTED = AssignmentAccepted(
-    occurred_at=MONDAY, assignment="asg_1", provider=HARBOR, lead=Lead(person="luis", name="Luis Ortega")
 )
 ATTEMPTED = OutreachAttempted(
     occurred_at=MONDAY,

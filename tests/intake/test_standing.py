@@ -24,7 +24,7 @@ from referral_intake.api.views import Reader, show_event
 from referral_intake.domain.next_step import due, next_step
 from referral_intake.domain.rules import DECIDER
 from referral_intake.domain.state import Referral
-from tests.intake.test_rules import ACCEPTED, APPROVED, HARBOR, MADE, MONDAY, RECEIVED, REVIEW
+from tests.intake.story import ACCEPTED, APPROVED, HARBOR, MADE, MONDAY, RECEIVED, REVIEW
 
 WEEK = MONDAY + timedelta(days=7)
 PLAN = "harbor-health-plan"

@@ -18,7 +18,7 @@ from referral_intake.domain.rules import DECIDER
 from referral_intake.domain.state import Referral, status
 from referral_intake.domain.supports import FROM, moves
 from tests.intake.cases import when
-from tests.intake.test_rules import ACCEPTED, MADE, MONDAY, RECEIVED, ROSA
+from tests.intake.story import ACCEPTED, MADE, MONDAY, RECEIVED, ROSA
 
 POLICY = load([Path(referral_intake.__file__).parent / "policy"])
 SERVED = ReferralClosed(occurred_at=MONDAY, outcome="services_received", clr_reason="services_received")

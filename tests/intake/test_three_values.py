@@ -14,8 +14,8 @@ from referral_intake.domain.duplicates import added, joined
 from referral_intake.domain.form.examples import example_adult, example_child
 from referral_intake.domain.form.screening import Screening, screen
 from referral_intake.domain.state import Referral
-from tests.intake.test_populations import CCS, LTC, NF, SMI, result, screened
-from tests.intake.test_standard import POLICY, asked, body, read
+from tests.intake.forms import POLICY, asked, body, read
+from tests.intake.populations import CCS, LTC, NF, SMI, result, screened
 
 MARCH = date(2026, 3, 3)
 WORDS = "The landlord locks the only bathroom at night"

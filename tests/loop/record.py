@@ -39,7 +39,8 @@ TABLES: Mapping[str, tuple[str, frozenset[str]]] = {
     "identity": ("", frozenset()),
     "member": ("", frozenset({"id"})),
     "lookup": ("", frozenset({"member_index"})),
-    "notice": ("", frozenset()),
+    # Who serves is the referral's to say; here it is repeated, for lists.
+    "notice": ("", frozenset({"serving"})),
     "feed": ("subscription <> ''", frozenset()),
     "forward": ("", frozenset({"position"})),
     "parked_stream": ("", frozenset()),

@@ -14,8 +14,7 @@ from tests.chaos.lives import until
 from tests.conftest import Databases
 from tests.loop.apart import Apart, apart
 from tests.loop.house import CLINIC, HARBOR, NAVIGATORS, OPERATIONS, STREET, put_roster
-from tests.loop.test_restore import SERVICES, accept, decide, journal, member
-from tests.loop.test_set_back import refer
+from tests.loop.set_backs import SERVICES, accept, decide, journal, member, refer
 
 SOON = 40.0
 

@@ -16,21 +16,14 @@ import pytest
 import pytest_asyncio
 
 from loopkeeper.event_log.generations import GENERATION
-from loopkeeper.postgres.connections import connect
 from tests.chaos.invariants import everything_broken, feeds, log_at
 from tests.chaos.lives import until
 from tests.conftest import Databases
 from tests.loop.apart import Apart, apart
 from tests.loop.conftest import NewLog
 from tests.loop.house import CLINIC, HARBOR, NAVIGATORS, OPERATIONS, STREET, david, put_roster
+from tests.loop.set_backs import SERVICES, accept, decide, journal, kept, member, turn
 
-SERVICES = ("intake", "authorization", "assignment", "notification")
-TABLES = {
-    "intake": ("referral", "member", "identity"),
-    "authorization": ("referral", "lookup"),
-    "assignment": ("referral", "assignment", "provider"),
-    "notification": ("referral", "notice"),
-}
 HOUR = timedelta(hours=1)
 NUMBERS = itertools.count(1)
 LISTENERS = (HARBOR, CLINIC, STREET, NAVIGATORS)
@@ -52,11 +45,6 @@ async def town(
         await found.quiet()
         yield found
     await databases.drop()
-
-
-def member(number: int) -> Mapping[str, Any]:
-    """Somebody else than all the others."""
-    return {**david()["member"], "first_name": f"David {number}", "cin": f"9{number:07}S"}
 
 
 async def refer(town: Apart) -> str:
@@ -88,28 +76,6 @@ async def insist(town: Apart, body: Mapping[str, Any], key: Mapping[str, str]) -
             await asyncio.sleep(0.05)
 
 
-async def decide(town: Apart) -> None:
-    """What a rule may not approve (one in twenty is drawn for a person) a person does."""
-    await town.quiet()
-    queue = await town.ask(HARBOR, "GET", "/v1/authorizations?status=pending&limit=200")
-    person = {"acted_by": {"person": "maria-chen", "title": "UM nurse"}}
-    for each in queue["items"]:
-        await town.ask(HARBOR, "POST", f"/v1/authorizations/{each['id']}:approve", person)
-    await town.quiet()
-
-
-async def turn(town: Apart, referral: str) -> Mapping[str, Any]:
-    """Whose turn it is with this referral."""
-    found = await town.ask(HARBOR, "GET", "/v1/assignments?limit=200")
-    return next(each for each in found["items"] if each["referral"] == referral)
-
-
-async def accept(town: Apart, referral: str) -> None:
-    offer = await turn(town, referral)
-    lead = {"lead": {"person": "luis-ortega", "name": "Luis Ortega"}}
-    await town.ask(offer["provider"], "POST", f"/v1/assignments/{offer['id']}:accept", lead)
-
-
 async def reach(town: Apart, referral: str) -> None:
     await town.attempt((await turn(town, referral))["provider"], referral, "in_person", "engaged")
 
@@ -118,31 +84,6 @@ async def serve(town: Apart, referral: str) -> None:
     on = {"on": town.today()}
     provider = (await turn(town, referral))["provider"]
     await town.ask(provider, "POST", f"/v1/outreach/{referral}:start-services", on)
-
-
-async def journal(town: Apart, service: str) -> list[tuple[Any, ...]]:
-    connection = await connect(town.at.databases[service])
-    try:
-        rows = await connection.fetch(
-            "SELECT stream, n, id, own, sequence, chain FROM journal ORDER BY stream, n"
-        )
-    finally:
-        await connection.close()
-    return [tuple(row) for row in rows]
-
-
-async def kept(town: Apart, service: str) -> set[str]:
-    """The rows of this service's own tables, whole."""
-    connection = await connect(town.at.databases[service])
-    try:
-        rows = [
-            f"{table} {row['row']}"
-            for table in TABLES[service]
-            for row in await connection.fetch(f'SELECT to_jsonb(t) AS row FROM "{table}" t')
-        ]
-    finally:
-        await connection.close()
-    return set(rows)
 
 
 async def standing(town: Apart, referrals: list[str]) -> Mapping[str, Any]:

@@ -3,7 +3,6 @@ has is whole again, what the old primary decides afterwards is void for everybod
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import AsyncGenerator
 
 import httpx
@@ -16,10 +15,9 @@ from tests.chaos.lives import until
 from tests.conftest import Databases
 from tests.loop.apart import Apart, apart
 from tests.loop.conftest import NewLog
-from tests.loop.house import CLINIC, HARBOR, NAVIGATORS, OPERATIONS, STREET, david, put_roster
-from tests.loop.test_restore import decide, journal, kept, member
+from tests.loop.house import CLINIC, HARBOR, NAVIGATORS, OPERATIONS, STREET, put_roster
+from tests.loop.set_backs import decide, journal, kept, member, refer
 
-NUMBERS = itertools.count(1)
 SOON = 40.0
 
 
@@ -38,10 +36,6 @@ async def town(
         await found.quiet()
         yield found
     await databases.drop()
-
-
-async def refer(town: Apart) -> str:
-    return await town.refer(CLINIC, david(member=member(next(NUMBERS))))
 
 
 async def ready(program: Running) -> httpx.Response:

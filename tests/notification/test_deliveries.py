@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest_asyncio
 
 from loopkeeper.contract import ids
-from loopkeeper.testing.partner import Answer, Partner, Taken
+from loopkeeper.testing.partner import Answer
 from notification.delivery.lease import LEASE, RENEW_AFTER
-from notification.delivery.ssrf_guard import Allow
-from notification.delivery.webhook import SCHEDULE, Sender
-from notification.workers import Deliverer, tell_once
+from notification.delivery.webhook import SCHEDULE
+from notification.workers import tell_once
 from tests.conftest import Migrated
+from tests.notification.deliveries import attempts, heard, partner, sender, subscribe, sweep
 from tests.notification.house import (
     DAVID,
     OTHER,
@@ -32,56 +30,11 @@ from tests.notification.house import (
     received,
 )
 
-# The schedule itself, without the spread of ±20 %.
-MIDDLE = 0.5
-
 
 @pytest_asyncio.fixture
 async def opened(migrated: Migrated, tmp_path: Path) -> AsyncGenerator[House]:
     async with house(await migrated("notification"), tmp_path) as found:
         yield found
-
-
-@asynccontextmanager
-async def partner(opened: House) -> AsyncGenerator[Partner]:
-    async with Partner(clock=opened.clock) as found:
-        yield found
-
-
-async def subscribe(opened: House, organization: str, endpoint: Partner, path: str = "") -> str:
-    """A verified subscription of this organization at this endpoint."""
-    async with opened.caller(organization) as caller:
-        made = (await caller.post("/v1/subscriptions", json={"url": endpoint.url + path})).json()
-        endpoint.secrets.append(made["secret"])
-        verified = await caller.post(f"/v1/subscriptions/{made['id']}:verify")
-        assert verified.status_code == 200, verified.text
-    return made["id"]
-
-
-@asynccontextmanager
-async def sender(opened: House, total: timedelta = timedelta(seconds=10)) -> AsyncGenerator[Deliverer]:
-    async with Sender(Allow.parse("127.0.0.1"), opened.clock, total=total) as found:
-        yield Deliverer(opened.context, found, jitter=lambda: MIDDLE)
-
-
-async def sweep(deliverer: Deliverer, rounds: int = 1) -> int:
-    """Send what is due and wait until it was answered and recorded; how many were sent."""
-    sent = 0
-    for _ in range(rounds):
-        async with asyncio.TaskGroup() as tasks:
-            sent += await deliverer.sweep(tasks)
-        await deliverer.record()
-    return sent
-
-
-def heard(endpoint: Partner) -> list[Taken]:
-    return [taken for taken in endpoint.requests if "challenge" not in taken.json()["type"]]
-
-
-async def attempts(opened: House, organization: str, subscription: str) -> list[Any]:
-    async with opened.caller(organization) as caller:
-        answer = await caller.get(f"/v1/subscriptions/{subscription}/attempts")
-    return answer.json()["items"] if answer.status_code == 200 else [answer.status_code]
 
 
 async def test_a_failed_delivery_is_tried_again_after_the_schedules_wait_under_the_same_id(

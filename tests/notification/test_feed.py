@@ -24,8 +24,8 @@ from loopkeeper.testing.partner import Answer, Partner
 from notification.api import feed
 from notification.delivery.feed_listeners import follow
 from tests.conftest import Databases
+from tests.notification.deliveries import heard, partner, sender, subscribe, sweep
 from tests.notification.house import OTHER, PARTNER, PLAN, REFERRER, House, approved, house, received
-from tests.notification.test_deliveries import heard, partner, sender, subscribe, sweep
 
 
 @pytest_asyncio.fixture(scope="module")

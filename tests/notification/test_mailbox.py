@@ -16,6 +16,7 @@ from loopkeeper.store.store import answered
 from notification.timers import on_timer
 from notification.workers import tell_once
 from tests.conftest import Migrated
+from tests.notification.deliveries import partner, sender, subscribe, sweep
 from tests.notification.house import (
     DAVID,
     OPERATIONS,
@@ -32,7 +33,6 @@ from tests.notification.house import (
     made,
     received,
 )
-from tests.notification.test_deliveries import partner, sender, subscribe, sweep
 
 LUIS = {"person": "luis-ortega", "title": "Lead care manager"}
 

@@ -13,6 +13,7 @@ from loopkeeper.contract import ids
 from loopkeeper.contract.events import Consent, ReferralReceived, ScreenedPopulation
 from notification.domain.notices.visibility import REDISCLOSURE, Grant, consented, granting, part2, why_not
 from tests.conftest import Migrated
+from tests.notification.grants import GRANTED
 from tests.notification.house import (
     OTHER,
     PARTNER,
@@ -29,17 +30,6 @@ from tests.notification.house import (
 )
 from tests.notification.samples import CANARY, life
 
-GRANTED = f"""table: partner_grants
-rows:
-  - {{id: county-homelessness, plan: {PLAN}, partner: {PARTNER}, population: homelessness, county: alameda,
-     effective_from: 2025-01-01, source: the plan's agreement of 2024-12-02, confidence: ours}}
-  - {{id: county-later, plan: {PLAN}, partner: {PARTNER}, population: birth_equity,
-     effective_from: 2027-01-01, source: the plan's agreement of 2024-12-02, confidence: ours}}
----
-table: part2_programs
-rows:
-  - {{id: bayview, organization: {OTHER}, effective_from: 2022-01-01, source: its own statement, confidence: ours}}
-"""
 HOMELESS = [{"code": "homelessness", "result": "met", "claimed": True}]
 HOMELESS_MET = ScreenedPopulation(code="homelessness", result="met", claimed=True)
 SMI = [{"code": "smi_sud", "result": "met", "claimed": True}]

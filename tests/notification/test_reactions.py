@@ -177,6 +177,18 @@ def test_where_another_provider_has_an_open_authorization_the_way_on_is_said() -
     )
 
 
+def test_a_choice_of_another_program_after_the_yes_is_told_to_both_programs_4_4() -> None:
+    """ECMG26 p65-66. Before the yes it is the plan's to judge; one who chose ECM changes nothing."""
+    held = (received(flags=["program_alw"], program_providers={"alw": OTHER}), made(), accepted())
+    chose = make(e.ReferralAmended, cause="corrected", flags=["program_alw", "chose_alw"])
+    both = {("program_chosen", "usual", PROVIDER), ("program_chosen", "other_program", OTHER)}
+    assert to(*held, approved(), chose) == both
+    assert to(*held, chose) == set()
+    stays = chose.model_copy(update={"flags": ("program_alw", "chose_ecm_over_alw")})
+    assert to(*held, approved(), stays) == set()
+    assert to(*held, approved(), chose, chose.model_copy()) == set()
+
+
 OVER = closed("merged")
 
 

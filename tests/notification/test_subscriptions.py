@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 import pytest_asyncio
 
 from loopkeeper.contract import ids
 from loopkeeper.testing.partner import Answer
+from notification.persistence import feed
 from tests.conftest import Migrated
+from tests.notification.deliveries import attempts, heard, partner, sender, subscribe, sweep
 from tests.notification.house import OPERATIONS, PLAN, REFERRER, House, approved, house, received
-from tests.notification.test_deliveries import attempts, heard, partner, sender, subscribe, sweep
 
 DAY = timedelta(days=1)
 
@@ -230,3 +233,43 @@ async def test_a_feed_stays_without_a_gap_through_test_events_rotations_and_reco
         rows = await opened.rows("SELECT sequence FROM feed ORDER BY sequence")
         assert [row["sequence"] for row in rows] == [1, 2, 3]
         assert (await shown(opened, subscription))["sequence"] == 3
+
+
+# ── how many ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_an_organization_has_at_most_twenty_subscriptions_however_many_it_asks_for_at_once(
+    opened: House,
+) -> None:
+    async def ask(caller: Any) -> Any:
+        return await caller.post("/v1/subscriptions", json={"description": "feed only"})
+
+    async with opened.caller(REFERRER) as caller, opened.caller(PLAN) as other:
+        answers = await asyncio.gather(*(ask(caller) for _ in range(25)))
+        made = [each for each in answers if each.status_code == 201]
+        refused = [each.json() for each in answers if each.status_code == 409]
+        assert (len(made), len(refused)) == (20, 5)
+        assert {each["slug"] for each in refused} == {"too-many-subscriptions"}
+        assert all(each["fix"] for each in refused)
+        assert (await ask(other)).status_code == 201
+        subscription = made[0].json()["id"]
+        version = {"If-Match": made[0].headers["ETag"]}
+        ended = await caller.delete(f"/v1/subscriptions/{subscription}", headers=version)
+        assert ended.status_code == 204
+        assert (await ask(caller)).status_code == 201
+
+
+async def test_a_batch_that_would_write_too_many_rows_into_feeds_is_taken_in_halves(
+    opened: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "MOST_ROWS", 3)
+    await act(opened, "/v1/subscriptions", {"description": "one"}, status=201)
+    await act(opened, "/v1/subscriptions", {"description": "two"}, status=201)
+    facts = [opened.message(received(), ids.new("ref")) for _ in range(8)]
+    outcomes = await opened.take(facts)
+    assert not any(outcome.parked for outcome in outcomes)
+    assert opened.context.store.halved > 0
+    counts = await opened.rows(
+        "SELECT subscription, count(*) AS n, max(sequence) AS last FROM feed GROUP BY 1"
+    )
+    assert [(row["n"], row["last"]) for row in counts] == [(8, 8), (8, 8)]

@@ -19,6 +19,7 @@ from notification.domain.notices.visibility import REDISCLOSURE
 from notification.domain.notices.wording import Notice
 from notification.domain.outreach.rules import DECIDER
 from notification.domain.outreach.state import Outreach
+from tests.notification.grants import GRANTED
 from tests.notification.house import (
     DAVID,
     OTHER,
@@ -34,7 +35,6 @@ from tests.notification.house import (
     received,
 )
 from tests.notification.telling import NAMES
-from tests.notification.test_partners import GRANTED
 
 EVENT = UUID(int=21)
 HOMELESS = (ScreenedPopulation(code="homelessness", result="met", claimed=True),)

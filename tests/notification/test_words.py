@@ -100,6 +100,9 @@ PARTLY = approved().model_copy(
 )  # fmt: skip
 PLANNED = make(e.AssignmentMade, assignment="asg_1", provider=PROVIDER, answer_due_at=LATER, starts_on=SOON)
 STARTED = make(e.AssignmentStarted, assignment="asg_1", provider=PROVIDER, on=SOON)
+IN_ALW = {"flags": ["program_alw"], "program_providers": {"alw": OTHER}}
+CHOOSES = (received(**IN_ALW), made(), accepted(), approved())
+CHOSE = make(e.ReferralAmended, cause="corrected", flags=["program_alw", "chose_alw"])
 NO_CONTACT, CAREFUL = ("do_not_contact",), ("safe_contact",)
 REDIRECTED = over("other", text=f"redirected to {BAY}", detail="redirected", right_plan=BAY)
 UNANSWERED = over("other", text="redirected: nobody said so", detail="redirect_unanswered", right_plan=BAY)
@@ -303,6 +306,10 @@ PROVIDERS = (
          "is not to be contacted any more", never=("next contact",), rule="loop.md 6.2"),
     line("provider", "start_moved/usual", (*OPEN, make(e.ReferralAmended, cause="release_date", release_on=SOON)),
          "has moved", never=("March",), rule="loop.md 3.7"),
+    line("provider", "program_chosen/usual", (*CHOOSES, CHOSE), "go on serving the member until you are told",
+         never=("hospice", "waiver", "HIV"), rule="loop.md 4.4; ECMG26 p65-66"),
+    line("provider", "program_chosen/other_program", (*CHOOSES, CHOSE), "chose it over Enhanced Care Management",
+         never=("waiver", "HIV", "stop"), rule="loop.md 4.4; ECMG26 p65-66"),
     line("provider", "referred_again/usual", (*SERVED, joined()), "referred again by somebody else",
          never=("good hands", "Bayview"), rule="loop.md 2.9, 2.11"),
     line("provider", "referred_again/treating", (*SERVED, joined(until=SOON)),

@@ -10,7 +10,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from loopkeeper.plan_files.calls import WHY, Call, Loop, Unplaced, call_of, person_id
-from tests.plan_files.test_samples import judged
+from tests.plan_files.judging import judged
 from tests.plan_files.worlds import PLANS, World
 
 ROOT = Path(__file__).parents[2]

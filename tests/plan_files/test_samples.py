@@ -8,14 +8,10 @@ from typing import Any
 
 import pytest
 
-from loopkeeper.plan_files.members import Member
-from loopkeeper.plan_files.mif import judge_mif
-from loopkeeper.plan_files.otf import judge_otf
-from loopkeeper.plan_files.outcomes import Judged, Outcome
-from loopkeeper.plan_files.referral_sheets import judge_referrals
-from loopkeeper.plan_files.rtf import judge_rtf
-from loopkeeper.plan_files.table import Table, open_table, records
+from loopkeeper.plan_files.outcomes import Outcome
+from loopkeeper.plan_files.table import Table
 from loopkeeper.spreadsheets import Unreadable
+from tests.plan_files.judging import judged
 from tests.plan_files.worlds import PLANS, World
 
 FILES = [
@@ -24,21 +20,6 @@ FILES = [
     for said in World(plan).expected
     if said["direction"] == "in"
 ]
-
-
-def judged(world: World, file: str, kind: Any, members: Mapping[str, Member]) -> tuple[Table, Judged, Any]:
-    layout = world.layout(kind)
-    table = open_table(world.content(file), kind, layout, name=file)
-    rows = records(table)
-    match kind:
-        case "rtf":
-            return table, *judge_rtf(rows, members, layout, world.context)
-        case "otf":
-            return table, *judge_otf(rows, members, layout, world.context)
-        case "mif":
-            return table, judge_mif(rows, world.providers, layout, world.context), members
-        case _:
-            return table, judge_referrals(rows, layout, world.sheet)[0], members
 
 
 def plain(value: Any) -> Any:

@@ -24,7 +24,7 @@ from tests.security.declared import JSON, Route, address, called, changed, good_
 from tests.security.hostile import BODY, MEDIA, WORD
 from tests.security.neighbours import Neighbours, neighbours
 from tests.security.survey import nobodys
-from tests.shared.test_web import exchange, serving
+from tests.shared.web_calls import exchange, serving
 
 CALLERS = {Role.PLAN: HARBOR, Role.PROVIDER: STREET, Role.REFERRER: CLINIC, Role.OPERATIONS: OPERATIONS}
 PROBLEM = {"type", "title", "status", "slug", "detail", "trace_id"}

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
@@ -32,6 +33,7 @@ from tests.assignment.cases import made
 from tests.conftest import Fresh, Migrated
 from tests.shared.replica import Site, away, site, until
 from tests.shared.stores import AT, fact, intake, opened, read_to, received, reception, withdrawal
+from tests.shared.test_store import REVIEW
 
 
 @pytest_asyncio.fixture
@@ -153,3 +155,70 @@ async def test_a_claim_is_kept_for_thirty_days_and_then_forgotten(migrated: Migr
         fresh = await bench.store.submit(reception())
         assert await bench.store.forget_commands() == 1
         assert await bench.pool.fetchval("SELECT stream FROM claim") == fresh.stream
+
+
+async def test_a_command_over_two_referrals_whose_new_row_another_replica_made_is_decided_once_for_both(
+    migrated: Migrated, tmp_path: Path
+) -> None:
+    """A fact about the second referral comes to another replica while this one merges it into the first."""
+    url = await migrated("intake")
+    async with opened(url, tmp_path) as bench:
+        known, bystander, bare = reception("plan:ana"), reception("plan:bo"), ids.new("ref")
+        await bench.store.execute([known, bystander, fact(bare, REVIEW)])
+        second = reception("plan:ana")
+        other = await connect(url)
+        await other.execute("BEGIN")
+        for copied in (
+            "INSERT INTO referral SELECT (jsonb_populate_record(r, jsonb_build_object('id', $2::text))).* "
+            "FROM referral r WHERE id = $1",
+            "INSERT INTO journal SELECT (jsonb_populate_record(j, jsonb_build_object("
+            "'stream', $2::text, 'id', gen_random_uuid()))).* FROM journal j WHERE stream = $1",
+        ):
+            await other.fetch(copied, bare, second.stream)
+        noted = fact(bystander.stream, REVIEW, 2)
+        merging = asyncio.create_task(bench.store.execute([second, noted], patience=10.0))
+
+        async def waits() -> bool:
+            count = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = $1"
+            return await other.fetchval(count, urlsplit(url).path.strip("/")) == 1
+
+        await until(waits)
+        await other.execute("COMMIT")
+        await other.close()
+        outcomes = await merging
+        merged, apart = outcomes[second.id], outcomes[noted.id]
+        assert isinstance(merged, Outcome)
+        assert isinstance(apart, Outcome)
+        assert merged.state.closing.merged_into == known.stream
+        told = await bench.pool.fetch(
+            "SELECT parts FROM journal WHERE stream = $1 AND type = 'ecm.referral.amended.v1'", known.stream
+        )
+        assert len(told) == 1
+        written = await bench.pool.fetch(
+            "SELECT part, parts FROM journal WHERE command_id = $1 ORDER BY part", second.id
+        )
+        assert [row["part"] for row in written] == list(range(1, written[0]["parts"] + 1))
+        assert await bench.pool.fetchval("SELECT n FROM referral WHERE id = $1", known.stream) == 2
+
+
+async def test_a_batch_that_takes_too_long_twice_is_halved_and_the_one_at_fault_is_parked(
+    migrated: Migrated, tmp_path: Path
+) -> None:
+    """One that would take too long for ever must not hold up what comes with it, nor look like a database that is away."""
+    url = await migrated("intake")
+    async with opened(url, tmp_path) as bench:
+        known = [reception() for _ in range(8)]
+        await bench.store.execute(known)
+        owner = await connect(url)
+        await owner.execute(
+            f"""CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                  IF NEW.id = '{known[5].stream}' THEN PERFORM pg_sleep(10); END IF; RETURN NEW; END $$;
+                CREATE TRIGGER dawdle BEFORE UPDATE ON referral FOR EACH ROW EXECUTE FUNCTION dawdle()"""
+        )
+        await owner.close()
+        await bench.pool.execute("SELECT set_config('statement_timeout', '100', false)")
+        facts = [fact(each.stream, REVIEW, n) for n, each in enumerate(known)]
+        outcomes = await bench.store.execute(facts)
+        parked = [outcome.parked for outcome in outcomes.values() if isinstance(outcome, Outcome)]
+        assert parked == [n == 5 for n in range(8)]
+        assert bench.store.halved > 0

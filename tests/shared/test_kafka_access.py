@@ -36,14 +36,12 @@ from loopkeeper.kernel.errors import StartError
 from loopkeeper.security import organizations
 from tests.kafka import USERS, Kafka
 from tests.shared.event_log_contract import Offsets, message
+from tests.shared.kafka_operations import CLUSTER, CREATE, DESCRIBE_CONFIGS
 
 PLAN = f"harbor-{uuid4().hex[:8]}"
 INTAKE, NOTIFICATION, OPERATOR = "loopkeeper-intake", "loopkeeper-notification", "loopkeeper-topics"
 # The partitions that `loopkeeper topics` makes by default.
 PARTITIONS = 6
-# What an operator's user needs before anything else stands (docs/guides/operations.md): to make topics and set rules, and for
-# `check` to see their settings.
-CLUSTER, CREATE, DESCRIBE_CONFIGS = 4, 5, 10
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from loopkeeper.http.lean import Lean
 from loopkeeper.http.route import Operation, refused
 from loopkeeper.http.serving import AppState
 from loopkeeper.kernel.settings import Settings
-from tests.shared.test_web import malformed_bodies
+from tests.shared.web_calls import malformed_bodies
 from tests.shared.web_example import VISIT, Camp, Keys, ask, caller
 
 JSON = {"Content-Type": "application/json"}

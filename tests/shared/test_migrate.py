@@ -24,6 +24,7 @@ from loopkeeper.postgres.connections import Connection, connect
 from loopkeeper.postgres.migrations import LOCK, newest, sqlalchemy_url, upgrade
 from loopkeeper.postgres.migrations import tables as tables_in
 from tests.conftest import Fresh, Migrated
+from tests.shared.filled import fill, tables
 from tests.shared.replica import until
 
 SERVICES = ("intake", "authorization", "assignment", "notification")
@@ -38,13 +39,6 @@ SCHEMA = (
        WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace""",
     "SELECT version_num FROM alembic_version",
 )
-TABLES = """
-SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY relname
-"""
-# A value for a column of each type, so that one row fits every table.
-VALUES = {"integer": "1", "bigint": "1", "boolean": "true", "jsonb": "'{}'", "ARRAY": "'{}'", "bytea": "'x'"} | {
-    "timestamp with time zone": "now()", "date": "current_date", "uuid": "gen_random_uuid()",
-}  # fmt: skip
 
 
 def package(service: str) -> str:
@@ -58,10 +52,6 @@ async def schema(url: str) -> list[list[tuple[Any, ...]]]:
         return [sorted(tuple(row) for row in await connection.fetch(part)) for part in SCHEMA]
     finally:
         await connection.close()
-
-
-async def tables(connection: Connection) -> list[str]:
-    return [row["relname"] for row in await connection.fetch(TABLES)]
 
 
 # ── once, and whole ───────────────────────────────────────────────────────────────────────────────────────
@@ -94,10 +84,8 @@ async def test_while_another_migrates_nothing_is_touched(fresh_database: Fresh) 
     migrating = asyncio.create_task(upgrade(url, "referral_intake"))
 
     async def waits() -> bool:
-        return (
-            await holder.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
-            > 0
-        )
+        asking = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_try_advisory_lock%' AND pid <> pg_backend_pid()"
+        return await holder.fetchval(asking) > 0
 
     await until(waits)
     assert await tables(holder) == []
@@ -164,19 +152,6 @@ def differences(connection: sa.Connection, metadata: sa.MetaData) -> list[Any]:
 
 
 # ── the reader role ───────────────────────────────────────────────────────────────────────────────────────
-
-
-async def fill(owner: Connection, key: str) -> None:
-    """One row in every table, whose every text is `key`."""
-    for table in await tables(owner):
-        columns = await owner.fetch(
-            """SELECT column_name, data_type FROM information_schema.columns
-               WHERE table_schema = 'public' AND table_name = $1 AND is_generated = 'NEVER'""",
-            table,
-        )
-        names = ", ".join(f'"{row["column_name"]}"' for row in columns)
-        values = ", ".join(VALUES.get(row["data_type"], f"'{key}'") for row in columns)
-        await owner.execute(f'INSERT INTO "{table}" ({names}) VALUES ({values})')
 
 
 async def seen(reader: Connection, names: Sequence[str]) -> dict[str, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ from loopkeeper.contract.events import (
     AuthorizationApproved,
     AuthorizationReviewOpened,
     Event,
-    OutreachServicesStarted,
 )
 from loopkeeper.event_log.port import Received
 from loopkeeper.flow.consumer import Reactions
@@ -23,12 +22,9 @@ from loopkeeper.kernel.clock import ManualClock
 from loopkeeper.postgres.connections import Pool
 from loopkeeper.store.definition import Submission
 from referral_intake.domain.commands import NoteFact
+from tests.shared.events import REVIEW, STARTED
 from tests.shared.stores import AT, Bench, Migrated, message, opened, read_to, reception
 
-REVIEW = AuthorizationReviewOpened(
-    occurred_at=AT, authorization="auth_1", clock="routine", due_at=AT, cap_at=AT
-)
-STARTED = OutreachServicesStarted(occurred_at=AT, assignment="asg_1", on=date(2026, 3, 2))
 APPROVED = AuthorizationApproved.model_validate(
     {"occurred_at": AT, "number": "ECM-1", "from": "2026-03-02", "through": "2027-03-01"}
 )

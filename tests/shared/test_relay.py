@@ -9,11 +9,13 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+import orjson
 import pytest
 import pytest_asyncio
 from asyncpg import UndefinedTableError
 
 from loopkeeper.event_log.port import Received
+from loopkeeper.flow import relay
 from loopkeeper.flow.relay import ROUND, SWEEP
 from loopkeeper.kernel.clock import ManualClock
 from loopkeeper.kernel.supervisor import Heartbeat
@@ -334,3 +336,84 @@ async def test_a_leader_whose_session_is_cut_off_stands_again_and_one_of_both_le
         await until(lambda: sent(desk))
         assert await session.fetchval(f"SELECT count(*) FROM ({LEADERS})") == 1
     assert len(await logged(desk)) == 2
+
+
+async def test_a_leader_hears_at_once_of_what_another_replica_commits(
+    desk: Replica, here: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "SWEEP", 3600.0)
+    other = await here.replica()
+    async with working(desk.relay.run):
+        await desk.store.submit(reception())
+        await until(lambda: sent(desk))
+        async with working(other.relay.run) as second:
+
+            async def waits() -> bool:
+                return second.heartbeat.reason == "another replica publishes"
+
+            await until(waits)
+            for _ in range(3):
+                await other.store.submit(reception())
+                await until(lambda: sent(desk))
+    assert len(await logged(desk)) == 4
+
+
+# ── the floor ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def queued(connection: Connection, like: str) -> None:
+    """One more event for the log, in this transaction; its journal row is a copy of another stream's."""
+    await connection.execute(
+        """WITH copied AS (
+             INSERT INTO journal SELECT (jsonb_populate_record(j, jsonb_build_object(
+               'stream', 'ref_' || gen_random_uuid(), 'id', gen_random_uuid()))).*
+             FROM journal j WHERE stream = $1 AND n = 1 RETURNING stream, n)
+           INSERT INTO outbox (stream, n) SELECT stream, n FROM copied""",
+        like,
+    )
+
+
+async def test_an_event_that_commits_late_below_what_was_sent_is_published_however_its_transaction_began(
+    desk: Replica, here: Site, session: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "RISES_APART", 0.0)
+    known = await desk.store.submit(reception())
+    assert await desk.relay.publish_round(session) == 1
+    early, late = await connect(here.url), await connect(here.url)
+    for one in (early, late):
+        # In this order they get their transactions' numbers, and in the opposite one their positions.
+        await one.execute("BEGIN")
+        await one.fetchval("SELECT pg_current_xact_id()")
+    await queued(late, known.stream)
+    await queued(early, known.stream)
+    await early.execute("COMMIT")
+    for expected in (1, 0, 0, 0):
+        assert await desk.relay.publish_round(session) == expected
+    await late.execute("COMMIT")
+    assert await desk.relay.publish_round(session) == 1
+    assert await desk.bench.count("outbox") == 0
+    for one in (early, late):
+        await one.close()
+
+
+async def test_what_was_sent_is_passed_over_although_an_old_snapshot_keeps_it(
+    desk: Replica, here: Site, session: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "RISES_APART", 0.0)
+    backup = await connect(here.url)
+    await backup.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    await backup.fetchval("SELECT count(*) FROM outbox")
+    await referrals(desk, 500)
+    while await desk.relay.publish_round(session):
+        pass
+    for _ in range(2):
+        await desk.relay.publish_round(session)
+    for how in ("seqscan", "bitmapscan"):
+        # As over a table that is not this small.
+        await session.execute(f"SET enable_{how} = off")
+    pages = []
+    for floor in (0, desk.relay.floor):
+        (plan,) = await session.fetch(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {relay.READ}", ROUND, floor)
+        pages.append(orjson.loads(plan["QUERY PLAN"])[0]["Plan"]["Shared Hit Blocks"])
+    await backup.close()
+    assert pages[1] <= 8 < pages[0]

@@ -27,9 +27,9 @@ from loopkeeper.store import store as stores
 from loopkeeper.store.gate import CatchingUp, Closed, Gate
 from tests.assignment.cases import made
 from tests.conftest import Fresh, Migrated
+from tests.shared.events import REVIEW
 from tests.shared.replica import Replica, Site, site, until
 from tests.shared.stores import AT, reception
-from tests.shared.test_parked import REVIEW
 
 SIGN = "the database has read less than was stored in it"
 

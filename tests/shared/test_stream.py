@@ -7,7 +7,7 @@ import asyncio
 import httpx
 import pytest
 
-from tests.shared.test_web import problem, serving
+from tests.shared.web_calls import problem, serving
 from tests.shared.web_example import STREAM, Example, caller, example
 
 ACCEPTS = {"Accept": STREAM}

@@ -177,6 +177,32 @@ async def test_a_task_without_heartbeat_is_red_where_silence_is_not_its_nature()
         assert supervisor.health()["intake.timers"] == TaskHealth(False, "stalled: no heartbeat for 21 s")
 
 
+async def test_a_task_that_waits_while_there_is_work_and_none_is_done_is_red_with_its_reason() -> None:
+    """And is not started again: what it waits for would be there again."""
+    time, hearts, done, runs = HandTime(), list[Heartbeat](), [0], [0]
+
+    async def run(heartbeat: Heartbeat) -> None:
+        runs[0] += 1
+        hearts.append(heartbeat)
+        await forever(heartbeat)
+
+    async def lag() -> int:
+        hearts[0].waiting("rows are locked by somebody else")
+        return 7
+
+    async with supervised(time) as supervisor:
+        supervisor.start("notification.consumer", run)
+        await until(lambda: bool(hearts))
+        supervisor.watch("notification.consumer", lag, lambda: done[0], timedelta(seconds=30))
+        await until(lambda: not supervisor.health()["notification.consumer"].ok)
+        detail = supervisor.health()["notification.consumer"].detail
+        assert detail.startswith("no progress for 3")
+        assert detail.endswith("s: rows are locked by somebody else")
+        done[0] += 1
+        await until(lambda: supervisor.health()["notification.consumer"].ok)
+        assert runs == [1]
+
+
 async def test_a_fatal_error_stops_its_task_only() -> None:
     time = HandTime()
 

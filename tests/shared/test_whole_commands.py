@@ -26,8 +26,8 @@ from tests.assignment.cases import APPROVED
 from tests.conftest import Databases, Fresh, Migrated
 from tests.kafka import Kafka
 from tests.shared.replica import Replica, listed, referred, site
+from tests.shared.restoring import an_hour, catch_up_with, logged, rows, send
 from tests.shared.stores import AT, reception, withdrawal
-from tests.shared.test_restore import an_hour, catch_up_with, logged, rows, send
 
 NewLog = Callable[[], Awaitable[str]]
 Story = Callable[[Replica], Awaitable[None]]

@@ -18,7 +18,7 @@ from loopkeeper.runtime.verify.finding import Finding
 from loopkeeper.runtime.verify.opening import reconciling
 from tests.conftest import Databases
 from tests.loop.house import CLINIC, HARBOR, NAVIGATORS, STREET, House, david, house, put_roster
-from tests.loop.test_restore import member
+from tests.loop.set_backs import member
 
 # What must stand still for a plant: triggers guard the journal, keys hold tables together.
 UNGUARDED = "SET session_replication_role = replica;"

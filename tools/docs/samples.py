@@ -220,6 +220,7 @@ OPENING = contexts.ReviewContext(
         covered=frozenset({"confirmed"}),
         automatic={"homelessness": 0.0},
         exclusive=(),
+        chosen=(),
         must={},
         unless={},
         look_back=90,

@@ -2,7 +2,7 @@
 
 from loopkeeper.http.app import App
 from loopkeeper.runtime.serve import app_of
-from loopkeeper.runtime.service import Resources, Service
+from loopkeeper.runtime.service import Bound, Resources, Service
 from loopkeeper.store.definition import Domain
 from notification.api import contact, feed, mailbox, outreach, partners, subscription_actions, subscriptions
 from notification.consumers import REACTIONS
@@ -19,6 +19,7 @@ from notification.persistence.feed import renumber
 from notification.persistence.forwarded import on_kafka
 from notification.persistence.must_hold import MUST_HOLD, known_loop
 from notification.persistence.projections import TellingProjection
+from notification.persistence.subscriptions import BY_ORGANIZATION
 from notification.persistence.tables import columns
 from notification.settings import NotificationSettings
 from notification.timers import on_timer
@@ -59,6 +60,7 @@ service = Service(
     ahead=ahead,
     must_hold=MUST_HOLD,
     known_loop=known_loop,
+    bounds=(Bound("subscriptions", BY_ORGANIZATION, "subscriptions"),),
     on_restored=renumber,
 )
 

@@ -82,7 +82,7 @@ class Deliverer:
         if now - self._renewed_at >= RENEW_AFTER:
             await self._renew(now)
         room = IN_FLIGHT - len(self._held)
-        if room <= 0 or not await self._anything():
+        if room <= 0 or not await lease.anything(self._context.pool, now):
             return 0
         leased = await self._context.store.transact(
             lambda c: lease.lease(c, now, room), concurrent=True, wakes=False
@@ -99,16 +99,6 @@ class Deliverer:
                 lambda c: lease.renew(c, held, now), concurrent=True, wakes=False
             )
         self._renewed_at = now
-
-    async def _anything(self) -> bool:
-        """A look without a transaction, so that a quiet service writes nothing four times a second."""
-        found = await self._context.pool.fetchval(
-            """SELECT EXISTS (SELECT 1 FROM subscription s WHERE s.state = 'enabled' AND EXISTS (
-                 SELECT 1 FROM delivery d WHERE d.subscription = s.id AND d.state = 'pending'
-                 AND d.next_attempt_at <= $1 AND (d.leased_until IS NULL OR d.leased_until <= $1)))""",
-            self._context.clock.now(),
-        )
-        return bool(found)
 
     async def record(self) -> None:
         """Record the attempts that ended. On an error they stay in hand."""

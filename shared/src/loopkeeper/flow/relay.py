@@ -3,11 +3,13 @@ deletes. A crash between publish and delete publishes twice; first occurrences s
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
 from loopkeeper.event_log.commands import unfinished
 from loopkeeper.event_log.port import EventLog
+from loopkeeper.flow.floor import Floor
 from loopkeeper.kernel.logs import get
 from loopkeeper.kernel.metrics import Metrics
 from loopkeeper.kernel.repeat import repeat
@@ -29,8 +31,14 @@ SWEEP = 1.0
 LEADER = 0x6C6F6F70
 
 READ = """
-SELECT o.position, j.* FROM outbox o JOIN journal j USING (stream, n) ORDER BY o.position LIMIT $1
+SELECT o.position, j.* FROM outbox o JOIN journal j USING (stream, n) WHERE o.position > $2 ORDER BY o.position LIMIT $1
 """
+# Tells the leader of another replica that something was committed. One autocommit statement, after the commit: within a
+# transaction it would make all commits wait for each other.
+CHANNEL = "loopkeeper_outbox"
+TELL = "SELECT pg_notify($1, '')"
+# How often a leader asks whether its floor may rise, at most.
+RISES_APART = 0.2
 
 
 class Relay:
@@ -52,16 +60,26 @@ class Relay:
         self._led: Connection | None = None
         self._event_log = event_log
         self._unsent = unsent
+        # What wakes a round; and whether a commit of this process did.
+        self._wake = woken_by(unsent)
+        self._written = woken_by(unsent)
+        self._floor = Floor()
+        self._asked_at = 0.0
         self._metrics = metrics
         self._telemetry = telemetry
         self._generation = 0
         # Whether the last round left rows behind.
         self._more = False
 
+    @property
+    def floor(self) -> int:
+        """The position up to which nothing is read any more."""
+        return self._floor.position
+
     async def run(self, heartbeat: Heartbeat) -> None:
         """Publish what commits leave unsent, for as long as the process lives."""
         try:
-            await repeat(lambda: self._round(heartbeat), woken_by(self._unsent), SWEEP, heartbeat)
+            await repeat(lambda: self._round(heartbeat), self._wake, SWEEP, heartbeat)
         finally:
             self._leadership.leave()
 
@@ -71,36 +89,59 @@ class Relay:
             connection = await self._leadership.session()
             if connection is None:
                 heartbeat.waiting("another replica publishes")
+                await self._tell_leader()
                 return False
             if connection is not self._led:
                 # As the database says that this leader's lock is in.
                 self._generation = (await fence.read(connection)).generation
-                self._led = connection
+                await connection.add_listener(CHANNEL, self._told)
+                self._floor, self._led = Floor(), connection
             return await self.publish_round(connection) > 0 and self._more
         except TRANSIENT:
             # Whatever state the session is in: the next round begins with a new one.
             self._leadership.leave()
             raise
 
+    async def _tell_leader(self) -> None:
+        """Who leads finds out at once what this process committed, not by its sweep. Commits that come meanwhile are told
+        together."""
+        if self._written.is_set():
+            self._written.clear()
+            await self._leadership.tell(TELL, CHANNEL)
+
+    def _told(self, *_: object) -> None:
+        self._wake.set()
+
     async def publish_round(self, connection: Connection) -> int:
         """Publish the lowest unsent rows and delete them; returns how many were published."""
+        ripe = await self._may_rise(connection)
         rows = await self._whole(connection)
         if not rows:
+            if ripe:
+                self._floor.rise()
             return 0
         messages = [replace(read_entry(row).message(), generation=self._generation) for row in rows]
         published = await self._event_log.publish(messages)
-        await connection.execute(
-            "DELETE FROM outbox WHERE position = ANY($1::bigint[])", [r["position"] for r in rows[:published]]
-        )
+        if ripe and published == len(rows) and not self._more:
+            self._floor.rise()
+        await self._floor.sent(connection, [r["position"] for r in rows[:published]])
         self._metrics.published.labels(self._service).inc(published)
         return published
+
+    async def _may_rise(self, connection: Connection) -> bool:
+        """Asked before the rows are read, and not each time."""
+        now = asyncio.get_running_loop().time()
+        if now - self._asked_at < RISES_APART:
+            return False
+        self._asked_at = now
+        return await self._floor.ripe(connection)
 
     async def _whole(self, connection: Connection) -> list[Any]:
         """The lowest unsent rows. Of a full round the rows of commands that are not whole in it are left for the next: a
         command holds its streams' locks from before its first position, so no later row of those streams is passed over."""
         limit = ROUND
         while True:
-            rows = await connection.fetch(READ, limit)
+            rows = await connection.fetch(READ, limit, self._floor.position)
             self._more = len(rows) == limit
             if not self._more:
                 return rows

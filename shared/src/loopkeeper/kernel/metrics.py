@@ -72,6 +72,12 @@ class Metrics:
         self.timer_late_seconds = gauge(
             "timer_late_seconds", "How long the oldest due deadline has waited", "service"
         )
+        self.dead_rows = gauge(
+            "dead_rows",
+            "Rows that an old snapshot, or a vacuum that is behind, keeps in the busiest tables",
+            "service",
+            "table",
+        )
         self.tasks_unwell = gauge("tasks_unwell", "Tasks stopped, restarting or silent", "service")
         self.measured_at = gauge("measured_at_seconds", "When what waits was last counted", "service")
         self.open_loops = gauge("open_loops", "Open loops, by who must act", "actor")

@@ -88,6 +88,8 @@ class _Kept:
     failures: int = 0
     failure: str = ""
     stopped: bool = False
+    # For so many seconds there was work and none of it was done.
+    stuck: float = 0.0
 
 
 @dataclass(slots=True)
@@ -122,8 +124,8 @@ class Supervisor:
     def watch(
         self, name: str, lag: Callable[[], Awaitable[int]], progress: Callable[[], int], stall: timedelta
     ) -> None:
-        """Restart the task `name` when there was lag and no progress all through `stall`; a task that says it waits
-        is left in peace. An error of `lag` (the database is away) begins the time anew."""
+        """Restart the task `name` when there was lag and no progress all through `stall`. A task that says it waits goes on
+        waiting, and its health is red with what it waits for. An error of `lag` (the database is away) restarts the time."""
         seconds = stall.total_seconds()
 
         async def run(heartbeat: Heartbeat) -> None:
@@ -131,8 +133,11 @@ class Supervisor:
             while True:
                 heartbeat.beat()
                 await self.sleep(seconds / 4)
-                if progress() != seen or self._waits(name, seconds) or not await lag():
+                if progress() != seen or not await lag():
                     since, seen = self.now(), progress()
+                    self._stuck(name, 0.0)
+                elif self._waits(name, seconds):
+                    self._stuck(name, self.now() - since, seconds)
                 elif self.now() - since >= seconds:
                     log.warning("task stalled", task=name, seconds=seconds)
                     self._restart(name)
@@ -213,6 +218,11 @@ class Supervisor:
             kept is None or kept.stopped or bool(kept.heartbeat.reason and kept.heartbeat.silence() < seconds)
         )
 
+    def _stuck(self, name: str, seconds: float, stall: float = 0.0) -> None:
+        kept = self._kept.get(name)
+        if kept is not None:
+            kept.stuck = seconds if seconds >= stall else 0.0
+
     def _restart(self, name: str) -> None:
         work = self._kept[name].work
         if work is not None:
@@ -225,6 +235,8 @@ class Supervisor:
             return TaskHealth(False, f"restarting: {kept.failure}")
         if kept.silent is not None and kept.heartbeat.silence() > kept.silent.total_seconds():
             return TaskHealth(False, f"stalled: no heartbeat for {kept.heartbeat.silence():.0f} s")
+        if kept.stuck and kept.heartbeat.reason:
+            return TaskHealth(False, f"no progress for {kept.stuck:.0f} s: {kept.heartbeat.reason}")
         return TaskHealth(True, f"waiting: {kept.heartbeat.reason}" if kept.heartbeat.reason else "running")
 
 

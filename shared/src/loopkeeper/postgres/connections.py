@@ -101,6 +101,16 @@ def is_transient(error: Exception) -> bool:
     return isinstance(error, TRANSIENT) and not isinstance(error, ValueError)
 
 
+def too_slow(error: BaseException) -> bool:
+    """Whether the server ended a statement that took too long (`statement_timeout`): the same batch would again."""
+    return isinstance(error, asyncpg.QueryCanceledError)
+
+
+def waits_for_locks(error: BaseException) -> bool:
+    """Whether a row stayed locked by another transaction for longer than a batch waits (`lock_timeout`)."""
+    return isinstance(error, asyncpg.LockNotAvailableError)
+
+
 def lost(error: BaseException) -> bool:
     """Whether this says that a database is away, and nothing of what was asked: waiting is all there is to do."""
     if not isinstance(error, Exception) or not is_transient(error):

@@ -32,6 +32,11 @@ class Leadership:
             self._leads = await self._connection.fetchval("SELECT pg_try_advisory_lock($1)", self._lock)
         return self._connection if self._leads else None
 
+    async def tell(self, statement: str, *values: object) -> None:
+        """From a process that does not lead, over its own session: one statement that commits by itself."""
+        if self._connection is not None and not self._leads:
+            await self._connection.execute(statement, *values)
+
     def leave(self) -> None:
         """End the session, and the lead with it."""
         if self._connection is not None:

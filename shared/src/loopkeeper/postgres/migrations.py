@@ -20,6 +20,7 @@ from loopkeeper.postgres.connections import connect, lost, session
 
 # Two replicas starting at once migrate once; the other waits here.
 LOCK = 0x6D696772
+ASKED_EVERY = 0.2
 
 
 def sqlalchemy_url(url: str) -> sa.URL:
@@ -90,14 +91,24 @@ async def upgrade(url: str, package: str, revision: str = "head") -> Tables:
     engine = create_async_engine("postgresql+asyncpg://", async_creator=lambda: session(url))
     try:
         async with engine.connect() as connection:
-            await connection.execute(sa.text("SELECT pg_advisory_lock(:lock)"), {"lock": LOCK})
-            await connection.commit()
+            await _alone(connection)
             found = await connection.run_sync(_upgrade, package, revision)
             await connection.execute(sa.text("SELECT pg_advisory_unlock(:lock)"), {"lock": LOCK})
             await connection.commit()
             return found
     finally:
         await engine.dispose()
+
+
+async def _alone(connection: Any) -> None:
+    """Hold the lock. Who waits asks again and again, each time in a transaction that ends: an index that is being made waits
+    for every transaction older than it, and would never be done while another replica waits in one."""
+    while True:
+        held = await connection.scalar(sa.text("SELECT pg_try_advisory_lock(:lock)"), {"lock": LOCK})
+        await connection.commit()
+        if held:
+            return
+        await asyncio.sleep(ASKED_EVERY)
 
 
 def went_away(error: BaseException) -> bool:
@@ -128,7 +139,12 @@ def _upgrade(connection: sa.Connection, package: str, revision: str) -> Tables:
 
 def run_environment(context: Any, metadata: sa.MetaData) -> None:
     """What every service's `migrations/env.py` does: migrate over the connection it is handed."""
-    context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
+    # A migration whose indexes are made outside a transaction is kept by itself.
+    context.configure(
+        connection=context.config.attributes["connection"],
+        target_metadata=metadata,
+        transaction_per_migration=True,
+    )
     with context.begin_transaction():
         context.run_migrations()
 

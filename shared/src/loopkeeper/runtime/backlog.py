@@ -5,6 +5,7 @@ Replicas of a service count the same rows: whoever adds their figures up counts 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,6 +14,7 @@ from loopkeeper.kernel.repeat import repeat
 from loopkeeper.kernel.supervisor import Heartbeat
 from loopkeeper.kernel.wake import woken_by
 from loopkeeper.runtime.service import RunningService
+from loopkeeper.store.later_tables import BUSY, OF_A_SERVICE
 
 # As often as Prometheus usually looks; the counting costs two round trips.
 EVERY = 15.0
@@ -41,6 +43,15 @@ async def waiting(context: RunningService, now: datetime) -> Backlog:
     return Backlog(row["outbox"], row["parked"], row["timers_due"], row["next_timer_at"])
 
 
+async def dead_rows(context: RunningService) -> Mapping[str, int]:
+    """Of the tables that are read from their beginning many times a second: how many dead rows each read may pass."""
+    rows = await context.pool.fetch(
+        "SELECT relname, n_dead_tup FROM pg_stat_user_tables WHERE relname = ANY($1::text[])",
+        [*BUSY, *OF_A_SERVICE],
+    )
+    return {row["relname"]: row["n_dead_tup"] for row in rows}
+
+
 async def measure(context: RunningService) -> None:
     """Write what waits, and which tasks are not well, into this process's figures."""
     now, metrics = context.clock.now(), context.metrics
@@ -57,6 +68,8 @@ async def measure(context: RunningService) -> None:
         (metrics.tasks_unwell, len(unwell)),
     ):
         gauge.labels(context.name).set(value)
+    for table, dead in (await dead_rows(context)).items():
+        metrics.dead_rows.labels(context.name, table).set(dead)
     for partition, (end, read) in positions.items():
         metrics.partition_unread.labels(context.name, partition).set(end - read)
         metrics.partition_position.labels(context.name, partition).set(read)

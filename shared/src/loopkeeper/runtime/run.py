@@ -396,7 +396,11 @@ class Running:
         start(f"{name}.relay", later(relay.run))
         start(f"{name}.consumer", context.consumer.run)
         self.supervisor.watch(
-            f"{name}.consumer", context.consumer.unread, lambda: context.consumer.progress, STALL
+            f"{name}.consumer",
+            context.consumer.unread,
+            # A poll that is taken apart is progress.
+            lambda: context.consumer.progress + context.store.halved,
+            STALL,
         )
         start(f"{name}.timers", later(sweep.run))
         start(f"{name}.claims", later(lambda heartbeat: _prune(context, heartbeat)))

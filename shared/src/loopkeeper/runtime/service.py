@@ -97,6 +97,15 @@ def no_timer(kind: str, due_at: datetime) -> Command:
     raise LookupError(f"no deadline of kind {kind} is known here")
 
 
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What an organization may have of something: `query` counts by `organization`, `setting` names the service's own bound."""
+
+    what: str
+    query: str
+    setting: str
+
+
 @dataclass(frozen=True)
 class Service:
     """One installable service. `package` holds `migrations/` and `policy/`; `reactions`, `on_timer` and `workers`
@@ -115,6 +124,8 @@ class Service:
     # What must hold in its own tables, and what it knows of a loop: for `loopkeeper verify`.
     must_hold: Sequence[MustHold] = ()
     known_loop: Callable[[Any], KnownLoop] | None = None
+    # Who may soon have as many of something as they may: for `loopkeeper doctor`.
+    bounds: Sequence[Bound] = ()
     # Called once when the database turns out to be restored, in the transaction that remembers it.
     on_restored: OnRestored = nothing_to_renumber
 

@@ -26,6 +26,7 @@ from loopkeeper.store import bulk_writes, journal
 from loopkeeper.store import offsets as reading
 from loopkeeper.store.definition import (
     STREAM,
+    Among,
     Change,
     Domain,
     Key,
@@ -37,6 +38,7 @@ from loopkeeper.store.definition import (
     Work,
 )
 from loopkeeper.store.journal import Entry
+from loopkeeper.store.lost_rows import entangled
 
 S = TypeVar("S", bound=State)
 
@@ -102,6 +104,10 @@ class Batch(Generic[S]):
         default_factory=dict["Key", "Mapping[str, Any] | None"]
     )
     _loaded: Loaded[S, Any] | None = None
+    # In the order in which they were decided.
+    _decided: Sequence[Pending] = ()
+    # How many rows each bounded group has.
+    _members: dict[Key, int] = field(default_factory=dict["Key", int])
 
     async def run(self, pending: Sequence[Pending], offsets: reading.Progress | None) -> None:
         """All steps for these submissions; the offsets are stored only if nothing had to be put off."""
@@ -233,7 +239,13 @@ class Batch(Generic[S]):
             if p.submission.command is not None
         ]
         references = {p.submission.reference.key for p in fresh if p.submission.reference}
-        keys = await self.lock_and_load(work, references, {key for p in fresh for key in p.keys})
+        groups = {found.key: found for p in fresh if (r := p.submission.reference) and (found := r.among)}
+        keys = await self.lock_and_load(
+            work, references, {key for p in fresh for key in p.keys} | groups.keys()
+        )
+        for key, group in groups.items():
+            self._members[key] = await self.connection.fetchval(group.query, group.group)
+        self._decided = fresh
         for item in fresh:
             self._settle(item, keys)
 
@@ -374,6 +386,8 @@ class Batch(Generic[S]):
         recorded = reference.change(before, self.now)
         if recorded is None:
             return Outcome(submission.stream, before)
+        if before is None and reference.among is not None:
+            self._join(reference.among)
         fresh: dict[str, Any] = {**(before or {}), **recorded.row, "id": reference.id}
         if reference.table in self.domain.reference_streams:
             row: Row[S] = Row(
@@ -388,6 +402,11 @@ class Batch(Generic[S]):
         self.references[reference.key] = fresh
         events = (recorded.event,) if recorded.event is not None else ()
         return Outcome(submission.stream, fresh, fresh.get("n", 0), events)
+
+    def _join(self, among: Among) -> None:
+        if self._members[among.key] >= among.most:
+            raise among.refused
+        self._members[among.key] += 1
 
     def _entries(
         self, row: Row[S], submission: Submission, events: Sequence[tuple[Event, bool]], at: datetime
@@ -469,20 +488,35 @@ class Batch(Generic[S]):
         await self.write_parked()
 
     async def _write_states(self) -> None:
-        """The changed rows. Where another batch has just made a row that is new here, what changed it is put off."""
-        rows = {c.stream: self.rows[c.stream] for c in self.changes}
-        fresh = {stream: row for stream, row in rows.items() if not row.known}
-        known = [row for row in rows.values() if row.known]
+        """The changed rows. Where another batch has just made a row that is new here, the commands that changed it are put
+        off whole, with what they wrote to other streams and what was decided upon that."""
+        fresh = sorted(c.stream for c in self.changes if not self.rows[c.stream].known)
         if fresh:
-            made = await bulk_writes.insert(self.connection, self.domain, [fresh[s] for s in sorted(fresh)])
-            lost = fresh.keys() - made
-            for change in [c for c in self.changes if c.stream in lost]:
-                self.outcomes.pop(change.submission.id, None)
-                self._defer(Pending(change.submission))
-            self.changes = [c for c in self.changes if c.stream not in lost]
-            self.entries = [e for e in self.entries if e.stream not in lost]
+            rows = [self.rows[stream] for stream in dict.fromkeys(fresh)]
+            made = await bulk_writes.insert(self.connection, self.domain, rows)
+            lost = set(fresh) - made
+            if lost:
+                await self._put_off(lost, made)
+        known = {c.stream: row for c in self.changes if (row := self.rows[c.stream]).known}
         if known:
-            await bulk_writes.update(self.connection, self.domain, known)
+            await bulk_writes.update(self.connection, self.domain, list(known.values()))
+
+    async def _put_off(self, lost: set[str], made: set[str]) -> None:
+        streams, commands = entangled(self.changes, lost)
+        if unmade := sorted(streams & made):
+            await bulk_writes.remove(self.connection, self.domain, unmade)
+        self.changes = [c for c in self.changes if c.stream not in streams]
+        self.entries = [e for e in self.entries if e.stream not in streams]
+        for item in self._decided:
+            # What was refused, or changed nothing, was decided upon a state that is not written.
+            concerned = item.submission.id in commands or item.submission.stream in streams
+            if concerned and item.submission.id in self.outcomes and not self._is_parked(item):
+                del self.outcomes[item.submission.id]
+                self._defer(item)
+
+    def _is_parked(self, item: Pending) -> bool:
+        outcome = self.outcomes[item.submission.id]
+        return isinstance(outcome, Outcome) and outcome.parked
 
     async def write_parked(self) -> None:
         """Keep the facts that failed, sealed, behind one mark per stream."""

@@ -31,6 +31,11 @@ async def insert(connection: Connection, domain: Domain[Any, Any], rows: Sequenc
     return {row["id"] for row in made}
 
 
+async def remove(connection: Connection, domain: Domain[Any, Any], streams: Sequence[str]) -> None:
+    """Take back rows that this very transaction has made."""
+    await connection.execute(f'DELETE FROM "{domain.table}" WHERE id = ANY($1::text[])', streams)  # noqa: S608 own name
+
+
 async def update(connection: Connection, domain: Domain[Any, Any], rows: Sequence[Row[Any]]) -> None:
     """The rows of streams whose locks are held."""
     dumped = [_columns(domain, row) for row in rows]

@@ -35,6 +35,22 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True)
+class Among:
+    """A bound on a new row: of its group, counted under the group's lock by `query` (of `group` alone), fewer than `most` may
+    exist, else `refused` is raised."""
+
+    kind: str
+    group: str
+    query: str
+    most: int
+    refused: Exception
+
+    @property
+    def key(self) -> Key:
+        return (self.kind, self.group)
+
+
+@dataclass(frozen=True, slots=True)
 class Reference:
     """A change of one reference row (directory, subscription, roster): no decider, but the same transaction.
 
@@ -44,6 +60,8 @@ class Reference:
     table: str
     id: str
     change: Callable[[Mapping[str, Any] | None, datetime], Recorded | None]
+    # Of how many others a new row may be one.
+    among: Among | None = None
 
     @property
     def key(self) -> Key:
@@ -115,6 +133,11 @@ class Change(Generic[S]):
     after: S | None
     written: Sequence[tuple[Entry, Event]]
     at: datetime
+
+
+class TooMuchAtOnce(Exception):
+    """A batch would write more rows than one transaction should: nothing is written, and it is halved. Never raised for
+    one command alone."""
 
 
 class NeedsMore(Exception):

@@ -26,7 +26,7 @@ NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
 SET_VISIBILITY = """
 select set_config('app.plan', $1, true), set_config('app.referrer', $2, true),
-       set_config('app.provider', $3, true), set_config('app.operations', $4, true)
+       set_config('app.provider', $3, true), set_config('app.operations', $4, true), set_config('enable_sort', $5, true)
 """
 
 
@@ -65,8 +65,9 @@ def one_moment(connection: Connection) -> AbstractAsyncContextManager[None]:
 
 
 @asynccontextmanager
-async def reading(pool: Pool, client: Client | None) -> AsyncGenerator[Connection]:
-    """A connection in one read-only snapshot that sees what this client may see.
+async def reading(pool: Pool, client: Client | None, *, ordered: bool = False) -> AsyncGenerator[Connection]:
+    """A connection in one read-only snapshot that sees what this client may see. `ordered`: what is read has an index in its
+    order, however few rows PostgreSQL expects to sort.
 
     Raises `Busy` where no connection comes free in time or the database is away: nothing was changed, so the
     caller may simply ask again. No network call belongs inside.
@@ -76,7 +77,9 @@ async def reading(pool: Pool, client: Client | None) -> AsyncGenerator[Connectio
             cast("Any", pool).acquire(timeout=SECONDS_FOR_A_CONNECTION) as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
-            await connection.execute(SET_VISIBILITY, *visibility_of(client).settings())
+            await connection.execute(
+                SET_VISIBILITY, *visibility_of(client).settings(), "off" if ordered else "on"
+            )
             yield connection
     except TRANSIENT as error:
         raise Busy("the reading pool") from error

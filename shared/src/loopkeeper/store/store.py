@@ -4,6 +4,7 @@
 all; alone, a request waits for nobody. `execute` is for a consumer: a whole poll with its offsets. Either way each
 command is applied at most once (its claim), and an error finds its home: what passes is tried again as the same
 batch, what is guilty is found by halving and stands alone, parked (a fact) or answered (a request).
+A batch that would write too much at once, or that takes too long twice, is halved too.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from loopkeeper.kernel.errors import Busy, Problem
 from loopkeeper.kernel.logs import get
 from loopkeeper.kernel.metrics import Metrics
 from loopkeeper.kernel.wake import Waker
-from loopkeeper.postgres.connections import Connection, Pool, is_transient
+from loopkeeper.postgres.connections import Connection, Pool, is_transient, too_slow
 from loopkeeper.security.keyring import Unsealable
 from loopkeeper.security.sealing import AuditRow, Sealer
 from loopkeeper.store import bulk_writes
@@ -109,6 +110,8 @@ class Store(Generic[S]):
         self.ready = self.gate.ready
         self.answered: deque[Answered] = deque(maxlen=REMEMBERED)
         self._held = 0
+        # How often a batch was halved: a consumer whose poll is taken apart makes progress.
+        self.halved = 0
 
     # ── requests ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -206,7 +209,9 @@ class Store(Generic[S]):
         offsets: Progress | None,
         outcomes: dict[UUID, Outcome | Exception],
         patience: float,
+        slow: int = 0,
     ) -> list[Pending]:
+        """`slow`: how often a batch with these took too long before."""
         started = time.monotonic()
         while True:
             try:
@@ -214,6 +219,13 @@ class Store(Generic[S]):
             except (SteppedBack, Overtaken):
                 raise
             except Exception as error:
+                if too_slow(error):
+                    # Not the database is away, but the batch is too much for it: the same again would be, too.
+                    slow += 1
+                    log.warning("batch took too long", service=self.domain.service, count=len(pending))
+                    if slow == 1 or (slow == 2 and len(pending) == 1):
+                        continue
+                    return await self._halve(pending, offsets, outcomes, patience, error, slow=1)
                 if not is_transient(error):
                     return await self._halve(pending, offsets, outcomes, patience, error)
                 if time.monotonic() - started >= patience:
@@ -234,7 +246,9 @@ class Store(Generic[S]):
         outcomes: dict[UUID, Outcome | Exception],
         patience: float,
         error: Exception,
+        slow: int = 0,
     ) -> list[Pending]:
+        self.halved += 1
         if len(pending) == 1:
             submission = pending[0].submission
             if submission.is_fact:
@@ -246,8 +260,8 @@ class Store(Generic[S]):
         middle = len(pending) // 2
         left: list[Pending] = list(pending[:middle])
         while left:
-            left = await self._attempt(left, None, outcomes, patience)
-        return await self._attempt(pending[middle:], offsets, outcomes, patience)
+            left = await self._attempt(left, None, outcomes, patience, slow)
+        return await self._attempt(pending[middle:], offsets, outcomes, patience, slow)
 
     async def _transaction(self, pending: Sequence[Pending], offsets: Progress | None) -> Batch[S]:
         started = time.monotonic()
@@ -277,7 +291,7 @@ class Store(Generic[S]):
     async def transact(
         self, steps: Callable[[Connection], Awaitable[T]], *, concurrent: bool = False, wakes: bool = True
     ) -> T:
-        """Run these statements in one writing transaction of this store, one transaction at a time; `concurrent` the
+        """Run these statements in one writing transaction of this store, one transaction at a time; `beside` the
         others where they touch only tables that no batch reads; `wakes`: whether workers may have work from it. A
         command like any other: raises `Busy` while the log is not read."""
         await self.read_first()

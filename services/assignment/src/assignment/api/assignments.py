@@ -18,7 +18,8 @@ from loopkeeper.kernel.errors import not_found
 from loopkeeper.runtime.service import Call
 from loopkeeper.security.organizations import Role
 from loopkeeper.security.sealing import Opening, open_identity
-from loopkeeper.store.row_access import OWN, visible_row, visible_rows
+from loopkeeper.store.pages import Selection, literal, visible_page
+from loopkeeper.store.row_access import OWN, visible_row
 
 router = APIRouter(tags=["assignment"], route_class=Operation)
 READERS = (Role.PROVIDER, Role.PLAN, Role.OPERATIONS)
@@ -53,18 +54,11 @@ async def assignments(
     asked: Annotated[AssignmentQuery, Query()], call: Annotated[Call, allowed(*READERS)]
 ) -> Listing[ShownAssignment]:
     """A provider's own offers and assignments, or a plan's, least recently changed first."""
-    start, client = asked.start(), call.client
-    rows = await visible_rows(
-        call.service.readers,
-        client,
-        f"""SELECT * FROM assignment WHERE ("at", id) > ($1, $2) AND ($3::text IS NULL OR status = $3) AND {OWN}
-            ORDER BY "at", id LIMIT $4""",  # noqa: S608 own fragments
-        start.at,
-        start.id,
-        asked.status,
-        asked.fetch,
-        keys=PARTIES,
-    )
+    client = call.client
+    wanted = Selection("*", "assignment", asked.start(), asked.fetch)
+    if asked.status is not None:
+        wanted.where(f"status = {literal(asked.status)}")
+    rows = await visible_page(call.service.readers, client, wanted, PARTIES)
     return listing(call, asked, rows, lambda row: show(client, row))
 
 

@@ -62,6 +62,12 @@ assignment = sa.Table(
     sa.Index("assignment_referral", "referral"),
     sa.Index("assignment_provider", "provider_id", "at", "id"),
     sa.Index("assignment_plan", "plan_id", "at", "id"),
+    # Of a member two may live, one of them conflicted.
+    sa.Index("assignment_live", "member", postgresql_where=sa.text("live")),
+    sa.Index("assignment_at", "at", "id"),
+    sa.Index("assignment_status", "status", "at", "id"),
+    sa.Index("assignment_plan_status", "plan_id", "status", "at", "id"),
+    sa.Index("assignment_provider_status", "provider_id", "status", "at", "id"),
 )
 
 # The directory: each entry is a stream of its own, with journal, chain and version.

@@ -20,6 +20,8 @@ WHY_A_PERSON = {
     "not_attested": "the form is not attested",
     "eligibility_unconfirmed": "the plan's roster does not confirm the member's coverage",
     "exclusive_program": "the member may be in a program that excludes ECM",
+    "choice_open": "the member has not chosen yet between ECM and another program",
+    "program_chosen": "the member chose another program over ECM",
     "already_authorized": "the member has an open authorization",
     "term_over": "a term from the first service claimed would be over already",
     "back_dating_unchosen": "the plan has not chosen from which day a term after a grant runs",

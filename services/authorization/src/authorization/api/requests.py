@@ -22,7 +22,8 @@ from loopkeeper.kernel.errors import Problem
 from loopkeeper.runtime.service import Call
 from loopkeeper.security.organizations import Role
 from loopkeeper.security.sealing import Opening, open_identity
-from loopkeeper.store.row_access import OWN, visible_row, visible_rows
+from loopkeeper.store.pages import Selection, literal, visible_page
+from loopkeeper.store.row_access import OWN, visible_row
 
 router = APIRouter(tags=["authorization"], route_class=Operation)
 READERS = (Role.PLAN, Role.PROVIDER, Role.OPERATIONS)
@@ -40,10 +41,12 @@ MEMBER_FIELDS = (
     "plan_member_id",
 )
 # How a row's clock stands at $6.
-STANDING = (
-    "CASE WHEN due_at <= $6::timestamptz THEN 'breached' WHEN at_risk_at IS NOT NULL AND at_risk_at <= $6 THEN 'at_risk' "
-    "ELSE 'on_track' END"
-)
+# How what waits stands, by when it is due; each `?` is now.
+STANDS = {
+    "breached": "due_at <= ?",
+    "at_risk": "due_at > ? AND at_risk_at <= ?",
+    "on_track": "due_at > ? AND (at_risk_at IS NULL OR at_risk_at > ?)",
+}
 
 
 class AuthorizationQuery(Page):
@@ -107,24 +110,24 @@ async def authorizations(
     asked: Annotated[AuthorizationQuery, Query()], call: Annotated[Call, allowed(*READERS)]
 ) -> Listing[ShownAuthorization]:
     """The plan's requests: what waits earliest due first, others by their last change. A provider sees what it holds."""
-    start, key = asked.start(), "due_at" if asked.queue else "at"
-    rows = await visible_rows(
-        call.service.readers,
-        call.client,
-        f"""SELECT {READ_COLUMNS} FROM referral
-            WHERE ("{key}", authorization_id) > ($1, $2) AND ($3::text IS NULL OR status = $3)
-              AND authorization_id <> '' AND ($4::text IS NULL OR waits_for = $4)
-              AND ($5::text IS NULL OR waits_for <> '' AND {STANDING} = $5) AND {OWN}
-            ORDER BY "{key}", authorization_id LIMIT $7""",  # noqa: S608 own fragments
-        start.at,
-        start.id,
-        asked.status,
-        asked.waits_for,
-        asked.due,
-        call.service.clock.now(),
-        asked.fetch,
-        keys=KEYS,
+    key = "due_at" if asked.queue else "at"
+    wanted = Selection(
+        READ_COLUMNS, "referral", asked.start(), asked.fetch, at=f'"{key}"', id="authorization_id"
     )
+    wanted.where("authorization_id <> ''")
+    if asked.status is not None:
+        wanted.where(f"status = {literal(asked.status)}")
+    if asked.queue:
+        wanted.where("waits_for <> ''")
+    # What is pending waits for a decision, and nothing else does.
+    if (waits_for := "decision" if asked.status == "pending" else asked.waits_for) is not None:
+        wanted.where(f"waits_for = {literal(waits_for)}")
+    if asked.waits_for is not None and asked.waits_for != waits_for:
+        wanted.where(f"waits_for = {literal(asked.waits_for)}")
+    if asked.due is not None:
+        now = call.service.clock.now()
+        wanted.where(STANDS[asked.due], *[now] * STANDS[asked.due].count("?"))
+    rows = await visible_page(call.service.readers, call.client, wanted, KEYS)
     return listing(call, asked, rows, lambda row: shown(call, row, state_of(row)), at=key)
 
 

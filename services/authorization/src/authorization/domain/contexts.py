@@ -87,13 +87,15 @@ class GrantRules:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalRules:
     """When a rule may approve: populations the plan turned on, each with its sample; programs nobody may be in besides
-    ECM; and what the state says must be authorized, by its trigger, with the row that says so. `unless` is the stated
-    contrary that leaves a change of plans to a person, by the way it was learned, within so many days (`look_back`).
-    `covered` are the answers of the roster with which a rule may approve."""
+    ECM, and those between which and ECM the member chooses; and what the state says must be authorized, by its trigger,
+    with the row that says so. `unless` is the stated contrary that leaves a change of plans to a person, by the way it
+    was learned, within so many days (`look_back`). `covered` are the answers of the roster with which a rule may
+    approve."""
 
     covered: frozenset[str]
     automatic: Mapping[str, float]
     exclusive: tuple[str, ...]
+    chosen: tuple[str, ...]
     must: Mapping[str, str]
     unless: Mapping[str, str | None]
     look_back: int

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from authorization.domain.state import (
     COVERAGE_LOST,
     COVERAGE_RETURNED,
+    DUPLICATIVE_PROGRAM,
     LOST_COVERAGE,
+    PROGRAM_CHOSEN,
     SERVICES_RECEIVED,
     Authorization,
     Decision,
@@ -96,12 +98,21 @@ def _amended(state: Authorization, event: ReferralAmended) -> Mapping[str, Any]:
         changes |= {"claimed_by": event.joined_referrer or "", "second": _second(event)}
     if event.sealed is not None and _identity(event.sealed):
         changes["sealed"] = _identity(event.sealed)
+    if _chosen_instead(event.flags or ()) - _chosen_instead(state.flags):
+        changes |= _discontinued(state, event.occurred_at, PROGRAM_CHOSEN, DUPLICATIVE_PROGRAM)
     confirmed = event.eligibility is not None and event.eligibility.state == "confirmed"
     if confirmed and state.eligibility.state != "confirmed":
         changes["enrolled_on"] = la_date(event.occurred_at)
     if event.eligibility is not None and event.eligibility.state in COVERED:
         changes["was_covered"] = True
     return {name: value for name, value in changes.items() if value != getattr(state, name)}
+
+
+def _chosen_instead(flags: Sequence[str]) -> frozenset[str]:
+    """The programs that the member chose over ECM."""
+    return frozenset(
+        flag for flag in flags if flag.startswith("chose_") and not flag.startswith("chose_ecm_over_")
+    )
 
 
 def _second(event: ReferralAmended) -> SecondClaim | None:

@@ -241,16 +241,15 @@ def person_because(state: Authorization, context: ReviewContext) -> tuple[str, .
     if must == "overturned":
         return ()
     switched = [code for code in met_by_list(state) if code in rules.automatic]
-    # A box that was ticked and then found wrong (loop.md 4.4) is nobody's program.
-    reported = {
-        flag.removeprefix("program_")
-        for flag in state.flags
-        if flag.startswith("program_") and flag.replace("program_", "not_in_", 1) not in state.flags
-    }
+    programs = in_programs(state)
     if must == "plan_change":
         # No further step: a box alone, which nobody confirmed, holds nothing up (4.9).
-        reported = {program for program in reported if f"confirmed_{program}" in state.flags}
-    excluded = set(rules.exclusive) & (reported | set(state.eligibility.programs))
+        confirmed = {program for program in programs if f"confirmed_{program}" in state.flags}
+        programs = frozenset(confirmed | set(state.eligibility.programs))
+    excluded = set(rules.exclusive) & programs
+    choice = set(rules.chosen) & programs
+    ecm = {program for program in choice if f"chose_ecm_over_{program}" in state.flags}
+    instead = any(f"chose_{program}" in state.flags for program in rules.chosen)
     claimed_start = state.claim is not None and context.term.runs_from is None and not must
     drawn = any(context.draw < rules.automatic[code] for code in switched)
     kept = state.review is not None and "sample" in state.review.needs_person
@@ -267,12 +266,25 @@ def person_because(state: Authorization, context: ReviewContext) -> tuple[str, .
         (not vouched, "not_attested"),
         (state.eligibility.on(la_date(context.at)) not in rules.covered, "eligibility_unconfirmed"),
         (bool(excluded), "exclusive_program"),
+        (instead, "program_chosen"),
+        (bool(choice - ecm) and not instead and not must, "choice_open"),
         (context.member_grants.open_with is not None, "already_authorized"),
         (claimed_start, "back_dating_unchosen"),
         (_over_already(state, context), "term_over"),
         ((drawn or kept) and not must, "sample"),
     )
     return tuple(code for holds, code in checks if holds)
+
+
+def in_programs(state: Authorization) -> frozenset[str]:
+    """The programs that the form or the plan's roster has the member in. A box that was ticked and then found wrong is
+    nobody's program (loop.md 4.4)."""
+    reported = {
+        flag.removeprefix("program_")
+        for flag in state.flags
+        if flag.startswith("program_") and flag.replace("program_", "not_in_", 1) not in state.flags
+    }
+    return frozenset(reported | set(state.eligibility.programs))
 
 
 def _over_already(state: Authorization, context: ReviewContext) -> bool:

@@ -31,6 +31,8 @@ SERVICES_RECEIVED = "services_received"
 LOST_COVERAGE, NOT_REAUTHORIZED = 8, 13
 # Why a term is looked at again, where its coverage is the reason.
 COVERAGE_LOST, COVERAGE_RETURNED = "coverage_lost", "coverage_returned"
+# What a choice of another program, made after the yes, opens (loop.md 4.4): its word, and the state's code.
+PROGRAM_CHOSEN, DUPLICATIVE_PROGRAM = "program_chosen", 7
 Status = Literal["", "started", "pending", "approved", "denied", "closed"]
 
 

@@ -35,11 +35,12 @@ def approving(policy: Policy, state: Authorization, at: datetime) -> ApprovalRul
     """When a rule may approve, by the day on which the whole form was here."""
     day = la_date(asked_at(state, at))
     automatic = [row for row in policy.rows("auto_approval", on=day, plan=state.plan) if row["switched_on"]]
-    exclusive = policy.rows("program_overlap", on=day, rule="exclusive")
+    programs = policy.rows("program_overlap", on=day)
     return ApprovalRules(
         covered=_answers(policy, day, approves="rule"),
         automatic={row["population"]: row["sample"] for row in automatic},
-        exclusive=tuple(row["program"] for row in exclusive),
+        exclusive=tuple(row["program"] for row in programs if row["rule"] == "exclusive"),
+        chosen=tuple(row["program"] for row in programs if row["rule"] == "member_choice"),
         must={row["trigger"]: row.ref for row in policy.rows("must_authorize", on=day)},
         unless={row["how"]: row["unless"] for row in policy.rows("plan_change", on=day)},
         look_back=_look_back(policy, day),

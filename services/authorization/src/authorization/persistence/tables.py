@@ -26,6 +26,8 @@ READ_COLUMNS = 'authorization_id AS id, id AS referral, state, n, due_at, "at"'
 audit = metadata.tables["audit"]
 sa.Index("audit_asked", audit.c.organization, audit.c.why, audit.c["at"])
 
+WAITS = sa.text("waits_for <> ''")
+
 referral = stream_table(
     metadata,
     "referral",
@@ -48,13 +50,12 @@ referral = stream_table(
         unique=True,
         postgresql_where=sa.text("authorization_id <> ''"),
     ),
-    sa.Index("referral_queue", "plan_id", "status", "due_at", "authorization_id"),
     sa.Index(
         "referral_waiting",
         "plan_id",
         "due_at",
         "authorization_id",
-        postgresql_where=sa.text("waits_for <> ''"),
+        postgresql_where=WAITS,
     ),
     sa.Index(
         "referral_held",
@@ -64,6 +65,15 @@ referral = stream_table(
         postgresql_where=sa.text("provider_id <> ''"),
     ),
     sa.Index("referral_plan", "plan_id", "at", "authorization_id"),
+    sa.Index("referral_plan_status", "plan_id", "status", "at", "authorization_id"),
+    sa.Index(
+        "referral_plan_waits", "plan_id", "waits_for", "due_at", "authorization_id", postgresql_where=WAITS
+    ),
+    # Operations see all.
+    sa.Index("referral_at", "at", "authorization_id"),
+    sa.Index("referral_status", "status", "at", "authorization_id"),
+    sa.Index("referral_due", "due_at", "authorization_id", postgresql_where=WAITS),
+    sa.Index("referral_waits", "waits_for", "due_at", "authorization_id", postgresql_where=WAITS),
     sa.Index("referral_member", "plan_id", "member"),
     sa.Index("referral_awaiting", "awaiting_provider", postgresql_where=sa.text("awaiting_provider <> ''")),
 )

@@ -20,6 +20,7 @@ from loopkeeper.kernel.errors import not_found
 from loopkeeper.postgres.connections import Connection
 from loopkeeper.runtime.service import Call
 from loopkeeper.security.organizations import Client, Role
+from loopkeeper.store.pages import Selection, literal, page
 from notification.api.subscriptions import own_organization
 from notification.api.views import Body, StaffPerson, state_of
 from notification.domain.notices.handover import HandOver, Way, check, check_electronic
@@ -40,7 +41,11 @@ COLUMNS = (
 )
 # Its own; a member's also to the provider that serves the member, since it meets them (domain.md 9, S1).
 MINE = """(n.recipient = $1 OR ($2 AND n.recipient_kind = 'member' AND n.code <> ALL($3::text[])
-  AND EXISTS (SELECT 1 FROM referral r WHERE r.id = n.referral AND r.provider_id = $1)))"""
+  AND n.serving = $1))"""
+
+SERVED = (
+    "n.serving = $1", "n.serving <> ''", "n.recipient <> $1", "n.recipient_kind = 'member'", "n.code <> ALL($2::text[])",
+)  # fmt: skip
 
 
 class MailboxPage(Page):
@@ -94,19 +99,16 @@ class HandOverBody(Body):
 @router.get("/v1/mailbox", summary="What your organization is to be told")
 async def mailbox(asked: Annotated[MailboxPage, Query()], call: Reader) -> Listing[Item]:
     """Reading the list tells nothing: what is opened is told."""
-    start = asked.start()
-    async with own_organization(call) as connection:
-        rows = await connection.fetch(
-            f"""SELECT {COLUMNS} FROM notice n WHERE {MINE} AND (n.at, n.id) > ($4, $5)
-                AND ($6::boolean IS NULL OR (n.told_at IS NOT NULL) = $6) AND ($7 = '' OR n.recipient_kind = $7)
-                ORDER BY n.at, n.id LIMIT $8""",  # noqa: S608 own constants
-            *_own(call.client),
-            start.at,
-            start.id,
-            asked.told,
-            asked.recipient_kind or "",
-            asked.fetch,
-        )
+    organization, provider, plan_only = _own(call.client)
+    wanted = Selection(COLUMNS, "notice n", asked.start(), asked.fetch, at="n.at", id="n.id")
+    wanted.values += [organization, plan_only] if provider else [organization]
+    if asked.told is not None:
+        wanted.where("n.told_at IS NOT NULL" if asked.told else "n.told_at IS NULL")
+    if asked.recipient_kind is not None:
+        wanted.where(f"n.recipient_kind = {literal(asked.recipient_kind)}")
+    mine = [["n.recipient = $1"], *([SERVED] if provider else [])]
+    async with own_organization(call, ordered=True) as connection:
+        rows = await page(connection, wanted, mine)
     return listing(call, asked, rows, lambda row: Item(**_item(row)))
 
 

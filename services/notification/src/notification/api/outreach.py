@@ -14,7 +14,7 @@ from loopkeeper.http.paging import Listing, Page, listing
 from loopkeeper.http.route import Id, Operation, example, refused
 from loopkeeper.runtime.service import Call
 from loopkeeper.security.organizations import Role
-from loopkeeper.store.row_access import OWN, visible_rows
+from loopkeeper.store.pages import Selection, literal, visible_page
 from notification.api.views import KEYS, Actor, Body, OutreachShown, row_of, shown, state_of
 from notification.domain.outreach.commands import (
     DeclineForMember,
@@ -24,7 +24,7 @@ from notification.domain.outreach.commands import (
     ReportUnableToReach,
     StartServices,
 )
-from notification.domain.outreach.state import Outreach
+from notification.domain.outreach.state import STATUSES, Outreach
 
 router = APIRouter(tags=["notification"], route_class=Operation)
 Provider = Annotated[Call, allowed(Role.PROVIDER)]
@@ -191,19 +191,12 @@ async def _act(call: Call, referral: str, command: ProviderCommand) -> OutreachS
 @router.get("/v1/outreach", summary="Outreach of your referrals")
 async def outreaches(asked: Annotated[OutreachPage, Query()], call: Reader) -> Listing[OutreachShown]:
     """The outreach this key may see, least recently changed first."""
-    start = asked.start()
-    rows = await visible_rows(
-        call.service.readers,
-        call.client,
-        f"""SELECT id, state, at, n FROM referral
-            WHERE (at, id) > ($1, $2) AND ($3::text[] = '{{}}' OR status = ANY($3)) AND {OWN}
-            ORDER BY at, id LIMIT $4""",  # noqa: S608 own fragments
-        start.at,
-        start.id,
-        list(asked.status),
-        asked.fetch,
-        keys=KEYS,
-    )
+    wanted = Selection("id, state, at, n", "referral", asked.start(), asked.fetch)
+    statuses = [each for each in dict.fromkeys(asked.status) if each in STATUSES]
+    if asked.status and not statuses:
+        return listing(call, asked, (), lambda row: shown(row["id"], state_of(row), row["at"]))
+    either = [f"status = {literal(each)}" for each in statuses]
+    rows = await visible_page(call.service.readers, call.client, wanted, KEYS, either=either)
     return listing(call, asked, rows, lambda row: shown(row["id"], state_of(row), row["at"]))
 
 

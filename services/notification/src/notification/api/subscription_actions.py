@@ -18,6 +18,7 @@ from loopkeeper.kernel.errors import not_found
 from loopkeeper.postgres.connections import Connection
 from loopkeeper.runtime.service import Call
 from loopkeeper.security.sealing import Sealer
+from loopkeeper.store.pages import Selection, literal, page
 from notification.api.subscriptions import (
     LONGEST_GRACE,
     USUAL_GRACE,
@@ -242,25 +243,26 @@ async def attempts_of(
     id: Id, asked: Annotated[AttemptPage, Query()], call: Owner
 ) -> Listing[DeliveryAttemptShown]:
     """Every call of the endpoint, oldest first: what was sent when, and what was answered."""
-    row, start = await row_of(call, id), asked.start()
-    async with own_organization(call) as connection:
-        rows = await connection.fetch(
-            """SELECT * FROM attempt WHERE subscription = $1 AND organization = $2 AND (at, id) > ($3, $4)
-               AND ($6 = '' OR outcome = $6) AND ($7 = '' OR type = $7)
-               AND ($8 = '' OR CASE WHEN status IS NULL THEN $8 = 'none' ELSE left($8, 1) = left(status::text, 1) END)
-               AND ($9::timestamptz IS NULL OR at < $9) AND ($10::timestamptz IS NULL OR at >= $10)
-               ORDER BY at, id LIMIT $5""",
-            row["id"],
-            call.client.organization,
-            start.at,
-            start.id,
-            asked.fetch,
-            asked.status or "",
-            asked.event_type or "",
-            asked.status_class or "",
-            asked.before,
-            asked.after,
-        )
+    row = await row_of(call, id)
+    wanted = Selection("*", "attempt", asked.start(), asked.fetch)
+    wanted.where("subscription = ?", row["id"])
+    wanted.where("organization = ?", call.client.organization)
+    if asked.status is not None:
+        wanted.where(f"outcome = {literal(asked.status)}")
+    if asked.event_type is not None:
+        wanted.where("type = ?", asked.event_type)
+    if asked.status_class is not None:
+        # A success is the usual thing, and what failed has an index of its own.
+        hundreds = int(asked.status_class[0]) if asked.status_class != "none" else 0
+        wanted.where(f"coalesce(status / 100, 0) = {hundreds}")
+        if hundreds != 2:
+            wanted.where("outcome <> 'delivered'")
+    if asked.before is not None:
+        wanted.where("at < ?", asked.before)
+    if asked.after is not None:
+        wanted.where("at >= ?", asked.after)
+    async with own_organization(call, ordered=True) as connection:
+        rows = await page(connection, wanted)
     return listing(call, asked, rows, lambda found: _attempt_shown(call.service.sealer, found))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol, cast
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
@@ -100,6 +100,13 @@ class SubscriptionPage(Page):
     state: Literal["unverified", "enabled", "disabled"] | None = Field(None, description="Only these")
 
 
+class Bounds(Protocol):
+    """What the service's own settings say of subscriptions."""
+
+    @property
+    def subscriptions(self) -> int: ...
+
+
 EXAMPLE = {"url": "https://loops.harbor-street.example/webhooks", "description": "Street team inbox"}
 
 
@@ -107,14 +114,17 @@ EXAMPLE = {"url": "https://loops.harbor-street.example/webhooks", "description":
     "/v1/subscriptions",
     status_code=201,
     summary="Subscribe to what concerns your organization",
-    responses=refused("url-forbidden", status=422),
+    responses=refused("url-forbidden", status=422) | refused("too-many-subscriptions"),
 )
 async def subscribe(body: Annotated[SubscriptionBody, example(EXAMPLE)], call: Owner) -> NewSubscription:
     """Nothing is sent before `:verify`; what arises meanwhile is kept and then sent."""
     context, wanted = call.service, _wanted(call, body)
     subscription = ids.new("sub")
     sealed = context.sealer.seal("system", subscription, SEALED_PART, {"secret": new_secret()})
-    reference = subscriptions.create(subscription, call.client.organization, wanted, sealed, feed.new_epoch())
+    most = cast("Bounds", context.own_organization).subscriptions
+    reference = subscriptions.create(
+        subscription, call.client.organization, wanted, sealed, feed.new_epoch(), most=most
+    )
     outcome = await call.record(reference)
     # A repeated request finds the subscription its first one made, secret and all.
     row = await context.pool.fetchrow("SELECT * FROM subscription WHERE id = $1", outcome.stream)
@@ -181,9 +191,9 @@ async def delete(id: Id, call: OwnerWithMatch) -> None:
 
 
 @asynccontextmanager
-async def own_organization(call: Call) -> AsyncGenerator[Connection]:
+async def own_organization(call: Call, *, ordered: bool = False) -> AsyncGenerator[Connection]:
     """A reading connection that sees the caller's own organization's subscriptions and attempts, and no others."""
-    async with reading(call.service.readers, call.client) as connection:
+    async with reading(call.service.readers, call.client, ordered=ordered) as connection:
         await connection.execute("SELECT set_config('app.organization', $1, true)", call.client.organization)
         yield connection
 

@@ -15,12 +15,27 @@ from loopkeeper.contract import ids
 from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.postgres.connections import Connection, Pool
 from loopkeeper.runtime.service import RunningService
+from notification.delivery.breaker import Breaker, after, silent
+from notification.delivery.statements import (
+    AGAIN,
+    AHEAD,
+    ANYTHING,
+    BEHIND,
+    BREAKERS,
+    CLOSING,
+    HEALTH,
+    HOPELESS,
+    LEASING,
+    RECORDING,
+    RECOVERABLE,
+    RENEWING,
+    UNTOLD,
+)
 from notification.delivery.webhook import Attempted, Verdict, classify, next_attempt
 from notification.persistence import feed, forwarded
 
-# An endpoint that hangs holds no more than this many of our connections.
-IN_FLIGHT_PER_SUBSCRIPTION = 8
-IN_FLIGHT = 256
+# In flight from one process; so many of them are kept for organizations that have nothing in flight.
+IN_FLIGHT, KEPT_FREE = 256, 64
 # After a crash what was in flight waits so long; a living sender renews its leases three times as often, so one
 # never runs out under it, whatever an attempt takes.
 LEASE = timedelta(seconds=15)
@@ -30,96 +45,6 @@ GIVE_UP_AFTER = timedelta(days=5)
 
 # What an endpoint answered, sealed for its subscription: an error page may quote whom it was told about.
 Seal = Callable[[str, str], str]
-
-# A pair of subscription and referral goes in order: only its earliest pending delivery may leave.
-FIRST_OF_ITS_PAIR = """
-NOT EXISTS (SELECT 1 FROM delivery e WHERE e.subscription = d.subscription AND e.referral = d.referral
-            AND e.state = 'pending' AND e.sequence < d.sequence)
-"""
-
-LEASING = f"""
-WITH flying AS (
-  SELECT subscription, count(*) AS n FROM delivery WHERE state = 'pending' AND leased_until > $1 GROUP BY 1
-), chosen AS (
-  SELECT due.id FROM subscription s
-  LEFT JOIN flying f ON f.subscription = s.id
-  CROSS JOIN LATERAL (
-    SELECT d.id, d.next_attempt_at FROM delivery d
-    WHERE d.subscription = s.id AND d.state = 'pending' AND d.next_attempt_at <= $1
-      AND (d.leased_until IS NULL OR d.leased_until <= $1) AND {FIRST_OF_ITS_PAIR}
-    ORDER BY d.next_attempt_at, d.sequence LIMIT greatest(0, {IN_FLIGHT_PER_SUBSCRIPTION} - coalesce(f.n, 0))
-    FOR UPDATE OF d SKIP LOCKED
-  ) due
-  WHERE s.state = 'enabled' AND s.url IS NOT NULL
-  ORDER BY due.next_attempt_at LIMIT $2
-), leased AS (
-  UPDATE delivery d SET leased_until = $3, lease = $4 FROM chosen WHERE d.id = chosen.id
-  RETURNING d.id, d.subscription, d.sequence, d.number, d.lease, d.trigger
-)
-SELECT l.id, l.subscription, l.number, l.lease, l.trigger, s.organization, s.url, s.secret,
-  CASE WHEN s.old_secret_until > $1 THEN s.old_secret ELSE '' END AS old_secret, f.id AS webhook, f.type,
-  f.referral, f.body, f.traceparent
-FROM leased l JOIN subscription s ON s.id = l.subscription
-JOIN feed f ON f.subscription = l.subscription AND f.sequence = l.sequence ORDER BY l.subscription, l.sequence
-"""  # noqa: S608 own constants
-
-RENEWING = """
-UPDATE delivery SET leased_until = $3 WHERE id = ANY($1::text[]) AND lease = ANY($2::text[]) AND state = 'pending'
-"""
-
-# A recorded 2xx counts whoever held the lease; a failure counts only for its holder.
-RECORDING = """
-UPDATE delivery d SET state = r.state, number = greatest(d.number, r.number), lease = '', leased_until = NULL,
-  next_attempt_at = coalesce(r.next_attempt_at, d.next_attempt_at),
-  delivered_at = CASE WHEN r.state = 'delivered' THEN coalesce(d.delivered_at, r.at) ELSE d.delivered_at END
-FROM unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::timestamptz[], $6::timestamptz[])
-  AS r (id, lease, state, number, next_attempt_at, at)
-WHERE d.id = r.id AND d.state = 'pending' AND (d.lease = r.lease OR r.state = 'delivered')
-"""
-
-AHEAD = f"""
-SELECT count(*) FILTER (WHERE d.next_attempt_at <= $1 OR d.leased_until > $1) AS now,
-  min(d.next_attempt_at) FILTER (WHERE d.next_attempt_at > $1) AS next
-FROM delivery d JOIN subscription s ON s.id = d.subscription
-WHERE d.state = 'pending' AND s.state = 'enabled' AND s.url IS NOT NULL AND {FIRST_OF_ITS_PAIR}
-"""  # noqa: S608 own constants
-
-UNTOLD = """
-SELECT d.id, d.notice, n.referral, d.delivered_at, n.code, n.recipient_kind, n.published, f.traceparent
-FROM delivery d JOIN notice n ON n.id = d.notice
-JOIN feed f ON f.subscription = d.subscription AND f.sequence = d.sequence
-WHERE d.delivered_at IS NOT NULL AND d.notice <> '' AND NOT d.told ORDER BY d.id LIMIT $1
-"""
-
-# Since when an endpoint has answered nothing but failures. A success forgets it.
-HEALTH = """
-INSERT INTO endpoint AS e (id, failing_since, heard_at)
-SELECT * FROM unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) AS r (id, failed, heard) ORDER BY id
-ON CONFLICT (id) DO UPDATE SET
-  failing_since = CASE WHEN excluded.heard_at IS NOT NULL THEN NULL
-    ELSE coalesce(e.failing_since, excluded.failing_since) END,
-  heard_at = coalesce(excluded.heard_at, e.heard_at)
-"""
-
-# What begins anew when an endpoint was enabled again is counted from there.
-HOPELESS = """
-SELECT s.id FROM endpoint e JOIN subscription s ON s.id = e.id
-WHERE e.id = ANY($1::text[]) AND s.state = 'enabled' AND e.failing_since IS NOT NULL
-  AND greatest(e.failing_since, s.enabled_at) <= $2 ORDER BY s.id
-"""
-
-# Sent again at once, under its old id, with a schedule of its own. `asked` makes a repeated request do nothing.
-AGAIN = """
-UPDATE delivery d SET state = 'pending', number = 0, next_attempt_at = $2, trigger = $3, asked = $4, lease = '',
-  leased_until = NULL
-WHERE d.id = ANY($1::text[]) AND d.asked <> $4
-"""
-
-RECOVERABLE = """
-SELECT f.sequence, d.id FROM feed f LEFT JOIN delivery d ON d.subscription = f.subscription AND d.sequence = f.sequence
-WHERE f.subscription = $1 AND f.at >= $2 AND f.at < $3
-  AND (d.id IS NULL OR d.state = 'exhausted' OR (d.state = 'pending' AND d.number > 0)) ORDER BY f.sequence
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,9 +106,16 @@ def judged(leased: Leased, at: datetime, attempted: Attempted, jitter: float) ->
     return Result(leased, at, attempted, verdict, following)
 
 
+async def anything(pool: Pool, now: datetime) -> bool:
+    """Whether there is anything to lease."""
+    return bool(await pool.fetchval(ANYTHING, now))
+
+
 async def lease(connection: Connection, now: datetime, room: int) -> list[Leased]:
-    """Take at most `room` deliveries that are due, at most 8 in flight per subscription."""
-    rows = await connection.fetch(LEASING, now, room, now + LEASE, ids.uuid().hex)
+    """Take at most `room` deliveries that are due, organizations in turns: at most 8 in flight per subscription, 64 per
+    organization, 32 per host, over all replicas. The last of the room is for those who have nothing in flight."""
+    usual = max(0, room - KEPT_FREE)
+    rows = await connection.fetch(LEASING, now, room, now + LEASE, ids.uuid().hex, usual)
     return [Leased(**dict(row)) for row in rows]
 
 
@@ -195,7 +127,7 @@ async def renew(connection: Connection, held: Sequence[Leased], now: datetime) -
 
 async def record(connection: Connection, results: Sequence[Result], seal: Seal) -> None:
     """Write what became of these attempts, and the attempts themselves, the endpoints' own words sealed."""
-    await connection.execute(
+    recorded = await connection.fetch(
         RECORDING,
         [r.leased.id for r in results],
         [r.leased.lease for r in results],
@@ -204,6 +136,16 @@ async def record(connection: Connection, results: Sequence[Result], seal: Seal) 
         [r.next_attempt_at for r in results],
         [r.at for r in results],
     )
+    held = {row["id"] for row in recorded}
+    behind = [r for r in results if r.leased.id in held]
+    if behind:
+        # By a statement of its own, which sees what another replica recorded while the first one waited.
+        await connection.execute(
+            BEHIND,
+            [r.leased.id for r in behind],
+            [r.next_attempt_at or r.at for r in behind],
+            [r.state == "pending" for r in behind],
+        )
     await feed.insert(connection, "attempt", [_attempt(r, seal) for r in results])
     await _note_health(connection, results)
 
@@ -215,12 +157,27 @@ async def _note_health(connection: Connection, results: Sequence[Result]) -> Non
         subscription = result.leased.subscription
         first[subscription] = min(first.get(subscription, result.at), result.at)
     names = sorted(first)
+    breakers = await _breakers(connection, names, results)
     await connection.execute(
         HEALTH,
         names,
         [None if name in heard else first[name] for name in names],
         [heard.get(name) for name in names],
+        [breakers[name].failures for name in names],
+        [breakers[name].open_until for name in names],
     )
+
+
+async def _breakers(
+    connection: Connection, names: Sequence[str], results: Sequence[Result]
+) -> Mapping[str, Breaker]:
+    """The breakers of these endpoints after these attempts."""
+    rows = await connection.fetch(BREAKERS, names)
+    known = {row["id"]: Breaker(row["failures"], row["open_until"]) for row in rows}
+    ended: dict[str, list[tuple[datetime, bool]]] = {}
+    for result in sorted(results, key=lambda each: each.at):
+        ended.setdefault(result.leased.subscription, []).append((result.at, silent(result.attempted)))
+    return {name: after(known.get(name, Breaker()), ended[name]) for name in names}
 
 
 async def hopeless(pool: Pool, results: Sequence[Result], now: datetime) -> list[str]:
@@ -246,6 +203,7 @@ async def hurry(connection: Connection, subscription: str, now: datetime) -> Non
         subscription,
         now,
     )
+    await connection.execute(CLOSING, subscription)
 
 
 async def recoverable(

@@ -87,6 +87,11 @@ async def existing(connection: Connection, subscriptions: Sequence[str]) -> list
     return [Subscription(**dict(row)) for row in rows]
 
 
+# What one transaction writes into feeds; a batch that would write more is halved. (A batch of 256 facts about organizations
+# with a few subscriptions each stays far below.)
+MOST_ROWS = 5_000
+
+
 def rows_of(subscriptions: Sequence[Subscription], news: Sequence[News], now: datetime) -> Rows:
     """One feed row per news and subscription of its organization, numbered on from the subscription's end."""
     rows = Rows()

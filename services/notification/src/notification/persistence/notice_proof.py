@@ -6,7 +6,7 @@ by a person (loop.md 7.4). Waiting is not told.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -52,6 +52,18 @@ async def expect(connection: Connection, notices: Sequence[Mapping[str, Any]]) -
         [each["referral"] for each in due],
         [kind_of(each["id"]) for each in due],
         [each["due_at"] for each in due],
+    )
+
+
+async def name_who_serves(connection: Connection, referrals: Collection[str]) -> None:
+    """The members' notices of these referrals are its serving provider's to hand over too; the rows are written already."""
+    if not referrals:
+        return
+    await connection.execute(
+        """UPDATE notice n SET serving = r.provider_id FROM referral r
+           WHERE n.referral = ANY($1::text[]) AND n.recipient_kind = 'member' AND r.id = n.referral
+             AND n.serving <> r.provider_id""",
+        sorted(referrals),
     )
 
 

@@ -16,12 +16,12 @@ from loopkeeper.contract.decider import Command, InvariantBroken
 from loopkeeper.contract.envelope import Message
 from loopkeeper.contract.events import NoticeDelivered, NoticeOverdue
 from loopkeeper.postgres.connections import Connection
-from loopkeeper.store.definition import Change, Projection, Submission
+from loopkeeper.store.definition import Change, Projection, Submission, TooMuchAtOnce
 from loopkeeper.store.journal import Entry
 from notification.domain.notices.telling import Copy, Happened, Telling, copies, tellings
 from notification.domain.outreach.commands import RecordHandOver
 from notification.domain.outreach.evolve import evolve
-from notification.domain.outreach.state import Outreach
+from notification.domain.outreach.state import Outreach, seen_by
 from notification.persistence import feed, forwarded, notice_proof
 from notification.persistence.context import NotificationLoaded
 from notification.persistence.feed import News
@@ -69,13 +69,22 @@ class TellingProjection(Projection[Outreach]):
                         writing.late[event.notice] = event.due_at
                     case _:
                         pass
+        rows = feed.rows_of(loaded.subscriptions, writing.news, max(change.at for change in changes))
+        if len(rows.feed) > feed.MOST_ROWS and len({change.submission.id for change in changes}) > 1:
+            raise TooMuchAtOnce
         await feed.insert(connection, "notice", writing.notices)
         await notice_proof.expect(connection, writing.notices)
-        latest = max(change.at for change in changes)
-        await feed.write(connection, feed.rows_of(loaded.subscriptions, writing.news, latest))
+        served = {change.stream for change in changes if _serving(change.before) != _serving(change.after)}
+        served |= {each["referral"] for each in writing.notices if each["recipient_kind"] == "member"}
+        await notice_proof.name_who_serves(connection, served)
+        await feed.write(connection, rows)
         await forwarded.enqueue(connection, writing.forward)
         await notice_proof.mark(connection, writing.told)
         await notice_proof.mark_late(connection, writing.late)
+
+
+def _serving(state: Outreach | None) -> str:
+    return seen_by(state) if state is not None else ""
 
 
 def _happened(change: Change[Outreach]) -> Iterator[tuple[Entry, Happened]]:
@@ -149,4 +158,5 @@ def _row(entry: Entry, telling: Telling, after: Outreach, at: datetime) -> dict[
         "told_at": None,
         "told_how": "",
         "told_by": {},
+        "serving": "",
     }

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from loopkeeper.contract.decider import Refused
 from loopkeeper.kernel.errors import Problem, not_found
-from loopkeeper.store.definition import Recorded, Reference
+from loopkeeper.store.definition import Among, Recorded, Reference
 
 TABLE = "subscription"
 SEALED_PART = "secret"
@@ -35,13 +36,28 @@ class Wanted:
     def state(self) -> str:
         return "enabled" if self.url is None else "unverified"
 
+    @property
+    def host(self) -> str:
+        """Whose server is called, whoever named it."""
+        return (urlsplit(self.url).hostname or "") if self.url is not None else ""
 
-def create(subscription: str, organization: str, wanted: Wanted, sealed_secret: str, epoch: str) -> Reference:
+
+BY_ORGANIZATION = "SELECT organization, count(*) AS n FROM subscription WHERE state <> 'deleted' GROUP BY 1"
+# Under the organization's lock.
+COUNT = "SELECT count(*) FROM subscription WHERE organization = $1 AND state <> 'deleted'"
+
+
+def create(
+    subscription: str, organization: str, wanted: Wanted, sealed_secret: str, epoch: str, *, most: int
+) -> Reference:
+    """A new one. Raises 409 `too-many-subscriptions` where the organization has `most` of them."""
+
     def change(row: Row | None, at: datetime) -> Recorded:
         return Recorded(
             {
                 "organization": organization,
                 "url": wanted.url,
+                "host": wanted.host,
                 "description": wanted.description,
                 "secret": sealed_secret,
                 "old_secret": "",
@@ -59,7 +75,12 @@ def create(subscription: str, organization: str, wanted: Wanted, sealed_secret: 
             }
         )
 
-    return Reference(TABLE, subscription, change)
+    full = Refused(
+        "too-many-subscriptions",
+        f"Your organization has {most} subscriptions, as many as it may.",
+        fix="Use one you have: a feed may be read by any number of readers. Or end one first.",
+    )
+    return Reference(TABLE, subscription, change, Among("organization", organization, COUNT, most, full))
 
 
 def restate(subscription: str, n: int, wanted: Wanted) -> Reference:
@@ -67,7 +88,7 @@ def restate(subscription: str, n: int, wanted: Wanted) -> Reference:
 
     def change(row: Row | None, at: datetime) -> Recorded:
         found = _existing(row, n)
-        changes: dict[str, Any] = {"url": wanted.url, "description": wanted.description}
+        changes: dict[str, Any] = {"url": wanted.url, "host": wanted.host, "description": wanted.description}
         if found["url"] != wanted.url:
             changes |= {"state": wanted.state, "enabled_at": at if wanted.state == "enabled" else None}
             changes |= {"disabled_why": "", "disabled_at": None}
@@ -145,7 +166,7 @@ def delete(subscription: str, n: int) -> Reference:
     """Nothing is sent or fed any more. The row stays, so that its attempts keep their owner."""
 
     def change(row: Row | None, at: datetime) -> Recorded:
-        return _next(_existing(row, n), at, state="deleted", url=None, secret="", old_secret="")
+        return _next(_existing(row, n), at, state="deleted", url=None, host="", secret="", old_secret="")
 
     return Reference(TABLE, subscription, change)
 

@@ -17,6 +17,8 @@ metadata = sa.MetaData()
 chassis_tables(metadata)
 provider_table(metadata)
 
+SERVED = sa.text("provider_id <> ''")
+
 referral = stream_table(
     metadata,
     "referral",
@@ -24,10 +26,16 @@ referral = stream_table(
     sa.Index("referral_plan", "plan_id", "at", "id"),
     sa.Index("referral_provider", "provider_id", "at", "id"),
     sa.Index("referral_at", "at", "id"),
+    sa.Index("referral_status", "status", "at", "id"),
+    sa.Index("referral_plan_status", "plan_id", "status", "at", "id"),
+    sa.Index("referral_provider_status", "provider_id", "status", "at", "id", postgresql_where=SERVED),
 )
+
+UNTOLD = sa.text("told_at IS NULL")
 
 # One thing one recipient is to be told; `recipient` is the organization in whose mailbox it lies, for a member the plan
 # that hands it over. `needs`: why it cannot simply be handed over; `told_at`, `told_how`, `told_by`: that it was told.
+# `serving` is the provider that serves the member of a member's notice, as it is now.
 notice = sa.Table(
     "notice",
     metadata,
@@ -49,8 +57,19 @@ notice = sa.Table(
     moment("told_at"),
     sa.Column("told_how", sa.Text, nullable=False),
     sa.Column("told_by", JSONB, nullable=False),
+    sa.Column("serving", sa.Text, nullable=False, server_default=""),
     sa.Index("notice_referral", "referral"),
     sa.Index("notice_recipient", "recipient", "at", "id"),
+    sa.Index("notice_kind", "recipient", "recipient_kind", "at", "id"),
+    sa.Index("notice_untold", "recipient", "at", "id", postgresql_where=UNTOLD),
+    sa.Index("notice_serving", "serving", "at", "id", postgresql_where=sa.text("serving <> ''")),
+    sa.Index(
+        "notice_serving_untold",
+        "serving",
+        "at",
+        "id",
+        postgresql_where=sa.text("serving <> '' AND told_at IS NULL"),
+    ),
 )
 
 # `sequence` is that of the last entry of its feed; `state`: unverified, enabled, disabled or deleted. The old secret
@@ -76,16 +95,20 @@ subscription = sa.Table(
     moment("at", nullable=False),
     sa.Column("epoch", sa.Text, nullable=False),
     sa.Column("kept", sa.BigInteger, nullable=False),
+    sa.Column("host", sa.Text, nullable=False, server_default=""),
     sa.Index("subscription_organization", "organization", "at", "id"),
 )
 
-# Since when an endpoint has answered nothing but failures; apart from its subscription, since no batch reads it.
+# Since when an endpoint has answered nothing but failures, how many attempts in a row had no answer, and until when none is
+# made; apart from its subscription, since no batch reads it.
 endpoint = sa.Table(
     "endpoint",
     metadata,
     sa.Column("id", sa.Text, primary_key=True),
     moment("failing_since"),
     moment("heard_at"),
+    sa.Column("failures", sa.Integer, nullable=False, server_default="0"),
+    moment("open_until"),
 )
 
 # What a subscription is to hear, in order and without a gap; `id` is the webhook's id in every attempt.
@@ -104,6 +127,7 @@ feed = sa.Table(
 )
 
 PENDING = sa.text("state = 'pending'")
+LEASED = sa.text("state = 'pending' AND leased_until IS NOT NULL")
 
 # `notice` is the one whose arrival this delivery proves, else empty; `told` once that proof was written down.
 # `trigger`: scheduled, manual (resent) or recovery; `asked` is the request that asked for it last.
@@ -126,12 +150,15 @@ delivery = sa.Table(
     moment("delivered_at"),
     sa.Index("delivery_due", "subscription", "next_attempt_at", "sequence", postgresql_where=PENDING),
     sa.Index("delivery_order", "subscription", "referral", "sequence", postgresql_where=PENDING),
+    sa.Index("delivery_leased", "leased_until", postgresql_where=LEASED),
     sa.Index(
         "delivery_untold",
         "id",
         postgresql_where=sa.text("delivered_at IS NOT NULL AND notice <> '' AND NOT told"),
     ),
 )
+
+FAILED = sa.text("outcome <> 'delivered'")
 
 # One try. `response` is the endpoint's own text, sealed, for its owner alone.
 attempt = sa.Table(
@@ -154,6 +181,16 @@ attempt = sa.Table(
     sa.Column("response", sa.Text, nullable=False),
     moment("next_attempt_at"),
     sa.Index("attempt_subscription", "subscription", "at", "id"),
+    sa.Index("attempt_type", "subscription", "type", "at", "id"),
+    sa.Index("attempt_outcome", "subscription", "outcome", "at", "id", postgresql_where=FAILED),
+    sa.Index(
+        "attempt_class",
+        "subscription",
+        sa.text("(coalesce(status / 100, 0))"),
+        "at",
+        "id",
+        postgresql_where=FAILED,
+    ),
 )
 
 

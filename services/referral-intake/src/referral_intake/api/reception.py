@@ -24,6 +24,7 @@ from referral_intake.domain.form.form_standard import (
     treating_until,
     understand,
 )
+from referral_intake.domain.form.overlaps import overlaps_on, with_a_choice
 from referral_intake.domain.form.screening import Screening, screen
 from referral_intake.domain.member_keys import folded_name, keys_of
 
@@ -67,13 +68,14 @@ def prepare(
     )
     parts = sealed_parts(form, reading)
     sealer = context.sealer
+    overlaps = overlaps_on(context.policy, day)
     received = _received(form, reading, screening, referrer, at).model_copy(
         update={
+            "flags": with_a_choice(reading.flags, overlaps),
             "linked": linked,
             "sealed": {part: sealer.seal(form.plan, stream, part, value) for part, value in parts.items()},
         }
     )
-    overlaps = _overlaps(context, day)
     goes_on = _goes_on(context, form.plan_change, day)
     asked = questions(form, reading, screening, on=day, overlaps=overlaps, goes_on=goes_on)
     return Prepared(received, asked, _keys(context, form, reading), screening, parts)
@@ -133,13 +135,6 @@ def _goes_on(context: RunningService, change: PlanChange | None, day: date) -> b
         return False
     rows = context.policy.rows("plan_change", on=day, how=change.how)
     return any(row["unless"] not in change.stated for row in rows)
-
-
-def _overlaps(context: RunningService, day: date) -> Mapping[str, str]:
-    table = "program_overlap"
-    if table not in context.policy.tables:
-        return {}
-    return {row["program"]: row["rule"] for row in context.policy.rows(table, on=day)}
 
 
 def _keys(context: RunningService, form: ReferralBody, reading: Reading) -> Keys:

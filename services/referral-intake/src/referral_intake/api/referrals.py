@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -21,8 +22,9 @@ from loopkeeper.http.route import Id, Operation, example, refused
 from loopkeeper.kernel.errors import FieldError, Problem, field_invalid, not_found
 from loopkeeper.runtime.service import Call, RunningService
 from loopkeeper.security.organizations import Client, OrganizationKind, Role
+from loopkeeper.store.pages import Selection, literal, plain, visible_page
 from loopkeeper.store.provider_copy import read_entry
-from loopkeeper.store.row_access import OWN, reading, visible_row, visible_rows
+from loopkeeper.store.row_access import OWN, reading, visible_row
 from referral_intake.api.receipt import Receipt, receipt
 from referral_intake.api.reception import prepare
 from referral_intake.api.views import ShownEvent, ShownReferral, reader, show, show_event
@@ -141,23 +143,25 @@ async def referrals(
     asked: Annotated[ReferralQuery, Query()], call: Annotated[Call, allowed(*READERS)]
 ) -> Listing[ShownReferral]:
     """The referrals this key may see, least recently changed first."""
-    start, client, now = asked.start(), call.client, call.service.clock.now()
-    rows = await visible_rows(
-        call.service.readers,
-        client,
-        f"""SELECT {READ_COLUMNS} FROM referral
-            WHERE (at, id) > ($1, $2) AND ($3::text IS NULL OR status = $3)
-              AND ($4::text IS NULL OR plan_id = $4)
-              AND ($5::text IS NULL OR populations @> ARRAY[$5::text]) AND status <> '' AND {OWN}
-            ORDER BY at, id LIMIT $6""",  # noqa: S608 own fragments
-        start.at,
-        start.id,
-        asked.status,
-        asked.plan,
-        asked.population,
-        asked.fetch,
-    )
-    return listing(call, asked, rows, lambda row: show(client, row, state_of(row), now))
+    client, now = call.client, call.service.clock.now()
+    wanted = Selection(READ_COLUMNS, "referral", asked.start(), asked.fetch)
+    wanted.where("status <> ''")
+    if asked.status is not None:
+        # What is open is found by an index of what is open; closed is nearly everything.
+        wanted.where(f"status = {literal(asked.status)}")
+    if asked.plan is not None:
+        wanted.where("plan_id = ?", asked.plan)
+    if asked.population is not None:
+        if not plain(asked.population):
+            return listing(call, asked, (), _shown_to(client, now))
+        wanted.where(f"populations @> ARRAY[{literal(asked.population)}]")
+        wanted.ordered = False
+    rows = await visible_page(call.service.readers, client, wanted)
+    return listing(call, asked, rows, _shown_to(client, now))
+
+
+def _shown_to(client: Client, now: datetime) -> Callable[[Mapping[str, Any]], ShownReferral]:
+    return lambda row: show(client, row, state_of(row), now)
 
 
 @router.get("/v1/referrals/{id:key}", summary="One referral")

@@ -74,10 +74,12 @@ async def put_roster(
     call: Annotated[Call, allowed(Role.PLAN)],
 ) -> RosterResult:
     """Who is covered, one member a line: cin, birth_date, county, covered_from, covered_through, pcp, programs.
-    CSV, NDJSON or a workbook. Good lines replace the roster kept before; bad ones are named; a member the file does not
-    name has left, and where that would be more than a fifth, nobody leaves without `confirm_removals`. A dry run tells
-    how many. Loops of members of whom it says something else now learn that. The Idempotency-Key is the import's id: broken off,
-    or sent in parts (`more`), it goes on by the same key from the line GET /v1/roster names."""
+    Programs are those beside ECM, by code or name (`pace`, `alw`); who waits for a place is not enrolled
+    (`alw: wait-listed`). CSV, NDJSON or a workbook. Good lines replace the roster kept before; bad ones are named; a
+    member the file does not name has left, and where that would be more than a fifth, nobody leaves without
+    `confirm_removals`. A dry run tells how many. Loops of members of whom it says something else now learn that. The
+    Idempotency-Key is the import's id: broken off, or sent in parts (`more`), it goes on by the same key from the line
+    GET /v1/roster names."""
     context = call.service
     upload = Import(
         plan=call.client.organization,

@@ -20,7 +20,8 @@ from loopkeeper.http.route import Id, Operation, example, refused
 from loopkeeper.kernel.errors import not_found
 from loopkeeper.runtime.service import Call
 from loopkeeper.security.organizations import Role
-from loopkeeper.store.row_access import OWN, visible_row, visible_rows
+from loopkeeper.store.pages import Selection, visible_page
+from loopkeeper.store.row_access import OWN, visible_row
 from referral_intake.api.referrals import row_of, state_of
 from referral_intake.api.views import reader
 from referral_intake.domain.commands import AskSupport, Move, MoveSupport
@@ -119,19 +120,12 @@ async def supports(
     asked: Annotated[SupportQuery, Query()], call: Annotated[Call, allowed(*READERS)]
 ) -> Listing[ShownSupport]:
     """Those of the members one serves, or of a plan's, least recently changed first."""
-    start = asked.start()
-    rows = await visible_rows(
-        call.service.readers,
-        call.client,
-        f"""SELECT * FROM support WHERE ("at", id) > ($1, $2) AND ($3::text IS NULL OR status = $3)
-            AND ($4::text IS NULL OR referral = $4) AND {OWN} ORDER BY "at", id LIMIT $5""",  # noqa: S608
-        start.at,
-        start.id,
-        asked.status,
-        asked.referral,
-        asked.fetch,
-        keys=KEYS,
-    )
+    wanted = Selection("*", "support", asked.start(), asked.fetch)
+    if asked.status is not None:
+        wanted.where("status = ?", asked.status)
+    if asked.referral is not None:
+        wanted.where("referral = ?", asked.referral)
+    rows = await visible_page(call.service.readers, call.client, wanted, KEYS)
     return listing(call, asked, rows, _shown)
 
 

@@ -55,7 +55,7 @@ class ReceiveContext(Context):
     """`own` is the referral's id. `moved_from`: the loop that served the member under another plan, `authorized_there` the
     populations of its authorization, as far as they may be passed on (loop.md 4.9). `redirect`: the
     question whether another plan is the right one. `resealed`: this form's parts, sealed for the loop it joins, where
-    that one had none of its own. `before`: what it carries over, if anything."""
+    that one had none of its own. `choices`: between which programs of the roster and ECM the member chooses. `before`: what it carries over, if anything."""
 
     own: str
     member: str
@@ -65,6 +65,7 @@ class ReceiveContext(Context):
     match: Match
     resealed: Mapping[str, str]
     redirect: tuple[Question, ...]
+    choices: tuple[Question, ...]
     asking: AnswerTimes
     before: Before | None
 
@@ -79,6 +80,7 @@ class AnswerContext(Context):
     possible: Linked | None
     authorized_there: tuple[ScreenedPopulation, ...]
     redirect: tuple[Question, ...]
+    choices: tuple[Question, ...]
     asking: AnswerTimes
 
 

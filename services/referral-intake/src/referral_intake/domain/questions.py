@@ -49,12 +49,15 @@ def ask(at: datetime, questions: tuple[Question, ...], asking: AnswerTimes) -> l
 
 
 def answer(referral: Referral, command: AnswerQuestions, context: AnswerContext) -> Made:
-    """Only what changed is published; what is asked anew is asked."""
-    must_be_open(referral)
+    """Only what changed is published; what is asked anew is asked. A loop whose member is served takes one thing still:
+    what the member chooses between ECM and another program (loop.md 4.4)."""
+    if not (referral.in_ecm and only_a_choice(referral, command)):
+        must_be_open(referral)
     must_be_asked(referral, command.answered)
     if command.based_on != referral.sealed.get("form", ""):
         raise Refused("stale", "Somebody else answered in the meantime.", status=412)
-    questions = _still_open(referral, command, context)
+    # Of a loop that is over nothing is asked.
+    questions = () if referral.closing is not None else _still_open(referral, command, context)
     populations = with_those(command.revised.populations, context.authorized_there)
     who = {"member": context.member, "eligibility": context.eligibility, "populations": populations}
     changes = _changed(referral, command.revised.model_copy(update=who))
@@ -74,6 +77,17 @@ def answer(referral: Referral, command: AnswerQuestions, context: AnswerContext)
     before = {q.id for q in referral.questions}
     anew = any(q.id not in before for q in questions)
     return [amended, *(ask(context.at, questions, context.asking) if anew else [])]
+
+
+def only_a_choice(referral: Referral, command: AnswerQuestions) -> bool:
+    """Whether nothing but the member's choice of programs changes."""
+    changes = _changed(referral, command.revised.model_copy(update={"member": referral.member}))
+    unchanged = {"flags", "sealed", "eligibility"} >= changes.keys() and not command.keys.cin
+    others = [
+        {flag for flag in flags if not flag.startswith("chose_")}
+        for flags in (referral.flags, command.revised.flags)
+    ]
+    return unchanged and others[0] == others[1] and referral.flags != command.revised.flags
 
 
 def must_be_asked(referral: Referral, answered: Sequence[str]) -> None:
@@ -102,7 +116,13 @@ def _still_open(referral: Referral, command: AnswerQuestions, context: AnswerCon
         )
     ]
     ids = {q.id for q in (*kept, *context.redirect)}
-    return (*(q for q in command.questions if q.id not in ids), *kept, *context.redirect)
+    form = (q for q in (*command.questions, *context.choices) if q.id not in ids)
+    return once((*form, *kept, *context.redirect))
+
+
+def once(questions: Sequence[Question]) -> tuple[Question, ...]:
+    """Each question once, where form and roster both ask it."""
+    return tuple({q.id: q for q in reversed(questions)}.values())[::-1]
 
 
 def _changed(referral: Referral, revised: ReferralReceived) -> dict[str, Any]:

@@ -78,6 +78,7 @@ from referral_intake.domain.questions import (
     choose_provider,
     learn_coverage,
     meet_deadline,
+    once,
     record_release,
     wish_to_be_asked,
 )
@@ -146,7 +147,7 @@ def receive(command: ReceiveReferral, context: ReceiveContext) -> Made:
             return [*over, *asked, EventOn(through, served(at, own, found, received)), *reopening_events]
         case Apart(possible=possible):
             received = received.model_copy(update={"linked": received.linked or possible})
-            questions = (*command.questions, *context.redirect)
+            questions = once((*command.questions, *context.choices, *context.redirect))
             return [received, *ask(at, questions, context.asking), *reopening_events]
 
 

@@ -55,6 +55,7 @@ from referral_intake.domain.contexts import (
     ReceiveContext,
 )
 from referral_intake.domain.duplicates import AlreadyServed, Joins, Others, completes, served_before
+from referral_intake.domain.form.overlaps import choices_open, overlaps_on
 from referral_intake.domain.member_keys import found_as, keys_learned
 from referral_intake.domain.questions import who_is_it
 from referral_intake.domain.rules import as_received
@@ -158,6 +159,7 @@ class IntakeLoaded(Loaded[Referral, Asked]):
             match=found,
             resealed=resealed,
             redirect=self._redirect(received, eligibility, keys, at) if again is None else (),
+            choices=self._choices(eligibility, received.flags, at),
             asking=self._asking(at),
             before=before,
         )
@@ -199,6 +201,7 @@ class IntakeLoaded(Loaded[Referral, Asked]):
             possible=Linked(to=moved, why="plan_change") if moved else possible,
             authorized_there=duplicates.authorized_there(self.known.states[moved]) if moved else (),
             redirect=redirect,
+            choices=self._choices(eligibility, revised.flags, state.received_at or at),
             asking=self._asking(at),
         )
 
@@ -269,6 +272,9 @@ class IntakeLoaded(Loaded[Referral, Asked]):
         ]  # fmt: skip
         named = f"-{others[0]}" if len(others) == 1 else ""
         return (Question(id=f"{REDIRECT}{named}", pointer="/plan", blocking=True),)
+
+    def _choices(self, eligibility: Eligibility, flags: Sequence[str], at: datetime) -> tuple[Question, ...]:
+        return tuple(choices_open(eligibility.programs, flags, overlaps_on(self._policy, la_date(at))))
 
     # ── deadlines and policy ──────────────────────────────────────────────────────────────────────────────
 

@@ -264,7 +264,7 @@ def _kept(key: str, plan: str, row: RosterRow, birth_key: str, generation: str) 
         "covered_from": row.covered_from,
         "covered_through": row.covered_through,
         "pcp": row.pcp,
-        "programs": row.programs,
+        "programs": tuple(program.value for program in row.programs),
         "generation": generation,
     }
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
+from typing import Annotated, Any, cast
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
 from loopkeeper.contract.blanks import BlankIsMissing
 from loopkeeper.contract.events import Eligibility
 from loopkeeper.contract.field_types import AnyCounty, BirthDay, TermDay, TermEnd
 from loopkeeper.contract.vocabulary.identifiers import cin_valid
+from loopkeeper.contract.vocabulary.programs import Program, enrolled_in
 from loopkeeper.kernel.errors import FIELD_NAME
 from loopkeeper.spreadsheets.cells import ROW_FIXES
 from loopkeeper.spreadsheets.headings import Heading
@@ -32,13 +33,26 @@ FIXES: Mapping[str, str] = {
     "covered_from": "Write the date as 2025-01-01.",
     "covered_through": "Write the date as 2025-12-31, or leave it out.",
     "pcp": "Give the provider's id, or leave it out.",
-    "programs": "List at most 20 programs; in CSV put a semicolon between them.",
+    "programs": "List at most 20 programs by code or name, such as pace or alw; in CSV put a semicolon between them. "
+    "Write alw: wait-listed for who waits for a place, or leave it out.",
 }
 NO_ROW = "Send one JSON object a line; in CSV as many cells as the header has."
 
 
+def _enrolled(value: object) -> object:
+    """Each program by code or name; a value that names none is left, and refused."""
+    if not isinstance(value, list | tuple):
+        return value
+    found: list[object] = []
+    for said in cast("Sequence[object]", value):
+        named = enrolled_in(said)
+        found += [said] if named is None else named
+    return tuple(dict.fromkeys(found)) if all(isinstance(each, str) for each in found) else tuple(found)
+
+
 class RosterRow(BlankIsMissing):
-    """One member's coverage. Programs are the exclusive ones the plan knows of."""
+    """One member's coverage. Programs are those the plan knows the member to be in, of the state's figure of programs
+    beside ECM; who waits for a place in one is not in it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, str_max_length=200)
 
@@ -48,7 +62,7 @@ class RosterRow(BlankIsMissing):
     covered_from: TermDay
     covered_through: TermEnd = None
     pcp: str = ""
-    programs: tuple[str, ...] = Field((), max_length=20)
+    programs: Annotated[tuple[Program, ...], BeforeValidator(_enrolled)] = Field((), max_length=20)
 
 
 @dataclass(slots=True)

@@ -21,6 +21,9 @@ provider_table(metadata)
 # What a route reads of a row to show it.
 READ_COLUMNS = "id, state, n, created_at, at"
 
+OPEN = sa.text("status <> 'closed' AND status <> ''")
+SERVED = sa.text("provider_id <> ''")
+
 referral = stream_table(
     metadata,
     "referral",
@@ -36,7 +39,18 @@ referral = stream_table(
     sa.Index("referral_plan", "plan_id", "at", "id"),
     sa.Index("referral_referrer", "referrer_id", "at", "id"),
     sa.Index("referral_provider", "provider_id", "at", "id"),
-    sa.Index("referral_open", "next_actor", "next_due_at", postgresql_where=sa.text("status <> 'closed'")),
+    # Few loops are open at a time; lists of what is closed are read in the order of all.
+    sa.Index("referral_open_at", "next_actor", "next_due_at", "at", postgresql_where=OPEN),
+    sa.Index("referral_at", "at", "id"),
+    sa.Index("referral_status", "status", "at", "id", postgresql_where=OPEN),
+    sa.Index("referral_plan_status", "plan_id", "status", "at", "id", postgresql_where=OPEN),
+    sa.Index("referral_referrer_status", "referrer_id", "status", "at", "id", postgresql_where=OPEN),
+    sa.Index("referral_provider_status", "provider_id", "status", "at", "id", postgresql_where=OPEN),
+    sa.Index("referral_referrer_plan", "referrer_id", "plan_id", "at", "id"),
+    sa.Index("referral_provider_plan", "provider_id", "plan_id", "at", "id", postgresql_where=SERVED),
+    sa.Index(
+        "referral_populations", "populations", postgresql_using="gin", postgresql_with={"fastupdate": "off"}
+    ),
 )
 
 # `id` is plan:blind index of CIN and birth date; `member` the random id that stands for the person.
@@ -63,6 +77,10 @@ support = sa.Table(
     sa.Index("support_plan", "plan_id", "at", "id"),
     sa.Index("support_provider", "provider_id", "at", "id"),
     sa.Index("support_referral", "referral"),
+    sa.Index("support_at", "at", "id"),
+    sa.Index("support_status", "status", "at", "id"),
+    sa.Index("support_plan_status", "plan_id", "status", "at", "id"),
+    sa.Index("support_provider_status", "provider_id", "status", "at", "id"),
 )
 
 # Blind indexes of who each referral says its member is, so that two of one person find each other. Nothing readable.
@@ -93,6 +111,7 @@ roster = sa.Table(
     # The day from which a whole roster has not named the member.
     sa.Column("left_on", sa.Date),
     sa.Index("roster_plan", "plan", "generation"),
+    sa.Index("roster_listed", "plan", "generation", postgresql_where=sa.text("left_on IS NULL")),
 )
 
 # How far each plan's newest import came.

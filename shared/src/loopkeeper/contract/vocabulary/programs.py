@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from loopkeeper.contract.vocabulary.codes import Code
+from collections.abc import Mapping
+
+from loopkeeper.contract.vocabulary.codes import Code, folded
 
 
 class ProgramRule(Code):
@@ -48,3 +50,45 @@ class Program(Code):
     APS = "aps", "Adult Protective Services"
     HOME_SAFE = "home_safe", "Home Safe"
     ECM = "ecm", "ECM already, through this or another plan"
+
+
+# Other names that plans' files use.
+_ALSO: Mapping[Program, tuple[str, ...]] = {
+    Program.D_SNP: ("dsnp", "dual eligible special needs plan"),
+    Program.ICF_RESIDENT: ("icf", "icf/dd", "icf/iid", "intermediate care facility"),
+    Program.MCWP: ("hiv/aids waiver", "aids waiver", "medi cal waiver program"),
+    Program.HCBA: ("hcba waiver", "home and community based alternatives"),
+    Program.ALW: ("alw waiver",),
+    Program.HCBS_DD: ("hcbs waiver for i/dd", "hcbs-dd waiver"),
+    Program.SELF_DETERMINATION: ("sdp",),
+    Program.CCM: ("complex care management", "complex case management"),
+    Program.CCT: ("cct mftp", "money follows the person"),
+    Program.COUNTY_TCM: ("tcm", "county based tcm", "targeted case management"),
+    Program.FULL_SERVICE_PARTNERSHIP: ("fsp",),
+    Program.WRAPAROUND: ("wraparound", "california wrap around"),
+}
+_BY_NAME = {
+    folded(word): program
+    for program in Program
+    for word in (program.value, program.label, *_ALSO.get(program, ()))
+}
+# Who waits for a place is not enrolled (ECMG26 p66).
+WAITS = frozenset({"wait list", "wait listed", "waitlist", "waitlisted", "waiting list"})
+
+
+def program_of(said: object) -> Program | None:
+    """The program somebody names: by its code or name, case, accents and dashes aside. None where it is none of the
+    state's figure."""
+    return _BY_NAME.get(folded(said)) if isinstance(said, str) else None
+
+
+def enrolled_in(said: object) -> tuple[Program, ...] | None:
+    """What a plan's file says of one program: `alw`, or `alw: wait listed`, which is no enrolment and so nothing. None
+    where it names no program."""
+    if not isinstance(said, str):
+        return None
+    name, _, how = said.partition(":")
+    program = program_of(name)
+    if program is None or (how.strip() and folded(how) not in WAITS | {"enrolled", "yes"}):
+        return None
+    return () if folded(how) in WAITS else (program,)

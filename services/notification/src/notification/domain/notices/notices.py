@@ -83,7 +83,7 @@ def concerned(state: Outreach | None, event: Event | None) -> set[str]:
     found: set[str] = set()
     if state is not None:
         found |= {state.plan, state.referrer, state.claimed_by, state.pcp}
-        found |= {each.referrer for each in state.joined}
+        found |= {each.referrer for each in state.joined} | set(state.programs.values())
         found |= {state.assignment.provider} if state.assignment else set()
         found |= {state.closing.right_plan} if state.closing else set()
         found |= {state.grant.provider} if state.grant else set()
@@ -100,6 +100,7 @@ def concerned(state: Outreach | None, event: Event | None) -> set[str]:
                 event.joined_referrer or "",
                 event.claim.provider if event.claim else "",
                 event.pcp or "",
+                *(event.program_providers or {}).values(),
             }
         case ReferralClosed():
             found.add(event.right_plan or "")

@@ -46,6 +46,7 @@ from notification.domain.outreach.state import (
     DECEASED_CODE,
     DO_NOT_CONTACT,
     Outreach,
+    chosen_instead,
     over,
     restricted,
     served,
@@ -257,6 +258,19 @@ def _amended(
         yield Notice("contact_changed", provider, "provider", _caution(after))
     if event.cause == "release_date":
         yield Notice("start_moved", provider, "provider")
+    yield from _program_chosen(before, provider, after)
+
+
+def _program_chosen(before: Outreach, provider: str, after: Outreach) -> Iterator[Notice]:
+    """A choice of another program made after the yes is told to both (loop.md 4.4). Which program it is stands in no
+    notice: it can tell what the member is treated for."""
+    chosen = chosen_instead(after.flags) - chosen_instead(before.flags)
+    if not chosen or after.decision != "approved":
+        return
+    yield Notice("program_chosen", provider, "provider")
+    runs = {after.programs.get(program, "") for program in chosen} - {provider}
+    for other in sorted(runs):
+        yield Notice("program_chosen", other, "provider", "other_program")
 
 
 def _referred_again(referral: str, provider: str, event: ReferralAmended, names: Names) -> Notice:

@@ -74,6 +74,7 @@ def _received(state: Outreach, event: ReferralReceived) -> Mapping[str, Any]:
         **{name: getattr(event, name) for name in copied},
         "populations": _concerned(event.populations),
         "pcp": event.pcp or "",
+        "programs": event.program_providers,
         "contact": event.sealed.get("contact", ""),
         "claimed_by": event.claim.provider if event.claim else "",
     }
@@ -85,6 +86,8 @@ def _amended(state: Outreach, event: ReferralAmended) -> Mapping[str, Any]:
     changes: dict[str, Any] = {name: value for name in copied if (value := getattr(event, name)) is not None}
     if event.populations is not None:
         changes["populations"] = _concerned(event.populations)
+    if event.program_providers is not None:
+        changes["programs"] = event.program_providers
     if event.claim is not None:
         changes["claimed_by"] = event.claim.provider
     if event.sealed is not None and "contact" in event.sealed:

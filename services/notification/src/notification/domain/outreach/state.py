@@ -6,6 +6,7 @@ tombstone. Amendments replace what they name; contact corrections replace the co
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import Literal
 
@@ -114,6 +115,8 @@ class Outreach(State):
     consent: Consent | None = None
     contact: str = ""
     pcp: str = ""
+    # Who runs a program the member is in, by program.
+    programs: Mapping[str, str] = {}
     claimed_by: str = ""
     grant: Grant | None = None
     decision: Literal["", "approved", "denied"] = ""
@@ -151,6 +154,9 @@ def seen_by(now: Outreach) -> str:
     return held.provider if not held.ended or now.closing is not None else ""
 
 
+STATUSES = ("waiting", "open", "services_started", "member_declined", "unable_to_reach", "closed")
+
+
 def status(now: Outreach) -> str:
     """`waiting` for a provider, `open`, how it ended, or `closed` by something else."""
     if now.ending is not None:
@@ -181,6 +187,15 @@ def addressee(now: Outreach) -> str:
     if now.consent_holder in ("", "self"):
         return "" if not now.consent_holder and now.age_band == "child_youth" else "member"
     return now.consent_holder
+
+
+def chosen_instead(flags: Iterable[str]) -> frozenset[str]:
+    """The programs that the member chose over ECM (loop.md 4.4)."""
+    return frozenset(
+        flag.removeprefix("chose_")
+        for flag in flags
+        if flag.startswith("chose_") and not flag.startswith("chose_ecm_over_")
+    )
 
 
 CHANNEL = "channel_"

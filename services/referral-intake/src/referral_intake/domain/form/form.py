@@ -31,7 +31,8 @@ from loopkeeper.contract.vocabulary.referring import ContactMethod, ReceivedVia,
 from referral_intake.domain.form.answer_codes import AnswersByCode, Value
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
-YesNoUnknown = Literal["yes", "no", "unknown"]
+# Who waits for a place in a program is not enrolled in it (ECMG26 p66).
+Enrolment = Literal["yes", "no", "unknown", "wait_listed"]
 Choice = Literal["ecm", "program"]
 Long = Annotated[str, Field(max_length=2000)]
 REFERRAL_ID = r"^ref_[0-9a-f]{32}$"
@@ -96,7 +97,7 @@ class Member(Said):
     language_written: AnyLanguage | None = None
     caregiver: Caregiver | None = None
     consent_holder: ConsentHolder | None = None
-    medicare: YesNoUnknown | None = None
+    medicare: Enrolment | None = None
     # By code or in the member's own words; words nobody knows here leave the matter to a person.
     race_ethnicity: tuple[str, ...] = Field((), max_length=12)
     gender: str = ""
@@ -234,8 +235,8 @@ class ReferralBody(Said):
     # The day of release from a correctional facility, past or to come.
     release_on: ReleaseDay | None = None
     presumptive: PresumptiveClaim | None = None
-    programs: Annotated[Mapping[Program, YesNoUnknown], BeforeValidator(without_empty)] = Field(
-        default_factory=dict[Program, YesNoUnknown]
+    programs: Annotated[Mapping[Program, Enrolment], BeforeValidator(without_empty)] = Field(
+        default_factory=dict[Program, Enrolment]
     )
     # A box alone counts for nothing: of a program that excludes ECM whether it is confirmed, of one that the member may
     # choose instead what the member, told of both, chose (domain.md 1.5).

@@ -21,6 +21,7 @@ from loopkeeper.contract.vocabulary.programs import Program
 from loopkeeper.contract.vocabulary.referring import Relationship
 from referral_intake.domain.form.criteria_fields import ANSWERS
 from referral_intake.domain.form.form import Member, ReferralBody
+from referral_intake.domain.form.overlaps import choice_of
 from referral_intake.domain.form.screening import Screening, Standard, standard
 
 # How the member may be reached without danger, as flags: the provider may set these anew (loop.md 6.2).
@@ -202,7 +203,7 @@ QUESTIONS: Mapping[str, str] = {
 # Questions about one program or plan, by the beginning of their id.
 ABOUT: Mapping[str, str] = {
     "confirm": "The form says the member is in {}, which excludes ECM. Has this been confirmed? (true or false)",
-    "choice": "The form says the member is in {}. Told of both, which does the member choose: ecm, or program?",
+    "choice": "The form or the plan's roster has the member in {}. Told of both, which does the member choose: ecm, or program?",
     "redirect": "The member seems to belong to the plan {}. Shall the referral be sent there? (true or false)",
 }
 
@@ -249,7 +250,7 @@ def _overlapping(form: ReferralBody, overlaps: Mapping[str, str]) -> Iterator[Qu
         if answer == "yes" and rule == "exclusive" and program not in form.confirmed_programs:
             yield Question(id=f"confirm-{program.value}", pointer=f"/confirmed_programs/{program.value}")
         if answer == "yes" and rule == "member_choice" and program not in form.member_choices:
-            yield Question(id=f"choice-{program.value}", pointer=f"/member_choices/{program.value}")
+            yield choice_of(program.value)
 
 
 def sentence(question: str) -> str:

@@ -1,0 +1,98 @@
+"""What a member who is in another program is asked: by form and roster alike (loop.md 4.4; ECMG26 p63-88)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from loopkeeper.contract.events import Question, ReferralAmended, ReferralQuestionsAsked
+from referral_intake.domain.commands import AnswerQuestions
+from referral_intake.domain.form.form import ReferralBody
+from referral_intake.domain.form.form_standard import sentence, understand
+from referral_intake.domain.form.overlaps import choice_of, choices_open, newly_chosen, with_a_choice
+from referral_intake.domain.rules import DECIDER
+from tests.intake import cases
+from tests.intake.cases import refused, when
+from tests.intake.test_joining import CLOSED, SERVED, given
+from tests.intake.test_rules import ACCEPTED, MADE, MONDAY, RECEIVED
+
+OVERLAPS = {"alw": "member_choice", "ccm": "member_choice", "pace": "exclusive", "county_tcm": "ecm_first"}
+ALW = choice_of("alw")
+
+
+@pytest.mark.parametrize(
+    ("flags", "asked"),
+    [
+        ((), ["choice-alw"]),
+        (("chose_alw",), []),
+        (("chose_ecm_over_alw",), []),
+        (("chose_ecm_over_ccm",), ["choice-alw"]),
+    ],
+)
+def test_what_the_roster_knows_is_asked_unless_the_member_chose(
+    flags: tuple[str, ...], asked: list[str]
+) -> None:
+    programs = ("alw", "pace", "county_tcm", "ihss")
+    assert [each.id for each in choices_open(programs, flags, OVERLAPS)] == asked
+    assert "Assisted Living Waiver" in sentence("choice-alw")
+
+
+def test_nobody_chooses_a_program_that_yields_to_ecm() -> None:
+    flags = ("program_county_tcm", "chose_county_tcm", "chose_alw", "chose_ecm_over_ccm", "chose_ihss")
+    assert with_a_choice(flags, OVERLAPS) == ("program_county_tcm", "chose_alw", "chose_ecm_over_ccm")
+    # Where no table is here nothing is known to be no choice.
+    assert with_a_choice(flags, {}) == flags
+
+
+def test_who_waits_for_a_place_is_not_enrolled_p66() -> None:
+    member = {"first_name": "Rosa", "last_name": "Vega", "birth_date": "1950-04-01", "county": "alameda"}
+    body = ReferralBody.model_validate(
+        {"plan": "harbor", "member": member, "programs": {"alw": "wait_listed", "ccm": "yes"}}
+    )
+    reading = understand(body, referrer="clinic", on=MONDAY.date(), synthetic=True)
+    assert [flag for flag in reading.flags if flag.startswith("program_")] == ["program_ccm"]
+
+
+def test_form_and_roster_that_say_the_same_ask_once() -> None:
+    _, asked = when(None, cases.receive(RECEIVED, questions=(ALW,), choices=(ALW, choice_of("ccm"))))
+    assert isinstance(asked, ReferralQuestionsAsked)
+    assert [each.id for each in asked.questions] == ["choice-alw", "choice-ccm"]
+
+
+def answering(flags: tuple[str, ...], answered: tuple[str, ...] = (), **changes: Any) -> AnswerQuestions:
+    revised = RECEIVED.model_copy(update={"flags": flags, "sealed": {"form": "later"}, **changes})
+    return AnswerQuestions(
+        based_on=RECEIVED.sealed.get("form", ""), cause="corrected", answered=answered, revised=revised,
+        questions=(),
+    )  # fmt: skip
+
+
+def test_a_choice_that_the_roster_asked_for_stays_asked_until_it_is_made() -> None:
+    state = given(RECEIVED, ReferralQuestionsAsked(occurred_at=MONDAY, questions=(ALW,)))
+    other = Question(id="language", pointer="/member/language_spoken")
+    both = DECIDER.evolve(state, ReferralQuestionsAsked(occurred_at=MONDAY, questions=(ALW, other)))
+    (amended,) = when(both, cases.answer(answering((), ("language",)), choices=(ALW,)))
+    assert isinstance(amended, ReferralAmended)
+    assert amended.questions == (ALW,)
+    (chosen,) = when(state, cases.answer(answering(("chose_ecm_over_alw",), ("choice-alw",))))
+    assert (chosen.questions, chosen.flags) == ((), ("chose_ecm_over_alw",))
+
+
+def test_a_loop_that_is_over_with_the_member_served_takes_the_choice_and_nothing_else() -> None:
+    """loop.md 4.4: a slot in a waiver that comes up later (ECMG26 p66)."""
+    served = given(RECEIVED, MADE, ACCEPTED, SERVED)
+    (amended,) = when(served, cases.answer(answering(("chose_alw",))))
+    assert (amended.flags, amended.questions) == (("chose_alw",), None)
+    assert DECIDER.evolve(served, amended).closing == served.closing
+    for wrong in (
+        answering(("chose_alw",), county="fresno"),
+        answering(("chose_alw", "program_alw")),
+        answering(()),
+    ):
+        assert refused(served, cases.answer(wrong)).slug == "already-closed"
+    assert refused(given(RECEIVED, CLOSED), cases.answer(answering(("chose_alw",)))).slug == "already-closed"
+
+
+def test_only_what_is_chosen_over_ecm_is_newly_chosen() -> None:
+    assert newly_chosen(("chose_ccm",), ("chose_ccm", "chose_alw", "chose_ecm_over_mssp")) == ("alw",)

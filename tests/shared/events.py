@@ -1,0 +1,16 @@
+"""Events of other services that chassis tests note."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from loopkeeper.contract.events import (
+    AuthorizationReviewOpened,
+    OutreachServicesStarted,
+)
+from tests.shared.stores import AT
+
+REVIEW = AuthorizationReviewOpened(
+    occurred_at=AT, authorization="auth_1", clock="routine", due_at=AT, cap_at=AT
+)
+STARTED = OutreachServicesStarted(occurred_at=AT, assignment="asg_1", on=date(2026, 3, 2))
