@@ -121,7 +121,7 @@ async def subscribe(body: Annotated[SubscriptionBody, example(EXAMPLE)], call: O
     context, wanted = call.service, _wanted(call, body)
     subscription = ids.new("sub")
     sealed = context.sealer.seal("system", subscription, SEALED_PART, {"secret": new_secret()})
-    most = cast("Bounds", context.own_organization).subscriptions
+    most = cast("Bounds", context.own).subscriptions
     reference = subscriptions.create(
         subscription, call.client.organization, wanted, sealed, feed.new_epoch(), most=most
     )
