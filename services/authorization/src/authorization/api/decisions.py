@@ -83,9 +83,12 @@ class OverturnBody(Decided):
 
 
 class EndBody(Decided):
-    """`code`: why, 1 to 15. `on`: the last day of the term; none for the first that the notice allows."""
+    """`code`: why, 1 to 15. `on`: the last day of the term; none for the first that the notice allows. `without_notice`:
+    why the notice may be sent by that very day (42 CFR 431.213): the death is confirmed, the member wished it in
+    writing and signed, an institution makes ineligible, or mail came back and nobody knows where the member is."""
 
     code: Whole
+    without_notice: Literal["", "death_confirmed", "signed_wish", "institution", "mail_returned"] = ""
     on: DecisionDay | None = None
     external_number: str = Field(default="", max_length=120)
 
@@ -241,13 +244,14 @@ async def end(
     body: Annotated[EndBody, example({**ACTED, "code": 1})],
     call: Annotated[Call, allowed(Role.PLAN)],
 ) -> ShownAuthorization:
-    """The effect waits until the member's notice is ten calendar days old. Asked whether an ending made for lost coverage
+    """The effect waits until the member's notice is ten calendar days old, but for `without_notice`. Asked whether an ending made for lost coverage
     stands now that the member is covered again, this says that it does; `:continue` takes it back."""
     command = commands.End(
         acted_by=call.acted_by(body.acted_by),
         code=body.code,
         on=body.on,
         external_number=body.external_number,
+        without_notice=body.without_notice,
     )
     return await _decided(call, id, body, command)
 

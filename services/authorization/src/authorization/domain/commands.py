@@ -112,6 +112,8 @@ class End(Command):
     code: int
     on: date | None = None
     external_number: str = ""
+    # Why the member's notice need not be old: death_confirmed, signed_wish, institution, mail_returned.
+    without_notice: str = ""
 
 
 class Continue(Command):

@@ -222,9 +222,11 @@ class OverturnContext(Context):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndContext(Context):
-    """How many days old the member's notice must be when the term ends."""
+    """How many days old the member's notice must be when the term ends; `unfit` are the codes that the case stated for a
+    shorter notice goes with, where this one does not."""
 
     notice_days: int
+    unfit: tuple[str, ...] = ()
     ending: EndingRules
 
 

@@ -213,6 +213,13 @@ def end(state: Authorization | None, command: End, context: EndContext) -> Seque
     waits = current.reauthorization is not None
     if (term.ending is not None and term.ending.person) or (today > term.last_day and not waits):
         raise Refused("term-ended", f"The term ends with {term.last_day} as it is.")
+    if context.unfit:
+        raise Refused(
+            "illegal-move",
+            f"A term does not end without notice by code {command.code} for this.",
+            fix=f"Send one of the codes {', '.join(context.unfit)}, or leave out without_notice.",
+            allowed=("end",),
+        )
     earliest = today + timedelta(days=context.notice_days)
     on = command.on or earliest
     if on < earliest:

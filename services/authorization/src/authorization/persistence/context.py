@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -241,7 +241,10 @@ class AuthorizationLoaded(Loaded[Authorization, Asked]):
                 return command, OverturnContext(at=at, seed=seed, due_at=due.at, refs=(due.ref,))
             case End():
                 days, ending = policy_lookup.ending(policy, command.code, at)
-                return command, EndContext(at=at, seed=seed, notice_days=days, ending=ending)
+                at_once, unfit, refs = policy_lookup.unfit(policy, command.code, command.without_notice, at)
+                ending = replace(ending, refs=(*ending.refs, *refs))
+                days = 0 if at_once else days
+                return command, EndContext(at=at, seed=seed, notice_days=days, unfit=unfit, ending=ending)
             case RequestReauthorization():
                 clocks = policy_lookup.clocks(policy, command.urgency, at)
                 return command, ReauthorizationContext(at=at, seed=seed, clocks=clocks)

@@ -190,6 +190,18 @@ def ending(policy: Policy, code: int, at: datetime) -> tuple[int, EndingRules]:
     return rows[0]["notice_days"], EndingRules(rights=given, refs=(rows[0].ref, *refs))
 
 
+def unfit(
+    policy: Policy, code: int, case: str, at: datetime
+) -> tuple[bool, tuple[str, ...], tuple[str, ...]]:
+    """Whether the notice of this ending need not be old; else the codes that the case stated goes with; and the row."""
+    rows = policy.rows("advance_notice", on=la_date(at), case=case) if case else ()
+    if not rows:
+        return False, (), ()
+    if str(code) in rows[0]["codes"]:
+        return True, (), (rows[0].ref,)
+    return False, rows[0]["codes"], ()
+
+
 def _discontinuation(policy: Policy, code: int, day: date) -> Any:
     return policy.row("discontinuation", on=day, code=str(code))
 
