@@ -16,7 +16,7 @@ from loopkeeper.contract.calendar import end_of_la_day
 from loopkeeper.contract.events import AuthorizationEnded
 from loopkeeper.policy import Policy
 from loopkeeper.policy.reading import installed, load
-from loopkeeper.testing.rules import Asking
+from loopkeeper.testing.rules import AskedCommand
 from tests.authorization.cases import MARIA, RULES, TODAY, after, looked_up, opened, received, refused, when
 
 FITS = {"death_confirmed": {14}, "signed_wish": {3, 6}, "institution": {5, 7}, "mail_returned": {4}}
@@ -32,7 +32,7 @@ def served() -> Authorization:
     return after(None, fact, *opened(fact, RULES))
 
 
-def ends(policy: Policy, code: int, case: str) -> Asking:
+def ends(policy: Policy, code: int, case: str) -> AskedCommand:
     command = End(acted_by=MARIA, code=code, without_notice=case)
     return looked_up(AuthorizationLoaded(policy, {}, {}), "ref_1", served(), command).asking
 
