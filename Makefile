@@ -31,8 +31,10 @@ demo: .venv/.ready ## Run David's story and 200 more referrals (ARGS="--once --j
 # Three processes, a file to each at a time, in order: two cores are what a runner has, and much of the time a test waits for
 # what it killed. Each process brings its own PostgreSQL; they share one Kafka.
 # The tests' broker comes from Maven; where it cannot be had, the tests that need it fail and say how.
+# Chromium is Debian's package, installed where that may be done; where there is none, the tests that need it say how.
 test: check ## Check, then run every test (ARGS="-k roster" to choose)
 	@$(RUN) python -m demo.broker || true
+	@$(RUN) python -m tests.console.chromium || true
 	@$(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 bench: .venv/.ready ## Print what it does on this machine, on both logs (ARGS=kafka for one)

@@ -34,6 +34,8 @@ from demo.partner import NotHeard, Partner
 from demo.people import Person, members
 from demo.providers import CLINIC, HARBOR, HOSPITAL, OPERATIONS, PLANS, SHELTER, STREET, organizations
 from demo.stage import Stage
+from demo.visitors import people as people_of_the_story
+from demo.visitors import refer_more
 
 # Where nobody watches, lines are not broken.
 WIDE = 200
@@ -162,9 +164,9 @@ async def story(given: argparse.Namespace, show: Show) -> int:
     ]
     keys = await house.keys(everybody)
     show.step(
-        "loopkeeper up: PostgreSQL, four services, one port"
+        "loopkeeper up: PostgreSQL, four services and the console, one port"
         if broker is None
-        else "Kafka, PostgreSQL, and loopkeeper up, once for each of the four services"
+        else "Kafka, PostgreSQL, and loopkeeper up, once for each of the four services and for the console"
     )
     partner = Partner()
     await partner.start()
@@ -172,6 +174,10 @@ async def story(given: argparse.Namespace, show: Show) -> int:
     stage = Stage(house, keys, caller, partner)
     try:
         await house.start()
+        await house.people(people_of_the_story())
+        show.console.print(
+            f"\n  [bold]Open {house.console}[/bold] and be somebody of the story\n", soft_wrap=True
+        )
         return await _play(stage, given, show)
     finally:
         await caller.close()
@@ -207,6 +213,8 @@ async def _play(stage: Stage, given: argparse.Namespace, show: Show) -> int:
         sys.stdout.write(json.dumps(figures.document()) + "\n")
         sys.stdout.flush()
     if not given.once:
+        waiting = await refer_more(stage, given.seed)
+        show.step(f"{waiting} more came in just now, and wait for people")
         await _stay(stage, show, david)
     well = figures.lost == figures.doubled == figures.readable == 0 and not town.mishaps
     return 0 if well else 1
@@ -254,7 +262,10 @@ async def _stay(stage: Stage, show: Show, david: str) -> None:
         f"-H 'Content-Type: application/json' --data @{example}",
         f"curl -s '{stage.house.url_of('/v1/providers')}/v1/providers?county=alameda&population=homelessness'",
     )
-    show.console.print("\nIt stays up. Three lines to paste:\n", style="bold")
+    show.console.print(
+        f"\nIt stays up. Open {stage.house.console} and be somebody of the story.", style="bold"
+    )
+    show.console.print("\nThree lines to paste:\n", style="bold")
     for line in lines:
         show.console.print(f"  {line}\n", soft_wrap=True)
     where = " ".join(f"{name}={shlex.quote(value)}" for name, value in stage.house.addresses().items())

@@ -19,6 +19,7 @@ from demo.broker import Broker, free_ports
 
 HERE = Path(__file__).parent
 SERVICES = ("intake", "authorization", "assignment", "notification")
+PROGRAMS = (*SERVICES, "console")
 # Which service answers which noun, where each has an address of its own; the last one answers all others.
 NOUNS: Mapping[str, str] = {
     "referrals": "intake",
@@ -120,10 +121,10 @@ class House:
         if broker is None:
             self.processes = {"": Process(self.command, (), port, home / "up.log")}
         else:
-            ports = [port, *free_ports(len(SERVICES) - 1)]
+            ports = [port, *free_ports(len(PROGRAMS) - 1)]
             self.processes = {
                 name: Process(self.command, (name,), each, home / f"up-{name}.log")
-                for name, each in zip(SERVICES, ports, strict=True)
+                for name, each in zip(PROGRAMS, ports, strict=True)
             }
         self.url = next(iter(self.processes.values())).url
 
@@ -145,6 +146,9 @@ class House:
             "LOOPKEEPER_PORT": self.url.rpartition(":")[2],
             "LOOPKEEPER_CLOCK": "movable",
             "LOOPKEEPER_SYNTHETIC_MEMBERS": "on",
+            "LOOPKEEPER_CONSOLE_URL": self.console,
+            "LOOPKEEPER_CONSOLE_PICKER": "on",
+            "LOOPKEEPER_CONSOLE_OPERATIONS": "on",
             "LOOPKEEPER_WEBHOOK_ALLOW": "127.0.0.1",
             **self.addresses(),
         }
@@ -154,7 +158,7 @@ class House:
         if self.broker is None:
             return {"LOOPKEEPER_URL": self.url}
         return {
-            "LOOPKEEPER_URLS": json.dumps({name: each.url for name, each in self.processes.items()}),
+            "LOOPKEEPER_URLS": json.dumps({name: self.processes[name].url for name in SERVICES}),
             "LOOPKEEPER_BUS": f"kafka://{self.broker.servers}",
             "LOOPKEEPER_KAFKA_REPLICATION": "1",
             # One replica of each: its name makes a restart move nobody's partitions.
@@ -186,6 +190,19 @@ class House:
         made = await self.run("org", "import", str(file))
         file.unlink()
         return {entry["id"]: entry["key"] for entry in made}
+
+    async def people(self, invented: Sequence[Mapping[str, Any]]) -> None:
+        """Let these be chosen at the console's door: everybody of the story is invented."""
+        file = self.home / "people-of-the-story.json"
+        file.write_text(json.dumps(invented))
+        await self.run("person", "import", str(file), "--invented")
+        file.unlink()
+
+    @property
+    def console(self) -> str:
+        """Where people go. Passkeys are bound to a name, so it is no number."""
+        own = self.processes.get("console", self.processes[next(iter(self.processes))])
+        return f"http://localhost:{own.url.rpartition(':')[2]}"
 
     async def start(self) -> None:
         """Start everything that stands still, until it is ready: the log's topic first, then all services at once."""

@@ -19,7 +19,7 @@ from loopkeeper.postgres.embedded import Server
 from loopkeeper.postgres.migrations import upgrade
 from tests.kafka import Kafka, shared_broker
 
-SERVICES = ("intake", "authorization", "assignment", "notification", "log")
+SERVICES = ("intake", "authorization", "assignment", "notification", "console", "log")
 NUMBERS = itertools.count()
 
 # A new, empty database of this service; or one with its tables.

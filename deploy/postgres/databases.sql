@@ -3,7 +3,7 @@
 -- by a role that may create databases and roles.
 --
 -- Each owner's password comes from the environment: INTAKE_PASSWORD, AUTHORIZATION_PASSWORD, ASSIGNMENT_PASSWORD,
--- NOTIFICATION_PASSWORD; DATABASE_PASSWORD is that of those which have none of their own.
+-- NOTIFICATION_PASSWORD, CONSOLE_PASSWORD; DATABASE_PASSWORD is that of those which have none of their own.
 
 \set ON_ERROR_STOP on
 \set common ''
@@ -12,16 +12,18 @@
 \set authorization :common
 \set assignment :common
 \set notification :common
+\set console :common
 \getenv intake INTAKE_PASSWORD
 \getenv authorization AUTHORIZATION_PASSWORD
 \getenv assignment ASSIGNMENT_PASSWORD
 \getenv notification NOTIFICATION_PASSWORD
+\getenv console CONSOLE_PASSWORD
 
 -- A password that was forgotten ends it here, before anything is made.
 CREATE TEMP TABLE service (name text, password text CHECK (password <> ''));
 INSERT INTO service VALUES
   ('intake', :'intake'), ('authorization', :'authorization'),
-  ('assignment', :'assignment'), ('notification', :'notification');
+  ('assignment', :'assignment'), ('notification', :'notification'), ('console', :'console');
 
 SELECT format('CREATE ROLE %I LOGIN PASSWORD %L NOSUPERUSER NOCREATEDB NOCREATEROLE', name, password) FROM service \gexec
 SELECT format('CREATE ROLE %I NOLOGIN', name || '_reader') FROM service \gexec
@@ -54,4 +56,9 @@ ALTER SCHEMA public OWNER TO notification;
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
 GRANT USAGE ON SCHEMA public TO notification_reader;
 
-REVOKE intake, "authorization", assignment, notification FROM CURRENT_USER;
+\connect console
+ALTER SCHEMA public OWNER TO console;
+REVOKE ALL ON SCHEMA public FROM PUBLIC;
+GRANT USAGE ON SCHEMA public TO console_reader;
+
+REVOKE intake, "authorization", assignment, notification, console FROM CURRENT_USER;

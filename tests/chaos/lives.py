@@ -15,9 +15,9 @@ from typing import Any, Self
 
 ROOT = Path(__file__).parents[2]
 # A start on a busy machine, its first migration included; a fork serves in half a second.
-SERVES_WITHIN = 30.0
+SERVES_WITHIN = 120.0
 # Longer than the product's own grace for what is under way, and for its tasks behind it.
-ENDS_WITHIN = 25.0
+ENDS_WITHIN = 90.0
 LOOK_EVERY = 0.005
 
 

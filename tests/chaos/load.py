@@ -23,7 +23,7 @@ from tests.loop.house import CLINIC, HARBOR, NAVIGATORS, OPERATIONS, STREET, dav
 
 # Forms that are being sent at the same time.
 CLIENTS = 6
-SETTLES_WITHIN = 90.0
+SETTLES_WITHIN = 240.0
 PERSON = {"person": "maria-chen", "title": "Medical director", "licence": "A-12345"}
 LEAD = {"lead": {"person": "luis-ortega", "name": "Luis Ortega"}}
 FIRST_NAMES = ("Marisol", "Andre", "Thanh", "Rosa", "Calvin", "Lupe", "Denise", "Omar", "Ivy", "Samuel")

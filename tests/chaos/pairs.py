@@ -83,7 +83,7 @@ class Pairs(Town):
 
     async def readiness(self, *services: str) -> httpx.Response:
         """What a probe of this process hears."""
-        async with httpx.AsyncClient(base_url=self.doors[services]) as probe:
+        async with httpx.AsyncClient(timeout=60.0, base_url=self.doors[services]) as probe:
             return await probe.get("/health/ready")
 
     async def ready(self) -> None:

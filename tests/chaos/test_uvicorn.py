@@ -56,7 +56,10 @@ async def test_asked_to_end_it_ends_at_once_though_a_stream_is_open(four: Town, 
     subscriptions = await four.ask(CLINIC, "GET", "/v1/subscriptions")
     headers = {"Authorization": f"Bearer {four.keys[CLINIC]}", "Accept": "text/event-stream"}
     address = f"{four.places['notification']}/v1/subscriptions/{subscriptions['items'][0]['id']}/events"
-    async with httpx.AsyncClient(headers=headers) as client, client.stream("GET", address) as stream:
+    async with (
+        httpx.AsyncClient(timeout=60.0, headers=headers) as client,
+        client.stream("GET", address) as stream,
+    ):
         assert stream.status_code == 200
         await anext(stream.aiter_lines())
         began = time.monotonic()

@@ -35,7 +35,7 @@ from tests.security.declared import of_service
 # Often enough to be there when a new life begins, seldom enough to leave it the processor.
 ASK_AGAIN = 0.05
 # A stopped or paused service answers no more; the same request under the same key is then the better one.
-LONGEST_ANSWER = 10.0
+LONGEST_ANSWER = 20.0
 # What a quiet house has none of.
 WAITING = ("outbox", "lag", "timers_due", "working")
 STUCK_AFTER = 15.0

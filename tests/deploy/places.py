@@ -16,6 +16,8 @@ from zipfile import ZipFile
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 SERVICES = ("intake", "authorization", "assignment", "notification")
+# Who has a database: the services, and the console.
+DATABASES = (*SERVICES, "console")
 TOOLS = Path(sys.executable).parent
 
 

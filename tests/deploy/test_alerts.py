@@ -363,7 +363,7 @@ def test_every_alert_has_a_cause_that_is_staged() -> None:
     assert {rule["alert"] for rule in rules()} == {alert for each in CAUSES.values() for alert in each.alerts}
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_in_a_normal_week_nothing_sounds(tmp_path: Path) -> None:
     """Every night a job reads and a node is replaced; on Monday a plan uploads its roster; on Tuesday a version is
     rolled out, and on Wednesday PostgreSQL is switched over; now and then a partner is down, a request fails, somebody

@@ -9,7 +9,7 @@ import pytest
 
 from tests.deploy.places import ROOT, SERVICES
 
-OURS = (*SERVICES, "migrate", "topics", "desk")
+OURS = (*SERVICES, "console", "migrate", "topics", "desk")
 JOBS = ("migrate", "topics", "desk")
 # Its image holds one program and no shell: nothing inside could ask how it is (Prometheus does, from outside).
 WITHOUT_A_SHELL = {"otel-collector"}
@@ -52,6 +52,24 @@ def test_each_service_is_a_process_of_its_own_and_knows_its_own_database_only(co
         assert each["command"] == ["up", name]
         known = [key for key in each["environment"] if key.endswith("_DATABASE")]
         assert known == [f"LOOPKEEPER_{name.upper()}_DATABASE"]
+
+
+def test_the_console_alone_signs_and_reaches_nothing_of_the_services_but_their_addresses(
+    compose: Compose,
+) -> None:
+    each = compose["services"]["console"]
+    assert each["command"] == ["up", "console"]
+    assert [key for key in each["environment"] if key.endswith("_DATABASE")] == [
+        "LOOPKEEPER_CONSOLE_DATABASE"
+    ]
+    assert "LOOPKEEPER_BUS" not in each["environment"]
+    assert set(each["networks"]) == {"database", "front"}
+    signing = {
+        name
+        for name, one in compose["services"].items()
+        if any(volume.get("source") == "issuer" for volume in one.get("volumes", []))
+    }
+    assert signing == {"console", "desk"}, "the desk changes the key"
 
 
 def test_our_containers_are_locked_down(compose: Compose) -> None:

@@ -12,7 +12,7 @@ from loopkeeper.postgres import embedded
 from loopkeeper.postgres.connections import connect
 from loopkeeper.postgres.embedded import Server
 from loopkeeper.postgres.migrations import upgrade
-from tests.deploy.places import DEPLOY, SERVICES
+from tests.deploy.places import DATABASES, DEPLOY
 from tests.deploy.sql import run_with_psql, typed, url
 
 
@@ -46,11 +46,11 @@ async def test_on_a_managed_server_a_role_that_is_no_superuser_makes_the_same(em
     await admin.execute("GRANT CONNECT, TEMPORARY ON DATABASE postgres TO provider")
     await admin.close()
     target = empty.admin().replace(f"postgres:{empty.passwords['postgres']}@", "provider:of-the-provider@")
-    own = {f"{each.upper()}_PASSWORD": f"{each}'s" for each in SERVICES}
+    own = {f"{each.upper()}_PASSWORD": f"{each}'s" for each in DATABASES}
     done = typed(empty, FILE, target, **own)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    for service in SERVICES:
+    for service in DATABASES:
         secret = f"{service}%27s"
         connection = await connect(
             empty.admin(service).replace(f"postgres:{empty.passwords['postgres']}@", f"{service}:{secret}@")
@@ -80,7 +80,7 @@ async def test_a_service_migrates_its_own_database_and_reads_it_as_its_reader(ma
 
 
 async def test_every_service_has_a_database_of_its_own(made: Server) -> None:
-    for service in SERVICES:
+    for service in DATABASES:
         connection = await connect(url(made, service, service))
         assert await connection.fetchval("SELECT current_user::text = current_database()::text")
         await connection.close()

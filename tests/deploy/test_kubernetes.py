@@ -16,7 +16,7 @@ import pytest
 from loopkeeper.event_log.kafka_config import KafkaConfig
 from tests.deploy.conftest import variant
 from tests.deploy.manifests import Overlay, name, pod, variables
-from tests.deploy.places import DEPLOY, ROOT, SERVICES
+from tests.deploy.places import DATABASES, DEPLOY, ROOT, SERVICES
 from tests.deploy.schemas import VERSION, validate
 
 # What an installation may choose otherwise (deploy/k8s/components), each alone and all together.
@@ -93,7 +93,7 @@ def test_tables_and_topic_are_made_by_jobs(overlay: Overlay) -> None:
     words = {name(job): pod(job)["spec"]["containers"][0]["args"] for job in overlay.of("Job")}
     assert words == {
         "loopkeeper-topics": ["topics", "create"],
-        **{f"loopkeeper-migrate-{service}": ["migrate", service] for service in SERVICES},
+        **{f"loopkeeper-migrate-{each}": ["migrate", each] for each in DATABASES},
     }
 
 
@@ -134,7 +134,7 @@ def test_what_keeps_running_is_probed(overlay: Overlay) -> None:
 
 def test_a_node_that_is_emptied_takes_one_replica_at_a_time(overlay: Overlay) -> None:
     budgets = {name(each): each["spec"]["maxUnavailable"] for each in overlay.of("PodDisruptionBudget")}
-    assert budgets == {f"loopkeeper-{service}": 1 for service in SERVICES}
+    assert budgets == {f"loopkeeper-{each}": 1 for each in DATABASES}
 
 
 def test_a_replica_that_is_not_ready_keeps_no_node_from_being_emptied(overlay: Overlay) -> None:
@@ -312,13 +312,13 @@ def test_behind_a_gateway_the_same_addresses_lead_to_the_same_services(
 
 def test_only_files_may_be_large_and_every_caller_has_a_rate(production: Overlay) -> None:
     """By the words of the controller that is named: a minion inherits what it does not say from its master."""
-    (master,) = [i for i in production.of("Ingress") if annotations(i)["mergeable-ingress-type"] == "master"]
+    (master,) = [i for i in of_the_api(production) if annotations(i)["mergeable-ingress-type"] == "master"]
     assert annotations(master)["limit-req-key"] == "${binary_remote_addr}"
     assert annotations(master)["limit-req-rate"]
     assert not master["spec"]["rules"][0].get("http"), "a master has no path of its own"
     sizes = {
         path: annotations(each)["client-max-body-size"]
-        for each in production.of("Ingress")
+        for each in of_the_api(production)
         for path in paths(each)
     }
     assert {path for path, size in sizes.items() if size == "256m"} == {"/v1/roster", "/v1/providers:import"}
@@ -338,7 +338,12 @@ def paths(ingress: dict[str, Any]) -> dict[str, str]:
 
 
 def ingressed(production: Overlay) -> dict[str, str]:
-    return {path: to for each in production.of("Ingress") for path, to in paths(each).items()}
+    return {path: to for each in of_the_api(production) for path, to in paths(each).items()}
+
+
+def of_the_api(production: Overlay) -> list[dict[str, Any]]:
+    """Every ingress but the console's, which has a host name of its own."""
+    return [each for each in production.of("Ingress") if name(each) != "loopkeeper-console"]
 
 
 def owned(backends: dict[str, str]) -> None:
@@ -352,3 +357,28 @@ def owned(backends: dict[str, str]) -> None:
             taken = [b for p, b in backends.items() if address == p or address.startswith(f"{p}/")]
             assert taken == [f"loopkeeper-{service}"], address
     assert not any("operations" in path for path in backends)
+
+
+def test_the_console_has_a_host_of_its_own_and_alone_the_key_that_signs(overlay: Overlay) -> None:
+    deployment = overlay.named("Deployment", "loopkeeper-console")
+    spec = pod(deployment)["spec"]
+    (container,) = spec["containers"]
+    given = variables(overlay, container)
+    assert container["args"] == ["up", "console"]
+    assert [key for key in given if key.endswith("_DATABASE")] == ["LOOPKEEPER_CONSOLE_DATABASE"]
+    assert "LOOPKEEPER_MASTER_KEY" not in given
+    assert deployment["spec"]["replicas"] == 2
+    holders = {
+        name(each)
+        for each in overlay.workloads()
+        for volume in pod(each)["spec"].get("volumes", [])
+        if volume.get("secret", {}).get("secretName") == "loopkeeper-issuer"
+    }
+    assert holders == {"loopkeeper-console"}
+
+
+def test_pages_are_at_the_address_that_passkeys_are_bound_to(production: Overlay) -> None:
+    ingress = production.named("Ingress", "loopkeeper-console")
+    (rule,) = ingress["spec"]["rules"]
+    (container,) = pod(production.named("Deployment", "loopkeeper-console"))["spec"]["containers"]
+    assert variables(production, container)["LOOPKEEPER_CONSOLE_URL"] == f"https://{rule['host']}"

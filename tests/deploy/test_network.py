@@ -20,6 +20,10 @@ PICTURE = {
     ("verify", "service"),
     ("backup", "database"),
     ("notification", "partners"),
+    ("console", "service"),
+    ("console", "database"),
+    # An organization's own sign-in.
+    ("console", "partners"),
 }
 # What production has beyond the other overlay.
 ONLY_IN_PRODUCTION = {"backup"}
@@ -87,7 +91,7 @@ def drawn(*, traces: bool) -> set[tuple[str, str]]:
     for start, end in PICTURE | ({("service", "traces")} if traces else set()):
         for each in SERVICES if start == "service" else (start,):
             arrows.add((each, end))
-    everybody = {*SERVICES, "topics", "migrate", "desk", "verify", "backup"}
+    everybody = {*SERVICES, "console", "topics", "migrate", "desk", "verify", "backup"}
     if not traces:
         everybody -= ONLY_IN_PRODUCTION
         arrows = {(start, end) for start, end in arrows if start not in ONLY_IN_PRODUCTION}
@@ -109,11 +113,12 @@ def test_into_a_pod_leads_only_what_the_picture_draws(production: Overlay, local
     outside = {
         (caller, service)
         for service in SERVICES
-        for caller in ("nginx-ingress", "monitoring", "desk", "verify")
-    }
+        for caller in ("nginx-ingress", "monitoring", "desk", "verify", "console")
+    } | {("nginx-ingress", "console")}
     assert ingress(production) == outside
     inside = {(service, end) for service in SERVICES for end in ("log", "database")}
     assert ingress(local) == outside | inside | {
+        ("console", "database"),
         ("topics", "log"),
         ("migrate", "database"),
         ("log", "log"),
@@ -124,12 +129,18 @@ def test_no_service_calls_another(overlay: Overlay) -> None:
     assert not [(a, b) for a, b in egress(overlay) if a in SERVICES and b == "service"]
 
 
-@pytest.mark.parametrize(
+PRIVATE = pytest.mark.parametrize(
     "address",
     ["10.1.2.3", "172.20.0.1", "192.168.1.1", "169.254.169.254", "127.0.0.1", "fd00::1", "fe80::1", "::1"],
 )
-def test_webhooks_reach_no_private_address(production: Overlay, address: str) -> None:
-    (rule,) = production.named("NetworkPolicy", "notification-to-partners")["spec"]["egress"]
+
+
+@PRIVATE
+@pytest.mark.parametrize("policy", ["notification-to-partners", "console-calls"])
+def test_neither_webhooks_nor_sign_ins_reach_a_private_address(
+    production: Overlay, address: str, policy: str
+) -> None:
+    rule = production.named("NetworkPolicy", policy)["spec"]["egress"][-1]
     assert rule["ports"] == [{"protocol": "TCP", "port": 443}]
     for peer in rule["to"]:
         block, wanted = ip_network(peer["ipBlock"]["cidr"]), ip_address(address)

@@ -10,6 +10,7 @@ import dockerfile
 import pytest
 
 from loopkeeper.kernel.settings import ServiceSettings, Settings
+from loopkeeper.runtime.console import installed as console
 from loopkeeper.runtime.service import installed
 from tests.deploy.manifests import Overlay, variables
 from tests.deploy.places import DEPLOY
@@ -17,8 +18,7 @@ from tests.deploy.places import DEPLOY
 # What no deployment here sets, and why not.
 LEFT_ALONE = {
     "LOOPKEEPER_KEY_WRAPPER": "only where a key service was plugged in, in place of LOOPKEEPER_MASTER_KEY",
-    "LOOPKEEPER_ISSUER": "the console's and the desk's: services read the public keys in LOOPKEEPER_CONFIG",
-    "LOOPKEEPER_CONSOLE_URL": "the same",
+    "LOOPKEEPER_CONSOLE_PICKER": "only a rehearsal lets somebody invented in",
     "LOOPKEEPER_CLOCK": "only a demo or a test moves the clock",
     "LOOPKEEPER_POSTGRES_BINARIES": "only for the embedded PostgreSQL",
     "LOOPKEEPER_TRACE_FILE_BYTES": "only for spans that go to a file",
@@ -45,6 +45,7 @@ def existing() -> dict[str, Any]:
     """Every variable a settings class reads, with its field."""
     kinds: list[type[Settings] | type[ServiceSettings]] = [Settings]
     kinds += [service.settings for service in installed().values()]
+    kinds += [pages.settings] if (pages := console()) is not None else []
     return {
         f"{kind.model_config.get('env_prefix', '')}{name.upper()}": field
         for kind in kinds
@@ -111,5 +112,11 @@ def test_every_container_of_ours_is_told_where_the_log_is(ours: Passed) -> None:
         re.fullmatch(r"kafka://[\w.-]+:\d+(,[\w.-]+:\d+)*/referral-loops", event_log)
         for event_log in logs.values()
     )
-    reading = {where for where, key, _ in ours if key.endswith("_DATABASE") and "migrate" not in where}
+    # The console keeps no loop and reads no log; neither does who migrates.
+    without = ("migrate", "console")
+    reading = {
+        where
+        for where, key, _ in ours
+        if key.endswith("_DATABASE") and not any(each in where for each in without)
+    }
     assert reading <= set(logs)

@@ -25,7 +25,7 @@ from tests.chaos.lives import Lives, until
 from tests.conftest import Fresh
 from tests.deploy.places import SERVICES
 
-SOON = 20.0
+SOON = 90.0
 # What a client of PostgreSQL sends first where it wants TLS: a length, and a number that is no version.
 SSL_REQUEST = struct.pack("!II", 8, 80877103)
 

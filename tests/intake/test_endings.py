@@ -205,7 +205,7 @@ def test_once_it_has_ended_without_its_form_the_plan_is_asked_by_a_date_7_6(reas
     assert (step.actor, step.due_at) == ("plan", POLICY.due("ending_answered", MONDAY).at)
     # The form that comes after all takes the question back.
     formed = after(state, ReferralAmended(occurred_at=MONDAY, cause="joined", kind="full"), REVIEW)
-    assert next_step(formed).step == "decide the authorization"
+    assert next_step(formed).step == "decide"
 
 
 @pytest.mark.parametrize("reason", ["expired", "revoked"])

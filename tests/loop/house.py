@@ -44,7 +44,7 @@ PROVIDERS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     NAVIGATORS: ("community_organization", ("homelessness", "avoidable_utilization")),
     CLINIC: ("fqhc", ("avoidable_utilization",)),
 }
-QUIET_WITHIN = 30.0
+QUIET_WITHIN = 120.0
 
 
 def david(**changes: Any) -> dict[str, Any]:

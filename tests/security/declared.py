@@ -17,8 +17,10 @@ from pydantic import BaseModel, ValidationError
 
 from loopkeeper.http import health
 from loopkeeper.http.headers import JSON
+from loopkeeper.http.openings import openings_of
 from loopkeeper.http.route import Operation
 from loopkeeper.runtime.operations import operations_of
+from loopkeeper.runtime.policy_rows import policy_of
 from loopkeeper.runtime.service import Service
 from loopkeeper.security.organizations import Role
 from tests.loop.house import House
@@ -75,7 +77,12 @@ def routes(house: House) -> list[Route]:
 
 def of_service(service: Service) -> list[Route]:
     """Those of one service, its operations' among them."""
-    routers = (*service.routers, operations_of(service.name))
+    routers = (
+        *service.routers,
+        operations_of(service.name),
+        openings_of(service.name),
+        policy_of(service.name),
+    )
     return [_of(each) for found in routers for each in found.routes]
 
 

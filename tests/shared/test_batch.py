@@ -31,9 +31,9 @@ from referral_intake.domain.rules import DECIDER
 from referral_intake.domain.state import Referral
 from tests.assignment.cases import made
 from tests.conftest import Fresh, Migrated
+from tests.shared.events import REVIEW
 from tests.shared.replica import Site, away, site, until
 from tests.shared.stores import AT, fact, intake, opened, read_to, received, reception, withdrawal
-from tests.shared.test_store import REVIEW
 
 
 @pytest_asyncio.fixture

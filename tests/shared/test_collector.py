@@ -75,7 +75,7 @@ def test_a_collector_that_refuses_is_named_by_its_status_and_its_lost_spans_are_
     assert (line["reason"], line["count"], line["module"]) == ("the collector answered 401", 3, "collector")
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(240)
 def test_a_collector_that_is_away_is_named_by_what_the_network_said(
     away: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -88,6 +88,18 @@ async def test_a_dry_run_says_what_would_happen_and_keeps_nothing(migrated: Migr
         assert await status(bench.pool, known.stream) == "received"
 
 
+async def test_what_failed_in_the_same_way_is_counted_together(migrated: Migrated, tmp_path: Path) -> None:
+    async with opened(await migrated("intake"), tmp_path) as bench:
+        reader = Reader()
+        first, second = [await bench.store.submit(reception()) for _ in range(2)]
+        await deliver(bench, reader, first.stream, REVIEW, APPROVED)
+        await deliver(bench, reader, second.stream, REVIEW)
+        (cause,) = await parked_facts(bench, reader).causes()
+        assert cause["error"].startswith("KeyError")
+        assert (cause["type"], cause["referrals"], cause["facts"]) == (REVIEW.wire_type(), 2, 3)
+        assert cause["longest"] in (first.stream, second.stream)
+
+
 async def test_a_mended_referral_is_replayed_in_order_and_goes_on(migrated: Migrated, tmp_path: Path) -> None:
     async with opened(await migrated("intake"), tmp_path) as bench:
         reader, known = Reader(), await bench.store.submit(reception())

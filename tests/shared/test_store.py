@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -12,7 +12,7 @@ import pytest
 
 from loopkeeper.contract import events, ids
 from loopkeeper.contract.decider import Refused
-from loopkeeper.contract.events import AuthorizationReviewOpened, OutreachServicesStarted
+from loopkeeper.contract.events import OutreachServicesStarted
 from loopkeeper.kernel.errors import Busy, Problem
 from loopkeeper.postgres.connections import connect
 from loopkeeper.store import journal
@@ -21,6 +21,7 @@ from loopkeeper.store.definition import Submission
 from loopkeeper.store.offsets import Overtaken
 from loopkeeper.store.store import CommandFailed
 from tests.shared.cut_line import cut_line
+from tests.shared.events import REVIEW
 from tests.shared.stores import (
     AT,
     Migrated,
@@ -32,13 +33,6 @@ from tests.shared.stores import (
     withdrawal,
 )
 
-REVIEW = AuthorizationReviewOpened(
-    occurred_at=AT,
-    authorization="auth_1",
-    clock="routine",
-    due_at=AT + timedelta(days=7),
-    cap_at=AT + timedelta(days=7),
-)
 # A text PostgreSQL cannot keep in a state: whatever reads it fails, every time.
 POISON = REVIEW.model_copy(update={"authorization": "a\0b"})
 STARTED = OutreachServicesStarted(occurred_at=AT, assignment="asg_1", on=date(2026, 3, 2))

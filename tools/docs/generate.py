@@ -27,9 +27,10 @@ from loopkeeper.kernel.settings import ServiceSettings, Settings
 from loopkeeper.policy.conditions import All, Leaf, said
 from loopkeeper.policy.conditions import Any as Any_
 from loopkeeper.policy.reading import load
+from loopkeeper.runtime.console import installed as console
 from loopkeeper.runtime.serve import app_of
 from loopkeeper.runtime.service import Service, installed
-from tools.docs import alerts, answers, asyncapi, decisions, rules, states, structure
+from tools.docs import alerts, answers, asyncapi, console_models, decisions, rules, states, structure
 
 DOCS = Path(__file__).parents[2] / "docs" / "reference"
 NOTE = "<!-- Written by `make docs`; change the program instead. -->\n\n"
@@ -52,10 +53,15 @@ def documents() -> dict[str, str]:
         "../../deploy/k8s/components/monitoring/prometheusrule.yaml": alerts.prometheus_rule(),
         "../adr/README.md": NOTE + decisions.index(),
         "../guides/refer.md": answers.guide(rows),
+        "../../services/console/src/console/api/models/form.py": console_models.form(rows),
     }
     made |= schemas(events.CATALOG)
     for name, service in services.items():
-        made[f"openapi/{name}.json"] = _json(_openapi(service))
+        document = _openapi(service)
+        made[f"openapi/{name}.json"] = _json(document)
+        made[f"../../services/console/src/console/api/models/{name}.py"] = console_models.models(
+            name, document
+        )
         made[f"states/{name}.md"] = NOTE + states.table(name)
     return made
 
@@ -186,6 +192,8 @@ def settings(services: Mapping[str, Service]) -> str:
     lines += _variables(Settings)
     for service in services.values():
         lines += _variables(service.settings)
+    if (pages := console()) is not None:
+        lines += _variables(pages.settings)
     return "\n".join(lines) + "\n"
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import grimp
 
 ROOT = Path(__file__).parents[2]
-SERVICES = ("referral_intake", "authorization", "assignment", "notification")
+SERVICES = ("referral_intake", "authorization", "assignment", "notification", "console")
 # Alembic's scripts are numbered, not arranged.
 NOT_ARRANGED = frozenset({"versions", "__pycache__"})
 

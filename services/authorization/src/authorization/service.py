@@ -1,6 +1,6 @@
 """Authorization, as the chassis runs it."""
 
-from authorization.api import decisions, requests
+from authorization.api import cases, decisions, requests
 from authorization.consumers import REACTIONS
 from authorization.domain.contexts import Asked
 from authorization.domain.deadlines import timers
@@ -36,7 +36,7 @@ service = Service(
     settings=AuthorizationSettings,
     domain=domain,
     reactions=REACTIONS,
-    routers=(requests.router, decisions.router),
+    routers=(requests.router, decisions.router, cases.router),
     on_timer=on_timer,
     workers={"awaiting": sweep_awaiting},
     known_loop=known_loop,

@@ -4,7 +4,16 @@ from loopkeeper.http.app import App
 from loopkeeper.runtime.serve import app_of
 from loopkeeper.runtime.service import Bound, Resources, Service
 from loopkeeper.store.definition import Domain
-from notification.api import contact, feed, mailbox, outreach, partners, subscription_actions, subscriptions
+from notification.api import (
+    contact,
+    feed,
+    mailbox,
+    notices,
+    outreach,
+    partners,
+    subscription_actions,
+    subscriptions,
+)
 from notification.consumers import REACTIONS
 from notification.delivery.feed_listeners import follow
 from notification.delivery.forwarding import forward
@@ -53,6 +62,7 @@ service = Service(
         feed.router,
         subscription_actions.router,
         mailbox.router,
+        notices.router,
         partners.router,
     ),
     on_timer=on_timer,

@@ -4,12 +4,22 @@ from loopkeeper.http.app import App
 from loopkeeper.runtime.serve import app_of
 from loopkeeper.runtime.service import Resources, Service
 from loopkeeper.store.definition import Domain
-from referral_intake.api import casework, plan_actions, referrals, roster, supports
+from referral_intake.api import (
+    casework,
+    changes,
+    opened,
+    organizations,
+    plan_actions,
+    referrals,
+    roster,
+    supports,
+)
 from referral_intake.consumers import REACTIONS
 from referral_intake.domain.contexts import Asked
 from referral_intake.domain.deadlines import timers
 from referral_intake.domain.rules import DECIDER
 from referral_intake.domain.state import Referral
+from referral_intake.persistence.changes import watch
 from referral_intake.persistence.context import IntakeLoader
 from referral_intake.persistence.must_hold import MUST_HOLD, known_loop
 from referral_intake.persistence.projections import IntakeProjection
@@ -44,11 +54,14 @@ service = Service(
         referrals.router,
         casework.router,
         plan_actions.router,
+        opened.router,
+        changes.router,
         supports.router,
         roster.router,
+        organizations.router,
     ),
     on_timer=on_timer,
-    workers={"loops": count_loops, "rosters": compare_rosters},
+    workers={"loops": count_loops, "rosters": compare_rosters, "changes": watch},
     must_hold=MUST_HOLD,
     known_loop=known_loop,
 )

@@ -49,7 +49,7 @@ async def count_open(context: RunningService) -> None:
            count(*) FILTER (WHERE next_due_at < $2) AS overdue,
            count(*) FILTER (WHERE next_due_at >= $2 AND next_due_at < $3) AS soon,
            count(*) FILTER (WHERE at < $4) AS resting
-           FROM referral WHERE status <> 'closed' AND status <> '' GROUP BY 1""",
+           FROM referral WHERE status NOT IN ('closed', '') GROUP BY 1""",
         list(ACTORS),
         now,
         now + SOON,

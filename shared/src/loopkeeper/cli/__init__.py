@@ -19,8 +19,9 @@ from loopkeeper.cli.doctor import doctor
 from loopkeeper.cli.example import example
 from loopkeeper.cli.keys import keys_rotate, keys_rotate_issuer, keys_rotate_master
 from loopkeeper.cli.listen import listen
-from loopkeeper.cli.org import org_add, org_import, org_list, org_readmit, org_revoke
+from loopkeeper.cli.org import org_add, org_import, org_list, org_readmit, org_revoke, org_sign_in
 from loopkeeper.cli.parked import parked_list, parked_replay, parked_show
+from loopkeeper.cli.person import person_import, person_invite
 from loopkeeper.cli.policy import policy_check
 from loopkeeper.cli.profile import profile_check, profile_example, profile_guess
 from loopkeeper.cli.referral import explain, trace
@@ -65,11 +66,16 @@ GROUPS: Mapping[str, tuple[str, Mapping[str, Callable[..., None]]]] = {
             "list": org_list,
             "revoke": org_revoke,
             "readmit": org_readmit,
+            "sign-in": org_sign_in,
         },
     ),
     "client": (
         "The API keys of organizations.",
         {"add": client_add, "list": client_list, "revoke": client_revoke},
+    ),
+    "person": (
+        "The people who may enrol in the console.",
+        {"invite": person_invite, "import": person_import},
     ),
     "keys": (
         "The keys under which identity is sealed, and the one that signs people's tokens.",

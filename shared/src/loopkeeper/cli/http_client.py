@@ -17,6 +17,8 @@ SERVICES = ("intake", "authorization", "assignment", "notification")
 # Which service answers which noun.
 OWNERS: Mapping[str, str] = {
     "referrals": "intake",
+    "organizations": "intake",
+    "supports": "intake",
     "roster": "intake",
     "authorizations": "authorization",
     "assignments": "assignment",
@@ -125,7 +127,11 @@ def owner(path: str) -> str:
     """The service that answers a path such as /v1/referrals/… or /v1/operations/intake/…."""
     parts = path.strip("/").split("/")
     noun = parts[1].partition(":")[0] if len(parts) > 1 else ""
-    return parts[2] if noun == "operations" and len(parts) > 2 else OWNERS.get(noun, SERVICES[0])
+    return (
+        parts[2]
+        if noun in ("operations", "openings", "policy") and len(parts) > 2
+        else OWNERS.get(noun, SERVICES[0])
+    )
 
 
 def operations_key(settings: Settings) -> str:

@@ -132,3 +132,34 @@ def org_readmit(id: Id, as_json: Json = False) -> None:
     with keeping():
         organizations.readmit_organization(settings().config_folder, id)
     show({"id": id, "revoked": False}) if as_json else say(f"{id} takes part again.")
+
+
+def org_sign_in(
+    id: Id,
+    issuer: Annotated[
+        str, typer.Option(help="Address of its OpenID provider; empty ends its own sign-in.")
+    ] = "",
+    client_id: Annotated[str, typer.Option(help="Our client there.")] = "",
+    group: Annotated[
+        list[str] | None,
+        typer.Option(help="What a group of its may do, once or more: GROUP=role,role, or GROUP=role,admin."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Let people of this organization sign in by its own OpenID provider. The client's secret, if it has one, belongs in
+    the issuer's folder as sign-in-ID.secret; the redirect is the console's address and /signin/ID/callback."""
+    groups: dict[str, tuple[str, ...]] = {}
+    for said in group or []:
+        name, _, words = said.partition("=")
+        if not name or not words:
+            fail(f"{said!r} says nothing of a group.", "Give GROUP=role, such as um-nurses=plan.", USAGE)
+        groups[name] = tuple(word.strip() for word in words.split(","))
+    if issuer and not (client_id and groups):
+        fail("The client or the groups are missing.", "Give --client-id and one --group or more.", USAGE)
+    sign_in = organizations.SignIn(issuer, client_id, groups) if issuer else None
+    with keeping():
+        organizations.set_sign_in(settings().config_folder, id, sign_in)
+    shown = {"id": id, "issuer": issuer, "client_id": client_id, "groups": groups}
+    show(shown) if as_json else say(
+        f"People of {id} sign in by {issuer}." if issuer else f"{id} signs nobody in itself any more."
+    )

@@ -37,7 +37,7 @@ def up(
 
 def _run(services: list[str], host: str | None, port: int | None) -> int:
     from loopkeeper.cli.client import operator_key
-    from loopkeeper.runtime import service
+    from loopkeeper.runtime import console, service
     from loopkeeper.runtime.run import folders
     from loopkeeper.runtime.serve import serve
     from loopkeeper.security import issuer
@@ -45,15 +45,18 @@ def _run(services: list[str], host: str | None, port: int | None) -> int:
     current = settings().model_copy(
         update={k: v for k, v in {"host": host, "port": port}.items() if v is not None}
     )
-    taken = service.chosen(services)
-    configure("+".join(taken), current.log_level)
+    pages, others = console.chosen(services)
+    taken = service.chosen(others) if others or not services else {}
+    names = [*taken, *([pages.name] if pages else [])]
+    configure("+".join(names), current.log_level)
     _port_free(current)
-    operator_key(current)
-    if not services:
+    if taken:
+        operator_key(current)
+    if pages is not None:
         issuer.made_at_first_start(current)
-    _banner(current, list(taken), {name: str(path) for name, path in folders(current).items()})
+    _banner(current, names, {name: str(path) for name, path in folders(current).items()})
     with asyncio.Runner(loop_factory=_loop()) as runner:
-        return runner.run(serve(current, taken, _progress))
+        return runner.run(serve(current, taken, _progress, pages))
 
 
 def _progress(line: str) -> None:
@@ -89,6 +92,7 @@ def _banner(current: Settings, names: list[str], folders: dict[str, str]) -> Non
     base = current.base_url(names[0])
     lines = [
         f"Loopkeeper: {', '.join(names)} on {base}",
+        *([f"  pages           {current.issuer_url}"] if "console" in names else []),
         f"  API reference   {base}/docs",
         f"  health          {base}/health/ready",
         f"  data            {folders['data']}",
@@ -101,18 +105,22 @@ def _banner(current: Settings, names: list[str], folders: dict[str, str]) -> Non
 
 def migrate(services: Services = None, as_json: Json = False) -> None:
     """Bring the databases of these services to their newest revision."""
-    from loopkeeper.runtime import service
-    from loopkeeper.runtime.run import at_addresses, migrate_all, silent
+    from loopkeeper.runtime import console, service
+    from loopkeeper.runtime.run import WithDatabase, at_addresses, migrate_all, silent
+
+    pages, others = console.chosen(services or [])
+    taken: dict[str, WithDatabase] = {}
 
     async def work() -> None:
-        taken = service.chosen(services or [])
+        taken.update(service.chosen(others) if others or not services else {})
+        taken.update({pages.name: pages} if pages else {})
         tell = silent if as_json else say
         async with at_addresses(settings(), taken, tell) as addresses:
             await migrate_all(addresses, taken, tell)
 
     with starting():
         asyncio.run(work())
-        names = list(service.chosen(services or []))
+        names = list(taken)
     show({"migrated": names}) if as_json else say("The databases are up to date.")
 
 

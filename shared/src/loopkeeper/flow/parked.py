@@ -91,6 +91,18 @@ class ParkedFacts:
         )
         return [ParkedStream(**dict(row)) for row in rows]
 
+    async def causes(self) -> list[dict[str, Any]]:
+        """The parked streams by the error and type of the fact each fails at, most first."""
+        rows = await self._pool.fetch(
+            """SELECT s.error, f.type, count(*) AS referrals, sum(f.facts)::bigint AS facts, min(s.since) AS since,
+                 min(s.next_retry_at) AS next_retry_at, (array_agg(s.stream ORDER BY s.since, s.stream))[1] AS longest
+               FROM parked_stream s CROSS JOIN LATERAL (
+                 SELECT (array_agg(p.type ORDER BY p.position))[1] AS type, count(*) AS facts
+                 FROM parked p WHERE p.stream = s.stream) f
+               GROUP BY s.error, f.type ORDER BY referrals DESC, since"""
+        )
+        return [dict(row) for row in rows]
+
     async def facts(self, stream: str) -> list[dict[str, Any]]:
         """Its facts in order: type, position, error; never the body."""
         rows = await self._pool.fetch(

@@ -147,6 +147,12 @@ class Call(Generic[S]):
             )
         )
 
+    async def consider(self, stream: str, command: Command) -> Outcome:
+        """What `submit` would make of this command now; nothing of it is kept. Raises as `submit` does."""
+        return await self._store.consider(
+            Submission(self.command_id, stream, command, traceparent=self.traceparent)
+        )
+
     async def record(self, reference: Reference) -> Outcome:
         """Apply this change of a reference row, as `submit` applies a command."""
         return await self._store.submit(

@@ -79,6 +79,49 @@ class ParkedList(Shown):
     next_cursor: str | None = None
 
 
+class ShownKey(Shown):
+    """A key of an organization; the key itself is kept nowhere. `last_used_at`: when this process last let it in, since
+    it started."""
+
+    id: str
+    roles: tuple[str, ...]
+    created_at: datetime
+    revoked_at: datetime | None = None
+    last_used_at: datetime | None = None
+
+
+class OrganizationWithKeys(Shown):
+    """Who takes part, revoked ones too. `loopkeeper org` and `loopkeeper client` change what stands here."""
+
+    id: str
+    name: str
+    kind: str
+    phone: str
+    revoked: bool
+    keys: tuple[ShownKey, ...]
+
+
+class Organizations(Shown):
+    items: list[OrganizationWithKeys]
+
+
+class ParkedCause(Shown):
+    """Parked referrals that fail in the same way: with this error, at a fact of this type."""
+
+    error: str
+    type: str
+    referrals: int
+    facts: int
+    since: datetime
+    next_retry_at: datetime | None
+    # The one that waits longest, to look at first.
+    longest: str
+
+
+class ParkedCauses(Shown):
+    items: list[ParkedCause]
+
+
 class ParkedFact(Shown):
     partition: int
     offset: int
@@ -136,7 +179,11 @@ def operations_of(service: str) -> APIRouter:
     """The same routes for every service, under its name."""
     router = APIRouter(prefix=f"/v1/operations/{service}", tags=[service], route_class=Operation)
     router.get("/status", summary="Where this service stands")(status)
+    router.get("/organizations", summary="Organizations and their keys, as this service knows them")(
+        organizations_and_keys
+    )
     router.get("/parked", summary="Parked referrals, longest waiting first")(parked)
+    router.get("/parked:causes", summary="Parked referrals by what went wrong, most first")(parked_causes)
     router.get("/parked/{id:key}", summary="The parked facts of one referral")(parked_facts)
     router.post(
         "/parked/{id:key}:replay",
@@ -189,10 +236,38 @@ async def _set_back(context: RunningService) -> SetBack | None:
     return SetBack.model_validate({**row, "lost": orjson.loads(row["lost"])}) if row is not None else None
 
 
+async def organizations_and_keys(call: Operator) -> Organizations:
+    """By name, each with its keys, oldest first; read only."""
+    directory = call.service.directory
+    keys: dict[str, list[ShownKey]] = {}
+    for each in directory.known_keys():
+        keys.setdefault(each["organization"], []).append(ShownKey.model_validate(each))
+    known = sorted(directory.organizations().values(), key=lambda each: (each.name.casefold(), each.id))
+    return Organizations(
+        items=[
+            OrganizationWithKeys(
+                id=each.id,
+                name=each.name,
+                kind=each.kind,
+                phone=each.phone,
+                revoked=each.revoked,
+                keys=tuple(keys.get(each.id, ())),
+            )
+            for each in known
+        ]
+    )
+
+
 async def parked(call: Operator) -> ParkedList:
     """Which referrals wait for a person, since when, and with which error."""
     listed = await call.service.parked.listed()
     return ParkedList(items=[ParkedReferral.model_validate(one) for one in listed])
+
+
+async def parked_causes(call: Operator) -> ParkedCauses:
+    """What went wrong, and for how many referrals: those of one cause are replayed together once it is fixed."""
+    found = await call.service.parked.causes()
+    return ParkedCauses(items=[ParkedCause.model_validate(one) for one in found])
 
 
 async def parked_facts(id: Id, call: Operator) -> ParkedDetail:

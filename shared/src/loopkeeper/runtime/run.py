@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from loopkeeper import policy
 from loopkeeper.contract.decider import InvariantBroken
@@ -23,13 +23,14 @@ from loopkeeper.flow.set_back import LogCheck
 from loopkeeper.flow.timers import TimerSweep
 from loopkeeper.http.app import App, Lifespan
 from loopkeeper.http.health import Ready
+from loopkeeper.http.openings import openings_of
 from loopkeeper.http.serving import AppState
 from loopkeeper.kernel.clock import Clock, FileClock, SystemClock
 from loopkeeper.kernel.errors import StartError
 from loopkeeper.kernel.logs import get
 from loopkeeper.kernel.metrics import Metrics
 from loopkeeper.kernel.repeat import repeat, until_done
-from loopkeeper.kernel.settings import Settings, read
+from loopkeeper.kernel.settings import ServiceSettings, Settings, read
 from loopkeeper.kernel.supervisor import Factory, Heartbeat, Supervisor
 from loopkeeper.kernel.wake import woken_by
 from loopkeeper.observability.exchange import Exchange, Observe
@@ -41,6 +42,7 @@ from loopkeeper.postgres.incarnation import Database
 from loopkeeper.runtime import startup
 from loopkeeper.runtime.backlog import keep_measuring
 from loopkeeper.runtime.operations import operations_of
+from loopkeeper.runtime.policy_rows import policy_of
 from loopkeeper.runtime.readiness import Probe
 from loopkeeper.runtime.service import Resources, RunningService, Service
 from loopkeeper.security.keyring import open_keyring
@@ -62,6 +64,15 @@ PRUNE_EVERY = 3600.0
 Say = Callable[[str], None]
 
 
+class WithDatabase(Protocol):
+    """What has a database of its own: a service, and the console."""
+
+    @property
+    def package(self) -> str: ...
+    @property
+    def settings(self) -> type[ServiceSettings]: ...
+
+
 def silent(_: str) -> None:
     """Start without telling anybody."""
 
@@ -75,11 +86,16 @@ class Addresses:
         self.embedded = embedded
 
 
-async def find_addresses(settings: Settings, services: Mapping[str, Service], say: Say = silent) -> Addresses:
-    """Use what the settings name; start (or adopt) the embedded PostgreSQL for the rest."""
+async def find_addresses(
+    settings: Settings, services: Mapping[str, WithDatabase], say: Say = silent, *, log_too: bool = True
+) -> Addresses:
+    """Use what the settings name; start (or adopt) the embedded PostgreSQL for the rest. `log_too`: whether the log is
+    needed as well."""
     given = {name: read(service.settings).database_url() for name, service in services.items()}
     event_log = settings.event_log_url()
-    missing = [name for name, url in given.items() if url is None] + ([] if event_log else ["log"])
+    missing = [name for name, url in given.items() if url is None] + (
+        ["log"] if log_too and not event_log else []
+    )
     if missing:
         from loopkeeper.postgres import embedded
 
@@ -88,19 +104,19 @@ async def find_addresses(settings: Settings, services: Mapping[str, Service], sa
             embedded.start, postgres_folder(settings), missing, binaries=settings.postgres_binaries
         )
         given |= {name: server.url(name) for name in missing if name != "log"}
-        event_log = event_log or server.url("log")
-    if event_log is None:
+        event_log = event_log or (server.url("log") if log_too else "")
+    if event_log is None and log_too:
         raise InvariantBroken("there is no log, neither given nor embedded")
     found = {name: url for name, url in given.items() if url is not None}
-    return Addresses(found, event_log, embedded=bool(missing))
+    return Addresses(found, event_log or "", embedded=bool(missing))
 
 
 @asynccontextmanager
 async def at_addresses(
-    settings: Settings, services: Mapping[str, Service], say: Say = silent
+    settings: Settings, services: Mapping[str, WithDatabase], say: Say = silent, *, log_too: bool = True
 ) -> AsyncGenerator[Addresses]:
     """The same for a while; behind it an embedded PostgreSQL that nobody else uses is shut down."""
-    addresses = await find_addresses(settings, services, say)
+    addresses = await find_addresses(settings, services, say, log_too=log_too)
     try:
         yield addresses
     finally:
@@ -111,7 +127,7 @@ async def at_addresses(
 
 
 def requirements_of(
-    addresses: Addresses, services: Mapping[str, Service], *, tables: bool
+    addresses: Addresses, services: Mapping[str, WithDatabase], *, tables: bool
 ) -> Mapping[str, startup.Requirement]:
     """What must be there before these services start: their databases, and their tables where others make them."""
     return {
@@ -152,14 +168,16 @@ def make_clock(settings: Settings) -> Clock:
     return FileClock(settings.home / "clock.json") if settings.clock == "movable" else SystemClock()
 
 
-async def migrate_all(addresses: Addresses, services: Mapping[str, Service], say: Say = silent) -> None:
+async def migrate_all(addresses: Addresses, services: Mapping[str, WithDatabase], say: Say = silent) -> None:
     """Bring every given service's database to its newest revision. Raises `StartError` where one cannot be reached."""
     for lack in (await startup.missing(requirements_of(addresses, services, tables=False))).values():
         raise StartError(lack.sentence, lack.fix)
     await migrate_found(addresses, services, say)
 
 
-async def migrate_found(addresses: Addresses, services: Mapping[str, Service], say: Say = silent) -> None:
+async def migrate_found(
+    addresses: Addresses, services: Mapping[str, WithDatabase], say: Say = silent
+) -> None:
     """The same for databases that were there a moment ago."""
     for name, service in services.items():
         say(f"{name}: tables")
@@ -207,7 +225,10 @@ class Running:
         self._stack = AsyncExitStack()
         self._probes: dict[str, Probe] = {}
         self.app = App(
-            {name: (*service.routers, operations_of(name)) for name, service in services.items()},
+            {
+                name: (*service.routers, operations_of(name), openings_of(name), policy_of(name))
+                for name, service in services.items()
+            },
             self._serving,
             ready=self._ready,
             registry=self._metrics.registry,

@@ -6,21 +6,25 @@ import asyncio
 import signal
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from loopkeeper.http.app import App
 from loopkeeper.kernel.errors import StartError
 from loopkeeper.kernel.logs import configure, get
 from loopkeeper.kernel.server import Server
 from loopkeeper.kernel.settings import Settings, read
+from loopkeeper.kernel.supervisor import Supervisor
 from loopkeeper.runtime import startup
+from loopkeeper.runtime.console import Console, OnePort, console_app
 from loopkeeper.runtime.run import GRACE, Running, Say, at_addresses, requirements_of, silent
 from loopkeeper.runtime.service import Service
+from loopkeeper.store.transient import transient
 
 log = get("serve")
 
@@ -121,40 +125,58 @@ async def ended_by_failure(running: Running) -> AsyncGenerator[None]:
         await asyncio.wait({ending})
 
 
-async def serve(settings: Settings, services: Mapping[str, Service], say: Say = silent) -> int:
+async def serve(
+    settings: Settings, services: Mapping[str, Service], say: Say = silent, console: Console | None = None
+) -> int:
     """`loopkeeper up`: run until asked to stop; returns the exit code (1 if a task failed for good)."""
-    configure("+".join(services), settings.log_level)
-    running = Running(settings, services)
-    async with alive(running, say):
-        server = Server(
-            uvicorn.Config(
-                running.app,
-                host=settings.host,
-                port=settings.port,
-                ssl_certfile=settings.certificate,
-                ssl_keyfile=settings.certificate_key,
-                log_config=None,
-                access_log=False,
-                ws="none",
-                lifespan="off",
-                timeout_graceful_shutdown=int(GRACE.total_seconds()),
-            )
-        )
-
-        def leave() -> None:
-            running.supervisor.stopping.set()
-            server.leave()
-
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, leave)
-        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, leave)
-        serving = asyncio.create_task(server.serve())
-        log.info("started", port=settings.port)
-        failing = asyncio.create_task(running.supervisor.failed.wait())
-        await asyncio.wait({serving, failing}, return_when=asyncio.FIRST_COMPLETED)
-        failed = failing.done()
-        leave()
-        failing.cancel()
-        await serving
-    if running.failure is not None:
+    configure("+".join([*services, *([console.name] if console else [])]), settings.log_level)
+    async with AsyncExitStack() as stack:
+        running = Running(settings, services) if services else None
+        supervisor = running.supervisor if running else Supervisor(fatal=(), transient=transient)
+        app: ASGIApp | None = None
+        if running is not None:
+            await stack.enter_async_context(alive(running, say))
+            app = running.app
+        else:
+            stack.push_async_callback(supervisor.stop, GRACE)
+        if console is not None:
+            pages = await stack.enter_async_context(console_app(console, settings, supervisor, say))
+            app = OnePort(app, pages) if app is not None else pages
+        failed = await _listen(settings, cast("ASGIApp", app), supervisor)
+    if running is not None and running.failure is not None:
         raise running.failure
     return 1 if failed else 0
+
+
+async def _listen(settings: Settings, app: ASGIApp, supervisor: Supervisor) -> bool:
+    """Serve until asked to stop, or until a task failed for good: then True."""
+    server = Server(
+        uvicorn.Config(
+            app,
+            host=settings.host,
+            port=settings.port,
+            ssl_certfile=settings.certificate,
+            ssl_keyfile=settings.certificate_key,
+            log_config=None,
+            access_log=False,
+            ws="none",
+            lifespan="off",
+            timeout_graceful_shutdown=int(GRACE.total_seconds()),
+        )
+    )
+
+    def leave() -> None:
+        supervisor.stopping.set()
+        server.leave()
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, leave)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, leave)
+    serving = asyncio.create_task(server.serve())
+    log.info("started", port=settings.port)
+    failing = asyncio.create_task(supervisor.failed.wait())
+    await asyncio.wait({serving, failing}, return_when=asyncio.FIRST_COMPLETED)
+    failed = failing.done()
+    leave()
+    failing.cancel()
+    await serving
+    return failed

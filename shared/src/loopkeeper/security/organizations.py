@@ -72,6 +72,16 @@ class ClientsError(StartError):
 
 
 @dataclass(frozen=True, slots=True)
+class SignIn:
+    """An organization's own OpenID provider: its issuer, our client there, and what each of its groups may do (roles, and
+    `admin` for whoever invites and ends people)."""
+
+    issuer: str
+    client_id: str
+    groups: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
 class Organization:
     """Who takes part; `id` is its slug everywhere, `phone` the number notices tell people to call. One that was revoked
     keeps its name, and none of its keys and people is let in."""
@@ -81,6 +91,7 @@ class Organization:
     kind: OrganizationKind
     phone: str = ""
     revoked: bool = False
+    sign_in: SignIn | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +123,8 @@ class Directory:
         self._stamp: tuple[int, int, int] | None = None
         self._organizations: dict[str, Organization] = {}
         self._by_hash: dict[str, Client] = {}
+        self._time_now = time_now
+        self._used: dict[str, float] = {}
 
     def authenticate(self, credential: str) -> Client | None:
         """The client of this key, or the person of this token; None where it is unknown, over or revoked."""
@@ -119,7 +132,18 @@ class Directory:
         if tokens.looks_like_one(credential):
             said = self._tokens.statement(credential)
             return self._person(said) if said is not None else None
-        return self._by_hash.get(_hash(credential))
+        client = self._by_hash.get(_hash(credential))
+        if client is not None:
+            self._used[client.id] = self._time_now()
+        return client
+
+    def known_keys(self) -> list[dict[str, Any]]:
+        """Every key as `list_clients` has it, and when this process last let it in; never the key."""
+        return [
+            {**each, "last_used_at": datetime.fromtimestamp(at, UTC) if at is not None else None}
+            for each in list_clients(self._file.parent)
+            for at in (self._used.get(each["id"]),)
+        ]
 
     def _person(self, said: Statement) -> Client | None:
         """Whom the token names, with the roles that it and the organization's kind have in common."""
@@ -306,6 +330,31 @@ def readmit_organization(folder: Path, slug: str) -> None:
     _change(folder, lambda kept: _organization(kept, slug).pop("revoked_at", None))
 
 
+def set_sign_in(folder: Path, slug: str, sign_in: SignIn | None) -> None:
+    """From now on people of this organization sign in by its own provider; None ends that. Raises `ClientsError` for an
+    unknown organization, and for a group that may do what its kind may not."""
+
+    def change(kept: dict[str, Any]) -> None:
+        entry = _organization(kept, slug)
+        if sign_in is None:
+            entry.pop("sign_in", None)
+            return
+        may = {*ROLES[OrganizationKind(entry["kind"])], "admin"}
+        for group, words in sign_in.groups.items():
+            if not words or not set(words) <= may:
+                raise ClientsError(
+                    f"The group {group!r} cannot do that at a {entry['kind']}.",
+                    f"Give one or more of {', '.join(sorted(may))}.",
+                )
+        entry["sign_in"] = {
+            "issuer": sign_in.issuer,
+            "client_id": sign_in.client_id,
+            "groups": {group: sorted(words) for group, words in sign_in.groups.items()},
+        }
+
+    _change(folder, change)
+
+
 def _organization(kept: Mapping[str, Any], slug: str) -> dict[str, Any]:
     found = kept["organizations"].get(slug)
     if found is None:
@@ -325,9 +374,17 @@ def _organizations(kept: Mapping[str, Any]) -> dict[str, Organization]:
             OrganizationKind(entry["kind"]),
             entry.get("phone", ""),
             revoked="revoked_at" in entry,
+            sign_in=_sign_in(entry.get("sign_in")),
         )
         for slug, entry in kept["organizations"].items()
     }
+
+
+def _sign_in(entry: Mapping[str, Any] | None) -> SignIn | None:
+    if entry is None:
+        return None
+    groups = {str(group): tuple(str(word) for word in words) for group, words in entry["groups"].items()}
+    return SignIn(entry["issuer"], entry["client_id"], groups)
 
 
 def _client(client_id: str, entry: Mapping[str, Any], of: Organization) -> Client:

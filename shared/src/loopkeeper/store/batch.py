@@ -143,6 +143,18 @@ class Batch(Generic[S]):
         self.changes += alone.changes
         return ""
 
+    async def consider(self, submission: Submission) -> Outcome | Exception:
+        """What this command would do, of which the caller keeps nothing: nothing is claimed and nothing written."""
+        item = Pending(submission)
+        while True:
+            alone = Batch(self.connection, self.domain, self.now, self.chain_key, self.sealer)
+            await alone._lock(_streams([item]))
+            await alone._mark({submission.stream})
+            await alone._decide_all([item])
+            if not alone.deferred:
+                return alone.outcomes[submission.id]
+            (item,) = alone.deferred
+
     # ── 1 claim ──────────────────────────────────────────────────────────────────────────────────────────
 
     async def _record_commands(self, pending: Sequence[Pending]) -> list[Pending]:

@@ -20,7 +20,7 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from loopkeeper.contract.decider import Refused, State
+from loopkeeper.contract.decider import InvariantBroken, Refused, State
 from loopkeeper.kernel.clock import Clock
 from loopkeeper.kernel.errors import Busy, Problem
 from loopkeeper.kernel.logs import get
@@ -63,6 +63,10 @@ class Answered:
     id: UUID
     stream: str
     at: datetime
+
+
+class _TakenBack(Exception):
+    """Ends a transaction of which nothing is to be kept."""
 
 
 class Store(Generic[S]):
@@ -136,6 +140,26 @@ class Store(Generic[S]):
             await self.gate.passed(PATIENCE)
         finally:
             self._held -= 1
+
+    async def consider(self, submission: Submission) -> Outcome:
+        """What would become of this command now: decided under the same locks as any, and taken back. Raises as
+        `submit` does; the answer may be another a moment later."""
+        await self.read_first()
+        found: list[Outcome | Exception] = []
+
+        async def steps(connection: Connection) -> None:
+            found.append(await self._batch(connection).consider(submission))
+            raise _TakenBack
+
+        try:
+            await self._transact(steps)
+        except _TakenBack:
+            return answered(found[0])
+        except Exception as error:
+            if is_transient(error):
+                raise Busy("the database") from error
+            raise
+        raise InvariantBroken("a transaction that was to be taken back was kept")
 
     async def write_waiting(self) -> None:
         """The writer: one task of the supervisor, for ever."""

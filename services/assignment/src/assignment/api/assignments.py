@@ -11,7 +11,9 @@ from pydantic import BaseModel, ConfigDict
 from assignment.api.explanation import Explanation, explain, explain_question
 from assignment.api.views import ShownAssignment, show
 from assignment.domain.state import Assignment
+from loopkeeper.contract.vocabulary.openings import OpeningReason
 from loopkeeper.http.call import allowed
+from loopkeeper.http.openings import OpeningQuery
 from loopkeeper.http.paging import Listing, Page, listing
 from loopkeeper.http.route import Id, Operation
 from loopkeeper.kernel.errors import not_found
@@ -102,8 +104,11 @@ async def _question(call: Call, referral: str) -> Explanation:
 
 
 @router.get("/v1/assignments/{id:key}/member", summary="Whom to look for")
-async def member(id: Id, call: Annotated[Call, allowed(Role.PROVIDER, Role.PLAN)]) -> OpenedMember:
-    """Opens identity and contact for whoever accepted, and for the plan; each opening is written down."""
+async def member(
+    id: Id, asked: Annotated[OpeningQuery, Query()], call: Annotated[Call, allowed(Role.PROVIDER, Role.PLAN)]
+) -> OpenedMember:
+    """Opens identity and contact for whoever accepted, and for the plan; each opening is written down, with its
+    reason."""
     row, context = await row_of(call, id), call.service
     holds = row["status"] == "accepted" and row["provider_id"] == call.client.organization
     if not holds and row["plan_id"] != call.client.organization:
@@ -116,7 +121,7 @@ async def member(id: Id, call: Annotated[Call, allowed(Role.PROVIDER, Role.PLAN)
         context.clock.now(),
         [Opening(state.plan, row["referral"], state.sealed)],
         fields=MEMBER_FIELDS,
-        why="to find and serve the member",
+        why=asked.why(OpeningReason.SERVE),
     )
     return OpenedMember(identity=opened.get("identity", {}), contact=opened.get("contact", {}))
 

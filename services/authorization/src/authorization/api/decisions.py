@@ -35,11 +35,13 @@ class DecidingPerson(Person):
 
 
 class Decided(BlankIsMissing):
-    """What a named person does."""
+    """What a named person does. `dry_run`: the answer shows how the request would stand, with its dates and rights,
+    and nothing is kept."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True, str_max_length=500)
 
     acted_by: DecidingPerson
+    dry_run: bool = False
 
 
 class ApproveBody(Decided):
@@ -297,8 +299,12 @@ async def _decided(
     """Apply this to the authorization's referral; answer with how the request stands then."""
     row = await row_of(call, id, keys)
     call.check_match(row["n"])
-    outcome = await call.submit(row["referral"], command, audit=_stated(call, row, body.acted_by, command))
-    call.etag(outcome.n)
+    if body.dry_run:
+        outcome = await call.consider(row["referral"], command)
+    else:
+        said = _stated(call, row, body.acted_by, command)
+        outcome = await call.submit(row["referral"], command, audit=said)
+        call.etag(outcome.n)
     after = {"referral": row["referral"], "at": call.service.clock.now()}
     return shown(call, after, outcome.state)
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from authorization.api.explanation import Explanation, explain
-from authorization.api.views import ShownAuthorization, show
+from authorization.api.views import ShownAuthorization, ShownClaim, show
 from authorization.domain.state import Authorization
+from authorization.persistence.case_claims import CLAIMED, CLAIMED_BY, claims
 from authorization.persistence.open_authorizations import ask, contracted, open_authorization
 from authorization.persistence.tables import READ_COLUMNS
 from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.field_types import BirthDay
+from loopkeeper.contract.vocabulary.openings import OpeningReason
 from loopkeeper.http.call import allowed
+from loopkeeper.http.openings import OpeningQuery
 from loopkeeper.http.paging import Listing, Page, listing
 from loopkeeper.http.route import Id, Operation, example, refused
 from loopkeeper.kernel.errors import Problem
@@ -59,11 +62,18 @@ class AuthorizationQuery(Page):
     due: Literal["on_track", "at_risk", "breached"] | None = Field(
         None, description="Only what waits and stands so, earliest due first"
     )
+    claimed: bool | None = Field(
+        None, description="Only what somebody of the plan works on, or what nobody does, earliest due first"
+    )
+    claimed_by: str | None = Field(
+        None, max_length=120, description="Only what this person of the plan works on, earliest due first"
+    )
 
     @property
     def queue(self) -> bool:
         """Whether what waits is asked for, which is shown in the order in which it is due."""
-        return self.status == "pending" or self.waits_for is not None or self.due is not None
+        asked = (self.waits_for, self.due, self.claimed, self.claimed_by)
+        return self.status == "pending" or any(each is not None for each in asked)
 
 
 class OpenedMember(BaseModel):
@@ -110,7 +120,7 @@ async def authorizations(
     asked: Annotated[AuthorizationQuery, Query()], call: Annotated[Call, allowed(*READERS)]
 ) -> Listing[ShownAuthorization]:
     """The plan's requests: what waits earliest due first, others by their last change. A provider sees what it holds."""
-    key = "due_at" if asked.queue else "at"
+    key, now = "due_at" if asked.queue else "at", call.service.clock.now()
     wanted = Selection(
         READ_COLUMNS, "referral", asked.start(), asked.fetch, at=f'"{key}"', id="authorization_id"
     )
@@ -125,10 +135,24 @@ async def authorizations(
     if asked.waits_for is not None and asked.waits_for != waits_for:
         wanted.where(f"waits_for = {literal(asked.waits_for)}")
     if asked.due is not None:
-        now = call.service.clock.now()
         wanted.where(STANDS[asked.due], *[now] * STANDS[asked.due].count("?"))
+    if asked.claimed is not None:
+        wanted.where(CLAIMED if asked.claimed else f"NOT {CLAIMED}", now)
+    if asked.claimed_by is not None:
+        wanted.where(CLAIMED_BY, now, asked.claimed_by)
     rows = await visible_page(call.service.readers, call.client, wanted, KEYS)
-    return listing(call, asked, rows, lambda row: shown(call, row, state_of(row)), at=key)
+    held = await _claims(call, [row["id"] for row in rows[: asked.limit]])
+    return listing(
+        call, asked, rows, lambda row: shown(call, row, state_of(row), held.get(row["id"])), at=key
+    )
+
+
+async def _claims(call: Call, ids: Sequence[str]) -> Mapping[str, ShownClaim]:
+    """Who of the caller's plan works on which of these."""
+    if Role.PLAN not in call.client.roles:
+        return {}
+    found = await claims(call.service.pool, ids, call.service.clock.now())
+    return {id: ShownClaim(person=person, until=until) for id, (person, until) in found.items()}
 
 
 @router.get("/v1/authorizations/{id:key}", summary="One authorization")
@@ -136,7 +160,8 @@ async def authorization(id: Id, call: Annotated[Call, allowed(*READERS)]) -> Sho
     """How the request stands."""
     row = await row_of(call, id)
     call.etag(row["n"])
-    return shown(call, row, state_of(row))
+    held = await _claims(call, [row["id"]])
+    return shown(call, row, state_of(row), held.get(row["id"]))
 
 
 @router.get("/v1/authorizations/{id:key}/explanation", summary="Why it stands as it does")
@@ -148,8 +173,10 @@ async def explanation(id: Id, call: Annotated[Call, allowed(Role.PLAN, Role.OPER
 
 
 @router.get("/v1/authorizations/{id:key}/member", summary="Whom the decision is about")
-async def member(id: Id, call: Annotated[Call, allowed(Role.PLAN)]) -> OpenedMember:
-    """Opens the member's identity for the plan that must decide; each opening is written down."""
+async def member(
+    id: Id, asked: Annotated[OpeningQuery, Query()], call: Annotated[Call, allowed(Role.PLAN)]
+) -> OpenedMember:
+    """Opens the member's identity for the plan that must decide; each opening is written down, with its reason."""
     row, context = await row_of(call, id, ("plan_id",)), call.service
     state = state_of(row)
     opening = Opening(state.plan, row["referral"], state.sealed)
@@ -160,7 +187,7 @@ async def member(id: Id, call: Annotated[Call, allowed(Role.PLAN)]) -> OpenedMem
         context.clock.now(),
         [opening],
         fields=MEMBER_FIELDS,
-        why="to decide the authorization",
+        why=asked.why(OpeningReason.DECIDE),
     )
     return OpenedMember(**opened.get("identity", {}))
 
@@ -181,7 +208,9 @@ def state_of(row: Mapping[str, Any]) -> Authorization:
     return Authorization.model_validate_json(row["state"])
 
 
-def shown(call: Call, row: Mapping[str, Any], state: Authorization) -> ShownAuthorization:
+def shown(
+    call: Call, row: Mapping[str, Any], state: Authorization, claim: ShownClaim | None = None
+) -> ShownAuthorization:
     """The request as this caller may see it."""
     return show(
         row["referral"],
@@ -190,6 +219,7 @@ def shown(call: Call, row: Mapping[str, Any], state: Authorization) -> ShownAuth
         policy=call.service.policy,
         now=call.service.clock.now(),
         updated_at=row["at"],
+        claim=claim,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from authorization.domain.deadlines import Due, due
+from authorization.domain.moves import moves
 from authorization.domain.state import Authorization, Decision, Grant, Pause, Term, status
 from authorization.persistence.tables import waits_for
 from loopkeeper.contract.calendar import la_date
@@ -105,9 +106,16 @@ class ShownPopulation(Shown):
     met_by: str | None = None
 
 
+class ShownClaim(Shown):
+    """Who of the plan works on the request, and until when it is theirs; it keeps nobody from deciding."""
+
+    person: str
+    until: datetime
+
+
 class ShownAuthorization(Shown):
     """One request. `needs_person` says why no rule could approve it; `deemed_adverse` what follows once the cap has
-    passed undecided. Operations see ids, states and times only, a provider what it holds."""
+    passed undecided; `allowed` which actions the plan may take now. Operations see ids, states and times only, a provider what it holds."""
 
     id: str
     referral: str
@@ -132,10 +140,18 @@ class ShownAuthorization(Shown):
     reauthorization_asked_by: str | None = None
     discontinuation: ShownDiscontinuation | None = None
     allowed: tuple[str, ...] | None = None
+    claim: ShownClaim | None = None
 
 
 def show(
-    referral: str, state: Authorization, *, reader: str, policy: Policy, now: datetime, updated_at: datetime
+    referral: str,
+    state: Authorization,
+    *,
+    reader: str,
+    policy: Policy,
+    now: datetime,
+    updated_at: datetime,
+    claim: ShownClaim | None = None,
 ) -> ShownAuthorization:
     """The request as this organization may see it."""
     whole, holds = state.plan == reader, reader and reader in (state.holder, _granted_to(state))
@@ -151,6 +167,7 @@ def show(
         cap_at=asked.cap_at if asked else None,
         updated_at=updated_at,
         term=_term(state, state.term, now) if state.term is not None and (whole or holds) else None,
+        claim=claim if whole else None,
         **(_for_plan(state, policy, now) if whole else {}),
     )
 
@@ -205,6 +222,7 @@ def _for_plan(state: Authorization, policy: Policy, now: datetime) -> Mapping[st
         ),
         "needs_person": state.review.needs_person if state.review else (),
         "eligibility": state.eligibility.state,
+        "allowed": moves(state, la_date(now)),
         "grant": _grant(state.grant, policy, now) if state.grant else None,
         "grant_refused": state.grant_refused or None,
         "way_on": state.way_on or None,

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from authorization.domain.deadlines import due
 from authorization.domain.state import Authorization, status
+from authorization.persistence.case_claims import claim_table
 from authorization.persistence.open_authorizations import lookup_table
 from loopkeeper.store.provider_copy import provider_table
 from loopkeeper.store.schema import chassis_tables, moment, stream_table
@@ -18,6 +19,7 @@ metadata = sa.MetaData()
 chassis_tables(metadata)
 provider_table(metadata)
 lookup_table(metadata)
+claim_table(metadata)
 
 # What a route reads of a row to show it.
 READ_COLUMNS = 'authorization_id AS id, id AS referral, state, n, due_at, "at"'

@@ -99,7 +99,7 @@ class HandOverBody(Body):
 @router.get("/v1/mailbox", summary="What your organization is to be told")
 async def mailbox(asked: Annotated[MailboxPage, Query()], call: Reader) -> Listing[Item]:
     """Reading the list tells nothing: what is opened is told."""
-    organization, provider, plan_only = _own(call.client)
+    organization, provider, plan_only = own_of(call.client)
     wanted = Selection(COLUMNS, "notice n", asked.start(), asked.fetch, at="n.at", id="n.id")
     wanted.values += [organization, plan_only] if provider else [organization]
     if asked.told is not None:
@@ -255,7 +255,8 @@ def _opener(call: Call) -> Mapping[str, str | bool]:
     return {**who, "person": person.id, "proved": True} if person is not None else who
 
 
-def _own(client: Client) -> tuple[str, bool, list[str]]:
+def own_of(client: Client) -> tuple[str, bool, list[str]]:
+    """The parameters of the clause that names the caller's own notices."""
     return client.organization, Role.PROVIDER in client.roles, PLAN_ONLY
 
 
@@ -265,7 +266,7 @@ async def _row(call: Call, id: str) -> Mapping[str, Any]:
     async with own_organization(call) as connection:
         row = await connection.fetchrow(
             f"SELECT {COLUMNS} FROM notice n WHERE n.id = $4 AND ({MINE} OR ($5 AND n.plan = $1))",  # noqa: S608
-            *_own(call.client),
+            *own_of(call.client),
             id,
             plan,
         )

@@ -149,6 +149,7 @@ delivery = sa.Table(
     sa.Column("lease", sa.Text, nullable=False),
     moment("delivered_at"),
     sa.Index("delivery_due", "subscription", "next_attempt_at", "sequence", postgresql_where=PENDING),
+    sa.Index("delivery_notice", "notice", postgresql_where=sa.text("notice <> ''")),
     sa.Index("delivery_order", "subscription", "referral", "sequence", postgresql_where=PENDING),
     sa.Index("delivery_leased", "leased_until", postgresql_where=LEASED),
     sa.Index(

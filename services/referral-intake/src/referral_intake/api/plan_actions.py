@@ -1,12 +1,11 @@
-"""The routes of a plan's named persons: merge, close by hand, record a release; and the opening of who was referred."""
+"""The routes of a plan's named persons: merge, close by hand, record a release."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from loopkeeper.contract.decider import Refused
 from loopkeeper.contract.field_types import ReleaseDay, ServiceDay
@@ -16,7 +15,6 @@ from loopkeeper.http.route import Id, Operation, example, refused
 from loopkeeper.kernel.errors import Problem
 from loopkeeper.runtime.service import Call
 from loopkeeper.security.organizations import Role
-from loopkeeper.security.sealing import Opening, open_identity
 from loopkeeper.store.row_access import OWN, visible_row
 from referral_intake.api.casework import Body, invalid, read_as
 from referral_intake.api.referrals import row_of, submitted
@@ -25,11 +23,6 @@ from referral_intake.domain.commands import CloseReferral, MergeReferral, Record
 from referral_intake.domain.form.form import REFERRAL_ID
 
 router = APIRouter(tags=["intake"], route_class=Operation)
-MEMBER_FIELDS = (
-    "first_name", "middle_name", "last_name", "suffix", "preferred_name", "cin", "plan_member_id", "birth_date", "approximate_age", "address", "county",
-    "no_fixed_address", "usual_place", "phone", "email", "best_contact", "best_time", "language_spoken",
-    "language_written", "caregiver", "safe_contact",
-)  # fmt: skip
 
 
 class CloseBody(Body):
@@ -51,17 +44,6 @@ class MergeBody(Body):
 class ReleaseBody(Body):
     release_on: ReleaseDay
     acted_by: Person
-
-
-class OpenedMember(BaseModel):
-    """Who was referred and how they are reached; this opening was written down. `other_factors`: for the plan, what
-    the form gives in words and no list of the state has, where a population is met by that alone."""
-
-    model_config = ConfigDict(frozen=True)
-
-    identity: Mapping[str, Any]
-    contact: Mapping[str, Any]
-    other_factors: Mapping[str, str] = {}
 
 
 # ── the plan's own acts ───────────────────────────────────────────────────────────────────────────────────
@@ -146,31 +128,3 @@ async def record_release_date(
     call.check_match(row["n"])
     command = RecordReleaseDate(release_on=body.release_on, acted_by=call.acted_by(body.acted_by))
     return await submitted(call, row, command)
-
-
-# ── whom it is about ──────────────────────────────────────────────────────────────────────────────────────
-
-
-@router.get("/v1/referrals/{id:key}/member", summary="Who was referred")
-async def member(id: Id, call: Annotated[Call, allowed(Role.REFERRER, Role.PLAN)]) -> OpenedMember:
-    """Opens identity and contact for the plan and for who referred; each opening is written down."""
-    row, context = await row_of(call, id), call.service
-    state, who = read_as(call, row, "plan", "referrer")
-    in_words = who == "plan" and any(each.met_by is not None for each in state.populations)
-    wanted = ("identity", "contact", *(("form",) if in_words else ()))
-    parts = {part: text for part, text in state.sealed.items() if part in wanted}
-    (opened,) = await open_identity(
-        context.sealer,
-        context.store,
-        call.client,
-        context.clock.now(),
-        [Opening(state.plan, row["id"], parts)],
-        fields=(*MEMBER_FIELDS, *(("answers",) if in_words else ())),
-        why="to know who was referred",
-    )
-    answers: Mapping[str, Any] = opened.get("form", {}).get("answers", {})
-    return OpenedMember(
-        identity=opened.get("identity", {}),
-        contact=opened.get("contact", {}),
-        other_factors={name: said for name, said in answers.items() if isinstance(said, str)},
-    )

@@ -93,7 +93,7 @@ def receipt(
         received_at=referral.received_at,
         status=status(referral).value,
         eligibility=referral.eligibility.state,
-        screening=_screened(screening),
+        screening=screened(screening),
         questions=shown_questions(referral),
         presumptive=_claim(referral, provider, policy),
         due=_due(referral, referral.received_at, policy),
@@ -125,7 +125,8 @@ def _write_to(referral: Referral, policy: Policy) -> tuple[str, ...]:
     return tuple(row["name"] for row in rows if referral.county in row["counties"])
 
 
-def _screened(screening: Screening) -> tuple[Screened, ...]:
+def screened(screening: Screening) -> tuple[Screened, ...]:
+    """How the form looks by each population's criteria."""
     return tuple(
         Screened(
             code=each.code,

@@ -51,21 +51,8 @@ def prepare(
 ) -> Prepared:
     """The form as of the day it was received. Raises `Refused` where nobody could find the person."""
     day = la_date(at)
-    reading = understand(
-        form, referrer=referrer, on=day, synthetic=context.settings.synthetic_members == "on"
-    )
-    screening = screen(
-        context.policy,
-        on=day,
-        plan=form.plan,
-        form=reading.standard,
-        answers=form.answers,
-        claimed=reading.claimed,
-        age=reading.age,
-        exact=reading.birth_date is not None,
-        attested=form.attestation.attested,
-        groups=reading.groups,
-    )
+    reading = _read(context, form, referrer, day)
+    screening = _screening(context, form, reading, day)
     parts = sealed_parts(form, reading)
     sealer = context.sealer
     overlaps = overlaps_on(context.policy, day)
@@ -79,6 +66,31 @@ def prepare(
     goes_on = _goes_on(context, form.plan_change, day)
     asked = questions(form, reading, screening, on=day, overlaps=overlaps, goes_on=goes_on)
     return Prepared(received, asked, _keys(context, form, reading), screening, parts)
+
+
+def judged(context: RunningService, form: ReferralBody, referrer: str, day: date) -> Screening:
+    """How the form's answers look by the rows of this day."""
+    return _screening(context, form, _read(context, form, referrer, day), day)
+
+
+def _read(context: RunningService, form: ReferralBody, referrer: str, day: date) -> Reading:
+    synthetic = context.settings.synthetic_members == "on"
+    return understand(form, referrer=referrer, on=day, synthetic=synthetic)
+
+
+def _screening(context: RunningService, form: ReferralBody, reading: Reading, day: date) -> Screening:
+    return screen(
+        context.policy,
+        on=day,
+        plan=form.plan,
+        form=reading.standard,
+        answers=form.answers,
+        claimed=reading.claimed,
+        age=reading.age,
+        exact=reading.birth_date is not None,
+        attested=form.attestation.attested,
+        groups=reading.groups,
+    )
 
 
 def _received(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -22,7 +22,6 @@ from loopkeeper.http.route import Id, Operation, example, refused
 from loopkeeper.kernel.errors import FieldError, Problem, field_invalid, not_found
 from loopkeeper.runtime.service import Call, RunningService
 from loopkeeper.security.organizations import Client, OrganizationKind, Role
-from loopkeeper.store.pages import Selection, literal, plain, visible_page
 from loopkeeper.store.provider_copy import read_entry
 from loopkeeper.store.row_access import OWN, reading, visible_row
 from referral_intake.api.receipt import Receipt, receipt
@@ -33,6 +32,7 @@ from referral_intake.domain.form.examples import example_adult, example_child
 from referral_intake.domain.form.form import ReferralBody
 from referral_intake.domain.state import Referral, Status
 from referral_intake.persistence.tables import READ_COLUMNS
+from referral_intake.persistence.worklists import DueIn, Wanted, by_change, by_due, counts, since
 
 router = APIRouter(tags=["intake"], route_class=Operation)
 # The route that a whole day's traffic goes through.
@@ -46,10 +46,85 @@ class ReferralQuery(Page):
     population: str | None = Field(
         None, max_length=40, description="Only with this population met or claimed"
     )
+    county: str | None = Field(
+        None, max_length=40, description="Only open loops of this county; not for operations"
+    )
+    open: bool | None = Field(None, description="Only open loops, or only closed ones")
+    actor: Literal["plan", "provider", "referrer", "loopkeeper"] | None = Field(
+        None, description="Only open loops in which these must act"
+    )
+    step: str | None = Field(
+        None, max_length=40, description="Only open loops with this next step, by its code"
+    )
+    due: DueIn | None = Field(
+        None, description="Only open loops whose next step is late, due within two days, later, or at no time"
+    )
+    order: Literal["changed", "due"] = Field(
+        "changed", description="`due`: open loops only, earliest due first, without a deadline last"
+    )
+
+    def wanted(self, client: Client) -> Wanted:
+        """The rows that are asked for. Raises 422 where this caller may not ask so."""
+        if self.county is not None:
+            _not_for_operations(client, "county")
+        return Wanted(
+            status=self.status,
+            plan=self.plan,
+            population=self.population,
+            county=self.county,
+            actor=self.actor,
+            step=self.step,
+            due=self.due,
+            open=True if self.order == "due" else self.open,
+        )
+
+
+def _not_for_operations(client: Client, name: str) -> None:
+    if Role.OPERATIONS in client.roles:
+        fix = "Leave it out: operations see states and times."
+        raise field_invalid(FieldError(pointer=f"query/{name}", rule="not-for-operations", fix=fix))
+
+
+class ReferralCounts(BaseModel):
+    """How many open loops there are: all, and by each of these. `late`, `soon` (within two days), `on_time` and `none`
+    say how the next step's deadline stands."""
+
+    model_config = ConfigDict(frozen=True)
+
+    now: datetime
+    open: int
+    status: Mapping[str, int]
+    actor: Mapping[str, int]
+    step: Mapping[str, int]
+    due: Mapping[str, int]
+    plan: Mapping[str, int] | None = Field(None, description="With by=plan")
+    county: Mapping[str, int] | None = Field(None, description="With by=county")
+
+
+class CountQuery(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    plan: str | None = Field(None, max_length=60, description="Only this plan's")
+    county: str | None = Field(None, max_length=40, description="Only of this county; not for operations")
+    actor: Literal["plan", "provider", "referrer", "loopkeeper"] | None = None
+    step: str | None = Field(None, max_length=40, description="Only with this next step, by its code")
+    due: DueIn | None = None
+    by: tuple[Literal["plan", "county"], ...] = Field(
+        (), max_length=2, description="Count by these besides; county not for operations"
+    )
+
+
+class TimelineQuery(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    limit: int = Field(
+        1000, ge=1, le=1000, description="Events a page, counting those that are not for the reader"
+    )
+    cursor: str | None = Field(None, pattern=r"^\d{1,9}$", description="next_cursor of the page before")
 
 
 class Timeline(BaseModel):
-    """What happened, in the order it was learned, as far as the reader may see it."""
+    """What happened, in the order it was learned, as far as the reader may see it. `next_cursor` null: that was all."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -142,26 +217,46 @@ def check_plan(context: RunningService, client: Client, slug: str) -> None:
 async def referrals(
     asked: Annotated[ReferralQuery, Query()], call: Annotated[Call, allowed(*READERS)]
 ) -> Listing[ShownReferral]:
-    """The referrals this key may see, least recently changed first."""
-    client, now = call.client, call.service.clock.now()
-    wanted = Selection(READ_COLUMNS, "referral", asked.start(), asked.fetch)
-    wanted.where("status <> ''")
-    if asked.status is not None:
-        # What is open is found by an index of what is open; closed is nearly everything.
-        wanted.where(f"status = {literal(asked.status)}")
-    if asked.plan is not None:
-        wanted.where("plan_id = ?", asked.plan)
-    if asked.population is not None:
-        if not plain(asked.population):
-            return listing(call, asked, (), _shown_to(client, now))
-        wanted.where(f"populations @> ARRAY[{literal(asked.population)}]")
-        wanted.ordered = False
-    rows = await visible_page(call.service.readers, client, wanted)
-    return listing(call, asked, rows, _shown_to(client, now))
+    """The referrals this key may see, least recently changed first. Filters by county, actor, step or deadline are about
+    open loops, which are shown by what is due next."""
+    client, now, context = call.client, call.service.clock.now(), call.service
+    wanted = asked.wanted(client)
+    if not wanted.of_open:
+        start = asked.start()
+        rows = await by_change(context.readers, client, wanted, start, asked.fetch)
+        key = "at"
+    else:
+        if asked.updated_since is not None:
+            fix = "Open loops by deadline are always as they are now: leave it out."
+            raise field_invalid(FieldError(pointer="query/updated_since", rule="not-with-open", fix=fix))
+        rows = await by_due(context.readers, client, wanted, asked.start(), asked.fetch, now)
+        key = "due_key"
+    moved = await since(context.pool, [row["id"] for row in rows[: asked.limit]])
+    return listing(call, asked, rows, lambda row: show(client, row, state_of(row), now, moved), at=key)
 
 
-def _shown_to(client: Client, now: datetime) -> Callable[[Mapping[str, Any]], ShownReferral]:
-    return lambda row: show(client, row, state_of(row), now)
+@router.get("/v1/referrals:count", summary="How many loops are open")
+async def count(
+    asked: Annotated[CountQuery, Query()], call: Annotated[Call, allowed(*READERS)]
+) -> ReferralCounts:
+    """The open loops this key may see, counted by who must act, by step, status and deadline; with filters only those.
+    Closed loops are not counted."""
+    now = call.service.clock.now()
+    if "county" in asked.by:
+        _not_for_operations(call.client, "by")
+    wanted = ReferralQuery(**asked.model_dump(exclude={"by"})).wanted(call.client)
+    by: list[Literal["county", "plan_id"]] = ["plan_id" if each == "plan" else "county" for each in asked.by]
+    found = await counts(call.service.readers, call.client, wanted, now, by)
+    return ReferralCounts(
+        now=now,
+        open=sum(found["due"].values()),
+        status=found["status"],
+        actor=found["next_actor"],
+        step=found["next_step"],
+        due=found["due"],
+        plan=found.get("plan_id"),
+        county=found.get("county"),
+    )
 
 
 @router.get("/v1/referrals/{id:key}", summary="One referral")
@@ -169,23 +264,29 @@ async def referral(id: Id, call: Annotated[Call, allowed(*READERS)]) -> ShownRef
     """How the referral stands, and who must act next."""
     row = await row_of(call, id)
     call.etag(row["n"])
-    return show(call.client, row, state_of(row), call.service.clock.now())
+    moved = await since(call.service.pool, [row["id"]])
+    return show(call.client, row, state_of(row), call.service.clock.now(), moved)
 
 
 @router.get("/v1/referrals/{id:key}/timeline", summary="What happened")
-async def timeline(id: Id, call: Annotated[Call, allowed(*READERS)]) -> Timeline:
-    """The loop's events in the order they were learned, in sentences."""
+async def timeline(
+    id: Id, asked: Annotated[TimelineQuery, Query()], call: Annotated[Call, allowed(*READERS)]
+) -> Timeline:
+    """The loop's events in the order they were learned, in sentences and as codes and values."""
     row = await row_of(call, id)
     async with reading(call.service.readers, call.client) as connection:
         entries = await connection.fetch(
-            """SELECT id, type, source, at, payload, traceparent FROM journal
-               WHERE stream = $1 ORDER BY n LIMIT 1000""",
+            """SELECT n, id, type, source, at, payload, traceparent FROM journal
+               WHERE stream = $1 AND n > $2 ORDER BY n LIMIT $3""",
             id,
+            int(asked.cursor or 0),
+            asked.limit + 1,
         )
+    following = str(entries[asked.limit - 1]["n"]) if len(entries) > asked.limit else None
     who = reader(call.client, state_of(row))
-    shown = (show_event(who, call.client, entry) for entry in entries)
+    shown = (show_event(who, call.client, entry) for entry in entries[: asked.limit])
     call.etag(row["n"])
-    return Timeline(items=tuple(each for each in shown if each is not None))
+    return Timeline(items=tuple(each for each in shown if each is not None), next_cursor=following)
 
 
 async def row_of(call: Call, id: str) -> Mapping[str, Any]:

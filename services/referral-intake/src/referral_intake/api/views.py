@@ -14,10 +14,11 @@ from pydantic import BaseModel, ConfigDict
 
 from loopkeeper.contract import events
 from loopkeeper.contract.event_text import sentence as sentence_of
+from loopkeeper.contract.event_values import values as values_of
 from loopkeeper.contract.events import Event
 from loopkeeper.security.organizations import Client, Role
 from referral_intake.domain.form.form_standard import sentence as question_sentence
-from referral_intake.domain.next_step import due, next_step
+from referral_intake.domain.next_step import NextStep, due, next_step
 from referral_intake.domain.state import POSSIBLE, Referral, status
 
 Reader = Literal["plan", "provider", "referrer", "operations"]
@@ -43,6 +44,10 @@ REFERRER_HEARS = frozenset(
 )
 
 
+# Whoever may not know which.
+A_PROVIDER = "A provider"
+
+
 class Shown(BaseModel):
     model_config = ConfigDict(frozen=True)
 
@@ -62,11 +67,17 @@ class ShownQuestion(Shown):
 
 
 class ShownStep(Shown):
-    """Who must act next, what, by when; `actor` is empty once the loop is closed."""
+    """Who must act next, what, by when; `actor` is empty once the loop is closed. `step` says it in English, `code` and
+    `values` for whoever words it otherwise. `organization`: whose people must act, where the reader may know; `since`:
+    when the fact came after which this is the next step."""
 
     actor: str
     step: str
     due_at: datetime | None = None
+    code: str = ""
+    values: Mapping[str, str] = {}
+    organization: str | None = None
+    since: datetime | None = None
 
 
 class ShownDue(Shown):
@@ -151,7 +162,8 @@ class ShownReferral(Shown):
 
 
 class ShownEvent(Shown):
-    """One line of the timeline: what happened, when, and when we learned it."""
+    """One line of the timeline: what happened, when, and when we learned it. `sentence` says it in English; `type` with
+    `values`, which say no more, is for whoever words it otherwise. `proved`: the person who acted had signed in."""
 
     event_id: str
     type: str
@@ -159,9 +171,11 @@ class ShownEvent(Shown):
     at: datetime
     occurred_at: datetime
     sentence: str
+    values: Mapping[str, Any] = {}
     policy: tuple[str, ...] = ()
     acted_by: str | None = None
     person: str | None = None
+    proved: bool = False
     authorization: str | None = None
     assignment: str | None = None
     trace_id: str | None = None
@@ -180,8 +194,14 @@ def reader(client: Client, referral: Referral) -> Reader:
     return "operations"
 
 
-def show(client: Client, row: Mapping[str, Any], referral: Referral, now: datetime) -> ShownReferral:
-    """The referral of this row for this client, its clock as it stands now."""
+def show(
+    client: Client,
+    row: Mapping[str, Any],
+    referral: Referral,
+    now: datetime,
+    since: Mapping[str, datetime] | None = None,
+) -> ShownReferral:
+    """The referral of this row for this client, its clock as it stands now; `since` when its next step became that."""
     who = reader(client, referral)
     running = due(referral, now)
     step = next_step(referral)
@@ -191,12 +211,26 @@ def show(client: Client, row: Mapping[str, Any], referral: Referral, now: dateti
         plan=referral.plan,
         received_at=row["created_at"],
         updated_at=row["at"],
-        next_step=ShownStep(actor=step.actor, step=step.step, due_at=step.due_at),
+        next_step=_step(who, step, (since or {}).get(row["id"])),
         due=ShownDue(**running.model_dump()) if running is not None else None,
         authorization=_authorization(referral),
         closing=_closing(referral),
         overdue=tuple(ShownOverdue(clock=o.clock, due_at=o.due_at, state=o.state) for o in referral.overdue),
         **(_known_to_parties(who, referral) if who != "operations" else {}),
+    )
+
+
+def _step(who: Reader, step: NextStep, since: datetime | None) -> ShownStep:
+    # A provider's name may say what the member is treated for (loop.md 6.4).
+    named = who != "referrer" or step.actor != "provider"
+    return ShownStep(
+        actor=step.actor,
+        step=step.sentence,
+        due_at=step.due_at,
+        code=step.step,
+        values=step.values,
+        organization=step.organization or None if named else None,
+        since=since if step.actor else None,
     )
 
 
@@ -284,16 +318,22 @@ def show_event(who: Reader, client: Client, entry: Mapping[str, Any]) -> ShownEv
     if event is None or not _may_see(who, client, event):
         return None
     explained = who in ("plan", "operations")
+    said = _unnamed(event, client) if who == "referrer" else event
+    person = _staff(who, client, event)
     return ShownEvent(
         event_id=str(entry["id"]),
         type=event.wire,
         source=entry["source"].strip("/"),
         at=entry["at"],
         occurred_at=event.occurred_at,
-        sentence=sentence_of(_unnamed(event, client) if who == "referrer" else event, whole=who == "plan"),
+        sentence=sentence_of(said, whole=who == "plan"),
+        values={
+            name: value for name, value in values_of(said, whole=who == "plan").items() if value != A_PROVIDER
+        },
         policy=event.policy if explained else (),
         acted_by=_organization(who, client, event),
-        person=_staff(who, client, event),
+        person=person,
+        proved=bool(person and event.acted_by and event.acted_by.proved),
         authorization=getattr(event, "authorization", None) or None,
         assignment=getattr(event, "assignment", None) if who != "referrer" else None,
         trace_id=_trace_id(entry["traceparent"]) if explained else None,
@@ -331,7 +371,7 @@ def _unnamed(event: Event, client: Client) -> Event:
     provider = getattr(event, "provider", None)
     if not provider or provider == client.organization:
         return event
-    return event.model_copy(update={"provider": "A provider"})
+    return event.model_copy(update={"provider": A_PROVIDER})
 
 
 def _trace_id(traceparent: str) -> str | None:

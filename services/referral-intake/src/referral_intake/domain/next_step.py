@@ -19,31 +19,53 @@ from referral_intake.domain.state import (
 
 
 class NextStep(Fact):
-    """Who must act, what, by when. `actor` is empty for a closed loop, `loopkeeper` where a service must."""
+    """Who must act, what, by when. `actor` is empty for a closed loop, `loopkeeper` where a service must; `organization`
+    is whose people must. `step` is a code, and what the sentence says besides stands in `values`."""
 
     actor: str
     step: str
+    organization: str = ""
     due_at: datetime | None = None
+    values: Mapping[str, str] = {}
+
+    @property
+    def sentence(self) -> str:
+        """What must be done, in English."""
+        words = STEPS.get(self.step, "")
+        through = self.values.get("through")
+        return f"{words}, before the grant ends after {through}" if through else words
 
 
 def next_step(referral: Referral) -> NextStep:
     """Who must act on an open loop (loop.md 7.6)."""
+    step = _next_step(referral)
+    offer = referral.offer
+    whose = {
+        "plan": referral.plan,
+        "referrer": referral.referrer,
+        "provider": offer.provider if offer is not None else "",
+    }
+    organization = whose.get(step.actor, "")
+    return step.model_copy(update={"organization": organization}) if organization else step
+
+
+def _next_step(referral: Referral) -> NextStep:
     offer, asked = referral.offer, question_to_plan(referral)
     match status(referral):
         case Status.CLOSED:
             return NextStep(actor="", step="")
         case _ if asked is not None and asked.reason in OF_THE_ENDED:
-            return NextStep(actor="plan", step=PLAN_STEPS[asked.reason], due_at=asked.due_at)
+            return NextStep(actor="plan", step=asked.reason, due_at=asked.due_at)
         case Status.ACCEPTED | Status.OUTREACH_INITIATED if asked and asked.reason in OF_THE_ACCEPTED:
-            return NextStep(actor="plan", step=PLAN_STEPS[asked.reason], due_at=asked.due_at)
+            return NextStep(actor="plan", step=asked.reason, due_at=asked.due_at)
         case Status.OUTREACH_INITIATED:
-            return NextStep(actor="provider", step="keep reaching out until the member answers")
+            return NextStep(actor="provider", step="reach_out")
         case Status.ACCEPTED:
-            return NextStep(actor="provider", step="make the first outreach attempt")
+            return NextStep(actor="provider", step="reach_out_first")
         case Status.ASSIGNED if offer is not None and asked is not None:
-            return NextStep(actor="plan", step=PLAN_STEPS.get(asked.reason, ""), due_at=asked.due_at)
+            return NextStep(actor="plan", step=asked.reason, due_at=asked.due_at)
         case Status.ASSIGNED if offer is not None:
-            return NextStep(actor="provider", step="accept or decline the offer", due_at=offer.answer_due_at)
+            return NextStep(actor="provider", step="answer_offer", due_at=offer.answer_due_at)
         case _:
             return _before_assignment(referral)
 
@@ -59,20 +81,20 @@ def question_to_plan(referral: Referral) -> PlanAsked | None:
 def _before_assignment(referral: Referral) -> NextStep:
     asked, review = question_to_plan(referral), referral.review
     if asked is not None:
-        return NextStep(actor="plan", step=PLAN_STEPS.get(asked.reason, ""), due_at=asked.due_at)
+        return NextStep(actor="plan", step=asked.reason, due_at=asked.due_at)
     if referral.approval is not None:
-        return NextStep(actor="loopkeeper", step="offer the referral to a provider")
+        return NextStep(actor="loopkeeper", step="offer_referral")
     if referral.blocked:
         due_at = referral.questions_due_at
-        return NextStep(actor="referrer", step="answer the open questions", due_at=due_at)
+        return NextStep(actor="referrer", step="answer_questions", due_at=due_at)
     if review is not None:
-        return NextStep(actor="plan", step="decide the authorization", due_at=review.due_at)
+        return NextStep(actor="plan", step="decide", due_at=review.due_at)
     if referral.kind == "presumptive_start":
         through = referral.grant.through if referral.grant else None
-        late = f", before the grant ends after {through.isoformat()}" if through else ""
+        values = {"through": through.isoformat()} if through else {}
         due_at = end_of_la_day(through) if through else None
-        return NextStep(actor="referrer", step=f"send the full referral{late}", due_at=due_at)
-    return NextStep(actor="loopkeeper", step="open the plan's review")
+        return NextStep(actor="referrer", step="send_full_referral", values=values, due_at=due_at)
+    return NextStep(actor="loopkeeper", step="open_review")
 
 
 class Due(Fact):
@@ -116,7 +138,16 @@ def _running(referral: Referral) -> tuple[str, datetime] | None:
     return (f"decision_{review.clock}", review.due_at)
 
 
-PLAN_STEPS: Mapping[str, str] = {
+# What must be done, by code; those of the plan's questions are the reasons for which assigning asks.
+STEPS: Mapping[str, str] = {
+    "open_review": "open the plan's review",
+    "answer_questions": "answer the open questions",
+    "send_full_referral": "send the full referral",
+    "decide": "decide the authorization",
+    "offer_referral": "offer the referral to a provider",
+    "answer_offer": "accept or decline the offer",
+    "reach_out_first": "make the first outreach attempt",
+    "reach_out": "keep reaching out until the member answers",
     "authorization_ended": "close the loop, or say how it goes on: the authorization has ended",
     "start_without_form": "close the loop, or get the full referral: the grant has ended and no form came",
     "coverage_ended": "say how to go on: the roster shows no coverage any more, so no provider is asked",

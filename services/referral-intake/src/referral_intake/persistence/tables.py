@@ -20,6 +20,12 @@ provider_table(metadata)
 
 # What a route reads of a row to show it.
 READ_COLUMNS = "id, state, n, created_at, at"
+# Which referrals are loops that somebody must still move.
+IS_OPEN = "status NOT IN ('closed', '')"
+# By when something is due, with what has no deadline last.
+DUE_KEY = "coalesce(next_due_at, '9999-12-31 00:00:00+00'::timestamptz)"
+# What open loops are filtered and counted by.
+COUNTED = ("status", "next_actor", "next_step", "county")
 
 OPEN = sa.text("status <> 'closed' AND status <> ''")
 SERVED = sa.text("provider_id <> ''")
@@ -33,12 +39,30 @@ referral = stream_table(
     sa.Column("populations", ARRAY(sa.Text), nullable=False),
     sa.Column("next_actor", sa.Text, nullable=False),
     sa.Column("next_step", sa.Text, nullable=False),
+    sa.Column("county", sa.Text, nullable=False, server_default=""),
     moment("next_due_at"),
     moment("told_at"),
     sa.Index("referral_member", "member"),
     sa.Index("referral_plan", "plan_id", "at", "id"),
     sa.Index("referral_referrer", "referrer_id", "at", "id"),
     sa.Index("referral_provider", "provider_id", "at", "id"),
+    # The open loops, of everybody and of each party, by when something is due: lists and counts read these alone.
+    *(
+        sa.Index(
+            f"referral_due{name}",
+            *columns_before,
+            sa.text(DUE_KEY),
+            "id",
+            postgresql_where=sa.text(" AND ".join((IS_OPEN, *also))),
+            postgresql_include=["plan_id", "referrer_id", "provider_id", *COUNTED, "next_due_at"],
+        )
+        for name, columns_before, also in (
+            ("", (), ()),
+            ("_plan", ("plan_id",), ()),
+            ("_referrer", ("referrer_id",), ()),
+            ("_provider", ("provider_id",), ("provider_id <> ''",)),
+        )
+    ),
     # Few loops are open at a time; lists of what is closed are read in the order of all.
     sa.Index("referral_open_at", "next_actor", "next_due_at", "at", postgresql_where=OPEN),
     sa.Index("referral_at", "at", "id"),
@@ -149,6 +173,7 @@ def columns(state: Referral) -> Mapping[str, Any]:
         "populations": [p.code for p in state.populations if p.claimed or p.result == "met"],
         "next_actor": step.actor,
         "next_step": step.step,
+        "county": state.county,
         "next_due_at": _iso(step.due_at),
         "told_at": _iso(state.told_at),
     }

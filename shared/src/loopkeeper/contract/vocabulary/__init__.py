@@ -15,6 +15,7 @@ from loopkeeper.contract.vocabulary.decisions import (
     ForbiddenReason,
 )
 from loopkeeper.contract.vocabulary.languages import Language
+from loopkeeper.contract.vocabulary.openings import OpeningReason
 from loopkeeper.contract.vocabulary.outcomes import ClrReason, ClrStatus, Outcome, Status
 from loopkeeper.contract.vocabulary.outreach import ActorKind, AttemptOutcome, Modality
 from loopkeeper.contract.vocabulary.people import ConsentHolder, RaceEthnicity
@@ -39,6 +40,7 @@ NAMED: Mapping[str, type[Code]] = {
     "forbidden_reason": ForbiddenReason,
     "language": Language,
     "modality": Modality,
+    "opening_reason": OpeningReason,
     "outcome": Outcome,
     "population": Population,
     "program": Program,
@@ -68,6 +70,7 @@ __all__ = [
     "ForbiddenReason",
     "Language",
     "Modality",
+    "OpeningReason",
     "Outcome",
     "Population",
     "Program",

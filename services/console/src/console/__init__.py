@@ -1,0 +1,1 @@
+"""Loopkeeper's web pages: for people who refer, decide, serve and operate."""

@@ -1,0 +1,29 @@
+"""The pages of people who are signed in: a file for each noun. Of `access` they know `session` alone."""
+
+from console.pages import live, mailbox, story
+from console.pages.care import first as care
+from console.pages.care import offer, person
+from console.pages.ops import first as ops
+from console.pages.ops import organizations, parked
+from console.pages.plan import asked, decide, loops, queue, terms
+from console.pages.refer import answers, form, mine
+
+ROUTERS = (
+    live.router,
+    story.router,
+    queue.router,
+    decide.router,
+    asked.router,
+    terms.router,
+    loops.router,
+    care.router,
+    offer.router,
+    person.router,
+    mailbox.router,
+    form.router,
+    answers.router,
+    mine.router,
+    ops.router,
+    parked.router,
+    organizations.router,
+)

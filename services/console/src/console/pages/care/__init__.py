@@ -1,0 +1,1 @@
+"""A provider's pages, phone first: offers, people to reach, an attempt in three taps."""

@@ -1,0 +1,1 @@
+"""Operations' pages: ids, states, times and errors; never identity."""

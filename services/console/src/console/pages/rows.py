@@ -1,0 +1,67 @@
+"""Referrals and assignments as rows of a list."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from console.api.client import Api
+from console.api.models.intake import ListingShownReferral, ShownReferral
+from console.pages.visit import Visit
+from console.parts import loops
+from console.parts.basics import labels, times
+from console.parts.loops import Loop
+from console.parts.ring import progress
+
+# A list longer than this is filtered, not scrolled.
+MOST = 100
+PAGE = 200
+# What is counted page by page where a service has no count: an installation of a few thousand loops.
+MOST_PAGES = 12
+
+
+def loop_of(found: ShownReferral, visit: Visit, *, path: str = "", sub: str = "", headline: str = "") -> Loop:
+    """One referral as a row."""
+    closing = found.closing
+    status, tone = loops.status_of(found.status, closing.outcome if closing else "", visit.words)
+    due_at = found.next_step.due_at
+    return Loop(
+        id=found.id,
+        path=path or loops.story(found.id),
+        progress=progress(
+            found.status,
+            decided=bool(found.authorization.number or found.authorization.denied),
+            told=bool(closing and closing.told_at),
+            outcome=closing.outcome if closing else "",
+            served=bool(closing and closing.outcome == "services_received"),
+            late=times.standing(due_at, visit.now) == "late",
+        ),
+        sub=sub or labels.county(found.county) or visit.name(found.plan),
+        due_at=due_at,
+        since=found.received_at,
+        status=status,
+        tone=tone,
+        headline=headline,
+        closed=closing is not None,
+    )
+
+
+async def all_referrals(api: Api, **query: object) -> Sequence[ShownReferral]:
+    """Every referral that fits, page by page."""
+    found: list[ShownReferral] = []
+    cursor: str | None = None
+    for _ in range(MOST_PAGES):
+        page = await api.get(
+            "intake", "/v1/referrals", ListingShownReferral, limit=PAGE, cursor=cursor, **query
+        )
+        found += page.items
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+    return found
+
+
+def by_due(found: Sequence[ShownReferral]) -> list[ShownReferral]:
+    """Earliest due first; what has no deadline last, oldest first."""
+    return sorted(
+        found, key=lambda one: (one.next_step.due_at is None, one.next_step.due_at or one.received_at, one.id)
+    )

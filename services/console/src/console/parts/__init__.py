@@ -1,0 +1,1 @@
+"""What pages are made of: functions from values to elements."""

@@ -1,0 +1,1 @@
+"""How the console answers a browser: guards, files, forms, refusals."""

@@ -1,0 +1,1 @@
+"""The tests: one package, so that none that a library brings along takes its name."""
