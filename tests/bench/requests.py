@@ -131,7 +131,9 @@ class Place:
 
 
 def place(folder: Path) -> Place:
-    settings = Settings(home=folder, policy=POLICY, synthetic_members="on", log_level="WARNING")
+    settings = Settings(
+        home=folder, policy=POLICY, synthetic_members="on", log_level="WARNING", rate=1_000_000
+    )
     made = organizations.import_organizations(settings.config_folder, ORGANIZATIONS)
     sealer = Sealer(Keyring.open(settings.config_folder, None))
     rows = load(installed(), settings.policy_folder)

@@ -178,7 +178,8 @@ class Town(House):
 
 def uvicorn_of(package: str, port: int) -> list[str]:
     """The words by which any ASGI server's user would start this service."""
-    return ["uvicorn", "--factory", f"{package}.service:create_app", "--port", str(port)]
+    bounded = ["--http", "loopkeeper.http.protocol:BoundedBySettings"]
+    return ["uvicorn", "--factory", f"{package}.service:create_app", "--port", str(port), *bounded]
 
 
 def _noun(path: str) -> str:

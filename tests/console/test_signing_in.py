@@ -163,6 +163,8 @@ async def own(at: Stage, provider: Any) -> AsyncGenerator[Any]:
                 scope=["openid", "email", "profile", "groups"],
             )
             provider.backend.save(client)
+            client.audience = [client]
+            provider.backend.save(client)
     groups = {"um-nurses": ("plan",), "admins": ("plan", "admin")}
     issuer = provider.url.rstrip("/")
     organizations.set_sign_in(

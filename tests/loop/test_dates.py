@@ -144,7 +144,7 @@ FIELDS: Mapping[str, Field] = {
         lambda d: {"release_on": d, **NOBODY}, referred),
     "authorization ApproveBody enrolled_on": Field(
         HARBOR, "POST", REVIEW + ":approve", "/enrolled_on", lambda d: {"enrolled_on": d, **NOBODY}, referred),
-    "authorization EndBody on": Field(
+    "authorization EndTermBody on": Field(
         HARBOR, "POST", REVIEW + ":end", "/on", lambda d: {"code": 9, "on": d, **NOBODY}, approved),
     "authorization OverturnBody on": Field(
         HARBOR, "POST", REVIEW + ":overturn", "/on", lambda d: {"on": d, **NOBODY}, denied),
@@ -155,11 +155,11 @@ FIELDS: Mapping[str, Field] = {
         STREET, "POST", OUTREACH + "/attempts", "/at", attempt, served, moment=True),
     "notification StartBody on": Field(
         STREET, "POST", OUTREACH + ":start-services", "/on", lambda d: {"on": d}, served),
-    "notification DeclineBody on": Field(
+    "notification MemberDeclinedBody on": Field(
         STREET, "POST", OUTREACH + ":member-declined", "/on", lambda d: {"on": d, "how": "phone"}, served),
     "notification UnreachedBody on": Field(
         STREET, "POST", OUTREACH + ":unable-to-reach", "/on", lambda d: {"on": d}, served),
-    "notification EndBody on": Field(
+    "notification EndServiceBody on": Field(
         STREET, "POST", OUTREACH + ":end-service", "/on", lambda d: {"code": 3, "on": d}, served),
     "notification ContactBody on": Field(
         STREET, "POST", OUTREACH + ":change-contact", "/consent/on", lambda d: consent(on=d), served),

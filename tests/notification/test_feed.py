@@ -215,11 +215,11 @@ async def test_one_organization_has_so_many_streams_at_a_time_and_one_more_is_as
     subscription, other = await feed_only(opened), await feed_only(opened, OTHER)
     async with served(opened) as base:
         async with stream(opened, base, subscription) as held:
-            await held.line("retry: ")
+            await held.line(": open")
             async with stream(opened, base, subscription) as second:
                 assert (second.answer.status_code, second.answer.headers["retry-after"]) == (503, "10")
             async with stream(opened, base, other, who=OTHER) as elsewhere:
-                await elsewhere.line("retry: ")
+                await elsewhere.line(": open")
         async with asyncio.timeout(5):
             # The service hears that a reader left when the socket says so.
             while await status_of_stream(opened, base, subscription) != 200:  # noqa: ASYNC110
@@ -247,7 +247,7 @@ async def test_streams_end_cleanly_when_the_service_is_asked_to_stop(opened: Hou
     stopping = opened.context.supervisor.stopping
     subscription = await feed_only(opened)
     async with served(opened) as base, stream(opened, base, subscription) as reader:
-        await reader.line("retry: ")
+        await reader.line(": open")
         stopping.set()
         assert await reader.ended()
     stopping.clear()

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import orjson
 
+from loopkeeper.postgres.turns import FairPool
 from loopkeeper.security.organizations import Role
 from tests.security import kept
 from tests.security.declared import JSON, Route, address, called, good_body, routes
@@ -138,7 +139,7 @@ async def listen(place: Neighbours) -> None:
     """Hear every statement of the services' pools; all connections of one are held at once, for it opens no more."""
     for context in place.house.running.contexts.values():
         for pool in (context.readers, context.pool):
-            whole: Any = pool
+            whole: Any = pool.pool if isinstance(pool, FairPool) else pool
             held = [await whole.acquire() for _ in range(whole.get_max_size())]
             for connection in held:
                 connection.add_query_logger(_note)

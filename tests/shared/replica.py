@@ -193,7 +193,17 @@ class Site:
             told = {"metrics": metrics, "telemetry": telemetry}
             consumer = Consumer(self.service, event_log, store, reactions, pool, **told)
             parked, on_timer = ParkedFacts(store, pool, sealer, reactions.react), chosen.on_timer(equipment)
-            sweep = TimerSweep(store, pool, event_log, consumer, parked, on_timer, clock=self.clock, **told)
+            sweep = TimerSweep(
+                store,
+                pool,
+                event_log,
+                consumer,
+                parked,
+                on_timer,
+                clock=self.clock,
+                **told,
+                goes_on=chosen.goes_on,
+            )
             relay = Relay(self.service, partial(connect_as, self.url), event_log, store.unsent, **told)
             member = await event_log.join(self.service, consumer.place)
             try:

@@ -157,10 +157,11 @@ async def test_faulty_fields_are_pointed_at_and_never_repeated(shown: Example) -
             "/urgency": "literal-error",
             "/needs/1": "string-type",
             "/reach/place": "not-on-land",
-            "/nmae": "extra-forbidden",
+            "": "extra-forbidden",
         }.items()
     )
     fixes = {error["pointer"]: error["fix"] for error in errors}
+    assert fixes[""] == "Remove what is not known here; name may be meant."
     assert fixes["/urgency"] == "Send one of 'routine' or 'urgent'."
     assert fixes["/reach/place"] == "Name a place on land."
 
@@ -306,7 +307,7 @@ async def test_headers_and_addresses_are_bounded(shown: Example) -> None:
 async def test_a_body_that_does_not_arrive_frees_its_place(
     shown: Example, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(json_body, "SECONDS_FOR_A_PIECE", 0.01)
+    monkeypatch.setattr(json_body, "SECONDS_OF_WAITING", 0.01)
     with pytest.raises(Problem) as raised:
         await json_body.whole(asyncio.Event().wait, 100)  # pyright: ignore[reportArgumentType]
     assert raised.value.status == 408

@@ -13,6 +13,7 @@ import orjson
 import uvicorn
 from fastapi import FastAPI
 
+from loopkeeper.http.protocol import Door, behind
 from tests.shared.web_example import CANARY
 
 PROBLEM_KEYS = {"type", "title", "status", "slug", "detail", "trace_id"}
@@ -121,8 +122,11 @@ class Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(app: FastAPI) -> AsyncIterator[int]:
-    server = Server(uvicorn.Config(app, port=0, log_config=None, access_log=False, ws="none", lifespan="off"))
+async def serving(app: FastAPI, door: Door | None = None) -> AsyncIterator[int]:
+    http = behind(door or Door(1_000, 1_000))
+    server = Server(
+        uvicorn.Config(app, http=http, port=0, log_config=None, access_log=False, ws="none", lifespan="off")
+    )
     async with asyncio.TaskGroup() as group:
         group.create_task(server.serve())
         await server.listening.wait()

@@ -56,6 +56,7 @@ def documents() -> dict[str, str]:
         "../../services/console/src/console/api/models/form.py": console_models.form(rows),
     }
     made |= schemas(events.CATALOG)
+    _openapi(*services.values())
     for name, service in services.items():
         document = _openapi(service)
         made[f"openapi/{name}.json"] = _json(document)
@@ -66,9 +67,11 @@ def documents() -> dict[str, str]:
     return made
 
 
-def _openapi(service: Service) -> Mapping[str, Any]:
-    """The document as the service itself serves it; it must be one that every reader of OpenAPI understands."""
-    found = app_of({service.name: service}).document(service.name)
+def _openapi(*served: Service) -> Mapping[str, Any]:
+    """The document of these services as a process of them serves it; it must be one that every reader of OpenAPI
+    understands."""
+    app = app_of({service.name: service for service in served})
+    found = app.openapi() if len(served) > 1 else app.document(served[0].name)
     validate(cast("Any", found))
     return found
 

@@ -13,7 +13,7 @@ from assignment.persistence.must_hold import MUST_HOLD, known_loop
 from assignment.persistence.projections import AssignmentProjection
 from assignment.persistence.tables import columns
 from assignment.settings import AssignmentSettings
-from assignment.timers import on_timer
+from assignment.timers import TELLING, on_timer
 from loopkeeper.http.app import App
 from loopkeeper.runtime.serve import app_of
 from loopkeeper.runtime.service import Resources, Service
@@ -41,6 +41,7 @@ service = Service(
     reactions=REACTIONS,
     routers=(providers.router, assignments.router, assignment_actions.router),
     on_timer=on_timer,
+    goes_on=TELLING,
     must_hold=MUST_HOLD,
     known_loop=known_loop,
 )

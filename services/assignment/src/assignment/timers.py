@@ -19,6 +19,10 @@ COMMANDS: Mapping[str, Callable[[], Command]] = {
 }
 
 
+# What only tells that something is at risk, breached or to be sent, and decides nothing.
+TELLING = ("watch",)
+
+
 def on_timer(equipment: Resources) -> Callable[[str, datetime], Command]:
     """What fires when a deadline is due. Raises `LookupError` for a kind nobody knows."""
 

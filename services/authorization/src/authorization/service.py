@@ -11,7 +11,7 @@ from authorization.persistence.must_hold import known_loop
 from authorization.persistence.projections import LookupProjection
 from authorization.persistence.tables import columns
 from authorization.settings import AuthorizationSettings
-from authorization.timers import on_timer
+from authorization.timers import TELLING, on_timer
 from authorization.workers import sweep_awaiting
 from loopkeeper.http.app import App
 from loopkeeper.runtime.serve import app_of
@@ -38,6 +38,7 @@ service = Service(
     reactions=REACTIONS,
     routers=(requests.router, decisions.router, cases.router),
     on_timer=on_timer,
+    goes_on=TELLING,
     workers={"awaiting": sweep_awaiting},
     known_loop=known_loop,
 )

@@ -10,6 +10,9 @@ from authorization.domain.deadlines import KINDS
 from loopkeeper.contract.decider import Command
 from loopkeeper.runtime.service import Resources
 
+# What only tells that something is at risk, breached or to be sent, and decides nothing.
+TELLING = tuple(sorted(KINDS))
+
 
 def on_timer(equipment: Resources) -> Callable[[str, datetime], Command]:
     """The end of a grant and the notice of a term's end act; clocks of a decision escalate, they never decide."""

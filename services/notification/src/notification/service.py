@@ -31,7 +31,7 @@ from notification.persistence.projections import TellingProjection
 from notification.persistence.subscriptions import BY_ORGANIZATION
 from notification.persistence.tables import columns
 from notification.settings import NotificationSettings
-from notification.timers import on_timer
+from notification.timers import TELLING, on_timer
 from notification.workers import deliver, tell
 
 
@@ -66,6 +66,7 @@ service = Service(
         partners.router,
     ),
     on_timer=on_timer,
+    goes_on=TELLING,
     workers={"deliver": deliver, "tell": tell, "follow": follow, "forward": forward},
     ahead=ahead,
     must_hold=MUST_HOLD,

@@ -11,6 +11,9 @@ from notification.domain.outreach.commands import RaiseClock, RaiseNotice
 from notification.domain.outreach.rules import CLOCKS
 from notification.persistence import notice_proof
 
+# All of them tell, and none decides.
+TELLING = (*CLOCKS, notice_proof.TIMER)
+
 
 def on_timer(equipment: Resources) -> Callable[[str, datetime], Command]:
     """Clocks of outreach and of notices: each raises a fact if it still stands, and ends nothing."""

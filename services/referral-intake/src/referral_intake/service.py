@@ -26,7 +26,7 @@ from referral_intake.persistence.projections import IntakeProjection
 from referral_intake.persistence.recovered_keys import read_again
 from referral_intake.persistence.tables import columns
 from referral_intake.settings import IntakeSettings
-from referral_intake.timers import on_timer
+from referral_intake.timers import TELLING, on_timer
 from referral_intake.workers import compare_rosters, count_loops
 
 
@@ -61,6 +61,7 @@ service = Service(
         organizations.router,
     ),
     on_timer=on_timer,
+    goes_on=TELLING,
     workers={"loops": count_loops, "rosters": compare_rosters, "changes": watch},
     must_hold=MUST_HOLD,
     known_loop=known_loop,

@@ -10,6 +10,9 @@ from loopkeeper.runtime.service import Resources
 from referral_intake.domain.commands import EndOfTerm, MeetDeadline
 from referral_intake.domain.deadlines import TERM
 
+# What only tells that something is at risk, breached or to be sent, and decides nothing.
+TELLING = ("remind-",)
+
 
 def on_timer(equipment: Resources) -> Callable[[str, datetime], Command]:
     """What fires when a deadline is due; the rule checks whether it still stands."""

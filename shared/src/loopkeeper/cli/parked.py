@@ -45,6 +45,8 @@ def parked_show(referral: Referral, as_json: Json = False) -> None:
         say(f"{name}: parked since {detail['stream']['since']}, tried {detail['stream']['tries']} times")
         for fact in detail["facts"]:
             say(f"  {fact['type']} at {fact['partition']}:{fact['offset']}: {fact['error']}")
+            if fact["field"]:
+                say(f"    A correction that names {fact['field']} lets the referral go on.")
 
 
 def parked_replay(

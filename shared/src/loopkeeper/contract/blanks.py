@@ -8,10 +8,27 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, cast
 
-from pydantic import BaseModel, model_validator
+from annotated_types import MaxLen
+from pydantic import BaseModel, GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 BLANK_WORDS = frozenset({"", "unknown", "n/a", "na", "n.a."})
 LONGEST = max(map(len, BLANK_WORDS))
+# How a reference says that a field may be sent empty, and that it may be sent as one of the words.
+EMPTY: JsonSchemaValue = {
+    "title": "Empty",
+    "description": "Nothing: counts as a missing field",
+    "type": "string",
+    "pattern": r"^\s*$",
+}
+SAYS_SOMETHING = r"[^\sunaUNA]"
+BLANK: JsonSchemaValue = {
+    "title": "Blank",
+    "description": "Nothing, or a word for it (unknown, N/A): counts as a missing field",
+    "type": "string",
+    "pattern": r"^\s*([uU][nN][kK][nN][oO][wW][nN]|[nN]/?[aA]|[nN]\.[aA]\.)?\s*$",
+}
 
 
 def is_empty(sent: object) -> bool:
@@ -52,6 +69,7 @@ class BlankIsMissing(BaseModel):
     empty_is_null: ClassVar[bool] = False
     _optional: ClassVar[frozenset[str]] = frozenset()
     _nullable: ClassVar[frozenset[str]] = frozenset()
+    _longest: ClassVar[Mapping[str, int]] = {}
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -59,7 +77,30 @@ class BlankIsMissing(BaseModel):
         free = {name: field for name, field in cls.model_fields.items() if not field.is_required()}
         aliases = {field.alias for field in free.values() if field.alias}
         cls._optional = frozenset({*free, *aliases})
+        cls._longest = {
+            name: bound.max_length
+            for own, field in cls.model_fields.items()
+            for bound in field.metadata
+            if isinstance(bound, MaxLen)
+            for name in (own, field.alias or own)
+        }
         cls._nullable = frozenset(name for name, field in free.items() if field.get_default() is None)
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """The model's own, with what is taken for a missing field where a field may be missing, or is one of a list."""
+        made = handler(core_schema)
+        fields: dict[str, JsonSchemaValue] = handler.resolve_ref_schema(made).get("properties", {})
+        for name, schema in fields.items():
+            blank = EMPTY if name in cls.verbatim else BLANK
+            for each in [schema, *schema.get("anyOf", ())]:
+                if each.get("type") == "array" and "items" in each:
+                    each["items"] = _entry(each, blank)
+            if name in cls._optional:
+                fields[name] = _or(schema, blank)
+        return made
 
     @model_validator(mode="before")
     @classmethod
@@ -71,10 +112,35 @@ class BlankIsMissing(BaseModel):
         for name, value in fields.items():
             empty = is_empty if name in cls.verbatim else is_blank
             if name not in cls._optional or not (empty(value) or _says_nothing(value)):
-                kept[name] = _filled(value, empty)
+                kept[name] = _filled(value, empty, cls._longest.get(name))
             elif cls.empty_is_null and name in cls._nullable and is_empty(value):
                 kept[name] = None
         return kept
+
+
+def _takes_any_text(schema: JsonSchemaValue) -> bool:
+    bounds = {"pattern", "minLength", "format", "enum", "const"}
+    return (schema.get("type") == "string" and not schema.keys() & bounds) or any(
+        map(_takes_any_text, schema.get("anyOf", ()))
+    )
+
+
+def _entry(entries: JsonSchemaValue, blank: JsonSchemaValue) -> JsonSchemaValue:
+    """An entry of a list, or a blank; where some must be there, a blank is none of them."""
+    entry: JsonSchemaValue = entries["items"]
+    if "minItems" not in entries:
+        return _or(entry, blank)
+    return {**entry, "pattern": SAYS_SOMETHING} if _takes_any_text(entry) else entry
+
+
+def _or(schema: JsonSchemaValue, blank: JsonSchemaValue) -> JsonSchemaValue:
+    """What this schema takes, or a blank."""
+    if not schema.keys() & {"type", "$ref", "anyOf", "enum", "const"} or _takes_any_text(schema):
+        return schema
+    if "anyOf" in schema:
+        return {**schema, "anyOf": [*schema["anyOf"], blank]}
+    said = {key: schema[key] for key in ("title", "description", "default") if key in schema}
+    return {"anyOf": [{key: each for key, each in schema.items() if key not in said}, blank], **said}
 
 
 def _says_nothing(value: object) -> bool:
@@ -87,9 +153,12 @@ def _says_nothing(value: object) -> bool:
     )
 
 
-def _filled(value: object, empty: Callable[[object], bool]) -> object:
-    """A list without the entries that say nothing; any other value as it is."""
+def _filled(value: object, empty: Callable[[object], bool], longest: int | None) -> object:
+    """A list without the entries that say nothing, but one over its bound, which is refused whatever its entries are; any
+    other value as it is."""
     if not isinstance(value, list):
         return value
     entries = cast("list[object]", value)
+    if longest is not None and len(entries) > longest:
+        return entries
     return [entry for entry in entries if not (empty(entry) or _says_nothing(entry))]

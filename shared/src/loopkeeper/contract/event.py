@@ -59,6 +59,8 @@ class Event(_Shape):
 
     # Kept in the publisher's own journal only, where nobody else may act on it.
     published: ClassVar[bool] = True
+    # What it says takes the place of what an earlier fact of the stream said under the same names.
+    corrects: ClassVar[bool] = False
 
 
 class Superseded(_Shape):

@@ -244,6 +244,7 @@ class ReferralAmended(Event):
     """What changed of a referral, and why. A field that is None did not change; `sealed` holds changed parts whole."""
 
     wire = "referral.amended"
+    corrects = True
     cause: Literal["answered", "joined", "split", "corrected", "release_date", "roster"]
     # The second referral that was merged into this one, and who sent it.
     joined: str | None = None

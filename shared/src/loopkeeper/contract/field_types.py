@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, Strict, WithJsonSchema
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from loopkeeper.contract.vocabulary.languages import Language, language_of
@@ -28,11 +28,18 @@ LAST = date(2099, 12, 31)
 # What plans' files write for a span without an end.
 NO_END = frozenset({"9999-12-31", "2299-12-31"})
 FIRST_MOMENT, LAST_MOMENT = datetime(1970, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+ECM_MOMENT = datetime(2022, 1, 1, tzinfo=UTC)
 
 
 def _is_number(value: object) -> bool:
     """Milliseconds, if it is large; digits in quotes are read alike."""
-    return isinstance(value, int | float) or (isinstance(value, str) and not value.strip(" +-.0123456789"))
+    if isinstance(value, str):
+        try:
+            float(value)
+        except ValueError:
+            return False
+        return True
+    return isinstance(value, int | float)
 
 
 def _moment_written_out(value: object) -> object:
@@ -58,8 +65,43 @@ def _between(first: date, last: date) -> Callable[[date], date]:
     return within
 
 
+# Month and day; hour, minute, second and zone.
+_DAY = "(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+_HOUR = "([01][0-9]|2[0-3]):[0-5][0-9]"
+_TIME = rf"{_HOUR}:[0-5][0-9](\.[0-9]{{1,6}})?(Z|[+-]{_HOUR})"
+
+
 def _range(first: date, last: date) -> Any:
-    return Field(json_schema_extra={"x-minimum": first.isoformat(), "x-maximum": last.isoformat()})
+    """The bounds, for people; and the years as a pattern, for programs: JSON Schema knows no least date."""
+    return Field(
+        json_schema_extra={
+            "x-minimum": first.isoformat(),
+            "x-maximum": last.isoformat(),
+            "pattern": f"^{_years(first.year, last.year)}-{_DAY}$",
+        }
+    )
+
+
+def _years(first: int, last: int) -> str:
+    """A pattern of the years from one to the other, both within one century and the end of the next."""
+    decade, year = divmod(first % 100, 10)
+    parts = [f"{first // 100}{decade}[{year}-9]"] if year else []
+    if (whole := decade + bool(year)) <= 9:
+        parts.append(f"{first // 100}[{whole}-9][0-9]")
+    if last // 100 > first // 100:
+        parts.append(f"{last // 100}[0-9][0-9]")
+    return f"({'|'.join(parts)})"
+
+
+def _moments(first: datetime, last: datetime) -> Any:
+    """The same of moments; `last` is the first moment of a year, and outside."""
+    return Field(
+        json_schema_extra={
+            "x-minimum": f"{first.year}-01-01T00:00:00Z",
+            "x-maximum": f"{last.year}-01-01T00:00:00Z",
+            "pattern": f"^{_years(first.year, last.year - 1)}-{_DAY}T{_TIME}$",
+        }
+    )
 
 
 def _moment_between(first: datetime, last: datetime) -> Callable[[datetime], datetime]:
@@ -137,18 +179,38 @@ Instant = Annotated[
     AwareDatetime,
     BeforeValidator(_moment_written_out),
     AfterValidator(_moment_between(FIRST_MOMENT, LAST_MOMENT)),
-    Field(json_schema_extra={"x-minimum": "1970-01-01T00:00:00Z", "x-maximum": "2100-01-01T00:00:00Z"}),
+    _moments(FIRST_MOMENT, LAST_MOMENT),
 ]
 # A moment at which something of ECM happened.
 HappenedAt = Annotated[
     AwareDatetime,
     BeforeValidator(_moment_written_out),
-    AfterValidator(_moment_between(datetime(2022, 1, 1, tzinfo=UTC), LAST_MOMENT)),
-    Field(json_schema_extra={"x-minimum": "2022-01-01T00:00:00Z", "x-maximum": "2100-01-01T00:00:00Z"}),
+    AfterValidator(_moment_between(ECM_MOMENT, LAST_MOMENT)),
+    _moments(ECM_MOMENT, LAST_MOMENT),
 ]
 
-# A whole number; true is none.
-Whole = Annotated[int, BeforeValidator(_not_a_yes)]
+# A whole number; true is none. Where it has bounds, they are written before this word, or the reference does not show
+# them: `Annotated[int, Field(ge=0, le=120), NotAYes]`.
+NotAYes = BeforeValidator(_not_a_yes)
+Whole = Annotated[int, NotAYes]
+# A code of a numbered list of the state; which are on it, the rows of the day say.
+Code = Annotated[int, Field(ge=0, le=999), NotAYes]
+# true or false; a number or a word is neither.
+YesNo = Annotated[bool, Strict()]
+_SCALAR: dict[str, Any] = {
+    "type": ["string", "boolean", "number", "null"],
+    "minimum": -(2**53),
+    "maximum": 2**53,
+}
+_FIELDS: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": {"anyOf": [_SCALAR, {"type": "array", "items": _SCALAR}]},
+}
+# A value of a form's field, whatever the field's own type is; the field judges it.
+FormValue = Annotated[
+    Any,
+    WithJsonSchema({"anyOf": [_SCALAR, _FIELDS, {"type": "array", "items": {"anyOf": [_SCALAR, _FIELDS]}}]}),
+]
 # A county by its id, its name, the state's code 01 to 58, or FIPS 06001 to 06115.
 AnyCounty = Annotated[County, BeforeValidator(_county)]
 # A language by its code or name.

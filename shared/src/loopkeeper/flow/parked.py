@@ -18,6 +18,7 @@ from loopkeeper.kernel.logs import get
 from loopkeeper.postgres.connections import Connection, Pool, is_transient
 from loopkeeper.security.sealing import Sealer
 from loopkeeper.store.batch import Batch, Pending
+from loopkeeper.store.blame import as_corrected, field_in
 from loopkeeper.store.bulk_writes import RETRIES
 from loopkeeper.store.definition import Submission
 from loopkeeper.store.offsets import Progress
@@ -104,13 +105,13 @@ class ParkedFacts:
         return [dict(row) for row in rows]
 
     async def facts(self, stream: str) -> list[dict[str, Any]]:
-        """Its facts in order: type, position, error; never the body."""
+        """Its facts in order: type, position, error, and the field it is about where one is known; never the body."""
         rows = await self._pool.fetch(
             """SELECT partition, "offset", event_id, type, error, at FROM parked
                WHERE stream = $1 ORDER BY position""",
             stream,
         )
-        return [dict(row) for row in rows]
+        return [{**row, "field": field_in(row["error"])} for row in rows]
 
     async def due(self, now: datetime) -> list[str]:
         """Streams whose next timed replay has come."""
@@ -150,16 +151,39 @@ class ParkedFacts:
 
     async def _apply(self, batch: Batch[Any], stream: str, rows: Sequence[Any]) -> tuple[int, str]:
         """How many of these facts applied, and why the next did not."""
-        for applied, row in enumerate(rows):
-            try:
-                error = await batch.again(self._reopened(stream, row))
-            except Exception as fault:
-                if is_transient(fault):
-                    raise
-                error = type(fault).__name__
-            if error:
+        submissions = [self._reopened(stream, row) for row in rows]
+        for applied, submission in enumerate(submissions):
+            error = await self._once(batch, submission)
+            if error and not await self._as_corrected(batch, submission, submissions[applied + 1 :]):
                 return applied, error
         return len(rows), ""
+
+    async def _once(self, batch: Batch[Any], submission: Submission) -> str:
+        """Why the fact does not apply; empty where it has."""
+        try:
+            return await batch.again(submission)
+        except Exception as fault:
+            if is_transient(fault):
+                raise
+            return type(fault).__name__
+
+    async def _as_corrected(
+        self, batch: Batch[Any], submission: Submission, behind: Sequence[Submission]
+    ) -> bool:
+        """Whether the fact applies as a correction behind it has it; the newest comes first. The journal notes the fact
+        as it came, and the correction after it."""
+        command = submission.command
+        if command is None or command.fact is None:
+            return False
+        for later in reversed(behind):
+            correction = later.command.fact if later.command is not None else None
+            for fact in as_corrected(command.fact, correction) if correction is not None else ():
+                asked = command.model_copy(update={"fact": fact})
+                corrected = replace(submission, command=asked, noted=command.fact)
+                if not await self._once(batch, corrected):
+                    log.info("applied as corrected", referral=submission.stream)
+                    return True
+        return False
 
     async def _tried(self, connection: Connection, stream: str, error: str) -> None:
         tries = await connection.fetchval(

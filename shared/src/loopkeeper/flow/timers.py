@@ -4,13 +4,16 @@ A timer fires only when the stored offset of its referral's partition has reache
 after `due_at`, and while the referral is not parked: after an outage the unread facts come first. Firing is a
 command whose rule checks that this deadline still stands, so firing twice, or for a closed loop, does nothing.
 
+A deadline that only tells (a clock at risk or breached, a reminder) decides nothing that a parked fact could undo: the
+service names its kinds, and they fire while the referral is parked, too. The law's clocks do not stop for a fault of ours.
+
 A deadline whose command meets a fault of ours parks its referral, like a fact would: it is shown, holds no other
 back, and is due again after each timed replay.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid5
@@ -28,6 +31,7 @@ from loopkeeper.kernel.wake import woken_by
 from loopkeeper.observability.telemetry import Telemetry
 from loopkeeper.postgres.connections import Pool
 from loopkeeper.store.batch import describe
+from loopkeeper.store.bulk_writes import DEADLINE
 from loopkeeper.store.definition import Submission
 from loopkeeper.store.store import Store
 
@@ -39,6 +43,11 @@ SWEEP = 256
 EVERY = 0.25
 # Deadlines are minutes to months away: under load they are looked at no more often than this.
 APART = 0.05
+
+# Of a row `t` of timers, whether it may fire as far as parking goes. $2: how the kinds begin that go on while a fact is
+# parked; $3: how the reason begins where it was a deadline that failed.
+FIRES = """NOT EXISTS (SELECT 1 FROM parked_stream p WHERE p.stream = t.stream AND (starts_with(p.error, $3)
+    OR NOT EXISTS (SELECT 1 FROM unnest($2::text[]) AS k (kind) WHERE starts_with(t.kind, k.kind))))"""
 
 # The command of a deadline, given its kind and when it was due.
 OnTimer = Callable[[str, datetime], Command]
@@ -59,7 +68,10 @@ class TimerSweep:
         clock: Clock,
         metrics: Metrics,
         telemetry: Telemetry,
+        goes_on: Sequence[str] = (),
     ) -> None:
+        """`goes_on`: how the kinds of those deadlines begin that fire while their referral is parked."""
+        self._goes_on = goes_on
         self._store = store
         self._pool = pool
         self._event_log = event_log
@@ -84,10 +96,11 @@ class TimerSweep:
     async def sweep(self) -> int:
         """Fire what is due and may fire, park what failed; returns how many were tried."""
         rows = await self._pool.fetch(
-            """SELECT t.stream, t.kind, t.due_at FROM timer t
-               WHERE t.due_at <= $1 AND NOT EXISTS (SELECT 1 FROM parked_stream p WHERE p.stream = t.stream)
-               ORDER BY t.due_at, t.stream LIMIT $2""",
+            f"SELECT t.stream, t.kind, t.due_at FROM timer t WHERE t.due_at <= $1 AND {FIRES} "  # noqa: S608
+            "ORDER BY t.due_at, t.stream LIMIT $4",
             self._clock.now(),
+            list(self._goes_on),
+            DEADLINE,
             SWEEP,
         )
         if not rows:
@@ -103,7 +116,7 @@ class TimerSweep:
             return 0
         outcomes = await self._store.execute(submissions)
         failed = [
-            (submission, f"deadline {submission.label}: {describe(outcome)}")
+            (submission, f"{DEADLINE}{submission.label}: {describe(outcome)}")
             for submission in submissions
             if isinstance(outcome := outcomes[submission.id], Exception)
         ]
@@ -127,4 +140,5 @@ class TimerSweep:
                 command=self._on_timer(kind, due_at),
                 traceparent=span.traceparent,
                 timer=(kind, due_at),
+                goes_on=kind.startswith(tuple(self._goes_on)),
             )

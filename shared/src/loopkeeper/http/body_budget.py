@@ -7,7 +7,7 @@ are not held and are not counted.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from loopkeeper.kernel.errors import Busy
@@ -16,11 +16,13 @@ from loopkeeper.kernel.errors import Busy
 class Share:
     """What one request holds of the budget."""
 
-    __slots__ = ("_budget", "held")
+    __slots__ = ("_budget", "held", "leave")
 
     def __init__(self, budget: BodyBudget) -> None:
         self._budget = budget
         self.held = 0
+        # What else the request gives back when it is over.
+        self.leave: Callable[[], None] | None = None
 
     def take(self, count: int) -> None:
         """Hold this many bytes more. Raises `Busy` (503 with Retry-After) where the budget has no room for them."""
@@ -44,6 +46,8 @@ class BodyBudget:
             yield share
         finally:
             self.held -= share.held
+            if share.leave is not None:
+                share.leave()
 
     def take(self, count: int) -> None:
         if self.held + count > self._most:

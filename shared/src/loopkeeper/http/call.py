@@ -40,7 +40,7 @@ CALL = "loopkeeper.call"
 class Call(Generic[S]):
     """One request whose key, role, query and body hold what its route declares.
 
-    `service`: the running service. `command_id`: the same for every request of one client with one Idempotency-Key
+    `service`: the running service. `command_id`: the same for every request of one organization with one Idempotency-Key
     (`keyed`), else fresh. `headers`: by lower-case name, as sent. `raw`: the body as sent; empty for an upload.
     """
 
@@ -73,6 +73,11 @@ class Call(Generic[S]):
     def media(self) -> str:
         """The body's media type, without its parameters."""
         return headers.media_of(self.headers)
+
+    @property
+    def charset(self) -> str:
+        """What a file is declared to be written in, as Python names it; UTF-8 where Content-Type does not say."""
+        return headers.CHARSETS[headers.charset_of(self.headers)]
 
     @property
     def if_match(self) -> str | None:

@@ -9,6 +9,18 @@ from starlette.types import Scope
 from loopkeeper.kernel.errors import Problem
 
 JSON = "application/json"
+# What a file may be declared to be written in, by the names that are sent for it.
+CHARSETS = {
+    "utf-8": "utf-8",
+    "utf8": "utf-8",
+    "us-ascii": "utf-8",
+    "utf-16": "utf-16",
+    "utf-16le": "utf-16-le",
+    "utf-16be": "utf-16-be",
+    "iso-8859-1": "cp1252",
+    "latin1": "cp1252",
+    "windows-1252": "cp1252",
+}
 
 Headers = Mapping[bytes, bytes]
 
@@ -35,8 +47,20 @@ def media_of(headers: Headers) -> str:
     return headers.get(b"content-type", b"").decode("latin-1").lower().partition(";")[0].strip()
 
 
-def check_media(headers: Headers, media: Sequence[str]) -> None:
-    """Raise 415 unless the body is of one of these media types, in UTF-8 and not compressed."""
+def charset_of(headers: Headers) -> str:
+    """The charset that Content-Type names, by its own word; UTF-8 where it names none."""
+    text = headers.get(b"content-type", b"").decode("latin-1").lower()
+    options = (part.strip() for part in text.split(";")[1:])
+    named = [
+        option.removeprefix("charset=").strip('"') for option in options if option.startswith("charset=")
+    ]
+    # Two that differ are none.
+    return named[0] if len(set(named)) == 1 else "" if named else "utf-8"
+
+
+def check_media(headers: Headers, media: Sequence[str], *, file: bool = False) -> None:
+    """Raise 415 unless the body is of one of these media types, in UTF-8, and not compressed. A `file` may be in another
+    encoding that Content-Type names."""
     if (
         headers.get(b"content-type") == b"application/json"
         and b"content-encoding" not in headers
@@ -44,19 +68,15 @@ def check_media(headers: Headers, media: Sequence[str]) -> None:
     ):
         return
     kind = media_of(headers)
-    text = headers.get(b"content-type", b"").decode("latin-1").lower()
-    options = (part.strip() for part in text.split(";")[1:])
-    charsets = [
-        option.removeprefix("charset=").strip('"') for option in options if option.startswith("charset=")
-    ]
+    charset = charset_of(headers)
     encoding = headers.get(b"content-encoding", b"identity")
-    known = kind in media and all(charset == "utf-8" for charset in charsets)
+    known = kind in media and (charset in CHARSETS if file else charset == "utf-8")
     if known and encoding == b"identity":
         return
     raise Problem(
         415,
         "media-type-unknown",
-        f"This takes {' or '.join(media)}, in UTF-8 and not compressed.",
+        f"This takes {' or '.join(media)}, in {'an encoding it names' if file else 'UTF-8'} and not compressed.",
         fix="Name it in Content-Type.",
         headers={"Accept": ", ".join(media)},
     )

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Any, TypeVar, cast
 
 import orjson
@@ -18,11 +19,15 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
 from loopkeeper.http.body_budget import Share
-from loopkeeper.http.problems import from_validation, malformed
-from loopkeeper.kernel.errors import FIELD_NAME, FieldError, Problem, field_invalid
+from loopkeeper.http.problems import from_validation, malformed, names_of
+from loopkeeper.kernel.errors import FieldError, Problem, field_invalid
 
-# A body of the usual size arrives with its headers; who needs longer than this for the next piece holds a place.
-SECONDS_FOR_A_PIECE = 20.0
+# A body of the usual size arrives with its headers. Who waits this long in all, and a second more for each so many bytes
+# that came, holds a place.
+SECONDS_OF_WAITING = 20.0
+BYTES_A_SECOND = 16 * 1024
+# A form has some hundred values; each costs microseconds of everybody's time, whether it is good or refused.
+MOST_VALUES = 5_000
 LARGEST_WHOLE_NUMBER = 2**53
 
 M = TypeVar("M", bound=BaseModel)
@@ -42,14 +47,16 @@ def too_large(limit: int) -> Problem:
 async def pieces(receive: Receive, limit: int, announced: int | None = None) -> AsyncIterator[bytes]:
     """The body as it arrives, counted whatever Content-Length says.
 
-    Raises 413 past `limit` bytes, 408 when a piece does not come in time, `ClientDisconnect` when the caller left.
+    Raises 413 past `limit` bytes, 408 when it comes too slowly, `ClientDisconnect` when the caller left. What the reader
+    of the pieces takes its time for does not count as waiting.
     """
     if announced is not None and announced > limit:
         raise too_large(limit)
-    total, more = 0, True
+    total, waited, more = 0, 0.0, True
     while more:
+        begun = time.monotonic()
         try:
-            async with asyncio.timeout(SECONDS_FOR_A_PIECE):
+            async with asyncio.timeout(SECONDS_OF_WAITING + total / BYTES_A_SECOND - waited):
                 message = await receive()
         except TimeoutError:
             raise Problem(
@@ -59,6 +66,7 @@ async def pieces(receive: Receive, limit: int, announced: int | None = None) -> 
                 fix="Send it again.",
                 headers={"Connection": "close"},
             ) from None
+        waited += time.monotonic() - begun
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         piece = cast("bytes", message.get("body", b""))
@@ -82,8 +90,12 @@ async def whole(
     return b"".join(found)
 
 
-def parse(raw: bytes) -> object:
-    """The JSON value, known to be I-JSON without U+0000. Raises 422 `malformed-body` or `field-invalid`."""
+def parse(raw: bytes, names: Collection[str] = ()) -> object:
+    """The JSON value, known to be I-JSON without U+0000 and of at most `MOST_VALUES` values. Raises 422 `malformed-body`
+    or `field-invalid`, which points along `names` only."""
+    # Every value but the first of its object or list follows a comma; what stands in texts is counted too.
+    if raw.count(b",") + raw.count(b"{") + raw.count(b"[") > MOST_VALUES:
+        raise malformed(f"The body holds more than {MOST_VALUES} values.", "Send less at once.")
     try:
         tree: object = orjson.loads(raw)
     except orjson.JSONDecodeError:
@@ -93,7 +105,7 @@ def parse(raw: bytes) -> object:
         ) from None
     _once_each(raw)
     if b"\\u0000" in raw:
-        found = list(_holding_nul(tree, ""))
+        found = list(_holding_nul(tree, "", names))
         if found:
             raise field_invalid(*(no_nul(pointer) for pointer in found))
     return tree
@@ -159,7 +171,7 @@ def _whole_number(digits: str) -> int:
     return int(digits)
 
 
-def _holding_nul(tree: object, pointer: str) -> list[str]:
+def _holding_nul(tree: object, pointer: str, names: Collection[str]) -> list[str]:
     if isinstance(tree, str):
         return [pointer] if "\0" in tree else []
     if isinstance(tree, list):
@@ -167,17 +179,17 @@ def _holding_nul(tree: object, pointer: str) -> list[str]:
         return [
             each
             for position, entry in enumerate(entries)
-            for each in _holding_nul(entry, f"{pointer}/{position}")
+            for each in _holding_nul(entry, f"{pointer}/{position}", names)
         ]
     if isinstance(tree, dict):
         fields = cast("dict[str, object]", tree)
-        return [each for name, value in fields.items() for each in _in_field(name, value, pointer)]
+        return [each for name, value in fields.items() for each in _in_field(name, value, pointer, names)]
     return []
 
 
-def _in_field(name: str, value: object, pointer: str) -> list[str]:
-    inner = f"{pointer}/{name}" if FIELD_NAME.fullmatch(name) else pointer
-    return ([pointer] if "\0" in name else []) + _holding_nul(value, inner)
+def _in_field(name: str, value: object, pointer: str, names: Collection[str]) -> list[str]:
+    inner = f"{pointer}/{name}" if name in names else pointer
+    return ([pointer] if "\0" in name else []) + _holding_nul(value, inner, names)
 
 
 def validate(model: type[M], raw: bytes, *, known: Mapping[str, object] | None = None) -> M:
@@ -186,10 +198,10 @@ def validate(model: type[M], raw: bytes, *, known: Mapping[str, object] | None =
     `known`: fields whose value the caller's token gives; the body must not have them.
     """
     sent = raw or b"{}"
-    tree = parse(sent)
+    tree = parse(sent, names_of(model) if b"\\u0000" in sent else ())
     if known:
         sent = _with_known(sent, tree, known)
     try:
         return model.model_validate_json(sent)
     except ValidationError as error:
-        raise from_validation(error, tree) from None
+        raise from_validation(error, tree, names_of(model)) from None

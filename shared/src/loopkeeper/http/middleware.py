@@ -126,20 +126,30 @@ async def reply(
     await send({"type": "http.response.body", "body": body})
 
 
+def address_too_long() -> Problem:
+    """The refusal of an address above the bound."""
+    return Problem(
+        414,
+        "address-too-long",
+        f"The address is longer than {MOST_ADDRESS_BYTES} bytes.",
+        fix="Shorten the query.",
+    )
+
+
+def headers_too_large() -> Problem:
+    """The refusal of headers above the bound; the connection ends, for more of them may be on their way."""
+    return Problem(
+        431,
+        "headers-too-large",
+        f"The headers are larger than {MOST_HEADER_BYTES} bytes.",
+        fix="Send fewer or shorter headers.",
+        headers={"Connection": "close"},
+    )
+
+
 def _bounded(scope: Scope) -> None:
     headers = cast("list[tuple[bytes, bytes]]", scope["headers"])
     if sum(len(name) + len(value) for name, value in headers) > MOST_HEADER_BYTES:
-        raise Problem(
-            431,
-            "headers-too-large",
-            f"The headers are larger than {MOST_HEADER_BYTES} bytes.",
-            fix="Send fewer or shorter headers.",
-            headers={"Connection": "close"},
-        )
+        raise headers_too_large()
     if len(scope["path"]) + len(scope["query_string"]) > MOST_ADDRESS_BYTES:
-        raise Problem(
-            414,
-            "address-too-long",
-            f"The address is longer than {MOST_ADDRESS_BYTES} bytes.",
-            fix="Shorten the query.",
-        )
+        raise address_too_long()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from fastapi.openapi.utils import get_openapi
 from starlette.routing import BaseRoute
 
+from loopkeeper.contract.blanks import BLANK, EMPTY
+from loopkeeper.contract.decider import InvariantBroken
+from loopkeeper.http import idempotency
 from loopkeeper.http.person import ACTED_BY
 from loopkeeper.http.problems import MEDIA_TYPE, ProblemBody
 
@@ -23,13 +26,15 @@ Responses = dict[int | str, dict[str, Any]]
 
 # What any route may answer before its own work begins: every operation's `default`.
 ANYWHERE = {
+    "not-http": 400,
     "method-not-allowed": 405,
     "body-too-slow": 408,
+    "head-too-slow": 408,
     "address-too-long": 414,
     "headers-too-large": 431,
     "defect": 500,
+    "too-many-connections": 503,
 }
-IDEMPOTENCY_KEY = "Up to 255 characters; the same key again gives the same answer."
 
 
 def refused(*slugs: str, status: int = REFUSED) -> Responses:
@@ -101,20 +106,34 @@ def implied(
     if not public and (body or parameters):
         # A plan's sealed identities may be needed or made.
         found += [("erased", 410), ("key-missing", 503)]
-    found.append(("busy", 503))
+    found += [("too-many-requests", 429), ("busy", 503)]
     if closes:
         found.append(("catching-up", 503))
     return found
 
 
-def header(name: str, description: str, *, required: bool = False) -> dict[str, Any]:
-    """A header among an operation's parameters."""
+def idempotency_header() -> dict[str, Any]:
+    """Idempotency-Key among an operation's parameters."""
     return {
-        "name": name,
+        "name": "Idempotency-Key",
+        "in": "header",
+        "required": False,
+        "description": "1 to 255 printable ASCII characters, in quotes if they hold a blank; the same key again, from "
+        "the same organization, gives the same answer.",
+        "schema": {"type": "string", "pattern": f"^({idempotency.PATTERN})$"},
+        "example": "5f2c9a3e-first-attempt",
+    }
+
+
+def if_match_header(*, required: bool) -> dict[str, Any]:
+    """If-Match among an operation's parameters."""
+    return {
+        "name": "If-Match",
         "in": "header",
         "required": required,
-        "description": description,
+        "description": "The ETag last read, or * for any version.",
         "schema": {"type": "string"},
+        "example": "*",
     }
 
 
@@ -128,10 +147,29 @@ def document(routes: Sequence[BaseRoute], title: str) -> dict[str, Any]:
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
     schemas = made.setdefault("components", {}).setdefault("schemas", {})
+    if doubled := sorted(name for name in schemas if "__" in name):
+        raise InvariantBroken(
+            f"two bodies of one name: {', '.join(doubled)}; readers of the document need one each"
+        )
     for schema in schemas.values():
         _actor_by_key_only(schema)
-    made["components"]["schemas"] = dict(sorted({**schemas, **_problem_schemas()}.items()))
+    named = {"Blank": BLANK, "Empty": EMPTY}
+    made = _with_names(made, named)
+    schemas = made["components"]["schemas"]
+    made["components"]["schemas"] = dict(sorted({**schemas, **named, **_problem_schemas()}.items()))
     return made
+
+
+def _with_names(part: Any, named: Mapping[str, Any]) -> Any:
+    """The same with a reference wherever one of these shapes is written out."""
+    if isinstance(part, list):
+        return [_with_names(each, named) for each in cast("list[Any]", part)]
+    if not isinstance(part, dict):
+        return part
+    name = next((name for name, shape in named.items() if part == shape), None)
+    if name is not None:
+        return {"$ref": REF.format(model=name)}
+    return {key: _with_names(each, named) for key, each in cast("dict[str, Any]", part).items()}
 
 
 def _actor_by_key_only(schema: dict[str, Any]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import difflib
+import functools
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, cast, get_args
 
 import orjson
@@ -10,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core.core_schema import ErrorType
 
 from loopkeeper.contract.decider import Refused
-from loopkeeper.kernel.errors import FIELD_NAME, Busy, FieldError, Problem, field_invalid
+from loopkeeper.kernel.errors import MOST_ERRORS, Busy, FieldError, Problem, TooMany, field_invalid
 from loopkeeper.security.keyring import Erased, KeyMissing
 from loopkeeper.store.gate import CatchingUp
 
@@ -19,7 +21,7 @@ MEDIA_TYPE = "application/problem+json"
 # What to do about each rule pydantic names. Placeholders come from the schema, never from the value.
 FIXES: dict[str, str] = {
     "missing": "Send this field.",
-    "extra_forbidden": "Remove this field, or correct its name.",
+    "extra_forbidden": "Remove what is not known here.",
     "string_type": "Send a string.",
     "string_too_short": "Send at least {min_length} characters.",
     "string_too_long": "Send at most {max_length} characters.",
@@ -117,6 +119,18 @@ def known(error: Exception) -> Problem | None:
             fix="Send the same request again after the seconds of Retry-After.",
             headers={"Retry-After": str(error.retry_after)},
         )
+    if isinstance(error, TooMany):
+        return Problem(
+            429,
+            "too-many-requests",
+            "This key asks for more than its share.",
+            fix="Send the same request again after the seconds of Retry-After, and fewer at once.",
+            headers={
+                "Retry-After": str(error.retry_after),
+                "RateLimit-Policy": f'"{error.what}";q={error.most}',
+                "RateLimit": f'"{error.what}";r=0;t={error.retry_after}',
+            },
+        )
     if isinstance(error, Erased):
         return Problem(
             410,
@@ -150,26 +164,63 @@ def malformed(detail: str, fix: str) -> Problem:
     return Problem(422, "malformed-body", detail, fix=fix)
 
 
-def from_validation(error: ValidationError, tree: object, *, prefix: str = "") -> Problem:
-    """A model's complaints without the values. `tree` is what was validated; `prefix` says where else than the body.
+@functools.cache
+def names_of(model: type[BaseModel]) -> frozenset[str]:
+    """Every name that a body of this model may hold: of its fields, and of entries by a code. Only these are named back:
+    what else somebody writes as a name may be a person's."""
+    return frozenset(_names(model.__pydantic_core_schema__))
+
+
+def _names(schema: object) -> Iterator[str]:
+    """Of pydantic's own schema, which is there already: names of fields, aliases, and codes of enums and literals."""
+    if isinstance(schema, list | tuple):
+        for each in cast("Sequence[object]", schema):
+            yield from _names(each)
+    if isinstance(schema, dict):
+        found = cast("dict[str, Any]", schema)
+        if found.get("type") in ("model-fields", "typed-dict"):
+            yield from found["fields"]
+        if isinstance(alias := found.get("validation_alias"), str):
+            yield alias
+        codes = [*found.get("members", ()), *found.get("expected", ())]
+        yield from (str(getattr(each, "value", each)) for each in codes)
+        for each in found.values():
+            yield from _names(each)
+
+
+def unknown(name: str, known: Collection[str]) -> str:
+    """What to do about a name that is not known: which one may be meant, of those that are."""
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"Remove what is not known here; {near[0]} may be meant." if near else FIXES["extra_forbidden"]
+
+
+def from_validation(
+    error: ValidationError, tree: object, names: Collection[str], *, prefix: str = ""
+) -> Problem:
+    """A model's complaints without the values. `tree` is what was validated, `names` those that the model knows;
+    `prefix` says where else than the body.
 
     A validator's own sentence is shown only if raised as a `PydanticCustomError` without context: the text
     of a ValueError may hold the value (`date.fromisoformat` puts it there).
     """
     found = error.errors(include_url=False, include_input=False)
-    return from_errors(cast("Sequence[Mapping[str, Any]]", found), tree, prefix=prefix)
+    return from_errors(cast("Sequence[Mapping[str, Any]]", found), tree, names, prefix=prefix)
 
 
-def from_errors(found: Sequence[Mapping[str, Any]], tree: object, *, prefix: str = "") -> Problem:
+def from_errors(
+    found: Sequence[Mapping[str, Any]], tree: object, names: Collection[str], *, prefix: str = ""
+) -> Problem:
     """The same of errors as pydantic and FastAPI list them."""
     return field_invalid(
         *(
             FieldError(
-                pointer=prefix + _pointer(each["loc"], tree, missing=each["type"] == "missing"),
+                pointer=prefix + _pointer(each["loc"], tree, names, missing=each["type"] == "missing"),
                 rule=each["type"].replace("_", "-"),
-                fix=_fix(each["type"], each["msg"], each.get("ctx", {})),
+                fix=unknown(str(each["loc"][-1]), names)
+                if each["type"] == "extra_forbidden"
+                else _fix(each["type"], each["msg"], each.get("ctx", {})),
             )
-            for each in found
+            for each in found[:MOST_ERRORS]
         )
     )
 
@@ -180,14 +231,15 @@ def _fix(rule: str, sentence: str, context: Mapping[str, Any]) -> str:
     return OTHERWISE if rule in BUILT_IN or context else sentence
 
 
-def _pointer(location: Sequence[int | str], tree: object, *, missing: bool) -> str:
-    """Follows the location through what was sent, so that pydantic's labels of unions drop out."""
+def _pointer(location: Sequence[int | str], tree: object, names: Collection[str], *, missing: bool) -> str:
+    """Follows the location through what was sent, so that pydantic's labels of unions drop out, up to the first name
+    that the model does not know."""
     pointer, at = "", tree
     for position, segment in enumerate(location):
         last = position == len(location) - 1
-        if isinstance(segment, str) and not FIELD_NAME.fullmatch(segment):
-            break
         if isinstance(at, dict) and segment in at:
+            if segment not in names:
+                break
             at = cast("dict[str, object]", at)[str(segment)]
         elif isinstance(at, list) and isinstance(segment, int) and segment < len(cast("list[object]", at)):
             at = cast("list[object]", at)[segment]

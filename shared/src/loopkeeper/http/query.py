@@ -14,8 +14,8 @@ from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 
-from loopkeeper.http.problems import FIXES, from_errors
-from loopkeeper.kernel.errors import FIELD_NAME, FieldError, Problem, field_invalid
+from loopkeeper.http.problems import from_errors, unknown
+from loopkeeper.kernel.errors import FieldError, Problem, field_invalid
 
 MOST_PARAMETERS = 50
 
@@ -34,20 +34,21 @@ class Parameters:
         """Raise 422 `field-invalid` for what no declared parameter takes."""
         if not text:
             return
-        unknown = [name for name in parameters(text, self.repeatable) if name not in self.names]
-        if unknown:
+        strange = [name for name in parameters(text, self.names, self.repeatable) if name not in self.names]
+        if strange:
             raise field_invalid(
-                *(FieldError(pointer=_pointer(each), rule="extra-forbidden", fix=UNKNOWN) for each in unknown)
+                *(
+                    FieldError(pointer="query", rule="extra-forbidden", fix=unknown(name, self.names))
+                    for name in strange
+                )
             )
 
     def invalid(self, error: RequestValidationError, text: bytes) -> Problem:
         """FastAPI's complaint about a query, without the values."""
         errors = cast("Sequence[Mapping[str, Any]]", error.errors())
         found = [each | {"loc": tuple(each["loc"])[1:]} for each in map(dict, errors)]
-        return from_errors(found, parameters(text, self.repeatable), prefix="query")
-
-
-UNKNOWN = FIXES["extra_forbidden"]
+        sent = parameters(text, self.names, self.repeatable)
+        return from_errors(found, sent, self.names, prefix="query")
 
 
 def declared(dependant: Dependant) -> Parameters:
@@ -65,8 +66,9 @@ def declared(dependant: Dependant) -> Parameters:
     return Parameters(model, frozenset(kinds), repeatable)
 
 
-def parameters(text: bytes, repeatable: frozenset[str]) -> Values:
-    """The parameters by name; one that is not `repeatable` may come once. Raises 422 `field-invalid`."""
+def parameters(text: bytes, known: frozenset[str], repeatable: frozenset[str]) -> Values:
+    """The parameters by name; one that is not `repeatable` may come once. Raises 422 `field-invalid`, which names only
+    what is `known`."""
     try:
         pairs = parse_qsl(
             text.decode("ascii"), keep_blank_values=True, max_num_fields=MOST_PARAMETERS, errors="strict"
@@ -79,19 +81,19 @@ def parameters(text: bytes, repeatable: frozenset[str]) -> Values:
     for name, value in pairs:
         if "\0" in value or "\0" in name:
             raise field_invalid(
-                FieldError(pointer=_pointer(name), rule="no-nul", fix="Remove the character U+0000.")
+                FieldError(pointer=_pointer(name, known), rule="no-nul", fix="Remove the character U+0000.")
             )
         if name in repeatable:
             cast("list[str]", values.setdefault(name, [])).append(value)
         elif name in values:
             raise field_invalid(
-                FieldError(pointer=_pointer(name), rule="once", fix="Send this parameter once.")
+                FieldError(pointer=_pointer(name, known), rule="once", fix="Send this parameter once.")
             )
         else:
             values[name] = value
     return values
 
 
-def _pointer(name: str) -> str:
-    """Where the parameter stands; what is no name of a field may be anything, and is not repeated."""
-    return f"query/{name}" if FIELD_NAME.fullmatch(name) else "query"
+def _pointer(name: str, known: frozenset[str]) -> str:
+    """Where the parameter stands; what nobody declared may be anything, and is not repeated."""
+    return f"query/{name}" if name in known else "query"

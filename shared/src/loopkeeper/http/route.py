@@ -137,6 +137,11 @@ class Operation(APIRoute):
         return ":" in self.path_format
 
     @property
+    def holds_a_place(self) -> bool:
+        """Whether it counts among a client's requests under way: what waits for news does nothing meanwhile."""
+        return "wait" not in self.query.names
+
+    @property
     def closes(self) -> bool:
         """Whether it waits where its service is closed."""
         return self.service != "program" and not self.path_format.startswith(ANSWERED_WHILE_CLOSED)
@@ -197,9 +202,9 @@ class Operation(APIRoute):
         )
         self.responses = openapi.with_problems(self.responses, form, answers=self.answers)
         extra: dict[str, Any] = {"x-roles": sorted(self.roles)} if self.roles else {"security": []}
-        sent = [openapi.header("Idempotency-Key", openapi.IDEMPOTENCY_KEY)] if self.method == "POST" else []
+        sent = [openapi.idempotency_header()] if self.method == "POST" else []
         if matches:
-            sent.append(openapi.header("If-Match", "The ETag last read.", required=self.needs_if_match))
+            sent.append(openapi.if_match_header(required=self.needs_if_match))
         if sent:
             extra["parameters"] = sent
         if self.upload is not None:
@@ -236,6 +241,12 @@ class Operation(APIRoute):
             raise Busy("the start", retry_after=STARTS_WITHIN)
         sent = headers.joined(scope)
         client = self.caller.authorized(sent, serving.directory)
+        if self.service != "program":
+            share.leave = await serving.rates.enter(
+                client.counted_as if client is not None else _address(scope),
+                writes=self.method != "GET",
+                holds=self.holds_a_place,
+            )
         command = None
         if client is not None and self.method != "GET":
             command = idempotency.keyed_command(sent, client)
@@ -289,13 +300,18 @@ class Operation(APIRoute):
 
     async def _read(self, serving: AppState, receive: Receive, sent: headers.Headers, share: Share) -> bytes:
         if self.takes_body and (self.upload is not None or headers.sends_body(sent)):
-            headers.check_media(sent, self.media)
+            headers.check_media(sent, self.media, file=self.upload is not None)
         if self.upload is not None:
             return b""
         raw = await json_body.whole(receive, serving.settings.max_body, headers.announced(sent), share)
         if raw and not self.takes_body and raw.strip() != b"{}":
             raise malformed("This takes no body.", "Send none.")
         return raw
+
+
+def _address(scope: Scope) -> str:
+    """Who calls a public route, as far as anybody knows."""
+    return f"public {(scope.get('client') or ('', 0))[0]}"
 
 
 def _only(methods: set[str] | None, path: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Protocol, cast
 from starlette.types import Scope
 
 from loopkeeper.http.body_budget import BodyBudget
+from loopkeeper.http.rates import Rates
 from loopkeeper.kernel.settings import Settings
 from loopkeeper.security.organizations import Client
 
@@ -21,15 +22,17 @@ class Authenticator(Protocol):
 @dataclass
 class AppState:
     """`services`: by name, those that have started; a route's first tag says which one it belongs to. `bodies`: what all
-    requests may hold of their bodies at once."""
+    requests may hold of their bodies at once. `rates`: how much each client may ask."""
 
     directory: Authenticator
     settings: Settings
     services: dict[str, Any] = field(default_factory=dict[str, Any])
     bodies: BodyBudget = field(init=False)
+    rates: Rates = field(init=False)
 
     def __post_init__(self) -> None:
         self.bodies = BodyBudget(self.settings.body_budget)
+        self.rates = Rates(self.settings.rate / self.settings.replicas)
 
 
 def app_state_of(scope: Scope) -> AppState:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 from pydantic import BaseModel, ConfigDict
@@ -43,6 +42,17 @@ class Busy(Exception):
         self.retry_after = retry_after
 
 
+class TooMany(Exception):
+    """One caller asks for more than its share. `what` is counted, `most` of it are its share; there is more of it in
+    `retry_after` seconds."""
+
+    def __init__(self, what: str, most: int, *, retry_after: int) -> None:
+        super().__init__(f"too many {what}")
+        self.what = what
+        self.most = most
+        self.retry_after = retry_after
+
+
 class StartError(Exception):
     """The program cannot start: one sentence what is wrong, one how to mend it."""
 
@@ -54,10 +64,6 @@ class StartError(Exception):
 
 # An answer is bounded like everything else; who mends fifty fields asks again.
 MOST_ERRORS = 50
-
-
-# Only a key that looks like a field name is named back: what else a client uses as a key may be a person's name.
-FIELD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 
 
 class FieldError(BaseModel):

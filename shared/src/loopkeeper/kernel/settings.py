@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -131,6 +132,24 @@ class Settings(BaseSettings):
         ge=1,
         description="Bytes of bodies that requests may hold at once before 503",
     )
+    rate: int = Field(
+        default=1000,
+        ge=1,
+        description="Requests a second of one client before 429, over all replicas of a service",
+    )
+    replicas: int = Field(default=1, ge=1, description="Replicas of a service, which share the rate")
+    connections: int = Field(
+        default=2000,
+        ge=1,
+        description="Connections one process has at once; fewer where it may open fewer files",
+    )
+    connections_of_one: int = Field(
+        default=400, ge=1, description="Connections from one address at once, but for trusted proxies"
+    )
+    trusted_proxies: str = Field(
+        default="",
+        description="Addresses and networks of ingresses and load balancers, comma separated: they stand for many callers",
+    )
     queue: int = Field(default=2048, ge=1, description="Requests that may wait for the store before 503")
     pool: int = Field(default=4, ge=1, description="Reading connections of a service")
 
@@ -141,6 +160,18 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="Lowest level written"
     )
+
+    @field_validator("trusted_proxies", mode="after")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        for each in filter(None, (part.strip() for part in value.split(","))):
+            try:
+                ip_network(each, strict=False)
+            except ValueError:
+                raise PydanticCustomError(
+                    "network", "it is no list of addresses such as 10.0.0.0/8"
+                ) from None
+        return value
 
     @field_validator("home", "config", "policy", "issuer", mode="before")
     @classmethod

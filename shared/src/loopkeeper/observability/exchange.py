@@ -48,12 +48,17 @@ def exchange_of(scope: Scope) -> Exchange:
     return cast("Exchange", scope[KEY])
 
 
+def new_trace_id() -> str:
+    """A trace of its own."""
+    return secrets.token_hex(16)
+
+
 def begin(scope: Scope) -> Exchange:
     """The trace this request belongs to: the caller's where its `traceparent` is well formed, else a new one."""
     headers = cast("list[tuple[bytes, bytes]]", scope["headers"])
     parent = next((value.decode("latin-1") for name, value in headers if name == b"traceparent"), "")
     match = TRACEPARENT.fullmatch(parent)
-    trace_id = match.group(1) if match else secrets.token_hex(16)
+    trace_id = match.group(1) if match else new_trace_id()
     return Exchange(
         method=scope["method"],
         trace_id=trace_id,

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from loopkeeper.contract.decider import InvariantBroken
+from loopkeeper.flow.timers import FIRES
 from loopkeeper.kernel.repeat import repeat
 from loopkeeper.kernel.supervisor import Heartbeat
 from loopkeeper.kernel.wake import woken_by
 from loopkeeper.runtime.service import RunningService
+from loopkeeper.store.bulk_writes import DEADLINE
 from loopkeeper.store.later_tables import BUSY, OF_A_SERVICE
 
 # As often as Prometheus usually looks; the counting costs two round trips.
@@ -22,7 +24,8 @@ EVERY = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What one service has not done yet, as its database has it."""
+    """What one service has not done yet, as its database has it. Deadlines that wait for a parked fact are not due: they
+    are told with what is parked."""
 
     outbox: int
     parked: int
@@ -33,10 +36,12 @@ class Backlog:
 async def waiting(context: RunningService, now: datetime) -> Backlog:
     """Unsent, parked and due, as of `now`."""
     row = await context.pool.fetchrow(
-        """SELECT (SELECT count(*) FROM outbox) AS outbox, (SELECT count(*) FROM parked_stream) AS parked,
-           (SELECT min(due_at) FROM timer) AS next_timer_at,
-           (SELECT count(*) FROM timer WHERE due_at <= $1) AS timers_due""",
+        f"""SELECT (SELECT count(*) FROM outbox) AS outbox, (SELECT count(*) FROM parked_stream) AS parked,
+           (SELECT t.due_at FROM timer t WHERE {FIRES} ORDER BY t.due_at LIMIT 1) AS next_timer_at,
+           (SELECT count(*) FROM timer t WHERE t.due_at <= $1 AND {FIRES}) AS timers_due""",  # noqa: S608
         now,
+        list(context.goes_on),
+        DEADLINE,
     )
     if row is None:
         raise InvariantBroken("counts came without a row")

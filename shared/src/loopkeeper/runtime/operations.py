@@ -10,6 +10,7 @@ import orjson
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
+from loopkeeper.contract.field_types import YesNo
 from loopkeeper.event_log.port import LogUnavailable
 from loopkeeper.http.call import allowed
 from loopkeeper.http.route import Id, Operation, example, refused
@@ -128,6 +129,8 @@ class ParkedFact(Shown):
     event_id: UUID
     type: str
     error: str
+    # A pointer into the event's data, by names only; empty where no single field is at fault.
+    field: str = ""
     at: datetime
 
 
@@ -141,7 +144,7 @@ class ReplayBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    dry_run: bool = True
+    dry_run: YesNo = True
 
 
 class ReplayResult(Shown):

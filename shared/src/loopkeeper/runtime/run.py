@@ -39,6 +39,7 @@ from loopkeeper.policy.reading import installed, load
 from loopkeeper.postgres import migrations
 from loopkeeper.postgres.connections import Pool
 from loopkeeper.postgres.incarnation import Database
+from loopkeeper.postgres.turns import FairPool
 from loopkeeper.runtime import startup
 from loopkeeper.runtime.backlog import keep_measuring
 from loopkeeper.runtime.operations import operations_of
@@ -329,7 +330,7 @@ class Running:
                 database = Database(addresses.databases[name], name, gate.close)
                 pool = await database.writer()
                 opening.push_async_callback(pool.close)
-                readers = await database.reader(self.settings.pool)
+                readers = FairPool(await database.reader(self.settings.pool), self.settings.pool)
                 opening.push_async_callback(readers.close)
                 found[name] = Opened(gate, database, pool, readers)
             self._stack.push_async_callback(opening.pop_all().aclose)
@@ -382,6 +383,7 @@ class Running:
             parked=parked,
             supervisor=self.supervisor,
             ahead=service.ahead,
+            goes_on=service.goes_on,
             database=database,
         )
         self.contexts[name] = context
@@ -408,6 +410,7 @@ class Running:
             clock=self.clock,
             metrics=context.metrics,
             telemetry=context.telemetry,
+            goes_on=service.goes_on,
         )
 
         def later(run: Factory) -> Factory:

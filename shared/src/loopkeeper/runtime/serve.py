@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from loopkeeper.http.app import App
+from loopkeeper.http.protocol import behind, door_of
 from loopkeeper.kernel.errors import StartError
 from loopkeeper.kernel.logs import configure, get
 from loopkeeper.kernel.server import Server
@@ -27,6 +28,10 @@ from loopkeeper.runtime.service import Service
 from loopkeeper.store.transient import transient
 
 log = get("serve")
+
+# Longer than a load balancer keeps an idle connection (60 seconds is usual): the one that ends it must be the one that
+# would send on it.
+KEPT_ALIVE = 75
 
 
 @asynccontextmanager
@@ -153,6 +158,7 @@ async def _listen(settings: Settings, app: ASGIApp, supervisor: Supervisor) -> b
     server = Server(
         uvicorn.Config(
             app,
+            http=behind(door_of(settings)),
             host=settings.host,
             port=settings.port,
             ssl_certfile=settings.certificate,
@@ -161,6 +167,7 @@ async def _listen(settings: Settings, app: ASGIApp, supervisor: Supervisor) -> b
             access_log=False,
             ws="none",
             lifespan="off",
+            timeout_keep_alive=KEPT_ALIVE,
             timeout_graceful_shutdown=int(GRACE.total_seconds()),
         )
     )

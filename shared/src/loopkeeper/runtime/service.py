@@ -67,6 +67,7 @@ class RunningService(Resources):
     ahead: Ahead
     # For a worker that holds a lock of its own as long as it lives: `database.connect`.
     database: Database = field(repr=False)
+    goes_on: Sequence[str] = ()
 
     async def work_ahead(self) -> tuple[int, datetime | None]:
         """How much the service's own workers have to do now, and when next, beside its timers; one thing more for one
@@ -119,6 +120,8 @@ class Service:
     # Those of its `api/`, in the order in which the reference shows them.
     routers: Sequence[APIRouter] = ()
     on_timer: Callable[[Resources], Callable[[str, datetime], Command]] = field(default=lambda _: no_timer)
+    # How the kinds of those deadlines begin that tell and decide nothing: they fire while their referral is parked, too.
+    goes_on: Sequence[str] = ()
     workers: Mapping[str, Worker] = field(default_factory=dict[str, Worker])
     ahead: Ahead = nothing_ahead
     # What must hold in its own tables, and what it knows of a loop: for `loopkeeper verify`.

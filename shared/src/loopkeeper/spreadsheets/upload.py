@@ -6,8 +6,10 @@ columns are not known is refused whole, and told which are.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, cast
 
 import orjson
@@ -23,6 +25,8 @@ NOT_A_ROW = "not-a-row"
 LINE_BREAK = "line-break-in-cell"
 CELL_ERROR = "cell-error"
 COLUMNS = "columns"
+# Whoever else the program serves has a turn after so many lines, however small they are.
+AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +43,28 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What a body should be: its columns, and whether each line is a JSON object in place of cells."""
+    """What a body should be: its columns, whether each line is a JSON object in place of cells, and in which encoding it
+    is declared to be; a byte order mark says it better."""
 
     columns: Sequence[Heading]
     json: bool = False
+    declared: str = "utf-8"
     limits: Limits = field(default_factory=Limits)
 
 
 async def lines_of(pieces: AsyncIterator[bytes], form: Form, *, first: int = 1) -> AsyncIterator[Line]:
     """The lines of the body, numbered as in the whole file, of which it begins with line `first`. A later part of a
-    file with columns repeats the line that names them. Raises `Unreadable`."""
+    file with columns repeats the line that names them. Others have their turn while it is read, whatever it holds.
+    Raises `Unreadable`."""
+    count = 0
+    async for line in _read(pieces, form, first):
+        yield line
+        count += 1
+        if not count % AT_ONCE:
+            await asyncio.sleep(0)
+
+
+async def _read(pieces: AsyncIterator[bytes], form: Form, first: int) -> AsyncIterator[Line]:
     start = b""
     async for piece in pieces:
         start += piece
@@ -59,12 +75,12 @@ async def lines_of(pieces: AsyncIterator[bytes], form: Form, *, first: int = 1) 
             yield line
         return
     reading = _Json(form.limits, first) if form.json else _Cells(form, first)
-    letters, lines = decoder(encoding_of_start(start)), Lines(form.limits.line)
-    for text in lines.feed(letters.decode(start)):
+    letters, lines = decoder(encoding_of_start(start, form.declared)), Lines(form.limits.line)
+    async for text in _texts(lines.feed(letters.decode(start))):
         for line in reading.feed(text):
             yield line
     async for piece in pieces:
-        for text in lines.feed(letters.decode(piece)):
+        async for text in _texts(lines.feed(letters.decode(piece))):
             for line in reading.feed(text):
                 yield line
     for text in (*lines.feed(letters.decode(b"", True)), *lines.finish()):
@@ -74,22 +90,33 @@ async def lines_of(pieces: AsyncIterator[bytes], form: Form, *, first: int = 1) 
         yield line
 
 
+async def _texts(found: Iterable[str]) -> AsyncIterator[str]:
+    """The same; lines that turn out to be empty cost time too."""
+    for number, text in enumerate(found, 1):
+        yield text
+        if not number % AT_ONCE:
+            await asyncio.sleep(0)
+
+
 async def _workbook(start: bytes, pieces: AsyncIterator[bytes], form: Form) -> AsyncIterator[Line]:
     content = bytearray(start)
     async for piece in pieces:
         content += piece
         if len(content) > form.limits.size:
             raise too_large("megabytes", str(form.limits.size // (1024 * 1024)))
-    book = opened(bytes(content), limits=form.limits)
+    # Unpacking and reading happen beside the loop: one small archive may hold a million cells.
+    book = await asyncio.to_thread(opened, bytes(content), limits=form.limits)
     sheet = next((each for each in book.sheets if each.visible), book.sheets[0])
     columns: Columns | None = None
-    for row in sheet.rows():
-        if row.blank:
-            continue
-        if columns is None:
-            columns = Columns.of(row, form.columns)
-        else:
-            yield columns.line(row.number, row)
+    rows = sheet.rows()
+    while taken := await asyncio.to_thread(lambda: list(islice(rows, AT_ONCE))):
+        for row in taken:
+            if row.blank:
+                continue
+            if columns is None:
+                columns = Columns.of(row, form.columns)
+            else:
+                yield columns.line(row.number, row)
 
 
 class Columns:

@@ -24,6 +24,7 @@ from loopkeeper.postgres.connections import Connection
 from loopkeeper.security.sealing import Sealer
 from loopkeeper.store import bulk_writes, journal
 from loopkeeper.store import offsets as reading
+from loopkeeper.store.blame import BY_FIELD, field_of
 from loopkeeper.store.definition import (
     STREAM,
     Among,
@@ -310,7 +311,7 @@ class Batch(Generic[S]):
         behind = submission.stream in self.marks
         if submission.is_fact and (behind or submission.poison):
             self._park(submission, submission.poison or "behind an earlier parked fact", behind=behind)
-        elif submission.timer is not None and behind:
+        elif submission.timer is not None and behind and not submission.goes_on:
             self._leave(submission, Outcome(submission.stream, None))
         elif submission.stream in self.waiting:
             self._defer(item)
@@ -338,25 +339,56 @@ class Batch(Generic[S]):
                 self._leave(submission, refused)
         except Exception as error:  # noqa: BLE001 any fault of a rule concerns its command alone
             if submission.is_fact:
-                self._park(submission, describe(error))
+                self._park(submission, describe(error) + self._blamed(submission))
             else:
                 self._leave(submission, error)
         else:
             self.outcomes[submission.id] = outcome
+
+    def _blamed(self, submission: Submission) -> str:
+        """Which field of this fact the rule cannot take, if it is one: in words behind the error."""
+        command, row = submission.command, self._row(submission.stream)
+        if command is None or command.fact is None:
+            return ""
+        decider, plain = self.domain.decider, Plain(at=max(self.now, row.at or self.now), seed=submission.id)
+
+        def applies(fact: Event) -> bool:
+            asked = command.model_copy(update={"fact": fact})
+            try:
+                state = decider.evolve(row.state, fact)
+                asked = self.loaded.with_context(submission.stream, state, asked, plain)
+                own = [each for each in decider.decide(state, asked) if not isinstance(each, EventOn)]
+                state = decider.fold(own, state)
+                if state is not None:
+                    self.domain.timers(state)
+            except NeedsMore:
+                return True
+            except Exception:  # noqa: BLE001 whatever it is, with this value the fact does not apply either
+                return False
+            return True
+
+        found = field_of(command.fact, applies)
+        return f"{BY_FIELD}{found}" if found else ""
 
     def _decide(self, submission: Submission, command: Command) -> Outcome:
         row, domain = self._row(submission.stream), self.domain
         at = max(self.now, row.at) if row.at else self.now
         before = state = row.state
         events: list[tuple[Event, bool]] = []
+        decided_on = state
         if command.fact is not None:
-            state = domain.decider.evolve(state, command.fact)
+            fact = submission.noted or command.fact
+            decided_on = state = domain.decider.evolve(state, fact)
+            if submission.noted is not None:
+                decided_on = domain.decider.evolve(before, command.fact)
             if state != before or domain.notes_all:
-                events.append((command.fact, False))
-        asked = self.loaded.with_context(submission.stream, state, command, Plain(at=at, seed=submission.id))
+                events.append((fact, False))
+        asked = self.loaded.with_context(
+            submission.stream, decided_on, command, Plain(at=at, seed=submission.id)
+        )
         others: list[EventOn] = []
         first = len(self.entries)
-        for event in domain.decider.decide(state, asked):
+        for event in domain.decider.decide(decided_on, asked):
             if isinstance(event, EventOn):
                 others.append(event)
                 continue

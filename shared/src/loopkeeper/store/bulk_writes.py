@@ -17,6 +17,8 @@ from loopkeeper.security.sealing import AuditRow, Sealer
 from loopkeeper.store.definition import Change, Domain, Row, Submission
 
 # First timed replays of a parked stream, then a person.
+# How the reason begins of a deadline that failed: it is not tried again before the stream's next replay.
+DEADLINE = "deadline "
 RETRIES = (timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=1))
 
 
@@ -104,12 +106,21 @@ async def parked(
     await connection.execute(
         """INSERT INTO parked_stream (stream, since, tries, next_retry_at, error)
            SELECT stream, $3, 0, $4, error FROM unnest($1::text[], $2::text[]) AS t (stream, error) ORDER BY stream
-           ON CONFLICT (stream) DO NOTHING""",
+           ON CONFLICT (stream) DO UPDATE SET error = excluded.error WHERE starts_with(excluded.error, $5)""",
         list(first),
         list(first.values()),
         now,
         now + RETRIES[0],
+        DEADLINE,
     )
+    if corrected := sorted({s.stream for s, _ in failed if _corrects(s)}):
+        # What it corrects may be what failed: tried at once. What is set aside for other reasons has no tries to come.
+        await connection.execute(
+            """UPDATE parked_stream SET next_retry_at = $2
+               WHERE stream = ANY($1::text[]) AND (next_retry_at IS NOT NULL OR tries > 0)""",
+            corrected,
+            now,
+        )
     received = [(s, s.received, error) for s, error in failed if s.received is not None]
     await connection.executemany(
         """INSERT INTO parked (stream, partition, "offset", event_id, type, error, body, at)
@@ -128,6 +139,11 @@ async def parked(
             for s, r, error in received
         ],
     )
+
+
+def _corrects(submission: Submission) -> bool:
+    fact = submission.command.fact if submission.command is not None else None
+    return fact is not None and type(fact).corrects
 
 
 def _sealed(sealer: Sealer, stream: str, received: Received) -> str:

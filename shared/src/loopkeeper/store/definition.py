@@ -82,6 +82,10 @@ class Submission:
     traceparent: str = ""
     received: Received | None = None
     timer: tuple[str, datetime] | None = None
+    # The fact as it came, where the command has it as a later correction does: this one is folded and noted.
+    noted: Event | None = None
+    # A deadline that tells and decides nothing: it fires while the stream is parked, too.
+    goes_on: bool = False
     # Other streams whose rows the decision needs locked, because it writes their events too.
     other_streams: tuple[str, ...] = ()
     # Why this fact cannot even be read; it is parked at once.

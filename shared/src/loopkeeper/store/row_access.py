@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, cast
 
 from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.kernel.errors import Busy, not_found
 from loopkeeper.postgres.connections import TRANSIENT, Connection, Pool
+from loopkeeper.postgres.turns import FairPool
 from loopkeeper.security.organizations import Client, Role
 
 KEYS = ("plan_id", "referrer_id", "provider_id")
@@ -69,11 +70,13 @@ async def reading(pool: Pool, client: Client | None, *, ordered: bool = False) -
     """A connection in one read-only snapshot that sees what this client may see. `ordered`: what is read has an index in its
     order, however few rows PostgreSQL expects to sort.
 
-    Raises `Busy` where no connection comes free in time or the database is away: nothing was changed, so the
-    caller may simply ask again. No network call belongs inside.
+    Raises `Busy` where no connection comes free in time or the database is away, `TooMany` where the client's own others
+    are in its way: nothing was changed, so the caller may simply ask again. No network call belongs inside.
     """
+    organization = client.organization if client is not None else ""
     try:
         async with (
+            _turn(pool, organization),
             cast("Any", pool).acquire(timeout=SECONDS_FOR_A_CONNECTION) as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
@@ -83,6 +86,12 @@ async def reading(pool: Pool, client: Client | None, *, ordered: bool = False) -
             yield connection
     except TRANSIENT as error:
         raise Busy("the reading pool") from error
+
+
+def _turn(pool: Pool, organization: str) -> AbstractAsyncContextManager[None]:
+    if isinstance(pool, FairPool):
+        return pool.turns.turn(organization, SECONDS_FOR_A_CONNECTION)
+    return nullcontext()
 
 
 # Stands in a query of `visible_rows` where the clause that names the caller's own key goes.

@@ -51,7 +51,7 @@ class AcceptBody(BlankIsMissing):
     lead: LeadBody | None = None
 
 
-class DeclineBody(BlankIsMissing):
+class DeclineOfferBody(BlankIsMissing):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     reason: str = Field(default="", max_length=60)
@@ -126,7 +126,7 @@ async def accept(
 )
 async def decline(
     id: Id,
-    body: Annotated[DeclineBody, example({"reason": "no_capacity"})],
+    body: Annotated[DeclineOfferBody, example({"reason": "no_capacity"})],
     call: Annotated[Call, allowed(Role.PROVIDER)],
 ) -> ShownAssignment:
     """The loop stays open and goes to the next candidate."""

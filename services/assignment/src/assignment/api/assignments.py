@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict
 
-from assignment.api.explanation import Explanation, explain, explain_question
+from assignment.api.explanation import RankingExplanation, explain, explain_question
 from assignment.api.views import ShownAssignment, show
 from assignment.domain.state import Assignment
 from loopkeeper.contract.vocabulary.openings import OpeningReason
@@ -39,7 +39,7 @@ class AssignmentQuery(Page):
     status: Literal["offered", "accepted", "declined", "withdrawn", "ended"] | None = None
 
 
-class OpenedMember(BaseModel):
+class AssignedMember(BaseModel):
     """Whom to look for and how; this opening was written down."""
 
     model_config = ConfigDict(frozen=True)
@@ -73,7 +73,9 @@ async def assignment(id: Id, call: Annotated[Call, allowed(*READERS)]) -> ShownA
 
 
 @router.get("/v1/assignments/{id:key}/explanation", summary="Who was ranked, who was passed over, and why")
-async def explanation(id: Id, call: Annotated[Call, allowed(Role.PLAN, Role.OPERATIONS)]) -> Explanation:
+async def explanation(
+    id: Id, call: Annotated[Call, allowed(Role.PLAN, Role.OPERATIONS)]
+) -> RankingExplanation:
     """The ranking of this offer with its reasons, in sentences, and the policy rows it used. With a referral's id: why
     the plan was asked, or else the newest offer."""
     if id.startswith(REFERRAL):
@@ -87,7 +89,7 @@ async def explanation(id: Id, call: Annotated[Call, allowed(Role.PLAN, Role.OPER
     return explain(offer, call.service.policy)
 
 
-async def _question(call: Call, referral: str) -> Explanation:
+async def _question(call: Call, referral: str) -> RankingExplanation:
     row = await visible_row(
         call.service.readers,
         call.client,
@@ -106,7 +108,7 @@ async def _question(call: Call, referral: str) -> Explanation:
 @router.get("/v1/assignments/{id:key}/member", summary="Whom to look for")
 async def member(
     id: Id, asked: Annotated[OpeningQuery, Query()], call: Annotated[Call, allowed(Role.PROVIDER, Role.PLAN)]
-) -> OpenedMember:
+) -> AssignedMember:
     """Opens identity and contact for whoever accepted, and for the plan; each opening is written down, with its
     reason."""
     row, context = await row_of(call, id), call.service
@@ -123,7 +125,7 @@ async def member(
         fields=MEMBER_FIELDS,
         why=asked.why(OpeningReason.SERVE),
     )
-    return OpenedMember(identity=opened.get("identity", {}), contact=opened.get("contact", {}))
+    return AssignedMember(identity=opened.get("identity", {}), contact=opened.get("contact", {}))
 
 
 async def row_of(call: Call, id: str, keys: tuple[str, ...] = PARTIES) -> Mapping[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID, uuid5
@@ -39,12 +39,13 @@ NAMES = sorted({*PLAIN, *LISTS, *CONTRACT})
 FORM = reader.Form(
     (Heading("id", needed=True), *(Heading(name) for name in NAMES)), limits=Limits(line=16 * 1024)
 )
+YES_OR_NO = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 # One transaction takes so many entries; so many errors tell everything.
 CHUNK = 256
 ERRORS_SHOWN = 1000
 
 
-class RowError(BaseModel):
+class ProviderRowError(BaseModel):
     """Which line, where in it (the column), which rule, and what to do."""
 
     model_config = ConfigDict(frozen=True)
@@ -72,12 +73,12 @@ class Imported(BaseModel):
     refused: int = 0
     dry_run: bool = False
     rows: list[RowResult] = []
-    errors: list[RowError] = []
+    errors: list[ProviderRowError] = []
 
     def refuse(self, line: int, pointer: str, rule: str, fix: str) -> None:
         self.refused += 1
         if len(self.errors) < ERRORS_SHOWN:
-            self.errors.append(RowError(line=line, pointer=pointer, rule=rule, fix=fix))
+            self.errors.append(ProviderRowError(line=line, pointer=pointer, rule=rule, fix=fix))
 
     def keep(self, line: int, slug: str, result: Literal["created", "changed", "unchanged"]) -> None:
         setattr(self, result, getattr(self, result) + 1)
@@ -116,6 +117,7 @@ async def import_providers(
     is_hub: Callable[[str], bool],
     at: datetime,
     dry_run: bool,
+    charset: str,
 ) -> Imported:
     """Write the good lines, a chunk at a time. Sending the file again changes nothing that stands as it says.
     Raises 422 `row-invalid` where the first line names no usable columns."""
@@ -129,7 +131,7 @@ async def import_providers(
         chunk.lines.clear()
 
     try:
-        async for each in reader.lines_of(pieces, FORM):
+        async for each in reader.lines_of(pieces, replace(FORM, declared=charset)):
             line = _checked(client, each, serving, is_hub, result)
             if line is None:
                 continue
@@ -206,7 +208,7 @@ def _fields(cells: Mapping[str, str]) -> dict[str, Any]:
         if name in given:
             given[name] = [part.strip() for part in given[name].split(";") if part.strip()]
     if "active" in given:
-        given["active"] = {"true": True, "false": False}.get(given["active"].lower(), given["active"])
+        given["active"] = YES_OR_NO.get(given["active"].lower(), given["active"])
     if given.get("capacity", "").isdecimal():
         given["capacity"] = int(given["capacity"])
     contract = {inner: given.pop(column) for column, inner in CONTRACT.items() if column in given}

@@ -40,7 +40,7 @@ QUESTIONS: Mapping[str, str] = {
 }
 
 
-class Explanation(BaseModel):
+class RankingExplanation(BaseModel):
     """`lines` for people; `ranked` and `skipped` for programs; `policy` the rows that were used."""
 
     model_config = ConfigDict(frozen=True)
@@ -51,9 +51,9 @@ class Explanation(BaseModel):
     policy: tuple[str, ...]
 
 
-def explain(offer: Offer, policy: Policy) -> Explanation:
+def explain(offer: Offer, policy: Policy) -> RankingExplanation:
     """The reasons of this offer."""
-    return Explanation(
+    return RankingExplanation(
         lines=tuple(_lines(offer, _factors(offer, policy))),
         ranked=offer.ranked,
         skipped=offer.skipped,
@@ -76,11 +76,13 @@ def _lines(offer: Offer, factors: Mapping[str, str]) -> Iterator[str]:
         yield _passed_over(skip)
 
 
-def explain_question(state: Assignment) -> Explanation:
+def explain_question(state: Assignment) -> RankingExplanation:
     """Why the plan was asked, where no provider's turn is the latest that happened."""
     lines = [f"The plan was asked: {QUESTIONS.get(state.asked, state.asked.replace('_', ' '))}."]
     lines += [_passed_over(skip) for skip in state.asked_skipped]
-    return Explanation(lines=tuple(lines), ranked=(), skipped=state.asked_skipped, policy=state.asked_policy)
+    return RankingExplanation(
+        lines=tuple(lines), ranked=(), skipped=state.asked_skipped, policy=state.asked_policy
+    )
 
 
 def _passed_over(skip: Skipped) -> str:

@@ -199,6 +199,7 @@ async def import_rows(
         is_hub=_is_hub(context),
         at=context.clock.now(),
         dry_run=asked.dry_run,
+        charset=call.charset,
     )
 
 

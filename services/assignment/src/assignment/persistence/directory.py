@@ -16,7 +16,7 @@ from pydantic_core import PydanticCustomError
 from loopkeeper.contract.blanks import BlankIsMissing
 from loopkeeper.contract.decider import Command, Refused
 from loopkeeper.contract.events import Event, ProviderRecorded
-from loopkeeper.contract.field_types import AnyCounty, AnyLanguage, TermDay, TermEnd, Whole
+from loopkeeper.contract.field_types import AnyCounty, AnyLanguage, NotAYes, TermDay, TermEnd, YesNo
 from loopkeeper.contract.vocabulary.identifiers import npi_valid
 from loopkeeper.contract.vocabulary.populations import AgeBand, Population
 from loopkeeper.contract.vocabulary.providers import ProviderType
@@ -66,7 +66,7 @@ class ProviderBody(BlankIsMissing):
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True, str_max_length=200)
 
-    active: bool | None = None
+    active: YesNo | None = None
     name: str | None = Field(None, min_length=1)
     npi: str | None = Field(None, max_length=10)
     phone: str | None = Field(None, max_length=40)
@@ -75,7 +75,7 @@ class ProviderBody(BlankIsMissing):
     age_bands: tuple[AgeBand, ...] | None = Field(None, max_length=3)
     counties: tuple[AnyCounty, ...] | None = Field(None, max_length=58)
     languages: tuple[AnyLanguage, ...] | None = Field(None, max_length=26)
-    capacity: Whole | None = Field(None, ge=0, le=100_000)
+    capacity: Annotated[int, Field(ge=0, le=100_000), NotAYes] | None = None
     answers_by: Literal["api", "file"] | None = None
     contracts: tuple[Annotated[ContractBody, AfterValidator(_right_way_round)], ...] | None = Field(
         None, max_length=100

@@ -14,7 +14,7 @@ from authorization.domain import commands
 from loopkeeper.contract.blanks import BlankIsMissing
 from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.decider import Command
-from loopkeeper.contract.field_types import DecisionDay, TermDay, Whole
+from loopkeeper.contract.field_types import Code, DecisionDay, TermDay, YesNo
 from loopkeeper.http.call import allowed
 from loopkeeper.http.person import Person
 from loopkeeper.http.route import Id, Operation, example, refused
@@ -69,7 +69,7 @@ class DenyBody(Decided):
     reason: str = Field(max_length=60)
     citation: str = ""
     external_number: str = Field(default="", max_length=120)
-    provider_told: bool = False
+    provider_told: YesNo = False
 
 
 class PendBody(Decided):
@@ -84,12 +84,12 @@ class OverturnBody(Decided):
     on: DecisionDay | None = None
 
 
-class EndBody(Decided):
+class EndTermBody(Decided):
     """`code`: why, 1 to 15. `on`: the last day of the term; none for the first that the notice allows. `without_notice`:
     why the notice may be sent by that very day (42 CFR 431.213): the death is confirmed, the member wished it in
     writing and signed, an institution makes ineligible, or mail came back and nobody knows where the member is."""
 
-    code: Whole
+    code: Code
     without_notice: Literal["", "death_confirmed", "signed_wish", "institution", "mail_returned"] = ""
     on: DecisionDay | None = None
     external_number: str = Field(default="", max_length=120)
@@ -243,7 +243,7 @@ async def overturn(
 )
 async def end(
     id: Id,
-    body: Annotated[EndBody, example({**ACTED, "code": 1})],
+    body: Annotated[EndTermBody, example({**ACTED, "code": 1})],
     call: Annotated[Call, allowed(Role.PLAN)],
 ) -> ShownAuthorization:
     """The effect waits until the member's notice is ten calendar days old, but for `without_notice`. Asked whether an ending made for lost coverage

@@ -29,7 +29,7 @@ WHY_A_PERSON = {
 }
 
 
-class Explanation(BaseModel):
+class DecisionExplanation(BaseModel):
     """`lines` for people, `policy` the rows that were used."""
 
     model_config = ConfigDict(frozen=True)
@@ -47,11 +47,11 @@ WHY_IT_MUST = {
 }
 
 
-def explain(state: Authorization) -> Explanation:
+def explain(state: Authorization) -> DecisionExplanation:
     """The reasons, in the order of the decisions."""
     ending = state.term.ending if state.term is not None else None
     parts = (state.review, state.grant, state.decision, state.reauthorization, ending)
-    return Explanation(
+    return DecisionExplanation(
         lines=tuple(_lines(state)),
         needs_person=state.review.needs_person if state.review else (),
         policy=tuple(dict.fromkeys(ref for part in parts if part is not None for ref in part.policy)),

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from authorization.api.explanation import Explanation, explain
+from authorization.api.explanation import DecisionExplanation, explain
 from authorization.api.views import ShownAuthorization, ShownClaim, show
 from authorization.domain.state import Authorization
 from authorization.persistence.case_claims import CLAIMED, CLAIMED_BY, claims
@@ -76,7 +76,7 @@ class AuthorizationQuery(Page):
         return self.status == "pending" or any(each is not None for each in asked)
 
 
-class OpenedMember(BaseModel):
+class MemberToDecide(BaseModel):
     """Whom the decision is about; this opening was written down."""
 
     model_config = ConfigDict(frozen=True)
@@ -165,7 +165,9 @@ async def authorization(id: Id, call: Annotated[Call, allowed(*READERS)]) -> Sho
 
 
 @router.get("/v1/authorizations/{id:key}/explanation", summary="Why it stands as it does")
-async def explanation(id: Id, call: Annotated[Call, allowed(Role.PLAN, Role.OPERATIONS)]) -> Explanation:
+async def explanation(
+    id: Id, call: Annotated[Call, allowed(Role.PLAN, Role.OPERATIONS)]
+) -> DecisionExplanation:
     """The reasons in sentences, with the policy rows that were used."""
     row = await row_of(call, id, ("plan_id",))
     call.etag(row["n"])
@@ -175,7 +177,7 @@ async def explanation(id: Id, call: Annotated[Call, allowed(Role.PLAN, Role.OPER
 @router.get("/v1/authorizations/{id:key}/member", summary="Whom the decision is about")
 async def member(
     id: Id, asked: Annotated[OpeningQuery, Query()], call: Annotated[Call, allowed(Role.PLAN)]
-) -> OpenedMember:
+) -> MemberToDecide:
     """Opens the member's identity for the plan that must decide; each opening is written down, with its reason."""
     row, context = await row_of(call, id, ("plan_id",)), call.service
     state = state_of(row)
@@ -189,7 +191,7 @@ async def member(
         fields=MEMBER_FIELDS,
         why=asked.why(OpeningReason.DECIDE),
     )
-    return OpenedMember(**opened.get("identity", {}))
+    return MemberToDecide(**opened.get("identity", {}))
 
 
 async def row_of(call: Call, id: str, keys: tuple[str, ...] = KEYS) -> Mapping[str, Any]:

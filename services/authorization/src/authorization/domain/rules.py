@@ -47,7 +47,7 @@ from authorization.domain.contexts import (
     TermContext,
 )
 from authorization.domain.coverage import coverage_changed
-from authorization.domain.deadlines import AT_RISK, BREACHED, timers
+from authorization.domain.deadlines import AT_RISK, BREACHED, EXPEDITED, expedited, timers
 from authorization.domain.decisions import (
     approval,
     approve,
@@ -71,7 +71,6 @@ from authorization.domain.presumptive import (
 )
 from authorization.domain.state import SERVICES_RECEIVED, Authorization, claimed, met, met_by_list
 from authorization.domain.term import end, end_unasked, go_on, move_release, prompt, request_reauthorization
-from authorization.domain.urgency import EXPEDITED, expedited
 from loopkeeper.contract import ids
 from loopkeeper.contract.calendar import la_date, term_through
 from loopkeeper.contract.decider import Decider, EventOn, InvariantBroken, Plain

@@ -21,8 +21,8 @@ from authorization.domain.contexts import (
     TermContext,
     TermRules,
 )
+from authorization.domain.deadlines import expedited
 from authorization.domain.state import COVERAGE_RETURNED, NOT_REAUTHORIZED, Authorization, Term
-from authorization.domain.urgency import expedited
 from loopkeeper.contract import ids
 from loopkeeper.contract.calendar import end_of_la_day, la_date, term_through
 from loopkeeper.contract.decider import Plain, Refused

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from console.access.session import REASONS, Opening
 from console.api.client import Away, Refused, together, unless
 from console.api.models import authorization as authorization_models
-from console.api.models.intake import OpenedMember, ShownEvent, ShownReferral, Timeline
+from console.api.models.intake import ReferredMember, ShownEvent, ShownReferral, Timeline
 from console.pages.visit import Visit, see, visiting
 from console.parts import member
 from console.parts import timeline as lines
@@ -197,13 +197,15 @@ async def _identity(found: ShownReferral, opening: Opening | None, visit: Visit)
     ]
 
 
-async def _whose(found: ShownReferral, opening: Opening, visit: Visit) -> OpenedMember:
+async def _whose(found: ShownReferral, opening: Opening, visit: Visit) -> ReferredMember:
     """Opened by the service that may: intake for plan and referrer, assignment for the provider that accepted."""
     reason = opening.reason
     if visit.has(Role.PLAN) or found.referrer == visit.signed.organization.id:
-        return await visit.api.get("intake", f"/v1/referrals/{found.id}/member", OpenedMember, reason=reason)
+        return await visit.api.get(
+            "intake", f"/v1/referrals/{found.id}/member", ReferredMember, reason=reason
+        )
     return await visit.api.get(
-        "assignment", f"/v1/assignments/{found.id}/member", OpenedMember, reason=reason
+        "assignment", f"/v1/assignments/{found.id}/member", ReferredMember, reason=reason
     )
 
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from loopkeeper.contract.events import Consent
-from loopkeeper.contract.field_types import TermDay, TermEnd
+from loopkeeper.contract.field_types import TermDay, TermEnd, YesNo
 from loopkeeper.contract.vocabulary.referring import ContactMethod
 from loopkeeper.http.call import allowed
 from loopkeeper.http.route import Id, Operation, example, refused
@@ -50,7 +50,7 @@ class CaregiverBody(Body):
 class SafeContactBody(Body):
     """How this member may be reached without danger; beats every default."""
 
-    do_not_contact: bool = False
+    do_not_contact: YesNo = False
     designated_address: Short = ""
     channels: tuple[ContactMethod, ...] = Field((), max_length=6)
     hours: Short = ""
@@ -74,7 +74,7 @@ class ContactBody(Body):
     phone: str | None = Field(None, max_length=40)
     email: Short | None = None
     address: AddressBody | None = None
-    no_fixed_address: bool = False
+    no_fixed_address: YesNo = False
     usual_place: Long | None = None
     best_contact: ContactMethod | None = None
     best_time: Short | None = None

@@ -37,7 +37,9 @@ LONGEST_STREAM = 300.0
 # A stream holds a socket and little else; one organization may not hold them all.
 STREAMS, STREAMS_OF_ONE = 256, 8
 # How soon a browser opens a stream again that ended, in milliseconds.
-RETRY = b"retry: 2000\n\n"
+# A stream begins with a comment, since some readers take a block that holds `retry` alone for an event without data; how
+# soon to come back goes out with the first entry.
+OPEN, RETRY = b": open\n\n", b"retry: 2000\n"
 PIECE = 200
 LastEventId = Annotated[
     str | None,
@@ -203,7 +205,8 @@ async def _pieces(call: Call, id: str, after: str | None) -> AsyncGenerator[byte
         raise Busy("the number of streams", retry_after=10)
     _open[organization] += 1
     try:
-        yield RETRY
+        yield OPEN
+        ahead = RETRY
         until = time.monotonic() + LONGEST_STREAM
         while not stopping.is_set() and time.monotonic() < until:
             try:
@@ -213,7 +216,8 @@ async def _pieces(call: Call, id: str, after: str | None) -> AsyncGenerator[byte
                 return
             after = found.cursor
             if found.rows:
-                yield b"".join(_piece(found.epoch, row) for row in found.rows)
+                yield ahead + b"".join(_piece(found.epoch, row) for row in found.rows)
+                ahead = b""
                 continue
             following = following_of(call.service)
             if not await following.news(id, found.sequence, HEARTBEAT, stopping):

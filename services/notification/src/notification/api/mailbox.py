@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from loopkeeper.contract.calendar import la_date
-from loopkeeper.contract.field_types import AnyLanguage, HappenedAt
+from loopkeeper.contract.field_types import AnyLanguage, HappenedAt, YesNo
 from loopkeeper.http.call import allowed
 from loopkeeper.http.paging import Listing, Page, listing
 from loopkeeper.http.route import Id, Operation, example, refused
@@ -91,9 +91,9 @@ class HandOverBody(Body):
     at: HappenedAt | None = Field(None, description="Now, where it is missing")
     to: Literal["recipient", "member", "parent", "guardian", "court", "county"] = "recipient"
     language: AnyLanguage | None = None
-    interpreted: bool = False
-    own_words: bool = Field(False, description="Told in the plan's own approved text, not in the draft")
-    safe_contact_checked: bool = Field(False, description="The safe-contact rules were read and kept")
+    interpreted: YesNo = False
+    own_words: YesNo = Field(False, description="Told in the plan's own approved text, not in the draft")
+    safe_contact_checked: YesNo = Field(False, description="The safe-contact rules were read and kept")
 
 
 @router.get("/v1/mailbox", summary="What your organization is to be told")

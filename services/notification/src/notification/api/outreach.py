@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from loopkeeper.contract.field_types import HappenedAt, ServiceDay, Whole
+from loopkeeper.contract.field_types import Code, HappenedAt, NotAYes, ServiceDay
 from loopkeeper.contract.vocabulary import ActorKind, AttemptOutcome, Modality
 from loopkeeper.http.call import allowed
 from loopkeeper.http.paging import Listing, Page, listing
@@ -36,7 +36,9 @@ class AttemptBody(Body):
     actor_kind: ActorKind
     modality: Modality
     outcome: AttemptOutcome
-    minutes: Whole | None = Field(None, ge=0, le=24 * 60, description="How long it took")
+    minutes: Annotated[int, Field(ge=0, le=24 * 60), NotAYes] | None = Field(
+        None, description="How long it took"
+    )
     acted_by: Actor = None
 
 
@@ -45,7 +47,7 @@ class StartBody(Body):
     acted_by: Actor = None
 
 
-class DeclineBody(Body):
+class MemberDeclinedBody(Body):
     on: ServiceDay | None = Field(None, description="Day on which the member declined")
     how: Modality = Field(description="In which way the member said so")
     acted_by: Actor = None
@@ -56,8 +58,8 @@ class UnreachedBody(Body):
     acted_by: Actor = None
 
 
-class EndBody(Body):
-    code: Whole = Field(description="The state's discontinuation code, 1 to 15")
+class EndServiceBody(Body):
+    code: Code = Field(description="The state's discontinuation code, 1 to 15")
     on: ServiceDay | None = Field(None, description="Last day of service")
     acted_by: Actor = None
 
@@ -128,7 +130,7 @@ async def start_services(
 )
 async def member_declined(
     referral: Id,
-    body: Annotated[DeclineBody, example({"on": "2026-03-02", "how": "in_person", **MARIA})],
+    body: Annotated[MemberDeclinedBody, example({"on": "2026-03-02", "how": "in_person", **MARIA})],
     call: Provider,
 ) -> OutreachShown:
     """Closes the loop; the member may come back by a new referral."""
@@ -165,7 +167,7 @@ async def unable_to_reach(
 )
 async def end_service(
     referral: Id,
-    body: Annotated[EndBody, example({"code": 1, "on": "2026-12-01", **MARIA})],
+    body: Annotated[EndServiceBody, example({"code": 1, "on": "2026-12-01", **MARIA})],
     call: Provider,
 ) -> OutreachShown:
     """The plan decides about the term, and gives the member notice first."""

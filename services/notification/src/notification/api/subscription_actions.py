@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from loopkeeper.contract.decider import Refused
-from loopkeeper.contract.field_types import Instant, Whole
+from loopkeeper.contract.field_types import Instant, Whole, YesNo
 from loopkeeper.http.paging import Listing, Page, listing
 from loopkeeper.http.route import Id, Operation, example, refused
 from loopkeeper.kernel.errors import not_found
@@ -53,7 +53,7 @@ class RecoverBody(Body):
 
     since: Instant
     until: Instant | None = Field(None, description="Until now, where it is missing")
-    dry_run: bool = True
+    dry_run: YesNo = True
 
 
 class Recovered(BaseModel):

@@ -13,11 +13,12 @@ from loopkeeper.contract.blanks import BlankIsMissing, is_blank, is_empty
 from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.decider import Refused
 from loopkeeper.contract.events import Linked
+from loopkeeper.contract.field_types import FormValue
 from loopkeeper.http.call import allowed
 from loopkeeper.http.person import Person
-from loopkeeper.http.problems import from_validation
+from loopkeeper.http.problems import from_validation, names_of
 from loopkeeper.http.route import Id, Operation, example, refused
-from loopkeeper.kernel.errors import FIELD_NAME, Problem, not_found
+from loopkeeper.kernel.errors import Problem, not_found
 from loopkeeper.runtime.service import Call
 from loopkeeper.security.organizations import Role
 from loopkeeper.security.sealing import Opening, open_identity
@@ -55,10 +56,10 @@ class AnswerBody(Body):
     """Answers by the question's id, and other fields of the form by JSON pointer. Null or a blank leaves a question
     open."""
 
-    answers: Annotated[Mapping[str, Any], BeforeValidator(_without_blanks)] = Field(
+    answers: Annotated[Mapping[str, FormValue], BeforeValidator(_without_blanks)] = Field(
         default_factory=dict, max_length=80
     )
-    corrections: Mapping[str, Any] = Field(default_factory=dict, max_length=80)
+    corrections: Mapping[str, FormValue] = Field(default_factory=dict, max_length=80)
     acted_by: Person | None = None
 
 
@@ -181,7 +182,7 @@ async def _form(call: Call, stream: str, state: Referral, why: str) -> dict[str,
 def _place(document: dict[str, Any], pointer: str, value: Any) -> None:
     """Set a value at a JSON pointer, making the objects on the way. The plan is never changed like this."""
     tokens = [token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:]]
-    named = pointer.startswith("/") and all(FIELD_NAME.fullmatch(token) for token in tokens)
+    named = pointer.startswith("/") and all(token in names_of(ReferralBody) for token in tokens)
     if not tokens or not named:
         # What is no name of a field may be anything, a person's name too, and is not repeated.
         raise invalid("/corrections", "not-a-field", "Name a field of the form by its JSON pointer.")
@@ -201,7 +202,7 @@ def _validated(document: Mapping[str, Any]) -> ReferralBody:
     try:
         return ReferralBody.model_validate(document)
     except ValidationError as error:
-        raise from_validation(error, document) from None
+        raise from_validation(error, document, names_of(ReferralBody)) from None
 
 
 def invalid(pointer: str, rule: str, fix: str) -> Problem:

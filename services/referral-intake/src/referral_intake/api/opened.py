@@ -31,7 +31,7 @@ MEMBER_FIELDS = (
 )  # fmt: skip
 
 
-class OpenedMember(BaseModel):
+class ReferredMember(BaseModel):
     """Who was referred and how they are reached; this opening was written down. `other_factors`: for the plan, what
     the form gives in words and no list of the state has, where a population is met by that alone."""
 
@@ -82,7 +82,7 @@ FORM_FIELDS = tuple(name for name in OpenedForm.model_fields if name in Referral
 @router.get("/v1/referrals/{id:key}/member", summary="Who was referred")
 async def member(
     id: Id, asked: Annotated[OpeningQuery, Query()], call: Annotated[Call, allowed(Role.REFERRER, Role.PLAN)]
-) -> OpenedMember:
+) -> ReferredMember:
     """Opens identity and contact for the plan and for who referred; each opening is written down, with its reason."""
     row, context = await row_of(call, id), call.service
     state, who = read_as(call, row, "plan", "referrer")
@@ -99,7 +99,7 @@ async def member(
         why=asked.why(OpeningReason.KNOW),
     )
     answers: Mapping[str, Any] = opened.get("form", {}).get("answers", {})
-    return OpenedMember(
+    return ReferredMember(
         identity=opened.get("identity", {}),
         contact=opened.get("contact", {}),
         other_factors={name: said for name, said in answers.items() if isinstance(said, str)},

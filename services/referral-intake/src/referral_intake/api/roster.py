@@ -22,7 +22,7 @@ router = APIRouter(tags=["intake"], route_class=Operation)
 File = Upload("application/x-ndjson", "text/csv", largest=lambda settings: settings.max_roster)
 
 
-class RowError(BaseModel):
+class RosterRowError(BaseModel):
     line: int
     pointer: str
     rule: str
@@ -40,7 +40,7 @@ class RosterResult(BaseModel):
     refused: int
     removed: int = Field(description="Members not in the file: they have left, or would")
     dry_run: bool
-    errors: tuple[RowError, ...]
+    errors: tuple[RosterRowError, ...]
 
 
 class RosterQuery(BaseModel):
@@ -85,6 +85,7 @@ async def put_roster(
         plan=call.client.organization,
         id=str(call.command_id),
         as_csv=call.media == "text/csv",
+        charset=call.charset,
         synthetic=context.settings.synthetic_members == "on",
         dry_run=asked.dry_run,
         from_line=asked.from_line,

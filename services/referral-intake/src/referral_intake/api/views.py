@@ -80,7 +80,7 @@ class ShownStep(Shown):
     since: datetime | None = None
 
 
-class ShownDue(Shown):
+class ReferralDue(Shown):
     """The clock that runs, and whether it is on_track, at_risk, breached or met."""
 
     clock: str
@@ -96,7 +96,7 @@ class ShownClosing(Shown):
     told_at: datetime | None = None
 
 
-class ShownAuthorization(Shown):
+class ReferralAuthorization(Shown):
     """The plan's review and decision; `number` once it is approved."""
 
     id: str = ""
@@ -140,8 +140,8 @@ class ShownReferral(Shown):
     received_at: datetime
     updated_at: datetime
     next_step: ShownStep
-    due: ShownDue | None = None
-    authorization: ShownAuthorization
+    due: ReferralDue | None = None
+    authorization: ReferralAuthorization
     referrer: str | None = None
     form: str | None = None
     urgency: str | None = None
@@ -212,7 +212,7 @@ def show(
         received_at=row["created_at"],
         updated_at=row["at"],
         next_step=_step(who, step, (since or {}).get(row["id"])),
-        due=ShownDue(**running.model_dump()) if running is not None else None,
+        due=ReferralDue(**running.model_dump()) if running is not None else None,
         authorization=_authorization(referral),
         closing=_closing(referral),
         overdue=tuple(ShownOverdue(clock=o.clock, due_at=o.due_at, state=o.state) for o in referral.overdue),
@@ -286,9 +286,9 @@ def shown_questions(referral: Referral) -> tuple[ShownQuestion, ...]:
     )
 
 
-def _authorization(referral: Referral) -> ShownAuthorization:
+def _authorization(referral: Referral) -> ReferralAuthorization:
     review, approval, grant = referral.review, referral.approval, referral.grant
-    return ShownAuthorization(
+    return ReferralAuthorization(
         id=review.authorization if review else "",
         decision_due_at=review.due_at if review else None,
         number=approval.number if approval else "",

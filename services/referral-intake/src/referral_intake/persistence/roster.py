@@ -56,6 +56,7 @@ class Import:
     confirm_removals: bool = False
     # Which request holds the import; another that took it over makes this one stop.
     owner: str = field(default_factory=lambda: uuid4().hex)
+    charset: str = "utf-8"
 
 
 async def load_roster(
@@ -107,7 +108,7 @@ async def _read(
     chunk: dict[str, dict[str, Any]] = {}
     seen = array("Q")
     written = done // CHUNK
-    form = Form(COLUMNS, json=not upload.as_csv, limits=Limits(line=LONGEST_LINE))
+    form = Form(COLUMNS, json=not upload.as_csv, declared=upload.charset, limits=Limits(line=LONGEST_LINE))
     try:
         async for line in lines_of(pieces, form, first=upload.from_line):
             number = line.number

@@ -14,7 +14,6 @@ from loopkeeper.contract.events import Eligibility
 from loopkeeper.contract.field_types import AnyCounty, BirthDay, TermDay, TermEnd
 from loopkeeper.contract.vocabulary.identifiers import cin_valid
 from loopkeeper.contract.vocabulary.programs import Program, enrolled_in
-from loopkeeper.kernel.errors import FIELD_NAME
 from loopkeeper.spreadsheets.cells import ROW_FIXES
 from loopkeeper.spreadsheets.headings import Heading
 from loopkeeper.spreadsheets.upload import Line
@@ -95,7 +94,7 @@ def checked(line: Line, loaded: Loaded, *, synthetic: bool) -> RosterRow | None:
     except ValidationError as error:
         first = error.errors(include_input=False, include_context=False, include_url=False)[0]
         # What stands for a field's name may be a member's number or name.
-        named = all(FIELD_NAME.fullmatch(str(part)) or isinstance(part, int) for part in first["loc"])
+        named = all(part in RosterRow.model_fields or isinstance(part, int) for part in first["loc"])
         pointer = "/" + "/".join(str(part) for part in first["loc"]) if named else ""
         name = str(first["loc"][0]) if first["loc"] else ""
         loaded.refuse(
@@ -129,7 +128,7 @@ def answered(row: Mapping[str, Any] | None, birth_key: str, on: date) -> Eligibi
 
 
 def _pointer(column: str) -> str:
-    return f"/{column}" if column and FIELD_NAME.fullmatch(column) else ""
+    return f"/{column}" if column in RosterRow.model_fields else ""
 
 
 def _listed(values: Mapping[str, Any]) -> Mapping[str, Any]:

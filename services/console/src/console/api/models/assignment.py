@@ -1,19 +1,19 @@
 """What assignment answers: written by `make docs` from its OpenAPI document; change the service instead."""
 
 from __future__ import annotations
-from pydantic import AwareDatetime, BaseModel, Field
 from typing import Any, Literal
+from pydantic import AwareDatetime, BaseModel, Field
 from datetime import date
 from uuid import UUID
 
 
-class Now(BaseModel):
-    now: AwareDatetime
-
-
-class OpenedMember(BaseModel):
+class AssignedMember(BaseModel):
     identity: dict[str, Any]
     contact: dict[str, Any]
+
+
+class Now(BaseModel):
+    now: AwareDatetime
 
 
 class ReplayResult(BaseModel):
@@ -45,17 +45,7 @@ class ShownAssignment(BaseModel):
     reason: str | None = None
 
 
-class Ranked(BaseModel):
-    provider: str
-    because: list[str] = []
-
-
-class Skipped(BaseModel):
-    provider: str
-    reason: str
-
-
-class RowError(BaseModel):
+class ProviderRowError(BaseModel):
     line: int
     pointer: str
     rule: str
@@ -112,6 +102,7 @@ class ParkedFact(BaseModel):
     event_id: UUID
     type: str
     error: str
+    field: str = ""
     at: AwareDatetime
 
 
@@ -128,6 +119,16 @@ class Flaw(BaseModel):
     stream: str
     n: int
     what: str
+
+
+class Ranked(BaseModel):
+    provider: str
+    because: list[str] = []
+
+
+class Skipped(BaseModel):
+    provider: str
+    reason: str
 
 
 class ShownContract(BaseModel):
@@ -149,13 +150,6 @@ class LostCommand(BaseModel):
     referral: str
 
 
-class Explanation(BaseModel):
-    lines: list[str]
-    ranked: list[Ranked]
-    skipped: list[Skipped]
-    policy: list[str]
-
-
 class Imported(BaseModel):
     created: int = 0
     changed: int = 0
@@ -163,7 +157,7 @@ class Imported(BaseModel):
     refused: int = 0
     dry_run: bool = False
     rows: list[RowResult] = Field([], validate_default=True)
-    errors: list[RowError] = Field([], validate_default=True)
+    errors: list[ProviderRowError] = Field([], validate_default=True)
 
 
 class ListingShownAssignment(BaseModel):
@@ -198,6 +192,13 @@ class ParkedList(BaseModel):
 class Proof(BaseModel):
     sound: bool
     flaws: list[Flaw]
+
+
+class RankingExplanation(BaseModel):
+    lines: list[str]
+    ranked: list[Ranked]
+    skipped: list[Skipped]
+    policy: list[str]
 
 
 class ShownEntry(BaseModel):

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 
-class Explanation(BaseModel):
+class DecisionExplanation(BaseModel):
     lines: list[str]
     needs_person: list[str]
     policy: list[str]
@@ -19,11 +19,7 @@ class LookedUp(BaseModel):
     phone: str
 
 
-class Now(BaseModel):
-    now: AwareDatetime
-
-
-class OpenedMember(BaseModel):
+class MemberToDecide(BaseModel):
     cin: str | None = None
     first_name: str | None = None
     middle_name: str | None = None
@@ -33,6 +29,10 @@ class OpenedMember(BaseModel):
     birth_date: str | None = None
     approximate_age: int | None = None
     plan_member_id: str | None = None
+
+
+class Now(BaseModel):
+    now: AwareDatetime
 
 
 class QueueCounts(BaseModel):
@@ -99,6 +99,7 @@ class ParkedFact(BaseModel):
     event_id: UUID
     type: str
     error: str
+    field: str = ""
     at: AwareDatetime
 
 

@@ -16,12 +16,6 @@ class Now(BaseModel):
     now: AwareDatetime
 
 
-class OpenedMember(BaseModel):
-    identity: dict[str, Any]
-    contact: dict[str, Any]
-    other_factors: dict[str, str] = {}
-
-
 class ReferralCounts(BaseModel):
     now: AwareDatetime
     open: int
@@ -31,6 +25,12 @@ class ReferralCounts(BaseModel):
     due: dict[str, int]
     plan: dict[str, int] | None = None
     county: dict[str, int] | None = None
+
+
+class ReferredMember(BaseModel):
+    identity: dict[str, Any]
+    contact: dict[str, Any]
+    other_factors: dict[str, str] = {}
 
 
 class ReplayResult(BaseModel):
@@ -103,6 +103,7 @@ class ParkedFact(BaseModel):
     event_id: UUID
     type: str
     error: str
+    field: str = ""
     at: AwareDatetime
 
 
@@ -141,14 +142,14 @@ class ShownQuestion(BaseModel):
     blocking: bool
 
 
-class RowError(BaseModel):
+class RosterRowError(BaseModel):
     line: int
     pointer: str
     rule: str
     fix: str
 
 
-class ShownAuthorization(BaseModel):
+class ReferralAuthorization(BaseModel):
     id: str = ""
     decision_due_at: AwareDatetime | None = None
     number: str = ""
@@ -156,6 +157,12 @@ class ShownAuthorization(BaseModel):
     through: date | None = None
     denied: bool = False
     presumptive_through: date | None = None
+
+
+class ReferralDue(BaseModel):
+    clock: str
+    due_at: AwareDatetime
+    state: str
 
 
 class ShownChild(BaseModel):
@@ -170,12 +177,6 @@ class ShownClosing(BaseModel):
     text: str
     at: AwareDatetime
     told_at: AwareDatetime | None = None
-
-
-class ShownDue(BaseModel):
-    clock: str
-    due_at: AwareDatetime
-    state: str
 
 
 class ShownLink(BaseModel):
@@ -293,7 +294,7 @@ class RosterResult(BaseModel):
     refused: int
     removed: int
     dry_run: bool
-    errors: list[RowError]
+    errors: list[RosterRowError]
 
 
 class ShownReferral(BaseModel):
@@ -303,8 +304,8 @@ class ShownReferral(BaseModel):
     received_at: AwareDatetime
     updated_at: AwareDatetime
     next_step: ShownStep
-    due: ShownDue | None = None
-    authorization: ShownAuthorization
+    due: ReferralDue | None = None
+    authorization: ReferralAuthorization
     referrer: str | None = None
     form: str | None = None
     urgency: str | None = None

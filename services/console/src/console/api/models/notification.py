@@ -197,6 +197,7 @@ class ParkedFact(BaseModel):
     event_id: UUID
     type: str
     error: str
+    field: str = ""
     at: AwareDatetime
 
 

@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from console.access.session import REASONS
 from console.api.client import Away, Refused, together, unless
-from console.api.models.assignment import OpenedMember, ShownAssignment
+from console.api.models.assignment import AssignedMember, ShownAssignment
 from console.api.models.intake import ListingShownSupport, ShownReferral
 from console.api.models.notification import OutreachShown
 from console.pages.care.first import PEOPLE, STATUS, Provider, tried
@@ -117,7 +117,7 @@ async def page(
     if opening is not None:
         try:
             who = await visit.api.get(
-                "assignment", f"/v1/assignments/{ref}/member", OpenedMember, reason=opening.reason
+                "assignment", f"/v1/assignments/{ref}/member", AssignedMember, reason=opening.reason
             )
             contact = who.contact
             identity = member.opened(

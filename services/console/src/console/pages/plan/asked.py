@@ -11,7 +11,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from console.api.client import Away, Refused, together, unless
-from console.api.models.assignment import Explanation, PublicDirectory
+from console.api.models.assignment import PublicDirectory, RankingExplanation
 from console.api.models.intake import ShownReferral
 from console.pages.care.first import live
 from console.pages.plan.queue import Plan
@@ -111,7 +111,7 @@ class Question:
     """One loop that asks, with whom there is to choose from."""
 
     found: ShownReferral
-    explanation: Explanation | Away | None
+    explanation: RankingExplanation | Away | None
     directory: PublicDirectory | Away | None
 
 
@@ -120,7 +120,7 @@ async def question_of(id: str, visit: Visit) -> Question:
     if found is None:
         raise NotHere
     explanation, directory = await together(
-        unless(visit.api.get("assignment", f"/v1/assignments/{id}/explanation", Explanation), 404),
+        unless(visit.api.get("assignment", f"/v1/assignments/{id}/explanation", RankingExplanation), 404),
         visit.api.get(
             "assignment",
             "/v1/providers",
@@ -199,10 +199,10 @@ def _name(known: Question, typed: Form, visit: Visit) -> h.Node:
     _, found = visit.words, known.found
     if found.status not in ("authorized", "assigned", "accepted", "outreach_initiated"):
         return None
-    ranked = known.explanation.ranked if isinstance(known.explanation, Explanation) else []
+    ranked = known.explanation.ranked if isinstance(known.explanation, RankingExplanation) else []
     skipped = {
         each.provider: each.reason
-        for each in (known.explanation.skipped if isinstance(known.explanation, Explanation) else [])
+        for each in (known.explanation.skipped if isinstance(known.explanation, RankingExplanation) else [])
     }
     entries = known.directory.items if isinstance(known.directory, PublicDirectory) else []
     order = [each.provider for each in ranked] + [
@@ -254,7 +254,7 @@ def _name(known: Question, typed: Form, visit: Visit) -> h.Node:
 
 def _passed_over(known: Question, visit: Visit) -> h.Node:
     _ = visit.words
-    if not isinstance(known.explanation, Explanation) or not known.explanation.lines:
+    if not isinstance(known.explanation, RankingExplanation) or not known.explanation.lines:
         return None
     lines = [_named(line, visit) for line in known.explanation.lines]
     return blocks.card(

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from console.access.session import REASONS
 from console.api.client import Away, Refused, together, unless
-from console.api.models.authorization import Explanation, OpenedMember, ShownAuthorization
+from console.api.models.authorization import DecisionExplanation, MemberToDecide, ShownAuthorization
 from console.api.models.intake import OpenedForm, ShownReferral
 from console.pages.plan.queue import HERE, Plan, pending, title_of
 from console.pages.visit import Visit, see
@@ -62,7 +62,7 @@ class Case:
 
     found: ShownAuthorization
     etag: str
-    explanation: Explanation | Away
+    explanation: DecisionExplanation | Away
     referral: ShownReferral | Away | None
     holder: str
 
@@ -76,7 +76,7 @@ async def case_of(id: str, visit: Visit) -> Case:
         raise NotHere
     found, etag = got
     explanation, referral = await together(
-        visit.api.get("authorization", f"/v1/authorizations/{id}/explanation", Explanation),
+        visit.api.get("authorization", f"/v1/authorizations/{id}/explanation", DecisionExplanation),
         unless(visit.api.get("intake", f"/v1/referrals/{found.referral}", ShownReferral), 404),
     )
     names = await visit.people.names(visit.signed, {found.claim.person} if found.claim else ())
@@ -197,8 +197,8 @@ def _clock(found: ShownAuthorization, visit: Visit) -> h.Node:
 
 def _why(case: Case, visit: Visit) -> h.Element:
     _, found = visit.words, case.found
-    policy = case.explanation.policy if isinstance(case.explanation, Explanation) else []
-    lines = case.explanation.lines if isinstance(case.explanation, Explanation) else []
+    policy = case.explanation.policy if isinstance(case.explanation, DecisionExplanation) else []
+    lines = case.explanation.lines if isinstance(case.explanation, DecisionExplanation) else []
     return blocks.card(
         _("Why a person must decide"),
         h.ul(".why")[(h.li[_(WHY.get(code, labels.plain(code)))] for code in found.needs_person or ())]
@@ -297,7 +297,7 @@ async def _member(found: ShownAuthorization, visit: Visit) -> h.Element:
         who = await visit.api.get(
             "authorization",
             f"/v1/authorizations/{found.id}/member",
-            OpenedMember,
+            MemberToDecide,
             reason=opening.reason,
         )
     except (Refused, Away):

@@ -18,10 +18,11 @@ from loopkeeper.contract.field_types import (
     AnyCounty,
     AnyLanguage,
     BirthDay,
+    NotAYes,
     ReleaseDay,
     ServiceDay,
     TermDay,
-    Whole,
+    YesNo,
 )
 from loopkeeper.contract.vocabulary.people import ConsentHolder
 from loopkeeper.contract.vocabulary.populations import Population
@@ -62,7 +63,7 @@ class Caregiver(Said):
 class SafeContact(Said):
     """How this member may be reached without danger; beats every default (loop.md 6.2)."""
 
-    do_not_contact: bool = False
+    do_not_contact: YesNo = False
     designated_address: str = ""
     channels: tuple[ContactMethod, ...] = Field((), max_length=6)
     hours: str = ""
@@ -83,11 +84,11 @@ class Member(Said):
     cin: str = Field(default="", max_length=24)
     plan_member_id: str = Field(default="", max_length=40)
     birth_date: BirthDay | None = None
-    approximate_age: Whole | None = Field(None, ge=0, le=120)
+    approximate_age: Annotated[int, Field(ge=0, le=120), NotAYes] | None = None
     address: Address | None = None
     county: AnyCounty | None = None
-    no_fixed_address: bool = False
-    homeless: bool | None = None
+    no_fixed_address: YesNo = False
+    homeless: YesNo | None = None
     usual_place: Long = ""
     phone: str = Field(default="", max_length=40)
     email: str = ""
@@ -121,12 +122,12 @@ class Referrer(Said):
     email: str = ""
     fax: str = Field(default="", max_length=40)
     relationship: Relationship | None = None
-    can_find_member: bool | None = None
-    contracted_ecm_provider: bool | None = None
+    can_find_member: YesNo | None = None
+    contracted_ecm_provider: YesNo | None = None
     # A hospital, clinic or facility with the member in it now: the last day it expects so. Where the member is in ECM
     # already it then hears who the lead care manager is, who hears the day (loop.md 2.11).
     treating_until: ReleaseDay | None = None
-    wants_to_serve: bool = False
+    wants_to_serve: YesNo = False
 
 
 class Wish(Said):
@@ -162,7 +163,7 @@ class Attestation(Said):
 
     verbatim = frozenset({"name"})
 
-    attested: bool = False
+    attested: YesNo = False
     name: str = ""
     on: ServiceDay | None = None
 
@@ -240,7 +241,7 @@ class ReferralBody(Said):
     )
     # A box alone counts for nothing: of a program that excludes ECM whether it is confirmed, of one that the member may
     # choose instead what the member, told of both, chose (domain.md 1.5).
-    confirmed_programs: Annotated[Mapping[Program, bool], BeforeValidator(without_blank)] = Field(
+    confirmed_programs: Annotated[Mapping[Program, YesNo], BeforeValidator(without_blank)] = Field(
         default_factory=dict[Program, bool]
     )
     member_choices: Annotated[Mapping[Program, Choice], BeforeValidator(without_blank)] = Field(
@@ -253,7 +254,7 @@ class ReferralBody(Said):
         BeforeValidator(_by_its_way, json_schema_input_type=PlanChangeWay | PlanChange | None),
     ] = None
     attestation: Attestation = Attestation()
-    member_agrees: bool | None = None
+    member_agrees: YesNo | None = None
     comments: Long = ""
     safety_notes: Long = ""
     # Documents that exist, by name: none is required or asked for.

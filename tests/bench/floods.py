@@ -1,0 +1,200 @@
+"""What callers who shout cost the others: `python -m tests.bench.floods` prints one line of JSON for each.
+
+A house of four services on one loop, asked over real sockets by one quiet client, first alone and then while others send
+heads that do not end, bodies that are slow to refuse, or read without a pause with one key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from loopkeeper.http.protocol import Door
+from loopkeeper.postgres import embedded
+from tests.conftest import SERVICES, Databases
+from tests.loop.house import CLINIC, HARBOR, House, david, house
+from tests.shared.web_calls import serving
+
+READERS = 300
+SECONDS = 8.0
+REFERRALS = 200
+# Each is refused, and each was dear to refuse.
+DEAR: dict[str, bytes] = {
+    "small objects": b"[" + b",".join([b'{"a":1}'] * 30_000) + b"]",
+    "unknown fields": b"{" + b",".join(b'"f%d":1' % each for each in range(20_000)) + b"}",
+    "wrong entries": b'{"populations":[' + b",".join([b"1"] * 60_000) + b"]}",
+    "deep": b"[" * 100_000 + b"]" * 100_000,
+    "long number": b'{"a":' + b"9" * 250_000 + b"}",
+    "long fraction": b'{"a":0.' + b"1" * 250_000 + b"}",
+    "escapes": b'{"a":"' + rb"\u0041" * 40_000 + b'"}',
+    "nul": b'{"a":"' + rb"\u0000" * 40_000 + b'"}',
+    "just within": b'{"populations":[' + b",".join([b'{"a":1}'] * 2_400) + b"]}",
+}
+
+
+class Asking:
+    """One connection that is kept, and how long each answer took."""
+
+    def __init__(self, port: int, key: str) -> None:
+        self._port, self._key = port, key
+        self.took: list[float] = []
+        self.statuses: dict[int, int] = {}
+        self._line: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def __call__(self, method: str, path: str, body: bytes = b"") -> int:
+        if self._line is None:
+            self._line = await asyncio.open_connection("127.0.0.1", self._port)
+        reader, writer = self._line
+        head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {self._key}\r\n"
+        if body:
+            head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        begun = time.perf_counter()
+        writer.write(head.encode() + b"\r\n" + body)
+        start = await reader.readuntil(b"\r\n\r\n")
+        lines = start.lower().split(b"\r\n")
+        length = next((int(line[15:]) for line in lines if line.startswith(b"content-length:")), 0)
+        await reader.readexactly(length)
+        self.took.append(time.perf_counter() - begun)
+        status = int(lines[0].split(b" ")[1])
+        self.statuses[status] = self.statuses.get(status, 0) + 1
+        if b"connection: close" in lines:
+            await self.close()
+        return status
+
+    async def close(self) -> None:
+        if self._line is not None:
+            self._line[1].close()
+            self._line = None
+
+
+def p99(took: list[float]) -> float:
+    return round(statistics.quantiles(took, n=100)[98] * 1000, 2) if len(took) > 1 else 0.0
+
+
+async def quiet(port: int, key: str, path: str, seconds: float) -> Asking:
+    """One look after the other, fifty a second, for so long."""
+    asking, until = Asking(port, key), time.monotonic() + seconds
+    while time.monotonic() < until:
+        await asking("GET", path)
+        await asyncio.sleep(0.02)
+    await asking.close()
+    return asking
+
+
+@asynccontextmanager
+async def noise(make: Callable[[], Awaitable[None]], count: int) -> AsyncGenerator[None]:
+    tasks = [asyncio.ensure_future(make()) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def readers(place: House, port: int) -> None:
+    """READERS readers of one key on its dearest list against one other caller."""
+    for path in ("/v1/referrals?limit=200", "/v1/authorizations?limit=200"):
+        alone = await quiet(port, place.keys[CLINIC], "/v1/referrals?limit=10", SECONDS)
+        greedy: list[Asking] = []
+
+        async def read(path: str = path, greedy: list[Asking] = greedy) -> None:
+            asking = Asking(port, place.keys[HARBOR])
+            greedy.append(asking)
+            while True:
+                await asking("GET", path)
+
+        async with noise(read, READERS):
+            await asyncio.sleep(2.0)
+            beside = await quiet(port, place.keys[CLINIC], "/v1/referrals?limit=10", SECONDS)
+        statuses: dict[int, int] = {}
+        for each in greedy:
+            await each.close()
+            for status, count in each.statuses.items():
+                statuses[status] = statuses.get(status, 0) + count
+        told(
+            "readers", path=path, p99_alone_ms=p99(alone.took), p99_beside_ms=p99(beside.took),
+            times=round(p99(beside.took) / p99(alone.took), 2), others=beside.statuses, greedy=statuses,
+        )  # fmt: skip
+
+
+async def heads(port: int) -> None:
+    """Four heads that do not end, and the slowest answer of `/health/live` meanwhile."""
+
+    async def endless() -> None:
+        while True:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            try:
+                writer.write(b"GET / HTTP/1.1\r\nX: ")
+                while True:
+                    writer.write(b"y" * 65536)
+                    await writer.drain()
+            except ConnectionError:
+                writer.close()
+
+    async with noise(endless, 4):
+        await asyncio.sleep(0.5)
+        live = await quiet(port, "", "/health/live", SECONDS)
+    told("heads", p99_ms=p99(live.took), slowest_ms=round(max(live.took) * 1000, 2), statuses=live.statuses)
+
+
+async def bodies(place: House, port: int) -> None:
+    """Each dear body, and the most of its processor that the loop spent in one turn while it was refused."""
+    for name, raw in DEAR.items():
+        gap = 0.0
+
+        async def watch() -> None:
+            nonlocal gap
+            while True:
+                begun = time.thread_time()
+                await asyncio.sleep(0)
+                gap = max(gap, time.thread_time() - begun)
+
+        asking = Asking(port, place.keys[CLINIC])
+        # Written before the watch: the sender lives in this loop too.
+        async with noise(watch, 1):
+            for _ in range(5):
+                status = await asking("POST", "/v1/referrals", raw)
+        await asking.close()
+        told("body", name=name, bytes=len(raw), status=status, loop_ms=round(gap * 1000, 1))
+
+
+def told(what: str, **found: object) -> None:
+    print(json.dumps({"what": what, **found}), flush=True)
+
+
+async def main() -> None:
+    with tempfile.TemporaryDirectory(prefix="floods") as folder:
+        where = Path(folder)
+        server = await asyncio.to_thread(
+            embedded.start, where / "pg", SERVICES, settings={"fsync": "off", "max_connections": "200"}
+        )
+        try:
+            async with (
+                house(Databases(server), where) as place,
+                serving(place.running.app, Door(4_000, 4_000)) as port,
+            ):
+                member = david()["member"]
+                for each in range(REFERRALS):
+                    await place.refer(CLINIC, david(member={**member, "cin": f"9{each + 1000:07}S"}))
+                await place.quiet()
+                wanted = sys.argv[1:] or ["heads", "bodies", "readers"]
+                if "heads" in wanted:
+                    await heads(port)
+                if "bodies" in wanted:
+                    await bodies(place, port)
+                if "readers" in wanted:
+                    await readers(place, port)
+        finally:
+            await asyncio.to_thread(embedded.remove, where / "pg")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
