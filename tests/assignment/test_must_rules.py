@@ -152,6 +152,16 @@ def test_a_recommendation_of_the_referrer_is_not_the_members_own_wish() -> None:
     assert (spoken[CLINIC][0], spoken[STREET][0]) == ("member_choice", "preference")
 
 
+def test_after_a_plan_change_who_is_contracted_for_any_population_can_serve_one_of_whom_none_is_known_4_9() -> (
+    None
+):
+    moved = received(linked=Linked(to="ref_old", why="plan_change"), populations=())
+    assert first(ranked(moved, populations=(), served={"ref_old": {STREET}})) == (
+        STREET,
+        "same_after_plan_change",
+    )
+
+
 def test_after_a_plan_change_the_same_provider_stays_where_it_is_in_the_network() -> None:
     """loop.md 4.9."""
     moved = received(linked=Linked(to="ref_old", why="plan_change"), pcp=CLINIC)

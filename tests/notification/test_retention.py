@@ -12,8 +12,8 @@ from loopkeeper.contract import ids
 from notification.persistence.must_hold import MUST_HOLD
 from notification.workers import prune_once, tell_once
 from tests.conftest import Migrated
+from tests.notification.deliveries import partner, sender, subscribe, sweep
 from tests.notification.house import REFERRER, House, house, received
-from tests.notification.test_deliveries import partner, sender, subscribe, sweep
 
 DAY = timedelta(days=1)
 

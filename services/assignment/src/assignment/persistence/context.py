@@ -217,7 +217,7 @@ class AssignmentLoaded(Loaded[Assignment, Asked]):
         family = frozenset(self._families.get((state.family_of or "", state.plan, state.referrer), ()))
         if not SAFETY.isdisjoint(state.flags):
             # Whom the member is to be kept safe from may be family (loop.md 6.2).
-            family = frozenset()
+            family = frozenset[str]()
         return replace(
             wanted, served_before=frozenset(served), moved_with=frozenset(moved), family_with=family
         )

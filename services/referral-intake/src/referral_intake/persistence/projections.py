@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from loopkeeper.contract.events import ReferralAmended, ReferralReceived
 from loopkeeper.postgres.connections import Connection
+from loopkeeper.store import bulk_writes
 from loopkeeper.store.definition import Change, Projection
 from referral_intake.domain.commands import Keys
 from referral_intake.domain.state import Referral
@@ -33,6 +34,7 @@ class IntakeProjection(Projection[Referral]):
         await supports(connection, changes)
         await populations(connection, changes)
         await copied_identities(connection, loaded.copied)
+        await bulk_writes.audit(connection, loaded.passed)
 
 
 async def populations(connection: Connection, changes: Sequence[Change[Referral]]) -> None:

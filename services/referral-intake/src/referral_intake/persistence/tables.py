@@ -158,6 +158,8 @@ roster_import = sa.Table(
     # How many members stood on the roster when the import began.
     sa.Column("standing", sa.Integer, nullable=False),
     sa.Column("errors", JSONB, nullable=False),
+    # The import whose answers the loops have learned.
+    sa.Column("compared", sa.Text, nullable=False),
     moment("at", nullable=False),
 )
 

@@ -129,6 +129,9 @@ def _grant_to_providers(before: Outreach, event: Event, after: Outreach) -> Iter
             facts = {"grant": event.grant, "through": event.through.isoformat()}
             slots: dict[str, Value] = {"through": event.through, "due": event.referral_by or event.through}
             variant = "referral" if _start(after) else USUAL
+            if event.at_risk:
+                # Nothing is owed for one who is not the plan's member (ECMG26 p109).
+                variant = "referral_at_risk" if _start(after) else "payment_at_risk"
             # A claim that joined another loop is answered under its own id.
             yield Notice(
                 "presumptive_granted", event.provider, "provider", variant, facts=facts, slots=slots,
