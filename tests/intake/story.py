@@ -18,7 +18,6 @@ from loopkeeper.contract.events import (
 )
 from referral_intake.domain.rules import DECIDER
 from referral_intake.domain.state import Referral
-from tests.intake.story import ACCEPTED, HARBOR, MADE, MONDAY, RECEIVED, ROSA
 
 MONDAY = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
 HARBOR = "harbor-street-medicine"
