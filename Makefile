@@ -7,7 +7,7 @@ UV := .tools/bin/uv
 RUN := $(UV) run --no-sync
 export UV_PROJECT_ENVIRONMENT := .venv
 export UV_NO_PROGRESS := 1
-# Empty means off: where it is on, each of the many short commands and restarts compiles everything anew.
+# Empty means off: where it is on, each of the many short commands and restarts compiles everything again.
 export PYTHONDONTWRITEBYTECODE :=
 
 help: ## Show what there is
@@ -44,7 +44,7 @@ campaign: .venv/.ready ## Kill the services 500 times and PostgreSQL 50 times, u
 	@KILLS=$${KILLS:-500} $(RUN) pytest -q -s tests/chaos/test_kill.py
 
 # The types take as long as all the rest, and a runner has two cores.
-check: .venv/.ready ## Lint, types, borders between services, generated docs
+check: .venv/.ready ## Lint, types, borders between services, generated docs, words
 	@$(MAKE) --no-print-directory -j2 -O .types .lint .borders .documents
 
 .types:
@@ -56,6 +56,7 @@ check: .venv/.ready ## Lint, types, borders between services, generated docs
 	@$(RUN) lint-imports --no-cache
 .documents:
 	@$(RUN) python -m tools.docs.generate --check
+	@$(RUN) python -m tools.docs.words
 
 docs: .venv/.ready ## Write the generated docs: events, OpenAPI, status tables
 	@$(RUN) python -m tools.docs.generate

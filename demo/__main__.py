@@ -241,7 +241,7 @@ def _report(show: Show, figures: Figures, found: Counter[str], cpu: float, house
         f"\nPOST to first webhook: p50 {figures.p50_ms:.0f} ms, p99 {figures.p99_ms:.0f} ms, {middle} included · "
         f"{each:.0f} ms of processor a referral · {held}\n"
         f"closed {figures.closed} (denied {figures.denied}, merged {figures.merged}) → told {figures.told} of "
-        f"{figures.closed}\nopen {waiting}, each with somebody who must act\n"
+        f"{figures.closed}\nopen {waiting}, each with a next actor\n"
         f"[bold]lost {figures.lost} · doubled {figures.doubled} · readable identities outside the seal "
         f"{figures.readable}[/bold]",
         soft_wrap=True,

@@ -164,7 +164,7 @@ class Story:
             "comments": "Four days with a foot ulcer; very high blood sugar.",
         }  # fmt: skip
         made = await self.ask(HOSPITAL, "POST", "/v1/referrals", again)
-        await self.says("Bayview Hospital", "admits David for four days and refers him anew, not knowing")
+        await self.says("Bayview Hospital", "admits David for four days and refers him again, not knowing")
         await self.stage.quiet()
         found = await self.ask(HOSPITAL, "GET", f"/v1/referrals/{made['id']}")
         outcome = found["closing"]["outcome"].replace("_", " ") if found["closing"] else found["status"]

@@ -340,7 +340,7 @@ CONSUMED = "SELECT partition, next_offset FROM consumed"
 
 # What each of these finds is told by its first column.
 TELLING = {
-    "stands twice in one feed": """SELECT id FROM feed GROUP BY subscription, id HAVING count(*) > 1""",
+    "is in one feed twice": """SELECT id FROM feed GROUP BY subscription, id HAVING count(*) > 1""",
     "has a feed with gaps": """SELECT s.id FROM subscription s LEFT JOIN feed f ON f.subscription = s.id
         GROUP BY s.id HAVING count(f.id) <> s.sequence OR coalesce(max(f.sequence), 0) <> s.sequence""",
     "is two notices of one event": """SELECT min(id) FROM notice GROUP BY event, recipient, code HAVING count(*) > 1""",

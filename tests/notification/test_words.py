@@ -237,7 +237,7 @@ PROVIDERS = (
     line("provider", "decided/denied", (ASKED, granted(), denied()), "did not authorize",
          "ends with the day on which you are told", rule="loop.md 3.4"),
     line("provider", "overturned/usual", (ASKED, granted(), denied(), OVERTURNED), "was overturned",
-         "whoever is to serve", never=("go on serving",), rule="loop.md 4.8: the new referral is offered anew"),
+         "provider that is to serve", never=("go on serving",), rule="loop.md 4.8: the new referral is offered anew"),
     line("provider", "presumptive_granted/usual", (ASKED, granted()), "through March 2, 2026",
          "until you are told Harbor Health Plan's decision", rule="loop.md 3.4"),
     line("provider", "presumptive_granted/payment_at_risk", (ASKED, granted(at_risk="not_found")), "through March 2, 2026",

@@ -291,7 +291,7 @@ def test_a_plan_may_touch_no_population_but_avoidable_utilization(read: Reading)
 
 def test_a_plan_may_not_stand_in_place_of_a_floor(read: Reading) -> None:
     finding = only(check(read(HARBOR_CHOSE, "table: fences\nrows:\n  - " + row("id: own, reason: proof"))))
-    assert finding.sentence == "It would stand in place of fences/proof@2022-01-01; fences is a floor."
+    assert finding.sentence == "It would replace fences/proof@2022-01-01; fences is a floor."
 
 
 def test_a_plan_has_no_clocks_of_its_own(read: Reading) -> None:

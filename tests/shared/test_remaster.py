@@ -190,10 +190,10 @@ def test_where_the_key_is_a_variable_its_file_is_named_and_the_services_get_it_f
 
     lost = run("--new", str(tmp_path / "another.key"), code=5)
     assert "to another new key is under way" in lost.stderr
-    run("--new", str(tmp_path / "another.key"), "--anew")
+    run("--new", str(tmp_path / "another.key"), "--restart")
     with pytest.raises(StartError):
         replica(folder, new)
-    run("--new", str(file), "--anew")
+    run("--new", str(file), "--restart")
 
     monkeypatch.setenv("LOOPKEEPER_MASTER_KEY", new)
     done = run(*FINISH, "--json")
@@ -227,5 +227,5 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(folder: Path, run: R
     assert (sorted(os.listdir(folder)), text(folder), text(folder, "master.key")) == before
     run()
     begun = text(folder)
-    assert "would wrap the 7 keys of 2 plans anew" in run(*FINISH, "--dry-run").stdout
+    assert "would wrap the 7 keys of 2 plans again" in run(*FINISH, "--dry-run").stdout
     assert text(folder) == begun

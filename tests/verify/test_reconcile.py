@@ -182,7 +182,7 @@ PLANTS = (
     Plant("twice in a feed", "notification",
           """UPDATE feed SET id = (SELECT id FROM feed f WHERE f.subscription = feed.subscription AND sequence = 1)
              WHERE sequence = 2 AND subscription = (SELECT min(subscription) FROM feed)""",
-          "I9", "stands twice in one feed"),
+          "I9", "is in one feed twice"),
     Plant("a feed with a gap", "notification",
           "DELETE FROM feed WHERE sequence = 2 AND subscription = (SELECT min(subscription) FROM feed)",
           "I9", "feed with gaps"),

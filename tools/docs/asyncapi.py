@@ -28,7 +28,7 @@ HEADERS: Mapping[str, str] = {
     "ce_type": "The wire type",
     "ce_source": "The service that published it, as /<service>",
     "ce_subject": "The stream: a referral's id, or for provider.recorded a provider's",
-    "ce_time": "When the service learned it, in UTC; when it happened stands in the data (`occurred_at`)",
+    "ce_time": "When the service learned it, in UTC; when it happened is in the data (`occurred_at`)",
     "ce_partitionkey": "The stream again: what the record is keyed by, so that one referral keeps its order",
     "ce_sequence": "Counts the events of this stream by this source, from 1, without a gap",
     "ce_chain": "The value of the journal's chain at this event: log and journal prove each other",
@@ -55,7 +55,7 @@ def document(
                 "title": "Loopkeeper: the loop log",
                 "version": version,
                 "description": "Every event of every referral loop, in one ordered topic keyed by referral. At least "
-                "once: whoever reads deduplicates by `ce_id`. Events carry ids, codes and times; identity travels "
+                "once: readers deduplicate by `ce_id`. Events carry ids, codes and times; identity travels "
                 "sealed, where it changes. Fields are only ever added to a version; anything else is a new one, and "
                 "earlier ones stay in the log.",
                 "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
@@ -91,7 +91,7 @@ def _channel(kinds: Sequence[Kind]) -> dict[str, Any]:
     return {
         "address": TOPIC,
         "title": "The loop log",
-        "description": "Kept for ever. All events of one referral lie in one partition, so every reader sees them in "
+        "description": "Kept forever. All events of one referral lie in one partition, so every reader sees them in "
         "the same order and a cause before its effect.",
         "messages": _components(kinds),
         "bindings": {
@@ -117,8 +117,8 @@ def _plan_channel(kinds: Sequence[Kind]) -> dict[str, Any]:
         "address": topic_of("{plan}"),
         "title": "A plan's authorizations",
         "description": "What the plan's feed says of authorizations, under the ids and in the order per referral that "
-        "the log has; nothing sealed. At least once: whoever reads deduplicates by `ce_id`. Only the plan's own user "
-        "may read it. The data has `event` (the id again) beside its fields, and `part2` where 42 CFR part 2 holds.",
+        "the log has; nothing sealed. At least once: readers deduplicate by `ce_id`. Only the plan's own user "
+        "may read it. The data has `event` (the id again) next to its fields, and `part2` where 42 CFR part 2 holds.",
         "parameters": {"plan": {"description": "The plan's id, as in the events' field `plan`"}},
         "messages": _components(_of_plans(kinds)),
         "bindings": {

@@ -7,14 +7,16 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parents[2] / "docs" / "adr"
 TITLE = re.compile(r"# (\d+)\. ([^:\n]+): (.+)\n")
-STATUS = re.compile(r"^Status: (.+)$", re.M)
+# It may go over several lines, to the end of its paragraph.
+STATUS = re.compile(r"^Status: (.+?)\n\n", re.M | re.S)
 
 
 def index() -> str:
     """Every decision by number: its component, its title, whether it still holds. Raises `ValueError` on another form."""
     lines = [
         "# Architecture decisions\n",
-        "Each page says what was decided, why, and what was rejected. A decision that no longer holds names its successor.\n",
+        "Each page says what was decided, why, and what was rejected. A decision that no longer holds names its "
+        "successor.\n",
         "| | component | decision | status |",
         "|---|---|---|---|",
     ]
@@ -23,5 +25,7 @@ def index() -> str:
         title, status = TITLE.match(text), STATUS.search(text)
         if title is None or status is None:
             raise ValueError(f"{file.name} does not begin with `# N. Component: decision` and a status")
-        lines.append(f"| {title[1]} | {title[2]} | [{title[3]}]({file.name}) | {status[1]} |")
+        lines.append(
+            f"| {title[1]} | {title[2]} | [{title[3]}]({file.name}) | {' '.join(status[1].split())} |"
+        )
     return "\n".join(lines) + "\n"

@@ -104,9 +104,9 @@ def event_table(read_by: Mapping[type[Event], list[str]], catalog: Catalog = eve
     """Each event: who publishes it, who reads it, what it carries; and what shapes it had before."""
     lines = [
         "# Events\n",
-        "The wire type of `referral.received` is `ecm.referral.received.v1`. Every event also has `occurred_at`, "
-        "`acted_by?` and `policy[]`. The envelope is CloudEvents 1.0 in binary mode ([asyncapi.yaml](asyncapi.yaml)). The JSON Schema of "
-        "each is in [schemas](schemas).\n",
+        "The wire type of `referral.received` is `ecm.referral.received.v1`. Every event also has `occurred_at`,\n"
+        "`acted_by?` and `policy[]`. The envelope is CloudEvents 1.0 in binary mode ([asyncapi.yaml](asyncapi.yaml)). "
+        "The JSON\nSchema of each is in [schemas](schemas).\n",
         "| event | published by | read by | data |",
         "|---|---|---|---|",
     ]
@@ -120,7 +120,7 @@ def event_table(read_by: Mapping[type[Event], list[str]], catalog: Catalog = eve
 def _superseded(catalog: Catalog) -> Iterator[str]:
     yield "## Earlier versions\n"
     yield (
-        "The log keeps what was published, so every version an event had is still read: it is brought up to the newest "
+        "The log keeps what was published, so every version an event had is still read: it is brought up to the newest\n"
         "before any rule sees it. None of these is published any more.\n"
     )
     if not catalog.superseded:
@@ -150,7 +150,7 @@ def commands() -> str:
     root = typer.main.get_command(command_line)
     lines = [
         "# Commands\n",
-        "Exit codes: 0 done; 1 failed or not well; 2 usage; 3 nothing answers; 4 the service refused; 5 cannot start. "
+        "Exit codes: 0 done; 1 failed or not well; 2 usage; 3 nothing answers; 4 the service refused; 5 cannot start.\n"
         "`--json` prints one JSON document instead of text.\n",
         "| command | what it does | arguments and options |",
         "|---|---|---|",
@@ -209,7 +209,7 @@ def _variables(kind: type[Settings] | type[ServiceSettings]) -> Iterator[str]:
 
 def policy_rows(rows: policy.Policy) -> str:
     """Every packaged policy row with its dates, source and confidence."""
-    lines = ["# Policy\n", "A plan's own rows stand in the operator's policy folder, over these.\n"]
+    lines = ["# Policy\n", "A plan's own rows are in the operator's policy folder and come before these.\n"]
     for name, table in sorted(rows.tables.items()):
         lines += [
             f"## {name}\n",

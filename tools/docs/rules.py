@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-RULE = re.compile(r"^- (\d\.\d+) (.*)$", re.M)
+RULE = re.compile(r"^- (\d\.\d+) (.*(?:\n  .*)*)$", re.M)
 # "loop.md 5.7", "loop.md 2.9, 2.10 and 5.3"
 NAMED = re.compile(r"loop\.md ((?:\d\.\d+(?:, | and |/)?)+)")
 ENDS = re.compile(r"_(\d)_(\d+)$")
@@ -20,7 +20,8 @@ UNBUILT = "³"
 
 def rules() -> Mapping[str, str]:
     """Every rule of docs/explanation/loop.md by its number."""
-    return dict(RULE.findall((ROOT / "docs/explanation/loop.md").read_text()))
+    found = RULE.findall((ROOT / "docs/explanation/loop.md").read_text())
+    return {number: " ".join(text.split()) for number, text in found}
 
 
 def built() -> tuple[str, ...]:
@@ -29,7 +30,7 @@ def built() -> tuple[str, ...]:
 
 
 def proofs() -> Mapping[str, list[str]]:
-    """The tests that name each rule, as file::test; a file whose first lines name it stands for all its tests."""
+    """The tests that name each rule, as file::test; a file whose first lines name it counts for all its tests."""
     found: dict[str, list[str]] = {number: [] for number in rules()}
     for file in sorted((ROOT / "tests").rglob("test_*.py")):
         for where, text in _texts(file):
@@ -44,7 +45,7 @@ def table() -> str:
     proved = proofs()
     lines = [
         "# The rules of the loop and their tests\n",
-        "A test names the rule it proves; [loop.md](../explanation/loop.md) has the whole text. ³ marks what is not built yet.\n",
+        "A test names the rule it proves; [loop.md](../explanation/loop.md) has the whole text. ³ marks what is not\nbuilt yet.\n",
         "| rule | says | proved by |",
         "|---|---|---|",
     ]

@@ -51,7 +51,7 @@ def everywhere(
         use_home(home)
 
 
-# Every command by its noun; each stands in the file of that noun.
+# Every command by its noun; each is in the file of that noun.
 GROUPS: Mapping[str, tuple[str, Mapping[str, Callable[..., None]]]] = {
     "clock": ("The movable clock of a demo or a test.", {"advance": clock_advance}),
     "parked": (

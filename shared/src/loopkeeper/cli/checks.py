@@ -41,7 +41,7 @@ GROUP, OTHERS = stat.S_IRWXG, stat.S_IRWXO
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at: whether it is well, what was found, and how to mend it where it is not."""
+    """One thing looked at: whether it is well, what was found, and how to fix it where it is not."""
 
     name: str
     ok: bool
@@ -52,7 +52,7 @@ class Check:
 
 
 def all_checks(settings: Settings) -> list[Check]:
-    """Every check, in the order in which they are best mended."""
+    """Every check, in the order in which they are best fixed."""
     return [
         _python(),
         _home(settings),
@@ -243,7 +243,7 @@ def _policy(settings: Settings) -> Check:
         findings = policy_findings(settings)
     except (OSError, ValueError, KeyError, StartError) as error:
         return Check(
-            "policy", False, f"cannot be read: {type(error).__name__}", "Mend the organizations first."
+            "policy", False, f"cannot be read: {type(error).__name__}", "Fix the organizations first."
         )
     if findings:
         more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""

@@ -54,7 +54,7 @@ def client_list(as_json: Json = False) -> None:
             },
         )
     else:
-        say(f"There are none yet. Make one with `loopkeeper client add`. {whose(settings())}")
+        say(f"There is no key yet. Make one with `loopkeeper client add`. {whose(settings())}")
 
 
 def client_revoke(
@@ -70,7 +70,7 @@ def client_revoke(
 def operator_key(settings: Settings) -> str:
     """The operations key of this home, made with its organization when there is none or it is no longer good.
 
-    It stands in `settings.key_file`, readable by its owner only; two starts at once make one key. Raises
+    It is in `settings.key_file`, readable by its owner only; two starts at once make one key. Raises
     `StartError` where none is there and none can be written.
     """
     kept = _good_key(settings)

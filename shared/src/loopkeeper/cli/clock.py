@@ -55,12 +55,12 @@ def _quiet(client: Client) -> tuple[datetime, datetime | None]:
     deadline = time.monotonic() + QUIET_WITHIN
     calm = 0
     while time.monotonic() < deadline:
-        standing = [client.get(f"/v1/operations/{name}/status") for name in SERVICES]
-        busy = any(s["outbox"] or s["lag"] or s["timers_due"] or s["working"] for s in standing)
+        statuses = [client.get(f"/v1/operations/{name}/status") for name in SERVICES]
+        busy = any(s["outbox"] or s["lag"] or s["timers_due"] or s["working"] for s in statuses)
         # Between two looks an event may be between two services; twice calm in a row it is not.
         calm = 0 if busy else calm + 1
         if calm == 2:
-            due = [datetime.fromisoformat(s["next_timer_at"]) for s in standing if s["next_timer_at"]]
-            return datetime.fromisoformat(standing[0]["now"]), min(due, default=None)
+            due = [datetime.fromisoformat(s["next_timer_at"]) for s in statuses if s["next_timer_at"]]
+            return datetime.fromisoformat(statuses[0]["now"]), min(due, default=None)
         time.sleep(0.02)
-    fail("The services did not come to rest.", "`loopkeeper status` shows where something waits.")
+    fail("The services did not become idle.", "`loopkeeper status` shows where something waits.")

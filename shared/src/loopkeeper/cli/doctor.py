@@ -8,7 +8,7 @@ from loopkeeper.cli.terminal import FAILED, Json, say, settings, show
 
 
 def doctor(as_json: Json = False) -> None:
-    """Check this machine: Python, disk, port, folders, PostgreSQL, keys, policy; say what to mend."""
+    """Check this machine: Python, disk, port, folders, PostgreSQL, keys, policy; say what to fix."""
     from loopkeeper.cli.checks import all_checks
 
     checks = all_checks(settings())

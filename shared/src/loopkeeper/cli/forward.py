@@ -1,7 +1,7 @@
 """How does an organization behind a firewall get its webhooks? This program reads its feed and posts each event, signed
 as a webhook is, to an address that only this machine reaches.
 
-The subscription, its secret and the place in its feed stand in one file, so that a program that was stopped goes on
+The subscription, its secret and the place in its feed are in one file, so that a program that was stopped goes on
 where it was. An event counts as passed on with a 2xx; until then it is tried again, and the later ones wait behind it.
 """
 
@@ -46,7 +46,7 @@ class FeedPosition:
 
 
 class Forwarder:
-    """Reads on from its place and posts to `url`, until so many events were taken (None: for ever)."""
+    """Reads on from its place and posts to `url`, until so many events were taken (None: no end)."""
 
     def __init__(
         self, client: Client, place: FeedPosition, url: str, *, count: int | None, as_json: bool
@@ -77,7 +77,7 @@ class Forwarder:
         description = f"loopkeeper listen --forward {self._url}"[:200]
         made = self._client.post("/v1/subscriptions", {"description": description})
         self._place.keep(subscription=made["id"], secret=made["secret"], cursor=None)
-        err.print(f"subscribed; the secret to verify with stands in {self._place.file}", markup=False)
+        err.print(f"subscribed; the secret to verify with is in {self._place.file}", markup=False)
 
     def _known(self) -> bool:
         """Whether the subscription of our file is still there; one that was ended is replaced."""
@@ -92,7 +92,7 @@ class Forwarder:
         return True
 
     def _page(self) -> Mapping[str, Any]:
-        """The next entries, waited for. A service that is away is waited for too."""
+        """The next entries, waited for. A service that is unavailable is waited for too."""
         path = f"/v1/subscriptions/{self._place.kept['subscription']}/events"
         tries = 0
         while True:

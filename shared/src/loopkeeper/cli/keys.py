@@ -54,8 +54,12 @@ def keys_rotate_master(
             "--finish", help="Every service has the new key: the old one opens nothing from now on."
         ),
     ] = False,
-    anew: Annotated[
-        bool, typer.Option("--anew", help="Forget a change that was begun with a new key that is lost.")
+    restart: Annotated[
+        bool,
+        typer.Option(
+            "--restart",
+            help="Forget the change that was started with a new key that is lost, and start another.",
+        ),
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Change nothing; say what would be done.")
@@ -76,9 +80,9 @@ def keys_rotate_master(
         ring = open_keyring()
         found = master_key_rotation.rotation_status(ring)
     if wrapper and new is not None:
-        fail("A key service has no file.", "Leave --new out.", USAGE)
+        fail("A key service has no file.", "Omit --new.", USAGE)
     if not given and new is not None:
-        fail("The master key is a file here: the new one is made beside it.", "Leave --new out.", USAGE)
+        fail("The master key is a file here: the new one is made in the same folder.", "Omit --new.", USAGE)
     ready = found.stage is master_key_rotation.Stage.READY
     if given and new is None and not (wrapper or ready or finish):
         fail("The new master key has no place.", "Name a file for it: --new FILE.", USAGE)
@@ -87,9 +91,9 @@ def keys_rotate_master(
             done = master_key_rotation.finish(ring, dry_run=dry_run)
         elif wrapper:
             service = plugged_in(wrapper)
-            done = master_key_rotation.begin_with_service(ring, service, anew=anew, dry_run=dry_run)
+            done = master_key_rotation.begin_with_service(ring, service, restart=restart, dry_run=dry_run)
         else:
-            done = master_key_rotation.begin_with_file(ring, new, anew=anew, dry_run=dry_run)
+            done = master_key_rotation.begin_with_file(ring, new, restart=restart, dry_run=dry_run)
         after = master_key_rotation.rotation_status(ring)
     steps = master_key_rotation.next_steps(after.stage, new, given=given, service=wrapper)
     if as_json:
@@ -103,7 +107,7 @@ def keys_rotate_master(
         return
     size = f"the {counted(after.keys, 'key')} of {counted(after.plans, 'plan')}"
     if dry_run:
-        would = f"would wrap {size} anew" if finish else f"would let a new master key open {size} too"
+        would = f"would wrap {size} again" if finish else f"would let a new master key open {size} too"
         say(f"This {would}; nothing is changed." if done else "There is nothing to do.")
         return
     opened = (
@@ -159,7 +163,7 @@ def keys_rotate_issuer(
         say(f"{done.keys[0]} is the only key of {done.issuer}.")
     else:
         say(
-            f"{done.keys[-1]} is published beside {done.keys[0]}; the console signs with it from {written(done.signs_at)}."
+            f"{done.keys[-1]} is published with {done.keys[0]}; the console signs with it from {written(done.signs_at)}."
         )
     for number, step in enumerate(steps, 1):
         say(f"  {number}. {step}")

@@ -21,7 +21,7 @@ KINDS = ", ".join(OrganizationKind)
 
 @contextmanager
 def keeping() -> Generator[None]:
-    """What the organizations file refuses is the caller's to mend."""
+    """What the organizations file refuses is the caller's to fix."""
     try:
         yield
     except ClientsError as error:
@@ -112,7 +112,7 @@ def org_list(as_json: Json = False) -> None:
         columns["revoked"] = lambda row: "revoked" if row["revoked"] else ""
         each(rows, columns)
     else:
-        say(f"There are none yet. Add one with `loopkeeper org add`. {whose(settings())}")
+        say(f"There is no organization yet. Add one with `loopkeeper org add`. {whose(settings())}")
 
 
 Id = Annotated[str, typer.Argument(help="The organization's id, from `loopkeeper org list`.")]

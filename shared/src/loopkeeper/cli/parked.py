@@ -69,7 +69,7 @@ def parked_replay(
         if not as_json:
             say(f"{name}: {would} {result['applied']}, left {result['left']} {result['error']}".rstrip())
     if not as_json and not earnest:
-        say("Nothing was kept. Replay in earnest with --yes.")
+        say("Nothing was kept. Replay with --yes to keep it.")
     if any(result["left"] for result in results.values()):
         raise typer.Exit(FAILED)
 

@@ -23,7 +23,7 @@ def person_invite(
     name: Annotated[str, typer.Option(help="Name, as colleagues say it.")],
     email: Annotated[str, typer.Option(help="Work e-mail.")],
     role: Annotated[list[str], typer.Option(help="What they may do, once or more.")],
-    title: Annotated[str, typer.Option(help="Title, which stands with their decisions.")] = "",
+    title: Annotated[str, typer.Option(help="Title, which is shown with their decisions.")] = "",
     licence: Annotated[str, typer.Option(help="Licence; needed to deny by criteria.")] = "",
     admin: Annotated[
         bool, typer.Option("--admin", help="They invite the others and set their roles.")

@@ -26,13 +26,13 @@ def policy_findings(settings: Settings) -> list[Finding]:
 
 
 def policy_check(as_json: Json = False) -> None:
-    """Check every policy row, packaged and the operator's own, and say what to mend."""
+    """Check every policy row, packaged and the operator's own, and say what to fix."""
     findings = policy_findings(settings())
     if as_json:
         show([{"place": found.place, "sentence": found.sentence, "fix": found.fix} for found in findings])
     else:
         for found in findings:
             say(f"{found.place}\n  {found.sentence}\n  {found.fix}")
-        say(f"{len(findings)} to mend." if findings else "The policy is sound.")
+        say(f"{len(findings)} to fix." if findings else "The policy is sound.")
     if findings:
         raise typer.Exit(FAILED)

@@ -60,7 +60,7 @@ def _run(services: list[str], host: str | None, port: int | None) -> int:
 
 
 def _progress(line: str) -> None:
-    """For whoever watches a terminal; where nobody does, a line of the log like every other."""
+    """For a person at a terminal; where nobody is, a line of the log like every other."""
     if err.is_terminal:
         err.print(f"· {line}", markup=False)
     else:

@@ -1,4 +1,4 @@
-"""The commands `loopkeeper status` and `stuck`: where each service stands, and which loops nobody moves."""
+"""The commands `loopkeeper status` and `stuck`: the state of each service, and which loops nobody moves."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def status(
     as_json: Json = False,
     env: Annotated[bool, typer.Option("--env", help="Print shell variables for this installation.")] = False,
 ) -> None:
-    """Where each service stands: lag, outbox, parked, deadlines, tasks."""
+    """State of each service: lag, outbox, parked, deadlines, tasks."""
     current = settings()
     if env:
         for name, value in {
@@ -26,10 +26,10 @@ def status(
             say(f"export {name}={value}")
         return
     with asking() as client:
-        standing = [_status_of(client, name) for name in SERVICES]
-    there = [each for each in standing if "away" not in each]
+        statuses = [_status_of(client, name) for name in SERVICES]
+    there = [each for each in statuses if "away" not in each]
     if as_json:
-        show(standing)
+        show(statuses)
     else:
         each(
             there,
@@ -43,10 +43,10 @@ def status(
                 "tasks": _tasks,
             },
         )
-        for one in standing:
+        for one in statuses:
             if "away" in one:
                 say(f"{one['service']} cannot say how it is: {one['away']}")
-    if len(there) < len(standing) or any(s["parked"] for s in there):
+    if len(there) < len(statuses) or any(s["parked"] for s in there):
         raise typer.Exit(FAILED)
 
 
@@ -69,13 +69,13 @@ def _why(found: Mapping[str, Mapping[str, Any]]) -> str:
     return "; ".join(f"{name}: {health['detail']}" for name, health in found.items() if not health["ok"])
 
 
-def _tasks(standing: Mapping[str, Any]) -> str:
-    unwell = [f"{name}: {detail}" for name, detail in standing["tasks"].items() if detail != "running"]
+def _tasks(status: Mapping[str, Any]) -> str:
+    unwell = [f"{name}: {detail}" for name, detail in status["tasks"].items() if detail != "running"]
     return "; ".join(unwell) or "all running"
 
 
 def stuck(as_json: Json = False) -> None:
-    """Open loops by who must act, longest waiting first."""
+    """Open loops by their next actor, longest waiting first."""
     with asking() as client:
         loops = [loop for loop in client.all("/v1/referrals") if loop["status"] != "closed"]
     loops.sort(key=lambda loop: loop["updated_at"])
@@ -91,7 +91,7 @@ def stuck(as_json: Json = False) -> None:
         loops,
         {
             "referral": lambda loop: loop["id"],
-            "who must act": lambda loop: loop["next_step"]["actor"],
+            "next actor": lambda loop: loop["next_step"]["actor"],
             "what": lambda loop: loop["next_step"]["step"],
             "since": lambda loop: loop["updated_at"],
             "due": lambda loop: loop["next_step"]["due_at"] or "",

@@ -74,7 +74,7 @@ def table(*columns: str) -> Table:
 
 
 def fail(sentence: str, fix: str = "", code: int = FAILED) -> NoReturn:
-    """Say what failed and what mends it, and leave with this exit code."""
+    """Say what failed and what fixes it, and leave with this exit code."""
     err.print(sentence, style="bold", markup=False)
     if fix:
         err.print(fix, markup=False)
@@ -117,7 +117,7 @@ def asking() -> Generator[Client]:
 
 @contextmanager
 def starting() -> Generator[None]:
-    """What cannot start says why and how to mend it."""
+    """What cannot start says why and how to fix it."""
     try:
         yield
     except StartError as error:

@@ -1,4 +1,4 @@
-"""The topics in Kafka and who may use them, for whoever sets a cluster up: make them once, look whether they are still as
+"""The topics in Kafka and who may use them, for the operator who sets a cluster up: make them once, look whether they are still as
 they must be."""
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ HELP = "The log's topic in Kafka, and each plan's own."
 
 
 def create(as_json: Json = False) -> None:
-    """Make the topic that LOOPKEEPER_BUS names, with its partitions and for ever, and one for each plan, and the rules of
+    """Make the topic that LOOPKEEPER_BUS names, with its partitions kept forever, and one for each plan, and the rules of
     who may use them: each service and each plan as a user of its own. What is there is left alone, and where it differs
     from what is needed, said. Again after each new plan, as a user who may alter the cluster."""
     from loopkeeper.event_log import kafka_access, kafka_plans, kafka_topics
@@ -93,7 +93,7 @@ async def _flaws(config: KafkaConfig, replication: int, users: Users) -> tuple[l
 
 
 def _known(current: Settings) -> tuple[KafkaConfig, Users]:
-    """The log, and who logs in as what. Where whoever types this logs in, or the services' users are named, each
+    """The log, and who logs in as what. Where the operator logs in, or the services' users are named, each
     service has one of its own."""
     from loopkeeper.event_log.kafka_access import Users, user_of
     from loopkeeper.event_log.kafka_config import kafka_config

@@ -214,10 +214,10 @@ def _term(event: Event, whole: bool) -> str:
                 f"The member's coverage ended{last}; a named person of the plan judges the term{_by(due_at)}."
             )
         case AuthorizationCoverageReturned(due_at=due_at):
-            asks = f"; whether the ending of the term stands is judged{_by(due_at)}" if due_at else ""
+            asks = f"; whether the ending of the term holds is judged{_by(due_at)}" if due_at else ""
             return f"The member is covered again{asks}."
         case AuthorizationEndingConfirmed():
-            return "A named person of the plan judged that the ending of the term stands."
+            return "A named person of the plan judged that the ending of the term holds."
         case AuthorizationEnded(code=code, on=on):
             why = f": {Discontinuation.label_of(str(code)).lower()} (code {code})" if whole else ""
             return f"The authorization ends with {_day(on)}{why}."

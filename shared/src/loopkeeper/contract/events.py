@@ -49,7 +49,7 @@ class Claim(EventPart):
 
 class JoinedClaim(EventPart):
     """The claim of a referral that joined another, with what its own claimant attested. `start`: it came before its
-    form, whose answers its attestation stands for."""
+    form, whose answers its attestation replaces."""
 
     claim: Claim
     attested: bool = False
@@ -232,7 +232,7 @@ class ReferralQuestionsAsked(Event):
 
 
 class ReferralSetAside(Event):
-    """What came in of a referral that is over as it arrives (merged, already in ECM), kept for whoever judges that
+    """What came in of a referral that is over as it arrives (merged, already in ECM), kept for the reviewer of that
     later. Only its closing is published, so that nobody begins work on it (loop.md 2.9)."""
 
     wire = "referral.set_aside"
@@ -279,7 +279,7 @@ class ReferralAmended(Event):
 
 
 class ReferralOverdue(Event):
-    """A step of intake took longer than its limit, or soon will have: a fact beside the status, never an end."""
+    """A step of intake took longer than its limit, or soon will have: a fact next to the status, never an end."""
 
     wire = "referral.overdue"
     clock: str
@@ -520,7 +520,7 @@ class AuthorizationCoverageLost(Event):
 
 class AuthorizationCoverageReturned(Event):
     """The member is covered again: the question about the term is taken back. Where a person ended the term for it,
-    another is asked until `due_at` whether that stands."""
+    another is asked until `due_at` whether that holds."""
 
     wire = "authorization.coverage_returned"
     authorization: str
@@ -528,7 +528,7 @@ class AuthorizationCoverageReturned(Event):
 
 
 class AuthorizationEndingConfirmed(Event):
-    """A named person judged that the ending of the term stands, though what it was made for is over."""
+    """A named person judged that the ending of the term holds, though what it was made for is over."""
 
     wire = "authorization.ending_confirmed"
     authorization: str

@@ -36,7 +36,7 @@ NAMES: Mapping[int, str] = {
     DESCRIBE: "describe",
     ALTER_CONFIGS: "change the settings of",
 }
-OPEN = "The cluster asks nobody who they are: whoever reaches it reads and writes every topic."
+OPEN = "The cluster asks nobody who they are: every client that reaches it reads and writes every topic."
 # The service whose outbox feeds the plans' topics.
 FORWARDS = "notification"
 

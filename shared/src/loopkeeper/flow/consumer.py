@@ -105,7 +105,18 @@ class TooManyParked(Exception):
 
 
 class Consumer:
-    """One service's reader of the log."""
+    """What brings the events of other services into a service.
+
+    The place up to which a service has read the log is not the log's to keep: it is a row (an offset by partition) in the
+    service's own database, and moves in the transaction of the effect. So a poll is either applied and counted as read, or
+    neither. A member of the group reads a partition, the replicas share the partitions, and `acknowledge` only tells the
+    group how far the database is.
+
+        run                looks first whether database and log fit (`catch_up`), then joins the group
+          _read            poll, apply, acknowledge, until the gate closes
+            apply          one poll as one batch: `Reactions.react` makes commands, `Store.execute` commits them
+              _react       a fact that fails is parked with the rest of its referral; twenty in a row stop the consumer
+    """
 
     def __init__(
         self,

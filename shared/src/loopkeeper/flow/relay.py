@@ -42,7 +42,18 @@ RISES_APART = 0.2
 
 
 class Relay:
-    """Publishes one service's outbox. The leader's lock is held by the very connection that reads."""
+    """What brings a service's own events from its database into the log.
+
+    An event is committed in the journal together with the state it changed; its position goes to the outbox in the same
+    transaction. The relay publishes outside of it: it reads the lowest positions, appends their events to the log in that
+    order, and deletes what was acknowledged. Where it dies in between, it publishes the same events again, and readers drop
+    them by their ids. So nothing is lost, and the order of a referral is kept.
+
+        run               wakes after each commit (`unsent`), and each second for what another replica wrote
+          _round          one replica leads; the leader's lock is held by the very connection that reads
+            publish_round read the lowest rows, publish, delete
+              _whole      never a part of the events of one command
+    """
 
     def __init__(
         self,

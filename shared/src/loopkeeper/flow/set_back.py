@@ -118,7 +118,7 @@ class LogRepair:
         lacking = await self._lacking(ours, _since(stored, newest), sign)
         places = {p: (ends.get(p, 0), last.get(p)) for p in stored}
         await self.store.with_batch(lambda b: self._settle(b.connection, lacking, places))
-        log.warning("the log is mended", service=self.service, queued=len(lacking))
+        log.warning("the log is restored", service=self.service, queued=len(lacking))
         return len(lacking)
 
     async def _read_again(self, received: Sequence[Received]) -> None:

@@ -38,7 +38,7 @@ class App(FastAPI):
         observe: Observe | None = None,
         lifespan: Lifespan | None = None,
     ) -> None:
-        """`routers`: of each service by its name. `ready`: the probe of each; what is asked is what stands there when
+        """`routers`: of each service by its name. `ready`: the probe of each; what is asked is what is there when
         somebody asks. `observe` is called once a request, when it is over, and must not raise."""
         super().__init__(
             title=f"Loopkeeper: {next(iter(routers))}" if len(routers) == 1 else "Loopkeeper",

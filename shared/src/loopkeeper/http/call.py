@@ -1,4 +1,4 @@
-"""One request as its route sees it: who calls, which command it is, what the answer carries besides its body.
+"""One request as its route sees it: who calls, which command it is, what the answer carries next to its body.
 
 A route takes one dependency: `call: Annotated[Call, allowed(Role.PLAN)]`. It is the security scheme of the document as
 well, so what a route demands and what the document says of it are one declaration. Five dependencies instead of one

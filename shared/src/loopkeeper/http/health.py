@@ -48,7 +48,7 @@ class Readiness(BaseModel):
 
 
 class Living(BaseModel):
-    """The event loop turns; nothing is said of dependencies, since killing us would not mend them."""
+    """The event loop turns; nothing is said of dependencies, since killing the process would not fix them."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -79,7 +79,7 @@ def implied(
     closes: bool,
     names_actor: bool = False,
 ) -> list[tuple[str, int]]:
-    """Which problems a route of this form may answer with, besides those it names. `closes`: it waits where its
+    """Which problems a route of this form may answer with, next to those it names. `closes`: it waits where its
     service is closed. `names_actor`: its body says who acted."""
     found: list[tuple[str, int]] = []
     if not public:
@@ -184,10 +184,10 @@ def _actor_by_key_only(schema: dict[str, Any]) -> None:
         if not required:
             del schema["required"]
     told = f"{actor.get('description', 'Who acted')}. "
-    told += "With a key it is required; " if demanded else ""
+    told += "With a key it is required. " if demanded else ""
     schema["properties"][ACTED_BY] = {
         **actor,
-        "description": told + "with a person's token it is the token's and must be left out.",
+        "description": told + "With a person's token it comes from the token; omit it.",
     }
 
 

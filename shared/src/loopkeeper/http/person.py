@@ -1,7 +1,7 @@
 """Who acted, as a body names them: one shape for every route on which a named person decides or records.
 
 With a person's token it is the token that names them, and the body must not: the route class fills the field in, so
-that a route reads it the same way whoever calls.
+that a route reads it the same way for every caller.
 """
 
 from __future__ import annotations

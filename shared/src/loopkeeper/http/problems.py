@@ -98,7 +98,7 @@ def render(problem: Problem, trace_id: str) -> bytes:
 
 
 def known(error: Exception) -> Problem | None:
-    """The problem an exception stands for; None where it is a defect."""
+    """The problem of an exception; None where it is a defect."""
     if isinstance(error, Problem):
         return error
     if isinstance(error, Refused):
@@ -107,7 +107,7 @@ def known(error: Exception) -> Problem | None:
         return Problem(
             503,
             "catching-up",
-            "This service reads what it may have lost, and answers nothing before it has.",
+            "This service reads again what it may have lost, and answers after that.",
             fix="Send the same request again after the seconds of Retry-After.",
             headers={"Retry-After": str(error.retry_after)},
         )

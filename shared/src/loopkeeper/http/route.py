@@ -45,7 +45,7 @@ STARTS_WITHIN = 5
 
 
 class Key(StringConvertor):
-    """What may stand for an id in a path: typed ids, slugs, claims. Anything else names nothing."""
+    """What may be an id in a path: typed ids, slugs, claims. Anything else names nothing."""
 
     regex = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}"
 
@@ -187,7 +187,7 @@ class Operation(APIRoute):
                 self.body.model_validate_json(orjson.dumps(value))
 
     def _describe(self) -> None:
-        """Let the document say what the route does besides what FastAPI knows of it."""
+        """Let the document say what the route does beyond what FastAPI knows of it."""
         matches = self.needs_if_match or self.is_action
         form = openapi.implied(
             public=self.public,

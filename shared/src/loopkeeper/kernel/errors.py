@@ -30,7 +30,7 @@ class Problem(Exception):
         self.errors = tuple(errors)
         self.headers = headers or {}
         self.allowed = tuple(allowed)
-        # What programs read of this problem beside its slug (RFC 9457, extension members).
+        # What programs read of this problem next to its slug (RFC 9457, extension members).
         self.members = dict(members or {})
 
 
@@ -54,7 +54,7 @@ class TooMany(Exception):
 
 
 class StartError(Exception):
-    """The program cannot start: one sentence what is wrong, one how to mend it."""
+    """The program cannot start: one sentence what is wrong, one how to fix it."""
 
     def __init__(self, sentence: str, fix: str) -> None:
         super().__init__(f"{sentence} {fix}")
@@ -62,7 +62,7 @@ class StartError(Exception):
         self.fix = fix
 
 
-# An answer is bounded like everything else; who mends fifty fields asks again.
+# An answer is bounded like everything else; a caller that fixes fifty fields asks again.
 MOST_ERRORS = 50
 
 
@@ -89,6 +89,6 @@ def field_invalid(*errors: FieldError) -> Problem:
         422,
         "field-invalid",
         "Some fields cannot be taken as they are.",
-        fix="Mend what errors lists and send it again.",
+        fix="Fix what errors lists and send it again.",
         errors=[error.model_dump() for error in errors[:MOST_ERRORS]],
     )

@@ -80,7 +80,7 @@ class Metrics:
         )
         self.tasks_unwell = gauge("tasks_unwell", "Tasks stopped, restarting or silent", "service")
         self.measured_at = gauge("measured_at_seconds", "When what waits was last counted", "service")
-        self.open_loops = gauge("open_loops", "Open loops, by who must act", "actor")
+        self.open_loops = gauge("open_loops", "Open loops, by next actor", "actor")
         self.overdue_loops = gauge("overdue_loops", "Open loops whose next step is overdue", "actor")
         self.due_soon_loops = gauge("due_soon_loops", "Open loops whose next step is due in a day", "actor")
         self.stalled_loops = gauge("stalled_loops", "Open loops that nobody but us could move, and we do not")

@@ -27,7 +27,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="LOOPKEEPER_", env_file=None, extra="ignore")
 
-    home: Path = Field(default_factory=default_home, description="Where data, spans and the clock file stand")
+    home: Path = Field(default_factory=default_home, description="Folder of data, spans and the clock file")
     config: Path | None = Field(
         default=None, description="Folder of organizations.json and keyring.json; default: home/config"
     )
@@ -148,7 +148,7 @@ class Settings(BaseSettings):
     )
     trusted_proxies: str = Field(
         default="",
-        description="Addresses and networks of ingresses and load balancers, comma separated: they stand for many callers",
+        description="Addresses and networks of ingresses and load balancers, comma separated: they carry many callers",
     )
     queue: int = Field(default=2048, ge=1, description="Requests that may wait for the store before 503")
     pool: int = Field(default=4, ge=1, description="Reading connections of a service")

@@ -247,7 +247,7 @@ def _word_findings(column: Column, allowed: frozenset[str], place: str) -> Itera
             yield Finding(place, f"{code} has no word.", "Give the word that is written first.")
         for word in words:
             if seen.get(folded(word), code) != code or not folded(word):
-                yield Finding(place, f"`{word}` is given twice.", "Let each word stand for one code.")
+                yield Finding(place, f"`{word}` is given twice.", "Let each word mean one code.")
             seen[folded(word)] = code
 
 

@@ -58,7 +58,7 @@ def _own_row(table: Table, row: Row, packaged: list[Row]) -> Iterator[Finding]:
         case "add" if packaged:
             yield Finding(
                 row.place,
-                f"It would stand in place of {packaged[0].ref}; {row.table} is a floor.",
+                f"It would replace {packaged[0].ref}; {row.table} is a floor.",
                 "A plan may only add what is not there: remove the row.",
             )
         case "broaden":

@@ -1,4 +1,4 @@
-"""What operations may ask every service: where it stands, what is parked, whether its journal proves itself."""
+"""What operations may ask every service: its state, what is parked, whether its journal proves itself."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Shown(BaseModel):
 
 
 class LostCommand(Shown):
-    """A command that was answered as done, and of which nothing is left."""
+    """A command that was answered as done and then lost."""
 
     claim: UUID
     referral: str
@@ -39,7 +39,7 @@ class LostCommand(Shown):
 
 class SetBack(Shown):
     """The newest time this service's database turned out to be an earlier one: how much of the log it had not read, how
-    many streams were written again, and which answered commands nobody can bring back."""
+    many streams were written again, and which answered commands are lost."""
 
     at: datetime
     finished_at: datetime | None
@@ -92,7 +92,7 @@ class ShownKey(Shown):
 
 
 class OrganizationWithKeys(Shown):
-    """Who takes part, revoked ones too. `loopkeeper org` and `loopkeeper client` change what stands here."""
+    """Who takes part, revoked ones too. `loopkeeper org` and `loopkeeper client` change this list."""
 
     id: str
     name: str
@@ -181,7 +181,7 @@ class Now(Shown):
 def operations_of(service: str) -> APIRouter:
     """The same routes for every service, under its name."""
     router = APIRouter(prefix=f"/v1/operations/{service}", tags=[service], route_class=Operation)
-    router.get("/status", summary="Where this service stands")(status)
+    router.get("/status", summary="State of this service")(status)
     router.get("/organizations", summary="Organizations and their keys, as this service knows them")(
         organizations_and_keys
     )
@@ -203,7 +203,7 @@ def operations_of(service: str) -> APIRouter:
 
 
 async def status(call: Operator) -> ServiceStatus:
-    """What waits: outbox, unread log (null while it is away), due and next timers, parked streams, what the service itself counts."""
+    """What waits: outbox, unread log (null while the log is unavailable), due and next timers, parked streams, what the service itself counts."""
     context = call.service
     now = context.clock.now()
     found = await waiting(context, now)
@@ -221,7 +221,7 @@ async def status(call: Operator) -> ServiceStatus:
         parked=found.parked,
         timers_due=found.timers_due,
         next_timer_at=min(times, default=None),
-        # Whoever waits for calm must not take a log that is away for one that is read.
+        # A caller that waits for calm must not take a log that is away for one that is read.
         working=working + (lag is None),
         closed="" if context.store.ready.is_set() else context.store.gate.reason,
         set_back=await _set_back(context),
@@ -285,7 +285,7 @@ async def parked_facts(id: Id, call: Operator) -> ParkedDetail:
 async def replay_parked(
     id: Id, body: Annotated[ReplayBody, example({"dry_run": True})], call: Operator
 ) -> ReplayResult:
-    """Apply what is parked, in order, until one fails again. With `dry_run` nothing is kept."""
+    """Apply the parked facts in order, until one fails again. With `dry_run` nothing is kept."""
     context = call.service
     if not await context.parked.listed(id):
         raise not_found()
@@ -296,7 +296,7 @@ async def replay_parked(
             409,
             "still-failing",
             f"The first parked fact fails again: {replayed.error}.",
-            fix="Mend the cause, try with dry_run, then replay.",
+            fix="Fix the cause, try with dry_run, then replay.",
         )
     return ReplayResult.model_validate(replayed)
 

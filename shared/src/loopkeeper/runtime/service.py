@@ -52,13 +52,18 @@ class Resources:
 
 @dataclass(frozen=True)
 class RunningService(Resources):
-    """A running service: what its routes and workers are handed."""
+    """One service while it runs: what its routes and workers are handed.
+
+    A `Service` is a description (rules, routes, reactions, deadlines, tables) that exists before anything is open. The start
+    opens what it needs (`Resources`: settings, clock, policy, keys, organizations), then databases, store, consumer and log,
+    and hands them all on as this one value. A process has one for each service it runs; they share nothing but the log.
+    """
 
     name: str
     store: Store[Any]
     # Owner's connections, for the chassis's own tables and for workers' look-ups; never written through.
     pool: Pool
-    # Reader role under row-level security: what routes read with (`auth.reading`).
+    # Reader role under row-level security: what routes read with (`store/row_access.reading`).
     readers: Pool
     event_log: EventLog
     consumer: Consumer

@@ -235,9 +235,7 @@ def _text(kept: Mapping[str, Any]) -> str:
 
 def _read(file: Path) -> dict[str, Any]:
     if not file.exists():
-        raise StartError(
-            f"There is no {file}.", "It is made by `loopkeeper up`, or `keys rotate-issuer --now`."
-        )
+        raise StartError(f"There is no {file}.", "`loopkeeper up` makes it, or `keys rotate-issuer --now`.")
     try:
         kept = json.loads(file.read_text())
         if not all(_signing(kept, each).key.is_private and _from(each) for each in kept["keys"]):

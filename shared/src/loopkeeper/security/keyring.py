@@ -73,7 +73,13 @@ class PlanKeys:
 
 @dataclass
 class Keyring:
-    """The keys of one installation. A plan met for the first time gets its keys; a destroyed one never again."""
+    """The keys of one installation, in one file.
+
+    Each plan has its own *data keys*, which seal the identities of its members, and an *index key*, which makes the blind
+    indexes by which they are found. The file has them wrapped by the *master key*, which is not in it; a key service may
+    take the master key's place. Databases and the log have sealed text only, so a plan's identities are erased everywhere
+    at once by destroying its keys. A plan met for the first time gets its keys; a destroyed one never again.
+    """
 
     file: Path
     wrapper: KeyWrapper
@@ -100,12 +106,12 @@ class Keyring:
             if wrapper is not None:
                 raise StartError(
                     "The key service does not open this keyring.",
-                    "Name the key it is wrapped with in LOOPKEEPER_KEY_WRAPPER; a change to it is begun by "
+                    "Name the key it is wrapped with in LOOPKEEPER_KEY_WRAPPER; a change to it starts with "
                     "`loopkeeper keys rotate-master --wrapper`.",
                 ) from error
             raise StartError(
                 "The master key does not open this keyring.",
-                f"Give the key {ring.file} was made with: LOOPKEEPER_MASTER_KEY, or the file master.key beside it.",
+                f"Give the key with which {ring.file} was made: LOOPKEEPER_MASTER_KEY, or the file master.key in its folder.",
             ) from error
         return ring
 

@@ -2,7 +2,7 @@
 
 *Begin* writes the old key into the keyring, wrapped by the new one. From then on whoever has either key opens
 everything, and everybody still wraps with the old, so old and new replicas work side by side. *Finish*, when all have
-the new key, wraps every key anew and forgets the old one. Each step is one replacement of one file: killed at any
+the new key, wraps every key again and forgets the old one. Each step is one replacement of one file: killed at any
 moment, the keyring is as before or as after, and the same command goes on from there.
 
 What comes after a master key may be another one, or a key service: its wrapper stands wherever "the new key" is
@@ -67,9 +67,9 @@ def rotation_status(ring: Keyring) -> RotationStatus:
         ) from error
 
 
-def begin(ring: Keyring, new: KeyWrapper, *, anew: bool = False) -> bool:
+def begin(ring: Keyring, new: KeyWrapper, *, restart: bool = False) -> bool:
     """From now on `new` opens this keyring too; False if it did already. Raises `StartError` where that is no other
-    key, or where another new one is expected; `anew` forgets that one."""
+    key, or where another new one is expected; `restart` forgets that one."""
     begun: list[bool] = []
     old = ring.wrapper
     if not isinstance(old, MasterKey):
@@ -84,10 +84,10 @@ def begin(ring: Keyring, new: KeyWrapper, *, anew: bool = False) -> bool:
         expected = PREVIOUS in system
         if expected and _previous(new, kept) == old:
             return
-        if expected and not anew:
+        if expected and not restart:
             raise StartError(
                 "A change of the master key to another new key is under way.",
-                "Give that key's file with --new. If it is lost: stop what was started with it, then --anew.",
+                "Give that key's file with --new. If it is lost: stop what was started with it, then --restart.",
             )
         system[PREVIOUS] = new.wrap(old.key, label(SYSTEM, PREVIOUS))
         begun.append(True)
@@ -96,24 +96,24 @@ def begin(ring: Keyring, new: KeyWrapper, *, anew: bool = False) -> bool:
     return bool(begun)
 
 
-def begin_with_file(ring: Keyring, new: Path | None, *, anew: bool = False, dry_run: bool = False) -> bool:
+def begin_with_file(ring: Keyring, new: Path | None, *, restart: bool = False, dry_run: bool = False) -> bool:
     """`begin` with the key of this file; without one, where the master key is a file, with one that then takes its
     place. A step that was made is not made again, so whoever is killed between them only has to come back."""
     if (done := _nothing_to_begin(ring, dry_run=dry_run)) is not None:
         return done
     folder = ring.file.parent
-    begun = begin(ring, new_key(new or folder / NEXT), anew=anew)
+    begun = begin(ring, new_key(new or folder / NEXT), restart=restart)
     if new is None:
         _take_place(folder)
     return begun
 
 
 def begin_with_service(
-    ring: Keyring, service: KeyWrapper, *, anew: bool = False, dry_run: bool = False
+    ring: Keyring, service: KeyWrapper, *, restart: bool = False, dry_run: bool = False
 ) -> bool:
     """`begin` with a key service instead of a new master key."""
     done = _nothing_to_begin(ring, dry_run=dry_run)
-    return begin(ring, service, anew=anew) if done is None else done
+    return begin(ring, service, restart=restart) if done is None else done
 
 
 def _nothing_to_begin(ring: Keyring, *, dry_run: bool) -> bool | None:
@@ -129,7 +129,7 @@ def finish(ring: Keyring, *, dry_run: bool = False) -> bool:
     if stage is Stage.BEGUN:
         raise StartError(
             "This is still the old master key.",
-            "Give the new one: LOOPKEEPER_MASTER_KEY, or master.key beside the keyring.",
+            "Give the new one: LOOPKEEPER_MASTER_KEY, or master.key in the keyring's folder.",
         )
     if stage is Stage.READY and not dry_run:
         _change(ring, lambda kept: _rewrap(kept, ring.wrapper))

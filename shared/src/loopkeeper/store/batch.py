@@ -72,7 +72,13 @@ class Outcome:
 
 @dataclass(slots=True)
 class Batch(Generic[S]):
-    """The steps over one open transaction; nothing of it outlives the transaction but `outcomes` and `deferred`:
+    """One transaction over many commands.
+
+    Alone, a command would cost a transaction of its own. Here the database is asked once for all of them at each step, and
+    the rules decide in memory, in order: the second command of a referral finds the state after the first. What one of them
+    needs and the batch has not locked defers that command to the next batch; what fails in one undoes the batch, and the
+    store halves it. Nothing of a batch outlives its transaction but `outcomes` and `deferred`:
+
 
         run                 1 `_claim`: who was here before is answered; 2 `_lock`: the streams' rows and parked marks
           _decide_all       3 `lock_and_load`: the service's Loader locks shared rows, then loads (persistence/context.py)

@@ -155,8 +155,13 @@ class NeedsMore(Exception):
 
 
 class Loaded(Generic[S, A], ABC):
-    """What the rules of one batch may know beyond their own rows, as loaded under all locks. It lives for one batch,
-    and `observe` keeps it current: the second referral of one member finds the first."""
+    """What the rules of one batch may know beyond their own rows.
+
+    A rule is pure and reads nothing. So the service's `Loader` reads for the whole batch in few statements, under all locks,
+    what any of its commands may need: members, providers, counts, policy of the day. The result is this object. It lives
+    for one batch. For each command, `with_context` makes the frozen context the rule gets; after each command, `observe`
+    keeps the object current: the second referral of one member finds the first.
+    """
 
     @abstractmethod
     def with_context(self, stream: str, state: S | None, command: Command, plain: Plain) -> A:

@@ -61,9 +61,9 @@ class Selection:
 
 
 def literal(word: str) -> str:
-    """A word of a closed list as it stands in a statement, so that PostgreSQL knows which index has it."""
+    """A word of a closed list as it is written in a statement, so that PostgreSQL knows which index has it."""
     if not WORD.fullmatch(word):
-        raise InvariantBroken("only a plain word stands in a statement")
+        raise InvariantBroken("only a plain word may be in a statement")
     return f"'{word}'"
 
 

@@ -109,7 +109,7 @@ async def accept(
     body: Annotated[AcceptBody, example({"lead": {"person": "luis-ortega", "name": "Luis Ortega"}})],
     call: Annotated[Call, allowed(Role.PROVIDER)],
 ) -> ShownAssignment:
-    """The provider takes the member; from now on it sees whom to look for."""
+    """The provider takes the member; from now on it sees identity and contact."""
     command = Accept(
         assignment=id,
         provider=call.client.organization,
@@ -176,7 +176,7 @@ async def by_hand(
     call: Annotated[Call, allowed(Role.PLAN)],
 ) -> ShownAssignment:
     """A named person of the plan offers the referral to a provider; an unanswered offer is withdrawn first, and where
-    the member asked for a change, the assignment ends. Whom the plan must choose yields only to a recorded reason."""
+    the member asked for a change, the assignment ends. Where a provider must come first, the plan records a reason to choose another."""
     async with reading(call.service.readers, call.client) as connection:
         visible = await connection.fetchval(
             "SELECT 1 FROM referral WHERE id = $1 AND plan_id = $2", body.referral, call.client.organization
@@ -225,7 +225,7 @@ async def end(
     body: Annotated[ActedBody, example({"acted_by": {"person": "luis-ortega"}})],
     call: Annotated[Call, allowed(Role.PROVIDER, Role.PLAN)],
 ) -> ShownAssignment:
-    """The provider can serve the member no longer, or the plan ends it; the authorization stands, and the next candidate
+    """The provider can serve the member no longer, or the plan ends it; the authorization continues, and the next candidate
     is asked, or the plan. To end the service itself, the provider reports that and the plan decides."""
     row = await row_of(call, id)
     by_provider = row["provider_id"] == call.client.organization
@@ -269,7 +269,7 @@ async def request_change(
     ],
     call: Annotated[Call, allowed(Role.REFERRER, Role.PROVIDER, Role.PLAN)],
 ) -> ShownAssignment:
-    """Whoever hears the member's wish passes it on, with the assignment's id or the referral's. An open offer goes to
+    """The party that hears the member's wish passes it on, with the assignment's id or the referral's. An open offer goes to
     the one asked for at once; who is served keeps the provider until the plan has another, within 30 days."""
     row = await row_of(call, id, KEYS)
     command = RequestChange(

@@ -40,7 +40,7 @@ class AssignmentQuery(Page):
 
 
 class AssignedMember(BaseModel):
-    """Whom to look for and how; this opening was written down."""
+    """The member's identity and contact. This opening was recorded."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -66,13 +66,13 @@ async def assignments(
 
 @router.get("/v1/assignments/{id:key}", summary="One offer or assignment")
 async def assignment(id: Id, call: Annotated[Call, allowed(*READERS)]) -> ShownAssignment:
-    """How it stands."""
+    """The state of the row."""
     row = await row_of(call, id)
     call.etag(row["n"])
     return show(call.client, row)
 
 
-@router.get("/v1/assignments/{id:key}/explanation", summary="Who was ranked, who was passed over, and why")
+@router.get("/v1/assignments/{id:key}/explanation", summary="Ranking of the candidates, with reasons")
 async def explanation(
     id: Id, call: Annotated[Call, allowed(Role.PLAN, Role.OPERATIONS)]
 ) -> RankingExplanation:
@@ -105,11 +105,11 @@ async def _question(call: Call, referral: str) -> RankingExplanation:
     return explain_question(state)
 
 
-@router.get("/v1/assignments/{id:key}/member", summary="Whom to look for")
+@router.get("/v1/assignments/{id:key}/member", summary="Identity and contact of the member")
 async def member(
     id: Id, asked: Annotated[OpeningQuery, Query()], call: Annotated[Call, allowed(Role.PROVIDER, Role.PLAN)]
 ) -> AssignedMember:
-    """Opens identity and contact for whoever accepted, and for the plan; each opening is written down, with its
+    """Opens identity and contact for the provider that accepted, and for the plan; each opening is written down, with its
     reason."""
     row, context = await row_of(call, id), call.service
     holds = row["status"] == "accepted" and row["provider_id"] == call.client.organization

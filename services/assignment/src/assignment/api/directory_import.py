@@ -119,7 +119,7 @@ async def import_providers(
     dry_run: bool,
     charset: str,
 ) -> Imported:
-    """Write the good lines, a chunk at a time. Sending the file again changes nothing that stands as it says.
+    """Write the good lines, a chunk at a time. The same file sent again changes nothing that is already as it says.
     Raises 422 `row-invalid` where the first line names no usable columns."""
     result, chunk = Imported(dry_run=dry_run), Chunk()
 
@@ -218,7 +218,7 @@ def _fields(cells: Mapping[str, str]) -> dict[str, Any]:
 
 def _unless_same(client: Client, slug: str, body: ProviderBody) -> Reference:
     """The change of this line: none where the entry says the same already, but that operations verify what they send.
-    A contract stands in place of the one of the same plan, hub and first day, beside the others."""
+    A contract replaces the one of the same plan, hub and first day, and leaves the others."""
     verifies = Role.OPERATIONS in client.roles
 
     def change(row: Mapping[str, Any] | None, at: datetime) -> Recorded | None:

@@ -136,7 +136,7 @@ def _is_hub(context: RunningService) -> Callable[[str], bool]:
 async def delete_provider(
     id: Id, call: Annotated[Call, allowed(Role.OPERATIONS, needs_if_match=True)]
 ) -> ShownProvider:
-    """The entry becomes inactive and leaves the public list: nobody is offered to it any more. Members it serves stay
+    """The entry becomes inactive and leaves the public list: it gets no further offers. Members it serves stay
     with it until their assignments end."""
     call.check_match((await _entry(call, id))["version"])
     return await _written(call, id, retiring(call.client, id, _match(call)))
@@ -210,7 +210,7 @@ async def import_rows(
 async def providers(
     asked: Annotated[ProviderQuery, Query()], call: Annotated[Call, everyone]
 ) -> PublicDirectory:
-    """Who serves whom, where: nothing about any member."""
+    """Providers with their populations and counties; nothing about any member."""
     start = asked.start()
     async with reading(call.service.readers, None) as connection:
         rows = await connection.fetch(

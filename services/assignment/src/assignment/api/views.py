@@ -16,13 +16,13 @@ class Shown(BaseModel):
 
 
 class ShownAssignment(Shown):
-    """One provider's turn. Of an offer a provider sees what it needs to answer: age, area, language, needs."""
+    """One offer to a provider, and the assignment it became. Of an offer a provider sees what it needs to answer: age, area, language, needs."""
 
     id: str
     status: str
     answer_due_at: datetime
     updated_at: datetime
-    # The day from which a planned one is live, once accepted; and whether the member has an older live one beside it.
+    # The day from which a planned one is live, once accepted; and whether the member has an older live one too.
     starts_on: date | None = None
     conflicted: bool = False
     plan: str | None = None

@@ -243,4 +243,6 @@ def nothing_here() -> Refused:
 
 
 def not_eligible(sentence: str) -> Refused:
-    return Refused("not-eligible", sentence, fix="GET /v1/providers shows who serves whom, where.")
+    return Refused(
+        "not-eligible", sentence, fix="GET /v1/providers lists providers with their populations and counties."
+    )

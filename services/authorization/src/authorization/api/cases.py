@@ -24,8 +24,8 @@ from loopkeeper.store.row_access import OWN, visible_rows
 
 router = APIRouter(tags=["authorization"], route_class=Operation)
 Plan = Annotated[Call, allowed(Role.PLAN)]
-# How what waits stands at $1.
-STANDS = "CASE WHEN due_at <= $1::timestamptz THEN 'breached' WHEN at_risk_at <= $1 THEN 'at_risk' ELSE 'on_track' END"
+# The state of the clock of what waits, at $1.
+CLOCK_STATE = "CASE WHEN due_at <= $1::timestamptz THEN 'breached' WHEN at_risk_at <= $1 THEN 'at_risk' ELSE 'on_track' END"
 MARIA = {"acted_by": {"person": "maria-chen"}}
 
 
@@ -52,7 +52,7 @@ class Released(BaseModel):
 
 
 class QueueCounts(BaseModel):
-    """How much waits for a person of the plan, by what for and by how its clock stands; `free`: nobody works on it."""
+    """How much waits for a person of the plan, by what for and by the state of its clock; `free`: nobody works on it."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -88,7 +88,7 @@ async def claim(id: Id, body: Annotated[CaseBody, example(MARIA)], call: Plan) -
 
 @router.post("/v1/authorizations/{id:key}:release", summary="Give a case back to the queue")
 async def release(id: Id, call: Plan) -> ShownAuthorization:
-    """Whoever of the plan works on it: a colleague's case is given back the same way."""
+    """Any person of the plan may do it: a colleague's case is given back the same way."""
     row = await row_of(call, id, ("plan_id",))
     await claims.release(call.service, call.client.organization, id=row["id"])
     return shown(call, row, state_of(row))
@@ -104,12 +104,12 @@ async def release_all(
 
 @router.get("/v1/authorizations:count", summary="How much waits for a person of the plan")
 async def count(call: Annotated[Call, allowed(Role.PLAN, Role.OPERATIONS)]) -> QueueCounts:
-    """Counted by what waits (decision, reauthorization, discontinuation) and by how its clock stands."""
+    """Counted by what waits (decision, reauthorization, discontinuation) and by the state of its clock."""
     now = call.service.clock.now()
     rows: Any = await visible_rows(
         call.service.readers,
         call.client,
-        f"""SELECT waits_for, {STANDS} AS due, {claims.CLAIMED.replace("?", "$1")} AS claimed, count(*) AS many
+        f"""SELECT waits_for, {CLOCK_STATE} AS due, {claims.CLAIMED.replace("?", "$1")} AS claimed, count(*) AS many
             FROM referral WHERE waits_for <> '' AND {OWN} GROUP BY 1, 2, 3""",  # noqa: S608 own fragments
         now,
         keys=("plan_id",),

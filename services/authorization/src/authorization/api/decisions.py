@@ -35,7 +35,7 @@ class DecidingPerson(Person):
 
 
 class Decided(BlankIsMissing):
-    """What a named person does. `dry_run`: the answer shows how the request would stand, with its dates and rights,
+    """What a named person does. `dry_run`: the answer shows the state the request would have, its dates and rights,
     and nothing is kept."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True, str_max_length=500)
@@ -182,7 +182,7 @@ async def deny(
 
 @router.post(
     "/v1/authorizations/{id:key}:pend",
-    summary="Ask for data elements of the standard, as a named person; the clock stands still, the cap does not",
+    summary="Ask for data elements of the standard, as a named person; the clock is paused, the cap is not",
     responses=refused("person-required", "reason-forbidden", "already-decided", "illegal-move"),
 )
 async def pend(
@@ -198,13 +198,13 @@ async def pend(
 
 @router.post(
     "/v1/authorizations/{id:key}:resume",
-    summary="Let the clock run on, as a named person",
+    summary="Restart the clock, as a named person",
     responses=refused("person-required", "already-decided", "illegal-move"),
 )
 async def resume(
     id: Id, body: Annotated[Decided, example(ACTED)], call: Annotated[Call, allowed(Role.PLAN)]
 ) -> ShownAuthorization:
-    """The clock runs on from where it stood. It also does when the answers come, or the time for them is over."""
+    """The clock runs on from where it was paused. It also does when the answers come, or the time for them is over."""
     return await _decided(call, id, body, commands.Resume(acted_by=call.acted_by(body.acted_by)))
 
 
@@ -216,7 +216,7 @@ async def resume(
 async def revoke_grant(
     id: Id, body: Annotated[Decided, example(ACTED)], call: Annotated[Call, allowed(Role.PLAN)]
 ) -> ShownAuthorization:
-    """The grant ends with today; the request itself stays to be decided."""
+    """The grant ends today; the request itself stays open for a decision."""
     return await _decided(call, id, body, commands.RevokeGrant(acted_by=call.acted_by(body.acted_by)))
 
 
@@ -247,7 +247,7 @@ async def end(
     call: Annotated[Call, allowed(Role.PLAN)],
 ) -> ShownAuthorization:
     """The effect waits until the member's notice is ten calendar days old, but for `without_notice`. Asked whether an ending made for lost coverage
-    stands now that the member is covered again, this says that it does; `:continue` takes it back."""
+    holds now that the member is covered again, this says that it does; `:continue` takes it back."""
     command = commands.End(
         acted_by=call.acted_by(body.acted_by),
         code=body.code,
@@ -266,7 +266,7 @@ async def end(
 async def go_on(
     id: Id, body: Annotated[Decided, example(ACTED)], call: Annotated[Call, allowed(Role.PLAN)]
 ) -> ShownAuthorization:
-    """What might have ended the term does not; a notice that it would end is taken back."""
+    """The term goes on; a notice that it would end is withdrawn."""
     return await _decided(call, id, body, commands.Continue(acted_by=call.acted_by(body.acted_by)))
 
 
@@ -296,7 +296,7 @@ async def request_reauthorization(
 async def _decided(
     call: Call, id: str, body: Decided, command: Command, keys: tuple[str, ...] = ("plan_id",)
 ) -> ShownAuthorization:
-    """Apply this to the authorization's referral; answer with how the request stands then."""
+    """Apply this to the authorization's referral; answer with the state of the request after it."""
     row = await row_of(call, id, keys)
     call.check_match(row["n"])
     if body.dry_run:

@@ -1,4 +1,4 @@
-"""Why does a request stand as it does? The reasons its events carry, in sentences, with the rows they used."""
+"""Why a request is in its state: the reasons its events carry, in sentences, with the rows they used."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _review(review: Review, state: Authorization) -> Iterator[str]:
     yield f"The {review.clock} clock runs: a decision is due by {review.due_at:%Y-%m-%d %H:%M} UTC."
     if review.pause is not None:
         asks = ", ".join(review.pause.asks)
-        yield f"It stands still since {la_date(review.pause.at)}: {asks} was asked for. The cap does not stand still."
+        yield f"It is paused since {la_date(review.pause.at)}: {asks} was asked for. The cap is not paused."
     if "breached" in review.said:
         yield "The decision is overdue. That decides nothing: a person must."
     if review.deemed is not None:

@@ -1,4 +1,4 @@
-"""The routes that read: a plan's work queue, why each request stands as it does, whether a member has one open."""
+"""The routes that read: a plan's work queue, why each request is in its state, whether a member has one open."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ MEMBER_FIELDS = (
     "approximate_age",
     "plan_member_id",
 )
-# How a row's clock stands at $6.
-# How what waits stands, by when it is due; each `?` is now.
-STANDS = {
+# The state of a row's clock at $6.
+# The state of the clock of what waits, by when it is due; each `?` is now.
+CLOCK_STATES = {
     "breached": "due_at <= ?",
     "at_risk": "due_at > ? AND at_risk_at <= ?",
     "on_track": "due_at > ? AND (at_risk_at IS NULL OR at_risk_at > ?)",
@@ -60,7 +60,7 @@ class AuthorizationQuery(Page):
         None, description="Only what waits for a person in this way, earliest due first"
     )
     due: Literal["on_track", "at_risk", "breached"] | None = Field(
-        None, description="Only what waits and stands so, earliest due first"
+        None, description="Only waiting requests whose clock is in this state, earliest due first"
     )
     claimed: bool | None = Field(
         None, description="Only what somebody of the plan works on, or what nobody does, earliest due first"
@@ -77,7 +77,7 @@ class AuthorizationQuery(Page):
 
 
 class MemberToDecide(BaseModel):
-    """Whom the decision is about; this opening was written down."""
+    """The member's identity. This opening was recorded."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -135,7 +135,7 @@ async def authorizations(
     if asked.waits_for is not None and asked.waits_for != waits_for:
         wanted.where(f"waits_for = {literal(asked.waits_for)}")
     if asked.due is not None:
-        wanted.where(STANDS[asked.due], *[now] * STANDS[asked.due].count("?"))
+        wanted.where(CLOCK_STATES[asked.due], *[now] * CLOCK_STATES[asked.due].count("?"))
     if asked.claimed is not None:
         wanted.where(CLAIMED if asked.claimed else f"NOT {CLAIMED}", now)
     if asked.claimed_by is not None:
@@ -157,14 +157,14 @@ async def _claims(call: Call, ids: Sequence[str]) -> Mapping[str, ShownClaim]:
 
 @router.get("/v1/authorizations/{id:key}", summary="One authorization")
 async def authorization(id: Id, call: Annotated[Call, allowed(*READERS)]) -> ShownAuthorization:
-    """How the request stands."""
+    """The state of the request."""
     row = await row_of(call, id)
     call.etag(row["n"])
     held = await _claims(call, [row["id"]])
     return shown(call, row, state_of(row), held.get(row["id"]))
 
 
-@router.get("/v1/authorizations/{id:key}/explanation", summary="Why it stands as it does")
+@router.get("/v1/authorizations/{id:key}/explanation", summary="Why the request is in its state")
 async def explanation(
     id: Id, call: Annotated[Call, allowed(Role.PLAN, Role.OPERATIONS)]
 ) -> DecisionExplanation:
@@ -174,7 +174,7 @@ async def explanation(
     return explain(state_of(row))
 
 
-@router.get("/v1/authorizations/{id:key}/member", summary="Whom the decision is about")
+@router.get("/v1/authorizations/{id:key}/member", summary="Identity of the member")
 async def member(
     id: Id, asked: Annotated[OpeningQuery, Query()], call: Annotated[Call, allowed(Role.PLAN)]
 ) -> MemberToDecide:
@@ -240,7 +240,7 @@ async def look_up(
     call: Annotated[Call, allowed(Role.PROVIDER)],
 ) -> LookedUp:
     """For the plan's contracted ECM providers, before they start under a grant: yes or no, and the plan's number. Each
-    question is written down, and there are only so many an hour (loop.md 1.10)."""
+    question is recorded, and their number an hour is limited (loop.md 1.10)."""
     context = call.service
     now = context.clock.now()
     plan = context.directory.organization(body.plan)

@@ -32,7 +32,7 @@ class ShownDue(Shown):
 
 class ShownGrant(Shown):
     """A presumptive grant, with the name the state uses. `ended`: expired, approved, denied, revoked or closed; empty
-    while live. `payment` is the state's rule, and `payment_source` where it stands; nothing here promises it."""
+    while live. `payment` is the state's rule, and `payment_source` names its source; nothing here promises it."""
 
     id: str
     name: str
@@ -47,7 +47,7 @@ class ShownGrant(Shown):
 
 
 class ShownDecision(Shown):
-    """A yes or no. Of a denial, and of the denied part of a modification (`adverse`), with all its notice must say."""
+    """Approved or denied. Of a denial, and of the denied part of a modification (`adverse`), with all its notice must say."""
 
     kind: str
     by: str
@@ -84,7 +84,7 @@ class ShownTerm(Shown):
 
 
 class ShownPause(Shown):
-    """What a named person asked for; the decision's clock stands still until then, the cap does not."""
+    """What a named person asked for; the decision's clock is paused until then, the cap is not."""
 
     asks: tuple[str, ...]
     since: datetime
@@ -189,7 +189,7 @@ def _term(state: Authorization, term: Term, now: datetime) -> ShownTerm:
     today, ending = la_date(now), term.ending
     waits = state.reauthorization is not None
     over = today > term.last_day
-    standing = (
+    clock_state = (
         "not_yet"
         if today < term.from_
         else "over"
@@ -202,7 +202,7 @@ def _term(state: Authorization, term: Term, now: datetime) -> ShownTerm:
         number=term.number,
         from_=term.from_,
         through=term.through,
-        state=standing,
+        state=clock_state,
         renewals=term.renewals,
         ends_on=ending.on if ending else None,
         code=ending.code if ending else None,

@@ -100,7 +100,7 @@ def request_reauthorization(
         raise Refused(
             "term-ended",
             f"The term ends with {term.last_day}, and cannot be prolonged any more.",
-            fix="Refer the member anew.",
+            fix="Refer the member again.",
         )
     clocks = context.clocks
     yield AuthorizationReauthorizationRequested(
@@ -135,9 +135,9 @@ def go_on(state: Authorization | None, command: Continue, context: Plain) -> Ite
     asked = current.discontinuation
     returned = asked is not None and asked.why == COVERAGE_RETURNED
     if la_date(context.at) > (term.through if returned else term.last_day):
-        raise Refused("term-ended", f"The term ended with {term.last_day}.", fix="Refer the member anew.")
+        raise Refused("term-ended", f"The term ended with {term.last_day}.", fix="Refer the member again.")
     if current.discontinuation is None and term.ending is None:
-        raise Refused("illegal-move", "Nothing stands against the term.", allowed=("end",))
+        raise Refused("illegal-move", "Nothing speaks against the term.", allowed=("end",))
     yield _extended(context.at, current, command.acted_by, term.number, _same(term, la_date(context.at)))
 
 

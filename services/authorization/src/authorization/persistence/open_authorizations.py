@@ -124,7 +124,7 @@ async def ask(context: RunningService, client: Client, plan: str, number: str, b
         raise Problem(
             429,
             "rate-limited",
-            "So many look-ups an hour are not made for single members.",
+            "The limit of look-ups an hour is reached.",
             fix="Ask again later; for many members, ask the plan for a file.",
             headers={"Retry-After": str(bound["minutes"] * 60)},
         )

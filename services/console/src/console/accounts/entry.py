@@ -52,7 +52,7 @@ async def begin(
     if before:
         old = await sessions.current(access, before, touched=False)
         if old is not None:
-            await sessions.finish(access, old.id, "signed in anew")
+            await sessions.finish(access, old.id, "signed in again")
     browser = sessions.browser_of(request.headers.get("user-agent", ""))
     return await sessions.begin(
         access, connection, person, how=how, browser=browser, provider_session=provider_session

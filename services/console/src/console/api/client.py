@@ -177,7 +177,7 @@ class Api:
 
 
 async def together(*asked: Awaitable[Any]) -> Sequence[Any]:
-    """Ask several at once. A service that is away stands in the place of its answer; a refusal is raised."""
+    """Ask several at once. A service that is unavailable takes the place of its answer; a refusal is raised."""
     found = await asyncio.gather(*asked, return_exceptions=True)
     for each in found:
         if isinstance(each, BaseException) and not isinstance(each, Away):

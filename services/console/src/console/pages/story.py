@@ -65,7 +65,7 @@ async def page(id: str, visit: Visit, *, refused: h.Node = None, status: int = 2
         h.div(".cols")[
             h.div(".work")[
                 h.div(".tlhead")[
-                    h.h2[_("What happened")],
+                    h.h2[_("Timeline of a referral")],
                     lines.filters({s: name for s, name in labels.SOURCE.items() if s in sources}, _),
                 ],
                 visit.away(history),

@@ -200,7 +200,7 @@ def person_fields(title: str, licence: str, admin: bool, words: Words) -> h.Node
             _("Title"),
             "title",
             title,
-            hint=_("Such as UM nurse; it stands with their decisions."),
+            hint=_("Such as UM nurse; it is shown with their decisions."),
             needed=False,
         ),
         field(_("Licence"), "licence", licence, hint=_("Needed to deny by criteria."), needed=False),

@@ -35,7 +35,7 @@ def board(lanes: Lanes, now: datetime, words: Words) -> h.Element:
     """The chart for a wide page, bars for a phone, and the table for everybody."""
     _ = words
     return h.section(".card.boardcard")[
-        h.div(".chead")[h.h2[_("When each is due, and who must act")], marks.legend(_)],
+        h.div(".chead")[h.h2[_("When each is due, and its next actor")], marks.legend(_)],
         h.div(".bigchart")[_chart(lanes, now, _)],
         h.div(".smallchart")[_bars(lanes, now, _)],
         h.details(".rest")[h.summary[_("The same as a table")], _table(lanes, now, _)],
@@ -76,7 +76,7 @@ def _chart(lanes: Lanes, now: datetime, words: Words) -> h.Element:
         ".deadlines",
         viewBox=f"0 0 {WIDTH} {height:.0f}",
         role="img",
-        aria_label=_("Open loops by day and by who must act; the table below says the same."),
+        aria_label=_("Open loops by day and by next actor; the table below says the same."),
     )[
         (
             h.rect(
@@ -186,7 +186,7 @@ def _table(lanes: Lanes, now: datetime, words: Words) -> h.Element:
         h.table(".figures")[
             h.thead[
                 h.tr[
-                    h.th(scope="col")[_("Who must act")],
+                    h.th(scope="col")[_("Next actor")],
                     (h.th(scope="col")[_(marks.SAID[each])] for each in ORDER),
                     h.th(scope="col")[_("open")],
                 ]

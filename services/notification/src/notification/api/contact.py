@@ -1,4 +1,4 @@
-"""`:change-contact`: how the member is reached, as whoever serves them learned it. Opened, corrected and sealed again."""
+"""`:change-contact`: how the member is reached, as the provider learned it. Opened, corrected and sealed again."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ async def change_contact(
     ],
     call: Annotated[Call, allowed(Role.PROVIDER)],
 ) -> OutreachShown:
-    """Seals the correction and passes it on to those who reach the member; each opening is written down."""
+    """Seals the correction and passes it on to those who reach the member; each opening is recorded."""
     row = await row_of(call, referral)
     call.check_match(row["n"])
     state = state_of(row)

@@ -1,4 +1,4 @@
-"""`/v1/subscriptions/{id}/events`: the same entries in the same order for whoever asks, and how to wait for the next.
+"""`/v1/subscriptions/{id}/events`: the same entries in the same order for every reader, and how to wait for the next.
 
 A cursor is `epoch.sequence`. The numbering is without a gap; a restored database begins a new epoch, and a cursor of
 an old one is answered 410 with the place up to which both numberings agree.
@@ -28,7 +28,7 @@ from notification.delivery.feed_listeners import following_of
 router = APIRouter(tags=["notification"], route_class=Operation)
 STREAM = "text/event-stream"
 CURSOR = re.compile(r"([0-9a-f]{8})\.(\d{1,18})")
-# Longer waits are cut by what stands between: many proxies give up after 60 s.
+# Longer waits are cut on the way: many proxies give up after 60 s.
 LONGEST_WAIT = 30
 # A comment keeps proxies from closing a stream on which nothing happens.
 HEARTBEAT = 15.0
@@ -86,7 +86,7 @@ class FeedPage(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What was read of a feed: entries as stored, and where the reader stands behind them."""
+    """What was read of a feed: entries as stored, and the reader's place after them."""
 
     rows: Sequence[Mapping[str, Any]]
     epoch: str
@@ -100,7 +100,7 @@ class Part:
 @router.get(
     "/v1/subscriptions/{id:key}/events",
     response_model=FeedPage,
-    summary="What a subscription hears, in order and without a gap",
+    summary="Feed of a subscription, in order and without a gap",
     responses={
         200: {"content": {STREAM: {"schema": {"type": "string"}}}},
         **refused("cursor-gone", status=410),
@@ -163,7 +163,7 @@ async def _read(call: Call, id: str, after: str | None, limit: int) -> Part:
 
 
 def _place(row: Mapping[str, Any], after: str | None) -> int | None:
-    """The number behind which to read; None where the cursor is of no numbering that stands."""
+    """The number behind which to read; None where the cursor is of no numbering that is in use."""
     if after is None:
         return 0
     match = CURSOR.fullmatch(after)
@@ -173,7 +173,7 @@ def _place(row: Mapping[str, Any], after: str | None) -> int | None:
 
 
 def _agreed(row: Mapping[str, Any], after: str | None) -> int:
-    """The last number that means the same in the cursor's numbering and in the one that stands: what a restored
+    """The last number that means the same in the cursor's numbering and in the one in use: what a restored
     database brought with it."""
     match = CURSOR.fullmatch(after or "")
     if match is None:

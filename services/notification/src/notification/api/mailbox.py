@@ -49,14 +49,14 @@ SERVED = (
 
 
 class MailboxPage(Page):
-    told: bool | None = Field(None, description="Only what was told, or was not")
+    told: bool | None = Field(None, description="Only notices that count as told, or only those that do not")
     recipient_kind: Literal["referrer", "provider", "pcp", "member"] | None = None
 
 
 class Item(BaseModel):
-    """What lies in a mailbox, without its words. `recipient_kind` member: for a person of the plan, or of the provider
+    """A notice in a mailbox, without its words. `recipient_kind` member: for a person of the plan, or of the provider
     that serves, to hand over to the `addressee`. `needs`: what is missing before (approved_text, language,
-    consent_holder), and which contact rules stand (safe_contact, do_not_contact)."""
+    consent_holder), and which contact rules apply (safe_contact, do_not_contact)."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -96,9 +96,9 @@ class HandOverBody(Body):
     safe_contact_checked: YesNo = Field(False, description="The safe-contact rules were read and kept")
 
 
-@router.get("/v1/mailbox", summary="What your organization is to be told")
+@router.get("/v1/mailbox", summary="Notices for your organization")
 async def mailbox(asked: Annotated[MailboxPage, Query()], call: Reader) -> Listing[Item]:
-    """Reading the list tells nothing: what is opened is told."""
+    """The list alone does not count as notifying; an opened notice does."""
     organization, provider, plan_only = own_of(call.client)
     wanted = Selection(COLUMNS, "notice n", asked.start(), asked.fetch, at="n.at", id="n.id")
     wanted.values += [organization, plan_only] if provider else [organization]
@@ -112,9 +112,9 @@ async def mailbox(asked: Annotated[MailboxPage, Query()], call: Reader) -> Listi
     return listing(call, asked, rows, lambda row: Item(**_item(row)))
 
 
-@router.get("/v1/mailbox/{id:key}", summary="Open one")
+@router.get("/v1/mailbox/{id:key}", summary="Open one notice")
 async def open_one(id: Id, call: Reader) -> Opened:
-    """Opened by its recipient it is told (loop.md 7.4). A member's is not told before it is handed over."""
+    """A notice that its recipient opens counts as told (loop.md 7.4). A member's notice counts once somebody hands it over."""
     row = await _row(call, id)
     context, now = call.service, call.service.clock.now()
     mine = row["recipient"] == call.client.organization and row["recipient_kind"] != "member"
@@ -137,7 +137,7 @@ HANDED_OVER = {
 
 @router.post(
     "/v1/notices/{id:key}:hand-over",
-    summary="Record that a person told it",
+    summary="Record that a person delivered a notice",
     responses=refused(
         "already-told", "in-the-future", "not-the-addressee", "contact-unsafe", "language-mismatch", "text-not-approved",
         "fax-not-agreed",

@@ -64,7 +64,7 @@ class Explained(BaseModel):
     referral: ReferralShown | None = None
 
 
-@router.get("/v1/partners/{id:key}/explanation", summary="What would this partner see, and why")
+@router.get("/v1/partners/{id:key}/explanation", summary="Preview of what a partner sees, and why")
 async def explanation(
     id: Id, asked: Annotated[SightQuery, Query()], call: Annotated[Call, allowed(Role.PLAN, Role.PARTNER)]
 ) -> Explained:

@@ -49,7 +49,7 @@ class RotateBody(Body):
 
 
 class RecoverBody(Body):
-    """Counts first: send `dry_run` false to do it."""
+    """The default only counts; send `dry_run` false to do it."""
 
     since: Instant
     until: Instant | None = Field(None, description="Until now, where it is missing")
@@ -131,7 +131,7 @@ async def rotate(
 
 @router.post(
     "/v1/subscriptions/{id:key}:enable",
-    summary="Call a disabled endpoint again",
+    summary="Enable a disabled endpoint",
     responses=refused("not-verified"),
 )
 async def enable(id: Id, call: Owner) -> Subscription:
@@ -146,7 +146,7 @@ async def enable(id: Id, call: Owner) -> Subscription:
 
 @router.post(
     "/v1/subscriptions/{id:key}:disable",
-    summary="Do not call this endpoint for now",
+    summary="Disable an endpoint",
     responses=refused("not-verified"),
 )
 async def disable(id: Id, call: Owner) -> Subscription:
@@ -165,8 +165,8 @@ async def send_test(id: Id, call: Owner) -> Tested:
     webhook = f"evt_{call.command_id.hex}"
 
     async def steps(connection: Connection) -> int:
-        standing = [s for s in await feed.locked(connection, [row["organization"]]) if s.id == row["id"]]
-        if not standing:
+        found = [s for s in await feed.locked(connection, [row["organization"]]) if s.id == row["id"]]
+        if not found:
             raise not_found()
         known = await connection.fetchval(
             "SELECT sequence FROM feed WHERE subscription = $1 AND id = $2", row["id"], webhook
@@ -175,7 +175,7 @@ async def send_test(id: Id, call: Owner) -> Tested:
             return int(known)
         said = {"event": str(call.command_id)}
         news = News(row["organization"], webhook, TEST_TYPE, "", now, said, call.traceparent)
-        rows = feed.rows_of(standing, [news], now)
+        rows = feed.rows_of(found, [news], now)
         await feed.write(connection, rows)
         return rows.ends[row["id"]]
 
@@ -183,24 +183,24 @@ async def send_test(id: Id, call: Owner) -> Tested:
     return Tested(webhook_id=webhook, sequence=sequence)
 
 
-@router.post("/v1/subscriptions/{id:key}:recover", summary="Send again what never arrived")
+@router.post("/v1/subscriptions/{id:key}:recover", summary="Send failed deliveries again")
 async def recover(
     id: Id,
     body: Annotated[RecoverBody, example({"since": "2026-03-02T00:00:00Z", "dry_run": True})],
     call: Owner,
 ) -> Recovered:
-    """Everything of the range that failed, waits for another try, or arose while there was no address; each goes out
+    """Sends every entry of the range that failed, waits for another try, or arose while there was no address, each
     under its old id. Without `dry_run` false it is only counted."""
     row, now = await row_of(call, id), call.service.clock.now()
     call.check_match(row["n"])
 
     async def steps(connection: Connection) -> int:
-        standing = [s for s in await feed.locked(connection, [row["organization"]]) if s.id == row["id"]]
-        if not standing:
+        found = [s for s in await feed.locked(connection, [row["organization"]]) if s.id == row["id"]]
+        if not found:
             raise not_found()
         failed, undelivered = await lease.recoverable(connection, row["id"], body.since, body.until or now)
         # Without an address nothing could be sent; the feed has it all the same.
-        missing = undelivered if standing[0].url is not None else []
+        missing = undelivered if found[0].url is not None else []
         if not body.dry_run:
             asked = call.command_id.hex
             await lease.again(connection, failed, now, trigger="recovery", asked=asked)
@@ -238,7 +238,7 @@ async def resend(id: Id, call: Owner) -> Resent:
     return Resent(delivery=row["id"], webhook_id=row["webhook"])
 
 
-@router.get("/v1/subscriptions/{id:key}/attempts", summary="What came of each attempt to deliver")
+@router.get("/v1/subscriptions/{id:key}/attempts", summary="Attempts to deliver, with their outcomes")
 async def attempts_of(
     id: Id, asked: Annotated[AttemptPage, Query()], call: Owner
 ) -> Listing[DeliveryAttemptShown]:

@@ -166,7 +166,7 @@ async def subscription_of(id: Id, call: Owner) -> Subscription:
 async def restate(
     id: Id, body: Annotated[SubscriptionBody, example(EXAMPLE)], call: OwnerWithMatch
 ) -> Subscription:
-    """Another url must be verified before anything is sent to it."""
+    """A new url must be verified before anything is sent to it."""
     wanted, row = _wanted(call, body), await row_of(call, id)
     call.check_match(row["n"])
     await call.record(subscriptions.restate(row["id"], row["n"], wanted))
@@ -175,7 +175,7 @@ async def restate(
 
 @router.delete("/v1/subscriptions/{id:key}", status_code=204, summary="End a subscription")
 async def delete(id: Id, call: OwnerWithMatch) -> None:
-    """Nothing more is sent, not even what waits."""
+    """Nothing more is sent; waiting deliveries are dropped."""
     row = await row_of(call, id)
     call.check_match(row["n"])
     await call.record(subscriptions.delete(row["id"], row["n"]))

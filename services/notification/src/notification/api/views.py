@@ -26,7 +26,7 @@ class Body(BlankIsMissing):
 
 
 class StaffPerson(Person):
-    """Who acted, by an id without blanks: events carry it, and a name must not stand there by mistake."""
+    """Who acted, by an id without blanks: events carry it, and a name must not be there by mistake."""
 
     person: str = Field(
         min_length=1,
@@ -58,7 +58,7 @@ class OutreachAttemptShown(BaseModel):
 
 
 class OutreachShown(BaseModel):
-    """`status`: waiting, open, services_started, member_declined, unable_to_reach, closed. `contact_rules` stand above
+    """`status`: waiting, open, services_started, member_declined, unable_to_reach, closed. `contact_rules` override
     every default; their words are with the member's identity. `overdue`: clocks that ran out."""
 
     model_config = ConfigDict(frozen=True)

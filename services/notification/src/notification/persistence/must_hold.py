@@ -12,7 +12,7 @@ MUST_HOLD = (
            AND NOT EXISTS (SELECT FROM timer t WHERE t.stream = n.referral AND t.kind = 'notice ' || n.id
                            AND t.due_at = n.due_at)""",
     ),
-    MustHold("I9", "stands twice in one feed", "SELECT id FROM feed GROUP BY subscription, id HAVING count(*) > 1"),
+    MustHold("I9", "is in one feed twice", "SELECT id FROM feed GROUP BY subscription, id HAVING count(*) > 1"),
     MustHold(
         "I9", "has a feed with gaps",
         """SELECT s.id FROM subscription s LEFT JOIN feed f ON f.subscription = s.id

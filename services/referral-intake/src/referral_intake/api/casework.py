@@ -157,7 +157,7 @@ async def _answering(
 
 
 def _flags(prepared: Prepared, state: Referral, changed: set[str]) -> tuple[str, ...]:
-    """How the member may be reached stands as the provider last learned it, unless this form says it anew."""
+    """How the member may be reached stays as the provider last learned it, unless this form changes it."""
     if "contact" in changed:
         return prepared.received.flags
     mine = tuple(flag for flag in prepared.received.flags if not is_of_contact(flag))
@@ -271,7 +271,7 @@ async def contest(
 @router.post(
     "/v1/referrals/{id:key}:split",
     status_code=201,
-    summary="Take a wrong merge apart",
+    summary="Undo a wrong merge",
     responses=refused("not-merged"),
 )
 async def split(

@@ -43,7 +43,7 @@ class ReferredMember(BaseModel):
 
 
 class OpenedForm(BaseModel):
-    """The form as it stands now, without who the member is (`/member` has that), and how each criterion was judged by
+    """The form as it is now, without the member's identity (`/member` has that), and how each criterion was judged by
     the rows of the day it was received. This opening was written down."""
 
     model_config = ConfigDict(frozen=True)
@@ -79,7 +79,7 @@ class OpenedForm(BaseModel):
 FORM_FIELDS = tuple(name for name in OpenedForm.model_fields if name in ReferralBody.model_fields)
 
 
-@router.get("/v1/referrals/{id:key}/member", summary="Who was referred")
+@router.get("/v1/referrals/{id:key}/member", summary="Identity and contact of the member")
 async def member(
     id: Id, asked: Annotated[OpeningQuery, Query()], call: Annotated[Call, allowed(Role.REFERRER, Role.PLAN)]
 ) -> ReferredMember:

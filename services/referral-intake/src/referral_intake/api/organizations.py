@@ -15,7 +15,7 @@ from loopkeeper.security.organizations import Organization, OrganizationKind, Ro
 
 router = APIRouter(tags=["intake"], route_class=Operation)
 Anybody = Annotated[Call, allowed(*Role)]
-# Whom anybody who takes part may find; who refers and who receives data is found by whoever has its id.
+# Whom anybody who takes part may find; who refers and who receives data is found by its id only.
 LISTED = frozenset(
     {OrganizationKind.PLAN, OrganizationKind.PROVIDER, OrganizationKind.COUNTY, OrganizationKind.HUB}
 )

@@ -26,7 +26,7 @@ router = APIRouter(tags=["intake"], route_class=Operation)
 
 
 class CloseBody(Body):
-    """Why a named person of the plan closes the loop; `other` says it in words, which whoever referred and the member
+    """Why a named person of the plan closes the loop; `other` says it in words, which the referrer and the member
     read as they are written: name no diagnosis. unable_to_reach says how and when."""
 
     outcome: str = Field(max_length=40)
@@ -60,7 +60,7 @@ async def merge(
     call: Annotated[Call, allowed(Role.PLAN)],
 ) -> ShownReferral:
     """A named person of the plan finds two referrals to be one member's: this one is closed, the other goes on, and
-    whoever sent this one hears the other's notices."""
+    the sender of this one hears the other's notices."""
     row = await row_of(call, id)
     read_as(call, row, "plan")
     call.check_match(row["n"])

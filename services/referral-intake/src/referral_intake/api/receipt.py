@@ -1,4 +1,4 @@
-"""What does whoever refers hear at once? The id, how the criteria look, what is asked, and by when the plan decides."""
+"""What does the referrer hear at once? The id, how the criteria look, what is asked, and by when the plan decides."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class ReceivedClaim(Shown):
 
 
 class Due(Shown):
-    """The next deadline, whose it is, and how its clock stands."""
+    """The next deadline, its owner, and the state of its clock."""
 
     actor: str
     step: str

@@ -41,7 +41,7 @@ READERS = (Role.REFERRER, Role.PROVIDER, Role.PLAN, Role.OPERATIONS)
 
 
 class ReferralQuery(Page):
-    status: Status | None = Field(None, description="Only referrals that stand here")
+    status: Status | None = Field(None, description="Only referrals with this status")
     plan: str | None = Field(None, max_length=60, description="Only this plan's")
     population: str | None = Field(
         None, max_length=40, description="Only with this population met or claimed"
@@ -87,7 +87,7 @@ def _not_for_operations(client: Client, name: str) -> None:
 
 class ReferralCounts(BaseModel):
     """How many open loops there are: all, and by each of these. `late`, `soon` (within two days), `on_time` and `none`
-    say how the next step's deadline stands."""
+    say the state of the next step's deadline."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -110,7 +110,7 @@ class CountQuery(BaseModel):
     step: str | None = Field(None, max_length=40, description="Only with this next step, by its code")
     due: DueIn | None = None
     by: tuple[Literal["plan", "county"], ...] = Field(
-        (), max_length=2, description="Count by these besides; county not for operations"
+        (), max_length=2, description="Count by these too; county not for operations"
     )
 
 
@@ -239,7 +239,7 @@ async def referrals(
 async def count(
     asked: Annotated[CountQuery, Query()], call: Annotated[Call, allowed(*READERS)]
 ) -> ReferralCounts:
-    """The open loops this key may see, counted by who must act, by step, status and deadline; with filters only those.
+    """The open loops this key may see, counted by next actor, by step, status and deadline; with filters only those.
     Closed loops are not counted."""
     now = call.service.clock.now()
     if "county" in asked.by:
@@ -261,14 +261,14 @@ async def count(
 
 @router.get("/v1/referrals/{id:key}", summary="One referral")
 async def referral(id: Id, call: Annotated[Call, allowed(*READERS)]) -> ShownReferral:
-    """How the referral stands, and who must act next."""
+    """The state of the referral, and its next actor."""
     row = await row_of(call, id)
     call.etag(row["n"])
     moved = await since(call.service.pool, [row["id"]])
     return show(call.client, row, state_of(row), call.service.clock.now(), moved)
 
 
-@router.get("/v1/referrals/{id:key}/timeline", summary="What happened")
+@router.get("/v1/referrals/{id:key}/timeline", summary="Timeline of a referral")
 async def timeline(
     id: Id, asked: Annotated[TimelineQuery, Query()], call: Annotated[Call, allowed(*READERS)]
 ) -> Timeline:
@@ -336,7 +336,7 @@ async def withdraw(
 async def submitted(
     call: Call, row: Mapping[str, Any], command: Command, *, other_streams: tuple[str, ...] = ()
 ) -> ShownReferral:
-    """Apply this to the row's referral; answer with how it stands then."""
+    """Apply this to the row's referral; answer with its state after it."""
     outcome = await call.submit(row["id"], command, other_streams=other_streams)
     after = {"id": row["id"], "created_at": row["created_at"], "at": call.service.clock.now()}
     call.etag(outcome.n)

@@ -74,7 +74,7 @@ async def put_roster(
     call: Annotated[Call, allowed(Role.PLAN)],
 ) -> RosterResult:
     """Who is covered, one member a line: cin, birth_date, county, covered_from, covered_through, pcp, programs.
-    Programs are those beside ECM, by code or name (`pace`, `alw`); who waits for a place is not enrolled
+    Programs are those next to ECM, by code or name (`pace`, `alw`); a member on a waiting list is not enrolled
     (`alw: wait-listed`). CSV, NDJSON or a workbook. Good lines replace the roster kept before; bad ones are named; a
     member the file does not name has left, and where that would be more than a fifth, nobody leaves without
     `confirm_removals`. A dry run tells how many. Loops of members of whom it says something else now learn that. The
@@ -100,9 +100,9 @@ async def put_roster(
     return RosterResult.model_validate(loaded, from_attributes=True)
 
 
-@router.get("/v1/roster", summary="How far the roster's import is")
+@router.get("/v1/roster", summary="Progress of the roster's import")
 async def roster(call: Annotated[Call, allowed(Role.PLAN)]) -> RosterResult:
-    """The newest import of the plan's roster: its state, the lines done, and the rows refused."""
+    """Progress of the newest import of the plan's roster: its state, the lines done, and the rows refused."""
     async with reading(call.service.readers, call.client) as connection:
         row = await connection.fetchrow(
             "SELECT * FROM roster_import WHERE plan_id = $1", call.client.organization

@@ -119,7 +119,7 @@ def _asked(state: Referral, events: tuple[Any, ...]) -> str:
 async def supports(
     asked: Annotated[SupportQuery, Query()], call: Annotated[Call, allowed(*READERS)]
 ) -> Listing[ShownSupport]:
-    """Those of the members one serves, or of a plan's, least recently changed first."""
+    """A provider sees those of the members it serves, a plan those of its members, least recently changed first."""
     wanted = Selection("*", "support", asked.start(), asked.fetch)
     if asked.status is not None:
         wanted.where("status = ?", asked.status)
@@ -131,7 +131,7 @@ async def supports(
 
 @router.get("/v1/supports/{id:key}", summary="One Community Support")
 async def support(id: Id, call: Annotated[Call, allowed(*READERS)]) -> ShownSupport:
-    """How it stands."""
+    """The state of the row."""
     row = await _row(call, id)
     call.etag(row["n"])
     return _shown(row)
@@ -139,7 +139,7 @@ async def support(id: Id, call: Annotated[Call, allowed(*READERS)]) -> ShownSupp
 
 @router.post(
     "/v1/supports/{id:key}:accept",
-    summary="The Community Supports provider takes it",
+    summary="Record that the Community Supports provider accepts",
     responses=refused("illegal-move"),
 )
 async def accept_support(
@@ -149,15 +149,23 @@ async def accept_support(
     return await _moved(call, id, body, "accepted")
 
 
-@router.post("/v1/supports/{id:key}:decline", summary="It is declined", responses=refused("illegal-move"))
+@router.post(
+    "/v1/supports/{id:key}:decline",
+    summary="Record that the Community Supports provider declines",
+    responses=refused("illegal-move"),
+)
 async def decline_support(
     id: Id, body: MoveBody, call: Annotated[Call, allowed(Role.PROVIDER)]
 ) -> ShownSupport:
-    """Its loop ends; the lead care manager may ask another provider."""
+    """The request ends; the lead care manager may ask another provider."""
     return await _moved(call, id, body, "declined")
 
 
-@router.post("/v1/supports/{id:key}:done", summary="The service was given", responses=refused("illegal-move"))
+@router.post(
+    "/v1/supports/{id:key}:done",
+    summary="Record that the member received the service",
+    responses=refused("illegal-move"),
+)
 async def finish_support(
     id: Id, body: MoveBody, call: Annotated[Call, allowed(Role.PROVIDER)]
 ) -> ShownSupport:

@@ -1,4 +1,4 @@
-"""What does each reader see of a referral? A plan its members' whole, a referrer what it sent and how it stands.
+"""What does each reader see of a referral? A plan its members' whole, a referrer what it sent and its state.
 
 Nothing here is identity: that is opened elsewhere, and audited. To a referrer no provider is named, because a
 provider's name can reveal what the member is treated for (loop.md 6.4); operations see ids, states and times.
@@ -44,7 +44,7 @@ REFERRER_HEARS = frozenset(
 )
 
 
-# Whoever may not know which.
+# A reader that may not know which.
 A_PROVIDER = "A provider"
 
 
@@ -67,8 +67,8 @@ class ShownQuestion(Shown):
 
 
 class ShownStep(Shown):
-    """Who must act next, what, by when; `actor` is empty once the loop is closed. `step` says it in English, `code` and
-    `values` for whoever words it otherwise. `organization`: whose people must act, where the reader may know; `since`:
+    """The next actor, the step and its date; `actor` is empty once the loop is closed. `step` says it in English, `code` and
+    `values` for programs with words of their own. `organization`: whose people act next, where the reader may know; `since`:
     when the fact came after which this is the next step."""
 
     actor: str
@@ -163,7 +163,7 @@ class ShownReferral(Shown):
 
 class ShownEvent(Shown):
     """One line of the timeline: what happened, when, and when we learned it. `sentence` says it in English; `type` with
-    `values`, which say no more, is for whoever words it otherwise. `proved`: the person who acted had signed in."""
+    `values`, which say no more, is for programs with words of their own. `proved`: the person who acted had signed in."""
 
     event_id: str
     type: str
@@ -201,7 +201,7 @@ def show(
     now: datetime,
     since: Mapping[str, datetime] | None = None,
 ) -> ShownReferral:
-    """The referral of this row for this client, its clock as it stands now; `since` when its next step became that."""
+    """The referral of this row for this client, its clock as it is now; `since` when its next step became that."""
     who = reader(client, referral)
     running = due(referral, now)
     step = next_step(referral)

@@ -154,6 +154,6 @@ STEPS: Mapping[str, str] = {
     "none_left": "name a provider: every candidate declined or none fits",
     "no_answer": "ask the provider or name another: the offer was not answered in time",
     "member_already_assigned": "say how to go on: the member already has a provider through another referral",
-    "conflicted": "say which of two assignments of this member stands",
+    "conflicted": "say which of two assignments of this member is right",
     "change_requested": "assign another provider by hand: the member asks for a change",
 }

@@ -124,7 +124,7 @@ class PlanAsked(Fact):
 
 
 class Overdue(Fact):
-    """A step that took too long, or soon will have: a fact beside the status, never an end."""
+    """A step that took too long, or soon will have: a fact next to the status, never an end."""
 
     clock: str
     due_at: datetime

@@ -23,7 +23,7 @@ DueIn = Literal["late", "soon", "on_time", "none"]
 # Working days are the reader's to see in the date; for the board soon is two days.
 SOON = timedelta(days=2)
 # How a loop's deadline stands, at $1 and two days later ($2).
-STANDS = (
+CLOCK_STATE = (
     "CASE WHEN next_due_at IS NULL THEN 'none' WHEN next_due_at <= $1::timestamptz THEN 'late' "
     "WHEN next_due_at <= $2::timestamptz THEN 'soon' ELSE 'on_time' END"
 )
@@ -111,7 +111,7 @@ async def counts(
     rows = await visible_rows(
         readers,
         client,
-        f"""SELECT {", ".join(kinds)}, {STANDS} AS due, count(*) AS loops FROM referral
+        f"""SELECT {", ".join(kinds)}, {CLOCK_STATE} AS due, count(*) AS loops FROM referral
             WHERE {IS_OPEN} {where} AND {OWN} GROUP BY {", ".join(kinds)}, due""",  # noqa: S608 own fragments
         now,
         now + SOON,
@@ -132,7 +132,7 @@ def _narrowed(wanted: Wanted, first: int) -> tuple[str, tuple[str, ...]]:
         "county": wanted.county,
         "next_actor": wanted.actor,
         "next_step": wanted.step,
-        STANDS: wanted.due,
+        CLOCK_STATE: wanted.due,
     }
     clauses, values = ["$1::timestamptz < $2::timestamptz"], list[str]()
     for column, value in given.items():

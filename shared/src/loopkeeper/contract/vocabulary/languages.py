@@ -6,7 +6,7 @@ from loopkeeper.contract.vocabulary.codes import Code, folded
 
 
 class Language(Code):
-    """Spoken and written ones; Chinese is two of each. `other` is named in words beside it."""
+    """Spoken and written ones; Chinese is two of each. `other` comes with its name in words."""
 
     ENGLISH = "en", "English"
     SPANISH = "es", "Spanish"

@@ -93,7 +93,7 @@ def _documents(folder: Path, operators: bool, reading: _Reading) -> list[_Docume
         try:
             contents = list(yaml.load_all(path.read_text("utf-8"), UniqueKeys))
         except (OSError, UnicodeDecodeError, yaml.YAMLError, ValueError) as error:
-            reading.find(place, f"The file cannot be read: {_one_line(error)}.", "Mend the YAML.")
+            reading.find(place, f"The file cannot be read: {_one_line(error)}.", "Fix the YAML.")
             continue
         for content in contents:
             if isinstance(content, dict) and isinstance(cast("dict[str, Any]", content).get("table"), str):
@@ -124,7 +124,7 @@ def _declare(document: _Document, reading: _Reading) -> None:
         reading.find(
             place,
             f"The table {table} is not well declared: {where}: {fault['msg']}.",
-            "Mend the declaration.",
+            "Fix the declaration.",
         )
         return
     _check_declared(declared, place, reading)

@@ -162,7 +162,7 @@ def _people(found: Sequence[OutreachShown], visit: Visit) -> h.Element:
     _ = visit.words
     if not found:
         return blocks.card(
-            _("Whom to reach"), h.p(".sub")[_("Nobody now. Who you accept stands here until they answer.")]
+            _("Whom to reach"), h.p(".sub")[_("Nobody now. Members you accept are here until they answer.")]
         )
     ordered = sorted(found, key=lambda one: (not one.overdue, len(one.attempts), one.updated_at or visit.now))
     return loops.group(
@@ -265,7 +265,7 @@ async def everybody(visit: Provider, status: str = "") -> Response:
         ],
         h.div(".group")[rows(list(reversed(held))[:100], visit)]
         if held
-        else blocks.empty(_("Nobody here"), _("Nobody stands like this. Who you accept comes here.")),
+        else blocks.empty(_("Nobody here"), _("Nobody has this status. Members you accept come here.")),
         here=PEOPLE,
         live=True,
     )

@@ -74,7 +74,7 @@ async def first(visit: Operator) -> Response:
         board(lanes, now, _) if open_now else None,
         h.div(".cols")[
             h.div(".work")[
-                h.h2[_("Who must act")], (_group(step, of, visit) for step, of in _by_step(open_now))
+                h.h2[_("Next actor")], (_group(step, of, visit) for step, of in _by_step(open_now))
             ],
             h.aside(".facts")[
                 services(standing, _, now),

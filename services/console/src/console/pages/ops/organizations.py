@@ -67,7 +67,7 @@ async def organizations(visit: Operator) -> Response:
             ],
             h.aside(".facts")[
                 blocks.card(
-                    _("What to type"),
+                    _("Commands to run"),
                     h.dl(".commands")[
                         (
                             [h.dt[_(what)], h.dd[h.code[command]]]

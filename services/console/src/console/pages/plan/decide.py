@@ -203,10 +203,10 @@ def _why(case: Case, visit: Visit) -> h.Element:
         _("Why a person must decide"),
         h.ul(".why")[(h.li[_(WHY.get(code, labels.plain(code)))] for code in found.needs_person or ())]
         if found.needs_person
-        else h.p[_("Nothing stands in the way of a rule; a person may decide all the same.")],
+        else h.p[_("Nothing prevents a rule; a person may decide all the same.")],
         h.p(".sub")[
             _(
-                "Asked of the referrer {day}; the clock stands still, the cap does not.",
+                "Asked of the referrer {day}; the clock is paused, the cap is not.",
                 day=times.moment(found.pause.since, _),
             )
         ]
@@ -215,8 +215,8 @@ def _why(case: Case, visit: Visit) -> h.Element:
         h.details(".rest")[
             h.summary[
                 _.many(
-                    "How it stands, and {count} policy row",
-                    "How it stands, and {count} policy rows",
+                    "Its state, and {count} policy row",
+                    "Its state, and {count} policy rows",
                     len(policy),
                 )
             ],
@@ -414,7 +414,7 @@ def _options(case: Case, typed: Form, words: Words) -> list[Option]:
         Option(
             "pend",
             _("Ask for what is missing"),
-            _("The clock stands still, the cap does not."),
+            _("The clock is paused, the cap is not."),
             "s",
             checks("asks", _("What do you ask the referrer for?"), questions, typed.all("asks"))
             if questions
@@ -596,7 +596,7 @@ FOLLOWS = {
     ),
     "pend": (
         "The referrer is asked now, and reminded.",
-        "The decision's clock stands still; the legal cap does not.",
+        "The decision's clock is paused; the legal cap is not.",
         "Any answer lets the clock run on.",
     ),
     "deny": (

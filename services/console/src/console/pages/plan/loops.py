@@ -57,7 +57,7 @@ async def every(visit: Plan, status: str = "", population: str = "") -> Response
                 h.span(".n.late")[_.many("{count} is late", "{count} are late", late)] if late else None,
                 ", " if late and soon else None,
                 h.span(".n.soon")[_("{count} due within two days", count=soon)] if soon else None,
-                "." if late or soon else _("Each has somebody who must act."),
+                "." if late or soon else _("Each has a next actor."),
             ]
             if status != "closed"
             else None,
@@ -89,7 +89,7 @@ async def every(visit: Plan, status: str = "", population: str = "") -> Response
         ],
         h.div(".group")[loops.rows(shown, visit.now, _, _("Loops"))]
         if shown
-        else blocks.empty(_("Nothing here"), _("No loop stands like this now.")),
+        else blocks.empty(_("Nothing here"), _("No loop has this status now.")),
         h.p(".sub")[_("{count} more are not shown: choose a filter.", count=len(ordered) - MOST)]
         if len(ordered) > MOST
         else None,

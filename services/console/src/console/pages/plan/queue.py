@@ -122,7 +122,7 @@ def _list(found: Sequence[ShownAuthorization], names: Mapping[str, str], visit: 
     _ = visit.words
     if not found:
         return blocks.empty(
-            _("Nothing here"), _("No case stands like this now. Choose another filter, or come back later.")
+            _("Nothing here"), _("No case has this status now. Choose another filter, or come back later.")
         )
     return h.div(".group")[
         h.table(".rows.queue")[

@@ -296,9 +296,7 @@ def _acts(found: ShownAuthorization, etag: str, typed: Form, visit: Visit) -> li
             "overturn", _("An appeal or a hearing overturned the denial"), _("A linked referral follows it, authorized."),
             field(_("Day of that decision"), "on", typed.text("on"), kind="date", needed=False, id="overturned-on"), button=_("Record it"),
         )  # fmt: skip
-    return made or [
-        blocks.card(_("Nothing to do"), h.p(".sub")[_("What may be done with a term stands here.")])
-    ]
+    return made or [blocks.card(_("Nothing to do"), h.p(".sub")[_("What may be done with a term is here.")])]
 
 
 @router.post("/plan/terms/{id}/{action}")

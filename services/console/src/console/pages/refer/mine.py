@@ -70,7 +70,7 @@ async def mine(visit: Annotated[Visit, visiting(Role.REFERRER)]) -> Response:
         _group(_("Closed"), closed[:CLOSED_SHOWN], visit, count=len(closed)) if closed else None,
         blocks.empty(
             _("Nothing yet"),
-            _("Refer somebody; what becomes of it stands here, and comes to your mailbox."),
+            _("Refer somebody; what becomes of it is here, and comes to your mailbox."),
             h.p[h.a(".button.primary", href="/refer/new")[_("Refer somebody")]],
         )
         if not own

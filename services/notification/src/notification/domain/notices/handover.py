@@ -98,7 +98,7 @@ def _check_way(said: HandOver, flags: Sequence[str]) -> None:
     if not said.safe_contact_checked:
         raise Refused(
             "contact-unsafe",
-            "Safe-contact rules stand on this member.",
+            "This member has safe-contact rules.",
             fix="Read them with the member's identity, keep to them, and send `safe_contact_checked` true.",
             allowed=(*ways, Way.ASKED),
         )

@@ -71,7 +71,7 @@ class SafeContact(Said):
 
 
 class Member(Said):
-    """The person. Only as much as is known; at least enough to find them."""
+    """The person. Send what is known, and enough to find the person."""
 
     verbatim = frozenset({"first_name", "middle_name", "last_name", "suffix", "preferred_name", "medicare"})
 
