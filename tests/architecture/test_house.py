@@ -60,6 +60,7 @@ def test_every_service_has_the_same_shape() -> None:
             "py.typed",
             "workers.py",
             "delivery",
+            "files",
             "__pycache__",
         }, package
         assert (folder / "persistence/tables.py").exists(), package

@@ -22,7 +22,7 @@ AUTHORIZATION = {
 ASSIGNMENT = {
     "referral.received", "referral.amended", "referral.closed", "authorization.presumptive_granted",
     "authorization.presumptive_ended", "authorization.approved", "authorization.extended",
-    "authorization.reauthorization_requested", "authorization.ended", "outreach.contact_changed",
+    "authorization.reauthorization_requested", "authorization.ended", "outreach.contact_changed", "outreach.answered",
 }  # fmt: skip
 
 

@@ -182,6 +182,22 @@ async def test_listen_prints_verified_deliveries_and_takes_its_subscription_back
     assert left["items"] == []
 
 
+async def test_a_file_is_sent_followed_and_fetched(desk: Desk, tmp_path: Path) -> None:
+    sheet = tmp_path / "october.csv"
+    sheet.write_text("CIN\n90000001S\n")
+    words = ("file", "send", "rtf", str(sheet), "--plan", HARBOR, "--wait", "--json")
+    sent = await desk.type(*words, key=desk.keys[STREET])
+    assert (sent.code, sent.document["state"], sent.document["code"]) == (1, "refused", "profile-missing")
+    file = sent.document["id"]
+    shown = await desk.type("file", "status", "rtf", file, "--key", desk.keys[STREET])
+    assert f"{file}  rtf  refused" in shown.out
+    back = await desk.type(
+        "file", "fetch", "rtf", file, "--out", str(tmp_path / "back"), key=desk.keys[STREET]
+    )
+    assert (back.code, "file-refused" in back.err) == (REFUSED, True)
+    assert (await desk.type("file", "send", "xyz", str(sheet))).code == USAGE
+
+
 async def test_every_failure_has_its_exit_code_and_says_the_fix(desk: Desk) -> None:
     nobody = await desk.type("stuck", url="http://127.0.0.1:9")
     assert (nobody.code, "loopkeeper up" in nobody.err) == (UNREACHABLE, True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from assignment.domain.commands import NoteFact
+from assignment.domain.commands import Accept, ChangeLead, Decline, NoteFact
 from assignment.domain.evolve import FOLD
+from loopkeeper.contract.decider import Command
 from loopkeeper.contract.envelope import Message
-from loopkeeper.contract.events import PUBLISHERS, Event, publisher
+from loopkeeper.contract.events import PUBLISHERS, ActedBy, Event, Lead, OutreachAnswered, publisher
 from loopkeeper.flow.consumer import Reaction
 
 
@@ -18,7 +19,26 @@ def on_fact(event: Event, message: Message) -> NoteFact:
     return NoteFact(fact=event)
 
 
-# Every event of another service that changes what an assignment needs.
+def on_answered(event: OutreachAnswered, message: Message) -> Command:
+    """A provider's answer in its file: the command of its route, decided by the same rule. Where the rule refuses it,
+    that is said (`assignment.answer_refused`)."""
+    match event.answer:
+        case "accepted":
+            return Accept(fact=event, assignment=event.assignment, provider=event.provider, lead=event.lead)
+        case "declined":
+            return Decline(
+                fact=event, assignment=event.assignment, provider=event.provider, reason=event.reason
+            )
+        case "lead_changed":
+            by = event.acted_by or ActedBy(organization=event.provider)
+            lead = event.lead or Lead(person="lead", name="")
+            return ChangeLead(
+                fact=event, assignment=event.assignment, provider=event.provider, lead=lead, acted_by=by
+            )
+
+
+# Every event of another service that changes what an assignment needs, and a provider's answer in its file.
 REACTIONS: Mapping[type[Event], Reaction] = {
-    kind: on_fact for kind in FOLD if publisher(kind) != PUBLISHERS["assignment"]
+    **{kind: on_fact for kind in FOLD if publisher(kind) != PUBLISHERS["assignment"]},
+    OutreachAnswered: on_answered,
 }

@@ -1,8 +1,13 @@
 """Notification, as the chassis runs it."""
 
+from datetime import datetime
+
 from loopkeeper.http.app import App
+from loopkeeper.runtime.files.routes import routes_of
+from loopkeeper.runtime.files.worker import ahead as files_ahead
+from loopkeeper.runtime.files.worker import worker_of
 from loopkeeper.runtime.serve import app_of
-from loopkeeper.runtime.service import Bound, Resources, Service
+from loopkeeper.runtime.service import Bound, Resources, RunningService, Service
 from loopkeeper.store.definition import Domain
 from notification.api import (
     contact,
@@ -23,6 +28,7 @@ from notification.domain.outreach.commands import Asked
 from notification.domain.outreach.deadlines import timers
 from notification.domain.outreach.rules import DECIDER
 from notification.domain.outreach.state import Outreach
+from notification.files.reporting import KINDS
 from notification.persistence.context import NotificationLoader
 from notification.persistence.feed import renumber
 from notification.persistence.forwarded import on_kafka
@@ -49,6 +55,12 @@ def domain(equipment: Resources) -> Domain[Outreach, Asked]:
     )
 
 
+async def work_ahead(context: RunningService) -> tuple[int, datetime | None]:
+    """Deliveries, and files that have something to do."""
+    now, following = await ahead(context)
+    return now + await files_ahead(context), following
+
+
 service = Service(
     name="notification",
     package="notification",
@@ -64,11 +76,19 @@ service = Service(
         mailbox.router,
         notices.router,
         partners.router,
+        routes_of("notification", KINDS),
     ),
     on_timer=on_timer,
     goes_on=TELLING,
-    workers={"deliver": deliver, "tell": tell, "follow": follow, "forward": forward, "prune": prune},
-    ahead=ahead,
+    workers={
+        "deliver": deliver,
+        "tell": tell,
+        "follow": follow,
+        "forward": forward,
+        "files": worker_of(KINDS),
+        "prune": prune,
+    },
+    ahead=work_ahead,
     must_hold=MUST_HOLD,
     known_loop=known_loop,
     bounds=(Bound("subscriptions", BY_ORGANIZATION, "subscriptions"),),

@@ -1,8 +1,13 @@
 """Intake, as the chassis runs it."""
 
+from datetime import datetime
+
 from loopkeeper.http.app import App
+from loopkeeper.runtime.files.routes import routes_of
+from loopkeeper.runtime.files.worker import ahead as files_ahead
+from loopkeeper.runtime.files.worker import worker_of
 from loopkeeper.runtime.serve import app_of
-from loopkeeper.runtime.service import Resources, Service
+from loopkeeper.runtime.service import Resources, RunningService, Service
 from loopkeeper.store.definition import Domain
 from referral_intake.api import (
     casework,
@@ -14,6 +19,8 @@ from referral_intake.api import (
     roster,
     supports,
 )
+from referral_intake.api.many import referral_batch
+from referral_intake.api.many.referral_sheets import KINDS
 from referral_intake.consumers import REACTIONS
 from referral_intake.domain.contexts import Asked
 from referral_intake.domain.deadlines import timers
@@ -43,6 +50,11 @@ def domain(equipment: Resources) -> Domain[Referral, Asked]:
     )
 
 
+async def work_ahead(context: RunningService) -> tuple[int, datetime | None]:
+    """Sheets that have something to do."""
+    return await files_ahead(context), None
+
+
 service = Service(
     name="intake",
     package="referral_intake",
@@ -52,6 +64,7 @@ service = Service(
     routers=(
         referrals.lean,
         referrals.router,
+        referral_batch.router,
         casework.router,
         plan_actions.router,
         opened.router,
@@ -59,10 +72,17 @@ service = Service(
         supports.router,
         roster.router,
         organizations.router,
+        routes_of("intake", KINDS),
     ),
     on_timer=on_timer,
     goes_on=TELLING,
-    workers={"loops": count_loops, "rosters": compare_rosters, "changes": watch},
+    workers={
+        "loops": count_loops,
+        "rosters": compare_rosters,
+        "changes": watch,
+        "files": worker_of(KINDS),
+    },
+    ahead=work_ahead,
     must_hold=MUST_HOLD,
     known_loop=known_loop,
 )

@@ -28,6 +28,10 @@ OWNERS: Mapping[str, str] = {
 }
 
 
+# Which service takes which kind of file.
+FILES: Mapping[str, str] = {"rtf": "notification", "otf": "notification", "referrals": "intake"}
+
+
 class Unreachable(Exception):
     """Nothing answers at the address."""
 
@@ -82,6 +86,16 @@ class Client:
     def post(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
         return self._ask("POST", path, json=body or {})
 
+    def upload(self, path: str, content: bytes, **query: Any) -> Any:
+        """Send these bytes."""
+        asked = {name: value for name, value in query.items() if value is not None}
+        headers = {"Content-Type": "application/octet-stream"}
+        return self._ask("POST", path, params=asked, content=content, headers=headers)
+
+    def download(self, path: str) -> bytes:
+        """The bytes that are answered."""
+        return self._answer("GET", path).content
+
     def delete(self, path: str, headers: Mapping[str, str]) -> Any:
         return self._ask("DELETE", path, headers=headers)
 
@@ -111,6 +125,10 @@ class Client:
         return cast("dict[str, Any]", _problem(answer).get("services") or {}).get(service) or {}
 
     def _ask(self, method: str, path: str, **options: Any) -> Any:
+        answer = self._answer(method, path, **options)
+        return answer.json() if answer.content else None
+
+    def _answer(self, method: str, path: str, **options: Any) -> httpx.Response:
         import httpx
 
         url = self._settings.base_url(owner(path)) + path
@@ -120,13 +138,15 @@ class Client:
             raise Unreachable(url) from error
         if answer.status_code >= 400:
             raise Answered(answer.status_code, _problem(answer))
-        return answer.json() if answer.content else None
+        return answer
 
 
 def owner(path: str) -> str:
     """The service that answers a path such as /v1/referrals/… or /v1/operations/intake/…."""
     parts = path.strip("/").split("/")
     noun = parts[1].partition(":")[0] if len(parts) > 1 else ""
+    if noun == "files":
+        return FILES.get(parts[2] if len(parts) > 2 else "", SERVICES[0])
     return (
         parts[2]
         if noun in ("operations", "openings", "policy") and len(parts) > 2

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from loopkeeper.cli.http_client import Answered, BadKey, Client, Unreachable
+from loopkeeper.cli.http_client import Answered, BadKey, Client, Unreachable, good_key
 from loopkeeper.kernel.errors import StartError
 from loopkeeper.kernel.settings import Settings, read
 
@@ -91,11 +91,11 @@ def whose(current: Settings) -> str:
 
 
 @contextmanager
-def asking() -> Generator[Client]:
-    """A client for the services; its failures end the command with a sentence."""
+def asking(key: str | None = None) -> Generator[Client]:
+    """A client for the services, with this key or the one that is set; its failures end the command with a sentence."""
     current = settings()
     try:
-        yield Client(current)
+        yield Client(current, good_key(key, "--key") if key is not None else None)
     except BadKey as error:
         fail(str(error), KEY_FIX, CANNOT_START)
     except Unreachable as error:

@@ -37,6 +37,11 @@ def end_of_la_day(day: date) -> datetime:
     return midnight.astimezone(UTC)
 
 
+def noon_of(day: date) -> datetime:
+    """A moment of a Californian day, for a fact of which only the day is known."""
+    return datetime.combine(day, time(12), LOS_ANGELES).astimezone(UTC)
+
+
 def calendar_days_after(start: datetime, days: int) -> datetime:
     """The end of the Los Angeles day that is `days` after the day of `start`; every day counts."""
     return end_of_la_day(la_date(start) + timedelta(days=_not_negative(days)))

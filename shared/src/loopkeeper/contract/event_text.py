@@ -11,6 +11,7 @@ from datetime import date, datetime
 from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.events import (
     AssignmentAccepted,
+    AssignmentAnswerRefused,
     AssignmentDeclined,
     AssignmentEnded,
     AssignmentLeadChanged,
@@ -42,9 +43,13 @@ from loopkeeper.contract.events import (
     Event,
     NoticeDelivered,
     NoticeOverdue,
+    OutreachAnswered,
     OutreachAttempted,
+    OutreachClosingReported,
     OutreachContactChanged,
+    OutreachInitiated,
     OutreachMemberDeclined,
+    OutreachMonthCounted,
     OutreachOverdue,
     OutreachServiceEnded,
     OutreachServicesStarted,
@@ -86,6 +91,8 @@ def sentence(event: Event, *, whole: bool = False) -> str:
             return f"The member asked for another provider; the plan was asked to see to it{_by(due_at)}."
         case AssignmentPlanAsked(reason=reason, due_at=due_at):
             return f"The plan was asked to decide: {_words(reason)}{_by(due_at)}."
+        case AssignmentAnswerRefused(answer=answer, reason=reason):
+            return f"A provider's file said {_words(answer)}, which cannot be any more: {_words(reason)}."
         case AssignmentEnded(provider=provider, reason=reason, on=on):
             return f"The assignment to {provider} ended on {_day(on)}: {_words(reason)}."
         case ProviderRecorded(provider=provider, version=version):
@@ -277,6 +284,16 @@ def _outreach(event: Event) -> str:
             return f"The member could not be reached by {_day(on)} after {attempts} attempts."
         case OutreachServiceEnded(on=on):
             return f"The provider ended its services on {_day(on)}; the plan decides about the term."
+        case OutreachAnswered(provider=provider, answer=answer, on=on):
+            return f"{provider} reported of {_day(on)}: {_words(answer)}."
+        case OutreachInitiated(on=on):
+            return f"The provider reported that outreach began on {_day(on)}."
+        case OutreachClosingReported(reason=reason, on=on):
+            return (
+                f"The provider reported on {_day(on)}: {_words(reason)}; a named person of the plan decides."
+            )
+        case OutreachMonthCounted(month=month):
+            return f"The provider counted the encounters of {month}."
         case OutreachContactChanged():
             return "How the member is reached was corrected."
         case OutreachOverdue(clock=clock, due_at=due_at, state=state):

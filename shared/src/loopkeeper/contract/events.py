@@ -3,7 +3,8 @@
 An event is minimal and additive: a new optional field is fine, anything else is a new version, and the shape before it
 becomes a `Superseded` one (contract/event.py). `occurred_at` is when it happened; when we learned it is the envelope's
 time. The wire type is `ecm.<name>.v<version>`.
-Sealed parts travel in `referral.received`, `referral.amended` and `outreach.contact_changed` only.
+Sealed parts travel in `referral.received`, `referral.amended`, `outreach.contact_changed` and
+`outreach.closing_reported` only, a provider's NPI in `provider.recorded`.
 """
 
 from __future__ import annotations
@@ -645,6 +646,16 @@ class AssignmentLeadChanged(Event):
     lead: Lead
 
 
+class AssignmentAnswerRefused(Event):
+    """What a provider's file says of an offer cannot be any more: `reason` is the refusal that `:accept`, `:decline` or
+    `:change-lead` would give."""
+
+    wire = "assignment.answer_refused"
+    assignment: str
+    answer: Literal["accepted", "declined", "lead_changed"]
+    reason: str
+
+
 class AssignmentStarted(Event):
     """A planned assignment is live from today: the member was released (loop.md 3.7)."""
 
@@ -670,6 +681,8 @@ class ProviderRecorded(Event):
     version: int
     active: bool = True
     name: str = ""
+    # The part `npi`, sealed under the program's own key: services compare and write it, nobody else reads it.
+    sealed: Mapping[str, str] = Field(default_factory=dict)
     phone: str = ""
     types: tuple[str, ...] = ()
     populations: tuple[str, ...] = ()
@@ -694,6 +707,8 @@ class OutreachAttempted(Event):
     outcome: str
     reached: bool
     minutes: int | None = None
+    # Made while the offer was open: it changes no status, and counts toward no unable_to_reach (loop.md 6.1).
+    before_acceptance: bool = False
 
 
 class OutreachServicesStarted(Event):
@@ -735,6 +750,48 @@ class OutreachContactChanged(Event):
     flags: tuple[str, ...]
     sealed: Mapping[str, str] = Field(default_factory=dict)
     consent: Consent | None = None
+
+
+class OutreachAnswered(Event):
+    """What a provider's file says of its offer: it took the member on that day, declined, or has another lead care
+    manager. Assignment decides by the rules of its own routes, and says so."""
+
+    wire = "outreach.answered"
+    assignment: str
+    provider: str
+    answer: Literal["accepted", "declined", "lead_changed"]
+    on: date
+    lead: Lead | None = None
+    reason: str = ""
+
+
+class OutreachInitiated(Event):
+    """Outreach has begun, as a provider's file reports it: a status, and no attempt."""
+
+    wire = "outreach.initiated"
+    assignment: str
+    on: date
+
+
+class OutreachClosingReported(Event):
+    """A provider's file says why it would close the loop, where only a named person of the plan closes it. `sealed`: the
+    part `closing` with the provider's own words."""
+
+    wire = "outreach.closing_reported"
+    assignment: str
+    reason: Literal["provider_declined", "no_longer_eligible", "unable_to_reach", "other"]
+    on: date
+    sealed: Mapping[str, str] = Field(default_factory=dict)
+
+
+class OutreachMonthCounted(Event):
+    """How many encounters a provider's file counts in a month, YYYY-MM; a later count of the month replaces it."""
+
+    wire = "outreach.month_counted"
+    assignment: str
+    month: str
+    in_person: int | None = None
+    remote: int | None = None
 
 
 class OutreachOverdue(Event):

@@ -9,16 +9,14 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import date
 from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
+from loopkeeper.contract.calendar import noon_of
 from loopkeeper.contract.vocabulary import AttemptOutcome
 from loopkeeper.plan_files.outcomes import fact_key
 
-LOS_ANGELES = ZoneInfo("America/Los_Angeles")
-NOON = time(12)
 LONGEST_PERSON = 100
 
 
@@ -116,11 +114,6 @@ def _attempt(said: Mapping[str, Any], outreach: str, by: Mapping[str, Any], key:
         "minutes": said.get("minutes"),
     }
     return Call("POST", f"{outreach}/attempts", body, key)
-
-
-def noon_of(day: date) -> datetime:
-    """A moment of a Californian day for a fact of which only the day is known."""
-    return datetime.combine(day, NOON, LOS_ANGELES).astimezone(UTC)
 
 
 def _written(day: date | None) -> str | None:

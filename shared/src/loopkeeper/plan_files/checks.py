@@ -72,7 +72,7 @@ def check_provider(record: Record, context: FileContext) -> None:
     """The row is the sender's own, as far as it says."""
     refuse_faults(record, ("provider.npi",))
     npi = record["provider.npi"]
-    if not npi or npi == context.npi:
+    if not npi or npi == context.npi or (not context.npi and npi_valid(npi)):
         return
     raise RowRefused("wrong-provider" if npi_valid(npi) else "npi-invalid", "provider.npi")
 

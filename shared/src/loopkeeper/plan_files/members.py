@@ -30,15 +30,16 @@ class Reach:
     modalities: int = 2
     in_person: int = 1
 
-    def met(self, attempts: tuple[Attempt, ...], on: date) -> bool:
-        """Whether these attempts, as far as they were made by that day, are enough."""
+    def met(self, attempts: tuple[Attempt, ...], on: date, *, safe: bool = True) -> bool:
+        """Whether these attempts, as far as they were made by that day, are enough. Where contact may endanger the
+        member (`safe` false) nobody is asked to appear in person."""
         made = [attempt for attempt in attempts if attempt.on <= on]
         if len(made) < self.attempts:
             return False
         return (
             (on - min(attempt.on for attempt in made)).days >= self.days
             and len({attempt.modality for attempt in made}) >= self.modalities
-            and sum(attempt.modality == "in_person" for attempt in made) >= self.in_person
+            and (not safe or sum(attempt.modality == "in_person" for attempt in made) >= self.in_person)
         )
 
 

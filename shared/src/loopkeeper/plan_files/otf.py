@@ -98,7 +98,7 @@ def _row(
         minutes=record["attempt.minutes"],
     )
     known[cin] = replace(known[cin], attempts=(*known[cin].attempts, Attempt(on, modality, reached)))
-    return Outcome(record.row, "accepted", cin=cin, facts=[said], warnings=soft)
+    return Outcome(record.row, "accepted", cin=cin, facts=[said], warnings=soft, on=on)
 
 
 def _day(record: Record, context: FileContext) -> date:

@@ -90,10 +90,17 @@ class Outcome:
     field: str = ""
     facts: list[dict[str, Any]] = made(default_factory=list[dict[str, Any]])
     warnings: list[Warned] = made(default_factory=list[Warned])
+    # What to do, where a rule of a route refused the row and said so itself.
+    said: str = ""
+    # The day the row bears, and where it comes among the rows of its member.
+    on: date | None = None
+    turn: int = 0
 
     @property
     def fix(self) -> str:
         """What to do about it, in words for the row's last column."""
+        if self.said:
+            return self.said
         codes = [self.code, *(warned.code for warned in self.warnings)]
         return " ".join(dict.fromkeys(FIXES[code] for code in codes if code))
 

@@ -18,6 +18,9 @@ from loopkeeper.spreadsheets.headings import HeadingRow, folded, locate
 from loopkeeper.spreadsheets.writing import Dialect, SheetOut, write_text, write_workbook
 
 ADDED = ("Result", "Code", "What to do")
+# Further columns, and what stands in them of each row.
+Receipts = tuple[Sequence[str], Mapping[int, Mapping[str, Value]]]
+NONE: Receipts = ((), {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +32,18 @@ class Returned:
 
 
 def returned_file(
-    content: bytes, layout: Layout, judged: Judged, *, name: str = "", limits: Limits | None = None
+    content: bytes,
+    layout: Layout,
+    judged: Judged,
+    *,
+    name: str = "",
+    limits: Limits | None = None,
+    receipts: Receipts = NONE,
 ) -> Returned:
     """Raises `Unreadable` for a file that was refused whole: that one is answered by its reason alone."""
     book = opened(content, name=name, encoding=layout.encoding, delimiter=layout.delimiter, limits=limits)
     sheet, found, _ = locate(book, layout.headings, layout.sheet, layout.header_within)
-    rows = _rows(sheet, found, judged)
+    rows = _rows(sheet, found, judged, receipts)
     if book.format == "csv":
         line_end = "\r\n" if b"\r\n" in content[:65536] else "\n"
         encoding = book.encoding if book.encoding != "utf-8" else "utf-8-sig"
@@ -45,7 +54,10 @@ def returned_file(
     return Returned(write_workbook([answered, *others], date_format=excel_format(layout.dates[0])), True)
 
 
-def _rows(sheet: Sheet, found: HeadingRow, judged: Judged) -> Iterator[tuple[int, Sequence[Value]]]:
+def _rows(
+    sheet: Sheet, found: HeadingRow, judged: Judged, receipts: Receipts
+) -> Iterator[tuple[int, Sequence[Value]]]:
+    more, told = receipts
     outcomes = {outcome.row: outcome for outcome in judged.outcomes}
     width = _width(found)
     for row in sheet.rows():
@@ -54,9 +66,10 @@ def _rows(sheet: Sheet, found: HeadingRow, judged: Judged) -> Iterator[tuple[int
             continue
         cells = [*row.cells[:width], *[None] * (width - len(row.cells))]
         if row.number == found.number:
-            yield row.number, [*(found.shown[:width]), *ADDED]
+            yield row.number, [*(found.shown[:width]), *ADDED, *more]
         elif row.number in outcomes:
-            yield row.number, [*cells, *_answer(outcomes[row.number])]
+            receipt = told.get(row.number, {})
+            yield row.number, [*cells, *_answer(outcomes[row.number]), *(receipt.get(each) for each in more)]
         else:
             yield row.number, cells if not row.blank else ()
 
@@ -67,7 +80,8 @@ def _width(found: HeadingRow) -> int:
     while shown and not shown[-1]:
         shown.pop()
     added = [folded(text) for text in ADDED]
-    return len(shown) - len(added) if shown[-len(added) :] == added else len(shown)
+    at = next((n for n in range(len(shown) - len(added), -1, -1) if shown[n : n + len(added)] == added), None)
+    return len(shown) if at is None else at
 
 
 def _answer(outcome: Outcome) -> Sequence[str]:

@@ -104,9 +104,8 @@ def _member_rows(
 ) -> Member:
     """Rows of one member go by the dates they bear, not by their lines."""
     contradicting = _contradicting(snapshots)
-    for snapshot in sorted(
-        snapshots, key=lambda each: (each.on or date.min, RANKS[each.status], each.record.row)
-    ):
+    ordered = sorted(snapshots, key=lambda each: (each.on or date.min, RANKS[each.status], each.record.row))
+    for turn, snapshot in enumerate(ordered):
         row = snapshot.record.row
         try:
             if snapshot in contradicting:
@@ -123,6 +122,8 @@ def _member_rows(
             code="" if step.facts else step.code,
             facts=step.facts,
             warnings=step.warnings,
+            on=snapshot.on,
+            turn=turn,
         )
     return member
 
@@ -291,7 +292,7 @@ def _close(snapshot: Snapshot, step: Step, context: FileContext) -> None:
         case "declined_by_member":
             step.facts.append(fact("member_declined", on=on))
             step.member = replace(member, state="closed", closed_on=on, closed_as=reason)
-        case "unable_to_reach" if context.reach.met(member.attempts, on):
+        case "unable_to_reach" if context.reach.met(member.attempts, on, safe=not member.designated_contact):
             step.facts.append(fact("unable_to_reach", on=on))
             step.member = replace(member, state="closed", closed_on=on, closed_as=reason)
         case "provider_declined" if member.state == "offered":

@@ -11,12 +11,20 @@ from uuid import UUID, uuid5
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from assignment.persistence.directory import TABLE, ProviderBody, check_hubs, check_parts, recording
+from assignment.persistence.directory import (
+    TABLE,
+    ProviderBody,
+    check_hubs,
+    check_parts,
+    recording,
+    sealed_npi,
+)
 from loopkeeper.contract.decider import Refused
 from loopkeeper.http.problems import FIXES, OTHERWISE
 from loopkeeper.kernel.errors import Busy, Problem
 from loopkeeper.postgres.connections import Pool
 from loopkeeper.security.organizations import Client, Role
+from loopkeeper.security.sealing import Sealer
 from loopkeeper.spreadsheets import Limits, Unreadable
 from loopkeeper.spreadsheets import upload as reader
 from loopkeeper.spreadsheets.cells import ROW_FIXES
@@ -115,6 +123,7 @@ async def import_providers(
     traceparent: str,
     serving: Callable[[str], bool],
     is_hub: Callable[[str], bool],
+    sealer: Sealer,
     at: datetime,
     dry_run: bool,
     charset: str,
@@ -132,7 +141,7 @@ async def import_providers(
 
     try:
         async for each in reader.lines_of(pieces, replace(FORM, declared=charset)):
-            line = _checked(client, each, serving, is_hub, result)
+            line = _checked(client, each, serving, is_hub, sealer, result)
             if line is None:
                 continue
             if chunk.full_for(line.slug):
@@ -149,6 +158,7 @@ def _checked(
     given: reader.Line,
     serving: Callable[[str], bool],
     is_hub: Callable[[str], bool],
+    sealer: Sealer,
     result: Imported,
 ) -> Line | None:
     number = given.number
@@ -178,7 +188,7 @@ def _checked(
         first_error = problem.errors[0]
         result.refuse(number, _pointer(first_error["pointer"]), first_error["rule"], first_error["fix"])
         return None
-    return Line(number, slug, _unless_same(client, slug, body))
+    return Line(number, slug, _unless_same(client, slug, body, sealed_npi(sealer, slug, body.npi)))
 
 
 def _filled(fix: str, bounds: Mapping[str, Any]) -> str:
@@ -216,13 +226,13 @@ def _fields(cells: Mapping[str, str]) -> dict[str, Any]:
     return given | ({"contracts": [contract]} if contract else {})
 
 
-def _unless_same(client: Client, slug: str, body: ProviderBody) -> Reference:
+def _unless_same(client: Client, slug: str, body: ProviderBody, sealed: Mapping[str, str]) -> Reference:
     """The change of this line: none where the entry says the same already, but that operations verify what they send.
     A contract replaces the one of the same plan, hub and first day, and leaves the others."""
     verifies = Role.OPERATIONS in client.roles
 
     def change(row: Mapping[str, Any] | None, at: datetime) -> Recorded | None:
-        recorded = recording(client, slug, _beside(client, row, body), None).change(row, at)
+        recorded = recording(client, slug, _beside(client, row, body), None, sealed).change(row, at)
         if recorded is None or row is None or verifies:
             return recorded
         return None if _said(recorded.row["entry"]) == _said(row["entry"]) else recorded
@@ -252,7 +262,7 @@ def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 def _said(entry: Mapping[str, Any]) -> Mapping[str, Any]:
     """What the entry says, whatever the order of its contracts."""
-    apart = {"version", "occurred_at", "verified_at"}
+    apart = {"version", "occurred_at", "verified_at", "sealed"}
     said = {name: value for name, value in entry.items() if name not in apart}
     return {**said, "contracts": sorted(said["contracts"], key=orjson.dumps)}
 

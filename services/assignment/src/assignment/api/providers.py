@@ -18,6 +18,7 @@ from assignment.persistence.directory import (
     parts_of,
     recording,
     retiring,
+    sealed_npi,
 )
 from loopkeeper.contract.decider import Refused
 from loopkeeper.contract.events import ProviderRecorded
@@ -116,7 +117,8 @@ async def put_provider(
         raise not_found()
     check_parts(call.client, id, body)
     check_hubs(body, _is_hub(call.service))
-    return await _written(call, id, recording(call.client, id, body, _match(call)))
+    sealed = sealed_npi(call.service.sealer, id, body.npi)
+    return await _written(call, id, recording(call.client, id, body, _match(call), sealed))
 
 
 def _serves(context: RunningService, slug: str) -> bool:
@@ -197,6 +199,7 @@ async def import_rows(
         traceparent=call.traceparent,
         serving=lambda slug: _serves(context, slug),
         is_hub=_is_hub(context),
+        sealer=context.sealer,
         at=context.clock.now(),
         dry_run=asked.dry_run,
         charset=call.charset,

@@ -68,20 +68,32 @@ from assignment.domain.state import (
     over_because,
     unraised,
 )
-from loopkeeper.contract.calendar import la_date
+from loopkeeper.contract.calendar import la_date, noon_of
 from loopkeeper.contract.decider import Decider, Refused
 from loopkeeper.contract.events import (
     ActedBy,
     AssignmentAccepted,
+    AssignmentAnswerRefused,
     AssignmentDeclined,
     AssignmentOverdue,
     Event,
+    OutreachAnswered,
     ReferralAmended,
 )
 from loopkeeper.contract.vocabulary.providers import DeclineReason
 
 
 def decide(state: Assignment | None, asked: Asked) -> Sequence[Event]:
+    said = asked[0].fact
+    if not isinstance(said, OutreachAnswered):
+        return _decide(state, asked)
+    try:
+        return _decide(state, asked)
+    except Refused as refused:
+        return [answer_refused(said, refused, asked[1].at)]
+
+
+def _decide(state: Assignment | None, asked: Asked) -> Sequence[Event]:
     match asked:
         case (NoteFact() as command, context):
             return list(settle(state, command, context))
@@ -162,7 +174,7 @@ def accept(state: Assignment | None, command: Accept, context: AcceptContext) ->
         )
     other = bool(now.pcp) and now.pcp != offer.provider
     yield AssignmentAccepted(
-        occurred_at=context.at,
+        occurred_at=answered_at(command.fact, offer, context.at),
         acted_by=command.acted_by or ActedBy(organization=command.provider, person=command.lead.person),
         assignment=offer.assignment,
         provider=offer.provider,
@@ -182,7 +194,7 @@ def decline(state: Assignment | None, command: Decline, context: OfferContext) -
             allowed=("accept", "decline"),
         )
     declined = AssignmentDeclined(
-        occurred_at=context.at,
+        occurred_at=answered_at(command.fact, offer, context.at),
         acted_by=command.acted_by or ActedBy(organization=command.provider),
         assignment=offer.assignment,
         provider=offer.provider,
@@ -191,6 +203,20 @@ def decline(state: Assignment | None, command: Decline, context: OfferContext) -
     yield declined
     if wants_offer(now, command, context.at):
         yield from offer_next(evolve(now, declined), context, needed(context.offering))
+
+
+def answered_at(said: Event | None, offer: Offer, at: datetime) -> datetime:
+    """When the provider answered: now, or on the day its file says, but not before it was asked (loop.md 8.6)."""
+    if not isinstance(said, OutreachAnswered):
+        return at
+    return min(max(noon_of(said.on), offer.made_at), at)
+
+
+def answer_refused(said: OutreachAnswered, refused: Refused, at: datetime) -> AssignmentAnswerRefused:
+    """A file's answer that the route would refuse: facts are never refused, so it is said."""
+    return AssignmentAnswerRefused(
+        occurred_at=at, assignment=said.assignment, answer=said.answer, reason=refused.slug
+    )
 
 
 def offered(state: Assignment | None, assignment: str, provider: str) -> tuple[Assignment, Offer]:

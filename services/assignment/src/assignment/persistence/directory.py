@@ -21,10 +21,13 @@ from loopkeeper.contract.vocabulary.identifiers import npi_valid
 from loopkeeper.contract.vocabulary.populations import AgeBand, Population
 from loopkeeper.contract.vocabulary.providers import ProviderType
 from loopkeeper.kernel.errors import Problem
+from loopkeeper.security.keyring import SYSTEM
 from loopkeeper.security.organizations import Client, Role
+from loopkeeper.security.sealing import Sealer
 from loopkeeper.store.definition import Recorded, Reference, as_fact
 
 TABLE = "provider"
+NPI_PART = "npi"
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
 
 # Which fields of an entry each role may write; a plan writes contracts of its own only.
@@ -153,8 +156,19 @@ def retiring(client: Client, provider: str, match: int | None) -> Reference:
     return Reference(TABLE, provider, retire)
 
 
-def recording(client: Client, provider: str, body: ProviderBody, match: int | None) -> Reference:
-    """The change of this entry. Its version rises by one; only operations make a new one."""
+def sealed_npi(sealer: Sealer, provider: str, npi: str | None) -> Mapping[str, str]:
+    """The NPI as the entry publishes it: for services alone."""
+    return {NPI_PART: sealer.seal(SYSTEM, provider, NPI_PART, {NPI_PART: npi})} if npi else {}
+
+
+def recording(
+    client: Client,
+    provider: str,
+    body: ProviderBody,
+    match: int | None,
+    sealed: Mapping[str, str] | None = None,
+) -> Reference:
+    """The change of this entry. Its version rises by one; only operations make a new one. `sealed`: its NPI."""
 
     def change(row: Mapping[str, Any] | None, at: datetime) -> Recorded | None:
         if row is None and Role.OPERATIONS not in client.roles:
@@ -164,11 +178,13 @@ def recording(client: Client, provider: str, body: ProviderBody, match: int | No
         version = (row["version"] if row else 0) + 1
         before: Mapping[str, Any] = row["entry"] if row else {"provider": provider, "age_bands": ["adult"]}
         fields = _merged(client, before, body)
+        npi = body.npi if body.npi is not None else (row["npi"] if row else "")
+        if body.npi is not None:
+            fields["sealed"] = sealed or {}
         verified = at if Role.OPERATIONS in client.roles else before.get("verified_at")
         event = ProviderRecorded.model_validate(
             {**fields, "occurred_at": at, "provider": provider, "version": version, "verified_at": verified}
         )
-        npi = body.npi if body.npi is not None else (row["npi"] if row else "")
         kept = {
             "version": version,
             "active": event.active,
@@ -182,7 +198,7 @@ def recording(client: Client, provider: str, body: ProviderBody, match: int | No
 
 
 def restored(event: Event, stream: str, state: object) -> Command | Reference:
-    """What an own event says when it is read again after a restore. The NPI is not published: it stays what it was."""
+    """What an own event says when it is read again after a restore. The NPI is published sealed: the row's stays what it was."""
     if not isinstance(event, ProviderRecorded):
         return as_fact(event, stream, state)
 

@@ -26,7 +26,8 @@ from notification.api.views import Body, StaffPerson, state_of
 from notification.domain.notices.handover import HandOver, Way, check, check_electronic
 from notification.domain.notices.notice_policy import fax_agreement
 from notification.domain.outreach.commands import RecordDelivered, RecordHandOver
-from notification.domain.outreach.rules import already_told, in_the_future
+from notification.domain.outreach.holding import in_the_future
+from notification.domain.outreach.rules import already_told
 from notification.domain.outreach.state import Outreach
 from notification.persistence import notice_proof
 from notification.persistence.notice_proof import Told

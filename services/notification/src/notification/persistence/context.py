@@ -24,6 +24,7 @@ from notification.domain.notices.wording import Named, Names
 from notification.domain.outreach.commands import (
     Asked,
     ChangeContact,
+    CountMonth,
     DeclineForMember,
     EndService,
     NoteFact,
@@ -35,6 +36,9 @@ from notification.domain.outreach.commands import (
     RecordAttempt,
     RecordDelivered,
     RecordHandOver,
+    ReportAnswer,
+    ReportClosing,
+    ReportInitiated,
     ReportUnableToReach,
     StartServices,
     Untold,
@@ -57,7 +61,7 @@ class NotificationLoaded(Loaded[Outreach, Asked]):
         match command:
             case (
                 NoteFact() | RecordAttempt() | StartServices() | DeclineForMember() | ChangeContact()
-                | EndService() | RecordDelivered() | RecordHandOver() | RaiseClock()
+                | EndService() | ReportAnswer() | ReportInitiated() | ReportClosing() | CountMonth() | RecordDelivered() | RecordHandOver() | RaiseClock()
             ):  # fmt: skip
                 return command, plain
             case ReportUnableToReach():

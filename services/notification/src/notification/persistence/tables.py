@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
+from loopkeeper.store.file_tables import file_tables
 from loopkeeper.store.provider_copy import provider_table
 from loopkeeper.store.schema import chassis_tables, moment, stream_table
 from notification.domain.outreach.state import Outreach, seen_by, status
@@ -16,6 +17,7 @@ from notification.domain.outreach.state import Outreach, seen_by, status
 metadata = sa.MetaData()
 chassis_tables(metadata)
 provider_table(metadata)
+file_tables(metadata)
 
 SERVED = sa.text("provider_id <> ''")
 
@@ -23,9 +25,13 @@ referral = stream_table(
     metadata,
     "referral",
     sa.Column("status", sa.Text, nullable=False),
+    # Whose the newest offer or assignment is, answered or not.
+    sa.Column("held_by", sa.Text, nullable=False, server_default=""),
     sa.Index("referral_plan", "plan_id", "at", "id"),
     sa.Index("referral_provider", "provider_id", "at", "id"),
     sa.Index("referral_at", "at", "id"),
+    # A provider's own members, whether it has answered or not.
+    sa.Index("referral_held", "plan_id", "held_by"),
     sa.Index("referral_status", "status", "at", "id"),
     sa.Index("referral_plan_status", "plan_id", "status", "at", "id"),
     sa.Index("referral_provider_status", "provider_id", "status", "at", "id", postgresql_where=SERVED),
@@ -235,4 +241,5 @@ def columns(state: Outreach) -> Mapping[str, Any]:
         "referrer_id": state.referrer,
         "provider_id": seen_by(state),
         "status": status(state),
+        "held_by": state.assignment.provider if state.assignment is not None else "",
     }

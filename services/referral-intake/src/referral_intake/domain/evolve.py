@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
+from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.events import (
     AssignmentAccepted,
     AssignmentDeclined,
@@ -31,7 +32,9 @@ from loopkeeper.contract.events import (
     Event,
     NoticeDelivered,
     OutreachAttempted,
+    OutreachClosingReported,
     OutreachContactChanged,
+    OutreachInitiated,
     OutreachOverdue,
     OutreachServicesStarted,
     ReferralAmended,
@@ -48,6 +51,7 @@ from referral_intake.domain.state import (
     AUTHORIZATION_ENDED,
     OF_THE_ACCEPTED,
     RECEIVED_FIELDS,
+    REPORTED,
     START_WITHOUT_FORM,
     Approval,
     Closing,
@@ -211,9 +215,29 @@ def _plan_asked(state: Referral, event: AssignmentPlanAsked) -> Mapping[str, Any
 
 def _attempted(state: Referral, event: OutreachAttempted) -> Mapping[str, Any]:
     held = state.offer
+    if held is None or held.assignment != event.assignment or event.before_acceptance:
+        return {}
+    asked = state.plan_asked
+    goes_on = asked is not None and asked.on is not None and la_date(event.occurred_at) > asked.on
+    return {
+        "offer": held.model_copy(update={"attempts": max(held.attempts, event.number)}),
+        **({"plan_asked": None} if goes_on else {}),
+    }
+
+
+def _initiated(state: Referral, event: OutreachInitiated) -> Mapping[str, Any]:
+    held = state.offer
     if held is None or held.assignment != event.assignment:
         return {}
-    return {"offer": held.model_copy(update={"attempts": max(held.attempts, event.number)})}
+    return {"offer": held.model_copy(update={"initiated_on": event.on})}
+
+
+def _closing_reported(state: Referral, event: OutreachClosingReported) -> Mapping[str, Any]:
+    """The provider would close; a named person of the plan decides. Outreach that goes on takes it back."""
+    held = state.offer
+    if held is None or held.assignment != event.assignment or state.closing is not None:
+        return {}
+    return {"plan_asked": PlanAsked(reason=f"{REPORTED}{event.reason}", on=event.on)}
 
 
 def _started(state: Referral, event: OutreachServicesStarted) -> Mapping[str, Any]:
@@ -333,6 +357,8 @@ FOLD: Mapping[type[Event], Callable[[Referral, Any], Mapping[str, Any]]] = {
     OutreachAttempted: _attempted,
     OutreachServicesStarted: _started,
     OutreachContactChanged: _contact_changed,
+    OutreachInitiated: _initiated,
+    OutreachClosingReported: _closing_reported,
     OutreachOverdue: _overdue,
     NoticeDelivered: _told,
 }

@@ -155,5 +155,9 @@ STEPS: Mapping[str, str] = {
     "no_answer": "ask the provider or name another: the offer was not answered in time",
     "member_already_assigned": "say how to go on: the member already has a provider through another referral",
     "conflicted": "say which of two assignments of this member is right",
+    "reported_provider_declined": "close the loop or name another provider: the provider reports that it cannot serve",
+    "reported_no_longer_eligible": "close the loop or say why not: the provider reports the member no longer eligible",
+    "reported_unable_to_reach": "close the loop or ask for more attempts: the provider reports the member not reached",
+    "reported_other": "close the loop or say why not: the provider reports another reason, in its own words",
     "change_requested": "assign another provider by hand: the member asks for a change",
 }

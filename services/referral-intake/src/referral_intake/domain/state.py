@@ -39,7 +39,13 @@ POSSIBLE = "possible_duplicate"
 AUTHORIZATION_ENDED, START_WITHOUT_FORM = "authorization_ended", "start_without_form"
 # What the plan is asked once what the member was served under has ended.
 OF_THE_ENDED = frozenset({AUTHORIZATION_ENDED, START_WITHOUT_FORM})
-OF_THE_ACCEPTED = frozenset({"conflicted", "change_requested"})
+REPORTED = "reported_"
+OF_THE_ACCEPTED = frozenset(
+    {
+        "conflicted", "change_requested", "reported_provider_declined", "reported_no_longer_eligible",
+        "reported_unable_to_reach", "reported_other",
+    }
+)  # fmt: skip
 RECEIVED_FIELDS = (
     "plan", "referrer", "member", "kind", "form", "received_via", "urgency", "age_band", "county", "language",
     "populations", "attested", "claim", "preferred", "chosen", "pcp", "program_providers", "eligibility",
@@ -109,6 +115,8 @@ class Offer(Fact):
     accepted_at: datetime | None = None
     lead: str = ""
     attempts: int = 0
+    # Outreach as the provider's file reports it, with or without an attempt.
+    initiated_on: date | None = None
 
 
 class TermEnding(Fact):
@@ -121,6 +129,8 @@ class TermEnding(Fact):
 class PlanAsked(Fact):
     reason: str
     due_at: datetime | None = None
+    # The day of which a provider's file says why it would close.
+    on: date | None = None
 
 
 class Overdue(Fact):
@@ -233,7 +243,8 @@ def status(referral: Referral) -> Status:
     if referral.closing is not None:
         return Status.CLOSED
     if offer is not None and offer.accepted_at is not None:
-        return Status.OUTREACH_INITIATED if offer.attempts else Status.ACCEPTED
+        begun = offer.attempts or offer.initiated_on is not None
+        return Status.OUTREACH_INITIATED if begun else Status.ACCEPTED
     if offer is not None:
         return Status.ASSIGNED
     if referral.approval is not None:

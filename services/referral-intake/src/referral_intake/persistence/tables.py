@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
+from loopkeeper.store.file_tables import file_tables
 from loopkeeper.store.provider_copy import provider_table
 from loopkeeper.store.schema import chassis_tables, moment, stream_table
 from referral_intake.domain.next_step import next_step
@@ -17,6 +18,7 @@ from referral_intake.domain.state import Referral, status
 metadata = sa.MetaData()
 chassis_tables(metadata)
 provider_table(metadata)
+file_tables(metadata)
 
 # What a route reads of a row to show it.
 READ_COLUMNS = "id, state, n, created_at, at"

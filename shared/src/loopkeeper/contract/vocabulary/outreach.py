@@ -43,6 +43,7 @@ class AttemptOutcome(Code):
     DISCONNECTED = "disconnected", "Disconnected"
     BUSY = "busy", "Busy"
     UNDELIVERED = "undelivered", "Came back undelivered"
+    NOT_REACHED = "not_reached", "Not reached; a file says no more"
 
     @property
     def reached(self) -> bool:

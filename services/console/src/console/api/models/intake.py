@@ -41,6 +41,26 @@ class ReplayResult(BaseModel):
     dry_run: bool
 
 
+class ShownFile(BaseModel):
+    id: str
+    kind: str
+    organization: str
+    plan: str | None
+    state: str
+    dry_run: bool
+    received_at: AwareDatetime
+    done_at: AwareDatetime | None
+    period_from: date | None
+    period_through: date | None
+    rows: int
+    done: int
+    counts: dict[str, int]
+    code: str | None = None
+    sentence: str | None = None
+    fix: str | None = None
+    column: str | None = None
+
+
 class ShownSupport(BaseModel):
     id: str
     referral: str
@@ -224,6 +244,17 @@ class ShownEvent(BaseModel):
     trace_id: str | None = None
 
 
+class BatchError(BaseModel):
+    pointer: str
+    rule: str
+    fix: str
+
+
+class WarnedCell(BaseModel):
+    code: str
+    column: str
+
+
 class ScreenedCriterion(BaseModel):
     answer: str
     asks: str
@@ -246,6 +277,11 @@ class ClaimedPopulation(BaseModel):
 class LostCommand(BaseModel):
     claim: UUID
     referral: str
+
+
+class ListingShownFile(BaseModel):
+    items: list[ShownFile]
+    next_cursor: str | None = None
 
 
 class ListingShownOpening(BaseModel):
@@ -330,6 +366,28 @@ class Timeline(BaseModel):
     next_cursor: str | None = None
 
 
+class BatchLine(BaseModel):
+    line: int
+    referral: str | None = None
+    status: str | None = None
+    questions: list[ShownQuestion] = Field([], validate_default=True)
+    code: str | None = None
+    fix: str | None = None
+    errors: list[BatchError] = Field([], validate_default=True)
+
+
+class FileRow(BaseModel):
+    row: int
+    state: str
+    result: str
+    code: str | None
+    column: str | None
+    fix: str
+    warnings: list[WarnedCell]
+    referral: str | None
+    receipt: dict[str, Any]
+
+
 class Screened(BaseModel):
     code: str
     result: str
@@ -362,6 +420,17 @@ class SetBack(BaseModel):
     unread: int
     rebuilt: int
     lost: list[LostCommand]
+
+
+class BatchResult(BaseModel):
+    received: int
+    refused: int
+    lines: list[BatchLine]
+
+
+class FileRows(BaseModel):
+    items: list[FileRow]
+    next_after: int | None = None
 
 
 class ListingShownReferral(BaseModel):

@@ -83,6 +83,26 @@ class Resent(BaseModel):
     webhook_id: str
 
 
+class ShownFile(BaseModel):
+    id: str
+    kind: str
+    organization: str
+    plan: str | None
+    state: str
+    dry_run: bool
+    received_at: AwareDatetime
+    done_at: AwareDatetime | None
+    period_from: date | None
+    period_through: date | None
+    rows: int
+    done: int
+    counts: dict[str, int]
+    code: str | None = None
+    sentence: str | None = None
+    fix: str | None = None
+    column: str | None = None
+
+
 class Subscription(BaseModel):
     id: str
     organization: str
@@ -216,6 +236,11 @@ class Flaw(BaseModel):
     what: str
 
 
+class WarnedCell(BaseModel):
+    code: str
+    column: str
+
+
 class ShownDelivery(BaseModel):
     id: str
     state: str
@@ -251,6 +276,11 @@ class FeedPage(BaseModel):
 
 class ListingDeliveryAttemptShown(BaseModel):
     items: list[DeliveryAttemptShown]
+    next_cursor: str | None = None
+
+
+class ListingShownFile(BaseModel):
+    items: list[ShownFile]
     next_cursor: str | None = None
 
 
@@ -303,6 +333,18 @@ class Proof(BaseModel):
     flaws: list[Flaw]
 
 
+class FileRow(BaseModel):
+    row: int
+    state: str
+    result: str
+    code: str | None
+    column: str | None
+    fix: str
+    warnings: list[WarnedCell]
+    referral: str | None
+    receipt: dict[str, Any]
+
+
 class ShownNotice(BaseModel):
     id: str
     referral: str
@@ -336,6 +378,11 @@ class SetBack(BaseModel):
     unread: int
     rebuilt: int
     lost: list[LostCommand]
+
+
+class FileRows(BaseModel):
+    items: list[FileRow]
+    next_after: int | None = None
 
 
 class ListingOutreachShown(BaseModel):

@@ -33,6 +33,7 @@ PARTNER_NEVER = frozenset(
     {
         "referral.questions_asked", "referral.amended", "outreach.contact_changed", "notice.delivered",
         "notice.overdue", "authorization.presumptive_reminded", "referral.support_moved", "assignment.started",
+        "assignment.answer_refused", "outreach.answered", "outreach.closing_reported", "outreach.month_counted",
     }
 )  # fmt: skip
 

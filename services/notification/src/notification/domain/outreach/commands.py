@@ -8,7 +8,7 @@ from datetime import date, datetime
 from typing import Literal
 
 from loopkeeper.contract.decider import Command, Context, Plain
-from loopkeeper.contract.events import ActedBy, Consent
+from loopkeeper.contract.events import ActedBy, Consent, Lead
 from notification.domain.outreach.state import Part
 
 
@@ -42,6 +42,8 @@ class RecordAttempt(ProviderCommand):
     outcome: str
     reached: bool
     minutes: int | None = None
+    # A file tells attempts that were made while the offer was open (loop.md 6.1).
+    before_acceptance: bool = False
 
 
 class StartServices(ProviderCommand):
@@ -71,6 +73,39 @@ class EndService(ProviderCommand):
 
     code: int
     on: date | None
+
+
+# ── what a provider's file says, and no route takes ──────────────────────────────────────────────────────
+
+
+class ReportAnswer(ProviderCommand):
+    """What the file says of the provider's own offer; assignment decides."""
+
+    assignment: str
+    answer: Literal["accepted", "declined", "lead_changed"]
+    on: date
+    lead: Lead | None = None
+    reason: str = ""
+
+
+class ReportInitiated(ProviderCommand):
+    on: date | None
+
+
+class ReportClosing(ProviderCommand):
+    """Why the provider would close the loop, where only the plan closes it. `sealed`: its own words."""
+
+    reason: Literal["provider_declined", "no_longer_eligible", "unable_to_reach", "other"]
+    on: date | None
+    sealed: Mapping[str, str] = {}
+
+
+class CountMonth(ProviderCommand):
+    """`month` is YYYY-MM. A number that is None is not said, and keeps what was counted before."""
+
+    month: str
+    in_person: int | None = None
+    remote: int | None = None
 
 
 class Delivery(Command):
@@ -137,7 +172,7 @@ class NoticeContext(Context):
 Asked = (
     tuple[
         NoteFact | RecordAttempt | StartServices | DeclineForMember | ChangeContact | EndService
-        | RecordDelivered | RecordHandOver | RaiseClock,
+        | ReportAnswer | ReportInitiated | ReportClosing | CountMonth | RecordDelivered | RecordHandOver | RaiseClock,
         Plain,
     ]
     | tuple[ReportUnableToReach, ReachContext]

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.events import (
     AssignmentAccepted,
+    AssignmentAnswerRefused,
     AssignmentDeclined,
     AssignmentEnded,
     AssignmentLeadChanged,
@@ -21,9 +23,13 @@ from loopkeeper.contract.events import (
     AuthorizationPresumptiveRefused,
     Event,
     NoticeDelivered,
+    OutreachAnswered,
     OutreachAttempted,
+    OutreachClosingReported,
     OutreachContactChanged,
+    OutreachInitiated,
     OutreachMemberDeclined,
+    OutreachMonthCounted,
     OutreachOverdue,
     OutreachServiceEnded,
     OutreachServicesStarted,
@@ -37,13 +43,16 @@ from loopkeeper.contract.vocabulary import DenialReason
 from notification.domain.outreach.state import (
     DECEASED_CODE,
     SERVICES_RECEIVED,
+    Answered,
     Assignment,
     Attempt,
     Closing,
     Ending,
     Grant,
     Joined,
+    Month,
     Outreach,
+    ReportedClosing,
     Term,
     over,
     raised,
@@ -209,7 +218,10 @@ def _taken_back(
     held = state.assignment
     if held is None or held.assignment != event.assignment:
         return {}
-    return {"assignment": held.model_copy(update={"ended": True})}
+    gone: dict[str, Any] = {"ended": True}
+    if isinstance(event, AssignmentDeclined):
+        gone["declined_on"] = la_date(event.occurred_at)
+    return {"assignment": held.model_copy(update=gone)}
 
 
 def _accepted(state: Outreach, event: AssignmentAccepted) -> Assignment:
@@ -229,6 +241,7 @@ def _attempted(state: Outreach, event: OutreachAttempted) -> Mapping[str, Any]:
         outcome=event.outcome,
         reached=event.reached,
         minutes=event.minutes,
+        before_acceptance=event.before_acceptance,
     )
     return {"attempts": (*state.attempts, made)}
 
@@ -246,7 +259,52 @@ def _unreached(state: Outreach, event: OutreachUnableToReach) -> Mapping[str, An
 
 
 def _service_ended(state: Outreach, event: OutreachServiceEnded) -> Mapping[str, Any]:
-    return {"ended_service": event.assignment}
+    return {
+        "ended_service": event.assignment,
+        "ended_service_on": event.on,
+        "ended_service_as": event.code,
+    }
+
+
+# ── what a provider's file says ───────────────────────────────────────────────────────────────────────────
+
+
+def _answered(state: Outreach, event: OutreachAnswered) -> Mapping[str, Any]:
+    return _of_the_held(state, event.assignment, answered=Answered(answer=event.answer, on=event.on))
+
+
+def _answer_refused(state: Outreach, event: AssignmentAnswerRefused) -> Mapping[str, Any]:
+    held = state.assignment
+    said = held.answered if held is not None else None
+    if said is None or said.answer != event.answer:
+        return {}
+    refused = said.model_copy(update={"refused": event.reason})
+    return _of_the_held(state, event.assignment, answered=refused)
+
+
+def _initiated(state: Outreach, event: OutreachInitiated) -> Mapping[str, Any]:
+    return _of_the_held(state, event.assignment, initiated_on=event.on)
+
+
+def _closing_reported(state: Outreach, event: OutreachClosingReported) -> Mapping[str, Any]:
+    said = ReportedClosing(assignment=event.assignment, reason=event.reason, on=event.on)
+    return {"reported": (*state.reported, said)}
+
+
+def _month_counted(state: Outreach, event: OutreachMonthCounted) -> Mapping[str, Any]:
+    key = (event.assignment, event.month)
+    others = tuple(each for each in state.months if (each.assignment, each.month) != key)
+    month = Month(
+        assignment=event.assignment, month=event.month, in_person=event.in_person, remote=event.remote
+    )
+    return {"months": (*others, month)}
+
+
+def _of_the_held(state: Outreach, assignment: str, **changes: object) -> Mapping[str, Any]:
+    held = state.assignment
+    if held is None or held.assignment != assignment:
+        return {}
+    return {"assignment": held.model_copy(update=changes)}
 
 
 def _overdue(state: Outreach, event: OutreachOverdue) -> Mapping[str, Any]:
@@ -281,6 +339,11 @@ FOLD: Mapping[type[Event], Callable[[Outreach, Any], Mapping[str, Any]]] = {
     OutreachUnableToReach: _unreached,
     OutreachServiceEnded: _service_ended,
     OutreachContactChanged: _contact_changed,
+    AssignmentAnswerRefused: _answer_refused,
+    OutreachAnswered: _answered,
+    OutreachInitiated: _initiated,
+    OutreachClosingReported: _closing_reported,
+    OutreachMonthCounted: _month_counted,
     OutreachOverdue: _overdue,
     NoticeDelivered: _told,
 }

@@ -11,7 +11,7 @@ First services end outreach but not the assignment: attempts after them are stil
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date
 from typing import Literal, assert_never
 
 from loopkeeper.contract.calendar import la_date
@@ -33,12 +33,12 @@ from loopkeeper.contract.vocabulary.decisions import Discontinuation
 from notification.domain.outreach.commands import (
     Asked,
     ChangeContact,
+    CountMonth,
     DeclineForMember,
     Delivery,
     EndService,
     NoteFact,
     NoticeContext,
-    ProviderCommand,
     RaiseClock,
     RaiseNotice,
     ReachContext,
@@ -46,18 +46,31 @@ from notification.domain.outreach.commands import (
     RecordAttempt,
     RecordDelivered,
     RecordHandOver,
+    ReportAnswer,
+    ReportClosing,
+    ReportInitiated,
     ReportUnableToReach,
     StartServices,
 )
 from notification.domain.outreach.evolve import evolve
+from notification.domain.outreach.holding import (
+    acted_by,
+    already_over,
+    day_of,
+    holder,
+    in_the_future,
+    offered_or_held,
+    open_holder,
+)
+from notification.domain.outreach.holding import allowed as allowed
+from notification.domain.outreach.reports import count_month, report_answer, report_closing, report_initiated
 from notification.domain.outreach.state import (
-    Assignment,
     Attempt,
     Outreach,
     attempts_of,
+    counted,
     raised,
     restricted,
-    seen_by,
 )
 
 # The clocks of outreach, in the order in which they run out, with what they are when they do.
@@ -88,6 +101,14 @@ def decide(outreach: Outreach | None, asked: Asked) -> Sequence[Event]:
             return [change_contact(outreach, command, context)]
         case (EndService() as command, context):
             return [end_service(outreach, command, context)]
+        case (ReportAnswer() as command, context):
+            return list(report_answer(outreach, command, context))
+        case (ReportInitiated() as command, context):
+            return list(report_initiated(outreach, command, context))
+        case (ReportClosing() as command, context):
+            return list(report_closing(outreach, command, context))
+        case (CountMonth() as command, context):
+            return list(count_month(outreach, command, context))
         case (RecordHandOver() as command, context):
             return [hand_over(outreach, command, context)]
         case (RecordDelivered() as command, _):
@@ -101,11 +122,12 @@ def decide(outreach: Outreach | None, asked: Asked) -> Sequence[Event]:
 
 
 def attempt(outreach: Outreach | None, command: RecordAttempt, context: Plain) -> OutreachAttempted:
-    now, held = holder(outreach, command)
+    now, held = offered_or_held(outreach, command) if command.before_acceptance else holder(outreach, command)
     if held.ended:
         raise already_over(now)
     if command.tried_at > context.at:
         raise in_the_future()
+    early = held.accepted_at is None
     return OutreachAttempted(
         occurred_at=command.tried_at,
         acted_by=acted_by(held, command),
@@ -116,6 +138,7 @@ def attempt(outreach: Outreach | None, command: RecordAttempt, context: Plain) -
         outcome=command.outcome,
         reached=command.reached,
         minutes=command.minutes,
+        before_acceptance=early,
     )
 
 
@@ -150,7 +173,7 @@ def report_unable_to_reach(
 ) -> OutreachUnableToReach:
     now, held = open_holder(outreach, command)
     on, reach = day_of(command.on, context.at), context.reach
-    tried = attempts_of(now, held.assignment)
+    tried = counted(now, held.assignment)
     lacking = missing(tried, on, reach, safe=not restricted(now))
     if lacking:
         raise Refused(
@@ -284,7 +307,8 @@ def running_clocks(now: Outreach) -> tuple[str, ...]:
     held = now.assignment
     if held is None or not held.held or now.ending is not None or now.closing is not None:
         return ()
-    waits = [WINDOW] if attempts_of(now, held.assignment) else [FIRST_AT_RISK, FIRST_OUTREACH, WINDOW]
+    begun = held.initiated_on is not None or counted(now, held.assignment)
+    waits = [WINDOW] if begun else [FIRST_AT_RISK, FIRST_OUTREACH, WINDOW]
     return tuple(each for each in waits if raised(held.assignment, *CLOCKS[each]) not in now.raised)
 
 
@@ -301,71 +325,6 @@ def missing(tried: Sequence[Attempt], on: date, reach: ReachPolicy, *, safe: boo
         (safe and in_person < reach.in_person, f"{reach.in_person} in person (so far: {in_person})"),
     )
     return [words for lacks, words in asked if lacks]
-
-
-def holder(outreach: Outreach | None, command: ProviderCommand) -> tuple[Outreach, Assignment]:
-    """The row and the assignment the caller accepted. To anyone else there is nothing here (loop.md 1.5)."""
-    held = outreach.assignment if outreach is not None else None
-    if outreach is None or held is None or held.provider != command.provider or seen_by(outreach) == "":
-        if held is not None and held.provider == command.provider and not held.ended:
-            raise Refused(
-                "not-assigned",
-                "No acceptance of this offer has arrived here yet.",
-                fix="Accept it; if you just did, send this again in a moment.",
-            )
-        raise Refused(
-            "not-found",
-            "There is nothing here that this key may see.",
-            fix="Check the address and the key.",
-            status=404,
-        )
-    return outreach, held
-
-
-def open_holder(outreach: Outreach | None, command: ProviderCommand) -> tuple[Outreach, Assignment]:
-    """The same, while outreach is not over. Raises 409 `already-closed`."""
-    now, held = holder(outreach, command)
-    if held.ended or now.closing is not None or now.ending is not None:
-        raise already_over(now)
-    return now, held
-
-
-def already_over(now: Outreach) -> Refused:
-    return Refused("already-closed", "This outreach is already over.", allowed=allowed(now))
-
-
-def in_the_future() -> Refused:
-    return Refused("in-the-future", "This has not happened yet.", fix="Send the time at which it happened.")
-
-
-def day_of(on: date | None, at: datetime) -> date:
-    """The day given, which must be today or earlier in Los Angeles."""
-    if on is None:
-        raise Refused("date-required", "The day on which it happened is missing.", fix="Send `on`.")
-    if on > la_date(at):
-        raise in_the_future()
-    return on
-
-
-def acted_by(held: Assignment, command: ProviderCommand) -> ActedBy:
-    """The person named, the lead care manager where none is."""
-    return ActedBy(
-        organization=command.provider,
-        person=command.person or (held.lead.person if held.lead else ""),
-        proved=command.proved,
-    )
-
-
-def allowed(now: Outreach) -> tuple[str, ...]:
-    """What the provider may still do."""
-    held = now.assignment
-    if held is None or not held.held:
-        return ()
-    if now.closing is None and now.ending is None:
-        return ("attempts", "start-services", "member-declined", "unable-to-reach", "change-contact")
-    served = now.ending is not None and now.ending.how == "services_started"
-    ends = served and now.ended_service != held.assignment
-    return ("attempts", "change-contact", *(["end-service"] if ends else []))
 
 
 DECIDER: Decider[Outreach, Asked] = Decider("outreach", Outreach, decide, evolve)

@@ -30,6 +30,14 @@ class Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Answered(Part):
+    """What a provider's file said of its offer, until assignment has decided. `refused` is the slug, if it could not be."""
+
+    answer: Literal["accepted", "declined", "lead_changed"]
+    on: date
+    refused: str = ""
+
+
 class Assignment(Part):
     """The newest offer or assignment. `accepted_at` opens outreach; `ended` takes it away again."""
 
@@ -40,6 +48,11 @@ class Assignment(Part):
     starts_on: date | None = None
     accepted_at: datetime | None = None
     lead: Lead | None = None
+    # Since when outreach goes on, as the provider's file says, with or without an attempt.
+    initiated_on: date | None = None
+    # What its file said of the offer last, and why that could not be.
+    answered: Answered | None = None
+    declined_on: date | None = None
     ended: bool = False
 
     @property
@@ -77,6 +90,25 @@ class Attempt(Part):
     outcome: str
     reached: bool
     minutes: int | None = None
+    # Made before the provider accepted: it counts toward no unable_to_reach.
+    before_acceptance: bool = False
+
+
+class ReportedClosing(Part):
+    """Why a provider's file would close the loop: a named person of the plan decides."""
+
+    assignment: str
+    reason: str
+    on: date
+
+
+class Month(Part):
+    """The encounters of a month, as a provider's file counts them."""
+
+    assignment: str
+    month: str
+    in_person: int | None = None
+    remote: int | None = None
 
 
 class Ending(Part):
@@ -127,6 +159,10 @@ class Outreach(State):
     ending: Ending | None = None
     # The assignment whose services its provider ended.
     ended_service: str = ""
+    ended_service_on: date | None = None
+    ended_service_as: int = 0
+    reported: tuple[ReportedClosing, ...] = ()
+    months: tuple[Month, ...] = ()
     closing: Closing | None = None
     told: tuple[str, ...] = ()
     # Clocks that were raised, as `<assignment> <clock> <state>`.
@@ -138,6 +174,11 @@ class Outreach(State):
 
 def attempts_of(now: Outreach, assignment: str) -> tuple[Attempt, ...]:
     return tuple(each for each in now.attempts if each.assignment == assignment)
+
+
+def counted(now: Outreach, assignment: str) -> tuple[Attempt, ...]:
+    """The attempts that count: those since the acceptance (loop.md 6.1)."""
+    return tuple(each for each in attempts_of(now, assignment) if not each.before_acceptance)
 
 
 def raised(assignment: str, clock: str, state: str) -> str:

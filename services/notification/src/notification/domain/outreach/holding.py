@@ -1,0 +1,84 @@
+"""Who may report of an outreach, of which day, and what may still be reported?"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from loopkeeper.contract.calendar import la_date
+from loopkeeper.contract.decider import Refused
+from loopkeeper.contract.events import ActedBy
+from notification.domain.outreach.commands import ProviderCommand
+from notification.domain.outreach.state import Assignment, Outreach, seen_by
+
+
+def holder(outreach: Outreach | None, command: ProviderCommand) -> tuple[Outreach, Assignment]:
+    """The row and the assignment the caller accepted. To anyone else there is nothing here (loop.md 1.5)."""
+    held = outreach.assignment if outreach is not None else None
+    if outreach is None or held is None or held.provider != command.provider or seen_by(outreach) == "":
+        if held is not None and held.provider == command.provider and not held.ended:
+            raise Refused(
+                "not-assigned",
+                "No acceptance of this offer has arrived here yet.",
+                fix="Accept it; if you just did, send this again in a moment.",
+            )
+        raise Refused(
+            "not-found",
+            "There is nothing here that this key may see.",
+            fix="Check the address and the key.",
+            status=404,
+        )
+    return outreach, held
+
+
+def offered_or_held(outreach: Outreach | None, command: ProviderCommand) -> tuple[Outreach, Assignment]:
+    """The same, or the offer that the caller has not answered yet."""
+    held = outreach.assignment if outreach is not None else None
+    if outreach is not None and held is not None and held.provider == command.provider and not held.ended:
+        return outreach, held
+    return holder(outreach, command)
+
+
+def open_holder(outreach: Outreach | None, command: ProviderCommand) -> tuple[Outreach, Assignment]:
+    """The same, while outreach is not over. Raises 409 `already-closed`."""
+    now, held = holder(outreach, command)
+    if held.ended or now.closing is not None or now.ending is not None:
+        raise already_over(now)
+    return now, held
+
+
+def already_over(now: Outreach) -> Refused:
+    return Refused("already-closed", "This outreach is already over.", allowed=allowed(now))
+
+
+def in_the_future() -> Refused:
+    return Refused("in-the-future", "This has not happened yet.", fix="Send the time at which it happened.")
+
+
+def day_of(on: date | None, at: datetime) -> date:
+    """The day given, which must be today or earlier in Los Angeles."""
+    if on is None:
+        raise Refused("date-required", "The day on which it happened is missing.", fix="Send `on`.")
+    if on > la_date(at):
+        raise in_the_future()
+    return on
+
+
+def acted_by(held: Assignment, command: ProviderCommand) -> ActedBy:
+    """The person named, the lead care manager where none is."""
+    return ActedBy(
+        organization=command.provider,
+        person=command.person or (held.lead.person if held.lead else ""),
+        proved=command.proved,
+    )
+
+
+def allowed(now: Outreach) -> tuple[str, ...]:
+    """What the provider may still do."""
+    held = now.assignment
+    if held is None or not held.held:
+        return ()
+    if now.closing is None and now.ending is None:
+        return ("attempts", "start-services", "member-declined", "unable-to-reach", "change-contact")
+    served = now.ending is not None and now.ending.how == "services_started"
+    ends = served and now.ended_service != held.assignment
+    return ("attempts", "change-contact", *(["end-service"] if ends else []))

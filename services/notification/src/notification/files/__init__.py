@@ -1,0 +1,1 @@
+"""Providers' monthly files: the return transmission and the outreach tracking file."""

@@ -1,0 +1,269 @@
+"""The two files a provider reports by: the return transmission, a month a member, and the tracking of each attempt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Literal
+
+import orjson
+
+from loopkeeper.contract.calendar import la_date
+from loopkeeper.contract.decider import Refused
+from loopkeeper.kernel.errors import Problem
+from loopkeeper.kernel.logs import get
+from loopkeeper.plan_files import otf, rtf
+from loopkeeper.plan_files.checks import FileContext
+from loopkeeper.plan_files.fields import Kind
+from loopkeeper.plan_files.members import Reach
+from loopkeeper.plan_files.table import Table, records
+from loopkeeper.runtime.files.kinds import Act, Acted, FileKind, Open, Planned, Reading, Sent
+from loopkeeper.runtime.files.records import command_of
+from loopkeeper.runtime.service import RunningService
+from loopkeeper.security.organizations import Role
+from loopkeeper.security.sealing import Opening, open_identity
+from loopkeeper.store.definition import Submission
+from notification.domain.outreach.commands import ChangeContact
+from notification.domain.outreach.contact import corrected, flags_of
+from notification.domain.outreach.state import Assignment, Outreach
+from notification.files.commands import ANSWERS, BESIDE, answer_of, command_of_fact
+from notification.files.members import CONTACT, Own, own_members
+from notification.persistence.context import reach_policy
+
+log = get("files")
+CONTACT_FIELDS = (
+    "address", "county", "no_fixed_address", "usual_place", "phone", "email", "best_contact", "best_time",
+    "language_spoken", "language_written", "caregiver", "safe_contact",
+)  # fmt: skip
+FAILED = "row-failed"
+
+
+@dataclass(slots=True)
+class Turn:
+    """One row in a round: how far its facts are, and what is tried of them now."""
+
+    row: Open
+    done: int
+    state: Literal["open", "waiting", "done"] = "open"
+    code: str = ""
+    fix: str = ""
+    refused: bool = False
+    tried: list[int] = field(default_factory=list[int])
+
+
+class Reporting(FileKind):
+    """A provider's file about its own members of one plan."""
+
+    roles = (Role.PROVIDER,)
+
+    def __init__(self, kind: Literal["rtf", "otf"], about: str) -> None:
+        self.kind: Kind = kind
+        self.about = about
+
+    # ── judging ───────────────────────────────────────────────────────────────────────────────────────────
+
+    async def known(self, context: RunningService, sent: Sent, reading: Reading) -> tuple[Own, FileContext]:
+        own = await own_members(context, sent)
+        plan = context.directory.organization(sent.plan)
+        reach = reach_policy(context.policy, sent.plan, reading.today)
+        judging = FileContext(
+            plan=sent.plan,
+            plan_name=plan.name if plan is not None else sent.plan,
+            plan_number=reading.profile.number_in_files,
+            today=reading.today,
+            sender=sent.client.organization,
+            npi=own.npi,
+            synthetic=context.settings.synthetic_members == "on",
+            reach=Reach(reach.attempts, reach.days, reach.modalities, reach.in_person),
+        )
+        return own, judging
+
+    def judge(self, table: Table, known: tuple[Own, FileContext], sent: Sent, reading: Reading) -> Planned:
+        own, judging = known
+        if self.kind == "rtf":
+            judged, _ = rtf.judge_rtf(records(table, rtf.READ), own.members, reading.layout, judging)
+        else:
+            judged, _ = otf.judge_otf(records(table, otf.READ), own.members, reading.layout, judging)
+        acts: dict[int, Act] = {}
+        turns: dict[int, tuple[date, int, int]] = {}
+        for outcome in judged.outcomes:
+            if outcome.result == "accepted" and outcome.facts:
+                loop = own.loops[outcome.cin]
+                day = outcome.on.isoformat() if outcome.on is not None else None
+                facts = [
+                    {"on": day, "assignment": loop.assignment, **said} if said["fact"] in ANSWERS else said
+                    for said in outcome.facts
+                ]
+                acts[outcome.row] = Act(loop.referral, facts)
+                turns[outcome.row] = (outcome.on or date.min, outcome.turn, outcome.row)
+        return Planned(judged, acts, sorted(acts, key=turns.__getitem__))
+
+    # ── acting ────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def act(self, context: RunningService, sent: Sent, rows: Sequence[Open]) -> Mapping[int, Acted]:
+        """A row whose acceptance assignment has not confirmed yet waits, and with it the later rows of its member."""
+        states = await _states(context, sorted({row.stream for row in rows}))
+        turns: list[Turn] = []
+        submissions: list[Submission] = []
+        held_up: set[str] = set()
+        round_ = Round(context, sent, states)
+        for row in rows:
+            if row.stream in held_up:
+                continue
+            turn = Turn(row, row.done)
+            turns.append(turn)
+            submissions += await round_.tried(turn)
+            if turn.state != "done":
+                held_up.add(row.stream)
+        outcomes = await context.store.execute(submissions) if submissions else {}
+        for turn in turns:
+            for index in turn.tried:
+                _heard(turn, index, outcomes[command_of(sent.id, turn.row.row, index)])
+        return {
+            turn.row.row: Acted(turn.done, turn.state, turn.refused, turn.code, turn.fix) for turn in turns
+        }
+
+
+class Round:
+    """What the rows of one round try, by the states they find."""
+
+    def __init__(self, context: RunningService, sent: Sent, states: Mapping[str, Outreach]) -> None:
+        self._context = context
+        self._sent = sent
+        self._states = states
+        self._today = la_date(context.clock.now())
+
+    async def tried(self, turn: Turn) -> list[Submission]:
+        """The commands of this row that can be given now; its state says whether it is through with them."""
+        row, found = turn.row, list[Submission]()
+        now = self._states.get(row.stream, Outreach())
+        for index in range(row.done, len(row.facts)):
+            said = row.facts[index]
+            if said["fact"] in ("accepted", "declined"):
+                if not self._answered(turn, now, index, said, found):
+                    return found
+            else:
+                found.append(await self._submission(row, index, said, now))
+                turn.tried.append(index)
+        turn.state = "done"
+        return found
+
+    def _answered(
+        self, turn: Turn, now: Outreach, index: int, said: Mapping[str, Any], found: list[Submission]
+    ) -> bool:
+        """Whether assignment has heard this answer; it is given first, and then waited for."""
+        held = now.assignment
+        if held is None or held.assignment != said["assignment"]:
+            return _not_offered(turn)
+        if _stands(held, said["fact"]):
+            turn.done = index + 1
+            return True
+        answered = held.answered
+        if answered is not None and answered.answer == said["fact"] and answered.refused:
+            turn.refused, turn.code, turn.state = True, answered.refused, "done"
+            turn.fix = "Ask the plan: this answer cannot be taken any more."
+            return False
+        if held.ended or now.closing is not None:
+            return _not_offered(turn)
+        if answered is None or answered.answer != said["fact"]:
+            command = answer_of(said, self._sent.client.organization, held.assignment, self._today)
+            found.append(self._of(turn.row, index, command))
+            turn.tried.append(index)
+        turn.state = "waiting"
+        return False
+
+    async def _submission(self, row: Open, index: int, said: Mapping[str, Any], now: Outreach) -> Submission:
+        provider, plan = self._sent.client.organization, self._sent.plan
+        held = now.assignment
+        if said["fact"] == "lead_changed" and held is not None:
+            return self._of(row, index, answer_of(said, provider, held.assignment, self._today))
+        if said["fact"] == "contact_corrected":
+            return self._of(row, index, await self._contact(row, said, now))
+        command = command_of_fact(
+            said,
+            provider=provider,
+            plan=plan,
+            referral=row.stream,
+            sealer=self._context.sealer,
+            at=self._context.clock.now(),
+        )
+        return self._of(row, index, command)
+
+    def _of(self, row: Open, index: int, command: Any) -> Submission:
+        return Submission(
+            command_of(self._sent.id, row.row, index), row.stream, command, causation=self._sent.id
+        )
+
+    async def _contact(self, row: Open, said: Mapping[str, Any], now: Outreach) -> ChangeContact:
+        """The contact with what the file marks as new, opened with an audit row and sealed again."""
+        context, sent = self._context, self._sent
+        known: dict[str, Any] = {}
+        if now.contact:
+            opening = Opening(sent.plan, row.stream, {CONTACT: now.contact})
+            (opened,) = await open_identity(
+                context.sealer,
+                context.store,
+                sent.client,
+                context.clock.now(),
+                [opening],
+                fields=CONTACT_FIELDS,
+                why="to correct how the member is reached, by a file",
+            )
+            known = opened[CONTACT]
+        changes: dict[str, Any] = {"phone": said["phone"]} if "phone" in said else {}
+        if "address" in said:
+            changes["address"] = {**(known.get("address") or {"state": "CA"}), **said["address"]}
+        contact = corrected(known, changes)
+        return ChangeContact(
+            provider=sent.client.organization,
+            flags=flags_of(contact, now.flags),
+            sealed={CONTACT: context.sealer.seal(sent.plan, row.stream, CONTACT, contact)},
+            seen=now.contact,
+        )
+
+
+def _stands(held: Assignment, answer: str) -> bool:
+    """Whether assignment has said so itself."""
+    return held.accepted_at is not None if answer == "accepted" else held.declined_on is not None
+
+
+def _not_offered(turn: Turn) -> bool:
+    turn.refused, turn.code, turn.state = True, "not-offered", "done"
+    return False
+
+
+def _heard(turn: Turn, index: int, outcome: object) -> None:
+    """What the rule said of one fact. A row stands or falls by its status; what is beside it never fails it."""
+    fact = turn.row.facts[index]["fact"]
+    if not isinstance(outcome, Exception):
+        if fact not in ("accepted", "declined"):
+            turn.done = max(turn.done, index + 1)
+        return
+    if isinstance(outcome, Refused | Problem):
+        if outcome.slug == "stale":
+            # Somebody corrected the contact meanwhile: it is read again.
+            turn.state = "open"
+            return
+        code, fix = outcome.slug, outcome.fix
+    else:
+        log.error("row failed", row=turn.row.row, fact=fact, error=type(outcome).__name__)
+        code, fix = FAILED, "Ask who operates this: the row could not be recorded."
+    turn.done = max(turn.done, index + 1)
+    if turn.refused:
+        return
+    turn.code, turn.fix = code, fix
+    turn.refused = fact not in BESIDE
+    if turn.refused:
+        turn.state = "done"
+
+
+async def _states(context: RunningService, streams: Sequence[str]) -> Mapping[str, Outreach]:
+    rows = await context.pool.fetch("SELECT id, state FROM referral WHERE id = ANY($1::text[])", streams)
+    return {row["id"]: Outreach.model_validate(orjson.loads(row["state"])) for row in rows}
+
+
+KINDS: tuple[FileKind, ...] = (
+    Reporting("rtf", "return transmission file, a provider's month"),
+    Reporting("otf", "outreach tracking file, a provider's attempts"),
+)

@@ -1,0 +1,1 @@
+"""Many referrals at once: a clinic's sheet, a program's batch."""

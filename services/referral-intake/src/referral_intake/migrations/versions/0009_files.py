@@ -1,0 +1,19 @@
+"""Sheets of referrals that clinics send."""
+
+from alembic import op
+
+from loopkeeper.store.file_tables import file_statements
+
+revision = "0009"
+down_revision = "0008"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    for statement in file_statements("intake"):
+        op.execute(statement)
+
+
+def downgrade() -> None:
+    raise NotImplementedError("a journal is not taken back; restore a backup instead")

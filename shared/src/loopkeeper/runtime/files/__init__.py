@@ -1,0 +1,11 @@
+"""Files that organizations send: taken whole, read by a profile, judged by pure rules, and acted on row by row.
+
+A service that takes a kind of file gives a `FileKind`; `routes.routes_of` makes its routes, `worker.worker_of` the
+worker that reads and acts. The life of a file:
+
+    receiving    its bytes come in, sealed a part at a time
+    received     whole; the worker opens it, reads it by the profile of its period and judges every row
+    acting       the outcome of each row is kept; rows act in the order of the dates they bear, through the same rules
+                 as the routes
+    done         or `refused` whole; a dry run is done once it was judged
+"""

@@ -1,0 +1,396 @@
+"""The routes of files: send one, see how far it is and what became of each row, fetch it back with the answers in it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import date, datetime
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import orjson
+from fastapi import APIRouter, Depends, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from loopkeeper.contract.calendar import la_date
+from loopkeeper.http.call import allowed
+from loopkeeper.http.paging import Listing, Page, listing
+from loopkeeper.http.route import Id, Operation, refused
+from loopkeeper.http.upload import Upload
+from loopkeeper.kernel.errors import Problem
+from loopkeeper.plan_files.profile_folder import Profiles, read_profiles
+from loopkeeper.plan_files.returned import returned_file
+from loopkeeper.plan_files.writing import MEDIA
+from loopkeeper.runtime.files import records
+from loopkeeper.runtime.files.kinds import FileKind, Reading, Sent
+from loopkeeper.runtime.files.worker import reading_of
+from loopkeeper.runtime.service import Call, RunningService
+from loopkeeper.security.organizations import OrganizationKind, Role
+from loopkeeper.security.sealing import AuditRow
+from loopkeeper.spreadsheets import Unreadable
+from loopkeeper.spreadsheets.cells import MEGABYTE
+from loopkeeper.store.row_access import OWN, reading, visible_row, visible_rows
+
+LARGEST = 25 * MEGABYTE
+BYTES = Upload(
+    "application/octet-stream",
+    "text/csv",
+    "text/plain",
+    "text/tab-separated-values",
+    MEDIA["xlsx"],
+    "application/vnd.ms-excel",
+    "application/vnd.oasis.opendocument.spreadsheet",
+    largest=lambda _: LARGEST,
+)
+
+
+class FileQuery(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    plan: str = Field("", max_length=60, description="The plan whose file it is")
+    name: str = Field("", max_length=200, description="The file's name; kept sealed")
+    dry_run: bool = Field(default=False, description="Judge every row, and let none act")
+
+
+class FilesQuery(Page):
+    plan: str | None = Field(None, max_length=60, description="Only files of this plan")
+    state: str | None = Field(None, max_length=20, description="Only files in this state")
+
+
+class RowsQuery(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    result: str | None = Field(None, max_length=20, description="Only accepted, unchanged or refused rows")
+    after: int = Field(0, ge=0, description="Only rows below this one")
+    limit: int = Field(200, ge=1, le=1000, description="Rows a page")
+
+
+class ShownFile(BaseModel):
+    """How far a file is. `state`: receiving, received, acting, done, refused, held or taken_back. A file that is
+    refused whole says why."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    kind: str
+    organization: str
+    plan: str | None
+    state: str
+    dry_run: bool
+    received_at: datetime
+    done_at: datetime | None
+    period_from: date | None
+    period_through: date | None
+    rows: int
+    done: int = Field(description="Rows that are done")
+    counts: Mapping[str, int] = Field(description="Rows by result")
+    code: str | None = None
+    sentence: str | None = None
+    fix: str | None = None
+    column: str | None = None
+
+
+class WarnedCell(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    code: str
+    column: str
+
+
+class FileRow(BaseModel):
+    """What became of one row, by the number that a spreadsheet program shows for it. No value of the file is in it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    row: int
+    state: str
+    result: str
+    code: str | None
+    column: str | None
+    fix: str
+    warnings: tuple[WarnedCell, ...]
+    referral: str | None
+    receipt: Mapping[str, Any]
+
+
+class FileRows(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    items: tuple[FileRow, ...]
+    next_after: int | None = None
+
+
+def routes_of(service: str, kinds: Sequence[FileKind]) -> APIRouter:
+    """The routes of the kinds of file that this service takes."""
+    router = APIRouter(tags=[service], route_class=Operation)
+    for kind in kinds:
+        _add(router, kind)
+    return router
+
+
+def _add(router: APIRouter, kind: FileKind) -> None:
+    path, name = f"/v1/files/{kind.kind}", kind.kind
+    readers = tuple(dict.fromkeys((*kind.roles, Role.PLAN, Role.OPERATIONS)))
+    keys = tuple(records.COLUMN_OF[role] for role in dict.fromkeys((*kind.roles, Role.PLAN)))
+
+    async def send(
+        asked: Annotated[FileQuery, Query()],
+        pieces: Annotated[AsyncIterator[bytes], Depends(BYTES)],
+        call: Annotated[Call, allowed(*kind.roles)],
+    ) -> ShownFile:
+        sent, owners = _sent(call, kind, asked)
+        row = await records.take(call.service, sent, owners, pieces)
+        call.location(f"{path}/{sent.id}")
+        return _shown(row)
+
+    async def files(
+        asked: Annotated[FilesQuery, Query()], call: Annotated[Call, allowed(*readers)]
+    ) -> Listing[ShownFile]:
+        start = asked.start()
+        rows = await visible_rows(
+            call.service.readers,
+            call.client,
+            f"""SELECT * FROM file WHERE kind = $1 AND (at, id) > ($2, $3) AND ($4::text IS NULL OR plan = $4)
+                AND ($5::text IS NULL OR state = $5) AND {OWN} ORDER BY at, id LIMIT $6""",  # noqa: S608 own fragments
+            name,
+            start.at,
+            start.id,
+            asked.plan,
+            asked.state,
+            asked.fetch,
+            keys=keys,
+        )
+        return listing(call, asked, rows, _shown)
+
+    async def file(id: Id, call: Annotated[Call, allowed(*readers)]) -> ShownFile:
+        return _shown(await _row(call, id, name, keys))
+
+    async def rows(
+        id: Id, asked: Annotated[RowsQuery, Query()], call: Annotated[Call, allowed(*readers)]
+    ) -> FileRows:
+        row = await _row(call, id, name, keys)
+        layout = (await _read_by(call.service, row, kind)).layout
+        async with reading(call.service.readers, call.client) as connection:
+            found = await connection.fetch(
+                """SELECT * FROM file_row WHERE file = $1 AND row > $2 AND ($3::text IS NULL OR result = $3)
+                   ORDER BY row LIMIT $4""",
+                id,
+                asked.after,
+                asked.result,
+                asked.limit,
+            )
+        shown = tuple(_shown_row(each, layout.heading) for each in found)
+        return FileRows(items=shown, next_after=shown[-1].row if len(shown) == asked.limit else None)
+
+    async def returned(id: Id, call: Annotated[Call, allowed(*kind.roles)]) -> Response:
+        row = await _row(call, id, name, keys)
+        return await _returned(call, row, kind)
+
+    said = f"A {kind.about}"
+    whose = "the sender sees it, and the plan whose file it is" if kind.for_a_plan else "the sender sees it"
+    again = (
+        "The same Idempotency-Key answers with the same file. Sent again, rows that were accepted are unchanged and "
+        "rows that were refused are tried again."
+    )
+    _route(
+        router.post,
+        path,
+        send,
+        f"send_{name}",
+        f"Send a {kind.about}",
+        f"{said}: taken whole, then read by its profile and judged row by row; good rows act, each refused row says "
+        f"its code, its column and what to do. {again} With `dry_run` nothing acts.",
+        status_code=202,
+        responses=refused("unknown-plan", "plan-missing", status=422),
+    )
+    _route(
+        router.get,
+        path,
+        files,
+        f"{name}_files",
+        f"Files: {kind.about}",
+        f"Least recently changed first; {whose}.",
+    )
+    _route(
+        router.get,
+        f"{path}/{{id:key}}",
+        file,
+        f"{name}_file",
+        f"How far a file is: {kind.about}",
+        f"{said}: {whose}.",
+    )
+    _route(
+        router.get,
+        f"{path}/{{id:key}}/rows",
+        rows,
+        f"{name}_rows",
+        f"What became of each row: {kind.about}",
+        "The rows in the order of the file, each with its result, code, column and what to do.",
+    )
+    _route(
+        router.get,
+        f"{path}/{{id:key}}/returned",
+        returned,
+        f"{name}_returned",
+        f"The file with its answers: {kind.about}",
+        "The same rows and columns, and of each row its result, its code and what to do; in a workbook the cells that "
+        "are wrong are marked. Correct it and send it again: only the corrected rows act. To its sender alone.",
+        responses=refused("file-open", "file-refused", "file-forgotten"),
+        response_class=Response,
+    )
+
+
+def _route(
+    add: Callable[..., Any],
+    path: str,
+    endpoint: Callable[..., Any],
+    name: str,
+    summary: str,
+    text: str,
+    **more: Any,
+) -> None:
+    """Declare one route of a kind of file: each has its own name and its own words in the reference."""
+    endpoint.__name__, endpoint.__doc__ = name, text
+    add(path, summary=summary, **more)(endpoint)
+
+
+# ── sending ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _sent(call: Call, kind: FileKind, asked: FileQuery) -> tuple[Sent, Mapping[str, str]]:
+    client = call.client
+    plan = _plan(call, kind, asked.plan)
+    role = next(role for role in kind.roles if role in client.roles)
+    owners = {records.COLUMN_OF[role]: client.organization}
+    if kind.for_a_plan:
+        owners["plan_id"] = plan
+    sent = Sent(
+        id=f"fil_{call.command_id.hex}",
+        client=client,
+        plan=plan,
+        kind=kind.kind,
+        dry_run=asked.dry_run,
+        received_at=call.service.clock.now(),
+        sealed_with=records.sealing_key(plan),
+        name=asked.name,
+    )
+    return sent, owners
+
+
+def _plan(call: Call, kind: FileKind, plan: str) -> str:
+    """Whose file it is. Raises `plan-missing`, `unknown-plan`."""
+    client = call.client
+    if not plan and Role.PLAN in client.roles and Role.PLAN in kind.roles:
+        plan = client.organization
+    if not plan and not kind.for_a_plan:
+        return ""
+    if not plan:
+        fix = "Send ?plan= with the plan's id."
+        raise Problem(422, "plan-missing", "The file does not say which plan it is for.", fix=fix)
+    found = call.service.directory.organization(plan)
+    if found is None or found.kind is not OrganizationKind.PLAN:
+        fix = "Send the id of a plan served here."
+        raise Problem(422, "unknown-plan", "The plan named is not served here.", fix=fix)
+    return plan
+
+
+# ── reading ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def _row(call: Call, id: str, kind: str, keys: Sequence[str]) -> Mapping[str, Any]:
+    return await visible_row(
+        call.service.readers,
+        call.client,
+        f"SELECT * FROM file WHERE id = $1 AND kind = $2 AND {OWN}",  # noqa: S608 own fragments
+        id,
+        kind,
+        keys=keys,
+    )
+
+
+def _shown(row: Mapping[str, Any]) -> ShownFile:
+    return ShownFile(
+        id=row["id"],
+        kind=row["kind"],
+        organization=row["organization"],
+        plan=row["plan"] or None,
+        state=row["state"],
+        dry_run=row["dry_run"],
+        received_at=row["received_at"],
+        done_at=row["done_at"],
+        period_from=row["period_from"],
+        period_through=row["period_through"],
+        rows=row["rows"],
+        done=row["done"],
+        counts=orjson.loads(row["counts"]),
+        code=row["code"] or None,
+        sentence=row["sentence"] or None,
+        fix=row["fix"] or None,
+        column=row["column"] or None,
+    )
+
+
+def _shown_row(row: Mapping[str, Any], heading: Callable[[str], str]) -> FileRow:
+    (outcome,) = records.judged_of([row]).outcomes
+    receipt: Mapping[str, Any] = orjson.loads(row["receipt"])
+    return FileRow(
+        row=row["row"],
+        state=row["state"],
+        result=row["result"],
+        code=row["code"] or None,
+        column=heading(row["field"]) if row["field"] else None,
+        fix=outcome.fix,
+        warnings=tuple(WarnedCell(code=each.code, column=heading(each.field)) for each in outcome.warnings),
+        referral=receipt.get("Referral") or row["stream"] or None if row["result"] != "refused" else None,
+        receipt=receipt,
+    )
+
+
+async def _read_by(
+    context: RunningService, row: Mapping[str, Any], kind: FileKind, content: bytes = b""
+) -> Reading:
+    """By what the file was read. Raises 409 where its profile is not here any more."""
+    profiles: Profiles = await asyncio.to_thread(read_profiles, context.settings.policy_folder)
+    day = row["period_through"] or la_date(row["received_at"])
+    whose = row["plan"] or row["organization"]
+    try:
+        found = reading_of(profiles, whose, kind.kind, content, "", day)
+    except Unreadable as error:
+        raise Problem(409, "file-refused", error.sentence, fix=error.fix) from None
+    return found
+
+
+async def _returned(call: Call, row: Mapping[str, Any], kind: FileKind) -> Response:
+    context = call.service
+    if row["state"] not in ("done", "refused", "taken_back"):
+        raise Problem(409, "file-open", "The file is not done yet.", fix="Fetch it when its state is done.")
+    if row["state"] == "refused":
+        raise Problem(409, "file-refused", f"{row['sentence']} Nothing of it was read.", fix=row["fix"])
+    if row["forgotten_at"] is not None:
+        fix = "Its rows can still be read."
+        raise Problem(409, "file-forgotten", "The bytes of this file are no longer kept.", fix=fix)
+    async with reading(context.readers, call.client) as connection:
+        parts = await connection.fetch(
+            "SELECT n, sealed FROM file_part WHERE file = $1 ORDER BY n", row["id"]
+        )
+        kept = await connection.fetch("SELECT * FROM file_row WHERE file = $1 ORDER BY row", row["id"])
+    await context.store.record([_audit(call, row)])
+    sent = records.sent_of(context, row, kind.kind)
+    content = records.content_of(context, row["sealed_with"], row["id"], parts)
+    layout = (await _read_by(context, row, kind, content)).layout
+    receipts = {each["row"]: orjson.loads(each["receipt"]) for each in kept}
+    added = (kind.receipt_columns, receipts)
+    answer = await asyncio.to_thread(
+        returned_file, content, layout, records.judged_of(kept), name=sent.name, receipts=added
+    )
+    media = MEDIA["xlsx"] if answer.workbook else MEDIA["csv"]
+    name = quote(f"{row['id']}_returned.{'xlsx' if answer.workbook else 'csv'}")
+    return Response(
+        answer.content, media_type=media, headers={"Content-Disposition": f'attachment; filename="{name}"'}
+    )
+
+
+def _audit(call: Call, row: Mapping[str, Any]) -> AuditRow:
+    client = call.client
+    now, plan = call.service.clock.now(), row["plan"]
+    return AuditRow(
+        now, client.organization, client.id, plan, row["id"], ("file",), ("all",), "to send the file back"
+    )

@@ -1,0 +1,203 @@
+"""The worker that reads files and lets their rows act: one replica at a time, one file after another."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from typing import Any
+
+from loopkeeper.contract.calendar import la_date
+from loopkeeper.kernel.logs import get
+from loopkeeper.kernel.repeat import repeat
+from loopkeeper.kernel.supervisor import Heartbeat
+from loopkeeper.kernel.wake import woken_by
+from loopkeeper.plan_files.fields import Kind
+from loopkeeper.plan_files.profile import Layout, Profile
+from loopkeeper.plan_files.profile_folder import Profiles, read_profiles
+from loopkeeper.plan_files.table import Period, Table, open_table, records
+from loopkeeper.postgres.leadership import Leadership
+from loopkeeper.runtime.files import records as kept
+from loopkeeper.runtime.files.kinds import FileKind, Planned, Reading, Sent
+from loopkeeper.runtime.service import RunningService, Worker
+from loopkeeper.security.keyring import Unsealable
+from loopkeeper.spreadsheets import Unreadable
+
+log = get("files")
+
+LEADER = 0x4C4B4649
+# How soon what another replica took, or another service answered, is noticed when nothing wakes the worker.
+EVERY = 0.25
+# Rows that act in one round.
+ROUND = 256
+# Open files that one round looks at, where the first of them wait.
+FILES = 20
+PERIOD = "file.period"
+
+
+def worker_of(kinds: Sequence[FileKind]) -> Worker:
+    """The worker of these kinds of file."""
+    by_name: dict[Kind, FileKind] = {kind.kind: kind for kind in kinds}
+
+    async def run(context: RunningService, heartbeat: Heartbeat) -> None:
+        leadership = Leadership(context.database.connect, LEADER, f"loopkeeper-{context.name}-files")
+        working = Working(context, by_name)
+
+        async def work() -> bool:
+            if await leadership.session() is None:
+                return False
+            return await working.round()
+
+        try:
+            await repeat(work, woken_by(context.store.commits, context.clock.jumps), EVERY, heartbeat)
+        finally:
+            leadership.leave()
+
+    return run
+
+
+async def ahead(context: RunningService) -> int:
+    """How many files have something to do now."""
+    return await context.pool.fetchval("SELECT count(*) FROM file WHERE state IN ('received', 'acting')")
+
+
+class Working:
+    """One round after another. A crash between two leaves the file where the last one ended."""
+
+    def __init__(self, context: RunningService, kinds: Mapping[Kind, FileKind]) -> None:
+        self._context = context
+        self._kinds = kinds
+
+    async def round(self) -> bool:
+        """One step of the oldest open file that does not wait for another service; whether there is more to do at
+        once."""
+        rows = await kept.open_files(self._context, FILES)
+        for row in rows:
+            kind = self._kinds[row["kind"]]
+            sent = kept.sent_of(self._context, row, kind.kind)
+            if sent.state == "received":
+                await self._read(kind, sent)
+                return True
+            if await self._act(kind, sent):
+                return True
+        return not rows and await self._forget()
+
+    async def _forget(self) -> bool:
+        policy, now = self._context.policy, self._context.clock.now()
+        kept_days: int = policy.row("files", on=la_date(now), step="kept")["days"]
+        return await kept.forget(self._context, now - timedelta(days=kept_days)) > 0
+
+    # ── read and judge ────────────────────────────────────────────────────────────────────────────────────
+
+    async def _read(self, kind: FileKind, sent: Sent) -> None:
+        context = self._context
+        try:
+            content = kept.content_of(
+                context, sent.sealed_with, sent.id, await kept.parts_of(context, sent.id)
+            )
+        except Unsealable:
+            await kept.refuse(
+                context, sent.id, "key-missing", "The key of this plan is not here.", "Ask operations."
+            )
+            return
+        today = la_date(sent.received_at)
+        profiles = await asyncio.to_thread(read_profiles, context.settings.policy_folder)
+        whose = sent.plan or sent.client.organization
+        try:
+            reading = await asyncio.to_thread(
+                reading_of, profiles, whose, kind.kind, content, sent.name, today
+            )
+            known = await kind.known(context, sent, reading)
+            planned, facts = await asyncio.to_thread(judged, kind, sent, reading, content, known)
+        except Unreadable as error:
+            await kept.refuse(context, sent.id, error.code, error.sentence, error.fix, error.column)
+            log.info("file refused", file=sent.id, kind=sent.kind, reason=error.code)
+            return
+        if planned.judged.file_refused:
+            code = planned.judged.file_refused
+            column = reading.layout.heading(planned.judged.file_refused_field)
+            await kept.refuse(context, sent.id, code, WHOLLY[code], "Send it where it belongs.", column)
+            return
+        await kept.keep_judged(context, sent, planned, facts)
+        log.info("file judged", file=sent.id, kind=sent.kind, rows=len(planned.judged.outcomes))
+
+    # ── act ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _act(self, kind: FileKind, sent: Sent) -> bool:
+        rows = await kept.open_rows(self._context, sent, ROUND)
+        acted = await kind.act(self._context, sent, rows)
+        before = {row.row: (row.done, row.waits) for row in rows}
+        moved = {
+            row: each for row, each in acted.items() if before[row] != (each.done, each.state == "waiting")
+            or each.state == "done"
+        }  # fmt: skip
+        done = await kept.settle(self._context, sent, moved) if moved or not rows else False
+        if done:
+            log.info("file done", file=sent.id, kind=sent.kind)
+        # Rows that wait for another service are looked at again when its answer has come in.
+        return bool(moved)
+
+
+WHOLLY = {
+    "wrong-plan": "Every row is for another plan.",
+    "wrong-provider": "Every row is another provider's.",
+}
+
+
+def reading_of(profiles: Profiles, whose: str, kind: Kind, content: bytes, name: str, today: date) -> Reading:
+    """By what the file is read: the profile that holds in the file's period, today's where it says none. Raises
+    `Unreadable`."""
+    found = profiles.of(whose, today)
+    reading = _reading(found, kind, today) or _reading(_any(profiles, whose, kind), kind, today)
+    if reading is None:
+        raise Unreadable(
+            "profile-missing",
+            "No profile says how this file is written.",
+            "Put the profile into the policy folder's files/, or ask who operates this.",
+        )
+    if not reading.layout.has(PERIOD):
+        return reading
+    period = period_of(content, kind, reading.layout, name)
+    if period is None or reading.profile.holds_on(period[1]):
+        return reading
+    then = _reading(profiles.of(whose, period[1]), kind, today)
+    return then or reading
+
+
+def _any(profiles: Profiles, whose: str, kind: Kind) -> Profile | None:
+    """The newest profile of whom none holds today."""
+    mine = [each for each in profiles.profiles if each.plan == whose and kind in each.files]
+    return max(mine, key=lambda each: each.effective_from, default=None)
+
+
+def _reading(profile: Profile | None, kind: Kind, today: date) -> Reading | None:
+    layout: Layout | None = profile.files.get(kind) if profile is not None else None
+    return Reading(profile, layout, today) if profile is not None and layout is not None else None
+
+
+def period_of(content: bytes, kind: Kind, layout: Layout, name: str) -> Period | None:
+    """The days most rows speak of; None where the file says none, or cannot be read by this layout."""
+    try:
+        table = open_table(content, kind, layout, name=name)
+        found = Counter(
+            record[PERIOD] for record in records(table, frozenset({PERIOD})) if record[PERIOD] is not None
+        )
+    except Unreadable:
+        return None
+    return found.most_common(1)[0][0] if found else None
+
+
+def judged(
+    kind: FileKind, sent: Sent, reading: Reading, content: bytes, known: Any
+) -> tuple[Planned, Mapping[str, Any]]:
+    """What becomes of each row of the file, and what is kept of the file itself."""
+    table: Table = open_table(content, kind.kind, reading.layout, name=sent.name)
+    planned = kind.judge(table, known, sent, reading)
+    period = period_of(content, kind.kind, reading.layout, sent.name) if reading.layout.has(PERIOD) else None
+    facts = {
+        "format": table.format,
+        "period_from": period[0] if period else None,
+        "period_through": period[1] if period else None,
+    }
+    return planned, facts
