@@ -152,6 +152,16 @@ def test_a_recommendation_of_the_referrer_is_not_the_members_own_wish() -> None:
     assert (spoken[CLINIC][0], spoken[STREET][0]) == ("member_choice", "preference")
 
 
+def test_after_a_plan_change_who_is_contracted_for_any_population_can_serve_one_of_whom_none_is_known_4_9() -> (
+    None
+):
+    moved = received(linked=Linked(to="ref_old", why="plan_change"), populations=())
+    assert first(ranked(moved, populations=(), served={"ref_old": {STREET}})) == (
+        STREET,
+        "same_after_plan_change",
+    )
+
+
 def test_after_a_plan_change_the_same_provider_stays_where_it_is_in_the_network() -> None:
     """loop.md 4.9."""
     moved = received(linked=Linked(to="ref_old", why="plan_change"), pcp=CLINIC)
@@ -332,6 +342,10 @@ def test_who_serves_a_sibling_comes_before_whom_somebody_recommends_and_behind_w
     assert first(ranked(sister, families=ours)) == (STREET, "family")
     served = {RECEIVED.member: {CLINIC}}
     assert first(ranked(sister, families=ours, served=served)) == (CLINIC, "continuity")
+    # Whom a flagged member is to be kept safe from may be family (loop.md 6.2).
+    for flag in ("safe_contact", "do_not_contact"):
+        flagged = sister.model_copy(update={"flags": (flag,)})
+        assert first(ranked(flagged, families=ours)) == (NAVIGATORS, "preference")
     # A referral of another referrer's, or of another plan's, makes nobody a relative.
     for plan, referrer in ((sister.plan, CLINIC), ("valley-care-plan", HOSPITAL)):
         foreign = {("ref_brother", plan, referrer): {STREET}}

@@ -38,6 +38,7 @@ from authorization.domain.contexts import (
     EndContext,
     EndingRules,
     GrantRules,
+    Judged,
     MemberGrants,
     ModifyContext,
     OverturnContext,
@@ -83,6 +84,13 @@ FREQUENT = ScreenedPopulation(code="avoidable_utilization", result="met")
 TIMES: dict[str, Any] = {"at": MONDAY, "seed": SEED}
 
 
+# As the policy table `coverage` has it.
+ANSWERS = ("confirmed", "begins_later", "ended", "left", "not_found", "other_birth_date", "unknown")
+COVERED = frozenset({"confirmed", "begins_later"})
+GRANTS_WITH = frozenset(ANSWERS) - {"ended"}
+AT_RISK_WITH = frozenset({"left", "not_found", "other_birth_date"})
+
+
 @dataclass(frozen=True)
 class Rules:
     """What policy says, in one piece, as these tests tell it; contexts get the parts that they need."""
@@ -103,6 +111,8 @@ class Rules:
     chosen: tuple[str, ...] = ()
     approve_refs: tuple[str, ...] = ()
     must: Mapping[str, str] = field(default_factory=dict[str, str])
+    unless: Mapping[str, str | None] = field(default_factory=dict[str, "str | None"])
+    look_back: int = 90
     term_months: int = 12
     prompt_days: tuple[int, ...] = ()
     notice_days: int = 0
@@ -129,8 +139,9 @@ class Rules:
 
     def grant(self) -> GrantRules:
         return GrantRules(
-            types=dict.fromkeys(Population.codes(), self.types), days=self.grant_days, again_days=self.again_days, referral_by=self.referral_by,
-            remind_on=self.remind_on, refs=self.grant_refs,
+            types=dict.fromkeys(Population.codes(), self.types), days=self.grant_days, again_days=self.again_days,
+            referral_by=self.referral_by, remind_on=self.remind_on, refs=self.grant_refs, grants_with=GRANTS_WITH,
+            at_risk_with=AT_RISK_WITH,
         )  # fmt: skip
 
     def approval(self) -> ApprovalRules:
@@ -140,6 +151,9 @@ class Rules:
             chosen=self.chosen,
             must=self.must,
             refs=self.approve_refs,
+            covered=COVERED,
+            unless=self.unless,
+            look_back=self.look_back,
         )
 
 
@@ -303,7 +317,10 @@ def amended(cause: str = "answered", at: datetime = MONDAY, **changes: Any) -> R
 
 
 def amend(fact: ReferralAmended, rules: Rules = RULES, **known: Any) -> AskedCommand:
-    return Amend(fact=fact), AmendContext(**review(rules, **known), running_on=rules.running_on())
+    judged = Judged(due_at=MONDAY + timedelta(days=14), refs=())
+    return Amend(fact=fact), AmendContext(
+        **review(rules, **known), running_on=rules.running_on(), judged=judged
+    )
 
 
 def comes(kind: str, rules: Rules = RULES) -> AskedCommand:
@@ -395,7 +412,7 @@ def looked_up(
     if (approval := getattr(context, "approval", None)) is not None:
         found |= {"automatic": approval.automatic, "exclusive": approval.exclusive, "must": approval.must}
         found |= {"chosen": approval.chosen}
-        found |= {"approve_refs": approval.refs}
+        found |= {"approve_refs": approval.refs, "unless": approval.unless, "look_back": approval.look_back}
     parts: dict[str, Any] = {
         name: getattr(context, name) for name in ("denial", "provider", "hubs") if hasattr(context, name)
     }

@@ -58,13 +58,10 @@ def test_who_received_ecm_in_the_last_90_days_of_the_old_plan_is_authorized_howe
     assert decided.policy == (ROWS["plan_change"],)
 
 
-def test_where_no_population_is_named_at_all_it_is_asked_for_first() -> None:
+def test_after_a_change_of_plans_no_population_is_asked_for_4_9() -> None:
+    """loop.md 4.9, ECMG26 p111: the new plan has no other steps."""
     fact = received(claim=None, populations=(), flags=("plan_change_member",))
-    state = after(None, fact, *opened(fact, MUST))
-    assert state.review is not None
-    assert state.review.needs_person == ("criteria_open",)
-    named = amended(populations=(UNANSWERED,), questions=())
-    assert wires(when(state, amend(named, MUST))) == ["approved"]
+    assert approval(opened(fact, MUST)).populations == ()
 
 
 def test_it_is_enough_to_learn_of_it_later_4_9() -> None:

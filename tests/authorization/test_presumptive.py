@@ -42,6 +42,7 @@ UNMET = ScreenedPopulation(code="homelessness", result="unmet", claimed=True)
 FAULTS: Mapping[str, Mapping[str, Any]] = {
     "renewal": {"member_grants": MemberGrants(open_with=TEAM)},
     "recent": {"again_from": TODAY + DAY},
+    "coverage_ended": {"insured": False},
     "ahead": {"latest": TODAY - DAY},
     "no_row": {"types": ()},
     "awaiting_provider": {"provider": None},

@@ -16,8 +16,11 @@ from loopkeeper.contract.event_text import sentence
 from loopkeeper.contract.events import (
     AssignmentAccepted,
     AuthorizationApproved,
+    AuthorizationCoverageLost,
+    AuthorizationCoverageReturned,
     AuthorizationDenied,
     AuthorizationEnded,
+    AuthorizationEndingConfirmed,
     AuthorizationExpedited,
     AuthorizationExtended,
     AuthorizationOverdue,
@@ -151,6 +154,9 @@ MADE: list[Event] = [
     *when(served(), comes("reauthorization"), NOTICED),
     *when(served(), ask_again(), NOTICED),
     *when(served(), end(5)),
+    AuthorizationCoverageLost(occurred_at=MONDAY, authorization="auth_1", answer="ended", due_at=MONDAY),
+    AuthorizationCoverageReturned(occurred_at=MONDAY, authorization="auth_1", due_at=MONDAY),
+    AuthorizationEndingConfirmed(occurred_at=MONDAY, authorization="auth_1"),
     AuthorizationExtended.model_validate(
         {
             "occurred_at": MONDAY,

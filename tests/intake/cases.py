@@ -18,6 +18,7 @@ from loopkeeper.contract.events import (
     Linked,
     Question,
     ReferralReceived,
+    ScreenedPopulation,
 )
 from loopkeeper.testing.rules import MONDAY, SEED, AskedCommand, decided
 from referral_intake.domain import contexts
@@ -62,6 +63,8 @@ class Found:
     state: Referral = field(default_factory=Referral)
     serves_itself: bool = False
     resealed: Mapping[str, str] = field(default_factory=dict[str, str])
+    moved_from: Linked | None = None
+    authorized_there: tuple[ScreenedPopulation, ...] = ()
 
     def match(self) -> Match:
         if self.survivor:
@@ -100,7 +103,8 @@ def receive(
         own=found.own,
         member=received.member,
         eligibility=received.eligibility,
-        moved_from=None,
+        moved_from=found.moved_from,
+        authorized_there=found.authorized_there,
         match=found.match(),
         resealed=found.resealed,
         redirect=(),
@@ -125,6 +129,7 @@ def answer(
         redirect=(),
         choices=choices,
         asking=ASKING,
+        authorized_there=(),
     )
     return command, context
 

@@ -10,10 +10,14 @@ from loopkeeper.contract.events import (
     AssignmentMade,
     AuthorizationApproved,
     AuthorizationReviewOpened,
+    Event,
     Lead,
+    ReferralClosed,
     ReferralReceived,
     ScreenedPopulation,
 )
+from referral_intake.domain.rules import DECIDER
+from referral_intake.domain.state import Referral
 
 MONDAY = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
 HARBOR = "harbor-street-medicine"
@@ -48,3 +52,15 @@ MADE = AssignmentMade(
 ACCEPTED = AssignmentAccepted(
     occurred_at=MONDAY, assignment="asg_1", provider=HARBOR, lead=Lead(person="luis", name="Luis Ortega")
 )
+
+
+SERVED = ReferralClosed(
+    occurred_at=MONDAY, outcome="services_received", clr_reason="services_received", assignment="asg_1"
+)
+CLOSED = ReferralClosed(occurred_at=MONDAY, outcome="unable_to_reach", clr_reason="unable_to_reach_member")
+
+
+def given(*events: Event) -> Referral:
+    state = DECIDER.fold(events)
+    assert state is not None
+    return state

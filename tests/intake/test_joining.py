@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,14 @@ import pytest
 
 from loopkeeper.contract.decider import EventOn
 from loopkeeper.contract.events import (
+    AuthorizationApproved,
     AuthorizationOverturned,
     AuthorizationPresumptiveRefused,
     Claim,
     Event,
     JoinedClaim,
+    Linked,
+    OutreachContactChanged,
     Question,
     ReferralAmended,
     ReferralClosed,
@@ -24,25 +27,16 @@ from loopkeeper.contract.events import (
     ReferralSetAside,
     ScreenedPopulation,
 )
+from referral_intake.domain.duplicates import added, authorized_there, may_pass
 from referral_intake.domain.next_step import next_step
 from referral_intake.domain.rules import DECIDER
 from referral_intake.domain.state import Referral
 from tests.intake import cases
 from tests.intake.cases import Carried, Found, refused, when
-from tests.intake.story import ACCEPTED, HARBOR, MADE, MONDAY, RECEIVED, ROSA
+from tests.intake.story import ACCEPTED, CLOSED, HARBOR, MADE, MONDAY, RECEIVED, ROSA, SERVED, given
 from tests.shared.stores import Migrated, opened, reception, withdrawal
 
 SECOND = RECEIVED.model_copy(update={"referrer": "bayview-hospital"})
-SERVED = ReferralClosed(
-    occurred_at=MONDAY, outcome="services_received", clr_reason="services_received", assignment="asg_1"
-)
-CLOSED = ReferralClosed(occurred_at=MONDAY, outcome="unable_to_reach", clr_reason="unable_to_reach_member")
-
-
-def given(*events: Event) -> Referral:
-    state = DECIDER.fold(events)
-    assert state is not None
-    return state
 
 
 def receive(received: ReferralReceived = SECOND, **found: Any) -> list[Any]:
@@ -324,3 +318,56 @@ async def test_a_merge_against_the_survivors_closing_leaves_both_told_and_nobody
             )
             # Either it found the loop open and was merged, or closed and goes on by itself.
             assert second.state.closing is None or second.state.closing.merged_into == first.stream
+
+
+def test_a_loop_is_as_urgent_as_the_most_urgent_of_its_referrals_4_5() -> None:
+    """loop.md 4.5: the urgency arrives with the second referral, and its seventy-two hours run from then."""
+    first, second = RECEIVED, SECOND.model_copy(update={"urgency": "expedited"})
+    assert added(first, second)["urgency"] == "expedited"
+    assert "urgency" not in added(second, first)
+
+
+# ── from the plan before (loop.md 4.9) ────────────────────────────────────────────────────────────────────
+
+OLD_PLANS = given(
+    RECEIVED,
+    AuthorizationApproved.model_validate(
+        {"occurred_at": MONDAY, "number": "ECM-1", "from": "2026-03-02", "through": "2027-03-01",
+         "populations": ("homelessness", "ccs")}
+    ),
+    MADE,
+    ACCEPTED,
+    SERVED,
+)  # fmt: skip
+VALLEY = "valley-care-plan"
+CONSENTS: list[tuple[dict[str, Any] | None, bool]] = [
+    (None, False),
+    ({"scope": "tpo", "on": "2026-03-01"}, True),
+    ({"scope": "named", "to": (VALLEY,), "on": "2026-03-01"}, True),
+    ({"scope": "named", "to": ("bayview-hospital",), "on": "2026-03-01"}, False),
+    ({"scope": "tpo", "on": "2026-03-03"}, False),
+    ({"scope": "revoked", "on": "2026-03-01"}, False),
+]
+
+
+def test_what_the_old_plan_authorized_comes_along_as_a_claim_4_9() -> None:
+    found = authorized_there(OLD_PLANS)
+    assert [(each.code, each.claimed) for each in found] == [("homelessness", True), ("ccs", True)]
+    new = SECOND.model_copy(update={"plan": VALLEY, "populations": ()})
+    (received, *_) = receive(
+        new, match=Found(authorized_there=found, moved_from=Linked(to="ref_1", why="plan_change"))
+    )
+    assert received.populations == found
+    assert received.linked == Linked(to="ref_1", why="plan_change")
+
+
+@pytest.mark.parametrize(("consent", "passes"), CONSENTS)
+@pytest.mark.parametrize("program", [RECEIVED.referrer, ACCEPTED.provider])
+def test_what_a_part_2_program_said_passes_only_by_consent_4_9_6_5(
+    program: str, consent: dict[str, Any] | None, passes: bool
+) -> None:
+    """42 CFR 2.31: by its source, whoever of the old loop is such a program."""
+    changed = OutreachContactChanged.model_validate({"occurred_at": MONDAY, "flags": (), "consent": consent})
+    state = DECIDER.evolve(OLD_PLANS, changed)
+    assert may_pass(state, VALLEY, {program}, date(2026, 3, 2)) is passes
+    assert may_pass(state, VALLEY, {"somebody-else"}, date(2026, 3, 2))

@@ -14,8 +14,7 @@ from referral_intake.domain.form.overlaps import choice_of, choices_open, newly_
 from referral_intake.domain.rules import DECIDER
 from tests.intake import cases
 from tests.intake.cases import refused, when
-from tests.intake.test_joining import CLOSED, SERVED, given
-from tests.intake.test_rules import ACCEPTED, MADE, MONDAY, RECEIVED
+from tests.intake.story import ACCEPTED, CLOSED, MADE, MONDAY, RECEIVED, SERVED, given
 
 OVERLAPS = {"alw": "member_choice", "ccm": "member_choice", "pace": "exclusive", "county_tcm": "ecm_first"}
 ALW = choice_of("alw")

@@ -11,7 +11,7 @@ import pytest_asyncio
 
 import referral_intake
 from loopkeeper.contract import ids
-from loopkeeper.contract.events import ReferralReceived
+from loopkeeper.contract.events import ReferralReceived, ScreenedPopulation
 from loopkeeper.kernel.clock import ManualClock
 from loopkeeper.policy import Policy
 from loopkeeper.policy.reading import load
@@ -55,8 +55,8 @@ async def bench(databases: Databases, tmp_path: Path) -> AsyncGenerator[tuple[Be
     await databases.drop()
 
 
-async def received(bench: Bench, county: str, keys: Keys = Keys()) -> Any:
-    event = ReferralReceived(occurred_at=AT, plan=PLAN, referrer=HARBOR, member="", county=county)
+async def received(bench: Bench, county: str, keys: Keys = Keys(), **changes: Any) -> Any:
+    event = ReferralReceived(occurred_at=AT, plan=PLAN, referrer=HARBOR, member="", county=county, **changes)
     command = ReceiveReferral(received=event, keys=keys)
     return (await bench.store.submit(Submission(ids.uuid(), ids.new("ref"), command))).state
 
@@ -80,6 +80,34 @@ async def test_a_county_the_plan_does_not_serve_names_the_plan_that_does(
     state = await received(bench[0], county)
     assert [q.id for q in state.questions] == asked
     assert all(q.blocking for q in state.questions)
+
+
+CHILD: dict[str, Any] = {"age_band": "child_youth"}
+WELFARE = ScreenedPopulation(code="child_welfare", result="met")
+
+
+@pytest.mark.parametrize(
+    ("who", "asked"),
+    [
+        ({**CHILD, "consent_holder": "county"}, False),
+        ({**CHILD, "consent_holder": "court"}, False),
+        ({**CHILD, "populations": (WELFARE,)}, False),
+        (
+            {**CHILD, "populations": (WELFARE.model_copy(update={"result": "unknown", "claimed": True}),)},
+            False,
+        ),
+        ({**CHILD, "consent_holder": "parent"}, True),
+        ({**CHILD, "populations": (WELFARE.model_copy(update={"result": "unmet"}),)}, True),
+        # A former foster youth lives where an adult lives.
+        ({"age_band": "adult", "populations": (WELFARE,)}, True),
+    ],
+)
+async def test_a_child_in_care_placed_in_another_county_is_never_held_up_by_where_it_lives_2_14(
+    bench: tuple[Bench, Policy], who: dict[str, Any], asked: bool
+) -> None:
+    state = await received(bench[0], "fresno", **who)
+    assert bool(state.questions) is asked
+    assert state.blocked is asked
 
 
 async def test_where_no_plan_here_is_right_the_receipt_says_whom_to_write_to(

@@ -324,7 +324,11 @@ async def test_who_leaves_jail_has_an_assignment_planned_from_that_day(open_hous
     await open_house.quiet()
     offer = await offer_of(open_house, referral)
     assert offer["starts_on"] == release.isoformat()
+    # The day tells custody, and is the plan's to know until the provider has accepted.
+    path = f"/v1/assignments/{offer['id']}"
+    assert (await open_house.ask(STREET, "GET", path))["starts_on"] is None
     await accept(open_house, STREET, offer)
+    assert (await open_house.ask(STREET, "GET", path))["starts_on"] == release.isoformat()
     await open_house.pass_time(21 * DAY)
     assert "started" in await actions(open_house, referral)
     assert (await open_house.ask(STREET, "GET", f"/v1/assignments/{offer['id']}"))["starts_on"] is None

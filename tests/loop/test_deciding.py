@@ -365,7 +365,14 @@ async def test_a_start_sent_alone_is_granted_and_its_form_opens_the_review_3_1(d
 async def test_who_changes_plans_while_in_ecm_is_authorized_without_more_4_9(desk: House) -> None:
     """loop.md 4.9: Valley lets no rule approve, and its new member is authorized all the same."""
     await known(desk, 32, 33, 34, plan=VALLEY)
-    moved = someone(32, plan=VALLEY, answers={}, plan_change="member")
+    said = {
+        "how": "member",
+        "member_wishes": True,
+        "last_service_on": "2026-02-20",
+        "enrolled_through": "2026-02-28",
+    }
+    bare = {"answers": {}, "populations": [], "attestation": {}, "programs": {}}
+    moved = someone(32, plan=VALLEY, plan_change=said, **bare)
     referral = await desk.refer(HOSPITAL, moved)
     rent = await desk.refer(HOSPITAL, someone(33, plan=VALLEY, answers={"transitional_rent": True}))
     usual = await desk.refer(HOSPITAL, someone(34, plan=VALLEY))
@@ -373,6 +380,7 @@ async def test_who_changes_plans_while_in_ecm_is_authorized_without_more_4_9(des
     found = await desk.ask(VALLEY, "GET", "/v1/authorizations?limit=200")
     stands = {item["referral"]: item for item in found["items"]}
     assert stands[referral]["decision"]["must"] == "plan_change"
+    assert (await desk.referral(HOSPITAL, referral))["questions"] == []
     assert stands[rent]["decision"]["must"] == "transitional_rent"
     assert (stands[usual]["status"], stands[usual]["needs_person"]) == ("pending", ["switch_off"])
 

@@ -386,10 +386,18 @@ async def test_who_was_served_under_another_plan_brings_that_loop_along(town: Ho
     body = somebody()
     await known(town, body)
     served = await serve(town, body)
-    moved = body | {"plan": VALLEY, "plan_change": "member"}
+    moved = body | {"plan": VALLEY, "plan_change": "member", "populations": [], "answers": {}}
     new = await town.refer(HOSPITAL, moved)
     assert (await town.referral(VALLEY, new))["linked"] == {"to": served, "why": "plan_change"}
     assert (await town.referral(HOSPITAL, new))["linked"] is None
+    # What the old plan authorized comes along, and that is written down with the old loop.
+    populations = (await town.referral(VALLEY, new))["populations"]
+    assert [each["code"] for each in populations if each["claimed"]] == ["homelessness"]
+    pool = town.running.contexts["intake"].pool
+    written = await pool.fetch(
+        "SELECT organization, plan FROM audit WHERE stream = $1 AND why LIKE 'plan change%'", served
+    )
+    assert [tuple(row) for row in written] == [(VALLEY, HARBOR)]
     await town.ask(HARBOR, "GET", f"/v1/referrals/{new}", status=404)
     # A form that says nothing of a change links nothing across plans.
     other = somebody()
@@ -398,6 +406,41 @@ async def test_who_was_served_under_another_plan_brings_that_loop_along(town: Ho
     silent = await town.refer(HOSPITAL, other | {"plan": VALLEY})
     assert (await town.referral(VALLEY, silent))["linked"] is None
     await put_roster(town, HARBOR, [])
+
+
+async def test_what_a_new_roster_says_reaches_the_loops_it_is_about_2_5(town: House) -> None:
+    """loop.md 2.5: coverage lost in a term asks a named person by a date; coverage that returns takes it back."""
+    body, other = somebody(), somebody()
+    await known(town, body, other)
+    served = await serve(town, body)
+    request = await authorization_of(town, served)
+    assert (request["waits_for"], request["eligibility"]) == ("", "confirmed")
+    # A whole roster without the member: nobody knows that the coverage ended, and a person judges the term.
+    await known(town, other)
+    await town.quiet()
+    request = await authorization_of(town, served)
+    assert (request["waits_for"], request["eligibility"]) == ("discontinuation", "left")
+    assert request["due"]["clock"] == "discontinuation_judged"
+    assert request["term"]["ends_on"] is None
+    assert (await town.timeline(served))[-1] == "authorization.coverage_lost"
+    await known(town, body, other)
+    await town.quiet()
+    assert (await authorization_of(town, served))["waits_for"] == ""
+    # The number with another birth date: who it is, is asked.
+    again = other | {"member": other["member"] | {"birth_date": "1970-01-01"}}
+    doubtful = await town.refer(HOSPITAL, again)
+    assert (await town.referral(HARBOR, doubtful))["eligibility"] == "other_birth_date"
+    assert "other-birth-date" in await asked(town, HOSPITAL, doubtful)
+    right = {"answers": {"other-birth-date": other["member"]["birth_date"]}}
+    await town.ask(HOSPITAL, "POST", f"/v1/referrals/{doubtful}:answer", right)
+    assert (await town.referral(HARBOR, doubtful))["eligibility"] == "confirmed"
+    assert "other-birth-date" not in await asked(town, HOSPITAL, doubtful)
+    await put_roster(town, HARBOR, [])
+
+
+async def authorization_of(town: House, referral: str) -> Any:
+    found = await town.ask(HARBOR, "GET", "/v1/authorizations?limit=200")
+    return next(item for item in found["items"] if item["referral"] == referral)
 
 
 async def supported(town: House, referral: str) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from loopkeeper.contract import events
 from loopkeeper.contract.events import Event
+from notification.domain.outreach.deadlines import timers
 from notification.domain.outreach.rules import DECIDER
 from tests.notification.house import (
     OTHER,
@@ -175,6 +176,34 @@ def test_where_another_provider_has_an_open_authorization_the_way_on_is_said() -
     assert "Ask the member whom they want" in words(
         "presumptive_refused", "provider", received(claim=GRANT), refused
     )
+
+
+def test_the_day_of_a_release_is_told_to_who_accepted_and_to_nobody_who_is_only_asked_3_7() -> None:
+    """loop.md 3.7: the date tells custody."""
+    planned = made().model_copy(update={"starts_on": DAY})
+    started = make(e.AssignmentStarted, assignment="asg_1", provider=PROVIDER, on=DAY)
+    for facts in ((received(), planned), (received(), planned, started)):
+        (one,) = [each for each in told(*facts) if each.kind == "provider"]
+        assert DAY.isoformat() not in one.whole
+        assert "begin" not in one.text
+        assert "live" not in one.text
+    assert DAY.isoformat() in str(told(received(), planned, accepted(), started)[0].notice.facts)
+
+
+def test_the_clocks_of_outreach_stand_still_until_the_release_and_move_with_it_3_7() -> None:
+    def first_due(*facts: Event) -> datetime:
+        state = DECIDER.fold(facts)
+        assert state is not None
+        return timers(POLICY)(state)["first_outreach"]
+
+    inside = made().model_copy(update={"starts_on": DAY + timedelta(days=12)})
+    usual = first_due(received(), made(), accepted())
+    later = first_due(received(), inside, accepted())
+    assert later > usual
+    moved = make(e.ReferralAmended, cause="release_date", release_on=DAY + timedelta(days=42))
+    assert first_due(received(), inside, accepted(), moved) > later + timedelta(days=28)
+    # What is not planned is not moved.
+    assert first_due(received(), made(), accepted(), moved) == usual
 
 
 def test_a_choice_of_another_program_after_the_yes_is_told_to_both_programs_4_4() -> None:

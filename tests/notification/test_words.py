@@ -210,7 +210,8 @@ REFERRERS = (
 )  # fmt: skip
 PROVIDERS = (
     line("provider", "offer/usual", (received(), made()), "offers you", "by March 7, 2026", rule="loop.md 5.2"),
-    line("provider", "offer/planned", (received(), PLANNED), "to begin on March 22, 2026", rule="loop.md 3.7"),
+    line("provider", "offer/usual", (received(), PLANNED), "Accept or decline it", never=("March 22", "begin"),
+         rule="loop.md 3.7: the day tells custody"),
     line("provider", "offer/claimed", (ASKED, granted(), made().model_copy(update={"kind": "presumptive"})),
          "that you claimed", "lead care manager",
          rule="loop.md 3.2, 5.4"),
@@ -229,7 +230,7 @@ PROVIDERS = (
          never=("promptly",), rule="loop.md 3.7"),
     line("provider", "started/usual", (received(), PLANNED, accepted(), STARTED), "you may serve the member now",
          rule="loop.md 3.7"),
-    line("provider", "started/unanswered", (received(), PLANNED, STARTED), "your answer to its offer is still missing",
+    line("provider", "started/unanswered", (received(), PLANNED, STARTED), "Your answer to the offer",
          never=("you may serve",), rule="loop.md 5.3"),
     line("provider", "decided/approved", (*OPEN, approved()), "through March 1, 2027", "Go on serving",
          rule="loop.md 3.4"),
@@ -239,6 +240,12 @@ PROVIDERS = (
          "provider that is to serve", never=("go on serving",), rule="loop.md 4.8: the new referral is offered anew"),
     line("provider", "presumptive_granted/usual", (ASKED, granted()), "through March 2, 2026",
          "until you are told Harbor Health Plan's decision", rule="loop.md 3.4"),
+    line("provider", "presumptive_granted/payment_at_risk", (ASKED, granted(at_risk="not_found")), "through March 2, 2026",
+         "until you are told Harbor Health Plan's decision", "owes no payment for one who is not its member",
+         rule="loop.md 2.5, ECMG26 p109"),
+    line("provider", "presumptive_granted/referral_at_risk", (START_ALONE, granted(referral_by=SOON, at_risk="left")),
+         "send it the full referral by March 22, 2026", "owes no payment for one who is not its member",
+         never=("decision",), rule="loop.md 2.5, ECMG26 p109"),
     line("provider", "presumptive_granted/referral", (START_ALONE, granted(referral_by=SOON)),
          "send it the full referral by March 22, 2026", never=("decision",), rule="loop.md 3.1"),
     *(
@@ -247,7 +254,7 @@ PROVIDERS = (
         for reason, words in (
             ("no_row", "pairs no provider type"), ("type", "you are of no type"), ("contract", "shows no contract"),
             ("criteria", "complete the form"), ("renewal", "with you already"), ("recent", "a short time ago"),
-            ("ahead", "too far ahead"),
+            ("ahead", "too far ahead"), ("coverage_ended", "who covers the member now"),
         )
     ),
     line("provider", "presumptive_refused/referral", (START_ALONE, refused("criteria")), "has nothing to decide yet",

@@ -61,6 +61,7 @@ WHOLE = {
     "preference": {"note": "speaks Igbo", "gender": "a woman"},
     "presumptive": {"population": "homelessness", "from": "2026-03-02"},
     "attestation": {"attested": True, "name": "Rosa Delgado"},
+    "plan_change": {"how": "member"},
 }  # fmt: skip
 
 

@@ -203,6 +203,8 @@ OPENING = contexts.ReviewContext(
         again_days=0,
         referral_by=None,
         remind_on=(),
+        grants_with=frozenset({"confirmed", "unknown"}),
+        at_risk_with=frozenset(),
         refs=(),
     ),
     member_grants=contexts.MemberGrants(),
@@ -215,7 +217,14 @@ OPENING = contexts.ReviewContext(
     clocks=CLOCKS,
     term=TERM,
     approval=contexts.ApprovalRules(
-        automatic={"homelessness": 0.0}, exclusive=(), chosen=(), must={}, refs=()
+        covered=frozenset({"confirmed"}),
+        automatic={"homelessness": 0.0},
+        exclusive=(),
+        chosen=(),
+        must={},
+        unless={},
+        look_back=90,
+        refs=(),
     ),
     draw=0.5,
 )

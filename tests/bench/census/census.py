@@ -39,8 +39,15 @@ class Compared:
 
     @property
     def grows(self) -> bool:
-        rows = self.large.rows > self.small.rows * TIMES + ROWS
-        return bool(self.scans) or rows or self.large.pages > self.small.pages * PAGES_TIMES + PAGES
+        rows = self.large.rows > max(self.small.rows * TIMES + ROWS, 2 * self.page)
+        pages = self.large.pages > max(self.small.pages * PAGES_TIMES + PAGES, 8 * self.page)
+        return bool(self.scans) or rows or pages
+
+    @property
+    def page(self) -> int:
+        """How many rows a list may look at for one page; few tables do not even fill one."""
+        last = self.example.values[-1] if self.example.values else 0
+        return last if self.statement.reader and isinstance(last, int) else 0
 
 
 @dataclass

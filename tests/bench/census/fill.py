@@ -18,6 +18,7 @@ SENDER = "CASE WHEN o.{0} = '' OR i % 2 = 0 THEN o.{0} ELSE 'referrer-' || i % 4
 SERVES = "CASE WHEN o.{0} = '' OR i % 10 = 0 THEN o.{0} ELSE 'provider-' || i % 600 END"
 # A network grows with its plan, and nobody serves more than their places.
 HOLDS = "CASE WHEN o.{0} = '' OR i % 10 = 0 AND NOT o.held THEN o.{0} ELSE 'provider-' || i % 5000 END"
+HELD = "CASE WHEN o.{0} = '' THEN o.{0} ELSE 'provider-' || i % 5000 END"
 BEFORE = "o.{0} - i * interval '7 seconds'"
 AFTER = "o.{0} + i * interval '7 seconds' + interval '1 year'"
 RECIPIENT = "CASE WHEN i % 2 = 0 THEN o.{0} ELSE 'org-' || i % 400 END"
@@ -53,12 +54,13 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
     "intake": {
         "referral": Table({**ROW, "member": ID}, "id"),
         "member": Table({"id": ID, "member": ID}),
+        "referral_population": Table({"id": ID}, "id"),
         "identity": Table({"id": ID, "member_key": ID, "cin_key": ID, "person_key": ID}, "id"),
         "support": Table({"id": ID, "referral": ID, "plan_id": PLAN, "provider_id": SERVES, "at": BEFORE}, "referral"),
         "roster": Table({"id": ID, "plan": PLAN}),
     },
     "authorization": {
-        "referral": Table({**ROW, "authorization_id": ID, "member": ID}, "id"),
+        "referral": Table({**ROW, "authorization_id": ID, "member": ID, "provider_id": HELD}, "id"),
         "lookup": Table({"id": ID, "member_index": ID, "plan": PLAN}, "id"),
     },
     "assignment": {

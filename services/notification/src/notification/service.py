@@ -38,7 +38,7 @@ from notification.persistence.subscriptions import BY_ORGANIZATION
 from notification.persistence.tables import columns
 from notification.settings import NotificationSettings
 from notification.timers import TELLING, on_timer
-from notification.workers import deliver, tell
+from notification.workers import deliver, prune, tell
 
 
 def domain(equipment: Resources) -> Domain[Outreach, Asked]:
@@ -86,6 +86,7 @@ service = Service(
         "follow": follow,
         "forward": forward,
         "files": worker_of(KINDS),
+        "prune": prune,
     },
     ahead=work_ahead,
     must_hold=MUST_HOLD,

@@ -16,3 +16,7 @@ class NotificationSettings(ServiceSettings):
     subscriptions: int = Field(
         default=20, ge=1, description="Subscriptions an organization may have at a time"
     )
+    keep_deliveries: int = Field(
+        default=90, ge=7, description="Days for which attempts and delivered webhooks are kept"
+    )
+    keep_feed: int = Field(default=400, ge=90, description="Days for which a feed keeps its entries")

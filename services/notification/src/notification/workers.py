@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, Protocol, TypeVar, cast
 from uuid import uuid5
 
 from yarl import URL
@@ -26,10 +27,13 @@ from notification.delivery.lease import IN_FLIGHT, RENEW_AFTER, Leased, Result
 from notification.delivery.ssrf_guard import Allow
 from notification.delivery.webhook import Attempted, Sender, Verdict, signed_headers
 from notification.domain.outreach.commands import RecordDelivered
-from notification.persistence import feed, notice_proof
+from notification.persistence import feed, notice_proof, retention
+from notification.persistence.retention import Kept
 from notification.persistence.subscriptions import FAILING, GONE, SEALED_ANSWER, SEALED_PART, disable
 
 log = get("webhooks")
+
+T = TypeVar("T")
 
 # How soon a due retry, or what another replica wrote, is noticed when nothing wakes the deliverer.
 EVERY = 0.25
@@ -38,6 +42,8 @@ TOLD_APART = 0.05
 # Under load attempts that end within this are recorded together, and deliveries that arise leased together.
 APART = 0.005
 BATCH = 256
+# How often what is too old is looked for.
+PRUNED_EVERY = 3600.0
 
 
 async def deliver(context: RunningService, heartbeat: Heartbeat) -> None:
@@ -189,6 +195,41 @@ def _attributes(leased: Leased) -> dict[str, Any]:
         "http.request.method": "POST",
         "server.address": URL(leased.url).host or "",
     }
+
+
+class Keeping(Protocol):
+    """How long the service's own settings have things kept, in days."""
+
+    @property
+    def keep_deliveries(self) -> int: ...
+    @property
+    def keep_feed(self) -> int: ...
+
+
+async def prune(context: RunningService, heartbeat: Heartbeat) -> None:
+    """Remove what is older than it is kept, now and then; the audit of opened identities is never removed."""
+
+    async def work() -> bool:
+        await prune_once(context)
+        return False
+
+    await repeat(work, woken_by(), PRUNED_EVERY, heartbeat)
+
+
+async def prune_once(context: RunningService) -> None:
+    """Until nothing too old is left, a short transaction at a time and none of them in the store's turn."""
+    days, now = cast("Keeping", context.own), context.clock.now()
+    kept = Kept(now - timedelta(days=days.keep_deliveries), now - timedelta(days=days.keep_feed))
+
+    async def run(steps: Callable[[Connection], Awaitable[T]]) -> T:
+        return await context.store.transact(steps, concurrent=True, wakes=False)
+
+    await run(lambda c: retention.note(c, kept))
+    while await run(lambda c: retention.deliveries(c, kept)):
+        pass
+    for each in await run(lambda c: retention.old_feeds(c, kept)):
+        while await run(partial(retention.beginning, subscription=each, kept=kept)):
+            pass
 
 
 async def tell(context: RunningService, heartbeat: Heartbeat) -> None:

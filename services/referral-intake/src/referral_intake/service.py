@@ -34,7 +34,7 @@ from referral_intake.persistence.recovered_keys import read_again
 from referral_intake.persistence.tables import columns
 from referral_intake.settings import IntakeSettings
 from referral_intake.timers import TELLING, on_timer
-from referral_intake.workers import count_loops
+from referral_intake.workers import compare_rosters, count_loops
 
 
 def domain(equipment: Resources) -> Domain[Referral, Asked]:
@@ -76,7 +76,12 @@ service = Service(
     ),
     on_timer=on_timer,
     goes_on=TELLING,
-    workers={"loops": count_loops, "changes": watch, "files": worker_of(KINDS)},
+    workers={
+        "loops": count_loops,
+        "rosters": compare_rosters,
+        "changes": watch,
+        "files": worker_of(KINDS),
+    },
     ahead=work_ahead,
     must_hold=MUST_HOLD,
     known_loop=known_loop,

@@ -8,6 +8,7 @@ from loopkeeper.kernel.repeat import repeat
 from loopkeeper.kernel.supervisor import Heartbeat
 from loopkeeper.kernel.wake import woken_by
 from loopkeeper.runtime.service import RunningService
+from referral_intake.persistence.coverage import compare_all
 
 # Who must act, as `next_step` names them; an open loop that names nobody is a defect.
 ACTORS = ("plan", "provider", "referrer", "loopkeeper", "nobody")
@@ -16,6 +17,8 @@ OURS_WITHIN = timedelta(minutes=1)
 SOON = timedelta(days=1)
 # Deadlines are hours to days away; the counting reads the index of every open loop.
 COUNT_EVERY = 30.0
+# The request that sends a roster compares it; this only finishes what was broken off.
+COMPARE_EVERY = 60.0
 
 
 async def count_loops(context: RunningService, heartbeat: Heartbeat) -> None:
@@ -26,6 +29,16 @@ async def count_loops(context: RunningService, heartbeat: Heartbeat) -> None:
         return False
 
     await repeat(work, woken_by(context.clock.jumps), COUNT_EVERY, heartbeat)
+
+
+async def compare_rosters(context: RunningService, heartbeat: Heartbeat) -> None:
+    """Finish telling the loops of an import that was done when its request was broken off."""
+
+    async def work() -> bool:
+        await compare_all(context.store, context.clock)
+        return False
+
+    await repeat(work, woken_by(), COMPARE_EVERY, heartbeat)
 
 
 async def count_open(context: RunningService) -> None:

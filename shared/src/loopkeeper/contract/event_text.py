@@ -21,9 +21,12 @@ from loopkeeper.contract.events import (
     AssignmentStarted,
     AssignmentWithdrawn,
     AuthorizationApproved,
+    AuthorizationCoverageLost,
+    AuthorizationCoverageReturned,
     AuthorizationDeemedAdverse,
     AuthorizationDenied,
     AuthorizationEnded,
+    AuthorizationEndingConfirmed,
     AuthorizationExpedited,
     AuthorizationExtended,
     AuthorizationOverdue,
@@ -55,6 +58,7 @@ from loopkeeper.contract.events import (
     ReferralAmended,
     ReferralClosed,
     ReferralOverdue,
+    ReferralPlanAsked,
     ReferralQuestionsAsked,
     ReferralReceived,
     ReferralSetAside,
@@ -75,6 +79,8 @@ def sentence(event: Event, *, whole: bool = False) -> str:
         case ReferralOverdue(due_at=due_at, state=state):
             late = "are late" if state == "breached" else "are still missing"
             return f"Answers due{_by(due_at)} {late}."
+        case ReferralPlanAsked(reason=reason, due_at=due_at):
+            return f"The plan was asked how the loop goes on: {_words(reason)}{_by(due_at)}."
         case ReferralSupportMoved(code=code, status=status):
             return f"Community Supports, {_words(code)}: {SUPPORT_WORDS[status]}."
         case AssignmentMade() | AssignmentAccepted() | AssignmentDeclined() | AssignmentWithdrawn():
@@ -114,6 +120,9 @@ def _amended(event: ReferralAmended) -> str:
         case "release_date":
             on = f": {_day(event.release_on)}" if event.release_on else ""
             return f"The day of release was recorded{on}."
+        case "roster":
+            now = _words(event.eligibility.state) if event.eligibility is not None else "as it was"
+            return f"The plan's roster says something else of the member's coverage now: {now}."
         case _:
             what = (
                 "Questions about the referral were answered"
@@ -206,6 +215,16 @@ def _term(event: Event, whole: bool) -> str:
             )
         case AuthorizationExtended(number=number, from_=start, through=through):
             return f"The authorization runs from {_day(start)} through {_day(through)}, number {number}."
+        case AuthorizationCoverageLost(due_at=due_at, on=on):
+            last = f" with {_day(on)}" if on is not None else ""
+            return (
+                f"The member's coverage ended{last}; a named person of the plan judges the term{_by(due_at)}."
+            )
+        case AuthorizationCoverageReturned(due_at=due_at):
+            asks = f"; whether the ending of the term holds is judged{_by(due_at)}" if due_at else ""
+            return f"The member is covered again{asks}."
+        case AuthorizationEndingConfirmed():
+            return "A named person of the plan judged that the ending of the term holds."
         case AuthorizationEnded(code=code, on=on):
             why = f": {Discontinuation.label_of(str(code)).lower()} (code {code})" if whole else ""
             return f"The authorization ends with {_day(on)}{why}."

@@ -65,11 +65,40 @@ class ClaimResult(EventPart):
 
 
 class Eligibility(EventPart):
-    """What the plan's roster said when intake asked: `unknown` never denies. `left`: a later whole roster does not name
-    the member any more."""
+    """What the plan's roster said when intake asked, of that day: `unknown` never denies. `left`: a later whole roster
+    does not name the member any more. `from` and `through` are the coverage it has of the member."""
 
-    state: Literal["confirmed", "not_found", "ended", "left", "unknown"] = "unknown"
+    state: Literal[
+        "confirmed", "begins_later", "ended", "left", "not_found", "other_birth_date", "unknown"
+    ] = "unknown"
     programs: tuple[str, ...] = ()
+    from_: date | None = Field(default=None, alias="from")
+    through: date | None = None
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, serialize_by_alias=True)
+
+    def on(self, day: date) -> str:
+        """The answer for this day (loop.md 2.5): by the coverage, where there is one; else as it was given."""
+        if self.from_ is None or self.state not in ("confirmed", "begins_later", "ended"):
+            return self.state
+        if day < self.from_:
+            return "begins_later"
+        return "ended" if self.through is not None and day > self.through else "confirmed"
+
+    @property
+    def last_day(self) -> date | None:
+        """The last covered day, where the roster knows of one."""
+        return self.through if self.state in ("confirmed", "begins_later", "ended") else None
+
+
+class PlanChange(EventPart):
+    """That the member received ECM under another plan, and how that is known. `stated` is what was said of it that may
+    stand against it, by code; `enrolled_through` the last day under the old plan (loop.md 4.9)."""
+
+    how: Literal["old_plan", "data_feed", "member", "provider", "other"]
+    stated: tuple[str, ...] = ()
+    last_service_on: date | None = None
+    enrolled_through: date | None = None
 
 
 class Linked(EventPart):
@@ -134,6 +163,12 @@ class Consent(EventPart):
     on: date
     through: date | None = None
 
+    def lets_read(self, organization: str, on: date) -> bool:
+        """Whether this organization may read what a Part 2 program knows on that day (42 CFR 2.31)."""
+        if self.scope == "revoked" or on < self.on or (self.through is not None and on > self.through):
+            return False
+        return self.scope == "tpo" or organization in self.to
+
 
 class Skipped(EventPart):
     provider: str
@@ -181,6 +216,7 @@ class ReferralReceived(Event):
     consent_holder: str = ""
     # The day of release from a correctional facility, where pre-release services were received (loop.md 3.7).
     release_on: date | None = None
+    plan_change: PlanChange | None = None
     # The last day on which who refers expects to treat the member: a hospital with the member in it (loop.md 2.11).
     treating_until: date | None = None
     linked: Linked | None = None
@@ -210,7 +246,7 @@ class ReferralAmended(Event):
 
     wire = "referral.amended"
     corrects = True
-    cause: Literal["answered", "joined", "split", "corrected", "release_date"]
+    cause: Literal["answered", "joined", "split", "corrected", "release_date", "roster"]
     # The second referral that was merged into this one, and who sent it.
     joined: str | None = None
     joined_referrer: str | None = None
@@ -237,6 +273,7 @@ class ReferralAmended(Event):
     flags: tuple[str, ...] | None = None
     consent_holder: str | None = None
     release_on: date | None = None
+    plan_change: PlanChange | None = None
     questions: tuple[Question, ...] | None = None
     linked: Linked | None = None
     sealed: Mapping[str, str] | None = None
@@ -249,6 +286,16 @@ class ReferralOverdue(Event):
     clock: str
     due_at: datetime
     state: Literal["at_risk", "breached"]
+
+
+class ReferralPlanAsked(Event):
+    """What the member was served under has ended and the loop is still open: a named person of the plan closes it, or
+    says how it goes on (loop.md 7.6)."""
+
+    wire = "referral.plan_asked"
+    reason: Literal["authorization_ended", "start_without_form"]
+    code: int | None = None
+    due_at: datetime
 
 
 class ReferralSupportMoved(Event):
@@ -300,6 +347,8 @@ class AuthorizationPresumptiveGranted(Event):
     through: date
     # Of a start sent alone, under which the review will be opened.
     authorization: str = ""
+    # What of the member's coverage puts the payment at risk; empty for nothing (loop.md 2.5).
+    at_risk: Literal["", "left", "not_found", "other_birth_date"] = ""
     # The last day on which the plan urges the formal referral, and the days on which what is missing is reminded of.
     referral_by: date | None = None
     remind_on: tuple[date, ...] = ()
@@ -370,12 +419,15 @@ class AuthorizationResumed(Event):
 
 
 class AuthorizationExpedited(Event):
-    """The request became urgent while it waited: from now on the expedited clock runs. The cap stays what it was."""
+    """What waits became urgent: the expedited clock and its own cap run from when the urgency arrived (`since`), and
+    never past the cap there was. Without `cap_at`, of an older program, the cap stays what it was."""
 
     wire = "authorization.expedited"
     authorization: str
     due_at: datetime
     at_risk_at: datetime | None = None
+    cap_at: datetime | None = None
+    since: datetime | None = None
 
 
 class AuthorizationOverdue(Event):
@@ -454,6 +506,33 @@ class AuthorizationEnded(Event):
     notice_due_at: datetime | None = None
     rights: Rights | None = None
     external_number: str | None = None
+
+
+class AuthorizationCoverageLost(Event):
+    """The coverage ended inside the term: no payment is owed from then on, and a named person of the plan judges until
+    `due_at` whether the term ends. Nothing ends by this (loop.md 2.5). `on`: the last covered day that is known."""
+
+    wire = "authorization.coverage_lost"
+    authorization: str
+    answer: Literal["ended", "left", "not_found"]
+    on: date | None = None
+    due_at: datetime
+
+
+class AuthorizationCoverageReturned(Event):
+    """The member is covered again: the question about the term is taken back. Where a person ended the term for it,
+    another is asked until `due_at` whether that holds."""
+
+    wire = "authorization.coverage_returned"
+    authorization: str
+    due_at: datetime | None = None
+
+
+class AuthorizationEndingConfirmed(Event):
+    """A named person judged that the ending of the term holds, though what it was made for is over."""
+
+    wire = "authorization.ending_confirmed"
+    authorization: str
 
 
 class AuthorizationApproved(Event):
@@ -536,7 +615,14 @@ class AssignmentWithdrawn(Event):
 
 class AssignmentPlanAsked(Event):
     wire = "assignment.plan_asked"
-    reason: Literal["none_left", "no_answer", "member_already_assigned", "conflicted", "change_requested"]
+    reason: Literal[
+        "none_left",
+        "no_answer",
+        "member_already_assigned",
+        "conflicted",
+        "change_requested",
+        "coverage_ended",
+    ]
     assignment: str | None = None
     due_at: datetime | None = None
     at_risk_at: datetime | None = None

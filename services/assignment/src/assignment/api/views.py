@@ -22,7 +22,7 @@ class ShownAssignment(Shown):
     status: str
     answer_due_at: datetime
     updated_at: datetime
-    # The day from which a planned one is live; and whether the member has an older live one too.
+    # The day from which a planned one is live, once accepted; and whether the member has an older live one too.
     starts_on: date | None = None
     conflicted: bool = False
     plan: str | None = None
@@ -48,7 +48,6 @@ def show(client: Client, row: Mapping[str, Any]) -> ShownAssignment:
         "status": row["status"],
         "answer_due_at": row["answer_due_at"],
         "updated_at": row["at"],
-        "starts_on": row["starts_on"],
         "conflicted": row["conflicted"],
     }
     if as_plan or as_provider:
@@ -57,6 +56,8 @@ def show(client: Client, row: Mapping[str, Any]) -> ShownAssignment:
     if as_plan or (as_provider and row["status"] == "accepted"):
         shown |= {"referral": row["referral"], "provider": row["provider_id"], "basis": row["basis"]}
         shown |= {"lead": row["lead"] or None, "accepted_at": row["accepted_at"]}
+        # A start that lies ahead is a release, and tells custody: only the plan and who accepted know (loop.md 3.7).
+        shown["starts_on"] = row["starts_on"]
     if Role.OPERATIONS in client.roles:
         shown |= {"referral": row["referral"], "provider": row["provider_id"]}
     return ShownAssignment(**shown)

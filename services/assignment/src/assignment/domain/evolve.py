@@ -50,7 +50,7 @@ def evolve(state: Assignment | None, event: Event) -> Assignment:
 def _received(state: Assignment, event: ReferralReceived) -> Mapping[str, Any]:
     copied = (
         "plan", "referrer", "member", "county", "age_band", "language", "preferred", "chosen", "flags",
-        "release_on", "linked", "family_of",
+        "release_on", "linked", "family_of", "eligibility",
     )  # fmt: skip
     return {
         **{name: getattr(event, name) for name in copied},
@@ -64,6 +64,7 @@ def _received(state: Assignment, event: ReferralReceived) -> Mapping[str, Any]:
 def _amended(state: Assignment, event: ReferralAmended) -> Mapping[str, Any]:
     copied = (
         "member", "county", "age_band", "language", "preferred", "chosen", "flags", "pcp", "release_on",
+        "eligibility",
     )  # fmt: skip
     changes: dict[str, Any] = {name: value for name in copied if (value := getattr(event, name)) is not None}
     if event.program_providers is not None:
@@ -121,7 +122,11 @@ def _approved(state: Assignment, event: AuthorizationApproved) -> Mapping[str, A
 
 
 def _extended(state: Assignment, event: AuthorizationExtended) -> Mapping[str, Any]:
-    return {"ends_on": None, "ends_by": 0}
+    """What ended before may go on: then it is authorized as it was."""
+    again = (
+        state.populations if state.approved is None and state.authorized_at is not None else state.approved
+    )
+    return {"ends_on": None, "ends_by": 0, "approved": again}
 
 
 def _reauthorization_requested(

@@ -144,7 +144,8 @@ def contracted(
     on: date,
     hubs: Mapping[str, ProviderRecorded] | None = None,
 ) -> tuple[str, ...]:
-    """The populations among these that the provider serves under a contract with this plan in force on this day.
+    """The populations among these that the provider serves under a contract with this plan in force on this day; all of
+    them where none is named, as after a change of plans (loop.md 4.9).
 
     Where it acts through a hub, the contract is the hub's own and is looked for there (loop.md 1.3); `hubs` is the
     directory by provider."""
@@ -156,7 +157,7 @@ def contracted(
         if contract.hub is not None:
             covered &= _of_hub((hubs or {}).get(contract.hub), plan, on)
         served |= covered & set(entry.populations)
-    return tuple(population for population in populations if population in served)
+    return tuple(population for population in populations or sorted(served) if population in served)
 
 
 def in_force(contract: Contract, plan: str, on: date) -> bool:

@@ -23,6 +23,7 @@ from assignment.domain.commands import (
 from assignment.domain.contexts import Limit, Offering
 from assignment.domain.matching import Need, Ranking
 from assignment.domain.state import (
+    AUTHORIZATION_ENDED,
     BY_PLAN,
     ENDED_BY_PROVIDER,
     MEMBER_CHANGE,
@@ -43,6 +44,7 @@ from loopkeeper.contract.events import (
     AssignmentPlanAsked,
     AssignmentWithdrawn,
     AuthorizationApproved,
+    AuthorizationExtended,
     AuthorizationPresumptiveGranted,
     Event,
     Ranked,
@@ -60,6 +62,8 @@ BARRED = {
     ENDED_BY_PROVIDER: "ended",
 }
 MEMBER_OBJECTS = "member_prefers_another"
+# Why the plan is asked instead of a provider.
+COVERAGE_ENDED = "coverage_ended"
 
 
 # ── what is looked for ────────────────────────────────────────────────────────────────────────────────────
@@ -84,7 +88,13 @@ def wants_offer(state: Assignment, command: Command, at: datetime) -> bool:
             # After first services too: what they were given under may have ended meanwhile (loop.md 7.2).
             return turn is None
         case NoteFact(fact=ReferralAmended()):
-            return turn is None and state.asked == "none_left" and not state.outcome
+            waits = state.asked == "none_left" or (
+                state.asked == COVERAGE_ENDED and not uncovered(state, la_date(at))
+            )
+            return turn is None and waits and not state.outcome
+        case NoteFact(fact=AuthorizationExtended()):
+            # A term that had ended goes on, and nobody serves under it any more.
+            return turn is None and any(offer.reason == AUTHORIZATION_ENDED for offer in state.offers)
         case AssignByHand():
             return not state.outcome or turn is None or state.change is not None
         case AskPlan():
@@ -194,6 +204,8 @@ def offer_next(state: Assignment, context: Context, offering: Offering) -> Itera
     first = offering.ranking.first
     if offering.other_assignment is not None and not planned_from(state, context.at):
         yield plan_asked(context.at, offering.told, "member_already_assigned")
+    elif uncovered(state, la_date(context.at)):
+        yield plan_asked(context.at, offering.told, COVERAGE_ENDED)
     elif first is None:
         yield none_left(context.at, offering)
     else:
@@ -203,7 +215,7 @@ def offer_next(state: Assignment, context: Context, offering: Offering) -> Itera
 def plan_asked(
     at: datetime,
     told: Limit | None,
-    reason: Literal["none_left", "no_answer", "member_already_assigned", "conflicted"],
+    reason: Literal["none_left", "no_answer", "member_already_assigned", "conflicted", "coverage_ended"],
     assignment: str | None = None,
 ) -> AssignmentPlanAsked:
     """The question to the plan."""
@@ -255,9 +267,17 @@ def made(
 
 
 def planned_from(state: Assignment, at: datetime) -> date | None:
-    """The day of release, where it lies ahead: until then the assignment is planned (loop.md 3.7)."""
-    ahead = state.release_on is not None and state.release_on > la_date(at)
-    return state.release_on if ahead else None
+    """The day of release or the first covered day, where it lies ahead: until then the assignment is planned (loop.md
+    3.7, 2.5)."""
+    today, covered = la_date(at), state.eligibility
+    begins = covered.from_ if covered.on(today) == "begins_later" else None
+    ahead = [day for day in (state.release_on, begins) if day is not None and day > today]
+    return max(ahead, default=None)
+
+
+def uncovered(state: Assignment, on: date) -> bool:
+    """Whether the roster says that coverage has ended: then nobody new is asked to serve (loop.md 2.5)."""
+    return state.eligibility.on(on) == "ended"
 
 
 def taken_back(

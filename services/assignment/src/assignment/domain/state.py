@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from loopkeeper.contract.decider import State
-from loopkeeper.contract.events import Lead, Linked, Ranked, Skipped
+from loopkeeper.contract.events import Eligibility, Lead, Linked, Ranked, Skipped
 
 SERVICES_RECEIVED = "services_received"
 # Why an assignment ended or an offer was taken back, where the rules look at it again.
@@ -94,6 +94,7 @@ class Assignment(State):
     pcp: str = ""
     programs: Mapping[str, str] = {}
     release_on: date | None = None
+    eligibility: Eligibility = Eligibility()
     linked: Linked | None = None
     family_of: str | None = None
     flags: tuple[str, ...] = ()

@@ -72,6 +72,10 @@ class Holding(NamedTuple):
 Holders = Mapping[str, Mapping[str, Holding]]
 
 
+# Flags of a member whose contact is restricted.
+SAFETY = frozenset({"do_not_contact", "safe_contact"})
+
+
 class AssignmentLoaded(Loaded[Assignment, Asked]):
     """The directory and the places taken, kept up to date while a batch is decided."""
 
@@ -211,6 +215,9 @@ class AssignmentLoaded(Loaded[Assignment, Asked]):
             # The old provider itself brought word of the change.
             moved.add(state.referrer)
         family = frozenset(self._families.get((state.family_of or "", state.plan, state.referrer), ()))
+        if not SAFETY.isdisjoint(state.flags):
+            # Whom the member is to be kept safe from may be family (loop.md 6.2).
+            family = frozenset[str]()
         return replace(
             wanted, served_before=frozenset(served), moved_with=frozenset(moved), family_with=family
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter
 from pydantic import ConfigDict, Field
@@ -85,11 +85,20 @@ class OverturnBody(Decided):
 
 
 class EndTermBody(Decided):
-    """`code`: why, 1 to 15. `on`: the last day of the term; none for the first that the notice allows."""
+    """`code`: why, 1 to 15. `on`: the last day of the term; none for the first that the notice allows. `without_notice`:
+    why the notice may be sent by that very day (42 CFR 431.213): the death is confirmed, the member wished it in
+    writing and signed, an institution makes ineligible, or mail came back and nobody knows where the member is."""
 
     code: Code
+    without_notice: Literal["", "death_confirmed", "signed_wish", "institution", "mail_returned"] = ""
     on: DecisionDay | None = None
     external_number: str = Field(default="", max_length=120)
+
+
+class ReauthorizeBody(Decided):
+    """`urgency`: expedited where the wait could seriously harm the member; sent again, it makes urgent what waits."""
+
+    urgency: Literal["routine", "expedited"] = "routine"
 
 
 # ── the request ───────────────────────────────────────────────────────────────────────────────────────────
@@ -237,12 +246,14 @@ async def end(
     body: Annotated[EndTermBody, example({**ACTED, "code": 1})],
     call: Annotated[Call, allowed(Role.PLAN)],
 ) -> ShownAuthorization:
-    """The effect waits until the member's notice is ten calendar days old."""
+    """The effect waits until the member's notice is ten calendar days old, but for `without_notice`. Asked whether an ending made for lost coverage
+    holds now that the member is covered again, this says that it does; `:continue` takes it back."""
     command = commands.End(
         acted_by=call.acted_by(body.acted_by),
         code=body.code,
         on=body.on,
         external_number=body.external_number,
+        without_notice=body.without_notice,
     )
     return await _decided(call, id, body, command)
 
@@ -266,12 +277,15 @@ async def go_on(
 )
 async def request_reauthorization(
     id: Id,
-    body: Annotated[Decided, example({"acted_by": {"person": "luis-ortega", "title": "Lead care manager"}})],
+    body: Annotated[
+        ReauthorizeBody, example({"acted_by": {"person": "luis-ortega", "title": "Lead care manager"}})
+    ],
     call: Annotated[Call, allowed(Role.PROVIDER)],
 ) -> ShownAuthorization:
-    """Asked for before the end, it keeps the term alive until the plan has decided."""
+    """Asked for before the end, it keeps the term alive until the plan has decided. An urgent one is decided within 72
+    hours; what waits as routine is made urgent by asking again."""
     command = commands.RequestReauthorization(
-        acted_by=call.acted_by(body.acted_by), provider=call.client.organization
+        acted_by=call.acted_by(body.acted_by), provider=call.client.organization, urgency=body.urgency
     )
     return await _decided(call, id, body, command, ("provider_id",))
 

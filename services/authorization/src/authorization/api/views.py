@@ -180,7 +180,7 @@ def _due(state: Authorization, policy: Policy, now: datetime) -> ShownDue | None
     found = due(state, now)
     opened = state.discontinuation
     if state.waiting is None and opened is not None:
-        by = policy.due("discontinuation_judged", opened.at).at
+        by = opened.due_at or policy.due("discontinuation_judged", opened.at).at
         found = Due("discontinuation_judged", by, "breached" if now >= by else "on_track")
     return ShownDue(clock=found.clock, due_at=found.due_at, state=found.state) if found else None
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import date, timedelta
 
 from authorization.domain.commands import LookAgain
 from authorization.domain.contexts import ClaimContext, GrantRules, MemberGrants
-from authorization.domain.presumptive import Refusal, judge, refused
+from authorization.domain.presumptive import Refusal, grant_from, judge, refused
 from authorization.domain.state import Authorization, status
 from loopkeeper.contract import ids
 from loopkeeper.contract.calendar import la_date
@@ -58,7 +58,7 @@ def claim_judged(
     )
     verdicts = _verdicts(state, claimed, context, context.grant)
     if any(verdict is None for verdict in verdicts.values()):
-        return _granted(claimed, verdicts, context, context.grant, authorization)
+        return _granted(state, claimed, verdicts, context, context.grant, authorization)
     refusal = next(iter(verdicts.values()))
     if refusal is None or (refusal.reason, refusal.awaits) == (state.grant_refused, state.awaited):
         return []
@@ -76,7 +76,7 @@ def joined_claim_judged(
     claimed = Claimed(joined.claim, joined.claim.provider, joined.attested, joined.start, news.joined)
     verdicts = _verdicts(state, claimed, replace(context, provider=context.joined_provider), rules)
     if any(verdict is None for verdict in verdicts.values()):
-        return _granted(claimed, verdicts, context, rules)
+        return _granted(state, claimed, verdicts, context, rules)
     kept = state.second is not None and state.second.referral == news.joined and state.claim == joined.claim
     return _refusals(state, claimed, verdicts, context, rules, kept=kept)
 
@@ -87,9 +87,12 @@ def _verdicts(
     """What becomes of each population claimed: None where it is granted."""
     member_grants = _within(state, claimed.claimant, context)
     last = member_grants.last_grant_through
+    # The day of the first service, or the first covered one after it, and what the roster says of it (loop.md 2.5).
+    claim = claimed.claim.model_copy(update={"from_": grant_from(state.eligibility, claimed.claim)})
+    insured = state.eligibility.on(claimed.claim.from_) in rules.grants_with
     return {
         code: judge(
-            claimed.claim,
+            claim,
             population=code,
             plan=state.plan,
             referrer=claimed.claimant,
@@ -102,6 +105,7 @@ def _verdicts(
             latest=la_date(context.at) + timedelta(days=rules.days),
             start=claimed.start,
             hubs=context.hubs,
+            insured=insured,
         )
         for code in claimed.claim.populations
     }
@@ -159,6 +163,7 @@ def _refusals(
 
 
 def _granted(
+    state: Authorization,
     claimed: Claimed,
     verdicts: Mapping[str, Refusal | None],
     context: ClaimContext,
@@ -166,6 +171,7 @@ def _granted(
     authorization: str = "",
 ) -> list[Event | EventOn]:
     claim, today = claimed.claim, la_date(context.at)
+    day, answer = grant_from(state.eligibility, claim), state.eligibility.on(claim.from_)
     provider = context.joined_provider if claimed.under and context.joined is not None else context.provider
     granted = AuthorizationPresumptiveGranted.model_validate(
         {
@@ -176,11 +182,12 @@ def _granted(
             "provider": claim.provider,
             "provider_version": provider.version if provider else 0,
             "population": next(code for code, verdict in verdicts.items() if verdict is None),
-            "from": claim.from_,
-            # Day 0 is the first; thirty days end with the day before day 30 (loop.md 3.4).
-            "through": claim.from_ + timedelta(days=rules.days - 1),
+            "from": day,
+            # Day 0 is the first; thirty days end with the day before day 30, or the last covered day (loop.md 3.4, 2.5).
+            "through": min(day + timedelta(days=rules.days - 1), state.eligibility.last_day or date.max),
+            "at_risk": answer if answer in rules.at_risk_with else "",
             "referral_by": rules.referral_by,
-            "remind_on": tuple(day for day in rules.remind_on if day > today),
+            "remind_on": tuple(each for each in rules.remind_on if each > today),
             "results": _results(verdicts),
             "claimed_by": claimed.under,
         }

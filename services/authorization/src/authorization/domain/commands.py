@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Literal
 
 from loopkeeper.contract.decider import Command
 from loopkeeper.contract.events import ActedBy
@@ -111,6 +112,8 @@ class End(Command):
     code: int
     on: date | None = None
     external_number: str = ""
+    # Why the member's notice need not be old: death_confirmed, signed_wish, institution, mail_returned.
+    without_notice: str = ""
 
 
 class Continue(Command):
@@ -120,7 +123,8 @@ class Continue(Command):
 
 
 class RequestReauthorization(Command):
-    """The provider that serves asks for another term before this one ends."""
+    """The provider that serves asks for another term before this one ends, or says that what it asked for is urgent."""
 
     acted_by: ActedBy
     provider: str
+    urgency: Literal["routine", "expedited"] = "routine"

@@ -78,18 +78,27 @@ class GrantRules:
     # By when the plan urges the formal referral, and the days of the reminders.
     referral_by: date | None
     remind_on: tuple[date, ...]
+    # The answers of the roster with which a grant may be made, and those that put its payment at risk.
+    grants_with: frozenset[str]
+    at_risk_with: frozenset[str]
     refs: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalRules:
     """When a rule may approve: populations the plan turned on, each with its sample; programs nobody may be in besides
-    ECM, and those between which and ECM the member chooses; and what the state says must be authorized, by its trigger, with the row that says so."""
+    ECM, and those between which and ECM the member chooses; and what the state says must be authorized, by its trigger,
+    with the row that says so. `unless` is the stated contrary that leaves a change of plans to a person, by the way it
+    was learned, within so many days (`look_back`). `covered` are the answers of the roster with which a rule may
+    approve."""
 
+    covered: frozenset[str]
     automatic: Mapping[str, float]
     exclusive: tuple[str, ...]
     chosen: tuple[str, ...]
     must: Mapping[str, str]
+    unless: Mapping[str, str | None]
+    look_back: int
     refs: tuple[str, ...]
 
 
@@ -112,6 +121,14 @@ class EndingRules:
     """What the end of a term carries."""
 
     rights: Rights
+    refs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """By when a named person judges what may end a term."""
+
+    due_at: datetime
     refs: tuple[str, ...]
 
 
@@ -157,9 +174,11 @@ class ReviewContext(ClaimContext):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AmendContext(ReviewContext):
-    """The same for a referral that changed; `running_on` is where a paused clock runs on, None where none is paused."""
+    """The same for a referral that changed; `clocks` of a review that is open are counted from that change.
+    `running_on` is where a paused clock runs on, None where none is paused."""
 
     running_on: RunningOn | None
+    judged: Judged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,14 +222,18 @@ class OverturnContext(Context):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndContext(Context):
-    """How many days old the member's notice must be when the term ends."""
+    """How many days old the member's notice must be when the term ends; `unfit` are the codes that the case stated for a
+    shorter notice goes with, where this one does not."""
 
     notice_days: int
+    unfit: tuple[str, ...] = ()
     ending: EndingRules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReauthorizationContext(Context):
+    """The clocks of a decision asked for now."""
+
     clocks: ClockRules
 
 
@@ -230,7 +253,14 @@ class TermContext(Context):
     ending: EndingRules
 
 
-Deadline = CapContext | PauseContext | TermContext | Plain
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoverageContext(Context):
+    """Coverage that ends inside a term."""
+
+    judged: Judged
+
+
+Deadline = CapContext | PauseContext | TermContext | CoverageContext | Plain
 Asked = (
     tuple[OpenReview, ReviewContext]
     | tuple[Amend, AmendContext]

@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import Literal, NamedTuple
 
+from authorization.domain.contexts import ClockRules
+from authorization.domain.coverage import coverage_ends_on
 from authorization.domain.state import Authorization, Grant, Review, Term
 from loopkeeper.contract.calendar import end_of_la_day
+from loopkeeper.contract.events import ActedBy, AuthorizationExpedited
 
 AT_RISK, BREACHED = "at_risk", "breached"
 # What `timers` may name, beside the end of a grant.
-KINDS = frozenset({"reminder", "at_risk", "due", "cap", "pause", "reauthorization", "term"})
+KINDS = frozenset({"reminder", "at_risk", "due", "cap", "pause", "reauthorization", "term", "coverage"})
 ClockState = Literal["on_track", "at_risk", "breached", "met"]
 
 
@@ -32,13 +35,15 @@ def timers(state: Authorization) -> Mapping[str, datetime]:
         found |= _of_review(state.waiting)
     elif state.term is not None and state.term.ending is None:
         found |= _of_term(state.term)
+    covered = coverage_ends_on(state)
+    found["coverage"] = end_of_la_day(covered) if covered is not None else None
     return {kind: at for kind, at in found.items() if at is not None}
 
 
 def _of_grant(state: Authorization, grant: Grant) -> Mapping[str, datetime | None]:
     waits = state.decision is None and bool(grant.remind_on)
     return {
-        "grant": grant_over_at(grant),
+        "grant": grant_over_at(state, grant),
         "reminder": day_begins(grant.remind_on[0]) if waits else None,
     }
 
@@ -91,11 +96,60 @@ def _clock_state(now: datetime, due_at: datetime, at_risk_at: datetime | None) -
     return "at_risk" if at_risk_at is not None and now >= at_risk_at else "on_track"
 
 
-def grant_over_at(grant: Grant) -> datetime:
-    """The end of the last covered Los Angeles day."""
-    return end_of_la_day(grant.through)
+def grant_through(state: Authorization, grant: Grant) -> date:
+    """The last day of a grant: it ends with the last covered day, if that comes sooner (loop.md 2.5)."""
+    covered = state.eligibility.last_day
+    return min(grant.through, covered) if covered is not None else grant.through
+
+
+def grant_over_at(state: Authorization, grant: Grant) -> datetime:
+    """The end of that Los Angeles day."""
+    return end_of_la_day(grant_through(state, grant))
 
 
 def day_begins(day: date) -> datetime:
     """The first instant of this Los Angeles day."""
     return end_of_la_day(day - timedelta(days=1))
+
+
+# ── what becomes urgent while it waits ────────────────────────────────────────────────────────────────────
+
+EXPEDITED = "expedited"
+
+
+def expedited(
+    state: Authorization, clocks: ClockRules, at: datetime, since: datetime, acted_by: ActedBy | None = None
+) -> AuthorizationExpedited | None:
+    """The expedited clock and its cap, both counted from `since`, where either ends before what runs now; None where
+    neither does, nothing waits, or the cap has passed already (loop.md 4.5)."""
+    waiting = state.waiting
+    if (
+        waiting is None
+        or clocks.clock != EXPEDITED
+        or waiting.clock == EXPEDITED
+        or waiting.deemed is not None
+    ):
+        return None
+    due_at, cap_at = _due(waiting, clocks, since), min(clocks.cap_at, waiting.cap_at)
+    if due_at >= waiting.due_at and cap_at == waiting.cap_at:
+        return None
+    due_at = min(due_at, waiting.due_at)
+    return AuthorizationExpedited(
+        occurred_at=at,
+        acted_by=acted_by,
+        policy=clocks.refs,
+        authorization=state.authorization,
+        due_at=due_at,
+        at_risk_at=clocks.at_risk_at if clocks.at_risk_at < due_at else None,
+        cap_at=cap_at,
+        since=since,
+    )
+
+
+def _due(waiting: Review, clocks: ClockRules, since: datetime) -> datetime:
+    """When the decision is due from now on; a clock that stands still keeps what was left of it, if that is less."""
+    pause = waiting.pause
+    if pause is None:
+        return clocks.due_at
+    left = max(waiting.due_at - pause.at, timedelta())
+    return min(clocks.due_at, since + left) if left else waiting.due_at

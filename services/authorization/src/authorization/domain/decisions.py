@@ -119,7 +119,17 @@ def first_day(
     state: Authorization, term: TermRules, at: datetime, must: str, enrolled_on: date | None = None
 ) -> date:
     """From which day the term runs: the release or the enrolment, whichever is later (loop.md 3.7); the first service
-    under a grant, where the plan chose so; else the decision."""
+    under a grant, where the plan chose so; else the decision. Never before coverage that begins later (2.5)."""
+    start = _first_day(state, term, at, must, enrolled_on)
+    begins = state.eligibility.from_
+    if begins is None or enrolled_on is not None or state.eligibility.on(start) != "begins_later":
+        return start
+    return begins
+
+
+def _first_day(
+    state: Authorization, term: TermRules, at: datetime, must: str, enrolled_on: date | None
+) -> date:
     if must == "release_day" and state.release_on is not None:
         return max(day for day in (state.release_on, enrolled_on or state.enrolled_on) if day is not None)
     if state.grant is not None and term.runs_from == "first_service":

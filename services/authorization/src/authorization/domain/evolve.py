@@ -7,7 +7,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from authorization.domain.state import (
+    COVERAGE_LOST,
+    COVERAGE_RETURNED,
     DUPLICATIVE_PROGRAM,
+    LOST_COVERAGE,
     PROGRAM_CHOSEN,
     SERVICES_RECEIVED,
     Authorization,
@@ -26,9 +29,12 @@ from loopkeeper.contract.events import (
     AssignmentAccepted,
     AssignmentEnded,
     AuthorizationApproved,
+    AuthorizationCoverageLost,
+    AuthorizationCoverageReturned,
     AuthorizationDeemedAdverse,
     AuthorizationDenied,
     AuthorizationEnded,
+    AuthorizationEndingConfirmed,
     AuthorizationExpedited,
     AuthorizationExtended,
     AuthorizationOverdue,
@@ -51,6 +57,9 @@ from loopkeeper.contract.events import (
     Rights,
 )
 
+# The answers of the roster that say the member is, or will be, covered.
+COVERED = frozenset({"confirmed", "begins_later"})
+
 
 def evolve(state: Authorization | None, event: Event) -> Authorization:
     """The request after this fact. Any order is bearable; a closing of an unknown referral leaves a tombstone."""
@@ -63,10 +72,11 @@ def evolve(state: Authorization | None, event: Event) -> Authorization:
 def _received(state: Authorization, event: ReferralReceived) -> Mapping[str, Any]:
     copied = (
         "kind", "plan", "referrer", "member", "urgency", "county", "age_band", "populations", "attested", "claim",
-        "eligibility", "release_on", "linked", "flags",
+        "eligibility", "release_on", "plan_change", "linked", "flags",
     )  # fmt: skip
     return {
         "received_at": event.occurred_at,
+        "was_covered": event.eligibility.state in COVERED,
         "asked_at": event.occurred_at if event.kind == "full" else None,
         "sealed": _identity(event.sealed),
         **{name: getattr(event, name) for name in copied},
@@ -79,7 +89,7 @@ def _amended(state: Authorization, event: ReferralAmended) -> Mapping[str, Any]:
         return {}
     copied = (
         "member", "urgency", "county", "age_band", "populations", "attested", "claim", "eligibility", "release_on",
-        "flags",
+        "plan_change", "flags",
     )  # fmt: skip
     changes = {name: getattr(event, name) for name in copied if getattr(event, name) is not None}
     if event.kind == "full" and state.kind != "full":
@@ -93,6 +103,8 @@ def _amended(state: Authorization, event: ReferralAmended) -> Mapping[str, Any]:
     confirmed = event.eligibility is not None and event.eligibility.state == "confirmed"
     if confirmed and state.eligibility.state != "confirmed":
         changes["enrolled_on"] = la_date(event.occurred_at)
+    if event.eligibility is not None and event.eligibility.state in COVERED:
+        changes["was_covered"] = True
     return {name: value for name, value in changes.items() if value != getattr(state, name)}
 
 
@@ -229,13 +241,19 @@ def _resumed(state: Authorization, event: AuthorizationResumed) -> Mapping[str, 
 
 
 def _expedited(state: Authorization, event: AuthorizationExpedited) -> Mapping[str, Any]:
+    waiting = state.waiting
+    if waiting is None:
+        return {}
     return _waiting(
         state,
         clock="expedited",
         due_at=event.due_at,
         at_risk_at=event.at_risk_at,
+        cap_at=event.cap_at or waiting.cap_at,
+        urgent_since=event.since or event.occurred_at,
         policy=event.policy,
-        said=(),
+        # What was said of a deadline is said of the next one again.
+        said=waiting.said if event.due_at == waiting.due_at else (),
     )
 
 
@@ -307,6 +325,30 @@ def _term_ended(state: Authorization, event: AuthorizationEnded) -> Mapping[str,
     return {"term": ended, "reauthorization": None, "discontinuation": None}
 
 
+# ── the coverage ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _coverage_lost(state: Authorization, event: AuthorizationCoverageLost) -> Mapping[str, Any]:
+    if state.term is None:
+        return {}
+    asked = Discontinuation(at=event.occurred_at, why=COVERAGE_LOST, code=LOST_COVERAGE, due_at=event.due_at)
+    # What is asked already is judged with it.
+    return {"coverage_lost": True, "discontinuation": state.discontinuation or asked}
+
+
+def _coverage_returned(state: Authorization, event: AuthorizationCoverageReturned) -> Mapping[str, Any]:
+    asked = state.discontinuation
+    if asked is not None and asked.why == COVERAGE_LOST:
+        asked = None
+    if event.due_at is not None and state.term is not None:
+        asked = Discontinuation(at=event.occurred_at, why=COVERAGE_RETURNED, due_at=event.due_at)
+    return {"coverage_lost": False, "discontinuation": asked}
+
+
+def _ending_confirmed(state: Authorization, event: AuthorizationEndingConfirmed) -> Mapping[str, Any]:
+    return {"discontinuation": None}
+
+
 # ── who serves ────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -350,4 +392,7 @@ FOLD: Mapping[type[Event], Callable[[Authorization, Any], Mapping[str, Any]]] = 
     AuthorizationReauthorizationRequested: _reauthorization_requested,
     AuthorizationExtended: _extended,
     AuthorizationEnded: _term_ended,
+    AuthorizationCoverageLost: _coverage_lost,
+    AuthorizationCoverageReturned: _coverage_returned,
+    AuthorizationEndingConfirmed: _ending_confirmed,
 }

@@ -16,7 +16,7 @@ from typing import Any
 
 from authorization.domain.commands import RevokeGrant
 from authorization.domain.contexts import MemberGrants
-from authorization.domain.deadlines import day_begins, grant_over_at
+from authorization.domain.deadlines import day_begins, grant_over_at, grant_through
 from authorization.domain.state import SERVICES_RECEIVED, Authorization, Grant
 from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.decider import Plain, Refused
@@ -27,6 +27,7 @@ from loopkeeper.contract.events import (
     AuthorizationPresumptiveReminded,
     Claim,
     Contract,
+    Eligibility,
     Event,
     ProviderRecorded,
     ScreenedPopulation,
@@ -34,7 +35,7 @@ from loopkeeper.contract.events import (
 
 GRANTED = "granted"
 # Refusals that more answers may mend.
-FIXABLE = ("", "criteria")
+FIXABLE = ("", "criteria", "coverage_ended")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,8 @@ WAYS_ON = {
     "question about it at this referral: if they wish, a change of provider is settled with the plan.",
     "renewal": "A grant is for a first authorization only; this member has one with this provider.",
     "recent": "The member has or had a grant of this plan a short time ago; the plan's decision comes first.",
+    "coverage_ended": "The roster shows no coverage by this plan on the day of the first service; ask who covers the "
+    "member now.",
     "ahead": "The first service lies further ahead than a grant lasts; claim it when the day is near.",
     "awaiting_provider": "The directory does not know this provider, or the hub it acts through, yet; the claim is "
     "looked at again when it does.",
@@ -81,16 +84,20 @@ def judge(
     latest: date,
     start: bool = False,
     hubs: Mapping[str, ProviderRecorded] | None = None,
+    insured: bool = True,
 ) -> Refusal | None:
     """None where the grant is to be made. `population` is one of those claimed, the first unless it is named; `types` are
-    those the table pairs with it, `again_from` the first day on which this member may have another grant, `latest` the last on which a first service
-    is near enough. A `start` sent alone has no answers yet:
+    those the table pairs with it, `again_from` the first day on which this member may have another grant, `latest` the
+    last on which a first service is near enough; `insured`: whether the roster lets a grant be made. A `start` sent alone
+    has no answers yet:
     its attestation says that the criteria are met, unless what it answers says they are not."""
     code = population or claim.population
     if member_grants.open_with is not None:
         return refused("renewal" if member_grants.open_with == claim.provider else "other_provider")
     if member_grants.grant_live or (again_from is not None and claim.from_ < again_from):
         return refused("recent")
+    if not insured:
+        return refused("coverage_ended")
     if claim.from_ > latest:
         return refused("ahead")
     if not types:
@@ -158,10 +165,18 @@ def hubs_of(entries: Iterable[ProviderRecorded]) -> frozenset[str]:
 # ── a grant's life ────────────────────────────────────────────────────────────────────────────────────────
 
 
+def grant_from(eligibility: Eligibility, claim: Claim) -> date:
+    """Day 0 of a grant: that of the first service, or the first covered day where it comes later (loop.md 2.5)."""
+    begins = eligibility.from_
+    later = begins is not None and eligibility.on(claim.from_) == "begins_later"
+    return begins if later and begins is not None else claim.from_
+
+
 def expire(state: Authorization | None, at: datetime) -> Sequence[Event]:
-    if state is None or state.grant is None or not state.grant_live or at < grant_over_at(state.grant):
+    grant = state.grant if state is not None and state.grant_live else None
+    if state is None or grant is None or at < grant_over_at(state, grant):
         return []
-    return [grant_ended(at, state.grant, "expired")]
+    return [grant_ended(at, grant, "expired", grant_through(state, grant))]
 
 
 def remind(state: Authorization, at: datetime) -> Sequence[Event]:

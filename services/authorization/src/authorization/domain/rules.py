@@ -12,7 +12,7 @@ the loop and end nothing here; any other closing before the decision ends review
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import assert_never
 
 from authorization.domain.claims import claim_judged, joined_claim_judged, look_again
@@ -39,13 +39,15 @@ from authorization.domain.contexts import (
     ApprovalRules,
     Asked,
     CapContext,
+    CoverageContext,
     Deadline,
     PauseContext,
     ReviewContext,
     RunningOn,
     TermContext,
 )
-from authorization.domain.deadlines import AT_RISK, BREACHED, timers
+from authorization.domain.coverage import coverage_changed
+from authorization.domain.deadlines import AT_RISK, BREACHED, EXPEDITED, expedited, timers
 from authorization.domain.decisions import (
     approval,
     approve,
@@ -82,9 +84,6 @@ from loopkeeper.contract.events import (
     ReferralAmended,
     ReferralClosed,
 )
-
-EXPEDITED = "expedited"
-
 
 # What a decision makes: events of its loop, and the answer to a claim under the referral that joined with it.
 Made = Event | EventOn
@@ -210,10 +209,29 @@ def must_be(state: Authorization, rules: ApprovalRules) -> str:
     triggers = (
         (state.linked is not None and state.linked.why == "overturned", "overturned"),
         (state.release_on is not None, "release_day"),
-        (any(flag.startswith("plan_change_") for flag in state.flags), "plan_change"),
+        (goes_on(state, rules), "plan_change"),
         ("transitional_rent" in state.flags, "transitional_rent"),
     )
     return next((trigger for holds, trigger in triggers if holds and trigger in rules.must), "")
+
+
+def goes_on(state: Authorization, rules: ApprovalRules) -> bool:
+    """Whether ECM received in the last days of another plan goes on under this one (loop.md 4.9). Each way in which that
+    is learned has its own condition, which holds unless the contrary is stated; a day of service, if one is given, lies
+    in the last days of the old enrolment."""
+    change = state.plan_change
+    if change is None:
+        # Of a referral received before its details were: the way alone.
+        return any(flag.startswith("plan_change_") for flag in state.flags)
+    if change.how not in rules.unless or rules.unless[change.how] in change.stated:
+        return False
+    served, through = change.last_service_on, change.enrolled_through
+    if through is None and state.eligibility.from_ is not None:
+        # The old enrolment ended before this plan's began.
+        through = state.eligibility.from_ - timedelta(days=1)
+    if served is None or through is None:
+        return True
+    return through - timedelta(days=rules.look_back) < served <= through
 
 
 def person_because(state: Authorization, context: ReviewContext) -> tuple[str, ...]:
@@ -223,22 +241,29 @@ def person_because(state: Authorization, context: ReviewContext) -> tuple[str, .
         return ()
     switched = [code for code in met_by_list(state) if code in rules.automatic]
     programs = in_programs(state)
+    if must == "plan_change":
+        # No further step: a box alone, which nobody confirmed, holds nothing up (4.9).
+        confirmed = {program for program in programs if f"confirmed_{program}" in state.flags}
+        programs = frozenset(confirmed | set(state.eligibility.programs))
     excluded = set(rules.exclusive) & programs
     choice = set(rules.chosen) & programs
     ecm = {program for program in choice if f"chose_ecm_over_{program}" in state.flags}
     instead = any(f"chose_{program}" in state.flags for program in rules.chosen)
-    claimed_start = state.claim is not None and context.term.runs_from is None and must != "release_day"
+    claimed_start = state.claim is not None and context.term.runs_from is None and not must
     drawn = any(context.draw < rules.automatic[code] for code in switched)
     kept = state.review is not None and "sample" in state.review.needs_person
     # What a plan says of its own member needs nobody's attestation, and a plan change no further step (4.9).
     vouched = state.attested or (bool(must) and (must == "plan_change" or state.referrer == state.plan))
     checks = (
-        # Even what must be authorized is authorized for some population.
-        (not met(state) and not (must and _populations(state, must)), "criteria_open"),
+        # What must be authorized is authorized for some population; only after a change of plans none is asked for.
+        (
+            must != "plan_change" and not met(state) and not (must and _populations(state, must)),
+            "criteria_open",
+        ),
         (bool(met(state)) and not met_by_list(state) and not must, "other_factor"),
         (bool(met_by_list(state)) and not switched and not must, "switch_off"),
         (not vouched, "not_attested"),
-        (state.eligibility.state != "confirmed", "eligibility_unconfirmed"),
+        (state.eligibility.on(la_date(context.at)) not in rules.covered, "eligibility_unconfirmed"),
         (bool(excluded), "exclusive_program"),
         (instead, "program_chosen"),
         (bool(choice - ecm) and not instead and not must, "choice_open"),
@@ -282,7 +307,10 @@ def amend(state: Authorization | None, command: Amend, context: AmendContext) ->
         yield from answered
         state = _after(state, answered)
     if state.decision is not None:
-        yield from move_release(state, command, context)
+        moved = list(move_release(state, command, context))
+        yield from moved
+        if isinstance(command.fact, ReferralAmended) and command.fact.eligibility is not None and not moved:
+            yield from coverage_changed(state, context.at, context.judged)
     elif state.review is not None:
         yield from _look_at_answers(state, command, context)
     elif state.kind == "full":
@@ -291,15 +319,19 @@ def amend(state: Authorization | None, command: Amend, context: AmendContext) ->
 
 def _look_at_answers(state: Authorization, command: Amend, context: AmendContext) -> Iterator[Made]:
     review, fact = state.review, command.fact
-    if isinstance(fact, ReferralAmended) and review is not None and review.pause is not None:
-        if not brought(review.pause.asks, fact):
-            return
+    pause = review.pause if review is not None else None
+    if pause is not None and isinstance(fact, ReferralAmended) and brought(pause.asks, fact):
         if context.running_on is None:
             raise InvariantBroken("a clock is paused and nobody said where it runs on")
-        yield resumed(state, context.at, context.running_on)
-    if sooner := expedited(state, context):
+        runs_on = resumed(state, context.at, context.running_on)
+        yield runs_on
+        state, pause = evolve(state, runs_on), None
+    if sooner := _urgent_now(state, command, context):
         yield sooner
         state = evolve(state, sooner)
+    # What a person asked for is waited for, whatever else is known by now, unless it must be authorized.
+    if pause is not None and (not must_be(state, context.approval) or person_because(state, context)):
+        return
     # A claim that joined is judged by now.
     claimed_now = isinstance(fact, ReferralAmended) and fact.claim is not None and fact.joined_claim is None
     granted = claim_judged(state, context) if claimed_now or state.grant_refused in FIXABLE else []
@@ -309,20 +341,12 @@ def _look_at_answers(state: Authorization, command: Amend, context: AmendContext
         yield from approve_by_rule(now, context)
 
 
-def expedited(state: Authorization, context: AmendContext) -> AuthorizationExpedited | None:
-    """A running clock is shortened by an urgency learned later, and never lengthened by one taken back."""
-    review, clocks = state.review, context.clocks
-    if review is None or review.pause is not None or state.urgency != EXPEDITED or clocks.clock != EXPEDITED:
+def _urgent_now(state: Authorization, command: Amend, context: AmendContext) -> AuthorizationExpedited | None:
+    """The referral became urgent with this fact; what was urgent before stays so if that is taken back."""
+    fact = command.fact
+    if state.urgency != EXPEDITED or fact is None:
         return None
-    if review.clock == EXPEDITED or clocks.due_at >= review.due_at:
-        return None
-    return AuthorizationExpedited(
-        occurred_at=context.at,
-        policy=clocks.refs,
-        authorization=state.authorization,
-        due_at=clocks.due_at,
-        at_risk_at=clocks.at_risk_at,
-    )
+    return expedited(state, context.clocks, context.at, min(fact.occurred_at, context.at))
 
 
 def brought(asks: Sequence[str], fact: ReferralAmended) -> bool:
@@ -354,6 +378,8 @@ def pass_deadline(state: Authorization | None, command: PassDeadline, context: D
             yield resumed(state, context.at, running_on)
         case "reauthorization", _:
             yield from prompt(state, context.at)
+        case "coverage", CoverageContext():
+            yield from coverage_changed(state, context.at, context.judged)
         case "term", TermContext():
             yield from end_unasked(state, context)
         case _:

@@ -16,10 +16,21 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from loopkeeper.contract.decider import State
-from loopkeeper.contract.events import Adverse, Claim, Eligibility, Linked, Rights, ScreenedPopulation
+from loopkeeper.contract.events import (
+    Adverse,
+    Claim,
+    Eligibility,
+    Linked,
+    PlanChange,
+    Rights,
+    ScreenedPopulation,
+)
 
 SERVICES_RECEIVED = "services_received"
-NOT_REAUTHORIZED = 13
+# Of the state's discontinuation codes.
+LOST_COVERAGE, NOT_REAUTHORIZED = 8, 13
+# Why a term is looked at again, where its coverage is the reason.
+COVERAGE_LOST, COVERAGE_RETURNED = "coverage_lost", "coverage_returned"
 # What a choice of another program, made after the yes, opens (loop.md 4.4): its word, and the state's code.
 PROGRAM_CHOSEN, DUPLICATIVE_PROGRAM = "program_chosen", 7
 Status = Literal["", "started", "pending", "approved", "denied", "closed"]
@@ -53,6 +64,8 @@ class Review(Fact):
     said: tuple[str, ...] = ()
     deemed: Rights | None = None
     pause: Pause | None = None
+    # When the urgency arrived of what was asked for as routine.
+    urgent_since: datetime | None = None
 
 
 class Reauthorization(Review):
@@ -137,6 +150,8 @@ class Discontinuation(Fact):
     at: datetime
     why: str
     code: int | None = None
+    # By when it is to be judged; None where the plan's usual time counts from `at`.
+    due_at: datetime | None = None
 
 
 class Authorization(State):
@@ -161,7 +176,11 @@ class Authorization(State):
     eligibility: Eligibility = Eligibility()
     # The day on which coverage was first confirmed, where it was not when the referral came.
     enrolled_on: date | None = None
+    # Whether the roster ever confirmed coverage; and whether that it ended was asked about and not taken back.
+    was_covered: bool = False
+    coverage_lost: bool = False
     release_on: date | None = None
+    plan_change: PlanChange | None = None
     linked: Linked | None = None
     flags: tuple[str, ...] = ()
     sealed: Mapping[str, str] = {}

@@ -21,13 +21,15 @@ from authorization.domain.contexts import (
     TermContext,
     TermRules,
 )
-from authorization.domain.state import NOT_REAUTHORIZED, Authorization, Term
+from authorization.domain.deadlines import expedited
+from authorization.domain.state import COVERAGE_RETURNED, NOT_REAUTHORIZED, Authorization, Term
 from loopkeeper.contract import ids
 from loopkeeper.contract.calendar import end_of_la_day, la_date, term_through
 from loopkeeper.contract.decider import Plain, Refused
 from loopkeeper.contract.events import (
     ActedBy,
     AuthorizationEnded,
+    AuthorizationEndingConfirmed,
     AuthorizationExtended,
     AuthorizationReauthorizationDue,
     AuthorizationReauthorizationRequested,
@@ -88,7 +90,11 @@ def request_reauthorization(
     if command.provider != current.holder:
         raise Refused("not-found", "There is nothing here that this key may see.", status=404)
     if current.reauthorization is not None:
-        raise Refused("already-requested", "Reauthorization was asked for; the plan has not decided yet.")
+        urgent = expedited(current, context.clocks, context.at, context.at, command.acted_by)
+        if urgent is None:
+            raise Refused("already-requested", "Reauthorization was asked for; the plan has not decided yet.")
+        yield urgent
+        return
     ended_by_person = term.ending is not None and term.ending.code != NOT_REAUTHORIZED
     if ended_by_person or la_date(context.at) > term.last_day:
         raise Refused(
@@ -126,7 +132,9 @@ def extend(state: Authorization, command: Approve, context: ApproveContext) -> I
 def go_on(state: Authorization | None, command: Continue, context: Plain) -> Iterator[Event]:
     """A person judged what might have ended the term: it goes on; a notice that it would end is taken back."""
     current, term = running(state, command.acted_by)
-    if la_date(context.at) > term.last_day:
+    asked = current.discontinuation
+    returned = asked is not None and asked.why == COVERAGE_RETURNED
+    if la_date(context.at) > (term.through if returned else term.last_day):
         raise Refused("term-ended", f"The term ended with {term.last_day}.", fix="Refer the member again.")
     if current.discontinuation is None and term.ending is None:
         raise Refused("illegal-move", "Nothing speaks against the term.", allowed=("end",))
@@ -189,6 +197,12 @@ def end_unasked(state: Authorization, context: TermContext) -> Iterator[Event]:
 def end(state: Authorization | None, command: End, context: EndContext) -> Sequence[Event]:
     """A named person ends the term, or does not renew it. The effect waits until the notice is old enough."""
     current, term = running(state, command.acted_by)
+    asked = current.discontinuation
+    if asked is not None and asked.why == COVERAGE_RETURNED and term.ending is not None:
+        confirmed = AuthorizationEndingConfirmed(
+            occurred_at=context.at, acted_by=command.acted_by, authorization=current.authorization
+        )
+        return [confirmed]
     if str(command.code) not in Discontinuation.codes():
         raise Refused(
             "code-unknown",
@@ -199,6 +213,13 @@ def end(state: Authorization | None, command: End, context: EndContext) -> Seque
     waits = current.reauthorization is not None
     if (term.ending is not None and term.ending.person) or (today > term.last_day and not waits):
         raise Refused("term-ended", f"The term ends with {term.last_day} as it is.")
+    if context.unfit:
+        raise Refused(
+            "illegal-move",
+            f"A term does not end without notice by code {command.code} for this.",
+            fix=f"Send one of the codes {', '.join(context.unfit)}, or leave out without_notice.",
+            allowed=("end",),
+        )
     earliest = today + timedelta(days=context.notice_days)
     on = command.on or earliest
     if on < earliest:

@@ -32,6 +32,7 @@ from authorization.domain.contexts import (
     ApproveContext,
     Asked,
     ClaimContext,
+    CoverageContext,
     Deadline,
     DenyContext,
     EndContext,
@@ -123,11 +124,15 @@ class AuthorizationLoaded(Loaded[Authorization, Asked]):
             at=plain.at,
             seed=plain.seed,
             own=stream,
-            grant=policy_lookup.granting(self.policy, state.plan, state.claim, self.providers, day),
+            grant=policy_lookup.granting(
+                self.policy, state.plan, state.claim, state.eligibility, self.providers, day
+            ),
             member_grants=self._member_grants(stream, state, plain.at, merged),
             provider=provider,
             hubs={hub: self.providers[hub] for hub in hubs if hub in self.providers},
-            joined=policy_lookup.granting(self.policy, state.plan, joined, self.providers, day),
+            joined=policy_lookup.granting(
+                self.policy, state.plan, joined, state.eligibility, self.providers, day
+            ),
             joined_provider=second,
             opens=self._opens(answered) if answered else None,
         )
@@ -160,10 +165,11 @@ class AuthorizationLoaded(Loaded[Authorization, Asked]):
         joins = command.fact if isinstance(command.fact, ReferralAmended) else None
         reviewed = self._reviewed(stream, state, plain, joins)
         paused = policy_lookup.running_on(self.policy, state, plain.at)
-        clocks = reviewed.clocks
-        if paused is None and state.review is not None:
-            # Learned only now, an urgency counts from now.
-            clocks = policy_lookup.clocks(self.policy, state.urgency or "routine", plain.at)
+        clocks, start = reviewed.clocks, policy_lookup.asked_at(state, plain.at)
+        if state.review is not None:
+            # An urgency learned later counts from when it arrived, however late it is heard here.
+            arrived = min(command.fact.occurred_at, plain.at) if command.fact is not None else plain.at
+            clocks = policy_lookup.clocks(self.policy, state.urgency or "routine", start, arrived)
         return AmendContext(
             at=plain.at,
             seed=plain.seed,
@@ -172,7 +178,8 @@ class AuthorizationLoaded(Loaded[Authorization, Asked]):
             term=reviewed.term,
             approval=reviewed.approval,
             draw=reviewed.draw,
-            running_on=replace(paused, refs=clocks.refs) if paused is not None else None,
+            running_on=paused,
+            judged=policy_lookup.judged(self.policy, plain.at),
         )
 
     def _member_grants(
@@ -200,6 +207,8 @@ class AuthorizationLoaded(Loaded[Authorization, Asked]):
             case "pause":
                 running_on = policy_lookup.running_on(policy, state, at)
                 return PauseContext(at=at, seed=seed, running_on=running_on)
+            case "coverage":
+                return CoverageContext(at=at, seed=seed, judged=policy_lookup.judged(policy, at))
             case "term":
                 _, ending = policy_lookup.ending(policy, NOT_REAUTHORIZED, at)
                 return TermContext(at=at, seed=seed, ending=ending)
@@ -232,9 +241,12 @@ class AuthorizationLoaded(Loaded[Authorization, Asked]):
                 return command, OverturnContext(at=at, seed=seed, due_at=due.at, refs=(due.ref,))
             case End():
                 days, ending = policy_lookup.ending(policy, command.code, at)
-                return command, EndContext(at=at, seed=seed, notice_days=days, ending=ending)
+                at_once, unfit, refs = policy_lookup.unfit(policy, command.code, command.without_notice, at)
+                ending = replace(ending, refs=(*ending.refs, *refs))
+                days = 0 if at_once else days
+                return command, EndContext(at=at, seed=seed, notice_days=days, unfit=unfit, ending=ending)
             case RequestReauthorization():
-                clocks = policy_lookup.clocks(policy, "routine", at)
+                clocks = policy_lookup.clocks(policy, command.urgency, at)
                 return command, ReauthorizationContext(at=at, seed=seed, clocks=clocks)
             case _:
                 raise InvariantBroken(f"authorization has no rule for {type(command).__name__}")
@@ -287,8 +299,8 @@ class AuthorizationLoader(Loader[Authorization, Asked]):
         providers |= await read_entries(connection, sorted(hubs_of(providers.values())))
         rows = await connection.fetch(
             """SELECT r.id, r.plan_id, r.member, r.grant_live, r.grant_through, r.approved_through, r.holder
-               FROM referral r JOIN unnest($1::text[], $2::text[]) AS t (plan, member)
-               ON r.plan_id = t.plan AND r.member = t.member""",
+               FROM unnest($1::text[], $2::text[]) AS t (plan, member) CROSS JOIN LATERAL (
+                 SELECT * FROM referral r WHERE r.plan_id = t.plan AND r.member = t.member OFFSET 0) r""",
             [plan for plan, _, _ in concerned],
             [member for _, member, _ in concerned],
         )

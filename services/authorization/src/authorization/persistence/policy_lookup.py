@@ -13,13 +13,15 @@ from authorization.domain.contexts import (
     DenialRules,
     EndingRules,
     GrantRules,
+    Judged,
     RunningOn,
     TermRules,
 )
+from authorization.domain.presumptive import grant_from
 from authorization.domain.state import Authorization, Reauthorization, met_by_list
 from loopkeeper.contract.calendar import end_of_la_day, la_date
 from loopkeeper.contract.decider import Plain
-from loopkeeper.contract.events import Claim, ProviderRecorded, Rights
+from loopkeeper.contract.events import Claim, Eligibility, ProviderRecorded, Rights
 from loopkeeper.policy import Policy
 from loopkeeper.policy.conditions import leaves
 
@@ -35,12 +37,20 @@ def approving(policy: Policy, state: Authorization, at: datetime) -> ApprovalRul
     automatic = [row for row in policy.rows("auto_approval", on=day, plan=state.plan) if row["switched_on"]]
     programs = policy.rows("program_overlap", on=day)
     return ApprovalRules(
+        covered=_answers(policy, day, approves="rule"),
         automatic={row["population"]: row["sample"] for row in automatic},
         exclusive=tuple(row["program"] for row in programs if row["rule"] == "exclusive"),
         chosen=tuple(row["program"] for row in programs if row["rule"] == "member_choice"),
         must={row["trigger"]: row.ref for row in policy.rows("must_authorize", on=day)},
+        unless={row["how"]: row["unless"] for row in policy.rows("plan_change", on=day)},
+        look_back=_look_back(policy, day),
         refs=tuple(row.ref for row in automatic if row["population"] in met_by_list(state)),
     )
+
+
+def _look_back(policy: Policy, day: date) -> int:
+    rows = policy.rows("clocks", on=day, clock="plan_change_look_back")
+    return rows[0]["amount"] if rows else 0
 
 
 def asked_at(state: Authorization, at: datetime) -> datetime:
@@ -48,17 +58,29 @@ def asked_at(state: Authorization, at: datetime) -> datetime:
     return state.asked_at or state.received_at or at
 
 
-def clocks(policy: Policy, urgency: str, start: datetime) -> ClockRules:
-    """The clocks of a decision that begins now."""
-    due, cap = policy.due(f"decision_{urgency}", start), policy.due("decision_cap", start)
-    risk = policy.due(f"decision_{urgency}_at_risk", start)
+# The legal cap of each clock; the routine one is the latest for all (42 CFR 438.210(d), 438.404(c)).
+CAPS = {"routine": "decision_cap", "expedited": "decision_expedited_cap"}
+
+
+def clocks(policy: Policy, urgency: str, start: datetime, since: datetime | None = None) -> ClockRules:
+    """The clocks of a decision asked for at `start`; those of an urgency that came later count from `since`."""
+    counted = since or start
+    due, risk = (policy.due(f"decision_{urgency}{each}", counted) for each in ("", "_at_risk"))
+    cap = min(
+        policy.due(CAPS[urgency], counted), policy.due(CAPS["routine"], start), key=lambda each: each.at
+    )
     return ClockRules(
         clock=urgency, due_at=due.at, cap_at=cap.at, at_risk_at=risk.at, refs=(due.ref, cap.ref)
     )
 
 
 def granting(
-    policy: Policy, plan: str, claim: Claim | None, providers: Mapping[str, ProviderRecorded], day: date
+    policy: Policy,
+    plan: str,
+    claim: Claim | None,
+    eligibility: Eligibility,
+    providers: Mapping[str, ProviderRecorded],
+    day: date,
 ) -> GrantRules | None:
     """For a claim: the table, the thirty days, the reminders. None where nothing is claimed."""
     if claim is None:
@@ -66,10 +88,16 @@ def granting(
     paired = {
         code: policy.rows("presumptive", on=day, plan=plan, population=code) for code in claim.populations
     }
+    answers: Mapping[str, frozenset[str]] = {
+        "grants_with": _answers(policy, day, grants=True),
+        "at_risk_with": _answers(policy, day, at_risk=True),
+    }
     rows = [row for each in paired.values() for row in each]
     if not rows:
         # Nobody can be granted it; only how far ahead the first service lies is still looked at.
-        return GrantRules(types={}, days=THIRTY_DAYS, again_days=0, referral_by=None, remind_on=(), refs=())
+        return GrantRules(
+            types={}, days=THIRTY_DAYS, again_days=0, referral_by=None, remind_on=(), refs=(), **answers
+        )
     entry = providers.get(claim.provider)
     days = policy.row("clocks", on=day, clock="presumptive_grant")
     again = policy.row("clocks", on=day, clock="presumptive_again")
@@ -79,8 +107,20 @@ def granting(
         days=days["amount"],
         again_days=again["amount"],
         refs=(*used, days.ref),
-        **_reminders(policy, claim.from_, days["amount"], day),
+        **answers,
+        **_reminders(policy, grant_from(eligibility, claim), days["amount"], day),
     )
+
+
+def _answers(policy: Policy, day: date, **match: Any) -> frozenset[str]:
+    """The roster's answers with which something may be done."""
+    return frozenset(row["answer"] for row in policy.rows("coverage", on=day, **match))
+
+
+def judged(policy: Policy, at: datetime) -> Judged:
+    """By when a named person judges what may end a term."""
+    due = policy.due("discontinuation_judged", at)
+    return Judged(due_at=due.at, refs=(due.ref,))
 
 
 def _reminders(policy: Policy, start: date, length: int, day: date) -> dict[str, Any]:
@@ -150,6 +190,18 @@ def ending(policy: Policy, code: int, at: datetime) -> tuple[int, EndingRules]:
     return rows[0]["notice_days"], EndingRules(rights=given, refs=(rows[0].ref, *refs))
 
 
+def unfit(
+    policy: Policy, code: int, case: str, at: datetime
+) -> tuple[bool, tuple[str, ...], tuple[str, ...]]:
+    """Whether the notice of this ending need not be old; else the codes that the case stated goes with; and the row."""
+    rows = policy.rows("advance_notice", on=la_date(at), case=case) if case else ()
+    if not rows:
+        return False, (), ()
+    if str(code) in rows[0]["codes"]:
+        return True, (), (rows[0].ref,)
+    return False, rows[0]["codes"], ()
+
+
 def _discontinuation(policy: Policy, code: int, day: date) -> Any:
     return policy.row("discontinuation", on=day, code=str(code))
 
@@ -191,7 +243,9 @@ def running_on(policy: Policy, state: Authorization, at: datetime) -> RunningOn 
     if waiting.due_at <= pause.at:
         return RunningOn(due_at=waiting.due_at, at_risk_at=None, refs=refs)
     if whole["unit"] == "hours":
-        due_at = at + (waiting.due_at - pause.at)
+        # What became urgent in the pause has stood still since then only.
+        stopped = max(pause.at, waiting.urgent_since or pause.at)
+        due_at = at + (waiting.due_at - stopped)
         return RunningOn(due_at=due_at, at_risk_at=due_at - timedelta(hours=lead), refs=refs)
     calendar = policy.calendar
     last = la_date(waiting.due_at - waiting.due_at.resolution)

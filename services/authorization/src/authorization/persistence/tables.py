@@ -119,7 +119,7 @@ def waits_for(state: Authorization) -> str:
 def due_at(state: Authorization) -> datetime | None:
     """The deadline that sorts the queue: the sooner of clock and cap; a discontinuation by when it was opened."""
     if state.waiting is None and state.discontinuation is not None:
-        return state.discontinuation.at
+        return state.discontinuation.due_at or state.discontinuation.at
     found = due(state, state.received_at) if state.received_at is not None else None
     return found.due_at if found is not None else None
 

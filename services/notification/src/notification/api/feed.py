@@ -151,7 +151,7 @@ async def _read(call: Call, id: str, after: str | None, limit: int) -> Part:
                 row["id"],
                 _agreed(row, after),
             )
-            raise _gone(row["epoch"], known)
+            raise _gone(row, known)
         rows = await connection.fetch(
             """SELECT sequence, id, body FROM feed WHERE subscription = $1 AND sequence > $2
                ORDER BY sequence LIMIT $3""",
@@ -167,7 +167,7 @@ def _place(row: Mapping[str, Any], after: str | None) -> int | None:
     if after is None:
         return 0
     match = CURSOR.fullmatch(after)
-    if match is None or match[1] != row["epoch"] or int(match[2]) > row["sequence"]:
+    if match is None or match[1] != row["epoch"] or not row["pruned"] <= int(match[2]) <= row["sequence"]:
         return None
     return int(match[2])
 
@@ -182,13 +182,13 @@ def _agreed(row: Mapping[str, Any], after: str | None) -> int:
     return min(int(match[2]), bound)
 
 
-def _gone(epoch: str, known: Mapping[str, Any] | None) -> Problem:
-    number = known["sequence"] if known is not None else 0
-    resume = {"event": known["id"] if known is not None else None, "cursor": f"{epoch}.{number}"}
+def _gone(row: Mapping[str, Any], known: Mapping[str, Any] | None) -> Problem:
+    number = known["sequence"] if known is not None else row["pruned"]
+    resume = {"event": known["id"] if known is not None else None, "cursor": f"{row['epoch']}.{number}"}
     return Problem(
         410,
         "cursor-gone",
-        "The feed was renumbered after this cursor was given.",
+        "The feed was renumbered after this cursor was given, or what follows it is too old to be kept.",
         fix="Go on after resume_after.cursor, and take what comes under an id you know as seen.",
         members={"resume_after": resume},
     )

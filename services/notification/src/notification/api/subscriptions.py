@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Annotated, Any, Literal, Protocol, cast
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
@@ -32,6 +32,7 @@ Owner = Annotated[Call, allowed(*OWNERS)]
 OwnerWithMatch = Annotated[Call, allowed(*OWNERS, needs_if_match=True)]
 COLUMNS = (
     "id, organization, url, description, old_secret_until, state, disabled_why, disabled_at, epoch, sequence, kept, "
+    "pruned, "
     "n, created_at, at"
 )
 # Long enough to roll a secret out everywhere, short enough that a leaked one ends.
@@ -100,13 +101,6 @@ class SubscriptionPage(Page):
     state: Literal["unverified", "enabled", "disabled"] | None = Field(None, description="Only these")
 
 
-class Bounds(Protocol):
-    """What the service's own settings say of subscriptions."""
-
-    @property
-    def subscriptions(self) -> int: ...
-
-
 EXAMPLE = {"url": "https://loops.harbor-street.example/webhooks", "description": "Street team inbox"}
 
 
@@ -121,7 +115,7 @@ async def subscribe(body: Annotated[SubscriptionBody, example(EXAMPLE)], call: O
     context, wanted = call.service, _wanted(call, body)
     subscription = ids.new("sub")
     sealed = context.sealer.seal("system", subscription, SEALED_PART, {"secret": new_secret()})
-    most = cast("Bounds", context.own).subscriptions
+    most = subscriptions.most_of(context)
     reference = subscriptions.create(
         subscription, call.client.organization, wanted, sealed, feed.new_epoch(), most=most
     )

@@ -9,10 +9,11 @@ from __future__ import annotations
 # a host's, whoever named it.
 IN_FLIGHT_PER_SUBSCRIPTION, FLYING_PER_ORGANIZATION, FLYING_PER_HOST = 8, 64, 32
 
-# A pair of subscription and referral goes in order: only its earliest pending delivery may leave.
+# A pair of subscription and referral goes in order: only its earliest pending delivery may leave. (With OFFSET it is one look
+# into the index for each candidate; PostgreSQL would otherwise read all that is pending, for it cannot know the limit.)
 FIRST_OF_ITS_PAIR = """
 NOT EXISTS (SELECT 1 FROM delivery e WHERE e.subscription = d.subscription AND e.referral = d.referral
-            AND e.state = 'pending' AND e.sequence < d.sequence)
+            AND e.state = 'pending' AND e.sequence < d.sequence OFFSET 0)
 """
 
 # The subscriptions that have anything pending, each found by one look into the index.
@@ -174,5 +175,5 @@ WHERE d.id = ANY($1::text[]) AND d.asked <> $4
 RECOVERABLE = """
 SELECT f.sequence, d.id FROM feed f LEFT JOIN delivery d ON d.subscription = f.subscription AND d.sequence = f.sequence
 WHERE f.subscription = $1 AND f.at >= $2 AND f.at < $3
-  AND (d.id IS NULL OR d.state = 'exhausted' OR (d.state = 'pending' AND d.number > 0)) ORDER BY f.sequence
+  AND (d.id IS NULL AND f.at >= coalesce((SELECT deliveries_before FROM retention), '-infinity') OR d.state = 'exhausted' OR (d.state = 'pending' AND d.number > 0)) ORDER BY f.sequence
 """

@@ -16,7 +16,7 @@ MUST_HOLD = (
     MustHold(
         "I9", "has a feed with gaps",
         """SELECT s.id FROM subscription s LEFT JOIN feed f ON f.subscription = s.id
-           GROUP BY s.id HAVING count(f.id) <> s.sequence OR coalesce(max(f.sequence), 0) <> s.sequence""",
+           GROUP BY s.id HAVING count(f.id) <> s.sequence - s.pruned OR coalesce(max(f.sequence), s.pruned) <> s.sequence""",
         passing=True,
     ),
     MustHold(
@@ -27,7 +27,8 @@ MUST_HOLD = (
         "I9", "is to be heard and has no delivery",
         """SELECT f.id FROM feed f JOIN subscription s ON s.id = f.subscription AND s.url IS NOT NULL AND s.state = 'enabled'
            LEFT JOIN delivery d ON d.subscription = f.subscription AND d.sequence = f.sequence
-           WHERE d.id IS NULL AND f.at >= s.enabled_at""",
+           WHERE d.id IS NULL AND f.at >= s.enabled_at
+             AND f.at >= coalesce((SELECT deliveries_before FROM retention), '-infinity')""",
         passing=True,
     ),
     MustHold(

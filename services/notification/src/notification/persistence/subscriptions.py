@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol, cast
 from urllib.parse import urlsplit
 
 from loopkeeper.contract.decider import Refused
 from loopkeeper.kernel.errors import Problem, not_found
+from loopkeeper.runtime.service import RunningService
 from loopkeeper.store.definition import Among, Recorded, Reference
 
 TABLE = "subscription"
@@ -47,6 +48,18 @@ BY_ORGANIZATION = "SELECT organization, count(*) AS n FROM subscription WHERE st
 COUNT = "SELECT count(*) FROM subscription WHERE organization = $1 AND state <> 'deleted'"
 
 
+class Bounds(Protocol):
+    """What the service's own settings say of subscriptions."""
+
+    @property
+    def subscriptions(self) -> int: ...
+
+
+def most_of(context: RunningService) -> int:
+    """How many an organization may have at a time."""
+    return cast("Bounds", context.own).subscriptions
+
+
 def create(
     subscription: str, organization: str, wanted: Wanted, sealed_secret: str, epoch: str, *, most: int
 ) -> Reference:
@@ -69,6 +82,7 @@ def create(
                 "sequence": 0,
                 "epoch": epoch,
                 "kept": 0,
+                "pruned": 0,
                 "n": 1,
                 "created_at": at,
                 "at": at,

@@ -68,6 +68,15 @@ notice = sa.Table(
     sa.Index("notice_recipient", "recipient", "at", "id"),
     sa.Index("notice_kind", "recipient", "recipient_kind", "at", "id"),
     sa.Index("notice_untold", "recipient", "at", "id", postgresql_where=UNTOLD),
+    sa.Index("notice_untold_kind", "recipient", "recipient_kind", "at", "id", postgresql_where=UNTOLD),
+    sa.Index("notice_told", "recipient", "at", "id", postgresql_where=sa.text("told_at IS NOT NULL")),
+    sa.Index(
+        "notice_serving_told",
+        "serving",
+        "at",
+        "id",
+        postgresql_where=sa.text("serving <> '' AND told_at IS NOT NULL"),
+    ),
     sa.Index("notice_serving", "serving", "at", "id", postgresql_where=sa.text("serving <> ''")),
     sa.Index(
         "notice_serving_untold",
@@ -102,6 +111,8 @@ subscription = sa.Table(
     sa.Column("epoch", sa.Text, nullable=False),
     sa.Column("kept", sa.BigInteger, nullable=False),
     sa.Column("host", sa.Text, nullable=False, server_default=""),
+    # The last entry of its feed that was too old to keep.
+    sa.Column("pruned", sa.BigInteger, nullable=False, server_default="0"),
     sa.Index("subscription_organization", "organization", "at", "id"),
 )
 
@@ -157,6 +168,7 @@ delivery = sa.Table(
     sa.Index("delivery_due", "subscription", "next_attempt_at", "sequence", postgresql_where=PENDING),
     sa.Index("delivery_notice", "notice", postgresql_where=sa.text("notice <> ''")),
     sa.Index("delivery_order", "subscription", "referral", "sequence", postgresql_where=PENDING),
+    sa.Index("delivery_delivered", "delivered_at", postgresql_using="brin"),
     sa.Index("delivery_leased", "leased_until", postgresql_where=LEASED),
     sa.Index(
         "delivery_untold",
@@ -188,18 +200,27 @@ attempt = sa.Table(
     sa.Column("response", sa.Text, nullable=False),
     moment("next_attempt_at"),
     sa.Index("attempt_subscription", "subscription", "at", "id"),
+    sa.Index("attempt_at", "at", postgresql_using="brin"),
     sa.Index("attempt_type", "subscription", "type", "at", "id"),
     sa.Index("attempt_outcome", "subscription", "outcome", "at", "id", postgresql_where=FAILED),
-    sa.Index(
-        "attempt_class",
-        "subscription",
-        sa.text("(coalesce(status / 100, 0))"),
-        "at",
-        "id",
-        postgresql_where=FAILED,
-    ),
+    sa.Index("attempt_failed", "subscription", "at", "id", postgresql_where=FAILED),
 )
 
+
+# Since when deliveries are kept: what was delivered before may be gone. One row, once anything is.
+retention = sa.Table(
+    "retention",
+    metadata,
+    sa.Column(
+        "id",
+        sa.Integer,
+        sa.CheckConstraint("id = 1"),
+        primary_key=True,
+        autoincrement=False,
+        server_default="1",
+    ),
+    moment("deliveries_before", nullable=False),
+)
 
 # What plans' own topics in Kafka do not have yet, in order; published, then deleted (forwarding.py).
 forward = sa.Table(

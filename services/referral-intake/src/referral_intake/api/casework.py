@@ -136,6 +136,8 @@ async def _answering(
         before, understand(before, referrer=state.referrer, on=la_date(at), synthetic=synthetic)
     )
     changed = {part for part, value in prepared.parts.items() if value != old_parts[part]}
+    # Who changed plans is looked for under the others (loop.md 4.9).
+    asks_who = "identity" in changed or (form.plan_change is not None and before.plan_change is None)
     revised = prepared.received.model_copy(
         update={
             "sealed": {part: text for part, text in prepared.received.sealed.items() if part in changed},
@@ -149,7 +151,7 @@ async def _answering(
         answered=answered,
         revised=revised,
         questions=prepared.questions,
-        keys=prepared.keys if "identity" in changed else Keys(),
+        keys=prepared.keys if asks_who else Keys(),
         acted_by=call.acted_by(body.acted_by),
     )
 

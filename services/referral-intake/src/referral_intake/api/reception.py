@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+from loopkeeper.contract import events
 from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.events import Claim, Linked, Question, ReferralReceived
 from loopkeeper.contract.vocabulary.referring import Urgency
@@ -15,7 +16,7 @@ from loopkeeper.security.keyring import Unsealable
 from loopkeeper.security.organizations import OrganizationKind
 from loopkeeper.security.sealing import Sealer
 from referral_intake.domain.commands import Keys
-from referral_intake.domain.form.form import PresumptiveClaim, ReferralBody
+from referral_intake.domain.form.form import PlanChange, PresumptiveClaim, ReferralBody
 from referral_intake.domain.form.form_standard import (
     Reading,
     questions,
@@ -62,7 +63,8 @@ def prepare(
             "sealed": {part: sealer.seal(form.plan, stream, part, value) for part, value in parts.items()},
         }
     )
-    asked = questions(form, reading, screening, on=day, overlaps=overlaps)
+    goes_on = _goes_on(context, form.plan_change, day)
+    asked = questions(form, reading, screening, on=day, overlaps=overlaps, goes_on=goes_on)
     return Prepared(received, asked, _keys(context, form, reading), screening, parts)
 
 
@@ -118,7 +120,17 @@ def _received(
         flags=reading.flags,
         consent_holder=(form.member.consent_holder or "") if reading.minor else "",
         release_on=form.release_on if form.answers.get("pre_release_services") else None,
+        plan_change=_plan_change(form.plan_change) if form.plan_change is not None else None,
         treating_until=treating_until(form),
+    )
+
+
+def _plan_change(change: PlanChange) -> events.PlanChange:
+    return events.PlanChange(
+        how=change.how,
+        stated=change.stated,
+        last_service_on=change.last_service_on,
+        enrolled_through=change.enrolled_through,
     )
 
 
@@ -127,6 +139,14 @@ def _claim(claim: PresumptiveClaim, referrer: str) -> Claim:
     return Claim.model_validate(
         {"provider": referrer, "population": claim.population.value, "from": claim.from_, "also": also}
     )
+
+
+def _goes_on(context: RunningService, change: PlanChange | None, day: date) -> bool:
+    """Whether ECM under another plan goes on under this one, as far as the form says (loop.md 4.9)."""
+    if change is None:
+        return False
+    rows = context.policy.rows("plan_change", on=day, how=change.how)
+    return any(row["unless"] not in change.stated for row in rows)
 
 
 def _keys(context: RunningService, form: ReferralBody, reading: Reading) -> Keys:

@@ -15,6 +15,7 @@ from loopkeeper.kernel.errors import not_found
 from loopkeeper.runtime.service import Call
 from loopkeeper.security.organizations import Role
 from loopkeeper.store.row_access import reading
+from referral_intake.persistence.coverage import compare
 from referral_intake.persistence.roster import Import, load_roster, loaded_of
 
 router = APIRouter(tags=["intake"], route_class=Operation)
@@ -76,8 +77,9 @@ async def put_roster(
     Programs are those next to ECM, by code or name (`pace`, `alw`); a member on a waiting list is not enrolled
     (`alw: wait-listed`). CSV, NDJSON or a workbook. Good lines replace the roster kept before; bad ones are named; a
     member the file does not name has left, and where that would be more than a fifth, nobody leaves without
-    `confirm_removals`. A dry run tells how many. The Idempotency-Key is the import's id: broken off, or sent in parts
-    (`more`), it goes on by the same key from the line GET /v1/roster names."""
+    `confirm_removals`. A dry run tells how many. Loops of members of whom it says something else now learn that. The
+    Idempotency-Key is the import's id: broken off, or sent in parts (`more`), it goes on by the same key from the line
+    GET /v1/roster names."""
     context = call.service
     upload = Import(
         plan=call.client.organization,
@@ -91,6 +93,8 @@ async def put_roster(
         confirm_removals=asked.confirm_removals,
     )
     loaded = await load_roster(context.store, context.sealer, context.clock, upload, pieces)
+    if loaded.state == "done" and not asked.dry_run:
+        await compare(context.store, context.clock, upload.plan, upload.id)
     if loaded.state == "waiting" and not asked.dry_run:
         call.answer.status_code = 202
     return RosterResult.model_validate(loaded, from_attributes=True)

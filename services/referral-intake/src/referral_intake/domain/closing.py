@@ -7,11 +7,13 @@ from datetime import datetime
 from typing import Literal
 
 from loopkeeper.contract.decider import EventOn, Plain, Refused
-from loopkeeper.contract.events import ActedBy, Event, ReferralClosed
+from loopkeeper.contract.events import ActedBy, Event, ReferralClosed, ReferralPlanAsked
+from loopkeeper.contract.vocabulary.decisions import Discontinuation
 from loopkeeper.contract.vocabulary.outcomes import clr_reason
-from referral_intake.domain.commands import CloseReferral, WithdrawReferral
-from referral_intake.domain.contexts import CloseContext
-from referral_intake.domain.state import Referral
+from referral_intake.domain.commands import CloseReferral, EndOfTerm, WithdrawReferral
+from referral_intake.domain.contexts import CloseContext, EndingContext
+from referral_intake.domain.deadlines import TERM, timers
+from referral_intake.domain.state import AUTHORIZATION_ENDED, Referral
 
 Made = Sequence[Event | EventOn]
 
@@ -58,6 +60,31 @@ def withdraw(referral: Referral, command: WithdrawReferral, context: Plain) -> M
     detail: Literal["by_member", "by_referrer"] = "by_member" if command.by == "member" else "by_referrer"
     text = f"by the {command.by}"
     return [close(referral, "withdrawn", context.at, acted_by=command.acted_by, text=text, detail=detail)]
+
+
+def end_of_term(referral: Referral | None, command: EndOfTerm, context: EndingContext) -> Made:
+    """The authorization is over and the loop is open: it closes with the ending's reason, or the plan is asked."""
+    if referral is None or timers(referral).get(TERM) != command.due_at:
+        return []
+    return goes_on(referral, context, AUTHORIZATION_ENDED)
+
+
+def goes_on(
+    referral: Referral, context: EndingContext, reason: Literal["authorization_ended", "start_without_form"]
+) -> Made:
+    """How an open loop goes on once what the member was served under has ended (loop.md 7.6)."""
+    code = referral.ending.code if referral.ending is not None else None
+    if context.closes_as is None:
+        return [
+            ReferralPlanAsked(
+                occurred_at=context.at, policy=context.refs, reason=reason, code=code, due_at=context.due_at
+            )
+        ]
+    why = Discontinuation.label_of(str(code)).lower() if code is not None else ""
+    text = f"the authorization ended: {why}" if why else ""
+    return [
+        close(referral, context.closes_as, context.at, text=text).model_copy(update={"policy": context.refs})
+    ]
 
 
 # What a named person of the plan may close a loop as; every other outcome has a route or a fact of its own.

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from loopkeeper.contract.decider import Command
-from loopkeeper.contract.events import ActedBy, Question, ReferralReceived
+from loopkeeper.contract.events import ActedBy, Eligibility, Question, ReferralReceived
 
 
 class Given(BaseModel):
@@ -103,10 +103,22 @@ class RecordReleaseDate(Command):
     acted_by: ActedBy
 
 
+class LearnCoverage(Command):
+    """What the plan's roster says of the member since its newest import."""
+
+    eligibility: Eligibility
+
+
 class MeetDeadline(Command):
     """A deadline of this referral has come: a reminder, or the end of the time for answers."""
 
     kind: str
+    due_at: datetime
+
+
+class EndOfTerm(Command):
+    """The last day of the authorization is over, and the loop is open."""
+
     due_at: datetime
 
 

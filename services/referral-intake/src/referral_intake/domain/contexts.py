@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from loopkeeper.contract.decider import Context, Plain
-from loopkeeper.contract.events import Eligibility, Linked, Question, ReferralReceived
+from loopkeeper.contract.events import Eligibility, Linked, Question, ReferralReceived, ScreenedPopulation
 from referral_intake.domain.commands import (
     AnswerQuestions,
     AskSupport,
     ChooseProvider,
     CloseReferral,
+    EndOfTerm,
+    LearnCoverage,
     MeetDeadline,
     MergeReferral,
     MoveSupport,
@@ -50,7 +52,8 @@ class Before:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiveContext(Context):
-    """`own` is the referral's id. `moved_from`: the loop that served the member under another plan. `redirect`: the
+    """`own` is the referral's id. `moved_from`: the loop that served the member under another plan, `authorized_there` the
+    populations of its authorization, as far as they may be passed on (loop.md 4.9). `redirect`: the
     question whether another plan is the right one. `resealed`: this form's parts, sealed for the loop it joins, where
     that one had none of its own. `choices`: between which programs of the roster and ECM the member chooses. `before`: what it carries over, if anything."""
 
@@ -58,6 +61,7 @@ class ReceiveContext(Context):
     member: str
     eligibility: Eligibility
     moved_from: Linked | None
+    authorized_there: tuple[ScreenedPopulation, ...]
     match: Match
     resealed: Mapping[str, str]
     redirect: tuple[Question, ...]
@@ -68,11 +72,13 @@ class ReceiveContext(Context):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerContext(Context):
-    """Which member this is and what the roster says, asked again where the answer says who it is (loop.md 2.5, 2.7)."""
+    """Which member this is and what the roster says, asked again where the answer says who it is (loop.md 2.5, 2.7).
+    `possible` is the loop that this one is linked with, `authorized_there` as of `ReceiveContext`."""
 
     member: str
     eligibility: Eligibility
     possible: Linked | None
+    authorized_there: tuple[ScreenedPopulation, ...]
     redirect: tuple[Question, ...]
     choices: tuple[Question, ...]
     asking: AnswerTimes
@@ -114,7 +120,17 @@ class OverturnedContext(Context):
     opens: tuple[str, ReferralReceived] | None
 
 
-Noted = PendedContext | OverturnedContext | Plain
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndingContext(Context):
+    """How an open loop goes on once what the member was served under has ended: closed as this, or, where that is None,
+    asked of the plan by `due_at`."""
+
+    closes_as: str | None
+    due_at: datetime
+    refs: tuple[str, ...]
+
+
+Noted = PendedContext | OverturnedContext | EndingContext | Plain
 Asked = (
     tuple[ReceiveReferral, ReceiveContext]
     | tuple[AnswerQuestions, AnswerContext]
@@ -122,5 +138,8 @@ Asked = (
     | tuple[CloseReferral, CloseContext]
     | tuple[ChooseProvider, ChooseContext]
     | tuple[NoteFact, Noted]
-    | tuple[MeetDeadline | WithdrawReferral | RecordReleaseDate | AskSupport | MoveSupport, Plain]
+    | tuple[EndOfTerm, EndingContext]
+    | tuple[
+        LearnCoverage | MeetDeadline | WithdrawReferral | RecordReleaseDate | AskSupport | MoveSupport, Plain
+    ]
 )

@@ -6,9 +6,9 @@ carries over (loop.md 2.9). Who is already served is not referred again: the lea
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from loopkeeper.contract.events import (
@@ -105,6 +105,25 @@ def possible(stream: str, member: str, keys: Keys, others: Others, *, late: bool
     return None
 
 
+def authorized_there(old: Referral) -> tuple[ScreenedPopulation, ...]:
+    """The populations under which the plan before authorized the member, as claims on this one (loop.md 4.9)."""
+    codes = old.approval.populations if old.approval is not None else ()
+    results = {each.code: each for each in old.populations}
+    return tuple(
+        results.get(code, ScreenedPopulation(code=code, result="unknown")).model_copy(
+            update={"claimed": True}
+        )
+        for code in codes
+    )
+
+
+def may_pass(old: Referral, reader: str, programs: Collection[str], on: date) -> bool:
+    """Whether another plan may learn what this loop knows: not of a Part 2 program's word without consent (6.5)."""
+    if not {old.referrer, old.served_by} & set(programs):
+        return True
+    return old.consent is not None and old.consent.lets_read(reader, on)
+
+
 def served_before(keys: Keys, members: Mapping[str, str], others: Others) -> str:
     """The referral through which the member was served under the plan before, the latest one (loop.md 4.9). `members`
     are the members' ids by their keys."""
@@ -164,9 +183,12 @@ def _whole(first: Referral, second: ReferralReceived, resealed: Mapping[str, str
 
 
 def added(first: Referral | ReferralReceived, second: Referral | ReferralReceived) -> dict[str, Any]:
-    """What the first gains from the second: populations and claims, and whom else somebody wished for."""
+    """What the first gains from the second: populations and claims, urgency, and whom else somebody wished for."""
     changed: dict[str, Any] = {}
-    populations = _with(first.populations, second.populations)
+    # Urgent is what one of them says is urgent (loop.md 4.5).
+    if second.urgency == "expedited" and first.urgency != "expedited":
+        changed["urgency"] = "expedited"
+    populations = with_those(first.populations, second.populations)
     if populations != first.populations:
         changed["populations"] = populations
         changed |= {"policy": second.policy} if isinstance(second, ReferralReceived) else {}
@@ -201,7 +223,7 @@ def _completed(
     return (*kept, *(each for each in start if each.code not in known))
 
 
-def _with(
+def with_those(
     first: tuple[ScreenedPopulation, ...], second: tuple[ScreenedPopulation, ...]
 ) -> tuple[ScreenedPopulation, ...]:
     """The first's populations, each with what the second adds: a claim, or criteria met where they were not."""

@@ -20,11 +20,13 @@ from loopkeeper.contract.events import (
     AuthorizationDenied,
     AuthorizationEnded,
     AuthorizationExpedited,
+    AuthorizationExtended,
     AuthorizationOverdue,
     AuthorizationPended,
     AuthorizationPresumptiveEnded,
     AuthorizationPresumptiveGranted,
     AuthorizationPresumptiveRefused,
+    AuthorizationReauthorizationRequested,
     AuthorizationResumed,
     AuthorizationReviewOpened,
     Event,
@@ -38,6 +40,7 @@ from loopkeeper.contract.events import (
     ReferralAmended,
     ReferralClosed,
     ReferralOverdue,
+    ReferralPlanAsked,
     ReferralQuestionsAsked,
     ReferralReceived,
     ReferralSetAside,
@@ -45,9 +48,11 @@ from loopkeeper.contract.events import (
 )
 from referral_intake.domain.state import (
     AMENDABLE,
+    AUTHORIZATION_ENDED,
     OF_THE_ACCEPTED,
     RECEIVED_FIELDS,
     REPORTED,
+    START_WITHOUT_FORM,
     Approval,
     Closing,
     Decided,
@@ -59,6 +64,7 @@ from referral_intake.domain.state import (
     Referral,
     Review,
     Support,
+    TermEnding,
 )
 
 
@@ -114,11 +120,15 @@ def _resumed(state: Referral, event: AuthorizationResumed) -> Mapping[str, Any]:
 def _expedited(state: Referral, event: AuthorizationExpedited) -> Mapping[str, Any]:
     if state.review is None:
         return {}
-    return {"review": state.review.model_copy(update={"clock": "expedited", "due_at": event.due_at})}
+    cap_at = event.cap_at or state.review.cap_at
+    changed = {"clock": "expedited", "due_at": event.due_at, "cap_at": cap_at}
+    return {"review": state.review.model_copy(update=changed)}
 
 
 def _approved(state: Referral, event: AuthorizationApproved) -> Mapping[str, Any]:
-    approval = Approval(number=event.number, from_=event.from_, through=event.through)
+    approval = Approval(
+        number=event.number, from_=event.from_, through=event.through, populations=event.populations
+    )
     return {"approval": approval, "review": None, "decided": _decided(state, event.occurred_at)}
 
 
@@ -126,9 +136,34 @@ def _denied(state: Referral, event: AuthorizationDenied) -> Mapping[str, Any]:
     return {"denied": True, "review": None, "decided": _decided(state, event.occurred_at)}
 
 
+def _extended(state: Referral, event: AuthorizationExtended) -> Mapping[str, Any]:
+    if state.approval is None:
+        return {}
+    longer = {"number": event.number, "from_": event.from_, "through": event.through}
+    return {"approval": state.approval.model_copy(update=longer), **_not_ending(state)}
+
+
+def _reauthorization_requested(
+    state: Referral, event: AuthorizationReauthorizationRequested
+) -> Mapping[str, Any]:
+    """Asked in time, the term lives on until that is decided (loop.md 4.7)."""
+    return _not_ending(state)
+
+
+def _not_ending(state: Referral) -> Mapping[str, Any]:
+    asked = state.plan_asked
+    over = {"plan_asked": None} if asked is not None and asked.reason == AUTHORIZATION_ENDED else {}
+    return {"ending": None, **over}
+
+
+def _plan_asked_of_the_end(state: Referral, event: ReferralPlanAsked) -> Mapping[str, Any]:
+    return {"plan_asked": PlanAsked(reason=event.reason, due_at=event.due_at), "ending": None}
+
+
 def _term_ended(state: Referral, event: AuthorizationEnded) -> Mapping[str, Any]:
+    ending = TermEnding(code=event.code, on=event.on)
     ended = state.approval.model_copy(update={"through": event.on}) if state.approval else None
-    return {"approval": ended} if ended else {}
+    return {"ending": ending, **({"approval": ended} if ended else {})}
 
 
 def _decided(state: Referral, at: datetime) -> Decided | None:
@@ -154,7 +189,7 @@ def _accepted(state: Referral, event: AssignmentAccepted) -> Mapping[str, Any]:
     if held.assignment != event.assignment:
         return {}
     taken = held.model_copy(update={"accepted_at": event.occurred_at, "lead": event.lead.name})
-    return {"offer": taken, "plan_asked": None}
+    return {"offer": taken, "plan_asked": None, "served_by": event.provider}
 
 
 def _lead_changed(state: Referral, event: AssignmentLeadChanged) -> Mapping[str, Any]:
@@ -210,7 +245,8 @@ def _started(state: Referral, event: OutreachServicesStarted) -> Mapping[str, An
 
 
 def _contact_changed(state: Referral, event: OutreachContactChanged) -> Mapping[str, Any]:
-    return {"flags": event.flags, "sealed": {**state.sealed, **event.sealed}}
+    consent = {"consent": event.consent} if event.consent is not None else {}
+    return {"flags": event.flags, "sealed": {**state.sealed, **event.sealed}, **consent}
 
 
 def _told(state: Referral, event: NoticeDelivered) -> Mapping[str, Any]:
@@ -256,6 +292,8 @@ def _amended(state: Referral, event: ReferralAmended) -> Mapping[str, Any]:
     }
     if event.sealed:
         changed["sealed"] = {**state.sealed, **event.sealed}
+    if event.kind == "full" and state.plan_asked and state.plan_asked.reason == START_WITHOUT_FORM:
+        changed["plan_asked"] = None
     if event.joined and event.joined_referrer:
         second = Joined(referral=event.joined, referrer=event.joined_referrer)
         rest = tuple(each for each in state.joined if each.referral != event.joined)
@@ -294,6 +332,7 @@ FOLD: Mapping[type[Event], Callable[[Referral, Any], Mapping[str, Any]]] = {
     ReferralClosed: _closed,
     ReferralSupportMoved: _support_moved,
     ReferralOverdue: _overdue,
+    ReferralPlanAsked: _plan_asked_of_the_end,
     AuthorizationReviewOpened: _review_opened,
     AuthorizationPended: _pended,
     AuthorizationResumed: _resumed,
@@ -302,6 +341,8 @@ FOLD: Mapping[type[Event], Callable[[Referral, Any], Mapping[str, Any]]] = {
     AuthorizationApproved: _approved,
     AuthorizationDenied: _denied,
     AuthorizationEnded: _term_ended,
+    AuthorizationExtended: _extended,
+    AuthorizationReauthorizationRequested: _reauthorization_requested,
     AuthorizationPresumptiveGranted: _granted,
     AuthorizationPresumptiveRefused: _grant_refused,
     AuthorizationPresumptiveEnded: _grant_ended,

@@ -6,7 +6,16 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 
-from referral_intake.domain.state import OF_THE_ACCEPTED, Fact, PlanAsked, Referral, Status, status
+from loopkeeper.contract.calendar import end_of_la_day
+from referral_intake.domain.state import (
+    OF_THE_ACCEPTED,
+    OF_THE_ENDED,
+    Fact,
+    PlanAsked,
+    Referral,
+    Status,
+    status,
+)
 
 
 class NextStep(Fact):
@@ -45,6 +54,8 @@ def _next_step(referral: Referral) -> NextStep:
     match status(referral):
         case Status.CLOSED:
             return NextStep(actor="", step="")
+        case _ if asked is not None and asked.reason in OF_THE_ENDED:
+            return NextStep(actor="plan", step=asked.reason, due_at=asked.due_at)
         case Status.ACCEPTED | Status.OUTREACH_INITIATED if asked and asked.reason in OF_THE_ACCEPTED:
             return NextStep(actor="plan", step=asked.reason, due_at=asked.due_at)
         case Status.OUTREACH_INITIATED:
@@ -62,6 +73,8 @@ def _next_step(referral: Referral) -> NextStep:
 def question_to_plan(referral: Referral) -> PlanAsked | None:
     """What assigning asks the plan; while nothing is authorized there is nobody to assign."""
     authorized = referral.approval is not None or referral.grant is not None
+    if referral.plan_asked is not None and referral.plan_asked.reason in OF_THE_ENDED:
+        return referral.plan_asked
     return referral.plan_asked if authorized or referral.offer is not None else None
 
 
@@ -79,7 +92,8 @@ def _before_assignment(referral: Referral) -> NextStep:
     if referral.kind == "presumptive_start":
         through = referral.grant.through if referral.grant else None
         values = {"through": through.isoformat()} if through else {}
-        return NextStep(actor="referrer", step="send_full_referral", values=values)
+        due_at = end_of_la_day(through) if through else None
+        return NextStep(actor="referrer", step="send_full_referral", values=values, due_at=due_at)
     return NextStep(actor="loopkeeper", step="open_review")
 
 
@@ -134,6 +148,9 @@ STEPS: Mapping[str, str] = {
     "answer_offer": "accept or decline the offer",
     "reach_out_first": "make the first outreach attempt",
     "reach_out": "keep reaching out until the member answers",
+    "authorization_ended": "close the loop, or say how it goes on: the authorization has ended",
+    "start_without_form": "close the loop, or get the full referral: the grant has ended and no form came",
+    "coverage_ended": "say how to go on: the roster shows no coverage any more, so no provider is asked",
     "none_left": "name a provider: every candidate declined or none fits",
     "no_answer": "ask the provider or name another: the offer was not answered in time",
     "member_already_assigned": "say how to go on: the member already has a provider through another referral",

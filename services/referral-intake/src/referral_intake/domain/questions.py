@@ -10,6 +10,7 @@ from loopkeeper.contract.decider import EventOn, Plain, Refused
 from loopkeeper.contract.events import (
     AuthorizationPended,
     AuthorizationPresumptiveRefused,
+    Eligibility,
     Event,
     Question,
     ReferralAmended,
@@ -21,13 +22,14 @@ from referral_intake.domain.closing import Made, close, must_be_open
 from referral_intake.domain.commands import (
     AnswerQuestions,
     ChooseProvider,
+    LearnCoverage,
     MeetDeadline,
     RecordReleaseDate,
 )
 from referral_intake.domain.contexts import AnswerContext, AnswerTimes, ChooseContext, PendedContext
 from referral_intake.domain.deadlines import timers
-from referral_intake.domain.duplicates import added
-from referral_intake.domain.state import AMENDABLE, PROVIDER_CHANGE, REDIRECT, Referral
+from referral_intake.domain.duplicates import added, with_those
+from referral_intake.domain.state import AMENDABLE, OTHER_BIRTH_DATE, PROVIDER_CHANGE, REDIRECT, Referral
 
 # Why a claim is refused where another provider serves the member, or was granted.
 OTHER_PROVIDER = "other_provider"
@@ -56,7 +58,8 @@ def answer(referral: Referral, command: AnswerQuestions, context: AnswerContext)
         raise Refused("stale", "Somebody else answered in the meantime.", status=412)
     # Of a loop that is over nothing is asked.
     questions = () if referral.closing is not None else _still_open(referral, command, context)
-    who = {"member": context.member, "eligibility": context.eligibility}
+    populations = with_those(command.revised.populations, context.authorized_there)
+    who = {"member": context.member, "eligibility": context.eligibility, "populations": populations}
     changes = _changed(referral, command.revised.model_copy(update=who))
     if questions != referral.questions:
         changes["questions"] = questions
@@ -106,7 +109,11 @@ def _still_open(referral: Referral, command: AnswerQuestions, context: AnswerCon
         q
         for q in referral.questions
         if q.id not in command.answered
-        and (q.id in referral.asked_by_plan or (q.id.startswith(REDIRECT) and not moved))
+        and (
+            q.id in referral.asked_by_plan
+            or (q.id.startswith(REDIRECT) and not moved)
+            or (q.id == OTHER_BIRTH_DATE and context.eligibility.state == "other_birth_date")
+        )
     ]
     ids = {q.id for q in (*kept, *context.redirect)}
     form = (q for q in (*command.questions, *context.choices) if q.id not in ids)
@@ -120,8 +127,8 @@ def once(questions: Sequence[Question]) -> tuple[Question, ...]:
 
 def _changed(referral: Referral, revised: ReferralReceived) -> dict[str, Any]:
     beside = {"kind", "linked", "questions"}
-    if referral.joined:
-        # What a second referral brought stays, whatever the first one's form now says.
+    if referral.joined or (referral.linked is not None and referral.linked.why == "plan_change"):
+        # What a second referral or the plan before brought stays, whatever the first one's form now says.
         revised = revised.model_copy(update=added(revised, referral))
     changes = {
         name: value
@@ -131,6 +138,28 @@ def _changed(referral: Referral, revised: ReferralReceived) -> dict[str, Any]:
     sealed = {part: text for part, text in revised.sealed.items() if referral.sealed.get(part) != text}
     changes |= {"sealed": sealed} if sealed else {}
     return {name: value for name, value in changes.items() if value is not None}
+
+
+def learn_coverage(referral: Referral | None, command: LearnCoverage, context: Plain) -> Made:
+    """The roster's newest answer, where it is another one; what it asks about the member is asked then (loop.md 2.5)."""
+    if referral is None or referral.received_at is None or command.eligibility == referral.eligibility:
+        return []
+    asks = () if referral.closing is not None else who_is_it(command.eligibility)
+    known = tuple(q for q in referral.questions if q.id != OTHER_BIRTH_DATE)
+    questions = (*known, *asks)
+    changed = questions if questions != referral.questions else None
+    learned = ReferralAmended(
+        occurred_at=context.at, cause="roster", eligibility=command.eligibility, questions=changed
+    )
+    anew = [q for q in asks if q not in referral.questions]
+    return [learned, *([ReferralQuestionsAsked(occurred_at=context.at, questions=questions)] if anew else [])]
+
+
+def who_is_it(eligibility: Eligibility) -> tuple[Question, ...]:
+    """The roster has another birth date under this number: whom the referral is about, is asked."""
+    if eligibility.state != "other_birth_date":
+        return ()
+    return (Question(id=OTHER_BIRTH_DATE, pointer="/member/birth_date"),)
 
 
 def ask_for_change(at: datetime, others: Sequence[Question] = ()) -> ReferralQuestionsAsked:

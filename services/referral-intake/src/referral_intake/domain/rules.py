@@ -26,12 +26,22 @@ from loopkeeper.contract.events import (
     ReferralSetAside,
 )
 from loopkeeper.contract.vocabulary.outcomes import clr_reason
-from referral_intake.domain.closing import Made, close, close_by_hand, must_be_open, withdraw
+from referral_intake.domain.closing import (
+    Made,
+    close,
+    close_by_hand,
+    end_of_term,
+    goes_on,
+    must_be_open,
+    withdraw,
+)
 from referral_intake.domain.commands import (
     AnswerQuestions,
     AskSupport,
     ChooseProvider,
     CloseReferral,
+    EndOfTerm,
+    LearnCoverage,
     MeetDeadline,
     MergeReferral,
     MoveSupport,
@@ -43,13 +53,22 @@ from referral_intake.domain.commands import (
 )
 from referral_intake.domain.contexts import (
     Asked,
+    EndingContext,
     MergeContext,
     Noted,
     OverturnedContext,
     PendedContext,
     ReceiveContext,
 )
-from referral_intake.domain.duplicates import AlreadyServed, Apart, Joins, asks_for_change, joined, served
+from referral_intake.domain.duplicates import (
+    AlreadyServed,
+    Apart,
+    Joins,
+    asks_for_change,
+    joined,
+    served,
+    with_those,
+)
 from referral_intake.domain.evolve import evolve
 from referral_intake.domain.questions import (
     answer,
@@ -57,12 +76,13 @@ from referral_intake.domain.questions import (
     ask_for_change,
     ask_for_plan,
     choose_provider,
+    learn_coverage,
     meet_deadline,
     once,
     record_release,
     wish_to_be_asked,
 )
-from referral_intake.domain.state import RECEIVED_FIELDS, Referral
+from referral_intake.domain.state import RECEIVED_FIELDS, START_WITHOUT_FORM, Referral
 from referral_intake.domain.supports import ask_support, move_support
 
 
@@ -72,6 +92,10 @@ def decide(referral: Referral | None, asked: Asked) -> Made:
             return receive(command, context)
         case (NoteFact() as command, context):
             return note(referral, command.fact, context)
+        case (EndOfTerm() as command, context):
+            return end_of_term(referral, command, context)
+        case (LearnCoverage() as command, context):
+            return learn_coverage(referral, command, context)
         case (MeetDeadline() as command, context):
             return meet_deadline(referral, command, context)
         case (AnswerQuestions() as command, context):
@@ -109,6 +133,7 @@ def receive(command: ReceiveReferral, context: ReceiveContext) -> Made:
             "member": context.member,
             "eligibility": context.eligibility,
             "linked": command.received.linked or context.moved_from,
+            "populations": with_those(command.received.populations, context.authorized_there),
         }
     )
     reopening_events = _reopened(received.plan, command.reopening, context)
@@ -243,6 +268,8 @@ def note(referral: Referral | None, fact: Event | None, context: Noted) -> Made:
         if not isinstance(context, PendedContext):
             raise InvariantBroken("the plan's questions came without their times")
         return ask_for_plan(referral, fact, context)
+    if isinstance(context, EndingContext):
+        return goes_on(referral, context, START_WITHOUT_FORM)
     outcome = ENDINGS.get(type(fact)) if fact is not None else None
     if outcome is None:
         return []

@@ -15,17 +15,30 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict
 
 from loopkeeper.contract.decider import State
-from loopkeeper.contract.events import Claim, Eligibility, Linked, Question, ScreenedPopulation
+from loopkeeper.contract.events import (
+    Claim,
+    Consent,
+    Eligibility,
+    Linked,
+    PlanChange,
+    Question,
+    ScreenedPopulation,
+)
 
 # Questions whose answer is no field of the form: the right plan (the id ends in its slug, or in nothing where no plan
 # served here is right), and whether a member already served wishes to change to the provider that referred.
 REDIRECT = "redirect"
 PROVIDER_CHANGE = "provider-change"
+# The roster has the number with another date of birth: who is it?
+OTHER_BIRTH_DATE = "other-birth-date"
 # Why a referral is linked to one that may be the same member's.
 POSSIBLE = "possible_duplicate"
 
 
 # What the plan may be asked while a provider holds the referral.
+AUTHORIZATION_ENDED, START_WITHOUT_FORM = "authorization_ended", "start_without_form"
+# What the plan is asked once what the member was served under has ended.
+OF_THE_ENDED = frozenset({AUTHORIZATION_ENDED, START_WITHOUT_FORM})
 REPORTED = "reported_"
 OF_THE_ACCEPTED = frozenset(
     {
@@ -36,13 +49,13 @@ OF_THE_ACCEPTED = frozenset(
 RECEIVED_FIELDS = (
     "plan", "referrer", "member", "kind", "form", "received_via", "urgency", "age_band", "county", "language",
     "populations", "attested", "claim", "preferred", "chosen", "pcp", "program_providers", "eligibility",
-    "family_of", "flags", "consent_holder", "release_on", "linked", "sealed",
+    "family_of", "flags", "consent_holder", "release_on", "plan_change", "linked", "sealed",
 )  # fmt: skip
 # What `referral.amended` may change of them; `sealed` part by part.
 AMENDABLE = (
     "member", "kind", "form", "urgency", "age_band", "county", "language", "populations", "attested", "claim",
     "preferred", "chosen", "pcp", "program_providers", "eligibility", "flags", "consent_holder", "release_on",
-    "linked", "questions",
+    "plan_change", "linked", "questions",
 )  # fmt: skip
 
 
@@ -90,6 +103,7 @@ class Approval(Fact):
     number: str
     from_: date
     through: date
+    populations: tuple[str, ...] = ()
 
 
 class Offer(Fact):
@@ -103,6 +117,13 @@ class Offer(Fact):
     attempts: int = 0
     # Outreach as the provider's file reports it, with or without an attempt.
     initiated_on: date | None = None
+
+
+class TermEnding(Fact):
+    """The last day of the authorization as it was said, and by which code it ends."""
+
+    code: int
+    on: date
 
 
 class PlanAsked(Fact):
@@ -170,6 +191,7 @@ class Referral(State):
     flags: tuple[str, ...] = ()
     consent_holder: str = ""
     release_on: date | None = None
+    plan_change: PlanChange | None = None
     linked: Linked | None = None
     sealed: Mapping[str, str] = {}
     questions: tuple[Question, ...] = ()
@@ -189,9 +211,13 @@ class Referral(State):
     denied: bool = False
     offer: Offer | None = None
     plan_asked: PlanAsked | None = None
+    ending: TermEnding | None = None
     services_started_on: date | None = None
     closing: Closing | None = None
     told_at: datetime | None = None
+    # Who served last, though it serves no more; and the consent to share what a Part 2 program knows (loop.md 6.5).
+    served_by: str = ""
+    consent: Consent | None = None
 
     @property
     def blocked(self) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
-from typing import Any
 
 from loopkeeper.contract import ids
 from loopkeeper.contract.calendar import la_date
@@ -12,6 +11,7 @@ from loopkeeper.contract.decider import Command, InvariantBroken, Plain
 from loopkeeper.contract.events import (
     AuthorizationOverturned,
     AuthorizationPended,
+    AuthorizationPresumptiveEnded,
     Eligibility,
     Linked,
     Question,
@@ -19,7 +19,7 @@ from loopkeeper.contract.events import (
 )
 from loopkeeper.policy import Policy
 from loopkeeper.postgres.connections import Connection
-from loopkeeper.security.sealing import Sealer
+from loopkeeper.security.sealing import AuditRow, Sealer
 from loopkeeper.store.definition import STREAM, Change, Key, Loaded, Loader, NeedsMore, Work
 from referral_intake.domain import duplicates
 from referral_intake.domain.commands import (
@@ -27,7 +27,9 @@ from referral_intake.domain.commands import (
     AskSupport,
     ChooseProvider,
     CloseReferral,
+    EndOfTerm,
     Keys,
+    LearnCoverage,
     MeetDeadline,
     MergeReferral,
     MoveSupport,
@@ -45,6 +47,7 @@ from referral_intake.domain.contexts import (
     Before,
     ChooseContext,
     CloseContext,
+    EndingContext,
     MergeContext,
     Noted,
     OverturnedContext,
@@ -54,9 +57,11 @@ from referral_intake.domain.contexts import (
 from referral_intake.domain.duplicates import AlreadyServed, Joins, Others, completes, served_before
 from referral_intake.domain.form.overlaps import choices_open, overlaps_on
 from referral_intake.domain.member_keys import found_as, keys_learned
+from referral_intake.domain.questions import who_is_it
 from referral_intake.domain.rules import as_received
 from referral_intake.domain.state import REDIRECT, Referral
 from referral_intake.persistence.queries import KnownMembers, form_commands, load_known
+from referral_intake.persistence.roster_rows import answered
 
 # Every member of a plan is told apart under this kind of shared row, so that of two referrals of one person that
 # arrive at once the second finds the first.
@@ -71,6 +76,8 @@ class IntakeLoaded(Loaded[Referral, Asked]):
         self.known = known
         self.minted: dict[str, str] = {}
         self.copied: dict[str, str] = {}
+        # What was passed on from another plan's loop.
+        self.passed: list[AuditRow] = []
         self._held = {name for kind, name in held if kind == STREAM}
         self._policy = policy
         self._sealer = sealer
@@ -88,6 +95,9 @@ class IntakeLoaded(Loaded[Referral, Asked]):
             case CloseReferral():
                 least = self._least_attempts(state, at)
                 return command, CloseContext(at=at, seed=seed, least_attempts=least)
+            case EndOfTerm():
+                code = str(state.ending.code) if state is not None and state.ending is not None else ""
+                return command, self._ended(state, code, plain)
             case NoteFact():
                 return command, self._noted(stream, state, command, plain)
             case ChooseProvider():
@@ -96,7 +106,7 @@ class IntakeLoaded(Loaded[Referral, Asked]):
                     self._hold(serving)
                 return command, ChooseContext(at=at, seed=seed, serving=serving)
             case (
-                MeetDeadline() | WithdrawReferral() | RecordReleaseDate() | AskSupport()
+                LearnCoverage() | MeetDeadline() | WithdrawReferral() | RecordReleaseDate() | AskSupport()
                 | MoveSupport()
             ):  # fmt: skip
                 return command, plain
@@ -126,7 +136,7 @@ class IntakeLoaded(Loaded[Referral, Asked]):
         )
         member = carried.member if carried is not None else self._member(keys, plain)
         received = command.received.model_copy(update={"member": member})
-        moved = served_before(keys, self.known.members, self._others()) if received.linked is None else ""
+        moved = self._moved(received, keys, plain) if received.linked is None else ""
         found = duplicates.match(
             stream, received, keys, self._others(), again.why if again is not None else ""
         )
@@ -145,6 +155,7 @@ class IntakeLoaded(Loaded[Referral, Asked]):
             member=member,
             eligibility=eligibility,
             moved_from=Linked(to=moved, why="plan_change") if moved else None,
+            authorized_there=duplicates.authorized_there(self.known.states[moved]) if moved else (),
             match=found,
             resealed=resealed,
             redirect=self._redirect(received, eligibility, keys, at) if again is None else (),
@@ -153,12 +164,28 @@ class IntakeLoaded(Loaded[Referral, Asked]):
             before=before,
         )
 
+    def _moved(self, received: ReferralReceived, keys: Keys, plain: Plain) -> str:
+        """The loop that served the member under the plan before, where it may be passed on; that is written down."""
+        found, day = served_before(keys, self.known.members, self._others()), la_date(plain.at)
+        if not found:
+            return ""
+        old = self.known.states[found]
+        table = "part2_programs"
+        rows = self._policy.rows(table, on=day) if table in self._policy.tables else ()
+        if not duplicates.may_pass(old, received.plan, {row["organization"] for row in rows}, day):
+            return ""
+        why = f"plan change: ECM goes on under {received.plan} (loop.md 4.9)"
+        fields = ("populations", "provider")
+        self.passed.append(AuditRow(plain.at, received.plan, "", old.plan, found, ("referral",), fields, why))
+        return found
+
     def _answered(
         self, stream: str, state: Referral, command: AnswerQuestions, plain: Plain
     ) -> AnswerContext:
         """Identity that comes late: asked again which member this is, and what the roster says (loop.md 2.5, 2.7)."""
         revised, keys, at = command.revised, command.keys, plain.at
         member, eligibility, possible, redirect = state.member, state.eligibility, None, ()
+        moved = self._moved(revised, keys, plain) if state.received_at and state.linked is None else ""
         if state.received_at is not None and (keys.cin or keys.person or keys.roster):
             eligibility = self._eligibility(revised.plan, keys, at)
             before = self.known.keys.get(stream, Keys())
@@ -171,7 +198,8 @@ class IntakeLoaded(Loaded[Referral, Asked]):
             seed=plain.seed,
             member=member,
             eligibility=eligibility,
-            possible=possible,
+            possible=Linked(to=moved, why="plan_change") if moved else possible,
+            authorized_there=duplicates.authorized_there(self.known.states[moved]) if moved else (),
             redirect=redirect,
             choices=self._choices(eligibility, revised.flags, state.received_at or at),
             asking=self._asking(at),
@@ -201,10 +229,7 @@ class IntakeLoaded(Loaded[Referral, Asked]):
     def _eligibility(self, plan: str, keys: Keys, at: datetime) -> Eligibility:
         if not keys.roster or plan not in self.known.rosters:
             return Eligibility()
-        row = self.known.roster.get(keys.roster)
-        if row is None or (keys.birth and row["birth_key"] != keys.birth):
-            return Eligibility(state="not_found")
-        return Eligibility(state=_covered(row, la_date(at)), programs=tuple(row["programs"]))
+        return answered(self.known.roster.get(keys.roster), keys.birth, la_date(at))
 
     def _hold(self, stream: str) -> None:
         if stream not in self._held:
@@ -215,24 +240,27 @@ class IntakeLoaded(Loaded[Referral, Asked]):
     def _redirect(
         self, received: ReferralReceived, eligibility: Eligibility, keys: Keys, at: datetime
     ) -> tuple[Question, ...]:
-        """Whether another plan is the right one: its roster has the member and this one's has not, or this one says
+        """Who it is, where the roster has another birth date; whether another plan is the right one: its roster has the member and this one's has not, or this one says
         which counties it serves, and the member's is none of them (loop.md 2.14)."""
         today = la_date(at)
-        if eligibility.state in ("not_found", "left"):
+        who = who_is_it(eligibility)
+        if eligibility.state in ("not_found", "left", "other_birth_date"):
             theirs = [
                 plan
                 for plan, key in keys.others.items()
-                if (row := self.known.roster.get(key)) is not None and _covered(row, today) == "confirmed"
+                if (row := self.known.roster.get(key)) is not None
+                and answered(row, "", today).state == "confirmed"
             ]
             if len(theirs) == 1:
-                return (Question(id=f"{REDIRECT}-{theirs[0]}", pointer="/plan", blocking=True),)
-        return self._by_county(received, eligibility, keys, today)
+                return (*who, Question(id=f"{REDIRECT}-{theirs[0]}", pointer="/plan", blocking=True))
+        return (*who, *self._by_county(received, eligibility, keys, today))
 
     def _by_county(
         self, received: ReferralReceived, eligibility: Eligibility, keys: Keys, today: date
     ) -> tuple[Question, ...]:
         policy = self._policy
-        if not received.county or eligibility.state == "confirmed":
+        known = eligibility.state in ("confirmed", "begins_later")
+        if not received.county or known or in_care(received):
             return ()
         served = policy.rows("plan_counties", on=today, plan=received.plan)
         if not served or any(received.county in row["counties"] for row in served):
@@ -269,8 +297,26 @@ class IntakeLoaded(Loaded[Referral, Asked]):
             case AuthorizationOverturned():
                 opens = self._opened(stream, state, plain)
                 return OverturnedContext(at=plain.at, seed=plain.seed, opens=opens)
+            case AuthorizationPresumptiveEnded(reason=("expired" | "revoked") as reason) if _start_alone(
+                state
+            ):
+                return self._ended(state, f"grant_{reason}", plain)
             case _:
                 return plain
+
+    def _ended(self, state: Referral | None, ending: str, plain: Plain) -> EndingContext:
+        """The row for this ending; the plan is asked where there is none."""
+        served = state is not None and state.services_started_on is not None
+        day = la_date(plain.at)
+        rows = self._policy.rows("endings", on=day, ending=ending, served=served)
+        due = self._policy.due("ending_answered", plain.at)
+        return EndingContext(
+            at=plain.at,
+            seed=plain.seed,
+            closes_as=rows[0]["closes_as"] if rows else None,
+            due_at=due.at,
+            refs=(*(row.ref for row in rows), due.ref),
+        )
 
     def _opened(
         self, stream: str, state: Referral | None, plain: Plain
@@ -286,6 +332,27 @@ class IntakeLoaded(Loaded[Referral, Asked]):
         return name, received.model_copy(update={"linked": linked, "sealed": sealed, "claim": None})
 
 
+def in_care(received: ReferralReceived) -> bool:
+    """Whether it is a child in care, who may be placed in another county than that of its plan: where it lives says
+    nothing of which plan is the right one (loop.md 2.14)."""
+    if received.age_band != "child_youth":
+        return False
+    welfare = any(
+        each.code == "child_welfare" and (each.claimed or each.result == "met")
+        for each in received.populations
+    )
+    return welfare or received.consent_holder in IN_CARE
+
+
+# Who holds consent for a child in care.
+IN_CARE = frozenset({"court", "county"})
+
+
+def _start_alone(state: Referral | None) -> bool:
+    """Whether only the start of services is here, and no form that opens a review."""
+    return state is not None and state.kind == "presumptive_start" and state.review is None
+
+
 def reseal(
     sealer: Sealer, plan: str, stream: str, sealed: Mapping[str, str], to_plan: str, to_stream: str
 ) -> dict[str, str]:
@@ -294,14 +361,6 @@ def reseal(
         part: sealer.seal(to_plan, to_stream, part, sealer.open(plan, stream, part, text))
         for part, text in sealed.items()
     }
-
-
-def _covered(row: Mapping[str, Any], on: date) -> Any:
-    """Whom a later whole roster does not name has left: whether the coverage ended is not known (loop.md 2.5)."""
-    if row["left_on"] is not None:
-        return "left"
-    through: date | None = row["covered_through"]
-    return "confirmed" if row["covered_from"] <= on and (through is None or on <= through) else "ended"
 
 
 class IntakeLoader(Loader[Referral, Asked]):

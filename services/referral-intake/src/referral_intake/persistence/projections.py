@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 
 from loopkeeper.contract.events import ReferralAmended, ReferralReceived
 from loopkeeper.postgres.connections import Connection
+from loopkeeper.store import bulk_writes
 from loopkeeper.store.definition import Change, Projection
 from referral_intake.domain.commands import Keys
 from referral_intake.domain.state import Referral
 from referral_intake.persistence.context import IntakeLoaded
+from referral_intake.persistence.tables import columns
 
 
 class IntakeProjection(Projection[Referral]):
@@ -30,7 +32,39 @@ class IntakeProjection(Projection[Referral]):
         await members(connection, loaded.minted)
         await identities(connection, told)
         await supports(connection, changes)
+        await populations(connection, changes)
         await copied_identities(connection, loaded.copied)
+        await bulk_writes.audit(connection, loaded.passed)
+
+
+async def populations(connection: Connection, changes: Sequence[Change[Referral]]) -> None:
+    """For lists by one population: what each changed referral has now, and no longer what it had."""
+    before, after = dict[str, frozenset[str]](), dict[str, frozenset[str]]()
+    for change in changes:
+        before.setdefault(change.stream, listed(change.before))
+        after[change.stream] = listed(change.after)
+    moved = [stream for stream in after if after[stream] != before[stream]]
+    gone = [(each, stream) for stream in moved for each in sorted(before[stream] - after[stream])]
+    fresh = [(each, stream) for stream in moved for each in sorted(after[stream] - before[stream])]
+    if gone:
+        await connection.execute(
+            """DELETE FROM referral_population p USING unnest($1::text[], $2::text[]) AS t (population, id)
+               WHERE p.population = t.population AND p.id = t.id""",
+            [each for each, _ in gone],
+            [stream for _, stream in gone],
+        )
+    if fresh:
+        await connection.execute(
+            """INSERT INTO referral_population (population, id) SELECT * FROM unnest($1::text[], $2::text[])
+               ON CONFLICT DO NOTHING""",
+            [each for each, _ in fresh],
+            [stream for _, stream in fresh],
+        )
+
+
+def listed(state: Referral | None) -> frozenset[str]:
+    """The populations by which a list finds it."""
+    return frozenset(columns(state)["populations"]) if state is not None else frozenset()
 
 
 async def members(connection: Connection, minted: Mapping[str, str]) -> None:

@@ -179,8 +179,8 @@ async def _begin(store: Store[Any], clock: Clock, upload: Import) -> tuple[Loade
     async def steps(connection: Connection) -> Mapping[str, Any]:
         await connection.execute(
             """INSERT INTO roster_import
-               (plan_id, import, state, owner, lines, accepted, refused, removed, standing, errors, "at")
-               VALUES ($1, $2, 'fresh', '', 0, 0, 0, 0, 0, '[]', $3) ON CONFLICT (plan_id) DO NOTHING""",
+               (plan_id, import, state, owner, lines, accepted, refused, removed, standing, errors, compared, "at")
+               VALUES ($1, $2, 'fresh', '', 0, 0, 0, 0, 0, '[]', '', $3) ON CONFLICT (plan_id) DO NOTHING""",
             upload.plan,
             upload.id,
             now,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Annotated, Any, cast
 
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
 from loopkeeper.contract.blanks import BlankIsMissing
+from loopkeeper.contract.events import Eligibility
 from loopkeeper.contract.field_types import AnyCounty, BirthDay, TermDay, TermEnd
 from loopkeeper.contract.vocabulary.identifiers import cin_valid
 from loopkeeper.contract.vocabulary.programs import Program, enrolled_in
@@ -106,6 +108,23 @@ def checked(line: Line, loaded: Loaded, *, synthetic: bool) -> RosterRow | None:
         loaded.refuse(number, "/covered_through", "ends-before", "Let the coverage end after it begins.")
         return None
     return row
+
+
+def answered(row: Mapping[str, Any] | None, birth_key: str, on: date) -> Eligibility:
+    """What a roster's row says of a member on this day (loop.md 2.5); `birth_key` is empty where no birth date is known.
+    Whom a later whole roster does not name has left: whether the coverage ended is not known."""
+    if row is None:
+        return Eligibility(state="not_found")
+    if birth_key and row["birth_key"] != birth_key:
+        return Eligibility(state="other_birth_date")
+    said = {
+        "programs": tuple(row["programs"]),
+        "from": row["covered_from"],
+        "through": row["covered_through"],
+    }
+    known = Eligibility.model_validate({"state": "confirmed", **said})
+    state = "left" if row["left_on"] is not None else known.on(on)
+    return Eligibility.model_validate({"state": state, **said})
 
 
 def _pointer(column: str) -> str:

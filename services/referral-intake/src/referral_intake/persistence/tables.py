@@ -74,9 +74,14 @@ referral = stream_table(
     sa.Index("referral_provider_status", "provider_id", "status", "at", "id", postgresql_where=OPEN),
     sa.Index("referral_referrer_plan", "referrer_id", "plan_id", "at", "id"),
     sa.Index("referral_provider_plan", "provider_id", "plan_id", "at", "id", postgresql_where=SERVED),
-    sa.Index(
-        "referral_populations", "populations", postgresql_using="gin", postgresql_with={"fastupdate": "off"}
-    ),
+)
+
+# The populations of each referral, for lists by one: row-level security uses an index for equality of text, and for no array.
+referral_population = sa.Table(
+    "referral_population",
+    metadata,
+    sa.Column("population", sa.Text, primary_key=True),
+    sa.Column("id", sa.Text, primary_key=True),
 )
 
 # `id` is plan:blind index of CIN and birth date; `member` the random id that stands for the person.
@@ -155,6 +160,8 @@ roster_import = sa.Table(
     # How many members stood on the roster when the import began.
     sa.Column("standing", sa.Integer, nullable=False),
     sa.Column("errors", JSONB, nullable=False),
+    # The import whose answers the loops have learned.
+    sa.Column("compared", sa.Text, nullable=False),
     moment("at", nullable=False),
 )
 

@@ -74,7 +74,8 @@ async def by_change(
     if wanted.population is not None:
         if not plain(wanted.population):
             return ()
-        selection.where(f"populations @> ARRAY[{literal(wanted.population)}]")
+        population = literal(wanted.population)
+        selection.where(f"id IN (SELECT p.id FROM referral_population p WHERE p.population = {population})")  # noqa: S608
         selection.ordered = False
     return await visible_page(readers, client, selection)
 

@@ -65,9 +65,12 @@ def to_providers(
         case AssignmentOverdue() if event.state == "at_risk":
             yield from _reminded(after, event.assignment)
         case AssignmentStarted():
+            if _waits_for_answer(after, event.assignment):
+                unanswered = {"assignment": event.assignment}
+                yield Notice("started", event.provider, "provider", "unanswered", facts=unanswered)
+                return
             facts = {"assignment": event.assignment, "on": event.on.isoformat()}
-            variant = "unanswered" if _waits_for_answer(after, event.assignment) else USUAL
-            yield Notice("started", event.provider, "provider", variant, facts=facts, slots={"on": event.on})
+            yield Notice("started", event.provider, "provider", facts=facts, slots={"on": event.on})
         case AssignmentWithdrawn() | AssignmentEnded():
             yield _taken_back(before, event)
         case ReferralAmended():
@@ -87,13 +90,11 @@ def to_providers(
 
 
 def _offer(event: AssignmentMade) -> Notice:
-    """One under a grant is the claimant's to accept, so that the member has a lead care manager."""
+    """One under a grant is the claimant's to accept, so that the member has a lead care manager. The day from which a
+    planned one is live tells custody, and is told to who accepted (loop.md 3.7)."""
     facts = {"assignment": event.assignment, "due_at": written(event.answer_due_at)}
     slots: dict[str, Value] = {"due": last_day(event.answer_due_at)}
     variant = "claimed" if event.kind == "presumptive" else USUAL
-    if event.starts_on is not None:
-        variant, slots["on"] = "planned", event.starts_on
-        facts["starts_on"] = event.starts_on.isoformat()
     return Notice("offer", event.provider, "provider", variant, facts=facts, slots=slots)
 
 
@@ -128,6 +129,9 @@ def _grant_to_providers(before: Outreach, event: Event, after: Outreach) -> Iter
             facts = {"grant": event.grant, "through": event.through.isoformat()}
             slots: dict[str, Value] = {"through": event.through, "due": event.referral_by or event.through}
             variant = "referral" if _start(after) else USUAL
+            if event.at_risk:
+                # Nothing is owed for one who is not the plan's member (ECMG26 p109).
+                variant = "referral_at_risk" if _start(after) else "payment_at_risk"
             # A claim that joined another loop is answered under its own id.
             yield Notice(
                 "presumptive_granted", event.provider, "provider", variant, facts=facts, slots=slots,

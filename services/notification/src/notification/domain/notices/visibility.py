@@ -107,11 +107,7 @@ def reveals(entry: ProviderRecorded) -> bool:
 
 def consented(consent: Consent | None, reader: str, on: date) -> bool:
     """Whether a recorded consent lets this organization read what a Part 2 program knows (42 CFR 2.31)."""
-    if consent is None or consent.scope == "revoked" or on < consent.on:
-        return False
-    if consent.through is not None and on > consent.through:
-        return False
-    return consent.scope == "tpo" or reader in consent.to
+    return consent is not None and consent.lets_read(reader, on)
 
 
 def part2(

@@ -101,6 +101,10 @@ def _amended(state: Outreach, event: ReferralAmended) -> Mapping[str, Any]:
         changes["claimed_by"] = event.claim.provider
     if event.sealed is not None and "contact" in event.sealed:
         changes["contact"] = event.sealed["contact"]
+    held = state.assignment
+    if event.release_on is not None and held is not None and held.starts_on is not None:
+        # A release that moves moves the start of what is planned.
+        changes["assignment"] = held.model_copy(update={"starts_on": event.release_on})
     if event.joined is not None:
         others = tuple(each for each in state.joined if each.referral != event.joined)
         added = Joined(referral=event.joined, referrer=event.joined_referrer or "")

@@ -21,6 +21,7 @@ from loopkeeper.contract.field_types import (
     NotAYes,
     ReleaseDay,
     ServiceDay,
+    TermDay,
     YesNo,
 )
 from loopkeeper.contract.vocabulary.people import ConsentHolder
@@ -167,6 +168,37 @@ class Attestation(Said):
     on: ServiceDay | None = None
 
 
+class PlanChange(Said):
+    """That ECM was received under another plan, and from whom that is known. Each way has a condition of its own: the
+    member wishes to go on, the old provider recommends it, the old plan says nothing of an end. Unsaid, it is so."""
+
+    how: Literal["old_plan", "data_feed", "member", "provider", "other"]
+    graduated_or_stopped: bool | None = None
+    member_wishes: bool | None = None
+    provider_recommends: bool | None = None
+    # A day of ECM service under the old plan, and the last day of that enrolment, where they are known.
+    last_service_on: ServiceDay | None = None
+    enrolled_through: TermDay | None = None
+
+    @property
+    def stated(self) -> tuple[str, ...]:
+        """What is said that may stand against it, as the policy table `plan_change` names it."""
+        said = {
+            "graduated_or_stopped": self.graduated_or_stopped is True,
+            "not_wished": self.member_wishes is False,
+            "not_recommended": self.provider_recommends is False,
+        }
+        return tuple(name for name, so in said.items() if so)
+
+
+PlanChangeWay = Literal["old_plan", "data_feed", "member", "provider", "other"]
+
+
+def _by_its_way(said: object) -> object:
+    """The way alone, where nothing else is said of it."""
+    return {"how": said} if isinstance(said, str) and said.strip() else said
+
+
 class Extra(Said):
     """Something a plan likes to know beyond the standard: it says what for, is never asked for and holds no clock."""
 
@@ -215,8 +247,12 @@ class ReferralBody(Said):
     member_choices: Annotated[Mapping[Program, Choice], BeforeValidator(without_blank)] = Field(
         default_factory=dict[Program, Choice]
     )
-    # Whether ECM was received in the last 90 days of another plan, and from whom that is known (loop.md 4.9).
-    plan_change: Literal["old_plan", "data_feed", "member", "provider", "other"] | None = None
+    # That ECM was received in the last 90 days of another plan: how that is known, alone or with its details
+    # (loop.md 4.9).
+    plan_change: Annotated[
+        PlanChange | None,
+        BeforeValidator(_by_its_way, json_schema_input_type=PlanChangeWay | PlanChange | None),
+    ] = None
     attestation: Attestation = Attestation()
     member_agrees: YesNo | None = None
     comments: Long = ""

@@ -140,7 +140,7 @@ def _flags(form: ReferralBody) -> Iterator[str]:
     if form.answers.get("transitional_rent"):
         yield "transitional_rent"
     if form.plan_change is not None:
-        yield f"plan_change_{form.plan_change}"
+        yield f"plan_change_{form.plan_change.how}"
 
 
 def _preferred(form: ReferralBody, referrer: str) -> Iterator[str]:
@@ -193,6 +193,7 @@ QUESTIONS: Mapping[str, str] = {
     "programs": "Is the member in another care management program?",
     "redirect": "The plan named does not serve the member's county. Is the county right? If it is, write to the "
     "county's plan.",
+    "other-birth-date": "The plan's roster has another date of birth under this number. Which is the member's?",
     "provider-change": "The provider that referred offers to serve the member, who is already served. Does the member "
     "wish to change to it? (true or false)",
     "race-ethnicity": "How does the member describe their race and ethnicity, if they wish to?",
@@ -214,9 +215,17 @@ def questions(
     *,
     on: date,
     overlaps: Mapping[str, str] | None = None,
+    goes_on: bool = False,
 ) -> tuple[Question, ...]:
     """What is missing or doubtful, with a pointer each. Only the question which population is meant blocks, when
-    none is marked and none can be seen: without one nobody could decide. `overlaps` is the rule of each program."""
+    none is marked and none can be seen: without one nobody could decide. `overlaps` is the rule of each program.
+    Of who goes on with ECM under a new plan (`goes_on`) nothing is asked but who that is (loop.md 4.9)."""
+    if goes_on:
+        return tuple(
+            Question(id=name, pointer=pointer)
+            for name, pointer in _asked(form, reading, on)
+            if name in WHO_IT_IS
+        )
     asked = [Question(id=name, pointer=pointer) for name, pointer in _asked(form, reading, on)]
     asked += [Question(id=f"answer-{name}", pointer=f"/answers/{name}") for name in screening.missing]
     asked += _overlapping(form, overlaps or {})
@@ -225,6 +234,13 @@ def questions(
     ):
         asked.append(Question(id="populations", pointer="/populations", blocking=True))
     return tuple(asked)
+
+
+# What tells whom a referral is about, and how they and who referred are reached: no step of an authorization.
+WHO_IT_IS = frozenset(
+    {"cin", "birth-date", "name", "age-group", "age-group-adult", "language", "county", "way-to-reach",
+     "referrer-contact", "consent-holder", "caregiver", "referral-date", "npi"}
+)  # fmt: skip
 
 
 def _overlapping(form: ReferralBody, overlaps: Mapping[str, str]) -> Iterator[Question]:

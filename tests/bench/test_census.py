@@ -1,0 +1,38 @@
+"""Does anything cost more as the tables grow? Every statement that the services send in a whole story, and every list by every
+key and filter, over a thousand referrals and over several thousand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.bench.census.census import Compared, census
+from tests.conftest import Databases
+
+FEW, MANY = 60, 360
+# What may grow, and why: each counts what is there, now and then, or writes as much as it was handed.
+GROWS = {
+    "AS actor, count(*) AS open": "counts open loops every quarter of a minute, by an index of what is open",
+    "FROM roster WHERE plan = $1": "a whole roster tells who has left: as often as a plan sends one",
+    "UPDATE roster SET left_on": "the same",
+}
+
+
+def excused(each: Compared) -> bool:
+    return any(words in each.statement.short for words in GROWS)
+
+
+async def test_no_statement_and_no_list_looks_at_more_as_the_tables_grow(
+    databases: Databases, tmp_path: Path
+) -> None:
+    async with census(databases, tmp_path) as counted:
+        found, few, many = await counted.compare(FEW, MANY)
+    await databases.drop()
+    assert many > 5 * few
+    assert len(found) > 400
+    grown = [
+        f"{each.statement.service}: {each.example.route or each.statement.short[:160]}: rows {each.small.rows} → "
+        f"{each.large.rows}, pages {each.small.pages} → {each.large.pages} {each.scans}"
+        for each in found
+        if each.grows and not excused(each)
+    ]
+    assert grown == []
