@@ -66,7 +66,7 @@ def test_a_line_of_prose_has_120_characters_at_most_and_a_table_or_code_as_many_
 ) -> None:
     long = "A sentence that goes on. " * 6
     (found,) = planted(tmp_path, "docs/guides/plan.md", f"# {long}\n\n- {long}\n")
-    assert found == "docs/guides/plan.md:3: 151 characters; a line of prose has 120 at most."
+    assert found == "docs/guides/plan.md:3: 152 characters; a line of prose has 120 at most."
     assert planted(tmp_path, "docs/guides/plan.md", f"| {long} |\n\n```sh\n{long}\n```\n") == []
 
 
