@@ -61,6 +61,15 @@ def test_facts_of_the_state_letters_and_names_of_columns_keep_their_words(tmp_pa
     assert planted(tmp_path, "services/x/src/x/persistence/roster.py", sql) == []
 
 
+def test_a_line_of_prose_has_120_characters_at_most_and_a_table_or_code_as_many_as_it_needs(
+    tmp_path: Path,
+) -> None:
+    long = "A sentence that goes on. " * 6
+    (found,) = planted(tmp_path, "docs/guides/plan.md", f"# {long}\n\n- {long}\n")
+    assert found == "docs/guides/plan.md:3: 152 characters; a line of prose has 120 at most."
+    assert planted(tmp_path, "docs/guides/plan.md", f"| {long} |\n\n```sh\n{long}\n```\n") == []
+
+
 def test_every_word_of_the_list_has_a_replacement_and_a_reason() -> None:
     for word in words.WORDS:
         assert word.say

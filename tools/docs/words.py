@@ -157,7 +157,7 @@ def findings(root: Path = ROOT, files: Sequence[str] | None = None) -> list[Find
             continue
         if name.endswith(".md"):
             text = (root / name).read_text()
-            found += page(name, text)
+            found += [*page(name, text), *too_long(name, text)]
         elif name.startswith("docs/reference/openapi/"):
             found += document(name, json.loads((root / name).read_text()))
         elif name == "docs/reference/asyncapi.yaml":

@@ -1,4 +1,4 @@
-"""The console, as `loopkeeper up` runs it: no service, for it keeps no loop; a program of its own beside them."""
+"""The console, as `loopkeeper up` runs it: no service, for it keeps no loop; a program of its own next to them."""
 
 from __future__ import annotations
 

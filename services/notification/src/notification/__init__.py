@@ -1,1 +1,1 @@
-"""Owns outreach, notices and webhooks: who must be told what, with proof."""
+"""Owns outreach, notices and webhooks: who is told what, with proof."""

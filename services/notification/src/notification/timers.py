@@ -16,7 +16,7 @@ TELLING = (*CLOCKS, notice_proof.TIMER)
 
 
 def on_timer(equipment: Resources) -> Callable[[str, datetime], Command]:
-    """Clocks of outreach and of notices: each raises a fact if it still stands, and ends nothing."""
+    """Clocks of outreach and of notices: each raises a fact if it still applies, and ends nothing."""
 
     def command(kind: str, due_at: datetime) -> Command:
         if kind in CLOCKS:

@@ -15,7 +15,7 @@ TELLING = ("remind-",)
 
 
 def on_timer(equipment: Resources) -> Callable[[str, datetime], Command]:
-    """What fires when a deadline is due; the rule checks whether it still stands."""
+    """What fires when a deadline is due; the rule checks whether it still applies."""
 
     def command(kind: str, due_at: datetime) -> Command:
         return EndOfTerm(due_at=due_at) if kind == TERM else MeetDeadline(kind=kind, due_at=due_at)

@@ -10,7 +10,7 @@ from loopkeeper.kernel.wake import woken_by
 from loopkeeper.runtime.service import RunningService
 from referral_intake.persistence.coverage import compare_all
 
-# Who must act, as `next_step` names them; an open loop that names nobody is a defect.
+# Who has to act, as `next_step` names them; an open loop that names nobody is a defect.
 ACTORS = ("plan", "provider", "referrer", "loopkeeper", "nobody")
 # What is ours to do takes the way of one event through the log: seconds. After a minute it is not under way.
 OURS_WITHIN = timedelta(minutes=1)
@@ -42,7 +42,7 @@ async def compare_rosters(context: RunningService, heartbeat: Heartbeat) -> None
 
 
 async def count_open(context: RunningService) -> None:
-    """Open loops by who must act, those overdue, those due within a day, and those that nobody moves."""
+    """Open loops by next actor, those overdue, those due within a day, and those that nobody moves."""
     now, metrics = context.clock.now(), context.metrics
     rows = await context.pool.fetch(
         """SELECT CASE WHEN next_actor = ANY($1) THEN next_actor ELSE 'nobody' END AS actor, count(*) AS open,

@@ -1,4 +1,4 @@
-"""What an event's sentence says besides its words, for whoever words it in another language: codes, dates and counts.
+"""What an event's sentence says next to its words, for anyone who words it in another language: codes, dates and counts.
 
 The wire type is the code of the sentence, these are its values. There is nothing among them that the English sentence
 of `event_text` does not say, so a reader who may see the one may see the other.
@@ -12,7 +12,7 @@ from typing import Any
 from loopkeeper.contract import events
 from loopkeeper.contract.events import Event
 
-# By event, the fields its sentence says; a list that it only counts stands in COUNTED.
+# By event, the fields its sentence says; a list that it only counts is in COUNTED.
 SAYS: Mapping[type[Event], tuple[str, ...]] = {
     events.ReferralReceived: ("referrer", "plan"),
     events.ReferralQuestionsAsked: ("questions", "reminder", "due_at"),
@@ -58,7 +58,7 @@ SAYS: Mapping[type[Event], tuple[str, ...]] = {
     events.NoticeDelivered: ("code", "recipient_kind", "how"),
     events.NoticeOverdue: ("code", "recipient_kind", "due_at"),
 }
-# What the plan's sentence says besides (loop.md 6.3).
+# What the plan's sentence also says (loop.md 6.3).
 PLAN_HEARS: Mapping[type[Event], tuple[str, ...]] = {
     events.AuthorizationPresumptiveGranted: ("population",),
     events.AuthorizationPended: ("asks",),

@@ -93,7 +93,7 @@ class Eligibility(EventPart):
 
 class PlanChange(EventPart):
     """That the member received ECM under another plan, and how that is known. `stated` is what was said of it that may
-    stand against it, by code; `enrolled_through` the last day under the old plan (loop.md 4.9)."""
+    speak against it, by code; `enrolled_through` the last day under the old plan (loop.md 4.9)."""
 
     how: Literal["old_plan", "data_feed", "member", "provider", "other"]
     stated: tuple[str, ...] = ()

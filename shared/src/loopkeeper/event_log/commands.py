@@ -42,7 +42,7 @@ def unfinished(messages: Sequence[Message]) -> set[UUID]:
 
 def segments(messages: Sequence[Message], partition_of: Callable[[str], int]) -> Iterator[list[Message]]:
     """These in order, cut behind the first event of each command whose events go to several partitions: it carries the
-    others, so that whoever finds it finds the whole."""
+    others, so that anyone who finds it finds the whole."""
     spread = _spread(messages, partition_of)
     segment: list[Message] = []
     for message in messages:

@@ -1,6 +1,6 @@
 """Which records of a publisher count, where its database once stepped back while its old primary lived on?
 
-Each publisher's database has a generation, which rises with every other server it is on. Records carry it, and whoever reads
+Each publisher's database has a generation, which rises with every other server it is on. Records carry it, and anyone who reads
 one that is lower than the highest read before, in the same partition and of the same publisher, takes it for void: everybody
 from the same offset on. A record without a generation is of an older program, and is not judged.
 """
@@ -50,5 +50,5 @@ class Generations:
         self._highest = {k: g for k, g in self._highest.items() if k[0] not in partitions} | dict(known)
 
     def stored(self) -> None:
-        """What was raised stands in the database now."""
+        """What was raised is in the database now."""
         self.raised = {}

@@ -2,7 +2,7 @@
 
 A key's partition is murmur2 of the key over the configured count, as every Kafka client computes it. The producer is
 idempotent, has one batch in flight per partition, and is thrown away on any error: one rejected record would leave
-its sequence numbers wedged for that partition for ever, and a new producer simply sends what the outbox still holds.
+its sequence numbers wedged for that partition forever, and a new producer simply sends what the outbox still holds.
 Nothing here uses Kafka's transactions; effects are once because the services claim what they apply.
 """
 
@@ -46,7 +46,7 @@ FOUND_WITHIN = 2.0
 
 
 def partition_of(key: str, partitions: int) -> int:
-    """Where a key stands, as the default partitioner of every Kafka client has it."""
+    """Where a key is, as the default partitioner of every Kafka client has it."""
     return (murmur2(key.encode()) & 0x7FFFFFFF) % partitions
 
 
@@ -229,7 +229,7 @@ class KafkaLog:
     def _everything(self) -> list[Any]:
         return [TopicPartition(self._config.topic, number) for number in range(self._config.partitions)]
 
-    # ── clients, made when first needed and made anew after an error ──────────────────────────────────────
+    # ── clients, made when first needed and made again after an error ──────────────────────────────────────
 
     async def _started_producer(self) -> Client:
         if self._producer is None:

@@ -26,7 +26,7 @@ MATCH, LITERAL, PREFIXED = 2, 3, 4
 ANY, ALL, READ, WRITE, DELETE, ALTER, DESCRIBE, ALTER_CONFIGS = 1, 2, 3, 4, 6, 7, 8, 11
 ALLOW = 3
 EVERYBODY = "User:*"
-# Whoever reads or writes may also describe. What else a rule may allow (describing) harms nobody.
+# Anyone who reads or writes may also describe. What else a rule may allow (describing) harms nobody.
 NAMES: Mapping[int, str] = {
     ALL: "do anything with",
     READ: "read",
@@ -119,7 +119,7 @@ class Users:
 
 
 async def grant(config: KafkaConfig, grants: Sequence[AccessRule]) -> None:
-    """Write these rules beside those that are there. Raises `StartError`."""
+    """Write these rules next to those that are there. Raises `StartError`."""
 
     async def all_of(admin: Any) -> list[Any]:
         return [

@@ -56,7 +56,7 @@ GOODBYE = 2.0
 
 @dataclass(frozen=True, slots=True)
 class KafkaConfig:
-    """One topic on one cluster. `partitions` is its configured count: it decides where a key stands, for ever."""
+    """One topic on one cluster. `partitions` is its configured count: it decides where a key is, forever."""
 
     servers: str
     topic: str = TOPIC
@@ -64,7 +64,7 @@ class KafkaConfig:
     options: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
 
     def group(self, name: str) -> str:
-        """How a service's group is called on the broker, where several installations may stand side by side."""
+        """How a service's group is called on the broker, where several installations may be side by side."""
         return f"{self.topic}.{name}"
 
     def client(self) -> dict[str, Any]:
@@ -120,7 +120,7 @@ def _tls(settings: Settings) -> ssl.SSLContext:
 
 
 async def goodbye(leaving: Coroutine[Any, Any, None], owner: Any) -> None:
-    """Wait for a client to stop, but not for ever."""
+    """Wait for a client to stop, but not forever."""
     with suppress(*AWAY):
         async with asyncio.timeout(GOODBYE):
             await _end_refresh(getattr(owner, "client", None) or owner._client)
@@ -130,7 +130,7 @@ async def goodbye(leaving: Coroutine[Any, Any, None], owner: Any) -> None:
 
 
 async def _end_refresh(network: Any) -> None:
-    """The library cancels its refresh of metadata wherever that stands, and a connection that is just being opened
+    """The library cancels its refresh of metadata wherever that is, and a connection that is just being opened
     stays open: it is ended here, while nobody opens one."""
     async with network._get_conn_lock:
         refreshing, network._sync_task = network._sync_task, None

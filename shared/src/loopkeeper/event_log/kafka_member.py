@@ -2,7 +2,7 @@
 
 The library rebalances eagerly: everybody gives up all partitions and is given new ones. So on a revocation the batch
 in hand is finished first, and after every assignment each partition is set to what the service's database has; what
-was fetched in between is thrown away. A member that acts after it lost its partitions is harmless: claims stand in
+was fetched in between is thrown away. A member that acts after it lost its partitions is harmless: claims are in
 the same transaction as the effect.
 """
 
@@ -131,7 +131,7 @@ class KafkaMember:
                 async with asyncio.timeout(JOINS_WITHIN):
                     await consumer.commit(mine)
         except AWAY:
-            # The copy is for displays; what counts stands in the service's database. A commit that failed because
+            # The copy is for displays; what counts is in the service's database. A commit that failed because
             # the group moved on means the partitions are gone, and the next poll finds new ones.
             log.info("offsets not shown", reason="the group moved on or the broker is away")
         finally:
@@ -257,7 +257,7 @@ class _Moves(Listener):
 
 
 def check_partitions(found: Iterable[int] | None, config: KafkaConfig) -> None:
-    """The configured count decides where a key stands: with another one a referral's events would lose their order.
+    """The configured count decides where a key is: with another one a referral's events would lose their order.
     Raises `StartError`; a topic that is not there yet is waited for."""
     count = len(list(found or ()))
     if not count:

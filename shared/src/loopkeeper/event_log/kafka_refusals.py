@@ -1,4 +1,4 @@
-"""Why does the broker not do what it was asked? It is away, or it says no: then what must be mended is named.
+"""Why does the broker not do what it was asked? It is away, or it says no: then what must be fixed is named.
 
 Known by the class of the error alone. The broker's own words stay out of it: they may quote a key or a user.
 """
@@ -26,7 +26,7 @@ CLOSED = (
     "the broker closes the line at once; if it stays so, LOOPKEEPER_KAFKA_TLS, LOOPKEEPER_KAFKA_USER and the port in "
     "LOOPKEEPER_BUS are not of one listener"
 )
-# What a person must mend, by what the broker answers.
+# What a person must fix, by what the broker answers.
 MEND: Mapping[type[Exception], str] = {
     errors.SaslAuthenticationFailed: "correct LOOPKEEPER_KAFKA_USER and LOOPKEEPER_KAFKA_PASSWORD",
     errors.UnsupportedSaslMechanismError: "correct LOOPKEEPER_KAFKA_MECHANISM",
@@ -62,7 +62,7 @@ class Refusals:
 
 
 def unavailable(error: Exception) -> LogUnavailable:
-    """The error by its class: refused where a person must mend something, else away."""
+    """The error by its class: refused where a person must fix something, else away."""
     name, mend = type(error).__name__, MEND.get(type(error))
     if isinstance(error, ssl.SSLCertVerificationError):
         mend = _certificate(error)

@@ -25,7 +25,7 @@ ANSWERS_WITHIN = 4 * ANSWER_MS / 1000
 # A leader takes a record only when one copy more has it: one broker may fail without loss. Fewer copies than three
 # are for machines where losing the disk loses everything anyway.
 SAFE_REPLICATION = 3
-# The log is kept for ever: restores and proofs read it from its beginning. Records carry the events' own time, so by
+# The log is kept forever: restores and proofs read it from its beginning. Records carry the events' own time, so by
 # age a broker would delete what is old the day it arrives.
 # And it would refuse what is more than an hour ahead of its own clock: a demo's clock is, and a wrong one may be.
 KEPT: Mapping[str, str] = {

@@ -72,7 +72,7 @@ class LogSteppedBack(LogUnavailable):
 
 class LogRefused(LogUnavailable):
     """The log is there and says no, to who we are or to what we publish: the same call succeeds once a person has
-    mended what the text names."""
+    fixed what the text names."""
 
     sentence = "the log refuses"
 
@@ -139,7 +139,7 @@ class EventLog(Protocol):
         ...
 
     async def back(self, by: timedelta) -> Mapping[int, int]:
-        """For each partition an offset from which on stands everything that is younger than so long before its last."""
+        """For each partition an offset from which on is everything that is younger than so long before its last."""
         ...
 
     async def ends(self) -> Mapping[int, int]:

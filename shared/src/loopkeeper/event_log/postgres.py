@@ -3,7 +3,7 @@
 Appends are serialized by an advisory lock held for one autocommit statement, so offsets rise in commit order and a
 reader that has seen offset n will never find a smaller one later. A group is a session advisory lock on the one
 connection that also reads, listens and acknowledges: no lock, no session, no acknowledgement. A holder whose session
-falls silent is ended by whoever waits. Nothing here opens a transaction: a process stopped inside one would keep its
+falls silent is ended by a member that waits. Nothing here opens a transaction: a process stopped inside one would keep its
 locks with it.
 """
 
@@ -53,7 +53,7 @@ LARGEST_APPEND = 500
 # Longer than the server's own statement_timeout: an answer that takes longer will not come.
 ANSWER = 20.0
 
-# One simple query, hence one transaction that cannot be left open.
+# One simple query, so one transaction that cannot be left open.
 MAKE_TABLES = f"""
 SELECT pg_advisory_xact_lock({TABLES});
 CREATE SEQUENCE IF NOT EXISTS log_offset MINVALUE 0 START 0 CACHE 1;
@@ -67,7 +67,7 @@ CREATE TABLE IF NOT EXISTS position (grp text PRIMARY KEY, next_offset bigint NO
 AT = 'SELECT "offset", key, headers, payload FROM log WHERE "offset" = $1'
 LAST_AT = 'SELECT at FROM log ORDER BY "offset" DESC LIMIT 1'
 SINCE = 'SELECT coalesce(min("offset"), 0) AS first FROM log WHERE at >= $1'
-# Whoever notices first that offsets were lost raises it, before anybody appends: none is ever given twice. A multiple of so
+# Anyone who notices first that offsets were lost raises it, before anybody appends: none is ever given twice. A multiple of so
 # much that no log lost as many.
 RENUMBER = """
 WITH locked AS MATERIALIZED (SELECT pg_advisory_xact_lock($1))
@@ -220,7 +220,7 @@ class PostgresLog:
 
     async def _ask(self, query: str, *args: object, commits: bool = False) -> list[Row]:
         """One autocommit statement on the shared connection. A value that cannot be stored is no `LogUnavailable`:
-        it would be tried again for ever."""
+        it would be tried again forever."""
         async with self._turn:
             try:
                 if self._shared is None or self._shared.is_closed():
@@ -302,7 +302,7 @@ class PostgresMember:
         try:
             await self._say(connection, ACKNOWLEDGE, self._group, offsets[0])
         except TRANSIENT:
-            # The copy is for displays; what counts stands in the service's database.
+            # The copy is for displays; what counts is in the service's database.
             self._drop()
 
     async def close(self) -> None:

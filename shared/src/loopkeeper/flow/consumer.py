@@ -174,7 +174,7 @@ class Consumer:
         return sum(ends.get(partition, 0) - stored.get(partition, 0) for partition in mine)
 
     async def run(self, heartbeat: Heartbeat) -> None:
-        """Read for ever, and after each closing of the gate look first. Raises `TooManyParked` when facts fail one after
+        """Read forever, and after each closing of the gate look first. Raises `TooManyParked` when facts fail one after
         the other."""
         while True:
             turn = await self._look_first(heartbeat)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from loopkeeper.postgres.connections import Connection
 
-# Deletes what was sent, and names the transaction that did: whoever took a position before the highest of these was read had
+# Deletes what was sent, and names the transaction that did: anyone who took a position before the highest of these was read had
 # a number by then, and so a lower one. (A snapshot's own upper end will not do: a transaction that runs may be beyond it.)
 SENT = """
 WITH gone AS (DELETE FROM outbox WHERE position = ANY($1::bigint[]) RETURNING position)

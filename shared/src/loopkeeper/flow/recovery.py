@@ -2,7 +2,7 @@
 an earlier day.
 
 It is closed at its start, and at every sign that its database stepped back while it ran (`store/gate.py`). Until it has read
-so far, it takes no command and its workers wait: an own event it has forgotten may stand in the log, and a command would
+so far, it takes no command and its workers wait: an own event it has forgotten may be in the log, and a command would
 publish another under the same number. If it finds such an event, or that more had been read than its database knows, the
 database was set back: everything up to the end is set aside unjudged, then every stream is rebuilt (`stream_rebuild.py`), and
 only then the facts that are left are decided, each stream in order.
@@ -38,10 +38,10 @@ log = get("restore")
 
 # How many own events are looked up in the journal by one statement.
 LOOK = 500
-# Shown while nothing is polled: no watchdog may take that for standing still.
+# Shown while nothing is polled: no watchdog may take that for being stuck.
 BUSY = "what was lost is written again"
 
-# These own events stand in the log: they need not be sent.
+# These own events are in the log: they need not be sent.
 FORGET_SENT = """
 DELETE FROM outbox o USING journal j WHERE j.stream = o.stream AND j.n = o.n AND j.id = ANY($1::uuid[])
 """

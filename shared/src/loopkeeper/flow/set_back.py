@@ -3,7 +3,7 @@
 Each service keeps the id of the last record it read of each partition. Where the log has another one at that place, or none,
 it is an earlier log than the one that was read: a standby of the log's own server, a broker that lost what it had confirmed.
 Nothing of the services' databases is lost then. What others had published and this one had read is in its journal and its
-claims; what it had published itself stands in its journal, and is queued again where the log has not got it.
+claims; what it had published itself is in its journal, and is queued again where the log has not got it.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ REASON = "the log has not what was read of it"
 
 
 async def differs(event_log: EventLog, stored: Mapping[int, Position]) -> set[int]:
-    """The partitions whose last record read stands there no more."""
+    """The partitions whose last record read is there no more."""
     known = {partition: place for partition, place in stored.items() if place.last is not None}
     found = await event_log.records_at({partition: place.next - 1 for partition, place in known.items()})
     return {

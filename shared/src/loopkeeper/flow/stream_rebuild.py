@@ -2,7 +2,7 @@
 
 The log has the own events in their order, and the facts of others in theirs; how they were interleaved it does not
 say. But each own event carries the chain value of its journal row, and that depends on every row before it: the facts
-are put before it one by one until the chain agrees. So the journal becomes what it was, byte for byte. What stood
+are put before it one by one until the chain agrees. So the journal becomes what it was, byte for byte. What came
 before an own event was decided then and is not decided again; the facts behind the last one are left to be decided.
 
 Nothing is decided here and nothing is published: what is written was published once.
@@ -48,7 +48,7 @@ class Rebuild:
     commands: list[UUID] = field(default_factory=list[UUID])
 
     def replay(self, found: Sequence[LoggedMessage]) -> None:
-        """Every own event up to the last, with the facts that stood before it."""
+        """Every own event up to the last, with the facts that came before it."""
         own = f"/{self.batch.domain.service}"
         waiting: list[LoggedMessage] = []
         for each in found:
@@ -60,7 +60,7 @@ class Rebuild:
                 waiting = self._settle(each, waiting)
 
     def _settle(self, own: LoggedMessage, waiting: list[LoggedMessage]) -> list[LoggedMessage]:
-        """The facts that stood before this own event, then itself; returns the facts that did not."""
+        """The facts that came before this own event, then itself; returns the facts that did not."""
         message = own.message
         if message.sequence != self.row.sequence + 1:
             raise InvariantBroken("the log and the journal have different events under one sequence")
@@ -79,7 +79,7 @@ class Rebuild:
         return waiting[count:]
 
     def _before(self, message: Message, waiting: Sequence[LoggedMessage]) -> int | None:
-        """How many of these facts its chain says stood before it; None where the journal had something that the log
+        """How many of these facts its chain says came before it; None where the journal had something that the log
         never had, so that no number agrees."""
         domain, key = self.batch.domain, self.batch.chain_key
         state, n, head = self.row.state, self.row.n, self.row.head

@@ -2,7 +2,7 @@
 
 A timer fires only when the stored offset of its referral's partition has reached that partition's end as asked
 after `due_at`, and while the referral is not parked: after an outage the unread facts come first. Firing is a
-command whose rule checks that this deadline still stands, so firing twice, or for a closed loop, does nothing.
+command whose rule checks that this deadline still applies, so firing twice, or for a closed loop, does nothing.
 
 A deadline that only tells (a clock at risk or breached, a reminder) decides nothing that a parked fact could undo: the
 service names its kinds, and they fire while the referral is parked, too. The law's clocks do not stop for a fault of ours.

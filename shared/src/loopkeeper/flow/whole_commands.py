@@ -48,7 +48,7 @@ class WholeCommands:
     parked: ParkedFacts
 
     async def complete(self, own_types: Sequence[str]) -> None:
-        """Set aside beside the others what only a carrying event has; hold the streams of what is nowhere."""
+        """Set aside next to the others what only a carrying event has; hold the streams of what is nowhere."""
         commands = await self._set_aside(own_types)
         await self._in_journal(commands)
         for id, command in commands.items():

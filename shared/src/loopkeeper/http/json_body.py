@@ -93,7 +93,7 @@ async def whole(
 def parse(raw: bytes, names: Collection[str] = ()) -> object:
     """The JSON value, known to be I-JSON without U+0000 and of at most `MOST_VALUES` values. Raises 422 `malformed-body`
     or `field-invalid`, which points along `names` only."""
-    # Every value but the first of its object or list follows a comma; what stands in texts is counted too.
+    # Every value but the first of its object or list follows a comma; what is in texts is counted too.
     if raw.count(b",") + raw.count(b"{") + raw.count(b"[") > MOST_VALUES:
         raise malformed(f"The body holds more than {MOST_VALUES} values.", "Send less at once.")
     try:

@@ -26,7 +26,7 @@ NEWEST = 2**62
 
 
 class OpeningQuery(BaseModel):
-    """Why a member's identity is opened: by a code, since words may hold what stands in no address."""
+    """Why a member's identity is opened: by a code, since words may hold what is in no address."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

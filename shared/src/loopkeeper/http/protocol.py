@@ -25,7 +25,7 @@ from loopkeeper.observability.exchange import new_trace_id
 
 # No more is parsed at once, so that others have their turn in between.
 SLICE = 16 * 1024
-# Bytes of a request that are no body: its address, headers, trailers and what stands between chunks. A body earns some:
+# Bytes of a request that are no body: its address, headers, trailers and what is between chunks. A body earns some:
 # one in chunks of a kilobyte is honest.
 MOST_BESIDE_BODY = 32 * 1024
 EARNED = 1 / 32
@@ -37,7 +37,7 @@ SECONDS_TO_LISTEN = 1.0
 MOST_LISTENED = 1024 * 1024
 # So many connections over the bound are told why; more are ended without a word, since each is a file of the process.
 MOST_TOLD = 200
-# What a process opens beside connections of callers: databases, the log, webhooks, files.
+# What a process opens apart from connections of callers: databases, the log, webhooks, files.
 FILES_BESIDE = 600
 
 Network = IPv4Network | IPv6Network
@@ -68,7 +68,7 @@ def not_http() -> Problem:
 
 
 class Door:
-    """How many connections one process has, in all and by address. The addresses of trusted proxies stand for many
+    """How many connections one process has, in all and by address. The addresses of trusted proxies mean many
     callers, and count only in all."""
 
     def __init__(self, most: int, most_of_one: int, trusted: str = "") -> None:
@@ -223,7 +223,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         answering = self._answering()
         if answering:
-            # Whoever reads its body hears that the caller is gone.
+            # Anyone who reads its body hears that the caller is gone.
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         if answering and self.cycle.response_started:

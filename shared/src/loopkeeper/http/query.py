@@ -95,5 +95,5 @@ def parameters(text: bytes, known: frozenset[str], repeatable: frozenset[str]) -
 
 
 def _pointer(name: str, known: frozenset[str]) -> str:
-    """Where the parameter stands; what nobody declared may be anything, and is not repeated."""
+    """Where the parameter is; what nobody declared may be anything, and is not repeated."""
     return f"query/{name}" if name in known else "query"

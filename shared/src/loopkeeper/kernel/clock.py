@@ -15,7 +15,7 @@ from loopkeeper.kernel.wake import Waker
 class Clock(Protocol):
     """Guarantees an aware UTC time; two calls in one process may be equal but never step back by themselves."""
 
-    # Wakes whoever sleeps in this process when the time jumps: deadlines may have come.
+    # Wakes every sleeper in this process when the time jumps: deadlines may have come.
     jumps: Waker
 
     def now(self) -> datetime: ...
@@ -97,7 +97,7 @@ class FileClock:
 
 
 class ManualClock:
-    """A clock that stands still until a test moves it."""
+    """A clock that rests until a test moves it."""
 
     def __init__(self, start: datetime = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)) -> None:
         self.jumps = Waker()

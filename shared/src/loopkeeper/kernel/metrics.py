@@ -15,7 +15,7 @@ BATCH_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 class Metrics:
     """All figures of one process on a registry of their own. Times are seconds.
 
-    Labels: `service` is a service's name; `command` a command's class; `outcome` a fixed word; `actor` who must act
+    Labels: `service` is a service's name; `command` a command's class; `outcome` a fixed word; `actor` the next actor
     next (`plan`, `provider`, `referrer`, `loopkeeper`, or `nobody`); `partition` a partition of the log; `method`,
     `route` (the template as declared, or `unmatched`) and `status` (`2xx`, `4xx`, …, `none` if the caller left) for HTTP.
 

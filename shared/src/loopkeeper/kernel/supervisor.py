@@ -1,4 +1,4 @@
-"""Who owns the tasks that run for ever? The supervisor: it starts them again, shows their health, ends them all.
+"""Who owns the tasks that run forever? The supervisor: it starts them again, shows their health, ends them all.
 
 Each name has a keeper task that runs the work in a task of its own. Only so can work that was cancelled from inside
 (a watchdog, a library) be told from a supervisor that is being stopped.
@@ -18,7 +18,7 @@ from loopkeeper.kernel.logs import get, places
 
 log = get("supervisor")
 
-# First wait short enough to pass unseen, the longest short enough that a mended database is found at once.
+# First wait short enough to pass unseen, the longest short enough that a database that is back is found at once.
 FIRST_WAIT, LONGEST_WAIT = 0.1, 30.0
 # A run that lasted so long was healthy: the next failure is a first one.
 HEALTHY = 60.0
@@ -114,7 +114,7 @@ class Supervisor:
     _stopping: bool = False
 
     def start(self, name: str, factory: Factory, *, silent: timedelta | None = None) -> None:
-        """Run `factory(heartbeat)` for ever under this name. Without a beat for `silent` its health is red; None for
+        """Run `factory(heartbeat)` forever under this name. Without a beat for `silent` its health is red; None for
         work that has nothing to say while nothing happens. Raises `RuntimeError` for a name taken or after `stop`."""
         if self._stopping or name in self._kept:
             raise RuntimeError(f"the task {name} cannot be started")

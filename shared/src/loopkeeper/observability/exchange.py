@@ -25,7 +25,7 @@ class Exchange:
 
     `service` declared the route. `parent` is the caller's traceparent or empty; `traceparent` is this request's own
     span. `seconds`, `status` and `slug` (of a problem) are filled when it is over; `status` 0 says the caller left
-    before an answer. `declared` says whether the answer stands in the route's declaration.
+    before an answer. `declared` says whether the answer is in the route's declaration.
     """
 
     method: str

@@ -65,7 +65,7 @@ class SpanFile(SpanExporter):
 
 
 def line(span: ReadableSpan) -> bytes:
-    """One span as JSON with a line feed. The trace id stands first: readers find a trace without parsing."""
+    """One span as JSON with a line feed. The trace id is first: readers find a trace without parsing."""
     context, parent, links = span.context, span.parent, span.links
     shown: dict[str, Any] = {
         "trace_id": f"{context.trace_id:032x}" if context else "",

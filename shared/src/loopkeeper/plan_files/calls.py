@@ -1,4 +1,4 @@
-"""A fact of a file as the call of a route: the same rules, roles and refusals as for whoever calls it by hand.
+"""A fact of a file as the call of a route: the same rules, roles and refusals as for a person who calls it by hand.
 
 A fact for which there is no route yet is `Unplaced`: it is shown with its row and never lost in silence.
 """

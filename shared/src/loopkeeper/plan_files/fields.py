@@ -51,7 +51,7 @@ NOT_AN_ATTEMPT = "not_an_attempt"
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field: how its cells are read, what it means, and the codes its words stand for."""
+    """A field: how its cells are read, what it means, and the codes its words mean."""
 
     type: Type
     meaning: str

@@ -1,6 +1,6 @@
 """A profile drafted from one file, for a person to confirm: every guess says why it was made.
 
-Values are looked at to tell dates, words and widths. Only words of lists are written into the draft, never what stands
+Values are looked at to tell dates, words and widths. Only words of lists are written into the draft, never what is
 in a column about a person.
 """
 
@@ -153,7 +153,7 @@ def _flag(kind: Kind, told: str) -> str:
     return f"{ANSWER}{told.removeprefix('answer ').replace(' ', '_')}" if told.startswith("answer ") else ""
 
 
-# ── what stands in the columns ────────────────────────────────────────────────────────────────────────────────────
+# ── what is in the columns ────────────────────────────────────────────────────────────────────────────────────
 
 
 def _at(row: Row, place: int) -> Value:

@@ -73,7 +73,7 @@ FIXES: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Warned:
-    """A cell that was left out of a row that stands."""
+    """A cell that was left out of a row that is kept."""
 
     code: str
     field: str

@@ -201,7 +201,7 @@ def _name_findings(layout: Layout, place: str) -> Iterator[Finding]:
             yield Finding(
                 place, f"A file's name has no part {{{part}}}.", f"Use {', '.join(sorted(NAME_PARTS))}."
             )
-    # The name of a file is seen by whoever carries it.
+    # The name of a file is seen by everybody who carries it.
     if layout.format == "xlsx" and not layout.sheet:
         yield Finding(place, "A workbook's layout names no sheet.", "Give `sheet`.")
 

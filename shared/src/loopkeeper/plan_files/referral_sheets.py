@@ -110,7 +110,7 @@ def _plan(record: Record, sheet: Sheet) -> str:
 
 
 def _names(record: Record) -> tuple[str, str]:
-    """First and last name; of both in one cell the last stands before a comma, or at the end."""
+    """First and last name; of both in one cell the last is before a comma, or at the end."""
     first, last, both = record["first_name"] or "", record["last_name"] or "", record["name"] or ""
     if both and not first and not last:
         if "," in both:

@@ -18,7 +18,7 @@ from loopkeeper.spreadsheets.headings import HeadingRow, folded, locate
 from loopkeeper.spreadsheets.writing import Dialect, SheetOut, write_text, write_workbook
 
 ADDED = ("Result", "Code", "What to do")
-# Further columns, and what stands in them of each row.
+# Further columns, and what is in them of each row.
 Receipts = tuple[Sequence[str], Mapping[int, Mapping[str, Value]]]
 NONE: Receipts = ((), {})
 
@@ -107,7 +107,7 @@ def _notes(layout: Layout, found: HeadingRow, judged: Judged) -> Mapping[tuple[i
 
 
 def _filled(rows: Iterator[tuple[int, Sequence[Value]]]) -> Iterator[tuple[int, Sequence[Value]]]:
-    """Rows without gaps, so that each stands on the line it had."""
+    """Rows without gaps, so that each is on the line it had."""
     last = 0
     for number, cells in rows:
         for missing in range(last + 1, number):
@@ -117,7 +117,7 @@ def _filled(rows: Iterator[tuple[int, Sequence[Value]]]) -> Iterator[tuple[int, 
 
 
 def _title(row: Row) -> Sequence[Value]:
-    """A row above the headings: what a merged title fills stands once."""
+    """A row above the headings: what a merged title fills is there once."""
     return [
         cell if not place or row.cells[place - 1] != cell else None for place, cell in enumerate(row.cells)
     ]

@@ -1,6 +1,6 @@
 """The return transmission file: a provider's month, one row a member, each a snapshot of its day.
 
-A snapshot may skip steps and never steps back. Status, day and reason of a row stand or fall together; contact and
+A snapshot may skip steps and never steps back. Status, day and reason of a row are kept or dropped together; contact and
 counts never fail it. What only a person of the plan may say asks the plan and closes nothing.
 """
 

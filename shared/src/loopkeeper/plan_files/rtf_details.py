@@ -1,4 +1,4 @@
-"""What a row of a month says beside its status: the lead, the end of services, the contact, the month's encounters."""
+"""What a row of a month says next to its status: the lead, the end of services, the contact, the month's encounters."""
 
 from __future__ import annotations
 

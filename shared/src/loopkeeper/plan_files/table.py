@@ -56,7 +56,7 @@ class Table:
     layout: Layout
     format: str
     heading_row: int
-    # The headings as they stand in the file.
+    # The headings as they are in the file.
     headings: Sequence[str]
     hidden: list[int] = field(default_factory=list[int])
     skipped: list[int] = field(default_factory=list[int])
@@ -170,7 +170,7 @@ class _Reading:
     def __init__(self, table: Table, wanted: frozenset[str] | None) -> None:
         self._layout = table.layout
         self._period = period_expression(table.layout.period)
-        # The same words stand in thousands of rows: each is kept once.
+        # The same words are in thousands of rows: each is kept once.
         self._texts: dict[str, str] = {}
         self._columns = list(_columns(table, wanted))
 
@@ -196,7 +196,7 @@ class _Reading:
         return Record(row.number, digest.digest(), found, faults, unknown)
 
     def _cell(self, column: _Read, row: Row) -> Value:
-        """What stands in the column. Raises `Damaged` where two columns of one heading say different things."""
+        """What is in the column. Raises `Damaged` where two columns of one heading say different things."""
         if len(column.places) == 1:
             place = column.places[0]
             return row.cells[place] if place < len(row.cells) else None

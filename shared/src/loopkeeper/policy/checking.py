@@ -13,7 +13,7 @@ CONDITIONS = (Answer, Unless, Words, Count, All, Any)
 
 
 def check(policy: Policy, plans: Iterable[str] = ()) -> list[Finding]:
-    """All that is wrong, none for a sound policy. `plans` are those served here, besides those with rows."""
+    """All that is wrong, none for a sound policy. `plans` are those served here, in addition to those with rows."""
     everyone = sorted(policy.plans() | set(plans))
     return [*policy.findings, *_overlaps(policy), *_plan_rows(policy), *_unchosen(policy, everyone)]
 

@@ -82,7 +82,7 @@ class Policy:
     def rows(self, table: str, *, on: date, plan: str | None = None, **match: Any) -> tuple[Row, ...]:
         """The rows that hold on a day for a plan, in the order written, with these values.
 
-        Of one key a plan's own row stands over the packaged one, except in a table a plan only adds to, where both
+        Of one key a plan's own row replaces the packaged one, except in a table a plan only adds to, where both
         hold. Raises `LookupError` for an unknown table.
         """
         chosen = self._remembered.get((table, on, plan))

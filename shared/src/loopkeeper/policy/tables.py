@@ -1,4 +1,4 @@
-"""What may stand in a policy table: its columns, what one of its rows is about, and what a plan may add or change."""
+"""What may be in a policy table: its columns, what one of its rows is about, and what a plan may add or change."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Column(BaseModel):
 
     @property
     def allowed(self) -> frozenset[str]:
-        """The texts that may stand here; empty for any."""
+        """The texts that may be here; empty for any."""
         return NAMED[self.vocabulary].codes() if self.vocabulary in NAMED else frozenset(self.one_of)
 
     def read(self, raw: object) -> Any:
@@ -89,7 +89,7 @@ WANTED: dict[str, str] = {
 class PlanRule(BaseModel):
     """What a plan's own rows may do.
 
-    `none`: there are none. `add`: stand beside the packaged rows, never in place of one. `replace`: stand in place
+    `none`: there are none. `add`: join the packaged rows, never replace one. `replace`: take the place
     of the packaged row of the same key. `broaden`: the same, but only with thresholds that let in more, and only
     where the columns of `only` have one of those values. `required`: nothing is packaged, every plan must choose.
     """

@@ -73,7 +73,7 @@ class Database:
         )
 
     async def connect(self, name: str) -> Connection:
-        """One connection outside any pool, for whoever holds a lock as long as it lives."""
+        """One connection outside any pool, for a holder of a lock that lives as long."""
         connection = await reach(self.url, name=name)
         try:
             await self.greet(connection)

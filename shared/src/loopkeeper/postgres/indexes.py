@@ -1,6 +1,6 @@
 """How an index is made or removed on a table that is in use: without holding up who writes.
 
-PostgreSQL builds it beside the table's work, waits for every transaction that is older, and leaves an invalid index where it
+PostgreSQL builds it next to the table's work, waits for every transaction that is older, and leaves an invalid index where it
 could not end. So each try waits for locks a bounded time, removes what an earlier one left, and begins again.
 """
 

@@ -50,7 +50,7 @@ class Tables:
 
 
 async def tables(service: str, url: str, package: str) -> Tables:
-    """What stands in this database. Raises `StartError` where this program is too old for it, and what asyncpg raises."""
+    """What is in this database. Raises `StartError` where this program is too old for it, and what asyncpg raises."""
     connection = await connect(url)
     try:
         found = ""
@@ -112,7 +112,7 @@ async def _alone(connection: Any) -> None:
 
 
 def went_away(error: BaseException) -> bool:
-    """Whether a migration ended because the database went away, and not by a fault of its own: it is begun again."""
+    """Whether a migration ended because the database went away, and not by a fault of its own: it starts again."""
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
     causes = (error.__cause__, getattr(error, "orig", None))

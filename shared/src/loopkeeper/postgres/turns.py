@@ -1,4 +1,4 @@
-"""Whose turn it is at the reading connections: whoever used them least of late comes first, and nobody has more than half.
+"""Whose turn it is at the reading connections: the caller that used them least of late comes first, and nobody has more than half.
 
 Time is counted, not requests: one dear list is worth a hundred cheap ones. What an organization used halves every few
 seconds, so nobody pays long for a busy minute.

@@ -1,6 +1,6 @@
-"""What waits in a service? Counted now and then from its database and its log, for a person and for whoever alerts.
+"""What waits in a service? Counted now and then from its database and its log, for a person and for alerts.
 
-Replicas of a service count the same rows: whoever adds their figures up counts twice, so take the largest.
+Replicas of a service count the same rows: a sum of their figures counts twice, so take the largest.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ async def measure(context: RunningService) -> None:
     for partition, (end, read) in positions.items():
         metrics.partition_unread.labels(context.name, partition).set(end - read)
         metrics.partition_position.labels(context.name, partition).set(read)
-    # Of the machine, not of the movable clock: it tells how old the figures beside it are.
+    # Of the machine, not of the movable clock: it tells how old the figures next to it are.
     metrics.measured_at.labels(context.name).set_to_current_time()
 
 

@@ -1,4 +1,4 @@
-"""What the console is to the chassis: a program for people beside the services, on their port or on one of its own.
+"""What the console is to the chassis: a program for people next to the services, on their port or on one of its own.
 
 It is no `Service`: it has no rules and no log. It is found by an entry point of its own group, has a database and
 migrations like a service, and asks the services over HTTP as everybody does.

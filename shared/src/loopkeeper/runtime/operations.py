@@ -225,7 +225,7 @@ async def status(call: Operator) -> ServiceStatus:
         working=working + (lag is None),
         closed="" if context.store.ready.is_set() else context.store.gate.reason,
         set_back=await _set_back(context),
-        # Others' tasks may run in this process too, and stand with them.
+        # Others' tasks may run in this process too, and are listed with them.
         tasks={
             name: health.detail
             for name, health in context.supervisor.health().items()

@@ -46,7 +46,7 @@ class Probe:
         await asyncio.gather(*self._asked.values(), return_exceptions=True)
 
     async def _in_time(self, what: str, question: Coroutine[Any, Any, Health]) -> Health:
-        """The answer, if it comes in time. A question that is still open is not asked again beside it, nor given up:
+        """The answer, if it comes in time. A question that is still open is not asked a second time meanwhile, nor given up:
         giving up would throw away the very connection that is being made."""
         asked = self._asked.get(what)
         if asked is None or asked.done():
@@ -68,7 +68,7 @@ class Probe:
             ends = await self._context.event_log.ends()
         except LogUnavailable as error:
             return Health(ok=False, detail=f"{error.sentence}: {error}")
-        # How much of it is unread stands in the database, which may be away.
+        # How much of it is unread is in the database, which may be away.
         with suppress(*TRANSIENT):
             async with asyncio.timeout(ANSWERS_WITHIN / 2):
                 stored = await self._context.consumer.stored_offsets()

@@ -142,7 +142,7 @@ def requirements_of(
 
 
 def postgres_folder(settings: Settings) -> Path:
-    """Where the embedded PostgreSQL of this home stands."""
+    """Where the embedded PostgreSQL of this home is."""
     return settings.home / "postgres"
 
 
@@ -465,7 +465,7 @@ async def _prune(context: RunningService, heartbeat: Heartbeat) -> None:
 
 
 def folders(settings: Settings) -> Mapping[str, Path]:
-    """Where things stand, for people."""
+    """Where things are, for people."""
     return {
         "data": settings.home,
         "config": settings.config_folder,

@@ -1,4 +1,4 @@
-"""What a service is to the chassis: a name, its rules, its routes, what it reacts to, and what works beside it."""
+"""What a service is to the chassis: a name, its rules, its routes, what it reacts to, and its workers."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class RunningService(Resources):
     goes_on: Sequence[str] = ()
 
     async def work_ahead(self) -> tuple[int, datetime | None]:
-        """How much the service's own workers have to do now, and when next, beside its timers; one thing more for one
+        """How much the service's own workers have to do now, and when next, apart from its timers; one thing more for one
         that has not caught up since its start."""
         now, following = await self.ahead(self)
         return now + (not self.store.ready.is_set()), following
@@ -115,7 +115,7 @@ class Bound:
 @dataclass(frozen=True)
 class Service:
     """One installable service. `package` holds `migrations/` and `policy/`; `reactions`, `on_timer` and `workers`
-    are its consumers.py, timers.py and workers.py; `ahead` tells what its workers have still to do, for whoever waits."""
+    are its consumers.py, timers.py and workers.py; `ahead` tells what its workers have still to do, for callers that wait."""
 
     name: str
     package: str

@@ -34,7 +34,7 @@ class Requirement:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """What one service has to wait for, under the name that probes have for it, and what mends it."""
+    """What one service has to wait for, under the name that probes have for it, and what fixes it."""
 
     what: str
     detail: str

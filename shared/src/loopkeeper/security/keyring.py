@@ -43,9 +43,9 @@ SYSTEM = "system"
 
 log = get("sealing")
 
-# Where the master key in use stands under the next one.
+# Name of the master key in use, wrapped by the next one.
 PREVIOUS = "previous"
-# The name of a plan's key of blind indexes beside its versions.
+# The name of a plan's key of blind indexes next to its versions.
 INDEX = "index"
 
 
@@ -171,7 +171,7 @@ class Keyring:
         except Unsealable:
             if not self._plans:
                 raise
-            # The master key was changed and we were begun with the old one. The data keys are the same, so whoever runs
+            # The master key was changed and this process started with the old one. The data keys are the same, so a service that runs
             # goes on with those it has; what is destroyed is destroyed here too.
             log.error("the keyring needs another master key: restart with it")
         finally:

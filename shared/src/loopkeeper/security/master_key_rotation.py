@@ -1,11 +1,11 @@
 """How is the master key changed while services run? In two steps, between which every service is given the new key.
 
-*Begin* writes the old key into the keyring, wrapped by the new one. From then on whoever has either key opens
+*Begin* writes the old key into the keyring, wrapped by the new one. From then on either key opens
 everything, and everybody still wraps with the old, so old and new replicas work side by side. *Finish*, when all have
 the new key, wraps every key again and forgets the old one. Each step is one replacement of one file: killed at any
 moment, the keyring is as before or as after, and the same command goes on from there.
 
-What comes after a master key may be another one, or a key service: its wrapper stands wherever "the new key" is
+What comes after a master key may be another one, or a key service: its wrapper is meant wherever "the new key" is
 said. A key service gives no key away, so a change from one to something else is the service's own.
 """
 
@@ -32,7 +32,7 @@ from loopkeeper.security.key_wrapper import (
 )
 from loopkeeper.security.keyring import INDEX, PREVIOUS, SYSTEM, KeyMissing, Keyring, label, opens, wrapping
 
-# Where the new key stands until it takes its place, on a machine whose master key is a file.
+# Where the new key is until it takes its place, on a machine whose master key is a file.
 NEXT = "master.next"
 
 
@@ -45,7 +45,7 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RotationStatus:
-    """How far a change is, for whoever holds this ring's key; how many keys of how many plans are concerned."""
+    """How far a change is, for the holder of this ring's key; how many keys of how many plans are concerned."""
 
     stage: Stage
     keys: int
@@ -98,7 +98,7 @@ def begin(ring: Keyring, new: KeyWrapper, *, restart: bool = False) -> bool:
 
 def begin_with_file(ring: Keyring, new: Path | None, *, restart: bool = False, dry_run: bool = False) -> bool:
     """`begin` with the key of this file; without one, where the master key is a file, with one that then takes its
-    place. A step that was made is not made again, so whoever is killed between them only has to come back."""
+    place. A step that was made is not made again, so after a kill between them the same command goes on."""
     if (done := _nothing_to_begin(ring, dry_run=dry_run)) is not None:
         return done
     folder = ring.file.parent
@@ -169,7 +169,7 @@ def next_steps(stage: Stage, new: Path | None, *, given: bool, service: str = ""
         return ["Hand the keyring on to every service."] * given + ["Back both up, apart from each other."]
     if service:
         return [
-            # Whoever starts with the service's key needs the keyring that knows it.
+            # A service that starts with the service's key needs the keyring that knows it.
             "Hand the keyring on to every service.",
             f"Give every service LOOPKEEPER_KEY_WRAPPER={service} instead of the master key, and restart it.",
             f"Then, with LOOPKEEPER_KEY_WRAPPER set: {finish}",
@@ -178,7 +178,7 @@ def next_steps(stage: Stage, new: Path | None, *, given: bool, service: str = ""
         return ["Restart every service.", f"Then: {finish}"]
     where = f" (in {new})" if new else ""
     return [
-        # Whoever starts with the new key needs the keyring that knows it.
+        # A service that starts with the new key needs the keyring that knows it.
         "Hand the keyring on to every service.",
         f"Give every service the new key{where} as LOOPKEEPER_MASTER_KEY, and restart it.",
         f"Then, with the new key: {finish}",

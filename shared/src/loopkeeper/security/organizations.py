@@ -74,7 +74,7 @@ class ClientsError(StartError):
 @dataclass(frozen=True, slots=True)
 class SignIn:
     """An organization's own OpenID provider: its issuer, our client there, and what each of its groups may do (roles, and
-    `admin` for whoever invites and ends people)."""
+    `admin` for people who invite and end people)."""
 
     issuer: str
     client_id: str

@@ -27,7 +27,7 @@ AUDIENCE = "loopkeeper"
 # The client whose tokens speak for people: the console. Its tokens name nobody else's.
 CONSOLE = "console"
 LIVES = 60
-# A token that claims to live longer is refused, whoever signed it.
+# A token that claims to live longer is refused, no matter who signed it.
 LONGEST_LIFE = 300
 LEEWAY = 10
 # Longer than any token the console signs; refused before it is parsed.
@@ -43,7 +43,7 @@ class NotProved(Exception):
 @dataclass(frozen=True, slots=True)
 class ProvedPerson:
     """Who acts, as the console proved it at sign-in. `id` is random per person and organization, because events keep
-    it for ever; `title` and `licence` are as the organization's admin set them; `session` is the console's."""
+    it forever; `title` and `licence` are as the organization's admin set them; `session` is the console's."""
 
     id: str
     title: str = ""

@@ -33,7 +33,7 @@ STEP = 1 << 18
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """One sheet; `rows` begins at its top each time. Of text, `delimiter` is what stands between its cells."""
+    """One sheet; `rows` begins at its top each time. Of text, `delimiter` is what is between its cells."""
 
     name: str
     visible: bool

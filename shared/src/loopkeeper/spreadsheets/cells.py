@@ -15,13 +15,13 @@ class Broken:
     text: str
 
 
-# What stands in a cell. A `datetime` is a `date` too; a duration comes from a cell formatted as hours and minutes.
+# What is in a cell. A `datetime` is a `date` too; a duration comes from a cell formatted as hours and minutes.
 Value = str | int | float | bool | date | timedelta | Broken | None
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row, by the number a spreadsheet program shows beside it; `line` is where its text begins in the file.
+    """One row, by the number a spreadsheet program shows next to it; `line` is where its text begins in the file.
 
     `fault` names what makes the whole row unreadable; the cells of such a row are not to be used. `blank` says that
     none of its own cells has anything in it, whatever a merged cell above fills into it."""

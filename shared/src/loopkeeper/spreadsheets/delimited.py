@@ -129,7 +129,7 @@ class Delimited:
         return "cell-too-long" if any(len(cell) > self._limits.cell for cell in cells) else ""
 
     def _cells(self, text: str) -> tuple[str, ...] | str | None:
-        """The cells of this text; None while a quotation mark is open; the fault where one stands wrongly."""
+        """The cells of this text; None while a quotation mark is open; the fault where one is misplaced."""
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=self.delimiter, strict=True)
         try:
             return tuple(next(reader, list[str]()))

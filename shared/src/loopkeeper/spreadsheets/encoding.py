@@ -1,6 +1,6 @@
-"""Which letters do the bytes of a text file stand for? What is sure decides; one-byte alphabets are never guessed.
+"""Which letters do the bytes of a text file mean? What is sure decides; one-byte alphabets are never guessed.
 
-A byte order mark decides; else UTF-8 without a fault; else UTF-16 where every second byte is nought; else the encoding
+A byte order mark decides; else UTF-8 without a fault; else UTF-16 where every second byte is zero; else the encoding
 that is declared. Detectors are not asked: they take Spanish in Windows letters for Polish.
 """
 
@@ -10,7 +10,7 @@ import codecs
 import re
 
 MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
-# Stands where bytes are no letters of the encoding; no line that has it is read.
+# Marks where bytes are no letters of the encoding; no line that has it is read.
 LOST = "\ufffd"
 SNIFFED = 4096
 STEP = 1 << 18

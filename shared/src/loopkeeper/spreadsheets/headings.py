@@ -11,7 +11,7 @@ from itertools import chain, islice
 from loopkeeper.spreadsheets.book import Book, Sheet
 from loopkeeper.spreadsheets.cells import Row, Unreadable, Value
 
-# Titles may stand above the headings, this far down.
+# Titles may be above the headings, this far down.
 WITHIN = 30
 _APART = re.compile(r"[^\w]+|_+")
 
@@ -37,7 +37,7 @@ class Heading:
 
 @dataclass(frozen=True, slots=True)
 class HeadingRow:
-    """The row of headings: of each known column the places at which it stands, and what stands there."""
+    """The row of headings: of each known column the places at which it is, and what is there."""
 
     number: int
     places: Mapping[int, tuple[int, ...]]
@@ -69,7 +69,7 @@ def _shown(cell: Value) -> str:
 def locate(
     book: Book, known: Sequence[Heading], sheet: str = "", within: int = WITHIN
 ) -> tuple[Sheet, HeadingRow, Iterator[Row]]:
-    """The sheet with the headings, the row they stand in, and the rows below it. A named sheet is looked at alone where
+    """The sheet with the headings, the row they are in, and the rows below it. A named sheet is looked at alone where
     it is there; hidden ones only by name. Raises `Unreadable` (`columns-missing`, `file-unreadable`)."""
     best: tuple[Sheet, HeadingRow] | None = None
     torn = False

@@ -1,4 +1,4 @@
-"""Merged cells: what stands in the first of them fills all that they cover."""
+"""Merged cells: what is in the first of them fills all that they cover."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is a number in a cell a day? What a workbook's number formats say, and the day a serial number stands for."""
+"""Is a number in a cell a day? What a workbook's number formats say, and the day a serial number means."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ class Document:
             raise damaged()
 
     def rows(self, sheet: Table) -> Iterator[Row]:
-        """The rows that stand in the sheet. Raises `Unreadable`."""
+        """The rows that are in the sheet. Raises `Unreadable`."""
         ready: list[Row] = []
         reading = _Sheet(sheet.place, self._limits, ready)
         xml = Xml(reading.start, reading.end, reading.text)

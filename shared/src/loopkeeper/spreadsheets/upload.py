@@ -25,7 +25,7 @@ NOT_A_ROW = "not-a-row"
 LINE_BREAK = "line-break-in-cell"
 CELL_ERROR = "cell-error"
 COLUMNS = "columns"
-# Whoever else the program serves has a turn after so many lines, however small they are.
+# Anyone who else the program serves has a turn after so many lines, however small they are.
 AT_ONCE = 64
 
 
@@ -104,7 +104,7 @@ async def _workbook(start: bytes, pieces: AsyncIterator[bytes], form: Form) -> A
         content += piece
         if len(content) > form.limits.size:
             raise too_large("megabytes", str(form.limits.size // (1024 * 1024)))
-    # Unpacking and reading happen beside the loop: one small archive may hold a million cells.
+    # Unpacking and reading happen outside the event loop: one small archive may hold a million cells.
     book = await asyncio.to_thread(opened, bytes(content), limits=form.limits)
     sheet = next((each for each in book.sheets if each.visible), book.sheets[0])
     columns: Columns | None = None
@@ -127,7 +127,7 @@ class Columns:
 
     @classmethod
     def of(cls, row: Row, known: Sequence[Heading]) -> Columns:
-        """Raises `Unreadable` where a name is not known, is there twice, or a needed one is missing: what stands there
+        """Raises `Unreadable` where a name is not known, is there twice, or a needed one is missing: what is there
         is not repeated, since of a file without names it may be a person's."""
         found = found_in(row, known)
         names = [""] * len(row.cells)
@@ -209,7 +209,7 @@ class _Cells:
 
 
 def _delimiter(text: str, known: Sequence[Heading]) -> str:
-    """What stands between the names of the columns: that by which most of them are known."""
+    """What is between the names of the columns: that by which most of them are known."""
     words = frozenset[str]().union(*(heading.words for heading in known))
     counts = {between: sum(folded(part) in words for part in text.split(between)) for between in DELIMITERS}
     return max(DELIMITERS, key=lambda between: counts[between])

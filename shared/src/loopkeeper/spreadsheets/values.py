@@ -207,7 +207,7 @@ def yes_or_no(
 
 
 def count_of(value: Value, empty: Iterable[str] = ()) -> int | None:
-    """A whole number from nought. Raises `Damaged` (`count-unreadable`)."""
+    """A whole number from zero. Raises `Damaged` (`count-unreadable`)."""
     text = text_of(value, empty)
     if not text:
         return None
@@ -268,7 +268,7 @@ def word_of(value: Value, words: Mapping[str, str], empty: Iterable[str] = ()) -
 def words_of(
     value: Value, words: Mapping[str, str], empty: Iterable[str] = ()
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The codes of all words in a cell, and the words nobody knows. Semicolons stand between them; commas too, where
+    """The codes of all words in a cell, and the words nobody knows. Semicolons are between them; commas too, where
     the whole is no word."""
     text = text_of(value, empty)
     if not text:

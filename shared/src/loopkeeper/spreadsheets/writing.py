@@ -39,7 +39,7 @@ class SheetOut:
     rows: Iterable[tuple[int, Sequence[Value]]]
     heading_row: int = 1
     notes: Mapping[tuple[int, int], str] = field(default_factory=dict[tuple[int, int], str])
-    # Of a column the texts that may stand in it, for the rows below the headings.
+    # Of a column the texts that may be in it, for the rows below the headings.
     lists: Mapping[int, Sequence[str]] = field(default_factory=dict[int, "Sequence[str]"])
     days: frozenset[int] = frozenset()
     visible: bool = True
@@ -136,7 +136,7 @@ def _write_cell(
 
 
 def _list(book: Any, sheet: Any, one: SheetOut, place: int, texts: Sequence[str]) -> None:
-    """The texts offered in a column; a long list stands on a sheet of its own, out of sight."""
+    """The texts offered in a column; a long list is on a sheet of its own, out of sight."""
     source: Any = list(texts)
     if sum(len(text) + 1 for text in texts) > LONGEST_LIST or any("," in text for text in texts):
         name = f"{one.name[:20]} list {place + 1}"

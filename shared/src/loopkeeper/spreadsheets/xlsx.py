@@ -77,7 +77,7 @@ class Workbook:
         self._strings: Strings | None = None
 
     def rows(self, sheet: Part) -> Iterator[Row]:
-        """The rows that stand in the sheet, those with nothing in them too. Raises `Unreadable`."""
+        """The rows that are in the sheet, those with nothing in them too. Raises `Unreadable`."""
         if self._strings is None:
             self._strings = self._read_strings()
         ready: list[Row] = []
@@ -173,7 +173,7 @@ class Workbook:
         return strings
 
     def _merges(self, sheet: Part) -> Merges:
-        """Merged ranges stand after the rows in the part, so they are looked for first."""
+        """Merged ranges are after the rows in the part, so they are looked for first."""
         areas: list[Area] = []
         rest, covered = b"", 0
         for piece in self._container.pieces(sheet.path):
@@ -315,7 +315,7 @@ class _Sheet:
 
 
 def _plain(text: str) -> str:
-    """A text without the marks that stand for characters XML cannot hold."""
+    """A text without the marks for characters XML cannot hold."""
     return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text) if "_x" in text else text
 
 

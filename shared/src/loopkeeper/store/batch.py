@@ -131,7 +131,7 @@ class Batch(Generic[S]):
             await reading.move(self.connection, offsets)
 
     async def again(self, parked: Submission) -> str:
-        """Decide anew a parked fact, which keeps its claim and whose stream's mark the caller holds, and write what
+        """Decide a parked fact again, which keeps its claim and whose stream's mark the caller holds, and write what
         follows; why it fails again, or nothing. What is raised takes back this fact's statements alone."""
         item = Pending(parked)
         async with self.connection.transaction():
@@ -236,7 +236,7 @@ class Batch(Generic[S]):
         self.marks = {row["stream"] for row in rows}
 
     async def hold(self, stream: str) -> bool:
-        """Lock one stream's row, unread, and its parked mark, in that order; whether the mark stands."""
+        """Lock one stream's row, unread, and its parked mark, in that order; whether the mark is there."""
         await self.connection.execute(
             f'SELECT FROM "{self.domain.table}" WHERE id = $1 FOR UPDATE',
             stream,

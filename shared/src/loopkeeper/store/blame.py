@@ -15,7 +15,7 @@ from pydantic_core import PydanticUndefined
 from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.event import Event
 
-# Stands between what failed and the field that made it fail.
+# Text between what failed and the field that made it fail.
 BY_FIELD = ", by its field "
 # A fact has some dozens of values; one with more is not searched to its end.
 MOST_TRIED = 200

@@ -90,7 +90,7 @@ class Submission:
     other_streams: tuple[str, ...] = ()
     # Why this fact cannot even be read; it is parked at once.
     poison: str = ""
-    # What is written down beside the decision: committed with it, or, refused or repeated, not at all.
+    # What is recorded with the decision: committed with it, or, refused or repeated, not at all.
     audit: AuditRow | None = None
 
     @property
@@ -120,7 +120,7 @@ class Row(Generic[S]):
 
 @dataclass(frozen=True, slots=True)
 class Work(Generic[S]):
-    """A submission beside its row as locked, before any decision of this batch."""
+    """A submission with its row as locked, before any decision of this batch."""
 
     submission: Submission
     state: S | None
@@ -175,7 +175,7 @@ class Loaded(Generic[S, A], ABC):
 
 class Loader(Generic[S, A], ABC):
     """How a service finds what the rules of a batch may know: first which shared rows to lock (an unlocked guess will
-    do, since `NeedsMore` asks for what it missed), then, under all locks, what stands there."""
+    do, since `NeedsMore` asks for what it missed), then, under all locks, what is there."""
 
     async def locks(self, connection: Connection, work: Sequence[Work[S]]) -> set[Key]:
         """The shared rows that these commands need locked."""
@@ -190,7 +190,7 @@ class Loader(Generic[S, A], ABC):
 
 class Projection(Generic[S]):
     """Writes the rows that hang on a service's streams, in bulk and in the transaction of the changes themselves: from
-    the changes, and from what the batch's `Loaded` knows that stands in no event. The default writes nothing."""
+    the changes, and from what the batch's `Loaded` knows that is in no event. The default writes nothing."""
 
     async def write(self, connection: Connection, changes: Sequence[Change[S]], loaded: Any) -> None:
         """Write the child rows of these changes; `loaded` is what this service's own `Loader` made."""

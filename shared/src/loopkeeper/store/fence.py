@@ -56,6 +56,6 @@ async def known(session: Queryable, partitions: list[int] | None = None) -> dict
 
 
 async def raised(session: Queryable, found: dict[Key, int]) -> None:
-    """Keep these, beside the offsets that were read up to them."""
+    """Keep these, with the offsets that were read up to them."""
     keys = list(found)
     await session.execute(RAISE, [p for p, _ in keys], [s for _, s in keys], list(found.values()))

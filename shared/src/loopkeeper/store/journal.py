@@ -1,7 +1,7 @@
 """What happened to a stream, row by row, chained so that a changed, missing or added row shows.
 
 `n` numbers all rows of a stream from 1, own and noted; `sequence` only its own published ones. A row's chain
-value is an HMAC over the previous one and the row; the last value and count stand on the stream's locked row
+value is an HMAC over the previous one and the row; the last value and count are on the stream's locked row
 (a truncated journal shows), and each event carries its own (log and journal anchor each other).
 """
 
@@ -20,7 +20,7 @@ from loopkeeper.event_log.port import Received
 from loopkeeper.postgres.connections import Connection
 
 START = ""
-# The type of a row that stands for what a restored database lost for good (`flow/stream_rebuild.py`): the next row has the chain
+# The type of a row that marks what a restored database lost for good (`flow/stream_rebuild.py`): the next row has the chain
 # value the log has.
 VOUCHER = "restored"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -219,7 +219,7 @@ async def verify(
 
 
 def chain_flaws(key: bytes, entries: Sequence[Entry], row: tuple[int, str] | None) -> Iterable[Flaw]:
-    """Where one stream's journal does not prove itself, or its row (where it stands and its last chain value)."""
+    """Where one stream's journal does not prove itself, or its row (its number and its last chain value)."""
     previous, vouching = START, None
     for expected, entry in enumerate(entries, start=1):
         if entry.n != expected:
@@ -276,7 +276,7 @@ async def _log_flaws(
             unknown[message.id] = message.subject
         elif (received.key, message) != (entry.stream, entry.message()):
             flaws.append(Flaw(entry.stream, entry.n, "the log has this event otherwise"))
-    # An event decided since the journal was read stands there by now.
+    # An event decided since the journal was read is there by now.
     later = await connection.fetch("SELECT id FROM journal WHERE own AND id = ANY($1::uuid[])", list(unknown))
     for known in later:
         del unknown[known["id"]]

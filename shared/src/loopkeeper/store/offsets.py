@@ -80,7 +80,7 @@ def progress(
 async def read(session: Queryable, partitions: Sequence[int] | None = None) -> dict[int, Position]:
     """Where each of these partitions, or each that was ever read, is read next."""
     rows = await session.fetch(READ, list(partitions) if partitions is not None else None)
-    # Before the first record stands none.
+    # Before the first record there is none.
     return {
         r["partition"]: Position(r["next_offset"], r["last_id"] if r["next_offset"] else None) for r in rows
     }

@@ -37,7 +37,7 @@ class Selection:
     values: list[object] = field(default_factory=list[object])
 
     def where(self, clause: str, *values: object) -> None:
-        """Only rows for which this holds; each `?` in it stands for one of the values."""
+        """Only rows for which this holds; each `?` in it is one of the values."""
         self.clauses.append(clause)
         for value in values:
             self.values.append(value)

@@ -94,7 +94,7 @@ def _turn(pool: Pool, organization: str) -> AbstractAsyncContextManager[None]:
     return nullcontext()
 
 
-# Stands in a query of `visible_rows` where the clause that names the caller's own key goes.
+# Marks in a query of `visible_rows` where the clause that names the caller's own key goes.
 OWN = "(the caller's own)"
 
 

@@ -16,7 +16,7 @@ def moment(name: str, **options: Any) -> sa.Column[Any]:
 
 
 def stream_table(metadata: sa.MetaData, name: str, *items: sa.schema.SchemaItem) -> sa.Table:
-    """A stream's locked row: the state, the columns derived from it, and where its journal stands."""
+    """A stream's locked row: the state, the columns derived from it, and where its journal is."""
     return sa.Table(
         name,
         metadata,

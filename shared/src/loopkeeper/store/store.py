@@ -3,7 +3,7 @@
 `submit` is for one caller: while one commit is under way the next requests gather, and the next commit takes them
 all; alone, a request waits for nobody. `execute` is for a consumer: a whole poll with its offsets. Either way each
 command is applied at most once (its claim), and an error finds its home: what passes is tried again as the same
-batch, what is guilty is found by halving and stands alone, parked (a fact) or answered (a request).
+batch, what is guilty is found by halving and is alone, parked (a fact) or answered (a request).
 A batch that would write too much at once, or that takes too long twice, is halved too.
 """
 
@@ -162,7 +162,7 @@ class Store(Generic[S]):
         raise InvariantBroken("a transaction that was to be taken back was kept")
 
     async def write_waiting(self) -> None:
-        """The writer: one task of the supervisor, for ever."""
+        """The writer: one task of the supervisor, forever."""
         while True:
             await self._wake.wait()
             # Cleared before draining: a request that comes in between wakes it again.
@@ -394,7 +394,7 @@ class Store(Generic[S]):
 
         await self.with_batch(steps)
 
-    # ── beside the rules ─────────────────────────────────────────────────────────────────────────────────
+    # ── apart from the rules ─────────────────────────────────────────────────────────────────────────────────
 
     async def record(self, rows: Sequence[AuditRow]) -> None:
         """Write who opened what, committed before anything is shown (`sealing.Audit`)."""

@@ -1,1 +1,1 @@
-"""What tests of the services need beside them: partners that behave well or badly."""
+"""What tests of the services need: partners that behave well or badly."""

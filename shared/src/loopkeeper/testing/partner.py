@@ -65,8 +65,8 @@ class Partner:
     """Listens on 127.0.0.1 at a free port while it is entered; `requests` holds what came in, oldest first,
     and `connections` counts how many connections brought it.
 
-    Answers in the order of `next_answers`, then with `answer` for ever. A signed challenge is echoed with 200
-    as long as `echoes_challenges` stands and no next answer waits.
+    Answers in the order of `next_answers`, then with `answer` forever. A signed challenge is echoed with 200
+    as long as `echoes_challenges` is set and no next answer waits.
     """
 
     def __init__(self, *secrets: str, clock: Clock | None = None, tls: SSLContext | None = None) -> None:

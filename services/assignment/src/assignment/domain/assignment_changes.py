@@ -229,7 +229,7 @@ def end_term(state: Assignment | None, context: Plain) -> Iterator[Event]:
 
 
 def held(state: Assignment | None, assignment: str, provider: str = "") -> tuple[Assignment, Offer]:
-    """The turn that is held. To whoever has none here there is nothing. Raises `not-live`."""
+    """The turn that is held. For a caller that has none here there is nothing. Raises `not-live`."""
     turn = state.offer(assignment) if state is not None else None
     if state is None or turn is None or (provider and turn.provider != provider):
         raise nothing_here()

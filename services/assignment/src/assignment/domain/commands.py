@@ -1,4 +1,4 @@
-"""What may be asked of an assignment: by a fact, a deadline, a provider, the plan, or whoever heard the member."""
+"""What may be asked of an assignment: by a fact, a deadline, a provider, the plan, or the person who heard the member."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class Need:
     barred: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def named(self) -> tuple[str, ...]:
-        """Everybody somebody spoke of: whoever is passed over among them, the reason is told first."""
+        """Everybody somebody spoke of: for those passed over among them, the reason is told first."""
         everyone = (*self.chosen, *self.programs.values(), self.pcp, *self.moved_with, *self.preferred)
         return tuple(dict.fromkeys(name for name in everyone if name))
 
@@ -166,7 +166,7 @@ def in_force(contract: Contract, plan: str, on: date) -> bool:
 
 
 def _of_hub(hub: ProviderRecorded | None, plan: str, on: date) -> set[str]:
-    """The populations of the hub's own contracts; a hub does not stand behind another."""
+    """The populations of the hub's own contracts; a hub has no hub behind it."""
     if hub is None or not hub.active:
         return set()
     own = (each for each in hub.contracts if each.hub is None and in_force(each, plan, on))

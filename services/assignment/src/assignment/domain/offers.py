@@ -70,7 +70,7 @@ COVERAGE_ENDED = "coverage_ended"
 
 
 def carried(state: Assignment, on: date) -> bool:
-    """Whether an authorization stands, in a loop that is open or, closed with first services, goes on (loop.md 7.2)."""
+    """Whether an authorization is valid, in a loop that is open or, closed with first services, goes on (loop.md 7.2)."""
     served = any(offer.accepted_at for offer in state.offers)
     going = not state.outcome or (state.outcome == SERVICES_RECEIVED and served)
     return bool(state.plan) and going and not over_because(state, on)

@@ -2,7 +2,7 @@
 
     authorized (presumptively or formally) → offered → accepted, naming the lead care manager
                                            → declined → the next candidate; none left → the plan is asked
-                                           → not answered in time → the plan is asked, the offer stands; where the
+                                           → not answered in time → the plan is asked, the offer stays; where the
                                              plan turned it on, it is withdrawn and the next one is asked
 
 An offer reserves a place. First services end nothing here; any other closing withdraws offers and ends the
@@ -132,7 +132,7 @@ def settle(state: Assignment | None, command: NoteFact, context: SettleContext) 
         last = state.ends_on if reason == AUTHORIZATION_ENDED else None
         yield taken_back(turn, context.at, reason, on=last)
     elif turn is not None and yields_to_grant(turn, command):
-        # Who serves already is asked first, before whoever has not answered yet (ECMG26 p112, loop.md 3.3).
+        # Who serves already is asked first, before a provider that has not answered yet (ECMG26 p112, loop.md 3.3).
         offering = needed(context.offering)
         if offering.ranking.first is not None:
             gone = taken_back(turn, context.at, OTHER_SERVES)

@@ -23,7 +23,7 @@ NO_ANSWER, ENDED_BY_PROVIDER = "no_answer", "ended_by_provider"
 OTHER_SERVES = "other_serves"
 # The discontinuation code of a term that ran out (domain.md 3).
 NOT_REAUTHORIZED = 13
-# What is opened for whoever accepted.
+# What is opened for the provider that accepted.
 OPENED = ("identity", "contact")
 
 
@@ -196,7 +196,7 @@ def unraised(state: Assignment) -> Iterator[tuple[Deadline, Literal["at_risk", "
 
 
 def mark(clock: str, state: str, assignment: str) -> str:
-    """What is raised once. Who must be told is one limit, whichever provider is asked meanwhile."""
+    """What is raised once. The telling is one limit, whichever provider is asked meanwhile."""
     return f"{clock}/{state}" if clock == "provider_told" else f"{clock}/{state}/{assignment}"
 
 

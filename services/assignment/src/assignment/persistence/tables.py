@@ -24,7 +24,7 @@ referral = stream_table(
     sa.Index("referral_plan", "plan_id", "at", "id"),
 )
 
-# One provider's turn. What an offer may show stands here, so that no offer needs the referral's own row.
+# One provider's turn. What an offer may show is here, so that no offer needs the referral's own row.
 assignment = sa.Table(
     "assignment",
     metadata,

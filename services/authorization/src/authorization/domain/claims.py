@@ -32,7 +32,7 @@ GRANTED = "granted"
 @dataclass(frozen=True, slots=True)
 class Claimed:
     """A claim as it is judged: who made it, what its own claimant attested, whether it came before its form, and under
-    which referral it is answered besides, where that one joined this loop."""
+    which other referral it is answered with, where that one joined this loop."""
 
     claim: Claim
     claimant: str
@@ -112,7 +112,7 @@ def _verdicts(
 
 
 def _within(state: Authorization, claimant: str, context: ClaimContext) -> MemberGrants:
-    """What stands through other referrals and through this loop itself. A term whose offer nobody accepted is
+    """What is live through other referrals and through this loop itself. A term whose offer nobody accepted is
     nobody's yet (ECMG26 p112)."""
     found, grant, term = context.member_grants, state.grant, state.term
     if term is not None and (state.reauthorization is not None or term.last_day >= la_date(context.at)):

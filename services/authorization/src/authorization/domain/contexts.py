@@ -48,7 +48,7 @@ class ClockRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningOn:
-    """Where a paused clock stands when it runs on."""
+    """The time left of a paused clock when it runs on."""
 
     due_at: datetime
     at_risk_at: datetime | None
@@ -86,7 +86,7 @@ class GrantRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalRules:
-    """When a rule may approve: populations the plan turned on, each with its sample; programs nobody may be in besides
+    """When a rule may approve: populations the plan turned on, each with its sample; programs nobody may be in next to
     ECM, and those between which and ECM the member chooses; and what the state says must be authorized, by its trigger,
     with the row that says so. `unless` is the stated contrary that leaves a change of plans to a person, by the way it
     was learned, within so many days (`look_back`). `covered` are the answers of the roster with which a rule may
@@ -104,7 +104,7 @@ class ApprovalRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DenialRules:
-    """What an adverse decision of a person carries. `exclusive` are the programs nobody may be in besides ECM, `chosen`
+    """What an adverse decision of a person carries. `exclusive` are the programs nobody may be in next to ECM, `chosen`
     those among which and ECM the member chooses."""
 
     needs_license: bool
@@ -198,7 +198,7 @@ class DenyContext(Context):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PendContext(Context):
-    """`known` are the data elements of the standard, `by` is until when the clock stands still."""
+    """`known` are the data elements of the standard, `by` is until when the clock is paused."""
 
     known: frozenset[str]
     by: datetime

@@ -1,4 +1,4 @@
-"""Which deadlines of a request live, and how does the one that counts stand? Clocks escalate, they never decide."""
+"""Which deadlines of a request live, and what is the state of the one that counts? Clocks escalate, they never decide."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from loopkeeper.contract.calendar import end_of_la_day
 from loopkeeper.contract.events import ActedBy, AuthorizationExpedited
 
 AT_RISK, BREACHED = "at_risk", "breached"
-# What `timers` may name, beside the end of a grant.
+# What `timers` may name, next to the end of a grant.
 KINDS = frozenset({"reminder", "at_risk", "due", "cap", "pause", "reauthorization", "term", "coverage"})
 ClockState = Literal["on_track", "at_risk", "breached", "met"]
 
 
 class Due(NamedTuple):
-    """A clock, its deadline, and how it stands now."""
+    """A clock, its deadline, and its state now."""
 
     clock: str
     due_at: datetime
@@ -27,7 +27,7 @@ class Due(NamedTuple):
 
 
 def timers(state: Authorization) -> Mapping[str, datetime]:
-    """The deadlines that live, by kind: each falls away with the event that follows when it comes."""
+    """The deadlines that live, by kind: each ends with the event that follows when it comes."""
     found: dict[str, datetime | None] = {}
     if state.grant is not None and state.grant_live:
         found |= _of_grant(state, state.grant)
@@ -147,7 +147,7 @@ def expedited(
 
 
 def _due(waiting: Review, clocks: ClockRules, since: datetime) -> datetime:
-    """When the decision is due from now on; a clock that stands still keeps what was left of it, if that is less."""
+    """When the decision is due from now on; a clock that is paused keeps what was left of it, if that is less."""
     pause = waiting.pause
     if pause is None:
         return clocks.due_at

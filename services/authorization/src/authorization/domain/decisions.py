@@ -1,4 +1,4 @@
-"""What may a named person of the plan decide about a request, and what must stand on it? Rules only approve or ask."""
+"""What may a named person of the plan decide about a request, and what must be on it? Rules only approve or ask."""
 
 from __future__ import annotations
 
@@ -235,7 +235,7 @@ def check_program(
 
 
 def pend(state: Authorization | None, command: Pend, context: PendContext) -> Sequence[Event]:
-    """Asks for data elements of the referral standard, and nothing else; the clock stands still meanwhile."""
+    """Asks for data elements of the referral standard, and nothing else; the clock is paused meanwhile."""
     current, review = decidable(state)
     if not command.acted_by.person:
         raise person_required("Pausing the clock names the person who asks.")
@@ -279,7 +279,7 @@ def resume(state: Authorization | None, command: Resume, context: PauseContext) 
 def resumed(
     state: Authorization, at: datetime, running_on: RunningOn, acted_by: ActedBy | None = None
 ) -> AuthorizationResumed:
-    """The clock runs on from where it stood; the cap never stopped."""
+    """The clock runs on from where it was paused; the cap never stopped."""
     return AuthorizationResumed(
         occurred_at=at,
         acted_by=acted_by,

@@ -34,7 +34,7 @@ from loopkeeper.contract.events import (
 )
 
 GRANTED = "granted"
-# Refusals that more answers may mend.
+# Refusals that more answers may remove.
 FIXABLE = ("", "criteria", "coverage_ended")
 
 
@@ -144,7 +144,7 @@ def covered(
         populations = frozenset(contract.populations)
         if contract.hub is not None:
             hub = (hubs or {}).get(contract.hub)
-            # A hub does not stand behind another: of its own contracts, those through one count for nothing.
+            # A hub has no hub behind it: of its own contracts, those through one count for nothing.
             populations &= covered(hub, plan, on) if hub is not None else frozenset()
         found |= populations
     return frozenset(found)

@@ -43,7 +43,7 @@ class Fact(BaseModel):
 
 
 class Pause(Fact):
-    """A named person asked for something; the decision's clock stands still until it comes, or until `by`."""
+    """A named person asked for something; the decision's clock is paused until it comes, or until `by`."""
 
     asks: tuple[str, ...]
     at: datetime

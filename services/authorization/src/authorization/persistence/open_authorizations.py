@@ -1,6 +1,6 @@
 """Does a member have an open authorization? Matched by a keyed index, so that asking opens nobody's identity.
 
-The index of CIN and birth date is made once, when the sealed identity comes in, and stands beside the request. It
+The index of CIN and birth date is made once, when the sealed identity comes in, and is next to the request. It
 tells nothing without the plan's key, and is gone with it. Nothing readable leaves `index`.
 """
 

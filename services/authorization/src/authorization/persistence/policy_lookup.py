@@ -182,7 +182,7 @@ def deeming(policy: Policy, plain: Plain, cap_at: datetime) -> CapContext:
 
 
 def ending(policy: Policy, code: int, at: datetime) -> tuple[int, EndingRules]:
-    """How old the notice must be when the term ends by this code, and what stands on it. An unknown code has no row."""
+    """How old the notice must be when the term ends by this code, and what is on it. An unknown code has no row."""
     rows = policy.rows("discontinuation", on=la_date(at), code=str(code))
     given, refs = rights(policy, at)
     if not rows:
@@ -232,7 +232,7 @@ def askable(policy: Policy, day: date) -> frozenset[str]:
 
 
 def running_on(policy: Policy, state: Authorization, at: datetime) -> RunningOn | None:
-    """Where a paused clock stands when it runs on: as much is left of it as was when it stopped. None where none is."""
+    """The time left of a paused clock when it runs on: as much is left of it as was when it stopped. None where none is."""
     waiting = state.waiting
     pause = waiting.pause if waiting is not None else None
     if waiting is None or pause is None:
@@ -243,7 +243,7 @@ def running_on(policy: Policy, state: Authorization, at: datetime) -> RunningOn 
     if waiting.due_at <= pause.at:
         return RunningOn(due_at=waiting.due_at, at_risk_at=None, refs=refs)
     if whole["unit"] == "hours":
-        # What became urgent in the pause has stood still since then only.
+        # What became urgent in the pause has been paused since then only.
         stopped = max(pause.at, waiting.urgent_since or pause.at)
         due_at = at + (waiting.due_at - stopped)
         return RunningOn(due_at=due_at, at_risk_at=due_at - timedelta(hours=lead), refs=refs)

@@ -1,4 +1,4 @@
-"""By which index a member is looked up: written beside the request when its sealed identity comes in or changes."""
+"""By which index a member is looked up: written next to the request when its sealed identity comes in or changes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from loopkeeper.store.definition import Change, Projection
 
 
 class LookupProjection(Projection[Authorization]):
-    """Keeps the blind index of CIN and birth date: it stands in no event, and is made of the sealed identity."""
+    """Keeps the blind index of CIN and birth date: it is in no event, and is made of the sealed identity."""
 
     def __init__(self, sealer: Sealer) -> None:
         self._sealer = sealer

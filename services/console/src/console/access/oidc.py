@@ -25,7 +25,7 @@ from loopkeeper.kernel.logs import get
 from loopkeeper.security.organizations import Organization, Role, SignIn
 
 log = get("console")
-# Asymmetric ones alone: whoever has our client secret must not be able to sign.
+# Asymmetric ones alone: anyone who has our client secret must not be able to sign.
 ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"]
 SCOPE = "openid email profile groups"
 LEEWAY = 60

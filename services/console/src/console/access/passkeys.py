@@ -98,7 +98,7 @@ async def keep(
 
 
 def ask_to_prove(access: Access) -> tuple[dict[str, Any], str]:
-    """What a device is asked, whoever's it is, and the challenge to remember."""
+    """What a device is asked, no matter whose it is, and the challenge to remember."""
     options = webauthn.generate_authentication_options(
         rp_id=access.site.relying_party, user_verification=UserVerificationRequirement.REQUIRED
     )

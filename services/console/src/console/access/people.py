@@ -164,7 +164,7 @@ async def invite(
 
 
 def random_id() -> str:
-    """A person's id tells nothing, not even when it was made: events keep it for ever."""
+    """A person's id tells nothing, not even when it was made: events keep it forever."""
     return f"per_{secrets.token_hex(16)}"
 
 
@@ -290,7 +290,7 @@ async def end(access: Access, person: Person, by: str) -> None:
 
 
 async def start_over(access: Access, person: Person, by: str) -> Invited:
-    """Somebody lost everything they proved themselves with: all of it ends, and they are invited once more. Whoever does
+    """Somebody lost everything they proved themselves with: all of it ends, and they are invited once more. Anyone who does
     this called the number of the organization first."""
     async with access.changing() as connection:
         await forget_proofs(access, connection, person.id)

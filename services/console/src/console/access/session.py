@@ -117,7 +117,7 @@ class People:
         return self.issuer.token(person, signed.roles, signed.session)
 
     async def alive(self, signed: Signed) -> bool:
-        """Whether the session still stands: asked by what stays open."""
+        """Whether the session is still valid: asked by what stays open."""
         return await sessions.alive(self.access, signed.session)
 
     async def names(self, signed: Signed, wanted: Collection[str]) -> Mapping[str, str]:
@@ -150,7 +150,7 @@ class People:
         )
 
     async def identity(self, signed: Signed, referral: str) -> Opening | None:
-        """The opening that stands."""
+        """The opening that is valid."""
         return await openings.opened(self.access, signed.session, referral)
 
     async def close_identity(self, signed: Signed, referral: str) -> None:

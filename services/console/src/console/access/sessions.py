@@ -105,7 +105,7 @@ def over(session: Session, now: datetime) -> bool:
 
 
 async def alive(access: Access, id: str) -> bool:
-    """Whether this session still stands, for what is open longer than a request."""
+    """Whether this session is still valid, for what is open longer than a request."""
     row = await access.pool.fetchrow(
         """SELECT s.seen_at, s.started_at FROM session s JOIN person p ON p.id = s.person
            WHERE s.id = $1 AND s.ended_at IS NULL AND p.state = 'active'""",

@@ -19,7 +19,7 @@ from loopkeeper.security.organizations import Directory, Organization
 
 @dataclass(frozen=True, eq=False)
 class Access:
-    """The database and what stands around it. Sessions and invitations count by the world's clock, whatever a demo moved."""
+    """The database and what is around it. Sessions and invitations count by the world's clock, whatever a demo moved."""
 
     pool: Pool
     clock: Clock

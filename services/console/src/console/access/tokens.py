@@ -12,7 +12,7 @@ from loopkeeper.security.tokens import ProvedPerson, sign
 
 
 class Issuer:
-    """Signs for whoever's session was just read. Raises `StartError` where there is no key to sign with."""
+    """Signs for the person whose session was just read. Raises `StartError` where there is no key to sign with."""
 
     def __init__(self, access: Access) -> None:
         self._access = access

@@ -1,4 +1,4 @@
-"""What stands on a page where something was refused, is not there, or went wrong: in words, with what helps."""
+"""What is on a page where something was refused, is not there, or went wrong: in words, with what helps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The story of one referral: how it stands, who must act, what happened, and, for a reason, who it is about."""
+"""The story of one referral: its state, the next actor, what happened, and, for a reason, who it is about."""
 
 from __future__ import annotations
 
@@ -343,7 +343,7 @@ def own(back: str, id: str) -> str:
 
 @router.post("/find")
 async def find(visit: Anybody) -> Response:
-    """The story of this id. What is typed stands in no address before it is found to be one."""
+    """The story of this id. What is typed is in no address before it is found to be one."""
     wanted = (await visit.form()).text("q").casefold()
     if ID.fullmatch(wanted) and await unless(
         visit.api.get("intake", f"/v1/referrals/{wanted}", ShownReferral), 404

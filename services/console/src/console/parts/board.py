@@ -1,4 +1,4 @@
-"""When each open loop is due and who must act: a lane for each actor, a mark for each loop; beside it the same as a table."""
+"""When each open loop is due and the next actor: a lane for each actor, a mark for each loop; next to it the same as a table."""
 
 from __future__ import annotations
 

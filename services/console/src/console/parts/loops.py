@@ -1,4 +1,4 @@
-"""Rows of loops: ring, id, when something is due, how it stands."""
+"""Rows of loops: ring, id, when something is due, its state."""
 
 from __future__ import annotations
 

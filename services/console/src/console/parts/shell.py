@@ -32,7 +32,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What the frame says besides the page itself."""
+    """What the frame says next to the page itself."""
 
     words: Words
     name: str
@@ -223,7 +223,7 @@ def _covers(frame: Frame) -> h.Node:
 
 
 def rehearsal(on: bool, now: datetime, words: Words) -> str:
-    """What stands above every page of a demo."""
+    """What is above every page of a demo."""
     if not on:
         return ""
     day = times.day(la_date(now), words, year=True)

@@ -15,7 +15,7 @@ from console.words import Words
 from loopkeeper.contract.calendar import la_date
 
 SILENCE = timedelta(days=7)
-# What changes how a loop stands is said louder.
+# What changes a loop's state is said louder.
 TURNS = frozenset(
     (
         "referral.received", "referral.closed", "authorization.approved", "authorization.denied",

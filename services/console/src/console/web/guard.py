@@ -1,6 +1,6 @@
 """What every request to the console passes: the host it names, who sent it, and the headers of every answer.
 
-A changing request counts only where the browser says that a page of ours sent it. Nothing secret stands in a page for it,
+A changing request counts only where the browser says that a page of ours sent it. Nothing secret is in a page for it,
 so that compression can leak none.
 """
 

@@ -1,4 +1,4 @@
-"""The words of pages in the person's language: English in the program, Spanish in `es.po` beside it."""
+"""The words of pages in the person's language: English in the program, Spanish in `es.po` next to it."""
 
 from __future__ import annotations
 

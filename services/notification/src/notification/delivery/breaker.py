@@ -15,7 +15,7 @@ from notification.delivery.webhook import Attempted
 
 OPENS_AFTER = 5
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=30), timedelta(minutes=10)
-# What a server, or what stands before it, says for want of an answer of its own.
+# What a server, or what is in front of it, says for want of an answer of its own.
 NO_ANSWER = frozenset({429, 502, 503, 504})
 
 

@@ -34,7 +34,7 @@ class Following:
         heard = asyncio.Event()
         entry = (seen, heard)
         self._waiting.setdefault(subscription, set()).add(entry)
-        # Something may have come since the feed was read and before we stood here.
+        # Something may have come since the feed was read and before this wait began.
         self.wake.set()
         tasks = {asyncio.ensure_future(heard.wait()), asyncio.ensure_future(stopping.wait())}
         try:

@@ -1,4 +1,4 @@
-"""Which IPs a webhook's name stands for: looked up once for a connection, judged, and pinned to it."""
+"""Which IPs a webhook's name has: looked up once for a connection, judged, and pinned to it."""
 
 from __future__ import annotations
 
@@ -76,4 +76,4 @@ class CheckedResolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Nothing of its own to close: whoever gave `resolve` owns it."""
+        """Nothing of its own to close: the giver of `resolve` owns it."""

@@ -66,7 +66,7 @@ INTERNAL: tuple[Network, ...] = tuple(
     )
 )
 
-# All public IPv6 stands here; what lies outside (::1, fc00::/7, fec0::/10, 64:ff9b:1::/48, ::a.b.c.d …) is not.
+# All public IPv6 is here; what lies outside (::1, fc00::/7, fec0::/10, 64:ff9b:1::/48, ::a.b.c.d …) is not.
 PUBLIC_IPV6 = IPv6Network("2000::/3")
 
 # These two only wrap an IPv4 address, which is judged in their place: a mapped one, and NAT64's well-known one.
@@ -96,7 +96,7 @@ INSIDE_NAMES = (
     "home.arpa",
 )
 
-# This name means the machine itself and nothing else (RFC 6761): whoever allows a loopback address allows it there.
+# This name means the machine itself and nothing else (RFC 6761): a setting that allows a loopback address allows it there.
 LOCALHOST = "localhost"
 LOOPBACK: tuple[Address, ...] = (IPv4Address("127.0.0.1"), IPv6Address("::1"))
 

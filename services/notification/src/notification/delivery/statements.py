@@ -6,7 +6,7 @@ None of them reads all that waits: each looks, for every subscription that has a
 from __future__ import annotations
 
 # An endpoint that hangs holds no more than this many of our connections, an organization's together no more than this, and
-# a host's, whoever named it.
+# a host's, no matter who named it.
 IN_FLIGHT_PER_SUBSCRIPTION, FLYING_PER_ORGANIZATION, FLYING_PER_HOST = 8, 64, 32
 
 # A pair of subscription and referral goes in order: only its earliest pending delivery may leave. (With OFFSET it is one look
@@ -81,7 +81,7 @@ RENEWING = """
 UPDATE delivery SET leased_until = $3 WHERE id = ANY($1::text[]) AND lease = ANY($2::text[]) AND state = 'pending'
 """
 
-# A recorded 2xx counts whoever held the lease; a failure counts only for its holder.
+# A recorded 2xx counts no matter who held the lease; a failure counts only for its holder.
 RECORDING = """
 UPDATE delivery d SET state = r.state, number = greatest(d.number, r.number), lease = '', leased_until = NULL,
   next_attempt_at = coalesce(r.next_attempt_at, d.next_attempt_at),
@@ -154,7 +154,7 @@ ON CONFLICT (id) DO UPDATE SET
   heard_at = coalesce(excluded.heard_at, e.heard_at), failures = excluded.failures, open_until = excluded.open_until
 """
 
-# Whoever says that an endpoint is back has it called again.
+# An owner who says that an endpoint is back has it called again.
 CLOSING = "UPDATE endpoint SET failures = 0, open_until = NULL WHERE id = $1"
 
 # Those who are called no more: nothing but failures for so long. What begins when an endpoint was enabled again is counted

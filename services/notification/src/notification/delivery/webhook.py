@@ -200,7 +200,7 @@ class Sender:
         self._names.close()
 
     async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> Attempted:
-        """POST `body` as JSON once. Judges the URL anew, never raises for what the partner or the network does."""
+        """POST `body` as JSON once. Judges the URL again, never raises for what the partner or the network does."""
         begun = time.monotonic()
         try:
             target = URL(check_url(url, self._allow))

@@ -1,6 +1,6 @@
 """The sender's own members as a file finds them: offered, accepted or served, each by the CIN, opened with an audit row.
 
-Identity stands in no row here. It is opened from the noted events of the referral, whose sealed parts travel whole.
+Identity is in no row here. It is opened from the noted events of the referral, whose sealed parts travel whole.
 """
 
 from __future__ import annotations

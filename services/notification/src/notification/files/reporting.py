@@ -234,7 +234,7 @@ def _not_offered(turn: Turn) -> bool:
 
 
 def _heard(turn: Turn, index: int, outcome: object) -> None:
-    """What the rule said of one fact. A row stands or falls by its status; what is beside it never fails it."""
+    """What the rule said of one fact. A row is kept or refused by its status; what is next to it never fails it."""
     fact = turn.row.facts[index]["fact"]
     if not isinstance(outcome, Exception):
         if fact not in ("accepted", "declined"):

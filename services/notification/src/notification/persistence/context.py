@@ -93,7 +93,7 @@ class NotificationLoader(Loader[Outreach, Asked]):
     def __init__(self, policy: Policy, directory: Directory) -> None:
         self._policy = policy
         self._directory = directory
-        # Whoever has any row of a plan, ever: which one holds on the day is looked at later.
+        # Every subscription that ever had a row of a plan: which one holds on the day is looked at later.
         self._partners: dict[str, set[str]] = {}
         for row in policy.all_rows:
             if row.table == "partner_grants" and row.plan:

@@ -1,6 +1,6 @@
 """Telling: what is written of each event that outreach notes or makes, in the transaction that notes it.
 
-Whoever asks "who is told when …?" is here. The rules are pure, in `domain.notices`: `telling.copies` says who gets the
+The answer to "who is told when …?" is here. The rules are pure, in `domain.notices`: `telling.copies` says who gets the
 event itself, `telling.tellings` who is told in words. Here they become rows: notices with their deadlines, an entry in
 the feed of every subscription concerned, and what the plan's topic in Kafka is to have.
 """
@@ -30,7 +30,7 @@ from notification.persistence.notice_proof import Told
 
 @dataclass(slots=True)
 class Writing:
-    """What a batch has to write beside its rows."""
+    """What a batch has to write next to its rows."""
 
     news: list[News] = field(default_factory=list[News])
     notices: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])

@@ -1,7 +1,7 @@
 """What may become of a subscription: unverified → enabled by its challenge → disabled (by its owner, by a 410, by five
 days of nothing but failure) → enabled again, or deleted for good. What arises while it is not enabled is kept.
 
-Each change is a function of the locked row; `n` is the row's version, and the ETag of whoever read it.
+Each change is a function of the locked row; `n` is the row's version, and the ETag of its reader.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Wanted:
 
     @property
     def host(self) -> str:
-        """Whose server is called, whoever named it."""
+        """Whose server is called, no matter who named it."""
         return (urlsplit(self.url).hostname or "") if self.url is not None else ""
 
 
@@ -98,7 +98,7 @@ def create(
 
 
 def restate(subscription: str, n: int, wanted: Wanted) -> Reference:
-    """Another address must prove itself anew. Raises 404, 412 where it was changed since."""
+    """Another address must prove itself again. Raises 404, 412 where it was changed since."""
 
     def change(row: Row | None, at: datetime) -> Recorded:
         found = _existing(row, n)
@@ -165,7 +165,7 @@ def disable(subscription: str, n: int | None, why: str) -> Reference:
 
 
 def rotate(subscription: str, n: int | None, sealed_secret: str, grace: timedelta) -> Reference:
-    """A new secret signs; the old one signs beside it until its grace is over. One before that is dropped."""
+    """A new secret signs; the old one signs too until its grace is over. One before that is dropped."""
 
     def change(row: Row | None, at: datetime) -> Recorded:
         found = _existing(row, n)

@@ -88,8 +88,8 @@ notice = sa.Table(
 )
 
 # `sequence` is that of the last entry of its feed; `state`: unverified, enabled, disabled or deleted. The old secret
-# signs beside the new one until its grace is over; `disabled_why`: owner, gone (410) or failing. `epoch` names the
-# numbering of its feed: a restored database begins a new one, in which the entries up to `kept` stand as before.
+# signs with the new one until its grace is over; `disabled_why`: owner, gone (410) or failing. `epoch` names the
+# numbering of its feed: a restored database begins a new one, in which the entries up to `kept` are as before.
 subscription = sa.Table(
     "subscription",
     metadata,

@@ -114,7 +114,7 @@ async def form(
     Each opening is written down, with its reason."""
     row, context = await row_of(call, id), call.service
     state, _ = read_as(call, row, "plan", "referrer")
-    # Judging reads age and origin, which stand among who the member is and are not shown here.
+    # Judging reads age and origin, which are among who the member is and are not shown here.
     (opened,) = await open_identity(
         context.sealer,
         context.store,

@@ -54,7 +54,7 @@ class ReceiveReferral(Command):
 
 
 class AnswerQuestions(Command):
-    """The form as it reads with the answers in it. `based_on` is the sealed form they were put into: if another stands
+    """The form as it reads with the answers in it. `based_on` is the sealed form they were put into: if another is there
     there by now, somebody else answered. `keys` are given only where identity changed."""
 
     based_on: str

@@ -1,4 +1,4 @@
-"""How does each event change how a referral stands? Any order is bearable."""
+"""How does each event change the state of a referral? Any order is bearable."""
 
 from __future__ import annotations
 
@@ -323,7 +323,7 @@ def _closed(state: Referral, event: ReferralClosed) -> Mapping[str, Any]:
     return {"closing": closing, "questions": (), "asked_by_plan": (), **over}
 
 
-# Every event that changes how a referral stands; whatever else is heard stands in its timeline only.
+# Every event that changes the state of a referral; everything else that is heard is in its timeline only.
 FOLD: Mapping[type[Event], Callable[[Referral, Any], Mapping[str, Any]]] = {
     ReferralReceived: _received,
     ReferralSetAside: _set_aside,

@@ -1,4 +1,4 @@
-"""Whose turn is it? Who must act on an open loop, what, by when, and how the clock that runs stands (loop.md 7.6)."""
+"""Next step of an open loop: its actor, what, by when, and the state of the clock that runs (loop.md 7.6)."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from referral_intake.domain.state import (
 
 
 class NextStep(Fact):
-    """Who must act, what, by when. `actor` is empty for a closed loop, `loopkeeper` where a service must; `organization`
-    is whose people must. `step` is a code, and what the sentence says besides stands in `values`."""
+    """The next actor, what, by when. `actor` is empty for a closed loop, `loopkeeper` where a service acts; `organization`
+    is whose people act. `step` is a code, and what else the sentence says is in `values`."""
 
     actor: str
     step: str
@@ -37,7 +37,7 @@ class NextStep(Fact):
 
 
 def next_step(referral: Referral) -> NextStep:
-    """Who must act on an open loop (loop.md 7.6)."""
+    """The next step of an open loop (loop.md 7.6)."""
     step = _next_step(referral)
     offer = referral.offer
     whose = {
@@ -98,7 +98,7 @@ def _before_assignment(referral: Referral) -> NextStep:
 
 
 class Due(Fact):
-    """A clock of this loop: by when, and how it stands."""
+    """A clock of this loop: by when, and its state."""
 
     clock: str
     due_at: datetime
@@ -106,7 +106,7 @@ class Due(Fact):
 
 
 def due(referral: Referral, now: datetime) -> Due | None:
-    """The clock that runs, as it stands at this moment; with none running, how the plan's decision kept its own."""
+    """The clock that runs, as it is at this moment; with none running, how the plan's decision kept its own."""
     running = _running(referral)
     if running is None:
         decided = referral.decided

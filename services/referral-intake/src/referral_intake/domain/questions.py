@@ -49,7 +49,7 @@ def ask(at: datetime, questions: tuple[Question, ...], asking: AnswerTimes) -> l
 
 
 def answer(referral: Referral, command: AnswerQuestions, context: AnswerContext) -> Made:
-    """Only what changed is published; what is asked anew is asked. A loop whose member is served takes one thing still:
+    """Only what changed is published; what is asked again is asked. A loop whose member is served takes one thing still:
     what the member chooses between ECM and another program (loop.md 4.4)."""
     if not (referral.in_ecm and only_a_choice(referral, command)):
         must_be_open(referral)
@@ -102,7 +102,7 @@ def must_be_asked(referral: Referral, answered: Sequence[str]) -> None:
 
 
 def _still_open(referral: Referral, command: AnswerQuestions, context: AnswerContext) -> tuple[Question, ...]:
-    """What the form still leaves open, and what was asked beside the form and is not answered. A redirect falls away
+    """What the form still leaves open, and what was asked apart from the form and is not answered. A redirect ends
     with the answer that changed who the member is or where."""
     moved = bool(command.keys.member or command.keys.roster) or command.revised.county != referral.county
     kept = [
@@ -215,7 +215,7 @@ def record_release(referral: Referral, command: RecordReleaseDate, context: Plai
 
 
 def meet_deadline(referral: Referral | None, command: MeetDeadline, context: Plain) -> Made:
-    """Unless it no longer stands: ask again, say that it is getting late, and at the end go on with what is there."""
+    """Unless it no longer applies: ask again, say that it is getting late, and at the end go on with what is there."""
     if referral is None or timers(referral).get(command.kind) != command.due_at:
         return []
     end = referral.questions_due_at
@@ -248,7 +248,7 @@ def ask_for_plan(referral: Referral, fact: AuthorizationPended, context: PendedC
     return ask(context.at, tuple({**held, **asked}.values()), times)
 
 
-# Where on the form the answer to a question stands, by its id; the criteria's stand under /answers.
+# Where on the form the answer to a question is, by its id; the criteria's are under /answers.
 POINTERS: Mapping[str, str] = {
     "cin": "/member/cin",
     "birth-date": "/member/birth_date",

@@ -2,7 +2,7 @@
 
 Intake decides these; every other step is a fact it notes. What is known of a referral is in state.py, what is asked and
 answered in questions.py, how a loop ends in closing.py, what two of one member learn of each other in duplicates.py,
-and what the lead care manager asks for besides in supports.py.
+and what the lead care manager asks for as well in supports.py.
 """
 
 from __future__ import annotations

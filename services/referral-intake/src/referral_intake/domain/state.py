@@ -1,4 +1,4 @@
-"""How does a referral stand? Its state as the facts so far make it, and its status.
+"""The state of a referral as the facts so far make it, and its status.
 
     received → needs_information | pending_authorization → authorized → assigned → accepted
              → outreach_initiated → closed, once, with its outcome; then the referrer is told.

@@ -1,4 +1,4 @@
-"""What does the lead care manager ask for beside ECM? Community Supports referrals, each with its own small loop.
+"""What does the lead care manager ask for next to ECM? Community Supports referrals, each with its own small loop.
 
 asked → accepted → done, or asked → declined. They are linked to the member's loop and go on when that is closed as it
 should, until the service is given: the lead care manager follows each of them (ECMG26 p62). A service that is given
@@ -58,5 +58,5 @@ def move_support(referral: Referral, command: MoveSupport, context: Plain) -> Se
 
 
 def moves(status: str) -> tuple[str, ...]:
-    """What may happen next to a support that stands here."""
+    """What may happen next to a support with this status."""
     return tuple(to for to, before in FROM.items() if before == status)

@@ -1,1 +1,1 @@
-"""Tables, what rules must know beyond their own row, and the rows written beside it."""
+"""Tables, what rules must know beyond their own row, and the rows written with it."""

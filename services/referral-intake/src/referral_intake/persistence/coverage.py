@@ -1,7 +1,7 @@
 """What a new roster changes for the members who were referred: each loop whose answer is another one learns it, once.
 
 It is done when an import is done, by the request that sent its last part; a worker finishes what was broken off. Which
-import was compared last stands with the import.
+import was compared last is with the import.
 """
 
 from __future__ import annotations

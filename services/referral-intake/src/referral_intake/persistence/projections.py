@@ -1,4 +1,4 @@
-"""The rows that stand beside a referral's own: which member it is, by which keys that is recognised, its child loops."""
+"""The rows next to a referral's own: which member it is, by which keys that is recognised, its child loops."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from referral_intake.persistence.tables import columns
 
 
 class IntakeProjection(Projection[Referral]):
-    """Writes who the referrals of a batch are about. Keys and new members' ids stand in no event: the batch's `IntakeLoaded`
+    """Writes who the referrals of a batch are about. Keys and new members' ids are in no event: the batch's `IntakeLoaded`
     knows them."""
 
     async def write(
@@ -110,7 +110,7 @@ async def copied_identities(connection: Connection, copied: Mapping[str, str]) -
 
 
 async def supports(connection: Connection, changes: Sequence[Change[Referral]]) -> None:
-    """The child loops' rows: as they stand, and with whoever serves the member now."""
+    """The child loops' rows: as they are, and with the provider that serves the member now."""
     rows = {
         name: (change.stream, after.plan, after.offer.provider if after.offer else "", support)
         for change in changes

@@ -1,7 +1,7 @@
 """A plan's roster: who is covered, read line by line in bounded memory, kept without anything readable.
 
 An import has an id (its Idempotency-Key) and one row that says how far it came, written in the transaction of the very
-rows it counts: broken off, it goes on where it stood, by the same id. A plan has one import at a time. A member whom a
+rows it counts: broken off, it goes on where it was, by the same id. A plan has one import at a time. A member whom a
 whole roster does not name any more has left; an import by which more than a fifth would leave is held until somebody
 confirms it.
 """
@@ -173,7 +173,7 @@ async def _members_on_roster(connection: Connection, plan: str) -> int:
 
 
 async def _begin(store: Store[Any], clock: Clock, upload: Import) -> tuple[Loaded, int]:
-    """How far the import is, and how many members stood on the roster when it began."""
+    """How far the import is, and how many members were on the roster when it began."""
     now = clock.now()
 
     async def steps(connection: Connection) -> Mapping[str, Any]:

@@ -51,7 +51,7 @@ def _enrolled(value: object) -> object:
 
 class RosterRow(BlankIsMissing):
     """One member's coverage. Programs are those the plan knows the member to be in, of the state's figure of programs
-    beside ECM; who waits for a place in one is not in it."""
+    next to ECM; who waits for a place in one is not in it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, str_max_length=200)
 
@@ -93,7 +93,7 @@ def checked(line: Line, loaded: Loaded, *, synthetic: bool) -> RosterRow | None:
         row = RosterRow.model_validate(_listed(line.values) if line.cells else line.values)
     except ValidationError as error:
         first = error.errors(include_input=False, include_context=False, include_url=False)[0]
-        # What stands for a field's name may be a member's number or name.
+        # What is sent as a field's name may be a member's number or name.
         named = all(part in RosterRow.model_fields or isinstance(part, int) for part in first["loc"])
         pointer = "/" + "/".join(str(part) for part in first["loc"]) if named else ""
         name = str(first["loc"][0]) if first["loc"] else ""

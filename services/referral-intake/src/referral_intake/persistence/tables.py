@@ -84,7 +84,7 @@ referral_population = sa.Table(
     sa.Column("id", sa.Text, primary_key=True),
 )
 
-# `id` is plan:blind index of CIN and birth date; `member` the random id that stands for the person.
+# `id` is plan:blind index of CIN and birth date; `member` the random id of the person.
 member = sa.Table(
     "member",
     metadata,
@@ -126,7 +126,7 @@ identity = sa.Table(
     sa.Index("identity_person", "person_key", postgresql_where=sa.text("person_key <> ''")),
 )
 
-# `id` is plan:blind index of the CIN. Nothing readable about the person stands here.
+# `id` is plan:blind index of the CIN. Nothing readable about the person is here.
 roster = sa.Table(
     "roster",
     metadata,
@@ -157,7 +157,7 @@ roster_import = sa.Table(
     sa.Column("accepted", sa.Integer, nullable=False),
     sa.Column("refused", sa.Integer, nullable=False),
     sa.Column("removed", sa.Integer, nullable=False),
-    # How many members stood on the roster when the import began.
+    # How many members were on the roster when the import began.
     sa.Column("standing", sa.Integer, nullable=False),
     sa.Column("errors", JSONB, nullable=False),
     # The import whose answers the loops have learned.

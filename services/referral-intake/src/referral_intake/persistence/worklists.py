@@ -22,7 +22,7 @@ from referral_intake.persistence.tables import DUE_KEY, IS_OPEN, READ_COLUMNS
 DueIn = Literal["late", "soon", "on_time", "none"]
 # Working days are the reader's to see in the date; for the board soon is two days.
 SOON = timedelta(days=2)
-# How a loop's deadline stands, at $1 and two days later ($2).
+# The state of a loop's deadline, at $1 and two days later ($2).
 CLOCK_STATE = (
     "CASE WHEN next_due_at IS NULL THEN 'none' WHEN next_due_at <= $1::timestamptz THEN 'late' "
     "WHEN next_due_at <= $2::timestamptz THEN 'soon' ELSE 'on_time' END"
@@ -105,7 +105,7 @@ async def by_due(
 async def counts(
     readers: Pool, client: Client, wanted: Wanted, now: datetime, by: Sequence[Literal["county", "plan_id"]]
 ) -> Mapping[str, Mapping[str, int]]:
-    """How many open loops there are: by status, actor, step and deadline, and by these besides."""
+    """How many open loops there are: by status, actor, step and deadline, and by these too."""
     where, values = _narrowed(wanted, 3)
     kinds = ("status", "next_actor", "next_step", *by)
     rows = await visible_rows(

@@ -1,4 +1,4 @@
-"""Which codes do the services share? Every list that stands in events, forms, policy rows or answers.
+"""Which codes do the services share? Every list that is in events, forms, policy rows or answers.
 
 A code is a string that a machine keeps; its label is what a person reads. Codes never change; labels may.
 """

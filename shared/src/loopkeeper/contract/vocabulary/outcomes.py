@@ -1,4 +1,4 @@
-"""Where can a loop stand, how can it end, and what are these to the state's closed-loop tracking?"""
+"""Which states can a loop have, how can it end, and what are these to the state's closed-loop tracking?"""
 
 from __future__ import annotations
 

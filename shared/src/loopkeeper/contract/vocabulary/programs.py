@@ -1,4 +1,4 @@
-"""Which other programs can a member be in, and how can one stand to ECM? Which stands how is policy data."""
+"""Which other programs can a member be in, and how can one relate to ECM? How each relates is policy data."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from loopkeeper.contract.vocabulary.codes import Code, folded
 
 
 class ProgramRule(Code):
-    """How a program stands to ECM (domain.md 1.5)."""
+    """How a program relates to ECM (domain.md 1.5)."""
 
     EXCLUSIVE = "exclusive", "Excludes ECM"
     MEMBER_CHOICE = "member_choice", "The member chooses one or the other"

@@ -1,7 +1,7 @@
 """Where do policy rows come from? YAML files in each package's `policy/` and in the operator's folder.
 
 A file holds one or more documents; one document holds rows of one table. Nothing wrong in a file raises: it becomes
-a finding, and what cannot be read is left out, so that one run names all that must be mended.
+a finding, and what cannot be read is left out, so that one run names all that must be fixed.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class UniqueKeys(yaml.CSafeLoader):
 
 @dataclass(slots=True)
 class _Document:
-    """One document as read: where it stands, whose it is, and what it says."""
+    """One document as read: where it is, whose it is, and what it says."""
 
     place: str
     operators: bool

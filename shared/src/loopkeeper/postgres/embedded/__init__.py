@@ -98,7 +98,7 @@ def leave(folder: Path) -> bool:
 
 
 def remove(folder: Path) -> None:
-    """Stop the server and delete everything it keeps, wherever that stands and even when the folder is gone."""
+    """Stop the server and delete everything it keeps, wherever that is and even when the folder is gone."""
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with locked(folder / "server"):

@@ -1,4 +1,4 @@
-"""Where the parts of one embedded PostgreSQL stand, and as which account it runs."""
+"""Where the parts of one embedded PostgreSQL are, and as which account it runs."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def server_folders(folder: Path) -> ServerFolders:
 
 
 def _account(own: Path) -> pwd.struct_passwd:
-    """Whoever owns the data already, whatever accounts were added since; else the first there is."""
+    """The account that owns the data already, whatever accounts were added since; else the first there is."""
     if own.exists() and (owner := own.lstat().st_uid) != 0:
         try:
             return pwd.getpwuid(owner)
@@ -93,7 +93,7 @@ def _account(own: Path) -> pwd.struct_passwd:
 def make_folders(place: ServerFolders) -> None:
     """The server's own folder and the one of its socket, which nobody else may enter.
 
-    Root changes owners and modes only directly in its own place: what stands deeper, the account could swap for a
+    Root changes owners and modes only directly in its own place: what is deeper, the account could swap for a
     link to something else.
     """
     if place.account is not None:
@@ -157,7 +157,7 @@ def programs(place: ServerFolders, binaries: Path | None) -> Path:
 
 
 def _copied(wheel: Path, target: Path) -> Path:
-    """The wheel's files where another account can read them; the wheel may stand under a closed home."""
+    """The wheel's files where another account can read them; the wheel may be under a closed home."""
     make_roots_place()
     with locked(target):
         if target.exists():

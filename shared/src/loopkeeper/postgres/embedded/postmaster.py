@@ -143,7 +143,7 @@ def _command_line(pid: int) -> str:
 def _run(place: ServerFolders, *words: str | Path) -> subprocess.CompletedProcess[str]:
     """One of PostgreSQL's own programs, as the account it belongs to, with nothing of our environment."""
     account = place.account
-    # Its words go to files: a server left behind would hold a pipe open for ever.
+    # Its words go to files: a server left behind would hold a pipe open forever.
     with tempfile.TemporaryFile("w+") as said:
         done = subprocess.run(  # noqa: S603 our own binary
             list(words),

@@ -93,7 +93,7 @@ class FileKind(ABC):
     about: str
     # Whether the file is for one plan, which then sees it as well.
     for_a_plan: bool = True
-    # What its answer has for each row beside result, code and fix.
+    # What its answer has for each row next to result, code and fix.
     receipt_columns: Sequence[str] = ()
 
     @abstractmethod

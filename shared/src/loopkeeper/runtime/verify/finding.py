@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`invariant` is its number in docs/protocols.md §15; `where` names ids only; `show` is what to type to see it."""
+    """`invariant` is its number in docs/explanation/protocols.md §15; `where` names ids only; `show` is the command that shows it."""
 
     invariant: str
     service: str

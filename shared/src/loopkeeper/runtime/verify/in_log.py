@@ -21,7 +21,7 @@ from loopkeeper.runtime.verify.finding import Finding
 from loopkeeper.store.journal import read_entry
 
 AT_ONCE = 500
-# What only stands under a seal: a member's number as a value, and the fields that say who somebody is.
+# What is only under a seal: a member's number as a value, and the fields that say who somebody is.
 NAMED = re.compile(rb'"[0-9]{8}[A-Z]"|"(?:first_name|last_name|cin|birth_date|street|home_phone)" ?:')
 # How many of its own events the log must have by now: all but those that wait.
 EXPECTED = """

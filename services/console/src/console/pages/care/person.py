@@ -192,7 +192,7 @@ NEAR = (
 
 
 def _attempt(found: OutreachShown, typed: Form, visit: Visit) -> h.Element:
-    """How, what came of it, record: the time is now and who acts is whoever is signed in."""
+    """How, what came of it, record: the time is now and the person who is signed in acts."""
     _ = visit.words
     return h.section(".card.attempt", id="attempt")[
         h.h2[_("Record an attempt")],

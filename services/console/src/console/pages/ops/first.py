@@ -1,4 +1,4 @@
-"""The board: when each open loop is due, who must act on which step, how the services are, how old the loops."""
+"""The board: when each open loop is due, the next actor of each step, how the services are, how old the loops."""
 
 from __future__ import annotations
 

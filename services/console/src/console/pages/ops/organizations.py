@@ -1,4 +1,4 @@
-"""Who takes part, and the command to type for each change: organizations and keys are the command line's to write."""
+"""Who takes part, and the command to run for each change: organizations and keys are the command line's to write."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every loop of a plan: by how it stands and by population, what is late first."""
+"""Every loop of a plan: by its state and by population, what is late first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What waits for a person of the plan to decide, earliest due first; each case held by whoever works on it."""
+"""What waits for a person of the plan to decide, earliest due first; each case held by the person who works on it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def pending(visit: Visit, due: str = "", waits_for: str = "decision") -> L
 
 @router.get(HERE)
 async def queue(visit: Plan, due: str = "", waits: str = "decision") -> Response:
-    """The queue, by how its clocks stand and what it waits for."""
+    """The queue, by the state of its clocks and what it waits for."""
     if due not in DUE or waits not in WAITS:
         raise NotHere
     _ = visit.words

@@ -301,7 +301,7 @@ def _acts(found: ShownAuthorization, etag: str, typed: Form, visit: Visit) -> li
 
 @router.post("/plan/terms/{id}/{action}")
 async def act(id: str, action: str, visit: Plan) -> Response:
-    """One act of a named person; who that is stands in the token."""
+    """One act of a named person; the token says who that is."""
     form = await visit.form()
     body: dict[str, Any] = {}
     match action:

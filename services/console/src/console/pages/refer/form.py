@@ -447,7 +447,7 @@ def _answers(typed: Form) -> Iterator[tuple[str, bool | int | str]]:
             yield code, said
 
 
-# Where a pointer of the service stands on this page.
+# Where a pointer of the service is on this page.
 PLACES: Mapping[str, str] = {
     "/plan": "plan",
     "/release_on": "release_on",

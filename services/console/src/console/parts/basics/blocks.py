@@ -30,7 +30,7 @@ def facts(rows: Iterable[Fact | None]) -> h.Element:
 
 
 def head(title: h.Node, lead: h.Node = None, beside: h.Node = None) -> h.Element:
-    """The page's first words: how it stands, and what to do."""
+    """The page's first words: its state, and what to do."""
     return h.div(".head")[h.div[h.h1(tabindex="-1")[title], h.p(".lead")[lead] if lead else None], beside]
 
 
@@ -62,7 +62,7 @@ def away(name: str, words: Words) -> h.Element:
 
 
 def bar(share: float, tone: str = "c1") -> h.Element:
-    """A bar of a share between 0 and 1, as a picture beside its number."""
+    """A bar of a share between 0 and 1, as a picture next to its number."""
     width = max(0.0, min(1.0, share)) * 100
     return h.svg(viewBox="0 0 100 10", preserveAspectRatio="none", aria_hidden="true")[
         h.rect(".bg", width="100", height="10", rx="1.5"),

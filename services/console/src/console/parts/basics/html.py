@@ -29,7 +29,7 @@ def said(text: str, most: int = 2000) -> h.Element:
 
 
 def icon(name: str) -> h.Element:
-    """A picture beside words; it says nothing by itself."""
+    """A picture next to words; it says nothing by itself."""
     return h.svg(".icon", aria_hidden="true", focusable="false")[h.use(href=f"{asset('icons.svg')}#{name}")]
 
 

@@ -1,4 +1,4 @@
-"""What the services' codes are called on a page. Those of the contract come from its vocabulary; the rest stand here."""
+"""What the services' codes are called on a page. Those of the contract come from its vocabulary; the rest are here."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ SAID: dict[Standing, str] = {"late": "late", "soon": "within 2 days", "ok": "on 
 
 
 def mark(standing: Standing) -> h.Element:
-    """The shape alone, for who looks; words stand beside it."""
+    """The shape alone, for people who look; words are next to it."""
     return h.svg(class_=["mark", standing], viewBox="0 0 16 16", aria_hidden="true")[SHAPES[standing]]
 
 

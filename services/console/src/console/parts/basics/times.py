@@ -60,7 +60,7 @@ def last_day(at: datetime) -> date:
 
 
 def standing(due_at: datetime | None, now: datetime) -> Standing:
-    """How a deadline stands: passed, within two days, later, or there is none."""
+    """The state of a deadline: passed, within two days, later, or there is none."""
     if due_at is None:
         return "none"
     return "late" if now >= due_at else "soon" if due_at - now <= SOON else "ok"
@@ -94,7 +94,7 @@ def time(at: datetime, text: str) -> h.Element:
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """One deadline as it stands now."""
+    """One deadline as it is now."""
 
     at: datetime | None
     now: datetime

@@ -1,7 +1,7 @@
 """May this be handed over so? Pure: who may hear a member's notice, in which way, language and words.
 
 Safe-contact rules and a minor's consent holder beat every default (loop.md 6.2, 6.6); a draft is nobody's word but its
-author's, so whoever hands one over says in whose approved words they told it.
+author's, so the person who hands one over says in whose approved words they told it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What is the member told, and when? Pure: of each event the notices N1, N4, N6, N7 and N10 of domain.md 5.3.
 
 A notice for a member lies in the plan's mailbox until a person hands it over. It names the provider and the lead care
-manager, whose calls the member is to expect, but not where safe-contact rules stand (loop.md 6.2): then it says no
+manager, whose calls the member is to expect, but not where safe-contact rules apply (loop.md 6.2): then it says no
 more than it must.
 """
 

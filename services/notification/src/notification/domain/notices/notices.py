@@ -1,7 +1,7 @@
-"""Who must be told what when a fact is noted, and in which words? Pure: from the states before and after it.
+"""Who is told what when a fact is noted, and in which words? Pure: from the states before and after it.
 
 The plan hears every event of its referrals as the event itself, less what is sealed. Referrers, providers, primary care
-and members hear notices: words of the policy table, with named slots (loop.md 7.5). Population codes and criteria stand
+and members hear notices: words of the policy table, with named slots (loop.md 7.5). Population codes and criteria are
 in no notice (loop.md 6.3), and a provider whose very name reveals treatment for substance use is not named to a
 referrer who does not treat the member (loop.md 6.4).
 """

@@ -1,7 +1,7 @@
 """What are the providers told: who is offered a referral, who serves, who claimed a grant? Pure, of each event.
 
-Whom they serve and how to reach them stands in the assignment, never in a notice (loop.md 1.6, 6.3); that safe-contact
-rules stand on a member is said at once (loop.md 6.2).
+Whom they serve and how to reach them is in the assignment, never in a notice (loop.md 1.6, 6.3); that safe-contact
+rules apply to a member is said at once (loop.md 6.2).
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ from notification.domain.outreach.state import (
 def to_providers(
     referral: str, before: Outreach, event: Event, after: Outreach, names: Names
 ) -> Iterator[Notice]:
-    """The offer and its fate, the decision, the grant, and what changed for whoever serves."""
+    """The offer and its fate, the decision, the grant, and what changed for the provider that serves."""
     match event:
         case AssignmentMade():
             yield _offer(event)
@@ -177,7 +177,7 @@ def _refused(event: AuthorizationPresumptiveRefused, after: Outreach) -> Notice:
 
 
 def _how_ended(event: AuthorizationPresumptiveEnded, after: Outreach) -> str:
-    """An expiry says what is missing, and who must send it (loop.md 3.4)."""
+    """An expiry says what is missing, and who sends it (loop.md 3.4)."""
     if event.reason != "expired":
         return event.reason
     if after.decision:
@@ -188,7 +188,7 @@ def _how_ended(event: AuthorizationPresumptiveEnded, after: Outreach) -> str:
 
 
 def _yours(event: AssignmentAccepted, after: Outreach) -> Notice:
-    """Whom to serve stands in the assignment, identity included (N8); how to reach them safely beats every default."""
+    """Whom to serve is in the assignment, identity included (N8); how to reach them safely beats every default."""
     variant, slots = _caution(after), dict[str, Value]()
     starts_on = after.assignment.starts_on if after.assignment is not None else None
     if variant == USUAL and starts_on is not None and starts_on > la_date(event.occurred_at):
@@ -263,7 +263,7 @@ def _amended(
 
 
 def _program_chosen(before: Outreach, provider: str, after: Outreach) -> Iterator[Notice]:
-    """A choice of another program made after the yes is told to both (loop.md 4.4). Which program it is stands in no
+    """A choice of another program made after the yes is told to both (loop.md 4.4). Which program it is, is in no
     notice: it can tell what the member is treated for."""
     chosen = chosen_instead(after.flags) - chosen_instead(before.flags)
     if not chosen or after.decision != "approved":
@@ -300,7 +300,7 @@ def _caution(after: Outreach) -> str:
 
 def _support(event: ReferralSupportMoved, after: Outreach) -> Iterator[Notice]:
     """A Community Supports referral: its provider is asked, its sender hears what became of it. Which service it is
-    stands in no webhook."""
+    is in no webhook."""
     facts = {"support": event.support, "status": event.status}
     if event.status == "asked":
         yield Notice("support_asked", event.provider, "provider", facts=facts)

@@ -1,4 +1,4 @@
-"""What is whoever referred told? Pure, of each event: the first referrer, and those merged into its loop.
+"""What is the referrer told? Pure, of each event: the first referrer, and those merged into its loop.
 
 Each hears of it under its own referral's id, and the second learns nothing of the first (loop.md 2.9). A provider whose
 very name reveals treatment for substance use is not named to who does not treat the member (loop.md 6.4).
@@ -55,7 +55,7 @@ TOLD_BY_THE_OTHER = frozenset({"merged", "already_in_ecm"})
 def to_referrers(
     referral: str, before: Outreach, event: Event, after: Outreach, names: Names
 ) -> Iterator[Notice]:
-    """The first, and whoever was merged into it."""
+    """The first referrer, and those merged into it."""
     if isinstance(event, ReferralAmended):
         if event.cause == "joined" and event.joined is not None:
             yield _merged(event, event.joined, before, names)
@@ -93,7 +93,7 @@ def _to_referrer(
     match event:
         case ReferralReceived():
             yield Notice("received", *to, _received(event, after))
-            # Closed before it was known here: whoever referred must still hear how it ended.
+            # Closed before it was known here: the referrer must still hear how it ended.
             if after.closing is not None and not merged:
                 yield from _closed(to, after.closing, names)
         case ReferralQuestionsAsked():
@@ -150,7 +150,7 @@ def _decision(to: tuple[str, str], before: Outreach, event: Event, after: Outrea
 
 
 def _questions(to: tuple[str, str], event: ReferralQuestionsAsked) -> Notice:
-    """How many, and until when. Which ones stands in the referral only: a question can tell a criterion."""
+    """How many, and until when. Which ones, is in the referral only: a question can tell a criterion."""
     slots: dict[str, Value] = {"count": str(len(event.questions))}
     facts = {"count": str(len(event.questions))}
     if event.due_at is None:
@@ -239,7 +239,7 @@ def _asked_of(referral: str, referrer: str) -> Notice:
 
 
 def _so_far(referral: str, referrer: str, after: Outreach, names: Names) -> Iterator[Notice]:
-    """What a second referrer would have heard until now of the loop it joined, as far as it stands."""
+    """What a second referrer would have heard until now of the loop it joined, as far as it is true."""
     if after.decision != "approved" or after.term is None or after.closing is not None:
         return
     to = (referrer, "referrer")

@@ -1,6 +1,6 @@
 """Who may see what of an event outside the house: the plan all but what is sealed, a partner what the plan granted it.
 
-Population codes and criteria stand in no webhook body but the plan's (loop.md 6.3), so a partner's body is built from
+Population codes and criteria are in no webhook body but the plan's (loop.md 6.3), so a partner's body is built from
 an allow-list: a new field of an event shows to nobody before it is named here. A grant is a policy row of the plan,
 by population and county; without one a partner hears nothing (loop.md 1.6).
 """

@@ -1,7 +1,7 @@
 """What is a notice, and how do its words come about? Pure: a template of the policy table, its slots, and a language.
 
 A slot holds a text, a day, or a code that each language says in its own phrase. Nothing of the member is a slot; the
-one free text is what a person of the plan wrote of a closing as `other`, for whoever hears of it.
+one free text is what a person of the plan wrote of a closing as `other`, for everybody who hears of it.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ Phrase = Callable[[str, str, str], str]
 @dataclass(frozen=True, slots=True)
 class Notice:
     """One thing one recipient is to be told in words. `recipient` is the organization in whose mailbox it lies; one for
-    a member lies in the plan's. `facts` travel beside the words, for programs. `referral` is set where the recipient
+    a member lies in the plan's. `facts` travel next to the words, for programs. `referral` is set where the recipient
     knows the loop by another id; `stream` where its being told concerns another loop. `start`: from when its clock
     runs, if not from the event; `due_at`: if the event names it."""
 

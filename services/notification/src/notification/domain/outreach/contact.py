@@ -1,7 +1,7 @@
 """How does a correction change what is known of how a member is reached? Pure: the sealed part, and its codes.
 
 The words are sealed; what services may know without opening anything are flags: that nobody may contact the member, that
-safe-contact rules stand, and the ways that are safe (loop.md 6.2).
+safe-contact rules apply, and the ways that are safe (loop.md 6.2).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def corrected(known: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
 
 
 def flags_of(contact: Mapping[str, Any], before: Sequence[str]) -> tuple[str, ...]:
-    """The referral's flags with those of its contact made anew."""
+    """The referral's flags with those of its contact made new."""
     kept = [flag for flag in before if flag not in FLAGS and not flag.startswith(CHANNEL)]
     found = [NO_FIXED_ADDRESS] if contact.get("no_fixed_address") else []
     rules = contact.get("safe_contact")

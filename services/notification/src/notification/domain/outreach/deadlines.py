@@ -12,8 +12,8 @@ from notification.domain.outreach.state import Outreach
 
 
 def timers(policy: Policy) -> Callable[[Outreach], Mapping[str, datetime]]:
-    """The deadlines of outreach that stand, by the clock rows of the day it began. Notices keep their own. Until the day
-    of a release, the member being inside, they stand still (loop.md 3.7)."""
+    """The deadlines of outreach that apply, by the clock rows of the day it began. Notices keep their own. Until the day
+    of a release, the member being inside, they are paused (loop.md 3.7)."""
 
     def due(state: Outreach) -> Mapping[str, datetime]:
         held = state.assignment

@@ -2,7 +2,7 @@
 
 received → (offer) → accepted: outreach is open → attempts, numbered per assignment
          → services started | member declined | unable to reach → intake closes the loop
-         → whoever must hear is told → told, once per notice
+         → everybody concerned is told → told, once per notice
 
 Every attempt is recorded, whatever policy says; policy only decides when nobody could be reached (loop.md 6.1).
 First services end outreach but not the assignment: attempts after them are still recorded (loop.md 7.2).
@@ -270,7 +270,7 @@ def already_told() -> Refused:
 
 
 def raise_clock(outreach: Outreach | None, command: RaiseClock) -> Sequence[OutreachOverdue]:
-    """A fact beside the status: it never ends outreach (loop.md 7.6)."""
+    """A fact next to the status: it never ends outreach (loop.md 7.6)."""
     if outreach is None or command.clock not in running_clocks(outreach):
         return ()
     if outreach.assignment is None:

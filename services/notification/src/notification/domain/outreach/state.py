@@ -1,4 +1,4 @@
-"""What is known of one referral that decides who may reach out, and who must be told? Pure: a fold of its events.
+"""What is known of one referral that decides who may reach out, and who is told? Pure: a fold of its events.
 
 Any order of facts is bearable, and an unknown referral becomes a bare row: a terminal fact that comes first leaves a
 tombstone. Amendments replace what they name; contact corrections replace the contact.

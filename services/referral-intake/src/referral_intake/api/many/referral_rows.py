@@ -54,7 +54,7 @@ def submission_of(
 
 
 def form_of(given: Mapping[str, Any]) -> tuple[ReferralBody, tuple[str, ...]]:
-    """The form, and which of its fields are left out because the form does not take what stands there: a question may
+    """The form, and which of its fields are left out because the form does not take what is there: a question may
     ask for them, and nobody is refused for them (loop.md 2.1). Raises `ValidationError` for a plan or a person that
     cannot be taken."""
     body: dict[str, Any] = orjson.loads(orjson.dumps(given))

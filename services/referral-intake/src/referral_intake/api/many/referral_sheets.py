@@ -113,7 +113,7 @@ async def _caused_by(context: RunningService, file: str, streams: Sequence[str])
 
 
 def receipt_of(referral: str, state: Referral) -> Mapping[str, Any]:
-    """What the sender gets back of a row: the referral's id, how it stands, what is asked, whose turn it is."""
+    """What the sender gets back of a row: the referral's id, its state, what is asked, whose turn it is."""
     step = next_step(state)
     return {
         REFERRAL: referral,

@@ -182,7 +182,7 @@ class PlanChange(Said):
 
     @property
     def stated(self) -> tuple[str, ...]:
-        """What is said that may stand against it, as the policy table `plan_change` names it."""
+        """What is said that may be against it, as the policy table `plan_change` names it."""
         said = {
             "graduated_or_stopped": self.graduated_or_stopped is True,
             "not_wished": self.member_wishes is False,

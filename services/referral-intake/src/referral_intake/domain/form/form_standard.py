@@ -24,7 +24,7 @@ from referral_intake.domain.form.form import Member, ReferralBody
 from referral_intake.domain.form.overlaps import choice_of
 from referral_intake.domain.form.screening import Screening, Standard, standard
 
-# How the member may be reached without danger, as flags: the provider may set these anew (loop.md 6.2).
+# How the member may be reached without danger, as flags: the provider may set these again (loop.md 6.2).
 CHANNEL = "channel_"
 CONTACT_FLAGS = frozenset({"do_not_contact", "safe_contact"})
 # Who may treat the member, and so hear who manages the member's care (loop.md 2.11).

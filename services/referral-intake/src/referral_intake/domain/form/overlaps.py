@@ -1,7 +1,7 @@
-"""Which other programs stand how to ECM, and what is still for the member to choose? Roster and form count alike.
+"""How other programs relate to ECM, and what is still for the member to choose? Roster and form count alike.
 
 Between a waiver, the plan's own case management or CCT and ECM the member chooses, told of both (ECMG26 p65-66, 77, 83);
-county case management yields to ECM and leaves no choice (p67-70). Which program stands how is policy.
+county case management yields to ECM and leaves no choice (p67-70). How each program relates is policy.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from referral_intake.domain.form.criteria_fields import ANSWERS, FACTS
 
 TABLE = "populations"
 GROUPS = "birth_equity_groups"
-# Former foster youth keep two of the youth populations beside the adults' (ECMG26 p32, 46): their rows are the adult
+# Former foster youth keep two of the youth populations next to the adults' (ECMG26 p32, 46): their rows are the adult
 # form's too, so the standard is a matter of age alone.
 Standard = Literal["adult", "child_youth"]
 Answers = Mapping[str, bool | int | str | None]
