@@ -307,7 +307,7 @@ async def verify_journal(call: Operator) -> Proof:
     domain = context.store.domain
     async with context.pool.acquire() as connection:
         flaws = await journal.verify(
-            connection,  # pyright: ignore[reportArgumentType] a pool's stand-in has every method of a connection
+            connection,  # pyright: ignore[reportArgumentType] a pool's substitute has every method of a connection
             context.sealer.chain_key(),
             f"/{domain.service}",
             (domain.table, *sorted(domain.reference_streams)),

@@ -315,7 +315,7 @@ class Store(Generic[S]):
     async def transact(
         self, steps: Callable[[Connection], Awaitable[T]], *, concurrent: bool = False, wakes: bool = True
     ) -> T:
-        """Run these statements in one writing transaction of this store, one transaction at a time; `beside` the
+        """Run these statements in one writing transaction of this store, one transaction at a time; `concurrent`: with the
         others where they touch only tables that no batch reads; `wakes`: whether workers may have work from it. A
         command like any other: raises `Busy` while the log is not read."""
         await self.read_first()

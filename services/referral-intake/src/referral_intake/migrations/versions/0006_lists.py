@@ -1,4 +1,4 @@
-"""Every list is read in the order of an index, whoever asks and by whatever filter."""
+"""Every list is read in the order of an index, for every key and every filter."""
 
 from alembic import op
 
