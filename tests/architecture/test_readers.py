@@ -33,10 +33,10 @@ def read_by(service: str) -> set[str]:
 @pytest.mark.parametrize(
     ("service", "expected", "how_many"),
     [
-        ("intake", foreign("referral"), 39),
+        ("intake", foreign("referral"), 44),
         ("authorization", AUTHORIZATION, 8),
-        ("assignment", ASSIGNMENT, 10),
-        ("notification", foreign("outreach"), 38),
+        ("assignment", ASSIGNMENT, 11),
+        ("notification", foreign("outreach"), 39),
     ],
 )
 def test_a_service_reads_these_events_and_no_others(service: str, expected: set[str], how_many: int) -> None:

@@ -14,6 +14,13 @@ from tests.console import chromium
 from tests.console.stage import Stage, stage
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs a browser has its mark: `make console-proof` runs it."""
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker("browser")
+
+
 @pytest_asyncio.fixture(scope="session")
 async def browser() -> AsyncGenerator[Browser]:
     """Debian's Chromium. Where none can be had the test fails and says how. The back/forward cache is on, as people have

@@ -39,6 +39,8 @@ LEFT_ALONE = {
     "LOOPKEEPER_CONNECTIONS_OF_ONE": "the default holds: who comes by the ingress is LOOPKEEPER_TRUSTED_PROXIES",
     "LOOPKEEPER_RATE": "the default holds",
     "LOOPKEEPER_NOTIFICATION_SUBSCRIPTIONS": "the default holds",
+    "LOOPKEEPER_NOTIFICATION_KEEP_DELIVERIES": "the default holds",
+    "LOOPKEEPER_NOTIFICATION_KEEP_FEED": "the default holds",
     "LOOPKEEPER_REPLICAS": "the default holds: where replicas come and go, each gives the whole rate",
     "LOOPKEEPER_QUEUE": "the default holds",
     "LOOPKEEPER_POOL": "the default holds",

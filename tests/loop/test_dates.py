@@ -136,6 +136,12 @@ FIELDS: Mapping[str, Field] = {
     "intake ReferralBody on": Field(
         CLINIC, "POST", REFERRALS, "/attestation/on",
         lambda d: somebody(attestation={"attested": True, "name": "Dr. Lin", "on": d})),
+    "intake ReferralBody last_service_on": Field(
+        CLINIC, "POST", REFERRALS, "/plan_change/last_service_on",
+        lambda d: somebody(plan_change={"how": "member", "last_service_on": d})),
+    "intake ReferralBody enrolled_through": Field(
+        CLINIC, "POST", REFERRALS, "/plan_change/enrolled_through",
+        lambda d: somebody(plan_change={"how": "member", "enrolled_through": d})),
     "intake CloseBody on": Field(
         HARBOR, "POST", REFERRALS + "/{referral}:close", "/on",
         lambda d: {"outcome": "declined_by_member", "on": d, "how": "by telephone", **NOBODY}, referred),
@@ -172,6 +178,9 @@ FIELDS: Mapping[str, Field] = {
 }  # fmt: skip
 # Sent as they are elsewhere: a query's day and moments, and moments of bodies that look back only.
 QUERIES: Mapping[str, tuple[str, str]] = {
+    "intake on": (HARBOR, "/v1/policy/intake?on={}"),
+    "authorization on": (HARBOR, "/v1/policy/authorization?on={}"),
+    "assignment on": (HARBOR, "/v1/policy/assignment?on={}"),
     "notification on": (HARBOR, "/v1/partners/eastside-clinic/explanation?on={}"),
     "assignment updated_since": (HARBOR, "/v1/assignments?updated_since={}T00:00:00Z"),
     "authorization updated_since": (HARBOR, "/v1/authorizations?updated_since={}T00:00:00Z"),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 import pytest_asyncio
 
 from loopkeeper.runtime.backlog import measure
 from loopkeeper.runtime.service import RunningService
+from referral_intake.timers import TELLING
 from referral_intake.workers import count_open
 from tests.conftest import Databases
 from tests.loop.conftest import NewLog
@@ -67,23 +68,48 @@ async def test_a_service_at_rest_has_nothing_unread_unsent_parked_or_due(referre
     assert measured == pytest.approx(time.time(), abs=60)
 
 
-async def test_a_parked_referral_and_its_late_deadline_are_seen(referred: tuple[House, str]) -> None:
+async def test_a_parked_referral_is_seen_and_a_deadline_that_waits_for_it_is_not_late(
+    referred: tuple[House, str],
+) -> None:
     opened, referral = referred
     context, due = intake(opened), opened.clock.now() + timedelta(hours=1)
-    await context.pool.execute(
-        """INSERT INTO parked_stream (stream, since, tries, next_retry_at, error)
-           VALUES ($1, $2, 9, NULL, 'as a failing rule leaves it')""",
-        referral,
-        opened.clock.now(),
-    )
-    await context.pool.execute(
-        "INSERT INTO timer (stream, kind, due_at) VALUES ($1, 'of a test', $2)", referral, due
-    )
+    await park(context, referral, opened.clock.now())
+    await due_at(context, referral, "of a test", due)
     opened.clock.set(due + timedelta(minutes=10))
     await measure(context)
     assert figure(opened, "parked_streams", service="intake") == 1
-    assert figure(opened, "timers_due", service="intake") == 1
-    assert figure(opened, "timer_late_seconds", service="intake") == 600
+    assert figure(opened, "timers_due", service="intake") == 0
+    assert figure(opened, "timer_late_seconds", service="intake") == 0
+
+
+async def test_a_deadline_that_does_not_fire_is_seen(referred: tuple[House, str]) -> None:
+    """Of a parked referral too: what only tells goes on there. Here its row is locked, so that nothing can fire it."""
+    opened, referral = referred
+    context, due = intake(opened), opened.clock.now() + timedelta(hours=1)
+    await park(context, referral, opened.clock.now())
+    await due_at(context, referral, f"{TELLING[0]}of a test", due)
+    async with context.pool.acquire() as connection, connection.transaction():
+        await connection.execute("SELECT FROM referral WHERE id = $1 FOR UPDATE", referral)
+        opened.clock.set(due + timedelta(minutes=10))
+        await measure(context)
+        assert figure(opened, "timers_due", service="intake") == 1
+        assert figure(opened, "timer_late_seconds", service="intake") == 600
+        await connection.execute("DELETE FROM timer WHERE stream = $1", referral)
+
+
+async def park(context: RunningService, referral: str, now: datetime) -> None:
+    await context.pool.execute(
+        """INSERT INTO parked_stream (stream, since, tries, next_retry_at, error)
+           VALUES ($1, $2, 9, NULL, 'as a failing rule leaves it') ON CONFLICT DO NOTHING""",
+        referral,
+        now,
+    )
+
+
+async def due_at(context: RunningService, referral: str, kind: str, due: datetime) -> None:
+    await context.pool.execute(
+        "INSERT INTO timer (stream, kind, due_at) VALUES ($1, $2, $3)", referral, kind, due
+    )
 
 
 async def test_a_step_that_is_overdue_and_one_that_is_due_within_a_day_are_counted(

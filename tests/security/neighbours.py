@@ -7,6 +7,7 @@ subscribed, its notices written. Of another only an offer stands. A third, of an
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -94,6 +95,8 @@ class Neighbours:
                 return self.accepted["referral"]
             case "assignments" | "authorizations":
                 return self.accepted[noun[:-1]]
+        if noun.startswith("files/"):
+            return await self._sent(noun)
         for owner in OWNERS:
             listed = await self.house.as_(owner).get(f"/v1/{noun}")
             if listed.status_code == 200 and listed.json()["items"]:
@@ -105,6 +108,17 @@ class Neighbours:
         found = await pool.fetchval(f"SELECT id FROM {TABLES[noun]} ORDER BY id LIMIT 1")
         assert found, f"the story leaves nothing that {called(route)} could name"
         return found
+
+    async def _sent(self, noun: str) -> str:
+        """A file of this kind, from somebody who may send it."""
+        sender = CLINIC if noun == "files/referrals" else STREET
+        answer = await self.house.as_(sender).post(
+            f"/v1/{noun}?plan={HARBOR}",
+            content=b"CIN,Last Name\r\n90000001S,Rivera\r\n",
+            headers={"Content-Type": "text/csv"},
+        )
+        assert answer.status_code == 202, answer.text
+        return answer.json()["id"]
 
     async def _made(self, noun: str, every: list[Route]) -> str:
         """One that an owner makes of the accepted referral, where a route makes such things."""
@@ -120,13 +134,20 @@ class Neighbours:
 
 
 def _noun(route: Route) -> str:
-    return route.path.split("/")[2].partition(":")[0]
+    first, *rest = (part.partition(":")[0] for part in route.path.split("/")[2:])
+    # Each kind of file is its own service's.
+    return f"{first}/{rest[0]}" if first == "files" else first
+
+
+# How these organizations' files are laid out.
+PROFILES = Path(__file__).parents[1] / "loop" / "files"
 
 
 @asynccontextmanager
 async def neighbours(databases: Databases, folder: Path) -> AsyncGenerator[Neighbours]:
     """All of them, and everything quiet."""
     config = folder / "home" / "config"
+    shutil.copytree(PROFILES, folder / "policy" / "files")
     made = organizations.import_organizations(config, [*STRANGERS.values(), PARTNER])
     keys = dict(zip(STRANGERS, (entry["key"] for entry in made), strict=True))
     gone, keys[REVOKED] = organizations.add_client(config, STRANGERS["provider"]["id"], ["provider"])

@@ -15,7 +15,8 @@ from loopkeeper.kernel.settings import Settings
 class Upload:
     """The dependency `body: Annotated[AsyncIterator[bytes], Depends(Upload("text/csv", largest=…))]`.
 
-    The pieces come once, as they arrive; reading them raises 413 past the bound and 408 for one that is too slow. The
+    Raises 413 for a body that is announced too large, before the route begins. The pieces come once, as they arrive;
+    reading them raises 413 past the bound and 408 for one that is too slow. The
     route class refuses other media types and documents the body.
     """
 
@@ -26,6 +27,8 @@ class Upload:
     async def __call__(self, request: Request) -> AsyncIterator[bytes]:
         largest = self._largest(app_state_of(request.scope).settings)
         announced = headers.announced(headers.joined(request.scope))
+        if announced is not None and announced > largest:
+            raise json_body.too_large(largest)
         return json_body.pieces(request.receive, largest, announced)
 
     @property

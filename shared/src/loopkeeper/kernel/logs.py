@@ -30,7 +30,7 @@ ALLOWED = frozenset(
         "subscription", "delivery", "attempt", "tries", "task", "reason", "slug", "error", "cause",
         "frames", "where", "trace_id", "request_id", "method", "route", "seconds", "count", "applied",
         "left", "bytes", "lag", "revision", "signal", "pid", "port", "organization", "client", "fix",
-        "generation", "lost", "publisher", "queued", "rebuilt",
+        "generation", "lost", "publisher", "queued", "rebuilt", "file", "row", "rows", "fact", "table",
     )
 )
 # fmt: on

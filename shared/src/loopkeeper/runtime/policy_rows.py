@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from loopkeeper.contract.calendar import la_date
+from loopkeeper.contract.field_types import PolicyDay
 from loopkeeper.http.call import allowed
 from loopkeeper.http.paging import Listing
 from loopkeeper.http.route import Operation
@@ -27,7 +28,7 @@ class PolicyQuery(BaseModel):
         (), max_length=50, description="Rows by the name that decisions keep: table/id@from"
     )
     table: str | None = Field(None, max_length=60, description="Only of this table")
-    on: date | None = Field(None, description="Rows that hold on this day; today where it is missing")
+    on: PolicyDay | None = Field(None, description="Rows that hold on this day; today where it is missing")
 
 
 class ShownRow(BaseModel):

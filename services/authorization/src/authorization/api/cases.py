@@ -72,6 +72,7 @@ async def claim(id: Id, body: Annotated[CaseBody, example(MARIA)], call: Plan) -
     """Colleagues see whose it is; it keeps nobody from deciding, and no clock waits. Claimed again it is held as long
     again; refused while it is another's."""
     row = await row_of(call, id, ("plan_id",))
+    call.check_match(row["n"])
     person = call.acted_by(body.acted_by).person
     holder, until = await claims.claim(call.service, row["id"], call.client.organization, person)
     if holder != person:
@@ -90,6 +91,7 @@ async def claim(id: Id, body: Annotated[CaseBody, example(MARIA)], call: Plan) -
 async def release(id: Id, call: Plan) -> ShownAuthorization:
     """Any person of the plan may do it: a colleague's case is given back the same way."""
     row = await row_of(call, id, ("plan_id",))
+    call.check_match(row["n"])
     await claims.release(call.service, call.client.organization, id=row["id"])
     return shown(call, row, state_of(row))
 

@@ -55,11 +55,15 @@ class FilesQuery(Page):
     state: str | None = Field(None, max_length=20, description="Only files in this state")
 
 
+# No spreadsheet has more.
+MOST_ROWS = 2**20
+
+
 class RowsQuery(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     result: str | None = Field(None, max_length=20, description="Only accepted, unchanged or refused rows")
-    after: int = Field(0, ge=0, description="Only rows below this one")
+    after: int = Field(0, ge=0, le=MOST_ROWS, description="Only rows below this one")
     limit: int = Field(200, ge=1, le=1000, description="Rows a page")
 
 
