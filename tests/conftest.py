@@ -22,9 +22,26 @@ from tests.kafka import Kafka, shared_broker
 SERVICES = ("intake", "authorization", "assignment", "notification", "console", "log")
 NUMBERS = itertools.count()
 
+# A process takes a file at a time, so the longest begin first: none of them is left for the end, when the others are done.
+LONGEST_FIRST = (
+    "readme/test_readme.py", "readme/test_guides.py", "readme/test_demo_kafka.py", "readme/test_demo.py",
+    "openapi/test_schemathesis.py", "chaos/test_kafka_processes.py", "chaos/test_kill.py", "loop/test_restore.py",
+    "loop/test_set_back.py", "deploy/test_alerts.py",
+)  # fmt: skip
+
 # A new, empty database of this service; or one with its tables.
 Fresh = Callable[[str], Awaitable[str]]
 Migrated = Callable[[str], Awaitable[str]]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, the rest in their order."""
+    rank = {name: place for place, name in enumerate(LONGEST_FIRST)}
+
+    def place(item: pytest.Item) -> int:
+        return rank.get("/".join(item.path.parts[-2:]), len(rank))
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")

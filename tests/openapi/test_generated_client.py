@@ -24,7 +24,14 @@ from tests.loop.house import CLINIC, STREET, House, david, house
 
 PACKAGE = "generated_loopkeeper_client"
 # What the generator does not know by itself: files are sent as they are.
-FILES = {"text/csv": "application/octet-stream", "application/x-ndjson": "application/octet-stream"}
+FILES = dict.fromkeys(
+    (
+        "text/csv", "text/plain", "text/tab-separated-values", "application/x-ndjson",
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", "application/vnd.ms-excel",
+        "application/vnd.oasis.opendocument.spreadsheet",
+    ),
+    "application/octet-stream",
+)  # fmt: skip
 
 
 @pytest_asyncio.fixture(scope="module")
