@@ -29,7 +29,7 @@ from loopkeeper.security import organizations
 from loopkeeper.security.keyring import Keyring
 from tests.chaos.lives import until
 from tests.deploy.manifests import Overlay, name
-from tests.deploy.places import DEPLOY, SERVICES
+from tests.deploy.places import DATABASES, DEPLOY, SERVICES
 from tests.deploy.pods import Machine, Pod
 from tests.deploy.sql import run_with_psql, url
 from tests.kafka import USERS, Kafka
@@ -124,7 +124,7 @@ def made(folder: Path, server: Server, kafka: Kafka) -> tuple[dict[str, str], di
         "loopkeeper-kafka-ca": {"ca.crt": Path(kafka.ca).read_text()},
         "loopkeeper-postgres-ca": {"ca.crt": Path(kafka.ca).read_text()},
     }
-    for service in SERVICES:
+    for service in DATABASES:
         secrets[f"loopkeeper-{service}-database"] = {"url": url(server, service, service)}
     for user in (*SERVICES, "topics"):
         named = f"loopkeeper-{user}"

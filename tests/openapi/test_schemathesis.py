@@ -41,6 +41,7 @@ async def place(databases: Databases, tmp_path_factory: pytest.TempPathFactory) 
     await databases.drop()
 
 
+@pytest.mark.fuzz
 async def test_no_case_of_any_role_finds_an_answer_that_the_reference_does_not_say(
     place: Neighbours, tmp_path: Path
 ) -> None:
