@@ -35,7 +35,7 @@ demo: .venv/.ready ## Run David's story and 200 more referrals (ARGS="--once --j
 test: check ## Check, then run every test (ARGS="-k roster" to choose)
 	@$(RUN) python -m demo.broker || true
 	@$(RUN) python -m tests.console.chromium || true
-	@$(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not browser and not fuzz" $(ARGS)
+	@$(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not browser and not fuzz and not census" $(ARGS)
 
 # Four minutes on two cores, most of them Chromium's: more than fits into the time of the others.
 console-proof: .venv/.ready ## Run the console's tests in a real Chromium
@@ -43,6 +43,9 @@ console-proof: .venv/.ready ## Run the console's tests in a real Chromium
 
 fuzz: .venv/.ready ## Send thousands of cases to every route with every role's key (CASES=n)
 	@$(RUN) pytest -q -m fuzz tests/openapi $(ARGS)
+
+census: .venv/.ready ## EXPLAIN every statement and list on few rows and on many, and name what grows
+	@$(RUN) pytest -q -m census tests/bench $(ARGS)
 
 bench: .venv/.ready ## Print what it does on this machine, on both logs (ARGS=kafka for one)
 	@$(RUN) python -m tests.bench.bench $(ARGS)
@@ -84,4 +87,4 @@ clean: ## Stop the embedded PostgreSQL of this folder and remove what was built 
 	@rm -rf .venv .tools .loopkeeper .pytest_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup demo test console-proof fuzz bench campaign check .types .lint .borders .documents docs format fresh clean
+.PHONY: help setup demo test console-proof fuzz census bench campaign check .types .lint .borders .documents docs format fresh clean

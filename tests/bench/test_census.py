@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.bench.census.census import Compared, census
 from tests.conftest import Databases
 
@@ -21,6 +23,7 @@ def excused(each: Compared) -> bool:
     return any(words in each.statement.short for words in GROWS)
 
 
+@pytest.mark.census
 async def test_no_statement_and_no_list_looks_at_more_as_the_tables_grow(
     databases: Databases, tmp_path: Path
 ) -> None:
