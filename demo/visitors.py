@@ -1,4 +1,4 @@
-"""Who of the story may be played in the console, and what waits there for whoever plays: forms that only people answer."""
+"""Who of the story may be played in the console, and what waits there for a visitor: forms that only people answer."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from uuid import uuid4
 
@@ -61,7 +62,7 @@ class Town(House):
     _news: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def begin(self, *services: str) -> Life:
-        """One process of these services (none named: all), at the port these had before. Serving when this returns."""
+        """One process of these services (none named: all four), at the port these had before. Serving when this returns."""
         port = self._ports.get(services)
         # As a pod would: what the first start migrated, the later ones find.
         migrate = "start" if port is None else "never"
@@ -80,7 +81,7 @@ class Town(House):
     def words(self, port: int, *services: str) -> list[str]:
         """How these services are started."""
         if not self.plain:
-            return ["up", *services]
+            return ["up", *(services or self.running.services)]
         (name,) = services
         return uvicorn_of(self.running.services[name].package, port)
 
@@ -164,16 +165,17 @@ class Town(House):
     def _service_of(self, path: str) -> str:
         if path.startswith("/v1/operations/"):
             return path.split("/")[3]
-        (name,) = {
-            name
+        return self._nouns[_noun(path)]
+
+    @cached_property
+    def _nouns(self) -> dict[str, str]:
+        """Which service answers the paths of each noun."""
+        return {
+            _noun(each.path): name
             for name, service in self.running.services.items()
-            if any(
-                _noun(each.path) == _noun(path)
-                for each in of_service(service)
-                if "/operations/" not in each.path
-            )
+            for each in of_service(service)
+            if "/operations/" not in each.path
         }
-        return name
 
 
 def uvicorn_of(package: str, port: int) -> list[str]:

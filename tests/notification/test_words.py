@@ -113,7 +113,7 @@ NOTHING_PROMISED = ("will tell you", "will call", "will be told", "will help", "
 
 
 @dataclass(frozen=True)
-class KafkaConfig:
+class Line:
     """`code/variant` as `kind` reads it after these facts."""
 
     kind: str
@@ -124,10 +124,8 @@ class KafkaConfig:
     rule: str
 
 
-def line(
-    kind: str, text: str, facts: Facts, *says: str, never: tuple[str, ...] = (), rule: str
-) -> KafkaConfig:
-    return KafkaConfig(kind, text, facts, says, never, rule)
+def line(kind: str, text: str, facts: Facts, *says: str, never: tuple[str, ...] = (), rule: str) -> Line:
+    return Line(kind, text, facts, says, never, rule)
 
 
 REFERRERS = (
@@ -481,7 +479,7 @@ def told(facts: Facts) -> list[Said]:
     return [each for each in said(facts) if each.event is facts[-1]]
 
 
-def letter(one: KafkaConfig, facts: Facts) -> Said:
+def letter(one: Line, facts: Facts) -> Said:
     code, _, variant = one.text.partition("/")
     found = [e for e in told(facts) if (e.notice.code, e.notice.variant, e.kind) == (code, variant, one.kind)]
     assert found, {(e.notice.code, e.notice.variant, e.kind) for e in told(facts)}
@@ -491,7 +489,7 @@ def letter(one: KafkaConfig, facts: Facts) -> Said:
 @pytest.mark.parametrize(
     "one", TABLE, ids=lambda one: f"{one.kind}-{one.text}-{type(one.facts[-1]).__name__}"
 )
-def test_each_text_says_what_is_so_and_promises_no_more(one: KafkaConfig) -> None:
+def test_each_text_says_what_is_so_and_promises_no_more(one: Line) -> None:
     """loop.md 7.5, and of each line its own rule."""
     text = letter(one, one.facts).text
     assert [words for words in one.says if words not in text] == [], f"{one.rule}: {text}"
@@ -501,7 +499,7 @@ def test_each_text_says_what_is_so_and_promises_no_more(one: KafkaConfig) -> Non
 
 
 @pytest.mark.parametrize("one", MEMBERS, ids=lambda one: f"{one.text}-{type(one.facts[-1]).__name__}")
-def test_each_letter_is_there_in_spanish_with_the_same_days_names_and_numbers(one: KafkaConfig) -> None:
+def test_each_letter_is_there_in_spanish_with_the_same_days_names_and_numbers(one: Line) -> None:
     """domain.md 7.5; every draft of letters.yaml has its pair in letters_es.yaml."""
     first = next(n for n, fact in enumerate(one.facts) if isinstance(fact, e.ReferralReceived))
     spanish = (

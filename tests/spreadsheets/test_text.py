@@ -18,7 +18,7 @@ from loopkeeper.spreadsheets.book import opened
 from loopkeeper.spreadsheets.delimited import DELIMITERS, Delimited, Lines
 from loopkeeper.spreadsheets.encoding import encoding_of
 from loopkeeper.spreadsheets.headings import Heading, folded, locate
-from loopkeeper.spreadsheets.upload import Form, KafkaConfig, lines_of
+from loopkeeper.spreadsheets.upload import Form, Line, lines_of
 from loopkeeper.spreadsheets.values import text_of
 from loopkeeper.spreadsheets.writing import Dialect, write_text
 
@@ -32,7 +32,7 @@ ENCODINGS = st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-1
 quick = settings(max_examples=150, deadline=None)
 
 
-def read(content: bytes, form: Form = FORM, cuts: list[int] | None = None) -> list[KafkaConfig]:
+def read(content: bytes, form: Form = FORM, cuts: list[int] | None = None) -> list[Line]:
     """The lines of a body that arrives in pieces, cut at these places."""
     places = sorted({0, len(content), *(cut % (len(content) + 1) for cut in cuts or [])})
 
@@ -40,7 +40,7 @@ def read(content: bytes, form: Form = FORM, cuts: list[int] | None = None) -> li
         for start, end in pairwise(places):
             yield content[start:end]
 
-    async def whole() -> list[KafkaConfig]:
+    async def whole() -> list[Line]:
         return [line async for line in lines_of(pieces(), form)]
 
     return asyncio.run(whole())

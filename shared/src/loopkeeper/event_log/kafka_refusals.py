@@ -27,7 +27,7 @@ CLOSED = (
     "LOOPKEEPER_BUS are not of one listener"
 )
 # What a person must fix, by what the broker answers.
-MEND: Mapping[type[Exception], str] = {
+FIXES: Mapping[type[Exception], str] = {
     errors.SaslAuthenticationFailed: "correct LOOPKEEPER_KAFKA_USER and LOOPKEEPER_KAFKA_PASSWORD",
     errors.UnsupportedSaslMechanismError: "correct LOOPKEEPER_KAFKA_MECHANISM",
     errors.IllegalSaslStateError: "nobody logs in at this port: correct LOOPKEEPER_BUS, or unset LOOPKEEPER_KAFKA_USER",
@@ -63,13 +63,13 @@ class Refusals:
 
 def unavailable(error: Exception) -> LogUnavailable:
     """The error by its class: refused where a person must fix something, else away."""
-    name, mend = type(error).__name__, MEND.get(type(error))
+    name, fix = type(error).__name__, FIXES.get(type(error))
     if isinstance(error, ssl.SSLCertVerificationError):
-        mend = _certificate(error)
+        fix = _certificate(error)
     elif isinstance(error, ssl.SSLError):
-        mend = "correct LOOPKEEPER_KAFKA_TLS and LOOPKEEPER_KAFKA_CERTIFICATE"
-    if mend:
-        return LogRefused(f"{name}: {mend}")
+        fix = "correct LOOPKEEPER_KAFKA_TLS and LOOPKEEPER_KAFKA_CERTIFICATE"
+    if fix:
+        return LogRefused(f"{name}: {fix}")
     if isinstance(error, errors.KafkaConnectionError | ConnectionResetError):
         return LogUnavailable(f"{name}: {CLOSED}")
     return LogUnavailable(name)

@@ -132,7 +132,7 @@ class CatchUp:
         await self._enter()
         stored = await offsets.read(self.pool)
         if await self._log_differs(stored):
-            await LogRepair(self.service, self.event_log, self.store, self.pool, self.parked.react).mend(
+            await LogRepair(self.service, self.event_log, self.store, self.pool, self.parked.react).repair(
                 stored, partial(_say_busy, heartbeat)
             )
         # In this order: what was acknowledged before can never be ahead of what is stored after.

@@ -87,7 +87,7 @@ class LogRepair:
     pool: Pool
     react: React
 
-    async def mend(self, stored: Mapping[int, Position], sign: Callable[[], None]) -> int:
+    async def repair(self, stored: Mapping[int, Position], sign: Callable[[], None]) -> int:
         """Read again what the log has of its last day, queue what it lacks of ours, and go on from its end; how many rows
         were queued again. `sign` tells that this lives."""
         log.warning("the log stepped back", service=self.service)

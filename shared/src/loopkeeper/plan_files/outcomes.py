@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from dataclasses import field as made
 from datetime import date
 from typing import Any, Literal
-from uuid import UUID, uuid5
+from uuid import UUID
 
 Result = Literal["accepted", "unchanged", "refused"]
 # Facts of files are told apart under this name; it never changes.
@@ -143,12 +143,3 @@ def whole(outcomes: Iterable[Outcome]) -> Judged:
 def fact(name: str, **more: Any) -> dict[str, Any]:
     """A fact by its name; what is not said is left out."""
     return {"fact": name} | {key: value for key, value in more.items() if value is not None}
-
-
-def fact_key(
-    sender: str, plan: str, kind: str, member: str, name: str, day: date | None = None, *more: object
-) -> UUID:
-    """The key of a fact: the same fact in next month's file has the same key. `more` tells apart what may happen twice
-    on a day, such as the modality and the ordinal of an attempt."""
-    parts = (sender, plan, kind, member, name, day.isoformat() if day else "", *(str(each) for each in more))
-    return uuid5(FACTS, "\x1f".join(parts))

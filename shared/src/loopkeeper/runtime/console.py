@@ -86,10 +86,12 @@ def installed() -> Console | None:
 def chosen(names: list[str]) -> tuple[Console | None, list[str]]:
     """The console, where it is named or nothing is, and the names that are left. Raises `StartError` where it is named
     and not installed."""
+    if names and NAME not in names:
+        return None, names
     console = installed()
     if NAME in names and console is None:
         raise StartError("The console is not installed.", "Install it: `pip install ./services/console`.")
-    return (console if not names or NAME in names else None), [name for name in names if name != NAME]
+    return console, [name for name in names if name != NAME]
 
 
 @asynccontextmanager

@@ -57,7 +57,6 @@ from assignment.domain.offers import (
     taken_back,
     unanswered,
     wants_offer,
-    yields_to_grant,
 )
 from assignment.domain.state import (
     AUTHORIZATION_ENDED,
@@ -131,7 +130,7 @@ def settle(state: Assignment | None, command: NoteFact, context: SettleContext) 
     if turn is not None and (reason := over_because(state, la_date(context.at))):
         last = state.ends_on if reason == AUTHORIZATION_ENDED else None
         yield taken_back(turn, context.at, reason, on=last)
-    elif turn is not None and yields_to_grant(turn, command):
+    elif turn is not None and wants_offer(state, command, context.at):
         # Who serves already is asked first, before a provider that has not answered yet (ECMG26 p112, loop.md 3.3).
         offering = needed(context.offering)
         if offering.ranking.first is not None:

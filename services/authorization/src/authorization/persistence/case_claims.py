@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
+from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.postgres.connections import Connection, Pool
 from loopkeeper.runtime.service import RunningService
 from loopkeeper.store.schema import moment
@@ -50,7 +51,8 @@ async def claim(context: RunningService, id: str, plan: str, person: str) -> tup
             now,
         )
         row = await connection.fetchrow("SELECT person, until FROM case_claim WHERE id = $1", id)
-        assert row is not None  # noqa: S101 it was just written
+        if row is None:
+            raise InvariantBroken("a case claimed in this transaction has no claim")
         return row["person"], row["until"]
 
     return await context.store.transact(steps, concurrent=True, wakes=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from typing import cast
 
 import htpy as h
 from fastapi import Request
@@ -21,7 +22,7 @@ log = get("console")
 
 async def went(request: Request, error: Exception) -> Response:
     """To another page of ours. What is remembered of this browser goes with it."""
-    assert isinstance(error, GoTo)  # noqa: S101 registered for it alone
+    error = cast("GoTo", error)
     answer = RedirectResponse(error.path, 303)
     remembered = request.scope.get("console.entry")
     if remembered:
@@ -49,7 +50,7 @@ async def not_here(request: Request, error: Exception) -> Response:
 
 async def away(request: Request, error: Exception) -> Response:
     """The service that this page is about does not answer."""
-    assert isinstance(error, Away)  # noqa: S101 registered for it alone
+    error = cast("Away", error)
     _ = words_of(request)
     return _page(
         request, 503, _("{name} does not answer", name=error.name),

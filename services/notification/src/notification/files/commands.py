@@ -10,7 +10,7 @@ from loopkeeper.contract.calendar import noon_of
 from loopkeeper.contract.decider import Command
 from loopkeeper.contract.events import Lead
 from loopkeeper.contract.vocabulary import AttemptOutcome
-from loopkeeper.plan_files.calls import person_id
+from loopkeeper.plan_files.person import person_id
 from loopkeeper.plan_files.rtf import UNPROVED
 from loopkeeper.security.sealing import Sealer
 from notification.domain.outreach.commands import (

@@ -75,8 +75,8 @@ def answer(referral: Referral, command: AnswerQuestions, context: AnswerContext)
         **changes,
     )
     before = {q.id for q in referral.questions}
-    anew = any(q.id not in before for q in questions)
-    return [amended, *(ask(context.at, questions, context.asking) if anew else [])]
+    asks_more = any(q.id not in before for q in questions)
+    return [amended, *(ask(context.at, questions, context.asking) if asks_more else [])]
 
 
 def only_a_choice(referral: Referral, command: AnswerQuestions) -> bool:
@@ -151,8 +151,11 @@ def learn_coverage(referral: Referral | None, command: LearnCoverage, context: P
     learned = ReferralAmended(
         occurred_at=context.at, cause="roster", eligibility=command.eligibility, questions=changed
     )
-    anew = [q for q in asks if q not in referral.questions]
-    return [learned, *([ReferralQuestionsAsked(occurred_at=context.at, questions=questions)] if anew else [])]
+    asks_more = [q for q in asks if q not in referral.questions]
+    return [
+        learned,
+        *([ReferralQuestionsAsked(occurred_at=context.at, questions=questions)] if asks_more else []),
+    ]
 
 
 def who_is_it(eligibility: Eligibility) -> tuple[Question, ...]:
