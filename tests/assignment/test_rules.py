@@ -134,6 +134,12 @@ def test_an_offer_nobody_accepted_yields_to_who_is_granted_and_serves_already_3_
     assert when(offered, heard(GRANTED.model_copy(update={"carried_by": "ref_9"}), street)) == []
 
 
+def test_a_grant_told_behind_the_end_of_its_loop_moves_no_offer_7_2() -> None:
+    """First services closed the loop, and the grant that is told late carries nothing any more."""
+    ended = given(RECEIVED, made(NAVIGATORS), closed("services_received"))
+    assert when(ended, heard(GRANTED, market(STREET))) == []
+
+
 def test_where_nobody_can_take_the_member_the_plan_is_asked() -> None:
     question = asked(when(given(RECEIVED), heard(APPROVED, market())))
     assert (question.reason, question.due_at) == ("none_left", PLAN_DUE)
