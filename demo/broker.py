@@ -2,7 +2,7 @@
 
 `python -m demo.broker` fetches what it needs (Java, Maven, the broker's jars); the demo and the tests then start it in
 a folder of their own on free ports. It listens twice: to everybody on this machine as the cluster's master, and to
-whoever shows a user and a password, who may do only what was granted. With a certificate it listens to these a third
+a client that shows a user and a password, who may do only what was granted. With a certificate it listens to these a third
 time, by TLS, as a broker in production does.
 """
 
@@ -150,7 +150,7 @@ class Broker:
 
     @property
     def tls_servers(self) -> str:
-        """By the name that stands in the certificate; empty without one."""
+        """By the name that is in the certificate; empty without one."""
         return f"localhost:{self.tls_port}" if self._certificate else ""
 
     @property

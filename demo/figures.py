@@ -93,7 +93,7 @@ def _heard_of(kind: str, received: Iterable[Delivery], town: Town) -> set[str]:
 
 
 async def outcomes(stage: Stage, town: Town) -> Counter[str]:
-    """How the town's loops stand: by outcome where closed, else by who must act."""
+    """The town's loops: by outcome where closed, else by the next actor."""
     counts: Counter[str] = Counter()
     async for item in stage.caller.every(OPERATIONS, "/v1/referrals"):
         if item["id"] in town.posted_at:
@@ -103,8 +103,8 @@ async def outcomes(stage: Stage, town: Town) -> Counter[str]:
 
 
 def readable(stage: Stage, members: Iterable[Mapping[str, Any]]) -> int:
-    """How many members can be read where nobody should: in what partners were sent, and in what stands in the home
-    (logs, spans, keys, and, where they stand there, the database's own files)."""
+    """How many members can be read where nobody should: in what partners were sent, and in what is in the home
+    (logs, spans, keys, and, where they are there, the database's own files)."""
     said = b"".join(str(delivery.data).encode() for delivery in stage.partner.received)
     kept = [file for file in stage.house.home.rglob("*") if file.is_file() and "for-you" not in file.parts]
     text = said + b"".join(_bytes(file) for file in kept)

@@ -139,7 +139,7 @@ class House:
     @property
     def environment(self) -> Mapping[str, str]:
         """What the story sets: its own home, a movable clock, invented members, partners on this machine. The plans'
-        choices stand in the home itself, where every later command finds them too."""
+        choices are in the home itself, where every later command finds them too."""
         return {
             **os.environ,
             "LOOPKEEPER_HOME": str(self.home),
@@ -205,7 +205,7 @@ class House:
         return f"http://localhost:{own.url.rpartition(':')[2]}"
 
     async def start(self) -> None:
-        """Start everything that stands still, until it is ready: the log's topic first, then all services at once."""
+        """Start everything that is stopped, until it is ready: the log's topic first, then all services at once."""
         if self.broker is not None:
             await asyncio.to_thread(self.broker.start)
             await self.run("topics", "create")

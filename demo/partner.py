@@ -91,7 +91,7 @@ class Partner:
         async with self._news:
             self.received.append(delivery)
             self._news.notify_all()
-        # The same delivery may come twice; whoever acts on it acts once, by its id.
+        # The same delivery may come twice; a receiver acts on it once, by its id.
         if not again:
             for listener in self.listeners[to]:
                 listener(delivery)

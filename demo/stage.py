@@ -1,4 +1,4 @@
-"""What stands before the story begins: keys, directory, contracts, rosters, a verified endpoint for everybody; and time."""
+"""What exists before the story begins: keys, directory, contracts, rosters, a verified endpoint for everybody; and time."""
 
 from __future__ import annotations
 
@@ -67,13 +67,13 @@ class Stage:
         return len(everybody)
 
     async def standing(self) -> list[Any]:
-        """Where each service stands."""
+        """Where each service is."""
         return [
             await self.caller.ask(OPERATIONS, "GET", f"/v1/operations/{name}/status") for name in SERVICES
         ]
 
     async def quiet(self) -> list[Any]:
-        """Until nothing is unsent, unread, due or under way in any service; where they stand then."""
+        """Until nothing is unsent, unread, due or under way in any service; where they are then."""
         calm = 0
         while True:
             standing = await self.standing()

@@ -17,7 +17,7 @@ LASTS = timedelta(days=30)
 
 
 class Authority:
-    """Signs certificates; its own stands in `file`."""
+    """Signs certificates; its own is in `file`."""
 
     def __init__(self, file: Path) -> None:
         self.file = file

@@ -136,7 +136,7 @@ class Databases:
         return self._server.url(service).replace(f"@/{service}?", f"@/{name}?")
 
     def admin(self, url: str) -> str:
-        """The same database for whoever may do anything in it."""
+        """The same database for the role that may do anything in it."""
         return self._server.admin(urlsplit(url).path.strip("/"))
 
     async def drop(self) -> None:

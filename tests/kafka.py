@@ -39,7 +39,7 @@ FOR_EVER: Mapping[str, str] = {"retention.ms": "-1"}
 NUMBERS = itertools.count()
 # Those this process started: they may have to outlive it for the others.
 STARTED: list[Broker] = []
-# A run that is killed ends nothing itself: its broker would stay for ever.
+# A run that is killed ends nothing itself: its broker would stay forever.
 GUARD = """
 while kill -0 {owner} && kill -0 {broker}; do sleep 1; done 2>/dev/null
 kill -9 {broker} 2>/dev/null

@@ -1,4 +1,4 @@
-"""The laws of the house that a machine can check: where things may stand, and what they may be called."""
+"""The laws of the house that a machine can check: where things may be, and what they may be called."""
 
 from __future__ import annotations
 

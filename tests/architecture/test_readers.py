@@ -1,4 +1,4 @@
-"""Which events each service reads. The lists are written out: whoever adds or drops a reader changes them here."""
+"""Which events each service reads. The lists are written out: a change that adds or drops a reader changes them here."""
 
 from __future__ import annotations
 

@@ -44,6 +44,9 @@ def planted(folder: Path, name: str, text: str) -> list[str]:
             'def rule() -> None:\n    raise Refused("closed", "The loop is over.", fix="Mend the referral.")\n',
             "services/x/src/x/domain/rules.py:2",
         ),
+        ("tests/x/test_x.py", 'def test_x() -> None:\n    """What stands here."""\n', "tests/x/test_x.py:1"),
+        ("demo/x.py", "# Kept for ever.\n", "demo/x.py:1"),
+        ("deploy/x.yaml", "a: 1\nb: 2  # A restart mends it.\n", "deploy/x.yaml:2"),
     ],
 )
 def test_a_listed_word_is_refused_with_its_place_and_the_word_to_say(

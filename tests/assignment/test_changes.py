@@ -114,7 +114,7 @@ def test_an_assignment_ends_and_the_authorized_member_gets_another_provider() ->
 
 @pytest.mark.parametrize("command", [withdraw(market()), change(found=market())], ids=["withdraw", "change"])
 def test_where_nobody_is_left_after_an_offer_the_plan_is_asked(command: AskedCommand) -> None:
-    """loop.md 7.6: every loop left open names who must act."""
+    """loop.md 7.6: every loop left open names the next actor."""
     assert question(when(given(*OFFERED), command)).reason == "none_left"
     assert question(when(given(*TAKEN), end(market()))).reason == "none_left"
 

@@ -96,7 +96,7 @@ def test_a_silence_is_at_risk_then_breached_and_then_the_plan_is_asked() -> None
 
 
 def test_until_a_provider_accepts_nobody_has_been_told_whom_to_serve() -> None:
-    """loop.md 5.8: an offer alone is not told; the limit is one, whoever is asked meanwhile."""
+    """loop.md 5.8: an offer alone is not told; the limit is one, whichever provider is asked meanwhile."""
     state = after(given(RECEIVED, APPROVED), limited())
     next_one = after(state, *when(state, decline()))
     assert next_one.told_due_at == TOLD_DUE

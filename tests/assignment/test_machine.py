@@ -1,5 +1,5 @@
 """Assignment under every move people and days can make, in any order: two members, three loops, few places. Whatever
-happens, a place is given once, every deadline that fires does something, and a loop left open names who must act."""
+happens, a place is given once, every deadline that fires does something, and a loop left open names the next actor."""
 
 from __future__ import annotations
 

@@ -154,7 +154,7 @@ async def test_the_last_place_freed_is_given_once(pair: tuple[Replica, Replica])
             for turn, (stream, each) in enumerate(zip(waiting, by_hand, strict=True))
         ),
     )
-    # Whoever came too early is refused; then there is one more chance for one.
+    # A provider that came too early is refused; then there is one more chance for one.
     await asyncio.gather(
         *(submit(pair[1], stream, AssignByHand(provider=STREET, acted_by=MARIA)) for stream in waiting)
     )

@@ -198,7 +198,7 @@ def received(**changes: Any) -> ReferralReceived:
     return ReferralReceived(**{**fields, **changes})
 
 
-# Not on the plan's roster: a person decides, the grant stands meanwhile.
+# Not on the plan's roster: a person decides, the grant goes on meanwhile.
 UNSURE = Eligibility(state="unknown")
 
 

@@ -105,7 +105,7 @@ class Year:
                     return
                 self.fired.append((stream, kind, due_at, now))
                 self._give(stream, on(kind, due_at), now, f"{kind}|{due_at}")
-                assert timers(self.streams[stream].state).get(kind) != due_at, f"{kind} fires for ever"
+                assert timers(self.streams[stream].state).get(kind) != due_at, f"{kind} fires forever"
 
     def _next_timer(self) -> tuple[datetime, datetime, str, str] | None:
         due = (

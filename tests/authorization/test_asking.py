@@ -88,7 +88,7 @@ def test_nobody_pends_without_a_name_4_1() -> None:
 
 @pytest.mark.parametrize("ask", [*sorted(ForbiddenAsk.codes()), "credit-score", "", "answer-blood_type"])
 def test_nothing_beyond_the_standard_may_be_asked_2_15(ask: str) -> None:
-    """loop.md 2.15, ECMG26 p99-100: no ICD-10 code, no TAR, no proof of homelessness, whoever asks."""
+    """loop.md 2.15, ECMG26 p99-100: no ICD-10 code, no TAR, no proof of homelessness, whichever plan asks."""
     answer = refused(pending(), pend("birth-date", ask))
     assert answer.slug == "reason-forbidden"
     assert "birth-date" in answer.fix
@@ -219,7 +219,7 @@ def test_where_the_routine_clock_ends_sooner_it_stays() -> None:
 
 
 def resumed_at(policy: Policy, asked: datetime, again: datetime, urgency: str = "routine") -> Any:
-    """The rules with which a clock that stood still between these runs on; the referral came on Monday, 2 March."""
+    """The rules with which a clock that was stopped between these runs on; the referral came on Monday, 2 March."""
     fact = received(claim=None, eligibility=UNSURE, urgency=urgency)
     state = after(None, fact)
     for command, at in ((opening(fact), MONDAY), (pend("county"), asked)):

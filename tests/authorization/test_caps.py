@@ -121,7 +121,7 @@ LATER = [
     (MONDAY + 2 * DAY, None, MONDAY + 2 * DAY, MONDAY + 2 * DAY + 72 * HOUR),
     # Authorization was away for a day: the urgency counts from when it arrived.
     (MONDAY + DAY, None, MONDAY + 2 * DAY, MONDAY + DAY + 72 * HOUR),
-    # The clock stands still; the cap does not.
+    # The clock is stopped; the cap does not.
     (MONDAY + DAY, MONDAY + HOUR, MONDAY + DAY, MONDAY + DAY + 72 * HOUR),
     # On the last days the routine cap comes first, paused or not.
     (MONDAY + 6 * DAY, None, MONDAY + 6 * DAY, NEXT_MONDAY),

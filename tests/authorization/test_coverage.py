@@ -271,7 +271,7 @@ def test_coverage_that_returns_asks_about_an_ending_made_for_it_2_5(policy: Poli
     assert returned.due_at == policy.due("discontinuation_judged", again).at
     asked = knows(state, back, again, returned)
     assert waits_for(asked) == "discontinuation"
-    # A named person takes the ending back, or says that it stands.
+    # A named person takes the ending back, or confirms it.
     assert wires(when(asked, go_on(), again)) == ["extended"]
     longer = after(asked, *when(asked, go_on(), again))
     assert longer.term is not None

@@ -116,7 +116,7 @@ def verdict(state: Authorization, fact: ReferralAmended, **known: Any) -> str:
 # ── the truth table ───────────────────────────────────────────────────────────────────────────────────────
 
 TABLE: dict[str, tuple[Authorization, str, str]] = {
-    # how the loop stands, who claims, what becomes of it
+    # the status of the loop, who claims, what becomes of it
     "waits, nobody claimed": (loop(**UNCLAIMED), CLINIC, "granted"),
     "granted to another": (loop(), CLINIC, "other_provider"),
     "granted to the claimant itself": (loop(), TEAM, "recent"),

@@ -125,7 +125,7 @@ def test_what_the_plan_says_of_its_own_member_nobody_attests() -> None:
 
 
 def test_an_overturned_denial_is_authorized_at_once_4_8() -> None:
-    """loop.md 4.8: whatever stood against it was judged."""
+    """loop.md 4.8: every objection to it was judged."""
     fact = received(
         claim=None, attested=False, populations=(UNANSWERED,), eligibility=UNSURE,
         linked=Linked(to="ref_old", why="overturned"),

@@ -69,7 +69,7 @@ BARS = {
 def test_each_way_has_its_own_condition_and_only_its_own_4_9(
     policy: Policy, how: Any, stated: str | None
 ) -> None:
-    """Nothing is asked of attestation, criteria or population; what nobody stated stands against nothing."""
+    """Nothing is asked of attestation, criteria or population; what nobody stated counts against nothing."""
     change = PlanChange(how=how, stated=(stated,) if stated else ())
     expected = ["review_opened"] if stated and BARS[how] == stated else ["review_opened", "approved"]
     assert moved(policy, change) == expected
@@ -107,7 +107,7 @@ def test_who_is_not_on_the_roster_yet_goes_to_a_person_by_a_date_4_9(policy: Pol
 
 
 def test_it_waits_for_no_answer_a_person_asked_for_4_9(policy: Policy) -> None:
-    """Learned later, while the clock stands still."""
+    """Learned later, while the clock is stopped."""
     fact = received(claim=None, attested=False, populations=())
     state = after(None, fact)
     state = after(state, *follows(policy, state, OpenReview(fact=fact)))

@@ -1,4 +1,4 @@
-"""Programs beside ECM: what the packaged table (policy/programs.yaml) makes of each, read from form and roster alike
+"""Programs next to ECM: what the packaged table (policy/programs.yaml) makes of each, read from form and roster alike
 (loop.md 4.2, 4.4; ECMG26 Figure 2, p63-88)."""
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ def test_a_choice_of_the_program_made_after_the_yes_opens_the_discontinuation_4_
     chose = after(state, amended("corrected", flags=("program_alw", "chose_alw")))
     assert chose.discontinuation is not None
     assert (chose.discontinuation.why, chose.discontinuation.code) == ("program_chosen", DUPLICATIVE_PROGRAM)
-    # A person of the plan judges; the term runs until then (7.2). The same said again opens nothing anew.
+    # A person of the plan judges; the term runs until then (7.2). The same said again opens nothing again.
     assert (chose.term, chose.decision) == (state.term, state.decision)
     assert after(state, amended("corrected", flags=("chose_ecm_over_alw",))).discontinuation is None
     undecided = after(pending(), amended(flags=("chose_alw",)))

@@ -175,7 +175,7 @@ def test_a_yes_after_the_end_leaves_no_gap() -> None:
 
 
 def test_a_reauthorization_is_not_denied_but_ended_by_discontinuation_criteria() -> None:
-    """Whoever is reassessed is held against those, never against population criteria (ECMG26 p58, 116)."""
+    """A reassessed member is held against those, never against population criteria (ECMG26 p58, 116)."""
     for command in (deny(), pend("county")):
         answer = refused(asked(), command)
         assert (answer.slug, answer.allowed) == ("already-decided", ("approve", "end"))

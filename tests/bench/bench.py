@@ -170,7 +170,7 @@ async def disturbed(town: Pairs, ears: Ears, broker: Broker | None) -> Figures:
     await town.kill("authorization", "0")
     began = perf_counter()
     await town.begin("authorization", "0")
-    found["service killed and begun again: its replica ready"] = await ready_after(town, began)
+    found["service killed and started again: its replica ready"] = await ready_after(town, began)
     found["the same: first referral offered"] = await offered_after(town, ears, 0, began)
     began = perf_counter()
     await town.kill("authorization", "0")
@@ -184,7 +184,7 @@ async def disturbed(town: Pairs, ears: Ears, broker: Broker | None) -> Figures:
         await asyncio.to_thread(broker.start)
         guarded(broker)
         began = perf_counter()
-        found["broker killed and begun again: first referral offered"] = await offered_after(
+        found["broker killed and started again: first referral offered"] = await offered_after(
             town, ears, 3, began
         )
     return found
@@ -212,7 +212,7 @@ async def on(lives: Lives, cluster: Cluster, folder: Path, url: str, broker: Bro
 
 
 def tell(found: Figures, more: Mapping[str, str]) -> None:
-    """Add these, so that whoever waits sees that it goes on."""
+    """Add these, so that the waiting person sees that it goes on."""
     found |= more
     for figure in more.items():
         print(*figure, file=sys.stderr, flush=True)

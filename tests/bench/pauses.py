@@ -34,7 +34,7 @@ CALM = 1.5
 CALM_WITHIN = 60.0
 
 JOINS = "a replica joins"
-RESTARTS = "a replica with a name is stopped and begun again"
+RESTARTS = "a replica with a name is stopped and started again"
 KILLED = "a replica with a name is killed and does not come back"
 LEAVES = "a replica without a name is stopped"
 # Until the pod that takes the place of one that was stopped reads: it is placed, its program loads, it looks at its tables.

@@ -28,7 +28,7 @@ async def main(url: str, group: str, session: float, replica: str) -> None:
     )
 
     async def stored(partitions: Sequence[int]) -> Mapping[int, int]:
-        """The group's own positions stand for the database, which all replicas of a service share."""
+        """The group's own positions represent the database, which all replicas of a service share."""
         found = await event_log.positions(group)
         return {partition: found.get(partition, 0) for partition in partitions}
 

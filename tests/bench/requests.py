@@ -44,7 +44,7 @@ FEED = {"type": "ecm.notice.closed.v1", "timestamp": "2026-03-02T17:00:00Z", "da
 
 @dataclass
 class Answers:
-    """Stands where a pool and a connection of it would: every query is answered with the same rows."""
+    """In place of a pool and a connection of it: every query is answered with the same rows."""
 
     rows: Sequence[Mapping[str, Any]] = ()
     row: Mapping[str, Any] | None = None
@@ -72,7 +72,7 @@ class Answers:
 
 @dataclass
 class Stored:
-    """Stands where the store would: every command leaves this state."""
+    """In place of the store: every command leaves this state."""
 
     state: Any
 

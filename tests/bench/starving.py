@@ -1,5 +1,5 @@
 """Does one organization hold up another's webhooks? From a commit to the endpoint, for organizations whose endpoints answer:
-alone, and beside 200 endpoints of one organization that hang and one dead endpoint for which 100 000 deliveries wait.
+alone, and next to 200 endpoints of one organization that hang and one dead endpoint for which 100 000 deliveries wait.
 `python -m tests.bench.starving [rounds] [waiting]`; every round measures both."""
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Town:
         try:
             body = orjson.loads(await request.read())
         except ConnectionResetError:
-            # Whoever called gave up long ago.
+            # The caller gave up long ago.
             return web.Response(status=204)
         self.arrived[body["data"]["referral"]] = time.perf_counter()
         return web.Response(status=204)

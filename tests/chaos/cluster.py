@@ -46,7 +46,7 @@ class Cluster:
         self.server = await asyncio.to_thread(embedded.start, self.folder, SERVICES, settings=SETTINGS)
 
     async def empty(self) -> None:
-        """Every database made anew."""
+        """Every database made again, empty."""
         admin = await connect(self.server.admin())
         try:
             for name in SERVICES:

@@ -60,7 +60,7 @@ def _end_of(pid: int) -> int:
 
 
 def _fork(order: Mapping[str, Any]) -> int:
-    # A lock that another thread holds at the fork is held for ever in the child.
+    # A lock that another thread holds at the fork is held forever in the child.
     assert threading.active_count() == 1
     pid = os.fork()
     if pid == 0:
@@ -84,7 +84,7 @@ def _live(order: Mapping[str, Any]) -> NoReturn:
         app(args=order["words"], prog_name="loopkeeper")
     except SystemExit as left:
         code = left.code if isinstance(left.code, int) else 1
-    except BaseException as error:  # noqa: BLE001 whatever it is, it ends this life and stands in its log
+    except BaseException as error:  # noqa: BLE001 whatever it is, it ends this life and is in its log
         sys.excepthook(type(error), error, error.__traceback__)
     finally:
         with suppress(Exception):

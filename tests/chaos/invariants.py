@@ -1,7 +1,7 @@
 """Is every promise kept? What is asked of the databases and the log once everything is quiet.
 
 Each check answers sentences about what is broken, naming ids only; none is what a test wants to see. They need
-nothing but the addresses of a house, whoever ran it and whatever was done to it.
+nothing but the addresses of a house, whichever processes ran it and whatever was done to it.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ DOMAINS: Mapping[str, Domain[Any, Any]] = {
         notes_all=True,
     ),
 }
-# A notice's deadline stands with the notice, until it is told or raised.
+# A notice's deadline is with the notice, until it is told or raised.
 NOTICES_DUE = """SELECT referral AS stream, 'notice ' || id AS kind, due_at FROM notice
     WHERE due_at IS NOT NULL AND told_at IS NULL AND overdue_at IS NULL"""
 
@@ -109,11 +109,11 @@ class Found:
 
     @property
     def referrals(self) -> Mapping[str, Mapping[str, Any]]:
-        """Intake's rows: every referral there is, and how it stands."""
+        """Intake's rows: every referral there is, and its status."""
         return self.services["intake"].rows
 
     def published(self, wire_type: str) -> Mapping[str, set[UUID]]:
-        """The events of this type by referral, however often each stands in the log."""
+        """The events of this type by referral, however often each is in the log."""
         ids: dict[str, set[UUID]] = defaultdict(set)
         for message in self.log:
             if message.type == wire_type:
@@ -243,7 +243,7 @@ async def _rows_unlike(
 
 
 def disordered(log: Sequence[Message]) -> Iterator[str]:
-    """Events that first stand in the log out of their publisher's order, after a gap, or otherwise than before."""
+    """Events that are first in the log out of their publisher's order, after a gap, or otherwise than before."""
     next_of: Counter[tuple[str, str]] = Counter()
     seen: dict[UUID, Message] = {}
     for message in log:

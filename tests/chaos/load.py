@@ -31,7 +31,7 @@ FIRST_NAMES = ("Marisol", "Andre", "Thanh", "Rosa", "Calvin", "Lupe", "Denise", 
 
 @dataclass(frozen=True)
 class Fate:
-    """What people do with one referral, and where it then ends: its status, and its outcome or who must act.
+    """What people do with one referral, and where it then ends: its status, and its outcome or the next actor.
 
     `decides`: what a person of the plan does where the roster does not know the member. `declines`: so many providers
     say no before one accepts. `then`: what happens on the street.

@@ -151,8 +151,8 @@ async def test_a_start_that_waits_ends_well_when_it_is_asked_to(
 async def test_a_rolling_restart_under_load_loses_nothing_and_doubles_nothing(
     running: Pairs, people: People
 ) -> None:
-    """One replica of each service is stopped and begun again; people go on all the time. And all the time the master key is
-    being changed: who is begun again has the new one, the others the old."""
+    """One replica of each service is stopped and started again; people go on all the time. And all the time the master key is
+    being changed: who is started again has the new one, the others the old."""
     await people.release(FORMS_EACH)
     await people.referred_at_least(1)
     sealed_before = next(iter(people.referred))
@@ -166,7 +166,7 @@ async def test_a_rolling_restart_under_load_loses_nothing_and_doubles_nothing(
         await running.until_ready(service, "0")
     await all_is_kept(running, people)
     await members_open(running, people, sealed_before)
-    # Half of them were never begun again: they go on with the data keys they have.
+    # Half of them were never started again: they go on with the data keys they have.
     await type_at_the_desk(running, "keys", "rotate-master", "--finish")
     await members_open(running, people, sealed_before)
 
@@ -293,7 +293,7 @@ async def names_the_log(running: Pairs, *services: str) -> None:
 
 
 async def intake_waits(anybody: httpx.AsyncClient, until: str = "database", saying: str = "") -> Any:
-    """What stands in the way, once the probe speaks of this."""
+    """What is in the way, once the probe speaks of this."""
     async with asyncio.timeout(SOON):
         while True:
             try:

@@ -18,7 +18,7 @@ from loopkeeper.postgres import embedded
 from loopkeeper.postgres.connections import connect
 from tests.chaos.lives import until
 
-# prctl(2): whoever sets it becomes the parent of its descendants' orphans, as a container's first process is.
+# prctl(2): the process that sets it becomes the parent of its descendants' orphans, as a container's first process is.
 PR_SET_CHILD_SUBREAPER = 36
 # A recovery takes half a second; the program itself gives up after a minute.
 STARTS_WITHIN = 20.0
@@ -40,7 +40,7 @@ async def says(log: Path, words: str) -> bool:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the system itself buries every orphan")
 async def test_a_killed_postgres_comes_back_though_nobody_buries_it(tmp_path: Path) -> None:
-    """In a container whose first process waits for no child, what was killed keeps its process number for ever."""
+    """In a container whose first process waits for no child, what was killed keeps its process number forever."""
     folder = tmp_path / "postgres"
     with parent_of_orphans():
         server = await asyncio.to_thread(embedded.start, folder, ["intake"])

@@ -62,7 +62,7 @@ async def test_a_stop_answers_what_is_under_way_takes_nothing_new_and_ends_well(
     headers = {"Authorization": f"Bearer {opened.keys[CLINIC]}"}
     async with httpx.AsyncClient(timeout=60.0, base_url=opened.places["intake"], headers=headers) as clinic:
         async with admin.transaction():
-            # Nobody can claim anything until this transaction ends: the request stands in the middle of its batch.
+            # Nobody can claim anything until this transaction ends: the request is in the middle of its batch.
             await admin.execute("LOCK TABLE claim IN SHARE ROW EXCLUSIVE MODE")
             asking = asyncio.create_task(clinic.post("/v1/referrals", json=david()))
             await until(lambda: waits_for_a_lock(admin), SOON)
@@ -206,7 +206,7 @@ async def is_ready(anybody: httpx.AsyncClient) -> bool:
 async def test_a_migration_whose_database_is_away_says_so_at_once_and_how_to_mend_it(
     lives: Lives, opened: Town, tmp_path: Path
 ) -> None:
-    """It is a job, which whoever ordered it orders again; a service itself waits."""
+    """It is a job, which its caller orders again; a service itself waits."""
     nowhere = f"postgresql://intake:secret-of-intake@/intake?host={tmp_path}&port=5432"
     environment = {**opened.environment("intake"), "LOOPKEEPER_INTAKE_DATABASE": nowhere}
     life = await lives.begin(["migrate", "intake"], environment, tmp_path / "migrate.log")

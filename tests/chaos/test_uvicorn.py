@@ -88,7 +88,7 @@ async def test_what_cannot_start_ends_and_says_in_a_sentence_why(
 
 
 async def test_a_process_whose_task_failed_for_good_asks_itself_to_end() -> None:
-    """And whoever holds a stream is told before the server is."""
+    """And a client that holds a stream is told before the server is."""
     heard = asyncio.Event()
     before = signal.signal(signal.SIGTERM, lambda *_: heard.set())
     running = Running(Settings(policy=POLICY), installed())

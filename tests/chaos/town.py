@@ -1,6 +1,6 @@
-"""The house of the story with its services in processes of their own: reached over HTTP, killed, stopped, begun again.
+"""The house of the story with its services in processes of their own: reached over HTTP, killed, stopped, started again.
 
-Whoever asks here does not give up: a broken line and a 503 are answered by the same request under the same
+A client here does not give up: a broken line and a 503 are answered by the same request under the same
 Idempotency-Key, as partners are told to do.
 """
 
@@ -86,7 +86,7 @@ class Town(House):
         return uvicorn_of(self.running.services[name].package, port)
 
     async def kill(self, *services: str) -> None:
-        """Kill -9 of this process. Whoever asks it from now on waits for its next life: to try in vain would only
+        """Kill -9 of this process. Its clients wait for its next life from now on: to try without success would only
         take the processor from that."""
         life = self.living[services]
         life.kill()
@@ -145,7 +145,7 @@ class Town(House):
             await asyncio.sleep(LOOK_EVERY)
 
     async def _why(self, waits: Mapping[str, Sequence[int]]) -> str:
-        """What stands still, and what the services say of it."""
+        """What is stopped, and what the services say of it."""
         said = [f"{', '.join(WAITING)} stand still: {waits}"]
         for name in self.places:
             base = f"/v1/operations/{name}"

@@ -156,7 +156,7 @@ async def test_doctor_finds_the_installation_well(desk: Desk) -> None:
 
 # loop.md 8.3
 async def test_the_clock_stops_at_each_deadline_on_its_way(desk: Desk) -> None:
-    """Past the answer's deadline the plan is asked, and the offer stands."""
+    """Past the answer's deadline the plan is asked, and the offer goes on."""
     typed = await desk.type("clock", "advance", "12d", "--json")
     assert typed.code == DONE
     assert typed.document["steps"] >= 2

@@ -40,7 +40,7 @@ PEOPLE = (
 
 
 class StageClock(ManualClock):
-    """The house's time stands still; the world's goes on, and can be moved: tokens end by it."""
+    """The house's time is stopped; the world's goes on, and can be moved: tokens end by it."""
 
     def __init__(self) -> None:
         super().__init__()

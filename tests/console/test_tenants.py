@@ -1,4 +1,4 @@
-"""Two plans side by side: what is one's is nothing to the other; and a name that stands nowhere it should not."""
+"""Two plans side by side: what is one's is nothing to the other; and no name is anywhere it should not be."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands for a cluster, an image registry and a broker when the manual is typed: programs of these names that check what
+"""What represents a cluster, an image registry and a broker when the manual is typed: programs of these names that check what
 they are given and write down what they were asked.
 
     python -m tests.deploy.cluster_double NAME ARGUMENTS…

@@ -1,9 +1,9 @@
 """What do the steps of deploy/Dockerfile make? They are carried out, one by one, in a clean folder, without an engine.
 
-Docker's own parser reads the file. A stage's root is a folder in which a fresh Python stands where the base image has
+Docker's own parser reads the file. A stage's root is a folder in which a fresh Python is where the base image has
 its own (/usr/local); every absolute path of a step is led into that folder, and a step that names a path outside the
 few known ones is refused, so nothing touches this machine. What this cannot show: the base image's own files, owners
-of files (`--chown`, `USER`), and cache mounts; hadolint and the tests beside it look at the text for those.
+of files (`--chown`, `USER`), and cache mounts; hadolint and the tests next to it look at the text for those.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import dockerfile
 
 from tests.deploy.places import DEPLOY, ROOT
 
-# The folders a step may name; each stands under the stage's root.
+# The folders a step may name; each is under the stage's root.
 KNOWN = ("/opt/", "/build", "/usr/local/", "/var/lib/loopkeeper", "/etc/loopkeeper")
 SYSTEM = ("/usr/bin", "/bin", "/dev/null")
 ABSOLUTE = re.compile(r"(?<![\w./-])/[\w][\w./-]*")

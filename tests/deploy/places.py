@@ -1,4 +1,4 @@
-"""Where do the deployment's files stand, and with which programs are they read?"""
+"""Where are the deployment's files, and with which programs are they read?"""
 
 from __future__ import annotations
 

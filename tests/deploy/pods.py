@@ -120,7 +120,7 @@ class Machine:
             each.end()
 
     def _written(self, container: Object) -> dict[str, str]:
-        """The variables whose values stand in the manifests; their paths are those of the pod."""
+        """The variables whose values are in the manifests; their paths are those of the pod."""
         given = variables(self.overlay, container).items()
         return {key: value for key, value in given if isinstance(value, str)}
 
@@ -136,7 +136,7 @@ class Machine:
         return found
 
     def _mounted(self, workload: Object, container: Object, folder: Path) -> dict[str, Path]:
-        """The folder that stands for each mount, with what the volume puts there."""
+        """The folder that represents each mount, with what the volume puts there."""
         volumes = {each["name"]: each for each in pod(workload)["spec"].get("volumes", [])}
         found: dict[str, Path] = {}
         for mount in container.get("volumeMounts", []):
@@ -193,6 +193,6 @@ def _image() -> dict[str, str]:
 
 
 def _led(value: str, mounts: Mapping[str, Path]) -> str:
-    """A path inside the pod, led to where it stands here."""
+    """A path inside the pod, led to where it is here."""
     inside = "|".join(re.escape(each) for each in sorted(mounts, key=len, reverse=True))
     return re.sub(rf"(?<![\w./-])({inside})(?=/|$|&)", lambda found: str(mounts[found[1]]), value)

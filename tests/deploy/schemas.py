@@ -1,4 +1,4 @@
-"""Is an object of a cluster valid to the letter? Judged by the schema of whoever defined its kind, unknown keys refused.
+"""Is an object of a cluster valid to the letter? Judged by the schema of the project that defined its kind, unknown keys refused.
 
 Kubernetes' own kinds by its OpenAPI document. KEDA's (2.16) and the Prometheus Operator's (0.80) by models that were
 generated from their custom resource definitions, and KEDA's triggers, of which its definition says nothing, by our own

@@ -18,8 +18,8 @@ Compose = dict[str, Any]
 
 
 def test_the_whole_installation_is_there(compose: Compose) -> None:
-    beside = {"kafka", "postgres", "otel-collector", "jaeger", "prometheus", "alertmanager", "grafana"}
-    assert set(compose["services"]) == {*OURS, *beside}
+    foreign = {"kafka", "postgres", "otel-collector", "jaeger", "prometheus", "alertmanager", "grafana"}
+    assert set(compose["services"]) == {*OURS, *foreign}
 
 
 def test_every_container_has_a_limit_and_a_bounded_log(compose: Compose) -> None:

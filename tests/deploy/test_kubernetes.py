@@ -111,7 +111,7 @@ def test_every_pod_is_locked_down(overlay: Overlay) -> None:
         security = container["securityContext"]
         assert security["allowPrivilegeEscalation"] is False, of
         assert security["capabilities"] == {"drop": ["ALL"]}, of
-        # Kafka's image writes its configuration where it stands; the file system of everything else is read-only.
+        # Kafka's image writes its configuration where it is; the file system of everything else is read-only.
         assert security.get("readOnlyRootFilesystem", False) is (of != "kafka"), of
 
 
@@ -129,7 +129,7 @@ def test_what_keeps_running_is_probed(overlay: Overlay) -> None:
         (container,) = pod(each)["spec"]["containers"]
         ready, live = container["readinessProbe"], container["livenessProbe"]
         assert ready["httpGet"]["path"] == "/health/ready"
-        assert live["httpGet"]["path"] == "/health/live", "a restart mends neither database nor log"
+        assert live["httpGet"]["path"] == "/health/live", "a restart repairs neither database nor log"
 
 
 def test_a_node_that_is_emptied_takes_one_replica_at_a_time(overlay: Overlay) -> None:
@@ -257,7 +257,7 @@ def test_images_of_production_are_pinned(production: Overlay) -> None:
         assert re.fullmatch(wanted, container["image"]), of
 
 
-# What is called otherwise, or stands elsewhere, in another installation.
+# What is called otherwise, or is elsewhere, in another installation.
 DIFFERS = (
     r"example\.org",
     r"kubernetes\.io/metadata\.name: (?!loopkeeper)",

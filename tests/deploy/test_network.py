@@ -10,7 +10,7 @@ import pytest
 from tests.deploy.manifests import Overlay, name, pod, selects
 from tests.deploy.places import SERVICES
 
-# From whom to whom, by the words of the picture. `log`, `database`, `traces` and `names` stand outside our own pods.
+# From whom to whom, by the words of the picture. `log`, `database`, `traces` and `names` are outside our own pods.
 PICTURE = {
     ("service", "log"),
     ("service", "database"),

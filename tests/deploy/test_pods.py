@@ -201,7 +201,7 @@ async def test_three_hundred_bodies_as_large_as_they_may_be_end_no_pod(cluster: 
     seen: list[int] = []
 
     async def post(client: httpx.AsyncClient, number: int) -> int:
-        """Its last answer: whoever sends a form comes back where asked to, and where the line broke."""
+        """Its last answer: the sender of a form comes back where asked to, and where the line broke."""
         body = padded if number % 2 else nested if number % 10 == 0 else texts
         while True:
             try:

@@ -1,4 +1,4 @@
-"""Alerts, dashboard and runbook: they ask for figures that exist, and every alert says what to type."""
+"""Alerts, dashboard and runbook: they ask for figures that exist, and every alert names the command to run."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def panels() -> list[dict[str, Any]]:
 
 
 def asked() -> dict[str, str]:
-    """Every expression, by where it stands."""
+    """Every expression, by where it is."""
     found = {f"alert {rule['alert']}": rule["expr"] for rule in rules()}
     for panel in panels():
         found |= {f"{panel['title']} {target['refId']}": target["expr"] for target in panel["targets"]}

@@ -32,7 +32,7 @@ SSL_REQUEST = struct.pack("!II", 8, 80877103)
 
 @dataclass
 class Encrypted:
-    """A PostgreSQL behind TLS. The embedded one is built without it, so what stands before it answers the client's request
+    """A PostgreSQL behind TLS. The embedded one is built without it, so what is before it answers the client's request
     for TLS as a server does, and hands on what comes through."""
 
     server: Server
@@ -114,7 +114,7 @@ async def test_a_server_under_another_name_than_its_certificates_is_refused(encr
 
 
 async def test_a_server_that_speaks_no_tls_is_refused(encrypted: Encrypted) -> None:
-    """Whoever sits between could say so too."""
+    """A program in between could say so too."""
     encrypted.speaks_tls = False
     assert await unreachable(encrypted.url()) == "ConnectionError"
 

@@ -366,7 +366,7 @@ def test_what_the_old_plan_authorized_comes_along_as_a_claim_4_9() -> None:
 def test_what_a_part_2_program_said_passes_only_by_consent_4_9_6_5(
     program: str, consent: dict[str, Any] | None, passes: bool
 ) -> None:
-    """42 CFR 2.31: by its source, whoever of the old loop is such a program."""
+    """42 CFR 2.31: by its source, whichever organization of the old loop is such a program."""
     changed = OutreachContactChanged.model_validate({"occurred_at": MONDAY, "flags": (), "consent": consent})
     state = DECIDER.evolve(OLD_PLANS, changed)
     assert may_pass(state, VALLEY, {program}, date(2026, 3, 2)) is passes

@@ -1,4 +1,4 @@
-"""A plan's roster: refused rows are named with what to do, any dialect reads alike, an import goes on where it stood,
+"""A plan's roster: refused rows are named with what to do, any dialect reads alike, an import goes on where it was,
 nobody leaves unseen, memory stays small."""
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ async def sent(
 
 
 async def members(bench: Bench) -> int:
-    """Who stands on the roster; who has left is kept, with the day."""
+    """Who is on the roster; who has left is kept, with the day."""
     return await bench.pool.fetchval("SELECT count(*) FROM roster WHERE left_on IS NULL")
 
 

@@ -253,7 +253,7 @@ def test_an_ended_grant_no_longer_stands() -> None:
     assert (given(RECEIVED, GRANTED, other) or Referral()).grant is not None
 
 
-# ── who must act ──────────────────────────────────────────────────────────────────────────────────────────
+# ── the next actor ──────────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(

@@ -227,7 +227,7 @@ def test_every_answer_the_rows_ask_for_is_on_the_form_and_of_its_kind() -> None:
 
 
 def edited(folder: Path, change: dict[str, str], adds: str = "") -> Policy:
-    """The packaged file with these words replaced, and perhaps a file of the operator beside it."""
+    """The packaged file with these words replaced, and perhaps a file of the operator next to it."""
     text = (PACKAGED / "populations.yaml").read_text()
     for words, others in change.items():
         assert words in text

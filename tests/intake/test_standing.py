@@ -1,4 +1,4 @@
-"""How a referral stands at a moment: the clock that runs, and what each reader sees of who acted."""
+"""The status of a referral at a moment: the clock that runs, and what each reader sees of who acted."""
 
 from __future__ import annotations
 

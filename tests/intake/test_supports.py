@@ -1,4 +1,4 @@
-"""Community Supports beside ECM: the fifteen services, and the small loop of each."""
+"""Community Supports next to ECM: the fifteen services, and the small loop of each."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def given(*events: Event) -> Referral:
 
 
 def standing(at: str) -> Referral:
-    """A served member's loop with one support that stands here."""
+    """A served member's loop with one support that is here."""
     moved = ReferralSupportMoved(occurred_at=MONDAY, support="sup_1", code="respite", status=at)  # pyright: ignore[reportArgumentType]
     return given(RECEIVED, MADE, ACCEPTED, SERVED, moved)
 

@@ -1,4 +1,4 @@
-"""Screening is three-valued in earnest: what is stated counts, what nobody said neither bars nor asks, and the same
+"""Screening is three-valued throughout: what is stated counts, what nobody said neither bars nor asks, and the same
 answers give the same result whichever way they come (loop.md 2.4)."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""On which log is a loop played? On each of the two: whoever opens a house asks here for a log, and every test of that
+"""On which log is a loop played? On each of the two: a test that opens a house asks here for a log, and every test of that
 file runs once on PostgreSQL and once on a real Kafka."""
 
 from __future__ import annotations

@@ -224,7 +224,7 @@ async def house(
         log_level="WARNING",
         kafka_partitions=PARTITIONS,
         bus=SecretStr(event_log) if event_log else None,
-        # Named, so that nobody waits for a group to form anew.
+        # Named, so that nobody waits for a group to form again.
         replica="0",
     )
     made = organizations.import_organizations(settings.config_folder, ORGANIZATIONS)

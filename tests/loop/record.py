@@ -1,5 +1,5 @@
 """What a loop leaves behind in the four services, written down so that two runs can be compared: own events, facts noted,
-rows, notices. Ids, seals and chains are drawn anew in every run: of them only the kind stands in a record.
+rows, notices. Ids, seals and chains are drawn again in every run: of them only the kind is in a record.
 
 `python -m tests.loop.record` plays the stories and writes their records; only a changed rule is a reason to.
 """

@@ -270,7 +270,7 @@ async def test_a_member_has_one_lead_care_manager_whom_the_provider_may_change(o
 async def test_a_member_asks_the_referrer_for_another_provider_and_the_plan_sees_to_it(
     open_house: House,
 ) -> None:
-    """loop.md 5.7: a referrer knows the referral only, and sees of the assignment no more than that it stands."""
+    """loop.md 5.7: a referrer knows the referral only, and sees of the assignment no more than that it exists."""
     referral, offer = await offered(open_house, 4)
     first = await accept(open_house, STREET, offer)
     wish = {"provider": NAVIGATORS, "acted_by": {"person": "rosa-diaz"}}

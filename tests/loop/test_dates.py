@@ -42,7 +42,7 @@ def somebody(**changes: Any) -> dict[str, Any]:
 
 @dataclass
 class Story:
-    """A member whose loop stands where the field can be sent."""
+    """A member whose loop is where the field can be sent."""
 
     referral: str
     review: str = ""
@@ -84,7 +84,7 @@ async def nobody(town: House) -> Story:
 
 @dataclass(frozen=True)
 class Field:
-    """One date of one request: who sends it, in which story, where it stands, and the request with a date in it."""
+    """One date of one request: who sends it, in which story, where it is, and the request with a date in it."""
 
     who: str
     method: str

@@ -55,7 +55,7 @@ async def test_variant_1c_the_street_team_may_serve_before_the_plan_decides(open
     )
     referral = await open_house.refer(STREET, body)
     await open_house.quiet()
-    # Not on the roster: a person decides, but the grant stands.
+    # Not on the roster: a person decides, but the grant goes on.
     assert await open_house.timeline(referral) == [
         "referral.received", "authorization.review_opened", "authorization.presumptive_granted", "assignment.made",
     ]  # fmt: skip

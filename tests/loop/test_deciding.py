@@ -63,7 +63,7 @@ async def act(desk: House, request: str, what: str, body: Any, status: int = 200
 
 
 async def accepted(desk: House, referral: str) -> str:
-    """Whoever was offered the member of this referral takes them; who that is."""
+    """The provider that was offered the member of this referral takes them; its name."""
     offers = await desk.ask(HARBOR, "GET", "/v1/assignments?status=offered&limit=200")
     (offer,) = [item for item in offers["items"] if item["referral"] == referral]
     lead = {"lead": {"person": "luis-ortega", "name": "Luis Ortega"}}
@@ -272,7 +272,7 @@ async def test_a_contracted_provider_looks_up_whether_an_authorization_is_open_1
     assert await look_up(desk, about(18)) == {"open": False, "plan": HARBOR, "phone": "555-0100"}
     await act(desk, request, "approve", MARIA)
     assert (await look_up(desk, about(18)))["open"]
-    # As it stands on the card, with blanks and in small letters.
+    # As it is on the card, with blanks and in small letters.
     assert (await look_up(desk, about(18, cin="9000 0018 s")))["open"]
     assert not (await look_up(desk, about(18, birth_date="1964-02-18")))["open"]
     assert not (await look_up(desk, about(99)))["open"]
@@ -326,7 +326,7 @@ async def test_a_clear_case_of_the_roster_needs_nobody(desk: House) -> None:
 
 
 async def known(desk: House, *numbers: int, plan: str = HARBOR) -> None:
-    """These members stand on the plan's roster."""
+    """These members are on the plan's roster."""
     members = [someone(number)["member"] for number in numbers]
     await put_roster(desk, plan, [{"cin": m["cin"], "birth_date": m["birth_date"]} for m in members])
 
@@ -425,7 +425,7 @@ async def test_who_leaves_custody_is_authorized_from_the_day_of_release_3_7(desk
 
 
 async def test_a_grant_runs_until_its_provider_has_been_told_of_the_denial_3_4(desk: House) -> None:
-    """loop.md 3.4: whoever has an endpoint hears it at once; whoever has none is covered until told, or to day 30."""
+    """loop.md 3.4: an organization with an endpoint hears it at once; one without is covered until told, or to day 30."""
     today = la_date(desk.clock.now())
     claim = {"presumptive": {"population": "homelessness", "from": today.isoformat()}}
     untold, unheard = await waiting(desk, 37, STREET, **claim)

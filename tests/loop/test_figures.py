@@ -1,4 +1,4 @@
-"""What Prometheus sees of the loop: what waits in each service, and who must act on what is open."""
+"""What Prometheus sees of the loop: what waits in each service, and the next actor of what is open."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ async def test_a_loop_that_only_we_could_move_is_stalled_after_a_minute(
 async def as_if(
     opened: House, referral: str, actor: str, *, due: object = None, rested: timedelta = timedelta(0)
 ) -> None:
-    """The row as it would stand if this party had to act; only what is counted changes."""
+    """The row as it would be if this party had to act; only what is counted changes."""
     await intake(opened).pool.execute(
         "UPDATE referral SET next_actor = $2, next_due_at = $3, at = $4 WHERE id = $1",
         referral,

@@ -27,7 +27,7 @@ async def town(databases: Databases, tmp_path_factory: Any) -> AsyncGenerator[Ho
 async def test_the_same_idempotency_key_under_an_organizations_second_key_makes_no_second_referral(
     town: House,
 ) -> None:
-    """Whoever sends it again after a night in which keys were changed must not refer David twice; another organization's
+    """A client that sends it again after a night in which keys were changed must not refer David twice; another organization's
     key of the same name is its own."""
     _, second = organizations.add_client(town.home / "config", CLINIC, ["referrer"])
     sent = {"json": david(), "headers": {"Idempotency-Key": "tuesday-4"}}

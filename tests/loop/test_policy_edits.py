@@ -65,7 +65,7 @@ async def restarted(opened: House) -> AsyncGenerator[House]:
 
 
 def write(opened: House, name: str, text: str) -> None:
-    """A file of the operator's own beside the plans'."""
+    """A file of the operator's own next to the plans'."""
     (policy_folder(opened) / name).write_text(dedent(text))
 
 

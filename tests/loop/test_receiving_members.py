@@ -251,7 +251,7 @@ async def test_a_name_and_birth_date_without_cin_is_a_possible_duplicate_too(tow
 
 
 async def test_a_grant_of_the_referral_that_is_merged_goes_on_in_the_one_that_lives(town: House) -> None:
-    """loop.md 2.9: the claim carries over; what ended with the other referral stands in nobody's way (3.2)."""
+    """loop.md 2.9: the claim carries over; what ended with the other referral blocks nobody (3.2)."""
     body = somebody()
     first = await town.refer(CLINIC, body)
     today = town.today()

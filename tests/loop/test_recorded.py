@@ -17,7 +17,7 @@ async def test_a_story_leaves_what_it_left_when_it_was_recorded(
 ) -> None:
     found = await play(databases, tmp_path, story)
     await databases.drop()
-    # To be read beside the record where they differ.
+    # To be read next to the record where they differ.
     (tmp_path / "found.json").write_text(text(found))
     expected = read(story)
     for service, kinds in expected.items():

@@ -87,12 +87,12 @@ async def serve(town: Apart, referral: str) -> None:
 
 
 async def standing(town: Apart, referrals: list[str]) -> Mapping[str, Any]:
-    """How each loop stands for its referrer, and all that happened in it."""
+    """The status of each loop for its referrer, and all that happened in it."""
     return {each: (await town.referral(CLINIC, each), await town.timeline(each)) for each in referrals}
 
 
 async def logged(town: Apart) -> list[Any]:
-    """The id of everything in the log, as often as it stands there."""
+    """The id of everything in the log, as often as it is there."""
     event_log = log_at(town.at)
     try:
         found = [received.message async for received in event_log.history()]

@@ -29,9 +29,9 @@ from tests.loop.house import (
 # Who is on Harbor's roster: a rule approves them at once. ANA is not; a person of the plan decides about her.
 DAVID, BELA, CORA, ANA, ELI = ("90000001S", "90000002S", "90000003S", "90000004S", "90000005S")
 BORN = "1964-02-17"
-# Read again on purpose; where Alembic stands is no fact.
+# Read again on purpose; Alembic's own position is no fact.
 NOT_COMPARED = {"consumed", "alembic_version"}
-# A group forms anew within a few beats of its members' hearts, each 1.5 s apart.
+# A group forms again within a few beats of its members' hearts, each 1.5 s apart.
 MOVED_WITHIN = 20.0
 TABLES = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 1"
 Standing = Mapping[str, Mapping[str, list[str]]]
@@ -159,7 +159,7 @@ async def read_again(opened: House) -> None:
 
 
 async def _another_comes_and_goes(opened: House, service: str) -> None:
-    """A second reader joins the group and leaves it: each time all partitions are given out anew."""
+    """A second reader joins the group and leaves it: each time all partitions are given out again."""
     event_log = log_at(addresses(opened))
     try:
         other = await event_log.join(service, _from_the_beginning)

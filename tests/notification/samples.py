@@ -11,7 +11,7 @@ from loopkeeper.contract.events import Event
 from tests.notification.house import OTHER, PLAN, PROVIDER, REFERRER, START
 
 CANARY = "zebra-crossing"
-# What a person of the plan writes of a closing as `other` is for whoever hears of it, partners aside (loop.md 7.1).
+# What a person of the plan writes of a closing as `other` is for everybody who hears of it, partners aside (loop.md 7.1).
 SAID = "The family takes over from here."
 PCP, SECOND = "eastside-primary-care", "bayview-hospital"
 DAY = date(2026, 3, 2)

@@ -1,4 +1,4 @@
-"""The feed: the same entries for whoever asks, in order and without a gap, waited for, streamed, and passed on to an
+"""The feed: the same entries for every reader, in order and without a gap, waited for, streamed, and passed on to an
 address behind a firewall."""
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ async def test_a_cursor_of_another_numbering_is_answered_with_the_event_to_go_on
         assert gone["resume_after"] == {"event": event, "cursor": f"feedbeef.{agreed}"}
     resumed = await page(opened, subscription, after="feedbeef.2")
     assert [each["id"] for each in resumed["items"]] == [found["items"][2]["id"]]
-    # Beyond the end of the numbering that stands nobody can have been.
+    # Nobody can have been beyond the end of the current numbering.
     beyond = await page(opened, subscription, after="feedbeef.4", status=410)
     assert beyond["resume_after"]["cursor"] == "feedbeef.3"
     assert (await page(opened, subscription, after="yesterday", status=422))["slug"] == "field-invalid"

@@ -170,7 +170,7 @@ def test_a_minor_who_consents_alone_is_told_alone_and_one_whose_holder_is_unknow
     [("referrer", "en"), ("provider", "en"), ("pcp", "en"), ("member", "en"), ("member", "es")],
 )
 def test_every_notice_reads_as_it_was_agreed(recipient: str, language: str) -> None:
-    """A changed text is a decision: the snapshot beside it changes with it."""
+    """A changed text is a decision: the snapshot next to it changes with it."""
     shown = []
     for row in texts(recipient, language):
         shown.append(f"## {row['code']} ({row['variant']})\n\n{letter(row, coded(row)[0])}\n")

@@ -358,7 +358,7 @@ async def test_a_deadline_of_a_notice_told_meanwhile_fires_into_nothing(opened: 
 async def test_the_first_attempt_is_due_after_the_acceptance_and_is_raised_before_and_when_it_is_late(
     opened: House,
 ) -> None:
-    """loop.md 6.1, domain.md 10: a fact beside the status, with a warning before it."""
+    """loop.md 6.1, domain.md 10: a fact next to the status, with a warning before it."""
     await opened.hear(received(), made(), accepted())
     for days, expected in ((4, ["outreach.overdue"]), (4, ["outreach.overdue"]), (90, ["outreach.overdue"])):
         opened.clock.advance(timedelta(days=days))

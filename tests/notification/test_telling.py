@@ -49,7 +49,7 @@ def policy(tmp_path_factory: pytest.TempPathFactory) -> Policy:
 
 
 def happened(*facts: Event) -> Happened:
-    """The last of these facts, as it stands in the journal."""
+    """The last of these facts, as it is in the journal."""
     before: Outreach | None = DECIDER.fold(facts[:-1])
     event = facts[-1]
     after = DECIDER.evolve(before, event)

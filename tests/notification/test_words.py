@@ -1,6 +1,6 @@
 """Every text of every notice, by the events it can follow: what it must say, and what it must not (loop.md 7.5).
 
-One line a text: the facts, the last of which tells it; whose it is; what stands in it; what would be false or more than
+One line a text: the facts, the last of which tells it; whose it is; what is in it; what would be false or more than
 is owed there; the rule or source. A text without a line fails, so does a line without its text.
 """
 

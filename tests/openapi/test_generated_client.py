@@ -1,6 +1,6 @@
 """Who has only the reference writes a client from it by a program, and it works: the client is generated here and used.
 
-It is generated anew for each run, so that nothing of it is of another day's reference.
+It is generated for each run, so that nothing of it is of another day's reference.
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ def test_what_is_wrong_is_named(content: bytes, says: str) -> None:
 
 
 def test_a_sheet_demands_nothing_beyond_the_standard() -> None:
-    """loop.md 2.15: whatever else a plan likes to have may stand in a sheet, but not be needed."""
+    """loop.md 2.15: whatever else a plan likes to have may be in a sheet, but not be needed."""
     columns = [
         {"heading": "Plan", "field": "plan", "needed": True},
         {"heading": "Notes", "field": "comments", "needed": True},

@@ -1,4 +1,4 @@
-"""A service reading the log into a database of its own, poll by poll, and what then stands about a referral."""
+"""A service reading the log into a database of its own, poll by poll, and what it then knows about a referral."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ HANGING = (
     ("assignment", "referral", "id"),
     ("notice", "referral", "id"),
 )
-# Own events get random ids, hence other chains; outbox positions are numbered over all referrals.
+# Own events get random ids, so other chains; outbox positions are numbered over all referrals.
 DRAWN = {"journal": {"id", "chain"}, "referral": {"head"}, "outbox": {"position"}}
 
 

@@ -248,7 +248,7 @@ def _nothing(rows: Policy) -> None:
 
 @dataclass(frozen=True)
 class Case:
-    """A service's rules, what its store tells them beside the facts, and what must be so of a referral that is over."""
+    """A service's rules, what its store tells them next to the facts, and what must be so of a referral that is over."""
 
     decider: Decider[Any, Any]
     loaded: Callable[[Policy], Loaded[Any, Any] | None]

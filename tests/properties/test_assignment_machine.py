@@ -89,17 +89,17 @@ class AssignmentMachine(RuleBasedStateMachine):
     def hear(self, referral: str, fact: Event) -> list[Event]:
         return self.give(referral, NoteFact(fact=fact), fact.model_dump_json())
 
-    def anew(self) -> str:
+    def new_key(self) -> str:
         """A claim that nobody has used: what people ask and deadlines say is no redelivery."""
         self.asked += 1
-        return f"anew {self.asked}"
+        return f"new_key {self.asked}"
 
     def ask(self, referral: str, command: Command) -> None:
         """A person's wish; refused without a trace."""
         stream = self.streams[referral]
         before = stream.state
         try:
-            self.give(referral, command, self.anew())
+            self.give(referral, command, self.new_key())
         except Refused:
             assert stream.state == before
 
@@ -168,7 +168,7 @@ class AssignmentMachine(RuleBasedStateMachine):
     def a_deadline_fires(self, referral: str) -> None:
         state = self.streams[referral].state
         due = timers(state).get("answer") if state is not None else None
-        events = self.give(referral, AskPlan(), self.anew())
+        events = self.give(referral, AskPlan(), self.new_key())
         assert bool(events) == (due is not None and self.now >= due)
 
     # ── what always holds ─────────────────────────────────────────────────────────────────────────────────

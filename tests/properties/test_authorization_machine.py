@@ -100,10 +100,10 @@ class AuthorizationMachine(RuleBasedStateMachine):
     def give(self, command: AskedCommand, name: str) -> list[Event]:
         return list(self.stream.give(command, uuid5(SPACE, name), self.now))
 
-    def anew(self) -> str:
+    def new_key(self) -> str:
         """A claim that nobody has used: what people ask and deadlines say is no redelivery."""
         self.asked += 1
-        return f"anew {self.asked}"
+        return f"new_key {self.asked}"
 
     def published(self, kind: type[Event]) -> list[Any]:
         return [event for event in self.stream.published if isinstance(event, kind)]
@@ -136,7 +136,7 @@ class AuthorizationMachine(RuleBasedStateMachine):
     @rule()
     def a_deadline_fires(self) -> None:
         due = timers(self.stream.state).get("grant") if self.stream.state else None
-        events = self.give(ExpireGrant(), self.anew())
+        events = self.give(ExpireGrant(), self.new_key())
         assert bool(events) == (due is not None and self.now >= due)
 
     @rule(
@@ -149,7 +149,7 @@ class AuthorizationMachine(RuleBasedStateMachine):
         command = approve(self.policy, person) if yes else deny(reason, person)
         before = self.stream.state
         try:
-            self.give(command, self.anew())
+            self.give(command, self.new_key())
         except Refused:
             assert self.stream.state == before
 

@@ -81,8 +81,8 @@ def _facts() -> list[Event]:
 
 
 FACTS = _facts()
-# Mostly whoever has the turn, now and then another.
-HOLDER = "whoever has the turn"
+# Mostly the provider that has the turn, now and then another.
+HOLDER = "the provider that has the turn"
 SAYING = st.sampled_from([HOLDER, HOLDER, HOLDER, *OFFERS.values(), "somebody-else"])
 OUTCOMES = st.sampled_from(["services_received", "withdrawn", "not_authorized"])
 
@@ -120,7 +120,7 @@ class NotificationMachine(RuleBasedStateMachine):
         before: Outreach | None = self.stream.state
         self.asked += 1
         try:
-            self.give(command, f"anew {self.asked}")
+            self.give(command, f"new_key {self.asked}")
         except Refused:
             assert self.stream.state == before
         else:

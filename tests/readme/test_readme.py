@@ -35,7 +35,7 @@ def test_every_door_of_the_readme_ends_in_a_command_that_works(terminal: Termina
     doors = FIRST_COMMAND.findall((ROOT / "README.md").read_text())
     assert [guide for _, guide, _ in doors] == list(GUIDES)
     for _, guide, command in doors:
-        # Whoever integrates listens until somebody refers: a few seconds of that are enough to see it begin.
+        # An integrator listens until somebody refers: a few seconds of that are enough to see it begin.
         waits = guide == "integrate"
         printed = terminal.paste_second(f"timeout -s INT 6 {command} 2>&1 || true" if waits else command)
         assert "listening on" in printed if waits else '"slug"' not in printed

@@ -1,4 +1,4 @@
-"""Where does an identity come out that was put in? Words that stand nowhere else are put into every field, and searched.
+"""Where does an identity come out that was put in? Words that are nowhere else are put into every field, and searched.
 
 A canary is plain text: what is encoded (base64, hex) or compressed is not looked into. Sealed parts are, so that
 nothing else that is encoded may pass for sealed: the tables hold such texts in columns of sealed parts only.
@@ -31,7 +31,7 @@ FIRST_BORN = date(1921, 1, 4)
 
 @dataclass
 class Canaries:
-    """Those given out, and the fields that they stood in."""
+    """Those given out, and the fields that they were in."""
 
     given: dict[str, str] = field(default_factory=dict[str, str])
 
@@ -54,7 +54,7 @@ class Canaries:
         return text
 
     def found(self, text: bytes) -> set[str]:
-        """The fields whose canaries stand in this text."""
+        """The fields whose canaries are in this text."""
         low = text.lower()
         words = {match[0].decode() for match in WORD.finditer(low)}
         words |= {word[:length] for word in words for length in (SHORT, LONG)}

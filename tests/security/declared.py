@@ -28,7 +28,7 @@ from tests.loop.house import House
 __all__ = ["JSON", "Route"]
 
 Schema = Mapping[str, Any]
-# Where a value stands in a body: names of fields and positions in lists.
+# Where a value is in a body: names of fields and positions in lists.
 Place = tuple[str | int, ...]
 # Texts for fields that name a pattern; the first that fits is taken.
 PATTERNED = ("harbor-street-medicine", "ref_00000000000000000000000000000000", "90000001S", "1234567893", "1")

@@ -1,8 +1,8 @@
 """A day on which everything that can go wrong goes wrong, to a thousand people who can be told from anybody else.
 
-Their words stand in every field of the form. Some referrals are refused, some fail in the database, some facts are
+Their words are in every field of the form. Some referrals are refused, some fail in the database, some facts are
 parked; identities are opened by those entitled, rosters uploaded, endpoints echo what they were sent. What the day
-left behind, and everything it answered, is kept for whoever searches it.
+left behind, and everything it answered, is kept for the search.
 """
 
 from __future__ import annotations
@@ -290,7 +290,7 @@ class Living:
     # ── what others do ────────────────────────────────────────────────────────────────────────────────────
 
     async def _lookups(self) -> None:
-        """People who look somebody up by what stands in the address; and with a key that is somebody's number."""
+        """People who look somebody up by what is in the address; and with a key that is somebody's number."""
         cin, word = self.day.canaries.cin(20), self.word("look-up", "an address")
         for address in (
             f"/v1/referrals/{cin}", f"/v1/referrals/{word}/timeline", f"/v1/members/{cin}", f"/{word}?{word}={cin}",

@@ -15,7 +15,7 @@ from tests.security.declared import Place, changed, leaves, plain, takes
 
 WORD = "Quillfeather"
 BODY, MEDIA = 422, 415
-# Stands where something is put that JSON does not know.
+# The place of something that JSON does not know.
 HERE = "@here@"
 NOT_JSON = (
     b"NaN", b"Infinity", b"-Infinity", b"1e999", b"-1e999", b"9" * 5000, b"99999999999999999999", b"01", b".5", b"+1",
@@ -71,7 +71,7 @@ def nul_bodies(good: Any) -> Iterator[bytes]:
 
 
 def _lengths(raw: bytes) -> list[int]:
-    """Where a body is broken off: around its signs and in the middle of what stands between."""
+    """Where a body is broken off: around its signs and in the middle of what is between."""
     lengths = sorted(
         {n + d for n, sign in enumerate(raw) if sign in BREAKS for d in (0, 1, 2) if 0 < n + d < len(raw)}
     )
@@ -124,7 +124,7 @@ IDS = (
     "%00", "x%00", "%ff", "%c0%af", "x%0a", "%0d%0a", "..%2f..%2fetc%2fpasswd", "..", "%2e%2e", "%F0%9F%98%80", "x" * 101,
     "%27%20or%201=1", "%ed%a0%80", "%7b%7d", "a b",
 )  # fmt: skip
-# Values of query parameters that no parameter takes, and those that a text takes in vain.
+# Values of query parameters that no parameter takes, and those that a text takes without a result.
 UNTAKEN = ("x%00", "%00", "%ff", "%ed%a0%80", "%c0%af")
 CURSORS = (
     WORD, "", "x", "%00", "AAAA", "MjAyNi0wMy0wMlQxNzowMDowMCswMDowMCByZWZfMQ==", "x" * 301, "%2b%2b%2b",

@@ -1,7 +1,7 @@
 """Two plans' referrals side by side, and organizations that have nothing to do with either: who asks for whose?
 
 The referral that others ask for went as far as it can: authorized, declined once, accepted, reached, its clinic
-subscribed, its notices written. Of another only an offer stands. A third, of another plan, is parked on its way.
+subscribed, its notices written. Another has only an offer. A third, of another plan, is parked on its way.
 """
 
 from __future__ import annotations

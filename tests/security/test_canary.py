@@ -26,7 +26,7 @@ BUSY = {
     "assignment.audit", "notification.referral", "notification.journal", "notification.claim", "notification.notice",
     "notification.feed", "notification.delivery", "notification.attempt", "log.log",
 }  # fmt: skip
-# What the day was made of, beside what went well.
+# What the day was made of, next to what went well.
 MISFORTUNES = {
     ("not identifiable", 422), ("unknown plan", 422), ("cut off", 422), ("wrong kind", 415), ("too large", 413),
     ("wrong fields", 422), ("NUL", 422), ("defect", 500), ("key reused", 422), ("bad key", 422), ("look-up", 404),
@@ -79,7 +79,7 @@ async def test_whoever_is_entitled_opens_the_identity_and_each_opening_is_writte
         text = orjson.dumps(opened)
         assert {"/member/first_name", "/member/cin"} <= day.canaries.found(text)
         assert day.canaries.cin(number).encode() in text, f"somebody else than {number} was opened"
-    # A decision is written down beside the openings.
+    # A decision is written down next to the openings.
     decisions = day.kinds()["decided", 200]
     assert day.rows["authorization.audit"] + day.rows["assignment.audit"] == len(day.opened) + decisions
 

@@ -51,7 +51,7 @@ OFFERED = {
 }  # fmt: skip
 
 
-# What is read of no referral and no member, so that whoever has a key may read it; and a stream, which says nothing
+# What is read of no referral and no member, so that every holder of a key may read it; and a stream, which says nothing
 # before something changes (tests/loop/test_pages.py holds it against another tenant).
 OF_NOBODY = {
     "/v1/organizations": "names and numbers of those who take part",
@@ -142,7 +142,7 @@ def _counts_nothing(answered: Answered) -> bool:
 
 
 async def test_an_id_of_others_in_a_body_is_like_one_that_nobody_has(place: Neighbours) -> None:
-    """The caller's own noun stands in the address, another plan's referral in the body."""
+    """The caller's own noun is in the address, another plan's referral in the body."""
     assert place.house.addresses is not None
     before, asked = await kept.figures(place.house.addresses), 0
     for route in (route for route in routes(place.house) if route.body is not None):

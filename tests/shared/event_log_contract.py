@@ -116,7 +116,7 @@ class BusContract:
             assert by_key(received) == {"ref_1": [0, 1, 2, 3, 4]}
 
     async def test_a_waiting_reader_hears_of_a_message_at_once(self, make_event_log: MakeBus) -> None:
-        """Ten times, in less than three of the sweeps that stand behind the wake-up."""
+        """Ten times, in less than three of the sweeps that are behind the wake-up."""
         event_log = await make_event_log()
         member = await event_log.join("intake", Offsets())
         await until_holding(member)

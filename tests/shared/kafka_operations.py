@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-# What an operator's user needs before anything else stands (docs/guides/operations.md): to make topics and set rules, and for
+# What an operator's user needs before anything else exists (docs/guides/operations.md): to make topics and set rules, and for
 # `check` to see their settings.
 CLUSTER, CREATE, DESCRIBE_CONFIGS = 4, 5, 10

@@ -1,5 +1,5 @@
 """A key service as another installation might have one: it keeps its keys to itself, and is sometimes away. Plugged
-in by an entry point, it stands for any key management service."""
+in by an entry point, it represents any key management service."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ class Replica:
         return told
 
     async def read(self) -> None:
-        """Poll, apply, acknowledge, until what stood in the log when this began is read."""
+        """Poll, apply, acknowledge, until what was in the log when this began is read."""
         ends = await self.event_log.ends()
         async with asyncio.timeout(SOON):
             while await self._unread(ends):
@@ -122,7 +122,7 @@ class Replica:
             """UPDATE referral SET state = state || '{"from_the_future": 1}' WHERE id = $1""", stream
         )
 
-    async def mend(self, stream: str) -> None:
+    async def repair(self, stream: str) -> None:
         await self.pool.execute("UPDATE referral SET state = state - 'from_the_future' WHERE id = $1", stream)
 
 

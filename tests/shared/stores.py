@@ -88,7 +88,7 @@ async def opened(
 
 
 async def read_to(store: Store[Any], offset: int) -> Progress:
-    """A poll that brings partition 0 from where it stands to this offset."""
+    """A poll that brings partition 0 from where it is to this offset."""
 
     async def stands(batch: Batch[Any]) -> int:
         await offsets.begin(batch.connection, [0])

@@ -53,7 +53,7 @@ async def test_the_victim_of_a_deadlock_is_tried_again_and_doubles_nothing(
         await desk.store.execute([known], await read_to(desk.store, 1))
         second = await read_to(desk.store, 2)
         stranger = await connect(postgres.admin(here.database))
-        # Whoever has waited for this long looks for a deadlock, and ends itself if it finds one: never the stranger.
+        # A session that has waited for this long looks for a deadlock, and ends itself if it finds one: never the stranger.
         await stranger.execute("SET deadlock_timeout = '1min'")
         await stranger.execute("BEGIN")
         await stranger.execute("SELECT 1 FROM consumed FOR UPDATE")
@@ -204,7 +204,7 @@ async def test_a_command_over_two_referrals_whose_new_row_another_replica_made_i
 async def test_a_batch_that_takes_too_long_twice_is_halved_and_the_one_at_fault_is_parked(
     migrated: Migrated, tmp_path: Path
 ) -> None:
-    """One that would take too long for ever must not hold up what comes with it, nor look like a database that is away."""
+    """One that would take too long each time must not hold up what comes with it, nor look like a database that is away."""
     url = await migrated("intake")
     async with opened(url, tmp_path) as bench:
         known = [reception() for _ in range(8)]

@@ -52,7 +52,7 @@ async def assigning(migrated: Migrated, here: Site) -> Replica:
 
 
 def garbled(stream: str = "", wire: str = "", source: str = "/authorization") -> Message:
-    """An event of a type that is read here, in whose body nothing of that type stands."""
+    """An event of a type that is read here, in whose body nothing of that type is."""
     body = f"{CANARY} was here".encode()
     kind = wire or APPROVED.wire_type()
     return Message(uuid4(), kind, source, stream or ids.new("ref"), AT, body, sequence=1)
@@ -146,7 +146,7 @@ async def test_what_cannot_be_read_is_parked_sealed_and_the_others_go_on(desk: R
     assert parked[0]["error"] == "missing ce_id"
     assert parked[1]["error"].startswith("ValidationError at ")
     assert CANARY not in f"{parked} {await desk.parked.listed()}"
-    # What stands under its seal is the record as it came.
+    # What is under its seal is the record as it came.
     body = desk.bench.sealer.open("system", torn, "parked", parked[0]["body"])
     assert body["raw"] == CANARY
 
@@ -163,7 +163,7 @@ async def test_a_row_that_cannot_be_read_stalls_its_own_referral_alone(desk: Rep
     (parked,) = await desk.parked.listed()
     assert (parked.stream, parked.facts, parked.error) == (bad, 2, "ValidationError")
     assert (await desk.parked.replay(bad)).error == "ValidationError"
-    await desk.mend(bad)
+    await desk.repair(bad)
     assert (await desk.parked.replay(bad)).applied == 2
     assert await desk.types(bad, own=False) == ["assignment.made", "assignment.accepted", "assignment.made"]
 

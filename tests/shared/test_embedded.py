@@ -1,4 +1,4 @@
-"""The PostgreSQL that comes with the program: is it nobody else's, does it outlive whoever started it, and does it
+"""The PostgreSQL that comes with the program: is it nobody else's, does it outlive the process that started it, and does it
 leave everything around it as it was? One cold server, started by two programs that were then killed, serves most."""
 
 from __future__ import annotations
@@ -202,7 +202,7 @@ async def test_everything_around_its_folder_stays_as_it_was(cold: Cold, server: 
     assert stat.S_IMODE(cold.folder.stat().st_mode) == 0o700
 
 
-# ── whoever starts it ─────────────────────────────────────────────────────────────────────────────────────
+# ── who starts it ─────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_two_programs_that_start_at_once_have_one_server_which_outlives_their_kill(
@@ -321,11 +321,11 @@ def test_removing_it_leaves_nothing(tmp_path: Path) -> None:
     assert not server.sockets.exists()
     words = ["ps", "-o", "stat=", "-p", str(server.pid)]
     left = subprocess.run(words, check=False, capture_output=True, text=True).stdout
-    assert left[:1] in ("", "Z"), "gone, or dead and not yet buried by whoever inherited it"
+    assert left[:1] in ("", "Z"), "gone, or dead and not yet buried by the process that inherited it"
 
 
 def placed(server: Server) -> list[Path]:
-    """What stands where its data stands, under any name that its folder has there."""
+    """What is where its data is, under any name that its folder has there."""
     own = server.data.parent
     return list(own.parent.glob(f"*{own.name}*"))
 

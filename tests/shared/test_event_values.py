@@ -1,4 +1,4 @@
-"""Sentences as codes and values: everything a sentence says besides its words, and nothing that it does not say."""
+"""Sentences as codes and values: everything a sentence says apart from its words, and nothing that it does not say."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from loopkeeper.contract.event_values import SAYS, values
 from loopkeeper.contract.events import Event
 
 RECORDED = Path(__file__).parent / "recorded"
-# What decides which of an event's sentences is said, without standing in it.
+# What decides which of an event's sentences is said, without being in it.
 CHOOSES = {
     "state",
     "cause",

@@ -1,4 +1,4 @@
-"""Is the topic made as the log needs it, and is what stands in it what any other client of the standard reads?"""
+"""Is the topic made as the log needs it, and is what is in it what any other client of the standard reads?"""
 
 from __future__ import annotations
 

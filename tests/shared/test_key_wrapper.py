@@ -1,4 +1,4 @@
-"""What is asked of whoever wraps data keys, of the master key and of a key service alike; and how a service is
+"""What is asked of every wrapper of data keys, of the master key and of a key service alike; and how a service is
 plugged in."""
 
 from __future__ import annotations

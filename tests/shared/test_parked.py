@@ -31,7 +31,7 @@ APPROVED = AuthorizationApproved.model_validate(
 
 
 class Reader:
-    """Intake's reaction, and a fault in it that can be mended while the test runs."""
+    """Intake's reaction, and a fault in it that can be repaired while the test runs."""
 
     def __init__(self) -> None:
         self.broken = True

@@ -103,7 +103,7 @@ async def state_of(desk: Replica, stream: str) -> Authorization:
 
 
 async def folded(desk: Replica, stream: str) -> Authorization | None:
-    """What the journal makes of it: whoever proves the row does the same."""
+    """What the journal makes of it: the proof of the row does the same."""
     rows = await desk.pool.fetch("SELECT type, payload FROM journal WHERE stream = $1 ORDER BY n", stream)
     events = [CATALOG.read(row["type"], row["payload"]) for row in rows]
     return DECIDER.fold(event for event in events if event is not None)

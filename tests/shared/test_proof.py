@@ -1,4 +1,4 @@
-"""What can be proved of a service whose replicas work at once? That journal, row and log tell the same, whoever changes
+"""What can be proved of a service whose replicas work at once? That journal, row and log tell the same, whichever replica changes
 one of them; and that two replicas together never promise more places than there are, and never deadlock."""
 
 from __future__ import annotations
@@ -352,7 +352,7 @@ async def test_one_member_referred_twice_at_once_has_one_live_offer(pair: Pair) 
 
 
 async def test_two_replicas_that_hear_first_of_the_same_referrals_write_each_row_once(pair: Pair) -> None:
-    """Whoever comes second finds the row, and decides again on what the first made of it."""
+    """The second one finds the row, and decides again on what the first made of it."""
     fresh = sorted(referred() for _ in range(21))
     middle = f"""INSERT INTO referral (id, member, status, state, n, sequence, head, created_at, at)
         VALUES ('{fresh[10][0]}', '', '', '{{}}', 0, 0, '', now(), now())"""
@@ -376,7 +376,7 @@ async def test_providers_written_by_two_replicas_at_once_lose_no_version(pair: P
 
 
 async def test_the_same_facts_at_once_in_opposite_orders_have_one_effect(pair: Pair) -> None:
-    """A consumer and its zombie: whoever comes second waits for the first one's claims, and takes none it lacks."""
+    """A consumer and its zombie: the second one waits for the first one's claims, and takes none it lacks."""
     facts = sorted((heard(*referred()) for _ in range(21)), key=lambda each: each.id)
     middle = f"INSERT INTO claim VALUES ('{facts[10].id}', '', '', now())"
     await pair.at_once(middle, one=facts, two=facts[::-1])

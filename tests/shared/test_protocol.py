@@ -16,7 +16,7 @@ from tests.shared.web_calls import serving
 from tests.shared.web_example import example
 
 LIVE = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
-# Endless, each in its own way: header, address, trailer, what stands between chunks.
+# Endless, each in its own way: header, address, trailer, what is between chunks.
 POST = b"POST /v1/visits HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer key-plan\r\nContent-Type: application/json\r\n"
 ENDLESS = {
     "header": (b"GET / HTTP/1.1\r\nX: ", b"y" * 65536, 431, "headers-too-large"),
@@ -102,7 +102,7 @@ async def test_a_large_body_in_small_chunks_is_none_of_this() -> None:
     async with serving(example().app) as port, connected(port) as (reader, writer):
         writer.write(POST + b"Transfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n")
         status = (await reader.readline()).split(b" ")[1]
-        # Judged by its content, whatever that is: not by what stood between its chunks.
+        # Judged by its content, whatever that is: not by what was between its chunks.
         assert status in (b"201", b"422")
 
 

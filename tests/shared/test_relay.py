@@ -30,7 +30,7 @@ from tests.conftest import Fresh, Migrated
 from tests.shared.replica import Replica, Site, away, site, until, working
 from tests.shared.stores import reception, withdrawal
 
-# Whoever deletes from the outbox loses its session before it has: a relay that dies after its publish.
+# The session that deletes from the outbox is lost before it has: a relay that dies after its publish.
 DIE = """
 CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS
     $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$;
@@ -187,7 +187,7 @@ async def committing(desk: Replica, *submissions: Submission) -> AsyncGenerator[
 async def test_a_position_committed_late_is_published_although_higher_ones_were_before_it(
     desk: Replica, here: Site, session: Connection
 ) -> None:
-    """Whoever goes on from the last position seen loses it."""
+    """A relay that goes on from the last position seen loses it."""
     slow, known = await here.replica(), await desk.store.submit(reception())
     late = reception()
     async with committing(slow, late, withdrawal(known.stream)):

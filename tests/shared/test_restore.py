@@ -1,5 +1,5 @@
 """What does a service do whose database is an earlier one? It finds out, takes no command, reads what it lost, and is
-what it was, byte for byte; only what nobody ever saw is decided anew."""
+what it was, byte for byte; only what nobody ever saw is decided again."""
 
 from __future__ import annotations
 

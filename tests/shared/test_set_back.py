@@ -326,7 +326,7 @@ async def test_what_an_old_primary_of_another_service_writes_after_the_takeover_
     await desk.read()
     noted = await desk.pool.fetch("SELECT id FROM journal WHERE stream = $1 ORDER BY n", stream)
     assert [row["id"] for row in noted] == [told[0].id, told[1].id]
-    # Whoever reads on remembers it.
+    # A reader that reads on remembers it.
     again = await here.replica()
     await desk.event_log.close()
     late = Message(

@@ -162,7 +162,7 @@ async def test_a_cancelled_callers_command_still_commits_and_the_writer_lives(
 
 
 async def test_two_referrals_of_one_person_at_once_get_one_member(migrated: Migrated, tmp_path: Path) -> None:
-    """What is loaded after a lock wait must be what the other committed, not what stood there before it."""
+    """What is loaded after a lock wait must be what the other committed, not what was there before it."""
     url = await migrated("intake")
     async with opened(url, tmp_path) as one, opened(url, tmp_path) as two:
         for number in range(30):

@@ -48,7 +48,7 @@ async def desk(here: Site) -> Replica:
 
 
 async def offered(desk: Replica) -> str:
-    """A referral whose offer waits for its answer. The limits watched beside it are not this file's."""
+    """A referral whose offer waits for its answer. The limits watched next to it are not this file's."""
     stream, received = referred()
     await desk.hear(stream, received, APPROVED)
     assert await desk.types(stream) == ["assignment.made"]
@@ -148,7 +148,7 @@ async def test_no_deadline_fires_while_its_referral_is_parked(desk: Replica, clo
     parked, free = await offered(desk), await offered(desk)
     await desk.spoil(parked)
     await desk.hear(parked, WITHDRAWN)
-    await desk.mend(parked)
+    await desk.repair(parked)
     await pass_the_deadline(desk, clock, parked)
     assert await desk.sweep.sweep() == 1
     assert (await desk.types(parked), await desk.types(free)) == (["assignment.made"], ASKED)
@@ -199,7 +199,7 @@ async def test_parked_referrals_are_replayed_after_a_minute_then_ten_then_an_hou
             await until(tried)
         (last,) = await desk.parked.listed()
         assert last.next_retry_at is None
-    await desk.mend(stream)
+    await desk.repair(stream)
     assert (await desk.parked.replay(stream)).applied == 1
     assert await desk.types(stream) == ["assignment.made", "assignment.withdrawn"]
 
@@ -210,7 +210,7 @@ async def test_a_mended_referral_goes_on_by_itself_at_its_next_replay(
     stream = await offered(desk)
     await desk.spoil(stream)
     await desk.hear(stream, WITHDRAWN)
-    await desk.mend(stream)
+    await desk.repair(stream)
     async with working(desk.sweep.run):
         clock.advance(MINUTE)
 
@@ -313,7 +313,7 @@ async def test_a_deadline_whose_firing_meets_a_fault_parks_its_referral_and_hold
     # It waits like any other parked referral, and is due again behind its replay.
     assert await desk.sweep.sweep() == 0
     assert await due(desk, bad) == at
-    await desk.mend(bad)
+    await desk.repair(bad)
     await desk.parked.replay(bad)
     assert await desk.sweep.sweep() == 1
     assert await desk.types(bad) == ASKED
@@ -325,7 +325,7 @@ async def test_deadlines_that_keep_failing_end_no_process_and_keep_no_parked_ref
     bad, withdrawn = sorted([await offered(desk) for _ in range(3)]), await offered(desk)
     await desk.spoil(withdrawn)
     await desk.hear(withdrawn, WITHDRAWN)
-    await desk.mend(withdrawn)
+    await desk.repair(withdrawn)
     await pass_the_deadline(desk, clock, bad[0])
     for stream in bad:
         await desk.spoil(stream)

@@ -164,7 +164,7 @@ def whole(found: Sequence[Message]) -> bool:
 
 
 def in_order(found: Sequence[Message], source: str) -> bool:
-    """Whether each stream's own events first stand there from 1 without a gap."""
+    """Whether each stream's own events are first there from 1 without a gap."""
     first: dict[str, list[int]] = defaultdict(list)
     for each in found:
         if each.source == source and each.sequence not in first[each.subject]:

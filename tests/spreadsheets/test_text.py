@@ -23,7 +23,7 @@ from loopkeeper.spreadsheets.values import text_of
 from loopkeeper.spreadsheets.writing import Dialect, write_text
 
 FORM = Form((Heading("cin", needed=True), Heading("name"), Heading("note")))
-# Any text in a cell but a line break, a NUL and what stands for lost bytes.
+# Any text in a cell but a line break, a NUL and what represents lost bytes.
 CELL = st.text(
     st.characters(exclude_characters="\r\n\0\ufffd\ufeff", exclude_categories=("Cs",)), max_size=30
 )

@@ -20,7 +20,7 @@ from tests.conftest import Databases
 from tests.loop.house import CLINIC, HARBOR, NAVIGATORS, STREET, House, david, house, put_roster
 from tests.loop.set_backs import member
 
-# What must stand still for a plant: triggers guard the journal, keys hold tables together.
+# What must be stopped for a plant: triggers guard the journal, keys hold tables together.
 UNGUARDED = "SET session_replication_role = replica;"
 CLOSED_ONE = "(SELECT id FROM referral WHERE status = 'closed' ORDER BY id LIMIT 1)"
 ENDED_ONE = "(SELECT min(id) FROM referral WHERE state ->> 'outcome' <> '')"

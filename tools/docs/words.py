@@ -1,4 +1,4 @@
-"""Checks the language of every page and text that users read, and the length of prose lines.
+"""Checks the language of every page, text, docstring and comment, and the length of prose lines.
 
     python -m tools.docs.words
 
@@ -10,9 +10,11 @@ that confuses a reader belongs here, with a reason, and the check finds it every
 from __future__ import annotations
 
 import ast
+import io
 import json
 import re
 import sys
+import tokenize
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +34,9 @@ TEXTS_OF_A_DOCUMENT = ("description", "summary", "title")
 # A text for a database is no sentence: columns keep the names they have.
 SQL = re.compile(r"\s*(select|insert|update|delete|alter|create|with|set)\b", re.I)
 SOURCES = ("shared/src/loopkeeper/", "services/")
+# Where the listed words themselves are written.
+LISTS = ("tools/docs/words.py", "tests/architecture/test_words.py")
+COMMENTED = (".yaml", ".yml", ".toml", "Makefile", "Dockerfile", ".sh")
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,14 @@ WORDS: Sequence[Word] = (
     Word("who must", "the next actor, the person who acts next", CLAUSE),
     Word("whoever|whosever|whomever", "the person, the service or the role by name", CLAUSE),
 )
-LISTED = re.compile("|".join(rf"(?P<w{n}>\b(?:{word.pattern})\b)" for n, word in enumerate(WORDS)), re.I)
+# Almost every word of a text is none of these: its first letter tells, without a try of each.
+FIRST = {each[0] for word in WORDS for each in word.pattern.split("|")}
+LISTED = re.compile(
+    rf"\b(?=[{''.join(sorted(FIRST))}])(?:"
+    + "|".join(rf"(?P<w{n}>(?:{word.pattern})\b)" for n, word in enumerate(WORDS))
+    + ")",
+    re.I,
+)
 
 
 @dataclass(frozen=True)
@@ -146,6 +158,17 @@ def sentences(place: str, source: str) -> Iterator[Finding]:
             yield from refused(f"{place}:{node.lineno}", node.value)
 
 
+def remarks(place: str, source: str) -> Iterator[Finding]:
+    """The docstrings and comments of a module."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            line = 1 if isinstance(node, ast.Module) else node.lineno
+            yield from refused(f"{place}:{line}", ast.get_docstring(node) or "")
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            yield from refused(f"{place}:{token.start[0]}", token.string)
+
+
 def findings(root: Path = ROOT, files: Sequence[str] | None = None) -> list[Finding]:
     """Every finding in the files, which are those under version control unless they are named."""
     if files is None:
@@ -162,8 +185,14 @@ def findings(root: Path = ROOT, files: Sequence[str] | None = None) -> list[Find
             found += document(name, json.loads((root / name).read_text()))
         elif name == "docs/reference/asyncapi.yaml":
             found += page(name, (root / name).read_text())
-        elif name.startswith(SOURCES) and name.endswith(".py"):
-            found += sentences(name, (root / name).read_text())
+        elif name.endswith(".py") and not name.startswith(LISTS):
+            text = (root / name).read_text()
+            # To parse every file would take ten times as long.
+            if LISTED.search(" ".join(text.split())):
+                found += [*remarks(name, text), *(sentences(name, text) if name.startswith(SOURCES) else ())]
+        elif name.endswith(COMMENTED):
+            for number, line in enumerate((root / name).read_text().splitlines(), 1):
+                found += refused(f"{name}:{number}", line.partition("#")[2])
     return found
 
 

@@ -44,8 +44,8 @@ def _plan_rows(policy: Policy) -> Iterator[Finding]:
     for row in policy.all_rows:
         table = policy.tables[row.table]
         if row.plan is not None:
-            beside = packaged.get((row.table, policy.key_of(row)), [])
-            yield from _own_row(table, row, [other for other in beside if other.overlaps(row)])
+            same_key = packaged.get((row.table, policy.key_of(row)), [])
+            yield from _own_row(table, row, [other for other in same_key if other.overlaps(row)])
         elif table.plans.may == "required":
             yield Finding(row.place, f"{row.table} has no default.", "Name the plan whose choice this is.")
 

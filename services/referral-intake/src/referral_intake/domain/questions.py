@@ -126,14 +126,14 @@ def once(questions: Sequence[Question]) -> tuple[Question, ...]:
 
 
 def _changed(referral: Referral, revised: ReferralReceived) -> dict[str, Any]:
-    beside = {"kind", "linked", "questions"}
+    apart = {"kind", "linked", "questions"}
     if referral.joined or (referral.linked is not None and referral.linked.why == "plan_change"):
         # What a second referral or the plan before brought stays, whatever the first one's form now says.
         revised = revised.model_copy(update=added(revised, referral))
     changes = {
         name: value
         for name in AMENDABLE
-        if name not in beside and (value := getattr(revised, name)) != getattr(referral, name)
+        if name not in apart and (value := getattr(revised, name)) != getattr(referral, name)
     }
     sealed = {part: text for part, text in revised.sealed.items() if referral.sealed.get(part) != text}
     changes |= {"sealed": sealed} if sealed else {}

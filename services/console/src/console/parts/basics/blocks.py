@@ -29,9 +29,9 @@ def facts(rows: Iterable[Fact | None]) -> h.Element:
     ]
 
 
-def head(title: h.Node, lead: h.Node = None, beside: h.Node = None) -> h.Element:
+def head(title: h.Node, lead: h.Node = None, aside: h.Node = None) -> h.Element:
     """The page's first words: its state, and what to do."""
-    return h.div(".head")[h.div[h.h1(tabindex="-1")[title], h.p(".lead")[lead] if lead else None], beside]
+    return h.div(".head")[h.div[h.h1(tabindex="-1")[title], h.p(".lead")[lead] if lead else None], aside]
 
 
 def empty(title: str, words: str, action: h.Node = None) -> h.Element:
