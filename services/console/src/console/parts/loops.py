@@ -74,11 +74,19 @@ def _row(found: Loop, now: datetime, words: Words) -> h.Element:
 
 
 def group(
-    title: h.Node, count: int, mark: h.Node, content: h.Node, more: h.Node = None, id: str | None = None
+    title: h.Node,
+    count: int,
+    mark: h.Node,
+    content: h.Node,
+    more: h.Node = None,
+    id: str | None = None,
+    *,
+    under_heading: bool = False,
 ) -> h.Element:
-    """A group of rows that wait for the same."""
+    """A group of rows that wait for the same. `under_heading`: whether a heading of its own names all the groups."""
+    heading = (h.h3 if under_heading else h.h2)[title]
     return h.section(".group", id=id)[
-        h.div(".ghead")[mark, h.h3[title], h.span(".gcount")[str(count)]], content, more
+        h.div(".ghead")[mark, heading, h.span(".gcount")[str(count)]], content, more
     ]
 
 

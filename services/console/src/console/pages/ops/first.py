@@ -126,6 +126,7 @@ def _group(step: tuple[str, str], found: Sequence[ShownReferral], visit: Visit) 
         loops.more(href("/ops/step", actor=actor, step=does), _("{count} more", count=len(found) - SHOWN))
         if len(found) > SHOWN
         else None,
+        under_heading=True,
     )
 
 
