@@ -16,10 +16,12 @@ import httpx
 from pydantic import SecretStr
 
 from loopkeeper.contract.calendar import la_date
+from loopkeeper.event_log.port import LogUnavailable
 from loopkeeper.kernel.clock import Clock, ManualClock
 from loopkeeper.kernel.settings import Settings
+from loopkeeper.runtime.backlog import waiting
 from loopkeeper.runtime.run import Addresses, Running
-from loopkeeper.runtime.service import installed
+from loopkeeper.runtime.service import RunningService, installed
 from loopkeeper.security import organizations
 from loopkeeper.testing.partner import Partner, Taken
 from tests.conftest import Databases
@@ -120,10 +122,12 @@ class House:
                 await asyncio.sleep(0.01)
 
     async def _busy(self) -> bool:
-        """Whether any service has something to do; the first that has is answer enough."""
+        """Whether any service has something to do; the first that has is answer enough. Asked often, so not over HTTP."""
+        now = self.clock.now()
         for name in self.running.services:
-            standing = await self._standing(name)
-            if any(standing[each] for each in ("outbox", "lag", "timers_due", "working")):
+            context = self.running.contexts[name]
+            found = await waiting(context, now)
+            if found.outbox or found.timers_due or (await context.work_ahead())[0] or await unread(context):
                 return True
         return False
 
@@ -202,6 +206,14 @@ class House:
     async def close(self) -> None:
         for caller in self._callers.values():
             await caller.aclose()
+
+
+async def unread(service: RunningService) -> bool:
+    """Whether the service has something to read yet; a log that is away is not read."""
+    try:
+        return await service.lag() > 0
+    except LogUnavailable:
+        return True
 
 
 @asynccontextmanager
