@@ -151,7 +151,8 @@ class Databases:
         """A database with this service's tables, migrated once a session."""
         if service not in self.templates:
             url = await self.make(service)
-            (point,) = entry_points(group="loopkeeper.services", name=service)
+            group = "loopkeeper.console" if service == "console" else "loopkeeper.services"
+            (point,) = entry_points(group=group, name=service)
             await upgrade(url, point.module.partition(".")[0])
             self.templates[service] = self._made.pop()
         return self.templates[service]
