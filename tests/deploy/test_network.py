@@ -114,7 +114,7 @@ def test_into_a_pod_leads_only_what_the_picture_draws(production: Overlay, local
         (caller, service)
         for service in SERVICES
         for caller in ("nginx-ingress", "monitoring", "desk", "verify", "console")
-    } | {("nginx-ingress", "console")}
+    } | {("nginx-ingress", "console"), ("monitoring", "console")}
     assert ingress(production) == outside
     inside = {(service, end) for service in SERVICES for end in ("log", "database")}
     assert ingress(local) == outside | inside | {

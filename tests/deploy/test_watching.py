@@ -146,11 +146,13 @@ def scraped() -> set[str]:
 
 def test_what_is_scraped_is_in_the_installation(compose: dict[str, Any]) -> None:
     config = yaml.safe_load((DEPLOY / "prometheus/prometheus.yml").read_text())
-    ours = config["scrape_configs"][0]["dns_sd_configs"][0]
-    assert ours["names"] == list(SERVICES)
+    services, console, collector = config["scrape_configs"]
+    assert services["dns_sd_configs"][0]["names"] == list(SERVICES)
+    assert console["dns_sd_configs"][0]["names"] == ["console"]
     hosts = {
-        *ours["names"],
-        *(t.partition(":")[0] for t in config["scrape_configs"][1]["static_configs"][0]["targets"]),
+        *SERVICES,
+        "console",
+        *(t.partition(":")[0] for t in collector["static_configs"][0]["targets"]),
     }
     scraper = set(compose["services"]["prometheus"]["networks"])
     for host in hosts:

@@ -13,6 +13,7 @@ from console import accounts
 from console.pages import ROUTERS, errors
 from console.running import Running, running_of
 from console.web import files
+from console.web.figures import Counted, Figures
 from console.web.guard import Guard
 from loopkeeper.postgres.connections import AWAY
 
@@ -41,7 +42,7 @@ def app_of(running: Running) -> ASGIApp:
         app.add_exception_handler(kind, handler)
     # A handler for every exception would raise it again, and the server would write its words: this one ends it.
     app.add_middleware(_Defects)
-    return Guard(app, running.site)
+    return Guard(Counted(app, Figures()), running.site)
 
 
 class _Defects:

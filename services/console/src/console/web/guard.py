@@ -48,6 +48,8 @@ STRICT_TRANSPORT = (b"strict-transport-security", b"max-age=31536000; includeSub
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 # Asked by machines at the machine's own address: probes, and an identity provider that ends its sessions by a signed token.
 PROBES = ("/health/", "/metrics")
+# Not for the public: Prometheus asks each process at its own address.
+FIGURES = "/metrics"
 SIGNED_BODY = "/signin/logout-token"
 MOST_ADDRESS = 8 * 1024
 TRACE = "console.trace"
@@ -90,9 +92,11 @@ class Guard:
 
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
         path = cast("str", scope["path"])
+        headers = cast("list[tuple[bytes, bytes]]", scope["headers"])
+        if path == FIGURES and self._site.secure and _one(headers, b"host") in self._site.hosts:
+            return 404, "There is no page at this address."
         if path.startswith(PROBES):
             return None
-        headers = cast("list[tuple[bytes, bytes]]", scope["headers"])
         if len(path) + len(scope["query_string"]) > MOST_ADDRESS or not path.isprintable():
             return 414, "This address is too long, or has signs that no address has."
         if _one(headers, b"host") not in self._site.hosts:
