@@ -17,7 +17,8 @@ def foreign(owner: str) -> set[str]:
 
 AUTHORIZATION = {
     "referral.received", "referral.amended", "referral.closed", "assignment.accepted", "assignment.ended",
-    "outreach.service_ended", "notice.delivered", "provider.recorded",
+    "outreach.service_ended", "notice.delivered", "provider.recorded", "outreach.taken_back", "referral.death_told",
+    "referral.death_confirmed", "referral.death_taken_back",
 }  # fmt: skip
 ASSIGNMENT = {
     "referral.received", "referral.amended", "referral.closed", "authorization.presumptive_granted",
@@ -33,10 +34,10 @@ def read_by(service: str) -> set[str]:
 @pytest.mark.parametrize(
     ("service", "expected", "how_many"),
     [
-        ("intake", foreign("referral"), 44),
-        ("authorization", AUTHORIZATION, 8),
+        ("intake", foreign("referral"), 47),
+        ("authorization", AUTHORIZATION, 12),
         ("assignment", ASSIGNMENT, 11),
-        ("notification", foreign("outreach"), 39),
+        ("notification", foreign("outreach"), 44),
     ],
 )
 def test_a_service_reads_these_events_and_no_others(service: str, expected: set[str], how_many: int) -> None:

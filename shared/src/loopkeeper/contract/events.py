@@ -144,6 +144,15 @@ class Rights(EventPart):
     continues_if_by: date | None = None
 
 
+class Unmet(EventPart):
+    """What a named person found not to be met of one population: a criterion of that population's own row, and why, in
+    words for the member and the plan. `criterion` is empty where the population has no row."""
+
+    population: str
+    criterion: str
+    why: str
+
+
 class Adverse(EventPart):
     """The part of an approval that is a denial: which populations were not approved, why, and what may be done."""
 
@@ -152,6 +161,8 @@ class Adverse(EventPart):
     citation: str
     notice_due_at: datetime
     rights: Rights
+    # Of the reason criteria_not_met, for each of the populations (loop.md 4.3).
+    unmet: tuple[Unmet, ...] | None = None
 
 
 class Consent(EventPart):
@@ -296,6 +307,27 @@ class ReferralPlanAsked(Event):
     reason: Literal["authorization_ended", "start_without_form"]
     code: int | None = None
     due_at: datetime
+
+
+class ReferralDeathTold(Event):
+    """Somebody concerned told that the member has died: all contact with the member stops at once, and a named person of
+    the plan confirms it or takes it back until `due_at` (loop.md 7.7). `by`: who told it."""
+
+    wire = "referral.death_told"
+    by: Literal["referrer", "provider", "plan"]
+    on: date | None = None
+    due_at: datetime
+
+
+class ReferralDeathConfirmed(Event):
+    wire = "referral.death_confirmed"
+    on: date | None = None
+
+
+class ReferralDeathTakenBack(Event):
+    """The word of the member's death was wrong: contact goes on as before."""
+
+    wire = "referral.death_taken_back"
 
 
 class ReferralSupportMoved(Event):
@@ -506,6 +538,8 @@ class AuthorizationEnded(Event):
     notice_due_at: datetime | None = None
     rights: Rights | None = None
     external_number: str | None = None
+    # The ending was appealed against, and upheld: what is left is a hearing.
+    upheld: Literal[True] | None = None
 
 
 class AuthorizationCoverageLost(Event):
@@ -533,6 +567,28 @@ class AuthorizationEndingConfirmed(Event):
 
     wire = "authorization.ending_confirmed"
     authorization: str
+
+
+class AuthorizationAppealed(Event):
+    """The member appealed against the ending of the term, on this day, and the plan recorded it. `continues`: in time, so
+    the term goes on until that is resolved (42 CFR 438.420); `extended` then takes the ending back for as long. `code` and
+    `ends_on` are the ending's. A hearing asked for against an ending that an appeal upheld is one too."""
+
+    wire = "authorization.appealed"
+    authorization: str
+    on: date
+    continues: bool
+    code: int
+    ends_on: date
+    due_at: datetime
+
+
+class AuthorizationAppealResolved(Event):
+    """The appeal against the ending was resolved: `upheld`, the term ends after all; else it goes on."""
+
+    wire = "authorization.appeal_resolved"
+    authorization: str
+    upheld: bool
 
 
 class AuthorizationApproved(Event):
@@ -564,6 +620,8 @@ class AuthorizationDenied(Event):
     appeal_by: date
     notice_due_at: datetime
     rights: Rights | None = None
+    # Of the reason criteria_not_met, for each population asked for (loop.md 4.3).
+    unmet: tuple[Unmet, ...] | None = None
 
 
 # ── assignment ────────────────────────────────────────────────────────────────────────────────────────────
@@ -792,6 +850,19 @@ class OutreachMonthCounted(Event):
     month: str
     in_person: int | None = None
     remote: int | None = None
+
+
+class OutreachTakenBack(Event):
+    """A fact of outreach was recorded in error, and its author or the plan takes it back (loop.md 8.7). `number`: of an
+    attempt. A closing that followed stays, and is contested (7.3)."""
+
+    wire = "outreach.taken_back"
+    assignment: str
+    what: Literal[
+        "attempted", "services_started", "member_declined", "unable_to_reach", "service_ended", "initiated"
+    ]
+    number: int | None = None
+    because: Literal["did_not_happen", "another_member", "another_day", "recorded_twice", "another_outcome"]
 
 
 class OutreachOverdue(Event):

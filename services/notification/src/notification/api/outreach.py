@@ -17,12 +17,15 @@ from loopkeeper.security.organizations import Role
 from loopkeeper.store.pages import Selection, literal, visible_page
 from notification.api.views import KEYS, Actor, Body, OutreachShown, row_of, shown, state_of
 from notification.domain.outreach.commands import (
+    Because,
     DeclineForMember,
     EndService,
+    Fact,
     ProviderCommand,
     RecordAttempt,
     ReportUnableToReach,
     StartServices,
+    TakeBack,
 )
 from notification.domain.outreach.state import STATUSES, Outreach
 
@@ -61,6 +64,15 @@ class UnreachedBody(Body):
 class EndServiceBody(Body):
     code: Code = Field(description="The state's discontinuation code, 1 to 15")
     on: ServiceDay | None = Field(None, description="Last day of service")
+    acted_by: Actor = None
+
+
+class TakeBackBody(Body):
+    """`number`: of the attempt. `because`: why it is an error."""
+
+    what: Fact
+    number: Annotated[int, Field(ge=1, le=10_000), NotAYes] | None = None
+    because: Because
     acted_by: Actor = None
 
 
@@ -174,6 +186,32 @@ async def end_service(
     by = call.acted_by(body.acted_by)
     command = EndService(
         provider=by.organization, person=by.person, proved=by.proved, code=body.code, on=body.on
+    )
+    return await _act(call, referral, command)
+
+
+@router.post(
+    "/v1/outreach/{referral:key}:take-back",
+    summary="Take back what was recorded in error",
+    responses=refused("nothing-to-take-back"),
+)
+async def take_back(
+    referral: Id,
+    body: Annotated[
+        TakeBackBody, example({"what": "attempted", "number": 1, "because": "another_member", **MARIA})
+    ],
+    call: Annotated[Call, allowed(Role.PROVIDER, Role.PLAN)],
+) -> OutreachShown:
+    """The provider that recorded it, or the plan, takes a fact of outreach back. Everybody who was told is told. A loop
+    that it closed stays closed: contest that within 30 days (`/v1/referrals/{id}:contest`)."""
+    by = call.acted_by(body.acted_by)
+    command = TakeBack(
+        provider=by.organization,
+        person=by.person,
+        proved=by.proved,
+        what=body.what,
+        number=body.number,
+        because=body.because,
     )
     return await _act(call, referral, command)
 

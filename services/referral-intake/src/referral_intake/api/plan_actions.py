@@ -1,8 +1,8 @@
-"""The routes of a plan's named persons: merge, close by hand, record a release."""
+"""The routes of a plan's named persons: merge, close by hand, record a release; and of who knows of a death."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter
 from pydantic import Field
@@ -18,8 +18,15 @@ from loopkeeper.security.organizations import Role
 from loopkeeper.store.row_access import OWN, visible_row
 from referral_intake.api.casework import Body, invalid, read_as
 from referral_intake.api.referrals import row_of, submitted
-from referral_intake.api.views import ShownReferral
-from referral_intake.domain.commands import CloseReferral, MergeReferral, RecordReleaseDate
+from referral_intake.api.views import Reader, ShownReferral
+from referral_intake.domain.commands import (
+    CloseReferral,
+    ConfirmDeath,
+    MergeReferral,
+    RecordReleaseDate,
+    TakeBackDeath,
+    TellDeath,
+)
 from referral_intake.domain.form.form import REFERRAL_ID
 
 router = APIRouter(tags=["intake"], route_class=Operation)
@@ -44,6 +51,72 @@ class MergeBody(Body):
 class ReleaseBody(Body):
     release_on: ReleaseDay
     acted_by: Person
+
+
+class DeathBody(Body):
+    """`on`: the day of the death, where it is known."""
+
+    on: ServiceDay | None = None
+    acted_by: Person
+
+
+class PlanPersonBody(Body):
+    acted_by: Person
+
+
+# ── a death ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@router.post("/v1/referrals/{id:key}:tell-death", summary="Tell that the member has died")
+async def tell_death(
+    id: Id,
+    body: Annotated[DeathBody, example({"acted_by": {"person": "luis-ortega"}})],
+    call: Annotated[Call, allowed(Role.REFERRER, Role.PROVIDER, Role.PLAN)],
+) -> ShownReferral:
+    """Who referred, who serves and the plan may tell it, also of a closed loop. All contact with the member stops at once;
+    a named person of the plan confirms it or takes it back."""
+    row = await row_of(call, id)
+    _, who = read_as(call, row, "referrer", "provider", "plan")
+    call.check_match(row["n"])
+    command = TellDeath(by=teller(who), on=body.on, acted_by=call.acted_by(body.acted_by))
+    return await submitted(call, row, command)
+
+
+def teller(who: Reader) -> Literal["referrer", "provider", "plan"]:
+    """As whom somebody concerned speaks."""
+    return "referrer" if who == "operations" else who
+
+
+@router.post("/v1/referrals/{id:key}:confirm-death", summary="Confirm that the member has died")
+async def confirm_death(
+    id: Id,
+    body: Annotated[DeathBody, example({"acted_by": {"person": "ana-reyes"}})],
+    call: Annotated[Call, allowed(Role.PLAN)],
+) -> ShownReferral:
+    """A named person of the plan confirms what was told, or tells it: an open loop closes as no_longer_eligible with the
+    word. A term that runs is ended by its own decision."""
+    row = await row_of(call, id)
+    read_as(call, row, "plan")
+    call.check_match(row["n"])
+    return await submitted(call, row, ConfirmDeath(on=body.on, acted_by=call.acted_by(body.acted_by)))
+
+
+@router.post(
+    "/v1/referrals/{id:key}:take-back-death",
+    summary="Take back that the member has died",
+    responses=refused("nothing-to-take-back"),
+)
+async def take_back_death(
+    id: Id,
+    body: Annotated[PlanPersonBody, example({"acted_by": {"person": "ana-reyes"}})],
+    call: Annotated[Call, allowed(Role.PLAN)],
+) -> ShownReferral:
+    """A named person of the plan finds that it is not so: contact goes on as before. A loop that closed for it stays
+    closed, and is contested."""
+    row = await row_of(call, id)
+    read_as(call, row, "plan")
+    call.check_match(row["n"])
+    return await submitted(call, row, TakeBackDeath(acted_by=call.acted_by(body.acted_by)))
 
 
 # ── the plan's own acts ───────────────────────────────────────────────────────────────────────────────────

@@ -10,6 +10,7 @@ from typing import Any
 from loopkeeper.contract import events
 from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.events import Claim, Linked, Question, ReferralReceived
+from loopkeeper.contract.vocabulary import ConsentHolder
 from loopkeeper.contract.vocabulary.referring import Urgency
 from loopkeeper.runtime.service import RunningService
 from loopkeeper.security.keyring import Unsealable
@@ -118,11 +119,16 @@ def _received(
         program_providers={program.value: slug for program, slug in form.program_providers.items()},
         family_of=form.family_of,
         flags=reading.flags,
-        consent_holder=(form.member.consent_holder or "") if reading.minor else "",
+        consent_holder=_holder(form.member.consent_holder, minor=reading.minor),
         release_on=form.release_on if form.answers.get("pre_release_services") else None,
         plan_change=_plan_change(form.plan_change) if form.plan_change is not None else None,
         treating_until=treating_until(form),
     )
+
+
+def _holder(holder: ConsentHolder | None, *, minor: bool) -> str:
+    """Who is told: an adult's parent or county is nobody's to tell; a conservator or a representative is (loop.md 6.6)."""
+    return holder.value if holder is not None and (minor or holder.of_adults) else ""
 
 
 def _plan_change(change: PlanChange) -> events.PlanChange:

@@ -103,6 +103,27 @@ class RecordReleaseDate(Command):
     acted_by: ActedBy
 
 
+class TellDeath(Command):
+    """Somebody concerned tells that the member has died."""
+
+    by: Literal["referrer", "provider", "plan"]
+    on: date | None = None
+    acted_by: ActedBy | None = None
+
+
+class ConfirmDeath(Command):
+    """A named person of the plan confirms it."""
+
+    on: date | None = None
+    acted_by: ActedBy
+
+
+class TakeBackDeath(Command):
+    """A named person of the plan finds that it is not so."""
+
+    acted_by: ActedBy
+
+
 class LearnCoverage(Command):
     """What the plan's roster says of the member since its newest import."""
 

@@ -15,6 +15,7 @@ from referral_intake.domain.commands import (
     AskSupport,
     ChooseProvider,
     CloseReferral,
+    ConfirmDeath,
     EndOfTerm,
     LearnCoverage,
     MeetDeadline,
@@ -23,6 +24,8 @@ from referral_intake.domain.commands import (
     NoteFact,
     ReceiveReferral,
     RecordReleaseDate,
+    TakeBackDeath,
+    TellDeath,
     WithdrawReferral,
 )
 from referral_intake.domain.duplicates import Match
@@ -107,6 +110,14 @@ class ChooseContext(Context):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeathContext(Context):
+    """By when a named person of the plan confirms that the member has died, or takes it back."""
+
+    due_at: datetime
+    refs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PendedContext(Context):
     """The plan asks: when that is asked again."""
 
@@ -137,9 +148,17 @@ Asked = (
     | tuple[MergeReferral, MergeContext]
     | tuple[CloseReferral, CloseContext]
     | tuple[ChooseProvider, ChooseContext]
+    | tuple[TellDeath | ConfirmDeath, DeathContext]
     | tuple[NoteFact, Noted]
     | tuple[EndOfTerm, EndingContext]
     | tuple[
-        LearnCoverage | MeetDeadline | WithdrawReferral | RecordReleaseDate | AskSupport | MoveSupport, Plain
+        LearnCoverage
+        | MeetDeadline
+        | WithdrawReferral
+        | RecordReleaseDate
+        | AskSupport
+        | MoveSupport
+        | TakeBackDeath,
+        Plain,
     ]
 )

@@ -37,8 +37,12 @@ from loopkeeper.contract.events import (
     OutreachInitiated,
     OutreachOverdue,
     OutreachServicesStarted,
+    OutreachTakenBack,
     ReferralAmended,
     ReferralClosed,
+    ReferralDeathConfirmed,
+    ReferralDeathTakenBack,
+    ReferralDeathTold,
     ReferralOverdue,
     ReferralPlanAsked,
     ReferralQuestionsAsked,
@@ -55,6 +59,7 @@ from referral_intake.domain.state import (
     START_WITHOUT_FORM,
     Approval,
     Closing,
+    Death,
     Decided,
     Grant,
     Joined,
@@ -225,6 +230,22 @@ def _attempted(state: Referral, event: OutreachAttempted) -> Mapping[str, Any]:
     }
 
 
+def _outreach_taken_back(state: Referral, event: OutreachTakenBack) -> Mapping[str, Any]:
+    """A fact recorded in error; what it closed stays closed (loop.md 8.7)."""
+    if event.what == "services_started":
+        return {"services_started_on": None}
+    held = state.offer
+    if held is None or held.assignment != event.assignment:
+        return {}
+    match event.what:
+        case "attempted":
+            return {"offer": held.model_copy(update={"taken_back": held.taken_back + 1})}
+        case "initiated":
+            return {"offer": held.model_copy(update={"initiated_on": None})}
+        case _:
+            return {}
+
+
 def _initiated(state: Referral, event: OutreachInitiated) -> Mapping[str, Any]:
     held = state.offer
     if held is None or held.assignment != event.assignment:
@@ -323,6 +344,18 @@ def _closed(state: Referral, event: ReferralClosed) -> Mapping[str, Any]:
     return {"closing": closing, "questions": (), "asked_by_plan": (), **over}
 
 
+def _death_told(state: Referral, event: ReferralDeathTold) -> Mapping[str, Any]:
+    return {"death": Death(by=event.by, due_at=event.due_at)}
+
+
+def _death_confirmed(state: Referral, event: ReferralDeathConfirmed) -> Mapping[str, Any]:
+    return {"death": state.death.model_copy(update={"confirmed": True})} if state.death is not None else {}
+
+
+def _death_taken_back(state: Referral, event: ReferralDeathTakenBack) -> Mapping[str, Any]:
+    return {"death": None}
+
+
 # Every event that changes the state of a referral; everything else that is heard is in its timeline only.
 FOLD: Mapping[type[Event], Callable[[Referral, Any], Mapping[str, Any]]] = {
     ReferralReceived: _received,
@@ -331,6 +364,9 @@ FOLD: Mapping[type[Event], Callable[[Referral, Any], Mapping[str, Any]]] = {
     ReferralAmended: _amended,
     ReferralClosed: _closed,
     ReferralSupportMoved: _support_moved,
+    ReferralDeathTold: _death_told,
+    ReferralDeathConfirmed: _death_confirmed,
+    ReferralDeathTakenBack: _death_taken_back,
     ReferralOverdue: _overdue,
     ReferralPlanAsked: _plan_asked_of_the_end,
     AuthorizationReviewOpened: _review_opened,
@@ -356,6 +392,7 @@ FOLD: Mapping[type[Event], Callable[[Referral, Any], Mapping[str, Any]]] = {
     AssignmentOverdue: _overdue,
     OutreachAttempted: _attempted,
     OutreachServicesStarted: _started,
+    OutreachTakenBack: _outreach_taken_back,
     OutreachContactChanged: _contact_changed,
     OutreachInitiated: _initiated,
     OutreachClosingReported: _closing_reported,

@@ -39,6 +39,8 @@ POSSIBLE = "possible_duplicate"
 AUTHORIZATION_ENDED, START_WITHOUT_FORM = "authorization_ended", "start_without_form"
 # What the plan is asked once what the member was served under has ended.
 OF_THE_ENDED = frozenset({AUTHORIZATION_ENDED, START_WITHOUT_FORM})
+# Somebody told that the member has died: the plan is asked whether it is so.
+DEATH_TOLD = "death_told"
 REPORTED = "reported_"
 OF_THE_ACCEPTED = frozenset(
     {
@@ -114,9 +116,16 @@ class Offer(Fact):
     answer_due_at: datetime
     accepted_at: datetime | None = None
     lead: str = ""
+    # By the number of the last attempt, and how many of them were taken back.
     attempts: int = 0
+    taken_back: int = 0
     # Outreach as the provider's file reports it, with or without an attempt.
     initiated_on: date | None = None
+
+    @property
+    def tried(self) -> int:
+        """The attempts that stand."""
+        return self.attempts - self.taken_back
 
 
 class TermEnding(Fact):
@@ -124,6 +133,14 @@ class TermEnding(Fact):
 
     code: int
     on: date
+
+
+class Death(Fact):
+    """That the member has died, as somebody told it; `confirmed` by a named person of the plan."""
+
+    by: str
+    due_at: datetime
+    confirmed: bool = False
 
 
 class PlanAsked(Fact):
@@ -212,6 +229,7 @@ class Referral(State):
     offer: Offer | None = None
     plan_asked: PlanAsked | None = None
     ending: TermEnding | None = None
+    death: Death | None = None
     services_started_on: date | None = None
     closing: Closing | None = None
     told_at: datetime | None = None
@@ -243,7 +261,7 @@ def status(referral: Referral) -> Status:
     if referral.closing is not None:
         return Status.CLOSED
     if offer is not None and offer.accepted_at is not None:
-        begun = offer.attempts or offer.initiated_on is not None
+        begun = offer.tried or offer.initiated_on is not None
         return Status.OUTREACH_INITIATED if begun else Status.ACCEPTED
     if offer is not None:
         return Status.ASSIGNED

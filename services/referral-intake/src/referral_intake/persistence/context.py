@@ -27,6 +27,7 @@ from referral_intake.domain.commands import (
     AskSupport,
     ChooseProvider,
     CloseReferral,
+    ConfirmDeath,
     EndOfTerm,
     Keys,
     LearnCoverage,
@@ -38,6 +39,8 @@ from referral_intake.domain.commands import (
     ReceiveReferral,
     RecordReleaseDate,
     Reopening,
+    TakeBackDeath,
+    TellDeath,
     WithdrawReferral,
 )
 from referral_intake.domain.contexts import (
@@ -47,6 +50,7 @@ from referral_intake.domain.contexts import (
     Before,
     ChooseContext,
     CloseContext,
+    DeathContext,
     EndingContext,
     MergeContext,
     Noted,
@@ -95,6 +99,9 @@ class IntakeLoaded(Loaded[Referral, Asked]):
             case CloseReferral():
                 least = self._least_attempts(state, at)
                 return command, CloseContext(at=at, seed=seed, least_attempts=least)
+            case TellDeath() | ConfirmDeath():
+                due = self._policy.due("death_judged", at)
+                return command, DeathContext(at=at, seed=seed, due_at=due.at, refs=(due.ref,))
             case EndOfTerm():
                 code = str(state.ending.code) if state is not None and state.ending is not None else ""
                 return command, self._ended(state, code, plain)
@@ -107,7 +114,7 @@ class IntakeLoaded(Loaded[Referral, Asked]):
                 return command, ChooseContext(at=at, seed=seed, serving=serving)
             case (
                 LearnCoverage() | MeetDeadline() | WithdrawReferral() | RecordReleaseDate() | AskSupport()
-                | MoveSupport()
+                | MoveSupport() | TakeBackDeath()
             ):  # fmt: skip
                 return command, plain
             case _:

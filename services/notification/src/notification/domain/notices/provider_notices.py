@@ -30,7 +30,10 @@ from loopkeeper.contract.events import (
     Event,
     OutreachContactChanged,
     OutreachOverdue,
+    OutreachTakenBack,
     ReferralAmended,
+    ReferralDeathTakenBack,
+    ReferralDeathTold,
     ReferralSupportMoved,
 )
 from notification.domain.notices.wording import (
@@ -116,6 +119,13 @@ def _decision_to_providers(before: Outreach, event: Event, after: Outreach) -> I
             variant = "deceased" if event.code == DECEASED_CODE else USUAL
             facts = {"on": event.on.isoformat()}
             yield Notice("ended", _holding(after), "provider", variant, facts=facts, slots={"on": event.on})
+        case ReferralDeathTold() if event.by != "provider":
+            yield from _of_death("death_told", before)
+        case ReferralDeathTakenBack():
+            yield from _of_death("death_taken_back", before)
+        case OutreachTakenBack() if event.acted_by is not None and event.acted_by.organization == after.plan:
+            facts = {"assignment": event.assignment, "what": event.what}
+            yield Notice("taken_back", _holding(before), "provider", facts=facts)
         case AuthorizationOverturned():
             for provider in _serving(before):
                 yield Notice("overturned", provider, "provider", slots={"on": event.on})
@@ -187,6 +197,13 @@ def _how_ended(event: AuthorizationPresumptiveEnded, after: Outreach) -> str:
     return "expired_referral" if _start(after) else "expired_decision"
 
 
+def _of_death(code: str, now: Outreach) -> Iterator[Notice]:
+    """To who serves, and to who was offered the referral: neither may contact the member (loop.md 7.7)."""
+    held = now.assignment
+    if held is not None and not held.ended:
+        yield Notice(code, held.provider, "provider")
+
+
 def _yours(event: AssignmentAccepted, after: Outreach) -> Notice:
     """Whom to serve is in the assignment, identity included (N8); how to reach them safely beats every default."""
     variant, slots = _caution(after), dict[str, Value]()
@@ -230,8 +247,11 @@ def _extended(before: Outreach, event: AuthorizationExtended, after: Outreach) -
 
 
 def prolonged(before: Outreach, event: AuthorizationExtended) -> str:
-    """How a term goes on: `usual` by the plan's yes to another, `goes_on` as the same, `moved` to another first day."""
+    """How a term goes on: `usual` by the plan's yes to another, `goes_on` as the same, `moved` to another first day,
+    `appealed` until the member's appeal is resolved."""
     term = before.term
+    if before.appealed:
+        return "appealed"
     if term is None or term.number != event.number:
         return USUAL
     return "goes_on" if term.from_ == event.from_ else "moved"

@@ -14,6 +14,8 @@ from loopkeeper.contract.events import (
     AssignmentLeadChanged,
     AssignmentMade,
     AssignmentWithdrawn,
+    AuthorizationAppealed,
+    AuthorizationAppealResolved,
     AuthorizationApproved,
     AuthorizationDenied,
     AuthorizationEnded,
@@ -33,9 +35,12 @@ from loopkeeper.contract.events import (
     OutreachOverdue,
     OutreachServiceEnded,
     OutreachServicesStarted,
+    OutreachTakenBack,
     OutreachUnableToReach,
     ReferralAmended,
     ReferralClosed,
+    ReferralDeathTakenBack,
+    ReferralDeathTold,
     ReferralReceived,
     ScreenedPopulation,
 )
@@ -172,6 +177,14 @@ def _term(event: AuthorizationApproved | AuthorizationExtended) -> Term:
     return Term(at=event.occurred_at, through=event.through, from_=event.from_, number=event.number)
 
 
+def _appealed(state: Outreach, event: AuthorizationAppealed) -> Mapping[str, Any]:
+    return {"appealed": event.continues}
+
+
+def _appeal_resolved(state: Outreach, event: AuthorizationAppealResolved) -> Mapping[str, Any]:
+    return {"appealed": False}
+
+
 def _term_ended(state: Outreach, event: AuthorizationEnded) -> Mapping[str, Any]:
     through = {"term": state.term.model_copy(update={"through": event.on})} if state.term else {}
     return through | ({"deceased": True} if event.code == DECEASED_CODE else {})
@@ -263,6 +276,8 @@ def _service_ended(state: Outreach, event: OutreachServiceEnded) -> Mapping[str,
         "ended_service": event.assignment,
         "ended_service_on": event.on,
         "ended_service_as": event.code,
+        # A provider tells a death by its code, too (loop.md 7.7).
+        **({"death_told": True} if event.code == DECEASED_CODE else {}),
     }
 
 
@@ -300,6 +315,35 @@ def _month_counted(state: Outreach, event: OutreachMonthCounted) -> Mapping[str,
     return {"months": (*others, month)}
 
 
+def _death_told(state: Outreach, event: ReferralDeathTold) -> Mapping[str, Any]:
+    return {"death_told": True}
+
+
+def _death_taken_back(state: Outreach, event: ReferralDeathTakenBack) -> Mapping[str, Any]:
+    return {"death_told": False}
+
+
+def _fact_taken_back(state: Outreach, event: OutreachTakenBack) -> Mapping[str, Any]:
+    """A fact recorded in error is one no more; it stays among what was recorded (loop.md 8.7)."""
+    match event.what:
+        case "attempted":
+            same = (event.assignment, event.number)
+            tried = (
+                each.model_copy(update={"taken_back": True})
+                if (each.assignment, each.number) == same
+                else each
+                for each in state.attempts
+            )
+            return {"attempts": tuple(tried)}
+        case "initiated":
+            return _of_the_held(state, event.assignment, initiated_on=None)
+        case "service_ended":
+            died = {"death_told": False} if state.ended_service_as == DECEASED_CODE else {}
+            return {"ended_service": "", "ended_service_on": None, "ended_service_as": 0, **died}
+        case _:
+            return {"ending": None}
+
+
 def _of_the_held(state: Outreach, assignment: str, **changes: object) -> Mapping[str, Any]:
     held = state.assignment
     if held is None or held.assignment != assignment:
@@ -326,6 +370,8 @@ FOLD: Mapping[type[Event], Callable[[Outreach, Any], Mapping[str, Any]]] = {
     AuthorizationApproved: _approved,
     AuthorizationExtended: _extended,
     AuthorizationEnded: _term_ended,
+    AuthorizationAppealed: _appealed,
+    AuthorizationAppealResolved: _appeal_resolved,
     AuthorizationDenied: _denied,
     AssignmentMade: _made,
     AssignmentAccepted: _taken,
@@ -338,6 +384,9 @@ FOLD: Mapping[type[Event], Callable[[Outreach, Any], Mapping[str, Any]]] = {
     OutreachMemberDeclined: _member_declined,
     OutreachUnableToReach: _unreached,
     OutreachServiceEnded: _service_ended,
+    OutreachTakenBack: _fact_taken_back,
+    ReferralDeathTold: _death_told,
+    ReferralDeathTakenBack: _death_taken_back,
     OutreachContactChanged: _contact_changed,
     AssignmentAnswerRefused: _answer_refused,
     OutreachAnswered: _answered,

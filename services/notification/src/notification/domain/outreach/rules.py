@@ -27,6 +27,7 @@ from loopkeeper.contract.events import (
     OutreachOverdue,
     OutreachServiceEnded,
     OutreachServicesStarted,
+    OutreachTakenBack,
     OutreachUnableToReach,
 )
 from loopkeeper.contract.vocabulary.decisions import Discontinuation
@@ -51,6 +52,7 @@ from notification.domain.outreach.commands import (
     ReportInitiated,
     ReportUnableToReach,
     StartServices,
+    TakeBack,
 )
 from notification.domain.outreach.evolve import evolve
 from notification.domain.outreach.holding import (
@@ -65,12 +67,15 @@ from notification.domain.outreach.holding import (
 from notification.domain.outreach.holding import allowed as allowed
 from notification.domain.outreach.reports import count_month, report_answer, report_closing, report_initiated
 from notification.domain.outreach.state import (
+    Assignment,
     Attempt,
     Outreach,
     attempts_of,
     counted,
+    dead,
     raised,
     restricted,
+    seen_by,
 )
 
 # The clocks of outreach, in the order in which they run out, with what they are when they do.
@@ -109,6 +114,8 @@ def decide(outreach: Outreach | None, asked: Asked) -> Sequence[Event]:
             return list(report_closing(outreach, command, context))
         case (CountMonth() as command, context):
             return list(count_month(outreach, command, context))
+        case (TakeBack() as command, context):
+            return [take_back(outreach, command, context)]
         case (RecordHandOver() as command, context):
             return [hand_over(outreach, command, context)]
         case (RecordDelivered() as command, _):
@@ -116,7 +123,7 @@ def decide(outreach: Outreach | None, asked: Asked) -> Sequence[Event]:
         case (RaiseClock() as command, _):
             return raise_clock(outreach, command)
         case (RaiseNotice() as command, context):
-            return raise_notice(command, context)
+            return raise_notice(outreach, command, context)
         case _:
             assert_never(asked)
 
@@ -237,6 +244,51 @@ def end_service(outreach: Outreach | None, command: EndService, context: Plain) 
     )
 
 
+def take_back(outreach: Outreach | None, command: TakeBack, context: Plain) -> OutreachTakenBack:
+    """By its author or the plan (loop.md 8.7). What followed stays: a closing is contested (7.3)."""
+    held = outreach.assignment if outreach is not None else None
+    plan = outreach is not None and outreach.plan == command.provider
+    if (
+        outreach is None
+        or held is None
+        or not (plan or (held.provider == command.provider and seen_by(outreach)))
+    ):
+        raise Refused(
+            "not-found",
+            "There is nothing here that this key may see.",
+            fix="Check the address and the key.",
+            status=404,
+        )
+    if not _is_recorded(outreach, held, command):
+        raise Refused(
+            "nothing-to-take-back",
+            "No such fact is on record.",
+            fix="Name one that is; an attempt by its number.",
+            allowed=allowed(outreach),
+        )
+    return OutreachTakenBack(
+        occurred_at=context.at,
+        acted_by=ActedBy(organization=command.provider, person=command.person, proved=command.proved),
+        assignment=held.assignment,
+        what=command.what,
+        number=command.number if command.what == "attempted" else None,
+        because=command.because,
+    )
+
+
+def _is_recorded(now: Outreach, held: Assignment, command: TakeBack) -> bool:
+    match command.what:
+        case "attempted":
+            tried = attempts_of(now, held.assignment)
+            return any(each.number == command.number and not each.taken_back for each in tried)
+        case "initiated":
+            return held.initiated_on is not None
+        case "service_ended":
+            return now.ended_service == held.assignment
+        case _:
+            return now.ending is not None and now.ending.how == command.what
+
+
 def record_delivered(outreach: Outreach | None, command: RecordDelivered) -> Sequence[NoticeDelivered]:
     """Also of a referral that is only a tombstone here: what it was merged into told its referrer."""
     if outreach is not None and command.notice in outreach.told:
@@ -287,9 +339,13 @@ def raise_clock(outreach: Outreach | None, command: RaiseClock) -> Sequence[Outr
     ]
 
 
-def raise_notice(command: RaiseNotice, context: NoticeContext) -> Sequence[NoticeOverdue]:
-    """Only of a notice that is not told."""
+def raise_notice(
+    outreach: Outreach | None, command: RaiseNotice, context: NoticeContext
+) -> Sequence[NoticeOverdue]:
+    """Only of a notice that is not told, and is still to be: nobody tells the dead anything."""
     if context.untold is None:
+        return ()
+    if context.untold.recipient_kind == "member" and outreach is not None and dead(outreach):
         return ()
     return [
         NoticeOverdue(
@@ -305,7 +361,7 @@ def raise_notice(command: RaiseNotice, context: NoticeContext) -> Sequence[Notic
 def running_clocks(now: Outreach) -> tuple[str, ...]:
     """The clocks that run: the first attempt is due after an acceptance, and something must come of outreach."""
     held = now.assignment
-    if held is None or not held.held or now.ending is not None or now.closing is not None:
+    if held is None or not held.held or now.ending is not None or now.closing is not None or dead(now):
         return ()
     begun = held.initiated_on is not None or counted(now, held.assignment)
     waits = [WINDOW] if begun else [FIRST_AT_RISK, FIRST_OUTREACH, WINDOW]
