@@ -9,11 +9,12 @@ import pytest
 from loopkeeper.contract.events import (
     OutreachServiceEnded,
     OutreachTakenBack,
+    ReferralBackInCustody,
     ReferralDeathConfirmed,
     ReferralDeathTakenBack,
     ReferralDeathTold,
 )
-from tests.authorization.cases import MONDAY, TODAY, after, closed, opened, pending, received
+from tests.authorization.cases import MONDAY, TODAY, after, amended, closed, opened, pending, received
 
 DUE = MONDAY + timedelta(days=2)
 TOLD = ReferralDeathTold(occurred_at=MONDAY, by="provider", due_at=DUE)
@@ -45,6 +46,16 @@ def test_an_open_loop_that_closes_for_it_is_judged_by_the_same_code() -> None:
 
 def test_before_a_term_there_is_nothing_to_judge() -> None:
     assert after(pending(), TOLD, CONFIRMED).discontinuation is None
+
+
+def test_back_in_custody_while_served_the_plan_judges_until_a_new_day_is_told_3_7() -> None:
+    back = ReferralBackInCustody(occurred_at=MONDAY, on=TODAY, due_at=DUE)
+    state = after(SERVED, back)
+    assert state.discontinuation is not None
+    assert (state.discontinuation.why, state.discontinuation.code) == ("in_custody", 5)
+    assert state.release_on is None
+    out = amended("release_date", release_on=TODAY + timedelta(days=20))
+    assert after(state, out).discontinuation is None
 
 
 def test_an_ending_of_services_recorded_in_error_opens_nothing_8_7() -> None:

@@ -17,7 +17,7 @@ from loopkeeper.contract.events import (
 )
 from loopkeeper.testing.rules import SEED, AskedCommand
 from referral_intake.domain.commands import ConfirmDeath, TakeBackDeath, TellDeath
-from referral_intake.domain.contexts import DeathContext
+from referral_intake.domain.contexts import JudgedContext
 from referral_intake.domain.next_step import due, next_step
 from referral_intake.domain.rules import DECIDER
 from referral_intake.domain.state import Referral, Status, status
@@ -48,7 +48,7 @@ def after(state: Referral, events: list[Any]) -> Referral:
 
 
 def in_context(command: TellDeath | ConfirmDeath) -> AskedCommand:
-    return command, DeathContext(at=MONDAY, seed=SEED, due_at=DUE, refs=())
+    return command, JudgedContext(at=MONDAY, seed=SEED, due_at=DUE, refs=())
 
 
 def told(by: Literal["referrer", "provider", "plan"] = "provider") -> AskedCommand:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -13,9 +13,11 @@ from loopkeeper.contract.events import Event
 from loopkeeper.testing.rules import SEED
 from notification.domain.notices.handover import HandOver, check
 from notification.domain.outreach.commands import NoticeContext, RaiseNotice, TakeBack, Untold
+from notification.domain.outreach.deadlines import timers
 from notification.domain.outreach.rules import DECIDER, running_clocks
 from notification.domain.outreach.state import Outreach, addressee, counted, dead, restricted, status
 from tests.notification.house import OTHER, PLAN, PROVIDER, START, accepted, closed, made, received
+from tests.notification.telling import POLICY
 
 TODAY = date(2026, 3, 2)
 ACCEPTED = (received(), made(), accepted())
@@ -60,6 +62,70 @@ def test_whoever_tells_a_death_all_contact_stops_at_once_7_7(told: Event) -> Non
 
 def test_taken_back_contact_goes_on_as_before_7_7() -> None:
     assert given(*ACCEPTED, TOLD, TAKEN_BACK) == given(*ACCEPTED)
+
+
+# ── back in custody ───────────────────────────────────────────────────────────────────────────────────────
+
+BACK = events.ReferralBackInCustody(occurred_at=START, on=TODAY, due_at=START)
+
+
+def released(on: date) -> events.ReferralAmended:
+    return events.ReferralAmended(occurred_at=START, cause="release_date", release_on=on)
+
+
+def test_inside_outreach_waits_and_a_new_day_of_release_takes_it_up_again_3_7() -> None:
+    state = given(*ACCEPTED, BACK)
+    assert running_clocks(state) == ()
+    again = given(*ACCEPTED, BACK, released(date(2026, 4, 1)))
+    assert again.assignment is not None
+    assert (again.assignment.inside, again.assignment.starts_on) == (False, date(2026, 4, 1))
+    assert running_clocks(again) == running_clocks(given(*ACCEPTED))
+
+
+# ── a visit each week ─────────────────────────────────────────────────────────────────────────────────────
+
+RENT = (received(flags=("transitional_rent",)), made(), accepted())
+LATE = events.OutreachOverdue(
+    occurred_at=START, assignment="asg_1", clock="weekly_visit", due_at=START, state="breached"
+)
+
+
+def visit(number: int, days: int = 0, modality: str = "in_person") -> events.OutreachAttempted:
+    return attempted(number).model_copy(
+        update={"modality": modality, "occurred_at": START + timedelta(days=days)}
+    )
+
+
+def visit_due(*facts: Event) -> date | None:
+    found = timers(POLICY)(given(*facts)).get("weekly_visit")
+    return (found - found.resolution).date() if found is not None else None
+
+
+def test_who_is_authorized_for_transitional_rent_is_visited_in_person_each_week_6_12() -> None:
+    first = visit_due(*RENT)
+    assert first is not None
+    assert visit_due(*RENT, visit(1, 3)) == first + timedelta(days=3)
+    assert visit_due(*RENT, visit(1, 3, "phone")) == first
+    # After first services too, and said once for each week.
+    assert visit_due(*RENT, visit(1, 3), STARTED, closed()) == first + timedelta(days=3)
+    assert visit_due(*RENT, LATE) is None
+    assert visit_due(*RENT, LATE, visit(1, 9)) == first + timedelta(days=9)
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        ACCEPTED,
+        RENT[:2],
+        (*RENT, TOLD),
+        (*RENT, BACK),
+        (*RENT, closed("withdrawn")),
+        (received(flags=("transitional_rent", "safe_contact")), made(), accepted()),
+    ],
+    ids=["of nobody else", "before acceptance", "dead", "inside", "over", "where contact may endanger"],
+)
+def test_no_visit_is_awaited_6_12(facts: tuple[Event, ...]) -> None:
+    assert visit_due(*facts) is None
 
 
 # ── who speaks for the member ─────────────────────────────────────────────────────────────────────────────

@@ -146,6 +146,9 @@ def line(kind: str, text: str, facts: Facts, *says: str, never: tuple[str, ...] 
 
 
 REFERRERS = (
+    line("referrer", "authorized/undated", (received(), make(e.ReferralAmended, cause="release_date", release_on=SOON,
+         acted_by={"organization": PLAN, "person": "ana-reyes"}), approved()), "authorized Enhanced Care Management",
+         never=("March", "2027", "release"), rule="loop.md 3.7: the day tells custody"),
     line("referrer", "death_told/usual", (*OPEN, TOLD_DEAD), "has died", "Contact the member no more", rule="loop.md 7.7"),
     line("referrer", "death_taken_back/usual", (*OPEN, TOLD_DEAD, NOT_DEAD), "is not so", rule="loop.md 7.7"),
     line("referrer", "taken_back/usual", (*SERVED, ERROR), "Services received", "taken back", "contest the closing",
@@ -228,6 +231,10 @@ REFERRERS = (
          rule="loop.md 2.11: no term yet"),
 )  # fmt: skip
 PROVIDERS = (
+    line("provider", "visit_late/usual", (*OPEN, late("weekly_visit", "breached")), "visited in person by", "as each week",
+         never=("Rent", "rent"), rule="ECMG26 p18; loop.md 6.3"),
+    line("provider", "start_taken_back/usual", (*OPEN, make(e.ReferralBackInCustody, on=DAY, due_at=LATER)),
+         "cannot be met for now", "record a new day", never=("custody", "jail", "release"), rule="loop.md 3.7"),
     line("provider", "death_told/usual", (*OPEN, TOLD_DEAD), "has died", "Contact nobody",
          rule="loop.md 7.7: all contact stops at once"),
     line("provider", "death_told/usual", (received(), made(), TOLD_DEAD), "Contact nobody",
@@ -367,6 +374,11 @@ PROVIDERS = (
          "A provider coordinates", never=("Bayview",), rule="loop.md 6.4"),
 )  # fmt: skip
 MEMBERS = (
+    line("member", "provider_left/usual", (*OPEN, make(e.AssignmentPlanAsked, assignment="asg_1", reason="provider_left")),
+         "does not stop", "looks for a new team", never=("Harbor Street",), rule="loop.md 5.10"),
+    line("member", "provider_left/discreet", (received(flags=CAREFUL), made(), accepted(),
+         make(e.AssignmentPlanAsked, assignment="asg_1", reason="provider_left")), "a new team",
+         never=("Harbor Street", "will hear"), rule="loop.md 6.2"),
     line("member", "extended/appealed", (*SERVED, ended(9), APPEALED, extended("A-1", DAY)), "You asked Harbor Health Plan",
          "until Harbor Health Plan has looked at it", never=("said yes", "does not end", "March 1"),
          rule="loop.md 7.8; 42 CFR 438.420"),

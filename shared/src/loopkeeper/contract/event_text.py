@@ -59,6 +59,7 @@ from loopkeeper.contract.events import (
     OutreachUnableToReach,
     ProviderRecorded,
     ReferralAmended,
+    ReferralBackInCustody,
     ReferralClosed,
     ReferralDeathConfirmed,
     ReferralDeathTakenBack,
@@ -78,6 +79,8 @@ def sentence(event: Event, *, whole: bool = False) -> str:
     match event:
         case ReferralReceived() | ReferralQuestionsAsked() | ReferralClosed():
             return _referral(event, whole)
+        case ReferralBackInCustody(on=on, due_at=due_at):
+            return f"The member is in custody again since {_day(on)}; the plan judges how it goes on{_by(due_at)}."
         case ReferralDeathTold() | ReferralDeathConfirmed() | ReferralDeathTakenBack():
             return _death(event)
         case ReferralSetAside(received=received):
@@ -97,6 +100,8 @@ def sentence(event: Event, *, whole: bool = False) -> str:
             return _assignment_progress(event)
         case AssignmentPlanAsked(reason="change_requested", due_at=due_at):
             return f"The member asked for another provider; the plan was asked to see to it{_by(due_at)}."
+        case AssignmentPlanAsked(reason="provider_left", due_at=due_at):
+            return f"The provider left, or its contract is over; the plan was asked for another{_by(due_at)}."
         case AssignmentPlanAsked(reason=reason, due_at=due_at):
             return f"The plan was asked to decide: {_words(reason)}{_by(due_at)}."
         case AssignmentAnswerRefused(answer=answer, reason=reason):

@@ -23,6 +23,7 @@ SAYS: Mapping[type[Event], tuple[str, ...]] = {
     events.ReferralSupportMoved: ("code", "status"),
     events.ReferralDeathTold: ("by", "due_at"),
     events.ReferralDeathConfirmed: (),
+    events.ReferralBackInCustody: ("on", "due_at"),
     events.ReferralDeathTakenBack: (),
     events.ReferralClosed: ("outcome", "text"),
     events.AuthorizationReviewOpened: ("clock", "due_at"),

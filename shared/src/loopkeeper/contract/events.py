@@ -230,6 +230,8 @@ class ReferralReceived(Event):
     plan_change: PlanChange | None = None
     # The last day on which who refers expects to treat the member: a hospital with the member in it (loop.md 2.11).
     treating_until: date | None = None
+    # The day on which it was received first, where another plan was asked before this one (loop.md 2.14).
+    first_received_on: date | None = None
     linked: Linked | None = None
     sealed: Mapping[str, str] = Field(default_factory=dict)
 
@@ -328,6 +330,15 @@ class ReferralDeathTakenBack(Event):
     """The word of the member's death was wrong: contact goes on as before."""
 
     wire = "referral.death_taken_back"
+
+
+class ReferralBackInCustody(Event):
+    """The member is in custody again since that day: the day of release is not known any more, so the start is taken back,
+    outreach waits, and the plan judges until `due_at` how it goes on (loop.md 3.7)."""
+
+    wire = "referral.back_in_custody"
+    on: date
+    due_at: datetime
 
 
 class ReferralSupportMoved(Event):
@@ -680,6 +691,7 @@ class AssignmentPlanAsked(Event):
         "conflicted",
         "change_requested",
         "coverage_ended",
+        "provider_left",
     ]
     assignment: str | None = None
     due_at: datetime | None = None

@@ -14,6 +14,8 @@ from authorization.domain.state import (
     DECEASED,
     DECEASED_CODE,
     DUPLICATIVE_PROGRAM,
+    IN_CUSTODY,
+    INCARCERATED,
     LOST_COVERAGE,
     PROGRAM_CHOSEN,
     SERVICE_ENDED,
@@ -61,6 +63,7 @@ from loopkeeper.contract.events import (
     OutreachServiceEnded,
     OutreachTakenBack,
     ReferralAmended,
+    ReferralBackInCustody,
     ReferralClosed,
     ReferralDeathConfirmed,
     ReferralDeathTakenBack,
@@ -112,6 +115,9 @@ def _amended(state: Authorization, event: ReferralAmended) -> Mapping[str, Any]:
         changes["sealed"] = _identity(event.sealed)
     if _chosen_instead(event.flags or ()) - _chosen_instead(state.flags):
         changes |= _discontinued(state, event.occurred_at, PROGRAM_CHOSEN, DUPLICATIVE_PROGRAM)
+    asked = state.discontinuation
+    if event.release_on is not None and asked is not None and asked.why == IN_CUSTODY:
+        changes["discontinuation"] = None
     confirmed = event.eligibility is not None and event.eligibility.state == "confirmed"
     if confirmed and state.eligibility.state != "confirmed":
         changes["enrolled_on"] = la_date(event.occurred_at)
@@ -390,6 +396,14 @@ def _service_ended(state: Authorization, event: OutreachServiceEnded) -> Mapping
     return _discontinued(state, event.occurred_at, SERVICE_ENDED, event.code)
 
 
+def _back_in_custody(state: Authorization, event: ReferralBackInCustody) -> Mapping[str, Any]:
+    """The day of release is not known any more; whether the term ends for it, a person judges."""
+    found = _discontinued(state, event.occurred_at, IN_CUSTODY, INCARCERATED)
+    asked = found.get("discontinuation")
+    due = {"discontinuation": asked.model_copy(update={"due_at": event.due_at})} if asked is not None else {}
+    return {"release_on": None, **due}
+
+
 def _death_told(state: Authorization, event: ReferralDeathTold) -> Mapping[str, Any]:
     """A term that runs is to be judged; what may end it already is judged with it."""
     found = _discontinued(state, event.occurred_at, DEATH_TOLD, DECEASED_CODE)
@@ -425,6 +439,7 @@ FOLD: Mapping[type[Event], Callable[[Authorization, Any], Mapping[str, Any]]] = 
     AssignmentEnded: _assignment_ended,
     OutreachServiceEnded: _service_ended,
     OutreachTakenBack: _outreach_taken_back,
+    ReferralBackInCustody: _back_in_custody,
     ReferralDeathTold: _death_told,
     ReferralDeathConfirmed: _death_confirmed,
     ReferralDeathTakenBack: _death_taken_back,

@@ -37,6 +37,8 @@ APPEALED = "appealed"
 # The word that the member has died, told or confirmed, and the state's code.
 DEATH_TOLD, DECEASED, DECEASED_CODE = "death_told", "deceased", 14
 SERVICE_ENDED = "service_ended"
+# The member is in custody again, and the state's code.
+IN_CUSTODY, INCARCERATED = "in_custody", 5
 # What a choice of another program, made after the yes, opens (loop.md 4.4): its word, and the state's code.
 PROGRAM_CHOSEN, DUPLICATIVE_PROGRAM = "program_chosen", 7
 Status = Literal["", "started", "pending", "approved", "denied", "closed"]

@@ -15,7 +15,7 @@ from loopkeeper.http.route import Id, Operation, example, refused
 from loopkeeper.runtime.service import Call
 from loopkeeper.security.organizations import Role
 from loopkeeper.store.pages import Selection, literal, visible_page
-from notification.api.views import KEYS, Actor, Body, OutreachShown, row_of, shown, state_of
+from notification.api.views import KEYS, Actor, Body, OutreachShown, recorded, row_of, shown, state_of
 from notification.domain.outreach.commands import (
     Because,
     DeclineForMember,
@@ -27,7 +27,7 @@ from notification.domain.outreach.commands import (
     StartServices,
     TakeBack,
 )
-from notification.domain.outreach.state import STATUSES, Outreach
+from notification.domain.outreach.state import STATUSES, Outreach, seen_by
 
 router = APIRouter(tags=["notification"], route_class=Operation)
 Provider = Annotated[Call, allowed(Role.PROVIDER)]
@@ -97,12 +97,16 @@ MARIA = {"acted_by": {"person": "maria.lopez"}}
     "/v1/outreach/{referral:key}/attempts",
     status_code=201,
     summary="Record an attempt to reach the member",
-    responses=refused("not-assigned", "already-closed", "in-the-future"),
+    responses=refused("not-assigned", "already-accepted", "already-closed", "in-the-future"),
 )
 async def record_attempt(
-    referral: Id, body: Annotated[AttemptBody, example(ATTEMPT)], call: Provider
+    referral: Id,
+    body: Annotated[AttemptBody, example(ATTEMPT)],
+    call: Annotated[Call, allowed(Role.PROVIDER, Role.REFERRER, Role.PLAN)],
 ) -> OutreachShown:
-    """Every attempt counts, reached or not; it speaks to one member who can answer."""
+    """Every attempt counts, reached or not; it speaks to one member who can answer. Before a provider has accepted, who
+    referred, the plan, and the provider that was offered the referral may record their own: such an attempt changes no
+    status, counts toward no unable_to_reach, and shows the outreach to nobody."""
     by = call.acted_by(body.acted_by)
     command = RecordAttempt(
         provider=by.organization,
@@ -222,7 +226,9 @@ async def _act(call: Call, referral: str, command: ProviderCommand) -> OutreachS
         call.check_match((await row_of(call, referral))["n"])
     outcome = await call.submit(referral, command)
     call.etag(outcome.n)
-    return shown(referral, outcome.state or Outreach(), None)
+    now = outcome.state or Outreach()
+    mine = call.client.organization in (seen_by(now), now.plan)
+    return shown(referral, now, None) if mine else recorded(referral, now)
 
 
 # ── read ──────────────────────────────────────────────────────────────────────────────────────────────────

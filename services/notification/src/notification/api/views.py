@@ -96,6 +96,13 @@ def state_of(row: Mapping[str, Any]) -> Outreach:
     return Outreach.model_validate(orjson.loads(row["state"]))
 
 
+def recorded(referral: str, now: Outreach) -> OutreachShown:
+    """The attempt just recorded, to who does not see the outreach: nothing else of it (loop.md 6.1)."""
+    last = now.attempts[-1:]
+    tried = tuple(OutreachAttemptShown.model_validate(each.model_dump()) for each in last)
+    return OutreachShown(referral=referral, status="waiting", attempts=tried)
+
+
 def shown(referral: str, now: Outreach, at: datetime | None) -> OutreachShown:
     held = now.assignment if now.assignment and now.assignment.accepted_at else None
     # Another provider's attempts are not this one's to see; the plan reads them in its feed.

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter
 from pydantic import Field
 
+from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.decider import Refused
 from loopkeeper.contract.field_types import ReleaseDay, ServiceDay
 from loopkeeper.http.call import allowed
 from loopkeeper.http.person import Person
 from loopkeeper.http.route import Id, Operation, example, refused
-from loopkeeper.kernel.errors import Problem
+from loopkeeper.kernel.errors import Problem, not_found
 from loopkeeper.runtime.service import Call
 from loopkeeper.security.organizations import Role
 from loopkeeper.store.row_access import OWN, visible_row
 from referral_intake.api.casework import Body, invalid, read_as
 from referral_intake.api.referrals import row_of, submitted
-from referral_intake.api.views import Reader, ShownReferral
+from referral_intake.api.views import Reader, ShownReferral, knows_release
 from referral_intake.domain.commands import (
     CloseReferral,
     ConfirmDeath,
     MergeReferral,
+    RecordCustody,
     RecordReleaseDate,
     TakeBackDeath,
     TellDeath,
@@ -55,6 +58,13 @@ class ReleaseBody(Body):
 
 class DeathBody(Body):
     """`on`: the day of the death, where it is known."""
+
+    on: ServiceDay | None = None
+    acted_by: Person
+
+
+class CustodyBody(Body):
+    """`on`: since which day; today if none is given."""
 
     on: ServiceDay | None = None
     acted_by: Person
@@ -188,16 +198,43 @@ async def close(
 @router.post(
     "/v1/referrals/{id:key}:record-release-date",
     summary="Record the day of release",
-    responses=refused("already-closed"),
+    responses=refused("already-closed", "not-pre-release"),
 )
 async def record_release_date(
     id: Id,
     body: Annotated[ReleaseBody, example({"release_on": "2026-04-01", "acted_by": {"person": "ana-reyes"}})],
-    call: Annotated[Call, allowed(Role.PROVIDER, Role.PLAN)],
+    call: Annotated[Call, allowed(Role.REFERRER, Role.PROVIDER, Role.PLAN)],
 ) -> ShownReferral:
-    """The day a member leaves a correctional facility; it may move, or come early (loop.md 3.7)."""
+    """The day a member leaves a correctional facility; it may move, or come early (loop.md 3.7). The plan, who serves after
+    the release, and who told a day before may tell it; but for the plan, only with attested pre-release services."""
     row = await row_of(call, id)
-    read_as(call, row, "plan", "provider")
+    must_know_release(call, row)
     call.check_match(row["n"])
     command = RecordReleaseDate(release_on=body.release_on, acted_by=call.acted_by(body.acted_by))
     return await submitted(call, row, command)
+
+
+@router.post(
+    "/v1/referrals/{id:key}:record-custody",
+    summary="Record that the member is in custody again",
+    responses=refused("in-the-future"),
+)
+async def record_custody(
+    id: Id,
+    body: Annotated[CustodyBody, example({"on": "2026-03-02", "acted_by": {"person": "ana-reyes"}})],
+    call: Annotated[Call, allowed(Role.REFERRER, Role.PROVIDER, Role.PLAN)],
+) -> ShownReferral:
+    """The start is taken back, outreach waits, and the plan judges how it goes on; a new day of release takes it up again.
+    The plan, who serves, and who told a day of release may record it."""
+    row = await row_of(call, id)
+    must_know_release(call, row)
+    call.check_match(row["n"])
+    on = body.on or la_date(call.service.clock.now())
+    return await submitted(call, row, RecordCustody(on=on, acted_by=call.acted_by(body.acted_by)))
+
+
+def must_know_release(call: Call, row: Mapping[str, Any]) -> None:
+    """For everybody who may not know of custody there is nothing here."""
+    state, who = read_as(call, row, "plan", "provider", "referrer")
+    if not knows_release(call.client, who, state):
+        raise not_found()

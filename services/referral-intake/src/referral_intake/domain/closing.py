@@ -26,7 +26,7 @@ from referral_intake.domain.commands import (
     TellDeath,
     WithdrawReferral,
 )
-from referral_intake.domain.contexts import CloseContext, DeathContext, EndingContext
+from referral_intake.domain.contexts import CloseContext, EndingContext, JudgedContext
 from referral_intake.domain.deadlines import TERM, timers
 from referral_intake.domain.state import AUTHORIZATION_ENDED, Referral
 
@@ -132,7 +132,7 @@ def close_by_hand(referral: Referral, command: CloseReferral, context: CloseCont
 THE_WORD = "the member has died"
 
 
-def tell_death(referral: Referral, command: TellDeath, context: DeathContext) -> Made:
+def tell_death(referral: Referral, command: TellDeath, context: JudgedContext) -> Made:
     """Also of a loop that is closed: whoever is served through it is contacted no more (loop.md 7.7). Told again, it says
     nothing new."""
     if referral.death is not None:
@@ -149,7 +149,7 @@ def tell_death(referral: Referral, command: TellDeath, context: DeathContext) ->
     ]
 
 
-def confirm_death(referral: Referral, command: ConfirmDeath, context: DeathContext) -> Made:
+def confirm_death(referral: Referral, command: ConfirmDeath, context: JudgedContext) -> Made:
     """The loop closes with the word; what lives on behind a closed one is ended by its own acts (loop.md 7.2)."""
     if referral.death is not None and referral.death.confirmed:
         return []

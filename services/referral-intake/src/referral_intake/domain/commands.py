@@ -103,6 +103,13 @@ class RecordReleaseDate(Command):
     acted_by: ActedBy
 
 
+class RecordCustody(Command):
+    """The member is in custody again since that day."""
+
+    on: date
+    acted_by: ActedBy
+
+
 class TellDeath(Command):
     """Somebody concerned tells that the member has died."""
 
@@ -125,9 +132,11 @@ class TakeBackDeath(Command):
 
 
 class LearnCoverage(Command):
-    """What the plan's roster says of the member since its newest import."""
+    """What the plan's roster says of the member since its newest import; `elsewhere`: the other plan whose roster alone
+    has the member now."""
 
     eligibility: Eligibility
+    elsewhere: str = ""
 
 
 class MeetDeadline(Command):

@@ -23,6 +23,7 @@ from referral_intake.domain.commands import (
     MoveSupport,
     NoteFact,
     ReceiveReferral,
+    RecordCustody,
     RecordReleaseDate,
     TakeBackDeath,
     TellDeath,
@@ -110,11 +111,18 @@ class ChooseContext(Context):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DeathContext(Context):
-    """By when a named person of the plan confirms that the member has died, or takes it back."""
+class JudgedContext(Context):
+    """By when a named person of the plan judges what somebody told: a death, or that the member is in custody again."""
 
     due_at: datetime
     refs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoverageContext(Context):
+    """The times of a question that the new coverage asks."""
+
+    asking: AnswerTimes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,17 +156,12 @@ Asked = (
     | tuple[MergeReferral, MergeContext]
     | tuple[CloseReferral, CloseContext]
     | tuple[ChooseProvider, ChooseContext]
-    | tuple[TellDeath | ConfirmDeath, DeathContext]
+    | tuple[TellDeath | ConfirmDeath | RecordCustody, JudgedContext]
+    | tuple[LearnCoverage, CoverageContext]
     | tuple[NoteFact, Noted]
     | tuple[EndOfTerm, EndingContext]
     | tuple[
-        LearnCoverage
-        | MeetDeadline
-        | WithdrawReferral
-        | RecordReleaseDate
-        | AskSupport
-        | MoveSupport
-        | TakeBackDeath,
+        MeetDeadline | WithdrawReferral | RecordReleaseDate | AskSupport | MoveSupport | TakeBackDeath,
         Plain,
     ]
 )

@@ -39,6 +39,7 @@ from loopkeeper.contract.events import (
     OutreachServicesStarted,
     OutreachTakenBack,
     ReferralAmended,
+    ReferralBackInCustody,
     ReferralClosed,
     ReferralDeathConfirmed,
     ReferralDeathTakenBack,
@@ -282,6 +283,7 @@ def _told(state: Referral, event: NoticeDelivered) -> Mapping[str, Any]:
 def _received(state: Referral, event: ReferralReceived) -> Mapping[str, Any]:
     return {
         "received_at": event.occurred_at,
+        "release_told_by": (event.referrer,) if event.release_on is not None else (),
         **{name: getattr(event, name) for name in RECEIVED_FIELDS},
     }
 
@@ -313,6 +315,10 @@ def _amended(state: Referral, event: ReferralAmended) -> Mapping[str, Any]:
     }
     if event.sealed:
         changed["sealed"] = {**state.sealed, **event.sealed}
+    if event.release_on is not None:
+        teller = event.acted_by.organization if event.acted_by is not None else state.referrer
+        changed["release_told_by"] = tuple(dict.fromkeys((*state.release_told_by, teller)))
+        changed["custody_due_at"] = None
     if event.kind == "full" and state.plan_asked and state.plan_asked.reason == START_WITHOUT_FORM:
         changed["plan_asked"] = None
     if event.joined and event.joined_referrer:
@@ -344,6 +350,12 @@ def _closed(state: Referral, event: ReferralClosed) -> Mapping[str, Any]:
     return {"closing": closing, "questions": (), "asked_by_plan": (), **over}
 
 
+def _back_in_custody(state: Referral, event: ReferralBackInCustody) -> Mapping[str, Any]:
+    by = (event.acted_by.organization,) if event.acted_by is not None else ()
+    told_by = tuple(dict.fromkeys((*state.release_told_by, *by)))
+    return {"release_on": None, "custody_due_at": event.due_at, "release_told_by": told_by}
+
+
 def _death_told(state: Referral, event: ReferralDeathTold) -> Mapping[str, Any]:
     return {"death": Death(by=event.by, due_at=event.due_at)}
 
@@ -364,6 +376,7 @@ FOLD: Mapping[type[Event], Callable[[Referral, Any], Mapping[str, Any]]] = {
     ReferralAmended: _amended,
     ReferralClosed: _closed,
     ReferralSupportMoved: _support_moved,
+    ReferralBackInCustody: _back_in_custody,
     ReferralDeathTold: _death_told,
     ReferralDeathConfirmed: _death_confirmed,
     ReferralDeathTakenBack: _death_taken_back,

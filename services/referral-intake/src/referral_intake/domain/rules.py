@@ -51,6 +51,7 @@ from referral_intake.domain.commands import (
     MoveSupport,
     NoteFact,
     ReceiveReferral,
+    RecordCustody,
     RecordReleaseDate,
     Reopening,
     TakeBackDeath,
@@ -85,6 +86,7 @@ from referral_intake.domain.questions import (
     learn_coverage,
     meet_deadline,
     once,
+    record_custody,
     record_release,
     wish_to_be_asked,
 )
@@ -112,6 +114,8 @@ def decide(referral: Referral | None, asked: Asked) -> Made:
             return withdraw(_known(referral), command, context)
         case (CloseReferral() as command, context):
             return close_by_hand(_known(referral), command, context)
+        case (RecordCustody() as command, context):
+            return record_custody(_known(referral), command, context)
         case (TellDeath() as command, context):
             return tell_death(_known(referral), command, context)
         case (ConfirmDeath() as command, context):

@@ -41,17 +41,21 @@ AUTHORIZATION_ENDED, START_WITHOUT_FORM = "authorization_ended", "start_without_
 OF_THE_ENDED = frozenset({AUTHORIZATION_ENDED, START_WITHOUT_FORM})
 # Somebody told that the member has died: the plan is asked whether it is so.
 DEATH_TOLD = "death_told"
+# The member is in custody again: the plan is asked how it goes on, in words that everybody may read.
+START_OPEN = "start_open"
+# Received before the release, as somebody attested; only then does a day of release authorize (loop.md 3.7).
+PRE_RELEASE = "pre_release_services"
 REPORTED = "reported_"
 OF_THE_ACCEPTED = frozenset(
     {
-        "conflicted", "change_requested", "reported_provider_declined", "reported_no_longer_eligible",
+        "conflicted", "change_requested", "provider_left", "reported_provider_declined", "reported_no_longer_eligible",
         "reported_unable_to_reach", "reported_other",
     }
 )  # fmt: skip
 RECEIVED_FIELDS = (
     "plan", "referrer", "member", "kind", "form", "received_via", "urgency", "age_band", "county", "language",
     "populations", "attested", "claim", "preferred", "chosen", "pcp", "program_providers", "eligibility",
-    "family_of", "flags", "consent_holder", "release_on", "plan_change", "linked", "sealed",
+    "family_of", "flags", "consent_holder", "release_on", "plan_change", "first_received_on", "linked", "sealed",
 )  # fmt: skip
 # What `referral.amended` may change of them; `sealed` part by part.
 AMENDABLE = (
@@ -208,7 +212,12 @@ class Referral(State):
     flags: tuple[str, ...] = ()
     consent_holder: str = ""
     release_on: date | None = None
+    # Who told a day of release, and so may know it; and by when the plan judges that the member is inside again.
+    release_told_by: tuple[str, ...] = ()
+    custody_due_at: datetime | None = None
     plan_change: PlanChange | None = None
+    # The day it was received first, where another plan was asked before.
+    first_received_on: date | None = None
     linked: Linked | None = None
     sealed: Mapping[str, str] = {}
     questions: tuple[Question, ...] = ()

@@ -37,6 +37,7 @@ from referral_intake.domain.commands import (
     NoteFact,
     ReadAgain,
     ReceiveReferral,
+    RecordCustody,
     RecordReleaseDate,
     Reopening,
     TakeBackDeath,
@@ -50,8 +51,9 @@ from referral_intake.domain.contexts import (
     Before,
     ChooseContext,
     CloseContext,
-    DeathContext,
+    CoverageContext,
     EndingContext,
+    JudgedContext,
     MergeContext,
     Noted,
     OverturnedContext,
@@ -99,9 +101,14 @@ class IntakeLoaded(Loaded[Referral, Asked]):
             case CloseReferral():
                 least = self._least_attempts(state, at)
                 return command, CloseContext(at=at, seed=seed, least_attempts=least)
+            case LearnCoverage():
+                return command, CoverageContext(at=at, seed=seed, asking=self._asking(at))
+            case RecordCustody():
+                due = self._policy.due("custody_judged", at)
+                return command, JudgedContext(at=at, seed=seed, due_at=due.at, refs=(due.ref,))
             case TellDeath() | ConfirmDeath():
                 due = self._policy.due("death_judged", at)
-                return command, DeathContext(at=at, seed=seed, due_at=due.at, refs=(due.ref,))
+                return command, JudgedContext(at=at, seed=seed, due_at=due.at, refs=(due.ref,))
             case EndOfTerm():
                 code = str(state.ending.code) if state is not None and state.ending is not None else ""
                 return command, self._ended(state, code, plain)
@@ -113,7 +120,7 @@ class IntakeLoaded(Loaded[Referral, Asked]):
                     self._hold(serving)
                 return command, ChooseContext(at=at, seed=seed, serving=serving)
             case (
-                LearnCoverage() | MeetDeadline() | WithdrawReferral() | RecordReleaseDate() | AskSupport()
+                MeetDeadline() | WithdrawReferral() | RecordReleaseDate() | AskSupport()
                 | MoveSupport() | TakeBackDeath()
             ):  # fmt: skip
                 return command, plain

@@ -14,6 +14,7 @@ from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.events import (
     AssignmentAccepted,
     AssignmentLeadChanged,
+    AssignmentPlanAsked,
     AuthorizationApproved,
     AuthorizationDeemedAdverse,
     AuthorizationDenied,
@@ -155,6 +156,8 @@ def _decided(before: Outreach, event: Event, after: Outreach) -> Iterator[Notice
             # A restricted member was told no more than that it is over, and is called by nobody for this.
             slots = {"outcome": Coded("outcome", ENDINGS[event.what])}
             yield _notice(after, "taken_back", slots=slots)
+        case AssignmentPlanAsked(reason="provider_left") if _held(after):
+            yield _notice(after, "provider_left", DISCREET if restricted(after) else USUAL)
         case AuthorizationOverturned():
             yield _notice(after, "overturned")
         case AuthorizationExtended():

@@ -32,6 +32,7 @@ from loopkeeper.contract.events import (
     OutreachOverdue,
     OutreachTakenBack,
     ReferralAmended,
+    ReferralBackInCustody,
     ReferralDeathTakenBack,
     ReferralDeathTold,
     ReferralSupportMoved,
@@ -82,6 +83,10 @@ def to_providers(
             yield from _support(event, after)
         case OutreachContactChanged():
             yield from _contact_changed(event, after)
+        case OutreachOverdue(clock="weekly_visit"):
+            facts = {"assignment": event.assignment, "clock": event.clock, "due_at": written(event.due_at)}
+            slots = {"due": last_day(event.due_at)}
+            yield Notice("visit_late", _holding(after), "provider", facts=facts, slots=slots)
         case OutreachOverdue():
             facts = {"assignment": event.assignment, "clock": event.clock, "due_at": written(event.due_at)}
             slots = {"due": last_day(event.due_at)}
@@ -119,6 +124,8 @@ def _decision_to_providers(before: Outreach, event: Event, after: Outreach) -> I
             variant = "deceased" if event.code == DECEASED_CODE else USUAL
             facts = {"on": event.on.isoformat()}
             yield Notice("ended", _holding(after), "provider", variant, facts=facts, slots={"on": event.on})
+        case ReferralBackInCustody():
+            yield Notice("start_taken_back", _holding(before), "provider")
         case ReferralDeathTold() if event.by != "provider":
             yield from _of_death("death_told", before)
         case ReferralDeathTakenBack():

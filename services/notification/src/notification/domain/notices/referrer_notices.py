@@ -181,6 +181,9 @@ def _authorized(to: tuple[str, str], through: date, after: Outreach) -> Notice:
         variant = "late"
     elif held or after.grant is not None or after.closing is not None:
         variant = "served"
+    if after.release_told_by and to[0] not in after.release_told_by:
+        # A term that begins with a release tells its day, and custody (loop.md 3.7).
+        return Notice("authorized", *to, "undated")
     facts = {"through": through.isoformat()}
     return Notice("authorized", *to, variant, facts=facts, slots={"through": through})
 

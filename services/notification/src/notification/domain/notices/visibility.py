@@ -34,7 +34,7 @@ PARTNER_NEVER = frozenset(
         "referral.questions_asked", "referral.amended", "outreach.contact_changed", "notice.delivered",
         "notice.overdue", "authorization.presumptive_reminded", "referral.support_moved", "assignment.started",
         "authorization.appealed", "authorization.appeal_resolved", "referral.death_told", "referral.death_confirmed",
-        "referral.death_taken_back", "outreach.taken_back", "assignment.answer_refused", "outreach.answered", "outreach.closing_reported", "outreach.month_counted",
+        "referral.death_taken_back", "referral.back_in_custody", "outreach.taken_back", "assignment.answer_refused", "outreach.answered", "outreach.closing_reported", "outreach.month_counted",
     }
 )  # fmt: skip
 

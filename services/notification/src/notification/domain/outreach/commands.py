@@ -42,8 +42,6 @@ class RecordAttempt(ProviderCommand):
     outcome: str
     reached: bool
     minutes: int | None = None
-    # A file tells attempts that were made while the offer was open (loop.md 6.1).
-    before_acceptance: bool = False
 
 
 class StartServices(ProviderCommand):

@@ -38,6 +38,7 @@ from loopkeeper.contract.events import (
     OutreachTakenBack,
     OutreachUnableToReach,
     ReferralAmended,
+    ReferralBackInCustody,
     ReferralClosed,
     ReferralDeathTakenBack,
     ReferralDeathTold,
@@ -47,7 +48,9 @@ from loopkeeper.contract.events import (
 from loopkeeper.contract.vocabulary import DenialReason
 from notification.domain.outreach.state import (
     DECEASED_CODE,
+    IN_PERSON,
     SERVICES_RECEIVED,
+    WEEKLY_VISIT,
     Answered,
     Assignment,
     Attempt,
@@ -91,6 +94,7 @@ def _received(state: Outreach, event: ReferralReceived) -> Mapping[str, Any]:
         "programs": event.program_providers,
         "contact": event.sealed.get("contact", ""),
         "claimed_by": event.claim.provider if event.claim else "",
+        "release_told_by": (event.referrer,) if event.release_on is not None else (),
     }
 
 
@@ -106,10 +110,13 @@ def _amended(state: Outreach, event: ReferralAmended) -> Mapping[str, Any]:
         changes["claimed_by"] = event.claim.provider
     if event.sealed is not None and "contact" in event.sealed:
         changes["contact"] = event.sealed["contact"]
+    if event.release_on is not None:
+        teller = event.acted_by.organization if event.acted_by is not None else state.referrer
+        changes["release_told_by"] = tuple(dict.fromkeys((*state.release_told_by, teller)))
     held = state.assignment
-    if event.release_on is not None and held is not None and held.starts_on is not None:
-        # A release that moves moves the start of what is planned.
-        changes["assignment"] = held.model_copy(update={"starts_on": event.release_on})
+    if event.release_on is not None and held is not None and (held.starts_on is not None or held.inside):
+        # A release that moves moves the start of what is planned, or taken back.
+        changes["assignment"] = held.model_copy(update={"starts_on": event.release_on, "inside": False})
     if event.joined is not None:
         others = tuple(each for each in state.joined if each.referral != event.joined)
         added = Joined(referral=event.joined, referrer=event.joined_referrer or "")
@@ -256,7 +263,12 @@ def _attempted(state: Outreach, event: OutreachAttempted) -> Mapping[str, Any]:
         minutes=event.minutes,
         before_acceptance=event.before_acceptance,
     )
-    return {"attempts": (*state.attempts, made)}
+    changes: dict[str, Any] = {"attempts": (*state.attempts, made)}
+    if made.modality == IN_PERSON and not made.before_acceptance:
+        # The next week begins: what was said of the last one is said of it again.
+        said = raised(made.assignment, WEEKLY_VISIT, "breached")
+        changes["raised"] = tuple(each for each in state.raised if each != said)
+    return changes
 
 
 def _started(state: Outreach, event: OutreachServicesStarted) -> Mapping[str, Any]:
@@ -313,6 +325,13 @@ def _month_counted(state: Outreach, event: OutreachMonthCounted) -> Mapping[str,
         assignment=event.assignment, month=event.month, in_person=event.in_person, remote=event.remote
     )
     return {"months": (*others, month)}
+
+
+def _back_in_custody(state: Outreach, event: ReferralBackInCustody) -> Mapping[str, Any]:
+    held = state.assignment
+    if held is None or held.ended:
+        return {}
+    return {"assignment": held.model_copy(update={"starts_on": None, "inside": True})}
 
 
 def _death_told(state: Outreach, event: ReferralDeathTold) -> Mapping[str, Any]:
@@ -385,6 +404,7 @@ FOLD: Mapping[type[Event], Callable[[Outreach, Any], Mapping[str, Any]]] = {
     OutreachUnableToReach: _unreached,
     OutreachServiceEnded: _service_ended,
     OutreachTakenBack: _fact_taken_back,
+    ReferralBackInCustody: _back_in_custody,
     ReferralDeathTold: _death_told,
     ReferralDeathTakenBack: _death_taken_back,
     OutreachContactChanged: _contact_changed,

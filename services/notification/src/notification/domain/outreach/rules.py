@@ -11,7 +11,7 @@ First services end outreach but not the assignment: attempts after them are stil
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Literal, assert_never
 
 from loopkeeper.contract.calendar import la_date
@@ -61,18 +61,22 @@ from notification.domain.outreach.holding import (
     day_of,
     holder,
     in_the_future,
-    offered_or_held,
+    may_try_early,
     open_holder,
 )
 from notification.domain.outreach.holding import allowed as allowed
 from notification.domain.outreach.reports import count_month, report_answer, report_closing, report_initiated
 from notification.domain.outreach.state import (
+    IN_PERSON,
+    TRANSITIONAL_RENT,
+    WEEKLY_VISIT,
     Assignment,
     Attempt,
     Outreach,
     attempts_of,
     counted,
     dead,
+    over,
     raised,
     restricted,
     seen_by,
@@ -80,10 +84,13 @@ from notification.domain.outreach.state import (
 
 # The clocks of outreach, in the order in which they run out, with what they are when they do.
 FIRST_AT_RISK, FIRST_OUTREACH, WINDOW = "first_outreach_at_risk", "first_outreach", "outreach_window"
+# Of who is authorized for Transitional Rent: a visit in person each week (ECMG26 p18).
+VISIT = WEEKLY_VISIT
 CLOCKS: Mapping[str, tuple[str, Literal["at_risk", "breached"]]] = {
     FIRST_AT_RISK: (FIRST_OUTREACH, "at_risk"),
     FIRST_OUTREACH: (FIRST_OUTREACH, "breached"),
     WINDOW: (WINDOW, "breached"),
+    VISIT: (VISIT, "breached"),
 }
 
 
@@ -129,17 +136,27 @@ def decide(outreach: Outreach | None, asked: Asked) -> Sequence[Event]:
 
 
 def attempt(outreach: Outreach | None, command: RecordAttempt, context: Plain) -> OutreachAttempted:
-    now, held = offered_or_held(outreach, command) if command.before_acceptance else holder(outreach, command)
+    """Since the acceptance by who accepted; before it by who referred, the plan, or whom it offered the referral
+    (loop.md 6.1): outreach needs no authorization (ECMG26 p110)."""
+    if outreach is not None and (offer := may_try_early(outreach, command)) is not None:
+        return _attempted(outreach, command, context, offer, ActedBy(
+            organization=command.provider, person=command.person, proved=command.proved), early=True)  # fmt: skip
+    now, held = holder(outreach, command)
     if held.ended:
         raise already_over(now)
+    return _attempted(now, command, context, held.assignment, acted_by(held, command), early=False)
+
+
+def _attempted(
+    now: Outreach, command: RecordAttempt, context: Plain, assignment: str, by: ActedBy, *, early: bool
+) -> OutreachAttempted:
     if command.tried_at > context.at:
         raise in_the_future()
-    early = held.accepted_at is None
     return OutreachAttempted(
         occurred_at=command.tried_at,
-        acted_by=acted_by(held, command),
-        assignment=held.assignment,
-        number=len(attempts_of(now, held.assignment)) + 1,
+        acted_by=by,
+        assignment=assignment,
+        number=len(attempts_of(now, assignment)) + 1,
         actor_kind=command.actor_kind,
         modality=command.modality,
         outcome=command.outcome,
@@ -359,9 +376,37 @@ def raise_notice(
 
 
 def running_clocks(now: Outreach) -> tuple[str, ...]:
-    """The clocks that run: the first attempt is due after an acceptance, and something must come of outreach."""
+    """The clocks that run: the first attempt is due after an acceptance, something must come of outreach, and who is
+    authorized for Transitional Rent is visited each week."""
+    return (*_of_outreach(now), *((VISIT,) if visits_run(now) else ()))
+
+
+def visits_run(now: Outreach) -> bool:
+    """Whether the next weekly visit is awaited: also after first services, until the assignment ends. Rules of contact beat
+    it: nobody is asked to appear where that may endanger the member (loop.md 6.2)."""
     held = now.assignment
-    if held is None or not held.held or now.ending is not None or now.closing is not None or dead(now):
+    if held is None or not held.held or held.inside or over(now) or restricted(now):
+        return False
+    return TRANSITIONAL_RENT in now.flags and raised(held.assignment, *CLOCKS[VISIT]) not in now.raised
+
+
+def last_visit(now: Outreach) -> datetime | None:
+    """When the member was last visited in person under this assignment; None where not yet."""
+    held = now.assignment
+    tried = counted(now, held.assignment) if held is not None else ()
+    return max((each.at for each in tried if each.modality == IN_PERSON), default=None)
+
+
+def _of_outreach(now: Outreach) -> tuple[str, ...]:
+    held = now.assignment
+    if (
+        held is None
+        or not held.held
+        or now.ending is not None
+        or now.closing is not None
+        or dead(now)
+        or held.inside
+    ):
         return ()
     begun = held.initiated_on is not None or counted(now, held.assignment)
     waits = [WINDOW] if begun else [FIRST_AT_RISK, FIRST_OUTREACH, WINDOW]

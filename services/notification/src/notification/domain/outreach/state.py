@@ -20,6 +20,8 @@ SERVICES_RECEIVED = "services_received"
 DO_NOT_CONTACT, SAFE_CONTACT = "do_not_contact", "safe_contact"
 UNSAFE = frozenset({DO_NOT_CONTACT, SAFE_CONTACT})
 SELF_REFERRAL = "self_referral"
+# Authorized for it, a member is visited in person each week (ECMG26 p18).
+TRANSITIONAL_RENT, IN_PERSON, WEEKLY_VISIT = "transitional_rent", "in_person", "weekly_visit"
 # The discontinuation that says that the member has died (domain.md 3).
 DECEASED_CODE = 14
 
@@ -46,6 +48,8 @@ class Assignment(Part):
     answer_due_at: datetime | None = None
     # From when on a planned one is live (loop.md 3.7).
     starts_on: date | None = None
+    # The member is in custody again: outreach waits for a new day of release.
+    inside: bool = False
     accepted_at: datetime | None = None
     lead: Lead | None = None
     # Since when outreach goes on, as the provider's file says, with or without an attempt.
@@ -154,6 +158,8 @@ class Outreach(State):
     claimed_by: str = ""
     grant: Grant | None = None
     decision: Literal["", "approved", "denied"] = ""
+    # Who told a day of release, and so may know it; empty where there is none.
+    release_told_by: tuple[str, ...] = ()
     deceased: bool = False
     # Somebody concerned told that the member has died, and the plan has not taken it back.
     death_told: bool = False
