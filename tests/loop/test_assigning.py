@@ -327,7 +327,9 @@ async def test_who_leaves_jail_has_an_assignment_planned_from_that_day(open_hous
     assert offer["starts_on"] == release.isoformat()
     # The day tells custody, and is the plan's to know until the provider has accepted.
     path = f"/v1/assignments/{offer['id']}"
-    assert (await open_house.ask(STREET, "GET", path))["starts_on"] is None
+    shown = await open_house.ask(STREET, "GET", path)
+    assert shown["starts_on"] is None
+    assert "pre_release_services" not in shown["needs"]
     await accept(open_house, STREET, offer)
     assert (await open_house.ask(STREET, "GET", path))["starts_on"] == release.isoformat()
     await open_house.pass_time(21 * DAY)
