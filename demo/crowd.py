@@ -26,6 +26,20 @@ SECOND = 6
 LATER = timedelta(days=32)
 
 
+def unmet(shown: dict[str, Any]) -> list[dict[str, str]]:
+    """What a named person finds not met of each population asked for: the first criterion of its own row."""
+    met = [each for each in shown["populations"] if each["result"] == "met"]
+    asked = met or [each for each in shown["populations"] if each["claimed"]] or shown["populations"][:1]
+    return [
+        {
+            "population": each["code"],
+            "criterion": (each["criteria"] or [""])[0],
+            "why": "The records say otherwise.",
+        }
+        for each in asked
+    ]
+
+
 @dataclass
 class Town:
     """The people of the story. Each referral's fate is drawn from the seed and its number, so a story can be repeated."""
@@ -149,7 +163,8 @@ class Town:
         path = f"/v1/authorizations/{delivery.data['authorization']}"
         person = {"person": "maria-chen", "title": "Medical director", "licence": "A-12345"}
         if chance < 0.08:
-            body = {"acted_by": person, "reason": "criteria_not_met"}
+            shown = await self.stage.caller.ask(delivery.to, "GET", path)
+            body = {"acted_by": person, "reason": "criteria_not_met", "unmet": unmet(shown)}
             await self.stage.caller.ask(delivery.to, "POST", f"{path}:deny", body)
         elif chance < 0.24:
             asked = {"acted_by": person, "asks": ["relationship"]}

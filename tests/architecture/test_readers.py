@@ -17,12 +17,14 @@ def foreign(owner: str) -> set[str]:
 
 AUTHORIZATION = {
     "referral.received", "referral.amended", "referral.closed", "assignment.accepted", "assignment.ended",
-    "outreach.service_ended", "notice.delivered", "provider.recorded",
+    "outreach.service_ended", "notice.delivered", "provider.recorded", "outreach.taken_back", "referral.death_told",
+    "referral.death_confirmed", "referral.death_taken_back", "referral.back_in_custody",
 }  # fmt: skip
 ASSIGNMENT = {
     "referral.received", "referral.amended", "referral.closed", "authorization.presumptive_granted",
     "authorization.presumptive_ended", "authorization.approved", "authorization.extended",
     "authorization.reauthorization_requested", "authorization.ended", "outreach.contact_changed", "outreach.answered",
+    "referral.back_in_custody",
 }  # fmt: skip
 
 
@@ -33,10 +35,10 @@ def read_by(service: str) -> set[str]:
 @pytest.mark.parametrize(
     ("service", "expected", "how_many"),
     [
-        ("intake", foreign("referral"), 44),
-        ("authorization", AUTHORIZATION, 8),
-        ("assignment", ASSIGNMENT, 11),
-        ("notification", foreign("outreach"), 39),
+        ("intake", foreign("referral"), 47),
+        ("authorization", AUTHORIZATION, 13),
+        ("assignment", ASSIGNMENT, 12),
+        ("notification", foreign("outreach"), 45),
     ],
 )
 def test_a_service_reads_these_events_and_no_others(service: str, expected: set[str], how_many: int) -> None:

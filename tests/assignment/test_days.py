@@ -23,6 +23,7 @@ from loopkeeper.contract.events import (
     AuthorizationReauthorizationRequested,
     Event,
     ReferralAmended,
+    ReferralBackInCustody,
 )
 from tests.assignment.cases import (
     ANSWER_DUE,
@@ -211,6 +212,25 @@ def test_once_begun_a_late_word_of_the_release_changes_nothing() -> None:
     moved = after(begun, release(RELEASE + 9 * DAY))
     assert moved.live is not None
     assert timers(moved) == {}
+
+
+BACK = ReferralBackInCustody(occurred_at=MONDAY, on=MONDAY.date(), due_at=MONDAY)
+
+
+def test_back_in_custody_takes_the_start_back_and_keeps_the_place_3_7() -> None:
+    begun = planned(
+        accepted(), AssignmentStarted(occurred_at=MONDAY, assignment="asg_1", provider=STREET, on=RELEASE)
+    )
+    inside = after(begun, BACK)
+    assert begun.live is not None
+    assert inside.live is None
+    assert inside.turn is not None
+    assert (inside.turn.held, inside.turn.starts_on) == (True, None)
+    assert "start" not in timers(inside)
+    again = after(inside, release(RELEASE + 30 * DAY))
+    assert again.turn is not None
+    assert again.turn.starts_on == RELEASE + 30 * DAY
+    assert "start" in timers(again)
 
 
 def test_a_release_that_is_past_makes_no_plan() -> None:

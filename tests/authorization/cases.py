@@ -12,6 +12,7 @@ import pytest
 
 from authorization.domain.commands import (
     Amend,
+    Appeal,
     Approve,
     Continue,
     Deny,
@@ -28,6 +29,7 @@ from authorization.domain.commands import (
 )
 from authorization.domain.contexts import (
     AmendContext,
+    AppealContext,
     ApprovalRules,
     ApproveContext,
     CapContext,
@@ -67,6 +69,7 @@ from loopkeeper.contract.events import (
     ReferralReceived,
     Rights,
     ScreenedPopulation,
+    Unmet,
 )
 from loopkeeper.contract.vocabulary.populations import Population
 from loopkeeper.testing.rules import AskedCommand, command_of, decided
@@ -281,15 +284,25 @@ DENIAL = DenialRules(
     rights=RIGHTS,
     exclusive=(),
     chosen=(),
+    criteria={
+        "homelessness": ("in_shelter", "complex_need"),
+        "avoidable_utilization": ("avoidable_ed_visits_6m", "avoidable_stays_6m"),
+    },
     refs=(),
 )
 # What of a denial policy says; the rest is the person's word.
-OF_POLICY = {"needs_license", "notice_due_at", "rights", "exclusive", "chosen", "refs"}
+OF_POLICY = {"needs_license", "notice_due_at", "rights", "exclusive", "chosen", "criteria", "refs"}
+# What the licensed person says of each population.
+WHY = "You told us that you live with your sister."
+UNMET_HOMELESS = Unmet(population="homelessness", criterion="in_shelter", why=WHY)
+UNMET_FREQUENT = Unmet(population="avoidable_utilization", criterion="avoidable_stays_6m", why=WHY)
 
 
 def deny(reason: str = "no_active_medi_cal", acted_by: ActedBy = MARIA, **changes: Any) -> AskedCommand:
     # The plan told the provider itself; without that, the grant waits for our notice.
     said = {"licensed": False, "citation": "ECM Policy Guide", "provider_told": True, **changes}
+    if reason == "criteria_not_met":
+        said = {"unmet": (UNMET_HOMELESS,), **said}
     command = Deny(reason=reason, acted_by=acted_by, **{k: v for k, v in said.items() if k not in OF_POLICY})
     denial = replace(DENIAL, **{k: v for k, v in changes.items() if k in OF_POLICY})
     return command, DenyContext(**TIMES, denial=denial)
@@ -298,6 +311,8 @@ def deny(reason: str = "no_active_medi_cal", acted_by: ActedBy = MARIA, **change
 def modify(populations: tuple[str, ...], **changes: Any) -> AskedCommand:
     rules, denial = changes.pop("rules", RULES), replace(DENIAL, **changes.pop("denial", {}))
     said = {"acted_by": MARIA, "reason": "criteria_not_met", "licensed": True, **changes}
+    if said["reason"] == "criteria_not_met":
+        said = {"unmet": (UNMET_FREQUENT,), **said}
     context = ModifyContext(**TIMES, term=rules.term(), denial=denial)
     return Modify(populations=populations, **said), context
 
@@ -342,6 +357,11 @@ def end(code: int = 1, acted_by: ActedBy = MARIA, **changes: Any) -> AskedComman
     ending = EndingRules(rights=RIGHTS, refs=())
     context = EndContext(**TIMES, notice_days=10, ending=ending)
     return End(acted_by=acted_by, code=code, **changes), context
+
+
+def appeal(on: date, acted_by: ActedBy = MARIA, at: datetime = MONDAY) -> AskedCommand:
+    context = AppealContext(at=at, seed=SEED, due_at=at + timedelta(days=30), refs=())
+    return Appeal(acted_by=acted_by, on=on), context
 
 
 LUIS = ActedBy(organization=TEAM, person="luis-ortega")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from authorization.domain import commands as product
 from authorization.domain.commands import (
     Amend,
+    Appeal,
     Approve,
     Continue,
     Deny,
@@ -63,6 +64,7 @@ from tests.authorization.cases import (
     UNSURE,
     amend,
     amended,
+    appeal,
     approve,
     ask_again,
     claim,
@@ -196,11 +198,12 @@ COMMANDS: Mapping[type[Command], st.SearchStrategy[Any]] = {
     RevokeGrant: st.builds(revoke, PEOPLE),
     Overturn: st.builds(overturn, st.just(TODAY), PEOPLE),
     End: st.builds(end, st.sampled_from([1, 4, 13, 16]), PEOPLE),
+    Appeal: st.builds(appeal, st.just(TODAY), PEOPLE),
     Continue: st.builds(go_on, PEOPLE),
     RequestReauthorization: st.builds(ask_again, acted_by=st.sampled_from([LUIS, NOBODY])),
 }
 PEOPLES = (
-    Approve, Modify, Deny, Pend, Resume, RevokeGrant, Overturn, End, Continue, RequestReauthorization,
+    Approve, Modify, Deny, Pend, Resume, RevokeGrant, Overturn, Appeal, End, Continue, RequestReauthorization,
 )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from loopkeeper.contract.calendar import la_date
 from loopkeeper.kernel.clock import SystemClock
 from loopkeeper.testing.partner import Taken
 from tests.chaos.town import Town
-from tests.loop.house import CLINIC, HARBOR, NAVIGATORS, OPERATIONS, STREET, david, put_roster
+from tests.loop.house import CLINIC, HARBOR, NAVIGATORS, OPERATIONS, STREET, UNMET, david, put_roster
 
 # Forms that are being sent at the same time.
 CLIENTS = 6
@@ -233,7 +233,9 @@ class People:
         fate = await self._fate(review["referral"])
         if not fate.decides:
             return
-        body = {"acted_by": PERSON} | ({"reason": "criteria_not_met"} if fate.decides == "deny" else {})
+        body: dict[str, Any] = {"acted_by": PERSON}
+        if fate.decides == "deny":
+            body |= {"reason": "criteria_not_met", "unmet": UNMET}
         path = f"/v1/authorizations/{review['authorization']}:{fate.decides}"
         await self.town.ask(HARBOR, "POST", path, body)
 

@@ -9,13 +9,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-import referral_intake
 from loopkeeper.policy import Policy, check
 from loopkeeper.policy.conditions import Count, Words, leaves
-from loopkeeper.policy.reading import load
+from loopkeeper.policy.reading import files, load
 from referral_intake.domain.form.screening import ANSWERS, FACTS, Screening, screen
 
-PACKAGED = Path(referral_intake.__file__).parent / "policy"
+PACKAGED = Path(files.__file__).parents[1]
 POLICY = load([PACKAGED])
 MARCH = date(2026, 3, 3)
 LAST_YEAR = date(2025, 12, 31)
@@ -227,7 +226,7 @@ def test_every_answer_the_rows_ask_for_is_on_the_form_and_of_its_kind() -> None:
 
 
 def edited(folder: Path, change: dict[str, str], adds: str = "") -> Policy:
-    """The packaged file with these words replaced, and perhaps a file of the operator next to it."""
+    """The packaged file with these words replaced, in place of all that is packaged, and perhaps the operator's own."""
     text = (PACKAGED / "populations.yaml").read_text()
     for words, others in change.items():
         assert words in text
@@ -237,7 +236,9 @@ def edited(folder: Path, change: dict[str, str], adds: str = "") -> Policy:
         each.mkdir(exist_ok=True)
     (packaged / "populations.yaml").write_text(text)
     (own / "rows.yaml").write_text(adds)
-    return load([packaged], own)
+    with pytest.MonkeyPatch.context() as place:
+        place.setattr(files, "CHASSIS", packaged)
+        return load([packaged], own)
 
 
 def test_editing_a_threshold_changes_the_result_and_its_sentence(tmp_path: Path) -> None:

@@ -49,6 +49,16 @@ PROVIDERS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 QUIET_WITHIN = 120.0
 
 
+# What a named person finds not met of David's population (loop.md 4.3).
+UNMET = [
+    {
+        "population": "homelessness",
+        "criterion": "place_not_for_sleeping",
+        "why": "You told us that you sleep at home since January.",
+    }
+]
+
+
 def david(**changes: Any) -> dict[str, Any]:
     """David, 62, a tent behind a gas station; referred by his clinic under homelessness."""
     body: dict[str, Any] = {

@@ -148,7 +148,10 @@ async def decided(town: Town) -> None:
     answers = {**david()["answers"], **SMI_SUD}
     both = neighbour(31, populations=["homelessness", "smi_sud"], answers=answers)
     in_part = await town.refer("in part", CLINIC, both)
-    await town.decide(in_part, "modify", populations=["homelessness"], reason="criteria_not_met")
+    said = [
+        {"population": "smi_sud", "criterion": "smhs_dmc_access", "why": "No such services are known of."}
+    ]
+    await town.decide(in_part, "modify", populations=["homelessness"], reason="criteria_not_met", unmet=said)
     no = await town.refer("no", CLINIC, neighbour(32))
     await town.decide(no, "deny", reason="no_active_medi_cal")
     await town.decide(no, "overturn")

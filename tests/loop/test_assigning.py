@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from assignment.workers import ask_for_those_left
 from loopkeeper.contract.calendar import la_date
 from tests.conftest import Databases
 from tests.loop.conftest import NewLog
@@ -28,7 +29,7 @@ from tests.loop.house import (
 
 MARIA, LUIS = {"acted_by": {"person": "maria-chen"}}, {"acted_by": {"person": "luis-ortega"}}
 BORN = "1964-02-17"
-MEMBERS = [f"9000{1000 + number}S" for number in range(13)]
+MEMBERS = [f"9000{1000 + number}S" for number in range(14)]
 # Harbor lets silence go to the next; Valley has not turned it on.
 RE_OFFER = """table: re_offer
 rows:
@@ -326,9 +327,38 @@ async def test_who_leaves_jail_has_an_assignment_planned_from_that_day(open_hous
     assert offer["starts_on"] == release.isoformat()
     # The day tells custody, and is the plan's to know until the provider has accepted.
     path = f"/v1/assignments/{offer['id']}"
-    assert (await open_house.ask(STREET, "GET", path))["starts_on"] is None
+    shown = await open_house.ask(STREET, "GET", path)
+    assert shown["starts_on"] is None
+    assert "pre_release_services" not in shown["needs"]
     await accept(open_house, STREET, offer)
     assert (await open_house.ask(STREET, "GET", path))["starts_on"] == release.isoformat()
     await open_house.pass_time(21 * DAY)
     assert "started" in await actions(open_house, referral)
     assert (await open_house.ask(STREET, "GET", f"/v1/assignments/{offer['id']}"))["starts_on"] is None
+
+
+async def test_of_each_member_of_a_provider_whose_contract_ends_the_plan_is_asked_and_the_member_told_5_10(
+    open_house: House,
+) -> None:
+    referral, offer = await offered(open_house, 13)
+    await accept(open_house, STREET, offer)
+    entry = f"/v1/providers/{STREET}"
+    held = (await open_house.ask("", "GET", entry))["contracts"]
+    before = [
+        {"plan": HARBOR, "populations": each["populations"], "from": "2025-01-01"}
+        for each in held
+        if each["plan"] == HARBOR
+    ]
+    over = (la_date(open_house.clock.now()) - DAY).isoformat()
+    await open_house.ask(HARBOR, "PUT", entry, {"contracts": [each | {"through": over} for each in before]})
+    await ask_for_those_left(open_house.running.contexts["assignment"], la_date(open_house.clock.now()))
+    await open_house.quiet()
+    step = (await open_house.referral(HARBOR, referral))["next_step"]
+    assert (step["actor"], step["code"]) == ("plan", "provider_left")
+    told = await open_house.ask(HARBOR, "GET", "/v1/mailbox?recipient_kind=member&limit=200")
+    assert "provider_left" in {each["code"] for each in told["items"] if each["referral"] == referral}
+    made = await open_house.ask(
+        HARBOR, "POST", "/v1/assignments", {"referral": referral, "provider": NAVIGATORS, **MARIA}, 201
+    )
+    assert made["provider"] == NAVIGATORS
+    await open_house.ask(HARBOR, "PUT", entry, {"contracts": before})

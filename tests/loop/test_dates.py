@@ -148,6 +148,12 @@ FIELDS: Mapping[str, Field] = {
     "intake ReleaseBody release_on": Field(
         HARBOR, "POST", REFERRALS + "/{referral}:record-release-date", "/release_on",
         lambda d: {"release_on": d, **NOBODY}, referred),
+    "intake DeathBody on": Field(
+        HARBOR, "POST", REFERRALS + "/{referral}:tell-death", "/on", lambda d: {"on": d, **NOBODY}, referred),
+    "intake CustodyBody on": Field(
+        HARBOR, "POST", REFERRALS + "/{referral}:record-custody", "/on", lambda d: {"on": d, **NOBODY}, referred),
+    "authorization AppealBody on": Field(
+        HARBOR, "POST", REVIEW + ":appeal", "/on", lambda d: {"on": d, **NOBODY}, approved),
     "authorization ApproveBody enrolled_on": Field(
         HARBOR, "POST", REVIEW + ":approve", "/enrolled_on", lambda d: {"enrolled_on": d, **NOBODY}, referred),
     "authorization EndTermBody on": Field(

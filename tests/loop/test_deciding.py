@@ -120,6 +120,9 @@ async def test_who_may_see_and_decide_a_request(desk: House) -> None:
     assert (await act(desk, request, "approve", MARIA, 403, HOSPITAL))["slug"] == "role-missing"
 
 
+WORDS = "The hospital planned those stays."
+
+
 async def test_a_yes_in_part_says_what_is_not_approved_and_why(desk: House) -> None:
     answers = {**david()["answers"], "avoidable_stays_6m": 4}
     referral, request = await waiting(
@@ -131,6 +134,7 @@ async def test_a_yes_in_part_says_what_is_not_approved_and_why(desk: House) -> N
         **MARIA,
         "populations": ["homelessness"],
         "reason": "criteria_not_met",
+        "unmet": [{"population": "avoidable_utilization", "criterion": "avoidable_stays_6m", "why": WORDS}],
         "external_number": "HHP-13",
     }
     decided = (await act(desk, request, "modify", body))["decision"]

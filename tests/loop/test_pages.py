@@ -25,6 +25,7 @@ from tests.loop.house import (
     NAVIGATORS,
     OPERATIONS,
     STREET,
+    UNMET,
     VALLEY,
     House,
     david,
@@ -220,7 +221,13 @@ async def test_what_is_allowed_is_said_and_a_dry_run_keeps_nothing(pages: House)
     path = f"/v1/authorizations/{request}"
     before = await pages.ask(HARBOR, "GET", path)
     assert before["allowed"] == ["approve", "modify", "deny", "pend"]
-    deny = {**MARIA, "reason": "criteria_not_met", "citation": "ECM Policy Guide, p. 12", "dry_run": True}
+    deny = {
+        **MARIA,
+        "reason": "criteria_not_met",
+        "unmet": UNMET,
+        "citation": "ECM Policy Guide, p. 12",
+        "dry_run": True,
+    }
     shown = await pages.ask(HARBOR, "POST", f"{path}:deny", deny)
     assert shown["status"] == "denied"
     assert shown["decision"]["notice_due_at"] is not None

@@ -14,7 +14,7 @@ import pytest_asyncio
 from loopkeeper.security import issuer, tokens
 from loopkeeper.security.tokens import ProvedPerson
 from tests.conftest import Databases
-from tests.loop.house import CLINIC, HARBOR, STREET, VALLEY, House, david, house
+from tests.loop.house import CLINIC, HARBOR, STREET, UNMET, VALLEY, House, david, house
 
 # Random per person and organization; the console alone knows whose they are.
 LIN = ProvedPerson(f"per_{'1' * 32}", "Physician")
@@ -135,7 +135,7 @@ async def test_a_person_who_names_another_is_refused_and_nothing_happens(people:
 
 async def test_the_tokens_licence_decides_what_may_be_denied_4_1(people: Signed) -> None:
     referral, request = await waiting(people, 4004)
-    deny = {"reason": "criteria_not_met", "citation": "ECM Policy Guide, p. 12"}
+    deny = {"reason": "criteria_not_met", "unmet": UNMET, "citation": "ECM Policy Guide, p. 12"}
     path = f"/v1/authorizations/{request}:deny"
     refused = await people.ask(ANA, HARBOR, "plan", "POST", path, deny, 409)
     assert refused["slug"] == "person-required"

@@ -480,6 +480,34 @@ async def supported(town: House, referral: str) -> None:
 # ── the right plan (loop.md 2.14) ─────────────────────────────────────────────────────────────────────────
 
 
+async def test_coverage_that_moves_while_the_loop_is_open_asks_the_redirect_again_and_keeps_the_first_day_2_14(
+    town: House,
+) -> None:
+    body, other = somebody(), somebody()
+    mine = {name: body["member"][name] for name in ("cin", "birth_date")}
+    theirs = {name: other["member"][name] for name in ("cin", "birth_date")}
+    await put_roster(town, VALLEY, [mine])
+    await put_roster(town, HARBOR, [mine, theirs])
+    referral = await town.refer(CLINIC, body)
+    first_day = town.today()
+    assert not [each for each in await asked(town, CLINIC, referral) if each.startswith("redirect")]
+    await town.pass_time(timedelta(days=1))
+    await put_roster(town, HARBOR, [theirs])
+    (redirect,) = [each for each in await asked(town, CLINIC, referral) if each.startswith("redirect")]
+    assert redirect == f"redirect-{VALLEY}"
+    # Back under this plan, nothing is to be sent anywhere.
+    await put_roster(town, HARBOR, [mine, theirs])
+    assert redirect not in await asked(town, CLINIC, referral)
+    await put_roster(town, HARBOR, [theirs])
+    await town.ask(CLINIC, "POST", f"/v1/referrals/{referral}:answer", {"answers": {redirect: True}})
+    await town.quiet()
+    listed = await town.ask(CLINIC, "GET", f"/v1/referrals?plan={VALLEY}&limit=200")
+    (new,) = [each for each in listed["items"] if each["linked"] and each["linked"]["to"] == referral]
+    assert new["first_received_on"] == first_day
+    for plan in (HARBOR, VALLEY):
+        await put_roster(town, plan, [])
+
+
 async def test_a_referral_to_the_wrong_plan_is_sent_to_the_right_one_if_the_referrer_says_so(
     town: House,
 ) -> None:
@@ -571,9 +599,35 @@ async def test_the_release_date_is_recorded_and_may_move(town: House) -> None:
     referral = await town.refer(CLINIC, body)
     assert (await town.referral(HARBOR, referral))["release_on"] == "2026-09-01"
     path, person = f"/v1/referrals/{referral}:record-release-date", {"acted_by": {"person": "ana-reyes"}}
-    await town.ask(CLINIC, "POST", path, {"release_on": "2026-08-20"} | person, 404)
-    moved = await town.ask(HARBOR, "POST", path, {"release_on": "2026-08-20"} | person)
-    assert moved["release_on"] == "2026-08-20"
+    for teller, day in ((CLINIC, "2026-08-20"), (HARBOR, "2026-08-21")):
+        moved = await town.ask(teller, "POST", path, {"release_on": day} | person)
+        assert moved["release_on"] == day
+    await town.ask(STREET, "POST", path, {"release_on": "2026-08-20"} | person, 404)
+    back = await town.ask(CLINIC, "POST", f"/v1/referrals/{referral}:record-custody", person)
+    assert (back["release_on"], back["next_step"]["code"]) == (None, "start_open")
+
+
+async def test_a_referrer_who_did_not_tell_the_day_of_release_learns_nothing_of_it_3_7(town: House) -> None:
+    """Without attested pre-release services nobody but the plan tells a day, and it tells custody."""
+    answers = {"leaving_incarceration": True, "hiv_aids": True}
+    body = somebody(populations=["incarceration"], answers=answers, release_on="2026-09-01")
+    referral = await town.refer(CLINIC, body)
+    assert (await town.referral(HARBOR, referral))["release_on"] is None
+    person = {"acted_by": {"person": "ana-reyes"}}
+    path = f"/v1/referrals/{referral}:record-release-date"
+    told = await town.ask(HARBOR, "POST", path, {"release_on": "2026-09-02"} | person)
+    assert told["release_on"] == "2026-09-02"
+    await town.ask(HARBOR, "POST", f"/v1/referrals/{referral}:record-custody", person)
+    shown = await town.referral(CLINIC, referral)
+    assert shown["release_on"] is None
+    lines = (await town.ask(CLINIC, "GET", f"/v1/referrals/{referral}/timeline"))["items"]
+    said = " ".join(f"{line['sentence']} {line['values']}" for line in lines)
+    for word in ("release", "custody", "2026-09-02", "September 2"):
+        assert word not in said
+    assert "custody" not in shown["next_step"]["step"]
+    for action in ("record-release-date", "record-custody"):
+        body = {"release_on": "2026-08-20"} if action == "record-release-date" else {}
+        await town.ask(CLINIC, "POST", f"/v1/referrals/{referral}:{action}", body | person, 404)
 
 
 async def test_the_member_is_opened_for_the_plan_and_the_referrer_only_and_written_down(town: House) -> None:

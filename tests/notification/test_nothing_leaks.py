@@ -49,9 +49,14 @@ def test_every_notice_that_the_policy_knows_is_told_by_some_event() -> None:
         for row in POLICY.all_rows
         if row.table == "notice_duties" and row["told"]
     }
-    # These need a state of their own: an offer taken back before its answer, outreach that runs for 90 days, a choice
-    # of another program (`test_reactions` and `test_words` have them).
-    alone = {("offer_withdrawn", "provider"), ("outreach_long", "provider"), ("program_chosen", "provider")}
+    # These need a state of their own: an offer taken back before its answer, outreach that runs for 90 days, a week
+    # without a visit, a choice of another program, a provider that leaves, a closing's fact that was an error
+    # (`test_reactions` and `test_words` have them).
+    alone = {
+        ("offer_withdrawn", "provider"), ("outreach_long", "provider"), ("program_chosen", "provider"),
+        ("visit_late", "provider"), ("provider_left", "member"), ("taken_back", "referrer"),
+        ("taken_back", "provider"), ("taken_back", "member"),
+    }  # fmt: skip
     assert known - told <= alone
     assert told <= known
 
@@ -101,7 +106,13 @@ def test_a_referrer_hears_no_name_of_a_person() -> None:
 def test_a_second_referrer_learns_nothing_of_the_first() -> None:
     """loop.md 2.9: it hears all notices, under its own referral's id."""
     mine = [each for each in said(life()) if each.notice.recipient == "bayview-hospital"]
-    assert {each.notice.code for each in mine} == {"closed", "authorized", "assigned"}
+    assert {each.notice.code for each in mine} == {
+        "closed",
+        "authorized",
+        "assigned",
+        "death_told",
+        "death_taken_back",
+    }
     for each in mine:
         assert "ref_2" in each.text
         assert "Mission" not in each.whole

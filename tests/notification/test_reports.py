@@ -58,7 +58,7 @@ def answer(how: str, lead: Lead | None = MARIA, provider: str = PROVIDER) -> Rep
 def attempt(**changes: object) -> RecordAttempt:
     fields = {
         "provider": PROVIDER, "tried_at": NOW, "actor_kind": "peer", "modality": "phone", "outcome": "not_reached",
-        "reached": False, "before_acceptance": True,
+        "reached": False,
     }  # fmt: skip
     return RecordAttempt.model_validate(fields | changes)
 

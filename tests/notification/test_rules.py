@@ -21,8 +21,19 @@ from notification.domain.outreach.commands import (
     StartServices,
 )
 from notification.domain.outreach.rules import DECIDER, allowed, missing
-from notification.domain.outreach.state import Outreach, seen_by, status
-from tests.notification.house import OTHER, PROVIDER, START, accepted, approved, closed, made, received
+from notification.domain.outreach.state import Outreach, counted, seen_by, status
+from tests.notification.house import (
+    OTHER,
+    PLAN,
+    PROVIDER,
+    REFERRER,
+    START,
+    accepted,
+    approved,
+    closed,
+    made,
+    received,
+)
 
 NOW = datetime(2026, 4, 20, 18, 0, tzinfo=UTC)
 TODAY = date(2026, 4, 20)
@@ -98,8 +109,53 @@ def test_an_attempt_of_tomorrow_is_refused() -> None:
     assert refused(given(*ACCEPTED), tried(NOW + timedelta(minutes=1))).slug == "in-the-future"
 
 
-def test_an_offer_must_be_accepted_before_outreach() -> None:
-    assert refused(given(received(), made()), tried()).slug == "not-assigned"
+@pytest.mark.parametrize(
+    ("by", "facts", "assignment"),
+    [
+        (PROVIDER, (received(), made()), "asg_1"),
+        (REFERRER, (received(),), ""),
+        (REFERRER, (received(), made()), ""),
+        (PLAN, (received(),), ""),
+        (PLAN, (received(), made()), ""),
+    ],
+    ids=["who was offered it", "referrer", "referrer, offered", "plan", "plan, offered"],
+)
+def test_before_an_acceptance_who_referred_the_plan_and_whom_it_named_record_attempts_6_1(
+    by: str, facts: tuple[Event, ...], assignment: str
+) -> None:
+    """ECMG26 p110: outreach needs no authorization. They open nothing to see, and change nothing else."""
+    before = given(*facts)
+    (event,) = when(before, tried(provider=by))
+    assert isinstance(event, events.OutreachAttempted)
+    assert (event.before_acceptance, event.assignment, event.number) == (True, assignment, 1)
+    after = given(*facts, event)
+    assert before is not None
+    assert after is not None
+    assert (status(after), seen_by(after)) == (status(before), seen_by(before))
+    accepted_then = given(*facts, event, made(), accepted())
+    assert accepted_then is not None
+    assert counted(accepted_then, "asg_1") == ()
+
+
+@pytest.mark.parametrize("facts", [(received(),), (received(), made())])
+def test_before_an_acceptance_nobody_else_does_6_1(facts: tuple[Event, ...]) -> None:
+    assert refused(given(*facts), tried(provider=OTHER)).slug == "not-found"
+
+
+@pytest.mark.parametrize("by", [REFERRER, PLAN])
+def test_once_somebody_accepted_or_the_loop_closed_they_record_no_more_6_1(by: str) -> None:
+    assert refused(given(*ACCEPTED), tried(provider=by)).slug == "already-accepted"
+    assert refused(given(received(), closed()), tried(provider=by)).slug == "already-closed"
+
+
+@pytest.mark.parametrize("command", ["start", "decline"])
+def test_an_offer_must_be_accepted_before_what_comes_of_outreach(command: str) -> None:
+    asked = (
+        StartServices(provider=PROVIDER, on=TODAY)
+        if command == "start"
+        else DeclineForMember(provider=PROVIDER, on=TODAY, how="phone")
+    )
+    assert refused(given(received(), made()), asked).slug == "not-assigned"
 
 
 @pytest.mark.parametrize("facts", [(), (received(),), ACCEPTED])

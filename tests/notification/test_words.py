@@ -16,6 +16,7 @@ from loopkeeper.contract import events
 from loopkeeper.contract.events import Event
 from tests.notification.house import (
     OTHER,
+    PLAN,
     PROVIDER,
     accepted,
     approved,
@@ -50,6 +51,15 @@ def refused(reason: str) -> Event:
 def denied(reason: str = "criteria_not_met") -> Event:
     return make(e.AuthorizationDenied, authorization="auth_1", reason=reason, citation="22 CCR 51303", appeal_by=DAY,
                 notice_due_at=LATER, rights=RIGHTS)  # fmt: skip
+
+
+def unmet(*why: str) -> list[e.Unmet]:
+    """What a licensed person says of populations; no notice tells which, nor the criterion."""
+    codes = ("homelessness", "smi_sud")
+    return [
+        e.Unmet(population=code, criterion="in_shelter", why=words)
+        for code, words in zip(codes, why, strict=False)
+    ]
 
 
 def ended(code: int, **changes: Any) -> Event:
@@ -98,6 +108,13 @@ PARTLY = approved().model_copy(
         "notice_due_at": LATER, "rights": RIGHTS,
     })}
 )  # fmt: skip
+APPEALED = make(e.AuthorizationAppealed, authorization="auth_1", on=DAY, continues=True, code=9, ends_on=DAY,
+                due_at=LATER)  # fmt: skip
+RESOLVED = make(e.AuthorizationAppealResolved, authorization="auth_1", upheld=True)
+TOLD_DEAD = make(e.ReferralDeathTold, by="plan", due_at=LATER)
+NOT_DEAD = make(e.ReferralDeathTakenBack)
+ERROR = make(e.OutreachTakenBack, assignment="asg_1", what="services_started", because="another_member",
+             acted_by={"organization": PLAN, "person": "ana-reyes"})  # fmt: skip
 PLANNED = make(e.AssignmentMade, assignment="asg_1", provider=PROVIDER, answer_due_at=LATER, starts_on=SOON)
 STARTED = make(e.AssignmentStarted, assignment="asg_1", provider=PROVIDER, on=SOON)
 IN_ALW = {"flags": ["program_alw"], "program_providers": {"alw": OTHER}}
@@ -129,6 +146,13 @@ def line(kind: str, text: str, facts: Facts, *says: str, never: tuple[str, ...] 
 
 
 REFERRERS = (
+    line("referrer", "authorized/undated", (received(), make(e.ReferralAmended, cause="release_date", release_on=SOON,
+         acted_by={"organization": PLAN, "person": "ana-reyes"}), approved()), "authorized Enhanced Care Management",
+         never=("March", "2027", "release"), rule="loop.md 3.7: the day tells custody"),
+    line("referrer", "death_told/usual", (*OPEN, TOLD_DEAD), "has died", "Contact the member no more", rule="loop.md 7.7"),
+    line("referrer", "death_taken_back/usual", (*OPEN, TOLD_DEAD, NOT_DEAD), "is not so", rule="loop.md 7.7"),
+    line("referrer", "taken_back/usual", (*SERVED, ERROR), "Services received", "taken back", "contest the closing",
+         never=("Harbor Street",), rule="loop.md 8.7, 7.3"),
     line("referrer", "received/usual", (received(),), "now decides whether", "you will be told", rule="5.3"),
     line("referrer", "received/start", (START_ALONE,), "Nothing is asked of Harbor Health Plan yet",
          "send it the full referral", never=("now decides", "will be told"), rule="loop.md 3.1"),
@@ -207,6 +231,20 @@ REFERRERS = (
          rule="loop.md 2.11: no term yet"),
 )  # fmt: skip
 PROVIDERS = (
+    line("provider", "visit_late/usual", (*OPEN, late("weekly_visit", "breached")), "visited in person by", "as each week",
+         never=("Rent", "rent"), rule="ECMG26 p18; loop.md 6.3"),
+    line("provider", "start_taken_back/usual", (*OPEN, make(e.ReferralBackInCustody, on=DAY, due_at=LATER)),
+         "cannot be met for now", "record a new day", never=("custody", "jail", "release"), rule="loop.md 3.7"),
+    line("provider", "death_told/usual", (*OPEN, TOLD_DEAD), "has died", "Contact nobody",
+         rule="loop.md 7.7: all contact stops at once"),
+    line("provider", "death_told/usual", (received(), made(), TOLD_DEAD), "Contact nobody",
+         rule="loop.md 7.7: of an offer too"),
+    line("provider", "death_taken_back/usual", (*OPEN, TOLD_DEAD, NOT_DEAD), "is not so", "may go on as before",
+         rule="loop.md 7.7"),
+    line("provider", "taken_back/usual", (*SERVED, ERROR), "as an error", "contests that within 30 days",
+         rule="loop.md 8.7, 7.3"),
+    line("provider", "extended/appealed", (*SERVED, ended(9), APPEALED, extended("A-1", DAY)), "appealed in time",
+         "Go on serving", never=("does not end after all",), rule="loop.md 7.8; 42 CFR 438.420"),
     line("provider", "offer/usual", (received(), made()), "offers you", "by March 7, 2026", rule="loop.md 5.2"),
     line("provider", "offer/usual", (received(), PLANNED), "Accept or decline it", never=("March 22", "begin"),
          rule="loop.md 3.7: the day tells custody"),
@@ -336,6 +374,18 @@ PROVIDERS = (
          "A provider coordinates", never=("Bayview",), rule="loop.md 6.4"),
 )  # fmt: skip
 MEMBERS = (
+    line("member", "provider_left/usual", (*OPEN, make(e.AssignmentPlanAsked, assignment="asg_1", reason="provider_left")),
+         "does not stop", "looks for a new team", never=("Harbor Street",), rule="loop.md 5.10"),
+    line("member", "provider_left/discreet", (received(flags=CAREFUL), made(), accepted(),
+         make(e.AssignmentPlanAsked, assignment="asg_1", reason="provider_left")), "a new team",
+         never=("Harbor Street", "will hear"), rule="loop.md 6.2"),
+    line("member", "extended/appealed", (*SERVED, ended(9), APPEALED, extended("A-1", DAY)), "You asked Harbor Health Plan",
+         "until Harbor Health Plan has looked at it", never=("said yes", "does not end", "March 1"),
+         rule="loop.md 7.8; 42 CFR 438.420"),
+    line("member", "ended/upheld", (*SERVED, ended(9), APPEALED, extended("A-1", DAY), RESOLVED, ended(9, upheld=True)),
+         "still says", "State Hearing", "120 days", never=("by May 1", "you can appeal"),
+         rule="loop.md 7.8; 42 CFR 438.408(f)"),
+    line("member", "taken_back/usual", (*SERVED, ERROR), "your help has started", "That was wrong", rule="loop.md 8.7"),
     line("member", "authorized/usual", (received(), approved()), "will tell you who will help you",
          never=("call you",), rule="loop.md 6.2: not everybody may be called"),
     line("member", "authorized/served", (*OPEN, approved()), "can go on through March 1, 2027",
@@ -352,6 +402,12 @@ MEMBERS = (
          "in the way that you said is safe", never=("Harbor Street", "Maria"), rule="loop.md 6.2"),
     line("member", "not_authorized/usual", (received(), denied()), "do not fit the rules", "22 CCR 51303",
          "May 1, 2026", "State Hearing", rule="ECMG26 p104"),
+    line("member", "not_authorized/unmet", (received(), denied().model_copy(update={"unmet": unmet(WORDS, WORDS)})),
+         "do not fit the rules", f'says about it: "{WORDS}". The rule', "State Hearing",
+         never=("homelessness", "shelter"), rule="loop.md 4.3; 42 CFR 438.404(b)(2): why, in words"),
+    line("member", "not_authorized/unmet_in_part", (received(), PARTLY.model_copy(update={"adverse":
+         PARTLY.adverse.model_copy(update={"unmet": unmet(WORDS, "The other.")})})), "no to a part",
+         f'"{WORDS} The other."', never=("homelessness", "shelter"), rule="loop.md 4.3; 42 CFR 438.404(b)(2)"),
     line("member", "not_authorized/in_part", (received(), PARTLY), "yes to a part", "no to a part", "State Hearing",
          rule="ECMG26 p104"),
     line("member", "deemed_adverse/usual", (received(), DEEMED), "counts as a no", "still has to look at it",
@@ -470,6 +526,15 @@ SILENT: tuple[tuple[str, str, Facts, str], ...] = (
     ),
     ("presumptive_ended", "member", (ASKED, granted(), approved(), grant_ended("approved")), "it goes on"),
     ("not_authorized", "member", (received(), denied("deceased")), "of the dead nobody is told here"),
+    ("extended", "member", (*SERVED, TOLD_DEAD, extended("A-2", DAY)), "of the dead nobody is told here"),
+    ("authorized", "member", (*OPEN, TOLD_DEAD, approved()), "nobody writes to the dead"),
+    (
+        "death_told",
+        "provider",
+        (*OPEN, TOLD_DEAD.model_copy(update={"by": "provider"})),
+        "it told that itself",
+    ),
+    ("taken_back", "member", (*OPEN, SERVICES, ERROR), "nobody was told of an ending yet"),
     ("ended", "member", (*SERVED, ended(14)), "of the dead nobody is told here"),
     ("referred_again", "provider", (*SERVED, joined(PROVIDER)), "it referred itself"),
 )

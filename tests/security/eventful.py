@@ -34,6 +34,7 @@ from tests.loop.house import (
     NAVIGATORS,
     OPERATIONS,
     STREET,
+    UNMET,
     VALLEY,
     House,
     david,
@@ -314,7 +315,7 @@ class Living:
         """A person opens whom a decision is about, approves one and denies another."""
         queue = await self.house.ask(HARBOR, "GET", "/v1/authorizations?status=pending&limit=200")
         person = {"acted_by": {"person": "maria-chen", "title": "Medical director", "licence": "A12345"}}
-        decisions = (("approve", person), ("deny", {**person, "reason": "criteria_not_met"}))
+        decisions = (("approve", person), ("deny", {**person, "reason": "criteria_not_met", "unmet": UNMET}))
         for pending, (decision, body) in zip(self._numbered(queue), decisions, strict=False):
             address = f"/v1/authorizations/{pending['id']}"
             await self._open(pending["referral"], HARBOR, f"{address}/member")

@@ -31,6 +31,8 @@ CHOOSES = {
     "recipient_kind",
     "reminder",
     "clock",
+    "continues",
+    "upheld",
 }
 
 

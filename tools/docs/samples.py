@@ -43,6 +43,7 @@ from loopkeeper.contract.events import (
     ReferralReceived,
     Rights,
     ScreenedPopulation,
+    Unmet,
 )
 from notification.domain.outreach import commands as outreach
 from notification.domain.outreach import rules as reaching
@@ -186,10 +187,15 @@ ENTRY = ProviderRecorded.model_validate(
         "contracts": ({"plan": PLAN, "populations": ("homelessness",), "from": "2025-01-01"},),
     }
 )  # fmt: skip
+UNMET_FREQUENT = Unmet(
+    population="avoidable_utilization", criterion="avoidable_stays_6m", why="Those stays were planned."
+)
+UNMET = (Unmet(population="homelessness", criterion="in_shelter", why="You live at home."), UNMET_FREQUENT)
 RIGHTS = Rights(appeal_by=DAY, hearing_days=120, unanswered_days=30)
 DENIAL = contexts.DenialRules(
-    needs_license=True, citation="", notice_due_at=AT, rights=RIGHTS, exclusive=(), chosen=(), refs=()
-)
+    needs_license=True, citation="", notice_due_at=AT, rights=RIGHTS, exclusive=(), chosen=(),
+    criteria={"homelessness": ("in_shelter",), "avoidable_utilization": ("avoidable_stays_6m",)}, refs=(),
+)  # fmt: skip
 ENDING = contexts.EndingRules(rights=RIGHTS, refs=())
 CLOCKS = contexts.ClockRules(clock="routine", due_at=AT, cap_at=AT, at_risk_at=AT, refs=())
 RUNNING_ON = contexts.RunningOn(due_at=AT, at_risk_at=None, refs=())
@@ -251,7 +257,7 @@ AUTHORIZATION = Spec(
             contexts.ApproveContext(**TIMES, term=TERM),
         ),
         "deny": lambda _: (
-            requests.Deny(acted_by=MARIA, reason="criteria_not_met", licensed=True),
+            requests.Deny(acted_by=MARIA, reason="criteria_not_met", licensed=True, unmet=UNMET),
             contexts.DenyContext(**TIMES, denial=DENIAL),
         ),
         "deny, forbidden reason": lambda _: (
@@ -260,7 +266,11 @@ AUTHORIZATION = Spec(
         ),
         "modify": lambda _: (
             requests.Modify(
-                acted_by=MARIA, populations=("homelessness",), reason="criteria_not_met", licensed=True
+                acted_by=MARIA,
+                populations=("homelessness",),
+                reason="criteria_not_met",
+                licensed=True,
+                unmet=(UNMET_FREQUENT,),
             ),
             contexts.ModifyContext(**TIMES, term=TERM, denial=DENIAL),
         ),

@@ -14,6 +14,7 @@ from assignment.persistence.projections import AssignmentProjection
 from assignment.persistence.tables import columns
 from assignment.settings import AssignmentSettings
 from assignment.timers import TELLING, on_timer
+from assignment.workers import sweep_left
 from loopkeeper.http.app import App
 from loopkeeper.runtime.serve import app_of
 from loopkeeper.runtime.service import Resources, Service
@@ -42,6 +43,7 @@ service = Service(
     routers=(providers.router, assignments.router, assignment_actions.router),
     on_timer=on_timer,
     goes_on=TELLING,
+    workers={"left": sweep_left},
     must_hold=MUST_HOLD,
     known_loop=known_loop,
 )

@@ -8,7 +8,7 @@ from loopkeeper.kernel.repeat import repeat
 from loopkeeper.kernel.supervisor import Heartbeat
 from loopkeeper.kernel.wake import woken_by
 from loopkeeper.runtime.service import RunningService
-from referral_intake.persistence.coverage import compare_all
+from referral_intake.persistence.coverage import compare_all, rosters_of
 
 # Who has to act, as `next_step` names them; an open loop that names nobody is a defect.
 ACTORS = ("plan", "provider", "referrer", "loopkeeper", "nobody")
@@ -35,7 +35,7 @@ async def compare_rosters(context: RunningService, heartbeat: Heartbeat) -> None
     """Finish telling the loops of an import that was done when its request was broken off."""
 
     async def work() -> bool:
-        await compare_all(context.store, context.clock)
+        await compare_all(rosters_of(context))
         return False
 
     await repeat(work, woken_by(), COMPARE_EVERY, heartbeat)

@@ -20,6 +20,8 @@ from loopkeeper.contract.events import (
     AssignmentPlanAsked,
     AssignmentStarted,
     AssignmentWithdrawn,
+    AuthorizationAppealed,
+    AuthorizationAppealResolved,
     AuthorizationApproved,
     AuthorizationCoverageLost,
     AuthorizationCoverageReturned,
@@ -53,10 +55,15 @@ from loopkeeper.contract.events import (
     OutreachOverdue,
     OutreachServiceEnded,
     OutreachServicesStarted,
+    OutreachTakenBack,
     OutreachUnableToReach,
     ProviderRecorded,
     ReferralAmended,
+    ReferralBackInCustody,
     ReferralClosed,
+    ReferralDeathConfirmed,
+    ReferralDeathTakenBack,
+    ReferralDeathTold,
     ReferralOverdue,
     ReferralPlanAsked,
     ReferralQuestionsAsked,
@@ -72,6 +79,10 @@ def sentence(event: Event, *, whole: bool = False) -> str:
     match event:
         case ReferralReceived() | ReferralQuestionsAsked() | ReferralClosed():
             return _referral(event, whole)
+        case ReferralBackInCustody(on=on, due_at=due_at):
+            return f"The member is in custody again since {_day(on)}; the plan judges how it goes on{_by(due_at)}."
+        case ReferralDeathTold() | ReferralDeathConfirmed() | ReferralDeathTakenBack():
+            return _death(event)
         case ReferralSetAside(received=received):
             return sentence(received, whole=whole)
         case ReferralAmended():
@@ -89,6 +100,8 @@ def sentence(event: Event, *, whole: bool = False) -> str:
             return _assignment_progress(event)
         case AssignmentPlanAsked(reason="change_requested", due_at=due_at):
             return f"The member asked for another provider; the plan was asked to see to it{_by(due_at)}."
+        case AssignmentPlanAsked(reason="provider_left", due_at=due_at):
+            return f"The provider left, or its contract is over; the plan was asked for another{_by(due_at)}."
         case AssignmentPlanAsked(reason=reason, due_at=due_at):
             return f"The plan was asked to decide: {_words(reason)}{_by(due_at)}."
         case AssignmentAnswerRefused(answer=answer, reason=reason):
@@ -101,6 +114,16 @@ def sentence(event: Event, *, whole: bool = False) -> str:
             return f"The {kind} was told ({_words(code)}) by {_words(how)}."
         case _:
             return _authorization(event, whole) or _outreach(event)
+
+
+def _death(event: Event) -> str:
+    match event:
+        case ReferralDeathTold(by=by, due_at=due_at):
+            return f"The {by} told that the member has died: nobody contacts the member; the plan confirms it{_by(due_at)}."
+        case ReferralDeathConfirmed():
+            return "A named person of the plan confirmed that the member has died."
+        case _:
+            return "A named person of the plan took the word of the member's death back."
 
 
 SUPPORT_WORDS = {
@@ -223,6 +246,16 @@ def _term(event: Event, whole: bool) -> str:
         case AuthorizationCoverageReturned(due_at=due_at):
             asks = f"; whether the ending of the term holds is judged{_by(due_at)}" if due_at else ""
             return f"The member is covered again{asks}."
+        case AuthorizationAppealed(on=on, continues=continues, due_at=due_at):
+            held = (
+                "in time, so it goes on until that is resolved"
+                if continues
+                else "too late for it to go on meanwhile"
+            )
+            return f"The member appealed on {_day(on)} against the end of the authorization, {held}{_by(due_at)}."
+        case AuthorizationAppealResolved(upheld=upheld):
+            end = "ends after all" if upheld else "does not end"
+            return f"The appeal against the end of the authorization was resolved: it {end}."
         case AuthorizationEndingConfirmed():
             return "A named person of the plan judged that the ending of the term holds."
         case AuthorizationEnded(code=code, on=on):
@@ -284,6 +317,9 @@ def _outreach(event: Event) -> str:
             return f"The member could not be reached by {_day(on)} after {attempts} attempts."
         case OutreachServiceEnded(on=on):
             return f"The provider ended its services on {_day(on)}; the plan decides about the term."
+        case OutreachTakenBack(what=what, number=number, because=because):
+            which = f" {number}" if number is not None else ""
+            return f"What was recorded of outreach, {_words(what)}{which}, was taken back: {_words(because)}."
         case OutreachAnswered(provider=provider, answer=answer, on=on):
             return f"{provider} reported of {_day(on)}: {_words(answer)}."
         case OutreachInitiated(on=on):

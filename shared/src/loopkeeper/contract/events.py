@@ -144,6 +144,15 @@ class Rights(EventPart):
     continues_if_by: date | None = None
 
 
+class Unmet(EventPart):
+    """What a named person found not to be met of one population: a criterion of that population's own row, and why, in
+    words for the member and the plan. `criterion` is empty where the population has no row."""
+
+    population: str
+    criterion: str
+    why: str
+
+
 class Adverse(EventPart):
     """The part of an approval that is a denial: which populations were not approved, why, and what may be done."""
 
@@ -152,6 +161,8 @@ class Adverse(EventPart):
     citation: str
     notice_due_at: datetime
     rights: Rights
+    # Of the reason criteria_not_met, for each of the populations (loop.md 4.3).
+    unmet: tuple[Unmet, ...] | None = None
 
 
 class Consent(EventPart):
@@ -219,6 +230,8 @@ class ReferralReceived(Event):
     plan_change: PlanChange | None = None
     # The last day on which who refers expects to treat the member: a hospital with the member in it (loop.md 2.11).
     treating_until: date | None = None
+    # The day on which it was received first, where another plan was asked before this one (loop.md 2.14).
+    first_received_on: date | None = None
     linked: Linked | None = None
     sealed: Mapping[str, str] = Field(default_factory=dict)
 
@@ -295,6 +308,36 @@ class ReferralPlanAsked(Event):
     wire = "referral.plan_asked"
     reason: Literal["authorization_ended", "start_without_form"]
     code: int | None = None
+    due_at: datetime
+
+
+class ReferralDeathTold(Event):
+    """Somebody concerned told that the member has died: all contact with the member stops at once, and a named person of
+    the plan confirms it or takes it back until `due_at` (loop.md 7.7). `by`: who told it."""
+
+    wire = "referral.death_told"
+    by: Literal["referrer", "provider", "plan"]
+    on: date | None = None
+    due_at: datetime
+
+
+class ReferralDeathConfirmed(Event):
+    wire = "referral.death_confirmed"
+    on: date | None = None
+
+
+class ReferralDeathTakenBack(Event):
+    """The word of the member's death was wrong: contact goes on as before."""
+
+    wire = "referral.death_taken_back"
+
+
+class ReferralBackInCustody(Event):
+    """The member is in custody again since that day: the day of release is not known any more, so the start is taken back,
+    outreach waits, and the plan judges until `due_at` how it goes on (loop.md 3.7)."""
+
+    wire = "referral.back_in_custody"
+    on: date
     due_at: datetime
 
 
@@ -506,6 +549,8 @@ class AuthorizationEnded(Event):
     notice_due_at: datetime | None = None
     rights: Rights | None = None
     external_number: str | None = None
+    # The ending was appealed against, and upheld: what is left is a hearing.
+    upheld: Literal[True] | None = None
 
 
 class AuthorizationCoverageLost(Event):
@@ -533,6 +578,28 @@ class AuthorizationEndingConfirmed(Event):
 
     wire = "authorization.ending_confirmed"
     authorization: str
+
+
+class AuthorizationAppealed(Event):
+    """The member appealed against the ending of the term, on this day, and the plan recorded it. `continues`: in time, so
+    the term goes on until that is resolved (42 CFR 438.420); `extended` then takes the ending back for as long. `code` and
+    `ends_on` are the ending's. A hearing asked for against an ending that an appeal upheld is one too."""
+
+    wire = "authorization.appealed"
+    authorization: str
+    on: date
+    continues: bool
+    code: int
+    ends_on: date
+    due_at: datetime
+
+
+class AuthorizationAppealResolved(Event):
+    """The appeal against the ending was resolved: `upheld`, the term ends after all; else it goes on."""
+
+    wire = "authorization.appeal_resolved"
+    authorization: str
+    upheld: bool
 
 
 class AuthorizationApproved(Event):
@@ -564,6 +631,8 @@ class AuthorizationDenied(Event):
     appeal_by: date
     notice_due_at: datetime
     rights: Rights | None = None
+    # Of the reason criteria_not_met, for each population asked for (loop.md 4.3).
+    unmet: tuple[Unmet, ...] | None = None
 
 
 # ── assignment ────────────────────────────────────────────────────────────────────────────────────────────
@@ -622,6 +691,7 @@ class AssignmentPlanAsked(Event):
         "conflicted",
         "change_requested",
         "coverage_ended",
+        "provider_left",
     ]
     assignment: str | None = None
     due_at: datetime | None = None
@@ -792,6 +862,19 @@ class OutreachMonthCounted(Event):
     month: str
     in_person: int | None = None
     remote: int | None = None
+
+
+class OutreachTakenBack(Event):
+    """A fact of outreach was recorded in error, and its author or the plan takes it back (loop.md 8.7). `number`: of an
+    attempt. A closing that followed stays, and is contested (7.3)."""
+
+    wire = "outreach.taken_back"
+    assignment: str
+    what: Literal[
+        "attempted", "services_started", "member_declined", "unable_to_reach", "service_ended", "initiated"
+    ]
+    number: int | None = None
+    because: Literal["did_not_happen", "another_member", "another_day", "recorded_twice", "another_outcome"]
 
 
 class OutreachOverdue(Event):

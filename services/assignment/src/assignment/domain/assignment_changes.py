@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from assignment.domain.commands import AssignByHand, ChangeLead, End, RequestChange, Withdraw
+from assignment.domain.commands import AssignByHand, ChangeLead, End, ProviderLeft, RequestChange, Withdraw
 from assignment.domain.contexts import (
     ChangeContext,
     Conflict,
     HandContext,
+    LeftContext,
     Limit,
     Obliged,
     OfferContext,
@@ -32,6 +33,7 @@ from assignment.domain.offers import (
     plan_asked,
     planned_from,
     taken_back,
+    uncovered,
     wants_offer,
 )
 from assignment.domain.state import (
@@ -39,6 +41,7 @@ from assignment.domain.state import (
     BY_PLAN,
     ENDED_BY_PROVIDER,
     MEMBER_CHANGE,
+    PROVIDER_LEFT,
     Assignment,
     Offer,
     over_because,
@@ -131,6 +134,28 @@ def wish_heard(state: Assignment, chosen: Sequence[str], context: SettleContext)
         yield from _ask_for_change(state, turn, context.at, needed(context.change), chosen[0], None)
 
 
+def provider_left(state: Assignment | None, command: ProviderLeft, context: LeftContext) -> Iterator[Event]:
+    """The provider left, or its contract is over: the plan is asked for each of its members, once. Who serves goes on until
+    the plan has another; nobody's services end by the directory."""
+    turn = state.turn if state is not None else None
+    if state is None or turn is None or context.contracted:
+        return
+    if (turn.assignment, turn.provider) != (command.assignment, command.provider):
+        return
+    asked_before = state.asked == PROVIDER_LEFT or (state.change is not None and state.change.left)
+    if asked_before or over_because(state, la_date(context.at)):
+        return
+    limit = context.change
+    yield AssignmentPlanAsked(
+        occurred_at=context.at,
+        policy=limit.refs,
+        reason="provider_left",
+        assignment=turn.assignment,
+        due_at=limit.due_at,
+        at_risk_at=limit.at_risk_at,
+    )
+
+
 def change_lead(state: Assignment | None, command: ChangeLead, context: Plain) -> Iterator[Event]:
     _, turn = held(state, command.assignment, command.provider)
     if turn.status != "accepted":
@@ -155,6 +180,12 @@ def assign_by_hand(state: Assignment | None, command: AssignByHand, context: Han
         raise not_eligible("The referral is closed or not authorized.")
     if state.approved is None and state.grant is not None and command.provider != state.grant.provider:
         raise not_eligible("Before the plan has decided only the provider that holds the grant may serve.")
+    if uncovered(state, la_date(context.at)):
+        raise Refused(
+            "not-covered",
+            "The roster shows no coverage any more, so no provider is asked to serve.",
+            fix="Import the roster that shows the coverage; or end the authorization.",
+        )
     turn, offering = state.turn, needed(context.offering)
     serves = turn is not None and turn.status == "accepted" and not _to_be_changed(state, turn, command)
     other_assignment = offering.other_assignment is not None and planned_from(state, context.at) is None

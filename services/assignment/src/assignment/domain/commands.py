@@ -73,6 +73,16 @@ class RequestChange(Command):
     acted_by: ActedBy
 
 
+# ── the directory ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+class ProviderLeft(Command):
+    """The provider of this assignment left the directory, or its contract with the plan is over."""
+
+    assignment: str
+    provider: str
+
+
 # ── deadlines ─────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -19,6 +19,7 @@ from assignment.domain.commands import (
     End,
     EndTerm,
     NoteFact,
+    ProviderLeft,
     RequestChange,
     Start,
     Watch,
@@ -128,6 +129,14 @@ class AcceptContext(Context):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LeftContext(Context):
+    """Whether the provider may serve all the same, and by when the plan has another."""
+
+    contracted: bool
+    change: Limit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StartContext(Context):
     conflict: Conflict | None
 
@@ -140,6 +149,7 @@ Asked = (
     | tuple[RequestChange, ChangeContext]
     | tuple[AskPlan, SilenceContext]
     | tuple[Start, StartContext]
+    | tuple[ProviderLeft, LeftContext]
     | tuple[ChangeLead | Watch | EndTerm, Plain]
 )
 

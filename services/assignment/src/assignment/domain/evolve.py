@@ -9,6 +9,7 @@ from assignment.domain.state import (
     AUTHORIZATION_ENDED,
     NOT_REAUTHORIZED,
     OPENED,
+    PROVIDER_LEFT,
     Assignment,
     Change,
     Grant,
@@ -34,6 +35,7 @@ from loopkeeper.contract.events import (
     Event,
     OutreachContactChanged,
     ReferralAmended,
+    ReferralBackInCustody,
     ReferralClosed,
     ReferralReceived,
 )
@@ -75,13 +77,23 @@ def _amended(state: Assignment, event: ReferralAmended) -> Mapping[str, Any]:
         kept = {part: text for part, text in event.sealed.items() if part in OPENED}
         changes["sealed"] = {**state.sealed, **kept}
     if event.release_on is not None:
+        changes["inside"] = False
         changes["offers"] = tuple(
-            offer.model_copy(update={"starts_on": event.release_on})
-            if offer.held and offer.starts_on is not None
+            offer.model_copy(update={"starts_on": event.release_on, "inside": False})
+            if offer.held and (offer.starts_on is not None or offer.inside)
             else offer
             for offer in state.offers
         )
     return changes
+
+
+def _back_in_custody(state: Assignment, event: ReferralBackInCustody) -> Mapping[str, Any]:
+    """The start is taken back: the provider keeps its place, and the member has nobody live (loop.md 3.7)."""
+    offers = tuple(
+        offer.model_copy(update={"starts_on": None, "inside": True}) if offer.held else offer
+        for offer in state.offers
+    )
+    return {"release_on": None, "inside": True, "offers": offers}
 
 
 def _closed(state: Assignment, event: ReferralClosed) -> Mapping[str, Any]:
@@ -153,7 +165,7 @@ def _unauthorized(state: Assignment) -> Mapping[str, Any]:
 
 def _made(state: Assignment, event: AssignmentMade) -> Mapping[str, Any]:
     return {
-        "offers": (*state.offers, _offer(event)),
+        "offers": (*state.offers, _offer(event).model_copy(update={"inside": state.inside})),
         "asked": "",
         "told_due_at": state.told_due_at or event.told_due_at,
         "told_at_risk_at": state.told_at_risk_at or event.told_at_risk_at,
@@ -208,10 +220,12 @@ def _plan_asked(state: Assignment, event: AssignmentPlanAsked) -> Mapping[str, A
         "asked_skipped": event.skipped or (),
         "asked_policy": event.policy,
     }
-    if event.reason == "change_requested" and event.assignment is not None:
+    if event.reason in ("change_requested", PROVIDER_LEFT) and event.assignment is not None:
+        before = state.change if state.change and state.change.assignment == event.assignment else None
         change = Change(
             assignment=event.assignment,
-            wished=event.wished or "",
+            wished=event.wished or (before.wished if before is not None else ""),
+            left=event.reason == PROVIDER_LEFT or (before is not None and before.left),
             due_at=event.due_at,
             at_risk_at=event.at_risk_at,
         )
@@ -241,6 +255,7 @@ def _with(state: Assignment, assignment: str, changes: Mapping[str, Any]) -> tup
 FOLD: Mapping[type[Event], Callable[[Assignment, Any], Mapping[str, Any]]] = {
     ReferralReceived: _received,
     ReferralAmended: _amended,
+    ReferralBackInCustody: _back_in_custody,
     ReferralClosed: _closed,
     OutreachContactChanged: _contact_changed,
     AuthorizationPresumptiveGranted: _granted,

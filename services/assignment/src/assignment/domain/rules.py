@@ -23,6 +23,7 @@ from assignment.domain.assignment_changes import (
     end,
     end_term,
     nothing_here,
+    provider_left,
     request_change,
     start,
     wish_heard,
@@ -37,6 +38,7 @@ from assignment.domain.commands import (
     End,
     EndTerm,
     NoteFact,
+    ProviderLeft,
     RequestChange,
     Start,
     Watch,
@@ -114,6 +116,8 @@ def _decide(state: Assignment | None, asked: Asked) -> Sequence[Event]:
             return list(ask_plan(state, command, context))
         case (Watch(), context):
             return list(watch(state, context.at))
+        case (ProviderLeft() as command, context):
+            return list(provider_left(state, command, context))
         case (Start(), context):
             return list(start(state, context))
         case (EndTerm(), context):

@@ -19,6 +19,8 @@ SERVICES_RECEIVED = "services_received"
 # Why an assignment ended or an offer was taken back, where the rules look at it again.
 AUTHORIZATION_ENDED, MEMBER_CHANGE, BY_PLAN = "authorization_ended", "member_change", "by_plan"
 NO_ANSWER, ENDED_BY_PROVIDER = "no_answer", "ended_by_provider"
+# The provider left the directory, or its contract is over.
+PROVIDER_LEFT = "provider_left"
 # An offer nobody had accepted when another provider was granted, which serves the member already.
 OTHER_SERVES = "other_serves"
 # The discontinuation code of a term that ran out (domain.md 3).
@@ -49,6 +51,8 @@ class Offer(Fact):
     reason: str = ""
     # The day from which a planned one is live; None once it is, or if it was at once.
     starts_on: date | None = None
+    # The member is in custody again, and nobody knows from which day on it is live.
+    inside: bool = False
     ranked: tuple[Ranked, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     policy: tuple[str, ...] = ()
@@ -59,7 +63,7 @@ class Offer(Fact):
 
     @property
     def live(self) -> bool:
-        return self.held and self.starts_on is None
+        return self.held and self.starts_on is None and not self.inside
 
 
 class Grant(Fact):
@@ -71,10 +75,11 @@ class Grant(Fact):
 
 
 class Change(Fact):
-    """The member asked for another provider: to be done by `due_at` (loop.md 5.7)."""
+    """Another provider is to be found by `due_at`: the member asked for one (loop.md 5.7), or the one there was `left`."""
 
     assignment: str
     wished: str = ""
+    left: bool = False
     due_at: datetime | None = None
     at_risk_at: datetime | None = None
 
@@ -94,6 +99,7 @@ class Assignment(State):
     pcp: str = ""
     programs: Mapping[str, str] = {}
     release_on: date | None = None
+    inside: bool = False
     eligibility: Eligibility = Eligibility()
     linked: Linked | None = None
     family_of: str | None = None

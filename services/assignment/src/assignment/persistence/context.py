@@ -22,6 +22,7 @@ from assignment.domain.commands import (
     End,
     EndTerm,
     NoteFact,
+    ProviderLeft,
     RequestChange,
     Start,
     Watch,
@@ -33,6 +34,7 @@ from assignment.domain.contexts import (
     ChangeContext,
     Conflict,
     HandContext,
+    LeftContext,
     Limit,
     Obliged,
     OfferContext,
@@ -124,6 +126,10 @@ class AssignmentLoaded(Loaded[Assignment, Asked]):
                 offering = self._offering(stream, known, command, at) if re_offers else None
                 told = self._told(known, at) if wanted else None
                 return command, SilenceContext(at=at, seed=seed, told=told, offering=offering)
+            case ProviderLeft():
+                contracted = self._may_serve(known, command.provider, at)
+                limit = self._limit("provider_change", at)
+                return command, LeftContext(at=at, seed=seed, contracted=contracted, change=limit)
             case Start():
                 conflict = self._conflict(stream, known, at) if state is not None else None
                 return command, StartContext(at=at, seed=seed, conflict=conflict)
@@ -290,8 +296,12 @@ class AssignmentLoaded(Loaded[Assignment, Asked]):
                 yield from (row.ref for row in pairs if row["provider_type"] in first.types)
 
     def _contracted(self, state: Assignment, command: Accept, at: datetime) -> bool:
-        entry, on = self._entries.get(command.provider), la_date(at)
-        populations = need(state, command).populations
+        return self._may_serve(state, command.provider, at)
+
+    def _may_serve(self, state: Assignment, provider: str, at: datetime) -> bool:
+        """Whether the directory has this provider under a contract of the plan, for the member's populations, today."""
+        entry, on = self._entries.get(provider), la_date(at)
+        populations = need(state, NoteFact()).populations
         if entry is None or not entry.active:
             return False
         return bool(contracted(entry, state.plan, populations, on, self._entries))

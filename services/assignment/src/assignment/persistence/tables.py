@@ -125,6 +125,10 @@ def turn(referral: str, state: Assignment, offer: Offer) -> dict[str, Any]:
     }
 
 
+# What an offer does not show before it is accepted: that the member was in custody (loop.md 3.7).
+TELLS_CUSTODY = frozenset({"pre_release_services"})
+
+
 def shown(state: Assignment) -> dict[str, Any]:
     """What every turn's row repeats of the referral."""
     return {
@@ -132,7 +136,7 @@ def shown(state: Assignment) -> dict[str, Any]:
         "county": state.county,
         "age_band": state.age_band,
         "language": state.language,
-        "needs": state.flags,
+        "needs": tuple(flag for flag in state.flags if flag not in TELLS_CUSTODY),
     }
 
 

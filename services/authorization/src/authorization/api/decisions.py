@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter
@@ -14,6 +14,7 @@ from authorization.domain import commands
 from loopkeeper.contract.blanks import BlankIsMissing
 from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.decider import Command
+from loopkeeper.contract.events import Unmet
 from loopkeeper.contract.field_types import Code, DecisionDay, TermDay, YesNo
 from loopkeeper.http.call import allowed
 from loopkeeper.http.person import Person
@@ -53,11 +54,26 @@ class ApproveBody(Decided):
     enrolled_on: TermDay | None = None
 
 
+class UnmetCriterion(BlankIsMissing):
+    """What of one population is not met. `criterion`: one of `criteria` of that population, at the request; empty where it
+    has none. `why`: in words that the member reads too; they name nobody."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+    population: str = Field(max_length=60)
+    criterion: str = Field(default="", max_length=60)
+    why: str = Field(default="", max_length=500)
+
+
+OF_CRITERIA = "Of criteria_not_met: for each population that is denied, which criterion is not met, and why"
+
+
 class ModifyBody(Decided):
     """`populations` are approved, the others asked for are denied for this reason."""
 
     populations: tuple[str, ...] = Field(min_length=1, max_length=9)
     reason: str = Field(max_length=60)
+    unmet: tuple[UnmetCriterion, ...] = Field((), max_length=9, description=OF_CRITERIA)
     citation: str = ""
     external_number: str = Field(default="", max_length=120)
 
@@ -67,6 +83,7 @@ class DenyBody(Decided):
     serves under a grant by its own means; otherwise the grant ends when our notice has reached it."""
 
     reason: str = Field(max_length=60)
+    unmet: tuple[UnmetCriterion, ...] = Field((), max_length=9, description=OF_CRITERIA)
     citation: str = ""
     external_number: str = Field(default="", max_length=120)
     provider_told: YesNo = False
@@ -80,6 +97,12 @@ class PendBody(Decided):
 
 class OverturnBody(Decided):
     """`on`: the day of the appeal's or the hearing's decision; today if none is given."""
+
+    on: DecisionDay | None = None
+
+
+class AppealBody(Decided):
+    """`on`: the day on which the member appealed; today if none is given."""
 
     on: DecisionDay | None = None
 
@@ -126,22 +149,43 @@ async def approve(
     "/v1/authorizations/{id:key}:modify",
     summary="Approve some populations and deny the others, as a named person",
     responses=refused(
-        "person-required", "reason-unknown", "reason-forbidden", "already-decided", "illegal-move"
+        "person-required",
+        "reason-unknown",
+        "reason-forbidden",
+        "criterion-required",
+        "already-decided",
+        "illegal-move",
     ),
 )
 async def modify(
     id: Id,
     body: Annotated[
-        ModifyBody, example({**ACTED, "populations": ["homelessness"], "reason": "criteria_not_met"})
+        ModifyBody,
+        example(
+            {
+                **ACTED,
+                "populations": ["homelessness"],
+                "reason": "criteria_not_met",
+                "unmet": [
+                    {
+                        "population": "avoidable_utilization",
+                        "criterion": "avoidable_stays_6m",
+                        "why": "Your hospital stays of this year were planned ones.",
+                    }
+                ],
+            }
+        ),
     ],
     call: Annotated[Call, allowed(Role.PLAN)],
 ) -> ShownAuthorization:
-    """Adverse in part: the denied part has its reason, citation, rights and notice, as a denial has."""
+    """Adverse in part: the denied part has its reason, citation, rights and notice, as a denial has, and says which
+    criterion is not met where that is the reason."""
     command = commands.Modify(
         acted_by=call.acted_by(body.acted_by),
         populations=body.populations,
         reason=body.reason,
         licensed=bool(body.acted_by.licence),
+        unmet=_unmet(body.unmet),
         citation=body.citation,
         external_number=body.external_number,
     )
@@ -152,7 +196,12 @@ async def modify(
     "/v1/authorizations/{id:key}:deny",
     summary="Deny, as a named person",
     responses=refused(
-        "person-required", "reason-unknown", "reason-forbidden", "already-decided", "illegal-move"
+        "person-required",
+        "reason-unknown",
+        "reason-forbidden",
+        "criterion-required",
+        "already-decided",
+        "illegal-move",
     ),
 )
 async def deny(
@@ -163,16 +212,25 @@ async def deny(
             {
                 "acted_by": {"person": "maria-chen", "title": "Medical director", "licence": "A12345"},
                 "reason": "criteria_not_met",
+                "unmet": [
+                    {
+                        "population": "homelessness",
+                        "criterion": "losing_housing_30d",
+                        "why": "You told us that you have a lease for the next year.",
+                    }
+                ],
             }
         ),
     ],
     call: Annotated[Call, allowed(Role.PLAN)],
 ) -> ShownAuthorization:
-    """A named person of the plan denies, for a reason of the list; some reasons need a licensed person."""
+    """A named person of the plan denies, for a reason of the list; some reasons need a licensed person. One for
+    `criteria_not_met` says of each population which criterion of its own is not met, and why."""
     command = commands.Deny(
         acted_by=call.acted_by(body.acted_by),
         reason=body.reason,
         licensed=bool(body.acted_by.licence),
+        unmet=_unmet(body.unmet),
         citation=body.citation,
         external_number=body.external_number,
         provider_told=body.provider_told,
@@ -259,6 +317,20 @@ async def end(
 
 
 @router.post(
+    "/v1/authorizations/{id:key}:appeal",
+    summary="Record that the member appealed against the end of the term",
+    responses=refused("person-required", "term-ended", "already-requested", "too-late", "illegal-move"),
+)
+async def appeal(
+    id: Id, body: Annotated[AppealBody, example(ACTED)], call: Annotated[Call, allowed(Role.PLAN)]
+) -> ShownAuthorization:
+    """Made by the day on which the term was to end, the term goes on until the appeal is resolved: by `:continue` for the
+    member, by `:end` where the ending is upheld. A hearing against an upheld ending is recorded here too."""
+    on = body.on or la_date(call.service.clock.now())
+    return await _decided(call, id, body, commands.Appeal(acted_by=call.acted_by(body.acted_by), on=on))
+
+
+@router.post(
     "/v1/authorizations/{id:key}:continue",
     summary="Judge that the term goes on, as a named person",
     responses=refused("person-required", "term-ended", "illegal-move"),
@@ -307,6 +379,10 @@ async def _decided(
         call.etag(outcome.n)
     after = {"referral": row["referral"], "at": call.service.clock.now()}
     return shown(call, after, outcome.state)
+
+
+def _unmet(said: Sequence[UnmetCriterion]) -> tuple[Unmet, ...]:
+    return tuple(Unmet(population=each.population, criterion=each.criterion, why=each.why) for each in said)
 
 
 def _stated(call: Call, row: Mapping[str, Any], person: DecidingPerson, command: Command) -> AuditRow:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pydantic import BaseModel, ConfigDict
 
 from authorization.domain.state import Authorization, Decision, Discontinuation, Grant, Review, Term
 from loopkeeper.contract.calendar import la_date
+from loopkeeper.contract.events import Unmet
 from loopkeeper.contract.vocabulary.decisions import DenialReason
 from loopkeeper.contract.vocabulary.decisions import Discontinuation as Code
 from loopkeeper.contract.vocabulary.populations import Population
@@ -106,6 +107,7 @@ def _decision(decision: Decision) -> Iterator[str]:
     if decision.kind == "denied":
         reason = DenialReason.label_of(decision.reason)
         yield f"Denied by {decision.person} of the plan: {reason}. Citation: {decision.citation}."
+        yield from _unmet(decision.unmet or ())
         if decision.overturned_on is not None:
             yield f"The denial was overturned on {decision.overturned_on}; a linked referral follows it."
         return
@@ -119,6 +121,13 @@ def _decision(decision: Decision) -> Iterator[str]:
         left = ", ".join(Population.label_of(code) for code in decision.adverse.populations)
         reason = DenialReason.label_of(decision.adverse.reason)
         yield f"Not approved for {left}: {reason}. Citation: {decision.adverse.citation}."
+        yield from _unmet(decision.adverse.unmet or ())
+
+
+def _unmet(said: Sequence[Unmet]) -> Iterator[str]:
+    for each in said:
+        criterion = f", {each.criterion.replace('_', ' ')}" if each.criterion else ""
+        yield f"Not met of {Population.label_of(each.population)}{criterion}: {each.why}"
 
 
 def _term(term: Term, state: Authorization) -> Iterator[str]:

@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from authorization.api.explanation import DecisionExplanation, explain
 from authorization.api.views import ShownAuthorization, ShownClaim, show
-from authorization.domain.state import Authorization
+from authorization.domain.state import Authorization, status
+from authorization.persistence import policy_lookup
 from authorization.persistence.case_claims import CLAIMED, CLAIMED_BY, claims
 from authorization.persistence.open_authorizations import ask, contracted, open_authorization
 from authorization.persistence.tables import READ_COLUMNS
@@ -161,7 +162,10 @@ async def authorization(id: Id, call: Annotated[Call, allowed(*READERS)]) -> Sho
     row = await row_of(call, id)
     call.etag(row["n"])
     held = await _claims(call, [row["id"]])
-    return shown(call, row, state_of(row), held.get(row["id"]))
+    state, now = state_of(row), call.service.clock.now()
+    waits = status(state) == "pending"
+    criteria = policy_lookup.criteria(call.service.policy, state, now) if waits else None
+    return shown(call, row, state, held.get(row["id"]), criteria)
 
 
 @router.get("/v1/authorizations/{id:key}/explanation", summary="Why the request is in its state")
@@ -211,7 +215,11 @@ def state_of(row: Mapping[str, Any]) -> Authorization:
 
 
 def shown(
-    call: Call, row: Mapping[str, Any], state: Authorization, claim: ShownClaim | None = None
+    call: Call,
+    row: Mapping[str, Any],
+    state: Authorization,
+    claim: ShownClaim | None = None,
+    criteria: Mapping[str, tuple[str, ...]] | None = None,
 ) -> ShownAuthorization:
     """The request as this caller may see it."""
     return show(
@@ -222,6 +230,7 @@ def shown(
         now=call.service.clock.now(),
         updated_at=row["at"],
         claim=claim,
+        criteria=criteria,
     )
 
 

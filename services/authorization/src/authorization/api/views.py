@@ -13,7 +13,7 @@ from authorization.domain.moves import moves
 from authorization.domain.state import Authorization, Decision, Grant, Pause, Term, status
 from authorization.persistence.tables import waits_for
 from loopkeeper.contract.calendar import la_date
-from loopkeeper.contract.events import Adverse, Rights
+from loopkeeper.contract.events import Adverse, Rights, Unmet
 from loopkeeper.contract.vocabulary.decisions import Discontinuation as Code
 from loopkeeper.policy import Policy
 
@@ -61,6 +61,7 @@ class ShownDecision(Shown):
     must: str
     reason: str
     citation: str
+    unmet: tuple[Unmet, ...] | None
     appeal_by: date | None
     notice_due_at: datetime | None
     rights: Rights | None
@@ -99,11 +100,14 @@ class ShownDiscontinuation(Shown):
     since: datetime
 
 
-class ShownPopulation(Shown):
+class PopulationToDecide(Shown):
+    """`criteria`: those of its own row, which a denial for unmet criteria picks from; of one request that waits only."""
+
     code: str
     result: str
     claimed: bool
     met_by: str | None = None
+    criteria: tuple[str, ...] | None = None
 
 
 class ShownClaim(Shown):
@@ -128,7 +132,7 @@ class ShownAuthorization(Shown):
     updated_at: datetime
     term: ShownTerm | None = None
     urgency: str | None = None
-    populations: tuple[ShownPopulation, ...] | None = None
+    populations: tuple[PopulationToDecide, ...] | None = None
     needs_person: tuple[str, ...] | None = None
     eligibility: str | None = None
     grant: ShownGrant | None = None
@@ -152,8 +156,9 @@ def show(
     now: datetime,
     updated_at: datetime,
     claim: ShownClaim | None = None,
+    criteria: Mapping[str, tuple[str, ...]] | None = None,
 ) -> ShownAuthorization:
-    """The request as this organization may see it."""
+    """The request as this organization may see it. `criteria`: of each population, where they are shown too."""
     whole, holds = state.plan == reader, reader and reader in (state.holder, _granted_to(state))
     asked = state.waiting or state.review
     return ShownAuthorization(
@@ -168,7 +173,7 @@ def show(
         updated_at=updated_at,
         term=_term(state, state.term, now) if state.term is not None and (whole or holds) else None,
         claim=claim if whole else None,
-        **(_for_plan(state, policy, now) if whole else {}),
+        **(_for_plan(state, policy, now, criteria or {}) if whole else {}),
     )
 
 
@@ -187,7 +192,7 @@ def _due(state: Authorization, policy: Policy, now: datetime) -> ShownDue | None
 
 def _term(state: Authorization, term: Term, now: datetime) -> ShownTerm:
     today, ending = la_date(now), term.ending
-    waits = state.reauthorization is not None
+    waits = state.lives_on
     over = today > term.last_day
     clock_state = (
         "not_yet"
@@ -212,12 +217,20 @@ def _term(state: Authorization, term: Term, now: datetime) -> ShownTerm:
     )
 
 
-def _for_plan(state: Authorization, policy: Policy, now: datetime) -> Mapping[str, Any]:
+def _for_plan(
+    state: Authorization, policy: Policy, now: datetime, criteria: Mapping[str, tuple[str, ...]]
+) -> Mapping[str, Any]:
     waiting, opened = state.waiting, state.discontinuation
     return {
         "urgency": state.urgency,
         "populations": tuple(
-            ShownPopulation(code=p.code, result=p.result, claimed=p.claimed, met_by=p.met_by)
+            PopulationToDecide(
+                code=p.code,
+                result=p.result,
+                claimed=p.claimed,
+                met_by=p.met_by,
+                criteria=criteria.get(p.code),
+            )
             for p in state.populations
         ),
         "needs_person": state.review.needs_person if state.review else (),

@@ -6,7 +6,7 @@ from datetime import date
 from typing import Literal
 
 from loopkeeper.contract.decider import Command
-from loopkeeper.contract.events import ActedBy
+from loopkeeper.contract.events import ActedBy, Unmet
 
 # ── facts ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -61,20 +61,24 @@ class Approve(Approval):
 
 
 class Modify(Approval):
-    """A named person approves some populations of the referral and denies the others (adverse in part)."""
+    """A named person approves some populations of the referral and denies the others (adverse in part). `unmet`: of
+    criteria_not_met, what of each is not met, and why."""
 
     reason: str
     licensed: bool
     citation: str = ""
+    unmet: tuple[Unmet, ...] = ()
 
 
 class Deny(Command):
-    """A named person of the plan denies. `provider_told`: the plan has told the grant's provider by its own means."""
+    """A named person of the plan denies. `provider_told`: the plan has told the grant's provider by its own means.
+    `unmet`: of criteria_not_met, what of each population is not met, and why."""
 
     acted_by: ActedBy
     reason: str
     licensed: bool
     citation: str = ""
+    unmet: tuple[Unmet, ...] = ()
     external_number: str = ""
     provider_told: bool = False
 
@@ -114,6 +118,13 @@ class End(Command):
     external_number: str = ""
     # Why the member's notice need not be old: death_confirmed, signed_wish, institution, mail_returned.
     without_notice: str = ""
+
+
+class Appeal(Command):
+    """The member appealed on that day against the ending of the term; a named person of the plan records it."""
+
+    acted_by: ActedBy
+    on: date
 
 
 class Continue(Command):

@@ -13,6 +13,7 @@ from typing import Literal
 
 from authorization.domain.commands import (
     Amend,
+    Appeal,
     Approve,
     Continue,
     Deny,
@@ -105,7 +106,7 @@ class ApprovalRules:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DenialRules:
     """What an adverse decision of a person carries. `exclusive` are the programs nobody may be in next to ECM, `chosen`
-    those among which and ECM the member chooses."""
+    those among which and ECM the member chooses. `criteria` are those of each population's own rows."""
 
     needs_license: bool
     citation: str
@@ -113,6 +114,7 @@ class DenialRules:
     rights: Rights
     exclusive: tuple[str, ...]
     chosen: tuple[str, ...]
+    criteria: Mapping[str, tuple[str, ...]]
     refs: tuple[str, ...]
 
 
@@ -221,6 +223,14 @@ class OverturnContext(Context):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AppealContext(Context):
+    """By when an appeal is resolved."""
+
+    due_at: datetime
+    refs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EndContext(Context):
     """How many days old the member's notice must be when the term ends; `unfit` are the codes that the case stated for a
     shorter notice goes with, where this one does not."""
@@ -273,6 +283,7 @@ Asked = (
     | tuple[Pend, PendContext]
     | tuple[Resume, PauseContext]
     | tuple[Overturn, OverturnContext]
+    | tuple[Appeal, AppealContext]
     | tuple[End, EndContext]
     | tuple[RequestReauthorization, ReauthorizationContext]
 )

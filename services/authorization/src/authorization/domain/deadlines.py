@@ -33,7 +33,7 @@ def timers(state: Authorization) -> Mapping[str, datetime]:
         found |= _of_grant(state, state.grant)
     if state.waiting is not None:
         found |= _of_review(state.waiting)
-    elif state.term is not None and state.term.ending is None:
+    elif state.term is not None and state.term.ending is None and state.appeal is None:
         found |= _of_term(state.term)
     covered = coverage_ends_on(state)
     found["coverage"] = end_of_la_day(covered) if covered is not None else None

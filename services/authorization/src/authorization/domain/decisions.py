@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Literal
 
@@ -60,6 +60,7 @@ def modify(state: Authorization | None, command: Modify, context: ModifyContext)
     check_program(command.reason, denial.exclusive, denial.chosen, current)
     wanted = met(current) or claimed(current)
     left = tuple(code for code in wanted if code not in command.populations)
+    must_be_of_the_referral(command, current)
     if not command.populations or not left:
         raise Refused(
             "illegal-move",
@@ -67,12 +68,14 @@ def modify(state: Authorization | None, command: Modify, context: ModifyContext)
             fix=f"Name some of {', '.join(wanted)}; else use :approve or :deny.",
             allowed=allowed(current),
         )
+    check_criteria(command, denial.criteria, left, current)
     adverse = Adverse(
         populations=left,
         reason=command.reason,
         citation=command.citation or denial.citation,
         notice_due_at=denial.notice_due_at,
         rights=denial.rights,
+        unmet=command.unmet or None,
     )
     yield from approved_as(current, command, context, command.populations, adverse, denial.refs)
 
@@ -87,14 +90,7 @@ def approved_as(
 ) -> Iterator[Event]:
     if not command.acted_by.person:
         raise person_required("An approval names the person who approved.")
-    unknown = set(command.populations) - {p.code for p in current.populations}
-    if unknown:
-        raise Refused(
-            "illegal-move",
-            "Only populations of the referral can be approved.",
-            fix="Name populations the referral claims or meets, or none for all that are met.",
-            allowed=allowed(current),
-        )
+    must_be_of_the_referral(command, current)
     term, grant = context.term, current.grant
     if grant is not None and term.runs_from is None:
         raise Refused(
@@ -113,6 +109,17 @@ def approved_as(
     )  # fmt: skip
     if grant is not None and current.grant_live:
         yield grant_ended(context.at, grant, "approved")
+
+
+def must_be_of_the_referral(command: Approve | Modify, current: Authorization) -> None:
+    """Raises where a population is approved that the referral knows nothing of."""
+    if set(command.populations) - {p.code for p in current.populations}:
+        raise Refused(
+            "illegal-move",
+            "Only populations of the referral can be approved.",
+            fix="Name populations the referral claims or meets, or none for all that are met.",
+            allowed=allowed(current),
+        )
 
 
 def first_day(
@@ -174,6 +181,7 @@ def deny(state: Authorization | None, command: Deny, context: DenyContext) -> It
     (current, review), denial = decidable(state), context.denial
     check_reason(command.reason, command.acted_by, command.licensed, denial.needs_license, current)
     check_program(command.reason, denial.exclusive, denial.chosen, current)
+    check_criteria(command, denial.criteria, met(current) or claimed(current), current)
     yield AuthorizationDenied(
         occurred_at=context.at,
         acted_by=command.acted_by,
@@ -185,6 +193,7 @@ def deny(state: Authorization | None, command: Deny, context: DenyContext) -> It
         appeal_by=denial.rights.appeal_by,
         notice_due_at=denial.notice_due_at,
         rights=denial.rights,
+        unmet=command.unmet or None,
     )
     # The grant runs to the end of the day on which its provider hears of it (loop.md 3.4).
     if current.grant is not None and current.grant_live and command.provider_told:
@@ -232,6 +241,64 @@ def check_program(
             fix="Answer the question about the program at the referral, then decide.",
             allowed=allowed(current),
         )
+
+
+def check_criteria(
+    command: Deny | Modify, criteria: Mapping[str, Sequence[str]], left: Sequence[str], current: Authorization
+) -> None:
+    """Raises where a denial for unmet criteria does not say, of every population denied, which criterion of its own row
+    is not met, and why (loop.md 4.3). Where none was met or claimed, one population is enough."""
+    judged = command.reason == DenialReason.CRITERIA_NOT_MET.value
+    if command.unmet and not judged:
+        raise Refused(
+            "illegal-move",
+            "Only a denial for criteria_not_met says which criteria are not met.",
+            fix="Leave out `unmet`, or use the reason criteria_not_met.",
+            allowed=allowed(current),
+        )
+    if not judged:
+        return
+    for said in command.unmet:
+        own = criteria.get(said.population)
+        if own is None:
+            raise _criterion_required(
+                "Only of a population of the referral that is denied can a criterion be unmet.",
+                left,
+                criteria,
+                current,
+            )
+        if said.criterion not in (own or ("",)):
+            raise _criterion_required(
+                "A criterion is picked from the population's own row.", (said.population,), criteria, current
+            )
+        if not said.why.strip():
+            raise _criterion_required(
+                "Why it is not met is said in words.", (said.population,), criteria, current
+            )
+    said_of = {said.population for said in command.unmet}
+    if len(said_of) < len(command.unmet) or not said_of or set(left) - said_of:
+        silent = [code for code in left if code not in said_of]
+        raise _criterion_required(
+            "A denial for unmet criteria says once of each population which criterion is not met, and why.",
+            silent or left,
+            criteria,
+            current,
+        )
+    if isinstance(command, Modify) and said_of & set(command.populations):
+        raise _criterion_required("What is approved is not unmet.", left, criteria, current)
+
+
+def _criterion_required(
+    sentence: str, populations: Sequence[str], criteria: Mapping[str, Sequence[str]], current: Authorization
+) -> Refused:
+    named = "; ".join(f"{code}: {', '.join(criteria[code])}" for code in populations if criteria.get(code))
+    listed = f" The criteria are: {named}." if named else ""
+    return Refused(
+        "criterion-required",
+        sentence,
+        fix=f"Send `unmet` with population, criterion and why.{listed}",
+        allowed=allowed(current),
+    )
 
 
 def pend(state: Authorization | None, command: Pend, context: PendContext) -> Sequence[Event]:

@@ -7,12 +7,20 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from authorization.domain.state import (
+    APPEALED,
     COVERAGE_LOST,
     COVERAGE_RETURNED,
+    DEATH_TOLD,
+    DECEASED,
+    DECEASED_CODE,
     DUPLICATIVE_PROGRAM,
+    IN_CUSTODY,
+    INCARCERATED,
     LOST_COVERAGE,
     PROGRAM_CHOSEN,
+    SERVICE_ENDED,
     SERVICES_RECEIVED,
+    Appeal,
     Authorization,
     Decision,
     Discontinuation,
@@ -28,6 +36,8 @@ from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.events import (
     AssignmentAccepted,
     AssignmentEnded,
+    AuthorizationAppealed,
+    AuthorizationAppealResolved,
     AuthorizationApproved,
     AuthorizationCoverageLost,
     AuthorizationCoverageReturned,
@@ -51,8 +61,13 @@ from loopkeeper.contract.events import (
     Event,
     NoticeDelivered,
     OutreachServiceEnded,
+    OutreachTakenBack,
     ReferralAmended,
+    ReferralBackInCustody,
     ReferralClosed,
+    ReferralDeathConfirmed,
+    ReferralDeathTakenBack,
+    ReferralDeathTold,
     ReferralReceived,
     Rights,
 )
@@ -71,7 +86,7 @@ def evolve(state: Authorization | None, event: Event) -> Authorization:
 
 def _received(state: Authorization, event: ReferralReceived) -> Mapping[str, Any]:
     copied = (
-        "kind", "plan", "referrer", "member", "urgency", "county", "age_band", "populations", "attested", "claim",
+        "kind", "plan", "referrer", "member", "urgency", "county", "age_band", "form", "populations", "attested", "claim",
         "eligibility", "release_on", "plan_change", "linked", "flags",
     )  # fmt: skip
     return {
@@ -88,8 +103,8 @@ def _amended(state: Authorization, event: ReferralAmended) -> Mapping[str, Any]:
     if state.received_at is None:
         return {}
     copied = (
-        "member", "urgency", "county", "age_band", "populations", "attested", "claim", "eligibility", "release_on",
-        "plan_change", "flags",
+        "member", "urgency", "county", "age_band", "form", "populations", "attested", "claim", "eligibility",
+        "release_on", "plan_change", "flags",
     )  # fmt: skip
     changes = {name: getattr(event, name) for name in copied if getattr(event, name) is not None}
     if event.kind == "full" and state.kind != "full":
@@ -100,6 +115,9 @@ def _amended(state: Authorization, event: ReferralAmended) -> Mapping[str, Any]:
         changes["sealed"] = _identity(event.sealed)
     if _chosen_instead(event.flags or ()) - _chosen_instead(state.flags):
         changes |= _discontinued(state, event.occurred_at, PROGRAM_CHOSEN, DUPLICATIVE_PROGRAM)
+    asked = state.discontinuation
+    if event.release_on is not None and asked is not None and asked.why == IN_CUSTODY:
+        changes["discontinuation"] = None
     confirmed = event.eligibility is not None and event.eligibility.state == "confirmed"
     if confirmed and state.eligibility.state != "confirmed":
         changes["enrolled_on"] = la_date(event.occurred_at)
@@ -168,7 +186,7 @@ def _approved(state: Authorization, event: AuthorizationApproved) -> Mapping[str
 
 
 def _denied(state: Authorization, event: AuthorizationDenied) -> Mapping[str, Any]:
-    copied = ("reason", "citation", "appeal_by", "notice_due_at", "rights", "policy")
+    copied = ("reason", "citation", "appeal_by", "notice_due_at", "rights", "unmet", "policy")
     decision = Decision(
         kind="denied",
         at=event.occurred_at,
@@ -310,7 +328,18 @@ def _extended(state: Authorization, event: AuthorizationExtended) -> Mapping[str
     copied = ("number", "from_", "through", "prompts_on", "notice_on")
     renewals = state.term.renewals + (state.reauthorization is not None)
     longer = Term(renewals=renewals, **{name: getattr(event, name) for name in copied})
-    return {"term": longer, "reauthorization": None, "discontinuation": None}
+    # One that goes on until an appeal is resolved is still to be judged.
+    kept = state.discontinuation if state.appeal is not None else None
+    return {"term": longer, "reauthorization": None, "discontinuation": kept}
+
+
+def _appealed(state: Authorization, event: AuthorizationAppealed) -> Mapping[str, Any]:
+    asked = Discontinuation(at=event.occurred_at, why=APPEALED, code=event.code, due_at=event.due_at)
+    return {"appeal": Appeal(on=event.on, continues=event.continues), "discontinuation": asked}
+
+
+def _appeal_resolved(state: Authorization, event: AuthorizationAppealResolved) -> Mapping[str, Any]:
+    return {"appeal": None, "discontinuation": None}
 
 
 def _term_ended(state: Authorization, event: AuthorizationEnded) -> Mapping[str, Any]:
@@ -318,6 +347,7 @@ def _term_ended(state: Authorization, event: AuthorizationEnded) -> Mapping[str,
         return {}
     copied = ("code", "on", "notice_due_at", "rights", "policy")
     ending = Ending(
+        at=event.occurred_at,
         person=event.acted_by.person if event.acted_by else "",
         **{name: getattr(event, name) for name in copied},
     )
@@ -363,7 +393,41 @@ def _assignment_ended(state: Authorization, event: AssignmentEnded) -> Mapping[s
 
 def _service_ended(state: Authorization, event: OutreachServiceEnded) -> Mapping[str, Any]:
     """The provider ends services under a term: a person of the plan judges whether the term ends."""
-    return _discontinued(state, event.occurred_at, "service_ended", event.code)
+    return _discontinued(state, event.occurred_at, SERVICE_ENDED, event.code)
+
+
+def _back_in_custody(state: Authorization, event: ReferralBackInCustody) -> Mapping[str, Any]:
+    """The day of release is not known any more; whether the term ends for it, a person judges."""
+    found = _discontinued(state, event.occurred_at, IN_CUSTODY, INCARCERATED)
+    asked = found.get("discontinuation")
+    due = {"discontinuation": asked.model_copy(update={"due_at": event.due_at})} if asked is not None else {}
+    return {"release_on": None, **due}
+
+
+def _death_told(state: Authorization, event: ReferralDeathTold) -> Mapping[str, Any]:
+    """A term that runs is to be judged; what may end it already is judged with it."""
+    found = _discontinued(state, event.occurred_at, DEATH_TOLD, DECEASED_CODE)
+    asked = found.get("discontinuation")
+    return {"discontinuation": asked.model_copy(update={"due_at": event.due_at})} if asked is not None else {}
+
+
+def _death_confirmed(state: Authorization, event: ReferralDeathConfirmed) -> Mapping[str, Any]:
+    asked = state.discontinuation
+    if asked is not None and asked.why == DEATH_TOLD:
+        return {"discontinuation": asked.model_copy(update={"why": DECEASED})}
+    return _discontinued(state, event.occurred_at, DECEASED, DECEASED_CODE)
+
+
+def _death_taken_back(state: Authorization, event: ReferralDeathTakenBack) -> Mapping[str, Any]:
+    asked = state.discontinuation
+    return {"discontinuation": None} if asked is not None and asked.why in (DEATH_TOLD, DECEASED) else {}
+
+
+def _outreach_taken_back(state: Authorization, event: OutreachTakenBack) -> Mapping[str, Any]:
+    """An ending of services that was recorded in error opens nothing to judge (loop.md 8.7)."""
+    asked = state.discontinuation
+    over = event.what == "service_ended" and asked is not None and asked.why == SERVICE_ENDED
+    return {"discontinuation": None} if over else {}
 
 
 # Every event that changes a request: what of other services is read here (`consumers.REACTIONS`), and the own ones.
@@ -374,6 +438,11 @@ FOLD: Mapping[type[Event], Callable[[Authorization, Any], Mapping[str, Any]]] = 
     AssignmentAccepted: _accepted,
     AssignmentEnded: _assignment_ended,
     OutreachServiceEnded: _service_ended,
+    OutreachTakenBack: _outreach_taken_back,
+    ReferralBackInCustody: _back_in_custody,
+    ReferralDeathTold: _death_told,
+    ReferralDeathConfirmed: _death_confirmed,
+    ReferralDeathTakenBack: _death_taken_back,
     NoticeDelivered: _told,
     AuthorizationReviewOpened: _review_opened,
     AuthorizationPended: _pended,
@@ -392,6 +461,8 @@ FOLD: Mapping[type[Event], Callable[[Authorization, Any], Mapping[str, Any]]] = 
     AuthorizationReauthorizationRequested: _reauthorization_requested,
     AuthorizationExtended: _extended,
     AuthorizationEnded: _term_ended,
+    AuthorizationAppealed: _appealed,
+    AuthorizationAppealResolved: _appeal_resolved,
     AuthorizationCoverageLost: _coverage_lost,
     AuthorizationCoverageReturned: _coverage_returned,
     AuthorizationEndingConfirmed: _ending_confirmed,

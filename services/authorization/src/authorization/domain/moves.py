@@ -23,9 +23,16 @@ def _of_term(state: Authorization, today: date) -> tuple[str, ...]:
     term = state.term
     if term is None:
         return ()
-    waits = state.reauthorization is not None
+    waits = state.lives_on
     by_person = term.ending is not None and bool(term.ending.person)
     over = today > term.last_day
     ends = not by_person and (waits or not over)
-    goes_on = not over and (state.discontinuation is not None or term.ending is not None)
-    return (*(["end"] if ends else []), *(["continue"] if goes_on else []))
+    appealed = state.appeal is not None
+    goes_on = appealed or (not over and (state.discontinuation is not None or term.ending is not None))
+    rights = term.ending.rights if term.ending is not None else None
+    appeals = term.ending is not None and not appealed and (rights is None or today <= rights.appeal_by)
+    return (
+        *(["end"] if ends or appealed else []),
+        *(["continue"] if goes_on else []),
+        *(["appeal"] if appeals else []),
+    )

@@ -18,6 +18,7 @@ from typing import assert_never
 from authorization.domain.claims import claim_judged, joined_claim_judged, look_again
 from authorization.domain.commands import (
     Amend,
+    Appeal,
     Approve,
     Continue,
     Deny,
@@ -70,7 +71,15 @@ from authorization.domain.presumptive import (
     revoke,
 )
 from authorization.domain.state import SERVICES_RECEIVED, Authorization, claimed, met, met_by_list
-from authorization.domain.term import end, end_unasked, go_on, move_release, prompt, request_reauthorization
+from authorization.domain.term import (
+    appeal,
+    end,
+    end_unasked,
+    go_on,
+    move_release,
+    prompt,
+    request_reauthorization,
+)
 from loopkeeper.contract import ids
 from loopkeeper.contract.calendar import la_date, term_through
 from loopkeeper.contract.decider import Decider, EventOn, InvariantBroken, Plain
@@ -117,6 +126,8 @@ def decide(state: Authorization | None, asked: Asked) -> Sequence[Made]:
             return revoke(state, command, context)
         case (Overturn() as command, context):
             return overturn(state, command, context)
+        case (Appeal() as command, context):
+            return list(appeal(state, command, context))
         case (End() as command, context):
             return end(state, command, context)
         case (Continue() as command, context):

@@ -24,6 +24,7 @@ from loopkeeper.contract.events import (
     PlanChange,
     Rights,
     ScreenedPopulation,
+    Unmet,
 )
 
 SERVICES_RECEIVED = "services_received"
@@ -31,6 +32,13 @@ SERVICES_RECEIVED = "services_received"
 LOST_COVERAGE, NOT_REAUTHORIZED = 8, 13
 # Why a term is looked at again, where its coverage is the reason.
 COVERAGE_LOST, COVERAGE_RETURNED = "coverage_lost", "coverage_returned"
+# Why it is judged again whether the term ends, where the member appealed against that.
+APPEALED = "appealed"
+# The word that the member has died, told or confirmed, and the state's code.
+DEATH_TOLD, DECEASED, DECEASED_CODE = "death_told", "deceased", 14
+SERVICE_ENDED = "service_ended"
+# The member is in custody again, and the state's code.
+IN_CUSTODY, INCARCERATED = "in_custody", 5
 # What a choice of another program, made after the yes, opens (loop.md 4.4): its word, and the state's code.
 PROGRAM_CHOSEN, DUPLICATIVE_PROGRAM = "program_chosen", 7
 Status = Literal["", "started", "pending", "approved", "denied", "closed"]
@@ -108,6 +116,7 @@ class Decision(Fact):
     through: date | None = None
     reason: str = ""
     citation: str = ""
+    unmet: tuple[Unmet, ...] | None = None
     appeal_by: date | None = None
     notice_due_at: datetime | None = None
     rights: Rights | None = None
@@ -118,10 +127,11 @@ class Decision(Fact):
 
 
 class Ending(Fact):
-    """The term's last day, as the member is told of it."""
+    """The term's last day, as the member is told of it, and since when it is said."""
 
     code: int
     on: date
+    at: datetime | None = None
     notice_due_at: datetime | None = None
     rights: Rights | None = None
     person: str = ""
@@ -142,6 +152,13 @@ class Term(Fact):
     @property
     def last_day(self) -> date:
         return self.ending.on if self.ending is not None else self.through
+
+
+class Appeal(Fact):
+    """The member's appeal against the ending of the term. `continues`: until it is resolved, the term goes on."""
+
+    on: date
+    continues: bool
 
 
 class Discontinuation(Fact):
@@ -167,6 +184,8 @@ class Authorization(State):
     urgency: str = ""
     county: str = ""
     age_band: str = ""
+    # By which standard the referral was screened; empty of one received before this was kept.
+    form: str = ""
     populations: tuple[ScreenedPopulation, ...] = ()
     attested: bool = False
     claim: Claim | None = None
@@ -197,12 +216,18 @@ class Authorization(State):
     term: Term | None = None
     reauthorization: Reauthorization | None = None
     discontinuation: Discontinuation | None = None
+    appeal: Appeal | None = None
     holder: str = ""
     outcome: str = ""
 
     @property
     def grant_live(self) -> bool:
         return self.grant is not None and not self.grant.ended
+
+    @property
+    def lives_on(self) -> bool:
+        """Whether the term goes on past its last day: until a reauthorization or an appeal made in time is decided."""
+        return self.reauthorization is not None or (self.appeal is not None and self.appeal.continues)
 
     @property
     def waiting(self) -> Review | None:

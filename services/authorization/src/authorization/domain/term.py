@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from authorization.domain.commands import Amend, Approve, Continue, End, RequestReauthorization
+from authorization.domain.commands import Amend, Appeal, Approve, Continue, End, RequestReauthorization
 from authorization.domain.contexts import (
     AmendContext,
+    AppealContext,
     ApproveContext,
     EndContext,
     EndingRules,
@@ -28,6 +29,8 @@ from loopkeeper.contract.calendar import end_of_la_day, la_date, term_through
 from loopkeeper.contract.decider import Plain, Refused
 from loopkeeper.contract.events import (
     ActedBy,
+    AuthorizationAppealed,
+    AuthorizationAppealResolved,
     AuthorizationEnded,
     AuthorizationEndingConfirmed,
     AuthorizationExtended,
@@ -35,6 +38,7 @@ from loopkeeper.contract.events import (
     AuthorizationReauthorizationRequested,
     Event,
     ReferralAmended,
+    Rights,
 )
 from loopkeeper.contract.vocabulary.decisions import Discontinuation
 
@@ -133,12 +137,29 @@ def go_on(state: Authorization | None, command: Continue, context: Plain) -> Ite
     """A person judged what might have ended the term: it goes on; a notice that it would end is taken back."""
     current, term = running(state, command.acted_by)
     asked = current.discontinuation
-    returned = asked is not None and asked.why == COVERAGE_RETURNED
-    if la_date(context.at) > (term.through if returned else term.last_day):
+    returned, today = asked is not None and asked.why == COVERAGE_RETURNED, la_date(context.at)
+    if current.appeal is not None:
+        yield from _goes_on_after_appeal(current, term, command, context)
+        return
+    if today > (term.through if returned else term.last_day):
         raise Refused("term-ended", f"The term ended with {term.last_day}.", fix="Refer the member again.")
     if current.discontinuation is None and term.ending is None:
         raise Refused("illegal-move", "Nothing speaks against the term.", allowed=("end",))
-    yield _extended(context.at, current, command.acted_by, term.number, _same(term, la_date(context.at)))
+    yield _extended(context.at, current, command.acted_by, term.number, _same(term, today))
+
+
+def _goes_on_after_appeal(
+    current: Authorization, term: Term, command: Continue, context: Plain
+) -> Iterator[Event]:
+    """The appeal was decided for the member. Where the term's own last day is over by then, it goes on for as long as the
+    notice of that end is old, so that nobody's services end unsaid."""
+    today = la_date(context.at)
+    yield resolved(current, context.at, command.acted_by, upheld=False)
+    dates = dict(_same(term, today))
+    if today > term.through:
+        ahead = term.through - term.notice_on if term.notice_on is not None else timedelta()
+        dates |= {"through": today + ahead, "notice_on": today, "prompts_on": (today,)}
+    yield _extended(context.at, current, command.acted_by, term.number, dates)
 
 
 def move_release(state: Authorization, command: Amend, context: AmendContext) -> Iterator[Event]:
@@ -182,6 +203,59 @@ def _extended(
     )
 
 
+# ── an appeal ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def appeal(state: Authorization | None, command: Appeal, context: AppealContext) -> Iterator[Event]:
+    """The member appealed against the ending. In time, by the day the term was to end, it goes on until that is resolved
+    (42 CFR 438.420); later it is resolved all the same. A hearing against an ending that was upheld is recorded alike."""
+    current, term = running(state, command.acted_by)
+    ending, today = term.ending, la_date(context.at)
+    if current.appeal is not None:
+        raise Refused("already-requested", "An appeal waits to be resolved.", allowed=("continue", "end"))
+    if ending is None:
+        raise Refused(
+            "illegal-move", "The term does not end, so there is nothing to appeal against.", allowed=("end",)
+        )
+    said_on = la_date(ending.at) if ending.at is not None else date.min
+    if not said_on <= command.on <= today:
+        raise Refused(
+            "illegal-move",
+            "An appeal comes between the day on which the ending was said and today.",
+            fix="Send the day on which the member appealed as `on`.",
+        )
+    rights = ending.rights
+    if rights is not None and command.on > rights.appeal_by:
+        raise Refused(
+            "too-late",
+            f"An appeal was possible through {rights.appeal_by}.",
+            fix="Refer the member again.",
+        )
+    by = (rights.continues_if_by if rights is not None else None) or ending.on
+    continues = command.on <= by
+    yield AuthorizationAppealed(
+        occurred_at=context.at,
+        acted_by=command.acted_by,
+        policy=context.refs,
+        authorization=current.authorization,
+        on=command.on,
+        continues=continues,
+        code=ending.code,
+        ends_on=ending.on,
+        due_at=context.due_at,
+    )
+    if continues:
+        yield _extended(context.at, current, command.acted_by, term.number, _same(term, today))
+
+
+def resolved(
+    state: Authorization, at: datetime, acted_by: ActedBy, *, upheld: bool
+) -> AuthorizationAppealResolved:
+    return AuthorizationAppealResolved(
+        occurred_at=at, acted_by=acted_by, authorization=state.authorization, upheld=upheld
+    )
+
+
 # ── the end ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -203,6 +277,10 @@ def end(state: Authorization | None, command: End, context: EndContext) -> Seque
             occurred_at=context.at, acted_by=command.acted_by, authorization=current.authorization
         )
         return [confirmed]
+    appealed = current.appeal is not None
+    if appealed and term.ending is not None:
+        # It came too late for the term to go on: the ending holds as it was said.
+        return [resolved(current, context.at, command.acted_by, upheld=True)]
     if str(command.code) not in Discontinuation.codes():
         raise Refused(
             "code-unknown",
@@ -210,7 +288,7 @@ def end(state: Authorization | None, command: End, context: EndContext) -> Seque
             fix="Send code: a number from 1 to 15; /docs lists them.",
         )
     today = la_date(context.at)
-    waits = current.reauthorization is not None
+    waits = current.lives_on
     if (term.ending is not None and term.ending.person) or (today > term.last_day and not waits):
         raise Refused("term-ended", f"The term ends with {term.last_day} as it is.")
     if context.unfit:
@@ -238,8 +316,20 @@ def end(state: Authorization | None, command: End, context: EndContext) -> Seque
         )
     ahead = timedelta(days=context.notice_days)
     over = _ended(context.at, current, command.code, on, ahead, context.ending)
-    said = {"acted_by": command.acted_by, "external_number": command.external_number or None}
-    return [over.model_copy(update=said)]
+    said: dict[str, Any] = {"acted_by": command.acted_by, "external_number": command.external_number or None}
+    if not appealed:
+        return [over.model_copy(update=said)]
+    return [
+        resolved(current, context.at, command.acted_by, upheld=True),
+        over.model_copy(update=said | {"upheld": True, "rights": _of_hearing(over.rights, today)}),
+    ]
+
+
+def _of_hearing(rights: Rights | None, today: date) -> Rights | None:
+    """What is left once an appeal upheld the ending: a state hearing."""
+    if rights is None:
+        return None
+    return rights.model_copy(update={"appeal_by": today + timedelta(days=rights.hearing_days)})
 
 
 def _ended(

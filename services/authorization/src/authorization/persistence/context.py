@@ -11,6 +11,7 @@ from uuid import UUID
 
 from authorization.domain.commands import (
     Amend,
+    Appeal,
     Approve,
     Continue,
     Deny,
@@ -29,6 +30,7 @@ from authorization.domain.commands import (
 )
 from authorization.domain.contexts import (
     AmendContext,
+    AppealContext,
     ApproveContext,
     Asked,
     ClaimContext,
@@ -225,10 +227,10 @@ class AuthorizationLoaded(Loaded[Authorization, Asked]):
                 return command, ApproveContext(at=at, seed=seed, term=term)
             case Modify():
                 term = policy_lookup.terms(policy, state, day)
-                denial = policy_lookup.denying(policy, command.reason, at)
+                denial = policy_lookup.denying(policy, state, command.reason, at)
                 return command, ModifyContext(at=at, seed=seed, term=term, denial=denial)
             case Deny():
-                denial = policy_lookup.denying(policy, command.reason, at)
+                denial = policy_lookup.denying(policy, state, command.reason, at)
                 return command, DenyContext(at=at, seed=seed, denial=denial)
             case Pend():
                 by, known = policy.due("asked_by_plan", at), policy_lookup.askable(policy, day)
@@ -239,6 +241,9 @@ class AuthorizationLoaded(Loaded[Authorization, Asked]):
             case Overturn():
                 due = policy.due("overturned", at)
                 return command, OverturnContext(at=at, seed=seed, due_at=due.at, refs=(due.ref,))
+            case Appeal():
+                due = policy.due("appeal_resolved", at)
+                return command, AppealContext(at=at, seed=seed, due_at=due.at, refs=(due.ref,))
             case End():
                 days, ending = policy_lookup.ending(policy, command.code, at)
                 at_once, unfit, refs = policy_lookup.unfit(policy, command.code, command.without_notice, at)
@@ -265,7 +270,7 @@ def drawn(seed: UUID) -> float:
 
 def _kept(state: Authorization) -> Kept:
     term = state.term
-    through = (FOR_NOW if state.reauthorization else term.last_day) if term is not None else None
+    through = (FOR_NOW if state.lives_on else term.last_day) if term is not None else None
     return Kept(state.grant_live, state.grant.through if state.grant else None, through, state.holder)
 
 

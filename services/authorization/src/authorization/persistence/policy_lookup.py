@@ -151,7 +151,7 @@ def terms(policy: Policy, state: Authorization, day: date) -> TermRules:
     )
 
 
-def denying(policy: Policy, reason: str, at: datetime) -> DenialRules:
+def denying(policy: Policy, state: Authorization, reason: str, at: datetime) -> DenialRules:
     """What a denial, or the denied part of a modification, carries."""
     rows = policy.rows("denial_reasons", on=la_date(at), reason=reason)
     notice = policy.due("denial_notice", at)
@@ -167,8 +167,23 @@ def denying(policy: Policy, reason: str, at: datetime) -> DenialRules:
         rights=given,
         exclusive=programs["exclusive"],
         chosen=programs["member_choice"],
+        criteria=criteria(policy, state, at),
         refs=(*(row.ref for row in rows), notice.ref, *refs),
     )
+
+
+def criteria(policy: Policy, state: Authorization, at: datetime) -> Mapping[str, tuple[str, ...]]:
+    """The criteria of each population of the referral, by its own rows for this plan, form and day. One that has rows for
+    the other age group only has those, and the age. Empty where nothing is judged by rows."""
+    day = la_date(asked_at(state, at))
+    found: dict[str, tuple[str, ...]] = {}
+    for population in state.populations:
+        rows = policy.rows(POPULATIONS, on=day, plan=state.plan, population=population.code)
+        own = [row for row in rows if row["form"] == state.form or not state.form]
+        named = [leaf.key for row in own or rows for leaf in leaves(row["condition"])]
+        named += ["age"] if rows and not own else []
+        found[population.code] = tuple(dict.fromkeys(named))
+    return found
 
 
 def deeming(policy: Policy, plain: Plain, cap_at: datetime) -> CapContext:
@@ -224,10 +239,8 @@ def rights(policy: Policy, at: datetime) -> tuple[Rights, tuple[str, ...]]:
 def askable(policy: Policy, day: date) -> frozenset[str]:
     """The data elements of the standard: the form's questions, and the answers that criteria use."""
     named = {row["ask"] for row in policy.rows("askable", on=day)}
-    answers: set[str] = set()
-    if POPULATIONS in policy.tables:
-        conditions = [row["condition"] for row in policy.rows(POPULATIONS, on=day)]
-        answers = {leaf.key for condition in conditions for leaf in leaves(condition)}
+    conditions = [row["condition"] for row in policy.rows(POPULATIONS, on=day)]
+    answers = {leaf.key for condition in conditions for leaf in leaves(condition)}
     return frozenset(named | {f"answer-{name}" for name in answers - NOT_ASKED})
 
 

@@ -89,7 +89,7 @@ def columns(state: Authorization) -> Mapping[str, Any]:
     """What is searched and sorted by, computed from the state alone."""
     grant, term, waiting = state.grant, state.term, state.waiting
     undecided = status(state) in ("pending", "started")
-    open_through = (FOR_NOW if state.reauthorization else term.last_day) if term is not None else None
+    open_through = (FOR_NOW if state.lives_on else term.last_day) if term is not None else None
     return {
         "plan_id": state.plan,
         "provider_id": state.holder or (grant.provider if grant is not None and state.grant_live else ""),

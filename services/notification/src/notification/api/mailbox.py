@@ -28,7 +28,7 @@ from notification.domain.notices.notice_policy import fax_agreement
 from notification.domain.outreach.commands import RecordDelivered, RecordHandOver
 from notification.domain.outreach.holding import in_the_future
 from notification.domain.outreach.rules import already_told
-from notification.domain.outreach.state import Outreach
+from notification.domain.outreach.state import Outreach, addressee, dead
 from notification.persistence import notice_proof
 from notification.persistence.notice_proof import Told
 
@@ -90,7 +90,16 @@ class HandOverBody(Body):
     acted_by: StaffPerson = Field(description="Who told it")
     how: Way
     at: HappenedAt | None = Field(None, description="Now, where it is missing")
-    to: Literal["recipient", "member", "parent", "guardian", "court", "county"] = "recipient"
+    to: Literal[
+        "recipient",
+        "member",
+        "parent",
+        "guardian",
+        "court",
+        "county",
+        "conservator",
+        "authorized_representative",
+    ] = "recipient"
     language: AnyLanguage | None = None
     interpreted: YesNo = False
     own_words: YesNo = Field(False, description="Told in the plan's own approved text, not in the draft")
@@ -181,7 +190,8 @@ async def _check(call: Call, row: Mapping[str, Any], body: HandOverBody) -> None
     state = await _state(call, row["referral"])
     check(
         said,
-        addressee=row["addressee"],
+        addressee=addressee(state),
+        dead=dead(state),
         language=words["language"] if "language" not in row["needs"] else "",
         draft=words.get("state") != "approved",
         # As they are now, not as they were when the notice arose.

@@ -15,16 +15,19 @@ from loopkeeper.http.route import Id, Operation, example, refused
 from loopkeeper.runtime.service import Call
 from loopkeeper.security.organizations import Role
 from loopkeeper.store.pages import Selection, literal, visible_page
-from notification.api.views import KEYS, Actor, Body, OutreachShown, row_of, shown, state_of
+from notification.api.views import KEYS, Actor, Body, OutreachShown, recorded, row_of, shown, state_of
 from notification.domain.outreach.commands import (
+    Because,
     DeclineForMember,
     EndService,
+    Fact,
     ProviderCommand,
     RecordAttempt,
     ReportUnableToReach,
     StartServices,
+    TakeBack,
 )
-from notification.domain.outreach.state import STATUSES, Outreach
+from notification.domain.outreach.state import STATUSES, Outreach, seen_by
 
 router = APIRouter(tags=["notification"], route_class=Operation)
 Provider = Annotated[Call, allowed(Role.PROVIDER)]
@@ -64,6 +67,15 @@ class EndServiceBody(Body):
     acted_by: Actor = None
 
 
+class TakeBackBody(Body):
+    """`number`: of the attempt. `because`: why it is an error."""
+
+    what: Fact
+    number: Annotated[int, Field(ge=1, le=10_000), NotAYes] | None = None
+    because: Because
+    acted_by: Actor = None
+
+
 class OutreachPage(Page):
     status: tuple[str, ...] = Field((), description="Only these statuses")
 
@@ -85,12 +97,16 @@ MARIA = {"acted_by": {"person": "maria.lopez"}}
     "/v1/outreach/{referral:key}/attempts",
     status_code=201,
     summary="Record an attempt to reach the member",
-    responses=refused("not-assigned", "already-closed", "in-the-future"),
+    responses=refused("not-assigned", "already-accepted", "already-closed", "in-the-future"),
 )
 async def record_attempt(
-    referral: Id, body: Annotated[AttemptBody, example(ATTEMPT)], call: Provider
+    referral: Id,
+    body: Annotated[AttemptBody, example(ATTEMPT)],
+    call: Annotated[Call, allowed(Role.PROVIDER, Role.REFERRER, Role.PLAN)],
 ) -> OutreachShown:
-    """Every attempt counts, reached or not; it speaks to one member who can answer."""
+    """Every attempt counts, reached or not; it speaks to one member who can answer. Before a provider has accepted, who
+    referred, the plan, and the provider that was offered the referral may record their own: such an attempt changes no
+    status, counts toward no unable_to_reach, and shows the outreach to nobody."""
     by = call.acted_by(body.acted_by)
     command = RecordAttempt(
         provider=by.organization,
@@ -178,13 +194,41 @@ async def end_service(
     return await _act(call, referral, command)
 
 
+@router.post(
+    "/v1/outreach/{referral:key}:take-back",
+    summary="Take back what was recorded in error",
+    responses=refused("nothing-to-take-back"),
+)
+async def take_back(
+    referral: Id,
+    body: Annotated[
+        TakeBackBody, example({"what": "attempted", "number": 1, "because": "another_member", **MARIA})
+    ],
+    call: Annotated[Call, allowed(Role.PROVIDER, Role.PLAN)],
+) -> OutreachShown:
+    """The provider that recorded it, or the plan, takes a fact of outreach back. Everybody who was told is told. A loop
+    that it closed stays closed: contest that within 30 days (`/v1/referrals/{id}:contest`)."""
+    by = call.acted_by(body.acted_by)
+    command = TakeBack(
+        provider=by.organization,
+        person=by.person,
+        proved=by.proved,
+        what=body.what,
+        number=body.number,
+        because=body.because,
+    )
+    return await _act(call, referral, command)
+
+
 async def _act(call: Call, referral: str, command: ProviderCommand) -> OutreachShown:
     """Apply this to the referral's outreach; answer with how it is then."""
     if call.if_match is not None:
         call.check_match((await row_of(call, referral))["n"])
     outcome = await call.submit(referral, command)
     call.etag(outcome.n)
-    return shown(referral, outcome.state or Outreach(), None)
+    now = outcome.state or Outreach()
+    mine = call.client.organization in (seen_by(now), now.plan)
+    return shown(referral, now, None) if mine else recorded(referral, now)
 
 
 # ── read ──────────────────────────────────────────────────────────────────────────────────────────────────

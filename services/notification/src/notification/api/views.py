@@ -15,7 +15,7 @@ from loopkeeper.runtime.service import Call
 from loopkeeper.store.row_access import OWN, visible_row
 from notification.domain.outreach.contact import FLAGS
 from notification.domain.outreach.rules import allowed
-from notification.domain.outreach.state import CHANNEL, Outreach, attempts_of, status
+from notification.domain.outreach.state import CHANNEL, Outreach, attempts_of, dead, status
 
 # A referrer does not see outreach, so its key opens nothing here.
 KEYS = ("plan_id", "provider_id")
@@ -55,6 +55,7 @@ class OutreachAttemptShown(BaseModel):
     outcome: str
     reached: bool
     minutes: int | None = None
+    taken_back: bool = False
 
 
 class OutreachShown(BaseModel):
@@ -73,6 +74,8 @@ class OutreachShown(BaseModel):
     overdue: tuple[str, ...] = ()
     ended_on: date | None = None
     outcome: str | None = None
+    # Somebody concerned told that the member has died: contact nobody.
+    told_dead: bool = False
     allowed: tuple[str, ...] = ()
     updated_at: datetime | None = None
 
@@ -93,6 +96,13 @@ def state_of(row: Mapping[str, Any]) -> Outreach:
     return Outreach.model_validate(orjson.loads(row["state"]))
 
 
+def recorded(referral: str, now: Outreach) -> OutreachShown:
+    """The attempt just recorded, to who does not see the outreach: nothing else of it (loop.md 6.1)."""
+    last = now.attempts[-1:]
+    tried = tuple(OutreachAttemptShown.model_validate(each.model_dump()) for each in last)
+    return OutreachShown(referral=referral, status="waiting", attempts=tried)
+
+
 def shown(referral: str, now: Outreach, at: datetime | None) -> OutreachShown:
     held = now.assignment if now.assignment and now.assignment.accepted_at else None
     # Another provider's attempts are not this one's to see; the plan reads them in its feed.
@@ -105,6 +115,7 @@ def shown(referral: str, now: Outreach, at: datetime | None) -> OutreachShown:
         assignment=held.assignment if held else None,
         provider=held.provider if held else None,
         attempts=tuple(OutreachAttemptShown.model_validate(each.model_dump()) for each in tried),
+        told_dead=dead(now),
         contact_rules=tuple(rules) if held else (),
         consent_holder=now.consent_holder or None,
         overdue=tuple(late),

@@ -104,5 +104,4 @@ def _attempt(said: Mapping[str, Any], provider: str, at: datetime) -> RecordAtte
         outcome=said.get("outcome") or unsaid.value,
         reached=reached,
         minutes=said.get("minutes"),
-        before_acceptance=True,
     )

@@ -41,6 +41,7 @@ from notification.domain.outreach.commands import (
     ReportInitiated,
     ReportUnableToReach,
     StartServices,
+    TakeBack,
     Untold,
 )
 from notification.domain.outreach.state import Outreach
@@ -61,7 +62,7 @@ class NotificationLoaded(Loaded[Outreach, Asked]):
         match command:
             case (
                 NoteFact() | RecordAttempt() | StartServices() | DeclineForMember() | ChangeContact()
-                | EndService() | ReportAnswer() | ReportInitiated() | ReportClosing() | CountMonth() | RecordDelivered() | RecordHandOver() | RaiseClock()
+                | EndService() | TakeBack() | ReportAnswer() | ReportInitiated() | ReportClosing() | CountMonth() | RecordDelivered() | RecordHandOver() | RaiseClock()
             ):  # fmt: skip
                 return command, plain
             case ReportUnableToReach():

@@ -67,6 +67,23 @@ async def name_who_serves(connection: Connection, referrals: Collection[str]) ->
     )
 
 
+async def readdress(connection: Connection, addressees: Mapping[str, str]) -> None:
+    """The members' notices of these referrals that are not told yet are for this person now; for nobody, where it is not
+    known who holds consent."""
+    if not addressees:
+        return
+    await connection.execute(
+        """UPDATE notice n SET addressee = t.addressee,
+             needs = CASE WHEN t.addressee = '' THEN array_append(array_remove(n.needs, $3), $3)
+                          ELSE array_remove(n.needs, $3) END
+           FROM unnest($1::text[], $2::text[]) AS t (referral, addressee)
+           WHERE n.referral = t.referral AND n.recipient_kind = 'member' AND n.told_at IS NULL""",
+        list(addressees),
+        list(addressees.values()),
+        "consent_holder",
+    )
+
+
 async def mark(connection: Connection, told: Sequence[Told]) -> None:
     """Write these down; what was told before stays as it was. Their deadlines are met."""
     if not told:

@@ -21,7 +21,7 @@ from loopkeeper.store.journal import Entry
 from notification.domain.notices.telling import Copy, Happened, Telling, copies, tellings
 from notification.domain.outreach.commands import RecordHandOver
 from notification.domain.outreach.evolve import evolve
-from notification.domain.outreach.state import Outreach, seen_by
+from notification.domain.outreach.state import Outreach, addressee, seen_by
 from notification.persistence import feed, forwarded, notice_proof
 from notification.persistence.context import NotificationLoaded
 from notification.persistence.feed import News
@@ -77,10 +77,22 @@ class TellingProjection(Projection[Outreach]):
         served = {change.stream for change in changes if _serving(change.before) != _serving(change.after)}
         served |= {each["referral"] for each in writing.notices if each["recipient_kind"] == "member"}
         await notice_proof.name_who_serves(connection, served)
+        await notice_proof.readdress(connection, _readdressed(changes))
         await feed.write(connection, rows)
         await forwarded.enqueue(connection, writing.forward)
         await notice_proof.mark(connection, writing.told)
         await notice_proof.mark_late(connection, writing.late)
+
+
+def _readdressed(changes: Sequence[Change[Outreach]]) -> dict[str, str]:
+    """The referrals whose notices for the member are now for somebody else: a changed court order or placement takes
+    effect at once, also for what waits to be told (loop.md 6.6)."""
+    found: dict[str, str] = {}
+    for change in changes:
+        before, after = change.before, change.after
+        if before is not None and after is not None and addressee(before) != addressee(after):
+            found[change.stream] = addressee(after)
+    return found
 
 
 def _serving(state: Outreach | None) -> str:

@@ -305,8 +305,12 @@ async def _reopened(
         context, form, referrer=state.referrer, stream=stream, at=context.clock.now(), linked=linked
     )
     into = (state.closing.merged_into or "") if state.closing else ""
+    received = prepared.received
+    if why == "redirected" and state.received_at is not None:
+        first = state.first_received_on or la_date(state.received_at)
+        received = received.model_copy(update={"first_received_on": first})
     command = ReceiveReferral(
-        received=prepared.received,
+        received=received,
         questions=prepared.questions,
         keys=prepared.keys,
         reopening=Reopening(why=why, old=row["id"], acted_by=call.acted_by(person)),

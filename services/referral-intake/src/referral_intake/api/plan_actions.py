@@ -1,25 +1,35 @@
-"""The routes of a plan's named persons: merge, close by hand, record a release."""
+"""The routes of a plan's named persons: merge, close by hand, record a release; and of who knows of a death."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter
 from pydantic import Field
 
+from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.decider import Refused
 from loopkeeper.contract.field_types import ReleaseDay, ServiceDay
 from loopkeeper.http.call import allowed
 from loopkeeper.http.person import Person
 from loopkeeper.http.route import Id, Operation, example, refused
-from loopkeeper.kernel.errors import Problem
+from loopkeeper.kernel.errors import Problem, not_found
 from loopkeeper.runtime.service import Call
 from loopkeeper.security.organizations import Role
 from loopkeeper.store.row_access import OWN, visible_row
 from referral_intake.api.casework import Body, invalid, read_as
 from referral_intake.api.referrals import row_of, submitted
-from referral_intake.api.views import ShownReferral
-from referral_intake.domain.commands import CloseReferral, MergeReferral, RecordReleaseDate
+from referral_intake.api.views import Reader, ShownReferral, knows_release
+from referral_intake.domain.commands import (
+    CloseReferral,
+    ConfirmDeath,
+    MergeReferral,
+    RecordCustody,
+    RecordReleaseDate,
+    TakeBackDeath,
+    TellDeath,
+)
 from referral_intake.domain.form.form import REFERRAL_ID
 
 router = APIRouter(tags=["intake"], route_class=Operation)
@@ -44,6 +54,79 @@ class MergeBody(Body):
 class ReleaseBody(Body):
     release_on: ReleaseDay
     acted_by: Person
+
+
+class DeathBody(Body):
+    """`on`: the day of the death, where it is known."""
+
+    on: ServiceDay | None = None
+    acted_by: Person
+
+
+class CustodyBody(Body):
+    """`on`: since which day; today if none is given."""
+
+    on: ServiceDay | None = None
+    acted_by: Person
+
+
+class PlanPersonBody(Body):
+    acted_by: Person
+
+
+# ── a death ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@router.post("/v1/referrals/{id:key}:tell-death", summary="Tell that the member has died")
+async def tell_death(
+    id: Id,
+    body: Annotated[DeathBody, example({"acted_by": {"person": "luis-ortega"}})],
+    call: Annotated[Call, allowed(Role.REFERRER, Role.PROVIDER, Role.PLAN)],
+) -> ShownReferral:
+    """Who referred, who serves and the plan may tell it, also of a closed loop. All contact with the member stops at once;
+    a named person of the plan confirms it or takes it back."""
+    row = await row_of(call, id)
+    _, who = read_as(call, row, "referrer", "provider", "plan")
+    call.check_match(row["n"])
+    command = TellDeath(by=teller(who), on=body.on, acted_by=call.acted_by(body.acted_by))
+    return await submitted(call, row, command)
+
+
+def teller(who: Reader) -> Literal["referrer", "provider", "plan"]:
+    """As whom somebody concerned speaks."""
+    return "referrer" if who == "operations" else who
+
+
+@router.post("/v1/referrals/{id:key}:confirm-death", summary="Confirm that the member has died")
+async def confirm_death(
+    id: Id,
+    body: Annotated[DeathBody, example({"acted_by": {"person": "ana-reyes"}})],
+    call: Annotated[Call, allowed(Role.PLAN)],
+) -> ShownReferral:
+    """A named person of the plan confirms what was told, or tells it: an open loop closes as no_longer_eligible with the
+    word. A term that runs is ended by its own decision."""
+    row = await row_of(call, id)
+    read_as(call, row, "plan")
+    call.check_match(row["n"])
+    return await submitted(call, row, ConfirmDeath(on=body.on, acted_by=call.acted_by(body.acted_by)))
+
+
+@router.post(
+    "/v1/referrals/{id:key}:take-back-death",
+    summary="Take back that the member has died",
+    responses=refused("nothing-to-take-back"),
+)
+async def take_back_death(
+    id: Id,
+    body: Annotated[PlanPersonBody, example({"acted_by": {"person": "ana-reyes"}})],
+    call: Annotated[Call, allowed(Role.PLAN)],
+) -> ShownReferral:
+    """A named person of the plan finds that it is not so: contact goes on as before. A loop that closed for it stays
+    closed, and is contested."""
+    row = await row_of(call, id)
+    read_as(call, row, "plan")
+    call.check_match(row["n"])
+    return await submitted(call, row, TakeBackDeath(acted_by=call.acted_by(body.acted_by)))
 
 
 # ── the plan's own acts ───────────────────────────────────────────────────────────────────────────────────
@@ -115,16 +198,43 @@ async def close(
 @router.post(
     "/v1/referrals/{id:key}:record-release-date",
     summary="Record the day of release",
-    responses=refused("already-closed"),
+    responses=refused("already-closed", "not-pre-release"),
 )
 async def record_release_date(
     id: Id,
     body: Annotated[ReleaseBody, example({"release_on": "2026-04-01", "acted_by": {"person": "ana-reyes"}})],
-    call: Annotated[Call, allowed(Role.PROVIDER, Role.PLAN)],
+    call: Annotated[Call, allowed(Role.REFERRER, Role.PROVIDER, Role.PLAN)],
 ) -> ShownReferral:
-    """The day a member leaves a correctional facility; it may move, or come early (loop.md 3.7)."""
+    """The day a member leaves a correctional facility; it may move, or come early (loop.md 3.7). The plan, who serves after
+    the release, and who told a day before may tell it; but for the plan, only with attested pre-release services."""
     row = await row_of(call, id)
-    read_as(call, row, "plan", "provider")
+    must_know_release(call, row)
     call.check_match(row["n"])
     command = RecordReleaseDate(release_on=body.release_on, acted_by=call.acted_by(body.acted_by))
     return await submitted(call, row, command)
+
+
+@router.post(
+    "/v1/referrals/{id:key}:record-custody",
+    summary="Record that the member is in custody again",
+    responses=refused("in-the-future"),
+)
+async def record_custody(
+    id: Id,
+    body: Annotated[CustodyBody, example({"on": "2026-03-02", "acted_by": {"person": "ana-reyes"}})],
+    call: Annotated[Call, allowed(Role.REFERRER, Role.PROVIDER, Role.PLAN)],
+) -> ShownReferral:
+    """The start is taken back, outreach waits, and the plan judges how it goes on; a new day of release takes it up again.
+    The plan, who serves, and who told a day of release may record it."""
+    row = await row_of(call, id)
+    must_know_release(call, row)
+    call.check_match(row["n"])
+    on = body.on or la_date(call.service.clock.now())
+    return await submitted(call, row, RecordCustody(on=on, acted_by=call.acted_by(body.acted_by)))
+
+
+def must_know_release(call: Call, row: Mapping[str, Any]) -> None:
+    """For everybody who may not know of custody there is nothing here."""
+    state, who = read_as(call, row, "plan", "provider", "referrer")
+    if not knows_release(call.client, who, state):
+        raise not_found()

@@ -10,7 +10,8 @@ from typing import Any
 from loopkeeper.contract import events
 from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.events import Claim, Linked, Question, ReferralReceived
-from loopkeeper.contract.vocabulary.referring import Urgency
+from loopkeeper.contract.vocabulary import ConsentHolder
+from loopkeeper.contract.vocabulary.referring import Relationship, Urgency
 from loopkeeper.runtime.service import RunningService
 from loopkeeper.security.keyring import Unsealable
 from loopkeeper.security.organizations import OrganizationKind
@@ -118,11 +119,32 @@ def _received(
         program_providers={program.value: slug for program, slug in form.program_providers.items()},
         family_of=form.family_of,
         flags=reading.flags,
-        consent_holder=(form.member.consent_holder or "") if reading.minor else "",
-        release_on=form.release_on if form.answers.get("pre_release_services") else None,
+        consent_holder=_holder(form.member.consent_holder, minor=reading.minor),
+        release_on=form.release_on if may_tell_release(form) else None,
         plan_change=_plan_change(form.plan_change) if form.plan_change is not None else None,
         treating_until=treating_until(form),
     )
+
+
+# Who neither holds the member nor treated them before the release, and so cannot tell its day (loop.md 3.7).
+TELLS_NO_RELEASE = frozenset(
+    {
+        Relationship.SELF, Relationship.FAMILY_OR_CAREGIVER, Relationship.SOCIAL_SERVICE, Relationship.SCHOOL,
+        Relationship.COMMUNITY_ORGANIZATION, Relationship.LEGAL_AID, Relationship.OTHER,
+    }
+)  # fmt: skip
+
+
+def may_tell_release(form: ReferralBody) -> bool:
+    """The day of release comes from the facility or the pre-release provider, with attested pre-release services only
+    (ECMG26 p106 note 74)."""
+    received = form.answers.get("pre_release_services") is True and form.attestation.attested
+    return received and form.referrer.relationship not in TELLS_NO_RELEASE
+
+
+def _holder(holder: ConsentHolder | None, *, minor: bool) -> str:
+    """Who is told: an adult's parent or county is nobody's to tell; a conservator or a representative is (loop.md 6.6)."""
+    return holder.value if holder is not None and (minor or holder.of_adults) else ""
 
 
 def _plan_change(change: PlanChange) -> events.PlanChange:

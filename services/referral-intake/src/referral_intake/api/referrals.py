@@ -26,7 +26,7 @@ from loopkeeper.store.provider_copy import read_entry
 from loopkeeper.store.row_access import OWN, reading, visible_row
 from referral_intake.api.receipt import Receipt, receipt
 from referral_intake.api.reception import prepare
-from referral_intake.api.views import ShownEvent, ShownReferral, reader, show, show_event
+from referral_intake.api.views import ShownEvent, ShownReferral, knows_release, reader, show, show_event
 from referral_intake.domain.commands import ReceiveReferral, WithdrawReferral
 from referral_intake.domain.form.examples import example_adult, example_child
 from referral_intake.domain.form.form import ReferralBody
@@ -283,8 +283,11 @@ async def timeline(
             asked.limit + 1,
         )
     following = str(entries[asked.limit - 1]["n"]) if len(entries) > asked.limit else None
-    who = reader(call.client, state_of(row))
-    shown = (show_event(who, call.client, entry) for entry in entries[: asked.limit])
+    state = state_of(row)
+    who = reader(call.client, state)
+    # Where there was never a release there is nothing to hide.
+    knows = not state.release_told_by or knows_release(call.client, who, state)
+    shown = (show_event(who, call.client, entry, knows=knows) for entry in entries[: asked.limit])
     call.etag(row["n"])
     return Timeline(items=tuple(each for each in shown if each is not None), next_cursor=following)
 

@@ -15,7 +15,7 @@ from loopkeeper.kernel.errors import not_found
 from loopkeeper.runtime.service import Call
 from loopkeeper.security.organizations import Role
 from loopkeeper.store.row_access import reading
-from referral_intake.persistence.coverage import compare
+from referral_intake.persistence.coverage import compare, rosters_of
 from referral_intake.persistence.roster import Import, load_roster, loaded_of
 
 router = APIRouter(tags=["intake"], route_class=Operation)
@@ -94,7 +94,7 @@ async def put_roster(
     )
     loaded = await load_roster(context.store, context.sealer, context.clock, upload, pieces)
     if loaded.state == "done" and not asked.dry_run:
-        await compare(context.store, context.clock, upload.plan, upload.id)
+        await compare(rosters_of(context), upload.plan, upload.id)
     if loaded.state == "waiting" and not asked.dry_run:
         call.answer.status_code = 202
     return RosterResult.model_validate(loaded, from_attributes=True)

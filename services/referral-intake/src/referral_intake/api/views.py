@@ -15,7 +15,15 @@ from pydantic import BaseModel, ConfigDict
 from loopkeeper.contract import events
 from loopkeeper.contract.event_text import sentence as sentence_of
 from loopkeeper.contract.event_values import values as values_of
-from loopkeeper.contract.events import Event
+from loopkeeper.contract.events import (
+    AssignmentMade,
+    AssignmentStarted,
+    AuthorizationApproved,
+    AuthorizationExtended,
+    Event,
+    ReferralAmended,
+    ReferralBackInCustody,
+)
 from loopkeeper.security.organizations import Client, Role
 from referral_intake.domain.form.form_standard import sentence as question_sentence
 from referral_intake.domain.next_step import NextStep, due, next_step
@@ -31,6 +39,10 @@ REFERRER_HEARS = frozenset(
         "referral.amended",
         "referral.overdue",
         "referral.closed",
+        "referral.death_told",
+        "referral.death_confirmed",
+        "referral.death_taken_back",
+        "outreach.taken_back",
         "authorization.review_opened",
         "authorization.presumptive_granted",
         "authorization.presumptive_refused",
@@ -149,6 +161,7 @@ class ShownReferral(Shown):
     language: str | None = None
     consent_holder: str | None = None
     release_on: date | None = None
+    first_received_on: date | None = None
     linked: ShownLink | None = None
     possible_duplicate_of: str | None = None
     overdue: tuple[ShownOverdue, ...] = ()
@@ -194,6 +207,12 @@ def reader(client: Client, referral: Referral) -> Reader:
     return "operations"
 
 
+def knows_release(client: Client, who: Reader, referral: Referral) -> bool:
+    """Whether this reader may know the day of release, which tells custody: the plan, who serves after it, and who told it
+    (loop.md 3.7)."""
+    return who in ("plan", "provider") or client.organization in referral.release_told_by
+
+
 def show(
     client: Client,
     row: Mapping[str, Any],
@@ -203,7 +222,7 @@ def show(
 ) -> ShownReferral:
     """The referral of this row for this client, its clock as it is now; `since` when its next step became that."""
     who = reader(client, referral)
-    running = due(referral, now)
+    running, knows = due(referral, now), knows_release(client, who, referral)
     step = next_step(referral)
     return ShownReferral(
         id=row["id"],
@@ -213,10 +232,10 @@ def show(
         updated_at=row["at"],
         next_step=_step(who, step, (since or {}).get(row["id"])),
         due=ReferralDue(**running.model_dump()) if running is not None else None,
-        authorization=_authorization(referral),
+        authorization=_authorization(referral, knows=knows),
         closing=_closing(referral),
         overdue=tuple(ShownOverdue(clock=o.clock, due_at=o.due_at, state=o.state) for o in referral.overdue),
-        **(_known_to_parties(who, referral) if who != "operations" else {}),
+        **(_known_to_parties(who, referral, knows=knows) if who != "operations" else {}),
     )
 
 
@@ -234,7 +253,7 @@ def _step(who: Reader, step: NextStep, since: datetime | None) -> ShownStep:
     )
 
 
-def _known_to_parties(who: Reader, referral: Referral) -> dict[str, Any]:
+def _known_to_parties(who: Reader, referral: Referral, *, knows: bool) -> dict[str, Any]:
     held = referral.offer
     named = held if who in ("plan", "provider") else None
     return {
@@ -244,7 +263,8 @@ def _known_to_parties(who: Reader, referral: Referral) -> dict[str, Any]:
         "county": referral.county,
         "language": referral.language,
         "consent_holder": referral.consent_holder or None,
-        "release_on": referral.release_on,
+        "release_on": referral.release_on if knows else None,
+        "first_received_on": referral.first_received_on,
         "linked": _link(who, referral),
         "possible_duplicate_of": _possible(referral) if who == "plan" else None,
         "populations": tuple(
@@ -286,14 +306,16 @@ def shown_questions(referral: Referral) -> tuple[ShownQuestion, ...]:
     )
 
 
-def _authorization(referral: Referral) -> ReferralAuthorization:
+def _authorization(referral: Referral, *, knows: bool) -> ReferralAuthorization:
     review, approval, grant = referral.review, referral.approval, referral.grant
+    # A term that begins with the release tells its day.
+    dated = approval if knows or not referral.release_told_by else None
     return ReferralAuthorization(
         id=review.authorization if review else "",
         decision_due_at=review.due_at if review else None,
         number=approval.number if approval else "",
-        from_=approval.from_ if approval else None,
-        through=approval.through if approval else None,
+        from_=dated.from_ if dated else None,
+        through=dated.through if dated else None,
         denied=referral.denied,
         presumptive_through=grant.through if grant else None,
     )
@@ -312,11 +334,16 @@ def _closing(referral: Referral) -> ShownClosing | None:
     )
 
 
-def show_event(who: Reader, client: Client, entry: Mapping[str, Any]) -> ShownEvent | None:
-    """A journal row for this reader; None where it is not for them, or of a type unknown here."""
+def show_event(
+    who: Reader, client: Client, entry: Mapping[str, Any], *, knows: bool = True
+) -> ShownEvent | None:
+    """A journal row for this reader; None where it is not for them, or of a type unknown here. `knows`: whether it may
+    know of a release (`knows_release`)."""
     event = events.read(entry["type"], entry["payload"])
-    if event is None or not _may_see(who, client, event):
+    if event is None or not _may_see(who, client, event) or not (knows or _tells_no_release(event)):
         return None
+    if not knows and isinstance(event, ReferralAmended):
+        event = event.model_copy(update={"release_on": None})
     explained = who in ("plan", "operations")
     said = _unnamed(event, client) if who == "referrer" else event
     person = _staff(who, client, event)
@@ -348,6 +375,23 @@ def _may_see(who: Reader, client: Client, event: Event) -> bool:
     other = getattr(event, "provider", None)
     asked = event.wire.startswith("assignment.") and bool(other) and other != client.organization
     return not (who == "provider" and (asked or event.wire == "assignment.plan_asked"))
+
+
+def _tells_no_release(event: Event) -> bool:
+    """Whether nothing of this event tells that or when the member is released."""
+    match event:
+        case ReferralBackInCustody() | AssignmentStarted():
+            return False
+        case ReferralAmended():
+            return event.cause != "release_date"
+        case AuthorizationApproved():
+            return event.must != "release_day"
+        case AuthorizationExtended():
+            return False
+        case AssignmentMade():
+            return event.starts_on is None
+        case _:
+            return True
 
 
 def _organization(who: Reader, client: Client, event: Event) -> str | None:

@@ -7,11 +7,26 @@ from datetime import datetime
 from typing import Literal
 
 from loopkeeper.contract.decider import EventOn, Plain, Refused
-from loopkeeper.contract.events import ActedBy, Event, ReferralClosed, ReferralPlanAsked
+from loopkeeper.contract.events import (
+    ActedBy,
+    Event,
+    ReferralClosed,
+    ReferralDeathConfirmed,
+    ReferralDeathTakenBack,
+    ReferralDeathTold,
+    ReferralPlanAsked,
+)
 from loopkeeper.contract.vocabulary.decisions import Discontinuation
 from loopkeeper.contract.vocabulary.outcomes import clr_reason
-from referral_intake.domain.commands import CloseReferral, EndOfTerm, WithdrawReferral
-from referral_intake.domain.contexts import CloseContext, EndingContext
+from referral_intake.domain.commands import (
+    CloseReferral,
+    ConfirmDeath,
+    EndOfTerm,
+    TakeBackDeath,
+    TellDeath,
+    WithdrawReferral,
+)
+from referral_intake.domain.contexts import CloseContext, EndingContext, JudgedContext
 from referral_intake.domain.deadlines import TERM, timers
 from referral_intake.domain.state import AUTHORIZATION_ENDED, Referral
 
@@ -112,8 +127,51 @@ def close_by_hand(referral: Referral, command: CloseReferral, context: CloseCont
     return [close(referral, command.outcome, context.at, acted_by=command.acted_by, text=command.text + said)]
 
 
+# ── a death ───────────────────────────────────────────────────────────────────────────────────────────────
+
+THE_WORD = "the member has died"
+
+
+def tell_death(referral: Referral, command: TellDeath, context: JudgedContext) -> Made:
+    """Also of a loop that is closed: whoever is served through it is contacted no more (loop.md 7.7). Told again, it says
+    nothing new."""
+    if referral.death is not None:
+        return []
+    return [
+        ReferralDeathTold(
+            occurred_at=context.at,
+            acted_by=command.acted_by,
+            policy=context.refs,
+            by=command.by,
+            on=command.on,
+            due_at=context.due_at,
+        )
+    ]
+
+
+def confirm_death(referral: Referral, command: ConfirmDeath, context: JudgedContext) -> Made:
+    """The loop closes with the word; what lives on behind a closed one is ended by its own acts (loop.md 7.2)."""
+    if referral.death is not None and referral.death.confirmed:
+        return []
+    told = TellDeath(by="plan", on=command.on, acted_by=command.acted_by)
+    confirmed = ReferralDeathConfirmed(occurred_at=context.at, acted_by=command.acted_by, on=command.on)
+    over = [] if referral.closing is not None else [
+        close(referral, "no_longer_eligible", context.at, acted_by=command.acted_by, text=THE_WORD)
+    ]  # fmt: skip
+    return [*tell_death(referral, told, context), confirmed, *over]
+
+
+def take_back_death(referral: Referral, command: TakeBackDeath, context: Plain) -> Made:
+    """Also where it was confirmed: the closing stays, and is contested (loop.md 7.3, 8.7)."""
+    if referral.death is None:
+        raise Refused(
+            "nothing-to-take-back", "Nobody told that this member has died.", allowed=allowed(referral)
+        )
+    return [ReferralDeathTakenBack(occurred_at=context.at, acted_by=command.acted_by)]
+
+
 def _attempts(referral: Referral) -> int:
-    return referral.offer.attempts if referral.offer else 0
+    return referral.offer.tried if referral.offer else 0
 
 
 def allowed(referral: Referral) -> tuple[str, ...]:

@@ -103,10 +103,40 @@ class RecordReleaseDate(Command):
     acted_by: ActedBy
 
 
+class RecordCustody(Command):
+    """The member is in custody again since that day."""
+
+    on: date
+    acted_by: ActedBy
+
+
+class TellDeath(Command):
+    """Somebody concerned tells that the member has died."""
+
+    by: Literal["referrer", "provider", "plan"]
+    on: date | None = None
+    acted_by: ActedBy | None = None
+
+
+class ConfirmDeath(Command):
+    """A named person of the plan confirms it."""
+
+    on: date | None = None
+    acted_by: ActedBy
+
+
+class TakeBackDeath(Command):
+    """A named person of the plan finds that it is not so."""
+
+    acted_by: ActedBy
+
+
 class LearnCoverage(Command):
-    """What the plan's roster says of the member since its newest import."""
+    """What the plan's roster says of the member since its newest import; `elsewhere`: the other plan whose roster alone
+    has the member now."""
 
     eligibility: Eligibility
+    elsewhere: str = ""
 
 
 class MeetDeadline(Command):

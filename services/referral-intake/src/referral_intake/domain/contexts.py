@@ -15,6 +15,7 @@ from referral_intake.domain.commands import (
     AskSupport,
     ChooseProvider,
     CloseReferral,
+    ConfirmDeath,
     EndOfTerm,
     LearnCoverage,
     MeetDeadline,
@@ -22,7 +23,10 @@ from referral_intake.domain.commands import (
     MoveSupport,
     NoteFact,
     ReceiveReferral,
+    RecordCustody,
     RecordReleaseDate,
+    TakeBackDeath,
+    TellDeath,
     WithdrawReferral,
 )
 from referral_intake.domain.duplicates import Match
@@ -107,6 +111,21 @@ class ChooseContext(Context):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedContext(Context):
+    """By when a named person of the plan judges what somebody told: a death, or that the member is in custody again."""
+
+    due_at: datetime
+    refs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoverageContext(Context):
+    """The times of a question that the new coverage asks."""
+
+    asking: AnswerTimes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PendedContext(Context):
     """The plan asks: when that is asked again."""
 
@@ -137,9 +156,12 @@ Asked = (
     | tuple[MergeReferral, MergeContext]
     | tuple[CloseReferral, CloseContext]
     | tuple[ChooseProvider, ChooseContext]
+    | tuple[TellDeath | ConfirmDeath | RecordCustody, JudgedContext]
+    | tuple[LearnCoverage, CoverageContext]
     | tuple[NoteFact, Noted]
     | tuple[EndOfTerm, EndingContext]
     | tuple[
-        LearnCoverage | MeetDeadline | WithdrawReferral | RecordReleaseDate | AskSupport | MoveSupport, Plain
+        MeetDeadline | WithdrawReferral | RecordReleaseDate | AskSupport | MoveSupport | TakeBackDeath,
+        Plain,
     ]
 )

@@ -37,8 +37,13 @@ from loopkeeper.contract.events import (
     OutreachInitiated,
     OutreachOverdue,
     OutreachServicesStarted,
+    OutreachTakenBack,
     ReferralAmended,
+    ReferralBackInCustody,
     ReferralClosed,
+    ReferralDeathConfirmed,
+    ReferralDeathTakenBack,
+    ReferralDeathTold,
     ReferralOverdue,
     ReferralPlanAsked,
     ReferralQuestionsAsked,
@@ -55,6 +60,7 @@ from referral_intake.domain.state import (
     START_WITHOUT_FORM,
     Approval,
     Closing,
+    Death,
     Decided,
     Grant,
     Joined,
@@ -225,6 +231,22 @@ def _attempted(state: Referral, event: OutreachAttempted) -> Mapping[str, Any]:
     }
 
 
+def _outreach_taken_back(state: Referral, event: OutreachTakenBack) -> Mapping[str, Any]:
+    """A fact recorded in error; what it closed stays closed (loop.md 8.7)."""
+    if event.what == "services_started":
+        return {"services_started_on": None}
+    held = state.offer
+    if held is None or held.assignment != event.assignment:
+        return {}
+    match event.what:
+        case "attempted":
+            return {"offer": held.model_copy(update={"taken_back": held.taken_back + 1})}
+        case "initiated":
+            return {"offer": held.model_copy(update={"initiated_on": None})}
+        case _:
+            return {}
+
+
 def _initiated(state: Referral, event: OutreachInitiated) -> Mapping[str, Any]:
     held = state.offer
     if held is None or held.assignment != event.assignment:
@@ -261,6 +283,7 @@ def _told(state: Referral, event: NoticeDelivered) -> Mapping[str, Any]:
 def _received(state: Referral, event: ReferralReceived) -> Mapping[str, Any]:
     return {
         "received_at": event.occurred_at,
+        "release_told_by": (event.referrer,) if event.release_on is not None else (),
         **{name: getattr(event, name) for name in RECEIVED_FIELDS},
     }
 
@@ -292,6 +315,10 @@ def _amended(state: Referral, event: ReferralAmended) -> Mapping[str, Any]:
     }
     if event.sealed:
         changed["sealed"] = {**state.sealed, **event.sealed}
+    if event.release_on is not None:
+        teller = event.acted_by.organization if event.acted_by is not None else state.referrer
+        changed["release_told_by"] = tuple(dict.fromkeys((*state.release_told_by, teller)))
+        changed["custody_due_at"] = None
     if event.kind == "full" and state.plan_asked and state.plan_asked.reason == START_WITHOUT_FORM:
         changed["plan_asked"] = None
     if event.joined and event.joined_referrer:
@@ -323,6 +350,24 @@ def _closed(state: Referral, event: ReferralClosed) -> Mapping[str, Any]:
     return {"closing": closing, "questions": (), "asked_by_plan": (), **over}
 
 
+def _back_in_custody(state: Referral, event: ReferralBackInCustody) -> Mapping[str, Any]:
+    by = (event.acted_by.organization,) if event.acted_by is not None else ()
+    told_by = tuple(dict.fromkeys((*state.release_told_by, *by)))
+    return {"release_on": None, "custody_due_at": event.due_at, "release_told_by": told_by}
+
+
+def _death_told(state: Referral, event: ReferralDeathTold) -> Mapping[str, Any]:
+    return {"death": Death(by=event.by, due_at=event.due_at)}
+
+
+def _death_confirmed(state: Referral, event: ReferralDeathConfirmed) -> Mapping[str, Any]:
+    return {"death": state.death.model_copy(update={"confirmed": True})} if state.death is not None else {}
+
+
+def _death_taken_back(state: Referral, event: ReferralDeathTakenBack) -> Mapping[str, Any]:
+    return {"death": None}
+
+
 # Every event that changes the state of a referral; everything else that is heard is in its timeline only.
 FOLD: Mapping[type[Event], Callable[[Referral, Any], Mapping[str, Any]]] = {
     ReferralReceived: _received,
@@ -331,6 +376,10 @@ FOLD: Mapping[type[Event], Callable[[Referral, Any], Mapping[str, Any]]] = {
     ReferralAmended: _amended,
     ReferralClosed: _closed,
     ReferralSupportMoved: _support_moved,
+    ReferralBackInCustody: _back_in_custody,
+    ReferralDeathTold: _death_told,
+    ReferralDeathConfirmed: _death_confirmed,
+    ReferralDeathTakenBack: _death_taken_back,
     ReferralOverdue: _overdue,
     ReferralPlanAsked: _plan_asked_of_the_end,
     AuthorizationReviewOpened: _review_opened,
@@ -356,6 +405,7 @@ FOLD: Mapping[type[Event], Callable[[Referral, Any], Mapping[str, Any]]] = {
     AssignmentOverdue: _overdue,
     OutreachAttempted: _attempted,
     OutreachServicesStarted: _started,
+    OutreachTakenBack: _outreach_taken_back,
     OutreachContactChanged: _contact_changed,
     OutreachInitiated: _initiated,
     OutreachClosingReported: _closing_reported,

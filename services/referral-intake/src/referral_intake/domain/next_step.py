@@ -8,14 +8,19 @@ from typing import Literal
 
 from loopkeeper.contract.calendar import end_of_la_day
 from referral_intake.domain.state import (
+    DEATH_TOLD,
     OF_THE_ACCEPTED,
     OF_THE_ENDED,
+    START_OPEN,
     Fact,
     PlanAsked,
     Referral,
     Status,
     status,
 )
+
+# What the plan is asked whatever the status is.
+OF_ANY_STATUS = OF_THE_ENDED | {DEATH_TOLD, START_OPEN}
 
 
 class NextStep(Fact):
@@ -54,7 +59,7 @@ def _next_step(referral: Referral) -> NextStep:
     match status(referral):
         case Status.CLOSED:
             return NextStep(actor="", step="")
-        case _ if asked is not None and asked.reason in OF_THE_ENDED:
+        case _ if asked is not None and asked.reason in OF_ANY_STATUS:
             return NextStep(actor="plan", step=asked.reason, due_at=asked.due_at)
         case Status.ACCEPTED | Status.OUTREACH_INITIATED if asked and asked.reason in OF_THE_ACCEPTED:
             return NextStep(actor="plan", step=asked.reason, due_at=asked.due_at)
@@ -72,6 +77,10 @@ def _next_step(referral: Referral) -> NextStep:
 
 def question_to_plan(referral: Referral) -> PlanAsked | None:
     """What assigning asks the plan; while nothing is authorized there is nobody to assign."""
+    if referral.death is not None and not referral.death.confirmed:
+        return PlanAsked(reason=DEATH_TOLD, due_at=referral.death.due_at)
+    if referral.custody_due_at is not None:
+        return PlanAsked(reason=START_OPEN, due_at=referral.custody_due_at)
     authorized = referral.approval is not None or referral.grant is not None
     if referral.plan_asked is not None and referral.plan_asked.reason in OF_THE_ENDED:
         return referral.plan_asked
@@ -150,6 +159,8 @@ STEPS: Mapping[str, str] = {
     "reach_out": "keep reaching out until the member answers",
     "authorization_ended": "close the loop, or say how it goes on: the authorization has ended",
     "start_without_form": "close the loop, or get the full referral: the grant has ended and no form came",
+    "start_open": "record the first day, or say how it goes on: from when on the member can be met is open",
+    "death_told": "confirm that the member has died, or take it back: nobody contacts the member meanwhile",
     "coverage_ended": "say how to go on: the roster shows no coverage any more, so no provider is asked",
     "none_left": "name a provider: every candidate declined or none fits",
     "no_answer": "ask the provider or name another: the offer was not answered in time",
@@ -159,5 +170,6 @@ STEPS: Mapping[str, str] = {
     "reported_no_longer_eligible": "close the loop or say why not: the provider reports the member no longer eligible",
     "reported_unable_to_reach": "close the loop or ask for more attempts: the provider reports the member not reached",
     "reported_other": "close the loop or say why not: the provider reports another reason, in its own words",
+    "provider_left": "assign another provider by hand: the one there was left, or its contract is over",
     "change_requested": "assign another provider by hand: the member asks for a change",
 }

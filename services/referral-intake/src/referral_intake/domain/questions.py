@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.decider import EventOn, Plain, Refused
 from loopkeeper.contract.events import (
     AuthorizationPended,
@@ -14,6 +15,7 @@ from loopkeeper.contract.events import (
     Event,
     Question,
     ReferralAmended,
+    ReferralBackInCustody,
     ReferralOverdue,
     ReferralQuestionsAsked,
     ReferralReceived,
@@ -24,12 +26,27 @@ from referral_intake.domain.commands import (
     ChooseProvider,
     LearnCoverage,
     MeetDeadline,
+    RecordCustody,
     RecordReleaseDate,
 )
-from referral_intake.domain.contexts import AnswerContext, AnswerTimes, ChooseContext, PendedContext
+from referral_intake.domain.contexts import (
+    AnswerContext,
+    AnswerTimes,
+    ChooseContext,
+    CoverageContext,
+    JudgedContext,
+    PendedContext,
+)
 from referral_intake.domain.deadlines import timers
 from referral_intake.domain.duplicates import added, with_those
-from referral_intake.domain.state import AMENDABLE, OTHER_BIRTH_DATE, PROVIDER_CHANGE, REDIRECT, Referral
+from referral_intake.domain.state import (
+    AMENDABLE,
+    OTHER_BIRTH_DATE,
+    PRE_RELEASE,
+    PROVIDER_CHANGE,
+    REDIRECT,
+    Referral,
+)
 
 # Why a claim is refused where another provider serves the member, or was granted.
 OTHER_PROVIDER = "other_provider"
@@ -140,22 +157,46 @@ def _changed(referral: Referral, revised: ReferralReceived) -> dict[str, Any]:
     return {name: value for name, value in changes.items() if value is not None}
 
 
-def learn_coverage(referral: Referral | None, command: LearnCoverage, context: Plain) -> Made:
-    """The roster's newest answer, where it is another one; what it asks about the member is asked then (loop.md 2.5)."""
+def learn_coverage(referral: Referral | None, command: LearnCoverage, context: CoverageContext) -> Made:
+    """The roster's newest answer, where it is another one; what it asks about the member is asked then (loop.md 2.5).
+    Coverage that moved to another plan asks whether to send it there; back under this one, nothing does (2.14)."""
     if referral is None or referral.received_at is None or command.eligibility == referral.eligibility:
         return []
-    asks = () if referral.closing is not None else who_is_it(command.eligibility)
-    known = tuple(q for q in referral.questions if q.id != OTHER_BIRTH_DATE)
+    covered = command.eligibility.state in ("confirmed", "begins_later")
+    known = tuple(
+        q
+        for q in referral.questions
+        if q.id != OTHER_BIRTH_DATE and not (covered and q.id.startswith(REDIRECT))
+    )
+    asks: tuple[Question, ...] = ()
+    if referral.closing is None:
+        asks = (*who_is_it(command.eligibility), *_moved_to(command.elsewhere, known))
     questions = (*known, *asks)
     changed = questions if questions != referral.questions else None
     learned = ReferralAmended(
         occurred_at=context.at, cause="roster", eligibility=command.eligibility, questions=changed
     )
     asks_more = [q for q in asks if q not in referral.questions]
-    return [
-        learned,
-        *([ReferralQuestionsAsked(occurred_at=context.at, questions=questions)] if asks_more else []),
-    ]
+    if not asks_more:
+        return [learned]
+    # What waits for an answer keeps its time; a new question that holds the loop has its own.
+    new = any(q.blocking for q in asks_more)
+    asked = ReferralQuestionsAsked(occurred_at=context.at, questions=questions)
+    if new or referral.blocked:
+        asking = context.asking if new else None
+        times = {
+            "due_at": asking.due_at if asking is not None else referral.questions_due_at,
+            "remind_at": asking.remind_at if asking is not None else referral.remind_at,
+        }
+        asked = asked.model_copy(update=times)
+    return [learned, asked]
+
+
+def _moved_to(plan: str, known: Sequence[Question]) -> tuple[Question, ...]:
+    """Whether to send it to the plan that covers the member now; asked once."""
+    if not plan or any(q.id.startswith(REDIRECT) for q in known):
+        return ()
+    return (Question(id=f"{REDIRECT}-{plan}", pointer="/plan", blocking=True),)
 
 
 def who_is_it(eligibility: Eligibility) -> tuple[Question, ...]:
@@ -204,7 +245,15 @@ def choose_provider(referral: Referral, command: ChooseProvider, context: Choose
 
 
 def record_release(referral: Referral, command: RecordReleaseDate, context: Plain) -> Made:
+    """The plan of its own member; facility and provider only of one who received pre-release services, as somebody
+    attested (ECMG26 p106 note 74)."""
     must_be_open(referral)
+    if command.acted_by.organization != referral.plan and PRE_RELEASE not in referral.flags:
+        raise Refused(
+            "not-pre-release",
+            "No attested form says that the member received pre-release services.",
+            fix="Answer pre_release_services on the form and attest it; or tell the plan.",
+        )
     if referral.release_on == command.release_on:
         return []
     return [
@@ -213,6 +262,23 @@ def record_release(referral: Referral, command: RecordReleaseDate, context: Plai
             acted_by=command.acted_by,
             cause="release_date",
             release_on=command.release_on,
+        )
+    ]
+
+
+def record_custody(referral: Referral, command: RecordCustody, context: JudgedContext) -> Made:
+    """Also of a closed loop: who is served through it is inside. Said again, it is no news."""
+    if referral.custody_due_at is not None:
+        return []
+    if command.on > la_date(context.at):
+        raise Refused("in-the-future", "This has not happened yet.", fix="Send the day on which it happened.")
+    return [
+        ReferralBackInCustody(
+            occurred_at=context.at,
+            acted_by=command.acted_by,
+            policy=context.refs,
+            on=command.on,
+            due_at=context.due_at,
         )
     ]
 

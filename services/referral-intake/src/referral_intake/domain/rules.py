@@ -30,9 +30,12 @@ from referral_intake.domain.closing import (
     Made,
     close,
     close_by_hand,
+    confirm_death,
     end_of_term,
     goes_on,
     must_be_open,
+    take_back_death,
+    tell_death,
     withdraw,
 )
 from referral_intake.domain.commands import (
@@ -40,6 +43,7 @@ from referral_intake.domain.commands import (
     AskSupport,
     ChooseProvider,
     CloseReferral,
+    ConfirmDeath,
     EndOfTerm,
     LearnCoverage,
     MeetDeadline,
@@ -47,8 +51,11 @@ from referral_intake.domain.commands import (
     MoveSupport,
     NoteFact,
     ReceiveReferral,
+    RecordCustody,
     RecordReleaseDate,
     Reopening,
+    TakeBackDeath,
+    TellDeath,
     WithdrawReferral,
 )
 from referral_intake.domain.contexts import (
@@ -79,6 +86,7 @@ from referral_intake.domain.questions import (
     learn_coverage,
     meet_deadline,
     once,
+    record_custody,
     record_release,
     wish_to_be_asked,
 )
@@ -106,6 +114,14 @@ def decide(referral: Referral | None, asked: Asked) -> Made:
             return withdraw(_known(referral), command, context)
         case (CloseReferral() as command, context):
             return close_by_hand(_known(referral), command, context)
+        case (RecordCustody() as command, context):
+            return record_custody(_known(referral), command, context)
+        case (TellDeath() as command, context):
+            return tell_death(_known(referral), command, context)
+        case (ConfirmDeath() as command, context):
+            return confirm_death(_known(referral), command, context)
+        case (TakeBackDeath() as command, context):
+            return take_back_death(_known(referral), command, context)
         case (MergeReferral() as command, context):
             return merge(_known(referral), command, context)
         case (RecordReleaseDate() as command, context):

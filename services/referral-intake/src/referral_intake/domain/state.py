@@ -39,17 +39,23 @@ POSSIBLE = "possible_duplicate"
 AUTHORIZATION_ENDED, START_WITHOUT_FORM = "authorization_ended", "start_without_form"
 # What the plan is asked once what the member was served under has ended.
 OF_THE_ENDED = frozenset({AUTHORIZATION_ENDED, START_WITHOUT_FORM})
+# Somebody told that the member has died: the plan is asked whether it is so.
+DEATH_TOLD = "death_told"
+# The member is in custody again: the plan is asked how it goes on, in words that everybody may read.
+START_OPEN = "start_open"
+# Received before the release, as somebody attested; only then does a day of release authorize (loop.md 3.7).
+PRE_RELEASE = "pre_release_services"
 REPORTED = "reported_"
 OF_THE_ACCEPTED = frozenset(
     {
-        "conflicted", "change_requested", "reported_provider_declined", "reported_no_longer_eligible",
+        "conflicted", "change_requested", "provider_left", "reported_provider_declined", "reported_no_longer_eligible",
         "reported_unable_to_reach", "reported_other",
     }
 )  # fmt: skip
 RECEIVED_FIELDS = (
     "plan", "referrer", "member", "kind", "form", "received_via", "urgency", "age_band", "county", "language",
     "populations", "attested", "claim", "preferred", "chosen", "pcp", "program_providers", "eligibility",
-    "family_of", "flags", "consent_holder", "release_on", "plan_change", "linked", "sealed",
+    "family_of", "flags", "consent_holder", "release_on", "plan_change", "first_received_on", "linked", "sealed",
 )  # fmt: skip
 # What `referral.amended` may change of them; `sealed` part by part.
 AMENDABLE = (
@@ -114,9 +120,16 @@ class Offer(Fact):
     answer_due_at: datetime
     accepted_at: datetime | None = None
     lead: str = ""
+    # By the number of the last attempt, and how many of them were taken back.
     attempts: int = 0
+    taken_back: int = 0
     # Outreach as the provider's file reports it, with or without an attempt.
     initiated_on: date | None = None
+
+    @property
+    def tried(self) -> int:
+        """The attempts that stand."""
+        return self.attempts - self.taken_back
 
 
 class TermEnding(Fact):
@@ -124,6 +137,14 @@ class TermEnding(Fact):
 
     code: int
     on: date
+
+
+class Death(Fact):
+    """That the member has died, as somebody told it; `confirmed` by a named person of the plan."""
+
+    by: str
+    due_at: datetime
+    confirmed: bool = False
 
 
 class PlanAsked(Fact):
@@ -191,7 +212,12 @@ class Referral(State):
     flags: tuple[str, ...] = ()
     consent_holder: str = ""
     release_on: date | None = None
+    # Who told a day of release, and so may know it; and by when the plan judges that the member is inside again.
+    release_told_by: tuple[str, ...] = ()
+    custody_due_at: datetime | None = None
     plan_change: PlanChange | None = None
+    # The day it was received first, where another plan was asked before.
+    first_received_on: date | None = None
     linked: Linked | None = None
     sealed: Mapping[str, str] = {}
     questions: tuple[Question, ...] = ()
@@ -212,6 +238,7 @@ class Referral(State):
     offer: Offer | None = None
     plan_asked: PlanAsked | None = None
     ending: TermEnding | None = None
+    death: Death | None = None
     services_started_on: date | None = None
     closing: Closing | None = None
     told_at: datetime | None = None
@@ -243,7 +270,7 @@ def status(referral: Referral) -> Status:
     if referral.closing is not None:
         return Status.CLOSED
     if offer is not None and offer.accepted_at is not None:
-        begun = offer.attempts or offer.initiated_on is not None
+        begun = offer.tried or offer.initiated_on is not None
         return Status.OUTREACH_INITIATED if begun else Status.ACCEPTED
     if offer is not None:
         return Status.ASSIGNED

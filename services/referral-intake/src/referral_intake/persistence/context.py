@@ -27,6 +27,7 @@ from referral_intake.domain.commands import (
     AskSupport,
     ChooseProvider,
     CloseReferral,
+    ConfirmDeath,
     EndOfTerm,
     Keys,
     LearnCoverage,
@@ -36,8 +37,11 @@ from referral_intake.domain.commands import (
     NoteFact,
     ReadAgain,
     ReceiveReferral,
+    RecordCustody,
     RecordReleaseDate,
     Reopening,
+    TakeBackDeath,
+    TellDeath,
     WithdrawReferral,
 )
 from referral_intake.domain.contexts import (
@@ -47,7 +51,9 @@ from referral_intake.domain.contexts import (
     Before,
     ChooseContext,
     CloseContext,
+    CoverageContext,
     EndingContext,
+    JudgedContext,
     MergeContext,
     Noted,
     OverturnedContext,
@@ -95,6 +101,14 @@ class IntakeLoaded(Loaded[Referral, Asked]):
             case CloseReferral():
                 least = self._least_attempts(state, at)
                 return command, CloseContext(at=at, seed=seed, least_attempts=least)
+            case LearnCoverage():
+                return command, CoverageContext(at=at, seed=seed, asking=self._asking(at))
+            case RecordCustody():
+                due = self._policy.due("custody_judged", at)
+                return command, JudgedContext(at=at, seed=seed, due_at=due.at, refs=(due.ref,))
+            case TellDeath() | ConfirmDeath():
+                due = self._policy.due("death_judged", at)
+                return command, JudgedContext(at=at, seed=seed, due_at=due.at, refs=(due.ref,))
             case EndOfTerm():
                 code = str(state.ending.code) if state is not None and state.ending is not None else ""
                 return command, self._ended(state, code, plain)
@@ -106,8 +120,8 @@ class IntakeLoaded(Loaded[Referral, Asked]):
                     self._hold(serving)
                 return command, ChooseContext(at=at, seed=seed, serving=serving)
             case (
-                LearnCoverage() | MeetDeadline() | WithdrawReferral() | RecordReleaseDate() | AskSupport()
-                | MoveSupport()
+                MeetDeadline() | WithdrawReferral() | RecordReleaseDate() | AskSupport()
+                | MoveSupport() | TakeBackDeath()
             ):  # fmt: skip
                 return command, plain
             case _:

@@ -19,10 +19,17 @@ class RaceEthnicity(Code):
 
 
 class ConsentHolder(Code):
-    """Who holds consent for a minor (loop.md 6.6)."""
+    """Who holds consent for a minor, or speaks for an adult (loop.md 6.6)."""
 
     SELF = "self", "The minor"
     PARENT = "parent", "A parent"
     GUARDIAN = "guardian", "A legal guardian"
     COURT = "court", "A court"
     COUNTY = "county", "The county"
+    CONSERVATOR = "conservator", "An adult's conservator"
+    REPRESENTATIVE = "authorized_representative", "An adult's authorized representative"
+
+    @property
+    def of_adults(self) -> bool:
+        """Whether an adult may have one; of a minor anybody may hold consent."""
+        return self in (ConsentHolder.SELF, ConsentHolder.CONSERVATOR, ConsentHolder.REPRESENTATIVE)

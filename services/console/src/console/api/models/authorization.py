@@ -118,6 +118,14 @@ class Flaw(BaseModel):
     what: str
 
 
+class PopulationToDecide(BaseModel):
+    code: str
+    result: str
+    claimed: bool
+    met_by: str | None = None
+    criteria: list[str] | None = None
+
+
 class Rights(BaseModel):
     appeal_by: date
     hearing_days: int
@@ -161,13 +169,6 @@ class ShownPause(BaseModel):
     by: AwareDatetime
 
 
-class ShownPopulation(BaseModel):
-    code: str
-    result: str
-    claimed: bool
-    met_by: str | None = None
-
-
 class ShownTerm(BaseModel):
     number: str
     from_: date
@@ -194,12 +195,10 @@ class LostCommand(BaseModel):
     referral: str
 
 
-class Adverse(BaseModel):
-    populations: list[str]
-    reason: str
-    citation: str
-    notice_due_at: AwareDatetime
-    rights: Rights
+class Unmet(BaseModel):
+    population: str
+    criterion: str
+    why: str
 
 
 class ListingShownOpening(BaseModel):
@@ -249,24 +248,13 @@ class SetBack(BaseModel):
     lost: list[LostCommand]
 
 
-class ShownDecision(BaseModel):
-    kind: str
-    by: str
-    person: str
-    at: AwareDatetime
-    number: str
-    external_number: str
+class Adverse(BaseModel):
     populations: list[str]
-    from_: date | None
-    through: date | None
-    must: str
     reason: str
     citation: str
-    appeal_by: date | None
-    notice_due_at: AwareDatetime | None
-    rights: Rights | None
-    adverse: Adverse | None
-    overturned_on: date | None
+    notice_due_at: AwareDatetime
+    rights: Rights
+    unmet: list[Unmet] | None = None
 
 
 class Organizations(BaseModel):
@@ -287,6 +275,27 @@ class ServiceStatus(BaseModel):
     tasks: dict[str, str]
 
 
+class ShownDecision(BaseModel):
+    kind: str
+    by: str
+    person: str
+    at: AwareDatetime
+    number: str
+    external_number: str
+    populations: list[str]
+    from_: date | None
+    through: date | None
+    must: str
+    reason: str
+    citation: str
+    unmet: list[Unmet] | None
+    appeal_by: date | None
+    notice_due_at: AwareDatetime | None
+    rights: Rights | None
+    adverse: Adverse | None
+    overturned_on: date | None
+
+
 class ShownAuthorization(BaseModel):
     id: str
     referral: str
@@ -299,7 +308,7 @@ class ShownAuthorization(BaseModel):
     updated_at: AwareDatetime
     term: ShownTerm | None = None
     urgency: str | None = None
-    populations: list[ShownPopulation] | None = None
+    populations: list[PopulationToDecide] | None = None
     needs_person: list[str] | None = None
     eligibility: str | None = None
     grant: ShownGrant | None = None

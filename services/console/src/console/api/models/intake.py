@@ -349,6 +349,7 @@ class ShownReferral(BaseModel):
     language: str | None = None
     consent_holder: str | None = None
     release_on: date | None = None
+    first_received_on: date | None = None
     linked: ShownLink | None = None
     possible_duplicate_of: str | None = None
     overdue: list[ShownOverdue] = Field([], validate_default=True)

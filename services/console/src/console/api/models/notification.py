@@ -199,6 +199,7 @@ class OutreachAttemptShown(BaseModel):
     outcome: str
     reached: bool
     minutes: int | None = None
+    taken_back: bool = False
 
 
 class ParkedCause(BaseModel):
@@ -310,6 +311,7 @@ class OutreachShown(BaseModel):
     overdue: list[str] = []
     ended_on: date | None = None
     outcome: str | None = None
+    told_dead: bool = False
     allowed: list[str] = []
     updated_at: AwareDatetime | None = None
 

@@ -13,7 +13,13 @@ from starlette.responses import Response
 
 from console.access.session import REASONS
 from console.api.client import Away, Refused, together, unless
-from console.api.models.authorization import DecisionExplanation, MemberToDecide, ShownAuthorization
+from console.api.models.authorization import (
+    DecisionExplanation,
+    MemberToDecide,
+    PopulationToDecide,
+    ShownAuthorization,
+)
+from console.api.models.form import ANSWERS
 from console.api.models.intake import OpenedForm, ShownReferral
 from console.pages.plan.queue import HERE, Plan, pending, title_of
 from console.pages.visit import Visit, see
@@ -27,6 +33,7 @@ from console.web.refusals import NotHere
 from console.words import Words
 from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.vocabulary.decisions import DenialReason
+from loopkeeper.contract.vocabulary.populations import Population
 
 router = APIRouter()
 WHY: dict[str, str] = {
@@ -53,6 +60,10 @@ FIELDS = (
     "external_number",
     "provider_told",
 )
+# What of each population is not met, and why, next to a reason: names of fields, before the population's code.
+CRITERION, WHY_UNMET = "criterion-", "unmet-"
+IN_PART = "in-part-"
+NOT_MET = str(DenialReason.CRITERIA_NOT_MET)
 SHOWN_ASKS = 6
 
 
@@ -435,6 +446,7 @@ def _options(case: Case, typed: Form, words: Words) -> list[Option]:
                     hint=_("There is no other reason: a denial says why."),
                     id="deny-reason",
                 ),
+                _unmet_fields(asked or found.populations or (), "", typed, words),
                 area(
                     _("Citation, in place of the standard one"), "citation", typed.text("citation"), most=500
                 ),
@@ -456,11 +468,43 @@ def _options(case: Case, typed: Form, words: Words) -> list[Option]:
                     typed.text("in_part_reason"),
                     empty=_("Choose a reason"),
                 ),
+                _unmet_fields(asked, IN_PART, typed, words),
             ],
         )
         made.insert(1, in_part)
     may = found.allowed
     return [each for each in made if may is None or each.value in may]
+
+
+def _unmet_fields(asked: Sequence[PopulationToDecide], prefix: str, typed: Form, words: Words) -> h.Element:
+    """Of the reason that criteria are not met: which of each population's own, and why, in words the member reads."""
+    _ = words
+    return h.details(".rest", open=any(name.startswith(f"{prefix}{CRITERION}") for name in typed))[
+        h.summary[_("Where criteria are not met: which, and why")],
+        [
+            [
+                select(
+                    labels.population(each.code, _),
+                    f"{prefix}{CRITERION}{each.code}",
+                    [(code, _question(code, words)) for code in each.criteria or ()],
+                    typed.text(f"{prefix}{CRITERION}{each.code}"),
+                    empty=_("Choose a criterion"),
+                ),
+                area(
+                    _("Why it is not met"),
+                    f"{prefix}{WHY_UNMET}{each.code}",
+                    typed.text(f"{prefix}{WHY_UNMET}{each.code}"),
+                    hint=_("The member reads this in the notice. Name nobody."),
+                    most=500,
+                ),
+            ]
+            for each in asked
+        ],
+    ]
+
+
+def _question(code: str, words: Words) -> str:
+    return words(ANSWERS[code][1]) if code in ANSWERS else labels.capital(labels.plain(code))
 
 
 def _decided(found: ShownAuthorization, visit: Visit) -> h.Element:
@@ -494,14 +538,39 @@ def body_of(form: Form) -> tuple[str, dict[str, Any]]:
         case "approve":
             body: dict[str, Any] = {"populations": list(form.all("populations"))}
         case "modify":
-            body = {"populations": list(form.all("in_part")), "reason": form.text("in_part_reason")}
+            approved = form.all("in_part")
+            body = {"populations": list(approved), "reason": form.text("in_part_reason")}
+            body |= _unmet_of(form, body["reason"], IN_PART, approved)
         case "pend":
             return choice, {"asks": list(form.all("asks"))}
         case "deny":
             body = {"reason": form.text("reason"), "citation": form.text("citation")}
+            body |= _unmet_of(form, body["reason"], "", ())
         case _:
             raise NotHere
     return choice, body | {"external_number": form.text("external_number")}
+
+
+def _unmet_of(form: Form, reason: str, prefix: str, approved: Sequence[str]) -> dict[str, Any]:
+    """What was said of each population that is not approved; nothing under another reason."""
+    if reason != NOT_MET:
+        return {}
+    said = [
+        {
+            "population": code,
+            "criterion": form.text(f"{prefix}{CRITERION}{code}"),
+            "why": form.text(f"{prefix}{WHY_UNMET}{code}"),
+        }
+        for code in Population.codes()
+        if code not in approved
+    ]
+    return {"unmet": [each for each in said if each["criterion"] or each["why"]]}
+
+
+def _kept(form: Form) -> list[str]:
+    """The names of the fields that a decision is made of."""
+    own = [f"{prefix}{name}" for prefix in ("", IN_PART) for name in (CRITERION, WHY_UNMET)]
+    return [*FIELDS, "in_part", *(name for name in form if name.startswith(tuple(own)))]
 
 
 @router.post("/plan/decide/{id}/review")
@@ -536,7 +605,7 @@ async def review(id: str, visit: Plan) -> Response:
                 h.input(type="hidden", name="etag", value=case.etag),
                 (
                     h.input(type="hidden", name=name, value=value)
-                    for name in (*FIELDS, "in_part")
+                    for name in _kept(form)
                     for value in form.all(name)
                 ),
                 submit(_(SENDS[choice]), _, href("/plan/decide/{}", id)),
@@ -614,6 +683,10 @@ def _lacking(choice: str, body: dict[str, Any], words: Words) -> tuple[str, str]
         return _("Nothing is asked for"), _("Tick what the referrer is to answer.")
     if choice in ("deny", "modify") and not body["reason"]:
         return _("The reason is missing"), _("Choose one of the list; a denial says why.")
+    if body.get("reason") == NOT_MET and not body.get("unmet"):
+        return _("Which criterion is not met is missing"), _(
+            "Choose it, and say why in words for the member."
+        )
     if choice == "modify" and not body["populations"]:
         return _("Nothing is approved"), _("Tick what you approve, or deny instead.")
     return None
@@ -628,6 +701,12 @@ def _chosen(choice: str, body: dict[str, Any], case: Case, words: Words) -> list
         rows.append((_("For"), ", ".join(labels.population(code, _) for code in body["populations"])))
     if body.get("reason"):
         rows.append((_("Reason"), _(DenialReason.label_of(body["reason"]))))
+    for each in body.get("unmet") or ():
+        population = labels.population(each["population"], _)
+        criterion = _question(each["criterion"], words) if each["criterion"] else ""
+        rows.append(
+            (_("Not met of {population}", population=population), [criterion, h.br, said(each["why"])])
+        )
     if body.get("citation"):
         rows.append((_("Citation"), said(body["citation"])))
     if choice == "pend":

@@ -13,6 +13,12 @@ from notification.domain.notices.wording import USUAL, Coded, Names, Value
 from notification.domain.outreach.state import Closing
 
 REDIRECTED, UNANSWERED, BY_MEMBER = "redirected", "redirect_unanswered", "by_member"
+# As what a fact of outreach closes the loop; taken back, it is told to whom the closing was told (loop.md 8.7).
+ENDINGS: Mapping[str, str] = {
+    "services_started": Outcome.SERVICES_RECEIVED,
+    "member_declined": Outcome.DECLINED_BY_MEMBER,
+    "unable_to_reach": Outcome.UNABLE_TO_REACH,
+}
 OTHER, UNKNOWN_PLAN = "other", "redirect_unknown"
 # N6, the letter about help, where the usual one would not fit; the rest is without service for want of a team or a call.
 HELP: Mapping[str, str] = {

@@ -13,6 +13,8 @@ from loopkeeper.contract.decider import Refused
 from loopkeeper.contract.vocabulary.codes import Code
 from notification.domain.outreach.state import CHANNEL, DO_NOT_CONTACT, SAFE_CONTACT
 
+REPRESENTATIVE = "authorized_representative"
+
 
 class Way(Code):
     """How somebody was told by a person. `asked`: the member came and asked."""
@@ -39,15 +41,25 @@ class HandOver:
     safe_contact_checked: bool
 
 
-def check(said: HandOver, *, addressee: str, language: str, draft: bool, flags: Sequence[str]) -> None:
+def check(
+    said: HandOver, *, addressee: str, language: str, draft: bool, flags: Sequence[str], dead: bool = False
+) -> None:
     """Raises 409 `not-the-addressee`, `contact-unsafe`, `language-mismatch`, `text-not-approved`."""
+    if dead:
+        raise Refused(
+            "contact-unsafe",
+            "Somebody told that the member has died, so nobody is contacted.",
+            fix="Wait until the plan has confirmed it or taken it back.",
+        )
     if not addressee:
         raise Refused(
             "not-the-addressee",
             "Who holds consent for this minor is not known, so no other adult may be told.",
             fix="Record the consent holder with the referral first.",
         )
-    if said.to != addressee:
+    # A representative is told for the member, who may be told too (42 CFR 435.923).
+    too = ("member",) if addressee == REPRESENTATIVE else ()
+    if said.to not in (addressee, *too):
         raise Refused("not-the-addressee", "This is for somebody else.", fix=f"Tell the {addressee}.")
     _check_way(said, flags)
     if language and said.language != language and not said.interpreted:

@@ -7,13 +7,14 @@ more than it must.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 
 from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.events import (
     AssignmentAccepted,
     AssignmentLeadChanged,
+    AssignmentPlanAsked,
     AuthorizationApproved,
     AuthorizationDeemedAdverse,
     AuthorizationDenied,
@@ -24,11 +25,13 @@ from loopkeeper.contract.events import (
     AuthorizationPresumptiveEnded,
     Event,
     Lead,
+    OutreachTakenBack,
     ReferralClosed,
     ReferralReceived,
     Rights,
+    Unmet,
 )
-from notification.domain.notices.closings import OTHER, help_offered, said_to_member
+from notification.domain.notices.closings import ENDINGS, OTHER, help_offered, said_to_member
 from notification.domain.notices.provider_notices import prolonged
 from notification.domain.notices.wording import DISCREET, USUAL, Coded, Names, Notice, Value, last_day
 from notification.domain.outreach.state import (
@@ -36,6 +39,7 @@ from notification.domain.outreach.state import (
     SERVICES_RECEIVED,
     Closing,
     Outreach,
+    dead,
     over,
     restricted,
     served,
@@ -52,7 +56,7 @@ NOT_REAUTHORIZED = 13
 
 def to_member(before: Outreach, event: Event, after: Outreach, names: Names) -> Iterator[Notice]:
     """In the mailbox of the plan, which hands it over or has it handed over. Of the dead nobody is told here."""
-    if not after.plan or after.deceased:
+    if not after.plan or dead(after):
         return
     match event:
         case AuthorizationApproved():
@@ -76,8 +80,9 @@ def _approved(event: AuthorizationApproved, after: Outreach, names: Names) -> It
         yield _assigned(held.provider, held.lead, after, names, la_date(event.occurred_at))
     if event.adverse is not None:
         adverse = event.adverse
-        slots = _denial(adverse.reason, adverse.citation, adverse.rights)
-        yield _notice(after, "not_authorized", "in_part", slots=slots, due_at=adverse.notice_due_at)
+        slots = _denial(adverse.reason, adverse.citation, adverse.rights, adverse.unmet)
+        variant = "unmet_in_part" if adverse.unmet else "in_part"
+        yield _notice(after, "not_authorized", variant, slots=slots, due_at=adverse.notice_due_at)
 
 
 def _yes(after: Outreach) -> str:
@@ -136,8 +141,10 @@ def _closed(closing: Closing, after: Outreach, names: Names) -> Iterator[Notice]
 def _decided(before: Outreach, event: Event, after: Outreach) -> Iterator[Notice]:
     match event:
         case AuthorizationDenied():
-            slots = _denial(event.reason, event.citation, event.rights or _rights(event.appeal_by))
-            yield _notice(after, "not_authorized", slots=slots, due_at=event.notice_due_at)
+            rights = event.rights or _rights(event.appeal_by)
+            slots = _denial(event.reason, event.citation, rights, event.unmet)
+            variant = "unmet" if event.unmet else USUAL
+            yield _notice(after, "not_authorized", variant, slots=slots, due_at=event.notice_due_at)
         case AuthorizationDeemedAdverse():
             slots = _appeal(event.rights or _rights(event.appeal_by))
             variant = "renewal" if before.decision == "approved" else USUAL
@@ -145,6 +152,12 @@ def _decided(before: Outreach, event: Event, after: Outreach) -> Iterator[Notice
         case AuthorizationPended():
             variant = "asked" if SELF_REFERRAL in after.flags else USUAL
             yield _notice(after, "pended", variant, slots={"due": last_day(event.by)})
+        case OutreachTakenBack() if before.closing is not None and event.what in ENDINGS:
+            # A restricted member was told no more than that it is over, and is called by nobody for this.
+            slots = {"outcome": Coded("outcome", ENDINGS[event.what])}
+            yield _notice(after, "taken_back", slots=slots)
+        case AssignmentPlanAsked(reason="provider_left") if _held(after):
+            yield _notice(after, "provider_left", DISCREET if restricted(after) else USUAL)
         case AuthorizationOverturned():
             yield _notice(after, "overturned")
         case AuthorizationExtended():
@@ -173,7 +186,8 @@ def _ended(event: AuthorizationEnded, after: Outreach) -> Notice:
     slots: dict[str, Value] = {**_appeal(rights), "on": event.on}
     slots["reason"] = _why(event)
     slots["continues_by"] = rights.continues_if_by or event.on
-    return _notice(after, "ended", slots=slots, due_at=event.notice_due_at)
+    variant = "upheld" if event.upheld else USUAL
+    return _notice(after, "ended", variant, slots=slots, due_at=event.notice_due_at)
 
 
 def _why(event: AuthorizationEnded) -> Coded:
@@ -183,8 +197,10 @@ def _why(event: AuthorizationEnded) -> Coded:
     return Coded("not_reauthorized", "refused" if event.acted_by is not None else "unasked")
 
 
-def _denial(reason: str, citation: str, rights: Rights) -> Mapping[str, Value]:
-    return {**_appeal(rights), "reason": Coded("denial_reason", reason), "citation": citation}
+def _denial(reason: str, citation: str, rights: Rights, unmet: Sequence[Unmet] | None) -> Mapping[str, Value]:
+    """Why, in the words of the person who judged, once each; the criterion itself is in no notice (loop.md 6.3)."""
+    said = {"text": " ".join(dict.fromkeys(each.why for each in unmet))} if unmet else {}
+    return {**_appeal(rights), **said, "reason": Coded("denial_reason", reason), "citation": citation}
 
 
 def _appeal(rights: Rights) -> dict[str, Value]:

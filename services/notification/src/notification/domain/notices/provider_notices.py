@@ -30,7 +30,11 @@ from loopkeeper.contract.events import (
     Event,
     OutreachContactChanged,
     OutreachOverdue,
+    OutreachTakenBack,
     ReferralAmended,
+    ReferralBackInCustody,
+    ReferralDeathTakenBack,
+    ReferralDeathTold,
     ReferralSupportMoved,
 )
 from notification.domain.notices.wording import (
@@ -79,6 +83,10 @@ def to_providers(
             yield from _support(event, after)
         case OutreachContactChanged():
             yield from _contact_changed(event, after)
+        case OutreachOverdue(clock="weekly_visit"):
+            facts = {"assignment": event.assignment, "clock": event.clock, "due_at": written(event.due_at)}
+            slots = {"due": last_day(event.due_at)}
+            yield Notice("visit_late", _holding(after), "provider", facts=facts, slots=slots)
         case OutreachOverdue():
             facts = {"assignment": event.assignment, "clock": event.clock, "due_at": written(event.due_at)}
             slots = {"due": last_day(event.due_at)}
@@ -116,6 +124,15 @@ def _decision_to_providers(before: Outreach, event: Event, after: Outreach) -> I
             variant = "deceased" if event.code == DECEASED_CODE else USUAL
             facts = {"on": event.on.isoformat()}
             yield Notice("ended", _holding(after), "provider", variant, facts=facts, slots={"on": event.on})
+        case ReferralBackInCustody():
+            yield Notice("start_taken_back", _holding(before), "provider")
+        case ReferralDeathTold() if event.by != "provider":
+            yield from _of_death("death_told", before)
+        case ReferralDeathTakenBack():
+            yield from _of_death("death_taken_back", before)
+        case OutreachTakenBack() if event.acted_by is not None and event.acted_by.organization == after.plan:
+            facts = {"assignment": event.assignment, "what": event.what}
+            yield Notice("taken_back", _holding(before), "provider", facts=facts)
         case AuthorizationOverturned():
             for provider in _serving(before):
                 yield Notice("overturned", provider, "provider", slots={"on": event.on})
@@ -187,6 +204,13 @@ def _how_ended(event: AuthorizationPresumptiveEnded, after: Outreach) -> str:
     return "expired_referral" if _start(after) else "expired_decision"
 
 
+def _of_death(code: str, now: Outreach) -> Iterator[Notice]:
+    """To who serves, and to who was offered the referral: neither may contact the member (loop.md 7.7)."""
+    held = now.assignment
+    if held is not None and not held.ended:
+        yield Notice(code, held.provider, "provider")
+
+
 def _yours(event: AssignmentAccepted, after: Outreach) -> Notice:
     """Whom to serve is in the assignment, identity included (N8); how to reach them safely beats every default."""
     variant, slots = _caution(after), dict[str, Value]()
@@ -230,8 +254,11 @@ def _extended(before: Outreach, event: AuthorizationExtended, after: Outreach) -
 
 
 def prolonged(before: Outreach, event: AuthorizationExtended) -> str:
-    """How a term goes on: `usual` by the plan's yes to another, `goes_on` as the same, `moved` to another first day."""
+    """How a term goes on: `usual` by the plan's yes to another, `goes_on` as the same, `moved` to another first day,
+    `appealed` until the member's appeal is resolved."""
     term = before.term
+    if before.appealed:
+        return "appealed"
     if term is None or term.number != event.number:
         return USUAL
     return "goes_on" if term.from_ == event.from_ else "moved"

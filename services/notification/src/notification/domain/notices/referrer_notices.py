@@ -19,13 +19,16 @@ from loopkeeper.contract.events import (
     AuthorizationPended,
     AuthorizationResumed,
     Event,
+    OutreachTakenBack,
     ReferralAmended,
     ReferralClosed,
+    ReferralDeathTakenBack,
+    ReferralDeathTold,
     ReferralQuestionsAsked,
     ReferralReceived,
 )
-from loopkeeper.contract.vocabulary import DenialReason
-from notification.domain.notices.closings import REDIRECTED, said_to_referrer
+from loopkeeper.contract.vocabulary import DenialReason, Outcome
+from notification.domain.notices.closings import ENDINGS, REDIRECTED, said_to_referrer
 from notification.domain.notices.visibility import consented
 from notification.domain.notices.wording import (
     DISCREET,
@@ -106,6 +109,14 @@ def _to_referrer(
             yield Notice("resumed", *to, facts=facts, slots={"due": last_day(event.due_at)})
         case AuthorizationOverturned():
             yield Notice("overturned", *to, facts={"on": event.on.isoformat()}, slots={"on": event.on})
+        case ReferralDeathTold() if not merged and event.by != "referrer":
+            yield Notice("death_told", *to)
+        case ReferralDeathTakenBack() if not merged:
+            yield Notice("death_taken_back", *to)
+        case OutreachTakenBack() if not merged and before.closing is not None and event.what in ENDINGS:
+            outcome = ENDINGS[event.what]
+            slots: dict[str, Value] = {"outcome": Outcome.label_of(outcome)}
+            yield Notice("taken_back", *to, facts={"outcome": outcome}, slots=slots)
         case ReferralClosed() if before.closing is None and after.closing is not None and not merged:
             yield from _closed(to, after.closing, names)
         case AssignmentAccepted() if not merged and _accepted(event, after):
@@ -170,6 +181,9 @@ def _authorized(to: tuple[str, str], through: date, after: Outreach) -> Notice:
         variant = "late"
     elif held or after.grant is not None or after.closing is not None:
         variant = "served"
+    if after.release_told_by and to[0] not in after.release_told_by:
+        # A term that begins with a release tells its day, and custody (loop.md 3.7).
+        return Notice("authorized", *to, "undated")
     facts = {"through": through.isoformat()}
     return Notice("authorized", *to, variant, facts=facts, slots={"through": through})
 

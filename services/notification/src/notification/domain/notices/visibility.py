@@ -33,7 +33,8 @@ PARTNER_NEVER = frozenset(
     {
         "referral.questions_asked", "referral.amended", "outreach.contact_changed", "notice.delivered",
         "notice.overdue", "authorization.presumptive_reminded", "referral.support_moved", "assignment.started",
-        "assignment.answer_refused", "outreach.answered", "outreach.closing_reported", "outreach.month_counted",
+        "authorization.appealed", "authorization.appeal_resolved", "referral.death_told", "referral.death_confirmed",
+        "referral.death_taken_back", "referral.back_in_custody", "outreach.taken_back", "assignment.answer_refused", "outreach.answered", "outreach.closing_reported", "outreach.month_counted",
     }
 )  # fmt: skip
 

@@ -1,7 +1,8 @@
 """What is a notice, and how do its words come about? Pure: a template of the policy table, its slots, and a language.
 
 A slot holds a text, a day, or a code that each language says in its own phrase. Nothing of the member is a slot; the
-one free text is what a person of the plan wrote of a closing as `other`, for everybody who hears of it.
+free texts are what a person of the plan wrote: of a closing as `other`, for everybody who hears of it, and why criteria
+are not met, for the member alone.
 """
 
 from __future__ import annotations

@@ -42,8 +42,6 @@ class RecordAttempt(ProviderCommand):
     outcome: str
     reached: bool
     minutes: int | None = None
-    # A file tells attempts that were made while the offer was open (loop.md 6.1).
-    before_acceptance: bool = False
 
 
 class StartServices(ProviderCommand):
@@ -73,6 +71,21 @@ class EndService(ProviderCommand):
 
     code: int
     on: date | None
+
+
+# What may be taken back of outreach, and why.
+Fact = Literal[
+    "attempted", "services_started", "member_declined", "unable_to_reach", "service_ended", "initiated"
+]
+Because = Literal["did_not_happen", "another_member", "another_day", "recorded_twice", "another_outcome"]
+
+
+class TakeBack(ProviderCommand):
+    """A fact was recorded in error: its author, or the plan (then `provider` is the plan), takes it back."""
+
+    what: Fact
+    number: int | None = None
+    because: Because
 
 
 # ── what a provider's file says, and no route takes ──────────────────────────────────────────────────────
@@ -171,7 +184,7 @@ class NoticeContext(Context):
 
 Asked = (
     tuple[
-        NoteFact | RecordAttempt | StartServices | DeclineForMember | ChangeContact | EndService
+        NoteFact | RecordAttempt | StartServices | DeclineForMember | ChangeContact | EndService | TakeBack
         | ReportAnswer | ReportInitiated | ReportClosing | CountMonth | RecordDelivered | RecordHandOver | RaiseClock,
         Plain,
     ]

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from loopkeeper.contract.calendar import end_of_la_day
 from loopkeeper.policy import Policy
-from notification.domain.outreach.rules import running_clocks
+from notification.domain.outreach.rules import VISIT, last_visit, running_clocks
 from notification.domain.outreach.state import Outreach
 
 
@@ -22,6 +22,10 @@ def timers(policy: Policy) -> Callable[[Outreach], Mapping[str, datetime]]:
             return {}
         if held.starts_on is not None:
             begun = max(begun, end_of_la_day(held.starts_on - timedelta(days=1)))
-        return {clock: policy.due(clock, begun).at for clock in running_clocks(state)}
+        visited = max(begun, last_visit(state) or begun)
+        return {
+            clock: policy.due(clock, visited if clock == VISIT else begun).at
+            for clock in running_clocks(state)
+        }
 
     return due

@@ -14,6 +14,8 @@ from loopkeeper.contract.events import (
     AssignmentLeadChanged,
     AssignmentMade,
     AssignmentWithdrawn,
+    AuthorizationAppealed,
+    AuthorizationAppealResolved,
     AuthorizationApproved,
     AuthorizationDenied,
     AuthorizationEnded,
@@ -33,16 +35,22 @@ from loopkeeper.contract.events import (
     OutreachOverdue,
     OutreachServiceEnded,
     OutreachServicesStarted,
+    OutreachTakenBack,
     OutreachUnableToReach,
     ReferralAmended,
+    ReferralBackInCustody,
     ReferralClosed,
+    ReferralDeathTakenBack,
+    ReferralDeathTold,
     ReferralReceived,
     ScreenedPopulation,
 )
 from loopkeeper.contract.vocabulary import DenialReason
 from notification.domain.outreach.state import (
     DECEASED_CODE,
+    IN_PERSON,
     SERVICES_RECEIVED,
+    WEEKLY_VISIT,
     Answered,
     Assignment,
     Attempt,
@@ -86,6 +94,7 @@ def _received(state: Outreach, event: ReferralReceived) -> Mapping[str, Any]:
         "programs": event.program_providers,
         "contact": event.sealed.get("contact", ""),
         "claimed_by": event.claim.provider if event.claim else "",
+        "release_told_by": (event.referrer,) if event.release_on is not None else (),
     }
 
 
@@ -101,10 +110,13 @@ def _amended(state: Outreach, event: ReferralAmended) -> Mapping[str, Any]:
         changes["claimed_by"] = event.claim.provider
     if event.sealed is not None and "contact" in event.sealed:
         changes["contact"] = event.sealed["contact"]
+    if event.release_on is not None:
+        teller = event.acted_by.organization if event.acted_by is not None else state.referrer
+        changes["release_told_by"] = tuple(dict.fromkeys((*state.release_told_by, teller)))
     held = state.assignment
-    if event.release_on is not None and held is not None and held.starts_on is not None:
-        # A release that moves moves the start of what is planned.
-        changes["assignment"] = held.model_copy(update={"starts_on": event.release_on})
+    if event.release_on is not None and held is not None and (held.starts_on is not None or held.inside):
+        # A release that moves moves the start of what is planned, or taken back.
+        changes["assignment"] = held.model_copy(update={"starts_on": event.release_on, "inside": False})
     if event.joined is not None:
         others = tuple(each for each in state.joined if each.referral != event.joined)
         added = Joined(referral=event.joined, referrer=event.joined_referrer or "")
@@ -170,6 +182,14 @@ def _extended(state: Outreach, event: AuthorizationExtended) -> Mapping[str, Any
 
 def _term(event: AuthorizationApproved | AuthorizationExtended) -> Term:
     return Term(at=event.occurred_at, through=event.through, from_=event.from_, number=event.number)
+
+
+def _appealed(state: Outreach, event: AuthorizationAppealed) -> Mapping[str, Any]:
+    return {"appealed": event.continues}
+
+
+def _appeal_resolved(state: Outreach, event: AuthorizationAppealResolved) -> Mapping[str, Any]:
+    return {"appealed": False}
 
 
 def _term_ended(state: Outreach, event: AuthorizationEnded) -> Mapping[str, Any]:
@@ -243,7 +263,12 @@ def _attempted(state: Outreach, event: OutreachAttempted) -> Mapping[str, Any]:
         minutes=event.minutes,
         before_acceptance=event.before_acceptance,
     )
-    return {"attempts": (*state.attempts, made)}
+    changes: dict[str, Any] = {"attempts": (*state.attempts, made)}
+    if made.modality == IN_PERSON and not made.before_acceptance:
+        # The next week begins: what was said of the last one is said of it again.
+        said = raised(made.assignment, WEEKLY_VISIT, "breached")
+        changes["raised"] = tuple(each for each in state.raised if each != said)
+    return changes
 
 
 def _started(state: Outreach, event: OutreachServicesStarted) -> Mapping[str, Any]:
@@ -263,6 +288,8 @@ def _service_ended(state: Outreach, event: OutreachServiceEnded) -> Mapping[str,
         "ended_service": event.assignment,
         "ended_service_on": event.on,
         "ended_service_as": event.code,
+        # A provider tells a death by its code, too (loop.md 7.7).
+        **({"death_told": True} if event.code == DECEASED_CODE else {}),
     }
 
 
@@ -300,6 +327,42 @@ def _month_counted(state: Outreach, event: OutreachMonthCounted) -> Mapping[str,
     return {"months": (*others, month)}
 
 
+def _back_in_custody(state: Outreach, event: ReferralBackInCustody) -> Mapping[str, Any]:
+    held = state.assignment
+    if held is None or held.ended:
+        return {}
+    return {"assignment": held.model_copy(update={"starts_on": None, "inside": True})}
+
+
+def _death_told(state: Outreach, event: ReferralDeathTold) -> Mapping[str, Any]:
+    return {"death_told": True}
+
+
+def _death_taken_back(state: Outreach, event: ReferralDeathTakenBack) -> Mapping[str, Any]:
+    return {"death_told": False}
+
+
+def _fact_taken_back(state: Outreach, event: OutreachTakenBack) -> Mapping[str, Any]:
+    """A fact recorded in error is one no more; it stays among what was recorded (loop.md 8.7)."""
+    match event.what:
+        case "attempted":
+            same = (event.assignment, event.number)
+            tried = (
+                each.model_copy(update={"taken_back": True})
+                if (each.assignment, each.number) == same
+                else each
+                for each in state.attempts
+            )
+            return {"attempts": tuple(tried)}
+        case "initiated":
+            return _of_the_held(state, event.assignment, initiated_on=None)
+        case "service_ended":
+            died = {"death_told": False} if state.ended_service_as == DECEASED_CODE else {}
+            return {"ended_service": "", "ended_service_on": None, "ended_service_as": 0, **died}
+        case _:
+            return {"ending": None}
+
+
 def _of_the_held(state: Outreach, assignment: str, **changes: object) -> Mapping[str, Any]:
     held = state.assignment
     if held is None or held.assignment != assignment:
@@ -326,6 +389,8 @@ FOLD: Mapping[type[Event], Callable[[Outreach, Any], Mapping[str, Any]]] = {
     AuthorizationApproved: _approved,
     AuthorizationExtended: _extended,
     AuthorizationEnded: _term_ended,
+    AuthorizationAppealed: _appealed,
+    AuthorizationAppealResolved: _appeal_resolved,
     AuthorizationDenied: _denied,
     AssignmentMade: _made,
     AssignmentAccepted: _taken,
@@ -338,6 +403,10 @@ FOLD: Mapping[type[Event], Callable[[Outreach, Any], Mapping[str, Any]]] = {
     OutreachMemberDeclined: _member_declined,
     OutreachUnableToReach: _unreached,
     OutreachServiceEnded: _service_ended,
+    OutreachTakenBack: _fact_taken_back,
+    ReferralBackInCustody: _back_in_custody,
+    ReferralDeathTold: _death_told,
+    ReferralDeathTakenBack: _death_taken_back,
     OutreachContactChanged: _contact_changed,
     AssignmentAnswerRefused: _answer_refused,
     OutreachAnswered: _answered,

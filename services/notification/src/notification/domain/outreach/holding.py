@@ -38,6 +38,27 @@ def offered_or_held(outreach: Outreach | None, command: ProviderCommand) -> tupl
     return holder(outreach, command)
 
 
+def may_try_early(now: Outreach, command: ProviderCommand) -> str | None:
+    """Under which offer the caller may record an attempt before anybody accepted; empty where it has none, as who referred
+    or the plan. None: it is not one of them, or somebody accepted. Raises 409 `already-accepted`, `already-closed`."""
+    held, caller = now.assignment, command.provider
+    open_offer = held if held is not None and not held.ended else None
+    if open_offer is not None and open_offer.provider == caller:
+        return open_offer.assignment if open_offer.accepted_at is None else None
+    concerned = {now.plan, now.referrer, *(each.referrer for each in now.joined)} - {""}
+    if caller not in concerned or (held is not None and held.provider == caller and seen_by(now)):
+        return None
+    if now.closing is not None:
+        raise already_over(now)
+    if open_offer is not None and open_offer.accepted_at is not None:
+        raise Refused(
+            "already-accepted",
+            "A provider has accepted the referral, and records its outreach.",
+            fix="Tell that provider, or the plan.",
+        )
+    return ""
+
+
 def open_holder(outreach: Outreach | None, command: ProviderCommand) -> tuple[Outreach, Assignment]:
     """The same, while outreach is not over. Raises 409 `already-closed`."""
     now, held = holder(outreach, command)

@@ -11,7 +11,7 @@ First services end outreach but not the assignment: attempts after them are stil
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Literal, assert_never
 
 from loopkeeper.contract.calendar import la_date
@@ -27,6 +27,7 @@ from loopkeeper.contract.events import (
     OutreachOverdue,
     OutreachServiceEnded,
     OutreachServicesStarted,
+    OutreachTakenBack,
     OutreachUnableToReach,
 )
 from loopkeeper.contract.vocabulary.decisions import Discontinuation
@@ -51,6 +52,7 @@ from notification.domain.outreach.commands import (
     ReportInitiated,
     ReportUnableToReach,
     StartServices,
+    TakeBack,
 )
 from notification.domain.outreach.evolve import evolve
 from notification.domain.outreach.holding import (
@@ -59,26 +61,36 @@ from notification.domain.outreach.holding import (
     day_of,
     holder,
     in_the_future,
-    offered_or_held,
+    may_try_early,
     open_holder,
 )
 from notification.domain.outreach.holding import allowed as allowed
 from notification.domain.outreach.reports import count_month, report_answer, report_closing, report_initiated
 from notification.domain.outreach.state import (
+    IN_PERSON,
+    TRANSITIONAL_RENT,
+    WEEKLY_VISIT,
+    Assignment,
     Attempt,
     Outreach,
     attempts_of,
     counted,
+    dead,
+    over,
     raised,
     restricted,
+    seen_by,
 )
 
 # The clocks of outreach, in the order in which they run out, with what they are when they do.
 FIRST_AT_RISK, FIRST_OUTREACH, WINDOW = "first_outreach_at_risk", "first_outreach", "outreach_window"
+# Of who is authorized for Transitional Rent: a visit in person each week (ECMG26 p18).
+VISIT = WEEKLY_VISIT
 CLOCKS: Mapping[str, tuple[str, Literal["at_risk", "breached"]]] = {
     FIRST_AT_RISK: (FIRST_OUTREACH, "at_risk"),
     FIRST_OUTREACH: (FIRST_OUTREACH, "breached"),
     WINDOW: (WINDOW, "breached"),
+    VISIT: (VISIT, "breached"),
 }
 
 
@@ -109,6 +121,8 @@ def decide(outreach: Outreach | None, asked: Asked) -> Sequence[Event]:
             return list(report_closing(outreach, command, context))
         case (CountMonth() as command, context):
             return list(count_month(outreach, command, context))
+        case (TakeBack() as command, context):
+            return [take_back(outreach, command, context)]
         case (RecordHandOver() as command, context):
             return [hand_over(outreach, command, context)]
         case (RecordDelivered() as command, _):
@@ -116,23 +130,33 @@ def decide(outreach: Outreach | None, asked: Asked) -> Sequence[Event]:
         case (RaiseClock() as command, _):
             return raise_clock(outreach, command)
         case (RaiseNotice() as command, context):
-            return raise_notice(command, context)
+            return raise_notice(outreach, command, context)
         case _:
             assert_never(asked)
 
 
 def attempt(outreach: Outreach | None, command: RecordAttempt, context: Plain) -> OutreachAttempted:
-    now, held = offered_or_held(outreach, command) if command.before_acceptance else holder(outreach, command)
+    """Since the acceptance by who accepted; before it by who referred, the plan, or whom it offered the referral
+    (loop.md 6.1): outreach needs no authorization (ECMG26 p110)."""
+    if outreach is not None and (offer := may_try_early(outreach, command)) is not None:
+        return _attempted(outreach, command, context, offer, ActedBy(
+            organization=command.provider, person=command.person, proved=command.proved), early=True)  # fmt: skip
+    now, held = holder(outreach, command)
     if held.ended:
         raise already_over(now)
+    return _attempted(now, command, context, held.assignment, acted_by(held, command), early=False)
+
+
+def _attempted(
+    now: Outreach, command: RecordAttempt, context: Plain, assignment: str, by: ActedBy, *, early: bool
+) -> OutreachAttempted:
     if command.tried_at > context.at:
         raise in_the_future()
-    early = held.accepted_at is None
     return OutreachAttempted(
         occurred_at=command.tried_at,
-        acted_by=acted_by(held, command),
-        assignment=held.assignment,
-        number=len(attempts_of(now, held.assignment)) + 1,
+        acted_by=by,
+        assignment=assignment,
+        number=len(attempts_of(now, assignment)) + 1,
         actor_kind=command.actor_kind,
         modality=command.modality,
         outcome=command.outcome,
@@ -237,6 +261,51 @@ def end_service(outreach: Outreach | None, command: EndService, context: Plain) 
     )
 
 
+def take_back(outreach: Outreach | None, command: TakeBack, context: Plain) -> OutreachTakenBack:
+    """By its author or the plan (loop.md 8.7). What followed stays: a closing is contested (7.3)."""
+    held = outreach.assignment if outreach is not None else None
+    plan = outreach is not None and outreach.plan == command.provider
+    if (
+        outreach is None
+        or held is None
+        or not (plan or (held.provider == command.provider and seen_by(outreach)))
+    ):
+        raise Refused(
+            "not-found",
+            "There is nothing here that this key may see.",
+            fix="Check the address and the key.",
+            status=404,
+        )
+    if not _is_recorded(outreach, held, command):
+        raise Refused(
+            "nothing-to-take-back",
+            "No such fact is on record.",
+            fix="Name one that is; an attempt by its number.",
+            allowed=allowed(outreach),
+        )
+    return OutreachTakenBack(
+        occurred_at=context.at,
+        acted_by=ActedBy(organization=command.provider, person=command.person, proved=command.proved),
+        assignment=held.assignment,
+        what=command.what,
+        number=command.number if command.what == "attempted" else None,
+        because=command.because,
+    )
+
+
+def _is_recorded(now: Outreach, held: Assignment, command: TakeBack) -> bool:
+    match command.what:
+        case "attempted":
+            tried = attempts_of(now, held.assignment)
+            return any(each.number == command.number and not each.taken_back for each in tried)
+        case "initiated":
+            return held.initiated_on is not None
+        case "service_ended":
+            return now.ended_service == held.assignment
+        case _:
+            return now.ending is not None and now.ending.how == command.what
+
+
 def record_delivered(outreach: Outreach | None, command: RecordDelivered) -> Sequence[NoticeDelivered]:
     """Also of a referral that is only a tombstone here: what it was merged into told its referrer."""
     if outreach is not None and command.notice in outreach.told:
@@ -287,9 +356,13 @@ def raise_clock(outreach: Outreach | None, command: RaiseClock) -> Sequence[Outr
     ]
 
 
-def raise_notice(command: RaiseNotice, context: NoticeContext) -> Sequence[NoticeOverdue]:
-    """Only of a notice that is not told."""
+def raise_notice(
+    outreach: Outreach | None, command: RaiseNotice, context: NoticeContext
+) -> Sequence[NoticeOverdue]:
+    """Only of a notice that is not told, and is still to be: nobody tells the dead anything."""
     if context.untold is None:
+        return ()
+    if context.untold.recipient_kind == "member" and outreach is not None and dead(outreach):
         return ()
     return [
         NoticeOverdue(
@@ -303,9 +376,37 @@ def raise_notice(command: RaiseNotice, context: NoticeContext) -> Sequence[Notic
 
 
 def running_clocks(now: Outreach) -> tuple[str, ...]:
-    """The clocks that run: the first attempt is due after an acceptance, and something must come of outreach."""
+    """The clocks that run: the first attempt is due after an acceptance, something must come of outreach, and who is
+    authorized for Transitional Rent is visited each week."""
+    return (*_of_outreach(now), *((VISIT,) if visits_run(now) else ()))
+
+
+def visits_run(now: Outreach) -> bool:
+    """Whether the next weekly visit is awaited: also after first services, until the assignment ends. Rules of contact beat
+    it: nobody is asked to appear where that may endanger the member (loop.md 6.2)."""
     held = now.assignment
-    if held is None or not held.held or now.ending is not None or now.closing is not None:
+    if held is None or not held.held or held.inside or over(now) or restricted(now):
+        return False
+    return TRANSITIONAL_RENT in now.flags and raised(held.assignment, *CLOCKS[VISIT]) not in now.raised
+
+
+def last_visit(now: Outreach) -> datetime | None:
+    """When the member was last visited in person under this assignment; None where not yet."""
+    held = now.assignment
+    tried = counted(now, held.assignment) if held is not None else ()
+    return max((each.at for each in tried if each.modality == IN_PERSON), default=None)
+
+
+def _of_outreach(now: Outreach) -> tuple[str, ...]:
+    held = now.assignment
+    if (
+        held is None
+        or not held.held
+        or now.ending is not None
+        or now.closing is not None
+        or dead(now)
+        or held.inside
+    ):
         return ()
     begun = held.initiated_on is not None or counted(now, held.assignment)
     waits = [WINDOW] if begun else [FIRST_AT_RISK, FIRST_OUTREACH, WINDOW]

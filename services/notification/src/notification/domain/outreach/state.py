@@ -20,6 +20,8 @@ SERVICES_RECEIVED = "services_received"
 DO_NOT_CONTACT, SAFE_CONTACT = "do_not_contact", "safe_contact"
 UNSAFE = frozenset({DO_NOT_CONTACT, SAFE_CONTACT})
 SELF_REFERRAL = "self_referral"
+# Authorized for it, a member is visited in person each week (ECMG26 p18).
+TRANSITIONAL_RENT, IN_PERSON, WEEKLY_VISIT = "transitional_rent", "in_person", "weekly_visit"
 # The discontinuation that says that the member has died (domain.md 3).
 DECEASED_CODE = 14
 
@@ -46,6 +48,8 @@ class Assignment(Part):
     answer_due_at: datetime | None = None
     # From when on a planned one is live (loop.md 3.7).
     starts_on: date | None = None
+    # The member is in custody again: outreach waits for a new day of release.
+    inside: bool = False
     accepted_at: datetime | None = None
     lead: Lead | None = None
     # Since when outreach goes on, as the provider's file says, with or without an attempt.
@@ -92,6 +96,8 @@ class Attempt(Part):
     minutes: int | None = None
     # Made before the provider accepted: it counts toward no unable_to_reach.
     before_acceptance: bool = False
+    # Recorded in error.
+    taken_back: bool = False
 
 
 class ReportedClosing(Part):
@@ -152,8 +158,14 @@ class Outreach(State):
     claimed_by: str = ""
     grant: Grant | None = None
     decision: Literal["", "approved", "denied"] = ""
+    # Who told a day of release, and so may know it; empty where there is none.
+    release_told_by: tuple[str, ...] = ()
     deceased: bool = False
+    # Somebody concerned told that the member has died, and the plan has not taken it back.
+    death_told: bool = False
     term: Term | None = None
+    # The member appealed against the end of the term, which goes on until that is resolved.
+    appealed: bool = False
     assignment: Assignment | None = None
     attempts: tuple[Attempt, ...] = ()
     ending: Ending | None = None
@@ -177,8 +189,10 @@ def attempts_of(now: Outreach, assignment: str) -> tuple[Attempt, ...]:
 
 
 def counted(now: Outreach, assignment: str) -> tuple[Attempt, ...]:
-    """The attempts that count: those since the acceptance (loop.md 6.1)."""
-    return tuple(each for each in attempts_of(now, assignment) if not each.before_acceptance)
+    """The attempts that count: those since the acceptance that were not taken back (loop.md 6.1, 8.7)."""
+    return tuple(
+        each for each in attempts_of(now, assignment) if not each.before_acceptance and not each.taken_back
+    )
 
 
 def raised(assignment: str, clock: str, state: str) -> str:
@@ -217,14 +231,19 @@ def served(now: Outreach) -> bool:
     return now.ending is not None and now.ending.how == "services_started"
 
 
+def dead(now: Outreach) -> bool:
+    """Whether anybody concerned told that the member has died: nobody contacts them any more (loop.md 7.7)."""
+    return now.deceased or now.death_told
+
+
 def restricted(now: Outreach) -> bool:
     """Whether the member may not be reached in the usual ways: such rules beat every default (loop.md 6.2)."""
-    return not UNSAFE.isdisjoint(now.flags)
+    return not UNSAFE.isdisjoint(now.flags) or dead(now)
 
 
 def addressee(now: Outreach) -> str:
-    """Who a notice for the member is for: the member, or who holds consent for a minor. Empty where a minor's consent
-    holder is not known, since no other adult may be told (loop.md 6.6)."""
+    """Who a notice for the member is for: the member, who holds consent for a minor, or an adult's conservator or
+    representative. Empty where a minor's consent holder is not known, since no other adult may be told (loop.md 6.6)."""
     if now.consent_holder in ("", "self"):
         return "" if not now.consent_holder and now.age_band == "child_youth" else "member"
     return now.consent_holder

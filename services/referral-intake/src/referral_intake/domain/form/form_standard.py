@@ -23,6 +23,7 @@ from referral_intake.domain.form.criteria_fields import ANSWERS
 from referral_intake.domain.form.form import Member, ReferralBody
 from referral_intake.domain.form.overlaps import choice_of
 from referral_intake.domain.form.screening import Screening, Standard, standard
+from referral_intake.domain.state import PRE_RELEASE
 
 # How the member may be reached without danger, as flags: the provider may set these again (loop.md 6.2).
 CHANNEL = "channel_"
@@ -126,6 +127,8 @@ def _flags(form: ReferralBody) -> Iterator[str]:
     if member.safe_contact is not None:
         yield "do_not_contact" if member.safe_contact.do_not_contact else "safe_contact"
         yield from (f"{CHANNEL}{channel.value}" for channel in member.safe_contact.channels)
+    if form.answers.get("pre_release_services") is True and form.attestation.attested:
+        yield PRE_RELEASE
     if form.referrer.relationship == Relationship.SELF:
         yield "self_referral"
     if member.language_spoken not in (None, Language.ENGLISH):

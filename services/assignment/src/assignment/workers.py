@@ -1,0 +1,60 @@
+"""What assignment does by itself: it finds the members whose provider left, and asks the plan for each."""
+
+from __future__ import annotations
+
+from datetime import date
+from uuid import UUID, uuid5
+
+from assignment.domain.commands import ProviderLeft
+from loopkeeper.contract.calendar import la_date
+from loopkeeper.kernel.repeat import repeat
+from loopkeeper.kernel.supervisor import Heartbeat
+from loopkeeper.kernel.wake import woken_by
+from loopkeeper.runtime.service import RunningService
+from loopkeeper.store.definition import Submission
+
+NAMESPACE = UUID("0c1f6f0e-52f2-5d0a-9b43-7d3c3f3f0b5d")
+ROUND = 256
+# A contract ends with a day, and an entry changes seldom: nothing here waits for a second.
+EVERY, APART = 30.0, 5.0
+# Of every provider how often it changed, in one number: what is the same as before need not be looked through again.
+CHANGED = "SELECT coalesce(sum(version), 0)::bigint FROM provider"
+LEFT = """
+    SELECT a.id, a.referral, a.provider_id, p.version FROM assignment a JOIN provider p ON p.id = a.provider_id
+    WHERE a.held AND a.id > $2 AND (NOT p.active OR NOT EXISTS (
+      SELECT 1 FROM jsonb_array_elements(p.entry -> 'contracts') AS c
+      WHERE c ->> 'plan' = a.plan_id AND (c ->> 'from')::date <= $1
+        AND (c ->> 'through' IS NULL OR (c ->> 'through')::date >= $1)))
+    ORDER BY a.id LIMIT $3"""
+
+
+async def sweep_left(context: RunningService, heartbeat: Heartbeat) -> None:
+    """Ask the plan about each member whose provider left, whenever the directory changed, and every day."""
+    seen: tuple[date, int] | None = None
+
+    async def work() -> bool:
+        nonlocal seen
+        now = (la_date(context.clock.now()), await context.pool.fetchval(CHANGED))
+        if now != seen:
+            await ask_for_those_left(context, now[0])
+            seen = now
+        return False
+
+    await repeat(work, woken_by(context.store.commits), EVERY, heartbeat, apart=APART)
+
+
+async def ask_for_those_left(context: RunningService, today: date) -> int:
+    """All of them, in rounds; the rule asks about each once. Returns how many there were."""
+    found, last = 0, ""
+    while rows := await context.pool.fetch(LEFT, today, last, ROUND):
+        submissions: list[Submission] = []
+        for row in rows:
+            claim = uuid5(NAMESPACE, f"{row['id']}|{row['version']}|{today}")
+            with context.telemetry.span(
+                "provider left", parent=None, attributes={"loopkeeper.referral": row["referral"]}
+            ) as span:
+                command = ProviderLeft(assignment=row["id"], provider=row["provider_id"])
+                submissions.append(Submission(claim, row["referral"], command, traceparent=span.traceparent))
+        await context.store.execute(submissions)
+        found, last = found + len(rows), rows[-1]["id"]
+    return found
