@@ -53,6 +53,9 @@ bench: .venv/.ready ## Print what it does on this machine, on both logs (ARGS=ka
 campaign: .venv/.ready ## Kill the services 500 times and PostgreSQL 50 times, under load (KILLS=n, SEED=n)
 	@KILLS=$${KILLS:-500} $(RUN) pytest -q -s tests/chaos/test_kill.py
 
+simulate: .venv/.ready ## Play loops by the thousand under one clock and one chance (ARGS="--seeds 10000 --first 0 --json")
+	@$(RUN) python -m tests.simulate $(ARGS)
+
 # The types take as long as all the rest, and a runner has two cores.
 check: .venv/.ready ## Lint, types, borders between services, generated docs, words
 	@$(MAKE) --no-print-directory -j2 -O .types .lint .borders .documents
@@ -84,7 +87,7 @@ fresh: ## Run the README's two commands, timed, on a fresh clone of the last com
 
 clean: ## Stop the embedded PostgreSQL of this folder and remove what was built or recorded here
 	@test ! -x .venv/bin/loopkeeper || .venv/bin/loopkeeper reset --yes --home .loopkeeper >/dev/null 2>&1 || true
-	@rm -rf .venv .tools .loopkeeper .pytest_cache .ruff_cache .hypothesis
+	@rm -rf .venv .tools .loopkeeper .pytest_cache .ruff_cache .hypothesis .schemathesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup demo test console-proof fuzz census bench campaign check .types .lint .borders .documents docs format fresh clean
+.PHONY: help setup demo test console-proof fuzz census bench campaign simulate check .types .lint .borders .documents docs format fresh clean
