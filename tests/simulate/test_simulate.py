@@ -10,6 +10,8 @@ from tests.simulate.campaign import Run, everybody
 from tests.simulate.loading import Known
 
 SEEDS = 300
+# What failed once, and why: seeds beyond those above.
+FAILED = {351: "who refers and serves was told of an overturned denial twice, under one id"}
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +21,7 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> Known:
 
 def test_in_whatever_order_things_come_and_whatever_is_lost_every_promise_is_kept(known: Known) -> None:
     loops = faults = deadlines = 0
-    for seed in range(SEEDS):
+    for seed in (*range(SEEDS), *FAILED):
         run = Run(seed, known)
         run.play()
         loops += run.loops
