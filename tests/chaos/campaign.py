@@ -22,7 +22,8 @@ from typing import Any
 import aiohttp
 
 from demo.broker import Broker
-from loopkeeper.event_log.kafka_config import TOPIC
+from loopkeeper.event_log.kafka_config import TOPIC, kafka_config
+from loopkeeper.event_log.kafka_topics import create
 from loopkeeper.kernel.clock import FileClock
 from loopkeeper.kernel.settings import Settings
 from loopkeeper.postgres.connections import connect
@@ -36,7 +37,7 @@ from tests.chaos.lives import Life, Lives, until
 from tests.chaos.load import People
 from tests.chaos.town import Town, town
 from tests.conftest import Databases
-from tests.kafka import PARTITIONS, Kafka, guarded
+from tests.kafka import PARTITIONS, guarded
 from tests.loop.house import CLINIC, OPERATIONS
 from tests.shared.cut_line import CutLine, Trap, cut_line
 
@@ -521,8 +522,9 @@ async def campaign(
             await asyncio.to_thread(broker.start)
             guarded(broker)
             opened.callback(broker.kill)
-            await Kafka(broker.servers, "").topic(name=TOPIC)
             event_log = f"kafka://{broker.servers}/{TOPIC}"
+            # As the product makes it: it takes events of a clock that runs ahead.
+            await create(kafka_config(event_log, Settings(kafka_partitions=PARTITIONS)), 1)
         alone = [(name,) for name in SERVICES]
         place = await opened.enter_async_context(
             town(lives, cluster, folder / "town", *alone, event_log=event_log)

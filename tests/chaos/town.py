@@ -142,6 +142,8 @@ class Town(House):
             "LOOPKEEPER_LOG_LEVEL": "WARNING",
             "LOOPKEEPER_BUS": addresses.event_log,
             "LOOPKEEPER_KAFKA_PARTITIONS": str(PARTITIONS),
+            # By its name the broker knows it again at once, when it was killed.
+            "LOOPKEEPER_REPLICA": "0",
             **{f"LOOPKEEPER_{name.upper()}_DATABASE": addresses.databases[name] for name in own},
         }
 
