@@ -35,7 +35,7 @@ demo: .venv/.ready ## Run David's story and 200 more referrals (ARGS="--once --j
 test: check ## Check, then run every test (ARGS="-k roster" to choose)
 	@$(RUN) python -m demo.broker || true
 	@$(RUN) python -m tests.console.chromium || true
-	@$(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not browser and not fuzz and not census" $(ARGS)
+	@$(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not browser and not fuzz" $(ARGS)
 
 # Four minutes on two cores, most of them Chromium's: more than fits into the time of the others.
 console-proof: .venv/.ready ## Run the console's tests in a real Chromium
@@ -44,8 +44,8 @@ console-proof: .venv/.ready ## Run the console's tests in a real Chromium
 fuzz: .venv/.ready ## Send thousands of cases to every route with every role's key (CASES=n)
 	@$(RUN) pytest -q -m fuzz tests/openapi $(ARGS)
 
-census: .venv/.ready ## EXPLAIN every statement and list on few rows and on many, and name what grows
-	@$(RUN) pytest -q -m census tests/bench $(ARGS)
+census: .venv/.ready ## Print what each statement and list looks at over few referrals and over many (ARGS="80 4000": copies)
+	@$(RUN) python -m tests.bench.census $(ARGS)
 
 bench: .venv/.ready ## Print what it does on this machine, on both logs (ARGS=kafka for one)
 	@$(RUN) python -m tests.bench.bench $(ARGS)
