@@ -18,6 +18,7 @@ SEED = 2026
 
 
 # A minute on two idle cores; a machine that others share may take many times that.
+@pytest.mark.chaos
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("log", ["postgres", "kafka"])
 async def test_after_faults_of_every_kind_every_promise_is_kept(

@@ -26,10 +26,10 @@ OF_OPEN = ("open", "county", "actor", "step", "due", "order")
 
 
 @schemathesis.serializer("application/x-ndjson")
-def lines(context: Any, value: Any) -> dict[str, Any]:
+def lines(context: Any, value: Any) -> bytes:
     """One text of many lines, sent as it is; what is no text is sent as the JSON it would be."""
     text = value if isinstance(value, str) else json.dumps(value)
-    return {"data": text.encode("utf-8", "surrogatepass")}
+    return text.encode("utf-8", "surrogatepass")
 
 
 @schemathesis.hook
