@@ -35,7 +35,7 @@ demo: .venv/.ready ## Run David's story and 200 more referrals (ARGS="--once --j
 test: check ## Check, then run every test (ARGS="-k roster" to choose)
 	@$(RUN) python -m demo.broker || true
 	@$(RUN) python -m tests.console.chromium || true
-	@$(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not browser and not fuzz and not census" $(ARGS)
+	@$(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not browser and not fuzz and not chaos" $(ARGS)
 
 # Four minutes on two cores, most of them Chromium's: more than fits into the time of the others.
 console-proof: .venv/.ready ## Run the console's tests in a real Chromium
@@ -44,14 +44,20 @@ console-proof: .venv/.ready ## Run the console's tests in a real Chromium
 fuzz: .venv/.ready ## Send thousands of cases to every route with every role's key (CASES=n)
 	@$(RUN) pytest -q -m fuzz tests/openapi $(ARGS)
 
-census: .venv/.ready ## EXPLAIN every statement and list on few rows and on many, and name what grows
-	@$(RUN) pytest -q -m census tests/bench $(ARGS)
+census: .venv/.ready ## Print what each statement and list looks at over few referrals and over many (ARGS="80 4000": copies)
+	@$(RUN) python -m tests.bench.census $(ARGS)
 
 bench: .venv/.ready ## Print what it does on this machine, on both logs (ARGS=kafka for one)
 	@$(RUN) python -m tests.bench.bench $(ARGS)
 
 campaign: .venv/.ready ## Kill the services 500 times and PostgreSQL 50 times, under load (KILLS=n, SEED=n)
 	@KILLS=$${KILLS:-500} $(RUN) pytest -q -s tests/chaos/test_kill.py
+
+chaos: .venv/.ready ## Do faults of every kind to a town at work (ARGS="--log kafka --faults 1000 --seed 7 --json")
+	@$(RUN) python -m tests.chaos $(ARGS)
+
+simulate: .venv/.ready ## Play loops by the thousand under one clock and one chance (ARGS="--seeds 10000 --first 0 --json")
+	@$(RUN) python -m tests.simulate $(ARGS)
 
 # The types take as long as all the rest, and a runner has two cores.
 check: .venv/.ready ## Lint, types, borders between services, generated docs, words
@@ -84,7 +90,7 @@ fresh: ## Run the README's two commands, timed, on a fresh clone of the last com
 
 clean: ## Stop the embedded PostgreSQL of this folder and remove what was built or recorded here
 	@test ! -x .venv/bin/loopkeeper || .venv/bin/loopkeeper reset --yes --home .loopkeeper >/dev/null 2>&1 || true
-	@rm -rf .venv .tools .loopkeeper .pytest_cache .ruff_cache .hypothesis
+	@rm -rf .venv .tools .loopkeeper .pytest_cache .ruff_cache .hypothesis .schemathesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup demo test console-proof fuzz census bench campaign check .types .lint .borders .documents docs format fresh clean
+.PHONY: help setup demo test console-proof fuzz census bench campaign chaos simulate check .types .lint .borders .documents docs format fresh clean

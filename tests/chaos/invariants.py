@@ -25,6 +25,7 @@ import authorization.persistence.tables
 import notification.domain.outreach.deadlines
 import notification.domain.outreach.rules
 import notification.persistence.tables
+import referral_intake.domain.deadlines
 import referral_intake.domain.rules
 import referral_intake.persistence.tables
 from loopkeeper.contract import events
@@ -58,6 +59,7 @@ DOMAINS: Mapping[str, Domain[Any, Any]] = {
         "intake",
         referral_intake.domain.rules.DECIDER,
         referral_intake.persistence.tables.columns,
+        referral_intake.domain.deadlines.timers,
         loader=UNASKED,
         notes_all=True,
     ),
@@ -288,9 +290,10 @@ def disagreeing(found: Found) -> Iterator[str]:
         if {outcome} != {told, assigned.outcome, others["authorization"].states[referral].outcome}:
             yield f"{referral} ended as {outcome!r} for intake, otherwise for others"
         held = ours.offer.assignment if ours.offer else ""
-        live = assigned.live.assignment if assigned.live else ""
+        # Held, if from a later day on.
+        turn = assigned.turn.assignment if assigned.turn else ""
         street = reached.assignment
-        if not held == live == (street.assignment if street and not street.ended else ""):
+        if not held == turn == (street.assignment if street and not street.ended else ""):
             yield f"{referral} is not served by the same provider everywhere"
 
 

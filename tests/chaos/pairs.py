@@ -12,20 +12,16 @@ from pathlib import Path
 import httpx
 
 from demo.house import free_port
-from loopkeeper.event_log import kafka_plans
-from loopkeeper.event_log.kafka_access import Users
-from loopkeeper.event_log.kafka_config import kafka_config
 from loopkeeper.kernel.clock import FileClock
 from loopkeeper.kernel.settings import Settings
-from loopkeeper.runtime.run import Addresses, Running
+from loopkeeper.runtime.run import Running
 from loopkeeper.runtime.service import installed
 from loopkeeper.security import organizations
 from loopkeeper.testing.partner import Partner
 from tests.chaos.cluster import Cluster
 from tests.chaos.lives import Life, Lives, until
-from tests.chaos.town import Town
-from tests.kafka import PARTITIONS
-from tests.loop.house import HARBOR, ORGANIZATIONS, VALLEY, furnish
+from tests.chaos.town import Town, prepare_log
+from tests.loop.house import ORGANIZATIONS, furnish
 
 REPLICAS = ("0", "1")
 # Eight processes begin at once on two cores.
@@ -34,16 +30,10 @@ READY_WITHIN = 40.0
 
 @dataclass
 class Pairs(Town):
-    """A process is named by its service and its replica. `bus`: the topic's address."""
+    """A process is named by its service and its replica."""
 
-    event_log: str = ""
     doors: dict[tuple[str, ...], str] = field(default_factory=dict[tuple[str, ...], str])
     _turn: Iterator[int] = field(default_factory=itertools.count)
-
-    @property
-    def where(self) -> Addresses:
-        assert self.cluster is not None
-        return Addresses(self.cluster.addresses().databases, self.event_log)
 
     async def begin(self, *services: str) -> Life:
         service, _ = services
@@ -70,8 +60,6 @@ class Pairs(Town):
         service, replica = services
         return {
             **super().environment(service),
-            "LOOPKEEPER_BUS": self.event_log,
-            "LOOPKEEPER_KAFKA_PARTITIONS": str(PARTITIONS),
             "LOOPKEEPER_REPLICA": replica,
         }
 
@@ -113,9 +101,7 @@ async def pairs(lives: Lives, cluster: Cluster, folder: Path, event_log: str) ->
     settings = Settings(home=home)
     made = organizations.import_organizations(settings.config_folder, ORGANIZATIONS)
     keys = {entry["id"]: entry["key"] for entry in made}
-    if event_log.startswith("kafka://"):
-        line = kafka_config(event_log, Settings(home=home, kafka_partitions=PARTITIONS))
-        await kafka_plans.create(line, 1, Users([HARBOR, VALLEY], {}))
+    await prepare_log(home, event_log)
     async with Partner() as partner:
         named = Running(settings, installed())
         clock = FileClock(home / "clock.json")

@@ -22,15 +22,19 @@ import httpx
 from yarl import URL
 
 from demo.house import free_port
+from loopkeeper.event_log import kafka_plans
+from loopkeeper.event_log.kafka_access import Users
+from loopkeeper.event_log.kafka_config import kafka_config
 from loopkeeper.kernel.clock import FileClock
 from loopkeeper.kernel.settings import Settings
-from loopkeeper.runtime.run import Running
+from loopkeeper.runtime.run import Addresses, Running
 from loopkeeper.runtime.service import installed
 from loopkeeper.security import organizations
 from loopkeeper.testing.partner import Partner
 from tests.chaos.cluster import Cluster
 from tests.chaos.lives import SERVES_WITHIN, Life, Lives
-from tests.loop.house import OPERATIONS, ORGANIZATIONS, POLICY, House, furnish
+from tests.kafka import PARTITIONS
+from tests.loop.house import HARBOR, OPERATIONS, ORGANIZATIONS, POLICY, VALLEY, House, furnish
 from tests.security.declared import of_service
 
 # Often enough to be there when a new life begins, seldom enough to leave it the processor.
@@ -50,8 +54,12 @@ class Town(House):
 
     lives: Lives = field(default_factory=Lives)
     cluster: Cluster | None = None
+    # The log's address, where it is not the cluster's.
+    event_log: str = ""
     # Whether each service is started by uvicorn itself instead of `loopkeeper up`.
     plain: bool = False
+    # What the lives that begin from now on are given instead of their own.
+    through: dict[str, str] = field(default_factory=dict[str, str])
     living: dict[tuple[str, ...], Life] = field(default_factory=dict[tuple[str, ...], Life])
     places: dict[str, str] = field(default_factory=dict[str, str])
     under_way: int = 0
@@ -61,6 +69,13 @@ class Town(House):
     _ports: dict[tuple[str, ...], int] = field(default_factory=dict[tuple[str, ...], int])
     _news: asyncio.Condition = field(default_factory=asyncio.Condition)
 
+    @property
+    def where(self) -> Addresses:
+        """The services' databases and the log."""
+        assert self.cluster is not None
+        addresses = self.cluster.addresses()
+        return Addresses(addresses.databases, self.event_log or addresses.event_log)
+
     async def begin(self, *services: str) -> Life:
         """One process of these services (none named: all four), at the port these had before. Serving when this returns."""
         port = self._ports.get(services)
@@ -69,7 +84,12 @@ class Town(House):
         port = self._ports[services] = port or free_port(0)
         life = self.living[services] = await self.lives.begin(
             self.words(port, *services),
-            {**self.environment(*services), "LOOPKEEPER_PORT": str(port), "LOOPKEEPER_MIGRATE": migrate},
+            {
+                **self.environment(*services),
+                "LOOPKEEPER_PORT": str(port),
+                "LOOPKEEPER_MIGRATE": migrate,
+                **self.through,
+            },
             self.home / f"{'-'.join(services) or 'all'}.log",
         )
         await life.serves(port)
@@ -77,6 +97,10 @@ class Town(House):
             self.places |= dict.fromkeys(services or self.running.services, f"http://127.0.0.1:{port}")
             self._news.notify_all()
         return life
+
+    def port_of(self, *services: str) -> int:
+        """At which port these have served, and will."""
+        return self._ports[services]
 
     def words(self, port: int, *services: str) -> list[str]:
         """How these services are started."""
@@ -106,8 +130,7 @@ class Town(House):
 
     def environment(self, *services: str) -> dict[str, str]:
         """What a process of these services is given: their own databases, the log, and nothing of anybody else."""
-        assert self.cluster is not None
-        addresses = self.cluster.addresses()
+        addresses = self.where
         own = services or tuple(self.running.services)
         return {
             "PATH": os.defpath,
@@ -118,6 +141,9 @@ class Town(House):
             "LOOPKEEPER_WEBHOOK_ALLOW": "127.0.0.1",
             "LOOPKEEPER_LOG_LEVEL": "WARNING",
             "LOOPKEEPER_BUS": addresses.event_log,
+            "LOOPKEEPER_KAFKA_PARTITIONS": str(PARTITIONS),
+            # By its name the broker knows it again at once, when it was killed.
+            "LOOPKEEPER_REPLICA": "0",
             **{f"LOOPKEEPER_{name.upper()}_DATABASE": addresses.databases[name] for name in own},
         }
 
@@ -228,20 +254,35 @@ class Insistent(httpx.AsyncBaseTransport):
         await self._lines.close()
 
 
+async def prepare_log(home: Path, event_log: str) -> None:
+    """The plans' own topics, where the log is Kafka."""
+    if event_log.startswith("kafka://"):
+        line = kafka_config(event_log, Settings(home=home, kafka_partitions=PARTITIONS))
+        await kafka_plans.create(line, 1, Users([HARBOR, VALLEY], {}))
+
+
 @asynccontextmanager
 async def town(
-    lives: Lives, cluster: Cluster, folder: Path, *processes: tuple[str, ...], plain: bool = False
+    lives: Lives,
+    cluster: Cluster,
+    folder: Path,
+    *processes: tuple[str, ...],
+    plain: bool = False,
+    event_log: str = "",
 ) -> AsyncGenerator[Town]:
     """The story's town, running in these processes (none named: one of all services), furnished and quiet."""
     home = folder / "home"
     settings = Settings(home=home)
     made = organizations.import_organizations(settings.config_folder, ORGANIZATIONS)
     keys = {entry["id"]: entry["key"] for entry in made}
+    await prepare_log(home, event_log)
     async with Partner() as partner:
         # Never started: it only says which services there are.
         named = Running(settings, installed())
         clock = FileClock(home / "clock.json")
-        opened = Town(named, clock, keys, partner, home, lives=lives, cluster=cluster, plain=plain)  # pyright: ignore[reportArgumentType]
+        opened = Town(
+            named, clock, keys, partner, home, lives=lives, cluster=cluster, plain=plain, event_log=event_log  # pyright: ignore[reportArgumentType]
+        )  # fmt: skip
         try:
             await asyncio.gather(*(opened.begin(*services) for services in processes or ((),)))
             await furnish(opened, roster=True)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from uuid import UUID
 
 from loopkeeper.contract.events import Event
 from loopkeeper.policy.reading import load
-from notification.domain.notices.notice_policy import Duty, duty
-from notification.domain.notices.notices import notices
+from notification.domain.notices.notice_policy import Duty
+from notification.domain.notices.telling import Happened, tellings
 from notification.domain.notices.wording import Named, Names, Notice
 from notification.domain.outreach.rules import DECIDER
 from notification.domain.outreach.state import Outreach
@@ -58,8 +59,8 @@ def said(facts: Iterable[Event], names: Names = NAMES) -> Iterator[Said]:
     before: Outreach | None = None
     for number, event in enumerate(facts):
         after = DECIDER.evolve(before, event)
-        for notice in notices(DAVID, before, event, after, names):
-            found = duty(POLICY, notice, event, after, START + timedelta(seconds=number))
-            if found is not None:
-                yield Said(event, notice, found)
+        at = START + timedelta(seconds=number)
+        assert after is not None
+        happened = Happened(UUID(int=number), DAVID, at, event, b"", before, after)
+        yield from (Said(event, each.notice, each.duty) for each in tellings(POLICY, names, happened, at))
         before = after

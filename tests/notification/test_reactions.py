@@ -122,6 +122,14 @@ def test_an_overturned_denial_is_told_to_all_who_heard_the_denial() -> None:
     assert {each.kind for each in found} == {"referrer", "member", "provider"}
 
 
+def test_who_refers_and_serves_is_told_a_thing_once() -> None:
+    """loop.md 4.8: one notice in its mailbox and one entry in its feed, under one id."""
+    overturned = make(e.AuthorizationOverturned, authorization="auth_1", on=DAY, due_at=LATER)
+    found = told(received(referrer=PROVIDER, claim=GRANT), GRANTED, overturned)
+    assert [each.kind for each in found if each.notice.recipient == PROVIDER] == ["referrer"]
+    assert {each.kind for each in found} == {"referrer", "member"}
+
+
 def test_a_member_hears_who_will_call_once_both_the_yes_and_the_provider_are_there() -> None:
     """N1: the service, and the provider's name and contact."""
     yes_first = (received(), approved(), made(), accepted())

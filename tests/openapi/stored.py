@@ -16,10 +16,20 @@ from typing import Any
 import schemathesis
 from schemathesis.generation import GenerationMode
 
-# Of this key: the ids it may name by the noun of the path, and plan and endpoint by field.
-KNOWN: dict[str, dict[str, str]] = json.loads(Path(os.environ["LOOPKEEPER_TEST_KNOWN"]).read_text())
+# Of this key, by operation: the id its path may name, what its query says (None: nothing), the first line of its file,
+# whether its body says who acted; and by name of a field what it may say, or that it is left out.
+KNOWN: dict[str, Any] = json.loads(Path(os.environ["LOOPKEEPER_TEST_KNOWN"]).read_text())
 # Nobody waits for news as long as a caller may ask for.
 LONGEST_WAIT = 1
+# Open loops are as they are now: what filters or orders them goes with no `updated_since`.
+OF_OPEN = ("open", "county", "actor", "step", "due", "order")
+
+
+@schemathesis.serializer("application/x-ndjson")
+def lines(context: Any, value: Any) -> bytes:
+    """One text of many lines, sent as it is; what is no text is sent as the JSON it would be."""
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text.encode("utf-8", "surrogatepass")
 
 
 @schemathesis.hook
@@ -32,26 +42,41 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
     if "Idempotency-Key" in (case.headers or {}):
         # One that was sent with another body is refused, as it should be.
         case.headers["Idempotency-Key"] = str(uuid.uuid4())
-    noun = case.path.removeprefix("/v1/").partition("/")[0].partition(":")[0]
+    label = case.operation.label
     for name in case.path_parameters or {}:
-        if (known := KNOWN["ids"].get(noun)) and hash(str(case.path_parameters[name])) % 2:
+        if (known := KNOWN["ids"].get(label)) and hash(str(case.path_parameters[name])) % 2:
             case.path_parameters[name] = known
+    _ask(label, case)
     _name(case.body)
-    if case.media_type == "text/csv" and isinstance(case.body, str):
-        # Which columns there are, the guides say: what was made is the first line under them.
-        case.body = f"{KNOWN['columns'][noun]}\n{case.body}"
+    if label in KNOWN["lines"] and isinstance(case.body, str):
+        # Which columns there are, the guides say: what was made is what follows.
+        case.body = f"{KNOWN['lines'][label].get(case.media_type, '')}\n{case.body}"
     named = isinstance(case.body, dict) and isinstance(case.body.get("acted_by"), dict)
-    if case.operation.label in KNOWN["acted"] and isinstance(case.body, dict) and not named:
+    if label in KNOWN["acted"] and isinstance(case.body, dict) and not named:
         # With a key somebody must be named; with a person's token nobody may be.
         case.body["acted_by"] = {"person": "maria-chen"}
-    if case.operation.label == "POST /v1/referrals/{id}:withdraw" and isinstance(case.body, dict):
+    if label == "POST /v1/referrals/{id}:withdraw" and isinstance(case.body, dict):
         # Whose referral it is decides who may say so.
         case.body["by"] = "member"
-    if case.operation.label == "POST /v1/referrals" and isinstance(case.body, dict):
+    if label == "POST /v1/referrals" and isinstance(case.body, dict):
         # A start names its population and day; and nobody is found by a name alone.
         if case.body.get("kind") == "presumptive_start":
             case.body["kind"] = "full"
         case.body["member"] = {**case.body["member"], "cin": f"9{random.randrange(10**7):07}S"}
+
+
+def _ask(label: str, case: Any) -> None:
+    """What this key may ask of what is stored, and what fields of one query say together."""
+    query = case.query if case.query is not None else {}
+    for name, value in KNOWN["query"].get(label, {}).items():
+        if value is not None:
+            query[name] = value
+        else:
+            query.pop(name, None)
+    if label == "GET /v1/referrals" and query.get("updated_since"):
+        for name in OF_OPEN:
+            query.pop(name, None)
+    case.query = query
 
 
 def _name(body: Any) -> None:

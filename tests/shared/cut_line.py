@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
 
 
+@dataclass(frozen=True)
+class Trap:
+    """Sprung once, by the next piece from a client that has these bytes: before the server has it, or when it has
+    answered. The connection ends with it."""
+
+    needle: bytes
+    spring: Callable[[], None]
+    before: bool
+
+
 @dataclass
 class CutLine:
-    """Passes bytes between a client and the server of `url`; cuts the connection at the next `cut_commits` COMMITs."""
+    """Passes bytes between a client and the server of `url`; cuts the connection at the next `cut_commits` COMMITs, or
+    where a trap is sprung."""
 
     url: str
     cut_commits: int = 0
@@ -20,6 +31,7 @@ class CutLine:
     lets_through: int | None = None
     refused: int = 0
     through: str = ""
+    trap: Trap | None = None
     _tasks: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -31,9 +43,16 @@ class CutLine:
             self.lets_through -= 1
         server_reader, server_writer = await self._server()
         committing = asyncio.Event()
+        sprung: list[Trap] = []
 
         async def up() -> None:
             while piece := await reader.read(65536):
+                if (trap := self.trap) is not None and trap.needle in piece:
+                    self.trap = None
+                    if trap.before:
+                        trap.spring()
+                        return
+                    sprung.append(trap)
                 if b"COMMIT" in piece:
                     self.commits += 1
                     if self.cut_commits:
@@ -45,6 +64,9 @@ class CutLine:
             while piece := await server_reader.read(65536):
                 if committing.is_set():
                     # The server has answered, so the commit is durable; its answer goes nowhere.
+                    return
+                if sprung:
+                    sprung[0].spring()
                     return
                 writer.write(piece)
 

@@ -35,8 +35,8 @@ async def logged(desk: Replica) -> list[Any]:
     return [received.message async for received in desk.event_log.history()]
 
 
-async def begin(desk: Replica) -> CatchUp:
-    """What a process does first."""
+async def begin(desk: Replica, incarnation: str = "") -> CatchUp:
+    """What a process does first, on this server."""
     desk.store.gate.close(AT_START)
     catch_up = CatchUp(
         desk.store.domain.service,
@@ -46,6 +46,7 @@ async def begin(desk: Replica) -> CatchUp:
         desk.parked,
         nothing_to_renumber,
         desk.consumer.stored_offsets,
+        incarnation=lambda: incarnation,
     )
     desk.consumer.catch_up = catch_up
     # A broker that has just started finds who coordinates a group only after a while.
@@ -53,8 +54,8 @@ async def begin(desk: Replica) -> CatchUp:
     return catch_up
 
 
-async def catch_up_with(desk: Replica) -> CatchUp:
-    catch_up = await begin(desk)
+async def catch_up_with(desk: Replica, incarnation: str = "") -> CatchUp:
+    catch_up = await begin(desk, incarnation)
     await desk.read()
     await catch_up.finish()
     return catch_up

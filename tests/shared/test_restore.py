@@ -67,6 +67,26 @@ async def test_own_events_that_were_lost_are_written_as_they_were_and_published_
         assert (await logged(desk))[-1].sequence == 2
 
 
+async def test_a_backup_from_before_several_servers_is_above_all_of_them(
+    here: Site, databases: Databases
+) -> None:
+    """Each server had a generation of its own, which the backup knows nothing of: it is no dead branch."""
+    async with here.visited() as desk:
+        await begin(desk, "the first server")
+    async with an_hour(here, databases) as desk:
+        for server in ("the second server", "the third", "the fourth"):
+            await catch_up_with(desk, server)
+            each = reception()
+            await desk.store.execute([each])
+            await send(here, desk)
+            await desk.hear(each.stream, REVIEW)
+        before = await rows(desk)
+    async with here.visited() as desk:
+        catch_up = await catch_up_with(desk, "one that has the backup")
+        assert (catch_up.generation, desk.store.ready.is_set()) == (5, True)
+        assert await rows(desk) == before
+
+
 async def test_what_was_decided_and_never_sent_is_decided_anew(here: Site, databases: Databases) -> None:
     known = reception()
     async with here.visited() as desk:

@@ -312,6 +312,16 @@ def test_a_record_of_a_lower_generation_is_void_from_the_first_of_the_higher_one
     assert not generations.void(record(5, 1, "/assignment"))
 
 
+def test_a_partition_that_is_placed_again_is_judged_by_what_the_database_knows_of_it() -> None:
+    """One that stepped back reads again what came before: this process has read further, and that counts for nothing."""
+    generations = Generations()
+    assert not any(generations.void(each) for each in (record(0, 1), record(1, 2)))
+    generations.learn({}, [0])
+    assert not any(generations.void(each) for each in (record(0, 1), record(1, 2)))
+    generations.learn({(0, "/authorization"): 2}, [0])
+    assert generations.void(record(0, 1))
+
+
 async def test_what_an_old_primary_of_another_service_writes_after_the_takeover_is_not_applied(
     desk: Replica, here: Site
 ) -> None:

@@ -45,9 +45,11 @@ class Compared:
 
     @property
     def page(self) -> int:
-        """How many rows a list may look at for one page; few tables do not even fill one."""
+        """How many rows a list may look at for one page, by each key that the caller has; few tables do not even fill
+        one."""
         last = self.example.values[-1] if self.example.values else 0
-        return last if self.statement.reader and isinstance(last, int) else 0
+        keys = self.statement.query.count(" UNION ALL ") + 1
+        return last * keys if self.statement.reader and isinstance(last, int) else 0
 
 
 @dataclass

@@ -7,7 +7,7 @@ from the same offset on. A record without a generation is of an older program, a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from loopkeeper.contract import ids
@@ -44,10 +44,11 @@ class Generations:
             self._highest[key] = self.raised[key] = message.generation
         return message.generation < highest
 
-    def learn(self, known: Mapping[Key, int]) -> None:
-        """What is stored of these partitions, instead of what was only read."""
-        partitions = {partition for partition, _ in known}
+    def learn(self, known: Mapping[Key, int], partitions: Collection[int]) -> None:
+        """What is stored of these partitions, and nothing else of them: what was read before they were placed again may be
+        ahead of a database that stepped back, and would make void all that it has to read once more."""
         self._highest = {k: g for k, g in self._highest.items() if k[0] not in partitions} | dict(known)
+        self.raised = {k: g for k, g in self.raised.items() if k[0] not in partitions}
 
     def stored(self) -> None:
         """What was raised is in the database now."""

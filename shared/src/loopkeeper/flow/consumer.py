@@ -162,7 +162,7 @@ class Consumer:
             raise OffsetsUnavailable(type(error).__name__) from error
         begin = {p: found.get(p, Position(0)) for p in partitions}
         self._bases.update({p: place.next for p, place in begin.items()})
-        self._generations.learn(known)
+        self._generations.learn(known, partitions)
         return begin
 
     async def unread(self) -> int:

@@ -168,6 +168,9 @@ class CatchUp:
         if not incarnation:
             return
         found = await self.store.with_batch(lambda batch: fence.enter(batch.connection, incarnation))
+        if found.announced < found.generation:
+            highest = await self._highest()
+            found = await self.store.with_batch(lambda batch: fence.rise(batch.connection, highest))
         self.generation = found.generation
         if found.announced < found.generation:
             log.warning("new generation", service=self.service, generation=found.generation)
@@ -175,6 +178,24 @@ class CatchUp:
                 announcement(self.service, found.generation, self.store.clock.wall())
             )
             await self.store.with_batch(lambda batch: fence.announced(batch.connection, found.generation))
+
+    async def _highest(self) -> int:
+        """The highest generation under which the log has unread records of ours. A database of an earlier day knows nothing of
+        the servers that came after it: entering anew, it takes a generation above theirs. The old primary that lives on
+        enters nothing, and finds itself on a dead branch."""
+        ends = await self.event_log.ends()
+        stored = {p: place.next for p, place in (await offsets.read(self.pool)).items()}
+        unread = {p: min(stored.get(p, 0), end) for p, end in ends.items()}
+        if unread == ends:
+            return 0
+        return max(
+            [
+                received.message.generation
+                async for received in self.event_log.history(unread)
+                if received.message is not None and received.message.source == self.source
+            ],
+            default=0,
+        )
 
     async def check_branch(self, message: Message) -> None:
         """Raises `DeadBranch` where the log has a record of ours under a higher generation than our database."""

@@ -188,7 +188,7 @@ class Operation(APIRoute):
 
     def _describe(self) -> None:
         """Let the document say what the route does beyond what FastAPI knows of it."""
-        matches = self.needs_if_match or self.is_action
+        matches = self.needs_if_match or (self.is_action and self.method != "GET")
         form = openapi.implied(
             public=self.public,
             method=self.method,

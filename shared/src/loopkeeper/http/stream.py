@@ -4,9 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
+from typing import Any
 
 from fastapi import Response
 from starlette.types import Receive, Scope, Send
+
+EVENT_STREAM = "text/event-stream"
+# A stream of server-sent events in the document: before OpenAPI 3.2 the schema there is of each event.
+SENT_EVENTS: dict[str, Any] = {
+    EVENT_STREAM: {
+        "schema": {
+            "type": "object",
+            "description": "One server-sent event; lines that begin with a colon are comments.",
+            "properties": {
+                "id": {"type": "string"},
+                "event": {"type": "string"},
+                "data": {"type": "string", "contentMediaType": "application/json"},
+                "retry": {"type": "integer", "minimum": 0},
+            },
+            "required": ["data"],
+        }
+    }
+}
 
 
 class Stream(Response):

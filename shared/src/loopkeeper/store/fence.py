@@ -15,6 +15,7 @@ INSERT INTO fence (generation, announced, incarnation) VALUES (1, 1, $1)
 ON CONFLICT (id) DO UPDATE SET generation = fence.generation + 1, incarnation = excluded.incarnation
     WHERE fence.incarnation <> excluded.incarnation
 """
+RISE = "UPDATE fence SET generation = $1 + 1 WHERE generation <= $1 AND announced < generation"
 ANNOUNCED = "UPDATE fence SET announced = $1 WHERE announced < $1"
 KNOWN = "SELECT partition, source, generation FROM publisher WHERE $1::int[] IS NULL OR partition = ANY($1)"
 RAISE = """
@@ -41,6 +42,12 @@ async def read(session: Queryable) -> Fence:
 async def enter(session: Queryable, incarnation: str) -> Fence:
     """The fence, moved where this is another server than the one it was moved for."""
     await session.execute(ENTER, incarnation)
+    return await read(session)
+
+
+async def rise(session: Queryable, highest: int) -> Fence:
+    """The fence, above this generation where it has announced none of its own yet."""
+    await session.execute(RISE, highest)
     return await read(session)
 
 

@@ -148,9 +148,10 @@ async def write_assignments(connection: Connection, rows: Sequence[Mapping[str, 
         await connection.execute(
             """UPDATE assignment a SET conflicted = true
                FROM jsonb_populate_recordset(NULL::assignment, $1::jsonb) x
-               WHERE a.live AND x.live AND a.member = x.member AND a.id <> x.id
+               WHERE a.live AND a.member = ANY($2::text[]) AND x.live AND a.member = x.member AND a.id <> x.id
                  AND (x.made_at, x.id) < (a.made_at, a.id)""",
             text,
+            sorted({row["member"] for row in rows if row["live"]}),
         )
     names = list(rows[0])
     sets = ", ".join(f'"{name}" = excluded."{name}"' for name in names if name not in ("id", "conflicted"))

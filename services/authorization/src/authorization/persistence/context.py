@@ -306,8 +306,8 @@ class AuthorizationLoader(Loader[Authorization, Asked]):
             """SELECT r.id, r.plan_id, r.member, r.grant_live, r.grant_through, r.approved_through, r.holder
                FROM unnest($1::text[], $2::text[]) AS t (plan, member) CROSS JOIN LATERAL (
                  SELECT * FROM referral r WHERE r.plan_id = t.plan AND r.member = t.member OFFSET 0) r""",
-            [plan for plan, _, _ in concerned],
-            [member for _, member, _ in concerned],
+            [plan for plan, member, _ in concerned if member],
+            [member for _, member, _ in concerned if member],
         )
         members: dict[tuple[str, str], dict[str, Kept]] = {}
         for row in rows:
@@ -321,7 +321,8 @@ class AuthorizationLoader(Loader[Authorization, Asked]):
 
 
 def _concerned(work: Sequence[Work[Authorization]]) -> set[tuple[str, str, str]]:
-    """Plan, member and claimed provider of every request that is opened, amended or looked at again."""
+    """Plan, member and claimed provider of every request that is opened, amended or looked at again. Of whom it is about
+    nothing may be known yet: then there is no member whose other requests count."""
     found: set[tuple[str, str, str]] = set()
     for item in work:
         command, state = item.submission.command, item.state

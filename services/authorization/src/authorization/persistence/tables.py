@@ -29,6 +29,8 @@ audit = metadata.tables["audit"]
 sa.Index("audit_asked", audit.c.organization, audit.c.why, audit.c["at"])
 
 WAITS = sa.text("waits_for <> ''")
+HELD = sa.text("provider_id <> ''")
+HELD_WAITS = sa.text("waits_for <> '' AND provider_id <> ''")
 
 referral = stream_table(
     metadata,
@@ -64,7 +66,22 @@ referral = stream_table(
         "provider_id",
         "at",
         "authorization_id",
-        postgresql_where=sa.text("provider_id <> ''"),
+        postgresql_where=HELD,
+    ),
+    # A provider of two thousand members looks for the few that wait.
+    sa.Index(
+        "referral_provider_status", "provider_id", "status", "at", "authorization_id", postgresql_where=HELD
+    ),
+    sa.Index(
+        "referral_provider_waiting", "provider_id", "due_at", "authorization_id", postgresql_where=HELD_WAITS
+    ),
+    sa.Index(
+        "referral_provider_waits",
+        "provider_id",
+        "waits_for",
+        "due_at",
+        "authorization_id",
+        postgresql_where=HELD_WAITS,
     ),
     sa.Index("referral_plan", "plan_id", "at", "authorization_id"),
     sa.Index("referral_plan_status", "plan_id", "status", "at", "authorization_id"),

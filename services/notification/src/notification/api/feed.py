@@ -19,14 +19,13 @@ from fastapi import APIRouter, Header, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from loopkeeper.http.route import Id, Operation, refused
-from loopkeeper.http.stream import Stream
+from loopkeeper.http.stream import EVENT_STREAM, SENT_EVENTS, Stream
 from loopkeeper.kernel.errors import Busy, Problem, not_found
 from loopkeeper.runtime.service import Call
 from notification.api.subscriptions import COLUMNS, Owner, own_organization
 from notification.delivery.feed_listeners import following_of
 
 router = APIRouter(tags=["notification"], route_class=Operation)
-STREAM = "text/event-stream"
 CURSOR = re.compile(r"([0-9a-f]{8})\.(\d{1,18})")
 # Longer waits are cut on the way: many proxies give up after 60 s.
 LONGEST_WAIT = 30
@@ -102,7 +101,7 @@ class Part:
     response_model=FeedPage,
     summary="Feed of a subscription, in order and without a gap",
     responses={
-        200: {"content": {STREAM: {"schema": {"type": "string"}}}},
+        200: {"content": SENT_EVENTS},
         **refused("cursor-gone", status=410),
     },
 )
@@ -119,7 +118,7 @@ async def events_of(
     after = (last_event_id if streams else None) or asked.after
     if streams and not call.head:
         await _read(call, id, after, 0)
-        return Stream(_pieces(call, id, after), media_type=STREAM, headers={"X-Accel-Buffering": "no"})
+        return Stream(_pieces(call, id, after), media_type=EVENT_STREAM, headers={"X-Accel-Buffering": "no"})
     found = await _read(call, id, after, asked.limit)
     if not found.rows and asked.wait and not call.head:
         stopping = call.service.supervisor.stopping
@@ -131,7 +130,7 @@ async def events_of(
 
 def _wants_stream(call: Call) -> bool:
     accepted = call.headers.get(b"accept", b"").decode("latin-1").lower()
-    return any(each.partition(";")[0].strip() == STREAM for each in accepted.split(","))
+    return any(each.partition(";")[0].strip() == EVENT_STREAM for each in accepted.split(","))
 
 
 async def _read(call: Call, id: str, after: str | None, limit: int) -> Part:

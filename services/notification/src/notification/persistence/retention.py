@@ -23,7 +23,7 @@ BEFORE = """
 INSERT INTO retention (id, deliveries_before) VALUES (1, $1)
 ON CONFLICT (id) DO UPDATE SET deliveries_before = greatest(retention.deliveries_before, excluded.deliveries_before)
 """
-ATTEMPTS = "DELETE FROM attempt WHERE id IN (SELECT id FROM attempt WHERE at < $1 LIMIT $2)"
+ATTEMPTS = "DELETE FROM attempt WHERE id IN (SELECT id FROM attempt WHERE at < $1 ORDER BY at, id LIMIT $2)"
 OLD_FEEDS = """
 SELECT s.id FROM subscription s
 WHERE EXISTS (SELECT 1 FROM feed f WHERE f.subscription = s.id AND f.sequence = s.pruned + 1 AND f.at < $1) ORDER BY s.id

@@ -200,7 +200,7 @@ attempt = sa.Table(
     sa.Column("response", sa.Text, nullable=False),
     moment("next_attempt_at"),
     sa.Index("attempt_subscription", "subscription", "at", "id"),
-    sa.Index("attempt_at", "at", postgresql_using="brin"),
+    sa.Index("attempt_since", "at", "id"),
     sa.Index("attempt_type", "subscription", "type", "at", "id"),
     sa.Index("attempt_outcome", "subscription", "outcome", "at", "id", postgresql_where=FAILED),
     sa.Index("attempt_failed", "subscription", "at", "id", postgresql_where=FAILED),

@@ -15,14 +15,13 @@ from pydantic import BaseModel, ConfigDict
 
 from loopkeeper.http.call import allowed
 from loopkeeper.http.route import Operation
-from loopkeeper.http.stream import Stream
+from loopkeeper.http.stream import EVENT_STREAM, SENT_EVENTS, Stream
 from loopkeeper.kernel.errors import Busy
 from loopkeeper.runtime.service import Call
 from loopkeeper.security.organizations import Role
 from referral_intake.persistence.changes import Watcher, watching_of
 
 router = APIRouter(tags=["intake"], route_class=Operation)
-STREAM = "text/event-stream"
 READERS = (Role.REFERRER, Role.PROVIDER, Role.PLAN, Role.OPERATIONS)
 # A comment keeps proxies from closing a stream on which nothing happens.
 HEARTBEAT = 15.0
@@ -49,13 +48,13 @@ class Clock(BaseModel):
     summary="That referrals changed, as it happens",
     response_class=Response,
     response_model=None,
-    responses={200: {"content": {STREAM: {"schema": {"type": "string"}}}}},
+    responses={200: {"content": SENT_EVENTS}},
 )
 async def changes(call: Annotated[Call, allowed(*READERS)]) -> Stream:
     """A stream of `{"changed": {"ref_…": 7}, "many": false}`: the referrals that this caller may see and that changed,
     each with the version that its ETag names; `many`: more than are named. It says nothing of what was before: who
     opens it reads the page then. It ends after five minutes, for a person after one, to be opened again."""
-    return Stream(pieces(call), media_type=STREAM, headers={"X-Accel-Buffering": "no"})
+    return Stream(pieces(call), media_type=EVENT_STREAM, headers={"X-Accel-Buffering": "no"})
 
 
 @router.get("/v1/now", summary="What time it is here")

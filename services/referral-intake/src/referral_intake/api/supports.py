@@ -125,6 +125,8 @@ async def supports(
         wanted.where("status = ?", asked.status)
     if asked.referral is not None:
         wanted.where("referral = ?", asked.referral)
+        # Of one member there are few, found by an index of their own.
+        wanted.ordered = False
     rows = await visible_page(call.service.readers, call.client, wanted, KEYS)
     return listing(call, asked, rows, _shown)
 

@@ -42,6 +42,9 @@ BYTES = Upload(
 )
 
 
+RETURNED = {MEDIA[kind]: {"schema": {"type": "string", "format": "binary"}} for kind in ("xlsx", "csv")}
+
+
 class FileQuery(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -228,6 +231,7 @@ def _add(router: APIRouter, kind: FileKind) -> None:
         f"{name}_rows",
         f"What became of each row: {kind.about}",
         "The rows in the order of the file, each with its result, code, column and what to do.",
+        responses=refused("file-refused"),
     )
     _route(
         router.get,
@@ -237,7 +241,7 @@ def _add(router: APIRouter, kind: FileKind) -> None:
         f"The file with its answers: {kind.about}",
         "The same rows and columns, and of each row its result, its code and what to do; in a workbook the cells that "
         "are wrong are marked. Correct it and send it again: only the corrected rows act. To its sender alone.",
-        responses=refused("file-open", "file-refused", "file-forgotten"),
+        responses={200: {"content": RETURNED}, **refused("file-open", "file-refused", "file-forgotten")},
         response_class=Response,
     )
 

@@ -69,11 +69,13 @@ def copies(policy: Policy, happened: Happened) -> Iterator[Copy]:
 
 
 def tellings(policy: Policy, names: Names, happened: Happened, at: datetime) -> Iterator[Telling]:
-    """The notices of this event that policy wants told; `at` is when it was noted here."""
-    after = happened.after
+    """The notices of this event that policy wants told; `at` is when it was noted here. An organization that is concerned
+    in two ways, as referrer and as provider, is told a thing once, in the words that come first."""
+    after, told = happened.after, set[str]()
     for notice in notices(happened.referral, happened.before, happened.event, after, names):
         duty = notice_policy.duty(policy, notice, happened.event, after, at)
-        if duty is not None:
+        if duty is not None and notice.said_to not in told:
+            told.add(notice.said_to)
             yield Telling(notice, duty, _protected(policy, after, notice.recipient, la_date(at)))
 
 

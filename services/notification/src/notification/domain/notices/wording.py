@@ -91,9 +91,14 @@ class Notice:
 
     def id(self, event: UUID) -> str:
         """The same for the same event, recipient and code, also after a restore."""
+        return f"ntc_{uuid5(event, self.said_to).hex}"
+
+    @property
+    def said_to(self) -> str:
+        """What is told, and to whom: of one event, no two notices of one recipient may share it."""
         apart = [self.recipient_kind] if self.recipient_kind == "member" else []
         apart += [self.referral] if self.referral else []
-        return f"ntc_{uuid5(event, '|'.join([self.recipient, self.code, *apart])).hex}"
+        return "|".join([self.recipient, self.code, *apart])
 
     @property
     def wire_type(self) -> str:
