@@ -10,7 +10,8 @@ from authorization.persistence.open_authorizations import index, remember
 from loopkeeper.contract.events import ReferralAmended, ReferralReceived
 from loopkeeper.postgres.connections import Connection
 from loopkeeper.security.sealing import Sealer
-from loopkeeper.store.definition import Change, Projection
+from loopkeeper.store.definition import Change, Projection, Wrote
+from loopkeeper.store.gathered import Gathered
 
 
 class LookupProjection(Projection[Authorization]):
@@ -20,9 +21,10 @@ class LookupProjection(Projection[Authorization]):
         self._sealer = sealer
 
     async def write(
-        self, connection: Connection, changes: Sequence[Change[Authorization]], loaded: Any
-    ) -> None:
-        await remember(connection, _indexes(self._sealer, changes))
+        self, connection: Connection, writes: Gathered, changes: Sequence[Change[Authorization]], loaded: Any
+    ) -> Wrote:
+        await remember(writes, _indexes(self._sealer, changes))
+        return Wrote()
 
 
 def _indexes(sealer: Sealer, changes: Sequence[Change[Authorization]]) -> Mapping[str, tuple[str, str]]:
