@@ -50,6 +50,9 @@ census: .venv/.ready ## EXPLAIN every statement and list on few rows and on many
 bench: .venv/.ready ## Print what it does on this machine, on both logs (ARGS=kafka for one)
 	@$(RUN) python -m tests.bench.bench $(ARGS)
 
+figures: .venv/.ready ## Measure one referral alone and many at once, and write docs/reference/performance.md (ARGS=--quick)
+	@$(RUN) python -m tests.bench.performance $(ARGS)
+
 campaign: .venv/.ready ## Kill the services 500 times and PostgreSQL 50 times, under load (KILLS=n, SEED=n)
 	@KILLS=$${KILLS:-500} $(RUN) pytest -q -s tests/chaos/test_kill.py
 
@@ -87,4 +90,4 @@ clean: ## Stop the embedded PostgreSQL of this folder and remove what was built 
 	@rm -rf .venv .tools .loopkeeper .pytest_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup demo test console-proof fuzz census bench campaign check .types .lint .borders .documents docs format fresh clean
+.PHONY: help setup demo test console-proof fuzz census bench figures campaign check .types .lint .borders .documents docs format fresh clean

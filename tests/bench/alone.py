@@ -1,6 +1,6 @@
 """What does one referral alone cost, from its POST to its closing, and what does nobody's asking anything cost?
 
-    python -m tests.bench.alone [--json] [--statements] [--referrals 9] [--idle 20]
+    python -m tests.bench.alone [--json] [--statements] [--referrals 9] [--saturated 150] [--idle 20]
 
 The four services run in one process on one PostgreSQL; referrals come one at a time, and each stage ends when everything
 that follows from it is sent, read, delivered and written down. Statements, rows and WAL are medians over the referrals.
@@ -22,6 +22,8 @@ from statistics import median
 from time import perf_counter
 from typing import Any
 
+import uvloop
+
 from loopkeeper.postgres import embedded
 from loopkeeper.postgres.embedded import Server
 from tests.bench.counting import Processor, Statements, Wal, Written, as_onlooker, counted, wal_of
@@ -30,6 +32,13 @@ from tests.loop.house import CLINIC, HARBOR, OPERATIONS, STREET, House, david, h
 
 WARM = 4
 STAGES = ("offer told", "acceptance", "attempt", "start and closing")
+# By what a desk with many referrals under way knows that it may go on.
+FOLLOWS = {
+    "offer told": "ecm.notice.offer.v1",
+    "acceptance": "ecm.notice.assigned.v1",
+    "start and closing": "ecm.notice.closed.v1",
+}
+DESKS = 16
 
 
 @dataclass
@@ -49,6 +58,7 @@ class Figures:
     stages: dict[str, list[Stage]] = field(default_factory=lambda: {name: list[Stage]() for name in STAGES})
     idle: dict[str, float] = field(default_factory=dict[str, float])
     processor: dict[str, float] = field(default_factory=dict[str, float])
+    saturated: dict[str, float] = field(default_factory=dict[str, float])
 
 
 class Desk:
@@ -57,6 +67,8 @@ class Desk:
     def __init__(self, opened: House) -> None:
         self.opened = opened
         self._number = 0
+        self._told: dict[tuple[str, str], Any] = {}
+        self._seen = 0
 
     async def furnish(self, members: int) -> None:
         numbers = [f"9002{number:04}S" for number in range(members)]
@@ -65,6 +77,18 @@ class Desk:
         await self.opened.ask(OPERATIONS, "PUT", f"/v1/providers/{STREET}", {"capacity": 100_000})
         for organization in (CLINIC, STREET, HARBOR):
             await self.opened.subscribe(organization)
+
+    async def until_told(self, kind: str, referral: str) -> Any:
+        """What the endpoints were told of this referral under this kind; each request is read once."""
+        partner = self.opened.partner
+        while (kind, referral) not in self._told:
+            if self._seen == len(partner.requests):
+                await partner.came(self._seen + 1)
+            for taken in partner.requests[self._seen :]:
+                event = taken.json()
+                self._told[event["type"], event["data"].get("referral", "")] = event["data"]
+            self._seen = len(partner.requests)
+        return self._told[kind, referral]
 
     async def loop(self, until_done: Callable[[str, Callable[[], Awaitable[Any]]], Awaitable[None]]) -> None:
         """One member's whole loop; `until_done` does a stage's request and waits for what follows."""
@@ -75,14 +99,14 @@ class Desk:
         self._number += 1
         referral: list[str] = []
 
-        async def refer() -> None:
+        async def refer() -> str:
             referral.append(await self.opened.refer(CLINIC, body))
+            return referral[0]
 
         async def accept() -> None:
-            with as_onlooker():
-                offer = await self.opened.offer(STREET)
+            offer = await self.until_told("ecm.notice.offer.v1", referral[0])
             lead = {"lead": {"person": "luis-ortega", "name": "Luis Ortega"}}
-            await self.opened.ask(STREET, "POST", f"/v1/assignments/{offer['id']}:accept", lead)
+            await self.opened.ask(STREET, "POST", f"/v1/assignments/{offer['assignment']}:accept", lead)
 
         async def attempt() -> None:
             await self.opened.attempt(STREET, referral[0], "in_person", "engaged")
@@ -142,6 +166,35 @@ async def spend(desk: Desk, processor: Processor, found: Figures, referrals: int
     }
 
 
+async def saturate(desk: Desk, processor: Processor, found: Figures, referrals: int) -> None:
+    """The processor's time of whole loops, many under way at a time, until every webhook of them has come."""
+    numbers, opened = iter(range(referrals)), desk.opened
+    webhooks = sum(stages[-1].webhooks for stages in found.stages.values())
+
+    async def one() -> None:
+        for _ in numbers:
+            referral = ""
+
+            async def told(name: str, act: Callable[[], Awaitable[Any]]) -> None:
+                nonlocal referral
+                referral = await act() or referral
+                if kind := FOLLOWS.get(name):
+                    await desk.until_told(kind, referral)
+
+            await desk.loop(told)
+
+    heard = len(opened.partner.requests)
+    before, began = processor.spent(), perf_counter()
+    await asyncio.gather(*(one() for _ in range(DESKS)))
+    await opened.partner.came(heard + webhooks * referrals)
+    seconds, after = perf_counter() - began, processor.spent()
+    found.saturated = {
+        "process, ms a loop": (after[0] - before[0]) / referrals * 1000,
+        "PostgreSQL, ms a loop": (after[1] - before[1]) / referrals * 1000,
+        "loops a second": referrals / seconds,
+    }
+
+
 async def idle(
     statements: Statements, processor: Processor, found: Figures, seconds: float
 ) -> Counter[tuple[str, str]]:
@@ -173,7 +226,13 @@ def summary(found: Figures) -> dict[str, Any]:
         )
         for one in zip(*found.stages.values(), strict=True)
     ]
-    return {"stages": stages, "loop": _medians(whole), "processor": found.processor, "idle": found.idle}
+    return {
+        "stages": stages,
+        "loop": _medians(whole),
+        "alone": found.processor,
+        "saturated": found.saturated,
+        "idle": found.idle,
+    }
 
 
 def _together(written: Sequence[Written]) -> Written:
@@ -222,7 +281,7 @@ def table(found: Mapping[str, Any]) -> str:
         for service in found["loop"][f"{kind} by service"]:
             values = (each[f"{kind} by service"].get(service, 0) for each in columns.values())
             lines.append(f"| {kind}, {service} | {' | '.join(f'{value:.0f}' for value in values)} |")
-    for title in ("processor", "idle"):
+    for title in ("alone", "saturated", "idle"):
         lines += ["", *(f"{title}: {name} {value:.1f}" for name, value in found[title].items())]
     return "\n".join(lines)
 
@@ -238,9 +297,11 @@ async def run(server: Server, folder: Path, asked: argparse.Namespace) -> None:
     with counted() as statements:
         async with wal_of(server) as wal, house(databases, folder) as opened:
             desk, processor = Desk(opened), Processor(server)
-            await desk.furnish(2 * (WARM + asked.referrals) + 10)
+            await desk.furnish(2 * (WARM + asked.referrals) + asked.saturated + 10)
             found = await count(desk, statements, wal, asked.referrals)
             await spend(desk, processor, found, asked.referrals)
+            if asked.saturated:
+                await saturate(desk, processor, found, asked.saturated)
             resting = await idle(statements, processor, found, asked.idle)
     await databases.drop()
     made = summary(found)
@@ -263,6 +324,7 @@ def main() -> None:
         "--statements", action="store_true", help="print each statement and how often it was sent"
     )
     parser.add_argument("--referrals", type=int, default=9)
+    parser.add_argument("--saturated", type=int, default=150, help="loops, 16 at a time; 0 for none")
     parser.add_argument("--idle", type=float, default=20.0, help="seconds")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as base:
@@ -270,7 +332,8 @@ def main() -> None:
         settings = {"max_connections": "200", "autovacuum": "off"}
         server = embedded.start(folder / "postgres", SERVICES, settings=settings)
         try:
-            asyncio.run(run(server, folder / "house", asked))
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(run(server, folder / "house", asked))
         finally:
             embedded.remove(folder / "postgres")
 

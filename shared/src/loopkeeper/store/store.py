@@ -82,8 +82,8 @@ class Store(Generic[S]):
               Batch.run     claim, lock, load, decide, write (batch.py tells each step)
           _report           wakes the relay (`unsent`, flow/relay.py) and the loops of workers (`commits`)
 
-    `commits` wakes after each commit that others may have work from, `unsent` after each that wrote events, `deadlines`
-    where the sweep must look earlier than it meant to.
+    `commits` wakes after each commit that others may have work from, `unsent` after each that wrote events,
+    `recorded` after each that changed reference rows (directory, roster, subscriptions), `deadlines` where the sweep must look earlier than it meant to.
     Nothing else writes business tables: `transact` and `with_batch` run the caller's statements the same way.
     """
 
@@ -111,6 +111,7 @@ class Store(Generic[S]):
         self._turn = asyncio.Lock()
         self.commits = Waker()
         self.unsent = Waker()
+        self.recorded = Waker()
         self.deadlines = Deadlines()
         # While it is closed commands wait, and then hear 503: what the log has is not read yet.
         self.gate = gate or Gate(domain.service)
@@ -362,6 +363,8 @@ class Store(Generic[S]):
         # What moved offsets alone leaves nobody work.
         if batch.changes or batch.references or batch.parked:
             self.commits.wake()
+        if batch.references:
+            self.recorded.wake()
         for each in batch.committed:
             each()
         if batch.parked:
