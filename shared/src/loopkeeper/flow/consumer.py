@@ -227,7 +227,15 @@ class Consumer:
             try:
                 await self._read(member, turn, heartbeat)
             finally:
+                await self._store_passed(turn)
                 await member.close()
+
+    async def _store_passed(self, turn: int) -> None:
+        """Who ends in order leaves nothing to be read again; what does not succeed is read again."""
+        if self._passed.last and self._store.ready.is_set() and self._store.gate.turn == turn:
+            with suppress(TimeoutError, LogUnavailable, StoreUnavailable, *TRANSIENT):
+                async with asyncio.timeout(STORED_APART):
+                    await self.apply(())
 
     async def _look_first(self, heartbeat: Heartbeat) -> int:
         """Where the gate is closed, find out why; the turn that was looked at."""

@@ -81,7 +81,7 @@ class Batch(Generic[S]):
     store halves it. Nothing of a batch outlives its transaction but `outcomes` and `deferred`:
 
 
-        run                 1 `_claim`: who was here before is answered; 2 `_lock`: the streams' rows and parked marks
+        run                 1, 2 `_begin`: who was here before is answered; the streams' rows and parked marks are locked
           _decide_all       3 `lock_and_load`: the service's Loader locks shared rows, then loads (persistence/context.py)
             _try            4 one submission: applied, refused, parked, or deferred with what `NeedsMore` named
               _decide       fold the command's fact, `Loaded.with_context`, the service's rule (domain/rules.py), fold
@@ -123,11 +123,9 @@ class Batch(Generic[S]):
     async def run(self, pending: Sequence[Pending], offsets: reading.Progress | None) -> None:
         """All steps for these submissions; the offsets are stored only if nothing had to be put off."""
         # Most polls of a service that reads few types bring it nothing but new offsets.
-        fresh = await self._record_commands(pending) if pending else []
+        fresh = await self._begin(pending) if pending else []
         writes = Gathered()
         if fresh:
-            await self._lock(_streams(fresh))
-            await self._mark({p.submission.stream for p in fresh})
             await self._decide_all(fresh)
             await self._write(writes)
         if self.unrecorded:
@@ -170,9 +168,11 @@ class Batch(Generic[S]):
                 return alone.outcomes[submission.id]
             (item,) = alone.deferred
 
-    # ── 1 claim ──────────────────────────────────────────────────────────────────────────────────────────
+    # ── 1 claim, 2 lock ──────────────────────────────────────────────────────────────────────────────────
 
-    async def _record_commands(self, pending: Sequence[Pending]) -> list[Pending]:
+    async def _begin(self, pending: Sequence[Pending]) -> list[Pending]:
+        """Claim these, then lock the rows and the parked marks of their streams, in this order, by one call; returns those that
+        nobody claimed before."""
         first: dict[UUID, Pending] = {}
         for item in pending:
             if item.submission.id in first:
@@ -181,19 +181,23 @@ class Batch(Generic[S]):
                 first[item.submission.id] = item
         submissions = sorted((p.submission for p in first.values()), key=lambda s: s.id)
         rows = await self.connection.fetch(
-            """INSERT INTO claim (id, stream, body_hash, at)
-               SELECT *, $4 FROM unnest($1::uuid[], $2::text[], $3::bytea[]) AS t (id, stream, body_hash) ORDER BY id
-               ON CONFLICT DO NOTHING RETURNING id""",
+            "SELECT * FROM begin_batch_1($1, $2, $3, $4, $5, $6)",
             [s.id for s in submissions],
             [s.stream for s in submissions],
             [s.body_hash for s in submissions],
             self.now,
+            sorted(_streams(list(first.values()))),
+            sorted({s.stream for s in submissions}),
         )
-        taken = {row["id"] for row in rows}
+        taken = {UUID(row["id"]) for row in rows if row["what"] == "claim"}
         repeated = [p.submission for p in first.values() if p.submission.id not in taken]
         if repeated:
             await self._answer_repeated(repeated)
-        return [p for p in first.values() if p.submission.id in taken]
+        fresh = [p for p in first.values() if p.submission.id in taken]
+        if fresh:
+            self._hold([row for row in rows if row["what"] == "row"])
+            self.marks = {row["id"] for row in rows if row["what"] == "mark"}
+        return fresh
 
     async def _answer_repeated(self, repeated: Sequence[Submission]) -> None:
         claims = await self.connection.fetch(
@@ -216,14 +220,15 @@ class Batch(Generic[S]):
             state = self._parse(row["state"]) if row["state"] is not None else None
             self.outcomes[submission.id] = Outcome(row["stream"], state, row["n"] or 0, repeated=True)
 
-    # ── 2 lock ───────────────────────────────────────────────────────────────────────────────────────────
-
     async def _lock(self, streams: Iterable[str]) -> None:
         rows = await self.connection.fetch(
             f"""SELECT id, state, n, sequence, head, at, created_at FROM "{self.domain.table}"
                 WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE""",  # noqa: S608
             sorted(streams),
         )
+        self._hold(rows)
+
+    def _hold(self, rows: Sequence[Mapping[str, Any]]) -> None:
         for row in rows:
             self.rows[row["id"]] = Row(
                 row["id"],
