@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 # How soon a due retry, or what another replica wrote, is noticed when nothing wakes the deliverer; and what was heard and was not
 # written down because its process died.
-EVERY, TOLD_EVERY = 1.0, 2.0
+EVERY, TOLD_EVERY = 1.0, 5.0
 # Under load closings that were heard are published together, no more often than this.
 TOLD_APART = 0.05
 # Under load attempts that end within this are recorded together, and deliveries that arise leased together.
