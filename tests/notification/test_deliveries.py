@@ -11,8 +11,9 @@ import pytest_asyncio
 
 from loopkeeper.contract import ids
 from loopkeeper.testing.partner import Answer
-from notification.delivery.lease import LEASE, RENEW_AFTER
+from notification.delivery.lease import RENEW_AFTER
 from notification.delivery.webhook import SCHEDULE
+from notification.persistence.outgoing import LEASE
 from notification.workers import tell_once
 from tests.conftest import Migrated
 from tests.notification.deliveries import attempts, heard, partner, sender, subscribe, sweep
