@@ -50,6 +50,9 @@ census: .venv/.ready ## Print what each statement and list looks at over few ref
 bench: .venv/.ready ## Print what it does on this machine, on both logs (ARGS=kafka for one)
 	@$(RUN) python -m tests.bench.bench $(ARGS)
 
+figures: .venv/.ready ## Measure one referral alone and many at once, and write docs/reference/performance.md (ARGS=--quick)
+	@$(RUN) python -m tests.bench.performance $(ARGS)
+
 campaign: .venv/.ready ## Kill the services 500 times and PostgreSQL 50 times, under load (KILLS=n, SEED=n)
 	@KILLS=$${KILLS:-500} $(RUN) pytest -q -s tests/chaos/test_kill.py
 
@@ -93,4 +96,4 @@ clean: ## Stop the embedded PostgreSQL of this folder and remove what was built 
 	@rm -rf .venv .tools .loopkeeper .pytest_cache .ruff_cache .hypothesis .schemathesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup demo test console-proof fuzz census bench campaign chaos simulate check .types .lint .borders .documents docs format fresh clean
+.PHONY: help setup demo test console-proof fuzz census bench figures campaign chaos simulate check .types .lint .borders .documents docs format fresh clean

@@ -131,6 +131,21 @@ class House:
                 calm = 0 if await self._busy() else calm + 1
                 await asyncio.sleep(0.01)
 
+    async def settled(self) -> None:
+        """Quiet, and how far each service has read is stored and shown: what brought it nothing is within two seconds."""
+        await self.quiet()
+        async with asyncio.timeout(QUIET_WITHIN):
+            while not await self._shown():  # noqa: ASYNC110 what another session shows is no event here
+                await asyncio.sleep(0.02)
+
+    async def _shown(self) -> bool:
+        for name, context in self.running.contexts.items():
+            ends, stored = await context.event_log.ends(), await context.consumer.stored_offsets()
+            shown = await context.event_log.positions(name)
+            if any(not end == stored.get(p, 0) == shown.get(p, 0) for p, end in ends.items() if end):
+                return False
+        return True
+
     async def _busy(self) -> bool:
         """Whether any service has something to do; the first that has is answer enough. Asked often, so not over HTTP."""
         now = self.clock.now()

@@ -11,8 +11,9 @@ import pytest_asyncio
 
 from loopkeeper.contract import ids
 from loopkeeper.testing.partner import Answer
-from notification.delivery.lease import LEASE, RENEW_AFTER
+from notification.delivery.lease import RENEW_AFTER
 from notification.delivery.webhook import SCHEDULE
+from notification.persistence.outgoing import LEASE
 from notification.workers import tell_once
 from tests.conftest import Migrated
 from tests.notification.deliveries import attempts, heard, partner, sender, subscribe, sweep
@@ -217,8 +218,15 @@ async def test_the_closings_arrival_is_published_once_and_only_after_it_arrived(
         await opened.hear(received(), closed())
         assert await tell_once(opened.context) == 0
         await sweep(deliverer, rounds=2)
-        # Both notices are told; only the closing's arrival is news for the others.
-        assert await tell_once(opened.context) == 2
+        # Both notices are told; only the closing's arrival is news for the others, and still to be written down.
+        arrived = await opened.rows(
+            "SELECT told FROM delivery WHERE delivered_at IS NOT NULL AND notice <> ''"
+        )
+        assert sorted(each["told"] for each in arrived) == [False, True]
+        assert await tell_once(opened.context) == 1
         assert await tell_once(opened.context) == 0
+        assert await opened.rows(
+            "SELECT count(*) AS n FROM notice WHERE told_at IS NULL AND recipient <> ''"
+        ) == [{"n": 0}]
         told = await opened.rows("SELECT count(*) AS n FROM journal WHERE type = 'ecm.notice.delivered.v1'")
         assert told == [{"n": 1}]

@@ -71,7 +71,7 @@ async def surveyed(place: Neighbours) -> Survey:
     """Ask everything. Operations read whatever there is; only what they may not do is asked of them as well."""
     assert place.house.addresses is not None
     every = routes(place.house)
-    await place.house.quiet()
+    await place.house.settled()
     await listen(place)
     before = await kept.figures(place.house.addresses)
     pairs: list[Pair] = []

@@ -144,6 +144,7 @@ def _counts_nothing(answered: Answered) -> bool:
 async def test_an_id_of_others_in_a_body_is_like_one_that_nobody_has(place: Neighbours) -> None:
     """The caller's own noun is in the address, another plan's referral in the body."""
     assert place.house.addresses is not None
+    await place.house.settled()
     before, asked = await kept.figures(place.house.addresses), 0
     for route in (route for route in routes(place.house) if route.body is not None):
         body, ids = good_body(route), [place.id_of(route)] if route.parameters else []

@@ -36,6 +36,7 @@ MIB = 1024 * 1024
 @pytest_asyncio.fixture(scope="module")
 async def place(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Neighbours]:
     async with neighbours(databases, tmp_path_factory.mktemp("hostile")) as opened:
+        await opened.house.settled()
         yield opened
     await databases.drop()
 

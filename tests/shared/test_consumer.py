@@ -24,7 +24,7 @@ from loopkeeper.postgres.embedded import Server
 from tests.assignment.cases import APPROVED, accepted, closed, made
 from tests.conftest import Databases, Fresh, Migrated
 from tests.shared.replica import SOON, Replica, Site, away, referred, site, until, working
-from tests.shared.stores import AT, reception
+from tests.shared.stores import AT, message, reception
 
 CANARY = "Zebediah Quillfeather"
 OFFERS = [made(assignment=f"asg_{number}") for number in range(6)]
@@ -116,6 +116,30 @@ async def test_types_that_are_not_read_here_are_skipped_without_a_look_inside(as
     assert await assigning.next_offset() == 3
     assert await assigning.bench.count("claim") == 1
     assert await assigning.bench.count("parked") == 0
+
+
+async def test_a_poll_that_brings_nothing_moves_its_offset_with_the_next_one(assigning: Replica) -> None:
+    """Until then it counts as read, so that no deadline waits for it."""
+    stream, received = referred()
+    unread = [garbled(stream, accepted().wire_type()), garbled(stream, "ecm.referral.teleported.v1")]
+    assert await assigning.event_log.publish(unread) == 2
+    assert await assigning.consumer.apply(await assigning.member.poll(), at_once=False) == {}
+    assert (await assigning.next_offset(), await assigning.consumer.read_offsets()) == (0, {0: 2})
+    await assigning.tell(stream, received)
+    assert await assigning.consumer.apply(await assigning.member.poll(), at_once=False) == {0: 3}
+    assert await assigning.next_offset() == 3
+
+
+async def test_an_own_event_that_the_journal_lacks_is_a_sign_with_the_next_offset_that_is_stored(
+    assigning: Replica,
+) -> None:
+    stream, received = referred()
+    assert await assigning.event_log.publish([message(stream, made(), "/assignment")]) == 1
+    assert await assigning.consumer.apply(await assigning.member.poll(), at_once=False) == {}
+    await assigning.tell(stream, received)
+    assert await assigning.consumer.apply(await assigning.member.poll(), at_once=False) == {}
+    assert not assigning.store.ready.is_set()
+    assert (await assigning.next_offset(), await assigning.bench.count("claim")) == (0, 0)
 
 
 async def test_a_fact_without_effect_leaves_its_claim_and_nothing_else(assigning: Replica) -> None:

@@ -23,6 +23,7 @@ from loopkeeper.postgres.connections import Pool
 from loopkeeper.store.definition import Submission
 from referral_intake.domain.commands import NoteFact
 from tests.shared.events import REVIEW, STARTED
+from tests.shared.replica import until
 from tests.shared.stores import AT, Bench, Migrated, message, opened, read_to, reception
 
 APPROVED = AuthorizationApproved.model_validate(
@@ -188,6 +189,29 @@ async def test_a_dry_run_that_fails_counts_as_no_try(migrated: Migrated, tmp_pat
         assert replayed.error == "UntranslatableCharacterError"
         (listed,) = await parked_facts(bench, reader).listed()
         assert listed.tries == 0
+
+
+async def test_a_fact_whose_lock_waited_finds_the_mark_that_was_set_meanwhile(
+    migrated: Migrated, tmp_path: Path
+) -> None:
+    """One statement for lock and mark would look at the marks as they were before the wait."""
+    url = await migrated("intake")
+    async with opened(url, tmp_path) as bench:
+        reader, stream = Reader(), (await bench.store.submit(reception())).stream
+        async with bench.pool.acquire() as other, other.transaction():
+            await other.execute("SELECT FROM referral WHERE id = $1 FOR UPDATE", stream)
+            behind = asyncio.create_task(deliver(bench, reader, stream, STARTED))
+
+            async def waits() -> bool:
+                where = "pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+                return bool(await bench.count(where))
+
+            await until(waits)
+            await other.execute("INSERT INTO parked_stream VALUES ($1, $2, 0, NULL, 'at fault')", stream, AT)
+        await behind
+        (listed,) = await parked_facts(bench, reader).listed()
+        assert (listed.stream, listed.facts, listed.error) == (stream, 1, "at fault")
+        assert not await bench.count(f"journal WHERE type = '{STARTED.wire_type()}'")
 
 
 @pytest.mark.parametrize("known_here", [True, False])

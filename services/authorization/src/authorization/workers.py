@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import cast
 from uuid import UUID, uuid5
 
 from authorization.domain.commands import LookAgain
+from authorization.persistence.projections import LookupProjection
 from loopkeeper.kernel.repeat import repeat
 from loopkeeper.kernel.supervisor import Heartbeat
 from loopkeeper.kernel.wake import woken_by
@@ -13,9 +15,9 @@ from loopkeeper.store.definition import Submission
 
 NAMESPACE = UUID("3f0c0c3e-7a51-5d53-a1d8-0f6f9b1b7c11")
 ROUND = 256
-# Both sides of the join come in through this service's own store, whose commits wake the sweep; this finds what other
-# replicas wrote.
-EVERY = 1.0
+# Both sides of the join come in through this service's own store, and wake the sweep: requests that wait, and entries of the
+# directory. This finds what other replicas wrote.
+EVERY = 5.0
 
 
 async def sweep_awaiting(context: RunningService, heartbeat: Heartbeat) -> None:
@@ -25,7 +27,8 @@ async def sweep_awaiting(context: RunningService, heartbeat: Heartbeat) -> None:
         await look_again(context)
         return False
 
-    await repeat(work, woken_by(context.store.commits), EVERY, heartbeat)
+    waiting = cast("LookupProjection", context.store.domain.projection).awaiting
+    await repeat(work, woken_by(context.store.recorded, waiting), EVERY, heartbeat)
 
 
 async def look_again(context: RunningService) -> int:

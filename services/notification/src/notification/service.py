@@ -50,7 +50,7 @@ def domain(equipment: Resources) -> Domain[Outreach, Asked]:
         columns,
         timers(equipment.policy),
         loader=NotificationLoader(equipment.policy, equipment.directory),
-        projection=TellingProjection(forwards=on_kafka(equipment.settings)),
+        projection=TellingProjection(equipment.clock, forwards=on_kafka(equipment.settings)),
         notes_all=True,
     )
 

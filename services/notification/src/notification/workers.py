@@ -23,11 +23,13 @@ from loopkeeper.security.keyring import Unsealable
 from loopkeeper.store.definition import Submission
 from loopkeeper.store.store import answered
 from notification.delivery import lease
-from notification.delivery.lease import IN_FLIGHT, RENEW_AFTER, Leased, Result
+from notification.delivery.lease import IN_FLIGHT, KEPT_FREE, RENEW_AFTER, Result
 from notification.delivery.ssrf_guard import Allow
 from notification.delivery.webhook import Attempted, Sender, Verdict, signed_headers
 from notification.domain.outreach.commands import RecordDelivered
 from notification.persistence import feed, notice_proof, retention
+from notification.persistence.outgoing import Leased, Outgoing
+from notification.persistence.projections import TellingProjection
 from notification.persistence.retention import Kept
 from notification.persistence.subscriptions import FAILING, GONE, SEALED_ANSWER, SEALED_PART, disable
 
@@ -35,8 +37,9 @@ log = get("webhooks")
 
 T = TypeVar("T")
 
-# How soon a due retry, or what another replica wrote, is noticed when nothing wakes the deliverer.
-EVERY = 0.25
+# How soon a due retry, or what another replica wrote, is noticed when nothing wakes the deliverer; and what was heard and was not
+# written down because its process died.
+EVERY, TOLD_EVERY = 1.0, 5.0
 # Under load closings that were heard are published together, no more often than this.
 TOLD_APART = 0.05
 # Under load attempts that end within this are recorded together, and deliveries that arise leased together.
@@ -44,6 +47,11 @@ APART = 0.005
 BATCH = 256
 # How often what is too old is looked for.
 PRUNED_EVERY = 3600.0
+
+
+def outgoing_of(context: RunningService) -> Outgoing:
+    """What this service's transactions hand to its sender."""
+    return cast("TellingProjection", context.store.domain.projection).outgoing
 
 
 async def deliver(context: RunningService, heartbeat: Heartbeat) -> None:
@@ -64,39 +72,71 @@ class Deliverer:
         self._context = context
         self._sender = sender
         self._jitter = jitter
-        self._wake = woken_by(context.store.commits, context.clock.jumps)
+        self._outgoing = outgoing_of(context)
+        self._wake = woken_by(self._outgoing.handed, context.store.commits, context.clock.jumps)
         self._results: list[Result] = []
         # What this process has leased and not recorded yet.
         self._held: dict[str, Leased] = {}
         self._renewed_at = context.clock.now()
+        # What is known to be leased by whom wrote it: commits up to here.
+        self._commits = 0
+        self._looks_at = 0.0
 
     async def run(self, heartbeat: Heartbeat) -> None:
-        """Sweep after each commit, ended attempt and jump of the clock. While the database is away, results stay in
-        hand."""
-        async with asyncio.TaskGroup() as tasks:
+        """Send what is handed over, and sweep after each commit that may have left something else, each ended attempt that
+        makes room, and each jump of the clock. While the database is away, results stay in hand."""
+        self._outgoing.held = self._held
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                jumped = woken_by(self._context.clock.jumps)
 
-            async def work() -> bool:
-                await self.sweep(tasks)
-                return False
+                async def work() -> bool:
+                    self._begin(self._outgoing.taken(), tasks)
+                    await self.record(tasks)
+                    if self._must_look() or jumped.is_set():
+                        jumped.clear()
+                        await self.sweep(tasks)
+                    self._outgoing.room = max(0, IN_FLIGHT - KEPT_FREE - len(self._held))
+                    return False
 
-            await repeat(work, self._wake, EVERY, heartbeat, apart=APART)
+                await repeat(work, self._wake, EVERY, heartbeat, apart=APART)
+        finally:
+            self._outgoing.close()
+
+    def _must_look(self) -> bool:
+        """Whether anything may be due that nobody has leased."""
+        commits, now = self._context.store.commits.times, asyncio.get_running_loop().time()
+        unknown = commits - self._outgoing.accounted != self._commits
+        if not (unknown or self._outgoing.waiting or now >= self._looks_at):
+            return False
+        self._commits, self._looks_at = commits - self._outgoing.accounted, now + EVERY
+        return True
+
+    def _begin(self, leased: Sequence[Leased], tasks: asyncio.TaskGroup) -> None:
+        for each in leased:
+            self._held[each.id] = each
+            tasks.create_task(self._send(each), name=f"deliver {each.id}")
 
     async def sweep(self, tasks: asyncio.TaskGroup) -> int:
         """Record what ended and send what is due, without waiting for it; returns how many were sent."""
-        await self.record()
+        following = await self.record(tasks)
         now = self._context.clock.now()
         if now - self._renewed_at >= RENEW_AFTER:
             await self._renew(now)
         room = IN_FLIGHT - len(self._held)
-        if room <= 0 or not await lease.anything(self._context.pool, now):
-            return 0
+        if room <= 0:
+            return following
+        # What is written while this looks counts from here on; what waits for a turn is looked for again.
+        self._outgoing.waiting = False
+        if not await lease.anything(self._context.pool, now):
+            return following
+        self._outgoing.waiting = True
         leased = await self._context.store.transact(
             lambda c: lease.lease(c, now, room), concurrent=True, wakes=False
         )
-        for each in leased:
-            self._held[each.id] = each
-            tasks.create_task(self._send(each), name=f"deliver {each.id}")
-        return len(leased)
+        self._outgoing.hold(leased)
+        self._begin(leased, tasks)
+        return following + len(leased)
 
     async def _renew(self, now: datetime) -> None:
         held = list(self._held.values())
@@ -106,21 +146,40 @@ class Deliverer:
             )
         self._renewed_at = now
 
-    async def record(self) -> None:
-        """Record the attempts that ended. On an error they stay in hand."""
+    async def record(self, tasks: asyncio.TaskGroup | None = None) -> int:
+        """Record the attempts that ended; lease what waited for them in the same transaction and send it, where it may be; how
+        many these were. On an error the attempts stay in hand."""
         results = list(self._results)
         if not results:
-            return
-        await self._context.store.transact(lambda c: lease.record(c, results, self._seal), concurrent=True)
+            return 0
+        ended, now = [each.leased for each in results], self._context.clock.now()
+        room = IN_FLIGHT - len(self._held) + len(results)
+
+        async def steps(connection: Connection) -> Sequence[Leased]:
+            await lease.record(connection, results, self._seal)
+            more = tasks is not None and self._outgoing.before_others(ended)
+            return await lease.lease(connection, now, room) if more else ()
+
+        # Where a notice was told, in the store's turn: its deadline may be under way.
+        following = await self._context.store.transact(
+            steps, concurrent=not any(each.tells for each in results), wakes=False
+        )
         del self._results[: len(results)]
-        for result in results:
-            self._held.pop(result.leased.id, None)
+        for each in ended:
+            self._held.pop(each.id, None)
+        self._outgoing.let_go(ended, following)
+        if tasks is not None:
+            self._begin(following, tasks)
+        if any(r.verdict is Verdict.DELIVERED and r.leased.published for r in results):
+            self._outgoing.heard.wake()
+        if not all(each.first for each in results):
+            self._outgoing.waiting = True
         gone = {r.leased.subscription for r in results if r.verdict is Verdict.GONE}
-        now = self._context.clock.now()
         hopeless = await lease.hopeless(self._context.pool, results, now)
         why = {**dict.fromkeys(hopeless, FAILING), **dict.fromkeys(gone, GONE)}
         for subscription in sorted(why):
             await self._disable(subscription, why[subscription])
+        return len(following)
 
     async def _disable(self, subscription: str, why: str) -> None:
         """What arises is kept; the owner's other subscriptions hear of it."""
@@ -238,7 +297,7 @@ async def tell(context: RunningService, heartbeat: Heartbeat) -> None:
     async def work() -> bool:
         return await tell_once(context) == BATCH
 
-    await repeat(work, woken_by(context.store.commits), EVERY, heartbeat, apart=TOLD_APART)
+    await repeat(work, woken_by(outgoing_of(context).heard), TOLD_EVERY, heartbeat, apart=TOLD_APART)
 
 
 async def tell_once(context: RunningService) -> int:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from loopkeeper.contract import events
 from loopkeeper.contract.decider import Command
@@ -40,6 +43,10 @@ log = get("consumer")
 # So many facts parked in a row, each for a fault of its own, mean that the code is wrong, not the data
 # (architecture.md §6.5).
 TOO_MANY = 20
+
+# Polls that bring a service nothing move its offsets together, at most this many seconds later; and the log is told no more
+# often how far a service is.
+STORED_APART = 1.0
 
 # Why an event is parked that is in a newer version than this program reads.
 NEWER = "a newer version of this event: upgrade this service"
@@ -94,6 +101,30 @@ class Reactions:
         )
 
 
+@dataclass
+class Passed:
+    """What was read beyond the stored offsets and brought nothing: the last record of each partition, which of the records
+    were events of our own, and since when it waits to be stored."""
+
+    last: dict[int, Received] = field(default_factory=dict[int, Received])
+    own: list[UUID] = field(default_factory=list[UUID])
+    since: float = 0.0
+
+    @property
+    def offsets(self) -> Mapping[int, int]:
+        return {partition: each.offset + 1 for partition, each in self.last.items()}
+
+    def add(self, received: Sequence[Received], own: Sequence[UUID]) -> None:
+        """These too; `own` are all of ours that wait."""
+        self.since = self.since if self.last else asyncio.get_running_loop().time()
+        self.last |= {each.partition: each for each in received}
+        self.own = list(own)
+
+    def is_due(self) -> bool:
+        """Whether it has waited long enough."""
+        return bool(self.last) and asyncio.get_running_loop().time() - self.since >= STORED_APART
+
+
 class OffsetsUnavailable(LogUnavailable):
     """Where to read from cannot be asked now: the service's own database is away."""
 
@@ -111,6 +142,9 @@ class Consumer:
     service's own database, and moves in the transaction of the effect. So a poll is either applied and counted as read, or
     neither. A member of the group reads a partition, the replicas share the partitions, and `acknowledge` only tells the
     group how far the database is.
+
+    A poll without anything for this service is only remembered (`_passed`): its offsets move with the next poll that has
+    something, or within a second. Who dies before that reads it again, and again finds nothing.
 
         run                looks first whether database and log fit (`catch_up`), then joins the group
           _read            poll, apply, acknowledge, until the gate closes
@@ -140,8 +174,12 @@ class Consumer:
         self._telemetry = telemetry
         self._parked_in_a_row = 0
         self._member: GroupMember | None = None
-        # Where the batch in hand was read from.
+        # Where the batch in hand was read from, as it is stored; and what was read since that brought nothing.
         self._bases: dict[int, int] = {}
+        self._passed = Passed()
+        # How far the group was not told yet, and when it was told last.
+        self._untold: dict[int, int] = {}
+        self._told_at = 0.0
         self._generations = Generations()
         self.progress = 0
         # What is read before anything else is done; None where a test hands facts in.
@@ -150,6 +188,12 @@ class Consumer:
     async def stored_offsets(self, partitions: Sequence[int] | None = None) -> Mapping[int, int]:
         """The next offsets to read, from the service's own database."""
         return {p: place.next for p, place in (await offsets.read(self._pool, partitions)).items()}
+
+    async def read_offsets(self, partitions: Sequence[int] | None = None) -> Mapping[int, int]:
+        """The next offsets to read: the stored ones, and beyond them what this replica has read and found nothing in."""
+        stored = await self.stored_offsets(partitions)
+        passed = self._passed.offsets
+        return {p: max(offset, passed.get(p, 0)) for p, offset in stored.items()}
 
     async def place(self, partitions: Sequence[int]) -> Mapping[int, Position]:
         """Where a member begins to read each of these; from now on its batches move the offsets from there."""
@@ -161,6 +205,7 @@ class Consumer:
         except (StoreUnavailable, *TRANSIENT) as error:
             raise OffsetsUnavailable(type(error).__name__) from error
         begin = {p: found.get(p, Position(0)) for p in partitions}
+        self._passed = Passed()
         self._bases.update({p: place.next for p, place in begin.items()})
         self._generations.learn(known, partitions)
         return begin
@@ -170,8 +215,8 @@ class Consumer:
         mine = self._member.partitions() if self._member is not None else frozenset[int]()
         if not mine:
             return 0
-        ends, stored = await self._event_log.ends(), await self.stored_offsets(sorted(mine))
-        return sum(ends.get(partition, 0) - stored.get(partition, 0) for partition in mine)
+        ends, read = await self._event_log.ends(), await self.read_offsets(sorted(mine))
+        return sum(ends.get(partition, 0) - read.get(partition, 0) for partition in mine)
 
     async def run(self, heartbeat: Heartbeat) -> None:
         """Read forever, and after each closing of the gate look first. Raises `TooManyParked` when facts fail one after
@@ -182,7 +227,15 @@ class Consumer:
             try:
                 await self._read(member, turn, heartbeat)
             finally:
+                await self._store_passed(turn)
                 await member.close()
+
+    async def _store_passed(self, turn: int) -> None:
+        """Who ends in order leaves nothing to be read again; what does not succeed is read again."""
+        if self._passed.last and self._store.ready.is_set() and self._store.gate.turn == turn:
+            with suppress(TimeoutError, LogUnavailable, StoreUnavailable, *TRANSIENT):
+                async with asyncio.timeout(STORED_APART):
+                    await self.apply(())
 
     async def _look_first(self, heartbeat: Heartbeat) -> int:
         """Where the gate is closed, find out why; the turn that was looked at."""
@@ -192,17 +245,25 @@ class Consumer:
 
     async def _read(self, member: GroupMember, turn: int, heartbeat: Heartbeat) -> None:
         """Until the gate is closed after this turn."""
+        self._untold = {}
         while self._store.gate.turn == turn:
             if self.catch_up is not None and not self._store.ready.is_set():
                 await until_done(partial(self._caught_up, self.catch_up, turn, heartbeat), heartbeat)
             received = await until_done(partial(self._poll, member, turn), heartbeat)
-            if received:
+            if received or self._passed.is_due():
                 # The poll stays in hand: nobody gets it again from this member.
-                stored = await until_done(partial(self._apply_within, turn, received), heartbeat)
-                await member.acknowledge(stored)
-            elif not member.holds():
+                self._untold |= await until_done(partial(self._apply_within, turn, received), heartbeat)
+            await self._tell(member)
+            if not received and not member.holds():
                 heartbeat.waiting("another replica reads")
                 await self._compare()
+
+    async def _tell(self, member: GroupMember) -> None:
+        """How far the group is: never further than is stored, and not after every poll."""
+        now = asyncio.get_running_loop().time()
+        if self._untold and now - self._told_at >= STORED_APART:
+            untold, self._untold, self._told_at = self._untold, {}, now
+            await member.acknowledge(untold)
 
     async def _caught_up(self, catch_up: CatchUp, turn: int, heartbeat: Heartbeat) -> None:
         """Whether what was there at the look is read now, by this replica or another."""
@@ -229,27 +290,38 @@ class Consumer:
                 self._store.gate.close("another replica has read more than this database knows")
 
     async def _apply_within(self, turn: int, received: Sequence[Received]) -> Mapping[int, int]:
-        """The same as `apply`, but nothing once the gate was closed after this turn."""
-        return await self.apply(received) if self._store.gate.turn == turn else {}
+        """The same as `apply`, but nothing once the gate was closed after this turn; a poll that brings nothing may wait."""
+        if self._store.gate.turn != turn:
+            return {}
+        return await self.apply(received, at_once=not self._store.ready.is_set())
 
-    async def apply(self, received: Sequence[Received]) -> Mapping[int, int]:
+    async def apply(self, received: Sequence[Received], *, at_once: bool = True) -> Mapping[int, int]:
         """React to one poll and commit it whole. Whole again after an error that passes. Returns how far the poll is
-        stored: nowhere where another member was faster or the gate was closed."""
+        stored: nowhere where another member was faster or the gate was closed, or where it brings nothing and need not be
+        stored `at_once`."""
         turn = self._store.gate.turn
         counting = await self._that_count(received)
-        own = own_events(counting, self._source)
-        read = offsets.progress(received, self._bases, own, self._generations.raised)
+        own = [*self._passed.own, *own_events(counting, self._source)]
+        read = offsets.progress(
+            [*self._passed.last.values(), *received], self._bases, own, self._generations.raised
+        )
         try:
             if self.catch_up is not None and self.catch_up.restoring:
                 await self.catch_up.take(counting, read, self._reads)
-            else:
-                await self._react(counting, read)
+            elif not await self._react(counting, read, at_once=at_once):
+                self._passed.add(received, own)
+                self._metrics.consumed.labels(self._service).inc(len(received))
+                self.progress += len(received)
+                self._store.deadlines.read_on()
+                return {}
         except Overtaken:
             log.info("another member has read this", service=self._service)
+            self._passed = Passed()
             if self._member is not None:
                 self._member.place_again()
             return {}
         except SteppedBack as sign:
+            self._passed = Passed()
             self._store.gate.close(str(sign))
             return {}
         except (StoreUnavailable, *TRANSIENT):
@@ -258,8 +330,10 @@ class Consumer:
                 raise
             return {}
         self._bases.update(read.offsets)
+        self._passed = Passed()
         self._generations.stored()
         self.progress += len(received)
+        self._store.deadlines.read_on()
         return read.offsets
 
     async def _that_count(self, received: Sequence[Received]) -> list[Received]:
@@ -291,8 +365,11 @@ class Consumer:
     def _reads(self, one: Received) -> bool:
         return self._reactions.react(one) is not None
 
-    async def _react(self, received: Sequence[Received], read: Progress) -> None:
+    async def _react(self, received: Sequence[Received], read: Progress, *, at_once: bool) -> bool:
+        """Whether it is stored. What brings nothing may wait, unless a publisher's generation rose."""
         submissions, spans = self._submissions(received)
+        if not submissions and not at_once and not read.raised and not self._passed.is_due():
+            return False
         try:
             outcomes = await self._store.execute(submissions, read)
         finally:
@@ -300,6 +377,7 @@ class Consumer:
                 span.end()
         self._metrics.consumed.labels(self._service).inc(len(received))
         self._watch_parked([outcomes[s.id] for s in submissions])
+        return True
 
     def _submissions(self, received: Sequence[Received]) -> tuple[list[Submission], list[Any]]:
         submissions: list[Submission] = []

@@ -38,7 +38,7 @@ SELECT o.position, j.* FROM outbox o JOIN journal j USING (stream, n) WHERE o.po
 CHANNEL = "loopkeeper_outbox"
 TELL = "SELECT pg_notify($1, '')"
 # How often a leader asks whether its floor may rise, at most.
-RISES_APART = 0.2
+RISES_APART = 1.0
 
 
 class Relay:

@@ -13,7 +13,8 @@ back, and is due again after each timed replay.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid5
@@ -39,8 +40,10 @@ log = get("timers")
 
 NAMESPACE = UUID("0a4c8e52-7f0e-5b3b-9f5c-5d0f3c1f9a77")
 SWEEP = 256
-# How soon a due timer is noticed when nothing else wakes the sweep.
-EVERY = 0.25
+# The earliest deadline is kept in memory; how soon one is noticed that another replica wrote, which then went away.
+EVERY = 5.0
+# How soon one that waits for unread facts is looked at again, when reading them does not wake the sweep.
+AGAIN = 0.25
 # Deadlines are minutes to months away: under load they are looked at no more often than this.
 APART = 0.05
 
@@ -48,6 +51,17 @@ APART = 0.05
 # parked; $3: how the reason begins where it was a deadline that failed.
 FIRES = """NOT EXISTS (SELECT 1 FROM parked_stream p WHERE p.stream = t.stream AND (starts_with(p.error, $3)
     OR NOT EXISTS (SELECT 1 FROM unnest($2::text[]) AS k (kind) WHERE starts_with(t.kind, k.kind))))"""
+
+# What is due, soonest first, with the next that will be; and the timed replays of what is parked. A row without a kind is a
+# replay's.
+LOOK = f"""
+(SELECT t.stream, t.kind, t.due_at FROM timer t WHERE t.due_at <= $1 AND {FIRES} ORDER BY t.due_at, t.stream LIMIT $4)
+UNION ALL
+(SELECT t.stream, t.kind, t.due_at FROM timer t WHERE t.due_at > $1 AND {FIRES} ORDER BY t.due_at LIMIT 1)
+UNION ALL
+(SELECT stream, NULL, next_retry_at FROM parked_stream WHERE next_retry_at IS NOT NULL ORDER BY next_retry_at LIMIT $5)
+"""  # noqa: S608 own constants
+REPLAYS = 50
 
 # The command of a deadline, given its kind and when it was due.
 OnTimer = Callable[[str, datetime], Command]
@@ -81,36 +95,90 @@ class TimerSweep:
         self._clock = clock
         self._metrics = metrics
         self._telemetry = telemetry
+        self._looks_at = 0.0
+        self._alarm: asyncio.TimerHandle | None = None
 
     async def run(self, heartbeat: Heartbeat) -> None:
-        """Sweep after each commit and each jump of the clock, for as long as the process lives."""
-        wake = woken_by(self._store.commits, self._clock.jumps)
-        await repeat(self._round, wake, EVERY, heartbeat, apart=APART)
+        """Sweep whenever a deadline has come, for as long as the process lives."""
+        deadlines = self._store.deadlines
+        wake, jumped = woken_by(deadlines, self._clock.jumps), woken_by(self._clock.jumps)
+        deadlines.earliest = None
+
+        async def work() -> bool:
+            if jumped.is_set():
+                jumped.clear()
+                deadlines.earliest = None
+            loop = asyncio.get_running_loop()
+            more = False
+            if (
+                deadlines.earliest is None
+                or self._clock.now() >= deadlines.earliest
+                or loop.time() >= self._looks_at
+            ):
+                self._looks_at = loop.time() + EVERY
+                more = await self._round()
+            if not more:
+                self._set_alarm(loop, wake)
+            return more
+
+        try:
+            await repeat(work, wake, EVERY, heartbeat, apart=APART)
+        finally:
+            self._end_alarm()
+
+    def _set_alarm(self, loop: asyncio.AbstractEventLoop, wake: asyncio.Event) -> None:
+        """For the earliest deadline there is."""
+        self._end_alarm()
+        deadlines = self._store.deadlines
+        if deadlines.withheld:
+            self._alarm = loop.call_later(AGAIN, deadlines.look)
+        elif deadlines.earliest is not None:
+            left = (deadlines.earliest - self._clock.now()).total_seconds()
+            if left < EVERY:
+                self._alarm = loop.call_later(max(left, 0.0), wake.set)
+
+    def _end_alarm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
 
     async def _round(self) -> bool:
-        """Whether there may be more to fire."""
-        for stream in await self._parked.due(self._clock.now()):
-            await self._parked.replay(stream)
-        return await self.sweep() == SWEEP
+        """Whether there may be more to do at once."""
+        now, deadlines = self._clock.now(), self._store.deadlines
+        deadlines.begin_look()
+        try:
+            rows = await self._look(now)
+            for row in rows:
+                if row["kind"] is None and row["due_at"] <= now:
+                    await self._parked.replay(row["stream"])
+            due = [row for row in rows if row["kind"] is not None and row["due_at"] <= now]
+            fired = await self._fire(due)
+        except BaseException:
+            # Not everything was done: the next round looks again.
+            deadlines.earliest = None
+            raise
+        later = [row["due_at"] for row in rows if row["due_at"] > now]
+        deadlines.looked(min(later, default=None), withheld=fired < len(due))
+        return fired == SWEEP
 
     async def sweep(self) -> int:
         """Fire what is due and may fire, park what failed; returns how many were tried."""
-        rows = await self._pool.fetch(
-            f"SELECT t.stream, t.kind, t.due_at FROM timer t WHERE t.due_at <= $1 AND {FIRES} "  # noqa: S608
-            "ORDER BY t.due_at, t.stream LIMIT $4",
-            self._clock.now(),
-            list(self._goes_on),
-            DEADLINE,
-            SWEEP,
-        )
+        now = self._clock.now()
+        rows = await self._look(now)
+        return await self._fire([row for row in rows if row["kind"] is not None and row["due_at"] <= now])
+
+    async def _look(self, now: datetime) -> Sequence[Mapping[str, Any]]:
+        return await self._pool.fetch(LOOK, now, list(self._goes_on), DEADLINE, SWEEP, REPLAYS)
+
+    async def _fire(self, rows: Sequence[Mapping[str, Any]]) -> int:
+        """How many of these were tried: those whose service has read all that came before."""
         if not rows:
             return 0
         ends = await self._event_log.ends()
-        stored = await self._consumer.stored_offsets()
+        read = await self._consumer.read_offsets()
         submissions = [
             self._submission(row["stream"], row["kind"], row["due_at"])
             for row in rows
-            if self._read_to_end(row["stream"], ends, stored)
+            if self._read_to_end(row["stream"], ends, read)
         ]
         if not submissions:
             return 0
@@ -125,9 +193,9 @@ class TimerSweep:
         self._metrics.timers_fired.labels(self._store.domain.service).inc(len(submissions) - len(failed))
         return len(submissions)
 
-    def _read_to_end(self, stream: str, ends: Any, stored: Any) -> bool:
+    def _read_to_end(self, stream: str, ends: Mapping[int, int], read: Mapping[int, int]) -> bool:
         partition = self._event_log.partition_of(stream)
-        return stored.get(partition, 0) >= ends.get(partition, 0)
+        return read.get(partition, 0) >= ends.get(partition, 0)
 
     def _submission(self, stream: str, kind: str, due_at: datetime) -> Submission:
         claim = uuid5(NAMESPACE, f"{stream}|{kind}|{due_at.isoformat()}")

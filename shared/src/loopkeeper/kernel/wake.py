@@ -15,13 +15,20 @@ class Waker:
 
     def __init__(self) -> None:
         self._sleepers: WeakSet[asyncio.Event] = WeakSet()
+        # How often it woke.
+        self.times = 0
 
     def add(self, sleeper: asyncio.Event) -> None:
         """From now on set this event at each wake-up."""
         self._sleepers.add(sleeper)
 
+    def forget(self, sleeper: asyncio.Event) -> None:
+        """No longer set this event."""
+        self._sleepers.discard(sleeper)
+
     def wake(self) -> None:
         """Set the events of all sleepers. A task that is at work looks once more after its round."""
+        self.times += 1
         for sleeper in self._sleepers:
             sleeper.set()
 

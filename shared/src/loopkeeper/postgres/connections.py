@@ -197,6 +197,8 @@ async def _pool(url: str, *, size: int, role: str | None, name: str, greet: Gree
         server_settings=_settings(role, name),
         timeout=5,
         command_timeout=20,
+        # One that was used once stays: it knows its statements, and another would have to prepare them again.
+        max_inactive_connection_lifetime=0,
         connect=opening,
         init=greet,
         reset=_nothing_to_reset,

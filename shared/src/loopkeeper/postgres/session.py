@@ -1,4 +1,4 @@
-"""A session with PostgreSQL whose COMMIT nobody cancels.
+"""A session with PostgreSQL whose COMMIT nobody cancels, and which asks for PostgreSQL's own types once a process.
 
 When a client cancels a COMMIT that waits for its standby, PostgreSQL answers "canceling wait for synchronous replication"
 and keeps the commit: its rows are visible at once and on no standby. A library cancels a statement whose task is cancelled
@@ -9,7 +9,8 @@ happens here: the caller waits, and what takes too long loses its connection. It
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, cast
 
 import asyncpg  # pyright: ignore[reportMissingTypeStubs]
@@ -21,6 +22,8 @@ COMMITS_WITHIN = 20.0
 # The library's own limit for a COMMIT: never reached before ours.
 LIBRARY_LIMIT = 86_400.0
 COMMIT = "COMMIT;"
+# Types below this number are PostgreSQL's own, and the same on each server of one version.
+FIRST_OF_A_DATABASE = 16_384
 
 
 class OutcomeUnknown(ConnectionError):
@@ -63,8 +66,32 @@ async def _settled(session: Ends, answer: asyncio.Future[Any]) -> bool:
 _Base: Any = cast("Any", asyncpg).Connection
 
 
+@dataclass(frozen=True, slots=True)
+class _Remembered:
+    """Where the library asks which statement told it of types: one that is not the session's unnamed one."""
+
+    name: str = "remembered"
+
+
+# What the library was told of PostgreSQL's own types, by the server's version and by which were asked for.
+_types: dict[tuple[int, frozenset[int]], Any] = {}
+
+
 class Session(_Base):
-    """The library's connection, but for COMMIT."""
+    """The library's connection, but for COMMIT; and each set of PostgreSQL's own types (arrays, mostly) is described by the
+    first session of a process that meets it. Otherwise every session asks again, by three statements that take up to 0.1 s.
+    """
+
+    async def _introspect_types(self, typeoids: Iterable[int], timeout: float | None) -> Any:  # noqa: ASYNC109 the library's own
+        asked = frozenset(typeoids)
+        key = self.get_server_version().major, asked
+        if (known := _types.get(key)) is not None:
+            return known, _Remembered()
+        plain: Any = super()
+        found, statement = await plain._introspect_types(list(asked), timeout)
+        if max(asked) < FIRST_OF_A_DATABASE:
+            _types[key] = found
+        return found, statement
 
     async def execute(self, query: str, *args: object, timeout: float | None = None) -> str:  # noqa: ASYNC109 the library's own
         """As the library has it; a COMMIT is neither cancelled nor given up."""

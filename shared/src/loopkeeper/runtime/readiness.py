@@ -71,8 +71,8 @@ class Probe:
         # How much of it is unread is in the database, which may be away.
         with suppress(*TRANSIENT):
             async with asyncio.timeout(ANSWERS_WITHIN / 2):
-                stored = await self._context.consumer.stored_offsets()
-            return Health(ok=True, detail=f"{sum(end - stored.get(p, 0) for p, end in ends.items())} unread")
+                read = await self._context.consumer.read_offsets()
+            return Health(ok=True, detail=f"{sum(end - read.get(p, 0) for p, end in ends.items())} unread")
         return Health(ok=True)
 
     async def _start(self) -> str:

@@ -86,8 +86,8 @@ class RunningService(Resources):
 
     async def positions(self) -> Mapping[int, tuple[int, int]]:
         """Of each partition: where it ends, and up to where this service has read it."""
-        ends, stored = await self.event_log.ends(), await self.consumer.stored_offsets()
-        return {partition: (end, stored.get(partition, 0)) for partition, end in ends.items()}
+        ends, read = await self.event_log.ends(), await self.consumer.read_offsets()
+        return {partition: (end, read.get(partition, 0)) for partition, end in ends.items()}
 
 
 # What a route of a service is handed: `call: Annotated[Call, allowed(Role.PLAN)]`.

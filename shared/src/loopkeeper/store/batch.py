@@ -7,7 +7,7 @@ Children and counts are loaded by a later statement than the locks, or a lock wa
 from __future__ import annotations
 
 import traceback
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, TypeVar
@@ -38,6 +38,7 @@ from loopkeeper.store.definition import (
     Submission,
     Work,
 )
+from loopkeeper.store.gathered import Gathered
 from loopkeeper.store.journal import Entry
 from loopkeeper.store.lost_rows import entangled
 
@@ -80,7 +81,7 @@ class Batch(Generic[S]):
     store halves it. Nothing of a batch outlives its transaction but `outcomes` and `deferred`:
 
 
-        run                 1 `_claim`: who was here before is answered; 2 `_lock`: the streams' rows and parked marks
+        run                 1, 2 `_begin`: who was here before is answered; the streams' rows and parked marks are locked
           _decide_all       3 `lock_and_load`: the service's Loader locks shared rows, then loads (persistence/context.py)
             _try            4 one submission: applied, refused, parked, or deferred with what `NeedsMore` named
               _decide       fold the command's fact, `Loaded.with_context`, the service's rule (domain/rules.py), fold
@@ -110,6 +111,9 @@ class Batch(Generic[S]):
     reference_origin: dict[Key, Mapping[str, Any] | None] = field(
         default_factory=dict["Key", "Mapping[str, Any] | None"]
     )
+    # Of the deadlines it wrote; and what is done once all is committed.
+    earliest: datetime | None = None
+    committed: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
     _loaded: Loaded[S, Any] | None = None
     # In the order in which they were decided.
     _decided: Sequence[Pending] = ()
@@ -119,16 +123,17 @@ class Batch(Generic[S]):
     async def run(self, pending: Sequence[Pending], offsets: reading.Progress | None) -> None:
         """All steps for these submissions; the offsets are stored only if nothing had to be put off."""
         # Most polls of a service that reads few types bring it nothing but new offsets.
-        fresh = await self._record_commands(pending) if pending else []
+        fresh = await self._begin(pending) if pending else []
+        writes = Gathered()
         if fresh:
-            await self._lock(_streams(fresh))
-            await self._mark({p.submission.stream for p in fresh})
             await self._decide_all(fresh)
-            await self.write()
+            await self._write(writes)
         if self.unrecorded:
-            await self.connection.execute("DELETE FROM claim WHERE id = ANY($1::uuid[])", self.unrecorded)
+            await writes.execute("DELETE FROM claim WHERE id = ANY($1::uuid[])", self.unrecorded)
         if offsets and not self.deferred:
-            await reading.move(self.connection, offsets)
+            await reading.move(self.connection, offsets, writes)
+        else:
+            await writes.send(self.connection)
 
     async def again(self, parked: Submission) -> str:
         """Decide a parked fact again, which keeps its claim and whose stream's mark the caller holds, and write what
@@ -148,6 +153,7 @@ class Batch(Generic[S]):
                 (item,) = alone.deferred
         self.entries += alone.entries
         self.changes += alone.changes
+        self.committed += alone.committed
         return ""
 
     async def consider(self, submission: Submission) -> Outcome | Exception:
@@ -162,9 +168,11 @@ class Batch(Generic[S]):
                 return alone.outcomes[submission.id]
             (item,) = alone.deferred
 
-    # ── 1 claim ──────────────────────────────────────────────────────────────────────────────────────────
+    # ── 1 claim, 2 lock ──────────────────────────────────────────────────────────────────────────────────
 
-    async def _record_commands(self, pending: Sequence[Pending]) -> list[Pending]:
+    async def _begin(self, pending: Sequence[Pending]) -> list[Pending]:
+        """Claim these, then lock the rows and the parked marks of their streams, in this order, by one call; returns those that
+        nobody claimed before."""
         first: dict[UUID, Pending] = {}
         for item in pending:
             if item.submission.id in first:
@@ -173,19 +181,23 @@ class Batch(Generic[S]):
                 first[item.submission.id] = item
         submissions = sorted((p.submission for p in first.values()), key=lambda s: s.id)
         rows = await self.connection.fetch(
-            """INSERT INTO claim (id, stream, body_hash, at)
-               SELECT *, $4 FROM unnest($1::uuid[], $2::text[], $3::bytea[]) AS t (id, stream, body_hash) ORDER BY id
-               ON CONFLICT DO NOTHING RETURNING id""",
+            "SELECT * FROM begin_batch_1($1, $2, $3, $4, $5, $6)",
             [s.id for s in submissions],
             [s.stream for s in submissions],
             [s.body_hash for s in submissions],
             self.now,
+            sorted(_streams(list(first.values()))),
+            sorted({s.stream for s in submissions}),
         )
-        taken = {row["id"] for row in rows}
+        taken = {UUID(row["id"]) for row in rows if row["what"] == "claim"}
         repeated = [p.submission for p in first.values() if p.submission.id not in taken]
         if repeated:
             await self._answer_repeated(repeated)
-        return [p for p in first.values() if p.submission.id in taken]
+        fresh = [p for p in first.values() if p.submission.id in taken]
+        if fresh:
+            self._hold([row for row in rows if row["what"] == "row"])
+            self.marks = {row["id"] for row in rows if row["what"] == "mark"}
+        return fresh
 
     async def _answer_repeated(self, repeated: Sequence[Submission]) -> None:
         claims = await self.connection.fetch(
@@ -208,14 +220,15 @@ class Batch(Generic[S]):
             state = self._parse(row["state"]) if row["state"] is not None else None
             self.outcomes[submission.id] = Outcome(row["stream"], state, row["n"] or 0, repeated=True)
 
-    # ── 2 lock ───────────────────────────────────────────────────────────────────────────────────────────
-
     async def _lock(self, streams: Iterable[str]) -> None:
         rows = await self.connection.fetch(
             f"""SELECT id, state, n, sequence, head, at, created_at FROM "{self.domain.table}"
                 WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE""",  # noqa: S608
             sorted(streams),
         )
+        self._hold(rows)
+
+    def _hold(self, rows: Sequence[Mapping[str, Any]]) -> None:
         for row in rows:
             self.rows[row["id"]] = Row(
                 row["id"],
@@ -523,21 +536,30 @@ class Batch(Generic[S]):
     # ── 6 write ──────────────────────────────────────────────────────────────────────────────────────────
 
     async def write(self, *, publish: bool = True) -> None:
-        """States before journal rows, each with one bulk statement."""
-        await self._write_states()
+        """All that was decided."""
+        writes = Gathered()
+        await self._write(writes, publish=publish)
+        await writes.send(self.connection)
+
+    async def _write(self, writes: Gathered, *, publish: bool = True) -> None:
+        """New rows, which may turn out to be made already, and what must see other rows at once; the rest is gathered."""
+        await self._write_states(writes)
         for table in sorted({table for table, _ in self.references}):
             await bulk_writes.upsert(
-                self.connection, table, [r for (t, _), r in self.references.items() if t == table]
+                writes, table, [r for (t, _), r in self.references.items() if t == table]
             )
-        await bulk_writes.timers(self.connection, self.domain, self.changes)
-        await journal.append(self.connection, self.entries, publish=publish)
+        deadlines = await bulk_writes.timers(writes, self.domain, self.changes)
+        await journal.append(writes, self.entries, publish=publish)
         if self.changes:
-            await self.domain.projection.write(self.connection, self.changes, self.loaded)
+            wrote = await self.domain.projection.write(self.connection, writes, self.changes, self.loaded)
+            deadlines += tuple(wrote.deadlines)
+            self.committed.append(wrote.committed)
+        self.earliest = min(deadlines, default=None)
         decided = {c.submission.id: c.submission.audit for c in self.changes}
-        await bulk_writes.audit(self.connection, [row for row in decided.values() if row is not None])
+        await bulk_writes.audit(writes, [row for row in decided.values() if row is not None])
         await self.write_parked()
 
-    async def _write_states(self) -> None:
+    async def _write_states(self, writes: Gathered) -> None:
         """The changed rows. Where another batch has just made a row that is new here, the commands that changed it are put
         off whole, with what they wrote to other streams and what was decided upon that."""
         fresh = sorted(c.stream for c in self.changes if not self.rows[c.stream].known)
@@ -549,7 +571,7 @@ class Batch(Generic[S]):
                 await self._put_off(lost, made)
         known = {c.stream: row for c in self.changes if (row := self.rows[c.stream]).known}
         if known:
-            await bulk_writes.update(self.connection, self.domain, list(known.values()))
+            await bulk_writes.update(writes, self.domain, list(known.values()))
 
     async def _put_off(self, lost: set[str], made: set[str]) -> None:
         streams, commands = entangled(self.changes, lost)

@@ -15,6 +15,7 @@ from loopkeeper.event_log.port import Received
 from loopkeeper.postgres.connections import Connection
 from loopkeeper.security.sealing import AuditRow, Sealer
 from loopkeeper.store.definition import Change, Domain, Row, Submission
+from loopkeeper.store.gathered import Writes
 
 # First timed replays of a parked stream, then a person.
 # How the reason begins of a deadline that failed: it is not tried again before the stream's next replay.
@@ -38,11 +39,11 @@ async def remove(connection: Connection, domain: Domain[Any, Any], streams: Sequ
     await connection.execute(f'DELETE FROM "{domain.table}" WHERE id = ANY($1::text[])', streams)  # noqa: S608 own name
 
 
-async def update(connection: Connection, domain: Domain[Any, Any], rows: Sequence[Row[Any]]) -> None:
+async def update(writes: Writes, domain: Domain[Any, Any], rows: Sequence[Row[Any]]) -> None:
     """The rows of streams whose locks are held."""
     dumped = [_columns(domain, row) for row in rows]
     names = [name for name in dumped[0] if name not in ("id", "created_at")]
-    await connection.execute(
+    await writes.execute(
         f"""UPDATE "{domain.table}" AS r
             SET ({", ".join(f'"{n}"' for n in names)}) = ROW({", ".join(f'x."{n}"' for n in names)})
             FROM jsonb_populate_recordset(NULL::"{domain.table}", $1::jsonb) AS x WHERE r.id = x.id""",  # noqa: S608 own names
@@ -68,8 +69,10 @@ def _columns(domain: Domain[Any, Any], row: Row[Any]) -> dict[str, Any]:
     }
 
 
-async def timers(connection: Connection, domain: Domain[Any, Any], changes: Sequence[Change[Any]]) -> None:
-    """The deadlines that live after these changes, and no others."""
+async def timers(
+    writes: Writes, domain: Domain[Any, Any], changes: Sequence[Change[Any]]
+) -> tuple[datetime, ...]:
+    """The deadlines that live after these changes, and no others; returns when the new ones come."""
     before: dict[str, Mapping[str, datetime]] = {}
     after: dict[str, Mapping[str, datetime]] = {}
     for change in changes:
@@ -78,20 +81,21 @@ async def timers(connection: Connection, domain: Domain[Any, Any], changes: Sequ
     gone = [(s, k) for s, timers in before.items() for k in timers if k not in after[s]]
     due = [(s, k, at) for s, timers in after.items() for k, at in timers.items() if before[s].get(k) != at]
     if gone:
-        await connection.execute(
+        await writes.execute(
             "DELETE FROM timer t USING unnest($1::text[], $2::text[]) AS g (stream, kind) "
             "WHERE t.stream = g.stream AND t.kind = g.kind",
             [s for s, _ in gone],
             [k for _, k in gone],
         )
     if due:
-        await connection.execute(
+        await writes.execute(
             """INSERT INTO timer (stream, kind, due_at) SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[])
                ON CONFLICT (stream, kind) DO UPDATE SET due_at = excluded.due_at""",
             [s for s, _, _ in due],
             [k for _, k, _ in due],
             [at for _, _, at in due],
         )
+    return tuple(at for _, _, at in due)
 
 
 async def parked(
@@ -158,38 +162,34 @@ def _sealed(sealer: Sealer, stream: str, received: Received) -> str:
     return sealer.seal("system", stream, "parked", body)
 
 
-async def audit(connection: Connection, rows: Sequence[AuditRow]) -> None:
+async def audit(writes: Writes, rows: Sequence[AuditRow]) -> None:
     """Who opened or decided what."""
     if rows:
-        await connection.executemany(
+        await writes.execute(
             """INSERT INTO audit (at, organization, client, plan, stream, parts, fields, why, person, proved)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)""",
-            [
-                (
-                    r.at,
-                    r.organization,
-                    r.client,
-                    r.plan,
-                    r.stream,
-                    ",".join(r.parts),
-                    ",".join(r.fields),
-                    r.why,
-                    r.person,
-                    r.proved,
-                )
-                for r in rows
-            ],
+               SELECT * FROM unnest($1::timestamptz[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
+                 $7::text[], $8::text[], $9::text[], $10::bool[])""",
+            [r.at for r in rows],
+            [r.organization for r in rows],
+            [r.client for r in rows],
+            [r.plan for r in rows],
+            [r.stream for r in rows],
+            [",".join(r.parts) for r in rows],
+            [",".join(r.fields) for r in rows],
+            [r.why for r in rows],
+            [r.person for r in rows],
+            [r.proved for r in rows],
         )
 
 
-async def upsert(connection: Connection, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+async def upsert(writes: Writes, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert or replace rows of an own table with an `id`, in one statement."""
     if not rows:
         return
     names = list(rows[0])
     sets = ", ".join(f'"{n}" = excluded."{n}"' for n in names if n != "id")
     listed = ", ".join(f'"{n}"' for n in names)
-    await connection.execute(
+    await writes.execute(
         f"""INSERT INTO "{table}" ({listed}) SELECT {listed} FROM
             jsonb_populate_recordset(NULL::"{table}", $1::jsonb) ORDER BY id
             ON CONFLICT (id) DO UPDATE SET {sets}""",  # noqa: S608 own names

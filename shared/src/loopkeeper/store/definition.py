@@ -15,6 +15,7 @@ from loopkeeper.contract.events import Event
 from loopkeeper.event_log.port import Received
 from loopkeeper.postgres.connections import Connection
 from loopkeeper.security.sealing import AuditRow
+from loopkeeper.store.gathered import Gathered
 from loopkeeper.store.journal import START, Entry
 
 S = TypeVar("S", bound=State)
@@ -188,13 +189,28 @@ class Loader(Generic[S, A], ABC):
         """What these commands' rules may know, once `locked` are held."""
 
 
+def nothing() -> None:
+    """What most have to do once a batch is committed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wrote:
+    """When the deadlines come that a projection wrote itself, and what it does once all of the batch is committed."""
+
+    deadlines: Sequence[datetime] = ()
+    committed: Callable[[], None] = nothing
+
+
 class Projection(Generic[S]):
     """Writes the rows that hang on a service's streams, in bulk and in the transaction of the changes themselves: from
     the changes, and from what the batch's `Loaded` knows that is in no event. The default writes nothing."""
 
-    async def write(self, connection: Connection, changes: Sequence[Change[S]], loaded: Any) -> None:
-        """Write the child rows of these changes; `loaded` is what this service's own `Loader` made."""
-        return
+    async def write(
+        self, connection: Connection, writes: Gathered, changes: Sequence[Change[S]], loaded: Any
+    ) -> Wrote:
+        """Write the child rows of these changes; `loaded` is what this service's own `Loader` made. What nothing else of the
+        batch has to see goes to `writes`, which are sent together behind this."""
+        return Wrote()
 
 
 def as_fact(event: Event, stream: str, state: Any) -> Command | Reference:

@@ -18,6 +18,7 @@ from loopkeeper.contract.envelope import CommandPart, Message
 from loopkeeper.event_log.generations import GENERATION, Generations
 from loopkeeper.event_log.port import Received
 from loopkeeper.postgres.connections import Connection
+from loopkeeper.store.gathered import Writes
 
 START = ""
 # The type of a row that marks what a restored database lost for good (`flow/stream_rebuild.py`): the next row has the chain
@@ -140,12 +141,12 @@ SELECT stream, n FROM unnest($1::text[], $2::int[]) WITH ORDINALITY AS t (stream
 """
 
 
-async def append(connection: Connection, entries: Sequence[Entry], *, publish: bool = True) -> None:
+async def append(writes: Writes, entries: Sequence[Entry], *, publish: bool = True) -> None:
     """Write rows and queue the own ones for the relay (unless they were published before), inside the caller's
     transaction, in this order."""
     if not entries:
         return
-    await connection.execute(
+    await writes.execute(
         INSERT,
         [e.stream for e in entries],
         [e.n for e in entries],
@@ -165,13 +166,13 @@ async def append(connection: Connection, entries: Sequence[Entry], *, publish: b
         [e.parts for e in entries],
     )
     if publish:
-        await enqueue(connection, [e for e in entries if e.own])
+        await enqueue(writes, [e for e in entries if e.own])
 
 
-async def enqueue(connection: Connection, own: Sequence[Entry]) -> None:
+async def enqueue(writes: Writes, own: Sequence[Entry]) -> None:
     """Queue these for the relay."""
     if own:
-        await connection.execute(ENQUEUE, [e.stream for e in own], [e.n for e in own])
+        await writes.execute(ENQUEUE, [e.stream for e in own], [e.n for e in own])
 
 
 def read_entry(row: Mapping[str, object]) -> Entry:

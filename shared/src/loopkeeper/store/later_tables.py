@@ -58,3 +58,27 @@ def vacuumed(*own: str) -> tuple[str, ...]:
         ),
         "ALTER TABLE consumed SET (fillfactor = 20)",
     )
+
+
+# A batch's first three steps as one call: claims, streams' rows, parked marks. Each statement of it sees what was committed
+# while the one before waited, which one statement of three parts would not (protocols.md §1). It is named by its version: while
+# replicas are replaced, those that begin with another one go on with theirs.
+BEGIN_BATCH = (
+    """
+    CREATE FUNCTION begin_batch_1(
+        ids uuid[], streams text[], hashes bytea[], moment timestamptz, held text[], marked text[])
+    RETURNS TABLE (what text, id text, state jsonb, n int, sequence int, head text, at timestamptz, created_at timestamptz)
+    LANGUAGE plpgsql VOLATILE AS $$
+    #variable_conflict use_column
+    BEGIN
+      RETURN QUERY INSERT INTO claim AS c (id, stream, body_hash, at)
+        SELECT t.id, t.stream, t.hash, moment FROM unnest(ids, streams, hashes) AS t (id, stream, hash) ORDER BY t.id
+        ON CONFLICT DO NOTHING RETURNING 'claim', c.id::text, NULL::jsonb, 0, 0, '', c.at, c.at;
+      RETURN QUERY SELECT 'row', r.id, r.state, r.n, r.sequence, r.head, r.at, r.created_at FROM referral r
+        WHERE r.id = ANY(held) ORDER BY r.id FOR UPDATE;
+      RETURN QUERY SELECT 'mark', p.stream, NULL::jsonb, 0, 0, '', p.since, p.since FROM parked_stream p
+        WHERE p.stream = ANY(marked) ORDER BY p.stream FOR UPDATE;
+    END $$
+    """,
+    "REVOKE ALL ON FUNCTION begin_batch_1 FROM PUBLIC",
+)

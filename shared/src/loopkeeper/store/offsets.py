@@ -15,6 +15,7 @@ from loopkeeper.event_log.generations import Key
 from loopkeeper.event_log.port import Position, Received, id_of
 from loopkeeper.postgres.connections import Connection, Queryable
 from loopkeeper.store import fence
+from loopkeeper.store.gathered import Gathered
 
 READ = """
 SELECT partition, next_offset, last_id FROM consumed WHERE $1::int[] IS NULL OR partition = ANY($1)
@@ -22,15 +23,14 @@ SELECT partition, next_offset, last_id FROM consumed WHERE $1::int[] IS NULL OR 
 BEGIN = """
 INSERT INTO consumed (partition, next_offset) SELECT *, 0 FROM unnest($1::int[]) ON CONFLICT DO NOTHING
 """
-# $5: the batch's own events. Nothing moves where one of them is lacking.
+# The batch's own events that the journal lacks: nothing moves where there are any.
+LACKING = "SELECT count(*) AS n FROM unnest($1::uuid[]) AS o (id) WHERE NOT EXISTS (SELECT FROM journal j WHERE j.id = o.id)"
 MOVE = """
-WITH lacking AS MATERIALIZED (SELECT count(*) AS n FROM unnest($5::uuid[]) AS o (id)
-       WHERE NOT EXISTS (SELECT FROM journal j WHERE j.id = o.id)),
-moved AS (UPDATE consumed c SET next_offset = t.next, last_id = t.last
+UPDATE consumed c SET next_offset = t.next, last_id = t.last
   FROM unnest($1::int[], $2::bigint[], $3::bigint[], $4::uuid[]) AS t (partition, base, next, last), lacking
-  WHERE c.partition = t.partition AND c.next_offset = t.base AND lacking.n = 0 RETURNING 1)
-SELECT (SELECT count(*) FROM moved) AS moved, (SELECT n FROM lacking) AS lacking
+  WHERE c.partition = t.partition AND c.next_offset = t.base AND lacking.n = 0 RETURNING 1
 """
+MOVED, LACKED = "(SELECT count(*) FROM moved)", "(SELECT n FROM lacking)"
 
 
 class SteppedBack(Exception):
@@ -91,19 +91,22 @@ async def begin(connection: Connection, partitions: Sequence[int]) -> None:
     await connection.execute(BEGIN, list(partitions))
 
 
-async def move(connection: Connection, made: Progress) -> None:
-    """Move the offsets as far as this batch was read, in its own transaction. Raises `SteppedBack` or `Overtaken`, for the
-    transaction to be rolled back."""
+async def move(connection: Connection, made: Progress, writes: Gathered) -> None:
+    """Move the offsets as far as this batch was read, together with what else it writes, in its own transaction. Raises
+    `SteppedBack` or `Overtaken`, for the transaction to be rolled back."""
     steps = made.steps
-    row = await connection.fetchrow(
+    writes.add("lacking", LACKING, list(made.own))
+    writes.add(
+        "moved",
         MOVE,
         list(steps),
         [step.base for step in steps.values()],
         [step.next for step in steps.values()],
         [step.last for step in steps.values()],
-        list(made.own),
     )
-    assert row is not None  # noqa: S101 it has no FROM
+    writes.ask("moved", MOVED)
+    writes.ask("lacking", LACKED)
+    row = await writes.send(connection)
     if made.raised:
         await fence.raised(connection, dict(made.raised))
     if row["lacking"]:

@@ -31,6 +31,7 @@ from loopkeeper.security.keyring import Unsealable
 from loopkeeper.security.sealing import AuditRow, Sealer
 from loopkeeper.store import bulk_writes
 from loopkeeper.store.batch import Batch, Outcome, Pending, describe
+from loopkeeper.store.deadlines import Deadlines
 from loopkeeper.store.definition import Domain, Submission
 from loopkeeper.store.gate import PATIENCE, CatchingUp, Gate
 from loopkeeper.store.offsets import Overtaken, Progress, SteppedBack
@@ -81,7 +82,8 @@ class Store(Generic[S]):
               Batch.run     claim, lock, load, decide, write (batch.py tells each step)
           _report           wakes the relay (`unsent`, flow/relay.py) and the loops of workers (`commits`)
 
-    `commits` wakes after each commit that others may have work from, `unsent` after each that wrote events.
+    `commits` wakes after each commit that others may have work from, `unsent` after each that wrote events,
+    `recorded` after each that changed reference rows (directory, roster, subscriptions), `deadlines` where the sweep must look earlier than it meant to.
     Nothing else writes business tables: `transact` and `with_batch` run the caller's statements the same way.
     """
 
@@ -109,6 +111,8 @@ class Store(Generic[S]):
         self._turn = asyncio.Lock()
         self.commits = Waker()
         self.unsent = Waker()
+        self.recorded = Waker()
+        self.deadlines = Deadlines()
         # While it is closed commands wait, and then hear 503: what the log has is not read yet.
         self.gate = gate or Gate(domain.service)
         self.ready = self.gate.ready
@@ -348,13 +352,25 @@ class Store(Generic[S]):
                 raise StoreUnavailable(type(error).__name__) from error
             raise
         self._report(batch)
+        # A replay, or a mark: what waited for it may act.
+        self.commits.wake()
+        self.deadlines.look()
         return result
 
     def _report(self, batch: Batch[S]) -> None:
         if any(entry.own for entry in batch.entries):
             self.unsent.wake()
-        # Offsets alone count too: a deadline may have waited for what was unread.
-        self.commits.wake()
+        # What moved offsets alone leaves nobody work.
+        if batch.changes or batch.references or batch.parked:
+            self.commits.wake()
+        if batch.references:
+            self.recorded.wake()
+        for each in batch.committed:
+            each()
+        if batch.parked:
+            self.deadlines.look()
+        elif batch.earliest is not None:
+            self.deadlines.wrote(batch.earliest)
         for submission, error in batch.parked:
             self.metrics.parked.labels(self.domain.service).inc()
             log.error(

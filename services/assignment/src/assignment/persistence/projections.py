@@ -8,13 +8,16 @@ from typing import Any
 from assignment.domain.state import Assignment, Offer
 from assignment.persistence.tables import shown, turn, write_assignments
 from loopkeeper.postgres.connections import Connection
-from loopkeeper.store.definition import Change, Projection
+from loopkeeper.store.definition import Change, Projection, Wrote
+from loopkeeper.store.gathered import Gathered
 
 
 class AssignmentProjection(Projection[Assignment]):
     """Writes the turns that changed, and those whose referral now shows something else."""
 
-    async def write(self, connection: Connection, changes: Sequence[Change[Assignment]], loaded: Any) -> None:
+    async def write(
+        self, connection: Connection, writes: Gathered, changes: Sequence[Change[Assignment]], loaded: Any
+    ) -> Wrote:
         """What ended first: only then may the member's next one be live."""
         rows: dict[str, dict[str, Any]] = {}
         moved = False
@@ -32,7 +35,10 @@ class AssignmentProjection(Projection[Assignment]):
             moved = moved or amended or _started(before.values(), after)
         if rows:
             ordered = sorted(rows.values(), key=lambda row: (row["live"], row["id"]))
-            await write_assignments(connection, ordered, moved)
+            # Where no turn ended and no member changed, none of these rows concerns another.
+            alone = not moved and all(row["live"] for row in ordered)
+            await write_assignments(writes if alone else connection, ordered, moved)
+        return Wrote()
 
 
 def _started(before: Iterable[Offer], after: Assignment) -> bool:

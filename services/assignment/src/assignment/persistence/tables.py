@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from assignment.domain.state import Assignment, Offer, status
-from loopkeeper.postgres.connections import Connection
+from loopkeeper.store.gathered import Writes
 from loopkeeper.store.schema import chassis_tables, moment, stream_table
 
 metadata = sa.MetaData()
@@ -140,12 +140,12 @@ def shown(state: Assignment) -> dict[str, Any]:
     }
 
 
-async def write_assignments(connection: Connection, rows: Sequence[Mapping[str, Any]], moved: bool) -> None:
+async def write_assignments(writes: Writes, rows: Sequence[Mapping[str, Any]], moved: bool) -> None:
     """Write these rows, what is no longer live before what is. `moved`: a member changed, or a planned turn started,
     which may give a member two live ones: the younger is marked until one of them is over (loop.md 2.12)."""
     text = orjson.dumps(rows, default=list).decode()
     if moved:
-        await connection.execute(
+        await writes.execute(
             """UPDATE assignment a SET conflicted = true
                FROM jsonb_populate_recordset(NULL::assignment, $1::jsonb) x
                WHERE a.live AND a.member = ANY($2::text[]) AND x.live AND a.member = x.member AND a.id <> x.id
@@ -160,7 +160,7 @@ async def write_assignments(connection: Connection, rows: Sequence[Mapping[str, 
                  AND a.member = x.member AND a.id <> x.id AND (a.made_at, a.id) < (x.made_at, x.id))"""
     taken = ", ".join(younger if name == "conflicted" and moved else f'x."{name}"' for name in names)
     keeps = "excluded.live AND (excluded.conflicted OR assignment.conflicted)"
-    await connection.execute(
+    await writes.execute(
         f"""INSERT INTO assignment ({listed}) SELECT {taken} FROM
             jsonb_populate_recordset(NULL::assignment, $1::jsonb) x ORDER BY x.live, x.id
             ON CONFLICT (id) DO UPDATE SET {sets}, conflicted = {keeps}""",  # noqa: S608 own names
@@ -168,7 +168,7 @@ async def write_assignments(connection: Connection, rows: Sequence[Mapping[str, 
     )
     over = sorted({row["member"] for row in rows if not row["live"]})
     if over:
-        await connection.execute(
+        await writes.execute(
             """UPDATE assignment a SET conflicted = false WHERE a.conflicted AND a.member = ANY($1::text[])
                AND NOT EXISTS (SELECT 1 FROM assignment b WHERE b.live AND NOT b.conflicted AND b.member = a.member)""",
             over,

@@ -23,6 +23,7 @@ from loopkeeper.runtime.service import RunningService
 from loopkeeper.security.keyring import Unsealable
 from loopkeeper.security.organizations import Client
 from loopkeeper.security.sealing import Sealer
+from loopkeeper.store.gathered import Writes
 from loopkeeper.store.provider_copy import read_entry
 
 WHY = "to look up whether an authorization is open"
@@ -55,12 +56,12 @@ def index(sealer: Sealer, plan: str, stream: str, sealed: str) -> str:
         return ""
 
 
-async def remember(connection: Connection, found: Mapping[str, tuple[str, str]]) -> None:
+async def remember(writes: Writes, found: Mapping[str, tuple[str, str]]) -> None:
     """Write the indexes of a batch with one statement."""
     if not found:
         return
     streams = sorted(found)
-    await connection.execute(
+    await writes.execute(
         """INSERT INTO lookup (id, plan, member_index) SELECT * FROM unnest($1::text[], $2::text[], $3::text[])
            ON CONFLICT (id) DO UPDATE SET member_index = excluded.member_index""",
         streams,

@@ -7,22 +7,31 @@ from typing import Any
 
 from authorization.domain.state import Authorization
 from authorization.persistence.open_authorizations import index, remember
+from authorization.persistence.tables import columns
 from loopkeeper.contract.events import ReferralAmended, ReferralReceived
+from loopkeeper.kernel.wake import Waker
 from loopkeeper.postgres.connections import Connection
 from loopkeeper.security.sealing import Sealer
-from loopkeeper.store.definition import Change, Projection
+from loopkeeper.store.definition import Change, Projection, Wrote, nothing
+from loopkeeper.store.gathered import Gathered
 
 
 class LookupProjection(Projection[Authorization]):
-    """Keeps the blind index of CIN and birth date: it is in no event, and is made of the sealed identity."""
+    """Keeps the blind index of CIN and birth date: it is in no event, and is made of the sealed identity. `awaiting` wakes
+    where a request waits for a provider that the directory may know."""
 
     def __init__(self, sealer: Sealer) -> None:
         self._sealer = sealer
+        self.awaiting = Waker()
 
     async def write(
-        self, connection: Connection, changes: Sequence[Change[Authorization]], loaded: Any
-    ) -> None:
-        await remember(connection, _indexes(self._sealer, changes))
+        self, connection: Connection, writes: Gathered, changes: Sequence[Change[Authorization]], loaded: Any
+    ) -> Wrote:
+        await remember(writes, _indexes(self._sealer, changes))
+        waits = any(
+            change.after is not None and columns(change.after)["awaiting_provider"] for change in changes
+        )
+        return Wrote(committed=self.awaiting.wake if waits else nothing)
 
 
 def _indexes(sealer: Sealer, changes: Sequence[Change[Authorization]]) -> Mapping[str, tuple[str, str]]:

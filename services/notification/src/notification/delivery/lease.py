@@ -15,6 +15,7 @@ from loopkeeper.contract import ids
 from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.postgres.connections import Connection, Pool
 from loopkeeper.runtime.service import RunningService
+from loopkeeper.store.gathered import Gathered
 from notification.delivery.breaker import Breaker, after, silent
 from notification.delivery.statements import (
     AGAIN,
@@ -30,41 +31,21 @@ from notification.delivery.statements import (
     RECOVERABLE,
     RENEWING,
     UNTOLD,
+    WELL,
 )
 from notification.delivery.webhook import Attempted, Verdict, classify, next_attempt
-from notification.persistence import feed, forwarded
+from notification.persistence import feed, forwarded, notice_proof
+from notification.persistence.notice_proof import Told
+from notification.persistence.outgoing import LEASE, Leased
 
 # In flight from one process; so many of them are kept for organizations that have nothing in flight.
 IN_FLIGHT, KEPT_FREE = 256, 64
-# After a crash what was in flight waits so long; a living sender renews its leases three times as often, so one
-# never runs out under it, whatever an attempt takes.
-LEASE = timedelta(seconds=15)
 RENEW_AFTER = LEASE / 3
 # Nothing but failure for so long ends an endpoint's deliveries (Svix: 120 h); what arises is kept.
 GIVE_UP_AFTER = timedelta(days=5)
 
 # What an endpoint answered, sealed for its subscription: an error page may quote whom it was told about.
 Seal = Callable[[str, str], str]
-
-
-@dataclass(frozen=True, slots=True)
-class Leased:
-    """One delivery that this process may send now; `number` counts the attempts before."""
-
-    id: str
-    subscription: str
-    number: int
-    lease: str
-    trigger: str
-    organization: str
-    url: str
-    secret: str
-    old_secret: str
-    webhook: str
-    type: str
-    referral: str
-    body: str
-    traceparent: str
 
 
 # What an attempt comes to, as an owner reads it.
@@ -80,6 +61,20 @@ class Result:
     attempted: Attempted
     verdict: Verdict
     next_attempt_at: datetime | None
+
+    @property
+    def first(self) -> bool:
+        """Whether it arrived at the first try: then nothing behind it was ever put off because of it."""
+        return (
+            self.verdict is Verdict.DELIVERED
+            and not self.leased.number
+            and self.leased.trigger == "scheduled"
+        )
+
+    @property
+    def tells(self) -> bool:
+        """Whether it proves that a notice was told, which nobody else must hear of."""
+        return self.verdict is Verdict.DELIVERED and bool(self.leased.notice) and not self.leased.published
 
     @property
     def state(self) -> str:
@@ -126,8 +121,11 @@ async def renew(connection: Connection, held: Sequence[Leased], now: datetime) -
 
 
 async def record(connection: Connection, results: Sequence[Result], seal: Seal) -> None:
-    """Write what became of these attempts, and the attempts themselves, the endpoints' own words sealed."""
-    recorded = await connection.fetch(
+    """Write what became of these attempts, the attempts themselves, the endpoints' own words sealed, and which notices were
+    told; those that others must hear of are left to `untold`."""
+    writes = Gathered()
+    writes.add(
+        "recorded",
         RECORDING,
         [r.leased.id for r in results],
         [r.leased.lease for r in results],
@@ -135,9 +133,16 @@ async def record(connection: Connection, results: Sequence[Result], seal: Seal) 
         [r.leased.number + 1 for r in results],
         [r.next_attempt_at for r in results],
         [r.at for r in results],
+        [r.tells for r in results],
     )
-    held = {row["id"] for row in recorded}
-    behind = [r for r in results if r.leased.id in held]
+    writes.ask("held", "(SELECT array_agg(id) FROM recorded)")
+    await feed.insert(writes, "attempt", [_attempt(r, seal) for r in results])
+    await notice_proof.mark(writes, [Told(r.leased.notice, r.at, "webhook") for r in results if r.tells])
+    unwell = {r.leased.subscription for r in results if r.verdict is not Verdict.DELIVERED}
+    well = {r.leased.subscription: r.at for r in results if r.leased.subscription not in unwell}
+    await writes.execute(WELL, list(well), list(well.values()))
+    held: set[str] = set((await writes.send(connection))["held"] or [])
+    behind = [r for r in results if r.leased.id in held and not r.first]
     if behind:
         # By a statement of its own, which sees what another replica recorded while the first one waited.
         await connection.execute(
@@ -146,8 +151,8 @@ async def record(connection: Connection, results: Sequence[Result], seal: Seal) 
             [r.next_attempt_at or r.at for r in behind],
             [r.state == "pending" for r in behind],
         )
-    await feed.insert(connection, "attempt", [_attempt(r, seal) for r in results])
-    await _note_health(connection, results)
+    if unwell:
+        await _note_health(connection, [r for r in results if r.leased.subscription in unwell])
 
 
 async def _note_health(connection: Connection, results: Sequence[Result]) -> None:

@@ -5,9 +5,14 @@ None of them reads all that waits: each looks, for every subscription that has a
 
 from __future__ import annotations
 
-# An endpoint that hangs holds no more than this many of our connections, an organization's together no more than this, and
-# a host's, no matter who named it.
-IN_FLIGHT_PER_SUBSCRIPTION, FLYING_PER_ORGANIZATION, FLYING_PER_HOST = 8, 64, 32
+from notification.persistence.feed import (
+    FLYING_PER_HOST,
+    FLYING_PER_ORGANIZATION,
+    IN_FLIGHT_PER_SUBSCRIPTION,
+)
+
+# An endpoint that hangs holds no more than IN_FLIGHT_PER_SUBSCRIPTION of our connections, an organization's together no more
+# than FLYING_PER_ORGANIZATION, and a host's, no matter who named it, FLYING_PER_HOST.
 
 # A pair of subscription and referral goes in order: only its earliest pending delivery may leave. (With OFFSET it is one look
 # into the index for each candidate; PostgreSQL would otherwise read all that is pending, for it cannot know the limit.)
@@ -62,9 +67,10 @@ flying AS MATERIALIZED (
 )
 SELECT l.id, l.subscription, l.number, l.lease, l.trigger, s.organization, s.url, s.secret,
   CASE WHEN s.old_secret_until > $1 THEN s.old_secret ELSE '' END AS old_secret, f.id AS webhook, f.type,
-  f.referral, f.body, f.traceparent
+  f.referral, f.body, f.traceparent, f.notice, coalesce(n.published, false) AS published
 FROM leased l JOIN subscription s ON s.id = l.subscription
-JOIN feed f ON f.subscription = l.subscription AND f.sequence = l.sequence ORDER BY l.subscription, l.sequence
+JOIN feed f ON f.subscription = l.subscription AND f.sequence = l.sequence
+LEFT JOIN notice n ON n.id = f.notice ORDER BY l.subscription, l.sequence
 """  # noqa: S608 own constants
 
 # Whether there is anything to lease: a look without a transaction, so that a quiet service writes nothing.
@@ -81,13 +87,15 @@ RENEWING = """
 UPDATE delivery SET leased_until = $3 WHERE id = ANY($1::text[]) AND lease = ANY($2::text[]) AND state = 'pending'
 """
 
-# A recorded 2xx counts no matter who held the lease; a failure counts only for its holder.
+# A recorded 2xx counts no matter who held the lease; a failure counts only for its holder. What arrived and is news for nobody
+# else is told with it.
 RECORDING = """
 UPDATE delivery d SET state = r.state, number = greatest(d.number, r.number), lease = '', leased_until = NULL,
   next_attempt_at = coalesce(r.next_attempt_at, d.next_attempt_at),
-  delivered_at = CASE WHEN r.state = 'delivered' THEN coalesce(d.delivered_at, r.at) ELSE d.delivered_at END
-FROM unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::timestamptz[], $6::timestamptz[])
-  AS r (id, lease, state, number, next_attempt_at, at)
+  delivered_at = CASE WHEN r.state = 'delivered' THEN coalesce(d.delivered_at, r.at) ELSE d.delivered_at END,
+  told = d.told OR r.told
+FROM unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::timestamptz[], $6::timestamptz[], $7::boolean[])
+  AS r (id, lease, state, number, next_attempt_at, at, told)
 WHERE d.id = r.id AND d.state = 'pending' AND (d.lease = r.lease OR r.state = 'delivered')
 RETURNING d.id
 """
@@ -142,6 +150,13 @@ ORDER BY d.id
 """
 
 BREAKERS = "SELECT id, failures, open_until FROM endpoint WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE"
+
+# What an endpoint that answered well forgets; most have nothing to.
+WELL = """
+UPDATE endpoint e SET failing_since = NULL, heard_at = r.heard, failures = 0, open_until = NULL
+FROM unnest($1::text[], $2::timestamptz[]) AS r (id, heard)
+WHERE e.id = r.id AND (e.failing_since IS NOT NULL OR e.failures > 0 OR e.open_until IS NOT NULL)
+"""
 
 # Since when an endpoint has answered nothing but failures (a success forgets it), and its breaker.
 HEALTH = """

@@ -16,6 +16,8 @@ import orjson
 from loopkeeper.contract import ids
 from loopkeeper.contract.calendar import written
 from loopkeeper.postgres.connections import Connection
+from loopkeeper.store.gathered import Gathered, Writes
+from notification.persistence.outgoing import LEASE, Leased
 
 SHARED = "subscription"
 DISABLED_TYPE = "ecm.endpoint.disabled.v1"
@@ -29,11 +31,19 @@ class Subscription:
     organization: str
     url: str | None
     sequence: int
+    secret: str = ""
+    old_secret: str = ""
+    old_secret_until: datetime | None = None
+
+    def still_signs(self, now: datetime) -> str:
+        """The old secret, until its grace is over."""
+        return self.old_secret if self.old_secret_until is not None and self.old_secret_until > now else ""
 
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """One thing an organization is to hear. `notice` is the notice's id, whose arrival counts as told."""
+    """One thing an organization is to hear. `notice` is the notice's id, whose arrival counts as told, and is `published` where
+    others must hear of it."""
 
     organization: str
     id: str
@@ -43,15 +53,17 @@ class News:
     data: Mapping[str, Any]
     traceparent: str = ""
     notice: str = ""
+    published: bool = False
 
 
 @dataclass(slots=True)
 class Rows:
-    """The rows to write, table by table."""
+    """The rows to write, table by table; and the deliveries as their sender must know them."""
 
     ends: dict[str, int] = field(default_factory=dict[str, int])
     feed: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     deliveries: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    outgoing: list[Leased] = field(default_factory=list[Leased])
 
 
 def new_epoch() -> str:
@@ -80,7 +92,7 @@ async def locked(connection: Connection, organizations: Sequence[str]) -> list[S
 async def existing(connection: Connection, subscriptions: Sequence[str]) -> list[Subscription]:
     """The living ones of these subscriptions, whose shared rows the caller holds."""
     rows = await connection.fetch(
-        """SELECT id, organization, url, sequence FROM subscription
+        """SELECT id, organization, url, sequence, secret, old_secret, old_secret_until FROM subscription
            WHERE id = ANY($1::text[]) AND state <> 'deleted' ORDER BY id""",
         subscriptions,
     )
@@ -94,7 +106,7 @@ MOST_ROWS = 5_000
 
 def rows_of(subscriptions: Sequence[Subscription], news: Sequence[News], now: datetime) -> Rows:
     """One feed row per news and subscription of its organization, numbered on from the subscription's end."""
-    rows = Rows()
+    rows, lease = Rows(), ids.uuid().hex
     by_organization: dict[str, list[Subscription]] = {}
     for each in subscriptions:
         by_organization.setdefault(each.organization, []).append(each)
@@ -104,8 +116,19 @@ def rows_of(subscriptions: Sequence[Subscription], news: Sequence[News], now: da
             rows.ends[each.id] = sequence
             rows.feed.append(_entry(each.id, sequence, one))
             if each.url is not None:
-                rows.deliveries.append(delivery(each.id, sequence, one.referral, one.notice, now))
+                row = delivery(each.id, sequence, one.referral, one.notice, now)
+                rows.deliveries.append(row)
+                rows.outgoing.append(_outgoing(row, rows.feed[-1], each, one, lease, now))
     return rows
+
+
+def _outgoing(
+    row: Mapping[str, Any], entry: Mapping[str, Any], to: Subscription, news: News, lease: str, now: datetime
+) -> Leased:
+    return Leased(
+        row["id"], to.id, 0, lease, row["trigger"], to.organization, to.url or "", to.secret, to.still_signs(now),
+        news.id, news.type, news.referral, entry["body"], news.traceparent, news.notice, news.published,
+    )  # fmt: skip
 
 
 def _entry(subscription: str, sequence: int, news: News) -> dict[str, Any]:
@@ -157,25 +180,82 @@ async def tell_disabled(connection: Connection, subscription: str, claim: str, n
     await write(connection, rows_of(existing, [news], now))
 
 
-async def write(connection: Connection, rows: Rows) -> None:
-    """Ends, feed rows and deliveries, one bulk statement each."""
+# What a subscription, an organization and a host may have in flight over all replicas (protocols.md §14).
+IN_FLIGHT_PER_SUBSCRIPTION, FLYING_PER_ORGANIZATION, FLYING_PER_HOST = 8, 64, 32
+
+# Deliveries of which those that may be sent at once are leased as they are written: nothing due of their subscription waits for
+# its turn, nothing pending of their pair is before them, the endpoint answers, and no bound is reached. $1 rows, $2 now,
+# $3 lease until, $4 lease, $5 room.
+LEASED_AT_ONCE = f"""
+WITH fresh AS MATERIALIZED (SELECT * FROM jsonb_populate_recordset(NULL::delivery, $1::jsonb)
+), free AS MATERIALIZED (
+  SELECT s.id, s.organization, s.host FROM subscription s LEFT JOIN endpoint e ON e.id = s.id
+  WHERE s.id IN (SELECT subscription FROM fresh) AND s.state = 'enabled' AND s.url IS NOT NULL AND e.open_until IS NULL
+    AND NOT EXISTS (
+      SELECT FROM delivery d WHERE d.subscription = s.id AND d.state = 'pending' AND d.next_attempt_at <= $2::timestamptz
+        AND (d.leased_until IS NULL OR d.leased_until <= $2::timestamptz))
+), flying AS MATERIALIZED (
+  SELECT d.subscription, s.organization, s.host FROM delivery d JOIN subscription s ON s.id = d.subscription
+  WHERE d.state = 'pending' AND d.leased_until IS NOT NULL AND d.leased_until > $2::timestamptz
+), ranked AS (
+  SELECT f.id, row_number() OVER (ORDER BY f.subscription, f.sequence) AS place,
+    row_number() OVER (PARTITION BY f.subscription, f.referral ORDER BY f.sequence) AS of_pair,
+    row_number() OVER (PARTITION BY f.subscription ORDER BY f.sequence)
+      + (SELECT count(*) FROM flying y WHERE y.subscription = f.subscription) AS of_subscription,
+    row_number() OVER (PARTITION BY o.organization ORDER BY f.subscription, f.sequence)
+      + (SELECT count(*) FROM flying y WHERE y.organization = o.organization) AS of_organization,
+    row_number() OVER (PARTITION BY o.host ORDER BY f.subscription, f.sequence)
+      + (SELECT count(*) FROM flying y WHERE y.host = o.host) AS of_host
+  FROM fresh f JOIN free o ON o.id = f.subscription
+  WHERE NOT EXISTS (SELECT FROM delivery e WHERE e.subscription = f.subscription AND e.referral = f.referral
+                    AND e.state = 'pending')
+), chosen AS (
+  SELECT id FROM ranked WHERE of_pair = 1 AND place <= $5::int AND of_subscription <= {IN_FLIGHT_PER_SUBSCRIPTION}
+    AND of_organization <= {FLYING_PER_ORGANIZATION} AND of_host <= {FLYING_PER_HOST})
+INSERT INTO delivery (id, subscription, sequence, referral, notice, told, trigger, asked, state, number, next_attempt_at,
+  leased_until, lease)
+SELECT f.id, f.subscription, f.sequence, f.referral, f.notice, f.told, f.trigger, f.asked, f.state, f.number,
+  f.next_attempt_at, CASE WHEN c.id IS NOT NULL THEN $3::timestamptz END, CASE WHEN c.id IS NOT NULL THEN $4::text ELSE '' END
+FROM fresh f LEFT JOIN chosen c ON c.id = f.id ON CONFLICT DO NOTHING RETURNING id, lease
+"""  # noqa: S608 own constants
+
+
+async def write(writes: Writes, rows: Rows) -> None:
+    """Ends, feed rows and deliveries, which somebody must lease."""
+    await _write_feed(writes, rows)
+    await insert(writes, "delivery", rows.deliveries)
+
+
+async def write_and_lease(writes: Gathered, rows: Rows, room: int, now: datetime) -> None:
+    """The same, with as many deliveries leased as may be sent at once and the caller has room for; their ids are the answer
+    `leased`."""
+    if room <= 0 or not rows.deliveries:
+        await write(writes, rows)
+        return
+    await _write_feed(writes, rows)
+    lease = rows.outgoing[0].lease
+    written = orjson.dumps(rows.deliveries).decode()
+    writes.add("delivering", LEASED_AT_ONCE, written, now, now + LEASE, lease, room)
+    writes.ask("leased", "(SELECT array_agg(id) FROM delivering WHERE lease <> '')")
+
+
+async def _write_feed(writes: Writes, rows: Rows) -> None:
     if not rows.feed:
         return
-    await connection.execute(
+    await writes.execute(
         """UPDATE subscription s SET sequence = e.sequence
            FROM unnest($1::text[], $2::bigint[]) AS e (id, sequence) WHERE s.id = e.id""",
         list(rows.ends),
         list(rows.ends.values()),
     )
-    await insert(connection, "feed", rows.feed)
-    await insert(connection, "delivery", rows.deliveries)
+    await insert(writes, "feed", rows.feed)
 
 
-async def insert(connection: Connection, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+async def insert(writes: Writes, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert rows of an own table in one statement; one that is there already stays as it is."""
     if not rows:
         return
-    await connection.execute(
+    await writes.execute(
         f"""INSERT INTO "{table}" SELECT * FROM jsonb_populate_recordset(NULL::"{table}", $1::jsonb)
             ON CONFLICT DO NOTHING""",  # noqa: S608 own table names
         orjson.dumps(rows).decode(),

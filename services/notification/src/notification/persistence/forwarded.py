@@ -11,7 +11,7 @@ import orjson
 from loopkeeper.contract.envelope import Message
 from loopkeeper.contract.events import PUBLISHERS, Event, publisher
 from loopkeeper.kernel.settings import Settings
-from loopkeeper.postgres.connections import Connection
+from loopkeeper.store.gathered import Writes
 
 ENQUEUE = """
 INSERT INTO forward (plan, headers, data)
@@ -38,10 +38,10 @@ def forwarded(message: Message, data: Mapping[str, Any]) -> Message:
     return replace(message, data=orjson.dumps(data))
 
 
-async def enqueue(connection: Connection, messages: Sequence[tuple[str, Message]]) -> None:
+async def enqueue(writes: Writes, messages: Sequence[tuple[str, Message]]) -> None:
     """Queue messages, each with its plan, inside the transaction that makes them."""
     if messages:
-        await connection.execute(
+        await writes.execute(
             ENQUEUE,
             [plan for plan, _ in messages],
             [orjson.dumps(message.headers()) for _, message in messages],

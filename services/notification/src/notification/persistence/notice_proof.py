@@ -14,7 +14,7 @@ from uuid import UUID
 
 import orjson
 
-from loopkeeper.postgres.connections import Connection
+from loopkeeper.store.gathered import Writes
 
 # A notice's deadline is a timer of its referral, under this kind and the notice's id.
 TIMER = "notice "
@@ -41,12 +41,12 @@ def notice_of(kind: str) -> str:
     return kind.removeprefix(TIMER)
 
 
-async def expect(connection: Connection, notices: Sequence[Mapping[str, Any]]) -> None:
+async def expect(writes: Writes, notices: Sequence[Mapping[str, Any]]) -> None:
     """The deadlines of notices just written, as timers of their referrals."""
     due = [each for each in notices if each["due_at"] is not None]
     if not due:
         return
-    await connection.execute(
+    await writes.execute(
         """INSERT INTO timer (stream, kind, due_at) SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[])
            ON CONFLICT DO NOTHING""",
         [each["referral"] for each in due],
@@ -55,11 +55,11 @@ async def expect(connection: Connection, notices: Sequence[Mapping[str, Any]]) -
     )
 
 
-async def name_who_serves(connection: Connection, referrals: Collection[str]) -> None:
+async def name_who_serves(writes: Writes, referrals: Collection[str]) -> None:
     """The members' notices of these referrals are its serving provider's to hand over too; the rows are written already."""
     if not referrals:
         return
-    await connection.execute(
+    await writes.execute(
         """UPDATE notice n SET serving = r.provider_id FROM referral r
            WHERE n.referral = ANY($1::text[]) AND n.recipient_kind = 'member' AND r.id = n.referral
              AND n.serving <> r.provider_id""",
@@ -67,12 +67,24 @@ async def name_who_serves(connection: Connection, referrals: Collection[str]) ->
     )
 
 
-async def readdress(connection: Connection, addressees: Mapping[str, str]) -> None:
+async def pass_on(writes: Writes, serving: Mapping[str, str]) -> None:
+    """The members' notices that were written before, of these referrals, are these providers' to hand over now."""
+    if not serving:
+        return
+    await writes.execute(
+        """UPDATE notice n SET serving = s.provider FROM unnest($1::text[], $2::text[]) AS s (referral, provider)
+           WHERE n.referral = s.referral AND n.recipient_kind = 'member' AND n.serving <> s.provider""",
+        list(serving),
+        list(serving.values()),
+    )
+
+
+async def readdress(writes: Writes, addressees: Mapping[str, str]) -> None:
     """The members' notices of these referrals that are not told yet are for this person now; for nobody, where it is not
     known who holds consent."""
     if not addressees:
         return
-    await connection.execute(
+    await writes.execute(
         """UPDATE notice n SET addressee = t.addressee,
              needs = CASE WHEN t.addressee = '' THEN array_append(array_remove(n.needs, $3), $3)
                           ELSE array_remove(n.needs, $3) END
@@ -84,11 +96,11 @@ async def readdress(connection: Connection, addressees: Mapping[str, str]) -> No
     )
 
 
-async def mark(connection: Connection, told: Sequence[Told]) -> None:
+async def mark(writes: Writes, told: Sequence[Told]) -> None:
     """Write these down; what was told before stays as it was. Their deadlines are met."""
     if not told:
         return
-    await connection.execute(
+    await writes.execute(
         """UPDATE notice n SET told_at = t.at, told_how = t.how, told_by = t.by::jsonb
            FROM unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[]) AS t (id, at, how, by)
            WHERE n.id = t.id AND n.told_at IS NULL""",
@@ -97,24 +109,24 @@ async def mark(connection: Connection, told: Sequence[Told]) -> None:
         [each.how for each in told],
         [orjson.dumps(each.by).decode() for each in told],
     )
-    await _no_longer_due(connection, [each.notice for each in told])
+    await _no_longer_due(writes, [each.notice for each in told])
 
 
-async def mark_late(connection: Connection, late: Mapping[str, datetime]) -> None:
+async def mark_late(writes: Writes, late: Mapping[str, datetime]) -> None:
     """These were due and are not told: their deadline is over, their being told is not."""
     if not late:
         return
-    await connection.execute(
+    await writes.execute(
         """UPDATE notice n SET overdue_at = t.at FROM unnest($1::text[], $2::timestamptz[]) AS t (id, at)
            WHERE n.id = t.id""",
         list(late),
         list(late.values()),
     )
-    await _no_longer_due(connection, list(late))
+    await _no_longer_due(writes, list(late))
 
 
-async def _no_longer_due(connection: Connection, notices: Sequence[str]) -> None:
-    await connection.execute(
+async def _no_longer_due(writes: Writes, notices: Sequence[str]) -> None:
+    await writes.execute(
         """DELETE FROM timer t USING notice n
            WHERE n.id = ANY($1::text[]) AND t.stream = n.referral AND t.kind = $2 || n.id""",
         notices,

@@ -15,8 +15,10 @@ from typing import Any
 from loopkeeper.contract.decider import Command, InvariantBroken
 from loopkeeper.contract.envelope import Message
 from loopkeeper.contract.events import NoticeDelivered, NoticeOverdue
+from loopkeeper.kernel.clock import Clock
 from loopkeeper.postgres.connections import Connection
-from loopkeeper.store.definition import Change, Projection, Submission, TooMuchAtOnce
+from loopkeeper.store.definition import Change, Projection, Submission, TooMuchAtOnce, Wrote
+from loopkeeper.store.gathered import Gathered, Writes
 from loopkeeper.store.journal import Entry
 from notification.domain.notices.telling import Copy, Happened, Telling, copies, tellings
 from notification.domain.outreach.commands import RecordHandOver
@@ -26,6 +28,7 @@ from notification.persistence import feed, forwarded, notice_proof
 from notification.persistence.context import NotificationLoaded
 from notification.persistence.feed import News
 from notification.persistence.notice_proof import Told
+from notification.persistence.outgoing import Outgoing
 
 
 @dataclass(slots=True)
@@ -40,15 +43,53 @@ class Writing:
 
 
 class TellingProjection(Projection[Outreach]):
-    """Writes who is told what of a batch's events. `forwards`: whether plans read a topic of their own in Kafka."""
+    """Writes who is told what of a batch's events. `forwards`: whether plans read a topic of their own in Kafka;
+    `outgoing` hands what is to be sent to the sender of this process."""
 
-    def __init__(self, *, forwards: bool) -> None:
+    def __init__(self, clock: Clock, *, forwards: bool) -> None:
+        self._clock = clock
         self._forwards = forwards
+        self.outgoing = Outgoing()
 
     async def write(
-        self, connection: Connection, changes: Sequence[Change[Outreach]], loaded: NotificationLoaded
-    ) -> None:
+        self,
+        connection: Connection,
+        writes: Gathered,
+        changes: Sequence[Change[Outreach]],
+        loaded: NotificationLoaded,
+    ) -> Wrote:
         """For each event of each change: copies and notices, then whether it says that a notice was told or is late."""
+        writing = self._writing(changes, loaded)
+        rows = feed.rows_of(loaded.subscriptions, writing.news, max(change.at for change in changes))
+        if len(rows.feed) > feed.MOST_ROWS and len({change.submission.id for change in changes}) > 1:
+            raise TooMuchAtOnce
+        serving = {change.stream: _serving(change.after) for change in changes}
+        for each in writing.notices:
+            if each["recipient_kind"] == "member":
+                each["serving"] = serving.get(each["referral"], "")
+        readdressed = _readdressed(changes)
+        # What a notice of this batch is told by, whose member's notice it is or is now for, must find it written.
+        elsewhere = {
+            each["referral"] for each in writing.notices if each["recipient_kind"] == "member"
+        } - serving.keys()
+        seen: Writes = connection if writing.told or writing.late or elsewhere or readdressed else writes
+        await feed.insert(seen, "notice", writing.notices)
+        await notice_proof.expect(seen, writing.notices)
+        await notice_proof.name_who_serves(connection, elsewhere)
+        moved = {change.stream for change in changes if _serving(change.before) != _serving(change.after)}
+        await notice_proof.pass_on(seen, {stream: serving[stream] for stream in moved})
+        await notice_proof.readdress(seen, readdressed)
+        await feed.write_and_lease(writes, rows, self.outgoing.room, self._clock.now())
+        await forwarded.enqueue(writes, writing.forward)
+        await notice_proof.mark(seen, writing.told)
+        await notice_proof.mark_late(seen, writing.late)
+
+        def committed() -> None:
+            self.outgoing.hand(rows.outgoing, writes.answers.get("leased") or ())
+
+        return Wrote([each["due_at"] for each in writing.notices if each["due_at"] is not None], committed)
+
+    def _writing(self, changes: Sequence[Change[Outreach]], loaded: NotificationLoaded) -> Writing:
         writing = Writing()
         for change in changes:
             submission = change.submission
@@ -69,19 +110,7 @@ class TellingProjection(Projection[Outreach]):
                         writing.late[event.notice] = event.due_at
                     case _:
                         pass
-        rows = feed.rows_of(loaded.subscriptions, writing.news, max(change.at for change in changes))
-        if len(rows.feed) > feed.MOST_ROWS and len({change.submission.id for change in changes}) > 1:
-            raise TooMuchAtOnce
-        await feed.insert(connection, "notice", writing.notices)
-        await notice_proof.expect(connection, writing.notices)
-        served = {change.stream for change in changes if _serving(change.before) != _serving(change.after)}
-        served |= {each["referral"] for each in writing.notices if each["recipient_kind"] == "member"}
-        await notice_proof.name_who_serves(connection, served)
-        await notice_proof.readdress(connection, _readdressed(changes))
-        await feed.write(connection, rows)
-        await forwarded.enqueue(connection, writing.forward)
-        await notice_proof.mark(connection, writing.told)
-        await notice_proof.mark_late(connection, writing.late)
+        return writing
 
 
 def _readdressed(changes: Sequence[Change[Outreach]]) -> dict[str, str]:
@@ -141,7 +170,10 @@ def _in_words(entry: Entry, telling: Telling, at: datetime, traceparent: str) ->
         **telling.protected,
     }
     referral = notice.referral or entry.stream
-    return News(notice.recipient, notice_id, notice.wire_type, referral, at, body, traceparent, notice_id)
+    published = telling.duty.published or notice.closing
+    return News(
+        notice.recipient, notice_id, notice.wire_type, referral, at, body, traceparent, notice_id, published
+    )
 
 
 def _row(entry: Entry, telling: Telling, after: Outreach, at: datetime) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from loopkeeper.contract.events import ReferralAmended, ReferralReceived
 from loopkeeper.postgres.connections import Connection
 from loopkeeper.store import bulk_writes
-from loopkeeper.store.definition import Change, Projection
+from loopkeeper.store.definition import Change, Projection, Wrote
+from loopkeeper.store.gathered import Gathered, Writes
 from referral_intake.domain.commands import Keys
 from referral_intake.domain.state import Referral
 from referral_intake.persistence.context import IntakeLoaded
@@ -19,8 +20,12 @@ class IntakeProjection(Projection[Referral]):
     knows them."""
 
     async def write(
-        self, connection: Connection, changes: Sequence[Change[Referral]], loaded: IntakeLoaded
-    ) -> None:
+        self,
+        connection: Connection,
+        writes: Gathered,
+        changes: Sequence[Change[Referral]],
+        loaded: IntakeLoaded,
+    ) -> Wrote:
         told = {
             change.stream: loaded.known.keys[change.stream]
             for change in changes
@@ -29,15 +34,17 @@ class IntakeProjection(Projection[Referral]):
             and change.stream == change.submission.stream
             and getattr(change.submission.command, "keys", None) is not None
         }
-        await members(connection, loaded.minted)
-        await identities(connection, told)
-        await supports(connection, changes)
-        await populations(connection, changes)
+        await members(writes, loaded.minted)
+        # What is copied may have come in this very batch.
+        await identities(connection if loaded.copied else writes, told)
         await copied_identities(connection, loaded.copied)
-        await bulk_writes.audit(connection, loaded.passed)
+        await supports(writes, changes)
+        await populations(writes, changes)
+        await bulk_writes.audit(writes, loaded.passed)
+        return Wrote()
 
 
-async def populations(connection: Connection, changes: Sequence[Change[Referral]]) -> None:
+async def populations(writes: Writes, changes: Sequence[Change[Referral]]) -> None:
     """For lists by one population: what each changed referral has now, and no longer what it had."""
     before, after = dict[str, frozenset[str]](), dict[str, frozenset[str]]()
     for change in changes:
@@ -47,14 +54,14 @@ async def populations(connection: Connection, changes: Sequence[Change[Referral]
     gone = [(each, stream) for stream in moved for each in sorted(before[stream] - after[stream])]
     fresh = [(each, stream) for stream in moved for each in sorted(after[stream] - before[stream])]
     if gone:
-        await connection.execute(
+        await writes.execute(
             """DELETE FROM referral_population p USING unnest($1::text[], $2::text[]) AS t (population, id)
                WHERE p.population = t.population AND p.id = t.id""",
             [each for each, _ in gone],
             [stream for _, stream in gone],
         )
     if fresh:
-        await connection.execute(
+        await writes.execute(
             """INSERT INTO referral_population (population, id) SELECT * FROM unnest($1::text[], $2::text[])
                ON CONFLICT DO NOTHING""",
             [each for each, _ in fresh],
@@ -67,11 +74,11 @@ def listed(state: Referral | None) -> frozenset[str]:
     return frozenset(columns(state)["populations"]) if state is not None else frozenset()
 
 
-async def members(connection: Connection, minted: Mapping[str, str]) -> None:
+async def members(writes: Writes, minted: Mapping[str, str]) -> None:
     """The members' ids, by the key under which each is found again."""
     if not minted:
         return
-    await connection.execute(
+    await writes.execute(
         """INSERT INTO member (id, member) SELECT * FROM unnest($1::text[], $2::text[])
            ON CONFLICT DO NOTHING""",
         list(minted),
@@ -79,11 +86,11 @@ async def members(connection: Connection, minted: Mapping[str, str]) -> None:
     )
 
 
-async def identities(connection: Connection, told: Mapping[str, Keys]) -> None:
+async def identities(writes: Writes, told: Mapping[str, Keys]) -> None:
     """By which keys each of these referrals is recognised."""
     if not told:
         return
-    await connection.execute(
+    await writes.execute(
         """INSERT INTO identity (id, member_key, cin_key, person_key)
            SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS t (id, m, c, p) ORDER BY id
            ON CONFLICT (id) DO UPDATE SET member_key = excluded.member_key, cin_key = excluded.cin_key,
@@ -95,11 +102,11 @@ async def identities(connection: Connection, told: Mapping[str, Keys]) -> None:
     )
 
 
-async def copied_identities(connection: Connection, copied: Mapping[str, str]) -> None:
+async def copied_identities(writes: Writes, copied: Mapping[str, str]) -> None:
     """A referral that another one opened is recognised by the same keys; new id by old."""
     if not copied:
         return
-    await connection.execute(
+    await writes.execute(
         """INSERT INTO identity (id, member_key, cin_key, person_key)
            SELECT c.id, i.member_key, i.cin_key, i.person_key
            FROM unnest($1::text[], $2::text[]) AS c (id, old) JOIN identity i ON i.id = c.old
@@ -109,7 +116,7 @@ async def copied_identities(connection: Connection, copied: Mapping[str, str]) -
     )
 
 
-async def supports(connection: Connection, changes: Sequence[Change[Referral]]) -> None:
+async def supports(writes: Writes, changes: Sequence[Change[Referral]]) -> None:
     """The child loops' rows: as they are, and with the provider that serves the member now."""
     rows = {
         name: (change.stream, after.plan, after.offer.provider if after.offer else "", support)
@@ -121,7 +128,7 @@ async def supports(connection: Connection, changes: Sequence[Change[Referral]]) 
     }  # fmt: skip
     if not rows:
         return
-    await connection.execute(
+    await writes.execute(
         """INSERT INTO support (id, referral, plan_id, provider_id, code, status, serving, "at")
            SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
              $8::timestamptz[]) AS t (id, r, pl, pr, c, s, v, a) ORDER BY id

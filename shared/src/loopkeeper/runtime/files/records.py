@@ -8,9 +8,11 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 from uuid import UUID, uuid5
+from weakref import WeakKeyDictionary
 
 import orjson
 
+from loopkeeper.kernel.wake import Waker
 from loopkeeper.plan_files.fields import Kind
 from loopkeeper.plan_files.outcomes import FACTS, Judged, Outcome, Warned
 from loopkeeper.postgres.connections import Connection
@@ -18,6 +20,7 @@ from loopkeeper.runtime.files.kinds import Act, Acted, Open, Planned, Sent
 from loopkeeper.runtime.service import RunningService
 from loopkeeper.security.keyring import SYSTEM
 from loopkeeper.security.organizations import Client, Role
+from loopkeeper.store.store import Store
 
 # Bytes of a file that one sealed part holds, rows that one statement writes.
 PART, ROWS = 512 * 1024, 2000
@@ -93,7 +96,18 @@ async def take(
         )
         return dict(row or {})
 
-    return await store.transact(whole)
+    taken = await store.transact(whole)
+    arrivals_of(context).wake()
+    return taken
+
+
+# One for each running service; gone with its store.
+_arrivals: WeakKeyDictionary[Store[Any], Waker] = WeakKeyDictionary()
+
+
+def arrivals_of(context: RunningService) -> Waker:
+    """Wakes where this process took a file in."""
+    return _arrivals.setdefault(context.store, Waker())
 
 
 def _name(context: RunningService, sent: Sent) -> str:

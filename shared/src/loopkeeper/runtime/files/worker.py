@@ -27,8 +27,10 @@ from loopkeeper.spreadsheets import Unreadable
 log = get("files")
 
 LEADER = 0x4C4B4649
-# How soon what another replica took, or another service answered, is noticed when nothing wakes the worker.
-EVERY = 0.25
+# How soon what another replica took is noticed; what this process took, and what other services answer, wakes the worker.
+EVERY = 2.0
+# How often it is looked whether a file's bytes are older than they are kept.
+FORGETS_APART = 3600.0
 # Rows that act in one round.
 ROUND = 256
 # Open files that one round looks at, where the first of them wait.
@@ -43,14 +45,24 @@ def worker_of(kinds: Sequence[FileKind]) -> Worker:
     async def run(context: RunningService, heartbeat: Heartbeat) -> None:
         leadership = Leadership(context.database.connect, LEADER, f"loopkeeper-{context.name}-files")
         working = Working(context, by_name)
+        wake = woken_by(kept.arrivals_of(context), context.clock.jumps)
+        jumped = woken_by(context.clock.jumps)
 
         async def work() -> bool:
             if await leadership.session() is None:
                 return False
-            return await working.round()
+            if jumped.is_set():
+                jumped.clear()
+                working.forgets_at = 0.0
+            # Commits alone can move a file whose rows wait for answers; where none is open they are no news.
+            context.store.commits.add(wake)
+            more = await working.round()
+            if not working.open:
+                context.store.commits.forget(wake)
+            return more
 
         try:
-            await repeat(work, woken_by(context.store.commits, context.clock.jumps), EVERY, heartbeat)
+            await repeat(work, wake, EVERY, heartbeat)
         finally:
             leadership.leave()
 
@@ -68,11 +80,15 @@ class Working:
     def __init__(self, context: RunningService, kinds: Mapping[Kind, FileKind]) -> None:
         self._context = context
         self._kinds = kinds
+        # Whether the last round found a file that is not done; and when the next look for old ones is due.
+        self.open = False
+        self.forgets_at = 0.0
 
     async def round(self) -> bool:
         """One step of the oldest open file that does not wait for another service; whether there is more to do at
         once."""
         rows = await kept.open_files(self._context, FILES)
+        self.open = bool(rows)
         for row in rows:
             kind = self._kinds[row["kind"]]
             sent = kept.sent_of(self._context, row, kind.kind)
@@ -84,9 +100,14 @@ class Working:
         return not rows and await self._forget()
 
     async def _forget(self) -> bool:
+        if (time := asyncio.get_running_loop().time()) < self.forgets_at:
+            return False
+        self.forgets_at = time + FORGETS_APART
         policy, now = self._context.policy, self._context.clock.now()
         kept_days: int = policy.row("files", on=la_date(now), step="kept")["days"]
-        return await kept.forget(self._context, now - timedelta(days=kept_days)) > 0
+        if more := await kept.forget(self._context, now - timedelta(days=kept_days)) > 0:
+            self.forgets_at = 0.0
+        return more
 
     # ── read and judge ────────────────────────────────────────────────────────────────────────────────────
 

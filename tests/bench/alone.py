@@ -1,0 +1,342 @@
+"""What does one referral alone cost, from its POST to its closing, and what does nobody's asking anything cost?
+
+    python -m tests.bench.alone [--json] [--statements] [--referrals 9] [--saturated 150] [--idle 20]
+
+The four services run in one process on one PostgreSQL; referrals come one at a time, and each stage ends when everything
+that follows from it is sent, read, delivered and written down. Statements, rows and WAL are medians over the referrals.
+The processor's time is of other referrals, at which nobody looks: of this process, which is also who asks and who is told,
+and of PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import uvloop
+
+from loopkeeper.postgres import embedded
+from loopkeeper.postgres.embedded import Server
+from tests.bench.counting import Processor, Statements, Wal, Written, as_onlooker, counted, wal_of
+from tests.conftest import SERVICES, Databases
+from tests.loop.house import CLINIC, HARBOR, OPERATIONS, STREET, House, david, house, put_roster
+
+WARM = 4
+STAGES = ("offer told", "acceptance", "attempt", "start and closing")
+# By what a desk with many referrals under way knows that it may go on.
+FOLLOWS = {
+    "offer told": "ecm.notice.offer.v1",
+    "acceptance": "ecm.notice.assigned.v1",
+    "start and closing": "ecm.notice.closed.v1",
+}
+DESKS = 16
+
+
+@dataclass
+class Stage:
+    """One stage of one referral."""
+
+    statements: Counter[tuple[str, str]]
+    written: Written
+    webhooks: int
+    milliseconds: float
+
+
+@dataclass
+class Figures:
+    """By stage, of each referral; and what an idle second and a referral nobody looks at cost."""
+
+    stages: dict[str, list[Stage]] = field(default_factory=lambda: {name: list[Stage]() for name in STAGES})
+    idle: dict[str, float] = field(default_factory=dict[str, float])
+    processor: dict[str, float] = field(default_factory=dict[str, float])
+    saturated: dict[str, float] = field(default_factory=dict[str, float])
+
+
+class Desk:
+    """Who refers, accepts and serves, one member after the other."""
+
+    def __init__(self, opened: House) -> None:
+        self.opened = opened
+        self._number = 0
+        self._told: dict[tuple[str, str], Any] = {}
+        self._seen = 0
+
+    async def furnish(self, members: int) -> None:
+        numbers = [f"9002{number:04}S" for number in range(members)]
+        born = david()["member"]["birth_date"]
+        await put_roster(self.opened, HARBOR, [{"cin": each, "birth_date": born} for each in numbers])
+        await self.opened.ask(OPERATIONS, "PUT", f"/v1/providers/{STREET}", {"capacity": 100_000})
+        for organization in (CLINIC, STREET, HARBOR):
+            await self.opened.subscribe(organization)
+
+    async def until_told(self, kind: str, referral: str) -> Any:
+        """What the endpoints were told of this referral under this kind; each request is read once."""
+        partner = self.opened.partner
+        while (kind, referral) not in self._told:
+            if self._seen == len(partner.requests):
+                await partner.came(self._seen + 1)
+            for taken in partner.requests[self._seen :]:
+                event = taken.json()
+                self._told[event["type"], event["data"].get("referral", "")] = event["data"]
+            self._seen = len(partner.requests)
+        return self._told[kind, referral]
+
+    async def loop(self, until_done: Callable[[str, Callable[[], Awaitable[Any]]], Awaitable[None]]) -> None:
+        """One member's whole loop; `until_done` does a stage's request and waits for what follows."""
+        body = david(
+            member=david()["member"]
+            | {"cin": f"9002{self._number:04}S", "last_name": f"Number{self._number}"}
+        )
+        self._number += 1
+        referral: list[str] = []
+
+        async def refer() -> str:
+            referral.append(await self.opened.refer(CLINIC, body))
+            return referral[0]
+
+        async def accept() -> None:
+            offer = await self.until_told("ecm.notice.offer.v1", referral[0])
+            lead = {"lead": {"person": "luis-ortega", "name": "Luis Ortega"}}
+            await self.opened.ask(STREET, "POST", f"/v1/assignments/{offer['assignment']}:accept", lead)
+
+        async def attempt() -> None:
+            await self.opened.attempt(STREET, referral[0], "in_person", "engaged")
+
+        async def start() -> None:
+            path = f"/v1/outreach/{referral[0]}:start-services"
+            await self.opened.ask(STREET, "POST", path, {"on": self.opened.today()})
+
+        for name, act in zip(STAGES, (refer, accept, attempt, start), strict=True):
+            await until_done(name, act)
+
+
+async def count(desk: Desk, statements: Statements, wal: Wal, referrals: int) -> Figures:
+    """The stages of so many referrals, each settled before the next begins."""
+    found, opened = Figures(), desk.opened
+
+    async def settled(name: str, act: Callable[[], Awaitable[Any]]) -> None:
+        heard = len(opened.partner.requests)
+        with as_onlooker():
+            place = await wal.place()
+        statements.taken()
+        began = perf_counter()
+        await act()
+        with as_onlooker():
+            await opened.quiet()
+            took = perf_counter() - began
+            sent = statements.taken()
+            written = await wal.written(place, await wal.place())
+        webhooks = len(opened.partner.requests) - heard
+        found.stages[name].append(Stage(sent, written, webhooks, took * 1000))
+
+    for _ in range(WARM + referrals):
+        await desk.loop(settled)
+    for stages in found.stages.values():
+        del stages[:WARM]
+    return found
+
+
+async def spend(desk: Desk, processor: Processor, found: Figures, referrals: int) -> None:
+    """The processor's time of whole loops; each stage ends when its webhooks have come."""
+    opened = desk.opened
+    expected = {name: stages[-1].webhooks for name, stages in found.stages.items()}
+
+    async def told(name: str, act: Callable[[], Awaitable[Any]]) -> None:
+        heard = len(opened.partner.requests)
+        await act()
+        await opened.partner.came(heard + expected[name])
+
+    before, began = processor.spent(), perf_counter()
+    for _ in range(referrals):
+        await desk.loop(told)
+    seconds, after = perf_counter() - began, processor.spent()
+    found.processor = {
+        "process, ms a loop": (after[0] - before[0]) / referrals * 1000,
+        "PostgreSQL, ms a loop": (after[1] - before[1]) / referrals * 1000,
+        "ms a loop": seconds / referrals * 1000,
+    }
+
+
+async def saturate(desk: Desk, processor: Processor, found: Figures, referrals: int) -> None:
+    """The processor's time of whole loops, many under way at a time, until every webhook of them has come."""
+    numbers, opened = iter(range(referrals)), desk.opened
+    webhooks = sum(stages[-1].webhooks for stages in found.stages.values())
+
+    async def one() -> None:
+        for _ in numbers:
+            referral = ""
+
+            async def told(name: str, act: Callable[[], Awaitable[Any]]) -> None:
+                nonlocal referral
+                referral = await act() or referral
+                if kind := FOLLOWS.get(name):
+                    await desk.until_told(kind, referral)
+
+            await desk.loop(told)
+
+    heard = len(opened.partner.requests)
+    before, began = processor.spent(), perf_counter()
+    await asyncio.gather(*(one() for _ in range(DESKS)))
+    await opened.partner.came(heard + webhooks * referrals)
+    seconds, after = perf_counter() - began, processor.spent()
+    found.saturated = {
+        "process, ms a loop": (after[0] - before[0]) / referrals * 1000,
+        "PostgreSQL, ms a loop": (after[1] - before[1]) / referrals * 1000,
+        "loops a second": referrals / seconds,
+    }
+
+
+async def idle(
+    statements: Statements, processor: Processor, found: Figures, seconds: float
+) -> Counter[tuple[str, str]]:
+    """What is done while nobody asks anything."""
+    await asyncio.sleep(2.0)
+    statements.taken()
+    before = processor.spent()
+    await asyncio.sleep(seconds)
+    after, sent = processor.spent(), statements.taken()
+    found.idle = {
+        "statements a second": sent.total() / seconds,
+        "process, ms a second": (after[0] - before[0]) / seconds * 1000,
+        "PostgreSQL, ms a second": (after[1] - before[1]) / seconds * 1000,
+    }
+    return sent
+
+
+def summary(found: Figures) -> dict[str, Any]:
+    """Medians by stage, and of whole loops."""
+    stages: dict[str, Any] = {}
+    for name, each in found.stages.items():
+        stages[name] = _medians(each)
+    whole = [
+        Stage(
+            sum((stage.statements for stage in one), Counter[tuple[str, str]]()),
+            _together([stage.written for stage in one]),
+            sum(stage.webhooks for stage in one),
+            sum(stage.milliseconds for stage in one),
+        )
+        for one in zip(*found.stages.values(), strict=True)
+    ]
+    return {
+        "stages": stages,
+        "loop": _medians(whole),
+        "alone": found.processor,
+        "saturated": found.saturated,
+        "idle": found.idle,
+    }
+
+
+def _together(written: Sequence[Written]) -> Written:
+    whole = Written()
+    for each in written:
+        whole.rows += each.rows
+        whole.locked += each.locked
+        whole.commits += each.commits
+        whole.bytes += each.bytes
+    return whole
+
+
+def _medians(stages: Sequence[Stage]) -> dict[str, Any]:
+    by_service = [_of_services(stage.statements) for stage in stages]
+    rows = [stage.written.of_services() for stage in stages]
+    services = sorted({name for each in (*by_service, *rows) for name in each})
+    return {
+        "statements": median(each.total() for each in by_service),
+        "statements by service": {name: median(each[name] for each in by_service) for name in services},
+        "rows written": median(sum(each.values()) for each in rows),
+        "rows by service": {name: median(each.get(name, 0) for each in rows) for name in services},
+        "rows locked": median(stage.written.locked for stage in stages),
+        "commits": median(stage.written.commits for stage in stages),
+        "WAL bytes": median(stage.written.bytes for stage in stages),
+        "webhooks": median(stage.webhooks for stage in stages),
+        "ms": round(median(stage.milliseconds for stage in stages), 1),
+    }
+
+
+def _of_services(statements: Mapping[tuple[str, str], int]) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for (service, _), n in statements.items():
+        found[service] += n
+    return found
+
+
+def table(found: Mapping[str, Any]) -> str:
+    """The same for a person."""
+    columns = {**found["stages"], "whole loop": found["loop"]}
+    names = ("statements", "rows written", "rows locked", "commits", "WAL bytes", "webhooks", "ms")
+    lines = [f"| | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}"]
+    lines += [
+        f"| {name} | {' | '.join(f'{each[name]:.0f}' for each in columns.values())} |" for name in names
+    ]
+    for kind in ("statements", "rows"):
+        for service in found["loop"][f"{kind} by service"]:
+            values = (each[f"{kind} by service"].get(service, 0) for each in columns.values())
+            lines.append(f"| {kind}, {service} | {' | '.join(f'{value:.0f}' for value in values)} |")
+    for title in ("alone", "saturated", "idle"):
+        lines += ["", *(f"{title}: {name} {value:.1f}" for name, value in found[title].items())]
+    return "\n".join(lines)
+
+
+def texts(title: str, statements: Counter[tuple[str, str]], of: float) -> str:
+    """Which statements these were, most first."""
+    rows = [f"{n / of:8.2f} {service:<14} {text[:130]}" for (service, text), n in statements.most_common()]
+    return "\n".join([title, *rows])
+
+
+async def run(server: Server, folder: Path, asked: argparse.Namespace) -> None:
+    databases = Databases(server)
+    with counted() as statements:
+        async with wal_of(server) as wal, house(databases, folder) as opened:
+            desk, processor = Desk(opened), Processor(server)
+            await desk.furnish(2 * (WARM + asked.referrals) + asked.saturated + 10)
+            found = await count(desk, statements, wal, asked.referrals)
+            await spend(desk, processor, found, asked.referrals)
+            if asked.saturated:
+                await saturate(desk, processor, found, asked.saturated)
+            resting = await idle(statements, processor, found, asked.idle)
+    await databases.drop()
+    made = summary(found)
+    print(json.dumps(made, indent=1) if asked.json else table(made))
+    if asked.statements:
+        for name, stages in found.stages.items():
+            sent = sum((stage.statements for stage in stages), Counter[tuple[str, str]]())
+            print(texts(f"\n{name}, statements a referral", sent, len(stages)))
+            rows = sum((stage.written.rows for stage in stages), Counter[tuple[str, str]]())
+            print(texts(f"\n{name}, rows a referral", rows, len(stages)))
+        print(texts("\nidle, statements a second", resting, asked.idle))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument(
+        "--statements", action="store_true", help="print each statement and how often it was sent"
+    )
+    parser.add_argument("--referrals", type=int, default=9)
+    parser.add_argument("--saturated", type=int, default=150, help="loops, 16 at a time; 0 for none")
+    parser.add_argument("--idle", type=float, default=20.0, help="seconds")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as base:
+        folder = Path(base)
+        settings = {"max_connections": "200", "autovacuum": "off"}
+        server = embedded.start(folder / "postgres", SERVICES, settings=settings)
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(run(server, folder / "house", asked))
+        finally:
+            embedded.remove(folder / "postgres")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,258 @@
+"""Measure what the product costs, beside PostgreSQL alone, and write it into docs/reference/performance.md.
+
+    python -m tests.bench.performance [--quick]
+
+Counts (statements, rows, bytes of WAL) do not depend on the machine; processor, rates and memory are this machine's, and are
+told beside what PostgreSQL's own pgbench does on it in the same run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from loopkeeper.postgres import embedded
+from loopkeeper.postgres.connections import connect
+from loopkeeper.postgres.embedded import Server
+from loopkeeper.postgres.embedded import place as places
+from tests.bench.counting import Processor
+
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "performance.md"
+CLIENTS, ROUNDS = 16, 3
+# What the design calls W2: the least a referral with an outbox costs PostgreSQL.
+TABLES = """
+CREATE TABLE referral (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, plan text, state jsonb);
+CREATE TABLE outbox (position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, body bytea);
+"""
+W2 = """
+BEGIN;
+INSERT INTO referral (plan, state) VALUES ('harbor', jsonb_build_object('status', 'received', 'text', repeat('x', 900)));
+INSERT INTO outbox (body) VALUES (decode(repeat('ab', 1024), 'hex'));
+COMMIT;
+"""
+SERVES_WITHIN = 90.0
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """W2: transactions a second, and the processor of one, client and PostgreSQL together."""
+
+    rate: float
+    milliseconds: float
+
+
+def yardstick(server: Server, seconds: int) -> Yardstick:
+    """pgbench's two inserts, the median of three rounds."""
+    program = places.programs(places.server_folders(server.folder), None) / "pgbench"
+    with tempfile.NamedTemporaryFile("w", suffix=".sql") as script:
+        script.write(W2)
+        script.flush()
+        rates, costs = list[float](), list[float]()
+        processor = Processor(server)
+        for _ in range(ROUNDS):
+            begun, client = processor.spent()[1], os.times()
+            # The words of a client of this very server, which is given its password by the environment.
+            words = [
+                program,
+                "-n",
+                "-M",
+                "prepared",
+                "-c",
+                str(CLIENTS),
+                "-T",
+                str(seconds),
+                "-f",
+                script.name,
+            ]
+            done = subprocess.run(
+                [*words, "-h", server.sockets, "-p", "5432", "-U", "w2", "w2"],
+                check=True,
+                capture_output=True,
+                text=True,
+                env={"PGPASSWORD": server.passwords["w2"], "PATH": "/usr/bin:/bin"},
+            )
+            after = os.times()
+            spent = processor.spent()[1] - begun
+            spent += (
+                after.children_user + after.children_system - client.children_user - client.children_system
+            )
+            found = re.search(r"tps = ([\d.]+)", done.stdout)
+            assert found is not None, done.stdout
+            rates.append(float(found[1]))
+            costs.append(spent / (float(found[1]) * seconds) * 1000)
+    return Yardstick(median(rates), median(costs))
+
+
+def weight(folder: Path, services: Sequence[str]) -> float:
+    """Resident memory in MB of one process that runs these services and rests."""
+    home, log = folder / "home", folder / "log.txt"
+    home.mkdir(parents=True)
+    with log.open("w") as said:
+        process = subprocess.Popen(
+            [Path(sys.executable).with_name("loopkeeper"), "up", *services, "--port", "8739"],
+            stdout=said,
+            stderr=said,
+            env={**os.environ, "LOOPKEEPER_HOME": str(home), "LOOPKEEPER_LOG_LEVEL": "WARNING"},
+        )
+        try:
+            _until_ready(process)
+            time.sleep(5)
+            rollup = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
+            found = re.search(r"^Rss:\s+(\d+)", rollup, re.M)
+            assert found is not None, rollup
+            return int(found[1]) / 1024
+        finally:
+            process.terminate()
+            process.wait()
+            embedded.remove(home / "postgres")
+
+
+def _until_ready(process: subprocess.Popen[Any]) -> None:
+    import httpx
+
+    deadline = time.monotonic() + SERVES_WITHIN
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "the services did not start"
+        try:
+            if httpx.get("http://127.0.0.1:8739/health/ready").status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.2)
+    raise TimeoutError("the services are not ready")
+
+
+def alone(*, quick: bool) -> Mapping[str, Any]:
+    """What one referral costs, in a process of its own."""
+    words = ["--referrals", "5", "--saturated", "60", "--idle", "10"] if quick else []
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.bench.alone", "--json", *words],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    return json.loads(done.stdout[done.stdout.index("{\n") :])
+
+
+def page(found: Mapping[str, Any], w2: Yardstick, weights: Mapping[str, float], version: str) -> str:
+    """The page, in Markdown."""
+    loop, offer = found["loop"], found["stages"]["offer told"]
+    saturated, single, idle = found["saturated"], found["alone"], found["idle"]
+    busy = saturated["process, ms a loop"] + saturated["PostgreSQL, ms a loop"]
+    lonely = single["process, ms a loop"] + single["PostgreSQL, ms a loop"]
+    resting = idle["process, ms a second"] + idle["PostgreSQL, ms a second"]
+    rows = [
+        ("a", "whole loop, 16 under way at a time: processor, ms", f"{busy:.1f} ({busy / w2.milliseconds:.0f} × W2)"),
+        ("a", "the same: loops a second", f"{saturated['loops a second']:.1f}"),
+        ("c", "a referral alone, whole loop: statements", f"{loop['statements']:.0f}"),
+        ("c", "the same: rows written; rows locked", f"{loop['rows written']:.0f}; {loop['rows locked']:.0f}"),
+        ("c", "the same: commits; WAL, kB", f"{loop['commits']:.0f}; {loop['WAL bytes'] / 1000:.0f}"),
+        ("c", "the same: processor, ms", f"{lonely:.0f} ({lonely / w2.milliseconds:.0f} × W2)"),
+        ("d", "to the offer told, alone: statements; rows; WAL, kB",
+         f"{offer['statements']:.0f}; {offer['rows written']:.0f}; {offer['WAL bytes'] / 1000:.0f}"),
+        ("h", "idle: statements a second; processor, ms a second", f"{idle['statements a second']:.1f}; {resting:.1f}"),
+        *(("i", f"memory, {name}, MB", f"{value:.0f}") for name, value in weights.items()),
+        ("W2", "two inserts, 16 clients: a second; processor, ms", f"{w2.rate:.0f}; {w2.milliseconds:.3f}"),
+    ]  # fmt: skip
+    table = "\n".join(f"| {key} | {name} | {value} |" for key, name, value in rows)
+    stages = {**found["stages"], "whole loop": loop}
+    shares = [each["statements by service"] for each in stages.values()]
+    shown = ("statements", "rows written", "commits", "WAL bytes", "webhooks")
+    by_stage = "\n".join(
+        f"| {name} | {' | '.join(f'{each[name]:.0f}' for each in stages.values())} |" for name in shown
+    )
+    by_service = "\n".join(
+        f"| statements, {name} | {' | '.join(f'{each.get(name, 0):.0f}' for each in shares)} |"
+        for name in shares[-1]
+    )
+    made = f"{datetime.now(UTC).date().isoformat()}, {os.cpu_count()} cores ({processor_name()}), load {os.getloadavg()[0]:.1f}"
+    return (
+        HEAD.format(made=made, python=platform.python_version(), version=version)
+        + f"""
+| | measure | figure |
+|---|---|---|
+{table}
+
+## By stage
+
+| | {" | ".join(stages)} |
+|---|{"---|" * len(stages)}
+{by_stage}
+{by_service}
+"""
+    )
+
+
+HEAD = """<!-- Written by `make figures`; change tests/bench/performance.py instead. -->
+
+# Performance
+
+{made}, Python {python}, PostgreSQL {version} with its log flushed at every commit.
+
+The four services run in one process on one PostgreSQL and its log. A loop is one referral from its POST to its closing
+(four requests: POST, acceptance, attempt, start of services) with fifteen webhooks to a referrer, a provider and a
+plan, each delivered, recorded and written down as told. Everything an installation has by default is on: durability,
+validation, screening, sealing, journal and chain, traces.
+
+- **Alone**: one referral at a time. Statements are counted in the process, each a round trip; rows, commits and bytes
+  in the WAL, without images of whole pages. Medians. A stage ends when nothing is unsent, unread, due or under way, so
+  a few statements of quiet sweeps are among them.
+- **Processor**: of the process, which is also who asks (over ASGI) and who is told (over HTTP), and of PostgreSQL with
+  all its sessions. On a machine shared with other programs it moves by a third; counts do not.
+- **W2** is the least that a referral with an outbox costs PostgreSQL: pgbench with two inserts a transaction, in the
+  same run. Ratios to it can be compared between machines.
+"""
+
+
+def processor_name() -> str:
+    found = re.search(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())
+    return found[1] if found else platform.machine()
+
+
+async def _prepare(server: Server) -> str:
+    inside = await connect(server.url("w2"))
+    try:
+        await inside.execute(TABLES)
+        return (await inside.fetchval("SHOW server_version")).split()[0]
+    finally:
+        await inside.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="fewer referrals, shorter rounds")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as base:
+        folder = Path(base)
+        server = embedded.start(folder / "postgres", ["w2"])
+        try:
+            version = asyncio.run(_prepare(server))
+            w2 = yardstick(server, 2 if asked.quick else 4)
+        finally:
+            embedded.remove(folder / "postgres")
+        weights = {
+            "one service (intake)": weight(folder / "one", ["intake"]),
+            "four services in one process": weight(folder / "four", []),
+        }
+    PAGE.write_text(page(alone(quick=asked.quick), w2, weights, version))
+    print(f"written: {PAGE}")
+
+
+if __name__ == "__main__":
+    main()
