@@ -44,6 +44,8 @@ class RecordAttempt(ProviderCommand):
     minutes: int | None = None
     # A file tells attempts that were made while the offer was open (loop.md 6.1).
     before_acceptance: bool = False
+    # Of which assignment a file tells, a former one too (loop.md 8.6); empty: of the newest.
+    assignment: str = ""
 
 
 class StartServices(ProviderCommand):
@@ -106,6 +108,8 @@ class CountMonth(ProviderCommand):
     month: str
     in_person: int | None = None
     remote: int | None = None
+    # As of an attempt.
+    assignment: str = ""
 
 
 class Delivery(Command):

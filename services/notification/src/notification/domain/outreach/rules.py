@@ -59,7 +59,8 @@ from notification.domain.outreach.holding import (
     day_of,
     holder,
     in_the_future,
-    offered_or_held,
+    of_its_days,
+    on_its_days,
     open_holder,
 )
 from notification.domain.outreach.holding import allowed as allowed
@@ -122,11 +123,14 @@ def decide(outreach: Outreach | None, asked: Asked) -> Sequence[Event]:
 
 
 def attempt(outreach: Outreach | None, command: RecordAttempt, context: Plain) -> OutreachAttempted:
-    now, held = offered_or_held(outreach, command) if command.before_acceptance else holder(outreach, command)
-    if held.ended:
-        raise already_over(now)
+    told_by_file = command.before_acceptance
+    now, held = (
+        of_its_days(outreach, command, command.assignment) if told_by_file else holder(outreach, command)
+    )
     if command.tried_at > context.at:
         raise in_the_future()
+    if held.ended and not (told_by_file and on_its_days(held, la_date(command.tried_at))):
+        raise already_over(now)
     early = held.accepted_at is None
     return OutreachAttempted(
         occurred_at=command.tried_at,
