@@ -94,13 +94,13 @@ class ShownFile(BaseModel):
     column: str | None = None
 
 
-class ReleaseBody(BlankIsMissing):
+class ReleaseFileBody(BlankIsMissing):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     acted_by: Person = Field(description="Who of the plan lets it act")
 
 
-class TakeBackBody(BlankIsMissing):
+class TakeFileBackBody(BlankIsMissing):
     """Who wants the file taken back, and why: two persons, one after the other."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
@@ -209,7 +209,7 @@ def _add(router: APIRouter, kind: FileKind) -> None:
 
     async def release(
         id: Id,
-        body: Annotated[ReleaseBody, example({"acted_by": {"person": "maria-chen"}})],
+        body: Annotated[ReleaseFileBody, example({"acted_by": {"person": "maria-chen"}})],
         call: Annotated[Call, allowed(Role.PLAN)],
     ) -> ShownFile:
         await _row(call, id, name, ("plan_id",))
@@ -221,7 +221,7 @@ def _add(router: APIRouter, kind: FileKind) -> None:
     async def take_back(
         id: Id,
         body: Annotated[
-            TakeBackBody, example({"acted_by": {"person": "maria-chen"}, "reason": "wrong_period"})
+            TakeFileBackBody, example({"acted_by": {"person": "maria-chen"}, "reason": "wrong_period"})
         ],
         call: Annotated[Call, allowed(*dict.fromkeys((*kind.roles, Role.PLAN)))],
     ) -> ShownFile:

@@ -55,6 +55,26 @@ class ReplayResult(BaseModel):
     dry_run: bool
 
 
+class ShownFile(BaseModel):
+    id: str
+    kind: str
+    organization: str
+    plan: str | None
+    state: str
+    dry_run: bool
+    received_at: AwareDatetime
+    done_at: AwareDatetime | None
+    period_from: date | None
+    period_through: date | None
+    rows: int
+    done: int
+    counts: dict[str, int]
+    code: str | None = None
+    sentence: str | None = None
+    fix: str | None = None
+    column: str | None = None
+
+
 class ShownOpening(BaseModel):
     id: str
     at: AwareDatetime
@@ -181,6 +201,11 @@ class ShownTerm(BaseModel):
     rights: Rights | None
 
 
+class WarnedCell(BaseModel):
+    code: str
+    column: str
+
+
 class ShownKey(BaseModel):
     id: str
     roles: list[str]
@@ -200,6 +225,11 @@ class Adverse(BaseModel):
     citation: str
     notice_due_at: AwareDatetime
     rights: Rights
+
+
+class ListingShownFile(BaseModel):
+    items: list[ShownFile]
+    next_cursor: str | None = None
 
 
 class ListingShownOpening(BaseModel):
@@ -229,6 +259,18 @@ class ParkedList(BaseModel):
 class Proof(BaseModel):
     sound: bool
     flaws: list[Flaw]
+
+
+class FileRow(BaseModel):
+    row: int
+    state: str
+    result: str
+    code: str | None
+    column: str | None
+    fix: str
+    warnings: list[WarnedCell]
+    referral: str | None
+    receipt: dict[str, Any]
 
 
 class OrganizationWithKeys(BaseModel):
@@ -267,6 +309,11 @@ class ShownDecision(BaseModel):
     rights: Rights | None
     adverse: Adverse | None
     overturned_on: date | None
+
+
+class FileRows(BaseModel):
+    items: list[FileRow]
+    next_after: int | None = None
 
 
 class Organizations(BaseModel):
