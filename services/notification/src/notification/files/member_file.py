@@ -192,19 +192,24 @@ async def loops_of(context: RunningService, plan: str, provider: str) -> Loops:
         sorted(told),
     )
     received = await pool.fetch(
-        """SELECT stream, min(at) AS at FROM journal WHERE stream = ANY($1::text[])
-           AND type LIKE 'ecm.referral.received.%' GROUP BY stream""",
+        """SELECT DISTINCT ON (stream) stream, payload FROM journal WHERE stream = ANY($1::text[])
+           AND type LIKE 'ecm.referral.received.%' ORDER BY stream, n""",
         [row["id"] for row in states],
     )
     last = by_file[files[-1]["id"]] if files else {}
     return Loops(
         {row["id"]: Outreach.model_validate(orjson.loads(row["state"])) for row in states},
-        {row["stream"]: la_date(row["at"]) for row in received},
+        {row["stream"]: _day_of(row["payload"]) for row in received},
         told,
         fetched,
         last,
         files[-1]["received_at"] if files else None,
     )
+
+
+def _day_of(payload: bytes) -> date:
+    """The day on which a noted fact happened."""
+    return la_date(datetime.fromisoformat(orjson.loads(payload)["occurred_at"]))
 
 
 def said_of(loops: Loops, provider: str) -> Mapping[str, Mapping[str, Any]]:
