@@ -22,7 +22,7 @@ from loopkeeper.postgres.leadership import Leadership
 from loopkeeper.runtime.files import records as kept
 from loopkeeper.runtime.files.kinds import FileKind, Planned, Reading, Sent
 from loopkeeper.runtime.service import RunningService, Worker
-from loopkeeper.security.keyring import Unsealable
+from loopkeeper.security.keyring import Erased, Unsealable
 from loopkeeper.spreadsheets import Unreadable
 
 log = get("files")
@@ -35,6 +35,11 @@ ROUND = 256
 # Open files that one round looks at, where the first of them wait.
 FILES = 20
 PERIOD = "file.period"
+ERASED = (
+    "key-destroyed",
+    "The keys of this plan were destroyed.",
+    "Nothing: what it says cannot be read any more.",
+)
 SCAN_SECONDS = 120
 
 
@@ -89,6 +94,10 @@ class Working:
             waited = row["code"] in kept.WAITING
             try:
                 moved = await self._step(kind, row)
+            except Erased:
+                # Its key never comes back: nothing of it can ever be read.
+                await kept.refuse(self._context, row["id"], *ERASED)
+                return True
             except (Unsealable, ScanFailed) as error:
                 # It waits, says so, and keeps no other file waiting.
                 why = kept.NO_SCAN if isinstance(error, ScanFailed) else kept.NO_KEY
