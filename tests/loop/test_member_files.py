@@ -125,6 +125,17 @@ async def test_who_was_told_and_is_gone_is_discontinued_until_a_fetched_file_say
     assert cin(2) not in members(await content(town, await written(town)))
 
 
+async def test_who_is_gone_before_a_file_was_fetched_is_told_of_in_none(town: House) -> None:
+    referral = await offered(town, 6)
+    await written(town)
+    found = await town.ask(HARBOR, "GET", "/v1/assignments?status=offered&limit=200")
+    (offer,) = [each for each in found["items"] if each["referral"] == referral]
+    by = {"acted_by": {"person": "maria-chen"}}
+    await town.ask(HARBOR, "POST", f"/v1/assignments/{offer['id']}:withdraw", by)
+    await town.quiet()
+    assert cin(6) not in members(await content(town, await written(town)))
+
+
 # loop.md 5.8
 async def test_a_file_is_written_by_itself_within_five_business_days_of_the_last(town: House) -> None:
     async def files() -> set[str]:
@@ -170,7 +181,7 @@ async def test_a_list_of_decisions_decides_as_the_routes_do(town: House) -> None
     rows = [
         decided(4, "Approved", Number="HX-1", Referral=first),
         decided(5, "Denied", Reason="criteria_not_met", Criterion="complex need"),
-        decided(6, "Approved"),
+        {**decided(6, "Approved"), "CIN": "90099999S"},
         decided(5, "Perhaps"),
     ]
     file = await send(town, sheet(rows, DECISIONS), kind="decisions", sender=HARBOR)
@@ -185,8 +196,11 @@ async def test_a_list_of_decisions_decides_as_the_routes_do(town: House) -> None
     assert await rows_of(town, file, HARBOR) == [(2, "unchanged", "known"), (3, "accepted", None)]
     denied = await town.ask(HARBOR, "GET", f"/v1/referrals/{second}")
     assert (denied["status"], denied["closing"]["outcome"]) == ("closed", "not_authorized")
-    answer = await town.as_(STREET).post(f"/v1/files/decisions?plan={HARBOR}", content=b"CIN\r\n1\r\n")
-    assert answer.status_code == 403
+    for sender, status in ((STREET, 403), (VALLEY, 404)):
+        headers = {"Content-Type": "text/csv"}
+        path = f"/v1/files/decisions?plan={HARBOR}"
+        answer = await town.as_(sender).post(path, content=sheet(rows, DECISIONS), headers=headers)
+        assert answer.status_code == status
 
 
 # ── held, taken back ──────────────────────────────────────────────────────────────────────────────────────

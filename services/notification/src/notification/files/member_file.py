@@ -67,7 +67,7 @@ class Loops:
 
     states: Mapping[str, Outreach]
     received: Mapping[str, date]
-    # What the files since the last one that was fetched said of each loop, the newest last.
+    # What the files said of each loop of which anything went out, since the last one that was fetched; the newest last.
     told: Mapping[str, Mapping[str, Any]]
     # What the last file that was fetched said.
     fetched: Mapping[str, Mapping[str, Any]]
@@ -168,7 +168,7 @@ async def loops_of(context: RunningService, plan: str, provider: str) -> Loops:
         KIND, plan, provider,
     )  # fmt: skip
     files = await pool.fetch(
-        """SELECT id, received_at, note ->> 'fetched_at' IS NOT NULL AS fetched FROM file
+        """SELECT id, received_at, note ->> 'fetched_at' IS NOT NULL AS fetched, note ? 'sent' AS begun FROM file
            WHERE kind = $1 AND plan = $2 AND provider_id = $3 AND ($4::timestamptz IS NULL OR received_at >= $4)
            ORDER BY received_at, id""",
         KIND, plan, provider, since,
@@ -182,7 +182,9 @@ async def loops_of(context: RunningService, plan: str, provider: str) -> Loops:
         by_file[row["file"]][row["stream"]] = orjson.loads(row["receipt"])
     told: dict[str, Mapping[str, Any]] = {}
     for each in files:
-        told |= by_file[each["id"]]
+        # Of a file of which nothing went out nobody was told: who is gone by now is not told of after all.
+        if each["fetched"] or each["begun"]:
+            told |= by_file[each["id"]]
     nothing: dict[str, Mapping[str, Any]] = {}
     fetched = next((by_file[each["id"]] for each in reversed(files) if each["fetched"]), nothing)
     states = await pool.fetch(

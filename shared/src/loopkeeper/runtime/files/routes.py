@@ -17,7 +17,7 @@ from loopkeeper.http.paging import Listing, Page, listing
 from loopkeeper.http.person import Person
 from loopkeeper.http.route import Id, Operation, example, refused
 from loopkeeper.http.upload import Upload
-from loopkeeper.kernel.errors import Problem
+from loopkeeper.kernel.errors import Problem, not_found
 from loopkeeper.plan_files.profile_folder import Profiles, read_profiles
 from loopkeeper.plan_files.returned import returned_file
 from loopkeeper.plan_files.writing import MEDIA
@@ -355,7 +355,7 @@ def _sent(call: Call, kind: FileKind, asked: FileQuery) -> tuple[Sent, Mapping[s
 
 
 def _plan(call: Call, kind: FileKind, plan: str) -> str:
-    """Whose file it is. Raises `plan-missing`, `unknown-plan`."""
+    """Whose file it is. Raises `plan-missing`, `unknown-plan`, and 404 where a plan sends another plan's."""
     client = call.client
     if not plan and Role.PLAN in client.roles and Role.PLAN in kind.roles:
         plan = client.organization
@@ -368,6 +368,9 @@ def _plan(call: Call, kind: FileKind, plan: str) -> str:
     if found is None or found.kind is not OrganizationKind.PLAN:
         fix = "Send the id of a plan served here."
         raise Problem(422, "unknown-plan", "The plan named is not served here.", fix=fix)
+    if set(kind.roles) == {Role.PLAN} and plan != client.organization:
+        # What only a plan sends is about its own members.
+        raise not_found()
     return plan
 
 
