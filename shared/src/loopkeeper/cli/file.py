@@ -47,7 +47,11 @@ def file_send(
     except OSError:
         fail("The file cannot be read.", "Check its path and that you may read it.", USAGE)
     with asking(key) as client:
-        query: dict[str, Any] = {"plan": plan or None, "name": file.name, "dry_run": "true" if dry_run else None}
+        query: dict[str, Any] = {
+            "plan": plan or None,
+            "name": file.name,
+            "dry_run": "true" if dry_run else None,
+        }
         found = client.upload(f"/v1/files/{kind}", content, **query)
         while wait and found["state"] in OPEN:
             time.sleep(EVERY)

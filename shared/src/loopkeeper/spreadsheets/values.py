@@ -107,7 +107,9 @@ def pattern(text: str) -> Pattern:
     if "MON" in order:
         # Only what begins as a month's name does is one.
         expression = expression.replace("([A-Za-z]{3,9})", f"((?i:{'|'.join(MONTHS)})[A-Za-z]{{0,6}})")
-    return Pattern(text, re.compile(expression + re.escape(text[at:])), tuple(order), dense and "MON" not in order)
+    return Pattern(
+        text, re.compile(expression + re.escape(text[at:])), tuple(order), dense and "MON" not in order
+    )
 
 
 def text_of(value: Value, empty: Iterable[str] = ()) -> str:
