@@ -122,4 +122,7 @@ def _rows(content: bytes) -> list[dict[str, str]]:
 
 
 def _counts(file: Any) -> str:
-    return ", ".join(f"{number} {name}" for name, number in file["counts"].items() if number)
+    counts = file["counts"]
+    return ", ".join(
+        f"{counts[name]} {name}" for name in ("accepted", "unchanged", "refused") if counts[name]
+    )

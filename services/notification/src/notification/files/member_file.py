@@ -163,15 +163,15 @@ async def _write(
 async def loops_of(context: RunningService, plan: str, provider: str) -> Loops:
     pool = context.pool
     since = await pool.fetchval(
-        """SELECT max(received_at) FROM file WHERE kind = $1 AND plan = $2 AND provider_id = $3
+        """SELECT max(received_at) FROM file WHERE kind = 'mif' AND plan = $1 AND provider_id = $2
            AND note ->> 'fetched_at' IS NOT NULL""",
-        KIND, plan, provider,
+        plan, provider,
     )  # fmt: skip
     files = await pool.fetch(
         """SELECT id, received_at, note ->> 'fetched_at' IS NOT NULL AS fetched, note ? 'sent' AS begun FROM file
-           WHERE kind = $1 AND plan = $2 AND provider_id = $3 AND ($4::timestamptz IS NULL OR received_at >= $4)
-           ORDER BY received_at, id""",
-        KIND, plan, provider, since,
+           WHERE kind = 'mif' AND plan = $1 AND provider_id = $2
+             AND received_at >= coalesce($3::timestamptz, '-infinity') ORDER BY received_at, id""",
+        plan, provider, since,
     )  # fmt: skip
     rows = await pool.fetch(
         "SELECT file, stream, receipt FROM file_row WHERE file = ANY($1::text[]) AND stream <> ''",
@@ -344,10 +344,19 @@ def is_due(loops: Loops, provider: str, since: int, every: int) -> bool:
     return changed(loops.last, said_of(loops, provider)) and (loops.written_at is None or since >= every)
 
 
-async def pairs(context: RunningService) -> Sequence[tuple[str, str]]:
-    """The plans and the providers that answer by file, as far as they have to do with each other."""
+async def pairs(context: RunningService, on: date) -> Sequence[tuple[str, str]]:
+    """The plans that write member files on a day and the providers that answer by file, as far as they have to do with
+    each other."""
+    profiles = (await asyncio.to_thread(read_profiles, context.settings.policy_folder)).profiles
+    plans = sorted({each.plan for each in profiles if KIND in each.files and each.holds_on(on)})
+    if not plans:
+        return []
     rows = await context.pool.fetch(
-        """SELECT DISTINCT r.plan_id, r.held_by FROM provider p JOIN referral r ON r.held_by = p.id
-           WHERE p.entry ->> 'answers_by' = 'file' AND r.plan_id <> '' ORDER BY 1, 2"""
+        """SELECT plan, p.id AS provider FROM provider p CROSS JOIN unnest($1::text[]) AS plan
+           WHERE p.entry ->> 'answers_by' = 'file' AND (
+             EXISTS (SELECT FROM referral r WHERE r.plan_id = plan AND r.held_by = p.id)
+             OR EXISTS (SELECT FROM file f WHERE f.kind = 'mif' AND f.plan = plan AND f.provider_id = p.id))
+           ORDER BY 1, 2""",
+        plans,
     )
-    return [(row["plan_id"], row["held_by"]) for row in rows]
+    return [(row["plan"], row["provider"]) for row in rows]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from uuid import uuid5
 
 from loopkeeper.contract.calendar import la_date
@@ -16,7 +15,7 @@ from loopkeeper.postgres.leadership import Leadership
 from loopkeeper.runtime.service import RunningService
 from loopkeeper.security.keyring import Unsealable
 from loopkeeper.security.organizations import Client, Role
-from notification.files.member_file import is_due, layout_of, loops_of, pairs, write_member_file
+from notification.files.member_file import is_due, loops_of, pairs, write_member_file
 
 log = get("files")
 
@@ -45,9 +44,7 @@ async def write_on_schedule(context: RunningService, heartbeat: Heartbeat) -> No
 async def write_due(context: RunningService) -> int:
     """Write the files that are due; returns how many. Repeating it on one day writes none twice."""
     today, written = la_date(context.clock.now()), 0
-    for plan, provider in await pairs(context):
-        if await asyncio.to_thread(layout_of, context, plan, today) is None:
-            continue
+    for plan, provider in await pairs(context, today):
         row = context.policy.row("files", on=today, plan=plan, step="mif")
         loops = await loops_of(context, plan, provider)
         since = 0

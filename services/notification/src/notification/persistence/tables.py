@@ -19,6 +19,16 @@ chassis_tables(metadata)
 provider_table(metadata)
 file_tables(metadata)
 
+# The member files of a plan for a provider, the newest of which says what it was told of.
+_file = metadata.tables["file"]
+sa.Index(
+    "file_member",
+    _file.c.plan,
+    _file.c.provider_id,
+    _file.c.received_at,
+    postgresql_where=sa.text("kind = 'mif'"),
+)
+
 SERVED = sa.text("provider_id <> ''")
 
 referral = stream_table(

@@ -1,4 +1,4 @@
-"""Who held a member before, so that what it tells late is found."""
+"""Who held a member before, so that what it tells late is found; and the member files of a plan for a provider."""
 
 from alembic import op
 
@@ -16,6 +16,7 @@ def upgrade() -> None:
         op,
         (
             "referral_formerly_held ON referral USING gin (formerly_held_by) WHERE formerly_held_by IS NOT NULL",
+            "file_member ON file (plan, provider_id, received_at) WHERE kind = 'mif'",
         ),
     )
 
