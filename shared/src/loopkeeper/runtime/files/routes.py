@@ -460,9 +460,13 @@ async def _returned(call: Call, row: Mapping[str, Any], kind: FileKind) -> Respo
     layout = (await _read_by(context, row, kind, content)).layout
     receipts = {each["row"]: orjson.loads(each["receipt"]) for each in kept}
     added = (kind.receipt_columns, receipts)
-    answer = await asyncio.to_thread(
-        returned_file, content, layout, records.judged_of(kept), name=sent.name, receipts=added
-    )
+    try:
+        answer = await asyncio.to_thread(
+            returned_file, content, layout, records.judged_of(kept), name=sent.name, receipts=added
+        )
+    except Unreadable as error:
+        # Its profile was changed since it was read.
+        raise Problem(409, "file-refused", error.sentence, fix=error.fix) from None
     media = MEDIA["xlsx"] if answer.workbook else MEDIA["csv"]
     name = quote(f"{row['id']}_returned.{'xlsx' if answer.workbook else 'csv'}")
     return Response(
