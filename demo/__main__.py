@@ -33,6 +33,7 @@ from demo.house import House, HouseError, free_port
 from demo.partner import NotHeard, Partner
 from demo.people import Person, members
 from demo.providers import CLINIC, HARBOR, HOSPITAL, OPERATIONS, PLANS, SHELTER, STREET, organizations
+from demo.sheets import REPORTED, Sheets, forty
 from demo.stage import Stage
 from demo.visitors import people as people_of_the_story
 from demo.visitors import refer_more
@@ -189,15 +190,18 @@ async def _play(stage: Stage, given: argparse.Namespace, show: Show) -> int:
     people = members(given.seed, given.referrals, await stage.today())
     providers = await stage.directory()
     covered = 0
+    in_sheets = forty(await stage.today())
     for plan in PLANS:
         known = [person.member for person in people if person.plan == plan]
-        covered += await stage.roster(plan, [*known, *([DAVID, NEIGHBOUR] if plan == HARBOR else [])])
+        covered += await stage.roster(plan, [*known, *([DAVID, NEIGHBOUR] if plan == HARBOR else in_sheets)])
     listening = await stage.subscribe()
     show.step(
         f"{providers} providers in the directory, {covered} members on two rosters, {listening} verified endpoints"
     )
     show.heading("David")
     david = await Story(stage, show.told).play()
+    show.heading("Spreadsheets")
+    reported = await Sheets(stage, show.step).play()
     show.heading(f"{given.referrals} more")
     town = Town(stage, given.seed)
     town.listen()
@@ -206,7 +210,7 @@ async def _play(stage: Stage, given: argparse.Namespace, show: Show) -> int:
         await crowd(stage, town, show, people)
         seconds, used = time.monotonic() - began, stage.house.cpu_seconds() - cpu
         await weeks_later(stage, town, show)
-    seen = readable(stage, [DAVID, *(person.member for person in people)])
+    seen = readable(stage, [DAVID, *(person.member for person in people), *in_sheets])
     figures = await counted(stage, town, seconds, seen)
     _report(show, figures, await outcomes(stage, town), used, stage.house, town)
     if given.json:
@@ -216,7 +220,9 @@ async def _play(stage: Stage, given: argparse.Namespace, show: Show) -> int:
         waiting = await refer_more(stage, given.seed)
         show.step(f"{waiting} more came in just now, and wait for people")
         await _stay(stage, show, david)
-    well = figures.lost == figures.doubled == figures.readable == 0 and not town.mishaps
+    well = (
+        figures.lost == figures.doubled == figures.readable == 0 and not town.mishaps and reported == REPORTED
+    )
     return 0 if well else 1
 
 

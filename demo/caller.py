@@ -33,9 +33,18 @@ class Caller:
         self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=64))
 
     async def ask(
-        self, who: str, method: str, path: str, body: Any = None, *, key: str = "", text: str | None = None
+        self,
+        who: str,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        key: str = "",
+        text: str | None = None,
+        content: bytes | None = None,
     ) -> Any:
-        """One request of this organization; its body. `key` is its Idempotency-Key."""
+        """One request of this organization; what is answered, a file as its bytes. `key` is its Idempotency-Key,
+        `content` a file that is sent."""
         headers = {"Authorization": f"Bearer {self._keys[who]}"}
         if method == "POST":
             headers["Idempotency-Key"] = key or str(uuid4())
@@ -43,15 +52,16 @@ class Caller:
         if text is not None:
             headers["Content-Type"] = "application/x-ndjson"
             sent = {"data": text.encode()}
+        if content is not None:
+            headers["Content-Type"] = "application/octet-stream"
+            sent = {"data": content}
         patience = asyncio.get_running_loop().time() + PATIENCE
         while True:
             try:
                 async with self._session.request(
                     method, self._url_of(path) + path, headers=headers, **sent
                 ) as answer:
-                    found = (
-                        await answer.json() if answer.content_length != 0 and answer.status != 204 else None
-                    )
+                    found = await _answered(answer)
                     if answer.status == 503:
                         await asyncio.sleep(float(answer.headers.get("Retry-After", "1")))
                         continue
@@ -77,3 +87,9 @@ class Caller:
 
     async def close(self) -> None:
         await self._session.close()
+
+
+async def _answered(answer: aiohttp.ClientResponse) -> Any:
+    if answer.content_length == 0 or answer.status == 204:
+        return None
+    return await answer.json() if answer.content_type.endswith("json") else await answer.read()

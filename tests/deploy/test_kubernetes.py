@@ -323,7 +323,7 @@ def test_only_files_may_be_large_and_every_caller_has_a_rate(production: Overlay
     }
     assert {path for path, size in sizes.items() if size == "256m"} == {"/v1/roster", "/v1/providers:import"}
     assert {path for path, size in sizes.items() if size == "26m"} == {
-        "/v1/files/otf", "/v1/files/rtf", "/v1/files/referrals", "/v1/referrals:batch",
+        "/v1/files/decisions", "/v1/files/otf", "/v1/files/rtf", "/v1/files/referrals", "/v1/referrals:batch",
     }  # fmt: skip
     assert set(sizes.values()) == {"256m", "26m", "512k"}
     for each in production.of("Ingress"):

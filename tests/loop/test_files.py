@@ -4,116 +4,36 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from datetime import date, timedelta
-from pathlib import Path
-from typing import Any
+from collections.abc import AsyncGenerator
 
 import pytest
 import pytest_asyncio
 
-from loopkeeper.contract.calendar import la_date
 from tests.conftest import Databases
-from tests.loop.house import CLINIC, HARBOR, NAVIGATORS, OPERATIONS, STREET, House, david, house, put_roster
-
-PROFILE = Path(__file__).parent / "files" / "harbor-health-plan.yaml"
-NPI = "2000000010"
-RTF = (
-    "CIN", "Last Name", "First Name", "Lead Care Manager", "Referral Status", "Status Date", "Why Closed", "In Words",
-    "First Service", "Services Ended", "Code", "New Phone?", "Phone", "In Person", "Remote", "NPI", "Period",
-)  # fmt: skip
-OTF = ("CIN", "Last Name", "When", "How", "Reached", "Minutes")
-LEAD = "Luis Ortega"
-# Each test its own members, so that none waits for another.
-NAMES = ("Okafor", "Ibarra", "Nguyen", "Castro", "Weiss", "Tran", "Lopez", "Haddad", "Moore", "Silva")
+from tests.loop.filing import (
+    LEAD,
+    NAMES,
+    OTF,
+    cin,
+    counts,
+    day,
+    file_town,
+    offered,
+    returned,
+    row,
+    rows_of,
+    send,
+    sheet,
+    status,
+)
+from tests.loop.house import HARBOR, NAVIGATORS, STREET, House
 
 
 @pytest_asyncio.fixture(scope="module")
 async def town(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[House]:
     """One house whose providers answer by file."""
-    folder = tmp_path_factory.mktemp("files")
-    (folder / "policy" / "files").mkdir(parents=True)
-    (folder / "policy" / "files" / PROFILE.name).write_bytes(PROFILE.read_bytes())
-    async with house(databases, folder) as opened:
-        for provider in (STREET, NAVIGATORS):
-            npi = {"npi": NPI} if provider == STREET else {}
-            await opened.ask(OPERATIONS, "PUT", f"/v1/providers/{provider}", {"answers_by": "file", **npi})
-        cins = [{"cin": cin(n), "birth_date": "1964-02-17"} for n in range(len(NAMES))]
-        await put_roster(opened, HARBOR, cins)
+    async with file_town(databases, tmp_path_factory.mktemp("files")) as opened:
         yield opened
-    await databases.drop()
-
-
-def cin(n: int) -> str:
-    return f"9000010{n}S"
-
-
-async def offered(opened: House, n: int) -> str:
-    """A member of this number, offered to the street team; the referral."""
-    who = {**david()["member"], "cin": cin(n), "last_name": NAMES[n]}
-    referral = await opened.refer(CLINIC, david(member=who))
-    await opened.quiet()
-    found = await opened.ask(HARBOR, "GET", "/v1/assignments?status=offered")
-    (offer,) = [each for each in found["items"] if each["referral"] == referral]
-    assert offer["provider"] == STREET
-    return referral
-
-
-def day(opened: House, days: int = 0) -> str:
-    return written(la_date(opened.clock.now()) + timedelta(days=days))
-
-
-def written(on: date) -> str:
-    return f"{on:%m/%d/%Y}"
-
-
-def row(n: int, status: str, on: str, **more: str) -> Mapping[str, str]:
-    given = {"CIN": cin(n), "Last Name": NAMES[n], "Referral Status": status, "Status Date": on, "NPI": NPI}
-    return given | {name.replace("_", " "): text for name, text in more.items()}
-
-
-def sheet(
-    rows: Sequence[Mapping[str, str]], columns: Sequence[str] = RTF, trailer: int | None = None
-) -> bytes:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, restval="")
-    writer.writeheader()
-    writer.writerows(rows)
-    if trailer is not None:
-        text.write(f"TRL,{trailer}\r\n")
-    return text.getvalue().encode("utf-8-sig")
-
-
-async def send(
-    opened: House, content: bytes, *, kind: str = "rtf", sender: str = STREET, query: str = "", key: str = ""
-) -> Any:
-    """The file when it is done."""
-    headers = {"Content-Type": "text/csv", **({"Idempotency-Key": key} if key else {})}
-    answer = await opened.as_(sender).post(
-        f"/v1/files/{kind}?plan={HARBOR}{query}", content=content, headers=headers
-    )
-    assert answer.status_code == 202, answer.text
-    await opened.quiet()
-    return await opened.ask(sender, "GET", f"/v1/files/{kind}/{answer.json()['id']}")
-
-
-def counts(accepted: int = 0, unchanged: int = 0, refused: int = 0) -> dict[str, int]:
-    return {"accepted": accepted, "unchanged": unchanged, "refused": refused}
-
-
-async def rows_of(opened: House, file: Any, sender: str = STREET) -> list[tuple[int, str, str | None]]:
-    found = await opened.ask(sender, "GET", f"/v1/files/{file['kind']}/{file['id']}/rows")
-    return [(each["row"], each["result"], each["code"]) for each in found["items"]]
-
-
-async def returned(opened: House, file: Any) -> bytes:
-    answer = await opened.as_(STREET).get(f"/v1/files/{file['kind']}/{file['id']}/returned")
-    assert answer.status_code == 200, answer.text
-    return answer.content
-
-
-async def status(opened: House, referral: str) -> str:
-    return (await opened.referral(HARBOR, referral))["status"]
 
 
 # ── a month ───────────────────────────────────────────────────────────────────────────────────────────────

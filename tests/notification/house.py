@@ -47,6 +47,8 @@ PARTNER = "county-health"
 DAVID = "ref_0193a1b2c3d47e5f8a9b0c1d2e3f4a5b"
 START = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
 
+# Id, name, kind, roles.
+Organization = tuple[str, str, str, tuple[str, ...]]
 FreshDatabase = Callable[[str], Awaitable[str]]
 
 
@@ -97,6 +99,8 @@ class House:
     clock: ManualClock
     keys: dict[str, str]
     app: Any
+    # What was answered in place of another service, by stream and event.
+    played: set[Any] = field(default_factory=set[Any])
     _offset: int = 0
     _reactions: Reactions = field(init=False)
 
@@ -139,11 +143,14 @@ class House:
 
 
 @asynccontextmanager
-async def house(url: str, folder: Path, *, policy_rows: str = "") -> AsyncIterator[House]:
-    """The service over this empty database, with these rows of plans; its writer runs while the block does."""
+async def house(
+    url: str, folder: Path, *, policy_rows: str = "", more: Sequence[Organization] = ()
+) -> AsyncIterator[House]:
+    """The service over this empty database, with these rows of plans and these further organizations; its writer runs
+    while the block does."""
     await migrations.upgrade(url, "notification")
     settings = Settings(home=folder, webhook_allow="127.0.0.1", synthetic_members="on")
-    keys = _organizations(settings.config_folder)
+    keys = _organizations(settings.config_folder, more)
     clock, metrics = ManualClock(START), Metrics()
     keyring = Keyring.open(settings.config_folder, None)
     sealer = Sealer(keyring)
@@ -205,14 +212,15 @@ def _context(equipment: Resources, store: Any, pool: Any, readers: Any) -> Runni
     )
 
 
-def _organizations(folder: Path) -> dict[str, str]:
-    told = (
+def _organizations(folder: Path, more: Sequence[Organization]) -> dict[str, str]:
+    told: Sequence[Organization] = (
         (PLAN, "Harbor Health Plan", "plan", ("plan",)),
         (REFERRER, "Mission Clinic", "referrer", ("referrer",)),
         (PROVIDER, "Harbor Street Medicine", "provider", ("provider", "referrer")),
         (OTHER, "Bayview Outreach", "provider", ("provider",)),
         (OPERATIONS, "Operations", "operations", ("operations",)),
         (PARTNER, "County Health", "partner", ("partner",)),
+        *more,
     )
     keys: dict[str, str] = {}
     for slug, name, kind, roles in told:

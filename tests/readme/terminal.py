@@ -23,7 +23,8 @@ FIRST_COMMAND = re.compile(r"^\| \*\*(I [a-z ]+)\*\* \| \[(\w+)\.md\]\([^)]*\) \
 STARTS_WITHIN = 180
 # Every guide of the README's doors, in their order, and a word of what it prints when it worked.
 GUIDES = {
-    "refer": '"next_step"', "plan": '"approved"', "serve": '"services_started"', "directory": '"tule-midwives"',
+    "refer": '"next_step"', "plan": '"approved"', "serve": '"services_started"', "files": "Result,Code,What to do",
+    "directory": '"tule-midwives"',
     "operate": "intake: sound", "integrate": "ecm.endpoint.challenge.v1",
 }  # fmt: skip
 

@@ -57,6 +57,12 @@ def test_the_demo_loses_and_doubles_nothing_and_its_lines_work_when_pasted(home:
         demo.send_signal(signal.SIGINT)
         demo.communicate(timeout=60)
     assert tuple(figures) == FIGURES
+    said = " ".join(" ".join(told).split())
+    for line in (
+        "a shelter's sheet of 40: 40 accepted", "Valley's list of decisions: 40 accepted", "its month: 9 accepted, 3 refused",
+        "the 3 corrected and sent again: 3 accepted, 9 unchanged",
+    ):  # fmt: skip
+        assert line in said
     assert figures["referrals"] == 200 == figures["closed"] + figures["open"]
     assert (figures["lost"], figures["doubled"], figures["readable"]) == (0, 0, 0)
     assert figures["told"] == figures["closed"]

@@ -110,8 +110,14 @@ class Neighbours:
         return found
 
     async def _sent(self, noun: str) -> str:
-        """A file of this kind, from somebody who may send it."""
-        sender = CLINIC if noun == "files/referrals" else STREET
+        """A file of this kind, from somebody who may send it, or one that a plan tells a provider by."""
+        if noun == "files/mif":
+            by_file = {"answers_by": "file"}
+            await self.house.ask(OPERATIONS, "PUT", f"/v1/providers/{STREET}", by_file)
+            await self.house.quiet()
+            path = f"/v1/files/mif:write?plan={HARBOR}"
+            return (await self.house.ask(STREET, "POST", path, status=201))["id"]
+        sender = {"files/referrals": CLINIC, "files/decisions": HARBOR}.get(noun, STREET)
         answer = await self.house.as_(sender).post(
             f"/v1/{noun}?plan={HARBOR}",
             content=b"CIN,Last Name\r\n90000001S,Rivera\r\n",

@@ -1,11 +1,14 @@
 """Authorization, as the chassis runs it."""
 
+from datetime import datetime
+
 from authorization.api import cases, decisions, requests
 from authorization.consumers import REACTIONS
 from authorization.domain.contexts import Asked
 from authorization.domain.deadlines import timers
 from authorization.domain.rules import DECIDER
 from authorization.domain.state import Authorization
+from authorization.files.decisions import KINDS
 from authorization.persistence.context import AuthorizationLoader
 from authorization.persistence.must_hold import known_loop
 from authorization.persistence.projections import LookupProjection
@@ -14,8 +17,11 @@ from authorization.settings import AuthorizationSettings
 from authorization.timers import TELLING, on_timer
 from authorization.workers import sweep_awaiting
 from loopkeeper.http.app import App
+from loopkeeper.runtime.files.routes import routes_of
+from loopkeeper.runtime.files.worker import ahead as files_ahead
+from loopkeeper.runtime.files.worker import worker_of
 from loopkeeper.runtime.serve import app_of
-from loopkeeper.runtime.service import Resources, Service
+from loopkeeper.runtime.service import Resources, RunningService, Service
 from loopkeeper.store.definition import Domain
 
 
@@ -30,16 +36,22 @@ def domain(equipment: Resources) -> Domain[Authorization, Asked]:
     )
 
 
+async def work_ahead(context: RunningService) -> tuple[int, datetime | None]:
+    """Files that have something to do."""
+    return await files_ahead(context), None
+
+
 service = Service(
     name="authorization",
     package="authorization",
     settings=AuthorizationSettings,
     domain=domain,
     reactions=REACTIONS,
-    routers=(requests.router, decisions.router, cases.router),
+    routers=(requests.router, decisions.router, cases.router, routes_of("authorization", KINDS)),
     on_timer=on_timer,
     goes_on=TELLING,
-    workers={"awaiting": sweep_awaiting},
+    workers={"awaiting": sweep_awaiting, "files": worker_of(KINDS)},
+    ahead=work_ahead,
     known_loop=known_loop,
 )
 

@@ -13,6 +13,7 @@ from notification.api import (
     contact,
     feed,
     mailbox,
+    member_files,
     notices,
     outreach,
     partners,
@@ -29,6 +30,7 @@ from notification.domain.outreach.deadlines import timers
 from notification.domain.outreach.rules import DECIDER
 from notification.domain.outreach.state import Outreach
 from notification.files.reporting import KINDS
+from notification.files.schedule import write_on_schedule
 from notification.persistence.context import NotificationLoader
 from notification.persistence.feed import renumber
 from notification.persistence.forwarded import on_kafka
@@ -76,6 +78,7 @@ service = Service(
         mailbox.router,
         notices.router,
         partners.router,
+        member_files.router,
         routes_of("notification", KINDS),
     ),
     on_timer=on_timer,
@@ -86,6 +89,7 @@ service = Service(
         "follow": follow,
         "forward": forward,
         "files": worker_of(KINDS),
+        "member-files": write_on_schedule,
         "prune": prune,
     },
     ahead=work_ahead,

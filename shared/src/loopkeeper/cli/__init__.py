@@ -17,7 +17,15 @@ from loopkeeper.cli.client import client_add, client_list, client_revoke
 from loopkeeper.cli.clock import clock_advance
 from loopkeeper.cli.doctor import doctor
 from loopkeeper.cli.example import example
-from loopkeeper.cli.file import file_fetch, file_send, file_status
+from loopkeeper.cli.file import (
+    file_fetch,
+    file_members,
+    file_release,
+    file_send,
+    file_status,
+    file_take_back,
+    file_watch,
+)
 from loopkeeper.cli.keys import keys_rotate, keys_rotate_issuer, keys_rotate_master
 from loopkeeper.cli.listen import listen
 from loopkeeper.cli.org import org_add, org_import, org_list, org_readmit, org_revoke, org_sign_in
@@ -85,7 +93,15 @@ GROUPS: Mapping[str, tuple[str, Mapping[str, Callable[..., None]]]] = {
     "policy": ("The dated rows that decisions follow.", {"check": policy_check}),
     "file": (
         "Spreadsheets that are read row by row.",
-        {"send": file_send, "status": file_status, "fetch": file_fetch},
+        {
+            "send": file_send,
+            "status": file_status,
+            "fetch": file_fetch,
+            "release": file_release,
+            "take-back": file_take_back,
+            "members": file_members,
+            "watch": file_watch,
+        },
     ),
     "profile": (
         "How each plan writes its files.",

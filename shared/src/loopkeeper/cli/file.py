@@ -1,7 +1,9 @@
-"""The commands `loopkeeper file …`: send a spreadsheet, see how far it is, fetch it back with the answers in it."""
+"""The commands `loopkeeper file …`: send a spreadsheet, see how far it is, fetch it back with the answers in it, take it
+back, write and fetch a member file, watch a folder."""
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,13 +11,15 @@ from typing import Annotated, Any
 
 import typer
 
+from loopkeeper.cli.file_folder import MEMBER_FILES, Folder, Round
+from loopkeeper.cli.http_client import Answered, Unreachable
 from loopkeeper.cli.terminal import FAILED, USAGE, Json, asking, fail, say, show
 
 Key = Annotated[
     str | None,
     typer.Option("--key", help="The sender's key; default: LOOPKEEPER_KEY.", show_default=False),
 ]
-KINDS = ("rtf", "otf", "referrals")
+KINDS = ("rtf", "otf", "referrals", "decisions")
 Kind = Annotated[
     str, typer.Argument(help=f"What the file is: {', '.join(KINDS)}.", metavar="KIND", show_default=False)
 ]
@@ -43,7 +47,11 @@ def file_send(
     except OSError:
         fail("The file cannot be read.", "Check its path and that you may read it.", USAGE)
     with asking(key) as client:
-        query = {"plan": plan or None, "name": file.name, "dry_run": "true" if dry_run else None}
+        query: dict[str, Any] = {
+            "plan": plan or None,
+            "name": file.name,
+            "dry_run": "true" if dry_run else None,
+        }
         found = client.upload(f"/v1/files/{kind}", content, **query)
         while wait and found["state"] in OPEN:
             time.sleep(EVERY)
@@ -73,6 +81,104 @@ def file_fetch(
     except OSError:
         fail("The file cannot be written.", "Name another place with --out.", USAGE)
     say(f"{out}: written")
+
+
+def file_take_back(
+    kind: Kind,
+    id: FileId,
+    person: Annotated[
+        str, typer.Option("--person", help="Who wants it taken back, by their staff id.", show_default=False)
+    ],
+    reason: Annotated[
+        str,
+        typer.Option(
+            "--reason",
+            help="wrong_file, wrong_period, wrong_members or sent_by_mistake.",
+            show_default=False,
+        ),
+    ],
+    key: Key = None,
+    as_json: Json = False,
+) -> None:
+    """Take a whole file back: two persons say so, one after the other."""
+    known(kind)
+    with asking(key) as client:
+        body = {"acted_by": {"person": person}, "reason": reason}
+        tell(client.post(f"/v1/files/{kind}/{id}:take-back", body), as_json)
+
+
+def file_release(
+    kind: Kind,
+    id: FileId,
+    person: Annotated[
+        str,
+        typer.Option("--person", help="Who of the plan lets it act, by their staff id.", show_default=False),
+    ],
+    key: Key = None,
+    as_json: Json = False,
+) -> None:
+    """Let a held file act, as a person of its plan."""
+    known(kind)
+    with asking(key) as client:
+        tell(client.post(f"/v1/files/{kind}/{id}:release", {"acted_by": {"person": person}}), as_json)
+
+
+def file_members(
+    plan: Annotated[str, typer.Option("--plan", help="The plan that tells.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", help="Where to write it.", show_default=False)],
+    key: Key = None,
+    provider: Annotated[str, typer.Option("--provider", help="The provider that is told.")] = "",
+) -> None:
+    """Write a plan's member file now, and fetch it. A download that broke off goes on where it was."""
+    part = out.with_name(f".{out.name}.part")
+    with asking(key) as client:
+        query = f"?plan={plan}" + (f"&provider={provider}" if provider else "")
+        found = client.post(f"/v1/files/{MEMBER_FILES}:write{query}")
+        try:
+            part.write_bytes(client.download(f"/v1/files/{MEMBER_FILES}/{found['id']}/content"))
+            part.replace(out)
+        except OSError:
+            fail("The file cannot be written.", "Name another place with --out.", USAGE)
+    say(f"{out}: {found['rows']} members ({found['id']})")
+
+
+def file_watch(
+    folder: Annotated[
+        Path,
+        typer.Argument(help="The organization's folder.", metavar="FOLDER", show_default=False),
+    ],
+    key: Key = None,
+    plan: Annotated[str, typer.Option("--plan", help="The plan of files that are in no plan's folder.")] = "",
+    scan: Annotated[
+        str, typer.Option("--scan", help="A command that ends with 0 for a clean file, such as `clamdscan`.")
+    ] = "",
+    members: Annotated[bool, typer.Option("--members", help="Fetch the plans' member files, too.")] = False,
+    every: Annotated[float, typer.Option("--every", help="Seconds between two looks.", min=0.1)] = 5.0,
+    rounds: Annotated[int, typer.Option("--rounds", help="Looks before it ends; 0 for no end.", min=0)] = 0,
+) -> None:
+    """Send what is put into FOLDER/in/KIND, and put the answers into FOLDER/out."""
+    watched = Folder(folder, KINDS, plan, tuple(shlex.split(scan)))
+    try:
+        watched.prepare()
+    except OSError:
+        fail("The folder cannot be made.", "Name one that you may write to.", USAGE)
+    say(f"{folder}: watched")
+    looks = 0
+    while not rounds or looks < rounds:
+        looks += 1
+        with asking(key) as client:
+            try:
+                done = watched.round(client, Answered)
+                if members:
+                    watched.fetch(client, done)
+            except Unreachable:
+                # It is looked again; nothing of the folder is lost meanwhile.
+                say("nothing answers: waiting")
+                done = Round()
+            client.close()
+        if done != Round():
+            say(f"sent {done.sent}, answered {done.answered}, refused {done.refused}, fetched {done.fetched}")
+        time.sleep(every)
 
 
 def known(kind: str) -> None:

@@ -29,7 +29,13 @@ OWNERS: Mapping[str, str] = {
 
 
 # Which service takes which kind of file.
-FILES: Mapping[str, str] = {"rtf": "notification", "otf": "notification", "referrals": "intake"}
+FILES: Mapping[str, str] = {
+    "rtf": "notification",
+    "otf": "notification",
+    "mif": "notification",
+    "decisions": "authorization",
+    "referrals": "intake",
+}
 
 
 class Unreachable(Exception):
@@ -86,15 +92,16 @@ class Client:
     def post(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
         return self._ask("POST", path, json=body or {})
 
-    def upload(self, path: str, content: bytes, **query: Any) -> Any:
-        """Send these bytes."""
+    def upload(self, path: str, content: bytes, *, key: str = "", **query: Any) -> Any:
+        """Send these bytes; with a key, the same ones again are the same file."""
         asked = {name: value for name, value in query.items() if value is not None}
-        headers = {"Content-Type": "application/octet-stream"}
+        headers = {"Content-Type": "application/octet-stream", **({"Idempotency-Key": key} if key else {})}
         return self._ask("POST", path, params=asked, content=content, headers=headers)
 
-    def download(self, path: str) -> bytes:
-        """The bytes that are answered."""
-        return self._answer("GET", path).content
+    def download(self, path: str, start: int = 0) -> bytes:
+        """The bytes that are answered, from this one on."""
+        headers = {"Range": f"bytes={start}-"} if start else {}
+        return self._answer("GET", path, headers=headers).content
 
     def delete(self, path: str, headers: Mapping[str, str]) -> Any:
         return self._ask("DELETE", path, headers=headers)
@@ -146,7 +153,7 @@ def owner(path: str) -> str:
     parts = path.strip("/").split("/")
     noun = parts[1].partition(":")[0] if len(parts) > 1 else ""
     if noun == "files":
-        return FILES.get(parts[2] if len(parts) > 2 else "", SERVICES[0])
+        return FILES.get(parts[2].partition(":")[0] if len(parts) > 2 else "", SERVICES[0])
     return (
         parts[2]
         if noun in ("operations", "openings", "policy") and len(parts) > 2

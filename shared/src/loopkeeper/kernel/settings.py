@@ -44,6 +44,12 @@ class Settings(BaseSettings):
         description="Address at which people reach the console, and the issuer of their tokens; default http://localhost:port",
     )
 
+    scan: str = Field(
+        default="",
+        description="Command that is given each file on its standard input and ends with 0 where it is clean, such as "
+        "`clamdscan --no-summary -`",
+    )
+
     bus: SecretStr | None = Field(
         default=None, description="URL of the log: postgresql://… or kafka://host:port/topic"
     )

@@ -204,7 +204,7 @@ _REFERRALS: Mapping[str, Field] = {
     "comments": Field("text", "Anything else.", hints=("comments", "notes")),
 }  # fmt: skip
 _DECISIONS: Mapping[str, Field] = {
-    "decision.outcome": _word("What was decided.", "approved", "denied", hints=("decision",)),
+    "decision.outcome": _word("What was decided.", "approved", "denied", "modified", hints=("decision",)),
     "decision.on": Field("day", "The day it was decided.", hints=("decision date",)),
     "decision.reason": _coded("Why it was denied.", DenialReason, "denial reason", "reason"),
     "decision.criterion": Field("text", "The criterion that is not met.", hints=("criterion",)),
@@ -250,7 +250,7 @@ def fields_of(kind: Kind) -> Mapping[str, Field]:
 
 def field_of(kind: Kind, name: str) -> Field | None:
     """A field by its name; None where this kind of file has no such field."""
-    if name.startswith(POPULATION) and kind in ("mif", "rtf", "referrals"):
+    if name.startswith(POPULATION) and kind in ("mif", "rtf", "referrals", "decisions"):
         code = name.removeprefix(POPULATION)
         if code not in Population.codes():
             return None

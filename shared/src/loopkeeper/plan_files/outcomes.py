@@ -62,6 +62,8 @@ FIXES: Mapping[str, str] = {
     "contact-designated": "Nothing: the member chose where to be reached, and a file does not change that.",
     "decision-required": "Write the decision.",
     "decider-required": "Name who decided, and their license where care is denied.",
+    "several-open": "Write our number of the referral: the member has several requests that wait.",
+    "already-decided": "Nothing: the request was decided otherwise. A denial is overturned by an appeal.",
     "not-in-encoding": "Save the file as UTF-8: this line has bytes that are no letters in it.",
     "nul-character": "Remove the NUL character from this line.",
     "quote-not-closed": 'Close the quotation mark (").',
@@ -102,7 +104,7 @@ class Outcome:
         if self.said:
             return self.said
         codes = [self.code, *(warned.code for warned in self.warnings)]
-        return " ".join(dict.fromkeys(FIXES[code] for code in codes if code))
+        return " ".join(dict.fromkeys(filter(None, (FIXES.get(code, "") for code in codes))))
 
 
 class RowRefused(Exception):

@@ -13,7 +13,7 @@ from loopkeeper.plan_files.outcomes import FIXES, Judged, Outcome
 from loopkeeper.plan_files.profile import Layout
 from loopkeeper.plan_files.writing import excel_format
 from loopkeeper.spreadsheets.book import Sheet, opened
-from loopkeeper.spreadsheets.cells import Limits, Row, Value
+from loopkeeper.spreadsheets.cells import Limits, Row, Unreadable, Value
 from loopkeeper.spreadsheets.headings import HeadingRow, folded, locate
 from loopkeeper.spreadsheets.writing import Dialect, SheetOut, write_text, write_workbook
 
@@ -50,7 +50,7 @@ def returned_file(
         text = write_text((cells for _, cells in _filled(rows)), Dialect(encoding, sheet.delimiter, line_end))
         return Returned(text, workbook=False)
     answered = SheetOut(sheet.name, rows, found.number, notes=_notes(layout, found, judged))
-    others = [_copied(each) for each in book.sheets if each is not sheet and each.visible]
+    others = [copy for each in book.sheets if each is not sheet and each.visible if (copy := _copied(each))]
     return Returned(write_workbook([answered, *others], date_format=excel_format(layout.dates[0])), True)
 
 
@@ -123,5 +123,9 @@ def _title(row: Row) -> Sequence[Value]:
     ]
 
 
-def _copied(sheet: Sheet) -> SheetOut:
-    return SheetOut(sheet.name, ((row.number, row.cells) for row in sheet.rows()), 0)
+def _copied(sheet: Sheet) -> SheetOut | None:
+    """Another sheet of the workbook, as it came; None where it cannot be read, which is no fault of the rows."""
+    try:
+        return SheetOut(sheet.name, [(row.number, row.cells) for row in sheet.rows()], 0)
+    except Unreadable:
+        return None

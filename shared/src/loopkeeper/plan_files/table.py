@@ -1,7 +1,7 @@
 """A file read by its layout: records of our own fields, each with what in it cannot be read.
 
-Blank rows, trailers and lines of totals are no records. A trailer that counts otherwise than the rows, a missing
-column and a file without rows refuse the file whole.
+Blank rows, trailers and lines of totals are no records. A trailer that counts otherwise than the rows, a text that was
+cut short before the trailer of its layout, a missing column and a file without rows refuse the file whole.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from loopkeeper.plan_files.profile import Column, Layout, period_expression, wor
 from loopkeeper.spreadsheets import values
 from loopkeeper.spreadsheets.book import Book, opened
 from loopkeeper.spreadsheets.cells import Broken, Limits, Row, Unreadable, Value
-from loopkeeper.spreadsheets.headings import HeadingRow, folded, locate
+from loopkeeper.spreadsheets.headings import folded, locate
 from loopkeeper.spreadsheets.values import Damaged, text_of
 
 # Which days a file speaks of.
@@ -82,13 +82,16 @@ def open_table(
         if layout.columns[index].field
     }
     table = Table(kind, layout, book.format, found.number, found.shown, read_headings=shown, rows=below)
-    table.rows = _told_apart(table, found, below)
+    # A text whose last line has an end was not cut within it.
+    whole = content.rstrip(b"\0").endswith((b"\n", b"\r"))
+    cut = bool(layout.trailer) and book.format == "csv" and not whole
+    table.rows = _told_apart(table, below, cut=cut)
     return table
 
 
 def records(table: Table, wanted: frozenset[str] | None = None) -> Iterator[Record]:
     """The records of the table; `wanted` are the fields to read, all by default. Raises `Unreadable` (`no-rows`,
-    `trailer-differs`)."""
+    `trailer-differs`, `trailer-missing`)."""
     reading = _Reading(table, wanted)
     for row in table.rows:
         yield reading.record(row)
@@ -97,11 +100,12 @@ def records(table: Table, wanted: frozenset[str] | None = None) -> Iterator[Reco
 # ── rows that are records, and rows that are none ─────────────────────────────────────────────────────────────────
 
 
-def _told_apart(table: Table, found: HeadingRow, below: Iterator[Row]) -> Iterator[Row]:
-    """The rows that are records. Raises where there is none, or a trailer counts otherwise."""
+def _told_apart(table: Table, below: Iterator[Row], *, cut: bool) -> Iterator[Row]:
+    """The rows that are records. Raises where there is none, a trailer counts otherwise, or the file was cut short."""
     counted = 0
     blanks: list[int] = []
     said: int | None = None
+    ended = False
     for row in below:
         if row.blank:
             blanks.append(row.number)
@@ -113,6 +117,7 @@ def _told_apart(table: Table, found: HeadingRow, below: Iterator[Row]) -> Iterat
         if last is not None:
             table.skipped.append(row.number)
             said = last if last >= 0 else said
+            ended = ended or _marked(table.layout, row)
             continue
         if row.hidden:
             table.hidden.append(row.number)
@@ -126,6 +131,19 @@ def _told_apart(table: Table, found: HeadingRow, below: Iterator[Row]) -> Iterat
             f"The last line counts {said} rows, and {counted} are here.",
             "Send the whole file, or correct the count.",
         )
+    if cut and not ended:
+        # Its last cell may be half a one.
+        raise Unreadable(
+            "trailer-missing",
+            "The file ends in the middle of a line, without the last line that its layout has.",
+            f"Send the whole file; its last line begins with {table.layout.trailer}.",
+        )
+
+
+def _marked(layout: Layout, row: Row) -> bool:
+    """Whether the row begins with the layout's mark of a trailer."""
+    filled = (text_of(cell) for cell in row.cells if not isinstance(cell, Broken))
+    return next((text for text in filled if text), "").casefold() == layout.trailer.casefold()
 
 
 def _counts(layout: Layout, row: Row) -> int | None:

@@ -48,8 +48,13 @@ class Pattern:
     text: str
     expression: re.Pattern[str]
     order: tuple[str, ...]
+    # Digits alone, with nothing between them.
+    dense: bool = False
 
     def read(self, written: str) -> date | None:
+        if self.dense and len(written) == len(self.text) - 1 and written.isdecimal():
+            # A spreadsheet took the zero away that the number began with.
+            written = f"0{written}"
         found = self.expression.fullmatch(written)
         if found is None:
             return None
@@ -102,7 +107,9 @@ def pattern(text: str) -> Pattern:
     if "MON" in order:
         # Only what begins as a month's name does is one.
         expression = expression.replace("([A-Za-z]{3,9})", f"((?i:{'|'.join(MONTHS)})[A-Za-z]{{0,6}})")
-    return Pattern(text, re.compile(expression + re.escape(text[at:])), tuple(order))
+    return Pattern(
+        text, re.compile(expression + re.escape(text[at:])), tuple(order), dense and "MON" not in order
+    )
 
 
 def text_of(value: Value, empty: Iterable[str] = ()) -> str:

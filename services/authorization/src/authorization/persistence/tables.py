@@ -1,4 +1,4 @@
-"""Authorization's tables: the request's row and the directory copy."""
+"""Authorization's tables: the request's row, the directory copy, and files of decisions."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from authorization.domain.deadlines import due
 from authorization.domain.state import Authorization, status
 from authorization.persistence.case_claims import claim_table
 from authorization.persistence.open_authorizations import lookup_table
+from loopkeeper.store.file_tables import file_tables
 from loopkeeper.store.provider_copy import provider_table
 from loopkeeper.store.schema import chassis_tables, moment, stream_table
 
@@ -20,6 +21,7 @@ chassis_tables(metadata)
 provider_table(metadata)
 lookup_table(metadata)
 claim_table(metadata)
+file_tables(metadata)
 
 # What a route reads of a row to show it.
 READ_COLUMNS = 'authorization_id AS id, id AS referral, state, n, due_at, "at"'

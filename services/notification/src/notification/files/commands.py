@@ -7,16 +7,17 @@ from datetime import date, datetime
 from typing import Any
 
 from loopkeeper.contract.calendar import noon_of
-from loopkeeper.contract.decider import Command
 from loopkeeper.contract.events import Lead
 from loopkeeper.contract.vocabulary import AttemptOutcome
 from loopkeeper.plan_files.person import person_id
 from loopkeeper.plan_files.rtf import UNPROVED
+from loopkeeper.security.organizations import Client
 from loopkeeper.security.sealing import Sealer
 from notification.domain.outreach.commands import (
     CountMonth,
     DeclineForMember,
     EndService,
+    ProviderCommand,
     RecordAttempt,
     ReportAnswer,
     ReportClosing,
@@ -44,6 +45,13 @@ def day_of(said: Mapping[str, Any], name: str = "on") -> date | None:
     return date.fromisoformat(value) if isinstance(value, str) else value
 
 
+def proved_by(command: ProviderCommand, client: Client) -> ProviderCommand:
+    """Where a person signed in and sent the file, the command names that person, which is proved (loop.md 1.4)."""
+    if client.person is None:
+        return command
+    return command.model_copy(update={"person": client.person.id, "proved": True})
+
+
 def answer_of(said: Mapping[str, Any], provider: str, assignment: str, today: date) -> ReportAnswer:
     """The provider's answer to its offer; its day is that of its row."""
     lead = lead_of(said["lead"]) if said.get("lead") else None
@@ -60,7 +68,7 @@ def answer_of(said: Mapping[str, Any], provider: str, assignment: str, today: da
 
 def command_of_fact(
     said: Mapping[str, Any], *, provider: str, plan: str, referral: str, sealer: Sealer, at: datetime
-) -> Command:
+) -> ProviderCommand:
     """The command of a fact that is neither an answer nor a contact. Raises `LookupError` for a fact without one."""
     on = day_of(said)
     match said["fact"]:
@@ -82,6 +90,7 @@ def command_of_fact(
                 month=said["period"],
                 in_person=said.get("in_person"),
                 remote=said.get("remote"),
+                assignment=said.get("assignment") or "",
             )
         case "plan_asked":
             text = said.get("text")
@@ -104,4 +113,5 @@ def _attempt(said: Mapping[str, Any], provider: str, at: datetime) -> RecordAtte
         outcome=said.get("outcome") or unsaid.value,
         reached=reached,
         minutes=said.get("minutes"),
+        assignment=said.get("assignment") or "",
     )

@@ -33,6 +33,10 @@ from notification.domain.outreach.state import (
 )
 
 FIELDS = ("first_name", "last_name", "cin", "birth_date", "phone", "address")
+CONTACT_FIELDS = (
+    "address", "county", "no_fixed_address", "usual_place", "phone", "email", "best_contact", "best_time",
+    "language_spoken", "language_written", "caregiver", "safe_contact",
+)  # fmt: skip
 IDENTITY, CONTACT, NPI = "identity", "contact", "npi"
 # Which of two referrals of one member a row is about: the one that goes on.
 GOES_ON: tuple[State, ...] = ("serving", "outreach", "accepted", "offered", "ended", "closed", "turned_down")
@@ -63,14 +67,14 @@ async def own_members(context: RunningService, sent: Sent) -> Own:
     known = read_entry(orjson.loads(entry)) if entry else None
     by_file = known is not None and known.answers_by == "file"
     rows = await context.pool.fetch(
-        "SELECT id, state FROM referral WHERE plan_id = $1 AND held_by = $2",
+        """SELECT id, state FROM referral WHERE plan_id = $1 AND (held_by = $2 OR formerly_held_by @> ARRAY[$2])""",
         sent.plan,
         provider,
     )
     found: dict[str, tuple[Outreach, Assignment, State]] = {}
     for row in rows:
         now = Outreach.model_validate(orjson.loads(row["state"]))
-        held = now.assignment
+        held = held_by(now, provider)
         state = member_state(now, held, offers=by_file)
         if held is not None and state is not None:
             found[row["id"]] = (now, held, state)
@@ -96,10 +100,18 @@ def npi_of(context: RunningService, entry: ProviderRecorded | None) -> str:
     return context.sealer.open(SYSTEM, entry.provider, NPI, sealed)[NPI] if entry and sealed else ""
 
 
+def held_by(now: Outreach, provider: str) -> Assignment | None:
+    """The provider's newest assignment of the member: the live one, or one that it held on days of its own."""
+    known = (now.assignment, *reversed(now.former))
+    return next((each for each in known if each is not None and each.provider == provider), None)
+
+
 def member_state(now: Outreach, held: Assignment | None, *, offers: bool) -> State | None:
     """Where the member is with the provider that holds or held this assignment; None for one it may not know of."""
     if held is None:
         return None
+    if held is not now.assignment:
+        return "closed"
     if held.accepted_at is None:
         if held.declined_on is not None:
             return "turned_down"
@@ -118,7 +130,8 @@ def member_state(now: Outreach, held: Assignment | None, *, offers: bool) -> Sta
 def member_of(cin: str, identity: Mapping[str, Any], now: Outreach, held: Assignment, state: State) -> Member:
     """The member as the rules of files know one."""
     address: Mapping[str, Any] = identity.get("address") or {}
-    ending, closing = now.ending, now.closing
+    newest = held is now.assignment
+    ending, closing = (now.ending, now.closing) if newest else (None, None)
     reason = ""
     if closing is not None:
         reason = closing.outcome
@@ -144,7 +157,9 @@ def member_of(cin: str, identity: Mapping[str, Any], now: Outreach, held: Assign
         accepted_on=_day(held.accepted_at),
         outreach_on=held.initiated_on,
         services_on=ending.on if ending is not None and served else None,
-        closed_on=closed_on if closing is not None or ending is not None else held.declined_on,
+        closed_on=closed_on
+        if closing is not None or ending is not None
+        else held.declined_on or held.ended_on,
         closed_as=reason,
         ended_on=now.ended_service_on if now.ended_service == held.assignment else None,
         ended_as=now.ended_service_as if now.ended_service == held.assignment else 0,

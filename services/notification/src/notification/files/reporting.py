@@ -24,19 +24,17 @@ from loopkeeper.runtime.service import RunningService
 from loopkeeper.security.organizations import Role
 from loopkeeper.security.sealing import Opening, open_identity
 from loopkeeper.store.definition import Submission
-from notification.domain.outreach.commands import ChangeContact
+from notification.domain.outreach.commands import ChangeContact, ProviderCommand
 from notification.domain.outreach.contact import corrected, flags_of
 from notification.domain.outreach.state import Assignment, Outreach
-from notification.files.commands import ANSWERS, BESIDE, answer_of, command_of_fact
-from notification.files.members import CONTACT, Own, own_members
+from notification.files.commands import ANSWERS, BESIDE, answer_of, command_of_fact, proved_by
+from notification.files.members import CONTACT, CONTACT_FIELDS, Own, own_members
 from notification.persistence.context import reach_policy
 
 log = get("files")
-CONTACT_FIELDS = (
-    "address", "county", "no_fixed_address", "usual_place", "phone", "email", "best_contact", "best_time",
-    "language_spoken", "language_written", "caregiver", "safe_contact",
-)  # fmt: skip
 FAILED = "row-failed"
+# What a former provider tells late of its own days (loop.md 8.6).
+OF_ITS_DAYS = frozenset({"attempted", "month_counted"})
 
 
 @dataclass(slots=True)
@@ -91,10 +89,7 @@ class Reporting(FileKind):
             if outcome.result == "accepted" and outcome.facts:
                 loop = own.loops[outcome.cin]
                 day = outcome.on.isoformat() if outcome.on is not None else None
-                facts = [
-                    {"on": day, "assignment": loop.assignment, **said} if said["fact"] in ANSWERS else said
-                    for said in outcome.facts
-                ]
+                facts = [_placed(said, loop.assignment, day) for said in outcome.facts]
                 acts[outcome.row] = Act(loop.referral, facts)
                 turns[outcome.row] = (outcome.on or date.min, outcome.turn, outcome.row)
         return Planned(judged, acts, sorted(acts, key=turns.__getitem__))
@@ -190,9 +185,10 @@ class Round:
         )
         return self._of(row, index, command)
 
-    def _of(self, row: Open, index: int, command: Any) -> Submission:
+    def _of(self, row: Open, index: int, command: ProviderCommand) -> Submission:
+        proved = proved_by(command, self._sent.client)
         return Submission(
-            command_of(self._sent.id, row.row, index), row.stream, command, causation=self._sent.id
+            command_of(self._sent.id, row.row, index), row.stream, proved, causation=self._sent.id
         )
 
     async def _contact(self, row: Open, said: Mapping[str, Any], now: Outreach) -> ChangeContact:
@@ -221,6 +217,13 @@ class Round:
             sealed={CONTACT: context.sealer.seal(sent.plan, row.stream, CONTACT, contact)},
             seen=now.contact,
         )
+
+
+def _placed(said: Mapping[str, Any], assignment: str, day: str | None) -> Mapping[str, Any]:
+    """The fact with the assignment it is about; an answer bears the day of its row."""
+    if said["fact"] in ANSWERS:
+        return {"on": day, "assignment": assignment, **said}
+    return {**said, "assignment": assignment} if said["fact"] in OF_ITS_DAYS else said
 
 
 def _stands(held: Assignment, answer: str) -> bool:

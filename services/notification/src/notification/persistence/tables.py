@@ -19,6 +19,16 @@ chassis_tables(metadata)
 provider_table(metadata)
 file_tables(metadata)
 
+# The member files of a plan for a provider, the newest of which says what it was told of.
+_file = metadata.tables["file"]
+sa.Index(
+    "file_member",
+    _file.c.plan,
+    _file.c.provider_id,
+    _file.c.received_at,
+    postgresql_where=sa.text("kind = 'mif'"),
+)
+
 SERVED = sa.text("provider_id <> ''")
 
 referral = stream_table(
@@ -27,11 +37,19 @@ referral = stream_table(
     sa.Column("status", sa.Text, nullable=False),
     # Whose the newest offer or assignment is, answered or not.
     sa.Column("held_by", sa.Text, nullable=False, server_default=""),
+    # Who held a former one: it still tells of its own days. Null where nobody did.
+    sa.Column("formerly_held_by", ARRAY(sa.Text)),
     sa.Index("referral_plan", "plan_id", "at", "id"),
     sa.Index("referral_provider", "provider_id", "at", "id"),
     sa.Index("referral_at", "at", "id"),
     # A provider's own members, whether it has answered or not.
     sa.Index("referral_held", "plan_id", "held_by"),
+    sa.Index(
+        "referral_formerly_held",
+        "formerly_held_by",
+        postgresql_using="gin",
+        postgresql_where=sa.text("formerly_held_by IS NOT NULL"),
+    ),
     sa.Index("referral_status", "status", "at", "id"),
     sa.Index("referral_plan_status", "plan_id", "status", "at", "id"),
     sa.Index("referral_provider_status", "provider_id", "status", "at", "id", postgresql_where=SERVED),
@@ -242,4 +260,5 @@ def columns(state: Outreach) -> Mapping[str, Any]:
         "provider_id": seen_by(state),
         "status": status(state),
         "held_by": state.assignment.provider if state.assignment is not None else "",
+        "formerly_held_by": sorted({each.provider for each in state.former}) or None,
     }

@@ -8,4 +8,8 @@ worker that reads and acts. The life of a file:
     acting       the outcome of each row is kept; rows act in the order of the dates they bear, through the same rules
                  as the routes
     done         or `refused` whole; a dry run is done once it was judged
+    held         more of its rows are refused than the plan lets act, or a person wants it taken back
+    taken_back   two persons took it back; rows that had not acted never do
+
+A file whose key is not here waits where it is, says so, and goes on once the key is back.
 """

@@ -84,6 +84,11 @@ class Acted:
     unchanged: bool = False
 
 
+# A row of a file that was taken back, whose fact stays.
+STAYS = ("recorded", "This row had acted: correct it by a further row, or ask the plan.")
+WITHDRAWN = ("withdrawn", "Nothing: what this row began was withdrawn.")
+
+
 class FileKind(ABC):
     """One kind of file that a service takes."""
 
@@ -95,6 +100,8 @@ class FileKind(ABC):
     for_a_plan: bool = True
     # What its answer has for each row next to result, code and fix.
     receipt_columns: Sequence[str] = ()
+    # What becomes of rows that had acted, for the reference.
+    taking_back: str = "What a row that had acted recorded stays, marked so: a further row or the plan corrects it (loop.md 7.1, 8.7)."
 
     @abstractmethod
     async def known(self, context: RunningService, sent: Sent, reading: Reading) -> Any:
@@ -108,3 +115,10 @@ class FileKind(ABC):
     async def act(self, context: RunningService, sent: Sent, rows: Sequence[Open]) -> Mapping[int, Acted]:
         """Let these rows act as far as they can, in this order, in batches. Repeating it after a crash does nothing
         twice."""
+
+    async def take_back(
+        self, context: RunningService, sent: Sent, rows: Mapping[int, str]
+    ) -> Mapping[int, tuple[str, str]]:
+        """Take back what these rows, each with its stream, did; of each row a code and what to do. By itself a fact that
+        was recorded stays, and is corrected by a further one (loop.md 7.1, 8.7)."""
+        return dict.fromkeys(rows, STAYS)

@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 
 import orjson
 
+from loopkeeper.kernel.errors import Problem
 from loopkeeper.kernel.wake import Waker
 from loopkeeper.plan_files.fields import Kind
 from loopkeeper.plan_files.outcomes import FACTS, Judged, Outcome, Warned
@@ -20,11 +21,32 @@ from loopkeeper.runtime.files.kinds import Act, Acted, Open, Planned, Sent
 from loopkeeper.runtime.service import RunningService
 from loopkeeper.security.keyring import SYSTEM
 from loopkeeper.security.organizations import Client, Role
+from loopkeeper.security.tokens import ProvedPerson
 from loopkeeper.store.store import Store
 
 # Bytes of a file that one sealed part holds, rows that one statement writes.
 PART, ROWS = 512 * 1024, 2000
 SEALED_PART, SEALED_NAME, SEALED_FACTS = "file", "file_name", "file_facts"
+KEY_MISSING = "key-missing"
+# Of a file's note: who wants it taken back, who agreed, and in which state it was.
+TAKEN_BACK = "taken_back"
+# Why a file waits: code, sentence, fix.
+NO_KEY = (
+    KEY_MISSING,
+    "The key of this plan is not here.",
+    "Nothing: it goes on once the key is back. Ask operations.",
+)
+NO_SCAN = (
+    "scan-missing", "The scan of files does not run.", "Nothing: it goes on once the scan runs. Ask operations.",
+)  # fmt: skip
+WAITING = (KEY_MISSING, NO_SCAN[0])
+HELD = (
+    "held", "More of its rows are refused than the plan lets act at once.",
+    "The plan lets it act (`:release`), or two persons take it back (`:take-back`).",
+)  # fmt: skip
+SECOND_PERSON = (
+    "asked-back", "A person wants the file taken back; its rows wait.", "A second person says so, too (`:take-back`).",
+)  # fmt: skip
 COLUMN_OF = {Role.PLAN: "plan_id", Role.REFERRER: "referrer_id", Role.PROVIDER: "provider_id"}
 
 
@@ -54,7 +76,7 @@ async def take(
             return dict(found)
         await connection.execute("DELETE FROM file_part WHERE file = $1", sent.id)
         if found is None:
-            await _insert(connection, sent, keys, _name(context, sent))
+            await insert(connection, sent, keys, sealed_name(context, sent))
         return None
 
     before = await store.transact(begin, concurrent=True, wakes=False)
@@ -110,14 +132,15 @@ def arrivals_of(context: RunningService) -> Waker:
     return _arrivals.setdefault(context.store, Waker())
 
 
-def _name(context: RunningService, sent: Sent) -> str:
+def sealed_name(context: RunningService, sent: Sent) -> str:
     """The file's name, sealed: it may be a person's."""
     if not sent.name:
         return ""
     return context.sealer.seal(sent.sealed_with, sent.id, SEALED_NAME, {"name": sent.name})
 
 
-async def _insert(connection: Connection, sent: Sent, keys: Mapping[str, str], name: str) -> None:
+async def insert(connection: Connection, sent: Sent, more: Mapping[str, Any], name: str) -> None:
+    """The row of a file; `more` are those of its columns that differ from a file just begun."""
     values: dict[str, Any] = {
         "id": sent.id,
         "organization": sent.client.organization,
@@ -139,25 +162,34 @@ async def _insert(connection: Connection, sent: Sent, keys: Mapping[str, str], n
         "counts": "{}",
         "rows": 0,
         "done": 0,
-        "note": "{}",
+        "note": orjson.dumps(_person(sent.client)).decode(),
         "received_at": sent.received_at,
         "at": sent.received_at,
-        **keys,
+        **more,
     }
     names = ", ".join(f'"{name}"' for name in values)
     places = ", ".join(f"${n}" for n in range(1, len(values) + 1))
     await connection.execute(f"INSERT INTO file ({names}) VALUES ({places})", *values.values())  # noqa: S608 own names
 
 
+def _person(client: Client) -> Mapping[str, Any]:
+    """Who signed in and sent it: kept with the file, since its rows act later."""
+    person = client.person
+    said = {"id": person.id, "title": person.title, "licence": person.licence} if person is not None else None
+    return {"person": said} if said is not None else {}
+
+
 def sent_of(context: RunningService, row: Mapping[str, Any], kind: Kind) -> Sent:
-    """The file of this row."""
+    """The file of this row. Raises `Unsealable` where its key is not here."""
     roles = frozenset(Role(each) for each in str(row["roles"]).split())
+    said = orjson.loads(row["note"]).get("person")
+    person = ProvedPerson(said["id"], said["title"], said["licence"]) if said is not None else None
     name = row["name"]
     if name:
         name = context.sealer.open(row["sealed_with"], row["id"], SEALED_NAME, name)["name"]
     return Sent(
         id=row["id"],
-        client=Client(row["client"], row["organization"], "", roles),
+        client=Client(row["client"], row["organization"], "", roles, person=person),
         plan=row["plan"],
         kind=kind,
         dry_run=row["dry_run"],
@@ -203,10 +235,10 @@ async def refuse(
 
 
 async def keep_judged(
-    context: RunningService, sent: Sent, planned: Planned, facts: Mapping[str, Any]
+    context: RunningService, sent: Sent, planned: Planned, facts: Mapping[str, Any], *, hold: bool = False
 ) -> None:
     """What becomes of each row, in one transaction; from then on the file is not read again to act. `facts` are further
-    columns of the file."""
+    columns of the file; `hold`: none of its rows acts before the plan lets it."""
     places = {row: place for place, row in enumerate(planned.order)}
     rows = [
         _judged(context, sent, outcome, planned.acts.get(outcome.row), places.get(outcome.row, 0))
@@ -214,6 +246,8 @@ async def keep_judged(
     ]
     now = context.clock.now()
     opened = any(row["state"] != "done" for row in rows)
+    held = hold and opened
+    why = HELD if held else ("", "", "")
 
     async def steps(connection: Connection) -> None:
         await connection.execute("DELETE FROM file_row WHERE file = $1", sent.id)
@@ -224,10 +258,10 @@ async def keep_judged(
             )
         counts = dict(planned.judged.counts())
         await connection.execute(
-            """UPDATE file SET state = $2, rows = $3, done = $4, counts = $5::jsonb, format = $6, period_from = $7,
-               period_through = $8, done_at = $9, at = $10 WHERE id = $1""",
+            """UPDATE file SET state = CASE WHEN state = 'held' THEN state ELSE $2 END, rows = $3, done = $4, counts = $5::jsonb, format = $6, period_from = $7,
+               period_through = $8, done_at = $9, at = $10, code = $11, sentence = $12, fix = $13 WHERE id = $1""",
             sent.id,
-            "acting" if opened else "done",
+            "held" if held else "acting" if opened else "done",
             len(rows),
             sum(row["state"] == "done" for row in rows),
             orjson.dumps(counts).decode(),
@@ -236,9 +270,154 @@ async def keep_judged(
             facts.get("period_through"),
             None if opened else now,
             now,
+            *why,
         )
 
     await context.store.transact(steps, concurrent=True)
+
+
+async def wait_for(context: RunningService, file: str, why: tuple[str, str, str]) -> None:
+    """The file waits for something that is not here, and says so; it goes on by itself once it is."""
+    await context.store.transact(
+        lambda c: c.execute(
+            """UPDATE file SET code = $2, sentence = $3, fix = $4, at = $5 WHERE id = $1 AND code <> $2""",
+            file,
+            *why,
+            context.clock.now(),
+        ),
+        concurrent=True,
+        wakes=False,
+    )
+
+
+async def waits_no_more(context: RunningService, file: str) -> None:
+    """What it waited for is here."""
+    await context.store.transact(
+        lambda c: c.execute(
+            "UPDATE file SET code = '', sentence = '', fix = '' WHERE id = $1 AND code = $2",
+            file,
+            KEY_MISSING,
+        ),
+        concurrent=True,
+        wakes=False,
+    )
+
+
+# ── held, and taken back ──────────────────────────────────────────────────────────────────────────────────
+
+
+async def release(context: RunningService, file: str) -> bool:
+    """Let the rows of a file act that was held or asked back; whether it was."""
+    now = context.clock.now()
+
+    async def steps(connection: Connection) -> bool:
+        row = await connection.fetchrow("SELECT state, note FROM file WHERE id = $1 FOR UPDATE", file)
+        note: dict[str, Any] = orjson.loads(row["note"]) if row is not None else {}
+        if row is None or row["state"] == "taken_back" or (row["state"] != "held" and TAKEN_BACK not in note):
+            return False
+        asked: Mapping[str, Any] = note.pop(TAKEN_BACK, None) or {"state": "held"}
+        before: str = asked["state"]
+        state = ("acting" if before == "held" else before) if row["state"] == "held" else row["state"]
+        await connection.execute(
+            """UPDATE file SET state = $2, note = $3::jsonb, code = '', sentence = '', fix = '', at = $4
+               WHERE id = $1""",
+            file,
+            state,
+            orjson.dumps(note).decode(),
+            now,
+        )
+        return True
+
+    return await context.store.transact(steps)
+
+
+def second_to_say(note: Mapping[str, Any], state: str, asked: Mapping[str, Any]) -> bool:
+    """Whether this person is the second who wants the file taken back. Raises 409 `same-person`, `taken-back`."""
+    if state == "taken_back":
+        raise Problem(
+            409, "taken-back", "The file was taken back already.", fix="There is nothing more to do."
+        )
+    before = note.get(TAKEN_BACK)
+    if before is None:
+        return False
+    first = before["asked"]
+    if (first["organization"], first["person"]) == (asked["organization"], asked["person"]):
+        raise Problem(
+            409, "same-person", "One person alone takes no file back.", fix="Let a second person say so, too."
+        )
+    return True
+
+
+async def ask_back(context: RunningService, file: str, asked: Mapping[str, Any]) -> None:
+    """Write down who wants the file taken back, and why. From the first person's word on no further row acts; the
+    second one's takes the file back. Raises as `second_to_say`."""
+    now = context.clock.now()
+
+    async def steps(connection: Connection) -> None:
+        row = await connection.fetchrow("SELECT state, note FROM file WHERE id = $1 FOR UPDATE", file)
+        if row is None:
+            return
+        note = orjson.loads(row["note"])
+        if second_to_say(note, row["state"], asked):
+            note[TAKEN_BACK] |= {"agreed": asked, "at": now.isoformat()}
+            await _take_back(connection, file, note, now)
+            return
+        note[TAKEN_BACK] = {"asked": asked, "state": row["state"]}
+        state = "held" if row["state"] in ("received", "acting") else row["state"]
+        await connection.execute(
+            """UPDATE file SET state = $2, note = $3::jsonb, at = $4, code = $5, sentence = $6, fix = $7
+               WHERE id = $1""",
+            file, state, orjson.dumps(note).decode(), now, *SECOND_PERSON,
+        )  # fmt: skip
+
+    await context.store.transact(steps)
+
+
+async def _take_back(connection: Connection, file: str, note: Mapping[str, Any], now: datetime) -> None:
+    await connection.execute(
+        """UPDATE file_row SET state = 'done', result = 'refused', code = 'taken-back', fix = $2, facts = ''
+           WHERE file = $1 AND state <> 'done'""",
+        file,
+        "Nothing: the file was taken back before this row acted.",
+    )
+    await connection.execute(
+        """UPDATE file SET state = 'taken_back', note = $2::jsonb, at = $3, done_at = $3, done = rows,
+             code = 'taken-back', sentence = $4, fix = '', counts =
+             '{"accepted":0,"unchanged":0,"refused":0}'::jsonb || (SELECT coalesce(jsonb_object_agg(result, n), '{}')
+             FROM (SELECT result, count(*) n FROM file_row WHERE file = $1 GROUP BY 1) s)
+           WHERE id = $1""",
+        file,
+        orjson.dumps(note).decode(),
+        now,
+        "Two persons took the file back.",
+    )
+
+
+async def accepted_rows(context: RunningService, file: str) -> Mapping[int, str]:
+    """The rows of the file that acted, each with its stream."""
+    rows = await context.pool.fetch(
+        "SELECT row, stream FROM file_row WHERE file = $1 AND result = 'accepted' AND stream <> '' ORDER BY row",
+        file,
+    )
+    return {row["row"]: row["stream"] for row in rows}
+
+
+async def keep_taken_back(context: RunningService, file: str, said: Mapping[int, tuple[str, str]]) -> None:
+    """What became of the rows that had acted: a code and what to do each."""
+    rows = [{"row": row, "code": code, "fix": fix} for row, (code, fix) in said.items()]
+    await context.store.transact(
+        lambda c: c.execute(
+            """UPDATE file_row r SET code = x.code, fix = x.fix
+               FROM jsonb_to_recordset($2::jsonb) AS x (row int, code text, fix text)
+               WHERE r.file = $1 AND r.row = x.row""",
+            file,
+            orjson.dumps(rows).decode(),
+        ),
+        concurrent=True,
+    )
+
+
+# ── as they are kept ──────────────────────────────────────────────────────────────────────────────────────
 
 
 def _judged(
@@ -287,10 +466,11 @@ def judged_of(rows: Sequence[Mapping[str, Any]]) -> Judged:
 
 
 async def open_files(context: RunningService, most: int) -> Sequence[Mapping[str, Any]]:
-    """The files that have something to do, oldest first."""
+    """The files that have something to do, oldest first; those that wait for something come last."""
     return await context.pool.fetch(
-        """SELECT * FROM file WHERE state IN ('received', 'acting') ORDER BY received_at, id LIMIT $1""",
+        """SELECT * FROM file WHERE state IN ('received', 'acting') ORDER BY code = ANY($2::text[]), received_at, id LIMIT $1""",
         most,
+        list(WAITING),
     )
 
 
@@ -346,7 +526,7 @@ async def settle(context: RunningService, sent: Sent, acted: Mapping[int, Acted]
                  facts = CASE WHEN x.state = 'done' THEN '' ELSE r.facts END
                FROM jsonb_to_recordset($2::jsonb) AS x (row int, state text, done int, refused bool, unchanged bool, code text,
                  fix text, receipt jsonb)
-               WHERE r.file = $1 AND r.row = x.row""",
+               WHERE r.file = $1 AND r.row = x.row AND r.state <> 'done'""",
             sent.id,
             orjson.dumps(rows).decode(),
         )
@@ -354,7 +534,7 @@ async def settle(context: RunningService, sent: Sent, acted: Mapping[int, Acted]
             "SELECT count(*) FROM file_row WHERE file = $1 AND state <> 'done'", sent.id
         )
         await connection.execute(
-            """UPDATE file SET done = rows - $2, state = CASE WHEN $2 = 0 THEN 'done' ELSE state END,
+            """UPDATE file SET done = rows - $2, state = CASE WHEN $2 = 0 AND state = 'acting' THEN 'done' ELSE state END,
                  done_at = CASE WHEN $2 = 0 THEN $3::timestamptz END, at = $3::timestamptz,
                  counts = CASE WHEN $2 = 0 THEN '{"accepted":0,"unchanged":0,"refused":0}'::jsonb ||
                    (SELECT coalesce(jsonb_object_agg(result, n), '{}') FROM (SELECT result, count(*) n
@@ -375,7 +555,7 @@ async def forget(context: RunningService, before: datetime) -> int:
     async def steps(connection: Connection) -> int:
         rows = await connection.fetch(
             """UPDATE file SET forgotten_at = $1, name = '' WHERE id IN (SELECT id FROM file WHERE received_at < $2
-               AND forgotten_at IS NULL AND state NOT IN ('received', 'acting') ORDER BY received_at LIMIT 100)
+               AND forgotten_at IS NULL AND state NOT IN ('received', 'acting', 'held') ORDER BY received_at LIMIT 100)
                RETURNING id""",
             context.clock.now(),
             before,

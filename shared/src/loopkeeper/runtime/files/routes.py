@@ -3,19 +3,21 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import date, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 import orjson
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from loopkeeper.contract.blanks import BlankIsMissing
 from loopkeeper.contract.calendar import la_date
 from loopkeeper.http.call import allowed
 from loopkeeper.http.paging import Listing, Page, listing
-from loopkeeper.http.route import Id, Operation, refused
+from loopkeeper.http.person import Person
+from loopkeeper.http.route import Id, Operation, example, refused
 from loopkeeper.http.upload import Upload
-from loopkeeper.kernel.errors import Problem
+from loopkeeper.kernel.errors import Problem, not_found
 from loopkeeper.plan_files.profile_folder import Profiles, read_profiles
 from loopkeeper.plan_files.returned import returned_file
 from loopkeeper.plan_files.writing import MEDIA
@@ -93,6 +95,23 @@ class ShownFile(BaseModel):
     sentence: str | None = None
     fix: str | None = None
     column: str | None = None
+
+
+class ReleaseFileBody(BlankIsMissing):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    acted_by: Person = Field(description="Who of the plan lets it act")
+
+
+class TakeFileBackBody(BlankIsMissing):
+    """Who wants the file taken back, and why: two persons, one after the other."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+    acted_by: Person = Field(description="Who wants it taken back")
+    reason: Literal["wrong_file", "wrong_period", "wrong_members", "sent_by_mistake"] = Field(
+        description="Why: a code, since words could be about a person"
+    )
 
 
 class WarnedCell(BaseModel):
@@ -191,6 +210,41 @@ def _add(router: APIRouter, kind: FileKind) -> None:
         row = await _row(call, id, name, keys)
         return await _returned(call, row, kind)
 
+    async def release(
+        id: Id,
+        body: Annotated[ReleaseFileBody, example({"acted_by": {"person": "maria-chen"}})],
+        call: Annotated[Call, allowed(Role.PLAN)],
+    ) -> ShownFile:
+        await _row(call, id, name, ("plan_id",))
+        await call.service.store.record([_said(call, id, body.acted_by, "lets a held file act")])
+        if not await records.release(call.service, id):
+            raise Problem(409, "not-held", "The file is not held.", fix="There is nothing to release.")
+        return _shown(await _row(call, id, name, keys))
+
+    async def take_back(
+        id: Id,
+        body: Annotated[
+            TakeFileBackBody, example({"acted_by": {"person": "maria-chen"}, "reason": "wrong_period"})
+        ],
+        call: Annotated[Call, allowed(*dict.fromkeys((*kind.roles, Role.PLAN)))],
+    ) -> ShownFile:
+        row, service = await _row(call, id, name, keys), call.service
+        if row["state"] in ("receiving", "refused") or row["dry_run"]:
+            fix = "Nothing of it acted: there is nothing to take back."
+            raise Problem(409, "nothing-to-take-back", "No row of this file acts.", fix=fix)
+        by = call.acted_by(body.acted_by)
+        asked = {"organization": by.organization, "person": by.person, "reason": body.reason}
+        if records.second_to_say(orjson.loads(row["note"]), row["state"], asked):
+            # Before it is marked: a crash in between leaves the second person's word unsaid, to be said again.
+            sent = records.sent_of(service, row, kind.kind)
+            acted = await records.accepted_rows(service, id)
+            await records.keep_taken_back(service, id, await kind.take_back(service, sent, acted))
+        await service.store.record(
+            [_said(call, id, body.acted_by, f"wants the file taken back: {body.reason}")]
+        )
+        await records.ask_back(service, id, asked)
+        return _shown(await _row(call, id, name, keys))
+
     said = f"A {kind.about}"
     whose = "the sender sees it, and the plan whose file it is" if kind.for_a_plan else "the sender sees it"
     again = (
@@ -244,6 +298,27 @@ def _add(router: APIRouter, kind: FileKind) -> None:
         responses={200: {"content": RETURNED}, **refused("file-open", "file-refused", "file-forgotten")},
         response_class=Response,
     )
+    if kind.for_a_plan:
+        _route(
+            router.post,
+            f"{path}/{{id:key}}:release",
+            release,
+            f"release_{name}",
+            f"Let a held file act: {kind.about}",
+            f"{said} of which more rows are refused than the plan lets act (policy row `files/hold`) is held until a "
+            "named person of the plan lets it act.",
+            responses=refused("not-held"),
+        )
+    _route(
+        router.post,
+        f"{path}/{{id:key}}:take-back",
+        take_back,
+        f"take_back_{name}",
+        f"Take a whole file back: {kind.about}",
+        f"{said} is taken back by two named persons, of its sender or its plan: from the first one's word on no further "
+        f"row acts, the second one's ends it. {kind.taking_back}",
+        responses=refused("same-person", "taken-back", "nothing-to-take-back"),
+    )
 
 
 def _route(
@@ -284,7 +359,7 @@ def _sent(call: Call, kind: FileKind, asked: FileQuery) -> tuple[Sent, Mapping[s
 
 
 def _plan(call: Call, kind: FileKind, plan: str) -> str:
-    """Whose file it is. Raises `plan-missing`, `unknown-plan`."""
+    """Whose file it is. Raises `plan-missing`, `unknown-plan`, and 404 where a plan sends another plan's."""
     client = call.client
     if not plan and Role.PLAN in client.roles and Role.PLAN in kind.roles:
         plan = client.organization
@@ -297,6 +372,9 @@ def _plan(call: Call, kind: FileKind, plan: str) -> str:
     if found is None or found.kind is not OrganizationKind.PLAN:
         fix = "Send the id of a plan served here."
         raise Problem(422, "unknown-plan", "The plan named is not served here.", fix=fix)
+    if set(kind.roles) == {Role.PLAN} and plan != client.organization:
+        # What only a plan sends is about its own members.
+        raise not_found()
     return plan
 
 
@@ -386,9 +464,13 @@ async def _returned(call: Call, row: Mapping[str, Any], kind: FileKind) -> Respo
     layout = (await _read_by(context, row, kind, content)).layout
     receipts = {each["row"]: orjson.loads(each["receipt"]) for each in kept}
     added = (kind.receipt_columns, receipts)
-    answer = await asyncio.to_thread(
-        returned_file, content, layout, records.judged_of(kept), name=sent.name, receipts=added
-    )
+    try:
+        answer = await asyncio.to_thread(
+            returned_file, content, layout, records.judged_of(kept), name=sent.name, receipts=added
+        )
+    except Unreadable as error:
+        # Its profile was changed since it was read.
+        raise Problem(409, "file-refused", error.sentence, fix=error.fix) from None
     media = MEDIA["xlsx"] if answer.workbook else MEDIA["csv"]
     name = quote(f"{row['id']}_returned.{'xlsx' if answer.workbook else 'csv'}")
     return Response(
@@ -396,9 +478,35 @@ async def _returned(call: Call, row: Mapping[str, Any], kind: FileKind) -> Respo
     )
 
 
+def _said(call: Call, file: str, person: Person, why: str) -> AuditRow:
+    """Who said so of a whole file."""
+    client, by = call.client, call.acted_by(person)
+    return AuditRow(
+        call.service.clock.now(),
+        client.organization,
+        client.id,
+        "",
+        file,
+        (),
+        (),
+        why,
+        by.person,
+        bool(by.proved),
+    )
+
+
 def _audit(call: Call, row: Mapping[str, Any]) -> AuditRow:
     client = call.client
     now, plan = call.service.clock.now(), row["plan"]
     return AuditRow(
-        now, client.organization, client.id, plan, row["id"], ("file",), ("all",), "to send the file back"
+        now,
+        client.organization,
+        client.id,
+        plan,
+        row["id"],
+        ("file",),
+        ("all",),
+        "to send the file back",
+        client.person.id if client.person is not None else "",
+        client.person is not None,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
@@ -21,7 +22,7 @@ from loopkeeper.postgres.leadership import Leadership
 from loopkeeper.runtime.files import records as kept
 from loopkeeper.runtime.files.kinds import FileKind, Planned, Reading, Sent
 from loopkeeper.runtime.service import RunningService, Worker
-from loopkeeper.security.keyring import Unsealable
+from loopkeeper.security.keyring import Erased, Unsealable
 from loopkeeper.spreadsheets import Unreadable
 
 log = get("files")
@@ -36,6 +37,12 @@ ROUND = 256
 # Open files that one round looks at, where the first of them wait.
 FILES = 20
 PERIOD = "file.period"
+ERASED = (
+    "key-destroyed",
+    "The keys of this plan were destroyed.",
+    "Nothing: what it says cannot be read any more.",
+)
+SCAN_SECONDS = 120
 
 
 def worker_of(kinds: Sequence[FileKind]) -> Worker:
@@ -70,8 +77,15 @@ def worker_of(kinds: Sequence[FileKind]) -> Worker:
 
 
 async def ahead(context: RunningService) -> int:
-    """How many files have something to do now."""
-    return await context.pool.fetchval("SELECT count(*) FROM file WHERE state IN ('received', 'acting')")
+    """How many files have something to do now; one that waits for its key or for the scan has not."""
+    return await context.pool.fetchval(
+        "SELECT count(*) FROM file WHERE state IN ('received', 'acting') AND code <> ALL($1::text[])",
+        list(kept.WAITING),
+    )
+
+
+class ScanFailed(Exception):
+    """The scan does not run, or does not end."""
 
 
 class Working:
@@ -90,14 +104,36 @@ class Working:
         rows = await kept.open_files(self._context, FILES)
         self.open = bool(rows)
         for row in rows:
-            kind = self._kinds[row["kind"]]
-            sent = kept.sent_of(self._context, row, kind.kind)
-            if sent.state == "received":
-                await self._read(kind, sent)
+            kind = self._kinds.get(row["kind"])
+            if kind is None:
+                continue
+            waited = row["code"] in kept.WAITING
+            try:
+                moved = await self._step(kind, row)
+            except Erased:
+                # Its key never comes back: nothing of it can ever be read.
+                await kept.refuse(self._context, row["id"], *ERASED)
                 return True
-            if await self._act(kind, sent):
+            except (Unsealable, ScanFailed) as error:
+                # It waits, says so, and keeps no other file waiting.
+                why = kept.NO_SCAN if isinstance(error, ScanFailed) else kept.NO_KEY
+                if row["code"] != why[0]:
+                    log.error("file waits", file=row["id"], kind=row["kind"], reason=why[0])
+                    await kept.wait_for(self._context, row["id"], why)
+                continue
+            if waited:
+                await kept.waits_no_more(self._context, row["id"])
+            if moved:
                 return True
         return not rows and await self._forget()
+
+    async def _step(self, kind: FileKind, row: Mapping[str, Any]) -> bool:
+        """Whether the file came further. Raises `Unsealable` where its key is not here."""
+        sent = kept.sent_of(self._context, row, kind.kind)
+        if sent.state == "received":
+            await self._read(kind, sent)
+            return True
+        return await self._act(kind, sent)
 
     async def _forget(self) -> bool:
         if (time := asyncio.get_running_loop().time()) < self.forgets_at:
@@ -113,13 +149,11 @@ class Working:
 
     async def _read(self, kind: FileKind, sent: Sent) -> None:
         context = self._context
-        try:
-            content = kept.content_of(
-                context, sent.sealed_with, sent.id, await kept.parts_of(context, sent.id)
-            )
-        except Unsealable:
+        parts = await kept.parts_of(context, sent.id)
+        content = kept.content_of(context, sent.sealed_with, sent.id, parts)
+        if not await clean(context.settings.scan, content):
             await kept.refuse(
-                context, sent.id, "key-missing", "The key of this plan is not here.", "Ask operations."
+                context, sent.id, "scan-refused", "The file did not pass the scan.", "Send a clean copy."
             )
             return
         today = la_date(sent.received_at)
@@ -140,8 +174,16 @@ class Working:
             column = reading.layout.heading(planned.judged.file_refused_field)
             await kept.refuse(context, sent.id, code, WHOLLY[code], "Send it where it belongs.", column)
             return
-        await kept.keep_judged(context, sent, planned, facts)
+        await kept.keep_judged(context, sent, planned, facts, hold=self._holds(kind, sent, planned, today))
         log.info("file judged", file=sent.id, kind=sent.kind, rows=len(planned.judged.outcomes))
+
+    def _holds(self, kind: FileKind, sent: Sent, planned: Planned, today: date) -> bool:
+        """Whether more of the rows are refused than the plan lets act at once."""
+        if sent.dry_run or not kind.for_a_plan:
+            return False
+        counts = planned.judged.counts()
+        row = self._context.policy.row("files", on=today, plan=sent.plan, step="hold")
+        return counts["refused"] * 100 > row["percent"] * sum(counts.values())
 
     # ── act ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -158,6 +200,27 @@ class Working:
             log.info("file done", file=sent.id, kind=sent.kind)
         # Rows that wait for another service are looked at again when its answer has come in.
         return bool(moved)
+
+
+async def clean(command: str, content: bytes) -> bool:
+    """Whether the scan finds nothing; without a command nothing is scanned. Raises `ScanFailed`: a scan that does not run
+    lets no file in."""
+    if not command:
+        return True
+    quiet = asyncio.subprocess.DEVNULL
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *shlex.split(command), stdin=asyncio.subprocess.PIPE, stdout=quiet, stderr=quiet
+        )
+    except (OSError, ValueError) as error:
+        raise ScanFailed(type(error).__name__) from error
+    try:
+        async with asyncio.timeout(SCAN_SECONDS):
+            await process.communicate(content)
+    except TimeoutError as error:
+        process.kill()
+        raise ScanFailed("it takes too long") from error
+    return process.returncode == 0
 
 
 WHOLLY = {

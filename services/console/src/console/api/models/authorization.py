@@ -55,6 +55,26 @@ class ReplayResult(BaseModel):
     dry_run: bool
 
 
+class ShownFile(BaseModel):
+    id: str
+    kind: str
+    organization: str
+    plan: str | None
+    state: str
+    dry_run: bool
+    received_at: AwareDatetime
+    done_at: AwareDatetime | None
+    period_from: date | None
+    period_through: date | None
+    rows: int
+    done: int
+    counts: dict[str, int]
+    code: str | None = None
+    sentence: str | None = None
+    fix: str | None = None
+    column: str | None = None
+
+
 class ShownOpening(BaseModel):
     id: str
     at: AwareDatetime
@@ -182,6 +202,11 @@ class ShownTerm(BaseModel):
     rights: Rights | None
 
 
+class WarnedCell(BaseModel):
+    code: str
+    column: str
+
+
 class ShownKey(BaseModel):
     id: str
     roles: list[str]
@@ -199,6 +224,11 @@ class Unmet(BaseModel):
     population: str
     criterion: str
     why: str
+
+
+class ListingShownFile(BaseModel):
+    items: list[ShownFile]
+    next_cursor: str | None = None
 
 
 class ListingShownOpening(BaseModel):
@@ -230,6 +260,18 @@ class Proof(BaseModel):
     flaws: list[Flaw]
 
 
+class FileRow(BaseModel):
+    row: int
+    state: str
+    result: str
+    code: str | None
+    column: str | None
+    fix: str
+    warnings: list[WarnedCell]
+    referral: str | None
+    receipt: dict[str, Any]
+
+
 class OrganizationWithKeys(BaseModel):
     id: str
     name: str
@@ -255,6 +297,11 @@ class Adverse(BaseModel):
     notice_due_at: AwareDatetime
     rights: Rights
     unmet: list[Unmet] | None = None
+
+
+class FileRows(BaseModel):
+    items: list[FileRow]
+    next_after: int | None = None
 
 
 class Organizations(BaseModel):

@@ -26,6 +26,20 @@ class ListingItem(BaseModel):
     next_cursor: str | None = None
 
 
+class MemberFile(BaseModel):
+    id: str
+    plan: str
+    provider: str
+    written_at: AwareDatetime
+    rows: int
+    bytes: int
+    digest: str
+    fetched_at: AwareDatetime | None = None
+    tell_by: AwareDatetime | None = None
+    at_risk: bool = False
+    forgotten_at: AwareDatetime | None = None
+
+
 class NewSubscription(BaseModel):
     id: str
     organization: str
@@ -277,6 +291,11 @@ class FeedPage(BaseModel):
 
 class ListingDeliveryAttemptShown(BaseModel):
     items: list[DeliveryAttemptShown]
+    next_cursor: str | None = None
+
+
+class ListingMemberFile(BaseModel):
+    items: list[MemberFile]
     next_cursor: str | None = None
 
 

@@ -42,6 +42,8 @@ class RecordAttempt(ProviderCommand):
     outcome: str
     reached: bool
     minutes: int | None = None
+    # Of which assignment a file tells, a former one too (loop.md 8.6); empty: of the newest.
+    assignment: str = ""
 
 
 class StartServices(ProviderCommand):
@@ -119,6 +121,8 @@ class CountMonth(ProviderCommand):
     month: str
     in_person: int | None = None
     remote: int | None = None
+    # As of an attempt.
+    assignment: str = ""
 
 
 class Delivery(Command):

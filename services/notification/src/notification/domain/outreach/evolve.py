@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import date
 from typing import Any
 
 from loopkeeper.contract.calendar import la_date
@@ -148,8 +149,10 @@ def _closed(state: Outreach, event: ReferralClosed) -> Mapping[str, Any]:
         text=event.text,
     )
     changes: dict[str, Any] = {"closing": closing}
-    if event.outcome != SERVICES_RECEIVED and state.assignment is not None:
-        changes["assignment"] = state.assignment.model_copy(update={"ended": True})
+    held = state.assignment
+    if event.outcome != SERVICES_RECEIVED and held is not None:
+        ended_on = held.ended_on or la_date(event.occurred_at)
+        changes["assignment"] = held.model_copy(update={"ended": True, "ended_on": ended_on})
     return changes
 
 
@@ -215,14 +218,25 @@ def _made(state: Outreach, event: AssignmentMade) -> Mapping[str, Any]:
         starts_on=event.starts_on,
         ended=over(state),
     )
-    return {"assignment": offer} | ({} if state.closing else {"ending": None})
+    former = _former(state, event.assignment, la_date(event.occurred_at))
+    return {"assignment": offer, **former} | ({} if state.closing else {"ending": None})
+
+
+def _former(state: Outreach, assignment: str, on: date) -> Mapping[str, Any]:
+    """Keeps an accepted assignment that another one follows."""
+    held = state.assignment
+    if held is None or held.accepted_at is None or held.assignment == assignment:
+        return {}
+    over_now = held.model_copy(update={"ended": True, "ended_on": held.ended_on or on})
+    return {"former": (*state.former, over_now)}
 
 
 def _taken(state: Outreach, event: AssignmentAccepted) -> Mapping[str, Any]:
     held = state.assignment
     if held is not None and held.assignment != event.assignment and not held.ended:
         return {}
-    return {"assignment": _accepted(state, event)}
+    former = _former(state, event.assignment, la_date(event.occurred_at))
+    return {"assignment": _accepted(state, event), **former}
 
 
 def _lead_changed(state: Outreach, event: AssignmentLeadChanged) -> Mapping[str, Any]:
@@ -238,7 +252,8 @@ def _taken_back(
     held = state.assignment
     if held is None or held.assignment != event.assignment:
         return {}
-    gone: dict[str, Any] = {"ended": True}
+    last = event.on if isinstance(event, AssignmentEnded) else la_date(event.occurred_at)
+    gone: dict[str, Any] = {"ended": True, "ended_on": held.ended_on or last}
     if isinstance(event, AssignmentDeclined):
         gone["declined_on"] = la_date(event.occurred_at)
     return {"assignment": held.model_copy(update=gone)}

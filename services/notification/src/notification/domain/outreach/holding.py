@@ -8,7 +8,7 @@ from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.decider import Refused
 from loopkeeper.contract.events import ActedBy
 from notification.domain.outreach.commands import ProviderCommand
-from notification.domain.outreach.state import Assignment, Outreach, seen_by
+from notification.domain.outreach.state import Assignment, Outreach, assignment_of, seen_by
 
 
 def holder(outreach: Outreach | None, command: ProviderCommand) -> tuple[Outreach, Assignment]:
@@ -57,6 +57,21 @@ def may_try_early(now: Outreach, command: ProviderCommand) -> str | None:
             fix="Tell that provider, or the plan.",
         )
     return ""
+
+
+def of_its_days(
+    outreach: Outreach | None, command: ProviderCommand, assignment: str
+) -> tuple[Outreach, Assignment]:
+    """The same, or the caller's own former assignment of this id: what it tells late is of its own days (loop.md 8.6)."""
+    found = assignment_of(outreach, assignment) if outreach is not None and assignment else None
+    if outreach is not None and found is not None and found.provider == command.provider:
+        return outreach, found
+    return offered_or_held(outreach, command)
+
+
+def on_its_days(held: Assignment, on: date) -> bool:
+    """Whether the assignment was its provider's on that day."""
+    return not held.ended or (held.ended_on is not None and on <= held.ended_on)
 
 
 def open_holder(outreach: Outreach | None, command: ProviderCommand) -> tuple[Outreach, Assignment]:

@@ -22,6 +22,7 @@ from notification.domain.outreach.holding import (
     already_over,
     day_of,
     holder,
+    of_its_days,
     offered_or_held,
     open_holder,
 )
@@ -108,7 +109,11 @@ def report_closing(outreach: Outreach | None, command: ReportClosing, context: P
 
 def count_month(outreach: Outreach | None, command: CountMonth, context: Plain) -> Iterator[Event]:
     """A month's encounters. What a later file counts replaces it; a number it does not say stays (loop.md 6.10)."""
-    now, held = holder(outreach, command)
+    now, held = (
+        of_its_days(outreach, command, command.assignment)
+        if command.assignment
+        else holder(outreach, command)
+    )
     before = next(
         (each for each in now.months if (each.assignment, each.month) == (held.assignment, command.month)),
         Month(assignment=held.assignment, month=command.month),

@@ -62,6 +62,8 @@ from notification.domain.outreach.holding import (
     holder,
     in_the_future,
     may_try_early,
+    of_its_days,
+    on_its_days,
     open_holder,
 )
 from notification.domain.outreach.holding import allowed as allowed
@@ -138,6 +140,12 @@ def decide(outreach: Outreach | None, asked: Asked) -> Sequence[Event]:
 def attempt(outreach: Outreach | None, command: RecordAttempt, context: Plain) -> OutreachAttempted:
     """Since the acceptance by who accepted; before it by who referred, the plan, or whom it offered the referral
     (loop.md 6.1): outreach needs no authorization (ECMG26 p110)."""
+    if command.assignment:
+        now, held = of_its_days(outreach, command, command.assignment)
+        if not on_its_days(held, la_date(command.tried_at)):
+            raise already_over(now)
+        early = held.accepted_at is None
+        return _attempted(now, command, context, held.assignment, acted_by(held, command), early=early)
     if outreach is not None and (offer := may_try_early(outreach, command)) is not None:
         return _attempted(outreach, command, context, offer, ActedBy(
             organization=command.provider, person=command.person, proved=command.proved), early=True)  # fmt: skip

@@ -58,6 +58,8 @@ class Assignment(Part):
     answered: Answered | None = None
     declined_on: date | None = None
     ended: bool = False
+    # The last day on which it was this provider's.
+    ended_on: date | None = None
 
     @property
     def held(self) -> bool:
@@ -167,6 +169,9 @@ class Outreach(State):
     # The member appealed against the end of the term, which goes on until that is resolved.
     appealed: bool = False
     assignment: Assignment | None = None
+    # Those that were accepted, and that another offer followed: what their provider tells late is still of its own days
+    # (loop.md 8.6).
+    former: tuple[Assignment, ...] = ()
     attempts: tuple[Attempt, ...] = ()
     ending: Ending | None = None
     # The assignment whose services its provider ended.
@@ -198,6 +203,12 @@ def counted(now: Outreach, assignment: str) -> tuple[Attempt, ...]:
 def raised(assignment: str, clock: str, state: str) -> str:
     """How a clock that was raised is remembered."""
     return f"{assignment} {clock} {state}"
+
+
+def assignment_of(now: Outreach, assignment: str) -> Assignment | None:
+    """The newest one, or a former one, of this id."""
+    known = (now.assignment, *now.former)
+    return next((each for each in known if each is not None and each.assignment == assignment), None)
 
 
 def seen_by(now: Outreach) -> str:

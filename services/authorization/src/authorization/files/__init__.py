@@ -1,0 +1,1 @@
+"""Plans' decisions, sent as a file."""
