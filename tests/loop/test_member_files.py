@@ -32,7 +32,7 @@ from tests.loop.filing import (
 )
 from tests.loop.house import CLINIC, HARBOR, NAVIGATORS, STREET, VALLEY, House, david
 
-DECISIONS = ("CIN", "Last Name", "Referral", "Decision", "Decided", "Reason", "Criterion", "Decided By", "License", "Number")  # fmt: skip
+DECISIONS = ("CIN", "Last Name", "Referral", "Decision", "Decided", "Reason", "Criterion", "Why Not Met", "Decided By", "License", "Number")  # fmt: skip
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -191,7 +191,10 @@ async def test_a_list_of_decisions_decides_as_the_routes_do(town: House) -> None
     ]  # fmt: skip
     approved = await town.ask(HARBOR, "GET", f"/v1/referrals/{first}")
     assert approved["status"] in ("authorized", "assigned")
-    denial = decided(5, "Denied", Reason="criteria_not_met", Criterion="complex need", License="A12345")
+    unsaid = decided(5, "Denied", Reason="criteria_not_met", Criterion="complex need", License="A12345")
+    file = await send(town, sheet([unsaid], DECISIONS), kind="decisions", sender=HARBOR)
+    assert await rows_of(town, file, HARBOR) == [(2, "refused", "criterion-required")]
+    denial = {**unsaid, "Why Not Met": "A person looked into it."}
     file = await send(town, sheet([rows[0], denial], DECISIONS), kind="decisions", sender=HARBOR)
     assert await rows_of(town, file, HARBOR) == [(2, "unchanged", "known"), (3, "accepted", None)]
     denied = await town.ask(HARBOR, "GET", f"/v1/referrals/{second}")

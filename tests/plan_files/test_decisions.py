@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -50,12 +51,25 @@ def test_a_decision_names_its_request_its_person_and_for_a_denial_a_reason() -> 
             "by": "Maria Chen",
             "license": "A1",
             "reason": "criteria_not_met",
+            "unmet": [],
         }
     ]
     assert said([row(ANA, "denied")], ANA) == [("refused", "reason-required")]
     assert said([row(ANA, "")], ANA) == [("refused", "decision-required")]
     assert said([row(ANA, "approved", decision__by="")], ANA) == [("refused", "decider-required")]
     assert said([row(ANA, "approved", decision__on=date(2026, 3, 3))], ANA) == [("refused", "in-the-future")]
+
+
+def test_a_denial_for_unmet_criteria_names_the_populations_whose_row_has_the_criterion_4_3() -> None:
+    asked = replace(
+        ANA, criteria={"homelessness": ("no_home", "complex_need"), "avoidable_utilization": ("visits",)}
+    )
+    denial = row(asked, "denied", decision__reason="criteria_not_met", decision__license="A1",
+                 decision__criterion="Complex Need", decision__why="Nothing complex is told.")  # fmt: skip
+    found, _ = judged([denial], asked)
+    assert found.outcomes[0].facts[0]["unmet"] == [
+        {"population": "homelessness", "criterion": "complex_need", "why": "Nothing complex is told."}
+    ]
 
 
 def test_what_is_decided_already_is_unchanged_and_otherwise_stays() -> None:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 
+from loopkeeper.contract.vocabulary import DenialReason
 from loopkeeper.plan_files.checks import FileContext, check_cin, check_plan, refuse_faults, refused
 from loopkeeper.plan_files.fields import POPULATION
 from loopkeeper.plan_files.members import name_words
@@ -33,6 +34,8 @@ class Request:
     last_name: str = ""
     birth_date: date | None = None
     decided: str = ""
+    # Of each population asked for, the criteria of its own row.
+    criteria: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +120,8 @@ def _row(record: Record, requests: Requests, layout: Layout, context: FileContex
         raise RowRefused("in-the-future", "decision.on")
     reason = _reason(record, outcome)
     populations = _populations(record, layout) if outcome == MODIFIED else ()
-    refuse_faults(record, ("decision.by", "decision.license", "decision.criterion", "authorization.number"))
+    refuse_faults(record, ("decision.by", "decision.license", "authorization.number"))
+    refuse_faults(record, ("decision.criterion", "decision.why"))
     by = record["decision.by"]
     if not by:
         raise RowRefused("decider-required", "decision.by")
@@ -134,10 +138,20 @@ def _row(record: Record, requests: Requests, layout: Layout, context: FileContex
         license=record["decision.license"] or None,
         reason=reason or None,
         criterion=record["decision.criterion"] or None,
+        unmet=_unmet(record, request, populations) if reason == DenialReason.CRITERIA_NOT_MET.value else None,
         populations=sorted(populations) or None,
         number=record["authorization.number"] or None,
     )
     return Outcome(record.row, "accepted", cin=request.cin, facts=[said], on=on), request
+
+
+def _unmet(record: Record, request: Request, approved: Iterable[str]) -> list[Mapping[str, str]]:
+    """The criterion of the row, for each denied population that has it; the rule refuses one that none has (loop.md 4.3)."""
+    named, why = record["decision.criterion"] or "", record["decision.why"] or ""
+    criterion = "_".join(named.lower().split())
+    denied = [code for code in request.criteria if code not in approved]
+    having = [code for code in denied if criterion in request.criteria[code]] or denied[:1]
+    return [{"population": code, "criterion": criterion, "why": why} for code in having]
 
 
 def _request(record: Record, requests: Requests, layout: Layout, context: FileContext) -> Request:

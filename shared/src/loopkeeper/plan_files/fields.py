@@ -208,6 +208,9 @@ _DECISIONS: Mapping[str, Field] = {
     "decision.on": Field("day", "The day it was decided.", hints=("decision date",)),
     "decision.reason": _coded("Why it was denied.", DenialReason, "denial reason", "reason"),
     "decision.criterion": Field("text", "The criterion that is not met.", hints=("criterion",)),
+    "decision.why": Field(
+        "text", "Why it is not met; the member reads it too.", hints=("why not met", "rationale")
+    ),
     "decision.by": Field("name", "Who decided.", hints=("decided by", "reviewer")),
     "decision.license": Field("number", "The license of who decided.", hints=("license", "license number")),
     "referral.id": Field("number", "Our number of the referral.", hints=("referral id", "referral number")),

@@ -10,8 +10,9 @@ import orjson
 
 from authorization.domain.commands import Approve, Deny, Modify
 from authorization.domain.state import Authorization, status
+from authorization.persistence.policy_lookup import criteria
 from loopkeeper.contract.decider import Command, Refused
-from loopkeeper.contract.events import ActedBy
+from loopkeeper.contract.events import ActedBy, Unmet
 from loopkeeper.contract.vocabulary.identifiers import cin as plain_cin
 from loopkeeper.kernel.errors import Problem
 from loopkeeper.kernel.logs import get
@@ -90,6 +91,7 @@ async def requests_of(context: RunningService, sent: Sent) -> Sequence[Request]:
         sent.plan,
         context.clock.now() - DECIDED_WITHIN,
     )
+    now = context.clock.now()
     states = {row["id"]: Authorization.model_validate(orjson.loads(row["state"])) for row in rows}
     openings = [Opening(state.plan, referral, state.sealed) for referral, state in states.items()]
     parts = await open_identity(
@@ -114,6 +116,7 @@ async def requests_of(context: RunningService, sent: Sent) -> Sequence[Request]:
                 identity.get("last_name") or "",
                 date.fromisoformat(born) if born else None,
                 _decided(states[row["id"]]),
+                criteria(context.policy, states[row["id"]], now),
             )
         )
     return found
@@ -133,12 +136,14 @@ def command_of_decision(said: Mapping[str, Any], sent: Sent) -> Command:
     acted_by = ActedBy(organization=sent.client.organization, person=person, proved=True if proved else None)
     number, citation = said.get("number") or "", said.get("criterion") or ""
     licensed = bool(said.get("license"))
+    unmet = tuple(Unmet.model_validate(each) for each in said.get("unmet") or ())
     if said["outcome"] == DENIED:
         return Deny(
             acted_by=acted_by,
             reason=said["reason"],
             licensed=licensed,
-            citation=citation,
+            citation="" if unmet else citation,
+            unmet=unmet,
             external_number=number,
         )
     if said["outcome"] == MODIFIED:
@@ -147,7 +152,8 @@ def command_of_decision(said: Mapping[str, Any], sent: Sent) -> Command:
             populations=tuple(said["populations"]),
             reason=said["reason"],
             licensed=licensed,
-            citation=citation,
+            citation="" if unmet else citation,
+            unmet=unmet,
             external_number=number,
         )
     return Approve(acted_by=acted_by, external_number=number)
