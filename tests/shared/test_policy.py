@@ -268,9 +268,7 @@ STAYS_ONLY = "{any: [{count: stays, at_least: 3}]}"
 
 
 def of_harbor(population: str, condition: str) -> str:
-    return "table: pofs\nrows:\n  - " + row(
-        f"id: own, population: {population}, condition: {condition}"
-    )
+    return "table: pofs\nrows:\n  - " + row(f"id: own, population: {population}, condition: {condition}")
 
 
 def test_a_plan_may_let_more_people_in_for_avoidable_utilization(read: Reading) -> None:
