@@ -15,7 +15,7 @@ from loopkeeper.policy.reading import installed, load
 NEW_YEAR = date(2026, 1, 1)
 
 TABLES = """
-table: populations
+table: pofs
 about: Who meets a population.
 key: [population]
 columns:
@@ -228,7 +228,7 @@ def test_a_condition_may_ask_only_what_the_form_asks(read: Reading) -> None:
         check(
             read(
                 HARBOR_CHOSE,
-                "table: populations\nrows:\n  - "
+                "table: pofs\nrows:\n  - "
                 + row("id: visits, population: avoidable_utilization, condition: {answer: has_photo}"),
             )
         )
@@ -268,9 +268,7 @@ STAYS_ONLY = "{any: [{count: stays, at_least: 3}]}"
 
 
 def of_harbor(population: str, condition: str) -> str:
-    return "table: populations\nrows:\n  - " + row(
-        f"id: own, population: {population}, condition: {condition}"
-    )
+    return "table: pofs\nrows:\n  - " + row(f"id: own, population: {population}, condition: {condition}")
 
 
 def test_a_plan_may_let_more_people_in_for_avoidable_utilization(read: Reading) -> None:
@@ -281,7 +279,7 @@ def test_a_plan_may_let_more_people_in_for_avoidable_utilization(read: Reading) 
 @pytest.mark.parametrize("narrower", [HIGHER, MORE_ASKED, STAYS_ONLY])
 def test_a_plan_may_not_narrow_a_population(read: Reading, narrower: str) -> None:
     finding = only(check(read(HARBOR_CHOSE, of_harbor("avoidable_utilization", narrower))))
-    assert finding.sentence == "It is narrower than, or other than, populations/visits@2022-01-01."
+    assert finding.sentence == "It is narrower than, or other than, pofs/visits@2022-01-01."
 
 
 def test_a_plan_may_touch_no_population_but_avoidable_utilization(read: Reading) -> None:
