@@ -62,11 +62,11 @@ BAD_ANSWERS: Sequence[tuple[int, Manner]] = (
 # How often each kind of fault comes.
 OFTEN: Mapping[str, int] = {
     "a service killed": 10, "all services killed": 2, "killed at a named point": 8, "PostgreSQL killed": 3,
-    "a service stands still": 3, "sessions ended": 4, "a commit's answer lost": 3, "a database set back": 1,
+    "a service is paused": 3, "sessions ended": 4, "a commit's answer lost": 3, "a database set back": 1,
     "the clock jumps": 2, "an endpoint misbehaves": 4, "callers shout": 3, "the broker killed": 2,
-    "the broker stands still": 2,
+    "the broker is paused": 2,
 }  # fmt: skip
-OF_THE_BROKER = {"the broker killed", "the broker stands still"}
+OF_THE_BROKER = {"the broker killed", "the broker is paused"}
 KINDS_OF: Mapping[str, set[str]] = {"postgres": {*OFTEN} - OF_THE_BROKER, "kafka": {*OFTEN}}
 # What happens at a service's lines, by name: before the other side has it, or when its answer is on its way.
 COMMIT, PUBLISHED, ANYTHING = b"COMMIT", b"ecm.", b""
@@ -146,7 +146,7 @@ class Campaign:
             "all services killed": self._kill_all,
             "killed at a named point": self._kill_at_a_point,
             "PostgreSQL killed": self._kill_postgres,
-            "a service stands still": self._stand_still,
+            "a service is paused": self._stand_still,
             "sessions ended": self._end_sessions,
             "a commit's answer lost": self._lose_an_answer,
             "a database set back": self._set_back,
@@ -154,7 +154,7 @@ class Campaign:
             "an endpoint misbehaves": self._misbehave,
             "callers shout": self._shout,
             "the broker killed": self._kill_broker,
-            "the broker stands still": self._still_broker,
+            "the broker is paused": self._still_broker,
         }
 
     def _next(self) -> str:

@@ -340,6 +340,7 @@ async def test_who_was_told_what_is_seen_by_the_plan_and_by_each_of_its_own_7_4(
     await pages.subscribe(CLINIC)
     referral, request = await waiting(pages, 5014)
     await pages.ask(HARBOR, "POST", f"/v1/authorizations/{request}:approve", MARIA)
+    await pages.quiet()
     await pages.accept(STREET)
     path = f"/v1/outreach/{referral}/notices"
     plans = (await pages.ask(HARBOR, "GET", path))["items"]
