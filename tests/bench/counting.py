@@ -5,6 +5,7 @@ Counts do not depend on what else the machine does; only the processor's figures
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from collections import Counter
@@ -192,15 +193,22 @@ class Processor:
         self._server = server.pid
 
     def spent(self) -> tuple[float, float]:
-        return process_time(), sum(_ran(pid) for pid in (self._server, *_children(self._server)))
+        living = sum(_ran(pid) for pid in (self._server, *_children(self._server)))
+        return process_time(), living + _ended(self._server)
 
 
 def _children(pid: int) -> list[int]:
     return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+def _ended(pid: int) -> float:
+    """How long its children ran that have ended."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
+
+
 def _ran(pid: int) -> float:
-    """How long a process ran, to the nanosecond; one that has just ended ran for nobody who is left."""
+    """How long a process ran, to the nanosecond; one that has just ended is among those that have."""
     try:
         return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
     except (FileNotFoundError, ProcessLookupError):

@@ -201,7 +201,8 @@ HEAD = """<!-- Written by `make figures`; change tests/bench/performance.py inst
 
 # Performance
 
-{made}, Python {python}, PostgreSQL {version} with its log flushed at every commit.
+{made}.
+Python {python}, PostgreSQL {version} with its log flushed at every commit.
 
 The four services run in one process on one PostgreSQL and its log. A loop is one referral from its POST to its closing
 (four requests: POST, acceptance, attempt, start of services) with fifteen webhooks to a referrer, a provider and a
