@@ -1,6 +1,6 @@
 """The runs that are kept: a campaign with `--keep` writes its last line into docs/reference/reliability.md.
 
-Each stands between two marks, with the command that repeats it, so that nobody writes a figure there by hand.
+Each is between two marks, with the command that repeats it, so that nobody writes a figure there by hand.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from loopkeeper.postgres.connections import Connection, connect
 from loopkeeper.postgres.embedded import Server
 from loopkeeper.postgres.embedded import place as places
 
-# Whoever looks on sets this: what it asks is not the services' doing.
+# The counter itself sets this: what it asks is not the services' doing.
 looking: ContextVar[bool] = ContextVar("looking", default=False)
 
 

@@ -1,9 +1,9 @@
-"""Measure what the product costs, beside PostgreSQL alone, and write it into docs/reference/performance.md.
+"""Measure what the product costs, next to PostgreSQL alone, and write it into docs/reference/performance.md.
 
     python -m tests.bench.performance [--quick]
 
 Counts (statements, rows, bytes of WAL) do not depend on the machine; processor, rates and memory are this machine's, and are
-told beside what PostgreSQL's own pgbench does on it in the same run.
+told next to what PostgreSQL's own pgbench does on it in the same run.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Faults of every kind in a town at work, drawn from one seed; afterwards everything is checked, and what it took is told.
 
 Four services in four processes, PostgreSQL, and a log in PostgreSQL or in Kafka. People refer, decide, answer and reach
-out all the while, by the public API alone. A fault counts as done when whoever it hit serves again.
+out all the while, by the public API alone. A fault counts as done when the process that it hit serves again.
 """
 
 from __future__ import annotations
@@ -421,7 +421,7 @@ class Campaign:
             raise
 
     async def _settle(self) -> None:
-        """Until everything sent came to its end. What was tried in vain is tried again by the clock, so that moves."""
+        """Until everything sent came to its end. What was tried without success is tried again by the clock, so that moves."""
         self.town.partner.next_answers.clear()
 
         async def pass_time() -> None:

@@ -33,7 +33,7 @@ STEPS = 110
 # After a year every term is over; a month has the clocks of the beginning, and takes a third of the time.
 YEAR, MONTH = timedelta(days=400), timedelta(days=31)
 SERVICES = installed()
-# More deadlines than a few loops can have: one that fires for ever shows by it.
+# More deadlines than a few loops can have: one that fires forever shows by it.
 MOST_DEADLINES = 400
 MOST_ROUNDS = 500
 

@@ -172,7 +172,7 @@ class Folder:
                 held += services.download(f"/v1/files/{MEMBER_FILES}/{found['id']}/content", start=len(held))
                 _write(target, held)
             if hashlib.sha256(held).hexdigest() != found["digest"]:
-                # What was kept of it is another file's, or half a one: it is fetched anew.
+                # What was kept of it is another file's, or half a one: it is fetched again.
                 target.unlink(missing_ok=True)
                 continue
             ending = ".xlsx" if held.startswith(b"PK\x03\x04") else ".csv"

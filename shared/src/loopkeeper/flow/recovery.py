@@ -181,7 +181,7 @@ class CatchUp:
 
     async def _highest(self) -> int:
         """The highest generation under which the log has unread records of ours. A database of an earlier day knows nothing of
-        the servers that came after it: entering anew, it takes a generation above theirs. The old primary that lives on
+        the servers that came after it: entering again, it takes a generation above theirs. The old primary that lives on
         enters nothing, and finds itself on a dead branch."""
         ends = await self.event_log.ends()
         stored = {p: place.next for p, place in (await offsets.read(self.pool)).items()}

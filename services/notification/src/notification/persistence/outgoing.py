@@ -1,8 +1,8 @@
 """What one process is about to send: deliveries that are leased by the very transaction that writes them.
 
-A delivery that nothing stands before is leased as it is inserted, and handed to this process's sender once that is
+A delivery that waits for no other is leased as it is inserted, and handed to this process's sender once that is
 committed: nobody has to look for it. Where a bound is reached, or something waits, it is inserted like any other and leased in
-its turn (`delivery/lease.py`). Whoever dies in between leaves a lease that runs out.
+its turn (`delivery/lease.py`). A process that dies in between leaves a lease that runs out.
 """
 
 from __future__ import annotations

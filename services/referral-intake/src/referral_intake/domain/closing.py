@@ -133,7 +133,7 @@ THE_WORD = "the member has died"
 
 
 def tell_death(referral: Referral, command: TellDeath, context: JudgedContext) -> Made:
-    """Also of a loop that is closed: whoever is served through it is contacted no more (loop.md 7.7). Told again, it says
+    """Also of a loop that is closed: a member served through it is contacted no more (loop.md 7.7). Told again, it says
     nothing new."""
     if referral.death is not None:
         return []

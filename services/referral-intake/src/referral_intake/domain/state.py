@@ -128,7 +128,7 @@ class Offer(Fact):
 
     @property
     def tried(self) -> int:
-        """The attempts that stand."""
+        """The attempts that count."""
         return self.attempts - self.taken_back
 
 
