@@ -31,14 +31,19 @@ demo: .venv/.ready ## Run David's story and 200 more referrals (ARGS="--once --j
 # Three processes, a file to each at a time, in order: two cores are what a runner has, and much of the time a test waits for
 # what it killed. Each process brings its own PostgreSQL; they share one Kafka.
 # The tests' broker comes from Maven; where it cannot be had, the tests that need it fail and say how.
-# Chromium is Debian's package, installed where that may be done; where there is none, the tests that need it say how.
 test: check ## Check, then run every test (ARGS="-k roster" to choose)
 	@$(RUN) python -m demo.broker || true
-	@$(RUN) python -m tests.console.chromium || true
-	@$(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not browser and not fuzz and not chaos" $(ARGS)
+	@$(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not browser and not fuzz and not chaos and not long" $(ARGS)
 
-# Four minutes on two cores, most of them Chromium's: more than fits into the time of the others.
+# Every loop on Kafka too, each guide on a machine of its own, the demo on Kafka: twelve minutes more.
+test-long: .venv/.ready ## Run what takes longer: all loops on Kafka, each guide alone, the demo on Kafka
+	@$(RUN) python -m demo.broker || true
+	@$(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder -m long $(ARGS)
+
+# Four minutes on two cores, most of them Chromium's: more than fits into the time of the others. Chromium is Debian's
+# package, installed where that may be done; where there is none, the tests say how.
 console-proof: .venv/.ready ## Run the console's tests in a real Chromium
+	@$(RUN) python -m tests.console.chromium || true
 	@$(RUN) pytest -n 2 --dist loadfile -m browser tests/console $(ARGS)
 
 fuzz: .venv/.ready ## Send thousands of cases to every route with every role's key (CASES=n)
@@ -96,4 +101,4 @@ clean: ## Stop the embedded PostgreSQL of this folder and remove what was built 
 	@rm -rf .venv .tools .loopkeeper .pytest_cache .ruff_cache .hypothesis .schemathesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup demo test console-proof fuzz census bench figures campaign chaos simulate check .types .lint .borders .documents docs format fresh clean
+.PHONY: help setup demo test test-long console-proof fuzz census bench figures campaign chaos simulate check .types .lint .borders .documents docs format fresh clean

@@ -9,25 +9,26 @@ ours.
 from __future__ import annotations
 
 import functools
+import importlib
 import json
 from collections.abc import Mapping
 from typing import Any
 
 import jsonschema
 import kubernetes_validate
-from cloudcoil.models.keda import v1alpha1 as keda
-from cloudcoil.models.prometheus_operator import v1 as monitoring
 
 from tests.deploy.places import ROOT
 
 VERSION = "1.37"
 HERE = ROOT / "tests/deploy"
 GATEWAY = "gateway.networking.k8s.io/v1"
-MODELS: Mapping[tuple[str, str], Any] = {
-    ("keda.sh/v1alpha1", "ScaledObject"): keda.ScaledObject,
-    ("keda.sh/v1alpha1", "TriggerAuthentication"): keda.TriggerAuthentication,
-    ("monitoring.coreos.com/v1", "PodMonitor"): monitoring.PodMonitor,
-    ("monitoring.coreos.com/v1", "PrometheusRule"): monitoring.PrometheusRule,
+# Imported where they are needed: generated models by the hundred take seconds, which every process that collects tests
+# would spend.
+MODELS: Mapping[tuple[str, str], str] = {
+    ("keda.sh/v1alpha1", "ScaledObject"): "cloudcoil.models.keda.v1alpha1",
+    ("keda.sh/v1alpha1", "TriggerAuthentication"): "cloudcoil.models.keda.v1alpha1",
+    ("monitoring.coreos.com/v1", "PodMonitor"): "cloudcoil.models.prometheus_operator.v1",
+    ("monitoring.coreos.com/v1", "PrometheusRule"): "cloudcoil.models.prometheus_operator.v1",
 }
 # Kinds that their definition leaves open in places, or that no registry offers a definition of.
 OURS = {"ScaledObject": "scaledobject.schema.json", "BackendTLSPolicy": "backendtlspolicy.schema.json"}
@@ -48,7 +49,8 @@ def validate(each: Mapping[str, Any]) -> None:
 
 @functools.cache
 def _of_model(version: str, kind: str) -> Any:
-    found = MODELS[version, kind].model_json_schema(by_alias=True)
+    model = getattr(importlib.import_module(MODELS[version, kind]), kind)
+    found = model.model_json_schema(by_alias=True)
     return _closed(found)
 
 

@@ -3,7 +3,7 @@ while the others go on."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ from loopkeeper.cli.http_client import owner
 from loopkeeper.kernel.clock import ManualClock
 from loopkeeper.kernel.settings import Settings
 from loopkeeper.runtime.run import Addresses, Running
-from loopkeeper.runtime.service import installed
+from loopkeeper.runtime.service import RunningService, installed
 from loopkeeper.security import organizations
 from loopkeeper.store.gate import Gate
 from loopkeeper.testing.partner import Partner
@@ -65,6 +65,9 @@ class Apart(House):
     def at(self) -> Addresses:
         assert self.addresses is not None
         return self.addresses
+
+    def contexts(self) -> Sequence[RunningService]:
+        return [self.programs[name].contexts[name] for name in self.running.services]
 
     async def start(self, service: str) -> None:
         self.programs[service] = await self.another(service, "0")

@@ -123,6 +123,10 @@ class House:
         """The day in California: what people there call today, whatever day it is in UTC (loop.md 8.2)."""
         return la_date(self.clock.now()).isoformat()
 
+    def contexts(self) -> Sequence[RunningService]:
+        """The running services."""
+        return [self.running.contexts[name] for name in self.running.services]
+
     async def quiet(self) -> None:
         """Until nothing is unsent, unread, due or under way anywhere."""
         calm = 0
@@ -139,9 +143,9 @@ class House:
                 await asyncio.sleep(0.02)
 
     async def _shown(self) -> bool:
-        for name, context in self.running.contexts.items():
+        for context in self.contexts():
             ends, stored = await context.event_log.ends(), await context.consumer.stored_offsets()
-            shown = await context.event_log.positions(name)
+            shown = await context.event_log.positions(context.name)
             if any(not end == stored.get(p, 0) == shown.get(p, 0) for p, end in ends.items() if end):
                 return False
         return True
@@ -149,8 +153,7 @@ class House:
     async def _busy(self) -> bool:
         """Whether any service has something to do; the first that has is answer enough. Asked often, so not over HTTP."""
         now = self.clock.now()
-        for name in self.running.services:
-            context = self.running.contexts[name]
+        for context in self.contexts():
             found = await waiting(context, now)
             if found.outbox or found.timers_due or (await context.work_ahead())[0] or await unread(context):
                 return True

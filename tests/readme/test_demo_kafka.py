@@ -22,6 +22,7 @@ def home(tmp_path: Path) -> Generator[Path]:
     embedded.remove(tmp_path / "home" / "postgres")
 
 
+@pytest.mark.long
 def test_the_story_on_kafka_loses_and_doubles_nothing_through_a_rolling_restart(home: Path) -> None:
     """Fewer people than by default: that David's year and a half and the restart go well is what is asked here."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LOOPKEEPER_")}

@@ -14,6 +14,7 @@ from tests.readme.terminal import (
 )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("guide", list(GUIDES))
 def test_every_guide_works_alone(tmp_path: Path, guide: str) -> None:
     with opened(tmp_path) as found:
