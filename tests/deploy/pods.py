@@ -149,7 +149,8 @@ class Machine:
                 for item in wanted:
                     (place / item["path"]).write_text(content[item["key"]])
             elif "configMap" in volume:
-                for file in self.policy.iterdir():
+                # Its keys are names of files, never of folders.
+                for file in filter(Path.is_file, self.policy.iterdir()):
                     (place / file.name).write_bytes(file.read_bytes())
         return found
 

@@ -38,6 +38,7 @@ LEFT_ALONE = {
     "LOOPKEEPER_CONNECTIONS": "the default holds",
     "LOOPKEEPER_CONNECTIONS_OF_ONE": "the default holds: who comes by the ingress is LOOPKEEPER_TRUSTED_PROXIES",
     "LOOPKEEPER_RATE": "the default holds",
+    "LOOPKEEPER_SCAN": "the image has no scanner; `file watch` scans where one is installed",
     "LOOPKEEPER_NOTIFICATION_SUBSCRIPTIONS": "the default holds",
     "LOOPKEEPER_NOTIFICATION_KEEP_DELIVERIES": "the default holds",
     "LOOPKEEPER_NOTIFICATION_KEEP_FEED": "the default holds",

@@ -259,7 +259,7 @@ def test_how_the_member_may_be_reached_is_as_the_provider_last_learned_it() -> N
 
 
 def test_a_release_date_is_told_once() -> None:
-    state = given(FORM)
+    state = given(FORM.model_copy(update={"flags": ("pre_release_services",)}))
     command = RecordReleaseDate(release_on=date(2026, 4, 1), acted_by=ROSA)
     (amended,) = when(state, command)
     assert (amended.cause, amended.release_on) == ("release_date", date(2026, 4, 1))

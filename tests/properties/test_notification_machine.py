@@ -115,18 +115,22 @@ class NotificationMachine(RuleBasedStateMachine):
         return held.provider if saying == HOLDER and held is not None else saying
 
     def say(self, command: Any) -> None:
-        """A provider's word; accepted only from who holds the assignment, and refused without a trace."""
+        """A provider's word; accepted only from who holds the assignment, and refused without a trace. An attempt is
+        also accepted from who was offered the referral (loop.md 6.1)."""
         said: Any = command_of(command)
         before: Outreach | None = self.stream.state
         self.asked += 1
         try:
-            self.give(command, f"new_key {self.asked}")
+            events = self.give(command, f"new_key {self.asked}")
         except Refused:
             assert self.stream.state == before
         else:
             assert before is not None
             assert before.assignment is not None
-            assert before.assignment.held
+            early = [
+                each for each in events if isinstance(each, OutreachAttempted) and each.before_acceptance
+            ]
+            assert before.assignment.held or early
             assert before.assignment.provider == said.provider
 
     # ── what comes ────────────────────────────────────────────────────────────────────────────────────────

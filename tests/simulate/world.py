@@ -24,7 +24,7 @@ from loopkeeper.store.definition import Change, Domain, Loaded, Submission
 from loopkeeper.store.journal import Entry
 from notification.domain.notices.telling import Happened, tellings
 from notification.domain.notices.wording import Names
-from notification.persistence.notice_proof import TIMER, kind_of
+from notification.persistence.notice_proof import TIMER, kind_of, notice_of
 from referral_intake.domain.commands import Keys
 from tests.simulate.loading import LOADS, Beside, Known, Noticed
 
@@ -263,6 +263,9 @@ class Cell:
         assert outcome is None, (
             f"{self.name}: the deadline {_plain(kind)} is refused: {outcome.slug if outcome else ''}"
         )
+        # A deadline goes with its command, also where that says nothing: nobody tells the dead anything (loop.md 7.7).
+        if (met := self.beside.notices.get(notice_of(kind))) is not None and kind.startswith(TIMER):
+            met.late = True
 
 
 def _plain(kind: str) -> str:

@@ -160,7 +160,7 @@ class Folder:
         pending = self._pending()
         pending.pop(id, None)
         self._keep(pending)
-        log.info("file answered", file=id, state=found["state"])
+        log.info("file answered", file=id, status=found["state"])
 
     def fetch(self, services: Asks, done: Round) -> None:
         """The member files that wait for this organization, each whole; one that broke off goes on where it was."""

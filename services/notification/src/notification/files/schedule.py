@@ -58,8 +58,8 @@ async def write_due(context: RunningService) -> int:
             await write_member_file(context, file, plan, provider, client)
         except (Problem, Unsealable) as error:
             # What is missing for one plan keeps no other waiting; it is tried again.
-            log.warning("member file not written", plan=plan, provider=provider, error=type(error).__name__)
+            log.warning("member file not written", organization=provider, error=type(error).__name__)
             continue
         written += 1
-        log.info("member file written", file=file, plan=plan, provider=provider)
+        log.info("member file written", file=file, organization=provider)
     return written

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
+from zlib import crc32
 
 import orjson
 from fastapi import APIRouter, Depends, Query, Response
@@ -187,7 +188,9 @@ def _add(router: APIRouter, kind: FileKind) -> None:
         return listing(call, asked, rows, _shown)
 
     async def file(id: Id, call: Annotated[Call, allowed(*readers)]) -> ShownFile:
-        return _shown(await _row(call, id, name, keys))
+        row = await _row(call, id, name, keys)
+        call.etag(_version(row))
+        return _shown(row)
 
     async def rows(
         id: Id, asked: Annotated[RowsQuery, Query()], call: Annotated[Call, allowed(*readers)]
@@ -215,7 +218,7 @@ def _add(router: APIRouter, kind: FileKind) -> None:
         body: Annotated[ReleaseFileBody, example({"acted_by": {"person": "maria-chen"}})],
         call: Annotated[Call, allowed(Role.PLAN)],
     ) -> ShownFile:
-        await _row(call, id, name, ("plan_id",))
+        call.check_match(_version(await _row(call, id, name, ("plan_id",))))
         await call.service.store.record([_said(call, id, body.acted_by, "lets a held file act")])
         if not await records.release(call.service, id):
             raise Problem(409, "not-held", "The file is not held.", fix="There is nothing to release.")
@@ -229,6 +232,7 @@ def _add(router: APIRouter, kind: FileKind) -> None:
         call: Annotated[Call, allowed(*dict.fromkeys((*kind.roles, Role.PLAN)))],
     ) -> ShownFile:
         row, service = await _row(call, id, name, keys), call.service
+        call.check_match(_version(row))
         if row["state"] in ("receiving", "refused") or row["dry_run"]:
             fix = "Nothing of it acted: there is nothing to take back."
             raise Problem(409, "nothing-to-take-back", "No row of this file acts.", fix=fix)
@@ -390,6 +394,11 @@ async def _row(call: Call, id: str, kind: str, keys: Sequence[str]) -> Mapping[s
         kind,
         keys=keys,
     )
+
+
+def _version(row: Mapping[str, Any]) -> int:
+    """Another one whenever the file's state, or what was said of it, is another."""
+    return crc32(f"{row['state']} {row['note']}".encode())
 
 
 def _shown(row: Mapping[str, Any]) -> ShownFile:
