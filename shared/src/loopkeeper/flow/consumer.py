@@ -47,6 +47,9 @@ TOO_MANY = 20
 # Polls that bring a service nothing move its offsets together, at most this many seconds later; and the log is told no more
 # often how far a service is.
 STORED_APART = 1.0
+# A member that waits closes the gate when the group was further than its database for so many seconds: between two
+# assignments it waits for a moment too.
+AHEAD_FOR = 2.0
 
 # Why an event is parked that is in a newer version than this program reads.
 NEWER = "a newer version of this event: upgrade this service"
@@ -180,6 +183,8 @@ class Consumer:
         # How far the group was not told yet, and when it was told last.
         self._untold: dict[int, int] = {}
         self._told_at = 0.0
+        # When the group was last no further than this database.
+        self._ahead_since = 0.0
         self._generations = Generations()
         self.progress = 0
         # What is read before anything else is done; None where a test hands facts in.
@@ -254,7 +259,9 @@ class Consumer:
                 # The poll stays in hand: nobody gets it again from this member.
                 self._untold |= await until_done(partial(self._apply_within, turn, received), heartbeat)
             await self._tell(member)
-            if not received and not member.holds():
+            if received or member.holds():
+                self._ahead_since = asyncio.get_running_loop().time()
+            else:
                 heartbeat.waiting("another replica reads")
                 await self._compare()
 
@@ -286,7 +293,10 @@ class Consumer:
             # In this order: only what is stored is acknowledged.
             shown = await self._event_log.positions(self._service)
             stored = await self.stored_offsets()
-            if any(offset > stored.get(partition, 0) for partition, offset in shown.items()):
+            now = asyncio.get_running_loop().time()
+            if all(offset <= stored.get(partition, 0) for partition, offset in shown.items()):
+                self._ahead_since = now
+            elif now - self._ahead_since >= AHEAD_FOR:
                 self._store.gate.close("another replica has read more than this database knows")
 
     async def _apply_within(self, turn: int, received: Sequence[Received]) -> Mapping[int, int]:
