@@ -77,11 +77,11 @@ class Sheets:
         month = await self._send(PROVIDER, "rtf", sent, plan=VALLEY)
         self._step(f"its month: {_counts(month)}")
         back = _rows(await self._ask(PROVIDER, "GET", f"/v1/files/rtf/{month['id']}/returned"))
-        mended = [
+        corrected = [
             {**answered, **good} if answered["Result"] == "refused" else answered
             for answered, good in zip(back, rows, strict=True)
         ]
-        again = await self._send(PROVIDER, "rtf", mended, plan=VALLEY)
+        again = await self._send(PROVIDER, "rtf", corrected, plan=VALLEY)
         self._step(f"the {len(wrong)} corrected and sent again: {_counts(again)}")
         return again["counts"]["accepted"] + again["counts"]["unchanged"]
 

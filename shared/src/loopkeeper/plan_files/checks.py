@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from loopkeeper.contract.vocabulary.identifiers import cin as plain_cin
@@ -92,6 +92,26 @@ def check_member(
     if born is not None and member.birth_date is not None and born != member.birth_date:
         raise RowRefused("member-differs", "member.birth_date")
     return member
+
+
+def judged_once(records: Iterable[Record], judge: Callable[[Record], Outcome]) -> list[Outcome]:
+    """What becomes of each row, in order. A row that is there twice counts once; one that was refused is refused again."""
+    outcomes: list[Outcome] = []
+    firsts: dict[bytes, Outcome] = {}
+    for record in records:
+        first = firsts.get(record.digest)
+        if first is None:
+            try:
+                outcome = judge(record)
+            except RowRefused as error:
+                outcome = refused(record, error)
+            firsts[record.digest] = outcome
+        elif first.result == "refused":
+            outcome = replace(first, row=record.row)
+        else:
+            outcome = Outcome(record.row, "unchanged", cin=first.cin, code="repeated-row")
+        outcomes.append(outcome)
+    return outcomes
 
 
 def refused(record: Record, error: RowRefused) -> Outcome:

@@ -8,11 +8,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date
 
 from loopkeeper.contract.vocabulary import DenialReason
-from loopkeeper.plan_files.checks import FileContext, check_cin, check_plan, refuse_faults, refused
+from loopkeeper.plan_files.checks import (
+    FileContext,
+    check_cin,
+    check_plan,
+    judged_once,
+    refuse_faults,
+)
 from loopkeeper.plan_files.fields import POPULATION
 from loopkeeper.plan_files.members import name_words
 from loopkeeper.plan_files.outcomes import Judged, Outcome, RowRefused, fact, whole
@@ -60,26 +66,17 @@ def judge_decisions(
     records: Iterable[Record], requests: Requests, layout: Layout, context: FileContext
 ) -> tuple[Judged, Mapping[int, str]]:
     """What becomes of each row, and of each accepted one its referral. Pure."""
-    outcomes: list[Outcome] = []
     referrals: dict[int, str] = {}
-    firsts: dict[bytes, Outcome] = {}
     said: dict[str, Outcome] = {}
-    for record in records:
-        first = firsts.get(record.digest)
-        if first is not None:
-            repeated = Outcome(record.row, "unchanged", cin=first.cin, code="repeated-row")
-            outcomes.append(replace(first, row=record.row) if first.result == "refused" else repeated)
-            continue
-        try:
-            outcome, request = _row(record, requests, layout, context)
-        except RowRefused as error:
-            outcome = refused(record, error)
-        else:
-            outcome = _once(outcome, request, said)
-            if outcome.result == "accepted":
-                referrals[record.row] = request.referral
-        firsts[record.digest] = outcome
-        outcomes.append(outcome)
+
+    def judge(record: Record) -> Outcome:
+        outcome, request = _row(record, requests, layout, context)
+        outcome = _once(outcome, request, said)
+        if outcome.result == "accepted":
+            referrals[record.row] = request.referral
+        return outcome
+
+    outcomes = judged_once(records, judge)
     _drop_contradicted(outcomes, referrals)
     return whole(outcomes), referrals
 

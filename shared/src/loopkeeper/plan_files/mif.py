@@ -8,13 +8,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from loopkeeper.contract.vocabulary import County, Population
 from loopkeeper.contract.vocabulary.identifiers import npi_valid
-from loopkeeper.plan_files.checks import FileContext, check_cin, check_plan, refuse_faults, refused
+from loopkeeper.plan_files.checks import (
+    FileContext,
+    check_cin,
+    check_plan,
+    judged_once,
+    refuse_faults,
+)
 from loopkeeper.plan_files.fields import POPULATION
 from loopkeeper.plan_files.outcomes import Judged, Outcome, RowRefused, fact, whole
 from loopkeeper.plan_files.profile import Layout
@@ -151,23 +157,14 @@ def judge_mif(
 ) -> Judged:
     """What a plan's own file says, row by row, to be compared with what is known here; `providers` are slugs by NPI.
     Nothing is written by it. Pure."""
-    outcomes: list[Outcome] = []
-    firsts: dict[bytes, Outcome] = {}
     given: dict[str, list[Outcome]] = defaultdict(list)
-    for record in records:
-        first = firsts.get(record.digest)
-        if first is not None:
-            repeated = Outcome(record.row, "unchanged", cin=first.cin, code="repeated-row")
-            outcomes.append(replace(first, row=record.row) if first.result == "refused" else repeated)
-            continue
-        try:
-            outcome = _told(record, providers, layout, context)
-        except RowRefused as error:
-            outcome = refused(record, error)
-        else:
-            given[outcome.cin].append(outcome)
-        firsts[record.digest] = outcome
-        outcomes.append(outcome)
+
+    def judge(record: Record) -> Outcome:
+        outcome = _told(record, providers, layout, context)
+        given[outcome.cin].append(outcome)
+        return outcome
+
+    outcomes = judged_once(records, judge)
     for rows in given.values():
         if len({outcome.facts[0]["provider"] for outcome in rows}) > 1:
             for outcome in rows:

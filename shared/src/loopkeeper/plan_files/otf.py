@@ -17,8 +17,8 @@ from loopkeeper.plan_files.checks import (
     check_member,
     check_plan,
     check_provider,
+    judged_once,
     refuse_faults,
-    refused,
     warnings,
 )
 from loopkeeper.plan_files.fields import NOT_AN_ATTEMPT
@@ -42,27 +42,10 @@ def judge_otf(
     records: Iterable[Record], members: Mapping[str, Member], layout: Layout, context: FileContext
 ) -> tuple[Judged, Mapping[str, Member]]:
     """What becomes of each row, and what is known of the members after it. Pure."""
-    outcomes: list[Outcome] = []
-    firsts: dict[bytes, Outcome] = {}
     known = dict(members)
     # How many attempts of one member, day and way this file has told so far.
     told: Counter[tuple[str, date, str]] = Counter()
-    for record in records:
-        first = firsts.get(record.digest)
-        if first is not None:
-            repeated = first.result != "refused"
-            outcomes.append(
-                Outcome(record.row, "unchanged", cin=first.cin, code="repeated-row")
-                if repeated
-                else replace(first, row=record.row)
-            )
-            continue
-        try:
-            outcome = _row(record, members, known, told, layout, context)
-        except RowRefused as error:
-            outcome = refused(record, error)
-        firsts[record.digest] = outcome
-        outcomes.append(outcome)
+    outcomes = judged_once(records, lambda record: _row(record, members, known, told, layout, context))
     return whole(outcomes), known
 
 

@@ -8,13 +8,13 @@ is made.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from loopkeeper.contract.vocabulary.identifiers import cin as plain_cin
 from loopkeeper.contract.vocabulary.identifiers import cin_valid
-from loopkeeper.plan_files.checks import refuse_faults, refused
+from loopkeeper.plan_files.checks import judged_once, refuse_faults
 from loopkeeper.plan_files.fields import ANSWER, POPULATION
 from loopkeeper.plan_files.members import name_words
 from loopkeeper.plan_files.outcomes import Judged, Outcome, RowRefused, Warned, fact, whole
@@ -52,26 +52,15 @@ def judge_referrals(
     records: Iterable[Record], layout: Layout, sheet: Sheet
 ) -> tuple[Judged, Mapping[int, Mapping[str, Any]]]:
     """What becomes of each row, and of each accepted one the body of its referral. Pure."""
-    outcomes: list[Outcome] = []
     bodies: dict[int, Mapping[str, Any]] = {}
-    firsts: dict[bytes, Outcome] = {}
     # Who is known, and who becomes known by the rows before.
     known = {(each.plan, each.cin): each for each in sheet.known or ()}
-    for record in records:
-        first = firsts.get(record.digest)
-        if first is not None:
-            repeated = Outcome(record.row, "unchanged", cin=first.cin, code="repeated-row")
-            outcomes.append(replace(first, row=record.row) if first.result == "refused" else repeated)
-            continue
-        try:
-            outcome, body = _row(record, layout, sheet, known)
-        except RowRefused as error:
-            outcome = refused(record, error)
-        else:
-            bodies[record.row] = body
-        firsts[record.digest] = outcome
-        outcomes.append(outcome)
-    return whole(outcomes), bodies
+
+    def judge(record: Record) -> Outcome:
+        outcome, bodies[record.row] = _row(record, layout, sheet, known)
+        return outcome
+
+    return whole(judged_once(records, judge)), bodies
 
 
 def _row(
