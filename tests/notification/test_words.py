@@ -231,8 +231,10 @@ REFERRERS = (
          rule="loop.md 2.11: no term yet"),
 )  # fmt: skip
 PROVIDERS = (
-    line("provider", "visit_late/usual", (*OPEN, late("weekly_visit", "breached")), "visited in person by", "as each week",
+    line("provider", "visit_late/at_risk", (*OPEN, late("weekly_visit", "at_risk")), "is to be visited in person by",
          never=("Rent", "rent"), rule="ECMG26 p18; loop.md 6.3"),
+    line("provider", "visit_late/breached", (*OPEN, late("weekly_visit", "breached")), "was to be visited in person by",
+         "as each week", never=("Rent", "rent"), rule="ECMG26 p18; loop.md 6.3"),
     line("provider", "start_taken_back/usual", (*OPEN, make(e.ReferralBackInCustody, on=DAY, due_at=LATER)),
          "cannot be met for now", "record a new day", never=("custody", "jail", "release"), rule="loop.md 3.7"),
     line("provider", "death_told/usual", (*OPEN, TOLD_DEAD), "has died", "Contact nobody",

@@ -62,7 +62,7 @@ SAYS: Mapping[type[Event], tuple[str, ...]] = {
     events.OutreachAttempted: ("number", "modality", "outcome", "reached"),
     events.OutreachAnswered: ("provider", "answer", "on"),
     events.OutreachInitiated: ("on",),
-    events.OutreachClosingReported: ("reason", "on"),
+    events.OutreachClosingReported: ("reason", "on", "due_at"),
     events.OutreachMonthCounted: ("month",),
     events.OutreachServicesStarted: ("on",),
     events.OutreachMemberDeclined: ("on", "how"),

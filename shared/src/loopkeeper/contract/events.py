@@ -851,6 +851,8 @@ class OutreachClosingReported(Event):
     assignment: str
     reason: Literal["provider_declined", "no_longer_eligible", "unable_to_reach", "other"]
     on: date
+    # By when the plan answers; none in those from before it was asked by a date.
+    due_at: datetime | None = None
     sealed: Mapping[str, str] = Field(default_factory=dict)
 
 

@@ -28,6 +28,7 @@ from notification.domain.outreach.commands import (
     DeclineForMember,
     EndService,
     NoteFact,
+    JudgedContext,
     NoticeContext,
     RaiseClock,
     RaiseNotice,
@@ -62,13 +63,16 @@ class NotificationLoaded(Loaded[Outreach, Asked]):
         match command:
             case (
                 NoteFact() | RecordAttempt() | StartServices() | DeclineForMember() | ChangeContact()
-                | EndService() | TakeBack() | ReportAnswer() | ReportInitiated() | ReportClosing() | CountMonth() | RecordDelivered() | RecordHandOver() | RaiseClock()
+                | EndService() | TakeBack() | ReportAnswer() | ReportInitiated() | CountMonth() | RecordDelivered() | RecordHandOver() | RaiseClock()
             ):  # fmt: skip
                 return command, plain
             case ReportUnableToReach():
                 on = command.on or la_date(plain.at)
                 reach = reach_policy(self.policy, state.plan if state else "", on)
                 return command, ReachContext(at=plain.at, seed=plain.seed, reach=reach)
+            case ReportClosing():
+                due = self.policy.due("reported_closing_judged", plain.at)
+                return command, JudgedContext(at=plain.at, seed=plain.seed, due_at=due.at, refs=(due.ref,))
             case RaiseNotice():
                 untold = self.untold.get(command.notice)
                 return command, NoticeContext(at=plain.at, seed=plain.seed, untold=untold)

@@ -259,7 +259,7 @@ def _closing_reported(state: Referral, event: OutreachClosingReported) -> Mappin
     held = state.offer
     if held is None or held.assignment != event.assignment or state.closing is not None:
         return {}
-    return {"plan_asked": PlanAsked(reason=f"{REPORTED}{event.reason}", on=event.on)}
+    return {"plan_asked": PlanAsked(reason=f"{REPORTED}{event.reason}", due_at=event.due_at, on=event.on)}
 
 
 def _started(state: Referral, event: OutreachServicesStarted) -> Mapping[str, Any]:

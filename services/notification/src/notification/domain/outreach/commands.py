@@ -171,6 +171,14 @@ class ReachContext(Context):
     reach: ReachPolicy
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedContext(Context):
+    """By when a named person of the plan answers what a provider reports, by the policy row `refs`."""
+
+    due_at: datetime
+    refs: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Untold:
     """A notice that was not told yet: what it is, and to whom."""
@@ -189,9 +197,10 @@ class NoticeContext(Context):
 Asked = (
     tuple[
         NoteFact | RecordAttempt | StartServices | DeclineForMember | ChangeContact | EndService | TakeBack
-        | ReportAnswer | ReportInitiated | ReportClosing | CountMonth | RecordDelivered | RecordHandOver | RaiseClock,
+        | ReportAnswer | ReportInitiated | CountMonth | RecordDelivered | RecordHandOver | RaiseClock,
         Plain,
     ]
     | tuple[ReportUnableToReach, ReachContext]
+    | tuple[ReportClosing, JudgedContext]
     | tuple[RaiseNotice, NoticeContext]
 )  # fmt: skip

@@ -87,13 +87,15 @@ from notification.domain.outreach.state import (
 # The clocks of outreach, in the order in which they run out, with what they are when they do.
 FIRST_AT_RISK, FIRST_OUTREACH, WINDOW = "first_outreach_at_risk", "first_outreach", "outreach_window"
 # Of who is authorized for Transitional Rent: a visit in person each week (ECMG26 p18).
-VISIT = WEEKLY_VISIT
+VISIT, VISIT_AT_RISK = WEEKLY_VISIT, "weekly_visit_at_risk"
 CLOCKS: Mapping[str, tuple[str, Literal["at_risk", "breached"]]] = {
     FIRST_AT_RISK: (FIRST_OUTREACH, "at_risk"),
     FIRST_OUTREACH: (FIRST_OUTREACH, "breached"),
     WINDOW: (WINDOW, "breached"),
+    VISIT_AT_RISK: (VISIT, "at_risk"),
     VISIT: (VISIT, "breached"),
 }
+VISITS = (VISIT_AT_RISK, VISIT)
 
 
 # ── decide ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -386,16 +388,18 @@ def raise_notice(
 def running_clocks(now: Outreach) -> tuple[str, ...]:
     """The clocks that run: the first attempt is due after an acceptance, something must come of outreach, and who is
     authorized for Transitional Rent is visited each week."""
-    return (*_of_outreach(now), *((VISIT,) if visits_run(now) else ()))
+    return (*_of_outreach(now), *_of_visits(now))
 
 
-def visits_run(now: Outreach) -> bool:
-    """Whether the next weekly visit is awaited: also after first services, until the assignment ends. Rules of contact beat
+def _of_visits(now: Outreach) -> tuple[str, ...]:
+    """While the next weekly visit is awaited: also after first services, until the assignment ends. Rules of contact beat
     it: nobody is asked to appear where that may endanger the member (loop.md 6.2)."""
     held = now.assignment
     if held is None or not held.held or held.inside or over(now) or restricted(now):
-        return False
-    return TRANSITIONAL_RENT in now.flags and raised(held.assignment, *CLOCKS[VISIT]) not in now.raised
+        return ()
+    if TRANSITIONAL_RENT not in now.flags:
+        return ()
+    return tuple(each for each in VISITS if raised(held.assignment, *CLOCKS[each]) not in now.raised)
 
 
 def last_visit(now: Outreach) -> datetime | None:
