@@ -7,11 +7,17 @@ from typing import Any
 
 import pytest
 
-from assignment.domain.commands import ProviderLeft
+from assignment.domain.commands import ProviderLeft, ProviderReturned
 from assignment.domain.contexts import LeftContext, Limit
 from assignment.domain.offers import carried
 from assignment.domain.state import status
-from loopkeeper.contract.events import AssignmentPlanAsked, Eligibility, Event, ReferralAmended
+from loopkeeper.contract.events import (
+    AssignmentPlanAsked,
+    AssignmentQuestionTakenBack,
+    Eligibility,
+    Event,
+    ReferralAmended,
+)
 from loopkeeper.testing.rules import SEED, AskedCommand
 from tests.assignment.cases import (
     APPROVED,
@@ -37,6 +43,17 @@ from tests.assignment.cases import (
 )
 
 DAY = timedelta(days=1)
+
+
+PROVIDER_LEFT = AssignmentPlanAsked(
+    occurred_at=MONDAY, reason="provider_left", assignment="asg_1", due_at=PLAN_DUE
+)
+
+
+def change_requested() -> Event:
+    return AssignmentPlanAsked(
+        occurred_at=MONDAY, reason="change_requested", assignment="asg_1", due_at=PLAN_DUE
+    )
 
 
 def left(provider: str = STREET, *, contracted: bool = False, assignment: str = "asg_1") -> AskedCommand:
@@ -73,6 +90,46 @@ def test_nobodys_services_end_by_the_directory_and_the_plan_names_another_5_10()
 )
 def test_of_who_may_serve_nothing_is_asked(asking: AskedCommand) -> None:
     assert when(given(*TAKEN), asking) == []
+
+
+def returned(provider: str = STREET, *, contracted: bool = True, assignment: str = "asg_1") -> AskedCommand:
+    _, context = left(contracted=contracted)
+    return ProviderReturned(assignment=assignment, provider=provider), context
+
+
+def test_a_provider_that_returns_takes_the_question_back_and_may_leave_again_5_10() -> None:
+    state = after(given(*TAKEN), *when(given(*TAKEN), left()))
+    (word,) = when(state, returned())
+    assert isinstance(word, AssignmentQuestionTakenBack)
+    assert (word.assignment, word.open) == ("asg_1", None)
+    again = after(state, word)
+    assert (again.change, again.asked) == (None, "")
+    assert when(again, returned()) == []
+    assert wires(when(again, left())) == ["plan_asked"]
+
+
+def test_a_change_that_the_member_asked_for_stays_asked_for_5_10() -> None:
+    asked = after(given(*TAKEN), change_requested())
+    state = after(asked, *when(asked, left()))
+    (word,) = when(state, returned())
+    assert (word.open, word.due_at) == ("change_requested", PLAN_DUE)
+    again = after(state, word)
+    assert again.change is not None
+    assert (again.change.left, again.change.requested, again.asked) == (False, True, "change_requested")
+
+
+@pytest.mark.parametrize(
+    ("facts", "asking"),
+    [
+        ((), returned()),
+        ((PROVIDER_LEFT,), returned(contracted=False)),
+        ((PROVIDER_LEFT,), returned(NAVIGATORS)),
+        ((PROVIDER_LEFT,), returned(assignment="asg_9")),
+    ],
+    ids=["nothing was asked", "no contract", "another provider", "another assignment"],
+)
+def test_nothing_else_takes_the_question_back_5_10(facts: tuple[Event, ...], asking: AskedCommand) -> None:
+    assert when(given(*TAKEN, *facts), asking) == []
 
 
 def test_of_a_closed_loop_nothing_is_asked() -> None:

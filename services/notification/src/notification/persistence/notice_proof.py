@@ -14,6 +14,7 @@ from uuid import UUID
 
 import orjson
 
+from loopkeeper.postgres.connections import Connection
 from loopkeeper.store.gathered import Writes
 
 # A notice's deadline is a timer of its referral, under this kind and the notice's id.
@@ -110,6 +111,25 @@ async def mark(writes: Writes, told: Sequence[Told]) -> None:
         [orjson.dumps(each.by).decode() for each in told],
     )
     await _no_longer_due(writes, [each.notice for each in told])
+
+
+async def unmark(connection: Connection, notices: Sequence[str]) -> Sequence[datetime]:
+    """These were not told after all; returns the deadlines that live again, those that were not missed."""
+    if not notices:
+        return ()
+    await connection.execute(
+        "UPDATE notice SET told_at = NULL, told_how = '', told_by = '{}' WHERE id = ANY($1::text[])",
+        list(notices),
+    )
+    rows = await connection.fetch(
+        """INSERT INTO timer (stream, kind, due_at)
+           SELECT referral, $2 || id, due_at FROM notice
+           WHERE id = ANY($1::text[]) AND due_at IS NOT NULL AND overdue_at IS NULL
+           ON CONFLICT DO NOTHING RETURNING due_at""",
+        list(notices),
+        TIMER,
+    )
+    return [row["due_at"] for row in rows]
 
 
 async def mark_late(writes: Writes, late: Mapping[str, datetime]) -> None:

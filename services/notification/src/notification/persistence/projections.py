@@ -14,7 +14,7 @@ from typing import Any
 
 from loopkeeper.contract.decider import Command, InvariantBroken
 from loopkeeper.contract.envelope import Message
-from loopkeeper.contract.events import NoticeDelivered, NoticeOverdue
+from loopkeeper.contract.events import NoticeDelivered, NoticeOverdue, NoticeTakenBack
 from loopkeeper.kernel.clock import Clock
 from loopkeeper.postgres.connections import Connection
 from loopkeeper.store.definition import Change, Projection, Submission, TooMuchAtOnce, Wrote
@@ -38,6 +38,7 @@ class Writing:
     news: list[News] = field(default_factory=list[News])
     notices: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     told: list[Told] = field(default_factory=list[Told])
+    untold: list[str] = field(default_factory=list[str])
     late: dict[str, datetime] = field(default_factory=dict[str, datetime])
     forward: list[tuple[str, Message]] = field(default_factory=list[tuple[str, Message]])
 
@@ -72,7 +73,11 @@ class TellingProjection(Projection[Outreach]):
         elsewhere = {
             each["referral"] for each in writing.notices if each["recipient_kind"] == "member"
         } - serving.keys()
-        seen: Writes = connection if writing.told or writing.late or elsewhere or readdressed else writes
+        seen: Writes = (
+            connection
+            if writing.told or writing.untold or writing.late or elsewhere or readdressed
+            else writes
+        )
         await feed.insert(seen, "notice", writing.notices)
         await notice_proof.expect(seen, writing.notices)
         await notice_proof.name_who_serves(connection, elsewhere)
@@ -81,13 +86,15 @@ class TellingProjection(Projection[Outreach]):
         await notice_proof.readdress(seen, readdressed)
         await feed.write_and_lease(writes, rows, self.outgoing.room, self._clock.now())
         await forwarded.enqueue(writes, writing.forward)
+        again = await notice_proof.unmark(connection, writing.untold)
         await notice_proof.mark(seen, writing.told)
         await notice_proof.mark_late(seen, writing.late)
 
         def committed() -> None:
             self.outgoing.hand(rows.outgoing, writes.answers.get("leased") or ())
 
-        return Wrote([each["due_at"] for each in writing.notices if each["due_at"] is not None], committed)
+        due = [each["due_at"] for each in writing.notices if each["due_at"] is not None]
+        return Wrote([*due, *again], committed)
 
     def _writing(self, changes: Sequence[Change[Outreach]], loaded: NotificationLoaded) -> Writing:
         writing = Writing()
@@ -106,6 +113,8 @@ class TellingProjection(Projection[Outreach]):
                 match happened.event:
                     case NoticeDelivered() as event:
                         writing.told.append(_told(event, submission.command))
+                    case NoticeTakenBack() as event:
+                        writing.untold.append(event.notice)
                     case NoticeOverdue() as event:
                         writing.late[event.notice] = event.due_at
                     case _:

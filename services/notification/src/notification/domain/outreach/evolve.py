@@ -26,6 +26,7 @@ from loopkeeper.contract.events import (
     AuthorizationPresumptiveRefused,
     Event,
     NoticeDelivered,
+    NoticeTakenBack,
     OutreachAnswered,
     OutreachAttempted,
     OutreachClosingReported,
@@ -402,6 +403,10 @@ def _told(state: Outreach, event: NoticeDelivered) -> Mapping[str, Any]:
     return {} if event.notice in state.told else {"told": (*state.told, event.notice)}
 
 
+def _untold(state: Outreach, event: NoticeTakenBack) -> Mapping[str, Any]:
+    return {"told": tuple(each for each in state.told if each != event.notice)}
+
+
 # Every event that changes this state; whatever else is heard is noted, and changes nothing here.
 FOLD: Mapping[type[Event], Callable[[Outreach, Any], Mapping[str, Any]]] = {
     ReferralReceived: _received,
@@ -439,4 +444,5 @@ FOLD: Mapping[type[Event], Callable[[Outreach, Any], Mapping[str, Any]]] = {
     OutreachMonthCounted: _month_counted,
     OutreachOverdue: _overdue,
     NoticeDelivered: _told,
+    NoticeTakenBack: _untold,
 }

@@ -10,7 +10,7 @@ First services end outreach but not the assignment: attempts after them are stil
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Literal, assert_never
 
@@ -21,6 +21,7 @@ from loopkeeper.contract.events import (
     Event,
     NoticeDelivered,
     NoticeOverdue,
+    NoticeTakenBack,
     OutreachAttempted,
     OutreachContactChanged,
     OutreachMemberDeclined,
@@ -38,6 +39,7 @@ from notification.domain.outreach.commands import (
     DeclineForMember,
     Delivery,
     EndService,
+    HandOverContext,
     NoteFact,
     NoticeContext,
     RaiseClock,
@@ -53,6 +55,7 @@ from notification.domain.outreach.commands import (
     ReportUnableToReach,
     StartServices,
     TakeBack,
+    TakeBackHandOver,
 )
 from notification.domain.outreach.evolve import evolve
 from notification.domain.outreach.holding import (
@@ -129,6 +132,8 @@ def decide(outreach: Outreach | None, asked: Asked) -> Sequence[Event]:
             return [take_back(outreach, command, context)]
         case (RecordHandOver() as command, context):
             return [hand_over(outreach, command, context)]
+        case (TakeBackHandOver() as command, context):
+            return list(take_back_hand_over(outreach, command, context))
         case (RecordDelivered() as command, _):
             return record_delivered(outreach, command)
         case (RaiseClock() as command, _):
@@ -329,6 +334,37 @@ def hand_over(outreach: Outreach | None, command: RecordHandOver, context: Plain
     if command.delivered_at > context.at:
         raise in_the_future()
     return delivered(command, "hand_over", command.acted_by)
+
+
+def take_back_hand_over(
+    outreach: Outreach | None, command: TakeBackHandOver, context: HandOverContext
+) -> Iterator[Event]:
+    """By who recorded it, or the plan (loop.md 8.7). Where the recipient's endpoint took the notice too, it is told by
+    that; else it is to be told. What followed stays."""
+    found, by = context.handed_over, command.acted_by.organization
+    plan = outreach.plan if outreach is not None else ""
+    if found is None or by not in (found.by, plan):
+        raise Refused(
+            "nothing-to-take-back",
+            "No hand-over of this notice is on record that your organization may take back.",
+            fix="Only the organization that recorded a hand-over, or the plan, takes it back.",
+        )
+    yield NoticeTakenBack(
+        occurred_at=context.at,
+        acted_by=command.acted_by,
+        notice=command.notice,
+        code=found.code,
+        recipient_kind=found.recipient_kind,
+        because=command.because,
+    )
+    if found.heard_at is not None:
+        yield NoticeDelivered(
+            occurred_at=found.heard_at,
+            notice=command.notice,
+            code=found.code,
+            recipient_kind=found.recipient_kind,
+            how="webhook",
+        )
 
 
 def delivered(
