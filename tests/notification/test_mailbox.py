@@ -219,14 +219,44 @@ async def test_what_was_told_otherwise_is_no_hand_over_8_7(opened: House) -> Non
     await take_back(opened, OTHER, notice, 404)
 
 
+async def test_what_letters_to_the_dead_were_due_by_goes_and_lives_again_if_it_is_not_so_7_7(
+    opened: House,
+) -> None:
+    from loopkeeper.contract.events import ReferralDeathTakenBack, ReferralDeathTold
+    from tests.notification.house import START
+    from tests.notification.samples import make
+
+    await opened.hear(received(), approved(), made(), accepted())
+    letter = (await mailbox(opened, PLAN))["authorized"]["id"]
+    assert await deadline_lives(opened, letter)
+    await opened.hear(make(ReferralDeathTold, by="plan", due_at=START))
+    assert not await deadline_lives(opened, letter)
+    # Who else is to hear something still is.
+    assert await opened.rows("SELECT kind FROM timer WHERE kind LIKE 'notice %'")
+    opened.clock.advance(timedelta(days=4))
+    await fire(opened)
+    assert not (await mailbox(opened, PLAN))["authorized"]["overdue"]
+    await opened.hear(make(ReferralDeathTakenBack))
+    assert await deadline_lives(opened, letter)
+    assert "notice.overdue" in await fire(opened)
+    assert (await mailbox(opened, PLAN))["authorized"]["overdue"]
+    assert not await deadline_lives(opened, letter)
+
+
 async def test_a_changed_court_order_readdresses_what_waits_and_nothing_that_was_told_6_6(
     opened: House,
 ) -> None:
     from loopkeeper.contract.events import ReferralAmended
     from tests.notification.samples import make
 
-    await opened.hear(received(age_band="child_youth", consent_holder="parent"), approved(), made(), accepted())
-    found = {code: each for code, each in (await mailbox(opened, PLAN)).items() if each["recipient_kind"] == "member"}
+    await opened.hear(
+        received(age_band="child_youth", consent_holder="parent"), approved(), made(), accepted()
+    )
+    found = {
+        code: each
+        for code, each in (await mailbox(opened, PLAN)).items()
+        if each["recipient_kind"] == "member"
+    }
     assert {each["addressee"] for each in found.values()} == {"parent"}
     told = found.pop("authorized")["id"]
     await hand(opened, PLAN, told, to="parent")
@@ -241,7 +271,7 @@ async def test_a_changed_court_order_readdresses_what_waits_and_nothing_that_was
     # Where nobody knows who holds it, nobody is told, and what is missing is said once.
     await opened.hear(make(ReferralAmended, cause="corrected", consent_holder=""))
     for each in found.values():
-        now = (await ask(opened, PLAN, f"/v1/mailbox/{each['id']}"))
+        now = await ask(opened, PLAN, f"/v1/mailbox/{each['id']}")
         assert (now["addressee"], now["needs"].count("consent_holder")) == (None, 1)
 
 

@@ -23,7 +23,7 @@ from loopkeeper.store.journal import Entry
 from notification.domain.notices.telling import Copy, Happened, Telling, copies, tellings
 from notification.domain.outreach.commands import RecordHandOver
 from notification.domain.outreach.evolve import evolve
-from notification.domain.outreach.state import Outreach, addressee, seen_by
+from notification.domain.outreach.state import Outreach, addressee, dead, seen_by
 from notification.persistence import feed, forwarded, notice_proof
 from notification.persistence.context import NotificationLoaded
 from notification.persistence.feed import News
@@ -68,16 +68,17 @@ class TellingProjection(Projection[Outreach]):
         for each in writing.notices:
             if each["recipient_kind"] == "member":
                 each["serving"] = serving.get(each["referral"], "")
-        readdressed = _readdressed(changes)
+        readdressed, died, lives = (
+            _readdressed(changes),
+            _turned(changes, to=True),
+            _turned(changes, to=False),
+        )
         # What a notice of this batch is told by, whose member's notice it is or is now for, must find it written.
         elsewhere = {
             each["referral"] for each in writing.notices if each["recipient_kind"] == "member"
         } - serving.keys()
-        seen: Writes = (
-            connection
-            if writing.told or writing.untold or writing.late or elsewhere or readdressed
-            else writes
-        )
+        rewrites = writing.told or writing.untold or writing.late or elsewhere or readdressed or died or lives
+        seen: Writes = connection if rewrites else writes
         await feed.insert(seen, "notice", writing.notices)
         await notice_proof.expect(seen, writing.notices)
         await notice_proof.name_who_serves(connection, elsewhere)
@@ -86,7 +87,11 @@ class TellingProjection(Projection[Outreach]):
         await notice_proof.readdress(seen, readdressed)
         await feed.write_and_lease(writes, rows, self.outgoing.room, self._clock.now())
         await forwarded.enqueue(writes, writing.forward)
-        again = await notice_proof.unmark(connection, writing.untold)
+        again = [
+            *await notice_proof.unmark(connection, writing.untold),
+            *await notice_proof.speak_again(connection, lives),
+        ]
+        await notice_proof.fall_silent(seen, died)
         await notice_proof.mark(seen, writing.told)
         await notice_proof.mark_late(seen, writing.late)
 
@@ -131,6 +136,17 @@ def _readdressed(changes: Sequence[Change[Outreach]]) -> dict[str, str]:
         if before is not None and after is not None and addressee(before) != addressee(after):
             found[change.stream] = addressee(after)
     return found
+
+
+def _turned(changes: Sequence[Change[Outreach]], *, to: bool) -> set[str]:
+    """The referrals whose member somebody told to have died (`to`), or who is found to live."""
+    return {
+        change.stream
+        for change in changes
+        if change.after is not None
+        and dead(change.after) is to
+        and (change.before is not None and dead(change.before)) is not to
+    }
 
 
 def _serving(state: Outreach | None) -> str:
