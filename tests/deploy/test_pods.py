@@ -39,6 +39,8 @@ from tests.shared.kafka_operations import CLUSTER, CREATE, DESCRIBE_CONFIGS
 REPLICAS = (0, 1)
 READY_WITHIN, TOLD_WITHIN = 120.0, 60.0
 MANY, LARGE = 300, 256 * 1024
+# What the sender of a form is asked to send again.
+AGAIN = (408, 429, 503)
 
 
 @dataclass
@@ -211,17 +213,20 @@ async def test_three_hundred_bodies_as_large_as_they_may_be_end_no_pod(cluster: 
             except httpx.TransportError:
                 continue
             seen.append(answer.status_code)
-            if answer.status_code not in (408, 503) or body is not padded:
+            if answer.status_code not in AGAIN or body is not padded:
                 return answer.status_code
-            await asyncio.sleep(float(answer.headers.get("Retry-After", 1)))
+            # A full budget and a spent share say how long to wait; a body cut off by the clock may come at once.
+            wait = float(answer.headers["Retry-After"]) if answer.status_code != 408 else 1.0
+            await asyncio.sleep(wait)
 
     limits = httpx.Limits(max_connections=MANY)
     began = time.monotonic()
     async with httpx.AsyncClient(base_url=place, timeout=120, limits=limits) as client:
         answered = await asyncio.gather(*(post(client, number) for number in range(MANY)))
     assert pod.process.poll() is None, pod.said()
-    # 408: on a busy machine the rest of a body may not arrive in time.
-    assert {201, 422, 503} <= set(seen) <= {201, 408, 422, 503}
+    # On a busy machine the rest of a body may not arrive in time (408), and this one key may have used its share of the
+    # process (429).
+    assert {201, 422, 503} <= set(seen) <= {201, 408, 422, 429, 503}
     assert answered.count(201) == MANY // 2
     print(
         f"intake held {pod.peak() / 1e6:.0f} MB at most, in {time.monotonic() - began:.0f} s: {counted(seen)}"
