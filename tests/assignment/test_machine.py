@@ -49,6 +49,7 @@ from tests.assignment.cases import (
     closed,
     entry,
 )
+from tests.examples import many
 from tests.properties.pure_store import PureStream
 
 START = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
@@ -225,4 +226,4 @@ class ChangesMachine(RuleBasedStateMachine):
 
 
 TestChanges = ChangesMachine.TestCase
-TestChanges.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestChanges.settings = settings(max_examples=many(60), stateful_step_count=30, deadline=None)

@@ -33,6 +33,7 @@ from loopkeeper.contract.events import (
 )
 from loopkeeper.policy.reading import installed, load
 from tests.assignment.cases import APPROVED, CLINIC, GRANTED, LUIS, MARIA, NAVIGATORS, RECEIVED, STREET, entry
+from tests.examples import many
 from tests.properties.pure_store import PureStream
 
 START = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
@@ -260,4 +261,4 @@ class AssignmentMachine(RuleBasedStateMachine):
 
 
 TestAssignment = AssignmentMachine.TestCase
-TestAssignment.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
+TestAssignment.settings = settings(max_examples=many(80), stateful_step_count=40, deadline=None)

@@ -47,6 +47,7 @@ from tests.authorization.cases import (
     open_review,
     received,
 )
+from tests.examples import many
 from tests.properties.pure_store import PureStream
 
 START = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
@@ -211,4 +212,4 @@ class AuthorizationMachine(RuleBasedStateMachine):
 
 
 TestAuthorization = AuthorizationMachine.TestCase
-TestAuthorization.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+TestAuthorization.settings = settings(max_examples=many(100), stateful_step_count=30, deadline=None)

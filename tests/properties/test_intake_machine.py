@@ -39,6 +39,7 @@ from referral_intake.domain.next_step import next_step
 from referral_intake.domain.rules import DECIDER
 from referral_intake.domain.state import Status, status
 from referral_intake.persistence.tables import columns
+from tests.examples import many
 from tests.intake.cases import note, receive
 from tests.properties.pure_store import PureStream
 
@@ -151,4 +152,4 @@ class IntakeMachine(RuleBasedStateMachine):
 
 
 TestIntake = IntakeMachine.TestCase
-TestIntake.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestIntake.settings = settings(max_examples=many(150), stateful_step_count=40, deadline=None)

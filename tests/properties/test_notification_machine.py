@@ -45,6 +45,7 @@ from notification.domain.outreach.commands import (
 from notification.domain.outreach.rules import DECIDER
 from notification.domain.outreach.state import SERVICES_RECEIVED, Outreach
 from notification.persistence.tables import columns
+from tests.examples import many
 from tests.notification.house import DAVID, OTHER, PROVIDER, accepted, approved, closed, made, received
 from tests.properties.pure_store import PureStream
 
@@ -242,4 +243,4 @@ class NotificationMachine(RuleBasedStateMachine):
 
 
 TestNotification = NotificationMachine.TestCase
-TestNotification.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)
+TestNotification.settings = settings(max_examples=many(80), stateful_step_count=30, deadline=None)
