@@ -13,18 +13,8 @@ from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.envelope import Message
 from loopkeeper.contract.events import AssignmentAnswerRefused, Event, OutreachAnswered
 from loopkeeper.testing.rules import MONDAY, AskedCommand
-from tests.assignment.cases import (
-    LUIS,
-    NAVIGATORS,
-    OFFERED,
-    STREET,
-    TAKEN,
-    Market,
-    given,
-    market,
-    when,
-    wires,
-)
+from tests.builders.assignment import OFFERED, TAKEN, Market, given, market, when, wires
+from tests.builders.organizations import LEAD, NAVIGATORS, STREET
 
 LATER = MONDAY + timedelta(days=30)
 MESSAGE: Any = None
@@ -33,7 +23,7 @@ MESSAGE: Any = None
 def said(answer: str, **changes: Any) -> OutreachAnswered:
     fields: dict[str, Any] = {
         "occurred_at": LATER, "assignment": "asg_1", "provider": STREET, "answer": answer,
-        "on": la_date(MONDAY + timedelta(days=3)), "lead": LUIS, "reason": "no_capacity",
+        "on": la_date(MONDAY + timedelta(days=3)), "lead": LEAD, "reason": "no_capacity",
     }  # fmt: skip
     return OutreachAnswered.model_validate(fields | changes)
 

@@ -26,35 +26,28 @@ from loopkeeper.contract.events import (
     ReferralAmended,
     Skipped,
 )
-from loopkeeper.testing.rules import AskedCommand, command_of
-from tests.assignment.cases import (
+from loopkeeper.testing.rules import MONDAY, AskedCommand, command_of
+from tests.builders.assignment import (
     APPROVED,
-    CLINIC,
     GRANTED,
-    MARIA,
-    MONDAY,
-    NAVIGATORS,
     OFFERED,
     RECEIVED,
-    STREET,
     TAKEN,
-    TODAY,
     Market,
-    accepted,
     after,
     by_hand,
-    closed,
     decline,
     given,
     grant_over,
     heard,
-    made,
     market,
     needs,
     refused,
     when,
     wires,
 )
+from tests.builders.facts import TODAY, accepted, closed, made
+from tests.builders.organizations import CLINIC, MARIA, NAVIGATORS, STREET
 
 DAY = timedelta(days=1)
 CHANGE_DUE, CHANGE_RISK = MONDAY + 30 * DAY, MONDAY + 23 * DAY

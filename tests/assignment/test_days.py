@@ -25,30 +25,23 @@ from loopkeeper.contract.events import (
     ReferralAmended,
     ReferralBackInCustody,
 )
-from tests.assignment.cases import (
+from loopkeeper.testing.rules import MONDAY
+from tests.builders.assignment import (
     ANSWER_DUE,
     APPROVED,
-    CLINIC,
     GRANTED,
-    MONDAY,
-    NAVIGATORS,
     OFFERED,
     PLAN_DUE,
     RECEIVED,
-    STREET,
     TAKEN,
-    TODAY,
     accept,
-    accepted,
     after,
     ask_plan,
     by_hand,
-    closed,
     decline,
     given,
     grant_over,
     heard,
-    made,
     market,
     needs,
     refused,
@@ -56,6 +49,8 @@ from tests.assignment.cases import (
     when,
     wires,
 )
+from tests.builders.facts import TODAY, accepted, closed, made
+from tests.builders.organizations import CLINIC, NAVIGATORS, STREET
 
 DAY = timedelta(days=1)
 SERVED = (*TAKEN, closed("services_received"))

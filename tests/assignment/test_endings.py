@@ -6,25 +6,22 @@ import pytest
 
 from assignment.domain.state import over_because, status
 from loopkeeper.contract.events import AssignmentEnded, AssignmentWithdrawn, Event, OutreachServicesStarted
-from tests.assignment.cases import (
+from loopkeeper.testing.rules import MONDAY
+from tests.builders.assignment import (
     APPROVED,
     GRANTED,
-    MONDAY,
     OFFERED,
     RECEIVED,
-    STREET,
     TAKEN,
-    TODAY,
-    accepted,
     after,
-    closed,
     given,
     grant_over,
     heard,
-    made,
     when,
     wires,
 )
+from tests.builders.facts import TODAY, accepted, closed, made
+from tests.builders.organizations import STREET
 
 OVER = ["withdrawn", "unable_to_reach", "declined_by_member", "merged", "not_authorized"]
 

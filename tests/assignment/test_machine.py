@@ -38,17 +38,9 @@ from loopkeeper.contract.events import (
     ReferralAmended,
 )
 from loopkeeper.policy.reading import installed, load
-from tests.assignment.cases import (
-    APPROVED,
-    CLINIC,
-    LUIS,
-    MARIA,
-    NAVIGATORS,
-    RECEIVED,
-    STREET,
-    closed,
-    entry,
-)
+from tests.builders.assignment import APPROVED, RECEIVED
+from tests.builders.facts import closed, entry
+from tests.builders.organizations import CLINIC, LEAD, MARIA, NAVIGATORS, STREET
 from tests.properties.pure_store import PureStream
 
 START = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
@@ -135,7 +127,7 @@ class ChangesMachine(RuleBasedStateMachine):
             return
         a, provider = newest.assignment, newest.provider
         commands: dict[str, Command] = {
-            "accept": Accept(assignment=a, provider=provider, lead=LUIS),
+            "accept": Accept(assignment=a, provider=provider, lead=LEAD),
             "decline": Decline(assignment=a, provider=provider, reason="member_prefers_another"),
             "withdraw": Withdraw(assignment=a, acted_by=MARIA),
             "end": End(assignment=a, acted_by=MARIA, by_provider=True),

@@ -12,29 +12,24 @@ from assignment.domain.contexts import LeftContext, Limit
 from assignment.domain.offers import carried
 from assignment.domain.state import status
 from loopkeeper.contract.events import AssignmentPlanAsked, Eligibility, Event, ReferralAmended
-from loopkeeper.testing.rules import SEED, AskedCommand
-from tests.assignment.cases import (
+from loopkeeper.testing.rules import MONDAY, SEED, AskedCommand
+from tests.builders.assignment import (
     APPROVED,
-    MONDAY,
-    NAVIGATORS,
     OFFERED,
     PLAN_DUE,
     RECEIVED,
-    STREET,
     TAKEN,
-    TODAY,
-    accepted,
     after,
     by_hand,
-    closed,
     decline,
     given,
     heard,
-    made,
     refused,
     when,
     wires,
 )
+from tests.builders.facts import TODAY, accepted, closed, made
+from tests.builders.organizations import NAVIGATORS, STREET
 
 DAY = timedelta(days=1)
 

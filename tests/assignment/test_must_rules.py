@@ -25,26 +25,10 @@ from loopkeeper.contract.events import (
     ReferralReceived,
 )
 from loopkeeper.policy.reading import installed, load
-from loopkeeper.testing.rules import AskedCommand, command_of
-from tests.assignment.cases import (
-    APPROVED,
-    CLINIC,
-    HOSPITAL,
-    MONDAY,
-    NAVIGATORS,
-    RECEIVED,
-    SEED,
-    STREET,
-    TODAY,
-    after,
-    by_hand,
-    entry,
-    given,
-    heard,
-    made,
-    refused,
-    when,
-)
+from loopkeeper.testing.rules import MONDAY, SEED, AskedCommand, command_of
+from tests.builders.assignment import APPROVED, RECEIVED, after, by_hand, given, heard, refused, when
+from tests.builders.facts import TODAY, entry, made
+from tests.builders.organizations import CLINIC, HOSPITAL, NAVIGATORS, STREET
 
 POLICY = load(installed())
 COUNTY_BH, CCS_CLINIC, ICC_TEAM, NURSES = (

@@ -21,37 +21,30 @@ from loopkeeper.contract.events import (
     Skipped,
 )
 from loopkeeper.contract.vocabulary.providers import DeclineReason
-from tests.assignment.cases import (
+from loopkeeper.testing.rules import MONDAY
+from tests.builders.assignment import (
     ANSWER_DUE,
     APPROVED,
-    CLINIC,
     GRANTED,
-    LUIS,
-    MARIA,
-    MONDAY,
-    NAVIGATORS,
     OFFERED,
     PLAN_DUE,
     RECEIVED,
-    STREET,
     TAKEN,
-    TODAY,
     accept,
-    accepted,
     after,
     ask_plan,
     by_hand,
-    closed,
     decline,
     given,
     heard,
-    made,
     market,
     needs,
     refused,
     when,
     wires,
 )
+from tests.builders.facts import TODAY, accepted, closed, made
+from tests.builders.organizations import CLINIC, LEAD, MARIA, NAVIGATORS, STREET
 
 
 def offer(events: list[Event]) -> AssignmentMade:
@@ -162,7 +155,7 @@ def test_without_an_authorization_nobody_is_offered_anything(fact: Event) -> Non
 def test_accepting_names_the_lead_care_manager() -> None:
     (taken,) = when(given(*OFFERED), accept())
     assert isinstance(taken, AssignmentAccepted)
-    assert (taken.assignment, taken.provider, taken.lead) == ("asg_1", STREET, LUIS)
+    assert (taken.assignment, taken.provider, taken.lead) == ("asg_1", STREET, LEAD)
     assert taken.acted_by is not None
     assert (taken.acted_by.organization, taken.acted_by.person) == (STREET, "luis-ortega")
     state = after(given(*OFFERED), taken)

@@ -17,7 +17,9 @@ from loopkeeper.contract.events import AuthorizationEnded
 from loopkeeper.policy import Policy
 from loopkeeper.policy.reading import installed, load
 from loopkeeper.testing.rules import AskedCommand
-from tests.authorization.cases import MARIA, RULES, TODAY, after, looked_up, opened, received, refused, when
+from tests.builders.authorization import RULES, after, looked_up, opened, received, refused, when
+from tests.builders.facts import TODAY
+from tests.builders.organizations import MARIA
 
 FITS = {"death_confirmed": {14}, "signed_wish": {3, 6}, "institution": {5, 7}, "mail_returned": {4}}
 

@@ -18,15 +18,12 @@ from loopkeeper.contract.events import (
     Event,
     Lead,
 )
-from tests.authorization.cases import (
-    MONDAY,
-    NOBODY,
+from loopkeeper.testing.rules import MONDAY
+from tests.builders.authorization import (
     RULES,
     TEAM,
-    TODAY,
     after,
     appeal,
-    closed,
     end,
     go_on,
     opened,
@@ -35,6 +32,8 @@ from tests.authorization.cases import (
     when,
     wires,
 )
+from tests.builders.facts import TODAY, closed
+from tests.builders.organizations import NOBODY
 
 DAY = timedelta(days=1)
 TERM = RULES.model_copy(update={"prompt_days": (60, 30), "notice_days": 10})

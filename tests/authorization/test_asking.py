@@ -26,13 +26,9 @@ from loopkeeper.contract.events import (
 from loopkeeper.contract.vocabulary.decisions import ForbiddenAsk, ForbiddenReason
 from loopkeeper.policy import Policy
 from loopkeeper.policy.reading import installed, load
-from loopkeeper.testing.rules import command_of
-from tests.authorization.cases import (
+from loopkeeper.testing.rules import MONDAY, command_of
+from tests.builders.authorization import (
     FREQUENT,
-    HOMELESS,
-    MARIA,
-    MONDAY,
-    NOBODY,
     RIGHTS,
     RULES,
     UNSURE,
@@ -41,7 +37,6 @@ from tests.authorization.cases import (
     amended,
     approval,
     approve,
-    closed,
     comes,
     deny,
     looked_up,
@@ -55,6 +50,8 @@ from tests.authorization.cases import (
     when,
     wires,
 )
+from tests.builders.facts import HOMELESS, closed
+from tests.builders.organizations import MARIA, NOBODY
 
 DEMO = Path(__file__).parents[2] / "demo" / "policy"
 DAY = timedelta(days=1)

@@ -29,10 +29,8 @@ from loopkeeper.contract.events import (
 )
 from loopkeeper.policy import Policy, check
 from loopkeeper.policy.reading import installed, load
-from loopkeeper.testing.rules import AskedCommand
-from tests.authorization.cases import (
-    LUIS,
-    MONDAY,
+from loopkeeper.testing.rules import MONDAY, AskedCommand
+from tests.builders.authorization import (
     TEAM,
     UNSURE,
     after,
@@ -48,6 +46,7 @@ from tests.authorization.cases import (
     when,
     wires,
 )
+from tests.builders.organizations import LUIS
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 THURSDAY = MONDAY + 72 * HOUR

@@ -15,15 +15,14 @@ from loopkeeper.contract.calendar import end_of_la_day, la_date
 from loopkeeper.contract.events import AuthorizationDeemedAdverse, AuthorizationOverdue, Event
 from loopkeeper.policy import Policy
 from loopkeeper.policy.reading import installed, load
-from tests.authorization.cases import (
+from loopkeeper.testing.rules import MONDAY
+from tests.builders.authorization import (
     DENIAL,
-    MONDAY,
     RIGHTS,
     RULES,
     Rules,
     after,
     approve,
-    closed,
     comes,
     deny,
     looked_up,
@@ -32,6 +31,7 @@ from tests.authorization.cases import (
     when,
     wires,
 )
+from tests.builders.facts import closed
 
 HOUR = timedelta(hours=1)
 RISK, DUE, CAP = MONDAY + timedelta(days=3), MONDAY + timedelta(days=7), MONDAY + timedelta(days=9)

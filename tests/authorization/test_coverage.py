@@ -30,14 +30,12 @@ from loopkeeper.contract.events import (
 )
 from loopkeeper.policy import Policy
 from loopkeeper.policy.reading import installed, load
-from loopkeeper.testing.rules import AskedCommand
-from tests.authorization.cases import (
+from loopkeeper.testing.rules import MONDAY, AskedCommand
+from tests.builders.authorization import (
     ANSWERS,
     ENTRY,
-    MONDAY,
     RULES,
     TEAM,
-    TODAY,
     after,
     amend,
     amended,
@@ -53,6 +51,7 @@ from tests.authorization.cases import (
     when,
     wires,
 )
+from tests.builders.facts import TODAY
 
 DAY = timedelta(days=1)
 APRIL = datetime(2026, 4, 15, 17, 0, tzinfo=UTC)

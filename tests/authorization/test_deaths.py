@@ -14,7 +14,9 @@ from loopkeeper.contract.events import (
     ReferralDeathTakenBack,
     ReferralDeathTold,
 )
-from tests.authorization.cases import MONDAY, TODAY, after, amended, closed, opened, pending, received
+from loopkeeper.testing.rules import MONDAY
+from tests.builders.authorization import after, amended, opened, pending, received
+from tests.builders.facts import TODAY, closed
 
 DUE = MONDAY + timedelta(days=2)
 TOLD = ReferralDeathTold(occurred_at=MONDAY, by="provider", due_at=DUE)

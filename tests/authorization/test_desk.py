@@ -15,14 +15,10 @@ from authorization.persistence.context import AuthorizationLoaded, Kept, drawn
 from loopkeeper.policy import Policy
 from loopkeeper.policy.reading import installed, load
 from loopkeeper.store.definition import Change, Submission
-from tests.authorization.cases import (
-    CLINIC,
+from loopkeeper.testing.rules import MONDAY, SEED
+from tests.builders.authorization import (
     ENTRY,
     FREQUENT,
-    HARBOR,
-    HOMELESS,
-    MONDAY,
-    SEED,
     TEAM,
     LookedUp,
     Rules,
@@ -35,6 +31,8 @@ from tests.authorization.cases import (
     pending,
     received,
 )
+from tests.builders.facts import HOMELESS
+from tests.builders.organizations import CLINIC, HARBOR
 
 DEMO = Path(__file__).parents[2] / "demo" / "policy"
 VALLEY = "valley-care-plan"

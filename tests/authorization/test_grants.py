@@ -19,11 +19,9 @@ from loopkeeper.contract.events import (
     ProviderRecorded,
     ScreenedPopulation,
 )
-from tests.authorization.cases import (
-    CLINIC,
+from loopkeeper.testing.rules import MONDAY
+from tests.builders.authorization import (
     ENTRY,
-    HOMELESS,
-    MONDAY,
     RULES,
     TEAM,
     UNSURE,
@@ -32,7 +30,6 @@ from tests.authorization.cases import (
     approval,
     approve,
     claim,
-    closed,
     deny,
     given,
     look_again,
@@ -43,6 +40,8 @@ from tests.authorization.cases import (
     when,
     wires,
 )
+from tests.builders.facts import HOMELESS, closed
+from tests.builders.organizations import CLINIC
 
 # Thirty days from 2 March are those through 31 March; daylight saving has begun in between.
 THROUGH = date(2026, 3, 31)

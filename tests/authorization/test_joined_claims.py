@@ -27,27 +27,23 @@ from loopkeeper.contract.events import (
     ReferralAmended,
     ScreenedPopulation,
 )
-from loopkeeper.testing.rules import decided
-from tests.authorization.cases import (
-    CLINIC,
+from loopkeeper.testing.rules import MONDAY, decided
+from tests.builders.authorization import (
     ENTRY,
-    HARBOR,
-    HOMELESS,
-    MONDAY,
     TEAM,
-    TODAY,
     UNSURE,
     after,
     amend,
     amended,
     approve,
     claim,
-    closed,
     look_again,
     opened,
     received,
     when,
 )
+from tests.builders.facts import HOMELESS, TODAY, closed
+from tests.builders.organizations import CLINIC, HARBOR
 
 DAY = timedelta(days=1)
 CLINICS = ENTRY.model_copy(update={"provider": CLINIC, "version": 9})

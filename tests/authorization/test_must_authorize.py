@@ -13,10 +13,7 @@ from authorization.persistence.context import AuthorizationLoaded
 from loopkeeper.contract.events import AuthorizationReviewOpened, Eligibility, Linked, ScreenedPopulation
 from loopkeeper.policy import Policy
 from loopkeeper.policy.reading import installed, load
-from tests.authorization.cases import (
-    CLINIC,
-    HARBOR,
-    HOMELESS,
+from tests.builders.authorization import (
     RULES,
     UNSURE,
     after,
@@ -29,6 +26,8 @@ from tests.authorization.cases import (
     when,
     wires,
 )
+from tests.builders.facts import HOMELESS
+from tests.builders.organizations import CLINIC, HARBOR
 
 ROWS = {
     each: f"must_authorize/{each}"

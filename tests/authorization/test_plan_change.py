@@ -16,10 +16,8 @@ from authorization.persistence.context import AuthorizationLoaded, Kept
 from loopkeeper.contract.events import Eligibility, Event, PlanChange
 from loopkeeper.policy import Policy
 from loopkeeper.policy.reading import installed, load
-from loopkeeper.testing.rules import AskedCommand
-from tests.authorization.cases import (
-    HOMELESS,
-    MONDAY,
+from loopkeeper.testing.rules import MONDAY, AskedCommand
+from tests.builders.authorization import (
     UNSURE,
     after,
     amend,
@@ -31,6 +29,7 @@ from tests.authorization.cases import (
     when,
     wires,
 )
+from tests.builders.facts import HOMELESS
 
 DAY = timedelta(days=1)
 # The last day under the plan before, and the first that still lies in its last 90.

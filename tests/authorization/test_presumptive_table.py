@@ -21,18 +21,10 @@ from loopkeeper.contract.vocabulary.populations import Population
 from loopkeeper.contract.vocabulary.providers import ProviderType
 from loopkeeper.policy import Policy
 from loopkeeper.policy.reading import installed, load
-from tests.authorization.cases import (
-    HARBOR,
-    MONDAY,
-    TEAM,
-    TODAY,
-    UNSURE,
-    after,
-    claim,
-    looked_up,
-    received,
-    when,
-)
+from loopkeeper.testing.rules import MONDAY
+from tests.builders.authorization import TEAM, UNSURE, after, claim, looked_up, received, when
+from tests.builders.facts import TODAY
+from tests.builders.organizations import HARBOR
 
 SPECIALTY = {"specialty_bh_county_operated", "specialty_bh_county_contracted"}
 TRANSITION = {"cct_lead", "nf_transition_diversion", "community_transition_services"}

@@ -17,7 +17,7 @@ from loopkeeper.contract.events import (
 from loopkeeper.contract.vocabulary.programs import Program
 from loopkeeper.policy import Policy
 from loopkeeper.policy.reading import load
-from tests.authorization.cases import (
+from tests.builders.authorization import (
     RULES,
     after,
     amend,

@@ -23,23 +23,17 @@ from loopkeeper.contract.events import (
     ScreenedPopulation,
 )
 from loopkeeper.contract.vocabulary.decisions import DenialReason, ForbiddenReason
-from tests.authorization.cases import (
-    CLINIC,
+from loopkeeper.testing.rules import MONDAY
+from tests.builders.authorization import (
     ENTRY,
     FREQUENT,
-    HOMELESS,
-    MARIA,
-    MONDAY,
-    NOBODY,
     RULES,
     TEAM,
-    TODAY,
     UNSURE,
     after,
     approval,
     approve,
     claim,
-    closed,
     deny,
     given,
     modify,
@@ -51,6 +45,8 @@ from tests.authorization.cases import (
     when,
     wires,
 )
+from tests.builders.facts import HOMELESS, TODAY, closed
+from tests.builders.organizations import CLINIC, MARIA, NOBODY
 
 # ── the review ────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -34,15 +34,11 @@ from loopkeeper.contract.events import (
 )
 from loopkeeper.policy import Policy
 from loopkeeper.policy.reading import installed, load
-from tests.authorization.cases import (
-    CLINIC,
+from loopkeeper.testing.rules import MONDAY
+from tests.builders.authorization import (
     FREQUENT,
-    HARBOR,
-    HOMELESS,
-    MONDAY,
     RULES,
     TEAM,
-    TODAY,
     UNMET_FREQUENT,
     UNMET_HOMELESS,
     UNSURE,
@@ -62,6 +58,8 @@ from tests.authorization.cases import (
     revoke,
     when,
 )
+from tests.builders.facts import HOMELESS, TODAY
+from tests.builders.organizations import CLINIC, HARBOR
 
 DEMO = Path(__file__).parents[2] / "demo" / "policy"
 DAY = timedelta(days=1)

@@ -50,17 +50,11 @@ from loopkeeper.contract.events import (
     ScreenedPopulation,
 )
 from loopkeeper.contract.vocabulary.decisions import DenialReason, ForbiddenAsk, ForbiddenReason
-from loopkeeper.testing.rules import AskedCommand, command_of
-from tests.authorization.cases import (
-    CLINIC,
+from loopkeeper.testing.rules import MONDAY, AskedCommand, command_of
+from tests.builders.authorization import (
     ENTRY,
-    LUIS,
-    MARIA,
-    MONDAY,
-    NOBODY,
     RULES,
     TEAM,
-    TODAY,
     UNSURE,
     amend,
     amended,
@@ -68,7 +62,6 @@ from tests.authorization.cases import (
     approve,
     ask_again,
     claim,
-    closed,
     comes,
     deny,
     end,
@@ -83,6 +76,8 @@ from tests.authorization.cases import (
     revoke,
     when,
 )
+from tests.builders.facts import TODAY, closed
+from tests.builders.organizations import CLINIC, LUIS, MARIA, NOBODY
 
 RESULTS: st.SearchStrategy[Any] = st.sampled_from(["met", "unmet", "unknown"])
 SHARES = st.sampled_from([0.0, 0.05, 1.0])

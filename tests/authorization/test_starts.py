@@ -26,15 +26,11 @@ from loopkeeper.contract.events import (
 )
 from loopkeeper.policy import Policy
 from loopkeeper.policy.reading import installed, load
-from tests.authorization.cases import (
-    CLINIC,
+from loopkeeper.testing.rules import MONDAY
+from tests.builders.authorization import (
     ENTRY,
-    HOMELESS,
-    MONDAY,
-    NOBODY,
     RULES,
     TEAM,
-    TODAY,
     UNSURE,
     after,
     amend,
@@ -42,7 +38,6 @@ from tests.authorization.cases import (
     approval,
     approve,
     claim,
-    closed,
     comes,
     deny,
     look_again,
@@ -56,6 +51,8 @@ from tests.authorization.cases import (
     when,
     wires,
 )
+from tests.builders.facts import HOMELESS, TODAY, closed
+from tests.builders.organizations import CLINIC, NOBODY
 
 DAY = timedelta(days=1)
 # The day after a sent-alone start's reminders: day 20, the fifth working day before the end, day 25.

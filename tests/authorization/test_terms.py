@@ -28,18 +28,14 @@ from loopkeeper.contract.events import (
 from loopkeeper.contract.vocabulary.decisions import Discontinuation
 from loopkeeper.policy import Policy
 from loopkeeper.policy.reading import installed, load
-from tests.authorization.cases import (
-    CLINIC,
-    MARIA,
-    MONDAY,
-    NOBODY,
+from loopkeeper.testing.rules import MONDAY
+from tests.builders.authorization import (
     RULES,
     TEAM,
     UNSURE,
     after,
     approve,
     ask_again,
-    closed,
     comes,
     deny,
     end,
@@ -55,6 +51,8 @@ from tests.authorization.cases import (
     when,
     wires,
 )
+from tests.builders.facts import closed
+from tests.builders.organizations import CLINIC, MARIA, NOBODY
 
 DEMO = Path(__file__).parents[2] / "demo" / "policy"
 DAY = timedelta(days=1)

@@ -12,10 +12,9 @@ from authorization.persistence import policy_lookup
 from loopkeeper.contract.events import AuthorizationDenied, ScreenedPopulation, Unmet
 from loopkeeper.policy import Policy
 from loopkeeper.policy.reading import installed, load
-from tests.authorization.cases import (
+from loopkeeper.testing.rules import MONDAY
+from tests.builders.authorization import (
     FREQUENT,
-    HOMELESS,
-    MONDAY,
     UNMET_FREQUENT,
     UNMET_HOMELESS,
     WHY,
@@ -26,6 +25,7 @@ from tests.authorization.cases import (
     refused,
     when,
 )
+from tests.builders.facts import HOMELESS
 
 BOTH = (HOMELESS, FREQUENT)
 

@@ -24,7 +24,7 @@ from loopkeeper.contract.events import (
     ReferralReceived,
     ScreenedPopulation,
 )
-from loopkeeper.testing.rules import AskedCommand
+from loopkeeper.testing.rules import MONDAY, AskedCommand
 from referral_intake.domain.commands import (
     AnswerQuestions,
     Keys,
@@ -35,8 +35,8 @@ from referral_intake.domain.deadlines import timers
 from referral_intake.domain.next_step import next_step
 from referral_intake.domain.rules import DECIDER
 from referral_intake.domain.state import Referral, Status, status
-from tests.intake.cases import AGAIN, DUE, answer, note, receive, when
-from tests.intake.story import MONDAY, RECEIVED, ROSA
+from tests.builders.intake import AGAIN, DUE, RECEIVED, answer, note, receive, when
+from tests.builders.organizations import ROSA
 
 POPULATIONS = Question(id="populations", pointer="/populations", blocking=True)
 COUNTY = Question(id="county", pointer="/member/county")

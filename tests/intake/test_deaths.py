@@ -15,14 +15,13 @@ from loopkeeper.contract.events import (
     ReferralClosed,
     ReferralDeathTold,
 )
-from loopkeeper.testing.rules import SEED, AskedCommand
+from loopkeeper.testing.rules import MONDAY, SEED, AskedCommand
 from referral_intake.domain.commands import ConfirmDeath, TakeBackDeath, TellDeath
 from referral_intake.domain.contexts import JudgedContext
 from referral_intake.domain.next_step import due, next_step
 from referral_intake.domain.rules import DECIDER
 from referral_intake.domain.state import Referral, Status, status
-from tests.intake.cases import refused, when
-from tests.intake.story import ACCEPTED, APPROVED, MADE, MONDAY, RECEIVED, SERVED
+from tests.builders.intake import ACCEPTED, APPROVED, MADE, RECEIVED, SERVED, refused, when
 
 PLAN = ActedBy(organization="harbor-health-plan", person="ana-reyes")
 DUE = MONDAY + timedelta(days=2)

@@ -38,7 +38,7 @@ from referral_intake.domain.rules import DECIDER
 from referral_intake.domain.state import Referral, status
 from referral_intake.persistence.context import IntakeLoaded
 from referral_intake.persistence.queries import KnownMembers
-from tests.intake.story import ACCEPTED, MADE, RECEIVED
+from tests.builders.intake import ACCEPTED, MADE, RECEIVED
 
 POLICY = load(installed())
 LAST = date(2026, 6, 30)

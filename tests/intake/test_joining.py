@@ -27,20 +27,32 @@ from loopkeeper.contract.events import (
     ReferralSetAside,
     ScreenedPopulation,
 )
+from loopkeeper.testing.rules import MONDAY
 from referral_intake.domain.duplicates import added, authorized_there, may_pass
 from referral_intake.domain.next_step import next_step
 from referral_intake.domain.rules import DECIDER
 from referral_intake.domain.state import Referral
-from tests.intake import cases
-from tests.intake.cases import Carried, Found, refused, when
-from tests.intake.story import ACCEPTED, CLOSED, HARBOR, MADE, MONDAY, RECEIVED, ROSA, SERVED, given
+from tests.builders import intake
+from tests.builders.intake import (
+    ACCEPTED,
+    CLOSED,
+    MADE,
+    RECEIVED,
+    SERVED,
+    Carried,
+    Found,
+    given,
+    refused,
+    when,
+)
+from tests.builders.organizations import ROSA, STREET
 from tests.shared.stores import Migrated, opened, reception, withdrawal
 
 SECOND = RECEIVED.model_copy(update={"referrer": "bayview-hospital"})
 
 
 def receive(received: ReferralReceived = SECOND, **found: Any) -> list[Any]:
-    return when(None, cases.receive(received, **found))
+    return when(None, intake.receive(received, **found))
 
 
 def match(state: Referral, **found: Any) -> Found:
@@ -119,7 +131,7 @@ def _merged() -> ReferralClosed:
 
 def test_a_person_merges_a_possible_duplicate() -> None:
     state = given(SECOND)
-    closed, other = when(state, cases.merge("ref_1", "ref_2", given(RECEIVED), ROSA))
+    closed, other = when(state, intake.merge("ref_1", "ref_2", given(RECEIVED), ROSA))
     assert isinstance(closed, ReferralClosed)
     assert (closed.outcome, closed.merged_into, closed.acted_by) == ("merged", "ref_1", ROSA)
     assert isinstance(other, EventOn)
@@ -135,18 +147,18 @@ def test_a_person_merges_a_possible_duplicate() -> None:
     ],
 )
 def test_only_into_another_open_referral_of_the_plan(other: Referral | None, slug: str) -> None:
-    assert refused(given(SECOND), cases.merge("ref_1", "ref_2", other, ROSA)).slug == slug
+    assert refused(given(SECOND), intake.merge("ref_1", "ref_2", other, ROSA)).slug == slug
 
 
 @pytest.mark.parametrize(
     "outcome", ["services_received", "merged", "not_authorized", "withdrawn", "nonsense"]
 )
 def test_what_a_person_cannot_close_a_loop_as(outcome: str) -> None:
-    assert refused(given(RECEIVED), cases.close(outcome, ROSA)).slug == "not-by-hand"
+    assert refused(given(RECEIVED), intake.close(outcome, ROSA)).slug == "not-by-hand"
 
 
 def test_an_unreached_member_needs_the_policys_attempts() -> None:
-    assert refused(given(RECEIVED), cases.close("unable_to_reach", ROSA, 1)).slug == "attempts-missing"
+    assert refused(given(RECEIVED), intake.close("unable_to_reach", ROSA, 1)).slug == "attempts-missing"
 
 
 # ── already in ECM (loop.md 2.11) ─────────────────────────────────────────────────────────────────────────
@@ -173,15 +185,15 @@ def test_an_ecm_provider_that_offers_to_serve_is_asked_under_its_own_id_and_the_
     own = given(aside, closed, asked)
     assert ([q.id for q in own.questions], next_step(own).actor) == (["provider-change"], "")
     # The provider that serves already changes to nobody.
-    of_its_own = SECOND.model_copy(update={"referrer": HARBOR})
+    of_its_own = SECOND.model_copy(update={"referrer": STREET})
     assert len(receive(of_its_own, match=match(serving, served="ref_1", serves_itself=True))) == 3
 
-    answered, wish = when(own, cases.choose("bayview-hospital", serving="ref_1"))
+    answered, wish = when(own, intake.choose("bayview-hospital", serving="ref_1"))
     assert isinstance(answered, ReferralAmended)
     assert (answered.questions, answered.chosen) == ((), None)
     assert (wish.stream, wish.event.chosen) == ("ref_1", ("bayview-hospital",))
     assert DECIDER.evolve(serving, wish.event).closing == serving.closing
-    (kept,) = when(own, cases.choose("bayview-hospital", wishes=False, serving="ref_1"))
+    (kept,) = when(own, intake.choose("bayview-hospital", wishes=False, serving="ref_1"))
     assert (kept.questions, kept.chosen) == ((), None)
 
 
@@ -193,7 +205,7 @@ CLAIMING = SECOND.model_copy(update={"referrer": "bayview", "claim": CLAIM, "att
 
 @pytest.mark.parametrize("how", ["survivor", "served"])
 def test_a_claim_is_sent_to_be_judged_with_the_loop_it_joins_whatever_that_loop_has(how: str) -> None:
-    first = given(RECEIVED.model_copy(update={"claim": CLAIM.model_copy(update={"provider": HARBOR})}))
+    first = given(RECEIVED.model_copy(update={"claim": CLAIM.model_copy(update={"provider": STREET})}))
     serving = given(RECEIVED, MADE, ACCEPTED, SERVED)
     found = match(first, survivor="ref_1") if how == "survivor" else match(serving, served="ref_1")
     *_, word = receive(CLAIMING, match=found)
@@ -206,7 +218,7 @@ def test_a_claim_is_sent_to_be_judged_with_the_loop_it_joins_whatever_that_loop_
     [("", False), ("criteria", False), ("awaiting_provider", False), ("contract", True), ("type", True)],
 )
 def test_the_loop_takes_a_claim_over_where_its_own_cannot_hold_any_more(refused: str, taken: bool) -> None:
-    own = RECEIVED.model_copy(update={"claim": CLAIM.model_copy(update={"provider": HARBOR})})
+    own = RECEIVED.model_copy(update={"claim": CLAIM.model_copy(update={"provider": STREET})})
     first = given(own).model_copy(update={"grant_refused": refused})
     *_, word = receive(CLAIMING, match=match(first, survivor="ref_1"))
     assert word.event.claim == (CLAIM if taken else None)
@@ -225,25 +237,25 @@ def refusal(reason: str, **changes: Any) -> AuthorizationPresumptiveRefused:
 def test_a_claim_refused_for_another_provider_asks_under_the_claimants_own_referral_3_3() -> None:
     aside, closed, _ = receive(CLAIMING, match=match(given(RECEIVED), survivor="ref_1"))
     over = given(aside, closed, refusal("other_provider"))
-    (asked,) = when(over, cases.note(refusal("other_provider")))
+    (asked,) = when(over, intake.note(refusal("other_provider")))
     assert isinstance(asked, ReferralQuestionsAsked)
     after = DECIDER.evolve(over, asked)
     assert [(q.id, q.blocking) for q in after.questions] == [("provider-change", False)]
     # Said again, it asks nothing more; and nothing is asked for another reason, or for a claim that joined this loop.
-    assert when(after, cases.note(refusal("other_provider"))) == []
-    assert when(over, cases.note(refusal("type"))) == []
-    assert when(given(RECEIVED), cases.note(refusal("other_provider", claimed_by="ref_2"))) == []
+    assert when(after, intake.note(refusal("other_provider"))) == []
+    assert when(over, intake.note(refusal("type"))) == []
+    assert when(given(RECEIVED), intake.note(refusal("other_provider", claimed_by="ref_2"))) == []
 
 
 def test_an_open_referral_refused_so_is_asked_besides_its_other_questions_and_answers_for_itself() -> None:
     blocked = ReferralQuestionsAsked(
         occurred_at=MONDAY, questions=(Question(id="county", pointer="/member/county", blocking=True),),
-        due_at=cases.DUE, remind_at=cases.AGAIN,
+        due_at=intake.DUE, remind_at=intake.AGAIN,
     )  # fmt: skip
     state = given(CLAIMING, blocked)
-    (asked,) = when(state, cases.note(refusal("other_provider")))
-    assert ([q.id for q in asked.questions], asked.due_at) == (["county", "provider-change"], cases.DUE)
-    (amended,) = when(DECIDER.evolve(state, asked), cases.choose("bayview"))
+    (asked,) = when(state, intake.note(refusal("other_provider")))
+    assert ([q.id for q in asked.questions], asked.due_at) == (["county", "provider-change"], intake.DUE)
+    (amended,) = when(DECIDER.evolve(state, asked), intake.choose("bayview"))
     assert ([q.id for q in amended.questions], amended.chosen) == (["county"], ("bayview",))
 
 
@@ -262,7 +274,7 @@ def test_what_cannot_be_contested(events: tuple[Event, ...], days: int, slug: st
     again = Carried(
         why="contested", old="ref_1", before=given(*events), until=MONDAY + timedelta(days=30, hours=1)
     )
-    command = cases.receive(RECEIVED, reopening=again)
+    command = intake.receive(RECEIVED, reopening=again)
     assert refused(None, command, MONDAY + timedelta(days=days)).slug == slug
 
 
@@ -277,7 +289,7 @@ def test_an_overturned_denial_opens_a_referral_with_everything_carried_over() ->
         occurred_at=MONDAY, authorization="auth_1", on=MONDAY.date(), due_at=MONDAY + timedelta(days=1)
     )
     state = given(RECEIVED, CLOSED)
-    assert when(state, cases.note(fact, ("ref_3", RECEIVED))) == [EventOn("ref_3", RECEIVED, opens=True)]
+    assert when(state, intake.note(fact, ("ref_3", RECEIVED))) == [EventOn("ref_3", RECEIVED, opens=True)]
 
 
 # ── two at once, in two stores (loop.md 2.10) ─────────────────────────────────────────────────────────────

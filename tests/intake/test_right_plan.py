@@ -24,7 +24,7 @@ from referral_intake.domain.form.screening import Screening
 from referral_intake.domain.rules import DECIDER
 from referral_intake.persistence.context import IntakeLoader
 from referral_intake.persistence.tables import columns
-from tests.conftest import Databases
+from tests.databases import Databases
 from tests.shared.stores import AT, HARBOR, PLAN, Bench, opened
 
 COUNTIES = """

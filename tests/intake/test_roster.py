@@ -21,7 +21,7 @@ from loopkeeper.kernel.clock import ManualClock
 from loopkeeper.kernel.errors import Problem
 from referral_intake.persistence.roster import CHUNK, Import, load_roster
 from referral_intake.persistence.roster_rows import Loaded
-from tests.conftest import Databases
+from tests.databases import Databases
 from tests.shared.stores import AT, Bench, opened
 
 PLAN = "harbor-health-plan"

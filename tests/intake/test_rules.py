@@ -26,18 +26,19 @@ from loopkeeper.contract.events import (
     ReferralQuestionsAsked,
     ReferralReceived,
 )
+from loopkeeper.testing.rules import MONDAY
 from referral_intake.domain.commands import WithdrawReferral
 from referral_intake.domain.next_step import next_step
 from referral_intake.domain.rules import DECIDER
 from referral_intake.domain.state import Referral, Status, status
-from tests.intake.cases import note, receive, when
-from tests.intake.story import ACCEPTED, APPROVED, HARBOR, MADE, MONDAY, RECEIVED, REVIEW, ROSA
+from tests.builders.intake import ACCEPTED, APPROVED, MADE, RECEIVED, REVIEW, note, receive, when
+from tests.builders.organizations import ROSA, STREET
 
 GRANTED = AuthorizationPresumptiveGranted.model_validate(
     {
         "occurred_at": MONDAY,
         "grant": "grant_1",
-        "provider": HARBOR,
+        "provider": STREET,
         "provider_version": 1,
         "population": "homelessness",
         "from": "2026-03-02",

@@ -20,11 +20,13 @@ from loopkeeper.contract.events import (
     ReferralSupportMoved,
 )
 from loopkeeper.security.organizations import Client, Role
+from loopkeeper.testing.rules import MONDAY
 from referral_intake.api.views import Reader, show_event
 from referral_intake.domain.next_step import due, next_step
 from referral_intake.domain.rules import DECIDER
 from referral_intake.domain.state import Referral
-from tests.intake.story import ACCEPTED, APPROVED, HARBOR, MADE, MONDAY, RECEIVED, REVIEW
+from tests.builders.intake import ACCEPTED, APPROVED, MADE, RECEIVED, REVIEW
+from tests.builders.organizations import STREET
 
 WEEK = MONDAY + timedelta(days=7)
 PLAN = "harbor-health-plan"
@@ -106,12 +108,12 @@ def test_what_the_plan_is_asked_of_an_accepted_member_is_its_turn_until_it_is_se
 
 CLIENTS: dict[str, Client] = {
     "plan": Client("c1", PLAN, "plan", frozenset({Role.PLAN})),
-    "provider": Client("c2", HARBOR, "provider", frozenset({Role.PROVIDER})),
+    "provider": Client("c2", STREET, "provider", frozenset({Role.PROVIDER})),
     "referrer": Client("c3", "bayview", "referrer", frozenset({Role.REFERRER})),
     "operations": Client("c4", "operations", "operations", frozenset({Role.OPERATIONS})),
 }
 ANA = ActedBy(organization=PLAN, person="ana-reyes")
-LUIS = ActedBy(organization=HARBOR, person="luis-ortega")
+LUIS = ActedBy(organization=STREET, person="luis-ortega")
 DECLINED = AssignmentDeclined(
     occurred_at=MONDAY, assignment="asg_0", provider="bay-navigators", reason="no_capacity"
 )
@@ -154,4 +156,4 @@ def test_the_person_is_named_to_the_plan_and_to_their_own_organization_only() ->
 def test_a_referrer_is_not_told_which_provider_acted() -> None:
     accepted = ACCEPTED.model_copy(update={"acted_by": LUIS})
     line = seen(accepted, "referrer")
-    assert (line.acted_by, HARBOR in line.model_dump_json()) == (None, False)
+    assert (line.acted_by, STREET in line.model_dump_json()) == (None, False)

@@ -13,12 +13,13 @@ from loopkeeper.contract.decider import Refused
 from loopkeeper.contract.events import AssignmentEnded, Event, ReferralClosed, ReferralSupportMoved
 from loopkeeper.contract.vocabulary.supports import CommunitySupport
 from loopkeeper.policy.reading import load
+from loopkeeper.testing.rules import MONDAY
 from referral_intake.domain.commands import AskSupport, Move, MoveSupport
 from referral_intake.domain.rules import DECIDER
 from referral_intake.domain.state import Referral, status
 from referral_intake.domain.supports import FROM, moves
-from tests.intake.cases import when
-from tests.intake.story import ACCEPTED, MADE, MONDAY, RECEIVED, ROSA
+from tests.builders.intake import ACCEPTED, MADE, RECEIVED, when
+from tests.builders.organizations import ROSA
 
 POLICY = load([Path(referral_intake.__file__).parent / "policy"])
 SERVED = ReferralClosed(occurred_at=MONDAY, outcome="services_received", clr_reason="services_received")

@@ -9,7 +9,7 @@ import pytest
 from loopkeeper.contract import events
 from loopkeeper.contract.decider import Refused
 from loopkeeper.contract.events import Event
-from loopkeeper.testing.rules import SEED, AskedCommand, decided
+from loopkeeper.testing.rules import MONDAY, SEED, AskedCommand, decided
 from notification.domain.outreach.commands import (
     DeclineForMember,
     NoteFact,
@@ -22,18 +22,9 @@ from notification.domain.outreach.commands import (
 )
 from notification.domain.outreach.rules import DECIDER, allowed, missing
 from notification.domain.outreach.state import Outreach, counted, seen_by, status
-from tests.notification.house import (
-    OTHER,
-    PLAN,
-    PROVIDER,
-    REFERRER,
-    START,
-    accepted,
-    approved,
-    closed,
-    made,
-    received,
-)
+from tests.builders.facts import closed, made
+from tests.builders.notification import accepted, approved, received
+from tests.builders.organizations import HARBOR, OTHER, REFERRER, STREET
 
 NOW = datetime(2026, 4, 20, 18, 0, tzinfo=UTC)
 TODAY = date(2026, 4, 20)
@@ -55,12 +46,12 @@ def refused(state: Outreach | None, asking: AskedCommand) -> Refused:
     return found.value
 
 
-def unreached(provider: str = PROVIDER, on: date = TODAY, reach: ReachPolicy = REACH) -> AskedCommand:
+def unreached(provider: str = STREET, on: date = TODAY, reach: ReachPolicy = REACH) -> AskedCommand:
     command = ReportUnableToReach(provider=provider, on=on)
     return command, ReachContext(at=NOW, seed=SEED, reach=reach)
 
 
-def tried(at: datetime = NOW, modality: str = "phone", provider: str = PROVIDER) -> RecordAttempt:
+def tried(at: datetime = NOW, modality: str = "phone", provider: str = STREET) -> RecordAttempt:
     return RecordAttempt(
         provider=provider,
         tried_at=at,
@@ -94,7 +85,7 @@ def test_an_attempt_is_recorded_under_its_assignment_and_number() -> None:
 
 def test_numbering_begins_anew_with_another_assignment() -> None:
     ended = events.AssignmentEnded(occurred_at=NOW, assignment="asg_1", reason="moved", on=TODAY)
-    state = given(*ACCEPTED, attempted(1, START), ended, made("asg_2", OTHER), accepted("asg_2", OTHER))
+    state = given(*ACCEPTED, attempted(1, MONDAY), ended, made(OTHER, "asg_2"), accepted(OTHER, "asg_2"))
     (event,) = when(state, tried(provider=OTHER))
     assert isinstance(event, events.OutreachAttempted)
     assert (event.assignment, event.number) == ("asg_2", 1)
@@ -102,7 +93,7 @@ def test_numbering_begins_anew_with_another_assignment() -> None:
 
 def test_who_is_not_named_is_the_lead_care_manager() -> None:
     (event,) = when(given(*ACCEPTED), tried())
-    assert event.acted_by == events.ActedBy(organization=PROVIDER, person="maria.lopez")
+    assert event.acted_by == events.ActedBy(organization=STREET, person="maria.lopez")
 
 
 def test_an_attempt_of_tomorrow_is_refused() -> None:
@@ -112,11 +103,11 @@ def test_an_attempt_of_tomorrow_is_refused() -> None:
 @pytest.mark.parametrize(
     ("by", "facts", "assignment"),
     [
-        (PROVIDER, (received(), made()), "asg_1"),
+        (STREET, (received(), made()), "asg_1"),
         (REFERRER, (received(),), ""),
         (REFERRER, (received(), made()), ""),
-        (PLAN, (received(),), ""),
-        (PLAN, (received(), made()), ""),
+        (HARBOR, (received(),), ""),
+        (HARBOR, (received(), made()), ""),
     ],
     ids=["who was offered it", "referrer", "referrer, offered", "plan", "plan, offered"],
 )
@@ -142,7 +133,7 @@ def test_before_an_acceptance_nobody_else_does_6_1(facts: tuple[Event, ...]) -> 
     assert refused(given(*facts), tried(provider=OTHER)).slug == "not-found"
 
 
-@pytest.mark.parametrize("by", [REFERRER, PLAN])
+@pytest.mark.parametrize("by", [REFERRER, HARBOR])
 def test_once_somebody_accepted_or_the_loop_closed_they_record_no_more_6_1(by: str) -> None:
     assert refused(given(*ACCEPTED), tried(provider=by)).slug == "already-accepted"
     assert refused(given(received(), closed()), tried(provider=by)).slug == "already-closed"
@@ -151,9 +142,9 @@ def test_once_somebody_accepted_or_the_loop_closed_they_record_no_more_6_1(by: s
 @pytest.mark.parametrize("command", ["start", "decline"])
 def test_an_offer_must_be_accepted_before_what_comes_of_outreach(command: str) -> None:
     asked = (
-        StartServices(provider=PROVIDER, on=TODAY)
+        StartServices(provider=STREET, on=TODAY)
         if command == "start"
-        else DeclineForMember(provider=PROVIDER, on=TODAY, how="phone")
+        else DeclineForMember(provider=STREET, on=TODAY, how="phone")
     )
     assert refused(given(received(), made()), asked).slug == "not-assigned"
 
@@ -173,24 +164,24 @@ def test_a_declined_or_withdrawn_assignment_is_seen_by_nobody() -> None:
 
 
 def test_services_start_on_a_day_that_has_come() -> None:
-    (event,) = when(given(*ACCEPTED), StartServices(provider=PROVIDER, on=TODAY))
+    (event,) = when(given(*ACCEPTED), StartServices(provider=STREET, on=TODAY))
     assert isinstance(event, events.OutreachServicesStarted)
     assert event.on == TODAY
-    tomorrow = StartServices(provider=PROVIDER, on=TODAY + timedelta(days=1))
+    tomorrow = StartServices(provider=STREET, on=TODAY + timedelta(days=1))
     assert refused(given(*ACCEPTED), tomorrow).slug == "in-the-future"
-    assert refused(given(*ACCEPTED), StartServices(provider=PROVIDER, on=None)).slug == "date-required"
+    assert refused(given(*ACCEPTED), StartServices(provider=STREET, on=None)).slug == "date-required"
 
 
 def test_the_day_is_that_of_los_angeles() -> None:
     evening = datetime(2026, 4, 21, 3, 0, tzinfo=UTC)
-    command = StartServices(provider=PROVIDER, on=date(2026, 4, 21))
+    command = StartServices(provider=STREET, on=date(2026, 4, 21))
     with pytest.raises(Refused):
         when(given(*ACCEPTED), command, evening)
 
 
 def test_a_members_no_carries_its_date_who_and_how() -> None:
-    command = DeclineForMember(provider=PROVIDER, person="joe.kim", on=TODAY, how="in_person")
-    (event,) = when(given(*ACCEPTED, attempted(1, START)), command)
+    command = DeclineForMember(provider=STREET, person="joe.kim", on=TODAY, how="in_person")
+    (event,) = when(given(*ACCEPTED, attempted(1, MONDAY)), command)
     assert isinstance(event, events.OutreachMemberDeclined)
     assert (event.on, event.how, event.attempts) == (TODAY, "in_person", 1)
     assert event.acted_by is not None
@@ -206,14 +197,14 @@ def test_a_loop_is_not_given_up_before_the_plans_policy_is_satisfied() -> None:
 
 
 def test_enough_attempts_close_the_loop_and_name_the_policy_row() -> None:
-    facts = (attempted(1, START), attempted(2, START + timedelta(days=9)), attempted(3, NOW, "in_person"))
+    facts = (attempted(1, MONDAY), attempted(2, MONDAY + timedelta(days=9)), attempted(3, NOW, "in_person"))
     (event,) = when(given(*ACCEPTED, *facts), unreached())
     assert isinstance(event, events.OutreachUnableToReach)
     assert (event.attempts, event.how, event.policy) == (3, "in_person, phone", (REACH.ref,))
 
 
 def test_nobody_is_sent_to_a_member_whom_a_visit_endangers() -> None:
-    facts = (attempted(1, START), attempted(2, START, "text"), attempted(3, NOW))
+    facts = (attempted(1, MONDAY), attempted(2, MONDAY, "text"), attempted(3, NOW))
     state = given(received(flags=("safe_contact",)), made(), accepted(), *facts)
     assert when(state, unreached())
     state = given(*ACCEPTED, *facts)
@@ -231,7 +222,7 @@ def test_after_first_services_attempts_go_on_and_nothing_else() -> None:
     assert status(state) == "services_started"
     assert allowed(state) == ("attempts", "change-contact", "end-service")
     assert when(state, tried())
-    answer = refused(state, StartServices(provider=PROVIDER, on=TODAY))
+    answer = refused(state, StartServices(provider=STREET, on=TODAY))
     assert (answer.slug, answer.allowed) == ("already-closed", allowed(state))
 
 
@@ -239,7 +230,7 @@ def test_after_a_withdrawal_the_provider_hears_that_all_is_over() -> None:
     state = given(*ACCEPTED, closed("withdrawn"))
     assert refused(state, tried()).slug == "already-closed"
     assert state is not None
-    assert seen_by(state) == PROVIDER
+    assert seen_by(state) == STREET
 
 
 def test_a_closing_that_comes_before_everything_leaves_a_tombstone() -> None:

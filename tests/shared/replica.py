@@ -43,7 +43,8 @@ from loopkeeper.security.sealing import Sealer
 from loopkeeper.store.definition import Submission
 from loopkeeper.store.store import Store
 from loopkeeper.store.transient import transient
-from tests.assignment.cases import HARBOR, RECEIVED
+from tests.builders.assignment import RECEIVED
+from tests.builders.organizations import HARBOR
 from tests.kafka import PARTITIONS
 from tests.shared.stores import Bench, message, opened
 

@@ -29,8 +29,8 @@ from loopkeeper.store.store import COMMANDS_KEPT, CommandFailed
 from referral_intake.domain.contexts import Asked
 from referral_intake.domain.rules import DECIDER
 from referral_intake.domain.state import Referral
-from tests.assignment.cases import made
-from tests.conftest import Fresh, Migrated
+from tests.builders.facts import made
+from tests.databases import Fresh, Migrated
 from tests.shared.events import REVIEW
 from tests.shared.replica import Site, away, site, until
 from tests.shared.stores import AT, fact, intake, opened, read_to, received, reception, withdrawal

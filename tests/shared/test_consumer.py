@@ -21,8 +21,9 @@ from loopkeeper.kernel.clock import ManualClock
 from loopkeeper.kernel.supervisor import Supervisor
 from loopkeeper.postgres.connections import connect
 from loopkeeper.postgres.embedded import Server
-from tests.assignment.cases import APPROVED, accepted, closed, made
-from tests.conftest import Databases, Fresh, Migrated
+from tests.builders.assignment import APPROVED
+from tests.builders.facts import accepted, closed, made
+from tests.databases import Databases, Fresh, Migrated
 from tests.shared.replica import SOON, Replica, Site, away, referred, site, until, working
 from tests.shared.stores import AT, message, reception
 

@@ -17,8 +17,9 @@ from loopkeeper.contract import ids
 from loopkeeper.contract.events import CATALOG
 from loopkeeper.kernel.clock import ManualClock
 from loopkeeper.store.blame import as_corrected, field_of
-from tests.authorization.cases import ENTRY, TEAM, TODAY, UNSURE, amended, claim, received
-from tests.conftest import Fresh, Migrated
+from tests.builders.authorization import ENTRY, TEAM, UNSURE, amended, claim, received
+from tests.builders.facts import TODAY
+from tests.databases import Fresh, Migrated
 from tests.shared.replica import Replica, site
 
 NEVER = date(9999, 12, 31)

@@ -24,8 +24,10 @@ from loopkeeper.store import journal
 from loopkeeper.store.batch import Outcome
 from loopkeeper.store.definition import Submission
 from loopkeeper.store.journal import Flaw
-from tests.assignment.cases import APPROVED, CLINIC, NAVIGATORS, STREET, accepted, closed, made
-from tests.conftest import Fresh, Migrated
+from tests.builders.assignment import APPROVED
+from tests.builders.facts import accepted, closed, made
+from tests.builders.organizations import CLINIC, NAVIGATORS, STREET
+from tests.databases import Fresh, Migrated
 from tests.shared.replica import Replica, Site, listed, referred, site, working
 from tests.shared.stores import AT, message, reception, withdrawal
 

@@ -25,8 +25,8 @@ from loopkeeper.store.batch import Batch, Pending
 from loopkeeper.store.definition import Submission
 from loopkeeper.store.journal import read_entry
 from loopkeeper.store.transient import transient
-from tests.assignment.cases import accepted, made
-from tests.conftest import Fresh, Migrated
+from tests.builders.facts import accepted, made
+from tests.databases import Fresh, Migrated
 from tests.shared.replica import Replica, Site, away, site, until, working
 from tests.shared.stores import reception, withdrawal
 

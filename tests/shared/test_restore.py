@@ -18,7 +18,7 @@ from loopkeeper.postgres.connections import connect
 from loopkeeper.store import journal
 from loopkeeper.store import store as stores
 from loopkeeper.store.store import Store
-from tests.conftest import Databases, Fresh, Migrated
+from tests.databases import Databases, Fresh, Migrated
 from tests.shared.events import REVIEW, STARTED
 from tests.shared.replica import Replica, Site, site
 from tests.shared.restoring import an_hour, begin, catch_up_with, logged, rows, send

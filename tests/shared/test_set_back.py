@@ -25,8 +25,8 @@ from loopkeeper.postgres.session import OutcomeUnknown, uncancelled
 from loopkeeper.store import gate as gates
 from loopkeeper.store import store as stores
 from loopkeeper.store.gate import CatchingUp, Closed, Gate
-from tests.assignment.cases import made
-from tests.conftest import Fresh, Migrated
+from tests.builders.facts import made
+from tests.databases import Fresh, Migrated
 from tests.shared.events import REVIEW
 from tests.shared.replica import Replica, Site, site, until
 from tests.shared.stores import AT, reception

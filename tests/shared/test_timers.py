@@ -19,8 +19,10 @@ from loopkeeper.postgres.connections import connect
 from loopkeeper.postgres.embedded import Server
 from loopkeeper.store.batch import Outcome
 from loopkeeper.store.definition import Submission
-from tests.assignment.cases import APPROVED, NAVIGATORS, STREET, closed
-from tests.conftest import Fresh, Migrated
+from tests.builders.assignment import APPROVED
+from tests.builders.facts import closed
+from tests.builders.organizations import NAVIGATORS, STREET
+from tests.databases import Fresh, Migrated
 from tests.shared.replica import Replica, Site, away, listed, referred, site, until, working
 
 MINUTE = timedelta(minutes=1)

@@ -22,8 +22,8 @@ from loopkeeper.kernel.clock import ManualClock
 from loopkeeper.postgres.connections import connect
 from loopkeeper.store.definition import Submission
 from loopkeeper.store.journal import read_entry
-from tests.assignment.cases import APPROVED
-from tests.conftest import Databases, Fresh, Migrated
+from tests.builders.assignment import APPROVED
+from tests.databases import Databases, Fresh, Migrated
 from tests.kafka import Kafka
 from tests.shared.replica import Replica, listed, referred, site
 from tests.shared.restoring import an_hour, catch_up_with, logged, rows, send

@@ -1,12 +1,12 @@
-"""The request the tests of authorization tell of: David, referred by the street team that serves him already."""
+"""What authorization's rules are asked about David, referred by the street team that serves him already, and what policy
+says."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Literal
-from uuid import UUID
 
 import pytest
 
@@ -65,23 +65,18 @@ from loopkeeper.contract.events import (
     Event,
     ProviderRecorded,
     ReferralAmended,
-    ReferralClosed,
     ReferralReceived,
     Rights,
     ScreenedPopulation,
     Unmet,
 )
 from loopkeeper.contract.vocabulary.populations import Population
-from loopkeeper.testing.rules import AskedCommand, command_of, decided
+from loopkeeper.testing.rules import MONDAY, SEED, AskedCommand, command_of, decided
+from tests.builders import facts
+from tests.builders.facts import HOMELESS, TODAY
+from tests.builders.organizations import HARBOR, LUIS, MARIA, STREET
 
-# Monday, nine in the morning in Los Angeles.
-MONDAY = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
-TODAY = date(2026, 3, 2)
-SEED = UUID(int=7)
-HARBOR, TEAM, CLINIC = "harbor-health-plan", "harbor-street-medicine", "eastside-community-clinic"
-MARIA = ActedBy(organization=HARBOR, person="maria-chen")
-NOBODY = ActedBy(organization=HARBOR)
-HOMELESS = ScreenedPopulation(code="homelessness", result="met", claimed=True)
+TEAM = STREET
 FREQUENT = ScreenedPopulation(code="avoidable_utilization", result="met")
 
 TIMES: dict[str, Any] = {"at": MONDAY, "seed": SEED}
@@ -189,24 +184,17 @@ def claim(provider: str = TEAM, population: str = "homelessness", from_: date = 
 def received(**changes: Any) -> ReferralReceived:
     """A referral of which every condition for an approval by rule holds; the team claims to serve."""
     fields: dict[str, Any] = {
-        "occurred_at": MONDAY,
-        "plan": HARBOR,
         "referrer": TEAM,
-        "member": "mem_david",
         "populations": (HOMELESS,),
         "attested": True,
         "claim": claim(),
         "eligibility": Eligibility(state="confirmed"),
     }
-    return ReferralReceived(**{**fields, **changes})
+    return facts.received(**{**fields, **changes})
 
 
 # Not on the plan's roster: a person decides, the grant goes on meanwhile.
 UNSURE = Eligibility(state="unknown")
-
-
-def closed(outcome: str, at: datetime = MONDAY) -> ReferralClosed:
-    return ReferralClosed(occurred_at=at, outcome=outcome, clr_reason="other")
 
 
 def given(*facts: Event) -> Authorization | None:
@@ -362,9 +350,6 @@ def end(code: int = 1, acted_by: ActedBy = MARIA, **changes: Any) -> AskedComman
 def appeal(on: date, acted_by: ActedBy = MARIA, at: datetime = MONDAY) -> AskedCommand:
     context = AppealContext(at=at, seed=SEED, due_at=at + timedelta(days=30), refs=())
     return Appeal(acted_by=acted_by, on=on), context
-
-
-LUIS = ActedBy(organization=TEAM, person="luis-ortega")
 
 
 def ask_again(rules: Rules = RULES, acted_by: ActedBy = LUIS, provider: str = TEAM) -> AskedCommand:

@@ -1,5 +1,5 @@
-"""What intake's rules may know, as its tests tell it: which loop a referral finds, what it carries over, by when answers
-are due."""
+"""What intake's rules are asked, and what they may know: which loop a referral finds, what it carries over, by when answers
+are due. Its constants are one referral of the street team's, fact by fact."""
 
 from __future__ import annotations
 
@@ -34,11 +34,28 @@ from referral_intake.domain.commands import (
 from referral_intake.domain.duplicates import AlreadyServed, Apart, Joins, Match
 from referral_intake.domain.rules import DECIDER
 from referral_intake.domain.state import Referral
+from tests.builders import facts
+from tests.builders.facts import HOMELESS
+from tests.builders.organizations import STREET
+
+RECEIVED = facts.received(referrer=STREET, populations=(HOMELESS,), attested=True)
+REVIEW = facts.review_opened()
+APPROVED = facts.approved(authorization="auth_1")
+MADE = facts.made()
+ACCEPTED = facts.accepted()
+SERVED = facts.closed("services_received", clr_reason="services_received", assignment="asg_1")
+CLOSED = facts.closed("unable_to_reach", clr_reason="unable_to_reach_member")
 
 TIMES: dict[str, Any] = {"at": MONDAY, "seed": SEED}
 DUE = MONDAY + timedelta(days=14)
 AGAIN = (MONDAY + timedelta(days=5), MONDAY + timedelta(days=10))
 ASKING = contexts.AnswerTimes(due_at=DUE, remind_at=AGAIN)
+
+
+def given(*events: Event) -> Referral:
+    state = DECIDER.fold(events)
+    assert state is not None
+    return state
 
 
 def when(state: Referral | None, asking: AskedCommand, at: datetime = MONDAY) -> list[Any]:
