@@ -12,6 +12,8 @@ from loopkeeper.postgres.embedded import Server
 from loopkeeper.postgres.migrations import upgrade
 
 SERVICES = ("intake", "authorization", "assignment", "notification", "console", "log")
+# The service of the chassis's own tests publishes as intake does, and has a database of the same owner.
+EXAMPLE, EXAMPLE_OWNER = "example", "intake"
 NUMBERS = itertools.count()
 
 # A new, empty database of this service; or one with its tables.
@@ -30,6 +32,7 @@ class Databases:
         self.templates: dict[str, str] = {}
 
     async def make(self, service: str, template: str | None = None) -> str:
+        service = EXAMPLE_OWNER if service == EXAMPLE else service
         name = f"{service}_{next(NUMBERS)}"
         admin = await connect(self._server.admin())
         try:
@@ -110,10 +113,7 @@ class Databases:
     async def template(self, service: str) -> str:
         """A database with this service's tables, migrated once a session."""
         if service not in self.templates:
-            url = await self.make(service)
-            group = "loopkeeper.console" if service == "console" else "loopkeeper.services"
-            (point,) = entry_points(group=group, name=service)
-            await upgrade(url, point.module.partition(".")[0])
+            await upgrade(await self.make(service), package_of(service))
             self.templates[service] = self._made.pop()
         return self.templates[service]
 
@@ -124,3 +124,12 @@ class Databases:
             await inside.execute(f'GRANT USAGE ON SCHEMA public TO "{service}_reader"')
         finally:
             await inside.close()
+
+
+def package_of(service: str) -> str:
+    """Whose migrations make this service's tables."""
+    if service == EXAMPLE:
+        return "tests.example"
+    group = "loopkeeper.console" if service == "console" else "loopkeeper.services"
+    (point,) = entry_points(group=group, name=service)
+    return point.module.partition(".")[0]

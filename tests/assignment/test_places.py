@@ -24,6 +24,7 @@ from assignment.domain.commands import (
     Start,
     Withdraw,
 )
+from assignment.service import service
 from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.decider import Command, Refused
 from loopkeeper.contract.events import Event, ReferralAmended
@@ -46,7 +47,7 @@ async def here(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -
     """One database for all claims of this file: each has members and providers of its own."""
     url = await databases.make("assignment", await databases.template("assignment"))
     folder: Path = tmp_path_factory.mktemp("places")
-    async with site("assignment", url, await databases.make("log"), folder, ManualClock(MONDAY)) as made:
+    async with site(service, url, await databases.make("log"), folder, ManualClock(MONDAY)) as made:
         yield made
     await databases.drop()
 

@@ -46,7 +46,10 @@ from tests.builders.intake import (
     when,
 )
 from tests.builders.organizations import ROSA, STREET
-from tests.shared.stores import Migrated, opened, reception, withdrawal
+from tests.databases import Migrated
+from tests.intake import stored
+from tests.intake.stored import reception, withdrawal
+from tests.shared.stores import opened
 
 SECOND = RECEIVED.model_copy(update={"referrer": "bayview-hospital"})
 
@@ -299,7 +302,10 @@ async def test_two_posts_of_one_member_at_once_leave_one_surviving_loop_200_time
     migrated: Migrated, tmp_path: Path
 ) -> None:
     url = await migrated("intake")
-    async with opened(url, tmp_path) as one, opened(url, tmp_path) as two:
+    async with (
+        opened(url, tmp_path, domain=stored.intake) as one,
+        opened(url, tmp_path, domain=stored.intake) as two,
+    ):
         for number in range(200):
             key = f"harbor-health-plan:member-{number}"
             await asyncio.gather(*(b.store.submit(reception(key)) for b in (one, two, one, two)))
@@ -321,7 +327,10 @@ async def test_a_merge_against_the_survivors_closing_leaves_both_told_and_nobody
     migrated: Migrated, tmp_path: Path
 ) -> None:
     url = await migrated("intake")
-    async with opened(url, tmp_path) as one, opened(url, tmp_path) as two:
+    async with (
+        opened(url, tmp_path, domain=stored.intake) as one,
+        opened(url, tmp_path, domain=stored.intake) as two,
+    ):
         for number in range(40):
             key = f"harbor-health-plan:race-{number}"
             first = await one.store.submit(reception(key))

@@ -17,6 +17,7 @@ from loopkeeper.flow.timers import SWEEP
 from loopkeeper.kernel.clock import ManualClock
 from loopkeeper.postgres.connections import connect
 from loopkeeper.postgres.embedded import Server
+from loopkeeper.runtime.service import installed
 from loopkeeper.store.batch import Outcome
 from loopkeeper.store.definition import Submission
 from tests.builders.assignment import APPROVED
@@ -37,7 +38,7 @@ async def here(
     migrated: Migrated, fresh_database: Fresh, tmp_path: Path, clock: ManualClock
 ) -> AsyncGenerator[Site]:
     log = await fresh_database("log")
-    async with site("assignment", await migrated("assignment"), log, tmp_path, clock) as made:
+    async with site(installed()["assignment"], await migrated("assignment"), log, tmp_path, clock) as made:
         yield made
 
 
