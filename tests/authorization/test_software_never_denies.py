@@ -32,7 +32,7 @@ from authorization.domain.commands import (
 )
 from authorization.domain.deadlines import KINDS
 from authorization.domain.rules import DECIDER
-from loopkeeper.contract.decider import Command, Refused
+from loopkeeper.contract.decider import Command
 from loopkeeper.contract.events import (
     AssignmentAccepted,
     AuthorizationApproved,
@@ -50,7 +50,7 @@ from loopkeeper.contract.events import (
     ScreenedPopulation,
 )
 from loopkeeper.contract.vocabulary.decisions import DenialReason, ForbiddenAsk, ForbiddenReason
-from loopkeeper.testing.rules import MONDAY, AskedCommand, command_of
+from loopkeeper.testing.rules import MONDAY, AskedCommand, command_of, given
 from tests.builders.authorization import (
     ENTRY,
     RULES,
@@ -74,7 +74,6 @@ from tests.builders.authorization import (
     received,
     resume,
     revoke,
-    when,
 )
 from tests.builders.facts import TODAY, closed
 from tests.builders.organizations import CLINIC, LUIS, MARIA, NOBODY
@@ -222,16 +221,13 @@ def test_software_never_denies_modifies_pends_or_pauses(
     for asking, later in zip([*first, *asked], days, strict=False):
         command = command_of(asking)
         now += timedelta(days=later)
-        try:
-            events = when(state, asking, now)
-        except Refused:
+        answered = given(DECIDER, state=state).when(asking, now)
+        if answered.refused_by is not None:
             assert isinstance(command, PEOPLES)
             continue
-        if command.fact is not None:
-            state = DECIDER.evolve(state, command.fact)
-        for event in events:
+        for event in answered.events:
             check(command, event)
-        state = DECIDER.fold(events, state)
+        state = answered.state
 
 
 def check(command: Command, event: Event) -> None:

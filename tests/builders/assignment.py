@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
-import pytest
-
 from assignment.domain.commands import Accept, AskPlan, AssignByHand, Decline, NoteFact, RequestChange, Start
 from assignment.domain.contexts import (
     AcceptContext,
@@ -27,9 +25,8 @@ from assignment.domain.contexts import (
 )
 from assignment.domain.matching import Need, Ranking
 from assignment.domain.offers import need
-from assignment.domain.rules import DECIDER
 from assignment.domain.state import Assignment
-from loopkeeper.contract.decider import Command, Refused
+from loopkeeper.contract.decider import Command
 from loopkeeper.contract.events import (
     AuthorizationPresumptiveEnded,
     Event,
@@ -37,7 +34,7 @@ from loopkeeper.contract.events import (
     ScreenedPopulation,
     Skipped,
 )
-from loopkeeper.testing.rules import MONDAY, SEED, AskedCommand, command_of, decided
+from loopkeeper.testing.rules import MONDAY, SEED, AskedCommand, command_of
 from tests.builders.facts import HOMELESS, IN_A_WEEK, accepted, approved, granted, made, received
 from tests.builders.organizations import HOSPITAL, LEAD, MARIA, NAVIGATORS, STREET
 
@@ -139,26 +136,6 @@ def market(
     """What the directory shows for a command: these providers, best first."""
     ranking = Ranking(tuple(Ranked(provider=each, because=because) for each in providers), tuple(skipped))
     return Market(ranking=ranking, **changes)
-
-
-def given(*facts: Event) -> Assignment | None:
-    return DECIDER.fold(facts)
-
-
-def after(state: Assignment | None, *facts: Event) -> Assignment:
-    folded = DECIDER.fold(facts, state)
-    assert folded is not None
-    return folded
-
-
-def when(state: Assignment | None, asking: AskedCommand, at: datetime = MONDAY) -> list[Event]:
-    return [event for event in decided(DECIDER, state, asking, at) if isinstance(event, Event)]
-
-
-def refused(state: Assignment | None, asking: AskedCommand, at: datetime = MONDAY) -> Refused:
-    with pytest.raises(Refused) as found:
-        when(state, asking, at)
-    return found.value
 
 
 def heard(fact: Event, found: Market | None = None) -> AskedCommand:

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
-import pytest
-
 from authorization.domain.commands import (
     Amend,
     Appeal,
@@ -55,7 +53,7 @@ from authorization.domain.contexts import (
 from authorization.domain.rules import DECIDER
 from authorization.domain.state import Authorization
 from authorization.persistence.context import AuthorizationLoaded
-from loopkeeper.contract.decider import Plain, Refused
+from loopkeeper.contract.decider import Plain
 from loopkeeper.contract.events import (
     ActedBy,
     AuthorizationApproved,
@@ -71,7 +69,7 @@ from loopkeeper.contract.events import (
     Unmet,
 )
 from loopkeeper.contract.vocabulary.populations import Population
-from loopkeeper.testing.rules import MONDAY, SEED, AskedCommand, command_of, decided
+from loopkeeper.testing.rules import MONDAY, SEED, AskedCommand, command_of, given
 from tests.builders import facts
 from tests.builders.facts import HOMELESS, TODAY
 from tests.builders.organizations import HARBOR, LUIS, MARIA, STREET
@@ -197,27 +195,6 @@ def received(**changes: Any) -> ReferralReceived:
 UNSURE = Eligibility(state="unknown")
 
 
-def given(*facts: Event) -> Authorization | None:
-    return DECIDER.fold(facts)
-
-
-def after(state: Authorization | None, *facts: Event) -> Authorization:
-    """The request after these facts as well."""
-    folded = DECIDER.fold(facts, state)
-    assert folded is not None
-    return folded
-
-
-def when(state: Authorization | None, asking: AskedCommand, at: datetime = MONDAY) -> list[Event]:
-    return [event for event in decided(DECIDER, state, asking, at) if isinstance(event, Event)]
-
-
-def refused(state: Authorization | None, asking: AskedCommand, at: datetime = MONDAY) -> Refused:
-    with pytest.raises(Refused) as found:
-        when(state, asking, at)
-    return found.value
-
-
 def claimed(rules: Rules, **known: Any) -> dict[str, Any]:
     """What a claim is judged by; the directory knows the team."""
     member_grants = MemberGrants(
@@ -251,13 +228,13 @@ def look_again(waits_for: str, rules: Rules = RULES, **known: Any) -> AskedComma
 
 def opened(fact: ReferralReceived, rules: Rules = RULES, **known: Any) -> list[Event]:
     """What follows when the referral is heard; the directory knows the team."""
-    return when(None, open_review(fact, rules, **known))
+    return given(DECIDER).when(open_review(fact, rules, **known)).events
 
 
 def pending(**changes: Any) -> Authorization:
     """A request that waits for a person, its grant live."""
     fact = received(**{"eligibility": UNSURE, **changes})
-    return after(None, fact, *opened(fact))
+    return given(DECIDER, fact, *opened(fact)).state
 
 
 def approve(rules: Rules = RULES, acted_by: ActedBy = MARIA, **changes: Any) -> AskedCommand:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from loopkeeper.contract.decider import EventOn, Refused
 from loopkeeper.contract.events import (
     ActedBy,
     AuthorizationOverturned,
@@ -20,7 +19,7 @@ from loopkeeper.contract.events import (
     ReferralReceived,
     ScreenedPopulation,
 )
-from loopkeeper.testing.rules import MONDAY, SEED, AskedCommand, decided
+from loopkeeper.testing.rules import MONDAY, SEED, AskedCommand
 from referral_intake.domain import contexts
 from referral_intake.domain.commands import (
     AnswerQuestions,
@@ -32,7 +31,6 @@ from referral_intake.domain.commands import (
     Reopening,
 )
 from referral_intake.domain.duplicates import AlreadyServed, Apart, Joins, Match
-from referral_intake.domain.rules import DECIDER
 from referral_intake.domain.state import Referral
 from tests.builders import facts
 from tests.builders.facts import HOMELESS
@@ -50,24 +48,6 @@ TIMES: dict[str, Any] = {"at": MONDAY, "seed": SEED}
 DUE = MONDAY + timedelta(days=14)
 AGAIN = (MONDAY + timedelta(days=5), MONDAY + timedelta(days=10))
 ASKING = contexts.AnswerTimes(due_at=DUE, remind_at=AGAIN)
-
-
-def given(*events: Event) -> Referral:
-    state = DECIDER.fold(events)
-    assert state is not None
-    return state
-
-
-def when(state: Referral | None, asking: AskedCommand, at: datetime = MONDAY) -> list[Any]:
-    return list(decided(DECIDER, state, asking, at))
-
-
-def refused(state: Referral | None, asking: AskedCommand, at: datetime = MONDAY) -> Refused:
-    try:
-        events: list[Event | EventOn] = when(state, asking, at)
-    except Refused as found:
-        return found
-    raise AssertionError(f"not refused: {events}")
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 from loopkeeper.contract.events import Lead, ReferralReceived
+from loopkeeper.testing.rules import MONDAY
 from tests.builders import facts
 
 DAVID = "ref_0193a1b2c3d47e5f8a9b0c1d2e3f4a5b"
@@ -23,5 +25,6 @@ def received(**changes: Any) -> ReferralReceived:
     return facts.received(**{**fields, **changes})
 
 
+made = partial(facts.made, answer_due_at=MONDAY + timedelta(days=5))
 accepted = partial(facts.accepted, lead=Lead(person="maria.lopez", name="Maria Lopez"))
 approved = partial(facts.approved, number="A-1")

@@ -17,8 +17,8 @@ from notification.domain.outreach.commands import ChangeContact, EndService
 from notification.domain.outreach.contact import corrected, flags_of
 from notification.domain.outreach.rules import DECIDER
 from notification.domain.outreach.state import addressee, restricted
-from tests.builders.facts import closed, made
-from tests.builders.notification import DAVID, accepted, approved, received
+from tests.builders.facts import closed
+from tests.builders.notification import DAVID, accepted, approved, made, received
 from tests.builders.organizations import HARBOR, OTHER, STREET
 from tests.databases import Migrated
 from tests.notification.house import House, house

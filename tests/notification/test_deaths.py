@@ -16,8 +16,8 @@ from notification.domain.outreach.commands import NoticeContext, RaiseNotice, Ta
 from notification.domain.outreach.deadlines import timers
 from notification.domain.outreach.rules import DECIDER, running_clocks
 from notification.domain.outreach.state import Outreach, addressee, counted, dead, restricted, status
-from tests.builders.facts import closed, made
-from tests.builders.notification import accepted, received
+from tests.builders.facts import closed
+from tests.builders.notification import accepted, made, received
 from tests.builders.organizations import HARBOR, OTHER, STREET
 from tests.notification.telling import POLICY
 

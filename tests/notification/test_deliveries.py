@@ -15,8 +15,8 @@ from notification.delivery.lease import RENEW_AFTER
 from notification.delivery.webhook import SCHEDULE
 from notification.persistence.outgoing import LEASE
 from notification.workers import tell_once
-from tests.builders.facts import closed, made
-from tests.builders.notification import DAVID, approved, received
+from tests.builders.facts import closed
+from tests.builders.notification import DAVID, approved, made, received
 from tests.builders.organizations import HARBOR, OTHER, REFERRER, STREET
 from tests.databases import Migrated
 from tests.notification.deliveries import attempts, heard, partner, sender, subscribe, sweep

@@ -15,8 +15,8 @@ from loopkeeper.store.definition import Submission
 from loopkeeper.store.store import answered
 from notification.timers import on_timer
 from notification.workers import tell_once
-from tests.builders.facts import closed, made
-from tests.builders.notification import DAVID, accepted, approved, received
+from tests.builders.facts import closed
+from tests.builders.notification import DAVID, accepted, approved, made, received
 from tests.builders.organizations import HARBOR, OPERATIONS, OTHER, PARTNER, REFERRER, STREET
 from tests.databases import Migrated
 from tests.notification.deliveries import partner, sender, subscribe, sweep

@@ -18,8 +18,8 @@ from notification.domain.notices.visibility import event_body, reveals
 from notification.domain.notices.wording import SLOT, SLOTS, Named, Names, Notice, render
 from notification.domain.outreach.rules import DECIDER
 from notification.domain.outreach.state import Outreach
-from tests.builders.facts import closed, made
-from tests.builders.notification import DAVID, accepted, approved, received
+from tests.builders.facts import closed
+from tests.builders.notification import DAVID, accepted, approved, made, received
 from tests.builders.organizations import HARBOR, OTHER, REFERRER, STREET
 
 NAMES = Names(

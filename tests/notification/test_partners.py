@@ -14,8 +14,8 @@ from loopkeeper.contract.events import Consent, ReferralReceived, ScreenedPopula
 from loopkeeper.testing.rules import MONDAY
 from notification.domain.notices.visibility import REDISCLOSURE, Grant, consented, granting, part2, why_not
 from tests.builders.every_event import CANARY, life
-from tests.builders.facts import closed, made
-from tests.builders.notification import accepted, approved, received
+from tests.builders.facts import closed
+from tests.builders.notification import accepted, approved, made, received
 from tests.builders.organizations import HARBOR, OTHER, PARTNER, REFERRER
 from tests.builders.policy_rows import GRANTED
 from tests.databases import Migrated

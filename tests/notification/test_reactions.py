@@ -13,8 +13,8 @@ from loopkeeper.testing.rules import MONDAY
 from notification.domain.outreach.deadlines import timers
 from notification.domain.outreach.rules import DECIDER
 from tests.builders.every_event import DAY, LATER, PCP, RIGHTS, SECOND, make
-from tests.builders.facts import closed, made
-from tests.builders.notification import accepted, approved, received
+from tests.builders.facts import closed
+from tests.builders.notification import accepted, approved, made, received
 from tests.builders.organizations import HARBOR, OTHER, REFERRER, STREET
 from tests.notification.telling import POLICY, Said, said
 

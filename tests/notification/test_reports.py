@@ -19,8 +19,8 @@ from notification.domain.outreach.commands import (
 )
 from notification.domain.outreach.rules import DECIDER, running_clocks
 from notification.domain.outreach.state import Outreach, counted
-from tests.builders.facts import closed, made
-from tests.builders.notification import accepted, received
+from tests.builders.facts import closed
+from tests.builders.notification import accepted, made, received
 from tests.builders.organizations import OTHER, STREET
 
 NOW = datetime(2026, 4, 20, 18, 0, tzinfo=UTC)

@@ -20,8 +20,8 @@ from notification.domain.notices.visibility import REDISCLOSURE
 from notification.domain.notices.wording import Notice
 from notification.domain.outreach.rules import DECIDER
 from notification.domain.outreach.state import Outreach
-from tests.builders.facts import closed, made
-from tests.builders.notification import DAVID, accepted, approved, received
+from tests.builders.facts import closed
+from tests.builders.notification import DAVID, accepted, approved, made, received
 from tests.builders.organizations import HARBOR, OTHER, PARTNER, REFERRER, STREET
 from tests.builders.policy_rows import GRANTED
 from tests.notification.telling import NAMES

@@ -15,8 +15,8 @@ import pytest
 from loopkeeper.contract import events
 from loopkeeper.contract.events import Event
 from tests.builders.every_event import DAY, LATER, PCP, RIGHTS, SECOND, make
-from tests.builders.facts import closed, made
-from tests.builders.notification import accepted, approved, received
+from tests.builders.facts import closed
+from tests.builders.notification import accepted, approved, made, received
 from tests.builders.organizations import HARBOR, OTHER, STREET
 from tests.notification.telling import POLICY, Said, said
 
