@@ -23,7 +23,7 @@ from loopkeeper.postgres import embedded
 from loopkeeper.postgres.embedded import Server
 from loopkeeper.security import organizations
 from tests.chaos.lives import Lives
-from tests.conftest import Fresh
+from tests.databases import Fresh
 from tests.deploy import places
 from tests.deploy.manifests import Overlay, name, pod, variables
 from tests.deploy.places import ROOT, SERVICES

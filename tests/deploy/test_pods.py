@@ -28,13 +28,15 @@ from loopkeeper.postgres import embedded
 from loopkeeper.postgres.embedded import Server
 from loopkeeper.security import issuer, organizations
 from loopkeeper.security.keyring import Keyring
+from tests.builders.forms import david
+from tests.builders.organizations import CLINIC, HARBOR, OPERATIONS, ORGANIZATIONS, PROVIDERS, STREET
 from tests.chaos.lives import until
 from tests.deploy.manifests import Overlay, name
 from tests.deploy.places import DATABASES, DEPLOY, SERVICES
 from tests.deploy.pods import Machine, Pod
 from tests.deploy.sql import run_with_psql, url
 from tests.kafka import USERS, Kafka
-from tests.loop.house import CLINIC, HARBOR, OPERATIONS, ORGANIZATIONS, POLICY, PROVIDERS, STREET, david
+from tests.loop.house import POLICY
 from tests.shared.kafka_operations import CLUSTER, CREATE, DESCRIBE_CONFIGS
 
 REPLICAS = (0, 1)

@@ -3,25 +3,20 @@ file runs once on PostgreSQL and once on a real Kafka."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
 import pytest
 import pytest_asyncio
 
 from loopkeeper.event_log import kafka_plans
 from loopkeeper.event_log.kafka_access import Users
 from loopkeeper.event_log.kafka_config import KafkaConfig
-from tests.conftest import Databases
+from tests.builders.organizations import HARBOR, VALLEY
+from tests.databases import Databases, NewLog
 from tests.kafka import Kafka
-from tests.loop.house import HARBOR, VALLEY
 
 # What is played on both logs in every run: the whole story, the same log read twice, restores and set-backs of one service
 # each. The rest plays on Kafka in `make test-long`: its rules do not know which log carries them.
 ON_BOTH = ("test_david", "test_twice", "test_restore", "test_set_back", "test_log_set_back")
 SET_BACK_ON_BOTH = "authorization"
-
-# The address of a new, empty log.
-NewLog = Callable[[], Awaitable[str]]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -57,9 +57,9 @@ from notification.domain.outreach.rules import allowed
 from referral_intake.domain.commands import ReceiveReferral
 from referral_intake.domain.next_step import next_step
 from referral_intake.domain.rules import DECIDER as INTAKE
-from tests.conftest import Databases
+from tests.builders.intake import receive
+from tests.databases import Databases
 from tests.examples import many
-from tests.intake.cases import receive
 from tests.properties.pure_store import PureStream
 from tests.properties.readers import POLICY, Reader, message, reading
 

@@ -33,20 +33,19 @@ from loopkeeper.contract.events import (
 )
 from loopkeeper.contract.vocabulary.decisions import DenialReason
 from loopkeeper.testing.rules import AskedCommand
-from tests.authorization.cases import (
+from tests.builders.authorization import (
     ENTRY,
-    MARIA,
-    NOBODY,
     RULES,
     TEAM,
     approve,
     claim,
-    closed,
     deny,
     look_again,
     open_review,
     received,
 )
+from tests.builders.facts import closed
+from tests.builders.organizations import MARIA, NOBODY
 from tests.examples import many
 from tests.properties.pure_store import PureStream
 

@@ -39,8 +39,8 @@ from referral_intake.domain.next_step import next_step
 from referral_intake.domain.rules import DECIDER
 from referral_intake.domain.state import Status, status
 from referral_intake.persistence.tables import columns
+from tests.builders.intake import note, receive
 from tests.examples import many
-from tests.intake.cases import note, receive
 from tests.properties.pure_store import PureStream
 
 START = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
