@@ -10,15 +10,25 @@ import pytest
 from loopkeeper.contract.events import (
     AssignmentPlanAsked,
     AssignmentQuestionTakenBack,
+    Event,
     NoticeDelivered,
     NoticeTakenBack,
 )
+from loopkeeper.testing.rules import MONDAY
 from referral_intake.domain.next_step import next_step
-from tests.intake.story import ACCEPTED, APPROVED, CLOSED, MADE, MONDAY, RECEIVED, REVIEW, given
+from referral_intake.domain.rules import DECIDER
+from referral_intake.domain.state import Referral
+from tests.builders.intake import ACCEPTED, APPROVED, CLOSED, MADE, RECEIVED, REVIEW
 
 BY = MONDAY + timedelta(days=30)
 SERVED_BY = (RECEIVED, REVIEW, APPROVED, MADE, ACCEPTED)
 NOTICE: dict[str, Any] = {"occurred_at": MONDAY, "notice": "ntc_1", "code": "closed"}
+
+
+def given(*facts: Event) -> Referral:
+    state = DECIDER.fold(facts)
+    assert state is not None
+    return state
 
 
 def left(reason: Any = "provider_left") -> AssignmentPlanAsked:

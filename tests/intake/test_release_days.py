@@ -18,8 +18,11 @@ from loopkeeper.contract.events import (
     ReferralBackInCustody,
 )
 from loopkeeper.security.organizations import Client, Role
+from loopkeeper.testing.rules import MONDAY
 from referral_intake.api.views import knows_release, reader, show, show_event
-from tests.intake.story import ACCEPTED, MADE, MONDAY, RECEIVED, REVIEW, given
+from referral_intake.domain.rules import DECIDER
+from referral_intake.domain.state import Referral
+from tests.builders.intake import ACCEPTED, MADE, RECEIVED, REVIEW
 
 PLAN, JAIL, CLINIC, SERVES, STRANGERS = (
     RECEIVED.plan,
@@ -38,6 +41,12 @@ TOLD = ReferralAmended(
 ROLES = {
     PLAN: Role.PLAN, JAIL: Role.REFERRER, CLINIC: Role.REFERRER, SERVES: Role.PROVIDER, STRANGERS: Role.OPERATIONS,
 }  # fmt: skip
+
+
+def given(*facts: Event) -> Referral:
+    state = DECIDER.fold(facts)
+    assert state is not None
+    return state
 
 
 def client(organization: str) -> Client:

@@ -11,9 +11,10 @@ import pytest
 import pytest_asyncio
 
 from loopkeeper.contract.calendar import la_date
-from tests.conftest import Databases
+from tests.builders.organizations import HARBOR, OPERATIONS, STREET
+from tests.databases import Databases
 from tests.loop.filing import LEAD, NAMES, OTF, RTF, cin, file_town, offered, rows_of, send, sheet, written
-from tests.loop.house import HARBOR, OPERATIONS, STREET, House
+from tests.loop.house import House
 
 DECISIONS = ("CIN", "Last Name", "Decision", "Decided", "Decided By")
 OUTSIDE = (date(1899, 12, 31), date(1950, 3, 1), date(2021, 12, 31), date(2100, 1, 1))

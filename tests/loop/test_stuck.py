@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.conftest import Databases
-from tests.loop.house import CLINIC, HARBOR, OPERATIONS, House, david, house, put_roster
+from tests.builders.forms import david
+from tests.builders.organizations import CLINIC, HARBOR, OPERATIONS
+from tests.databases import Databases
+from tests.loop.house import House, house, put_roster
 
 MARIA = {"acted_by": {"person": "maria-chen", "title": "Medical director"}}
 DAY = timedelta(days=1)

@@ -25,7 +25,7 @@ from notification.domain.outreach import commands as of_outreach
 from referral_intake.domain import commands as of_intake
 from referral_intake.domain.next_step import next_step
 from referral_intake.domain.state import Referral, status
-from tests.assignment.cases import HARBOR, HOSPITAL, LUIS, MARIA, NAVIGATORS, STREET
+from tests.builders.organizations import HARBOR, HOSPITAL, LEAD, MARIA, NAVIGATORS, STREET
 from tests.simulate.campaign import Run, everybody
 from tests.simulate.loading import Known
 
@@ -134,7 +134,7 @@ def started(play: Play) -> None:
 
 def accept(play: Play) -> None:
     assignment, provider = play.held
-    assert play.say("assignment", of_assignment.Accept(assignment=assignment, provider=provider, lead=LUIS))
+    assert play.say("assignment", of_assignment.Accept(assignment=assignment, provider=provider, lead=LEAD))
 
 
 def granted_accepted(play: Play) -> None:
