@@ -24,6 +24,7 @@ from loopkeeper.store.definition import Submission
 from loopkeeper.store.store import answered
 from notification.delivery import lease
 from notification.delivery.lease import IN_FLIGHT, KEPT_FREE, RENEW_AFTER, Result
+from notification.delivery.presence import Presence, free
 from notification.delivery.ssrf_guard import Allow
 from notification.delivery.webhook import Attempted, Sender, Verdict, signed_headers
 from notification.domain.outreach.commands import RecordDelivered
@@ -81,6 +82,7 @@ class Deliverer:
         # What is known to be leased by whom wrote it: commits up to here.
         self._commits = 0
         self._looks_at = 0.0
+        self.presence = Presence(context.database.connect)
 
     async def run(self, heartbeat: Heartbeat) -> None:
         """Send what is handed over, and sweep after each commit that may have left something else, each ended attempt that
@@ -93,15 +95,23 @@ class Deliverer:
                 async def work() -> bool:
                     self._begin(self._outgoing.taken(), tasks)
                     await self.record(tasks)
+                    await self.show()
                     if self._must_look() or jumped.is_set():
                         jumped.clear()
                         await self.sweep(tasks)
-                    self._outgoing.room = max(0, IN_FLIGHT - KEPT_FREE - len(self._held))
+                    room = IN_FLIGHT - KEPT_FREE - len(self._held) if self._outgoing.holder else 0
+                    self._outgoing.room = max(0, room)
                     return False
 
                 await repeat(work, self._wake, EVERY, heartbeat, apart=APART)
         finally:
             self._outgoing.close()
+            self.presence.leave()
+
+    async def show(self) -> None:
+        """Show that this sender is alive. Raises what the database's absence does."""
+        shown = await self.presence.shown(self._context.clock.now())
+        self._outgoing.holder = self.presence.name if shown else ""
 
     def _must_look(self) -> bool:
         """Whether anything may be due that nobody has leased."""
@@ -128,15 +138,28 @@ class Deliverer:
             return following
         # What is written while this looks counts from here on; what waits for a turn is looked for again.
         self._outgoing.waiting = False
-        if not await lease.anything(self._context.pool, now):
+        if not await self._anything(now):
             return following
         self._outgoing.waiting = True
         leased = await self._context.store.transact(
-            lambda c: lease.lease(c, now, room), concurrent=True, wakes=False
+            lambda c: lease.lease(c, now, room, self._outgoing.holder), concurrent=True, wakes=False
         )
         self._outgoing.hold(leased)
         self._begin(leased, tasks)
         return following + len(leased)
+
+    async def _anything(self, now: datetime) -> bool:
+        """Whether there is anything to lease, once the leases of senders that are gone are freed."""
+        found = await lease.anything(self._context.pool, now, self._outgoing.holder)
+        if not found.elsewhere or not self.presence.may_judge(now):
+            return found.due
+        holder = self._outgoing.holder
+        freed = await self._context.store.transact(
+            lambda c: free(c, now, holder), concurrent=True, wakes=False
+        )
+        if freed:
+            log.warning("leases of a sender that is gone were freed", count=freed)
+        return found.due or freed > 0
 
     async def _renew(self, now: datetime) -> None:
         held = list(self._held.values())
@@ -158,7 +181,7 @@ class Deliverer:
         async def steps(connection: Connection) -> Sequence[Leased]:
             await lease.record(connection, results, self._seal)
             more = tasks is not None and self._outgoing.before_others(ended)
-            return await lease.lease(connection, now, room) if more else ()
+            return await lease.lease(connection, now, room, self._outgoing.holder) if more else ()
 
         # Where a notice was told, in the store's turn: its deadline may be under way.
         following = await self._context.store.transact(

@@ -17,7 +17,7 @@ from loopkeeper.contract import ids
 from loopkeeper.contract.calendar import written
 from loopkeeper.postgres.connections import Connection
 from loopkeeper.store.gathered import Gathered, Writes
-from notification.persistence.outgoing import LEASE, Leased
+from notification.persistence.outgoing import LEASE, Leased, new_lease
 
 SHARED = "subscription"
 DISABLED_TYPE = "ecm.endpoint.disabled.v1"
@@ -104,9 +104,12 @@ async def existing(connection: Connection, subscriptions: Sequence[str]) -> list
 MOST_ROWS = 5_000
 
 
-def rows_of(subscriptions: Sequence[Subscription], news: Sequence[News], now: datetime) -> Rows:
-    """One feed row per news and subscription of its organization, numbered on from the subscription's end."""
-    rows, lease = Rows(), ids.uuid().hex
+def rows_of(
+    subscriptions: Sequence[Subscription], news: Sequence[News], now: datetime, holder: str = ""
+) -> Rows:
+    """One feed row per news and subscription of its organization, numbered on from the subscription's end; `holder` is the
+    sender that may lease their deliveries."""
+    rows, lease = Rows(), new_lease(holder)
     by_organization: dict[str, list[Subscription]] = {}
     for each in subscriptions:
         by_organization.setdefault(each.organization, []).append(each)

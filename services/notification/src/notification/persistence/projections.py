@@ -60,7 +60,8 @@ class TellingProjection(Projection[Outreach]):
     ) -> Wrote:
         """For each event of each change: copies and notices, then whether it says that a notice was told or is late."""
         writing = self._writing(changes, loaded)
-        rows = feed.rows_of(loaded.subscriptions, writing.news, max(change.at for change in changes))
+        at = max(change.at for change in changes)
+        rows = feed.rows_of(loaded.subscriptions, writing.news, at, self.outgoing.holder)
         if len(rows.feed) > feed.MOST_ROWS and len({change.submission.id for change in changes}) > 1:
             raise TooMuchAtOnce
         serving = {change.stream: _serving(change.after) for change in changes}
