@@ -183,10 +183,9 @@ class Deliverer:
             more = tasks is not None and self._outgoing.before_others(ended)
             return await lease.lease(connection, now, room, self._outgoing.holder) if more else ()
 
-        # Where a notice was told, in the store's turn: its deadline may be under way.
-        following = await self._context.store.transact(
-            steps, concurrent=not any(each.tells for each in results), wakes=False
-        )
+        # Not in the store's turn: while it waited behind a batch nothing would be sent. A notice's deadline that is under way
+        # meanwhile reads it as not told yet, which it was not.
+        following = await self._context.store.transact(steps, concurrent=True, wakes=False)
         del self._results[: len(results)]
         for each in ended:
             self._held.pop(each.id, None)

@@ -149,7 +149,11 @@ async def record(connection: Connection, results: Sequence[Result], seal: Seal) 
     )
     writes.ask("held", "(SELECT array_agg(id) FROM recorded)")
     await feed.insert(writes, "attempt", [_attempt(r, seal) for r in results])
-    await notice_proof.mark(writes, [Told(r.leased.notice, r.at, "webhook") for r in results if r.tells])
+    told: dict[str, datetime] = {}
+    for r in results:
+        if r.tells:
+            told.setdefault(r.leased.notice, r.at)
+    await notice_proof.mark(writes, [Told(notice, told[notice], "webhook") for notice in sorted(told)])
     unwell = {r.leased.subscription for r in results if r.verdict is not Verdict.DELIVERED}
     well = {r.leased.subscription: r.at for r in results if r.leased.subscription not in unwell}
     await writes.execute(WELL, list(well), list(well.values()))
