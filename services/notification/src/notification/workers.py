@@ -141,9 +141,7 @@ class Deliverer:
         if not await self._anything(now):
             return following
         self._outgoing.waiting = True
-        leased = await self._context.store.transact(
-            lambda c: lease.lease(c, now, room, self._outgoing.holder), concurrent=True, wakes=False
-        )
+        leased = await self._lease(room)
         self._outgoing.hold(leased)
         self._begin(leased, tasks)
         return following + len(leased)
@@ -154,9 +152,7 @@ class Deliverer:
         if not found.elsewhere or not self.presence.may_judge(now):
             return found.due
         holder = self._outgoing.holder
-        freed = await self._context.store.transact(
-            lambda c: free(c, now, holder), concurrent=True, wakes=False
-        )
+        freed = await self._context.store.single(lambda c: free(c, now, holder))
         if freed:
             log.warning("leases of a sender that is gone were freed", count=freed)
         return found.due or freed > 0
@@ -164,32 +160,26 @@ class Deliverer:
     async def _renew(self, now: datetime) -> None:
         held = list(self._held.values())
         if held:
-            await self._context.store.transact(
-                lambda c: lease.renew(c, held, now), concurrent=True, wakes=False
-            )
+            await self._context.store.single(lambda c: lease.renew(c, held, now))
         self._renewed_at = now
 
     async def record(self, tasks: asyncio.TaskGroup | None = None) -> int:
-        """Record the attempts that ended; lease what waited for them in the same transaction and send it, where it may be; how
-        many these were. On an error the attempts stay in hand."""
+        """Record the attempts that ended; then lease what waited for them and send it, where it may be; how many these were. On
+        an error the attempts stay in hand."""
         results = list(self._results)
         if not results:
             return 0
-        ended, now = [each.leased for each in results], self._context.clock.now()
-        room = IN_FLIGHT - len(self._held) + len(results)
-
-        async def steps(connection: Connection) -> Sequence[Leased]:
-            await lease.record(connection, results, self._seal)
-            more = tasks is not None and self._outgoing.before_others(ended)
-            return await lease.lease(connection, now, room, self._outgoing.holder) if more else ()
-
-        # Not in the store's turn: while it waited behind a batch nothing would be sent. A notice's deadline that is under way
-        # meanwhile reads it as not told yet, which it was not.
-        following = await self._context.store.transact(steps, concurrent=True, wakes=False)
+        await self._write(results)
         del self._results[: len(results)]
-        for each in ended:
-            self._held.pop(each.id, None)
-        self._outgoing.let_go(ended, following)
+        ended = [each.leased for each in results]
+        following: Sequence[Leased] = ()
+        try:
+            if tasks is not None and self._outgoing.before_others(ended):
+                following = await self._lease(IN_FLIGHT - len(self._held) + len(results))
+        finally:
+            for each in ended:
+                self._held.pop(each.id, None)
+            self._outgoing.let_go(ended, following)
         if tasks is not None:
             self._begin(following, tasks)
         if any(r.verdict is Verdict.DELIVERED and r.leased.published for r in results):
@@ -197,11 +187,25 @@ class Deliverer:
         if not all(each.first for each in results):
             self._outgoing.waiting = True
         gone = {r.leased.subscription for r in results if r.verdict is Verdict.GONE}
-        hopeless = await lease.hopeless(self._context.pool, results, now)
+        hopeless = await lease.hopeless(self._context.pool, results, self._context.clock.now())
         why = {**dict.fromkeys(hopeless, FAILING), **dict.fromkeys(gone, GONE)}
         for subscription in sorted(why):
             await self._disable(subscription, why[subscription])
         return len(following)
+
+    async def _write(self, results: Sequence[Result]) -> None:
+        """Not in the store's turn: while it waited behind a batch nothing would be sent. A notice's deadline that is under way
+        meanwhile reads it as not told yet, which it was not."""
+        if all(each.first for each in results):
+            await self._context.store.single(lambda c: lease.record(c, results, self._seal))
+        else:
+            await self._context.store.transact(
+                lambda c: lease.record(c, results, self._seal), concurrent=True, wakes=False
+            )
+
+    async def _lease(self, room: int) -> Sequence[Leased]:
+        now, holder = self._context.clock.now(), self._outgoing.holder
+        return await self._context.store.single(lambda c: lease.lease(c, now, room, holder))
 
     async def _disable(self, subscription: str, why: str) -> None:
         """What arises is kept; the owner's other subscriptions hear of it."""

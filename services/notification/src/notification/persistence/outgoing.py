@@ -84,7 +84,7 @@ class Outgoing:
         return any(pair_of(each) in self._behind for each in ended)
 
     def let_go(self, ended: Sequence[Leased], following: Sequence[Leased] = ()) -> None:
-        """What became of these is recorded, and in the same transaction these were leased."""
+        """What became of these is recorded, and then these were leased."""
         for each in ended:
             self.held.pop(each.id, None)
         self.hold(following)
