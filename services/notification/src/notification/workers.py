@@ -333,12 +333,15 @@ async def tell_once(context: RunningService) -> int:
     if not rows:
         return 0
     submissions = {row["notice"]: _delivered(row) for row in rows if row["published"]}
+    written: set[str] = set()
     if submissions:
         outcomes = await context.store.execute(list(submissions.values()))
-        for submission in submissions.values():
-            answered(outcomes[submission.id])
+        # What the event is written with marks its deliveries, too; where it was told before, nothing was written.
+        written = {name for name, each in submissions.items() if answered(outcomes[each.id]).events}
     plain = [notice_proof.Told(r["notice"], r["delivered_at"], "webhook") for r in rows if not r["published"]]
-    done = [row["id"] for row in rows]
+    done = [row["id"] for row in rows if row["notice"] not in written]
+    if not done:
+        return len(rows)
 
     async def steps(connection: Connection) -> None:
         await notice_proof.mark(connection, plain)

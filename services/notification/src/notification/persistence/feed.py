@@ -242,6 +242,16 @@ async def write_and_lease(writes: Gathered, rows: Rows, room: int, now: datetime
     writes.ask("leased", "(SELECT array_agg(id) FROM delivering WHERE lease <> '')")
 
 
+async def mark_told(writes: Writes, notices: Sequence[str]) -> None:
+    """That these arrived is written down: their deliveries are asked no more."""
+    if notices:
+        await writes.execute(
+            """UPDATE delivery SET told = true
+               WHERE notice = ANY($1::text[]) AND notice <> '' AND delivered_at IS NOT NULL AND NOT told""",
+            notices,
+        )
+
+
 async def _write_feed(writes: Writes, rows: Rows) -> None:
     if not rows.feed:
         return
