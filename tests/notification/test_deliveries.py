@@ -146,7 +146,7 @@ async def test_what_is_being_sent_is_not_sent_again_by_the_same_sender_when_the_
     opened: House,
 ) -> None:
     async with partner(opened) as plan, partner(opened) as clinic, sender(opened) as deliverer:
-        await subscribe(opened, PLAN, plan)
+        await subscribe(opened, HARBOR, plan)
         await subscribe(opened, REFERRER, clinic)
         plan.answer = Answer(manner="hang")
         sending = asyncio.create_task(deliverer.run(Heartbeat(time.monotonic, transient)))
