@@ -160,7 +160,7 @@ _BY_NAME = {
     for program in Program
     for word in (program.value, program.label, *_ALSO.get(program, ()))
 }
-# What may stand in brackets behind a name without changing it, next to the short names above.
+# What may be in brackets behind a name without changing it, next to the short names above.
 _SHORT = frozenset({"i dd", "smhs", "dmc", "dmc ods"})
 _BRACKETS = re.compile(r"\(([^()]*)\)")
 # Who waits for a place is not enrolled (ECMG26 p66).

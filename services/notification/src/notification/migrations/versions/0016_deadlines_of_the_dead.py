@@ -1,4 +1,4 @@
-"""Nobody writes to the dead: what letters to them were due by goes. Such a deadline came and told nothing, for ever."""
+"""Nobody writes to the dead: what letters to them were due by goes. Such a deadline came, told nothing and stayed due."""
 
 from alembic import op
 
