@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.bench.census.census import Compared, census
-from tests.builders.organizations import HOSPITAL, STREET
+from tests.builders.organizations import HARBOR, HOSPITAL, STREET
 from tests.databases import Databases
 
 FEW, MANY = 60, 360
