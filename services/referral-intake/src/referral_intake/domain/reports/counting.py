@@ -53,7 +53,7 @@ def counted(history: History, period: Period, figures: Sequence[Figure]) -> Coun
     found: dict[str, int] = {}
     for figure in figures:
         if amount := COUNTS[figure.counts](history, period, figure):
-            found[figure.name] = amount
+            found[figure.name] = int(amount)
         if figure.counts in SUPPORTS:
             for name in each_support(history, period, figure):
                 found[name] = found.get(name, 0) + 1
