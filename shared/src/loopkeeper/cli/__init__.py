@@ -20,6 +20,7 @@ from loopkeeper.cli.example import example
 from loopkeeper.cli.file import (
     file_fetch,
     file_members,
+    file_months,
     file_release,
     file_send,
     file_status,
@@ -101,6 +102,7 @@ GROUPS: Mapping[str, tuple[str, Mapping[str, Callable[..., None]]]] = {
             "release": file_release,
             "take-back": file_take_back,
             "members": file_members,
+            "months": file_months,
             "watch": file_watch,
         },
     ),
