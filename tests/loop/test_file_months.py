@@ -52,6 +52,7 @@ async def taken_back(town: House, file: Any, sender: str = STREET, **more: str) 
     for person in ("ana", "ben"):
         body = {"acted_by": {"person": person}, **REASON, **more}
         await town.ask(sender, "POST", f"/v1/files/{file['kind']}/{file['id']}:take-back", body)
+    await town.quiet()
 
 
 async def test_who_is_late_who_sent_again_and_which_rows_count(town: House) -> None:
