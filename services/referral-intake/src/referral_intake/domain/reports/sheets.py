@@ -20,7 +20,8 @@ Row = Sequence[Cell]
 TABS = (
     "1 ECM Members", "2 ECM Requests", "3 ECM Capacity", "4 CS Members", "5 CS Capacity", "6 CS Requests", "Sources",
 )  # fmt: skip
-# The populations by the age of whom they serve: of the sixteen flags of the template it is not known which two more are.
+# The populations by the age of whom they serve. The template has sixteen flags: it tells homeless individuals and families
+# apart, which the populations of a referral do not.
 FLAGS = tuple(
     (population, band)
     for population in Population
