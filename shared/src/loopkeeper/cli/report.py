@@ -117,7 +117,7 @@ def report_submit(
     key: Key = None,
     as_json: Json = False,
 ) -> None:
-    """Say that these figures went to the state. They stand, as submitted, next to those of every later report."""
+    """Say that these figures went to the state. They are shown, as submitted, next to those of every later report."""
     with asking(key) as client:
         tell(client.post(f"/v1/reports/{id}:submit", {"acted_by": {"person": person}}), as_json)
 

@@ -226,7 +226,7 @@ async def submit(
     call: Annotated[Call, allowed(Role.PLAN)],
 ) -> Report:
     """A named person of the plan says that these figures went to the state. Nothing is sent by this. From then on they
-    stand, as submitted, next to the figures of every later report of the same days."""
+    are shown, as submitted, next to the figures of every later report of the same days."""
     row = await _ready(call, id)
     call.check_match(_version(row))
     by = call.acted_by(body.acted_by)

@@ -182,7 +182,7 @@ def _supports(history: History, period: Period, figure: Figure) -> int:
 
 
 def each_support(history: History, period: Period, figure: Figure) -> Iterator[str]:
-    """The names of the figures in which the supports of this referral count besides."""
+    """The names of the figures in which the supports of this referral count, too."""
     for each in history.supports.values():
         if SUPPORTS[figure.counts](each, period):
             by = f":{each.provider or NOBODY}" if figure.counts == "supports_under_way" else ""
