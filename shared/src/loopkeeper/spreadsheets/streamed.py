@@ -19,7 +19,7 @@ Cell = str | int | float | date | None
 DAY_ZERO, DAY = date(1899, 12, 30), 1
 # No character of these may be in XML.
 NOT_WRITTEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
-LONGEST_NAME, ALPHABET, PIECE = 31, 26, 1 << 20
+LONGEST_NAME, ALPHABET, PIECE = 31, 26, 1 << 15
 MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 RELATIONS = "http://schemas.openxmlformats.org/package/2006/relationships"
 OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
@@ -55,10 +55,12 @@ class StreamedWorkbook:
         content = io.BytesIO()
         with ZipFile(content, "w", ZIP_DEFLATED, compresslevel=6) as book:
             for name, text in self._frame().items():
-                book.writestr(_info(name), text)
+                book.writestr(_part_named(name), text)
             for sheet, packed in enumerate(self._packed):
                 packed += self._packers[sheet].flush()
-                with book.open(_info(f"xl/worksheets/sheet{sheet + 1}.xml"), "w", force_zip64=True) as part:
+                with book.open(
+                    _part_named(f"xl/worksheets/sheet{sheet + 1}.xml"), "w", force_zip64=True
+                ) as part:
                     part.write(f'{HEAD}<worksheet xmlns="{MAIN}"><sheetData>'.encode())
                     unpacker = zlib.decompressobj()
                     for start in range(0, len(packed), PIECE):
@@ -121,8 +123,8 @@ def _cell(at: str, cell: Cell) -> str:
             return f'<c r="{at}" t="inlineStr"><is><t xml:space="preserve">{text}</t></is></c>'
 
 
-def _info(name: str) -> ZipInfo:
+def _part_named(name: str) -> ZipInfo:
     """One part, dated as every other: the moment of writing is none of its content."""
-    info = ZipInfo(name, (2022, 1, 1, 0, 0, 0))
-    info.compress_type = ZIP_DEFLATED
-    return info
+    part = ZipInfo(name, (2022, 1, 1, 0, 0, 0))
+    part.compress_type = ZIP_DEFLATED
+    return part
