@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from base64 import b64decode, b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any, cast
@@ -65,10 +65,11 @@ async def build_reports(context: RunningService, heartbeat: Heartbeat) -> None:
 
     async def work() -> bool:
         nonlocal forgets_at
-        if await leadership.session() is None:
-            return False
-        if await build_next(context):
+        waits = await kept.waiting(context, 1)
+        if waits and await leadership.session() is not None and await build_next(context, heartbeat.beat):
             return True
+        # No session is kept for what is asked for once a month.
+        leadership.leave()
         if clock() < forgets_at:
             return False
         forgets_at = clock() + FORGETS_APART
@@ -91,11 +92,11 @@ async def ahead(context: RunningService) -> int:
     return await context.pool.fetchval("SELECT count(*) FROM report WHERE state = 'building' AND code = ''")
 
 
-async def build_next(context: RunningService) -> bool:
-    """Build the oldest report that can be built; whether there was one."""
+async def build_next(context: RunningService, beat: Callable[[], None]) -> bool:
+    """Build the oldest report that can be built; whether there was one. `beat` is called on the way."""
     for row in await kept.waiting(context, REPORTS):
         try:
-            await build(context, row)
+            await build(context, row, beat)
         except Erased:
             await kept.say(context, row["id"], "failed", KEY_DESTROYED)
         except Unsealable:
@@ -106,7 +107,7 @@ async def build_next(context: RunningService) -> bool:
     return False
 
 
-async def build(context: RunningService, row: Mapping[str, Any]) -> None:
+async def build(context: RunningService, row: Mapping[str, Any], beat: Callable[[], None]) -> None:
     """Build this report. Raises `Unsealable` where its plan's key is not here."""
     report, plan, period = row["id"], row["plan_id"], Period.of(row["period"])
     kind = cast("Kind", row["kind"])
@@ -117,6 +118,7 @@ async def build(context: RunningService, row: Mapping[str, Any]) -> None:
     await kept.begin(context, report, plan, period)
     async for page in kept.pages(context, report):
         await building.page(page)
+        beat()
     await building.finish()
     log.info("report ready", report=report, kind=kind, organization=plan)
 
