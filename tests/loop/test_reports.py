@@ -195,21 +195,21 @@ async def test_what_is_asked_for_wrongly_says_so(town: House) -> None:
 
 async def test_a_report_whose_key_is_away_waits_says_so_and_is_built_once_it_is_back(town: House) -> None:
     keyring, away = town.running.contexts["intake"].sealer.keyring, dict[str, Any]()
-    keyring.change(lambda kept: away.update({VALLEY: kept.pop(VALLEY)}))
-    asked = await town.ask(VALLEY, "POST", "/v1/reports", {"kind": "monthly", "period": "2026-03"}, 202)
+    keyring.change(lambda kept: away.update({HARBOR: kept.pop(HARBOR)}))
+    asked = await town.ask(HARBOR, "POST", "/v1/reports", {"kind": "monthly", "period": "2026-03"}, 202)
     await town.quiet()
     path = f"/v1/reports/{asked['id']}"
-    found = await town.ask(VALLEY, "GET", path)
+    found = await town.ask(HARBOR, "GET", path)
     assert (found["state"], found["code"]) == ("building", "key-missing")
-    await town.ask(VALLEY, "GET", f"{path}/figures", status=409)
+    await town.ask(HARBOR, "GET", f"{path}/figures", status=409)
     keyring.change(lambda kept: kept.update(away))
     town.clock.set(town.clock.now() + timedelta(seconds=1))
 
     async def ready() -> bool:
-        return (await town.ask(VALLEY, "GET", path))["state"] == "ready"
+        return (await town.ask(HARBOR, "GET", path))["state"] == "ready"
 
     await until(ready)
-    assert (await town.ask(VALLEY, "GET", path))["code"] is None
+    assert (await town.ask(HARBOR, "GET", path))["code"] is None
 
 
 async def test_old_bytes_go_and_the_figures_that_were_submitted_stay(town: House) -> None:
