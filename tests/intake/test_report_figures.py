@@ -18,7 +18,6 @@ from loopkeeper.contract.events import (
     AuthorizationDenied,
     AuthorizationEnded,
     Event,
-    Lead,
     OutreachAttempted,
     OutreachMonthCounted,
     OutreachServicesStarted,
@@ -26,7 +25,6 @@ from loopkeeper.contract.events import (
     ReferralClosed,
     ReferralReceived,
     ReferralSupportMoved,
-    ScreenedPopulation,
 )
 from loopkeeper.contract.vocabulary.outcomes import clr_reason
 from loopkeeper.policy.reading import installed, load
@@ -36,9 +34,11 @@ from referral_intake.domain.reports.history import told
 from referral_intake.domain.reports.monthly import entry
 from referral_intake.domain.reports.period import Period
 from referral_intake.domain.reports.sheets import HEADINGS, PlanNamed, member_row, support_row
+from tests.builders import facts
+from tests.builders.facts import HOMELESS
+from tests.builders.organizations import NAVIGATORS, STREET
 
 OCTOBER, QUARTER = Period.of("2026-10"), Period.of("2026-Q4")
-STREET, CLINIC = "harbor-street-medicine", "eastside-clinic"
 PLAN = PlanNamed("Harbor Health Plan", "510")
 
 
@@ -46,26 +46,20 @@ def on(day: int, month: int = 10) -> datetime:
     return noon_of(date(2026, month, day))
 
 
-def received(at: datetime, county: str = "alameda", population: str = "homelessness") -> ReferralReceived:
-    screened = ScreenedPopulation(code=population, result="met", claimed=True)
-    return ReferralReceived(
-        occurred_at=at, plan="harbor-health-plan", referrer=CLINIC, member="mem_1", county=county,
-        age_band="adult", populations=(screened,),
-    )  # fmt: skip
+def received(at: datetime, county: str = "alameda") -> ReferralReceived:
+    return facts.received(occurred_at=at, county=county, age_band="adult", populations=(HOMELESS,))
 
 
 def approved(at: datetime) -> AuthorizationApproved:
-    said = {"occurred_at": at, "number": "ECM-1", "from": "2026-10-02", "through": "2027-10-01"}
-    return AuthorizationApproved.model_validate(said)
+    return facts.approved(occurred_at=at, **{"from": "2026-10-02", "through": "2027-10-01"})
 
 
 def made(at: datetime, assignment: str = "asg_1", provider: str = STREET) -> AssignmentMade:
-    return AssignmentMade(occurred_at=at, assignment=assignment, provider=provider, answer_due_at=at)
+    return facts.made(provider, assignment, at).model_copy(update={"occurred_at": at})
 
 
 def accepted(at: datetime, assignment: str = "asg_1", provider: str = STREET) -> AssignmentAccepted:
-    lead = Lead(person="luis", name="Luis Ortega")
-    return AssignmentAccepted(occurred_at=at, assignment=assignment, provider=provider, lead=lead)
+    return facts.accepted(provider, assignment, at=at)
 
 
 def tried(
@@ -78,11 +72,11 @@ def tried(
 
 
 def started(day: int, heard: datetime, month: int = 10) -> OutreachServicesStarted:
-    return OutreachServicesStarted(occurred_at=heard, assignment="asg_1", on=date(2026, month, day))
+    return facts.services_started(date(2026, month, day)).model_copy(update={"occurred_at": heard})
 
 
 def closed(at: datetime, outcome: str = "services_received") -> ReferralClosed:
-    return ReferralClosed(occurred_at=at, outcome=outcome, clr_reason=clr_reason(outcome))
+    return facts.closed(outcome, at, clr_reason=clr_reason(outcome))
 
 
 def served(received_on: datetime, began: int, heard: datetime) -> Sequence[Event]:
@@ -356,7 +350,7 @@ def test_attempts_and_engaged_are_counted_since_january(figures: Mapping[str, Se
 
 
 def test_who_serves_on_the_last_day_is_counted_by_provider(figures: Mapping[str, Sequence[Figure]]) -> None:
-    navigators = "bay-housing-navigators"
+    navigators = NAVIGATORS
     ended = AssignmentEnded(
         occurred_at=on(2, 12),
         assignment="asg_1",
@@ -435,6 +429,6 @@ def test_a_decline_shows_until_another_is_asked() -> None:
     no = AssignmentDeclined(occurred_at=on(5), assignment="asg_1", provider=STREET, reason="no_capacity")
     events: list[Event] = [received(on(1)), approved(on(2)), made(on(3)), no]
     assert told("ref_1", events).status(OCTOBER.last) == "declined"
-    events.append(made(on(6), "asg_2", "bay-housing-navigators"))
+    events.append(made(on(6), "asg_2", NAVIGATORS))
     assert told("ref_1", events).status(OCTOBER.last) == "pending"
     assert told("ref_1", events).status(date(2026, 10, 5)) == "declined"

@@ -11,7 +11,8 @@ import pytest
 import pytest_asyncio
 
 from loopkeeper.contract.calendar import noon_of
-from tests.conftest import Databases
+from tests.builders.organizations import HARBOR, NAVIGATORS, STREET, VALLEY
+from tests.databases import Databases
 from tests.loop.filing import (
     LEAD,
     NAMES,
@@ -27,7 +28,7 @@ from tests.loop.filing import (
     sheet,
     status,
 )
-from tests.loop.house import HARBOR, NAVIGATORS, STREET, VALLEY, House
+from tests.loop.house import House
 
 MARCH = "03/01/2026-03/31/2026"
 REASON = {"reason": "wrong_members"}

@@ -13,9 +13,10 @@ import pytest_asyncio
 from loopkeeper.contract.calendar import la_date, noon_of
 from loopkeeper.spreadsheets.book import opened as book_of
 from referral_intake.files.reports import forget_old
-from tests.conftest import Databases
+from tests.builders.organizations import HARBOR, OPERATIONS, STREET, VALLEY
+from tests.databases import Databases
 from tests.loop.filing import LEAD, NAMES, cin, day, file_town, offered, row, send, sheet, until
-from tests.loop.house import HARBOR, OPERATIONS, STREET, VALLEY, House
+from tests.loop.house import House
 
 MARIA = {"acted_by": {"person": "maria-chen", "title": "Data lead"}}
 
