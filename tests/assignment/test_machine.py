@@ -42,6 +42,7 @@ from loopkeeper.testing.rules import MONDAY
 from tests.builders.assignment import APPROVED, RECEIVED
 from tests.builders.facts import closed, entry
 from tests.builders.organizations import CLINIC, LEAD, MARIA, NAVIGATORS, STREET
+from tests.examples import many
 from tests.properties.pure_store import PureStream
 
 SPACE = UUID("00000000-0000-0000-0000-0000000000ad")
@@ -217,4 +218,4 @@ class ChangesMachine(RuleBasedStateMachine):
 
 
 TestChanges = ChangesMachine.TestCase
-TestChanges.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestChanges.settings = settings(max_examples=many(60), stateful_step_count=30, deadline=None)

@@ -76,6 +76,7 @@ from tests.builders.authorization import (
 )
 from tests.builders.facts import TODAY, closed
 from tests.builders.organizations import CLINIC, LUIS, MARIA, NOBODY
+from tests.examples import many
 
 RESULTS: st.SearchStrategy[Any] = st.sampled_from(["met", "unmet", "unknown"])
 SHARES = st.sampled_from([0.0, 0.05, 1.0])
@@ -208,7 +209,7 @@ def test_every_command_there_is_takes_part_in_the_property_below() -> None:
     asked=st.lists(st.one_of(*COMMANDS.values()), max_size=8),
     days=st.lists(st.integers(0, 120), min_size=9, max_size=9),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=many(300), deadline=None)
 def test_software_never_denies_modifies_pends_or_pauses(
     opening: bool, asked: list[AskedCommand], days: list[int]
 ) -> None:

@@ -13,16 +13,19 @@ from tests.builders.organizations import HARBOR, VALLEY
 from tests.databases import Databases, NewLog
 from tests.kafka import Kafka
 
-# What is played on both logs in every run: the whole story, the same log read twice, restores and set-backs. The other
-# files play on Kafka in `make test-long`: their rules do not know which log carries them.
+# What is played on both logs in every run: the whole story, the same log read twice, restores and set-backs of one service
+# each. The rest plays on Kafka in `make test-long`: its rules do not know which log carries them.
 ON_BOTH = ("test_david", "test_twice", "test_restore", "test_set_back", "test_log_set_back")
+SET_BACK_ON_BOTH = "authorization"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         callspec = getattr(item, "callspec", None)
-        on_kafka = callspec is not None and callspec.params.get("new_log") == "kafka"
-        if on_kafka and item.path.parent.name == "loop" and item.path.stem not in ON_BOTH:
+        if callspec is None or callspec.params.get("new_log") != "kafka" or item.path.parent.name != "loop":
+            continue
+        service = callspec.params.get("service", SET_BACK_ON_BOTH)
+        if item.path.stem not in ON_BOTH or service != SET_BACK_ON_BOTH:
             item.add_marker("long")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator
 from datetime import timedelta
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest_asyncio
 
 from loopkeeper.contract import ids
+from loopkeeper.kernel.supervisor import Heartbeat
+from loopkeeper.store.transient import transient
 from loopkeeper.testing.partner import Answer
 from notification.delivery.lease import RENEW_AFTER
 from notification.delivery.webhook import SCHEDULE
@@ -137,6 +140,31 @@ async def test_a_living_senders_lease_never_runs_out_under_it_however_slow_the_e
             for task in asyncio.all_tasks():
                 if task.get_name().startswith("deliver "):
                     task.cancel()
+
+
+async def test_what_is_being_sent_is_not_sent_again_by_the_same_sender_when_the_clock_jumps(
+    opened: House,
+) -> None:
+    async with partner(opened) as plan, partner(opened) as clinic, sender(opened) as deliverer:
+        await subscribe(opened, HARBOR, plan)
+        await subscribe(opened, REFERRER, clinic)
+        plan.answer = Answer(manner="hang")
+        sending = asyncio.create_task(deliverer.run(Heartbeat(time.monotonic, transient)))
+        for number in range(8):
+            referral = ids.new("ref")
+            await opened.hear(received(), stream=referral)
+            await opened.hear(approved(), stream=referral)
+            # What is behind the first of each pair is leased with its record.
+            while len(heard(clinic)) < 2 * number + 1:  # noqa: ASYNC110 the endpoint is where it is seen
+                await asyncio.sleep(0.005)
+            opened.clock.advance(LEASE)
+        while len(heard(clinic)) < 16:  # noqa: ASYNC110 the same
+            await asyncio.sleep(0.005)
+        sending.cancel()
+        await asyncio.wait([sending])
+        for endpoint in (plan, clinic):
+            sent = [taken.webhook_id for taken in heard(endpoint)]
+            assert len(sent) == len(set(sent))
 
 
 async def test_two_senders_at_once_send_nothing_twice(opened: House) -> None:

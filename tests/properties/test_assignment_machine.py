@@ -36,6 +36,7 @@ from loopkeeper.testing.rules import MONDAY
 from tests.builders.assignment import APPROVED, GRANTED, RECEIVED
 from tests.builders.facts import entry
 from tests.builders.organizations import CLINIC, LEAD, MARIA, NAVIGATORS, STREET
+from tests.examples import many
 from tests.properties.pure_store import PureStream
 
 SPACE = UUID("00000000-0000-0000-0000-0000000000ac")
@@ -262,4 +263,4 @@ class AssignmentMachine(RuleBasedStateMachine):
 
 
 TestAssignment = AssignmentMachine.TestCase
-TestAssignment.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
+TestAssignment.settings = settings(max_examples=many(80), stateful_step_count=40, deadline=None)

@@ -44,6 +44,7 @@ from tests.builders.authorization import (
 )
 from tests.builders.facts import accepted, closed
 from tests.builders.organizations import MARIA, NOBODY
+from tests.examples import many
 from tests.properties.pure_store import PureStream
 
 SPACE = UUID("00000000-0000-0000-0000-0000000000ab")
@@ -205,4 +206,4 @@ class AuthorizationMachine(RuleBasedStateMachine):
 
 
 TestAuthorization = AuthorizationMachine.TestCase
-TestAuthorization.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+TestAuthorization.settings = settings(max_examples=many(100), stateful_step_count=30, deadline=None)

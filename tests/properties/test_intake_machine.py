@@ -36,6 +36,7 @@ from referral_intake.persistence.tables import columns
 from tests.builders import facts
 from tests.builders.intake import note, receive
 from tests.builders.organizations import STREET
+from tests.examples import many
 from tests.properties.pure_store import PureStream
 
 SPACE = UUID("00000000-0000-0000-0000-0000000000aa")
@@ -135,4 +136,4 @@ class IntakeMachine(RuleBasedStateMachine):
 
 
 TestIntake = IntakeMachine.TestCase
-TestIntake.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestIntake.settings = settings(max_examples=many(150), stateful_step_count=40, deadline=None)

@@ -48,6 +48,7 @@ from notification.persistence.tables import columns
 from tests.builders.facts import closed
 from tests.builders.notification import DAVID, accepted, approved, made, received
 from tests.builders.organizations import OTHER, STREET
+from tests.examples import many
 from tests.properties.pure_store import PureStream
 
 DAY = date(2026, 3, 2)
@@ -243,4 +244,4 @@ class NotificationMachine(RuleBasedStateMachine):
 
 
 TestNotification = NotificationMachine.TestCase
-TestNotification.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)
+TestNotification.settings = settings(max_examples=many(80), stateful_step_count=30, deadline=None)
