@@ -182,7 +182,7 @@ class ChangesMachine(RuleBasedStateMachine):
 
     @invariant()
     def no_place_is_given_twice(self) -> None:
-        held = [s.state.turn.provider for s in self.streams.values() if s.state and s.state.turn]
+        held = [s.state.held_offer.provider for s in self.streams.values() if s.state and s.state.held_offer]
         assert all(taken <= ENTRIES[provider].capacity for provider, taken in Counter(held).items())
 
     @invariant()
@@ -204,7 +204,7 @@ class ChangesMachine(RuleBasedStateMachine):
         for stream in self.streams.values():
             state = stream.state
             if state is not None and state.plan and not state.outcome and not over_because(state, today):
-                assert state.turn is not None or state.asked
+                assert state.held_offer is not None or state.asked
 
     @invariant()
     def each_limit_is_said_once(self) -> None:
