@@ -134,14 +134,14 @@ async def put_back_with(town: Apart, service: str, how: str) -> AsyncGenerator[N
     is open again behind it."""
     if how == "stopped":
         await town.stop(service)
-    turn = town.gate(service).turn if how == "running" else 0
+    closures = town.gate(service).closures if how == "running" else 0
     yield
     if how == "stopped":
         await town.start(service)
 
     async def through() -> bool:
         gate = town.gate(service)
-        return gate.turn > turn and gate.ready.is_set()
+        return gate.closures > closures and gate.ready.is_set()
 
     await until(through, 40.0)
 

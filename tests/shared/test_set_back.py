@@ -119,7 +119,7 @@ async def test_requests_wait_behind_a_closed_gate_and_are_answered_in_their_orde
     await asyncio.wait(waiting, timeout=0.1)
     assert not any(task.done() for task in waiting)
     assert await desk.bench.count("claim") == 0
-    assert desk.store.gate.open(desk.store.gate.turn)
+    assert desk.store.gate.open(desk.store.gate.closures)
     streams = [(await task).stream for task in waiting]
     rows = await desk.pool.fetch("SELECT stream FROM outbox ORDER BY position")
     assert [row["stream"] for row in rows] == streams
@@ -146,7 +146,7 @@ async def test_what_is_queued_when_the_gate_is_closed_is_kept_once_it_opens(desk
     await blocker.close()
     await asyncio.wait([asked], timeout=0.2)
     assert not asked.done()
-    assert desk.store.gate.open(desk.store.gate.turn)
+    assert desk.store.gate.open(desk.store.gate.closures)
     assert not (await asked).repeated
 
 
@@ -177,7 +177,7 @@ async def test_an_error_of_what_writes_is_told_while_the_gate_is_open() -> None:
 async def test_a_gate_that_was_closed_again_is_not_opened_by_who_looked_before() -> None:
     gate = Gate("intake")
     gate.close("one sign")
-    looked = gate.turn
+    looked = gate.closures
     gate.close("another")
     assert not gate.open(looked)
     with pytest.raises(CatchingUp):

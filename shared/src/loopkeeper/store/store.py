@@ -329,8 +329,8 @@ class Store(Generic[S]):
         return result
 
     async def _transact(self, steps: Callable[[Connection], Awaitable[T]], *, concurrent: bool = False) -> T:
-        # Taken first: a connection to another server, and whatever else is noticed meanwhile, ends this turn.
-        begun = self.gate.turn
+        # Taken first: a connection to another server, and whatever else is noticed meanwhile, closes the gate.
+        begun = self.gate.closures
         alone = nullcontext() if concurrent else self._turn
         async with alone, self._pool.acquire() as connection, connection.transaction():
             result = await steps(connection)  # pyright: ignore[reportArgumentType] a pool's proxy is a connection
