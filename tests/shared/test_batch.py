@@ -144,11 +144,11 @@ async def test_an_event_too_large_for_the_log_is_refused_before_anything_is_writ
 async def test_a_claim_is_kept_for_thirty_days_and_then_forgotten(migrated: Migrated, tmp_path: Path) -> None:
     clock, key = ManualClock(AT), uuid4()
     async with opened(await migrated("example"), tmp_path, clock=clock) as bench:
-        first = await bench.store.submit(reception(claim=key))
+        first = await bench.store.submit(reception(command_id=key))
         clock.advance(COMMANDS_KEPT)
         assert timedelta(days=30) == COMMANDS_KEPT
         assert await bench.store.forget_commands() == 0
-        again = await bench.store.submit(reception(claim=key))
+        again = await bench.store.submit(reception(command_id=key))
         assert (again.stream, again.repeated) == (first.stream, True)
         clock.advance(timedelta(seconds=1))
         fresh = await bench.store.submit(reception())

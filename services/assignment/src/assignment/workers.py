@@ -49,12 +49,14 @@ async def ask_for_those_left(context: RunningService, today: date) -> int:
     while rows := await context.pool.fetch(LEFT, today, last, ROUND):
         submissions: list[Submission] = []
         for row in rows:
-            claim = uuid5(NAMESPACE, f"{row['id']}|{row['version']}|{today}")
+            command_id = uuid5(NAMESPACE, f"{row['id']}|{row['version']}|{today}")
             with context.telemetry.span(
                 "provider left", parent=None, attributes={"loopkeeper.referral": row["referral"]}
             ) as span:
                 command = ProviderLeft(assignment=row["id"], provider=row["provider_id"])
-                submissions.append(Submission(claim, row["referral"], command, traceparent=span.traceparent))
+                submissions.append(
+                    Submission(command_id, row["referral"], command, traceparent=span.traceparent)
+                )
         await context.store.execute(submissions)
         found, last = found + len(rows), rows[-1]["id"]
     return found

@@ -193,10 +193,10 @@ class Deliverer:
         """What arises is kept; the owner's other subscriptions hear of it."""
         log.warning("endpoint is called no more", subscription=subscription, reason=why)
         reference = disable(subscription, None, why)
-        claim = ids.uuid()
-        await self._execute([Submission(claim, subscription, reference=reference)])
+        command_id = ids.uuid()
+        await self._execute([Submission(command_id, subscription, reference=reference)])
         now = self._context.clock.now()
-        await self._context.store.transact(lambda c: feed.tell_disabled(c, subscription, claim.hex, now))
+        await self._context.store.transact(lambda c: feed.tell_disabled(c, subscription, command_id.hex, now))
 
     async def _execute(self, submissions: Sequence[Submission]) -> None:
         outcomes = await self._context.store.execute(submissions)
