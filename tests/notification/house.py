@@ -28,6 +28,7 @@ from loopkeeper.observability.telemetry import Telemetry
 from loopkeeper.policy.reading import load
 from loopkeeper.postgres import migrations
 from loopkeeper.postgres.connections import reading_pool, writing_pool
+from loopkeeper.postgres.incarnation import Database
 from loopkeeper.runtime.service import Resources, RunningService
 from loopkeeper.security import organizations
 from loopkeeper.security.keyring import Keyring
@@ -125,7 +126,7 @@ async def house(
     store = Store(
         domain(equipment), pool, clock=clock, chain_key=sealer.chain_key(), sealer=sealer, metrics=metrics
     )
-    context = _context(equipment, store, pool, readers)
+    context = _context(equipment, store, pool, readers, Database(url, "notification", _stays))
     app = App(
         {"notification": service.routers},
         AppState(equipment.directory, settings, {"notification": context}),
@@ -150,7 +151,11 @@ def _policy(folder: Path, rows: str) -> Path:
     return own
 
 
-def _context(equipment: Resources, store: Any, pool: Any, readers: Any) -> RunningService:
+def _stays(reason: str) -> None:
+    raise AssertionError(f"no test of this service moves its database: {reason}")
+
+
+def _context(equipment: Resources, store: Any, pool: Any, readers: Any, database: Database) -> RunningService:
     nothing = cast("Any", None)
     return RunningService(
         **{name: getattr(equipment, name) for name in Resources.__dataclass_fields__},
@@ -163,7 +168,7 @@ def _context(equipment: Resources, store: Any, pool: Any, readers: Any) -> Runni
         parked=nothing,
         supervisor=Supervisor(),
         ahead=service.ahead,
-        database=nothing,
+        database=database,
     )
 
 
