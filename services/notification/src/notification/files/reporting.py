@@ -132,23 +132,23 @@ class Round:
     async def tried(self, turn: Turn) -> list[Submission]:
         """The commands of this row that can be given now; its state says whether it is through with them."""
         row, found = turn.row, list[Submission]()
-        now = self._states.get(row.stream, Outreach())
+        outreach = self._states.get(row.stream, Outreach())
         for index in range(row.done, len(row.facts)):
             said = row.facts[index]
             if said["fact"] in ("accepted", "declined"):
-                if not self._answered(turn, now, index, said, found):
+                if not self._answered(turn, outreach, index, said, found):
                     return found
             else:
-                found.append(await self._submission(row, index, said, now))
+                found.append(await self._submission(row, index, said, outreach))
                 turn.tried.append(index)
         turn.state = "done"
         return found
 
     def _answered(
-        self, turn: Turn, now: Outreach, index: int, said: Mapping[str, Any], found: list[Submission]
+        self, turn: Turn, outreach: Outreach, index: int, said: Mapping[str, Any], found: list[Submission]
     ) -> bool:
         """Whether assignment has heard this answer; it is given first, and then waited for."""
-        held = now.assignment
+        held = outreach.assignment
         if held is None or held.assignment != said["assignment"]:
             return _not_offered(turn)
         if _stands(held, said["fact"]):
@@ -159,7 +159,7 @@ class Round:
             turn.refused, turn.code, turn.state = True, answered.refused, "done"
             turn.fix = "Ask the plan: this answer cannot be taken any more."
             return False
-        if held.ended or now.closing is not None:
+        if held.ended or outreach.closing is not None:
             return _not_offered(turn)
         if answered is None or answered.answer != said["fact"]:
             command = answer_of(said, self._sent.client.organization, held.assignment, self._today)
@@ -168,13 +168,15 @@ class Round:
         turn.state = "waiting"
         return False
 
-    async def _submission(self, row: Open, index: int, said: Mapping[str, Any], now: Outreach) -> Submission:
+    async def _submission(
+        self, row: Open, index: int, said: Mapping[str, Any], outreach: Outreach
+    ) -> Submission:
         provider, plan = self._sent.client.organization, self._sent.plan
-        held = now.assignment
+        held = outreach.assignment
         if said["fact"] == "lead_changed" and held is not None:
             return self._of(row, index, answer_of(said, provider, held.assignment, self._today))
         if said["fact"] == "contact_corrected":
-            return self._of(row, index, await self._contact(row, said, now))
+            return self._of(row, index, await self._contact(row, said, outreach))
         command = command_of_fact(
             said,
             provider=provider,
@@ -191,12 +193,12 @@ class Round:
             command_of(self._sent.id, row.row, index), row.stream, proved, causation=self._sent.id
         )
 
-    async def _contact(self, row: Open, said: Mapping[str, Any], now: Outreach) -> ChangeContact:
+    async def _contact(self, row: Open, said: Mapping[str, Any], outreach: Outreach) -> ChangeContact:
         """The contact with what the file marks as new, opened with an audit row and sealed again."""
         context, sent = self._context, self._sent
         known: dict[str, Any] = {}
-        if now.contact:
-            opening = Opening(sent.plan, row.stream, {CONTACT: now.contact})
+        if outreach.contact:
+            opening = Opening(sent.plan, row.stream, {CONTACT: outreach.contact})
             (opened,) = await open_identity(
                 context.sealer,
                 context.store,
@@ -213,9 +215,9 @@ class Round:
         contact = corrected(known, changes)
         return ChangeContact(
             provider=sent.client.organization,
-            flags=flags_of(contact, now.flags),
+            flags=flags_of(contact, outreach.flags),
             sealed={CONTACT: context.sealer.seal(sent.plan, row.stream, CONTACT, contact)},
-            seen=now.contact,
+            seen=outreach.contact,
         )
 
 
