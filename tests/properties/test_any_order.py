@@ -174,9 +174,9 @@ async def test_hearing_everything_twice_is_hearing_it_once(
         await pair.once.poll([messages[number]])
     for poll in polls:
         await pair.twice.poll([messages[number] for number in poll])
-    once = await pair.once.standing(stream)
+    once = await pair.once.rows_of(stream)
     assert once["referral"]
-    assert await pair.twice.standing(stream) == once
+    assert await pair.twice.rows_of(stream) == once
 
 
 # ── later ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -206,7 +206,7 @@ async def test_what_waited_parked_and_was_replayed_is_as_if_it_had_been_heard_at
     assert (await parked.replay(stream, dry_run=True)).left == 0
     replayed = await parked.replay(stream)
     assert (replayed.applied, replayed.error) == (len(messages), "")
-    assert await pair.twice.standing(stream) == await pair.once.standing(stream)
+    assert await pair.twice.rows_of(stream) == await pair.once.rows_of(stream)
 
 
 # ── in any order ──────────────────────────────────────────────────────────────────────────────────────────
