@@ -184,7 +184,7 @@ async def test_a_service_put_back_to_an_hour_ago_is_what_it_was_and_goes_on(
     await town.quiet()
     before, tables = await journal(town, service), await kept(town, service)
     referrals = [offered, accepted, reached, fresh, waiting]
-    seen, heard = await loops(town, referrals), await feeds(town.at)
+    shown, heard = await loops(town, referrals), await feeds(town.at)
     feed = (await town.ask(HARBOR, "GET", "/v1/subscriptions"))["items"][0]["id"]
     seen = await read_feed(town, feed, "")
 
@@ -203,7 +203,7 @@ async def test_a_service_put_back_to_an_hour_ago_is_what_it_was_and_goes_on(
     rows = {row[:2]: row for row in await journal(town, service)}
     assert [rows.get(row[:2]) for row in before] == before
     assert tables - await kept(town, service) == set()
-    assert await loops(town, referrals) == seen
+    assert await loops(town, referrals) == shown
     for referral in (fresh, *during):
         status = (await town.referral(CLINIC, referral))["status"]
         assert status in ("assigned", "accepted"), await town.timeline(referral)
