@@ -4,7 +4,6 @@ service's or too large for the log, and to forget claims nobody can repeat."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +12,6 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
-import pytest_asyncio
 
 from loopkeeper.contract import ids
 from loopkeeper.contract.events import Event
@@ -27,21 +25,12 @@ from loopkeeper.store.batch import LARGEST_EVENT, Outcome
 from loopkeeper.store.definition import Domain, Submission
 from loopkeeper.store.store import COMMANDS_KEPT, CommandFailed
 from tests.builders.facts import made
-from tests.databases import Fresh, Migrated
+from tests.databases import Migrated
 from tests.example.domain import DECIDER, Asked, Case
-from tests.example.service import example, register
+from tests.example.service import register
 from tests.shared.events import REVIEW
-from tests.shared.replica import Site, away, site, until
+from tests.shared.replica import Site, away, until
 from tests.shared.stores import AT, fact, opened, read_to, received, reception, withdrawal
-
-
-@pytest_asyncio.fixture
-async def here(
-    migrated: Migrated, fresh_database: Fresh, tmp_path: Path, clock: ManualClock
-) -> AsyncGenerator[Site]:
-    log = await fresh_database("log")
-    async with site(example, await migrated("example"), log, tmp_path, clock) as opened_site:
-        yield opened_site
 
 
 async def test_the_victim_of_a_deadlock_is_tried_again_and_doubles_nothing(

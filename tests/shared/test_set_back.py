@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -17,7 +16,6 @@ from loopkeeper.contract import ids
 from loopkeeper.contract.envelope import Message
 from loopkeeper.event_log.generations import Generations
 from loopkeeper.event_log.port import Received
-from loopkeeper.kernel.clock import ManualClock
 from loopkeeper.postgres.connections import Connection, NoSession, connect, reach
 from loopkeeper.postgres.embedded import Server
 from loopkeeper.postgres.incarnation import Database, Unfit
@@ -26,22 +24,12 @@ from loopkeeper.store import gate as gates
 from loopkeeper.store import store as stores
 from loopkeeper.store.gate import CatchingUp, Closed, Gate
 from tests.builders.facts import made
-from tests.databases import Fresh, Migrated
-from tests.example.service import example
+from tests.databases import Migrated
 from tests.shared.events import REVIEW
-from tests.shared.replica import Replica, Site, site, until
+from tests.shared.replica import Replica, Site, until
 from tests.shared.stores import AT, reception
 
 SIGN = "the database has read less than was stored in it"
-
-
-@pytest_asyncio.fixture
-async def here(
-    migrated: Migrated, fresh_database: Fresh, tmp_path: Path, clock: ManualClock
-) -> AsyncGenerator[Site]:
-    log = await fresh_database("log")
-    async with site(example, await migrated("example"), log, tmp_path, clock) as opened_site:
-        yield opened_site
 
 
 @pytest_asyncio.fixture
