@@ -74,10 +74,20 @@ class Holding(NamedTuple):
 Holders = Mapping[str, Mapping[str, Holding]]
 
 
-# What a rule may look at beyond its own row, each read by a statement of its own: the plans' providers, how many places each
-# of them has given away, and the members' live assignments with who served before.
+# What a rule may look at beyond its own row: the plans' providers, how many places each of them has given away, and the
+# members' live assignments with who served before.
 DIRECTORY, COUNTS, HOLDERS = "directory", "counts", "holders"
 ALL = frozenset({DIRECTORY, COUNTS, HOLDERS})
+
+# Who has a contract with one of these plans; and how many members each of them has.
+CONTRACTED = """
+SELECT p.id, p.entry, 0 AS held FROM provider p
+WHERE p.entry -> 'contracts' @> ANY (
+  SELECT jsonb_build_array(jsonb_build_object('plan', plan)) FROM unnest($1::text[]) AS t (plan))
+"""
+WITH_COUNTS = CONTRACTED.replace(
+    "0 AS held", "(SELECT count(*) FROM assignment a WHERE a.held AND a.provider_id = p.id) AS held"
+)
 
 # Flags of a member whose contact is restricted.
 SAFETY = frozenset({"do_not_contact", "safe_contact"})
@@ -357,7 +367,7 @@ class AssignmentLoader(Loader[Assignment, Asked]):
         offering = [(state, command) for state, command in asking if wants_offer(state, command, now)]
         if not offering:
             return keys
-        places = await self._places(connection, work, (), ALL)
+        places = await self._places(connection, work, (), ALL - {HOLDERS})
         for state, command in offering:
             first = places.ranking(state, command, now).first
             if first is not None:
@@ -384,21 +394,12 @@ class AssignmentLoader(Loader[Assignment, Asked]):
         commands, now = _states(work), self._clock.now()
         states = [state for state, _ in commands]
         entries: dict[str, ProviderRecorded] = {}
-        if DIRECTORY in parts:
-            rows = await connection.fetch(
-                """SELECT id, entry FROM provider WHERE entry -> 'contracts' @> ANY (
-                   SELECT jsonb_build_array(jsonb_build_object('plan', plan)) FROM unnest($1::text[]) AS t (plan))""",
-                sorted({state.plan for state in states if state.plan}),
-            )
-            entries = {row["id"]: ProviderRecorded.model_validate(orjson.loads(row["entry"])) for row in rows}
         held: dict[str, int] = {}
-        if COUNTS in parts:
-            counts = await connection.fetch(
-                """SELECT provider_id, count(*) AS held FROM assignment
-                   WHERE held AND provider_id = ANY($1::text[]) GROUP BY provider_id""",
-                sorted(entries),
-            )
-            held = {row["provider_id"]: row["held"] for row in counts}
+        if DIRECTORY in parts:
+            plans = sorted({state.plan for state in states if state.plan})
+            for row in await connection.fetch(WITH_COUNTS if COUNTS in parts else CONTRACTED, plans):
+                entries[row["id"]] = ProviderRecorded.model_validate(orjson.loads(row["entry"]))
+                held[row["id"]] = row["held"]
         holders: dict[str, dict[str, Holding]] = {}
         if HOLDERS in parts:
             found = await connection.fetch(
@@ -407,7 +408,7 @@ class AssignmentLoader(Loader[Assignment, Asked]):
             )
             for row in found:
                 holders.setdefault(row["member"], {})[row["referral"]] = Holding(row["made_at"], row["id"])
-        looking = [state for state, command in commands if parts is ALL or _parts(state, command, now) == ALL]
+        looking = [state for state, command in commands if parts is ALL or _parts(state, command, now) is ALL]
         served = (
             await prior_providers.served(connection, looking) if looking else dict[str, Collection[str]]()
         )
