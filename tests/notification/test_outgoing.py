@@ -16,7 +16,7 @@ from notification.persistence import feed
 from notification.persistence.feed import News, Subscription
 from notification.persistence.outgoing import LEASE, Leased, Outgoing
 from notification.persistence.subscriptions import Wanted, create
-from tests.conftest import Migrated
+from tests.databases import Migrated
 from tests.notification.house import House, house
 
 HUNG = Attempted(None, "timeout", 15_000)

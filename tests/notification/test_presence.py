@@ -12,9 +12,11 @@ from loopkeeper.testing.partner import Answer
 from notification.delivery import presence
 from notification.delivery.presence import GRACE, Presence
 from notification.workers import Deliverer, outgoing_of
-from tests.conftest import Migrated
+from tests.builders.notification import received
+from tests.builders.organizations import REFERRER
+from tests.databases import Migrated
 from tests.notification.deliveries import heard, partner, sender, subscribe, sweep
-from tests.notification.house import REFERRER, House, house, received
+from tests.notification.house import House, house
 
 SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'loopkeeper-notification-deliver'"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Protocol, TypeVar, cast
@@ -78,6 +79,9 @@ class Deliverer:
         self._results: list[Result] = []
         # What this process has leased and not recorded yet.
         self._held: dict[str, Leased] = {}
+        # Which of them were begun: none is sent twice at once, though a process that stood still, or was without its database,
+        # leases again what it holds.
+        self._begun: set[str] = set()
         self._renewed_at = context.clock.now()
         # What is known to be leased by whom wrote it: commits up to here.
         self._commits = 0
@@ -125,7 +129,9 @@ class Deliverer:
     def _begin(self, leased: Sequence[Leased], tasks: asyncio.TaskGroup) -> None:
         for each in leased:
             self._held[each.id] = each
-            tasks.create_task(self._send(each), name=f"deliver {each.id}")
+            if each.id not in self._begun:
+                self._begun.add(each.id)
+                tasks.create_task(self._send(each), name=f"deliver {each.id}")
 
     async def sweep(self, tasks: asyncio.TaskGroup) -> int:
         """Record what ended and send what is due, without waiting for it; returns how many were sent."""
@@ -166,7 +172,8 @@ class Deliverer:
     async def record(self, tasks: asyncio.TaskGroup | None = None) -> int:
         """Record the attempts that ended; then lease what waited for them and send it, where it may be; how many these were. On
         an error the attempts stay in hand."""
-        results = list(self._results)
+        # Under the newest lease of each.
+        results = [replace(r, leased=self._held.get(r.leased.id, r.leased)) for r in self._results]
         if not results:
             return 0
         await self._write(results)
@@ -179,6 +186,7 @@ class Deliverer:
         finally:
             for each in ended:
                 self._held.pop(each.id, None)
+                self._begun.discard(each.id)
             self._outgoing.let_go(ended, following)
         if tasks is not None:
             self._begin(following, tasks)
