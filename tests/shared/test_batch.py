@@ -21,8 +21,9 @@ from loopkeeper.postgres.connections import connect
 from loopkeeper.postgres.embedded import Server
 from loopkeeper.security.sealing import Sealer
 from loopkeeper.store import store
-from loopkeeper.store.batch import LARGEST_EVENT, Outcome
+from loopkeeper.store.batch import Outcome
 from loopkeeper.store.definition import Domain, Submission
+from loopkeeper.store.entries import LARGEST_EVENT
 from loopkeeper.store.store import COMMANDS_KEPT, CommandFailed
 from tests.builders.facts import made
 from tests.databases import Migrated

@@ -23,6 +23,10 @@ SHARED = "subscription"
 DISABLED_TYPE = "ecm.endpoint.disabled.v1"
 
 
+# What is read of a subscription under its lock, its id first.
+SUBSCRIPTION = ("id", "organization", "url", "sequence", "secret", "old_secret", "old_secret_until")
+
+
 @dataclass(frozen=True, slots=True)
 class Subscription:
     """As read under its lock."""
@@ -92,11 +96,16 @@ async def locked(connection: Connection, organizations: Sequence[str]) -> list[S
 async def existing(connection: Connection, subscriptions: Sequence[str]) -> list[Subscription]:
     """The living ones of these subscriptions, whose shared rows the caller holds."""
     rows = await connection.fetch(
-        """SELECT id, organization, url, sequence, secret, old_secret, old_secret_until FROM subscription
-           WHERE id = ANY($1::text[]) AND state <> 'deleted' ORDER BY id""",
+        f"""SELECT {", ".join(SUBSCRIPTION)} FROM subscription
+            WHERE id = ANY($1::text[]) AND state <> 'deleted' ORDER BY id""",  # noqa: S608 own names
         subscriptions,
     )
-    return [Subscription(**dict(row)) for row in rows]
+    return [subscription_of(row) for row in rows]
+
+
+def subscription_of(row: Mapping[str, Any]) -> Subscription:
+    """A row that has `SUBSCRIPTION`, among others."""
+    return Subscription(**{name: row[name] for name in SUBSCRIPTION})
 
 
 # What one transaction writes into feeds; a batch that would write more is halved. (A batch of 256 facts about organizations
