@@ -176,7 +176,7 @@ def day_of(
     text = text_of(value, empty)
     if not text:
         return None
-    bare = text[: _found_midnight(text)].strip()
+    bare = bare_day(text)
     for known in patterns:
         day = pattern(known).read(bare)
         if day is not None:
@@ -188,9 +188,10 @@ def day_of(
     raise Damaged("date-unreadable")
 
 
-def _found_midnight(text: str) -> int:
+def bare_day(text: str) -> str:
+    """A day as text, without the midnight that some programs write behind it."""
     found = _MIDNIGHT.search(text)
-    return found.start() if found else len(text)
+    return text[: found.start() if found else len(text)].strip()
 
 
 def yes_or_no(
@@ -282,7 +283,7 @@ def words_of(
         return (), ()
     known: dict[str, None] = {}
     unknown: list[str] = []
-    for part in _parts(text, words):
+    for part in parts_of(text, words):
         code = words.get(folded(part))
         if code is None:
             unknown.append(part)
@@ -291,7 +292,8 @@ def words_of(
     return tuple(known), tuple(unknown)
 
 
-def _parts(text: str, words: Mapping[str, str]) -> list[str]:
+def parts_of(text: str, words: Mapping[str, str]) -> list[str]:
+    """The words of a cell that may have several."""
     if folded(text) in words:
         return [text]
     parts: list[str] = []
