@@ -90,7 +90,7 @@ async def cluster(
         "LOOPKEEPER_HOST": "127.0.0.1",
         "LOOPKEEPER_SYNTHETIC_MEMBERS": "on",
     }
-    machine = Machine(production, folder / "pods", secrets, instead, POLICY)
+    machine = Machine(production, folder / "pods", secrets, instead, {"loopkeeper-policy": POLICY})
     running = Cluster(machine, keys)
     try:
         await asyncio.to_thread(jobs_are_done, machine, production)
