@@ -1,0 +1,52 @@
+"""Rows that an older version wrote, with less in their states: after the upgrade nothing of them is called damage."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+from loopkeeper.postgres.connections import connect
+from loopkeeper.postgres.migrations import upgrade
+from loopkeeper.runtime.service import installed
+from loopkeeper.runtime.verify.opening import reconciling
+from tests.conftest import Databases
+from tests.loop.house import CLINIC, HARBOR, STREET, david, house
+from tests.loop.set_backs import member
+
+MARIA = {"acted_by": {"person": "maria-chen"}}
+# As rows were before an assignment that another follows was kept, and before its last day was.
+AS_BEFORE = """
+UPDATE referral SET formerly_held_by = NULL, state = state - 'former'
+    #- '{assignment,ended_on}'
+"""
+TOLD = "SELECT id, state, formerly_held_by FROM referral ORDER BY id"
+
+
+async def test_an_assignment_that_was_followed_before_former_ones_were_kept_is_known_after_the_upgrade(
+    databases: Databases, tmp_path: Path
+) -> None:
+    async with house(databases, tmp_path) as opened:
+        for each in (david(), david(member=member(500))):
+            await opened.refer(CLINIC, each)
+        await opened.quiet()
+        await opened.accept(STREET)
+        await opened.pass_time(timedelta(days=2))
+        for held in (await opened.ask(HARBOR, "GET", "/v1/assignments?status=accepted"))["items"]:
+            await opened.ask(HARBOR, "POST", f"/v1/assignments/{held['id']}:end", MARIA)
+        await opened.quiet()
+        assert opened.addresses is not None
+        at, settings = opened.addresses, opened.running.settings
+    url = at.databases["notification"]
+    connection = await connect(url)
+    try:
+        now = [tuple(row) for row in await connection.fetch(TOLD)]
+        await connection.execute(AS_BEFORE)
+        assert [tuple(row) for row in await connection.fetch(TOLD)] != now
+        await connection.execute("UPDATE alembic_version SET version_num = '0015'")
+        await upgrade(url, "notification")
+        assert [tuple(row) for row in await connection.fetch(TOLD)] == now
+    finally:
+        await connection.close()
+    async with reconciling(settings, installed(), at) as found:
+        assert [each async for each in found] == []
+    await databases.drop()
