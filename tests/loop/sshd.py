@@ -34,8 +34,8 @@ mount --make-rprivate /
 mount -t tmpfs tmpfs {disk}
 cp -a /etc {disk}/etc
 mount --bind {disk}/etc /etc
-mount -t tmpfs tmpfs /srv
-mount -t tmpfs tmpfs /run
+mount -t tmpfs -o mode=755 tmpfs /srv
+mount -t tmpfs -o mode=755 tmpfs /run
 mkdir -p /run/sshd {disk}/empty
 cd {keys}
 {accounts}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
-from loopkeeper.postgres.connections import connect
+from loopkeeper.postgres.connections import Connection, connect
 from loopkeeper.postgres.migrations import upgrade
 from loopkeeper.runtime.service import installed
 from loopkeeper.runtime.verify.opening import reconciling
+from notification.domain.outreach.state import Outreach
 from tests.conftest import Databases
 from tests.loop.house import CLINIC, HARBOR, STREET, david, house
 from tests.loop.set_backs import member
@@ -19,7 +21,11 @@ AS_BEFORE = """
 UPDATE referral SET formerly_held_by = NULL, state = state - 'former'
     #- '{assignment,ended_on}'
 """
-TOLD = "SELECT id, state, formerly_held_by FROM referral ORDER BY id"
+
+
+async def told(connection: Connection) -> list[tuple[Outreach, Sequence[str] | None]]:
+    rows = await connection.fetch("SELECT state, formerly_held_by FROM referral ORDER BY id")
+    return [(Outreach.model_validate_json(row["state"]), row["formerly_held_by"]) for row in rows]
 
 
 async def test_an_assignment_that_was_followed_before_former_ones_were_kept_is_known_after_the_upgrade(
@@ -39,12 +45,12 @@ async def test_an_assignment_that_was_followed_before_former_ones_were_kept_is_k
     url = at.databases["notification"]
     connection = await connect(url)
     try:
-        now = [tuple(row) for row in await connection.fetch(TOLD)]
+        now = await told(connection)
         await connection.execute(AS_BEFORE)
-        assert [tuple(row) for row in await connection.fetch(TOLD)] != now
+        assert await told(connection) != now
         await connection.execute("UPDATE alembic_version SET version_num = '0015'")
         await upgrade(url, "notification")
-        assert [tuple(row) for row in await connection.fetch(TOLD)] == now
+        assert await told(connection) == now
     finally:
         await connection.close()
     async with reconciling(settings, installed(), at) as found:
