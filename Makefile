@@ -58,8 +58,8 @@ bench: .venv/.ready ## Print what it does on this machine, on both logs (ARGS=ka
 figures: .venv/.ready ## Measure one referral alone and many at once, and write docs/reference/performance.md (ARGS=--quick)
 	@$(RUN) python -m tests.bench.performance $(ARGS)
 
-campaign: .venv/.ready ## Kill the services 500 times and PostgreSQL 50 times, under load (KILLS=n, SEED=n)
-	@KILLS=$${KILLS:-500} $(RUN) pytest -q -s tests/chaos/test_kill.py
+campaign: .venv/.ready ## Kill the services 500 times and PostgreSQL 50 times, under load (KILLS=n, SEED=n); 30 while files act
+	@KILLS=$${KILLS:-500} FILE_KILLS=$${FILE_KILLS:-30} $(RUN) pytest -q -s tests/chaos/test_kill.py tests/chaos/test_files_killed.py
 
 chaos: .venv/.ready ## Do faults of every kind to a town at work (ARGS="--log kafka --faults 1000 --seed 7 --json")
 	@$(RUN) python -m tests.chaos $(ARGS)

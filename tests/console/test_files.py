@@ -113,7 +113,7 @@ async def test_a_held_file_acts_once_its_plan_lets_it(at: Stage) -> None:
     luis, maria = await at.be("Luis Ortega"), await at.be("Maria Chen")
     good, bad = row(5, "Accepted", day(at.house), Lead_Care_Manager=LEAD), row(5, "Gone", day(at.house))
     place = await send(at, luis, sheet([good, bad, {**bad, "In Words": "again"}]))
-    await expect(luis.get_by_role("alert")).to_contain_text("held")
+    await expect(luis.get_by_role("alert")).to_contain_text("The plan lets it act")
     assert await status(at.house, referral) == "assigned"
     await maria.goto(place)
     await maria.get_by_role("button", name="Let the good rows act").click()

@@ -69,9 +69,7 @@ async def page(
         h.div(".cols", data_working=open_ or None)[
             h.div(".case")[
                 _progress(found, visit) if open_ else None,
-                blocks.problem(found.sentence, found.fix or "", "", _)
-                if found.sentence and found.state != "taken_back"
-                else None,
+                _why(found, visit),
                 _wrong(found, wrong, visit) if wrong else None,
             ],
             h.aside(".facts")[
@@ -112,6 +110,18 @@ def _lead(found: ShownFile, visit: Visit) -> str:
     if found.counts.get("refused") and found.state == "done":
         return _("Correct the refused rows in the file that comes back, and send it again: only they act.")
     return _("Sent again, rows that were accepted change nothing.")
+
+
+def _why(found: ShownFile, visit: Visit) -> h.Node:
+    """Why it was refused, or what it waits for."""
+    if not found.sentence or found.state == "taken_back":
+        return None
+    _ = visit.words
+    fixes = {
+        "held": _("The plan lets it act, or two persons take it back."),
+        "asked-back": _("A second person says so, too, and the file is taken back."),
+    }
+    return blocks.problem(_(found.sentence), fixes.get(found.code or "", found.fix or ""), "", _)
 
 
 def _progress(found: ShownFile, visit: Visit) -> h.Element:
@@ -210,6 +220,8 @@ def _take_back(kind: Kind, found: ShownFile, visit: Visit) -> h.Node:
 async def answer(kind: str, id: str, visit: Filing) -> Response:
     """The same file with the answer of each row in it."""
     found = _kind(kind, visit)
+    if not visit.signed.roles & found.senders:
+        raise NotHere
     return await visit.download(found.service, f"{found.path}/{id}/returned")
 
 
