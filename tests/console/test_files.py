@@ -117,7 +117,7 @@ async def test_a_held_file_acts_once_its_plan_lets_it(at: Stage) -> None:
     assert await status(at.house, referral) == "assigned"
     await maria.goto(place)
     await maria.get_by_role("button", name="Let the good rows act").click()
-    await expect(maria.get_by_role("status")).to_contain_text("The file acts now.")
+    await expect(maria.locator(".toast")).to_have_text("The file acts now.")
     await at.house.quiet()
     assert await status(at.house, referral) == "accepted"
 
