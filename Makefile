@@ -30,9 +30,11 @@ demo: .venv/.ready ## Run David's story and 200 more referrals (ARGS="--once --j
 
 # Three processes, a file to each at a time, in order: two cores are what a runner has, and much of the time a test waits for
 # what it killed. Each process brings its own PostgreSQL; they share one Kafka.
-# The tests' broker comes from Maven; where it cannot be had, the tests that need it fail and say how.
+# The tests' broker comes from Maven; where it cannot be had, the tests that need it fail and say how. OpenSSH's server is
+# Debian's; it needs root, and the tests that need it say so where it cannot be had.
 test: check ## Check, then run every test (ARGS="-k roster" to choose)
 	@$(RUN) python -m demo.broker || true
+	@$(RUN) python -m tests.loop.sshd || true
 	@$(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not browser and not fuzz and not chaos and not long" $(ARGS)
 
 # Every loop on Kafka too, each guide on a machine of its own, the demo on Kafka: twelve minutes more.

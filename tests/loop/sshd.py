@@ -25,9 +25,7 @@ from demo.house import free_port
 MANUAL = Path(__file__).parents[2] / "docs" / "guides" / "operations.md"
 EXAMPLE = "lakeside-outreach"
 SSHD = "/usr/sbin/sshd"
-HOW = (
-    "It needs root and OpenSSH's server and client: `apt-get install openssh-server openssh-client unshare`."
-)
+HOW = "It needs root, mount namespaces, and OpenSSH: `apt-get install openssh-server openssh-client util-linux`."
 READY_WITHIN = 10.0
 OWN_DISK = """set -eu
 mount --make-rprivate /
@@ -47,7 +45,10 @@ exec {sshd} -D -e -p {port} -o ListenAddress=127.0.0.1 -o PidFile=none -o UsePAM
 
 
 def there() -> bool:
-    return os.geteuid() == 0 and all(shutil.which(each) for each in (SSHD, "sftp", "ssh-keygen", "unshare"))
+    """Whether a server can be run here with a disk of its own."""
+    if os.geteuid() != 0 or not all(shutil.which(each) for each in (SSHD, "sftp", "ssh-keygen", "unshare")):
+        return False
+    return subprocess.run(["unshare", "--mount", "true"], check=False, capture_output=True).returncode == 0
 
 
 def install() -> bool:
@@ -80,7 +81,7 @@ class Sshd:
     process: subprocess.Popen[bytes]
 
     def folder(self, organization: str) -> Path:
-        """The organization's folder, as whoever watches it sees it."""
+        """The organization's folder, as its watcher sees it."""
         return Path(f"/proc/{self.process.pid}/root/srv/loopkeeper/{organization}/exchange")
 
     def sftp(self, organization: str, *lines: str, key: str = "") -> subprocess.CompletedProcess[str]:

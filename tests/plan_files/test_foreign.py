@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from functools import cache
 
 import pytest
@@ -127,3 +128,22 @@ def test_an_error_that_became_text_is_an_error_and_no_value() -> None:
         ("member.last_name", "attempt.on", "attempt.minutes"), "cell-error"
     )
     assert (second["member.last_name"], second.faults) == ("Marsh #2", {})
+
+
+def test_numbered_headings_and_what_exports_do_to_days_and_zeros_are_read_as_meant() -> None:
+    """`="01234"` keeps a zero, `0:00` is the midnight of a day, and 46301 is a day."""
+    content = (
+        b'1. CIN*,"2. Member\'s Last Name",3. DOB (MM/DD/YYYY),4. Member Zip,Referral Status,Referral Status Date,Why Closed\r\n'
+        b'="90000001S",Reyes,05/17/1964 0:00,="01234",Accepted,10/5/2026 0:00,\r\n'
+        b'"=""90000002S""",Marsh,1/2/1990,1235,Closed,46301,Unable to Reach\r\n'
+    )
+    (profile,), wrong = read_profile(guess(content).replace("WHICH-PLAN", "another-plan").encode(), "draft")
+    assert wrong == []
+    first, second = records(open_table(content, "rtf", profile.files["rtf"]))
+    assert (first.values, first.faults) == (
+        {"member.cin": "90000001S", "member.last_name": "Reyes", "member.birth_date": date(1964, 5, 17),
+         "member.zip": "01234", "referral.status": "accepted", "referral.status_on": date(2026, 10, 5)}, {},
+    )  # fmt: skip
+    assert (second["member.cin"], second["member.zip"], second["referral.status_on"]) == (
+        "90000002S", "01235", date(2026, 10, 6),
+    )  # fmt: skip

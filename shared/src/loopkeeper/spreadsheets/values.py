@@ -18,9 +18,11 @@ EARLIEST, LATEST = 1880, 2199
 MOST_COUNTED, MOST_MINUTES = 100_000, 1440
 
 _SPACES = re.compile(r"[\s\u200b\ufeff\u2060\x00-\x1f]+")
+# A formula that is nothing but a text, by which exports keep zeros: ="00123".
+_AS_FORMULA = re.compile(r'="([^"]*)"')
 # A spreadsheet program's short form of a long number: its last digits are gone.
 _SHORTENED = re.compile(r"[+-]?\d(?:[.,]\d+)?E\+\d{1,3}", re.I)
-_MIDNIGHT = re.compile(r"(?:[T ]+(?:00:00(?::00(?:\.0+)?)?|12:00(?::00)? ?AM))?Z?\Z", re.I)
+_MIDNIGHT = re.compile(r"(?:[T ]+(?:00?:00(?::00(?:\.0+)?)?|12:00(?::00)? ?AM))?Z?\Z", re.I)
 _COUNT = re.compile(r"\d{1,9}(?:[.,]0+)?")
 _MINUTES = re.compile(
     r"(?:(?P<h>\d{1,2}(?:\.\d{1,2})?) ?(?:h|hr|hrs|hour|hours)\.?)?[ ,]*(?:and )?"
@@ -120,6 +122,8 @@ def text_of(value: Value, empty: Iterable[str] = ()) -> str:
             return ""
         case str():
             text = _tidy(value).removeprefix("'").strip()
+            if text.startswith('="') and (kept := _AS_FORMULA.fullmatch(text)):
+                text = kept[1].strip()
             return "" if text.casefold() in casefolded(empty) else text
         case Broken():
             raise Damaged("cell-error")

@@ -36,8 +36,28 @@ _SAME: Mapping[str, str] = {
     "resdential": "residential", "txt": "text", "urg": "urgency", "priority": "urgency", "f2f": "in person",
 }  # fmt: skip
 _SAYS_NOTHING = frozenset(
-    {"the", "of", "a", "an", "for", "to", "or", "and", "was", "is", "please", "mm", "yyyy", "full", "with"}
+    {
+        "the",
+        "of",
+        "a",
+        "an",
+        "for",
+        "to",
+        "or",
+        "and",
+        "was",
+        "is",
+        "please",
+        "mm",
+        "dd",
+        "yyyy",
+        "full",
+        "with",
+        "s",
+    }
 )
+# Columns are numbered sometimes.
+_NUMBERED = re.compile(r"\d{1,2}")
 # Words that many headings have, whatever they are about.
 _LIGHT: Mapping[str, float] = {
     "member": 0.2, "ecm": 0.2, "indicator": 0.2, "number": 0.3, "primary": 0.3, "residential": 0.3, "current": 0.3,
@@ -51,7 +71,7 @@ def terms_of(text: str) -> frozenset[str]:
     plain = re.sub(r"\be[\s-]?mail\b", "email", text, flags=re.I).replace("#", " number ")
     plain = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", plain)
     words = " ".join(_SAME.get(word, word) for word in folded(plain).split()).split()
-    return frozenset(word for word in words if word not in _SAYS_NOTHING)
+    return frozenset(word for word in words if word not in _SAYS_NOTHING and not _NUMBERED.fullmatch(word))
 
 
 def _weight(terms: frozenset[str]) -> float:

@@ -39,7 +39,7 @@ class Kind:
 
 KINDS = (
     Kind("referrals", "intake", frozenset({Role.REFERRER}), False, "Referrals", "People you refer, one a row"),
-    Kind("rtf", "notification", frozenset({Role.PROVIDER}), True, "Your month", "A return file: where each member stands"),
+    Kind("rtf", "notification", frozenset({Role.PROVIDER}), True, "Your month", "A return file: how it is with each member"),
     Kind("otf", "notification", frozenset({Role.PROVIDER}), True, "Outreach attempts", "An outreach file: one attempt a row"),
     Kind("decisions", "authorization", frozenset({Role.PLAN}), True, "Decisions", "A plan's list of decisions"),
 )  # fmt: skip
