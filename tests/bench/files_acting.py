@@ -16,7 +16,7 @@ from loopkeeper.postgres.embedded import Server
 from loopkeeper.runtime.files.worker import Working
 from notification.files.reporting import KINDS
 from tests.bench.files import FIRST, most_memory
-from tests.conftest import SERVICES, Databases
+from tests.databases import SERVICES, Databases
 from tests.notification.house import house
 from tests.notification.plan_world import furnish, organizations_of
 from tests.plan_files.worlds import World

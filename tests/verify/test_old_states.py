@@ -11,7 +11,7 @@ from loopkeeper.postgres.migrations import upgrade
 from loopkeeper.runtime.service import installed
 from loopkeeper.runtime.verify.opening import reconciling
 from notification.domain.outreach.state import Outreach
-from tests.conftest import Databases
+from tests.databases import Databases
 from tests.loop.house import CLINIC, HARBOR, STREET, david, house
 from tests.loop.set_backs import member
 
