@@ -16,11 +16,13 @@ from typing import Any
 
 import pytest
 
+from tests.builders.forms import david
+from tests.builders.organizations import CLINIC, HARBOR, OPERATIONS, STREET
 from tests.chaos.cluster import Cluster
 from tests.chaos.lives import Lives
 from tests.chaos.town import Town, town
 from tests.loop.filing import LEAD, OTF, PROFILE, day, sheet
-from tests.loop.house import CLINIC, HARBOR, OPERATIONS, STREET, david, put_roster
+from tests.loop.house import put_roster
 
 KILLS = int(os.environ.get("FILE_KILLS", "3"))
 SEED = int(os.environ.get("SEED", "2026"))

@@ -16,10 +16,11 @@ from starlette.requests import Request
 
 from console.web.refusals import Refusal
 from console.web.uploads import LARGEST, uploaded
+from tests.builders.organizations import HARBOR, OPERATIONS, STREET
 from tests.console.stage import Stage, stage
 from tests.databases import Databases
 from tests.loop.filing import LEAD, NAMES, NPI, PROFILE, cin, day, offered, row, sheet, status
-from tests.loop.house import HARBOR, OPERATIONS, STREET, put_roster
+from tests.loop.house import put_roster
 
 HELD = f"""table: files
 rows:

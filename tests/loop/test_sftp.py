@@ -13,10 +13,11 @@ import pytest_asyncio
 
 from loopkeeper.cli.file_folder import Folder
 from loopkeeper.cli.http_client import Answered
+from tests.builders.organizations import HARBOR, NAVIGATORS, STREET
 from tests.databases import Databases
 from tests.loop import sshd
 from tests.loop.filing import LEAD, day, file_town, offered, row, sheet, status
-from tests.loop.house import HARBOR, NAVIGATORS, STREET, House
+from tests.loop.house import House
 
 T = TypeVar("T")
 IN = f"/exchange/in/rtf/{HARBOR}"

@@ -11,8 +11,10 @@ from loopkeeper.postgres.migrations import upgrade
 from loopkeeper.runtime.service import installed
 from loopkeeper.runtime.verify.opening import reconciling
 from notification.domain.outreach.state import Outreach
+from tests.builders.forms import david
+from tests.builders.organizations import CLINIC, HARBOR, STREET
 from tests.databases import Databases
-from tests.loop.house import CLINIC, HARBOR, STREET, david, house
+from tests.loop.house import house
 from tests.loop.set_backs import member
 
 MARIA = {"acted_by": {"person": "maria-chen"}}
