@@ -32,9 +32,11 @@ demo: .venv/.ready ## Run David's story and 200 more referrals (ARGS="--once --j
 
 # Three processes, a file to each at a time, in order: two cores are what a runner has, and much of the time a test waits for
 # what it killed. Each process brings its own PostgreSQL; they share one Kafka.
-# The tests' broker comes from Maven; where it cannot be had, the tests that need it fail and say how.
+# The tests' broker comes from Maven; where it cannot be had, the tests that need it fail and say how. OpenSSH's server is
+# Debian's; it needs root, and the tests that need it say so where it cannot be had.
 test: check ## Check, then run every test (ARGS="-k roster" to choose)
 	@$(RUN) python -m demo.broker || true
+	@$(RUN) python -m tests.loop.sshd || true
 	@$(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not browser and not fuzz and not chaos and not long" $(ARGS)
 
 # Each process imports the services once and starts no server.
@@ -64,8 +66,8 @@ bench: .venv/.ready ## Print what it does on this machine, on both logs (ARGS=ka
 figures: .venv/.ready ## Measure one referral alone and many at once, and write docs/reference/performance.md (ARGS=--quick)
 	@$(RUN) python -m tests.bench.performance $(ARGS)
 
-campaign: .venv/.ready ## Kill the services 500 times and PostgreSQL 50 times, under load (KILLS=n, SEED=n)
-	@KILLS=$${KILLS:-500} $(RUN) pytest -q -s tests/chaos/test_kill.py
+campaign: .venv/.ready ## Kill the services 500 times and PostgreSQL 50 times, under load (KILLS=n, SEED=n); 30 while files act
+	@KILLS=$${KILLS:-500} FILE_KILLS=$${FILE_KILLS:-30} $(RUN) pytest -q -s tests/chaos/test_kill.py tests/chaos/test_files_killed.py
 
 chaos: .venv/.ready ## Do faults of every kind to a town at work (ARGS="--log kafka --faults 1000 --seed 7 --json")
 	@$(RUN) python -m tests.chaos $(ARGS)
