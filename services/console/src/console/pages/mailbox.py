@@ -25,13 +25,24 @@ router = APIRouter()
 Reader = Annotated[Visit, visiting(Role.REFERRER, Role.PROVIDER, Role.PLAN)]
 HERE = "/mailbox"
 WHICH = {"": "To read", "told": "Read", "member": "To tell members"}
-WAYS = ("in_person", "phone", "mail", "fax", "video", "text")
+WAYS = {
+    "in_person": "In person",
+    "call": "By a call",
+    "text": "By a text message",
+    "email": "By e-mail",
+    "mail": "By mail",
+    "fax": "By fax",
+    "via_caregiver": "Through a caregiver",
+    "asked": "They asked for it",
+}
 TO = {
     "member": "The member",
     "parent": "A parent",
     "guardian": "A guardian",
     "court": "A court",
     "county": "The county",
+    "conservator": "A conservator",
+    "authorized_representative": "A representative",
 }
 
 
@@ -190,7 +201,7 @@ def _hand_over(found: Opened, visit: Visit) -> h.Element:
         h.h2[_("Record how it was told")],
         form_to(f"/mailbox/{found.id}/hand-over")[
             once_field(),
-            picks("how", _("How?"), [(way, _(labels.plain(way))) for way in WAYS]),
+            picks("how", _("How?"), [(way, _(text)) for way, text in WAYS.items()]),
             select(
                 _("To whom"),
                 "to",

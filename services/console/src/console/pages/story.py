@@ -15,6 +15,7 @@ from console.access.session import REASONS, Opening
 from console.api.client import Away, Refused, together, unless
 from console.api.models import authorization as authorization_models
 from console.api.models.intake import ReferredMember, ShownEvent, ShownReferral, Timeline
+from console.pages.record.page import door, toast
 from console.pages.visit import Visit, see, visiting
 from console.parts import member
 from console.parts import timeline as lines
@@ -33,12 +34,14 @@ ID = re.compile(r"ref_[0-9a-f]{32}")
 
 
 @router.get("/referrals/{id}")
-async def story(id: str, visit: Anybody) -> Response:
+async def story(id: str, visit: Anybody, after: str = "") -> Response:
     """The whole story, live."""
-    return await page(id, visit)
+    return await page(id, visit, after=after)
 
 
-async def page(id: str, visit: Visit, *, refused: h.Node = None, status: int = 200) -> Response:
+async def page(
+    id: str, visit: Visit, *, refused: h.Node = None, after: str = "", status: int = 200
+) -> Response:
     """The story of this referral as this person may see it."""
     if not ID.fullmatch(id):
         raise NotHere
@@ -46,10 +49,9 @@ async def page(id: str, visit: Visit, *, refused: h.Node = None, status: int = 2
     found = await unless(visit.api.get("intake", f"/v1/referrals/{id}", ShownReferral), 404)
     if found is None:
         raise NotHere
-    history, review = await together(
-        visit.api.get("intake", f"/v1/referrals/{id}/timeline", Timeline), _review(visit, found)
-    )
+    history = next(iter(await together(visit.api.get("intake", f"/v1/referrals/{id}/timeline", Timeline))))
     events = history.items if isinstance(history, Timeline) else []
+    review = next(iter(await together(_review(visit, found, events))))
     opening = await visit.people.identity(visit.signed, id)
     progress = of_events(
         {event.type.removeprefix("ecm.").removesuffix(".v1") for event in events},
@@ -60,12 +62,13 @@ async def page(id: str, visit: Visit, *, refused: h.Node = None, status: int = 2
     return visit.page(
         f"Referral {id[-6:]}",
         blocks.back(_back(visit), _("Back")),
+        toast(after, _),
         refused,
         _head(found, events, progress, visit.now, _),
         h.div(".cols")[
             h.div(".work")[
                 h.div(".tlhead")[
-                    h.h2[_("Timeline of a referral")],
+                    h.h2[_("What happened")],
                     lines.filters({s: name for s, name in labels.SOURCE.items() if s in sources}, _),
                 ],
                 visit.away(history),
@@ -77,6 +80,7 @@ async def page(id: str, visit: Visit, *, refused: h.Node = None, status: int = 2
                 _term(review, visit.now, _),
                 visit.away(review),
                 _facts(found, visit),
+                door(id, _) if visit.has(Role.PLAN, Role.PROVIDER, Role.REFERRER) else None,
                 _populations(found, _),
             ],
         ],
@@ -86,11 +90,15 @@ async def page(id: str, visit: Visit, *, refused: h.Node = None, status: int = 2
     )
 
 
-async def _review(visit: Visit, found: ShownReferral) -> authorization_models.ShownAuthorization | None:
-    """The plan's review, where this person may see it."""
-    if not found.authorization.id or not visit.has(Role.PLAN, Role.PROVIDER):
+async def _review(
+    visit: Visit, found: ShownReferral, events: Sequence[ShownEvent]
+) -> authorization_models.ShownAuthorization | None:
+    """The plan's review, where this person may see it; once it is decided, events alone name it."""
+    named = [event.authorization for event in events if event.authorization]
+    id = found.authorization.id or (named[-1] if named else "")
+    if not id or not visit.has(Role.PLAN, Role.PROVIDER):
         return None
-    path = f"/v1/authorizations/{found.authorization.id}"
+    path = f"/v1/authorizations/{id}"
     return await unless(
         visit.api.get("authorization", path, authorization_models.ShownAuthorization), 403, 404
     )

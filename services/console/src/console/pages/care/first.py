@@ -56,10 +56,10 @@ async def first(visit: Provider) -> Response:
     )
     people = tried.items if isinstance(tried, ListingOutreachShown) else []
     ending = _ending(terms.items, visit.now) if isinstance(terms, ListingShownAuthorization) else []
-    late, soon = loops.due_words([one.answer_due_at for one in offers], visit.now)
+    over, soon = loops.due_words([one.answer_due_at for one in offers], visit.now)
     return visit.page(
         _("Care"),
-        blocks.head(_title(offers, people, _), _lead(late, soon, len(people), _), live(visit)),
+        blocks.head(_title(offers, people, _), _lead(over, soon, len(people), _), live(visit)),
         visit.away(offered, tried, terms),
         h.div(".cols")[
             h.div(".case")[
@@ -164,7 +164,7 @@ def _people(found: Sequence[OutreachShown], visit: Visit) -> h.Element:
         return blocks.card(
             _("Whom to reach"), h.p(".sub")[_("Nobody now. Members you accept are here until they answer.")]
         )
-    ordered = sorted(found, key=lambda one: (not one.overdue, len(one.attempts), one.updated_at or visit.now))
+    ordered = sorted(found, key=lambda one: (not late(one), len(one.attempts), one.updated_at or visit.now))
     return loops.group(
         _("Whom to try next"), len(found), None, rows(ordered[:50], visit), loops.more(PEOPLE, _("Everybody"))
     )
@@ -183,8 +183,9 @@ def rows(found: Sequence[OutreachShown], visit: Visit) -> h.Element:
                     h.span(".sub")[tried(one, visit.now, _)],
                 ],
                 h.div(".chips")[
-                    marks.chip(_("contact rules"), "late") if one.contact_rules else None,
-                    marks.chip(_("late"), "late") if one.overdue else None,
+                    marks.chip(_("contact nobody"), "late") if one.told_dead else None,
+                    marks.chip(_("contact rules"), "late") if _ruled(one) else None,
+                    marks.chip(_("late"), "late") if late(one) else None,
                     marks.chip(
                         _(STATUS.get(one.status, one.status)), "info" if one.status == "waiting" else ""
                     ),
@@ -193,6 +194,19 @@ def rows(found: Sequence[OutreachShown], visit: Visit) -> h.Element:
             for one in found
         )
     ]
+
+
+NO_RULE = "no_fixed_address"
+
+
+def _ruled(one: OutreachShown) -> bool:
+    """Whether there are rules for reaching this person; that they have no address is none."""
+    return any(rule != NO_RULE for rule in one.contact_rules)
+
+
+def late(one: OutreachShown) -> bool:
+    """Whether a clock of this outreach ran out; one that soon will is not late."""
+    return any(not each.endswith("at_risk") for each in one.overdue)
 
 
 def tried(one: OutreachShown, now: datetime, words: Words) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import htpy as h
@@ -15,6 +15,7 @@ from console.api.models.assignment import PublicDirectory, RankingExplanation
 from console.api.models.intake import ShownReferral
 from console.pages.care.first import live
 from console.pages.plan.queue import Plan
+from console.pages.record.page import door, known_of, some_of, toast
 from console.pages.rows import all_referrals, by_due, loop_of
 from console.pages.visit import Visit, see
 from console.parts import loops
@@ -50,6 +51,24 @@ WHY_NOT = {
     "fits_better": "yielded to one that fits better",
     "not_practicable": "could not be followed",
     "full": "has no free place",
+}
+
+
+# What each step asks of the plan next to naming a provider, the likeliest first.
+ACTS: Mapping[str, Sequence[str]] = {
+    "death_told": ("death-confirmed", "death-not-so"),
+    "start_open": ("release", "close"),
+    "authorization_ended": ("close",),
+    "start_without_form": ("close",),
+    "coverage_ended": ("close",),
+    "reported_provider_declined": ("close",),
+    "reported_no_longer_eligible": ("close",),
+    "reported_unable_to_reach": ("close",),
+    "reported_other": ("close",),
+    "none_left": ("close",),
+    "no_answer": ("take-offer-back",),
+    "member_already_assigned": ("close",),
+    "conflicted": ("no-longer", "close"),
 }
 
 
@@ -134,19 +153,26 @@ async def question_of(id: str, visit: Visit) -> Question:
 
 
 @router.get("/plan/asked/{id}")
-async def one(id: str, visit: Plan) -> Response:
-    """One loop: who was ranked, who was passed over and why; name one."""
-    return await page(await question_of(id, visit), visit)
+async def one(id: str, visit: Plan, after: str = "") -> Response:
+    """One loop: who was ranked, who was passed over and why; name one, or do what else the step asks."""
+    return await page(await question_of(id, visit), visit, after=after)
 
 
 async def page(
-    known: Question, visit: Visit, *, typed: Form = EMPTY, refused: h.Node = None, status: int = 200
+    known: Question,
+    visit: Visit,
+    *,
+    typed: Form = EMPTY,
+    refused: h.Node = None,
+    after: str = "",
+    status: int = 200,
 ) -> Response:
     _, found = visit.words, known.found
-    step = found.next_step
+    step, beside = found.next_step, await known_of(found.id, visit)
     return visit.page(
         _("Asked of us"),
         blocks.back(HERE, _("Asked of us")),
+        toast(after, _),
         blocks.head(
             labels.capital(_(step.step)) if step.actor == "plan" else _("Two referrals, perhaps one member"),
             [
@@ -159,6 +185,9 @@ async def page(
         refused,
         h.div(".cols")[
             h.div(".case")[
+                some_of(
+                    ACTS.get(step.code or "", ()), beside, typed, visit, href("/plan/asked/{}", found.id)
+                ),
                 _name(known, typed, visit),
                 _duplicate(found, visit.words),
                 _passed_over(known, visit),
@@ -187,7 +216,8 @@ async def page(
                         )
                     ),
                     h.p[h.a(href=href("/referrals/{}", found.id))[_("The whole story")]],
-                )
+                ),
+                door(found.id, _),
             ],
         ],
         here=HERE,
@@ -197,7 +227,8 @@ async def page(
 
 def _name(known: Question, typed: Form, visit: Visit) -> h.Node:
     _, found = visit.words, known.found
-    if found.status not in ("authorized", "assigned", "accepted", "outreach_initiated"):
+    dead = found.next_step.code == "death_told"
+    if dead or found.status not in ("authorized", "assigned", "accepted", "outreach_initiated"):
         return None
     ranked = known.explanation.ranked if isinstance(known.explanation, RankingExplanation) else []
     skipped = {

@@ -32,9 +32,17 @@ DONE = {
     "end": "The term ends; the member must get notice first.",
     "resume": "The clock runs on.",
     "revoke-grant": "The grant is ended.",
+    "appeal": "The appeal is recorded. Made in time, the term goes on until it is resolved.",
     "overturn": "It is recorded: the member is authorized.",
     "approve": "Another term begins when this one ends.",
     "deny": "There is no other term; the member must get notice.",
+}
+# Where a notice may be sent by the day of the ending (42 CFR 431.213).
+AT_ONCE = {
+    "death_confirmed": "The death is confirmed",
+    "signed_wish": "The member's signed wish",
+    "institution": "An institution that makes ineligible",
+    "mail_returned": "Whereabouts unknown, mail returned",
 }
 
 
@@ -280,8 +288,19 @@ def _acts(found: ShownAuthorization, etag: str, typed: Form, visit: Visit) -> li
         act(
             "end", _("End the term"), _("By one of the state's codes; the member gets notice ten days before."),
             select(_("Why"), "code", codes, typed.text("code"), empty=_("Choose a reason"), needed=True),
-            field(_("Last day"), "on", typed.text("on"), kind="date", needed=False, hint=_("Missing, the first that the notice allows.")),
+            field(_("Last day"), "on", typed.text("on"), kind="date", needed=False, id="end-on", hint=_("Missing, the first that the notice allows.")),
+            select(
+                _("May the notice come on the day itself?"), "without_notice", [(code, _(name)) for code, name in AT_ONCE.items()],
+                typed.text("without_notice"), empty=_("No: ten days before"), hint=_("Only where the law names it."),
+            ),
             button=_("End it"), tone="danger",
+        )  # fmt: skip
+    if term is not None and term.ends_on is not None:
+        act(
+            "appeal", _("The member appeals against the end"),
+            _("Told by the day on which the term was to end, it goes on until the appeal is resolved."),
+            field(_("Day of the appeal"), "on", typed.text("on"), kind="date", needed=False, id="appealed-on", hint=_("Missing, it is today.")),
+            button=_("Record the appeal"),
         )  # fmt: skip
     if found.grant is not None and not found.grant.ended:
         act(
@@ -307,8 +326,8 @@ async def act(id: str, action: str, visit: Plan) -> Response:
     match action:
         case "end":
             body = {"code": int(form.text("code")) if form.text("code").isdigit() else 0}
-            body |= {"on": form.text("on")} if form.text("on") else {}
-        case "overturn":
+            body |= {name: form.text(name) for name in ("on", "without_notice") if form.text(name)}
+        case "overturn" | "appeal":
             body = {"on": form.text("on")} if form.text("on") else {}
         case "deny":
             body = {"reason": form.text("reason")}

@@ -13,6 +13,7 @@ from console.api.client import Away, Refused, together, unless
 from console.api.models.intake import ShownReferral
 from console.api.models.notification import ListingItem
 from console.pages.care.first import live
+from console.pages.record.page import door, toast
 from console.pages.rows import all_referrals, by_due, loop_of
 from console.pages.visit import Visit, see, visiting
 from console.parts import loops
@@ -126,7 +127,7 @@ async def page(
     return visit.page(
         _("Referral"),
         blocks.back(HERE, _("Referrals")),
-        h.p(".toast", role="status")[_(DONE[after])] if after in DONE else None,
+        h.p(".toast", role="status")[_(DONE[after])] if after in DONE else toast(after, _),
         blocks.head(
             _("Closed: {outcome}", outcome=outcome)
             if closing
@@ -184,6 +185,7 @@ async def page(
                     h.p[h.a(href=href("/referrals/{}", id))[_("The whole story")]],
                     h.p[h.a(href=href("/refer/{}/receipt", id))[_("Receipt to print")]],
                 ),
+                door(id, _),
             ],
         ],
         here=HERE,

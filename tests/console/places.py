@@ -1,0 +1,23 @@
+"""Every page, by who opens it: what is looked at for access, width, weight and beauty."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+PLACES: Mapping[str, tuple[str, ...]] = {
+    "Noor Haddad": ("/ops", "/ops/step?actor=plan&step=decide+the+authorization", "/ops/parked", "/ops/organizations",
+                    "/referrals/{told}"),
+    "Maria Chen": (
+        "/plan/queue", "/plan/decide/{case}", "/plan/loops", "/plan/asked", "/plan/asked/{asks}", "/plan/terms",
+        "/plan/terms/{term}", "/referrals/{told}", "/me", "/people", "/mailbox",
+    ),
+    "{provider}": ("/care", "/care/people", "/care/people/{reached}", "/care/people/{served}", "/mailbox"),
+    "Rosa Diaz": ("/refer", "/refer/new", "/refer/new/adult", "/refer/new/child_youth", "/refer/{told}"),
+    "Imani Brooks": ("/refer", "/refer/{waiting}", "/refer/{waiting}/answers", "/refer/{waiting}/receipt"),
+}  # fmt: skip
+
+
+def places(ids: Mapping[str, str]) -> Iterator[tuple[str, list[str]]]:
+    """Who, and the addresses."""
+    for name, paths in PLACES.items():
+        yield name.format(**ids), [path.format(**ids) for path in paths]
