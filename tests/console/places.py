@@ -8,11 +8,13 @@ PLACES: Mapping[str, tuple[str, ...]] = {
     "Noor Haddad": ("/ops", "/ops/step?actor=plan&step=decide+the+authorization", "/ops/parked", "/ops/organizations",
                     "/referrals/{told}"),
     "Maria Chen": (
-        "/plan/queue", "/plan/decide/{case}", "/plan/loops", "/plan/asked", "/plan/asked/{asks}", "/plan/terms",
+        "/plan/queue", "/plan/decide/{case}", "/plan/loops", "/plan/asked", "/plan/asked/{asks}", "/referrals/{asks}/record", "/plan/terms",
         "/plan/terms/{term}", "/referrals/{told}", "/me", "/people", "/mailbox",
     ),
-    "{provider}": ("/care", "/care/people", "/care/people/{reached}", "/care/people/{served}", "/mailbox"),
-    "Rosa Diaz": ("/refer", "/refer/new", "/refer/new/adult", "/refer/new/child_youth", "/refer/{told}"),
+    "{provider}": ("/care", "/care/people", "/care/people/{reached}", "/mailbox"),
+    "{asked}": ("/care", "/care/offers/{offer}"),
+    "Rosa Diaz": ("/refer", "/refer/new", "/refer/new/adult", "/refer/new/child_youth", "/refer/{told}",
+                  "/referrals/{told}/record"),
     "Imani Brooks": ("/refer", "/refer/{waiting}", "/refer/{waiting}/answers", "/refer/{waiting}/receipt"),
 }  # fmt: skip
 

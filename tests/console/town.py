@@ -9,7 +9,17 @@ from typing import Any
 
 from demo.people import Crowd, Person, roster_row
 from tests.console.stage import Stage
-from tests.loop.house import CLINIC, HARBOR, HOSPITAL, NAVIGATORS, STREET, House, david, put_roster
+from tests.loop.house import (
+    CLINIC,
+    HARBOR,
+    HOSPITAL,
+    NAVIGATORS,
+    OPERATIONS,
+    STREET,
+    House,
+    david,
+    put_roster,
+)
 
 SEED = 7
 # So many forms come in together, and so many days pass until the next.
@@ -32,6 +42,8 @@ class Town:
     case: str
     term: str
     asks: str
+    provider: str
+    asked: str
 
     @property
     def ids(self) -> Mapping[str, str]:
@@ -43,6 +55,8 @@ async def town(at: Stage) -> Town:
     house = at.house
     crowd = Crowd(SEED, house.clock.now().date())
     people = [crowd.person(HARBOR) for _ in range(sum(count for count, _ in BATCHES))]
+    both = ["alameda", "contra-costa"]
+    await house.ask(OPERATIONS, "PUT", f"/v1/providers/{NAVIGATORS}", {"counties": both})
     known = [roster_row(person.member) for person in people[::2]]
     await put_roster(house, HARBOR, [roster_row(david()["member"]), *known])
     told = await _told(house)
@@ -54,14 +68,26 @@ async def town(at: Stage) -> Town:
         await house.quiet()
         await _answer(house)
         await house.pass_time(timedelta(days=days))
-    reached = await _reached(house)
+    reached, held = await _reached(house)
     offer = await _offered(house)
     cases = (await house.ask(HARBOR, "GET", "/v1/authorizations?waits_for=decision"))["items"]
     asks = (await house.ask(HARBOR, "GET", "/v1/referrals?actor=plan&limit=200"))["items"]
     named = [one for one in asks if one["next_step"]["step"] != "decide the authorization"]
-    term = (await house.referral(HARBOR, served))["authorization"]["id"]
+    terms = (await house.ask(HARBOR, "GET", "/v1/authorizations?status=approved&limit=200"))["items"]
+    sent = [one["id"] for one in (await house.ask(HOSPITAL, "GET", "/v1/referrals?limit=200"))["items"]]
+    case = next(one for one in cases[::-1] if one["referral"] in sent)
     return Town(
-        told, reached, served, offer["referral"], offer["id"], cases[-1]["referral"], cases[-1]["id"], term, named[0]["id"]
+        told=told,
+        reached=reached,
+        served=served,
+        offered=offer["referral"],
+        offer=offer["id"],
+        waiting=case["referral"],
+        case=case["id"],
+        term=next(one["id"] for one in terms if one["referral"] == served),
+        asks=named[0]["id"],
+        provider=next(name for slug, name in LEADS.items() if slug == held),
+        asked=next(name for slug, name in LEADS.items() if slug == offer["provider"]),
     )
 
 
@@ -99,7 +125,11 @@ async def _told(house: House) -> str:
     """David's loop, from his clinic to the word that came back."""
     referral = await house.refer(CLINIC, david())
     provider = await _accepted(house, referral)
-    for days, how, came in ((1, "phone", "no_answer"), (2, "phone", "voicemail"), (1, "in_person", "reached")):
+    for days, how, came in (
+        (1, "phone", "no_answer"),
+        (2, "phone", "voicemail"),
+        (1, "in_person", "reached"),
+    ):
         await house.pass_time(timedelta(days=days))
         await house.attempt(provider, referral, how, came)
     await house.ask(provider, "POST", f"/v1/outreach/{referral}:start-services", {"on": house.today()})
@@ -121,7 +151,7 @@ async def _served(house: House) -> str:
     return referral
 
 
-async def _reached(house: House) -> str:
+async def _reached(house: House) -> tuple[str, str]:
     """A member whom the street team looks for, with rules for reaching them."""
     body = _of("90000003S")
     member = body["member"] | {"safe_contact": {"channels": ["in_person", "text"], "hours": "mornings"}}
@@ -132,7 +162,7 @@ async def _reached(house: House) -> str:
     for how, came in TRIED[:2]:
         await house.attempt(provider, referral, how, came)
     await house.quiet()
-    return referral
+    return referral, provider
 
 
 async def _offered(house: House) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from console.parts import loops
 from console.parts.basics import labels, times
 from console.parts.loops import Loop
 from console.parts.ring import progress
+from console.words import Words
 
 # A list longer than this is filtered, not scrolled.
 MOST = 100
@@ -42,6 +43,15 @@ def loop_of(found: ShownReferral, visit: Visit, *, path: str = "", sub: str = ""
         tone=tone,
         headline=headline,
         closed=closing is not None,
+    )
+
+
+def needs(found: ShownReferral, words: Words) -> str:
+    """What the member needs ECM for, as the heading of a row: the claimed populations, or those that are met."""
+    shown = found.populations or []
+    named = [each for each in shown if each.claimed] or [each for each in shown if each.result == "met"]
+    return ", ".join(labels.population(each.code, words) for each in named[:2]) or words(
+        "No population named"
     )
 
 

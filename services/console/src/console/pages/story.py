@@ -17,7 +17,7 @@ from console.api.models import authorization as authorization_models
 from console.api.models.intake import ReferredMember, ShownEvent, ShownReferral, Timeline
 from console.pages.record.page import door, toast
 from console.pages.visit import Visit, see, visiting
-from console.parts import member
+from console.parts import member, sentences
 from console.parts import timeline as lines
 from console.parts.basics import blocks, labels, marks, times
 from console.parts.basics.html import href, icon, said
@@ -141,7 +141,7 @@ async def _entries(events: Sequence[ShownEvent], visit: Visit) -> list[Entry]:
             at=event.at,
             type=event.type.removeprefix("ecm.").removesuffix(".v1"),
             source=event.source,
-            sentence=_named(event.sentence, visit),
+            sentence=_named(_sentence(event, visit.words), visit),
             policy=event.policy or [],
             organization=visit.name(event.acted_by),
             person=names.get(
@@ -152,6 +152,11 @@ async def _entries(events: Sequence[ShownEvent], visit: Visit) -> list[Entry]:
         )
         for event in events
     ]
+
+
+def _sentence(event: ShownEvent, words: Words) -> str:
+    type = event.type.removeprefix("ecm.").rpartition(".")[0]
+    return sentences.happened(type, event.sentence, event.values, words)
 
 
 def _named(sentence: str, visit: Visit) -> str:
@@ -178,10 +183,17 @@ def _next(found: ShownReferral, now: datetime, words: Words) -> h.Element:
     return h.section(class_=["card next", times.standing(step.due_at, now)])[
         h.h2[_("Next")],
         h.p(".big")[
-            h.strong[labels.of(labels.ACTOR, step.actor, _)], " ", _("must {step}.", step=_(step.step))
+            h.strong[labels.of(labels.ACTOR, step.actor, _)],
+            " ",
+            _("must {step}.", step=sentences.step(step.code or "", step.step, step.values or {}, _)),
         ],
         marks.when(step.due_at, now, _) if step.due_at else None,
-        h.ul(".asks")[(h.li[said(question.asks)] for question in found.questions or ())]
+        h.ul(".asks")[
+            (
+                h.li[said(sentences.question(question.id, question.asks, _))]
+                for question in found.questions or ()
+            )
+        ]
         if found.questions
         else None,
     ]

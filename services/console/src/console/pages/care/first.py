@@ -21,6 +21,7 @@ from console.parts.basics import blocks, labels, marks, times
 from console.parts.basics.html import href, icon
 from console.words import Words
 from loopkeeper.contract.calendar import la_date
+from loopkeeper.contract.vocabulary.outreach import AttemptOutcome
 from loopkeeper.security.organizations import Role
 
 router = APIRouter()
@@ -219,7 +220,9 @@ def tried(one: OutreachShown, now: datetime, words: Words) -> str:
         _.many("{count} attempt", "{count} attempts", len(one.attempts))
         + ", "
         + _(
-            "last {day}: {outcome}", day=times.day(la_date(last.at), _), outcome=_(labels.plain(last.outcome))
+            "last {day}: {outcome}",
+            day=times.day(la_date(last.at), _),
+            outcome=_(AttemptOutcome.label_of(last.outcome)).lower(),
         )
     )
 

@@ -16,7 +16,7 @@ from console.api.models.intake import ShownReferral
 from console.pages.care.first import live
 from console.pages.plan.queue import Plan
 from console.pages.record.page import door, known_of, some_of, toast
-from console.pages.rows import all_referrals, by_due, loop_of
+from console.pages.rows import all_referrals, by_due, loop_of, needs
 from console.pages.visit import Visit, see
 from console.parts import loops
 from console.parts.basics import blocks, labels, marks, times
@@ -116,13 +116,17 @@ async def asked(visit: Plan) -> Response:
 def _group(step: str, found: Sequence[ShownReferral], visit: Visit) -> h.Element:
     _ = visit.words
     shown = [
-        loop_of(one, visit, path=href("/plan/asked/{}", one.id), sub=labels.county(one.county))
+        loop_of(one, visit, path=href("/plan/asked/{}", one.id), headline=needs(one, _), sub=_sub(one))
         for one in found[:50]
     ]
     return loops.group(
         labels.capital(_(step)), len(found), marks.mark(times.standing(found[0].next_step.due_at, visit.now)),
         loops.rows(shown, visit.now, _, step),
     )  # fmt: skip
+
+
+def _sub(one: ShownReferral) -> str:
+    return f"…{one.id[-6:]} · {labels.county(one.county)}"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from console.api.models.intake import ListingShownReferral
 from console.pages.care.first import live
 from console.pages.plan.queue import Plan
-from console.pages.rows import MOST, PAGE, all_referrals, loop_of
+from console.pages.rows import MOST, PAGE, all_referrals, loop_of, needs
 from console.parts import loops
 from console.parts.basics import blocks, labels
 from console.parts.basics.html import href
@@ -46,7 +46,10 @@ async def every(visit: Plan, status: str = "", population: str = "") -> Response
         found = list(await all_referrals(visit.api, order="due", **asked))
         ordered = found
     late, soon = loops.due_words([one.next_step.due_at for one in found], visit.now)
-    shown = [loop_of(one, visit, sub=_sub(one.county, visit.name(one.provider))) for one in ordered[:MOST]]
+    shown = [
+        loop_of(one, visit, headline=needs(one, _), sub=_sub(one.id, one.county, visit.name(one.provider)))
+        for one in ordered[:MOST]
+    ]
     return visit.page(
         _("Loops"),
         blocks.head(
@@ -98,5 +101,5 @@ async def every(visit: Plan, status: str = "", population: str = "") -> Response
     )
 
 
-def _sub(county: str | None, provider: str) -> str:
-    return " · ".join(each for each in (labels.county(county), provider) if each)
+def _sub(id: str, county: str | None, provider: str) -> str:
+    return " · ".join(each for each in (f"…{id[-6:]}", labels.county(county), provider) if each)

@@ -94,7 +94,7 @@ def page(
 def door(id: str, words: Words) -> h.Element:
     """The way to that page, from wherever a referral is worked on."""
     _ = words
-    return h.a(".card.door", href=href("/referrals/{}/record", id))[
+    return h.a(".card.sidedoor", href=href("/referrals/{}/record", id))[
         h.span[
             h.strong[_("Did something else happen?")],
             h.span(".sub")[_("Another provider is wished, a death, a closing that is wrong, and more.")],

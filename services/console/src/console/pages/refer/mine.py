@@ -14,9 +14,9 @@ from console.api.models.intake import ShownReferral
 from console.api.models.notification import ListingItem
 from console.pages.care.first import live
 from console.pages.record.page import door, toast
-from console.pages.rows import all_referrals, by_due, loop_of
+from console.pages.rows import all_referrals, by_due, loop_of, needs
 from console.pages.visit import Visit, see, visiting
-from console.parts import loops
+from console.parts import loops, sentences
 from console.parts.basics import blocks, labels, marks, times
 from console.parts.basics.html import form_to, href, icon, once_field, said
 from console.parts.basics.options import area, picks, submit
@@ -90,9 +90,13 @@ def _group(
             one,
             visit,
             path=href("/refer/{}/answers", one.id) if path else href("/refer/{}", one.id),
-            sub=_.many("{count} question", "{count} questions", len(one.questions or ()))
-            if path
-            else visit.name(one.plan),
+            headline=needs(one, _),
+            sub=f"…{one.id[-6:]} · "
+            + (
+                _.many("{count} question", "{count} questions", len(one.questions or ()))
+                if path
+                else visit.name(one.plan)
+            ),
         )
         for one in found[:100]
     ]
@@ -148,14 +152,22 @@ async def page(
                     else h.p(".big")[
                         h.strong[labels.of(labels.ACTOR, step.actor, _)],
                         " ",
-                        _("must {step}.", step=_(step.step)),
+                        _(
+                            "must {step}.",
+                            step=sentences.step(step.code or "", step.step, step.values or {}, _),
+                        ),
                     ],
                     marks.when(step.due_at, visit.now, _) if step.due_at and not closing else None,
                     h.p[said(closing.text)] if closing and closing.text else None,
                 ],
                 blocks.card(
                     _.many("{count} question is open", "{count} questions are open", len(found.questions)),
-                    h.ol(".asks")[(h.li[said(each.asks)] for each in found.questions[:5])],
+                    h.ol(".asks")[
+                        (
+                            h.li[said(sentences.question(each.id, each.asks, _))]
+                            for each in found.questions[:5]
+                        )
+                    ],
                     h.p[h.a(".button.primary", href=href("/refer/{}/answers", id))[_("Answer")]],
                 )
                 if found.questions and not closing
@@ -275,7 +287,12 @@ async def receipt(id: str, visit: Referrer) -> Response:
                         _(
                             "{actor} must {step}.",
                             actor=labels.of(labels.ACTOR, found.next_step.actor, _),
-                            step=_(found.next_step.step),
+                            step=sentences.step(
+                                found.next_step.code or "",
+                                found.next_step.step,
+                                found.next_step.values or {},
+                                _,
+                            ),
                         )
                         if found.next_step.actor
                         else None,
