@@ -69,7 +69,7 @@ async def test_four_people_in_four_browsers_play_a_loop_from_refer_to_told(at: S
     await maria.get_by_role("button", name="Review before sending").click()
     await the_loop_is(maria, "Approve this?")
     await maria.get_by_role("button", name="Approve").click()
-    await the_loop_is(maria, "0 wait for a decision")
+    await the_loop_is(maria, "Nothing waits for a decision")
 
     provider = PROVIDERS[await who_is_offered(at, referral)]
     luis = await at.be(provider, width=360, dark=True)

@@ -61,7 +61,11 @@ async def mailbox(visit: Reader, which: str = "") -> Response:
     return visit.page(
         _("Mailbox"),
         blocks.head(
-            _.many("{count} to read", "{count} to read", len(shown)) if which == "" else _(WHICH[which]),
+            _(WHICH[which])
+            if which
+            else _.many("{count} to read", "{count} to read", len(shown))
+            if shown
+            else _("Nothing to read"),
             _("Opening one by its button tells you, and that is recorded. This list tells nothing.")
             if which != "member"
             else _("Read these to the member, or to who holds consent, and record how."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from console.api.client import Api
 from console.api.models.intake import ListingShownReferral, ShownReferral
@@ -10,7 +11,7 @@ from console.pages.visit import Visit
 from console.parts import loops
 from console.parts.basics import labels, times
 from console.parts.loops import Loop
-from console.parts.ring import progress
+from console.parts.ring import Progress, progress
 from console.words import Words
 
 # A list longer than this is filtered, not scrolled.
@@ -28,14 +29,7 @@ def loop_of(found: ShownReferral, visit: Visit, *, path: str = "", sub: str = ""
     return Loop(
         id=found.id,
         path=path or loops.story(found.id),
-        progress=progress(
-            found.status,
-            decided=bool(found.authorization.number or found.authorization.denied),
-            told=bool(closing and closing.told_at),
-            outcome=closing.outcome if closing else "",
-            served=bool(closing and closing.outcome == "services_received"),
-            late=times.standing(due_at, visit.now) == "late",
-        ),
+        progress=progress_of(found, visit.now),
         sub=sub or labels.county(found.county) or visit.name(found.plan),
         due_at=due_at,
         since=found.received_at,
@@ -43,6 +37,19 @@ def loop_of(found: ShownReferral, visit: Visit, *, path: str = "", sub: str = ""
         tone=tone,
         headline=headline,
         closed=closing is not None,
+    )
+
+
+def progress_of(found: ShownReferral, now: datetime) -> Progress:
+    """How far a referral is, as its list shows it."""
+    closing = found.closing
+    return progress(
+        found.status,
+        decided=bool(found.authorization.number or found.authorization.denied),
+        told=bool(closing and closing.told_at),
+        outcome=closing.outcome if closing else "",
+        served=bool(closing and closing.outcome == "services_received"),
+        late=times.standing(found.next_step.due_at, now) == "late",
     )
 
 

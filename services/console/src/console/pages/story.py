@@ -22,6 +22,7 @@ from console.parts import timeline as lines
 from console.parts.basics import blocks, labels, marks, times
 from console.parts.basics.html import href, icon, said
 from console.parts.ring import Progress, of_events, ring, steps
+from console.parts.term import term
 from console.parts.timeline import Entry
 from console.web.refusals import NotHere
 from console.words import Words
@@ -54,7 +55,7 @@ async def page(
     review = next(iter(await together(_review(visit, found, events))))
     opening = await visit.people.identity(visit.signed, id)
     progress = of_events(
-        {event.type.removeprefix("ecm.").removesuffix(".v1") for event in events},
+        {sentences.kind_of(event.type) for event in events},
         told=bool(found.closing and found.closing.told_at),
         late=times.standing(found.next_step.due_at, visit.now) == "late",
     )
@@ -77,7 +78,9 @@ async def page(
             h.aside(".facts")[
                 _next(found, visit.now, _),
                 await _identity(found, opening, visit),
-                _term(review, visit.now, _),
+                term(review.term, visit.now, _)
+                if isinstance(review, authorization_models.ShownAuthorization) and review.term
+                else None,
                 visit.away(review),
                 _facts(found, visit),
                 door(id, _) if visit.has(Role.PLAN, Role.PROVIDER, Role.REFERRER) else None,
@@ -139,7 +142,7 @@ async def _entries(events: Sequence[ShownEvent], visit: Visit) -> list[Entry]:
         Entry(
             id=event.event_id,
             at=event.at,
-            type=event.type.removeprefix("ecm.").removesuffix(".v1"),
+            type=sentences.kind_of(event.type),
             source=event.source,
             sentence=_named(_sentence(event, visit.words), visit),
             policy=event.policy or [],
@@ -155,8 +158,7 @@ async def _entries(events: Sequence[ShownEvent], visit: Visit) -> list[Entry]:
 
 
 def _sentence(event: ShownEvent, words: Words) -> str:
-    type = event.type.removeprefix("ecm.").rpartition(".")[0]
-    return sentences.happened(type, event.sentence, event.values, words)
+    return sentences.happened(event.type, event.sentence, event.values, words)
 
 
 def _named(sentence: str, visit: Visit) -> str:
@@ -226,31 +228,6 @@ async def _whose(found: ShownReferral, opening: Opening, visit: Visit) -> Referr
         )
     return await visit.api.get(
         "assignment", f"/v1/assignments/{found.id}/member", ReferredMember, reason=reason
-    )
-
-
-def _term(review: object, now: datetime, words: Words) -> h.Node:
-    if not isinstance(review, authorization_models.ShownAuthorization) or review.term is None:
-        return None
-    _, term = words, review.term
-    from_, through = term.from_, term.through
-    whole = max((through - from_).days, 1)
-    spent = max(0.0, min(1.0, (la_date(now) - from_).days / whole))
-    return blocks.card(
-        _("Authorization"),
-        h.p(".num")[term.number],
-        h.svg(".term", viewBox="0 0 100 6", preserveAspectRatio="none", aria_hidden="true")[
-            h.rect(".bg", y="2", width="100", height="2"),
-            h.rect(".fill", y="2", width=f"{spent * 100:.1f}", height="2"),
-            h.rect(".tick", x=f"{max(0.0, spent * 100 - 0.6):.1f}", width="0.6", height="6"),
-        ],
-        h.p(".termends")[
-            h.span[times.day(from_, _, year=True, weekday=False)],
-            h.span[times.day(through, _, year=True, weekday=False)],
-        ],
-        h.p(".sub")[_("Ends {day}: {why}.", day=times.day(term.ends_on, _, year=True), why=_(term.why))]
-        if term.ends_on
-        else None,
     )
 
 

@@ -6,6 +6,7 @@ the translations finds it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
@@ -49,11 +50,16 @@ def step(code: str, said: str, values: Mapping[str, str], words: Words) -> str:
     return words(said)
 
 
+def kind_of(type: str) -> str:
+    """The kind of an event, without the prefix and the version that its wire type has."""
+    return re.sub(r"^ecm\.|\.v\d+$", "", type)
+
+
 def happened(type: str, said: str, values: Mapping[str, Any], words: Words) -> str:
-    """One line of a timeline. `type`: the event's, without its `ecm.` and version."""
+    """One line of a timeline. `type`: the event's."""
     if words.language == "en":
         return said
-    made = SPANISH.get(type)
+    made = SPANISH.get(kind_of(type))
     return made(Values(values, words)) if made else said
 
 

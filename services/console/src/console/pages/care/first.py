@@ -40,7 +40,7 @@ STATUS = {
 
 
 @router.get(HERE)
-async def first(visit: Provider) -> Response:
+async def first(visit: Provider, after: str = "") -> Response:
     """Offers first, then people, then terms."""
     _ = visit.words
     offered, tried, terms = await together(
@@ -60,6 +60,9 @@ async def first(visit: Provider) -> Response:
     over, soon = loops.due_words([one.answer_due_at for one in offers], visit.now)
     return visit.page(
         _("Care"),
+        h.p(".toast", role="status")[_("The assignment ends. The plan finds another provider.")]
+        if after == "no-longer"
+        else None,
         blocks.head(_title(offers, people, _), _lead(over, soon, len(people), _), live(visit)),
         visit.away(offered, tried, terms),
         h.div(".cols")[

@@ -72,6 +72,12 @@ ACTS: Mapping[str, Sequence[str]] = {
 }
 
 
+# Where naming a provider is the answer most often.
+NAMED_FIRST = frozenset(
+    {"none_left", "no_answer", "reported_provider_declined", "provider_left", "change_requested"}
+)
+
+
 @router.get(HERE)
 async def asked(visit: Plan) -> Response:
     """Loops that wait for the plan, and not for a decision; and what may be one member's twice."""
@@ -173,6 +179,9 @@ async def page(
 ) -> Response:
     _, found = visit.words, known.found
     step, beside = found.next_step, await known_of(found.id, visit)
+    named_first = step.code in NAMED_FIRST
+    back = href("/plan/asked/{}", found.id)
+    others = some_of(ACTS.get(step.code or "", ()), beside, typed, visit, back, first=not named_first)
     return visit.page(
         _("Asked of us"),
         blocks.back(HERE, _("Asked of us")),
@@ -189,10 +198,9 @@ async def page(
         refused,
         h.div(".cols")[
             h.div(".case")[
-                some_of(
-                    ACTS.get(step.code or "", ()), beside, typed, visit, href("/plan/asked/{}", found.id)
-                ),
+                None if named_first else others,
                 _name(known, typed, visit),
+                others if named_first else None,
                 _duplicate(found, visit.words),
                 _passed_over(known, visit),
                 visit.away(known.explanation, known.directory),

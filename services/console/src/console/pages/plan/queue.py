@@ -55,10 +55,10 @@ async def queue(visit: Plan, due: str = "", waits: str = "decision") -> Response
     return visit.page(
         _("Decide"),
         blocks.head(
-            _("{count} wait for a decision", count=count) if count != 1 else _("One waits for a decision"),
-            _lead(late, soon, visit.words)
+            _.many("One waits for a decision", "{count} wait for a decision", count)
             if count
-            else _("Nothing waits. What needs a person comes here at once."),
+            else _("Nothing waits for a decision"),
+            _lead(late, soon, visit.words) if count else _("What needs a person comes here at once."),
             _live(visit),
         ),
         _filters(due, waits, visit.words),

@@ -20,6 +20,7 @@ from console.parts.basics import blocks, labels, marks, times
 from console.parts.basics.html import form_to, href, once_field
 from console.parts.basics.options import select
 from console.parts.entrance import field
+from console.parts.term import term as drawn
 from console.web.forms import EMPTY, Form
 from console.web.refusals import NotHere
 from loopkeeper.contract.calendar import la_date
@@ -154,7 +155,9 @@ async def page(
         ),
         refused,
         h.div(".cols")[
-            h.div(".case")[_acts(found, etag, typed, visit)],
+            h.div(".case")[
+                drawn(found.term, visit.now, _) if found.term else None, _acts(found, etag, typed, visit)
+            ],
             h.aside(".facts")[_facts(found, visit)],
         ],
         here=HERE,
@@ -190,7 +193,6 @@ def _facts(found: ShownAuthorization, visit: Visit) -> h.Element:
         _("Facts"),
         blocks.facts(
             (
-                (_("Number"), h.code[term.number] if term else None),
                 (_("State"), _(labels.plain(term.state)) if term else None),
                 (
                     _("Renewed"),

@@ -17,6 +17,7 @@ from console.api.models.intake import ShownReferral, Timeline
 from console.pages.record import attempt, closing, consent, death, provider, release
 from console.pages.record.act import Act, Known, unfolded
 from console.pages.visit import Visit, see, visiting
+from console.parts import sentences
 from console.parts.basics import blocks, labels
 from console.parts.basics.html import href, icon
 from console.web.forms import EMPTY, Form
@@ -41,7 +42,7 @@ async def known_of(id: str, visit: Visit) -> Known:
         ),
     )
     events = history.items if isinstance(history, Timeline) else []
-    types = [each.type.removeprefix("ecm.").rpartition(".")[0] for each in events]
+    types = [sentences.kind_of(each.type) for each in events]
     return Known(found, types, directory)
 
 
@@ -53,11 +54,15 @@ def acts_of(known: Known, typed: Form, visit: Visit) -> Sequence[Act]:
     return sorted(found, key=lambda act: order.index(act.about))
 
 
-def some_of(names: Sequence[str], known: Known, typed: Form, visit: Visit, back: str) -> list[h.Node]:
-    """These acts, unfolded where another page is about them; the first of them open."""
+def some_of(
+    names: Sequence[str], known: Known, typed: Form, visit: Visit, back: str, *, first: bool = True
+) -> list[h.Node]:
+    """These acts, where another page is about them. `first`: whether the first of them is open."""
     found = {act.name: act for act in acts_of(known, typed, visit)}
     there = [found[name] for name in names if name in found]
-    return [unfolded(act, known.found.id, back, typed, first=at == 0) for at, act in enumerate(there)]
+    return [
+        unfolded(act, known.found.id, back, typed, first=first and at == 0) for at, act in enumerate(there)
+    ]
 
 
 @router.get("/referrals/{id}/record")
@@ -97,7 +102,7 @@ def door(id: str, words: Words) -> h.Element:
     return h.a(".card.sidedoor", href=href("/referrals/{}/record", id))[
         h.span[
             h.strong[_("Did something else happen?")],
-            h.span(".sub")[_("Another provider is wished, a death, a closing that is wrong, and more.")],
+            h.span(".sub")[_("Another provider, a death, a day of release, a closing that is wrong.")],
         ],
         icon("next"),
     ]
@@ -139,6 +144,9 @@ async def send(id: str, name: str, visit: Concerned) -> Response:
         lines = [("", labels.capital(labels.plain(at.rpartition("/")[2])), fix) for at, fix in refusal.fields]
         shown = blocks.problem(refusal.title, refusal.fix, refusal.trace, visit.words, lines)
         return page(known, visit, typed=form, refused=shown, status=refusal.status)
+    if name == "no-longer" and not visit.has(Role.PLAN):
+        # From now on it is not theirs to see.
+        return see(href("/care", after=name))
     new = made.text("id") if act.service == "intake" else ""
     if BACK.fullmatch(form.text("back")) and new in ("", id):
         return see(href(form.text("back"), after=name))

@@ -16,7 +16,9 @@ def acts(known: Known, typed: Form, visit: Visit) -> Iterator[Act]:
     """For those who may know of custody, and only where there is any."""
     found, _ = known.found, visit.words
     who = ours(visit, found)
-    near = any(each.code == INSIDE and each.result != "unmet" for each in found.populations or ())
+    near = any(
+        each.code == INSIDE and (each.claimed or each.result == "met") for each in found.populations or ()
+    )
     if found.release_on is None and not (near and who in ("plan", "provider")):
         return
     if not known.closed:

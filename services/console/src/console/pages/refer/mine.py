@@ -14,12 +14,13 @@ from console.api.models.intake import ShownReferral
 from console.api.models.notification import ListingItem
 from console.pages.care.first import live
 from console.pages.record.page import door, toast
-from console.pages.rows import all_referrals, by_due, loop_of, needs
+from console.pages.rows import all_referrals, by_due, loop_of, needs, progress_of
 from console.pages.visit import Visit, see, visiting
 from console.parts import loops, sentences
 from console.parts.basics import blocks, labels, marks, times
 from console.parts.basics.html import form_to, href, icon, once_field, said
 from console.parts.basics.options import area, picks, submit
+from console.parts.ring import ring, steps
 from console.web.forms import EMPTY, Form
 from console.web.refusals import NotHere
 from loopkeeper.contract.calendar import la_date
@@ -128,20 +129,28 @@ async def page(
         raise NotHere
     closing, step = found.closing, found.next_step
     outcome = labels.of(labels.OUTCOME, closing.outcome, _) if closing else ""
+    stands = progress_of(found, visit.now)
     return visit.page(
         _("Referral"),
         blocks.back(HERE, _("Referrals")),
         h.p(".toast", role="status")[_(DONE[after])] if after in DONE else toast(after, _),
-        blocks.head(
-            _("Closed: {outcome}", outcome=outcome)
-            if closing
-            else labels.capital(labels.of(labels.STATUS, found.status, _)),
-            [
-                _("To {plan}, ", plan=visit.name(found.plan)),
-                times.day(la_date(found.received_at), _, year=True),
-                ".",
+        h.div(".storyhead.myhead")[
+            ring(stands, _, large=True),
+            h.div[
+                h.h1(tabindex="-1")[
+                    _("Closed: {outcome}", outcome=outcome)
+                    if closing
+                    else labels.capital(labels.of(labels.STATUS, found.status, _))
+                ],
+                h.p(".lead")[
+                    f"{needs(found, _)}. ",
+                    _("To {plan}, ", plan=visit.name(found.plan)),
+                    times.day(la_date(found.received_at), _, year=True),
+                    ".",
+                ],
+                steps(stands, _),
             ],
-        ),
+        ],
         refused,
         h.div(".cols")[
             h.div(".case")[
@@ -159,6 +168,12 @@ async def page(
                     ],
                     marks.when(step.due_at, visit.now, _) if step.due_at and not closing else None,
                     h.p[said(closing.text)] if closing and closing.text else None,
+                    h.p(".proved")[
+                        icon("check"),
+                        _("You were told {day}.", day=times.day(la_date(closing.told_at), _, year=True)),
+                    ]
+                    if closing and closing.told_at
+                    else None,
                 ],
                 blocks.card(
                     _.many("{count} question is open", "{count} questions are open", len(found.questions)),
