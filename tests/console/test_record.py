@@ -34,7 +34,9 @@ async def accepted(at: Stage, number: list[int], **changes: object) -> tuple[str
     referral = await referred(at, number, **changes)
     provider = await who_is_offered(at, referral)
     lead = {"lead": {"person": "luis-ortega", "name": "Luis Ortega"}}
-    await at.house.ask(provider, "POST", f"/v1/assignments/{referral}:accept", lead)
+    offers = (await at.house.ask(HARBOR, "GET", "/v1/assignments?status=offered"))["items"]
+    offer = next(each["id"] for each in offers if each["referral"] == referral)
+    await at.house.ask(provider, "POST", f"/v1/assignments/{offer}:accept", lead)
     await at.house.quiet()
     return referral, PROVIDERS[provider]
 
