@@ -114,7 +114,7 @@ async def test_a_decision_is_made_with_the_keyboard_alone(at: Stage) -> None:
     await press("d")
     await expect(maria.locator("#choice-deny")).to_be_checked()
     await maria.get_by_label("Reason", exact=True).focus()
-    await maria.keyboard.type("No Population")
+    await maria.keyboard.type("No active")
     await maria.locator("#decision button.primary").focus()
     await press("Enter")
     await the_loop_is(maria, "Deny this?")

@@ -1,4 +1,4 @@
-"""What happens beside the usual way is recorded on pages: a death, an error, another provider, custody, an appeal."""
+"""What is rare is recorded on pages: a death, an error, another provider, custody, an appeal."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ class Values:
         return self._values.get(name)
 
     def name(self, name: str) -> str:
-        """An organization, as it stands; the page puts names for ids."""
+        """An organization's id; the page puts its name there."""
         return str(self._values.get(name) or "")
 
     def code(self, name: str) -> str:

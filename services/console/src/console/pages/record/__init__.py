@@ -1,1 +1,1 @@
-"""What happens beside the usual way, and may be recorded of a referral: a file for each noun."""
+"""What is rare and may be recorded of a referral: a file for each noun."""

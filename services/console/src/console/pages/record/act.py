@@ -69,7 +69,7 @@ class Act:
 
 
 def ours(visit: Visit, found: ShownReferral) -> str:
-    """As whom this organization stands to the referral: plan, referrer, or provider."""
+    """What this organization is to the referral: plan, referrer, or provider."""
     if visit.has(Role.PLAN) and found.plan == visit.signed.organization.id:
         return "plan"
     if found.provider == visit.signed.organization.id and visit.has(Role.PROVIDER):

@@ -30,7 +30,7 @@ def acts(known: Known, typed: Form, visit: Visit) -> Iterator[Act]:
         "consent",
         _("The member"),
         _("Who may consent, or speak for them, changes"),
-        _("It counts at once: whoever spoke for them before hears nothing more."),
+        _("It counts at once: who spoke for them before hears nothing more."),
         _("Record it"),
         f"/v1/referrals/{found.id}:answer",
         fields=[

@@ -1,4 +1,4 @@
-"""Whatever happens beside the usual way, on one page of a referral: only what this person may record is on it."""
+"""What is rare, on one page of a referral: only what this person may record is on it."""
 
 from __future__ import annotations
 
