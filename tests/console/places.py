@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 PLACES: Mapping[str, tuple[str, ...]] = {
-    "Noor Haddad": ("/ops", "/ops/step?actor=plan&step=decide+the+authorization", "/ops/parked", "/ops/organizations",
+    "Noor Haddad": ("/ops", "/ops/step?actor=plan&step=decide", "/ops/parked", "/ops/organizations",
                     "/referrals/{told}"),
     "Maria Chen": (
         "/plan/queue", "/plan/decide/{case}", "/plan/loops", "/plan/asked", "/plan/asked/{asks}", "/referrals/{asks}/record", "/plan/terms",

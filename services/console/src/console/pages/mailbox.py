@@ -11,7 +11,7 @@ from starlette.responses import Response
 from console.api.client import Refused, unless
 from console.api.models.notification import Item, ListingItem, Opened
 from console.pages.care.first import live
-from console.pages.rows import PAGE
+from console.pages.rows import PAGE, lately, pages
 from console.pages.visit import Visit, see, visiting
 from console.parts.basics import blocks, labels, marks, times
 from console.parts.basics.html import form_to, href, once_field, said
@@ -55,7 +55,10 @@ async def mailbox(visit: Reader, which: str = "") -> Response:
     query: dict[str, Any] = {"told": which == "told"}
     if which == "member":
         query["recipient_kind"] = "member"
-    found = (await visit.api.get("notification", "/v1/mailbox", ListingItem, limit=PAGE, **query)).items
+    if which == "told":
+        found, _days = await lately(visit, "notification", "/v1/mailbox", ListingItem, **query)
+    else:
+        found = await pages(visit.api, "notification", "/v1/mailbox", ListingItem, **query)
     shown = [each for each in found if which == "member" or each.recipient_kind != "member"]
     ordered = sorted(shown, key=lambda each: each.at, reverse=True)[:100]
     return visit.page(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
 from console.api.client import Api
 from console.api.models.intake import ListingShownReferral, ShownReferral
@@ -17,8 +18,10 @@ from console.words import Words
 # A list longer than this is filtered, not scrolled.
 MOST = 100
 PAGE = 200
-# What is counted page by page where a service has no count: an installation of a few thousand loops.
+# What is looked through page by page where a service has no filter for it: a few thousand entries.
 MOST_PAGES = 12
+# What is over is shown of so many days, the most that fit.
+LATELY = (30, 7, 1)
 
 
 def loop_of(found: ShownReferral, visit: Visit, *, path: str = "", sub: str = "", headline: str = "") -> Loop:
@@ -63,18 +66,36 @@ def needs(found: ShownReferral, words: Words) -> str:
 
 
 async def all_referrals(api: Api, **query: object) -> Sequence[ShownReferral]:
-    """Every referral that fits, page by page."""
-    found: list[ShownReferral] = []
+    """Every referral that fits, page by page, as far as a page may look."""
+    return await pages(api, "intake", "/v1/referrals", ListingShownReferral, **query)
+
+
+async def pages(api: Api, service: str, path: str, model: type[Any], **query: object) -> Sequence[Any]:
+    """The entries of a list, page by page, as far as a page may look."""
+    found: list[Any] = []
     cursor: str | None = None
     for _ in range(MOST_PAGES):
-        page = await api.get(
-            "intake", "/v1/referrals", ListingShownReferral, limit=PAGE, cursor=cursor, **query
-        )
+        page = await api.get(service, path, model, limit=PAGE, cursor=cursor, **query)
         found += page.items
         cursor = page.next_cursor
         if cursor is None:
             break
     return found
+
+
+async def lately(
+    visit: Visit, service: str, path: str, model: type[Any], **query: object
+) -> tuple[Sequence[Any], int]:
+    """What changed last of a list that begins with what changed first: of as many days as fit into one answer, with
+    how many days that is."""
+    found: Sequence[Any] = ()
+    for days in LATELY:
+        since = (visit.now - timedelta(days=days)).isoformat()
+        page = await visit.api.get(service, path, model, limit=PAGE, updated_since=since, **query)
+        found = page.items
+        if page.next_cursor is None or days == LATELY[-1]:
+            return found, days
+    return found, LATELY[-1]
 
 
 def by_due(found: Sequence[ShownReferral]) -> list[ShownReferral]:

@@ -14,7 +14,7 @@ from console.api.client import together
 from console.api.models.assignment import ListingShownAssignment, ShownAssignment
 from console.api.models.authorization import ListingShownAuthorization, ShownAuthorization
 from console.api.models.notification import ListingOutreachShown, OutreachShown
-from console.pages.rows import PAGE
+from console.pages.rows import PAGE, pages
 from console.pages.visit import Visit, visiting
 from console.parts import loops
 from console.parts.basics import blocks, labels, marks, times
@@ -260,10 +260,8 @@ async def everybody(visit: Provider, status: str = "") -> Response:
     """Everybody this provider accepted."""
     _ = visit.words
     asked = status if status in STATUS else ""
-    found = await visit.api.get(
-        "notification", "/v1/outreach", ListingOutreachShown, status=asked or None, limit=PAGE
-    )
-    held = [one for one in found.items if one.provider == visit.signed.organization.id]
+    found = await pages(visit.api, "notification", "/v1/outreach", ListingOutreachShown, status=asked or None)
+    held = [one for one in found if one.provider == visit.signed.organization.id]
     return visit.page(
         _("People"),
         blocks.head(

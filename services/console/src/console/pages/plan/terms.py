@@ -13,7 +13,7 @@ from console.api.client import Refused, unless
 from console.api.models.authorization import ListingShownAuthorization, ShownAuthorization
 from console.pages.care.first import live
 from console.pages.plan.queue import Plan, title_of
-from console.pages.rows import PAGE
+from console.pages.rows import PAGE, pages
 from console.pages.visit import Visit, see
 from console.parts import loops
 from console.parts.basics import blocks, labels, marks, times
@@ -53,12 +53,12 @@ async def terms(visit: Plan) -> Response:
     _ = visit.words
     judged = await _waiting(visit, "discontinuation")
     renew = await _waiting(visit, "reauthorization")
-    running = await visit.api.get(
-        "authorization", "/v1/authorizations", ListingShownAuthorization, status="approved", limit=PAGE
+    running = await pages(
+        visit.api, "authorization", "/v1/authorizations", ListingShownAuthorization, status="approved"
     )
     today = la_date(visit.now)
     live_terms = sorted(
-        (one for one in running.items if one.term and one.term.through >= today and not one.waits_for),
+        (one for one in running if one.term and one.term.through >= today and not one.waits_for),
         key=lambda one: one.term.through if one.term else today,
     )
     return visit.page(

@@ -10,11 +10,11 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from console.api.client import Away, Refused, together, unless
-from console.api.models.intake import ShownReferral
+from console.api.models.intake import ListingShownReferral, ShownReferral
 from console.api.models.notification import ListingItem
 from console.pages.care.first import live
 from console.pages.record.page import door, toast
-from console.pages.rows import all_referrals, by_due, loop_of, needs, progress_of
+from console.pages.rows import all_referrals, by_due, lately, loop_of, needs, progress_of
 from console.pages.visit import Visit, see, visiting
 from console.parts import loops, sentences
 from console.parts.basics import blocks, labels, marks, times
@@ -36,13 +36,15 @@ CLOSED_SHOWN = 20
 async def mine(visit: Annotated[Visit, visiting(Role.REFERRER)]) -> Response:
     """Asked of you first, then what is on its way, then what is closed."""
     _ = visit.words
-    found, box = await together(
-        all_referrals(visit.api),
+    found, over, box = await together(
+        all_referrals(visit.api, order="due"),
+        lately(visit, "intake", "/v1/referrals", ListingShownReferral, status="closed"),
         visit.api.get("notification", "/v1/mailbox", ListingItem, told=False, limit=50),
     )
-    if isinstance(found, Away):
-        raise found
-    own = [one for one in found if one.referrer == visit.signed.organization.id]
+    if isinstance(found, Away) or isinstance(over, Away):
+        raise Away("intake")
+    mine, days = visit.signed.organization.id, over[1]
+    own = [one for one in (*found, *over[0]) if one.referrer == mine]
     asked = by_due([one for one in own if one.closing is None and one.questions])
     waiting = by_due([one for one in own if one.closing is None and not one.questions])
     closed = sorted(
@@ -57,7 +59,12 @@ async def mine(visit: Annotated[Visit, visiting(Role.REFERRER)]) -> Response:
                 "{count} referrals are on their way",
                 len(asked) + len(waiting),
             ),
-            _("{asked} ask something of you. {closed} are closed.", asked=len(asked), closed=len(closed)),
+            _(
+                "{asked} ask something of you. {closed} closed in the last {days} days.",
+                asked=len(asked),
+                closed=len(closed),
+                days=days,
+            ),
             live(visit),
         ),
         h.p(".doors")[
