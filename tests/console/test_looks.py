@@ -79,3 +79,20 @@ async def test_a_page_is_whole_at_320_and_in_print(at: Stage, here: Town) -> Non
     await page.emulate_media(media="print")
     assert await page.locator(".side").is_hidden()
     assert await page.locator(".paper-only").is_visible()
+
+
+async def test_the_readme_shows_this_towns_board_and_a_story(at: Stage, here: Town, tmp_path: Path) -> None:
+    """LOOPKEEPER_README_PICTURES=FOLDER keeps them there: `make pictures`."""
+    folder = Path(os.environ.get("LOOPKEEPER_README_PICTURES") or tmp_path)
+    for name, path, picture in (
+        ("Noor Haddad", "/ops", "board.png"),
+        ("Maria Chen", f"/referrals/{here.told}", "story.png"),
+    ):
+        context = await at.context(width=1280)
+        page = await at.be(name, context)
+        await page.set_viewport_size({"width": 1280, "height": 1180})
+        await page.goto(at.url + path)
+        await page.evaluate("document.fonts.ready.then(() => true)")
+        await page.emulate_media(reduced_motion="reduce")
+        taken = await page.screenshot(path=folder / picture)
+        assert int.from_bytes(taken[16:20], "big") == 1280, "a picture as wide as its page"

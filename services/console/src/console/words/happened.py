@@ -47,6 +47,8 @@ CODES: Mapping[str, str] = {
     "another_member": "era otro miembro", "another_day": "era otro día", "recorded_twice": "estaba dos veces",
     "another_outcome": "el resultado fue otro",
     # offers and the plan's questions
+    "needs_beyond_scope": "necesita más de lo que ofrece", "safety": "seguridad", "member_prefers_another": "el miembro prefiere a otro",
+    "outside_area": "fuera de su zona",
     "no_capacity": "no tiene cupo", "out_of_area": "fuera de su zona", "language": "no habla el idioma", "not_accepting": "no acepta a nadie ahora",
     "conflict_of_interest": "conflicto de interés", "other_reason": "otro motivo", "no_reason": "sin motivo", "accepted": "aceptada",
     "no_answer_in_time": "no respondió a tiempo", "none_left": "ya no queda a quién ofrecerla", "conflicted": "dos asignaciones a la vez",

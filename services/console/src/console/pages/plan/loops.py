@@ -39,11 +39,12 @@ async def every(visit: Plan, status: str = "", population: str = "", cursor: str
         raise NotHere
     _ = visit.words
     asked = {"status": status or None, "population": population or None}
-    following, days, count = None, 0, 0
+    following, days, whole = None, 0, not status and not population
     if status == "closed":
         found, days = await lately(visit, "intake", "/v1/referrals", ListingShownReferral, **asked)
         shown_now = sorted(found, key=lambda one: one.updated_at, reverse=True)[:MOST]
         count = len(found)
+        late = soon = 0
     else:
         page, counted = await together(
             visit.api.get(
@@ -61,10 +62,9 @@ async def every(visit: Plan, status: str = "", population: str = "", cursor: str
             raise Away("intake")
         shown_now, following = page.items, page.next_cursor
         count = len(shown_now) if population else counted.status.get(status, 0) if status else counted.open
-    whole = not status and not population
-    late, soon = loops.due_words([one.next_step.due_at for one in shown_now], visit.now)
-    if status != "closed" and whole:
-        late, soon = counted.due.get("late", 0), counted.due.get("soon", 0)
+        late, soon = loops.due_words([one.next_step.due_at for one in shown_now], visit.now)
+        if whole:
+            late, soon = counted.due.get("late", 0), counted.due.get("soon", 0)
     shown = [
         loop_of(one, visit, headline=needs(one, _), sub=_sub(one.id, one.county, visit.name(one.provider)))
         for one in shown_now

@@ -70,6 +70,7 @@ async def page(
         raise NotHere
     found, etag = got
     asked = list(found.questions or ())
+    blocking = sum(each.blocking for each in asked)
     if not asked or found.closing is not None:
         return visit.page(
             _("Answers"),
@@ -84,10 +85,13 @@ async def page(
         blocks.back(href("/refer/{}", id), _("Back")),
         blocks.head(
             _.many("{count} question", "{count} questions", len(asked)),
-            _(
+            _.many(
+                "Answer what you know; leave the rest. One holds the loop up.",
                 "Answer what you know; leave the rest. {count} hold the loop up.",
-                count=sum(each.blocking for each in asked),
-            ),
+                blocking,
+            )
+            if blocking
+            else _("Answer what you know; leave the rest. None holds the loop up."),
         ),
         refused,
         h.section(".card.narrow")[
