@@ -47,7 +47,7 @@ console-proof: .venv/.ready ## Run the console's tests in a real Chromium
 	@$(RUN) pytest -n 2 --dist loadfile -m browser tests/console $(ARGS)
 
 # The same people on the same days each time; ids differ.
-pictures: .venv/.ready ## Take the README's pictures anew, from the tests' town
+pictures: .venv/.ready ## Take the README's pictures again, from the tests' town
 	@$(RUN) python -m tests.console.chromium || true
 	@LOOPKEEPER_README_PICTURES=docs/images $(RUN) pytest -q -m browser tests/console/test_looks.py -k readme $(ARGS)
 

@@ -36,6 +36,17 @@ async def who_is_offered(at: Stage, referral: str) -> str:
     return next(each["provider"] for each in found["items"] if each["referral"] == referral)
 
 
+async def accepted_by(at: Stage, referral: str) -> str:
+    """The provider that was offered this referral, and has accepted it."""
+    await at.house.quiet()
+    offers = (await at.house.ask(HARBOR, "GET", "/v1/assignments?status=offered"))["items"]
+    offer = next(each for each in offers if each["referral"] == referral)
+    lead = {"lead": {"person": "luis-ortega", "name": "Luis Ortega"}}
+    await at.house.ask(offer["provider"], "POST", f"/v1/assignments/{offer['id']}:accept", lead)
+    await at.house.quiet()
+    return offer["provider"]
+
+
 async def test_four_people_in_four_browsers_play_a_loop_from_refer_to_told(at: Stage) -> None:
     rosa = await at.be("Rosa Diaz")
     await rosa.goto(f"{at.url}/refer/new/adult")
@@ -147,9 +158,7 @@ async def test_who_decided_is_the_signed_in_person_and_proved(at: Stage) -> None
 
 async def test_an_attempt_is_recorded_on_a_phone_without_script(at: Stage) -> None:
     referral = await at.house.refer(CLINIC, david())
-    await at.house.quiet()
-    provider = await who_is_offered(at, referral)
-    await at.house.accept(provider)
+    provider = await accepted_by(at, referral)
     luis = await at.be(PROVIDERS[provider], width=360, script=False)
     await luis.goto(f"{at.url}/care/people/{referral}")
     await luis.get_by_role("radio", name="Phone", exact=True).first.check()

@@ -9,7 +9,7 @@ from playwright.async_api import Page, expect
 
 from loopkeeper.contract.calendar import la_date
 from tests.console.stage import Stage
-from tests.console.test_journeys import PROVIDERS, half_answered, the_loop_is, who_is_offered
+from tests.console.test_journeys import PROVIDERS, accepted_by, half_answered, the_loop_is
 from tests.loop.house import CLINIC, HARBOR, david, put_roster
 
 
@@ -32,12 +32,7 @@ async def referred(at: Stage, number: list[int], **changes: object) -> str:
 async def accepted(at: Stage, number: list[int], **changes: object) -> tuple[str, str]:
     """A member whom a provider has accepted: the referral, and who of the provider is signed in."""
     referral = await referred(at, number, **changes)
-    provider = await who_is_offered(at, referral)
-    lead = {"lead": {"person": "luis-ortega", "name": "Luis Ortega"}}
-    offers = (await at.house.ask(HARBOR, "GET", "/v1/assignments?status=offered"))["items"]
-    offer = next(each["id"] for each in offers if each["referral"] == referral)
-    await at.house.ask(provider, "POST", f"/v1/assignments/{offer}:accept", lead)
-    await at.house.quiet()
+    provider = await accepted_by(at, referral)
     return referral, PROVIDERS[provider]
 
 
