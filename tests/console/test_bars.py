@@ -150,7 +150,7 @@ async def test_a_page_is_whole_at_200_percent_in_forced_colours_and_on_paper(bus
     assert await page.get_by_role("heading", level=1).is_visible()
 
 
-def test_what_was_measured_is_kept_where_that_is_asked_for(measured: Measured) -> None:
+async def test_what_was_measured_is_kept_where_that_is_asked_for(at: Stage, measured: Measured) -> None:
     file = os.environ.get("LOOPKEEPER_CONSOLE_REPORT")
     if file:
         Path(file).write_text(report(measured))

@@ -6,17 +6,20 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import htpy as h
+
 from console.api.client import Api
 from console.api.models.intake import ListingShownReferral, ShownReferral
 from console.pages.visit import Visit
 from console.parts import loops
 from console.parts.basics import labels, times
+from console.parts.basics.html import href
 from console.parts.loops import Loop
 from console.parts.ring import Progress, progress
 from console.words import Words
 
 # A list longer than this is filtered, not scrolled.
-MOST = 100
+MOST = 50
 PAGE = 200
 # What is looked through page by page where a service has no filter for it: a few thousand entries.
 MOST_PAGES = 12
@@ -103,3 +106,11 @@ def by_due(found: Sequence[ShownReferral]) -> list[ShownReferral]:
     return sorted(
         found, key=lambda one: (one.next_step.due_at is None, one.next_step.due_at or one.received_at, one.id)
     )
+
+
+def following(visit: Visit, path: str, cursor: str | None, count: int, **asked: str) -> h.Node:
+    """The way to what comes after; nothing at the end."""
+    if not cursor:
+        return None
+    text = visit.words("The next {count}", count=count)
+    return h.p(".doors")[h.a(".button", href=href(path, cursor=cursor, **asked))[text]]

@@ -12,11 +12,11 @@ from starlette.responses import Response
 
 from console.api.client import Away, Refused, together, unless
 from console.api.models.assignment import PublicDirectory, RankingExplanation
-from console.api.models.intake import ShownReferral
+from console.api.models.intake import ListingShownReferral, ReferralCounts, ShownReferral
 from console.pages.care.first import live
 from console.pages.plan.queue import Plan
 from console.pages.record.page import door, known_of, some_of, toast
-from console.pages.rows import all_referrals, by_due, loop_of, needs
+from console.pages.rows import all_referrals, loop_of, needs
 from console.pages.visit import Visit, see
 from console.parts import loops
 from console.parts.basics import blocks, labels, marks, times
@@ -28,7 +28,8 @@ from console.words import Words
 
 router = APIRouter()
 HERE = "/plan/asked"
-DECIDE = "decide the authorization"
+DECIDE, SHOWN = "decide", 50
+WHICH = {"": "Waiting for us", "twice": "Perhaps here twice"}
 BECAUSE = {
     "": "No provider must come first",
     "member_wish": "The member wishes it",
@@ -79,18 +80,37 @@ NAMED_FIRST = frozenset(
 
 
 @router.get(HERE)
-async def asked(visit: Plan) -> Response:
-    """Loops that wait for the plan, and not for a decision; and what may be one member's twice."""
+async def asked(visit: Plan, which: str = "") -> Response:
+    """Loops that wait for the plan, and not for a decision; or what may be one member's twice."""
+    if which not in WHICH:
+        raise NotHere
     _ = visit.words
-    found = await all_referrals(visit.api, order="due")
-    ours = by_due([one for one in found if one.next_step.actor == "plan" and one.next_step.step != DECIDE])
-    twice = [one for one in found if one.possible_duplicate_of]
-    late, soon = loops.due_words([one.next_step.due_at for one in ours], visit.now)
-    steps = list(dict.fromkeys(one.next_step.step for one in ours))
+    if which == "twice":
+        return await _twice(visit)
+    counted = await visit.api.get("intake", "/v1/referrals:count", ReferralCounts, actor="plan")
+    steps = {code: count for code, count in counted.step.items() if code != DECIDE}
+    pages = await together(
+        *(
+            visit.api.get(
+                "intake",
+                "/v1/referrals",
+                ListingShownReferral,
+                actor="plan",
+                step=code,
+                order="due",
+                limit=SHOWN,
+            )
+            for code in steps
+        )
+    )
+    found = [page.items for page in pages if isinstance(page, ListingShownReferral) and page.items]
+    found.sort(key=lambda items: (items[0].next_step.due_at is None, items[0].next_step.due_at or visit.now))
+    late, soon = loops.due_words([one.next_step.due_at for items in found for one in items], visit.now)
+    count = sum(steps.values())
     return visit.page(
         _("Asked of us"),
         blocks.head(
-            _.many("{count} loop asks us", "{count} loops ask us", len(ours) + len(twice)),
+            _.many("{count} loop asks us", "{count} loops ask us", count) if count else _("Nothing is asked of you"),
             [
                 h.span(".n.late")[_.many("{count} is late", "{count} are late", late)] if late else None,
                 ", " if late and soon else None,
@@ -99,35 +119,71 @@ async def asked(visit: Plan) -> Response:
             ],
             live(visit),
         ),
-        (_group(step, [one for one in ours if one.next_step.step == step], visit) for step in steps),
-        loops.group(
-            _("Perhaps one member twice"),
-            len(twice),
-            None,
-            loops.rows(
-                [loop_of(one, visit, path=href("/plan/asked/{}", one.id), sub=_("perhaps …{id}", id=(one.possible_duplicate_of or "")[-6:])) for one in twice[:50]],
-                visit.now, _, _("Perhaps one member twice"),
-            ),
-        )
-        if twice
-        else None,
-        blocks.empty(_("Nothing is asked of you"), _("When no provider fits, one does not answer, or a member may be here twice, it comes here."))
-        if not ours and not twice
+        _tabs(which, visit),
+        visit.away(*pages),
+        (_group(items, steps.get(items[0].next_step.code or "", len(items)), visit) for items in found),
+        blocks.empty(_("All is seen to"), _("When no provider fits, one does not answer, or a death is told, it comes here."))
+        if not found
         else None,
         here=HERE,
         live=True,
     )  # fmt: skip
 
 
-def _group(step: str, found: Sequence[ShownReferral], visit: Visit) -> h.Element:
+def _tabs(which: str, visit: Visit) -> h.Element:
     _ = visit.words
+    return h.nav(".tabs", aria_label=_("Which"))[
+        h.ul[
+            (
+                h.li[
+                    h.a(href=href(HERE, which=code), aria_current="true" if code == which else None)[_(name)]
+                ]
+                for code, name in WHICH.items()
+            )
+        ]
+    ]
+
+
+async def _twice(visit: Visit) -> Response:
+    """Two referrals that may be one member's. No filter of the service finds them, so open loops are looked through."""
+    _ = visit.words
+    twice = [one for one in await all_referrals(visit.api, order="due") if one.possible_duplicate_of]
+    shown = [
+        loop_of(
+            one,
+            visit,
+            path=href("/plan/asked/{}", one.id),
+            headline=needs(one, _),
+            sub=_("perhaps …{id}", id=(one.possible_duplicate_of or "")[-6:]),
+        )
+        for one in twice[:SHOWN]
+    ]
+    return visit.page(
+        _("Asked of us"),
+        blocks.head(
+            _.many("{count} is perhaps here twice", "{count} are perhaps here twice", len(twice)),
+            _(
+                "Two referrals with the same number, or the same name and birth date. Only a person joins them."
+            ),
+        ),
+        _tabs("twice", visit),
+        h.div(".group")[loops.rows(shown, visit.now, _, _("Perhaps one member twice"))]
+        if shown
+        else blocks.empty(_("Nobody is here twice"), _("What may be one member's twice comes here.")),
+        here=HERE,
+    )
+
+
+def _group(found: Sequence[ShownReferral], count: int, visit: Visit) -> h.Element:
+    _ = visit.words
+    step = found[0].next_step
     shown = [
         loop_of(one, visit, path=href("/plan/asked/{}", one.id), headline=needs(one, _), sub=_sub(one))
-        for one in found[:50]
+        for one in found
     ]
     return loops.group(
-        labels.capital(_(step)), len(found), marks.mark(times.standing(found[0].next_step.due_at, visit.now)),
-        loops.rows(shown, visit.now, _, step),
+        labels.capital(_(step.step)), count, marks.mark(times.standing(step.due_at, visit.now)),
+        loops.rows(shown, visit.now, _, step.step),
     )  # fmt: skip
 
 

@@ -66,11 +66,11 @@ async def case_of(id: str, visit: Visit) -> Case:
     return Case(found, etag, explanation, referral, next(iter(names.values()), ""))
 
 
-def bar(ids: Sequence[str], here: int | None, words: Words) -> h.Element:
+def bar(ids: Sequence[str], here: int | None, count: int, words: Words) -> h.Element:
+    """Where in the queue this case is, and the ways to its neighbours."""
     _ = words
-    count = len(ids)
     before = ids[here - 1] if here else None
-    following = ids[here + 1] if here is not None and here + 1 < count else None
+    following = ids[here + 1] if here is not None and here + 1 < len(ids) else None
     return h.nav(".queuebar", aria_label=_("Queue"))[
         h.a(href=HERE, data_up=True)[_("All {count} to decide", count=count)],
         h.span[_("{at} of {count}, earliest due first", at=here + 1, count=count)]

@@ -7,9 +7,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from console.api.client import Refused, unless
-from console.api.models.authorization import (
-    ShownAuthorization,
-)
+from console.api.models.authorization import QueueCounts, ShownAuthorization
 from console.api.models.intake import ShownReferral
 from console.pages.plan.case import (
     Case,
@@ -53,12 +51,13 @@ async def page(
 ) -> Response:
     _, found = visit.words, case.found
     waiting = (await pending(visit)).items
+    counts = await visit.api.get("authorization", "/v1/authorizations:count", QueueCounts)
     here = next((at for at, each in enumerate(waiting) if each.id == found.id), None)
     referral = case.referral if isinstance(case.referral, ShownReferral) else None
     return visit.page(
         _("Decide"),
         h.p(".toast", role="status")[_(DONE[after])] if after in DONE else None,
-        bar([each.id for each in waiting], here, visit.words),
+        bar([each.id for each in waiting], here, counts.waits_for.get("decision", 0), visit.words),
         blocks.head(
             title_of(found, _),
             _(

@@ -10,7 +10,7 @@ from console.api.client import Away, together
 from console.api.models.intake import ListingShownReferral, ReferralCounts
 from console.pages.care.first import live
 from console.pages.plan.queue import Plan
-from console.pages.rows import MOST, lately, loop_of, needs
+from console.pages.rows import MOST, following, lately, loop_of, needs
 from console.parts import loops
 from console.parts.basics import blocks, labels
 from console.parts.basics.html import href
@@ -39,7 +39,7 @@ async def every(visit: Plan, status: str = "", population: str = "", cursor: str
         raise NotHere
     _ = visit.words
     asked = {"status": status or None, "population": population or None}
-    following, days, whole = None, 0, not status and not population
+    after, days, whole = None, 0, not status and not population
     if status == "closed":
         found, days = await lately(visit, "intake", "/v1/referrals", ListingShownReferral, **asked)
         shown_now = sorted(found, key=lambda one: one.updated_at, reverse=True)[:MOST]
@@ -60,7 +60,7 @@ async def every(visit: Plan, status: str = "", population: str = "", cursor: str
         )
         if not isinstance(page, ListingShownReferral) or not isinstance(counted, ReferralCounts):
             raise Away("intake")
-        shown_now, following = page.items, page.next_cursor
+        shown_now, after = page.items, page.next_cursor
         count = len(shown_now) if population else counted.status.get(status, 0) if status else counted.open
         late, soon = loops.due_words([one.next_step.due_at for one in shown_now], visit.now)
         if whole:
@@ -114,13 +114,7 @@ async def every(visit: Plan, status: str = "", population: str = "", cursor: str
         h.div(".group")[loops.rows(shown, visit.now, _, _("Loops"))]
         if shown
         else blocks.empty(_("Nothing here"), _("No loop has this status now.")),
-        h.p(".doors")[
-            h.a(".button", href=href(HERE, status=status, population=population, cursor=following))[
-                _("The next {count}", count=MOST)
-            ]
-        ]
-        if following
-        else None,
+        following(visit, HERE, after, MOST, status=status, population=population),
         here=HERE,
         live=True,
     )
