@@ -6,8 +6,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.bench.census.census import Compared, census
-from tests.conftest import Databases
-from tests.loop.house import HOSPITAL, STREET
+from tests.builders.organizations import HARBOR, HOSPITAL, STREET
+from tests.databases import Databases
 
 FEW, MANY = 60, 360
 # What may grow, and why: each counts what is there, now and then, or writes as much as it was handed.
@@ -27,12 +27,19 @@ OWN = {
     ): "by key, population and time: each change of a referral would write it",
     (STREET, "/v1/referrals?population="): "the same",
 }
+# Lists that PostgreSQL reads in one of two ways: everything that has the population, or the order of an index, whichever it
+# takes for cheaper. It turns to the second at some 6 000 rows (4 300 referrals here), so that no list looks at more.
+TURNS = {(HARBOR, "/v1/referrals?population="): 8_000}
 
 
 def excused(each: Compared) -> bool:
     caller, _, asked = each.example.route.partition(" ")
     own = any(caller == key and asked.startswith(path) for key, path in OWN)
-    return own or any(words in each.statement.short for words in GROWS)
+    turns = any(
+        caller == key and asked.startswith(path) and each.large.rows < most
+        for (key, path), most in TURNS.items()
+    )
+    return own or turns or any(words in each.statement.short for words in GROWS)
 
 
 async def test_no_statement_and_no_list_looks_at_more_as_the_tables_grow(

@@ -16,7 +16,7 @@ from loopkeeper.postgres import embedded
 from loopkeeper.postgres.connections import connect
 from loopkeeper.postgres.embedded import Server
 from loopkeeper.runtime.run import Addresses
-from tests.conftest import SERVICES
+from tests.databases import SERVICES
 
 SETTINGS = {"fsync": "off"}
 

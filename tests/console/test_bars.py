@@ -17,8 +17,9 @@ import pytest_asyncio
 from playwright.async_api import BrowserContext, Page
 
 from demo.people import Crowd, roster_row
+from tests.builders.organizations import CLINIC, HARBOR
 from tests.console.stage import Stage
-from tests.loop.house import CLINIC, HARBOR, put_roster
+from tests.loop.house import put_roster
 
 LOOPS, AT_ONCE = 1000, 8
 SIGNED_IN_BYTES, DOOR_BYTES = 60_000, 45_000
@@ -153,7 +154,7 @@ async def test_a_page_is_whole_at_200_percent_in_forced_colours_and_on_paper(bus
 async def test_what_was_measured_is_kept_where_that_is_asked_for(at: Stage, measured: Measured) -> None:
     file = os.environ.get("LOOPKEEPER_CONSOLE_REPORT")
     if file:
-        Path(file).write_text(report(measured))
+        await asyncio.to_thread(Path(file).write_text, report(measured))
 
 
 def report(found: Measured) -> str:

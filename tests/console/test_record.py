@@ -8,9 +8,11 @@ import pytest
 from playwright.async_api import Page, expect
 
 from loopkeeper.contract.calendar import la_date
+from tests.builders.forms import david
+from tests.builders.organizations import CLINIC, HARBOR
 from tests.console.stage import Stage
 from tests.console.test_journeys import PROVIDERS, accepted_by, half_answered, the_loop_is
-from tests.loop.house import CLINIC, HARBOR, david, put_roster
+from tests.loop.house import put_roster
 
 
 @pytest.fixture(scope="module")

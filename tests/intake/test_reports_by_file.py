@@ -14,13 +14,15 @@ from loopkeeper.contract.events import (
     OutreachClosingReported,
     OutreachInitiated,
 )
+from loopkeeper.testing.rules import MONDAY
 from referral_intake.domain.next_step import STEPS, next_step
 from referral_intake.domain.rules import DECIDER
 from referral_intake.domain.state import Referral, status
-from tests.intake.story import ACCEPTED, APPROVED, MADE, MONDAY, RECEIVED, REVIEW
+from tests.builders.intake import ACCEPTED, APPROVED, MADE, RECEIVED, REVIEW
 
 SERVING = (RECEIVED, REVIEW, APPROVED, MADE, ACCEPTED)
 DAY = la_date(MONDAY)
+BY = MONDAY + timedelta(days=14)
 INITIATED = OutreachInitiated(occurred_at=MONDAY, assignment="asg_1", on=DAY)
 
 
@@ -38,7 +40,7 @@ def attempted(days: int, *, before_acceptance: bool = False) -> OutreachAttempte
 
 
 def reported(reason: str = "no_longer_eligible") -> OutreachClosingReported:
-    fields = {"occurred_at": MONDAY, "assignment": "asg_1", "reason": reason, "on": DAY}
+    fields = {"occurred_at": MONDAY, "assignment": "asg_1", "reason": reason, "on": DAY, "due_at": BY}
     return OutreachClosingReported.model_validate(fields)
 
 
@@ -52,11 +54,11 @@ def test_an_attempt_before_the_acceptance_changes_no_status() -> None:
 
 
 @pytest.mark.parametrize("reason", ["provider_declined", "no_longer_eligible", "unable_to_reach", "other"])
-def test_a_reported_closing_makes_the_plan_the_one_that_must_act(reason: str) -> None:
+def test_a_reported_closing_asks_the_plan_by_a_date_7_6(reason: str) -> None:
     state = given(*SERVING, INITIATED, reported(reason))
     assert status(state) == "outreach_initiated"
     step = next_step(state)
-    assert step.actor == "plan"
+    assert (step.actor, step.due_at) == ("plan", BY)
     assert step.step == f"reported_{reason}"
     assert "the provider reports" in STEPS[step.step]
 

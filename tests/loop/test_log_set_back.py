@@ -9,11 +9,12 @@ from collections.abc import AsyncGenerator
 import pytest
 import pytest_asyncio
 
+from tests.builders.organizations import CLINIC, HARBOR, NAVIGATORS, OPERATIONS, STREET
 from tests.chaos.invariants import everything_broken, look
 from tests.chaos.lives import until
-from tests.conftest import Databases
+from tests.databases import Databases
 from tests.loop.apart import Apart, apart
-from tests.loop.house import CLINIC, HARBOR, NAVIGATORS, OPERATIONS, STREET, put_roster
+from tests.loop.house import put_roster
 from tests.loop.set_backs import SERVICES, accept, decide, journal, member, refer
 
 SOON = 40.0
@@ -132,3 +133,32 @@ async def test_where_log_and_one_service_go_back_to_two_moments_the_log_has_all_
         assert {row[2] for row in written[name] if row[3]} <= logged
     for referral in (*between, later):
         assert (await town.referral(CLINIC, referral))["status"] in ("assigned", "accepted")
+
+
+async def test_where_the_log_goes_back_while_a_service_comes_to_another_server_all_is_whole_again(
+    town: Apart, databases: Databases
+) -> None:
+    """The service has a new generation to announce, and must not wait for its own look at the log to do so."""
+    log = await databases.copy_in_use(town.at.event_log)
+    await town.quiet()
+    between = [await refer(town) for _ in range(2)]
+    await decide(town)
+    moved = await databases.copy_in_use(town.at.databases["assignment"])
+    await town.quiet()
+    turns = {name: town.gate(name).turn for name in SERVICES}
+
+    await asyncio.gather(
+        databases.put_back(moved, town.at.databases["assignment"]),
+        databases.put_back(log, town.at.event_log),
+    )
+
+    async def found() -> bool:
+        gates = {name: town.gate(name) for name in SERVICES}
+        return all(gate.turn > turns[name] and gate.ready.is_set() for name, gate in gates.items())
+
+    await until(found, SOON)
+    after = await refer(town)
+    await decide(town)
+    for referral in (*between, after):
+        assert (await town.referral(CLINIC, referral))["status"] in ("assigned", "accepted")
+    assert await everything_broken(town.at, town.home / "config") == []

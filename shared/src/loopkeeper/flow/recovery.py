@@ -10,7 +10,7 @@ only then the facts that are left are decided, each stream in order.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -25,12 +25,13 @@ from loopkeeper.contract.envelope import Message
 from loopkeeper.event_log.generations import GENERATION, Generations, announcement
 from loopkeeper.event_log.port import EventLog, Position, Received
 from loopkeeper.flow.parked import ParkedFacts
-from loopkeeper.flow.set_back import LogRepair, differs
+from loopkeeper.flow.set_back import BACK, LogRepair, differs
 from loopkeeper.flow.whole_commands import WholeCommands
 from loopkeeper.kernel.logs import get
 from loopkeeper.kernel.supervisor import Heartbeat
 from loopkeeper.postgres.connections import Connection, Pool
 from loopkeeper.store import fence, offsets
+from loopkeeper.store.fence import Fence
 from loopkeeper.store.offsets import Progress
 from loopkeeper.store.store import COMMANDS_KEPT, Answered, Store
 
@@ -129,12 +130,15 @@ class CatchUp:
                 return turn
 
     async def _look(self, heartbeat: Heartbeat | None) -> None:
-        await self._enter()
         stored = await offsets.read(self.pool)
-        if await self._log_differs(stored):
-            await LogRepair(self.service, self.event_log, self.store, self.pool, self.parked.react).repair(
-                stored, partial(_say_busy, heartbeat)
-            )
+        differing = await self._log_differs(stored)
+        found = await self._enter(differing)
+        # Before anything is written to a log that nobody has looked at.
+        if differing:
+            await LogRepair(
+                self.service, self.event_log, self.store, self.pool, self.parked.react, self._check_own
+            ).repair(stored, differing, partial(_say_busy, heartbeat))
+        await self._announce(found)
         # In this order: what was acknowledged before can never be ahead of what is stored after.
         acknowledged = await self.event_log.positions(self.service)
         self.end = await self.event_log.ends()
@@ -150,42 +154,48 @@ class CatchUp:
             await self.store.with_batch(lambda batch: self._remember(batch.connection, unread))
             log.warning("restored database", service=self.service, lag=unread, reason=self.store.gate.reason)
 
-    async def _log_differs(self, stored: Mapping[int, Position]) -> bool:
-        """Whether the log is another one than was read. One that ends before what was read and has no record of ours to
-        compare with belongs to somebody else: raises `InvariantBroken`."""
+    async def _log_differs(self, stored: Mapping[int, Position]) -> set[int]:
+        """The partitions in which the log is another one than was read. One that ends before what was read and has no record
+        of ours to compare with belongs to somebody else: raises `InvariantBroken`."""
         ends = await self.event_log.ends()
-        if await differs(self.event_log, stored):
-            return True
-        unknown = [p for p, place in stored.items() if place.last is None and place.next > ends.get(p, 0)]
-        if unknown:
-            raise InvariantBroken(f"partition {unknown[0]} ends before what was read of it")
-        return False
+        differing = await differs(self.event_log, stored)
+        unknown = {p for p, place in stored.items() if place.last is None and place.next > ends.get(p, 0)}
+        if unknown and not differing:
+            raise InvariantBroken(f"partition {min(unknown)} ends before what was read of it")
+        return differing | unknown
 
-    async def _enter(self) -> None:
-        """Take the generation of the server this is. A new one is in every partition before the end is asked for: what
-        an old primary publishes until then is read, and after it is void."""
+    async def _enter(self, differing: Collection[int]) -> Fence:
+        """Take the generation of the server this is."""
         incarnation = self.incarnation()
         if not incarnation:
-            return
+            return Fence()
         found = await self.store.with_batch(lambda batch: fence.enter(batch.connection, incarnation))
         if found.announced < found.generation:
-            highest = await self._highest()
+            highest = await self._highest(differing)
             found = await self.store.with_batch(lambda batch: fence.rise(batch.connection, highest))
         self.generation = found.generation
-        if found.announced < found.generation:
-            log.warning("new generation", service=self.service, generation=found.generation)
-            await self.event_log.announce(
-                announcement(self.service, found.generation, self.store.clock.wall())
-            )
-            await self.store.with_batch(lambda batch: fence.announced(batch.connection, found.generation))
+        return found
 
-    async def _highest(self) -> int:
+    async def _announce(self, found: Fence) -> None:
+        """A new generation is in every partition before the end is asked for: what an old primary publishes until then is
+        read, and after it is void."""
+        if found.announced >= found.generation:
+            return
+        log.warning("new generation", service=self.service, generation=found.generation)
+        await self.event_log.announce(announcement(self.service, found.generation, self.store.clock.wall()))
+        await self.store.with_batch(lambda batch: fence.announced(batch.connection, found.generation))
+
+    async def _highest(self, differing: Collection[int]) -> int:
         """The highest generation under which the log has unread records of ours. A database of an earlier day knows nothing of
         the servers that came after it: entering again, it takes a generation above theirs. The old primary that lives on
         enters nothing, and finds itself on a dead branch."""
         ends = await self.event_log.ends()
         stored = {p: place.next for p, place in (await offsets.read(self.pool)).items()}
         unread = {p: min(stored.get(p, 0), end) for p, end in ends.items()}
+        if differing:
+            # What is there now was not read, whatever its offset.
+            back = await self.event_log.back(BACK)
+            unread |= {p: min(back.get(p, 0), unread.get(p, 0)) for p in differing}
         if unread == ends:
             return 0
         return max(
@@ -196,6 +206,11 @@ class CatchUp:
             ],
             default=0,
         )
+
+    async def _check_own(self, message: Message) -> None:
+        """Raises `DeadBranch` for a record of ours under a higher generation than was taken."""
+        if self.incarnation() and message.generation > self.generation:
+            await self.check_branch(message)
 
     async def check_branch(self, message: Message) -> None:
         """Raises `DeadBranch` where the log has a record of ours under a higher generation than our database."""
@@ -236,8 +251,7 @@ class CatchUp:
             message = received.message
             if message is None or message.source != self.source:
                 continue
-            if message.generation > self.generation and self.incarnation():
-                await self.check_branch(message)
+            await self._check_own(message)
             if not generations.void(received) and is_own(received, self.source):
                 ids.append(message.id)
             if len(ids) >= LOOK:

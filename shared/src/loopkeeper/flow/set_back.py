@@ -9,13 +9,14 @@ claims; what it had published itself is in its journal, and is queued again wher
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from loopkeeper.event_log.generations import Generations
+from loopkeeper.contract.envelope import Message
+from loopkeeper.event_log.generations import Generations, Key
 from loopkeeper.event_log.port import EventLog, LogSteppedBack, Position, Received, id_of
 from loopkeeper.flow.parked import React
 from loopkeeper.kernel.logs import get
@@ -86,10 +87,15 @@ class LogRepair:
     store: Store[Any]
     pool: Pool
     react: React
+    # Raises where a record of ours is of another branch than our database.
+    check: Callable[[Message], Awaitable[None]]
 
-    async def repair(self, stored: Mapping[int, Position], sign: Callable[[], None]) -> int:
-        """Read again what the log has of its last day, queue what it lacks of ours, and go on from its end; how many rows
-        were queued again. `sign` tells that this lives."""
+    async def repair(
+        self, stored: Mapping[int, Position], differing: Collection[int], sign: Callable[[], None]
+    ) -> int:
+        """Read again what the log has of its last day in the partitions that differ, queue what it lacks of ours in any, and go
+        on from the ends of those that differ; how many rows were queued again. The others are read on from where they were: what
+        is behind that may be ours and lost, and is not to be passed by. `sign` tells that this lives."""
         log.warning("the log stepped back", service=self.service)
         await self.event_log.renumber({partition: place.next for partition, place in stored.items()})
         ends, back = await self.event_log.ends(), await self.event_log.back(BACK)
@@ -99,16 +105,20 @@ class LogRepair:
         generations = Generations(await fence.known(self.pool))
         batch: list[Received] = []
         async for received in self.event_log.history(back):
+            message = received.message
             if received.offset >= ends.get(received.partition, 0):
                 continue
+            own = message is not None and message.source == f"/{self.service}"
+            if message is not None and own:
+                await self.check(message)
             last[received.partition] = id_of(received)
-            if received.message is not None:
-                newest[received.partition] = received.message.id
+            if message is not None:
+                newest[received.partition] = message.id
             if generations.void(received):
                 continue
-            if received.message is not None and received.message.source == f"/{self.service}":
-                ours.add(received.message.id)
-            else:
+            if message is not None and own:
+                ours.add(message.id)
+            elif received.partition in differing:
                 batch.append(received)
             if len(batch) >= LARGEST_BATCH:
                 sign()
@@ -116,8 +126,9 @@ class LogRepair:
                 batch = []
         await self._read_again(batch)
         lacking = await self._lacking(ours, _since(stored, newest), sign)
-        places = {p: (ends.get(p, 0), last.get(p)) for p in stored}
-        await self.store.with_batch(lambda b: self._settle(b.connection, lacking, places))
+        places = {p: (ends.get(p, 0), last.get(p)) for p in differing}
+        raised = {key: found for key, found in generations.raised.items() if key[0] in differing}
+        await self.store.with_batch(lambda b: self._settle(b.connection, lacking, places, raised))
         log.warning("the log is restored", service=self.service, queued=len(lacking))
         return len(lacking)
 
@@ -142,6 +153,7 @@ class LogRepair:
         connection: Connection,
         lacking: Sequence[tuple[str, int]],
         places: Mapping[int, tuple[int, UUID | None]],
+        raised: Mapping[Key, int],
     ) -> None:
         # Replicas that find it together queue the same rows once more, one after the other: readers drop what they have.
         await connection.execute("LOCK TABLE outbox IN SHARE ROW EXCLUSIVE MODE")
@@ -149,6 +161,7 @@ class LogRepair:
         await connection.execute(
             PLACED, list(places), [place for place, _ in places.values()], [id for _, id in places.values()]
         )
+        await fence.raised(connection, dict(raised))
         now = self.store.clock.wall()
         await connection.execute(
             "INSERT INTO restored (at, finished_at, why, rebuilt) VALUES ($1, $1, $2, $3) ON CONFLICT DO NOTHING",

@@ -23,6 +23,7 @@ from assignment.domain.commands import (
     EndTerm,
     NoteFact,
     ProviderLeft,
+    ProviderReturned,
     RequestChange,
     Start,
     Watch,
@@ -126,7 +127,7 @@ class AssignmentLoaded(Loaded[Assignment, Asked]):
                 offering = self._offering(stream, known, command, at) if re_offers else None
                 told = self._told(known, at) if wanted else None
                 return command, SilenceContext(at=at, seed=seed, told=told, offering=offering)
-            case ProviderLeft():
+            case ProviderLeft() | ProviderReturned():
                 contracted = self._may_serve(known, command.provider, at)
                 limit = self._limit("provider_change", at)
                 return command, LeftContext(at=at, seed=seed, contracted=contracted, change=limit)
