@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from console.api.models.form import ANSWERS
-from console.parts.sentences import ABOUT, Values
+from console.pages.sentences import ABOUT, Values
 from console.words import Words, catalog
 from console.words.happened import CODES, SPANISH
 from loopkeeper.contract import vocabulary

@@ -15,14 +15,15 @@ from console.access.session import REASONS, Opening
 from console.api.client import Away, Refused, together, unless
 from console.api.models import authorization as authorization_models
 from console.api.models.intake import ReferredMember, ShownEvent, ShownReferral, Timeline
+from console.pages import sentences
 from console.pages.record.page import door, toast
+from console.pages.term import term
 from console.pages.visit import Visit, see, visiting
-from console.parts import member, sentences
+from console.parts import member
 from console.parts import timeline as lines
 from console.parts.basics import blocks, labels, marks, times
 from console.parts.basics.html import href, icon, said
 from console.parts.ring import Progress, of_events, ring, steps
-from console.parts.term import term
 from console.parts.timeline import Entry
 from console.web.refusals import NotHere
 from console.words import Words

@@ -14,13 +14,13 @@ from console.api.models.authorization import ListingShownAuthorization, ShownAut
 from console.pages.care.first import live
 from console.pages.plan.queue import Plan, title_of
 from console.pages.rows import PAGE, pages
+from console.pages.term import term as drawn
 from console.pages.visit import Visit, see
 from console.parts import loops
 from console.parts.basics import blocks, labels, marks, times
 from console.parts.basics.html import form_to, href, once_field
 from console.parts.basics.options import select
 from console.parts.entrance import field
-from console.parts.term import term as drawn
 from console.web.forms import EMPTY, Form
 from console.web.refusals import NotHere
 from loopkeeper.contract.calendar import la_date

@@ -14,10 +14,10 @@ from starlette.responses import Response
 from console.api.client import Refused, together, unless
 from console.api.models.assignment import PublicDirectory
 from console.api.models.intake import ShownReferral, Timeline
+from console.pages import sentences
 from console.pages.record import attempt, closing, consent, death, provider, release
 from console.pages.record.act import Act, Known, unfolded
 from console.pages.visit import Visit, see, visiting
-from console.parts import sentences
 from console.parts.basics import blocks, labels
 from console.parts.basics.html import href, icon
 from console.web.forms import EMPTY, Form

@@ -12,9 +12,9 @@ from starlette.responses import Response
 from console.api.client import Refused, unless
 from console.api.models.form import ANSWERS
 from console.api.models.intake import ShownQuestion, ShownReferral
+from console.pages import sentences
 from console.pages.refer.mine import HERE, Referrer
 from console.pages.visit import Visit, see
-from console.parts import sentences
 from console.parts.basics import blocks, marks
 from console.parts.basics.html import form_to, href, once_field, said
 from console.parts.basics.options import checks, select, submit

@@ -12,11 +12,12 @@ from starlette.responses import Response
 from console.api.client import Away, Refused, together, unless
 from console.api.models.intake import ListingShownReferral, ShownReferral
 from console.api.models.notification import ListingItem
+from console.pages import sentences
 from console.pages.care.first import live
 from console.pages.record.page import door, toast
 from console.pages.rows import all_referrals, by_due, lately, loop_of, needs, progress_of
 from console.pages.visit import Visit, see, visiting
-from console.parts import loops, sentences
+from console.parts import loops
 from console.parts.basics import blocks, labels, marks, times
 from console.parts.basics.html import form_to, href, icon, once_field, said
 from console.parts.basics.options import area, picks, submit
