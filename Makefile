@@ -54,6 +54,15 @@ console-proof: .venv/.ready ## Run the console's tests in a real Chromium
 	@$(RUN) python -m tests.console.chromium || true
 	@$(RUN) pytest -n 2 --dist loadfile -m browser tests/console $(ARGS)
 
+# The same people on the same days each time; ids differ.
+pictures: .venv/.ready ## Take the README's pictures again, from the tests' town
+	@$(RUN) python -m tests.console.chromium || true
+	@LOOPKEEPER_README_PICTURES=docs/images $(RUN) pytest -q -m browser tests/console/test_looks.py -k readme $(ARGS)
+
+console-report: .venv/.ready ## Measure the console with a thousand loops open, and write docs/reference/console.md
+	@$(RUN) python -m tests.console.chromium || true
+	@LOOPKEEPER_CONSOLE_REPORT=docs/reference/console.md $(RUN) pytest -q -m browser tests/console/test_bars.py $(ARGS)
+
 fuzz: .venv/.ready ## Send thousands of cases to every route with every role's key (CASES=n)
 	@$(RUN) pytest -q -m fuzz tests/openapi $(ARGS)
 
@@ -109,4 +118,4 @@ clean: ## Stop the embedded PostgreSQL of this folder and remove what was built 
 	@rm -rf .venv .tools .loopkeeper .pytest_cache .ruff_cache .hypothesis .schemathesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup demo test test-fast test-long console-proof fuzz census bench figures campaign chaos simulate check .types .lint .borders .documents docs format fresh clean
+.PHONY: help setup demo test test-fast test-long console-proof pictures console-report fuzz census bench figures campaign chaos simulate check .types .lint .borders .documents docs format fresh clean
