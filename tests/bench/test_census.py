@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.bench.census.census import Compared, census
 from tests.conftest import Databases
-from tests.loop.house import HOSPITAL, STREET
+from tests.loop.house import HARBOR, HOSPITAL, STREET
 
 FEW, MANY = 60, 360
 # What may grow, and why: each counts what is there, now and then, or writes as much as it was handed.
