@@ -35,10 +35,10 @@ test: check ## Check, then run every test (ARGS="-k roster" to choose)
 	@$(RUN) python -m demo.broker || true
 	@$(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not browser and not fuzz and not chaos and not long" $(ARGS)
 
-# Every loop on Kafka too, each guide on a machine of its own, the demo on Kafka: twelve minutes more.
-test-long: .venv/.ready ## Run what takes longer: all loops on Kafka, each guide alone, the demo on Kafka
+# Every loop on Kafka too, each guide on a machine of its own, the demo on Kafka, faults on both logs: half an hour more.
+test-long: .venv/.ready ## Run what takes longer: all loops on Kafka, each guide alone, the demo on Kafka, sixty faults on each log
 	@$(RUN) python -m demo.broker || true
-	@$(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder -m long $(ARGS)
+	@$(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder -m "long or chaos" $(ARGS)
 
 # Four minutes on two cores, most of them Chromium's: more than fits into the time of the others. Chromium is Debian's
 # package, installed where that may be done; where there is none, the tests say how.
@@ -66,6 +66,13 @@ chaos: .venv/.ready ## Do faults of every kind to a town at work (ARGS="--log ka
 
 simulate: .venv/.ready ## Play loops by the thousand under one clock and one chance (ARGS="--seeds 10000 --first 0 --json")
 	@$(RUN) python -m tests.simulate $(ARGS)
+
+# Hours: each part alone by ARGS, and whoever stops it goes on with it later. Times are for a machine that does nothing else.
+reach: .venv/.ready ## Do the long campaigns, slice by slice, into docs/reference/reliability.md (ARGS="--list", ARGS=set-backs)
+	@$(RUN) python -m tests.reach $(ARGS)
+
+bars: .venv/.ready ## Measure what others lose by one who takes much (ARGS="readers --rounds 5 --keep")
+	@$(RUN) python -m tests.bench.bars $(ARGS)
 
 # The types take as long as all the rest, and a runner has two cores.
 check: .venv/.ready ## Lint, types, borders between services, generated docs, words
@@ -98,7 +105,7 @@ fresh: ## Run the README's two commands, timed, on a fresh clone of the last com
 
 clean: ## Stop the embedded PostgreSQL of this folder and remove what was built or recorded here
 	@test ! -x .venv/bin/loopkeeper || .venv/bin/loopkeeper reset --yes --home .loopkeeper >/dev/null 2>&1 || true
-	@rm -rf .venv .tools .loopkeeper .pytest_cache .ruff_cache .hypothesis .schemathesis
+	@rm -rf .venv .tools .loopkeeper .pytest_cache .ruff_cache .hypothesis .schemathesis .reach
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup demo test test-long console-proof fuzz census bench figures campaign chaos simulate check .types .lint .borders .documents docs format fresh clean
+.PHONY: help setup demo test test-long console-proof fuzz census bench figures campaign chaos simulate reach bars check .types .lint .borders .documents docs format fresh clean
