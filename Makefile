@@ -67,7 +67,7 @@ chaos: .venv/.ready ## Do faults of every kind to a town at work (ARGS="--log ka
 simulate: .venv/.ready ## Play loops by the thousand under one clock and one chance (ARGS="--seeds 10000 --first 0 --json")
 	@$(RUN) python -m tests.simulate $(ARGS)
 
-# Hours: each part alone by ARGS, and whoever stops it goes on with it later. Times are for a machine that does nothing else.
+# Hours: each part alone by ARGS, and a run that was stopped goes on later. Times are for a machine that does nothing else.
 reach: .venv/.ready ## Do the long campaigns, slice by slice, into docs/reference/reliability.md (ARGS="--list", ARGS=set-backs)
 	@$(RUN) python -m tests.reach $(ARGS)
 
