@@ -8,6 +8,7 @@ import pytest
 
 from assignment.domain.commands import EndTerm, Watch
 from assignment.domain.deadlines import timers
+from assignment.domain.rules import DECIDER
 from assignment.domain.state import Assignment, over_because, status
 from loopkeeper.contract.calendar import end_of_la_day
 from loopkeeper.contract.events import (
@@ -25,37 +26,28 @@ from loopkeeper.contract.events import (
     ReferralAmended,
     ReferralBackInCustody,
 )
-from tests.assignment.cases import (
+from loopkeeper.testing.rules import MONDAY, given
+from tests.builders.assignment import (
     ANSWER_DUE,
     APPROVED,
-    CLINIC,
     GRANTED,
-    MONDAY,
-    NAVIGATORS,
     OFFERED,
     PLAN_DUE,
     RECEIVED,
-    STREET,
     TAKEN,
-    TODAY,
     accept,
-    accepted,
-    after,
     ask_plan,
     by_hand,
-    closed,
     decline,
-    given,
     grant_over,
     heard,
-    made,
     market,
     needs,
-    refused,
     start,
-    when,
     wires,
 )
+from tests.builders.facts import TODAY, accepted, closed, made
+from tests.builders.organizations import CLINIC, NAVIGATORS, STREET
 
 DAY = timedelta(days=1)
 SERVED = (*TAKEN, closed("services_received"))
@@ -83,34 +75,34 @@ def overdue(events: list[Event]) -> list[tuple[str, str]]:
 
 def test_a_silence_is_at_risk_then_breached_and_then_the_plan_is_asked() -> None:
     """loop.md 5.6."""
-    state = after(given(RECEIVED, APPROVED), limited())
+    state = given(DECIDER, RECEIVED, APPROVED, limited()).state
     assert timers(state) == {"answer": ANSWER_DUE, "watch": ANSWER_RISK}
-    risk = when(state, Watch(), ANSWER_RISK)
+    risk = given(DECIDER, state=state).when(Watch(), ANSWER_RISK).events
     assert overdue(risk) == [("provider_answer", "at_risk")]
-    warned = after(state, *risk)
+    warned = given(DECIDER, *risk, state=state).state
     assert timers(warned) == {"answer": ANSWER_DUE, "watch": TOLD_RISK}
-    assert when(warned, Watch(), ANSWER_RISK) == []
-    silent = when(warned, ask_plan(), ANSWER_DUE)
+    given(DECIDER, state=warned).when(Watch(), ANSWER_RISK).then()
+    silent = given(DECIDER, state=warned).when(ask_plan(), ANSWER_DUE).events
     assert overdue(silent) == [("provider_answer", "breached")]
     assert question(silent).reason == "no_answer"
-    assert timers(after(warned, *silent)) == {"watch": TOLD_RISK}
+    assert timers(given(DECIDER, *silent, state=warned).state) == {"watch": TOLD_RISK}
 
 
 def test_until_a_provider_accepts_nobody_has_been_told_whom_to_serve() -> None:
     """loop.md 5.8: an offer alone is not told; the limit is one, whichever provider is asked meanwhile."""
-    state = after(given(RECEIVED, APPROVED), limited())
-    next_one = after(state, *when(state, decline()))
+    state = given(DECIDER, RECEIVED, APPROVED, limited()).state
+    next_one = given(DECIDER, state=state).when(decline()).state
     assert next_one.told_due_at == TOLD_DUE
-    events = when(next_one, Watch(), TOLD_DUE)
+    events = given(DECIDER, state=next_one).when(Watch(), TOLD_DUE).events
     assert overdue(events) == [("provider_told", "breached")]
-    assert "watch" not in timers(after(next_one, *events))
-    assert timers(after(state, accepted())) == {}
+    assert "watch" not in timers(given(DECIDER, *events, state=next_one).state)
+    assert timers(given(DECIDER, accepted(), state=state).state) == {}
 
 
 def test_an_approval_after_a_grant_that_ran_out_is_told_in_a_time_of_its_own() -> None:
     ran_out = (RECEIVED, GRANTED, limited(), accepted(), grant_over("expired"))
     gone = AssignmentEnded(occurred_at=MONDAY, assignment="asg_1", reason="grant_over", on=TODAY)
-    state = after(given(*ran_out), gone)
+    state = given(DECIDER, *ran_out, gone).state
     assert (state.authorized_at, state.told_due_at, timers(state)) == (None, None, {})
     later = APPROVED.model_copy(update={"occurred_at": MONDAY + 40 * DAY})
     second = limited().model_copy(
@@ -121,37 +113,45 @@ def test_an_approval_after_a_grant_that_ran_out_is_told_in_a_time_of_its_own() -
             "told_at_risk_at": None,
         }
     )
-    again = after(state, later, second)
+    again = given(DECIDER, later, second, state=state).state
     assert (again.authorized_at, again.told_due_at) == (MONDAY + 40 * DAY, MONDAY + 54 * DAY)
-    assert overdue(when(again, Watch(), MONDAY + 54 * DAY))[-1] == ("provider_told", "breached")
+    assert overdue(given(DECIDER, state=again).when(Watch(), MONDAY + 54 * DAY).events)[-1] == (
+        "provider_told",
+        "breached",
+    )
 
 
 def test_with_nobody_left_the_limit_runs_on_for_the_plan() -> None:
     question = AssignmentPlanAsked(
         occurred_at=MONDAY, reason="none_left", due_at=TOLD_DUE, at_risk_at=TOLD_RISK
     )
-    state = after(given(RECEIVED, APPROVED), question)
+    state = given(DECIDER, RECEIVED, APPROVED, question).state
     assert timers(state) == {"watch": TOLD_RISK}
-    assert timers(after(state, closed("withdrawn"))) == {}
+    assert timers(given(DECIDER, closed("withdrawn"), state=state).state) == {}
 
 
 def test_where_the_plan_turned_it_on_a_silent_offer_is_withdrawn_before_the_next_is_made() -> None:
     """loop.md 5.6."""
-    state = after(given(*OFFERED))
-    events = when(state, ask_plan(market(NAVIGATORS, re_offer=True)), ANSWER_DUE)
+    state = given(
+        DECIDER,
+        *OFFERED,
+    ).state
+    events = given(DECIDER, state=state).when(ask_plan(market(NAVIGATORS, re_offer=True)), ANSWER_DUE).events
     assert wires(events) == ["overdue", "withdrawn", "made"]
-    assert needs(after(state, *events), decline(provider=NAVIGATORS)).barred == {STREET: "no_answer"}
-    nobody = when(state, ask_plan(market(re_offer=True)), ANSWER_DUE)
+    assert needs(given(DECIDER, *events, state=state).state, decline(provider=NAVIGATORS)).barred == {
+        STREET: "no_answer"
+    }
+    nobody = given(DECIDER, state=state).when(ask_plan(market(re_offer=True)), ANSWER_DUE).events
     assert wires(nobody) == ["overdue", "plan_asked"]
-    assert status(after(state, *nobody)) == "offered"
+    assert status(given(DECIDER, *nobody, state=state).state) == "offered"
 
 
 def test_accepting_says_by_when_another_primary_care_provider_must_be_told() -> None:
     """loop.md 5.8."""
     found = market(pcp_due_at=PLAN_DUE)
     for pcp, told in ((CLINIC, (CLINIC, PLAN_DUE)), (STREET, (None, None)), (None, (None, None))):
-        offered = given(RECEIVED.model_copy(update={"pcp": pcp}), APPROVED, made())
-        (taken,) = when(offered, accept(found=found))
+        offered = given(DECIDER, RECEIVED.model_copy(update={"pcp": pcp}), APPROVED, made()).state
+        (taken,) = given(DECIDER, state=offered).when(accept(found=found)).events
         assert isinstance(taken, AssignmentAccepted)
         assert (taken.pcp, taken.pcp_due_at) == told
 
@@ -163,10 +163,10 @@ INSIDE = RECEIVED.model_copy(update={"release_on": RELEASE})
 
 
 def planned(*facts: Event) -> Assignment:
-    (offer,) = when(given(INSIDE), heard(APPROVED))
+    (offer,) = given(DECIDER, INSIDE).when(heard(APPROVED)).events
     assert isinstance(offer, AssignmentMade)
     offer = offer.model_copy(update={"assignment": "asg_1"})
-    return after(given(INSIDE, APPROVED, offer), *facts)
+    return given(DECIDER, INSIDE, APPROVED, offer, *facts).state
 
 
 def release(on: date) -> ReferralAmended:
@@ -182,34 +182,34 @@ def test_before_release_an_assignment_is_planned_takes_a_place_and_may_be_accept
     state = planned()
     assert (state.live, state.turn and state.turn.starts_on) == (None, RELEASE)
     assert timers(state)["start"] == morning(RELEASE)
-    taken = after(state, *when(state, accept()))
+    taken = given(DECIDER, state=state).when(accept()).state
     assert (status(taken), taken.live, timers(taken)) == ("accepted", None, {"start": morning(RELEASE)})
 
 
 def test_on_the_day_of_release_it_is_live() -> None:
     state = planned(accepted())
-    assert when(state, start(), morning(RELEASE) - DAY.resolution) == []
-    (started,) = when(state, start(), morning(RELEASE))
+    given(DECIDER, state=state).when(start(), morning(RELEASE) - DAY.resolution).then()
+    (started,) = given(DECIDER, state=state).when(start(), morning(RELEASE)).events
     assert isinstance(started, AssignmentStarted)
     assert started.on == RELEASE
-    live = after(state, started)
+    live = given(DECIDER, started, state=state).state
     assert live.live is not None
     assert timers(live) == {}
-    assert when(live, start(), morning(RELEASE)) == []
+    given(DECIDER, state=live).when(start(), morning(RELEASE)).then()
 
 
 @pytest.mark.parametrize("to", [TODAY + 5 * DAY, TODAY + 40 * DAY, TODAY], ids=["earlier", "later", "today"])
 def test_a_release_date_that_moves_moves_the_planned_assignment(to: date) -> None:
     state = planned(release(to))
     assert timers(state)["start"] == morning(to)
-    assert wires(when(state, start(), morning(to))) == ["started"]
+    given(DECIDER, state=state).when(start(), morning(to)).then("assignment.started")
 
 
 def test_once_begun_a_late_word_of_the_release_changes_nothing() -> None:
     begun = planned(
         accepted(), AssignmentStarted(occurred_at=MONDAY, assignment="asg_1", provider=STREET, on=RELEASE)
     )
-    moved = after(begun, release(RELEASE + 9 * DAY))
+    moved = given(DECIDER, release(RELEASE + 9 * DAY), state=begun).state
     assert moved.live is not None
     assert timers(moved) == {}
 
@@ -221,13 +221,13 @@ def test_back_in_custody_takes_the_start_back_and_keeps_the_place_3_7() -> None:
     begun = planned(
         accepted(), AssignmentStarted(occurred_at=MONDAY, assignment="asg_1", provider=STREET, on=RELEASE)
     )
-    inside = after(begun, BACK)
+    inside = given(DECIDER, BACK, state=begun).state
     assert begun.live is not None
     assert inside.live is None
     assert inside.turn is not None
     assert (inside.turn.held, inside.turn.starts_on) == (True, None)
     assert "start" not in timers(inside)
-    again = after(inside, release(RELEASE + 30 * DAY))
+    again = given(DECIDER, release(RELEASE + 30 * DAY), state=inside).state
     assert again.turn is not None
     assert again.turn.starts_on == RELEASE + 30 * DAY
     assert "start" in timers(again)
@@ -235,7 +235,7 @@ def test_back_in_custody_takes_the_start_back_and_keeps_the_place_3_7() -> None:
 
 def test_a_release_that_is_past_makes_no_plan() -> None:
     out = RECEIVED.model_copy(update={"release_on": TODAY})
-    (offer,) = when(given(out), heard(APPROVED))
+    (offer,) = given(DECIDER, out).when(heard(APPROVED)).events
     assert isinstance(offer, AssignmentMade)
     assert offer.starts_on is None
 
@@ -243,9 +243,11 @@ def test_a_release_that_is_past_makes_no_plan() -> None:
 def test_a_planned_assignment_conflicts_when_it_begins() -> None:
     state = planned(accepted())
     other_assignment = market(assigned_elsewhere=True, other_assignment="asg_9", elsewhere_since=MONDAY - DAY)
-    assert wires(when(state, start(other_assignment), morning(RELEASE))) == ["started", "plan_asked"]
+    given(DECIDER, state=state).when(start(other_assignment), morning(RELEASE)).then(
+        "assignment.started", "assignment.plan_asked"
+    )
     known = heard(ReferralAmended(occurred_at=MONDAY, cause="answered", member="mem_known"), other_assignment)
-    assert when(state, known) == []
+    given(DECIDER, state=state).when(known).then()
 
 
 # ── the term ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -259,19 +261,19 @@ def ended(code: int = 1, on: date = LAST) -> AuthorizationEnded:
 
 
 def test_the_assignment_ends_with_the_last_day_of_the_authorization_and_not_before() -> None:
-    assert when(given(*SERVED), heard(ended())) == []
-    state = after(given(*SERVED), ended())
+    given(DECIDER, *SERVED).when(heard(ended())).then()
+    state = given(DECIDER, *SERVED, ended()).state
     assert timers(state)["term"] == TERM_OVER
-    assert when(state, EndTerm(), TERM_OVER - DAY.resolution) == []
-    (gone,) = when(state, EndTerm(), TERM_OVER)
+    given(DECIDER, state=state).when(EndTerm(), TERM_OVER - DAY.resolution).then()
+    (gone,) = given(DECIDER, state=state).when(EndTerm(), TERM_OVER).events
     assert isinstance(gone, AssignmentEnded)
     assert (gone.reason, gone.on) == ("authorization_ended", LAST)
-    over = after(state, gone)
+    over = given(DECIDER, gone, state=state).state
     assert (timers(over), over.live, over_because(over)) == ({}, None, "grant_over")
 
 
 def test_an_ending_heard_of_late_ends_the_assignment_at_once() -> None:
-    (gone,) = when(given(*TAKEN), heard(ended(on=TODAY - DAY)))
+    (gone,) = given(DECIDER, *TAKEN).when(heard(ended(on=TODAY - DAY))).events
     assert isinstance(gone, AssignmentEnded)
     assert (gone.reason, gone.on) == ("authorization_ended", TODAY - DAY)
 
@@ -297,12 +299,12 @@ ASKED_FOR = AuthorizationReauthorizationRequested(
 )
 def test_an_ending_taken_back_ends_nothing(ending: Event, word: Event, goes_on: bool) -> None:
     """loop.md 4.7."""
-    state = after(given(*SERVED), ending, word)
+    state = given(DECIDER, *SERVED, ending, word).state
     assert ("term" in timers(state)) is not goes_on
 
 
 def test_after_the_last_day_nobody_is_offered_anything() -> None:
-    state = after(given(*OFFERED), ended())
-    (gone,) = when(state, EndTerm(), TERM_OVER)
+    state = given(DECIDER, *OFFERED, ended()).state
+    (gone,) = given(DECIDER, state=state).when(EndTerm(), TERM_OVER).events
     assert isinstance(gone, AssignmentWithdrawn)
-    assert refused(after(state, gone), by_hand(), TERM_OVER).slug == "not-eligible"
+    given(DECIDER, gone, state=state).when(by_hand(), TERM_OVER).refused("not-eligible")

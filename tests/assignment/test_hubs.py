@@ -10,7 +10,8 @@ from assignment.domain.matching import Need, contracted, rank, why_not
 from assignment.persistence.directory import ProviderBody, check_hubs
 from loopkeeper.contract.events import ProviderRecorded
 from loopkeeper.kernel.errors import Problem
-from tests.assignment.cases import HARBOR, NAVIGATORS, STREET, TODAY, entry
+from tests.builders.facts import TODAY, entry
+from tests.builders.organizations import HARBOR, NAVIGATORS, STREET
 
 HUB, VALLEY = "bay-care-hub", "valley-care-plan"
 DAVID = Need(

@@ -38,17 +38,10 @@ from loopkeeper.contract.events import (
     ReferralAmended,
 )
 from loopkeeper.policy.reading import installed, load
-from tests.assignment.cases import (
-    APPROVED,
-    CLINIC,
-    LUIS,
-    MARIA,
-    NAVIGATORS,
-    RECEIVED,
-    STREET,
-    closed,
-    entry,
-)
+from tests.builders.assignment import APPROVED, RECEIVED
+from tests.builders.facts import closed, entry
+from tests.builders.organizations import CLINIC, LEAD, MARIA, NAVIGATORS, STREET
+from tests.examples import many
 from tests.properties.pure_store import PureStream
 
 START = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
@@ -135,7 +128,7 @@ class ChangesMachine(RuleBasedStateMachine):
             return
         a, provider = newest.assignment, newest.provider
         commands: dict[str, Command] = {
-            "accept": Accept(assignment=a, provider=provider, lead=LUIS),
+            "accept": Accept(assignment=a, provider=provider, lead=LEAD),
             "decline": Decline(assignment=a, provider=provider, reason="member_prefers_another"),
             "withdraw": Withdraw(assignment=a, acted_by=MARIA),
             "end": End(assignment=a, acted_by=MARIA, by_provider=True),
@@ -225,4 +218,4 @@ class ChangesMachine(RuleBasedStateMachine):
 
 
 TestChanges = ChangesMachine.TestCase
-TestChanges.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestChanges.settings = settings(max_examples=many(60), stateful_step_count=30, deadline=None)

@@ -12,7 +12,8 @@ import pytest
 from assignment.domain.matching import Need, Ranking, contracted, rank, why_not
 from loopkeeper.contract.events import ProviderRecorded
 from loopkeeper.policy.reading import installed, load
-from tests.assignment.cases import CLINIC, HARBOR, NAVIGATORS, STREET, TODAY, entry
+from tests.builders.facts import TODAY, entry
+from tests.builders.organizations import CLINIC, HARBOR, NAVIGATORS, STREET
 
 DAY = timedelta(days=1)
 DAVID = Need(

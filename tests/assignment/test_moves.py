@@ -10,31 +10,23 @@ import pytest
 from assignment.domain.commands import ProviderLeft
 from assignment.domain.contexts import LeftContext, Limit
 from assignment.domain.offers import carried
+from assignment.domain.rules import DECIDER
 from assignment.domain.state import status
 from loopkeeper.contract.events import AssignmentPlanAsked, Eligibility, Event, ReferralAmended
-from loopkeeper.testing.rules import SEED, AskedCommand
-from tests.assignment.cases import (
+from loopkeeper.testing.rules import MONDAY, SEED, AskedCommand, given
+from tests.builders.assignment import (
     APPROVED,
-    MONDAY,
-    NAVIGATORS,
     OFFERED,
     PLAN_DUE,
     RECEIVED,
-    STREET,
     TAKEN,
-    TODAY,
-    accepted,
-    after,
     by_hand,
-    closed,
     decline,
-    given,
     heard,
-    made,
-    refused,
-    when,
     wires,
 )
+from tests.builders.facts import TODAY, accepted, closed, made
+from tests.builders.organizations import NAVIGATORS, STREET
 
 DAY = timedelta(days=1)
 
@@ -49,21 +41,21 @@ def left(provider: str = STREET, *, contracted: bool = False, assignment: str = 
 def test_of_each_member_of_a_provider_that_leaves_the_plan_is_asked_once_5_10(
     facts: tuple[Event, ...],
 ) -> None:
-    state = given(*facts)
-    (asked,) = when(state, left())
+    state = given(DECIDER, *facts).state
+    (asked,) = given(DECIDER, state=state).when(left()).events
     assert isinstance(asked, AssignmentPlanAsked)
     assert (asked.reason, asked.assignment, asked.due_at) == ("provider_left", "asg_1", PLAN_DUE)
-    assert when(after(state, asked), left()) == []
+    given(DECIDER, asked, state=state).when(left()).then()
 
 
 def test_nobodys_services_end_by_the_directory_and_the_plan_names_another_5_10() -> None:
-    state = after(given(*TAKEN), *when(given(*TAKEN), left()))
+    state = given(DECIDER, *TAKEN).when(left()).state
     assert status(state) == "accepted"
-    assert wires(when(state, by_hand(NAVIGATORS))) == ["ended", "made"]
-    done = after(state, *when(state, by_hand(NAVIGATORS)))
+    given(DECIDER, state=state).when(by_hand(NAVIGATORS)).then("assignment.ended", "assignment.made")
+    done = given(DECIDER, state=state).when(by_hand(NAVIGATORS)).state
     new = done.turn
     assert new is not None
-    assert after(done, accepted(NAVIGATORS, new.assignment)).change is None
+    assert given(DECIDER, accepted(NAVIGATORS, new.assignment), state=done).state.change is None
 
 
 @pytest.mark.parametrize(
@@ -72,11 +64,11 @@ def test_nobodys_services_end_by_the_directory_and_the_plan_names_another_5_10()
     ids=["under contract again", "another provider", "another assignment"],
 )
 def test_of_who_may_serve_nothing_is_asked(asking: AskedCommand) -> None:
-    assert when(given(*TAKEN), asking) == []
+    given(DECIDER, *TAKEN).when(asking).then()
 
 
 def test_of_a_closed_loop_nothing_is_asked() -> None:
-    assert when(given(*TAKEN, closed("withdrawn")), left()) == []
+    given(DECIDER, *TAKEN, closed("withdrawn")).when(left()).then()
 
 
 # ── coverage ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -99,32 +91,38 @@ def with_(eligibility: Eligibility) -> Any:
 
 @pytest.mark.parametrize("eligibility", [UNKNOWN, NOT_FOUND, LEFT_PLAN, COVERED, LAST_DAY])
 def test_every_other_answer_of_the_roster_is_offered_2_5(eligibility: Eligibility) -> None:
-    assert wires(when(given(with_(eligibility)), heard(APPROVED))) == ["made"]
+    given(DECIDER, with_(eligibility)).when(heard(APPROVED)).then("assignment.made")
 
 
 def test_coverage_that_has_ended_brings_no_new_offer_and_the_plan_is_asked_2_5() -> None:
-    (asked,) = when(given(with_(OVER)), heard(APPROVED))
+    (asked,) = given(DECIDER, with_(OVER)).when(heard(APPROVED)).events
     assert isinstance(asked, AssignmentPlanAsked)
     assert asked.reason == "coverage_ended"
     # Nor the next one, once somebody declines.
-    offered = given(with_(OVER), APPROVED, made())
-    declined = when(offered, decline())
+    offered = given(DECIDER, with_(OVER), APPROVED, made()).state
+    declined = given(DECIDER, state=offered).when(decline()).events
     assert wires(declined) == ["declined", "plan_asked"]
 
 
 def test_nor_one_by_hand_2_5() -> None:
-    state = after(given(with_(OVER), APPROVED), *when(given(with_(OVER)), heard(APPROVED)))
-    assert refused(state, by_hand()).slug == "not-covered"
+    state = given(
+        DECIDER, with_(OVER), APPROVED, *given(DECIDER, with_(OVER)).when(heard(APPROVED)).events
+    ).state
+    given(DECIDER, state=state).when(by_hand()).refused("not-covered")
 
 
 def test_who_serves_goes_on_and_what_is_authorized_stays_so_2_5() -> None:
-    state = given(*TAKEN, learned(OVER))
+    state = given(DECIDER, *TAKEN, learned(OVER)).state
     assert state is not None
     assert status(state) == "accepted"
     assert carried(state, TODAY)
 
 
 def test_once_it_returns_the_offer_is_made_2_5() -> None:
-    state = after(given(with_(OVER), APPROVED), *when(given(with_(OVER)), heard(APPROVED)))
-    assert wires(when(state, heard(learned(COVERED)))) == ["made"]
-    assert when(state, heard(learned(OVER.model_copy(update={"through": TODAY - 2 * DAY})))) == []
+    state = given(
+        DECIDER, with_(OVER), APPROVED, *given(DECIDER, with_(OVER)).when(heard(APPROVED)).events
+    ).state
+    given(DECIDER, state=state).when(heard(learned(COVERED))).then("assignment.made")
+    given(DECIDER, state=state).when(
+        heard(learned(OVER.model_copy(update={"through": TODAY - 2 * DAY})))
+    ).then()

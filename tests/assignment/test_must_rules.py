@@ -9,6 +9,7 @@ import pytest
 
 from assignment.domain.commands import NoteFact
 from assignment.domain.matching import Ranking
+from assignment.domain.rules import DECIDER
 from assignment.domain.state import Assignment
 from assignment.persistence.context import MEMBER, PROVIDER, AssignmentLoaded
 from assignment.persistence.prior_providers import Families, Served
@@ -25,26 +26,10 @@ from loopkeeper.contract.events import (
     ReferralReceived,
 )
 from loopkeeper.policy.reading import installed, load
-from loopkeeper.testing.rules import AskedCommand, command_of
-from tests.assignment.cases import (
-    APPROVED,
-    CLINIC,
-    HOSPITAL,
-    MONDAY,
-    NAVIGATORS,
-    RECEIVED,
-    SEED,
-    STREET,
-    TODAY,
-    after,
-    by_hand,
-    entry,
-    given,
-    heard,
-    made,
-    refused,
-    when,
-)
+from loopkeeper.testing.rules import MONDAY, SEED, AskedCommand, command_of, given
+from tests.builders.assignment import APPROVED, RECEIVED, by_hand, heard
+from tests.builders.facts import TODAY, entry, made
+from tests.builders.organizations import CLINIC, HOSPITAL, NAVIGATORS, STREET
 
 POLICY = load(installed())
 COUNTY_BH, CCS_CLINIC, ICC_TEAM, NURSES = (
@@ -88,7 +73,7 @@ def ranked(
 ) -> Ranking:
     """The ranking once the plan approves these populations."""
     approved = APPROVED.model_copy(update={"populations": populations})
-    state = after(given(*facts), approved)
+    state = given(DECIDER, *facts, approved).state
     return places(entries or directory(), served, families).ranking(state, NoteFact(fact=approved), MONDAY)
 
 
@@ -249,14 +234,14 @@ def test_by_hand_another_is_chosen_for_the_reasons_its_rule_allows_and_the_reaso
     factor: str, needs: dict[str, Any], obliged: str, yields: set[str], because: str
 ) -> None:
     """loop.md 5.7: for PCP and behavioral health another may fit better; a program yields to the member's wish only."""
-    state = after(given(received(**needs)), APPROVED)
+    state = given(DECIDER, received(**needs), APPROVED).state
     choosing = by_hand(NAVIGATORS, because=because)
     command = completed(state, choosing, directory())
     if because not in yields:
-        answer = refused(state, command)
+        answer = given(DECIDER, state=state).when(command).refusal
         assert (answer.slug, set(answer.allowed)) == ("reason-required", yields)
         return
-    (offer,) = when(state, command)
+    (offer,) = given(DECIDER, state=state).when(command).events
     assert isinstance(offer, AssignmentMade)
     assert (offer.provider, offer.skipped[0].provider, offer.skipped[0].reason) == (
         NAVIGATORS,
@@ -267,16 +252,16 @@ def test_by_hand_another_is_chosen_for_the_reasons_its_rule_allows_and_the_reaso
 
 
 def test_whom_a_must_rule_speaks_for_is_chosen_by_hand_without_a_reason() -> None:
-    state = after(given(received(pcp=NAVIGATORS)), APPROVED)
-    (offer,) = when(state, completed(state, by_hand(NAVIGATORS), directory()))
+    state = given(DECIDER, received(pcp=NAVIGATORS), APPROVED).state
+    (offer,) = given(DECIDER, state=state).when(completed(state, by_hand(NAVIGATORS), directory())).events
     assert isinstance(offer, AssignmentMade)
     assert (offer.provider, offer.basis) == (NAVIGATORS, "by_hand")
 
 
 def test_a_must_rule_for_who_did_not_answer_binds_nobody_any_more() -> None:
     silent = AssignmentPlanAsked(occurred_at=MONDAY, reason="no_answer", assignment="asg_1")
-    state = after(given(received(pcp=CLINIC), APPROVED, made(CLINIC)), silent)
-    assert [event.wire for event in when(state, completed(state, by_hand(NAVIGATORS), directory()))] == [
+    state = given(DECIDER, received(pcp=CLINIC), APPROVED, made(CLINIC), silent).state
+    assert [event.wire for event in given(DECIDER, state=state).when(completed(state, by_hand(NAVIGATORS), directory())).events] == [
         "assignment.withdrawn", "assignment.made",
     ]  # fmt: skip
 
@@ -286,8 +271,8 @@ def test_a_must_rule_for_who_did_not_answer_binds_nobody_any_more() -> None:
 
 def test_an_offer_says_which_rows_it_used() -> None:
     entries = directory(harbor_street_medicine={"types": ("street_medicine",)})
-    state = after(given(received(chosen=(STREET,), program_providers=CCS)), APPROVED)
-    (offer,) = when(state, completed(state, heard(APPROVED), entries))
+    state = given(DECIDER, received(chosen=(STREET,), program_providers=CCS), APPROVED).state
+    (offer,) = given(DECIDER, state=state).when(completed(state, heard(APPROVED), entries)).events
     assert isinstance(offer, AssignmentMade)
     named = {ref.split("@")[0] for ref in offer.policy}
     assert named >= {
@@ -303,9 +288,10 @@ def test_of_a_long_list_of_skips_the_counts_tell_the_rest() -> None:
         alameda_county_bh={"capacity": 0},
         bay_housing_navigators={"active": False},
     )
-    (offer,) = when(
-        after(given(RECEIVED), APPROVED),
-        completed(after(given(RECEIVED), APPROVED), heard(APPROVED), entries),
+    (offer,) = (
+        given(DECIDER, RECEIVED, APPROVED)
+        .when(completed(given(DECIDER, RECEIVED, APPROVED).state, heard(APPROVED), entries))
+        .events
     )
     assert isinstance(offer, AssignmentMade)
     assert offer.skipped_for == {"full": 2, "inactive": 1}
@@ -313,8 +299,8 @@ def test_of_a_long_list_of_skips_the_counts_tell_the_rest() -> None:
 
 def test_where_nobody_is_left_the_question_keeps_who_was_passed_over() -> None:
     entries = directory(**{slug.replace("-", "_"): {"capacity": 0} for slug in EVERYBODY})
-    state = after(given(RECEIVED), APPROVED)
-    (question,) = when(state, completed(state, heard(APPROVED), entries))
+    state = given(DECIDER, RECEIVED, APPROVED).state
+    (question,) = given(DECIDER, state=state).when(completed(state, heard(APPROVED), entries)).events
     assert isinstance(question, AssignmentPlanAsked)
     assert question.reason == "none_left"
     assert {skip.provider for skip in question.skipped or ()} == set(EVERYBODY)
@@ -324,13 +310,15 @@ def test_where_nobody_is_left_the_question_keeps_who_was_passed_over() -> None:
 def test_news_of_the_member_that_bring_a_candidate_go_on_by_themselves() -> None:
     """Nobody served Fresno; the member turns out to live in Alameda."""
     nobody = AssignmentPlanAsked(occurred_at=MONDAY, reason="none_left")
-    state = after(given(received(county="fresno")), APPROVED, nobody)
+    state = given(DECIDER, received(county="fresno"), APPROVED, nobody).state
     news = ReferralAmended(occurred_at=MONDAY, cause="corrected", county="alameda")
-    changed = after(state, news)
-    (offer,) = when(state, completed(changed, NoteFact(fact=news), directory()))
+    changed = given(DECIDER, news, state=state).state
+    (offer,) = given(DECIDER, state=state).when(completed(changed, NoteFact(fact=news), directory())).events
     assert isinstance(offer, AssignmentMade)
     still = ReferralAmended(occurred_at=MONDAY, cause="corrected", county="kern")
-    assert when(state, completed(after(state, still), NoteFact(fact=still), directory())) == []
+    given(DECIDER, state=state).when(
+        completed(given(DECIDER, still, state=state).state, NoteFact(fact=still), directory())
+    ).then()
 
 
 def test_who_serves_a_sibling_comes_before_whom_somebody_recommends_and_behind_who_served_the_member() -> (

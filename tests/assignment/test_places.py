@@ -24,14 +24,18 @@ from assignment.domain.commands import (
     Start,
     Withdraw,
 )
+from assignment.service import service
 from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.decider import Command, Refused
 from loopkeeper.contract.events import Event, ReferralAmended
 from loopkeeper.event_log.port import Received
 from loopkeeper.kernel.clock import ManualClock
 from loopkeeper.store.definition import Submission
-from tests.assignment.cases import APPROVED, LUIS, MARIA, MONDAY, NAVIGATORS, RECEIVED, STREET, closed
-from tests.conftest import Databases
+from loopkeeper.testing.rules import MONDAY
+from tests.builders.assignment import APPROVED, RECEIVED
+from tests.builders.facts import closed
+from tests.builders.organizations import LEAD, MARIA, NAVIGATORS, STREET
+from tests.databases import Databases
 from tests.shared.replica import Replica, Site, listed, referred, site
 from tests.shared.stores import message
 
@@ -43,7 +47,7 @@ async def here(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -
     """One database for all claims of this file: each has members and providers of its own."""
     url = await databases.make("assignment", await databases.template("assignment"))
     folder: Path = tmp_path_factory.mktemp("places")
-    async with site("assignment", url, await databases.make("log"), folder, ManualClock(MONDAY)) as made:
+    async with site(service, url, await databases.make("log"), folder, ManualClock(MONDAY)) as made:
         yield made
     await databases.drop()
 
@@ -195,7 +199,7 @@ def moves() -> dict[str, Move]:
 
     joined = ReferralAmended(occurred_at=MONDAY, cause="joined", joined="ref_other", preferred=(NAVIGATORS,))
     return {
-        "accept": by_command(lambda a: Accept(assignment=a, provider=STREET, lead=LUIS)),
+        "accept": by_command(lambda a: Accept(assignment=a, provider=STREET, lead=LEAD)),
         "decline": by_command(lambda a: Decline(assignment=a, provider=STREET, reason="no_capacity")),
         "withdraw": by_command(lambda a: Withdraw(assignment=a, acted_by=MARIA)),
         "change": by_command(lambda a: RequestChange(assignment=a, wished=NAVIGATORS, acted_by=MARIA)),
@@ -274,7 +278,7 @@ async def test_a_late_identity_marks_the_younger_assignment_and_lifts_the_mark_w
         assert await marked(desk, member) == [younger]
         assert (await desk.types(late))[-1] == "assignment.plan_asked"
         # The mark stays whatever else is written of it.
-        taken = Accept(assignment=await newest(desk, younger), provider=STREET, lead=LUIS)
+        taken = Accept(assignment=await newest(desk, younger), provider=STREET, lead=LEAD)
         assert await submit(desk, younger, taken)
         assert await marked(desk, member) == [younger]
         over = Withdraw if late_is_older else End

@@ -42,9 +42,8 @@ from loopkeeper.contract.events import (
 )
 from loopkeeper.policy import Policy
 from loopkeeper.policy.reading import installed, load
-from tests.authorization.cases import (
+from tests.builders.authorization import (
     ENTRY,
-    HOMELESS,
     TEAM,
     amended,
     approve,
@@ -55,6 +54,7 @@ from tests.authorization.cases import (
     received,
     resume,
 )
+from tests.builders.facts import HOMELESS
 from tests.properties.pure_store import PureStream
 
 DEMO = Path(__file__).parents[2] / "demo" / "policy"

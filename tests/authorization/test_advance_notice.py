@@ -10,14 +10,17 @@ from datetime import timedelta
 import pytest
 
 from authorization.domain.commands import End
+from authorization.domain.rules import DECIDER
 from authorization.domain.state import Authorization
 from authorization.persistence.context import AuthorizationLoaded
 from loopkeeper.contract.calendar import end_of_la_day
 from loopkeeper.contract.events import AuthorizationEnded
 from loopkeeper.policy import Policy
 from loopkeeper.policy.reading import installed, load
-from loopkeeper.testing.rules import AskedCommand
-from tests.authorization.cases import MARIA, RULES, TODAY, after, looked_up, opened, received, refused, when
+from loopkeeper.testing.rules import AskedCommand, given
+from tests.builders.authorization import RULES, looked_up, opened, received
+from tests.builders.facts import TODAY
+from tests.builders.organizations import MARIA
 
 FITS = {"death_confirmed": {14}, "signed_wish": {3, 6}, "institution": {5, 7}, "mail_returned": {4}}
 
@@ -29,7 +32,7 @@ def policy() -> Policy:
 
 def served() -> Authorization:
     fact = received(claim=None)
-    return after(None, fact, *opened(fact, RULES))
+    return given(DECIDER, fact, *opened(fact, RULES)).state
 
 
 def ends(policy: Policy, code: int, case: str) -> AskedCommand:
@@ -43,9 +46,9 @@ def test_a_term_ends_without_advance_notice_only_for_what_its_case_fits_7_2(
     policy: Policy, case: str, code: int
 ) -> None:
     if case and code not in FITS[case]:
-        assert refused(served(), ends(policy, code, case)).slug == "illegal-move"
+        given(DECIDER, state=served()).when(ends(policy, code, case)).refused("illegal-move")
         return
-    (ended,) = when(served(), ends(policy, code, case))
+    (ended,) = given(DECIDER, state=served()).when(ends(policy, code, case)).events
     assert isinstance(ended, AuthorizationEnded)
     last = TODAY if case else TODAY + timedelta(days=10)
     assert (ended.on, ended.notice_due_at) == (last, end_of_la_day(TODAY))

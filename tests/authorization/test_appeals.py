@@ -8,6 +8,7 @@ import pytest
 
 from authorization.domain.deadlines import timers
 from authorization.domain.moves import moves
+from authorization.domain.rules import DECIDER
 from authorization.domain.state import Authorization
 from authorization.persistence.tables import FOR_NOW, columns
 from loopkeeper.contract.events import (
@@ -18,23 +19,10 @@ from loopkeeper.contract.events import (
     Event,
     Lead,
 )
-from tests.authorization.cases import (
-    MONDAY,
-    NOBODY,
-    RULES,
-    TEAM,
-    TODAY,
-    after,
-    appeal,
-    closed,
-    end,
-    go_on,
-    opened,
-    received,
-    refused,
-    when,
-    wires,
-)
+from loopkeeper.testing.rules import MONDAY, given
+from tests.builders.authorization import RULES, TEAM, appeal, end, go_on, opened, received, wires
+from tests.builders.facts import TODAY, closed
+from tests.builders.organizations import NOBODY
 
 DAY = timedelta(days=1)
 TERM = RULES.model_copy(update={"prompt_days": (60, 30), "notice_days": 10})
@@ -44,19 +32,19 @@ def served() -> Authorization:
     fact = received(claim=None)
     lead = Lead(person="luis-ortega", name="Luis Ortega")
     taken = AssignmentAccepted(occurred_at=MONDAY, assignment="asg_1", provider=TEAM, lead=lead)
-    return after(None, fact, *opened(fact, TERM), taken, closed("services_received"))
+    return given(DECIDER, fact, *opened(fact, TERM), taken, closed("services_received")).state
 
 
 def ending(code: int = 5) -> Authorization:
     """The plan said today that the term ends in ten days."""
-    return after(served(), *when(served(), end(code)))
+    return given(DECIDER, state=served()).when(end(code)).state
 
 
 def appealed(days: int, state: Authorization | None = None) -> tuple[Authorization, list[Event]]:
     """The member appeals so many days after the ending was said, and the plan records it that day."""
     state, at = state or ending(), MONDAY + days * DAY
-    events = when(state, appeal(TODAY + days * DAY, at=at), at)
-    return after(state, *events), events
+    events = given(DECIDER, state=state).when(appeal(TODAY + days * DAY, at=at), at).events
+    return given(DECIDER, *events, state=state).state, events
 
 
 @pytest.mark.parametrize("days", [0, 1, 9, 10])
@@ -90,25 +78,27 @@ def test_later_it_is_recorded_and_the_term_ends_meanwhile_7_8(days: int) -> None
 
 def test_after_sixty_days_before_the_ending_tomorrow_and_of_no_ending_there_is_no_appeal() -> None:
     at = MONDAY + 61 * DAY
-    assert refused(ending(), appeal(TODAY + 61 * DAY, at=at), at).slug == "too-late"
-    assert refused(ending(), appeal(TODAY - DAY)).slug == "illegal-move"
-    assert refused(ending(), appeal(TODAY + DAY)).slug == "illegal-move"
-    assert refused(served(), appeal(TODAY)).slug == "illegal-move"
-    assert refused(ending(), appeal(TODAY, acted_by=NOBODY)).slug == "person-required"
-    assert refused(appealed(1)[0], appeal(TODAY)).slug == "already-requested"
+    given(DECIDER, state=ending()).when(appeal(TODAY + 61 * DAY, at=at), at).refused("too-late")
+    given(DECIDER, state=ending()).when(appeal(TODAY - DAY)).refused("illegal-move")
+    given(DECIDER, state=ending()).when(appeal(TODAY + DAY)).refused("illegal-move")
+    given(DECIDER, state=served()).when(appeal(TODAY)).refused("illegal-move")
+    given(DECIDER, state=ending()).when(appeal(TODAY, acted_by=NOBODY)).refused("person-required")
+    given(DECIDER, state=appealed(1)[0]).when(appeal(TODAY)).refused("already-requested")
 
 
 def test_recorded_late_it_counts_by_the_day_on_which_the_member_appealed_7_8() -> None:
     at = MONDAY + 14 * DAY
-    assert wires(when(ending(), appeal(TODAY + 10 * DAY, at=at), at)) == ["appealed", "extended"]
+    given(DECIDER, state=ending()).when(appeal(TODAY + 10 * DAY, at=at), at).then(
+        "authorization.appealed", "authorization.extended"
+    )
 
 
 def test_decided_for_the_member_it_goes_on_as_it_was_7_8() -> None:
     state, _ = appealed(3)
     at = MONDAY + 20 * DAY
-    events = when(state, go_on(), at)
+    events = given(DECIDER, state=state).when(go_on(), at).events
     assert wires(events) == ["appeal_resolved", "extended"]
-    state, before = after(state, *events), served().term
+    state, before = given(DECIDER, *events, state=state).state, served().term
     assert state.term is not None
     assert before is not None
     assert (state.term.through, state.term.ending, state.discontinuation, state.appeal) == (
@@ -124,7 +114,7 @@ def test_decided_for_the_member_it_goes_on_as_it_was_7_8() -> None:
 def test_nobodys_services_end_unsaid_where_the_last_day_is_over_by_then(days: int) -> None:
     state, _ = appealed(days)
     at = MONDAY + 400 * DAY
-    state = after(state, *when(state, go_on(), at))
+    state = given(DECIDER, state=state).when(go_on(), at).state
     assert state.term is not None
     assert state.term.through == TODAY + 410 * DAY
     assert "term" in timers(state)
@@ -133,14 +123,14 @@ def test_nobodys_services_end_unsaid_where_the_last_day_is_over_by_then(days: in
 def test_upheld_it_ends_after_all_and_what_is_left_is_a_hearing_7_8() -> None:
     state, _ = appealed(3)
     at = MONDAY + 20 * DAY
-    resolved, ended = when(state, end(5), at)
+    resolved, ended = given(DECIDER, state=state).when(end(5), at).events
     assert wires([resolved, ended]) == ["appeal_resolved", "ended"]
     assert isinstance(ended, AuthorizationEnded)
     assert (ended.on, ended.upheld) == (TODAY + 30 * DAY, True)
     assert ended.rights is not None
     assert ended.rights.continues_if_by == ended.on
     assert ended.rights.appeal_by == TODAY + 140 * DAY
-    state = after(state, resolved, ended)
+    state = given(DECIDER, resolved, ended, state=state).state
     assert (state.appeal, state.discontinuation) == (None, None)
     # The hearing, asked for within the ten days, keeps the term again.
     again, events = appealed(25, state)
@@ -150,9 +140,9 @@ def test_upheld_it_ends_after_all_and_what_is_left_is_a_hearing_7_8() -> None:
 
 def test_upheld_after_a_late_appeal_the_ending_stays_as_it_was_said() -> None:
     state, _ = appealed(20)
-    events = when(state, end(5), MONDAY + 30 * DAY)
+    events = given(DECIDER, state=state).when(end(5), MONDAY + 30 * DAY).events
     assert wires(events) == ["appeal_resolved"]
-    state = after(state, *events)
+    state = given(DECIDER, *events, state=state).state
     assert state.term is not None
     assert state.term.last_day == TODAY + 10 * DAY
 

@@ -10,6 +10,7 @@ import pytest
 
 from authorization.domain.commands import OpenReview
 from authorization.domain.deadlines import due, timers
+from authorization.domain.rules import DECIDER
 from authorization.domain.state import Authorization
 from authorization.persistence import policy_lookup
 from authorization.persistence.context import AuthorizationLoaded
@@ -26,22 +27,16 @@ from loopkeeper.contract.events import (
 from loopkeeper.contract.vocabulary.decisions import ForbiddenAsk, ForbiddenReason
 from loopkeeper.policy import Policy
 from loopkeeper.policy.reading import installed, load
-from loopkeeper.testing.rules import command_of
-from tests.authorization.cases import (
+from loopkeeper.testing.rules import MONDAY, command_of, given
+from tests.builders.authorization import (
     FREQUENT,
-    HOMELESS,
-    MARIA,
-    MONDAY,
-    NOBODY,
     RIGHTS,
     RULES,
     UNSURE,
-    after,
     amend,
     amended,
     approval,
     approve,
-    closed,
     comes,
     deny,
     looked_up,
@@ -50,11 +45,10 @@ from tests.authorization.cases import (
     pend,
     pending,
     received,
-    refused,
     resume,
-    when,
-    wires,
 )
+from tests.builders.facts import HOMELESS, closed
+from tests.builders.organizations import MARIA, NOBODY
 
 DEMO = Path(__file__).parents[2] / "demo" / "policy"
 DAY = timedelta(days=1)
@@ -69,7 +63,7 @@ def policy() -> Policy:
 
 def paused(*asks: str, **changes: Any) -> Authorization:
     state = pending(claim=None, **changes)
-    return after(state, *when(state, pend(*asks or ("birth-date",))))
+    return given(DECIDER, state=state).when(pend(*asks or ("birth-date",))).state
 
 
 # ── asking ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -77,19 +71,21 @@ def paused(*asks: str, **changes: Any) -> Authorization:
 
 def test_a_named_person_asks_for_elements_of_the_standard_4_1() -> None:
     """loop.md 4.1: only a named person pends."""
-    (asked,) = when(pending(claim=None), pend("birth-date", "county", "birth-date"))
+    (asked,) = (
+        given(DECIDER, state=pending(claim=None)).when(pend("birth-date", "county", "birth-date")).events
+    )
     assert isinstance(asked, AuthorizationPended)
     assert (asked.asks, asked.by, asked.acted_by) == (("birth-date", "county"), BY, MARIA)
 
 
 def test_nobody_pends_without_a_name_4_1() -> None:
-    assert refused(pending(), pend("birth-date", acted_by=NOBODY)).slug == "person-required"
+    given(DECIDER, state=pending()).when(pend("birth-date", acted_by=NOBODY)).refused("person-required")
 
 
 @pytest.mark.parametrize("ask", [*sorted(ForbiddenAsk.codes()), "credit-score", "", "answer-blood_type"])
 def test_nothing_beyond_the_standard_may_be_asked_2_15(ask: str) -> None:
     """loop.md 2.15, ECMG26 p99-100: no ICD-10 code, no TAR, no proof of homelessness, whichever plan asks."""
-    answer = refused(pending(), pend("birth-date", ask))
+    answer = given(DECIDER, state=pending()).when(pend("birth-date", ask)).refusal
     assert answer.slug == "reason-forbidden"
     assert "birth-date" in answer.fix
 
@@ -102,15 +98,15 @@ def test_what_may_be_asked_is_data_and_holds_every_criterion_2_15(policy: Policy
 
 
 def test_one_question_at_a_time_and_none_after_the_decision() -> None:
-    assert refused(paused(), pend("county")).slug == "illegal-move"
-    decided = after(pending(), *when(pending(), approve()))
-    assert refused(decided, pend("county")).slug == "already-decided"
-    assert refused(after(pending(), closed("withdrawn")), pend("county")).slug == "illegal-move"
+    given(DECIDER, state=paused()).when(pend("county")).refused("illegal-move")
+    decided = given(DECIDER, state=pending()).when(approve()).state
+    given(DECIDER, state=decided).when(pend("county")).refused("already-decided")
+    given(DECIDER, closed("withdrawn"), state=pending()).when(pend("county")).refused("illegal-move")
 
 
 def test_what_is_asked_may_be_decided_all_the_same() -> None:
-    assert wires(when(paused(), approve())) == ["approved"]
-    assert wires(when(paused(), deny())) == ["denied"]
+    given(DECIDER, state=paused()).when(approve()).then("authorization.approved")
+    given(DECIDER, state=paused()).when(deny()).then("authorization.denied")
 
 
 # ── the pause ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -119,8 +115,8 @@ def test_what_is_asked_may_be_decided_all_the_same() -> None:
 def test_the_pause_stops_the_decisions_clock_and_not_the_cap_4_1() -> None:
     state = paused()
     assert set(timers(state)) == {"cap", "pause"}
-    assert when(state, comes("due"), RULES.due_at) == []
-    assert wires(when(state, comes("cap"), RULES.cap_at)) == ["deemed_adverse"]
+    given(DECIDER, state=state).when(comes("due"), RULES.due_at).then()
+    given(DECIDER, state=state).when(comes("cap"), RULES.cap_at).then("authorization.deemed_adverse")
     shown = due(state, MONDAY)
     assert shown is not None
     assert (shown.clock, shown.due_at) == ("decision_cap", RULES.cap_at)
@@ -130,21 +126,21 @@ def test_the_pause_stops_the_decisions_clock_and_not_the_cap_4_1() -> None:
 def test_the_clock_runs_on_by_a_person_or_when_the_time_is_over(how: str) -> None:
     state = paused()
     command = resume(rules=LATER) if how == "person" else comes("pause", rules=LATER)
-    (again,) = when(state, command, BY)
+    (again,) = given(DECIDER, state=state).when(command, BY).events
     assert isinstance(again, AuthorizationResumed)
     assert (again.due_at, again.at_risk_at) == (LATER.due_at, LATER.at_risk_at)
-    running = after(state, again)
+    running = given(DECIDER, again, state=state).state
     assert timers(running)["due"] == LATER.due_at
     assert "pause" not in timers(running)
 
 
 def test_before_its_time_no_pause_ends_by_itself() -> None:
-    assert when(paused(), comes("pause"), BY - DAY) == []
+    given(DECIDER, state=paused()).when(comes("pause"), BY - DAY).then()
 
 
 def test_a_running_clock_cannot_be_resumed_nor_by_nobody() -> None:
-    assert refused(pending(), resume()).slug == "illegal-move"
-    assert refused(paused(), resume(NOBODY)).slug == "person-required"
+    given(DECIDER, state=pending()).when(resume()).refused("illegal-move")
+    given(DECIDER, state=paused()).when(resume(NOBODY)).refused("person-required")
 
 
 QUESTION = Question(id="birth-date", pointer="/member/birth_date")
@@ -154,7 +150,7 @@ OTHER = Question(id="county", pointer="/member/county")
 def test_the_answer_lets_the_clock_run_on_4_1() -> None:
     """A rule may resume: it asks or approves, and this does neither harm nor delay."""
     answer = amended(questions=(OTHER,))
-    assert wires(when(paused(), amend(answer, LATER))) == ["resumed"]
+    given(DECIDER, state=paused()).when(amend(answer, LATER)).then("authorization.resumed")
 
 
 @pytest.mark.parametrize(
@@ -163,26 +159,28 @@ def test_the_answer_lets_the_clock_run_on_4_1() -> None:
     ids=["still open", "nothing said", "no answer"],
 )
 def test_what_was_asked_must_have_come(fact: Any) -> None:
-    assert when(paused(), amend(fact, LATER)) == []
+    given(DECIDER, state=paused()).when(amend(fact, LATER)).then()
 
 
 def test_an_answer_that_makes_the_case_clear_lets_a_rule_approve_4_2() -> None:
     state = paused(eligibility=UNSURE)
     fact = amended(questions=(), eligibility={"state": "confirmed"})
-    assert wires(when(state, amend(fact, LATER))) == ["resumed", "approved"]
+    given(DECIDER, state=state).when(amend(fact, LATER)).then(
+        "authorization.resumed", "authorization.approved"
+    )
 
 
 def test_what_was_drawn_for_the_sample_stays_with_a_person_4_2() -> None:
     sampled = RULES.model_copy(update={"automatic": {"homelessness": 0.05}})
     fact = received(claim=None)
-    state = after(None, fact, *opened(fact, sampled, draw=0.01))
-    assert when(state, amend(amended(questions=()), sampled, draw=0.9)) == []
+    state = given(DECIDER, fact, *opened(fact, sampled, draw=0.01)).state
+    given(DECIDER, state=state).when(amend(amended(questions=()), sampled, draw=0.9)).then()
 
 
 def test_an_answer_never_denies() -> None:
     unmet = HOMELESS.model_copy(update={"result": "unmet"})
     fact = amended(populations=(unmet,), questions=(), eligibility={"state": "not_found"})
-    assert when(pending(claim=None), amend(fact)) == []
+    given(DECIDER, state=pending(claim=None)).when(amend(fact)).then()
 
 
 # ── urgent after all ──────────────────────────────────────────────────────────────────────────────────────
@@ -199,20 +197,22 @@ def test_an_urgency_learned_later_shortens_the_running_clock_and_its_cap_4_5() -
     """42 CFR 438.210(d): what became urgent is decided within 72 hours of that."""
     state = pending(claim=None)
     urgent = amend(amended("corrected", urgency="expedited"), SOON)
-    (sooner,) = when(state, urgent)
+    (sooner,) = given(DECIDER, state=state).when(urgent).events
     assert isinstance(sooner, AuthorizationExpedited)
-    faster = after(state, command_of(urgent).fact, sooner)
+    faster = given(DECIDER, command_of(urgent).fact, sooner, state=state).state
     assert faster.review is not None
     assert (faster.review.clock, faster.review.cap_at) == ("expedited", SOON.cap_at)
     assert timers(faster)["due"] == SOON.due_at
     # Said once, and never taken back: a clock is not lengthened.
-    assert when(faster, urgent) == []
-    assert when(faster, amend(amended("corrected", urgency="routine"))) == []
+    given(DECIDER, state=faster).when(urgent).then()
+    given(DECIDER, state=faster).when(amend(amended("corrected", urgency="routine"))).then()
 
 
 def test_where_the_routine_clock_ends_sooner_it_stays() -> None:
     late = SOON.model_copy(update={"due_at": RULES.due_at + DAY, "cap_at": RULES.cap_at})
-    assert when(pending(claim=None), amend(amended("corrected", urgency="expedited"), late)) == []
+    given(DECIDER, state=pending(claim=None)).when(
+        amend(amended("corrected", urgency="expedited"), late)
+    ).then()
 
 
 # ── how long the pause was ────────────────────────────────────────────────────────────────────────────────
@@ -221,10 +221,10 @@ def test_where_the_routine_clock_ends_sooner_it_stays() -> None:
 def resumed_at(policy: Policy, asked: datetime, again: datetime, urgency: str = "routine") -> Any:
     """The rules with which a clock that was stopped between these runs on; the referral came on Monday, 2 March."""
     fact = received(claim=None, eligibility=UNSURE, urgency=urgency)
-    state = after(None, fact)
+    state = given(DECIDER, fact).state
     for command, at in ((opening(fact), MONDAY), (pend("county"), asked)):
         filled = looked_up(AuthorizationLoaded(policy, {}, {}), "ref_1", state, command, at)
-        state = after(state, *when(state, filled.asking, at))
+        state = given(DECIDER, state=state).when(filled.asking, at).state
     filled = looked_up(AuthorizationLoaded(policy, {}, {}), "ref_1", state, resume(), again)
     return filled.rules
 
@@ -272,7 +272,7 @@ BOTH = (HOMELESS, FREQUENT)
 
 
 def test_a_modification_carries_all_that_a_denial_does_4_1() -> None:
-    decided = approval(when(pending(populations=BOTH), modify(("homelessness",))))
+    decided = approval(given(DECIDER, state=pending(populations=BOTH)).when(modify(("homelessness",))).events)
     assert decided.modified
     assert decided.adverse is not None
     assert decided.adverse.populations == ("avoidable_utilization",)
@@ -291,16 +291,18 @@ def test_a_modification_carries_all_that_a_denial_does_4_1() -> None:
     ],
 )
 def test_a_modification_is_refused_for_what_a_denial_is(changes: dict[str, Any], slug: str) -> None:
-    assert refused(pending(populations=BOTH), modify(("homelessness",), **changes)).slug == slug
+    given(DECIDER, state=pending(populations=BOTH)).when(modify(("homelessness",), **changes)).refused(slug)
 
 
 @pytest.mark.parametrize("kept", [(), ("homelessness", "avoidable_utilization"), ("birth_equity",)])
 def test_a_modification_keeps_some_of_what_was_asked_and_not_all(kept: tuple[str, ...]) -> None:
-    assert refused(pending(populations=BOTH), modify(kept)).slug == "illegal-move"
+    given(DECIDER, state=pending(populations=BOTH)).when(modify(kept)).refused("illegal-move")
 
 
 def test_fewer_populations_are_no_plain_approval() -> None:
-    answer = refused(pending(populations=BOTH), approve(populations=("homelessness",)))
+    answer = (
+        given(DECIDER, state=pending(populations=BOTH)).when(approve(populations=("homelessness",))).refusal
+    )
     assert answer.slug == "illegal-move"
     assert ":modify" in answer.fix
 
@@ -308,7 +310,7 @@ def test_fewer_populations_are_no_plain_approval() -> None:
 def test_a_denial_says_why_by_what_right_and_until_when_it_can_be_fought(policy: Policy) -> None:
     command = deny("criteria_not_met", citation="", licensed=True)
     filled = looked_up(AuthorizationLoaded(policy, {}, {}), "ref_1", pending(), command)
-    denied, *_ = when(pending(), filled.asking)
+    denied, *_ = given(DECIDER, state=pending()).when(filled.asking).events
     assert isinstance(denied, AuthorizationDenied)
     assert (denied.reason, denied.citation) == ("criteria_not_met", "ECM Policy Guide, Populations of Focus")
     assert denied.rights is not None
@@ -325,9 +327,9 @@ def test_decisions_of_the_plans_own_system_keep_its_number_everywhere() -> None:
     """loop.md 4.6."""
     both = pending(populations=BOTH)
     made: list[Event] = [
-        *when(both, approve(external_number="HHP-1")),
-        *when(both, modify(("homelessness",), external_number="HHP-1")),
-        *when(both, deny(external_number="HHP-1")),
+        *given(DECIDER, state=both).when(approve(external_number="HHP-1")).events,
+        *given(DECIDER, state=both).when(modify(("homelessness",), external_number="HHP-1")).events,
+        *given(DECIDER, state=both).when(deny(external_number="HHP-1")).events,
     ]
     decisions = [e for e in made if isinstance(e, AuthorizationApproved | AuthorizationDenied)]
     assert [decided.external_number for decided in decisions] == ["HHP-1"] * 3

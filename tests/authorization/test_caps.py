@@ -15,6 +15,7 @@ import yaml
 
 from authorization.domain.commands import OpenReview, RequestReauthorization
 from authorization.domain.deadlines import timers
+from authorization.domain.rules import DECIDER
 from authorization.domain.state import Authorization
 from authorization.persistence.context import AuthorizationLoaded
 from loopkeeper.contract.calendar import end_of_la_day, la_date
@@ -29,13 +30,10 @@ from loopkeeper.contract.events import (
 )
 from loopkeeper.policy import Policy, check
 from loopkeeper.policy.reading import installed, load
-from loopkeeper.testing.rules import AskedCommand
-from tests.authorization.cases import (
-    LUIS,
-    MONDAY,
+from loopkeeper.testing.rules import MONDAY, AskedCommand, given
+from tests.builders.authorization import (
     TEAM,
     UNSURE,
-    after,
     amend,
     amended,
     approve,
@@ -43,11 +41,10 @@ from tests.authorization.cases import (
     looked_up,
     pend,
     received,
-    refused,
     resume,
-    when,
     wires,
 )
+from tests.builders.organizations import LUIS
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 THURSDAY = MONDAY + 72 * HOUR
@@ -63,20 +60,24 @@ def policy() -> Policy:
 
 def happened(policy: Policy, state: Authorization | None, asking: AskedCommand, at: datetime) -> list[Event]:
     """What follows, with the context that the service gives the command on that day."""
-    return when(state, looked_up(AuthorizationLoaded(policy, {}, {}), "ref_1", state, asking, at).asking, at)
+    return (
+        given(DECIDER, state=state)
+        .when(looked_up(AuthorizationLoaded(policy, {}, {}), "ref_1", state, asking, at).asking, at)
+        .events
+    )
 
 
 def reviewed(policy: Policy, urgency: str = "routine", at: datetime = MONDAY) -> Authorization:
     """A referral that a person must decide, its review open."""
     fact = received(claim=None, eligibility=UNSURE, urgency=urgency, occurred_at=at)
-    state = after(None, fact)
-    return after(state, *happened(policy, state, OpenReview(fact=fact), at))
+    state = given(DECIDER, fact).state
+    return given(DECIDER, *happened(policy, state, OpenReview(fact=fact), at), state=state).state
 
 
 def urgent(policy: Policy, state: Authorization, arrived: datetime, heard: datetime) -> list[Event]:
     """The urgency arrives at intake, and is heard by authorization."""
     fact = amended("corrected", at=arrived, urgency="expedited")
-    return happened(policy, after(state, fact), amend(fact), heard)
+    return happened(policy, given(DECIDER, fact, state=state).state, amend(fact), heard)
 
 
 # ── from the start ────────────────────────────────────────────────────────────────────────────────────────
@@ -110,7 +111,7 @@ def test_undecided_after_seventy_two_hours_is_adverse_then_and_told_that_califor
     (deemed,) = happened(policy, state, comes("cap"), THURSDAY)
     assert isinstance(deemed, AuthorizationDeemedAdverse)
     assert (deemed.cap_at, deemed.notice_due_at) == (THURSDAY, end_of_la_day(la_date(THURSDAY)))
-    assert "cap" not in timers(after(state, deemed))
+    assert "cap" not in timers(given(DECIDER, deemed, state=state).state)
 
 
 # ── an urgency that arrives later ─────────────────────────────────────────────────────────────────────────
@@ -135,10 +136,13 @@ def test_the_cap_runs_from_when_the_urgency_arrived_and_never_past_the_routine_o
 ) -> None:
     state = reviewed(policy)
     if paused is not None:
-        state = after(state, *happened(policy, state, pend("county"), paused))
-    state = after(
-        state, amended("corrected", at=arrived, urgency="expedited"), *urgent(policy, state, arrived, heard)
-    )
+        state = given(DECIDER, *happened(policy, state, pend("county"), paused), state=state).state
+    state = given(
+        DECIDER,
+        amended("corrected", at=arrived, urgency="expedited"),
+        *urgent(policy, state, arrived, heard),
+        state=state,
+    ).state
     assert timers(state)["cap"] == cap_at
     (deemed,) = happened(policy, state, comes("cap"), cap_at)
     assert isinstance(deemed, AuthorizationDeemedAdverse)
@@ -158,36 +162,39 @@ def test_where_the_routine_clock_ends_first_the_expedited_cap_still_comes_4_5(po
 def test_what_became_urgent_in_a_pause_has_all_its_hours_when_the_clock_runs_on_4_5(policy: Policy) -> None:
     paused, arrived, again = MONDAY + HOUR, MONDAY + DAY, MONDAY + DAY + 10 * HOUR
     state = reviewed(policy)
-    state = after(state, *happened(policy, state, pend("county"), paused))
-    state = after(
-        state, amended("corrected", at=arrived, urgency="expedited"), *urgent(policy, state, arrived, arrived)
-    )
+    state = given(DECIDER, *happened(policy, state, pend("county"), paused), state=state).state
+    state = given(
+        DECIDER,
+        amended("corrected", at=arrived, urgency="expedited"),
+        *urgent(policy, state, arrived, arrived),
+        state=state,
+    ).state
     assert "due" not in timers(state)
-    state = after(state, *happened(policy, state, resume(), again))
+    state = given(DECIDER, *happened(policy, state, resume(), again), state=state).state
     assert timers(state)["due"] == again + 72 * HOUR
     assert timers(state)["cap"] == arrived + 72 * HOUR
 
 
 def test_an_answer_that_says_urgent_lets_the_clock_run_on_and_shortens_it_4_5(policy: Policy) -> None:
     state = reviewed(policy)
-    state = after(state, *happened(policy, state, pend("county"), MONDAY + HOUR))
+    state = given(DECIDER, *happened(policy, state, pend("county"), MONDAY + HOUR), state=state).state
     fact = amended("answered", at=MONDAY + DAY, urgency="expedited", questions=())
-    follows = happened(policy, after(state, fact), amend(fact), MONDAY + DAY)
+    follows = happened(policy, given(DECIDER, fact, state=state).state, amend(fact), MONDAY + DAY)
     assert wires(follows)[:2] == ["resumed", "expedited"]
-    assert timers(after(state, fact, *follows))["cap"] == MONDAY + DAY + 72 * HOUR
+    assert timers(given(DECIDER, fact, *follows, state=state).state)["cap"] == MONDAY + DAY + 72 * HOUR
 
 
 def test_an_urgency_after_the_cap_brings_no_second_one_4_5(policy: Policy) -> None:
     state = reviewed(policy)
-    state = after(state, *happened(policy, state, comes("cap"), NEXT_MONDAY))
+    state = given(DECIDER, *happened(policy, state, comes("cap"), NEXT_MONDAY), state=state).state
     assert urgent(policy, state, NEXT_MONDAY + DAY, NEXT_MONDAY + DAY) == []
 
 
 def test_an_urgency_taken_back_lengthens_nothing_4_5(policy: Policy) -> None:
     state = reviewed(policy, "expedited")
     back = amended("corrected", at=MONDAY + HOUR, urgency="routine")
-    assert happened(policy, after(state, back), amend(back), MONDAY + HOUR) == []
-    assert timers(after(state, back))["cap"] == THURSDAY
+    assert happened(policy, given(DECIDER, back, state=state).state, amend(back), MONDAY + HOUR) == []
+    assert timers(given(DECIDER, back, state=state).state)["cap"] == THURSDAY
 
 
 # ── reauthorizations ──────────────────────────────────────────────────────────────────────────────────────
@@ -199,7 +206,7 @@ def served(policy: Policy) -> Authorization:
     held = AssignmentAccepted(
         occurred_at=MONDAY, assignment="asg_1", provider=TEAM, lead=Lead(person="luis-ortega", name="Luis")
     )
-    return after(state, *happened(policy, state, approve(), MONDAY), held)
+    return given(DECIDER, *happened(policy, state, approve(), MONDAY), held, state=state).state
 
 
 def asked(urgency: str) -> RequestReauthorization:
@@ -216,7 +223,7 @@ def test_a_reauthorization_has_the_caps_of_any_decision_4_5(
     state = served(policy)
     (requested,) = happened(policy, state, asked(urgency), december)
     assert isinstance(requested, AuthorizationReauthorizationRequested)
-    state = after(state, requested)
+    state = given(DECIDER, requested, state=state).state
     assert timers(state)["cap"] == (cap_at or december + 72 * HOUR)
     (deemed,) = happened(policy, state, comes("cap"), timers(state)["cap"])
     assert isinstance(deemed, AuthorizationDeemedAdverse)
@@ -225,13 +232,13 @@ def test_a_reauthorization_has_the_caps_of_any_decision_4_5(
 def test_a_reauthorization_that_waits_is_made_urgent_by_asking_again_4_5(policy: Policy) -> None:
     december = datetime(2026, 11, 30, 18, 0, tzinfo=UTC)
     state = served(policy)
-    state = after(state, *happened(policy, state, asked("routine"), december))
-    assert refused(state, (asked("routine"), _context(policy, state, asked("routine"), december))).slug == (
-        "already-requested"
-    )
+    state = given(DECIDER, *happened(policy, state, asked("routine"), december), state=state).state
+    given(DECIDER, state=state).when(
+        (asked("routine"), _context(policy, state, asked("routine"), december))
+    ).refused("already-requested")
     (sooner,) = happened(policy, state, asked("expedited"), december + DAY)
     assert isinstance(sooner, AuthorizationExpedited)
-    assert timers(after(state, sooner))["cap"] == december + DAY + 72 * HOUR
+    assert timers(given(DECIDER, sooner, state=state).state)["cap"] == december + DAY + 72 * HOUR
 
 
 def _context(policy: Policy, state: Authorization, command: Any, at: datetime) -> Any:
@@ -255,7 +262,7 @@ def test_no_plan_is_given_a_later_cap_4_5(tmp_path: Path, clock: str) -> None:
 
 def test_a_review_names_the_cap_it_is_held_to(policy: Policy) -> None:
     fact = received(claim=None, eligibility=UNSURE, urgency="expedited")
-    (review,) = happened(policy, after(None, fact), OpenReview(fact=fact), MONDAY)
+    (review,) = happened(policy, given(DECIDER, fact).state, OpenReview(fact=fact), MONDAY)
     assert isinstance(review, AuthorizationReviewOpened)
     assert review.policy == (
         "clocks/decision-expedited@2022-01-01", "clocks/decision-expedited-cap@2022-01-01",

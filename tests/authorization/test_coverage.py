@@ -12,6 +12,7 @@ import pytest
 
 from authorization.domain.commands import ExpireGrant, OpenReview
 from authorization.domain.deadlines import timers
+from authorization.domain.rules import DECIDER
 from authorization.domain.state import Authorization
 from authorization.persistence.context import AuthorizationLoaded
 from authorization.persistence.tables import waits_for
@@ -30,15 +31,12 @@ from loopkeeper.contract.events import (
 )
 from loopkeeper.policy import Policy
 from loopkeeper.policy.reading import installed, load
-from loopkeeper.testing.rules import AskedCommand
-from tests.authorization.cases import (
+from loopkeeper.testing.rules import MONDAY, AskedCommand, given
+from tests.builders.authorization import (
     ANSWERS,
     ENTRY,
-    MONDAY,
     RULES,
     TEAM,
-    TODAY,
-    after,
     amend,
     amended,
     approve,
@@ -49,10 +47,9 @@ from tests.authorization.cases import (
     looked_up,
     opened,
     received,
-    refused,
-    when,
     wires,
 )
+from tests.builders.facts import TODAY
 
 DAY = timedelta(days=1)
 APRIL = datetime(2026, 4, 15, 17, 0, tzinfo=UTC)
@@ -72,13 +69,13 @@ def happens(
     policy: Policy, state: Authorization | None, asking: AskedCommand, at: datetime = MONDAY
 ) -> list[Event]:
     loaded = AuthorizationLoaded(policy, {TEAM: ENTRY}, {})
-    return when(state, looked_up(loaded, "ref_1", state, asking, at).asking, at)
+    return given(DECIDER, state=state).when(looked_up(loaded, "ref_1", state, asking, at).asking, at).events
 
 
 def claimed(policy: Policy, eligibility: Eligibility, first: date = TODAY) -> list[Event]:
     """What follows when the street team claims to serve from this day on."""
     fact = received(claim=claim(from_=first), eligibility=eligibility)
-    return happens(policy, after(None, fact), OpenReview(fact=fact))
+    return happens(policy, given(DECIDER, fact).state, OpenReview(fact=fact))
 
 
 # ── each answer ───────────────────────────────────────────────────────────────────────────────────────────
@@ -164,11 +161,13 @@ def test_a_grant_is_judged_by_the_day_of_first_service_and_ends_with_the_last_co
 
 def test_coverage_that_ends_during_a_grant_ends_it_with_its_last_day_2_5(policy: Policy) -> None:
     fact = received(eligibility=covered("confirmed", date(2026, 1, 1)))
-    state = after(None, fact, *claimed(policy, fact.eligibility))
+    state = given(DECIDER, fact, *claimed(policy, fact.eligibility)).state
     sooner = TODAY + 10 * DAY
-    state = after(state, amended("roster", eligibility=covered("confirmed", date(2026, 1, 1), sooner)))
+    state = given(
+        DECIDER, amended("roster", eligibility=covered("confirmed", date(2026, 1, 1), sooner)), state=state
+    ).state
     assert timers(state)["grant"] == end_of_la_day(sooner)
-    (ended,) = when(state, ExpireGrant(), end_of_la_day(sooner))
+    (ended,) = given(DECIDER, state=state).when(ExpireGrant(), end_of_la_day(sooner)).events
     assert isinstance(ended, AuthorizationPresumptiveEnded)
     assert (ended.reason, ended.through) == ("expired", sooner)
 
@@ -180,7 +179,7 @@ def test_a_term_never_begins_before_coverage_that_begins_later_2_5(by: str) -> N
     rules = RULES if by == "rule" else RULES.model_copy(update={"automatic": {}})
     events = opened(fact, rules)
     if by == "person":
-        events = when(after(None, fact, *events), approve())
+        events = given(DECIDER, fact, *events).when(approve()).events
     (approved,) = [event for event in events if isinstance(event, AuthorizationApproved)]
     assert (approved.by, approved.from_) == (by, begins)
 
@@ -192,16 +191,16 @@ def served(**known: Any) -> Authorization:
     """A term of a year from 2 March on, of a member whom the roster covers."""
     eligibility = covered(known.pop("state", "confirmed"), date(2026, 1, 1), known.pop("through", None))
     fact = received(claim=None, eligibility=eligibility)
-    return after(None, fact, *opened(fact, RULES))
+    return given(DECIDER, fact, *opened(fact, RULES)).state
 
 
 def learned(policy: Policy, state: Authorization, eligibility: Eligibility, at: datetime) -> list[Event]:
     fact = amended("roster", at=at, eligibility=eligibility)
-    return happens(policy, after(state, fact), amend(fact), at)
+    return happens(policy, given(DECIDER, fact, state=state).state, amend(fact), at)
 
 
 def knows(state: Authorization, eligibility: Eligibility, at: datetime, *follows: Event) -> Authorization:
-    return after(state, amended("roster", at=at, eligibility=eligibility), *follows)
+    return given(DECIDER, amended("roster", at=at, eligibility=eligibility), *follows, state=state).state
 
 
 LOST = [
@@ -234,13 +233,13 @@ def test_coverage_that_runs_out_asks_as_its_last_day_ends_2_5(policy: Policy) ->
     (lost,) = happens(policy, state, comes("coverage"), over)
     assert isinstance(lost, AuthorizationCoverageLost)
     assert (lost.answer, lost.on) == ("ended", LAST_OF_MARCH)
-    assert "coverage" not in timers(after(state, lost))
+    assert "coverage" not in timers(given(DECIDER, lost, state=state).state)
 
 
 def test_who_was_never_on_the_roster_has_lost_nothing(policy: Policy) -> None:
     fact = received(claim=None, eligibility=covered("unknown"))
-    state = after(None, fact, *opened(fact, RULES))
-    state = after(state, *when(state, approve()))
+    state = given(DECIDER, fact, *opened(fact, RULES)).state
+    state = given(DECIDER, state=state).when(approve()).state
     assert learned(policy, state, covered("not_found"), APRIL) == []
 
 
@@ -259,7 +258,7 @@ def test_coverage_that_returns_takes_the_question_back_2_5(policy: Policy) -> No
 def ended_for_it(policy: Policy) -> Authorization:
     state = served()
     state = knows(state, LOST[0], APRIL, *learned(policy, state, LOST[0], APRIL))
-    return after(state, *happens(policy, state, end(8), APRIL))
+    return given(DECIDER, *happens(policy, state, end(8), APRIL), state=state).state
 
 
 @pytest.mark.parametrize("later", [1, 30], ids=["before its day", "after its day"])
@@ -272,20 +271,20 @@ def test_coverage_that_returns_asks_about_an_ending_made_for_it_2_5(policy: Poli
     asked = knows(state, back, again, returned)
     assert waits_for(asked) == "discontinuation"
     # A named person takes the ending back, or confirms it.
-    assert wires(when(asked, go_on(), again)) == ["extended"]
-    longer = after(asked, *when(asked, go_on(), again))
+    given(DECIDER, state=asked).when(go_on(), again).then("authorization.extended")
+    longer = given(DECIDER, state=asked).when(go_on(), again).state
     assert longer.term is not None
     assert (longer.term.ending, waits_for(longer)) == (None, "")
-    assert wires(when(asked, end(8), again)) == ["ending_confirmed"]
-    stands = after(asked, *when(asked, end(8), again))
+    given(DECIDER, state=asked).when(end(8), again).then("authorization.ending_confirmed")
+    stands = given(DECIDER, state=asked).when(end(8), again).state
     assert (waits_for(stands), stands.term and stands.term.ending is not None) == ("", True)
 
 
 def test_an_ending_made_for_something_else_is_not_asked_about(policy: Policy) -> None:
     state = served()
-    state = after(state, *happens(policy, state, end(1), APRIL))
+    state = given(DECIDER, *happens(policy, state, end(1), APRIL), state=state).state
     assert learned(policy, state, covered("confirmed", date(2026, 1, 1), date(2027, 1, 1)), APRIL) == []
-    assert refused(state, go_on(), APRIL + 30 * DAY).slug == "term-ended"
+    given(DECIDER, state=state).when(go_on(), APRIL + 30 * DAY).refused("term-ended")
 
 
 def test_no_answer_of_a_roster_ends_or_denies_anything_2_5(policy: Policy) -> None:
@@ -296,6 +295,6 @@ def test_no_answer_of_a_roster_ends_or_denies_anything_2_5(policy: Policy) -> No
 
 def test_what_waited_for_the_roster_is_approved_when_it_answers_4_9(policy: Policy) -> None:
     fact = received(claim=None, eligibility=covered("not_found"), plan_change={"how": "member"})
-    state = after(None, fact)
-    state = after(state, *happens(policy, state, OpenReview(fact=fact)))
+    state = given(DECIDER, fact).state
+    state = given(DECIDER, *happens(policy, state, OpenReview(fact=fact)), state=state).state
     assert wires(learned(policy, state, covered("confirmed", TODAY), MONDAY + DAY)) == ["approved"]

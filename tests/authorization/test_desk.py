@@ -10,23 +10,19 @@ from uuid import UUID, uuid5
 import pytest
 
 from authorization.domain.commands import OpenReview
+from authorization.domain.rules import DECIDER
 from authorization.domain.state import Authorization
 from authorization.persistence.context import AuthorizationLoaded, Kept, drawn
 from loopkeeper.policy import Policy
 from loopkeeper.policy.reading import installed, load
 from loopkeeper.store.definition import Change, Submission
-from tests.authorization.cases import (
-    CLINIC,
+from loopkeeper.testing.rules import MONDAY, SEED, given
+from tests.builders.authorization import (
     ENTRY,
     FREQUENT,
-    HARBOR,
-    HOMELESS,
-    MONDAY,
-    SEED,
     TEAM,
     LookedUp,
     Rules,
-    after,
     approve,
     claim,
     deny,
@@ -35,6 +31,8 @@ from tests.authorization.cases import (
     pending,
     received,
 )
+from tests.builders.facts import HOMELESS
+from tests.builders.organizations import CLINIC, HARBOR
 
 DEMO = Path(__file__).parents[2] / "demo" / "policy"
 VALLEY = "valley-care-plan"
@@ -52,7 +50,11 @@ def known(policy: Policy, fact: Any, *others: Kept, at: datetime = MONDAY) -> Lo
     members = {(fact.plan, fact.member): {f"ref_{n}": kept for n, kept in enumerate(others)}}
     command = OpenReview(fact=fact)
     filled = looked_up(
-        AuthorizationLoaded(policy, {TEAM: ENTRY}, members), "ref_new", after(None, fact), command, at
+        AuthorizationLoaded(policy, {TEAM: ENTRY}, members),
+        "ref_new",
+        given(DECIDER, fact).state,
+        command,
+        at,
     )
     return filled
 
@@ -151,7 +153,9 @@ def test_a_request_does_not_stand_in_its_own_way(policy: Policy) -> None:
     fact = received()
     own = {(HARBOR, "mem_david"): {"ref_new": request(grant_live=True, approved_through=NEXT_YEAR)}}
     command = OpenReview(fact=fact)
-    filled = looked_up(AuthorizationLoaded(policy, {TEAM: ENTRY}, own), "ref_new", after(None, fact), command)
+    filled = looked_up(
+        AuthorizationLoaded(policy, {TEAM: ENTRY}, own), "ref_new", given(DECIDER, fact).state, command
+    )
     assert (filled.open_with, filled.member_grant_live) == (None, False)
 
 
@@ -159,16 +163,18 @@ def test_another_plans_requests_are_not_told(policy: Policy) -> None:
     members = {(VALLEY, "mem_david"): {"ref_0": request(approved_through=NEXT_YEAR, holder=CLINIC)}}
     fact = received()
     command = OpenReview(fact=fact)
-    filled = looked_up(AuthorizationLoaded(policy, {}, members), "ref_new", after(None, fact), command)
+    filled = looked_up(
+        AuthorizationLoaded(policy, {}, members), "ref_new", given(DECIDER, fact).state, command
+    )
     assert (filled.open_with, filled.provider) == (None, None)
 
 
 def test_two_referrals_of_one_member_in_one_batch_know_of_each_other(policy: Policy) -> None:
     desk = AuthorizationLoaded(policy, {TEAM: ENTRY}, {})
     fact = received()
-    first = after(None, fact, *opened(fact))
+    first = given(DECIDER, fact, *opened(fact)).state
     desk.observe(Change("ref_1", Submission(SEED, "ref_1"), None, first, (), MONDAY))
-    filled = looked_up(desk, "ref_2", after(None, fact), OpenReview(fact=fact))
+    filled = looked_up(desk, "ref_2", given(DECIDER, fact).state, OpenReview(fact=fact))
     # Approved by rule in the same batch; nobody holds the term yet.
     assert filled.open_with == "another provider"
 

@@ -9,6 +9,7 @@ import pytest
 
 from authorization.domain.commands import ExpireGrant, LookAgain, NoteFact
 from authorization.domain.deadlines import timers
+from authorization.domain.rules import DECIDER
 from authorization.persistence.tables import columns
 from loopkeeper.contract.decider import Command
 from loopkeeper.contract.events import (
@@ -19,30 +20,25 @@ from loopkeeper.contract.events import (
     ProviderRecorded,
     ScreenedPopulation,
 )
-from tests.authorization.cases import (
-    CLINIC,
+from loopkeeper.testing.rules import MONDAY, given
+from tests.builders.authorization import (
     ENTRY,
-    HOMELESS,
-    MONDAY,
     RULES,
     TEAM,
     UNSURE,
     Rules,
-    after,
     approval,
     approve,
     claim,
-    closed,
     deny,
-    given,
     look_again,
     opened,
     pending,
     received,
-    refused,
-    when,
     wires,
 )
+from tests.builders.facts import HOMELESS, closed
+from tests.builders.organizations import CLINIC
 
 # Thirty days from 2 March are those through 31 March; daylight saving has begun in between.
 THROUGH = date(2026, 3, 31)
@@ -133,15 +129,15 @@ def look(waits_for: str = TEAM, provider: ProviderRecorded | None = ENTRY) -> Lo
 
 
 def test_a_claim_that_waited_is_granted_when_the_provider_is_known() -> None:
-    state = given(*waiting())
-    grant = granted(when(state, look(), MONDAY + 3 * DAY))
+    state = given(DECIDER, *waiting()).state
+    grant = granted(given(DECIDER, state=state).when(look(), MONDAY + 3 * DAY).events)
     # Day 0 is the first service, however long the directory took.
     assert (grant.from_, grant.through) == (date(2026, 3, 2), THROUGH)
 
 
 def test_a_claim_that_waited_is_judged_like_any_other() -> None:
     entry = ENTRY.model_copy(update={"types": ("shelter",)})
-    (refusal,) = when(given(*waiting()), look(provider=entry))
+    (refusal,) = given(DECIDER, *waiting()).when(look(provider=entry)).events
     assert isinstance(refusal, AuthorizationPresumptiveRefused)
     assert refusal.reason == "type"
 
@@ -150,7 +146,7 @@ def test_a_claim_that_waited_is_judged_like_any_other() -> None:
     "command", [look(CLINIC), look(provider=None)], ids=["another provider", "still unknown"]
 )
 def test_a_claim_waits_for_its_own_provider(command: Command) -> None:
-    assert when(given(*waiting()), command) == []
+    given(DECIDER, *waiting()).when(command).then()
 
 
 HUB = "east-bay-access-hub"
@@ -162,43 +158,48 @@ THROUGH_HUB = ENTRY.model_copy(
 def test_a_claim_waits_for_the_hub_its_provider_acts_through() -> None:
     """The provider's entry has come, the hub's, which holds the contract, has not."""
     fact = received(eligibility=UNSURE)
-    state = given(fact, *opened(fact, provider=THROUGH_HUB))
+    state = given(DECIDER, fact, *opened(fact, provider=THROUGH_HUB)).state
     assert (state.grant_refused, columns(state)["awaiting_provider"]) == ("awaiting_provider", HUB)
     known = {"rules": RULES, "provider": THROUGH_HUB}
-    assert when(state, look_again(HUB, **known)) == [], "the hub is not known yet"
+    assert given(DECIDER, state=state).when(look_again(HUB, **known)).events == [], "the hub is not known yet"
     hub = ENTRY.model_copy(update={"provider": HUB})
-    grant = granted(when(state, look_again(HUB, hubs={HUB: hub}, **known), MONDAY + 3 * DAY))
+    grant = granted(
+        given(DECIDER, state=state).when(look_again(HUB, hubs={HUB: hub}, **known), MONDAY + 3 * DAY).events
+    )
     assert (grant.provider, grant.from_) == (TEAM, date(2026, 3, 2))
 
 
 def test_a_claim_that_waited_for_its_provider_may_have_to_wait_for_the_hub_too() -> None:
-    (refusal,) = when(given(*waiting()), look(provider=THROUGH_HUB))
+    (refusal,) = given(DECIDER, *waiting()).when(look(provider=THROUGH_HUB)).events
     assert isinstance(refusal, AuthorizationPresumptiveRefused)
     assert (refusal.reason, refusal.awaits) == ("awaiting_provider", HUB)
 
 
 def test_a_hub_without_the_contract_is_waited_for_no_longer() -> None:
     fact = received(eligibility=UNSURE)
-    state = given(fact, *opened(fact, provider=THROUGH_HUB))
+    state = given(DECIDER, fact, *opened(fact, provider=THROUGH_HUB)).state
     bare = ENTRY.model_copy(update={"provider": HUB, "contracts": ()})
     look = look_again(HUB, RULES, provider=THROUGH_HUB, hubs={HUB: bare})
-    (refusal,) = when(state, look)
+    (refusal,) = given(DECIDER, state=state).when(look).events
     assert isinstance(refusal, AuthorizationPresumptiveRefused)
-    assert (refusal.reason, columns(after(state, refusal))["awaiting_provider"]) == ("contract", "")
+    assert (refusal.reason, columns(given(DECIDER, refusal, state=state).state)["awaiting_provider"]) == (
+        "contract",
+        "",
+    )
 
 
 def test_nothing_is_granted_after_the_decision() -> None:
-    state = after(given(*waiting()), *when(given(*waiting()), approve()))
-    assert when(state, look()) == []
+    state = given(DECIDER, *waiting()).when(approve()).state
+    given(DECIDER, state=state).when(look()).then()
 
 
 def test_nothing_is_granted_after_the_member_withdrew() -> None:
-    assert when(after(given(*waiting()), closed("withdrawn")), look()) == []
+    given(DECIDER, *waiting(), closed("withdrawn")).when(look()).then()
 
 
 def test_a_claim_that_does_not_wait_is_not_looked_at() -> None:
-    assert when(pending(), look()) == []
-    assert when(None, look()) == []
+    given(DECIDER, state=pending()).when(look()).then()
+    given(DECIDER).when(look()).then()
 
 
 # ── ended ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -206,8 +207,8 @@ def test_a_claim_that_does_not_wait_is_not_looked_at() -> None:
 
 def test_a_grant_expires_as_its_thirtieth_day_is_over_and_not_before() -> None:
     assert timers(pending())["grant"] == OVER
-    assert when(pending(), ExpireGrant(), OVER - OVER.resolution) == []
-    end = ended(when(pending(), ExpireGrant(), OVER))
+    given(DECIDER, state=pending()).when(ExpireGrant(), OVER - OVER.resolution).then()
+    end = ended(given(DECIDER, state=pending()).when(ExpireGrant(), OVER).events)
     assert (end.reason, end.through) == ("expired", THROUGH)
 
 
@@ -215,7 +216,7 @@ def test_a_grant_expires_as_its_thirtieth_day_is_over_and_not_before() -> None:
     ("command", "reason"), [(approve(), "approved"), (deny(), "denied")], ids=["approved", "denied"]
 )
 def test_a_decision_ends_the_grant_with_its_day(command: Command, reason: str) -> None:
-    end = ended(when(pending(), command, MONDAY + 4 * DAY))
+    end = ended(given(DECIDER, state=pending()).when(command, MONDAY + 4 * DAY).events)
     assert (end.reason, end.through) == (reason, date(2026, 3, 6))
 
 
@@ -227,13 +228,13 @@ def test_an_approval_by_rule_ends_the_grant_in_the_same_breath() -> None:
 
 def test_the_day_of_a_decision_is_that_of_los_angeles() -> None:
     evening = datetime(2026, 3, 7, 4, 0, tzinfo=UTC)
-    assert ended(when(pending(), approve(), evening)).through == date(2026, 3, 6)
+    assert ended(given(DECIDER, state=pending()).when(approve(), evening).events).through == date(2026, 3, 6)
 
 
 @pytest.mark.parametrize("command", [approve(), deny()], ids=["approved", "denied"])
 def test_a_decision_never_makes_a_grant_longer(command: Command) -> None:
     """The last day is over, its deadline has not fired yet: thirty days stay thirty days."""
-    assert ended(when(pending(), command, OVER + DAY)).through == THROUGH
+    assert ended(given(DECIDER, state=pending()).when(command, OVER + DAY).events).through == THROUGH
 
 
 def test_a_claim_that_comes_late_is_granted_no_day_more() -> None:
@@ -244,60 +245,66 @@ def test_a_claim_that_comes_late_is_granted_no_day_more() -> None:
 
 @pytest.mark.parametrize("outcome", ["withdrawn", "merged", "declined_by_member", "unable_to_reach"])
 def test_a_closing_before_the_decision_ends_the_grant(outcome: str) -> None:
-    end = ended(when(pending(), NoteFact(fact=closed(outcome)), MONDAY + DAY))
+    end = ended(given(DECIDER, state=pending()).when(NoteFact(fact=closed(outcome)), MONDAY + DAY).events)
     assert (end.reason, end.through) == ("closed", date(2026, 3, 3))
 
 
 def test_first_services_end_no_grant() -> None:
     state = pending()
-    assert when(state, NoteFact(fact=closed("services_received"))) == []
-    served = after(state, closed("services_received"))
+    given(DECIDER, state=state).when(NoteFact(fact=closed("services_received"))).then()
+    served = given(DECIDER, closed("services_received"), state=state).state
     assert served.grant_live
     assert timers(served)["grant"] == OVER
 
 
 def test_a_later_word_about_a_closed_loop_ends_no_grant() -> None:
     """Only the first closing counts (loop.md 7.1)."""
-    served = after(pending(), closed("services_received"))
-    assert when(served, NoteFact(fact=closed("withdrawn"))) == []
+    served = given(DECIDER, closed("services_received"), state=pending()).state
+    given(DECIDER, state=served).when(NoteFact(fact=closed("withdrawn"))).then()
 
 
 ENDS: list[tuple[str, list[Event]]] = [
-    ("expired", when(pending(), ExpireGrant(), OVER)),
-    ("approved", when(pending(), approve())),
-    ("denied", when(pending(), deny())),
-    ("closed", [closed("withdrawn"), *when(pending(), NoteFact(fact=closed("withdrawn")))]),
+    ("expired", given(DECIDER, state=pending()).when(ExpireGrant(), OVER).events),
+    ("approved", given(DECIDER, state=pending()).when(approve()).events),
+    ("denied", given(DECIDER, state=pending()).when(deny()).events),
+    (
+        "closed",
+        [
+            closed("withdrawn"),
+            *given(DECIDER, state=pending()).when(NoteFact(fact=closed("withdrawn"))).events,
+        ],
+    ),
 ]
 
 
 @pytest.mark.parametrize(("how", "events"), ENDS, ids=[how for how, _ in ENDS])
 def test_a_grant_ends_once(how: str, events: list[Event]) -> None:
-    state = after(pending(), *events)
+    state = given(DECIDER, *events, state=pending()).state
     assert state.grant is not None
     assert state.grant.ended == how
     assert "grant" not in timers(state)
-    assert when(state, ExpireGrant(), OVER) == []
-    assert when(state, NoteFact(fact=closed("withdrawn"))) == []
+    given(DECIDER, state=state).when(ExpireGrant(), OVER).then()
+    given(DECIDER, state=state).when(NoteFact(fact=closed("withdrawn"))).then()
 
 
 def test_the_end_of_another_grant_is_not_the_end_of_this_one() -> None:
     other = AuthorizationPresumptiveEnded(
         occurred_at=MONDAY, grant="grant_0", reason="expired", through=THROUGH
     )
-    assert after(pending(), other).grant_live
+    assert given(DECIDER, other, state=pending()).state.grant_live
 
 
 def test_where_nothing_was_granted_nothing_ends() -> None:
     state = pending(claim=None)
-    assert when(state, ExpireGrant(), OVER) == []
-    assert wires(when(state, deny())) == ["denied"]
-    assert when(None, ExpireGrant(), OVER) == []
-    assert when(None, NoteFact(fact=closed("withdrawn"))) == []
+    given(DECIDER, state=state).when(ExpireGrant(), OVER).then()
+    given(DECIDER, state=state).when(deny()).then("authorization.denied")
+    given(DECIDER).when(ExpireGrant(), OVER).then()
+    given(DECIDER).when(NoteFact(fact=closed("withdrawn"))).then()
 
 
 def test_an_expired_grant_leaves_the_request_to_be_decided() -> None:
-    state = after(pending(), *when(pending(), ExpireGrant(), OVER))
-    assert wires(when(state, approve(), OVER + DAY)) == ["approved"]
+    state = given(DECIDER, state=pending()).when(ExpireGrant(), OVER).state
+    given(DECIDER, state=state).when(approve(), OVER + DAY).then("authorization.approved")
 
 
 # ── the term ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -318,18 +325,20 @@ def term(events: list[Event]) -> tuple[date, date]:
 def test_the_term_begins_with_the_first_service_or_the_decision_as_the_plan_chose(
     rules: Rules, begins: date
 ) -> None:
-    events = when(pending(), approve(rules), MONDAY + 4 * DAY)
+    events = given(DECIDER, state=pending()).when(approve(rules), MONDAY + 4 * DAY).events
     assert term(events)[0] == begins
 
 
 def test_without_a_grant_the_term_begins_with_the_decision() -> None:
-    assert term(when(pending(claim=None), approve(), MONDAY + 4 * DAY))[0] == date(2026, 3, 6)
+    assert term(given(DECIDER, state=pending(claim=None)).when(approve(), MONDAY + 4 * DAY).events)[
+        0
+    ] == date(2026, 3, 6)
     assert term(opened(received(claim=None)))[0] == date(2026, 3, 2)
 
 
 def test_a_grant_that_expired_was_first_service_all_the_same() -> None:
-    state = after(pending(), *when(pending(), ExpireGrant(), OVER))
-    assert term(when(state, approve(), OVER + DAY))[0] == date(2026, 3, 2)
+    state = given(DECIDER, state=pending()).when(ExpireGrant(), OVER).state
+    assert term(given(DECIDER, state=state).when(approve(), OVER + DAY).events)[0] == date(2026, 3, 2)
 
 
 def test_a_rule_dates_the_term_as_a_person_would() -> None:
@@ -339,10 +348,10 @@ def test_a_rule_dates_the_term_as_a_person_would() -> None:
 
 
 def test_a_plan_that_has_not_chosen_chooses_before_it_approves_a_grant() -> None:
-    answer = refused(pending(), approve(UNCHOSEN))
+    answer = given(DECIDER, state=pending()).when(approve(UNCHOSEN)).refusal
     assert answer.slug == "illegal-move"
     assert "back_dating" in answer.fix
-    assert approval(when(pending(claim=None), approve(UNCHOSEN)))
+    assert approval(given(DECIDER, state=pending(claim=None)).when(approve(UNCHOSEN)).events)
 
 
 @pytest.mark.parametrize(
@@ -357,7 +366,7 @@ def test_a_plan_that_has_not_chosen_chooses_before_it_approves_a_grant() -> None
 )
 def test_a_term_runs_twelve_months_through_the_day_before_its_anniversary(begins: date, ends: date) -> None:
     noon = datetime(begins.year, begins.month, begins.day, 20, 0, tzinfo=UTC)
-    assert term(when(pending(claim=None), approve(), noon)) == (begins, ends)
+    assert term(given(DECIDER, state=pending(claim=None)).when(approve(), noon).events) == (begins, ends)
 
 
 def test_the_policy_rows_used_stand_on_each_event() -> None:

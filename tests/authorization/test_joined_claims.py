@@ -27,27 +27,21 @@ from loopkeeper.contract.events import (
     ReferralAmended,
     ScreenedPopulation,
 )
-from loopkeeper.testing.rules import decided
-from tests.authorization.cases import (
-    CLINIC,
+from loopkeeper.testing.rules import MONDAY, decided, given
+from tests.builders.authorization import (
     ENTRY,
-    HARBOR,
-    HOMELESS,
-    MONDAY,
     TEAM,
-    TODAY,
     UNSURE,
-    after,
     amend,
     amended,
     approve,
     claim,
-    closed,
     look_again,
     opened,
     received,
-    when,
 )
+from tests.builders.facts import HOMELESS, TODAY, closed
+from tests.builders.organizations import CLINIC, HARBOR
 
 DAY = timedelta(days=1)
 CLINICS = ENTRY.model_copy(update={"provider": CLINIC, "version": 9})
@@ -68,7 +62,7 @@ def ended(provider: str) -> AssignmentEnded:
 def loop(*events: Event, **changes: Any) -> Authorization:
     """The team's loop of this member, as these make it."""
     fact = received(**{"eligibility": UNSURE, **changes})
-    return after(None, fact, *opened(fact), *events)
+    return given(DECIDER, fact, *opened(fact), *events).state
 
 
 UNCLAIMED = {"claim": None}
@@ -76,7 +70,7 @@ UNCLAIMED = {"claim": None}
 
 def approved(*events: Event, **changes: Any) -> Authorization:
     state = loop(**changes)
-    return after(state, *when(state, approve()), *events)
+    return given(DECIDER, *given(DECIDER, state=state).when(approve()).events, *events, state=state).state
 
 
 def expired(state: Authorization) -> Authorization:
@@ -84,7 +78,7 @@ def expired(state: Authorization) -> Authorization:
     over = AuthorizationPresumptiveEnded(
         occurred_at=MONDAY, grant=state.grant.grant, reason="expired", through=TODAY - DAY
     )
-    return after(state, over)
+    return given(DECIDER, over, state=state).state
 
 
 def joins(by: str = CLINIC, *, adopted: bool = False, **changes: Any) -> ReferralAmended:
@@ -98,7 +92,7 @@ def joins(by: str = CLINIC, *, adopted: bool = False, **changes: Any) -> Referra
 
 def judged(state: Authorization, fact: ReferralAmended, **known: Any) -> list[Event | EventOn]:
     known = {"joined_provider": CLINICS, "opens": True, **known}
-    return list(decided(DECIDER, after(state, fact), amend(fact, **known)))
+    return list(decided(DECIDER, given(DECIDER, fact, state=state).state, amend(fact, **known)))
 
 
 def answer(made: list[Event | EventOn]) -> Any:
@@ -149,7 +143,7 @@ def test_of_two_claims_at_once_the_first_is_granted_and_the_second_answered() ->
     first = joins(adopted=True)
     granted, _ = judged(state, first)
     assert isinstance(granted, AuthorizationPresumptiveGranted)
-    now = after(state, first, granted)
+    now = given(DECIDER, first, granted, state=state).state
     assert verdict(now, joins(TEAM), joined_provider=ENTRY) == "other_provider"
 
 
@@ -174,8 +168,8 @@ def test_a_grant_is_the_loops_and_is_told_under_the_claimants_referral() -> None
     answered: Any = told.event
     assert (answered.grant, answered.carried_by) == (granted.grant, "ref_1")
     # There it counts for nothing: one grant, of the loop.
-    assert after(None, answered).grant is None
-    assert after(state, fact, granted).grant_live
+    assert given(DECIDER, answered).state.grant is None
+    assert given(DECIDER, fact, granted, state=state).state.grant_live
 
 
 @pytest.mark.parametrize(
@@ -205,14 +199,14 @@ def test_a_claim_that_waits_for_its_provider_is_looked_at_again_and_answered_und
     assert isinstance(refused, AuthorizationPresumptiveRefused)
     assert (refused.reason, refused.awaits, refused.claimed_by) == ("awaiting_provider", CLINIC, "ref_2")
     assert isinstance(told, EventOn)
-    waiting = after(state, fact, refused)
+    waiting = given(DECIDER, fact, refused, state=state).state
     again = list(decided(DECIDER, waiting, look_again(CLINIC, provider=CLINICS, opens=False)))
     assert [type(each).__name__ for each in again] == ["AuthorizationPresumptiveGranted", "EventOn"]
 
 
 def test_a_claim_beside_anothers_that_still_waits_is_not_promised_a_second_look() -> None:
     fact = received(eligibility=UNSURE)
-    waiting = after(None, fact, *opened(fact, provider=None))
+    waiting = given(DECIDER, fact, *opened(fact, provider=None)).state
     refusal = answer(judged(waiting, joins(), joined_provider=None))
     assert (refusal.reason, refusal.awaits) == ("contract", "")
 
@@ -221,7 +215,7 @@ def test_a_grant_after_the_yes_ends_with_its_loop_and_not_with_a_notice_of_the_y
     state, fact = approved(**UNCLAIMED), joins(adopted=True)
     granted, _ = judged(state, fact)
     assert isinstance(granted, AuthorizationPresumptiveGranted)
-    now = after(state, fact, granted, closed("withdrawn"))
+    now = given(DECIDER, fact, granted, closed("withdrawn"), state=state).state
     (over,) = end_with_loop(now, MONDAY)
     assert isinstance(over, AuthorizationPresumptiveEnded)
     assert end_when_told(now.model_copy(update={"told_on": TODAY}), MONDAY) == []

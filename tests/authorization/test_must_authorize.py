@@ -9,26 +9,25 @@ import pytest
 
 from authorization.api.explanation import WHY_IT_MUST, explain
 from authorization.domain.commands import OpenReview
+from authorization.domain.rules import DECIDER
 from authorization.persistence.context import AuthorizationLoaded
 from loopkeeper.contract.events import AuthorizationReviewOpened, Eligibility, Linked, ScreenedPopulation
 from loopkeeper.policy import Policy
 from loopkeeper.policy.reading import installed, load
-from tests.authorization.cases import (
-    CLINIC,
-    HARBOR,
-    HOMELESS,
+from loopkeeper.testing.rules import given
+from tests.builders.authorization import (
     RULES,
     UNSURE,
-    after,
     amend,
     amended,
     approval,
     looked_up,
     opened,
     received,
-    when,
     wires,
 )
+from tests.builders.facts import HOMELESS
+from tests.builders.organizations import CLINIC, HARBOR
 
 ROWS = {
     each: f"must_authorize/{each}"
@@ -66,9 +65,9 @@ def test_after_a_change_of_plans_no_population_is_asked_for_4_9() -> None:
 
 def test_it_is_enough_to_learn_of_it_later_4_9() -> None:
     fact = received(claim=None, attested=False, populations=(UNANSWERED,))
-    state = after(None, fact, *opened(fact, MUST))
+    state = given(DECIDER, fact, *opened(fact, MUST)).state
     learned = amended("corrected", flags=("plan_change_data_feed",))
-    assert wires(when(state, amend(learned, MUST))) == ["approved"]
+    given(DECIDER, state=state).when(amend(learned, MUST)).then("authorization.approved")
 
 
 def test_transitional_rent_is_authorized_under_homelessness_4_2() -> None:
@@ -148,7 +147,7 @@ def test_what_must_be_authorized_is_dated_data_4_2(policy: Policy, day: date, tr
     begun = datetime(day.year, day.month, day.day, 20, 0, tzinfo=UTC)
     fact = received(claim=None, occurred_at=begun)
     filled: Any = looked_up(
-        AuthorizationLoaded(policy, {}, {}), "ref_1", after(None, fact), OpenReview(fact=fact), begun
+        AuthorizationLoaded(policy, {}, {}), "ref_1", given(DECIDER, fact).state, OpenReview(fact=fact), begun
     )
     assert set(filled.rules.must) == triggers
 
@@ -156,5 +155,5 @@ def test_what_must_be_authorized_is_dated_data_4_2(policy: Policy, day: date, tr
 def test_every_trigger_has_its_sentence() -> None:
     assert set(WHY_IT_MUST) == set(ROWS)
     fact = received(claim=None, flags=("plan_change_member",))
-    lines = explain(after(None, fact, *opened(fact, MUST))).lines
+    lines = explain(given(DECIDER, fact, *opened(fact, MUST)).state).lines
     assert any("last 90 days" in line for line in lines)

@@ -11,26 +11,15 @@ from typing import Any
 import pytest
 
 from authorization.domain.commands import OpenReview
+from authorization.domain.rules import DECIDER
 from authorization.domain.state import Authorization
 from authorization.persistence.context import AuthorizationLoaded, Kept
 from loopkeeper.contract.events import Eligibility, Event, PlanChange
 from loopkeeper.policy import Policy
 from loopkeeper.policy.reading import installed, load
-from loopkeeper.testing.rules import AskedCommand
-from tests.authorization.cases import (
-    HOMELESS,
-    MONDAY,
-    UNSURE,
-    after,
-    amend,
-    amended,
-    approval,
-    looked_up,
-    pend,
-    received,
-    when,
-    wires,
-)
+from loopkeeper.testing.rules import MONDAY, AskedCommand, given
+from tests.builders.authorization import UNSURE, amend, amended, approval, looked_up, pend, received, wires
+from tests.builders.facts import HOMELESS
 
 DAY = timedelta(days=1)
 # The last day under the plan before, and the first that still lies in its last 90.
@@ -48,13 +37,13 @@ def policy() -> Policy:
 def follows(policy: Policy, state: Authorization, asking: AskedCommand, *others: Kept) -> list[Event]:
     members = {(state.plan, state.member): {f"ref_{n}": kept for n, kept in enumerate(others)}}
     loaded = AuthorizationLoaded(policy, {}, members)
-    return when(state, looked_up(loaded, "ref_new", state, asking).asking)
+    return given(DECIDER, state=state).when(looked_up(loaded, "ref_new", state, asking).asking).events
 
 
 def moved(policy: Policy, change: PlanChange, **said: Any) -> list[str]:
     """What follows of a referral that says nothing but that the member moved here."""
     fact = received(**{"claim": None, "attested": False, "populations": (), "plan_change": change, **said})
-    return wires(follows(policy, after(None, fact), OpenReview(fact=fact)))
+    return wires(follows(policy, given(DECIDER, fact).state, OpenReview(fact=fact)))
 
 
 # What each way is barred by, and by nothing else (ECMG26 p111, 1 to 5).
@@ -99,8 +88,8 @@ def test_a_day_of_service_if_given_lies_in_the_last_90_days_of_the_old_enrolment
 def test_who_is_not_on_the_roster_yet_goes_to_a_person_by_a_date_4_9(policy: Policy) -> None:
     change = PlanChange(how="member")
     fact = received(claim=None, populations=(), plan_change=change, eligibility=UNSURE)
-    state = after(None, fact)
-    state = after(state, *follows(policy, state, OpenReview(fact=fact)))
+    state = given(DECIDER, fact).state
+    state = given(DECIDER, *follows(policy, state, OpenReview(fact=fact)), state=state).state
     assert state.review is not None
     assert state.review.needs_person == ("eligibility_unconfirmed",)
     assert state.review.due_at > MONDAY
@@ -109,17 +98,17 @@ def test_who_is_not_on_the_roster_yet_goes_to_a_person_by_a_date_4_9(policy: Pol
 def test_it_waits_for_no_answer_a_person_asked_for_4_9(policy: Policy) -> None:
     """Learned later, while the clock is stopped."""
     fact = received(claim=None, attested=False, populations=())
-    state = after(None, fact)
-    state = after(state, *follows(policy, state, OpenReview(fact=fact)))
-    state = after(state, *when(state, pend("county")))
+    state = given(DECIDER, fact).state
+    state = given(DECIDER, *follows(policy, state, OpenReview(fact=fact)), state=state).state
+    state = given(DECIDER, state=state).when(pend("county")).state
     learned = amended("corrected", plan_change={"how": "data_feed"})
-    assert wires(follows(policy, after(state, learned), amend(learned))) == ["approved"]
+    assert wires(follows(policy, given(DECIDER, learned, state=state).state, amend(learned))) == ["approved"]
 
 
 def test_a_claim_to_serve_holds_nothing_up_4_9(policy: Policy) -> None:
     """A plan that chose no day for its terms to run from authorizes from the decision on."""
     fact = received(plan_change=PlanChange(how="provider"))
-    state = after(None, fact)
+    state = given(DECIDER, fact).state
     decided = approval(follows(policy, state, OpenReview(fact=fact)))
     assert (decided.must, decided.from_) == ("plan_change", date(2026, 3, 2))
 
@@ -144,6 +133,6 @@ def test_only_a_program_that_is_confirmed_stands_against_it_4_4(
 def test_what_the_old_plan_authorized_is_authorized_again_4_9(policy: Policy) -> None:
     claimed = HOMELESS.model_copy(update={"result": "unknown"})
     fact = received(claim=None, populations=(claimed,), plan_change=PlanChange(how="old_plan"))
-    decided = approval(follows(policy, after(None, fact), OpenReview(fact=fact)))
+    decided = approval(follows(policy, given(DECIDER, fact).state, OpenReview(fact=fact)))
     assert decided.populations == ("homelessness",)
     assert decided.policy == ("must_authorize/plan-change@2024-01-01",)

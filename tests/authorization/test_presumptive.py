@@ -22,7 +22,9 @@ from loopkeeper.contract.vocabulary.populations import Population
 from loopkeeper.contract.vocabulary.providers import ProviderType
 from loopkeeper.policy import Policy
 from loopkeeper.policy.reading import installed, load
-from tests.authorization.cases import CLINIC, ENTRY, HARBOR, HOMELESS, TEAM, TODAY, claim, opened, received
+from tests.builders.authorization import ENTRY, TEAM, claim, opened, received
+from tests.builders.facts import HOMELESS, TODAY
+from tests.builders.organizations import CLINIC, HARBOR
 
 DAY = timedelta(days=1)
 GOOD: Mapping[str, Any] = {

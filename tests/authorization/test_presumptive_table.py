@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from authorization.domain.commands import OpenReview
+from authorization.domain.rules import DECIDER
 from authorization.persistence.context import AuthorizationLoaded
 from loopkeeper.contract.events import (
     AuthorizationPresumptiveGranted,
@@ -21,18 +22,10 @@ from loopkeeper.contract.vocabulary.populations import Population
 from loopkeeper.contract.vocabulary.providers import ProviderType
 from loopkeeper.policy import Policy
 from loopkeeper.policy.reading import installed, load
-from tests.authorization.cases import (
-    HARBOR,
-    MONDAY,
-    TEAM,
-    TODAY,
-    UNSURE,
-    after,
-    claim,
-    looked_up,
-    received,
-    when,
-)
+from loopkeeper.testing.rules import MONDAY, given
+from tests.builders.authorization import TEAM, UNSURE, claim, looked_up, received
+from tests.builders.facts import TODAY
+from tests.builders.organizations import HARBOR
 
 SPECIALTY = {"specialty_bh_county_operated", "specialty_bh_county_contracted"}
 TRANSITION = {"cct_lead", "nf_transition_diversion", "community_transition_services"}
@@ -87,9 +80,9 @@ def verdict(
     fact = received(**{**usual, **said})
     command = OpenReview(fact=fact)
     filled = looked_up(
-        AuthorizationLoaded(policy, {TEAM: recorded}, {}), "ref_1", after(None, fact), command, begun
+        AuthorizationLoaded(policy, {TEAM: recorded}, {}), "ref_1", given(DECIDER, fact).state, command, begun
     )
-    events = when(None, filled.asking, begun)
+    events = given(DECIDER).when(filled.asking, begun).events
     for event in events:
         if isinstance(event, AuthorizationPresumptiveGranted):
             assert "presumptive/" in event.policy[0]

@@ -7,6 +7,7 @@ from datetime import date
 
 import pytest
 
+from authorization.domain.rules import DECIDER
 from authorization.domain.state import DUPLICATIVE_PROGRAM
 from loopkeeper.contract.events import (
     AuthorizationApproved,
@@ -17,18 +18,8 @@ from loopkeeper.contract.events import (
 from loopkeeper.contract.vocabulary.programs import Program
 from loopkeeper.policy import Policy
 from loopkeeper.policy.reading import load
-from tests.authorization.cases import (
-    RULES,
-    after,
-    amend,
-    amended,
-    deny,
-    opened,
-    pending,
-    received,
-    refused,
-    when,
-)
+from loopkeeper.testing.rules import given
+from tests.builders.authorization import RULES, amend, amended, deny, opened, pending, received
 
 EXCLUDE, CHOOSE, NONE = "exclusive_program", "choice_open", ""
 # Figure 2 (p63-65) and its sections, as of 2026: what a rule makes of a member who is in the program and has said
@@ -140,23 +131,26 @@ def test_what_must_be_authorized_does_not_wait_for_a_choice_that_is_open_but_hee
 
 def test_the_choice_of_ecm_made_later_lets_the_rule_approve(policy: Policy) -> None:
     fact = on_roster("mssp")
-    state = after(None, fact, *opened(fact, rules(policy)))  # type: ignore[arg-type]
+    state = given(DECIDER, fact, *opened(fact, rules(policy))).state  # type: ignore[arg-type]
     chose = amended(flags=("chose_ecm_over_mssp",))
-    (approved,) = when(after(state, chose), amend(chose, rules(policy)))  # type: ignore[arg-type]
+    (approved,) = given(DECIDER, chose, state=state).when(amend(chose, rules(policy))).events  # type: ignore[arg-type]
     assert isinstance(approved, AuthorizationApproved)
 
 
 def test_a_choice_of_the_program_made_after_the_yes_opens_the_discontinuation_4_4() -> None:
     fact = received(claim=None)
-    state = after(None, fact, *opened(fact))
+    state = given(DECIDER, fact, *opened(fact)).state
     assert state.term is not None
-    chose = after(state, amended("corrected", flags=("program_alw", "chose_alw")))
+    chose = given(DECIDER, amended("corrected", flags=("program_alw", "chose_alw")), state=state).state
     assert chose.discontinuation is not None
     assert (chose.discontinuation.why, chose.discontinuation.code) == ("program_chosen", DUPLICATIVE_PROGRAM)
     # A person of the plan judges; the term runs until then (7.2). The same said again opens nothing again.
     assert (chose.term, chose.decision) == (state.term, state.decision)
-    assert after(state, amended("corrected", flags=("chose_ecm_over_alw",))).discontinuation is None
-    undecided = after(pending(), amended(flags=("chose_alw",)))
+    assert (
+        given(DECIDER, amended("corrected", flags=("chose_ecm_over_alw",)), state=state).state.discontinuation
+        is None
+    )
+    undecided = given(DECIDER, amended(flags=("chose_alw",)), state=pending()).state
     assert undecided.discontinuation is None
 
 
@@ -166,4 +160,4 @@ def test_county_case_management_never_denies_even_as_somebodys_choice(policy: Po
         r["program"] for r in policy.rows("program_overlap", on=date(2026, 3, 2), rule="member_choice")
     )
     state = pending(flags=("program_county_tcm", "chose_county_tcm"))
-    assert refused(state, deny("duplicative_program", chosen=chosen)).slug == "reason-forbidden"
+    given(DECIDER, state=state).when(deny("duplicative_program", chosen=chosen)).refused("reason-forbidden")

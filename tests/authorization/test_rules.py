@@ -9,6 +9,7 @@ import pytest
 
 from authorization.api.explanation import WHY_A_PERSON
 from authorization.domain.decisions import allowed
+from authorization.domain.rules import DECIDER
 from authorization.domain.state import status
 from loopkeeper.contract.decider import Command
 from loopkeeper.contract.events import (
@@ -23,34 +24,26 @@ from loopkeeper.contract.events import (
     ScreenedPopulation,
 )
 from loopkeeper.contract.vocabulary.decisions import DenialReason, ForbiddenReason
-from tests.authorization.cases import (
-    CLINIC,
+from loopkeeper.testing.rules import MONDAY, given
+from tests.builders.authorization import (
     ENTRY,
     FREQUENT,
-    HOMELESS,
-    MARIA,
-    MONDAY,
-    NOBODY,
     RULES,
     TEAM,
-    TODAY,
     UNSURE,
-    after,
     approval,
     approve,
     claim,
-    closed,
     deny,
-    given,
     modify,
     open_review,
     opened,
     pending,
     received,
-    refused,
-    when,
     wires,
 )
+from tests.builders.facts import HOMELESS, TODAY, closed
+from tests.builders.organizations import CLINIC, MARIA, NOBODY
 
 # ── the review ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -64,35 +57,35 @@ def test_a_referral_opens_a_review_with_the_clocks_that_watch_it() -> None:
 
 def test_a_review_is_opened_once() -> None:
     again = open_review(received(), RULES, provider=ENTRY)
-    assert when(pending(), again) == []
-    assert when(after(pending(), *when(pending(), approve())), again) == []
+    given(DECIDER, state=pending()).when(again).then()
+    given(DECIDER, state=given(DECIDER, state=pending()).when(approve()).state).when(again).then()
 
 
 def test_a_loop_closed_before_it_was_known_is_a_tombstone_and_opens_nothing() -> None:
-    tombstone = given(closed("withdrawn"))
+    tombstone = given(DECIDER, closed("withdrawn")).state
     assert tombstone is not None
     assert status(tombstone) == ""
-    assert when(tombstone, open_review(received(), RULES, provider=ENTRY)) == []
+    given(DECIDER, state=tombstone).when(open_review(received(), RULES, provider=ENTRY)).then()
 
 
 @pytest.mark.parametrize("outcome", ["withdrawn", "merged", "declined_by_member", "unable_to_reach"])
 def test_a_closing_before_the_decision_ends_the_review(outcome: str) -> None:
-    state = after(pending(), closed(outcome))
+    state = given(DECIDER, closed(outcome), state=pending()).state
     assert (status(state), allowed(state)) == ("closed", ())
-    assert refused(state, approve()).slug == "illegal-move"
-    assert refused(state, deny()).slug == "illegal-move"
+    given(DECIDER, state=state).when(approve()).refused("illegal-move")
+    given(DECIDER, state=state).when(deny()).refused("illegal-move")
 
 
 def test_first_services_close_the_loop_and_the_review_goes_on() -> None:
-    state = after(pending(), closed("services_received"))
+    state = given(DECIDER, closed("services_received"), state=pending()).state
     assert (status(state), allowed(state)) == ("pending", ("approve", "modify", "deny", "pend"))
 
 
 @pytest.mark.parametrize("command", [approve(), deny()], ids=["approve", "deny"])
 def test_a_decision_after_first_services_is_recorded_like_any_other(command: Command) -> None:
-    state = after(pending(), closed("services_received"))
-    events = when(state, command, MONDAY + timedelta(days=4))
-    decided = after(state, *events)
+    state = given(DECIDER, closed("services_received"), state=pending()).state
+    events = given(DECIDER, state=state).when(command, MONDAY + timedelta(days=4)).events
+    decided = given(DECIDER, *events, state=state).state
     assert decided.decision is not None
     assert status(decided) == decided.decision.kind
     assert wires(events)[0] == decided.decision.kind
@@ -154,7 +147,7 @@ def test_where_one_condition_fails_a_person_decides_and_is_told_why(
     assert isinstance(review, AuthorizationReviewOpened)
     assert review.needs_person == (why,)
     assert not [event for event in events if isinstance(event, AuthorizationApproved | AuthorizationDenied)]
-    assert status(after(None, fact, *events)) == "pending"
+    assert status(given(DECIDER, fact, *events).state) == "pending"
 
 
 def test_every_reason_for_a_person_is_tried_here_and_has_its_sentence() -> None:
@@ -191,31 +184,38 @@ def test_a_program_that_goes_together_with_ecm_is_no_reason_for_a_person() -> No
 
 # loop.md 1.4
 def test_a_named_person_approves() -> None:
-    decided = approval(when(pending(), approve()))
+    decided = approval(given(DECIDER, state=pending()).when(approve()).events)
     assert (decided.by, decided.acted_by) == ("person", MARIA)
 
 
 def test_nobody_approves_without_a_name() -> None:
-    assert refused(pending(), approve(acted_by=NOBODY)).slug == "person-required"
+    given(DECIDER, state=pending()).when(approve(acted_by=NOBODY)).refused("person-required")
 
 
 def test_a_decision_of_the_plans_own_system_keeps_its_number() -> None:
-    assert approval(when(pending(), approve(external_number="HHP-77"))).external_number == "HHP-77"
+    assert (
+        approval(
+            given(DECIDER, state=pending()).when(approve(external_number="HHP-77")).events
+        ).external_number
+        == "HHP-77"
+    )
 
 
 def test_a_person_may_approve_fewer_populations_and_that_is_a_modification() -> None:
     state = pending(populations=(HOMELESS, FREQUENT))
-    decided = approval(when(state, modify(("homelessness",))))
+    decided = approval(given(DECIDER, state=state).when(modify(("homelessness",))).events)
     assert (decided.populations, decided.modified) == (("homelessness",), True)
-    assert not approval(when(state, approve())).modified
+    assert not approval(given(DECIDER, state=state).when(approve()).events).modified
 
 
 def test_a_person_approves_nothing_that_was_not_referred() -> None:
-    assert refused(pending(), approve(populations=("birth_equity",))).slug == "illegal-move"
+    given(DECIDER, state=pending()).when(approve(populations=("birth_equity",))).refused("illegal-move")
 
 
 def test_a_person_who_sees_more_than_the_answers_approves_what_was_claimed() -> None:
-    assert approval(when(pending(populations=(UNANSWERED,)), approve())).populations == ("homelessness",)
+    assert approval(
+        given(DECIDER, state=pending(populations=(UNANSWERED,))).when(approve()).events
+    ).populations == ("homelessness",)
 
 
 # ── a person's no ─────────────────────────────────────────────────────────────────────────────────────────
@@ -224,7 +224,11 @@ def test_a_person_who_sees_more_than_the_answers_approves_what_was_claimed() -> 
 # loop.md 4.3
 @pytest.mark.parametrize("reason", sorted(DenialReason.codes()))
 def test_a_named_person_denies_for_each_reason_of_the_list(reason: str) -> None:
-    (denied, *_) = when(pending(flags=("confirmed_hospice",)), deny(reason, exclusive=("hospice",)))
+    (denied, *_) = (
+        given(DECIDER, state=pending(flags=("confirmed_hospice",)))
+        .when(deny(reason, exclusive=("hospice",)))
+        .events
+    )
     assert isinstance(denied, AuthorizationDenied)
     assert (denied.reason, denied.acted_by, denied.citation) == (reason, MARIA, "ECM Policy Guide")
 
@@ -249,49 +253,56 @@ def test_a_program_denies_only_once_it_is_confirmed_or_chosen_by_the_member(
     state = pending(flags=flags)
     command = deny("duplicative_program", exclusive=("hospice", "pace"), chosen=("alw",))
     if counts:
-        assert wires(when(state, command))[0] == "denied"
+        assert wires(given(DECIDER, state=state).when(command).events)[0] == "denied"
     else:
-        assert refused(state, command).slug == "reason-forbidden"
+        given(DECIDER, state=state).when(command).refused("reason-forbidden")
 
 
 def test_a_program_the_roster_names_is_confirmed() -> None:
     state = pending(eligibility=Eligibility(state="confirmed", programs=("pace",)))
-    assert wires(when(state, deny("duplicative_program", exclusive=("hospice", "pace"))))[0] == "denied"
+    assert (
+        wires(
+            given(DECIDER, state=state)
+            .when(deny("duplicative_program", exclusive=("hospice", "pace")))
+            .events
+        )[0]
+        == "denied"
+    )
 
 
 @pytest.mark.parametrize("reason", ["other", "", "CRITERIA_NOT_MET", "member_declined"])
 def test_there_is_no_other_reason(reason: str) -> None:
-    answer = refused(pending(), deny(reason, licensed=True))
+    answer = given(DECIDER, state=pending()).when(deny(reason, licensed=True)).refusal
     assert (answer.slug, answer.allowed) == ("reason-unknown", ("approve", "modify", "deny", "pend"))
 
 
 @pytest.mark.parametrize("reason", sorted(ForbiddenReason.codes()))
 def test_what_people_try_and_may_not_use_is_refused_whoever_tries(reason: str) -> None:
-    assert refused(pending(), deny(reason, licensed=True)).slug == "reason-forbidden"
+    given(DECIDER, state=pending()).when(deny(reason, licensed=True)).refused("reason-forbidden")
 
 
 def test_nobody_denies_without_a_name() -> None:
-    assert refused(pending(), deny(acted_by=NOBODY)).slug == "person-required"
+    given(DECIDER, state=pending()).when(deny(acted_by=NOBODY)).refused("person-required")
 
 
 def test_where_criteria_are_judged_only_a_licensed_person_denies() -> None:
     judged: dict[str, Any] = {"reason": "criteria_not_met", "needs_license": True}
-    assert refused(pending(), deny(**judged)).slug == "person-required"
-    assert wires(when(pending(), deny(licensed=True, **judged)))[0] == "denied"
+    given(DECIDER, state=pending()).when(deny(**judged)).refused("person-required")
+    assert wires(given(DECIDER, state=pending()).when(deny(licensed=True, **judged)).events)[0] == "denied"
 
 
 @pytest.mark.parametrize("first", [approve(), deny()], ids=["approved", "denied"])
 @pytest.mark.parametrize("second", [approve(), deny()], ids=["approve", "deny"])
 def test_a_decision_is_made_once(first: Command, second: Command) -> None:
-    state = after(pending(), *when(pending(), first))
-    answer = refused(state, second)
+    state = given(DECIDER, state=pending()).when(first).state
+    answer = given(DECIDER, state=state).when(second).refusal
     assert (answer.slug, answer.allowed) == ("already-decided", ())
 
 
 @pytest.mark.parametrize("command", [approve(), deny()], ids=["approve", "deny"])
 @pytest.mark.parametrize("facts", [(), (closed("withdrawn"),)], ids=["unknown", "tombstone"])
 def test_what_was_never_asked_for_cannot_be_decided(facts: tuple[Event, ...], command: Command) -> None:
-    answer = refused(given(*facts), command)
+    answer = given(DECIDER, *facts).when(command).refusal
     assert (answer.slug, answer.status) == ("not-found", 404)
 
 
@@ -305,6 +316,6 @@ def test_who_accepted_holds_the_term_until_the_assignment_ends() -> None:
         occurred_at=MONDAY, assignment="asg_0", provider=CLINIC, reason="moved", on=TODAY
     )
     own = others.model_copy(update={"assignment": "asg_1", "provider": TEAM})
-    assert after(pending(), taken).holder == TEAM
-    assert after(pending(), taken, others).holder == TEAM
-    assert after(pending(), taken, own).holder == ""
+    assert given(DECIDER, taken, state=pending()).state.holder == TEAM
+    assert given(DECIDER, taken, others, state=pending()).state.holder == TEAM
+    assert given(DECIDER, taken, own, state=pending()).state.holder == ""

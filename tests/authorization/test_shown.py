@@ -11,6 +11,7 @@ import pytest
 from authorization.api.explanation import explain
 from authorization.api.views import ShownAuthorization, show
 from authorization.domain.commands import NoteFact
+from authorization.domain.rules import DECIDER
 from authorization.domain.state import Authorization
 from loopkeeper.contract.event_text import sentence
 from loopkeeper.contract.events import (
@@ -34,19 +35,14 @@ from loopkeeper.contract.events import (
 )
 from loopkeeper.policy import Policy
 from loopkeeper.policy.reading import installed, load
-from tests.authorization.cases import (
-    CLINIC,
+from loopkeeper.testing.rules import MONDAY, given
+from tests.builders.authorization import (
     FREQUENT,
-    HARBOR,
-    HOMELESS,
-    MONDAY,
     RULES,
     TEAM,
-    TODAY,
     UNMET_FREQUENT,
     UNMET_HOMELESS,
     UNSURE,
-    after,
     appeal,
     ask_again,
     comes,
@@ -60,8 +56,9 @@ from tests.authorization.cases import (
     received,
     resume,
     revoke,
-    when,
 )
+from tests.builders.facts import HOMELESS, TODAY
+from tests.builders.organizations import CLINIC, HARBOR
 
 DEMO = Path(__file__).parents[2] / "demo" / "policy"
 DAY = timedelta(days=1)
@@ -78,7 +75,7 @@ def policy() -> Policy:
 def served() -> Authorization:
     fact = received(claim=None)
     terms = RULES.model_copy(update={"prompt_days": (60, 30), "notice_days": 10})
-    return after(None, fact, *opened(fact, terms), TAKEN)
+    return given(DECIDER, fact, *opened(fact, terms), TAKEN).state
 
 
 def seen(policy: Policy, state: Authorization, reader: str, now: datetime = MONDAY) -> ShownAuthorization:
@@ -98,7 +95,7 @@ def test_a_plan_sees_its_request_whole_and_a_provider_the_term_it_serves_under_1
 
 def test_a_discontinuation_is_to_be_judged_within_ten_business_days_7_2(policy: Policy) -> None:
     gone = OutreachServiceEnded(occurred_at=MONDAY, assignment="asg_1", code=2, on=date(2026, 3, 2))
-    state = after(served(), gone)
+    state = given(DECIDER, gone, state=served()).state
     shown = seen(policy, state, HARBOR)
     assert shown.discontinuation is not None
     assert shown.due is not None
@@ -107,7 +104,7 @@ def test_a_discontinuation_is_to_be_judged_within_ten_business_days_7_2(policy: 
     assert late is not None
     assert late.state == "breached"
     assert any("must judge" in line for line in explain(state).lines)
-    assert when(state, NoteFact(fact=gone)) == []
+    given(DECIDER, state=state).when(NoteFact(fact=gone)).then()
 
 
 @pytest.mark.parametrize(
@@ -126,7 +123,7 @@ def test_a_term_says_where_it_stands(policy: Policy, now: datetime, standing: st
 
 
 def test_a_term_whose_reauthorization_waits_is_extended_and_not_over(policy: Policy) -> None:
-    asked = after(served(), *when(served(), ask_again(), MONDAY + 360 * DAY))
+    asked = given(DECIDER, state=served()).when(ask_again(), MONDAY + 360 * DAY).state
     term = seen(policy, asked, HARBOR, MONDAY + 380 * DAY).term
     assert term is not None
     assert term.state == "extended"
@@ -136,30 +133,32 @@ def test_a_term_whose_reauthorization_waits_is_extended_and_not_over(policy: Pol
 
 STARTED = RULES.model_copy(update={"remind_on": (date(2026, 3, 22),), "at_risk_at": MONDAY + DAY})
 TOLD = received(eligibility=UNSURE, populations=(HOMELESS, FREQUENT))
-OPEN = after(None, TOLD, *opened(TOLD, STARTED))
-DENIED = after(pending(), *when(pending(), deny()))
-PAUSED = after(OPEN, *when(OPEN, pend("answer-complex_need")))
+OPEN = given(DECIDER, TOLD, *opened(TOLD, STARTED)).state
+DENIED = given(DECIDER, state=pending()).when(deny()).state
+PAUSED = given(DECIDER, state=OPEN).when(pend("answer-complex_need")).state
 NOTICED = MONDAY + 355 * DAY
 # Every kind of event that authorization publishes, as some command makes it.
 MADE: list[Event] = [
     *opened(TOLD, STARTED),
     *opened(received(claim=None)),
     *opened(received(eligibility=UNSURE), provider=None),
-    *when(OPEN, comes("reminder"), MONDAY + 21 * DAY),
-    *when(OPEN, comes("at_risk"), MONDAY + 2 * DAY),
-    *when(OPEN, comes("due"), MONDAY + 9 * DAY),
-    *when(OPEN, comes("cap"), MONDAY + 9 * DAY),
-    *when(OPEN, pend("answer-complex_need")),
-    *when(PAUSED, resume()),
-    *when(OPEN, modify(("homelessness",))),
-    *when(OPEN, deny("criteria_not_met", licensed=True, unmet=(UNMET_HOMELESS, UNMET_FREQUENT))),
-    *when(OPEN, revoke()),
+    *given(DECIDER, state=OPEN).when(comes("reminder"), MONDAY + 21 * DAY).events,
+    *given(DECIDER, state=OPEN).when(comes("at_risk"), MONDAY + 2 * DAY).events,
+    *given(DECIDER, state=OPEN).when(comes("due"), MONDAY + 9 * DAY).events,
+    *given(DECIDER, state=OPEN).when(comes("cap"), MONDAY + 9 * DAY).events,
+    *given(DECIDER, state=OPEN).when(pend("answer-complex_need")).events,
+    *given(DECIDER, state=PAUSED).when(resume()).events,
+    *given(DECIDER, state=OPEN).when(modify(("homelessness",))).events,
+    *given(DECIDER, state=OPEN)
+    .when(deny("criteria_not_met", licensed=True, unmet=(UNMET_HOMELESS, UNMET_FREQUENT)))
+    .events,
+    *given(DECIDER, state=OPEN).when(revoke()).events,
     AuthorizationExpedited(occurred_at=MONDAY, authorization="auth_1", due_at=MONDAY),
-    *when(DENIED, overturn(date(2026, 3, 2))),
-    *when(served(), comes("reauthorization"), NOTICED),
-    *when(served(), ask_again(), NOTICED),
-    *when(served(), end(5)),
-    *when(after(served(), *when(served(), end(5))), appeal(TODAY)),
+    *given(DECIDER, state=DENIED).when(overturn(date(2026, 3, 2))).events,
+    *given(DECIDER, state=served()).when(comes("reauthorization"), NOTICED).events,
+    *given(DECIDER, state=served()).when(ask_again(), NOTICED).events,
+    *given(DECIDER, state=served()).when(end(5)).events,
+    *given(DECIDER, state=given(DECIDER, state=served()).when(end(5)).state).when(appeal(TODAY)).events,
     AuthorizationAppealResolved(occurred_at=MONDAY, authorization="auth_1", upheld=True),
     AuthorizationCoverageLost(occurred_at=MONDAY, authorization="auth_1", answer="ended", due_at=MONDAY),
     AuthorizationCoverageReturned(occurred_at=MONDAY, authorization="auth_1", due_at=MONDAY),

@@ -32,7 +32,7 @@ from authorization.domain.commands import (
 )
 from authorization.domain.deadlines import KINDS
 from authorization.domain.rules import DECIDER
-from loopkeeper.contract.decider import Command, Refused
+from loopkeeper.contract.decider import Command
 from loopkeeper.contract.events import (
     AssignmentAccepted,
     AuthorizationApproved,
@@ -50,17 +50,11 @@ from loopkeeper.contract.events import (
     ScreenedPopulation,
 )
 from loopkeeper.contract.vocabulary.decisions import DenialReason, ForbiddenAsk, ForbiddenReason
-from loopkeeper.testing.rules import AskedCommand, command_of
-from tests.authorization.cases import (
-    CLINIC,
+from loopkeeper.testing.rules import MONDAY, AskedCommand, command_of, given
+from tests.builders.authorization import (
     ENTRY,
-    LUIS,
-    MARIA,
-    MONDAY,
-    NOBODY,
     RULES,
     TEAM,
-    TODAY,
     UNSURE,
     amend,
     amended,
@@ -68,7 +62,6 @@ from tests.authorization.cases import (
     approve,
     ask_again,
     claim,
-    closed,
     comes,
     deny,
     end,
@@ -81,8 +74,10 @@ from tests.authorization.cases import (
     received,
     resume,
     revoke,
-    when,
 )
+from tests.builders.facts import TODAY, closed
+from tests.builders.organizations import CLINIC, LUIS, MARIA, NOBODY
+from tests.examples import many
 
 RESULTS: st.SearchStrategy[Any] = st.sampled_from(["met", "unmet", "unknown"])
 SHARES = st.sampled_from([0.0, 0.05, 1.0])
@@ -217,7 +212,7 @@ def test_every_command_there_is_takes_part_in_the_property_below() -> None:
     asked=st.lists(st.one_of(*COMMANDS.values()), max_size=8),
     days=st.lists(st.integers(0, 120), min_size=9, max_size=9),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=many(300), deadline=None)
 def test_software_never_denies_modifies_pends_or_pauses(
     opening: bool, asked: list[AskedCommand], days: list[int]
 ) -> None:
@@ -227,16 +222,13 @@ def test_software_never_denies_modifies_pends_or_pauses(
     for asking, later in zip([*first, *asked], days, strict=False):
         command = command_of(asking)
         now += timedelta(days=later)
-        try:
-            events = when(state, asking, now)
-        except Refused:
+        answered = given(DECIDER, state=state).when(asking, now)
+        if answered.refused_by is not None:
             assert isinstance(command, PEOPLES)
             continue
-        if command.fact is not None:
-            state = DECIDER.evolve(state, command.fact)
-        for event in events:
+        for event in answered.events:
             check(command, event)
-        state = DECIDER.fold(events, state)
+        state = answered.state
 
 
 def check(command: Command, event: Event) -> None:

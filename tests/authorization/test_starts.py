@@ -10,6 +10,7 @@ import pytest
 
 from authorization.domain.commands import ExpireGrant, NoteFact, OpenReview
 from authorization.domain.deadlines import due, timers
+from authorization.domain.rules import DECIDER
 from authorization.domain.state import Authorization, status
 from authorization.persistence.context import AuthorizationLoaded
 from loopkeeper.contract.calendar import end_of_la_day
@@ -26,23 +27,17 @@ from loopkeeper.contract.events import (
 )
 from loopkeeper.policy import Policy
 from loopkeeper.policy.reading import installed, load
-from tests.authorization.cases import (
-    CLINIC,
+from loopkeeper.testing.rules import MONDAY, given
+from tests.builders.authorization import (
     ENTRY,
-    HOMELESS,
-    MONDAY,
-    NOBODY,
     RULES,
     TEAM,
-    TODAY,
     UNSURE,
-    after,
     amend,
     amended,
     approval,
     approve,
     claim,
-    closed,
     comes,
     deny,
     look_again,
@@ -51,11 +46,11 @@ from tests.authorization.cases import (
     opened,
     pending,
     received,
-    refused,
     revoke,
-    when,
     wires,
 )
+from tests.builders.facts import HOMELESS, TODAY, closed
+from tests.builders.organizations import CLINIC, NOBODY
 
 DAY = timedelta(days=1)
 # The day after a sent-alone start's reminders: day 20, the fifth working day before the end, day 25.
@@ -83,7 +78,7 @@ def start(**changes: Any) -> Any:
 
 def started(**changes: Any) -> Authorization:
     fact = start(**changes)
-    return after(None, fact, *opened(fact, STARTED))
+    return given(DECIDER, fact, *opened(fact, STARTED)).state
 
 
 FORM: Mapping[str, Any] = {"kind": "full", "populations": (HOMELESS,), "attested": True}
@@ -96,7 +91,7 @@ def test_a_start_alone_is_granted_and_opens_no_review_3_1() -> None:
     """loop.md 3.1."""
     events = opened(start(), STARTED)
     assert wires(events) == ["presumptive_granted"]
-    state = after(None, start(), *events)
+    state = given(DECIDER, start(), *events).state
     assert (status(state), state.review) == ("started", None)
     assert state.authorization.startswith("auth_")
 
@@ -107,20 +102,24 @@ def test_a_start_that_is_not_attested_or_says_that_the_criteria_fail_is_not_gran
         (refusal,) = opened(fact, STARTED)
         assert isinstance(refusal, AuthorizationPresumptiveRefused)
         assert refusal.reason == "criteria"
-        assert status(after(None, fact, refusal)) == "started"
+        assert status(given(DECIDER, fact, refusal).state) == "started"
 
 
 def test_nothing_is_decided_before_the_form_is_here() -> None:
-    answer = refused(started(), approve())
+    answer = given(DECIDER, state=started()).when(approve()).refusal
     assert (answer.slug, answer.allowed) == ("illegal-move", ("revoke-grant",))
-    assert refused(started(), deny()).slug == "illegal-move"
+    given(DECIDER, state=started()).when(deny()).refused("illegal-move")
 
 
 def test_the_form_joins_the_same_loop_and_opens_the_review_3_1() -> None:
     state = started()
-    events = when(state, amend(amended("joined", joined="ref_2", **FORM)), MONDAY + 4 * DAY)
+    events = (
+        given(DECIDER, state=state)
+        .when(amend(amended("joined", joined="ref_2", **FORM)), MONDAY + 4 * DAY)
+        .events
+    )
     assert wires(events) == ["review_opened"]
-    joined = after(state, amended("joined", **FORM), *events)
+    joined = given(DECIDER, amended("joined", **FORM), *events, state=state).state
     assert joined.review is not None
     assert joined.review.authorization == state.authorization
     assert status(joined) == "pending"
@@ -129,41 +128,47 @@ def test_the_form_joins_the_same_loop_and_opens_the_review_3_1() -> None:
 
 def test_a_form_that_is_clear_is_approved_by_rule_and_ends_the_grant() -> None:
     fact = amended("joined", eligibility=Eligibility(state="confirmed"), **FORM)
-    assert wires(when(started(), amend(fact))) == ["review_opened", "approved", "presumptive_ended"]
+    given(DECIDER, state=started()).when(amend(fact)).then(
+        "authorization.review_opened", "authorization.approved", "authorization.presumptive_ended"
+    )
 
 
 def test_the_form_comes_after_first_services_closed_the_loop_7_2() -> None:
     """First service on day 1 closes the loop; the review is decided all the same."""
-    served = after(started(), closed("services_received"))
-    assert wires(when(served, amend(amended("joined", **FORM)))) == ["review_opened"]
+    served = given(DECIDER, closed("services_received"), state=started()).state
+    given(DECIDER, state=served).when(amend(amended("joined", **FORM))).then("authorization.review_opened")
 
 
 def test_nothing_opens_for_a_loop_that_ended_otherwise() -> None:
-    over = after(started(), closed("withdrawn"))
-    assert when(over, amend(amended("joined", **FORM))) == []
+    over = given(DECIDER, closed("withdrawn"), state=started()).state
+    given(DECIDER, state=over).when(amend(amended("joined", **FORM))).then()
     assert status(over) == "closed"
 
 
 def test_the_form_mends_what_the_start_lacked_3_2() -> None:
     fact = start(attested=False)
-    state = after(None, fact, *opened(fact, STARTED))
-    assert wires(when(state, amend(amended("joined", **FORM)))) == ["review_opened", "presumptive_granted"]
+    state = given(DECIDER, fact, *opened(fact, STARTED)).state
+    given(DECIDER, state=state).when(amend(amended("joined", **FORM))).then(
+        "authorization.review_opened", "authorization.presumptive_granted"
+    )
 
 
 def test_what_was_refused_once_is_not_said_twice() -> None:
     shelter = ENTRY.model_copy(update={"types": ("shelter",)})
-    state = after(None, start(), *opened(start(), STARTED, provider=shelter))
-    assert wires(when(state, amend(amended("joined", **FORM), provider=shelter))) == ["review_opened"]
+    state = given(DECIDER, start(), *opened(start(), STARTED, provider=shelter)).state
+    given(DECIDER, state=state).when(amend(amended("joined", **FORM), provider=shelter)).then(
+        "authorization.review_opened"
+    )
 
 
 def test_a_start_waits_for_a_provider_nobody_knows_yet_3_6() -> None:
-    state = after(None, start(), *opened(start(), STARTED, provider=None))
+    state = given(DECIDER, start(), *opened(start(), STARTED, provider=None)).state
     look = look_again(TEAM, STARTED, provider=ENTRY)
-    assert wires(when(state, look, MONDAY + DAY)) == ["presumptive_granted"]
+    given(DECIDER, state=state).when(look, MONDAY + DAY).then("authorization.presumptive_granted")
 
 
 def test_the_clocks_of_the_decision_start_with_the_form(policy: Policy) -> None:
-    state = after(started(), amended("joined", MONDAY + 9 * DAY, **FORM))
+    state = given(DECIDER, amended("joined", MONDAY + 9 * DAY, **FORM), state=started()).state
     command = amend(amended("joined", MONDAY + 9 * DAY, **FORM))
     filled: Any = looked_up(
         AuthorizationLoaded(policy, {TEAM: ENTRY}, {}), "ref_1", state, command, MONDAY + 9 * DAY
@@ -193,7 +198,7 @@ def reminded(events: list[Event]) -> AuthorizationPresumptiveReminded:
 
 def test_reminders_come_on_day_20_25_and_five_working_days_before_the_end_3_4(policy: Policy) -> None:
     """loop.md 3.4. The grant of 2 March ends with 31 March, itself a holiday: five working days before is the 24th."""
-    state = after(None, start())
+    state = given(DECIDER, start()).state
     command = OpenReview(fact=start())
     filled: Any = looked_up(AuthorizationLoaded(policy, {TEAM: ENTRY}, {}), "ref_1", state, command)
     assert (filled.rules.referral_by, filled.rules.remind_on) == (date(2026, 3, 24), REMIND)
@@ -202,36 +207,42 @@ def test_reminders_come_on_day_20_25_and_five_working_days_before_the_end_3_4(po
 def test_each_reminder_says_which_is_missing_3_4() -> None:
     state = started()
     assert timers(state)["reminder"] == began(REMIND[0])
-    assert when(state, comes("reminder"), began(REMIND[0]) - DAY) == []
-    first = reminded(when(state, comes("reminder"), began(REMIND[0])))
+    given(DECIDER, state=state).when(comes("reminder"), began(REMIND[0]) - DAY).then()
+    first = reminded(given(DECIDER, state=state).when(comes("reminder"), began(REMIND[0])).events)
     assert (first.day, first.missing, first.through) == (20, "referral", date(2026, 3, 31))
-    joined = after(state, first, amended("joined", **FORM), *when(state, amend(amended("joined", **FORM))))
-    second = reminded(when(joined, comes("reminder"), began(REMIND[1])))
+    joined = given(
+        DECIDER,
+        first,
+        amended("joined", **FORM),
+        *given(DECIDER, state=state).when(amend(amended("joined", **FORM))).events,
+        state=state,
+    ).state
+    second = reminded(given(DECIDER, state=joined).when(comes("reminder"), began(REMIND[1])).events)
     assert (second.day, second.missing) == (22, "decision")
-    last = after(joined, second)
-    third = reminded(when(last, comes("reminder"), began(REMIND[2])))
+    last = given(DECIDER, second, state=joined).state
+    third = reminded(given(DECIDER, state=last).when(comes("reminder"), began(REMIND[2])).events)
     assert third.day == 25
-    assert "reminder" not in timers(after(last, third))
+    assert "reminder" not in timers(given(DECIDER, third, state=last).state)
 
 
 def test_after_an_outage_one_reminder_stands_for_all_that_passed() -> None:
-    late = reminded(when(started(), comes("reminder"), began(date(2026, 3, 26))))
+    late = reminded(given(DECIDER, state=started()).when(comes("reminder"), began(date(2026, 3, 26))).events)
     assert late.day == 22
-    assert timers(after(started(), late))["reminder"] == began(REMIND[2])
+    assert timers(given(DECIDER, late, state=started()).state)["reminder"] == began(REMIND[2])
 
 
 def test_a_claim_that_comes_late_is_reminded_of_what_lies_ahead() -> None:
     fact = start()
-    events = when(None, open_review(fact, STARTED, provider=ENTRY), began(REMIND[1]))
-    assert timers(after(None, fact, *events))["reminder"] == began(REMIND[2])
+    events = given(DECIDER).when(open_review(fact, STARTED, provider=ENTRY), began(REMIND[1])).events
+    assert timers(given(DECIDER, fact, *events).state)["reminder"] == began(REMIND[2])
 
 
 @pytest.mark.parametrize("command", [approve(), deny(provider_told=False)], ids=["approved", "denied"])
 def test_what_is_decided_is_reminded_of_no_more(command: Any) -> None:
     fact = received(eligibility=UNSURE)
-    state = after(None, fact, *opened(fact, STARTED))
+    state = given(DECIDER, fact, *opened(fact, STARTED)).state
     assert "reminder" in timers(state)
-    assert "reminder" not in timers(after(state, *when(state, command)))
+    assert "reminder" not in timers(given(DECIDER, state=state).when(command).state)
 
 
 # ── the sooner of day 30 and the day the decision is made and told ────────────────────────────────────────
@@ -245,17 +256,17 @@ def told(on: date, kind: str = "provider", code: str = "decided") -> NoteFact:
 
 def denied() -> Authorization:
     """Denied on Friday, 6 March; the provider has not heard of it."""
-    return after(pending(), *when(pending(), deny(provider_told=False), MONDAY + 4 * DAY))
+    return given(DECIDER, state=pending()).when(deny(provider_told=False), MONDAY + 4 * DAY).state
 
 
 def test_a_denial_ends_the_grant_with_the_day_the_provider_is_told_3_4() -> None:
     """loop.md 3.4, ECMG26 p109: decided on Friday, told on Monday, covered through Monday."""
     state = denied()
     assert state.grant_live
-    (over,) = when(state, told(date(2026, 3, 9)), MONDAY + 7 * DAY)
+    (over,) = given(DECIDER, state=state).when(told(date(2026, 3, 9)), MONDAY + 7 * DAY).events
     assert isinstance(over, AuthorizationPresumptiveEnded)
     assert (over.reason, over.through) == ("denied", date(2026, 3, 9))
-    assert when(after(state, told_fact(date(2026, 3, 9)), over), told(date(2026, 3, 10))) == []
+    given(DECIDER, told_fact(date(2026, 3, 9)), over, state=state).when(told(date(2026, 3, 10))).then()
 
 
 def told_fact(on: date) -> Event:
@@ -266,10 +277,10 @@ def told_fact(on: date) -> Event:
 
 def test_a_denial_nobody_told_ends_the_grant_with_its_thirtieth_day_3_4() -> None:
     over_at = end_of_la_day(date(2026, 3, 31))
-    (over,) = when(denied(), ExpireGrant(), over_at)
+    (over,) = given(DECIDER, state=denied()).when(ExpireGrant(), over_at).events
     assert isinstance(over, AuthorizationPresumptiveEnded)
     assert (over.reason, over.through) == ("expired", date(2026, 3, 31))
-    (late,) = when(denied(), told(date(2026, 4, 2)))
+    (late,) = given(DECIDER, state=denied()).when(told(date(2026, 4, 2))).events
     assert isinstance(late, AuthorizationPresumptiveEnded)
     assert late.through == date(2026, 3, 31)
 
@@ -278,20 +289,20 @@ def test_a_denial_nobody_told_ends_the_grant_with_its_thirtieth_day_3_4() -> Non
     "notice", [told(TODAY, "referrer"), told(TODAY, code="offer")], ids=["another reader", "another notice"]
 )
 def test_only_the_decision_told_to_the_provider_counts(notice: NoteFact) -> None:
-    assert when(denied(), notice) == []
+    given(DECIDER, state=denied()).when(notice).then()
 
 
 def test_what_is_told_before_a_decision_ends_nothing() -> None:
-    assert when(pending(), told(TODAY)) == []
+    given(DECIDER, state=pending()).when(told(TODAY)).then()
 
 
 def test_a_plan_that_told_the_provider_itself_ends_it_the_same_day() -> None:
-    events = when(pending(), deny(provider_told=True), MONDAY + 4 * DAY)
+    events = given(DECIDER, state=pending()).when(deny(provider_told=True), MONDAY + 4 * DAY).events
     assert wires(events) == ["denied", "presumptive_ended"]
 
 
 def test_the_closing_that_follows_a_denial_does_not_cut_the_grant_short_3_4() -> None:
-    assert when(denied(), NoteFact(fact=closed("not_authorized"))) == []
+    given(DECIDER, state=denied()).when(NoteFact(fact=closed("not_authorized"))).then()
 
 
 # ── revoked ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -299,19 +310,19 @@ def test_the_closing_that_follows_a_denial_does_not_cut_the_grant_short_3_4() ->
 
 @pytest.mark.parametrize("state", [pending(), started()], ids=["with its form", "alone"])
 def test_a_named_person_revokes_a_grant_and_the_request_stays(state: Authorization) -> None:
-    (over,) = when(state, revoke(), MONDAY + DAY)
+    (over,) = given(DECIDER, state=state).when(revoke(), MONDAY + DAY).events
     assert isinstance(over, AuthorizationPresumptiveEnded)
     assert (over.reason, over.through) == ("revoked", date(2026, 3, 3))
     assert over.acted_by is not None
-    assert status(after(state, over)) == status(state)
+    assert status(given(DECIDER, over, state=state).state) == status(state)
 
 
 def test_nobody_revokes_without_a_name_nor_what_is_over() -> None:
-    assert refused(pending(), revoke(NOBODY)).slug == "person-required"
-    assert refused(pending(claim=None), revoke()).slug == "no-live-grant"
-    over = after(pending(), *when(pending(), revoke()))
-    assert refused(over, revoke()).slug == "no-live-grant"
-    assert refused(None, revoke()).slug == "not-found"
+    given(DECIDER, state=pending()).when(revoke(NOBODY)).refused("person-required")
+    given(DECIDER, state=pending(claim=None)).when(revoke()).refused("no-live-grant")
+    over = given(DECIDER, state=pending()).when(revoke()).state
+    given(DECIDER, state=over).when(revoke()).refused("no-live-grant")
+    given(DECIDER).when(revoke()).refused("not-found")
 
 
 # ── from the day of release ───────────────────────────────────────────────────────────────────────────────
@@ -341,49 +352,54 @@ def test_who_received_pre_release_services_is_authorized_from_the_day_of_release
 
 def test_who_is_enrolled_later_is_authorized_from_that_day_3_7() -> None:
     fact = leaving(eligibility=UNSURE)
-    state = after(None, fact, *opened(fact, RELEASED))
+    state = given(DECIDER, fact, *opened(fact, RELEASED)).state
     assert status(state) == "pending"
     enrolled = amended("corrected", MONDAY + 20 * DAY, eligibility=Eligibility(state="confirmed"))
-    decided = approval(when(state, amend(enrolled, RELEASED), MONDAY + 20 * DAY))
+    decided = approval(given(DECIDER, state=state).when(amend(enrolled, RELEASED), MONDAY + 20 * DAY).events)
     assert decided.from_ == date(2026, 3, 22)
 
 
 def test_who_is_enrolled_before_the_release_is_authorized_from_the_release() -> None:
     fact = leaving(eligibility=UNSURE)
-    state = after(None, fact, *opened(fact, RELEASED))
+    state = given(DECIDER, fact, *opened(fact, RELEASED)).state
     enrolled = amended("corrected", MONDAY + DAY, eligibility=Eligibility(state="confirmed"))
-    assert approval(when(state, amend(enrolled, RELEASED), MONDAY + DAY)).from_ == RELEASE
+    assert (
+        approval(given(DECIDER, state=state).when(amend(enrolled, RELEASED), MONDAY + DAY).events).from_
+        == RELEASE
+    )
 
 
 def test_a_person_who_approves_says_when_the_enrolment_was() -> None:
     fact = leaving(eligibility=UNSURE)
-    state = after(None, fact, *opened(fact, RELEASED))
-    assert approval(when(state, approve(RELEASED))).from_ == RELEASE
-    assert approval(when(state, approve(RELEASED, enrolled_on=date(2026, 4, 1)))).from_ == date(2026, 4, 1)
+    state = given(DECIDER, fact, *opened(fact, RELEASED)).state
+    assert approval(given(DECIDER, state=state).when(approve(RELEASED)).events).from_ == RELEASE
+    assert approval(
+        given(DECIDER, state=state).when(approve(RELEASED, enrolled_on=date(2026, 4, 1))).events
+    ).from_ == date(2026, 4, 1)
 
 
 def authorized() -> Authorization:
-    return after(None, leaving(), *opened(leaving(), RELEASED))
+    return given(DECIDER, leaving(), *opened(leaving(), RELEASED)).state
 
 
 @pytest.mark.parametrize("moved", [date(2026, 3, 9), date(2026, 3, 30)], ids=["earlier", "later"])
 def test_a_release_that_moves_moves_the_term_3_7(moved: date) -> None:
     fact = amended("release_date", MONDAY + DAY, release_on=moved)
-    (extended,) = when(authorized(), amend(fact, RELEASED), MONDAY + DAY)
+    (extended,) = given(DECIDER, state=authorized()).when(amend(fact, RELEASED), MONDAY + DAY).events
     assert isinstance(extended, AuthorizationExtended)
     assert extended.from_ == moved
-    term = after(authorized(), fact, extended).term
+    term = given(DECIDER, fact, extended, state=authorized()).state.term
     assert term is not None
     assert (term.from_, term.number, term.renewals) == (moved, extended.number, 0)
 
 
 def test_a_term_that_has_begun_does_not_move() -> None:
     late = amended("release_date", MONDAY + 20 * DAY, release_on=date(2026, 4, 20))
-    assert when(authorized(), amend(late, RELEASED), MONDAY + 20 * DAY) == []
+    given(DECIDER, state=authorized()).when(amend(late, RELEASED), MONDAY + 20 * DAY).then()
 
 
 def test_another_correction_moves_nothing() -> None:
-    assert when(authorized(), amend(amended("corrected", county="alameda"), RELEASED)) == []
+    given(DECIDER, state=authorized()).when(amend(amended("corrected", county="alameda"), RELEASED)).then()
 
 
 def test_incarceration_has_no_row_and_the_way_on_names_the_release_3_7() -> None:
@@ -420,10 +436,10 @@ def test_people_are_shown_the_name_the_state_uses_on_the_day_3(policy: Policy, o
 def test_a_claim_that_joins_is_that_of_who_sent_it_2_9() -> None:
     """loop.md 2.9: a hospital referred first; the street team's referral joins it, with its claim."""
     first = received(referrer="bayview-hospital", claim=None, eligibility=UNSURE)
-    state = after(None, first, *opened(first))
+    state = given(DECIDER, first, *opened(first)).state
     joined = amended("joined", joined="ref_2", joined_referrer=TEAM, claim=claim())
-    assert wires(when(state, amend(joined))) == ["presumptive_granted"]
+    given(DECIDER, state=state).when(amend(joined)).then("authorization.presumptive_granted")
     stranger = amended("joined", joined="ref_2", joined_referrer=CLINIC, claim=claim())
-    (refusal,) = when(state, amend(stranger))
+    (refusal,) = given(DECIDER, state=state).when(amend(stranger)).events
     assert isinstance(refusal, AuthorizationPresumptiveRefused)
     assert refusal.reason == "contract"

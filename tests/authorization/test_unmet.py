@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
+from authorization.domain.rules import DECIDER
 from authorization.domain.state import Authorization
 from authorization.persistence import policy_lookup
 from loopkeeper.contract.events import AuthorizationDenied, ScreenedPopulation, Unmet
 from loopkeeper.policy import Policy
 from loopkeeper.policy.reading import installed, load
-from tests.authorization.cases import (
+from loopkeeper.testing.rules import MONDAY, given
+from tests.builders.authorization import (
     FREQUENT,
-    HOMELESS,
-    MONDAY,
     UNMET_FREQUENT,
     UNMET_HOMELESS,
     WHY,
@@ -23,9 +23,8 @@ from tests.authorization.cases import (
     deny,
     modify,
     pending,
-    refused,
-    when,
 )
+from tests.builders.facts import HOMELESS
 
 BOTH = (HOMELESS, FREQUENT)
 
@@ -47,8 +46,8 @@ def judged(*unmet: Unmet) -> Any:
 @pytest.mark.parametrize("asked", [HOMELESS, NOT_MET, UNKNOWN, UNCLAIMED], ids=lambda each: each.result)
 def test_whatever_the_screening_says_a_criterion_is_picked_4_3(asked: ScreenedPopulation) -> None:
     state = pending(populations=(asked,))
-    assert refused(state, judged()).slug == "criterion-required"
-    denied, *_ = when(state, judged(UNMET_HOMELESS))
+    given(DECIDER, state=state).when(judged()).refused("criterion-required")
+    denied, *_ = given(DECIDER, state=state).when(judged(UNMET_HOMELESS)).events
     assert isinstance(denied, AuthorizationDenied)
     assert denied.unmet == (UNMET_HOMELESS,)
 
@@ -69,29 +68,29 @@ def test_whatever_the_screening_says_a_criterion_is_picked_4_3(asked: ScreenedPo
 def test_each_population_that_is_denied_has_one_of_its_own_row_and_words_4_3(
     unmet: tuple[Unmet, ...],
 ) -> None:
-    refusal = refused(pending(populations=BOTH), judged(*unmet))
+    refusal = given(DECIDER, state=pending(populations=BOTH)).when(judged(*unmet)).refusal
     assert refusal.slug == "criterion-required"
     assert "deny" in refusal.allowed
 
 
 def test_the_refusal_lists_what_may_be_picked() -> None:
-    fix = refused(pending(populations=BOTH), judged(UNMET_HOMELESS)).fix
+    fix = given(DECIDER, state=pending(populations=BOTH)).when(judged(UNMET_HOMELESS)).refusal.fix
     assert "avoidable_utilization: avoidable_ed_visits_6m, avoidable_stays_6m" in fix
     assert "in_shelter" not in fix
 
 
 def test_in_part_what_is_denied_says_so_and_what_is_approved_cannot_4_3() -> None:
     state = pending(populations=BOTH)
-    decided = approval(when(state, modify(("homelessness",))))
+    decided = approval(given(DECIDER, state=state).when(modify(("homelessness",))).events)
     assert decided.adverse is not None
     assert decided.adverse.unmet == (UNMET_FREQUENT,)
-    assert refused(state, modify(("homelessness",), unmet=())).slug == "criterion-required"
+    given(DECIDER, state=state).when(modify(("homelessness",), unmet=())).refused("criterion-required")
     both = (UNMET_HOMELESS, UNMET_FREQUENT)
-    assert refused(state, modify(("homelessness",), unmet=both)).slug == "criterion-required"
+    given(DECIDER, state=state).when(modify(("homelessness",), unmet=both)).refused("criterion-required")
 
 
 def test_under_another_reason_no_criterion_is_judged() -> None:
-    assert refused(pending(), deny("deceased", unmet=(UNMET_HOMELESS,))).slug == "illegal-move"
+    given(DECIDER, state=pending()).when(deny("deceased", unmet=(UNMET_HOMELESS,))).refused("illegal-move")
 
 
 def of(form: str, *codes: str, at_days: int = 0) -> Authorization:
@@ -123,8 +122,10 @@ def test_one_nobody_has_rows_for_is_judged_in_words_alone(policy: Policy) -> Non
     assert policy_lookup.criteria(policy, of("adult", "of_tomorrow"), MONDAY) == {"of_tomorrow": ()}
     words = Unmet(population="homelessness", criterion="", why=WHY)
     state = pending(populations=(NOT_MET,))
-    denied, *_ = when(
-        state, deny("criteria_not_met", licensed=True, unmet=(words,), criteria={"homelessness": ()})
+    denied, *_ = (
+        given(DECIDER, state=state)
+        .when(deny("criteria_not_met", licensed=True, unmet=(words,), criteria={"homelessness": ()}))
+        .events
     )
     assert isinstance(denied, AuthorizationDenied)
     assert denied.unmet == (words,)

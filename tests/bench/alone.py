@@ -27,8 +27,10 @@ import uvloop
 from loopkeeper.postgres import embedded
 from loopkeeper.postgres.embedded import Server
 from tests.bench.counting import Processor, Statements, Wal, Written, as_onlooker, counted, wal_of
-from tests.conftest import SERVICES, Databases
-from tests.loop.house import CLINIC, HARBOR, OPERATIONS, STREET, House, david, house, put_roster
+from tests.builders.forms import david
+from tests.builders.organizations import CLINIC, HARBOR, OPERATIONS, STREET
+from tests.databases import SERVICES, Databases
+from tests.loop.house import House, house, put_roster
 
 WARM = 4
 STAGES = ("offer told", "acceptance", "attempt", "start and closing")

@@ -25,12 +25,14 @@ from loopkeeper.runtime.run import make_event_log
 from loopkeeper.runtime.service import installed
 from tests.bench.pauses import pauses, replaced
 from tests.bench.weights import weighed
+from tests.builders.forms import david
+from tests.builders.organizations import CLINIC, HARBOR, OPERATIONS, STREET
 from tests.chaos.cluster import Cluster
 from tests.chaos.lives import Lives
 from tests.chaos.pairs import REPLICAS, Pairs, pairs
 from tests.chaos.town import Town
 from tests.kafka import PARTITIONS, Kafka, guarded
-from tests.loop.house import CLINIC, HARBOR, OPERATIONS, STREET, david, put_roster
+from tests.loop.house import put_roster
 from tests.shared.event_log_contract import Offsets, message
 
 WAKES, WAKES_PER_SECOND = 600, 200

@@ -19,8 +19,10 @@ from pathlib import Path
 from loopkeeper.http.protocol import Door
 from loopkeeper.postgres import embedded
 from tests.bench.starving import compared
-from tests.conftest import SERVICES, Databases
-from tests.loop.house import CLINIC, HARBOR, House, david, house
+from tests.builders.forms import david
+from tests.builders.organizations import CLINIC, HARBOR
+from tests.databases import SERVICES, Databases
+from tests.loop.house import House, house
 from tests.shared.web_calls import serving
 
 READERS = 300

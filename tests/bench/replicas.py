@@ -20,8 +20,10 @@ from loopkeeper.postgres.embedded import Server
 from loopkeeper.runtime.run import Running
 from loopkeeper.runtime.service import installed
 from tests.bench.starving import compared
-from tests.conftest import SERVICES, Databases
-from tests.loop.house import CLINIC, HARBOR, House, david, house, put_roster
+from tests.builders.forms import david
+from tests.builders.organizations import CLINIC, HARBOR
+from tests.databases import SERVICES, Databases
+from tests.loop.house import House, house, put_roster
 
 APART = 0.1
 

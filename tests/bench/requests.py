@@ -34,7 +34,8 @@ from referral_intake.api import referrals
 from referral_intake.domain.form.examples import example_adult
 from referral_intake.domain.rules import DECIDER
 from tests.bench.served import app_with
-from tests.loop.house import CLINIC, HARBOR, ORGANIZATIONS, POLICY
+from tests.builders.organizations import CLINIC, HARBOR, ORGANIZATIONS
+from tests.loop.house import POLICY
 
 ROUNDS, REQUESTS = 40, 250
 NOW = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)

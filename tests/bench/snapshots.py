@@ -17,8 +17,10 @@ from loopkeeper.postgres.connections import connect
 from loopkeeper.postgres.embedded import Server
 from loopkeeper.store.row_access import one_moment
 from tests.bench.starving import compared
-from tests.conftest import SERVICES, Databases
-from tests.loop.house import CLINIC, HARBOR, House, david, house, put_roster
+from tests.builders.forms import david
+from tests.builders.organizations import CLINIC, HARBOR
+from tests.databases import SERVICES, Databases
+from tests.loop.house import House, house, put_roster
 
 # As many at a time as keep both processors at work: rows that die under the snapshot are what it costs.
 AT_ONCE, AGES = 6, 200

@@ -29,7 +29,7 @@ from notification.persistence import feed
 from notification.persistence.feed import News, Subscription
 from notification.persistence.subscriptions import SEALED_PART, Wanted, create
 from notification.workers import Deliverer
-from tests.conftest import SERVICES, Databases
+from tests.databases import SERVICES, Databases
 from tests.notification.house import House, house
 
 HEALTHY, HANGING = 40, 200

@@ -6,8 +6,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.bench.census.census import Compared, census
-from tests.conftest import Databases
-from tests.loop.house import HARBOR, HOSPITAL, STREET
+from tests.builders.organizations import HARBOR, HOSPITAL, STREET
+from tests.databases import Databases
 
 FEW, MANY = 60, 360
 # What may grow, and why: each counts what is there, now and then, or writes as much as it was handed.

@@ -30,6 +30,7 @@ from loopkeeper.postgres.connections import connect
 from loopkeeper.runtime.service import installed
 from loopkeeper.runtime.verify.opening import reconciling
 from loopkeeper.testing.partner import Answer, Manner
+from tests.builders.organizations import CLINIC, OPERATIONS
 from tests.chaos import hostile, invariants
 from tests.chaos.cluster import Cluster
 from tests.chaos.hearing import unheard, unkept
@@ -37,9 +38,8 @@ from tests.chaos.lives import Life, Lives, until
 from tests.chaos.load import People
 from tests.chaos.points import ANYTHING, SERVICES, Through, points
 from tests.chaos.town import Town, town
-from tests.conftest import Databases
+from tests.databases import Databases
 from tests.kafka import PARTITIONS, guarded
-from tests.loop.house import CLINIC, OPERATIONS
 from tests.shared.cut_line import Trap
 
 FORMS_A_FAULT = 2

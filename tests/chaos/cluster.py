@@ -21,7 +21,7 @@ from loopkeeper.postgres import embedded
 from loopkeeper.postgres.connections import connect
 from loopkeeper.postgres.embedded import Server
 from loopkeeper.runtime.run import Addresses
-from tests.conftest import SERVICES
+from tests.databases import SERVICES
 
 SETTINGS = {"fsync": "off"}
 # How much a disk takes that may be full. In memory: only what is written takes any.

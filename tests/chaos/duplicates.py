@@ -22,8 +22,9 @@ from loopkeeper.event_log.port import LogUnavailable
 from loopkeeper.kernel.clock import ManualClock
 from loopkeeper.postgres import embedded
 from loopkeeper.postgres.connections import connect
-from tests.assignment.cases import made
-from tests.conftest import SERVICES, Databases
+from loopkeeper.runtime.service import installed
+from tests.builders.facts import made
+from tests.databases import SERVICES, Databases
 from tests.shared.replica import Replica, site, working
 from tests.shared.stores import AT, message
 
@@ -53,7 +54,7 @@ async def played(urls: Mapping[str, str], folder: Path, count: int, seed: int) -
     facts = shuffled(count, chance)
     half = len(facts) // 2
     clock = ManualClock(AT)
-    async with site("intake", urls["intake"], urls["log"], folder, clock) as here:
+    async with site(installed()["intake"], urls["intake"], urls["log"], folder, clock) as here:
         async with here.visited() as first:
             await _told(first, facts[:half])
         looking = await connect(urls["intake"])

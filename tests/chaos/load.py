@@ -18,8 +18,10 @@ from typing import Any, Self
 from loopkeeper.contract.calendar import la_date
 from loopkeeper.kernel.clock import SystemClock
 from loopkeeper.testing.partner import Taken
+from tests.builders.forms import UNMET, david
+from tests.builders.organizations import CLINIC, HARBOR, NAVIGATORS, OPERATIONS, STREET
 from tests.chaos.town import Town
-from tests.loop.house import CLINIC, HARBOR, NAVIGATORS, OPERATIONS, STREET, UNMET, david, put_roster
+from tests.loop.house import put_roster
 
 # Forms that are being sent at the same time.
 CLIENTS = 6

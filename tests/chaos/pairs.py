@@ -18,10 +18,11 @@ from loopkeeper.runtime.run import Running
 from loopkeeper.runtime.service import installed
 from loopkeeper.security import organizations
 from loopkeeper.testing.partner import Partner
+from tests.builders.organizations import ORGANIZATIONS
 from tests.chaos.cluster import Cluster
 from tests.chaos.lives import Life, Lives, until
 from tests.chaos.town import Town, prepare_log
-from tests.loop.house import ORGANIZATIONS, furnish
+from tests.loop.house import furnish
 
 REPLICAS = ("0", "1")
 # Eight processes begin at once on two cores.

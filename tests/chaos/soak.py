@@ -13,6 +13,7 @@ from statistics import linear_regression, median, quantiles
 from typing import Any
 
 from tests.bench.weights import Weights
+from tests.builders.organizations import OPERATIONS
 from tests.chaos import invariants
 from tests.chaos.cluster import Cluster
 from tests.chaos.hearing import unheard, unkept
@@ -20,7 +21,6 @@ from tests.chaos.lives import Lives
 from tests.chaos.load import People
 from tests.chaos.points import SERVICES
 from tests.chaos.town import town
-from tests.loop.house import OPERATIONS
 
 SEED, EVERY = 2026, 5.0
 # A process fills its caches first: what it weighs is compared from here on.

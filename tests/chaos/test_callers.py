@@ -15,13 +15,13 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from tests.builders.organizations import CLINIC, OPERATIONS
 from tests.chaos import hostile
 from tests.chaos.campaign import ANSWERED_WITHIN
 from tests.chaos.cluster import Cluster
 from tests.chaos.hostile import Line
 from tests.chaos.lives import Lives
 from tests.chaos.town import Town, town
-from tests.loop.house import CLINIC, OPERATIONS
 
 # As many as one address may have, from as many addresses as it takes; fewer where we may open fewer files.
 OF_ONE = 400

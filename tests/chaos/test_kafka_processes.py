@@ -22,6 +22,7 @@ from loopkeeper.kernel.clock import FileClock
 from loopkeeper.postgres.connections import Connection, connect
 from loopkeeper.runtime.run import GRACE
 from loopkeeper.runtime.service import installed
+from tests.builders.organizations import HARBOR, OPERATIONS
 from tests.chaos import invariants
 from tests.chaos.cluster import Cluster
 from tests.chaos.hearing import unheard, unkept
@@ -29,7 +30,7 @@ from tests.chaos.lives import Life, Lives, until
 from tests.chaos.load import People
 from tests.chaos.pairs import REPLICAS, Pairs, pairs
 from tests.kafka import PARTITIONS, Kafka, guarded
-from tests.loop.house import HARBOR, OPERATIONS, POLICY
+from tests.loop.house import POLICY
 
 SEED = 11
 # So many are sent around each restart, each kill, and before and while the broker is away.

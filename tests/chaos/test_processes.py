@@ -11,13 +11,15 @@ import pytest_asyncio
 
 from loopkeeper.postgres.connections import connect
 from loopkeeper.runtime.service import installed
+from tests.builders.forms import david
+from tests.builders.organizations import CLINIC, HARBOR, STREET
 from tests.chaos import invariants
 from tests.chaos.cluster import Cluster
 from tests.chaos.lives import Lives
 from tests.chaos.town import Town, town
-from tests.conftest import SERVICES
+from tests.databases import SERVICES
 from tests.loop.david import davids_story
-from tests.loop.house import CLINIC, HARBOR, STREET, david, put_roster
+from tests.loop.house import put_roster
 
 ALONE = [(name,) for name in installed()]
 # Whom the clinic refers while somebody is away, each with a birth date of her own.

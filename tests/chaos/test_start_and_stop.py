@@ -17,11 +17,13 @@ from loopkeeper.postgres import migrations
 from loopkeeper.postgres.connections import Connection, connect
 from loopkeeper.runtime.run import GRACE
 from loopkeeper.store.gate import PATIENCE
+from tests.builders.forms import david
+from tests.builders.organizations import CLINIC, HARBOR
 from tests.chaos.cluster import Cluster
 from tests.chaos.lives import Lives, taken, until
 from tests.chaos.town import Town, town, uvicorn_of
-from tests.conftest import Fresh, Migrated
-from tests.loop.house import CLINIC, HARBOR, POLICY, david
+from tests.databases import Fresh, Migrated
+from tests.loop.house import POLICY
 from tests.shared.cut_line import cut_line
 
 CANNOT_START = 5

@@ -15,13 +15,14 @@ from loopkeeper.kernel.settings import Settings
 from loopkeeper.runtime.run import Running
 from loopkeeper.runtime.serve import ended_by_failure, told_of_the_end
 from loopkeeper.runtime.service import installed
+from tests.builders.organizations import CLINIC
 from tests.chaos import invariants
 from tests.chaos.cluster import Cluster
 from tests.chaos.lives import Lives
 from tests.chaos.town import Town, town, uvicorn_of
-from tests.conftest import Fresh, Migrated
+from tests.databases import Fresh, Migrated
 from tests.loop.david import davids_story
-from tests.loop.house import CLINIC, POLICY
+from tests.loop.house import POLICY
 
 ALONE = [(name,) for name in installed()]
 # A stream holds a server that waits for it for five minutes; one that ends with the process ends at once.

@@ -31,10 +31,11 @@ from loopkeeper.runtime.run import Addresses, Running
 from loopkeeper.runtime.service import installed
 from loopkeeper.security import organizations
 from loopkeeper.testing.partner import Partner
+from tests.builders.organizations import HARBOR, OPERATIONS, ORGANIZATIONS, VALLEY
 from tests.chaos.cluster import Cluster
 from tests.chaos.lives import SERVES_WITHIN, Life, Lives
 from tests.kafka import PARTITIONS
-from tests.loop.house import HARBOR, OPERATIONS, ORGANIZATIONS, POLICY, VALLEY, House, furnish
+from tests.loop.house import POLICY, House, furnish
 from tests.security.declared import of_service
 
 # Often enough to be there when a new life begins, seldom enough to leave it the processor.

@@ -9,9 +9,9 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
-from tests.conftest import Databases
 from tests.console import chromium
 from tests.console.stage import Stage, stage
+from tests.databases import Databases
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -24,8 +24,9 @@ from loopkeeper.postgres.migrations import upgrade
 from loopkeeper.runtime.console import ConsoleResources, Newcomer, OnePort
 from loopkeeper.security import issuer
 from loopkeeper.security.organizations import Directory
-from tests.conftest import Databases
-from tests.loop.house import CLINIC, HARBOR, HOSPITAL, NAVIGATORS, OPERATIONS, STREET, VALLEY, House, house
+from tests.builders.organizations import CLINIC, HARBOR, HOSPITAL, NAVIGATORS, OPERATIONS, STREET, VALLEY
+from tests.databases import Databases
+from tests.loop.house import House, house
 
 PEOPLE = (
     Newcomer(OPERATIONS, "Noor Haddad", "noor@ops.example", ("operations",), "Operations", admin=True, invented=True),

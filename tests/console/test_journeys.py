@@ -7,8 +7,9 @@ from datetime import timedelta
 
 from playwright.async_api import Page, expect
 
+from tests.builders.forms import david
+from tests.builders.organizations import CLINIC, HARBOR, NAVIGATORS, STREET
 from tests.console.stage import Stage
-from tests.loop.house import CLINIC, HARBOR, NAVIGATORS, STREET, david
 
 PROVIDERS = {STREET: "Luis Ortega", NAVIGATORS: "Mei Tran"}
 

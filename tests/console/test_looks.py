@@ -12,8 +12,9 @@ import pytest
 from playwright.async_api import Page
 
 from console.words import catalog
+from tests.builders.forms import david
+from tests.builders.organizations import CLINIC, HARBOR
 from tests.console.stage import Stage
-from tests.loop.house import CLINIC, HARBOR, david
 
 SOURCE = Path(__file__).parents[2] / "services/console/src/console"
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()

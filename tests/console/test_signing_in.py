@@ -14,8 +14,8 @@ from playwright.async_api import BrowserContext, Page, expect
 
 from loopkeeper.security import organizations
 from loopkeeper.security.organizations import SignIn
+from tests.builders.organizations import CLINIC, HARBOR
 from tests.console.stage import Stage
-from tests.loop.house import CLINIC, HARBOR
 
 AUTHENTICATOR = {
     "protocol": "ctap2", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True,

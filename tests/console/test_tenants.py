@@ -6,8 +6,9 @@ import re
 
 from playwright.async_api import Page, expect
 
+from tests.builders.forms import david
+from tests.builders.organizations import CLINIC, HARBOR
 from tests.console.stage import Stage
-from tests.loop.house import CLINIC, HARBOR, david
 
 CANARY = "Zsazsabelle"
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import yaml
+
+from tests.deploy import places
 
 Object = dict[str, Any]
 WORKLOADS = ("StatefulSet", "Deployment", "Job", "CronJob")
@@ -36,6 +40,19 @@ class Overlay:
         for each in self.workloads():
             for container in pod(each)["spec"]["containers"]:
                 yield name(each), container
+
+
+def built(kubectl: Path, overlay: str) -> Overlay:
+    return Overlay(places.run(kubectl, "kustomize", places.DEPLOY / "k8s/overlays" / overlay))
+
+
+def variant(kubectl: Path, folder: Path, *components: str) -> Overlay:
+    """Production, with these components chosen as well."""
+    k8s = os.path.relpath(places.DEPLOY / "k8s", folder)
+    chosen = [f"- {k8s}/components/{each}" for each in components]
+    text = "\n".join(["resources:", f"- {k8s}/overlays/production", "components:", *chosen])
+    (folder / "kustomization.yaml").write_text(text)
+    return Overlay(places.run(kubectl, "kustomize", folder))
 
 
 def name(each: Mapping[str, Any]) -> str:

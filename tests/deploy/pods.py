@@ -111,7 +111,7 @@ class Machine:
             stderr=log,
         )
         log.close()
-        started = Pod(label, process, folder / "log", limit, cell)
+        started = Pod(label, process, folder, environment, limit, cell)
         self.running.append(started)
         return started
 
@@ -161,7 +161,8 @@ class Pod:
 
     label: str
     process: subprocess.Popen[bytes]
-    log: Path
+    folder: Path
+    environment: Mapping[str, str]
     limit: int
     cell: Cell | None
 
@@ -172,7 +173,21 @@ class Pod:
         return int(found) * 1024
 
     def said(self) -> str:
-        return self.log.read_text()
+        return (self.folder / "log").read_text()
+
+    def run(self, *words: str) -> str:
+        """What `kubectl exec … -- loopkeeper …` prints in it."""
+        done = subprocess.run(
+            ["loopkeeper", *words],
+            env=dict(self.environment),
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert done.returncode == 0, f"{words}: {done.stdout}\n{done.stderr}"
+        return done.stdout
 
     def end(self) -> int:
         """Its exit code, after it was asked to stop as a pod is."""

@@ -16,7 +16,7 @@ import pytest_asyncio
 
 from loopkeeper.postgres.connections import Connection, connect
 from loopkeeper.postgres.embedded import Server
-from tests.conftest import Databases
+from tests.databases import Databases
 from tests.deploy.manifests import Overlay, pod, variables
 from tests.deploy.places import DATABASES, SERVICES
 from tests.deploy.sql import programs

@@ -14,8 +14,7 @@ import kubernetes_validate
 import pytest
 
 from loopkeeper.event_log.kafka_config import KafkaConfig
-from tests.deploy.conftest import variant
-from tests.deploy.manifests import Overlay, name, pod, variables
+from tests.deploy.manifests import Overlay, name, pod, variables, variant
 from tests.deploy.places import DATABASES, DEPLOY, ROOT, SERVICES
 from tests.deploy.schemas import VERSION, validate
 

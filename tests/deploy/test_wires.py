@@ -22,7 +22,7 @@ from loopkeeper.postgres.embedded import Server
 from loopkeeper.postgres.migrations import newest, tables, upgrade
 from tests.certificates import Authority
 from tests.chaos.lives import Lives, until
-from tests.conftest import Fresh
+from tests.databases import Fresh
 from tests.deploy.places import SERVICES
 
 SOON = 90.0

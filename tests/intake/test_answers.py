@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from loopkeeper.contract.decider import EventOn, Refused
+from loopkeeper.contract.decider import EventOn
 from loopkeeper.contract.events import (
     AuthorizationPended,
     AuthorizationResumed,
@@ -24,7 +24,7 @@ from loopkeeper.contract.events import (
     ReferralReceived,
     ScreenedPopulation,
 )
-from loopkeeper.testing.rules import AskedCommand
+from loopkeeper.testing.rules import MONDAY, AskedCommand, given
 from referral_intake.domain.commands import (
     AnswerQuestions,
     Keys,
@@ -35,8 +35,8 @@ from referral_intake.domain.deadlines import timers
 from referral_intake.domain.next_step import next_step
 from referral_intake.domain.rules import DECIDER
 from referral_intake.domain.state import Referral, Status, status
-from tests.intake.cases import AGAIN, DUE, answer, note, receive, when
-from tests.intake.story import MONDAY, RECEIVED, ROSA
+from tests.builders.intake import AGAIN, DUE, RECEIVED, answer, note, receive
+from tests.builders.organizations import ROSA
 
 POPULATIONS = Question(id="populations", pointer="/populations", blocking=True)
 COUNTY = Question(id="county", pointer="/member/county")
@@ -44,12 +44,6 @@ ASKED = ReferralQuestionsAsked(
     occurred_at=MONDAY, questions=(POPULATIONS, COUNTY), due_at=DUE, remind_at=AGAIN
 )
 FORM = ReferralReceived(**(RECEIVED.model_dump() | {"sealed": {"form": "f1", "contact": "c1"}}))
-
-
-def given(*events: Event) -> Referral:
-    state = DECIDER.fold(events)
-    assert state is not None
-    return state
 
 
 def said(
@@ -74,8 +68,10 @@ def said(
 
 
 def test_only_what_changed_is_told() -> None:
-    state = given(FORM, ASKED)
-    (amended,) = when(state, said(["county"], questions=[POPULATIONS], county="alameda"))
+    state = given(DECIDER, FORM, ASKED).state
+    (amended,) = (
+        given(DECIDER, state=state).when(said(["county"], questions=[POPULATIONS], county="alameda")).events
+    )
     assert amended == ReferralAmended(
         occurred_at=MONDAY, cause="answered", county="alameda", questions=(POPULATIONS,)
     )
@@ -88,30 +84,36 @@ def test_only_what_changed_is_told() -> None:
 
 
 def test_an_answer_that_says_nothing_new_tells_nobody_anything() -> None:
-    state = given(FORM, ASKED)
-    assert when(state, said(questions=[POPULATIONS, COUNTY])) == []
+    state = given(DECIDER, FORM, ASKED).state
+    given(DECIDER, state=state).when(said(questions=[POPULATIONS, COUNTY])).then()
 
 
 def test_the_last_blocking_answer_lets_the_loop_go_on_and_ends_its_deadlines() -> None:
-    state = given(FORM, ASKED)
+    state = given(DECIDER, FORM, ASKED).state
     assert set(timers(state)) == {"remind-1", "remind-2", "information"}
-    (amended,) = when(state, said(["populations"], questions=[COUNTY]))
+    (amended,) = given(DECIDER, state=state).when(said(["populations"], questions=[COUNTY])).events
     after = DECIDER.evolve(state, amended)
     assert status(after) is Status.RECEIVED
     assert timers(after) == {}
 
 
 def test_sealed_parts_travel_only_where_they_changed() -> None:
-    state = given(FORM, ASKED)
-    (amended,) = when(state, said(questions=[POPULATIONS, COUNTY], sealed={"form": "f2"}))
+    state = given(DECIDER, FORM, ASKED).state
+    (amended,) = (
+        given(DECIDER, state=state).when(said(questions=[POPULATIONS, COUNTY], sealed={"form": "f2"})).events
+    )
     assert amended.sealed == {"form": "f2"}
     assert DECIDER.evolve(state, amended).sealed == {"form": "f2", "contact": "c1"}
 
 
 def test_a_question_that_arises_from_an_answer_is_asked_with_a_time_of_its_own() -> None:
-    state = given(FORM, ASKED)
+    state = given(DECIDER, FORM, ASKED).state
     fresh = Question(id="consent-holder", pointer="/member/consent_holder")
-    amended, asked = when(state, said(questions=[POPULATIONS, COUNTY, fresh], age_band="child_youth"))
+    amended, asked = (
+        given(DECIDER, state=state)
+        .when(said(questions=[POPULATIONS, COUNTY, fresh], age_band="child_youth"))
+        .events
+    )
     assert amended.age_band == "child_youth"
     assert (asked.questions[-1], asked.due_at) == (fresh, DUE)
 
@@ -124,27 +126,25 @@ def test_a_question_that_arises_from_an_answer_is_asked_with_a_time_of_its_own()
     ],
 )
 def test_an_answer_to_nothing_or_into_an_older_form_is_refused(command: AskedCommand, slug: str) -> None:
-    with pytest.raises(Refused) as refused:
-        when(given(FORM, ASKED), command)
-    assert refused.value.slug == slug
+    given(DECIDER, FORM, ASKED).when(command).refused(slug)
 
 
 def test_a_closed_loop_takes_no_answers_and_no_release_date() -> None:
-    state = given(FORM, ASKED, ReferralClosed(occurred_at=MONDAY, outcome="withdrawn", clr_reason="other"))
+    state = given(
+        DECIDER, FORM, ASKED, ReferralClosed(occurred_at=MONDAY, outcome="withdrawn", clr_reason="other")
+    ).state
     release = RecordReleaseDate(release_on=date(2026, 4, 1), acted_by=ROSA)
     for command in (said(["county"]), release):
-        with pytest.raises(Refused) as refused:
-            when(state, command)
-        assert refused.value.slug == "already-closed"
+        given(DECIDER, state=state).when(command).refused("already-closed")
 
 
 def test_identity_that_comes_late_changes_the_member_id_and_shows_who_it_may_be() -> None:
     """loop.md 2.7, 2.12: the fact applies, and a person judges the rest."""
-    state = given(FORM, ASKED)
+    state = given(DECIDER, FORM, ASKED).state
     possible = Linked(to="ref_other", why="possible_duplicate")
     known = Eligibility(state="confirmed")
     late = said(questions=[POPULATIONS, COUNTY], member="mem_known", eligibility=known, possible=possible)
-    (amended,) = when(state, late)
+    (amended,) = given(DECIDER, state=state).when(late).events
     assert (amended.member, amended.eligibility.state) == ("mem_known", "confirmed")
     assert amended.linked == possible
 
@@ -161,7 +161,7 @@ PENDED = AuthorizationPended(
 
 def noted(state: Referral, fact: Event) -> tuple[Referral, Sequence[Event | EventOn]]:
     after = DECIDER.evolve(state, fact)
-    made = when(state, note(fact))
+    made = given(DECIDER, state=state).when(note(fact)).events
     for event in made:
         assert isinstance(event, Event)
         after = DECIDER.evolve(after, event)
@@ -169,7 +169,7 @@ def noted(state: Referral, fact: Event) -> tuple[Referral, Sequence[Event | Even
 
 
 def test_what_the_plan_asks_is_asked_of_the_referrer_and_holds_the_loop() -> None:
-    state, made = noted(given(FORM), PENDED)
+    state, made = noted(given(DECIDER, FORM).state, PENDED)
     (asked,) = made
     assert isinstance(asked, ReferralQuestionsAsked)
     assert [(q.id, q.pointer, q.blocking) for q in asked.questions] == [
@@ -182,8 +182,8 @@ def test_what_the_plan_asks_is_asked_of_the_referrer_and_holds_the_loop() -> Non
 
 
 def test_the_plans_question_stays_until_it_is_answered_or_the_clock_runs_again() -> None:
-    state, _ = noted(given(FORM), PENDED)
-    (amended,) = when(state, said(["birth-date"], age_band="adult"))
+    state, _ = noted(given(DECIDER, FORM).state, PENDED)
+    (amended,) = given(DECIDER, state=state).when(said(["birth-date"], age_band="adult")).events
     half = DECIDER.evolve(state, amended)
     assert [q.id for q in half.questions] == ["answer-complex_need"]
     resumed = AuthorizationResumed(occurred_at=MONDAY, authorization="auth_1", due_at=DUE)
@@ -194,11 +194,11 @@ def test_the_plans_question_stays_until_it_is_answered_or_the_clock_runs_again()
 
 
 def fire(state: Referral, kind: str) -> Sequence[Any]:
-    return when(state, MeetDeadline(kind=kind, due_at=timers(state)[kind]))
+    return given(DECIDER, state=state).when(MeetDeadline(kind=kind, due_at=timers(state)[kind])).events
 
 
 def test_reminders_come_twice_the_second_says_that_it_is_getting_late_and_the_end_that_it_is() -> None:
-    state = given(FORM, ASKED)
+    state = given(DECIDER, FORM, ASKED).state
     (first,) = fire(state, "remind-1")
     assert (first.reminder, first.questions) == (1, state.questions)
     state = DECIDER.evolve(state, first)
@@ -215,17 +215,19 @@ def test_reminders_come_twice_the_second_says_that_it_is_getting_late_and_the_en
 
 
 def test_a_deadline_that_no_longer_stands_does_nothing() -> None:
-    state = given(FORM, ASKED)
+    state = given(DECIDER, FORM, ASKED).state
     moved = MeetDeadline(kind="information", due_at=DUE - timedelta(seconds=1))
-    closed = given(FORM, ASKED, ReferralClosed(occurred_at=MONDAY, outcome="other", clr_reason="other"))
-    answered = given(FORM)
-    assert when(state, moved) == []
+    closed = given(
+        DECIDER, FORM, ASKED, ReferralClosed(occurred_at=MONDAY, outcome="other", clr_reason="other")
+    ).state
+    answered = given(DECIDER, FORM).state
+    given(DECIDER, state=state).when(moved).then()
     for other in (closed, answered):
-        assert when(other, MeetDeadline(kind="information", due_at=DUE)) == []
+        given(DECIDER, state=other).when(MeetDeadline(kind="information", due_at=DUE)).then()
 
 
 def test_questions_that_block_nothing_have_no_deadline() -> None:
-    _, asked = when(None, receive(FORM, questions=(COUNTY,)))
+    _, asked = given(DECIDER).when(receive(FORM, questions=(COUNTY,))).events
     assert (asked.due_at, asked.remind_at) == (None, ())
 
 
@@ -233,15 +235,19 @@ def test_a_redirect_nobody_answers_closes_the_loop_and_an_answer_that_moves_the_
     """loop.md 2.14"""
     redirect = Question(id="redirect-valley-care-plan", pointer="/plan", blocking=True)
     state = given(
+        DECIDER,
         FORM,
         ReferralQuestionsAsked(occurred_at=MONDAY, questions=(redirect,), due_at=DUE, remind_at=AGAIN),
-    )
+    ).state
     (closed,) = fire(state, "information")
     assert (closed.outcome, closed.clr_reason) == ("other", "other")
     assert closed.text.startswith("redirected")
-    (amended,) = when(state, said(county="fresno"))
+    (amended,) = given(DECIDER, state=state).when(said(county="fresno")).events
     assert amended.questions == ()
-    assert [q.id for q in (when(state, said(pcp="eastside"))[0]).questions or (redirect,)] == [redirect.id]
+    assert [
+        q.id
+        for q in (given(DECIDER, state=state).when(said(pcp="eastside")).events[0]).questions or (redirect,)
+    ] == [redirect.id]
 
 
 # ── other facts ───────────────────────────────────────────────────────────────────────────────────────────
@@ -253,17 +259,17 @@ def test_how_the_member_may_be_reached_is_as_the_provider_last_learned_it() -> N
     fact = OutreachContactChanged(
         occurred_at=MONDAY, flags=("interpreter", "do_not_contact"), sealed={"contact": "c2"}
     )
-    state = given(flagged, fact)
+    state = given(DECIDER, flagged, fact).state
     assert state.flags == ("interpreter", "do_not_contact")
     assert state.sealed == {"form": "f1", "contact": "c2"}
 
 
 def test_a_release_date_is_told_once() -> None:
-    state = given(FORM.model_copy(update={"flags": ("pre_release_services",)}))
+    state = given(DECIDER, FORM.model_copy(update={"flags": ("pre_release_services",)})).state
     command = RecordReleaseDate(release_on=date(2026, 4, 1), acted_by=ROSA)
-    (amended,) = when(state, command)
+    (amended,) = given(DECIDER, state=state).when(command).events
     assert (amended.cause, amended.release_on) == ("release_date", date(2026, 4, 1))
-    assert when(DECIDER.evolve(state, amended), command) == []
+    given(DECIDER, state=DECIDER.evolve(state, amended)).when(command).then()
 
 
 def test_a_population_that_a_second_referral_brought_survives_the_first_ones_answers() -> None:
@@ -271,7 +277,7 @@ def test_a_population_that_a_second_referral_brought_survives_the_first_ones_ans
     joining = ReferralAmended(
         occurred_at=MONDAY, cause="joined", joined="ref_2", joined_referrer="bayview", populations=brought
     )
-    state = given(FORM, joining)
-    (amended,) = when(state, said(county="alameda"))
+    state = given(DECIDER, FORM, joining).state
+    (amended,) = given(DECIDER, state=state).when(said(county="alameda")).events
     assert amended.populations is None
     assert amended.county == "alameda"

@@ -30,7 +30,7 @@ from loopkeeper.contract.events import (
 )
 from loopkeeper.contract.vocabulary.outcomes import Outcome
 from loopkeeper.policy.reading import installed, load
-from loopkeeper.testing.rules import MONDAY, SEED
+from loopkeeper.testing.rules import MONDAY, SEED, given
 from referral_intake.domain.commands import EndOfTerm, NoteFact
 from referral_intake.domain.deadlines import TERM, timers
 from referral_intake.domain.next_step import next_step
@@ -38,7 +38,7 @@ from referral_intake.domain.rules import DECIDER
 from referral_intake.domain.state import Referral, status
 from referral_intake.persistence.context import IntakeLoaded
 from referral_intake.persistence.queries import KnownMembers
-from tests.intake.story import ACCEPTED, MADE, RECEIVED
+from tests.builders.intake import ACCEPTED, MADE, RECEIVED
 
 POLICY = load(installed())
 LAST = date(2026, 6, 30)
@@ -73,12 +73,6 @@ def folded(*events: Event) -> Referral:
     return state
 
 
-def after(state: Referral, *events: Event) -> Referral:
-    found = DECIDER.fold(events, state)
-    assert found is not None
-    return found
-
-
 def ended(code: int, on: date = LAST) -> AuthorizationEnded:
     return AuthorizationEnded(occurred_at=MONDAY, authorization="auth_1", code=code, on=on)
 
@@ -108,7 +102,7 @@ def test_every_ending_closes_the_open_loop_with_its_reason_or_asks_the_plan_by_a
     assert timers(state)[TERM] == OVER
     (follows,) = happens(state, EndOfTerm(due_at=OVER), OVER)
     expected = (SERVED if served else {}).get(code) or CLOSES.get(code)
-    done = after(state, follows)
+    done = given(DECIDER, follows, state=state).state
     if expected is None:
         assert isinstance(follows, ReferralPlanAsked)
         assert (follows.reason, follows.code) == ("authorization_ended", code)
@@ -126,7 +120,7 @@ def test_every_ending_closes_the_open_loop_with_its_reason_or_asks_the_plan_by_a
         reason="authorization_ended",
         on=LAST,
     )
-    assert next_step(after(done, gone)).actor == ("plan" if expected is None else "")
+    assert next_step(given(DECIDER, gone, state=done).state).actor == ("plan" if expected is None else "")
 
 
 def test_every_row_is_tried_here_and_closes_as_an_outcome_there_is() -> None:
@@ -160,17 +154,18 @@ AGAIN = AuthorizationReauthorizationRequested(
 def test_an_ending_that_is_taken_back_closes_and_asks_nothing_4_7(news: Event, asked: bool) -> None:
     state = authorized("accepted", 3)
     if asked:
-        state = after(state, *happens(state, EndOfTerm(due_at=OVER), OVER))
-    state = after(state, news)
+        state = given(DECIDER, *happens(state, EndOfTerm(due_at=OVER), OVER), state=state).state
+    state = given(DECIDER, news, state=state).state
     assert TERM not in timers(state)
     assert next_step(state).actor == "provider"
 
 
 def test_a_loop_that_closed_before_is_closed_once_7_1() -> None:
-    state = after(
-        authorized("accepted", 4),
+    state = given(
+        DECIDER,
         ReferralClosed(occurred_at=MONDAY, outcome="services_received", clr_reason="services_received"),
-    )
+        state=authorized("accepted", 4),
+    ).state
     assert timers(state) == {}
     assert happens(state, EndOfTerm(due_at=OVER), OVER) == []
 
@@ -200,11 +195,13 @@ def test_once_it_has_ended_without_its_form_the_plan_is_asked_by_a_date_7_6(reas
     state, news = folded(START, GRANTED), over(reason)
     (asked,) = happens(state, NoteFact(fact=news), MONDAY)
     assert isinstance(asked, ReferralPlanAsked)
-    state = after(state, news, asked)
+    state = given(DECIDER, news, asked, state=state).state
     step = next_step(state)
     assert (step.actor, step.due_at) == ("plan", POLICY.due("ending_answered", MONDAY).at)
     # The form that comes after all takes the question back.
-    formed = after(state, ReferralAmended(occurred_at=MONDAY, cause="joined", kind="full"), REVIEW)
+    formed = given(
+        DECIDER, ReferralAmended(occurred_at=MONDAY, cause="joined", kind="full"), REVIEW, state=state
+    ).state
     assert next_step(formed).step == "decide"
 
 
@@ -212,4 +209,4 @@ def test_once_it_has_ended_without_its_form_the_plan_is_asked_by_a_date_7_6(reas
 def test_where_the_review_is_open_its_decision_is_what_is_waited_for(reason: str) -> None:
     state = folded(RECEIVED, REVIEW, GRANTED)
     assert happens(state, NoteFact(fact=over(reason)), MONDAY) == []
-    assert next_step(after(state, over(reason))).actor == "plan"
+    assert next_step(given(DECIDER, over(reason), state=state).state).actor == "plan"

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from loopkeeper.contract.events import Question, ReferralAmended, ReferralQuestionsAsked
+from loopkeeper.testing.rules import MONDAY, given
 from referral_intake.domain.commands import AnswerQuestions
 from referral_intake.domain.form.form import ReferralBody
 from referral_intake.domain.form.form_standard import sentence, understand
 from referral_intake.domain.form.overlaps import choice_of, choices_open, newly_chosen, with_a_choice
 from referral_intake.domain.rules import DECIDER
-from tests.intake import cases
-from tests.intake.cases import refused, when
-from tests.intake.story import ACCEPTED, CLOSED, MADE, MONDAY, RECEIVED, SERVED, given
+from tests.builders import intake
+from tests.builders.intake import ACCEPTED, CLOSED, MADE, RECEIVED, SERVED
 
 OVERLAPS = {"alw": "member_choice", "ccm": "member_choice", "pace": "exclusive", "county_tcm": "ecm_first"}
 ALW = choice_of("alw")
@@ -54,7 +54,11 @@ def test_who_waits_for_a_place_is_not_enrolled_p66() -> None:
 
 
 def test_form_and_roster_that_say_the_same_ask_once() -> None:
-    _, asked = when(None, cases.receive(RECEIVED, questions=(ALW,), choices=(ALW, choice_of("ccm"))))
+    _, asked = (
+        given(DECIDER)
+        .when(intake.receive(RECEIVED, questions=(ALW,), choices=(ALW, choice_of("ccm"))))
+        .events
+    )
     assert isinstance(asked, ReferralQuestionsAsked)
     assert [each.id for each in asked.questions] == ["choice-alw", "choice-ccm"]
 
@@ -68,20 +72,26 @@ def answering(flags: tuple[str, ...], answered: tuple[str, ...] = (), **changes:
 
 
 def test_a_choice_that_the_roster_asked_for_stays_asked_until_it_is_made() -> None:
-    state = given(RECEIVED, ReferralQuestionsAsked(occurred_at=MONDAY, questions=(ALW,)))
+    state = given(DECIDER, RECEIVED, ReferralQuestionsAsked(occurred_at=MONDAY, questions=(ALW,))).state
     other = Question(id="language", pointer="/member/language_spoken")
     both = DECIDER.evolve(state, ReferralQuestionsAsked(occurred_at=MONDAY, questions=(ALW, other)))
-    (amended,) = when(both, cases.answer(answering((), ("language",)), choices=(ALW,)))
+    (amended,) = (
+        given(DECIDER, state=both).when(intake.answer(answering((), ("language",)), choices=(ALW,))).events
+    )
     assert isinstance(amended, ReferralAmended)
     assert amended.questions == (ALW,)
-    (chosen,) = when(state, cases.answer(answering(("chose_ecm_over_alw",), ("choice-alw",))))
+    (chosen,) = (
+        given(DECIDER, state=state)
+        .when(intake.answer(answering(("chose_ecm_over_alw",), ("choice-alw",))))
+        .events
+    )
     assert (chosen.questions, chosen.flags) == ((), ("chose_ecm_over_alw",))
 
 
 def test_a_loop_that_is_over_with_the_member_served_takes_the_choice_and_nothing_else() -> None:
     """loop.md 4.4: a slot in a waiver that comes up later (ECMG26 p66)."""
-    served = given(RECEIVED, MADE, ACCEPTED, SERVED)
-    (amended,) = when(served, cases.answer(answering(("chose_alw",))))
+    served = given(DECIDER, RECEIVED, MADE, ACCEPTED, SERVED).state
+    (amended,) = given(DECIDER, state=served).when(intake.answer(answering(("chose_alw",)))).events
     assert (amended.flags, amended.questions) == (("chose_alw",), None)
     assert DECIDER.evolve(served, amended).closing == served.closing
     for wrong in (
@@ -89,8 +99,8 @@ def test_a_loop_that_is_over_with_the_member_served_takes_the_choice_and_nothing
         answering(("chose_alw", "program_alw")),
         answering(()),
     ):
-        assert refused(served, cases.answer(wrong)).slug == "already-closed"
-    assert refused(given(RECEIVED, CLOSED), cases.answer(answering(("chose_alw",)))).slug == "already-closed"
+        given(DECIDER, state=served).when(intake.answer(wrong)).refused("already-closed")
+    given(DECIDER, RECEIVED, CLOSED).when(intake.answer(answering(("chose_alw",)))).refused("already-closed")
 
 
 def test_only_what_is_chosen_over_ecm_is_newly_chosen() -> None:

@@ -14,10 +14,11 @@ from loopkeeper.contract.events import (
     OutreachClosingReported,
     OutreachInitiated,
 )
+from loopkeeper.testing.rules import MONDAY
 from referral_intake.domain.next_step import STEPS, next_step
 from referral_intake.domain.rules import DECIDER
 from referral_intake.domain.state import Referral, status
-from tests.intake.story import ACCEPTED, APPROVED, MADE, MONDAY, RECEIVED, REVIEW
+from tests.builders.intake import ACCEPTED, APPROVED, MADE, RECEIVED, REVIEW
 
 SERVING = (RECEIVED, REVIEW, APPROVED, MADE, ACCEPTED)
 DAY = la_date(MONDAY)

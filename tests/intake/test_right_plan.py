@@ -24,8 +24,9 @@ from referral_intake.domain.form.screening import Screening
 from referral_intake.domain.rules import DECIDER
 from referral_intake.persistence.context import IntakeLoader
 from referral_intake.persistence.tables import columns
-from tests.conftest import Databases
-from tests.shared.stores import AT, HARBOR, PLAN, Bench, opened
+from tests.builders.organizations import HARBOR, STREET
+from tests.databases import Databases
+from tests.shared.stores import AT, Bench, opened
 
 COUNTIES = """
 table: plan_counties
@@ -56,7 +57,9 @@ async def bench(databases: Databases, tmp_path: Path) -> AsyncGenerator[tuple[Be
 
 
 async def received(bench: Bench, county: str, keys: Keys = Keys(), **changes: Any) -> Any:
-    event = ReferralReceived(occurred_at=AT, plan=PLAN, referrer=HARBOR, member="", county=county, **changes)
+    event = ReferralReceived(
+        occurred_at=AT, plan=HARBOR, referrer=STREET, member="", county=county, **changes
+    )
     command = ReceiveReferral(received=event, keys=keys)
     return (await bench.store.submit(Submission(ids.uuid(), ids.new("ref"), command))).state
 
@@ -125,18 +128,18 @@ async def test_another_plans_roster_names_the_right_plan_and_ones_own_beats_the_
     bench: tuple[Bench, Policy],
 ) -> None:
     here = bench[0]
-    await covered(here, PLAN, f"{PLAN}:somebody")
+    await covered(here, HARBOR, f"{HARBOR}:somebody")
     await covered(here, "valley-care-plan", "valley-care-plan:david")
     others = {"valley-care-plan": "valley-care-plan:david"}
-    theirs = await received(here, "alameda", Keys(roster=f"{PLAN}:david", others=others))
+    theirs = await received(here, "alameda", Keys(roster=f"{HARBOR}:david", others=others))
     assert theirs.eligibility.state == "not_found"
     assert [q.id for q in theirs.questions] == ["redirect-valley-care-plan"]
-    mine = await received(here, "fresno", Keys(roster=f"{PLAN}:somebody", others=others))
+    mine = await received(here, "fresno", Keys(roster=f"{HARBOR}:somebody", others=others))
     assert (mine.eligibility.state, mine.questions) == ("confirmed", ())
     # A later whole roster does not name the member any more: not known to have ended (loop.md 2.5).
-    await here.pool.execute("UPDATE roster SET left_on = '2026-02-01' WHERE id = $1", f"{PLAN}:somebody")
-    gone = await received(here, "alameda", Keys(roster=f"{PLAN}:somebody", others=others))
+    await here.pool.execute("UPDATE roster SET left_on = '2026-02-01' WHERE id = $1", f"{HARBOR}:somebody")
+    gone = await received(here, "alameda", Keys(roster=f"{HARBOR}:somebody", others=others))
     assert gone.eligibility.state == "left"
     assert [q.id for q in gone.questions] == ["redirect-valley-care-plan"]
-    nobodys = await received(here, "alameda", Keys(roster=f"{PLAN}:rosa", others={}))
+    nobodys = await received(here, "alameda", Keys(roster=f"{HARBOR}:rosa", others={}))
     assert (nobodys.eligibility.state, nobodys.questions) == ("not_found", ())

@@ -21,16 +21,16 @@ from loopkeeper.kernel.clock import ManualClock
 from loopkeeper.kernel.errors import Problem
 from referral_intake.persistence.roster import CHUNK, Import, load_roster
 from referral_intake.persistence.roster_rows import Loaded
-from tests.conftest import Databases
+from tests.builders.organizations import HARBOR
+from tests.databases import Databases
+from tests.intake.stored import intake
 from tests.shared.stores import AT, Bench, opened
-
-PLAN = "harbor-health-plan"
 
 
 @pytest_asyncio.fixture
 async def bench(databases: Databases, tmp_path: Path) -> AsyncGenerator[Bench]:
     url = await databases.make("intake", await databases.template("intake"))
-    async with opened(url, tmp_path, clock=ManualClock(AT)) as made:
+    async with opened(url, tmp_path, clock=ManualClock(AT), domain=intake) as made:
         yield made
     await databases.drop()
 
@@ -58,7 +58,7 @@ async def sent(
     bench: Bench, body: bytes | AsyncIterator[bytes], *, name: str = "march", **changes: Any
 ) -> Loaded:
     asked = {"as_csv": False, "confirm_removals": True} | changes
-    upload = Import(plan=PLAN, id=name, synthetic=True, **asked)
+    upload = Import(plan=HARBOR, id=name, synthetic=True, **asked)
     parts = pieces(body) if isinstance(body, bytes) else body
     return await load_roster(bench.store, bench.store.sealer, bench.store.clock, upload, parts)
 

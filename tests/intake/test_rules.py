@@ -6,7 +6,6 @@ from datetime import date, datetime, timedelta
 
 import pytest
 
-from loopkeeper.contract.decider import Refused
 from loopkeeper.contract.events import (
     AssignmentDeclined,
     AssignmentEnded,
@@ -26,18 +25,19 @@ from loopkeeper.contract.events import (
     ReferralQuestionsAsked,
     ReferralReceived,
 )
+from loopkeeper.testing.rules import MONDAY, given
 from referral_intake.domain.commands import WithdrawReferral
 from referral_intake.domain.next_step import next_step
 from referral_intake.domain.rules import DECIDER
 from referral_intake.domain.state import Referral, Status, status
-from tests.intake.cases import note, receive, when
-from tests.intake.story import ACCEPTED, APPROVED, HARBOR, MADE, MONDAY, RECEIVED, REVIEW, ROSA
+from tests.builders.intake import ACCEPTED, APPROVED, MADE, RECEIVED, REVIEW, note, receive
+from tests.builders.organizations import ROSA, STREET
 
 GRANTED = AuthorizationPresumptiveGranted.model_validate(
     {
         "occurred_at": MONDAY,
         "grant": "grant_1",
-        "provider": HARBOR,
+        "provider": STREET,
         "provider_version": 1,
         "population": "homelessness",
         "from": "2026-03-02",
@@ -67,17 +67,13 @@ DENIED = AuthorizationDenied(
 )
 
 
-def given(*events: Event) -> Referral | None:
-    return DECIDER.fold(events)
-
-
 def when_fact(state: Referral | None, fact: Event) -> list[Event]:
     """What the store does with a fact: evolve first, then decide."""
-    return when(state, note(fact), fact.occurred_at)
+    return given(DECIDER, state=state).when(note(fact), fact.occurred_at).events
 
 
-def withdraw(state: Referral | None, by: str = "referrer") -> list[Event]:
-    return when(state, WithdrawReferral(by=by, acted_by=ROSA))  # pyright: ignore[reportArgumentType]
+def withdrawal(by: str = "referrer") -> WithdrawReferral:
+    return WithdrawReferral(by=by, acted_by=ROSA)  # pyright: ignore[reportArgumentType]
 
 
 # ── receive ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -85,12 +81,12 @@ def withdraw(state: Referral | None, by: str = "referrer") -> list[Event]:
 
 def test_a_referral_is_published_at_once_whatever_is_still_asked() -> None:
     question = Question(id="cin", pointer="/member/cin")
-    events = when(None, receive(RECEIVED, questions=(question,)))
+    events = given(DECIDER).when(receive(RECEIVED, questions=(question,))).events
     assert [type(e) for e in events] == [ReferralReceived, ReferralQuestionsAsked]
 
 
 def test_a_complete_referral_asks_nothing() -> None:
-    events = when(None, receive(RECEIVED))
+    events = given(DECIDER).when(receive(RECEIVED)).events
     assert list(events) == [RECEIVED]
 
 
@@ -98,7 +94,7 @@ def test_a_complete_referral_asks_nothing() -> None:
 
 
 def test_a_referrer_withdraws_before_authorization_and_the_loop_closes_as_withdrawn() -> None:
-    (closed,) = withdraw(given(RECEIVED, REVIEW))
+    (closed,) = given(DECIDER, RECEIVED, REVIEW).when(withdrawal()).events
     assert isinstance(closed, ReferralClosed)
     assert (closed.outcome, closed.clr_reason, closed.text) == ("withdrawn", "other", "by the referrer")
     assert closed.acted_by == ROSA
@@ -106,24 +102,20 @@ def test_a_referrer_withdraws_before_authorization_and_the_loop_closes_as_withdr
 
 # loop.md 2.13
 def test_after_authorization_only_the_member_withdraws() -> None:
-    with pytest.raises(Refused) as refused:
-        withdraw(given(RECEIVED, APPROVED))
-    assert refused.value.slug == "already-authorized"
-    (closed,) = withdraw(given(RECEIVED, APPROVED), by="member")
+    given(DECIDER, RECEIVED, APPROVED).when(withdrawal()).refused("already-authorized")
+    (closed,) = given(DECIDER, RECEIVED, APPROVED).when(withdrawal(by="member")).events
     assert isinstance(closed, ReferralClosed)
     assert closed.authorized
 
 
 def test_a_closed_loop_cannot_be_withdrawn() -> None:
-    with pytest.raises(Refused) as refused:
-        withdraw(given(RECEIVED, CLOSED), by="member")
-    assert (refused.value.slug, refused.value.allowed) == ("already-closed", ("contest",))
+    refused = given(DECIDER, RECEIVED, CLOSED).when(withdrawal(by="member")).refusal
+    assert (refused.slug, refused.allowed) == ("already-closed", ("contest",))
 
 
 def test_what_was_never_received_cannot_be_withdrawn() -> None:
-    with pytest.raises(Refused) as refused:
-        withdraw(given(REVIEW))
-    assert (refused.value.slug, refused.value.status) == ("not-found", 404)
+    refused = given(DECIDER, REVIEW).when(withdrawal()).refusal
+    assert (refused.slug, refused.status) == ("not-found", 404)
 
 
 # ── closing ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -147,7 +139,7 @@ def test_what_was_never_received_cannot_be_withdrawn() -> None:
     ],
 )
 def test_a_loop_closes_once_with_the_outcome_of_the_fact_that_ended_it(fact: Event, outcome: str) -> None:
-    before = given(RECEIVED, REVIEW, MADE, ACCEPTED)
+    before = given(DECIDER, RECEIVED, REVIEW, MADE, ACCEPTED).state
     (closed,) = when_fact(before, fact)
     assert isinstance(closed, ReferralClosed)
     assert closed.outcome == outcome
@@ -156,7 +148,7 @@ def test_a_loop_closes_once_with_the_outcome_of_the_fact_that_ended_it(fact: Eve
 
 
 def test_a_denial_after_the_close_is_noted_and_closes_nothing_again() -> None:
-    assert when_fact(given(RECEIVED, STARTED, CLOSED), DENIED) == []
+    assert when_fact(given(DECIDER, RECEIVED, STARTED, CLOSED).state, DENIED) == []
 
 
 def test_a_fact_about_an_unknown_referral_is_borne() -> None:
@@ -164,7 +156,7 @@ def test_a_fact_about_an_unknown_referral_is_borne() -> None:
 
 
 def test_first_service_closes_the_loop_while_the_assignment_lives_on() -> None:
-    after = given(RECEIVED, MADE, ACCEPTED, STARTED, CLOSED)
+    after = given(DECIDER, RECEIVED, MADE, ACCEPTED, STARTED, CLOSED).state
     assert after is not None
     assert after.offer is not None
     assert status(after) is Status.CLOSED
@@ -172,7 +164,7 @@ def test_first_service_closes_the_loop_while_the_assignment_lives_on() -> None:
 
 def test_any_other_closing_ends_the_live_offer() -> None:
     withdrawn = CLOSED.model_copy(update={"outcome": "withdrawn", "clr_reason": "other"})
-    after = given(RECEIVED, MADE, withdrawn)
+    after = given(DECIDER, RECEIVED, MADE, withdrawn).state
     assert after is not None
     assert after.offer is None
 
@@ -185,12 +177,13 @@ def test_the_first_delivered_closing_notice_to_the_referrer_is_when_it_was_told(
 
     later = MONDAY + timedelta(hours=1)
     after = given(
+        DECIDER,
         RECEIVED,
         CLOSED,
         told("plan", MONDAY),
         told("referrer", later),
         told("referrer", later + timedelta(days=1)),
-    )
+    ).state
     assert after is not None
     assert after.told_at == later
 
@@ -212,14 +205,14 @@ def test_the_first_delivered_closing_notice_to_the_referrer_is_when_it_was_told(
     ],
 )
 def test_the_status_is_the_first_that_holds(events: tuple[Event, ...], expected: Status) -> None:
-    state = given(*events)
+    state = given(DECIDER, *events).state
     assert state is not None
     assert status(state) is expected
 
 
 def test_a_decline_steps_back_to_authorized() -> None:
     declined = AssignmentDeclined(occurred_at=MONDAY, assignment="asg_1", reason="no_capacity")
-    state = given(RECEIVED, APPROVED, MADE, declined)
+    state = given(DECIDER, RECEIVED, APPROVED, MADE, declined).state
     assert state is not None
     assert status(state) is Status.AUTHORIZED
 
@@ -229,7 +222,10 @@ def test_only_a_blocking_question_makes_the_loop_wait_for_information() -> None:
         question = Question(id="populations", pointer="/populations", blocking=blocking)
         return ReferralQuestionsAsked(occurred_at=MONDAY, questions=(question,))
 
-    waits, goes_on = given(RECEIVED, REVIEW, asked(True)), given(RECEIVED, REVIEW, asked(False))
+    waits, goes_on = (
+        given(DECIDER, RECEIVED, REVIEW, asked(True)).state,
+        given(DECIDER, RECEIVED, REVIEW, asked(False)).state,
+    )
     assert waits is not None
     assert goes_on is not None
     assert (status(waits), status(goes_on)) == (Status.NEEDS_INFORMATION, Status.PENDING_AUTHORIZATION)
@@ -239,7 +235,7 @@ def test_only_a_blocking_question_makes_the_loop_wait_for_information() -> None:
 def test_the_end_of_another_assignment_does_not_touch_the_live_one() -> None:
     other = AssignmentEnded(occurred_at=MONDAY, assignment="asg_0", reason="grant_over", on=date(2026, 3, 4))
     withdrawn = AssignmentWithdrawn(occurred_at=MONDAY, assignment="asg_0", reason="by_hand")
-    state = given(RECEIVED, APPROVED, MADE, other, withdrawn)
+    state = given(DECIDER, RECEIVED, APPROVED, MADE, other, withdrawn).state
     assert state is not None
     assert status(state) is Status.ASSIGNED
 
@@ -248,9 +244,9 @@ def test_an_ended_grant_no_longer_stands() -> None:
     ended = AuthorizationPresumptiveEnded(
         occurred_at=MONDAY, grant="grant_1", reason="expired", through=date(2026, 3, 31)
     )
-    assert (given(RECEIVED, GRANTED, ended) or Referral()).grant is None
+    assert (given(DECIDER, RECEIVED, GRANTED, ended).state or Referral()).grant is None
     other = ended.model_copy(update={"grant": "grant_0"})
-    assert (given(RECEIVED, GRANTED, other) or Referral()).grant is not None
+    assert (given(DECIDER, RECEIVED, GRANTED, other).state or Referral()).grant is not None
 
 
 # ── the next actor ──────────────────────────────────────────────────────────────────────────────────────────
@@ -271,7 +267,7 @@ def test_an_ended_grant_no_longer_stands() -> None:
     ],
 )
 def test_every_open_loop_names_who_must_act(events: tuple[Event, ...], actor: str) -> None:
-    state = given(*events)
+    state = given(DECIDER, *events).state
     assert state is not None
     step = next_step(state)
     assert step.actor == actor
@@ -286,7 +282,7 @@ def test_once_the_grant_is_over_the_plan_must_decide_and_not_name_a_provider() -
         occurred_at=MONDAY, grant="grant_1", reason="expired", through=date(2026, 3, 31)
     )
     granted = [RECEIVED, REVIEW, GRANTED, MADE, declined, asked]
-    before, afterwards = given(*granted), given(*granted, over)
+    before, afterwards = given(DECIDER, *granted).state, given(DECIDER, *granted, over).state
     assert before is not None
     assert afterwards is not None
     assert (next_step(before).actor, next_step(before).step) == ("plan", "none_left")

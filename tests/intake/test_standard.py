@@ -17,7 +17,7 @@ from referral_intake.domain.form.form_standard import (
     treating_until,
     understand,
 )
-from tests.intake.forms import MARCH, asked, body, read
+from tests.builders.standard_forms import MARCH, asked, body, read
 
 
 @pytest.mark.parametrize("example", [example_adult(), example_child()], ids=["adult", "child"])

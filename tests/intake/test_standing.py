@@ -20,20 +20,16 @@ from loopkeeper.contract.events import (
     ReferralSupportMoved,
 )
 from loopkeeper.security.organizations import Client, Role
+from loopkeeper.testing.rules import MONDAY, given
 from referral_intake.api.views import Reader, show_event
 from referral_intake.domain.next_step import due, next_step
 from referral_intake.domain.rules import DECIDER
 from referral_intake.domain.state import Referral
-from tests.intake.story import ACCEPTED, APPROVED, HARBOR, MADE, MONDAY, RECEIVED, REVIEW
+from tests.builders.intake import ACCEPTED, APPROVED, MADE, RECEIVED, REVIEW
+from tests.builders.organizations import STREET
 
 WEEK = MONDAY + timedelta(days=7)
 PLAN = "harbor-health-plan"
-
-
-def given(*events: Event) -> Referral:
-    state = DECIDER.fold(events)
-    assert state is not None
-    return state
 
 
 def at(state: Referral, now: datetime) -> tuple[str, str] | None:
@@ -45,12 +41,12 @@ def at(state: Referral, now: datetime) -> tuple[str, str] | None:
 
 
 def test_the_plans_decision_runs_from_on_track_over_at_risk_to_breached() -> None:
-    state = given(RECEIVED, REVIEW)
+    state = given(DECIDER, RECEIVED, REVIEW).state
     assert at(state, MONDAY) == ("decision_routine", "on_track")
     risk = AuthorizationOverdue(
         occurred_at=MONDAY, authorization="auth_1", clock="decision_routine", due_at=WEEK, state="at_risk"
     )
-    assert at(given(RECEIVED, REVIEW, risk), MONDAY) == ("decision_routine", "at_risk")
+    assert at(given(DECIDER, RECEIVED, REVIEW, risk).state, MONDAY) == ("decision_routine", "at_risk")
     assert at(state, WEEK - timedelta(seconds=1)) == ("decision_routine", "on_track")
     assert at(state, WEEK) == ("decision_routine", "breached")
 
@@ -59,7 +55,7 @@ def test_the_plans_decision_runs_from_on_track_over_at_risk_to_breached() -> Non
 def test_a_decision_in_time_is_met_and_stays_so(late: timedelta, kept: str) -> None:
     decided = APPROVED.model_copy(update={"occurred_at": WEEK + late})
     closed = ReferralClosed(occurred_at=WEEK, outcome="services_received", clr_reason="services_received")
-    assert at(given(RECEIVED, REVIEW, decided, closed), WEEK + timedelta(days=400)) == (
+    assert at(given(DECIDER, RECEIVED, REVIEW, decided, closed).state, WEEK + timedelta(days=400)) == (
         "decision_routine",
         kept,
     )
@@ -68,8 +64,8 @@ def test_a_decision_in_time_is_met_and_stays_so(late: timedelta, kept: str) -> N
 def test_what_blocks_comes_before_the_decision_and_an_offer_after_it() -> None:
     question = Question(id="populations", pointer="/populations", blocking=True)
     asked = ReferralQuestionsAsked(occurred_at=MONDAY, questions=(question,), due_at=WEEK)
-    assert at(given(RECEIVED, REVIEW, asked), MONDAY) == ("information", "on_track")
-    offered = given(RECEIVED, REVIEW, APPROVED, MADE)
+    assert at(given(DECIDER, RECEIVED, REVIEW, asked).state, MONDAY) == ("information", "on_track")
+    offered = given(DECIDER, RECEIVED, REVIEW, APPROVED, MADE).state
     assert at(offered, MONDAY) == ("provider_answer", "on_track")
     silent = AssignmentOverdue(
         occurred_at=WEEK,
@@ -78,8 +74,11 @@ def test_what_blocks_comes_before_the_decision_and_an_offer_after_it() -> None:
         due_at=MADE.answer_due_at,
         state="at_risk",
     )
-    assert at(given(RECEIVED, REVIEW, APPROVED, MADE, silent), MONDAY) == ("provider_answer", "at_risk")
-    accepted = given(RECEIVED, REVIEW, APPROVED, MADE, ACCEPTED)
+    assert at(given(DECIDER, RECEIVED, REVIEW, APPROVED, MADE, silent).state, MONDAY) == (
+        "provider_answer",
+        "at_risk",
+    )
+    accepted = given(DECIDER, RECEIVED, REVIEW, APPROVED, MADE, ACCEPTED).state
     assert at(accepted, MONDAY) == ("decision_routine", "met")
 
 
@@ -88,7 +87,7 @@ def test_a_risk_told_of_an_earlier_deadline_says_nothing_of_a_later_one() -> Non
     risk = AuthorizationOverdue(
         occurred_at=MONDAY, authorization="auth_1", clock="decision_routine", due_at=WEEK, state="at_risk"
     )
-    assert at(given(RECEIVED, risk, moved), MONDAY) == ("decision_routine", "on_track")
+    assert at(given(DECIDER, RECEIVED, risk, moved).state, MONDAY) == ("decision_routine", "on_track")
 
 
 @pytest.mark.parametrize("reason", ["change_requested", "conflicted"])
@@ -96,22 +95,24 @@ def test_what_the_plan_is_asked_of_an_accepted_member_is_its_turn_until_it_is_se
     asked = AssignmentPlanAsked.model_validate(
         {"occurred_at": MONDAY, "reason": reason, "assignment": "asg_1", "due_at": WEEK}
     )
-    state = given(RECEIVED, APPROVED, MADE, ACCEPTED, asked)
+    state = given(DECIDER, RECEIVED, APPROVED, MADE, ACCEPTED, asked).state
     assert (next_step(state).actor, next_step(state).due_at) == ("plan", WEEK)
     again = MADE.model_copy(update={"assignment": "asg_2"})
-    assert next_step(given(RECEIVED, APPROVED, MADE, ACCEPTED, asked, again)).actor == "provider"
+    assert (
+        next_step(given(DECIDER, RECEIVED, APPROVED, MADE, ACCEPTED, asked, again).state).actor == "provider"
+    )
 
 
 # ── the timeline (loop.md 1.6, 6.4) ───────────────────────────────────────────────────────────────────────
 
 CLIENTS: dict[str, Client] = {
     "plan": Client("c1", PLAN, "plan", frozenset({Role.PLAN})),
-    "provider": Client("c2", HARBOR, "provider", frozenset({Role.PROVIDER})),
+    "provider": Client("c2", STREET, "provider", frozenset({Role.PROVIDER})),
     "referrer": Client("c3", "bayview", "referrer", frozenset({Role.REFERRER})),
     "operations": Client("c4", "operations", "operations", frozenset({Role.OPERATIONS})),
 }
 ANA = ActedBy(organization=PLAN, person="ana-reyes")
-LUIS = ActedBy(organization=HARBOR, person="luis-ortega")
+LUIS = ActedBy(organization=STREET, person="luis-ortega")
 DECLINED = AssignmentDeclined(
     occurred_at=MONDAY, assignment="asg_0", provider="bay-navigators", reason="no_capacity"
 )
@@ -154,4 +155,4 @@ def test_the_person_is_named_to_the_plan_and_to_their_own_organization_only() ->
 def test_a_referrer_is_not_told_which_provider_acted() -> None:
     accepted = ACCEPTED.model_copy(update={"acted_by": LUIS})
     line = seen(accepted, "referrer")
-    assert (line.acted_by, HARBOR in line.model_dump_json()) == (None, False)
+    assert (line.acted_by, STREET in line.model_dump_json()) == (None, False)

@@ -9,32 +9,26 @@ from pathlib import Path
 import pytest
 
 import referral_intake
-from loopkeeper.contract.decider import Refused
 from loopkeeper.contract.events import AssignmentEnded, Event, ReferralClosed, ReferralSupportMoved
 from loopkeeper.contract.vocabulary.supports import CommunitySupport
 from loopkeeper.policy.reading import load
+from loopkeeper.testing.rules import MONDAY, given
 from referral_intake.domain.commands import AskSupport, Move, MoveSupport
 from referral_intake.domain.rules import DECIDER
 from referral_intake.domain.state import Referral, status
 from referral_intake.domain.supports import FROM, moves
-from tests.intake.cases import when
-from tests.intake.story import ACCEPTED, MADE, MONDAY, RECEIVED, ROSA
+from tests.builders.intake import ACCEPTED, MADE, RECEIVED
+from tests.builders.organizations import ROSA
 
 POLICY = load([Path(referral_intake.__file__).parent / "policy"])
 SERVED = ReferralClosed(occurred_at=MONDAY, outcome="services_received", clr_reason="services_received")
 ASK = AskSupport(code="medically_tailored_meals", provider="good-meals", acted_by=ROSA)
 
 
-def given(*events: Event) -> Referral:
-    state = DECIDER.fold(events)
-    assert state is not None
-    return state
-
-
 def standing(at: str) -> Referral:
     """A served member's loop with one support that is here."""
     moved = ReferralSupportMoved(occurred_at=MONDAY, support="sup_1", code="respite", status=at)  # pyright: ignore[reportArgumentType]
-    return given(RECEIVED, MADE, ACCEPTED, SERVED, moved)
+    return given(DECIDER, RECEIVED, MADE, ACCEPTED, SERVED, moved).state
 
 
 def test_the_state_lists_fifteen_services_each_with_its_codes() -> None:
@@ -50,8 +44,8 @@ def test_transitional_rent_is_none_of_them_before_july_2025() -> None:
 
 
 def test_a_support_is_asked_for_a_served_member_and_the_loop_stays_as_it_is() -> None:
-    state = given(RECEIVED, MADE, ACCEPTED, SERVED)
-    (moved,) = when(state, ASK)
+    state = given(DECIDER, RECEIVED, MADE, ACCEPTED, SERVED).state
+    (moved,) = given(DECIDER, state=state).when(ASK).events
     assert isinstance(moved, ReferralSupportMoved)
     assert (moved.status, moved.code, moved.provider) == ("asked", "medically_tailored_meals", "good-meals")
     after = DECIDER.evolve(state, moved)
@@ -61,7 +55,7 @@ def test_a_support_is_asked_for_a_served_member_and_the_loop_stays_as_it_is() ->
 
 def test_what_is_given_as_it_is_asked_for_is_done_at_once() -> None:
     command = ASK.model_copy(update={"code": "sobering_center", "tracked": False})
-    (moved,) = when(given(RECEIVED, MADE, ACCEPTED), command)
+    (moved,) = given(DECIDER, RECEIVED, MADE, ACCEPTED).when(command).events
     assert moved.status == "done"  # pyright: ignore[reportAttributeAccessIssue]
 
 
@@ -74,9 +68,7 @@ def test_what_is_given_as_it_is_asked_for_is_done_at_once() -> None:
     ],
 )  # fmt: skip
 def test_nobody_asks_for_a_member_nobody_serves(events: tuple[Event, ...]) -> None:
-    with pytest.raises(Refused) as refused:
-        when(given(*events), ASK)
-    assert refused.value.slug == "illegal-move"
+    given(DECIDER, *events).when(ASK).refused("illegal-move")
 
 
 @pytest.mark.parametrize(("at", "to"), list(product(["asked", "accepted", "declined", "done"], FROM)))
@@ -84,18 +76,16 @@ def test_every_move_of_a_support_is_made_or_refused_with_what_is_allowed(at: str
     state = standing(at)
     command = MoveSupport(support="sup_1", to=to, acted_by=ROSA)
     if FROM[to] == at:
-        (moved,) = when(state, command)
+        (moved,) = given(DECIDER, state=state).when(command).events
         after = DECIDER.evolve(state, moved)  # pyright: ignore[reportArgumentType]
         assert after is not None
         assert after.supports["sup_1"].status == to
         return
-    with pytest.raises(Refused) as refused:
-        when(state, command)
-    assert (refused.value.slug, refused.value.allowed) == ("illegal-move", moves(at))
+    refused = given(DECIDER, state=state).when(command).refusal
+    assert (refused.slug, refused.allowed) == ("illegal-move", moves(at))
 
 
 def test_a_support_of_another_loop_is_not_there() -> None:
     command = MoveSupport(support="sup_2", to="accepted", acted_by=ROSA)
-    with pytest.raises(Refused) as refused:
-        when(standing("asked"), command)
-    assert refused.value.status == 404
+    refused = given(DECIDER, state=standing("asked")).when(command).refusal
+    assert refused.status == 404

@@ -14,7 +14,7 @@ from referral_intake.domain.duplicates import added, joined
 from referral_intake.domain.form.examples import example_adult, example_child
 from referral_intake.domain.form.screening import Screening, screen
 from referral_intake.domain.state import Referral
-from tests.intake.forms import POLICY, asked, body, read
+from tests.builders.standard_forms import POLICY, asked, body, read
 from tests.intake.populations import CCS, LTC, NF, SMI, result, screened
 
 MARCH = date(2026, 3, 3)

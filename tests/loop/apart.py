@@ -20,9 +20,10 @@ from loopkeeper.runtime.service import RunningService, installed
 from loopkeeper.security import organizations
 from loopkeeper.store.gate import Gate
 from loopkeeper.testing.partner import Partner
-from tests.conftest import Databases
+from tests.builders.organizations import ORGANIZATIONS
+from tests.databases import Databases
 from tests.kafka import PARTITIONS
-from tests.loop.house import ORGANIZATIONS, House, furnish, policy_in
+from tests.loop.house import House, furnish, policy_in
 
 
 class ByService(httpx.AsyncBaseTransport):

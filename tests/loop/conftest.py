@@ -3,31 +3,29 @@ file runs once on PostgreSQL and once on a real Kafka."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
 import pytest
 import pytest_asyncio
 
 from loopkeeper.event_log import kafka_plans
 from loopkeeper.event_log.kafka_access import Users
 from loopkeeper.event_log.kafka_config import KafkaConfig
-from tests.conftest import Databases
+from tests.builders.organizations import HARBOR, VALLEY
+from tests.databases import Databases, NewLog
 from tests.kafka import Kafka
-from tests.loop.house import HARBOR, VALLEY
 
-# What is played on both logs in every run: the whole story, the same log read twice, restores and set-backs. The other
-# files play on Kafka in `make test-long`: their rules do not know which log carries them.
+# What is played on both logs in every run: the whole story, the same log read twice, restores and set-backs of one service
+# each. The rest plays on Kafka in `make test-long`: its rules do not know which log carries them.
 ON_BOTH = ("test_david", "test_twice", "test_restore", "test_set_back", "test_log_set_back")
-
-# The address of a new, empty log.
-NewLog = Callable[[], Awaitable[str]]
+SET_BACK_ON_BOTH = "authorization"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         callspec = getattr(item, "callspec", None)
-        on_kafka = callspec is not None and callspec.params.get("new_log") == "kafka"
-        if on_kafka and item.path.parent.name == "loop" and item.path.stem not in ON_BOTH:
+        if callspec is None or callspec.params.get("new_log") != "kafka" or item.path.parent.name != "loop":
+            continue
+        service = callspec.params.get("service", SET_BACK_ON_BOTH)
+        if item.path.stem not in ON_BOTH or service != SET_BACK_ON_BOTH:
             item.add_marker("long")
 
 

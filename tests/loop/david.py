@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.loop.house import CLINIC, HARBOR, STREET, House, david
+from tests.builders.forms import david
+from tests.builders.organizations import CLINIC, HARBOR, STREET
+from tests.loop.house import House
 
 
 async def davids_story(open_house: House) -> None:

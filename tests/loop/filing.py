@@ -12,19 +12,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from loopkeeper.contract.calendar import la_date
-from tests.conftest import Databases
-from tests.loop.house import (
-    CLINIC,
-    HARBOR,
-    NAVIGATORS,
-    OPERATIONS,
-    QUIET_WITHIN,
-    STREET,
-    House,
-    david,
-    house,
-    put_roster,
-)
+from tests.builders.forms import david
+from tests.builders.organizations import CLINIC, HARBOR, NAVIGATORS, OPERATIONS, STREET
+from tests.databases import Databases
+from tests.loop.house import QUIET_WITHIN, House, house, put_roster
 
 T = TypeVar("T")
 

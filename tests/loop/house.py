@@ -24,68 +24,13 @@ from loopkeeper.runtime.run import Addresses, Running
 from loopkeeper.runtime.service import RunningService, installed
 from loopkeeper.security import organizations
 from loopkeeper.testing.partner import Partner, Taken
-from tests.conftest import Databases
+from tests.builders.forms import david
+from tests.builders.organizations import HARBOR, NAVIGATORS, OPERATIONS, ORGANIZATIONS, PROVIDERS, STREET
+from tests.databases import Databases
 from tests.kafka import PARTITIONS
 
 POLICY = Path(__file__).parents[2] / "demo" / "policy"
-HARBOR, VALLEY = "harbor-health-plan", "valley-care-plan"
-CLINIC, STREET, NAVIGATORS = "eastside-community-clinic", "harbor-street-medicine", "bay-housing-navigators"
-HOSPITAL, OPERATIONS = "bayview-hospital", "operations"
-ORGANIZATIONS: Sequence[Mapping[str, Any]] = (
-    {"id": HARBOR, "name": "Harbor Health Plan", "kind": "plan", "phone": "555-0100", "roles": ["plan"]},
-    {"id": VALLEY, "name": "Valley Care Plan", "kind": "plan", "phone": "555-0101", "roles": ["plan"]},
-    {"id": HOSPITAL, "name": "Bayview Hospital", "kind": "referrer", "phone": "555-0110", "roles": ["referrer"]},
-    {"id": CLINIC, "name": "Eastside Community Clinic", "kind": "provider", "roles": ["provider", "referrer"]},
-    {"id": STREET, "name": "Harbor Street Medicine", "kind": "provider", "roles": ["provider", "referrer"]},
-    {"id": NAVIGATORS, "name": "Bay Housing Navigators", "kind": "provider", "roles": ["provider", "referrer"]},
-    {"id": OPERATIONS, "name": "Operations", "kind": "operations", "roles": ["operations"]},
-)  # fmt: skip
-# What the story's providers can do: type, populations.
-PROVIDERS: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    STREET: ("street_medicine", ("homelessness",)),
-    NAVIGATORS: ("community_organization", ("homelessness", "avoidable_utilization")),
-    CLINIC: ("fqhc", ("avoidable_utilization",)),
-}
 QUIET_WITHIN = 120.0
-
-
-# What a named person finds not met of David's population (loop.md 4.3).
-UNMET = [
-    {
-        "population": "homelessness",
-        "criterion": "place_not_for_sleeping",
-        "why": "You told us that you sleep at home since January.",
-    }
-]
-
-
-def david(**changes: Any) -> dict[str, Any]:
-    """David, 62, a tent behind a gas station; referred by his clinic under homelessness."""
-    body: dict[str, Any] = {
-        "plan": HARBOR,
-        "member": {
-            "first_name": "David",
-            "last_name": "Okafor",
-            "cin": "90000001S",
-            "birth_date": "1964-02-17",
-            "county": "alameda",
-            "no_fixed_address": True,
-            "usual_place": "A green tent behind the gas station at 5th and Alder",
-            "language_spoken": "en",
-            "race_ethnicity": ["Black or African American"],
-        },
-        "referrer": {"name": "Dr. Lin", "email": "lin@eastside.example", "relationship": "primary_care"},
-        "populations": ["homelessness"],
-        "answers": {
-            "place_not_for_sleeping": True,
-            "complex_need": True,
-            "cannot_self_manage": True,
-            "coordination_would_help": True,
-        },
-        "programs": {"hospice": "no", "pace": "no", "ihss": "unknown"},
-        "attestation": {"attested": True, "name": "Dr. Lin"},
-    }
-    return body | changes
 
 
 @dataclass

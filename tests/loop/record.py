@@ -25,7 +25,7 @@ from loopkeeper.contract.events import (
 )
 from loopkeeper.postgres import embedded
 from loopkeeper.postgres.embedded import Server
-from tests.conftest import SERVICES, Databases
+from tests.databases import SERVICES, Databases
 from tests.loop.house import House, house
 from tests.loop.stories import STORIES
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from loopkeeper.postgres.connections import connect
+from tests.builders.forms import david
+from tests.builders.organizations import CLINIC, HARBOR
 from tests.loop.apart import Apart
-from tests.loop.house import CLINIC, HARBOR, david
 
 SERVICES = ("intake", "authorization", "assignment", "notification")
 TABLES = {

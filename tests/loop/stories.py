@@ -7,7 +7,9 @@ from datetime import timedelta
 from typing import Any
 
 from loopkeeper.contract.calendar import la_date
-from tests.loop.house import CLINIC, HARBOR, HOSPITAL, NAVIGATORS, STREET, VALLEY, House, david, put_roster
+from tests.builders.forms import david
+from tests.builders.organizations import CLINIC, HARBOR, HOSPITAL, NAVIGATORS, STREET, VALLEY
+from tests.loop.house import House, put_roster
 
 DAY = timedelta(days=1)
 MARIA = {"acted_by": {"person": "maria-chen", "title": "Medical director", "licence": "A12345"}}

@@ -11,21 +11,10 @@ import pytest_asyncio
 
 from assignment.workers import ask_for_those_left
 from loopkeeper.contract.calendar import la_date
-from tests.conftest import Databases
-from tests.loop.conftest import NewLog
-from tests.loop.house import (
-    CLINIC,
-    HARBOR,
-    HOSPITAL,
-    NAVIGATORS,
-    OPERATIONS,
-    STREET,
-    VALLEY,
-    House,
-    david,
-    house,
-    put_roster,
-)
+from tests.builders.forms import david
+from tests.builders.organizations import CLINIC, HARBOR, HOSPITAL, NAVIGATORS, OPERATIONS, STREET, VALLEY
+from tests.databases import Databases, NewLog
+from tests.loop.house import House, house, put_roster
 
 MARIA, LUIS = {"acted_by": {"person": "maria-chen"}}, {"acted_by": {"person": "luis-ortega"}}
 BORN = "1964-02-17"

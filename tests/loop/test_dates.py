@@ -15,8 +15,10 @@ import pytest
 import pytest_asyncio
 
 from loopkeeper.runtime.service import installed
-from tests.conftest import Databases
-from tests.loop.house import CLINIC, HARBOR, OPERATIONS, STREET, House, david, house, put_roster
+from tests.builders.forms import david
+from tests.builders.organizations import CLINIC, HARBOR, OPERATIONS, STREET
+from tests.databases import Databases
+from tests.loop.house import House, house, put_roster
 
 DOCUMENTS = Path(__file__).parents[2] / "docs" / "reference" / "openapi"
 NUMBERS = count(500)

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest_asyncio
 
-from tests.conftest import Databases
-from tests.loop.conftest import NewLog
+from tests.builders.forms import david
+from tests.builders.organizations import CLINIC, HARBOR, NAVIGATORS, OPERATIONS, STREET
+from tests.databases import Databases, NewLog
 from tests.loop.david import davids_story
-from tests.loop.house import CLINIC, HARBOR, NAVIGATORS, OPERATIONS, STREET, House, david, house
+from tests.loop.house import House, house
 
 
 @pytest_asyncio.fixture

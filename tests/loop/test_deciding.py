@@ -10,21 +10,10 @@ import pytest
 import pytest_asyncio
 
 from loopkeeper.contract.calendar import la_date
-from tests.conftest import Databases
-from tests.loop.conftest import NewLog
-from tests.loop.house import (
-    CLINIC,
-    HARBOR,
-    HOSPITAL,
-    NAVIGATORS,
-    OPERATIONS,
-    STREET,
-    VALLEY,
-    House,
-    david,
-    house,
-    put_roster,
-)
+from tests.builders.forms import david
+from tests.builders.organizations import CLINIC, HARBOR, HOSPITAL, NAVIGATORS, OPERATIONS, STREET, VALLEY
+from tests.databases import Databases, NewLog
+from tests.loop.house import House, house, put_roster
 
 MARIA = {"acted_by": {"person": "maria-chen", "title": "Medical director", "licence": "A12345"}}
 LUIS = {"acted_by": {"person": "luis-ortega", "title": "Lead care manager"}}

@@ -13,9 +13,10 @@ from loopkeeper.runtime.backlog import measure
 from loopkeeper.runtime.service import RunningService
 from referral_intake.timers import TELLING
 from referral_intake.workers import count_open
-from tests.conftest import Databases
-from tests.loop.conftest import NewLog
-from tests.loop.house import CLINIC, OPERATIONS, House, david, house
+from tests.builders.forms import david
+from tests.builders.organizations import CLINIC, OPERATIONS
+from tests.databases import Databases, NewLog
+from tests.loop.house import House, house
 
 
 @pytest_asyncio.fixture(scope="module")

@@ -9,7 +9,8 @@ from collections.abc import AsyncGenerator
 import pytest
 import pytest_asyncio
 
-from tests.conftest import Databases
+from tests.builders.organizations import HARBOR, NAVIGATORS, STREET
+from tests.databases import Databases
 from tests.loop.filing import (
     LEAD,
     NAMES,
@@ -26,7 +27,7 @@ from tests.loop.filing import (
     sheet,
     status,
 )
-from tests.loop.house import HARBOR, NAVIGATORS, STREET, House
+from tests.loop.house import House
 
 
 @pytest_asyncio.fixture(scope="module")

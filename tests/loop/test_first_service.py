@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.conftest import Databases
-from tests.loop.conftest import NewLog
-from tests.loop.house import CLINIC, HARBOR, NAVIGATORS, OPERATIONS, STREET, House, david, house
+from tests.builders.forms import david
+from tests.builders.organizations import CLINIC, HARBOR, NAVIGATORS, OPERATIONS, STREET
+from tests.databases import Databases, NewLog
+from tests.loop.house import House, house
 
 DAY = timedelta(days=1)
 MARIA = {"person": "maria-chen", "title": "UM nurse"}

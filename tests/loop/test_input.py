@@ -11,8 +11,10 @@ import pytest
 import pytest_asyncio
 
 from loopkeeper.security import organizations
-from tests.conftest import Databases
-from tests.loop.house import CLINIC, HARBOR, HOSPITAL, OPERATIONS, House, david, house
+from tests.builders.forms import david
+from tests.builders.organizations import CLINIC, HARBOR, HOSPITAL, OPERATIONS
+from tests.databases import Databases
+from tests.loop.house import House, house
 
 WORD = "Okafor"
 

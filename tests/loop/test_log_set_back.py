@@ -9,11 +9,12 @@ from collections.abc import AsyncGenerator
 import pytest
 import pytest_asyncio
 
+from tests.builders.organizations import CLINIC, HARBOR, NAVIGATORS, OPERATIONS, STREET
 from tests.chaos.invariants import everything_broken, look
 from tests.chaos.lives import until
-from tests.conftest import Databases
+from tests.databases import Databases
 from tests.loop.apart import Apart, apart
-from tests.loop.house import CLINIC, HARBOR, NAVIGATORS, OPERATIONS, STREET, put_roster
+from tests.loop.house import put_roster
 from tests.loop.set_backs import SERVICES, accept, decide, journal, member, refer
 
 SOON = 40.0

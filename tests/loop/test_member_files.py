@@ -12,7 +12,9 @@ import pytest
 import pytest_asyncio
 
 from loopkeeper.contract.calendar import la_date
-from tests.conftest import Databases
+from tests.builders.forms import david
+from tests.builders.organizations import CLINIC, HARBOR, NAVIGATORS, STREET, VALLEY
+from tests.databases import Databases
 from tests.loop.filing import (
     HOLDS_FROM,
     LEAD,
@@ -30,7 +32,7 @@ from tests.loop.filing import (
     sheet,
     until,
 )
-from tests.loop.house import CLINIC, HARBOR, NAVIGATORS, STREET, VALLEY, House, david
+from tests.loop.house import House
 
 DECISIONS = ("CIN", "Last Name", "Referral", "Decision", "Decided", "Reason", "Criterion", "Why Not Met", "Decided By", "License", "Number")  # fmt: skip
 

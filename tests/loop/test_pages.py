@@ -17,20 +17,10 @@ from loopkeeper.http.call import Call
 from loopkeeper.kernel.errors import Busy
 from loopkeeper.security.organizations import Directory
 from referral_intake.api import changes
-from tests.conftest import Databases
-from tests.loop.house import (
-    CLINIC,
-    HARBOR,
-    HOSPITAL,
-    NAVIGATORS,
-    OPERATIONS,
-    STREET,
-    UNMET,
-    VALLEY,
-    House,
-    david,
-    house,
-)
+from tests.builders.forms import UNMET, david
+from tests.builders.organizations import CLINIC, HARBOR, HOSPITAL, NAVIGATORS, OPERATIONS, STREET, VALLEY
+from tests.databases import Databases
+from tests.loop.house import House, house
 
 MARIA = {"acted_by": {"person": "maria-chen", "title": "Medical director", "licence": "A12345"}}
 ANA = {"acted_by": {"person": "ana-reyes", "title": "UM nurse"}}

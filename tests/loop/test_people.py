@@ -13,8 +13,10 @@ import pytest_asyncio
 
 from loopkeeper.security import issuer, tokens
 from loopkeeper.security.tokens import ProvedPerson
-from tests.conftest import Databases
-from tests.loop.house import CLINIC, HARBOR, STREET, UNMET, VALLEY, House, david, house
+from tests.builders.forms import UNMET, david
+from tests.builders.organizations import CLINIC, HARBOR, STREET, VALLEY
+from tests.databases import Databases
+from tests.loop.house import House, house
 
 # Random per person and organization; the console alone knows whose they are.
 LIN = ProvedPerson(f"per_{'1' * 32}", "Physician")

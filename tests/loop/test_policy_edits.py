@@ -17,9 +17,10 @@ from loopkeeper.kernel.errors import StartError
 from loopkeeper.kernel.settings import Settings
 from loopkeeper.runtime.run import Addresses, Running
 from loopkeeper.runtime.service import installed
-from tests.conftest import Databases
-from tests.loop.conftest import NewLog
-from tests.loop.house import CLINIC, HARBOR, NAVIGATORS, VALLEY, House, david, house, put_roster
+from tests.builders.forms import david
+from tests.builders.organizations import CLINIC, HARBOR, NAVIGATORS, VALLEY
+from tests.databases import Databases, NewLog
+from tests.loop.house import House, house, put_roster
 
 TWO_STAYS = """
     table: populations

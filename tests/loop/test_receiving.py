@@ -11,8 +11,10 @@ from typing import Any
 import pytest_asyncio
 
 from referral_intake.domain.form.examples import example_child
-from tests.conftest import Databases
-from tests.loop.house import CLINIC, HARBOR, HOSPITAL, VALLEY, House, david, house
+from tests.builders.forms import david
+from tests.builders.organizations import CLINIC, HARBOR, HOSPITAL, VALLEY
+from tests.databases import Databases
+from tests.loop.house import House, house
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

@@ -11,21 +11,10 @@ from typing import Any
 
 import pytest_asyncio
 
-from tests.conftest import Databases
-from tests.loop.conftest import NewLog
-from tests.loop.house import (
-    CLINIC,
-    HARBOR,
-    HOSPITAL,
-    NAVIGATORS,
-    OPERATIONS,
-    STREET,
-    VALLEY,
-    House,
-    david,
-    house,
-    put_roster,
-)
+from tests.builders.forms import david
+from tests.builders.organizations import CLINIC, HARBOR, HOSPITAL, NAVIGATORS, OPERATIONS, STREET, VALLEY
+from tests.databases import Databases, NewLog
+from tests.loop.house import House, house, put_roster
 
 NUMBERS = count(100)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Databases
+from tests.databases import Databases
 from tests.loop.record import play, read, text
 from tests.loop.stories import STORIES
 

@@ -14,8 +14,10 @@ import pytest_asyncio
 from loopkeeper.plan_files.profile_folder import read_profile
 from loopkeeper.plan_files.writing import write_file
 from loopkeeper.spreadsheets.book import opened as open_book
-from tests.conftest import Databases
-from tests.loop.house import CLINIC, HARBOR, HOSPITAL, STREET, House, david, house
+from tests.builders.forms import david
+from tests.builders.organizations import CLINIC, HARBOR, HOSPITAL, STREET
+from tests.databases import Databases
+from tests.loop.house import House, house
 
 PROFILE = Path(__file__).parent / "files" / f"{CLINIC}.yaml"
 (LAYOUTS,), _ = read_profile(PROFILE.read_bytes(), PROFILE.name)

@@ -16,12 +16,13 @@ import pytest
 import pytest_asyncio
 
 from loopkeeper.event_log.generations import GENERATION
+from tests.builders.forms import david
+from tests.builders.organizations import CLINIC, HARBOR, NAVIGATORS, OPERATIONS, STREET
 from tests.chaos.invariants import everything_broken, feeds, log_at
 from tests.chaos.lives import until
-from tests.conftest import Databases
+from tests.databases import Databases, NewLog
 from tests.loop.apart import Apart, apart
-from tests.loop.conftest import NewLog
-from tests.loop.house import CLINIC, HARBOR, NAVIGATORS, OPERATIONS, STREET, david, put_roster
+from tests.loop.house import put_roster
 from tests.loop.set_backs import SERVICES, accept, decide, journal, kept, member, turn
 
 HOUR = timedelta(hours=1)

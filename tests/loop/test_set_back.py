@@ -10,12 +10,12 @@ import pytest
 import pytest_asyncio
 
 from loopkeeper.runtime.run import Running
+from tests.builders.organizations import CLINIC, HARBOR, NAVIGATORS, OPERATIONS, STREET
 from tests.chaos.invariants import everything_broken
 from tests.chaos.lives import until
-from tests.conftest import Databases
+from tests.databases import Databases, NewLog
 from tests.loop.apart import Apart, apart
-from tests.loop.conftest import NewLog
-from tests.loop.house import CLINIC, HARBOR, NAVIGATORS, OPERATIONS, STREET, put_roster
+from tests.loop.house import put_roster
 from tests.loop.set_backs import decide, journal, kept, member, refer
 
 SOON = 40.0

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.conftest import Databases
-from tests.loop.conftest import NewLog
-from tests.loop.house import CLINIC, HARBOR, HOSPITAL, NAVIGATORS, STREET, House, david, house, put_roster
+from tests.builders.forms import david
+from tests.builders.organizations import CLINIC, HARBOR, HOSPITAL, NAVIGATORS, STREET
+from tests.databases import Databases, NewLog
+from tests.loop.house import House, house, put_roster
 
 LUIS = {"person": "luis-ortega", "title": "Lead care manager"}
 

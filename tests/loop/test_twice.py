@@ -12,19 +12,11 @@ import pytest_asyncio
 
 from loopkeeper.postgres.connections import connect
 from loopkeeper.runtime.run import Addresses
+from tests.builders.forms import david
+from tests.builders.organizations import CLINIC, HARBOR, NAVIGATORS, STREET
 from tests.chaos.invariants import everything_broken, log_at
-from tests.conftest import Databases
-from tests.loop.conftest import NewLog
-from tests.loop.house import (
-    CLINIC,
-    HARBOR,
-    NAVIGATORS,
-    STREET,
-    House,
-    david,
-    house,
-    put_roster,
-)
+from tests.databases import Databases, NewLog
+from tests.loop.house import House, house, put_roster
 
 # Who is on Harbor's roster: a rule approves them at once. ANA is not; a person of the plan decides about her.
 DAVID, BELA, CORA, ANA, ELI = ("90000001S", "90000002S", "90000003S", "90000004S", "90000005S")

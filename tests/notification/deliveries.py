@@ -12,9 +12,7 @@ from loopkeeper.testing.partner import Partner, Taken
 from notification.delivery.ssrf_guard import Allow
 from notification.delivery.webhook import Sender
 from notification.workers import Deliverer
-from tests.notification.house import (
-    House,
-)
+from tests.notification.house import House
 
 # The schedule itself, without the spread of ±20 %.
 MIDDLE = 0.5

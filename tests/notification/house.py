@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
@@ -28,67 +28,23 @@ from loopkeeper.observability.telemetry import Telemetry
 from loopkeeper.policy.reading import load
 from loopkeeper.postgres import migrations
 from loopkeeper.postgres.connections import reading_pool, writing_pool
+from loopkeeper.postgres.incarnation import Database
 from loopkeeper.runtime.service import Resources, RunningService
 from loopkeeper.security import organizations
 from loopkeeper.security.keyring import Keyring
 from loopkeeper.security.sealing import Sealer
 from loopkeeper.store.batch import Outcome
 from loopkeeper.store.store import Store, answered
+from loopkeeper.testing.rules import MONDAY
 from notification.consumers import REACTIONS
 from notification.service import domain, service
 from notification.settings import NotificationSettings
-
-PLAN = "harbor-health-plan"
-REFERRER = "mission-clinic"
-PROVIDER = "harbor-street-medicine"
-OTHER = "bayview-outreach"
-OPERATIONS = "operations"
-PARTNER = "county-health"
-DAVID = "ref_0193a1b2c3d47e5f8a9b0c1d2e3f4a5b"
-START = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
+from tests.builders.notification import DAVID
+from tests.builders.organizations import HARBOR, OPERATIONS, OTHER, PARTNER, REFERRER, STREET
 
 # Id, name, kind, roles.
 Organization = tuple[str, str, str, tuple[str, ...]]
 FreshDatabase = Callable[[str], Awaitable[str]]
-
-
-def received(**changes: Any) -> events.ReferralReceived:
-    """David, 62, who sleeps in a tent behind a gas station, as the log knows him: codes and random ids only."""
-    fields: dict[str, Any] = {
-        "occurred_at": START,
-        "plan": PLAN,
-        "referrer": REFERRER,
-        "member": "mem_0193a1b2c3d47e5f8a9b0c1d2e3f4a5b",
-        "county": "san-francisco",
-        "age_band": "adult",
-        "language": "en",
-        "sealed": {"identity": "v1.1.sealed"},
-    }
-    return events.ReferralReceived.model_validate(fields | changes)
-
-
-def made(assignment: str = "asg_1", provider: str = PROVIDER) -> events.AssignmentMade:
-    return events.AssignmentMade(
-        occurred_at=START,
-        assignment=assignment,
-        provider=provider,
-        answer_due_at=START + timedelta(days=5),
-    )
-
-
-def accepted(assignment: str = "asg_1", provider: str = PROVIDER) -> events.AssignmentAccepted:
-    lead = events.Lead(person="maria.lopez", name="Maria Lopez")
-    return events.AssignmentAccepted(occurred_at=START, assignment=assignment, provider=provider, lead=lead)
-
-
-def closed(outcome: str = "services_received") -> events.ReferralClosed:
-    return events.ReferralClosed(occurred_at=START, outcome=outcome, clr_reason="other")
-
-
-def approved() -> events.AuthorizationApproved:
-    return events.AuthorizationApproved.model_validate(
-        {"occurred_at": START, "number": "A-1", "from": date(2026, 3, 2), "through": date(2027, 3, 1)}
-    )
 
 
 @dataclass
@@ -151,7 +107,7 @@ async def house(
     await migrations.upgrade(url, "notification")
     settings = Settings(home=folder, webhook_allow="127.0.0.1", synthetic_members="on")
     keys = _organizations(settings.config_folder, more)
-    clock, metrics = ManualClock(START), Metrics()
+    clock, metrics = ManualClock(MONDAY), Metrics()
     keyring = Keyring.open(settings.config_folder, None)
     sealer = Sealer(keyring)
     telemetry = Telemetry.open("notification", settings)
@@ -170,7 +126,7 @@ async def house(
     store = Store(
         domain(equipment), pool, clock=clock, chain_key=sealer.chain_key(), sealer=sealer, metrics=metrics
     )
-    context = _context(equipment, store, pool, readers)
+    context = _context(equipment, store, pool, readers, Database(url, "notification", _stays))
     app = App(
         {"notification": service.routers},
         AppState(equipment.directory, settings, {"notification": context}),
@@ -195,7 +151,11 @@ def _policy(folder: Path, rows: str) -> Path:
     return own
 
 
-def _context(equipment: Resources, store: Any, pool: Any, readers: Any) -> RunningService:
+def _stays(reason: str) -> None:
+    raise AssertionError(f"no test of this service moves its database: {reason}")
+
+
+def _context(equipment: Resources, store: Any, pool: Any, readers: Any, database: Database) -> RunningService:
     nothing = cast("Any", None)
     return RunningService(
         **{name: getattr(equipment, name) for name in Resources.__dataclass_fields__},
@@ -208,15 +168,15 @@ def _context(equipment: Resources, store: Any, pool: Any, readers: Any) -> Runni
         parked=nothing,
         supervisor=Supervisor(),
         ahead=service.ahead,
-        database=nothing,
+        database=database,
     )
 
 
 def _organizations(folder: Path, more: Sequence[Organization]) -> dict[str, str]:
     told: Sequence[Organization] = (
-        (PLAN, "Harbor Health Plan", "plan", ("plan",)),
+        (HARBOR, "Harbor Health Plan", "plan", ("plan",)),
         (REFERRER, "Mission Clinic", "referrer", ("referrer",)),
-        (PROVIDER, "Harbor Street Medicine", "provider", ("provider", "referrer")),
+        (STREET, "Harbor Street Medicine", "provider", ("provider", "referrer")),
         (OTHER, "Bayview Outreach", "provider", ("provider",)),
         (OPERATIONS, "Operations", "operations", ("operations",)),
         (PARTNER, "County Health", "partner", ("partner",)),

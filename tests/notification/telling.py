@@ -9,21 +9,23 @@ from uuid import UUID
 
 from loopkeeper.contract.events import Event
 from loopkeeper.policy.reading import load
+from loopkeeper.testing.rules import MONDAY
 from notification.domain.notices.notice_policy import Duty
 from notification.domain.notices.telling import Happened, tellings
 from notification.domain.notices.wording import Named, Names, Notice
 from notification.domain.outreach.rules import DECIDER
 from notification.domain.outreach.state import Outreach
-from tests.notification.house import DAVID, OTHER, PLAN, PROVIDER, REFERRER, START
-from tests.notification.samples import PCP, SECOND
+from tests.builders.every_event import PCP, SECOND
+from tests.builders.notification import DAVID
+from tests.builders.organizations import HARBOR, OTHER, REFERRER, STREET
 
 POLICY = load(["notification"])
 # Bayview's name alone tells what it treats.
 NAMES = Names(
     {
-        PLAN: Named("Harbor Health Plan", "415-555-0100"),
+        HARBOR: Named("Harbor Health Plan", "415-555-0100"),
         REFERRER: Named("Mission Clinic", "415-555-0103"),
-        PROVIDER: Named("Harbor Street Medicine", "415-555-0101", treats=True),
+        STREET: Named("Harbor Street Medicine", "415-555-0101", treats=True),
         OTHER: Named("Bayview Recovery", "415-555-0102", reveals=True, treats=True),
         PCP: Named("Eastside Primary Care", "415-555-0104", treats=True),
         SECOND: Named("Bayview Hospital", "415-555-0105"),
@@ -59,7 +61,7 @@ def said(facts: Iterable[Event], names: Names = NAMES) -> Iterator[Said]:
     before: Outreach | None = None
     for number, event in enumerate(facts):
         after = DECIDER.evolve(before, event)
-        at = START + timedelta(seconds=number)
+        at = MONDAY + timedelta(seconds=number)
         assert after is not None
         happened = Happened(UUID(int=number), DAVID, at, event, b"", before, after)
         yield from (Said(event, each.notice, each.duty) for each in tellings(POLICY, names, happened, at))

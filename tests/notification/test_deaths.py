@@ -10,21 +10,23 @@ import pytest
 from loopkeeper.contract import events
 from loopkeeper.contract.decider import Plain, Refused
 from loopkeeper.contract.events import Event
-from loopkeeper.testing.rules import SEED
+from loopkeeper.testing.rules import MONDAY, SEED
 from notification.domain.notices.handover import HandOver, check
 from notification.domain.outreach.commands import NoticeContext, RaiseNotice, TakeBack, Untold
 from notification.domain.outreach.deadlines import timers
 from notification.domain.outreach.rules import DECIDER, running_clocks
 from notification.domain.outreach.state import Outreach, addressee, counted, dead, restricted, status
-from tests.notification.house import OTHER, PLAN, PROVIDER, START, accepted, closed, made, received
+from tests.builders.facts import closed
+from tests.builders.notification import accepted, made, received
+from tests.builders.organizations import HARBOR, OTHER, STREET
 from tests.notification.telling import POLICY
 
 TODAY = date(2026, 3, 2)
 ACCEPTED = (received(), made(), accepted())
-TOLD = events.ReferralDeathTold(occurred_at=START, by="referrer", due_at=START)
-TAKEN_BACK = events.ReferralDeathTakenBack(occurred_at=START)
-ENDED = events.OutreachServiceEnded(occurred_at=START, assignment="asg_1", code=14, on=TODAY)
-STARTED = events.OutreachServicesStarted(occurred_at=START, assignment="asg_1", on=TODAY)
+TOLD = events.ReferralDeathTold(occurred_at=MONDAY, by="referrer", due_at=MONDAY)
+TAKEN_BACK = events.ReferralDeathTakenBack(occurred_at=MONDAY)
+ENDED = events.OutreachServiceEnded(occurred_at=MONDAY, assignment="asg_1", code=14, on=TODAY)
+STARTED = events.OutreachServicesStarted(occurred_at=MONDAY, assignment="asg_1", on=TODAY)
 
 
 def given(*facts: Event) -> Outreach:
@@ -35,7 +37,7 @@ def given(*facts: Event) -> Outreach:
 
 def attempted(number: int) -> events.OutreachAttempted:
     return events.OutreachAttempted(
-        occurred_at=START, assignment="asg_1", number=number, actor_kind="peer", modality="phone",
+        occurred_at=MONDAY, assignment="asg_1", number=number, actor_kind="peer", modality="phone",
         outcome="no_answer", reached=False,
     )  # fmt: skip
 
@@ -50,8 +52,8 @@ def test_whoever_tells_a_death_all_contact_stops_at_once_7_7(told: Event) -> Non
     assert restricted(state)
     assert running_clocks(state) == ()
     late = (
-        RaiseNotice(notice="ntc_1", due_at=START),
-        NoticeContext(at=START, seed=SEED, untold=Untold("authorized", "member")),
+        RaiseNotice(notice="ntc_1", due_at=MONDAY),
+        NoticeContext(at=MONDAY, seed=SEED, untold=Untold("authorized", "member")),
     )
     assert DECIDER.decide(state, late) == ()
     assert len(DECIDER.decide(given(*ACCEPTED), late)) == 1
@@ -66,11 +68,11 @@ def test_taken_back_contact_goes_on_as_before_7_7() -> None:
 
 # ── back in custody ───────────────────────────────────────────────────────────────────────────────────────
 
-BACK = events.ReferralBackInCustody(occurred_at=START, on=TODAY, due_at=START)
+BACK = events.ReferralBackInCustody(occurred_at=MONDAY, on=TODAY, due_at=MONDAY)
 
 
 def released(on: date) -> events.ReferralAmended:
-    return events.ReferralAmended(occurred_at=START, cause="release_date", release_on=on)
+    return events.ReferralAmended(occurred_at=MONDAY, cause="release_date", release_on=on)
 
 
 def test_inside_outreach_waits_and_a_new_day_of_release_takes_it_up_again_3_7() -> None:
@@ -86,13 +88,13 @@ def test_inside_outreach_waits_and_a_new_day_of_release_takes_it_up_again_3_7() 
 
 RENT = (received(flags=("transitional_rent",)), made(), accepted())
 LATE = events.OutreachOverdue(
-    occurred_at=START, assignment="asg_1", clock="weekly_visit", due_at=START, state="breached"
+    occurred_at=MONDAY, assignment="asg_1", clock="weekly_visit", due_at=MONDAY, state="breached"
 )
 
 
 def visit(number: int, days: int = 0, modality: str = "in_person") -> events.OutreachAttempted:
     return attempted(number).model_copy(
-        update={"modality": modality, "occurred_at": START + timedelta(days=days)}
+        update={"modality": modality, "occurred_at": MONDAY + timedelta(days=days)}
     )
 
 
@@ -156,17 +158,17 @@ def test_who_speaks_for_an_adult_is_told_6_6(holder: str) -> None:
 # ── recorded in error ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def take_back(what: Any, number: int | None = None, by: str = PROVIDER) -> TakeBack:
+def take_back(what: Any, number: int | None = None, by: str = STREET) -> TakeBack:
     return TakeBack(provider=by, person="maria.lopez", what=what, number=number, because="another_member")
 
 
 def asked(state: Outreach, command: TakeBack) -> Outreach:
-    (event,) = DECIDER.decide(state, (command, Plain(at=START, seed=SEED)))
+    (event,) = DECIDER.decide(state, (command, Plain(at=MONDAY, seed=SEED)))
     assert isinstance(event, events.OutreachTakenBack)
     return DECIDER.evolve(state, event)
 
 
-@pytest.mark.parametrize("by", [PROVIDER, PLAN])
+@pytest.mark.parametrize("by", [STREET, HARBOR])
 def test_an_attempt_taken_back_by_its_author_or_the_plan_counts_no_more_and_keeps_its_number_8_7(
     by: str,
 ) -> None:
@@ -181,15 +183,15 @@ def test_an_attempt_taken_back_by_its_author_or_the_plan_counts_no_more_and_keep
         (STARTED, "services_started"),
         (
             events.OutreachMemberDeclined(
-                occurred_at=START, assignment="asg_1", on=TODAY, how="phone", attempts=1
+                occurred_at=MONDAY, assignment="asg_1", on=TODAY, how="phone", attempts=1
             ),
             "member_declined",
         ),
         (
-            events.OutreachUnableToReach(occurred_at=START, assignment="asg_1", on=TODAY, attempts=3),
+            events.OutreachUnableToReach(occurred_at=MONDAY, assignment="asg_1", on=TODAY, attempts=3),
             "unable_to_reach",
         ),
-        (events.OutreachInitiated(occurred_at=START, assignment="asg_1", on=TODAY), "initiated"),
+        (events.OutreachInitiated(occurred_at=MONDAY, assignment="asg_1", on=TODAY), "initiated"),
     ],
     ids=lambda each: each if isinstance(each, str) else "",
 )
@@ -219,12 +221,12 @@ def test_a_closing_stays_8_7() -> None:
 )
 def test_what_is_not_on_record_or_another_ones_is_not_taken_back(command: TakeBack, slug: str) -> None:
     with pytest.raises(Refused) as found:
-        DECIDER.decide(given(*ACCEPTED, attempted(1)), (command, Plain(at=START, seed=SEED)))
+        DECIDER.decide(given(*ACCEPTED, attempted(1)), (command, Plain(at=MONDAY, seed=SEED)))
     assert found.value.slug == slug
 
 
 def test_it_is_taken_back_once() -> None:
     state = asked(given(*ACCEPTED, attempted(1)), take_back("attempted", 1))
     with pytest.raises(Refused) as found:
-        DECIDER.decide(state, (take_back("attempted", 1), Plain(at=START, seed=SEED)))
+        DECIDER.decide(state, (take_back("attempted", 1), Plain(at=MONDAY, seed=SEED)))
     assert found.value.slug == "nothing-to-take-back"

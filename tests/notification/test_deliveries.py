@@ -18,21 +18,12 @@ from notification.delivery.lease import RENEW_AFTER
 from notification.delivery.webhook import SCHEDULE
 from notification.persistence.outgoing import LEASE
 from notification.workers import tell_once
-from tests.conftest import Migrated
+from tests.builders.facts import closed
+from tests.builders.notification import DAVID, approved, made, received
+from tests.builders.organizations import HARBOR, OTHER, REFERRER, STREET
+from tests.databases import Migrated
 from tests.notification.deliveries import attempts, heard, partner, sender, subscribe, sweep
-from tests.notification.house import (
-    DAVID,
-    OTHER,
-    PLAN,
-    PROVIDER,
-    REFERRER,
-    House,
-    approved,
-    closed,
-    house,
-    made,
-    received,
-)
+from tests.notification.house import House, house
 
 
 @pytest_asyncio.fixture
@@ -79,7 +70,7 @@ async def test_the_tenth_failure_is_the_last(opened: House) -> None:
 
 async def test_an_endpoint_that_hangs_delays_no_other(opened: House) -> None:
     async with partner(opened) as plan, partner(opened) as clinic, sender(opened) as deliverer:
-        await subscribe(opened, PLAN, plan)
+        await subscribe(opened, HARBOR, plan)
         await subscribe(opened, REFERRER, clinic)
         plan.answer = Answer(manner="hang")
         for _ in range(30):
@@ -155,7 +146,7 @@ async def test_what_is_being_sent_is_not_sent_again_by_the_same_sender_when_the_
     opened: House,
 ) -> None:
     async with partner(opened) as plan, partner(opened) as clinic, sender(opened) as deliverer:
-        await subscribe(opened, PLAN, plan)
+        await subscribe(opened, HARBOR, plan)
         await subscribe(opened, REFERRER, clinic)
         plan.answer = Answer(manner="hang")
         sending = asyncio.create_task(deliverer.run(Heartbeat(time.monotonic, transient)))
@@ -211,7 +202,7 @@ async def test_attempts_are_read_by_their_owner_and_by_nobody_else(opened: House
         await opened.hear(received())
         await sweep(deliverer)
         assert len(await attempts(opened, REFERRER, subscription)) == 1
-        for stranger in (PLAN, PROVIDER, OTHER):
+        for stranger in (HARBOR, STREET, OTHER):
             assert await attempts(opened, stranger, subscription) == [404]
 
 
@@ -231,7 +222,7 @@ async def test_an_endpoints_own_words_are_read_by_its_owner_and_kept_sealed(open
 
 async def test_a_feed_is_numbered_without_a_gap_whoever_writes_at_once(opened: House) -> None:
     async with partner(opened) as plan:
-        await subscribe(opened, PLAN, plan)
+        await subscribe(opened, HARBOR, plan)
         streams = [ids.new("ref") for _ in range(12)]
         await asyncio.gather(*(opened.hear(received(), made(), approved(), stream=s) for s in streams))
         rows = await opened.rows("SELECT sequence FROM feed ORDER BY sequence")

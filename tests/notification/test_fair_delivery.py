@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from loopkeeper.postgres.connections import Connection
+from loopkeeper.testing.rules import MONDAY
 from notification.delivery import lease
 from notification.delivery.breaker import FIRST_PAUSE, LONGEST_PAUSE, OPENS_AFTER, Breaker, after, silent
 from notification.delivery.lease import IN_FLIGHT, KEPT_FREE, Leased
@@ -19,8 +20,8 @@ from notification.delivery.webhook import SCHEDULE, Attempted
 from notification.persistence import feed
 from notification.persistence.feed import News, Subscription
 from notification.persistence.subscriptions import Wanted, create
-from tests.conftest import Migrated
-from tests.notification.house import START, House, house
+from tests.databases import Migrated
+from tests.notification.house import House, house
 
 NOTHING, HUNG, REFUSED = Attempted(204, None, 5), Attempted(None, "timeout", 15_000), Attempted(400, None, 5)
 SECOND = timedelta(seconds=1)
@@ -130,18 +131,18 @@ async def test_the_last_64_places_of_a_process_are_for_organizations_that_have_n
         ("....", Breaker(4)),
         ("....!", Breaker()),
         ("....!....", Breaker(4)),
-        (".....", Breaker(5, START + 4 * SECOND + FIRST_PAUSE)),
+        (".....", Breaker(5, MONDAY + 4 * SECOND + FIRST_PAUSE)),
         # What was under way when it opened does not count.
-        ("........", Breaker(5, START + 4 * SECOND + FIRST_PAUSE)),
+        ("........", Breaker(5, MONDAY + 4 * SECOND + FIRST_PAUSE)),
     ],
 )
 def test_five_attempts_in_a_row_without_an_answer_open_it(attempts: str, expected: Breaker) -> None:
-    told = [(START + n * SECOND, each == ".") for n, each in enumerate(attempts)]
+    told = [(MONDAY + n * SECOND, each == ".") for n, each in enumerate(attempts)]
     assert after(Breaker(), told) == expected
 
 
 def test_each_silent_probe_doubles_the_pause_up_to_ten_minutes_and_an_answer_ends_it() -> None:
-    breaker, pauses = after(Breaker(), [(START, True)] * OPENS_AFTER), list[timedelta]()
+    breaker, pauses = after(Breaker(), [(MONDAY, True)] * OPENS_AFTER), list[timedelta]()
     for _ in range(7):
         asked = breaker.open_until
         assert asked is not None
@@ -150,7 +151,7 @@ def test_each_silent_probe_doubles_the_pause_up_to_ten_minutes_and_an_answer_end
         pauses.append(breaker.open_until - asked)
     assert [each.total_seconds() for each in pauses] == [60, 120, 240, 480, 600, 600, 600]
     assert pauses[-1] == LONGEST_PAUSE
-    assert after(breaker, [(START, False)]) == Breaker()
+    assert after(breaker, [(MONDAY, False)]) == Breaker()
 
 
 @pytest.mark.parametrize(

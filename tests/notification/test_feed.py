@@ -23,9 +23,11 @@ from loopkeeper.kernel.server import Server
 from loopkeeper.testing.partner import Answer, Partner
 from notification.api import feed
 from notification.delivery.feed_listeners import follow
-from tests.conftest import Databases
+from tests.builders.notification import approved, received
+from tests.builders.organizations import HARBOR, OTHER, PARTNER, REFERRER
+from tests.databases import Databases
 from tests.notification.deliveries import heard, partner, sender, subscribe, sweep
-from tests.notification.house import OTHER, PARTNER, PLAN, REFERRER, House, approved, house, received
+from tests.notification.house import House, house
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -85,7 +87,7 @@ async def test_the_feed_says_what_the_webhook_of_the_same_subscription_says(open
 
 async def test_a_feed_is_there_for_its_owner_alone(opened: House) -> None:
     subscription = await feed_only(opened)
-    for stranger in (PLAN, OTHER, PARTNER):
+    for stranger in (HARBOR, OTHER, PARTNER):
         assert (await page(opened, subscription, who=stranger, status=404))["slug"] == "not-found"
     async with opened.context.readers.acquire() as connection, connection.transaction():
         await connection.execute("SELECT set_config('app.organization', $1, true)", OTHER)

@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from loopkeeper.runtime.files.worker import Working, ahead
 from notification.files.reporting import KINDS
-from tests.conftest import Migrated
+from tests.databases import Migrated
 from tests.notification.house import House, house
 from tests.notification.plan_world import furnish, organizations_of
 from tests.plan_files.worlds import World

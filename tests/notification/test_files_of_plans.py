@@ -11,7 +11,7 @@ import pytest
 from loopkeeper.contract.vocabulary import Population
 from loopkeeper.plan_files.mif import judge_mif
 from loopkeeper.plan_files.table import open_table, records
-from tests.conftest import Databases
+from tests.databases import Databases
 from tests.notification.house import house
 from tests.notification.plan_world import furnish, organizations_of, sent
 from tests.plan_files.worlds import PLANS, World

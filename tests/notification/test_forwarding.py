@@ -31,17 +31,19 @@ from loopkeeper.postgres.connections import connect
 from loopkeeper.runtime.run import Addresses, Running
 from loopkeeper.runtime.service import installed
 from loopkeeper.security import organizations
+from loopkeeper.testing.rules import MONDAY
 from notification.persistence.forwarded import on_kafka
-from tests.conftest import Databases
+from tests.builders.notification import approved, received
+from tests.builders.organizations import REFERRER
+from tests.databases import Databases
 from tests.kafka import PARTITIONS, Kafka
-from tests.notification.house import REFERRER, START, approved, received
 
 Headers = Mapping[str, str]
 PATIENCE = 20.0
 
 
 def expedited() -> Event:
-    return events.AuthorizationExpedited(occurred_at=START, authorization="aut_1", due_at=START)
+    return events.AuthorizationExpedited(occurred_at=MONDAY, authorization="aut_1", due_at=MONDAY)
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
@@ -68,7 +70,7 @@ class Town:
 
     async def start(self) -> Running:
         service = {"notification": installed()["notification"]}
-        program = Running(self.settings, service, clock=ManualClock(START))
+        program = Running(self.settings, service, clock=ManualClock(MONDAY))
         await program.start(Addresses({"notification": self.database}, self.settings.event_log_url() or ""))
         self.programs.append(program)
         return program
@@ -89,7 +91,7 @@ class Town:
             source = f"/{events.publisher(type(fact))}"
             number = self.counts[referral, source] = self.counts.get((referral, source), 0) + 1
             sent.append(
-                Message(ids.uuid(), fact.wire_type(), source, referral, START, fact.payload(), number)
+                Message(ids.uuid(), fact.wire_type(), source, referral, MONDAY, fact.payload(), number)
             )
         assert await self.event_log.publish(sent) == len(sent)
         return [str(each.id) for each in sent if each.source == "/authorization"]

@@ -12,9 +12,9 @@ from loopkeeper.policy import Row
 from loopkeeper.policy.reading import load
 from notification.domain.notices.wording import SLOT, SLOTS, Coded, Value, render
 from notification.domain.outreach.state import Outreach
-from tests.notification.house import PLAN
+from tests.builders.every_event import life
+from tests.builders.organizations import HARBOR
 from tests.notification.reading import grade, syllables
-from tests.notification.samples import life
 from tests.notification.telling import POLICY, Said, said
 
 ON = date(2026, 3, 2)
@@ -137,7 +137,7 @@ def test_a_text_that_the_plan_approved_may_be_handed_over(tmp_path: Path) -> Non
     row = POLICY.row("notices", on=ON, code="help", recipient="member", variant="usual", language="en")
     own = f"""table: notices
 rows:
-  - {{id: harbor-help, plan: {PLAN}, code: help, recipient: member, variant: usual, language: en, state: approved,
+  - {{id: harbor-help, plan: {HARBOR}, code: help, recipient: member, variant: usual, language: en, state: approved,
      text: "{row["text"]}", effective_from: 2026-01-01, source: the plan's decision of 2025-12-01, confidence: ours}}
 """
     (tmp_path / "plans.yaml").write_text(own)
@@ -146,8 +146,8 @@ rows:
     from notification.domain.notices.notice_policy import letter as lettered
     from notification.domain.notices.wording import Notice
 
-    notice = Notice("help", PLAN, "member").with_slots(SLOT_VALUES)
-    words, needs = lettered(approved, notice, Outreach(plan=PLAN, language="en", age_band="adult"), ON)
+    notice = Notice("help", HARBOR, "member").with_slots(SLOT_VALUES)
+    words, needs = lettered(approved, notice, Outreach(plan=HARBOR, language="en", age_band="adult"), ON)
     assert (words["state"], needs) == ("approved", ())
 
 

@@ -15,24 +15,12 @@ from loopkeeper.store.definition import Submission
 from loopkeeper.store.store import answered
 from notification.timers import on_timer
 from notification.workers import tell_once
-from tests.conftest import Migrated
+from tests.builders.facts import closed
+from tests.builders.notification import DAVID, accepted, approved, made, received
+from tests.builders.organizations import HARBOR, OPERATIONS, OTHER, PARTNER, REFERRER, STREET
+from tests.databases import Migrated
 from tests.notification.deliveries import partner, sender, subscribe, sweep
-from tests.notification.house import (
-    DAVID,
-    OPERATIONS,
-    OTHER,
-    PARTNER,
-    PLAN,
-    PROVIDER,
-    REFERRER,
-    House,
-    accepted,
-    approved,
-    closed,
-    house,
-    made,
-    received,
-)
+from tests.notification.house import House, house
 
 LUIS = {"person": "luis-ortega", "title": "Lead care manager"}
 
@@ -136,35 +124,35 @@ async def test_what_a_webhook_told_is_told_and_opening_it_later_changes_nothing(
 
 async def test_a_members_notice_lies_with_the_plan_and_opening_it_tells_nobody(opened: House) -> None:
     await opened.hear(received(), approved())
-    item = (await mailbox(opened, PLAN))["authorized"]
+    item = (await mailbox(opened, HARBOR))["authorized"]
     assert (item["recipient_kind"], item["addressee"], item["needs"]) == (
         "member",
         "member",
         ["approved_text"],
     )
-    shown = await ask(opened, PLAN, f"/v1/mailbox/{item['id']}")
+    shown = await ask(opened, HARBOR, f"/v1/mailbox/{item['id']}")
     assert (shown["state"], shown["told_at"]) == ("draft", None)
     assert "Harbor Health Plan said yes" in shown["text"]
 
 
 async def test_a_person_of_the_plan_or_of_the_serving_provider_hands_it_over_once(opened: House) -> None:
     await opened.hear(received(), approved(), made(), accepted())
-    authorized = (await mailbox(opened, PLAN))["authorized"]
+    authorized = (await mailbox(opened, HARBOR))["authorized"]
     # David meets his lead care manager before the letter comes.
-    told = await hand(opened, PROVIDER, authorized["id"])
+    told = await hand(opened, STREET, authorized["id"])
     assert told["told_how"] == "hand_over"
     (kept,) = await opened.rows("SELECT told_by FROM notice WHERE id = $1", authorized["id"])
     assert '"person": "luis-ortega"' in kept["told_by"]
-    assert (await hand(opened, PLAN, authorized["id"], 409))["type"].endswith("already-told")
+    assert (await hand(opened, HARBOR, authorized["id"], 409))["type"].endswith("already-told")
     assert await published(opened) == [("member", "hand_over")]
 
 
 async def test_two_persons_at_once_hand_over_one_notice_once(opened: House) -> None:
     await opened.hear(received(), approved(), made(), accepted())
-    letter, plain = (await mailbox(opened, PLAN))["authorized"], (await mailbox(opened, PROVIDER))["yours"]
+    letter, plain = (await mailbox(opened, HARBOR))["authorized"], (await mailbox(opened, STREET))["yours"]
     for notice in (letter["id"], plain["id"]):
         body = {"acted_by": LUIS, "how": "call", "to": "member", "language": "en", "own_words": True}
-        async with opened.caller(PLAN) as caller:
+        async with opened.caller(HARBOR) as caller:
             answers = await asyncio.gather(
                 *(caller.post(f"/v1/notices/{notice}:hand-over", json=body) for _ in range(4))
             )
@@ -173,9 +161,9 @@ async def test_two_persons_at_once_hand_over_one_notice_once(opened: House) -> N
 
 async def test_a_repeated_request_of_one_key_is_the_same_hand_over(opened: House) -> None:
     await opened.hear(received(), approved())
-    notice = (await mailbox(opened, PLAN))["authorized"]["id"]
+    notice = (await mailbox(opened, HARBOR))["authorized"]["id"]
     body = {"acted_by": LUIS, "how": "call", "to": "member", "language": "en", "own_words": True}
-    async with opened.caller(PLAN) as caller:
+    async with opened.caller(HARBOR) as caller:
         for _ in range(2):
             answer = await caller.post(
                 f"/v1/notices/{notice}:hand-over", json=body, headers={"Idempotency-Key": "told-david"}
@@ -188,51 +176,51 @@ async def test_a_draft_is_handed_over_in_approved_words_only_and_in_the_members_
     opened: House,
 ) -> None:
     await opened.hear(received(language="es"), approved())
-    notice = (await mailbox(opened, PLAN))["authorized"]["id"]
-    assert (await hand(opened, PLAN, notice, 409, language="es", own_words=False))["type"].endswith(
+    notice = (await mailbox(opened, HARBOR))["authorized"]["id"]
+    assert (await hand(opened, HARBOR, notice, 409, language="es", own_words=False))["type"].endswith(
         "text-not-approved"
     )
-    assert (await hand(opened, PLAN, notice, 409))["type"].endswith("language-mismatch")
-    await hand(opened, PLAN, notice, interpreted=True)
+    assert (await hand(opened, HARBOR, notice, 409))["type"].endswith("language-mismatch")
+    await hand(opened, HARBOR, notice, interpreted=True)
 
 
 async def test_safe_contact_rules_bind_whoever_hands_over(opened: House) -> None:
     """loop.md 6.2."""
     flags = ("safe_contact", "channel_text")
     await opened.hear(received(flags=flags), approved())
-    notice = (await mailbox(opened, PLAN))["authorized"]["id"]
-    refused = await hand(opened, PLAN, notice, 409, how="call", safe_contact_checked=True)
+    notice = (await mailbox(opened, HARBOR))["authorized"]["id"]
+    refused = await hand(opened, HARBOR, notice, 409, how="call", safe_contact_checked=True)
     assert refused["allowed"] == ["text", "asked"]
-    assert (await hand(opened, PLAN, notice, 409, how="text"))["type"].endswith("contact-unsafe")
-    await hand(opened, PLAN, notice, how="text", safe_contact_checked=True)
+    assert (await hand(opened, HARBOR, notice, 409, how="text"))["type"].endswith("contact-unsafe")
+    await hand(opened, HARBOR, notice, how="text", safe_contact_checked=True)
 
 
 async def test_a_member_who_is_not_to_be_contacted_is_told_only_on_asking(opened: House) -> None:
     """loop.md 6.2."""
     await opened.hear(received(flags=("do_not_contact",)), approved())
-    notice = (await mailbox(opened, PLAN))["authorized"]
+    notice = (await mailbox(opened, HARBOR))["authorized"]
     assert "do_not_contact" in notice["needs"]
-    assert (await hand(opened, PLAN, notice["id"], 409, safe_contact_checked=True))["allowed"] == ["asked"]
-    await hand(opened, PLAN, notice["id"], how="asked")
+    assert (await hand(opened, HARBOR, notice["id"], 409, safe_contact_checked=True))["allowed"] == ["asked"]
+    await hand(opened, HARBOR, notice["id"], how="asked")
 
 
 async def test_no_other_adult_is_told_of_a_minor(opened: House) -> None:
     """loop.md 6.6: the holder of consent, and nobody where it is not known."""
     minor = {"age_band": "child_youth"}
     await opened.hear(received(**minor, consent_holder="county"), approved())
-    notice = (await mailbox(opened, PLAN))["authorized"]
+    notice = (await mailbox(opened, HARBOR))["authorized"]
     assert notice["addressee"] == "county"
     for other in ("parent", "member"):
-        assert (await hand(opened, PLAN, notice["id"], 409, to=other))["type"].endswith("not-the-addressee")
-    await hand(opened, PLAN, notice["id"], to="county")
+        assert (await hand(opened, HARBOR, notice["id"], 409, to=other))["type"].endswith("not-the-addressee")
+    await hand(opened, HARBOR, notice["id"], to="county")
     unknown = ids.new("ref")
     await opened.hear(received(**minor), approved(), stream=unknown)
     (item,) = [
-        each for each in (await ask(opened, PLAN, "/v1/mailbox"))["items"]
+        each for each in (await ask(opened, HARBOR, "/v1/mailbox"))["items"]
         if each["referral"] == unknown and each["code"] == "authorized"
     ]  # fmt: skip
     assert "consent_holder" in item["needs"]
-    await hand(opened, PLAN, item["id"], 409, to="parent")
+    await hand(opened, HARBOR, item["id"], 409, to="parent")
 
 
 async def test_a_self_referrals_closing_is_the_members_and_counts_as_told_to_the_referrer(
@@ -241,8 +229,8 @@ async def test_a_self_referrals_closing_is_the_members_and_counts_as_told_to_the
     """domain.md 5.3: N2, N3 and N5 merge into the member's notices."""
     await opened.hear(received(flags=("self_referral",)), approved(), closed("unable_to_reach"))
     assert set(await mailbox(opened, REFERRER)) == {"received"}
-    item = (await mailbox(opened, PLAN))["closed_self"]
-    await hand(opened, PLAN, item["id"])
+    item = (await mailbox(opened, HARBOR))["closed_self"]
+    await hand(opened, HARBOR, item["id"])
     assert await published(opened) == [("referrer", "hand_over")]
 
 
@@ -261,43 +249,43 @@ async def test_a_fax_tells_a_referrer_only_while_both_agreed_on_it(
     async with house(await migrated("notification"), tmp_path, policy_rows=FAX_ROW) as opened:
         await opened.hear(received(), closed("withdrawn"))
         notices = {n: each["id"] for n, each in (await mailbox(opened, REFERRER)).items()}
-        refused = await hand(opened, PLAN, notices["closed"], 409, **faxed)
+        refused = await hand(opened, HARBOR, notices["closed"], 409, **faxed)
         assert refused["slug"] == "fax-not-agreed"
         assert "call" in refused["allowed"]
         assert "fax" not in refused["allowed"]
         assert await published(opened) == []
 
         opened.clock.advance(timedelta(days=1))
-        told = await hand(opened, PLAN, notices["closed"], **faxed)
+        told = await hand(opened, HARBOR, notices["closed"], **faxed)
         assert told["told_how"] == "hand_over"
         assert await published(opened) == [("referrer", "hand_over")]
         (row,) = await opened.rows("SELECT told_by FROM notice WHERE id = $1", notices["closed"])
         assert "harbor-health-plan/fax_agreements/mission-fax@2026-03-03" in row["told_by"]
 
         opened.clock.advance(timedelta(days=30))
-        over = await hand(opened, PLAN, notices["received"], 409, **faxed)
+        over = await hand(opened, HARBOR, notices["received"], 409, **faxed)
         assert over["slug"] == "fax-not-agreed"
         # A fax sent while the agreement held is told by the day on which it was sent.
         sent = "2026-03-31T20:00:00Z"
-        await hand(opened, PLAN, notices["received"], **faxed, at=sent)
+        await hand(opened, HARBOR, notices["received"], **faxed, at=sent)
 
 
 async def test_another_plans_agreement_is_none_and_a_call_needs_none(opened: House) -> None:
     """loop.md 7.4."""
     await opened.hear(received(), closed("withdrawn"))
     notices = {n: each["id"] for n, each in (await mailbox(opened, REFERRER)).items()}
-    assert (await hand(opened, PLAN, notices["closed"], 409, how="fax", to="recipient"))[
+    assert (await hand(opened, HARBOR, notices["closed"], 409, how="fax", to="recipient"))[
         "slug"
     ] == "fax-not-agreed"
-    await hand(opened, PLAN, notices["closed"], how="call", to="recipient")
+    await hand(opened, HARBOR, notices["closed"], how="call", to="recipient")
 
 
 async def test_nobody_else_sees_or_hands_over_a_notice(opened: House) -> None:
     await opened.hear(received(), approved(), made(), accepted(), closed())
     rows = await opened.rows("SELECT id, recipient, recipient_kind, code FROM notice")
     for row in rows:
-        may = {row["recipient"], PLAN} | ({PROVIDER} if row["recipient_kind"] == "member" else set())
-        for who in (PLAN, REFERRER, PROVIDER, OTHER):
+        may = {row["recipient"], HARBOR} | ({STREET} if row["recipient_kind"] == "member" else set())
+        for who in (HARBOR, REFERRER, STREET, OTHER):
             await ask(opened, who, f"/v1/mailbox/{row['id']}", 200 if who in may else 404)
     for who in (OPERATIONS, PARTNER):
         await ask(opened, who, f"/v1/mailbox/{rows[0]['id']}", 403)
@@ -306,12 +294,12 @@ async def test_nobody_else_sees_or_hands_over_a_notice(opened: House) -> None:
 
 async def test_a_denials_letter_is_the_plans_alone(opened: House) -> None:
     from loopkeeper.contract.events import AuthorizationDenied
-    from tests.notification.samples import life
+    from tests.builders.every_event import life
 
     denied = next(event for event in life() if isinstance(event, AuthorizationDenied))
     await opened.hear(received(), made(), accepted(), denied)
-    assert "not_authorized" in await mailbox(opened, PLAN)
-    assert "not_authorized" not in await mailbox(opened, PROVIDER)
+    assert "not_authorized" in await mailbox(opened, HARBOR)
+    assert "not_authorized" not in await mailbox(opened, STREET)
 
 
 async def test_a_notice_that_is_not_told_in_time_is_raised_once_and_stays_to_be_told(opened: House) -> None:
@@ -322,9 +310,9 @@ async def test_a_notice_that_is_not_told_in_time_is_raised_once_and_stays_to_be_
     # The referrer's and the member's.
     assert raised == ["notice.overdue", "notice.overdue"]
     assert await fire(opened) == []
-    item = (await mailbox(opened, PLAN))["authorized"]
+    item = (await mailbox(opened, HARBOR))["authorized"]
     assert item["overdue"]
-    assert (await hand(opened, PLAN, item["id"]))["told_how"] == "hand_over"
+    assert (await hand(opened, HARBOR, item["id"]))["told_how"] == "hand_over"
 
 
 async def test_what_is_told_in_time_is_never_raised(opened: House) -> None:
@@ -333,9 +321,9 @@ async def test_what_is_told_in_time_is_never_raised(opened: House) -> None:
         await opened.hear(received(), approved(), made(), accepted())
         await sweep(deliverer, rounds=4)
         await tell_once(opened.context)
-        for item in (await mailbox(opened, PLAN)).values():
-            await hand(opened, PLAN, item["id"])
-        for who in (PROVIDER,):
+        for item in (await mailbox(opened, HARBOR)).values():
+            await hand(opened, HARBOR, item["id"])
+        for who in (STREET,):
             for item in (await ask(opened, who, "/v1/mailbox"))["items"]:
                 await ask(opened, who, f"/v1/mailbox/{item['id']}")
         left = await opened.rows("SELECT kind FROM timer WHERE kind LIKE 'notice %'")
@@ -345,8 +333,8 @@ async def test_what_is_told_in_time_is_never_raised(opened: House) -> None:
 async def test_a_deadline_of_a_notice_told_meanwhile_fires_into_nothing(opened: House) -> None:
     await opened.hear(received(), approved())
     rows = await opened.rows("SELECT stream, kind, due_at FROM timer WHERE kind LIKE 'notice %'")
-    for item in (await mailbox(opened, PLAN)).values():
-        await hand(opened, PLAN, item["id"])
+    for item in (await mailbox(opened, HARBOR)).values():
+        await hand(opened, HARBOR, item["id"])
     for item in (await mailbox(opened, REFERRER)).values():
         await ask(opened, REFERRER, f"/v1/mailbox/{item['id']}")
     at = on_timer(opened.context)
@@ -363,9 +351,7 @@ async def test_the_first_attempt_is_due_after_the_acceptance_and_is_raised_befor
     for days, expected in ((4, ["outreach.overdue"]), (4, ["outreach.overdue"]), (90, ["outreach.overdue"])):
         opened.clock.advance(timedelta(days=days))
         assert [each for each in await fire(opened) if each.startswith("outreach")] == expected
-    codes = {
-        row["code"] for row in await opened.rows("SELECT code FROM notice WHERE recipient = $1", PROVIDER)
-    }
+    codes = {row["code"] for row in await opened.rows("SELECT code FROM notice WHERE recipient = $1", STREET)}
     assert {"outreach_late", "outreach_long"} <= codes
 
 
@@ -373,7 +359,7 @@ async def test_an_attempt_in_time_keeps_the_clock_quiet(opened: House) -> None:
     await opened.hear(received(), made(), accepted())
     body = {"at": opened.clock.now().isoformat(), "actor_kind": "peer", "modality": "phone", "outcome": "no_answer",
             "minutes": 12}  # fmt: skip
-    async with opened.caller(PROVIDER) as caller:
+    async with opened.caller(STREET) as caller:
         answer = await caller.post(f"/v1/outreach/{DAVID}/attempts", json=body)
     assert answer.json()["attempts"][0]["minutes"] == 12
     opened.clock.advance(timedelta(days=30))

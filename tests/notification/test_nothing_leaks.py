@@ -11,8 +11,8 @@ from loopkeeper.contract.events import ProviderRecorded, by_type
 from loopkeeper.contract.vocabulary import Population
 from notification.domain.notices.visibility import PARTNER_FIELDS, event_body, partner_body
 from notification.domain.outreach.state import DO_NOT_CONTACT, SAFE_CONTACT
-from tests.notification.house import OTHER, PROVIDER
-from tests.notification.samples import CANARY, life, make
+from tests.builders.every_event import CANARY, life, make
+from tests.builders.organizations import OTHER, STREET
 from tests.notification.telling import POLICY, Said, said
 
 # Every word by which a population could be known in a text.
@@ -22,13 +22,13 @@ TELLING_WORDS = (
     "homeless", "incarcerat", "substance", "mental", "pregnan", "foster", "sobering", "release",
 )  # fmt: skip
 LIVES: tuple[tuple[str, dict[str, Any]], ...] = (
-    (PROVIDER, {}),
+    (STREET, {}),
     (OTHER, {}),
-    (PROVIDER, {"flags": (SAFE_CONTACT,)}),
-    (PROVIDER, {"flags": (DO_NOT_CONTACT,)}),
-    (PROVIDER, {"language": "es"}),
+    (STREET, {"flags": (SAFE_CONTACT,)}),
+    (STREET, {"flags": (DO_NOT_CONTACT,)}),
+    (STREET, {"language": "es"}),
     (OTHER, {"flags": ("self_referral",)}),
-    (PROVIDER, {"age_band": "child_youth", "consent_holder": "parent"}),
+    (STREET, {"age_band": "child_youth", "consent_holder": "parent"}),
 )
 
 
@@ -129,7 +129,7 @@ def test_a_partner_gets_only_named_fields_and_a_plan_all_but_what_is_sealed(even
         return
     assert set(body) <= PARTNER_FIELDS
     text = orjson.dumps(body).decode().lower()
-    assert not any(word in text for word in (*TELLING_WORDS, PROVIDER, OTHER, CANARY))
+    assert not any(word in text for word in (*TELLING_WORDS, STREET, OTHER, CANARY))
 
 
 def test_a_new_field_of_an_event_shows_to_no_partner_before_it_is_named() -> None:

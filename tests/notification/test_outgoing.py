@@ -16,7 +16,7 @@ from notification.persistence import feed
 from notification.persistence.feed import News, Subscription
 from notification.persistence.outgoing import LEASE, Leased, Outgoing
 from notification.persistence.subscriptions import Wanted, create
-from tests.conftest import Migrated
+from tests.databases import Migrated
 from tests.notification.house import House, house
 
 HUNG = Attempted(None, "timeout", 15_000)
@@ -151,7 +151,7 @@ def test_what_is_handed_over_needs_no_look() -> None:
     assert (outgoing.waiting, outgoing.room, outgoing.taken()) == (False, 8, [])
 
 
-def test_what_is_behind_something_held_is_leased_with_its_record_and_anything_else_is_looked_for() -> None:
+def test_what_is_behind_something_held_is_leased_after_its_record_and_anything_else_is_looked_for() -> None:
     outgoing = sender()
     first, second, third = one(1, "ref_1"), one(2, "ref_1"), one(3, "ref_1")
     outgoing.hand([first, second, third], ["dlv_1"])

@@ -11,24 +11,15 @@ import pytest_asyncio
 
 from loopkeeper.contract import ids
 from loopkeeper.contract.events import Consent, ReferralReceived, ScreenedPopulation
+from loopkeeper.testing.rules import MONDAY
 from notification.domain.notices.visibility import REDISCLOSURE, Grant, consented, granting, part2, why_not
-from tests.conftest import Migrated
-from tests.notification.grants import GRANTED
-from tests.notification.house import (
-    OTHER,
-    PARTNER,
-    PLAN,
-    REFERRER,
-    START,
-    House,
-    accepted,
-    approved,
-    closed,
-    house,
-    made,
-    received,
-)
-from tests.notification.samples import CANARY, life
+from tests.builders.every_event import CANARY, life
+from tests.builders.facts import closed
+from tests.builders.notification import accepted, approved, made, received
+from tests.builders.organizations import HARBOR, OTHER, PARTNER, REFERRER
+from tests.builders.policy_rows import GRANTED
+from tests.databases import Migrated
+from tests.notification.house import House, house
 
 HOMELESS = [{"code": "homelessness", "result": "met", "claimed": True}]
 HOMELESS_MET = ScreenedPopulation(code="homelessness", result="met", claimed=True)
@@ -57,7 +48,7 @@ async def listen(opened: House, *organizations: str) -> None:
 
 
 async def explain(
-    opened: House, query: str = "", who: str = PLAN, partner: str = PARTNER, status: int = 200
+    opened: House, query: str = "", who: str = HARBOR, partner: str = PARTNER, status: int = 200
 ) -> Any:
     async with opened.caller(who) as caller:
         answer = await caller.get(f"/v1/partners/{partner}/explanation{query}")
@@ -68,7 +59,7 @@ async def explain(
 async def test_a_partner_hears_of_the_granted_population_in_the_granted_county_and_of_nothing_else(
     opened: House,
 ) -> None:
-    await listen(opened, PARTNER, PLAN)
+    await listen(opened, PARTNER, HARBOR)
     granted, elsewhere, other = (ids.new("ref") for _ in range(3))
     await opened.hear(received(populations=HOMELESS, county="alameda"), approved(), stream=granted)
     await opened.hear(received(populations=HOMELESS, county="san-francisco"), approved(), stream=elsewhere)
@@ -79,7 +70,7 @@ async def test_a_partner_hears_of_the_granted_population_in_the_granted_county_a
     assert [each["data"]["sequence"] for each in heard] == [1, 2]
     text = orjson.dumps(heard).decode()
     assert not [word for word in ("homelessness", REFERRER, "mem_", "language") if word in text]
-    assert len(await feed_of(opened, PLAN)) == 6
+    assert len(await feed_of(opened, HARBOR)) == 6
 
 
 async def test_without_a_row_of_the_plan_a_partner_hears_nothing(opened: House) -> None:
@@ -93,7 +84,7 @@ async def test_without_a_row_of_the_plan_a_partner_hears_nothing(opened: House) 
 async def test_what_would_this_partner_see_and_why(opened: House) -> None:
     await opened.hear(received(populations=HOMELESS, county="alameda"))
     found = await explain(opened, "?referral=ref_0193a1b2c3d47e5f8a9b0c1d2e3f4a5b")
-    row = f"{PLAN}/partner_grants/county-homelessness@2025-01-01"
+    row = f"{HARBOR}/partner_grants/county-homelessness@2025-01-01"
     assert [each["row"] for each in found["grants"]] == [row]
     assert (found["referral"]["seen"], found["referral"]["because"]) == (True, [row])
     assert found["referral"]["events"]["ecm.assignment.made.v1"] == [
@@ -120,7 +111,7 @@ async def test_what_it_does_not_see_is_explained_too(opened: House) -> None:
 
 async def test_a_partner_reads_its_own_grants_and_no_referral(opened: House) -> None:
     (grant,) = (await explain(opened, who=PARTNER))["grants"]
-    assert (grant["plan"], grant["population"], grant["county"]) == (PLAN, "homelessness", "alameda")
+    assert (grant["plan"], grant["population"], grant["county"]) == (HARBOR, "homelessness", "alameda")
     await opened.hear(received(populations=HOMELESS, county="alameda"))
     await explain(opened, "?referral=ref_0193a1b2c3d47e5f8a9b0c1d2e3f4a5b", who=PARTNER, status=404)
     await explain(opened, who=PARTNER, partner="somebody-else", status=404)
@@ -128,19 +119,19 @@ async def test_a_partner_reads_its_own_grants_and_no_referral(opened: House) -> 
 
 
 async def test_no_feed_of_anybody_has_a_sealed_word_and_a_partners_has_no_words_at_all(opened: House) -> None:
-    await listen(opened, PARTNER, PLAN, REFERRER, OTHER)
+    await listen(opened, PARTNER, HARBOR, REFERRER, OTHER)
     for event in life(OTHER, populations=(), county="alameda"):
         changes = {"populations": (HOMELESS_MET,)} if isinstance(event, ReferralReceived) else {}
         own = event.wire.startswith(("outreach", "notice"))
         if not own:
             await opened.hear(event.model_copy(update=changes))
     told = {
-        who: orjson.dumps(await feed_of(opened, who)).decode() for who in (PARTNER, PLAN, REFERRER, OTHER)
+        who: orjson.dumps(await feed_of(opened, who)).decode() for who in (PARTNER, HARBOR, REFERRER, OTHER)
     }
     assert all(told.values())
     for who in (PARTNER, REFERRER, OTHER):
         assert CANARY not in told[who], who
-    assert "sealed" not in told[PLAN]
+    assert "sealed" not in told[HARBOR]
     for word in (OTHER, REFERRER, "homelessness", "Lopez", "criteria_not_met"):
         assert word not in told[PARTNER]
 
@@ -152,12 +143,12 @@ async def test_what_a_part_2_program_says_travels_with_its_notice_whatever_the_p
     opened: House,
 ) -> None:
     """loop.md 6.5: by source, not by population."""
-    await listen(opened, PLAN, REFERRER, OTHER)
+    await listen(opened, HARBOR, REFERRER, OTHER)
     plain, protected = ids.new("ref"), ids.new("ref")
     await opened.hear(received(populations=SMI), stream=plain)
-    facts = (received(populations=HOMELESS), approved(), made("asg_1", OTHER), accepted("asg_1", OTHER))
+    facts = (received(populations=HOMELESS), approved(), made(OTHER, "asg_1"), accepted(OTHER, "asg_1"))
     await opened.hear(*facts, stream=protected)
-    for each in await feed_of(opened, PLAN):
+    for each in await feed_of(opened, HARBOR):
         expected = each["type"].startswith("ecm.assignment")
         assert ("part2" in each["data"]) is expected, each["type"]
     assigned = [each for each in await feed_of(opened, REFERRER) if each["type"] == "ecm.notice.assigned.v1"]
@@ -170,15 +161,15 @@ async def test_what_a_part_2_program_says_travels_with_its_notice_whatever_the_p
 
 
 def test_a_consent_lets_those_read_whom_it_names_and_as_long_as_it_runs() -> None:
-    day = START.date()
+    day = MONDAY.date()
     named = Consent(scope="named", to=(REFERRER,), on=day, through=day.replace(month=6))
     assert consented(named, REFERRER, day)
-    assert not consented(named, PLAN, day)
+    assert not consented(named, HARBOR, day)
     assert not consented(named, REFERRER, day.replace(month=7))
     assert not consented(named, REFERRER, day.replace(month=2))
-    assert consented(Consent(scope="tpo", on=day), PLAN, day)
-    assert not consented(Consent(scope="revoked", on=day), PLAN, day)
-    assert not consented(None, PLAN, day)
+    assert consented(Consent(scope="tpo", on=day), HARBOR, day)
+    assert not consented(Consent(scope="revoked", on=day), HARBOR, day)
+    assert not consented(None, HARBOR, day)
     scope = part2([OTHER], [OTHER], REFERRER, named, day)
     assert scope is not None
     assert scope["consent"] == {"scope": "named", "on": "2026-03-02", "through": "2026-06-02"}

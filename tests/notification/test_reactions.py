@@ -9,29 +9,21 @@ import pytest
 
 from loopkeeper.contract import events
 from loopkeeper.contract.events import Event
+from loopkeeper.testing.rules import MONDAY
 from notification.domain.outreach.deadlines import timers
 from notification.domain.outreach.rules import DECIDER
-from tests.notification.house import (
-    OTHER,
-    PLAN,
-    PROVIDER,
-    REFERRER,
-    START,
-    accepted,
-    approved,
-    closed,
-    made,
-    received,
-)
-from tests.notification.samples import DAY, LATER, PCP, RIGHTS, SECOND, make
+from tests.builders.every_event import DAY, LATER, PCP, RIGHTS, SECOND, make
+from tests.builders.facts import closed
+from tests.builders.notification import accepted, approved, made, received
+from tests.builders.organizations import HARBOR, OTHER, REFERRER, STREET
 from tests.notification.telling import POLICY, Said, said
 
 e = events
 OPEN = (received(), made(), accepted())
 SERVED = (*OPEN, approved(), make(e.OutreachServicesStarted, assignment="asg_1", on=DAY), closed())
-GRANT: dict[str, Any] = {"provider": PROVIDER, "population": "homelessness", "from": DAY}
+GRANT: dict[str, Any] = {"provider": STREET, "population": "homelessness", "from": DAY}
 GRANTED = make(
-    e.AuthorizationPresumptiveGranted, grant="grt_1", provider=PROVIDER, provider_version=1, population="homelessness",
+    e.AuthorizationPresumptiveGranted, grant="grt_1", provider=STREET, provider_version=1, population="homelessness",
     **{"from": DAY, "through": DAY},
 )  # fmt: skip
 JOINED = make(e.ReferralAmended, cause="joined", joined="ref_2", joined_referrer=SECOND)
@@ -65,7 +57,7 @@ def test_questions_reach_the_referrer_without_what_they_ask() -> None:
 def test_a_pend_is_told_to_who_can_answer_and_to_the_member_who_waits() -> None:
     """loop.md 4.1."""
     pended = make(e.AuthorizationPended, authorization="auth_1", asks=("birth-date",), by=LATER)
-    assert to(received(), pended) == {("pended", "usual", REFERRER), ("pended", "usual", PLAN)}
+    assert to(received(), pended) == {("pended", "usual", REFERRER), ("pended", "usual", HARBOR)}
     resumed = make(e.AuthorizationResumed, authorization="auth_1", due_at=LATER)
     assert to(received(), pended, resumed) == {("resumed", "usual", REFERRER)}
 
@@ -110,8 +102,8 @@ def test_an_approval_in_part_tells_both_parts() -> None:
                "rights": RIGHTS}  # fmt: skip
     partly = approved().model_copy(update={"adverse": e.Adverse.model_validate(adverse)})
     assert to(received(), partly) == {
-        ("authorized", "usual", REFERRER), ("not_authorized", "in_part", REFERRER), ("authorized", "usual", PLAN),
-        ("not_authorized", "in_part", PLAN),
+        ("authorized", "usual", REFERRER), ("not_authorized", "in_part", REFERRER), ("authorized", "usual", HARBOR),
+        ("not_authorized", "in_part", HARBOR),
     }  # fmt: skip
 
 
@@ -125,8 +117,8 @@ def test_an_overturned_denial_is_told_to_all_who_heard_the_denial() -> None:
 def test_who_refers_and_serves_is_told_a_thing_once() -> None:
     """loop.md 4.8: one notice in its mailbox and one entry in its feed, under one id."""
     overturned = make(e.AuthorizationOverturned, authorization="auth_1", on=DAY, due_at=LATER)
-    found = told(received(referrer=PROVIDER, claim=GRANT), GRANTED, overturned)
-    assert [each.kind for each in found if each.notice.recipient == PROVIDER] == ["referrer"]
+    found = told(received(referrer=STREET, claim=GRANT), GRANTED, overturned)
+    assert [each.kind for each in found if each.notice.recipient == STREET] == ["referrer"]
     assert {each.kind for each in found} == {"referrer", "member"}
 
 
@@ -146,10 +138,10 @@ def test_the_primary_care_provider_hears_who_coordinates_by_the_day_the_assignme
     assert found.notice.recipient == PCP
     assert "Harbor Street Medicine coordinates" in found.text
     assert found.duty.due_at == LATER
-    own = accepted("asg_1", PCP)
-    assert "pcp" not in {each.kind for each in told(received(pcp=PCP), made("asg_1", PCP), own)}
-    hidden = accepted("asg_1", OTHER)
-    (discreet,) = [e for e in told(received(pcp=PCP), made("asg_1", OTHER), hidden) if e.kind == "pcp"]
+    own = accepted(PCP, "asg_1")
+    assert "pcp" not in {each.kind for each in told(received(pcp=PCP), made(PCP, "asg_1"), own)}
+    hidden = accepted(OTHER, "asg_1")
+    (discreet,) = [e for e in told(received(pcp=PCP), made(OTHER, "asg_1"), hidden) if e.kind == "pcp"]
     assert "Bayview" not in discreet.whole
 
 
@@ -157,12 +149,12 @@ def test_the_primary_care_provider_hears_who_coordinates_by_the_day_the_assignme
 def test_who_accepts_hears_of_the_rules_of_contact_at_once(flag: str, variant: str) -> None:
     """loop.md 6.2, N8."""
     found = to(received(flags=(flag,)), made(), accepted())
-    assert ("yours", variant, PROVIDER) in found
+    assert ("yours", variant, STREET) in found
 
 
 def test_n8_is_due_ten_business_days_after_the_authorization_and_not_after_the_acceptance() -> None:
     """ECMG26 p112."""
-    weeks_ago = START - timedelta(days=14)
+    weeks_ago = MONDAY - timedelta(days=14)
     earlier = approved().model_copy(update={"occurred_at": weeks_ago})
     (yours,) = [each for each in told(received(), earlier, made(), accepted()) if each.notice.code == "yours"]
     assert yours.duty.due_at == POLICY.due("notice_provider", weeks_ago).at
@@ -173,9 +165,9 @@ def test_n8_is_due_ten_business_days_after_the_authorization_and_not_after_the_a
 @pytest.mark.parametrize("missing", ["referral", "decision"])
 def test_a_grant_that_runs_out_is_told_with_what_is_missing(missing: str) -> None:
     """loop.md 3.4."""
-    reminded = make(e.AuthorizationPresumptiveReminded, grant="grt_1", provider=PROVIDER, day=20, missing=missing,
+    reminded = make(e.AuthorizationPresumptiveReminded, grant="grt_1", provider=STREET, day=20, missing=missing,
                     through=DAY)  # fmt: skip
-    assert to(received(claim=GRANT), GRANTED, reminded) == {("presumptive_reminded", missing, PROVIDER)}
+    assert to(received(claim=GRANT), GRANTED, reminded) == {("presumptive_reminded", missing, STREET)}
 
 
 def test_where_another_provider_has_an_open_authorization_the_way_on_is_said() -> None:
@@ -189,7 +181,7 @@ def test_where_another_provider_has_an_open_authorization_the_way_on_is_said() -
 def test_the_day_of_a_release_is_told_to_who_accepted_and_to_nobody_who_is_only_asked_3_7() -> None:
     """loop.md 3.7: the date tells custody."""
     planned = made().model_copy(update={"starts_on": DAY})
-    started = make(e.AssignmentStarted, assignment="asg_1", provider=PROVIDER, on=DAY)
+    started = make(e.AssignmentStarted, assignment="asg_1", provider=STREET, on=DAY)
     for facts in ((received(), planned), (received(), planned, started)):
         (one,) = [each for each in told(*facts) if each.kind == "provider"]
         assert DAY.isoformat() not in one.whole
@@ -218,7 +210,7 @@ def test_a_choice_of_another_program_after_the_yes_is_told_to_both_programs_4_4(
     """ECMG26 p65-66. Before the yes it is the plan's to judge; one who chose ECM changes nothing."""
     held = (received(flags=["program_alw"], program_providers={"alw": OTHER}), made(), accepted())
     chose = make(e.ReferralAmended, cause="corrected", flags=["program_alw", "chose_alw"])
-    both = {("program_chosen", "usual", PROVIDER), ("program_chosen", "other_program", OTHER)}
+    both = {("program_chosen", "usual", STREET), ("program_chosen", "other_program", OTHER)}
     assert to(*held, approved(), chose) == both
     assert to(*held, chose) == set()
     stays = chose.model_copy(update={"flags": ("program_alw", "chose_ecm_over_alw")})
@@ -231,7 +223,7 @@ OVER = closed("merged")
 
 def test_a_claim_that_joined_is_answered_to_its_claimant_under_its_own_id_3_3() -> None:
     """loop.md 3.3: of that referral nothing is known here but that it was over as it came in."""
-    refused = make(e.AuthorizationPresumptiveRefused, reason="other_provider", provider=OTHER, plan=PLAN)
+    refused = make(e.AuthorizationPresumptiveRefused, reason="other_provider", provider=OTHER, plan=HARBOR)
     assert to(OVER, refused) == {("presumptive_refused", "other_provider", OTHER)}
     assert "Harbor Health Plan" in words("presumptive_refused", "provider", OVER, refused)
     # In the loop that it joined, the same is noted and told to nobody.
@@ -241,7 +233,7 @@ def test_a_claim_that_joined_is_answered_to_its_claimant_under_its_own_id_3_3() 
 def test_a_grant_for_a_claim_that_joined_names_the_claimants_own_referral_and_is_told_once() -> None:
     granted = GRANTED.model_copy(update={"claimed_by": "ref_2"})
     (one,) = told(received(), granted)
-    assert (one.notice.recipient, one.notice.referral) == (PROVIDER, "ref_2")
+    assert (one.notice.recipient, one.notice.referral) == (STREET, "ref_2")
     assert "ref_2" in one.text
     assert to(OVER, GRANTED.model_copy(update={"carried_by": "ref_1"})) == set()
 
@@ -263,17 +255,17 @@ def test_a_grant_that_expired_is_told_to_provider_and_member() -> None:
 def test_a_decision_is_told_to_who_serves_already_and_that_is_news_for_the_others() -> None:
     """loop.md 3.4: the grant ends when the decision is told."""
     (decided,) = [each for each in told(*OPEN, approved()) if each.notice.code == "decided"]
-    assert (decided.notice.recipient, decided.duty.published) == (PROVIDER, True)
+    assert (decided.notice.recipient, decided.duty.published) == (STREET, True)
 
 
 def test_the_term_is_told_to_who_serves_and_its_end_to_the_member_ten_days_ahead() -> None:
     """loop.md 4.7, 7.2; N10."""
     due = make(e.AuthorizationReauthorizationDue, authorization="auth_1", through=DAY, due_at=LATER)
-    assert to(*SERVED, due) == {("reauthorization_due", "usual", PROVIDER)}
+    assert to(*SERVED, due) == {("reauthorization_due", "usual", STREET)}
     extended = make(
         e.AuthorizationExtended, authorization="auth_1", number="A-2", **{"from": DAY, "through": DAY}
     )
-    assert to(*SERVED, extended) == {("extended", "usual", PROVIDER), ("extended", "usual", PLAN)}
+    assert to(*SERVED, extended) == {("extended", "usual", STREET), ("extended", "usual", HARBOR)}
     ended = make(
         e.AuthorizationEnded, authorization="auth_1", code=1, on=DAY, notice_due_at=LATER, rights=RIGHTS
     )
@@ -286,9 +278,9 @@ def test_the_term_is_told_to_who_serves_and_its_end_to_the_member_ten_days_ahead
 
 def test_a_new_lead_care_manager_is_told_to_the_member_only() -> None:
     """loop.md 5.4."""
-    changed = make(e.AssignmentLeadChanged, assignment="asg_1", provider=PROVIDER,
+    changed = make(e.AssignmentLeadChanged, assignment="asg_1", provider=STREET,
                    lead={"person": "joe.kim", "name": "Joe Kim"})  # fmt: skip
-    assert to(*SERVED, changed) == {("lead_changed", "usual", PLAN)}
+    assert to(*SERVED, changed) == {("lead_changed", "usual", HARBOR)}
     assert "Joe Kim" in words("lead_changed", "member", *SERVED, changed)
     state = DECIDER.fold((*SERVED, changed))
     assert state is not None
@@ -303,7 +295,7 @@ def test_a_community_supports_referral_is_asked_of_its_provider_and_answered_to_
     )
     done = asked.model_copy(update={"status": "done"})
     assert to(*SERVED, asked) == {("support_asked", "usual", OTHER)}
-    assert to(*SERVED, done) == {("support_moved", "usual", PROVIDER)}
+    assert to(*SERVED, done) == {("support_moved", "usual", STREET)}
     assert "sobering" not in str([each.whole for each in (*told(*SERVED, asked), *told(*SERVED, done))])
 
 
@@ -324,7 +316,7 @@ def test_who_refers_a_member_in_ecm_hears_so_and_the_provider_is_named_to_treati
     """loop.md 2.11: the lead care manager is alerted."""
     found = told(*SERVED, JOINED)
     assert {(each.notice.code, each.notice.variant, each.notice.recipient) for each in found} == {
-        ("closed", "already", SECOND), ("referred_again", "usual", PROVIDER),
+        ("closed", "already", SECOND), ("referred_again", "usual", STREET),
     }  # fmt: skip
     assert "Harbor Street" not in found[0].whole
     treating = JOINED.model_copy(update={"joined_referrer": PCP})
@@ -340,12 +332,12 @@ def test_a_referral_that_was_split_off_again_hears_nothing_more() -> None:
 
 def test_a_changed_contact_is_told_to_who_serves_unless_they_changed_it() -> None:
     """loop.md 6.2."""
-    changed = make(e.OutreachContactChanged, flags=("safe_contact",), acted_by={"organization": PROVIDER})
+    changed = make(e.OutreachContactChanged, flags=("safe_contact",), acted_by={"organization": STREET})
     assert to(*OPEN, changed) == set()
     amended = make(e.ReferralAmended, cause="corrected", flags=("safe_contact",), sealed={"contact": "new"})
-    assert to(*OPEN, amended) == {("contact_changed", "careful", PROVIDER)}
+    assert to(*OPEN, amended) == {("contact_changed", "careful", STREET)}
     moved = make(e.ReferralAmended, cause="release_date", release_on=DAY)
-    assert to(*OPEN, moved) == {("start_moved", "usual", PROVIDER)}
+    assert to(*OPEN, moved) == {("start_moved", "usual", STREET)}
 
 
 def test_an_offer_that_waits_too_long_reminds_its_provider_alone() -> None:
@@ -353,7 +345,7 @@ def test_an_offer_that_waits_too_long_reminds_its_provider_alone() -> None:
     waiting = make(
         e.AssignmentOverdue, assignment="asg_1", clock="provider_answer", due_at=LATER, state="at_risk"
     )
-    assert to(received(), made(), waiting) == {("offer_reminded", "usual", PROVIDER)}
+    assert to(received(), made(), waiting) == {("offer_reminded", "usual", STREET)}
     assert to(*OPEN, waiting) == set()
 
 
@@ -378,7 +370,7 @@ def test_a_member_left_without_service_is_told_where_help_is(outcome: str, helpe
         make(e.ReferralOverdue, clock="questions", due_at=LATER, state="breached"),
         make(e.AuthorizationOverdue, authorization="auth_1", clock="routine", due_at=LATER, state="breached"),
         make(e.AssignmentPlanAsked, reason="none_left", due_at=LATER),
-        make(e.AuthorizationReauthorizationRequested, authorization="auth_1", provider=PROVIDER, through=DAY),
+        make(e.AuthorizationReauthorizationRequested, authorization="auth_1", provider=STREET, through=DAY),
         make(e.OutreachServiceEnded, assignment="asg_1", code=1, on=DAY),
     ],
     ids=lambda event: type(event).__name__,

@@ -19,7 +19,9 @@ from notification.domain.outreach.commands import (
 )
 from notification.domain.outreach.rules import DECIDER, running_clocks
 from notification.domain.outreach.state import Outreach, counted
-from tests.notification.house import OTHER, PROVIDER, accepted, closed, made, received
+from tests.builders.facts import closed
+from tests.builders.notification import accepted, made, received
+from tests.builders.organizations import OTHER, STREET
 
 NOW = datetime(2026, 4, 20, 18, 0, tzinfo=UTC)
 DAY = date(2026, 3, 9)
@@ -43,7 +45,7 @@ def refused(state: Outreach, command: Command) -> str:
     return found.value.slug
 
 
-def answer(how: str, lead: Lead | None = MARIA, provider: str = PROVIDER) -> ReportAnswer:
+def answer(how: str, lead: Lead | None = MARIA, provider: str = STREET) -> ReportAnswer:
     fields = {
         "provider": provider,
         "assignment": "asg_1",
@@ -57,7 +59,7 @@ def answer(how: str, lead: Lead | None = MARIA, provider: str = PROVIDER) -> Rep
 
 def attempt(**changes: object) -> RecordAttempt:
     fields = {
-        "provider": PROVIDER, "tried_at": NOW, "actor_kind": "peer", "modality": "phone", "outcome": "not_reached",
+        "provider": STREET, "tried_at": NOW, "actor_kind": "peer", "modality": "phone", "outcome": "not_reached",
         "reached": False,
     }  # fmt: skip
     return RecordAttempt.model_validate(fields | changes)
@@ -70,7 +72,7 @@ def attempt(**changes: object) -> RecordAttempt:
 def test_an_answer_to_an_open_offer_is_passed_on_to_assignment(how: str) -> None:
     (event,) = when(given(*OFFERED), answer(how))
     assert isinstance(event, events.OutreachAnswered)
-    assert (event.assignment, event.provider, event.answer, event.on) == ("asg_1", PROVIDER, how, DAY)
+    assert (event.assignment, event.provider, event.answer, event.on) == ("asg_1", STREET, how, DAY)
 
 
 def test_an_acceptance_names_the_lead_care_manager() -> None:
@@ -116,7 +118,7 @@ def test_an_answer_that_assignment_refuses_stands_with_the_offer() -> None:
 def test_outreach_as_reported_is_no_attempt_and_stops_the_clock_of_the_first() -> None:
     before = given(*ACCEPTED)
     assert "first_outreach" in running_clocks(before)
-    (event,) = when(before, ReportInitiated(provider=PROVIDER, on=DAY))
+    (event,) = when(before, ReportInitiated(provider=STREET, on=DAY))
     assert isinstance(event, events.OutreachInitiated)
     after = given(*ACCEPTED, event)
     assert running_clocks(after) == ("outreach_window",)
@@ -125,7 +127,7 @@ def test_outreach_as_reported_is_no_attempt_and_stops_the_clock_of_the_first() -
 
 def test_outreach_that_began_earlier_is_no_news() -> None:
     begun = events.OutreachInitiated(occurred_at=NOW, assignment="asg_1", on=DAY)
-    assert when(given(*ACCEPTED, begun), ReportInitiated(provider=PROVIDER, on=DAY + timedelta(days=3))) == []
+    assert when(given(*ACCEPTED, begun), ReportInitiated(provider=STREET, on=DAY + timedelta(days=3))) == []
 
 
 def test_an_attempt_before_the_acceptance_is_recorded_and_counts_toward_nothing() -> None:
@@ -147,7 +149,7 @@ def test_an_attempt_that_a_file_tells_of_an_accepted_member_counts() -> None:
 
 
 def test_a_reported_closing_asks_once_and_closes_nothing() -> None:
-    command = ReportClosing(provider=PROVIDER, reason="no_longer_eligible", on=DAY)
+    command = ReportClosing(provider=STREET, reason="no_longer_eligible", on=DAY)
     (event,) = when(given(*ACCEPTED), command)
     assert isinstance(event, events.OutreachClosingReported)
     after = given(*ACCEPTED, event)
@@ -157,7 +159,7 @@ def test_a_reported_closing_asks_once_and_closes_nothing() -> None:
 
 
 def test_a_closed_loop_takes_no_reported_closing() -> None:
-    command = ReportClosing(provider=PROVIDER, reason="other", on=DAY)
+    command = ReportClosing(provider=STREET, reason="other", on=DAY)
     assert refused(given(*ACCEPTED, closed("unable_to_reach")), command) == "already-closed"
 
 
@@ -165,10 +167,10 @@ def test_a_closed_loop_takes_no_reported_closing() -> None:
 
 
 def test_a_later_count_replaces_a_month_and_keeps_what_it_does_not_say() -> None:
-    (first,) = when(given(*ACCEPTED), CountMonth(provider=PROVIDER, month="2026-03", in_person=2, remote=1))
+    (first,) = when(given(*ACCEPTED), CountMonth(provider=STREET, month="2026-03", in_person=2, remote=1))
     state = given(*ACCEPTED, first)
-    assert when(state, CountMonth(provider=PROVIDER, month="2026-03", in_person=2)) == []
-    (second,) = when(state, CountMonth(provider=PROVIDER, month="2026-03", in_person=3))
+    assert when(state, CountMonth(provider=STREET, month="2026-03", in_person=2)) == []
+    (second,) = when(state, CountMonth(provider=STREET, month="2026-03", in_person=3))
     assert isinstance(second, events.OutreachMonthCounted)
     assert (second.in_person, second.remote) == (3, 1)
     assert len(given(*ACCEPTED, first, second).months) == 1

@@ -11,9 +11,11 @@ import pytest_asyncio
 from loopkeeper.contract import ids
 from notification.persistence.must_hold import MUST_HOLD
 from notification.workers import prune_once, tell_once
-from tests.conftest import Migrated
+from tests.builders.notification import received
+from tests.builders.organizations import REFERRER
+from tests.databases import Migrated
 from tests.notification.deliveries import partner, sender, subscribe, sweep
-from tests.notification.house import REFERRER, House, house, received
+from tests.notification.house import House, house
 
 DAY = timedelta(days=1)
 

@@ -14,9 +14,11 @@ import pytest_asyncio
 from loopkeeper.contract import ids
 from loopkeeper.testing.partner import Answer
 from notification.persistence import feed
-from tests.conftest import Migrated
+from tests.builders.notification import approved, received
+from tests.builders.organizations import HARBOR, OPERATIONS, REFERRER
+from tests.databases import Migrated
 from tests.notification.deliveries import attempts, heard, partner, sender, subscribe, sweep
-from tests.notification.house import OPERATIONS, PLAN, REFERRER, House, approved, house, received
+from tests.notification.house import House, house
 
 DAY = timedelta(days=1)
 
@@ -169,7 +171,7 @@ async def test_a_delivery_is_sent_again_on_its_owners_word_and_on_nobody_elses(o
         await sweep(deliverer)
         (first,) = await attempts(opened, REFERRER, subscription)
         path = f"/v1/deliveries/{first['delivery']}:resend"
-        await act(opened, path, who=PLAN, status=404)
+        await act(opened, path, who=HARBOR, status=404)
         assert (await act(opened, path))["webhook_id"] == first["webhook_id"]
         assert await sweep(deliverer) == 1
         assert len({taken.webhook_id for taken in heard(clinic)}) == 1
@@ -244,7 +246,7 @@ async def test_an_organization_has_at_most_twenty_subscriptions_however_many_it_
     async def ask(caller: Any) -> Any:
         return await caller.post("/v1/subscriptions", json={"description": "feed only"})
 
-    async with opened.caller(REFERRER) as caller, opened.caller(PLAN) as other:
+    async with opened.caller(REFERRER) as caller, opened.caller(HARBOR) as other:
         answers = await asyncio.gather(*(ask(caller) for _ in range(25)))
         made = [each for each in answers if each.status_code == 201]
         refused = [each.json() for each in answers if each.status_code == 409]

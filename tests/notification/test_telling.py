@@ -13,27 +13,17 @@ import notification
 from loopkeeper.contract.events import Event, ScreenedPopulation
 from loopkeeper.policy import Policy
 from loopkeeper.policy.reading import load
+from loopkeeper.testing.rules import MONDAY
 from notification.domain.notices.notices import notices
 from notification.domain.notices.telling import Happened, Telling, copies, tellings
 from notification.domain.notices.visibility import REDISCLOSURE
 from notification.domain.notices.wording import Notice
 from notification.domain.outreach.rules import DECIDER
 from notification.domain.outreach.state import Outreach
-from tests.notification.grants import GRANTED
-from tests.notification.house import (
-    DAVID,
-    OTHER,
-    PARTNER,
-    PLAN,
-    PROVIDER,
-    REFERRER,
-    START,
-    accepted,
-    approved,
-    closed,
-    made,
-    received,
-)
+from tests.builders.facts import closed
+from tests.builders.notification import DAVID, accepted, approved, made, received
+from tests.builders.organizations import HARBOR, OTHER, PARTNER, REFERRER, STREET
+from tests.builders.policy_rows import GRANTED
 from tests.notification.telling import NAMES
 
 EVENT = UUID(int=21)
@@ -54,7 +44,7 @@ def happened(*facts: Event) -> Happened:
     event = facts[-1]
     after = DECIDER.evolve(before, event)
     assert after is not None
-    return Happened(EVENT, DAVID, START, event, event.payload(), before, after)
+    return Happened(EVENT, DAVID, MONDAY, event, event.payload(), before, after)
 
 
 def bodies(policy: Policy, *facts: Event) -> Mapping[str, Mapping[str, Any]]:
@@ -62,7 +52,7 @@ def bodies(policy: Policy, *facts: Event) -> Mapping[str, Mapping[str, Any]]:
 
 
 def told(policy: Policy, *facts: Event) -> list[Telling]:
-    return list(tellings(policy, NAMES, happened(*facts), START))
+    return list(tellings(policy, NAMES, happened(*facts), MONDAY))
 
 
 def notices_of(*facts: Event) -> list[Notice]:
@@ -73,33 +63,33 @@ def notices_of(*facts: Event) -> list[Notice]:
 
 def test_the_plan_gets_the_event_itself_less_what_is_sealed(policy: Policy) -> None:
     found = bodies(policy, received(populations=HOMELESS, county="fresno"))
-    assert set(found) == {PLAN}
-    assert found[PLAN]["event"] == str(EVENT)
-    assert "sealed" not in found[PLAN]
-    assert found[PLAN]["populations"][0]["code"] == "homelessness"
+    assert set(found) == {HARBOR}
+    assert found[HARBOR]["event"] == str(EVENT)
+    assert "sealed" not in found[HARBOR]
+    assert found[HARBOR]["populations"][0]["code"] == "homelessness"
 
 
 def test_a_partner_gets_what_the_plan_granted_of_population_and_county(policy: Policy) -> None:
     """loop.md 1.6, 6.3: and of no population at all."""
     granted = bodies(policy, received(populations=HOMELESS, county="alameda"))
-    assert set(granted) == {PLAN, PARTNER}
+    assert set(granted) == {HARBOR, PARTNER}
     assert "populations" not in granted[PARTNER]
-    assert set(bodies(policy, received(populations=(), county="alameda"))) == {PLAN}
+    assert set(bodies(policy, received(populations=(), county="alameda"))) == {HARBOR}
 
 
 def test_a_part_2_programs_word_travels_with_its_notice(policy: Policy) -> None:
     """loop.md 6.5."""
     found = bodies(policy, received(), made(provider=OTHER), accepted(provider=OTHER))
-    assert found[PLAN]["part2"]["notice"] == REDISCLOSURE
-    assert found[PLAN]["part2"]["consent"] == {"scope": "none"}
-    assert "part2" not in bodies(policy, received(), made(), accepted())[PLAN]
+    assert found[HARBOR]["part2"]["notice"] == REDISCLOSURE
+    assert found[HARBOR]["part2"]["consent"] == {"scope": "none"}
+    assert "part2" not in bodies(policy, received(), made(), accepted())[HARBOR]
 
 
 def test_an_acceptance_is_told_to_referrer_and_provider_each_by_its_duty(policy: Policy) -> None:
     found = told(policy, received(), made(), accepted())
     assert {(each.notice.code, each.notice.recipient_kind, each.notice.recipient) for each in found} == {
         ("assigned", "referrer", REFERRER),
-        ("yours", "provider", PROVIDER),
+        ("yours", "provider", STREET),
     }
     assert all(each.duty.words["duty"].startswith("notice_duties/") for each in found)
 

@@ -14,17 +14,10 @@ import pytest
 
 from loopkeeper.contract import events
 from loopkeeper.contract.events import Event
-from tests.notification.house import (
-    OTHER,
-    PLAN,
-    PROVIDER,
-    accepted,
-    approved,
-    closed,
-    made,
-    received,
-)
-from tests.notification.samples import DAY, LATER, PCP, RIGHTS, SECOND, make
+from tests.builders.every_event import DAY, LATER, PCP, RIGHTS, SECOND, make
+from tests.builders.facts import closed
+from tests.builders.notification import accepted, approved, made, received
+from tests.builders.organizations import HARBOR, OTHER, STREET
 from tests.notification.telling import POLICY, Said, said
 
 e = events
@@ -36,7 +29,7 @@ Facts = tuple[Event, ...]
 
 
 def granted(**changes: Any) -> Event:
-    return make(e.AuthorizationPresumptiveGranted, grant="grt_1", provider=PROVIDER, provider_version=1,
+    return make(e.AuthorizationPresumptiveGranted, grant="grt_1", provider=STREET, provider_version=1,
                 population="homelessness", **{"from": DAY, "through": DAY}, **changes)  # fmt: skip
 
 
@@ -91,7 +84,7 @@ def late(clock: str, state: str) -> Event:
     return make(e.OutreachOverdue, assignment="asg_1", clock=clock, due_at=LATER, state=state)
 
 
-CLAIM = {"provider": PROVIDER, "population": "homelessness", "from": DAY}
+CLAIM = {"provider": STREET, "population": "homelessness", "from": DAY}
 ASKED = received(claim=CLAIM)
 START_ALONE = received(claim=CLAIM, kind="presumptive_start")
 OPEN = (received(), made(), accepted())
@@ -114,9 +107,9 @@ RESOLVED = make(e.AuthorizationAppealResolved, authorization="auth_1", upheld=Tr
 TOLD_DEAD = make(e.ReferralDeathTold, by="plan", due_at=LATER)
 NOT_DEAD = make(e.ReferralDeathTakenBack)
 ERROR = make(e.OutreachTakenBack, assignment="asg_1", what="services_started", because="another_member",
-             acted_by={"organization": PLAN, "person": "ana-reyes"})  # fmt: skip
-PLANNED = make(e.AssignmentMade, assignment="asg_1", provider=PROVIDER, answer_due_at=LATER, starts_on=SOON)
-STARTED = make(e.AssignmentStarted, assignment="asg_1", provider=PROVIDER, on=SOON)
+             acted_by={"organization": HARBOR, "person": "ana-reyes"})  # fmt: skip
+PLANNED = make(e.AssignmentMade, assignment="asg_1", provider=STREET, answer_due_at=LATER, starts_on=SOON)
+STARTED = make(e.AssignmentStarted, assignment="asg_1", provider=STREET, on=SOON)
 IN_ALW = {"flags": ["program_alw"], "program_providers": {"alw": OTHER}}
 CHOOSES = (received(**IN_ALW), made(), accepted(), approved())
 CHOSE = make(e.ReferralAmended, cause="corrected", flags=["program_alw", "chose_alw"])
@@ -147,7 +140,7 @@ def line(kind: str, text: str, facts: Facts, *says: str, never: tuple[str, ...] 
 
 REFERRERS = (
     line("referrer", "authorized/undated", (received(), make(e.ReferralAmended, cause="release_date", release_on=SOON,
-         acted_by={"organization": PLAN, "person": "ana-reyes"}), approved()), "authorized Enhanced Care Management",
+         acted_by={"organization": HARBOR, "person": "ana-reyes"}), approved()), "authorized Enhanced Care Management",
          never=("March", "2027", "release"), rule="loop.md 3.7: the day tells custody"),
     line("referrer", "death_told/usual", (*OPEN, TOLD_DEAD), "has died", "Contact the member no more", rule="loop.md 7.7"),
     line("referrer", "death_taken_back/usual", (*OPEN, TOLD_DEAD, NOT_DEAD), "is not so", rule="loop.md 7.7"),
@@ -179,7 +172,7 @@ REFERRERS = (
          "refer again", never=("you will be told",), rule="loop.md 7.2"),
     line("referrer", "assigned/usual", OPEN, "Harbor Street Medicine accepted", "415-555-0101",
          "in the way that are right", never=("will now reach out",), rule="loop.md 3.7, 6.2: not now, not any way"),
-    line("referrer", "assigned/discreet", (received(), made("asg_1", OTHER), accepted("asg_1", OTHER)),
+    line("referrer", "assigned/discreet", (received(), made(OTHER, "asg_1"), accepted(OTHER, "asg_1")),
          "A provider accepted", never=("Bayview",), rule="loop.md 6.4"),
     line("referrer", "not_authorized/usual", (received(), denied()), "No Population of Focus is met",
          "may appeal to Harbor Health Plan by March 2, 2026", rule="ECMG26 p104"),
@@ -301,7 +294,7 @@ PROVIDERS = (
          "waits until the directory has your entry", rule="loop.md 3.6"),
     *(
         line("provider", f"presumptive_reminded/{missing}", (ASKED, granted(), make(e.AuthorizationPresumptiveReminded,
-             grant="grt_1", provider=PROVIDER, day=20, missing=missing, through=DAY)), *says, rule="loop.md 3.4")
+             grant="grt_1", provider=STREET, day=20, missing=missing, through=DAY)), *says, rule="loop.md 3.4")
         for missing, says in (
             ("referral", ("Send it to Harbor Health Plan now",)),
             ("decision", ("You have nothing to send", "told to you")),
@@ -370,7 +363,7 @@ PROVIDERS = (
          late("outreach_window", "breached")), "Attempt nothing", rule="loop.md 6.2"),
     line("pcp", "pcp_assigned/usual", (received(pcp=PCP), made(), accepted()), "Harbor Street Medicine coordinates",
          rule="ECMG26 p114"),
-    line("pcp", "pcp_assigned/discreet", (received(pcp=PCP), made("asg_1", OTHER), accepted("asg_1", OTHER)),
+    line("pcp", "pcp_assigned/discreet", (received(pcp=PCP), made(OTHER, "asg_1"), accepted(OTHER, "asg_1")),
          "A provider coordinates", never=("Bayview",), rule="loop.md 6.4"),
 )  # fmt: skip
 MEMBERS = (
@@ -449,9 +442,9 @@ MEMBERS = (
     line("member", "presumptive_ended/denied", (ASKED, granted(), denied(), grant_ended("expired")),
          "The plan said no", never=("still tell you",), rule="loop.md 3.5"),
     line("member", "lead_changed/usual", (*SERVED, make(e.AssignmentLeadChanged, assignment="asg_1",
-         provider=PROVIDER, lead={"person": "joe.kim", "name": "Joe Kim"})), "Joe Kim", rule="ECMG26 p115"),
+         provider=STREET, lead={"person": "joe.kim", "name": "Joe Kim"})), "Joe Kim", rule="ECMG26 p115"),
     line("member", "lead_changed/discreet", (received(flags=CAREFUL), made(), accepted(),
-         make(e.AssignmentLeadChanged, assignment="asg_1", provider=PROVIDER,
+         make(e.AssignmentLeadChanged, assignment="asg_1", provider=STREET,
               lead={"person": "joe.kim", "name": "Joe Kim"})), "you said is safe", never=("Joe",), rule="loop.md 6.2"),
     line("member", "help/usual", (*OPEN, NO_TEAM), "no team could take you", "help you find a team",
          never=("could not start",), rule="domain.md 5.3 N6"),
@@ -536,7 +529,7 @@ SILENT: tuple[tuple[str, str, Facts, str], ...] = (
     ),
     ("taken_back", "member", (*OPEN, SERVICES, ERROR), "nobody was told of an ending yet"),
     ("ended", "member", (*SERVED, ended(14)), "of the dead nobody is told here"),
-    ("referred_again", "provider", (*SERVED, joined(PROVIDER)), "it referred itself"),
+    ("referred_again", "provider", (*SERVED, joined(STREET)), "it referred itself"),
 )
 
 
@@ -622,7 +615,7 @@ def test_a_hospital_hears_of_a_provider_whose_name_reveals_treatment_by_consent_
 ) -> None:
     """loop.md 2.11, 6.4, 6.5; 42 CFR 2.31."""
     told_consent = [make(e.OutreachContactChanged, flags=(), consent=consent)] if consent else []
-    facts = (received(), made("asg_1", OTHER), accepted("asg_1", OTHER), approved(), SERVICES, closed(),
+    facts = (received(), made(OTHER, "asg_1"), accepted(OTHER, "asg_1"), approved(), SERVICES, closed(),
              *told_consent, joined(until=until))  # fmt: skip
     (found,) = [each for each in told(facts) if each.notice.recipient == SECOND]
     assert ("Bayview Recovery" in found.text) is named

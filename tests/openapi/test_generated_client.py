@@ -19,8 +19,10 @@ import pytest
 import pytest_asyncio
 from openapi_python_client.config import Config, ConfigFile, MetaType
 
-from tests.conftest import Databases
-from tests.loop.house import CLINIC, STREET, House, david, house
+from tests.builders.forms import david
+from tests.builders.organizations import CLINIC, STREET
+from tests.databases import Databases
+from tests.loop.house import House, house
 
 PACKAGE = "generated_loopkeeper_client"
 # What the generator does not know by itself: files are sent as they are.

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.conftest import Databases
-from tests.loop.house import HARBOR, HOSPITAL, OPERATIONS, STREET
+from tests.builders.organizations import HARBOR, HOSPITAL, OPERATIONS, STREET
+from tests.databases import Databases
 from tests.security.declared import called
 from tests.security.neighbours import Neighbours, neighbours
 from tests.security.survey import routes

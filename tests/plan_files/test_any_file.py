@@ -18,6 +18,7 @@ from loopkeeper.plan_files.returned import returned_file
 from loopkeeper.plan_files.table import open_table, records
 from loopkeeper.plan_files.writing import write_file
 from loopkeeper.spreadsheets.cells import Unreadable
+from tests.examples import many
 from tests.plan_files.judging import judge
 from tests.plan_files.worlds import PLANS, World
 
@@ -29,7 +30,7 @@ SAMPLES: Sequence[tuple[World, Kind, str]] = [
     for said in world.expected
     if said["direction"] == "in" and "file_refused" not in said and not said.get("after")
 ]
-quick = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+quick = settings(max_examples=many(40), deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def answered(world: World, kind: Kind, layout: Layout, content: bytes, name: str = "") -> Judged | None:
@@ -204,7 +205,7 @@ def _words(words: Mapping[str, tuple[str, ...]], chance: random.Random) -> Mappi
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=many(15), deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 2**32))
 def test_a_file_says_the_same_in_any_layout(kind: Kind, seed: int) -> None:
     """Written as another plan might, the same rows are read, and become the same."""

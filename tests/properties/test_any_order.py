@@ -57,8 +57,9 @@ from notification.domain.outreach.rules import allowed
 from referral_intake.domain.commands import ReceiveReferral
 from referral_intake.domain.next_step import next_step
 from referral_intake.domain.rules import DECIDER as INTAKE
-from tests.conftest import Databases
-from tests.intake.cases import receive
+from tests.builders.intake import receive
+from tests.databases import Databases
+from tests.examples import many
 from tests.properties.pure_store import PureStream
 from tests.properties.readers import POLICY, Reader, message, reading
 
@@ -171,7 +172,7 @@ def deliveries(draw: st.DrawFn) -> tuple[Sequence[int], Sequence[Sequence[int]]]
 @pytest.mark.parametrize("name", SERVICES)
 @given(delivered=deliveries(), outcome=st.sampled_from(["services_received", "withdrawn"]))
 # On a real database, so a failure is shown as it was found: making it smaller would take minutes.
-@settings(max_examples=15, deadline=None, phases=[Phase.generate])
+@settings(max_examples=many(15), deadline=None, phases=[Phase.generate])
 async def test_hearing_everything_twice_is_hearing_it_once(
     pairs: Mapping[str, Pair],
     name: str,
@@ -283,7 +284,7 @@ def hear(stream: PureStream, name: str, events: Sequence[Event]) -> None:
 
 @pytest.mark.parametrize("name", CASES)
 @given(order=ORDERS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=many(40), deadline=None)
 def test_wherever_the_closing_is_heard_nobody_works_on_what_is_over(
     rows: Policy, name: str, order: Sequence[int]
 ) -> None:
@@ -295,7 +296,7 @@ def test_wherever_the_closing_is_heard_nobody_works_on_what_is_over(
 
 
 @given(order=ORDERS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=many(40), deadline=None)
 def test_a_loop_closes_once_and_the_same_way_wherever_first_services_are_heard(order: Sequence[int]) -> None:
     facts = story("mem_1", "services_received")
     stream = PureStream(INTAKE, notes_all=True)

@@ -32,7 +32,10 @@ from loopkeeper.contract.events import (
     ReferralReceived,
 )
 from loopkeeper.policy.reading import installed, load
-from tests.assignment.cases import APPROVED, CLINIC, GRANTED, LUIS, MARIA, NAVIGATORS, RECEIVED, STREET, entry
+from tests.builders.assignment import APPROVED, GRANTED, RECEIVED
+from tests.builders.facts import entry
+from tests.builders.organizations import CLINIC, LEAD, MARIA, NAVIGATORS, STREET
+from tests.examples import many
 from tests.properties.pure_store import PureStream
 
 START = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
@@ -151,7 +154,7 @@ class AssignmentMachine(RuleBasedStateMachine):
         newest = self.newest(referral)
         if newest is not None:
             provider = newest.provider if own else anybody
-            self.ask(referral, Accept(assignment=newest.assignment, provider=provider, lead=LUIS))
+            self.ask(referral, Accept(assignment=newest.assignment, provider=provider, lead=LEAD))
 
     @rule(referral=REFERRAL, reason=st.sampled_from(["no_capacity", "safety", ""]))
     def decline(self, referral: str, reason: str) -> None:
@@ -260,4 +263,4 @@ class AssignmentMachine(RuleBasedStateMachine):
 
 
 TestAssignment = AssignmentMachine.TestCase
-TestAssignment.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
+TestAssignment.settings = settings(max_examples=many(80), stateful_step_count=40, deadline=None)

@@ -33,20 +33,20 @@ from loopkeeper.contract.events import (
 )
 from loopkeeper.contract.vocabulary.decisions import DenialReason
 from loopkeeper.testing.rules import AskedCommand
-from tests.authorization.cases import (
+from tests.builders.authorization import (
     ENTRY,
-    MARIA,
-    NOBODY,
     RULES,
     TEAM,
     approve,
     claim,
-    closed,
     deny,
     look_again,
     open_review,
     received,
 )
+from tests.builders.facts import closed
+from tests.builders.organizations import MARIA, NOBODY
+from tests.examples import many
 from tests.properties.pure_store import PureStream
 
 START = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
@@ -211,4 +211,4 @@ class AuthorizationMachine(RuleBasedStateMachine):
 
 
 TestAuthorization = AuthorizationMachine.TestCase
-TestAuthorization.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+TestAuthorization.settings = settings(max_examples=many(100), stateful_step_count=30, deadline=None)

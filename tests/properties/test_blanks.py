@@ -21,7 +21,7 @@ from loopkeeper.runtime.service import installed
 from referral_intake.domain.form.criteria_fields import ANSWERS
 from referral_intake.domain.form.examples import example_adult, example_child
 from referral_intake.domain.form.form import ReferralBody
-from tests.intake.forms import asked
+from tests.builders.standard_forms import asked
 
 DOCUMENTS = Path(__file__).parents[2] / "docs" / "reference" / "openapi"
 WORDS = ("unknown", "Unknown", "N/A", "n/a", " N/A ", "NA")

@@ -39,7 +39,8 @@ from referral_intake.domain.next_step import next_step
 from referral_intake.domain.rules import DECIDER
 from referral_intake.domain.state import Status, status
 from referral_intake.persistence.tables import columns
-from tests.intake.cases import note, receive
+from tests.builders.intake import note, receive
+from tests.examples import many
 from tests.properties.pure_store import PureStream
 
 START = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
@@ -151,4 +152,4 @@ class IntakeMachine(RuleBasedStateMachine):
 
 
 TestIntake = IntakeMachine.TestCase
-TestIntake.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestIntake.settings = settings(max_examples=many(150), stateful_step_count=40, deadline=None)

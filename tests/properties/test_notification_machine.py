@@ -45,7 +45,10 @@ from notification.domain.outreach.commands import (
 from notification.domain.outreach.rules import DECIDER
 from notification.domain.outreach.state import SERVICES_RECEIVED, Outreach
 from notification.persistence.tables import columns
-from tests.notification.house import DAVID, OTHER, PROVIDER, accepted, approved, closed, made, received
+from tests.builders.facts import closed
+from tests.builders.notification import DAVID, accepted, approved, made, received
+from tests.builders.organizations import OTHER, STREET
+from tests.examples import many
 from tests.properties.pure_store import PureStream
 
 START = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
@@ -53,12 +56,12 @@ DAY = date(2026, 3, 2)
 SPACE = UUID("00000000-0000-0000-0000-0000000000ad")
 REACH = ReachPolicy(attempts=2, days=3, modalities=2, in_person=1)
 ENDINGS = (OutreachServicesStarted, OutreachMemberDeclined, OutreachUnableToReach)
-OFFERS = {"asg_1": PROVIDER, "asg_2": OTHER}
+OFFERS = {"asg_1": STREET, "asg_2": OTHER}
 
 
 def _facts() -> list[Event]:
     grant = {
-        "occurred_at": START, "grant": "grant_1", "provider": PROVIDER, "provider_version": 1,
+        "occurred_at": START, "grant": "grant_1", "provider": STREET, "provider_version": 1,
         "population": "homelessness", "from": DAY, "through": DAY,
     }  # fmt: skip
     facts: list[Event] = [
@@ -71,8 +74,8 @@ def _facts() -> list[Event]:
     ]
     for assignment, provider in OFFERS.items():
         facts += [
-            made(assignment, provider),
-            accepted(assignment, provider),
+            made(provider, assignment),
+            accepted(provider, assignment),
             AssignmentDeclined(occurred_at=START, assignment=assignment, reason="no_capacity"),
             AssignmentWithdrawn(occurred_at=START, assignment=assignment, reason="by_hand"),
             AssignmentEnded(occurred_at=START, assignment=assignment, reason="grant_over", on=DAY),
@@ -104,7 +107,7 @@ class NotificationMachine(RuleBasedStateMachine):
         elif begun != "nothing":
             self.receive()
         if begun in ("accepted", "late"):
-            for fact in (made("asg_1"), accepted("asg_1")):
+            for fact in (made(assignment="asg_1"), accepted(assignment="asg_1")):
                 self.fact(FACTS.index(fact))
 
     def give(self, command: AskedCommand, claim: str) -> list[Event]:
@@ -242,4 +245,4 @@ class NotificationMachine(RuleBasedStateMachine):
 
 
 TestNotification = NotificationMachine.TestCase
-TestNotification.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)
+TestNotification.settings = settings(max_examples=many(80), stateful_step_count=30, deadline=None)

@@ -26,21 +26,10 @@ from loopkeeper.kernel import logs
 from loopkeeper.postgres.embedded import Server
 from loopkeeper.runtime.run import Addresses
 from loopkeeper.testing.partner import Answer
-from tests.conftest import Databases
-from tests.loop.house import (
-    CLINIC,
-    HARBOR,
-    HOSPITAL,
-    NAVIGATORS,
-    OPERATIONS,
-    STREET,
-    UNMET,
-    VALLEY,
-    House,
-    david,
-    house,
-    put_roster,
-)
+from tests.builders.forms import UNMET, david
+from tests.builders.organizations import CLINIC, HARBOR, HOSPITAL, NAVIGATORS, OPERATIONS, STREET, VALLEY
+from tests.databases import Databases
+from tests.loop.house import House, house, put_roster
 from tests.security import kept
 from tests.security.canaries import Canaries, marked
 from tests.security.declared import called, routes

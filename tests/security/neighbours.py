@@ -16,19 +16,10 @@ from pathlib import Path
 import httpx
 
 from loopkeeper.security import organizations
-from tests.conftest import Databases
-from tests.loop.house import (
-    CLINIC,
-    HARBOR,
-    HOSPITAL,
-    OPERATIONS,
-    STREET,
-    VALLEY,
-    House,
-    david,
-    house,
-    put_roster,
-)
+from tests.builders.forms import david
+from tests.builders.organizations import CLINIC, HARBOR, HOSPITAL, OPERATIONS, STREET, VALLEY
+from tests.databases import Databases
+from tests.loop.house import House, house, put_roster
 from tests.security import kept
 from tests.security.declared import Route, address, called, good_body, routes
 

@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from loopkeeper.postgres.embedded import Server
-from tests.conftest import Databases
+from tests.databases import Databases
 from tests.security.eventful import REFERRALS, Day, eventful_day
 
 CONTROL = {"the control"}

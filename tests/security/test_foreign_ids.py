@@ -12,8 +12,8 @@ import pytest
 import pytest_asyncio
 
 from loopkeeper.security.organizations import Role
-from tests.conftest import Databases
-from tests.loop.house import CLINIC, HARBOR, HOSPITAL, NAVIGATORS, OPERATIONS, STREET, VALLEY
+from tests.builders.organizations import CLINIC, HARBOR, HOSPITAL, NAVIGATORS, OPERATIONS, STREET, VALLEY
+from tests.databases import Databases
 from tests.security import kept
 from tests.security.declared import ID, called, changed, good_body, leaves, routes
 from tests.security.neighbours import NOBODY, REVOKED, STRANGERS, Neighbours, neighbours

@@ -17,8 +17,8 @@ import pytest
 import pytest_asyncio
 
 from loopkeeper.security.organizations import Role
-from tests.conftest import Databases
-from tests.loop.house import CLINIC, HARBOR, OPERATIONS, STREET
+from tests.builders.organizations import CLINIC, HARBOR, OPERATIONS, STREET
+from tests.databases import Databases
 from tests.security import hostile, kept
 from tests.security.declared import JSON, Route, address, called, changed, good_body, routes, takes, texts
 from tests.security.hostile import BODY, MEDIA, WORD

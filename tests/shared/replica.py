@@ -9,7 +9,6 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import cache, partial
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -36,14 +35,15 @@ from loopkeeper.policy.reading import installed, load
 from loopkeeper.postgres.connections import Connection, Pool, connect
 from loopkeeper.postgres.embedded import Server
 from loopkeeper.runtime.run import make_event_log
-from loopkeeper.runtime.service import GROUP, Resources
+from loopkeeper.runtime.service import Resources, Service
 from loopkeeper.security.keyring import Keyring
 from loopkeeper.security.organizations import Client, Directory, Role
 from loopkeeper.security.sealing import Sealer
 from loopkeeper.store.definition import Submission
 from loopkeeper.store.store import Store
 from loopkeeper.store.transient import transient
-from tests.assignment.cases import HARBOR, RECEIVED
+from tests.builders.assignment import RECEIVED
+from tests.builders.organizations import HARBOR
 from tests.kafka import PARTITIONS
 from tests.shared.stores import Bench, message, opened
 
@@ -130,7 +130,7 @@ class Replica:
 class Site:
     """One service's database and the log, on which any number of its replicas may be opened. All share one clock."""
 
-    service: str
+    service: Service
     url: str
     log: str
     folder: Path
@@ -175,9 +175,8 @@ class Site:
     @asynccontextmanager
     async def visited(self) -> AsyncGenerator[Replica]:
         """A replica for the length of the block: its store's writer runs, nothing else."""
-        (point,) = entry_points(group=GROUP, name=self.service)
-        settings, chosen = Settings(home=self.folder), point.load()
-        telemetry, metrics = Telemetry.open(self.service, settings), Metrics()
+        settings, chosen = Settings(home=self.folder), self.service
+        telemetry, metrics = Telemetry.open(chosen.name, settings), Metrics()
         sealer = Sealer(Keyring.open(settings.config_folder))
         equipment = Resources(
             settings, chosen.settings(), self.clock, _rows(), sealer,
@@ -191,7 +190,7 @@ class Site:
         ) as bench:
             store, pool = bench.store, bench.pool
             told = {"metrics": metrics, "telemetry": telemetry}
-            consumer = Consumer(self.service, event_log, store, reactions, pool, **told)
+            consumer = Consumer(chosen.name, event_log, store, reactions, pool, **told)
             parked, on_timer = ParkedFacts(store, pool, sealer, reactions.react), chosen.on_timer(equipment)
             sweep = TimerSweep(
                 store,
@@ -204,8 +203,8 @@ class Site:
                 **told,
                 goes_on=chosen.goes_on,
             )
-            relay = Relay(self.service, partial(connect_as, self.url), event_log, store.unsent, **told)
-            member = await event_log.join(self.service, consumer.place)
+            relay = Relay(chosen.name, partial(connect_as, self.url), event_log, store.unsent, **told)
+            member = await event_log.join(chosen.name, consumer.place)
             try:
                 yield Replica(bench, event_log, consumer, parked, sweep, relay, member, self.url)
             finally:
@@ -218,7 +217,9 @@ async def connect_as(url: str, name: str) -> Connection:
 
 
 @asynccontextmanager
-async def site(service: str, url: str, log: str, folder: Path, clock: ManualClock) -> AsyncGenerator[Site]:
+async def site(
+    service: Service, url: str, log: str, folder: Path, clock: ManualClock
+) -> AsyncGenerator[Site]:
     async with AsyncExitStack() as stack:
         yield Site(service, url, log, folder, clock, stack)
 

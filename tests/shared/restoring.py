@@ -13,7 +13,7 @@ from loopkeeper.kernel.supervisor import Heartbeat
 from loopkeeper.postgres.connections import connect
 from loopkeeper.store.gate import AT_START
 from loopkeeper.store.transient import transient
-from tests.conftest import Databases
+from tests.databases import Databases
 from tests.shared.replica import Replica, Site
 
 

@@ -1,23 +1,21 @@
-"""A store over a real database for the tests of the chassis: intake's, whose rules are the simplest whole ones."""
+"""A store over a real database for the tests of the chassis: the example's (`tests/example`), or any other service's."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 from loopkeeper.contract import ids
 from loopkeeper.contract.envelope import Message
-from loopkeeper.contract.events import ActedBy, Event, ReferralReceived
+from loopkeeper.contract.events import Event
 from loopkeeper.event_log.port import Received
 from loopkeeper.kernel.clock import Clock, ManualClock
 from loopkeeper.kernel.metrics import Metrics
-from loopkeeper.policy.reading import load
 from loopkeeper.postgres.connections import Pool, writing_pool
 from loopkeeper.security.keyring import Keyring
 from loopkeeper.security.sealing import Sealer
@@ -26,23 +24,13 @@ from loopkeeper.store.batch import Batch
 from loopkeeper.store.definition import Domain, Submission
 from loopkeeper.store.offsets import Progress, Step
 from loopkeeper.store.store import Store
-from referral_intake.domain.commands import Keys, NoteFact, ReceiveReferral, WithdrawReferral
-from referral_intake.domain.rules import DECIDER
-from referral_intake.domain.state import Referral
-from referral_intake.persistence.context import IntakeLoader
-from referral_intake.persistence.projections import IntakeProjection
-from referral_intake.persistence.tables import columns
+from loopkeeper.testing.rules import MONDAY
+from tests.builders import facts
+from tests.builders.organizations import STREET
+from tests.example.domain import Note, Receive, Withdraw
+from tests.example.service import register
 
-Migrated = Callable[[str], Awaitable[str]]
-AT = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
-PLAN, HARBOR = "harbor-health-plan", "harbor-street-medicine"
-POLICY = load(["referral_intake"])
-
-
-def intake(sealer: Sealer) -> Domain[Referral, Any]:
-    """Intake without its deadlines."""
-    loader, projection = IntakeLoader(POLICY, sealer), IntakeProjection()
-    return Domain("intake", DECIDER, columns, loader=loader, projection=projection, notes_all=True)
+AT = MONDAY
 
 
 @dataclass
@@ -63,7 +51,7 @@ async def opened(
     config: Path,
     *,
     clock: Clock | None = None,
-    domain: Callable[[Sealer], Domain[Any, Any]] = intake,
+    domain: Callable[[Sealer], Domain[Any, Any]] = register,
     queue: int = 2048,
 ) -> AsyncGenerator[Bench]:
     """A store as a replica has it, its writer running."""
@@ -97,19 +85,17 @@ async def read_to(store: Store[Any], offset: int) -> Progress:
     return Progress({0: Step(await store.with_batch(stands), offset, uuid4())})
 
 
-def received(member_key: str = "", **changes: Any) -> ReceiveReferral:
+def received(key: str = "", **changes: Any) -> Receive:
     """A reception as the edge hands it to the store."""
-    event = ReferralReceived(occurred_at=AT, plan=PLAN, referrer=HARBOR, member="", **changes)
-    return ReceiveReferral(received=event, keys=Keys(member=member_key))
+    return Receive(received=facts.received(referrer=STREET, member="", **changes), key=key)
 
 
-def reception(member_key: str = "", *, claim: UUID | None = None, body: bytes = b"") -> Submission:
-    return Submission(claim or uuid4(), ids.new("ref"), received(member_key), body_hash=body)
+def reception(key: str = "", *, claim: UUID | None = None, body: bytes = b"") -> Submission:
+    return Submission(claim or uuid4(), ids.new("ref"), received(key), body_hash=body)
 
 
 def withdrawal(stream: str, *, claim: UUID | None = None) -> Submission:
-    command = WithdrawReferral(by="referrer", acted_by=ActedBy(organization=HARBOR, person="rosa"))
-    return Submission(claim or uuid4(), stream, command)
+    return Submission(claim or uuid4(), stream, Withdraw())
 
 
 def message(stream: str, event: Event, source: str = "/authorization", id: UUID | None = None) -> Message:
@@ -120,4 +106,4 @@ def fact(stream: str, event: Event, offset: int = 1, id: UUID | None = None) -> 
     """Another service's event as the consumer hands it to the store."""
     sent = message(stream, event, id=id)
     place = Received(0, offset, stream, sent)
-    return Submission(sent.id, stream, NoteFact(fact=event), causation=str(sent.id), received=place)
+    return Submission(sent.id, stream, Note(fact=event), causation=str(sent.id), received=place)

@@ -26,14 +26,13 @@ from loopkeeper.store import store
 from loopkeeper.store.batch import LARGEST_EVENT, Outcome
 from loopkeeper.store.definition import Domain, Submission
 from loopkeeper.store.store import COMMANDS_KEPT, CommandFailed
-from referral_intake.domain.contexts import Asked
-from referral_intake.domain.rules import DECIDER
-from referral_intake.domain.state import Referral
-from tests.assignment.cases import made
-from tests.conftest import Fresh, Migrated
+from tests.builders.facts import made
+from tests.databases import Fresh, Migrated
+from tests.example.domain import DECIDER, Asked, Case
+from tests.example.service import example, register
 from tests.shared.events import REVIEW
 from tests.shared.replica import Site, away, site, until
-from tests.shared.stores import AT, fact, intake, opened, read_to, received, reception, withdrawal
+from tests.shared.stores import AT, fact, opened, read_to, received, reception, withdrawal
 
 
 @pytest_asyncio.fixture
@@ -41,7 +40,7 @@ async def here(
     migrated: Migrated, fresh_database: Fresh, tmp_path: Path, clock: ManualClock
 ) -> AsyncGenerator[Site]:
     log = await fresh_database("log")
-    async with site("intake", await migrated("intake"), log, tmp_path, clock) as opened_site:
+    async with site(example, await migrated("example"), log, tmp_path, clock) as opened_site:
         yield opened_site
 
 
@@ -116,13 +115,13 @@ async def test_a_replica_whose_clock_is_behind_writes_no_earlier_time_than_stand
 
 
 async def test_no_service_writes_an_event_of_anothers_noun(migrated: Migrated, tmp_path: Path) -> None:
-    def confused(_: Referral | None, asked: Asked) -> list[Event]:
+    def confused(_: Case | None, asked: Asked) -> list[Event]:
         return [made()]
 
-    def domain(sealer: Sealer) -> Domain[Any, Any]:
-        return replace(intake(sealer), decider=replace(DECIDER, decide=confused))
+    def domain(_: Sealer) -> Domain[Any, Any]:
+        return replace(register(), decider=replace(DECIDER, decide=confused))
 
-    async with opened(await migrated("intake"), tmp_path, domain=domain) as bench:
+    async with opened(await migrated("example"), tmp_path, domain=domain) as bench:
         with pytest.raises(CommandFailed, match="InvariantBroken"):
             await bench.store.submit(reception())
         for table in ("journal", "outbox", "referral", "claim"):
@@ -132,7 +131,7 @@ async def test_no_service_writes_an_event_of_anothers_noun(migrated: Migrated, t
 async def test_an_event_too_large_for_the_log_is_refused_before_anything_is_written(
     migrated: Migrated, tmp_path: Path
 ) -> None:
-    async with opened(await migrated("intake"), tmp_path) as bench:
+    async with opened(await migrated("example"), tmp_path) as bench:
         large = Submission(uuid4(), ids.new("ref"), received(county="x" * LARGEST_EVENT))
         small = reception()
         outcomes = await bench.store.execute([large, small])
@@ -144,7 +143,7 @@ async def test_an_event_too_large_for_the_log_is_refused_before_anything_is_writ
 
 async def test_a_claim_is_kept_for_thirty_days_and_then_forgotten(migrated: Migrated, tmp_path: Path) -> None:
     clock, key = ManualClock(AT), uuid4()
-    async with opened(await migrated("intake"), tmp_path, clock=clock) as bench:
+    async with opened(await migrated("example"), tmp_path, clock=clock) as bench:
         first = await bench.store.submit(reception(claim=key))
         clock.advance(COMMANDS_KEPT)
         assert timedelta(days=30) == COMMANDS_KEPT
@@ -161,7 +160,7 @@ async def test_a_command_over_two_referrals_whose_new_row_another_replica_made_i
     migrated: Migrated, tmp_path: Path
 ) -> None:
     """A fact about the second referral comes to another replica while this one merges it into the first."""
-    url = await migrated("intake")
+    url = await migrated("example")
     async with opened(url, tmp_path) as bench:
         known, bystander, bare = reception("plan:ana"), reception("plan:bo"), ids.new("ref")
         await bench.store.execute([known, bystander, fact(bare, REVIEW)])
@@ -205,7 +204,7 @@ async def test_a_batch_that_takes_too_long_twice_is_halved_and_the_one_at_fault_
     migrated: Migrated, tmp_path: Path
 ) -> None:
     """One that would take too long each time must not hold up what comes with it, nor look like a database that is away."""
-    url = await migrated("intake")
+    url = await migrated("example")
     async with opened(url, tmp_path) as bench:
         known = [reception() for _ in range(8)]
         await bench.store.execute(known)

@@ -21,8 +21,11 @@ from loopkeeper.kernel.clock import ManualClock
 from loopkeeper.kernel.supervisor import Supervisor
 from loopkeeper.postgres.connections import connect
 from loopkeeper.postgres.embedded import Server
-from tests.assignment.cases import APPROVED, accepted, closed, made
-from tests.conftest import Databases, Fresh, Migrated
+from loopkeeper.runtime.service import installed
+from tests.builders.assignment import APPROVED
+from tests.builders.facts import accepted, closed, made
+from tests.databases import Databases, Fresh, Migrated
+from tests.example.service import example
 from tests.shared.replica import SOON, Replica, Site, away, referred, site, until, working
 from tests.shared.stores import AT, message, reception
 
@@ -35,7 +38,7 @@ async def here(
     migrated: Migrated, fresh_database: Fresh, tmp_path: Path, clock: ManualClock
 ) -> AsyncGenerator[Site]:
     log = await fresh_database("log")
-    async with site("intake", await migrated("intake"), log, tmp_path, clock) as opened:
+    async with site(example, await migrated("example"), log, tmp_path, clock) as opened:
         yield opened
 
 
@@ -48,7 +51,9 @@ async def desk(here: Site) -> Replica:
 async def assigning(migrated: Migrated, here: Site) -> Replica:
     """Assignment on the same log: it reads five types only, and notes what changes something."""
     url = await migrated("assignment")
-    return await Site("assignment", url, here.log, here.folder, here.clock, here.opened).replica()
+    return await Site(
+        installed()["assignment"], url, here.log, here.folder, here.clock, here.opened
+    ).replica()
 
 
 def garbled(stream: str = "", wire: str = "", source: str = "/authorization") -> Message:
@@ -393,7 +398,7 @@ async def test_a_service_restored_from_a_backup_reads_again_what_it_lost(
         for stream in streams:
             await desk.hear(stream, *OFFERS[2:])
         lost = await rows(desk)
-    restored = Site("intake", backup, here.log, here.folder, here.clock, here.opened)
+    restored = Site(example, backup, here.log, here.folder, here.clock, here.opened)
     async with restored.visited() as desk:
         assert await rows(desk) != lost
         await desk.read()

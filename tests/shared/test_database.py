@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from loopkeeper.postgres.connections import connect, is_transient, reading_pool, writing_pool
-from tests.conftest import Migrated
+from tests.databases import Migrated
 
 BOUNDS = {
     "lock_timeout": "4s",

@@ -19,7 +19,7 @@ import pytest_asyncio
 from loopkeeper.event_log.port import LogUnavailable
 from loopkeeper.event_log.postgres import LARGEST_APPEND, SESSION, SILENT, PostgresLog
 from loopkeeper.postgres.connections import connect
-from tests.conftest import Fresh
+from tests.databases import Fresh
 from tests.shared.event_log_contract import (
     BusContract,
     MakeBus,

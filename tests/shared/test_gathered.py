@@ -8,7 +8,7 @@ import pytest_asyncio
 
 from loopkeeper.postgres.connections import Connection, connect
 from loopkeeper.store.gathered import Gathered
-from tests.conftest import Fresh
+from tests.databases import Fresh
 
 
 @pytest_asyncio.fixture

@@ -14,7 +14,7 @@ from loopkeeper.kernel.errors import StartError
 from loopkeeper.postgres import indexes
 from loopkeeper.postgres.connections import Connection, connect
 from loopkeeper.postgres.migrations import sqlalchemy_url
-from tests.conftest import Fresh
+from tests.databases import Fresh
 
 ROWS = 200_000
 INDEX = "thing_at ON thing (at, id)"

@@ -30,7 +30,7 @@ from loopkeeper.kernel.settings import Settings
 from loopkeeper.kernel.supervisor import Supervisor
 from loopkeeper.observability.telemetry import Telemetry
 from loopkeeper.store.transient import transient
-from tests.conftest import Migrated
+from tests.databases import Migrated
 from tests.kafka import FOR_EVER, PARTITIONS, USERS, Kafka
 from tests.shared.event_log_contract import Offsets, message
 from tests.shared.replica import SOON, connect_as, until

@@ -23,7 +23,7 @@ from loopkeeper.kernel.errors import StartError
 from loopkeeper.postgres.connections import Connection, connect
 from loopkeeper.postgres.migrations import LOCK, newest, sqlalchemy_url, upgrade
 from loopkeeper.postgres.migrations import tables as tables_in
-from tests.conftest import Fresh, Migrated
+from tests.databases import Fresh, Migrated
 from tests.shared.filled import fill, tables
 from tests.shared.replica import until
 

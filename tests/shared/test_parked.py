@@ -11,7 +11,6 @@ import pytest
 
 from loopkeeper.contract import ids
 from loopkeeper.contract.events import (
-    AuthorizationApproved,
     AuthorizationReviewOpened,
     Event,
 )
@@ -21,27 +20,27 @@ from loopkeeper.flow.parked import ParkedFacts
 from loopkeeper.kernel.clock import ManualClock
 from loopkeeper.postgres.connections import Pool
 from loopkeeper.store.definition import Submission
-from referral_intake.domain.commands import NoteFact
+from tests.builders.facts import approved
+from tests.databases import Migrated
+from tests.example.domain import Note
 from tests.shared.events import REVIEW, STARTED
 from tests.shared.replica import until
-from tests.shared.stores import AT, Bench, Migrated, message, opened, read_to, reception
+from tests.shared.stores import AT, Bench, message, opened, read_to, reception
 
-APPROVED = AuthorizationApproved.model_validate(
-    {"occurred_at": AT, "number": "ECM-1", "from": "2026-03-02", "through": "2027-03-01"}
-)
+APPROVED = approved()
 
 
 class Reader:
-    """Intake's reaction, and a fault in it that can be repaired while the test runs."""
+    """The example's reaction, and a fault in it that can be repaired while the test runs."""
 
     def __init__(self) -> None:
         self.broken = True
         self.reactions = Reactions(dict.fromkeys((type(REVIEW), type(STARTED), type(APPROVED)), self.on_fact))
 
-    def on_fact(self, event: Any, _: object) -> NoteFact:
+    def on_fact(self, event: Any, _: object) -> Note:
         if self.broken and isinstance(event, AuthorizationReviewOpened):
             raise KeyError("a secret word: David")
-        return NoteFact(fact=event)
+        return Note(fact=event)
 
 
 async def deliver(bench: Bench, reader: Reader, stream: str, *events: Event) -> None:
@@ -64,7 +63,7 @@ async def status(pool: Pool, stream: str) -> str:
 async def test_a_fact_that_cannot_be_read_is_shown_by_type_and_place_only(
     migrated: Migrated, tmp_path: Path
 ) -> None:
-    async with opened(await migrated("intake"), tmp_path) as bench:
+    async with opened(await migrated("example"), tmp_path) as bench:
         reader, known = Reader(), await bench.store.submit(reception())
         await deliver(bench, reader, known.stream, REVIEW, STARTED)
         parked = parked_facts(bench, reader)
@@ -79,7 +78,7 @@ async def test_a_fact_that_cannot_be_read_is_shown_by_type_and_place_only(
 
 
 async def test_a_dry_run_says_what_would_happen_and_keeps_nothing(migrated: Migrated, tmp_path: Path) -> None:
-    async with opened(await migrated("intake"), tmp_path) as bench:
+    async with opened(await migrated("example"), tmp_path) as bench:
         reader, known = Reader(), await bench.store.submit(reception())
         await deliver(bench, reader, known.stream, REVIEW, APPROVED)
         reader.broken = False
@@ -90,7 +89,7 @@ async def test_a_dry_run_says_what_would_happen_and_keeps_nothing(migrated: Migr
 
 
 async def test_what_failed_in_the_same_way_is_counted_together(migrated: Migrated, tmp_path: Path) -> None:
-    async with opened(await migrated("intake"), tmp_path) as bench:
+    async with opened(await migrated("example"), tmp_path) as bench:
         reader = Reader()
         first, second = [await bench.store.submit(reception()) for _ in range(2)]
         await deliver(bench, reader, first.stream, REVIEW, APPROVED)
@@ -102,7 +101,7 @@ async def test_what_failed_in_the_same_way_is_counted_together(migrated: Migrate
 
 
 async def test_a_mended_referral_is_replayed_in_order_and_goes_on(migrated: Migrated, tmp_path: Path) -> None:
-    async with opened(await migrated("intake"), tmp_path) as bench:
+    async with opened(await migrated("example"), tmp_path) as bench:
         reader, known = Reader(), await bench.store.submit(reception())
         await deliver(bench, reader, known.stream, REVIEW, APPROVED, STARTED)
         reader.broken = False
@@ -117,7 +116,7 @@ async def test_a_mended_referral_is_replayed_in_order_and_goes_on(migrated: Migr
 async def test_a_replay_stops_at_the_first_that_fails_again_and_keeps_the_rest(
     migrated: Migrated, tmp_path: Path
 ) -> None:
-    async with opened(await migrated("intake"), tmp_path) as bench:
+    async with opened(await migrated("example"), tmp_path) as bench:
         reader, known = Reader(), await bench.store.submit(reception())
         await deliver(bench, reader, known.stream, REVIEW, APPROVED)
         replayed = await parked_facts(bench, reader).replay(known.stream)
@@ -131,7 +130,7 @@ async def test_replays_are_timed_three_times_and_then_a_person_must(
     migrated: Migrated, tmp_path: Path
 ) -> None:
     clock = ManualClock(AT)
-    async with opened(await migrated("intake"), tmp_path, clock=clock) as bench:
+    async with opened(await migrated("example"), tmp_path, clock=clock) as bench:
         reader, known = Reader(), await bench.store.submit(reception())
         await deliver(bench, reader, known.stream, REVIEW)
         parked = parked_facts(bench, reader)
@@ -146,7 +145,7 @@ async def test_replays_are_timed_three_times_and_then_a_person_must(
 
 
 async def test_what_arrives_behind_a_parked_fact_waits_too(migrated: Migrated, tmp_path: Path) -> None:
-    async with opened(await migrated("intake"), tmp_path) as bench:
+    async with opened(await migrated("example"), tmp_path) as bench:
         reader, known = Reader(), await bench.store.submit(reception())
         await deliver(bench, reader, known.stream, REVIEW)
         later = Received(0, 9, known.stream, message(known.stream, APPROVED))
@@ -166,7 +165,7 @@ UNSTORABLE = REVIEW.model_copy(update={"authorization": "a\0b"})
 async def test_what_stands_before_a_fact_that_the_database_refuses_is_replayed_and_counts_as_one_try(
     migrated: Migrated, tmp_path: Path
 ) -> None:
-    async with opened(await migrated("intake"), tmp_path) as bench:
+    async with opened(await migrated("example"), tmp_path) as bench:
         reader, known = Reader(), await bench.store.submit(reception())
         await deliver(bench, reader, known.stream, REVIEW, APPROVED, UNSTORABLE, STARTED)
         reader.broken = False
@@ -180,7 +179,7 @@ async def test_what_stands_before_a_fact_that_the_database_refuses_is_replayed_a
 
 
 async def test_a_dry_run_that_fails_counts_as_no_try(migrated: Migrated, tmp_path: Path) -> None:
-    async with opened(await migrated("intake"), tmp_path) as bench:
+    async with opened(await migrated("example"), tmp_path) as bench:
         reader, known = Reader(), await bench.store.submit(reception())
         await deliver(bench, reader, known.stream, UNSTORABLE)
         reader.broken = False
@@ -195,7 +194,7 @@ async def test_a_fact_whose_lock_waited_finds_the_mark_that_was_set_meanwhile(
     migrated: Migrated, tmp_path: Path
 ) -> None:
     """One statement for lock and mark would look at the marks as they were before the wait."""
-    url = await migrated("intake")
+    url = await migrated("example")
     async with opened(url, tmp_path) as bench:
         reader, stream = Reader(), (await bench.store.submit(reception())).stream
         async with bench.pool.acquire() as other, other.transaction():
@@ -219,7 +218,7 @@ async def test_a_fact_that_arrives_during_a_replay_is_applied_after_it(
     migrated: Migrated, tmp_path: Path, known_here: bool
 ) -> None:
     """Of a referral that is known only by what is parked there is no row to lock, only the mark."""
-    url = await migrated("intake")
+    url = await migrated("example")
     async with opened(url, tmp_path) as one, opened(url, tmp_path) as two:
         reader = Reader()
         for _ in range(10):

@@ -16,9 +16,11 @@ from authorization.domain.state import Authorization
 from loopkeeper.contract import ids
 from loopkeeper.contract.events import CATALOG
 from loopkeeper.kernel.clock import ManualClock
+from loopkeeper.runtime.service import installed
 from loopkeeper.store.blame import as_corrected, field_of
-from tests.authorization.cases import ENTRY, TEAM, TODAY, UNSURE, amended, claim, received
-from tests.conftest import Fresh, Migrated
+from tests.builders.authorization import ENTRY, TEAM, UNSURE, amended, claim, received
+from tests.builders.facts import TODAY
+from tests.databases import Fresh, Migrated
 from tests.shared.replica import Replica, site
 
 NEVER = date(9999, 12, 31)
@@ -29,7 +31,9 @@ async def desk(
     migrated: Migrated, fresh_database: Fresh, tmp_path: Path, clock: ManualClock
 ) -> AsyncGenerator[Replica]:
     log = await fresh_database("log")
-    async with site("authorization", await migrated("authorization"), log, tmp_path, clock) as made:
+    async with site(
+        installed()["authorization"], await migrated("authorization"), log, tmp_path, clock
+    ) as made:
         opened = await made.replica()
         await opened.hear(TEAM, ENTRY)
         yield opened

@@ -20,12 +20,16 @@ from loopkeeper.contract.events import Event, ReferralClosed
 from loopkeeper.event_log.port import Received
 from loopkeeper.kernel.clock import ManualClock
 from loopkeeper.postgres.connections import Connection, connect
+from loopkeeper.runtime.service import installed
 from loopkeeper.store import journal
 from loopkeeper.store.batch import Outcome
 from loopkeeper.store.definition import Submission
 from loopkeeper.store.journal import Flaw
-from tests.assignment.cases import APPROVED, CLINIC, NAVIGATORS, STREET, accepted, closed, made
-from tests.conftest import Fresh, Migrated
+from tests.builders.assignment import APPROVED
+from tests.builders.facts import accepted, closed, made
+from tests.builders.organizations import CLINIC, NAVIGATORS, STREET
+from tests.databases import Fresh, Migrated
+from tests.example.service import example
 from tests.shared.replica import Replica, Site, listed, referred, site, working
 from tests.shared.stores import AT, message, reception, withdrawal
 
@@ -39,7 +43,7 @@ async def here(
     migrated: Migrated, fresh_database: Fresh, tmp_path: Path, clock: ManualClock
 ) -> AsyncGenerator[Site]:
     log = await fresh_database("log")
-    async with site("intake", await migrated("intake"), log, tmp_path, clock) as opened:
+    async with site(example, await migrated("example"), log, tmp_path, clock) as opened:
         yield opened
 
 
@@ -276,7 +280,7 @@ async def pair(
 ) -> AsyncGenerator[Pair]:
     """When all is over and both have left, PostgreSQL has not found a single deadlock."""
     url, log = await migrated("assignment"), await fresh_database("log")
-    async with site("assignment", url, log, tmp_path, clock) as opened:
+    async with site(installed()["assignment"], url, log, tmp_path, clock) as opened:
         async with opened.visited() as one, opened.visited() as two:
             await one.store.execute([listed(provider, places) for provider, places in PLACES.items()])
             yield Pair(opened, one, two)

@@ -25,8 +25,9 @@ from loopkeeper.store.batch import Batch, Pending
 from loopkeeper.store.definition import Submission
 from loopkeeper.store.journal import read_entry
 from loopkeeper.store.transient import transient
-from tests.assignment.cases import accepted, made
-from tests.conftest import Fresh, Migrated
+from tests.builders.facts import accepted, made
+from tests.databases import Fresh, Migrated
+from tests.example.service import example
 from tests.shared.replica import Replica, Site, away, site, until, working
 from tests.shared.stores import reception, withdrawal
 
@@ -49,7 +50,7 @@ async def here(
     migrated: Migrated, fresh_database: Fresh, tmp_path: Path, clock: ManualClock
 ) -> AsyncGenerator[Site]:
     log = await fresh_database("log")
-    async with site("intake", await migrated("intake"), log, tmp_path, clock) as made:
+    async with site(example, await migrated("example"), log, tmp_path, clock) as made:
         yield made
 
 

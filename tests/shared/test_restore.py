@@ -18,7 +18,8 @@ from loopkeeper.postgres.connections import connect
 from loopkeeper.store import journal
 from loopkeeper.store import store as stores
 from loopkeeper.store.store import Store
-from tests.conftest import Databases, Fresh, Migrated
+from tests.databases import Databases, Fresh, Migrated
+from tests.example.service import example
 from tests.shared.events import REVIEW, STARTED
 from tests.shared.replica import Replica, Site, site
 from tests.shared.restoring import an_hour, begin, catch_up_with, logged, rows, send
@@ -30,7 +31,7 @@ async def here(
     migrated: Migrated, fresh_database: Fresh, tmp_path: Path, clock: ManualClock
 ) -> AsyncGenerator[Site]:
     log = await fresh_database("log")
-    async with site("intake", await migrated("intake"), log, tmp_path, clock) as made:
+    async with site(example, await migrated("example"), log, tmp_path, clock) as made:
         yield made
 
 

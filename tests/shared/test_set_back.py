@@ -25,8 +25,9 @@ from loopkeeper.postgres.session import OutcomeUnknown, uncancelled
 from loopkeeper.store import gate as gates
 from loopkeeper.store import store as stores
 from loopkeeper.store.gate import CatchingUp, Closed, Gate
-from tests.assignment.cases import made
-from tests.conftest import Fresh, Migrated
+from tests.builders.facts import made
+from tests.databases import Fresh, Migrated
+from tests.example.service import example
 from tests.shared.events import REVIEW
 from tests.shared.replica import Replica, Site, site, until
 from tests.shared.stores import AT, reception
@@ -39,7 +40,7 @@ async def here(
     migrated: Migrated, fresh_database: Fresh, tmp_path: Path, clock: ManualClock
 ) -> AsyncGenerator[Site]:
     log = await fresh_database("log")
-    async with site("intake", await migrated("intake"), log, tmp_path, clock) as opened_site:
+    async with site(example, await migrated("example"), log, tmp_path, clock) as opened_site:
         yield opened_site
 
 
@@ -218,7 +219,7 @@ async def test_a_reader_that_is_not_given_its_role_is_refused(migrated: Migrated
 
 
 async def test_a_database_that_does_not_exist_is_waited_for_like_one_that_is_away(migrated: Migrated) -> None:
-    url = await migrated("intake")
+    url = await migrated("example")
     with pytest.raises(NoSession, match="InvalidCatalogNameError"):
         await reach(url.replace("/intake_", "/nowhere_"), name="test")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import date
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -12,7 +11,6 @@ import pytest
 
 from loopkeeper.contract import events, ids
 from loopkeeper.contract.decider import Refused
-from loopkeeper.contract.events import OutreachServicesStarted
 from loopkeeper.kernel.errors import Busy, Problem
 from loopkeeper.postgres.connections import connect
 from loopkeeper.store import journal
@@ -20,11 +18,10 @@ from loopkeeper.store.batch import Outcome
 from loopkeeper.store.definition import Submission
 from loopkeeper.store.offsets import Overtaken
 from loopkeeper.store.store import CommandFailed
+from tests.databases import Migrated
 from tests.shared.cut_line import cut_line
-from tests.shared.events import REVIEW
+from tests.shared.events import REVIEW, STARTED
 from tests.shared.stores import (
-    AT,
-    Migrated,
     fact,
     opened,
     read_to,
@@ -35,14 +32,13 @@ from tests.shared.stores import (
 
 # A text PostgreSQL cannot keep in a state: whatever reads it fails, every time.
 POISON = REVIEW.model_copy(update={"authorization": "a\0b"})
-STARTED = OutreachServicesStarted(occurred_at=AT, assignment="asg_1", on=date(2026, 3, 2))
 
 
 # ── one command ───────────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_a_command_writes_row_journal_and_outbox_in_one_go(migrated: Migrated, tmp_path: Path) -> None:
-    async with opened(await migrated("intake"), tmp_path) as bench:
+    async with opened(await migrated("example"), tmp_path) as bench:
         outcome = await bench.store.submit(reception())
         row = await bench.pool.fetchrow("SELECT * FROM referral")
         assert row is not None
@@ -53,7 +49,7 @@ async def test_a_command_writes_row_journal_and_outbox_in_one_go(migrated: Migra
 
 
 async def test_the_same_key_answers_with_the_same_referral(migrated: Migrated, tmp_path: Path) -> None:
-    async with opened(await migrated("intake"), tmp_path) as bench:
+    async with opened(await migrated("example"), tmp_path) as bench:
         key = uuid4()
         first = await bench.store.submit(reception(claim=key, body=b"a"))
         again = await bench.store.submit(reception(claim=key, body=b"a"))
@@ -65,7 +61,7 @@ async def test_the_same_key_answers_with_the_same_referral(migrated: Migrated, t
 
 
 async def test_the_same_key_twice_in_one_batch_is_one_referral(migrated: Migrated, tmp_path: Path) -> None:
-    async with opened(await migrated("intake"), tmp_path) as bench:
+    async with opened(await migrated("example"), tmp_path) as bench:
         key = uuid4()
         twice = await asyncio.gather(*(bench.store.submit(reception(claim=key)) for _ in range(5)))
         assert len({outcome.stream for outcome in twice}) == 1
@@ -75,7 +71,7 @@ async def test_the_same_key_twice_in_one_batch_is_one_referral(migrated: Migrate
 async def test_the_same_key_at_once_on_two_replicas_waits_and_gets_the_one_referral(
     migrated: Migrated, tmp_path: Path
 ) -> None:
-    url = await migrated("intake")
+    url = await migrated("example")
     async with opened(url, tmp_path) as one, opened(url, tmp_path) as two:
         for _ in range(20):
             key = uuid4()
@@ -87,7 +83,7 @@ async def test_the_same_key_at_once_on_two_replicas_waits_and_gets_the_one_refer
 async def test_a_refusal_claims_nothing_so_the_same_key_may_succeed_later(
     migrated: Migrated, tmp_path: Path
 ) -> None:
-    async with opened(await migrated("intake"), tmp_path) as bench:
+    async with opened(await migrated("example"), tmp_path) as bench:
         stream, key = ids.new("ref"), uuid4()
         with pytest.raises(Refused):
             await bench.store.submit(withdrawal(stream, claim=key))
@@ -101,7 +97,7 @@ async def test_a_refusal_claims_nothing_so_the_same_key_may_succeed_later(
 
 
 async def test_one_refused_command_among_256_spoils_nothing(migrated: Migrated, tmp_path: Path) -> None:
-    async with opened(await migrated("intake"), tmp_path) as bench:
+    async with opened(await migrated("example"), tmp_path) as bench:
         batch = [reception() for _ in range(255)]
         batch.insert(100, withdrawal(ids.new("ref")))
         outcomes = await bench.store.execute(batch)
@@ -111,7 +107,7 @@ async def test_one_refused_command_among_256_spoils_nothing(migrated: Migrated, 
 
 
 async def test_several_commands_of_one_referral_see_each_other(migrated: Migrated, tmp_path: Path) -> None:
-    async with opened(await migrated("intake"), tmp_path) as bench:
+    async with opened(await migrated("example"), tmp_path) as bench:
         first = reception()
         closing, again = withdrawal(first.stream), withdrawal(first.stream)
         outcomes = await bench.store.execute([first, closing, again])
@@ -122,7 +118,7 @@ async def test_several_commands_of_one_referral_see_each_other(migrated: Migrate
 
 async def test_a_guilty_command_is_found_and_answered_alone(migrated: Migrated, tmp_path: Path) -> None:
     """A text PostgreSQL cannot store gets past the rules; only its own caller hears of it."""
-    async with opened(await migrated("intake"), tmp_path) as bench:
+    async with opened(await migrated("example"), tmp_path) as bench:
         bad = Submission(uuid4(), ids.new("ref"), received(county="a\0b"))
         batch = [*(reception() for _ in range(40)), bad, *(reception() for _ in range(40))]
         outcomes = await bench.store.execute(batch)
@@ -132,14 +128,14 @@ async def test_a_guilty_command_is_found_and_answered_alone(migrated: Migrated, 
 
 
 async def test_requests_gather_while_a_commit_is_under_way(migrated: Migrated, tmp_path: Path) -> None:
-    async with opened(await migrated("intake"), tmp_path) as bench:
+    async with opened(await migrated("example"), tmp_path) as bench:
         await asyncio.gather(*(bench.store.submit(reception()) for _ in range(300)))
         transactions = await bench.pool.fetchval("SELECT count(DISTINCT xmin::text) FROM referral")
         assert transactions <= 10
 
 
 async def test_past_the_queues_bound_the_answer_is_busy(migrated: Migrated, tmp_path: Path) -> None:
-    async with opened(await migrated("intake"), tmp_path, queue=3) as bench:
+    async with opened(await migrated("example"), tmp_path, queue=3) as bench:
         waiting = [asyncio.create_task(bench.store.submit(reception())) for _ in range(10)]
         outcomes = await asyncio.gather(*waiting, return_exceptions=True)
         assert sum(isinstance(outcome, Busy) for outcome in outcomes) == 7
@@ -149,7 +145,7 @@ async def test_past_the_queues_bound_the_answer_is_busy(migrated: Migrated, tmp_
 async def test_a_cancelled_callers_command_still_commits_and_the_writer_lives(
     migrated: Migrated, tmp_path: Path
 ) -> None:
-    async with opened(await migrated("intake"), tmp_path) as bench:
+    async with opened(await migrated("example"), tmp_path) as bench:
         caller = asyncio.create_task(bench.store.submit(reception()))
         await asyncio.sleep(0)
         caller.cancel()
@@ -163,7 +159,7 @@ async def test_a_cancelled_callers_command_still_commits_and_the_writer_lives(
 
 async def test_two_referrals_of_one_person_at_once_get_one_member(migrated: Migrated, tmp_path: Path) -> None:
     """What is loaded after a lock wait must be what the other committed, not what was there before it."""
-    url = await migrated("intake")
+    url = await migrated("example")
     async with opened(url, tmp_path) as one, opened(url, tmp_path) as two:
         for number in range(30):
             key = f"harbor-health-plan:{number}"
@@ -172,7 +168,7 @@ async def test_two_referrals_of_one_person_at_once_get_one_member(migrated: Migr
 
 
 async def test_batches_in_opposite_orders_never_deadlock(migrated: Migrated, tmp_path: Path) -> None:
-    url = await migrated("intake")
+    url = await migrated("example")
     async with opened(url, tmp_path) as one, opened(url, tmp_path) as two:
         known = [reception(f"plan:{n}") for n in range(40)]
         await one.store.execute(known)
@@ -197,7 +193,7 @@ async def test_batches_in_opposite_orders_never_deadlock(migrated: Migrated, tmp
 async def test_a_paused_replicas_open_transaction_stalls_nobody_for_long(
     migrated: Migrated, tmp_path: Path
 ) -> None:
-    url = await migrated("intake")
+    url = await migrated("example")
     async with opened(url, tmp_path) as bench:
         known = await bench.store.submit(reception())
         paused = await connect(url)
@@ -212,7 +208,7 @@ async def test_a_paused_replicas_open_transaction_stalls_nobody_for_long(
 
 
 async def test_a_fact_delivered_twice_has_one_effect(migrated: Migrated, tmp_path: Path) -> None:
-    async with opened(await migrated("intake"), tmp_path) as bench:
+    async with opened(await migrated("example"), tmp_path) as bench:
         known = await bench.store.submit(reception())
         sent = fact(known.stream, STARTED)
         first = await bench.store.execute([sent], await read_to(bench.store, 2))
@@ -226,7 +222,7 @@ async def test_a_fact_delivered_twice_has_one_effect(migrated: Migrated, tmp_pat
 async def test_a_zombie_consumers_late_batch_changes_nothing_and_moves_no_offset_back(
     migrated: Migrated, tmp_path: Path
 ) -> None:
-    url = await migrated("intake")
+    url = await migrated("example")
     async with opened(url, tmp_path) as living, opened(url, tmp_path) as zombie:
         known = await living.store.submit(reception())
         early, late = fact(known.stream, REVIEW, 1), fact(known.stream, STARTED, 2)
@@ -239,7 +235,7 @@ async def test_a_zombie_consumers_late_batch_changes_nothing_and_moves_no_offset
 
 
 async def test_a_fact_about_an_unknown_referral_leaves_a_bare_row(migrated: Migrated, tmp_path: Path) -> None:
-    async with opened(await migrated("intake"), tmp_path) as bench:
+    async with opened(await migrated("example"), tmp_path) as bench:
         stream = ids.new("ref")
         await bench.store.execute([fact(stream, REVIEW)])
         row = await bench.pool.fetchrow("SELECT status, plan_id FROM referral WHERE id = $1", stream)
@@ -250,7 +246,7 @@ async def test_a_fact_about_an_unknown_referral_leaves_a_bare_row(migrated: Migr
 async def test_a_fact_whose_rule_fails_is_parked_alone_with_what_follows_it(
     migrated: Migrated, tmp_path: Path
 ) -> None:
-    async with opened(await migrated("intake"), tmp_path) as bench:
+    async with opened(await migrated("example"), tmp_path) as bench:
         one, other = reception(), reception()
         await bench.store.execute([one, other])
         poison = fact(one.stream, POISON, 1)
@@ -266,7 +262,7 @@ async def test_a_fact_whose_rule_fails_is_parked_alone_with_what_follows_it(
 
 
 async def test_a_person_goes_on_with_a_parked_referral(migrated: Migrated, tmp_path: Path) -> None:
-    async with opened(await migrated("intake"), tmp_path) as bench:
+    async with opened(await migrated("example"), tmp_path) as bench:
         known = reception()
         poison = fact(known.stream, POISON, 1)
         await bench.store.execute([known, poison])
@@ -280,7 +276,7 @@ async def test_a_person_goes_on_with_a_parked_referral(migrated: Migrated, tmp_p
 async def test_folding_the_journal_gives_the_row_with_every_derived_column(
     migrated: Migrated, tmp_path: Path
 ) -> None:
-    async with opened(await migrated("intake"), tmp_path) as bench:
+    async with opened(await migrated("example"), tmp_path) as bench:
         known = reception()
         await bench.store.execute([known, fact(known.stream, REVIEW, 1), fact(known.stream, STARTED, 2)])
         await assert_folded(bench)
@@ -312,7 +308,7 @@ async def assert_folded(bench: Any) -> None:
 async def test_whoever_harms_the_journal_is_found(
     migrated: Migrated, tmp_path: Path, harm: str, what: str
 ) -> None:
-    url = await migrated("intake")
+    url = await migrated("example")
     async with opened(url, tmp_path) as bench:
         known = reception()
         await bench.store.execute([known, fact(known.stream, REVIEW, 1), withdrawal(known.stream)])
@@ -327,7 +323,7 @@ async def test_whoever_harms_the_journal_is_found(
 
 
 async def test_the_journal_cannot_be_changed_by_accident(migrated: Migrated, tmp_path: Path) -> None:
-    async with opened(await migrated("intake"), tmp_path) as bench:
+    async with opened(await migrated("example"), tmp_path) as bench:
         await bench.store.submit(reception())
         for harm in ("UPDATE journal SET n = 7", "DELETE FROM journal", "TRUNCATE journal"):
             with pytest.raises(Exception, match="append-only"):
@@ -338,7 +334,7 @@ async def test_the_journal_cannot_be_changed_by_accident(migrated: Migrated, tmp
 
 
 async def test_a_lost_reply_to_a_commit_doubles_nothing(migrated: Migrated, tmp_path: Path) -> None:
-    url = await migrated("intake")
+    url = await migrated("example")
     async with cut_line(url) as line, opened(line.through, tmp_path) as bench:
         await bench.store.submit(reception())
         read = await read_to(bench.store, 7)
@@ -357,7 +353,7 @@ async def test_a_lost_reply_to_a_commit_doubles_nothing(migrated: Migrated, tmp_
 async def test_a_request_whose_commit_reply_was_lost_is_answered_with_its_own_referral(
     migrated: Migrated, tmp_path: Path
 ) -> None:
-    url = await migrated("intake")
+    url = await migrated("example")
     async with cut_line(url) as line, opened(line.through, tmp_path) as bench:
         await bench.store.submit(reception())
         line.cut_commits = 1

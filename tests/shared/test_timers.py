@@ -17,10 +17,13 @@ from loopkeeper.flow.timers import SWEEP
 from loopkeeper.kernel.clock import ManualClock
 from loopkeeper.postgres.connections import connect
 from loopkeeper.postgres.embedded import Server
+from loopkeeper.runtime.service import installed
 from loopkeeper.store.batch import Outcome
 from loopkeeper.store.definition import Submission
-from tests.assignment.cases import APPROVED, NAVIGATORS, STREET, closed
-from tests.conftest import Fresh, Migrated
+from tests.builders.assignment import APPROVED
+from tests.builders.facts import closed
+from tests.builders.organizations import NAVIGATORS, STREET
+from tests.databases import Fresh, Migrated
 from tests.shared.replica import Replica, Site, away, listed, referred, site, until, working
 
 MINUTE = timedelta(minutes=1)
@@ -35,7 +38,7 @@ async def here(
     migrated: Migrated, fresh_database: Fresh, tmp_path: Path, clock: ManualClock
 ) -> AsyncGenerator[Site]:
     log = await fresh_database("log")
-    async with site("assignment", await migrated("assignment"), log, tmp_path, clock) as made:
+    async with site(installed()["assignment"], await migrated("assignment"), log, tmp_path, clock) as made:
         yield made
 
 

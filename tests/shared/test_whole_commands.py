@@ -20,10 +20,12 @@ from loopkeeper.event_log.port import EventLog
 from loopkeeper.flow import relay as relays
 from loopkeeper.kernel.clock import ManualClock
 from loopkeeper.postgres.connections import connect
+from loopkeeper.runtime.service import installed
 from loopkeeper.store.definition import Submission
 from loopkeeper.store.journal import read_entry
-from tests.assignment.cases import APPROVED
-from tests.conftest import Databases, Fresh, Migrated
+from tests.builders.assignment import APPROVED
+from tests.databases import Databases, Fresh, Migrated
+from tests.example.service import example
 from tests.kafka import Kafka
 from tests.shared.replica import Replica, listed, referred, site
 from tests.shared.restoring import an_hour, catch_up_with, logged, rows, send
@@ -108,7 +110,8 @@ async def declined_and_offered(desk: Replica) -> None:
         await desk.store.execute([Submission(uuid4(), stream, command=command)])
 
 
-STORIES: Mapping[str, Story] = {"intake": joined_and_withdrawn, "assignment": declined_and_offered}
+SERVICES = {"example": example, "assignment": installed()["assignment"]}
+STORIES: Mapping[str, Story] = {"example": joined_and_withdrawn, "assignment": declined_and_offered}
 
 
 @pytest.fixture(params=["postgres", "kafka"])
@@ -180,7 +183,10 @@ async def test_no_round_ends_inside_a_command_however_small_it_is(
 ) -> None:  # fmt: skip
     monkeypatch.setattr(relays, "ROUND", round_of)
     log = await fresh_database("log")
-    async with site(service, await migrated(service), log, tmp_path, clock) as here, here.visited() as desk:
+    async with (
+        site(SERVICES[service], await migrated(service), log, tmp_path, clock) as here,
+        here.visited() as desk,
+    ):
         await STORIES[service](desk)
         assert await desk.pool.fetchval("SELECT count(DISTINCT command_id) FROM journal") == 2
         session = await connect(here.url)
@@ -188,7 +194,7 @@ async def test_no_round_ends_inside_a_command_however_small_it_is(
             assert whole(await logged(desk))
         await session.close()
         found = await logged(desk)
-        assert in_order(found, f"/{service}")
+        assert in_order(found, f"/{SERVICES[service].name}")
         assert await desk.bench.count("outbox") == 0
 
 
@@ -203,7 +209,7 @@ async def test_after_any_append_a_restored_service_has_each_command_whole_or_not
 ) -> None:
     """Database and relay die together, and the database is put back to before all of it."""
     url = await migrated(service)
-    async with site(service, url, await new_log(), tmp_path, clock) as here:
+    async with site(SERVICES[service], url, await new_log(), tmp_path, clock) as here:
         async with an_hour(here, databases) as desk:
             await STORIES[service](desk)
             messages, before, facts = await in_the_outbox(desk), await rows(desk), await logged(desk)
@@ -212,17 +218,20 @@ async def test_after_any_append_a_restored_service_has_each_command_whole_or_not
     assert sum(len(each) for each in written) == len(messages)
     for count in range(1, len(written) + 1):
         await databases.put_back(empty, url)
-        async with site(service, url, await new_log(), tmp_path, clock) as here, here.visited() as desk:
+        async with (
+            site(SERVICES[service], url, await new_log(), tmp_path, clock) as here,
+            here.visited() as desk,
+        ):
             for each in ([facts] if facts else []) + written[:count]:
                 assert await desk.event_log.publish(each) == len(each)
             await catch_up_with(desk)
             ids = {row[2] for row in await rows(desk)}
             in_log = await logged(desk)
-            assert {m.id for m in in_log if m.source == f"/{service}"} <= ids
+            assert {m.id for m in in_log if m.source == f"/{SERVICES[service].name}"} <= ids
             await send(here, desk)
             found = await logged(desk)
             assert whole(found), count
-            assert in_order(found, f"/{service}")
+            assert in_order(found, f"/{SERVICES[service].name}")
             # As they were, byte for byte. What nobody published is gone whole, and facts left behind are decided as late ones.
             kept = {m.id for m in found} & {m.id for m in messages}
             assert kept >= {m.id for each in written[:count] for m in each}

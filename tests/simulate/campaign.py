@@ -19,7 +19,8 @@ from loopkeeper.runtime.service import installed
 from loopkeeper.security.keyring import Keyring
 from loopkeeper.security.sealing import Sealer
 from loopkeeper.store.definition import Submission
-from tests.assignment.cases import CLINIC, HARBOR, NAVIGATORS, STREET, entry
+from tests.builders.facts import entry
+from tests.builders.organizations import CLINIC, HARBOR, NAVIGATORS, STREET
 from tests.chaos import invariants
 from tests.chaos.invariants import DOMAINS, Found, Kept
 from tests.simulate.loading import Known

@@ -19,7 +19,7 @@ from notification.domain.outreach import commands as of_outreach
 from notification.persistence.notice_proof import CLAIMS
 from referral_intake.domain import commands as of_intake
 from referral_intake.domain.commands import Keys
-from tests.assignment.cases import CLINIC, HARBOR, HOSPITAL, LUIS, MARIA, NAVIGATORS, STREET
+from tests.builders.organizations import CLINIC, HARBOR, HOSPITAL, LEAD, MARIA, NAVIGATORS, STREET
 from tests.simulate.world import Cell
 
 PROVIDERS = (STREET, NAVIGATORS, CLINIC)
@@ -183,7 +183,7 @@ class People:
             )
         offer = offers[-1]
         who = offer.provider if chance.random() < 0.9 else chance.choice(PROVIDERS)
-        accept = of_assignment.Accept(assignment=offer.assignment, provider=who, lead=LUIS)
+        accept = of_assignment.Accept(assignment=offer.assignment, provider=who, lead=LEAD)
         said: Sequence[tuple[int, Callable[[], Command]]] = (
             (8, lambda: accept),
             (3, lambda: of_assignment.Decline(assignment=offer.assignment, provider=who, reason="no_capacity")),

@@ -21,6 +21,7 @@ from loopkeeper.spreadsheets.headings import Heading, folded, locate
 from loopkeeper.spreadsheets.upload import Form, Line, lines_of
 from loopkeeper.spreadsheets.values import text_of
 from loopkeeper.spreadsheets.writing import Dialect, write_text
+from tests.examples import many
 
 FORM = Form((Heading("cin", needed=True), Heading("name"), Heading("note")))
 # Any text in a cell but a line break, a NUL and what represents lost bytes.
@@ -29,7 +30,7 @@ CELL = st.text(
 )
 ROWS = st.lists(st.tuples(CELL, CELL, CELL), min_size=1, max_size=8)
 ENCODINGS = st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
-quick = settings(max_examples=150, deadline=None)
+quick = settings(max_examples=many(150), deadline=None)
 
 
 def read(content: bytes, form: Form = FORM, cuts: list[int] | None = None) -> list[Line]:

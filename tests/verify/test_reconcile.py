@@ -16,8 +16,10 @@ from loopkeeper.runtime.run import Addresses
 from loopkeeper.runtime.service import installed
 from loopkeeper.runtime.verify.finding import Finding
 from loopkeeper.runtime.verify.opening import reconciling
-from tests.conftest import Databases
-from tests.loop.house import CLINIC, HARBOR, NAVIGATORS, STREET, House, david, house, put_roster
+from tests.builders.forms import david
+from tests.builders.organizations import CLINIC, HARBOR, NAVIGATORS, STREET
+from tests.databases import Databases
+from tests.loop.house import House, house, put_roster
 from tests.loop.set_backs import member
 
 # What must be stopped for a plant: triggers guard the journal, keys hold tables together.

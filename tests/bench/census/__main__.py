@@ -12,7 +12,7 @@ from pathlib import Path
 from loopkeeper.postgres import embedded
 from loopkeeper.postgres.embedded import Server
 from tests.bench.census.census import Compared, census
-from tests.conftest import SERVICES, Databases
+from tests.databases import SERVICES, Databases
 
 FEW, MANY = 80, 4000
 

@@ -12,7 +12,7 @@ from tests.bench.census.explaining import Cost, explained
 from tests.bench.census.fill import fill, prepare
 from tests.bench.census.lists import asked
 from tests.bench.census.recording import Example, Recording, Statement, recorded
-from tests.conftest import Databases
+from tests.databases import Databases
 from tests.loop.house import house
 from tests.loop.stories import broad
 

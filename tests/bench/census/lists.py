@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tests.loop.house import CLINIC, HARBOR, HOSPITAL, OPERATIONS, STREET, House
+from tests.builders.organizations import CLINIC, HARBOR, HOSPITAL, OPERATIONS, STREET
+from tests.loop.house import House
 
 # A plan; a referrer; a provider that refers too, so a key of two roles; operations.
 EVERYBODY = (HARBOR, HOSPITAL, STREET, OPERATIONS)

@@ -25,6 +25,7 @@ from loopkeeper.store.definition import Submission
 from loopkeeper.store.store import answered
 from notification.delivery import lease
 from notification.delivery.lease import IN_FLIGHT, KEPT_FREE, RENEW_AFTER, Result
+from notification.delivery.presence import Presence, free
 from notification.delivery.ssrf_guard import Allow
 from notification.delivery.webhook import Attempted, Sender, Verdict, signed_headers
 from notification.domain.outreach.commands import RecordDelivered
@@ -85,6 +86,7 @@ class Deliverer:
         # What is known to be leased by whom wrote it: commits up to here.
         self._commits = 0
         self._looks_at = 0.0
+        self.presence = Presence(context.database.connect)
 
     async def run(self, heartbeat: Heartbeat) -> None:
         """Send what is handed over, and sweep after each commit that may have left something else, each ended attempt that
@@ -97,15 +99,23 @@ class Deliverer:
                 async def work() -> bool:
                     self._begin(self._outgoing.taken(), tasks)
                     await self.record(tasks)
+                    await self.show()
                     if self._must_look() or jumped.is_set():
                         jumped.clear()
                         await self.sweep(tasks)
-                    self._outgoing.room = max(0, IN_FLIGHT - KEPT_FREE - len(self._held))
+                    room = IN_FLIGHT - KEPT_FREE - len(self._held) if self._outgoing.holder else 0
+                    self._outgoing.room = max(0, room)
                     return False
 
                 await repeat(work, self._wake, EVERY, heartbeat, apart=APART)
         finally:
             self._outgoing.close()
+            self.presence.leave()
+
+    async def show(self) -> None:
+        """Show that this sender is alive. Raises what the database's absence does."""
+        shown = await self.presence.shown(self._context.clock.now())
+        self._outgoing.holder = self.presence.name if shown else ""
 
     def _must_look(self) -> bool:
         """Whether anything may be due that nobody has leased."""
@@ -134,48 +144,50 @@ class Deliverer:
             return following
         # What is written while this looks counts from here on; what waits for a turn is looked for again.
         self._outgoing.waiting = False
-        if not await lease.anything(self._context.pool, now):
+        if not await self._anything(now):
             return following
         self._outgoing.waiting = True
-        leased = await self._context.store.transact(
-            lambda c: lease.lease(c, now, room), concurrent=True, wakes=False
-        )
+        leased = await self._lease(room)
         self._outgoing.hold(leased)
         self._begin(leased, tasks)
         return following + len(leased)
 
+    async def _anything(self, now: datetime) -> bool:
+        """Whether there is anything to lease, once the leases of senders that are gone are freed."""
+        found = await lease.anything(self._context.pool, now, self._outgoing.holder)
+        if not found.elsewhere or not self.presence.may_judge(now):
+            return found.due
+        holder = self._outgoing.holder
+        freed = await self._context.store.single(lambda c: free(c, now, holder))
+        if freed:
+            log.warning("leases of a sender that is gone were freed", count=freed)
+        return found.due or freed > 0
+
     async def _renew(self, now: datetime) -> None:
         held = list(self._held.values())
         if held:
-            await self._context.store.transact(
-                lambda c: lease.renew(c, held, now), concurrent=True, wakes=False
-            )
+            await self._context.store.single(lambda c: lease.renew(c, held, now))
         self._renewed_at = now
 
     async def record(self, tasks: asyncio.TaskGroup | None = None) -> int:
-        """Record the attempts that ended; lease what waited for them in the same transaction and send it, where it may be; how
-        many these were. On an error the attempts stay in hand."""
+        """Record the attempts that ended; then lease what waited for them and send it, where it may be; how many these were. On
+        an error the attempts stay in hand."""
         # Under the newest lease of each.
         results = [replace(r, leased=self._held.get(r.leased.id, r.leased)) for r in self._results]
         if not results:
             return 0
-        ended, now = [each.leased for each in results], self._context.clock.now()
-        room = IN_FLIGHT - len(self._held) + len(results)
-
-        async def steps(connection: Connection) -> Sequence[Leased]:
-            await lease.record(connection, results, self._seal)
-            more = tasks is not None and self._outgoing.before_others(ended)
-            return await lease.lease(connection, now, room) if more else ()
-
-        # Where a notice was told, in the store's turn: its deadline may be under way.
-        following = await self._context.store.transact(
-            steps, concurrent=not any(each.tells for each in results), wakes=False
-        )
+        await self._write(results)
         del self._results[: len(results)]
-        for each in ended:
-            self._held.pop(each.id, None)
-            self._begun.discard(each.id)
-        self._outgoing.let_go(ended, following)
+        ended = [each.leased for each in results]
+        following: Sequence[Leased] = ()
+        try:
+            if tasks is not None and self._outgoing.before_others(ended):
+                following = await self._lease(IN_FLIGHT - len(self._held) + len(results))
+        finally:
+            for each in ended:
+                self._held.pop(each.id, None)
+                self._begun.discard(each.id)
+            self._outgoing.let_go(ended, following)
         if tasks is not None:
             self._begin(following, tasks)
         if any(r.verdict is Verdict.DELIVERED and r.leased.published for r in results):
@@ -183,11 +195,25 @@ class Deliverer:
         if not all(each.first for each in results):
             self._outgoing.waiting = True
         gone = {r.leased.subscription for r in results if r.verdict is Verdict.GONE}
-        hopeless = await lease.hopeless(self._context.pool, results, now)
+        hopeless = await lease.hopeless(self._context.pool, results, self._context.clock.now())
         why = {**dict.fromkeys(hopeless, FAILING), **dict.fromkeys(gone, GONE)}
         for subscription in sorted(why):
             await self._disable(subscription, why[subscription])
         return len(following)
+
+    async def _write(self, results: Sequence[Result]) -> None:
+        """Not in the store's turn: while it waited behind a batch nothing would be sent. A notice's deadline that is under way
+        meanwhile reads it as not told yet, which it was not."""
+        if all(each.first for each in results):
+            await self._context.store.single(lambda c: lease.record(c, results, self._seal))
+        else:
+            await self._context.store.transact(
+                lambda c: lease.record(c, results, self._seal), concurrent=True, wakes=False
+            )
+
+    async def _lease(self, room: int) -> Sequence[Leased]:
+        now, holder = self._context.clock.now(), self._outgoing.holder
+        return await self._context.store.single(lambda c: lease.lease(c, now, room, holder))
 
     async def _disable(self, subscription: str, why: str) -> None:
         """What arises is kept; the owner's other subscriptions hear of it."""
@@ -315,12 +341,15 @@ async def tell_once(context: RunningService) -> int:
     if not rows:
         return 0
     submissions = {row["notice"]: _delivered(row) for row in rows if row["published"]}
+    written: set[str] = set()
     if submissions:
         outcomes = await context.store.execute(list(submissions.values()))
-        for submission in submissions.values():
-            answered(outcomes[submission.id])
+        # What the event is written with marks its deliveries, too; where it was told before, nothing was written.
+        written = {name for name, each in submissions.items() if answered(outcomes[each.id]).events}
     plain = [notice_proof.Told(r["notice"], r["delivered_at"], "webhook") for r in rows if not r["published"]]
-    done = [row["id"] for row in rows]
+    done = [row["id"] for row in rows if row["notice"] not in written]
+    if not done:
+        return len(rows)
 
     async def steps(connection: Connection) -> None:
         await notice_proof.mark(connection, plain)

@@ -27,6 +27,7 @@ from loopkeeper.kernel.logs import get
 from loopkeeper.kernel.metrics import Metrics
 from loopkeeper.kernel.wake import Waker
 from loopkeeper.postgres.connections import Connection, Pool, is_transient, too_slow
+from loopkeeper.postgres.session import uncancelled
 from loopkeeper.security.keyring import Unsealable
 from loopkeeper.security.sealing import AuditRow, Sealer
 from loopkeeper.store import bulk_writes
@@ -327,6 +328,14 @@ class Store(Generic[S]):
         if wakes:
             self.commits.wake()
         return result
+
+    async def single(self, statement: Callable[[Connection], Awaitable[T]]) -> T:
+        """Run this one statement, which commits by itself, beside batches: on tables that no batch reads. Like a commit it
+        is neither cancelled nor given up. It holds whatever the log says: nothing takes it back where the gate closes
+        meanwhile. Raises `Busy` while the log is not read."""
+        await self.read_first()
+        async with self._pool.acquire() as connection:
+            return await uncancelled(connection, statement(connection))
 
     async def _transact(self, steps: Callable[[Connection], Awaitable[T]], *, concurrent: bool = False) -> T:
         # Taken first: a connection to another server, and whatever else is noticed meanwhile, ends this turn.

@@ -1,4 +1,5 @@
-"""How a test reads a rule: `given(DECIDER, *facts).when(command, …).then("referral.closed")`, without a database.
+"""How a test reads a rule: `given(DECIDER, *facts).when(command).then("referral.closed")`, without a database. What it looks
+at more closely is in `.events`, `.state` and `.refusal`.
 
 A command may come alone, where its rule needs nothing but time and seed, or with its context. Time and seed are the
 test's to say in one place, so that builders of contexts need not.
@@ -6,7 +7,6 @@ test's to say in one place, so that builders of contexts need not.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
@@ -48,42 +48,62 @@ def decided(
 
 @dataclass(frozen=True)
 class Given(Generic[S]):
-    """The state after what has happened."""
+    """A stream to which something happened. `state` is what its events fold to; None before the first."""
 
     decider: Decider[S, Any]
     state: S | None
 
-    def when(self, asking: AskedCommand, at: datetime = MONDAY) -> Answered:
-        """Ask this; what follows is looked at by `then` or `refused`."""
+    def when(self, asking: AskedCommand, at: datetime = MONDAY) -> Answered[S]:
+        """Ask this, at this time."""
         try:
-            return Answered(decided(self.decider, self.state, asking, at), None)
+            events = decided(self.decider, self.state, asking, at)
         except Refused as refused:
-            return Answered((), refused)
+            return Answered(self, asking, (), refused)
+        return Answered(self, asking, tuple(events), None)
 
 
 @dataclass(frozen=True)
-class Answered:
-    """What a rule answered: events, or a refusal."""
+class Answered(Generic[S]):
+    """What a rule answered: `events`, or a `refusal`. To read the one where there is the other fails the test."""
 
-    events: Sequence[Event | EventOn]
-    refusal: Refused | None
+    given: Given[S]
+    asking: AskedCommand
+    made: tuple[Event | EventOn, ...]
+    refused_by: Refused | None
 
-    def then(self, *names: str) -> Sequence[Event | EventOn]:
-        """Exactly these events followed, named as on the wire (`referral.closed`); returns them."""
-        if self.refusal is not None:
-            raise AssertionError(f"refused: {self.refusal.slug}") from self.refusal
+    @property
+    def events(self) -> list[Event | EventOn]:
+        if self.refused_by is not None:
+            raise AssertionError(f"refused: {self.refused_by.slug}") from self.refused_by
+        return list(self.made)
+
+    @property
+    def refusal(self) -> Refused:
+        if self.refused_by is None:
+            raise AssertionError(f"not refused: {self.made}")
+        return self.refused_by
+
+    @property
+    def state(self) -> S | None:
+        """The stream's state after it: the command's fact, and the events that are its own."""
+        fact = command_of(self.asking).fact
+        own = [event for event in self.events if isinstance(event, Event)]
+        return self.given.decider.fold([*([fact] if fact is not None else []), *own], self.given.state)
+
+    def then(self, *names: str) -> list[Event | EventOn]:
+        """Exactly these events follow, named as on the wire (`referral.closed`); returns them."""
         found = tuple((each if isinstance(each, Event) else each.event).wire for each in self.events)
         if found != names:
             raise AssertionError(f"{found} followed, not {names}")
         return self.events
 
     def refused(self, slug: str) -> Refused:
-        """It was refused, for this; returns the refusal."""
-        if self.refusal is None or self.refusal.slug != slug:
-            raise AssertionError(f"not refused as {slug}: {self.refusal or self.events}")
+        """It is refused, for this; returns the refusal."""
+        if self.refusal.slug != slug:
+            raise AssertionError(f"refused as {self.refusal.slug}, not as {slug}")
         return self.refusal
 
 
-def given(decider: Decider[S, Any], *facts: Event) -> Given[S]:
-    """A stream to which these events happened, in this order."""
-    return Given(decider, decider.fold(facts))
+def given(decider: Decider[S, Any], *facts: Event, state: S | None = None) -> Given[S]:
+    """A stream to which these events happened, in this order; behind `state`, where it is told."""
+    return Given(decider, decider.fold(facts, state))

@@ -1,7 +1,8 @@
 """Which deliveries may be sent now, and what became of them: leases and results, in bulk, in short transactions.
 
-A delivery is leased (committed), sent, recorded. A crash in between lets the lease run out and sends it again under
-the same webhook id (protocols.md §8). A failing delivery holds back only later ones of its subscription and referral.
+A delivery is leased (committed), sent, recorded. After a crash in between it is sent again under the same webhook id
+(protocols.md §8): as soon as another sender finds this one gone (presence.py), or when the lease runs out. A failing
+delivery holds back only later ones of its subscription and referral.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from notification.delivery.statements import (
 from notification.delivery.webhook import Attempted, Verdict, classify, next_attempt
 from notification.persistence import feed, forwarded, notice_proof
 from notification.persistence.notice_proof import Told
-from notification.persistence.outgoing import LEASE, Leased
+from notification.persistence.outgoing import LEASE, Leased, new_lease
 
 # In flight from one process; so many of them are kept for organizations that have nothing in flight.
 IN_FLIGHT, KEPT_FREE = 256, 64
@@ -101,16 +102,27 @@ def judged(leased: Leased, at: datetime, attempted: Attempted, jitter: float) ->
     return Result(leased, at, attempted, verdict, following)
 
 
-async def anything(pool: Pool, now: datetime) -> bool:
-    """Whether there is anything to lease."""
-    return bool(await pool.fetchval(ANYTHING, now))
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a look found: something to lease, leases of other senders."""
+
+    due: bool
+    elsewhere: bool
 
 
-async def lease(connection: Connection, now: datetime, room: int) -> list[Leased]:
+async def anything(pool: Pool, now: datetime, holder: str = "") -> Found:
+    """Whether there is anything to lease, or leased by others than this sender."""
+    row = await pool.fetchrow(ANYTHING, now, holder)
+    if row is None:
+        raise InvariantBroken("a look without a FROM came without a row")
+    return Found(**dict(row))
+
+
+async def lease(connection: Connection, now: datetime, room: int, holder: str = "") -> list[Leased]:
     """Take at most `room` deliveries that are due, organizations in turns: at most 8 in flight per subscription, 64 per
     organization, 32 per host, over all replicas. The last of the room is for those who have nothing in flight."""
     usual = max(0, room - KEPT_FREE)
-    rows = await connection.fetch(LEASING, now, room, now + LEASE, ids.uuid().hex, usual)
+    rows = await connection.fetch(LEASING, now, room, now + LEASE, new_lease(holder), usual)
     return [Leased(**dict(row)) for row in rows]
 
 
@@ -137,7 +149,11 @@ async def record(connection: Connection, results: Sequence[Result], seal: Seal) 
     )
     writes.ask("held", "(SELECT array_agg(id) FROM recorded)")
     await feed.insert(writes, "attempt", [_attempt(r, seal) for r in results])
-    await notice_proof.mark(writes, [Told(r.leased.notice, r.at, "webhook") for r in results if r.tells])
+    told: dict[str, datetime] = {}
+    for r in results:
+        if r.tells:
+            told.setdefault(r.leased.notice, r.at)
+    await notice_proof.mark(writes, [Told(notice, told[notice], "webhook") for notice in sorted(told)])
     unwell = {r.leased.subscription for r in results if r.verdict is not Verdict.DELIVERED}
     well = {r.leased.subscription: r.at for r in results if r.leased.subscription not in unwell}
     await writes.execute(WELL, list(well), list(well.values()))

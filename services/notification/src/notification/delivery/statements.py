@@ -73,15 +73,31 @@ JOIN feed f ON f.subscription = l.subscription AND f.sequence = l.sequence
 LEFT JOIN notice n ON n.id = f.notice ORDER BY l.subscription, l.sequence
 """  # noqa: S608 own constants
 
-# Whether there is anything to lease: a look without a transaction, so that a quiet service writes nothing.
+# Whether there is anything to lease, and whether any other sender ($2: this one) holds a lease that names it: a look without a
+# transaction, so that a quiet service writes nothing.
 ANYTHING = f"""
 WITH RECURSIVE {DUE}
 SELECT EXISTS (
+  SELECT FROM delivery WHERE state = 'pending' AND leased_until IS NOT NULL AND leased_until > $1 AND lease LIKE '%.%'
+    AND split_part(lease, '.', 1) <> $2) AS elsewhere,
+EXISTS (
   SELECT 1 FROM due JOIN subscription s ON s.id = due.subscription LEFT JOIN endpoint e ON e.id = s.id
   WHERE s.state = 'enabled' AND s.url IS NOT NULL AND (e.open_until IS NULL OR e.open_until <= $1) AND EXISTS (
     SELECT 1 FROM delivery d WHERE d.subscription = s.id AND d.state = 'pending' AND d.next_attempt_at <= $1
-      AND (d.leased_until IS NULL OR d.leased_until <= $1)))
+      AND (d.leased_until IS NULL OR d.leased_until <= $1))) AS due
 """  # noqa: S608 own constants
+
+# Whoever can take another sender's lock knows that it is gone, and keeps it from coming back until this is committed. $2 this one.
+FREEING = """
+WITH holder AS MATERIALIZED (
+  SELECT DISTINCT split_part(lease, '.', 1)::bigint AS lock FROM delivery
+  WHERE state = 'pending' AND leased_until IS NOT NULL AND leased_until > $1 AND lease LIKE '%.%'
+    AND split_part(lease, '.', 1) <> $2
+), gone AS MATERIALIZED (SELECT lock FROM holder WHERE pg_try_advisory_xact_lock(lock))
+UPDATE delivery d SET leased_until = NULL, lease = '' FROM gone
+WHERE d.state = 'pending' AND d.leased_until IS NOT NULL AND d.leased_until > $1 AND d.lease LIKE '%.%'
+  AND split_part(d.lease, '.', 1) = gone.lock::text
+"""
 
 RENEWING = """
 UPDATE delivery SET leased_until = $3 WHERE id = ANY($1::text[]) AND lease = ANY($2::text[]) AND state = 'pending'

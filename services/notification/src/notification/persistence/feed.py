@@ -17,7 +17,7 @@ from loopkeeper.contract import ids
 from loopkeeper.contract.calendar import written
 from loopkeeper.postgres.connections import Connection
 from loopkeeper.store.gathered import Gathered, Writes
-from notification.persistence.outgoing import LEASE, Leased
+from notification.persistence.outgoing import LEASE, Leased, new_lease
 
 SHARED = "subscription"
 DISABLED_TYPE = "ecm.endpoint.disabled.v1"
@@ -104,9 +104,12 @@ async def existing(connection: Connection, subscriptions: Sequence[str]) -> list
 MOST_ROWS = 5_000
 
 
-def rows_of(subscriptions: Sequence[Subscription], news: Sequence[News], now: datetime) -> Rows:
-    """One feed row per news and subscription of its organization, numbered on from the subscription's end."""
-    rows, lease = Rows(), ids.uuid().hex
+def rows_of(
+    subscriptions: Sequence[Subscription], news: Sequence[News], now: datetime, holder: str = ""
+) -> Rows:
+    """One feed row per news and subscription of its organization, numbered on from the subscription's end; `holder` is the
+    sender that may lease their deliveries."""
+    rows, lease = Rows(), new_lease(holder)
     by_organization: dict[str, list[Subscription]] = {}
     for each in subscriptions:
         by_organization.setdefault(each.organization, []).append(each)
@@ -237,6 +240,16 @@ async def write_and_lease(writes: Gathered, rows: Rows, room: int, now: datetime
     written = orjson.dumps(rows.deliveries).decode()
     writes.add("delivering", LEASED_AT_ONCE, written, now, now + LEASE, lease, room)
     writes.ask("leased", "(SELECT array_agg(id) FROM delivering WHERE lease <> '')")
+
+
+async def mark_told(writes: Writes, notices: Sequence[str]) -> None:
+    """That these arrived is written down: their deliveries are asked no more."""
+    if notices:
+        await writes.execute(
+            """UPDATE delivery SET told = true
+               WHERE notice = ANY($1::text[]) AND notice <> '' AND delivered_at IS NOT NULL AND NOT told""",
+            notices,
+        )
 
 
 async def _write_feed(writes: Writes, rows: Rows) -> None:

@@ -2,7 +2,7 @@
 
 A delivery that waits for no other is leased as it is inserted, and handed to this process's sender once that is
 committed: nobody has to look for it. Where a bound is reached, or something waits, it is inserted like any other and leased in
-its turn (`delivery/lease.py`). A process that dies in between leaves a lease that runs out.
+its turn (`delivery/lease.py`). What a process that dies in between has leased is freed (`delivery/presence.py`).
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from loopkeeper.contract import ids
 from loopkeeper.kernel.wake import Waker
 
-# After a crash what was in flight waits so long; a living sender renews its leases three times as often, so one
+# After a crash of a machine what was in flight waits so long; a living sender renews its leases three times as often, so one
 # never runs out under it, whatever an attempt takes.
 LEASE = timedelta(seconds=15)
 
@@ -42,6 +43,11 @@ class Leased:
     published: bool
 
 
+def new_lease(holder: str) -> str:
+    """One lease of this sender, whose own name comes first; without one nobody but time ends it."""
+    return f"{holder}.{ids.uuid().hex}" if holder else ids.uuid().hex
+
+
 # A subscription and a referral, whose deliveries go in order.
 Pair = tuple[str, str]
 
@@ -52,6 +58,8 @@ class Outgoing:
 
     # For how many the sender has room; none while nobody sends.
     room: int = 0
+    # How its leases begin.
+    holder: str = ""
     # What the sender has leased and not recorded yet.
     held: dict[str, Leased] = field(default_factory=dict[str, Leased])
     # Deliveries may be due that nobody has leased, and that nothing in `held` is before.
@@ -76,7 +84,7 @@ class Outgoing:
         return any(pair_of(each) in self._behind for each in ended)
 
     def let_go(self, ended: Sequence[Leased], following: Sequence[Leased] = ()) -> None:
-        """What became of these is recorded, and in the same transaction these were leased."""
+        """What became of these is recorded, and then these were leased."""
         for each in ended:
             self.held.pop(each.id, None)
         self.hold(following)
@@ -92,7 +100,7 @@ class Outgoing:
         self._behind -= Counter(pair_of(each) for each in leased)
 
     def close(self) -> None:
-        """Nobody sends any more: what was handed over waits for its lease to run out."""
+        """Nobody sends any more: what was handed over waits until its lease is freed, or runs out."""
         self.room, self.waiting, self.held = 0, True, {}
         self._ready.clear()
         self._behind.clear()

@@ -7,7 +7,7 @@ the feed of every subscription concerned, and what the plan's topic in Kafka is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -41,6 +41,14 @@ class Writing:
     late: dict[str, datetime] = field(default_factory=dict[str, datetime])
     forward: list[tuple[str, Message]] = field(default_factory=list[tuple[str, Message]])
 
+    def touches_others(self, moved: Collection[str]) -> bool:
+        """Whether a notice is told or late that something else of this batch writes too: `moved` are the referrals whose notices
+        go to another provider."""
+        told, late = {each.notice for each in self.told}, set(self.late)
+        return bool(
+            (told | late) & {each["id"] for each in self.notices} or told & late or (moved and told | late)
+        )
+
 
 class TellingProjection(Projection[Outreach]):
     """Writes who is told what of a batch's events. `forwards`: whether plans read a topic of their own in Kafka;
@@ -60,7 +68,8 @@ class TellingProjection(Projection[Outreach]):
     ) -> Wrote:
         """For each event of each change: copies and notices, then whether it says that a notice was told or is late."""
         writing = self._writing(changes, loaded)
-        rows = feed.rows_of(loaded.subscriptions, writing.news, max(change.at for change in changes))
+        at = max(change.at for change in changes)
+        rows = feed.rows_of(loaded.subscriptions, writing.news, at, self.outgoing.holder)
         if len(rows.feed) > feed.MOST_ROWS and len({change.submission.id for change in changes}) > 1:
             raise TooMuchAtOnce
         serving = {change.stream: _serving(change.after) for change in changes}
@@ -72,17 +81,18 @@ class TellingProjection(Projection[Outreach]):
         elsewhere = {
             each["referral"] for each in writing.notices if each["recipient_kind"] == "member"
         } - serving.keys()
-        seen: Writes = connection if writing.told or writing.late or elsewhere or readdressed else writes
+        moved = {change.stream for change in changes if _serving(change.before) != _serving(change.after)}
+        seen: Writes = connection if elsewhere or readdressed or writing.touches_others(moved) else writes
         await feed.insert(seen, "notice", writing.notices)
         await notice_proof.expect(seen, writing.notices)
         await notice_proof.name_who_serves(connection, elsewhere)
-        moved = {change.stream for change in changes if _serving(change.before) != _serving(change.after)}
         await notice_proof.pass_on(seen, {stream: serving[stream] for stream in moved})
         await notice_proof.readdress(seen, readdressed)
         await feed.write_and_lease(writes, rows, self.outgoing.room, self._clock.now())
         await forwarded.enqueue(writes, writing.forward)
         await notice_proof.mark(seen, writing.told)
         await notice_proof.mark_late(seen, writing.late)
+        await feed.mark_told(writes, [each.notice for each in writing.told if each.how == "webhook"])
 
         def committed() -> None:
             self.outgoing.hand(rows.outgoing, writes.answers.get("leased") or ())

@@ -1,5 +1,5 @@
-"""What intake's rules may know, as its tests tell it: which loop a referral finds, what it carries over, by when answers
-are due."""
+"""What intake's rules are asked, and what they may know: which loop a referral finds, what it carries over, by when answers
+are due. Its constants are one referral of the street team's, fact by fact."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from loopkeeper.contract.decider import EventOn, Refused
 from loopkeeper.contract.events import (
     ActedBy,
     AuthorizationOverturned,
@@ -20,7 +19,7 @@ from loopkeeper.contract.events import (
     ReferralReceived,
     ScreenedPopulation,
 )
-from loopkeeper.testing.rules import MONDAY, SEED, AskedCommand, decided
+from loopkeeper.testing.rules import MONDAY, SEED, AskedCommand
 from referral_intake.domain import contexts
 from referral_intake.domain.commands import (
     AnswerQuestions,
@@ -32,25 +31,23 @@ from referral_intake.domain.commands import (
     Reopening,
 )
 from referral_intake.domain.duplicates import AlreadyServed, Apart, Joins, Match
-from referral_intake.domain.rules import DECIDER
 from referral_intake.domain.state import Referral
+from tests.builders import facts
+from tests.builders.facts import HOMELESS
+from tests.builders.organizations import STREET
+
+RECEIVED = facts.received(referrer=STREET, populations=(HOMELESS,), attested=True)
+REVIEW = facts.review_opened()
+APPROVED = facts.approved(authorization="auth_1")
+MADE = facts.made()
+ACCEPTED = facts.accepted()
+SERVED = facts.closed("services_received", clr_reason="services_received", assignment="asg_1")
+CLOSED = facts.closed("unable_to_reach", clr_reason="unable_to_reach_member")
 
 TIMES: dict[str, Any] = {"at": MONDAY, "seed": SEED}
 DUE = MONDAY + timedelta(days=14)
 AGAIN = (MONDAY + timedelta(days=5), MONDAY + timedelta(days=10))
 ASKING = contexts.AnswerTimes(due_at=DUE, remind_at=AGAIN)
-
-
-def when(state: Referral | None, asking: AskedCommand, at: datetime = MONDAY) -> list[Any]:
-    return list(decided(DECIDER, state, asking, at))
-
-
-def refused(state: Referral | None, asking: AskedCommand, at: datetime = MONDAY) -> Refused:
-    try:
-        events: list[Event | EventOn] = when(state, asking, at)
-    except Refused as found:
-        return found
-    raise AssertionError(f"not refused: {events}")
 
 
 @dataclass(frozen=True)

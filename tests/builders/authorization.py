@@ -1,14 +1,12 @@
-"""The request the tests of authorization tell of: David, referred by the street team that serves him already."""
+"""What authorization's rules are asked about David, referred by the street team that serves him already, and what policy
+says."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Literal
-from uuid import UUID
-
-import pytest
 
 from authorization.domain.commands import (
     Amend,
@@ -55,7 +53,7 @@ from authorization.domain.contexts import (
 from authorization.domain.rules import DECIDER
 from authorization.domain.state import Authorization
 from authorization.persistence.context import AuthorizationLoaded
-from loopkeeper.contract.decider import Plain, Refused
+from loopkeeper.contract.decider import Plain
 from loopkeeper.contract.events import (
     ActedBy,
     AuthorizationApproved,
@@ -65,23 +63,18 @@ from loopkeeper.contract.events import (
     Event,
     ProviderRecorded,
     ReferralAmended,
-    ReferralClosed,
     ReferralReceived,
     Rights,
     ScreenedPopulation,
     Unmet,
 )
 from loopkeeper.contract.vocabulary.populations import Population
-from loopkeeper.testing.rules import AskedCommand, command_of, decided
+from loopkeeper.testing.rules import MONDAY, SEED, AskedCommand, command_of, given
+from tests.builders import facts
+from tests.builders.facts import HOMELESS, TODAY
+from tests.builders.organizations import HARBOR, LUIS, MARIA, STREET
 
-# Monday, nine in the morning in Los Angeles.
-MONDAY = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
-TODAY = date(2026, 3, 2)
-SEED = UUID(int=7)
-HARBOR, TEAM, CLINIC = "harbor-health-plan", "harbor-street-medicine", "eastside-community-clinic"
-MARIA = ActedBy(organization=HARBOR, person="maria-chen")
-NOBODY = ActedBy(organization=HARBOR)
-HOMELESS = ScreenedPopulation(code="homelessness", result="met", claimed=True)
+TEAM = STREET
 FREQUENT = ScreenedPopulation(code="avoidable_utilization", result="met")
 
 TIMES: dict[str, Any] = {"at": MONDAY, "seed": SEED}
@@ -189,45 +182,17 @@ def claim(provider: str = TEAM, population: str = "homelessness", from_: date = 
 def received(**changes: Any) -> ReferralReceived:
     """A referral of which every condition for an approval by rule holds; the team claims to serve."""
     fields: dict[str, Any] = {
-        "occurred_at": MONDAY,
-        "plan": HARBOR,
         "referrer": TEAM,
-        "member": "mem_david",
         "populations": (HOMELESS,),
         "attested": True,
         "claim": claim(),
         "eligibility": Eligibility(state="confirmed"),
     }
-    return ReferralReceived(**{**fields, **changes})
+    return facts.received(**{**fields, **changes})
 
 
 # Not on the plan's roster: a person decides, the grant goes on meanwhile.
 UNSURE = Eligibility(state="unknown")
-
-
-def closed(outcome: str, at: datetime = MONDAY) -> ReferralClosed:
-    return ReferralClosed(occurred_at=at, outcome=outcome, clr_reason="other")
-
-
-def given(*facts: Event) -> Authorization | None:
-    return DECIDER.fold(facts)
-
-
-def after(state: Authorization | None, *facts: Event) -> Authorization:
-    """The request after these facts as well."""
-    folded = DECIDER.fold(facts, state)
-    assert folded is not None
-    return folded
-
-
-def when(state: Authorization | None, asking: AskedCommand, at: datetime = MONDAY) -> list[Event]:
-    return [event for event in decided(DECIDER, state, asking, at) if isinstance(event, Event)]
-
-
-def refused(state: Authorization | None, asking: AskedCommand, at: datetime = MONDAY) -> Refused:
-    with pytest.raises(Refused) as found:
-        when(state, asking, at)
-    return found.value
 
 
 def claimed(rules: Rules, **known: Any) -> dict[str, Any]:
@@ -263,13 +228,13 @@ def look_again(waits_for: str, rules: Rules = RULES, **known: Any) -> AskedComma
 
 def opened(fact: ReferralReceived, rules: Rules = RULES, **known: Any) -> list[Event]:
     """What follows when the referral is heard; the directory knows the team."""
-    return when(None, open_review(fact, rules, **known))
+    return given(DECIDER).when(open_review(fact, rules, **known)).events
 
 
 def pending(**changes: Any) -> Authorization:
     """A request that waits for a person, its grant live."""
     fact = received(**{"eligibility": UNSURE, **changes})
-    return after(None, fact, *opened(fact))
+    return given(DECIDER, fact, *opened(fact)).state
 
 
 def approve(rules: Rules = RULES, acted_by: ActedBy = MARIA, **changes: Any) -> AskedCommand:
@@ -362,9 +327,6 @@ def end(code: int = 1, acted_by: ActedBy = MARIA, **changes: Any) -> AskedComman
 def appeal(on: date, acted_by: ActedBy = MARIA, at: datetime = MONDAY) -> AskedCommand:
     context = AppealContext(at=at, seed=SEED, due_at=at + timedelta(days=30), refs=())
     return Appeal(acted_by=acted_by, on=on), context
-
-
-LUIS = ActedBy(organization=TEAM, person="luis-ortega")
 
 
 def ask_again(rules: Rules = RULES, acted_by: ActedBy = LUIS, provider: str = TEAM) -> AskedCommand:

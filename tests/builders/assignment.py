@@ -1,14 +1,12 @@
-"""The member the tests of assignment tell of: David in his tent, and the three providers that could take him."""
+"""What assignment's rules are asked about David in his tent, and what the directory shows of the three providers that
+could take him."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
-from uuid import UUID
-
-import pytest
 
 from assignment.domain.commands import Accept, AskPlan, AssignByHand, Decline, NoteFact, RequestChange, Start
 from assignment.domain.contexts import (
@@ -27,108 +25,37 @@ from assignment.domain.contexts import (
 )
 from assignment.domain.matching import Need, Ranking
 from assignment.domain.offers import need
-from assignment.domain.rules import DECIDER
 from assignment.domain.state import Assignment
-from loopkeeper.contract.decider import Command, Refused
+from loopkeeper.contract.decider import Command
 from loopkeeper.contract.events import (
-    ActedBy,
-    AssignmentAccepted,
-    AssignmentMade,
-    AuthorizationApproved,
     AuthorizationPresumptiveEnded,
-    AuthorizationPresumptiveGranted,
     Event,
-    Lead,
-    ProviderRecorded,
     Ranked,
-    ReferralClosed,
-    ReferralReceived,
     ScreenedPopulation,
     Skipped,
 )
-from loopkeeper.testing.rules import AskedCommand, command_of, decided
+from loopkeeper.testing.rules import MONDAY, SEED, AskedCommand, command_of
+from tests.builders.facts import HOMELESS, IN_A_WEEK, accepted, approved, granted, made, received
+from tests.builders.organizations import HOSPITAL, LEAD, MARIA, NAVIGATORS, STREET
 
-MONDAY = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
-TODAY = date(2026, 3, 2)
-ANSWER_DUE = MONDAY + timedelta(days=7)
+ANSWER_DUE = IN_A_WEEK
 PLAN_DUE = MONDAY + timedelta(days=14)
-SEED = UUID(int=7)
-HARBOR, HOSPITAL = "harbor-health-plan", "bayview-hospital"
-STREET, NAVIGATORS, CLINIC = "harbor-street-medicine", "bay-housing-navigators", "eastside-community-clinic"
-MARIA = ActedBy(organization=HARBOR, person="maria-chen")
-LUIS = Lead(person="luis-ortega", name="Luis Ortega")
 
-RECEIVED = ReferralReceived(
-    occurred_at=MONDAY,
-    plan=HARBOR,
+RECEIVED = received(
     referrer=HOSPITAL,
-    member="mem_david",
     county="alameda",
     age_band="adult",
     language="en",
-    populations=(
-        ScreenedPopulation(code="homelessness", result="met", claimed=True),
-        ScreenedPopulation(code="avoidable_utilization", result="unknown"),
-    ),
+    populations=(HOMELESS, ScreenedPopulation(code="avoidable_utilization", result="unknown")),
 )
-APPROVED = AuthorizationApproved.model_validate(
-    {
-        "occurred_at": MONDAY,
-        "number": "ECM-1",
-        "populations": ["homelessness"],
-        "from": "2026-03-02",
-        "through": "2027-03-01",
-    }
-)
-GRANTED = AuthorizationPresumptiveGranted.model_validate(
-    {
-        "occurred_at": MONDAY,
-        "grant": "grant_1",
-        "provider": STREET,
-        "provider_version": 3,
-        "population": "homelessness",
-        "from": "2026-03-02",
-        "through": "2026-03-31",
-    }
-)
+APPROVED = approved(populations=["homelessness"])
+GRANTED = granted(provider_version=3)
 
 
 def grant_over(reason: Any, grant: str = "grant_1") -> AuthorizationPresumptiveEnded:
     return AuthorizationPresumptiveEnded(
         occurred_at=MONDAY, grant=grant, reason=reason, through=date(2026, 3, 31)
     )
-
-
-def closed(outcome: str) -> ReferralClosed:
-    return ReferralClosed(occurred_at=MONDAY, outcome=outcome, clr_reason="other")
-
-
-def made(provider: str = STREET, assignment: str = "asg_1") -> AssignmentMade:
-    return AssignmentMade(
-        occurred_at=MONDAY, assignment=assignment, provider=provider, answer_due_at=ANSWER_DUE
-    )
-
-
-def accepted(provider: str = STREET, assignment: str = "asg_1") -> AssignmentAccepted:
-    return AssignmentAccepted(occurred_at=MONDAY, assignment=assignment, provider=provider, lead=LUIS)
-
-
-def entry(provider: str = STREET, **changes: Any) -> ProviderRecorded:
-    """A provider that could take David."""
-    contract = {"plan": HARBOR, "populations": ["homelessness"], "from": "2025-01-01"}
-    fields: dict[str, Any] = {
-        "occurred_at": MONDAY,
-        "provider": provider,
-        "version": 1,
-        "types": ("community_organization",),
-        "populations": ("homelessness",),
-        "age_bands": ("adult",),
-        "counties": ("alameda",),
-        "languages": ("en",),
-        "contracts": (contract,),
-        "capacity": 10,
-    }
-    return ProviderRecorded.model_validate({**fields, **changes})
 
 
 TIMES: dict[str, Any] = {"at": MONDAY, "seed": SEED}
@@ -211,26 +138,6 @@ def market(
     return Market(ranking=ranking, **changes)
 
 
-def given(*facts: Event) -> Assignment | None:
-    return DECIDER.fold(facts)
-
-
-def after(state: Assignment | None, *facts: Event) -> Assignment:
-    folded = DECIDER.fold(facts, state)
-    assert folded is not None
-    return folded
-
-
-def when(state: Assignment | None, asking: AskedCommand, at: datetime = MONDAY) -> list[Event]:
-    return [event for event in decided(DECIDER, state, asking, at) if isinstance(event, Event)]
-
-
-def refused(state: Assignment | None, asking: AskedCommand, at: datetime = MONDAY) -> Refused:
-    with pytest.raises(Refused) as found:
-        when(state, asking, at)
-    return found.value
-
-
 def heard(fact: Event, found: Market | None = None) -> AskedCommand:
     return (found or market(STREET, NAVIGATORS)).for_(NoteFact(fact=fact))
 
@@ -238,7 +145,7 @@ def heard(fact: Event, found: Market | None = None) -> AskedCommand:
 def accept(
     provider: str = STREET, assignment: str = "asg_1", found: Market | None = None, **changes: Any
 ) -> AskedCommand:
-    command = Accept(**{"assignment": assignment, "provider": provider, "lead": LUIS, **changes})
+    command = Accept(**{"assignment": assignment, "provider": provider, "lead": LEAD, **changes})
     return (found or Market()).for_(command)
 
 

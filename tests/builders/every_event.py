@@ -8,14 +8,15 @@ from typing import Any
 
 from loopkeeper.contract import events
 from loopkeeper.contract.events import Event
-from tests.notification.house import OTHER, PLAN, PROVIDER, REFERRER, START
+from loopkeeper.testing.rules import MONDAY
+from tests.builders.organizations import HARBOR, OTHER, REFERRER, STREET
 
 CANARY = "zebra-crossing"
 # What a person of the plan writes of a closing as `other` is for everybody who hears of it, partners aside (loop.md 7.1).
 SAID = "The family takes over from here."
 PCP, SECOND = "eastside-primary-care", "bayview-hospital"
 DAY = date(2026, 3, 2)
-LATER = START + timedelta(days=5)
+LATER = MONDAY + timedelta(days=5)
 RIGHTS = events.Rights(
     appeal_by=date(2026, 5, 1), hearing_days=120, unanswered_days=30, continues_if_by=date(2026, 3, 12)
 )
@@ -26,16 +27,16 @@ POPULATIONS = (
 
 
 def make(kind: type[Event], **fields: Any) -> Event:
-    return kind.model_validate({"occurred_at": START, **fields})
+    return kind.model_validate({"occurred_at": MONDAY, **fields})
 
 
-def life(provider: str = PROVIDER, **received: Any) -> Sequence[Event]:
+def life(provider: str = STREET, **received: Any) -> Sequence[Event]:
     """Every event of a referral that this provider serves, in an order in which each can be told to somebody."""
     e = events
     flags = received.get("flags", ("no_fixed_address",))
     return (
         make(
-            e.ReferralReceived, plan=PLAN, referrer=REFERRER, member="mem_1", county="alameda", age_band="adult",
+            e.ReferralReceived, plan=HARBOR, referrer=REFERRER, member="mem_1", county="alameda", age_band="adult",
             language="en", populations=POPULATIONS, pcp=PCP, entered_by=CANARY, preferred=(CANARY,),
             claim={"provider": provider, "population": "smi_sud", "from": DAY},
             sealed={"identity": CANARY, "contact": CANARY, "form": CANARY},
@@ -86,7 +87,7 @@ def life(provider: str = PROVIDER, **received: Any) -> Sequence[Event]:
         make(e.OutreachMonthCounted, assignment="asg_1", month="2026-03", in_person=2, remote=1),
         make(e.OutreachOverdue, assignment="asg_1", clock="first_outreach", due_at=LATER, state="breached"),
         make(e.OutreachContactChanged, flags=flags, sealed={"contact": CANARY},
-             acted_by={"organization": PLAN}),
+             acted_by={"organization": HARBOR}),
         make(e.OutreachServicesStarted, assignment="asg_1", on=DAY),
         make(e.ReferralAmended, cause="joined", joined="ref_2", joined_referrer=SECOND),
         make(e.ReferralAmended, cause="release_date", release_on=DAY),

@@ -1,0 +1,8 @@
+"""Alembic's entry for the register's database."""
+
+from alembic import context
+
+from loopkeeper.postgres.migrations import run_environment
+from tests.example.persistence import metadata
+
+run_environment(context, metadata)
