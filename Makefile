@@ -46,7 +46,8 @@ console-proof: .venv/.ready ## Run the console's tests in a real Chromium
 	@$(RUN) python -m tests.console.chromium || true
 	@$(RUN) pytest -n 2 --dist loadfile -m browser tests/console $(ARGS)
 
-fuzz: .venv/.ready ## Send thousands of cases to every route with every role's key (CASES=n)
+fuzz: .venv/.ready ## Send thousands of cases to every route with every role's key, and to every reader of files (CASES=n, EXAMPLES=n)
+	@EXAMPLES=$${EXAMPLES:-5} $(RUN) pytest -q tests/spreadsheets/test_any_upload.py tests/spreadsheets/test_text.py tests/plan_files/test_any_file.py
 	@$(RUN) pytest -q -m fuzz tests/openapi $(ARGS)
 
 census: .venv/.ready ## Print what each statement and list looks at over few referrals and over many (ARGS="80 4000": copies)
