@@ -20,6 +20,7 @@ OWNERS: Mapping[str, str] = {
     "organizations": "intake",
     "supports": "intake",
     "roster": "intake",
+    "reports": "intake",
     "authorizations": "authorization",
     "assignments": "assignment",
     "providers": "assignment",

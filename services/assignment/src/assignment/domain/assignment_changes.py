@@ -11,7 +11,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from assignment.domain.commands import AssignByHand, ChangeLead, End, ProviderLeft, RequestChange, Withdraw
+from assignment.domain.commands import (
+    AssignByHand,
+    ChangeLead,
+    End,
+    ProviderLeft,
+    ProviderReturned,
+    RequestChange,
+    Withdraw,
+)
 from assignment.domain.contexts import (
     ChangeContext,
     Conflict,
@@ -52,6 +60,7 @@ from loopkeeper.contract.events import (
     ActedBy,
     AssignmentLeadChanged,
     AssignmentPlanAsked,
+    AssignmentQuestionTakenBack,
     AssignmentStarted,
     Event,
 )
@@ -153,6 +162,27 @@ def provider_left(state: Assignment | None, command: ProviderLeft, context: Left
         assignment=turn.assignment,
         due_at=limit.due_at,
         at_risk_at=limit.at_risk_at,
+    )
+
+
+def provider_returned(
+    state: Assignment | None, command: ProviderReturned, context: LeftContext
+) -> Iterator[Event]:
+    """The provider is under contract again: the question is taken back. A change that the member asked for stays open."""
+    turn = state.turn if state is not None else None
+    if state is None or turn is None or not context.contracted:
+        return
+    change = state.change
+    if (turn.assignment, turn.provider) != (command.assignment, command.provider):
+        return
+    if change is None or not change.left or change.assignment != turn.assignment:
+        return
+    yield AssignmentQuestionTakenBack(
+        occurred_at=context.at,
+        assignment=turn.assignment,
+        reason="provider_left",
+        open="change_requested" if change.requested else None,
+        due_at=change.due_at if change.requested else None,
     )
 
 

@@ -24,6 +24,7 @@ from assignment.domain.assignment_changes import (
     end_term,
     nothing_here,
     provider_left,
+    provider_returned,
     request_change,
     start,
     wish_heard,
@@ -39,6 +40,7 @@ from assignment.domain.commands import (
     EndTerm,
     NoteFact,
     ProviderLeft,
+    ProviderReturned,
     RequestChange,
     Start,
     Watch,
@@ -118,6 +120,8 @@ def _decide(state: Assignment | None, asked: Asked) -> Sequence[Event]:
             return list(watch(state, context.at))
         case (ProviderLeft() as command, context):
             return list(provider_left(state, command, context))
+        case (ProviderReturned() as command, context):
+            return list(provider_returned(state, command, context))
         case (Start(), context):
             return list(start(state, context))
         case (EndTerm(), context):

@@ -80,6 +80,8 @@ class Change(Fact):
     assignment: str
     wished: str = ""
     left: bool = False
+    # The member asked for it, whatever else there is.
+    requested: bool = False
     due_at: datetime | None = None
     at_risk_at: datetime | None = None
 

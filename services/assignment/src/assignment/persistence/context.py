@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
 import orjson
@@ -23,6 +23,7 @@ from assignment.domain.commands import (
     EndTerm,
     NoteFact,
     ProviderLeft,
+    ProviderReturned,
     RequestChange,
     Start,
     Watch,
@@ -50,7 +51,7 @@ from assignment.domain.offers import need, wants_offer
 from assignment.domain.state import Assignment, told
 from assignment.persistence import prior_providers
 from assignment.persistence.prior_providers import Families, Served
-from loopkeeper.contract.calendar import la_date
+from loopkeeper.contract.calendar import la_date, month_end, month_start, noon_of
 from loopkeeper.contract.decider import Command, InvariantBroken, Plain
 from loopkeeper.contract.events import ProviderRecorded, ReferralAmended
 from loopkeeper.kernel.clock import Clock
@@ -59,6 +60,7 @@ from loopkeeper.postgres.connections import Connection
 from loopkeeper.store.definition import Change, Key, Loaded, Loader, NeedsMore, Work
 
 MEMBER, PROVIDER = "member", "provider"
+DAY = timedelta(days=1)
 # Links that join two referrals of one member for certain: a possible duplicate, or what was split again, does not.
 SAME_MEMBER = frozenset({"plan_change", "contested", "overturned"})
 
@@ -93,7 +95,7 @@ class AssignmentLoaded(Loaded[Assignment, Asked]):
     ) -> None:
         self._policy = policy
         self._entries = entries
-        # AssignmentLoaded taken, by provider.
+        # Places taken, by provider.
         self._held = dict(held)
         self._holders = {member: dict(referrals) for member, referrals in holders.items()}
         self._locked = locked
@@ -126,7 +128,7 @@ class AssignmentLoaded(Loaded[Assignment, Asked]):
                 offering = self._offering(stream, known, command, at) if re_offers else None
                 told = self._told(known, at) if wanted else None
                 return command, SilenceContext(at=at, seed=seed, told=told, offering=offering)
-            case ProviderLeft():
+            case ProviderLeft() | ProviderReturned():
                 contracted = self._may_serve(known, command.provider, at)
                 limit = self._limit("provider_change", at)
                 return command, LeftContext(at=at, seed=seed, contracted=contracted, change=limit)
@@ -166,7 +168,11 @@ class AssignmentLoaded(Loaded[Assignment, Asked]):
             wanted.add((PROVIDER, ranking.first.provider))
         self._lock(wanted)
         told, answer = self._told(state, at), self._limit("provider_answer", at)
-        inside = at < told.due_at < answer.due_at
+        by_file = ranking.first is not None and self._answers_by(ranking.first.provider) == "file"
+        if by_file:
+            answer = self._next_file(state.plan, answer)
+        # The telling does not wait for a file (loop.md 5.6).
+        inside = at < told.due_at < answer.due_at and not by_file
         return Offering(
             ranking=ranking,
             answer_due_at=told.due_at if inside else answer.due_at,
@@ -249,6 +255,23 @@ class AssignmentLoaded(Loaded[Assignment, Asked]):
         start = at if told(state) or state.authorized_at is None else state.authorized_at
         return self._limit("provider_told", start)
 
+    def _answers_by(self, provider: str) -> str | None:
+        entry = self._entries.get(provider)
+        return None if entry is None else entry.answers_by
+
+    def _next_file(self, plan: str, usual: Limit) -> Limit:
+        """When the first monthly file is due in which an answer may still be asked for: none is due before the usual day."""
+        last = month_end(month_start(la_date(usual.due_at)) - DAY)
+        while True:
+            row = self._policy.row("files", on=last, plan=plan, step="due")
+            due_at, at_risk_at = (
+                self._policy.calendar.business_days_after(noon_of(last), days)
+                for days in (row["days"], max(row["days"] - 1, 0))
+            )
+            if due_at >= usual.due_at:
+                return Limit(due_at=due_at, at_risk_at=at_risk_at, refs=(*usual.refs, row.ref))
+            last = month_end(last + DAY)
+
     def _limit(self, clock: str, start: datetime) -> Limit:
         due, risk = self._policy.due(clock, start), self._policy.due(f"{clock}_at_risk", start)
         return Limit(due_at=due.at, at_risk_at=risk.at, refs=(due.ref,))
@@ -277,8 +300,7 @@ class AssignmentLoaded(Loaded[Assignment, Asked]):
     def _re_offers(self, state: Assignment, at: datetime) -> bool:
         """Whether the plan lets silence go to the next, and this silence is one of a provider that answers by API."""
         turn, on = state.turn, la_date(at)
-        entry = self._entries.get(turn.provider) if turn is not None else None
-        by_api = entry is not None and entry.answers_by == "api"
+        by_api = turn is not None and self._answers_by(turn.provider) == "api"
         return by_api and self._policy.row("re_offer", on=on, plan=state.plan)["switched_on"]
 
     def _refs(self, state: Assignment, command: Command, ranking: Ranking, at: datetime) -> Iterator[str]:

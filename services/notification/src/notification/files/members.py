@@ -166,6 +166,8 @@ def member_of(cin: str, identity: Mapping[str, Any], now: Outreach, held: Assign
         attempts=tuple(
             Attempt(la_date(each.at), each.modality, each.reached)
             for each in attempts_of(now, held.assignment)
+            # What was taken back can be said again.
+            if not each.taken_back
         ),
         asked=frozenset(
             (UNPROVED if each.reason == "unable_to_reach" else each.reason, each.on)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import orjson
 
-from loopkeeper.contract.calendar import la_date
+from loopkeeper.contract.calendar import end_of_la_day, la_date
 from loopkeeper.contract.decider import Refused
 from loopkeeper.kernel.errors import Problem
 from loopkeeper.kernel.logs import get
@@ -18,7 +18,7 @@ from loopkeeper.plan_files.checks import FileContext
 from loopkeeper.plan_files.fields import Kind
 from loopkeeper.plan_files.members import Reach
 from loopkeeper.plan_files.table import Table, records
-from loopkeeper.runtime.files.kinds import Act, Acted, FileKind, Open, Planned, Reading, Sent
+from loopkeeper.runtime.files.kinds import Act, Acted, BackBy, FileKind, Open, Planned, Reading, Sent
 from loopkeeper.runtime.files.records import command_of
 from loopkeeper.runtime.service import RunningService
 from loopkeeper.security.organizations import Role
@@ -29,6 +29,7 @@ from notification.domain.outreach.contact import corrected, flags_of
 from notification.domain.outreach.state import Assignment, Outreach
 from notification.files.commands import ANSWERS, BESIDE, answer_of, command_of_fact, proved_by
 from notification.files.members import CONTACT, CONTACT_FIELDS, Own, own_members
+from notification.files.taking_back import take_back
 from notification.persistence.context import reach_policy
 
 log = get("files")
@@ -58,6 +59,11 @@ class Reporting(FileKind):
     def __init__(self, kind: Literal["rtf", "otf"], about: str) -> None:
         self.kind: Kind = kind
         self.about = about
+
+    taking_back = (
+        "Attempts, first services, a member's no, members not reached, outreach begun and services ended are taken back by "
+        "further facts (loop.md 8.7); of what no rule takes back, such as a closing or an answer, each row says what stays."
+    )
 
     # ── judging ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -118,6 +124,30 @@ class Reporting(FileKind):
         return {
             turn.row.row: Acted(turn.done, turn.state, turn.refused, turn.code, turn.fix) for turn in turns
         }
+
+    # ── what is expected, and taken back ──────────────────────────────────────────────────────────────────
+
+    async def expected(self, context: RunningService, plan: str, through: date) -> Sequence[str]:
+        """The plan may require the month's file alone: of each provider that answers by file and served, on any day of that
+        month, a member that it held last."""
+        if self.kind != "rtf":
+            return ()
+        rows = await context.pool.fetch(
+            """SELECT p.id FROM provider p WHERE p.entry ->> 'answers_by' = 'file' AND EXISTS (
+                 SELECT FROM referral r WHERE r.plan_id = $1 AND r.held_by = p.id
+                   AND (r.state #>> '{assignment,accepted_at}')::timestamptz < $2
+                   AND (r.state #>> '{assignment,ended}' IS DISTINCT FROM 'true'
+                     OR (r.state #>> '{assignment,ended_on}')::date >= $3)) ORDER BY p.id""",
+            plan,
+            end_of_la_day(through),
+            through.replace(day=1),
+        )
+        return [row["id"] for row in rows]
+
+    async def take_back(
+        self, context: RunningService, sent: Sent, rows: Mapping[int, str], by: BackBy
+    ) -> Mapping[int, tuple[str, str]]:
+        return await take_back(context, sent, rows, by)
 
 
 class Round:

@@ -6,7 +6,7 @@ The same load finds what telling needs (`projections`): whose subscriptions must
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 import orjson
@@ -27,6 +27,9 @@ from notification.domain.outreach.commands import (
     CountMonth,
     DeclineForMember,
     EndService,
+    HandedOver,
+    HandOverContext,
+    JudgedContext,
     NoteFact,
     NoticeContext,
     RaiseClock,
@@ -42,6 +45,7 @@ from notification.domain.outreach.commands import (
     ReportUnableToReach,
     StartServices,
     TakeBack,
+    TakeBackHandOver,
     Untold,
 )
 from notification.domain.outreach.state import Outreach
@@ -57,18 +61,26 @@ class NotificationLoaded(Loaded[Outreach, Asked]):
     names: Names
     subscriptions: Sequence[feed.Subscription]
     untold: Mapping[str, Untold]
+    # The notices whose hand-over is to be taken back, as far as they were handed over.
+    handed_over: Mapping[str, HandedOver] = field(default_factory=dict[str, HandedOver])
 
     def with_context(self, stream: str, state: Outreach | None, command: Command, plain: Plain) -> Asked:
         match command:
             case (
                 NoteFact() | RecordAttempt() | StartServices() | DeclineForMember() | ChangeContact()
-                | EndService() | TakeBack() | ReportAnswer() | ReportInitiated() | ReportClosing() | CountMonth() | RecordDelivered() | RecordHandOver() | RaiseClock()
+                | EndService() | TakeBack() | ReportAnswer() | ReportInitiated() | CountMonth() | RecordDelivered() | RecordHandOver() | RaiseClock()
             ):  # fmt: skip
                 return command, plain
             case ReportUnableToReach():
                 on = command.on or la_date(plain.at)
                 reach = reach_policy(self.policy, state.plan if state else "", on)
                 return command, ReachContext(at=plain.at, seed=plain.seed, reach=reach)
+            case ReportClosing():
+                due = self.policy.due("reported_closing_judged", plain.at)
+                return command, JudgedContext(at=plain.at, seed=plain.seed, due_at=due.at, refs=(due.ref,))
+            case TakeBackHandOver():
+                found = self.handed_over.get(command.notice)
+                return command, HandOverContext(at=plain.at, seed=plain.seed, handed_over=found)
             case RaiseNotice():
                 untold = self.untold.get(command.notice)
                 return command, NoticeContext(at=plain.at, seed=plain.seed, untold=untold)
@@ -115,7 +127,13 @@ class NotificationLoader(Loader[Outreach, Asked]):
         held = [name for kind, name in locked if kind == feed.SHARED]
         subscriptions = await feed.existing(connection, held) if held else []
         names = await self._names(connection, self._concerned(work))
-        return NotificationLoaded(self._policy, names, subscriptions, await _untold(connection, work))
+        return NotificationLoaded(
+            self._policy,
+            names,
+            subscriptions,
+            await _untold(connection, work),
+            await _handed_over(connection, work),
+        )
 
     def _concerned(self, work: Sequence[Work[Outreach]]) -> list[str]:
         found: set[str] = set()
@@ -160,3 +178,30 @@ async def _untold(connection: Connection, work: Sequence[Work[Outreach]]) -> Map
         "SELECT id, code, recipient_kind FROM notice WHERE id = ANY($1::text[]) AND told_at IS NULL", asked
     )
     return {row["id"]: Untold(row["code"], row["recipient_kind"]) for row in rows}
+
+
+async def _handed_over(connection: Connection, work: Sequence[Work[Outreach]]) -> Mapping[str, HandedOver]:
+    """Of the notices whose hand-over is to be taken back, those that were handed over; and whether the recipient's endpoint
+    took one too."""
+    asked = [
+        command.notice for item in work if isinstance(command := item.submission.command, TakeBackHandOver)
+    ]
+    if not asked:
+        return {}
+    rows = await connection.fetch(
+        """SELECT n.id, n.code, n.recipient_kind, n.closing, n.told_by ->> 'organization' AS by,
+             (SELECT min(d.delivered_at) FROM delivery d WHERE d.notice = n.id AND d.notice <> '') AS heard_at
+           FROM notice n WHERE n.id = ANY($1::text[]) AND n.told_how = 'hand_over'""",
+        asked,
+    )
+    return {
+        row["id"]: HandedOver(
+            row["code"], kind_told(row["recipient_kind"], row["closing"]), row["by"] or "", row["heard_at"]
+        )
+        for row in rows
+    }
+
+
+def kind_told(recipient_kind: str, closing: bool) -> str:
+    """Whom the others hear was told. The closing of a self-referral is its referrer's: they are one."""
+    return "referrer" if recipient_kind == "member" and closing else recipient_kind

@@ -86,7 +86,7 @@ def to_providers(
         case OutreachOverdue(clock="weekly_visit"):
             facts = {"assignment": event.assignment, "clock": event.clock, "due_at": written(event.due_at)}
             slots = {"due": last_day(event.due_at)}
-            yield Notice("visit_late", _holding(after), "provider", facts=facts, slots=slots)
+            yield Notice("visit_late", _holding(after), "provider", event.state, facts=facts, slots=slots)
         case OutreachOverdue():
             facts = {"assignment": event.assignment, "clock": event.clock, "due_at": written(event.due_at)}
             slots = {"due": last_day(event.due_at)}

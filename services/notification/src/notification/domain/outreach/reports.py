@@ -16,7 +16,13 @@ from loopkeeper.contract.events import (
     OutreachInitiated,
     OutreachMonthCounted,
 )
-from notification.domain.outreach.commands import CountMonth, ReportAnswer, ReportClosing, ReportInitiated
+from notification.domain.outreach.commands import (
+    CountMonth,
+    JudgedContext,
+    ReportAnswer,
+    ReportClosing,
+    ReportInitiated,
+)
 from notification.domain.outreach.holding import (
     acted_by,
     already_over,
@@ -89,8 +95,10 @@ def report_initiated(outreach: Outreach | None, command: ReportInitiated, contex
     )
 
 
-def report_closing(outreach: Outreach | None, command: ReportClosing, context: Plain) -> Iterator[Event]:
-    """The plan is asked; the loop stays open until a named person of it closes it (loop.md 5.5)."""
+def report_closing(
+    outreach: Outreach | None, command: ReportClosing, context: JudgedContext
+) -> Iterator[Event]:
+    """The plan is asked by a date; the loop stays open until a named person of it closes it (loop.md 5.5, 7.6)."""
     now, held = offered_or_held(outreach, command)
     if held.ended or now.closing is not None:
         raise already_over(now)
@@ -100,9 +108,11 @@ def report_closing(outreach: Outreach | None, command: ReportClosing, context: P
     yield OutreachClosingReported(
         occurred_at=context.at,
         acted_by=acted_by(held, command),
+        policy=context.refs,
         assignment=held.assignment,
         reason=command.reason,
         on=on,
+        due_at=context.due_at,
         sealed=command.sealed,
     )
 

@@ -10,7 +10,7 @@ First services end outreach but not the assignment: attempts after them are stil
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Literal, assert_never
 
@@ -21,6 +21,7 @@ from loopkeeper.contract.events import (
     Event,
     NoticeDelivered,
     NoticeOverdue,
+    NoticeTakenBack,
     OutreachAttempted,
     OutreachContactChanged,
     OutreachMemberDeclined,
@@ -38,6 +39,7 @@ from notification.domain.outreach.commands import (
     DeclineForMember,
     Delivery,
     EndService,
+    HandOverContext,
     NoteFact,
     NoticeContext,
     RaiseClock,
@@ -53,6 +55,7 @@ from notification.domain.outreach.commands import (
     ReportUnableToReach,
     StartServices,
     TakeBack,
+    TakeBackHandOver,
 )
 from notification.domain.outreach.evolve import evolve
 from notification.domain.outreach.holding import (
@@ -87,13 +90,15 @@ from notification.domain.outreach.state import (
 # The clocks of outreach, in the order in which they run out, with what they are when they do.
 FIRST_AT_RISK, FIRST_OUTREACH, WINDOW = "first_outreach_at_risk", "first_outreach", "outreach_window"
 # Of who is authorized for Transitional Rent: a visit in person each week (ECMG26 p18).
-VISIT = WEEKLY_VISIT
+VISIT, VISIT_AT_RISK = WEEKLY_VISIT, "weekly_visit_at_risk"
 CLOCKS: Mapping[str, tuple[str, Literal["at_risk", "breached"]]] = {
     FIRST_AT_RISK: (FIRST_OUTREACH, "at_risk"),
     FIRST_OUTREACH: (FIRST_OUTREACH, "breached"),
     WINDOW: (WINDOW, "breached"),
+    VISIT_AT_RISK: (VISIT, "at_risk"),
     VISIT: (VISIT, "breached"),
 }
+VISITS = (VISIT_AT_RISK, VISIT)
 
 
 # ── decide ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -127,6 +132,8 @@ def decide(outreach: Outreach | None, asked: Asked) -> Sequence[Event]:
             return [take_back(outreach, command, context)]
         case (RecordHandOver() as command, context):
             return [hand_over(outreach, command, context)]
+        case (TakeBackHandOver() as command, context):
+            return list(take_back_hand_over(outreach, command, context))
         case (RecordDelivered() as command, _):
             return record_delivered(outreach, command)
         case (RaiseClock() as command, _):
@@ -329,6 +336,37 @@ def hand_over(outreach: Outreach | None, command: RecordHandOver, context: Plain
     return delivered(command, "hand_over", command.acted_by)
 
 
+def take_back_hand_over(
+    outreach: Outreach | None, command: TakeBackHandOver, context: HandOverContext
+) -> Iterator[Event]:
+    """By who recorded it, or the plan (loop.md 8.7). Where the recipient's endpoint took the notice too, it is told by
+    that; else it is to be told. What followed stays."""
+    found, by = context.handed_over, command.acted_by.organization
+    plan = outreach.plan if outreach is not None else ""
+    if found is None or by not in (found.by, plan):
+        raise Refused(
+            "nothing-to-take-back",
+            "No hand-over of this notice is on record that your organization may take back.",
+            fix="Only the organization that recorded a hand-over, or the plan, takes it back.",
+        )
+    yield NoticeTakenBack(
+        occurred_at=context.at,
+        acted_by=command.acted_by,
+        notice=command.notice,
+        code=found.code,
+        recipient_kind=found.recipient_kind,
+        because=command.because,
+    )
+    if found.heard_at is not None:
+        yield NoticeDelivered(
+            occurred_at=found.heard_at,
+            notice=command.notice,
+            code=found.code,
+            recipient_kind=found.recipient_kind,
+            how="webhook",
+        )
+
+
 def delivered(
     command: Delivery, how: Literal["webhook", "mailbox", "hand_over"], acted_by: ActedBy | None = None
 ) -> NoticeDelivered:
@@ -386,16 +424,18 @@ def raise_notice(
 def running_clocks(now: Outreach) -> tuple[str, ...]:
     """The clocks that run: the first attempt is due after an acceptance, something must come of outreach, and who is
     authorized for Transitional Rent is visited each week."""
-    return (*_of_outreach(now), *((VISIT,) if visits_run(now) else ()))
+    return (*_of_outreach(now), *_of_visits(now))
 
 
-def visits_run(now: Outreach) -> bool:
-    """Whether the next weekly visit is awaited: also after first services, until the assignment ends. Rules of contact beat
+def _of_visits(now: Outreach) -> tuple[str, ...]:
+    """While the next weekly visit is awaited: also after first services, until the assignment ends. Rules of contact beat
     it: nobody is asked to appear where that may endanger the member (loop.md 6.2)."""
     held = now.assignment
     if held is None or not held.held or held.inside or over(now) or restricted(now):
-        return False
-    return TRANSITIONAL_RENT in now.flags and raised(held.assignment, *CLOCKS[VISIT]) not in now.raised
+        return ()
+    if TRANSITIONAL_RENT not in now.flags:
+        return ()
+    return tuple(each for each in VISITS if raised(held.assignment, *CLOCKS[each]) not in now.raised)
 
 
 def last_visit(now: Outreach) -> datetime | None:

@@ -184,6 +184,8 @@ class Outreach(State):
     told: tuple[str, ...] = ()
     # Clocks that were raised, as `<assignment> <clock> <state>`.
     raised: tuple[str, ...] = ()
+    # From when the week counts in which a visit is due, once a week passed without one (loop.md 6.12).
+    week_from: datetime | None = None
 
 
 # ── what can be read from the state ───────────────────────────────────────────────────────────────────────
