@@ -22,11 +22,11 @@ PLACES: Mapping[str, tuple[str, ...]] = {
     "Noor Haddad": ("/ops", "/ops/parked", "/ops/organizations", "/referrals/{referral}"),
     "Maria Chen": (
         "/plan/queue", "/plan/decide/{case}", "/plan/loops", "/plan/asked", "/plan/asked/{referral}", "/plan/terms",
-        "/plan/terms/{case}", "/referrals/{referral}", "/me", "/people", "/mailbox",
+        "/plan/terms/{case}", "/referrals/{referral}", "/me", "/people", "/mailbox", "/files",
     ),
-    "{provider}": ("/care", "/care/people", "/care/people/{reached}", "/mailbox"),
+    "{provider}": ("/care", "/care/people", "/care/people/{reached}", "/mailbox", "/files"),
     "Rosa Diaz": ("/refer", "/refer/new", "/refer/new/adult", "/refer/new/child_youth", "/refer/{referral}",
-                  "/refer/{referral}/answers", "/refer/{referral}/receipt"),
+                  "/refer/{referral}/answers", "/refer/{referral}/receipt", "/files"),
 }  # fmt: skip
 
 

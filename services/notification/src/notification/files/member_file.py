@@ -78,7 +78,7 @@ class Loops:
 
 def layout_of(context: RunningService, plan: str, on: date) -> tuple[Layout, str] | None:
     """How the plan writes its member file on a day, and the plan's number in files; None where no profile says so."""
-    profile = read_profiles(context.settings.policy_folder).of(plan, on)
+    profile = read_profiles(context.settings.profiles_folder).of(plan, on)
     layout = profile.files.get(KIND) if profile is not None else None
     return (layout, profile.number_in_files) if profile is not None and layout is not None else None
 
@@ -217,12 +217,16 @@ def _day_of(payload: bytes) -> date:
 def said_of(loops: Loops, provider: str) -> Mapping[str, Mapping[str, Any]]:
     """What a file written now says of each loop, in codes."""
     said: dict[str, Mapping[str, Any]] = {}
-    for stream, now in loops.states.items():
-        held = now.assignment if now.assignment is not None and now.assignment.provider == provider else None
-        state = member_state(now, held, offers=True)
+    for stream, outreach in loops.states.items():
+        held = (
+            outreach.assignment
+            if outreach.assignment is not None and outreach.assignment.provider == provider
+            else None
+        )
+        state = member_state(outreach, held, offers=True)
         engagement = ENGAGEMENT.get(state, "") if state is not None else ""
         if engagement:
-            number = now.term.number if now.term is not None else ""
+            number = outreach.term.number if outreach.term is not None else ""
             assignment = held.assignment if held is not None else ""
             said[stream] = {"engagement": engagement, "assignment": assignment, "number": number}
         elif loops.fetched.get(stream, {}).get("engagement") != DISCONTINUED and stream in loops.told:
@@ -280,8 +284,8 @@ async def _rows(
     return told
 
 
-def _state(now: Outreach, provider: str) -> State:
-    state = member_state(now, now.assignment, offers=True)
+def _state(outreach: Outreach, provider: str) -> State:
+    state = member_state(outreach, outreach.assignment, offers=True)
     if state is None:
         raise LookupError("a row without a member")
     return state
@@ -347,7 +351,7 @@ def is_due(loops: Loops, provider: str, since: int, every: int) -> bool:
 async def pairs(context: RunningService, on: date) -> Sequence[tuple[str, str]]:
     """The plans that write member files on a day and the providers that answer by file, as far as they have to do with
     each other."""
-    profiles = (await asyncio.to_thread(read_profiles, context.settings.policy_folder)).profiles
+    profiles = (await asyncio.to_thread(read_profiles, context.settings.profiles_folder)).profiles
     plans = sorted({each.plan for each in profiles if KIND in each.files and each.holds_on(on)})
     if not plans:
         return []

@@ -100,6 +100,16 @@ def reach_policy(policy: Policy, plan: str, on: date) -> ReachPolicy:
     )
 
 
+# The subscriptions whose shared rows are held, as they are now, and the directory's copy of these organizations.
+SUBSCRIPTIONS_AND_NAMES = f"""
+SELECT {", ".join(feed.SUBSCRIPTION)}, NULL::jsonb AS entry FROM subscription
+WHERE id = ANY($1::text[]) AND state <> 'deleted'
+UNION ALL
+SELECT id, {", ".join("NULL" for _ in feed.SUBSCRIPTION[1:])}, entry FROM provider WHERE id = ANY($2::text[])
+ORDER BY id
+"""  # noqa: S608 own names
+
+
 class NotificationLoader(Loader[Outreach, Asked]):
     """Finds and locks the subscriptions that may have to hear of a batch, and reads how everybody is called."""
 
@@ -125,8 +135,10 @@ class NotificationLoader(Loader[Outreach, Asked]):
     ) -> NotificationLoaded:
         # One made since the locks were taken hears of the next fact: its sequence is not ours to move.
         held = [name for kind, name in locked if kind == feed.SHARED]
-        subscriptions = await feed.existing(connection, held) if held else []
-        names = await self._names(connection, self._concerned(work))
+        concerned = self._concerned(work)
+        rows = await connection.fetch(SUBSCRIPTIONS_AND_NAMES, held, concerned)
+        subscriptions = [feed.subscription_of(row) for row in rows if row["entry"] is None]
+        names = self._names(concerned, {row["id"]: row["entry"] for row in rows if row["entry"] is not None})
         return NotificationLoaded(
             self._policy,
             names,
@@ -140,13 +152,13 @@ class NotificationLoader(Loader[Outreach, Asked]):
         for item in work:
             command = item.submission.command
             fact = command.fact if command is not None else None
-            mine = concerned(item.state, fact)
+            parties = concerned(item.state, fact)
             plan = item.state.plan if item.state is not None else ""
             plans = {plan or getattr(fact, "plan", "") or ""} - {""}
-            found |= mine | {partner for each in plans for partner in self._partners.get(each, ())}
+            found |= parties | {partner for each in plans for partner in self._partners.get(each, ())}
         return sorted(found)
 
-    async def _names(self, connection: Connection, organizations: Sequence[str]) -> Names:
+    def _names(self, organizations: Sequence[str], entries: Mapping[str, str]) -> Names:
         known = {
             slug: Named(found.name, found.phone, treats=found.kind in TREATING)
             for slug in organizations
@@ -154,14 +166,11 @@ class NotificationLoader(Loader[Outreach, Asked]):
         }
         for slug in self._programs & set(organizations):
             known[slug] = replace(known.get(slug, Named(slug)), reveals=True)
-        rows = await connection.fetch(
-            "SELECT id, entry FROM provider WHERE id = ANY($1::text[])", organizations
-        )
-        for row in rows:
-            entry = read_entry(orjson.loads(row["entry"]))
-            listed = known.get(row["id"], Named(row["id"]))
+        for name, recorded in entries.items():
+            entry = read_entry(orjson.loads(recorded))
+            listed = known.get(name, Named(name))
             revealing = reveals(entry) or listed.reveals
-            known[row["id"]] = Named(entry.name or listed.name, entry.phone or listed.phone, revealing, True)
+            known[name] = Named(entry.name or listed.name, entry.phone or listed.phone, revealing, True)
         return Names(known)
 
 
