@@ -39,14 +39,18 @@ test: check ## Check, then run every test (ARGS="-k roster" to choose)
 	@$(RUN) python -m tests.loop.sshd || true
 	@$(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not browser and not fuzz and not chaos and not long" $(ARGS)
 
+# Every loop on Kafka too, each guide on a machine of its own, the demo on Kafka, faults on both logs: half an hour more.
+test-long: .venv/.ready ## Run what takes longer: all loops on Kafka, each guide alone, the demo on Kafka, sixty faults on each log
+=======
 # Each process imports the services once and starts no server.
 test-fast: .venv/.ready ## Run the tests that start no server: rules, forms, words, files (two minutes)
 	@$(RUN) pytest -n 2 --dist loadfile --in-process -m "not browser and not fuzz and not chaos and not long" $(IN_PROCESS) $(ARGS)
 
 # Every loop on Kafka too, each guide on a machine of its own, the demo on Kafka: twelve minutes more.
 test-long: .venv/.ready ## Run what takes longer: all loops on Kafka, each guide alone, the demo on Kafka
+>>>>>>> main
 	@$(RUN) python -m demo.broker || true
-	@$(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder -m long $(ARGS)
+	@$(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder -m "long or chaos" $(ARGS)
 
 # Four minutes on two cores, most of them Chromium's: more than fits into the time of the others. Chromium is Debian's
 # package, installed where that may be done; where there is none, the tests say how.
@@ -54,6 +58,7 @@ console-proof: .venv/.ready ## Run the console's tests in a real Chromium
 	@$(RUN) python -m tests.console.chromium || true
 	@$(RUN) pytest -n 2 --dist loadfile -m browser tests/console $(ARGS)
 
+<<<<<<< HEAD
 # The same people on the same days each time; ids differ.
 pictures: .venv/.ready ## Take the README's pictures again, from the tests' town
 	@$(RUN) python -m tests.console.chromium || true
@@ -63,7 +68,8 @@ console-report: .venv/.ready ## Measure the console with a thousand loops open, 
 	@$(RUN) python -m tests.console.chromium || true
 	@LOOPKEEPER_CONSOLE_REPORT=docs/reference/console.md $(RUN) pytest -q -m browser tests/console/test_bars.py $(ARGS)
 
-fuzz: .venv/.ready ## Send thousands of cases to every route with every role's key (CASES=n)
+fuzz: .venv/.ready ## Send thousands of cases to every route with every role's key, and to every reader of files (CASES=n, EXAMPLES=n)
+	@EXAMPLES=$${EXAMPLES:-5} $(RUN) pytest -q tests/spreadsheets/test_any_upload.py tests/spreadsheets/test_text.py tests/plan_files/test_any_file.py
 	@$(RUN) pytest -q -m fuzz tests/openapi $(ARGS)
 
 census: .venv/.ready ## Print what each statement and list looks at over few referrals and over many (ARGS="80 4000": copies)
@@ -83,6 +89,13 @@ chaos: .venv/.ready ## Do faults of every kind to a town at work (ARGS="--log ka
 
 simulate: .venv/.ready ## Play loops by the thousand under one clock and one chance (ARGS="--seeds 10000 --first 0 --json")
 	@$(RUN) python -m tests.simulate $(ARGS)
+
+# Hours: each part alone by ARGS, and a run that was stopped goes on later. Times are for a machine that does nothing else.
+reach: .venv/.ready ## Do the long campaigns, slice by slice, into docs/reference/reliability.md (ARGS="--list", ARGS=set-backs)
+	@$(RUN) python -m tests.reach $(ARGS)
+
+bars: .venv/.ready ## Measure what others lose by one who takes much (ARGS="readers --rounds 5 --keep")
+	@$(RUN) python -m tests.bench.bars $(ARGS)
 
 # The types take as long as all the rest, and a runner has two cores.
 check: .venv/.ready ## Lint, types, borders between services, generated docs, words
@@ -115,7 +128,7 @@ fresh: ## Run the README's two commands, timed, on a fresh clone of the last com
 
 clean: ## Stop the embedded PostgreSQL of this folder and remove what was built or recorded here
 	@test ! -x .venv/bin/loopkeeper || .venv/bin/loopkeeper reset --yes --home .loopkeeper >/dev/null 2>&1 || true
-	@rm -rf .venv .tools .loopkeeper .pytest_cache .ruff_cache .hypothesis .schemathesis
+	@rm -rf .venv .tools .loopkeeper .pytest_cache .ruff_cache .hypothesis .schemathesis .reach
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup demo test test-fast test-long console-proof pictures console-report fuzz census bench figures campaign chaos simulate check .types .lint .borders .documents docs format fresh clean
+.PHONY: help setup demo test test-fast test-long console-proof pictures console-report fuzz census bench figures campaign chaos simulate reach bars check .types .lint .borders .documents docs format fresh clean

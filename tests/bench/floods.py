@@ -12,12 +12,13 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from loopkeeper.http.protocol import Door
 from loopkeeper.postgres import embedded
+from tests.bench.starving import compared
 from tests.builders.forms import david
 from tests.builders.organizations import CLINIC, HARBOR
 from tests.databases import SERVICES, Databases
@@ -101,8 +102,9 @@ async def noise(make: Callable[[], Awaitable[None]], count: int) -> AsyncGenerat
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def readers(place: House, port: int) -> None:
-    """READERS readers of one key on its dearest list against one other caller."""
+async def readers(place: House, port: int) -> list[tuple[float, float]]:
+    """READERS readers of one key on its dearest lists against one other caller: its p99 in milliseconds, alone and then."""
+    found: list[tuple[float, float]] = []
     for path in ("/v1/referrals?limit=200", "/v1/authorizations?limit=200"):
         alone = await quiet(port, place.keys[CLINIC], "/v1/referrals?limit=10", SECONDS)
         greedy: list[Asking] = []
@@ -125,6 +127,8 @@ async def readers(place: House, port: int) -> None:
             "readers", path=path, p99_alone_ms=p99(alone.took), p99_beside_ms=p99(beside.took),
             times=round(p99(beside.took) / p99(alone.took), 2), others=beside.statuses, greedy=statuses,
         )  # fmt: skip
+        found.append((p99(alone.took), p99(beside.took)))
+    return found
 
 
 async def heads(port: int) -> None:
@@ -169,10 +173,12 @@ async def bodies(place: House, port: int) -> None:
 
 
 def told(what: str, **found: object) -> None:
-    print(json.dumps({"what": what, **found}), flush=True)
+    print(json.dumps({"what": what, **found}), file=sys.stderr, flush=True)
 
 
-async def main() -> None:
+@asynccontextmanager
+async def served() -> AsyncGenerator[tuple[House, int]]:
+    """A house with some referrals, and the port at which it is asked."""
     with tempfile.TemporaryDirectory(prefix="floods") as folder:
         where = Path(folder)
         server = await asyncio.to_thread(
@@ -187,15 +193,31 @@ async def main() -> None:
                 for each in range(REFERRALS):
                     await place.refer(CLINIC, david(member={**member, "cin": f"9{each + 1000:07}S"}))
                 await place.quiet()
-                wanted = sys.argv[1:] or ["heads", "bodies", "readers"]
-                if "heads" in wanted:
-                    await heads(port)
-                if "bodies" in wanted:
-                    await bodies(place, port)
-                if "readers" in wanted:
-                    await readers(place, port)
+                yield place, port
         finally:
             await asyncio.to_thread(embedded.remove, where / "pg")
+
+
+async def main() -> None:
+    wanted = sys.argv[1:] or ["heads", "bodies", "readers"]
+    async with served() as (place, port):
+        if "heads" in wanted:
+            await heads(port)
+        if "bodies" in wanted:
+            await bodies(place, port)
+        if "readers" in wanted:
+            await readers(place, port)
+
+
+def measure(rounds: int) -> Mapping[str, float]:
+    """What 300 readers of one key cost another caller."""
+
+    async def all_of_it() -> Mapping[str, float]:
+        async with served() as (place, port):
+            pairs = [each for _ in range(rounds) for each in await readers(place, port)]
+        return compared([a for a, _ in pairs], [b for _, b in pairs], [b / a for a, b in pairs])
+
+    return asyncio.run(all_of_it())
 
 
 if __name__ == "__main__":

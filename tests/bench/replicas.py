@@ -6,10 +6,10 @@ from __future__ import annotations
 import asyncio
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from statistics import median, quantiles
+from statistics import quantiles
 from time import perf_counter
 
 import httpx
@@ -19,6 +19,7 @@ from loopkeeper.postgres.connections import connect
 from loopkeeper.postgres.embedded import Server
 from loopkeeper.runtime.run import Running
 from loopkeeper.runtime.service import installed
+from tests.bench.starving import compared
 from tests.builders.forms import david
 from tests.builders.organizations import CLINIC, HARBOR
 from tests.databases import SERVICES, Databases
@@ -60,7 +61,7 @@ def shown(found: list[float]) -> tuple[float, float]:
     return 1000 * cuts[49], 1000 * cuts[98]
 
 
-async def run(server: Server, folder: Path, rounds: int, count: int) -> None:
+async def run(server: Server, folder: Path, rounds: int, count: int) -> Mapping[str, float]:
     databases = Databases(server)
     async with house(databases, folder) as opened:
         total = rounds * (2 * count + 10) + 10
@@ -73,7 +74,7 @@ async def run(server: Server, folder: Path, rounds: int, count: int) -> None:
         await directory.execute("UPDATE provider SET entry = jsonb_set(entry, '{capacity}', '100000')")
         await directory.close()
         await opened.quiet()
-        both, ratios = Both(opened), list[float]()
+        both, ones, twos = Both(opened), list[float](), list[float]()
         await both.measured([opened], 10)
         settings = opened.running.settings.model_copy(update={"replica": "1"})
         for _ in range(rounds):
@@ -85,22 +86,28 @@ async def run(server: Server, folder: Path, rounds: int, count: int) -> None:
                 await both.measured([other, opened], 10)
                 two = shown(await both.measured([opened, other], count))
                 await other.close()
-            ratios.append(two[1] / one[1])
+            ones.append(one[1])
+            twos.append(two[1])
             for label, (p50, p99) in (("one replica", one), ("two replicas", two)):
-                print(f"{label}: p50 {p50:.0f} ms, p99 {p99:.0f} ms", flush=True)
-        print(f"p99 with two: {median(ratios):.2f} × one (median of {rounds})")
+                print(f"{label}: p50 {p50:.0f} ms, p99 {p99:.0f} ms", file=sys.stderr, flush=True)
     await databases.drop()
+    return compared(ones, twos, [two / one for one, two in zip(ones, twos, strict=True)])
 
 
-def main() -> None:
-    rounds, count = (int(each) for each in (sys.argv[1:] or ("3", "60")))
+def measure(rounds: int, count: int) -> Mapping[str, float]:
+    """On a PostgreSQL of its own."""
     with tempfile.TemporaryDirectory() as base:
         folder = Path(base)
         server = embedded.start(folder / "postgres", SERVICES, settings={"max_connections": "200"})
         try:
-            asyncio.run(run(server, folder / "house", rounds, count))
+            return asyncio.run(run(server, folder / "house", rounds, count))
         finally:
             embedded.remove(folder / "postgres")
+
+
+def main() -> None:
+    rounds, count = (int(each) for each in (sys.argv[1:] or ("3", "60")))
+    print(measure(rounds, count))
 
 
 if __name__ == "__main__":

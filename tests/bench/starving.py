@@ -8,7 +8,7 @@ import asyncio
 import sys
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -155,7 +155,7 @@ def shown(found: list[float]) -> Mapping[str, float]:
     return {"p50": 1000 * cuts[49], "p99": 1000 * cuts[98], "most": 1000 * max(found)}
 
 
-async def run(url: str, folder: Path, rounds: int, waiting: int) -> None:
+async def run(url: str, folder: Path, rounds: int, waiting: int) -> Mapping[str, float]:
     async with town(url, folder) as made:
         for number in range(HEALTHY):
             await made.subscribe(
@@ -168,6 +168,7 @@ async def run(url: str, folder: Path, rounds: int, waiting: int) -> None:
                 Deliverer(made.house.context, sender).run(Heartbeat(time.monotonic, transient))
             )
             ratios: list[float] = []
+            figures: dict[str, list[float]] = {"alone": [], "beside": []}
             for each in range(rounds):
                 alone = shown(await measured(made, f"alone{each}", 1 + each * 10_000))
                 await enabled(made, True)
@@ -175,35 +176,49 @@ async def run(url: str, folder: Path, rounds: int, waiting: int) -> None:
                 beside = shown(await measured(made, f"beside{each}", 5_001 + each * 10_000))
                 await enabled(made, False)
                 ratios.append(beside["p99"] / alone["p99"])
-                for label, figures in (("alone", alone), ("beside them", beside)):
-                    print(
-                        label,
-                        ", ".join(f"{name} {value:.1f} ms" for name, value in figures.items()),
-                        flush=True,
-                    )
+                for label, found in (("alone", alone), ("beside", beside)):
+                    figures[label].append(found["p99"])
+                    shown_as = ", ".join(f"{name} {value:.1f} ms" for name, value in found.items())
+                    print(label, shown_as, file=sys.stderr, flush=True)
                 await asyncio.sleep(16.0)
-            print(f"p99 beside them: {median(ratios):.2f} × alone (median of {rounds})")
             delivering.cancel()
             await asyncio.wait([delivering])
+    return compared(figures["alone"], figures["beside"], ratios)
 
 
-def main() -> None:
-    rounds, waiting = (int(each) for each in (sys.argv[1:] or ("3", "100000")))
+def compared(before: Sequence[float], after: Sequence[float], ratios: Sequence[float]) -> Mapping[str, float]:
+    """Medians over the rounds: of the p99 in milliseconds, before and after, and of how many times the one is the other."""
+    return {
+        "p99_before_ms": round(median(before), 1),
+        "p99_then_ms": round(median(after), 1),
+        "times": round(median(ratios), 2),
+        "rounds": len(ratios),
+    }
+
+
+def measure(rounds: int, waiting: int) -> Mapping[str, float]:
+    """On a PostgreSQL of its own."""
     with tempfile.TemporaryDirectory() as base:
         folder = Path(base)
         server = embedded.start(folder / "postgres", SERVICES, settings={"shared_buffers": "512MB"})
 
-        async def all_of_it() -> None:
+        async def all_of_it() -> Mapping[str, float]:
             databases = Databases(server)
             url = await databases.make("notification")
             (folder / "home").mkdir()
-            await run(url, folder / "home", rounds, waiting)
+            found = await run(url, folder / "home", rounds, waiting)
             await databases.drop()
+            return found
 
         try:
-            asyncio.run(all_of_it())
+            return asyncio.run(all_of_it())
         finally:
             embedded.remove(folder / "postgres")
+
+
+def main() -> None:
+    rounds, waiting = (int(each) for each in (sys.argv[1:] or ("3", "100000")))
+    print(measure(rounds, waiting))
 
 
 if __name__ == "__main__":

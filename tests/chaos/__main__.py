@@ -13,33 +13,39 @@ import sys
 import tempfile
 from pathlib import Path
 
-from loopkeeper.postgres import embedded
-from tests.chaos.campaign import campaign
-from tests.chaos.cluster import Cluster
+from tests.chaos.campaign import OFTEN, Campaign, campaign
+from tests.chaos.cluster import Cluster, may_mount
 from tests.chaos.lives import Lives
 from tests.kept_runs import keep
 
 
-async def run(log: str, faults: int, seed: int, as_json: bool, kept: bool) -> int:
+async def run(
+    log: str, faults: int, seed: int, as_json: bool, kept: bool, only: frozenset[str] = frozenset()
+) -> int:
     def said(text: str) -> None:
         if not as_json:
             print(text, flush=True)
 
     with tempfile.TemporaryDirectory() as base:
         folder = Path(base)
-        cluster = await asyncio.to_thread(Cluster.start, folder / "cluster")
+        cluster = await asyncio.to_thread(Cluster.start, folder / "cluster", on_own_disk=may_mount())
         try:
             async with Lives() as lives:
-                made, seconds = await campaign(lives, cluster, folder, log, faults, seed, said)
+                made, seconds = await campaign(lives, cluster, folder, log, faults, seed, said, only)
         finally:
-            await asyncio.to_thread(embedded.remove, folder / "cluster")
-    for each in made.broken:
-        print(each, file=sys.stderr)
+            await asyncio.to_thread(cluster.remove)
     told = made.told(seconds)
+    if failed(made):
+        print(made.story, file=sys.stderr)
     if kept:
         keep(f"chaos {log}", f'make chaos ARGS="--log {log} --faults {faults} --seed {seed}"', told)
     print(json.dumps(told))
-    return 1 if made.broken or made.stalled or made.starved else 0
+    return int(failed(made))
+
+
+def failed(made: Campaign) -> bool:
+    """Whether a promise was broken."""
+    return bool(made.broken or made.stalled or made.starved)
 
 
 def main() -> int:
@@ -47,11 +53,15 @@ def main() -> int:
     parser.add_argument("--log", choices=["postgres", "kafka"], default="postgres")
     parser.add_argument("--faults", type=int, default=100)
     parser.add_argument("--seed", type=int, default=2026)
+    parser.add_argument(
+        "--only", action="append", choices=[*OFTEN], default=[], help="do this kind; may be given again"
+    )
     parser.add_argument("--json", action="store_true", help="only the last line, as JSON")
     parser.add_argument("--keep", action="store_true", help="write it into docs/reference/reliability.md")
     asked = parser.parse_args()
-    code = asyncio.run(run(asked.log, asked.faults, asked.seed, asked.json, asked.keep))
-    return code
+    return asyncio.run(
+        run(asked.log, asked.faults, asked.seed, asked.json, asked.keep, frozenset(asked.only))
+    )
 
 
 if __name__ == "__main__":

@@ -36,12 +36,12 @@ from tests.chaos.cluster import Cluster
 from tests.chaos.hearing import unheard, unkept
 from tests.chaos.lives import Life, Lives, until
 from tests.chaos.load import People
+from tests.chaos.points import ANYTHING, SERVICES, Through, points
 from tests.chaos.town import Town, town
 from tests.databases import Databases
 from tests.kafka import PARTITIONS, guarded
-from tests.shared.cut_line import CutLine, Trap, cut_line
+from tests.shared.cut_line import Trap
 
-SERVICES = tuple(installed())
 FORMS_A_FAULT = 2
 # After so many the town comes to rest and everything is checked.
 ROUND = 40
@@ -64,45 +64,17 @@ OFTEN: Mapping[str, int] = {
     "a service killed": 10, "all services killed": 2, "killed at a named point": 8, "PostgreSQL killed": 3,
     "a service is paused": 3, "sessions ended": 4, "a commit's answer lost": 3, "a database set back": 1,
     "the clock jumps": 2, "an endpoint misbehaves": 4, "callers shout": 3, "the broker killed": 2,
-    "the broker is paused": 2,
+    "the broker is paused": 2, "a slow line": 2, "the disk is full": 2,
 }  # fmt: skip
 OF_THE_BROKER = {"the broker killed", "the broker is paused"}
-KINDS_OF: Mapping[str, set[str]] = {"postgres": {*OFTEN} - OF_THE_BROKER, "kafka": {*OFTEN}}
-# What happens at a service's lines, by name: before the other side has it, or when its answer is on its way.
-COMMIT, PUBLISHED, ANYTHING = b"COMMIT", b"ecm.", b""
+OF_A_DISK = {"the disk is full"}
+# So much later each piece comes through a slow line.
+DELAYS = (0.02, 0.1, 0.3)
 
 
-@dataclass(frozen=True)
-class Point:
-    """A moment in a service at which it is killed."""
-
-    service: str
-    line: str
-    needle: bytes
-    before: bool
-
-    @property
-    def name(self) -> str:
-        what = {COMMIT: "commit", PUBLISHED: "publishing", ANYTHING: "its first word"}[self.needle]
-        return f"{self.service}: {'before' if self.before else 'after'} {what} to {self.line}"
-
-
-def points(log: str) -> Sequence[Point]:
-    """Every named moment. What a service says to Kafka is not read here, so there are fewer with it."""
-    found = [
-        Point(service, "its database", needle, before)
-        for service in SERVICES
-        for needle in (COMMIT, ANYTHING)
-        for before in (True, False)
-    ]
-    if log == "postgres":
-        found += [
-            Point(service, "the log", needle, before)
-            for service in SERVICES
-            for needle in (PUBLISHED, ANYTHING)
-            for before in (True, False)
-        ]
-    return found
+def kinds_of(log: str, *, own_disk: bool) -> set[str]:
+    """What can be done to a town with this log: a disk is full only where PostgreSQL has one of its own."""
+    return {*OFTEN} - (OF_THE_BROKER if log == "postgres" else set()) - (set() if own_disk else OF_A_DISK)
 
 
 @dataclass(frozen=True)
@@ -129,6 +101,10 @@ class Campaign:
     starved: int = 0
     stalled: int = 0
     said: Callable[[str], None] = lambda _: None
+    # The only kinds that are done; all that can be, where none is named.
+    only: frozenset[str] = frozenset()
+    # Kinds are drawn for so many faults at a time.
+    round: int = ROUND
 
     def __post_init__(self) -> None:
         self.chance = random.Random(f"chaos {self.seed}")
@@ -155,14 +131,17 @@ class Campaign:
             "callers shout": self._shout,
             "the broker killed": self._kill_broker,
             "the broker is paused": self._still_broker,
+            "a slow line": self._slow_line,
+            "the disk is full": self._fill_disk,
         }
 
     def _next(self) -> str:
         """Which kind comes now: each once in a round of so many, then by how often it is meant to be."""
         if not self._upcoming:
-            weights = {kind: often for kind, often in OFTEN.items() if kind in KINDS_OF[self.log]}
+            can = kinds_of(self.log, own_disk=self.cluster.on_own_disk)
+            weights = {k: often for k, often in OFTEN.items() if k in can and k in (self.only or can)}
             once = [*weights]
-            more = self.chance.choices(once, [*weights.values()], k=ROUND - len(once))
+            more = self.chance.choices(once, [*weights.values()], k=max(0, self.round - len(once)))
             self._upcoming = [*once, *more]
             self.chance.shuffle(self._upcoming)
         return self._upcoming.pop()
@@ -308,6 +287,29 @@ class Campaign:
         await self.town.begin(service)
         return f"{service}, of {commits}"
 
+    async def _fill_disk(self) -> str:
+        """PostgreSQL may write nothing: it refuses, or ends, and so does its next start while the disk is full."""
+        seconds = self.chance.choice(PAUSES)
+        with self.cluster.full():
+            await self.people.release(1)
+            await asyncio.sleep(seconds)
+        await self.cluster.recover()
+        return f"for {seconds} s"
+
+    async def _slow_line(self) -> str:
+        """Whatever a service says to its database, or to a log in PostgreSQL, and hears of it, comes late."""
+        service, delay, seconds = self._service(), self.chance.choice(DELAYS), self.chance.choice(PAUSES)
+        line = "the log" if self.log == "postgres" and self.chance.random() < 0.5 else "its database"
+        async with self._through(service, line) as passing:
+            await self._again(service)
+            passing.delay = delay
+            await self.people.release(1)
+            await asyncio.sleep(seconds)
+            passing.delay = 0.0
+            await self.town.kill(service)
+        await self.town.begin(service)
+        return f"{service} to {line}, {delay * 1000:.0f} ms for {seconds} s"
+
     async def _set_back(self) -> str:
         """To a moment before, while the service runs. What was answered is published first: the rest is gone for good,
         and `status.set_back` names it (docs/explanation/protocols.md §12, 24)."""
@@ -331,7 +333,7 @@ class Campaign:
         own = line == "its database"
         url = where.databases[service] if own else where.event_log
         variable = f"LOOPKEEPER_{service.upper()}_DATABASE" if own else "LOOPKEEPER_BUS"
-        return _Through(self.town, variable, url)
+        return Through(self.town, variable, url)
 
     # ── the log, the clock, partners, callers ─────────────────────────────────────────────────────────────
 
@@ -470,6 +472,14 @@ class Campaign:
             ]
         return broken
 
+    @property
+    def story(self) -> str:
+        """What was done, in order, and how to do it again."""
+        done = [f"{n}. {each.kind}: {each.what}" for n, each in enumerate(self.done, 1)]
+        only = "".join(f" --only '{kind}'" for kind in sorted(self.only))
+        again = f'make chaos ARGS="--log {self.log} --faults {len(done)} --seed {self.seed}{only}"'
+        return "\n".join((*done, *self.broken, f"the same again: {again}"))
+
     def told(self, seconds: float) -> Mapping[str, Any]:
         """The last line."""
         by_kind = Counter(each.kind for each in self.done)
@@ -493,26 +503,9 @@ class Campaign:
         }
 
 
-class _Through:
-    """While it is entered, lives that begin go through a line of ours."""
-
-    def __init__(self, opened: Town, variable: str, url: str) -> None:
-        self._town, self._variable, self._url = opened, variable, url
-        self._stack = AsyncExitStack()
-
-    async def __aenter__(self) -> CutLine:
-        line = await self._stack.enter_async_context(cut_line(self._url))
-        self._town.through[self._variable] = line.through
-        return line
-
-    async def __aexit__(self, *_: object) -> None:
-        del self._town.through[self._variable]
-        await self._stack.aclose()
-
-
 async def campaign(
     lives: Lives, cluster: Cluster, folder: Path, log: str, faults: int, seed: int,
-    said: Callable[[str], None] = lambda _: None,
+    said: Callable[[str], None] = lambda _: None, only: frozenset[str] = frozenset(),
 ) -> tuple[Campaign, float]:  # fmt: skip
     """A town, its people and so many faults; how it went, and how long it took."""
     began, broker, event_log = time.monotonic(), None, ""
@@ -531,11 +524,12 @@ async def campaign(
         )
         people = await opened.enter_async_context(People(place, seed))
         await people.expect(faults * (FORMS_A_FAULT + 1))
-        made = Campaign(place, cluster, people, log, seed, broker, said=said)
+        made = Campaign(
+            place, cluster, people, log, seed, broker, said=said, only=only, round=min(ROUND, faults)
+        )
         try:
             await made.run(faults)
         except Exception as error:
-            told = [f"{n}. {each.kind}: {each.what}" for n, each in enumerate(made.done, 1)]
-            error.add_note("\n".join((f"seed {seed} on {log}", *told[-20:])))
+            error.add_note(made.story)
             raise
         return made, time.monotonic() - began

@@ -8,7 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
+import subprocess
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +24,9 @@ from loopkeeper.runtime.run import Addresses
 from tests.databases import SERVICES
 
 SETTINGS = {"fsync": "off"}
+# How much a disk takes that may be full. In memory: only what is written takes any.
+DISK = "1500m"
+BALLAST, BLOCK = "ballast", 4096
 
 
 @dataclass
@@ -27,10 +35,40 @@ class Cluster:
 
     folder: Path
     server: Server
+    # Whether its data is on a disk of its own, which may be full.
+    on_own_disk: bool = False
 
     @classmethod
-    def start(cls, folder: Path) -> Cluster:
-        return cls(folder, embedded.start(folder, SERVICES, settings=SETTINGS))
+    def start(cls, folder: Path, *, on_own_disk: bool = False) -> Cluster:
+        server = embedded.start(folder, SERVICES, settings=SETTINGS)
+        if on_own_disk:
+            embedded.stop(folder)
+            _move(server.data)
+            server = embedded.start(folder, SERVICES, settings=SETTINGS)
+        return cls(folder, server, on_own_disk)
+
+    def remove(self) -> None:
+        """Nothing of it is left."""
+        embedded.stop(self.folder)
+        if self.on_own_disk:
+            subprocess.run(["umount", self.server.data], check=True)
+        embedded.remove(self.folder)
+
+    @contextmanager
+    def full(self) -> Generator[None]:
+        """Not a byte is left on its disk, for the length of the block."""
+        ballast = self.server.data / BALLAST
+        try:
+            with ballast.open("wb") as file:
+                # Other programs write at the same moment: until nothing more can be had.
+                while free := os.statvfs(ballast).f_bfree * BLOCK:
+                    try:
+                        os.posix_fallocate(file.fileno(), os.fstat(file.fileno()).st_size, free)
+                    except OSError:
+                        break
+            yield
+        finally:
+            ballast.unlink()
 
     def addresses(self) -> Addresses:
         """Where the services' databases and the log are; the same after a recovery."""
@@ -54,3 +92,28 @@ class Cluster:
         finally:
             await admin.close()
         await self.recover()
+
+
+def may_mount() -> bool:
+    """Whether this process may give a cluster a disk of its own."""
+    if os.geteuid() != 0 or shutil.which("mount") is None:
+        return False
+    with tempfile.TemporaryDirectory() as folder:
+        if subprocess.run([*MOUNT, "size=1m", "tmpfs", folder], check=False, capture_output=True).returncode:
+            return False
+        subprocess.run(["umount", folder], check=True)
+    return True
+
+
+MOUNT = ("mount", "-t", "tmpfs", "-o")
+
+
+def _move(data: Path) -> None:
+    """The data of a stopped server onto a small disk that is mounted where it was."""
+    owner, before = data.stat(), data.with_name("before")
+    data.rename(before)
+    data.mkdir()
+    size = f"size={DISK},mode=0700,uid={owner.st_uid},gid={owner.st_gid}"
+    subprocess.run([*MOUNT, size, "tmpfs", data], check=True)
+    subprocess.run(["cp", "-a", f"{before}/.", data], check=True)
+    shutil.rmtree(before)

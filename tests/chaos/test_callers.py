@@ -15,13 +15,13 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from tests.builders.organizations import CLINIC, OPERATIONS
 from tests.chaos import hostile
 from tests.chaos.campaign import ANSWERED_WITHIN
 from tests.chaos.cluster import Cluster
 from tests.chaos.hostile import Line
 from tests.chaos.lives import Lives
 from tests.chaos.town import Town, town
-from tests.loop.house import CLINIC, OPERATIONS
 
 # As many as one address may have, from as many addresses as it takes; fewer where we may open fewer files.
 OF_ONE = 400
@@ -33,7 +33,11 @@ CALLERS, SECONDS = 200, 8.0
 BODIES = 24
 LIVE = b"GET /health/live HTTP/1.1\r\nHost: loop.test\r\n"
 QUESTIONS = 12
+<<<<<<< HEAD
+# What a process may weigh more than before: a connection has buffers of its own, a caller who shouts gets no more.
+=======
 # What a process may weigh more than before: a connection has buffers of its own, a caller that sends without measure has none.
+>>>>>>> main
 PER_CONNECTION, BESIDE = 24 * 1024, 48 * 1024 * 1024
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]

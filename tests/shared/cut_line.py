@@ -32,6 +32,8 @@ class CutLine:
     refused: int = 0
     through: str = ""
     trap: Trap | None = None
+    # Each piece waits so many seconds, in both directions.
+    delay: float = 0.0
     _tasks: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -58,6 +60,7 @@ class CutLine:
                     if self.cut_commits:
                         self.cut_commits -= 1
                         committing.set()
+                await asyncio.sleep(self.delay)
                 server_writer.write(piece)
 
         async def down() -> None:
@@ -68,6 +71,7 @@ class CutLine:
                 if sprung:
                     sprung[0].spring()
                     return
+                await asyncio.sleep(self.delay)
                 writer.write(piece)
 
         tasks = [asyncio.create_task(up()), asyncio.create_task(down())]

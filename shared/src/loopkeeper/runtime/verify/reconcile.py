@@ -24,6 +24,7 @@ from loopkeeper.store.row_access import one_moment
 AGAIN, APART = 5, 1.0
 # Where more referrals than this differ, those will do.
 SUSPECTS = 1000
+AT_ONCE = 500
 # A pass over a year's journal takes longer than any request may.
 NO_LIMIT = "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0"
 
@@ -61,7 +62,7 @@ async def reconcile(
             async for finding in Streams(each.domain, key, each.snapshot).findings():
                 yield finding
             for must in (*EVERYWHERE, *each.service.must_hold):
-                for finding in await _broken(each, must):
+                async for finding in _broken(each, must):
                     yield finding
             places = await offsets.read(each.snapshot)
             publisher = Publisher(each.service.name, each.now, each.snapshot, each.tables, each.reads, places)
@@ -82,15 +83,27 @@ async def _opened(opened: AsyncExitStack, url: str, service: Service, equipment:
     return Checked(service, service.domain(equipment), reads, snapshot, now)
 
 
-async def _broken(each: Checked, must: MustHold) -> list[Finding]:
-    rows = await each.snapshot.fetch(must.query)
-    for _ in range(AGAIN if must.passing else 0):
+async def _broken(each: Checked, must: MustHold) -> AsyncIterator[Finding]:
+    """Whatever its query finds. Where everything is broken it is not all in memory: what work under way may explain is looked
+    at again in the order of its ids, as far as will do."""
+    if not must.passing:
+        async for row in each.snapshot.cursor(must.query, prefetch=AT_ONCE):
+            yield _finding(each, must, row)
+        return
+    some = f"SELECT * FROM ({must.query}) AS found ORDER BY 1 LIMIT {SUSPECTS}"  # noqa: S608 own constants
+    rows = await each.snapshot.fetch(some)
+    for _ in range(AGAIN):
         if not rows:
-            break
+            return
         await asyncio.sleep(APART)
-        before, rows = {row[0] for row in rows}, await each.now.fetch(must.query)
+        before, rows = {row[0] for row in rows}, await each.now.fetch(some)
         rows = [row for row in rows if row[0] in before]
-    return [Finding(must.invariant, each.service.name, str(row[0]), must.what) for row in rows]
+    for row in rows:
+        yield _finding(each, must, row)
+
+
+def _finding(each: Checked, must: MustHold, row: Any) -> Finding:
+    return Finding(must.invariant, each.service.name, str(row[0]), must.what)
 
 
 async def _agreeing(checked: Sequence[Checked]) -> AsyncIterator[Finding]:
