@@ -79,7 +79,7 @@ class Deliverer:
         self._results: list[Result] = []
         # What this process has leased and not recorded yet.
         self._held: dict[str, Leased] = {}
-        # Which of them were begun: none is sent twice at once, though a process that stood still, or was without its database,
+        # Which of them were begun: none is sent twice at once, though a process that was paused, or was without its database,
         # leases again what it holds.
         self._begun: set[str] = set()
         self._renewed_at = context.clock.now()

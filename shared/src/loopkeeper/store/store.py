@@ -330,7 +330,7 @@ class Store(Generic[S]):
         return result
 
     async def single(self, statement: Callable[[Connection], Awaitable[T]]) -> T:
-        """Run this one statement, which commits by itself, beside batches: on tables that no batch reads. Like a commit it
+        """Run this one statement, which commits by itself, while batches run: on tables that no batch reads. Like a commit it
         is neither cancelled nor given up. It holds whatever the log says: nothing takes it back where the gate closes
         meanwhile. Raises `Busy` while the log is not read."""
         await self.read_first()
