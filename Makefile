@@ -4,6 +4,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 ARGS ?=
 UV := .tools/bin/uv
+# The folders in which most tests start no server.
+IN_PROCESS := $(addprefix tests/,architecture assignment authorization intake notification plan_files properties spreadsheets)
 RUN := $(UV) run --no-sync
 export UV_PROJECT_ENVIRONMENT := .venv
 export UV_NO_PROGRESS := 1
@@ -34,6 +36,10 @@ demo: .venv/.ready ## Run David's story and 200 more referrals (ARGS="--once --j
 test: check ## Check, then run every test (ARGS="-k roster" to choose)
 	@$(RUN) python -m demo.broker || true
 	@$(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not browser and not fuzz and not chaos and not long" $(ARGS)
+
+# Each process imports the services once and starts no server.
+test-fast: .venv/.ready ## Run the tests that start no server: rules, forms, words, files (two minutes)
+	@$(RUN) pytest -n 2 --dist loadfile --in-process -m "not browser and not fuzz and not chaos and not long" $(IN_PROCESS) $(ARGS)
 
 # Every loop on Kafka too, each guide on a machine of its own, the demo on Kafka: twelve minutes more.
 test-long: .venv/.ready ## Run what takes longer: all loops on Kafka, each guide alone, the demo on Kafka
@@ -101,4 +107,4 @@ clean: ## Stop the embedded PostgreSQL of this folder and remove what was built 
 	@rm -rf .venv .tools .loopkeeper .pytest_cache .ruff_cache .hypothesis .schemathesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup demo test test-long console-proof fuzz census bench figures campaign chaos simulate check .types .lint .borders .documents docs format fresh clean
+.PHONY: help setup demo test test-fast test-long console-proof fuzz census bench figures campaign chaos simulate check .types .lint .borders .documents docs format fresh clean

@@ -70,7 +70,7 @@ def test_nobodys_services_end_by_the_directory_and_the_plan_names_another_5_10()
     assert status(state) == "accepted"
     given(DECIDER, state=state).when(by_hand(NAVIGATORS)).then("assignment.ended", "assignment.made")
     done = given(DECIDER, state=state).when(by_hand(NAVIGATORS)).state
-    new = done.turn
+    new = done.held_offer
     assert new is not None
     assert given(DECIDER, accepted(NAVIGATORS, new.assignment), state=done).state.change is None
 

@@ -62,12 +62,14 @@ async def _look(
     while rows := await context.pool.fetch(query, today, last, ROUND):
         submissions: list[Submission] = []
         for row in rows:
-            claim = uuid5(NAMESPACE, f"{kind.__name__}|{row['id']}|{row['version']}|{today}")
+            command_id = uuid5(NAMESPACE, f"{kind.__name__}|{row['id']}|{row['version']}|{today}")
             with context.telemetry.span(
                 "contract", parent=None, attributes={"loopkeeper.referral": row["referral"]}
             ) as span:
                 command = kind(assignment=row["id"], provider=row["provider_id"])
-                submissions.append(Submission(claim, row["referral"], command, traceparent=span.traceparent))
+                submissions.append(
+                    Submission(command_id, row["referral"], command, traceparent=span.traceparent)
+                )
         await context.store.execute(submissions)
         found, last = found + len(rows), rows[-1]["id"]
     return found

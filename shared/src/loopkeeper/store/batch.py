@@ -182,12 +182,12 @@ class Batch(Held[S]):
         return fresh
 
     async def _answer_repeated(self, repeated: Sequence[Submission]) -> None:
-        claims = await self.connection.fetch(
+        processed = await self.connection.fetch(
             f"""SELECT c.id, c.stream, c.body_hash, r.state, r.n FROM claim c
                 LEFT JOIN "{self.domain.table}" r ON r.id = c.stream WHERE c.id = ANY($1::uuid[])""",  # noqa: S608
             [s.id for s in repeated],
         )
-        by_id = {row["id"]: row for row in claims}
+        by_id = {row["id"]: row for row in processed}
         for submission in repeated:
             row = by_id[submission.id]
             # Of what was found again in the log after a restore nobody knows the body any more.

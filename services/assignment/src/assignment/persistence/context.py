@@ -220,10 +220,10 @@ class AssignmentLoaded(Loaded[Assignment, Asked]):
         day = la_date(at)
         plan = state.plan
         wanted = self._with_history(state, need(state, command))
-        held, turn = self._held, state.turn
-        if isinstance(command, AssignByHand) and turn is not None:
+        held, held_offer = self._held, state.held_offer
+        if isinstance(command, AssignByHand) and held_offer is not None:
             # Its own turn is taken back by the same command and takes no place.
-            held = {**held, turn.provider: held.get(turn.provider, 0) - 1}
+            held = {**held, held_offer.provider: held.get(held_offer.provider, 0) - 1}
         specialists = {
             code: [row["provider_type"] for row in self._specialists(plan, code, day)]
             for code in wanted.populations
@@ -261,17 +261,17 @@ class AssignmentLoaded(Loaded[Assignment, Asked]):
 
     def observe(self, change: Change[Assignment]) -> None:
         for state, step in ((change.before, -1), (change.after, 1)):
-            turn = state.turn if state is not None else None
-            if state is None or turn is None:
+            held_offer = state.held_offer if state is not None else None
+            if state is None or held_offer is None:
                 continue
-            self._held[turn.provider] = self._held.get(turn.provider, 0) + step
+            self._held[held_offer.provider] = self._held.get(held_offer.provider, 0) + step
             if step > 0:
-                self._families[(change.stream, state.plan, state.referrer)] = {turn.provider}
-            if not turn.live:
+                self._families[(change.stream, state.plan, state.referrer)] = {held_offer.provider}
+            if not held_offer.live:
                 continue
             holds = self._holders.setdefault(state.member, {})
             if step > 0:
-                holds[change.stream] = Holding(turn.made_at, turn.assignment)
+                holds[change.stream] = Holding(held_offer.made_at, held_offer.assignment)
             else:
                 holds.pop(change.stream, None)
 
@@ -325,8 +325,8 @@ class AssignmentLoaded(Loaded[Assignment, Asked]):
     def _re_offers(self, state: Assignment, at: datetime) -> bool:
         """Whether the plan lets silence go to the next, and this silence is one of a provider that answers by API."""
         self._must_know(state, DIRECTORY)
-        turn, on = state.turn, la_date(at)
-        by_api = turn is not None and self._answers_by(turn.provider) == "api"
+        held_offer, on = state.held_offer, la_date(at)
+        by_api = held_offer is not None and self._answers_by(held_offer.provider) == "api"
         return by_api and self._policy.row("re_offer", on=on, plan=state.plan)["switched_on"]
 
     def _refs(self, state: Assignment, command: Command, ranking: Ranking, at: datetime) -> Iterator[str]:
@@ -479,7 +479,7 @@ def _looks(state: Assignment, command: Command, at: datetime) -> bool:
     """Whether the command looks for a provider, or at the member's other assignments."""
     match command:
         case NoteFact(fact=ReferralAmended(member=str())) | Start():
-            return state.turn is not None
+            return state.held_offer is not None
         case AskPlan():
             # Whether it goes to the next is looked at under the lock of its own row only.
             return False

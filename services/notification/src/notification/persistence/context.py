@@ -152,10 +152,10 @@ class NotificationLoader(Loader[Outreach, Asked]):
         for item in work:
             command = item.submission.command
             fact = command.fact if command is not None else None
-            mine = concerned(item.state, fact)
+            parties = concerned(item.state, fact)
             plan = item.state.plan if item.state is not None else ""
             plans = {plan or getattr(fact, "plan", "") or ""} - {""}
-            found |= mine | {partner for each in plans for partner in self._partners.get(each, ())}
+            found |= parties | {partner for each in plans for partner in self._partners.get(each, ())}
         return sorted(found)
 
     def _names(self, organizations: Sequence[str], entries: Mapping[str, str]) -> Names:

@@ -179,7 +179,7 @@ def delivery(subscription: str, sequence: int, referral: str, notice: str, now: 
     }
 
 
-async def tell_disabled(connection: Connection, subscription: str, claim: str, now: datetime) -> None:
+async def tell_disabled(connection: Connection, subscription: str, command_id: str, now: datetime) -> None:
     """An organization hears in its other feeds that one of its endpoints is called no more, and why."""
     row = await connection.fetchrow(
         "SELECT organization, disabled_why, state FROM subscription WHERE id = $1", subscription
@@ -187,8 +187,8 @@ async def tell_disabled(connection: Connection, subscription: str, claim: str, n
     if row is None or row["state"] != "disabled":
         return
     existing = [s for s in await locked(connection, [row["organization"]]) if s.id != subscription]
-    data = {"event": claim, "subscription": subscription, "why": row["disabled_why"]}
-    news = News(row["organization"], f"evt_{claim}", DISABLED_TYPE, "", now, data)
+    data = {"event": command_id, "subscription": subscription, "why": row["disabled_why"]}
+    news = News(row["organization"], f"evt_{command_id}", DISABLED_TYPE, "", now, data)
     await write(connection, rows_of(existing, [news], now))
 
 
