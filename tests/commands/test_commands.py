@@ -101,9 +101,11 @@ async def test_status_says_where_each_service_stands(desk: Desk) -> None:
     typed = await desk.type("status")
     assert typed.code == DONE
     assert [line.split()[0] for line in typed.out.splitlines()[1:]] == [
-        "intake", "authorization", "assignment", "notification",
+        "intake", "authorization", "assignment", "notification", "console",
     ]  # fmt: skip
-    standing = (await desk.type("status", "--json")).document
+    *standing, console = (await desk.type("status", "--json")).document
+    assert console["service"] == "console"
+    assert "away" not in console
     assert all(s["lag"] == s["outbox"] == s["parked"] == 0 for s in standing)
 
 

@@ -86,7 +86,8 @@ class Machine:
     folder: Path
     secrets: Mapping[str, Mapping[str, str]]
     instead: Mapping[str, str]
-    policy: Path
+    # The folder that each config map was made from.
+    config_maps: Mapping[str, Path]
     running: list[Pod] = field(default_factory=list["Pod"])
 
     def start(self, workload: Object, *, replica: int = 0, **own: str) -> Pod:
@@ -150,7 +151,8 @@ class Machine:
                     (place / item["path"]).write_text(content[item["key"]])
             elif "configMap" in volume:
                 # Its keys are names of files, never of folders.
-                for file in filter(Path.is_file, self.policy.iterdir()):
+                kept = self.config_maps.get(volume["configMap"]["name"])
+                for file in filter(Path.is_file, kept.iterdir() if kept else ()):
                     (place / file.name).write_bytes(file.read_bytes())
         return found
 

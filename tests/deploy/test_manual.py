@@ -178,6 +178,27 @@ def test_everything_that_is_applied_is_valid_and_has_what_the_manifests_name(
         assert key is None or key in made[kind, named], f"{of} needs {key} of {named}"
 
 
+def test_how_files_are_written_reaches_the_folder_from_which_services_read_it(
+    desk: Desk, production: Overlay
+) -> None:
+    """A config map has no folders: what is in `policy/files` comes in one of its own."""
+    (profile,) = (ROOT / "tests/loop/files").glob("harbor*.yaml")
+    (desk.kept / "policy/files/harbor.yaml").write_bytes(profile.read_bytes())
+    desk.type("loopkeeper profile check")
+    (line,) = re.findall(
+        r"^apply configmap loopkeeper-profiles .*$", MANUAL.partition("\n## What changes later")[2], re.M
+    )
+    desk.type(line)
+    *_, applied = (each for each in desk.applied() if name(each) == "loopkeeper-profiles")
+    assert applied["data"] == {"harbor.yaml": profile.read_text()}
+    for service in production.services():
+        (container,) = pod(service)["spec"]["containers"]
+        places = {each["name"]: each["mountPath"] for each in container["volumeMounts"]}
+        (volume,) = (each for each in pod(service)["spec"]["volumes"] if each["name"] == "profiles")
+        assert volume["configMap"]["name"] == "loopkeeper-profiles"
+        assert variables(production, container)["LOOPKEEPER_PROFILES"] == places["profiles"]
+
+
 def demanded(production: Overlay) -> list[tuple[str, str, str, str | None]]:
     """By whom which key of which secret or config map is needed."""
     found: list[tuple[str, str, str, str | None]] = []

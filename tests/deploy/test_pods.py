@@ -100,7 +100,7 @@ async def cluster(
         "LOOPKEEPER_CONSOLE_URL": console,
         "LOOPKEEPER_CONSOLE_PICKER": "on",
     }
-    machine = Machine(production, folder / "pods", secrets, instead, POLICY)
+    machine = Machine(production, folder / "pods", secrets, instead, {"loopkeeper-policy": POLICY})
     running = Cluster(machine, keys)
     try:
         await asyncio.to_thread(jobs_are_done, machine, production)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
+from random import Random
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from loopkeeper.contract.calendar import noon_of
 from loopkeeper.contract.events import (
@@ -31,6 +34,7 @@ from loopkeeper.policy.reading import installed, load
 from referral_intake.domain.reports.counting import Figure, Tally, at_rank, counted
 from referral_intake.domain.reports.figures import Published, Value, published, values_of
 from referral_intake.domain.reports.history import told
+from referral_intake.domain.reports.masking import hidden
 from referral_intake.domain.reports.monthly import entry
 from referral_intake.domain.reports.period import Period
 from referral_intake.domain.reports.sheets import HEADINGS, PlanNamed, member_row, support_row
@@ -283,6 +287,32 @@ def test_what_a_share_leaves_is_a_count_like_any_other() -> None:
     # Three are left, and they would be known.
     assert found["closed_30", "", ""].value is None
     assert found["due_30", "", ""].value == 100
+
+
+@given(st.lists(st.lists(st.integers(0, 40), min_size=1, max_size=5), min_size=1, max_size=5), st.randoms())
+def test_no_hidden_count_can_be_worked_out_from_what_is_shown(rows: list[list[int]], chance: Random) -> None:
+    """Counties by reasons, with both their totals: no whole that is shown has one hidden part, or parts that add up to few."""
+    width = max(map(len, rows))
+    table = {(r, c): chance.choice(row) for r, row in enumerate(rows) for c in range(width)}
+    lines = [((r, "all"), [(r, c) for c in range(width)]) for r in range(len(rows))]
+    lines += [(("all", c), [(r, c) for r in range(len(rows))]) for c in range(width)]
+    lines += [
+        (("all", "all"), [("all", c) for c in range(width)]),
+        (("all", "all"), [(r, "all") for r in range(len(rows))]),
+    ]
+    counts: dict[tuple[object, object], int] = dict(table)
+    for whole, parts in lines:
+        counts[whole] = sum(counts[part] for part in parts)
+    gone = hidden(counts, lines, 11)
+    assert all(key in gone for key, count in counts.items() if 0 < count < 11)
+    assert all(counts[key] for key in gone)
+    for whole, parts in lines:
+        covered = [part for part in parts if part in gone]
+        if whole in gone:
+            assert covered or not counts[whole]
+        elif covered:
+            assert len(covered) > 1
+            assert sum(counts[part] for part in covered) >= 11
 
 
 # ── the quarter ───────────────────────────────────────────────────────────────────────────────────────────

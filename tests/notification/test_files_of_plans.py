@@ -11,6 +11,9 @@ import pytest
 from loopkeeper.contract.vocabulary import Population
 from loopkeeper.plan_files.mif import judge_mif
 from loopkeeper.plan_files.table import open_table, records
+from loopkeeper.runtime.files.kinds import Sent
+from loopkeeper.security.organizations import Client, Role
+from notification.files.members import own_members
 from tests.databases import Databases
 from tests.notification.house import house
 from tests.notification.plan_world import furnish, organizations_of, sent
@@ -45,6 +48,25 @@ async def test_a_plans_files_become_what_was_expected(
             file = await sent(opened, world, kind, said["file"])
             assert [shown(row) for row in file["items"]] == [wanted(row) for row in said["rows"]]
             assert file["counts"] == said["counts"]
+
+
+# loop.md 1.5
+async def test_a_row_is_judged_knowing_the_senders_own_members_alone(
+    databases: Databases, tmp_path: Path
+) -> None:
+    """Another provider's member and nobody are looked for in the same place: no word and no moment tells them apart."""
+    world = World("sampleton")
+    plan, sender = world.said["plan"]["id"], world.said["sender"]["slug"]
+    elsewhere = {each["cin"] for each in world.said["members"] if each["state"] == "elsewhere"}
+    url = await databases.make("notification", await databases.template("notification"))
+    async with house(url, tmp_path, more=organizations_of(world)) as opened:
+        await furnish(opened, world)
+        client = Client("one", sender, "", frozenset({Role.PROVIDER}))
+        file = Sent("fil_1", client, plan, "rtf", False, opened.clock.now(), plan)
+        own = await own_members(opened.context, file)
+    assert elsewhere
+    assert elsewhere.isdisjoint(own.members)
+    assert set(own.members) <= set(world.members)
 
 
 # What the loop knows of a member: not whether one is in Medicare; and nobody was told of before, so that all are new.

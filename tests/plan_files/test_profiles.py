@@ -96,7 +96,7 @@ def test_of_a_plan_the_profile_of_the_day_holds_and_two_of_one_day_are_found(tmp
     folder.mkdir()
     early = profile(effective_to=date(2026, 6, 30), layout={"name": "early.csv"})
     (folder / "plan.yaml").write_bytes(early + b"---\n" + profile(effective_from=date(2026, 7, 1)))
-    read = read_profiles(tmp_path)
+    read = read_profiles(folder)
     assert read.findings == []
     early_layout = read.layout("somewhere-plan", "rtf", date(2026, 6, 30))
     assert early_layout is not None
@@ -104,7 +104,7 @@ def test_of_a_plan_the_profile_of_the_day_holds_and_two_of_one_day_are_found(tmp
     assert read.of("somewhere-plan", date(2025, 12, 31)) is None
     assert read.layout("somewhere-plan", "mif", date(2026, 7, 1)) is None
     (folder / "again.yaml").write_bytes(profile())
-    assert "hold on 2026-01-01" in " ".join(found.sentence for found in read_profiles(tmp_path).findings)
+    assert "hold on 2026-01-01" in " ".join(found.sentence for found in read_profiles(folder).findings)
 
 
 @pytest.mark.parametrize("plan", PLANS)

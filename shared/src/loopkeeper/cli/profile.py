@@ -21,7 +21,7 @@ def profile_check(as_json: Json = False) -> None:
     """Check every profile in the policy folder's `files`, and say what to correct."""
     from loopkeeper.plan_files.profile_folder import read_profiles
 
-    read = read_profiles(settings().policy_folder)
+    read = read_profiles(settings().profiles_folder)
     if as_json:
         show(
             [{"place": found.place, "sentence": found.sentence, "fix": found.fix} for found in read.findings]
@@ -75,12 +75,12 @@ def profile_example(
         day = date.fromisoformat(on) if on else la_date(SystemClock().now())
     except ValueError:
         fail("The day cannot be read.", "Write it as 2026-03-02.", USAGE)
-    folder = settings().policy_folder
+    folder = settings().profiles_folder
     profile = read_profiles(folder).of(plan, day)
     if profile is None or known not in profile.files:
         fail(
             f"{plan} has no layout of {kind} on {day.isoformat()}.",
-            f"Put its profile into {folder / 'files'}; `loopkeeper profile check` says what is wrong.",
+            f"Put its profile into {folder}; `loopkeeper profile check` says what is wrong.",
         )
     target = out or Path(f"{plan}-{kind}.xlsx")
     target.write_bytes(template(known, profile))

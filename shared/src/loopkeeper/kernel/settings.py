@@ -34,6 +34,10 @@ class Settings(BaseSettings):
     policy: Path | None = Field(
         default=None, description="Folder of the operator's own policy rows; default: home/policy"
     )
+    profiles: Path | None = Field(
+        default=None,
+        description="Folder of how plans and clinics write their files; default: files in the policy folder",
+    )
 
     issuer: Path | None = Field(
         default=None,
@@ -179,7 +183,7 @@ class Settings(BaseSettings):
                 ) from None
         return value
 
-    @field_validator("home", "config", "policy", "issuer", mode="before")
+    @field_validator("home", "config", "policy", "profiles", "issuer", mode="before")
     @classmethod
     def _named(cls, value: object) -> object:
         if isinstance(value, str) and not value.strip():
@@ -196,7 +200,7 @@ class Settings(BaseSettings):
     def _addresses(cls, value: Mapping[str, str]) -> dict[str, str]:
         return {service: _base(url) for service, url in value.items() if url.strip()}
 
-    @field_validator("home", "config", "policy", "issuer", mode="after")
+    @field_validator("home", "config", "policy", "profiles", "issuer", mode="after")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return value.expanduser().absolute() if value is not None else None
@@ -217,6 +221,10 @@ class Settings(BaseSettings):
     @property
     def policy_folder(self) -> Path:
         return self.policy or self.home / "policy"
+
+    @property
+    def profiles_folder(self) -> Path:
+        return self.profiles or self.policy_folder / "files"
 
     @property
     def key_file(self) -> Path:

@@ -84,7 +84,7 @@ _MEMBER: Mapping[str, Field] = {
     "member.cin": Field(
         "number",
         "The member's CIN, by which the member is found.",
-        hints=("cin", "member cin", "client index number", "medi cal id", "medi cal number", "member client index number", "client index number cin"),
+        hints=("cin", "member cin", "client index number", "medi cal id", "medi cal number", "medi cal", "mcp cin", "member client index number", "client index number cin"),
     ),
     "member.plan_member_id": Field(
         "number", "The plan's own number of the member.", hints=("mrn", "member id", "plan member id")
@@ -95,7 +95,7 @@ _MEMBER: Mapping[str, Field] = {
     "member.first_name": Field(
         "name", "First name.", hints=("first name", "member first name", "fname", "client first name")
     ),
-    "member.name": Field("name", "First and last name in one cell.", hints=("name", "member name", "client name")),
+    "member.name": Field("name", "First and last name in one cell.", hints=("name", "member name", "client name", "name last first")),
     "member.birth_date": Field(
         "day", "Birth date.", hints=("dob", "date of birth", "birth date", "member date of birth")
     ),
@@ -108,14 +108,14 @@ _MEMBER: Mapping[str, Field] = {
     "member.state": Field("text", "State.", hints=("state", "residential state")),
     "member.zip": Field("number", "ZIP.", hints=("zip", "zip code", "residential zip")),
     "member.county": _coded("County of residence.", County, "county", "member county", "coverage county", "cnty"),
-    "member.homeless": Field("yes_no", "Whether homeless.", hints=("homelessness indicator", "homeless")),
+    "member.homeless": Field("yes_no", "Whether homeless.", hints=("homelessness indicator", "homeless", "housing status")),
     "member.medicare": Field("yes_no", "Whether in Medicare too.", hints=("medicare", "dually enrolled in medicare")),
     "member.new": Field("yes_no", "Whether offered since the last file.", hints=("new member indicator", "new")),
     "member.populations": _coded(
         "Populations of Focus.", Population, "pof", "member pof", "population of focus", several=True
     ),
     "member.ecm_status": _word(
-        "Where the member is with ECM; never read back.", *ENGAGEMENTS, hints=("ecm status", "status of member engagement")
+        "Where the member is with ECM; never read back.", *ENGAGEMENTS, hints=("ecm status", "status of member engagement", "engagement status")
     ),
     "member.contact_rule": Field("text", "How the member may be contacted, in words.", hints=("contact instructions",)),
     "member.notice": Field("text", "What must be known before anything is passed on.", hints=("confidentiality notice",)),
@@ -127,7 +127,7 @@ _MEMBER: Mapping[str, Field] = {
     "file.produced_on": Field("day", "The day the file was made.", hints=("production date", "file date")),
     "file.period": Field("period", "First and last day the file speaks of.", hints=("reporting period", "rpt prd")),
     "authorization.number": Field(
-        "number", "The plan's authorization number.", hints=("authorization number", "auth no", "auth number")
+        "number", "The plan's authorization number.", hints=("authorization number", "auth no", "auth number", "authorization")
     ),
 }  # fmt: skip
 _MIF: Mapping[str, Field] = {
@@ -159,31 +159,31 @@ _RTF: Mapping[str, Field] = {
     "lead.name": Field("name", "Lead care manager.", hints=("lead care manager", "ecm lead care manager name", "lcm")),
     "lead.phone": Field("phone", "The lead's phone; never read.", hints=("lead care manager phone",)),
     "lead.email": Field("text", "The lead's e-mail; never read.", hints=("lead care manager email",)),
-    "count.in_person": Field("count", "Encounters in person in the period.", hints=("in person", "visits in person")),
-    "count.remote": Field("count", "Encounters by phone or video.", hints=("telephonic video", "visits by phone or video")),
-    "referral.status": _word("The closed-loop status the provider reports.", *STATUSES, hints=("referral status", "ref stat")),
-    "referral.status_on": Field("day", "The day of that status.", hints=("date of referral status update", "status date", "ref stat dt")),
+    "count.in_person": Field("count", "Encounters in person in the period.", hints=("in person", "visits in person", "in person encounters count")),
+    "count.remote": Field("count", "Encounters by phone or video.", hints=("telephonic video", "visits by phone or video", "encounters telephonic video", "remote encounters count", "telephonic encounters")),
+    "referral.status": _word("The closed-loop status the provider reports.", *STATUSES, hints=("referral status", "ref stat", "status", "closed loop status")),
+    "referral.status_on": Field("day", "The day of that status.", hints=("date of referral status update", "status date", "ref stat dt", "referral status effective date")),
     "referral.closing_reason": _word(
-        "Why the loop closed.", *REASONS, hints=("reason for referral loop closure", "why closed", "close rsn")
+        "Why the loop closed.", *REASONS, hints=("reason for referral loop closure", "why closed", "close rsn", "referral status reason", "closure reason")
     ),
     "referral.closing_text": Field("text", "Why, in words, where the reason is other.", hints=("other closure reason", "close txt")),
 }  # fmt: skip
 _OTF: Mapping[str, Field] = {
-    "attempt.on": Field("day", "The day of the attempt.", hints=("date of outreach attempt", "attempt date", "att dt")),
+    "attempt.on": Field("day", "The day of the attempt.", hints=("date of outreach attempt", "attempt date", "att dt", "outreach date", "contact date", "when")),
     "attempt.method": Field(
-        "word", "How it was tried.", (*sorted(Modality.codes()), NOT_AN_ATTEMPT), hints=("outreach attempt method", "method", "att meth", "how")
+        "word", "How it was tried.", (*sorted(Modality.codes()), NOT_AN_ATTEMPT), hints=("outreach attempt method", "method", "att meth", "how", "how attempted", "type of contact", "attempt type")
     ),
-    "attempt.successful": Field("yes_no", "Whether the member was reached.", hints=("outreach attempt successful", "reached", "att succ")),
-    "attempt.outcome": _coded("What came of it.", AttemptOutcome, "contact outcome", "outcome"),
-    "attempt.by": _coded("Who tried.", ActorKind, "provider type", "staff", "who"),
+    "attempt.successful": Field("yes_no", "Whether the member was reached.", hints=("outreach attempt successful", "reached", "att succ", "contact made", "successful contact")),
+    "attempt.outcome": _coded("What came of it.", AttemptOutcome, "contact outcome", "outcome", "result", "outreach outcome"),
+    "attempt.by": _coded("Who tried.", ActorKind, "provider type", "staff", "who", "staff type", "performed by"),
     "attempt.minutes": Field("minutes", "How long it took.", hints=("time spent", "minutes", "how long", "mins", "time spent performing outreach")),
 }  # fmt: skip
 _REFERRALS: Mapping[str, Field] = {
     "plan": Field("word", "The plan the person belongs to.", hints=("health plan", "plan")),
-    "name": Field("name", "Last name, a comma, first name.", hints=("member last first", "name")),
+    "name": Field("name", "Last name, a comma, first name.", hints=("member last first", "name", "full name", "name last first")),
     "first_name": Field("name", "First name.", hints=("first name", "fname")),
     "last_name": Field("name", "Last name.", hints=("last name", "lname")),
-    "cin": Field("number", "CIN, if it is known.", hints=("cin", "medi cal number cin", "medi cal id")),
+    "cin": Field("number", "CIN, if it is known.", hints=("cin", "medi cal number cin", "medi cal id", "client index number", "medi cal number", "medi cal")),
     "birth_date": Field("day", "Birth date.", hints=("dob", "date of birth", "born", "birth date")),
     "approximate_age": Field("count", "About how old, where the birth date is not known.", hints=("about how old", "age")),
     "usual_place": Field("text", "Where the person usually is.", hints=("usual place", "location")),
@@ -206,22 +206,38 @@ _REFERRALS: Mapping[str, Field] = {
     "comments": Field("text", "Anything else.", hints=("comments", "notes")),
 }  # fmt: skip
 _DECISIONS: Mapping[str, Field] = {
-    "decision.outcome": _word("What was decided.", "approved", "denied", "modified", hints=("decision",)),
+    "decision.outcome": _word(
+        "What was decided.",
+        "approved",
+        "denied",
+        "modified",
+        hints=("decision", "decision outcome", "decision status"),
+    ),
     "decision.on": Field("day", "The day it was decided.", hints=("decision date",)),
     "decision.reason": _coded("Why it was denied.", DenialReason, "denial reason", "reason"),
     "decision.criterion": Field("text", "The criterion that is not met.", hints=("criterion",)),
     "decision.why": Field(
         "text", "Why it is not met; the member reads it too.", hints=("why not met", "rationale")
     ),
-    "decision.by": Field("name", "Who decided.", hints=("decided by", "reviewer")),
-    "decision.license": Field("number", "The license of who decided.", hints=("license", "license number")),
-    "referral.id": Field("number", "Our number of the referral.", hints=("referral id", "referral number")),
+    "decision.by": Field(
+        "name", "Who decided.", hints=("decided by", "reviewer", "reviewer name", "decision maker")
+    ),
+    "decision.license": Field(
+        "number",
+        "The license of who decided.",
+        hints=("license", "license number", "reviewer license number"),
+    ),
+    "referral.id": Field(
+        "number",
+        "Our number of the referral.",
+        hints=("referral id", "referral number", "loopkeeper referral"),
+    ),
 }
 # One column for each population, or for each question of the form.
 POPULATION, ANSWER = "population.", "answer."
 # What a population is often called, for a guess.
 POPULATION_HINTS: Mapping[str, str] = {
-    "homelessness": "homelessness", "experiencing homelessness": "homelessness", "pof1": "homelessness",
+    "homelessness": "homelessness", "homeless": "homelessness", "experiencing homelessness": "homelessness", "pof1": "homelessness",
     "avoidable hospital ed use": "avoidable_utilization", "pof2": "avoidable_utilization",
     "smh sud": "smi_sud", "smi sud": "smi_sud", "pof3": "smi_sud",
     "justice involved": "incarceration", "pof4": "incarceration",

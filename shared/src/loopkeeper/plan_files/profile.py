@@ -48,7 +48,7 @@ class Column(_Part):
     needed: bool = False
     width: Annotated[int, Field(ge=0, le=40)] = 0
     words: Mapping[str, tuple[str, ...]] = Field(default_factory=dict[str, "tuple[str, ...]"])
-    # The heading over a group of columns, in workbooks.
+    # The heading over a group of columns; it tells columns of one heading apart.
     group: str = ""
     # What is written into a column without a field, such as a mark of the kind of line.
     always: str = ""
@@ -76,7 +76,9 @@ class Layout(_Part):
 
     @cached_property
     def headings(self) -> tuple[Heading, ...]:
-        return tuple(Heading(column.heading, column.also, column.needed) for column in self.columns)
+        return tuple(
+            Heading(column.heading, column.also, column.needed, column.group) for column in self.columns
+        )
 
     @cached_property
     def by_field(self) -> Mapping[str, tuple[Column, ...]]:
@@ -85,6 +87,13 @@ class Layout(_Part):
             if column.field:
                 found[column.field] = (*found.get(column.field, ()), column)
         return found
+
+    @cached_property
+    def grouped(self) -> bool:
+        """Whether the headings of groups are written: in workbooks, and where they tell columns apart."""
+        headings = [folded(column.heading) for column in self.columns]
+        apart = self.format == "xlsx" or len(set(headings)) < len(headings)
+        return apart and any(column.group for column in self.columns)
 
     def has(self, field: str) -> bool:
         return field in self.by_field
@@ -183,16 +192,17 @@ def _period_patterns(layout: Layout, place: str) -> Iterator[Finding]:
 
 
 def _repeated_headings(layout: Layout, place: str) -> Iterator[Finding]:
-    seen: dict[str, str] = {}
+    seen: dict[tuple[str, str], str] = {}
     for column in layout.columns:
         for word in sorted({folded(each) for each in (column.heading, *column.also)}):
-            if word in seen:
+            key = word, folded(column.group)
+            if key in seen:
                 yield Finding(
                     place,
-                    f"`{column.heading}` and `{seen[word]}` are the same heading.",
-                    "Name each column once.",
+                    f"`{column.heading}` and `{seen[key]}` are the same heading.",
+                    "Name each column once, or give the `group` that is written over each.",
                 )
-            seen[word] = column.heading
+            seen[key] = column.heading
 
 
 def _name_findings(layout: Layout, place: str) -> Iterator[Finding]:

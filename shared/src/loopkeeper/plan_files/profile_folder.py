@@ -1,4 +1,5 @@
-"""The profiles on disk: one YAML file a plan in the policy folder's `files/`, one document for each time it changed."""
+"""The profiles on disk: one YAML file a plan, by itself `files/` in the policy folder, one document for each time it
+changed."""
 
 from __future__ import annotations
 
@@ -15,8 +16,6 @@ from loopkeeper.plan_files.fields import Kind
 from loopkeeper.plan_files.profile import Layout, Profile, fault_of, findings
 from loopkeeper.policy.reading import UniqueKeys
 from loopkeeper.policy.tables import Finding
-
-FOLDER = "files"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +35,10 @@ class Profiles:
         return profile.files.get(kind) if profile else None
 
 
-def read_profiles(policy_folder: Path) -> Profiles:
-    """The profiles in the policy folder. Never raises for what the files say: what is wrong is a finding."""
+def read_profiles(folder: Path) -> Profiles:
+    """The profiles in this folder. Never raises for what the files say: what is wrong is a finding."""
     found: list[tuple[Profile, str]] = []
     wrong: list[Finding] = []
-    folder = policy_folder / FOLDER
     for path in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
         profiles, faults = read_profile(path.read_bytes(), path.name)
         found += [(profile, path.name) for profile in profiles]

@@ -18,7 +18,7 @@ from loopkeeper.plan_files.fields import BIRTH_DATES, Field, Kind, field_of
 from loopkeeper.plan_files.profile import Column, Layout, period_expression, words_of
 from loopkeeper.spreadsheets import values
 from loopkeeper.spreadsheets.book import Book, opened
-from loopkeeper.spreadsheets.cells import Broken, Limits, Row, Unreadable, Value
+from loopkeeper.spreadsheets.cells import Broken, Limits, Row, Unreadable, Value, is_error
 from loopkeeper.spreadsheets.headings import folded, locate
 from loopkeeper.spreadsheets.values import Damaged, text_of
 
@@ -62,6 +62,8 @@ class Table:
     hidden: list[int] = field(default_factory=list[int])
     skipped: list[int] = field(default_factory=list[int])
     read_headings: Mapping[str, str] = field(default_factory=dict[str, str])
+    # Of each field the columns in which it is.
+    places: Mapping[str, tuple[int, ...]] = field(default_factory=dict[str, "tuple[int, ...]"])
     rows: Iterator[Row] = field(default_factory=lambda: iter(()))
 
     def heading(self, name: str) -> str:
@@ -77,12 +79,11 @@ def open_table(
         content, name=name, encoding=layout.encoding, delimiter=layout.delimiter, limits=limits
     )
     _, found, below = locate(book, layout.headings, layout.sheet, layout.header_within)
-    shown = {
-        layout.columns[index].field: found.shown[places[0]]
-        for index, places in found.places.items()
-        if layout.columns[index].field
+    places = {
+        layout.columns[index].field: at for index, at in found.places.items() if layout.columns[index].field
     }
-    table = Table(kind, layout, book.format, found.number, found.shown, read_headings=shown, rows=below)
+    shown = {name: found.shown[at[0]] for name, at in places.items()}
+    table = Table(kind, layout, book.format, found.number, found.shown, read_headings=shown, places=places)
     # A text whose last line has an end was not cut within it.
     whole = content.rstrip(b"\0").endswith((b"\n", b"\r"))
     cut = bool(layout.trailer) and book.format == "csv" and not whole
@@ -215,6 +216,14 @@ class _Reading:
         return Record(row.number, digest.digest(), found, faults, unknown)
 
     def _cell(self, column: _Read, row: Row) -> Value:
+        """What is in the column, an error where the text of one is."""
+        cell = self._one_of(column, row)
+        shows_error = (
+            isinstance(cell, str) and is_error(cell) and bool(_as_compared(cell, self._layout.empty))
+        )
+        return Broken(str(cell)) if shows_error else cell
+
+    def _one_of(self, column: _Read, row: Row) -> Value:
         """What is in the column. Raises `Damaged` where two columns of one heading say different things."""
         if len(column.places) == 1:
             place = column.places[0]
@@ -303,27 +312,13 @@ def _within(day: date | None, first: date) -> date | None:
 
 
 def _columns(table: Table, wanted: frozenset[str] | None) -> Iterator[_Read]:
-    places = {folded(heading): at for heading, at in _places(table.headings).items()}
     for column in table.layout.columns:
         field_ = field_of(table.kind, column.field) if column.field else None
         if field_ is None or (wanted is not None and column.field not in wanted):
             continue
-        at = tuple(
-            place
-            for word in dict.fromkeys(folded(name) for name in (column.heading, *column.also))
-            for place in places.get(word, ())
-        )
+        at = table.places.get(column.field, ())
         if at:
-            yield _Read(column.field, field_, column, tuple(sorted(at)), words_of(table.kind, column))
-
-
-def _places(headings: Sequence[str]) -> Mapping[str, tuple[int, ...]]:
-    found: dict[str, tuple[int, ...]] = {}
-    for place, heading in enumerate(headings):
-        key = folded(heading)
-        if key:
-            found[key] = (*found.get(key, ()), place)
-    return found
+            yield _Read(column.field, field_, column, at, words_of(table.kind, column))
 
 
 def _as_compared(cell: Value, empty: Sequence[str] = ()) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from loopkeeper.plan_files.fields import Kind, field_of
 from loopkeeper.plan_files.profile import Column, Layout, Profile
-from loopkeeper.plan_files.writing import excel_format
+from loopkeeper.plan_files.writing import excel_format, groups, heading_row
 from loopkeeper.spreadsheets.cells import Value
 from loopkeeper.spreadsheets.writing import SheetOut, write_workbook
 
@@ -24,10 +24,12 @@ HOW = {
 def template(kind: Kind, profile: Profile) -> bytes:
     """The template of a kind of file. Raises `KeyError` where the profile has no such kind."""
     layout = profile.files[kind]
-    heading = len(layout.titles) + 1
+    heading = heading_row(layout)
     rows: list[tuple[int, Sequence[Value]]] = [
         (number, (title,)) for number, title in enumerate(layout.titles, 1)
     ]
+    if layout.grouped:
+        rows.append((heading - 1, groups(layout)))
     rows.append((heading, tuple(column.heading for column in layout.columns)))
     sheet = SheetOut(
         layout.sheet or kind,

@@ -25,7 +25,7 @@ def write_file(kind: Kind, layout: Layout, rows: Iterable[Mapping[str, Any]]) ->
     numbered = enumerate(_lines(kind, layout, rows), 1)
     if layout.format == "csv":
         return write_text((cells for _, cells in numbered), dialect(layout))
-    heading = len(layout.titles) + any(column.group for column in layout.columns) + 1
+    heading = heading_row(layout)
     sheet = SheetOut(layout.sheet or kind, numbered, heading)
     return write_workbook([sheet], date_format=excel_format(layout.dates[0]))
 
@@ -42,8 +42,8 @@ def excel_format(text: str) -> str:
 def _lines(kind: Kind, layout: Layout, rows: Iterable[Mapping[str, Any]]) -> Iterator[Sequence[Value]]:
     for title in layout.titles:
         yield (title,)
-    if layout.format == "xlsx" and any(column.group for column in layout.columns):
-        yield _groups(layout)
+    if layout.grouped:
+        yield groups(layout)
     yield tuple(column.heading for column in layout.columns)
     counted = 0
     for row in rows:
@@ -53,7 +53,11 @@ def _lines(kind: Kind, layout: Layout, rows: Iterable[Mapping[str, Any]]) -> Ite
         yield (layout.trailer, counted)
 
 
-def _groups(layout: Layout) -> Sequence[Value]:
+def heading_row(layout: Layout) -> int:
+    return len(layout.titles) + layout.grouped + 1
+
+
+def groups(layout: Layout) -> Sequence[Value]:
     """The heading of each group, over its first column."""
     names = [column.group for column in layout.columns]
     return [name if not place or names[place - 1] != name else "" for place, name in enumerate(names)]

@@ -19,6 +19,21 @@ class Broken:
 Value = str | int | float | bool | date | timedelta | Broken | None
 
 
+# How an error is written where a cell has become text.
+ERRORS = frozenset(
+    {"#REF!", "#N/A", "#DIV/0!", "#VALUE!", "#NAME?", "#NUM!", "#NULL!", "#SPILL!", "#CALC!", "#FIELD!", "#GETTING_DATA"}
+)  # fmt: skip
+
+
+def is_error(value: Value) -> bool:
+    """Whether the cell shows an error: as such, or as the text that a program wrote in its place."""
+    return isinstance(value, Broken) or (
+        isinstance(value, str)
+        and value.startswith("#")
+        and (value.strip() in ERRORS or not value.strip("# "))
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One row, by the number a spreadsheet program shows next to it; `line` is where its text begins in the file.

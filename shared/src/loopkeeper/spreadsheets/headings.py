@@ -24,11 +24,13 @@ def folded(text: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """A column that is known: its name, the other names it is given, and whether a file without it is refused."""
+    """A column that is known: its name, the other names it is given, whether a file without it is refused, and the
+    heading over its group, which tells columns of one name apart."""
 
     name: str
     also: tuple[str, ...] = ()
     needed: bool = False
+    group: str = ""
 
     @property
     def words(self) -> frozenset[str]:
@@ -50,16 +52,40 @@ class HeadingRow:
         return tuple(text for place, text in enumerate(self.shown) if text and place not in known)
 
 
-def found_in(row: Row, known: Sequence[Heading]) -> HeadingRow:
-    """What this row would be as the row of headings."""
+def found_in(row: Row, known: Sequence[Heading], above: Row | None = None) -> HeadingRow:
+    """What this row would be as the row of headings; `above` is the row before it, with the headings of groups. Columns
+    of one name are told apart by their group; of a name that is there once the group does not matter."""
     cells = [folded(cell) if isinstance(cell, str) else "" for cell in row.cells]
-    places: dict[int, tuple[int, ...]] = {}
-    for index, heading in enumerate(known):
-        words = heading.words
-        at = tuple(place for place, cell in enumerate(cells) if cell in words)
-        if at:
-            places[index] = at
+    named = {
+        index: [place for place, cell in enumerate(cells) if cell in heading.words]
+        for index, heading in enumerate(known)
+    }
+    grouped = {
+        index: folded(known[index].group) for index, at in named.items() if known[index].group and len(at) > 1
+    }
+    if grouped:
+        groups = [folded(group) for group in groups_above(row, above)]
+        for index, group in grouped.items():
+            named[index] = [place for place in named[index] if groups[place] == group]
+        claimed = {place for index in grouped for place in named[index]}
+        named = {
+            index: at if index in grouped else [place for place in at if place not in claimed]
+            for index, at in named.items()
+        }
+    places = {index: tuple(at) for index, at in named.items() if at}
     return HeadingRow(row.number, places, tuple(_shown(cell) for cell in row.cells))
+
+
+def groups_above(row: Row, above: Row | None) -> tuple[str, ...]:
+    """Of each cell of a row the text over it in the row before, or the nearest one on its left."""
+    if above is None or above.fault or above.number != row.number - 1:
+        return ("",) * len(row.cells)
+    groups: list[str] = []
+    for place in range(len(row.cells)):
+        cell = above.cells[place] if place < len(above.cells) else None
+        text = _shown(cell) if isinstance(cell, str) else ""
+        groups.append(text or (groups[-1] if groups else ""))
+    return tuple(groups)
 
 
 def _shown(cell: Value) -> str:
@@ -74,11 +100,13 @@ def locate(
     best: tuple[Sheet, HeadingRow] | None = None
     torn = False
     for one in _candidates(book, sheet):
+        above: Row | None = None
         for row in islice(one.rows(), within):
             torn = torn or row.fault in ("not-in-encoding", "nul-character")
             if row.fault or row.number > within:
                 continue
-            found = found_in(row, known)
+            found = found_in(row, known, above)
+            above = row
             if best is None or len(found.places) > len(best[1].places):
                 best = one, found
     if best is None or not best[1].places:

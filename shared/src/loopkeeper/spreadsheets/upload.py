@@ -15,7 +15,7 @@ from typing import Any, cast
 import orjson
 
 from loopkeeper.spreadsheets.book import OLE, SEPARATOR_LINE, ZIP, opened
-from loopkeeper.spreadsheets.cells import Broken, Limits, Row, Unreadable, Value, too_large
+from loopkeeper.spreadsheets.cells import Limits, Row, Unreadable, Value, is_error, too_large
 from loopkeeper.spreadsheets.delimited import DELIMITERS, Delimited, Lines
 from loopkeeper.spreadsheets.encoding import LOST, SNIFFED, decoder, encoding_of_start
 from loopkeeper.spreadsheets.headings import Heading, folded, found_in
@@ -166,7 +166,7 @@ class Columns:
 
 
 def _fault(cell: Value) -> str:
-    if isinstance(cell, Broken):
+    if is_error(cell):
         return CELL_ERROR
     return LINE_BREAK if isinstance(cell, str) and ("\n" in cell or "\r" in cell) else ""
 

@@ -18,9 +18,11 @@ EARLIEST, LATEST = 1880, 2199
 MOST_COUNTED, MOST_MINUTES = 100_000, 1440
 
 _SPACES = re.compile(r"[\s\u200b\ufeff\u2060\x00-\x1f]+")
+# A formula that is nothing but a text, by which exports keep zeros: ="00123".
+_AS_FORMULA = re.compile(r'="([^"]*)"')
 # A spreadsheet program's short form of a long number: its last digits are gone.
 _SHORTENED = re.compile(r"[+-]?\d(?:[.,]\d+)?E\+\d{1,3}", re.I)
-_MIDNIGHT = re.compile(r"(?:[T ]+(?:00:00(?::00(?:\.0+)?)?|12:00(?::00)? ?AM))?Z?\Z", re.I)
+_MIDNIGHT = re.compile(r"(?:[T ]+(?:00?:00(?::00(?:\.0+)?)?|12:00(?::00)? ?AM))?Z?\Z", re.I)
 _COUNT = re.compile(r"\d{1,9}(?:[.,]0+)?")
 _MINUTES = re.compile(
     r"(?:(?P<h>\d{1,2}(?:\.\d{1,2})?) ?(?:h|hr|hrs|hour|hours)\.?)?[ ,]*(?:and )?"
@@ -120,6 +122,8 @@ def text_of(value: Value, empty: Iterable[str] = ()) -> str:
             return ""
         case str():
             text = _tidy(value).removeprefix("'").strip()
+            if text.startswith('="') and (kept := _AS_FORMULA.fullmatch(text)):
+                text = kept[1].strip()
             return "" if text.casefold() in casefolded(empty) else text
         case Broken():
             raise Damaged("cell-error")
@@ -176,7 +180,7 @@ def day_of(
     text = text_of(value, empty)
     if not text:
         return None
-    bare = text[: _found_midnight(text)].strip()
+    bare = bare_day(text)
     for known in patterns:
         day = pattern(known).read(bare)
         if day is not None:
@@ -188,9 +192,10 @@ def day_of(
     raise Damaged("date-unreadable")
 
 
-def _found_midnight(text: str) -> int:
+def bare_day(text: str) -> str:
+    """A day as text, without the midnight that some programs write behind it."""
     found = _MIDNIGHT.search(text)
-    return found.start() if found else len(text)
+    return text[: found.start() if found else len(text)].strip()
 
 
 def yes_or_no(
@@ -282,7 +287,7 @@ def words_of(
         return (), ()
     known: dict[str, None] = {}
     unknown: list[str] = []
-    for part in _parts(text, words):
+    for part in parts_of(text, words):
         code = words.get(folded(part))
         if code is None:
             unknown.append(part)
@@ -291,7 +296,8 @@ def words_of(
     return tuple(known), tuple(unknown)
 
 
-def _parts(text: str, words: Mapping[str, str]) -> list[str]:
+def parts_of(text: str, words: Mapping[str, str]) -> list[str]:
+    """The words of a cell that may have several."""
     if folded(text) in words:
         return [text]
     parts: list[str] = []

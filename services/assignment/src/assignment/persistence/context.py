@@ -208,7 +208,7 @@ class AssignmentLoaded(Loaded[Assignment, Asked]):
 
     def _must_know(self, state: Assignment, *parts: str) -> None:
         if not self._parts.issuperset(parts):
-            # Nobody's row: a command that asks for it was put off for want of a part.
+            # Nobody's row: a command that asks for it waits for a part of the directory.
             raise NeedsMore({(MEMBER, state.member), (PROVIDER, "")})
 
     def _lock(self, wanted: set[Key]) -> None:

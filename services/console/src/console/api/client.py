@@ -21,6 +21,9 @@ M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
 # A person waits no longer for a page; what takes longer is a job.
 PATIENCE = aiohttp.ClientTimeout(total=10, connect=2)
+# A file takes as long as it is large.
+FILE_PATIENCE = aiohttp.ClientTimeout(total=120, connect=2)
+BYTES, ANYTHING = "application/octet-stream", "*/*"
 NAMES: Mapping[str, str] = {
     "intake": "Intake",
     "authorization": "Authorization",
@@ -65,6 +68,14 @@ class Answer:
         """A field of the document; empty where it has none."""
         found = _mapping(self.document)
         return str(found.get(name) or "")
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file that a service gave."""
+
+    content: bytes
+    headers: Mapping[str, str]
 
 
 @dataclass
@@ -134,25 +145,61 @@ class Api:
         path: str,
         *,
         query: Mapping[str, object] | None = None,
-        body: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | bytes | None = None,
         once: str = "",
         match: str = "",
     ) -> Answer:
-        """Send one request as this person."""
+        """Send one request as this person; `body`: a document, or the bytes of a file."""
+        status, raw, given = await self._asked(service, method, path, query, body, once, match)
+        document = _document(service, raw)
+        if status >= 400:
+            raise _refused(status, document)
+        return Answer(document, given.get("ETag", ""), given)
+
+    async def send(
+        self, service: str, path: str, content: bytes, *, once: str, query: Mapping[str, object]
+    ) -> Answer:
+        """Send a file, once under this key. Raises `Refused`, `Away`."""
+        return await self.ask(service, "POST", path, query=query, body=content, once=once)
+
+    async def download(self, service: str, path: str) -> Download:
+        """A file of a service. Raises `Refused`, `Away`."""
+        status, raw, given = await self._asked(service, "GET", path, None, None, "", "", ANYTHING)
+        if status >= 400:
+            raise _refused(status, _document(service, raw))
+        return Download(raw, given)
+
+    async def _asked(
+        self,
+        service: str,
+        method: str,
+        path: str,
+        query: Mapping[str, object] | None,
+        body: Mapping[str, Any] | bytes | None,
+        once: str,
+        match: str,
+        accept: str = "application/json",
+    ) -> tuple[int, bytes, Mapping[str, str]]:
         self._token = self._token or self.sign()
-        headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
+        headers = {"Authorization": f"Bearer {self._token}", "Accept": accept}
         if once:
             headers["Idempotency-Key"] = once
         if match:
             headers["If-Match"] = match
-        data = None
+        data = body if isinstance(body, bytes) else None
+        file = data is not None or accept == ANYTHING
         if body is not None:
-            headers["Content-Type"] = "application/json"
-            data = orjson.dumps(body)
+            headers["Content-Type"] = BYTES if data is not None else "application/json"
+            data = data if data is not None else orjson.dumps(body)
         address = URL(self.bases(service) + path, encoded=True).with_query(_query(query or {}))
         try:
             async with self.http.request(
-                method, address, headers=headers, data=data, timeout=PATIENCE, allow_redirects=False
+                method,
+                address,
+                headers=headers,
+                data=data,
+                timeout=FILE_PATIENCE if file else PATIENCE,
+                allow_redirects=False,
             ) as answer:
                 raw = await answer.read()
                 status, given = answer.status, answer.headers.copy()
@@ -161,10 +208,7 @@ class Api:
             raise Away(service) from error
         if status == 503 or status in (502, 504):
             raise Away(service)
-        document = _document(service, raw)
-        if status >= 400:
-            raise _refused(status, document)
-        return Answer(document, given.get("ETag", ""), given)
+        return status, raw, given
 
     def _read(self, service: str, model: type[M], document: Any) -> M:
         try:

@@ -3,14 +3,18 @@
 from console.pages import live, mailbox, story
 from console.pages.care import first as care
 from console.pages.care import offer, person
+from console.pages.files import first as files
+from console.pages.files import one as file
 from console.pages.ops import first as ops
 from console.pages.ops import organizations, parked
 from console.pages.plan import asked, decide, loops, queue, terms
+from console.pages.record import page as record
 from console.pages.refer import answers, form, mine
 
 ROUTERS = (
     live.router,
     story.router,
+    record.router,
     queue.router,
     decide.router,
     asked.router,
@@ -23,6 +27,8 @@ ROUTERS = (
     form.router,
     answers.router,
     mine.router,
+    files.router,
+    file.router,
     ops.router,
     parked.router,
     organizations.router,

@@ -13,15 +13,18 @@ from fastapi import Depends, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from console.access.session import Signed
-from console.api.client import Api, Away
+from console.api.client import Api, Away, unless
 from console.parts import shell
 from console.parts.basics import blocks
 from console.parts.places import places_of
 from console.parts.shell import Frame
 from console.running import Running, running_of
 from console.web.forms import Form, form_of
+from console.web.refusals import NotHere
 from console.words import Words, chosen
 from loopkeeper.security.organizations import Role
+
+ANY = "application/octet-stream"
 
 
 @dataclass
@@ -61,6 +64,14 @@ class Visit:
     def name(self, slug: str | None) -> str:
         """An organization as people call it."""
         return self.running.people.organization_name(slug) if slug else ""
+
+    async def download(self, service: str, path: str) -> Response:
+        """A file of a service, to be kept by the browser under the name that the service gives it."""
+        found = await unless(self.api.download(service, path), 404)
+        if found is None:
+            raise NotHere
+        given = {"Content-Disposition": found.headers.get("Content-Disposition", "attachment")}
+        return Response(found.content, headers=given, media_type=found.headers.get("Content-Type", ANY))
 
     async def form(self) -> Form:
         return await form_of(self.request)

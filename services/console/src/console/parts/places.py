@@ -36,6 +36,8 @@ def places_of(roles: Collection[Role], words: Words) -> Sequence[Place]:
             Place("/refer", _("Referrals"), "board", "r"),
             Place("/refer/new", _("Refer"), "plus", "n"),
         ]
+    if {Role.PLAN, Role.PROVIDER, Role.REFERRER} & set(roles):
+        found.append(Place("/files", _("Files"), "work", "f"))
     if Role.OPERATIONS not in roles and found:
         found.append(Place("/mailbox", _("Mailbox"), "mail", "m"))
     return found

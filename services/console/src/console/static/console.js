@@ -138,3 +138,22 @@ guarded?.addEventListener("input", () => { dirty = true; });
 document.addEventListener("submit", () => { dirty = false; });
 addEventListener("beforeunload", event => { if (dirty) event.preventDefault(); });
 $("[autofocus]")?.focus();
+
+// A file: how much of it is sent; and while its rows act, the page looks again.
+document.addEventListener("submit", event => {
+  const form = event.target.closest("[data-upload]"), bar = form && $("progress", form);
+  if (!bar) return;
+  event.preventDefault();
+  const sending = new XMLHttpRequest();
+  sending.upload.addEventListener("progress", each => { if (each.lengthComputable) bar.value = 100 * each.loaded / each.total; });
+  sending.addEventListener("load", () => {
+    if (sending.status < 400) return location.assign(sending.responseURL);
+    Idiomorph.morph(main, $("main", parsed(sending.responseText)), { morphStyle: "outerHTML" });
+    $("#problem")?.focus();
+  });
+  sending.addEventListener("error", () => { bar.hidden = true; form.submit(); });
+  sending.open("POST", form.action);
+  sending.send(new FormData(form));
+  bar.hidden = false;
+});
+setInterval(() => { if ($("[data-working]", main)) refresh(); }, 2000);

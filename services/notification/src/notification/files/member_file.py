@@ -78,7 +78,7 @@ class Loops:
 
 def layout_of(context: RunningService, plan: str, on: date) -> tuple[Layout, str] | None:
     """How the plan writes its member file on a day, and the plan's number in files; None where no profile says so."""
-    profile = read_profiles(context.settings.policy_folder).of(plan, on)
+    profile = read_profiles(context.settings.profiles_folder).of(plan, on)
     layout = profile.files.get(KIND) if profile is not None else None
     return (layout, profile.number_in_files) if profile is not None and layout is not None else None
 
@@ -351,7 +351,7 @@ def is_due(loops: Loops, provider: str, since: int, every: int) -> bool:
 async def pairs(context: RunningService, on: date) -> Sequence[tuple[str, str]]:
     """The plans that write member files on a day and the providers that answer by file, as far as they have to do with
     each other."""
-    profiles = (await asyncio.to_thread(read_profiles, context.settings.policy_folder)).profiles
+    profiles = (await asyncio.to_thread(read_profiles, context.settings.profiles_folder)).profiles
     plans = sorted({each.plan for each in profiles if KIND in each.files and each.holds_on(on)})
     if not plans:
         return []

@@ -461,7 +461,7 @@ async def _read_by(
     context: RunningService, row: Mapping[str, Any], kind: FileKind, content: bytes = b""
 ) -> Reading:
     """By what the file was read. Raises 409 where its profile is not here any more."""
-    profiles: Profiles = await asyncio.to_thread(read_profiles, context.settings.policy_folder)
+    profiles: Profiles = await asyncio.to_thread(read_profiles, context.settings.profiles_folder)
     day = row["period_through"] or la_date(row["received_at"])
     whose = row["plan"] or row["organization"]
     try:

@@ -157,7 +157,7 @@ class Working:
             )
             return
         today = la_date(sent.received_at)
-        profiles = await asyncio.to_thread(read_profiles, context.settings.policy_folder)
+        profiles = await asyncio.to_thread(read_profiles, context.settings.profiles_folder)
         whose = sent.plan or sent.client.organization
         try:
             reading = await asyncio.to_thread(
