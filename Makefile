@@ -4,6 +4,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 ARGS ?=
 UV := .tools/bin/uv
+# The folders in which most tests start no server.
+IN_PROCESS := $(addprefix tests/,architecture assignment authorization intake notification plan_files properties spreadsheets)
 RUN := $(UV) run --no-sync
 export UV_PROJECT_ENVIRONMENT := .venv
 export UV_NO_PROGRESS := 1
@@ -37,6 +39,10 @@ test: check ## Check, then run every test (ARGS="-k roster" to choose)
 	@$(RUN) python -m tests.loop.sshd || true
 	@$(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not browser and not fuzz and not chaos and not long" $(ARGS)
 
+# Each process imports the services once and starts no server.
+test-fast: .venv/.ready ## Run the tests that start no server: rules, forms, words, files (two minutes)
+	@$(RUN) pytest -n 2 --dist loadfile --in-process -m "not browser and not fuzz and not chaos and not long" $(IN_PROCESS) $(ARGS)
+
 # Every loop on Kafka too, each guide on a machine of its own, the demo on Kafka: twelve minutes more.
 test-long: .venv/.ready ## Run what takes longer: all loops on Kafka, each guide alone, the demo on Kafka
 	@$(RUN) python -m demo.broker || true
@@ -47,6 +53,15 @@ test-long: .venv/.ready ## Run what takes longer: all loops on Kafka, each guide
 console-proof: .venv/.ready ## Run the console's tests in a real Chromium
 	@$(RUN) python -m tests.console.chromium || true
 	@$(RUN) pytest -n 2 --dist loadfile -m browser tests/console $(ARGS)
+
+# The same people on the same days each time; ids differ.
+pictures: .venv/.ready ## Take the README's pictures again, from the tests' town
+	@$(RUN) python -m tests.console.chromium || true
+	@LOOPKEEPER_README_PICTURES=docs/images $(RUN) pytest -q -m browser tests/console/test_looks.py -k readme $(ARGS)
+
+console-report: .venv/.ready ## Measure the console with a thousand loops open, and write docs/reference/console.md
+	@$(RUN) python -m tests.console.chromium || true
+	@LOOPKEEPER_CONSOLE_REPORT=docs/reference/console.md $(RUN) pytest -q -m browser tests/console/test_bars.py $(ARGS)
 
 fuzz: .venv/.ready ## Send thousands of cases to every route with every role's key (CASES=n)
 	@$(RUN) pytest -q -m fuzz tests/openapi $(ARGS)
@@ -103,4 +118,4 @@ clean: ## Stop the embedded PostgreSQL of this folder and remove what was built 
 	@rm -rf .venv .tools .loopkeeper .pytest_cache .ruff_cache .hypothesis .schemathesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup demo test test-long console-proof fuzz census bench figures campaign chaos simulate check .types .lint .borders .documents docs format fresh clean
+.PHONY: help setup demo test test-fast test-long console-proof pictures console-report fuzz census bench figures campaign chaos simulate check .types .lint .borders .documents docs format fresh clean

@@ -23,8 +23,22 @@ LONGEST_FIRST = (
 )  # fmt: skip
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files first, the rest in their order."""
+# Whatever has one of these starts a server.
+SERVERS = frozenset({"postgres", "kafka"})
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--in-process", action="store_true", help="Only tests that need no PostgreSQL and no Kafka"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The longest files first, the rest in their order; of `make test-fast` only what starts no server."""
+    if config.getoption("--in-process"):
+        served = {item for item in items if SERVERS & set(getattr(item, "fixturenames", ()))}
+        config.hook.pytest_deselected(items=list(served))
+        items[:] = [item for item in items if item not in served]
     rank = {name: place for place, name in enumerate(LONGEST_FIRST)}
 
     def place(item: pytest.Item) -> int:

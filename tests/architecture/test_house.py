@@ -197,16 +197,3 @@ def test_every_rule_of_the_loop_is_proved_by_a_test_that_names_it() -> None:
     proved = rules.proofs()
     assert [number for number in rules.built() if not proved[number]] == []
     assert {"7.7", "7.8", "8.6", "8.7"} >= set(rules.rules()) - set(rules.built())
-
-
-def test_no_test_module_imports_another() -> None:
-    """What tests share has a module of its own, so that a test can be changed or deleted without breaking others."""
-    imported = [
-        (short(file), node.module)
-        for file in sorted((ROOT / "tests").rglob("*.py"))
-        for node in ast.walk(tree(file))
-        if isinstance(node, ast.ImportFrom)
-        and (node.module or "").startswith("tests.")
-        and (node.module or "").rpartition(".")[2].startswith("test_")
-    ]
-    assert imported == []

@@ -35,10 +35,10 @@ def read_by(service: str) -> set[str]:
 @pytest.mark.parametrize(
     ("service", "expected", "how_many"),
     [
-        ("intake", foreign("referral"), 47),
+        ("intake", foreign("referral"), 49),
         ("authorization", AUTHORIZATION, 13),
         ("assignment", ASSIGNMENT, 12),
-        ("notification", foreign("outreach"), 45),
+        ("notification", foreign("outreach"), 46),
     ],
 )
 def test_a_service_reads_these_events_and_no_others(service: str, expected: set[str], how_many: int) -> None:

@@ -316,7 +316,7 @@ def test_a_term_approved_after_the_grant_lapsed_and_the_loop_closed_is_somebodys
     state = given(DECIDER, RECEIVED, GRANTED, made(), accepted(), closed("services_received")).state
     over = grant_over("expired")
     lapsed = given(DECIDER, over, *given(DECIDER, state=state).when(heard(over)).events, state=state).state
-    assert lapsed.turn is None
+    assert lapsed.held_offer is None
     given(DECIDER, state=lapsed).when(heard(APPROVED)).then("assignment.made")
     given(DECIDER, state=lapsed).when(heard(APPROVED, market())).then("assignment.plan_asked")
     # Who still serves goes on, and nobody else is asked.

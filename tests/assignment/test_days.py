@@ -180,7 +180,7 @@ def morning(day: date) -> datetime:
 def test_before_release_an_assignment_is_planned_takes_a_place_and_may_be_accepted() -> None:
     """loop.md 3.7, 5.3."""
     state = planned()
-    assert (state.live, state.turn and state.turn.starts_on) == (None, RELEASE)
+    assert (state.live, state.held_offer and state.held_offer.starts_on) == (None, RELEASE)
     assert timers(state)["start"] == morning(RELEASE)
     taken = given(DECIDER, state=state).when(accept()).state
     assert (status(taken), taken.live, timers(taken)) == ("accepted", None, {"start": morning(RELEASE)})
@@ -224,12 +224,12 @@ def test_back_in_custody_takes_the_start_back_and_keeps_the_place_3_7() -> None:
     inside = given(DECIDER, BACK, state=begun).state
     assert begun.live is not None
     assert inside.live is None
-    assert inside.turn is not None
-    assert (inside.turn.held, inside.turn.starts_on) == (True, None)
+    assert inside.held_offer is not None
+    assert (inside.held_offer.held, inside.held_offer.starts_on) == (True, None)
     assert "start" not in timers(inside)
     again = given(DECIDER, release(RELEASE + 30 * DAY), state=inside).state
-    assert again.turn is not None
-    assert again.turn.starts_on == RELEASE + 30 * DAY
+    assert again.held_offer is not None
+    assert again.held_offer.starts_on == RELEASE + 30 * DAY
     assert "start" in timers(again)
 
 

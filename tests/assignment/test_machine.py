@@ -4,7 +4,7 @@ happens, a place is given once, every deadline that fires does something, and a 
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import count
 from uuid import UUID, uuid5
 
@@ -38,13 +38,13 @@ from loopkeeper.contract.events import (
     ReferralAmended,
 )
 from loopkeeper.policy.reading import installed, load
+from loopkeeper.testing.rules import MONDAY
 from tests.builders.assignment import APPROVED, RECEIVED
 from tests.builders.facts import closed, entry
 from tests.builders.organizations import CLINIC, LEAD, MARIA, NAVIGATORS, STREET
 from tests.examples import many
 from tests.properties.pure_store import PureStream
 
-START = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
 SPACE = UUID("00000000-0000-0000-0000-0000000000ad")
 POLICY = load(installed())
 ENTRIES = {
@@ -60,7 +60,7 @@ REFERRAL, ANYBODY = st.sampled_from(sorted(REFERRALS)), st.sampled_from(sorted(E
 class ChangesMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.now, self.numbers = START, count()
+        self.now, self.numbers = MONDAY, count()
         places = AssignmentLoaded(POLICY, ENTRIES, {}, {}, LOCKED)
         self.streams = {
             name: PureStream(DECIDER, name=name, loaded=places, journal=[], published=[])
@@ -70,7 +70,7 @@ class ChangesMachine(RuleBasedStateMachine):
     @initialize(planned=st.sampled_from(sorted(REFERRALS)))
     def all_are_authorized(self, planned: str) -> None:
         """One of the members is to be released in eight days."""
-        release = la_date(START) + timedelta(days=8)
+        release = la_date(MONDAY) + timedelta(days=8)
         for name, member in REFERRALS.items():
             later = {"release_on": release} if name == planned else {}
             self.hear(name, RECEIVED.model_copy(update={"member": member, "pcp": CLINIC, **later}))
@@ -157,16 +157,16 @@ class ChangesMachine(RuleBasedStateMachine):
     @rule(referral=REFERRAL, days=st.integers(0, 20))
     def the_release_moves(self, referral: str, days: int) -> None:
         on = la_date(self.now) + timedelta(days=days)
-        self.hear(referral, ReferralAmended(occurred_at=START, cause="release_date", release_on=on))
+        self.hear(referral, ReferralAmended(occurred_at=MONDAY, cause="release_date", release_on=on))
 
     @rule(referral=REFERRAL, chosen=ANYBODY)
     def a_wish_is_learned(self, referral: str, chosen: str) -> None:
-        self.hear(referral, ReferralAmended(occurred_at=START, cause="joined", chosen=(chosen,)))
+        self.hear(referral, ReferralAmended(occurred_at=MONDAY, cause="joined", chosen=(chosen,)))
 
     @rule(referral=REFERRAL, days=st.integers(0, 20))
     def the_authorization_will_end(self, referral: str, days: int) -> None:
         on = la_date(self.now) + timedelta(days=days)
-        self.hear(referral, AuthorizationEnded(occurred_at=START, authorization="auth_1", code=1, on=on))
+        self.hear(referral, AuthorizationEnded(occurred_at=MONDAY, authorization="auth_1", code=1, on=on))
 
     @rule(referral=REFERRAL, outcome=st.sampled_from(["services_received", "withdrawn"]))
     def the_loop_closes(self, referral: str, outcome: str) -> None:
@@ -182,7 +182,7 @@ class ChangesMachine(RuleBasedStateMachine):
 
     @invariant()
     def no_place_is_given_twice(self) -> None:
-        held = [s.state.turn.provider for s in self.streams.values() if s.state and s.state.turn]
+        held = [s.state.held_offer.provider for s in self.streams.values() if s.state and s.state.held_offer]
         assert all(taken <= ENTRIES[provider].capacity for provider, taken in Counter(held).items())
 
     @invariant()
@@ -204,7 +204,7 @@ class ChangesMachine(RuleBasedStateMachine):
         for stream in self.streams.values():
             state = stream.state
             if state is not None and state.plan and not state.outcome and not over_because(state, today):
-                assert state.turn is not None or state.asked
+                assert state.held_offer is not None or state.asked
 
     @invariant()
     def each_limit_is_said_once(self) -> None:

@@ -7,12 +7,18 @@ from typing import Any
 
 import pytest
 
-from assignment.domain.commands import ProviderLeft
+from assignment.domain.commands import ProviderLeft, ProviderReturned
 from assignment.domain.contexts import LeftContext, Limit
 from assignment.domain.offers import carried
 from assignment.domain.rules import DECIDER
 from assignment.domain.state import status
-from loopkeeper.contract.events import AssignmentPlanAsked, Eligibility, Event, ReferralAmended
+from loopkeeper.contract.events import (
+    AssignmentPlanAsked,
+    AssignmentQuestionTakenBack,
+    Eligibility,
+    Event,
+    ReferralAmended,
+)
 from loopkeeper.testing.rules import MONDAY, SEED, AskedCommand, given
 from tests.builders.assignment import (
     APPROVED,
@@ -29,6 +35,17 @@ from tests.builders.facts import TODAY, accepted, closed, made
 from tests.builders.organizations import NAVIGATORS, STREET
 
 DAY = timedelta(days=1)
+
+
+PROVIDER_LEFT = AssignmentPlanAsked(
+    occurred_at=MONDAY, reason="provider_left", assignment="asg_1", due_at=PLAN_DUE
+)
+
+
+def change_requested() -> Event:
+    return AssignmentPlanAsked(
+        occurred_at=MONDAY, reason="change_requested", assignment="asg_1", due_at=PLAN_DUE
+    )
 
 
 def left(provider: str = STREET, *, contracted: bool = False, assignment: str = "asg_1") -> AskedCommand:
@@ -53,7 +70,7 @@ def test_nobodys_services_end_by_the_directory_and_the_plan_names_another_5_10()
     assert status(state) == "accepted"
     given(DECIDER, state=state).when(by_hand(NAVIGATORS)).then("assignment.ended", "assignment.made")
     done = given(DECIDER, state=state).when(by_hand(NAVIGATORS)).state
-    new = done.turn
+    new = done.held_offer
     assert new is not None
     assert given(DECIDER, accepted(NAVIGATORS, new.assignment), state=done).state.change is None
 
@@ -65,6 +82,50 @@ def test_nobodys_services_end_by_the_directory_and_the_plan_names_another_5_10()
 )
 def test_of_who_may_serve_nothing_is_asked(asking: AskedCommand) -> None:
     given(DECIDER, *TAKEN).when(asking).then()
+
+
+def returned(provider: str = STREET, *, contracted: bool = True, assignment: str = "asg_1") -> AskedCommand:
+    _, context = left(contracted=contracted)
+    return ProviderReturned(assignment=assignment, provider=provider), context
+
+
+def test_a_provider_that_returns_takes_the_question_back_and_may_leave_again_5_10() -> None:
+    state = given(DECIDER, *TAKEN).when(left()).state
+    word = given(DECIDER, state=state).when(returned())
+    (back,) = word.then("assignment.question_taken_back")
+    assert isinstance(back, AssignmentQuestionTakenBack)
+    assert (back.assignment, back.open) == ("asg_1", None)
+    again = word.state
+    assert again is not None
+    assert (again.change, again.asked) == (None, "")
+    given(DECIDER, state=again).when(returned()).then()
+    given(DECIDER, state=again).when(left()).then("assignment.plan_asked")
+
+
+def test_a_change_that_the_member_asked_for_stays_asked_for_5_10() -> None:
+    state = given(DECIDER, *TAKEN, change_requested()).when(left()).state
+    word = given(DECIDER, state=state).when(returned())
+    (back,) = word.events
+    assert isinstance(back, AssignmentQuestionTakenBack)
+    assert (back.open, back.due_at) == ("change_requested", PLAN_DUE)
+    again = word.state
+    assert again is not None
+    assert again.change is not None
+    assert (again.change.left, again.change.requested, again.asked) == (False, True, "change_requested")
+
+
+@pytest.mark.parametrize(
+    ("facts", "asking"),
+    [
+        ((), returned()),
+        ((PROVIDER_LEFT,), returned(contracted=False)),
+        ((PROVIDER_LEFT,), returned(NAVIGATORS)),
+        ((PROVIDER_LEFT,), returned(assignment="asg_9")),
+    ],
+    ids=["nothing was asked", "no contract", "another provider", "another assignment"],
+)
+def test_nothing_else_takes_the_question_back_5_10(facts: tuple[Event, ...], asking: AskedCommand) -> None:
+    given(DECIDER, *TAKEN, *facts).when(asking).then()
 
 
 def test_of_a_closed_loop_nothing_is_asked() -> None:

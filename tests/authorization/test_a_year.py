@@ -21,7 +21,6 @@ from authorization.timers import on_timer
 from loopkeeper.contract.calendar import end_of_la_day, la_date
 from loopkeeper.contract.decider import Command, Refused
 from loopkeeper.contract.events import (
-    AssignmentAccepted,
     AuthorizationApproved,
     AuthorizationDeemedAdverse,
     AuthorizationDenied,
@@ -36,12 +35,12 @@ from loopkeeper.contract.events import (
     AuthorizationReviewOpened,
     Eligibility,
     Event,
-    Lead,
     NoticeDelivered,
     Question,
 )
 from loopkeeper.policy import Policy
 from loopkeeper.policy.reading import installed, load
+from tests.builders import facts
 from tests.builders.authorization import (
     ENTRY,
     TEAM,
@@ -170,8 +169,7 @@ def _decided(chance: random.Random, name: str, at: datetime) -> Iterator[tuple[d
         yield told, name, NoteFact(fact=notice)
         return
     yield at, name, approve()
-    lead = Lead(person="luis", name="Luis Ortega")
-    taken = AssignmentAccepted(occurred_at=at, assignment="asg_1", provider=TEAM, lead=lead)
+    taken = facts.accepted(at=at)
     yield at + timedelta(days=2), name, NoteFact(fact=taken)
     if chance.random() < 0.4:
         asked = at + timedelta(days=chance.randrange(300, 364))

@@ -12,15 +12,14 @@ from authorization.domain.rules import DECIDER
 from authorization.domain.state import Authorization
 from authorization.persistence.tables import FOR_NOW, columns
 from loopkeeper.contract.events import (
-    AssignmentAccepted,
     AuthorizationAppealed,
     AuthorizationEnded,
     AuthorizationExtended,
     Event,
-    Lead,
 )
 from loopkeeper.testing.rules import MONDAY, given
-from tests.builders.authorization import RULES, TEAM, appeal, end, go_on, opened, received, wires
+from tests.builders import facts
+from tests.builders.authorization import RULES, appeal, end, go_on, opened, received, wires
 from tests.builders.facts import TODAY, closed
 from tests.builders.organizations import NOBODY
 
@@ -30,8 +29,7 @@ TERM = RULES.model_copy(update={"prompt_days": (60, 30), "notice_days": 10})
 
 def served() -> Authorization:
     fact = received(claim=None)
-    lead = Lead(person="luis-ortega", name="Luis Ortega")
-    taken = AssignmentAccepted(occurred_at=MONDAY, assignment="asg_1", provider=TEAM, lead=lead)
+    taken = facts.accepted()
     return given(DECIDER, fact, *opened(fact, TERM), taken, closed("services_received")).state
 
 

@@ -20,17 +20,16 @@ from authorization.domain.state import Authorization
 from authorization.persistence.context import AuthorizationLoaded
 from loopkeeper.contract.calendar import end_of_la_day, la_date
 from loopkeeper.contract.events import (
-    AssignmentAccepted,
     AuthorizationDeemedAdverse,
     AuthorizationExpedited,
     AuthorizationReauthorizationRequested,
     AuthorizationReviewOpened,
     Event,
-    Lead,
 )
 from loopkeeper.policy import Policy, check
 from loopkeeper.policy.reading import installed, load
 from loopkeeper.testing.rules import MONDAY, AskedCommand, given
+from tests.builders import facts
 from tests.builders.authorization import (
     TEAM,
     UNSURE,
@@ -203,9 +202,7 @@ def test_an_urgency_taken_back_lengthens_nothing_4_5(policy: Policy) -> None:
 def served(policy: Policy) -> Authorization:
     """Approved, and served by the team."""
     state = reviewed(policy)
-    held = AssignmentAccepted(
-        occurred_at=MONDAY, assignment="asg_1", provider=TEAM, lead=Lead(person="luis-ortega", name="Luis")
-    )
+    held = facts.accepted()
     return given(DECIDER, *happened(policy, state, approve(), MONDAY), held, state=state).state
 
 

@@ -15,7 +15,7 @@ from loopkeeper.contract.events import (
     Eligibility,
     ReferralReceived,
 )
-from loopkeeper.contract.vocabulary.programs import Program
+from loopkeeper.contract.vocabulary.programs import Program, program_of
 from loopkeeper.policy import Policy
 from loopkeeper.policy.reading import load
 from loopkeeper.testing.rules import given
@@ -41,6 +41,7 @@ FIGURE_2: dict[Program, str] = {
     # County case management yields to ECM (p67-70).
     Program.COUNTY_TCM: NONE,
     Program.CCS: NONE,
+    Program.CCS_WCM: NONE,
     Program.GHPP: NONE,
     Program.SMHS_TCM: NONE,
     Program.SMHS_ICC: NONE,
@@ -53,6 +54,16 @@ FIGURE_2: dict[Program, str] = {
     Program.CBAS: NONE,
     Program.COMMUNITY_SUPPORTS: NONE,
     Program.CHW: NONE,
+    # Programs for pregnant and postpartum people, and Medicare that is no D-SNP (p64-65, 81, 86-88).
+    Program.CPSP: NONE,
+    Program.BLACK_INFANT_HEALTH: NONE,
+    Program.PERINATAL_EQUITY: NONE,
+    Program.INDIAN_HEALTH: NONE,
+    Program.HOME_VISITING: NONE,
+    Program.CALWORKS_HOME_VISITING: NONE,
+    Program.WIC: NONE,
+    Program.MEDICARE_ADVANTAGE: NONE,
+    Program.MEDICARE_FFS: NONE,
     Program.APS: NONE,
     Program.HOME_SAFE: NONE,
 }
@@ -91,8 +102,61 @@ def needs(policy: Policy, fact: ReferralReceived, **changes: object) -> tuple[st
     return review.needs_person
 
 
+# The figure's own names (p63-65), and that of p88, as a plan's file may have them.
+NAMES = {
+    "Multipurpose Senior Services Program (MSSP)": Program.MSSP,
+    "Assisted Living Waiver (ALW)": Program.ALW,
+    "Home and Community-Based Alternatives Waiver (HCBA)": Program.HCBA,
+    "Medi-Cal Waiver Program (formerly the HIV/AIDS Waiver)": Program.MCWP,
+    "HCBS Waiver for Individuals with Developmental Disabilities (I/DD)": Program.HCBS_DD,
+    "Self-Determination program for Individuals with I/DD": Program.SELF_DETERMINATION,
+    "California Children’s Services (CCS)": Program.CCS,
+    "County based Targeted Case Management (TCM)": Program.COUNTY_TCM,
+    "Specialty Mental Health Services (SMHS) Targeted Case Management (TCM)": Program.SMHS_TCM,
+    "SMHA Intensive Care Coordination for Children (ICC)": Program.SMHS_ICC,
+    "Drug Medi-Cal Organized Delivery System (DMC-ODS) and Drug Medi-Cal (DMC) Care Coordination & Management Programs":
+        Program.DMC_COORDINATION,
+    "Full Service Partnership (FSP)": Program.FULL_SERVICE_PARTNERSHIP,
+    "Health Care Program for Children in Foster Care (HCPCFC)": Program.HCPCFC,
+    "In Home Supportive Services (IHSS)": Program.IHSS,
+    "Genetically Handicapped Person’s Program (GHPP)": Program.GHPP,
+    "CCS Whole Child Model (WCM)": Program.CCS_WCM,
+    "Managed Care Plan Complex Care Management (CCM)": Program.CCM,
+    "Community-Based Adult Services (CBAS)": Program.CBAS,
+    "Medicare Advantage enrollees": Program.MEDICARE_ADVANTAGE,
+    "FFS Medicare enrollees": Program.MEDICARE_FFS,
+    "Fully Integrated Dual Eligible Special Needs Plans (FIDE-SNPs)": Program.D_SNP,
+    "Program for All-Inclusive Care for the Elderly (PACE)": Program.PACE,
+    "California Community Transitions (CCT) Money Follows the Person (MFTP)": Program.CCT,
+    "Family Mosaic Project": Program.FAMILY_MOSAIC,
+    "Hospice": Program.HOSPICE,
+    "California Wrap Around": Program.WRAPAROUND,
+    "Regional Center": Program.REGIONAL_CENTER,
+    "Comprehensive Perinatal Services Program (CPSP)": Program.CPSP,
+    "Black Infant Health (BIH) Program": Program.BLACK_INFANT_HEALTH,
+    "California Perinatal Equity Initiative (PEI)": Program.PERINATAL_EQUITY,
+    "Indian Health Program/American Indian Maternal Support Services (AIMSS)": Program.INDIAN_HEALTH,
+    "CHPH Home visiting program (CHVP)": Program.HOME_VISITING,
+    "CDSS CalWORKs Home Visiting Program (HVP)": Program.CALWORKS_HOME_VISITING,
+    "Women, Infant & Children (WIC) Program": Program.WIC,
+}  # fmt: skip
+
+
 def test_the_table_has_every_program_of_the_figure() -> None:
     assert set(FIGURE_2) == set(Program) - {Program.ECM}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_program_of_the_figure_is_known_by_the_figures_own_name(name: str) -> None:
+    assert program_of(name) == NAMES[name]
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["", "TCM waiver for cats", "n/a", "none", "ALW (wait listed)", "PACE (no)", None, 7, True],
+)
+def test_what_names_no_program_names_none(said: object) -> None:
+    assert program_of(said) is None
 
 
 @pytest.mark.parametrize("told", [in_form, on_roster], ids=["form", "roster"])

@@ -13,18 +13,17 @@ from authorization.domain.rules import DECIDER
 from authorization.domain.state import status
 from loopkeeper.contract.decider import Command
 from loopkeeper.contract.events import (
-    AssignmentAccepted,
     AssignmentEnded,
     AuthorizationApproved,
     AuthorizationDenied,
     AuthorizationReviewOpened,
     Eligibility,
     Event,
-    Lead,
     ScreenedPopulation,
 )
 from loopkeeper.contract.vocabulary.decisions import DenialReason, ForbiddenReason
 from loopkeeper.testing.rules import MONDAY, given
+from tests.builders import facts
 from tests.builders.authorization import (
     ENTRY,
     FREQUENT,
@@ -310,8 +309,7 @@ def test_what_was_never_asked_for_cannot_be_decided(facts: tuple[Event, ...], co
 
 
 def test_who_accepted_holds_the_term_until_the_assignment_ends() -> None:
-    lead = Lead(person="luis-ortega", name="Luis Ortega")
-    taken = AssignmentAccepted(occurred_at=MONDAY, assignment="asg_1", provider=TEAM, lead=lead)
+    taken = facts.accepted()
     others = AssignmentEnded(
         occurred_at=MONDAY, assignment="asg_0", provider=CLINIC, reason="moved", on=TODAY
     )

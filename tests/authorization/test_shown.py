@@ -15,7 +15,6 @@ from authorization.domain.rules import DECIDER
 from authorization.domain.state import Authorization
 from loopkeeper.contract.event_text import sentence
 from loopkeeper.contract.events import (
-    AssignmentAccepted,
     AuthorizationAppealResolved,
     AuthorizationApproved,
     AuthorizationCoverageLost,
@@ -29,13 +28,13 @@ from loopkeeper.contract.events import (
     AuthorizationPended,
     AuthorizationPresumptiveReminded,
     Event,
-    Lead,
     OutreachServiceEnded,
     by_type,
 )
 from loopkeeper.policy import Policy
 from loopkeeper.policy.reading import installed, load
 from loopkeeper.testing.rules import MONDAY, given
+from tests.builders import facts
 from tests.builders.authorization import (
     FREQUENT,
     RULES,
@@ -62,9 +61,7 @@ from tests.builders.organizations import CLINIC, HARBOR
 
 DEMO = Path(__file__).parents[2] / "demo" / "policy"
 DAY = timedelta(days=1)
-TAKEN = AssignmentAccepted(
-    occurred_at=MONDAY, assignment="asg_1", provider=TEAM, lead=Lead(person="luis-ortega", name="Luis Ortega")
-)
+TAKEN = facts.accepted()
 
 
 @pytest.fixture(scope="module")

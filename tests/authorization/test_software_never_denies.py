@@ -34,7 +34,6 @@ from authorization.domain.deadlines import KINDS
 from authorization.domain.rules import DECIDER
 from loopkeeper.contract.decider import Command
 from loopkeeper.contract.events import (
-    AssignmentAccepted,
     AuthorizationApproved,
     AuthorizationDenied,
     AuthorizationEnded,
@@ -44,13 +43,13 @@ from loopkeeper.contract.events import (
     Claim,
     Eligibility,
     Event,
-    Lead,
     NoticeDelivered,
     OutreachServiceEnded,
     ScreenedPopulation,
 )
 from loopkeeper.contract.vocabulary.decisions import DenialReason, ForbiddenAsk, ForbiddenReason
 from loopkeeper.testing.rules import MONDAY, AskedCommand, command_of, given
+from tests.builders import facts
 from tests.builders.authorization import (
     ENTRY,
     RULES,
@@ -159,9 +158,7 @@ FACTS: list[Event] = [
     closed("services_received"),
     closed("withdrawn"),
     closed("unable_to_reach"),
-    AssignmentAccepted(
-        occurred_at=MONDAY, assignment="asg_1", provider=TEAM, lead=Lead(person="luis", name="Luis Ortega")
-    ),
+    facts.accepted(),
     OutreachServiceEnded(occurred_at=MONDAY, assignment="asg_1", code=4, on=TODAY),
     NoticeDelivered(
         occurred_at=MONDAY, notice="ntc_1", code="decided", recipient_kind="provider", how="webhook"

@@ -30,6 +30,7 @@ from loopkeeper.contract.vocabulary.decisions import Discontinuation
 from loopkeeper.policy import Policy
 from loopkeeper.policy.reading import installed, load
 from loopkeeper.testing.rules import MONDAY, given
+from tests.builders import facts
 from tests.builders.authorization import (
     RULES,
     TEAM,
@@ -76,12 +77,7 @@ def policy() -> Policy:
 def served() -> Authorization:
     """Approved by rule, accepted by the street team, first service given: the loop is closed, the term runs."""
     fact = received(claim=None)
-    taken = AssignmentAccepted(
-        occurred_at=MONDAY,
-        assignment="asg_1",
-        provider=TEAM,
-        lead=Lead(person="luis-ortega", name="Luis Ortega"),
-    )
+    taken = facts.accepted()
     return given(DECIDER, fact, *opened(fact, TERM), taken, closed("services_received")).state
 
 

@@ -1,6 +1,6 @@
 """What does one referral alone cost, from its POST to its closing, and what does nobody's asking anything cost?
 
-    python -m tests.bench.alone [--json] [--statements] [--referrals 9] [--saturated 150] [--idle 20]
+    python -m tests.bench.alone [--json] [--statements] [--referrals 9] [--saturated 150] [--paced 20]
 
 The four services run in one process on one PostgreSQL; referrals come one at a time, and each stage ends when everything
 that follows from it is sent, read, delivered and written down. Statements, rows and WAL are medians over the referrals.
@@ -27,6 +27,7 @@ import uvloop
 from loopkeeper.postgres import embedded
 from loopkeeper.postgres.embedded import Server
 from tests.bench.counting import Processor, Statements, Wal, Written, as_onlooker, counted, wal_of
+from tests.bench.paced import paced, said, to_offers
 from tests.builders.forms import david
 from tests.builders.organizations import CLINIC, HARBOR, OPERATIONS, STREET
 from tests.databases import SERVICES, Databases
@@ -41,6 +42,8 @@ FOLLOWS = {
     "start and closing": "ecm.notice.closed.v1",
 }
 DESKS = 16
+# Referrals a second whose first webhooks are waited for.
+RATES = (20, 50)
 
 
 @dataclass
@@ -61,6 +64,8 @@ class Figures:
     idle: dict[str, float] = field(default_factory=dict[str, float])
     processor: dict[str, float] = field(default_factory=dict[str, float])
     saturated: dict[str, float] = field(default_factory=dict[str, float])
+    to_offers: dict[str, float] = field(default_factory=dict[str, float])
+    paced: dict[str, dict[str, float]] = field(default_factory=dict[str, "dict[str, float]"])
 
 
 class Desk:
@@ -92,13 +97,16 @@ class Desk:
             self._seen = len(partner.requests)
         return self._told[kind, referral]
 
+    def form(self) -> dict[str, Any]:
+        """The next member's."""
+        self._number += 1
+        number = self._number - 1
+        member = david()["member"] | {"cin": f"9002{number:04}S", "last_name": f"Number{number}"}
+        return david(member=member)
+
     async def loop(self, until_done: Callable[[str, Callable[[], Awaitable[Any]]], Awaitable[None]]) -> None:
         """One member's whole loop; `until_done` does a stage's request and waits for what follows."""
-        body = david(
-            member=david()["member"]
-            | {"cin": f"9002{self._number:04}S", "last_name": f"Number{self._number}"}
-        )
-        self._number += 1
+        body = self.form()
         referral: list[str] = []
 
         async def refer() -> str:
@@ -233,6 +241,8 @@ def summary(found: Figures) -> dict[str, Any]:
         "loop": _medians(whole),
         "alone": found.processor,
         "saturated": found.saturated,
+        "to offers": found.to_offers,
+        "paced": found.paced,
         "idle": found.idle,
     }
 
@@ -283,8 +293,12 @@ def table(found: Mapping[str, Any]) -> str:
         for service in found["loop"][f"{kind} by service"]:
             values = (each[f"{kind} by service"].get(service, 0) for each in columns.values())
             lines.append(f"| {kind}, {service} | {' | '.join(f'{value:.0f}' for value in values)} |")
-    for title in ("alone", "saturated", "idle"):
+    for title in ("alone", "saturated", "to offers", "idle"):
         lines += ["", *(f"{title}: {name} {value:.1f}" for name, value in found[title].items())]
+    lines += [
+        "",
+        *(f"POST to first webhook, {rate}: {said(waits)}" for rate, waits in found["paced"].items()),
+    ]
     return "\n".join(lines)
 
 
@@ -299,11 +313,19 @@ async def run(server: Server, folder: Path, asked: argparse.Namespace) -> None:
     with counted() as statements:
         async with wal_of(server) as wal, house(databases, folder) as opened:
             desk, processor = Desk(opened), Processor(server)
-            await desk.furnish(2 * (WARM + asked.referrals) + asked.saturated + 10)
+            apace = round(sum(RATES) * asked.paced)
+            await desk.furnish(2 * (WARM + asked.referrals) + 2 * asked.saturated + apace + 10)
             found = await count(desk, statements, wal, asked.referrals)
             await spend(desk, processor, found, asked.referrals)
             if asked.saturated:
                 await saturate(desk, processor, found, asked.saturated)
+                webhooks = found.stages["offer told"][-1].webhooks
+                found.to_offers = await to_offers(desk, processor, asked.saturated, webhooks, DESKS)
+            for rate in RATES if asked.paced else ():
+                found.paced[f"{rate} a second"] = await paced(desk, rate, asked.paced)
+            with as_onlooker():
+                # Of what the last round left.
+                await opened.quiet()
             resting = await idle(statements, processor, found, asked.idle)
     await databases.drop()
     made = summary(found)
@@ -327,6 +349,7 @@ def main() -> None:
     )
     parser.add_argument("--referrals", type=int, default=9)
     parser.add_argument("--saturated", type=int, default=150, help="loops, 16 at a time; 0 for none")
+    parser.add_argument("--paced", type=float, default=20.0, help="seconds at each steady rate; 0 for none")
     parser.add_argument("--idle", type=float, default=20.0, help="seconds")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as base:

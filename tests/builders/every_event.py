@@ -108,6 +108,8 @@ def life(provider: str = STREET, **received: Any) -> Sequence[Event]:
         make(e.AuthorizationCoverageReturned, authorization="auth_1", due_at=LATER),
         make(e.AuthorizationEndingConfirmed, authorization="auth_1"),
         make(e.OutreachServiceEnded, assignment="asg_1", code=1, on=DAY),
+        make(e.AssignmentQuestionTakenBack, assignment="asg_1", reason="provider_left"),
+        make(e.NoticeTakenBack, notice="ntc_1", code="closed", recipient_kind="referrer", because="another_member"),
         make(e.NoticeOverdue, notice="ntc_1", code="closed", recipient_kind="referrer", due_at=LATER),
         make(e.NoticeDelivered, notice="ntc_1", code="closed", recipient_kind="referrer", how="webhook"),
         make(e.ReferralClosed, outcome="other", clr_reason="other", text=SAID),

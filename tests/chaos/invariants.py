@@ -293,9 +293,9 @@ def disagreeing(found: Found) -> Iterator[str]:
             yield f"{referral} ended as {outcome!r} for intake, otherwise for others"
         held = ours.offer.assignment if ours.offer else ""
         # Held, if from a later day on.
-        turn = assigned.turn.assignment if assigned.turn else ""
+        held_offer = assigned.held_offer.assignment if assigned.held_offer else ""
         street = reached.assignment
-        if not held == turn == (street.assignment if street and not street.ended else ""):
+        if not held == held_offer == (street.assignment if street and not street.ended else ""):
             yield f"{referral} is not served by the same provider everywhere"
 
 

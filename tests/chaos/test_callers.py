@@ -33,7 +33,7 @@ CALLERS, SECONDS = 200, 8.0
 BODIES = 24
 LIVE = b"GET /health/live HTTP/1.1\r\nHost: loop.test\r\n"
 QUESTIONS = 12
-# What a process may weigh more than before: a connection has buffers of its own, whoever sends without measure has none.
+# What a process may weigh more than before: a connection has buffers of its own, a caller that sends without measure has none.
 PER_CONNECTION, BESIDE = 24 * 1024, 48 * 1024 * 1024
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]

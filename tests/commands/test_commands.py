@@ -8,6 +8,7 @@ import re
 import signal
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from demo.caller import Caller
 from demo.david import DAVID, form
 from demo.house import House, free_port
 from demo.providers import CLINIC, HARBOR, STREET, organizations
+from loopkeeper.contract.calendar import la_date
 from loopkeeper.postgres import embedded
 
 DONE, USAGE, UNREACHABLE, REFUSED, CANNOT_START = 0, 2, 3, 4, 5
@@ -99,9 +101,11 @@ async def test_status_says_where_each_service_stands(desk: Desk) -> None:
     typed = await desk.type("status")
     assert typed.code == DONE
     assert [line.split()[0] for line in typed.out.splitlines()[1:]] == [
-        "intake", "authorization", "assignment", "notification",
+        "intake", "authorization", "assignment", "notification", "console",
     ]  # fmt: skip
-    standing = (await desk.type("status", "--json")).document
+    *standing, console = (await desk.type("status", "--json")).document
+    assert console["service"] == "console"
+    assert "away" not in console
     assert all(s["lag"] == s["outbox"] == s["parked"] == 0 for s in standing)
 
 
@@ -114,6 +118,29 @@ async def test_explain_gives_reasons_in_sentences_with_the_policy_rows(desk: Des
     assert "Next: provider must accept or decline the offer" in typed.out
     document = (await desk.type("explain", desk.referral, "--json")).document
     assert next(event["type"] for event in document["timeline"]) == "referral.received"
+
+
+async def test_a_report_is_built_explained_and_submitted(desk: Desk, tmp_path: Path) -> None:
+    key = ("--key", desk.keys[HARBOR])
+    received = (await desk.type("explain", desk.referral, "--json")).document["timeline"][0]["occurred_at"]
+    month = f"{la_date(datetime.fromisoformat(received)):%Y-%m}"
+    built = (await desk.type("report", "build", "measures", month, "--json", *key)).document
+    assert built["state"] == "ready"
+    figures = (await desk.type("report", "figures", built["id"], "--json", *key)).document
+    assert {each["figure"]: each["value"] for each in figures["items"]}["received"] == 1
+    behind = await desk.type("report", "figures", built["id"], "--explain", "received", "--json", *key)
+    assert behind.document == [{"referral": desk.referral, "times": 1}]
+    masked = await desk.type("report", "figures", built["id"], "--published", *key)
+    assert masked.out.startswith("preview: the official layout is not public")
+    assert "received" in masked.out
+    assert "hidden" in masked.out
+    typed = await desk.type("report", "fetch", built["id"], "--out", str(tmp_path / "measures.json"), *key)
+    assert typed.code == DONE
+    assert json.loads((tmp_path / "measures.json").read_text())["period"] == month
+    submitted = await desk.type("report", "submit", built["id"], "--person", "maria-chen", "--json", *key)
+    assert submitted.document["submitted_at"] is not None
+    assert (await desk.type("report", "build", "measures", "1999-01", *key)).code == REFUSED
+    assert (await desk.type("report", "build", "yearly", month, *key)).code == USAGE
 
 
 async def test_trace_draws_the_way_from_the_post_through_all_services(desk: Desk) -> None:

@@ -13,7 +13,9 @@ from typing import Any
 import promql_parser
 import pytest
 import yaml
+from fastapi.routing import APIRoute
 
+from console.pages import ROUTERS
 from loopkeeper.kernel.metrics import Metrics
 from notification.delivery.webhook import Verdict
 from referral_intake.workers import ACTORS
@@ -49,6 +51,7 @@ PROGRAMS = {"loopkeeper", "kubectl", "docker", "curl", "export", "pg_dump"}
 PLACEHOLDERS = {"REFERRAL": f"ref_{'0' * 32}"}
 # The shell's own words, and what the manual's step 9 has defined.
 SHELL = {"for", "done", "apply"}
+CONSOLE = {route.path for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)}
 RUNBOOK = (ROOT / "docs/guides/runbook.md").read_text()
 # What is typed before it is typed by a test (test_manual.py).
 OPERATIONS = (ROOT / "docs/guides/operations.md").read_text().partition("\n## When a job fails\n")[2]
@@ -164,6 +167,9 @@ def test_every_alert_has_what_an_alert_needs() -> None:
         assert rule["labels"]["severity"] in ("page", "ticket"), rule["alert"]
         assert rule["annotations"]["summary"], rule["alert"]
         assert rule["annotations"]["runbook"] == f"docs/guides/runbook.md#{rule['alert'].lower()}"
+        page = rule["annotations"]["console"]
+        assert page.partition("#")[0] in CONSOLE
+        assert f"## {rule['alert']}\n\nIn the console: `{page}`.\n" in RUNBOOK, rule["alert"]
 
 
 def test_every_concern_of_an_operator_has_an_alert() -> None:

@@ -6,18 +6,24 @@ from typing import Any
 
 import pytest
 
-from loopkeeper.contract.events import Question, ReferralAmended, ReferralQuestionsAsked
-from loopkeeper.testing.rules import MONDAY, given
-from referral_intake.domain.commands import AnswerQuestions
+from loopkeeper.contract.decider import Plain
+from loopkeeper.contract.events import Eligibility, Event, Question, ReferralAmended, ReferralQuestionsAsked
+from loopkeeper.policy.reading import installed, load
+from loopkeeper.testing.rules import MONDAY, SEED, given
+from referral_intake.domain.commands import AnswerQuestions, LearnCoverage
 from referral_intake.domain.form.form import ReferralBody
 from referral_intake.domain.form.form_standard import sentence, understand
 from referral_intake.domain.form.overlaps import choice_of, choices_open, newly_chosen, with_a_choice
 from referral_intake.domain.rules import DECIDER
+from referral_intake.domain.state import Referral
+from referral_intake.persistence.context import IntakeLoaded
+from referral_intake.persistence.queries import KnownMembers
 from tests.builders import intake
 from tests.builders.intake import ACCEPTED, CLOSED, MADE, RECEIVED, SERVED
 
 OVERLAPS = {"alw": "member_choice", "ccm": "member_choice", "pace": "exclusive", "county_tcm": "ecm_first"}
 ALW = choice_of("alw")
+POLICY = load(installed())
 
 
 @pytest.mark.parametrize(
@@ -61,6 +67,54 @@ def test_form_and_roster_that_say_the_same_ask_once() -> None:
     )
     assert isinstance(asked, ReferralQuestionsAsked)
     assert [each.id for each in asked.questions] == ["choice-alw", "choice-ccm"]
+
+
+def folded(*facts: Event) -> Referral:
+    state = given(DECIDER, *facts).state
+    assert state is not None
+    return state
+
+
+def learned(state: Referral, *programs: str) -> list[Any]:
+    """What a new roster brings that has the member in these programs."""
+    command = LearnCoverage(eligibility=Eligibility(state="confirmed", programs=programs))
+    loaded = IntakeLoaded(KnownMembers(), (), POLICY, None)  # pyright: ignore[reportArgumentType]
+    return list(
+        DECIDER.decide(state, loaded.with_context("ref_1", state, command, Plain(at=MONDAY, seed=SEED)))
+    )
+
+
+@pytest.mark.parametrize(
+    ("program", "asked"),
+    [("alw", True), ("ccm", True), ("county_tcm", False), ("pace", False), ("wic", False)],
+)
+def test_a_program_that_only_a_later_roster_names_asks_the_same_choice(program: str, asked: bool) -> None:
+    """loop.md 4.4: read from the roster as from the form, whenever the roster came."""
+    made = learned(folded(RECEIVED), program)
+    (questions,) = [each.questions for each in made if isinstance(each, ReferralQuestionsAsked)] or [()]
+    assert questions == ((choice_of(program),) if asked else ())
+    assert made[0].eligibility.programs == (program,)
+
+
+def test_what_the_member_chose_before_is_not_asked_by_a_later_roster() -> None:
+    chose = folded(RECEIVED.model_copy(update={"flags": ("chose_ecm_over_alw",)}))
+    assert len(learned(chose, "alw")) == 1
+
+
+def test_a_program_that_the_roster_names_no_more_leaves_no_choice_but_one_of_the_form_does() -> None:
+    state = folded(RECEIVED)
+    for event in learned(state, "alw"):
+        state = DECIDER.evolve(state, event)
+    assert state.questions == (ALW,)
+    (gone,) = learned(state)
+    assert DECIDER.evolve(state, gone).questions == ()
+    said = state.model_copy(update={"flags": ("program_alw",)})
+    (kept,) = learned(said)
+    assert DECIDER.evolve(said, kept).questions == (ALW,)
+
+
+def test_of_a_loop_that_is_over_the_roster_asks_nothing() -> None:
+    assert len(learned(folded(RECEIVED, MADE, ACCEPTED, SERVED), "alw")) == 1
 
 
 def answering(flags: tuple[str, ...], answered: tuple[str, ...] = (), **changes: Any) -> AnswerQuestions:

@@ -22,6 +22,7 @@ from tests.builders.intake import ACCEPTED, APPROVED, MADE, RECEIVED, REVIEW
 
 SERVING = (RECEIVED, REVIEW, APPROVED, MADE, ACCEPTED)
 DAY = la_date(MONDAY)
+BY = MONDAY + timedelta(days=14)
 INITIATED = OutreachInitiated(occurred_at=MONDAY, assignment="asg_1", on=DAY)
 
 
@@ -39,7 +40,7 @@ def attempted(days: int, *, before_acceptance: bool = False) -> OutreachAttempte
 
 
 def reported(reason: str = "no_longer_eligible") -> OutreachClosingReported:
-    fields = {"occurred_at": MONDAY, "assignment": "asg_1", "reason": reason, "on": DAY}
+    fields = {"occurred_at": MONDAY, "assignment": "asg_1", "reason": reason, "on": DAY, "due_at": BY}
     return OutreachClosingReported.model_validate(fields)
 
 
@@ -53,11 +54,11 @@ def test_an_attempt_before_the_acceptance_changes_no_status() -> None:
 
 
 @pytest.mark.parametrize("reason", ["provider_declined", "no_longer_eligible", "unable_to_reach", "other"])
-def test_a_reported_closing_makes_the_plan_the_one_that_must_act(reason: str) -> None:
+def test_a_reported_closing_asks_the_plan_by_a_date_7_6(reason: str) -> None:
     state = given(*SERVING, INITIATED, reported(reason))
     assert status(state) == "outreach_initiated"
     step = next_step(state)
-    assert step.actor == "plan"
+    assert (step.actor, step.due_at) == ("plan", BY)
     assert step.step == f"reported_{reason}"
     assert "the provider reports" in STEPS[step.step]
 

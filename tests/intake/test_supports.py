@@ -25,7 +25,7 @@ SERVED = ReferralClosed(occurred_at=MONDAY, outcome="services_received", clr_rea
 ASK = AskSupport(code="medically_tailored_meals", provider="good-meals", acted_by=ROSA)
 
 
-def standing(at: str) -> Referral:
+def with_support(at: str) -> Referral:
     """A served member's loop with one support that is here."""
     moved = ReferralSupportMoved(occurred_at=MONDAY, support="sup_1", code="respite", status=at)  # pyright: ignore[reportArgumentType]
     return given(DECIDER, RECEIVED, MADE, ACCEPTED, SERVED, moved).state
@@ -73,7 +73,7 @@ def test_nobody_asks_for_a_member_nobody_serves(events: tuple[Event, ...]) -> No
 
 @pytest.mark.parametrize(("at", "to"), list(product(["asked", "accepted", "declined", "done"], FROM)))
 def test_every_move_of_a_support_is_made_or_refused_with_what_is_allowed(at: str, to: Move) -> None:
-    state = standing(at)
+    state = with_support(at)
     command = MoveSupport(support="sup_1", to=to, acted_by=ROSA)
     if FROM[to] == at:
         (moved,) = given(DECIDER, state=state).when(command).events
@@ -87,5 +87,5 @@ def test_every_move_of_a_support_is_made_or_refused_with_what_is_allowed(at: str
 
 def test_a_support_of_another_loop_is_not_there() -> None:
     command = MoveSupport(support="sup_2", to="accepted", acted_by=ROSA)
-    refused = given(DECIDER, state=standing("asked")).when(command).refusal
+    refused = given(DECIDER, state=with_support("asked")).when(command).refusal
     assert refused.status == 404

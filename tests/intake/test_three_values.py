@@ -260,13 +260,13 @@ def test_the_formal_form_that_answers_otherwise_counts() -> None:
 def test_of_two_referrals_of_one_member_what_one_knows_counts_in_either_order(
     one: tuple[Any, Any], other: tuple[Any, Any], expected: tuple[Any, Any]
 ) -> None:
-    def standing(said: tuple[Any, Any]) -> Referral:
+    def knowing(said: tuple[Any, Any]) -> Referral:
         known = ScreenedPopulation(code="smi_sud", result=said[0], met_by=said[1])
         return Referral(populations=(known,))
 
     for first, second in ((one, other), (other, one)):
-        before = standing(first)
-        after = added(before, standing(second)).get("populations", before.populations)
+        before = knowing(first)
+        after = added(before, knowing(second)).get("populations", before.populations)
         assert [(each.result, each.met_by) for each in after] == [expected]
 
 

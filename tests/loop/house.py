@@ -104,7 +104,7 @@ class House:
                 return True
         return False
 
-    async def _standing(self, service: str) -> Any:
+    async def _status(self, service: str) -> Any:
         return await self.ask(OPERATIONS, "GET", f"/v1/operations/{service}/status")
 
     async def pass_time(self, by: timedelta) -> None:
@@ -120,9 +120,9 @@ class House:
     async def _next_deadline(self) -> datetime | None:
         times: list[datetime] = []
         for name in self.running.services:
-            standing = await self._standing(name)
-            if standing["next_timer_at"]:
-                times.append(datetime.fromisoformat(standing["next_timer_at"]))
+            status = await self._status(name)
+            if status["next_timer_at"]:
+                times.append(datetime.fromisoformat(status["next_timer_at"]))
         later = [at for at in times if at > self.clock.now()]
         return min(later, default=None)
 

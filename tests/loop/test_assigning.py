@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from assignment.workers import ask_for_those_left
+from assignment.workers import look_through_contracts
 from loopkeeper.contract.calendar import la_date
 from tests.builders.forms import david
 from tests.builders.organizations import CLINIC, HARBOR, HOSPITAL, NAVIGATORS, OPERATIONS, STREET, VALLEY
@@ -340,12 +340,24 @@ async def test_of_each_member_of_a_provider_whose_contract_ends_the_plan_is_aske
     ]
     over = (la_date(open_house.clock.now()) - DAY).isoformat()
     await open_house.ask(HARBOR, "PUT", entry, {"contracts": [each | {"through": over} for each in before]})
-    await ask_for_those_left(open_house.running.contexts["assignment"], la_date(open_house.clock.now()))
+    await look_through_contracts(open_house.running.contexts["assignment"], la_date(open_house.clock.now()))
     await open_house.quiet()
     step = (await open_house.referral(HARBOR, referral))["next_step"]
     assert (step["actor"], step["code"]) == ("plan", "provider_left")
     told = await open_house.ask(HARBOR, "GET", "/v1/mailbox?recipient_kind=member&limit=200")
     assert "provider_left" in {each["code"] for each in told["items"] if each["referral"] == referral}
+    # A contract that returns takes the question back, and the member hears that their team stays.
+    await open_house.ask(HARBOR, "PUT", entry, {"contracts": before})
+    await look_through_contracts(open_house.running.contexts["assignment"], la_date(open_house.clock.now()))
+    await open_house.quiet()
+    assert (await open_house.referral(HARBOR, referral))["next_step"]["actor"] == "provider"
+    told = await open_house.ask(HARBOR, "GET", "/v1/mailbox?recipient_kind=member&limit=200")
+    assert "provider_stays" in {each["code"] for each in told["items"] if each["referral"] == referral}
+    # Left again, another is named.
+    await open_house.ask(HARBOR, "PUT", entry, {"contracts": [each | {"through": over} for each in before]})
+    await look_through_contracts(open_house.running.contexts["assignment"], la_date(open_house.clock.now()))
+    await open_house.quiet()
+    assert (await open_house.referral(HARBOR, referral))["next_step"]["code"] == "provider_left"
     made = await open_house.ask(
         HARBOR, "POST", "/v1/assignments", {"referral": referral, "provider": NAVIGATORS, **MARIA}, 201
     )

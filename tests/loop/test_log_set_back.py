@@ -48,13 +48,13 @@ async def test_a_log_that_was_put_back_is_whole_again_and_gives_no_offset_twice(
     await accept(town, lost[0])
     await town.quiet()
     whole = {message.id for message in (await look(town.at)).log}
-    turns = {name: town.gate(name).turn for name in SERVICES}
+    closures = {name: town.gate(name).closures for name in SERVICES}
 
     await databases.put_back(kept, town.at.event_log)
 
     async def found() -> bool:
         gates = {name: town.gate(name) for name in SERVICES}
-        return all(gate.turn > turns[name] and gate.ready.is_set() for name, gate in gates.items())
+        return all(gate.closures > closures[name] and gate.ready.is_set() for name, gate in gates.items())
 
     await until(found, SOON)
     await decide(town)
@@ -81,13 +81,13 @@ async def test_where_database_and_log_go_back_to_one_moment_all_agree_and_what_i
     await town.quiet()
     gone = [await refer(town) for _ in range(3)]
     await town.quiet()
-    turns = {name: town.gate(name).turn for name in SERVICES}
+    closures = {name: town.gate(name).closures for name in SERVICES}
 
     await asyncio.gather(*(databases.put_back(kept[name], url) for name, url in places.items()))
 
     async def found() -> bool:
         gates = {name: town.gate(name) for name in SERVICES}
-        return all(gate.turn > turns[name] and gate.ready.is_set() for name, gate in gates.items())
+        return all(gate.closures > closures[name] and gate.ready.is_set() for name, gate in gates.items())
 
     await until(found, SOON)
     standing = await town.ask(OPERATIONS, "GET", "/v1/operations/intake/status")
@@ -114,7 +114,7 @@ async def test_where_log_and_one_service_go_back_to_two_moments_the_log_has_all_
     await town.quiet()
     others = [name for name in SERVICES if name != "assignment"]
     written = {name: await journal(town, name) for name in others}
-    turns = {name: town.gate(name).turn for name in SERVICES}
+    closures = {name: town.gate(name).closures for name in SERVICES}
 
     await asyncio.gather(
         databases.put_back(kept, town.at.databases["assignment"]), databases.put_back(log, town.at.event_log)
@@ -122,7 +122,7 @@ async def test_where_log_and_one_service_go_back_to_two_moments_the_log_has_all_
 
     async def found() -> bool:
         gates = {name: town.gate(name) for name in SERVICES}
-        return all(gate.turn > turns[name] and gate.ready.is_set() for name, gate in gates.items())
+        return all(gate.closures > closures[name] and gate.ready.is_set() for name, gate in gates.items())
 
     await until(found, SOON)
     await decide(town)
@@ -145,7 +145,7 @@ async def test_where_the_log_goes_back_while_a_service_comes_to_another_server_a
     await decide(town)
     moved = await databases.copy_in_use(town.at.databases["assignment"])
     await town.quiet()
-    turns = {name: town.gate(name).turn for name in SERVICES}
+    closures = {name: town.gate(name).closures for name in SERVICES}
 
     await asyncio.gather(
         databases.put_back(moved, town.at.databases["assignment"]),
@@ -154,7 +154,7 @@ async def test_where_the_log_goes_back_while_a_service_comes_to_another_server_a
 
     async def found() -> bool:
         gates = {name: town.gate(name) for name in SERVICES}
-        return all(gate.turn > turns[name] and gate.ready.is_set() for name, gate in gates.items())
+        return all(gate.closures > closures[name] and gate.ready.is_set() for name, gate in gates.items())
 
     await until(found, SOON)
     after = await refer(town)

@@ -87,7 +87,7 @@ async def serve(town: Apart, referral: str) -> None:
     await town.ask(provider, "POST", f"/v1/outreach/{referral}:start-services", on)
 
 
-async def standing(town: Apart, referrals: list[str]) -> Mapping[str, Any]:
+async def loops(town: Apart, referrals: list[str]) -> Mapping[str, Any]:
     """The status of each loop for its referrer, and all that happened in it."""
     return {each: (await town.referral(CLINIC, each), await town.timeline(each)) for each in referrals}
 
@@ -134,23 +134,23 @@ async def put_back_with(town: Apart, service: str, how: str) -> AsyncGenerator[N
     is open again behind it."""
     if how == "stopped":
         await town.stop(service)
-    turn = town.gate(service).turn if how == "running" else 0
+    closures = town.gate(service).closures if how == "running" else 0
     yield
     if how == "stopped":
         await town.start(service)
 
     async def through() -> bool:
         gate = town.gate(service)
-        return gate.turn > turn and gate.ready.is_set()
+        return gate.closures > closures and gate.ready.is_set()
 
     await until(through, 40.0)
 
 
 async def lost(town: Apart, service: str) -> set[str]:
     """The referrals of which the service says that it had answered a command and that it is gone."""
-    standing = await town.ask(OPERATIONS, "GET", f"/v1/operations/{service}/status")
-    assert standing["set_back"]["finished_at"]
-    return {each["referral"] for each in standing["set_back"]["lost"]}
+    status = await town.ask(OPERATIONS, "GET", f"/v1/operations/{service}/status")
+    assert status["set_back"]["finished_at"]
+    return {each["referral"] for each in status["set_back"]["lost"]}
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -184,7 +184,7 @@ async def test_a_service_put_back_to_an_hour_ago_is_what_it_was_and_goes_on(
     await town.quiet()
     before, tables = await journal(town, service), await kept(town, service)
     referrals = [offered, accepted, reached, fresh, waiting]
-    stood, heard = await standing(town, referrals), await feeds(town.at)
+    shown, heard = await loops(town, referrals), await feeds(town.at)
     feed = (await town.ask(HARBOR, "GET", "/v1/subscriptions"))["items"][0]["id"]
     seen = await read_feed(town, feed, "")
 
@@ -203,7 +203,7 @@ async def test_a_service_put_back_to_an_hour_ago_is_what_it_was_and_goes_on(
     rows = {row[:2]: row for row in await journal(town, service)}
     assert [rows.get(row[:2]) for row in before] == before
     assert tables - await kept(town, service) == set()
-    assert await standing(town, referrals) == stood
+    assert await loops(town, referrals) == shown
     for referral in (fresh, *during):
         status = (await town.referral(CLINIC, referral))["status"]
         assert status in ("assigned", "accepted"), await town.timeline(referral)

@@ -26,7 +26,7 @@ NOT_COMPARED = {"consumed", "alembic_version"}
 # A group forms again within a few beats of its members' hearts, each 1.5 s apart.
 MOVED_WITHIN = 20.0
 TABLES = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 1"
-Standing = Mapping[str, Mapping[str, list[str]]]
+Rows = Mapping[str, Mapping[str, list[str]]]
 
 
 def member(cin: str, **changes: Any) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def addresses(opened: House) -> Addresses:
     return opened.addresses
 
 
-async def standing(opened: House) -> Standing:
+async def all_rows(opened: House) -> Rows:
     """Every row of every table of every service, as text: states, journals, claims, feeds, deliveries, attempts."""
     found: dict[str, dict[str, list[str]]] = {}
     for name, url in addresses(opened).databases.items():
@@ -124,7 +124,7 @@ async def standing(opened: House) -> Standing:
     return found
 
 
-def changed(before: Standing, after: Standing) -> list[str]:
+def changed(before: Rows, after: Rows) -> list[str]:
     """The tables that are not as they were; none of their rows is shown."""
     return [
         f"{name}.{table}: {len(rows)} rows, then {len(after[name][table])}"
@@ -201,30 +201,30 @@ async def test_the_loops_went_five_ways_and_every_promise_is_kept(played: House)
 
 
 async def test_reading_the_log_from_its_beginning_changes_nothing(played: House) -> None:
-    before, heard = await standing(played), len(played.partner.requests)
+    before, heard = await all_rows(played), len(played.partner.requests)
     await read_again(played)
     await played.quiet()
-    assert changed(before, await standing(played)) == []
+    assert changed(before, await all_rows(played)) == []
     assert len(played.partner.requests) == heard
     assert await broken(played) == []
 
 
 async def test_a_log_that_has_every_event_twice_changes_nothing(played: House) -> None:
-    before, heard = await standing(played), len(played.partner.requests)
+    before, heard = await all_rows(played), len(played.partner.requests)
     assert await publish_again(played) > 40
     await played.quiet()
-    assert changed(before, await standing(played)) == []
+    assert changed(before, await all_rows(played)) == []
     assert len(played.partner.requests) == heard
     assert await broken(played) == []
 
 
 async def test_both_at_once_change_nothing(played: House) -> None:
-    before, heard = await standing(played), len(played.partner.requests)
+    before, heard = await all_rows(played), len(played.partner.requests)
     # In this order: an offset that goes back under a batch in hand is a sign that the database did.
     await read_again(played)
     await publish_again(played)
     await played.quiet()
-    assert changed(before, await standing(played)) == []
+    assert changed(before, await all_rows(played)) == []
     assert len(played.partner.requests) == heard
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from loopkeeper.contract import events
+from loopkeeper.contract.calendar import end_of_la_day, la_date
 from loopkeeper.contract.decider import Plain, Refused
 from loopkeeper.contract.events import Event
 from loopkeeper.testing.rules import MONDAY, SEED
 from notification.domain.notices.handover import HandOver, check
-from notification.domain.outreach.commands import NoticeContext, RaiseNotice, TakeBack, Untold
+from notification.domain.outreach.commands import NoticeContext, RaiseClock, RaiseNotice, TakeBack, Untold
 from notification.domain.outreach.deadlines import timers
 from notification.domain.outreach.rules import DECIDER, running_clocks
 from notification.domain.outreach.state import Outreach, addressee, counted, dead, restricted, status
@@ -87,9 +88,13 @@ def test_inside_outreach_waits_and_a_new_day_of_release_takes_it_up_again_3_7() 
 # ── a visit each week ─────────────────────────────────────────────────────────────────────────────────────
 
 RENT = (received(flags=("transitional_rent",)), made(), accepted())
-LATE = events.OutreachOverdue(
-    occurred_at=MONDAY, assignment="asg_1", clock="weekly_visit", due_at=MONDAY, state="breached"
-)
+
+
+def late(state: Literal["at_risk", "breached"], days: int = 7) -> events.OutreachOverdue:
+    at = end_of_la_day(la_date(MONDAY) + timedelta(days=days))
+    return events.OutreachOverdue(
+        occurred_at=at, assignment="asg_1", clock="weekly_visit", due_at=at, state=state
+    )
 
 
 def visit(number: int, days: int = 0, modality: str = "in_person") -> events.OutreachAttempted:
@@ -98,8 +103,8 @@ def visit(number: int, days: int = 0, modality: str = "in_person") -> events.Out
     )
 
 
-def visit_due(*facts: Event) -> date | None:
-    found = timers(POLICY)(given(*facts)).get("weekly_visit")
+def visit_due(*facts: Event, clock: str = "weekly_visit") -> date | None:
+    found = timers(POLICY)(given(*facts)).get(clock)
     return (found - found.resolution).date() if found is not None else None
 
 
@@ -108,10 +113,38 @@ def test_who_is_authorized_for_transitional_rent_is_visited_in_person_each_week_
     assert first is not None
     assert visit_due(*RENT, visit(1, 3)) == first + timedelta(days=3)
     assert visit_due(*RENT, visit(1, 3, "phone")) == first
-    # After first services too, and said once for each week.
+    # After first services too.
     assert visit_due(*RENT, visit(1, 3), STARTED, closed()) == first + timedelta(days=3)
-    assert visit_due(*RENT, LATE) is None
-    assert visit_due(*RENT, LATE, visit(1, 9)) == first + timedelta(days=9)
+
+
+def test_each_week_without_a_visit_is_said_once_and_two_days_before_6_12() -> None:
+    first, warned, breached = visit_due(*RENT), late("at_risk", 5), late("breached")
+    assert first is not None
+    assert visit_due(*RENT, clock="weekly_visit_at_risk") == first - timedelta(days=2)
+    assert visit_due(*RENT, warned, clock="weekly_visit_at_risk") is None
+    assert visit_due(*RENT, warned) == first
+    # A visit after the warning, and a week that passed without one, each begin the next week, warning and all.
+    for facts, due in ((visit(1, 6),), first + timedelta(days=6)), ((breached,), first + timedelta(days=7)):
+        assert visit_due(*RENT, warned, *facts) == due
+        assert visit_due(*RENT, warned, *facts, clock="weekly_visit_at_risk") == due - timedelta(days=2)
+    assert visit_due(*RENT, warned, breached, visit(1, 9)) == first + timedelta(days=9)
+    # A visit that was later recorded for the week before does not move the week that runs.
+    assert visit_due(*RENT, warned, breached, visit(1, 3)) == first + timedelta(days=7)
+
+
+def test_the_warning_and_the_breach_are_raised_by_the_clock_that_runs_6_12() -> None:
+    warning, end = (
+        RaiseClock(clock=each, due_at=MONDAY) for each in ("weekly_visit_at_risk", "weekly_visit")
+    )
+    (warned,) = raised_by(given(*RENT), warning)
+    assert (warned.clock, warned.state) == ("weekly_visit", "at_risk")
+    assert raised_by(given(*RENT, warned), warning) == []
+    (breached,) = raised_by(given(*RENT, warned), end)
+    assert (breached.clock, breached.state) == ("weekly_visit", "breached")
+
+
+def raised_by(state: Outreach, command: RaiseClock) -> list[Any]:
+    return list(DECIDER.decide(state, (command, Plain(at=MONDAY, seed=SEED))))
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,13 @@ from typing import Any
 import pytest_asyncio
 
 from loopkeeper.contract import ids
+from loopkeeper.contract.events import ReferralAmended, ReferralDeathTakenBack, ReferralDeathTold
 from loopkeeper.store.definition import Submission
 from loopkeeper.store.store import answered
+from loopkeeper.testing.rules import MONDAY
 from notification.timers import on_timer
 from notification.workers import tell_once
+from tests.builders.every_event import make
 from tests.builders.facts import closed
 from tests.builders.notification import DAVID, accepted, approved, made, received
 from tests.builders.organizations import HARBOR, OPERATIONS, OTHER, PARTNER, REFERRER, STREET
@@ -145,6 +148,117 @@ async def test_a_person_of_the_plan_or_of_the_serving_provider_hands_it_over_onc
     assert '"person": "luis-ortega"' in kept["told_by"]
     assert (await hand(opened, HARBOR, authorized["id"], 409))["type"].endswith("already-told")
     assert await published(opened) == [("member", "hand_over")]
+
+
+async def take_back(opened: House, who: str, notice: str, status: int = 200) -> Any:
+    async with opened.caller(who) as caller:
+        body = {"acted_by": LUIS, "because": "another_member"}
+        answer = await caller.post(f"/v1/notices/{notice}:take-back", json=body)
+    assert answer.status_code == status, answer.text
+    return answer.json()
+
+
+async def deadline_lives(opened: House, notice: str) -> bool:
+    return bool(await opened.rows("SELECT kind FROM timer WHERE kind = 'notice ' || $1", notice))
+
+
+async def test_a_hand_over_recorded_in_error_is_taken_back_and_the_notice_is_to_be_told_8_7(
+    opened: House,
+) -> None:
+    await opened.hear(received(), approved(), made(), accepted())
+    letter = (await mailbox(opened, HARBOR))["authorized"]["id"]
+    await hand(opened, STREET, letter)
+    assert not await deadline_lives(opened, letter)
+    back = await take_back(opened, STREET, letter)
+    assert (back["told_at"], back["told_how"]) == (None, None)
+    # Its deadline lives again, and what is not told in time is raised.
+    assert await deadline_lives(opened, letter)
+    assert (await take_back(opened, STREET, letter, 409))["slug"] == "nothing-to-take-back"
+    # It can be told again, by anybody who may; who is not its author takes it back only as the plan.
+    await hand(opened, HARBOR, letter)
+    assert (await take_back(opened, STREET, letter, 409))["slug"] == "nothing-to-take-back"
+    await take_back(opened, HARBOR, letter)
+    assert await published(opened) == [("member", "hand_over"), ("member", "hand_over")]
+    (journal,) = await opened.rows(
+        "SELECT count(*) AS n FROM journal WHERE type = 'ecm.notice.taken_back.v1'"
+    )
+    assert journal["n"] == 2
+    opened.clock.advance(timedelta(days=4))
+    assert "notice.overdue" in await fire(opened)
+
+
+async def test_what_an_endpoint_took_too_is_told_by_that_once_the_hand_over_is_taken_back_8_7(
+    opened: House,
+) -> None:
+    async with partner(opened) as clinic, sender(opened) as deliverer:
+        await subscribe(opened, REFERRER, clinic)
+        await opened.hear(received(), closed("withdrawn"))
+        notice = (await mailbox(opened, REFERRER))["closed"]["id"]
+        await hand(opened, HARBOR, notice, how="call", to="recipient")
+        await sweep(deliverer, rounds=2)
+        await tell_once(opened.context)
+        assert (await take_back(opened, HARBOR, notice))["told_how"] == "webhook"
+    assert (await published(opened))[-1] == ("referrer", "webhook")
+
+
+async def test_what_was_told_otherwise_is_no_hand_over_8_7(opened: House) -> None:
+    await opened.hear(received(), closed("withdrawn"))
+    notice = (await mailbox(opened, REFERRER))["closed"]["id"]
+    assert (await take_back(opened, HARBOR, notice, 409))["slug"] == "nothing-to-take-back"
+    await ask(opened, REFERRER, f"/v1/mailbox/{notice}")
+    assert (await take_back(opened, HARBOR, notice, 409))["slug"] == "nothing-to-take-back"
+    await take_back(opened, OTHER, notice, 404)
+
+
+async def test_what_letters_to_the_dead_were_due_by_goes_and_lives_again_if_it_is_not_so_7_7(
+    opened: House,
+) -> None:
+
+    await opened.hear(received(), approved(), made(), accepted())
+    letter = (await mailbox(opened, HARBOR))["authorized"]["id"]
+    assert await deadline_lives(opened, letter)
+    await opened.hear(make(ReferralDeathTold, by="plan", due_at=MONDAY))
+    assert not await deadline_lives(opened, letter)
+    # Who else is to hear something still is.
+    assert await opened.rows("SELECT kind FROM timer WHERE kind LIKE 'notice %'")
+    opened.clock.advance(timedelta(days=4))
+    await fire(opened)
+    assert not (await mailbox(opened, HARBOR))["authorized"]["overdue"]
+    await opened.hear(make(ReferralDeathTakenBack))
+    assert await deadline_lives(opened, letter)
+    assert "notice.overdue" in await fire(opened)
+    assert (await mailbox(opened, HARBOR))["authorized"]["overdue"]
+    assert not await deadline_lives(opened, letter)
+
+
+async def test_a_changed_court_order_readdresses_what_waits_and_nothing_that_was_told_6_6(
+    opened: House,
+) -> None:
+
+    await opened.hear(
+        received(age_band="child_youth", consent_holder="parent"), approved(), made(), accepted()
+    )
+    found = {
+        code: each
+        for code, each in (await mailbox(opened, HARBOR)).items()
+        if each["recipient_kind"] == "member"
+    }
+    assert {each["addressee"] for each in found.values()} == {"parent"}
+    told = found.pop("authorized")["id"]
+    await hand(opened, HARBOR, told, to="parent")
+    await opened.hear(make(ReferralAmended, cause="corrected", consent_holder="county"))
+    after = {each["id"]: each for each in (await mailbox(opened, HARBOR)).values()}
+    assert after[told]["addressee"] == "parent"
+    assert found
+    for each in found.values():
+        assert after[each["id"]]["addressee"] == "county"
+        assert "consent_holder" not in after[each["id"]]["needs"]
+        await hand(opened, HARBOR, each["id"], 409, to="parent")
+    # Where nobody knows who holds it, nobody is told, and what is missing is said once.
+    await opened.hear(make(ReferralAmended, cause="corrected", consent_holder=""))
+    for each in found.values():
+        now = await ask(opened, HARBOR, f"/v1/mailbox/{each['id']}")
+        assert (now["addressee"], now["needs"].count("consent_holder")) == (None, 1)
 
 
 async def test_two_persons_at_once_hand_over_one_notice_once(opened: House) -> None:

@@ -54,7 +54,7 @@ def test_every_notice_that_the_policy_knows_is_told_by_some_event() -> None:
     # (`test_reactions` and `test_words` have them).
     alone = {
         ("offer_withdrawn", "provider"), ("outreach_long", "provider"), ("program_chosen", "provider"),
-        ("visit_late", "provider"), ("provider_left", "member"), ("taken_back", "referrer"),
+        ("visit_late", "provider"), ("provider_left", "member"), ("provider_stays", "member"), ("taken_back", "referrer"),
         ("taken_back", "provider"), ("taken_back", "member"),
     }  # fmt: skip
     assert known - told <= alone

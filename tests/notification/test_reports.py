@@ -7,9 +7,10 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from loopkeeper.contract import events
-from loopkeeper.contract.decider import Command, Refused
+from loopkeeper.contract.decider import Command, Plain, Refused
 from loopkeeper.contract.events import Event, Lead
-from loopkeeper.testing.rules import decided
+from loopkeeper.testing.rules import SEED, decided
+from notification.domain.notices.wording import Names
 from notification.domain.outreach.commands import (
     CountMonth,
     RecordAttempt,
@@ -19,9 +20,11 @@ from notification.domain.outreach.commands import (
 )
 from notification.domain.outreach.rules import DECIDER, running_clocks
 from notification.domain.outreach.state import Outreach, counted
+from notification.persistence.context import NotificationLoaded
 from tests.builders.facts import closed
 from tests.builders.notification import accepted, made, received
 from tests.builders.organizations import OTHER, STREET
+from tests.notification.telling import POLICY
 
 NOW = datetime(2026, 4, 20, 18, 0, tzinfo=UTC)
 DAY = date(2026, 3, 9)
@@ -148,19 +151,29 @@ def test_an_attempt_that_a_file_tells_of_an_accepted_member_counts() -> None:
 # ── 6.9 a closing for the plan ────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_reported_closing_asks_once_and_closes_nothing() -> None:
-    command = ReportClosing(provider=STREET, reason="no_longer_eligible", on=DAY)
-    (event,) = when(given(*ACCEPTED), command)
+def closing(state: Outreach, reason: str) -> list[Event]:
+    """What a reported closing yields, with the context that the service gives the command."""
+    command = ReportClosing.model_validate({"provider": STREET, "reason": reason, "on": DAY})
+    asked = NotificationLoaded(POLICY, Names(), (), {}).with_context(
+        "ref_1", state, command, Plain(at=NOW, seed=SEED)
+    )
+    return [event for event in DECIDER.decide(state, asked) if isinstance(event, Event)]
+
+
+def test_a_reported_closing_asks_once_by_a_date_and_closes_nothing() -> None:
+    (event,) = closing(given(*ACCEPTED), "no_longer_eligible")
     assert isinstance(event, events.OutreachClosingReported)
+    assert event.due_at == POLICY.due("reported_closing_judged", NOW).at
     after = given(*ACCEPTED, event)
     assert after.ending is None
     assert after.closing is None
-    assert when(after, command) == []
+    assert closing(after, "no_longer_eligible") == []
 
 
 def test_a_closed_loop_takes_no_reported_closing() -> None:
-    command = ReportClosing(provider=STREET, reason="other", on=DAY)
-    assert refused(given(*ACCEPTED, closed("unable_to_reach")), command) == "already-closed"
+    with pytest.raises(Refused) as found:
+        closing(given(*ACCEPTED, closed("unable_to_reach")), "other")
+    assert found.value.slug == "already-closed"
 
 
 # ── 6.10 a month ──────────────────────────────────────────────────────────────────────────────────────────

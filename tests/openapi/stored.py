@@ -55,6 +55,13 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
     if label in KNOWN["acted"] and isinstance(case.body, dict) and not named:
         # With a key somebody must be named; with a person's token nobody may be.
         case.body["acted_by"] = {"person": "maria-chen"}
+    if (
+        label == "POST /v1/referrals/{id}:answer"
+        and isinstance(case.body, dict)
+        and case.body.get("corrections")
+    ):
+        # Which fields there are, and what each may say, the form itself says.
+        case.body["corrections"] = {"/member/phone": "555-0142"}
     if label == "POST /v1/referrals/{id}:withdraw" and isinstance(case.body, dict):
         # Whose referral it is decides who may say so.
         case.body["by"] = "member"

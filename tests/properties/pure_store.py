@@ -27,12 +27,12 @@ class PureStream:
     state: Any = None
     journal: list[Event] = field(default_factory=list[Event])
     published: list[Event] = field(default_factory=list[Event])
-    claims: set[UUID] = field(default_factory=set[UUID])
+    processed: set[UUID] = field(default_factory=set[UUID])
     at: datetime | None = None
 
-    def give(self, asking: AskedCommand, claim: UUID, at: datetime) -> Sequence[Event]:
+    def give(self, asking: AskedCommand, command_id: UUID, at: datetime) -> Sequence[Event]:
         """Apply a command once; a repeated claim yields nothing. A refusal claims nothing."""
-        if claim in self.claims:
+        if command_id in self.processed:
             return []
         now = max(at, self.at) if self.at else at
         command = command_of(asking)
@@ -41,16 +41,16 @@ class PureStream:
             state = self.decider.evolve(state, command.fact)
             if state != self.state or self.notes_all:
                 written.append(command.fact)
-        asked: Any = asked_at(asking, now, claim)
+        asked: Any = asked_at(asking, now, command_id)
         if self.loaded is not None:
-            asked = self.loaded.with_context(self.name, state, command, Plain(at=now, seed=claim))
+            asked = self.loaded.with_context(self.name, state, command, Plain(at=now, seed=command_id))
         # What a rule writes into another stream is that stream's to take.
         made = [event for event in self.decider.decide(state, asked) if isinstance(event, Event)]
         for event in made:
             state = self.decider.evolve(state, event)
-        self.claims.add(claim)
+        self.processed.add(command_id)
         if self.loaded is not None:
-            submission = Submission(claim, self.name, command)
+            submission = Submission(command_id, self.name, command)
             self.loaded.observe(Change(self.name, submission, self.state, state, (), now))
         self.state, self.at = state, now
         self.journal += [*written, *made]

@@ -70,7 +70,7 @@ class Reader:
         outcomes = await self.store.execute(submissions, await read_to(self.store, self.offset))
         assert not any(answered(outcome).parked for outcome in outcomes.values())
 
-    async def standing(self, stream: str) -> Mapping[str, list[Mapping[str, Any]]]:
+    async def rows_of(self, stream: str) -> Mapping[str, list[Mapping[str, Any]]]:
         """Everything that hangs on a referral, less what no two replicas draw alike."""
         found: dict[str, list[Mapping[str, Any]]] = {}
         for table, key, order in HANGING:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID, uuid4, uuid5
 
@@ -29,22 +28,13 @@ from authorization.persistence.context import AuthorizationLoaded
 from loopkeeper.contract import ids
 from loopkeeper.contract.decider import Decider
 from loopkeeper.contract.events import (
-    AssignmentAccepted,
-    AssignmentMade,
-    AuthorizationApproved,
     AuthorizationPresumptiveEnded,
-    AuthorizationPresumptiveGranted,
-    AuthorizationReviewOpened,
-    Claim,
     Event,
-    Lead,
     NoticeDelivered,
     OutreachAttempted,
-    OutreachServicesStarted,
     ProviderRecorded,
     ReferralClosed,
     ReferralReceived,
-    ScreenedPopulation,
 )
 from loopkeeper.event_log.port import Received
 from loopkeeper.policy import Policy
@@ -52,20 +42,21 @@ from loopkeeper.policy.reading import installed as packages
 from loopkeeper.policy.reading import load
 from loopkeeper.runtime.service import Service, installed
 from loopkeeper.store.definition import Loaded, Submission
+from loopkeeper.testing.rules import MONDAY
 from notification.domain.outreach.rules import DECIDER as NOTIFICATION
 from notification.domain.outreach.rules import allowed
 from referral_intake.domain.commands import ReceiveReferral
 from referral_intake.domain.next_step import next_step
 from referral_intake.domain.rules import DECIDER as INTAKE
+from tests.builders import facts
+from tests.builders.facts import HOMELESS, TODAY
 from tests.builders.intake import receive
+from tests.builders.organizations import HARBOR, STREET
 from tests.databases import Databases
 from tests.examples import many
 from tests.properties.pure_store import PureStream
 from tests.properties.readers import POLICY, Reader, message, reading
 
-START = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
-TODAY, LAST_DAY, TERM_ENDS = date(2026, 3, 2), date(2026, 3, 31), date(2027, 3, 1)
-HARBOR, STREET = "harbor-health-plan", "harbor-street-medicine"
 ENTRY: Mapping[str, Any] = {
     "name": "Harbor Street Medicine",
     "types": ["street_medicine"],
@@ -80,46 +71,36 @@ SERVICES: Mapping[str, Service] = installed()
 
 def received(member: str) -> ReferralReceived:
     """Not on the roster, so a person decides; the street team claims and is granted."""
-    return ReferralReceived(
-        occurred_at=START,
-        plan=HARBOR,
+    return facts.received(
         referrer=STREET,
         member=member,
         county="alameda",
         age_band="adult",
         language="en",
-        populations=(ScreenedPopulation(code="homelessness", result="met", claimed=True),),
+        populations=(HOMELESS,),
         attested=True,
-        claim=Claim.model_validate({"provider": STREET, "population": "homelessness", "from": TODAY}),
+        claim={"provider": STREET, "population": "homelessness", "from": TODAY},
     )
 
 
 def story(member: str, outcome: str) -> Sequence[Event]:
     """What the log tells of one referral, from reception to the proof that the referrer was told."""
-    lead = Lead(person="luis-ortega", name="Luis Ortega")
-    grant = {
-        "occurred_at": START, "grant": "grant_1", "provider": STREET, "provider_version": 1,
-        "population": "homelessness", "from": TODAY, "through": LAST_DAY,
-    }  # fmt: skip
-    approved = {"occurred_at": START, "number": "ECM-1", "from": TODAY, "through": TERM_ENDS}
     return (
         received(member),
-        AuthorizationReviewOpened(
-            occurred_at=START, authorization="auth_1", clock="routine", due_at=START, cap_at=START
-        ),
-        AuthorizationPresumptiveGranted.model_validate(grant),
-        AssignmentMade(occurred_at=START, assignment="asg_1", provider=STREET, answer_due_at=START),
-        AssignmentAccepted(occurred_at=START, assignment="asg_1", provider=STREET, lead=lead),
-        AuthorizationApproved.model_validate(approved),
-        AuthorizationPresumptiveEnded(occurred_at=START, grant="grant_1", reason="approved", through=TODAY),
+        facts.review_opened(due_at=MONDAY, cap_at=MONDAY),
+        facts.granted(),
+        facts.made(answer_due_at=MONDAY),
+        facts.accepted(),
+        facts.approved(),
+        AuthorizationPresumptiveEnded(occurred_at=MONDAY, grant="grant_1", reason="approved", through=TODAY),
         OutreachAttempted(
-            occurred_at=START, assignment="asg_1", number=1, actor_kind="peer", modality="phone",
+            occurred_at=MONDAY, assignment="asg_1", number=1, actor_kind="peer", modality="phone",
             outcome="engaged", reached=True,
         ),
-        OutreachServicesStarted(occurred_at=START, assignment="asg_1", on=TODAY),
-        ReferralClosed(occurred_at=START, outcome=outcome, clr_reason="other", assignment="asg_1"),
+        facts.services_started(),
+        facts.closed(outcome, assignment="asg_1"),
         NoticeDelivered(
-            occurred_at=START, notice="ntc_1", code="closed", recipient_kind="referrer", how="webhook"
+            occurred_at=MONDAY, notice="ntc_1", code="closed", recipient_kind="referrer", how="webhook"
         ),
     )  # fmt: skip
 
@@ -148,7 +129,7 @@ async def pairs(
         made: dict[str, list[Reader]] = {name: [] for name in SERVICES}
         for name in [*SERVICES, *SERVICES]:
             url = await databases.make(name, await databases.template(name))
-            reader = reading(SERVICES[name], url, home, START, {STREET: ENTRY})
+            reader = reading(SERVICES[name], url, home, MONDAY, {STREET: ENTRY})
             made[name].append(await stack.enter_async_context(reader))
         yield {name: Pair(*readers) for name, readers in made.items()}
     await databases.drop()
@@ -182,7 +163,7 @@ async def test_hearing_everything_twice_is_hearing_it_once(
     pair, (order, polls) = pairs[name], delivered
     stream, member = ids.new("ref"), ids.new("mem")
     messages = [
-        message(stream, event, uuid5(UUID(int=1), f"{stream} {number}"), START)
+        message(stream, event, uuid5(UUID(int=1), f"{stream} {number}"), MONDAY)
         for number, event in enumerate(story(member, outcome))
     ]
     if name == "intake":
@@ -193,9 +174,9 @@ async def test_hearing_everything_twice_is_hearing_it_once(
         await pair.once.poll([messages[number]])
     for poll in polls:
         await pair.twice.poll([messages[number] for number in poll])
-    once = await pair.once.standing(stream)
+    once = await pair.once.rows_of(stream)
     assert once["referral"]
-    assert await pair.twice.standing(stream) == once
+    assert await pair.twice.rows_of(stream) == once
 
 
 # ── later ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -210,7 +191,7 @@ async def test_what_waited_parked_and_was_replayed_is_as_if_it_had_been_heard_at
     pair = pairs[name]
     stream, member = ids.new("ref"), ids.new("mem")
     messages = [
-        message(stream, event, uuid5(UUID(int=2), f"{stream} {number}"), START)
+        message(stream, event, uuid5(UUID(int=2), f"{stream} {number}"), MONDAY)
         for number, event in enumerate(story(member, outcome))
         # The service's own events are nothing it hears of.
         if event.wire_type() in pair.once.reactions.types
@@ -225,14 +206,14 @@ async def test_what_waited_parked_and_was_replayed_is_as_if_it_had_been_heard_at
     assert (await parked.replay(stream, dry_run=True)).left == 0
     replayed = await parked.replay(stream)
     assert (replayed.applied, replayed.error) == (len(messages), "")
-    assert await pair.twice.standing(stream) == await pair.once.standing(stream)
+    assert await pair.twice.rows_of(stream) == await pair.once.rows_of(stream)
 
 
 # ── in any order ──────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _entry() -> ProviderRecorded:
-    return ProviderRecorded.model_validate({**ENTRY, "occurred_at": START, "provider": STREET, "version": 1})
+    return ProviderRecorded.model_validate({**ENTRY, "occurred_at": MONDAY, "provider": STREET, "version": 1})
 
 
 def _desk(rows: Policy) -> Loaded[Any, Any]:
@@ -278,8 +259,8 @@ def hear(stream: PureStream, name: str, events: Sequence[Event]) -> None:
     for number, event in enumerate(events):
         if type(event) in reactions:
             id = uuid5(UUID(int=2), str(number))
-            command: Any = reactions[type(event)](event, message("ref_1", event, id, START))
-            stream.give(command, id, START)
+            command: Any = reactions[type(event)](event, message("ref_1", event, id, MONDAY))
+            stream.give(command, id, MONDAY)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -300,7 +281,7 @@ def test_wherever_the_closing_is_heard_nobody_works_on_what_is_over(
 def test_a_loop_closes_once_and_the_same_way_wherever_first_services_are_heard(order: Sequence[int]) -> None:
     facts = story("mem_1", "services_received")
     stream = PureStream(INTAKE, notes_all=True)
-    stream.give(receive(received("mem_1")), UUID(int=3), START)
+    stream.give(receive(received("mem_1")), UUID(int=3), MONDAY)
     hear(stream, "intake", [facts[number] for number in order])
     closings = [event for event in stream.published if isinstance(event, ReferralClosed)]
     assert [closing.outcome for closing in closings] == ["services_received"]

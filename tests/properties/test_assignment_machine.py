@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from itertools import pairwise
 from typing import Any
 from uuid import UUID, uuid5
@@ -32,13 +32,13 @@ from loopkeeper.contract.events import (
     ReferralReceived,
 )
 from loopkeeper.policy.reading import installed, load
+from loopkeeper.testing.rules import MONDAY
 from tests.builders.assignment import APPROVED, GRANTED, RECEIVED
 from tests.builders.facts import entry
 from tests.builders.organizations import CLINIC, LEAD, MARIA, NAVIGATORS, STREET
 from tests.examples import many
 from tests.properties.pure_store import PureStream
 
-START = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
 SPACE = UUID("00000000-0000-0000-0000-0000000000ac")
 POLICY = load(installed())
 # Few places; the clinic never has one.
@@ -63,7 +63,7 @@ ANYBODY = st.sampled_from(sorted(ENTRIES))
 
 def over(reason: Any) -> AuthorizationPresumptiveEnded:
     return AuthorizationPresumptiveEnded(
-        occurred_at=START, grant="grant_1", reason=reason, through=date(2026, 3, 31)
+        occurred_at=MONDAY, grant="grant_1", reason=reason, through=date(2026, 3, 31)
     )
 
 
@@ -78,7 +78,7 @@ class AssignmentMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.now = START
+        self.now = MONDAY
         self.asked = 0
         places = AssignmentLoaded(POLICY, ENTRIES, {}, {}, LOCKED)
         self.streams = {
@@ -147,7 +147,7 @@ class AssignmentMachine(RuleBasedStateMachine):
 
     @rule(referral=REFERRAL, outcome=st.sampled_from(OUTCOMES))
     def closed(self, referral: str, outcome: str) -> None:
-        self.hear(referral, ReferralClosed(occurred_at=START, outcome=outcome, clr_reason="other"))
+        self.hear(referral, ReferralClosed(occurred_at=MONDAY, outcome=outcome, clr_reason="other"))
 
     @rule(referral=REFERRAL, anybody=ANYBODY, own=st.integers(0, 3).map(bool))
     def accept(self, referral: str, anybody: str, own: bool) -> None:

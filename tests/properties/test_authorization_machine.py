@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -18,7 +18,6 @@ from authorization.persistence.tables import columns
 from loopkeeper.contract.calendar import la_date, term_through
 from loopkeeper.contract.decider import Refused
 from loopkeeper.contract.events import (
-    AssignmentAccepted,
     AssignmentEnded,
     AuthorizationApproved,
     AuthorizationDenied,
@@ -28,11 +27,10 @@ from loopkeeper.contract.events import (
     AuthorizationReviewOpened,
     Eligibility,
     Event,
-    Lead,
     ReferralClosed,
 )
 from loopkeeper.contract.vocabulary.decisions import DenialReason
-from loopkeeper.testing.rules import AskedCommand
+from loopkeeper.testing.rules import MONDAY, AskedCommand
 from tests.builders.authorization import (
     ENTRY,
     RULES,
@@ -44,23 +42,20 @@ from tests.builders.authorization import (
     open_review,
     received,
 )
-from tests.builders.facts import closed
+from tests.builders.facts import accepted, closed
 from tests.builders.organizations import MARIA, NOBODY
 from tests.examples import many
 from tests.properties.pure_store import PureStream
 
-START = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
 SPACE = UUID("00000000-0000-0000-0000-0000000000ab")
 # From day 0 through day 29.
 THIRTY_DAYS = timedelta(days=29)
 DECIDES = (AuthorizationApproved, AuthorizationDenied, AuthorizationPresumptiveGranted)
 OUTCOMES = ("services_received", "withdrawn", "merged")
 SERVING: tuple[Event, ...] = (
-    AssignmentAccepted(
-        occurred_at=START, assignment="asg_1", provider=TEAM, lead=Lead(person="luis", name="Luis")
-    ),
+    accepted(),
     AssignmentEnded(
-        occurred_at=START, assignment="asg_1", provider=TEAM, reason="grant_over", on=date(2026, 4, 1)
+        occurred_at=MONDAY, assignment="asg_1", provider=TEAM, reason="grant_over", on=date(2026, 4, 1)
     ),
 )
 
@@ -71,7 +66,7 @@ class AuthorizationMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.stream = PureStream(DECIDER)
-        self.now = START
+        self.now = MONDAY
         self.policy = RULES
         self.referral = received()
         self.entry_known = False
@@ -87,7 +82,7 @@ class AuthorizationMachine(RuleBasedStateMachine):
     def begin(self, first: str, first_service: int, confirmed: bool, known: bool, term_from: Any) -> None:
         """Mostly the log begins with the referral; now and then a closing or anything is heard before it."""
         self.referral = received(
-            claim=claim(from_=la_date(START) + timedelta(days=first_service)),
+            claim=claim(from_=la_date(MONDAY) + timedelta(days=first_service)),
             eligibility=Eligibility(state="confirmed" if confirmed else "unknown"),
         )
         self.policy = RULES.model_copy(update={"term_from": term_from})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -13,81 +13,65 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from loopkeeper.contract.decider import Refused
 from loopkeeper.contract.events import (
     ActedBy,
-    AssignmentAccepted,
     AssignmentDeclined,
     AssignmentEnded,
-    AssignmentMade,
     AssignmentPlanAsked,
     AssignmentWithdrawn,
-    AuthorizationApproved,
     AuthorizationDenied,
     AuthorizationPresumptiveEnded,
-    AuthorizationPresumptiveGranted,
-    AuthorizationReviewOpened,
     Event,
-    Lead,
     NoticeDelivered,
     OutreachAttempted,
     OutreachMemberDeclined,
     OutreachServicesStarted,
     OutreachUnableToReach,
     ReferralClosed,
-    ReferralReceived,
 )
+from loopkeeper.testing.rules import MONDAY
 from referral_intake.domain.commands import WithdrawReferral
 from referral_intake.domain.next_step import next_step
 from referral_intake.domain.rules import DECIDER
 from referral_intake.domain.state import Status, status
 from referral_intake.persistence.tables import columns
+from tests.builders import facts
 from tests.builders.intake import note, receive
+from tests.builders.organizations import STREET
 from tests.examples import many
 from tests.properties.pure_store import PureStream
 
-START = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
 SPACE = UUID("00000000-0000-0000-0000-0000000000aa")
-RECEIVED = ReferralReceived(
-    occurred_at=START, plan="harbor-health-plan", referrer="harbor-street-medicine", member="mem_1"
-)
+RECEIVED = facts.received(referrer=STREET, member="mem_1")
 DAY = date(2026, 3, 4)
 
 
 def _facts() -> list[Event]:
-    facts: list[Event] = [
-        AuthorizationReviewOpened(occurred_at=START, authorization="auth_1", clock="routine", due_at=START, cap_at=START),
-        AuthorizationApproved.model_validate(
-            {"occurred_at": START, "number": "ECM-1", "from": "2026-03-02", "through": "2027-03-01"}
-        ),
+    told: list[Event] = [
+        facts.review_opened(due_at=MONDAY, cap_at=MONDAY),
+        facts.approved(),
         AuthorizationDenied(
-            occurred_at=START, reason="criteria_not_met", citation="", appeal_by=DAY, notice_due_at=START
+            occurred_at=MONDAY, reason="criteria_not_met", citation="", appeal_by=DAY, notice_due_at=MONDAY
         ),
-        AuthorizationPresumptiveGranted.model_validate(
-            {
-                "occurred_at": START, "grant": "grant_1", "provider": "p", "provider_version": 1,
-                "population": "homelessness", "from": "2026-03-02", "through": "2026-03-31",
-            }
-        ),
-        AuthorizationPresumptiveEnded(occurred_at=START, grant="grant_1", reason="expired", through=DAY),
-        NoticeDelivered(occurred_at=START, notice="ntc_1", code="closed", recipient_kind="referrer", how="webhook"),
+        facts.granted(provider="p"),
+        AuthorizationPresumptiveEnded(occurred_at=MONDAY, grant="grant_1", reason="expired", through=DAY),
+        NoticeDelivered(occurred_at=MONDAY, notice="ntc_1", code="closed", recipient_kind="referrer", how="webhook"),
     ]  # fmt: skip
     for assignment in ("asg_1", "asg_2"):
-        facts += [
-            AssignmentMade(occurred_at=START, assignment=assignment, provider="p", answer_due_at=START),
-            AssignmentAccepted(
-                occurred_at=START, assignment=assignment, provider="p", lead=Lead(person="luis", name="Luis")
-            ),
-            AssignmentDeclined(occurred_at=START, assignment=assignment, reason="no_capacity"),
-            AssignmentWithdrawn(occurred_at=START, assignment=assignment, reason="by_hand"),
-            AssignmentEnded(occurred_at=START, assignment=assignment, reason="grant_over", on=DAY),
-            AssignmentPlanAsked(occurred_at=START, reason="no_answer", assignment=assignment),
+        told += [
+            facts.made("p", assignment, MONDAY),
+            facts.accepted("p", assignment),
+            AssignmentDeclined(occurred_at=MONDAY, assignment=assignment, reason="no_capacity"),
+            AssignmentWithdrawn(occurred_at=MONDAY, assignment=assignment, reason="by_hand"),
+            AssignmentEnded(occurred_at=MONDAY, assignment=assignment, reason="grant_over", on=DAY),
+            AssignmentPlanAsked(occurred_at=MONDAY, reason="no_answer", assignment=assignment),
             OutreachAttempted(
-                occurred_at=START, assignment=assignment, number=1, actor_kind="peer", modality="phone",
+                occurred_at=MONDAY, assignment=assignment, number=1, actor_kind="peer", modality="phone",
                 outcome="no_answer", reached=False,
             ),
-            OutreachServicesStarted(occurred_at=START, assignment=assignment, on=DAY),
-            OutreachMemberDeclined(occurred_at=START, assignment=assignment, on=DAY, how="phone", attempts=1),
-            OutreachUnableToReach(occurred_at=START, assignment=assignment, on=DAY, attempts=5),
+            OutreachServicesStarted(occurred_at=MONDAY, assignment=assignment, on=DAY),
+            OutreachMemberDeclined(occurred_at=MONDAY, assignment=assignment, on=DAY, how="phone", attempts=1),
+            OutreachUnableToReach(occurred_at=MONDAY, assignment=assignment, on=DAY, attempts=5),
         ]  # fmt: skip
-    return facts
+    return told
 
 
 FACTS = _facts()
@@ -99,7 +83,7 @@ class IntakeMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.stream = PureStream(DECIDER, notes_all=True)
-        self.now = START
+        self.now = MONDAY
         self.received = False
 
     @rule(minutes=st.integers(0, 5000))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -29,7 +29,7 @@ from loopkeeper.contract.events import (
     ReferralClosed,
     ReferralReceived,
 )
-from loopkeeper.testing.rules import AskedCommand, command_of
+from loopkeeper.testing.rules import MONDAY, AskedCommand, command_of
 from notification.domain.notices.notices import notices
 from notification.domain.notices.wording import Names, Notice
 from notification.domain.outreach.commands import (
@@ -51,7 +51,6 @@ from tests.builders.organizations import OTHER, STREET
 from tests.examples import many
 from tests.properties.pure_store import PureStream
 
-START = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
 DAY = date(2026, 3, 2)
 SPACE = UUID("00000000-0000-0000-0000-0000000000ad")
 REACH = ReachPolicy(attempts=2, days=3, modalities=2, in_person=1)
@@ -61,24 +60,24 @@ OFFERS = {"asg_1": STREET, "asg_2": OTHER}
 
 def _facts() -> list[Event]:
     grant = {
-        "occurred_at": START, "grant": "grant_1", "provider": STREET, "provider_version": 1,
+        "occurred_at": MONDAY, "grant": "grant_1", "provider": STREET, "provider_version": 1,
         "population": "homelessness", "from": DAY, "through": DAY,
     }  # fmt: skip
     facts: list[Event] = [
         approved(),
         AuthorizationDenied(
-            occurred_at=START, reason="criteria_not_met", citation="", appeal_by=DAY, notice_due_at=START
+            occurred_at=MONDAY, reason="criteria_not_met", citation="", appeal_by=DAY, notice_due_at=MONDAY
         ),
         AuthorizationPresumptiveGranted.model_validate(grant),
-        AuthorizationPresumptiveEnded(occurred_at=START, grant="grant_1", reason="expired", through=DAY),
+        AuthorizationPresumptiveEnded(occurred_at=MONDAY, grant="grant_1", reason="expired", through=DAY),
     ]
     for assignment, provider in OFFERS.items():
         facts += [
             made(provider, assignment),
             accepted(provider, assignment),
-            AssignmentDeclined(occurred_at=START, assignment=assignment, reason="no_capacity"),
-            AssignmentWithdrawn(occurred_at=START, assignment=assignment, reason="by_hand"),
-            AssignmentEnded(occurred_at=START, assignment=assignment, reason="grant_over", on=DAY),
+            AssignmentDeclined(occurred_at=MONDAY, assignment=assignment, reason="no_capacity"),
+            AssignmentWithdrawn(occurred_at=MONDAY, assignment=assignment, reason="by_hand"),
+            AssignmentEnded(occurred_at=MONDAY, assignment=assignment, reason="grant_over", on=DAY),
         ]
     return facts
 
@@ -96,7 +95,7 @@ class NotificationMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.stream = PureStream(DECIDER, notes_all=True)
-        self.now = START
+        self.now = MONDAY
         self.asked = 0
 
     @initialize(begun=st.sampled_from(["nothing", "closed", "late", "received", "accepted", "accepted"]))
@@ -164,7 +163,7 @@ class NotificationMachine(RuleBasedStateMachine):
             self._attempt(provider, "phone"),
             StartServices(provider=provider, on=on),
             DeclineForMember(provider=provider, on=on, how="phone"),
-            (ReportUnableToReach(provider=provider, on=on), ReachContext(at=START, seed=SPACE, reach=REACH)),
+            (ReportUnableToReach(provider=provider, on=on), ReachContext(at=MONDAY, seed=SPACE, reach=REACH)),
         )
         self.say(commands[what])
 

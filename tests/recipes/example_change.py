@@ -131,8 +131,8 @@ class CloseVisit(Command):
     Edit(
         f"{ASSIGNMENT}/domain/rules.py",
         """def plan_visit(state: Assignment | None, command: PlanVisit, context: Plain) -> Iterator[Event]:
-    turn = state.turn if state is not None else None
-    if turn is None or turn.status != "accepted":
+    held_offer = state.held_offer if state is not None else None
+    if held_offer is None or held_offer.status != "accepted":
         raise Refused("not-live", "The provider does not serve this member.", fix="Accept the offer first.")
     yield AssignmentVisitPlanned(
         occurred_at=context.at, assignment=command.assignment, provider=command.provider, on=command.on
@@ -140,10 +140,10 @@ class CloseVisit(Command):
 
 
 def close_visit(state: Assignment | None, context: Plain) -> Iterator[Event]:
-    if state is None or state.turn is None or state.visit_on is None or state.visit_on > la_date(context.at):
+    if state is None or state.held_offer is None or state.visit_on is None or state.visit_on > la_date(context.at):
         return
     yield AssignmentVisitPlanned(
-        occurred_at=context.at, assignment=state.turn.assignment, provider=state.turn.provider
+        occurred_at=context.at, assignment=state.held_offer.assignment, provider=state.held_offer.provider
     )
 
 

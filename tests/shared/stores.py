@@ -90,12 +90,12 @@ def received(key: str = "", **changes: Any) -> Receive:
     return Receive(received=facts.received(referrer=STREET, member="", **changes), key=key)
 
 
-def reception(key: str = "", *, claim: UUID | None = None, body: bytes = b"") -> Submission:
-    return Submission(claim or uuid4(), ids.new("ref"), received(key), body_hash=body)
+def reception(key: str = "", *, command_id: UUID | None = None, body: bytes = b"") -> Submission:
+    return Submission(command_id or uuid4(), ids.new("ref"), received(key), body_hash=body)
 
 
-def withdrawal(stream: str, *, claim: UUID | None = None) -> Submission:
-    return Submission(claim or uuid4(), stream, Withdraw())
+def withdrawal(stream: str, *, command_id: UUID | None = None) -> Submission:
+    return Submission(command_id or uuid4(), stream, Withdraw())
 
 
 def message(stream: str, event: Event, source: str = "/authorization", id: UUID | None = None) -> Message:

@@ -4,7 +4,6 @@ service's or too large for the log, and to forget claims nobody can repeat."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +12,6 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
-import pytest_asyncio
 
 from loopkeeper.contract import ids
 from loopkeeper.contract.events import Event
@@ -23,25 +21,17 @@ from loopkeeper.postgres.connections import connect
 from loopkeeper.postgres.embedded import Server
 from loopkeeper.security.sealing import Sealer
 from loopkeeper.store import store
-from loopkeeper.store.batch import LARGEST_EVENT, Outcome
+from loopkeeper.store.batch import Outcome
 from loopkeeper.store.definition import Domain, Submission
+from loopkeeper.store.entries import LARGEST_EVENT
 from loopkeeper.store.store import COMMANDS_KEPT, CommandFailed
 from tests.builders.facts import made
-from tests.databases import Fresh, Migrated
+from tests.databases import Migrated
 from tests.example.domain import DECIDER, Asked, Case
-from tests.example.service import example, register
+from tests.example.service import register
 from tests.shared.events import REVIEW
-from tests.shared.replica import Site, away, site, until
+from tests.shared.replica import Site, away, until
 from tests.shared.stores import AT, fact, opened, read_to, received, reception, withdrawal
-
-
-@pytest_asyncio.fixture
-async def here(
-    migrated: Migrated, fresh_database: Fresh, tmp_path: Path, clock: ManualClock
-) -> AsyncGenerator[Site]:
-    log = await fresh_database("log")
-    async with site(example, await migrated("example"), log, tmp_path, clock) as opened_site:
-        yield opened_site
 
 
 async def test_the_victim_of_a_deadlock_is_tried_again_and_doubles_nothing(
@@ -144,11 +134,11 @@ async def test_an_event_too_large_for_the_log_is_refused_before_anything_is_writ
 async def test_a_claim_is_kept_for_thirty_days_and_then_forgotten(migrated: Migrated, tmp_path: Path) -> None:
     clock, key = ManualClock(AT), uuid4()
     async with opened(await migrated("example"), tmp_path, clock=clock) as bench:
-        first = await bench.store.submit(reception(claim=key))
+        first = await bench.store.submit(reception(command_id=key))
         clock.advance(COMMANDS_KEPT)
         assert timedelta(days=30) == COMMANDS_KEPT
         assert await bench.store.forget_commands() == 0
-        again = await bench.store.submit(reception(claim=key))
+        again = await bench.store.submit(reception(command_id=key))
         assert (again.stream, again.repeated) == (first.stream, True)
         clock.advance(timedelta(seconds=1))
         fresh = await bench.store.submit(reception())

@@ -4,10 +4,8 @@ twice: not after a restart, not by a zombie, not from the log's beginning."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -17,29 +15,19 @@ import pytest_asyncio
 from loopkeeper.contract import ids
 from loopkeeper.contract.envelope import Message
 from loopkeeper.flow.consumer import TOO_MANY, TooManyParked
-from loopkeeper.kernel.clock import ManualClock
 from loopkeeper.kernel.supervisor import Supervisor
 from loopkeeper.postgres.connections import connect
 from loopkeeper.postgres.embedded import Server
 from loopkeeper.runtime.service import installed
 from tests.builders.assignment import APPROVED
 from tests.builders.facts import accepted, closed, made
-from tests.databases import Databases, Fresh, Migrated
+from tests.databases import Databases, Migrated
 from tests.example.service import example
-from tests.shared.replica import SOON, Replica, Site, away, referred, site, until, working
+from tests.shared.replica import SOON, Replica, Site, away, referred, until, working
 from tests.shared.stores import AT, message, reception
 
 CANARY = "Zebediah Quillfeather"
 OFFERS = [made(assignment=f"asg_{number}") for number in range(6)]
-
-
-@pytest_asyncio.fixture
-async def here(
-    migrated: Migrated, fresh_database: Fresh, tmp_path: Path, clock: ManualClock
-) -> AsyncGenerator[Site]:
-    log = await fresh_database("log")
-    async with site(example, await migrated("example"), log, tmp_path, clock) as opened:
-        yield opened
 
 
 @pytest_asyncio.fixture

@@ -16,7 +16,7 @@ from loopkeeper.event_log.kafka import LARGEST_BATCH, KafkaLog
 from loopkeeper.event_log.kafka_config import KafkaConfig, goodbye
 from loopkeeper.event_log.port import LogUnavailable
 from loopkeeper.kernel.errors import StartError
-from loopkeeper.store.batch import LARGEST_EVENT
+from loopkeeper.store.entries import LARGEST_EVENT
 from tests.kafka import PARTITIONS, Kafka
 from tests.shared.event_log_contract import (
     BusContract,

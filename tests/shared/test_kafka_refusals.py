@@ -107,7 +107,7 @@ async def becomes(said: Callable[[], Awaitable[str]], sentence: str) -> None:
 async def test_a_relay_whose_event_the_broker_does_not_take_says_why_and_goes_on_once_that_is_mended(
     migrated: Migrated, tmp_path: Path, tiny: KafkaConfig
 ) -> None:
-    url, event_log, supervisor = await migrated("intake"), KafkaLog(tiny), Supervisor(transient=transient)
+    url, event_log, supervisor = await migrated("example"), KafkaLog(tiny), Supervisor(transient=transient)
     telemetry = Telemetry.open("intake", Settings(home=tmp_path))
     try:
         async with opened(url, tmp_path / "config") as bench:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -348,3 +349,19 @@ def test_a_file_that_cannot_be_understood_is_named_and_the_rest_still_read(
 def test_one_check_names_all_there_is_to_mend(read: Reading) -> None:
     findings = check(read("- 1", "table: nothing", of_harbor("homelessness", "{answer: tent}")))
     assert len(findings) == 4  # the plan has made no choice either
+
+
+# ── every packaged table is tried ─────────────────────────────────────────────────────────────────────────
+
+ROOT = Path(__file__).parents[2]
+PACKAGED = sorted(
+    [*ROOT.glob("services/*/src/*/policy/*.yaml"), *ROOT.glob("shared/src/loopkeeper/policy/*.yaml")]
+)
+
+
+@pytest.mark.parametrize("file", PACKAGED, ids=lambda file: file.name)
+def test_every_file_of_packaged_rows_names_the_truth_table_that_tries_them(file: Path) -> None:
+    named = re.findall(r"#.*?((?:tests/[\w/]+\.py(?:, | and )?)+)", file.read_text())
+    found = [each for part in named for each in re.findall(r"tests/[\w/]+\.py", part)]
+    assert found
+    assert [each for each in found if not (ROOT / each).exists()] == []

@@ -29,22 +29,12 @@ from tests.builders.assignment import APPROVED
 from tests.builders.facts import accepted, closed, made
 from tests.builders.organizations import CLINIC, NAVIGATORS, STREET
 from tests.databases import Fresh, Migrated
-from tests.example.service import example
 from tests.shared.replica import Replica, Site, listed, referred, site, working
 from tests.shared.stores import AT, message, reception, withdrawal
 
 LACKING, OTHERWISE = "the log lacks this event", "the log has this event otherwise"
 INVENTED = "the log has an event the journal lacks"
 CLOSED = ReferralClosed(occurred_at=AT, outcome="other", clr_reason="other")
-
-
-@pytest_asyncio.fixture
-async def here(
-    migrated: Migrated, fresh_database: Fresh, tmp_path: Path, clock: ManualClock
-) -> AsyncGenerator[Site]:
-    log = await fresh_database("log")
-    async with site(example, await migrated("example"), log, tmp_path, clock) as opened:
-        yield opened
 
 
 @pytest_asyncio.fixture

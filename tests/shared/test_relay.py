@@ -7,7 +7,6 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 
 import orjson
 import pytest
@@ -17,7 +16,6 @@ from asyncpg import UndefinedTableError
 from loopkeeper.event_log.port import Received
 from loopkeeper.flow import relay
 from loopkeeper.flow.relay import ROUND, SWEEP
-from loopkeeper.kernel.clock import ManualClock
 from loopkeeper.kernel.supervisor import Heartbeat
 from loopkeeper.postgres.connections import TRANSIENT, Connection, connect
 from loopkeeper.postgres.embedded import Server
@@ -26,9 +24,7 @@ from loopkeeper.store.definition import Submission
 from loopkeeper.store.journal import read_entry
 from loopkeeper.store.transient import transient
 from tests.builders.facts import accepted, made
-from tests.databases import Fresh, Migrated
-from tests.example.service import example
-from tests.shared.replica import Replica, Site, away, site, until, working
+from tests.shared.replica import Replica, Site, away, until, working
 from tests.shared.stores import reception, withdrawal
 
 # The session that deletes from the outbox is lost before it has: a relay that dies after its publish.
@@ -43,15 +39,6 @@ LEADERS = """
 SELECT l.pid FROM pg_locks l JOIN pg_stat_activity a USING (pid)
 WHERE l.locktype = 'advisory' AND l.granted AND a.datname = current_database()
 """
-
-
-@pytest_asyncio.fixture
-async def here(
-    migrated: Migrated, fresh_database: Fresh, tmp_path: Path, clock: ManualClock
-) -> AsyncGenerator[Site]:
-    log = await fresh_database("log")
-    async with site(example, await migrated("example"), log, tmp_path, clock) as made:
-        yield made
 
 
 @pytest_asyncio.fixture

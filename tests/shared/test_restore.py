@@ -3,36 +3,22 @@ what it was, byte for byte; only what nobody ever saw is decided again."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
-import pytest_asyncio
 
 from loopkeeper.flow.recovery import RestoreFailed
-from loopkeeper.kernel.clock import ManualClock
 from loopkeeper.kernel.errors import Busy
 from loopkeeper.postgres.connections import connect
 from loopkeeper.store import journal
 from loopkeeper.store import store as stores
 from loopkeeper.store.store import Store
-from tests.databases import Databases, Fresh, Migrated
-from tests.example.service import example
+from tests.databases import Databases
 from tests.shared.events import REVIEW, STARTED
-from tests.shared.replica import Replica, Site, site
+from tests.shared.replica import Replica, Site
 from tests.shared.restoring import an_hour, begin, catch_up_with, logged, rows, send
 from tests.shared.stores import message, reception, withdrawal
-
-
-@pytest_asyncio.fixture
-async def here(
-    migrated: Migrated, fresh_database: Fresh, tmp_path: Path, clock: ManualClock
-) -> AsyncGenerator[Site]:
-    log = await fresh_database("log")
-    async with site(example, await migrated("example"), log, tmp_path, clock) as made:
-        yield made
 
 
 async def test_own_events_that_were_lost_are_written_as_they_were_and_published_no_second_time(

@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -17,7 +16,6 @@ from loopkeeper.contract import ids
 from loopkeeper.contract.envelope import Message
 from loopkeeper.event_log.generations import Generations
 from loopkeeper.event_log.port import Received
-from loopkeeper.kernel.clock import ManualClock
 from loopkeeper.postgres.connections import Connection, NoSession, connect, reach
 from loopkeeper.postgres.embedded import Server
 from loopkeeper.postgres.incarnation import Database, Unfit
@@ -26,22 +24,12 @@ from loopkeeper.store import gate as gates
 from loopkeeper.store import store as stores
 from loopkeeper.store.gate import CatchingUp, Closed, Gate
 from tests.builders.facts import made
-from tests.databases import Fresh, Migrated
-from tests.example.service import example
+from tests.databases import Migrated
 from tests.shared.events import REVIEW
-from tests.shared.replica import Replica, Site, site, until
+from tests.shared.replica import Replica, Site, until
 from tests.shared.stores import AT, reception
 
 SIGN = "the database has read less than was stored in it"
-
-
-@pytest_asyncio.fixture
-async def here(
-    migrated: Migrated, fresh_database: Fresh, tmp_path: Path, clock: ManualClock
-) -> AsyncGenerator[Site]:
-    log = await fresh_database("log")
-    async with site(example, await migrated("example"), log, tmp_path, clock) as opened_site:
-        yield opened_site
 
 
 @pytest_asyncio.fixture
@@ -119,7 +107,7 @@ async def test_requests_wait_behind_a_closed_gate_and_are_answered_in_their_orde
     await asyncio.wait(waiting, timeout=0.1)
     assert not any(task.done() for task in waiting)
     assert await desk.bench.count("claim") == 0
-    assert desk.store.gate.open(desk.store.gate.turn)
+    assert desk.store.gate.open(desk.store.gate.closures)
     streams = [(await task).stream for task in waiting]
     rows = await desk.pool.fetch("SELECT stream FROM outbox ORDER BY position")
     assert [row["stream"] for row in rows] == streams
@@ -146,7 +134,7 @@ async def test_what_is_queued_when_the_gate_is_closed_is_kept_once_it_opens(desk
     await blocker.close()
     await asyncio.wait([asked], timeout=0.2)
     assert not asked.done()
-    assert desk.store.gate.open(desk.store.gate.turn)
+    assert desk.store.gate.open(desk.store.gate.closures)
     assert not (await asked).repeated
 
 
@@ -177,7 +165,7 @@ async def test_an_error_of_what_writes_is_told_while_the_gate_is_open() -> None:
 async def test_a_gate_that_was_closed_again_is_not_opened_by_who_looked_before() -> None:
     gate = Gate("intake")
     gate.close("one sign")
-    looked = gate.turn
+    looked = gate.closures
     gate.close("another")
     assert not gate.open(looked)
     with pytest.raises(CatchingUp):

@@ -51,19 +51,19 @@ async def test_a_command_writes_row_journal_and_outbox_in_one_go(migrated: Migra
 async def test_the_same_key_answers_with_the_same_referral(migrated: Migrated, tmp_path: Path) -> None:
     async with opened(await migrated("example"), tmp_path) as bench:
         key = uuid4()
-        first = await bench.store.submit(reception(claim=key, body=b"a"))
-        again = await bench.store.submit(reception(claim=key, body=b"a"))
+        first = await bench.store.submit(reception(command_id=key, body=b"a"))
+        again = await bench.store.submit(reception(command_id=key, body=b"a"))
         assert (again.stream, again.repeated, again.state) == (first.stream, True, first.state)
         assert await bench.count("referral") == 1
         with pytest.raises(Problem) as reused:
-            await bench.store.submit(reception(claim=key, body=b"b"))
+            await bench.store.submit(reception(command_id=key, body=b"b"))
         assert (reused.value.status, reused.value.slug) == (422, "key-reused")
 
 
 async def test_the_same_key_twice_in_one_batch_is_one_referral(migrated: Migrated, tmp_path: Path) -> None:
     async with opened(await migrated("example"), tmp_path) as bench:
         key = uuid4()
-        twice = await asyncio.gather(*(bench.store.submit(reception(claim=key)) for _ in range(5)))
+        twice = await asyncio.gather(*(bench.store.submit(reception(command_id=key)) for _ in range(5)))
         assert len({outcome.stream for outcome in twice}) == 1
         assert await bench.count("referral") == 1
 
@@ -75,7 +75,9 @@ async def test_the_same_key_at_once_on_two_replicas_waits_and_gets_the_one_refer
     async with opened(url, tmp_path) as one, opened(url, tmp_path) as two:
         for _ in range(20):
             key = uuid4()
-            outcomes = await asyncio.gather(*(each.store.submit(reception(claim=key)) for each in (one, two)))
+            outcomes = await asyncio.gather(
+                *(each.store.submit(reception(command_id=key)) for each in (one, two))
+            )
             assert len({outcome.stream for outcome in outcomes}) == 1
         assert await one.count("referral") == 20
 
@@ -86,10 +88,10 @@ async def test_a_refusal_claims_nothing_so_the_same_key_may_succeed_later(
     async with opened(await migrated("example"), tmp_path) as bench:
         stream, key = ids.new("ref"), uuid4()
         with pytest.raises(Refused):
-            await bench.store.submit(withdrawal(stream, claim=key))
+            await bench.store.submit(withdrawal(stream, command_id=key))
         assert await bench.count("claim") == 0
         await bench.store.submit(Submission(uuid4(), stream, received()))
-        outcome = await bench.store.submit(withdrawal(stream, claim=key))
+        outcome = await bench.store.submit(withdrawal(stream, command_id=key))
         assert outcome.state.closing.outcome == "withdrawn"
 
 

@@ -238,5 +238,5 @@ async def test_after_any_append_a_restored_service_has_each_command_whole_or_not
             again = [row for row in await rows(desk) if row[2] in kept]
             assert again == [row for row in before if row[2] in kept]
             assert await desk.bench.count("parked_stream") == 0
-            claims = {row["id"] for row in await desk.pool.fetch("SELECT id FROM claim")}
-            assert {m.part.command for m in found if m.part is not None} <= claims
+            processed = {row["id"] for row in await desk.pool.fetch("SELECT id FROM claim")}
+            assert {m.part.command for m in found if m.part is not None} <= processed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from loopkeeper.runtime.service import installed
 from loopkeeper.security.keyring import Keyring
 from loopkeeper.security.sealing import Sealer
 from loopkeeper.store.definition import Submission
+from loopkeeper.testing.rules import MONDAY
 from tests.builders.facts import entry
 from tests.builders.organizations import CLINIC, HARBOR, NAVIGATORS, STREET
 from tests.chaos import invariants
@@ -28,7 +29,6 @@ from tests.simulate.people import MEMBERS, People
 from tests.simulate.world import PARTITIONS, Cell, Log
 
 POLICY = Path(__file__).parents[2] / "demo" / "policy"
-START = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
 # So many steps are taken before everybody goes home, and nobody but the clock acts.
 STEPS = 110
 # After a year every term is over; a month has the clocks of the beginning, and takes a third of the time.
@@ -64,7 +64,7 @@ class Run:
 
     seed: int
     known: Known
-    now: datetime = START
+    now: datetime = MONDAY
     log: Log = field(default_factory=Log)
     faults: Faults = field(default_factory=Faults)
     story: list[str] = field(default_factory=list[str])
@@ -79,7 +79,7 @@ class Run:
         for number in range(MEMBERS - 1):
             # Of the last one nothing is known.
             self.cells["intake"].beside.roster[f"{HARBOR}:{number}"] = {
-                "plan": HARBOR, "birth_key": str(number), "covered_from": START.date() - timedelta(days=300),
+                "plan": HARBOR, "birth_key": str(number), "covered_from": MONDAY.date() - timedelta(days=300),
                 "covered_through": None, "left_on": None, "programs": [],
             }  # fmt: skip
         self.people = People(self.cells, self.chance)

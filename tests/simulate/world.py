@@ -16,7 +16,7 @@ from uuid import UUID, uuid5
 
 from loopkeeper.contract.decider import EventOn, Plain, Refused
 from loopkeeper.contract.envelope import Message
-from loopkeeper.contract.events import Event, NoticeDelivered, NoticeOverdue, publisher
+from loopkeeper.contract.events import Event, NoticeDelivered, NoticeOverdue, NoticeTakenBack, publisher
 from loopkeeper.event_log.port import Received
 from loopkeeper.flow.timers import NAMESPACE
 from loopkeeper.runtime.service import Service
@@ -24,7 +24,8 @@ from loopkeeper.store.definition import Change, Domain, Loaded, Submission
 from loopkeeper.store.journal import Entry
 from notification.domain.notices.telling import Happened, tellings
 from notification.domain.notices.wording import Names
-from notification.persistence.notice_proof import TIMER, kind_of, notice_of
+from notification.domain.outreach.state import dead
+from notification.persistence.notice_proof import TIMER, kind_of
 from referral_intake.domain.commands import Keys
 from tests.simulate.loading import LOADS, Beside, Known, Noticed
 
@@ -203,6 +204,8 @@ class Cell:
             match event:
                 case NoticeDelivered():
                     self.beside.notices[event.notice].told = True
+                case NoticeTakenBack():
+                    self.beside.notices[event.notice].told = False
                 case NoticeOverdue():
                     self.beside.notices[event.notice].late = True
                 case _:
@@ -249,8 +252,17 @@ class Cell:
             for stream, state in self.states.items()
             for kind, at in self.domain.timers(state).items()
         ]
-        found += [(n.due_at, n.referral, kind_of(n.id)) for n in self.beside.notices.values() if n.waits]
+        found += [
+            (n.due_at, n.referral, kind_of(n.id))
+            for n in self.beside.notices.values()
+            if n.waits and not self._is_silent(n)
+        ]
         return sorted(found)
+
+    def _is_silent(self, notice: Noticed) -> bool:
+        """Nobody writes to the dead, so nothing is due (loop.md 7.7), as `notice_proof.fall_silent` has it."""
+        state = self.state(notice.referral)
+        return notice.recipient_kind == "member" and state is not None and dead(state)
 
     def may_fire(self, stream: str, log: Log) -> bool:
         partition = partition_of(stream)
@@ -263,9 +275,6 @@ class Cell:
         assert outcome is None, (
             f"{self.name}: the deadline {_plain(kind)} is refused: {outcome.slug if outcome else ''}"
         )
-        # A deadline goes with its command, also where that says nothing: nobody tells the dead anything (loop.md 7.7).
-        if (met := self.beside.notices.get(notice_of(kind))) is not None and kind.startswith(TIMER):
-            met.late = True
 
 
 def _plain(kind: str) -> str:

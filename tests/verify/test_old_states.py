@@ -50,7 +50,7 @@ async def test_an_assignment_that_was_followed_before_former_ones_were_kept_is_k
         now = await told(connection)
         await connection.execute(AS_BEFORE)
         assert await told(connection) != now
-        await connection.execute("UPDATE alembic_version SET version_num = '0015'")
+        await connection.execute("UPDATE alembic_version SET version_num = '0017'")
         await upgrade(url, "notification")
         assert await told(connection) == now
     finally:

@@ -1,11 +1,12 @@
-"""What assignment does by itself: it finds the members whose provider left, and asks the plan for each."""
+"""What assignment does by itself: it finds the members whose provider left or returned, and asks the plan, or no more."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from uuid import UUID, uuid5
 
-from assignment.domain.commands import ProviderLeft
+from assignment.domain.commands import ProviderLeft, ProviderReturned
 from loopkeeper.contract.calendar import la_date
 from loopkeeper.kernel.repeat import repeat
 from loopkeeper.kernel.supervisor import Heartbeat
@@ -19,42 +20,56 @@ ROUND = 256
 EVERY, APART = 30.0, 5.0
 # Of every provider how often it changed, in one number: what is the same as before need not be looked through again.
 CHANGED = "SELECT coalesce(sum(version), 0)::bigint FROM provider"
-LEFT = """
-    SELECT a.id, a.referral, a.provider_id, p.version FROM assignment a JOIN provider p ON p.id = a.provider_id
-    WHERE a.held AND a.id > $2 AND (NOT p.active OR NOT EXISTS (
+# Whether the provider of the assignment may serve members of its plan on that day.
+MAY_SERVE = """p.active AND EXISTS (
       SELECT 1 FROM jsonb_array_elements(p.entry -> 'contracts') AS c
       WHERE c ->> 'plan' = a.plan_id AND (c ->> 'from')::date <= $1
-        AND (c ->> 'through' IS NULL OR (c ->> 'through')::date >= $1)))
-    ORDER BY a.id LIMIT $3"""
+        AND (c ->> 'through' IS NULL OR (c ->> 'through')::date >= $1))"""
+HELD = "SELECT a.id, a.referral, a.provider_id, p.version FROM assignment a JOIN provider p ON p.id = a.provider_id"
+LEFT = f"""{HELD}
+    WHERE a.held AND a.id > $2 AND NOT ({MAY_SERVE}) ORDER BY a.id LIMIT $3"""
+# Of those about which the plan is asked, who may serve again.
+RETURNED = f"""{HELD} JOIN referral r ON r.id = a.referral
+    WHERE a.held AND a.id > $2 AND r.state -> 'change' ->> 'left' = 'true' AND {MAY_SERVE} ORDER BY a.id LIMIT $3"""
+SWEEPS: Mapping[type[ProviderLeft | ProviderReturned], str] = {ProviderLeft: LEFT, ProviderReturned: RETURNED}
 
 
 async def sweep_left(context: RunningService, heartbeat: Heartbeat) -> None:
-    """Ask the plan about each member whose provider left, whenever the directory changed, and every day."""
+    """Ask the plan about each member whose provider left, and take that back where it returned: whenever the directory
+    changed, and every day."""
     seen: tuple[date, int] | None = None
 
     async def work() -> bool:
         nonlocal seen
         now = (la_date(context.clock.now()), await context.pool.fetchval(CHANGED))
         if now != seen:
-            await ask_for_those_left(context, now[0])
+            await look_through_contracts(context, now[0])
             seen = now
         return False
 
     await repeat(work, woken_by(context.store.commits), EVERY, heartbeat, apart=APART)
 
 
-async def ask_for_those_left(context: RunningService, today: date) -> int:
+async def look_through_contracts(context: RunningService, today: date) -> int:
     """All of them, in rounds; the rule asks about each once. Returns how many there were."""
+    return sum([await _look(context, today, kind, query) for kind, query in SWEEPS.items()])
+
+
+async def _look(
+    context: RunningService, today: date, kind: type[ProviderLeft | ProviderReturned], query: str
+) -> int:
     found, last = 0, ""
-    while rows := await context.pool.fetch(LEFT, today, last, ROUND):
+    while rows := await context.pool.fetch(query, today, last, ROUND):
         submissions: list[Submission] = []
         for row in rows:
-            claim = uuid5(NAMESPACE, f"{row['id']}|{row['version']}|{today}")
+            command_id = uuid5(NAMESPACE, f"{kind.__name__}|{row['id']}|{row['version']}|{today}")
             with context.telemetry.span(
-                "provider left", parent=None, attributes={"loopkeeper.referral": row["referral"]}
+                "contract", parent=None, attributes={"loopkeeper.referral": row["referral"]}
             ) as span:
-                command = ProviderLeft(assignment=row["id"], provider=row["provider_id"])
-                submissions.append(Submission(claim, row["referral"], command, traceparent=span.traceparent))
+                command = kind(assignment=row["id"], provider=row["provider_id"])
+                submissions.append(
+                    Submission(command_id, row["referral"], command, traceparent=span.traceparent)
+                )
         await context.store.execute(submissions)
         found, last = found + len(rows), rows[-1]["id"]
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
@@ -42,6 +43,8 @@ def app_of(running: Running) -> ASGIApp:
         app.add_exception_handler(kind, handler)
     # A handler for every exception would raise it again, and the server would write its words: this one ends it.
     app.add_middleware(_Defects)
+    # No page holds a secret that its address or a stranger could make it repeat, so that its length tells nothing.
+    app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
     return Guard(Counted(app, Figures()), running.site)
 
 

@@ -79,7 +79,7 @@ class Deliverer:
         self._results: list[Result] = []
         # What this process has leased and not recorded yet.
         self._held: dict[str, Leased] = {}
-        # Which of them were begun: none is sent twice at once, though a process that stood still, or was without its database,
+        # Which of them were begun: none is sent twice at once, though a process that was paused, or without its database,
         # leases again what it holds.
         self._begun: set[str] = set()
         self._renewed_at = context.clock.now()
@@ -219,10 +219,10 @@ class Deliverer:
         """What arises is kept; the owner's other subscriptions hear of it."""
         log.warning("endpoint is called no more", subscription=subscription, reason=why)
         reference = disable(subscription, None, why)
-        claim = ids.uuid()
-        await self._execute([Submission(claim, subscription, reference=reference)])
+        command_id = ids.uuid()
+        await self._execute([Submission(command_id, subscription, reference=reference)])
         now = self._context.clock.now()
-        await self._context.store.transact(lambda c: feed.tell_disabled(c, subscription, claim.hex, now))
+        await self._context.store.transact(lambda c: feed.tell_disabled(c, subscription, command_id.hex, now))
 
     async def _execute(self, submissions: Sequence[Submission]) -> None:
         outcomes = await self._context.store.execute(submissions)

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from loopkeeper.contract.envelope import Message
 from loopkeeper.contract.events import PUBLISHERS, Event, ProviderRecorded, by_type, publisher
 from loopkeeper.flow.consumer import Reaction
-from loopkeeper.store.provider_copy import on_provider_recorded
 from referral_intake.domain.commands import NoteFact
+from referral_intake.persistence.reports import on_entry
 
 
 def on_fact(event: Event, message: Message) -> NoteFact:
@@ -20,5 +20,5 @@ def on_fact(event: Event, message: Message) -> NoteFact:
 # Every event of another service.
 REACTIONS: Mapping[type[Event], Reaction] = {
     **{kind: on_fact for kind in by_type().values() if publisher(kind) != PUBLISHERS["referral"]},
-    ProviderRecorded: on_provider_recorded,
+    ProviderRecorded: on_entry,
 }

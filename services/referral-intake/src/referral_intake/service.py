@@ -21,11 +21,14 @@ from referral_intake.api import (
 )
 from referral_intake.api.many import referral_batch
 from referral_intake.api.many.referral_sheets import KINDS
+from referral_intake.api.reports import routes as reports
 from referral_intake.consumers import REACTIONS
 from referral_intake.domain.contexts import Asked
 from referral_intake.domain.deadlines import timers
 from referral_intake.domain.rules import DECIDER
 from referral_intake.domain.state import Referral
+from referral_intake.files.reports import ahead as reports_ahead
+from referral_intake.files.reports import build_reports
 from referral_intake.persistence.changes import watch
 from referral_intake.persistence.context import IntakeLoader
 from referral_intake.persistence.must_hold import MUST_HOLD, known_loop
@@ -51,8 +54,8 @@ def domain(equipment: Resources) -> Domain[Referral, Asked]:
 
 
 async def work_ahead(context: RunningService) -> tuple[int, datetime | None]:
-    """Sheets that have something to do."""
-    return await files_ahead(context), None
+    """Sheets that have something to do, and reports that are to be built."""
+    return await files_ahead(context) + await reports_ahead(context), None
 
 
 service = Service(
@@ -71,6 +74,7 @@ service = Service(
         changes.router,
         supports.router,
         roster.router,
+        reports.router,
         organizations.router,
         routes_of("intake", KINDS),
     ),
@@ -81,6 +85,7 @@ service = Service(
         "rosters": compare_rosters,
         "changes": watch,
         "files": worker_of(KINDS),
+        "reports": build_reports,
     },
     ahead=work_ahead,
     must_hold=MUST_HOLD,

@@ -20,6 +20,7 @@ from loopkeeper.cli.example import example
 from loopkeeper.cli.file import (
     file_fetch,
     file_members,
+    file_months,
     file_release,
     file_send,
     file_status,
@@ -34,6 +35,7 @@ from loopkeeper.cli.person import person_import, person_invite
 from loopkeeper.cli.policy import policy_check
 from loopkeeper.cli.profile import profile_check, profile_example, profile_guess
 from loopkeeper.cli.referral import explain, trace
+from loopkeeper.cli.report import report_build, report_fetch, report_figures, report_status, report_submit
 from loopkeeper.cli.services import migrate, reset, up
 from loopkeeper.cli.status import status, stuck
 from loopkeeper.cli.verify import verify
@@ -100,12 +102,23 @@ GROUPS: Mapping[str, tuple[str, Mapping[str, Callable[..., None]]]] = {
             "release": file_release,
             "take-back": file_take_back,
             "members": file_members,
+            "months": file_months,
             "watch": file_watch,
         },
     ),
     "profile": (
         "How each plan writes its files.",
         {"check": profile_check, "guess": profile_guess, "example": profile_example},
+    ),
+    "report": (
+        "Previews of what a plan reports to the state.",
+        {
+            "build": report_build,
+            "status": report_status,
+            "fetch": report_fetch,
+            "figures": report_figures,
+            "submit": report_submit,
+        },
     ),
     "topics": (topics.HELP, {"create": topics.create, "check": topics.check}),
 }

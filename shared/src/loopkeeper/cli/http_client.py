@@ -20,6 +20,7 @@ OWNERS: Mapping[str, str] = {
     "organizations": "intake",
     "supports": "intake",
     "roster": "intake",
+    "reports": "intake",
     "authorizations": "authorization",
     "assignments": "assignment",
     "providers": "assignment",
@@ -130,6 +131,16 @@ class Client:
         except httpx.TransportError:
             return {}
         return cast("dict[str, Any]", _problem(answer).get("services") or {}).get(service) or {}
+
+    def pages_answer(self) -> bool:
+        """Whether the console shows its first page. It takes no key."""
+        import httpx
+
+        try:
+            answer = httpx.get(f"{self._settings.issuer_url}/signin", timeout=5, trust_env=False)
+        except httpx.TransportError:
+            return False
+        return answer.status_code == 200
 
     def _ask(self, method: str, path: str, **options: Any) -> Any:
         answer = self._answer(method, path, **options)

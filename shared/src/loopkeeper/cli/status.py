@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
 
 from loopkeeper.cli.http_client import SERVICES, Answered, Client, Unreachable
 from loopkeeper.cli.terminal import FAILED, Json, asking, each, say, settings, show
+from loopkeeper.kernel.settings import Settings
+
+# The public half of the issuer's keys: there is a console where there is one.
+PUBLIC = "issuers.json"
 
 
 def status(
     as_json: Json = False,
     env: Annotated[bool, typer.Option("--env", help="Print shell variables for this installation.")] = False,
 ) -> None:
-    """State of each service: lag, outbox, parked, deadlines, tasks."""
+    """State of each service: lag, outbox, parked, deadlines, tasks; and whether the console answers."""
     current = settings()
     if env:
         for name, value in {
@@ -27,9 +31,10 @@ def status(
         return
     with asking() as client:
         statuses = [_status_of(client, name) for name in SERVICES]
+        pages = _console_of(client, current)
     there = [each for each in statuses if "away" not in each]
     if as_json:
-        show(statuses)
+        show([*statuses, *pages])
     else:
         each(
             there,
@@ -46,8 +51,19 @@ def status(
         for one in statuses:
             if "away" in one:
                 say(f"{one['service']} cannot say how it is: {one['away']}")
-    if len(there) < len(statuses) or any(s["parked"] for s in there):
+        for one in pages:
+            say(f"{one['service']}  {one.get('away') or 'pages at ' + one['url']}")
+    away = len(there) < len(statuses) or any("away" in one for one in pages)
+    if away or any(s["parked"] for s in there):
         raise typer.Exit(FAILED)
+
+
+def _console_of(client: Client, current: Settings) -> Sequence[Mapping[str, str]]:
+    """How the console is, where one signs people's tokens for this installation."""
+    if not (current.config_folder / PUBLIC).exists():
+        return ()
+    found = {"service": "console", "url": current.issuer_url}
+    return (found if client.pages_answer() else found | {"away": f"nothing answers at {current.issuer_url}"},)
 
 
 def _status_of(client: Client, service: str) -> Mapping[str, Any]:

@@ -42,6 +42,16 @@ def noon_of(day: date) -> datetime:
     return datetime.combine(day, time(12), LOS_ANGELES).astimezone(UTC)
 
 
+def month_start(day: date) -> date:
+    """The first day of this day's month."""
+    return day.replace(day=1)
+
+
+def month_end(day: date) -> date:
+    """The last day of this day's month."""
+    return date(day.year + day.month // 12, day.month % 12 + 1, 1) - timedelta(days=1)
+
+
 def calendar_days_after(start: datetime, days: int) -> datetime:
     """The end of the Los Angeles day that is `days` after the day of `start`; every day counts."""
     return end_of_la_day(la_date(start) + timedelta(days=_not_negative(days)))

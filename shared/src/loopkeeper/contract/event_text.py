@@ -18,6 +18,7 @@ from loopkeeper.contract.events import (
     AssignmentMade,
     AssignmentOverdue,
     AssignmentPlanAsked,
+    AssignmentQuestionTakenBack,
     AssignmentStarted,
     AssignmentWithdrawn,
     AuthorizationAppealed,
@@ -45,6 +46,7 @@ from loopkeeper.contract.events import (
     Event,
     NoticeDelivered,
     NoticeOverdue,
+    NoticeTakenBack,
     OutreachAnswered,
     OutreachAttempted,
     OutreachClosingReported,
@@ -110,6 +112,10 @@ def sentence(event: Event, *, whole: bool = False) -> str:
             return f"The assignment to {provider} ended on {_day(on)}: {_words(reason)}."
         case ProviderRecorded(provider=provider, version=version):
             return f"The directory entry of {provider} was recorded, version {version}."
+        case AssignmentQuestionTakenBack():
+            return "The provider is under contract again; the plan need not look for another."
+        case NoticeTakenBack(code=code, recipient_kind=kind, because=because):
+            return f"That the {kind} was told ({_words(code)}) was recorded in error: {_words(because)}."
         case NoticeDelivered(code=code, recipient_kind=kind, how=how):
             return f"The {kind} was told ({_words(code)}) by {_words(how)}."
         case _:
@@ -324,10 +330,9 @@ def _outreach(event: Event) -> str:
             return f"{provider} reported of {_day(on)}: {_words(answer)}."
         case OutreachInitiated(on=on):
             return f"The provider reported that outreach began on {_day(on)}."
-        case OutreachClosingReported(reason=reason, on=on):
-            return (
-                f"The provider reported on {_day(on)}: {_words(reason)}; a named person of the plan decides."
-            )
+        case OutreachClosingReported(reason=reason, on=on, due_at=due_at):
+            asked = f"a named person of the plan decides{_by(due_at)}"
+            return f"The provider reported on {_day(on)}: {_words(reason)}; {asked}."
         case OutreachMonthCounted(month=month):
             return f"The provider counted the encounters of {month}."
         case OutreachContactChanged():

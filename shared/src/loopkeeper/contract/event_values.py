@@ -57,12 +57,13 @@ SAYS: Mapping[type[Event], tuple[str, ...]] = {
     events.AssignmentEnded: ("provider", "reason", "on"),
     events.AssignmentLeadChanged: ("provider",),
     events.AssignmentStarted: ("provider", "on"),
+    events.AssignmentQuestionTakenBack: (),
     events.AssignmentOverdue: ("clock", "due_at", "state"),
     events.ProviderRecorded: ("provider", "version"),
     events.OutreachAttempted: ("number", "modality", "outcome", "reached"),
     events.OutreachAnswered: ("provider", "answer", "on"),
     events.OutreachInitiated: ("on",),
-    events.OutreachClosingReported: ("reason", "on"),
+    events.OutreachClosingReported: ("reason", "on", "due_at"),
     events.OutreachMonthCounted: ("month",),
     events.OutreachServicesStarted: ("on",),
     events.OutreachMemberDeclined: ("on", "how"),
@@ -72,6 +73,7 @@ SAYS: Mapping[type[Event], tuple[str, ...]] = {
     events.OutreachTakenBack: ("what", "number", "because"),
     events.OutreachOverdue: ("clock", "due_at", "state"),
     events.NoticeDelivered: ("code", "recipient_kind", "how"),
+    events.NoticeTakenBack: ("code", "recipient_kind", "because"),
     events.NoticeOverdue: ("code", "recipient_kind", "due_at"),
 }
 # What the plan's sentence also says (loop.md 6.3).

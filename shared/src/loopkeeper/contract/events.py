@@ -701,6 +701,17 @@ class AssignmentPlanAsked(Event):
     skipped: tuple[Skipped, ...] | None = None
 
 
+class AssignmentQuestionTakenBack(Event):
+    """The plan need not answer any more: the provider that had left is under contract again (loop.md 5.10). `open`: what it
+    was asked before and still is, by `due_at`."""
+
+    wire = "assignment.question_taken_back"
+    assignment: str
+    reason: Literal["provider_left"]
+    open: Literal["change_requested"] | None = None
+    due_at: datetime | None = None
+
+
 class AssignmentEnded(Event):
     wire = "assignment.ended"
     assignment: str
@@ -851,6 +862,8 @@ class OutreachClosingReported(Event):
     assignment: str
     reason: Literal["provider_declined", "no_longer_eligible", "unable_to_reach", "other"]
     on: date
+    # By when the plan answers; none in those from before it was asked by a date.
+    due_at: datetime | None = None
     sealed: Mapping[str, str] = Field(default_factory=dict)
 
 
@@ -902,6 +915,16 @@ class NoticeDelivered(Event):
     code: str
     recipient_kind: str
     how: Literal["webhook", "mailbox", "hand_over"]
+
+
+class NoticeTakenBack(Event):
+    """A hand-over was recorded in error: the notice is not told, and is to be told (loop.md 8.7)."""
+
+    wire = "notice.taken_back"
+    notice: str
+    code: str
+    recipient_kind: str
+    because: Literal["did_not_happen", "another_member", "another_recipient"]
 
 
 PUBLISHERS: Mapping[str, str] = {

@@ -30,6 +30,7 @@ from loopkeeper.event_log.port import (
     StoredOffsets,
     id_of,
 )
+from loopkeeper.event_log.tail import Tail, tail_of
 from loopkeeper.postgres.connections import TRANSIENT, Connection, is_transient, reach
 from loopkeeper.postgres.incarnation import incarnation
 from loopkeeper.postgres.session import LIBRARY_LIMIT, uncancelled
@@ -85,7 +86,7 @@ fresh AS (
         WITH ORDINALITY AS t (key, type, headers, payload, at, ord)
         WHERE pg_postmaster_start_time()::text = $8 ORDER BY ord) AS ordered
     RETURNING "offset")
-SELECT pg_notify($7, ''), count(*) FROM fresh
+SELECT pg_notify($7, coalesce(max("offset") + 1, 0)::text), count(*) FROM fresh
 """
 READ = 'SELECT "offset", key, headers, payload FROM log WHERE "offset" >= $1 ORDER BY "offset" LIMIT $2'
 # Not the sequence: after a crash it may have skipped numbers, and no reader would ever reach them.
@@ -261,6 +262,9 @@ class PostgresMember:
         self._news = asyncio.Event()
         self._gained = False
         self._next = 0
+        # What members of this process have read of this server's log; and up to where the log was said to reach.
+        self._tail: Tail | None = None
+        self._said_end = 0
         # Until when a reader that was told nothing need not look; and when the session spoke last.
         self._rests_until = 0.0
         self._spoke_at = 0.0
@@ -279,9 +283,9 @@ class PostgresMember:
             while True:
                 connection = await self._session()
                 if self._gained or await self._gain(connection):
-                    rows = await self._look(connection, limit)
-                    if rows:
-                        return [_received(row) for row in rows]
+                    found = await self._look(connection, limit)
+                    if found:
+                        return found
                 left = deadline - loop.time()
                 if left <= 0:
                     return []
@@ -293,19 +297,54 @@ class PostgresMember:
             self._drop()
             raise LogUnavailable(type(error).__name__) from error
 
-    async def _look(self, connection: Connection, limit: int) -> list[Row]:
-        """What is there to read. A read that brought less than it might have brought all there was: until the log rings, or
-        the sweep is due, another one would bring nothing."""
+    async def _look(self, connection: Connection, limit: int) -> Sequence[Received]:
+        """What is there to read: by another member of this process, or else by this one. A read that brought less than it
+        might have brought all there was: until the log rings, or the sweep is due, another one would bring nothing."""
         now = asyncio.get_running_loop().time()
-        if not self._news.is_set() and now < self._rests_until:
+        rung = self._news.is_set()
+        if not rung and now < self._rests_until:
             return []
         # Cleared before reading: what is appended meanwhile rings again.
         self._news.clear()
-        rows = await self._say(connection, READ, self._next, limit)
-        if rows:
-            self._next = rows[-1]["offset"] + 1
-        self._rests_until = now + SWEEP if len(rows) < limit else 0.0
-        return rows
+        if rung and (found := await self._of_others(limit)) is not None:
+            return found
+        return await self._read(connection, limit, now)
+
+    async def _of_others(self, limit: int) -> Sequence[Received] | None:
+        """What another member has read already, or reads at the moment; None where that is not all the log was said to
+        have."""
+        tail = self._tail
+        if tail is None or not self._said_end:
+            return None
+        if tail.end < self._said_end:
+            await tail.others_read()
+        if not self.holds() or not tail.has(self._next):
+            return None
+        found = tail.since(self._next, limit)
+        if tail.end < self._said_end and not found:
+            return None
+        if found:
+            self._next = found[-1].offset + 1
+        if self._next < self._said_end:
+            # There is more, here or in the log.
+            self._ring()
+        return found
+
+    async def _read(self, connection: Connection, limit: int, now: float) -> Sequence[Received]:
+        tail, begin = self._tail, self._next
+        first = tail is not None and tail.begins()
+        try:
+            rows = await self._say(connection, READ, begin, limit)
+            found = [_received(row) for row in rows]
+            if tail is not None:
+                tail.add(begin, found)
+        finally:
+            if tail is not None and first:
+                tail.ended()
+        if found:
+            self._next = found[-1].offset + 1
+        self._rests_until = now + SWEEP if len(found) < limit else 0.0
+        return found
 
     def place_again(self) -> None:
         self._drop()
@@ -348,7 +387,8 @@ class PostgresMember:
             await self._say(connection, END_SILENT, self._lock, self._silent)
             return False
         async with self._turn:
-            await connection.add_listener(CHANNEL, self._ring)
+            await connection.add_listener(CHANNEL, self._told)
+        self._tail, self._said_end = tail_of(self._url, (await self._say(connection, STARTED))[0][0]), 0
         place = (await self._offsets([0])).get(0, Position(0))
         if place.last is not None:
             before = [_received(row) for row in await self._say(connection, AT, place.next - 1)]
@@ -386,6 +426,11 @@ class PostgresMember:
             self._spoke_at = asyncio.get_running_loop().time()
             return rows
 
+    def _told(self, connection: object, pid: int, channel: str, end: str) -> None:
+        """Something was appended; an older program does not say up to where the log reaches now."""
+        self._said_end = max(self._said_end, int(end)) if end.isdecimal() else 0
+        self._ring()
+
     def _ring(self, *_: object) -> None:
         self._news.set()
 
@@ -395,7 +440,7 @@ class PostgresMember:
             self._connection.terminate()
         if self._ticking is not None:
             self._ticking.cancel()
-        self._connection = self._ticking = None
+        self._connection = self._ticking = self._tail = None
         self._gained = False
 
 

@@ -227,37 +227,37 @@ class Consumer:
         """Read forever, and after each closing of the gate look first. Raises `TooManyParked` when facts fail one after
         the other."""
         while True:
-            turn = await self._look_first(heartbeat)
+            closures = await self._look_first(heartbeat)
             self._member = member = await self._event_log.join(self._service, self.place)
             try:
-                await self._read(member, turn, heartbeat)
+                await self._read(member, closures, heartbeat)
             finally:
-                await self._store_passed(turn)
+                await self._store_passed(closures)
                 await member.close()
 
-    async def _store_passed(self, turn: int) -> None:
+    async def _store_passed(self, closures: int) -> None:
         """Who ends in order leaves nothing to be read again; what does not succeed is read again."""
-        if self._passed.last and self._store.ready.is_set() and self._store.gate.turn == turn:
+        if self._passed.last and self._store.ready.is_set() and self._store.gate.closures == closures:
             with suppress(TimeoutError, LogUnavailable, StoreUnavailable, *TRANSIENT):
                 async with asyncio.timeout(STORED_APART):
                     await self.apply(())
 
     async def _look_first(self, heartbeat: Heartbeat) -> int:
-        """Where the gate is closed, find out why; the turn that was looked at."""
+        """Where the gate is closed, find out why; after how many closures."""
         if self.catch_up is None or self._store.ready.is_set():
-            return self._store.gate.turn
+            return self._store.gate.closures
         return await until_done(partial(self.catch_up.begin, heartbeat), heartbeat)
 
-    async def _read(self, member: GroupMember, turn: int, heartbeat: Heartbeat) -> None:
-        """Until the gate is closed after this turn."""
+    async def _read(self, member: GroupMember, closures: int, heartbeat: Heartbeat) -> None:
+        """Until the gate is closed once more."""
         self._untold = {}
-        while self._store.gate.turn == turn:
+        while self._store.gate.closures == closures:
             if self.catch_up is not None and not self._store.ready.is_set():
-                await until_done(partial(self._caught_up, self.catch_up, turn, heartbeat), heartbeat)
-            received = await until_done(partial(self._poll, member, turn), heartbeat)
+                await until_done(partial(self._caught_up, self.catch_up, closures, heartbeat), heartbeat)
+            received = await until_done(partial(self._poll, member, closures), heartbeat)
             if received or self._passed.is_due():
                 # The poll stays in hand: nobody gets it again from this member.
-                self._untold |= await until_done(partial(self._apply_within, turn, received), heartbeat)
+                self._untold |= await until_done(partial(self._apply_within, closures, received), heartbeat)
             await self._tell(member)
             if received or member.holds():
                 self._ahead_since = asyncio.get_running_loop().time()
@@ -272,14 +272,14 @@ class Consumer:
             untold, self._untold, self._told_at = self._untold, {}, now
             await member.acknowledge(untold)
 
-    async def _caught_up(self, catch_up: CatchUp, turn: int, heartbeat: Heartbeat) -> None:
+    async def _caught_up(self, catch_up: CatchUp, closures: int, heartbeat: Heartbeat) -> None:
         """Whether what was there at the look is read now, by this replica or another."""
-        if self._store.gate.turn == turn:
+        if self._store.gate.closures == closures:
             await catch_up.finish(heartbeat)
 
-    async def _poll(self, member: GroupMember, turn: int) -> Sequence[Received]:
-        """Nothing once the gate was closed after this turn; a log that stepped back closes it."""
-        if self._store.gate.turn != turn:
+    async def _poll(self, member: GroupMember, closures: int) -> Sequence[Received]:
+        """Nothing once the gate was closed again; a log that stepped back closes it."""
+        if self._store.gate.closures != closures:
             return ()
         try:
             return await member.poll()
@@ -299,9 +299,9 @@ class Consumer:
             elif now - self._ahead_since >= AHEAD_FOR:
                 self._store.gate.close("another replica has read more than this database knows")
 
-    async def _apply_within(self, turn: int, received: Sequence[Received]) -> Mapping[int, int]:
-        """The same as `apply`, but nothing once the gate was closed after this turn; a poll that brings nothing may wait."""
-        if self._store.gate.turn != turn:
+    async def _apply_within(self, closures: int, received: Sequence[Received]) -> Mapping[int, int]:
+        """The same as `apply`, but nothing once the gate was closed again; a poll that brings nothing may wait."""
+        if self._store.gate.closures != closures:
             return {}
         return await self.apply(received, at_once=not self._store.ready.is_set())
 
@@ -309,7 +309,7 @@ class Consumer:
         """React to one poll and commit it whole. Whole again after an error that passes. Returns how far the poll is
         stored: nowhere where another member was faster or the gate was closed, or where it brings nothing and need not be
         stored `at_once`."""
-        turn = self._store.gate.turn
+        closures = self._store.gate.closures
         counting = await self._that_count(received)
         own = [*self._passed.own, *own_events(counting, self._source)]
         read = offsets.progress(
@@ -336,7 +336,7 @@ class Consumer:
             return {}
         except (StoreUnavailable, *TRANSIENT):
             # Nothing of it was kept, and where the gate was closed meanwhile nothing of it may be.
-            if self._store.gate.turn == turn:
+            if self._store.gate.closures == closures:
                 raise
             return {}
         self._bases.update(read.offsets)

@@ -107,7 +107,7 @@ class CatchUp:
     restoring: bool = False
     generation: int = 0
     end: Mapping[int, int] = field(default_factory=dict[int, int])
-    turn: int = 0
+    closures: int = 0
 
     @property
     def source(self) -> str:
@@ -119,15 +119,15 @@ class CatchUp:
         return sorted(name for kind in own for name in events.CATALOG.wire_types(kind))
 
     async def begin(self, heartbeat: Heartbeat | None = None) -> int:
-        """Find out where the end is and whether this is an earlier database. The turn of the gate that this was found in:
-        another sign ends it."""
+        """Find out where the end is and whether this is an earlier database. How often the gate
+        had been closed when this was found: another sign closes it again."""
         while True:
-            turn = self.turn = self.store.gate.turn
+            closures = self.closures = self.store.gate.closures
             # What was open before may lead to the server that is no longer meant.
             await self.expire()
             await self._look(heartbeat)
-            if turn == self.store.gate.turn:
-                return turn
+            if closures == self.store.gate.closures:
+                return closures
 
     async def _look(self, heartbeat: Heartbeat | None) -> None:
         stored = await offsets.read(self.pool)
@@ -304,14 +304,14 @@ class CatchUp:
             self.store.metrics.set_back.labels(self.service).inc()
             log.warning("restored from the log", service=self.service, rebuilt=rebuilt, lost=len(lost))
         self.restoring = False
-        if await self._nothing_set_aside() and self.store.gate.open(self.turn):
+        if await self._nothing_set_aside() and self.store.gate.open(self.closures):
             log.info("open", service=self.service)
 
     async def _restore(self, heartbeat: Heartbeat | None) -> int:
         await WholeCommands(self.service, self.store, self.pool, self.parked).complete(self.own_types)
         rebuilt = await self._rebuild_all(heartbeat)
         for stream in await self.parked.waiting():
-            self.store.gate.check(self.turn)
+            self.store.gate.check(self.closures)
             _say_busy(heartbeat)
             await self.parked.replay(stream)
         return rebuilt
@@ -362,7 +362,7 @@ class CatchUp:
         while streams := await self.parked.with_types(self.own_types):
             done = 0
             for stream in streams:
-                self.store.gate.check(self.turn)
+                self.store.gate.check(self.closures)
                 _say_busy(heartbeat)
                 done += await self.parked.rebuild(stream)
             if not done:

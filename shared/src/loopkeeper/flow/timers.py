@@ -198,12 +198,12 @@ class TimerSweep:
         return read.get(partition, 0) >= ends.get(partition, 0)
 
     def _submission(self, stream: str, kind: str, due_at: datetime) -> Submission:
-        claim = uuid5(NAMESPACE, f"{stream}|{kind}|{due_at.isoformat()}")
+        command_id = uuid5(NAMESPACE, f"{stream}|{kind}|{due_at.isoformat()}")
         with self._telemetry.span(
             "timer", parent=None, attributes={"loopkeeper.referral": stream, "loopkeeper.timer": kind}
         ) as span:
             return Submission(
-                claim,
+                command_id,
                 stream,
                 command=self._on_timer(kind, due_at),
                 traceparent=span.traceparent,

@@ -45,6 +45,8 @@ REASONS = (
     "other",
 )
 ENGAGEMENTS = ("assigned", "outreach", "enrolled", "discontinued")
+# Days of birth; every other day of a file is one of ECM.
+BIRTH_DATES = frozenset({"member.birth_date", "birth_date"})
 # A mass mailing is a way to write, but no attempt.
 NOT_AN_ATTEMPT = "not_an_attempt"
 

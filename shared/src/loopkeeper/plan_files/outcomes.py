@@ -29,6 +29,7 @@ FIXES: Mapping[str, str] = {
     "status-unknown": "Write a status of the plan's list.",
     "date-required": "Write the day.",
     "date-unreadable": "Write the day as the plan's layout does.",
+    "date-out-of-range": "Correct the day: it lies before or after any such day.",
     "in-the-future": "Correct the day: it has not come yet.",
     "dates-contradict": "Correct one of the days: they contradict each other.",
     "reason-required": "Write why the loop closed, in a word of the plan's list.",

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from loopkeeper.plan_files.fields import Field, Kind, field_of
+from loopkeeper.contract.field_types import BORN_FROM, ECM_BEGAN, LAST
+from loopkeeper.plan_files.fields import BIRTH_DATES, Field, Kind, field_of
 from loopkeeper.plan_files.profile import Column, Layout, period_expression, words_of
 from loopkeeper.spreadsheets import values
 from loopkeeper.spreadsheets.book import Book, opened
@@ -244,7 +245,8 @@ class _Reading:
             case "number":
                 return values.number_text(cell, column.column.width, empty), ()
             case "day":
-                return values.day_of(cell, layout.dates, serial_dates=layout.serial_dates, empty=empty), ()
+                day = values.day_of(cell, layout.dates, serial_dates=layout.serial_dates, empty=empty)
+                return _within(day, BORN_FROM if column.name in BIRTH_DATES else ECM_BEGAN), ()
             case "yes_no":
                 return values.yes_or_no(cell, layout.says_yes, layout.says_no, empty), ()
             case "word":
@@ -292,12 +294,21 @@ class _Reading:
         start, end = days.get("start"), days.get("end")
         if start is None or end is None or end < start:
             raise Damaged("date-unreadable")
+        _within(start, ECM_BEGAN)
+        _within(end, ECM_BEGAN)
         return start, end
 
     def _once(self, text: str) -> str:
         if len(self._texts) > 50_000:
             self._texts.clear()
         return self._texts.setdefault(text, text)
+
+
+def _within(day: date | None, first: date) -> date | None:
+    """The same ranges by meaning as of the same days in requests (`contract/field_types.py`)."""
+    if day is not None and not first <= day <= LAST:
+        raise Damaged("date-out-of-range")
+    return day
 
 
 def _columns(table: Table, wanted: frozenset[str] | None) -> Iterator[_Read]:

@@ -25,6 +25,12 @@ class Answer:
     key: str
     wanted: bool = True
 
+    def judge(self, answers: Answers) -> Result:
+        said = answers.get(self.key)
+        if not isinstance(said, bool):
+            return "unknown"
+        return "met" if said is self.wanted else "unmet"
+
 
 @dataclass(frozen=True, slots=True)
 class Unless:
@@ -32,12 +38,21 @@ class Unless:
 
     key: str
 
+    def judge(self, answers: Answers) -> Result:
+        return "unmet" if answers.get(self.key) is True else "met"
+
 
 @dataclass(frozen=True, slots=True)
 class Words:
     """Met by a text; unmet by a no. A yes without words is still to be put in words."""
 
     key: str
+
+    def judge(self, answers: Answers) -> Result:
+        said = answers.get(self.key)
+        if isinstance(said, str) and said:
+            return "met"
+        return "unmet" if said is False else "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +63,14 @@ class Count:
     at_least: int | None = None
     below: int | None = None
 
+    def judge(self, answers: Answers) -> Result:
+        number = answers.get(self.key)
+        if not isinstance(number, int) or isinstance(number, bool):
+            return "unknown"
+        enough = self.at_least is None or number >= self.at_least
+        few = self.below is None or number < self.below
+        return "met" if enough and few else "unmet"
+
 
 @dataclass(frozen=True, slots=True)
 class All:
@@ -55,12 +78,30 @@ class All:
 
     parts: tuple[Condition, ...]
 
+    def judge(self, answers: Answers) -> Result:
+        worst: Result = "met"
+        for part in self.parts:
+            if (result := part.judge(answers)) == "unmet":
+                return result
+            if result == "unknown":
+                worst = result
+        return worst
+
 
 @dataclass(frozen=True, slots=True)
 class Any:
     """Met by one part."""
 
     parts: tuple[Condition, ...]
+
+    def judge(self, answers: Answers) -> Result:
+        best: Result = "unmet"
+        for part in self.parts:
+            if (result := part.judge(answers)) == "met":
+                return result
+            if result == "unknown":
+                best = result
+        return best
 
 
 Leaf = Answer | Unless | Words | Count
@@ -113,43 +154,7 @@ def _parts(raw: object) -> tuple[Condition, ...]:
 
 def judge(condition: Condition, answers: Answers) -> Result:
     """Whether these answers meet the condition. A missing or null answer is unknown."""
-    match condition:
-        case Answer():
-            return _said(answers.get(condition.key), condition.wanted)
-        case Unless():
-            return "unmet" if answers.get(condition.key) is True else "met"
-        case Words():
-            return _worded(answers.get(condition.key))
-        case Count():
-            return _counted(condition, answers.get(condition.key))
-        case All():
-            return min(_judged(condition, answers), key=WORST_FIRST.index)
-        case Any():
-            return max(_judged(condition, answers), key=WORST_FIRST.index)
-
-
-def _judged(whole: All | Any, answers: Answers) -> list[Result]:
-    return [judge(part, answers) for part in whole.parts]
-
-
-def _worded(answer: bool | int | str | None) -> Result:
-    if isinstance(answer, str) and answer:
-        return "met"
-    return "unmet" if answer is False else "unknown"
-
-
-def _said(answer: bool | int | str | None, wanted: bool) -> Result:
-    if not isinstance(answer, bool):
-        return "unknown"
-    return "met" if answer is wanted else "unmet"
-
-
-def _counted(condition: Count, number: bool | int | str | None) -> Result:
-    if not isinstance(number, int) or isinstance(number, bool):
-        return "unknown"
-    enough = condition.at_least is None or number >= condition.at_least
-    few = condition.below is None or number < condition.below
-    return "met" if enough and few else "unmet"
+    return condition.judge(answers)
 
 
 def said(condition: Condition) -> str:

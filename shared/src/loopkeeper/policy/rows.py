@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from loopkeeper.contract.calendar import Calendar, Holiday, la_date
 from loopkeeper.policy.tables import Finding, Table
 
 Key = tuple[Any, ...]
-# Choices are remembered per table, day and plan; days pass, so the memory is emptied at this many.
+T = TypeVar("T")
+# Choices are remembered per table, day, plan and what else was asked for; days pass, so the memory is emptied at this many.
 MOST_REMEMBERED = 4096
 
 
@@ -73,7 +74,7 @@ class Policy:
         for row in self.all_rows:
             self._by_table[row.table].setdefault(self.key_of(row), []).append(row)
         self._by_ref = {row.ref: row for row in self.all_rows}
-        self._remembered: dict[tuple[str, date, str | None], tuple[Row, ...]] = {}
+        self._remembered: dict[tuple[Any, ...], Any] = {}
 
     def key_of(self, row: Row) -> Key:
         """What the row is about: its values in the table's key columns."""
@@ -85,12 +86,24 @@ class Policy:
         Of one key a plan's own row replaces the packaged one, except in a table a plan only adds to, where both
         hold. Raises `LookupError` for an unknown table.
         """
-        chosen = self._remembered.get((table, on, plan))
-        if chosen is None:
-            chosen = self._choose(table, on, plan)
-        if not match:
-            return chosen
-        return tuple(row for row in chosen if all(row[name] == value for name, value in match.items()))
+        asked = (table, on, plan, *match.items())
+        found: tuple[Row, ...] | None = self._remembered.get(asked)
+        if found is None:
+            found = self._choose(table, on, plan) if not match else self.rows(table, on=on, plan=plan)
+            found = tuple(row for row in found if all(row[name] == value for name, value in match.items()))
+            self._remember(asked, found)
+        return found
+
+    def derived(
+        self, of: Callable[[Sequence[Row]], T], table: str, *, on: date, plan: str | None = None, **match: Any
+    ) -> T:
+        """What `of` makes of the rows that hold; remembered like them, so it depends on nothing else."""
+        asked = (of, table, on, plan, *match.items())
+        found: T | None = self._remembered.get(asked)
+        if found is None:
+            found = of(self.rows(table, on=on, plan=plan, **match))
+            self._remember(asked, found)
+        return found
 
     def row(self, table: str, *, on: date, plan: str | None = None, **match: Any) -> Row:
         """The one row that holds. Raises `LookupError` where none does, which for packaged tables is a defect and
@@ -132,10 +145,12 @@ class Policy:
             holding = [row for row in rows if row.plan in (None, plan) and row.holds_on(on)]
             own = [row for row in holding if row.plan is not None]
             chosen += holding if adds or not own else own
+        return tuple(chosen)
+
+    def _remember(self, asked: tuple[Any, ...], found: object) -> None:
         if len(self._remembered) >= MOST_REMEMBERED:
             self._remembered.clear()
-        self._remembered[table, on, plan] = tuple(chosen)
-        return self._remembered[table, on, plan]
+        self._remembered[asked] = found
 
 
 def _rule(row: Row) -> dict[str, Any]:

@@ -1,35 +1,28 @@
 """One transaction for many commands, step by step as the protocol has it: claim, lock, load, decide, write.
 
-Locks are always taken in one order: claims, streams by id with their parked marks, shared rows by kind and id.
+What is locked, and in which order, is in held.py; what the events of a command become, in entries.py.
 Children and counts are loaded by a later statement than the locks, or a lock wait would leave them stale.
 """
 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
-import orjson
-
-from loopkeeper.contract import ids
 from loopkeeper.contract.decider import Command, EventOn, InvariantBroken, Plain, Refused, State
-from loopkeeper.contract.envelope import Message
-from loopkeeper.contract.events import Event, publisher
+from loopkeeper.contract.events import Event
 from loopkeeper.kernel.errors import Problem
-from loopkeeper.postgres.connections import Connection
-from loopkeeper.security.sealing import Sealer
 from loopkeeper.store import bulk_writes, journal
 from loopkeeper.store import offsets as reading
-from loopkeeper.store.blame import BY_FIELD, field_of
+from loopkeeper.store.blame import BY_FIELD, Rule, field_of
 from loopkeeper.store.definition import (
     STREAM,
     Among,
     Change,
-    Domain,
     Key,
     Loaded,
     NeedsMore,
@@ -38,14 +31,13 @@ from loopkeeper.store.definition import (
     Submission,
     Work,
 )
+from loopkeeper.store.entries import check_together, entries_of
 from loopkeeper.store.gathered import Gathered
+from loopkeeper.store.held import Held
 from loopkeeper.store.journal import Entry
 from loopkeeper.store.lost_rows import entangled
 
 S = TypeVar("S", bound=State)
-
-# Half of Kafka's default message limit (1 MiB): envelope and record overhead never push an event over it.
-LARGEST_EVENT = 512 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +64,7 @@ class Outcome:
 
 
 @dataclass(slots=True)
-class Batch(Generic[S]):
+class Batch(Held[S]):
     """One transaction over many commands.
 
     Alone, a command would cost a transaction of its own. Here the database is asked once for all of them at each step, and
@@ -92,15 +84,8 @@ class Batch(Generic[S]):
     What is `deferred` the store gives to the next batch, with the rows it turned out to need.
     """
 
-    connection: Connection
-    domain: Domain[S, Any]
-    now: datetime
-    chain_key: bytes
-    sealer: Sealer
     outcomes: dict[UUID, Outcome | Exception] = field(default_factory=dict[UUID, "Outcome | Exception"])
     deferred: list[Pending] = field(default_factory=list[Pending])
-    rows: dict[str, Row[S]] = field(default_factory=dict[str, "Row[S]"])
-    marks: set[str] = field(default_factory=set[str])
     # Streams with a command put off to the next batch: what follows it in the same stream waits with it.
     waiting: set[str] = field(default_factory=set[str])
     unrecorded: list[UUID] = field(default_factory=list[UUID])
@@ -108,9 +93,6 @@ class Batch(Generic[S]):
     changes: list[Change[S]] = field(default_factory=list["Change[S]"])
     entries: list[Entry] = field(default_factory=list[Entry])
     references: dict[Key, dict[str, Any]] = field(default_factory=dict["Key", dict[str, Any]])
-    reference_origin: dict[Key, Mapping[str, Any] | None] = field(
-        default_factory=dict["Key", "Mapping[str, Any] | None"]
-    )
     # Of the deadlines it wrote; and what is done once all is committed.
     earliest: datetime | None = None
     committed: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
@@ -142,7 +124,7 @@ class Batch(Generic[S]):
         async with self.connection.transaction():
             while True:
                 alone = Batch(self.connection, self.domain, self.now, self.chain_key, self.sealer)
-                await alone._lock(_streams([item]))
+                await alone.lock(_streams([item]))
                 await alone._decide_all([item])
                 if alone.parked:
                     return alone.parked[0][1]
@@ -161,8 +143,8 @@ class Batch(Generic[S]):
         item = Pending(submission)
         while True:
             alone = Batch(self.connection, self.domain, self.now, self.chain_key, self.sealer)
-            await alone._lock(_streams([item]))
-            await alone._mark({submission.stream})
+            await alone.lock(_streams([item]))
+            await alone.mark({submission.stream})
             await alone._decide_all([item])
             if not alone.deferred:
                 return alone.outcomes[submission.id]
@@ -195,17 +177,17 @@ class Batch(Generic[S]):
             await self._answer_repeated(repeated)
         fresh = [p for p in first.values() if p.submission.id in taken]
         if fresh:
-            self._hold([row for row in rows if row["what"] == "row"])
+            self.know([row for row in rows if row["what"] == "row"])
             self.marks = {row["id"] for row in rows if row["what"] == "mark"}
         return fresh
 
     async def _answer_repeated(self, repeated: Sequence[Submission]) -> None:
-        claims = await self.connection.fetch(
+        processed = await self.connection.fetch(
             f"""SELECT c.id, c.stream, c.body_hash, r.state, r.n FROM claim c
                 LEFT JOIN "{self.domain.table}" r ON r.id = c.stream WHERE c.id = ANY($1::uuid[])""",  # noqa: S608
             [s.id for s in repeated],
         )
-        by_id = {row["id"]: row for row in claims}
+        by_id = {row["id"]: row for row in processed}
         for submission in repeated:
             row = by_id[submission.id]
             # Of what was found again in the log after a restore nobody knows the body any more.
@@ -217,56 +199,14 @@ class Batch(Generic[S]):
                     fix="Send the same body again, or use a new key.",
                 )
                 continue
-            state = self._parse(row["state"]) if row["state"] is not None else None
+            state = self.parse(row["state"]) if row["state"] is not None else None
             self.outcomes[submission.id] = Outcome(row["stream"], state, row["n"] or 0, repeated=True)
-
-    async def _lock(self, streams: Iterable[str]) -> None:
-        rows = await self.connection.fetch(
-            f"""SELECT id, state, n, sequence, head, at, created_at FROM "{self.domain.table}"
-                WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE""",  # noqa: S608
-            sorted(streams),
-        )
-        self._hold(rows)
-
-    def _hold(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        for row in rows:
-            self.rows[row["id"]] = Row(
-                row["id"],
-                self._parse(row["state"]),
-                row["n"],
-                row["sequence"],
-                row["head"],
-                row["at"],
-                row["created_at"],
-                known=True,
-            )
-
-    async def _mark(self, streams: Iterable[str]) -> None:
-        rows = await self.connection.fetch(
-            "SELECT stream FROM parked_stream WHERE stream = ANY($1::text[]) ORDER BY stream FOR UPDATE",
-            sorted(streams),
-        )
-        self.marks = {row["stream"] for row in rows}
-
-    async def hold(self, stream: str) -> bool:
-        """Lock one stream's row, unread, and its parked mark, in that order; whether the mark is there."""
-        await self.connection.execute(
-            f'SELECT FROM "{self.domain.table}" WHERE id = $1 FOR UPDATE',
-            stream,
-        )
-        await self._mark([stream])
-        return stream in self.marks
-
-    async def hold_and_read(self, stream: str) -> None:
-        """`hold`, and know the row."""
-        await self.hold(stream)
-        await self._lock([stream])
 
     # ── 3 shared rows, 4 load, 5 decide ──────────────────────────────────────────────────────────────────
 
     async def _decide_all(self, fresh: Sequence[Pending]) -> None:
         work = [
-            Work(p.submission, self._row(p.submission.stream).state, p.keys)
+            Work(p.submission, self.row(p.submission.stream).state, p.keys)
             for p in fresh
             if p.submission.command is not None
         ]
@@ -289,8 +229,8 @@ class Batch(Generic[S]):
         if work:
             locked |= await self.domain.loader.locks(self.connection, work)
         if locked:
-            await self._lock_shared(locked)
-        await self._load_references(set(references))
+            await self.lock_shared(locked)
+        await self.load_references(set(references))
         held = locked | {(STREAM, stream) for stream, row in self.rows.items() if row.known}
         if work:
             self._loaded = await self.domain.loader.load(self.connection, work, held)
@@ -302,28 +242,6 @@ class Batch(Generic[S]):
         if self._loaded is None:
             raise InvariantBroken("a command is decided before what its rule may know is loaded")
         return self._loaded
-
-    async def _lock_shared(self, keys: set[Key]) -> None:
-        ordered = sorted(keys)
-        kinds, names = [k for k, _ in ordered], [i for _, i in ordered]
-        # A row in conflict is locked before its WHERE is looked at, so nothing is ever rewritten.
-        await self.connection.execute(
-            """INSERT INTO shared (kind, id) SELECT * FROM unnest($1::text[], $2::text[]) AS t (kind, id)
-               ORDER BY kind, id ON CONFLICT (kind, id) DO UPDATE SET id = excluded.id WHERE false""",
-            kinds,
-            names,
-        )
-
-    async def _load_references(self, keys: set[Key]) -> None:
-        for table in sorted({table for table, _ in keys}):
-            names = [name for kind, name in keys if kind == table]
-            rows = await self.connection.fetch(
-                f'SELECT to_jsonb(t) AS row FROM "{table}" t WHERE id = ANY($1::text[])',  # noqa: S608
-                names,
-            )
-            found = {row["id"]: row for row in (orjson.loads(r["row"]) for r in rows)}
-            for name in names:
-                self.reference_origin[(table, name)] = found.get(name)
 
     def _settle(self, item: Pending, locked: set[Key]) -> None:
         submission = item.submission
@@ -366,31 +284,16 @@ class Batch(Generic[S]):
 
     def _blamed(self, submission: Submission) -> str:
         """Which field of this fact the rule cannot take, if it is one: in words behind the error."""
-        command, row = submission.command, self._row(submission.stream)
+        command, row = submission.command, self.row(submission.stream)
         if command is None or command.fact is None:
             return ""
-        decider, plain = self.domain.decider, Plain(at=max(self.now, row.at or self.now), seed=submission.id)
-
-        def applies(fact: Event) -> bool:
-            asked = command.model_copy(update={"fact": fact})
-            try:
-                state = decider.evolve(row.state, fact)
-                asked = self.loaded.with_context(submission.stream, state, asked, plain)
-                own = [each for each in decider.decide(state, asked) if not isinstance(each, EventOn)]
-                state = decider.fold(own, state)
-                if state is not None:
-                    self.domain.timers(state)
-            except NeedsMore:
-                return True
-            except Exception:  # noqa: BLE001 whatever it is, with this value the fact does not apply either
-                return False
-            return True
-
-        found = field_of(command.fact, applies)
+        plain = Plain(at=max(self.now, row.at or self.now), seed=submission.id)
+        rule = Rule(self.domain.decider, self.domain.timers, self.loaded, plain)
+        found = field_of(command.fact, lambda fact: rule.takes(submission.stream, row.state, command, fact))
         return f"{BY_FIELD}{found}" if found else ""
 
     def _decide(self, submission: Submission, command: Command) -> Outcome:
-        row, domain = self._row(submission.stream), self.domain
+        row, domain = self.row(submission.stream), self.domain
         at = max(self.now, row.at) if row.at else self.now
         before = state = row.state
         events: list[tuple[Event, bool]] = []
@@ -423,7 +326,7 @@ class Batch(Generic[S]):
         return Outcome(submission.stream, state, row.n, own)
 
     def _write_other(self, submission: Submission, other: EventOn) -> None:
-        row = self._row(other.stream)
+        row = self.row(other.stream)
         if (row.state is None) is not other.opens:
             raise InvariantBroken("a decision writes to a stream that it has not locked")
         at = max(self.now, row.at) if row.at else self.now
@@ -438,7 +341,10 @@ class Batch(Generic[S]):
         events: Sequence[tuple[Event, bool]],
         at: datetime,
     ) -> None:
-        before, written = row.state, self._entries(row, submission, events, at)
+        before, written = (
+            row.state,
+            entries_of(self.domain.service, self.chain_key, row, submission, events, at),
+        )
         row.state, row.at, row.created_at = after, at, row.created_at or at
         self.changes.append(Change(row.id, submission, before, after, written, at))
         self.entries.extend(entry for entry, _ in written)
@@ -457,7 +363,9 @@ class Batch(Generic[S]):
                 reference.id, None, fresh.get("n", 0), fresh.get("sequence", 0), fresh.get("head", "")
             )
             if recorded.event is not None:
-                written = self._entries(row, submission, [(recorded.event, True)], self.now)
+                written = entries_of(
+                    self.domain.service, self.chain_key, row, submission, [(recorded.event, True)], self.now
+                )
                 self.entries.extend(entry for entry, _ in written)
             fresh |= {"n": row.n, "sequence": row.sequence, "head": row.head}
         elif recorded.event is not None:
@@ -470,54 +378,6 @@ class Batch(Generic[S]):
         if self._members[among.key] >= among.most:
             raise among.refused
         self._members[among.key] += 1
-
-    def _entries(
-        self, row: Row[S], submission: Submission, events: Sequence[tuple[Event, bool]], at: datetime
-    ) -> list[tuple[Entry, Event]]:
-        written: list[tuple[Entry, Event]] = []
-        n, sequence, head = row.n, row.sequence, row.head
-        for event, own in events:
-            n += 1
-            if own and event.published:
-                sequence += 1
-            if own:
-                entry = self._own(submission, row.id, event, n, sequence, at)
-            else:
-                entry = journal.noted(_fact(submission), n, sequence)
-            head = journal.link(self.chain_key, head, entry)
-            written.append((journal.with_chain(entry, head), event))
-        row.n, row.sequence, row.head = n, sequence, head
-        return written
-
-    def _own(
-        self, submission: Submission, stream: str, event: Event, n: int, sequence: int, at: datetime
-    ) -> Entry:
-        if publisher(type(event)) != self.domain.service:
-            raise InvariantBroken(f"{self.domain.service} does not own {event.wire}")
-        payload = event.payload()
-        if len(payload) > LARGEST_EVENT:
-            raise Problem(413, "body-too-large", "The event of this request would be too large.")
-        return Entry(
-            stream,
-            n,
-            ids.uuid(),
-            event.published,
-            sequence,
-            event.wire_type(),
-            f"/{self.domain.service}",
-            at,
-            submission.causation or str(submission.id),
-            submission.traceparent,
-            "",
-            payload,
-            "",
-        )
-
-    def _row(self, stream: str) -> Row[S]:
-        row = self.rows.get(stream)
-        if row is None:
-            row = self.rows[stream] = Row(stream, None)
-        return row
 
     def _leave(self, submission: Submission, outcome: Outcome | Exception) -> None:
         self.unrecorded.append(submission.id)
@@ -594,27 +454,11 @@ class Batch(Generic[S]):
         """Keep the facts that failed, sealed, behind one mark per stream."""
         await bulk_writes.parked(self.connection, self.sealer, self.parked, self.now)
 
-    def _parse(self, state: str) -> S:
-        return self.domain.decider.state.model_validate_json(state)
-
-
-def check_together(events: Sequence[Event]) -> None:
-    """A command's events are one append. Raises `Problem` where they would not fit into one."""
-    if len(events) > 1 and sum(len(event.payload()) for event in events) > LARGEST_EVENT:
-        raise Problem(413, "body-too-large", "The events of this request would be too large.")
-
 
 def _streams(items: Sequence[Pending]) -> set[str]:
     """Whose rows these need. What is parked in any case needs none: its row may be the very one that cannot be read."""
     own = {s.stream for s in (p.submission for p in items) if s.reference is None and not s.poison}
     return own | {t for p in items for t in (*p.streams, *p.submission.other_streams)}
-
-
-def _fact(submission: Submission) -> Message:
-    received = submission.received
-    if received is None or received.message is None:
-        raise InvariantBroken("only a fact that could be read is noted")
-    return received.message
 
 
 def describe(error: BaseException) -> str:

@@ -6,6 +6,7 @@ The field is found by trying: with a harmless value there, the same rule takes t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, cast
 
@@ -13,7 +14,9 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from loopkeeper.contract.calendar import la_date
+from loopkeeper.contract.decider import Command, Decider, EventOn, Plain
 from loopkeeper.contract.event import Event
+from loopkeeper.store.definition import Loaded, NeedsMore
 
 # Text between what failed and the field that made it fail.
 BY_FIELD = ", by its field "
@@ -22,6 +25,32 @@ MOST_TRIED = 200
 
 Position = tuple[str | int, ...]
 Applies = Callable[[Event], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A service's rule, asked apart from its batch: with what that has loaded, at one time."""
+
+    decider: Decider[Any, Any]
+    timers: Callable[[Any], object]
+    loaded: Loaded[Any, Any]
+    plain: Plain
+
+    def takes(self, stream: str, before: Any, command: Command, fact: Event) -> bool:
+        """Whether this fact, in the command's place of its own, meets no fault."""
+        decider, asked = self.decider, command.model_copy(update={"fact": fact})
+        try:
+            state = decider.evolve(before, fact)
+            asked = self.loaded.with_context(stream, state, asked, self.plain)
+            own = [each for each in decider.decide(state, asked) if not isinstance(each, EventOn)]
+            state = decider.fold(own, state)
+            if state is not None:
+                self.timers(state)
+        except NeedsMore:
+            return True
+        except Exception:  # noqa: BLE001 whatever it is, with this value the fact does not apply either
+            return False
+        return True
 
 
 def field_of(fact: Event, applies: Applies) -> str:

@@ -37,6 +37,11 @@ FIRST = (
     "CREATE INDEX file_row_stream ON file_row (stream) WHERE stream <> ''",
 )
 
+# The day a file speaks of: the last of its period; of one that says none the day it came in.
+FILE_DAY = "coalesce(period_through, (received_at AT TIME ZONE 'America/Los_Angeles')::date)"
+# A plan's files by the month they speak of, for a later migration of each service that takes files.
+FILE_MONTH = f"file_month ON file (plan_id, kind, ({FILE_DAY}))"
+
 
 def file_statements(service: str) -> tuple[str, ...]:
     """The statements, for a migration of a service that takes files: its reader role sees own files and their rows."""
@@ -97,6 +102,7 @@ def file_tables(metadata: sa.MetaData) -> None:
         sa.Index("file_at", "at", "id"),
         sa.Index("file_open", "received_at", "id", postgresql_where=waiting),
         sa.Index("file_kept", "received_at", postgresql_where=sa.text("forgotten_at IS NULL")),
+        sa.Index("file_month", "plan_id", "kind", sa.text(f"({FILE_DAY})")),
     )
     sa.Table(
         "file_part",

@@ -1,7 +1,7 @@
 """Is a service open? It takes commands and sends only while its database is known to have what the log has of it.
 
-Closed at every start, and again at every sign that its database or the log stepped back (protocols.md §12). Each closing
-begins a new *turn*: whatever began in an earlier one must not commit.
+Closed at every start, and again at every sign that its database or the log stepped back (protocols.md §12). Closures are
+counted: what began before the last one must not commit.
 """
 
 from __future__ import annotations
@@ -37,29 +37,29 @@ class Gate:
     def __init__(self, service: str) -> None:
         self.ready = asyncio.Event()
         self.ready.set()
-        self.turn = 0
+        self.closures = 0
         self.reason = ""
         self._service = service
         self._closing = asyncio.Event()
 
     def close(self, reason: str) -> None:
-        """Nothing that has begun commits, nothing new begins. Closing a closed gate begins another turn."""
-        self.turn += 1
+        """Nothing that has begun commits, nothing new begins. Closing a closed gate counts too."""
+        self.closures += 1
         self.reason = reason
         self.ready.clear()
         self._closing.set()
         self._closing = asyncio.Event()
         log.warning("closed", service=self._service, reason=reason)
 
-    def open(self, turn: int) -> bool:
-        """Take commands again, unless it was closed since `turn`; whether it is open."""
-        if turn == self.turn:
+    def open(self, closures: int) -> bool:
+        """Take commands again, unless it was closed since it was counted; whether it is open."""
+        if closures == self.closures:
             self.ready.set()
         return self.ready.is_set()
 
-    def check(self, turn: int) -> None:
-        """Raises `Closed` where a turn has ended."""
-        if turn != self.turn:
+    def check(self, closures: int) -> None:
+        """Raises `Closed` where it was closed since it was counted."""
+        if closures != self.closures:
             raise Closed(self.reason)
 
     async def passed(self, patience: float = PATIENCE) -> None:

@@ -330,7 +330,7 @@ class Store(Generic[S]):
         return result
 
     async def single(self, statement: Callable[[Connection], Awaitable[T]]) -> T:
-        """Run this one statement, which commits by itself, beside batches: on tables that no batch reads. Like a commit it
+        """Run this one statement, which commits by itself, apart from batches: on tables that no batch reads. Like a commit it
         is neither cancelled nor given up. It holds whatever the log says: nothing takes it back where the gate closes
         meanwhile. Raises `Busy` while the log is not read."""
         await self.read_first()
@@ -338,8 +338,8 @@ class Store(Generic[S]):
             return await uncancelled(connection, statement(connection))
 
     async def _transact(self, steps: Callable[[Connection], Awaitable[T]], *, concurrent: bool = False) -> T:
-        # Taken first: a connection to another server, and whatever else is noticed meanwhile, ends this turn.
-        begun = self.gate.turn
+        # Taken first: a connection to another server, and whatever else is noticed meanwhile, closes the gate.
+        begun = self.gate.closures
         alone = nullcontext() if concurrent else self._turn
         async with alone, self._pool.acquire() as connection, connection.transaction():
             result = await steps(connection)  # pyright: ignore[reportArgumentType] a pool's proxy is a connection

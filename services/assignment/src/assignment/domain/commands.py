@@ -83,6 +83,13 @@ class ProviderLeft(Command):
     provider: str
 
 
+class ProviderReturned(Command):
+    """The provider of this assignment, which had left, is under contract again."""
+
+    assignment: str
+    provider: str
+
+
 # ── deadlines ─────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -20,6 +20,7 @@ from assignment.domain.commands import (
     EndTerm,
     NoteFact,
     ProviderLeft,
+    ProviderReturned,
     RequestChange,
     Start,
     Watch,
@@ -149,7 +150,7 @@ Asked = (
     | tuple[RequestChange, ChangeContext]
     | tuple[AskPlan, SilenceContext]
     | tuple[Start, StartContext]
-    | tuple[ProviderLeft, LeftContext]
+    | tuple[ProviderLeft | ProviderReturned, LeftContext]
     | tuple[ChangeLead | Watch | EndTerm, Plain]
 )
 

@@ -12,15 +12,15 @@ from loopkeeper.contract.calendar import end_of_la_day
 def timers(state: Assignment) -> Mapping[str, datetime]:
     """`answer`: until the plan was asked about the silence; `watch`: the next limit at risk or breached; `start` of a
     planned assignment; `term`: the end of the authorization's last day."""
-    turn = state.turn
+    held_offer = state.held_offer
     found: dict[str, datetime] = {}
-    if turn is not None and turn.status == "offered" and not asked_about(state, turn):
-        found["answer"] = turn.answer_due_at
+    if held_offer is not None and held_offer.status == "offered" and not asked_about(state, held_offer):
+        found["answer"] = held_offer.answer_due_at
     if moments := [moment for _, _, moment in unraised(state)]:
         found["watch"] = min(moments)
-    if turn is not None and turn.starts_on is not None:
-        found["start"] = _beginning(turn.starts_on)
-    if turn is not None and state.ends_on is not None:
+    if held_offer is not None and held_offer.starts_on is not None:
+        found["start"] = _beginning(held_offer.starts_on)
+    if held_offer is not None and state.ends_on is not None:
         found["term"] = end_of_la_day(state.ends_on)
     return found
 

@@ -24,6 +24,7 @@ from loopkeeper.contract.events import (
     AssignmentMade,
     AssignmentOverdue,
     AssignmentPlanAsked,
+    AssignmentQuestionTakenBack,
     AssignmentStarted,
     AssignmentWithdrawn,
     AuthorizationApproved,
@@ -226,6 +227,7 @@ def _plan_asked(state: Assignment, event: AssignmentPlanAsked) -> Mapping[str, A
             assignment=event.assignment,
             wished=event.wished or (before.wished if before is not None else ""),
             left=event.reason == PROVIDER_LEFT or (before is not None and before.left),
+            requested=event.reason != PROVIDER_LEFT or (before is not None and before.requested),
             due_at=event.due_at,
             at_risk_at=event.at_risk_at,
         )
@@ -234,6 +236,14 @@ def _plan_asked(state: Assignment, event: AssignmentPlanAsked) -> Mapping[str, A
         asked |= {"told_due_at": state.told_due_at or event.due_at}
         asked |= {"told_at_risk_at": state.told_at_risk_at or event.at_risk_at}
     return asked
+
+
+def _question_taken_back(state: Assignment, event: AssignmentQuestionTakenBack) -> Mapping[str, Any]:
+    change = state.change
+    if change is None or change.assignment != event.assignment:
+        return {}
+    kept = change.model_copy(update={"left": False}) if event.open else None
+    return {"change": kept, "asked": event.open or ""}
 
 
 def _offer(event: AssignmentMade) -> Offer:
@@ -272,5 +282,6 @@ FOLD: Mapping[type[Event], Callable[[Assignment, Any], Mapping[str, Any]]] = {
     AssignmentWithdrawn: _withdrawn,
     AssignmentEnded: _ended,
     AssignmentPlanAsked: _plan_asked,
+    AssignmentQuestionTakenBack: _question_taken_back,
     AssignmentOverdue: _overdue,
 }

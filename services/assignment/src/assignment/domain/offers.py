@@ -80,46 +80,62 @@ def wants_offer(state: Assignment, command: Command, at: datetime) -> bool:
     """Whether this command, its fact already in the state, should lead to an offer."""
     if not carried(state, la_date(at)):
         return False
-    turn = state.turn
+    held_offer = state.held_offer
     match command:
-        case NoteFact(fact=AuthorizationPresumptiveGranted()) if turn is not None:
-            return yields_to_grant(turn, command)
+        case NoteFact(fact=AuthorizationPresumptiveGranted()) if held_offer is not None:
+            return yields_to_grant(held_offer, command)
         case NoteFact(fact=AuthorizationApproved() | AuthorizationPresumptiveGranted()):
             # After first services too: what they were given under may have ended meanwhile (loop.md 7.2).
-            return turn is None
+            return held_offer is None
         case NoteFact(fact=ReferralAmended()):
             waits = state.asked == "none_left" or (
                 state.asked == COVERAGE_ENDED and not uncovered(state, la_date(at))
             )
-            return turn is None and waits and not state.outcome
+            return held_offer is None and waits and not state.outcome
         case NoteFact(fact=AuthorizationExtended()):
             # A term that had ended goes on, and nobody serves under it any more.
-            return turn is None and any(offer.reason == AUTHORIZATION_ENDED for offer in state.offers)
+            return held_offer is None and any(offer.reason == AUTHORIZATION_ENDED for offer in state.offers)
         case AssignByHand():
-            return not state.outcome or turn is None or state.change is not None
+            return not state.outcome or held_offer is None or state.change is not None
         case AskPlan():
-            return turn is not None and unanswered(state, turn, at)
+            return held_offer is not None and unanswered(state, held_offer, at)
         case Decline() | Withdraw():
-            return turn is not None and turn.assignment == command.assignment and turn.status == "offered"
+            return (
+                held_offer is not None
+                and held_offer.assignment == command.assignment
+                and held_offer.status == "offered"
+            )
         case End():
-            return turn is not None and turn.assignment == command.assignment and turn.status == "accepted"
+            return (
+                held_offer is not None
+                and held_offer.assignment == command.assignment
+                and held_offer.status == "accepted"
+            )
         case RequestChange():
-            return turn is not None and turn.assignment == command.assignment and turn.status == "offered"
+            return (
+                held_offer is not None
+                and held_offer.assignment == command.assignment
+                and held_offer.status == "offered"
+            )
         case _:
             return False
 
 
-def yields_to_grant(turn: Offer, command: Command) -> bool:
+def yields_to_grant(held_offer: Offer, command: Command) -> bool:
     """Whether this offer, which nobody has accepted, is taken back for the provider that the command's fact grants."""
     match command:
         case NoteFact(fact=AuthorizationPresumptiveGranted(carried_by="") as fact):
-            return turn.status == "offered" and turn.provider != fact.provider
+            return held_offer.status == "offered" and held_offer.provider != fact.provider
         case _:
             return False
 
 
-def unanswered(state: Assignment, turn: Offer, at: datetime) -> bool:
-    return turn.status == "offered" and not asked_about(state, turn) and at >= turn.answer_due_at
+def unanswered(state: Assignment, held_offer: Offer, at: datetime) -> bool:
+    return (
+        held_offer.status == "offered"
+        and not asked_about(state, held_offer)
+        and at >= held_offer.answer_due_at
+    )
 
 
 def need(state: Assignment, command: Command) -> Need:
@@ -162,8 +178,8 @@ def need(state: Assignment, command: Command) -> Need:
 def _is_granted_alone(state: Assignment, command: Command) -> bool:
     """Whether nobody but the one that holds the grant may be asked: before the decision, and where its grant comes while
     somebody else has not answered."""
-    turn = state.turn
-    return state.approved is None or (turn is not None and yields_to_grant(turn, command))
+    held_offer = state.held_offer
+    return state.approved is None or (held_offer is not None and yields_to_grant(held_offer, command))
 
 
 def _barred(state: Assignment, command: Command) -> dict[str, str]:
@@ -176,21 +192,21 @@ def _barred(state: Assignment, command: Command) -> dict[str, str]:
     for offer in state.offers:
         if offer.status == "declined" and offer.reason == MEMBER_OBJECTS:
             found[offer.provider] = "member_objects"
-    turn = state.turn
-    if turn is not None:
-        if state.change is not None and state.change.assignment == turn.assignment:
-            found[turn.provider] = "member_objects"
+    held_offer = state.held_offer
+    if held_offer is not None:
+        if state.change is not None and state.change.assignment == held_offer.assignment:
+            found[held_offer.provider] = "member_objects"
         elif state.asked == NO_ANSWER:
-            found[turn.provider] = "no_answer"
+            found[held_offer.provider] = "no_answer"
         match command:
             case AskPlan():
-                found[turn.provider] = "no_answer"
+                found[held_offer.provider] = "no_answer"
             case Withdraw():
-                found[turn.provider] = "taken_back"
+                found[held_offer.provider] = "taken_back"
             case End():
-                found[turn.provider] = "ended"
+                found[held_offer.provider] = "ended"
             case RequestChange():
-                found[turn.provider] = "member_objects"
+                found[held_offer.provider] = "member_objects"
             case _:
                 pass
     return found
@@ -281,22 +297,22 @@ def uncovered(state: Assignment, on: date) -> bool:
 
 
 def taken_back(
-    turn: Offer, at: datetime, reason: str, acted_by: ActedBy | None = None, on: date | None = None
+    held_offer: Offer, at: datetime, reason: str, acted_by: ActedBy | None = None, on: date | None = None
 ) -> Event:
     """The end of a turn: an offer is withdrawn, an assignment ends."""
-    if turn.status == "offered":
+    if held_offer.status == "offered":
         return AssignmentWithdrawn(
             occurred_at=at,
             acted_by=acted_by,
-            assignment=turn.assignment,
-            provider=turn.provider,
+            assignment=held_offer.assignment,
+            provider=held_offer.provider,
             reason=reason,
         )
     return AssignmentEnded(
         occurred_at=at,
         acted_by=acted_by,
-        assignment=turn.assignment,
-        provider=turn.provider,
+        assignment=held_offer.assignment,
+        provider=held_offer.provider,
         reason=reason,
         on=on or la_date(at),
     )

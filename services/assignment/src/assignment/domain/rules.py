@@ -24,6 +24,7 @@ from assignment.domain.assignment_changes import (
     end_term,
     nothing_here,
     provider_left,
+    provider_returned,
     request_change,
     start,
     wish_heard,
@@ -39,6 +40,7 @@ from assignment.domain.commands import (
     EndTerm,
     NoteFact,
     ProviderLeft,
+    ProviderReturned,
     RequestChange,
     Start,
     Watch,
@@ -118,6 +120,8 @@ def _decide(state: Assignment | None, asked: Asked) -> Sequence[Event]:
             return list(watch(state, context.at))
         case (ProviderLeft() as command, context):
             return list(provider_left(state, command, context))
+        case (ProviderReturned() as command, context):
+            return list(provider_returned(state, command, context))
         case (Start(), context):
             return list(start(state, context))
         case (EndTerm(), context):
@@ -130,15 +134,15 @@ def settle(state: Assignment | None, command: NoteFact, context: SettleContext) 
     """After a fact: take back what nothing carries any more, and ask the next where somebody must be asked."""
     if state is None:
         return
-    turn = state.turn
-    if turn is not None and (reason := over_because(state, la_date(context.at))):
+    held_offer = state.held_offer
+    if held_offer is not None and (reason := over_because(state, la_date(context.at))):
         last = state.ends_on if reason == AUTHORIZATION_ENDED else None
-        yield taken_back(turn, context.at, reason, on=last)
-    elif turn is not None and wants_offer(state, command, context.at):
+        yield taken_back(held_offer, context.at, reason, on=last)
+    elif held_offer is not None and wants_offer(state, command, context.at):
         # Who serves already is asked first, before a provider that has not answered yet (ECMG26 p112, loop.md 3.3).
         offering = needed(context.offering)
         if offering.ranking.first is not None:
-            gone = taken_back(turn, context.at, OTHER_SERVES)
+            gone = taken_back(held_offer, context.at, OTHER_SERVES)
             yield gone
             yield from offer_next(evolve(state, gone), context, offering)
     elif wants_offer(state, command, context.at):
@@ -238,23 +242,23 @@ def offered(state: Assignment | None, assignment: str, provider: str) -> tuple[A
 def ask_plan(state: Assignment | None, command: AskPlan, context: SilenceContext) -> Iterator[Event]:
     """Silence is not a decline: the offer stays, and the plan is asked (loop.md 5.6). Only where the plan turned it
     on, and somebody else can be asked, the offer is withdrawn first and the next one made."""
-    turn, at = state.turn if state is not None else None, context.at
-    if state is None or turn is None or not unanswered(state, turn, at):
+    held_offer, at = state.held_offer if state is not None else None, context.at
+    if state is None or held_offer is None or not unanswered(state, held_offer, at):
         return
     yield AssignmentOverdue(
         occurred_at=at,
-        assignment=turn.assignment,
+        assignment=held_offer.assignment,
         clock="provider_answer",
-        due_at=turn.answer_due_at,
+        due_at=held_offer.answer_due_at,
         state="breached",
     )
     offering = context.offering
     if offering is not None and offering.ranking.first is not None and wants_offer(state, command, at):
-        gone = taken_back(turn, at, NO_ANSWER)
+        gone = taken_back(held_offer, at, NO_ANSWER)
         yield gone
         yield from offer_next(evolve(state, gone), context, offering)
     else:
-        yield plan_asked(at, context.told, "no_answer", turn.assignment)
+        yield plan_asked(at, context.told, "no_answer", held_offer.assignment)
 
 
 def watch(state: Assignment | None, at: datetime) -> Iterator[Event]:

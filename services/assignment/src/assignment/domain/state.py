@@ -80,6 +80,8 @@ class Change(Fact):
     assignment: str
     wished: str = ""
     left: bool = False
+    # The member asked for it, whatever else there is.
+    requested: bool = False
     due_at: datetime | None = None
     at_risk_at: datetime | None = None
 
@@ -123,14 +125,14 @@ class Assignment(State):
     outcome: str = ""
 
     @property
-    def turn(self) -> Offer | None:
+    def held_offer(self) -> Offer | None:
         """The offer or assignment that takes a place now."""
         return next((offer for offer in reversed(self.offers) if offer.held), None)
 
     @property
     def live(self) -> Offer | None:
-        turn = self.turn
-        return turn if turn is not None and turn.live else None
+        held_offer = self.held_offer
+        return held_offer if held_offer is not None and held_offer.live else None
 
     def offer(self, assignment: str) -> Offer | None:
         return next((offer for offer in self.offers if offer.assignment == assignment), None)
@@ -150,9 +152,9 @@ def over_because(state: Assignment, on: date | None = None) -> str:
 
 def status(state: Assignment) -> str:
     """offered or accepted while somebody's turn is held; asked while the plan must act; else waiting or closed."""
-    turn = state.turn
-    if turn is not None:
-        return turn.status
+    held_offer = state.held_offer
+    if held_offer is not None:
+        return held_offer.status
     if state.outcome:
         return "closed"
     return "asked" if state.asked else "waiting"
@@ -169,13 +171,15 @@ class Deadline(NamedTuple):
 
 def deadlines(state: Assignment) -> Iterator[Deadline]:
     """The limits that run now. Somebody is told whom to serve once a provider has accepted: an offer names nobody."""
-    turn = state.turn
-    if over_because(state) or (state.outcome and turn is None):
+    held_offer = state.held_offer
+    if over_because(state) or (state.outcome and held_offer is None):
         return
-    if turn is not None and turn.status == "offered":
-        yield Deadline("provider_answer", turn.assignment, turn.answer_at_risk_at, turn.answer_due_at)
+    if held_offer is not None and held_offer.status == "offered":
+        yield Deadline(
+            "provider_answer", held_offer.assignment, held_offer.answer_at_risk_at, held_offer.answer_due_at
+        )
     if not told(state):
-        assignment = turn.assignment if turn is not None else ""
+        assignment = held_offer.assignment if held_offer is not None else ""
         yield Deadline("provider_told", assignment, state.told_at_risk_at, state.told_due_at)
     if state.change is not None:
         change = state.change
@@ -206,7 +210,7 @@ def mark(clock: str, state: str, assignment: str) -> str:
     return f"{clock}/{state}" if clock == "provider_told" else f"{clock}/{state}/{assignment}"
 
 
-def asked_about(state: Assignment, turn: Offer) -> bool:
+def asked_about(state: Assignment, held_offer: Offer) -> bool:
     """Whether the plan was asked about the silence of this offer."""
-    breached = mark("provider_answer", "breached", turn.assignment)
+    breached = mark("provider_answer", "breached", held_offer.assignment)
     return state.asked == NO_ANSWER or breached in state.raised

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
 import orjson
@@ -23,6 +23,7 @@ from assignment.domain.commands import (
     EndTerm,
     NoteFact,
     ProviderLeft,
+    ProviderReturned,
     RequestChange,
     Start,
     Watch,
@@ -50,7 +51,7 @@ from assignment.domain.offers import need, wants_offer
 from assignment.domain.state import Assignment, told
 from assignment.persistence import prior_providers
 from assignment.persistence.prior_providers import Families, Served
-from loopkeeper.contract.calendar import la_date
+from loopkeeper.contract.calendar import la_date, month_end, month_start, noon_of
 from loopkeeper.contract.decider import Command, InvariantBroken, Plain
 from loopkeeper.contract.events import ProviderRecorded, ReferralAmended
 from loopkeeper.kernel.clock import Clock
@@ -59,6 +60,7 @@ from loopkeeper.postgres.connections import Connection
 from loopkeeper.store.definition import Change, Key, Loaded, Loader, NeedsMore, Work
 
 MEMBER, PROVIDER = "member", "provider"
+DAY = timedelta(days=1)
 # Links that join two referrals of one member for certain: a possible duplicate, or what was split again, does not.
 SAME_MEMBER = frozenset({"plan_change", "contested", "overturned"})
 
@@ -74,12 +76,28 @@ class Holding(NamedTuple):
 Holders = Mapping[str, Mapping[str, Holding]]
 
 
+# What a rule may look at beyond its own row: the plans' providers, how many places each of them has given away, and the
+# members' live assignments with who served before.
+DIRECTORY, COUNTS, HOLDERS = "directory", "counts", "holders"
+ALL = frozenset({DIRECTORY, COUNTS, HOLDERS})
+
+# Who has a contract with one of these plans; and how many members each of them has.
+CONTRACTED = """
+SELECT p.id, p.entry, 0 AS held FROM provider p
+WHERE p.entry -> 'contracts' @> ANY (
+  SELECT jsonb_build_array(jsonb_build_object('plan', plan)) FROM unnest($1::text[]) AS t (plan))
+"""
+WITH_COUNTS = CONTRACTED.replace(
+    "0 AS held", "(SELECT count(*) FROM assignment a WHERE a.held AND a.provider_id = p.id) AS held"
+)
+
 # Flags of a member whose contact is restricted.
 SAFETY = frozenset({"do_not_contact", "safe_contact"})
 
 
 class AssignmentLoaded(Loaded[Assignment, Asked]):
-    """The directory and the places taken, kept up to date while a batch is decided."""
+    """The directory and the places taken, kept up to date while a batch is decided. Of `ALL` it has the `parts` that
+    its batch's commands were seen to need; a command that turns out to need another goes to the next batch, which has all."""
 
     def __init__(
         self,
@@ -90,10 +108,12 @@ class AssignmentLoaded(Loaded[Assignment, Asked]):
         locked: Collection[Key],
         served: Served | None = None,
         families: Families | None = None,
+        parts: Collection[str] = ALL,
     ) -> None:
         self._policy = policy
+        self._parts = frozenset(parts)
         self._entries = entries
-        # AssignmentLoaded taken, by provider.
+        # Places taken, by provider.
         self._held = dict(held)
         self._holders = {member: dict(referrals) for member, referrals in holders.items()}
         self._locked = locked
@@ -126,7 +146,7 @@ class AssignmentLoaded(Loaded[Assignment, Asked]):
                 offering = self._offering(stream, known, command, at) if re_offers else None
                 told = self._told(known, at) if wanted else None
                 return command, SilenceContext(at=at, seed=seed, told=told, offering=offering)
-            case ProviderLeft():
+            case ProviderLeft() | ProviderReturned():
                 contracted = self._may_serve(known, command.provider, at)
                 limit = self._limit("provider_change", at)
                 return command, LeftContext(at=at, seed=seed, contracted=contracted, change=limit)
@@ -160,13 +180,18 @@ class AssignmentLoaded(Loaded[Assignment, Asked]):
         return HandContext(at=at, seed=plain.seed, offering=offering, obliged=obliged)
 
     def _offering(self, stream: str, state: Assignment, command: Command, at: datetime) -> Offering:
+        self._must_know(state, *ALL)
         ranking = self.ranking(state, command, at)
         wanted = {(MEMBER, state.member)}
         if ranking.first is not None:
             wanted.add((PROVIDER, ranking.first.provider))
         self._lock(wanted)
         told, answer = self._told(state, at), self._limit("provider_answer", at)
-        inside = at < told.due_at < answer.due_at
+        by_file = ranking.first is not None and self._answers_by(ranking.first.provider) == "file"
+        if by_file:
+            answer = self._next_file(state.plan, answer)
+        # The telling does not wait for a file (loop.md 5.6).
+        inside = at < told.due_at < answer.due_at and not by_file
         return Offering(
             ranking=ranking,
             answer_due_at=told.due_at if inside else answer.due_at,
@@ -177,8 +202,14 @@ class AssignmentLoaded(Loaded[Assignment, Asked]):
         )
 
     def _conflict(self, stream: str, state: Assignment, at: datetime) -> Conflict:
+        self._must_know(state, HOLDERS)
         self._lock({(MEMBER, state.member)})
         return Conflict(told=self._told(state, at), other_assignment=self._other_assignment(stream, state))
+
+    def _must_know(self, state: Assignment, *parts: str) -> None:
+        if not self._parts.issuperset(parts):
+            # Nobody's row: a command that asks for it waits for a part of the directory.
+            raise NeedsMore({(MEMBER, state.member), (PROVIDER, "")})
 
     def _lock(self, wanted: set[Key]) -> None:
         if not wanted <= set(self._locked):
@@ -189,10 +220,10 @@ class AssignmentLoaded(Loaded[Assignment, Asked]):
         day = la_date(at)
         plan = state.plan
         wanted = self._with_history(state, need(state, command))
-        held, turn = self._held, state.turn
-        if isinstance(command, AssignByHand) and turn is not None:
+        held, held_offer = self._held, state.held_offer
+        if isinstance(command, AssignByHand) and held_offer is not None:
             # Its own turn is taken back by the same command and takes no place.
-            held = {**held, turn.provider: held.get(turn.provider, 0) - 1}
+            held = {**held, held_offer.provider: held.get(held_offer.provider, 0) - 1}
         specialists = {
             code: [row["provider_type"] for row in self._specialists(plan, code, day)]
             for code in wanted.populations
@@ -230,17 +261,17 @@ class AssignmentLoaded(Loaded[Assignment, Asked]):
 
     def observe(self, change: Change[Assignment]) -> None:
         for state, step in ((change.before, -1), (change.after, 1)):
-            turn = state.turn if state is not None else None
-            if state is None or turn is None:
+            held_offer = state.held_offer if state is not None else None
+            if state is None or held_offer is None:
                 continue
-            self._held[turn.provider] = self._held.get(turn.provider, 0) + step
+            self._held[held_offer.provider] = self._held.get(held_offer.provider, 0) + step
             if step > 0:
-                self._families[(change.stream, state.plan, state.referrer)] = {turn.provider}
-            if not turn.live:
+                self._families[(change.stream, state.plan, state.referrer)] = {held_offer.provider}
+            if not held_offer.live:
                 continue
             holds = self._holders.setdefault(state.member, {})
             if step > 0:
-                holds[change.stream] = Holding(turn.made_at, turn.assignment)
+                holds[change.stream] = Holding(held_offer.made_at, held_offer.assignment)
             else:
                 holds.pop(change.stream, None)
 
@@ -248,6 +279,23 @@ class AssignmentLoaded(Loaded[Assignment, Asked]):
         """By when the plan must see to it: inside the time in which some provider must be told whom to serve."""
         start = at if told(state) or state.authorized_at is None else state.authorized_at
         return self._limit("provider_told", start)
+
+    def _answers_by(self, provider: str) -> str | None:
+        entry = self._entries.get(provider)
+        return None if entry is None else entry.answers_by
+
+    def _next_file(self, plan: str, usual: Limit) -> Limit:
+        """When the first monthly file is due in which an answer may still be asked for: none is due before the usual day."""
+        last = month_end(month_start(la_date(usual.due_at)) - DAY)
+        while True:
+            row = self._policy.row("files", on=last, plan=plan, step="due")
+            due_at, at_risk_at = (
+                self._policy.calendar.business_days_after(noon_of(last), days)
+                for days in (row["days"], max(row["days"] - 1, 0))
+            )
+            if due_at >= usual.due_at:
+                return Limit(due_at=due_at, at_risk_at=at_risk_at, refs=(*usual.refs, row.ref))
+            last = month_end(last + DAY)
 
     def _limit(self, clock: str, start: datetime) -> Limit:
         due, risk = self._policy.due(clock, start), self._policy.due(f"{clock}_at_risk", start)
@@ -276,9 +324,9 @@ class AssignmentLoaded(Loaded[Assignment, Asked]):
 
     def _re_offers(self, state: Assignment, at: datetime) -> bool:
         """Whether the plan lets silence go to the next, and this silence is one of a provider that answers by API."""
-        turn, on = state.turn, la_date(at)
-        entry = self._entries.get(turn.provider) if turn is not None else None
-        by_api = entry is not None and entry.answers_by == "api"
+        self._must_know(state, DIRECTORY)
+        held_offer, on = state.held_offer, la_date(at)
+        by_api = held_offer is not None and self._answers_by(held_offer.provider) == "api"
         return by_api and self._policy.row("re_offer", on=on, plan=state.plan)["switched_on"]
 
     def _refs(self, state: Assignment, command: Command, ranking: Ranking, at: datetime) -> Iterator[str]:
@@ -300,6 +348,7 @@ class AssignmentLoaded(Loaded[Assignment, Asked]):
 
     def _may_serve(self, state: Assignment, provider: str, at: datetime) -> bool:
         """Whether the directory has this provider under a contract of the plan, for the member's populations, today."""
+        self._must_know(state, DIRECTORY)
         entry, on = self._entries.get(provider), la_date(at)
         populations = need(state, NoteFact()).populations
         if entry is None or not entry.active:
@@ -336,11 +385,12 @@ class AssignmentLoader(Loader[Assignment, Asked]):
         asking = [(state, command) for state, command in _states(work) if _looks(state, command, now)]
         if not asking:
             return set()
-        places = await self._places(connection, work, ())
         keys: set[Key] = {(MEMBER, state.member) for state, _ in asking}
-        for state, command in asking:
-            if not wants_offer(state, command, now):
-                continue
+        offering = [(state, command) for state, command in asking if wants_offer(state, command, now)]
+        if not offering:
+            return keys
+        places = await self._places(connection, work, (), ALL - {HOLDERS})
+        for state, command in offering:
             first = places.ranking(state, command, now).first
             if first is not None:
                 keys.add((PROVIDER, first.provider))
@@ -349,40 +399,38 @@ class AssignmentLoader(Loader[Assignment, Asked]):
     async def load(
         self, connection: Connection, work: Sequence[Work[Assignment]], locked: Collection[Key]
     ) -> AssignmentLoaded:
-        if all(isinstance(item.submission.command, ALONE) for item in work):
-            return AssignmentLoaded(self._policy, {}, {}, {}, locked)
-        return await self._places(connection, work, locked)
+        now, streams = self._clock.now(), {item.submission.stream for item in work}
+        parts = {part for state, command in _states(work) for part in _parts(state, command, now)}
+        if any(item.keys for item in work) or len(streams) < len(work):
+            # An earlier batch turned out to lack something, or what a command needs depends on the one before it.
+            parts = ALL
+        return await self._places(connection, work, locked, parts)
 
     async def _places(
-        self, connection: Connection, work: Sequence[Work[Assignment]], locked: Collection[Key]
+        self,
+        connection: Connection,
+        work: Sequence[Work[Assignment]],
+        locked: Collection[Key],
+        parts: Collection[str],
     ) -> AssignmentLoaded:
         commands, now = _states(work), self._clock.now()
         states = [state for state, _ in commands]
-        plans = sorted({state.plan for state in states if state.plan})
-        rows = await connection.fetch(
-            """SELECT id, entry FROM provider WHERE entry -> 'contracts' @> ANY (
-               SELECT jsonb_build_array(jsonb_build_object('plan', plan)) FROM unnest($1::text[]) AS t (plan))""",
-            plans,
-        )
-        entries = {row["id"]: ProviderRecorded.model_validate(orjson.loads(row["entry"])) for row in rows}
-        counts = await connection.fetch(
-            """SELECT provider_id, count(*) AS held FROM assignment
-               WHERE held AND provider_id = ANY($1::text[]) GROUP BY provider_id""",
-            sorted(entries),
-        )
-        members = sorted({state.member for state in states if state.member})
-        found = await connection.fetch(
-            "SELECT member, referral, made_at, id FROM assignment WHERE live AND member = ANY($1::text[])",
-            members,
-        )
+        entries: dict[str, ProviderRecorded] = {}
+        held: dict[str, int] = {}
+        if DIRECTORY in parts:
+            plans = sorted({state.plan for state in states if state.plan})
+            for row in await connection.fetch(WITH_COUNTS if COUNTS in parts else CONTRACTED, plans):
+                entries[row["id"]] = ProviderRecorded.model_validate(orjson.loads(row["entry"]))
+                held[row["id"]] = row["held"]
         holders: dict[str, dict[str, Holding]] = {}
-        for row in found:
-            holders.setdefault(row["member"], {})[row["referral"]] = Holding(row["made_at"], row["id"])
-        looking = [
-            state
-            for state, command in commands
-            if isinstance(command, AskPlan) or _looks(state, command, now)
-        ]
+        if HOLDERS in parts:
+            found = await connection.fetch(
+                "SELECT member, referral, made_at, id FROM assignment WHERE live AND member = ANY($1::text[])",
+                sorted({state.member for state in states if state.member}),
+            )
+            for row in found:
+                holders.setdefault(row["member"], {})[row["referral"]] = Holding(row["made_at"], row["id"])
+        looking = [state for state, command in commands if parts is ALL or _parts(state, command, now) is ALL]
         served = (
             await prior_providers.served(connection, looking) if looking else dict[str, Collection[str]]()
         )
@@ -391,12 +439,22 @@ class AssignmentLoader(Loader[Assignment, Asked]):
             if looking
             else dict[tuple[str, str, str], Collection[str]]()
         )
-        held = {row["provider_id"]: row["held"] for row in counts}
-        return AssignmentLoaded(self._policy, entries, held, holders, locked, served, families)
+        return AssignmentLoaded(self._policy, entries, held, holders, locked, served, families, parts)
 
 
-# Their rules need nothing beyond their own row.
-ALONE = (ChangeLead, Watch, EndTerm)
+def _parts(state: Assignment, command: Command, at: datetime) -> frozenset[str]:
+    """What the command's rule looks at, as far as its state is known before the batch is decided."""
+    match command:
+        case AskPlan() | AssignByHand():
+            return ALL
+        case _ if wants_offer(state, command, at):
+            return ALL
+        case NoteFact(fact=ReferralAmended(member=str())) | Start():
+            return frozenset({HOLDERS})
+        case Accept() | ProviderLeft():
+            return frozenset({DIRECTORY})
+        case _:
+            return frozenset()
 
 
 def _states(work: Sequence[Work[Assignment]]) -> list[tuple[Assignment, Command]]:
@@ -421,7 +479,7 @@ def _looks(state: Assignment, command: Command, at: datetime) -> bool:
     """Whether the command looks for a provider, or at the member's other assignments."""
     match command:
         case NoteFact(fact=ReferralAmended(member=str())) | Start():
-            return state.turn is not None
+            return state.held_offer is not None
         case AskPlan():
             # Whether it goes to the next is looked at under the lock of its own row only.
             return False

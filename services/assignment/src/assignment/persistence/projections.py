@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from assignment.domain.state import Assignment, Offer
-from assignment.persistence.tables import shown, turn, write_assignments
+from assignment.persistence.tables import offer_row, shown, write_assignments
 from loopkeeper.postgres.connections import Connection
 from loopkeeper.store.definition import Change, Projection, Wrote
 from loopkeeper.store.gathered import Gathered
@@ -31,7 +31,11 @@ class AssignmentProjection(Projection[Assignment]):
             for offer in after.offers:
                 if amended or before.get(offer.assignment) != offer:
                     n = change.written[-1][0].n
-                    rows[offer.assignment] = {**turn(change.stream, after, offer), "n": n, "at": change.at}
+                    rows[offer.assignment] = {
+                        **offer_row(change.stream, after, offer),
+                        "n": n,
+                        "at": change.at,
+                    }
             moved = moved or amended or _started(before.values(), after)
         if rows:
             ordered = sorted(rows.values(), key=lambda row: (row["live"], row["id"]))

@@ -90,7 +90,7 @@ provider = sa.Table(
 
 def columns(state: Assignment) -> Mapping[str, Any]:
     """What is searched and seen by, computed from the state alone. Only who accepted sees the referral's row."""
-    held = state.turn
+    held = state.held_offer
     accepted = held is not None and held.status == "accepted"
     return {
         "plan_id": state.plan,
@@ -101,7 +101,7 @@ def columns(state: Assignment) -> Mapping[str, Any]:
     }
 
 
-def turn(referral: str, state: Assignment, offer: Offer) -> dict[str, Any]:
+def offer_row(referral: str, state: Assignment, offer: Offer) -> dict[str, Any]:
     """The row of one provider's turn, but for `n` and `at`."""
     return {
         "id": offer.assignment,

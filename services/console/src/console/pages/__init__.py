@@ -8,11 +8,13 @@ from console.pages.files import one as file
 from console.pages.ops import first as ops
 from console.pages.ops import organizations, parked
 from console.pages.plan import asked, decide, loops, queue, terms
+from console.pages.record import page as record
 from console.pages.refer import answers, form, mine
 
 ROUTERS = (
     live.router,
     story.router,
+    record.router,
     queue.router,
     decide.router,
     asked.router,

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from console.api.client import Refused, unless
 from console.api.models.notification import Item, ListingItem, Opened
 from console.pages.care.first import live
-from console.pages.rows import PAGE
+from console.pages.rows import PAGE, lately, pages
 from console.pages.visit import Visit, see, visiting
 from console.parts.basics import blocks, labels, marks, times
 from console.parts.basics.html import form_to, href, once_field, said
@@ -25,13 +25,24 @@ router = APIRouter()
 Reader = Annotated[Visit, visiting(Role.REFERRER, Role.PROVIDER, Role.PLAN)]
 HERE = "/mailbox"
 WHICH = {"": "To read", "told": "Read", "member": "To tell members"}
-WAYS = ("in_person", "phone", "mail", "fax", "video", "text")
+WAYS = {
+    "in_person": "In person",
+    "call": "By a call",
+    "text": "By a text message",
+    "email": "By e-mail",
+    "mail": "By mail",
+    "fax": "By fax",
+    "via_caregiver": "Through a caregiver",
+    "asked": "They asked for it",
+}
 TO = {
     "member": "The member",
     "parent": "A parent",
     "guardian": "A guardian",
     "court": "A court",
     "county": "The county",
+    "conservator": "A conservator",
+    "authorized_representative": "A representative",
 }
 
 
@@ -44,13 +55,20 @@ async def mailbox(visit: Reader, which: str = "") -> Response:
     query: dict[str, Any] = {"told": which == "told"}
     if which == "member":
         query["recipient_kind"] = "member"
-    found = (await visit.api.get("notification", "/v1/mailbox", ListingItem, limit=PAGE, **query)).items
+    if which == "told":
+        found, _days = await lately(visit, "notification", "/v1/mailbox", ListingItem, **query)
+    else:
+        found = await pages(visit.api, "notification", "/v1/mailbox", ListingItem, **query)
     shown = [each for each in found if which == "member" or each.recipient_kind != "member"]
     ordered = sorted(shown, key=lambda each: each.at, reverse=True)[:100]
     return visit.page(
         _("Mailbox"),
         blocks.head(
-            _.many("{count} to read", "{count} to read", len(shown)) if which == "" else _(WHICH[which]),
+            _(WHICH[which])
+            if which
+            else _.many("{count} to read", "{count} to read", len(shown))
+            if shown
+            else _("Nothing to read"),
             _("Opening one by its button tells you, and that is recorded. This list tells nothing.")
             if which != "member"
             else _("Read these to the member, or to who holds consent, and record how."),
@@ -190,7 +208,7 @@ def _hand_over(found: Opened, visit: Visit) -> h.Element:
         h.h2[_("Record how it was told")],
         form_to(f"/mailbox/{found.id}/hand-over")[
             once_field(),
-            picks("how", _("How?"), [(way, _(labels.plain(way))) for way in WAYS]),
+            picks("how", _("How?"), [(way, _(text)) for way, text in WAYS.items()]),
             select(
                 _("To whom"),
                 "to",

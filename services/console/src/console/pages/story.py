@@ -15,6 +15,9 @@ from console.access.session import REASONS, Opening
 from console.api.client import Away, Refused, together, unless
 from console.api.models import authorization as authorization_models
 from console.api.models.intake import ReferredMember, ShownEvent, ShownReferral, Timeline
+from console.pages import sentences
+from console.pages.record.page import door, toast
+from console.pages.term import term
 from console.pages.visit import Visit, see, visiting
 from console.parts import member
 from console.parts import timeline as lines
@@ -33,12 +36,14 @@ ID = re.compile(r"ref_[0-9a-f]{32}")
 
 
 @router.get("/referrals/{id}")
-async def story(id: str, visit: Anybody) -> Response:
+async def story(id: str, visit: Anybody, after: str = "") -> Response:
     """The whole story, live."""
-    return await page(id, visit)
+    return await page(id, visit, after=after)
 
 
-async def page(id: str, visit: Visit, *, refused: h.Node = None, status: int = 200) -> Response:
+async def page(
+    id: str, visit: Visit, *, refused: h.Node = None, after: str = "", status: int = 200
+) -> Response:
     """The story of this referral as this person may see it."""
     if not ID.fullmatch(id):
         raise NotHere
@@ -46,13 +51,12 @@ async def page(id: str, visit: Visit, *, refused: h.Node = None, status: int = 2
     found = await unless(visit.api.get("intake", f"/v1/referrals/{id}", ShownReferral), 404)
     if found is None:
         raise NotHere
-    history, review = await together(
-        visit.api.get("intake", f"/v1/referrals/{id}/timeline", Timeline), _review(visit, found)
-    )
+    history = next(iter(await together(visit.api.get("intake", f"/v1/referrals/{id}/timeline", Timeline))))
     events = history.items if isinstance(history, Timeline) else []
+    review = next(iter(await together(_review(visit, found, events))))
     opening = await visit.people.identity(visit.signed, id)
     progress = of_events(
-        {event.type.removeprefix("ecm.").removesuffix(".v1") for event in events},
+        {sentences.kind_of(event.type) for event in events},
         told=bool(found.closing and found.closing.told_at),
         late=times.standing(found.next_step.due_at, visit.now) == "late",
     )
@@ -60,12 +64,13 @@ async def page(id: str, visit: Visit, *, refused: h.Node = None, status: int = 2
     return visit.page(
         f"Referral {id[-6:]}",
         blocks.back(_back(visit), _("Back")),
+        toast(after, _),
         refused,
         _head(found, events, progress, visit.now, _),
         h.div(".cols")[
             h.div(".work")[
                 h.div(".tlhead")[
-                    h.h2[_("Timeline of a referral")],
+                    h.h2[_("What happened")],
                     lines.filters({s: name for s, name in labels.SOURCE.items() if s in sources}, _),
                 ],
                 visit.away(history),
@@ -74,9 +79,12 @@ async def page(id: str, visit: Visit, *, refused: h.Node = None, status: int = 2
             h.aside(".facts")[
                 _next(found, visit.now, _),
                 await _identity(found, opening, visit),
-                _term(review, visit.now, _),
+                term(review.term, visit.now, _)
+                if isinstance(review, authorization_models.ShownAuthorization) and review.term
+                else None,
                 visit.away(review),
                 _facts(found, visit),
+                door(id, _) if visit.has(Role.PLAN, Role.PROVIDER, Role.REFERRER) else None,
                 _populations(found, _),
             ],
         ],
@@ -86,11 +94,15 @@ async def page(id: str, visit: Visit, *, refused: h.Node = None, status: int = 2
     )
 
 
-async def _review(visit: Visit, found: ShownReferral) -> authorization_models.ShownAuthorization | None:
-    """The plan's review, where this person may see it."""
-    if not found.authorization.id or not visit.has(Role.PLAN, Role.PROVIDER):
+async def _review(
+    visit: Visit, found: ShownReferral, events: Sequence[ShownEvent]
+) -> authorization_models.ShownAuthorization | None:
+    """The plan's review, where this person may see it; once it is decided, events alone name it."""
+    named = [event.authorization for event in events if event.authorization]
+    id = found.authorization.id or (named[-1] if named else "")
+    if not id or not visit.has(Role.PLAN, Role.PROVIDER):
         return None
-    path = f"/v1/authorizations/{found.authorization.id}"
+    path = f"/v1/authorizations/{id}"
     return await unless(
         visit.api.get("authorization", path, authorization_models.ShownAuthorization), 403, 404
     )
@@ -131,9 +143,9 @@ async def _entries(events: Sequence[ShownEvent], visit: Visit) -> list[Entry]:
         Entry(
             id=event.event_id,
             at=event.at,
-            type=event.type.removeprefix("ecm.").removesuffix(".v1"),
+            type=sentences.kind_of(event.type),
             source=event.source,
-            sentence=_named(event.sentence, visit),
+            sentence=_named(_sentence(event, visit.words), visit),
             policy=event.policy or [],
             organization=visit.name(event.acted_by),
             person=names.get(
@@ -144,6 +156,10 @@ async def _entries(events: Sequence[ShownEvent], visit: Visit) -> list[Entry]:
         )
         for event in events
     ]
+
+
+def _sentence(event: ShownEvent, words: Words) -> str:
+    return sentences.happened(event.type, event.sentence, event.values, words)
 
 
 def _named(sentence: str, visit: Visit) -> str:
@@ -170,10 +186,17 @@ def _next(found: ShownReferral, now: datetime, words: Words) -> h.Element:
     return h.section(class_=["card next", times.standing(step.due_at, now)])[
         h.h2[_("Next")],
         h.p(".big")[
-            h.strong[labels.of(labels.ACTOR, step.actor, _)], " ", _("must {step}.", step=_(step.step))
+            h.strong[labels.of(labels.ACTOR, step.actor, _)],
+            " ",
+            _("must {step}.", step=sentences.step(step.code or "", step.step, step.values or {}, _)),
         ],
         marks.when(step.due_at, now, _) if step.due_at else None,
-        h.ul(".asks")[(h.li[said(question.asks)] for question in found.questions or ())]
+        h.ul(".asks")[
+            (
+                h.li[said(sentences.question(question.id, question.asks, _))]
+                for question in found.questions or ()
+            )
+        ]
         if found.questions
         else None,
     ]
@@ -206,31 +229,6 @@ async def _whose(found: ShownReferral, opening: Opening, visit: Visit) -> Referr
         )
     return await visit.api.get(
         "assignment", f"/v1/assignments/{found.id}/member", ReferredMember, reason=reason
-    )
-
-
-def _term(review: object, now: datetime, words: Words) -> h.Node:
-    if not isinstance(review, authorization_models.ShownAuthorization) or review.term is None:
-        return None
-    _, term = words, review.term
-    from_, through = term.from_, term.through
-    whole = max((through - from_).days, 1)
-    spent = max(0.0, min(1.0, (la_date(now) - from_).days / whole))
-    return blocks.card(
-        _("Authorization"),
-        h.p(".num")[term.number],
-        h.svg(".term", viewBox="0 0 100 6", preserveAspectRatio="none", aria_hidden="true")[
-            h.rect(".bg", y="2", width="100", height="2"),
-            h.rect(".fill", y="2", width=f"{spent * 100:.1f}", height="2"),
-            h.rect(".tick", x=f"{max(0.0, spent * 100 - 0.6):.1f}", width="0.6", height="6"),
-        ],
-        h.p(".termends")[
-            h.span[times.day(from_, _, year=True, weekday=False)],
-            h.span[times.day(through, _, year=True, weekday=False)],
-        ],
-        h.p(".sub")[_("Ends {day}: {why}.", day=times.day(term.ends_on, _, year=True), why=_(term.why))]
-        if term.ends_on
-        else None,
     )
 
 

@@ -42,6 +42,25 @@ def board(lanes: Lanes, now: datetime, words: Words) -> h.Element:
     ]
 
 
+def lane_card(lanes: Mapping[str, Mapping[str, int]], words: Words) -> h.Element:
+    """The board of an installation with more open loops than one can draw: a bar for each actor, and the same as a
+    table. `lanes`: for each actor how many, by the state of the deadline."""
+    _ = words
+    counted = {
+        actor: {stands: due.get(code, 0) for stands, code in COUNTED.items()} for actor, due in lanes.items()
+    }
+    most = max((sum(due.values()) for due in counted.values()), default=1) or 1
+    return h.section(".card.boardcard")[
+        h.div(".chead")[h.h2[_("When each is due, and its next actor")], marks.legend(_)],
+        h.ul(".lanebars")[(h.li[_counted_bar(actor, due, most, _)] for actor, due in counted.items())],
+        h.details(".rest")[h.summary[_("The same as a table")], _counted_table(counted, _)],
+    ]
+
+
+# What a service calls the states of a deadline.
+COUNTED: Mapping[Standing, str] = {"late": "late", "soon": "soon", "ok": "on_time", "none": "none"}
+
+
 def _columns(due: Sequence[Due], first: date, last: date) -> tuple[dict[date, list[Due]], list[Due]]:
     """By day, what lies before or after the board at its edge; and what has no deadline."""
     days: dict[date, list[Due]] = defaultdict(list)
@@ -163,17 +182,21 @@ def _bars(lanes: Lanes, now: datetime, words: Words) -> h.Element:
 
 def _lane_bar(actor: str, due: Sequence[Due], most: int, now: datetime, words: Words) -> h.Node:
     _ = words
-    counted = Counter(times.standing(each.at, now) for each in due)
+    return _counted_bar(actor, Counter(times.standing(each.at, now) for each in due), most, _)
+
+
+def _counted_bar(actor: str, counted: Mapping[str, int], most: int, words: Words) -> h.Node:
+    _ = words
     x = 0.0
     parts: list[h.Node] = []
     for stands in ORDER:
-        width = counted[stands] / most * 100
+        width = counted.get(stands, 0) / most * 100
         if width:
             parts.append(
                 h.rect(class_=stands, x=f"{x:.1f}", width=f"{max(width - 0.6, 0.6):.1f}", height="10", rx="1")
             )
             x += width
-    said = ", ".join(f"{counted[each]} {_(marks.SAID[each])}" for each in ORDER if counted[each])
+    said = ", ".join(f"{counted[each]} {_(marks.SAID[each])}" for each in ORDER if counted.get(each))
     return [
         h.div(".lb-head")[h.strong[labels.of(labels.ACTOR, actor, _)], h.span[said]],
         h.svg(viewBox="0 0 100 10", preserveAspectRatio="none", aria_hidden="true")[parts],
@@ -181,6 +204,11 @@ def _lane_bar(actor: str, due: Sequence[Due], most: int, now: datetime, words: W
 
 
 def _table(lanes: Lanes, now: datetime, words: Words) -> h.Element:
+    counted = {actor: Counter(times.standing(one.at, now) for one in due) for actor, due in lanes.items()}
+    return _counted_table(counted, words)
+
+
+def _counted_table(counted: Mapping[str, Mapping[str, int]], words: Words) -> h.Element:
     _ = words
     return h.div(".scroll")[
         h.table(".figures")[
@@ -195,13 +223,10 @@ def _table(lanes: Lanes, now: datetime, words: Words) -> h.Element:
                 (
                     h.tr[
                         h.th(scope="row")[labels.of(labels.ACTOR, actor, _)],
-                        (
-                            h.td[str(sum(times.standing(one.at, now) == each for one in due))]
-                            for each in ORDER
-                        ),
-                        h.td[str(len(due))],
+                        (h.td[str(due.get(each, 0))] for each in ORDER),
+                        h.td[str(sum(due.values()))],
                     ]
-                    for actor, due in lanes.items()
+                    for actor, due in counted.items()
                 )
             ],
         ]

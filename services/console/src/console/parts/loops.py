@@ -60,7 +60,9 @@ def _row(found: Loop, now: datetime, words: Words) -> h.Element:
     return h.tr(id=found.id, data_row=True, tabindex="-1")[
         h.td(".ringcell.k1")[ring(found.progress, words)],
         h.td[
-            h.a(href=found.path)[found.headline] if found.headline else short(found.id, found.path, words),
+            h.a(".headline", href=found.path)[found.headline]
+            if found.headline
+            else short(found.id, found.path, words),
             h.span(".sub")[found.sub],
         ],
         h.td(".k3")[

@@ -25,11 +25,20 @@ class File(Response):
     """One file with its type and how long it may be kept."""
 
 
+def style() -> str:
+    """The one style sheet, from its parts in the order of their numbers: what comes later wins."""
+    parts = [
+        each for each in files("console").joinpath("static/style").iterdir() if each.name.endswith(".css")
+    ]
+    return "\n".join(each.read_text() for each in sorted(parts, key=lambda each: each.name))
+
+
 @cache
 def _all() -> Mapping[str, tuple[str, bytes]]:
     """By name: the address and the bytes. The style names the font's address, so it is read after the font."""
     folder = files("console").joinpath("static")
     raw = {each.name: each.read_bytes() for each in folder.iterdir() if each.name.rpartition(".")[2] in TYPES}
+    raw["console.css"] = style().encode()
     font = _address("public-sans.woff2", raw["public-sans.woff2"])
     raw["console.css"] = raw["console.css"].replace(b"url(public-sans.woff2)", f"url({font})".encode())
     return {name: (_address(name, content), content) for name, content in raw.items()}

@@ -25,11 +25,12 @@ from notification.api.subscriptions import own_organization
 from notification.api.views import Body, StaffPerson, state_of
 from notification.domain.notices.handover import HandOver, Way, check, check_electronic
 from notification.domain.notices.notice_policy import fax_agreement
-from notification.domain.outreach.commands import RecordDelivered, RecordHandOver
+from notification.domain.outreach.commands import RecordDelivered, RecordHandOver, TakeBackHandOver
 from notification.domain.outreach.holding import in_the_future
 from notification.domain.outreach.rules import already_told
 from notification.domain.outreach.state import Outreach, addressee, dead
 from notification.persistence import notice_proof
+from notification.persistence.context import kind_told
 from notification.persistence.notice_proof import Told
 
 router = APIRouter(tags=["notification"], route_class=Operation)
@@ -182,6 +183,36 @@ async def hand_over(
     return Item(**_item(await _row(call, id)))
 
 
+class TakeBackHandOverBody(Body):
+    """`because`: why the hand-over is an error."""
+
+    acted_by: StaffPerson = Field(description="Who takes it back")
+    because: Literal["did_not_happen", "another_member", "another_recipient"]
+
+
+@router.post(
+    "/v1/notices/{id:key}:take-back",
+    summary="Take back a hand-over that was recorded in error",
+    responses=refused("nothing-to-take-back"),
+)
+async def take_back_hand_over(
+    id: Id,
+    body: Annotated[
+        TakeBackHandOverBody,
+        example(
+            {"acted_by": {"person": "luis-ortega", "title": "Lead care manager"}, "because": "another_member"}
+        ),
+    ],
+    call: Annotated[Call, allowed(Role.PLAN, Role.PROVIDER)],
+) -> Item:
+    """The organization that recorded the hand-over, or the plan, takes it back with a reason (loop.md 8.7). The notice is
+    not told and is to be told again, unless its recipient's endpoint took it too. What followed stays."""
+    row = await _row(call, id)
+    command = TakeBackHandOver(notice=row["id"], because=body.because, acted_by=call.acted_by(body.acted_by))
+    await call.submit(row["referral"], command, causation=row["id"])
+    return Item(**_item(await _row(call, id)))
+
+
 async def _check(call: Call, row: Mapping[str, Any], body: HandOverBody) -> None:
     words = orjson.loads(row["words"])
     said = HandOver(
@@ -218,7 +249,7 @@ async def _record(
     command = RecordHandOver(
         notice=row["id"],
         code=row["code"],
-        recipient_kind=kind_told(row),
+        recipient_kind=kind_told(row["recipient_kind"], row["closing"]),
         delivered_at=at,
         acted_by=call.acted_by(body.acted_by),
         told_by=by,
@@ -237,11 +268,6 @@ async def _publish(call: Call, row: Mapping[str, Any], now: datetime) -> None:
     # The same id as of a webhook's arrival: what comes first is published, the other is known by then.
     arrival = uuid5(notice_proof.CLAIMS, row["id"])
     await call.submit(row["referral"], command, causation=row["id"], command_id=arrival)
-
-
-def kind_told(row: Mapping[str, Any]) -> str:
-    """Whom the others hear was told. The closing of a self-referral is its referrer's: they are one."""
-    return "referrer" if row["recipient_kind"] == "member" and row["closing"] else row["recipient_kind"]
 
 
 def _by(call: Call, body: HandOverBody) -> Mapping[str, str | bool]:

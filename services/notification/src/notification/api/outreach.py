@@ -226,9 +226,9 @@ async def _act(call: Call, referral: str, command: ProviderCommand) -> OutreachS
         call.check_match((await row_of(call, referral))["n"])
     outcome = await call.submit(referral, command)
     call.etag(outcome.n)
-    now = outcome.state or Outreach()
-    mine = call.client.organization in (seen_by(now), now.plan)
-    return shown(referral, now, None) if mine else recorded(referral, now)
+    outreach = outcome.state or Outreach()
+    mine = call.client.organization in (seen_by(outreach), outreach.plan)
+    return shown(referral, outreach, None) if mine else recorded(referral, outreach)
 
 
 # ── read ──────────────────────────────────────────────────────────────────────────────────────────────────

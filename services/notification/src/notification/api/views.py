@@ -96,31 +96,31 @@ def state_of(row: Mapping[str, Any]) -> Outreach:
     return Outreach.model_validate(orjson.loads(row["state"]))
 
 
-def recorded(referral: str, now: Outreach) -> OutreachShown:
+def recorded(referral: str, outreach: Outreach) -> OutreachShown:
     """The attempt just recorded, to who does not see the outreach: nothing else of it (loop.md 6.1)."""
-    last = now.attempts[-1:]
+    last = outreach.attempts[-1:]
     tried = tuple(OutreachAttemptShown.model_validate(each.model_dump()) for each in last)
     return OutreachShown(referral=referral, status="waiting", attempts=tried)
 
 
-def shown(referral: str, now: Outreach, at: datetime | None) -> OutreachShown:
-    held = now.assignment if now.assignment and now.assignment.accepted_at else None
+def shown(referral: str, outreach: Outreach, at: datetime | None) -> OutreachShown:
+    held = outreach.assignment if outreach.assignment and outreach.assignment.accepted_at else None
     # Another provider's attempts are not this one's to see; the plan reads them in its feed.
-    tried = attempts_of(now, held.assignment) if held is not None else ()
-    rules = [flag for flag in now.flags if flag in FLAGS or flag.startswith(CHANNEL)]
-    late = [each.split(" ", 1)[1] for each in now.raised if held and each.startswith(held.assignment)]
+    tried = attempts_of(outreach, held.assignment) if held is not None else ()
+    rules = [flag for flag in outreach.flags if flag in FLAGS or flag.startswith(CHANNEL)]
+    late = [each.split(" ", 1)[1] for each in outreach.raised if held and each.startswith(held.assignment)]
     return OutreachShown(
         referral=referral,
-        status=status(now),
+        status=status(outreach),
         assignment=held.assignment if held else None,
         provider=held.provider if held else None,
         attempts=tuple(OutreachAttemptShown.model_validate(each.model_dump()) for each in tried),
-        told_dead=dead(now),
+        told_dead=dead(outreach),
         contact_rules=tuple(rules) if held else (),
-        consent_holder=now.consent_holder or None,
+        consent_holder=outreach.consent_holder or None,
         overdue=tuple(late),
-        ended_on=now.ending.on if now.ending else None,
-        outcome=now.closing.outcome if now.closing else None,
-        allowed=allowed(now),
+        ended_on=outreach.ending.on if outreach.ending else None,
+        outcome=outreach.closing.outcome if outreach.closing else None,
+        allowed=allowed(outreach),
         updated_at=at,
     )

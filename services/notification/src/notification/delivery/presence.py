@@ -1,5 +1,5 @@
 """Which senders are alive. Each holds an advisory lock on a session of its own for as long as it runs, and its leases name
-that lock: whoever can take it knows that the sender is gone, and frees what it leased.
+that lock: a sender that can take it knows that the other is gone, and frees what it leased.
 
 A process that is killed leaves its lock at once. One whose machine is gone or cannot reach the database leaves leases
 that run out.

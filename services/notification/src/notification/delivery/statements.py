@@ -87,7 +87,8 @@ EXISTS (
       AND (d.leased_until IS NULL OR d.leased_until <= $1))) AS due
 """  # noqa: S608 own constants
 
-# Whoever can take another sender's lock knows that it is gone, and keeps it from coming back until this is committed. $2 this one.
+# A sender that can take another's lock knows that it is gone, and keeps it from coming back until this is committed. $2 this
+# one.
 FREEING = """
 WITH holder AS MATERIALIZED (
   SELECT DISTINCT split_part(lease, '.', 1)::bigint AS lock FROM delivery

@@ -217,12 +217,16 @@ def _day_of(payload: bytes) -> date:
 def said_of(loops: Loops, provider: str) -> Mapping[str, Mapping[str, Any]]:
     """What a file written now says of each loop, in codes."""
     said: dict[str, Mapping[str, Any]] = {}
-    for stream, now in loops.states.items():
-        held = now.assignment if now.assignment is not None and now.assignment.provider == provider else None
-        state = member_state(now, held, offers=True)
+    for stream, outreach in loops.states.items():
+        held = (
+            outreach.assignment
+            if outreach.assignment is not None and outreach.assignment.provider == provider
+            else None
+        )
+        state = member_state(outreach, held, offers=True)
         engagement = ENGAGEMENT.get(state, "") if state is not None else ""
         if engagement:
-            number = now.term.number if now.term is not None else ""
+            number = outreach.term.number if outreach.term is not None else ""
             assignment = held.assignment if held is not None else ""
             said[stream] = {"engagement": engagement, "assignment": assignment, "number": number}
         elif loops.fetched.get(stream, {}).get("engagement") != DISCONTINUED and stream in loops.told:
@@ -280,8 +284,8 @@ async def _rows(
     return told
 
 
-def _state(now: Outreach, provider: str) -> State:
-    state = member_state(now, now.assignment, offers=True)
+def _state(outreach: Outreach, provider: str) -> State:
+    state = member_state(outreach, outreach.assignment, offers=True)
     if state is None:
         raise LookupError("a row without a member")
     return state

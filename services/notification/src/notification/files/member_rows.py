@@ -48,7 +48,7 @@ def row_of(
     cin: str,
     identity: Mapping[str, Any],
     contact: Mapping[str, Any],
-    now: Outreach,
+    outreach: Outreach,
     state: State,
     reader: Reader,
     layout: Layout,
@@ -58,33 +58,33 @@ def row_of(
 ) -> Told:
     """The row of a member who is offered to this provider, or whom it serves."""
     address: Mapping[str, Any] = contact.get("address") or {}
-    term = now.term
+    term = outreach.term
     whole = Told(
         cin=cin,
         first_name=identity.get("first_name") or "",
         last_name=identity.get("last_name") or "",
         birth_date=_day(identity.get("birth_date")),
-        populations=now.populations,
+        populations=outreach.populations,
         engagement=ENGAGEMENT[state],
         new=new,
         plan_member_id=identity.get("plan_member_id") or "",
-        language=contact.get("language_spoken") or now.language,
+        language=contact.get("language_spoken") or outreach.language,
         phone=contact.get("phone") or "",
         email=contact.get("email") or "",
         street=address.get("street") or "",
         city=address.get("city") or "",
         state=address.get("state") or "",
         zip=address.get("zip") or "",
-        county=contact.get("county") or now.county,
-        homeless=True if contact.get("no_fixed_address") or HOMELESS in now.populations else None,
+        county=contact.get("county") or outreach.county,
+        homeless=True if contact.get("no_fixed_address") or HOMELESS in outreach.populations else None,
         authorization=term.number if term is not None else "",
         term_from=term.from_ if term is not None else None,
         term_through=term.through if term is not None else None,
         received_on=received_on,
-        source=reader.names.get(now.referrer, now.referrer),
-        consent_holder=CONSENT_HOLDERS.get(now.consent_holder, ""),
+        source=reader.names.get(outreach.referrer, outreach.referrer),
+        consent_holder=CONSENT_HOLDERS.get(outreach.consent_holder, ""),
     )
-    return _within_part2(_within_contact_rule(whole, contact, now, layout), now, reader, layout)
+    return _within_part2(_within_contact_rule(whole, contact, outreach, layout), outreach, reader, layout)
 
 
 def ended_row(cin: str, identity: Mapping[str, Any]) -> Told:
@@ -99,17 +99,17 @@ def ended_row(cin: str, identity: Mapping[str, Any]) -> Told:
     )
 
 
-def _within_contact_rule(told: Told, contact: Mapping[str, Any], now: Outreach, layout: Layout) -> Told:
-    if now.deceased:
+def _within_contact_rule(told: Told, contact: Mapping[str, Any], outreach: Outreach, layout: Layout) -> Told:
+    if outreach.deceased:
         return replace(told, restricted=True)
-    if not restricted(now):
+    if not restricted(outreach):
         return told
     # Neither the way a county nor a county's name leads to a member who hides.
     hidden = replace(told, restricted=True, county="", homeless=None)
     if not layout.has(RULE):
         return hidden
     rules: Mapping[str, Any] = contact.get("safe_contact") or {}
-    if DO_NOT_CONTACT in now.flags:
+    if DO_NOT_CONTACT in outreach.flags:
         return replace(hidden, contact_rule=NOBODY_CONTACTS)
     designated = rules.get("designated_address") or ""
     return replace(hidden, designated_contact=designated, contact_rule=_rule_in_words(rules))
@@ -127,9 +127,9 @@ def _rule_in_words(rules: Mapping[str, Any]) -> str:
     return " ".join(said)
 
 
-def _within_part2(told: Told, now: Outreach, reader: Reader, layout: Layout) -> Told:
-    sources = [now.referrer, now.claimed_by, *(each.referrer for each in now.joined)]
-    found = part2(sources, reader.programs, reader.provider, now.consent, reader.on)
+def _within_part2(told: Told, outreach: Outreach, reader: Reader, layout: Layout) -> Told:
+    sources = [outreach.referrer, outreach.claimed_by, *(each.referrer for each in outreach.joined)]
+    found = part2(sources, reader.programs, reader.provider, outreach.consent, reader.on)
     if found is None:
         return told
     consent: Mapping[str, str] = found["consent"]

@@ -73,23 +73,23 @@ async def own_members(context: RunningService, sent: Sent) -> Own:
     )
     found: dict[str, tuple[Outreach, Assignment, State]] = {}
     for row in rows:
-        now = Outreach.model_validate(orjson.loads(row["state"]))
-        held = held_by(now, provider)
-        state = member_state(now, held, offers=by_file)
+        outreach = Outreach.model_validate(orjson.loads(row["state"]))
+        held = held_by(outreach, provider)
+        state = member_state(outreach, held, offers=by_file)
         if held is not None and state is not None:
-            found[row["id"]] = (now, held, state)
+            found[row["id"]] = (outreach, held, state)
     opened = await opened_members(
-        context, sent.client, sent.plan, {ref: now for ref, (now, _, _) in found.items()}
+        context, sent.client, sent.plan, {ref: outreach for ref, (outreach, _, _) in found.items()}
     )
     members: dict[str, Member] = {}
     loops: dict[str, Loop] = {}
-    for referral, (now, held, state) in found.items():
+    for referral, (outreach, held, state) in found.items():
         identity = opened[referral]
         cin = plain_cin(identity.get("cin") or "")
         before = members.get(cin)
         if not cin or (before is not None and GOES_ON.index(before.state) <= GOES_ON.index(state)):
             continue
-        members[cin] = member_of(cin, identity, now, held, state)
+        members[cin] = member_of(cin, identity, outreach, held, state)
         loops[cin] = Loop(referral, held.assignment)
     return Own(members, loops, npi_of(context, known))
 
@@ -100,38 +100,40 @@ def npi_of(context: RunningService, entry: ProviderRecorded | None) -> str:
     return context.sealer.open(SYSTEM, entry.provider, NPI, sealed)[NPI] if entry and sealed else ""
 
 
-def held_by(now: Outreach, provider: str) -> Assignment | None:
+def held_by(outreach: Outreach, provider: str) -> Assignment | None:
     """The provider's newest assignment of the member: the live one, or one that it held on days of its own."""
-    known = (now.assignment, *reversed(now.former))
+    known = (outreach.assignment, *reversed(outreach.former))
     return next((each for each in known if each is not None and each.provider == provider), None)
 
 
-def member_state(now: Outreach, held: Assignment | None, *, offers: bool) -> State | None:
+def member_state(outreach: Outreach, held: Assignment | None, *, offers: bool) -> State | None:
     """Where the member is with the provider that holds or held this assignment; None for one it may not know of."""
     if held is None:
         return None
-    if held is not now.assignment:
+    if held is not outreach.assignment:
         return "closed"
     if held.accepted_at is None:
         if held.declined_on is not None:
             return "turned_down"
-        return "offered" if offers and not held.ended and now.closing is None else None
-    if now.ended_service == held.assignment:
+        return "offered" if offers and not held.ended and outreach.closing is None else None
+    if outreach.ended_service == held.assignment:
         return "ended"
-    served = now.ending is not None and now.ending.how == "services_started"
+    served = outreach.ending is not None and outreach.ending.how == "services_started"
     if served:
         return "ended" if held.ended else "serving"
-    if held.ended or now.closing is not None or now.ending is not None:
+    if held.ended or outreach.closing is not None or outreach.ending is not None:
         return "closed"
-    begun = held.initiated_on is not None or bool(counted(now, held.assignment))
+    begun = held.initiated_on is not None or bool(counted(outreach, held.assignment))
     return "outreach" if begun else "accepted"
 
 
-def member_of(cin: str, identity: Mapping[str, Any], now: Outreach, held: Assignment, state: State) -> Member:
+def member_of(
+    cin: str, identity: Mapping[str, Any], outreach: Outreach, held: Assignment, state: State
+) -> Member:
     """The member as the rules of files know one."""
     address: Mapping[str, Any] = identity.get("address") or {}
-    newest = held is now.assignment
-    ending, closing = (now.ending, now.closing) if newest else (None, None)
+    newest = held is outreach.assignment
+    ending, closing = (outreach.ending, outreach.closing) if newest else (None, None)
     reason = ""
     if closing is not None:
         reason = closing.outcome
@@ -152,7 +154,7 @@ def member_of(cin: str, identity: Mapping[str, Any], now: Outreach, held: Assign
         street=address.get("street") or "",
         city=address.get("city") or "",
         zip=address.get("zip") or "",
-        designated_contact=restricted(now),
+        designated_contact=restricted(outreach),
         offered_on=None,
         accepted_on=_day(held.accepted_at),
         outreach_on=held.initiated_on,
@@ -161,15 +163,17 @@ def member_of(cin: str, identity: Mapping[str, Any], now: Outreach, held: Assign
         if closing is not None or ending is not None
         else held.declined_on or held.ended_on,
         closed_as=reason,
-        ended_on=now.ended_service_on if now.ended_service == held.assignment else None,
-        ended_as=now.ended_service_as if now.ended_service == held.assignment else 0,
+        ended_on=outreach.ended_service_on if outreach.ended_service == held.assignment else None,
+        ended_as=outreach.ended_service_as if outreach.ended_service == held.assignment else 0,
         attempts=tuple(
             Attempt(la_date(each.at), each.modality, each.reached)
-            for each in attempts_of(now, held.assignment)
+            for each in attempts_of(outreach, held.assignment)
+            # What was taken back can be said again.
+            if not each.taken_back
         ),
         asked=frozenset(
             (UNPROVED if each.reason == "unable_to_reach" else each.reason, each.on)
-            for each in now.reported
+            for each in outreach.reported
             if each.assignment == held.assignment
         ),
         counts={
@@ -178,7 +182,7 @@ def member_of(cin: str, identity: Mapping[str, Any], now: Outreach, held: Assign
                 for name, number in (("in_person", each.in_person), ("remote", each.remote))
                 if number is not None
             }
-            for each in now.months
+            for each in outreach.months
             if each.assignment == held.assignment
         },
     )
@@ -200,10 +204,10 @@ async def opened_members(
             referral,
             {
                 **({IDENTITY: sealed[referral]} if referral in sealed else {}),
-                **({CONTACT: now.contact} if now.contact else {}),
+                **({CONTACT: outreach.contact} if outreach.contact else {}),
             },
         )
-        for referral, now in states.items()
+        for referral, outreach in states.items()
     ]
     if not openings:
         return {}

@@ -6,7 +6,7 @@ The same load finds what telling needs (`projections`): whose subscriptions must
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 import orjson
@@ -27,6 +27,9 @@ from notification.domain.outreach.commands import (
     CountMonth,
     DeclineForMember,
     EndService,
+    HandedOver,
+    HandOverContext,
+    JudgedContext,
     NoteFact,
     NoticeContext,
     RaiseClock,
@@ -42,6 +45,7 @@ from notification.domain.outreach.commands import (
     ReportUnableToReach,
     StartServices,
     TakeBack,
+    TakeBackHandOver,
     Untold,
 )
 from notification.domain.outreach.state import Outreach
@@ -57,18 +61,26 @@ class NotificationLoaded(Loaded[Outreach, Asked]):
     names: Names
     subscriptions: Sequence[feed.Subscription]
     untold: Mapping[str, Untold]
+    # The notices whose hand-over is to be taken back, as far as they were handed over.
+    handed_over: Mapping[str, HandedOver] = field(default_factory=dict[str, HandedOver])
 
     def with_context(self, stream: str, state: Outreach | None, command: Command, plain: Plain) -> Asked:
         match command:
             case (
                 NoteFact() | RecordAttempt() | StartServices() | DeclineForMember() | ChangeContact()
-                | EndService() | TakeBack() | ReportAnswer() | ReportInitiated() | ReportClosing() | CountMonth() | RecordDelivered() | RecordHandOver() | RaiseClock()
+                | EndService() | TakeBack() | ReportAnswer() | ReportInitiated() | CountMonth() | RecordDelivered() | RecordHandOver() | RaiseClock()
             ):  # fmt: skip
                 return command, plain
             case ReportUnableToReach():
                 on = command.on or la_date(plain.at)
                 reach = reach_policy(self.policy, state.plan if state else "", on)
                 return command, ReachContext(at=plain.at, seed=plain.seed, reach=reach)
+            case ReportClosing():
+                due = self.policy.due("reported_closing_judged", plain.at)
+                return command, JudgedContext(at=plain.at, seed=plain.seed, due_at=due.at, refs=(due.ref,))
+            case TakeBackHandOver():
+                found = self.handed_over.get(command.notice)
+                return command, HandOverContext(at=plain.at, seed=plain.seed, handed_over=found)
             case RaiseNotice():
                 untold = self.untold.get(command.notice)
                 return command, NoticeContext(at=plain.at, seed=plain.seed, untold=untold)
@@ -86,6 +98,16 @@ def reach_policy(policy: Policy, plan: str, on: date) -> ReachPolicy:
         in_person=row["in_person"],
         ref=row.ref,
     )
+
+
+# The subscriptions whose shared rows are held, as they are now, and the directory's copy of these organizations.
+SUBSCRIPTIONS_AND_NAMES = f"""
+SELECT {", ".join(feed.SUBSCRIPTION)}, NULL::jsonb AS entry FROM subscription
+WHERE id = ANY($1::text[]) AND state <> 'deleted'
+UNION ALL
+SELECT id, {", ".join("NULL" for _ in feed.SUBSCRIPTION[1:])}, entry FROM provider WHERE id = ANY($2::text[])
+ORDER BY id
+"""  # noqa: S608 own names
 
 
 class NotificationLoader(Loader[Outreach, Asked]):
@@ -113,22 +135,30 @@ class NotificationLoader(Loader[Outreach, Asked]):
     ) -> NotificationLoaded:
         # One made since the locks were taken hears of the next fact: its sequence is not ours to move.
         held = [name for kind, name in locked if kind == feed.SHARED]
-        subscriptions = await feed.existing(connection, held) if held else []
-        names = await self._names(connection, self._concerned(work))
-        return NotificationLoaded(self._policy, names, subscriptions, await _untold(connection, work))
+        concerned = self._concerned(work)
+        rows = await connection.fetch(SUBSCRIPTIONS_AND_NAMES, held, concerned)
+        subscriptions = [feed.subscription_of(row) for row in rows if row["entry"] is None]
+        names = self._names(concerned, {row["id"]: row["entry"] for row in rows if row["entry"] is not None})
+        return NotificationLoaded(
+            self._policy,
+            names,
+            subscriptions,
+            await _untold(connection, work),
+            await _handed_over(connection, work),
+        )
 
     def _concerned(self, work: Sequence[Work[Outreach]]) -> list[str]:
         found: set[str] = set()
         for item in work:
             command = item.submission.command
             fact = command.fact if command is not None else None
-            mine = concerned(item.state, fact)
+            parties = concerned(item.state, fact)
             plan = item.state.plan if item.state is not None else ""
             plans = {plan or getattr(fact, "plan", "") or ""} - {""}
-            found |= mine | {partner for each in plans for partner in self._partners.get(each, ())}
+            found |= parties | {partner for each in plans for partner in self._partners.get(each, ())}
         return sorted(found)
 
-    async def _names(self, connection: Connection, organizations: Sequence[str]) -> Names:
+    def _names(self, organizations: Sequence[str], entries: Mapping[str, str]) -> Names:
         known = {
             slug: Named(found.name, found.phone, treats=found.kind in TREATING)
             for slug in organizations
@@ -136,14 +166,11 @@ class NotificationLoader(Loader[Outreach, Asked]):
         }
         for slug in self._programs & set(organizations):
             known[slug] = replace(known.get(slug, Named(slug)), reveals=True)
-        rows = await connection.fetch(
-            "SELECT id, entry FROM provider WHERE id = ANY($1::text[])", organizations
-        )
-        for row in rows:
-            entry = read_entry(orjson.loads(row["entry"]))
-            listed = known.get(row["id"], Named(row["id"]))
+        for name, recorded in entries.items():
+            entry = read_entry(orjson.loads(recorded))
+            listed = known.get(name, Named(name))
             revealing = reveals(entry) or listed.reveals
-            known[row["id"]] = Named(entry.name or listed.name, entry.phone or listed.phone, revealing, True)
+            known[name] = Named(entry.name or listed.name, entry.phone or listed.phone, revealing, True)
         return Names(known)
 
 
@@ -160,3 +187,30 @@ async def _untold(connection: Connection, work: Sequence[Work[Outreach]]) -> Map
         "SELECT id, code, recipient_kind FROM notice WHERE id = ANY($1::text[]) AND told_at IS NULL", asked
     )
     return {row["id"]: Untold(row["code"], row["recipient_kind"]) for row in rows}
+
+
+async def _handed_over(connection: Connection, work: Sequence[Work[Outreach]]) -> Mapping[str, HandedOver]:
+    """Of the notices whose hand-over is to be taken back, those that were handed over; and whether the recipient's endpoint
+    took one too."""
+    asked = [
+        command.notice for item in work if isinstance(command := item.submission.command, TakeBackHandOver)
+    ]
+    if not asked:
+        return {}
+    rows = await connection.fetch(
+        """SELECT n.id, n.code, n.recipient_kind, n.closing, n.told_by ->> 'organization' AS by,
+             (SELECT min(d.delivered_at) FROM delivery d WHERE d.notice = n.id AND d.notice <> '') AS heard_at
+           FROM notice n WHERE n.id = ANY($1::text[]) AND n.told_how = 'hand_over'""",
+        asked,
+    )
+    return {
+        row["id"]: HandedOver(
+            row["code"], kind_told(row["recipient_kind"], row["closing"]), row["by"] or "", row["heard_at"]
+        )
+        for row in rows
+    }
+
+
+def kind_told(recipient_kind: str, closing: bool) -> str:
+    """Whom the others hear was told. The closing of a self-referral is its referrer's: they are one."""
+    return "referrer" if recipient_kind == "member" and closing else recipient_kind

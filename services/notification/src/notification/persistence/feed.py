@@ -23,6 +23,10 @@ SHARED = "subscription"
 DISABLED_TYPE = "ecm.endpoint.disabled.v1"
 
 
+# What is read of a subscription under its lock, its id first.
+SUBSCRIPTION = ("id", "organization", "url", "sequence", "secret", "old_secret", "old_secret_until")
+
+
 @dataclass(frozen=True, slots=True)
 class Subscription:
     """As read under its lock."""
@@ -92,11 +96,16 @@ async def locked(connection: Connection, organizations: Sequence[str]) -> list[S
 async def existing(connection: Connection, subscriptions: Sequence[str]) -> list[Subscription]:
     """The living ones of these subscriptions, whose shared rows the caller holds."""
     rows = await connection.fetch(
-        """SELECT id, organization, url, sequence, secret, old_secret, old_secret_until FROM subscription
-           WHERE id = ANY($1::text[]) AND state <> 'deleted' ORDER BY id""",
+        f"""SELECT {", ".join(SUBSCRIPTION)} FROM subscription
+            WHERE id = ANY($1::text[]) AND state <> 'deleted' ORDER BY id""",  # noqa: S608 own names
         subscriptions,
     )
-    return [Subscription(**dict(row)) for row in rows]
+    return [subscription_of(row) for row in rows]
+
+
+def subscription_of(row: Mapping[str, Any]) -> Subscription:
+    """A row that has `SUBSCRIPTION`, among others."""
+    return Subscription(**{name: row[name] for name in SUBSCRIPTION})
 
 
 # What one transaction writes into feeds; a batch that would write more is halved. (A batch of 256 facts about organizations
@@ -170,7 +179,7 @@ def delivery(subscription: str, sequence: int, referral: str, notice: str, now: 
     }
 
 
-async def tell_disabled(connection: Connection, subscription: str, claim: str, now: datetime) -> None:
+async def tell_disabled(connection: Connection, subscription: str, command_id: str, now: datetime) -> None:
     """An organization hears in its other feeds that one of its endpoints is called no more, and why."""
     row = await connection.fetchrow(
         "SELECT organization, disabled_why, state FROM subscription WHERE id = $1", subscription
@@ -178,8 +187,8 @@ async def tell_disabled(connection: Connection, subscription: str, claim: str, n
     if row is None or row["state"] != "disabled":
         return
     existing = [s for s in await locked(connection, [row["organization"]]) if s.id != subscription]
-    data = {"event": claim, "subscription": subscription, "why": row["disabled_why"]}
-    news = News(row["organization"], f"evt_{claim}", DISABLED_TYPE, "", now, data)
+    data = {"event": command_id, "subscription": subscription, "why": row["disabled_why"]}
+    news = News(row["organization"], f"evt_{command_id}", DISABLED_TYPE, "", now, data)
     await write(connection, rows_of(existing, [news], now))
 
 

@@ -9,6 +9,8 @@ MUST_HOLD = (
     MustHold(
         "I6", "is a notice that is due and has no deadline",
         """SELECT n.id FROM notice n WHERE n.due_at IS NOT NULL AND n.told_at IS NULL AND n.overdue_at IS NULL
+           AND NOT (n.recipient_kind = 'member' AND EXISTS (SELECT FROM referral r WHERE r.id = n.referral
+             AND (r.state ->> 'deceased' = 'true' OR r.state ->> 'death_told' = 'true')))
            AND NOT EXISTS (SELECT FROM timer t WHERE t.stream = n.referral AND t.kind = 'notice ' || n.id
                            AND t.due_at = n.due_at)""",
     ),

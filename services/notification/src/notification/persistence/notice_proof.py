@@ -14,6 +14,7 @@ from uuid import UUID
 
 import orjson
 
+from loopkeeper.postgres.connections import Connection
 from loopkeeper.store.gathered import Writes
 
 # A notice's deadline is a timer of its referral, under this kind and the notice's id.
@@ -110,6 +111,53 @@ async def mark(writes: Writes, told: Sequence[Told]) -> None:
         [orjson.dumps(each.by).decode() for each in told],
     )
     await _no_longer_due(writes, [each.notice for each in told])
+
+
+async def fall_silent(writes: Writes, referrals: Collection[str]) -> None:
+    """Nobody writes to the dead: what their letters were due by goes (loop.md 7.7)."""
+    if not referrals:
+        return
+    await writes.execute(
+        """DELETE FROM timer t USING notice n WHERE n.referral = ANY($1::text[]) AND n.recipient_kind = 'member'
+             AND t.stream = n.referral AND t.kind = $2 || n.id""",
+        sorted(referrals),
+        TIMER,
+    )
+
+
+async def speak_again(connection: Connection, referrals: Collection[str]) -> Sequence[datetime]:
+    """It was not so: what their letters were due by, untold and not missed before, lives again; returns when."""
+    if not referrals:
+        return ()
+    rows = await connection.fetch(
+        """INSERT INTO timer (stream, kind, due_at)
+           SELECT referral, $2 || id, due_at FROM notice
+           WHERE referral = ANY($1::text[]) AND recipient_kind = 'member' AND due_at IS NOT NULL AND told_at IS NULL
+             AND overdue_at IS NULL
+           ON CONFLICT DO NOTHING RETURNING due_at""",
+        sorted(referrals),
+        TIMER,
+    )
+    return [row["due_at"] for row in rows]
+
+
+async def unmark(connection: Connection, notices: Sequence[str]) -> Sequence[datetime]:
+    """These were not told after all; returns the deadlines that live again, those that were not missed."""
+    if not notices:
+        return ()
+    await connection.execute(
+        "UPDATE notice SET told_at = NULL, told_how = '', told_by = '{}' WHERE id = ANY($1::text[])",
+        list(notices),
+    )
+    rows = await connection.fetch(
+        """INSERT INTO timer (stream, kind, due_at)
+           SELECT referral, $2 || id, due_at FROM notice
+           WHERE id = ANY($1::text[]) AND due_at IS NOT NULL AND overdue_at IS NULL
+           ON CONFLICT DO NOTHING RETURNING due_at""",
+        list(notices),
+        TIMER,
+    )
+    return [row["due_at"] for row in rows]
 
 
 async def mark_late(writes: Writes, late: Mapping[str, datetime]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from loopkeeper.contract.decider import Command, InvariantBroken
 from loopkeeper.contract.envelope import Message
-from loopkeeper.contract.events import NoticeDelivered, NoticeOverdue
+from loopkeeper.contract.events import NoticeDelivered, NoticeOverdue, NoticeTakenBack
 from loopkeeper.kernel.clock import Clock
 from loopkeeper.postgres.connections import Connection
 from loopkeeper.store.definition import Change, Projection, Submission, TooMuchAtOnce, Wrote
@@ -23,7 +23,7 @@ from loopkeeper.store.journal import Entry
 from notification.domain.notices.telling import Copy, Happened, Telling, copies, tellings
 from notification.domain.outreach.commands import RecordHandOver
 from notification.domain.outreach.evolve import evolve
-from notification.domain.outreach.state import Outreach, addressee, seen_by
+from notification.domain.outreach.state import Outreach, addressee, dead, seen_by
 from notification.persistence import feed, forwarded, notice_proof
 from notification.persistence.context import NotificationLoaded
 from notification.persistence.feed import News
@@ -38,6 +38,7 @@ class Writing:
     news: list[News] = field(default_factory=list[News])
     notices: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     told: list[Told] = field(default_factory=list[Told])
+    untold: list[str] = field(default_factory=list[str])
     late: dict[str, datetime] = field(default_factory=dict[str, datetime])
     forward: list[tuple[str, Message]] = field(default_factory=list[tuple[str, Message]])
 
@@ -77,12 +78,14 @@ class TellingProjection(Projection[Outreach]):
             if each["recipient_kind"] == "member":
                 each["serving"] = serving.get(each["referral"], "")
         readdressed = _readdressed(changes)
+        died, lives = _turned(changes, to=True), _turned(changes, to=False)
         # What a notice of this batch is told by, whose member's notice it is or is now for, must find it written.
         elsewhere = {
             each["referral"] for each in writing.notices if each["recipient_kind"] == "member"
         } - serving.keys()
         moved = {change.stream for change in changes if _serving(change.before) != _serving(change.after)}
-        seen: Writes = connection if elsewhere or readdressed or writing.touches_others(moved) else writes
+        rewrites = elsewhere or readdressed or died or lives or writing.untold
+        seen: Writes = connection if rewrites or writing.touches_others(moved) else writes
         await feed.insert(seen, "notice", writing.notices)
         await notice_proof.expect(seen, writing.notices)
         await notice_proof.name_who_serves(connection, elsewhere)
@@ -90,6 +93,11 @@ class TellingProjection(Projection[Outreach]):
         await notice_proof.readdress(seen, readdressed)
         await feed.write_and_lease(writes, rows, self.outgoing.room, self._clock.now())
         await forwarded.enqueue(writes, writing.forward)
+        again = [
+            *await notice_proof.unmark(connection, writing.untold),
+            *await notice_proof.speak_again(connection, lives),
+        ]
+        await notice_proof.fall_silent(seen, died)
         await notice_proof.mark(seen, writing.told)
         await notice_proof.mark_late(seen, writing.late)
         await feed.mark_told(writes, [each.notice for each in writing.told if each.how == "webhook"])
@@ -97,7 +105,8 @@ class TellingProjection(Projection[Outreach]):
         def committed() -> None:
             self.outgoing.hand(rows.outgoing, writes.answers.get("leased") or ())
 
-        return Wrote([each["due_at"] for each in writing.notices if each["due_at"] is not None], committed)
+        due = [each["due_at"] for each in writing.notices if each["due_at"] is not None]
+        return Wrote([*due, *again], committed)
 
     def _writing(self, changes: Sequence[Change[Outreach]], loaded: NotificationLoaded) -> Writing:
         writing = Writing()
@@ -116,6 +125,8 @@ class TellingProjection(Projection[Outreach]):
                 match happened.event:
                     case NoticeDelivered() as event:
                         writing.told.append(_told(event, submission.command))
+                    case NoticeTakenBack() as event:
+                        writing.untold.append(event.notice)
                     case NoticeOverdue() as event:
                         writing.late[event.notice] = event.due_at
                     case _:
@@ -132,6 +143,17 @@ def _readdressed(changes: Sequence[Change[Outreach]]) -> dict[str, str]:
         if before is not None and after is not None and addressee(before) != addressee(after):
             found[change.stream] = addressee(after)
     return found
+
+
+def _turned(changes: Sequence[Change[Outreach]], *, to: bool) -> set[str]:
+    """The referrals whose member somebody told to have died (`to`), or who is found to live."""
+    return {
+        change.stream
+        for change in changes
+        if change.after is not None
+        and dead(change.after) is to
+        and (change.before is not None and dead(change.before)) is not to
+    }
 
 
 def _serving(state: Outreach | None) -> str:

@@ -17,6 +17,8 @@ from loopkeeper.contract.event_text import sentence as sentence_of
 from loopkeeper.contract.event_values import values as values_of
 from loopkeeper.contract.events import (
     AssignmentMade,
+    AssignmentPlanAsked,
+    AssignmentQuestionTakenBack,
     AssignmentStarted,
     AuthorizationApproved,
     AuthorizationExtended,
@@ -374,7 +376,8 @@ def _may_see(who: Reader, client: Client, event: Event) -> bool:
         return event.wire in REFERRER_HEARS and not getattr(event, "claimed_by", "")
     other = getattr(event, "provider", None)
     asked = event.wire.startswith("assignment.") and bool(other) and other != client.organization
-    return not (who == "provider" and (asked or event.wire == "assignment.plan_asked"))
+    plans = isinstance(event, AssignmentPlanAsked | AssignmentQuestionTakenBack)
+    return not (who == "provider" and (asked or plans))
 
 
 def _tells_no_release(event: Event) -> bool:

@@ -120,9 +120,11 @@ class JudgedContext(Context):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoverageContext(Context):
-    """The times of a question that the new coverage asks."""
+    """The times of a question that the new coverage asks. `choices`: between which programs of the roster and ECM the
+    member chooses."""
 
     asking: AnswerTimes
+    choices: tuple[Question, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

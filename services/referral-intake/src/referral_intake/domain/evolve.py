@@ -15,6 +15,7 @@ from loopkeeper.contract.events import (
     AssignmentMade,
     AssignmentOverdue,
     AssignmentPlanAsked,
+    AssignmentQuestionTakenBack,
     AssignmentWithdrawn,
     AuthorizationApproved,
     AuthorizationDenied,
@@ -31,6 +32,7 @@ from loopkeeper.contract.events import (
     AuthorizationReviewOpened,
     Event,
     NoticeDelivered,
+    NoticeTakenBack,
     OutreachAttempted,
     OutreachClosingReported,
     OutreachContactChanged,
@@ -219,6 +221,13 @@ def _plan_asked(state: Referral, event: AssignmentPlanAsked) -> Mapping[str, Any
     return {"plan_asked": PlanAsked(reason=event.reason, due_at=event.due_at)}
 
 
+def _question_taken_back(state: Referral, event: AssignmentQuestionTakenBack) -> Mapping[str, Any]:
+    asked = state.plan_asked
+    if asked is None or asked.reason != event.reason:
+        return {}
+    return {"plan_asked": PlanAsked(reason=event.open, due_at=event.due_at) if event.open else None}
+
+
 def _attempted(state: Referral, event: OutreachAttempted) -> Mapping[str, Any]:
     held = state.offer
     if held is None or held.assignment != event.assignment or event.before_acceptance:
@@ -259,7 +268,7 @@ def _closing_reported(state: Referral, event: OutreachClosingReported) -> Mappin
     held = state.offer
     if held is None or held.assignment != event.assignment or state.closing is not None:
         return {}
-    return {"plan_asked": PlanAsked(reason=f"{REPORTED}{event.reason}", on=event.on)}
+    return {"plan_asked": PlanAsked(reason=f"{REPORTED}{event.reason}", due_at=event.due_at, on=event.on)}
 
 
 def _started(state: Referral, event: OutreachServicesStarted) -> Mapping[str, Any]:
@@ -275,6 +284,10 @@ def _told(state: Referral, event: NoticeDelivered) -> Mapping[str, Any]:
     """Of a referrer's notices only those of the closing are published."""
     first = state.told_at is None and event.recipient_kind == "referrer"
     return {"told_at": event.occurred_at} if first else {}
+
+
+def _untold(state: Referral, event: NoticeTakenBack) -> Mapping[str, Any]:
+    return {"told_at": None} if event.recipient_kind == "referrer" else {}
 
 
 # ── intake's own ──────────────────────────────────────────────────────────────────────────────────────────
@@ -402,6 +415,7 @@ FOLD: Mapping[type[Event], Callable[[Referral, Any], Mapping[str, Any]]] = {
     AssignmentWithdrawn: _taken_back,
     AssignmentEnded: _taken_back,
     AssignmentPlanAsked: _plan_asked,
+    AssignmentQuestionTakenBack: _question_taken_back,
     AssignmentOverdue: _overdue,
     OutreachAttempted: _attempted,
     OutreachServicesStarted: _started,
@@ -411,4 +425,5 @@ FOLD: Mapping[type[Event], Callable[[Referral, Any], Mapping[str, Any]]] = {
     OutreachClosingReported: _closing_reported,
     OutreachOverdue: _overdue,
     NoticeDelivered: _told,
+    NoticeTakenBack: _untold,
 }

@@ -39,6 +39,7 @@ from referral_intake.domain.contexts import (
 )
 from referral_intake.domain.deadlines import timers
 from referral_intake.domain.duplicates import added, with_those
+from referral_intake.domain.form.overlaps import choice_of
 from referral_intake.domain.state import (
     AMENDABLE,
     OTHER_BIRTH_DATE,
@@ -158,19 +159,23 @@ def _changed(referral: Referral, revised: ReferralReceived) -> dict[str, Any]:
 
 
 def learn_coverage(referral: Referral | None, command: LearnCoverage, context: CoverageContext) -> Made:
-    """The roster's newest answer, where it is another one; what it asks about the member is asked then (loop.md 2.5).
+    """The roster's newest answer, where it is another one; what it asks about the member is asked then (loop.md 2.5), of a
+    program that it newly names too; of one that it names no more, the choice is over (4.4).
     Coverage that moved to another plan asks whether to send it there; back under this one, nothing does (2.14)."""
     if referral is None or referral.received_at is None or command.eligibility == referral.eligibility:
         return []
     covered = command.eligibility.state in ("confirmed", "begins_later")
+    left = set(referral.eligibility.programs) - set(command.eligibility.programs)
+    over = {choice_of(program).id for program in left if f"program_{program}" not in referral.flags}
     known = tuple(
         q
         for q in referral.questions
-        if q.id != OTHER_BIRTH_DATE and not (covered and q.id.startswith(REDIRECT))
+        if q.id not in {OTHER_BIRTH_DATE, *over} and not (covered and q.id.startswith(REDIRECT))
     )
     asks: tuple[Question, ...] = ()
     if referral.closing is None:
-        asks = (*who_is_it(command.eligibility), *_moved_to(command.elsewhere, known))
+        chooses = (q for q in context.choices if q not in known)
+        asks = (*who_is_it(command.eligibility), *_moved_to(command.elsewhere, known), *chooses)
     questions = (*known, *asks)
     changed = questions if questions != referral.questions else None
     learned = ReferralAmended(

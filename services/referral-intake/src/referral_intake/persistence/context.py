@@ -102,7 +102,9 @@ class IntakeLoaded(Loaded[Referral, Asked]):
                 least = self._least_attempts(state, at)
                 return command, CloseContext(at=at, seed=seed, least_attempts=least)
             case LearnCoverage():
-                return command, CoverageContext(at=at, seed=seed, asking=self._asking(at))
+                flags = state.flags if state is not None else ()
+                choices = self._choices(command.eligibility, flags, at)
+                return command, CoverageContext(at=at, seed=seed, asking=self._asking(at), choices=choices)
             case RecordCustody():
                 due = self._policy.due("custody_judged", at)
                 return command, JudgedContext(at=at, seed=seed, due_at=due.at, refs=(due.ref,))

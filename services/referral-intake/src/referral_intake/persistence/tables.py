@@ -14,11 +14,13 @@ from loopkeeper.store.provider_copy import provider_table
 from loopkeeper.store.schema import chassis_tables, moment, stream_table
 from referral_intake.domain.next_step import next_step
 from referral_intake.domain.state import Referral, status
+from referral_intake.persistence.reports import report_tables
 
 metadata = sa.MetaData()
 chassis_tables(metadata)
 provider_table(metadata)
 file_tables(metadata)
+report_tables(metadata)
 
 # What a route reads of a row to show it.
 READ_COLUMNS = "id, state, n, created_at, at"

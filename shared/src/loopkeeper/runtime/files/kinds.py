@@ -84,6 +84,16 @@ class Acted:
     unchanged: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class BackBy:
+    """The second of the two persons who take a file back, and why they do."""
+
+    organization: str
+    person: str
+    proved: Literal[True] | None
+    reason: Literal["wrong_file", "wrong_period", "wrong_members", "sent_by_mistake"]
+
+
 # A row of a file that was taken back, whose fact stays.
 STAYS = ("recorded", "This row had acted: correct it by a further row, or ask the plan.")
 WITHDRAWN = ("withdrawn", "Nothing: what this row began was withdrawn.")
@@ -116,8 +126,12 @@ class FileKind(ABC):
         """Let these rows act as far as they can, in this order, in batches. Repeating it after a crash does nothing
         twice."""
 
+    async def expected(self, context: RunningService, plan: str, through: date) -> Sequence[str]:
+        """Who is to have sent the plan a file of this kind for the month that ends on that day; nobody, by itself."""
+        return ()
+
     async def take_back(
-        self, context: RunningService, sent: Sent, rows: Mapping[int, str]
+        self, context: RunningService, sent: Sent, rows: Mapping[int, str], by: BackBy
     ) -> Mapping[int, tuple[str, str]]:
         """Take back what these rows, each with its stream, did; of each row a code and what to do. By itself a fact that
         was recorded stays, and is corrected by a further one (loop.md 7.1, 8.7)."""

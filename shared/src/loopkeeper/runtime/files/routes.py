@@ -9,6 +9,7 @@ from zlib import crc32
 
 import orjson
 from fastapi import APIRouter, Depends, Query, Response
+from fastapi import Path as PathParameter
 from pydantic import BaseModel, ConfigDict, Field
 
 from loopkeeper.contract.blanks import BlankIsMissing
@@ -23,7 +24,8 @@ from loopkeeper.plan_files.profile_folder import Profiles, read_profiles
 from loopkeeper.plan_files.returned import returned_file
 from loopkeeper.plan_files.writing import MEDIA
 from loopkeeper.runtime.files import records
-from loopkeeper.runtime.files.kinds import FileKind, Reading, Sent
+from loopkeeper.runtime.files.kinds import BackBy, FileKind, Reading, Sent
+from loopkeeper.runtime.files.months import MONTH, FilesOfMonth, files_of_month
 from loopkeeper.runtime.files.worker import reading_of
 from loopkeeper.runtime.service import Call, RunningService
 from loopkeeper.security.organizations import OrganizationKind, Role
@@ -187,6 +189,12 @@ def _add(router: APIRouter, kind: FileKind) -> None:
         )
         return listing(call, asked, rows, _shown)
 
+    async def months(
+        month: Annotated[str, PathParameter(pattern=MONTH, description="Such as 2026-10")],
+        call: Annotated[Call, allowed(Role.PLAN)],
+    ) -> FilesOfMonth:
+        return await files_of_month(call, kind, month)
+
     async def file(id: Id, call: Annotated[Call, allowed(*readers)]) -> ShownFile:
         row = await _row(call, id, name, keys)
         call.etag(_version(row))
@@ -242,7 +250,8 @@ def _add(router: APIRouter, kind: FileKind) -> None:
             # Before it is marked: a crash in between leaves the second person's word unsaid, to be said again.
             sent = records.sent_of(service, row, kind.kind)
             acted = await records.accepted_rows(service, id)
-            await records.keep_taken_back(service, id, await kind.take_back(service, sent, acted))
+            back_by = BackBy(by.organization, by.person, by.proved, body.reason)
+            await records.keep_taken_back(service, id, await kind.take_back(service, sent, acted, back_by))
         await service.store.record(
             [_said(call, id, body.acted_by, f"wants the file taken back: {body.reason}")]
         )
@@ -303,6 +312,15 @@ def _add(router: APIRouter, kind: FileKind) -> None:
         response_class=Response,
     )
     if kind.for_a_plan:
+        _route(
+            router.get,
+            f"{path}/months/{{month:key}}",
+            months,
+            f"{name}_months",
+            f"Who sent the files of a month: {kind.about}",
+            f"{said}: for its plan, by sender. Who is late by the policy row `files/due` or missing, who sent it again, and of "
+            "the rows sent how many count: those that recorded something and were not taken back.",
+        )
         _route(
             router.post,
             f"{path}/{{id:key}}:release",

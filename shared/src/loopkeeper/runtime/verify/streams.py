@@ -138,14 +138,14 @@ class Streams:
         unlike = await self.connection.fetch(
             UNLIKE.format(table=self.domain.table), orjson.dumps(documents).decode()
         )
-        standing: dict[str, set[tuple[str, Any]]] = {stream: set() for stream in deadlines}
+        kept: dict[str, set[tuple[str, Any]]] = {stream: set() for stream in deadlines}
         for row in await self.connection.fetch(TIMERS, list(deadlines)):
             # Other deadlines than the rules' own are their tables' matter.
             if " " not in row["kind"]:
-                standing[row["stream"]].add((row["kind"], row["due_at"]))
+                kept[row["stream"]].add((row["kind"], row["due_at"]))
         found = [self._found("I5", row["id"], "has other columns than its state") for row in unlike]
         for stream, due in deadlines.items():
-            missing, extra = due - standing[stream], standing[stream] - due
+            missing, extra = due - kept[stream], kept[stream] - due
             found += [self._found("I6", stream, f"has no deadline {kind}") for kind, _ in sorted(missing)]
             found += [
                 self._found("I6", stream, f"has a deadline {kind} too many") for kind, _ in sorted(extra)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 from pydantic import AwareDatetime, BaseModel
 from datetime import date
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 
@@ -73,6 +73,23 @@ class ShownFile(BaseModel):
     sentence: str | None = None
     fix: str | None = None
     column: str | None = None
+
+
+class SenderOfMonth(BaseModel):
+    organization: str
+    status: Literal["on_time", "late", "missing", "waited_for", "not_expected"]
+    days_late: int = 0
+    first_at: AwareDatetime | None = None
+    files: int = 0
+    sent_again: int = 0
+    same_bytes: int = 0
+    refused_whole: int = 0
+    held: int = 0
+    taken_back: int = 0
+    rows_sent: int = 0
+    rows_that_count: int = 0
+    rows_unchanged: int = 0
+    rows_refused: int = 0
 
 
 class ShownOpening(BaseModel):
@@ -224,6 +241,18 @@ class Unmet(BaseModel):
     population: str
     criterion: str
     why: str
+
+
+class FilesOfMonth(BaseModel):
+    plan: str
+    kind: str
+    month: str
+    due_on: date
+    late: list[str]
+    sent_again: list[str]
+    rows_sent: int
+    rows_that_count: int
+    senders: list[SenderOfMonth]
 
 
 class ListingShownFile(BaseModel):

@@ -41,6 +41,25 @@ class ReplayResult(BaseModel):
     dry_run: bool
 
 
+class Report(BaseModel):
+    id: str
+    plan: str
+    kind: str
+    period: str
+    state: str
+    preview: str = "preview: the official layout is not public"
+    sources: list[str]
+    known_through: AwareDatetime
+    due_on: date | None = None
+    ready_at: AwareDatetime | None
+    submitted_at: AwareDatetime | None
+    referrals: int
+    bytes: int
+    digest: str
+    code: str | None = None
+    forgotten_at: AwareDatetime | None = None
+
+
 class ShownFile(BaseModel):
     id: str
     kind: str
@@ -70,6 +89,29 @@ class ShownSupport(BaseModel):
     allowed: list[str]
     updated_at: AwareDatetime
     provider: str | None = None
+
+
+class CountedReferral(BaseModel):
+    referral: str
+    times: int
+
+
+class Definition(BaseModel):
+    figure: str
+    definition: str
+    source: str
+    confidence: str
+
+
+class ShownFigure(BaseModel):
+    figure: str
+    by: str
+    of: str
+    value: int | None
+    share: float | None
+    median_days: int | None
+    p95_days: int | None
+    submitted: int | None = None
 
 
 class ShownOpening(BaseModel):
@@ -277,6 +319,24 @@ class ClaimedPopulation(BaseModel):
 class LostCommand(BaseModel):
     claim: UUID
     referral: str
+
+
+class Behind(BaseModel):
+    items: list[CountedReferral]
+    next_after: str | None = None
+
+
+class Figures(BaseModel):
+    preview: str = "preview: the official layout is not public"
+    sources: list[str]
+    definitions: list[Definition]
+    submitted: str | None = None
+    items: list[ShownFigure]
+
+
+class ListingReport(BaseModel):
+    items: list[Report]
+    next_cursor: str | None = None
 
 
 class ListingShownFile(BaseModel):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 from pydantic import AwareDatetime, BaseModel, Field
-from typing import Any
+from typing import Any, Literal
 from datetime import date
 from uuid import UUID
 
@@ -159,6 +159,23 @@ class FeedEntry(BaseModel):
     data: dict[str, Any]
 
 
+class SenderOfMonth(BaseModel):
+    organization: str
+    status: Literal["on_time", "late", "missing", "waited_for", "not_expected"]
+    days_late: int = 0
+    first_at: AwareDatetime | None = None
+    files: int = 0
+    sent_again: int = 0
+    same_bytes: int = 0
+    refused_whole: int = 0
+    held: int = 0
+    taken_back: int = 0
+    rows_sent: int = 0
+    rows_that_count: int = 0
+    rows_unchanged: int = 0
+    rows_refused: int = 0
+
+
 class DeliveryAttemptShown(BaseModel):
     id: str
     delivery: str
@@ -287,6 +304,18 @@ class Explained(BaseModel):
 class FeedPage(BaseModel):
     items: list[FeedEntry]
     next_cursor: str
+
+
+class FilesOfMonth(BaseModel):
+    plan: str
+    kind: str
+    month: str
+    due_on: date
+    late: list[str]
+    sent_again: list[str]
+    rows_sent: int
+    rows_that_count: int
+    senders: list[SenderOfMonth]
 
 
 class ListingDeliveryAttemptShown(BaseModel):

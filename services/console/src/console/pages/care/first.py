@@ -14,13 +14,14 @@ from console.api.client import together
 from console.api.models.assignment import ListingShownAssignment, ShownAssignment
 from console.api.models.authorization import ListingShownAuthorization, ShownAuthorization
 from console.api.models.notification import ListingOutreachShown, OutreachShown
-from console.pages.rows import PAGE
+from console.pages.rows import PAGE, pages
 from console.pages.visit import Visit, visiting
 from console.parts import loops
 from console.parts.basics import blocks, labels, marks, times
 from console.parts.basics.html import href, icon
 from console.words import Words
 from loopkeeper.contract.calendar import la_date
+from loopkeeper.contract.vocabulary.outreach import AttemptOutcome
 from loopkeeper.security.organizations import Role
 
 router = APIRouter()
@@ -39,7 +40,7 @@ STATUS = {
 
 
 @router.get(HERE)
-async def first(visit: Provider) -> Response:
+async def first(visit: Provider, after: str = "") -> Response:
     """Offers first, then people, then terms."""
     _ = visit.words
     offered, tried, terms = await together(
@@ -56,10 +57,13 @@ async def first(visit: Provider) -> Response:
     )
     people = tried.items if isinstance(tried, ListingOutreachShown) else []
     ending = _ending(terms.items, visit.now) if isinstance(terms, ListingShownAuthorization) else []
-    late, soon = loops.due_words([one.answer_due_at for one in offers], visit.now)
+    over, soon = loops.due_words([one.answer_due_at for one in offers], visit.now)
     return visit.page(
         _("Care"),
-        blocks.head(_title(offers, people, _), _lead(late, soon, len(people), _), live(visit)),
+        h.p(".toast", role="status")[_("The assignment ends. The plan finds another provider.")]
+        if after == "no-longer"
+        else None,
+        blocks.head(_title(offers, people, _), _lead(over, soon, len(people), _), live(visit)),
         visit.away(offered, tried, terms),
         h.div(".cols")[
             h.div(".case")[
@@ -164,7 +168,7 @@ def _people(found: Sequence[OutreachShown], visit: Visit) -> h.Element:
         return blocks.card(
             _("Whom to reach"), h.p(".sub")[_("Nobody now. Members you accept are here until they answer.")]
         )
-    ordered = sorted(found, key=lambda one: (not one.overdue, len(one.attempts), one.updated_at or visit.now))
+    ordered = sorted(found, key=lambda one: (not late(one), len(one.attempts), one.updated_at or visit.now))
     return loops.group(
         _("Whom to try next"), len(found), None, rows(ordered[:50], visit), loops.more(PEOPLE, _("Everybody"))
     )
@@ -183,8 +187,9 @@ def rows(found: Sequence[OutreachShown], visit: Visit) -> h.Element:
                     h.span(".sub")[tried(one, visit.now, _)],
                 ],
                 h.div(".chips")[
-                    marks.chip(_("contact rules"), "late") if one.contact_rules else None,
-                    marks.chip(_("late"), "late") if one.overdue else None,
+                    marks.chip(_("contact nobody"), "late") if one.told_dead else None,
+                    marks.chip(_("contact rules"), "late") if _ruled(one) else None,
+                    marks.chip(_("late"), "late") if late(one) else None,
                     marks.chip(
                         _(STATUS.get(one.status, one.status)), "info" if one.status == "waiting" else ""
                     ),
@@ -193,6 +198,19 @@ def rows(found: Sequence[OutreachShown], visit: Visit) -> h.Element:
             for one in found
         )
     ]
+
+
+NO_RULE = "no_fixed_address"
+
+
+def _ruled(one: OutreachShown) -> bool:
+    """Whether there are rules for reaching this person; that they have no address is none."""
+    return any(rule != NO_RULE for rule in one.contact_rules)
+
+
+def late(one: OutreachShown) -> bool:
+    """Whether a clock of this outreach ran out; one that soon will is not late."""
+    return any(not each.endswith("at_risk") for each in one.overdue)
 
 
 def tried(one: OutreachShown, now: datetime, words: Words) -> str:
@@ -205,7 +223,9 @@ def tried(one: OutreachShown, now: datetime, words: Words) -> str:
         _.many("{count} attempt", "{count} attempts", len(one.attempts))
         + ", "
         + _(
-            "last {day}: {outcome}", day=times.day(la_date(last.at), _), outcome=_(labels.plain(last.outcome))
+            "last {day}: {outcome}",
+            day=times.day(la_date(last.at), _),
+            outcome=_(AttemptOutcome.label_of(last.outcome)).lower(),
         )
     )
 
@@ -240,10 +260,8 @@ async def everybody(visit: Provider, status: str = "") -> Response:
     """Everybody this provider accepted."""
     _ = visit.words
     asked = status if status in STATUS else ""
-    found = await visit.api.get(
-        "notification", "/v1/outreach", ListingOutreachShown, status=asked or None, limit=PAGE
-    )
-    held = [one for one in found.items if one.provider == visit.signed.organization.id]
+    found = await pages(visit.api, "notification", "/v1/outreach", ListingOutreachShown, status=asked or None)
+    held = [one for one in found if one.provider == visit.signed.organization.id]
     return visit.page(
         _("People"),
         blocks.head(

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import htpy as h
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from console.api.client import Away
-from console.api.models.intake import ShownReferral
+from console.api.client import Away, together
+from console.api.models.intake import ListingShownReferral, ReferralCounts, ShownReferral
 from console.pages.care.first import live
 from console.pages.ops.status import services, statuses
 from console.pages.rows import all_referrals, by_due, loop_of
@@ -20,7 +21,7 @@ from console.pages.visit import Visit, see, visiting
 from console.parts import loops
 from console.parts.basics import blocks, labels, marks, times
 from console.parts.basics.html import form_to, href
-from console.parts.board import Due, board
+from console.parts.board import Due, board, lane_card
 from console.web.refusals import NotHere
 from console.words import Words
 from loopkeeper.contract.calendar import la_date
@@ -31,6 +32,9 @@ Operator = Annotated[Visit, visiting(Role.OPERATIONS)]
 HERE = "/ops"
 ACTORS = ("plan", "provider", "referrer", "loopkeeper")
 SHOWN, STEP_SHOWN = 5, 100
+# Above so many loops nobody tells one mark from another.
+DRAWN = 400
+COUNT = "/v1/referrals:count"
 STAGES = {
     "needs_information": "Answers are missing",
     "received": "Just received",
@@ -52,34 +56,32 @@ AGES = (
 
 @router.get(HERE)
 async def first(visit: Operator) -> Response:
-    """Everything that is open, at a glance."""
+    """Everything that is open, at a glance: each loop by itself as long as one sees them, above that their numbers."""
     _, now = visit.words, visit.now
-    open_now = await all_referrals(visit.api, order="due")
-    standing = await statuses(visit)
-    late, soon = loops.due_words([one.next_step.due_at for one in open_now], now)
-    lanes = {
-        actor: [Due(one.id, one.next_step.due_at) for one in open_now if one.next_step.actor == actor]
-        for actor in ACTORS
-    }
-    lanes = {actor: due for actor, due in lanes.items() if due or actor in ("plan", "provider")}
+    counted = await visit.api.get("intake", COUNT, ReferralCounts)
+    drawn = counted.open <= DRAWN
+    open_now = await all_referrals(visit.api, order="due") if drawn else ()
+    standing, groups, lanes = await together(
+        statuses(visit), _groups(counted, open_now, visit), _lanes(counted, open_now, visit)
+    )
+    if isinstance(groups, Away) or isinstance(lanes, Away):
+        raise Away("intake")
     return visit.page(
         _("Board"),
         blocks.head(
-            _.many("{count} loop is open", "{count} loops are open", len(open_now)),
-            _lead(late, soon, {actor: len(due) for actor, due in lanes.items()}, _)
-            if open_now
+            _.many("{count} loop is open", "{count} loops are open", counted.open),
+            _lead(counted.due.get("late", 0), counted.due.get("soon", 0), counted.actor, _)
+            if counted.open
             else _("Every loop is closed, and everybody was told."),
             live(visit),
         ),
-        board(lanes, now, _) if open_now else None,
+        (board(lanes, now, _) if drawn else lane_card(lanes, _)) if counted.open else None,
         h.div(".cols")[
-            h.div(".work")[
-                h.h2[_("Next actor")], (_group(step, of, visit) for step, of in _by_step(open_now))
-            ],
+            h.div(".work")[h.h2[_("Next actor")], (_group(group, visit) for group in groups)],
             h.aside(".facts")[
                 services(standing, _, now),
-                _stages(open_now, _),
-                _ages(open_now, now, _),
+                _stages(counted.status, _),
+                _ages(open_now, now, _) if drawn else None,
                 _clock(visit, standing),
             ],
         ],
@@ -88,12 +90,58 @@ async def first(visit: Operator) -> Response:
     )
 
 
-def _lead(late: int, soon: int, lanes: dict[str, int], words: Words) -> h.Node:
+@dataclass(frozen=True)
+class Group:
+    """What waits for one step: how many, and the earliest due of them."""
+
+    count: int
+    earliest: Sequence[ShownReferral]
+
+
+async def _groups(
+    counted: ReferralCounts, open_now: Sequence[ShownReferral], visit: Visit
+) -> Sequence[Group]:
+    """By step; what is due first, first."""
+    if open_now:
+        by: dict[str, list[ShownReferral]] = defaultdict(list)
+        for one in by_due(open_now):
+            by[one.next_step.step].append(one)
+        return [Group(len(found), found[:SHOWN]) for found in by.values()]
+    asked = [
+        visit.api.get("intake", "/v1/referrals", ListingShownReferral, step=code, order="due", limit=SHOWN)
+        for code in counted.step
+    ]
+    pages = [page for page in await together(*asked) if isinstance(page, ListingShownReferral)]
+    found = [
+        Group(counted.step[page.items[0].next_step.code or ""], page.items) for page in pages if page.items
+    ]
+    first = {group.earliest[0].id: group for group in found}
+    return [first[one.id] for one in by_due([group.earliest[0] for group in found])]
+
+
+async def _lanes(
+    counted: ReferralCounts, open_now: Sequence[ShownReferral], visit: Visit
+) -> Mapping[str, Any]:
+    """For each actor the loops, or where they are too many their number by the state of the deadline."""
+    if open_now or not counted.open:
+        lanes = {
+            actor: [Due(one.id, one.next_step.due_at) for one in open_now if one.next_step.actor == actor]
+            for actor in ACTORS
+        }
+        return {actor: due for actor, due in lanes.items() if due or actor in ("plan", "provider")}
+    there = [actor for actor in ACTORS if counted.actor.get(actor)]
+    found = await together(*(visit.api.get("intake", COUNT, ReferralCounts, actor=actor) for actor in there))
+    return {
+        actor: one.due for actor, one in zip(there, found, strict=True) if isinstance(one, ReferralCounts)
+    }
+
+
+def _lead(late: int, soon: int, actors: Mapping[str, int], words: Words) -> h.Node:
     _ = words
     who = ", ".join(
         _("{actor}s must act on {count}", actor=labels.of(labels.ACTOR, actor, _).lower(), count=count)
-        for actor, count in lanes.items()
-        if count
+        for actor in ACTORS
+        if (count := actors.get(actor, 0))
     )
     return [
         h.span(".n.late")[_.many("{count} is late", "{count} are late", late)] if late else _("None is late"),
@@ -105,26 +153,20 @@ def _lead(late: int, soon: int, lanes: dict[str, int], words: Words) -> h.Node:
     ]
 
 
-def _by_step(found: Sequence[ShownReferral]) -> list[tuple[tuple[str, str], list[ShownReferral]]]:
-    """By actor and step; what is due first, first."""
-    groups: dict[tuple[str, str], list[ShownReferral]] = defaultdict(list)
-    for one in by_due(found):
-        groups[(one.next_step.actor, one.next_step.step)].append(one)
-    return list(groups.items())
-
-
-def _group(step: tuple[str, str], found: Sequence[ShownReferral], visit: Visit) -> h.Element:
+def _group(group: Group, visit: Visit) -> h.Element:
     _ = visit.words
-    actor, does = step
+    step = group.earliest[0].next_step
     return loops.group(
-        [h.strong(".who")[labels.of(labels.ACTOR, actor, _)], " ", _("must {step}", step=_(does))],
-        len(found),
-        marks.mark(times.standing(found[0].next_step.due_at, visit.now)),
+        [h.strong(".who")[labels.of(labels.ACTOR, step.actor, _)], " ", _("must {step}", step=_(step.step))],
+        group.count,
+        marks.mark(times.standing(step.due_at, visit.now)),
         loops.rows(
-            [loop_of(one, visit, sub=visit.name(one.plan)) for one in found[:SHOWN]], visit.now, _, does
+            [loop_of(one, visit, sub=visit.name(one.plan)) for one in group.earliest], visit.now, _, step.step
         ),
-        loops.more(href("/ops/step", actor=actor, step=does), _("{count} more", count=len(found) - SHOWN))
-        if len(found) > SHOWN
+        loops.more(
+            href("/ops/step", actor=step.actor, step=step.code), _("{count} more", count=group.count - SHOWN)
+        )
+        if group.count > SHOWN
         else None,
         under_heading=True,
     )
@@ -136,15 +178,31 @@ async def one_step(visit: Operator, actor: str = "", step: str = "") -> Response
     _ = visit.words
     if actor not in ACTORS:
         raise NotHere
-    found = [
-        one for one in await all_referrals(visit.api, order="due", actor=actor) if one.next_step.step == step
-    ]
+    page, counted = await together(
+        visit.api.get(
+            "intake",
+            "/v1/referrals",
+            ListingShownReferral,
+            actor=actor,
+            step=step,
+            order="due",
+            limit=STEP_SHOWN,
+        ),
+        visit.api.get("intake", COUNT, ReferralCounts, actor=actor, step=step),
+    )
+    if not isinstance(page, ListingShownReferral) or not isinstance(counted, ReferralCounts):
+        raise Away("intake")
+    found = page.items
     return visit.page(
         _("Board"),
         blocks.back(HERE, _("Board")),
         blocks.head(
-            _.many("{count} loop", "{count} loops", len(found)),
-            [h.strong[labels.of(labels.ACTOR, actor, _)], " ", _("must {step}.", step=_(step))]
+            _.many("{count} loop", "{count} loops", counted.open),
+            [
+                h.strong[labels.of(labels.ACTOR, actor, _)],
+                " ",
+                _("must {step}.", step=_(found[0].next_step.step)),
+            ]
             if found
             else None,
             live(visit),
@@ -164,12 +222,11 @@ async def one_step(visit: Operator, actor: str = "", step: str = "") -> Response
     )
 
 
-def _stages(found: Sequence[ShownReferral], words: Words) -> h.Element:
-    counted = Counter(one.status for one in found)
+def _stages(counted: Mapping[str, int], words: Words) -> h.Element:
     rows = [
-        (words(name), counted[status])
+        (words(name), counted.get(status, 0))
         for status, name in STAGES.items()
-        if counted[status] or status in ("pending_authorization", "assigned")
+        if counted.get(status) or status in ("pending_authorization", "assigned")
     ]
     return blocks.card(words("Where open loops are"), blocks.bars(rows))
 

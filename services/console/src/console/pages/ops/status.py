@@ -47,6 +47,7 @@ def services(found: Sequence[ServiceStatus | Away], words: Words, now: datetime)
             ],
             h.tbody[(_row(name, one, _, now) for name, one in zip(MODELS, found, strict=True))],
         ],
+        id="services",
     )
 
 

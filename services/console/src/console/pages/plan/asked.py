@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import htpy as h
@@ -12,10 +12,11 @@ from starlette.responses import Response
 
 from console.api.client import Away, Refused, together, unless
 from console.api.models.assignment import PublicDirectory, RankingExplanation
-from console.api.models.intake import ShownReferral
+from console.api.models.intake import ListingShownReferral, ReferralCounts, ShownReferral
 from console.pages.care.first import live
 from console.pages.plan.queue import Plan
-from console.pages.rows import all_referrals, by_due, loop_of
+from console.pages.record.page import door, known_of, some_of, toast
+from console.pages.rows import all_referrals, loop_of, needs
 from console.pages.visit import Visit, see
 from console.parts import loops
 from console.parts.basics import blocks, labels, marks, times
@@ -27,7 +28,8 @@ from console.words import Words
 
 router = APIRouter()
 HERE = "/plan/asked"
-DECIDE = "decide the authorization"
+DECIDE, SHOWN = "decide", 50
+WHICH = {"": "Waiting for us", "twice": "Perhaps here twice"}
 BECAUSE = {
     "": "No provider must come first",
     "member_wish": "The member wishes it",
@@ -53,19 +55,62 @@ WHY_NOT = {
 }
 
 
+# What each step asks of the plan next to naming a provider, the likeliest first.
+ACTS: Mapping[str, Sequence[str]] = {
+    "death_told": ("death-confirmed", "death-not-so"),
+    "start_open": ("release", "close"),
+    "authorization_ended": ("close",),
+    "start_without_form": ("close",),
+    "coverage_ended": ("close",),
+    "reported_provider_declined": ("close",),
+    "reported_no_longer_eligible": ("close",),
+    "reported_unable_to_reach": ("close",),
+    "reported_other": ("close",),
+    "none_left": ("close",),
+    "no_answer": ("take-offer-back",),
+    "member_already_assigned": ("close",),
+    "conflicted": ("no-longer", "close"),
+}
+
+
+# Where naming a provider is the answer most often.
+NAMED_FIRST = frozenset(
+    {"none_left", "no_answer", "reported_provider_declined", "provider_left", "change_requested"}
+)
+
+
 @router.get(HERE)
-async def asked(visit: Plan) -> Response:
-    """Loops that wait for the plan, and not for a decision; and what may be one member's twice."""
+async def asked(visit: Plan, which: str = "") -> Response:
+    """Loops that wait for the plan, and not for a decision; or what may be one member's twice."""
+    if which not in WHICH:
+        raise NotHere
     _ = visit.words
-    found = await all_referrals(visit.api, order="due")
-    ours = by_due([one for one in found if one.next_step.actor == "plan" and one.next_step.step != DECIDE])
-    twice = [one for one in found if one.possible_duplicate_of]
-    late, soon = loops.due_words([one.next_step.due_at for one in ours], visit.now)
-    steps = list(dict.fromkeys(one.next_step.step for one in ours))
+    if which == "twice":
+        return await _twice(visit)
+    counted = await visit.api.get("intake", "/v1/referrals:count", ReferralCounts, actor="plan")
+    steps = {code: count for code, count in counted.step.items() if code != DECIDE}
+    pages = await together(
+        *(
+            visit.api.get(
+                "intake",
+                "/v1/referrals",
+                ListingShownReferral,
+                actor="plan",
+                step=code,
+                order="due",
+                limit=SHOWN,
+            )
+            for code in steps
+        )
+    )
+    found = [page.items for page in pages if isinstance(page, ListingShownReferral) and page.items]
+    found.sort(key=lambda items: (items[0].next_step.due_at is None, items[0].next_step.due_at or visit.now))
+    late, soon = loops.due_words([one.next_step.due_at for items in found for one in items], visit.now)
+    count = sum(steps.values())
     return visit.page(
         _("Asked of us"),
         blocks.head(
-            _.many("{count} loop asks us", "{count} loops ask us", len(ours) + len(twice)),
+            _.many("{count} loop asks us", "{count} loops ask us", count) if count else _("Nothing is asked of you"),
             [
                 h.span(".n.late")[_.many("{count} is late", "{count} are late", late)] if late else None,
                 ", " if late and soon else None,
@@ -74,36 +119,76 @@ async def asked(visit: Plan) -> Response:
             ],
             live(visit),
         ),
-        (_group(step, [one for one in ours if one.next_step.step == step], visit) for step in steps),
-        loops.group(
-            _("Perhaps one member twice"),
-            len(twice),
-            None,
-            loops.rows(
-                [loop_of(one, visit, path=href("/plan/asked/{}", one.id), sub=_("perhaps …{id}", id=(one.possible_duplicate_of or "")[-6:])) for one in twice[:50]],
-                visit.now, _, _("Perhaps one member twice"),
-            ),
-        )
-        if twice
-        else None,
-        blocks.empty(_("Nothing is asked of you"), _("When no provider fits, one does not answer, or a member may be here twice, it comes here."))
-        if not ours and not twice
+        _tabs(which, visit),
+        visit.away(*pages),
+        (_group(items, steps.get(items[0].next_step.code or "", len(items)), visit) for items in found),
+        blocks.empty(_("All is seen to"), _("When no provider fits, one does not answer, or a death is told, it comes here."))
+        if not found
         else None,
         here=HERE,
         live=True,
     )  # fmt: skip
 
 
-def _group(step: str, found: Sequence[ShownReferral], visit: Visit) -> h.Element:
+def _tabs(which: str, visit: Visit) -> h.Element:
     _ = visit.words
+    return h.nav(".tabs", aria_label=_("Which"))[
+        h.ul[
+            (
+                h.li[
+                    h.a(href=href(HERE, which=code), aria_current="true" if code == which else None)[_(name)]
+                ]
+                for code, name in WHICH.items()
+            )
+        ]
+    ]
+
+
+async def _twice(visit: Visit) -> Response:
+    """Two referrals that may be one member's. No filter of the service finds them, so open loops are looked through."""
+    _ = visit.words
+    twice = [one for one in await all_referrals(visit.api, order="due") if one.possible_duplicate_of]
     shown = [
-        loop_of(one, visit, path=href("/plan/asked/{}", one.id), sub=labels.county(one.county))
-        for one in found[:50]
+        loop_of(
+            one,
+            visit,
+            path=href("/plan/asked/{}", one.id),
+            headline=needs(one, _),
+            sub=_("perhaps …{id}", id=(one.possible_duplicate_of or "")[-6:]),
+        )
+        for one in twice[:SHOWN]
+    ]
+    return visit.page(
+        _("Asked of us"),
+        blocks.head(
+            _.many("{count} is perhaps here twice", "{count} are perhaps here twice", len(twice)),
+            _(
+                "Two referrals with the same number, or the same name and birth date. Only a person joins them."
+            ),
+        ),
+        _tabs("twice", visit),
+        h.div(".group")[loops.rows(shown, visit.now, _, _("Perhaps one member twice"))]
+        if shown
+        else blocks.empty(_("Nobody is here twice"), _("What may be one member's twice comes here.")),
+        here=HERE,
+    )
+
+
+def _group(found: Sequence[ShownReferral], count: int, visit: Visit) -> h.Element:
+    _ = visit.words
+    step = found[0].next_step
+    shown = [
+        loop_of(one, visit, path=href("/plan/asked/{}", one.id), headline=needs(one, _), sub=_sub(one))
+        for one in found
     ]
     return loops.group(
-        labels.capital(_(step)), len(found), marks.mark(times.standing(found[0].next_step.due_at, visit.now)),
-        loops.rows(shown, visit.now, _, step),
+        labels.capital(_(step.step)), count, marks.mark(times.standing(step.due_at, visit.now)),
+        loops.rows(shown, visit.now, _, step.step),
     )  # fmt: skip
+
+
+def _sub(one: ShownReferral) -> str:
+    return f"…{one.id[-6:]} · {labels.county(one.county)}"
 
 
 @dataclass(frozen=True)
@@ -134,19 +219,29 @@ async def question_of(id: str, visit: Visit) -> Question:
 
 
 @router.get("/plan/asked/{id}")
-async def one(id: str, visit: Plan) -> Response:
-    """One loop: who was ranked, who was passed over and why; name one."""
-    return await page(await question_of(id, visit), visit)
+async def one(id: str, visit: Plan, after: str = "") -> Response:
+    """One loop: who was ranked, who was passed over and why; name one, or do what else the step asks."""
+    return await page(await question_of(id, visit), visit, after=after)
 
 
 async def page(
-    known: Question, visit: Visit, *, typed: Form = EMPTY, refused: h.Node = None, status: int = 200
+    known: Question,
+    visit: Visit,
+    *,
+    typed: Form = EMPTY,
+    refused: h.Node = None,
+    after: str = "",
+    status: int = 200,
 ) -> Response:
     _, found = visit.words, known.found
-    step = found.next_step
+    step, beside = found.next_step, await known_of(found.id, visit)
+    named_first = step.code in NAMED_FIRST
+    back = href("/plan/asked/{}", found.id)
+    others = some_of(ACTS.get(step.code or "", ()), beside, typed, visit, back, first=not named_first)
     return visit.page(
         _("Asked of us"),
         blocks.back(HERE, _("Asked of us")),
+        toast(after, _),
         blocks.head(
             labels.capital(_(step.step)) if step.actor == "plan" else _("Two referrals, perhaps one member"),
             [
@@ -159,7 +254,9 @@ async def page(
         refused,
         h.div(".cols")[
             h.div(".case")[
+                None if named_first else others,
                 _name(known, typed, visit),
+                others if named_first else None,
                 _duplicate(found, visit.words),
                 _passed_over(known, visit),
                 visit.away(known.explanation, known.directory),
@@ -187,7 +284,8 @@ async def page(
                         )
                     ),
                     h.p[h.a(href=href("/referrals/{}", found.id))[_("The whole story")]],
-                )
+                ),
+                door(found.id, _),
             ],
         ],
         here=HERE,
@@ -197,7 +295,8 @@ async def page(
 
 def _name(known: Question, typed: Form, visit: Visit) -> h.Node:
     _, found = visit.words, known.found
-    if found.status not in ("authorized", "assigned", "accepted", "outreach_initiated"):
+    dead = found.next_step.code == "death_told"
+    if dead or found.status not in ("authorized", "assigned", "accepted", "outreach_initiated"):
         return None
     ranked = known.explanation.ranked if isinstance(known.explanation, RankingExplanation) else []
     skipped = {

@@ -6,10 +6,11 @@ import htpy as h
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from console.api.models.intake import ListingShownReferral
+from console.api.client import Away, together
+from console.api.models.intake import ListingShownReferral, ReferralCounts
 from console.pages.care.first import live
 from console.pages.plan.queue import Plan
-from console.pages.rows import MOST, PAGE, all_referrals, loop_of
+from console.pages.rows import MOST, following, lately, loop_of, needs
 from console.parts import loops
 from console.parts.basics import blocks, labels
 from console.parts.basics.html import href
@@ -32,27 +33,50 @@ STATUSES = {
 
 
 @router.get(HERE)
-async def every(visit: Plan, status: str = "", population: str = "") -> Response:
+async def every(visit: Plan, status: str = "", population: str = "", cursor: str = "") -> Response:
     """The loops, what is due first."""
     if status not in STATUSES or (population and population not in list(Population)):
         raise NotHere
     _ = visit.words
     asked = {"status": status or None, "population": population or None}
+    after, days, whole = None, 0, not status and not population
     if status == "closed":
-        page = await visit.api.get("intake", "/v1/referrals", ListingShownReferral, limit=PAGE, **asked)
-        found = list(page.items)
-        ordered = sorted(found, key=lambda one: one.updated_at, reverse=True)
+        found, days = await lately(visit, "intake", "/v1/referrals", ListingShownReferral, **asked)
+        shown_now = sorted(found, key=lambda one: one.updated_at, reverse=True)[:MOST]
+        count = len(found)
+        late = soon = 0
     else:
-        found = list(await all_referrals(visit.api, order="due", **asked))
-        ordered = found
-    late, soon = loops.due_words([one.next_step.due_at for one in found], visit.now)
-    shown = [loop_of(one, visit, sub=_sub(one.county, visit.name(one.provider))) for one in ordered[:MOST]]
+        page, counted = await together(
+            visit.api.get(
+                "intake",
+                "/v1/referrals",
+                ListingShownReferral,
+                order="due",
+                limit=MOST,
+                cursor=cursor or None,
+                **asked,
+            ),
+            visit.api.get("intake", "/v1/referrals:count", ReferralCounts),
+        )
+        if not isinstance(page, ListingShownReferral) or not isinstance(counted, ReferralCounts):
+            raise Away("intake")
+        shown_now, after = page.items, page.next_cursor
+        count = len(shown_now) if population else counted.status.get(status, 0) if status else counted.open
+        late, soon = loops.due_words([one.next_step.due_at for one in shown_now], visit.now)
+        if whole:
+            late, soon = counted.due.get("late", 0), counted.due.get("soon", 0)
+    shown = [
+        loop_of(one, visit, headline=needs(one, _), sub=_sub(one.id, one.county, visit.name(one.provider)))
+        for one in shown_now
+    ]
     return visit.page(
         _("Loops"),
         blocks.head(
-            _.many("{count} loop is open", "{count} loops are open", len(found))
-            if status != "closed"
-            else _("Closed loops"),
+            _.many("{count} loop is open", "{count} loops are open", count)
+            if whole
+            else _.many("{count} loop closed lately", "{count} loops closed lately", count)
+            if status == "closed"
+            else _.many("{count} loop", "{count} loops", count),
             [
                 h.span(".n.late")[_.many("{count} is late", "{count} are late", late)] if late else None,
                 ", " if late and soon else None,
@@ -60,7 +84,7 @@ async def every(visit: Plan, status: str = "", population: str = "") -> Response
                 "." if late or soon else _("Each has a next actor."),
             ]
             if status != "closed"
-            else None,
+            else _.many("In the last day.", "In the last {count} days.", days),
             live(visit),
         ),
         h.nav(".tabs", aria_label=_("Which"))[
@@ -90,13 +114,11 @@ async def every(visit: Plan, status: str = "", population: str = "") -> Response
         h.div(".group")[loops.rows(shown, visit.now, _, _("Loops"))]
         if shown
         else blocks.empty(_("Nothing here"), _("No loop has this status now.")),
-        h.p(".sub")[_("{count} more are not shown: choose a filter.", count=len(ordered) - MOST)]
-        if len(ordered) > MOST
-        else None,
+        following(visit, HERE, after, MOST, status=status, population=population),
         here=HERE,
         live=True,
     )
 
 
-def _sub(county: str | None, provider: str) -> str:
-    return " · ".join(each for each in (labels.county(county), provider) if each)
+def _sub(id: str, county: str | None, provider: str) -> str:
+    return " · ".join(each for each in (f"…{id[-6:]}", labels.county(county), provider) if each)

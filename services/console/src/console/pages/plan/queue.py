@@ -9,8 +9,9 @@ import htpy as h
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from console.api.client import Away, together
 from console.api.models.authorization import ListingShownAuthorization, QueueCounts, ShownAuthorization
-from console.pages.rows import PAGE
+from console.pages.rows import following
 from console.pages.visit import Visit, see, visiting
 from console.parts import account, loops
 from console.parts.basics import blocks, labels, marks, times
@@ -25,10 +26,12 @@ Plan = Annotated[Visit, visiting(Role.PLAN)]
 HERE = "/plan/queue"
 DUE = {"": "All", "breached": "Late", "at_risk": "Soon", "on_track": "On time"}
 WAITS = {"decision": "Decide", "reauthorization": "Renew", "discontinuation": "Judge an ending"}
-SHOWN = 100
+SHOWN = 50
 
 
-async def pending(visit: Visit, due: str = "", waits_for: str = "decision") -> ListingShownAuthorization:
+async def pending(
+    visit: Visit, due: str = "", waits_for: str = "decision", cursor: str = ""
+) -> ListingShownAuthorization:
     """What waits, earliest due first."""
     return await visit.api.get(
         "authorization",
@@ -36,33 +39,38 @@ async def pending(visit: Visit, due: str = "", waits_for: str = "decision") -> L
         ListingShownAuthorization,
         waits_for=waits_for,
         due=due,
-        limit=PAGE,
+        cursor=cursor,
+        limit=SHOWN,
     )
 
 
 @router.get(HERE)
-async def queue(visit: Plan, due: str = "", waits: str = "decision") -> Response:
+async def queue(visit: Plan, due: str = "", waits: str = "decision", cursor: str = "") -> Response:
     """The queue, by the state of its clocks and what it waits for."""
     if due not in DUE or waits not in WAITS:
         raise NotHere
     _ = visit.words
-    found = await pending(visit, due, waits)
+    found, counts = await together(
+        pending(visit, due, waits, cursor),
+        visit.api.get("authorization", "/v1/authorizations:count", QueueCounts),
+    )
+    if not isinstance(found, ListingShownAuthorization) or not isinstance(counts, QueueCounts):
+        raise Away("authorization")
     names = await visit.people.names(visit.signed, {one.claim.person for one in found.items if one.claim})
-    whole = found if not due else await pending(visit, "", waits)
-    late, soon = loops.due_words([one.due.due_at if one.due else None for one in whole.items], visit.now)
-    counts = await visit.api.get("authorization", "/v1/authorizations:count", QueueCounts)
+    late, soon = counts.due.get("breached", 0), counts.due.get("at_risk", 0)
     count = counts.waits_for.get(waits, 0)
     return visit.page(
         _("Decide"),
         blocks.head(
-            _("{count} wait for a decision", count=count) if count != 1 else _("One waits for a decision"),
-            _lead(late, soon, visit.words)
+            _.many("One waits for a decision", "{count} wait for a decision", count)
             if count
-            else _("Nothing waits. What needs a person comes here at once."),
+            else _("Nothing waits for a decision"),
+            _lead(late, soon, visit.words) if count else _("What needs a person comes here at once."),
             _live(visit),
         ),
         _filters(due, waits, visit.words),
-        _list(found.items[:SHOWN], names, visit),
+        _list(found.items, names, visit),
+        following(visit, HERE, found.next_cursor, SHOWN, due=due, waits=waits if waits != "decision" else ""),
         here=HERE,
         live=True,
     )

@@ -13,7 +13,8 @@ from console.api.client import Refused, unless
 from console.api.models.authorization import ListingShownAuthorization, ShownAuthorization
 from console.pages.care.first import live
 from console.pages.plan.queue import Plan, title_of
-from console.pages.rows import PAGE
+from console.pages.rows import PAGE, pages
+from console.pages.term import term as drawn
 from console.pages.visit import Visit, see
 from console.parts import loops
 from console.parts.basics import blocks, labels, marks, times
@@ -32,9 +33,17 @@ DONE = {
     "end": "The term ends; the member must get notice first.",
     "resume": "The clock runs on.",
     "revoke-grant": "The grant is ended.",
+    "appeal": "The appeal is recorded. Made in time, the term goes on until it is resolved.",
     "overturn": "It is recorded: the member is authorized.",
     "approve": "Another term begins when this one ends.",
     "deny": "There is no other term; the member must get notice.",
+}
+# Where a notice may be sent by the day of the ending (42 CFR 431.213).
+AT_ONCE = {
+    "death_confirmed": "The death is confirmed",
+    "signed_wish": "The member's signed wish",
+    "institution": "An institution that makes ineligible",
+    "mail_returned": "Whereabouts unknown, mail returned",
 }
 
 
@@ -44,12 +53,12 @@ async def terms(visit: Plan) -> Response:
     _ = visit.words
     judged = await _waiting(visit, "discontinuation")
     renew = await _waiting(visit, "reauthorization")
-    running = await visit.api.get(
-        "authorization", "/v1/authorizations", ListingShownAuthorization, status="approved", limit=PAGE
+    running = await pages(
+        visit.api, "authorization", "/v1/authorizations", ListingShownAuthorization, status="approved"
     )
     today = la_date(visit.now)
     live_terms = sorted(
-        (one for one in running.items if one.term and one.term.through >= today and not one.waits_for),
+        (one for one in running if one.term and one.term.through >= today and not one.waits_for),
         key=lambda one: one.term.through if one.term else today,
     )
     return visit.page(
@@ -146,7 +155,9 @@ async def page(
         ),
         refused,
         h.div(".cols")[
-            h.div(".case")[_acts(found, etag, typed, visit)],
+            h.div(".case")[
+                drawn(found.term, visit.now, _) if found.term else None, _acts(found, etag, typed, visit)
+            ],
             h.aside(".facts")[_facts(found, visit)],
         ],
         here=HERE,
@@ -182,7 +193,6 @@ def _facts(found: ShownAuthorization, visit: Visit) -> h.Element:
         _("Facts"),
         blocks.facts(
             (
-                (_("Number"), h.code[term.number] if term else None),
                 (_("State"), _(labels.plain(term.state)) if term else None),
                 (
                     _("Renewed"),
@@ -280,8 +290,19 @@ def _acts(found: ShownAuthorization, etag: str, typed: Form, visit: Visit) -> li
         act(
             "end", _("End the term"), _("By one of the state's codes; the member gets notice ten days before."),
             select(_("Why"), "code", codes, typed.text("code"), empty=_("Choose a reason"), needed=True),
-            field(_("Last day"), "on", typed.text("on"), kind="date", needed=False, hint=_("Missing, the first that the notice allows.")),
+            field(_("Last day"), "on", typed.text("on"), kind="date", needed=False, id="end-on", hint=_("Missing, the first that the notice allows.")),
+            select(
+                _("May the notice come on the day itself?"), "without_notice", [(code, _(name)) for code, name in AT_ONCE.items()],
+                typed.text("without_notice"), empty=_("No: ten days before"), hint=_("Only where the law names it."),
+            ),
             button=_("End it"), tone="danger",
+        )  # fmt: skip
+    if term is not None and term.ends_on is not None:
+        act(
+            "appeal", _("The member appeals against the end"),
+            _("Told by the day on which the term was to end, it goes on until the appeal is resolved."),
+            field(_("Day of the appeal"), "on", typed.text("on"), kind="date", needed=False, id="appealed-on", hint=_("Missing, it is today.")),
+            button=_("Record the appeal"),
         )  # fmt: skip
     if found.grant is not None and not found.grant.ended:
         act(
@@ -307,8 +328,8 @@ async def act(id: str, action: str, visit: Plan) -> Response:
     match action:
         case "end":
             body = {"code": int(form.text("code")) if form.text("code").isdigit() else 0}
-            body |= {"on": form.text("on")} if form.text("on") else {}
-        case "overturn":
+            body |= {name: form.text(name) for name in ("on", "without_notice") if form.text(name)}
+        case "overturn" | "appeal":
             body = {"on": form.text("on")} if form.text("on") else {}
         case "deny":
             body = {"reason": form.text("reason")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import htpy as h
@@ -11,19 +12,47 @@ from starlette.responses import Response
 from console.api.client import Refused, unless
 from console.api.models.form import ANSWERS
 from console.api.models.intake import ShownQuestion, ShownReferral
+from console.pages import sentences
 from console.pages.refer.mine import HERE, Referrer
 from console.pages.visit import Visit, see
 from console.parts.basics import blocks, marks
 from console.parts.basics.html import form_to, href, once_field, said
-from console.parts.basics.options import submit
+from console.parts.basics.options import checks, select, submit
 from console.parts.entrance import field
 from console.web.forms import EMPTY, Form
 from console.web.refusals import NotHere
 from console.words import Words
+from loopkeeper.contract.vocabulary.codes import Code
+from loopkeeper.contract.vocabulary.languages import Language
+from loopkeeper.contract.vocabulary.people import ConsentHolder, RaceEthnicity
+from loopkeeper.contract.vocabulary.places import County
+from loopkeeper.contract.vocabulary.populations import Population
+from loopkeeper.contract.vocabulary.programs import Program
+from loopkeeper.contract.vocabulary.referring import Relationship
 
 router = APIRouter()
-YES_NO = ("provider-change", "redirect")
-DATES = ("birth-date", "release-date", "release-on", "first-service")
+YES_NO = ("provider-change", "redirect-", "confirm-", "attestation")
+DATES = ("birth-date", "age-group", "age-group-adult", "other-birth-date", "release-date", "referral-date")
+LISTS: Mapping[str, type[Code]] = {
+    "language": Language,
+    "county": County,
+    "redirect": County,
+    "relationship": Relationship,
+    "consent-holder": ConsentHolder,
+    "presumptive-population": Population,
+}
+SEVERAL: Mapping[str, type[Code]] = {
+    "populations": Population,
+    "race-ethnicity": RaceEthnicity,
+    "programs": Program,
+}
+CHOICES = (("ecm", "Enhanced Care Management (ECM)"), ("program", "The program"))
+CAREGIVER = (
+    ("name", "Their name"),
+    ("relationship", "What they are to the member"),
+    ("phone", "Their phone"),
+)
+NONE = "none"
 
 
 @router.get("/refer/{id}/answers")
@@ -41,6 +70,7 @@ async def page(
         raise NotHere
     found, etag = got
     asked = list(found.questions or ())
+    blocking = sum(each.blocking for each in asked)
     if not asked or found.closing is not None:
         return visit.page(
             _("Answers"),
@@ -55,10 +85,13 @@ async def page(
         blocks.back(href("/refer/{}", id), _("Back")),
         blocks.head(
             _.many("{count} question", "{count} questions", len(asked)),
-            _(
+            _.many(
+                "Answer what you know; leave the rest. One holds the loop up.",
                 "Answer what you know; leave the rest. {count} hold the loop up.",
-                count=sum(each.blocking for each in asked),
-            ),
+                blocking,
+            )
+            if blocking
+            else _("Answer what you know; leave the rest. None holds the loop up."),
         ),
         refused,
         h.section(".card.narrow")[
@@ -80,43 +113,92 @@ def kind_of(question: str) -> str:
         return ANSWERS.get(question.removeprefix("answer-"), ("words", ""))[0]
     if question.startswith(YES_NO):
         return "yes_no"
-    return "date" if question in DATES else "words"
+    kinds = ((LISTS, "list"), (SEVERAL, "several"), (DATES, "date"), (("caregiver",), "caregiver"))
+    found = next((kind for ids, kind in kinds if question in ids), "words")
+    return "choice" if question.startswith("choice-") else found
 
 
 def _question(asked: ShownQuestion, typed: Form, words: Words) -> h.Element:
     _ = words
-    name, value = f"q-{asked.id}", typed.text(f"q-{asked.id}")
-    kind = kind_of(asked.id)
+    name, text = f"q-{asked.id}", sentences.question(asked.id, asked.asks, words)
     holds = marks.chip(_("holds the loop up"), "due") if asked.blocking else None
-    if kind == "yes_no":
-        return h.fieldset(".yesno")[
-            h.legend[said(_(asked.asks)), " ", holds],
-            (
-                h.label[h.input(type="radio", name=name, value=each, checked=value == each), h.span[_(text)]]
-                for each, text in (("yes", "Yes"), ("no", "No"), ("", "Not known"))
-            ),
-        ]
-    types = {"count": "number", "date": "date"}
-    return h.div[field(_(asked.asks), name, value, kind=types.get(kind, "text"), needed=False), holds]
+    match kind_of(asked.id):
+        case "yes_no":
+            taps = (("yes", _("Yes")), ("no", _("No")), ("", _("Not known")))
+            return _taps(name, text, taps, typed, holds)
+        case "choice":
+            return _taps(name, text, [(code, _(label)) for code, label in CHOICES], typed, holds)
+        case "list":
+            codes = LISTS[asked.id]
+            found = [(str(code), _(codes.label_of(code))) for code in codes]
+            return h.div[select(text, name, found, typed.text(name), empty=_("Not known")), holds]
+        case "several":
+            codes = SEVERAL[asked.id]
+            found = [(str(code), _(codes.label_of(code))) for code in codes]
+            more = [(NONE, _("None of them"))] if asked.id == "programs" else []
+            return h.details(".rest.several", open=bool(typed.all(name)))[
+                h.summary[said(text), " ", holds], checks(name, "", more + found, typed.all(name))
+            ]
+        case "caregiver":
+            return h.fieldset(".caregiver")[
+                h.legend[said(text), " ", holds],
+                (
+                    field(_(label), f"{name}.{part}", typed.text(f"{name}.{part}"), needed=False)
+                    for part, label in CAREGIVER
+                ),
+            ]
+        case kind:
+            types = {"count": "number", "date": "date"}
+            return h.div[
+                field(text, name, typed.text(name), kind=types.get(kind, "text"), needed=False), holds
+            ]
+
+
+def _taps(name: str, text: str, taps: Sequence[tuple[str, str]], typed: Form, holds: h.Node) -> h.Element:
+    return h.fieldset(".yesno")[
+        h.legend[said(text), " ", holds],
+        (
+            h.label[
+                h.input(type="radio", name=name, value=value, checked=typed.text(name) == value),
+                h.span[shown],
+            ]
+            for value, shown in taps
+        ),
+    ]
+
+
+def given_of(typed: Form) -> dict[str, Any]:
+    """Every answer that was given, by the question's id, as the service takes it."""
+    given: dict[str, Any] = {}
+    for name in typed:
+        question, _dot, part = name.removeprefix("q-").partition(".")
+        value = typed.text(name)
+        if not name.startswith("q-") or not value:
+            continue
+        match kind_of(question):
+            case "yes_no":
+                given[question] = value == "yes"
+            case "count" if value.isdigit():
+                given[question] = int(value)
+            case "several" if question == "programs":
+                ticked = typed.all(name)
+                given[question] = (
+                    {str(code): "no" for code in Program} if NONE in ticked else dict.fromkeys(ticked, "yes")
+                )
+            case "several":
+                given[question] = list(typed.all(name))
+            case "caregiver":
+                given.setdefault(question, {})[part] = value
+            case _:
+                given[question] = value
+    return given
 
 
 @router.post("/refer/{id}/answers")
 async def send(id: str, visit: Referrer) -> Response:
     """Every answer that was given, in one request."""
     _, typed = visit.words, await visit.form()
-    given: dict[str, Any] = {}
-    for name in typed:
-        if not name.startswith("q-") or not typed.text(name):
-            continue
-        question, value = name.removeprefix("q-"), typed.text(name)
-        kind = kind_of(question)
-        given[question] = (
-            value == "yes"
-            if kind == "yes_no"
-            else int(value)
-            if kind == "count" and value.isdigit()
-            else value
-        )
+    given = given_of(typed)
     if not given:
         shown = blocks.problem(_("Nothing is answered"), _("Answer at least one question."), "", _)
         return await page(id, visit, typed=typed, refused=shown, status=422)

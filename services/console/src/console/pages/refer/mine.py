@@ -10,15 +10,18 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from console.api.client import Away, Refused, together, unless
-from console.api.models.intake import ShownReferral
+from console.api.models.intake import ListingShownReferral, ShownReferral
 from console.api.models.notification import ListingItem
+from console.pages import sentences
 from console.pages.care.first import live
-from console.pages.rows import all_referrals, by_due, loop_of
+from console.pages.record.page import door, toast
+from console.pages.rows import all_referrals, by_due, lately, loop_of, needs, progress_of
 from console.pages.visit import Visit, see, visiting
 from console.parts import loops
 from console.parts.basics import blocks, labels, marks, times
 from console.parts.basics.html import form_to, href, icon, once_field, said
 from console.parts.basics.options import area, picks, submit
+from console.parts.ring import ring, steps
 from console.web.forms import EMPTY, Form
 from console.web.refusals import NotHere
 from loopkeeper.contract.calendar import la_date
@@ -34,13 +37,15 @@ CLOSED_SHOWN = 20
 async def mine(visit: Annotated[Visit, visiting(Role.REFERRER)]) -> Response:
     """Asked of you first, then what is on its way, then what is closed."""
     _ = visit.words
-    found, box = await together(
-        all_referrals(visit.api),
+    found, over, box = await together(
+        all_referrals(visit.api, order="due"),
+        lately(visit, "intake", "/v1/referrals", ListingShownReferral, status="closed"),
         visit.api.get("notification", "/v1/mailbox", ListingItem, told=False, limit=50),
     )
-    if isinstance(found, Away):
-        raise found
-    own = [one for one in found if one.referrer == visit.signed.organization.id]
+    if isinstance(found, Away) or isinstance(over, Away):
+        raise Away("intake")
+    mine, days = visit.signed.organization.id, over[1]
+    own = [one for one in (*found, *over[0]) if one.referrer == mine]
     asked = by_due([one for one in own if one.closing is None and one.questions])
     waiting = by_due([one for one in own if one.closing is None and not one.questions])
     closed = sorted(
@@ -55,7 +60,12 @@ async def mine(visit: Annotated[Visit, visiting(Role.REFERRER)]) -> Response:
                 "{count} referrals are on their way",
                 len(asked) + len(waiting),
             ),
-            _("{asked} ask something of you. {closed} are closed.", asked=len(asked), closed=len(closed)),
+            _(
+                "{asked} ask something of you. {closed} closed in the last {days} days.",
+                asked=len(asked),
+                closed=len(closed),
+                days=days,
+            ),
             live(visit),
         ),
         h.p(".doors")[
@@ -89,9 +99,13 @@ def _group(
             one,
             visit,
             path=href("/refer/{}/answers", one.id) if path else href("/refer/{}", one.id),
-            sub=_.many("{count} question", "{count} questions", len(one.questions or ()))
-            if path
-            else visit.name(one.plan),
+            headline=needs(one, _),
+            sub=f"…{one.id[-6:]} · "
+            + (
+                _.many("{count} question", "{count} questions", len(one.questions or ()))
+                if path
+                else visit.name(one.plan)
+            ),
         )
         for one in found[:100]
     ]
@@ -123,20 +137,28 @@ async def page(
         raise NotHere
     closing, step = found.closing, found.next_step
     outcome = labels.of(labels.OUTCOME, closing.outcome, _) if closing else ""
+    stands = progress_of(found, visit.now)
     return visit.page(
         _("Referral"),
         blocks.back(HERE, _("Referrals")),
-        h.p(".toast", role="status")[_(DONE[after])] if after in DONE else None,
-        blocks.head(
-            _("Closed: {outcome}", outcome=outcome)
-            if closing
-            else labels.capital(labels.of(labels.STATUS, found.status, _)),
-            [
-                _("To {plan}, ", plan=visit.name(found.plan)),
-                times.day(la_date(found.received_at), _, year=True),
-                ".",
+        h.p(".toast", role="status")[_(DONE[after])] if after in DONE else toast(after, _),
+        h.div(".storyhead.myhead")[
+            ring(stands, _, large=True),
+            h.div[
+                h.h1(tabindex="-1")[
+                    _("Closed: {outcome}", outcome=outcome)
+                    if closing
+                    else labels.capital(labels.of(labels.STATUS, found.status, _))
+                ],
+                h.p(".lead")[
+                    f"{needs(found, _)}. ",
+                    _("To {plan}, ", plan=visit.name(found.plan)),
+                    times.day(la_date(found.received_at), _, year=True),
+                    ".",
+                ],
+                steps(stands, _),
             ],
-        ),
+        ],
         refused,
         h.div(".cols")[
             h.div(".case")[
@@ -147,14 +169,28 @@ async def page(
                     else h.p(".big")[
                         h.strong[labels.of(labels.ACTOR, step.actor, _)],
                         " ",
-                        _("must {step}.", step=_(step.step)),
+                        _(
+                            "must {step}.",
+                            step=sentences.step(step.code or "", step.step, step.values or {}, _),
+                        ),
                     ],
                     marks.when(step.due_at, visit.now, _) if step.due_at and not closing else None,
                     h.p[said(closing.text)] if closing and closing.text else None,
+                    h.p(".proved")[
+                        icon("check"),
+                        _("You were told {day}.", day=times.day(la_date(closing.told_at), _, year=True)),
+                    ]
+                    if closing and closing.told_at
+                    else None,
                 ],
                 blocks.card(
                     _.many("{count} question is open", "{count} questions are open", len(found.questions)),
-                    h.ol(".asks")[(h.li[said(each.asks)] for each in found.questions[:5])],
+                    h.ol(".asks")[
+                        (
+                            h.li[said(sentences.question(each.id, each.asks, _))]
+                            for each in found.questions[:5]
+                        )
+                    ],
                     h.p[h.a(".button.primary", href=href("/refer/{}/answers", id))[_("Answer")]],
                 )
                 if found.questions and not closing
@@ -184,6 +220,7 @@ async def page(
                     h.p[h.a(href=href("/referrals/{}", id))[_("The whole story")]],
                     h.p[h.a(href=href("/refer/{}/receipt", id))[_("Receipt to print")]],
                 ),
+                door(id, _),
             ],
         ],
         here=HERE,
@@ -273,7 +310,12 @@ async def receipt(id: str, visit: Referrer) -> Response:
                         _(
                             "{actor} must {step}.",
                             actor=labels.of(labels.ACTOR, found.next_step.actor, _),
-                            step=_(found.next_step.step),
+                            step=sentences.step(
+                                found.next_step.code or "",
+                                found.next_step.step,
+                                found.next_step.values or {},
+                                _,
+                            ),
                         )
                         if found.next_step.actor
                         else None,

@@ -8,6 +8,7 @@ from console.words import Words
 from loopkeeper.contract.vocabulary.languages import Language
 from loopkeeper.contract.vocabulary.places import County
 from loopkeeper.contract.vocabulary.populations import Population
+from loopkeeper.contract.vocabulary.programs import Program
 
 STATUS: Mapping[str, str] = {
     "received": "received",
@@ -73,6 +74,13 @@ def population(code: str, words: Words) -> str:
         return words(Population.label_of(code))
     except (KeyError, ValueError):
         return words(plain(code))
+
+
+def program(code: str, words: Words) -> str:
+    try:
+        return words(Program.label_of(code))
+    except (KeyError, ValueError):
+        return plain(code)
 
 
 def county(code: str | None) -> str:

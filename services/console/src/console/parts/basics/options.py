@@ -62,20 +62,35 @@ def checks(name: str, legend: str, found: Sequence[tuple[str, str]], chosen: Seq
 
 
 def picks(
-    name: str, legend: str, found: Sequence[tuple[str, str]], chosen: str = "", *, needed: bool = True
+    name: str,
+    legend: str,
+    found: Sequence[tuple[str, str]],
+    chosen: str = "",
+    *,
+    needed: bool = True,
+    rare: tuple[str, Sequence[tuple[str, str]]] | None = None,
 ) -> h.Element:
-    """A few short answers, one tap each."""
-    return h.fieldset(".picks")[
-        h.legend[legend],
-        h.div[
+    """A few short answers, one tap each. `rare`: what unfolds under these words, open where one of it is chosen."""
+
+    def taps(some: Sequence[tuple[str, str]]) -> h.Element:
+        return h.div[
             (
                 h.label[
                     h.input(type="radio", name=name, value=value, checked=value == chosen, required=needed),
                     h.span[text],
                 ]
-                for value, text in found
+                for value, text in some
             )
-        ],
+        ]
+
+    return h.fieldset(".picks")[
+        h.legend[legend],
+        taps(found),
+        h.details(".rest", open=any(value == chosen for value, _text in rare[1]))[
+            h.summary[rare[0]], taps(rare[1])
+        ]
+        if rare
+        else None,
     ]
 
 

@@ -15,6 +15,7 @@ from loopkeeper.contract.events import (
     AssignmentAccepted,
     AssignmentLeadChanged,
     AssignmentPlanAsked,
+    AssignmentQuestionTakenBack,
     AuthorizationApproved,
     AuthorizationDeemedAdverse,
     AuthorizationDenied,
@@ -158,6 +159,8 @@ def _decided(before: Outreach, event: Event, after: Outreach) -> Iterator[Notice
             yield _notice(after, "taken_back", slots=slots)
         case AssignmentPlanAsked(reason="provider_left") if _held(after):
             yield _notice(after, "provider_left", DISCREET if restricted(after) else USUAL)
+        case AssignmentQuestionTakenBack() if _held(after):
+            yield _notice(after, "provider_stays", DISCREET if restricted(after) else USUAL)
         case AuthorizationOverturned():
             yield _notice(after, "overturned")
         case AuthorizationExtended():

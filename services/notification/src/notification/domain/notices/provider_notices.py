@@ -86,7 +86,7 @@ def to_providers(
         case OutreachOverdue(clock="weekly_visit"):
             facts = {"assignment": event.assignment, "clock": event.clock, "due_at": written(event.due_at)}
             slots = {"due": last_day(event.due_at)}
-            yield Notice("visit_late", _holding(after), "provider", facts=facts, slots=slots)
+            yield Notice("visit_late", _holding(after), "provider", event.state, facts=facts, slots=slots)
         case OutreachOverdue():
             facts = {"assignment": event.assignment, "clock": event.clock, "due_at": written(event.due_at)}
             slots = {"due": last_day(event.due_at)}
@@ -176,9 +176,9 @@ def _grant_to_providers(before: Outreach, event: Event, after: Outreach) -> Iter
             return
 
 
-def _start(now: Outreach) -> bool:
+def _start(outreach: Outreach) -> bool:
     """A start sent alone asked nothing of the plan: the full referral does (loop.md 3.1)."""
-    return now.kind == "presumptive_start"
+    return outreach.kind == "presumptive_start"
 
 
 def _refused(event: AuthorizationPresumptiveRefused, after: Outreach) -> Notice:
@@ -204,9 +204,9 @@ def _how_ended(event: AuthorizationPresumptiveEnded, after: Outreach) -> str:
     return "expired_referral" if _start(after) else "expired_decision"
 
 
-def _of_death(code: str, now: Outreach) -> Iterator[Notice]:
+def _of_death(code: str, outreach: Outreach) -> Iterator[Notice]:
     """To who serves, and to who was offered the referral: neither may contact the member (loop.md 7.7)."""
-    held = now.assignment
+    held = outreach.assignment
     if held is not None and not held.ended:
         yield Notice(code, held.provider, "provider")
 
@@ -335,8 +335,8 @@ def _support(event: ReferralSupportMoved, after: Outreach) -> Iterator[Notice]:
         yield Notice("support_moved", _holding(after), "provider", facts=facts, slots={"moved": event.status})
 
 
-def _holding(now: Outreach) -> str:
-    held = now.assignment
+def _holding(outreach: Outreach) -> str:
+    held = outreach.assignment
     return held.provider if held is not None and held.held else ""
 
 

@@ -147,6 +147,14 @@ class RecordHandOver(Delivery):
     told_by: Mapping[str, str | bool]
 
 
+class TakeBackHandOver(Command):
+    """A hand-over was recorded in error: who recorded it, or the plan, takes it back. Raises 409 `nothing-to-take-back`."""
+
+    notice: str
+    because: Literal["did_not_happen", "another_member", "another_recipient"]
+    acted_by: ActedBy
+
+
 class RaiseClock(Command):
     """A deadline of outreach has come; the rule looks whether it still runs."""
 
@@ -171,12 +179,37 @@ class ReachContext(Context):
     reach: ReachPolicy
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedContext(Context):
+    """By when a named person of the plan answers what a provider reports, by the policy row `refs`."""
+
+    due_at: datetime
+    refs: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Untold:
     """A notice that was not told yet: what it is, and to whom."""
 
     code: str
     recipient_kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOver:
+    """A notice that a person of `by` said was told. `heard_at`: its recipient's endpoint took it all the same."""
+
+    code: str
+    recipient_kind: str
+    by: str
+    heard_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandOverContext(Context):
+    """What is on record of the hand-over; None where there is none."""
+
+    handed_over: HandedOver | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,9 +222,11 @@ class NoticeContext(Context):
 Asked = (
     tuple[
         NoteFact | RecordAttempt | StartServices | DeclineForMember | ChangeContact | EndService | TakeBack
-        | ReportAnswer | ReportInitiated | ReportClosing | CountMonth | RecordDelivered | RecordHandOver | RaiseClock,
+        | ReportAnswer | ReportInitiated | CountMonth | RecordDelivered | RecordHandOver | RaiseClock,
         Plain,
     ]
     | tuple[ReportUnableToReach, ReachContext]
+    | tuple[ReportClosing, JudgedContext]
+    | tuple[TakeBackHandOver, HandOverContext]
     | tuple[RaiseNotice, NoticeContext]
 )  # fmt: skip

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from loopkeeper.contract.calendar import end_of_la_day
 from loopkeeper.policy import Policy
-from notification.domain.outreach.rules import VISIT, last_visit, running_clocks
+from notification.domain.outreach.rules import VISITS, last_visit, running_clocks
 from notification.domain.outreach.state import Outreach
 
 
@@ -22,9 +22,9 @@ def timers(policy: Policy) -> Callable[[Outreach], Mapping[str, datetime]]:
             return {}
         if held.starts_on is not None:
             begun = max(begun, end_of_la_day(held.starts_on - timedelta(days=1)))
-        visited = max(begun, last_visit(state) or begun)
+        visited = max(begun, last_visit(state) or begun, state.week_from or begun)
         return {
-            clock: policy.due(clock, visited if clock == VISIT else begun).at
+            clock: policy.due(clock, visited if clock in VISITS else begun).at
             for clock in running_clocks(state)
         }
 

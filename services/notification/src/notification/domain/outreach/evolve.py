@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from loopkeeper.contract.calendar import la_date
@@ -26,6 +26,7 @@ from loopkeeper.contract.events import (
     AuthorizationPresumptiveRefused,
     Event,
     NoticeDelivered,
+    NoticeTakenBack,
     OutreachAnswered,
     OutreachAttempted,
     OutreachClosingReported,
@@ -280,9 +281,7 @@ def _attempted(state: Outreach, event: OutreachAttempted) -> Mapping[str, Any]:
     )
     changes: dict[str, Any] = {"attempts": (*state.attempts, made)}
     if made.modality == IN_PERSON and not made.before_acceptance:
-        # The next week begins: what was said of the last one is said of it again.
-        said = raised(made.assignment, WEEKLY_VISIT, "breached")
-        changes["raised"] = tuple(each for each in state.raised if each != said)
+        changes["raised"] = _next_week(state.raised, made.assignment)
     return changes
 
 
@@ -386,11 +385,26 @@ def _of_the_held(state: Outreach, assignment: str, **changes: object) -> Mapping
 
 
 def _overdue(state: Outreach, event: OutreachOverdue) -> Mapping[str, Any]:
-    return {"raised": (*state.raised, raised(event.assignment, event.clock, event.state))}
+    said = (*state.raised, raised(event.assignment, event.clock, event.state))
+    if (event.clock, event.state) != (WEEKLY_VISIT, "breached"):
+        return {"raised": said}
+    # The next week counts from the last day of the one without a visit, which ends as the next day begins.
+    last = event.due_at - timedelta.resolution
+    return {"raised": _next_week(said, event.assignment), "week_from": last}
+
+
+def _next_week(said: tuple[str, ...], assignment: str) -> tuple[str, ...]:
+    """Without what was said of the week that is over: it is said of the next one again."""
+    last = {raised(assignment, WEEKLY_VISIT, how) for how in ("at_risk", "breached")}
+    return tuple(each for each in said if each not in last)
 
 
 def _told(state: Outreach, event: NoticeDelivered) -> Mapping[str, Any]:
     return {} if event.notice in state.told else {"told": (*state.told, event.notice)}
+
+
+def _untold(state: Outreach, event: NoticeTakenBack) -> Mapping[str, Any]:
+    return {"told": tuple(each for each in state.told if each != event.notice)}
 
 
 # Every event that changes this state; whatever else is heard is noted, and changes nothing here.
@@ -430,4 +444,5 @@ FOLD: Mapping[type[Event], Callable[[Outreach, Any], Mapping[str, Any]]] = {
     OutreachMonthCounted: _month_counted,
     OutreachOverdue: _overdue,
     NoticeDelivered: _told,
+    NoticeTakenBack: _untold,
 }

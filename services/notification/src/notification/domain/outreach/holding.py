@@ -38,18 +38,18 @@ def offered_or_held(outreach: Outreach | None, command: ProviderCommand) -> tupl
     return holder(outreach, command)
 
 
-def may_try_early(now: Outreach, command: ProviderCommand) -> str | None:
+def may_try_early(outreach: Outreach, command: ProviderCommand) -> str | None:
     """Under which offer the caller may record an attempt before anybody accepted; empty where it has none, as who referred
     or the plan. None: it is not one of them, or somebody accepted. Raises 409 `already-accepted`, `already-closed`."""
-    held, caller = now.assignment, command.provider
+    held, caller = outreach.assignment, command.provider
     open_offer = held if held is not None and not held.ended else None
     if open_offer is not None and open_offer.provider == caller:
         return open_offer.assignment if open_offer.accepted_at is None else None
-    concerned = {now.plan, now.referrer, *(each.referrer for each in now.joined)} - {""}
-    if caller not in concerned or (held is not None and held.provider == caller and seen_by(now)):
+    concerned = {outreach.plan, outreach.referrer, *(each.referrer for each in outreach.joined)} - {""}
+    if caller not in concerned or (held is not None and held.provider == caller and seen_by(outreach)):
         return None
-    if now.closing is not None:
-        raise already_over(now)
+    if outreach.closing is not None:
+        raise already_over(outreach)
     if open_offer is not None and open_offer.accepted_at is not None:
         raise Refused(
             "already-accepted",
@@ -76,14 +76,14 @@ def on_its_days(held: Assignment, on: date) -> bool:
 
 def open_holder(outreach: Outreach | None, command: ProviderCommand) -> tuple[Outreach, Assignment]:
     """The same, while outreach is not over. Raises 409 `already-closed`."""
-    now, held = holder(outreach, command)
-    if held.ended or now.closing is not None or now.ending is not None:
-        raise already_over(now)
-    return now, held
+    outreach, held = holder(outreach, command)
+    if held.ended or outreach.closing is not None or outreach.ending is not None:
+        raise already_over(outreach)
+    return outreach, held
 
 
-def already_over(now: Outreach) -> Refused:
-    return Refused("already-closed", "This outreach is already over.", allowed=allowed(now))
+def already_over(outreach: Outreach) -> Refused:
+    return Refused("already-closed", "This outreach is already over.", allowed=allowed(outreach))
 
 
 def in_the_future() -> Refused:
@@ -108,13 +108,13 @@ def acted_by(held: Assignment, command: ProviderCommand) -> ActedBy:
     )
 
 
-def allowed(now: Outreach) -> tuple[str, ...]:
+def allowed(outreach: Outreach) -> tuple[str, ...]:
     """What the provider may still do."""
-    held = now.assignment
+    held = outreach.assignment
     if held is None or not held.held:
         return ()
-    if now.closing is None and now.ending is None:
+    if outreach.closing is None and outreach.ending is None:
         return ("attempts", "start-services", "member-declined", "unable-to-reach", "change-contact")
-    served = now.ending is not None and now.ending.how == "services_started"
-    ends = served and now.ended_service != held.assignment
+    served = outreach.ending is not None and outreach.ending.how == "services_started"
+    ends = served and outreach.ended_service != held.assignment
     return ("attempts", "change-contact", *(["end-service"] if ends else []))

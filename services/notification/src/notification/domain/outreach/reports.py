@@ -16,7 +16,13 @@ from loopkeeper.contract.events import (
     OutreachInitiated,
     OutreachMonthCounted,
 )
-from notification.domain.outreach.commands import CountMonth, ReportAnswer, ReportClosing, ReportInitiated
+from notification.domain.outreach.commands import (
+    CountMonth,
+    JudgedContext,
+    ReportAnswer,
+    ReportClosing,
+    ReportInitiated,
+)
 from notification.domain.outreach.holding import (
     acted_by,
     already_over,
@@ -31,7 +37,7 @@ from notification.domain.outreach.state import Answered, Month, Outreach, Report
 
 def report_answer(outreach: Outreach | None, command: ReportAnswer, context: Plain) -> Iterator[Event]:
     """The provider's answer, for assignment to decide. Said again, it is no news."""
-    now, held = offered_or_held(outreach, command)
+    outreach, held = offered_or_held(outreach, command)
     on = day_of(command.on, context.at)
     if held.assignment != command.assignment:
         raise not_offered()
@@ -56,8 +62,8 @@ def report_answer(outreach: Outreach | None, command: ReportAnswer, context: Pla
                 raise Refused("not-live", "Accepting names the lead care manager.", fix="Accept first.")
             if command.lead is None or command.lead == held.lead:
                 return
-    if now.closing is not None and held.ended:
-        raise already_over(now)
+    if outreach.closing is not None and held.ended:
+        raise already_over(outreach)
     yield OutreachAnswered(
         occurred_at=context.at,
         acted_by=acted_by(held, command),
@@ -89,33 +95,41 @@ def report_initiated(outreach: Outreach | None, command: ReportInitiated, contex
     )
 
 
-def report_closing(outreach: Outreach | None, command: ReportClosing, context: Plain) -> Iterator[Event]:
-    """The plan is asked; the loop stays open until a named person of it closes it (loop.md 5.5)."""
-    now, held = offered_or_held(outreach, command)
-    if held.ended or now.closing is not None:
-        raise already_over(now)
+def report_closing(
+    outreach: Outreach | None, command: ReportClosing, context: JudgedContext
+) -> Iterator[Event]:
+    """The plan is asked by a date; the loop stays open until a named person of it closes it (loop.md 5.5, 7.6)."""
+    outreach, held = offered_or_held(outreach, command)
+    if held.ended or outreach.closing is not None:
+        raise already_over(outreach)
     on = day_of(command.on, context.at)
-    if ReportedClosing(assignment=held.assignment, reason=command.reason, on=on) in now.reported:
+    if ReportedClosing(assignment=held.assignment, reason=command.reason, on=on) in outreach.reported:
         return
     yield OutreachClosingReported(
         occurred_at=context.at,
         acted_by=acted_by(held, command),
+        policy=context.refs,
         assignment=held.assignment,
         reason=command.reason,
         on=on,
+        due_at=context.due_at,
         sealed=command.sealed,
     )
 
 
 def count_month(outreach: Outreach | None, command: CountMonth, context: Plain) -> Iterator[Event]:
     """A month's encounters. What a later file counts replaces it; a number it does not say stays (loop.md 6.10)."""
-    now, held = (
+    outreach, held = (
         of_its_days(outreach, command, command.assignment)
         if command.assignment
         else holder(outreach, command)
     )
     before = next(
-        (each for each in now.months if (each.assignment, each.month) == (held.assignment, command.month)),
+        (
+            each
+            for each in outreach.months
+            if (each.assignment, each.month) == (held.assignment, command.month)
+        ),
         Month(assignment=held.assignment, month=command.month),
     )
     in_person = before.in_person if command.in_person is None else command.in_person

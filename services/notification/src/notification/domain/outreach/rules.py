@@ -10,7 +10,7 @@ First services end outreach but not the assignment: attempts after them are stil
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Literal, assert_never
 
@@ -21,6 +21,7 @@ from loopkeeper.contract.events import (
     Event,
     NoticeDelivered,
     NoticeOverdue,
+    NoticeTakenBack,
     OutreachAttempted,
     OutreachContactChanged,
     OutreachMemberDeclined,
@@ -38,6 +39,7 @@ from notification.domain.outreach.commands import (
     DeclineForMember,
     Delivery,
     EndService,
+    HandOverContext,
     NoteFact,
     NoticeContext,
     RaiseClock,
@@ -53,6 +55,7 @@ from notification.domain.outreach.commands import (
     ReportUnableToReach,
     StartServices,
     TakeBack,
+    TakeBackHandOver,
 )
 from notification.domain.outreach.evolve import evolve
 from notification.domain.outreach.holding import (
@@ -87,13 +90,15 @@ from notification.domain.outreach.state import (
 # The clocks of outreach, in the order in which they run out, with what they are when they do.
 FIRST_AT_RISK, FIRST_OUTREACH, WINDOW = "first_outreach_at_risk", "first_outreach", "outreach_window"
 # Of who is authorized for Transitional Rent: a visit in person each week (ECMG26 p18).
-VISIT = WEEKLY_VISIT
+VISIT, VISIT_AT_RISK = WEEKLY_VISIT, "weekly_visit_at_risk"
 CLOCKS: Mapping[str, tuple[str, Literal["at_risk", "breached"]]] = {
     FIRST_AT_RISK: (FIRST_OUTREACH, "at_risk"),
     FIRST_OUTREACH: (FIRST_OUTREACH, "breached"),
     WINDOW: (WINDOW, "breached"),
+    VISIT_AT_RISK: (VISIT, "at_risk"),
     VISIT: (VISIT, "breached"),
 }
+VISITS = (VISIT_AT_RISK, VISIT)
 
 
 # ── decide ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -127,6 +132,8 @@ def decide(outreach: Outreach | None, asked: Asked) -> Sequence[Event]:
             return [take_back(outreach, command, context)]
         case (RecordHandOver() as command, context):
             return [hand_over(outreach, command, context)]
+        case (TakeBackHandOver() as command, context):
+            return list(take_back_hand_over(outreach, command, context))
         case (RecordDelivered() as command, _):
             return record_delivered(outreach, command)
         case (RaiseClock() as command, _):
@@ -141,22 +148,22 @@ def attempt(outreach: Outreach | None, command: RecordAttempt, context: Plain) -
     """Since the acceptance by who accepted; before it by who referred, the plan, or whom it offered the referral
     (loop.md 6.1): outreach needs no authorization (ECMG26 p110)."""
     if command.assignment:
-        now, held = of_its_days(outreach, command, command.assignment)
+        outreach, held = of_its_days(outreach, command, command.assignment)
         if not on_its_days(held, la_date(command.tried_at)):
-            raise already_over(now)
+            raise already_over(outreach)
         early = held.accepted_at is None
-        return _attempted(now, command, context, held.assignment, acted_by(held, command), early=early)
+        return _attempted(outreach, command, context, held.assignment, acted_by(held, command), early=early)
     if outreach is not None and (offer := may_try_early(outreach, command)) is not None:
         return _attempted(outreach, command, context, offer, ActedBy(
             organization=command.provider, person=command.person, proved=command.proved), early=True)  # fmt: skip
-    now, held = holder(outreach, command)
+    outreach, held = holder(outreach, command)
     if held.ended:
-        raise already_over(now)
-    return _attempted(now, command, context, held.assignment, acted_by(held, command), early=False)
+        raise already_over(outreach)
+    return _attempted(outreach, command, context, held.assignment, acted_by(held, command), early=False)
 
 
 def _attempted(
-    now: Outreach, command: RecordAttempt, context: Plain, assignment: str, by: ActedBy, *, early: bool
+    outreach: Outreach, command: RecordAttempt, context: Plain, assignment: str, by: ActedBy, *, early: bool
 ) -> OutreachAttempted:
     if command.tried_at > context.at:
         raise in_the_future()
@@ -164,7 +171,7 @@ def _attempted(
         occurred_at=command.tried_at,
         acted_by=by,
         assignment=assignment,
-        number=len(attempts_of(now, assignment)) + 1,
+        number=len(attempts_of(outreach, assignment)) + 1,
         actor_kind=command.actor_kind,
         modality=command.modality,
         outcome=command.outcome,
@@ -189,30 +196,30 @@ def start_services(
 def decline_for_member(
     outreach: Outreach | None, command: DeclineForMember, context: Plain
 ) -> OutreachMemberDeclined:
-    now, held = open_holder(outreach, command)
+    outreach, held = open_holder(outreach, command)
     return OutreachMemberDeclined(
         occurred_at=context.at,
         acted_by=acted_by(held, command),
         assignment=held.assignment,
         on=day_of(command.on, context.at),
         how=command.how,
-        attempts=len(attempts_of(now, held.assignment)),
+        attempts=len(attempts_of(outreach, held.assignment)),
     )
 
 
 def report_unable_to_reach(
     outreach: Outreach | None, command: ReportUnableToReach, context: ReachContext
 ) -> OutreachUnableToReach:
-    now, held = open_holder(outreach, command)
+    outreach, held = open_holder(outreach, command)
     on, reach = day_of(command.on, context.at), context.reach
-    tried = counted(now, held.assignment)
-    lacking = missing(tried, on, reach, safe=not restricted(now))
+    tried = counted(outreach, held.assignment)
+    lacking = missing(tried, on, reach, safe=not restricted(outreach))
     if lacking:
         raise Refused(
             "attempts-missing",
             f"Before a member counts as unreachable there must be: {'; '.join(lacking)}.",
             fix="Record the attempts that were made, or go on reaching out.",
-            allowed=allowed(now),
+            allowed=allowed(outreach),
         )
     return OutreachUnableToReach(
         occurred_at=context.at,
@@ -228,10 +235,10 @@ def report_unable_to_reach(
 def change_contact(
     outreach: Outreach | None, command: ChangeContact, context: Plain
 ) -> OutreachContactChanged:
-    now, held = holder(outreach, command)
+    outreach, held = holder(outreach, command)
     if held.ended:
-        raise already_over(now)
-    if command.seen != now.contact:
+        raise already_over(outreach)
+    if command.seen != outreach.contact:
         raise Refused("stale", "The contact was changed since it was read.", fix="Send it again.", status=412)
     return OutreachContactChanged(
         occurred_at=context.at,
@@ -243,7 +250,7 @@ def change_contact(
 
 
 def end_service(outreach: Outreach | None, command: EndService, context: Plain) -> OutreachServiceEnded:
-    now, held = holder(outreach, command)
+    outreach, held = holder(outreach, command)
     if str(command.code) not in Discontinuation.codes():
         raise Refused(
             "code-unknown",
@@ -251,14 +258,14 @@ def end_service(outreach: Outreach | None, command: EndService, context: Plain) 
             fix="Send one from 1 to 15.",
             allowed=sorted(Discontinuation.codes(), key=int),
         )
-    if held.ended or now.ended_service == held.assignment:
-        raise already_over(now)
-    if now.ending is None or now.ending.how != "services_started":
+    if held.ended or outreach.ended_service == held.assignment:
+        raise already_over(outreach)
+    if outreach.ending is None or outreach.ending.how != "services_started":
         raise Refused(
             "not-started",
             "Services have not started.",
             fix="Where the member declines or cannot be reached, say so by those commands.",
-            allowed=allowed(now),
+            allowed=allowed(outreach),
         )
     return OutreachServiceEnded(
         occurred_at=context.at,
@@ -301,17 +308,17 @@ def take_back(outreach: Outreach | None, command: TakeBack, context: Plain) -> O
     )
 
 
-def _is_recorded(now: Outreach, held: Assignment, command: TakeBack) -> bool:
+def _is_recorded(outreach: Outreach, held: Assignment, command: TakeBack) -> bool:
     match command.what:
         case "attempted":
-            tried = attempts_of(now, held.assignment)
+            tried = attempts_of(outreach, held.assignment)
             return any(each.number == command.number and not each.taken_back for each in tried)
         case "initiated":
             return held.initiated_on is not None
         case "service_ended":
-            return now.ended_service == held.assignment
+            return outreach.ended_service == held.assignment
         case _:
-            return now.ending is not None and now.ending.how == command.what
+            return outreach.ending is not None and outreach.ending.how == command.what
 
 
 def record_delivered(outreach: Outreach | None, command: RecordDelivered) -> Sequence[NoticeDelivered]:
@@ -327,6 +334,37 @@ def hand_over(outreach: Outreach | None, command: RecordHandOver, context: Plain
     if command.delivered_at > context.at:
         raise in_the_future()
     return delivered(command, "hand_over", command.acted_by)
+
+
+def take_back_hand_over(
+    outreach: Outreach | None, command: TakeBackHandOver, context: HandOverContext
+) -> Iterator[Event]:
+    """By who recorded it, or the plan (loop.md 8.7). Where the recipient's endpoint took the notice too, it is told by
+    that; else it is to be told. What followed stays."""
+    found, by = context.handed_over, command.acted_by.organization
+    plan = outreach.plan if outreach is not None else ""
+    if found is None or by not in (found.by, plan):
+        raise Refused(
+            "nothing-to-take-back",
+            "No hand-over of this notice is on record that your organization may take back.",
+            fix="Only the organization that recorded a hand-over, or the plan, takes it back.",
+        )
+    yield NoticeTakenBack(
+        occurred_at=context.at,
+        acted_by=command.acted_by,
+        notice=command.notice,
+        code=found.code,
+        recipient_kind=found.recipient_kind,
+        because=command.because,
+    )
+    if found.heard_at is not None:
+        yield NoticeDelivered(
+            occurred_at=found.heard_at,
+            notice=command.notice,
+            code=found.code,
+            recipient_kind=found.recipient_kind,
+            how="webhook",
+        )
 
 
 def delivered(
@@ -383,42 +421,44 @@ def raise_notice(
     ]
 
 
-def running_clocks(now: Outreach) -> tuple[str, ...]:
+def running_clocks(outreach: Outreach) -> tuple[str, ...]:
     """The clocks that run: the first attempt is due after an acceptance, something must come of outreach, and who is
     authorized for Transitional Rent is visited each week."""
-    return (*_of_outreach(now), *((VISIT,) if visits_run(now) else ()))
+    return (*_of_outreach(outreach), *_of_visits(outreach))
 
 
-def visits_run(now: Outreach) -> bool:
-    """Whether the next weekly visit is awaited: also after first services, until the assignment ends. Rules of contact beat
+def _of_visits(outreach: Outreach) -> tuple[str, ...]:
+    """While the next weekly visit is awaited: also after first services, until the assignment ends. Rules of contact beat
     it: nobody is asked to appear where that may endanger the member (loop.md 6.2)."""
-    held = now.assignment
-    if held is None or not held.held or held.inside or over(now) or restricted(now):
-        return False
-    return TRANSITIONAL_RENT in now.flags and raised(held.assignment, *CLOCKS[VISIT]) not in now.raised
+    held = outreach.assignment
+    if held is None or not held.held or held.inside or over(outreach) or restricted(outreach):
+        return ()
+    if TRANSITIONAL_RENT not in outreach.flags:
+        return ()
+    return tuple(each for each in VISITS if raised(held.assignment, *CLOCKS[each]) not in outreach.raised)
 
 
-def last_visit(now: Outreach) -> datetime | None:
+def last_visit(outreach: Outreach) -> datetime | None:
     """When the member was last visited in person under this assignment; None where not yet."""
-    held = now.assignment
-    tried = counted(now, held.assignment) if held is not None else ()
+    held = outreach.assignment
+    tried = counted(outreach, held.assignment) if held is not None else ()
     return max((each.at for each in tried if each.modality == IN_PERSON), default=None)
 
 
-def _of_outreach(now: Outreach) -> tuple[str, ...]:
-    held = now.assignment
+def _of_outreach(outreach: Outreach) -> tuple[str, ...]:
+    held = outreach.assignment
     if (
         held is None
         or not held.held
-        or now.ending is not None
-        or now.closing is not None
-        or dead(now)
+        or outreach.ending is not None
+        or outreach.closing is not None
+        or dead(outreach)
         or held.inside
     ):
         return ()
-    begun = held.initiated_on is not None or counted(now, held.assignment)
+    begun = held.initiated_on is not None or counted(outreach, held.assignment)
     waits = [WINDOW] if begun else [FIRST_AT_RISK, FIRST_OUTREACH, WINDOW]
-    return tuple(each for each in waits if raised(held.assignment, *CLOCKS[each]) not in now.raised)
+    return tuple(each for each in waits if raised(held.assignment, *CLOCKS[each]) not in outreach.raised)
 
 
 def missing(tried: Sequence[Attempt], on: date, reach: ReachPolicy, *, safe: bool) -> list[str]:

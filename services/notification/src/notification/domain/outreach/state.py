@@ -184,19 +184,23 @@ class Outreach(State):
     told: tuple[str, ...] = ()
     # Clocks that were raised, as `<assignment> <clock> <state>`.
     raised: tuple[str, ...] = ()
+    # From when the week counts in which a visit is due, once a week passed without one (loop.md 6.12).
+    week_from: datetime | None = None
 
 
 # ── what can be read from the state ───────────────────────────────────────────────────────────────────────
 
 
-def attempts_of(now: Outreach, assignment: str) -> tuple[Attempt, ...]:
-    return tuple(each for each in now.attempts if each.assignment == assignment)
+def attempts_of(outreach: Outreach, assignment: str) -> tuple[Attempt, ...]:
+    return tuple(each for each in outreach.attempts if each.assignment == assignment)
 
 
-def counted(now: Outreach, assignment: str) -> tuple[Attempt, ...]:
+def counted(outreach: Outreach, assignment: str) -> tuple[Attempt, ...]:
     """The attempts that count: those since the acceptance that were not taken back (loop.md 6.1, 8.7)."""
     return tuple(
-        each for each in attempts_of(now, assignment) if not each.before_acceptance and not each.taken_back
+        each
+        for each in attempts_of(outreach, assignment)
+        if not each.before_acceptance and not each.taken_back
     )
 
 
@@ -205,59 +209,59 @@ def raised(assignment: str, clock: str, state: str) -> str:
     return f"{assignment} {clock} {state}"
 
 
-def assignment_of(now: Outreach, assignment: str) -> Assignment | None:
+def assignment_of(outreach: Outreach, assignment: str) -> Assignment | None:
     """The newest one, or a former one, of this id."""
-    known = (now.assignment, *now.former)
+    known = (outreach.assignment, *outreach.former)
     return next((each for each in known if each is not None and each.assignment == assignment), None)
 
 
-def seen_by(now: Outreach) -> str:
+def seen_by(outreach: Outreach) -> str:
     """The provider that may see this outreach: the one whose assignment is live, and after the loop's end the one
     that held it last. An offer is not enough."""
-    held = now.assignment
+    held = outreach.assignment
     if held is None or held.accepted_at is None:
         return ""
-    return held.provider if not held.ended or now.closing is not None else ""
+    return held.provider if not held.ended or outreach.closing is not None else ""
 
 
 STATUSES = ("waiting", "open", "services_started", "member_declined", "unable_to_reach", "closed")
 
 
-def status(now: Outreach) -> str:
+def status(outreach: Outreach) -> str:
     """`waiting` for a provider, `open`, how it ended, or `closed` by something else."""
-    if now.ending is not None:
-        return now.ending.how
-    if now.closing is not None:
+    if outreach.ending is not None:
+        return outreach.ending.how
+    if outreach.closing is not None:
         return "closed"
-    return "open" if now.assignment is not None and now.assignment.held else "waiting"
+    return "open" if outreach.assignment is not None and outreach.assignment.held else "waiting"
 
 
-def over(now: Outreach) -> bool:
+def over(outreach: Outreach) -> bool:
     """Whether the loop closed without service: then nobody is to reach out, serve or be called any more."""
-    return now.closing is not None and now.closing.outcome != SERVICES_RECEIVED
+    return outreach.closing is not None and outreach.closing.outcome != SERVICES_RECEIVED
 
 
-def served(now: Outreach) -> bool:
+def served(outreach: Outreach) -> bool:
     """Whether the first service was given."""
-    return now.ending is not None and now.ending.how == "services_started"
+    return outreach.ending is not None and outreach.ending.how == "services_started"
 
 
-def dead(now: Outreach) -> bool:
+def dead(outreach: Outreach) -> bool:
     """Whether anybody concerned told that the member has died: nobody contacts them any more (loop.md 7.7)."""
-    return now.deceased or now.death_told
+    return outreach.deceased or outreach.death_told
 
 
-def restricted(now: Outreach) -> bool:
+def restricted(outreach: Outreach) -> bool:
     """Whether the member may not be reached in the usual ways: such rules beat every default (loop.md 6.2)."""
-    return not UNSAFE.isdisjoint(now.flags) or dead(now)
+    return not UNSAFE.isdisjoint(outreach.flags) or dead(outreach)
 
 
-def addressee(now: Outreach) -> str:
+def addressee(outreach: Outreach) -> str:
     """Who a notice for the member is for: the member, who holds consent for a minor, or an adult's conservator or
     representative. Empty where a minor's consent holder is not known, since no other adult may be told (loop.md 6.6)."""
-    if now.consent_holder in ("", "self"):
-        return "" if not now.consent_holder and now.age_band == "child_youth" else "member"
-    return now.consent_holder
+    if outreach.consent_holder in ("", "self"):
+        return "" if not outreach.consent_holder and outreach.age_band == "child_youth" else "member"
+    return outreach.consent_holder
 
 
 def chosen_instead(flags: Iterable[str]) -> frozenset[str]:

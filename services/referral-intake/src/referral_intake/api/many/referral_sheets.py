@@ -20,7 +20,17 @@ from loopkeeper.plan_files.fields import Kind
 from loopkeeper.plan_files.outcomes import FACTS
 from loopkeeper.plan_files.referral_sheets import Sheet, judge_referrals
 from loopkeeper.plan_files.table import Table, records
-from loopkeeper.runtime.files.kinds import WITHDRAWN, Act, Acted, FileKind, Open, Planned, Reading, Sent
+from loopkeeper.runtime.files.kinds import (
+    WITHDRAWN,
+    Act,
+    Acted,
+    BackBy,
+    FileKind,
+    Open,
+    Planned,
+    Reading,
+    Sent,
+)
 from loopkeeper.runtime.service import RunningService
 from loopkeeper.security.organizations import OrganizationKind, Role
 from loopkeeper.spreadsheets.headings import folded
@@ -104,7 +114,7 @@ class ReferralSheet(FileKind):
         return found
 
     async def take_back(
-        self, context: RunningService, sent: Sent, rows: Mapping[int, str]
+        self, context: RunningService, sent: Sent, rows: Mapping[int, str], by: BackBy
     ) -> Mapping[int, tuple[str, str]]:
         submissions = {row: _withdrawal(sent, row, referral) for row, referral in rows.items()}
         outcomes = await context.store.execute(list(submissions.values())) if submissions else {}

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from typing import Literal
 
 from loopkeeper.contract.events import ScreenedPopulation
@@ -92,11 +93,10 @@ def screen(
     A claimed population without criteria here is unknown: a person judges it. Raises `LookupError` where the policy
     has no table of populations.
     """
-    judged: dict[str, list[Row]] = {}
-    for row in policy.rows(TABLE, on=on, plan=plan, form=form):
-        judged.setdefault(row["population"], []).append(row)
-    others = policy.rows(TABLE, on=on, plan=plan) if exact and age is not None else ()
-    of_others = {row["population"] for row in others} - set(judged)
+    prepared = policy.derived(_prepared, TABLE, on=on, plan=plan, form=form)
+    judged, of_others = prepared.rows, frozenset[str]()
+    if exact and age is not None:
+        of_others = policy.derived(_populations, TABLE, on=on, plan=plan) - judged.keys()
     given, by_groups = _given(policy, on, answers, age, groups, attested=attested)
     facts = _Facts(given, given if exact else {**given, "age": None})
     populations = tuple(
@@ -114,7 +114,13 @@ def screen(
     said = {name for name, value in answers.items() if isinstance(value, str)}
     return Screening(
         populations=populations,
-        criteria={each.code: _criteria(judged.get(each.code, ()), given) for each in populations},
+        criteria={
+            each.code: tuple(
+                Criterion(leaf.key, sentence, leaf.judge(given))
+                for leaf, sentence in prepared.criteria.get(each.code, ())
+            )
+            for each in populations
+        },
         policy=(*used, *by_groups),
         missing=tuple(name for name in _missing(populations, judged, given, raised) if name not in said),
         raised=raised,
@@ -137,6 +143,10 @@ class _Facts:
     given: conditions.Answers
     sure: conditions.Answers
 
+    @property
+    def in_words(self) -> bool:
+        return any(isinstance(value, str) for value in self.given.values())
+
     def without_words(self) -> _Facts:
         return _Facts(_wordless(self.given), _wordless(self.sure))
 
@@ -151,7 +161,7 @@ def _screened(
     if too_old_or_young:
         return ScreenedPopulation(code=code, result="unmet", claimed=claimed)
     result = _result(rows, facts)
-    on_words = result == "met" and _result(rows, facts.without_words()) != "met"
+    on_words = facts.in_words and result == "met" and _result(rows, facts.without_words()) != "met"
     return ScreenedPopulation(
         code=code, result=result, claimed=claimed, met_by="other_factor" if on_words else None
     )
@@ -214,9 +224,28 @@ def _notes(screened: ScreenedPopulation, rows: Iterable[Row], given: conditions.
     )
 
 
-def _criteria(rows: Iterable[Row], given: conditions.Answers) -> tuple[Criterion, ...]:
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """The rows of a form by population, and each population's criteria in words."""
+
+    rows: Mapping[str, Sequence[Row]]
+    criteria: Mapping[str, Sequence[tuple[conditions.Leaf, str]]]
+
+
+def _prepared(rows: Sequence[Row]) -> _Prepared:
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row["population"], []).append(row)
+    return _Prepared(found, {code: _criteria(those) for code, those in found.items()})
+
+
+def _populations(rows: Sequence[Row]) -> frozenset[str]:
+    return frozenset(row["population"] for row in rows)
+
+
+def _criteria(rows: Iterable[Row]) -> Sequence[tuple[conditions.Leaf, str]]:
     leaves = dict.fromkeys(leaf for row in rows for leaf in conditions.leaves(row["condition"]))
-    return tuple(Criterion(leaf.key, _sentence(leaf), judge(leaf, given)) for leaf in leaves)
+    return tuple((leaf, _sentence(leaf)) for leaf in leaves)
 
 
 def _sentence(leaf: conditions.Leaf) -> str:
@@ -241,7 +270,7 @@ def _bounds(leaf: conditions.Count, says: str) -> str:
 
 def _missing(
     populations: tuple[ScreenedPopulation, ...],
-    judged: Mapping[str, list[Row]],
+    judged: Mapping[str, Sequence[Row]],
     given: conditions.Answers,
     raised: Collection[str],
 ) -> tuple[str, ...]:
@@ -273,6 +302,8 @@ def _open(rows: Iterable[Row], given: conditions.Answers) -> Iterator[str]:
             yield from conditions.asked_still(row["doubt"], given)
 
 
+# Codes come from outside, too.
+@lru_cache(maxsize=256)
 def _place(code: str) -> tuple[int, str]:
     """The state's number of a population; one unknown to it comes last, by name."""
     known = code in Population.codes()

@@ -19,8 +19,8 @@ from loopkeeper.store.journal import VOUCHER
 from notification.domain.outreach.rules import DECIDER
 from notification.persistence.tables import columns
 
-revision = "0016"
-down_revision = "0015"
+revision = "0018"
+down_revision = "0017"
 branch_labels = None
 depends_on = None
 

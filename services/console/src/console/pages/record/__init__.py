@@ -1,0 +1,1 @@
+"""What is rare and may be recorded of a referral: a file for each noun."""

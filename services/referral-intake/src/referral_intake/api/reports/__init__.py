@@ -1,0 +1,1 @@
+"""Reports for the state, as their plan asks for them and reads them."""
