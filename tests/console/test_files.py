@@ -109,6 +109,18 @@ async def test_a_file_that_cannot_be_read_says_why_and_what_to_do(at: Stage) -> 
     await expect(luis.get_by_role("link", name="Download it with the answers")).to_have_count(0)
 
 
+async def test_what_is_refused_at_once_keeps_the_page_and_what_was_chosen(at: Stage) -> None:
+    luis = await at.be("Luis Ortega")
+    await luis.goto(f"{at.url}/files")
+    await luis.get_by_label("What it is").select_option("rtf")
+    await luis.get_by_label("The file").set_input_files(
+        {"name": "month.csv", "mimeType": "text/csv", "buffer": b"CIN\n"}
+    )
+    await luis.get_by_role("button", name="Send the file").click()
+    await expect(luis.get_by_role("alert")).to_be_visible()
+    await expect(luis.get_by_label("What it is")).to_have_value("rtf")
+
+
 async def test_a_held_file_acts_once_its_plan_lets_it(at: Stage) -> None:
     referral = await offered(at.house, 5)
     luis, maria = await at.be("Luis Ortega"), await at.be("Maria Chen")

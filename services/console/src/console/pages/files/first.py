@@ -25,7 +25,7 @@ from console.pages.files.kinds import (
 from console.pages.visit import Visit, see
 from console.parts import loops
 from console.parts.basics import blocks, marks, times
-from console.parts.basics.html import form_to, href, once_field
+from console.parts.basics.html import form_to, href, morphing, once_field
 from console.parts.basics.options import select
 from console.web.forms import EMPTY, Form
 from console.web.refusals import NotHere
@@ -60,6 +60,7 @@ async def page(visit: Visit, *, typed: Form = EMPTY, refused: h.Node = None, sta
             _("A spreadsheet is read as it is: good rows act, each refused row says what to do."),
         ),
         refused,
+        morphing(),
         h.div(".cols")[
             h.div(".work")[
                 (_sent(kind, each, visit) for kind, each in files.items() if each),

@@ -13,7 +13,7 @@ from console.api.models.notification import FileRow, FileRows, ShownFile
 from console.pages.files.kinds import HERE, OPEN, Filing, Kind, counted, kind_named, state_of
 from console.pages.visit import Visit, see
 from console.parts.basics import blocks, marks, times
-from console.parts.basics.html import form_to, href, once_field, said
+from console.parts.basics.html import form_to, href, morphing, once_field, said
 from console.parts.basics.options import select
 from console.web.refusals import NotHere
 from loopkeeper.security.organizations import Role
@@ -66,6 +66,7 @@ async def page(
         h.p(".toast", role="status")[_(DONE[after])] if after in DONE else None,
         blocks.head(counted(found, _) if found.rows else words, _lead(found, visit)),
         refused,
+        morphing() if open_ else None,
         h.div(".cols", data_working=open_ or None)[
             h.div(".case")[
                 _progress(found, visit) if open_ else None,

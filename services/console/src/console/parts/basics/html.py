@@ -70,6 +70,11 @@ def form_to(action: str, *, id: str | None = None, class_: str | None = None, **
     return h.form(id=id, class_=class_, method="post", action=href(action), **attributes)
 
 
+def morphing() -> h.Element:
+    """The script by which a page takes its next state in place; live pages have it of themselves."""
+    return h.script(src=asset("idiomorph.js"), defer=True)
+
+
 def once_field(value: str = "") -> h.VoidElement:
     """The key of this submission: sent twice, it acts once."""
     return h.input(type="hidden", name=ONCE, value=value or once())
