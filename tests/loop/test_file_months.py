@@ -104,7 +104,7 @@ async def test_a_month_without_its_file_is_waited_for_and_then_missing(town: Hou
 async def test_only_the_plan_sees_who_sent_its_files(town: House) -> None:
     await town.ask(STREET, "GET", "/v1/files/rtf/months/2026-03", status=403)
     assert (await town.ask(VALLEY, "GET", "/v1/files/rtf/months/2026-03"))["senders"] == []
-    await town.ask(HARBOR, "GET", "/v1/files/rtf/months/2026-13", status=422)
+    await town.ask(HARBOR, "GET", "/v1/files/rtf/months/2026-13", status=404)
     await town.ask(HARBOR, "GET", "/v1/files/decisions/months/2026-03")
 
 

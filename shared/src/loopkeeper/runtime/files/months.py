@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -10,13 +11,14 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from loopkeeper.contract.calendar import la_date, noon_of
+from loopkeeper.kernel.errors import not_found
 from loopkeeper.runtime.files.kinds import FileKind
 from loopkeeper.runtime.service import Call
 from loopkeeper.store.file_tables import FILE_DAY
 from loopkeeper.store.row_access import OWN, visible_rows
 
 KEYS = ("plan_id",)
-MONTH = r"^2\d{3}-(0[1-9]|1[0-2])$"
+MONTH = re.compile(r"2\d{3}-(0[1-9]|1[0-2])")
 Punctual = Literal["on_time", "late", "missing", "waited_for", "not_expected"]
 
 
@@ -70,7 +72,9 @@ class Month:
 
 
 async def files_of_month(call: Call, kind: FileKind, name: str) -> FilesOfMonth:
-    """The plan's files of this kind for the month."""
+    """The plan's files of this kind for the month. Raises 404 for what names none."""
+    if MONTH.fullmatch(name) is None:
+        raise not_found()
     plan, context = call.client.organization, call.service
     month = month_of(call, plan, name)
     rows = {row["organization"]: row for row in await _sent(call, kind, month)}

@@ -25,7 +25,7 @@ from loopkeeper.plan_files.returned import returned_file
 from loopkeeper.plan_files.writing import MEDIA
 from loopkeeper.runtime.files import records
 from loopkeeper.runtime.files.kinds import BackBy, FileKind, Reading, Sent
-from loopkeeper.runtime.files.months import MONTH, FilesOfMonth, files_of_month
+from loopkeeper.runtime.files.months import FilesOfMonth, files_of_month
 from loopkeeper.runtime.files.worker import reading_of
 from loopkeeper.runtime.service import Call, RunningService
 from loopkeeper.security.organizations import OrganizationKind, Role
@@ -190,7 +190,7 @@ def _add(router: APIRouter, kind: FileKind) -> None:
         return listing(call, asked, rows, _shown)
 
     async def months(
-        month: Annotated[str, PathParameter(pattern=MONTH, description="Such as 2026-10")],
+        month: Annotated[str, PathParameter(description="Such as 2026-10")],
         call: Annotated[Call, allowed(Role.PLAN)],
     ) -> FilesOfMonth:
         return await files_of_month(call, kind, month)

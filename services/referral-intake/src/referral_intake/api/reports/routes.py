@@ -201,8 +201,8 @@ async def behind(
     row = await _ready(call, id)
     async with reading(call.service.readers, call.client) as connection:
         found = await connection.fetch(
-            """SELECT referral, (figures ->> $2::text)::int AS times FROM report_line
-               WHERE report = $1 AND referral > $3 AND figures ? $2::text
+            """SELECT referral, coalesce((figures ->> $2::text)::int, 1) AS times FROM report_line
+               WHERE report = $1 AND referral > $3 AND ($2::text = '' OR figures ? $2::text)
                  AND ($4::text = '' OR names -> $4::text ? $5::text) ORDER BY referral LIMIT $6""",
             row["id"],
             asked.figure,

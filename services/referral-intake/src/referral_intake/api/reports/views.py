@@ -53,7 +53,7 @@ class FiguresQuery(BaseModel):
 class BehindQuery(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    figure: str = Field(max_length=200, description="A figure's name")
+    figure: str = Field("", max_length=200, description="A figure's name; empty for all of the report")
     by: str = Field("", pattern=BY, description="By what it is told apart; empty for the total")
     of: str = Field("", max_length=200, description="The population, county, provider, referrer or age band")
     after: str = Field("", max_length=60, description="Only referrals after this one")
