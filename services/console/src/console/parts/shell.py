@@ -266,4 +266,5 @@ def doorway(
             ],
             h.main("#main", class_="wide" if wide else None, tabindex="-1")[content],
         ],
+        font=False,
     )

@@ -295,6 +295,9 @@ SPANISH: Mapping[str, Callable[[Said], str]] = {
         f"Se retiró la oferta a {s.name('provider') or 'el proveedor'}: {_code(s, 'reason')}."
     ),
     "assignment.plan_asked": _plan_asked,
+    "assignment.question_taken_back": lambda _s: (
+        "El proveedor vuelve a tener contrato; el plan no tiene que buscar otro."
+    ),
     "assignment.ended": lambda s: (
         f"La asignación a {s.name('provider')} terminó el {s.day('on')}: {_code(s, 'reason')}."
     ),
@@ -321,6 +324,9 @@ SPANISH: Mapping[str, Callable[[Said], str]] = {
     "outreach.taken_back": _taken_back,
     "outreach.overdue": lambda s: _late(s, _code(s, "clock")),
     "notice.delivered": lambda s: f"Se avisó {_to(s)} ({_code(s, 'code')}) por {_code(s, 'how')}.",
+    "notice.taken_back": lambda s: (
+        f"Se retiró el registro de que se avisó {_to(s)} ({_code(s, 'code')}): {_code(s, 'because')}."
+    ),
     "notice.overdue": lambda s: (
         f"Había que avisar {_to(s)} ({_code(s, 'code')}){s.by('due_at')} y no se hizo; el plan debe ocuparse."
     ),

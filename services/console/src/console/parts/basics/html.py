@@ -43,8 +43,8 @@ def key(letter: str) -> h.Element:
     return h.kbd(aria_hidden="true")[letter]
 
 
-def document(language: str, theme: str, head: h.Node, body: h.Node) -> h.Element:
-    """A whole page. `theme`: light, dark, or empty for what the machine prefers."""
+def document(language: str, theme: str, head: h.Node, body: h.Node, *, font: bool = True) -> h.Element:
+    """A whole page. `theme`: light, dark, or empty for what the machine prefers. `font`: whether it has our own."""
     return h.html(lang=language, class_=theme or None)[
         h.head[
             h.meta(charset="utf-8"),
@@ -57,7 +57,9 @@ def document(language: str, theme: str, head: h.Node, body: h.Node) -> h.Element
                 as_="font",
                 type="font/woff2",
                 crossorigin=True,
-            ),
+            )
+            if font
+            else None,
             h.link(rel="stylesheet", href=asset("console.css")),
             head,
         ],
