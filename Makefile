@@ -39,16 +39,12 @@ test: check ## Check, then run every test (ARGS="-k roster" to choose)
 	@$(RUN) python -m tests.loop.sshd || true
 	@$(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not browser and not fuzz and not chaos and not long" $(ARGS)
 
-# Every loop on Kafka too, each guide on a machine of its own, the demo on Kafka, faults on both logs: half an hour more.
-test-long: .venv/.ready ## Run what takes longer: all loops on Kafka, each guide alone, the demo on Kafka, sixty faults on each log
-=======
 # Each process imports the services once and starts no server.
 test-fast: .venv/.ready ## Run the tests that start no server: rules, forms, words, files (two minutes)
 	@$(RUN) pytest -n 2 --dist loadfile --in-process -m "not browser and not fuzz and not chaos and not long" $(IN_PROCESS) $(ARGS)
 
-# Every loop on Kafka too, each guide on a machine of its own, the demo on Kafka: twelve minutes more.
-test-long: .venv/.ready ## Run what takes longer: all loops on Kafka, each guide alone, the demo on Kafka
->>>>>>> main
+# Every loop on Kafka too, each guide on a machine of its own, the demo on Kafka, faults on both logs: half an hour more.
+test-long: .venv/.ready ## Run what takes longer: all loops on Kafka, each guide alone, the demo on Kafka, sixty faults on each log
 	@$(RUN) python -m demo.broker || true
 	@$(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder -m "long or chaos" $(ARGS)
 
@@ -58,7 +54,6 @@ console-proof: .venv/.ready ## Run the console's tests in a real Chromium
 	@$(RUN) python -m tests.console.chromium || true
 	@$(RUN) pytest -n 2 --dist loadfile -m browser tests/console $(ARGS)
 
-<<<<<<< HEAD
 # The same people on the same days each time; ids differ.
 pictures: .venv/.ready ## Take the README's pictures again, from the tests' town
 	@$(RUN) python -m tests.console.chromium || true
