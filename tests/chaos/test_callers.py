@@ -33,11 +33,7 @@ CALLERS, SECONDS = 200, 8.0
 BODIES = 24
 LIVE = b"GET /health/live HTTP/1.1\r\nHost: loop.test\r\n"
 QUESTIONS = 12
-<<<<<<< HEAD
-# What a process may weigh more than before: a connection has buffers of its own, a caller who shouts gets no more.
-=======
 # What a process may weigh more than before: a connection has buffers of its own, a caller that sends without measure has none.
->>>>>>> main
 PER_CONNECTION, BESIDE = 24 * 1024, 48 * 1024 * 1024
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]

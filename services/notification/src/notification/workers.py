@@ -79,13 +79,8 @@ class Deliverer:
         self._results: list[Result] = []
         # What this process has leased and not recorded yet.
         self._held: dict[str, Leased] = {}
-<<<<<<< HEAD
-        # Which of them were begun: none is sent twice at once, though a process that was paused, or without its database, leases
-        # again what it holds.
-=======
         # Which of them were begun: none is sent twice at once, though a process that was paused, or without its database,
         # leases again what it holds.
->>>>>>> main
         self._begun: set[str] = set()
         self._renewed_at = context.clock.now()
         # What is known to be leased by whom wrote it: commits up to here.
