@@ -43,8 +43,8 @@ test: check ## Check, then run every test (ARGS="-k roster" to choose)
 test-fast: .venv/.ready ## Run the tests that start no server: rules, forms, words, files (two minutes)
 	@$(RUN) pytest -n 2 --dist loadfile --in-process -m "not browser and not fuzz and not chaos and not long" $(IN_PROCESS) $(ARGS)
 
-# Every loop on Kafka too, each guide on a machine of its own, the demo on Kafka: twelve minutes more.
-test-long: .venv/.ready ## Run what takes longer: all loops on Kafka, each guide alone, the demo on Kafka
+# Every loop on Kafka too, each guide on a machine of its own, the demo on Kafka, faults on both logs: half an hour more.
+test-long: .venv/.ready ## Run what takes longer: all loops on Kafka, each guide alone, the demo on Kafka, sixty faults on each log
 	@$(RUN) python -m demo.broker || true
 	@$(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder -m "long or chaos" $(ARGS)
 
@@ -117,4 +117,4 @@ clean: ## Stop the embedded PostgreSQL of this folder and remove what was built 
 	@rm -rf .venv .tools .loopkeeper .pytest_cache .ruff_cache .hypothesis .schemathesis .reach
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup demo test test-fast test-long console-proof fuzz census bench figures campaign chaos simulate check .types .lint .borders .documents docs format fresh clean
+.PHONY: help setup demo test test-fast test-long console-proof fuzz census bench figures campaign chaos simulate reach bars check .types .lint .borders .documents docs format fresh clean
