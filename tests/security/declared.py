@@ -32,12 +32,12 @@ Schema = Mapping[str, Any]
 Place = tuple[str | int, ...]
 # Texts for fields that name a pattern; the first that fits is taken.
 PATTERNED = (
-    "2026-03",
     "harbor-street-medicine",
     "ref_00000000000000000000000000000000",
     "90000001S",
     "1234567893",
     "1",
+    "2026-03",
 )
 FORMATTED = {
     "date": "2026-03-02",
