@@ -31,7 +31,14 @@ Schema = Mapping[str, Any]
 # Where a value is in a body: names of fields and positions in lists.
 Place = tuple[str | int, ...]
 # Texts for fields that name a pattern; the first that fits is taken.
-PATTERNED = ("harbor-street-medicine", "ref_00000000000000000000000000000000", "90000001S", "1234567893", "1")
+PATTERNED = (
+    "harbor-street-medicine",
+    "ref_00000000000000000000000000000000",
+    "90000001S",
+    "1234567893",
+    "1",
+    "2026-03",
+)
 FORMATTED = {
     "date": "2026-03-02",
     "date-time": "2026-03-02T17:00:00Z",
