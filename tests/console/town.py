@@ -8,18 +8,10 @@ from datetime import timedelta
 from typing import Any
 
 from demo.people import Crowd, Person, roster_row
+from tests.builders.forms import david
+from tests.builders.organizations import CLINIC, HARBOR, HOSPITAL, NAVIGATORS, OPERATIONS, STREET
 from tests.console.stage import Stage
-from tests.loop.house import (
-    CLINIC,
-    HARBOR,
-    HOSPITAL,
-    NAVIGATORS,
-    OPERATIONS,
-    STREET,
-    House,
-    david,
-    put_roster,
-)
+from tests.loop.house import House, put_roster
 
 SEED = 7
 # So many forms come in together, and so many days pass until the next.
