@@ -50,7 +50,7 @@ from notification.domain.outreach import rules as reaching
 from referral_intake.domain import commands as loops
 from referral_intake.domain import rules as receiving
 from referral_intake.domain.contexts import CloseContext, MergeContext
-from tools.docs.states import Spec
+from tools.docs.spec import Spec
 
 AT = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
 LATER = AT + timedelta(days=60)

@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from loopkeeper.contract.decider import Command, Decider, EventOn, Refused
 from loopkeeper.contract.events import Event
-
-
-@dataclass(frozen=True)
-class Spec:
-    """A service's rules with one state for each status and one command of each kind, with its context."""
-
-    title: str
-    decider: Decider[Any, Any]
-    states: Mapping[str, Any]
-    commands: Mapping[str, Callable[[Any], Any]]
+from tools.docs.samples import SPECS
 
 
 def table(service: str) -> str:
     """The table of one service, as Markdown."""
-    from tools.docs.samples import SPECS
-
     spec = SPECS[service]
     head = " | ".join(spec.commands)
     lines = [
