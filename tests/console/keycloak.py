@@ -42,7 +42,7 @@ JAVA = (
     "--add-opens=java.base/java.security=ALL-UNNAMED", "--add-opens=java.base/java.lang=ALL-UNNAMED",
 )  # fmt: skip
 COMPILED = ("--db=dev-mem", "--cache=local")
-STARTS_WITHIN = 150.0
+STARTS_WITHIN = 240.0
 STOPS_WITHIN = 20.0
 
 
