@@ -17,6 +17,7 @@ import pytest_asyncio
 from playwright.async_api import BrowserContext, Page
 
 from demo.people import Crowd, roster_row
+from loopkeeper.contract.calendar import la_date
 from tests.builders.organizations import CLINIC, HARBOR
 from tests.console.stage import Stage
 from tests.loop.house import put_roster
@@ -53,7 +54,7 @@ def measured() -> Measured:
 @pytest_asyncio.fixture(scope="module")
 async def busy(opened: Stage) -> AsyncGenerator[Stage]:
     """A thousand open loops, most of which wait for the plan."""
-    crowd = Crowd(11, opened.house.clock.now().date())
+    crowd = Crowd(11, la_date(opened.house.clock.now()))
     people = [crowd.person(HARBOR) for _ in range(LOOPS)]
     await put_roster(opened.house, HARBOR, [roster_row(each.member) for each in people[::9]])
     gate = asyncio.Semaphore(AT_ONCE)

@@ -5,47 +5,12 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
-from playwright.async_api import Page, expect
+from playwright.async_api import expect
 
 from tests.builders.forms import david
-from tests.builders.organizations import CLINIC, HARBOR, NAVIGATORS, STREET
+from tests.builders.organizations import CLINIC, HARBOR
+from tests.console.loops import PROVIDERS, accepted_by, half_answered, the_loop_is, who_is_offered
 from tests.console.stage import Stage
-
-PROVIDERS = {STREET: "Luis Ortega", NAVIGATORS: "Mei Tran"}
-
-
-def half_answered(number: int, **changes: object) -> dict[str, object]:
-    """A member about whom only a person can decide: the criteria are not all answered."""
-    body = david(**changes)
-    member = {
-        **body["member"],
-        "first_name": "Elias",
-        "last_name": "Quillfeather",
-        "cin": f"9000010{number}S",
-    }
-    return body | {"member": member, "answers": {"place_not_for_sleeping": True}}
-
-
-async def the_loop_is(page: Page, text: str) -> None:
-    await expect(page.locator("h1")).to_contain_text(text)
-
-
-async def who_is_offered(at: Stage, referral: str) -> str:
-    """The provider with the open offer of this referral."""
-    await at.house.quiet()
-    found = await at.house.ask(HARBOR, "GET", "/v1/assignments?status=offered")
-    return next(each["provider"] for each in found["items"] if each["referral"] == referral)
-
-
-async def accepted_by(at: Stage, referral: str) -> str:
-    """The provider that was offered this referral, and has accepted it."""
-    await at.house.quiet()
-    offers = (await at.house.ask(HARBOR, "GET", "/v1/assignments?status=offered"))["items"]
-    offer = next(each for each in offers if each["referral"] == referral)
-    lead = {"lead": {"person": "luis-ortega", "name": "Luis Ortega"}}
-    await at.house.ask(offer["provider"], "POST", f"/v1/assignments/{offer['id']}:accept", lead)
-    await at.house.quiet()
-    return offer["provider"]
 
 
 async def test_four_people_in_four_browsers_play_a_loop_from_refer_to_told(at: Stage) -> None:

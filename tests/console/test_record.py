@@ -10,8 +10,8 @@ from playwright.async_api import Page, expect
 from loopkeeper.contract.calendar import la_date
 from tests.builders.forms import david
 from tests.builders.organizations import CLINIC, HARBOR
+from tests.console.loops import PROVIDERS, accepted_by, half_answered, the_loop_is
 from tests.console.stage import Stage
-from tests.console.test_journeys import PROVIDERS, accepted_by, half_answered, the_loop_is
 from tests.loop.house import put_roster
 
 

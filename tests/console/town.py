@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from demo.people import Crowd, Person, roster_row
+from loopkeeper.contract.calendar import la_date
 from tests.builders.forms import david
 from tests.builders.organizations import CLINIC, HARBOR, HOSPITAL, NAVIGATORS, OPERATIONS, STREET
 from tests.console.stage import Stage
@@ -45,7 +46,7 @@ class Town:
 async def town(at: Stage) -> Town:
     """Two weeks of work, always the same people."""
     house = at.house
-    crowd = Crowd(SEED, house.clock.now().date())
+    crowd = Crowd(SEED, la_date(house.clock.now()))
     people = [crowd.person(HARBOR) for _ in range(sum(count for count, _ in BATCHES))]
     both = ["alameda", "contra-costa"]
     await house.ask(OPERATIONS, "PUT", f"/v1/providers/{NAVIGATORS}", {"counties": both})

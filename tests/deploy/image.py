@@ -24,7 +24,7 @@ from tests.deploy.places import DEPLOY, ROOT
 # The folders a step may name; each is under the stage's root.
 KNOWN = ("/opt/", "/build", "/usr/local/", "/var/lib/loopkeeper", "/etc/loopkeeper")
 SYSTEM = ("/usr/bin", "/bin", "/dev/null")
-ABSOLUTE = re.compile(r"(?<![\w./-])/[\w][\w./-]*")
+ABSOLUTE = re.compile(r"(?<![\w.*/-])/[\w][\w./-]*")
 
 
 class Stage:

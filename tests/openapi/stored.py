@@ -62,6 +62,9 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
     ):
         # Which fields there are, and what each may say, the form itself says.
         case.body["corrections"] = {"/member/phone": "555-0142"}
+    if label == "POST /v1/reports" and isinstance(case.body, dict):
+        # Which days a report is of follows from its kind, and they must have begun.
+        case.body["period"] = "2025-Q4" if case.body.get("kind") == "qimr" else "2026-02"
     if label == "POST /v1/referrals/{id}:withdraw" and isinstance(case.body, dict):
         # Whose referral it is decides who may say so.
         case.body["by"] = "member"

@@ -7,9 +7,11 @@ in addresses are such as nobody has: a body that passed would be answered 404, a
 from __future__ import annotations
 
 import asyncio
+import posixpath
 from collections import Counter
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
+from urllib.parse import unquote
 
 import httpx
 import orjson
@@ -187,11 +189,15 @@ async def test_no_query_is_taken_that_the_route_does_not_know(place: Neighbours)
 
 
 async def test_what_no_id_can_be_names_nothing(place: Neighbours) -> None:
+    known = {(route.method, route.path) for route in routes(place.house)}
     for sender in senders(place):
         for bad in hostile.IDS if sender.route.parameters else ():
             sender.address = address(sender.route, bad)
+            if (sender.route.method, posixpath.normpath(unquote(sender.address))) in known:
+                # Two dots are a way up, to a route that names nobody: who may not call it is refused there.
+                continue
             answer = await sender.send()
-            # Two dots are a way up, whose end may be an address with other methods.
+            # Where that way ends there may be an address with other methods.
             problem(answer, 404, *((405,) if bad in ("..", "%2e%2e") else ()))
 
 

@@ -31,6 +31,7 @@ ALLOWED = frozenset(
         "frames", "where", "trace_id", "request_id", "method", "route", "seconds", "count", "applied",
         "left", "bytes", "lag", "revision", "signal", "pid", "port", "organization", "client", "fix",
         "generation", "lost", "publisher", "queued", "rebuilt", "file", "row", "rows", "fact", "table",
+        "report",
     )
 )
 # fmt: on

@@ -47,6 +47,11 @@ KEYS = ("plan_id",)
 FILES: Mapping[Kind, str] = {"measures": "json", "monthly": "json", "qimr": "xlsx"}
 
 
+def schema_of(media: str) -> Mapping[str, str]:
+    """A report as JSON is an object, whose members its definitions explain; a workbook is bytes."""
+    return {"type": "object"} if media == "application/json" else {"type": "string", "format": "binary"}
+
+
 @router.post(
     "/v1/reports",
     summary="Ask for a report of a month or quarter",
@@ -114,7 +119,7 @@ async def report(id: Id, call: Annotated[Call, allowed(Role.PLAN)]) -> Report:
 @router.get(
     "/v1/reports/{id:key}/content",
     summary="The bytes of a report",
-    responses={200: {"content": {media: {"schema": {"type": "string", "format": "binary"}} for media in MEDIA.values()}}}
+    responses={200: {"content": {media: {"schema": schema_of(media)} for media in MEDIA.values()}}}
     | refused("report-open", "report-forgotten"),
     response_class=Response,
 )  # fmt: skip
