@@ -48,7 +48,7 @@ test-long: .venv/.ready ## Run what takes longer: all loops on Kafka, each guide
 	@$(RUN) python -m demo.broker || true
 	@$(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder -m "long or chaos" $(ARGS)
 
-# Four minutes on two cores, most of them Chromium's: more than fits into the time of the others. Chromium is Debian's
+# Seven minutes on two cores, most of them Chromium's: more than fits into the time of the others. Chromium is Debian's
 # package, installed where that may be done; Keycloak comes from Maven. Where there is none, the tests say how.
 console-proof: .venv/.ready ## Run the console's tests in a real Chromium
 	@$(RUN) python -m tests.console.chromium || true
