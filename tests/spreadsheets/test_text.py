@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from loopkeeper.spreadsheets import Limits, Unreadable
 from loopkeeper.spreadsheets.book import opened
+from loopkeeper.spreadsheets.cells import is_error
 from loopkeeper.spreadsheets.delimited import DELIMITERS, Delimited, Lines
 from loopkeeper.spreadsheets.encoding import encoding_of
 from loopkeeper.spreadsheets.headings import Heading, folded, locate
@@ -27,7 +28,7 @@ FORM = Form((Heading("cin", needed=True), Heading("name"), Heading("note")))
 # Any text in a cell but a line break, a NUL and what represents lost bytes.
 CELL = st.text(
     st.characters(exclude_characters="\r\n\0\ufffd\ufeff", exclude_categories=("Cs",)), max_size=30
-)
+).filter(lambda text: not is_error(text))
 ROWS = st.lists(st.tuples(CELL, CELL, CELL), min_size=1, max_size=8)
 ENCODINGS = st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
 quick = settings(max_examples=many(150), deadline=None)
@@ -81,6 +82,20 @@ def test_whatever_is_written_is_read_back_in_any_dialect_encoding_and_pieces(
     assert [(line.number, dict(line.values), line.fault) for line in lines] == [
         (number, values, "") for number, values in wanted
     ]
+
+
+@pytest.mark.parametrize(
+    ("cell", "fault"),
+    [
+        ("#", ""), ("##", ""), ("#3", ""), ("Apt #", ""), ("# # #", ""),
+        ("###", "cell-error"), ("########", "cell-error"), ("#REF!", "cell-error"), (" #N/A ", "cell-error"),
+    ],
+)  # fmt: skip
+def test_hashes_that_a_program_wrote_are_an_error_and_those_that_somebody_typed_are_text(
+    cell: str, fault: str
+) -> None:
+    (line,) = read(f"CIN,Name,NOTE\n90000001S,Elias,{cell}\n".encode())
+    assert line.fault == fault
 
 
 def read_or_refused(read_it: Callable[[], list[Any]]) -> list[Any] | Unreadable:

@@ -24,14 +24,16 @@ ERRORS = frozenset(
     {"#REF!", "#N/A", "#DIV/0!", "#VALUE!", "#NAME?", "#NUM!", "#NULL!", "#SPILL!", "#CALC!", "#FIELD!", "#GETTING_DATA"}
 )  # fmt: skip
 
+# A number that did not fit into its column was written as hashes; one or two of them are what somebody typed.
+LEAST_HASHES = 3
+
 
 def is_error(value: Value) -> bool:
     """Whether the cell shows an error: as such, or as the text that a program wrote in its place."""
-    return isinstance(value, Broken) or (
-        isinstance(value, str)
-        and value.startswith("#")
-        and (value.strip() in ERRORS or not value.strip("# "))
-    )
+    if not isinstance(value, str):
+        return isinstance(value, Broken)
+    text = value.strip()
+    return text in ERRORS or (len(text) >= LEAST_HASHES and not text.strip("#"))
 
 
 @dataclass(frozen=True, slots=True)
