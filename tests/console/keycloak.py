@@ -26,7 +26,7 @@ from demo.broker import free_ports
 VERSION = "26.7.3"
 HERE = Path(__file__).parents[2] / ".tools" / f"keycloak-{VERSION}"
 SERVER = f"org.keycloak:keycloak-quarkus-dist:{VERSION}:zip"
-UNPACK = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:unpack"
+COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
 OLDEST_JAVA = 17
 HOW = (
     f"Install Java {OLDEST_JAVA} or newer and Maven (as root: apt-get install -y openjdk-17-jre-headless maven), "
@@ -57,9 +57,12 @@ def prepare() -> Path:
     if _java() < OLDEST_JAVA or shutil.which("mvn") is None:
         raise KeycloakError(f"There is no Java {OLDEST_JAVA} or no Maven. {HOW}")
     fresh = HERE.with_name(f"keycloak-{os.getpid()}")
-    words = (f"-Dartifact={SERVER}", f"-DoutputDirectory={fresh}", f"-DmarkersDirectory={fresh}")
-    _run("mvn", "-B", "-q", "--strict-checksums", UNPACK, *words)
-    (server,) = fresh.glob("keycloak-*/")
+    # Unpacked here: the plugin keeps a note of what it ever unpacked, and does nothing where the folder has gone since.
+    _run("mvn", "-B", "-q", "--strict-checksums", COPY, f"-Dartifact={SERVER}", f"-DoutputDirectory={fresh}")
+    (archive,) = fresh.glob("*.zip")
+    shutil.unpack_archive(archive, fresh)
+    archive.unlink()
+    (server,) = (each for each in fresh.iterdir() if each.is_dir())
     _run(*_program(server), "build", *COMPILED)
     (server / "complete").touch()
     shutil.rmtree(HERE, ignore_errors=True)
