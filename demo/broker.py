@@ -73,7 +73,7 @@ class BrokerError(Exception):
 
 def prepare(*, install: bool = False) -> Path:
     """The folder of the broker's jars, fetched once. `install`: as root, Java and Maven too. Raises `BrokerError`."""
-    java = _java() >= OLDEST_JAVA
+    java = java_version() >= OLDEST_JAVA
     if (JARS / "complete").exists() and java:
         return JARS
     if not java or shutil.which("mvn") is None:
@@ -105,7 +105,7 @@ def _run(*words: str) -> None:
         raise BrokerError(f"{' '.join(words[:2])} failed: {''.join(said)} {HOW}")
 
 
-def _java() -> int:
+def java_version() -> int:
     """The version of the Java on the path; 0 for none."""
     try:
         said = subprocess.run(["java", "-version"], check=False, capture_output=True, text=True).stderr

@@ -11,7 +11,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -21,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from demo.broker import free_ports
+from demo.broker import free_ports, java_version
 
 VERSION = "26.7.3"
 HERE = Path(__file__).parents[2] / ".tools" / f"keycloak-{VERSION}"
@@ -54,7 +53,7 @@ def prepare() -> Path:
     """The server's folder, fetched and compiled once. Raises `KeycloakError`."""
     if (HERE / "complete").exists():
         return HERE
-    if _java() < OLDEST_JAVA or shutil.which("mvn") is None:
+    if java_version() < OLDEST_JAVA or shutil.which("mvn") is None:
         raise KeycloakError(f"There is no Java {OLDEST_JAVA} or no Maven. {HOW}")
     fresh = HERE.with_name(f"keycloak-{os.getpid()}")
     # Unpacked here: the plugin keeps a note of what it ever unpacked, and does nothing where the folder has gone since.
@@ -76,16 +75,6 @@ def _run(*words: str) -> None:
     if done.returncode:
         said = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
         raise KeycloakError(f"{words[0]} could not make Keycloak ready: {''.join(said)} {HOW}")
-
-
-def _java() -> int:
-    """The version of the Java on the path; 0 for none."""
-    try:
-        said = subprocess.run(["java", "-version"], check=False, capture_output=True, text=True).stderr
-    except OSError:
-        return 0
-    found = re.search(r'version "(\d+)', said)
-    return int(found[1]) if found else 0
 
 
 def _program(home: Path) -> Sequence[str]:

@@ -30,7 +30,7 @@ class Foreign:
     fields: Mapping[str, str]
     rows: Mapping[int, Mapping[str, Any]]
     # What a person writes into the draft before it is used.
-    mended: Mapping[str, str] = field(default_factory=dict[str, str])
+    corrected: Mapping[str, str] = field(default_factory=dict[str, str])
     faults: Mapping[int, Mapping[str, str]] = field(default_factory=dict[int, "Mapping[str, str]"])
     hidden: Sequence[int] = ()
     skipped: Sequence[int] = ()
@@ -550,7 +550,7 @@ def juncus() -> Foreign:
                 "populations": ("homelessness", "smi_sud"), "urgency": "expedited", **same},
             4: {"name": "Castro, Iván", "birth_date": date(1971, 5, 3), "populations": ("birth_equity",), "urgency": "routine", **same},
         },
-        mended={"        WHICH-CODE: ['Klingon']\n": "        es: ['Castellano']\n"},
+        corrected={"        WHICH-CODE: ['Klingon']\n": "        es: ['Castellano']\n"},
         faults={4: {"language": "word-unknown"}},
     )  # fmt: skip
 

@@ -30,7 +30,7 @@ def draft(name: str) -> str:
 def layout(file: Foreign) -> Layout:
     """The draft, once a person has named the plan and the words that nobody could guess."""
     text = draft(file.name).replace("WHICH-PLAN", "another-plan")
-    for guessed, written in file.mended.items():
+    for guessed, written in file.corrected.items():
         assert guessed in text
         text = text.replace(guessed, written)
     (profile,), wrong = read_profile(text.encode(), file.name)
