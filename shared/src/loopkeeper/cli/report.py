@@ -152,7 +152,7 @@ def tell(found: Mapping[str, Any], as_json: bool) -> None:
         say(f"{found['id']}  {found['kind']}  {found['period']}  {found['state']}")
         say(f"  {found['preview']}")
         due = f", due {found['due_on']}" if found["due_on"] else ""
-        say(f"  {found['referrals']} referrals, {found['bytes']} bytes{due}")
+        say(f"  referrals: {found['referrals']}, bytes: {found['bytes']}{due}")
     if found["code"]:
         if not as_json:
             say(f"  {found['code']}")
