@@ -176,8 +176,11 @@ async def spend(desk: Desk, processor: Processor, found: Figures, referrals: int
     }
 
 
-async def saturate(desk: Desk, processor: Processor, found: Figures, referrals: int) -> None:
-    """The processor's time of whole loops, many under way at a time, until every webhook of them has come."""
+async def saturate(
+    desk: Desk, statements: Statements, processor: Processor, found: Figures, referrals: int
+) -> Counter[tuple[str, str]]:
+    """The processor's time of whole loops, many under way at a time, until every webhook of them has come; and what
+    was sent for it."""
     numbers, opened = iter(range(referrals)), desk.opened
     webhooks = sum(stages[-1].webhooks for stages in found.stages.values())
 
@@ -194,15 +197,19 @@ async def saturate(desk: Desk, processor: Processor, found: Figures, referrals: 
             await desk.loop(told)
 
     heard = len(opened.partner.requests)
+    statements.taken()
     before, began = processor.spent(), perf_counter()
     await asyncio.gather(*(one() for _ in range(DESKS)))
     await opened.partner.came(heard + webhooks * referrals)
     seconds, after = perf_counter() - began, processor.spent()
+    sent = statements.taken()
     found.saturated = {
+        "statements a loop": sent.total() / referrals,
         "process, ms a loop": (after[0] - before[0]) / referrals * 1000,
         "PostgreSQL, ms a loop": (after[1] - before[1]) / referrals * 1000,
         "loops a second": referrals / seconds,
     }
+    return sent
 
 
 async def idle(
@@ -317,8 +324,9 @@ async def run(server: Server, folder: Path, asked: argparse.Namespace) -> None:
             await desk.furnish(2 * (WARM + asked.referrals) + 2 * asked.saturated + apace + 10)
             found = await count(desk, statements, wal, asked.referrals)
             await spend(desk, processor, found, asked.referrals)
+            busy = Counter[tuple[str, str]]()
             if asked.saturated:
-                await saturate(desk, processor, found, asked.saturated)
+                busy = await saturate(desk, statements, processor, found, asked.saturated)
                 webhooks = found.stages["offer told"][-1].webhooks
                 found.to_offers = await to_offers(desk, processor, asked.saturated, webhooks, DESKS)
             for rate in RATES if asked.paced else ():
@@ -336,6 +344,7 @@ async def run(server: Server, folder: Path, asked: argparse.Namespace) -> None:
             print(texts(f"\n{name}, statements a referral", sent, len(stages)))
             rows = sum((stage.written.rows for stage in stages), Counter[tuple[str, str]]())
             print(texts(f"\n{name}, rows a referral", rows, len(stages)))
+        print(texts("\nsaturated, statements a loop", busy, asked.saturated or 1))
         print(texts("\nidle, statements a second", resting, asked.idle))
 
 
