@@ -30,7 +30,9 @@ from loopkeeper.postgres import embedded
 from loopkeeper.postgres.connections import connect
 from loopkeeper.postgres.embedded import Server
 from loopkeeper.postgres.embedded import place as places
+from tests.bench import requests
 from tests.bench.counting import Processor
+from tests.bench.requests import until_ready
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "performance.md"
 CLIENTS, ROUNDS = 16, 3
@@ -137,27 +139,11 @@ def _up(home: Path, services: Sequence[str]) -> Generator[subprocess.Popen[Any]]
             env={**os.environ, "LOOPKEEPER_HOME": str(home), "LOOPKEEPER_LOG_LEVEL": "WARNING"},
         )
         try:
-            _until_ready(process)
+            until_ready(process, 8739, SERVES_WITHIN)
             yield process
         finally:
             process.terminate()
             process.wait()
-
-
-def _until_ready(process: subprocess.Popen[Any]) -> None:
-    import httpx
-
-    deadline = time.monotonic() + SERVES_WITHIN
-    with httpx.Client() as client:
-        while time.monotonic() < deadline:
-            assert process.poll() is None, "the services did not start"
-            try:
-                if client.get("http://127.0.0.1:8739/health/ready").status_code == 200:
-                    return
-            except httpx.TransportError:
-                pass
-            time.sleep(0.05)
-    raise TimeoutError("the services are not ready")
 
 
 def alone(*, quick: bool) -> Mapping[str, Any]:
@@ -172,8 +158,15 @@ def alone(*, quick: bool) -> Mapping[str, Any]:
     return json.loads(done.stdout[done.stdout.index("{\n") :])
 
 
-def page(found: Mapping[str, Any], w2: Yardstick, weights: Mapping[str, Weighed], version: str) -> str:
+def page(
+    found: Mapping[str, Any],
+    created: Mapping[str, float],
+    w2: Yardstick,
+    weights: Mapping[str, Weighed],
+    version: str,
+) -> str:
     """The page, in Markdown."""
+    create = created["process, ms"] + created["PostgreSQL, ms"]
     loop, offer = found["loop"], found["stages"]["offer told"]
     saturated, single, idle = found["saturated"], found["alone"], found["idle"]
     busy = saturated["process, ms a loop"] + saturated["PostgreSQL, ms a loop"]
@@ -191,6 +184,8 @@ def page(found: Mapping[str, Any], w2: Yardstick, weights: Mapping[str, Weighed]
         ("c", "the same: processor, ms", f"{lonely:.0f} ({lonely / w2.milliseconds:.0f} × W2)"),
         ("d", "to the offer told, alone: statements; rows; WAL, kB",
          f"{offer['statements']:.0f}; {offer['rows written']:.0f}; {offer['WAL bytes'] / 1000:.0f}"),
+        ("e", "create, one process, 32 clients: processor, ms", f"{create:.2f} ({create / w2.milliseconds:.1f} × W2)"),
+        ("e", "the same: a second", f"{created['creates a second']:.0f} ({created['creates a second'] / w2.rate:.2f} × W2)"),
         *(("f", f"from POST to the first webhook at {rate}: p50; p99, ms", f"{waits['p50, ms']:.0f}; {waits['p99, ms']:.0f}")
           for rate, waits in found["paced"].items()),
         ("h", "idle: statements a second; processor, ms a second", f"{idle['statements a second']:.1f}; {resting:.1f}"),
@@ -245,6 +240,8 @@ validation, screening, sealing, journal and chain, traces.
   a few statements of quiet sweeps are among them.
 - **Processor**: of the process, which is also who asks (over ASGI) and who is told (over HTTP), and of PostgreSQL with
   all its sessions. On a machine shared with other programs it moves by a third; counts do not.
+- **Create**: a POST of a referral as a program serves it: intake alone in its process, over sockets, asked by another
+  process, which is not counted.
 - **W2** is the least that a referral with an outbox costs PostgreSQL: pgbench with two inserts a transaction, in the
   same run. Ratios to it can be compared between machines.
 """
@@ -314,7 +311,10 @@ def main() -> None:
             "one service (intake)": weight(folder / "one", ["intake"]),
             "four services in one process": weight(folder / "four", []),
         }
-    kept, written = PAGE.read_text(), page(alone(quick=asked.quick), w2, weights, version)
+    kept, written = (
+        PAGE.read_text(),
+        page(alone(quick=asked.quick), requests.measure(1000 if asked.quick else 4000), w2, weights, version),
+    )
     print(compared(kept, written))
     PAGE.write_text(written)
     print(f"written: {PAGE}")
