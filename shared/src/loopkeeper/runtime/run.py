@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from loopkeeper.http.app import App, Lifespan
 from loopkeeper.http.health import Ready
 from loopkeeper.http.openings import openings_of
 from loopkeeper.http.serving import AppState
+from loopkeeper.kernel import garbage
 from loopkeeper.kernel.clock import Clock, FileClock, SystemClock
 from loopkeeper.kernel.errors import StartError
 from loopkeeper.kernel.logs import get
@@ -254,9 +254,7 @@ class Running:
             if migrations.went_away(error):
                 raise startup.WentAway(type(error).__name__) from error
             raise
-        # What was made until now lives as long as the process: the collector need not look at it again and again.
-        gc.collect()
-        gc.freeze()
+        garbage.settle()
 
     async def begin_later(
         self,
