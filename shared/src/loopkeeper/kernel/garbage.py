@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 
-# How many more objects than before it looks for cycles. By default 700, which a batch of a few referrals makes anew: the
+# How many more objects than before it looks for cycles. By default 700, which a batch of a few referrals makes: the
 # same objects, alive and without a cycle, were looked at over and over, for 1.3 ms of each loop; so it is 0.2.
 YOUNG = 5_000
 
