@@ -25,12 +25,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
+from urllib.request import urlopen
 
 from loopkeeper.postgres import embedded
 from loopkeeper.postgres.connections import connect
 from loopkeeper.postgres.embedded import Server
 from loopkeeper.postgres.embedded import place as places
+from tests.bench import newcomer
 from tests.bench.counting import Processor
+from tests.bench.newcomer import FirstLoop
+from tests.bench.sizes import ALL
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "performance.md"
 CLIENTS, ROUNDS = 16, 3
@@ -100,36 +104,59 @@ def yardstick(server: Server, seconds: int) -> Yardstick:
 
 @dataclass(frozen=True)
 class Weighed:
-    """One process with some services: megabytes of memory once it rests, and seconds from its second start until it is
-    ready."""
+    """One process with some services: megabytes of memory once it rests; seconds from a later start until it is ready,
+    where its PostgreSQL starts with it and where that runs already; and the processor of such a start."""
 
     memory: float
     start: float
+    start_alone: float
+    processor: float
 
 
 def weight(folder: Path, services: Sequence[str]) -> Weighed:
-    """Start these services twice on a database of their own: the first start makes the tables."""
+    """Start these services on databases of their own: the first start makes the tables."""
     home = folder / "home"
     home.mkdir(parents=True)
     try:
         with _up(home, services):
             pass
-        began = time.monotonic()
-        with _up(home, services) as process:
-            took = time.monotonic() - began
-            time.sleep(5)
-            rollup = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
-            found = re.search(r"^Rss:\s+(\d+)", rollup, re.M)
-            assert found is not None, rollup
-            return Weighed(int(found[1]) / 1024, took)
+        both, alone = list[float](), list[float]()
+        memory = spent = 0.0
+        for _ in range(ROUNDS):
+            with _up(home, services) as up:
+                both.append(up.seconds)
+            embedded.start(home / "postgres", [*services, "log"])
+            with _up(home, services) as up:
+                alone.append(up.seconds)
+                spent = _spent(up.pid)
+                time.sleep(5)
+                rollup = Path(f"/proc/{up.pid}/smaps_rollup").read_text()
+                found = re.search(r"^Rss:\s+(\d+)", rollup, re.M)
+                assert found is not None, rollup
+                memory = int(found[1]) / 1024
+        return Weighed(memory, median(both), median(alone), spent)
     finally:
         embedded.remove(home / "postgres")
 
 
+@dataclass(frozen=True)
+class Up:
+    """A process that is ready, and how long it took."""
+
+    pid: int
+    seconds: float
+
+
+def _spent(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 @contextmanager
-def _up(home: Path, services: Sequence[str]) -> Generator[subprocess.Popen[Any]]:
+def _up(home: Path, services: Sequence[str]) -> Generator[Up]:
     """Ready."""
     with (home.parent / "log.txt").open("a") as said:
+        began = time.monotonic()
         process = subprocess.Popen(
             [Path(sys.executable).with_name("loopkeeper"), "up", *services, "--port", "8739"],
             stdout=said,
@@ -138,25 +165,23 @@ def _up(home: Path, services: Sequence[str]) -> Generator[subprocess.Popen[Any]]
         )
         try:
             _until_ready(process)
-            yield process
+            yield Up(process.pid, time.monotonic() - began)
         finally:
             process.terminate()
             process.wait()
 
 
 def _until_ready(process: subprocess.Popen[Any]) -> None:
-    import httpx
-
     deadline = time.monotonic() + SERVES_WITHIN
-    with httpx.Client() as client:
-        while time.monotonic() < deadline:
-            assert process.poll() is None, "the services did not start"
-            try:
-                if client.get("http://127.0.0.1:8739/health/ready").status_code == 200:
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "the services did not start"
+        try:
+            with urlopen("http://127.0.0.1:8739/health/ready", timeout=3) as answer:
+                if answer.status == 200:
                     return
-            except httpx.TransportError:
-                pass
-            time.sleep(0.05)
+        except OSError:
+            pass
+        time.sleep(0.02)
     raise TimeoutError("the services are not ready")
 
 
@@ -172,7 +197,9 @@ def alone(*, quick: bool) -> Mapping[str, Any]:
     return json.loads(done.stdout[done.stdout.index("{\n") :])
 
 
-def page(found: Mapping[str, Any], w2: Yardstick, weights: Mapping[str, Weighed], version: str) -> str:
+def page(
+    found: Mapping[str, Any], w2: Yardstick, weights: Mapping[str, Weighed], first: FirstLoop, version: str
+) -> str:
     """The page, in Markdown."""
     loop, offer = found["loop"], found["stages"]["offer told"]
     saturated, single, idle = found["saturated"], found["alone"], found["idle"]
@@ -195,8 +222,10 @@ def page(found: Mapping[str, Any], w2: Yardstick, weights: Mapping[str, Weighed]
           for rate, waits in found["paced"].items()),
         ("h", "idle: statements a second; processor, ms a second", f"{idle['statements a second']:.1f}; {resting:.1f}"),
         *(("i", f"memory, {name}, MB", f"{each.memory:.0f}") for name, each in weights.items()),
-        *(("k", f"second start until ready, {name}, with its PostgreSQL, s", f"{each.start:.1f}")
-          for name, each in weights.items()),
+        *(("k", f"warm start until ready, {name}: with its PostgreSQL; without; processor, s",
+           f"{each.start:.2f}; {each.start_alone:.2f}; {each.processor:.2f}") for name, each in weights.items()),
+        ("k", "clean clone to the first closed loop, s: whole; what is fetched and installed; the first start",
+         f"{first.whole:.1f}; {first.setup:.1f}; {first.start:.1f}"),
         ("W2", "two inserts, 16 clients: a second; processor, ms", f"{w2.rate:.0f}; {w2.milliseconds:.3f}"),
     ]  # fmt: skip
     table = "\n".join(f"| {key} | {name} | {value} |" for key, name, value in rows)
@@ -312,9 +341,10 @@ def main() -> None:
             embedded.remove(folder / "postgres")
         weights = {
             "one service (intake)": weight(folder / "one", ["intake"]),
-            "four services in one process": weight(folder / "four", []),
+            "four services in one process": weight(folder / "four", ALL),
         }
-    kept, written = PAGE.read_text(), page(alone(quick=asked.quick), w2, weights, version)
+        first = newcomer.first_loop(folder / "newcomer")
+    kept, written = PAGE.read_text(), page(alone(quick=asked.quick), w2, weights, first, version)
     print(compared(kept, written))
     PAGE.write_text(written)
     print(f"written: {PAGE}")
