@@ -7,7 +7,7 @@ from console.pages.files import first as files
 from console.pages.files import one as file
 from console.pages.ops import first as ops
 from console.pages.ops import organizations, parked
-from console.pages.plan import asked, decide, loops, queue, terms
+from console.pages.plan import asked, decide, loops, question, queue, terms
 from console.pages.record import page as record
 from console.pages.refer import answers, form, mine
 
@@ -18,6 +18,7 @@ ROUTERS = (
     queue.router,
     decide.router,
     asked.router,
+    question.router,
     terms.router,
     loops.router,
     care.router,

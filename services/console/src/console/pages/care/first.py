@@ -136,7 +136,7 @@ def _offers(found: Sequence[ShownAssignment], visit: Visit) -> h.Element:
     return loops.group(
         _("Can you take these people?"),
         len(found),
-        marks.mark(times.standing(found[0].answer_due_at, visit.now)),
+        marks.mark(times.due_state(found[0].answer_due_at, visit.now)),
         h.ul(".tiles-list")[
             (
                 h.li(id=one.id, data_row=True, tabindex="-1")[

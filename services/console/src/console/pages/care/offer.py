@@ -39,7 +39,7 @@ async def page(
     found, etag = got
     if found.status != "offered":
         return _answered(found, visit)
-    stands = times.standing(found.answer_due_at, visit.now)
+    state = times.due_state(found.answer_due_at, visit.now)
     return visit.page(
         _("Offer"),
         blocks.back(HERE, _("Care")),
@@ -47,7 +47,7 @@ async def page(
             _("Can you take this person?"),
             [
                 _("{plan} asks. Answer by ", plan=visit.name(found.plan)),
-                h.strong(class_=stands)[times.deadline(found.answer_due_at, _, now=visit.now)],
+                h.strong(class_=state)[times.deadline(found.answer_due_at, _, now=visit.now)],
                 ".",
             ],
         ),

@@ -152,10 +152,10 @@ def _late(found: OutreachShown, visit: Visit) -> h.Node:
     _ = visit.words
     lines: list[h.Node] = []
     for each in found.overdue:
-        clock, _gap, state = each.partition(" ")
+        clock, _gap, how = each.partition(" ")
         late, soon = LATE.get(clock, (labels.capital(labels.plain(clock)),) * 2)
-        stands: times.Standing = "soon" if state == "at_risk" else "late"
-        lines.append(h.li(class_=stands)[marks.mark(stands), " ", _(soon if state == "at_risk" else late)])
+        state: times.DueState = "soon" if how == "at_risk" else "late"
+        lines.append(h.li(class_=state)[marks.mark(state), " ", _(soon if how == "at_risk" else late)])
     return h.ul(".lates")[lines] if lines else None
 
 
