@@ -110,7 +110,7 @@ async def test_a_printed_code_lets_in_once_and_wrong_ones_are_counted(at: Stage)
     await expect((await tried(codes[1])).get_by_role("alert")).to_contain_text("Too many wrong codes")
 
 
-async def test_who_leaves_is_out_at_once_and_a_last_admin_cannot_go(at: Stage) -> None:
+async def test_who_leaves_is_out_at_once_and_the_admin_reads_what_happened(at: Stage) -> None:
     admin, link = await invited(at, "Dora Finch")
     page, _, said = await enrolled(at, link)
     await admin.goto(f"{at.url}/people")
@@ -121,7 +121,13 @@ async def test_who_leaves_is_out_at_once_and_a_last_admin_cannot_go(at: Stage) -
     await page.get_by_role("button", name="Use a passkey").click()
     await page.wait_for_url(re.compile("/care"))
     await admin.get_by_role("link", name="Change Dora Finch").click()
+    happened = admin.locator(".card", has_text="What happened to their account")
+    await expect(happened.get_by_text("with a passkey")).to_be_visible()
+    await expect(happened.get_by_text("by Rosa Diaz").first).to_be_visible()
     await admin.get_by_role("button", name="End", exact=True).click()
+    await admin.get_by_role("link", name="Look at Dora Finch").click()
+    await expect(happened.get_by_text("Ended")).to_be_visible()
+    await expect(admin.get_by_role("button", name="End", exact=True)).to_have_count(0)
     await page.goto(f"{at.url}/care")
     await page.wait_for_url(re.compile("/signin"))
     await expect(page.get_by_role("button", name="Use a passkey")).to_be_visible()

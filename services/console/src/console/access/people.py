@@ -320,13 +320,13 @@ async def end_sessions(access: Access, connection: Queryable, person: str, why: 
 
 
 async def keep_an_admin(connection: Queryable, person: Person) -> None:
-    """Raises `Refusal` where this is the organization's last admin."""
-    others = await connection.fetchval(
-        "SELECT count(*) FROM person WHERE organization = $1 AND admin AND state = 'active' AND id <> $2",
+    """Raises `Refusal` where this is the organization's last admin. Its admins are locked: two who end each other at once
+    do so one after the other."""
+    admins = await connection.fetch(
+        "SELECT id FROM person WHERE organization = $1 AND admin AND state = 'active' ORDER BY id FOR UPDATE",
         person.organization,
-        person.id,
     )
-    if not others:
+    if not any(row["id"] != person.id for row in admins):
         raise Refusal(409, "An organization keeps an admin", "Make somebody else an admin first.")
 
 
