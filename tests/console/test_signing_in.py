@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import html
 import re
 import warnings
 from collections.abc import AsyncGenerator, Generator
 from datetime import timedelta
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
+import httpx
 import pytest
 import pytest_asyncio
 from playwright.async_api import BrowserContext, Page, expect
@@ -221,6 +224,19 @@ async def test_whom_no_group_names_is_told_whom_to_ask(at: Stage, own: Any) -> N
     page = await by_own_sign_in(at)
     await expect(page.locator("h1")).to_contain_text("gave you nothing to do here")
     assert await at.asks("SELECT count(*) FROM person WHERE email = 'oscar@harbor.example'") == 0
+
+
+async def test_what_the_provider_refuses_is_named_with_what_its_admin_sets(at: Stage, own: Any) -> None:
+    async with httpx.AsyncClient(base_url=at.url) as http:
+        asked = await http.get(f"/signin/{HARBOR}/go")
+        state = parse_qs(urlsplit(asked.headers["location"]).query)["state"][0]
+        back = {"error": "invalid_scope", "error_description": "<b>Invalid scopes</b>", "state": state}
+        answer = await http.get(f"/signin/{HARBOR}/callback", params=back)
+    assert answer.status_code == 403
+    text = html.unescape(answer.text)
+    assert "Your organization's sign-in refused: invalid_scope" in text
+    assert "a client scope of the name groups" in text
+    assert "Invalid scopes" not in text, "what else it says is anybody's"
 
 
 async def test_an_answer_that_nobody_asked_for_signs_nobody_in(at: Stage, own: Any) -> None:

@@ -91,13 +91,20 @@ async def names(access: Access, organization: str, wanted: Collection[str]) -> M
     return {row["id"]: row["name"] for row in rows}
 
 
+MISSING = {"Name": "The name is missing", "Work e-mail": "The work e-mail is missing"}
+TOO_LONG = {
+    "Name": "The name is too long", "Work e-mail": "The work e-mail is too long", "Title": "The title is too long",
+    "Licence": "The licence is too long",
+}  # fmt: skip
+
+
 def checked(text: str, what: str, *, needed: bool = True) -> str:
     """A short text of one line. Raises `Refusal` that names the field."""
     found = " ".join(text.split())
     if needed and not found:
-        raise Refusal(422, f"{what} is missing", f"Type the {what.lower()}.")
+        raise Refusal(422, MISSING[what], "Type it, and send it again.")
     if len(found) > LONGEST or not found.isprintable():
-        raise Refusal(422, f"{what} is too long", f"Use at most {LONGEST} letters.")
+        raise Refusal(422, TOO_LONG[what], "Use at most {most} letters.", {"most": str(LONGEST)})
     return found
 
 

@@ -117,7 +117,7 @@ async def invite(at: Admin) -> Response:
             by=at.signed.id,
         )
     except Refusal as refusal:
-        return await _people(at, found=Trouble(refusal.title, refusal.fix), typed=form)
+        return await _people(at, found=Trouble(*refusal.in_words(at.words)), typed=form)
     return await _people(at, invited=invited)
 
 
@@ -223,7 +223,7 @@ async def confirm(id: str, at: Admin) -> Response:
     try:
         await people.confirm(at.access, person, form.text("said"), at.signed.id)
     except Refusal as refusal:
-        return await _one(at, person, Trouble(refusal.title, refusal.fix))
+        return await _one(at, person, Trouble(*refusal.in_words(at.words)))
     return goes_to(href("/people") + f"#{person.id}")
 
 
@@ -237,7 +237,7 @@ async def roles(id: str, at: Admin) -> Response:
             licence=form.text("licence"), admin="admin" in form, by=at.signed.id,
         )  # fmt: skip
     except Refusal as refusal:
-        return await _one(at, person, Trouble(refusal.title, refusal.fix))
+        return await _one(at, person, Trouble(*refusal.in_words(at.words)))
     return goes_to(href("/people") + f"#{person.id}")
 
 
@@ -257,7 +257,7 @@ async def end(id: str, at: Admin) -> Response:
     try:
         await people.end(at.access, person, at.signed.id)
     except Refusal as refusal:
-        return await _one(at, person, Trouble(refusal.title, refusal.fix))
+        return await _one(at, person, Trouble(*refusal.in_words(at.words)))
     return goes_to("/people")
 
 

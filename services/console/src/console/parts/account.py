@@ -140,7 +140,7 @@ def events(found: Sequence[Mapping[str, Any]], names: Mapping[str, str], words: 
     ]
 
 
-def _more(event: Mapping[str, Any], names: Mapping[str, str], words: Words) -> str:
+def _more(event: Mapping[str, Any], names: Mapping[str, str], words: Words) -> h.Node:
     """How somebody signed in, or who did it."""
     how = words(HOW[event["how"]]) if event["how"] in HOW else ""
     by = names.get(event["by"] or "", "")

@@ -24,6 +24,7 @@ from console.api.models.intake import (
 from console.pages.care.first import live
 from console.pages.ops.first import Operator
 from console.pages.ops.status import MODELS
+from console.pages.refused import problem
 from console.pages.visit import Visit
 from console.parts import loops
 from console.parts.basics import blocks, labels, marks, times
@@ -203,7 +204,7 @@ async def replay(service: str, id: str, visit: Operator) -> Response:
             service,
             id,
             visit,
-            said=blocks.problem(refusal.title, refusal.fix, refusal.trace, _),
+            said=problem(refusal, _),
             status=refusal.status,
         )
     words = _("{applied} applied, {left} left.", applied=done.applied, left=done.left)

@@ -16,6 +16,7 @@ from console.api.models.intake import ShownReferral
 from console.pages.plan.asked import HERE
 from console.pages.plan.queue import Plan
 from console.pages.record.page import door, known_of, some_of, toast
+from console.pages.refused import problem
 from console.pages.visit import Visit, see
 from console.parts.basics import blocks, labels, marks
 from console.parts.basics.html import form_to, href, once_field
@@ -314,5 +315,5 @@ async def split(id: str, visit: Plan) -> Response:
 
 
 async def _again(id: str, visit: Visit, form: Form, refusal: Refused) -> Response:
-    shown = blocks.problem(refusal.title, refusal.fix, refusal.trace, visit.words)
+    shown = problem(refusal, visit.words)
     return await page(await question_of(id, visit), visit, typed=form, refused=shown, status=refusal.status)
