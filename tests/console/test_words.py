@@ -27,7 +27,7 @@ from referral_intake.domain.next_step import STEPS
 SHOWN: tuple[type[Code], ...] = (
     vocabulary.ActorKind, vocabulary.AttemptOutcome, vocabulary.CommunitySupport, vocabulary.ConsentHolder,
     vocabulary.DeclineReason, vocabulary.Discontinuation, vocabulary.Language, vocabulary.Modality, vocabulary.Population,
-    vocabulary.Program, vocabulary.RaceEthnicity, vocabulary.ReceivedVia, vocabulary.Relationship, vocabulary.Urgency,
+    vocabulary.Program, vocabulary.ProviderType, vocabulary.RaceEthnicity, vocabulary.ReceivedVia, vocabulary.Relationship, vocabulary.Urgency,
 )  # fmt: skip
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "services/console/src/console"

@@ -16,7 +16,7 @@ from console.pages.ops.first import Operator
 from console.pages.visit import Visit
 from console.parts import loops
 from console.parts.basics import blocks, marks, times
-from console.parts.basics.html import said
+from console.parts.basics.html import href, said
 from loopkeeper.security.organizations import Organization
 
 router = APIRouter()
@@ -25,6 +25,7 @@ KINDS = {
     "plan": "Plans", "provider": "Providers", "referrer": "Referrers", "county": "Counties", "hub": "Hubs", "partner": "Partners",
     "operations": "Operations",
 }  # fmt: skip
+SERVING = ("provider", "county", "hub")
 MODELS = {
     "intake": intake.Organizations,
     "authorization": authorization.Organizations,
@@ -135,6 +136,13 @@ def _row(one: Organization, keys: Sequence[Key], used: Mapping[str, datetime], v
         h.div(".chips")[
             marks.chip(_("own sign-in"), "info") if one.sign_in else None,
             marks.chip(_("revoked"), "late") if one.revoked else None,
+            h.a(
+                ".button.small",
+                href=href("/ops/directory/{}", one.id),
+                aria_label=_("Entry of {name}", name=one.name),
+            )[_("Entry")]
+            if str(one.kind) in SERVING
+            else None,
         ],
     ]
 
