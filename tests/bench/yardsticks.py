@@ -1,5 +1,5 @@
-"""What the product's figures stand beside, on the same machine in the same run: PostgreSQL alone, aiohttp alone, and the loop as
-most would write it first.
+"""What the product's figures are compared with, on the same machine in the same run: PostgreSQL alone, aiohttp alone, and the loop
+as most would write it first.
 """
 
 from __future__ import annotations
