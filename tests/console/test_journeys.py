@@ -146,6 +146,17 @@ async def test_a_page_follows_what_happens_and_keeps_focus(at: Stage) -> None:
     assert await maria.evaluate("document.activeElement.id") == "find"
 
 
+async def test_what_is_unfolded_stays_so_while_the_page_follows(at: Stage) -> None:
+    noor = await at.be("Noor Haddad")
+    await noor.locator("summary", has_text="The same as a table").click()
+    open_now = await noor.locator("h1").inner_text()
+    at.clock.advance(timedelta(seconds=5))
+    await at.house.refer(CLINIC, half_answered(4))
+    await at.house.quiet()
+    await expect(noor.locator("h1")).not_to_have_text(open_now, timeout=8000)
+    await expect(noor.locator("details", has_text="The same as a table")).to_have_attribute("open", "")
+
+
 async def test_a_form_that_is_refused_keeps_what_was_typed_and_repeats_under_its_key(at: Stage) -> None:
     imani = await at.be("Imani Brooks")
     await imani.goto(f"{at.url}/refer/new/adult")
