@@ -240,7 +240,7 @@ async def providers(
             asked.plan,
             asked.fetch,
         )
-    page = listing(call, asked, rows, lambda row: _shown_provider(orjson.loads(row["entry"])))
+    page = await listing(call, asked, rows, lambda row: _shown_provider(orjson.loads(row["entry"])))
     return PublicDirectory(items=page.items, next_cursor=page.next_cursor)
 
 
