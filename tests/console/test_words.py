@@ -69,6 +69,23 @@ def test_a_translation_keeps_what_is_put_in() -> None:
     assert {text: found for text, found in catalog("es").items() if places(text) != places(found)} == {}
 
 
+# One Spanish word for each word of ECM, so that nobody asks whether two are the same.
+TERMS = {
+    r"(?<!-)\bterms?\b": "período", r"\broster": "registro", r"\blead care manager": "encargado principal", r"\bloops?\b": "ciclo",
+    r"\bCommunity Supports?\b": "Apoyos Comunitarios", r"\bmailbox": "buzón", r"\bmember": "miembro", r"\bpasskey": "llave",
+}  # fmt: skip
+
+
+def test_a_word_of_ecm_is_the_same_word_in_every_sentence() -> None:
+    for english, spanish in TERMS.items():
+        other = {
+            text: found
+            for text, found in catalog("es").items()
+            if re.search(english, text, re.IGNORECASE) and spanish.casefold() not in found.casefold()
+        }
+        assert other == {}, english
+
+
 # ── what the services say ─────────────────────────────────────────────────────────────────────────────────
 
 

@@ -82,14 +82,14 @@ def _places(places: ShownPlaces, etag: str, typed: Form, visit: Visit) -> h.Elem
         ]
 
     return blocks.card(
-        _("Places"),
+        _("Capacity"),
         taken_of(places, visit),
         h.div(".steps")[
             tap("−", places.capacity - 1, _("One place less")),
             h.strong[str(places.capacity)],
             tap("+", places.capacity + 1, _("One place more")),
         ],
-        form_to(HERE, class_="inline")[
+        form_to(HERE, class_="row inline")[
             h.input(type="hidden", name="etag", value=etag),
             field(
                 _("Or so many"), "capacity", typed.text("capacity"), kind="number", min="0", max="100000",

@@ -52,7 +52,7 @@ async def page(id: str, visit: Visit, *, refused: h.Node = None, status: int = 2
                 _out(id, etag, taken, visit) if found.active else _back(id, etag, visit),
             ],
             h.aside(".facts")[
-                blocks.card(_("Places"), taken_of(places, visit)) if places is not None else None,
+                blocks.card(_("Capacity"), taken_of(places, visit)) if places is not None else None,
                 blocks.card(
                     _("What it wrote itself"),
                     blocks.facts(

@@ -78,12 +78,12 @@ def bar(ids: Sequence[str], here: int | None, count: int, words: Words) -> h.Ele
         else None,
         h.span(".pn")[
             h.a(href=href("/plan/decide/{}", before), data_previous=True)[
-                _("Previous"), h.kbd(aria_hidden="true")["k"]
+                _("Previous"), " ", h.kbd(aria_hidden="true")["k"]
             ]
             if before
             else None,
             h.a(href=href("/plan/decide/{}", following), data_next=True)[
-                _("Next"), h.kbd(aria_hidden="true")["j"]
+                _("Next"), " ", h.kbd(aria_hidden="true")["j"]
             ]
             if following
             else None,
