@@ -84,7 +84,7 @@ BEGIN_BATCH = (
 )
 
 # The same, and how the batch's own statements are planned: once for all values, and never by reading a table from end to end.
-# All of them look up keys. Planned for the values of each batch anew they cost half as much again; and a table that nobody has
+# All of them look up keys. Planned for the values of each batch they cost a quarter more to begin; and a table that nobody has
 # analyzed yet looks small to PostgreSQL, however many rows came in since.
 BEGIN_BATCH_2 = (
     """
@@ -108,5 +108,5 @@ BEGIN_BATCH_2 = (
 )
 
 # A stream's state and an event stay in their rows as long as a page takes them, and as they are. PostgreSQL would cut what is
-# above 2 kB into rows of their own, written and deleted with each change; and what is sealed it tries in vain to compress.
+# above 2 kB into rows of their own, written and deleted with each change; and what is sealed it would try to compress.
 WHOLE_ROWS = tuple(f"ALTER TABLE {name} SET (toast_tuple_target = 8160)" for name in ("referral", "journal"))
