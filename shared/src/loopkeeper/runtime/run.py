@@ -199,6 +199,15 @@ class Opened:
     readers: Pool
 
 
+def settled() -> None:
+    """What was made until now lives as long as the process: the collector of garbage need not look at it again and again.
+    Of what is made from now on, a page of a list makes some thousand objects that end with its answer: they are no
+    reason to look at all that lives."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 10, 10)
+
+
 class Running:
     """The services of one process, started in order and stopped in the opposite one. Its app answers from the first
     moment: what has not started yet asks every request to come back."""
@@ -254,9 +263,7 @@ class Running:
             if migrations.went_away(error):
                 raise startup.WentAway(type(error).__name__) from error
             raise
-        # What was made until now lives as long as the process: the collector need not look at it again and again.
-        gc.collect()
-        gc.freeze()
+        settled()
 
     async def begin_later(
         self,
