@@ -18,6 +18,8 @@ from pathlib import Path
 
 from loopkeeper.http.protocol import Door
 from loopkeeper.postgres import embedded
+from loopkeeper.runtime.run import settled
+from tests.bench.asking import Asking, Callers, quiet
 from tests.bench.starving import compared
 from tests.builders.forms import david
 from tests.builders.organizations import CLINIC, HARBOR
@@ -42,53 +44,8 @@ DEAR: dict[str, bytes] = {
 }
 
 
-class Asking:
-    """One connection that is kept, and how long each answer took."""
-
-    def __init__(self, port: int, key: str) -> None:
-        self._port, self._key = port, key
-        self.took: list[float] = []
-        self.statuses: dict[int, int] = {}
-        self._line: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
-
-    async def __call__(self, method: str, path: str, body: bytes = b"") -> int:
-        if self._line is None:
-            self._line = await asyncio.open_connection("127.0.0.1", self._port)
-        reader, writer = self._line
-        head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {self._key}\r\n"
-        if body:
-            head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-        begun = time.perf_counter()
-        writer.write(head.encode() + b"\r\n" + body)
-        start = await reader.readuntil(b"\r\n\r\n")
-        lines = start.lower().split(b"\r\n")
-        length = next((int(line[15:]) for line in lines if line.startswith(b"content-length:")), 0)
-        await reader.readexactly(length)
-        self.took.append(time.perf_counter() - begun)
-        status = int(lines[0].split(b" ")[1])
-        self.statuses[status] = self.statuses.get(status, 0) + 1
-        if b"connection: close" in lines:
-            await self.close()
-        return status
-
-    async def close(self) -> None:
-        if self._line is not None:
-            self._line[1].close()
-            self._line = None
-
-
 def p99(took: list[float]) -> float:
     return round(statistics.quantiles(took, n=100)[98] * 1000, 2) if len(took) > 1 else 0.0
-
-
-async def quiet(port: int, key: str, path: str, seconds: float) -> Asking:
-    """One look after the other, fifty a second, for so long."""
-    asking, until = Asking(port, key), time.monotonic() + seconds
-    while time.monotonic() < until:
-        await asking("GET", path)
-        await asyncio.sleep(0.02)
-    await asking.close()
-    return asking
 
 
 @asynccontextmanager
@@ -102,30 +59,27 @@ async def noise(make: Callable[[], Awaitable[None]], count: int) -> AsyncGenerat
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+async def calm(place: House) -> None:
+    """Until nothing of a round is worked off any more."""
+    while not place.running.app.state.serving.slices.idle:
+        await place.quiet()
+    await asyncio.sleep(2.0)
+
+
 async def readers(place: House, port: int) -> list[tuple[float, float]]:
-    """READERS readers of one key on its dearest lists against one other caller: its p99 in milliseconds, alone and then."""
+    """READERS readers of one key on its dearest lists against one other caller: its p99 in milliseconds, alone and then.
+    Both live in processes of their own."""
     found: list[tuple[float, float]] = []
     for path in ("/v1/referrals?limit=200", "/v1/authorizations?limit=200"):
-        alone = await quiet(port, place.keys[CLINIC], "/v1/referrals?limit=10", SECONDS)
-        greedy: list[Asking] = []
-
-        async def read(path: str = path, greedy: list[Asking] = greedy) -> None:
-            asking = Asking(port, place.keys[HARBOR])
-            greedy.append(asking)
-            while True:
-                await asking("GET", path)
-
-        async with noise(read, READERS):
-            await asyncio.sleep(2.0)
-            beside = await quiet(port, place.keys[CLINIC], "/v1/referrals?limit=10", SECONDS)
-        statuses: dict[int, int] = {}
-        for each in greedy:
-            await each.close()
-            for status, count in each.statuses.items():
-                statuses[status] = statuses.get(status, 0) + count
+        one = Callers(port, place.keys[CLINIC], "/v1/referrals?limit=10")
+        await calm(place)
+        alone = await one.seconds(SECONDS)
+        async with Callers(port, place.keys[HARBOR], path, READERS).asking() as greedy:
+            await asyncio.sleep(3.0)
+            beside = await one.seconds(SECONDS)
         told(
             "readers", path=path, p99_alone_ms=p99(alone.took), p99_beside_ms=p99(beside.took),
-            times=round(p99(beside.took) / p99(alone.took), 2), others=beside.statuses, greedy=statuses,
+            times=round(p99(beside.took) / p99(alone.took), 2), others=beside.statuses, greedy=greedy.statuses,
         )  # fmt: skip
         found.append((p99(alone.took), p99(beside.took)))
     return found
@@ -193,6 +147,8 @@ async def served() -> AsyncGenerator[tuple[House, int]]:
                 for each in range(REFERRALS):
                     await place.refer(CLINIC, david(member={**member, "cin": f"9{each + 1000:07}S"}))
                 await place.quiet()
+                # As the program does once it has begun.
+                settled()
                 yield place, port
         finally:
             await asyncio.to_thread(embedded.remove, where / "pg")

@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import quantiles
 from typing import Any
+from urllib.request import urlopen
 
 import orjson
 
@@ -173,18 +174,16 @@ def up(home: Path, policy: Path) -> Generator[subprocess.Popen[Any]]:
 
 def until_ready(process: subprocess.Popen[Any], port: int, within: float) -> None:
     """Raises where it ends, or is not ready in time."""
-    import httpx
-
     deadline = time.monotonic() + within
-    with httpx.Client() as client:
-        while time.monotonic() < deadline:
-            assert process.poll() is None, "the services did not start"
-            try:
-                if client.get(f"http://127.0.0.1:{port}/health/ready").status_code == 200:
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "the services did not start"
+        try:
+            with urlopen(f"http://127.0.0.1:{port}/health/ready", timeout=3) as answer:
+                if answer.status == 200:
                     return
-            except httpx.TransportError:
-                pass
-            time.sleep(0.05)
+        except OSError:
+            pass
+        time.sleep(0.02)
     raise TimeoutError("the services are not ready")
 
 

@@ -35,6 +35,8 @@ from tests.notification.house import House, house
 HEALTHY, HANGING = 40, 200
 EACH, SECONDS = 0.02, 12.0
 SHOUTER = "shouting-plan"
+# Rows that one statement writes: no longer than a statement of the store may take, on a machine that does more.
+AT_ONCE = 2_000
 
 
 @dataclass
@@ -97,7 +99,7 @@ async def town(url: str, folder: Path) -> AsyncGenerator[Town]:
 WAITING = """
 INSERT INTO {table} SELECT (jsonb_populate_record(NULL::{table}, to_jsonb(o) || jsonb_build_object(
   'subscription', $1::text, 'sequence', 10 + i, 'id', {id}, 'referral', 'ref_dead_' || i % ($2 / 5 + 1)))).*
-FROM generate_series(1, $2::int) i, (SELECT * FROM {table} WHERE subscription = $1 LIMIT 1) o
+FROM generate_series($3::int, $4::int) i, (SELECT * FROM {table} WHERE subscription = $1 LIMIT 1) o
 """
 
 
@@ -116,11 +118,13 @@ async def shout(made: Town, waiting: int) -> None:
 
 
 async def more(made: Town, name: str, count: int) -> None:
-    async def steps(connection: Connection) -> None:
+    async def steps(connection: Connection, first: int) -> None:
+        last = min(first + AT_ONCE - 1, count)
         for table, id in (("feed", "o.id || '.' || i"), ("delivery", "o.id || '.' || i")):
-            await connection.execute(WAITING.format(table=table, id=id), name, count)
+            await connection.execute(WAITING.format(table=table, id=id), name, count, first, last)
 
-    await made.house.context.store.transact(steps)
+    for first in range(1, count + 1, AT_ONCE):
+        await made.house.context.store.transact(partial(steps, first=first))
 
 
 async def measured(made: Town, label: str, sequence: int) -> list[float]:

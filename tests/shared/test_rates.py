@@ -126,6 +126,30 @@ async def test_so_many_reads_of_one_client_are_under_way_at_once_and_what_waits_
     (await share.enter("a key", writes=False, holds=True))()
 
 
+def test_the_more_requests_of_a_client_wait_the_longer_each_waits_before_it_is_refused() -> None:
+    def waits(count: int) -> float:
+        return rates.patience(rates.Share(0.0, 0.0, waiting=count))
+
+    assert waits(1) == waits(rates.REFUSALS) == rates.PATIENCE
+    assert waits(10 * rates.REFUSALS) == 10.0
+    assert waits(10_000) == rates.LONGEST
+
+
+async def test_who_is_refused_waits_no_more_and_is_told_how_long_those_wait_who_wait_now(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rates, "REFUSALS", 1000)
+    monkeypatch.setattr(rates, "PATIENCE", 0.01)
+    share = Rates(1000.0)
+    for _ in range(READS_AT_ONCE):
+        await share.enter("a key", writes=False, holds=True)
+    told = await asyncio.gather(
+        *(share.enter("a key", writes=False, holds=True) for _ in range(40)), return_exceptions=True
+    )
+    assert [each.retry_after for each in told if isinstance(each, TooMany)] == [1] * 40
+    assert share._shares["a key"].waiting == 0
+
+
 async def test_clients_that_were_quiet_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rates, "MOST_REMEMBERED", 3)
     hands = Hands()

@@ -139,7 +139,7 @@ async def visits(asked: Annotated[TentQuery, Query()], call: Referrer) -> Listin
     start = asked.start()
     rows = [{"id": f"vis_{n}", "at": FIRST_AT + timedelta(minutes=n), "name": "tent"} for n in range(7)]
     page = [row for row in rows if (row["at"], row["id"]) > start][: asked.fetch]
-    return listing(call, asked, page, lambda row: Visit(id=row["id"], name=row["name"]))
+    return await listing(call, asked, page, lambda row: Visit(id=row["id"], name=row["name"]))
 
 
 @router.get("/v1/visits/{id:key}", summary="One visit")

@@ -98,7 +98,7 @@ async def openings(
             Role.PLAN in client.roles,
             asked.fetch,
         )
-    return listing(
+    return await listing(
         call,
         asked,
         rows,

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from loopkeeper.contract.field_types import Instant
 from loopkeeper.http.call import Call
+from loopkeeper.http.serving import app_state_of
 from loopkeeper.kernel.errors import FieldError, Problem, field_invalid
 
 T = TypeVar("T")
@@ -86,7 +87,7 @@ def decode(text: str) -> Cursor:
     return Cursor(FIRST + int(found[1], 16) * MICROSECOND, found[2])
 
 
-def listing(
+async def listing(
     call: Call[Any],
     page: Page,
     rows: Sequence[R],
@@ -94,13 +95,20 @@ def listing(
     *,
     at: str = "at",
 ) -> Listing[T]:
-    """The answer for rows read with `limit page.fetch`, ordered by (`at`, id); `show` makes an entry of a row."""
+    """The answer for rows read with `limit page.fetch`, ordered by (`at`, id); `show` makes an entry of a row. Entries are
+    made in slices: what they need was read before."""
     shown = rows[: page.limit]
     following = encode(Cursor(shown[-1][at], shown[-1]["id"])) if len(rows) > page.limit else None
     if following is not None:
         call.answer.headers["Link"] = f'<{address(call.scope["path"], page, following)}>; rel="next"'
     # What it is a list of is known to the route's signature, and checked against it.
-    return Listing[Any].model_construct(items=tuple(show(row) for row in shown), next_cursor=following)
+    return Listing[Any].model_construct(items=await made(call, shown, show), next_cursor=following)
+
+
+async def made(call: Call[Any], rows: Sequence[R], show: Callable[[R], T]) -> tuple[T, ...]:
+    """What `show` makes of each row, in slices between which other callers have their turn."""
+    organization = call.client.organization if call.caller is not None else ""
+    return await app_state_of(call.scope).slices.made(organization, rows, show)
 
 
 def address(path: str, page: Page, following: str) -> str:

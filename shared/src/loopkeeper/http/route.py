@@ -253,10 +253,12 @@ class Operation(APIRoute):
         sent = headers.joined(scope)
         client = self.caller.authorized(sent, serving.directory)
         if self.service != "program":
+            who = client.counted_as if client is not None else _address(scope)
             share.leave = await serving.rates.enter(
-                client.counted_as if client is not None else _address(scope),
+                who,
                 writes=self.method != "GET",
                 holds=self.holds_a_place,
+                organization=client.organization if client is not None else who,
             )
         command = None
         if client is not None and self.method != "GET":

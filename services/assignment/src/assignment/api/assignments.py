@@ -61,7 +61,7 @@ async def assignments(
     if asked.status is not None:
         wanted.where(f"status = {literal(asked.status)}")
     rows = await visible_page(call.service.readers, client, wanted, PARTIES)
-    return listing(call, asked, rows, lambda row: show(client, row))
+    return await listing(call, asked, rows, lambda row: show(client, row))
 
 
 @router.get("/v1/assignments/{id:key}", summary="One offer or assignment")

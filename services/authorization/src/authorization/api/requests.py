@@ -143,7 +143,7 @@ async def authorizations(
         wanted.where(CLAIMED_BY, now, asked.claimed_by)
     rows = await visible_page(call.service.readers, call.client, wanted, KEYS)
     held = await _claims(call, [row["id"] for row in rows[: asked.limit]])
-    return listing(
+    return await listing(
         call, asked, rows, lambda row: shown(call, row, state_of(row), held.get(row["id"])), at=key
     )
 

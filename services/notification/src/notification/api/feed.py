@@ -18,6 +18,7 @@ import orjson
 from fastapi import APIRouter, Header, Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from loopkeeper.http.paging import made
 from loopkeeper.http.route import Id, Operation, refused
 from loopkeeper.http.stream import EVENT_STREAM, SENT_EVENTS, Stream
 from loopkeeper.kernel.errors import Busy, Problem, not_found
@@ -124,7 +125,7 @@ async def events_of(
         stopping = call.service.supervisor.stopping
         await following_of(call.service).news(id, found.sequence, asked.wait, stopping)
         found = await _read(call, id, found.cursor, asked.limit)
-    entries = tuple(_entry(found.epoch, row) for row in found.rows)
+    entries = await made(call, found.rows, lambda row: _entry(found.epoch, row))
     return FeedPage(items=entries, next_cursor=found.cursor)
 
 

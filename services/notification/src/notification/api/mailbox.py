@@ -120,7 +120,7 @@ async def mailbox(asked: Annotated[MailboxPage, Query()], call: Reader) -> Listi
     mine = [["n.recipient = $1"], *([SERVED] if provider else [])]
     async with own_organization(call, ordered=True) as connection:
         rows = await page(connection, wanted, mine)
-    return listing(call, asked, rows, lambda row: Item(**_item(row)))
+    return await listing(call, asked, rows, lambda row: Item(**_item(row)))
 
 
 @router.get("/v1/mailbox/{id:key}", summary="Open one notice")

@@ -113,7 +113,7 @@ async def mif_files(
         keys=KEYS,
     )
     due = await _due(call, [row["id"] for row in rows])
-    return listing(call, asked, rows, lambda row: _show(call, row, due.get(row["id"])))
+    return await listing(call, asked, rows, lambda row: _show(call, row, due.get(row["id"])))
 
 
 @router.get("/v1/files/mif/{id:key}", summary="One member file")

@@ -240,10 +240,10 @@ async def outreaches(asked: Annotated[OutreachPage, Query()], call: Reader) -> L
     wanted = Selection("id, state, at, n", "referral", asked.start(), asked.fetch)
     statuses = [each for each in dict.fromkeys(asked.status) if each in STATUSES]
     if asked.status and not statuses:
-        return listing(call, asked, (), lambda row: shown(row["id"], state_of(row), row["at"]))
+        return await listing(call, asked, (), lambda row: shown(row["id"], state_of(row), row["at"]))
     either = [f"status = {literal(each)}" for each in statuses]
     rows = await visible_page(call.service.readers, call.client, wanted, KEYS, either=either)
-    return listing(call, asked, rows, lambda row: shown(row["id"], state_of(row), row["at"]))
+    return await listing(call, asked, rows, lambda row: shown(row["id"], state_of(row), row["at"]))
 
 
 @router.get("/v1/outreach/{referral:key}", summary="One outreach")

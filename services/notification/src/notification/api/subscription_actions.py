@@ -263,7 +263,7 @@ async def attempts_of(
         wanted.where("at >= ?", asked.after)
     async with own_organization(call, ordered=True) as connection:
         rows = await page(connection, wanted)
-    return listing(call, asked, rows, lambda found: _attempt_shown(call.service.sealer, found))
+    return await listing(call, asked, rows, lambda found: _attempt_shown(call.service.sealer, found))
 
 
 def _asked_version(call: Call, row: Mapping[str, Any]) -> int | None:

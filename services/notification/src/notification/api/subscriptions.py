@@ -149,7 +149,7 @@ async def subscriptions_of(
             operations,
             asked.state or "",
         )
-    return listing(call, asked, [{**row, "url": None} if operations else row for row in rows], shown)
+    return await listing(call, asked, [{**row, "url": None} if operations else row for row in rows], shown)
 
 
 @router.get("/v1/subscriptions/{id:key}", summary="One subscription")

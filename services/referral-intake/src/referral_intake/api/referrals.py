@@ -16,7 +16,7 @@ from loopkeeper.contract.decider import Command
 from loopkeeper.contract.events import ProviderRecorded
 from loopkeeper.http.call import allowed
 from loopkeeper.http.lean import Lean
-from loopkeeper.http.paging import Listing, Page, listing
+from loopkeeper.http.paging import Listing, Page, listing, made
 from loopkeeper.http.person import Person
 from loopkeeper.http.route import Id, Operation, example, refused
 from loopkeeper.kernel.errors import FieldError, Problem, field_invalid, not_found
@@ -232,7 +232,7 @@ async def referrals(
         rows = await by_due(context.readers, client, wanted, asked.start(), asked.fetch, now)
         key = "due_key"
     moved = await since(context.pool, [row["id"] for row in rows[: asked.limit]])
-    return listing(call, asked, rows, lambda row: show(client, row, state_of(row), now, moved), at=key)
+    return await listing(call, asked, rows, lambda row: show(client, row, state_of(row), now, moved), at=key)
 
 
 @router.get("/v1/referrals:count", summary="How many loops are open")
@@ -287,7 +287,9 @@ async def timeline(
     who = reader(call.client, state)
     # Where there was never a release there is nothing to hide.
     knows = not state.release_told_by or knows_release(call.client, who, state)
-    shown = (show_event(who, call.client, entry, knows=knows) for entry in entries[: asked.limit])
+    shown = await made(
+        call, entries[: asked.limit], lambda entry: show_event(who, call.client, entry, knows=knows)
+    )
     call.etag(row["n"])
     return Timeline(items=tuple(each for each in shown if each is not None), next_cursor=following)
 

@@ -128,7 +128,7 @@ async def supports(
         # Of one member there are few, found by an index of their own.
         wanted.ordered = False
     rows = await visible_page(call.service.readers, call.client, wanted, KEYS)
-    return listing(call, asked, rows, _shown)
+    return await listing(call, asked, rows, _shown)
 
 
 @router.get("/v1/supports/{id:key}", summary="One Community Support")

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from loopkeeper.contract.blanks import BlankIsMissing
 from loopkeeper.contract.calendar import la_date
 from loopkeeper.http.call import allowed
-from loopkeeper.http.paging import Listing, Page, listing
+from loopkeeper.http.paging import Listing, Page, listing, made
 from loopkeeper.http.person import Person
 from loopkeeper.http.route import Id, Operation, example, refused
 from loopkeeper.http.upload import Upload
@@ -187,7 +187,7 @@ def _add(router: APIRouter, kind: FileKind) -> None:
             asked.fetch,
             keys=keys,
         )
-        return listing(call, asked, rows, _shown)
+        return await listing(call, asked, rows, _shown)
 
     async def months(
         month: Annotated[str, PathParameter(description="Such as 2026-10")],
@@ -214,7 +214,7 @@ def _add(router: APIRouter, kind: FileKind) -> None:
                 asked.result,
                 asked.limit,
             )
-        shown = tuple(_shown_row(each, layout.heading) for each in found)
+        shown = await made(call, found, lambda each: _shown_row(each, layout.heading))
         return FileRows(items=shown, next_after=shown[-1].row if len(shown) == asked.limit else None)
 
     async def returned(id: Id, call: Annotated[Call, allowed(*kind.roles)]) -> Response:

@@ -105,7 +105,7 @@ async def reports(
         asked.fetch,
         keys=KEYS,
     )
-    return listing(call, asked, rows, lambda row: shown(call, row))
+    return await listing(call, asked, rows, lambda row: shown(call, row))
 
 
 @router.get("/v1/reports/{id:key}", summary="How far a report is")
