@@ -117,7 +117,7 @@ async def bodies(place: House, port: int) -> None:
                 await asyncio.sleep(0)
                 gap = max(gap, time.thread_time() - begun)
 
-        asking = Asking(port, place.keys[CLINIC])
+        asking, status = Asking(port, place.keys[CLINIC]), 0
         # Written before the watch: the sender lives in this loop too.
         async with noise(watch, 1):
             for _ in range(5):
