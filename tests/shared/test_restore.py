@@ -108,7 +108,7 @@ async def test_a_service_that_dies_while_it_reads_what_it_lost_goes_on_at_the_ne
         await begin(desk)
         await desk.read()
         # Everything is set aside, one stream is rebuilt, and that was all.
-        assert await desk.parked.rebuild(first.stream)
+        assert await desk.parked.rebuild([first.stream]) == 1
     async with here.visited() as desk:
         catch_up = await begin(desk)
         assert catch_up.restoring
