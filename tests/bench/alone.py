@@ -4,14 +4,15 @@
 
 The four services run in one process on one PostgreSQL; referrals come one at a time, and each stage ends when everything
 that follows from it is sent, read, delivered and written down. Statements, rows and WAL are medians over the referrals.
-The processor's time is of other referrals, at which nobody looks: of this process, which is also who asks and who is told,
-and of PostgreSQL.
+The processor's time is of other referrals, at which nobody looks: of this process, and of PostgreSQL. Who asks and who is
+told are in this process too; what they spend is told.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import tempfile
 from collections import Counter
@@ -27,6 +28,7 @@ import uvloop
 from loopkeeper.postgres import embedded
 from loopkeeper.postgres.embedded import Server
 from tests.bench.counting import Processor, Statements, Wal, Written, as_onlooker, counted, wal_of
+from tests.bench.ends import Caller, Endpoint, Spent
 from tests.bench.paced import paced, said, to_offers
 from tests.builders.forms import david
 from tests.builders.organizations import CLINIC, HARBOR, OPERATIONS, STREET
@@ -71,11 +73,11 @@ class Figures:
 class Desk:
     """Who refers, accepts and serves, one member after the other."""
 
-    def __init__(self, opened: House) -> None:
-        self.opened = opened
+    def __init__(self, opened: House, endpoint: Endpoint) -> None:
+        self.opened, self.endpoint = opened, endpoint
+        opened.partner = endpoint
+        self._ask = Caller(opened.running.app, opened.keys, endpoint.spent).ask
         self._number = 0
-        self._told: dict[tuple[str, str], Any] = {}
-        self._seen = 0
 
     async def furnish(self, members: int) -> None:
         numbers = [f"9002{number:04}S" for number in range(members)]
@@ -85,17 +87,9 @@ class Desk:
         for organization in (CLINIC, STREET, HARBOR):
             await self.opened.subscribe(organization)
 
-    async def until_told(self, kind: str, referral: str) -> Any:
-        """What the endpoints were told of this referral under this kind; each request is read once."""
-        partner = self.opened.partner
-        while (kind, referral) not in self._told:
-            if self._seen == len(partner.requests):
-                await partner.came(self._seen + 1)
-            for taken in partner.requests[self._seen :]:
-                event = taken.json()
-                self._told[event["type"], event["data"].get("referral", "")] = event["data"]
-            self._seen = len(partner.requests)
-        return self._told[kind, referral]
+    async def refer(self) -> str:
+        """The next member's referral; its id."""
+        return (await self._ask(CLINIC, "POST", "/v1/referrals", self.form(), 201))["id"]
 
     def form(self) -> dict[str, Any]:
         """The next member's."""
@@ -106,24 +100,29 @@ class Desk:
 
     async def loop(self, until_done: Callable[[str, Callable[[], Awaitable[Any]]], Awaitable[None]]) -> None:
         """One member's whole loop; `until_done` does a stage's request and waits for what follows."""
-        body = self.form()
         referral: list[str] = []
 
         async def refer() -> str:
-            referral.append(await self.opened.refer(CLINIC, body))
+            referral.append(await self.refer())
             return referral[0]
 
         async def accept() -> None:
-            offer = await self.until_told("ecm.notice.offer.v1", referral[0])
+            offer = await self.endpoint.until_told("ecm.notice.offer.v1", referral[0])
             lead = {"lead": {"person": "luis-ortega", "name": "Luis Ortega"}}
-            await self.opened.ask(STREET, "POST", f"/v1/assignments/{offer['assignment']}:accept", lead)
+            await self._ask(STREET, "POST", f"/v1/assignments/{offer['assignment']}:accept", lead)
 
         async def attempt() -> None:
-            await self.opened.attempt(STREET, referral[0], "in_person", "engaged")
+            body = {
+                "at": self.opened.clock.now().isoformat(),
+                "actor_kind": "street_outreach_worker",
+                "modality": "in_person",
+                "outcome": "engaged",
+            }
+            await self._ask(STREET, "POST", f"/v1/outreach/{referral[0]}/attempts", body, 201)
 
         async def start() -> None:
             path = f"/v1/outreach/{referral[0]}:start-services"
-            await self.opened.ask(STREET, "POST", path, {"on": self.opened.today()})
+            await self._ask(STREET, "POST", path, {"on": self.opened.today()})
 
         for name, act in zip(STAGES, (refer, accept, attempt, start), strict=True):
             await until_done(name, act)
@@ -177,7 +176,7 @@ async def spend(desk: Desk, processor: Processor, found: Figures, referrals: int
 
 
 async def saturate(
-    desk: Desk, statements: Statements, processor: Processor, found: Figures, referrals: int
+    desk: Desk, statements: Statements, processor: Processor, found: Figures, referrals: int, desks: int
 ) -> Counter[tuple[str, str]]:
     """The processor's time of whole loops, many under way at a time, until every webhook of them has come; and what
     was sent for it."""
@@ -192,20 +191,22 @@ async def saturate(
                 nonlocal referral
                 referral = await act() or referral
                 if kind := FOLLOWS.get(name):
-                    await desk.until_told(kind, referral)
+                    await desk.endpoint.until_told(kind, referral)
 
             await desk.loop(told)
 
-    heard = len(opened.partner.requests)
+    heard, ends = len(opened.partner.requests), desk.endpoint.spent.seconds
     statements.taken()
     before, began = processor.spent(), perf_counter()
-    await asyncio.gather(*(one() for _ in range(DESKS)))
+    await asyncio.gather(*(one() for _ in range(desks)))
     await opened.partner.came(heard + webhooks * referrals)
     seconds, after = perf_counter() - began, processor.spent()
+    ends = desk.endpoint.spent.seconds - ends
     sent = statements.taken()
     found.saturated = {
         "statements a loop": sent.total() / referrals,
         "process, ms a loop": (after[0] - before[0]) / referrals * 1000,
+        "of it both ends, ms a loop": ends / referrals * 1000,
         "PostgreSQL, ms a loop": (after[1] - before[1]) / referrals * 1000,
         "loops a second": referrals / seconds,
     }
@@ -318,17 +319,24 @@ def texts(title: str, statements: Counter[tuple[str, str]], of: float) -> str:
 async def run(server: Server, folder: Path, asked: argparse.Namespace) -> None:
     databases = Databases(server)
     with counted() as statements:
-        async with wal_of(server) as wal, house(databases, folder) as opened:
-            desk, processor = Desk(opened), Processor(server)
+        async with (
+            wal_of(server) as wal,
+            house(databases, folder) as opened,
+            Endpoint(Spent()) as endpoint,
+        ):
+            desk, processor = Desk(opened, endpoint), Processor(server)
             apace = round(sum(RATES) * asked.paced)
             await desk.furnish(2 * (WARM + asked.referrals) + 2 * asked.saturated + apace + 10)
+            # As a program does that has started.
+            gc.collect()
+            gc.freeze()
             found = await count(desk, statements, wal, asked.referrals)
             await spend(desk, processor, found, asked.referrals)
             busy = Counter[tuple[str, str]]()
             if asked.saturated:
-                busy = await saturate(desk, statements, processor, found, asked.saturated)
+                busy = await saturate(desk, statements, processor, found, asked.saturated, asked.desks)
                 webhooks = found.stages["offer told"][-1].webhooks
-                found.to_offers = await to_offers(desk, processor, asked.saturated, webhooks, DESKS)
+                found.to_offers = await to_offers(desk, processor, asked.saturated, webhooks, asked.desks)
             for rate in RATES if asked.paced else ():
                 found.paced[f"{rate} a second"] = await paced(desk, rate, asked.paced)
             with as_onlooker():
@@ -357,7 +365,8 @@ def main() -> None:
         "--statements", action="store_true", help="print each statement and how often it was sent"
     )
     parser.add_argument("--referrals", type=int, default=9)
-    parser.add_argument("--saturated", type=int, default=150, help="loops, 16 at a time; 0 for none")
+    parser.add_argument("--saturated", type=int, default=150, help="loops, many at a time; 0 for none")
+    parser.add_argument("--desks", type=int, default=DESKS, help="how many loops are under way at a time")
     parser.add_argument("--paced", type=float, default=20.0, help="seconds at each steady rate; 0 for none")
     parser.add_argument("--idle", type=float, default=20.0, help="seconds")
     asked = parser.parse_args()

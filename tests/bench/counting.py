@@ -41,16 +41,18 @@ def as_onlooker() -> Generator[None]:
 class Statements:
     """Statements sent since the last `taken`, by database and by their text."""
 
-    by_text: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
+    _sent: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
 
     def note(self, connection: Any, query: str) -> None:
         if not looking.get():
-            service = connection._params.database.partition("_")[0]
-            self.by_text[service, " ".join(query.split())] += 1
+            self._sent[connection._params.database, query] += 1
 
     def taken(self) -> Counter[tuple[str, str]]:
-        taken, self.by_text = self.by_text, Counter[tuple[str, str]]()
-        return taken
+        sent, self._sent = self._sent, Counter[tuple[str, str]]()
+        found: Counter[tuple[str, str]] = Counter()
+        for (database, query), n in sent.items():
+            found[database.partition("_")[0], " ".join(query.split())] += n
+        return found
 
 
 @contextmanager

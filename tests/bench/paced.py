@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from tests.bench.counting import Processor
-from tests.builders.organizations import CLINIC
+from tests.bench.ends import ANY
 
 if TYPE_CHECKING:
     from tests.bench.alone import Desk
@@ -21,30 +21,20 @@ OFFER = "ecm.notice.offer.v1"
 
 async def paced(desk: Desk, rate: int, seconds: float) -> dict[str, float]:
     """So many referrals a second, whatever became of those before: milliseconds from POST to the first webhook."""
-    partner, posted, first = desk.opened.partner, dict[str, float](), dict[str, float]()
-    count, seen = round(rate * seconds), len(partner.requests)
-
-    async def watch() -> None:
-        nonlocal seen
-        while len(posted) < count or not posted.keys() <= first.keys():
-            await partner.came(seen + 1, COMES_WITHIN)
-            now = perf_counter()
-            for taken in partner.requests[seen:]:
-                first.setdefault(taken.json()["data"].get("referral", ""), now)
-                seen += 1
+    waits, count = list[float](), round(rate * seconds)
 
     async def refer(at: float) -> None:
         await asyncio.sleep(at - perf_counter())
         begun = perf_counter()
-        posted[await desk.opened.refer(CLINIC, desk.form())] = begun
+        referral = await desk.refer()
+        await desk.endpoint.until_told(ANY, referral)
+        waits.append((desk.endpoint.first[referral] - begun) * 1000)
 
     start = perf_counter()
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(watch())
         for number in range(count):
             tasks.create_task(refer(start + number / rate))
-    waits = sorted((first[referral] - begun) * 1000 for referral, begun in posted.items())
-    cuts = quantiles(waits, n=100, method="inclusive")
+    cuts = quantiles(sorted(waits), n=100, method="inclusive")
     return {"p50, ms": cuts[49], "p99, ms": cuts[98]}
 
 
@@ -56,7 +46,7 @@ async def to_offers(
 
     async def one() -> None:
         for _ in numbers:
-            await desk.until_told(OFFER, await desk.opened.refer(CLINIC, desk.form()))
+            await desk.endpoint.until_told(OFFER, await desk.refer())
 
     before, began = processor.spent(), perf_counter()
     await asyncio.gather(*(one() for _ in range(desks)))

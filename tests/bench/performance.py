@@ -9,7 +9,6 @@ told next to what PostgreSQL's own pgbench does on it in the same run.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import os
 import platform
@@ -25,111 +24,75 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
+from urllib.request import urlopen
 
 from loopkeeper.postgres import embedded
-from loopkeeper.postgres.connections import connect
-from loopkeeper.postgres.embedded import Server
-from loopkeeper.postgres.embedded import place as places
-from tests.bench.counting import Processor
+from tests.bench import newcomer
+from tests.bench.newcomer import FirstLoop
+from tests.bench.sizes import ALL
+from tests.bench.yardsticks import Yardsticks, measured
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "performance.md"
-CLIENTS, ROUNDS = 16, 3
-# What the design calls W2: the least a referral with an outbox costs PostgreSQL.
-TABLES = """
-CREATE TABLE referral (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, plan text, state jsonb);
-CREATE TABLE outbox (position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, body bytea);
-"""
-W2 = """
-BEGIN;
-INSERT INTO referral (plan, state) VALUES ('harbor', jsonb_build_object('status', 'received', 'text', repeat('x', 900)));
-INSERT INTO outbox (body) VALUES (decode(repeat('ab', 1024), 'hex'));
-COMMIT;
-"""
 SERVES_WITHIN = 240.0
-
-
-@dataclass(frozen=True)
-class Yardstick:
-    """W2: transactions a second, and the processor of one, client and PostgreSQL together."""
-
-    rate: float
-    milliseconds: float
-
-
-def yardstick(server: Server, seconds: int) -> Yardstick:
-    """pgbench's two inserts, the median of three rounds."""
-    program = places.programs(places.server_folders(server.folder), None) / "pgbench"
-    with tempfile.NamedTemporaryFile("w", suffix=".sql") as script:
-        script.write(W2)
-        script.flush()
-        rates, costs = list[float](), list[float]()
-        processor = Processor(server)
-        for _ in range(ROUNDS):
-            begun, client = processor.spent()[1], os.times()
-            # The words of a client of this very server, which is given its password by the environment.
-            words = [
-                program,
-                "-n",
-                "-M",
-                "prepared",
-                "-c",
-                str(CLIENTS),
-                "-T",
-                str(seconds),
-                "-f",
-                script.name,
-            ]
-            done = subprocess.run(
-                [*words, "-h", server.sockets, "-p", "5432", "-U", "w2", "w2"],
-                check=True,
-                capture_output=True,
-                text=True,
-                env={"PGPASSWORD": server.passwords["w2"], "PATH": "/usr/bin:/bin"},
-            )
-            after = os.times()
-            spent = processor.spent()[1] - begun
-            spent += (
-                after.children_user + after.children_system - client.children_user - client.children_system
-            )
-            found = re.search(r"tps = ([\d.]+)", done.stdout)
-            assert found is not None, done.stdout
-            rates.append(float(found[1]))
-            costs.append(spent / (float(found[1]) * seconds) * 1000)
-    return Yardstick(median(rates), median(costs))
+# Warm starts of each kind.
+STARTS = 3
 
 
 @dataclass(frozen=True)
 class Weighed:
-    """One process with some services: megabytes of memory once it rests, and seconds from its second start until it is
-    ready."""
+    """One process with some services: megabytes of memory once it rests; seconds from a later start until it is ready,
+    where its PostgreSQL starts with it and where that runs already; and the processor of such a start."""
 
     memory: float
     start: float
+    start_alone: float
+    processor: float
 
 
 def weight(folder: Path, services: Sequence[str]) -> Weighed:
-    """Start these services twice on a database of their own: the first start makes the tables."""
+    """Start these services on databases of their own: the first start makes the tables."""
     home = folder / "home"
     home.mkdir(parents=True)
     try:
         with _up(home, services):
             pass
-        began = time.monotonic()
-        with _up(home, services) as process:
-            took = time.monotonic() - began
-            time.sleep(5)
-            rollup = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
-            found = re.search(r"^Rss:\s+(\d+)", rollup, re.M)
-            assert found is not None, rollup
-            return Weighed(int(found[1]) / 1024, took)
+        both, alone = list[float](), list[float]()
+        memory = spent = 0.0
+        for _ in range(STARTS):
+            with _up(home, services) as up:
+                both.append(up.seconds)
+            embedded.start(home / "postgres", [*services, "log"])
+            with _up(home, services) as up:
+                alone.append(up.seconds)
+                spent = _spent(up.pid)
+                time.sleep(5)
+                rollup = Path(f"/proc/{up.pid}/smaps_rollup").read_text()
+                found = re.search(r"^Rss:\s+(\d+)", rollup, re.M)
+                assert found is not None, rollup
+                memory = int(found[1]) / 1024
+        return Weighed(memory, median(both), median(alone), spent)
     finally:
         embedded.remove(home / "postgres")
 
 
+@dataclass(frozen=True)
+class Up:
+    """A process that is ready, and how long it took."""
+
+    pid: int
+    seconds: float
+
+
+def _spent(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 @contextmanager
-def _up(home: Path, services: Sequence[str]) -> Generator[subprocess.Popen[Any]]:
+def _up(home: Path, services: Sequence[str]) -> Generator[Up]:
     """Ready."""
     with (home.parent / "log.txt").open("a") as said:
+        began = time.monotonic()
         process = subprocess.Popen(
             [Path(sys.executable).with_name("loopkeeper"), "up", *services, "--port", "8739"],
             stdout=said,
@@ -138,25 +101,23 @@ def _up(home: Path, services: Sequence[str]) -> Generator[subprocess.Popen[Any]]
         )
         try:
             _until_ready(process)
-            yield process
+            yield Up(process.pid, time.monotonic() - began)
         finally:
             process.terminate()
             process.wait()
 
 
 def _until_ready(process: subprocess.Popen[Any]) -> None:
-    import httpx
-
     deadline = time.monotonic() + SERVES_WITHIN
-    with httpx.Client() as client:
-        while time.monotonic() < deadline:
-            assert process.poll() is None, "the services did not start"
-            try:
-                if client.get("http://127.0.0.1:8739/health/ready").status_code == 200:
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "the services did not start"
+        try:
+            with urlopen("http://127.0.0.1:8739/health/ready", timeout=3) as answer:
+                if answer.status == 200:
                     return
-            except httpx.TransportError:
-                pass
-            time.sleep(0.05)
+        except OSError:
+            pass
+        time.sleep(0.02)
     raise TimeoutError("the services are not ready")
 
 
@@ -172,8 +133,11 @@ def alone(*, quick: bool) -> Mapping[str, Any]:
     return json.loads(done.stdout[done.stdout.index("{\n") :])
 
 
-def page(found: Mapping[str, Any], w2: Yardstick, weights: Mapping[str, Weighed], version: str) -> str:
+def page(
+    found: Mapping[str, Any], beside: Yardsticks, weights: Mapping[str, Weighed], first: FirstLoop
+) -> str:
     """The page, in Markdown."""
+    w2 = beside.w2
     loop, offer = found["loop"], found["stages"]["offer told"]
     saturated, single, idle = found["saturated"], found["alone"], found["idle"]
     busy = saturated["process, ms a loop"] + saturated["PostgreSQL, ms a loop"]
@@ -195,8 +159,15 @@ def page(found: Mapping[str, Any], w2: Yardstick, weights: Mapping[str, Weighed]
           for rate, waits in found["paced"].items()),
         ("h", "idle: statements a second; processor, ms a second", f"{idle['statements a second']:.1f}; {resting:.1f}"),
         *(("i", f"memory, {name}, MB", f"{each.memory:.0f}") for name, each in weights.items()),
-        *(("k", f"second start until ready, {name}, with its PostgreSQL, s", f"{each.start:.1f}")
-          for name, each in weights.items()),
+        *(("k", f"warm start until ready, {name}: with its PostgreSQL; without; processor, s",
+           f"{each.start:.2f}; {each.start_alone:.2f}; {each.processor:.2f}") for name, each in weights.items()),
+        ("k", "clean clone to the first closed loop, s: whole; what is fetched and installed; the first start",
+         f"{first.whole:.1f}; {first.setup:.1f}; {first.start:.1f}"),
+        ("naive", "whole loop, 16 under way at a time: processor, ms; a second",
+         f"{beside.naive['closed, ms']:.1f} ({beside.naive['closed, ms'] / busy:.1f} × ours); {beside.naive['closed a second']:.1f}"),
+        ("naive", "to the offer told, 16 under way at a time: processor, ms; a second",
+         f"{beside.naive['offered, ms']:.1f} ({beside.naive['offered, ms'] / offers:.1f} × ours); {beside.naive['offered a second']:.1f}"),
+        ("aiohttp", "a plain signed POST and its answer, both ends: processor, ms", f"{beside.webhook:.2f}"),
         ("W2", "two inserts, 16 clients: a second; processor, ms", f"{w2.rate:.0f}; {w2.milliseconds:.3f}"),
     ]  # fmt: skip
     table = "\n".join(f"| {key} | {name} | {value} |" for key, name, value in rows)
@@ -212,7 +183,7 @@ def page(found: Mapping[str, Any], w2: Yardstick, weights: Mapping[str, Weighed]
     )
     made = f"{datetime.now(UTC).date().isoformat()}, {os.cpu_count()} cores ({processor_name()}), load {os.getloadavg()[0]:.1f}"
     return (
-        HEAD.format(made=made, python=platform.python_version(), version=version)
+        HEAD.format(made=made, python=platform.python_version(), version=beside.version)
         + f"""
 | | measure | figure |
 |---|---|---|
@@ -247,6 +218,10 @@ validation, screening, sealing, journal and chain, traces.
   all its sessions. On a machine shared with other programs it moves by a third; counts do not.
 - **W2** is the least that a referral with an outbox costs PostgreSQL: pgbench with two inserts a transaction, in the
   same run. Ratios to it can be compared between machines.
+- **Naive** is the same loop as most would write it first (`tests/bench/naive.py`): an ORM session for each request, message
+  and webhook, one at a time, on one database; as many requests and webhooks, and none of the rules, seals, journals,
+  chains, traces or deadlines.
+- **aiohttp** is a webhook without a service: signed, sent over a kept connection, taken by a server of the same process.
 """
 
 
@@ -287,15 +262,6 @@ def processor_name() -> str:
     return found[1] if found else platform.machine()
 
 
-async def _prepare(server: Server) -> str:
-    inside = await connect(server.url("w2"))
-    try:
-        await inside.execute(TABLES)
-        return (await inside.fetchval("SHOW server_version")).split()[0]
-    finally:
-        await inside.close()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -304,17 +270,13 @@ def main() -> None:
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as base:
         folder = Path(base)
-        server = embedded.start(folder / "postgres", ["w2"])
-        try:
-            version = asyncio.run(_prepare(server))
-            w2 = yardstick(server, 2 if asked.quick else 4)
-        finally:
-            embedded.remove(folder / "postgres")
+        beside = measured(folder, quick=asked.quick)
         weights = {
             "one service (intake)": weight(folder / "one", ["intake"]),
-            "four services in one process": weight(folder / "four", []),
+            "four services in one process": weight(folder / "four", ALL),
         }
-    kept, written = PAGE.read_text(), page(alone(quick=asked.quick), w2, weights, version)
+        first = newcomer.first_loop(folder / "newcomer")
+    kept, written = PAGE.read_text(), page(alone(quick=asked.quick), beside, weights, first)
     print(compared(kept, written))
     PAGE.write_text(written)
     print(f"written: {PAGE}")

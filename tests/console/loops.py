@@ -27,6 +27,14 @@ async def the_loop_is(page: Page, text: str) -> None:
     await expect(page.locator("h1")).to_contain_text(text)
 
 
+async def approved(at: Stage, referral: str) -> None:
+    """A person of the plan approves it, by a program."""
+    await at.house.quiet()
+    case = (await at.house.referral(HARBOR, referral))["authorization"]["id"]
+    by = {"person": "maria-chen", "title": "UM nurse"}
+    await at.house.ask(HARBOR, "POST", f"/v1/authorizations/{case}:approve", {"acted_by": by})
+
+
 async def who_is_offered(at: Stage, referral: str) -> str:
     """The provider with the open offer of this referral."""
     await at.house.quiet()

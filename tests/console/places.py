@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 
 PLACES: Mapping[str, tuple[str, ...]] = {
     "Noor Haddad": ("/ops", "/ops/step?actor=plan&step=decide", "/ops/parked", "/ops/organizations",
-                    "/referrals/{told}"),
+                    "/ops/directory/harbor-street-medicine", "/referrals/{told}"),
     "Maria Chen": (
         "/plan/queue", "/plan/decide/{case}", "/plan/loops", "/plan/asked", "/plan/asked/{asks}", "/referrals/{asks}/record", "/plan/terms",
-        "/plan/terms/{term}", "/referrals/{told}", "/me", "/people", "/mailbox", "/files",
+        "/plan/terms/{term}", "/referrals/{told}", "/me", "/people", "/people/{colleague}", "/mailbox", "/files",
     ),
-    "{provider}": ("/care", "/care/people", "/care/people/{reached}", "/mailbox", "/files"),
+    "{provider}": ("/care", "/care/entry", "/care/people", "/care/people/{reached}", "/mailbox", "/files"),
     "{asked}": ("/care", "/care/offers/{offer}"),
     "Rosa Diaz": ("/refer", "/refer/new", "/refer/new/adult", "/refer/new/child_youth", "/refer/{told}",
                   "/referrals/{told}/record"),

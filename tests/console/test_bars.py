@@ -28,11 +28,21 @@ PAINT_MS, SERVER_MS = 1500, 150
 TIMES = 20
 # A cheap phone on a poor line: processor a sixth, 1.6 Mbit/s, 150 ms.
 SLOW_LINE = {"offline": False, "latency": 150, "downloadThroughput": 200_000, "uploadThroughput": 93_750}
+# {case} and {referral} are of one of the thousand.
 ANYWAY = (
     ("Maria Chen", "/plan/queue"),
     ("Maria Chen", "/plan/loops"),
     ("Maria Chen", "/plan/asked"),
+    ("Maria Chen", "/plan/asked?which=twice"),
+    ("Maria Chen", "/plan/terms"),
+    ("Maria Chen", "/plan/decide/{case}"),
+    ("Maria Chen", "/referrals/{referral}"),
+    ("Rosa Diaz", "/refer"),
+    ("Rosa Diaz", "/refer/new/adult"),
+    ("Rosa Diaz", "/mailbox"),
+    ("Rosa Diaz", "/care"),
     ("Noor Haddad", "/ops"),
+    ("Noor Haddad", "/ops/step?actor=plan&step=decide"),
 )
 
 
@@ -42,6 +52,7 @@ class Measured:
 
     bytes: dict[str, int] = field(default_factory=dict[str, int])
     paint: dict[str, float] = field(default_factory=dict[str, float])
+    ids: dict[str, str] = field(default_factory=dict[str, str])
     work: dict[str, float] = field(default_factory=dict[str, float])
     wall: dict[str, float] = field(default_factory=dict[str, float])
 
@@ -52,7 +63,7 @@ def measured() -> Measured:
 
 
 @pytest_asyncio.fixture(scope="module")
-async def busy(opened: Stage) -> AsyncGenerator[Stage]:
+async def busy(opened: Stage, measured: Measured) -> AsyncGenerator[Stage]:
     """A thousand open loops, most of which wait for the plan."""
     crowd = Crowd(11, la_date(opened.house.clock.now()))
     people = [crowd.person(HARBOR) for _ in range(LOOPS)]
@@ -65,6 +76,10 @@ async def busy(opened: Stage) -> AsyncGenerator[Stage]:
 
     await asyncio.gather(*(refer(number) for number in range(LOOPS)))
     await opened.house.quiet()
+    (case,) = (await opened.house.ask(HARBOR, "GET", "/v1/authorizations?waits_for=decision&limit=1"))[
+        "items"
+    ]
+    measured.ids |= {"case": case["id"], "referral": case["referral"]}
     yield opened
 
 
@@ -103,7 +118,7 @@ async def test_the_door_is_light_and_paints_soon_on_a_poor_line(at: Stage, measu
 async def test_pages_of_who_is_signed_in_are_light(busy: Stage, at: Stage, measured: Measured) -> None:
     for name, path in ANYWAY:
         page = await at.be(name)
-        measured.bytes[path] = await weight(page.context, page, at.url + path)
+        measured.bytes[path] = await weight(page.context, page, at.url + path.format(**measured.ids))
     assert {path: size for path, size in measured.bytes.items() if size > SIGNED_IN_BYTES} == {}
 
 
@@ -117,7 +132,7 @@ async def test_pages_take_little_with_a_thousand_loops_open(
         wall: list[float] = []
         for _ in range(TIMES):
             began, spent = time.perf_counter(), time.process_time()
-            answer = await page.request.get(at.url + path)
+            answer = await page.request.get(at.url + path.format(**measured.ids))
             wall.append((time.perf_counter() - began) * 1000)
             work.append((time.process_time() - spent) * 1000)
             assert answer.status == 200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncGenerator
 from dataclasses import replace
@@ -141,6 +142,32 @@ async def test_the_picker_needs_its_switch_invented_members_and_this_machine(at:
     assert not replace(running, own=own.model_copy(update={"picker": "off"})).picker
     assert not replace(running, settings=settings.model_copy(update={"synthetic_members": "off"})).picker
     assert not replace(running, site=Site("https://loops.example.org")).picker
+
+
+async def test_of_two_admins_who_end_each_other_at_once_one_stays(at: Stage) -> None:
+    both = {
+        name: await at.asks("SELECT id FROM person WHERE name = $1", name)
+        for name in ("Maria Chen", "Dev Patel")
+    }
+    async with httpx.AsyncClient(base_url=at.url) as maria, httpx.AsyncClient(base_url=at.url) as dev:
+        await signed_in(at, maria, "Maria Chen")
+        given = {"roles": "plan", "admin": "yes"}
+        await maria.post(f"/people/{both['Dev Patel']}/roles", data=given, headers=OURS)
+        await signed_in(at, dev, "Dev Patel")
+        await asyncio.gather(
+            maria.post(f"/people/{both['Dev Patel']}/end", headers=OURS),
+            dev.post(f"/people/{both['Maria Chen']}/end", headers=OURS),
+        )
+    admins = (
+        "SELECT count(*) FROM person WHERE organization = 'harbor-health-plan' AND admin AND state = 'active'"
+    )
+    try:
+        assert await at.asks(admins) == 1
+    finally:
+        await at.asks(
+            "UPDATE person SET state = 'active', admin = name = 'Maria Chen' WHERE id = ANY($1)",
+            [*both.values()],
+        )
 
 
 async def test_what_is_not_ones_own_looks_like_nothing(at: Stage, http: httpx.AsyncClient) -> None:

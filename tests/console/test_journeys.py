@@ -5,21 +5,26 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
+import pytest
 from playwright.async_api import expect
 
 from tests.builders.forms import david
 from tests.builders.organizations import CLINIC, HARBOR
-from tests.console.loops import PROVIDERS, accepted_by, half_answered, the_loop_is, who_is_offered
+from tests.console.loops import PROVIDERS, accepted_by, approved, half_answered, the_loop_is, who_is_offered
 from tests.console.stage import Stage
 
 
-async def test_four_people_in_four_browsers_play_a_loop_from_refer_to_told(at: Stage) -> None:
-    rosa = await at.be("Rosa Diaz")
+@pytest.mark.parametrize(("script", "width"), [(True, 1280), (False, 360)])
+async def test_four_people_in_four_browsers_play_a_loop_from_refer_to_told(
+    at: Stage, script: bool, width: int
+) -> None:
+    """With script on a laptop, and without it on a phone."""
+    rosa = await at.be("Rosa Diaz", width=width, script=script)
     await rosa.goto(f"{at.url}/refer/new/adult")
     await rosa.get_by_label("Health plan").select_option(HARBOR)
     await rosa.get_by_label("First name").fill("Elias")
     await rosa.get_by_label("Last name").fill("Quillfeather")
-    await rosa.get_by_label("CIN", exact=True).fill("90000100S")
+    await rosa.get_by_label("CIN", exact=True).fill("90000100S" if script else "90000200S")
     await rosa.get_by_label("Birth date").fill("1964-02-17")
     await rosa.get_by_label("County", exact=True).select_option("alameda")
     await rosa.get_by_label("Usual place").fill("A green tent behind the gas station")
@@ -35,7 +40,7 @@ async def test_four_people_in_four_browsers_play_a_loop_from_refer_to_told(at: S
     referral = await rosa.locator("code.whole").inner_text()
     await at.house.quiet()
 
-    maria = await at.be("Maria Chen")
+    maria = await at.be("Maria Chen", width=width, script=script)
     await the_loop_is(maria, "One waits for a decision")
     await maria.get_by_role("link", name="Experiencing homelessness").click()
     await expect(maria.get_by_text("Quillfeather")).to_have_count(0)
@@ -49,7 +54,7 @@ async def test_four_people_in_four_browsers_play_a_loop_from_refer_to_told(at: S
     await the_loop_is(maria, "Nothing waits for a decision")
 
     provider = PROVIDERS[await who_is_offered(at, referral)]
-    luis = await at.be(provider, width=360, dark=True)
+    luis = await at.be(provider, width=360, dark=True, script=script)
     await the_loop_is(luis, "1 offer waits for your answer")
     await luis.locator(".headline").first.click()
     await luis.locator("label[for=answer-accept]").click()
@@ -104,6 +109,31 @@ async def test_a_decision_is_made_with_the_keyboard_alone(at: Stage) -> None:
     assert closing["outcome"] == "not_authorized"
 
 
+async def test_an_offer_is_accepted_and_an_attempt_recorded_with_the_keyboard_alone(at: Stage) -> None:
+    referral = await at.house.refer(CLINIC, david(member={**david()["member"], "cin": "90000300S"}))
+    await approved(at, referral)
+    luis = await at.be(PROVIDERS[await who_is_offered(at, referral)])
+    press = luis.keyboard.press
+    await press("j")
+    await press("Enter")
+    await the_loop_is(luis, "Can you take this person?")
+    await press("y")
+    await expect(luis.locator("#answer-accept")).to_be_checked()
+    await luis.get_by_role("button", name="Send the answer").focus()
+    await press("Enter")
+    await the_loop_is(luis, f"Person {referral[-6:]}")
+    for group, name in (("modality", "In person"), ("outcome", "No answer")):
+        await luis.locator(f"input[name={group}]").first.focus()
+        for _ in range(8):
+            if await luis.get_by_role("radio", name=name, exact=True).first.is_checked():
+                break
+            await press("ArrowRight")
+        await expect(luis.get_by_role("radio", name=name, exact=True).first).to_be_checked()
+    await luis.get_by_role("button", name="Record it").focus()
+    await press("Enter")
+    await expect(luis.get_by_text("The attempt is recorded.")).to_be_visible()
+
+
 async def test_who_decided_is_the_signed_in_person_and_proved(at: Stage) -> None:
     referral = await at.house.refer(CLINIC, half_answered(2))
     await at.house.quiet()
@@ -144,6 +174,17 @@ async def test_a_page_follows_what_happens_and_keeps_focus(at: Stage) -> None:
     await at.house.quiet()
     await expect(maria.locator("[data-row]")).to_have_count(before + 1, timeout=8000)
     assert await maria.evaluate("document.activeElement.id") == "find"
+
+
+async def test_what_is_unfolded_stays_so_while_the_page_follows(at: Stage) -> None:
+    noor = await at.be("Noor Haddad")
+    await noor.locator("summary", has_text="The same as a table").click()
+    open_now = await noor.locator("h1").inner_text()
+    at.clock.advance(timedelta(seconds=5))
+    await at.house.refer(CLINIC, half_answered(4))
+    await at.house.quiet()
+    await expect(noor.locator("h1")).not_to_have_text(open_now, timeout=8000)
+    await expect(noor.locator("details", has_text="The same as a table")).to_have_attribute("open", "")
 
 
 async def test_a_form_that_is_refused_keeps_what_was_typed_and_repeats_under_its_key(at: Stage) -> None:

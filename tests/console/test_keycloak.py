@@ -86,6 +86,8 @@ async def test_who_signs_out_of_keycloak_is_out_of_the_console(at: Stage, keyclo
     await there.goto(f"{keycloak.issuer}/protocol/openid-connect/logout")
     await there.get_by_role("button", name="Logout").click()
     await expect(there.get_by_role("heading", name="You are logged out")).to_be_visible()
+    # Keycloak waits some seconds for our answer and no longer: the page that is open leaves when its word has arrived.
+    await page.wait_for_url(re.compile("/signin"))
     await is_out(at, page, "organization")
     await to_keycloak(at, page)
     await expect(page.get_by_label("Username")).to_be_visible()

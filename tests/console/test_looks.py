@@ -13,7 +13,7 @@ from pathlib import Path
 import axe_playwright_python
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page
+from playwright.async_api import Page, expect
 
 from tests.console.places import places
 from tests.console.stage import Stage
@@ -69,6 +69,66 @@ async def test_axe_finds_nothing_and_no_page_is_wider_than_its_screen(
         wrong["/signin"] = found
     await taken(door, "door", 0, "signin", f"{width}{'-dark' if dark else ''}")
     assert wrong == {}
+
+
+FIRST = {
+    "Noor Haddad": ("/ops",), "Maria Chen": ("/plan/queue", "/plan/decide/{case}", "/referrals/{told}"), "{provider}": ("/care/people/{reached}",),
+    "Rosa Diaz": ("/refer/new/adult",),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1280, True), (360, False)])
+async def test_the_first_page_of_each_user_is_whole_in_the_other_two_cells(
+    at: Stage, here: Town, width: int, dark: bool
+) -> None:
+    wrong: dict[str, object] = {}
+    for name, paths in FIRST.items():
+        page = await at.be(name.format(**here.ids), width=width, dark=dark)
+        for path in paths:
+            await page.goto(at.url + path.format(**here.ids))
+            if found := await violations(page):
+                wrong[path] = found
+            assert await page.evaluate("document.documentElement.scrollWidth") <= width, path
+        await page.context.close()
+    assert wrong == {}
+
+
+NOTHING_YET = (
+    "/plan/queue", "/plan/loops", "/plan/asked", "/plan/asked?which=twice", "/plan/terms", "/mailbox", "/files", "/people", "/nowhere",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (360, True)])
+async def test_a_page_with_nothing_on_it_and_one_that_refuses_are_as_whole(
+    at: Stage, here: Town, width: int, dark: bool
+) -> None:
+    """Grace's plan has no loop. What she may not see, and a form that is refused, are pages as well."""
+    wrong: dict[str, object] = {}
+    grace = await at.be("Grace Lindqvist", width=width, dark=dark)
+    for path in NOTHING_YET:
+        await grace.goto(at.url + path)
+        if found := await violations(grace):
+            wrong[path] = found
+    imani = await at.be("Imani Brooks", width=width, dark=dark)
+    await imani.goto(f"{at.url}/refer/new/adult")
+    await imani.locator("form.refer").evaluate("form => { form.noValidate = true; }")
+    await imani.get_by_role("button", name="Send the referral").click()
+    await expect(imani.get_by_role("alert")).to_be_focused()
+    if found := await violations(imani):
+        wrong["refused"] = found
+    assert wrong == {}
+
+
+async def test_nothing_moves_for_who_wants_less_motion(at: Stage, here: Town) -> None:
+    context = await at.context()
+    page = await at.be("Noor Haddad", context)
+    await page.emulate_media(reduced_motion="reduce")
+    await page.goto(f"{at.url}/ops")
+    moving = await page.evaluate(
+        "[...document.querySelectorAll('*')].filter(each => { const style = getComputedStyle(each);"
+        "return [style.animationDuration, style.transitionDuration].some(time => parseFloat(time) > 0.01) }).length"
+    )
+    assert moving == 0
 
 
 async def test_a_page_is_whole_at_320_and_in_print(at: Stage, here: Town) -> None:

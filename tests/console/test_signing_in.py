@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import html
 import re
 import warnings
 from collections.abc import AsyncGenerator, Generator
 from datetime import timedelta
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
+import httpx
 import pytest
 import pytest_asyncio
 from playwright.async_api import BrowserContext, Page, expect
@@ -110,7 +113,7 @@ async def test_a_printed_code_lets_in_once_and_wrong_ones_are_counted(at: Stage)
     await expect((await tried(codes[1])).get_by_role("alert")).to_contain_text("Too many wrong codes")
 
 
-async def test_who_leaves_is_out_at_once_and_a_last_admin_cannot_go(at: Stage) -> None:
+async def test_who_leaves_is_out_at_once_and_the_admin_reads_what_happened(at: Stage) -> None:
     admin, link = await invited(at, "Dora Finch")
     page, _, said = await enrolled(at, link)
     await admin.goto(f"{at.url}/people")
@@ -121,7 +124,13 @@ async def test_who_leaves_is_out_at_once_and_a_last_admin_cannot_go(at: Stage) -
     await page.get_by_role("button", name="Use a passkey").click()
     await page.wait_for_url(re.compile("/care"))
     await admin.get_by_role("link", name="Change Dora Finch").click()
+    happened = admin.locator(".card", has_text="What happened to their account")
+    await expect(happened.get_by_text("with a passkey")).to_be_visible()
+    await expect(happened.get_by_text("by Rosa Diaz").first).to_be_visible()
     await admin.get_by_role("button", name="End", exact=True).click()
+    await admin.get_by_role("link", name="Look at Dora Finch").click()
+    await expect(happened.get_by_text("Ended")).to_be_visible()
+    await expect(admin.get_by_role("button", name="End", exact=True)).to_have_count(0)
     await page.goto(f"{at.url}/care")
     await page.wait_for_url(re.compile("/signin"))
     await expect(page.get_by_role("button", name="Use a passkey")).to_be_visible()
@@ -215,6 +224,19 @@ async def test_whom_no_group_names_is_told_whom_to_ask(at: Stage, own: Any) -> N
     page = await by_own_sign_in(at)
     await expect(page.locator("h1")).to_contain_text("gave you nothing to do here")
     assert await at.asks("SELECT count(*) FROM person WHERE email = 'oscar@harbor.example'") == 0
+
+
+async def test_what_the_provider_refuses_is_named_with_what_its_admin_sets(at: Stage, own: Any) -> None:
+    async with httpx.AsyncClient(base_url=at.url) as http:
+        asked = await http.get(f"/signin/{HARBOR}/go")
+        state = parse_qs(urlsplit(asked.headers["location"]).query)["state"][0]
+        back = {"error": "invalid_scope", "error_description": "<b>Invalid scopes</b>", "state": state}
+        answer = await http.get(f"/signin/{HARBOR}/callback", params=back)
+    assert answer.status_code == 403
+    text = html.unescape(answer.text)
+    assert "Your organization's sign-in refused: invalid_scope" in text
+    assert "a client scope of the name groups" in text
+    assert "Invalid scopes" not in text, "what else it says is anybody's"
 
 
 async def test_an_answer_that_nobody_asked_for_signs_nobody_in(at: Stage, own: Any) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import re
 
+import pytest
 from playwright.async_api import Page, expect
 
 from tests.builders.forms import david
@@ -35,7 +37,10 @@ async def test_anothers_referral_and_case_are_the_same_nothing(at: Stage) -> Non
         assert CANARY not in await grace.content()
 
 
-async def test_a_name_is_on_the_page_that_opened_it_and_nowhere_else(at: Stage) -> None:
+async def test_a_name_is_on_the_page_that_opened_it_and_nowhere_else(
+    at: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
     referral = await at.house.refer(CLINIC, canary())
     await at.house.quiet()
     page: Page = await at.be("Maria Chen")
@@ -54,6 +59,7 @@ async def test_a_name_is_on_the_page_that_opened_it_and_nowhere_else(at: Stage) 
     await page.goto(f"{at.url}/me")
     assert CANARY not in await page.content()
     assert "to review how the referral was handled" in await page.content()
+    assert CANARY not in caplog.text
     stored = await at.asks("SELECT string_agg(o::text, ' ') FROM opening o")
     assert referral in stored
     assert CANARY not in stored

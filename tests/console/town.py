@@ -37,6 +37,7 @@ class Town:
     asks: str
     provider: str
     asked: str
+    colleague: str
 
     @property
     def ids(self) -> Mapping[str, str]:
@@ -81,6 +82,7 @@ async def town(at: Stage) -> Town:
         asks=named[0]["id"],
         provider=next(name for slug, name in LEADS.items() if slug == held),
         asked=next(name for slug, name in LEADS.items() if slug == offer["provider"]),
+        colleague=await at.asks("SELECT id FROM person WHERE name = 'Dev Patel'"),
     )
 
 

@@ -103,6 +103,20 @@ async def test_the_public_list_says_what_it_must_and_nothing_of_any_member(open_
     assert alone["note"] == listed["note"]
 
 
+async def test_how_many_places_are_taken_is_read_by_the_provider_itself_and_by_operations(
+    open_house: House,
+) -> None:
+    path = f"/v1/providers/{STREET}/places"
+    before = await open_house.ask(STREET, "GET", path)
+    await open_house.ask(STREET, "PUT", f"/v1/providers/{STREET}", {"capacity": before["capacity"] + 1})
+    after = await open_house.ask(OPERATIONS, "GET", path)
+    assert after == before | {"capacity": before["capacity"] + 1}
+    held = (await open_house.ask(STREET, "GET", "/v1/assignments?limit=200"))["items"]
+    assert after["taken"] == sum(each["status"] in ("offered", "accepted") for each in held)
+    for other, status in ((NAVIGATORS, 404), (HARBOR, 403), ("", 401)):
+        await open_house.ask(other, "GET", path, status=status)
+
+
 async def test_a_family_is_offered_to_one_provider_where_its_referrer_says_so(open_house: House) -> None:
     """domain.md 4.1: siblings and parents are best served by one team; another's referral makes nobody a relative."""
     mother, hers = await offered(open_house, 10)

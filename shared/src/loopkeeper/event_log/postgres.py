@@ -42,9 +42,8 @@ CHANNEL = "loopkeeper_log"
 SESSION = "loopkeeper-log"
 # Advisory locks: the topic's appends, and making the tables.
 TOPIC, TABLES = 0x6C6F6770, 0x6C6F6774
-# A member's session is never silent for much longer than this, so that silence means its process hangs (protocols.md §6);
-# whether it was is looked at each `TICK`.
-SPEAKS_AFTER, TICK = 0.8, 0.25
+# A member's session is never silent for much longer than this, so that silence means its process hangs (protocols.md §6).
+SPEAKS_AFTER = 0.8
 SILENT = 3.0
 # How long a reader relies on the notification before it looks by itself; in a quiet group these looks are all that is said.
 SWEEP = 0.7
@@ -61,7 +60,7 @@ SELECT pg_advisory_xact_lock({TABLES});
 CREATE SEQUENCE IF NOT EXISTS log_offset MINVALUE 0 START 0 CACHE 1;
 CREATE TABLE IF NOT EXISTS log (
     "offset" bigint PRIMARY KEY, key text NOT NULL, type text NOT NULL,
-    headers bytea NOT NULL, payload bytea NOT NULL, at timestamptz NOT NULL);
+    headers bytea NOT NULL, payload bytea NOT NULL, at timestamptz NOT NULL) WITH (toast_tuple_target = 8160);
 CREATE TABLE IF NOT EXISTS position (grp text PRIMARY KEY, next_offset bigint NOT NULL);
 """
 
@@ -404,9 +403,11 @@ class PostgresMember:
         try:
             with suppress(*TRANSIENT):
                 while True:
-                    await asyncio.sleep(TICK)
-                    if asyncio.get_running_loop().time() - self._spoke_at >= SPEAKS_AFTER:
+                    silent = asyncio.get_running_loop().time() - self._spoke_at
+                    if silent >= SPEAKS_AFTER:
                         await self._say(connection, "SELECT 1")
+                    else:
+                        await asyncio.sleep(SPEAKS_AFTER - silent)
         finally:
             connection.terminate()
 

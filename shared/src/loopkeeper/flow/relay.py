@@ -30,8 +30,11 @@ SWEEP = 1.0
 # The advisory lock of the one relay of a database.
 LEADER = 0x6C6F6F70
 
+# Each row of the journal is looked up by its key. (OFFSET keeps PostgreSQL from reading the journal from end to end, which it
+# would take for small before it was analyzed.)
 READ = """
-SELECT o.position, j.* FROM outbox o JOIN journal j USING (stream, n) WHERE o.position > $2 ORDER BY o.position LIMIT $1
+SELECT o.position, j.* FROM (SELECT * FROM outbox WHERE position > $2 ORDER BY position LIMIT $1) o
+CROSS JOIN LATERAL (SELECT * FROM journal j WHERE j.stream = o.stream AND j.n = o.n OFFSET 0) j ORDER BY o.position
 """
 # Tells the leader of another replica that something was committed. One autocommit statement, after the commit: within a
 # transaction it would make all commits wait for each other.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeAlias
 
 from fastapi import APIRouter
@@ -140,8 +140,21 @@ class Service:
 
 def installed() -> dict[str, Service]:
     """The services found by entry point, in the order a referral meets them. Raises `StartError` for none."""
+    return {name: point.load() for name, point in _points().items()}
+
+
+def chosen(names: list[str]) -> dict[str, Service]:
+    """The named services, or all; no other is loaded. Raises `StartError` naming what is installed."""
+    points = _points()
+    unknown = [name for name in names if name not in points]
+    if unknown:
+        raise StartError(f"There is no service {unknown[0]!r}.", f"Installed are: {', '.join(points)}.")
+    return {name: points[name].load() for name in names or points}
+
+
+def _points() -> Mapping[str, EntryPoint]:
     order = ("intake", "authorization", "assignment", "notification")
-    found = {point.name: point.load() for point in entry_points(group=GROUP)}
+    found = {point.name: point for point in entry_points(group=GROUP)}
     if not found:
         raise StartError(
             "No service is installed.", "Install one, e.g. `pip install ./services/referral-intake`."
@@ -149,12 +162,3 @@ def installed() -> dict[str, Service]:
     return dict(
         sorted(found.items(), key=lambda item: (order.index(item[0]) if item[0] in order else 99, item[0]))
     )
-
-
-def chosen(names: list[str]) -> dict[str, Service]:
-    """The named services, or all. Raises `StartError` naming what is installed."""
-    services = installed()
-    unknown = [name for name in names if name not in services]
-    if unknown:
-        raise StartError(f"There is no service {unknown[0]!r}.", f"Installed are: {', '.join(services)}.")
-    return {name: services[name] for name in names} if names else services

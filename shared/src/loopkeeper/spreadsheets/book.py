@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from loopkeeper.spreadsheets import ods, xls, xlsx
+from loopkeeper.spreadsheets import ods, xlsx
 from loopkeeper.spreadsheets.cells import Limits, Row, Unreadable, too_large
 from loopkeeper.spreadsheets.container import Container, damaged
 from loopkeeper.spreadsheets.delimited import DELIMITERS, Delimited, Lines
@@ -68,6 +68,9 @@ def opened(
     if content.startswith(ZIP):
         return _zipped(content, limits)
     if content.startswith(OLE):
+        # Few still send these: a service that met none keeps no reader of them in memory.
+        from loopkeeper.spreadsheets import xls
+
         old = xls.OldWorkbook(content, limits)
         return Book("xls", [Sheet(s.name, s.visible, lambda s=s: old.rows(s)) for s in old.sheets])
     _refuse_others(content, name)

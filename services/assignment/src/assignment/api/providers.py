@@ -81,6 +81,16 @@ class ShownEntry(ShownProvider):
     note: str = NOTE
 
 
+class ShownPlaces(Shown):
+    """What the public list does not say of an entry. `taken`: members it serves, and offers that wait for its answer.
+    `answers_by`: `api`, or `file` for a monthly file."""
+
+    provider: str
+    capacity: int
+    taken: int
+    answers_by: str
+
+
 class PublicDirectory(Listing[ShownProvider]):
     """One page of the directory."""
 
@@ -240,6 +250,20 @@ async def provider(id: Id, call: Annotated[Call, everyone]) -> ShownEntry:
     shown = _shown_provider(await _entry(call, id))
     call.etag(shown.version)
     return ShownEntry(**shown.model_dump())
+
+
+@router.get("/v1/providers/{id:key}/places", summary="How many places a provider has, and how many are taken")
+async def places(id: Id, call: Annotated[Call, allowed(Role.PROVIDER, Role.OPERATIONS)]) -> ShownPlaces:
+    """Only the provider itself and operations read it. The ETag is the entry's, for a change of it by `PUT`."""
+    if Role.OPERATIONS not in call.client.roles and call.client.organization != id:
+        raise not_found()
+    event = ProviderRecorded.model_validate(await _entry(call, id))
+    async with reading(call.service.readers, call.caller) as connection:
+        taken = await connection.fetchval(
+            "SELECT count(*) FROM assignment WHERE provider_id = $1 AND held", id
+        )
+    call.etag(event.version)
+    return ShownPlaces(provider=id, capacity=event.capacity, taken=taken, answers_by=event.answers_by)
 
 
 def _shown_provider(entry: Mapping[str, Any]) -> ShownProvider:

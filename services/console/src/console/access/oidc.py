@@ -6,6 +6,7 @@ The redirect is ours and fixed for each organization; nothing of it is built fro
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,6 +37,18 @@ NOT_PROVED = Refusal(
     "Your organization's sign-in did not prove who you are",
     "Try again, or ask your organization's admin.",
 )
+# What a provider says by the error of its answer (RFC 6749 4.1.2.1, 5.2): what helps against it.
+ERRORS: Mapping[str, str] = {
+    "invalid_scope": "It does not know one of the scopes openid, email, profile and groups. Its admin makes a client scope of the name "
+    "groups, and adds it to Loopkeeper's client.",
+    **dict.fromkeys(
+        ("invalid_client", "unauthorized_client", "invalid_request", "invalid_grant", "unsupported_response_type"),
+        "Its client for Loopkeeper is set up otherwise: its admin compares client id, secret, redirect address and PKCE S256.",
+    ),
+    "access_denied": "It refused you. Ask your organization's admin.",
+    **dict.fromkeys(("server_error", "temporarily_unavailable"), "Try again in a few minutes."),
+}  # fmt: skip
+OTHER_ERROR = "Try again, or give this word to your organization's admin."
 UNREACHED = Refusal(503, "Your organization's sign-in does not answer", "Try again in a few minutes.")
 
 
@@ -51,6 +64,8 @@ class Proved:
     roles: frozenset[Role]
     admin: bool
     session: str
+    # Whether it said of which groups the person is, be it of none.
+    told_groups: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +120,13 @@ class Providers:
             or remembered["organization"] != of.id
         ):
             raise NOT_PROVED
-        if query.get("iss", sign_in.issuer).rstrip("/") != sign_in.issuer.rstrip("/") or "code" not in query:
+        if query.get("iss", sign_in.issuer).rstrip("/") != sign_in.issuer.rstrip("/") or not {
+            "code",
+            "error",
+        } & set(query):
             raise NOT_PROVED
+        if "error" in query:
+            raise _said_no(of, query["error"])
         provider = await self._provider(sign_in.issuer)
         try:
             async with self._client(of, sign_in) as client:
@@ -120,10 +140,7 @@ class Providers:
                 )
                 more = await self._more(client, provider, claims)
         except OAuthError as error:
-            log.warning(
-                "an organization's sign-in refused the code", organization=of.id, error=type(error).__name__
-            )
-            raise NOT_PROVED from None
+            raise _said_no(of, str(error.error)) from None
         except (httpx2.HTTPError, ValueError) as error:
             log.warning(
                 "an organization's sign-in does not answer", organization=of.id, error=type(error).__name__
@@ -206,6 +223,16 @@ class Providers:
         return self._known[issuer]
 
 
+def _said_no(of: Organization, error: str) -> Refusal:
+    """What to say where the provider itself refuses. Its word is shown where it is one: letters and underscores."""
+    if not re.fullmatch(r"[a-z_]{1,40}", error):
+        return NOT_PROVED
+    log.warning("an organization's sign-in refused", organization=of.id, error=error)
+    return Refusal(
+        403, "Your organization's sign-in refused: {error}", ERRORS.get(error, OTHER_ERROR), {"error": error}
+    )
+
+
 def _proved(sign_in: SignIn, claims: Mapping[str, Any]) -> Proved:
     groups = claims.get("groups")
     named = [str(each) for each in cast("Sequence[object]", groups)] if isinstance(groups, list) else []
@@ -220,4 +247,5 @@ def _proved(sign_in: SignIn, claims: Mapping[str, Any]) -> Proved:
         roles=frozenset(role for role in Role if role in words),
         admin="admin" in words,
         session=str(claims.get("sid") or ""),
+        told_groups=isinstance(groups, list),
     )

@@ -91,13 +91,20 @@ async def names(access: Access, organization: str, wanted: Collection[str]) -> M
     return {row["id"]: row["name"] for row in rows}
 
 
+MISSING = {"Name": "The name is missing", "Work e-mail": "The work e-mail is missing"}
+TOO_LONG = {
+    "Name": "The name is too long", "Work e-mail": "The work e-mail is too long", "Title": "The title is too long",
+    "Licence": "The licence is too long",
+}  # fmt: skip
+
+
 def checked(text: str, what: str, *, needed: bool = True) -> str:
     """A short text of one line. Raises `Refusal` that names the field."""
     found = " ".join(text.split())
     if needed and not found:
-        raise Refusal(422, f"{what} is missing", f"Type the {what.lower()}.")
+        raise Refusal(422, MISSING[what], "Type it, and send it again.")
     if len(found) > LONGEST or not found.isprintable():
-        raise Refusal(422, f"{what} is too long", f"Use at most {LONGEST} letters.")
+        raise Refusal(422, TOO_LONG[what], "Use at most {most} letters.", {"most": str(LONGEST)})
     return found
 
 
@@ -320,13 +327,13 @@ async def end_sessions(access: Access, connection: Queryable, person: str, why: 
 
 
 async def keep_an_admin(connection: Queryable, person: Person) -> None:
-    """Raises `Refusal` where this is the organization's last admin."""
-    others = await connection.fetchval(
-        "SELECT count(*) FROM person WHERE organization = $1 AND admin AND state = 'active' AND id <> $2",
+    """Raises `Refusal` where this is the organization's last admin. Its admins are locked: two who end each other at once
+    do so one after the other."""
+    admins = await connection.fetch(
+        "SELECT id FROM person WHERE organization = $1 AND admin AND state = 'active' ORDER BY id FOR UPDATE",
         person.organization,
-        person.id,
     )
-    if not others:
+    if not any(row["id"] != person.id for row in admins):
         raise Refusal(409, "An organization keeps an admin", "Make somebody else an admin first.")
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from console.settings import ConsoleSettings
 from console.web.site import Site
@@ -61,6 +62,12 @@ class Access:
             by,
             what,
             how,
+        )
+
+    async def noted(self, person: str) -> Sequence[Mapping[str, Any]]:
+        """What happened to this person's access, newest first: `at`, `what`, `how`, `by`."""
+        return await self.pool.fetch(
+            "SELECT at, what, how, by FROM access_event WHERE person = $1 ORDER BY n DESC LIMIT 40", person
         )
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 import htpy as h
 from fastapi import APIRouter, Depends
@@ -14,7 +13,7 @@ from console.access.openings import REASONS
 from console.accounts.entry import goes_to, ours
 from console.accounts.visitor import Visitor, visitor
 from console.parts import account, entrance
-from console.parts.account import EVENTS, HOW, Row
+from console.parts.account import HOW, Row
 from console.parts.basics import blocks, html, times
 from console.web.forms import form_of
 from console.words import LANGUAGES
@@ -32,9 +31,6 @@ async def me(mine: Mine) -> Response:
     left = await recovery.left(access, signed.id)
     live = await sessions.of_person(access, signed.id)
     opened = await openings.of_person(access, signed.id)
-    rows = await access.pool.fetch(
-        "SELECT at, what, how FROM access_event WHERE person = $1 ORDER BY n DESC LIMIT 40", signed.id
-    )
     return mine.page(
         _("You"),
         blocks.head(signed.name, html.joined([signed.title, signed.organization.name])),
@@ -54,7 +50,9 @@ async def me(mine: Mine) -> Response:
                         [(o.referral, REASONS.get(o.reason, o.reason), o.at, "") for o in opened], _
                     ),
                 ),
-                blocks.card(_("What happened to your account"), _events(mine, rows)),
+                blocks.card(
+                    _("What happened to your account"), account.events(await access.noted(signed.id), {}, _)
+                ),
             ],
         ],
         script="signin.js",
@@ -86,19 +84,6 @@ def _session(mine: Visitor, found: sessions.Shown) -> Row:
         None if current or ended else account.action("/me/sessions/end", _("End"), id=found.id),
         current=current,
     )
-
-
-def _events(mine: Visitor, rows: list[Mapping[str, Any]]) -> h.Element:
-    _ = mine.words
-    return h.ul(".plainrows")[
-        (
-            h.li[
-                h.div[_(EVENTS.get(row["what"], row["what"]))],
-                h.span(".sub")[times.time(row["at"], times.moment(row["at"], _))],
-            ]
-            for row in rows
-        )
-    ]
 
 
 @router.post("/me/passkeys/remove")

@@ -22,6 +22,8 @@ from loopkeeper.security.organizations import ROLES, Organization, SignIn
 
 router = APIRouter()
 ASKED = "own"
+NO_CLAIM = "Its sign-in told no groups of yours. Its admin adds them to the token as the claim groups, each by its name without a path."
+NOTHING_TO_DO = "{name} gave you nothing to do here"
 NO_GROUP = "Ask them to put you into a group that Loopkeeper knows, or to invite you."
 
 
@@ -123,7 +125,7 @@ async def _person(access: Access, of: Organization, proved: Proved) -> Person:
         if row is not None:
             async with access.changing() as connection:
                 await people.end_sessions(access, connection, row["id"], "organization")
-        raise Refusal(403, f"{of.name} gave you nothing to do here", NO_GROUP)
+        raise Refusal(403, NOTHING_TO_DO, NO_GROUP if proved.told_groups else NO_CLAIM, {"name": of.name})
     if row is None:
         return await _first_time(access, of, proved, may)
     async with access.changing() as connection:

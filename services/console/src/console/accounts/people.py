@@ -117,19 +117,20 @@ async def invite(at: Admin) -> Response:
             by=at.signed.id,
         )
     except Refusal as refusal:
-        return await _people(at, found=Trouble(refusal.title, refusal.fix), typed=form)
+        return await _people(at, found=Trouble(*refusal.in_words(at.words)), typed=form)
     return await _people(at, invited=invited)
 
 
 @router.get("/people/{id}")
 async def one(id: str, at: Admin) -> Response:
     """One person, and what can be changed."""
-    return _one(at, await _other(at, id))
+    return await _one(at, await _other(at, id))
 
 
-def _one(at: Visitor, person: Person, found: Trouble | None = None) -> Response:
-    _ = at.words
-    here = f"/people/{person.id}"
+async def _one(at: Visitor, person: Person, found: Trouble | None = None) -> Response:
+    _, here = at.words, f"/people/{person.id}"
+    names = {one.id: one.name for one in await people.of_organization(at.access, at.signed.organization.id)}
+    opened = await openings.of_person(at.access, person.id)
     return at.page(
         _("Person"),
         blocks.back("/people", _("People")),
@@ -138,6 +139,7 @@ def _one(at: Visitor, person: Person, found: Trouble | None = None) -> Response:
         h.div(".cols")[
             h.div(".case")[
                 _confirm(at, person) if person.state == "waiting" else None,
+                _unseen(at, person) if person.state == "suspended" else None,
                 blocks.card(
                     _("What they may do"),
                     html.form_to(f"{here}/roles")[
@@ -155,27 +157,52 @@ def _one(at: Visitor, person: Person, found: Trouble | None = None) -> Response:
                 else None,
             ],
             h.aside(".facts")[
+                _ways_out(at, person) if person.state != "ended" else None,
                 blocks.card(
-                    _("They lost their device"),
-                    h.p(".sub")[
-                        _(
-                            "First call them at the number your organization has. Then everything they proved themselves "
-                            "with ends, and you hand on a new link."
-                        )
-                    ],
-                    account.action(f"{here}/again", _("Let them enrol again")),
+                    _("What happened to their account"),
+                    account.events(await at.access.noted(person.id), names, _),
                 ),
                 blocks.card(
-                    _("They leave"),
-                    h.p(".sub")[
-                        _("Nothing of theirs works from this moment. What they held is free for others.")
-                    ],
-                    account.action(f"{here}/end", _("End"), tone="danger"),
+                    _("Whose identity they opened"),
+                    account.openings(
+                        [(o.referral, REASONS.get(o.reason, o.reason), o.at, "") for o in opened[:20]], _
+                    ),
                 ),
             ],
         ],
         status=422 if found else 200,
     )
+
+
+def _ways_out(at: Visitor, person: Person) -> list[h.Element]:
+    """A lost device, and leaving."""
+    _, here = at.words, f"/people/{person.id}"
+    return [
+        blocks.card(
+            _("They lost their device"),
+            h.p(".sub")[
+                _(
+                    "First call them at the number your organization has. Then everything they proved themselves "
+                    "with ends, and you hand on a new link."
+                )
+            ],
+            account.action(f"{here}/again", _("Let them enrol again")),
+        ),
+        blocks.card(
+            _("They leave"),
+            h.p(".sub")[_("Nothing of theirs works from this moment. What they held is free for others.")],
+            account.action(f"{here}/end", _("End"), tone="danger"),
+        ),
+    ]
+
+
+def _unseen(at: Visitor, person: Person) -> h.Element:
+    _ = at.words
+    return h.section(".card.next")[
+        h.h2[_("They were not here for 60 days")],
+        h.p[_("What they proved themselves with ends. They enrol again, and read you three words.")],
+        account.action(f"/people/{person.id}/again", _("Let them enrol again"), tone="primary"),
+    ]
 
 
 def _confirm(at: Visitor, person: Person) -> h.Element:
@@ -196,7 +223,7 @@ async def confirm(id: str, at: Admin) -> Response:
     try:
         await people.confirm(at.access, person, form.text("said"), at.signed.id)
     except Refusal as refusal:
-        return _one(at, person, Trouble(refusal.title, refusal.fix))
+        return await _one(at, person, Trouble(*refusal.in_words(at.words)))
     return goes_to(href("/people") + f"#{person.id}")
 
 
@@ -210,7 +237,7 @@ async def roles(id: str, at: Admin) -> Response:
             licence=form.text("licence"), admin="admin" in form, by=at.signed.id,
         )  # fmt: skip
     except Refusal as refusal:
-        return _one(at, person, Trouble(refusal.title, refusal.fix))
+        return await _one(at, person, Trouble(*refusal.in_words(at.words)))
     return goes_to(href("/people") + f"#{person.id}")
 
 
@@ -230,7 +257,7 @@ async def end(id: str, at: Admin) -> Response:
     try:
         await people.end(at.access, person, at.signed.id)
     except Refusal as refusal:
-        return _one(at, person, Trouble(refusal.title, refusal.fix))
+        return await _one(at, person, Trouble(*refusal.in_words(at.words)))
     return goes_to("/people")
 
 

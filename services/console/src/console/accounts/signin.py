@@ -114,7 +114,7 @@ async def with_code(request: Request) -> Response:
         )
         token, _ = await let_in(request, person, how="recovery code")
     except Refusal as refusal:
-        return await _door(request, Trouble(refusal.title, refusal.fix), refusal.status)
+        return await _door(request, Trouble(*refusal.in_words(words_of(request))), refusal.status)
     return hold(request, goes_to("/me"), token)
 
 

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from console.api.client import Away, Refused
+from console.pages.refused import in_words
 from console.parts.shell import doorway, rehearsal
 from console.running import running_of
 from console.web.refusals import GoTo, NotHere, Refusal
@@ -36,16 +37,17 @@ async def went(request: Request, error: Exception) -> Response:
 
 async def refused(request: Request, error: Exception) -> Response:
     """Refused by the console or by a service: its words, and what helps."""
-    found = error if isinstance(error, Refusal | Refused) else NotHere()
-    trace = found.trace if isinstance(found, Refused) else trace_of(request)
-    return _page(request, found.status, found.title, found.fix, trace)
+    if isinstance(error, Refused):
+        what, fix = in_words(error.slug, error.title, error.fix, words_of(request))
+        return _page(request, error.status, what, fix, error.trace)
+    found, _ = error if isinstance(error, Refusal) else NotHere(), words_of(request)
+    return _page(request, found.status, *found.in_words(_), trace_of(request))
 
 
 async def not_here(request: Request, error: Exception) -> Response:
     """No such address, or not by this method."""
     status = error.status_code if isinstance(error, HTTPException) else 404
-    found = NotHere()
-    return _page(request, status, found.title, found.fix, trace_of(request))
+    return _page(request, status, *NotHere().in_words(words_of(request)), trace_of(request))
 
 
 async def away(request: Request, error: Exception) -> Response:
@@ -96,9 +98,9 @@ def _page(request: Request, status: int, title: str, fix: str, trace: str) -> HT
     _ = words_of(request)
     page = doorway(
         _,
-        _(title),
-        h.h1[_(title)],
-        h.p(".lead")[_(fix)] if fix else None,
+        title,
+        h.h1[title],
+        h.p(".lead")[fix] if fix else None,
         h.p[h.a(".button", href="/")[_("Go to your first page")]],
         h.p(".sub")[_("If you ask for help, give this number:"), " ", h.code[trace]] if trace else None,
         rehearsal=rehearsal_of(request, _),

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from console.api.client import Refused, unless
 from console.api.models.notification import Item, ListingItem, Opened
 from console.pages.care.first import live
+from console.pages.refused import problem
 from console.pages.rows import PAGE, lately, pages
 from console.pages.visit import Visit, see, visiting
 from console.parts.basics import blocks, labels, marks, times
@@ -251,6 +252,6 @@ async def hand_over(id: str, visit: Reader) -> Response:
     try:
         await visit.api.act("notification", f"/v1/notices/{id}:hand-over", body, once=form.once)
     except Refused as refusal:
-        shown = blocks.problem(refusal.title, refusal.fix, refusal.trace, visit.words)
+        shown = problem(refusal, visit.words)
         return await _open(id, visit, shown, refusal.status)
     return see(href("/mailbox/{}", id))

@@ -55,7 +55,7 @@ def progress_of(found: ShownReferral, now: datetime) -> Progress:
         told=bool(closing and closing.told_at),
         outcome=closing.outcome if closing else "",
         served=bool(closing and closing.outcome == "services_received"),
-        late=times.standing(found.next_step.due_at, now) == "late",
+        late=times.due_state(found.next_step.due_at, now) == "late",
     )
 
 

@@ -58,7 +58,7 @@ async def page(
     progress = of_events(
         {sentences.kind_of(event.type) for event in events},
         told=bool(found.closing and found.closing.told_at),
-        late=times.standing(found.next_step.due_at, visit.now) == "late",
+        late=times.due_state(found.next_step.due_at, visit.now) == "late",
     )
     sources = {event.source for event in events}
     return visit.page(
@@ -183,7 +183,7 @@ def _next(found: ShownReferral, now: datetime, words: Words) -> h.Element:
         return h.section(".card.next")[
             h.h2[_("Next")], h.p(".big")[_("Nothing is expected of anybody.")], text, told
         ]
-    return h.section(class_=["card next", times.standing(step.due_at, now)])[
+    return h.section(class_=["card next", times.due_state(step.due_at, now)])[
         h.h2[_("Next")],
         h.p(".big")[
             h.strong[labels.of(labels.ACTOR, step.actor, _)],

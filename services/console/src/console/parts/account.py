@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import htpy as h
 
@@ -122,6 +123,30 @@ def openings(found: Sequence[tuple[str, str, datetime, str]], words: Words) -> h
     ]
 
 
+def events(found: Sequence[Mapping[str, Any]], names: Mapping[str, str], words: Words) -> h.Element:
+    """What happened to somebody's access, and by which of these people where it was another."""
+    _ = words
+    return h.ul(".plainrows")[
+        (
+            h.li[
+                h.div[
+                    _(EVENTS.get(each["what"], each["what"])),
+                    h.p(".sub")[said] if (said := _more(each, names, _)) else None,
+                ],
+                h.span(".sub")[times.time(each["at"], times.moment(each["at"], _))],
+            ]
+            for each in found
+        )
+    ]
+
+
+def _more(event: Mapping[str, Any], names: Mapping[str, str], words: Words) -> h.Node:
+    """How somebody signed in, or who did it."""
+    how = words(HOW[event["how"]]) if event["how"] in HOW else ""
+    by = names.get(event["by"] or "", "")
+    return html.joined([how, words("by {name}", name=by) if by else ""])
+
+
 @dataclass(frozen=True, slots=True)
 class Member:
     """One of an organization's people, as its admin sees them."""
@@ -164,16 +189,20 @@ def people(found: Sequence[Member], words: Words) -> h.Element:
                     ],
                 ],
                 marks.chip(_(STATES[one.state][0]), STATES[one.state][1]),
-                None
-                if one.mine or one.state == "ended"
-                else h.a(
-                    ".button.small",
-                    href=href("/people/{}", one.id),
-                    aria_label=_("Change {name}", name=one.name),
-                )[_("Change")],
+                None if one.mine else _way(one, _),
             ]
             for one in found
         )
+    ]
+
+
+def _way(one: Member, words: Words) -> h.Element:
+    """To their page: what can be changed, or what happened."""
+    _ = words
+    over = one.state == "ended"
+    said = _("Look at {name}", name=one.name) if over else _("Change {name}", name=one.name)
+    return h.a(".button.small", href=href("/people/{}", one.id), aria_label=said)[
+        _("Look") if over else _("Change")
     ]
 
 

@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta
 import htpy as h
 
 from console.parts.basics import labels, marks, times
-from console.parts.basics.times import Standing
+from console.parts.basics.times import DueState
 from console.words import Words
 from loopkeeper.contract.calendar import la_date
 
@@ -19,7 +19,7 @@ LEFT, RIGHT, WIDTH = 92, 84, 960
 TOP, MARK, GAP = 30, 9.2, 10.4
 # Above so many marks in one day a column says its number and no longer draws each.
 MOST_DRAWN = 60
-ORDER: tuple[Standing, ...] = ("late", "soon", "ok", "none")
+ORDER: tuple[DueState, ...] = ("late", "soon", "ok", "none")
 Lanes = Mapping[str, Sequence["Due"]]
 
 
@@ -47,7 +47,7 @@ def lane_card(lanes: Mapping[str, Mapping[str, int]], words: Words) -> h.Element
     table. `lanes`: for each actor how many, by the state of the deadline."""
     _ = words
     counted = {
-        actor: {stands: due.get(code, 0) for stands, code in COUNTED.items()} for actor, due in lanes.items()
+        actor: {state: due.get(code, 0) for state, code in COUNTED.items()} for actor, due in lanes.items()
     }
     most = max((sum(due.values()) for due in counted.values()), default=1) or 1
     return h.section(".card.boardcard")[
@@ -58,7 +58,7 @@ def lane_card(lanes: Mapping[str, Mapping[str, int]], words: Words) -> h.Element
 
 
 # What a service calls the states of a deadline.
-COUNTED: Mapping[Standing, str] = {"late": "late", "soon": "soon", "ok": "on_time", "none": "none"}
+COUNTED: Mapping[DueState, str] = {"late": "late", "soon": "soon", "ok": "on_time", "none": "none"}
 
 
 def _columns(due: Sequence[Due], first: date, last: date) -> tuple[dict[date, list[Due]], list[Due]]:
@@ -164,14 +164,14 @@ def _stack(column: Sequence[Due], x: float, floor: float, per_row: int, now: dat
 
 
 def _mark(each: Due, x: float, y: float, now: datetime) -> h.Node:
-    stands = times.standing(each.at, now)
-    shape: dict[Standing, h.Node] = {
+    state = times.due_state(each.at, now)
+    shape: dict[DueState, h.Node] = {
         "late": h.path(d="M4.600 0 9.200 4.600 4.600 9.200 0 4.600Z"),
         "soon": h.rect(x=".6", y=".6", width="8", height="8"),
         "ok": h.circle(cx="4.600", cy="4.600", r="4"),
         "none": h.circle(".hollow", cx="4.600", cy="4.600", r="3.600"),
     }
-    return h.g(class_=f"dot {stands}", transform=f"translate({x:.1f} {y:.1f})")[shape[stands]]
+    return h.g(class_=f"dot {state}", transform=f"translate({x:.1f} {y:.1f})")[shape[state]]
 
 
 def _bars(lanes: Lanes, now: datetime, words: Words) -> h.Element:
@@ -182,18 +182,18 @@ def _bars(lanes: Lanes, now: datetime, words: Words) -> h.Element:
 
 def _lane_bar(actor: str, due: Sequence[Due], most: int, now: datetime, words: Words) -> h.Node:
     _ = words
-    return _counted_bar(actor, Counter(times.standing(each.at, now) for each in due), most, _)
+    return _counted_bar(actor, Counter(times.due_state(each.at, now) for each in due), most, _)
 
 
 def _counted_bar(actor: str, counted: Mapping[str, int], most: int, words: Words) -> h.Node:
     _ = words
     x = 0.0
     parts: list[h.Node] = []
-    for stands in ORDER:
-        width = counted.get(stands, 0) / most * 100
+    for state in ORDER:
+        width = counted.get(state, 0) / most * 100
         if width:
             parts.append(
-                h.rect(class_=stands, x=f"{x:.1f}", width=f"{max(width - 0.6, 0.6):.1f}", height="10", rx="1")
+                h.rect(class_=state, x=f"{x:.1f}", width=f"{max(width - 0.6, 0.6):.1f}", height="10", rx="1")
             )
             x += width
     said = ", ".join(f"{counted[each]} {_(marks.SAID[each])}" for each in ORDER if counted.get(each))
@@ -204,7 +204,7 @@ def _counted_bar(actor: str, counted: Mapping[str, int], most: int, words: Words
 
 
 def _table(lanes: Lanes, now: datetime, words: Words) -> h.Element:
-    counted = {actor: Counter(times.standing(one.at, now) for one in due) for actor, due in lanes.items()}
+    counted = {actor: Counter(times.due_state(one.at, now) for one in due) for actor, due in lanes.items()}
     return _counted_table(counted, words)
 
 

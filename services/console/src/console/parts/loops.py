@@ -98,8 +98,8 @@ def more(path: str, text: str) -> h.Element:
 
 def due_words(due: Sequence[datetime | None], now: datetime) -> tuple[int, int]:
     """How many are late, and how many due within two days."""
-    stands = [times.standing(at, now) for at in due]
-    return stands.count("late"), stands.count("soon")
+    states = [times.due_state(at, now) for at in due]
+    return states.count("late"), states.count("soon")
 
 
 def status_of(status: str, outcome: str, words: Words) -> tuple[str, str]:

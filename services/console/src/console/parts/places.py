@@ -37,7 +37,7 @@ def places_of(roles: Collection[Role], words: Words) -> Sequence[Place]:
             Place("/refer/new", _("Refer"), "plus", "n"),
         ]
     if {Role.PLAN, Role.PROVIDER, Role.REFERRER} & set(roles):
-        found.append(Place("/files", _("Files"), "work", "f"))
+        found.append(Place("/files", _("Files"), "file", "f"))
     if Role.OPERATIONS not in roles and found:
         found.append(Place("/mailbox", _("Mailbox"), "mail", "m"))
     return found

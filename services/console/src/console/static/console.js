@@ -7,8 +7,8 @@ const main = $("main");
 const say = text => { $("#say").textContent = text; };
 const post = path => fetch(path, { method: "POST", credentials: "same-origin" }).catch(() => undefined);
 
-// Live: the server says that something changed; the page is fetched again and morphed, so that focus, scroll and what
-// was typed stay. It pauses while identity is open, while a form is touched, and while the page is hidden.
+// Live: the server says that something changed; the page is fetched again and morphed, so that focus, scroll, what
+// is unfolded and what was typed stay. It pauses while identity is open, while a form is touched, and while the page is hidden.
 let source, busy = false, again = false, touched = false, on = localStorage.live !== "off";
 const held = () => touched || document.hidden || !$("#cover").hidden || $("[data-open-identity]", main);
 async function refresh() {
@@ -21,7 +21,8 @@ async function refresh() {
     if (!answer.ok || held()) return;
     const next = $("main", parsed(await answer.text()));
     const before = new Set($$("[data-row]", main).map(row => row.id)), head = $("h1", main).textContent;
-    Idiomorph.morph(main, next, { morphStyle: "outerHTML", ignoreActiveValue: true, restoreFocus: true });
+    const callbacks = { beforeAttributeUpdated: (name, node) => name !== "open" || node.tagName !== "DETAILS" };
+    Idiomorph.morph(main, next, { morphStyle: "outerHTML", ignoreActiveValue: true, restoreFocus: true, callbacks });
     show();
     for (const row of $$("[data-row]", main)) if (!before.has(row.id)) row.classList.add("fresh");
     if ($("h1", main).textContent !== head) say($("h1", main).textContent);

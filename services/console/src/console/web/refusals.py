@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from console.words import Words
 
 
 @dataclass
 class Refusal(Exception):
-    """A request that cannot be done. `title` and `fix` are for the person; neither holds what was sent."""
+    """A request that cannot be done. `title` and `fix` are for the person; neither holds what was sent.
+    `values`: what is put in at their `{names}`."""
 
     status: int
     title: str
     fix: str = ""
+    values: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def in_words(self, words: Words) -> tuple[str, str]:
+        """Title and fix in the person's language, with the values in them."""
+        return words(self.title, **self.values), words(self.fix, **self.values)
 
 
 class NotHere(Refusal):

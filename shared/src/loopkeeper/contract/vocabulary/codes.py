@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from enum import StrEnum
+from functools import cache
 from typing import Self
 
 
@@ -20,6 +21,7 @@ class Code(StrEnum):
         return member
 
     @classmethod
+    @cache
     def codes(cls) -> frozenset[str]:
         return frozenset(member.value for member in cls)
 

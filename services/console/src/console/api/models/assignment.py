@@ -45,6 +45,13 @@ class ShownAssignment(BaseModel):
     reason: str | None = None
 
 
+class ShownPlaces(BaseModel):
+    provider: str
+    capacity: int
+    taken: int
+    answers_by: str
+
+
 class ProviderRowError(BaseModel):
     line: int
     pointer: str

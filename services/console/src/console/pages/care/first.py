@@ -78,6 +78,11 @@ async def first(visit: Provider, after: str = "") -> Response:
                     else h.p(".sub")[_("None ends within {days} days.", days=ENDING_WITHIN)],
                 ),
                 blocks.card(
+                    _("Your entry"),
+                    h.p(".sub")[_("Places, languages, number: by them plans find you.")],
+                    h.p[h.a(".button", href="/care/entry")[_("Look at it")]],
+                ),
+                blocks.card(
                     _("Refer somebody"),
                     h.p(".sub")[
                         _("You may refer a member yourself, and serve them where the table allows it.")
@@ -136,7 +141,7 @@ def _offers(found: Sequence[ShownAssignment], visit: Visit) -> h.Element:
     return loops.group(
         _("Can you take these people?"),
         len(found),
-        marks.mark(times.standing(found[0].answer_due_at, visit.now)),
+        marks.mark(times.due_state(found[0].answer_due_at, visit.now)),
         h.ul(".tiles-list")[
             (
                 h.li(id=one.id, data_row=True, tabindex="-1")[

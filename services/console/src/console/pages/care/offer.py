@@ -11,6 +11,7 @@ from starlette.responses import Response
 from console.api.client import Refused, unless
 from console.api.models.assignment import ShownAssignment
 from console.pages.care.first import HERE, Provider, said_of
+from console.pages.refused import problem
 from console.pages.visit import Visit, see
 from console.parts.basics import blocks, labels, marks, times
 from console.parts.basics.html import form_to, href, once_field
@@ -39,7 +40,7 @@ async def page(
     found, etag = got
     if found.status != "offered":
         return _answered(found, visit)
-    stands = times.standing(found.answer_due_at, visit.now)
+    state = times.due_state(found.answer_due_at, visit.now)
     return visit.page(
         _("Offer"),
         blocks.back(HERE, _("Care")),
@@ -47,7 +48,7 @@ async def page(
             _("Can you take this person?"),
             [
                 _("{plan} asks. Answer by ", plan=visit.name(found.plan)),
-                h.strong(class_=stands)[times.deadline(found.answer_due_at, _, now=visit.now)],
+                h.strong(class_=state)[times.deadline(found.answer_due_at, _, now=visit.now)],
                 ".",
             ],
         ),
@@ -178,7 +179,7 @@ async def answer(id: str, visit: Provider) -> Response:
             match=form.text("etag"),
         )
     except Refused as refusal:
-        shown = blocks.problem(refusal.title, refusal.fix, refusal.trace, _)
+        shown = problem(refusal, _)
         return await page(id, visit, typed=form, refused=shown, status=refusal.status)
     referral = answered.text("referral")
     return see(href("/care/people/{}", referral) if accepts and referral else HERE)

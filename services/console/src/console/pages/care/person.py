@@ -18,6 +18,7 @@ from console.pages.care import known as what
 from console.pages.care.first import PEOPLE, STATUS, Provider, tried
 from console.pages.care.whole import Whole, whole_of
 from console.pages.record.page import door
+from console.pages.refused import field_fix, named, problem
 from console.pages.visit import Visit, see
 from console.parts import member
 from console.parts.basics import blocks, labels, marks, times
@@ -152,10 +153,10 @@ def _late(found: OutreachShown, visit: Visit) -> h.Node:
     _ = visit.words
     lines: list[h.Node] = []
     for each in found.overdue:
-        clock, _gap, state = each.partition(" ")
+        clock, _gap, how = each.partition(" ")
         late, soon = LATE.get(clock, (labels.capital(labels.plain(clock)),) * 2)
-        stands: times.Standing = "soon" if state == "at_risk" else "late"
-        lines.append(h.li(class_=stands)[marks.mark(stands), " ", _(soon if state == "at_risk" else late)])
+        state: times.DueState = "soon" if how == "at_risk" else "late"
+        lines.append(h.li(class_=state)[marks.mark(state), " ", _(soon if how == "at_risk" else late)])
     return h.ul(".lates")[lines] if lines else None
 
 
@@ -241,9 +242,7 @@ async def _act(
             service, path or f"/v1/outreach/{ref}:{action}", body, once=form.once, match=match
         )
     except Refused as refusal:
-        fields = [("", "", fix) for _pointer, fix in refusal.fields]
-        shown = blocks.problem(
-            refusal.title, refusal.fix or (fields[0][2] if fields else ""), refusal.trace, _
-        )
+        lines = [("", named(at, _), field_fix(fix, _)) for at, fix in refusal.fields]
+        shown = problem(refusal, _, lines)
         return await page(await whole_of(ref, visit), visit, typed=form, refused=shown, status=refusal.status)
     return see(href("/care/people/{}", ref, after=action))

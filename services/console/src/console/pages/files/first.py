@@ -22,6 +22,7 @@ from console.pages.files.kinds import (
     sent_by,
     state_of,
 )
+from console.pages.refused import problem
 from console.pages.visit import Visit, see
 from console.parts import loops
 from console.parts.basics import blocks, marks, times
@@ -226,7 +227,7 @@ async def send(visit: Filing) -> Response:
     try:
         answer = await visit.api.send(kind.service, kind.path, sent.content, once=form.once, query=query)
     except Refused as refusal:
-        shown = blocks.problem(refusal.title, refusal.fix, refusal.trace, _)
+        shown = problem(refusal, _)
         return await page(visit, typed=form, refused=shown, status=refusal.status)
     return see(href("/files/{}/{}", kind.name, answer.text("id")))
 
@@ -241,7 +242,7 @@ async def write(visit: Filing) -> Response:
     try:
         await visit.api.ask("notification", "POST", "/v1/files/mif:write", query=query, once=form.once)
     except Refused as refusal:
-        shown = blocks.problem(refusal.title, refusal.fix, refusal.trace, visit.words)
+        shown = problem(refusal, visit.words)
         return await page(visit, refused=shown, status=refusal.status)
     return see(HERE)
 

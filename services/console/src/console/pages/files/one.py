@@ -11,6 +11,7 @@ from starlette.responses import Response
 from console.api.client import Refused, unless
 from console.api.models.notification import FileRow, FileRows, ShownFile
 from console.pages.files.kinds import HERE, OPEN, Filing, Kind, counted, kind_named, state_of
+from console.pages.refused import problem
 from console.pages.visit import Visit, see
 from console.parts.basics import blocks, marks, times
 from console.parts.basics.html import form_to, href, morphing, once_field, said
@@ -238,6 +239,6 @@ async def act(kind: str, id: str, action: str, visit: Filing) -> Response:
     except Refused as refusal:
         if refusal.status == 404:
             raise NotHere from None
-        shown = blocks.problem(refusal.title, refusal.fix, refusal.trace, visit.words)
+        shown = problem(refusal, visit.words)
         return await page(found, id, visit, refused=shown, status=refusal.status)
     return see(href("/files/{}/{}", kind, id, after=action))

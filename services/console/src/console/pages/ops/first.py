@@ -61,7 +61,7 @@ async def first(visit: Operator) -> Response:
     counted = await visit.api.get("intake", COUNT, ReferralCounts)
     drawn = counted.open <= DRAWN
     open_now = await all_referrals(visit.api, order="due") if drawn else ()
-    standing, groups, lanes = await together(
+    running, groups, lanes = await together(
         statuses(visit), _groups(counted, open_now, visit), _lanes(counted, open_now, visit)
     )
     if isinstance(groups, Away) or isinstance(lanes, Away):
@@ -79,10 +79,10 @@ async def first(visit: Operator) -> Response:
         h.div(".cols")[
             h.div(".work")[h.h2[_("Next actor")], (_group(group, visit) for group in groups)],
             h.aside(".facts")[
-                services(standing, _, now),
+                services(running, _, now),
                 _stages(counted.status, _),
                 _ages(open_now, now, _) if drawn else None,
-                _clock(visit, standing),
+                _clock(visit, running),
             ],
         ],
         here=HERE,
@@ -159,7 +159,7 @@ def _group(group: Group, visit: Visit) -> h.Element:
     return loops.group(
         [h.strong(".who")[labels.of(labels.ACTOR, step.actor, _)], " ", _("must {step}", step=_(step.step))],
         group.count,
-        marks.mark(times.standing(step.due_at, visit.now)),
+        marks.mark(times.due_state(step.due_at, visit.now)),
         loops.rows(
             [loop_of(one, visit, sub=visit.name(one.plan)) for one in group.earliest], visit.now, _, step.step
         ),
@@ -241,12 +241,12 @@ def _ages(found: Sequence[ShownReferral], now: datetime, words: Words) -> h.Elem
     return blocks.card(words("How long they are open"), blocks.bars(rows, "c2"))
 
 
-def _clock(visit: Visit, standing: Sequence[object]) -> h.Node:
+def _clock(visit: Visit, running: Sequence[object]) -> h.Node:
     """A demo's clock moves by a press; a real one does not."""
     _ = visit.words
     if visit.running.settings.clock != "movable":
         return None
-    away = any(isinstance(one, Away) for one in standing)
+    away = any(isinstance(one, Away) for one in running)
     return blocks.card(
         _("The rehearsal's clock"),
         h.p(".sub")[_("It is {at}. Deadlines fire as it moves.", at=times.moment(visit.now, _, year=True))],

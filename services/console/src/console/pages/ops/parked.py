@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import htpy as h
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from console.api.client import Refused, together
-from console.api.models.intake import ParkedDetail, ParkedList, ParkedReferral, ReplayResult
+from console.api.client import Away, Refused, together
+from console.api.models.intake import (
+    ParkedCause,
+    ParkedCauses,
+    ParkedDetail,
+    ParkedList,
+    ParkedReferral,
+    ReplayResult,
+)
 from console.pages.care.first import live
 from console.pages.ops.first import Operator
 from console.pages.ops.status import MODELS
+from console.pages.refused import problem
 from console.pages.visit import Visit
 from console.parts import loops
 from console.parts.basics import blocks, labels, marks, times
@@ -22,20 +33,16 @@ from console.web.refusals import NotHere
 
 router = APIRouter()
 HERE = "/ops/parked"
+SHOWN = 50
 
 
 @router.get(HERE)
 async def parked(visit: Operator) -> Response:
-    """By service and cause, longest waiting first."""
+    """By service and cause, most referrals first; of each cause those that wait longest."""
     _ = visit.words
-    found = await together(
-        *(visit.api.get(name, f"/v1/operations/{name}/parked", ParkedList) for name in MODELS)
-    )
-    causes: dict[tuple[str, str], list[ParkedReferral]] = defaultdict(list)
-    for name, each in zip(MODELS, found, strict=True):
-        for one in each.items if isinstance(each, ParkedList) else []:
-            causes[(name, one.error)].append(one)
-    count = sum(len(each) for each in causes.values())
+    found = await together(*(_of_service(name, visit) for name in MODELS))
+    causes = [cause for each in found if not isinstance(each, Away) for cause in each]
+    count = sum(cause.referrals for cause in causes)
     return visit.page(
         _("Parked"),
         blocks.head(
@@ -52,34 +59,73 @@ async def parked(visit: Operator) -> Response:
             live(visit),
         ),
         visit.away(*found),
-        (
-            loops.group(
-                [h.strong[_(labels.SOURCE[name])], ": ", h.code[error]],
-                len(of),
-                marks.mark("late"),
-                h.ul(".tiles-list")[
-                    (
-                        h.li(id=one.stream, data_row=True, tabindex="-1")[
-                            h.div[
-                                h.a(".headline", href=href("/ops/parked/{}/{}", name, one.stream))[
-                                    h.span(".mono")[f"…{one.stream[-6:]}"]
-                                ],
-                                h.span(".sub")[
-                                    _.many("{count} fact", "{count} facts", one.facts),
-                                    " · ",
-                                    _.many("{count} try", "{count} tries", one.tries),
-                                ],
-                            ],
-                            h.span(".sub")[_("since {at}", at=times.moment(one.since, _))],
-                        ]
-                        for one in of[:50]
-                    )
-                ],
-            )
-            for (name, error), of in causes.items()
-        ),
+        (_cause(cause, visit) for cause in causes),
         here=HERE,
         live=True,
+    )
+
+
+@dataclass(frozen=True)
+class Cause:
+    """What one service could not take, of which types of facts; how many referrals wait for it, and the first of them."""
+
+    service: str
+    error: str
+    types: Sequence[str]
+    referrals: int
+    first: Sequence[ParkedReferral]
+
+
+async def _of_service(name: str, visit: Visit) -> Sequence[Cause]:
+    """The causes as the service counts them."""
+    counted, listed = await asyncio.gather(
+        visit.api.get(name, f"/v1/operations/{name}/parked:causes", ParkedCauses),
+        visit.api.get(name, f"/v1/operations/{name}/parked", ParkedList),
+    )
+    by_error: dict[str, list[ParkedCause]] = defaultdict(list)
+    for each in counted.items:
+        by_error[each.error].append(each)
+    return [
+        Cause(
+            name,
+            error,
+            [each.type for each in causes],
+            sum(each.referrals for each in causes),
+            [one for one in listed.items if one.error == error][:SHOWN],
+        )
+        for error, causes in by_error.items()
+    ]
+
+
+def _cause(cause: Cause, visit: Visit) -> h.Element:
+    _, name = visit.words, cause.service
+    more = cause.referrals - len(cause.first)
+    return loops.group(
+        [h.strong[_(labels.SOURCE[name])], ": ", h.code[cause.error]],
+        cause.referrals,
+        marks.mark("late"),
+        [
+            h.p(".note")[_("at "), h.code[", ".join(cause.types)]],
+            h.ul(".tiles-list")[
+                (
+                    h.li(id=one.stream, data_row=True, tabindex="-1")[
+                        h.div[
+                            h.a(".headline", href=href("/ops/parked/{}/{}", name, one.stream))[
+                                h.span(".mono")[f"…{one.stream[-6:]}"]
+                            ],
+                            h.span(".sub")[
+                                _.many("{count} fact", "{count} facts", one.facts),
+                                " · ",
+                                _.many("{count} try", "{count} tries", one.tries),
+                            ],
+                        ],
+                        h.span(".sub")[_("since {at}", at=times.moment(one.since, _))],
+                    ]
+                    for one in cause.first
+                )
+            ],
+        ],
+        h.p(".note")[_("{count} more wait for the same.", count=more)] if more > 0 else None,
     )
 
 
@@ -158,7 +204,7 @@ async def replay(service: str, id: str, visit: Operator) -> Response:
             service,
             id,
             visit,
-            said=blocks.problem(refusal.title, refusal.fix, refusal.trace, _),
+            said=problem(refusal, _),
             status=refusal.status,
         )
     words = _("{applied} applied, {left} left.", applied=done.applied, left=done.left)

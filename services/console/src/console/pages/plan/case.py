@@ -78,12 +78,12 @@ def bar(ids: Sequence[str], here: int | None, count: int, words: Words) -> h.Ele
         else None,
         h.span(".pn")[
             h.a(href=href("/plan/decide/{}", before), data_previous=True)[
-                _("Previous"), h.kbd(aria_hidden="true")["k"]
+                _("Previous"), " ", h.kbd(aria_hidden="true")["k"]
             ]
             if before
             else None,
             h.a(href=href("/plan/decide/{}", following), data_next=True)[
-                _("Next"), h.kbd(aria_hidden="true")["j"]
+                _("Next"), " ", h.kbd(aria_hidden="true")["j"]
             ]
             if following
             else None,
@@ -96,7 +96,7 @@ def clock(found: ShownAuthorization, visit: Visit) -> h.Node:
     if found.due is None:
         return None
     due_at, now = found.due.due_at, visit.now
-    stands = times.standing(due_at, now)
+    state = times.due_state(due_at, now)
     cap = found.cap_at
     words = _(
         "Decide by {day} ({clock} clock).",
@@ -114,7 +114,7 @@ def clock(found: ShownAuthorization, visit: Visit) -> h.Node:
         more = ""
     whole = timedelta(days=5) if found.urgency != "expedited" else timedelta(days=3)
     spent = 1 - max((due_at - now) / whole, 0.0)
-    return blocks.timer(times.distance(due_at, now, _), words + more, spent, stands, marks.mark(stands))
+    return blocks.timer(times.distance(due_at, now, _), words + more, spent, state, marks.mark(state))
 
 
 def why(case: Case, visit: Visit) -> h.Element:
@@ -158,7 +158,7 @@ def answers(found: ShownAuthorization, referral: ShownReferral | None, words: Wo
     tone = {"met": "good", "unknown": "due"}
     result = {"met": _("met"), "unmet": _("not met"), "unknown": _("answers missing")}
 
-    def row(code: str, claimed: bool, stands: str, met_by: str | None) -> h.Element:
+    def row(code: str, claimed: bool, state: str, met_by: str | None) -> h.Element:
         return h.li[
             h.span(".pname")[
                 labels.population(code, _),
@@ -167,7 +167,7 @@ def answers(found: ShownAuthorization, referral: ShownReferral | None, words: Wo
                     f", {_('by another factor in words')}" if met_by else "",
                 ],
             ],
-            marks.chip(result.get(stands, stands), tone.get(stands, "")),
+            marks.chip(result.get(state, state), tone.get(state, "")),
         ]
 
     return blocks.card(

@@ -22,6 +22,7 @@ from console.pages.plan.case import (
 )
 from console.pages.plan.choice import body_of, choices, chosen, kept, lacking, sent
 from console.pages.plan.queue import HERE, Plan, pending, title_of
+from console.pages.refused import problem
 from console.pages.visit import Visit, see
 from console.parts import account
 from console.parts.basics import blocks, labels, times
@@ -159,7 +160,7 @@ async def review(id: str, visit: Plan) -> Response:
             ShownAuthorization, once=f"{form.once}-dry",
         )  # fmt: skip
     except Refused as refusal:
-        shown = blocks.problem(refusal.title, refusal.fix, refusal.trace, _)
+        shown = problem(refusal, _)
         return await page(case, visit, typed=form, refused=shown, status=refusal.status)
     return visit.page(
         _("Review"),
@@ -258,7 +259,7 @@ async def send(id: str, visit: Plan) -> Response:
             match=form.text("etag"),
         )
     except Refused as refusal:
-        shown = blocks.problem(refusal.title, refusal.fix, refusal.trace, _)
+        shown = problem(refusal, _)
         return await page(await case_of(id, visit), visit, typed=form, refused=shown, status=refusal.status)
     await unless(
         visit.api.act("authorization", f"/v1/authorizations/{id}:release", {}, once=f"{form.once}-free"),

@@ -13,6 +13,7 @@ from console.api.client import Refused, unless
 from console.api.models.authorization import ListingShownAuthorization, ShownAuthorization
 from console.pages.care.first import live
 from console.pages.plan.queue import Plan, title_of
+from console.pages.refused import problem
 from console.pages.rows import PAGE, pages
 from console.pages.term import term as drawn
 from console.pages.visit import Visit, see
@@ -346,6 +347,6 @@ async def act(id: str, action: str, visit: Plan) -> Response:
             match=form.text("etag"),
         )
     except Refused as refusal:
-        shown = blocks.problem(refusal.title, refusal.fix, refusal.trace, visit.words)
+        shown = problem(refusal, visit.words)
         return await page(id, visit, typed=form, refused=shown, status=refusal.status)
     return see(href("/plan/terms/{}", id, after=action))

@@ -17,8 +17,9 @@ from console.api.models.intake import ShownReferral, Timeline
 from console.pages import sentences
 from console.pages.record import attempt, closing, consent, death, provider, release
 from console.pages.record.act import Act, Known, unfolded
+from console.pages.refused import field_fix, named, problem
 from console.pages.visit import Visit, see, visiting
-from console.parts.basics import blocks, labels
+from console.parts.basics import blocks
 from console.parts.basics.html import href, icon
 from console.web.forms import EMPTY, Form
 from console.web.refusals import NotHere
@@ -141,8 +142,8 @@ async def send(id: str, name: str, visit: Concerned) -> Response:
     try:
         made = await visit.api.act(act.service, act.path, act.body(form), once=form.once)
     except Refused as refusal:
-        lines = [("", labels.capital(labels.plain(at.rpartition("/")[2])), fix) for at, fix in refusal.fields]
-        shown = blocks.problem(refusal.title, refusal.fix, refusal.trace, visit.words, lines)
+        lines = [("", named(at, visit.words), field_fix(fix, visit.words)) for at, fix in refusal.fields]
+        shown = problem(refusal, visit.words, lines)
         return page(known, visit, typed=form, refused=shown, status=refusal.status)
     if name == "no-longer" and not visit.has(Role.PLAN):
         # From now on it is not theirs to see.

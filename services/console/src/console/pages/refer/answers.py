@@ -14,6 +14,7 @@ from console.api.models.form import ANSWERS
 from console.api.models.intake import ShownQuestion, ShownReferral
 from console.pages import sentences
 from console.pages.refer.mine import HERE, Referrer
+from console.pages.refused import field_fix, named, problem
 from console.pages.visit import Visit, see
 from console.parts.basics import blocks, marks
 from console.parts.basics.html import form_to, href, once_field, said
@@ -206,9 +207,9 @@ async def send(id: str, visit: Referrer) -> Response:
         await visit.api.act("intake", f"/v1/referrals/{id}:answer", {"answers": given}, once=typed.once)
     except Refused as refusal:
         fields = [
-            (f"q-{pointer.rpartition('/')[2]}", pointer.rpartition("/")[2], fix)
+            (f"q-{pointer.rpartition('/')[2]}", named(pointer, _), field_fix(fix, _))
             for pointer, fix in refusal.fields
         ]
-        shown = blocks.problem(refusal.title, refusal.fix, refusal.trace, _, fields)
+        shown = problem(refusal, _, fields)
         return await page(id, visit, typed=typed, refused=shown, status=refusal.status)
     return see(href("/refer/{}", id, after="answered"))

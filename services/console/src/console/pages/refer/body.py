@@ -53,7 +53,7 @@ def body_of(form: str, typed: Form) -> dict[str, Any]:
     }
     referrer |= {name: True for name in ("can_find_member", "wants_to_serve") if name in typed}
     body: dict[str, Any] = {
-        "plan": typed.text("plan"),
+        **({"plan": typed.text("plan")} if typed.text("plan") else {}),
         "form": form,
         "urgency": typed.text("urgency") or "routine",
         "received_via": typed.text("received_via") or "form",

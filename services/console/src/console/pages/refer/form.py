@@ -13,6 +13,7 @@ from console.api.client import Refused
 from console.api.models.form import ANSWERS, ASKED
 from console.api.models.intake import Receipt
 from console.pages.refer.body import PLACES, body_of
+from console.pages.refused import field_fix, named, problem
 from console.pages.visit import Visit, see, visiting
 from console.parts.basics import blocks, labels
 from console.parts.basics.html import form_to, href, once_field
@@ -382,11 +383,9 @@ async def send(form: str, visit: Referring) -> Response:
     try:
         made = await visit.api.post("intake", "/v1/referrals", body_of(form, typed), Receipt, once=typed.once)
     except Refused as refusal:
-        wrong = {PLACES[pointer]: fix for pointer, fix in refusal.fields if pointer in PLACES}
-        fields = [
-            (PLACES.get(pointer, ""), _(labels.capital(labels.plain(pointer.rpartition("/")[2]))), fix)
-            for pointer, fix in refusal.fields
-        ]
-        shown = blocks.problem(refusal.title, refusal.fix, refusal.trace, _, fields)
+        said = [(pointer, field_fix(fix, _)) for pointer, fix in refusal.fields]
+        wrong = {PLACES[pointer]: fix for pointer, fix in said if pointer in PLACES}
+        fields = [(PLACES.get(pointer, ""), named(pointer, _), fix) for pointer, fix in said]
+        shown = problem(refusal, _, fields)
         return page(form, visit, typed=typed, refused=shown, status=refusal.status, wrong=wrong)
     return see(href("/refer/{}/receipt", made.id))

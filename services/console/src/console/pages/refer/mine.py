@@ -15,6 +15,7 @@ from console.api.models.notification import ListingItem
 from console.pages import sentences
 from console.pages.care.first import live
 from console.pages.record.page import door, toast
+from console.pages.refused import problem
 from console.pages.rows import all_referrals, by_due, lately, loop_of, needs, progress_of
 from console.pages.visit import Visit, see, visiting
 from console.parts import loops
@@ -278,7 +279,7 @@ async def _act(id: str, visit: Visit, form: Form, action: str, body: dict[str, s
     try:
         answer = await visit.api.act("intake", f"/v1/referrals/{id}:{action}", body, once=form.once)
     except Refused as refusal:
-        shown = blocks.problem(refusal.title, refusal.fix, refusal.trace, visit.words)
+        shown = problem(refusal, visit.words)
         return await page(id, visit, typed=form, refused=shown, status=refusal.status)
     return see(href("/refer/{}", answer.text("id") or id, after=after))
 

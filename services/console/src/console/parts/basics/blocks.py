@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import htpy as h
 
 from console.parts.basics.html import icon
-from console.parts.basics.times import Standing
+from console.parts.basics.times import DueState
 from console.words import Words
 
 Fact = tuple[str, h.Node]
@@ -83,10 +83,10 @@ def bars(rows: Sequence[tuple[str, int]], tone: str = "c1") -> h.Element:
     ]
 
 
-def timer(left: str, words: h.Node, spent: float, stands: Standing, mark: h.Node) -> h.Element:
+def timer(left: str, words: h.Node, spent: float, state: DueState, mark: h.Node) -> h.Element:
     """A clock: what is left, in words and as a bar."""
     width = max(0.0, min(1.0, spent)) * 100
-    return h.div(class_=["clock", stands])[
+    return h.div(class_=["clock", state])[
         h.div[mark, h.p[h.strong(".left")[left], h.span(".sub")[words]]],
         h.svg(viewBox="0 0 100 2", preserveAspectRatio="none", aria_hidden="true")[
             h.rect(".bg", width="100", height="2"), h.rect(".fill", width=f"{width:.1f}", height="2")

@@ -7,32 +7,32 @@ from datetime import datetime
 import htpy as h
 
 from console.parts.basics import times
-from console.parts.basics.times import Standing
+from console.parts.basics.times import DueState
 from console.words import Words
 
-SHAPES: dict[Standing, h.Node] = {
+SHAPES: dict[DueState, h.Node] = {
     "late": h.path(d="M8 1 15 8 8 15 1 8Z"),
     "soon": h.rect(x="2", y="2", width="12", height="12"),
     "ok": h.circle(cx="8", cy="8", r="6.2"),
     "none": h.circle(".hollow", cx="8", cy="8", r="5.6"),
 }
-SAID: dict[Standing, str] = {"late": "late", "soon": "within 2 days", "ok": "on time", "none": "no deadline"}
+SAID: dict[DueState, str] = {"late": "late", "soon": "within 2 days", "ok": "on time", "none": "no deadline"}
 
 
-def mark(standing: Standing) -> h.Element:
+def mark(state: DueState) -> h.Element:
     """The shape alone, for people who look; words are next to it."""
-    return h.svg(class_=["mark", standing], viewBox="0 0 16 16", aria_hidden="true")[SHAPES[standing]]
+    return h.svg(class_=["mark", state], viewBox="0 0 16 16", aria_hidden="true")[SHAPES[state]]
 
 
 def when(due_at: datetime | None, now: datetime, words: Words) -> h.Element:
     """A deadline in two lines: how far, and the day."""
-    stands = times.standing(due_at, now)
+    state = times.due_state(due_at, now)
     if due_at is None:
-        return h.div(".when")[mark(stands), h.span[h.strong(class_=stands)[words("no deadline")]]]
+        return h.div(".when")[mark(state), h.span[h.strong(class_=state)[words("no deadline")]]]
     return h.div(".when")[
-        mark(stands),
+        mark(state),
         h.span[
-            h.strong(class_=stands)[times.distance(due_at, now, words)],
+            h.strong(class_=state)[times.distance(due_at, now, words)],
             h.span(".sub")[times.time(due_at, times.deadline(due_at, words, now=now))],
         ],
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -15,7 +14,7 @@ from loopkeeper.contract.calendar import la_date
 
 PACIFIC = ZoneInfo("America/Los_Angeles")
 SOON = timedelta(days=2)
-Standing = Literal["late", "soon", "ok", "none"]
+DueState = Literal["late", "soon", "ok", "none"]
 
 
 def local(moment: datetime) -> datetime:
@@ -59,7 +58,7 @@ def last_day(at: datetime) -> date:
     return la_date(at - timedelta(seconds=1))
 
 
-def standing(due_at: datetime | None, now: datetime) -> Standing:
+def due_state(due_at: datetime | None, now: datetime) -> DueState:
     """The state of a deadline: passed, within two days, later, or there is none."""
     if due_at is None:
         return "none"
@@ -90,15 +89,3 @@ def since(then: datetime, now: datetime, words: Words) -> str:
 def time(at: datetime, text: str) -> h.Element:
     """A moment for people and for programs."""
     return h.time(datetime=at.isoformat(timespec="seconds"))[text]
-
-
-@dataclass(frozen=True, slots=True)
-class Deadline:
-    """One deadline as it is now."""
-
-    at: datetime | None
-    now: datetime
-
-    @property
-    def standing(self) -> Standing:
-        return standing(self.at, self.now)
