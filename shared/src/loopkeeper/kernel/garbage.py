@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 
-# How many more objects than before it looks for cycles. By default 700, which a batch of a few referrals makes: the
+# How many more objects than before it looks for cycles. By default 700, which a batch of a few referrals makes again: the
 # same objects, alive and without a cycle, were looked at over and over, for 1.3 ms of each loop; at 5 000 it was 0.2. A page
 # of a list makes some thousand that end with its answer.
 YOUNG = 10_000

@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
 from loopkeeper.contract.envelope import CommandPart, Message
-from loopkeeper.event_log.generations import GENERATION, Generations
-from loopkeeper.event_log.port import Received
-from loopkeeper.postgres.connections import Connection
 from loopkeeper.store.gathered import Writes
 
 START = ""
@@ -191,36 +188,6 @@ class Flaw:
     what: str
 
 
-async def verify(
-    connection: Connection,
-    key: bytes,
-    source: str,
-    tables: Sequence[str],
-    log: AsyncIterator[Received] | None = None,
-) -> list[Flaw]:
-    """Every flaw found: rows changed, missing or cut off at the end, and, where the log is given, own events
-    that the log does not have (unless still in the outbox), has otherwise, or has without the journal. The service
-    may go on working meanwhile."""
-    flaws: list[Flaw] = []
-    own: dict[UUID, Entry] = {}
-    # Rows, journal and outbox as of one moment: what did not wait to be sent then is in the log when that is read.
-    async with connection.transaction(isolation="repeatable_read", readonly=True):
-        heads: dict[str, tuple[int, str]] = {}
-        for table in tables:
-            for row in await connection.fetch(f'SELECT id, n, head FROM "{table}"'):  # noqa: S608 own table names
-                heads[row["id"]] = (row["n"], row["head"])
-        async for entries in _streams(connection):
-            flaws.extend(chain_flaws(key, entries, heads.pop(entries[0].stream, None)))
-            own.update({e.id: e for e in entries if e.own})
-        waiting = await connection.fetch("SELECT j.id FROM outbox o JOIN journal j USING (stream, n)")
-    flaws.extend(
-        Flaw(stream, 0, "the journal of this row is missing") for stream, (n, _) in heads.items() if n
-    )
-    if log is not None:
-        flaws.extend(await _log_flaws(connection, source, own, {row["id"] for row in waiting}, log))
-    return flaws
-
-
 def chain_flaws(key: bytes, entries: Sequence[Entry], row: tuple[int, str] | None) -> Iterable[Flaw]:
     """Where one stream's journal does not prove itself, or its row (its number and its last chain value)."""
     previous, vouching = START, None
@@ -243,50 +210,3 @@ def _vouched(key: bytes, voucher: Entry | None, entry: Entry) -> bool:
     """Whether the row before says, under our key, that exactly this one follows it with this chain value."""
     proof = link(key, START, entry).encode()
     return voucher is not None and (voucher.origin_chain, voucher.payload) == (entry.chain, proof)
-
-
-async def _streams(connection: Connection) -> AsyncIterator[list[Entry]]:
-    entries: list[Entry] = []
-    async for row in connection.cursor("SELECT * FROM journal ORDER BY stream, n", prefetch=1000):
-        entry = read_entry(row)
-        if entries and entries[0].stream != entry.stream:
-            yield entries
-            entries = []
-        entries.append(entry)
-    if entries:
-        yield entries
-
-
-async def _log_flaws(
-    connection: Connection,
-    source: str,
-    own: Mapping[UUID, Entry],
-    waiting: Collection[UUID],
-    log: AsyncIterator[Received],
-) -> list[Flaw]:
-    flaws: list[Flaw] = []
-    seen: set[UUID] = set()
-    unknown: dict[UUID, str] = {}
-    generations = Generations()
-    async for received in log:
-        message = received.message
-        void = generations.void(received)
-        if message is None or message.source != source or void or message.type == GENERATION:
-            continue
-        seen.add(message.id)
-        entry = own.get(message.id)
-        if entry is None:
-            unknown[message.id] = message.subject
-        elif (received.key, message) != (entry.stream, entry.message()):
-            flaws.append(Flaw(entry.stream, entry.n, "the log has this event otherwise"))
-    # An event decided since the journal was read is there by now.
-    later = await connection.fetch("SELECT id FROM journal WHERE own AND id = ANY($1::uuid[])", list(unknown))
-    for known in later:
-        del unknown[known["id"]]
-    flaws.extend(Flaw(stream, 0, "the log has an event the journal lacks") for stream in unknown.values())
-    flaws.extend(
-        Flaw(e.stream, e.n, "the log lacks this event")
-        for e in own.values()
-        if e.id not in seen and e.id not in waiting
-    )
-    return flaws
