@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import BrowserContext, Page
+from playwright.async_api import BrowserContext, Page, expect
 
 from demo.people import Crowd, roster_row
 from loopkeeper.contract.calendar import la_date
@@ -138,6 +138,19 @@ async def test_pages_take_little_with_a_thousand_loops_open(
             assert answer.status == 200
         measured.work[path], measured.wall[path] = late(work), late(wall)
     assert {path: took for path, took in measured.work.items() if took > SERVER_MS} == {}
+
+
+async def test_a_list_that_is_longer_than_a_page_may_look_says_so(
+    busy: Stage, at: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, path in (("Rosa Diaz", "/refer"), ("Maria Chen", "/plan/asked?which=twice")):
+        page = await at.be(name)
+        await page.goto(at.url + path)
+        await expect(page.get_by_role("note")).to_have_count(0)
+        with monkeypatch.context() as shorter:
+            shorter.setattr("console.pages.rows.MOST_PAGES", 2)
+            await page.reload()
+        await expect(page.get_by_role("note")).to_contain_text("looked through; there are more")
 
 
 def late(taken: Sequence[float]) -> float:

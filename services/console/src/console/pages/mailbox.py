@@ -12,7 +12,7 @@ from console.api.client import Refused, unless
 from console.api.models.notification import Item, ListingItem, Opened
 from console.pages.care.first import live
 from console.pages.refused import problem
-from console.pages.rows import PAGE, lately, pages
+from console.pages.rows import PAGE, cut_short, lately, pages
 from console.pages.visit import Visit, see, visiting
 from console.parts.basics import blocks, labels, marks, times
 from console.parts.basics.html import form_to, href, once_field, said
@@ -88,6 +88,7 @@ async def mailbox(visit: Reader, which: str = "") -> Response:
                 )
             ]
         ],
+        cut_short(found, visit),
         h.div(".group")[h.ul(".tiles-list")[(_row(each, visit) for each in ordered)]]
         if ordered
         else blocks.empty(

@@ -68,14 +68,30 @@ def needs(found: ShownReferral, words: Words) -> str:
     )
 
 
-async def all_referrals(api: Api, **query: object) -> Sequence[ShownReferral]:
+class Looked(list[Any]):
+    """Entries of a list; `cut` where there are more than a page may look at."""
+
+    cut = False
+
+
+def cut_short(found: Sequence[Any], visit: Visit) -> h.Node:
+    """That there is more than what was looked through; nothing where there is not."""
+    if not (isinstance(found, Looked) and found.cut):
+        return None
+    said = visit.words(
+        "The first {count} were looked through; there are more. Find one by its id.", count=len(found)
+    )
+    return h.p(".sub", role="note")[said]
+
+
+async def all_referrals(api: Api, **query: object) -> Looked:
     """Every referral that fits, page by page, as far as a page may look."""
     return await pages(api, "intake", "/v1/referrals", ListingShownReferral, **query)
 
 
-async def pages(api: Api, service: str, path: str, model: type[Any], **query: object) -> Sequence[Any]:
+async def pages(api: Api, service: str, path: str, model: type[Any], **query: object) -> Looked:
     """The entries of a list, page by page, as far as a page may look."""
-    found: list[Any] = []
+    found = Looked()
     cursor: str | None = None
     for _ in range(MOST_PAGES):
         page = await api.get(service, path, model, limit=PAGE, cursor=cursor, **query)
@@ -83,6 +99,7 @@ async def pages(api: Api, service: str, path: str, model: type[Any], **query: ob
         cursor = page.next_cursor
         if cursor is None:
             break
+    found.cut = cursor is not None
     return found
 
 

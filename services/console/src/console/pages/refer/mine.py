@@ -16,7 +16,7 @@ from console.pages import sentences
 from console.pages.care.first import live
 from console.pages.record.page import door, toast
 from console.pages.refused import problem
-from console.pages.rows import all_referrals, by_due, lately, loop_of, needs, progress_of
+from console.pages.rows import all_referrals, by_due, cut_short, lately, loop_of, needs, progress_of
 from console.pages.visit import Visit, see, visiting
 from console.parts import loops
 from console.parts.basics import blocks, labels, marks, times
@@ -76,6 +76,7 @@ async def mine(visit: Annotated[Visit, visiting(Role.REFERRER)]) -> Response:
             ],
         ],
         visit.away(box),
+        cut_short(found, visit),
         _group(_("Asked of you"), asked, visit, path="answers") if asked else None,
         _group(_("On their way"), waiting, visit) if waiting else None,
         _group(_("Closed"), closed[:CLOSED_SHOWN], visit, count=len(closed)) if closed else None,
