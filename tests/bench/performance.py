@@ -22,47 +22,77 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from loopkeeper.postgres import embedded
+from tests.bench import newcomer, requests
+from tests.bench.newcomer import FirstLoop
+from tests.bench.requests import until_ready
+from tests.bench.sizes import ALL
 from tests.bench.yardsticks import Yardsticks, measured
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "performance.md"
 SERVES_WITHIN = 240.0
+# Warm starts of each kind.
+STARTS = 3
 
 
 @dataclass(frozen=True)
 class Weighed:
-    """One process with some services: megabytes of memory once it rests, and seconds from its second start until it is
-    ready."""
+    """One process with some services: megabytes of memory once it rests; seconds from a later start until it is ready,
+    where its PostgreSQL starts with it and where that runs already; and the processor of such a start."""
 
     memory: float
     start: float
+    start_alone: float
+    processor: float
 
 
 def weight(folder: Path, services: Sequence[str]) -> Weighed:
-    """Start these services twice on a database of their own: the first start makes the tables."""
+    """Start these services on databases of their own: the first start makes the tables."""
     home = folder / "home"
     home.mkdir(parents=True)
     try:
         with _up(home, services):
             pass
-        began = time.monotonic()
-        with _up(home, services) as process:
-            took = time.monotonic() - began
-            time.sleep(5)
-            rollup = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
-            found = re.search(r"^Rss:\s+(\d+)", rollup, re.M)
-            assert found is not None, rollup
-            return Weighed(int(found[1]) / 1024, took)
+        both, alone = list[float](), list[float]()
+        memory = spent = 0.0
+        for _ in range(STARTS):
+            with _up(home, services) as up:
+                both.append(up.seconds)
+            embedded.start(home / "postgres", [*services, "log"])
+            with _up(home, services) as up:
+                alone.append(up.seconds)
+                spent = _spent(up.pid)
+                time.sleep(5)
+                rollup = Path(f"/proc/{up.pid}/smaps_rollup").read_text()
+                found = re.search(r"^Rss:\s+(\d+)", rollup, re.M)
+                assert found is not None, rollup
+                memory = int(found[1]) / 1024
+        return Weighed(memory, median(both), median(alone), spent)
     finally:
         embedded.remove(home / "postgres")
 
 
+@dataclass(frozen=True)
+class Up:
+    """A process that is ready, and how long it took."""
+
+    pid: int
+    seconds: float
+
+
+def _spent(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 @contextmanager
-def _up(home: Path, services: Sequence[str]) -> Generator[subprocess.Popen[Any]]:
+def _up(home: Path, services: Sequence[str]) -> Generator[Up]:
     """Ready."""
     with (home.parent / "log.txt").open("a") as said:
+        began = time.monotonic()
         process = subprocess.Popen(
             [Path(sys.executable).with_name("loopkeeper"), "up", *services, "--port", "8739"],
             stdout=said,
@@ -70,27 +100,11 @@ def _up(home: Path, services: Sequence[str]) -> Generator[subprocess.Popen[Any]]
             env={**os.environ, "LOOPKEEPER_HOME": str(home), "LOOPKEEPER_LOG_LEVEL": "WARNING"},
         )
         try:
-            _until_ready(process)
-            yield process
+            until_ready(process, 8739, SERVES_WITHIN)
+            yield Up(process.pid, time.monotonic() - began)
         finally:
             process.terminate()
             process.wait()
-
-
-def _until_ready(process: subprocess.Popen[Any]) -> None:
-    import httpx
-
-    deadline = time.monotonic() + SERVES_WITHIN
-    with httpx.Client() as client:
-        while time.monotonic() < deadline:
-            assert process.poll() is None, "the services did not start"
-            try:
-                if client.get("http://127.0.0.1:8739/health/ready").status_code == 200:
-                    return
-            except httpx.TransportError:
-                pass
-            time.sleep(0.05)
-    raise TimeoutError("the services are not ready")
 
 
 def alone(*, quick: bool) -> Mapping[str, Any]:
@@ -105,9 +119,16 @@ def alone(*, quick: bool) -> Mapping[str, Any]:
     return json.loads(done.stdout[done.stdout.index("{\n") :])
 
 
-def page(found: Mapping[str, Any], beside: Yardsticks, weights: Mapping[str, Weighed]) -> str:
+def page(
+    found: Mapping[str, Any],
+    created: Mapping[str, float],
+    beside: Yardsticks,
+    weights: Mapping[str, Weighed],
+    first: FirstLoop,
+) -> str:
     """The page, in Markdown."""
     w2 = beside.w2
+    create = created["process, ms"] + created["PostgreSQL, ms"]
     loop, offer = found["loop"], found["stages"]["offer told"]
     saturated, single, idle = found["saturated"], found["alone"], found["idle"]
     busy = saturated["process, ms a loop"] + saturated["PostgreSQL, ms a loop"]
@@ -125,12 +146,16 @@ def page(found: Mapping[str, Any], beside: Yardsticks, weights: Mapping[str, Wei
         ("c", "the same: processor, ms", f"{lonely:.0f} ({lonely / w2.milliseconds:.0f} × W2)"),
         ("d", "to the offer told, alone: statements; rows; WAL, kB",
          f"{offer['statements']:.0f}; {offer['rows written']:.0f}; {offer['WAL bytes'] / 1000:.0f}"),
+        ("e", "create, one process, 32 clients: processor, ms", f"{create:.2f} ({create / w2.milliseconds:.1f} × W2)"),
+        ("e", "the same: a second", f"{created['creates a second']:.0f} ({created['creates a second'] / w2.rate:.2f} × W2)"),
         *(("f", f"from POST to the first webhook at {rate}: p50; p99, ms", f"{waits['p50, ms']:.0f}; {waits['p99, ms']:.0f}")
           for rate, waits in found["paced"].items()),
         ("h", "idle: statements a second; processor, ms a second", f"{idle['statements a second']:.1f}; {resting:.1f}"),
         *(("i", f"memory, {name}, MB", f"{each.memory:.0f}") for name, each in weights.items()),
-        *(("k", f"second start until ready, {name}, with its PostgreSQL, s", f"{each.start:.1f}")
-          for name, each in weights.items()),
+        *(("k", f"warm start until ready, {name}: with its PostgreSQL; without; processor, s",
+           f"{each.start:.2f}; {each.start_alone:.2f}; {each.processor:.2f}") for name, each in weights.items()),
+        ("k", "clean clone to the first closed loop, s: whole; what is fetched and installed; the first start",
+         f"{first.whole:.1f}; {first.setup:.1f}; {first.start:.1f}"),
         ("naive", "whole loop, 16 under way at a time: processor, ms; a second",
          f"{beside.naive['closed, ms']:.1f} ({beside.naive['closed, ms'] / busy:.1f} × ours); {beside.naive['closed a second']:.1f}"),
         ("naive", "to the offer told, 16 under way at a time: processor, ms; a second",
@@ -184,6 +209,8 @@ validation, screening, sealing, journal and chain, traces.
   a few statements of quiet sweeps are among them.
 - **Processor**: of the process, which is also who asks (over ASGI) and who is told (over HTTP), and of PostgreSQL with
   all its sessions. On a machine shared with other programs it moves by a third; counts do not.
+- **Create**: a POST of a referral as a program serves it: intake alone in its process, over sockets, asked by another
+  process, which is not counted.
 - **W2** is the least that a referral with an outbox costs PostgreSQL: pgbench with two inserts a transaction, in the
   same run. Ratios to it can be compared between machines.
 - **Naive** is the same loop as most would write it first (`tests/bench/naive.py`): an ORM session for each request, message
@@ -241,9 +268,12 @@ def main() -> None:
         beside = measured(folder, quick=asked.quick)
         weights = {
             "one service (intake)": weight(folder / "one", ["intake"]),
-            "four services in one process": weight(folder / "four", []),
+            "four services in one process": weight(folder / "four", ALL),
         }
-    kept, written = PAGE.read_text(), page(alone(quick=asked.quick), beside, weights)
+        first = newcomer.first_loop(folder / "newcomer")
+    kept = PAGE.read_text()
+    created = requests.measure(1000 if asked.quick else 4000)
+    written = page(alone(quick=asked.quick), created, beside, weights, first)
     print(compared(kept, written))
     PAGE.write_text(written)
     print(f"written: {PAGE}")

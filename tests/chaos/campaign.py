@@ -36,7 +36,7 @@ from tests.chaos.cluster import Cluster
 from tests.chaos.hearing import unheard, unkept
 from tests.chaos.lives import Life, Lives, until
 from tests.chaos.load import People
-from tests.chaos.points import ANYTHING, SERVICES, Through, points
+from tests.chaos.points import SERVICES, Through, points
 from tests.chaos.town import Town, town
 from tests.databases import Databases
 from tests.kafka import PARTITIONS, guarded
@@ -204,7 +204,7 @@ class Campaign:
             for life in living:
                 life.kill()
 
-        as_it_begins = point.needle == ANYTHING
+        as_it_begins = point.as_it_begins
         async with self._through(point.service, point.line) as line:
             if as_it_begins:
                 await self.town.kill(point.service)

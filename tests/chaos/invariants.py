@@ -40,7 +40,7 @@ from loopkeeper.postgres.connections import Connection, connect
 from loopkeeper.runtime.run import Addresses, make_event_log
 from loopkeeper.security.keyring import Keyring
 from loopkeeper.security.sealing import Sealer
-from loopkeeper.store import journal
+from loopkeeper.store import journal, proof
 from loopkeeper.store.definition import Domain, Loaded, Loader
 from loopkeeper.store.journal import Entry
 from tests.kafka import PARTITIONS
@@ -186,7 +186,7 @@ async def unsound(addresses: Addresses, config: Path) -> list[str]:
         connection, event_log = await connect(addresses.databases[name]), log_at(addresses)
         try:
             tables = (domain.table, *domain.reference_streams)
-            flaws = await journal.verify(connection, key, f"/{name}", tables, event_log.history())
+            flaws = await proof.verify(connection, key, f"/{name}", tables, event_log.history())
         finally:
             await connection.close()
             await event_log.close()

@@ -13,6 +13,12 @@ from tests.shared.cut_line import CutLine, cut_line
 SERVICES = tuple(installed())
 # What happens at a service's lines, by name: before the other side has it, or when its answer is on its way.
 COMMIT, PUBLISHED, ANYTHING = b"COMMIT", b"ecm.", b""
+# To Kafka: kinds of requests, by their numbers.
+PRODUCE, OFFSETS, JOIN = b"\0\0", b"\0\x08", b"\0\x0b"
+WORDS = {
+    COMMIT: "commit", PUBLISHED: "publishing", ANYTHING: "its first word", PRODUCE: "producing",
+    OFFSETS: "acknowledging what it read", JOIN: "joining its group",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -26,26 +32,27 @@ class Point:
 
     @property
     def name(self) -> str:
-        what = {COMMIT: "commit", PUBLISHED: "publishing", ANYTHING: "its first word"}[self.needle]
-        return f"{self.service}: {'before' if self.before else 'after'} {what} to {self.line}"
+        return f"{self.service}: {'before' if self.before else 'after'} {WORDS[self.needle]} to {self.line}"
+
+    @property
+    def as_it_begins(self) -> bool:
+        """Whether a service comes to it when it begins, and not as it works."""
+        return self.needle in (ANYTHING, JOIN)
 
 
 def points(log: str) -> Sequence[Point]:
-    """Every named moment. What a service says to Kafka is not read here, so there are fewer with it."""
-    found = [
-        Point(service, "its database", needle, before)
+    """Every named moment."""
+    needles = {
+        "its database": (COMMIT, ANYTHING),
+        "the log": (PUBLISHED, ANYTHING) if log == "postgres" else (PRODUCE, OFFSETS, JOIN, ANYTHING),
+    }
+    return [
+        Point(service, line, needle, before)
+        for line, all_ in needles.items()
         for service in SERVICES
-        for needle in (COMMIT, ANYTHING)
+        for needle in all_
         for before in (True, False)
     ]
-    if log == "postgres":
-        found += [
-            Point(service, "the log", needle, before)
-            for service in SERVICES
-            for needle in (PUBLISHED, ANYTHING)
-            for before in (True, False)
-        ]
-    return found
 
 
 class Through:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,10 +13,14 @@ import pytest_asyncio
 
 from loopkeeper.contract import ids
 from loopkeeper.kernel.supervisor import Heartbeat
+from loopkeeper.postgres.connections import Pool
 from loopkeeper.store.transient import transient
 from loopkeeper.testing.partner import Answer
 from notification.delivery.lease import RENEW_AFTER
+from notification.delivery.statements import RECORDING
 from notification.delivery.webhook import SCHEDULE
+from notification.persistence import notice_proof
+from notification.persistence.notice_proof import Told
 from notification.persistence.outgoing import LEASE
 from notification.workers import tell_once
 from tests.builders.facts import closed
@@ -249,3 +254,42 @@ async def test_the_closings_arrival_is_published_once_and_only_after_it_arrived(
         ) == [{"n": 0}]
         told = await opened.rows("SELECT count(*) AS n FROM journal WHERE type = 'ecm.notice.delivered.v1'")
         assert told == [{"n": 1}]
+
+
+@dataclass
+class Explained:
+    """Takes statements, and keeps how they would be run."""
+
+    pool: Pool
+    plans: list[str] = field(default_factory=list[str])
+
+    async def execute(self, query: str, *args: object) -> None:
+        self.plans += [row[0] for row in await self.pool.fetch(f"EXPLAIN {query}", *args)]
+
+
+async def test_what_became_of_a_delivery_is_written_by_its_id_however_much_waits_for_others(
+    opened: House,
+) -> None:
+    """Before PostgreSQL has analyzed a table it takes what is pending, or not told, for one row."""
+    pool = opened.context.pool
+    await pool.execute(
+        """INSERT INTO delivery (id, subscription, sequence, referral, notice, told, trigger, asked, state, number,
+             next_attempt_at, lease)
+           SELECT 'dlv_' || i, 'sub_dead', i, 'ref_' || i, '', false, 'scheduled', '', 'pending', 0, now(), ''
+           FROM generate_series(1, 2000) i"""
+    )
+    await pool.execute(
+        """INSERT INTO notice (id, referral, plan, event, code, recipient, recipient_kind, addressee, words, needs, closing,
+             published, at, told_how, told_by)
+           SELECT 'ntc_' || i, 'ref_' || i, 'p', gen_random_uuid(), 'c', 'org', 'pcp', '', '{}', '{}', false, false, now(), '',
+             '{}' FROM generate_series(1, 2000) i"""
+    )
+    now = opened.clock.now()
+    recorded = await pool.fetch(
+        f"EXPLAIN {RECORDING}", ["dlv_1"], ["l"], ["delivered"], [1], [None], [now], [False]
+    )
+    marked = Explained(pool)
+    await notice_proof.mark(marked, [Told("ntc_1", now, "webhook")])
+    plan = "\n".join((*(row[0] for row in recorded), *marked.plans))
+    assert {"delivery_pkey", "notice_pkey"} <= set(plan.split())
+    assert not {"delivery_due", "delivery_order", "notice_untold", "notice_untold_kind"} & set(plan.split())

@@ -1,4 +1,5 @@
-"""A line to PostgreSQL that can be cut at the worst moment: after a COMMIT took effect, before its reply arrives."""
+"""A line to PostgreSQL that can be cut at the worst moment: after a COMMIT took effect, before its reply arrives; and one to
+Kafka, at a request of one kind."""
 
 from __future__ import annotations
 
@@ -7,6 +8,9 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
+
+# A request to Kafka begins with its length and the number of its kind.
+REQUEST = 6
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ class CutLine:
 
         async def up() -> None:
             while piece := await reader.read(65536):
-                if (trap := self.trap) is not None and trap.needle in piece:
+                if (trap := self.trap) is not None and self._has(piece, trap.needle):
                     self.trap = None
                     if trap.before:
                         trap.spring()
@@ -72,7 +76,7 @@ class CutLine:
                     sprung[0].spring()
                     return
                 await asyncio.sleep(self.delay)
-                writer.write(piece)
+                writer.write(self._told(piece))
 
         tasks = [asyncio.create_task(up()), asyncio.create_task(down())]
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -83,6 +87,12 @@ class CutLine:
             with suppress(OSError):
                 await each.wait_closed()
 
+    def _has(self, piece: bytes, needle: bytes) -> bool:
+        return needle in piece
+
+    def _told(self, piece: bytes) -> bytes:
+        return piece
+
     async def _server(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         parts = urlsplit(self.url)
         folder = parse_qs(parts.query).get("host", [""])[0]
@@ -92,14 +102,33 @@ class CutLine:
         return await asyncio.open_connection(parts.hostname, port)
 
 
+class KafkaLine(CutLine):
+    """The same to a broker. A needle is the number of a kind of request; the address that the broker gives of itself is
+    this line's, so that all connections come through it."""
+
+    def _has(self, piece: bytes, needle: bytes) -> bool:
+        while len(piece) >= REQUEST:
+            if not needle or piece[4:REQUEST] == needle:
+                return True
+            piece = piece[4 + int.from_bytes(piece[:4]) :]
+        return False
+
+    def _told(self, piece: bytes) -> bytes:
+        server, line = urlsplit(self.url), urlsplit(self.through)
+        host = (server.hostname or "").encode()
+        return piece.replace(host + (server.port or 0).to_bytes(4), host + (line.port or 0).to_bytes(4))
+
+
 @asynccontextmanager
 async def cut_line(url: str) -> AsyncGenerator[CutLine]:
-    """A line to this database; `through` is the URL that uses it."""
-    line = CutLine(url)
-    server = await asyncio.start_server(line._pass, "127.0.0.1", 0)
+    """A line to this database or broker; `through` is the URL that uses it."""
     parts = urlsplit(url)
+    of_kafka = parts.scheme == "kafka"
+    line = KafkaLine(url) if of_kafka else CutLine(url)
+    server = await asyncio.start_server(line._pass, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    line.through = f"postgresql://{parts.username}:{parts.password}@127.0.0.1:{port}{parts.path}"
+    user = "" if of_kafka else f"{parts.username}:{parts.password}@"
+    line.through = f"{parts.scheme}://{user}127.0.0.1:{port}{parts.path}"
     try:
         yield line
     finally:

@@ -4,6 +4,7 @@ reader role that changes nothing and sees what it was told to see."""
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -131,6 +132,25 @@ async def test_tables_of_another_program_are_refused_by_name(migrated: Migrated)
     for asked in (upgrade(url, "referral_intake"), tables_in("intake", url, "referral_intake")):
         with pytest.raises(StartError, match="'ae1027a6acf', which is none of Loopkeeper's"):
             await asked
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_an_event_of_usual_size_is_one_row_though_nothing_can_compress_it(
+    service: str, migrated: Migrated
+) -> None:
+    connection = await connect(await migrated(service))
+    await connection.execute(
+        """INSERT INTO journal (stream, n, id, own, sequence, type, source, at, causation, traceparent, origin_chain, payload,
+             chain) VALUES ('ref_1', 1, gen_random_uuid(), true, 1, 't', 's', now(), '', '', '', $1, '')""",
+        random.Random(1).randbytes(5_000),
+    )
+    apart = "SELECT pg_relation_size(reltoastrelid) FROM pg_class WHERE oid = 'journal'::regclass"
+    assert await connection.fetchval(apart) == 0
+    states = (
+        "SELECT 'toast_tuple_target=8160' = ANY(reloptions) FROM pg_class WHERE oid = 'referral'::regclass"
+    )
+    assert await connection.fetchval(states)
+    await connection.close()
 
 
 # An index over an expression with an operator class is compared by its name only.

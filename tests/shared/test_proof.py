@@ -21,7 +21,7 @@ from loopkeeper.event_log.port import Received
 from loopkeeper.kernel.clock import ManualClock
 from loopkeeper.postgres.connections import Connection, connect
 from loopkeeper.runtime.service import installed
-from loopkeeper.store import journal
+from loopkeeper.store import proof
 from loopkeeper.store.batch import Outcome
 from loopkeeper.store.definition import Submission
 from loopkeeper.store.journal import Flaw
@@ -61,7 +61,7 @@ async def desk(here: Site, owner: Connection) -> Replica:
 
 async def flaws(desk: Replica, owner: Connection, log: AsyncIterator[Received] | None = None) -> list[Flaw]:
     key = desk.bench.sealer.chain_key()
-    return await journal.verify(owner, key, "/intake", ["referral"], log or desk.event_log.history())
+    return await proof.verify(owner, key, "/intake", ["referral"], log or desk.event_log.history())
 
 
 async def found(desk: Replica, owner: Connection) -> list[str]:
@@ -276,7 +276,7 @@ async def pair(
             yield Pair(opened, one, two)
             chain = one.bench.sealer.chain_key()
             owner = await connect(url)
-            assert await journal.verify(owner, chain, "/assignment", ["referral", "provider"]) == []
+            assert await proof.verify(owner, chain, "/assignment", ["referral", "provider"]) == []
             await owner.close()
         await opened.left()
         looking = await connect(log)

@@ -405,3 +405,18 @@ async def test_what_was_sent_is_passed_over_although_an_old_snapshot_keeps_it(
         pages.append(orjson.loads(plan["QUERY PLAN"])[0]["Plan"]["Shared Hit Blocks"])
     await backup.close()
     assert pages[1] <= 8 < pages[0]
+
+
+async def test_each_unsent_event_is_looked_up_by_its_key_though_nobody_analyzed_the_journal(
+    desk: Replica, session: Connection
+) -> None:
+    await session.execute(
+        """INSERT INTO journal (stream, n, id, own, sequence, type, source, at, causation, traceparent, origin_chain, payload,
+             chain)
+           SELECT 'ref_' || i, 1, gen_random_uuid(), true, 1, 't', 's', now(), '', '', '', '', ''
+           FROM generate_series(1, 2000) i"""
+    )
+    await session.execute("INSERT INTO outbox (stream, n) SELECT stream, n FROM journal LIMIT 100")
+    plan = "\n".join(row[0] for row in await session.fetch(f"EXPLAIN {relay.READ}", ROUND, 0))
+    assert "journal_pkey" in plan
+    assert "Seq Scan on journal" not in plan

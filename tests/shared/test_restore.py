@@ -11,7 +11,7 @@ import pytest
 from loopkeeper.flow.recovery import RestoreFailed
 from loopkeeper.kernel.errors import Busy
 from loopkeeper.postgres.connections import connect
-from loopkeeper.store import journal
+from loopkeeper.store import journal, proof
 from loopkeeper.store import store as stores
 from loopkeeper.store.store import Store
 from tests.databases import Databases
@@ -108,7 +108,7 @@ async def test_a_service_that_dies_while_it_reads_what_it_lost_goes_on_at_the_ne
         await begin(desk)
         await desk.read()
         # Everything is set aside, one stream is rebuilt, and that was all.
-        assert await desk.parked.rebuild(first.stream)
+        assert await desk.parked.rebuild([first.stream]) == 1
     async with here.visited() as desk:
         catch_up = await begin(desk)
         assert catch_up.restoring
@@ -188,7 +188,7 @@ async def test_what_only_the_lost_database_knew_is_vouched_for_and_the_journal_p
 async def flaws(here: Site, store: Store[Any], desk: Replica) -> list[str]:
     connection = await connect(here.url)
     try:
-        found = await journal.verify(
+        found = await proof.verify(
             connection, desk.bench.sealer.chain_key(), "/intake", ["referral"], desk.event_log.history()
         )
     finally:

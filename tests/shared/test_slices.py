@@ -105,6 +105,20 @@ async def test_who_used_much_steps_back_while_a_request_of_others_is_under_way()
     assert len(answers.made) == 20
 
 
+async def test_it_does_not_even_begin_to_read_meanwhile() -> None:
+    answers = Answers()
+    await answers.slices.let_in(GREEDY)
+    await answers.begin(GREEDY, 10, LITTLE / 5)
+    answers.slices.entered(QUIET)
+    reading = asyncio.create_task(answers.slices.let_in(GREEDY))
+    await answers.slices.let_in(QUIET)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not reading.done()
+    answers.slices.left(QUIET)
+    await reading
+
+
 async def test_it_steps_back_for_a_moment_only() -> None:
     answers = Answers()
     await answers.begin(GREEDY, 10, LITTLE / 5)

@@ -13,7 +13,7 @@ from loopkeeper.contract import events, ids
 from loopkeeper.contract.decider import Refused
 from loopkeeper.kernel.errors import Busy, Problem
 from loopkeeper.postgres.connections import connect
-from loopkeeper.store import journal
+from loopkeeper.store import proof
 from loopkeeper.store.batch import Outcome
 from loopkeeper.store.definition import Submission
 from loopkeeper.store.offsets import Overtaken
@@ -316,10 +316,10 @@ async def test_whoever_harms_the_journal_is_found(
         await bench.store.execute([known, fact(known.stream, REVIEW, 1), withdrawal(known.stream)])
         connection = await connect(url)
         key = bench.sealer.chain_key()
-        assert await journal.verify(connection, key, "/intake", ["referral"]) == []
+        assert await proof.verify(connection, key, "/intake", ["referral"]) == []
         await connection.execute("DROP TRIGGER journal_append_only ON journal")
         await connection.execute(harm)
-        flaws = await journal.verify(connection, key, "/intake", ["referral"])
+        flaws = await proof.verify(connection, key, "/intake", ["referral"])
         assert [flaw.what for flaw in flaws] == [what]
         await connection.close()
 

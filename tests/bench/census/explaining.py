@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from statistics import median
@@ -15,6 +16,7 @@ from loopkeeper.store.row_access import SET_VISIBILITY
 from tests.bench.census.recording import Example, Statement
 
 Node = Mapping[str, Any]
+NAMES = itertools.count()
 ANALYZED = "EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) "
 
 
@@ -64,10 +66,34 @@ async def _once(connection: Connection, statement: Statement, example: Example, 
             else:
                 await connection.execute(f'SET LOCAL ROLE "{statement.service}"')
             await connection.execute("SET LOCAL enable_seqscan = off")
-            answer = await connection.fetchval(how + statement.query, *example.values)
+            if statement.reader:
+                answer = await connection.fetchval(how + statement.query, *example.values)
+            else:
+                answer = await _planned_once(connection, statement, example, how)
             raise RolledBack
     except RolledBack:
         return orjson.loads(answer)[0]
+
+
+async def _planned_once(connection: Connection, statement: Statement, example: Example, how: str) -> str:
+    """The plan that serves all values, as a batch's statements have it (`begin_batch_2`)."""
+    name = f"counted_{next(NAMES)}"
+    await connection.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+    kinds = await _kinds(connection, statement)
+    values = [
+        await connection.fetchval(f"SELECT quote_nullable($1::{kind}::text)", value)
+        for kind, value in zip(kinds, example.values, strict=True)
+    ]
+    listed = f" ({', '.join(kinds)})" if kinds else ""
+    await connection.execute(f"PREPARE {name}{listed} AS {statement.query}")
+    handed = f" ({', '.join(values)})" if values else ""
+    return await connection.fetchval(f"{how} EXECUTE {name}{handed}")
+
+
+async def _kinds(connection: Any, statement: Statement) -> list[str]:
+    """The types of what it is asked with, as PostgreSQL names them."""
+    prepared = await connection.prepare(statement.query)
+    return [each.name for each in prepared.get_parameters()]
 
 
 def _nodes(plan: Node) -> Iterator[Node]:

@@ -60,7 +60,7 @@ SELECT pg_advisory_xact_lock({TABLES});
 CREATE SEQUENCE IF NOT EXISTS log_offset MINVALUE 0 START 0 CACHE 1;
 CREATE TABLE IF NOT EXISTS log (
     "offset" bigint PRIMARY KEY, key text NOT NULL, type text NOT NULL,
-    headers bytea NOT NULL, payload bytea NOT NULL, at timestamptz NOT NULL);
+    headers bytea NOT NULL, payload bytea NOT NULL, at timestamptz NOT NULL) WITH (toast_tuple_target = 8160);
 CREATE TABLE IF NOT EXISTS position (grp text PRIMARY KEY, next_offset bigint NOT NULL);
 """
 

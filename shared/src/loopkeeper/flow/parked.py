@@ -22,17 +22,20 @@ from loopkeeper.store.blame import as_corrected, field_in
 from loopkeeper.store.bulk_writes import RETRIES
 from loopkeeper.store.definition import Submission
 from loopkeeper.store.offsets import Progress
-from loopkeeper.store.store import Store
+from loopkeeper.store.store import SET_ASIDE, Store
 
 log = get("parked")
 
 # Why a fact is parked that nobody has looked at yet: the database was restored, and more must be read first.
-WAITING = "waits until the service has read what it lost"
+WAITING = SET_ASIDE
 
 # How the reason begins why a stream is not rebuilt: a person must look at it.
 HALF = "of a command"
 # Of an own event that the log lacks: written again, it is published too.
 UNSENT = "to be published, it is in no log"
+
+# What a stream may have that keeps it from being rebuilt now.
+NOT_REBUILT = (InvariantBroken, ValueError, asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
 
 React = Callable[[Received], Submission | None]
 
@@ -139,7 +142,7 @@ class ParkedFacts:
             replayed = Replayed(stream, applied, len(rows) - applied, error, dry_run)
             if dry_run:
                 raise _DryRun(replayed)
-            await self._done(batch.connection, stream, rows[:applied])
+            await self._done(batch.connection, [stream], rows[:applied])
             if replayed.left:
                 await self._tried(batch.connection, stream, error)
             return replayed
@@ -197,17 +200,17 @@ class ParkedFacts:
             next_retry(self._store.clock.now(), tries or 0),
         )
 
-    async def _done(self, connection: Connection, stream: str, done: Sequence[Any]) -> None:
-        """These facts of the stream are parked no longer; with the last goes its mark."""
+    async def _done(self, connection: Connection, streams: Sequence[str], done: Sequence[Any]) -> None:
+        """These facts of the streams are parked no longer; with the last of a stream goes its mark."""
         await connection.execute(
-            "DELETE FROM parked WHERE stream = $1 AND event_id = ANY($2::uuid[])",
-            stream,
+            "DELETE FROM parked WHERE stream = ANY($1::text[]) AND event_id = ANY($2::uuid[])",
+            list(streams),
             [each["event_id"] for each in done],
         )
         await connection.execute(
-            """DELETE FROM parked_stream s WHERE s.stream = $1
+            """DELETE FROM parked_stream s WHERE s.stream = ANY($1::text[])
                AND NOT EXISTS (SELECT 1 FROM parked p WHERE p.stream = s.stream)""",
-            stream,
+            list(streams),
         )
 
     # ── set aside until a restored database is rebuilt ───────────────────────────────────────────────────────
@@ -264,33 +267,36 @@ class ParkedFacts:
         pending = Pending(Submission(message.id, message.subject, received=place, poison=UNSENT))
         await self._store.with_batch(lambda batch: batch.run([pending], None))
 
-    async def rebuild(self, stream: str) -> bool:
-        """Write what the stream lost of its own; the facts behind stay set aside. False where it cannot be now."""
-
-        async def steps(batch: Batch[Any]) -> None:
-            # Another replica may be at it: what is left is read under the lock.
-            await batch.hold_and_read(stream)
-            rows = await batch.connection.fetch(
-                """SELECT partition, "offset", event_id, error, body FROM parked
-                   WHERE stream = $1 ORDER BY position""",
-                stream,
-            )
-            unsent = frozenset(row["event_id"] for row in rows if row["error"] == UNSENT)
-            done = await rebuild(batch, stream, [self._unsealed(stream, row) for row in rows], unsent)
-            ids = {id_of(each) for each in done}
-            await self._done(batch.connection, stream, [row for row in rows if row["event_id"] in ids])
-
+    async def rebuild(self, streams: Sequence[str]) -> int:
+        """Write what these streams lost of their own; the facts behind stay set aside. How many were rebuilt: all at once, or
+        one by one where one of them cannot be now."""
         try:
-            await self._store.with_batch(steps)
-        except (
-            InvariantBroken,
-            ValueError,
-            asyncpg.DataError,
-            asyncpg.IntegrityConstraintViolationError,
-        ) as error:
-            log.error("stream not rebuilt", referral=stream, error=type(error).__name__)
-            return False
-        return True
+            rebuilt = await self._store.with_batch(lambda batch: self._rebuild(batch, streams))
+        except NOT_REBUILT as error:
+            if len(streams) == 1:
+                log.error("stream not rebuilt", referral=streams[0], error=type(error).__name__)
+                return 0
+            rebuilt = frozenset[str]()
+        alone = [stream for stream in streams if stream not in rebuilt] if len(streams) > 1 else []
+        return len(rebuilt) + sum([await self.rebuild([stream]) for stream in alone])
+
+    async def _rebuild(self, batch: Batch[Any], streams: Sequence[str]) -> frozenset[str]:
+        # Another replica may be at it: what is left is read under the lock.
+        await batch.hold_and_read(*streams)
+        rows = await batch.connection.fetch(
+            """SELECT stream, partition, "offset", event_id, error, body FROM parked
+               WHERE stream = ANY($1::text[]) ORDER BY position""",
+            list(streams),
+        )
+        logged: dict[str, list[Received]] = {stream: [] for stream in streams}
+        for row in rows:
+            logged[row["stream"]].append(self._unsealed(row["stream"], row))
+        unsent = frozenset(row["event_id"] for row in rows if row["error"] == UNSENT)
+        done = await rebuild(batch, logged, unsent)
+        pairs = {(stream, id_of(each)) for stream, received in done.items() for each in received}
+        found = [row for row in rows if (row["stream"], row["event_id"]) in pairs]
+        await self._done(batch.connection, list(done), found)
+        return frozenset(done)
 
     def _unsealed(self, stream: str, row: Any) -> Received:
         body = self._sealer.open("system", stream, "parked", row["body"])

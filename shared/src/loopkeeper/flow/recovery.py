@@ -54,6 +54,8 @@ Offsets = Callable[[], Awaitable[Mapping[int, int]]]
 
 # What was answered and is gone: so many are kept by name, all are logged.
 NAMED = 1000
+# Streams that are rebuilt in one transaction.
+REBUILT_AT_ONCE = 50
 # A claim this close to its end may be pruned at any moment, and proves nothing.
 SURE = COMMANDS_KEPT - timedelta(days=1)
 
@@ -361,10 +363,10 @@ class CatchUp:
         rebuilt = 0
         while streams := await self.parked.with_types(self.own_types):
             done = 0
-            for stream in streams:
+            for first in range(0, len(streams), REBUILT_AT_ONCE):
                 self.store.gate.check(self.closures)
                 _say_busy(heartbeat)
-                done += await self.parked.rebuild(stream)
+                done += await self.parked.rebuild(streams[first : first + REBUILT_AT_ONCE])
             if not done:
                 log.error("streams cannot be rebuilt", service=self.service, count=len(streams))
                 raise RestoreFailed(f"{len(streams)} streams cannot be rebuilt")

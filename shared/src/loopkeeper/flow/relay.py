@@ -4,7 +4,6 @@ deletes. A crash between publish and delete publishes twice; first occurrences s
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import Any
 
 from loopkeeper.event_log.commands import unfinished
@@ -30,8 +29,11 @@ SWEEP = 1.0
 # The advisory lock of the one relay of a database.
 LEADER = 0x6C6F6F70
 
+# Each row of the journal is looked up by its key. (OFFSET keeps PostgreSQL from reading the journal from end to end, which it
+# would take for small before it was analyzed.)
 READ = """
-SELECT o.position, j.* FROM outbox o JOIN journal j USING (stream, n) WHERE o.position > $2 ORDER BY o.position LIMIT $1
+SELECT o.position, j.* FROM (SELECT * FROM outbox WHERE position > $2 ORDER BY position LIMIT $1) o
+CROSS JOIN LATERAL (SELECT * FROM journal j WHERE j.stream = o.stream AND j.n = o.n OFFSET 0) j ORDER BY o.position
 """
 # Tells the leader of another replica that something was committed. One autocommit statement, after the commit: within a
 # transaction it would make all commits wait for each other.
@@ -131,7 +133,7 @@ class Relay:
             if ripe:
                 self._floor.rise()
             return 0
-        messages = [replace(read_entry(row).message(), generation=self._generation) for row in rows]
+        messages = [read_entry(row).message(self._generation) for row in rows]
         published = await self._event_log.publish(messages)
         if ripe and published == len(rows) and not self._more:
             self._floor.rise()

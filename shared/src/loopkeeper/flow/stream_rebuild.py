@@ -123,7 +123,7 @@ class Rebuild:
         )  # fmt: skip
 
     def _linked(self, entry: Entry) -> Entry:
-        entry = journal.with_chain(entry, journal.link(self.batch.chain_key, self.row.head, entry))
+        entry = journal.chained(self.batch.chain_key, self.row.head, entry)
         self.row.n, self.row.head = entry.n, entry.chain
         return entry
 
@@ -154,37 +154,74 @@ class Rebuild:
 
 
 async def rebuild(
-    batch: Batch[Any], stream: str, received: Sequence[Received], unsent: frozenset[UUID] = frozenset()
-) -> list[Received]:
-    """Write what the log has of this stream's own events and the database lacks, under its lock; returns what of
-    `received` is done with. `unsent`: what no log has is published. Raises `InvariantBroken` where the database has gone on since with other events."""
-    ids = [r.message.id for r in received if r.message is not None]
+    batch: Batch[Any],
+    logged: Mapping[str, Sequence[Received]],
+    unsent: frozenset[UUID] = frozenset(),
+) -> dict[str, list[Received]]:
+    """Write what the log has of these streams' own events and the database lacks, under their locks; returns what of `logged`
+    is done with. `unsent`: what no log has is published. A stream of a reference row is rebuilt alone: of several it is left
+    out. Raises `InvariantBroken` where the database has gone on since with other events."""
+    ids = [r.message.id for received in logged.values() for r in received if r.message is not None]
     rows = await batch.connection.fetch(
-        "SELECT id FROM journal WHERE stream = $1 AND id = ANY($2::uuid[])", stream, ids
+        "SELECT id FROM journal WHERE stream = ANY($1::text[]) AND id = ANY($2::uuid[])", list(logged), ids
     )
-    found = [each for r in received if (each := _read(r)) is not None]
-    reference = next((key for each in found if (key := _reference(batch, each)) is not None), None)
-    row: Row[Any] = batch.rows.setdefault(stream, Row(stream, None))
-    if reference is None:
-        work = [Work(_submission(each, Command(fact=each.event)), row.state) for each in found]
-        await batch.lock_and_load(work)
-    else:
-        await batch.lock_and_load([], {reference})
-        kept: Mapping[str, Any] = batch.reference_origin.get(reference) or {}
-        row = Row(stream, None, kept.get("n", 0), kept.get("sequence", 0), kept.get("head", journal.START))
-    way = Rebuild(batch, row, frozenset(row["id"] for row in rows))
-    way.replay(found)
+    known = frozenset(row["id"] for row in rows)
+    found = {
+        stream: [each for r in received if (each := _read(r)) is not None]
+        for stream, received in logged.items()
+    }
+    ways = await _alone(batch, found, known) or await _together(batch, found, known)
+    for way, own in ways:
+        way.replay(own)
     await batch.write(publish=False)
     await journal.enqueue(batch.connection, [each for each in batch.entries if each.id in unsent])
     # Who sends the same request again finds that it was done, though no longer with which body.
+    commands = [(command, way.row.id) for way, _ in ways for command in way.commands]
     await batch.connection.execute(
-        "INSERT INTO claim (id, stream, body_hash, at) SELECT id, $2, '', $3 FROM unnest($1::uuid[]) AS t (id) "
-        "ORDER BY id ON CONFLICT DO NOTHING",
-        way.commands,
-        stream,
+        """INSERT INTO claim (id, stream, body_hash, at) SELECT id, stream, '', $3
+           FROM unnest($1::uuid[], $2::text[]) AS t (id, stream) ORDER BY id ON CONFLICT DO NOTHING""",
+        [command for command, _ in commands],
+        [stream for _, stream in commands],
         batch.now,
     )
-    return way.done
+    return {way.row.id: way.done for way, _ in ways}
+
+
+Ways = list[tuple[Rebuild, list[LoggedMessage]]]
+
+
+async def _alone(batch: Batch[Any], found: Mapping[str, list[LoggedMessage]], known: frozenset[UUID]) -> Ways:
+    """The way of one stream that is a reference row's; none for others."""
+    if len(found) > 1:
+        return []
+    ((stream, own),) = found.items()
+    reference = _reference_of(batch, own)
+    if reference is None:
+        return []
+    await batch.lock_and_load([], {reference})
+    kept: Mapping[str, Any] = batch.reference_origin.get(reference) or {}
+    row = Row[Any](stream, None, kept.get("n", 0), kept.get("sequence", 0), kept.get("head", journal.START))
+    return [(Rebuild(batch, row, known), own)]
+
+
+async def _together(
+    batch: Batch[Any], found: Mapping[str, list[LoggedMessage]], known: frozenset[UUID]
+) -> Ways:
+    """The ways of all streams that are no reference row's."""
+    ways: Ways = []
+    work: list[Work[Any]] = []
+    for stream, own in found.items():
+        if _reference_of(batch, own) is not None:
+            continue
+        row: Row[Any] = batch.rows.setdefault(stream, Row(stream, None))
+        work += [Work(_submission(each, Command(fact=each.event)), row.state) for each in own]
+        ways.append((Rebuild(batch, row, known), own))
+    await batch.lock_and_load(work)
+    return ways
+
+
+def _reference_of(batch: Batch[Any], found: Sequence[LoggedMessage]) -> tuple[str, str] | None:
+    return next((key for each in found if (key := _reference(batch, each)) is not None), None)
 
 
 def _read(received: Received) -> LoggedMessage | None:

@@ -85,6 +85,12 @@ class Rates:
             await self._wait_for_place(share, places, WRITES_AT_ONCE if writes else READS_AT_ONCE)
         else:
             await places.acquire()
+        if not writes:
+            try:
+                await self._slices.let_in(organization)
+            except BaseException:
+                places.release()
+                raise
         share.under_way += 1
         self._slices.entered(organization)
 

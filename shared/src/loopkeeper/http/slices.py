@@ -58,6 +58,12 @@ class Slices:
             self._over(organization, 0.0)
         return tuple(entries)
 
+    async def let_in(self, organization: str) -> None:
+        """Return when a reading of this organization may begin: at once, or in its turn where it used much."""
+        if self.used(organization) >= LITTLE:
+            await self._turn(organization, begun=False)
+            self._over(organization, 0.0)
+
     def entered(self, organization: str) -> None:
         """A request of this organization is under way, until `left`."""
         self._under_way[organization] += 1

@@ -215,4 +215,7 @@ def _settings(role: str | None, name: str) -> dict[str, Any]:
     settings = {**TIMEOUTS, "application_name": name}
     if role is not None:
         settings["role"] = role
+        # A reader's statement has one process. PostgreSQL would count open loops with two more, which cost more to start, and
+        # to sort for, than they save; and who reads is measured by the time that its own session takes.
+        settings["max_parallel_workers_per_gather"] = "0"
     return settings

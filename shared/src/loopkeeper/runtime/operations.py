@@ -19,7 +19,7 @@ from loopkeeper.kernel.errors import Problem, not_found
 from loopkeeper.runtime.backlog import waiting
 from loopkeeper.runtime.service import Call, RunningService
 from loopkeeper.security.organizations import Role
-from loopkeeper.store import journal
+from loopkeeper.store import proof
 
 Operator = Annotated[Call, allowed(Role.OPERATIONS)]
 
@@ -306,7 +306,7 @@ async def verify_journal(call: Operator) -> Proof:
     context = call.service
     domain = context.store.domain
     async with context.pool.acquire() as connection:
-        flaws = await journal.verify(
+        flaws = await proof.verify(
             connection,  # pyright: ignore[reportArgumentType] a pool's substitute has every method of a connection
             context.sealer.chain_key(),
             f"/{domain.service}",

@@ -163,7 +163,7 @@ class Batch(Held[S]):
                 first[item.submission.id] = item
         submissions = sorted((p.submission for p in first.values()), key=lambda s: s.id)
         rows = await self.connection.fetch(
-            "SELECT * FROM begin_batch_1($1, $2, $3, $4, $5, $6)",
+            "SELECT * FROM begin_batch_2($1, $2, $3, $4, $5, $6)",
             [s.id for s in submissions],
             [s.stream for s in submissions],
             [s.body_hash for s in submissions],

@@ -72,10 +72,14 @@ class Held(Generic[S]):
         await self.mark([stream])
         return stream in self.marks
 
-    async def hold_and_read(self, stream: str) -> None:
-        """`hold`, and know the row."""
-        await self.hold(stream)
-        await self.lock([stream])
+    async def hold_and_read(self, *streams: str) -> None:
+        """Lock these streams' rows, unread, and their parked marks, in that order, and know the rows."""
+        await self.connection.execute(
+            f'SELECT FROM "{self.domain.table}" WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE',
+            sorted(streams),
+        )
+        await self.mark(streams)
+        await self.lock(streams)
 
     async def lock_shared(self, keys: set[Key]) -> None:
         ordered = sorted(keys)

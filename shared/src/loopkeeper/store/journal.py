@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
 from loopkeeper.contract.envelope import CommandPart, Message
-from loopkeeper.event_log.generations import GENERATION, Generations
-from loopkeeper.event_log.port import Received
-from loopkeeper.postgres.connections import Connection
 from loopkeeper.store.gathered import Writes
 
 START = ""
@@ -27,9 +24,13 @@ VOUCHER = "restored"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Entry:
-    """One journal row. For a noted one `source` and `origin_chain` are the publisher's."""
+    """One journal row. For a noted one `source` and `origin_chain` are the publisher's.
+
+    Not frozen, because each is made without its chain value, and a copy would cost more than all else that is done with it;
+    once it has one (`chained`, `numbered`) nobody changes it.
+    """
 
     stream: str
     n: int
@@ -49,7 +50,7 @@ class Entry:
     part: int | None = None
     parts: int | None = None
 
-    def message(self) -> Message:
+    def message(self, generation: int = 0) -> Message:
         """The event as it is published: byte for byte what the journal keeps."""
         return Message(
             id=self.id,
@@ -62,6 +63,7 @@ class Entry:
             chain=self.chain,
             causation=self.causation,
             traceparent=self.traceparent,
+            generation=generation,
             part=self._part(),
         )
 
@@ -73,14 +75,11 @@ class Entry:
 
 def numbered(entries: Sequence[Entry], command: UUID) -> list[Entry]:
     """The rows one command wrote, with its published events counted where there are several."""
-    of = sum(entry.own for entry in entries)
-    if of < 2:
-        return list(entries)
-    numbers = iter(range(1, of + 1))
-    return [
-        replace(entry, command_id=command, part=next(numbers), parts=of) if entry.own else entry
-        for entry in entries
-    ]
+    own = [entry for entry in entries if entry.own]
+    if len(own) > 1:
+        for number, entry in enumerate(own, start=1):
+            entry.command_id, entry.part, entry.parts = command, number, len(own)
+    return list(entries)
 
 
 def noted(message: Message, n: int, sequence: int) -> Entry:
@@ -94,12 +93,11 @@ def noted(message: Message, n: int, sequence: int) -> Entry:
 def published(message: Message, n: int) -> Entry:
     """The row of an own event as the log has it, with the chain value it had."""
     m = message
-    entry = Entry(
+    part = (m.part.command, m.part.number, m.part.of) if m.part is not None else (None, None, None)
+    return Entry(
         m.subject, n, m.id, True, m.sequence, m.type, m.source, m.time, m.causation, m.traceparent, "", m.data, m.chain,
+        *part,
     )  # fmt: skip
-    if m.part is None:
-        return entry
-    return replace(entry, command_id=m.part.command, part=m.part.number, parts=m.part.of)
 
 
 def link(key: bytes, previous: str, entry: Entry) -> str:
@@ -123,9 +121,10 @@ def link(key: bytes, previous: str, entry: Entry) -> str:
     return hmac.new(key, "\x1f".join(fields).encode(), hashlib.sha256).hexdigest()[:32]
 
 
-def with_chain(entry: Entry, chain: str) -> Entry:
-    """The row with its chain value."""
-    return replace(entry, chain=chain)
+def chained(key: bytes, previous: str, entry: Entry) -> Entry:
+    """The row, now with its chain value."""
+    entry.chain = link(key, previous, entry)
+    return entry
 
 
 INSERT = """
@@ -189,36 +188,6 @@ class Flaw:
     what: str
 
 
-async def verify(
-    connection: Connection,
-    key: bytes,
-    source: str,
-    tables: Sequence[str],
-    log: AsyncIterator[Received] | None = None,
-) -> list[Flaw]:
-    """Every flaw found: rows changed, missing or cut off at the end, and, where the log is given, own events
-    that the log does not have (unless still in the outbox), has otherwise, or has without the journal. The service
-    may go on working meanwhile."""
-    flaws: list[Flaw] = []
-    own: dict[UUID, Entry] = {}
-    # Rows, journal and outbox as of one moment: what did not wait to be sent then is in the log when that is read.
-    async with connection.transaction(isolation="repeatable_read", readonly=True):
-        heads: dict[str, tuple[int, str]] = {}
-        for table in tables:
-            for row in await connection.fetch(f'SELECT id, n, head FROM "{table}"'):  # noqa: S608 own table names
-                heads[row["id"]] = (row["n"], row["head"])
-        async for entries in _streams(connection):
-            flaws.extend(chain_flaws(key, entries, heads.pop(entries[0].stream, None)))
-            own.update({e.id: e for e in entries if e.own})
-        waiting = await connection.fetch("SELECT j.id FROM outbox o JOIN journal j USING (stream, n)")
-    flaws.extend(
-        Flaw(stream, 0, "the journal of this row is missing") for stream, (n, _) in heads.items() if n
-    )
-    if log is not None:
-        flaws.extend(await _log_flaws(connection, source, own, {row["id"] for row in waiting}, log))
-    return flaws
-
-
 def chain_flaws(key: bytes, entries: Sequence[Entry], row: tuple[int, str] | None) -> Iterable[Flaw]:
     """Where one stream's journal does not prove itself, or its row (its number and its last chain value)."""
     previous, vouching = START, None
@@ -241,50 +210,3 @@ def _vouched(key: bytes, voucher: Entry | None, entry: Entry) -> bool:
     """Whether the row before says, under our key, that exactly this one follows it with this chain value."""
     proof = link(key, START, entry).encode()
     return voucher is not None and (voucher.origin_chain, voucher.payload) == (entry.chain, proof)
-
-
-async def _streams(connection: Connection) -> AsyncIterator[list[Entry]]:
-    entries: list[Entry] = []
-    async for row in connection.cursor("SELECT * FROM journal ORDER BY stream, n", prefetch=1000):
-        entry = read_entry(row)
-        if entries and entries[0].stream != entry.stream:
-            yield entries
-            entries = []
-        entries.append(entry)
-    if entries:
-        yield entries
-
-
-async def _log_flaws(
-    connection: Connection,
-    source: str,
-    own: Mapping[UUID, Entry],
-    waiting: Collection[UUID],
-    log: AsyncIterator[Received],
-) -> list[Flaw]:
-    flaws: list[Flaw] = []
-    seen: set[UUID] = set()
-    unknown: dict[UUID, str] = {}
-    generations = Generations()
-    async for received in log:
-        message = received.message
-        void = generations.void(received)
-        if message is None or message.source != source or void or message.type == GENERATION:
-            continue
-        seen.add(message.id)
-        entry = own.get(message.id)
-        if entry is None:
-            unknown[message.id] = message.subject
-        elif (received.key, message) != (entry.stream, entry.message()):
-            flaws.append(Flaw(entry.stream, entry.n, "the log has this event otherwise"))
-    # An event decided since the journal was read is there by now.
-    later = await connection.fetch("SELECT id FROM journal WHERE own AND id = ANY($1::uuid[])", list(unknown))
-    for known in later:
-        del unknown[known["id"]]
-    flaws.extend(Flaw(stream, 0, "the log has an event the journal lacks") for stream in unknown.values())
-    flaws.extend(
-        Flaw(e.stream, e.n, "the log lacks this event")
-        for e in own.values()
-        if e.id not in seen and e.id not in waiting
-    )
-    return flaws

@@ -41,6 +41,8 @@ S = TypeVar("S", bound=State)
 T = TypeVar("T")
 
 log = get("store")
+# Why a fact is parked that nobody has judged: the database was restored, and more must be read first.
+SET_ASIDE = "waits until the service has read what it lost"
 
 # As many as a consumer's poll brings, so that a request never waits behind more.
 LARGEST_BATCH = 256
@@ -382,6 +384,9 @@ class Store(Generic[S]):
             self.deadlines.wrote(batch.earliest)
         for submission, error in batch.parked:
             self.metrics.parked.labels(self.domain.service).inc()
+            if error == SET_ASIDE:
+                # Unjudged: whoever restores a database tells how many.
+                continue
             log.error(
                 "referral parked",
                 service=self.domain.service,

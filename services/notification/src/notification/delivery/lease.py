@@ -148,7 +148,7 @@ async def record(connection: Connection, results: Sequence[Result], seal: Seal) 
         [r.tells for r in results],
     )
     writes.ask("held", "(SELECT array_agg(id) FROM recorded)")
-    await feed.insert(writes, "attempt", [_attempt(r, seal) for r in results])
+    await feed.insert(writes, "attempt", [_attempt(r, seal) for r in results], minted=True)
     told: dict[str, datetime] = {}
     for r in results:
         if r.tells:
@@ -251,7 +251,7 @@ async def begin(
         {**feed.delivery(subscription, e["sequence"], e["referral"], e["notice"], now), "asked": asked}
         for e in entries
     ]
-    await feed.insert(connection, "delivery", [{**row, "trigger": "recovery"} for row in rows])
+    await feed.insert(connection, "delivery", [{**row, "trigger": "recovery"} for row in rows], minted=True)
 
 
 def _attempt(result: Result, seal: Seal) -> Mapping[str, Any]:

@@ -105,7 +105,7 @@ UPDATE delivery SET leased_until = $3 WHERE id = ANY($1::text[]) AND lease = ANY
 """
 
 # A recorded 2xx counts no matter who held the lease; a failure counts only for its holder. What arrived and is news for nobody
-# else is told with it.
+# else is told with it. (Each is looked up by its id: `state = 'pending'` would invite PostgreSQL to read all that is pending.)
 RECORDING = """
 UPDATE delivery d SET state = r.state, number = greatest(d.number, r.number), lease = '', leased_until = NULL,
   next_attempt_at = coalesce(r.next_attempt_at, d.next_attempt_at),
@@ -113,7 +113,7 @@ UPDATE delivery d SET state = r.state, number = greatest(d.number, r.number), le
   told = d.told OR r.told
 FROM unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::timestamptz[], $6::timestamptz[], $7::boolean[])
   AS r (id, lease, state, number, next_attempt_at, at, told)
-WHERE d.id = r.id AND d.state = 'pending' AND (d.lease = r.lease OR r.state = 'delivered')
+WHERE d.id = r.id AND coalesce(d.state = 'pending', false) AND (d.lease = r.lease OR r.state = 'delivered')
 RETURNING d.id
 """
 

@@ -228,14 +228,14 @@ INSERT INTO delivery (id, subscription, sequence, referral, notice, told, trigge
   leased_until, lease)
 SELECT f.id, f.subscription, f.sequence, f.referral, f.notice, f.told, f.trigger, f.asked, f.state, f.number,
   f.next_attempt_at, CASE WHEN c.id IS NOT NULL THEN $3::timestamptz END, CASE WHEN c.id IS NOT NULL THEN $4::text ELSE '' END
-FROM fresh f LEFT JOIN chosen c ON c.id = f.id ON CONFLICT DO NOTHING RETURNING id, lease
+FROM fresh f LEFT JOIN chosen c ON c.id = f.id RETURNING id, lease
 """  # noqa: S608 own constants
 
 
 async def write(writes: Writes, rows: Rows) -> None:
     """Ends, feed rows and deliveries, which somebody must lease."""
     await _write_feed(writes, rows)
-    await insert(writes, "delivery", rows.deliveries)
+    await insert(writes, "delivery", rows.deliveries, minted=True)
 
 
 async def write_and_lease(writes: Gathered, rows: Rows, room: int, now: datetime) -> None:
@@ -270,15 +270,20 @@ async def _write_feed(writes: Writes, rows: Rows) -> None:
         list(rows.ends),
         list(rows.ends.values()),
     )
-    await insert(writes, "feed", rows.feed)
+    # Numbered on from the subscription's end, whose lock the caller holds.
+    await insert(writes, "feed", rows.feed, minted=True)
 
 
-async def insert(writes: Writes, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert rows of an own table in one statement; one that is there already stays as it is."""
+async def insert(
+    writes: Writes, table: str, rows: Sequence[Mapping[str, Any]], *, minted: bool = False
+) -> None:
+    """Insert rows of an own table in one statement; one that is there already stays as it is. Where every key was `minted`
+    for this very row none is there: each is written once, and not looked for before and confirmed behind."""
     if not rows:
         return
+    unless = "" if minted else "ON CONFLICT DO NOTHING"
     await writes.execute(
         f"""INSERT INTO "{table}" SELECT * FROM jsonb_populate_recordset(NULL::"{table}", $1::jsonb)
-            ON CONFLICT DO NOTHING""",  # noqa: S608 own table names
+            {unless}""",  # noqa: S608 own table names
         orjson.dumps(rows).decode(),
     )

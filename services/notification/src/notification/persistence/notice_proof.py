@@ -101,10 +101,11 @@ async def mark(writes: Writes, told: Sequence[Told]) -> None:
     """Write these down; what was told before stays as it was. Their deadlines are met."""
     if not told:
         return
+    # Each is looked up by its id: `told_at IS NULL` would invite PostgreSQL to read all that is not told.
     await writes.execute(
         """UPDATE notice n SET told_at = t.at, told_how = t.how, told_by = t.by::jsonb
            FROM unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[]) AS t (id, at, how, by)
-           WHERE n.id = t.id AND n.told_at IS NULL""",
+           WHERE n.id = t.id AND coalesce(n.told_at, 'infinity') = 'infinity'""",
         [each.notice for each in told],
         [each.at for each in told],
         [each.how for each in told],

@@ -100,7 +100,8 @@ async def _load_members(connection: Connection, known: KnownMembers, told: Seque
     rows = await connection.fetch(
         """SELECT i.*, r.state FROM identity i JOIN referral r ON r.id = i.id
            WHERE r.status NOT IN ('closed', '')
-             AND (i.cin_key = ANY($1::text[]) OR i.person_key = ANY($2::text[]))""",
+             AND (i.cin_key <> '' AND i.cin_key = ANY($1::text[])
+               OR i.person_key <> '' AND i.person_key = ANY($2::text[]))""",
         numbers,
         persons,
     )

@@ -53,12 +53,19 @@ referral = stream_table(
     # The open loops, of everybody and of each party, by when something is due: lists and counts read these alone.
     *(
         sa.Index(
-            f"referral_due{name}",
+            f"referral_open_due{name}",
             *columns_before,
             sa.text(DUE_KEY),
             "id",
             postgresql_where=sa.text(" AND ".join((IS_OPEN, *also))),
-            postgresql_include=["plan_id", "referrer_id", "provider_id", *COUNTED, "next_due_at"],
+            postgresql_include=[
+                "plan_id",
+                "referrer_id",
+                "provider_id",
+                *COUNTED,
+                "next_due_at",
+                "populations",
+            ],
         )
         for name, columns_before, also in (
             ("", (), ()),

@@ -1,6 +1,6 @@
 """Lists and counts of referrals: which rows, in which order, and how many open loops there are of each kind.
 
-Everything about open loops is answered from the indexes `referral_due…` alone, which hold what is filtered and counted
+Everything about open loops is answered from the indexes `referral_open_due…` alone, which hold what is filtered and counted
 by; only the rows of the page shown are read. So neither gets slower with the referrals that are closed.
 """
 
