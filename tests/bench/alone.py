@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
 import json
 import tempfile
 from collections import Counter
@@ -25,6 +24,7 @@ from typing import Any
 
 import uvloop
 
+from loopkeeper.kernel import garbage
 from loopkeeper.postgres import embedded
 from loopkeeper.postgres.embedded import Server
 from tests.bench.counting import Processor, Statements, Wal, Written, as_onlooker, counted, wal_of
@@ -328,8 +328,7 @@ async def run(server: Server, folder: Path, asked: argparse.Namespace) -> None:
             apace = round(sum(RATES) * asked.paced)
             await desk.furnish(2 * (WARM + asked.referrals) + 2 * asked.saturated + apace + 10)
             # As a program does that has started.
-            gc.collect()
-            gc.freeze()
+            garbage.settle()
             found = await count(desk, statements, wal, asked.referrals)
             await spend(desk, processor, found, asked.referrals)
             busy = Counter[tuple[str, str]]()

@@ -195,8 +195,13 @@ class Processor:
         self._server = server.pid
 
     def spent(self) -> tuple[float, float]:
-        living = sum(_ran(pid) for pid in (self._server, *_children(self._server)))
-        return process_time(), living + _ended(self._server)
+        return process_time(), spent_of_server(self._server)
+
+
+def spent_of_server(postmaster: int) -> float:
+    """Processor seconds of a PostgreSQL server so far, with all its sessions."""
+    living = sum(_ran(pid) for pid in (postmaster, *_children(postmaster)))
+    return living + _ended(postmaster)
 
 
 def _children(pid: int) -> list[int]:

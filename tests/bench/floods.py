@@ -17,8 +17,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from loopkeeper.http.protocol import Door
+from loopkeeper.kernel import garbage
 from loopkeeper.postgres import embedded
-from loopkeeper.runtime.run import settled
 from tests.bench.asking import Asking, Callers, quiet
 from tests.bench.starving import compared
 from tests.builders.forms import david
@@ -148,7 +148,7 @@ async def served() -> AsyncGenerator[tuple[House, int]]:
                     await place.refer(CLINIC, david(member={**member, "cin": f"9{each + 1000:07}S"}))
                 await place.quiet()
                 # As the program does once it has begun.
-                settled()
+                garbage.settle()
                 yield place, port
         finally:
             await asyncio.to_thread(embedded.remove, where / "pg")

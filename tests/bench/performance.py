@@ -24,11 +24,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
-from urllib.request import urlopen
 
 from loopkeeper.postgres import embedded
-from tests.bench import newcomer
+from tests.bench import newcomer, requests
 from tests.bench.newcomer import FirstLoop
+from tests.bench.requests import until_ready
 from tests.bench.sizes import ALL
 from tests.bench.yardsticks import Yardsticks, measured
 
@@ -100,25 +100,11 @@ def _up(home: Path, services: Sequence[str]) -> Generator[Up]:
             env={**os.environ, "LOOPKEEPER_HOME": str(home), "LOOPKEEPER_LOG_LEVEL": "WARNING"},
         )
         try:
-            _until_ready(process)
+            until_ready(process, 8739, SERVES_WITHIN)
             yield Up(process.pid, time.monotonic() - began)
         finally:
             process.terminate()
             process.wait()
-
-
-def _until_ready(process: subprocess.Popen[Any]) -> None:
-    deadline = time.monotonic() + SERVES_WITHIN
-    while time.monotonic() < deadline:
-        assert process.poll() is None, "the services did not start"
-        try:
-            with urlopen("http://127.0.0.1:8739/health/ready", timeout=3) as answer:
-                if answer.status == 200:
-                    return
-        except OSError:
-            pass
-        time.sleep(0.02)
-    raise TimeoutError("the services are not ready")
 
 
 def alone(*, quick: bool) -> Mapping[str, Any]:
@@ -134,10 +120,15 @@ def alone(*, quick: bool) -> Mapping[str, Any]:
 
 
 def page(
-    found: Mapping[str, Any], beside: Yardsticks, weights: Mapping[str, Weighed], first: FirstLoop
+    found: Mapping[str, Any],
+    created: Mapping[str, float],
+    beside: Yardsticks,
+    weights: Mapping[str, Weighed],
+    first: FirstLoop,
 ) -> str:
     """The page, in Markdown."""
     w2 = beside.w2
+    create = created["process, ms"] + created["PostgreSQL, ms"]
     loop, offer = found["loop"], found["stages"]["offer told"]
     saturated, single, idle = found["saturated"], found["alone"], found["idle"]
     busy = saturated["process, ms a loop"] + saturated["PostgreSQL, ms a loop"]
@@ -155,6 +146,8 @@ def page(
         ("c", "the same: processor, ms", f"{lonely:.0f} ({lonely / w2.milliseconds:.0f} × W2)"),
         ("d", "to the offer told, alone: statements; rows; WAL, kB",
          f"{offer['statements']:.0f}; {offer['rows written']:.0f}; {offer['WAL bytes'] / 1000:.0f}"),
+        ("e", "create, one process, 32 clients: processor, ms", f"{create:.2f} ({create / w2.milliseconds:.1f} × W2)"),
+        ("e", "the same: a second", f"{created['creates a second']:.0f} ({created['creates a second'] / w2.rate:.2f} × W2)"),
         *(("f", f"from POST to the first webhook at {rate}: p50; p99, ms", f"{waits['p50, ms']:.0f}; {waits['p99, ms']:.0f}")
           for rate, waits in found["paced"].items()),
         ("h", "idle: statements a second; processor, ms a second", f"{idle['statements a second']:.1f}; {resting:.1f}"),
@@ -216,6 +209,8 @@ validation, screening, sealing, journal and chain, traces.
   a few statements of quiet sweeps are among them.
 - **Processor**: of the process, which is also who asks (over ASGI) and who is told (over HTTP), and of PostgreSQL with
   all its sessions. On a machine shared with other programs it moves by a third; counts do not.
+- **Create**: a POST of a referral as a program serves it: intake alone in its process, over sockets, asked by another
+  process, which is not counted.
 - **W2** is the least that a referral with an outbox costs PostgreSQL: pgbench with two inserts a transaction, in the
   same run. Ratios to it can be compared between machines.
 - **Naive** is the same loop as most would write it first (`tests/bench/naive.py`): an ORM session for each request, message
@@ -276,7 +271,9 @@ def main() -> None:
             "four services in one process": weight(folder / "four", ALL),
         }
         first = newcomer.first_loop(folder / "newcomer")
-    kept, written = PAGE.read_text(), page(alone(quick=asked.quick), beside, weights, first)
+    kept = PAGE.read_text()
+    created = requests.measure(1000 if asked.quick else 4000)
+    written = page(alone(quick=asked.quick), created, beside, weights, first)
     print(compared(kept, written))
     PAGE.write_text(written)
     print(f"written: {PAGE}")

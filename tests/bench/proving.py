@@ -19,7 +19,7 @@ from loopkeeper.contract import ids
 from loopkeeper.event_log.port import Received
 from loopkeeper.postgres import embedded
 from loopkeeper.postgres.connections import Connection, connect
-from loopkeeper.store.journal import START, Entry, link, read_entry, with_chain
+from loopkeeper.store.journal import START, Entry, chained, read_entry
 from loopkeeper.store.proof import verify
 from tests.databases import SERVICES, Databases
 from tests.kept_runs import keep
@@ -48,9 +48,9 @@ def forgotten() -> int:
 def journal_of(stream: str, like: Entry, key: bytes) -> Iterator[Entry]:
     previous = START
     for n in range(1, EVENTS + 1):
-        entry = replace(like, stream=stream, n=n, sequence=n, id=uuid4())
-        previous = link(key, previous, entry)
-        yield with_chain(entry, previous)
+        entry = chained(key, previous, replace(like, stream=stream, n=n, sequence=n, id=uuid4()))
+        previous = entry.chain
+        yield entry
 
 
 async def fill(connection: asyncpg.Connection, key: bytes, streams: int) -> None:

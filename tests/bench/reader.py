@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from loopkeeper.event_log.port import LogUnavailable
+from loopkeeper.event_log.port import LogUnavailable, Position
 from loopkeeper.kernel.settings import Settings
 from loopkeeper.runtime.run import make_event_log
 from tests.kafka import PARTITIONS
@@ -27,10 +27,10 @@ async def main(url: str, group: str, session: float, replica: str) -> None:
         url, Settings(kafka_partitions=PARTITIONS, replica=replica, kafka_session=session)
     )
 
-    async def stored(partitions: Sequence[int]) -> Mapping[int, int]:
+    async def stored(partitions: Sequence[int]) -> Mapping[int, Position]:
         """The group's own positions represent the database, which all replicas of a service share."""
         found = await event_log.positions(group)
-        return {partition: found.get(partition, 0) for partition in partitions}
+        return {partition: Position(found.get(partition, 0)) for partition in partitions}
 
     member = await event_log.join(group, stored)
     while not stopped.is_set():

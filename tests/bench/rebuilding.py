@@ -18,7 +18,7 @@ from loopkeeper.contract import ids
 from loopkeeper.contract.envelope import Message
 from loopkeeper.kernel.clock import ManualClock
 from loopkeeper.postgres import embedded
-from loopkeeper.store.journal import START, Entry, link, read_entry, with_chain
+from loopkeeper.store.journal import START, Entry, chained, read_entry
 from tests.bench.proving import forgotten, peak
 from tests.databases import SERVICES, Databases
 from tests.example.service import example
@@ -35,9 +35,9 @@ def copied(like: list[Entry], key: bytes) -> Iterator[Message]:
     """The events of another stream with the same story."""
     stream, previous = ids.new("ref"), START
     for entry in like:
-        fresh = replace(entry, stream=stream, id=uuid4())
-        previous = link(key, previous, fresh)
-        message = with_chain(fresh, previous).message()
+        fresh = chained(key, previous, replace(entry, stream=stream, id=uuid4()))
+        previous = fresh.chain
+        message = fresh.message()
         yield message if entry.own else replace(message, source=entry.source, chain=entry.origin_chain)
 
 

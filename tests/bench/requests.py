@@ -1,218 +1,201 @@
-"""What does one request cost, in microseconds of the processor, without a database and without a socket?
+"""What does one POST of a referral cost, as a program serves it: intake alone in a process of its own, real sockets?
 
-    python -m tests.bench.requests
+    python -m tests.bench.requests [--creates 4000] [--clients 32]
 
-The whole app of four services answers four of its routes; what lies behind a route (the store, the readers' pool) is
-replaced by what answers at once, so that the figures are those of HTTP: routing, reading, checking, answering.
+Who asks is this process, and is not counted. What is counted is the program and its PostgreSQL, with all that follows in
+intake: state, journal, chain, sealing, outbox, log, and reading the own events again.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
-import gc
+import json
+import os
+import shutil
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from statistics import quantiles
+from typing import Any
+from urllib.request import urlopen
 
 import orjson
 
-from loopkeeper.contract import ids
-from loopkeeper.kernel.clock import ManualClock
 from loopkeeper.kernel.settings import Settings
-from loopkeeper.policy.reading import installed, load
+from loopkeeper.postgres import embedded
+from loopkeeper.postgres.embedded import place as places
 from loopkeeper.security import organizations
-from loopkeeper.security.keyring import Keyring
-from loopkeeper.security.sealing import Sealer
-from loopkeeper.store.batch import Outcome
-from referral_intake.api import referrals
-from referral_intake.domain.form.examples import example_adult
-from referral_intake.domain.rules import DECIDER
-from tests.bench.served import app_with
-from tests.builders.organizations import CLINIC, HARBOR, ORGANIZATIONS
+from tests.bench.counting import spent_of_server
+from tests.builders.forms import david
+from tests.builders.organizations import CLINIC, ORGANIZATIONS
 from tests.loop.house import POLICY
 
-ROUNDS, REQUESTS = 40, 250
-NOW = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
-SUBSCRIPTION = "sub_0193a1b2c3d47e5f8a9b0c1d2e3f4a5b"
-FEED = {"type": "ecm.notice.closed.v1", "timestamp": "2026-03-02T17:00:00Z", "data": {"referral": "ref_1"}}
+PORT = 8741
+WARM = 500
+SERVES_WITHIN = 240.0
+TICKS = os.sysconf("SC_CLK_TCK")
 
 
-@dataclass
-class Answers:
-    """In place of a pool and a connection of it: every query is answered with the same rows."""
-
-    rows: Sequence[Mapping[str, Any]] = ()
-    row: Mapping[str, Any] | None = None
-
-    @asynccontextmanager
-    async def acquire(self, **_: Any) -> AsyncGenerator[Answers]:
-        yield self
-
-    @asynccontextmanager
-    async def transaction(self, **_: Any) -> AsyncGenerator[None]:
-        yield
-
-    async def execute(self, *_: Any) -> None:
-        return None
-
-    async def fetch(self, *_: Any) -> Sequence[Mapping[str, Any]]:
-        return self.rows
-
-    async def fetchrow(self, *_: Any) -> Mapping[str, Any] | None:
-        return self.row
-
-    async def fetchval(self, *_: Any) -> Any:
-        return None
+def forms() -> Iterator[bytes]:
+    """One after the other, each another member's."""
+    member, number = david()["member"], 0
+    while True:
+        number += 1
+        other = {"cin": f"9{number:07}S", "last_name": f"Number{number}"}
+        yield orjson.dumps(david(member=member | other))
 
 
-@dataclass
-class Stored:
-    """In place of the store: every command leaves this state."""
+class Connection(asyncio.Protocol):
+    """One client: it asks, and asks again once it is answered."""
 
-    state: Any
+    def __init__(self) -> None:
+        self._left = b""
+        self._answer: asyncio.Future[tuple[int, bytes]] | None = None
 
-    async def submit(self, submission: Any) -> Outcome:
-        return Outcome(submission.stream, self.state, 3)
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
 
-    async def read_first(self) -> None:
-        return None
+    def data_received(self, data: bytes) -> None:
+        self._left += data
+        head, found, body = self._left.partition(b"\r\n\r\n")
+        if not found or self._answer is None:
+            return
+        lines = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
+        if len(body) >= int(lines[b"content-length"]):
+            answer, self._answer, self._left = self._answer, None, b""
+            answer.set_result((int(head.split(b" ", 2)[1]), body))
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(exc or ConnectionError("closed"))
 
-@dataclass
-class Place:
-    """The app, and the keys of who asks."""
-
-    app: Any
-    keys: Mapping[str, str]
-    referral: str = field(default_factory=lambda: ids.new("ref"))
-
-    async def ask(
-        self, organization: str, method: str, path: str, body: bytes = b"", query: bytes = b""
-    ) -> int:
-        scope: dict[str, Any] = {
-            "type": "http",
-            "http_version": "1.1",
-            "method": method,
-            "path": path,
-            "raw_path": path.encode(),
-            "query_string": query,
-            "root_path": "",
-            "scheme": "http",
-            "server": ("loop.test", 80),
-            "client": ("127.0.0.1", 5000),
-            "headers": [
-                (b"host", b"loop.test"),
-                (b"authorization", b"Bearer " + self.keys[organization].encode()),
-                (b"user-agent", b"bench"),
-                *(
-                    [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-                    if body
-                    else []
-                ),
-            ],
-        }
-        status = 0
-
-        async def receive() -> dict[str, Any]:
-            return {"type": "http.request", "body": body, "more_body": False}
-
-        async def send(message: Any) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-
-        await self.app(scope, receive, send)
-        return status
-
-
-def place(folder: Path) -> Place:
-    settings = Settings(
-        home=folder, policy=POLICY, synthetic_members="on", log_level="WARNING", rate=1_000_000
-    )
-    made = organizations.import_organizations(settings.config_folder, ORGANIZATIONS)
-    sealer = Sealer(Keyring.open(settings.config_folder, None))
-    rows = load(installed(), settings.policy_folder)
-    directory = organizations.Directory(settings.config_folder)
-    clock = ManualClock(NOW)
-    referral = ids.new("ref")
-
-    def context(name: str, **more: Any) -> Any:
-        return SimpleNamespace(
-            name=name, settings=settings, clock=clock, policy=rows, sealer=sealer, directory=directory, **more
+    async def post(self, key: str, body: bytes) -> float:
+        """Milliseconds until the referral was there."""
+        self._answer = asyncio.get_running_loop().create_future()
+        began = time.perf_counter()
+        head = (
+            f"POST /v1/referrals HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {key}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         )
+        self._transport.write(head.encode() + body)
+        status, text = await self._answer
+        assert status == 201, (status, text)
+        return (time.perf_counter() - began) * 1000
 
-    form = referrals.ReferralBody.model_validate({**example_adult(), "plan": HARBOR})
-    prepared = referrals.prepare(
-        cast("Any", context("intake")), form, referrer=CLINIC, stream=referral, at=NOW
+
+async def creates(key: str, bodies: Iterator[bytes], count: int, clients: int) -> list[float]:
+    """So many, by so many clients at a time; how long each took."""
+    waits, numbers = list[float](), iter(range(count))
+
+    async def client() -> None:
+        transport, connection = await asyncio.get_running_loop().create_connection(
+            Connection, "127.0.0.1", PORT
+        )
+        for _ in numbers:
+            waits.append(await connection.post(key, next(bodies)))
+        transport.close()
+
+    await asyncio.gather(*(client() for _ in range(clients)))
+    return waits
+
+
+def measure(count: int = 4000, clients: int = 32) -> dict[str, float]:
+    """Rate, processor of one in milliseconds, and how long they waited."""
+    with tempfile.TemporaryDirectory() as base:
+        home = Path(base) / "home"
+        policy = Path(base) / "policy"
+        shutil.copytree(POLICY, policy)
+        settings = Settings(home=home)
+        made = organizations.import_organizations(settings.config_folder, ORGANIZATIONS)
+        key = next(each["key"] for each in made if each["id"] == CLINIC)
+        try:
+            with up(home, policy) as process:
+                return asyncio.run(_measured(process, home, key, count, clients))
+        finally:
+            embedded.remove(home / "postgres")
+
+
+async def _measured(
+    process: subprocess.Popen[Any], home: Path, key: str, count: int, clients: int
+) -> dict[str, float]:
+    cluster = places.server_folders(home / "postgres").cluster
+    postmaster, bodies = int((cluster / "postmaster.pid").read_text().split()[0]), forms()
+    await creates(key, bodies, WARM, clients)
+    before, server, began = _spent(process.pid), spent_of_server(postmaster), time.perf_counter()
+    waits = await creates(key, bodies, count, clients)
+    seconds = time.perf_counter() - began
+    own, its = _spent(process.pid) - before, spent_of_server(postmaster) - server
+    cuts = quantiles(waits, n=100)
+    return {
+        "creates a second": count / seconds,
+        "process, ms": own / count * 1000,
+        "PostgreSQL, ms": its / count * 1000,
+        "p50, ms": cuts[49],
+        "p99, ms": cuts[98],
+    }
+
+
+def _spent(pid: int) -> float:
+    """Processor seconds of a process with all its threads."""
+    fields: Sequence[str] = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+@contextmanager
+def up(home: Path, policy: Path) -> Generator[subprocess.Popen[Any]]:
+    """Intake as `loopkeeper up` serves it, ready."""
+    said = (home.parent / "log.txt").open("a")
+    process = subprocess.Popen(
+        [Path(sys.executable).with_name("loopkeeper"), "up", "intake", "--port", str(PORT)],
+        stdout=said,
+        stderr=said,
+        env={
+            **os.environ,
+            "LOOPKEEPER_HOME": str(home),
+            "LOOPKEEPER_POLICY": str(policy),
+            "LOOPKEEPER_SYNTHETIC_MEMBERS": "on",
+            "LOOPKEEPER_RATE": "1000000",
+            "LOOPKEEPER_LOG_LEVEL": "WARNING",
+        },
     )
-    state = DECIDER.fold([prepared.received])
-    row = {
-        "id": referral,
-        "state": cast("Any", state).model_dump_json(),
-        "n": 3,
-        "created_at": NOW,
-        "at": NOW + timedelta(minutes=1),
-    }
-    # The rules' own work is not what is measured.
-    referrals.prepare = lambda *_, **__: prepared  # pyright: ignore[reportAttributeAccessIssue]
-    intake = context("intake", readers=Answers([row] * 51, row), store=Stored(state))
-    entry = orjson.dumps(FEED).decode()
-    feed = [{"sequence": n, "id": f"evt_{n}", "body": entry} for n in range(20)]
-    subscription = {"id": SUBSCRIPTION, "epoch": "feedbeef", "sequence": 20, "kept": 0}
-    notification = context("notification", readers=Answers(feed, subscription), store=Stored(None))
-    contexts = {
-        "intake": intake,
-        "authorization": context("authorization"),
-        "assignment": context("assignment"),
-        "notification": notification,
-    }
-    app = app_with(contexts, directory, settings)
-    return Place(app, {entry["id"]: entry["key"] for entry in made}, referral)  # pyright: ignore[reportArgumentType]
+    try:
+        until_ready(process, PORT, SERVES_WITHIN)
+        yield process
+    finally:
+        process.terminate()
+        process.wait()
+        said.close()
 
 
-async def measure(bench: Place) -> dict[str, float]:
-    create = orjson.dumps({**example_adult(), "plan": HARBOR})
-    withdraw = orjson.dumps({"by": "referrer", "acted_by": {"person": "lin"}})
-    asked: dict[str, tuple[int, tuple[Any, ...]]] = {
-        "POST /v1/referrals": (201, (CLINIC, "POST", "/v1/referrals", create)),
-        "GET /v1/referrals, 50 rows": (200, (CLINIC, "GET", "/v1/referrals", b"", b"limit=50")),
-        "POST /v1/referrals/{id}:withdraw": (
-            200,
-            (CLINIC, "POST", f"/v1/referrals/{bench.referral}:withdraw", withdraw),
-        ),
-        "GET a feed page, 20 entries": (
-            200,
-            (CLINIC, "GET", f"/v1/subscriptions/{SUBSCRIPTION}/events", b"", b"limit=20"),
-        ),
-        "GET /health/live": (200, (CLINIC, "GET", "/health/live")),
-    }
-    found: dict[str, float] = {}
-    for name, (expected, request) in asked.items():
-        assert await bench.ask(*request) == expected, name
-        best = float("inf")
-        for _ in range(ROUNDS):
-            gc.collect()
-            began = time.process_time()
-            for _ in range(REQUESTS):
-                await bench.ask(*request)
-            best = min(best, (time.process_time() - began) / REQUESTS)
-        found[name] = best * 1e6
-    return found
+def until_ready(process: subprocess.Popen[Any], port: int, within: float) -> None:
+    """Raises where it ends, or is not ready in time."""
+    deadline = time.monotonic() + within
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "the services did not start"
+        try:
+            with urlopen(f"http://127.0.0.1:{port}/health/ready", timeout=3) as answer:
+                if answer.status == 200:
+                    return
+        except OSError:
+            pass
+        time.sleep(0.02)
+    raise TimeoutError("the services are not ready")
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as made:
-        began = time.process_time()
-        bench = place(Path(made))
-        print(f"{'everything built':<36}{(time.process_time() - began) * 1000:>8.0f} ms")
-        for name, each in asyncio.run(measure(bench)).items():
-            print(f"{name:<36}{each:>8.0f} µs")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--creates", type=int, default=4000)
+    parser.add_argument("--clients", type=int, default=32)
+    asked = parser.parse_args()
+    found = measure(asked.creates, asked.clients)
+    print(json.dumps({name: round(value, 3) for name, value in found.items()}, indent=1))
 
 
 if __name__ == "__main__":

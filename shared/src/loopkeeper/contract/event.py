@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import ClassVar, Literal, TypeVar
 
-import orjson
 from pydantic import BaseModel, ConfigDict
 
 K = TypeVar("K", bound="_Shape")
@@ -51,7 +50,7 @@ class _Shape(BaseModel):
 
     def payload(self) -> bytes:
         """The bytes that are journaled and published: fields without a value are left out."""
-        return orjson.dumps(self.model_dump(mode="json", exclude_none=True))
+        return self.__pydantic_serializer__.to_json(self, exclude_none=True)
 
 
 class Event(_Shape):

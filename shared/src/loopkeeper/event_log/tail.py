@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from contextlib import suppress
+from itertools import takewhile
 from weakref import WeakValueDictionary
 
 from loopkeeper.event_log.port import Received
@@ -36,8 +37,9 @@ class Tail:
 
     def since(self, offset: int, limit: int) -> list[Received]:
         """What follows from this offset on, which it `has`."""
-        found = [each for each in self._records if each.offset >= offset]
-        return found[:limit]
+        # Most are asked for the last few of those kept.
+        found = list(takewhile(lambda each: each.offset >= offset, reversed(self._records)))
+        return found[::-1][:limit]
 
     def add(self, offset: int, records: list[Received]) -> None:
         """What one read from this offset on brought: nothing is between them, and nothing comes in between later. What a

@@ -4,7 +4,6 @@ deletes. A crash between publish and delete publishes twice; first occurrences s
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import Any
 
 from loopkeeper.event_log.commands import unfinished
@@ -134,7 +133,7 @@ class Relay:
             if ripe:
                 self._floor.rise()
             return 0
-        messages = [replace(read_entry(row).message(), generation=self._generation) for row in rows]
+        messages = [read_entry(row).message(self._generation) for row in rows]
         published = await self._event_log.publish(messages)
         if ripe and published == len(rows) and not self._more:
             self._floor.rise()

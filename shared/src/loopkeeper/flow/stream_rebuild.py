@@ -123,7 +123,7 @@ class Rebuild:
         )  # fmt: skip
 
     def _linked(self, entry: Entry) -> Entry:
-        entry = journal.with_chain(entry, journal.link(self.batch.chain_key, self.row.head, entry))
+        entry = journal.chained(self.batch.chain_key, self.row.head, entry)
         self.row.n, self.row.head = entry.n, entry.chain
         return entry
 

@@ -19,6 +19,7 @@ from fastapi.routing import APIRoute
 from fastapi.utils import deep_dict_update
 from pydantic import BaseModel
 from starlette.convertors import StringConvertor, register_url_convertor
+from starlette.routing import Match
 from starlette.types import Receive, Scope
 
 from loopkeeper.contract import ids
@@ -96,6 +97,9 @@ class Operation(APIRoute):
         self.service = str(tags[0])
         self.method = _only(self.methods, path)
         self.template = f"{self.method} {self.path_format}"
+        # How an address begins and ends that may be of this route.
+        self._begins, _, rest = self.path_format.partition("{")
+        self._ends = rest.rpartition("}")[2]
         self.caller = self._caller()
         self.roles: frozenset[Role] = self.caller.roles
         self.upload = next(
@@ -113,6 +117,13 @@ class Operation(APIRoute):
         self.problems = frozenset(
             (status, slug) for status, slugs in openapi.slugs_of(self.responses).items() for slug in slugs
         )
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """As Starlette has it, which asks a regular expression of each route in turn: of most, two comparisons tell as much."""
+        path: str = scope["path"]
+        if not scope.get("root_path") and not (path.startswith(self._begins) and path.endswith(self._ends)):
+            return Match.NONE, {}
+        return super().matches(scope)
 
     # ── what was declared ─────────────────────────────────────────────────────────────────────────────────
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from loopkeeper.http.app import App, Lifespan
 from loopkeeper.http.health import Ready
 from loopkeeper.http.openings import openings_of
 from loopkeeper.http.serving import AppState
+from loopkeeper.kernel import garbage
 from loopkeeper.kernel.clock import Clock, FileClock, SystemClock
 from loopkeeper.kernel.errors import StartError
 from loopkeeper.kernel.logs import get
@@ -199,15 +199,6 @@ class Opened:
     readers: Pool
 
 
-def settled() -> None:
-    """What was made until now lives as long as the process: the collector of garbage need not look at it again and again.
-    Of what is made from now on, a page of a list makes some thousand objects that end with its answer: they are no
-    reason to look at all that lives."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000, 10, 10)
-
-
 class Running:
     """The services of one process, started in order and stopped in the opposite one. Its app answers from the first
     moment: what has not started yet asks every request to come back."""
@@ -263,7 +254,7 @@ class Running:
             if migrations.went_away(error):
                 raise startup.WentAway(type(error).__name__) from error
             raise
-        settled()
+        garbage.settle()
 
     async def begin_later(
         self,

@@ -60,7 +60,8 @@ def _columns(domain: Domain[Any, Any], row: Row[Any]) -> dict[str, Any]:
         "referrer_id": "",
         "provider_id": "",
         **domain.columns(row.state),
-        "state": row.state.model_dump(mode="json"),
+        # As it is: it is part of what is dumped.
+        "state": orjson.Fragment(row.state.__pydantic_serializer__.to_json(row.state)),
         "n": row.n,
         "sequence": row.sequence,
         "head": row.head,

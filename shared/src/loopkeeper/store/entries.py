@@ -38,8 +38,8 @@ def entries_of(
             entry = _own(service, submission, row.id, event, n, sequence, at)
         else:
             entry = journal.noted(_fact(submission), n, sequence)
-        head = journal.link(chain_key, head, entry)
-        written.append((journal.with_chain(entry, head), event))
+        head = journal.chained(chain_key, head, entry).chain
+        written.append((entry, event))
     row.n, row.sequence, row.head = n, sequence, head
     return written
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -24,9 +24,13 @@ VOUCHER = "restored"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Entry:
-    """One journal row. For a noted one `source` and `origin_chain` are the publisher's."""
+    """One journal row. For a noted one `source` and `origin_chain` are the publisher's.
+
+    Not frozen, because each is made without its chain value, and a copy would cost more than all else that is done with it;
+    once it has one (`chained`, `numbered`) nobody changes it.
+    """
 
     stream: str
     n: int
@@ -46,7 +50,7 @@ class Entry:
     part: int | None = None
     parts: int | None = None
 
-    def message(self) -> Message:
+    def message(self, generation: int = 0) -> Message:
         """The event as it is published: byte for byte what the journal keeps."""
         return Message(
             id=self.id,
@@ -59,6 +63,7 @@ class Entry:
             chain=self.chain,
             causation=self.causation,
             traceparent=self.traceparent,
+            generation=generation,
             part=self._part(),
         )
 
@@ -70,14 +75,11 @@ class Entry:
 
 def numbered(entries: Sequence[Entry], command: UUID) -> list[Entry]:
     """The rows one command wrote, with its published events counted where there are several."""
-    of = sum(entry.own for entry in entries)
-    if of < 2:
-        return list(entries)
-    numbers = iter(range(1, of + 1))
-    return [
-        replace(entry, command_id=command, part=next(numbers), parts=of) if entry.own else entry
-        for entry in entries
-    ]
+    own = [entry for entry in entries if entry.own]
+    if len(own) > 1:
+        for number, entry in enumerate(own, start=1):
+            entry.command_id, entry.part, entry.parts = command, number, len(own)
+    return list(entries)
 
 
 def noted(message: Message, n: int, sequence: int) -> Entry:
@@ -91,12 +93,11 @@ def noted(message: Message, n: int, sequence: int) -> Entry:
 def published(message: Message, n: int) -> Entry:
     """The row of an own event as the log has it, with the chain value it had."""
     m = message
-    entry = Entry(
+    part = (m.part.command, m.part.number, m.part.of) if m.part is not None else (None, None, None)
+    return Entry(
         m.subject, n, m.id, True, m.sequence, m.type, m.source, m.time, m.causation, m.traceparent, "", m.data, m.chain,
+        *part,
     )  # fmt: skip
-    if m.part is None:
-        return entry
-    return replace(entry, command_id=m.part.command, part=m.part.number, parts=m.part.of)
 
 
 def link(key: bytes, previous: str, entry: Entry) -> str:
@@ -120,9 +121,10 @@ def link(key: bytes, previous: str, entry: Entry) -> str:
     return hmac.new(key, "\x1f".join(fields).encode(), hashlib.sha256).hexdigest()[:32]
 
 
-def with_chain(entry: Entry, chain: str) -> Entry:
-    """The row with its chain value."""
-    return replace(entry, chain=chain)
+def chained(key: bytes, previous: str, entry: Entry) -> Entry:
+    """The row, now with its chain value."""
+    entry.chain = link(key, previous, entry)
+    return entry
 
 
 INSERT = """

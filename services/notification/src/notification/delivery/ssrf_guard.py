@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 
 from yarl import URL
@@ -157,6 +158,8 @@ def _meant(host: str, address: Address | None) -> tuple[Address | None, ...]:
     return LOOPBACK if address is None and host == LOCALHOST else (address,)
 
 
+# Each attempt asks, and an answer depends on nothing but what was asked; a refusal is computed each time.
+@lru_cache(maxsize=1024)
 def check_url(url: str, allow: Allow) -> str:
     """The URL as it will be called (IDNA, no trailing dot), or raises UrlForbidden. Looks no name up."""
     parsed = _parse(url)

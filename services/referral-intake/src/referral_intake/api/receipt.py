@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import lru_cache
 
 from pydantic import BaseModel, ConfigDict
 
 from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.events import ProviderRecorded
 from loopkeeper.policy import Policy
+from loopkeeper.policy.conditions import Result
 from referral_intake.api.views import ShownQuestion, shown_questions
 from referral_intake.domain.form.screening import Screening
 from referral_intake.domain.state import REDIRECT, Referral, status
@@ -135,12 +137,17 @@ def screened(screening: Screening) -> tuple[Screened, ...]:
             suggested=each.code in screening.suggested,
             notes=screening.notes.get(each.code, ()),
             criteria=tuple(
-                ScreenedCriterion(answer=c.answer, asks=c.sentence, result=c.result)
-                for c in screening.criteria.get(each.code, ())
+                _criterion(c.answer, c.sentence, c.result) for c in screening.criteria.get(each.code, ())
             ),
         )
         for each in screening.populations
     )
+
+
+# Made of the policy's own words, and the same for everybody: a receipt has sixty of them.
+@lru_cache(maxsize=1024)
+def _criterion(answer: str, asks: str, result: Result) -> ScreenedCriterion:
+    return ScreenedCriterion(answer=answer, asks=asks, result=result)
 
 
 def _claim(referral: Referral, provider: ProviderRecorded | None, policy: Policy) -> ReceivedClaim | None:

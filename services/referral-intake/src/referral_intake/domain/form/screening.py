@@ -110,15 +110,12 @@ def screen(
         for each in populations
         if each.result == "unknown" and _any(judged.get(each.code, ()), "raised_by", given)
     )
-    used = [row.ref for each in populations for row in judged.get(each.code, ())]
+    used = [ref for each in populations for ref in prepared.refs.get(each.code, ())]
     said = {name for name, value in answers.items() if isinstance(value, str)}
     return Screening(
         populations=populations,
         criteria={
-            each.code: tuple(
-                Criterion(leaf.key, sentence, leaf.judge(given))
-                for leaf, sentence in prepared.criteria.get(each.code, ())
-            )
+            each.code: tuple(by[leaf.judge(given)] for leaf, by in prepared.criteria.get(each.code, ()))
             for each in populations
         },
         policy=(*used, *by_groups),
@@ -226,26 +223,34 @@ def _notes(screened: ScreenedPopulation, rows: Iterable[Row], given: conditions.
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """The rows of a form by population, and each population's criteria in words."""
+    """The rows of a form by population, how decisions name them, and each population's criteria, as each of them looks by
+    each result."""
 
     rows: Mapping[str, Sequence[Row]]
-    criteria: Mapping[str, Sequence[tuple[conditions.Leaf, str]]]
+    refs: Mapping[str, Sequence[str]]
+    criteria: Mapping[str, Sequence[tuple[conditions.Leaf, Mapping[Result, Criterion]]]]
 
 
 def _prepared(rows: Sequence[Row]) -> _Prepared:
     found: dict[str, list[Row]] = {}
     for row in rows:
         found.setdefault(row["population"], []).append(row)
-    return _Prepared(found, {code: _criteria(those) for code, those in found.items()})
+    refs = {code: tuple(row.ref for row in those) for code, those in found.items()}
+    return _Prepared(found, refs, {code: _criteria(those) for code, those in found.items()})
 
 
 def _populations(rows: Sequence[Row]) -> frozenset[str]:
     return frozenset(row["population"] for row in rows)
 
 
-def _criteria(rows: Iterable[Row]) -> Sequence[tuple[conditions.Leaf, str]]:
+def _criteria(rows: Iterable[Row]) -> Sequence[tuple[conditions.Leaf, Mapping[Result, Criterion]]]:
     leaves = dict.fromkeys(leaf for row in rows for leaf in conditions.leaves(row["condition"]))
-    return tuple((leaf, _sentence(leaf)) for leaf in leaves)
+    return tuple((leaf, _looks(leaf)) for leaf in leaves)
+
+
+def _looks(leaf: conditions.Leaf) -> Mapping[Result, Criterion]:
+    sentence = _sentence(leaf)
+    return {result: Criterion(leaf.key, sentence, result) for result in WORST_FIRST}
 
 
 def _sentence(leaf: conditions.Leaf) -> str:
