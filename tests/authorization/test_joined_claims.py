@@ -91,7 +91,7 @@ def joins(by: str = CLINIC, *, adopted: bool = False, **changes: Any) -> Referra
 
 
 def judged(state: Authorization, fact: ReferralAmended, **known: Any) -> list[Event | EventOn]:
-    known = {"joined_provider": CLINICS, "opens": True, **known}
+    known = {"joined_provider": CLINICS, "opens": frozenset({"ref_2"}), **known}
     return list(decided(DECIDER, given(DECIDER, fact, state=state).state, amend(fact, **known)))
 
 
@@ -200,7 +200,7 @@ def test_a_claim_that_waits_for_its_provider_is_looked_at_again_and_answered_und
     assert (refused.reason, refused.awaits, refused.claimed_by) == ("awaiting_provider", CLINIC, "ref_2")
     assert isinstance(told, EventOn)
     waiting = given(DECIDER, fact, refused, state=state).state
-    again = list(decided(DECIDER, waiting, look_again(CLINIC, provider=CLINICS, opens=False)))
+    again = list(decided(DECIDER, waiting, look_again(CLINIC, provider=CLINICS, opens=frozenset())))
     assert [type(each).__name__ for each in again] == ["AuthorizationPresumptiveGranted", "EventOn"]
 
 

@@ -1,4 +1,4 @@
-"""What does a proof of a journal hold in memory? `python -m tests.bench.proving [streams…]`: as many streams as asked for, of four
+"""What does a proof of a journal hold in memory? `python -m tests.bench.proving [streams…] [--keep]`: as many streams as asked for, of four
 own events each, and the log that has them; how much the process grows at its peak while all of it is proved."""
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from loopkeeper.postgres.connections import Connection, connect
 from loopkeeper.store.journal import START, Entry, chained, read_entry
 from loopkeeper.store.proof import verify
 from tests.databases import SERVICES, Databases
+from tests.kept_runs import keep
 from tests.shared.stores import opened, reception
 
 FEW, MANY = 20_000, 200_000
-EVENTS, AT_ONCE = 4, 5_000
+EVENTS, AT_ONCE = 4, 500
 ROWS = """
 INSERT INTO referral SELECT (jsonb_populate_record(o, jsonb_build_object(
   'id', t.id, 'n', $3::int, 'sequence', $3::int, 'head', t.head))).*
@@ -94,6 +95,7 @@ async def measured(server: embedded.Server, streams: int, folder: Path) -> dict[
     owner = await asyncpg.connect(server.admin(urlsplit(url).path.strip("/")))
     await fill(owner, key, streams)
     await owner.close()
+    await reader.execute("SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0")
     before = forgotten()
     flaws = await verify(connection, key, "/intake", ["referral"], log_of(reader))
     grown = peak() - before
@@ -105,7 +107,9 @@ async def measured(server: embedded.Server, streams: int, folder: Path) -> dict[
 
 
 def main() -> None:
-    for streams in [int(each) for each in sys.argv[1:]] or [FEW, MANY]:
+    asked = [each for each in sys.argv[1:] if each != "--keep"]
+    grown: dict[str, float] = {}
+    for streams in [int(each) for each in asked] or [FEW, MANY]:
         with tempfile.TemporaryDirectory() as base:
             settings = {"fsync": "off", "max_wal_size": "4GB"}
             server = embedded.start(Path(base) / "postgres", SERVICES, settings=settings)
@@ -113,8 +117,11 @@ def main() -> None:
                 (Path(base) / "config").mkdir()
                 found = asyncio.run(measured(server, streams, Path(base) / "config"))
                 print(json.dumps(found), flush=True)
+                grown[f"MB more with {streams} streams"] = found["mb_at_its_peak"]
             finally:
                 embedded.remove(Path(base) / "postgres")
+    if "--keep" in sys.argv:
+        keep("proof", "python -m tests.bench.proving", grown)
 
 
 if __name__ == "__main__":

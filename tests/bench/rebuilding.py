@@ -1,4 +1,4 @@
-"""How long does a service take that has nothing but the log? `python -m tests.bench.rebuilding [events]`: a log of so many events,
+"""How long does a service take that has nothing but the log? `python -m tests.bench.rebuilding [events] [--keep]`: a log of so many events,
 three to a stream, two of them the service's own, is read by one whose database is empty; events a second, its processor's time for
 each, and how much it grows. Progress is told while it goes on."""
 
@@ -22,6 +22,7 @@ from loopkeeper.store.journal import START, Entry, chained, read_entry
 from tests.bench.proving import forgotten, peak
 from tests.databases import SERVICES, Databases
 from tests.example.service import example
+from tests.kept_runs import keep
 from tests.shared.events import REVIEW
 from tests.shared.replica import Replica, Site, site
 from tests.shared.restoring import begin, send
@@ -98,12 +99,16 @@ async def measured(server: embedded.Server, folder: Path, events: int) -> dict[s
 
 
 def main() -> None:
-    events = int(sys.argv[1]) if len(sys.argv) > 1 else EVENTS
+    asked = [each for each in sys.argv[1:] if each != "--keep"]
+    events = int(asked[0]) if asked else EVENTS
     with tempfile.TemporaryDirectory() as base:
         settings = {"fsync": "off", "max_wal_size": "4GB", "shared_buffers": "512MB"}
         server = embedded.start(Path(base) / "postgres", SERVICES, settings=settings)
         try:
-            print(json.dumps(asyncio.run(measured(server, Path(base) / "home", events))), flush=True)
+            found = asyncio.run(measured(server, Path(base) / "home", events))
+            print(json.dumps(found), flush=True)
+            if "--keep" in sys.argv:
+                keep("rebuild", f"python -m tests.bench.rebuilding {events}", found)
         finally:
             embedded.remove(Path(base) / "postgres")
 

@@ -208,7 +208,7 @@ def claimed(rules: Rules, **known: Any) -> dict[str, Any]:
     return {
         "own": "ref_1", "grant": rules.grant(), "member_grants": member_grants, "provider": provider,
         "hubs": known.get("hubs", {}), "joined": joined, "joined_provider": known.get("joined_provider"),
-        "opens": known.get("opens"),
+        "opens": known.get("opens", frozenset()),
     }  # fmt: skip
 
 

@@ -215,5 +215,28 @@ async def test_a_log_that_contradicts_the_journal_keeps_the_service_closed(
         assert not desk.store.ready.is_set()
 
 
+async def test_a_stream_that_cannot_be_rebuilt_keeps_none_of_those_that_are_rebuilt_with_it(
+    here: Site, databases: Databases
+) -> None:
+    lost = [reception() for _ in range(3)]
+    async with an_hour(here, databases) as desk:
+        await desk.store.execute(lost)
+        await send(here, desk)
+        await desk.hear(lost[0].stream, REVIEW)
+        await desk.store.execute([withdrawal(each.stream) for each in lost])
+        await send(here, desk)
+        await desk.read()
+        before = await rows(desk)
+        # One has another event under a number that is taken.
+        mine = next(each for each in await logged(desk) if each.subject == lost[1].stream)
+        assert await desk.event_log.publish([type(mine)(**{**_fields(mine), "id": uuid4()})]) == 1
+    async with here.visited() as desk:
+        await begin(desk)
+        await desk.read()
+        assert await desk.parked.rebuild([each.stream for each in lost]) == 2
+        assert await rows(desk) == [row for row in before if row[0] != lost[1].stream]
+        assert await desk.parked.waiting() == [lost[1].stream]
+
+
 def _fields(message: Any) -> dict[str, Any]:
     return {name: getattr(message, name) for name in message.__dataclass_fields__}

@@ -23,7 +23,7 @@ ENTRIES = 5
 HALVED_IN = 5.0
 # Seconds of late: who used less steps back for nobody.
 LITTLE = 0.1
-# For so long one steps back, then has a slice: nobody stands still, however much others ask.
+# For so long one steps back, then has a slice: everybody gets on, however much others ask.
 PATIENCE = 0.025
 # Organizations remembered; those that used least are forgotten first.
 MOST_REMEMBERED = 4096
@@ -121,7 +121,7 @@ class Slices:
             self._later = None
         for name in sorted(self._waiting, key=self.used):
             if (wait := self._steps_back(name)) > 0.0:
-                # Whoever used more would step back as well.
+                # Those who used more would step back as well.
                 self._later = asyncio.get_running_loop().call_later(wait, self._next)
                 return
             if self._give(name):

@@ -385,7 +385,7 @@ class Store(Generic[S]):
         for submission, error in batch.parked:
             self.metrics.parked.labels(self.domain.service).inc()
             if error == SET_ASIDE:
-                # Unjudged: whoever restores a database tells how many.
+                # Unjudged: the end of the restore tells how many there were.
                 continue
             log.error(
                 "referral parked",

@@ -16,7 +16,7 @@ from authorization.domain.presumptive import Refusal, grant_from, judge, refused
 from authorization.domain.state import Authorization, status
 from loopkeeper.contract import ids
 from loopkeeper.contract.calendar import la_date
-from loopkeeper.contract.decider import EventOn, InvariantBroken
+from loopkeeper.contract.decider import EventOn
 from loopkeeper.contract.events import (
     AuthorizationPresumptiveGranted,
     AuthorizationPresumptiveRefused,
@@ -201,9 +201,7 @@ def _granted(
 
 
 def _under(claimed: Claimed, answer: Event, context: ClaimContext) -> EventOn:
-    if context.opens is None:
-        raise InvariantBroken("a joined claim is judged and its own referral was not looked for")
-    return EventOn(claimed.under, answer, opens=context.opens)
+    return EventOn(claimed.under, answer, opens=claimed.under in context.opens)
 
 
 def _results(verdicts: Mapping[str, Refusal | None]) -> tuple[ClaimResult, ...]:

@@ -151,7 +151,7 @@ class MemberGrants:
 class ClaimContext(Context):
     """What a claim to serve is judged by; `grant` is None where nothing was claimed. `hubs` are the entries of the hubs
     that the provider acts through. `joined` and `joined_provider` are the same for the claim of a referral that joins;
-    `opens`: whether that one's row here begins with its answer, None where no other is answered. `own` is this loop."""
+    `opens`: the referrals that may be answered and have no row here yet: it begins with the answer. `own` is this loop."""
 
     own: str
     grant: GrantRules | None
@@ -160,7 +160,7 @@ class ClaimContext(Context):
     hubs: Mapping[str, ProviderRecorded]
     joined: GrantRules | None
     joined_provider: ProviderRecorded | None
-    opens: bool | None
+    opens: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -121,7 +121,8 @@ class AuthorizationLoaded(Loaded[Authorization, Asked]):
         hubs = hubs_of(each for each in (provider, second) if each is not None)
         day = la_date(state.received_at or plain.at)
         merged = joins.joined if joins is not None else None
-        answered = merged if joined is not None else state.second.referral if state.second else None
+        # One command may answer both: the claim that joins, and the one from before that goes on here.
+        answered = {merged if joined is not None else None, state.second.referral if state.second else None}
         return ClaimContext(
             at=plain.at,
             seed=plain.seed,
@@ -136,7 +137,7 @@ class AuthorizationLoaded(Loaded[Authorization, Asked]):
                 self.policy, state.plan, joined, state.eligibility, self.providers, day
             ),
             joined_provider=second,
-            opens=self._opens(answered) if answered else None,
+            opens=frozenset(each for each in sorted(filter(None, answered)) if self._opens(each)),
         )
 
     def _entry(self, claim: Claim | None) -> ProviderRecorded | None:
