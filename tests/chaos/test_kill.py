@@ -21,7 +21,7 @@ from tests.chaos.lives import Lives
 from tests.chaos.load import People
 from tests.chaos.town import Town, town
 
-KILLS = int(os.environ.get("KILLS", "20"))
+KILLS = int(os.environ.get("KILLS", "30"))
 SEED = int(os.environ.get("SEED", "2026"))
 # After so many the campaign rests, and everything is checked.
 ROUND = 50

@@ -28,13 +28,6 @@ from tests.loop.set_backs import SERVICES, accept, decide, journal, kept, member
 HOUR = timedelta(hours=1)
 NUMBERS = itertools.count(1)
 LISTENERS = (HARBOR, CLINIC, STREET, NAVIGATORS)
-# Each service and each way; the other four pairs are in the longer run.
-EACH_RUN = {
-    ("intake", "running"),
-    ("authorization", "stopped"),
-    ("assignment", "running"),
-    ("notification", "stopped"),
-}
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -160,14 +153,8 @@ async def lost(town: Apart, service: str) -> set[str]:
     return {each["referral"] for each in status["set_back"]["lost"]}
 
 
-@pytest.mark.parametrize(
-    ("service", "how"),
-    [
-        pytest.param(service, how, marks=() if (service, how) in EACH_RUN else pytest.mark.long)
-        for how in ("stopped", "running")
-        for service in SERVICES
-    ],
-)
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("how", ["stopped", "running"])
 async def test_a_service_put_back_to_an_hour_ago_is_what_it_was_and_goes_on(
     town: Apart, databases: Databases, service: str, how: str
 ) -> None:

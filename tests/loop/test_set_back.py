@@ -45,16 +45,7 @@ async def ready(program: Running) -> httpx.Response:
         return await probe.get("/health/ready")
 
 
-# Who takes what people send, and who tells; the two between them, which work alike, are in the longer run.
-@pytest.mark.parametrize(
-    "service",
-    [
-        "intake",
-        "notification",
-        pytest.param("assignment", marks=pytest.mark.long),
-        pytest.param("authorization", marks=pytest.mark.long),
-    ],
-)
+@pytest.mark.parametrize("service", ["intake", "assignment", "notification", "authorization"])
 async def test_a_replica_that_stays_on_the_old_primary_stops_and_the_other_has_all_that_was_published(
     town: Apart, databases: Databases, service: str
 ) -> None:
