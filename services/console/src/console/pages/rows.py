@@ -73,6 +73,7 @@ class Looked(list[Any]):
 
     looked = 0
     cut = False
+    next = ""
 
 
 def cut_short(found: Sequence[Any], visit: Visit) -> h.Node:
@@ -91,18 +92,26 @@ async def all_referrals(api: Api, *, order: str) -> Looked:
 
 
 async def pages(
-    api: Api, service: str, path: str, model: type[Any], *, most: int = MOST_PAGES, **query: object
+    api: Api,
+    service: str,
+    path: str,
+    model: type[Any],
+    *,
+    most: int = MOST_PAGES,
+    limit: int = PAGE,
+    after: str = "",
+    **query: object,
 ) -> Looked:
     """The entries of a list, page by page, as far as a page may look. Where `most` is 1, it is what comes first."""
     found = Looked()
-    cursor: str | None = None
+    cursor: str | None = after or None
     for _ in range(most):
-        page = await api.get(service, path, model, limit=PAGE, cursor=cursor, **query)
+        page = await api.get(service, path, model, limit=limit, cursor=cursor, **query)
         found += page.items
         cursor = page.next_cursor
         if cursor is None:
             break
-    found.looked, found.cut = len(found), cursor is not None
+    found.looked, found.cut, found.next = len(found), cursor is not None, cursor or ""
     return found
 
 

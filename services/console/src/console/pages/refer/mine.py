@@ -16,7 +16,7 @@ from console.pages import sentences
 from console.pages.care.first import live
 from console.pages.record.page import door, toast
 from console.pages.refused import problem
-from console.pages.rows import MOST, by_due, cut_short, lately, loop_of, needs, pages, progress_of
+from console.pages.rows import MOST, by_due, cut_short, following, lately, loop_of, needs, pages, progress_of
 from console.pages.visit import Visit, see, visiting
 from console.parts import loops
 from console.parts.basics import blocks, labels, marks, times
@@ -35,11 +35,20 @@ CLOSED_SHOWN = 20
 
 
 @router.get(HERE)
-async def mine(visit: Annotated[Visit, visiting(Role.REFERRER)]) -> Response:
+async def mine(visit: Annotated[Visit, visiting(Role.REFERRER)], cursor: str = "") -> Response:
     """Asked of you first, then what is on its way, then what is closed."""
     _ = visit.words
     found, first, over, box = await together(
-        pages(visit.api, "intake", "/v1/referrals", ListingShownReferral, most=1, order="due"),
+        pages(
+            visit.api,
+            "intake",
+            "/v1/referrals",
+            ListingShownReferral,
+            most=1,
+            limit=MOST,
+            after=cursor,
+            order="due",
+        ),
         visit.api.get(
             "intake", "/v1/referrals", ListingShownReferral, actor="referrer", order="due", limit=MOST
         ),
@@ -85,6 +94,7 @@ async def mine(visit: Annotated[Visit, visiting(Role.REFERRER)]) -> Response:
         cut_short(found, visit),
         _group(_("Asked of you"), asked, visit, path="answers") if asked else None,
         _group(_("On their way"), waiting, visit) if waiting else None,
+        following(visit, HERE, found.next, MOST),
         _group(_("Closed"), closed[:CLOSED_SHOWN], visit, count=len(closed)) if closed else None,
         blocks.empty(
             _("Nothing yet"),
