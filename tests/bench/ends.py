@@ -29,7 +29,7 @@ class Spent:
 
 
 class Endpoint(Partner):
-    """A partner that takes all it is told. Whoever waits is woken by what they wait for, not by every webhook."""
+    """A partner that takes all it is told. A desk that waits is woken by what it waits for, not by every webhook."""
 
     def __init__(self, spent: Spent) -> None:
         super().__init__()
@@ -112,7 +112,7 @@ class _Wire(asyncio.Protocol):
 
 
 class Caller:
-    """Whoever asks: requests straight to the app."""
+    """The clients of a bench: requests straight to the app."""
 
     def __init__(self, app: Any, keys: Mapping[str, str], spent: Spent) -> None:
         self._app, self._keys, self._spent = app, keys, spent

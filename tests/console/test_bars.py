@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import BrowserContext, Page
+from playwright.async_api import BrowserContext, Page, expect
 
 from demo.people import Crowd, roster_row
 from loopkeeper.contract.calendar import la_date
@@ -138,6 +138,18 @@ async def test_pages_take_little_with_a_thousand_loops_open(
             assert answer.status == 200
         measured.work[path], measured.wall[path] = late(work), late(wall)
     assert {path: took for path, took in measured.work.items() if took > SERVER_MS} == {}
+
+
+async def test_a_list_that_is_longer_than_a_page_may_look_says_so(busy: Stage, at: Stage) -> None:
+    rosa = await at.be("Rosa Diaz")
+    await rosa.goto(f"{at.url}/refer")
+    await expect(rosa.locator("h1")).to_contain_text("More than 200 referrals")
+    await expect(rosa.get_by_role("note")).to_contain_text(
+        "The first 200 were looked through; there are more"
+    )
+    maria = await at.be("Maria Chen")
+    await maria.goto(f"{at.url}/plan/asked?which=twice")
+    await expect(maria.get_by_role("note")).to_have_count(0)
 
 
 def late(taken: Sequence[float]) -> float:

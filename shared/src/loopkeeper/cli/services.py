@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import shutil
 import socket
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from loopkeeper.cli.terminal import CANNOT_START, Json, err, fail, say, settings, show, starting
+from loopkeeper.kernel import garbage
 from loopkeeper.kernel.errors import StartError
 from loopkeeper.kernel.logs import configure, get
 from loopkeeper.kernel.settings import Settings
@@ -37,21 +37,18 @@ def up(
 
 
 def _run(services: list[str], host: str | None, port: int | None) -> int:
-    # What a program is made of is never garbage: looking for some meanwhile took a tenth of the start.
-    gc.disable()
-    from loopkeeper.cli.client import operator_key
-    from loopkeeper.runtime import console, service
-    from loopkeeper.runtime.run import folders
-    from loopkeeper.runtime.serve import serve
-    from loopkeeper.security import issuer
+    with garbage.unlooked():
+        from loopkeeper.cli.client import operator_key
+        from loopkeeper.runtime import console, service
+        from loopkeeper.runtime.run import folders
+        from loopkeeper.runtime.serve import serve
+        from loopkeeper.security import issuer
 
-    current = settings().model_copy(
-        update={k: v for k, v in {"host": host, "port": port}.items() if v is not None}
-    )
-    pages, others = console.chosen(services)
-    taken = service.chosen(others) if others or not services else {}
-    gc.freeze()
-    gc.enable()
+        current = settings().model_copy(
+            update={k: v for k, v in {"host": host, "port": port}.items() if v is not None}
+        )
+        pages, others = console.chosen(services)
+        taken = service.chosen(others) if others or not services else {}
     names = [*taken, *([pages.name] if pages else [])]
     configure("+".join(names), current.log_level)
     _port_free(current)

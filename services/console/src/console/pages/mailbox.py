@@ -12,7 +12,7 @@ from console.api.client import Refused, unless
 from console.api.models.notification import Item, ListingItem, Opened
 from console.pages.care.first import live
 from console.pages.refused import problem
-from console.pages.rows import PAGE, lately, pages
+from console.pages.rows import PAGE, Looked, cut_short, lately, pages
 from console.pages.visit import Visit, see, visiting
 from console.parts.basics import blocks, labels, marks, times
 from console.parts.basics.html import form_to, href, once_field, said
@@ -59,14 +59,18 @@ async def mailbox(visit: Reader, which: str = "") -> Response:
     if which == "told":
         found, _days = await lately(visit, "notification", "/v1/mailbox", ListingItem, **query)
     else:
-        found = await pages(visit.api, "notification", "/v1/mailbox", ListingItem, **query)
+        found = await pages(visit.api, "notification", "/v1/mailbox", ListingItem, most=1, **query)
     shown = [each for each in found if which == "member" or each.recipient_kind != "member"]
-    ordered = sorted(shown, key=lambda each: each.at, reverse=True)[:100]
+    # What waits longest comes first where not all of it fits.
+    cut = isinstance(found, Looked) and found.cut
+    ordered = sorted(shown, key=lambda each: each.at, reverse=not cut)[:100]
     return visit.page(
         _("Mailbox"),
         blocks.head(
             _(WHICH[which])
             if which
+            else _("More than {count} to read", count=len(shown))
+            if cut
             else _.many("{count} to read", "{count} to read", len(shown))
             if shown
             else _("Nothing to read"),
@@ -88,6 +92,7 @@ async def mailbox(visit: Reader, which: str = "") -> Response:
                 )
             ]
         ],
+        cut_short(found, visit),
         h.div(".group")[h.ul(".tiles-list")[(_row(each, visit) for each in ordered)]]
         if ordered
         else blocks.empty(

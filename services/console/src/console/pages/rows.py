@@ -68,21 +68,60 @@ def needs(found: ShownReferral, words: Words) -> str:
     )
 
 
-async def all_referrals(api: Api, **query: object) -> Sequence[ShownReferral]:
+class Looked(list[Any]):
+    """Entries of a list, of so many that were `looked` through; `cut` where there are more than a page may look at."""
+
+    looked = 0
+    cut = False
+
+
+def cut_short(found: Sequence[Any], visit: Visit) -> h.Node:
+    """That there is more than what was looked through; nothing where there is not."""
+    if not (isinstance(found, Looked) and found.cut):
+        return None
+    said = visit.words(
+        "The first {count} were looked through; there are more. Find one by its id.", count=len(found)
+    )
+    return h.p(".sub", role="note")[said]
+
+
+async def all_referrals(api: Api, *, order: str) -> Looked:
     """Every referral that fits, page by page, as far as a page may look."""
-    return await pages(api, "intake", "/v1/referrals", ListingShownReferral, **query)
+    return await pages(api, "intake", "/v1/referrals", ListingShownReferral, order=order)
 
 
-async def pages(api: Api, service: str, path: str, model: type[Any], **query: object) -> Sequence[Any]:
-    """The entries of a list, page by page, as far as a page may look."""
-    found: list[Any] = []
+async def pages(
+    api: Api, service: str, path: str, model: type[Any], *, most: int = MOST_PAGES, **query: object
+) -> Looked:
+    """The entries of a list, page by page, as far as a page may look. Where `most` is 1, it is what comes first."""
+    found = Looked()
     cursor: str | None = None
-    for _ in range(MOST_PAGES):
+    for _ in range(most):
         page = await api.get(service, path, model, limit=PAGE, cursor=cursor, **query)
         found += page.items
         cursor = page.next_cursor
         if cursor is None:
             break
+    found.looked, found.cut = len(found), cursor is not None
+    return found
+
+
+async def possibly_twice(api: Api) -> Looked:
+    """Open loops that may be another's member. No filter of the service finds them: all are looked through, and only those
+    are read as what they are, which a page pays for."""
+    found = Looked()
+    cursor: str | None = None
+    for _ in range(MOST_PAGES):
+        query = {"order": "due", "limit": PAGE, "cursor": cursor}
+        page = (await api.ask("intake", "GET", "/v1/referrals", query=query)).document
+        found += [
+            ShownReferral.model_validate(one) for one in page["items"] if one.get("possible_duplicate_of")
+        ]
+        found.looked += len(page["items"])
+        cursor = page.get("next_cursor")
+        if cursor is None:
+            break
+    found.cut = cursor is not None
     return found
 
 

@@ -14,7 +14,7 @@ from console.api.client import together
 from console.api.models.assignment import ListingShownAssignment, ShownAssignment
 from console.api.models.authorization import ListingShownAuthorization, ShownAuthorization
 from console.api.models.notification import ListingOutreachShown, OutreachShown
-from console.pages.rows import PAGE, pages
+from console.pages.rows import PAGE, cut_short, pages
 from console.pages.visit import Visit, visiting
 from console.parts import loops
 from console.parts.basics import blocks, labels, marks, times
@@ -286,6 +286,7 @@ async def everybody(visit: Provider, status: str = "") -> Response:
                 )
             ]
         ],
+        cut_short(found, visit),
         h.div(".group")[rows(list(reversed(held))[:100], visit)]
         if held
         else blocks.empty(_("Nobody here"), _("Nobody has this status. Members you accept come here.")),

@@ -1,4 +1,4 @@
-"""Who takes part, and with which keys: a list to read. The command to run for each change stands next to it."""
+"""Who takes part, and with which keys: a list to read. Next to it is the command to run for each change."""
 
 from __future__ import annotations
 

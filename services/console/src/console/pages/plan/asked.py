@@ -12,7 +12,7 @@ from console.api.client import together
 from console.api.models.intake import ListingShownReferral, ReferralCounts, ShownReferral
 from console.pages.care.first import live
 from console.pages.plan.queue import Plan
-from console.pages.rows import all_referrals, loop_of, needs
+from console.pages.rows import cut_short, loop_of, needs, possibly_twice
 from console.pages.visit import Visit
 from console.parts import loops
 from console.parts.basics import blocks, labels, marks, times
@@ -93,7 +93,7 @@ def _tabs(which: str, visit: Visit) -> h.Element:
 async def _twice(visit: Visit) -> Response:
     """Two referrals that may be one member's. No filter of the service finds them, so open loops are looked through."""
     _ = visit.words
-    twice = [one for one in await all_referrals(visit.api, order="due") if one.possible_duplicate_of]
+    twice = await possibly_twice(visit.api)
     shown = [
         loop_of(
             one,
@@ -113,6 +113,7 @@ async def _twice(visit: Visit) -> Response:
             ),
         ),
         _tabs("twice", visit),
+        cut_short(twice, visit),
         h.div(".group")[loops.rows(shown, visit.now, _, _("Perhaps one member twice"))]
         if shown
         else blocks.empty(_("Nobody is here twice"), _("What may be one member's twice comes here.")),

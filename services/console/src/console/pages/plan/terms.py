@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from console.api.models.authorization import ListingShownAuthorization, ShownAut
 from console.pages.care.first import live
 from console.pages.plan.queue import Plan, title_of
 from console.pages.refused import problem
-from console.pages.rows import PAGE, pages
+from console.pages.rows import PAGE, cut_short, pages
 from console.pages.term import term as drawn
 from console.pages.visit import Visit, see
 from console.parts import loops
@@ -52,10 +53,10 @@ AT_ONCE = {
 async def terms(visit: Plan) -> Response:
     """What waits for a judgement first, then terms by their end."""
     _ = visit.words
-    judged = await _waiting(visit, "discontinuation")
-    renew = await _waiting(visit, "reauthorization")
-    running = await pages(
-        visit.api, "authorization", "/v1/authorizations", ListingShownAuthorization, status="approved"
+    judged, renew, running = await asyncio.gather(
+        _waiting(visit, "discontinuation"),
+        _waiting(visit, "reauthorization"),
+        pages(visit.api, "authorization", "/v1/authorizations", ListingShownAuthorization, status="approved"),
     )
     today = la_date(visit.now)
     live_terms = sorted(
@@ -75,6 +76,7 @@ async def terms(visit: Plan) -> Response:
             _.many("{count} term runs.", "{count} terms run.", len(live_terms)),
             live(visit),
         ),
+        cut_short(running, visit),
         _group(_("Does the term end?"), judged, visit) if judged else None,
         _group(_("Another term is asked for"), renew, visit) if renew else None,
         _group(_("Running, by their end"), live_terms[:30], visit, count=len(live_terms))

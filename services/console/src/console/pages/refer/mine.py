@@ -16,7 +16,7 @@ from console.pages import sentences
 from console.pages.care.first import live
 from console.pages.record.page import door, toast
 from console.pages.refused import problem
-from console.pages.rows import all_referrals, by_due, lately, loop_of, needs, progress_of
+from console.pages.rows import MOST, by_due, cut_short, lately, loop_of, needs, pages, progress_of
 from console.pages.visit import Visit, see, visiting
 from console.parts import loops
 from console.parts.basics import blocks, labels, marks, times
@@ -38,15 +38,19 @@ CLOSED_SHOWN = 20
 async def mine(visit: Annotated[Visit, visiting(Role.REFERRER)]) -> Response:
     """Asked of you first, then what is on its way, then what is closed."""
     _ = visit.words
-    found, over, box = await together(
-        all_referrals(visit.api, order="due"),
+    found, first, over, box = await together(
+        pages(visit.api, "intake", "/v1/referrals", ListingShownReferral, most=1, order="due"),
+        visit.api.get(
+            "intake", "/v1/referrals", ListingShownReferral, actor="referrer", order="due", limit=MOST
+        ),
         lately(visit, "intake", "/v1/referrals", ListingShownReferral, status="closed"),
         visit.api.get("notification", "/v1/mailbox", ListingItem, told=False, limit=50),
     )
-    if isinstance(found, Away) or isinstance(over, Away):
+    if isinstance(found, Away) or isinstance(first, Away) or isinstance(over, Away):
         raise Away("intake")
     mine, days = visit.signed.organization.id, over[1]
-    own = [one for one in (*found, *over[0]) if one.referrer == mine]
+    there = {one.id: one for one in (*found, *first.items, *over[0])}
+    own = [one for one in there.values() if one.referrer == mine]
     asked = by_due([one for one in own if one.closing is None and one.questions])
     waiting = by_due([one for one in own if one.closing is None and not one.questions])
     closed = sorted(
@@ -56,7 +60,9 @@ async def mine(visit: Annotated[Visit, visiting(Role.REFERRER)]) -> Response:
     return visit.page(
         _("Referrals"),
         blocks.head(
-            _.many(
+            _("More than {count} referrals are on their way", count=len(asked) + len(waiting))
+            if found.cut
+            else _.many(
                 "{count} referral is on its way",
                 "{count} referrals are on their way",
                 len(asked) + len(waiting),
@@ -76,6 +82,7 @@ async def mine(visit: Annotated[Visit, visiting(Role.REFERRER)]) -> Response:
             ],
         ],
         visit.away(box),
+        cut_short(found, visit),
         _group(_("Asked of you"), asked, visit, path="answers") if asked else None,
         _group(_("On their way"), waiting, visit) if waiting else None,
         _group(_("Closed"), closed[:CLOSED_SHOWN], visit, count=len(closed)) if closed else None,
