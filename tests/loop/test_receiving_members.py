@@ -193,11 +193,21 @@ async def test_cin_alone_is_a_possible_duplicate_that_a_person_judges(town: Hous
     assert "possible_duplicate_of" not in {
         name for name, value in (await town.referral(HOSPITAL, second)).items() if value
     }
+    assert [each["id"] for each in await twice(town)] == [second]
+    for who in (HOSPITAL, STREET, OPERATIONS):
+        refused = await town.ask(who, "GET", "/v1/referrals?possible_duplicate=true", None, 422)
+        assert refused["errors"][0]["rule"] == "plans-only"
     await town.ask(HOSPITAL, "POST", f"/v1/referrals/{second}:merge", merging(first), 403)
     merged = await town.ask(HARBOR, "POST", f"/v1/referrals/{second}:merge", merging(first))
     assert merged["closing"]["outcome"] == "merged"
     await town.ask(HARBOR, "POST", f"/v1/referrals/{second}:merge", merging(first), 409)
+    assert await twice(town) == []
     await town.quiet()
+
+
+async def twice(town: House) -> list[dict[str, Any]]:
+    """What the plan is asked whether it is another's member."""
+    return (await town.ask(HARBOR, "GET", "/v1/referrals?possible_duplicate=true"))["items"]
 
 
 async def test_twins_under_the_mothers_number_are_two_members_possibly_one_2_7(town: House) -> None:

@@ -66,6 +66,10 @@ LISTS: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
 }  # fmt: skip
 
 
+# What only a plan may ask, by route.
+OF_PLANS: Mapping[str, Sequence[str]] = {"/v1/referrals": ("possible_duplicate=true",)}
+
+
 async def asked(opened: House) -> Sequence[tuple[str, str]]:
     """Who asks what: key and URL."""
     owned = {
@@ -80,4 +84,5 @@ async def asked(opened: House) -> Sequence[tuple[str, str]]:
                 if "{id}" in path:
                     named = path.format(id=owned[caller][0]["id"])
                 found.append((caller, f"{named}?{each}" if each else named))
+    found += [(HARBOR, f"{path}?{each}") for path, filters in OF_PLANS.items() for each in filters]
     return found

@@ -69,9 +69,8 @@ def needs(found: ShownReferral, words: Words) -> str:
 
 
 class Looked(list[Any]):
-    """Entries of a list, of so many that were `looked` through; `cut` where there are more than a page may look at."""
+    """Entries of a list; `cut` where there are more than a page may look at."""
 
-    looked = 0
     cut = False
     next = ""
 
@@ -111,27 +110,22 @@ async def pages(
         cursor = page.next_cursor
         if cursor is None:
             break
-    found.looked, found.cut, found.next = len(found), cursor is not None, cursor or ""
+    found.cut, found.next = cursor is not None, cursor or ""
     return found
 
 
 async def possibly_twice(api: Api) -> Looked:
-    """Open loops that may be another's member. No filter of the service finds them: all are looked through, and only those
-    are read as what they are, which a page pays for."""
-    found = Looked()
-    cursor: str | None = None
-    for _ in range(MOST_PAGES):
-        query = {"order": "due", "limit": PAGE, "cursor": cursor}
-        page = (await api.ask("intake", "GET", "/v1/referrals", query=query)).document
-        found += [
-            ShownReferral.model_validate(one) for one in page["items"] if one.get("possible_duplicate_of")
-        ]
-        found.looked += len(page["items"])
-        cursor = page.get("next_cursor")
-        if cursor is None:
-            break
-    found.cut = cursor is not None
-    return found
+    """Open loops that may be another's member, what is due first, first."""
+    return await pages(
+        api,
+        "intake",
+        "/v1/referrals",
+        ListingShownReferral,
+        most=1,
+        limit=PAGE,
+        order="due",
+        possible_duplicate=True,
+    )
 
 
 async def lately(

@@ -59,6 +59,10 @@ class ReferralQuery(Page):
     due: DueIn | None = Field(
         None, description="Only open loops whose next step is late, due within two days, later, or at no time"
     )
+    possible_duplicate: bool | None = Field(
+        None,
+        description="Only open loops that may be another's member, or only others; for plans, who judge it",
+    )
     order: Literal["changed", "due"] = Field(
         "changed", description="`due`: open loops only, earliest due first, without a deadline last"
     )
@@ -67,6 +71,9 @@ class ReferralQuery(Page):
         """The rows that are asked for. Raises 422 where this caller may not ask so."""
         if self.county is not None:
             _not_for_operations(client, "county")
+        if self.possible_duplicate is not None and client.roles - {Role.PLAN}:
+            fix = "Leave it out: whether two are one member is for the plan to know and to judge."
+            raise field_invalid(FieldError(pointer="query/possible_duplicate", rule="plans-only", fix=fix))
         return Wanted(
             status=self.status,
             plan=self.plan,
@@ -75,6 +82,7 @@ class ReferralQuery(Page):
             actor=self.actor,
             step=self.step,
             due=self.due,
+            possible_duplicate=self.possible_duplicate,
             open=True if self.order == "due" else self.open,
         )
 

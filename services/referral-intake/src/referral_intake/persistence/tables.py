@@ -28,6 +28,8 @@ READ_COLUMNS = "id, state, n, created_at, at"
 IS_OPEN = "status NOT IN ('closed', '')"
 # By when something is due, with what has no deadline last.
 DUE_KEY = "coalesce(next_due_at, '9999-12-31 00:00:00+00'::timestamptz)"
+# Which loops may be another's member: few, and found by an index of their own.
+MAY_BE_TWICE = "(state #>> '{linked,why}') = 'possible_duplicate'"
 # What open loops are filtered and counted by.
 COUNTED = ("status", "next_actor", "next_step", "county")
 
@@ -73,6 +75,13 @@ referral = stream_table(
             ("_referrer", ("referrer_id",), ()),
             ("_provider", ("provider_id",), ("provider_id <> ''",)),
         )
+    ),
+    sa.Index(
+        "referral_possible_duplicate",
+        "plan_id",
+        sa.text(DUE_KEY),
+        "id",
+        postgresql_where=sa.text(f"{IS_OPEN} AND {MAY_BE_TWICE}"),
     ),
     # Few loops are open at a time; lists of what is closed are read in the order of all.
     sa.Index("referral_open_at", "next_actor", "next_due_at", "at", postgresql_where=OPEN),

@@ -17,7 +17,7 @@ from loopkeeper.postgres.connections import Pool
 from loopkeeper.security.organizations import Client
 from loopkeeper.store.pages import Selection, literal, plain, visible_page
 from loopkeeper.store.row_access import OWN, visible_rows
-from referral_intake.persistence.tables import DUE_KEY, IS_OPEN, READ_COLUMNS
+from referral_intake.persistence.tables import DUE_KEY, IS_OPEN, MAY_BE_TWICE, READ_COLUMNS
 
 DueIn = Literal["late", "soon", "on_time", "none"]
 # Working days are the reader's to see in the date; for the board soon is two days.
@@ -54,8 +54,8 @@ MOVES = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which referrals are asked for; empty fields do not narrow. `county`, `actor`, `step`, `due` and `open` mean open
-    loops."""
+    """Which referrals are asked for; empty fields do not narrow. `county`, `actor`, `step`, `due`, `possible_duplicate` and
+    `open` mean open loops."""
 
     status: str | None = None
     plan: str | None = None
@@ -64,11 +64,19 @@ class Wanted:
     actor: str | None = None
     step: str | None = None
     due: DueIn | None = None
+    possible_duplicate: bool | None = None
     open: bool | None = None
 
     @property
     def of_open(self) -> bool:
-        return bool(self.county or self.actor or self.step or self.due or self.open)
+        return bool(
+            self.county
+            or self.actor
+            or self.step
+            or self.due
+            or self.possible_duplicate is not None
+            or self.open
+        )
 
 
 async def by_change(
@@ -156,6 +164,8 @@ def _narrowed(wanted: Wanted, first: int) -> tuple[str, tuple[str, ...]]:
     if wanted.population is not None:
         values.append(wanted.population)
         clauses.append(f"populations @> ARRAY[${first + len(values) - 1}::text]")
+    if wanted.possible_duplicate is not None:
+        clauses.append(MAY_BE_TWICE if wanted.possible_duplicate else f"({MAY_BE_TWICE}) IS NOT TRUE")
     return "AND " + " AND ".join(clauses), tuple(values)
 
 

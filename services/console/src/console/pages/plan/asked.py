@@ -91,7 +91,7 @@ def _tabs(which: str, visit: Visit) -> h.Element:
 
 
 async def _twice(visit: Visit) -> Response:
-    """Two referrals that may be one member's. No filter of the service finds them, so open loops are looked through."""
+    """Two referrals that may be one member's."""
     _ = visit.words
     twice = await possibly_twice(visit.api)
     shown = [
