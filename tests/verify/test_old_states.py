@@ -25,6 +25,10 @@ UPDATE referral SET formerly_held_by = NULL, state = state - 'former'
 """
 
 
+# What came after the revision that fills them in.
+LATER = "DROP FUNCTION begin_batch_2"
+
+
 async def told(connection: Connection) -> list[tuple[Outreach, Sequence[str] | None]]:
     rows = await connection.fetch("SELECT state, formerly_held_by FROM referral ORDER BY id")
     return [(Outreach.model_validate_json(row["state"]), row["formerly_held_by"]) for row in rows]
@@ -50,6 +54,7 @@ async def test_an_assignment_that_was_followed_before_former_ones_were_kept_is_k
         now = await told(connection)
         await connection.execute(AS_BEFORE)
         assert await told(connection) != now
+        await connection.execute(LATER)
         await connection.execute("UPDATE alembic_version SET version_num = '0017'")
         await upgrade(url, "notification")
         assert await told(connection) == now
