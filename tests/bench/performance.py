@@ -213,10 +213,11 @@ validation, screening, sealing, journal and chain, traces.
   process, which is not counted.
 - **W2** is the least that a referral with an outbox costs PostgreSQL: pgbench with two inserts a transaction, in the
   same run. Ratios to it can be compared between machines.
-- **Naive** is the same loop as most would write it first (`tests/bench/naive.py`): an ORM session for each request, message
-  and webhook, one at a time, on one database; as many requests and webhooks, and none of the rules, seals, journals,
-  chains, traces or deadlines.
-- **aiohttp** is a webhook without a service: signed, sent over a kept connection, taken by a server of the same process.
+- **Naive** is the same loop as most would write it first (`tests/bench/naive.py`): an ORM session for each request,
+  message and webhook, one at a time, on one database; as many requests and webhooks, and none of the rules, seals,
+  journals, chains, traces or deadlines.
+- **aiohttp** is a webhook without a service: signed, sent over a kept connection, taken by a server of the same
+  process.
 """
 
 
