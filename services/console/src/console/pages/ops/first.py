@@ -16,7 +16,7 @@ from console.api.client import Away, together
 from console.api.models.intake import ListingShownReferral, ReferralCounts, ShownReferral
 from console.pages.care.first import live
 from console.pages.ops.status import services, statuses
-from console.pages.rows import all_referrals, by_due, loop_of
+from console.pages.rows import all_referrals, by_due, following, loop_of
 from console.pages.visit import Visit, see, visiting
 from console.parts import loops
 from console.parts.basics import blocks, labels, marks, times
@@ -31,7 +31,7 @@ router = APIRouter()
 Operator = Annotated[Visit, visiting(Role.OPERATIONS)]
 HERE = "/ops"
 ACTORS = ("plan", "provider", "referrer", "loopkeeper")
-SHOWN, STEP_SHOWN = 5, 100
+SHOWN, STEP_SHOWN = 5, 50
 # Above so many loops nobody tells one mark from another.
 DRAWN = 400
 COUNT = "/v1/referrals:count"
@@ -173,8 +173,8 @@ def _group(group: Group, visit: Visit) -> h.Element:
 
 
 @router.get("/ops/step")
-async def one_step(visit: Operator, actor: str = "", step: str = "") -> Response:
-    """All loops that wait for this step."""
+async def one_step(visit: Operator, actor: str = "", step: str = "", cursor: str = "") -> Response:
+    """The loops that wait for this step, what is due first, first."""
     _ = visit.words
     if actor not in ACTORS:
         raise NotHere
@@ -187,6 +187,7 @@ async def one_step(visit: Operator, actor: str = "", step: str = "") -> Response
             step=step,
             order="due",
             limit=STEP_SHOWN,
+            cursor=cursor or None,
         ),
         visit.api.get("intake", COUNT, ReferralCounts, actor=actor, step=step),
     )
@@ -209,7 +210,7 @@ async def one_step(visit: Operator, actor: str = "", step: str = "") -> Response
         ),
         h.div(".group")[
             loops.rows(
-                [loop_of(one, visit, sub=visit.name(one.plan)) for one in found[:STEP_SHOWN]],
+                [loop_of(one, visit, sub=visit.name(one.plan)) for one in found],
                 visit.now,
                 _,
                 step,
@@ -217,6 +218,7 @@ async def one_step(visit: Operator, actor: str = "", step: str = "") -> Response
         ]
         if found
         else blocks.empty(_("Nothing waits for this"), _("It was done meanwhile.")),
+        following(visit, "/ops/step", page.next_cursor, STEP_SHOWN, actor=actor, step=step),
         here=HERE,
         live=True,
     )
