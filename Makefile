@@ -39,11 +39,13 @@ demo: .venv/.program ## Run David's story and 200 more referrals (ARGS="--once -
 # Three processes, a file to each at a time, in order: two cores are what a runner has, and much of the time a test waits for
 # what it killed. Each process brings its own PostgreSQL; they share one Kafka.
 # The tests' broker comes from Maven; where it cannot be had, the tests that need it fail and say how. OpenSSH's server is
-# Debian's; it needs root, and the tests that need it say so where it cannot be had.
+# Debian's; it needs root, and the tests that need it say so where it cannot be had. So is Chromium, for the journeys of
+# people.
 test: check ## Check, then run every test (ARGS="-k roster" to choose)
 	@$(RUN) python -m demo.broker || true
 	@$(RUN) python -m tests.loop.sshd || true
-	@$(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not browser and not fuzz and not chaos and not long" $(ARGS)
+	@$(RUN) python -m tests.console.chromium || true
+	@$(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder -m "(journey or not browser) and not fuzz and not chaos and not long" $(ARGS)
 
 # Each process imports the services once and starts no server.
 test-fast: .venv/.ready ## Run the tests that start no server: rules, forms, words, files (two minutes)
@@ -54,7 +56,7 @@ test-long: .venv/.ready ## Run what takes longer: all loops on Kafka, each guide
 	@$(RUN) python -m demo.broker || true
 	@$(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder -m "long or chaos" $(ARGS)
 
-# Seven minutes on two cores, most of them Chromium's: more than fits into the time of the others. Chromium is Debian's
+# Six minutes on two cores, most of them Chromium's: more than fits into the time of the others. Chromium is Debian's
 # package, installed where that may be done; Keycloak comes from Maven. Where there is none, the tests say how.
 console-proof: .venv/.ready ## Run the console's tests in a real Chromium
 	@$(RUN) python -m tests.console.chromium || true

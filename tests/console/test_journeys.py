@@ -13,6 +13,9 @@ from tests.builders.organizations import CLINIC, HARBOR
 from tests.console.loops import PROVIDERS, accepted_by, approved, half_answered, the_loop_is, who_is_offered
 from tests.console.stage import Stage
 
+# `make test` runs these too.
+pytestmark = pytest.mark.journey
+
 
 @pytest.mark.parametrize(("script", "width"), [(True, 1280), (False, 360)])
 async def test_four_people_in_four_browsers_play_a_loop_from_refer_to_told(

@@ -14,6 +14,9 @@ from tests.console.stage import Stage
 
 CANARY = "Zsazsabelle"
 
+# `make test` runs these too.
+pytestmark = pytest.mark.journey
+
 
 def canary() -> dict[str, object]:
     body = david()
