@@ -19,7 +19,7 @@ from tests.kafka import Kafka, shared_broker
 LONGEST_FIRST = (
     "readme/test_readme.py", "readme/test_guides.py", "readme/test_demo_kafka.py", "readme/test_demo.py",
     "openapi/test_schemathesis.py", "chaos/test_kafka_processes.py", "chaos/test_kill.py", "loop/test_restore.py",
-    "loop/test_set_back.py", "deploy/test_alerts.py",
+    "loop/test_set_back.py", "deploy/test_alerts.py", "console/test_looks.py", "console/test_journeys.py",
 )  # fmt: skip
 
 

@@ -46,6 +46,7 @@ async def taken(page: Page, name: str, number: int, path: str, look: str) -> Non
         await page.screenshot(path=Path(folder) / file, full_page=True)
 
 
+@pytest.mark.journey
 @pytest.mark.parametrize(("width", "dark"), [(1280, False), (360, True)])
 async def test_axe_finds_nothing_and_no_page_is_wider_than_its_screen(
     at: Stage, here: Town, width: int, dark: bool
