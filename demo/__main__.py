@@ -16,7 +16,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import date
 from pathlib import Path
 
@@ -289,7 +289,22 @@ async def _stay(stage: Stage, show: Show, david: str) -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    await stopped.wait()
+    staying = asyncio.create_task(_revive(stage.house, show))
+    stopping = asyncio.create_task(stopped.wait())
+    await asyncio.wait({staying, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    staying.cancel()
+    stopping.cancel()
+    with suppress(asyncio.CancelledError):
+        await staying
+
+
+async def _revive(house: House, show: Show) -> None:
+    """Somebody may try what `kill -9` does: what was killed is started again, as a platform would."""
+    while True:
+        await house.one_ended()
+        began = time.monotonic()
+        await house.revive()
+        show.step(f"a process of the services was killed: back after {time.monotonic() - began:.1f} s")
 
 
 def main() -> int:

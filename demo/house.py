@@ -83,6 +83,11 @@ class Process:
             await asyncio.sleep(0.1)
         raise HouseError(f"the services are not ready after {STARTS_WITHIN:.0f} s: see {self._log}")
 
+    async def ended(self) -> None:
+        """Until it is gone."""
+        if self._process is not None:
+            await self._process.wait()
+
     async def kill(self) -> None:
         if self._process is not None:
             self._spent = self.cpu_seconds()
@@ -94,6 +99,9 @@ class Process:
             self._spent = self.cpu_seconds()
             self._process.send_signal(signal.SIGTERM)
             await self._process.wait()
+
+    def is_gone(self) -> bool:
+        return self._process is not None and self._process.returncode is not None
 
     def memory_bytes(self) -> int:
         """What it holds in memory now; 0 where the system does not tell."""
@@ -235,6 +243,23 @@ class House:
             for process in self.processes.values():
                 await process.start(self.environment)
             await asyncio.gather(*(process.ready(session) for process in self.processes.values()))
+
+    async def one_ended(self) -> None:
+        """Until one of the processes is gone."""
+        ends = [asyncio.create_task(process.ended()) for process in self.processes.values()]
+        try:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for end in ends:
+                end.cancel()
+
+    async def revive(self) -> None:
+        """Start again what has ended, until it is ready."""
+        async with aiohttp.ClientSession() as session:
+            for process in self.processes.values():
+                if process.is_gone():
+                    await process.start(self.environment)
+                    await process.ready(session)
 
     async def roll(self) -> None:
         """A rolling restart: one service after the other is asked to stop, starts again, and is ready."""

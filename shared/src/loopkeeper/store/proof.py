@@ -156,14 +156,25 @@ async def _otherwise(
 
 async def _lacking(connection: Connection, published: Published, waiting: set[UUID]) -> list[Flaw]:
     """Own events that the log lacks and that do not wait to be sent."""
-    flaws: list[Flaw] = []
-    for stream in published.last:
+    flaws, some = list[Flaw](), list[tuple[str, int]]()
+
+    async def look() -> None:
         rows = await connection.fetch(
-            "SELECT n, id FROM journal WHERE own AND stream = $1 AND sequence = ANY($2::bigint[]) ORDER BY n",
-            stream,
-            published.missing(stream),
+            """SELECT j.stream, j.n, j.id FROM unnest($1::text[], $2::int[]) WITH ORDINALITY AS l (stream, sequence, place)
+               JOIN journal j ON j.own AND j.stream = l.stream AND j.sequence = l.sequence ORDER BY l.place""",
+            [stream for stream, _ in some],
+            [sequence for _, sequence in some],
         )
         flaws.extend(
-            Flaw(stream, row["n"], "the log lacks this event") for row in rows if row["id"] not in waiting
+            Flaw(row["stream"], row["n"], "the log lacks this event")
+            for row in rows
+            if row["id"] not in waiting
         )
+        some.clear()
+
+    for stream in published.last:
+        some += [(stream, sequence) for sequence in published.missing(stream)]
+        if len(some) >= AT_ONCE:
+            await look()
+    await look()
     return flaws
