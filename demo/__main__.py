@@ -29,9 +29,10 @@ from demo.caller import Caller, Refused
 from demo.crowd import LATER, Town
 from demo.david import DAVID, NEIGHBOUR, Story
 from demo.figures import Figures, counted, outcomes, readable
-from demo.house import House, HouseError, free_port
+from demo.house import House, HouseError
 from demo.partner import NotHeard, Partner
 from demo.people import Person, members
+from demo.ports import NoPort, free_port
 from demo.providers import CLINIC, HARBOR, HOSPITAL, OPERATIONS, PLANS, SHELTER, STREET, organizations
 from demo.sheets import REPORTED, Sheets, forty
 from demo.stage import Stage
@@ -312,7 +313,7 @@ def main() -> int:
     show = Show(quiet=given.json)
     try:
         return asyncio.run(story(given, show))
-    except (BrokerError, HouseError, NotHeard, Refused) as error:
+    except (BrokerError, HouseError, NoPort, NotHeard, Refused) as error:
         show.console.print(f"The story broke off: {error}", style="red", markup=False)
         return 1
 

@@ -21,6 +21,8 @@ import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from demo.ports import free_ports
+
 HERE = Path(__file__).parent / "kafka"
 JARS = Path(__file__).parents[1] / ".tools" / "kafka"
 COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
@@ -113,18 +115,6 @@ def java_version() -> int:
         return 0
     found = re.search(r'version "(\d+)', said)
     return int(found[1]) if found else 0
-
-
-def free_ports(count: int) -> Sequence[int]:
-    """Ports nobody listens on now."""
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
 
 
 class Broker:

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +14,8 @@ from typing import Any
 
 import aiohttp
 
-from demo.broker import Broker, free_ports
+from demo.broker import Broker
+from demo.ports import free_ports
 
 HERE = Path(__file__).parent
 SERVICES = ("intake", "authorization", "assignment", "notification")
@@ -35,19 +35,6 @@ STARTS_WITHIN = 180.0
 
 class HouseError(Exception):
     """The product did not do what the story needs; the text says what it said."""
-
-
-def free_port(wanted: int) -> int:
-    """This port if it is free, else any other."""
-    for port in (wanted, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return probe.getsockname()[1]
-    raise HouseError("no port is free")
 
 
 class Process:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 
-from demo.house import free_port
+from demo.ports import free_port
 from loopkeeper.kernel.clock import FileClock
 from loopkeeper.kernel.settings import Settings
 from loopkeeper.runtime.run import Running
@@ -38,7 +38,7 @@ class Pairs(Town):
 
     async def begin(self, *services: str) -> Life:
         service, _ = services
-        port = self._ports[services] = self._ports.get(services) or free_port(0)
+        port = self._ports[services] = self._ports.get(services) or free_port()
         life = self.living[services] = await self.lives.begin(
             ["up", service],
             {**self.environment(*services), "LOOPKEEPER_PORT": str(port)},

@@ -16,7 +16,7 @@ import pytest
 import pytest_asyncio
 
 from demo.broker import Broker
-from demo.house import free_port
+from demo.ports import free_port
 from loopkeeper.event_log.kafka_config import TOPIC
 from loopkeeper.kernel.clock import FileClock
 from loopkeeper.postgres.connections import Connection, connect
@@ -94,7 +94,7 @@ async def test_a_service_that_is_first_waits_for_database_broker_and_topic_and_s
     lives: Lives, cluster: Cluster, admin: Connection, broker: Broker, event_log: str, tmp_path: Path
 ) -> None:
     await admin.execute("ALTER DATABASE intake RENAME TO intake_of_tomorrow")
-    port = free_port(0)
+    port = free_port()
     environment = {
         "PATH": "",
         "LOOPKEEPER_HOME": str(tmp_path / "home"),
@@ -134,7 +134,7 @@ async def test_a_start_that_waits_ends_well_when_it_is_asked_to(
     lives: Lives, cluster: Cluster, event_log: str, tmp_path: Path
 ) -> None:
     nowhere = f"postgresql://intake:secret-of-intake@/intake?host={tmp_path}&port=5432"
-    port = free_port(0)
+    port = free_port()
     environment = {
         "PATH": "",
         "LOOPKEEPER_HOME": str(tmp_path / "home"),

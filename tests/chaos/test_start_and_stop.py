@@ -12,7 +12,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from demo.house import free_port
+from demo.ports import free_port
 from loopkeeper.postgres import migrations
 from loopkeeper.postgres.connections import Connection, connect
 from loopkeeper.runtime.run import GRACE
@@ -87,7 +87,7 @@ async def test_a_service_whose_tables_a_job_makes_waits_for_them_and_goes_on_by_
     lives: Lives, fresh_database: Fresh, tmp_path: Path, program: str
 ) -> None:
     """Without tables, then with those of an older program, then with its own; a job of its own migrates."""
-    url, port = await fresh_database("intake"), free_port(0)
+    url, port = await fresh_database("intake"), free_port()
     words = ["up", "intake"] if program == "loopkeeper" else uvicorn_of("referral_intake", port)
     environment = {
         "PATH": "",
@@ -134,7 +134,7 @@ async def test_a_database_that_goes_away_at_any_moment_of_the_start_is_waited_fo
     lives: Lives, fresh_database: Fresh, tmp_path: Path, connections: int
 ) -> None:
     """Between the first look and the tables, between the tables and the pools, between two of them."""
-    port = free_port(0)
+    port = free_port()
     async with cut_line(await fresh_database("intake")) as line:
         line.lets_through = connections
         environment = {
@@ -170,7 +170,7 @@ async def test_tables_that_only_grew_are_worked_with_and_others_refused_in_a_sen
     lives: Lives, migrated: Migrated, fresh_database: Fresh, tmp_path: Path
 ) -> None:
     """After a step back, and while both versions run, a program finds newer tables than its own."""
-    url, port = await migrated("intake"), free_port(0)
+    url, port = await migrated("intake"), free_port()
     environment = {
         "PATH": "",
         "LOOPKEEPER_HOME": str(tmp_path / "home"),

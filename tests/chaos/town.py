@@ -21,7 +21,7 @@ import aiohttp
 import httpx
 from yarl import URL
 
-from demo.house import free_port
+from demo.ports import free_port
 from loopkeeper.event_log import kafka_plans
 from loopkeeper.event_log.kafka_access import Users
 from loopkeeper.event_log.kafka_config import kafka_config
@@ -82,7 +82,7 @@ class Town(House):
         port = self._ports.get(services)
         # As a pod would: what the first start migrated, the later ones find.
         migrate = "start" if port is None else "never"
-        port = self._ports[services] = port or free_port(0)
+        port = self._ports[services] = port or free_port()
         life = self.living[services] = await self.lives.begin(
             self.words(port, *services),
             {

@@ -16,7 +16,8 @@ import pytest_asyncio
 
 from demo.caller import Caller
 from demo.david import DAVID, form
-from demo.house import House, free_port
+from demo.house import House
+from demo.ports import free_port
 from demo.providers import CLINIC, HARBOR, STREET, organizations
 from loopkeeper.contract.calendar import la_date
 from loopkeeper.postgres import embedded
@@ -71,7 +72,7 @@ class Desk:
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def desk(tmp_path_factory: Any) -> AsyncGenerator[Desk]:
     home: Path = tmp_path_factory.mktemp("desk") / "home"
-    house = House(home, free_port(0))
+    house = House(home, free_port())
     operations = {"id": "operations", "name": "Operations", "kind": "operations", "roles": ["operations"]}
     keys = dict(await house.keys([*PEOPLE, operations]))
     await house.start()

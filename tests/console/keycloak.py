@@ -20,7 +20,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from demo.broker import free_ports, java_version
+from demo.broker import java_version
+from demo.ports import free_ports
 
 VERSION = "26.7.3"
 HERE = Path(__file__).parents[2] / ".tools" / f"keycloak-{VERSION}"

@@ -106,7 +106,7 @@ async def test_a_decision_is_made_with_the_keyboard_alone(at: Stage) -> None:
     assert (await at.house.referral(HARBOR, referral))["status"] != "closed", "a review sends nothing"
     await maria.get_by_role("button", name="Deny").focus()
     await press("Enter")
-    await maria.wait_for_url(re.compile("/plan/"))
+    await maria.wait_for_url(f"{at.url}/plan/queue")
     await at.house.quiet()
     closing = (await at.house.referral(HARBOR, referral))["closing"]
     assert closing["outcome"] == "not_authorized"
@@ -145,7 +145,7 @@ async def test_who_decided_is_the_signed_in_person_and_proved(at: Stage) -> None
     await maria.locator("label[for=choice-approve]").click()
     await maria.get_by_role("button", name="Review before sending").click()
     await maria.get_by_role("button", name="Approve").click()
-    await maria.wait_for_url(re.compile("/plan/"))
+    await maria.wait_for_url(f"{at.url}/plan/queue")
     await at.house.quiet()
     events = (await at.house.ask(HARBOR, "GET", f"/v1/referrals/{referral}/timeline"))["items"]
     approved = next(each for each in events if each["type"] == "authorization.approved")

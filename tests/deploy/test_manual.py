@@ -18,7 +18,7 @@ import pytest
 import pytest_asyncio
 import yaml
 
-from demo.house import free_port
+from demo.ports import free_port
 from loopkeeper.postgres import embedded
 from loopkeeper.postgres.embedded import Server
 from loopkeeper.security import organizations
@@ -275,7 +275,7 @@ def test_each_service_logs_in_to_its_own_database_and_knows_that_it_is_the_one(d
 @pytest_asyncio.fixture
 async def serving(desk: Desk, fresh_database: Fresh, tmp_path: Path) -> AsyncGenerator[str]:
     """The services with the keys, organizations and policy that the desk made, all in one process."""
-    port = free_port(0)
+    port = free_port()
     environment = {
         "PATH": "",
         "LOOPKEEPER_HOME": str(tmp_path / "home"),

@@ -20,7 +20,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from demo.house import free_port
+from demo.ports import free_port
 from loopkeeper.event_log import kafka_access
 from loopkeeper.event_log.kafka_access import ALTER, DESCRIBE, LITERAL, PREFIXED, TOPIC, AccessRule
 from loopkeeper.event_log.kafka_config import KafkaConfig
@@ -84,7 +84,7 @@ async def cluster(
     prepared: Server, kafka: Kafka, production: Overlay, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncGenerator[Cluster]:
     folder = tmp_path_factory.mktemp("cluster")
-    ports = {replica: free_port(0) for replica in REPLICAS}
+    ports = {replica: free_port() for replica in REPLICAS}
     console = f"http://127.0.0.1:{ports[0]}"
     keys, secrets = made(folder, prepared, kafka, console)
     topic = f"loops-{uuid4().hex[:8]}"
@@ -106,7 +106,7 @@ async def cluster(
         await asyncio.to_thread(jobs_are_done, machine, production)
         for workload in production.services():
             for replica in REPLICAS:
-                service, port = name(workload).removeprefix("loopkeeper-"), free_port(0)
+                service, port = name(workload).removeprefix("loopkeeper-"), free_port()
                 pod = machine.start(workload, replica=replica, LOOPKEEPER_PORT=str(port))
                 running.pods[service, replica] = pod
                 running.places[service, replica] = f"http://127.0.0.1:{port}"

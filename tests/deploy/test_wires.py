@@ -16,7 +16,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from demo.house import free_port
+from demo.ports import free_port
 from loopkeeper.postgres.connections import reading_pool, unreachable, writing_pool
 from loopkeeper.postgres.embedded import Server
 from loopkeeper.postgres.migrations import newest, tables, upgrade
@@ -124,7 +124,7 @@ async def test_a_service_with_a_certificate_serves_by_tls_alone_and_the_desk_fol
 ) -> None:
     authority = Authority(tmp_path / "ca.crt")
     pair = authority.certificate(tmp_path / "tls.pem", "localhost")
-    port = free_port(0)
+    port = free_port()
     base = f"https://localhost:{port}"
     environment = {
         "PATH": "",

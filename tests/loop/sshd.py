@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from demo.house import free_port
+from demo.ports import free_port
 
 MANUAL = Path(__file__).parents[2] / "docs" / "guides" / "operations.md"
 EXAMPLE = "lakeside-outreach"
@@ -119,7 +119,7 @@ def sshd(folder: Path, organizations: Sequence[str]) -> Iterator[Sshd]:
     (keys / "sshd_config").write_text("Include /etc/ssh/sshd_config.d/*.conf\nSubsystem sftp internal-sftp\n")
     typed, config = manual()
     accounts = "\n".join(typed.replace(EXAMPLE, each) for each in organizations)
-    port = free_port(0)
+    port = free_port()
     script = OWN_DISK.format(disk=disk, keys=keys, accounts=accounts, config=config, sshd=SSHD, port=port)
     with (folder / "sshd.log").open("wb") as log:
         process = subprocess.Popen(["unshare", "--mount", "bash", "-c", script], stdout=log, stderr=log)

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from demo.house import free_port
+from demo.ports import free_port
 from loopkeeper.postgres import embedded
 
 ROOT = Path(__file__).parents[2]
@@ -71,7 +71,7 @@ def opened(folder: Path) -> Generator[Terminal]:
     and stays up."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("LOOPKEEPER_")}
     (folder / ".venv").symlink_to(sys.prefix)
-    port = str(free_port(0))
+    port = str(free_port())
     found = Terminal(folder, {**kept, "HOME": str(folder), "LOOPKEEPER_PORT": port})
     activated = "source .venv/bin/activate\n"
     *before, last = blocks("README.md")[2].splitlines()
