@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.campaign import Campaign, campaign
+from tests.chaos.campaign import FORMS_A_FAULT, Campaign, campaign
 from tests.chaos.cluster import Cluster, may_mount
 from tests.chaos.duplicates import duplicates
 from tests.chaos.lives import Lives
@@ -31,6 +32,8 @@ from tests.simulate.campaign import Run, everybody
 ROOT = Path(__file__).parents[1]
 KEPT = ROOT / ".reach"
 FIRST_SEED = 3000
+# A service that is put back to before so many referrals lacks more than a thousand events.
+DEEP = 200
 AT_A_POINT, SET_BACK = "killed at a named point", "a database set back"
 Found = Mapping[str, Any]
 
@@ -47,25 +50,26 @@ class Part:
 # ── faults ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def faults(log: str, count: int, *only: str) -> Callable[[int], Found]:
-    """A slice of a fault campaign: so many faults under a seed of its own."""
-    return lambda number: asyncio.run(_faults(log, count, FIRST_SEED + number, frozenset(only)))
+def faults(log: str, count: int, *only: str, forms: int = FORMS_A_FAULT) -> Callable[[int], Found]:
+    """A slice of a fault campaign: so many faults under a seed of its own, so many referrals with each."""
+    return lambda number: asyncio.run(_faults(log, count, FIRST_SEED + number, frozenset(only), forms))
 
 
-async def _faults(log: str, count: int, seed: int, only: frozenset[str]) -> Found:
+async def _faults(log: str, count: int, seed: int, only: frozenset[str], forms: int) -> Found:
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as base:
         folder = Path(base)
         cluster = await asyncio.to_thread(Cluster.start, folder / "cluster", on_own_disk=may_mount())
         try:
             async with Lives() as lives:
-                made, _ = await campaign(lives, cluster, folder, log, count, seed, only=only)
+                made, _ = await campaign(lives, cluster, folder, log, count, seed, only=only, forms=forms)
         finally:
             await asyncio.to_thread(cluster.remove)
     told = made.told(time.monotonic() - began)
     if made.broken or made.stalled or made.starved:
         print(made.story, file=sys.stderr)
-    return {**told, "took": _took(made), "reached": sorted(_reached(made))}
+    by = [int(found[1]) for each in made.done if (found := re.search(r"by (\d+) events", each.what))]
+    return {**told, "took": _took(made), "reached": sorted(_reached(made)), "by": min(by, default=0)}
 
 
 def _took(made: Campaign) -> Mapping[str, Sequence[float]]:
@@ -93,6 +97,11 @@ def told_of_faults(found: Sequence[Found]) -> Found:
         "recovery p99": {kind: _p99(seconds) for kind, seconds in sorted(took.items())},
         "seconds": round(sum(each["seconds"] for each in found)),
     }  # fmt: skip
+
+
+def told_of_depth(found: Sequence[Found]) -> Found:
+    """The same, and by how many events of its own the service was put back that was least so."""
+    return {**told_of_faults(found), "events at least": min(each["by"] for each in found)}
 
 
 def _p99(seconds: Sequence[float]) -> float:
@@ -130,13 +139,14 @@ def only(found: Sequence[Found]) -> Found:
     return found[-1]
 
 
-POINTS = len(points("postgres"))
 PARTS: Mapping[str, Part] = {
     "simulate": Part(10, seeds, told_of_seeds),
     "set-backs": Part(5, faults("postgres", 10, SET_BACK), told_of_faults),
+    "deep set-backs": Part(4, faults("postgres", 3, SET_BACK, forms=DEEP), told_of_depth),
     "chaos postgres": Part(10, faults("postgres", 100), told_of_faults),
     "chaos kafka": Part(10, faults("kafka", 100), told_of_faults),
-    "points": Part(20, faults("postgres", POINTS, AT_A_POINT), told_of_faults),
+    "points": Part(20, faults("postgres", len(points("postgres")), AT_A_POINT), told_of_faults),
+    "points kafka": Part(20, faults("kafka", len(points("kafka")), AT_A_POINT), told_of_faults),
     "duplicates": Part(1, lambda _: duplicates(100_000, 2026), only),
     "soak": Part(1, lambda _: soak(3600.0, 20.0), only),
 }

@@ -13,14 +13,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.chaos.campaign import OFTEN, Campaign, campaign
+from tests.chaos.campaign import FORMS_A_FAULT, OFTEN, Campaign, campaign
 from tests.chaos.cluster import Cluster, may_mount
 from tests.chaos.lives import Lives
 from tests.kept_runs import keep
 
 
 async def run(
-    log: str, faults: int, seed: int, as_json: bool, kept: bool, only: frozenset[str] = frozenset()
+    log: str, faults: int, seed: int, as_json: bool, kept: bool, only: frozenset[str], forms: int
 ) -> int:
     def said(text: str) -> None:
         if not as_json:
@@ -31,7 +31,7 @@ async def run(
         cluster = await asyncio.to_thread(Cluster.start, folder / "cluster", on_own_disk=may_mount())
         try:
             async with Lives() as lives:
-                made, seconds = await campaign(lives, cluster, folder, log, faults, seed, said, only)
+                made, seconds = await campaign(lives, cluster, folder, log, faults, seed, said, only, forms)
         finally:
             await asyncio.to_thread(cluster.remove)
     told = made.told(seconds)
@@ -56,11 +56,14 @@ def main() -> int:
     parser.add_argument(
         "--only", action="append", choices=[*OFTEN], default=[], help="do this kind; may be given again"
     )
+    parser.add_argument(
+        "--forms", type=int, default=FORMS_A_FAULT, help="so many referrals come with each fault"
+    )
     parser.add_argument("--json", action="store_true", help="only the last line, as JSON")
     parser.add_argument("--keep", action="store_true", help="write it into docs/reference/reliability.md")
     asked = parser.parse_args()
     return asyncio.run(
-        run(asked.log, asked.faults, asked.seed, asked.json, asked.keep, frozenset(asked.only))
+        run(asked.log, asked.faults, asked.seed, asked.json, asked.keep, frozenset(asked.only), asked.forms)
     )
 
 

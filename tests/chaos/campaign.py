@@ -105,11 +105,15 @@ class Campaign:
     only: frozenset[str] = frozenset()
     # Kinds are drawn for so many faults at a time.
     round: int = ROUND
+    # So many referrals come with each fault.
+    forms: int = FORMS_A_FAULT
 
     def __post_init__(self) -> None:
         self.chance = random.Random(f"chaos {self.seed}")
         self._kept: dict[str, str] = {}
         self._upcoming: list[str] = []
+        # When the fault in hand struck.
+        self._struck = 0.0
         self._lines = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20))
         self._points = [*points(self.log)]
         self.chance.shuffle(self._points)
@@ -160,13 +164,13 @@ class Campaign:
             await self._lines.close()
 
     async def _one(self) -> None:
-        await self.people.release(FORMS_A_FAULT)
+        await self.people.release(self.forms)
         kind = self._next()
         await asyncio.sleep(self.chance.uniform(0, LONGEST_MOMENT))
-        began = time.monotonic()
+        self._struck = time.monotonic()
         what = await self.kinds[kind]()
         await self._all_ready()
-        self.done.append(Done(kind, what, time.monotonic() - began))
+        self.done.append(Done(kind, what, time.monotonic() - self._struck))
         self.said(f"{len(self.done)}. {kind}: {what} ({self.done[-1].seconds:.1f} s)")
 
     # ── services ──────────────────────────────────────────────────────────────────────────────────────────
@@ -315,10 +319,12 @@ class Campaign:
         and `status.set_back` names it (docs/explanation/protocols.md §12, 24)."""
         name = self._service()
         await self._settle()
-        databases = Databases(self.cluster.server)
-        await databases.put_back(self._kept[name], self.cluster.addresses().databases[name])
+        databases, url = Databases(self.cluster.server), self.cluster.addresses().databases[name]
+        behind = await _events(url) - await _events(databases.url(name, self._kept[name]))
+        self._struck = time.monotonic()
+        await databases.put_back(self._kept[name], url)
         await self._all_ready()
-        return name
+        return f"{name} by {behind} events"
 
     async def _keep(self) -> None:
         """A backup of each service's database, as it is now."""
@@ -477,6 +483,7 @@ class Campaign:
         """What was done, in order, and how to do it again."""
         done = [f"{n}. {each.kind}: {each.what}" for n, each in enumerate(self.done, 1)]
         only = "".join(f" --only '{kind}'" for kind in sorted(self.only))
+        only += f" --forms {self.forms}" if self.forms != FORMS_A_FAULT else ""
         again = f'make chaos ARGS="--log {self.log} --faults {len(done)} --seed {self.seed}{only}"'
         return "\n".join((*done, *self.broken, f"the same again: {again}"))
 
@@ -503,9 +510,18 @@ class Campaign:
         }
 
 
+async def _events(url: str) -> int:
+    """How many this service's journal has."""
+    connection = await connect(url)
+    try:
+        return await connection.fetchval("SELECT count(*) FROM journal")
+    finally:
+        await connection.close()
+
+
 async def campaign(
     lives: Lives, cluster: Cluster, folder: Path, log: str, faults: int, seed: int,
-    said: Callable[[str], None] = lambda _: None, only: frozenset[str] = frozenset(),
+    said: Callable[[str], None] = lambda _: None, only: frozenset[str] = frozenset(), forms: int = FORMS_A_FAULT,
 ) -> tuple[Campaign, float]:  # fmt: skip
     """A town, its people and so many faults; how it went, and how long it took."""
     began, broker, event_log = time.monotonic(), None, ""
@@ -523,9 +539,18 @@ async def campaign(
             town(lives, cluster, folder / "town", *alone, event_log=event_log)
         )
         people = await opened.enter_async_context(People(place, seed))
-        await people.expect(faults * (FORMS_A_FAULT + 1))
+        await people.expect(faults * (forms + 1))
         made = Campaign(
-            place, cluster, people, log, seed, broker, said=said, only=only, round=min(ROUND, faults)
+            place,
+            cluster,
+            people,
+            log,
+            seed,
+            broker,
+            said=said,
+            only=only,
+            round=min(ROUND, faults),
+            forms=forms,
         )
         try:
             await made.run(faults)

@@ -215,25 +215,34 @@ class ParkedFacts:
 
     # ── set aside until a restored database is rebuilt ───────────────────────────────────────────────────────
 
-    async def with_types(self, types: Sequence[str]) -> list[str]:
-        """The streams that have messages of these types, in the order of the first."""
+    async def with_types(self, types: Sequence[str], after: int, at_once: int) -> tuple[list[str], int]:
+        """So many of the streams that have messages of these types, in the order of the first of them, from behind this
+        position on; and the position to go on from."""
         rows = await self._pool.fetch(
-            """SELECT p.stream FROM parked p JOIN parked_stream s USING (stream)
-               WHERE p.type = ANY($1::text[]) AND NOT starts_with(s.error, $2)
-               GROUP BY p.stream ORDER BY min(p.position), p.stream""",
+            """SELECT p.stream, p.position FROM parked p JOIN parked_stream s USING (stream)
+               WHERE p.position > $2 AND p.type = ANY($1::text[]) AND NOT starts_with(s.error, $3)
+                 AND NOT EXISTS (SELECT 1 FROM parked q WHERE q.stream = p.stream AND q.type = ANY($1::text[])
+                   AND q.position < p.position)
+               ORDER BY p.position LIMIT $4""",
             list(types),
+            after,
             HALF,
+            at_once,
         )
-        return [row["stream"] for row in rows]
+        return [row["stream"] for row in rows], max((row["position"] for row in rows), default=after)
 
-    async def waiting(self) -> list[str]:
-        """The streams with facts that were set aside unjudged, in the order of the first."""
+    async def waiting(self, after: int = -1, at_once: int = 500) -> tuple[list[str], int]:
+        """So many of the streams with facts that were set aside unjudged, as `with_types` has them."""
         rows = await self._pool.fetch(
-            """SELECT s.stream FROM parked_stream s JOIN parked p USING (stream) WHERE s.error = $1
-               GROUP BY s.stream ORDER BY min(p.position), s.stream""",
+            """SELECT p.stream, p.position FROM parked p JOIN parked_stream s USING (stream)
+               WHERE p.position > $2 AND s.error = $1
+                 AND NOT EXISTS (SELECT 1 FROM parked q WHERE q.stream = p.stream AND q.position < p.position)
+               ORDER BY p.position LIMIT $3""",
             WAITING,
+            after,
+            at_once,
         )
-        return [row["stream"] for row in rows]
+        return [row["stream"] for row in rows], max((row["position"] for row in rows), default=after)
 
     async def set_aside(self, received: Sequence[Received], read: Progress) -> None:
         """Park these unjudged, with the offsets in the same transaction."""
@@ -244,13 +253,14 @@ class ParkedFacts:
         ]
         await self._store.with_batch(lambda batch: batch.run(pending, read))
 
-    async def of_types(self, types: Sequence[str], at_once: int) -> AsyncIterator[Received]:
-        """All that is set aside of these types, in order, so many in memory at a time."""
+    async def of_several(self, types: Sequence[str], at_once: int) -> AsyncIterator[Received]:
+        """What is set aside of these types and of commands that published several events, in order, so many in memory at a
+        time."""
         position = -1
         while True:
             rows = await self._pool.fetch(
                 """SELECT stream, partition, "offset", body, position FROM parked
-                   WHERE type = ANY($1::text[]) AND position > $2 ORDER BY position LIMIT $3""",
+                   WHERE of_several AND type = ANY($1::text[]) AND position > $2 ORDER BY position LIMIT $3""",
                 list(types),
                 position,
                 at_once,

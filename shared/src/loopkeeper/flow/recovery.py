@@ -312,11 +312,15 @@ class CatchUp:
     async def _restore(self, heartbeat: Heartbeat | None) -> int:
         await WholeCommands(self.service, self.store, self.pool, self.parked).complete(self.own_types)
         rebuilt = await self._rebuild_all(heartbeat)
-        for stream in await self.parked.waiting():
-            self.store.gate.check(self.closures)
-            _say_busy(heartbeat)
-            await self.parked.replay(stream)
-        return rebuilt
+        after = -1
+        while True:
+            streams, after = await self.parked.waiting(after)
+            if not streams:
+                return rebuilt
+            for stream in streams:
+                self.store.gate.check(self.closures)
+                _say_busy(heartbeat)
+                await self.parked.replay(stream)
 
     async def _finished(
         self, connection: Connection, restoring: bool, rebuilt: int, lost: Sequence[Answered]
@@ -352,7 +356,8 @@ class CatchUp:
         return lost
 
     async def _nothing_set_aside(self) -> bool:
-        return not await self.parked.waiting() and not await self._unfinished()
+        waiting, _ = await self.parked.waiting(at_once=1)
+        return not waiting and not await self._unfinished()
 
     async def _write(self, statement: str, argument: Any) -> None:
         await self.store.with_batch(lambda batch: batch.connection.execute(statement, argument))
@@ -360,18 +365,22 @@ class CatchUp:
     async def _rebuild_all(self, heartbeat: Heartbeat | None) -> int:
         """Every stream whose own events were lost; how many there were. One may need another first (a member has one live
         assignment), so those that failed are tried again for as long as others succeed."""
-        rebuilt = 0
-        while streams := await self.parked.with_types(self.own_types):
-            done = 0
-            for first in range(0, len(streams), REBUILT_AT_ONCE):
+        rebuilt, after, done, failed = 0, -1, 0, 0
+        while True:
+            streams, after = await self.parked.with_types(self.own_types, after, REBUILT_AT_ONCE)
+            if streams:
                 self.store.gate.check(self.closures)
                 _say_busy(heartbeat)
-                done += await self.parked.rebuild(streams[first : first + REBUILT_AT_ONCE])
-            if not done:
-                log.error("streams cannot be rebuilt", service=self.service, count=len(streams))
-                raise RestoreFailed(f"{len(streams)} streams cannot be rebuilt")
+                now = await self.parked.rebuild(streams)
+                done, failed = done + now, failed + len(streams) - now
+                continue
             rebuilt += done
-        return rebuilt
+            if not failed:
+                return rebuilt
+            if not done:
+                log.error("streams cannot be rebuilt", service=self.service, count=failed)
+                raise RestoreFailed(f"{failed} streams cannot be rebuilt")
+            after, done, failed = -1, 0, 0
 
 
 def _say_busy(heartbeat: Heartbeat | None) -> None:

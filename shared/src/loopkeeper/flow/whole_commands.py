@@ -65,8 +65,10 @@ class WholeCommands:
                     await self.parked.set_aside_unsent(message, command.position)
 
     async def _set_aside(self, own_types: Sequence[str]) -> dict[UUID, Command]:
+        """The commands of which something is set aside, but for those of which everything is: they are whole, and go as soon
+        as they are, so that a long log takes no more memory than a short one."""
         commands: dict[UUID, Command] = {}
-        async for received in self.parked.of_types(own_types, AT_ONCE):
+        async for received in self.parked.of_several(own_types, AT_ONCE):
             message = received.message
             if message is None or message.part is None:
                 continue
@@ -75,6 +77,8 @@ class WholeCommands:
             command.streams.add(message.subject)
             if message.rest:
                 command.carried, command.position = _numbers(message.rest), received
+            if len(command.found) == command.of:
+                del commands[message.part.command]
         return commands
 
     async def _in_journal(self, commands: Mapping[UUID, Command]) -> None:

@@ -127,22 +127,20 @@ async def parked(
             now,
         )
     received = [(s, s.received, error) for s, error in failed if s.received is not None]
-    await connection.executemany(
-        """INSERT INTO parked (stream, partition, "offset", event_id, type, error, body, at)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING""",
-        [
-            (
-                s.stream,
-                r.partition,
-                r.offset,
-                s.id,
-                r.message.type if r.message else "unreadable",
-                error,
-                _sealed(sealer, s.stream, r),
-                now,
-            )
-            for s, r, error in received
-        ],
+    await connection.execute(
+        """INSERT INTO parked (stream, partition, "offset", event_id, type, error, body, of_several, at)
+           SELECT stream, partition, "offset", event_id, type, error, body, of_several, $9 FROM unnest($1::text[], $2::int[], $3::bigint[], $4::uuid[], $5::text[], $6::text[], $7::text[],
+             $8::bool[]) WITH ORDINALITY AS t (stream, partition, "offset", event_id, type, error, body, of_several, nth)
+           ORDER BY nth ON CONFLICT DO NOTHING""",
+        [s.stream for s, _, _ in received],
+        [r.partition for _, r, _ in received],
+        [r.offset for _, r, _ in received],
+        [s.id for s, _, _ in received],
+        [r.message.type if r.message else "unreadable" for _, r, _ in received],
+        [error for _, _, error in received],
+        [_sealed(sealer, s.stream, r) for s, r, _ in received],
+        [r.message is not None and r.message.part is not None for _, r, _ in received],
+        now,
     )
 
 

@@ -110,3 +110,8 @@ BEGIN_BATCH_2 = (
 # A stream's state and an event stay in their rows as long as a page takes them, and as they are. PostgreSQL would cut what is
 # above 2 kB into rows of their own, written and deleted with each change; and what is sealed it would try to compress.
 WHOLE_ROWS = tuple(f"ALTER TABLE {name} SET (toast_tuple_target = 8160)" for name in ("referral", "journal"))
+
+# What is set aside is read in its order, a page at a time, however much it is; and of the events of several-event commands
+# alone, without opening the others. What an older replica sets aside counts as such.
+OF_SEVERAL = "ALTER TABLE parked ADD COLUMN of_several boolean NOT NULL DEFAULT true"
+PARKED_POSITION = "parked_position ON parked (position)"

@@ -142,6 +142,9 @@ def chassis_tables(metadata: sa.MetaData) -> None:
         moment("at", nullable=False),
         # The order of a stream's facts. Their offsets may fall where a log stepped back.
         sa.Column("position", sa.BigInteger, sa.Identity(cache=1), nullable=False),
+        # Whether its command published others too.
+        sa.Column("of_several", sa.Boolean, nullable=False, server_default=sa.true()),
+        sa.Index("parked_position", "position"),
     )
     # Each time the database turned out to be an earlier one; unfinished until it is rebuilt from the log.
     sa.Table(

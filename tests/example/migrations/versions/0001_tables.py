@@ -3,7 +3,15 @@
 from alembic import op
 
 from loopkeeper.store.first_tables import CHASSIS
-from loopkeeper.store.later_tables import AUDIT_PERSON, BEGIN_BATCH_2, SET_BACK, WHOLE_ROWS, vacuumed
+from loopkeeper.store.later_tables import (
+    AUDIT_PERSON,
+    BEGIN_BATCH_2,
+    OF_SEVERAL,
+    PARKED_POSITION,
+    SET_BACK,
+    WHOLE_ROWS,
+    vacuumed,
+)
 from loopkeeper.store.row_access import audit_security, chassis_security, row_security
 
 revision = "0001"
@@ -37,7 +45,7 @@ TABLES = (
 def upgrade() -> None:
     for statement in (
         *CHASSIS, *TABLES, *row_security("referral", "intake"), *chassis_security("intake"), *SET_BACK,
-        *AUDIT_PERSON, *audit_security("intake"), *vacuumed(), *BEGIN_BATCH_2, *WHOLE_ROWS,
+        *AUDIT_PERSON, *audit_security("intake"), *vacuumed(), *BEGIN_BATCH_2, *WHOLE_ROWS, OF_SEVERAL, f"CREATE INDEX {PARKED_POSITION}",
     ):  # fmt: skip
         op.execute(statement)
 
