@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[1]
 KEPT = ROOT / ".reach"
 FIRST_SEED = 3000
 # A service that is put back to before so many referrals lacks more than a thousand events.
-DEEP = 200
+DEEP = 240
 AT_A_POINT, SET_BACK = "killed at a named point", "a database set back"
 Found = Mapping[str, Any]
 
