@@ -6,6 +6,7 @@ labels: domain.md 3; why an ending is judged and told: ECMG26 p115-116.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -15,6 +16,7 @@ from loopkeeper.contract.calendar import end_of_la_day
 from loopkeeper.contract.decider import Plain
 from loopkeeper.contract.events import (
     AssignmentEnded,
+    AssignmentPlanAsked,
     AuthorizationApproved,
     AuthorizationEnded,
     AuthorizationExtended,
@@ -24,6 +26,7 @@ from loopkeeper.contract.events import (
     AuthorizationReviewOpened,
     Event,
     OutreachAttempted,
+    OutreachClosingReported,
     ReferralAmended,
     ReferralClosed,
     ReferralPlanAsked,
@@ -121,6 +124,35 @@ def test_every_ending_closes_the_open_loop_with_its_reason_or_asks_the_plan_by_a
         on=LAST,
     )
     assert next_step(given(DECIDER, gone, state=done).state).actor == ("plan" if expected is None else "")
+
+
+LATE: dict[str, tuple[Event, ...]] = {
+    "an offer": (MADE,),
+    "an acceptance": (MADE, ACCEPTED),
+    "a wish for another provider": (
+        MADE, ACCEPTED, AssignmentPlanAsked(occurred_at=MONDAY, reason="change_requested", assignment=MADE.assignment),
+    ),
+    "a closing that its provider reports": (
+        MADE, ACCEPTED,
+        OutreachClosingReported(occurred_at=MONDAY, assignment=MADE.assignment, reason="provider_declined", on=LAST),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("late", LATE.values(), ids=LATE)
+def test_what_a_provider_did_before_the_end_and_comes_behind_it_does_not_answer_how_it_goes_on_7_6(
+    late: Sequence[Event],
+) -> None:
+    state = authorized("authorized", 2)
+    (asked,) = happens(state, EndOfTerm(due_at=OVER), OVER)
+    gone = AssignmentEnded(
+        occurred_at=OVER, assignment=MADE.assignment, provider=MADE.provider, reason="authorization_ended",
+        on=LAST,
+    )  # fmt: skip
+    for event in (asked, *late, gone):
+        state = given(DECIDER, event, state=state).state
+        step = next_step(state)
+        assert (step.actor, step.step, step.due_at) == ("plan", "authorization_ended", asked.due_at)
 
 
 def test_every_row_is_tried_here_and_closes_as_an_outcome_there_is() -> None:

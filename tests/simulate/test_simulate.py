@@ -13,6 +13,8 @@ SEEDS = 300
 # What failed once, and why: seeds beyond those above.
 FAILED = {
     351: "who refers and serves was told of an overturned denial twice, under one id",
+    3307: "an offer made before a term was over and read after it took the plan's question back, and nobody had to act",
+    6020: "the same, with a wish for another provider in between",
     1853: "where a second referral joined, the first one's claim was answered as if it had no row yet",
 }
 

@@ -58,6 +58,7 @@ class Census:
 
     recording: Recording
     connections: Mapping[str, Connection]
+    urls: Mapping[str, str]
     copies: int = 0
 
     async def fill_to(self, copies: int) -> int:
@@ -128,7 +129,7 @@ async def census(databases: Databases, folder: Path) -> AsyncGenerator[Census]:
         await connection.execute("SET statement_timeout = 0")
     try:
         await prepare(connections)
-        yield Census(recording, connections)
+        yield Census(recording, connections, urls)
     finally:
         for connection in connections.values():
             await connection.close()

@@ -185,9 +185,16 @@ def _decided(state: Referral, at: datetime) -> Decided | None:
 # ── assignment, outreach, notices ─────────────────────────────────────────────────────────────────────────
 
 
+def _asks(state: Referral, asked: PlanAsked | None) -> Mapping[str, Any]:
+    """What the plan is asked next, if anything. What happens at a provider does not answer how it goes on once the term is
+    over: it was before that, and only comes later (loop.md 7.6)."""
+    before = state.plan_asked
+    return {} if before is not None and before.reason == AUTHORIZATION_ENDED else {"plan_asked": asked}
+
+
 def _made(state: Referral, event: AssignmentMade) -> Mapping[str, Any]:
     offer = Offer(assignment=event.assignment, provider=event.provider, answer_due_at=event.answer_due_at)
-    return {"offer": offer, "plan_asked": None}
+    return {"offer": offer, **_asks(state, None)}
 
 
 def _accepted(state: Referral, event: AssignmentAccepted) -> Mapping[str, Any]:
@@ -197,7 +204,7 @@ def _accepted(state: Referral, event: AssignmentAccepted) -> Mapping[str, Any]:
     if held.assignment != event.assignment:
         return {}
     taken = held.model_copy(update={"accepted_at": event.occurred_at, "lead": event.lead.name})
-    return {"offer": taken, "plan_asked": None, "served_by": event.provider}
+    return {"offer": taken, **_asks(state, None), "served_by": event.provider}
 
 
 def _lead_changed(state: Referral, event: AssignmentLeadChanged) -> Mapping[str, Any]:
@@ -218,7 +225,7 @@ def _taken_back(
 
 
 def _plan_asked(state: Referral, event: AssignmentPlanAsked) -> Mapping[str, Any]:
-    return {"plan_asked": PlanAsked(reason=event.reason, due_at=event.due_at)}
+    return _asks(state, PlanAsked(reason=event.reason, due_at=event.due_at))
 
 
 def _question_taken_back(state: Referral, event: AssignmentQuestionTakenBack) -> Mapping[str, Any]:
@@ -268,7 +275,7 @@ def _closing_reported(state: Referral, event: OutreachClosingReported) -> Mappin
     held = state.offer
     if held is None or held.assignment != event.assignment or state.closing is not None:
         return {}
-    return {"plan_asked": PlanAsked(reason=f"{REPORTED}{event.reason}", due_at=event.due_at, on=event.on)}
+    return _asks(state, PlanAsked(reason=f"{REPORTED}{event.reason}", due_at=event.due_at, on=event.on))
 
 
 def _started(state: Referral, event: OutreachServicesStarted) -> Mapping[str, Any]:
