@@ -1,7 +1,7 @@
 """For how long does a writer wait while a large table gets an index, as a migration makes it?
 
-Of each service's largest tables the largest index is dropped and made again by `loopkeeper.postgres.indexes`, the way every
-migration does, while somebody changes rows of that table one after the other.
+Each service's largest indexes are dropped and made again by `loopkeeper.postgres.indexes`, the way every migration does, while
+somebody changes rows of that table one after the other.
 """
 
 from __future__ import annotations
@@ -19,22 +19,17 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from loopkeeper.postgres import indexes
 from loopkeeper.postgres.connections import Connection
 
-# So many tables of each service, and so many rows that are changed in turn.
-TABLES, ROWS = 3, 5_000
+# So many indexes of each service, and so many rows that are changed in turn.
+INDEXES, ROWS = 3, 5_000
 PAUSE = 0.002
 LARGEST = """
-SELECT c.oid::regclass::text AS name, c.reltuples::bigint AS rows, k.key
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'public'
+SELECT i.indexrelid::regclass::text AS name, pg_get_indexdef(i.indexrelid) AS made, c.relname AS table,
+  c.reltuples::bigint AS rows, k.key
+FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'public'
 CROSS JOIN LATERAL (
-  SELECT array_agg(a.attname::text ORDER BY a.attnum) AS key FROM pg_index i
-  JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY(i.indkey) WHERE i.indrelid = c.oid AND i.indisprimary) k
-WHERE c.relkind = 'r' AND c.relname NOT LIKE 'copied%' AND EXISTS (
-  SELECT FROM pg_index i WHERE i.indrelid = c.oid AND NOT i.indisunique)
-ORDER BY pg_relation_size(c.oid) DESC LIMIT $1
-"""
-INDEX = """
-SELECT i.indexrelid::regclass::text AS name, pg_get_indexdef(i.indexrelid) AS made FROM pg_index i
-WHERE i.indrelid = $1::regclass AND NOT i.indisunique ORDER BY pg_relation_size(i.indexrelid) DESC LIMIT 1
+  SELECT array_agg(a.attname::text ORDER BY a.attnum) AS key FROM pg_index p
+  JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY(p.indkey) WHERE p.indrelid = c.oid AND p.indisprimary) k
+WHERE NOT i.indisunique ORDER BY pg_relation_size(i.indexrelid) DESC LIMIT $1
 """
 
 
@@ -56,15 +51,13 @@ class Built:
 
 
 async def builds(connections: Mapping[str, Connection], urls: Mapping[str, str]) -> Sequence[Built]:
-    """Every service's largest tables in turn; as their owner would, with the superuser's connections."""
+    """In turn; as their owner would, with the superuser's connections."""
     found: list[Built] = []
     for service, connection in connections.items():
-        for table in await connection.fetch(LARGEST, TABLES):
-            index = await connection.fetchrow(INDEX, table["name"])
-            assert index is not None
-            built = Built(service, table["name"], table["rows"], index["name"])
+        for index in await connection.fetch(LARGEST, INDEXES):
+            built = Built(service, index["table"], index["rows"], index["name"])
             await connection.execute(f"DROP INDEX {index['name']}")
-            await _build(built, urls[service], index["made"], table["key"])
+            await _build(built, urls[service], index["made"], index["key"])
             found.append(built)
     return found
 
@@ -77,7 +70,7 @@ async def _build(built: Built, url: str, made: str, key: Sequence[str]) -> None:
     )
     try:
         rows = await writer.fetch(
-            f"SELECT {', '.join(key)} FROM {built.table} TABLESAMPLE SYSTEM (5) LIMIT {ROWS}"
+            f"SELECT {', '.join(key)} FROM {built.table} TABLESAMPLE BERNOULLI (20) LIMIT {ROWS}"
         )
         where = " AND ".join(f"{name} = ${n}" for n, name in enumerate(key, 1))
         change = await writer.prepare(f"UPDATE {built.table} SET {key[0]} = {key[0]} WHERE {where}")
