@@ -43,10 +43,10 @@ SESSION = "loopkeeper-log"
 # Advisory locks: the topic's appends, and making the tables.
 TOPIC, TABLES = 0x6C6F6770, 0x6C6F6774
 # A member's session is never silent for much longer than this, so that silence means its process hangs (protocols.md §6).
-SPEAKS_AFTER = 0.8
+SPEAKS_AFTER = 1.2
 SILENT = 3.0
 # How long a reader relies on the notification before it looks by itself; in a quiet group these looks are all that is said.
-SWEEP = 0.7
+SWEEP = 1.0
 # How often a waiting member tries for the group: served again within half a second after a kill.
 TRY = 0.25
 # What one statement appends at most: beyond it the rate hardly rises (58 k/s by 100, 74 k/s by 500).

@@ -24,6 +24,10 @@ TIMEOUTS: dict[str, str] = {
     "timezone": "UTC",
 }
 
+# What a service asks for itself it looks up by keys. A table that nobody has analyzed yet looks small to PostgreSQL, and a plan
+# that reads it from end to end is kept for as long as the session lives.
+BY_KEYS = {"enable_seqscan": "off"}
+
 
 class Queryable(Protocol):
     """What a connection and a pool both do. asyncpg says less about its types than we want to know."""
@@ -194,7 +198,7 @@ async def _pool(url: str, *, size: int, role: str | None, name: str, greet: Gree
         url,
         min_size=1,
         max_size=size,
-        server_settings=_settings(role, name),
+        server_settings=_settings(role, name) | (BY_KEYS if role is None else {}),
         timeout=5,
         command_timeout=20,
         # One that was used once stays: it knows its statements, and another would have to prepare them again.
