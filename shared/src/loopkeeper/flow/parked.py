@@ -281,7 +281,9 @@ class ParkedFacts:
         """Write what these streams lost of their own; the facts behind stay set aside. How many were rebuilt: all at once, or
         one by one where one of them cannot be now."""
         try:
-            rebuilt = await self._store.with_batch(lambda batch: self._rebuild(batch, streams))
+            rebuilt = await self._store.with_batch(
+                lambda batch: self._rebuild(batch, streams), concurrent=True
+            )
         except NOT_REBUILT as error:
             if len(streams) == 1:
                 log.error("stream not rebuilt", referral=streams[0], error=type(error).__name__)

@@ -10,6 +10,7 @@ only then the facts that are left are decided, each stream in order.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -54,8 +55,8 @@ Offsets = Callable[[], Awaitable[Mapping[int, int]]]
 
 # What was answered and is gone: so many are kept by name, all are logged.
 NAMED = 1000
-# Streams that are rebuilt in one transaction.
-REBUILT_AT_ONCE = 50
+# Streams that are rebuilt in one transaction; while the database writes those of one, the next are read and proved.
+REBUILT_AT_ONCE, REBUILT_TOGETHER = 50, 2
 # A claim this close to its end may be pruned at any moment, and proves nothing.
 SURE = COMMANDS_KEPT - timedelta(days=1)
 
@@ -367,11 +368,13 @@ class CatchUp:
         assignment), so those that failed are tried again for as long as others succeed."""
         rebuilt, after, done, failed = 0, -1, 0, 0
         while True:
-            streams, after = await self.parked.with_types(self.own_types, after, REBUILT_AT_ONCE)
+            streams, after = await self.parked.with_types(
+                self.own_types, after, REBUILT_AT_ONCE * REBUILT_TOGETHER
+            )
             if streams:
                 self.store.gate.check(self.closures)
                 _say_busy(heartbeat)
-                now = await self.parked.rebuild(streams)
+                now = await self._rebuild(streams)
                 done, failed = done + now, failed + len(streams) - now
                 continue
             rebuilt += done
@@ -381,6 +384,19 @@ class CatchUp:
                 log.error("streams cannot be rebuilt", service=self.service, count=failed)
                 raise RestoreFailed(f"{failed} streams cannot be rebuilt")
             after, done, failed = -1, 0, 0
+
+    async def _rebuild(self, streams: Sequence[str]) -> int:
+        """How many of these were rebuilt: some in one transaction, and the others next to it. Raises what the first of them
+        raises, once all have ended."""
+        parts = [streams[n : n + REBUILT_AT_ONCE] for n in range(0, len(streams), REBUILT_AT_ONCE)]
+        tasks = [asyncio.create_task(self.parked.rebuild(part)) for part in parts]
+        try:
+            await asyncio.wait(tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        return sum(task.result() for task in tasks)
 
 
 def _say_busy(heartbeat: Heartbeat | None) -> None:

@@ -348,16 +348,17 @@ class Store(Generic[S]):
             self.gate.check(begun)
             return result
 
-    async def with_batch(self, steps: Callable[[Batch[S]], Awaitable[T]]) -> T:
+    async def with_batch(self, steps: Callable[[Batch[S]], Awaitable[T]], *, concurrent: bool = False) -> T:
         """Run these steps of one batch in one writing transaction, also while commands still wait for the log, and
-        report what came of it. Raises `StoreUnavailable` where the error is one that passes."""
+        report what came of it; `concurrent`: next to others, whose rows they do not touch. Raises `StoreUnavailable` where
+        the error is one that passes."""
 
         async def within(connection: Connection) -> tuple[Batch[S], T]:
             batch = self._batch(connection)
             return batch, await steps(batch)
 
         try:
-            batch, result = await self._transact(within)
+            batch, result = await self._transact(within, concurrent=concurrent)
         except Exception as error:
             if is_transient(error):
                 raise StoreUnavailable(type(error).__name__) from error
