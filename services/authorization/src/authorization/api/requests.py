@@ -137,6 +137,9 @@ async def authorizations(
         wanted.where(f"waits_for = {literal(asked.waits_for)}")
     if asked.due is not None:
         wanted.where(CLOCK_STATES[asked.due], *[now] * CLOCK_STATES[asked.due].count("?"))
+        if asked.due != "breached":
+            # What is due later begins there: PostgreSQL would go through all that is breached, from the first cursor on.
+            wanted.start = max(wanted.start, (now, ""))
     if asked.claimed is not None:
         wanted.where(CLAIMED if asked.claimed else f"NOT {CLAIMED}", now)
     if asked.claimed_by is not None:
