@@ -28,6 +28,9 @@ CLIENTS = 6
 SETTLES_WITHIN = 240.0
 PERSON = {"person": "maria-chen", "title": "Medical director", "licence": "A-12345"}
 LEAD = {"lead": {"person": "luis-ortega", "name": "Luis Ortega"}}
+# So many adults have a birthday of their own; those after them another name.
+BIRTHDAYS = 18_000
+SURNAMES = ("", "-Ames", "-Bell", "-Cole", "-Dorn", "-Ebbe")
 FIRST_NAMES = ("Marisol", "Andre", "Thanh", "Rosa", "Calvin", "Lupe", "Denise", "Omar", "Ivy", "Samuel")
 
 
@@ -82,10 +85,14 @@ class Form:
 
     @property
     def member(self) -> dict[str, Any]:
-        born = date(1950, 1, 1) + timedelta(days=self.number)
-        name = FIRST_NAMES[self.number % len(FIRST_NAMES)]
-        changed = {"first_name": name, "cin": f"9{1000 + self.number:07d}S", "birth_date": born.isoformat()}
-        return {**david()["member"], **changed}
+        member, century = david()["member"], self.number // BIRTHDAYS
+        changed = {
+            "first_name": FIRST_NAMES[self.number % len(FIRST_NAMES)],
+            "last_name": member["last_name"] + SURNAMES[century],
+            "cin": f"9{1000 + self.number:07d}S",
+            "birth_date": (date(1950, 1, 1) + timedelta(days=self.number % BIRTHDAYS)).isoformat(),
+        }
+        return {**member, **changed}
 
 
 @dataclass

@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -12,15 +15,17 @@ from pathlib import Path
 from statistics import linear_regression, median, quantiles
 from typing import Any
 
+from loopkeeper.contract.events import OutreachAttempted
+from loopkeeper.postgres.connections import connect
 from tests.bench.weights import Weights
 from tests.builders.organizations import OPERATIONS
 from tests.chaos import invariants
 from tests.chaos.cluster import Cluster
-from tests.chaos.hearing import unheard, unkept
+from tests.chaos.hearing import not_as_given, unheard
 from tests.chaos.lives import Lives
 from tests.chaos.load import People
 from tests.chaos.points import SERVICES
-from tests.chaos.town import town
+from tests.chaos.town import Town, town
 
 SEED, EVERY = 2026, 5.0
 # A process fills its caches first: what it weighs is compared from here on.
@@ -48,20 +53,59 @@ async def soaked(folder: Path, seconds: float, rate: float) -> Mapping[str, Any]
                 await asyncio.sleep(EVERY)
             answered, kept_up = len(people.referred), len(people.referred) / (time.monotonic() - began)
             await people.settled()
-            found = await invariants.look(place.where)
             broken = [
-                *await invariants.everything_broken(place.where, place.home / "config"),
-                *unkept(found, people),
+                *await standing(place, people),
                 *unheard(await invariants.feeds(place.where), place),
                 *people.mishaps,
             ]
+            verified = await asyncio.to_thread(verify, place)
     finally:
         await asyncio.to_thread(cluster.remove)
     return {
         "seconds": round(seconds), "asked_a_second": rate, "answered_a_second": round(kept_up, 2),
         "referrals": answered, "mb_an_hour": _slopes(at, weights), "page_p99_ms": _halves(waits),
-        "broken": len(broken),
+        "verify": f"{verified['seconds']} s, {verified['mb']} MB at its peak",
+        "broken": len(broken) + verified["findings"],
     }  # fmt: skip
+
+
+async def standing(place: Town, people: People) -> Sequence[str]:
+    """What did not come to the end that its people gave it."""
+    where = place.where.databases
+    intake, notification = await connect(where["intake"]), await connect(where["notification"])
+    try:
+        rows = await intake.fetch("SELECT id, status, outcome, next_actor, told_at FROM referral")
+        tried = await notification.fetch(
+            "SELECT stream, count(*) AS n FROM journal WHERE own AND type = $1 GROUP BY stream",
+            OutreachAttempted.wire_type(),
+        )
+    finally:
+        for each in (intake, notification):
+            await each.close()
+    known = {row["id"]: dict(row) for row in rows}
+    return list(not_as_given(known, {row["stream"]: row["n"] for row in tried}, people))
+
+
+def verify(place: Town) -> Mapping[str, Any]:
+    """What the reconciler finds over all databases and the log, in a process of its own; how long it takes, and what it
+    weighs."""
+    began = time.monotonic()
+    child = subprocess.Popen(
+        [Path(sys.executable).with_name("loopkeeper"), "verify", "--databases", "--json"],
+        env=place.environment(), stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert child.stdout is not None
+    said = child.stdout.read()
+    _, status, used = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    told = json.loads(said)
+    for each in told["findings"]:
+        print(each, file=sys.stderr)
+    return {
+        "seconds": round(time.monotonic() - began),
+        "mb": used.ru_maxrss // 1024,
+        "findings": told["count"],
+    }
 
 
 def _slopes(at: Sequence[float], weights: Weights) -> Mapping[str, float]:
