@@ -53,6 +53,11 @@ def test_the_demo_loses_and_doubles_nothing_and_its_lines_work_when_pasted(home:
                 break
         pasted = [line.strip() for line in told if line.strip().startswith("curl ")]
         answers = [_paste(line) for line in pasted]
+        # Somebody tries what `kill -9` does to a town that stays up.
+        (up,) = _children(demo.pid)
+        os.kill(up, signal.SIGKILL)
+        again = demo.stderr.readline()
+        answers_again = [_paste(line) for line in pasted]
     finally:
         demo.send_signal(signal.SIGINT)
         demo.communicate(timeout=60)
@@ -69,6 +74,8 @@ def test_the_demo_loses_and_doubles_nothing_and_its_lines_work_when_pasted(home:
     assert {name for name, least in AT_LEAST.items() if figures["shares"][name] < least} == set()
     assert set(figures["shares"]) == set(AT_LEAST)
     assert demo.returncode == 0
+    assert "was killed: back after" in again
+    assert answers_again == answers
     timeline, receipt, providers = answers
     # David's loop closed once and its referrer was told; a year and a half later his service ended.
     types = [event["type"] for event in timeline["items"]]
@@ -79,6 +86,10 @@ def test_the_demo_loses_and_doubles_nothing_and_its_lines_work_when_pasted(home:
     assert receipt["eligibility"] == "confirmed"
     assert providers["items"]
     assert not re.search(r"Traceback|went wrong", "".join(told))
+
+
+def _children(pid: int) -> list[int]:
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def _paste(line: str) -> dict[str, list[dict[str, str]]]:
