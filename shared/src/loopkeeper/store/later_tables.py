@@ -113,5 +113,6 @@ WHOLE_ROWS = tuple(f"ALTER TABLE {name} SET (toast_tuple_target = 8160)" for nam
 
 # What is set aside is read in its order, a page at a time, however much it is; and of the events of several-event commands
 # alone, without opening the others. What an older replica sets aside counts as such.
-OF_SEVERAL = "ALTER TABLE parked ADD COLUMN of_several boolean NOT NULL DEFAULT true"
+# Kept before the index is made: who was cut off in between finds it there.
+OF_SEVERAL = "ALTER TABLE parked ADD COLUMN IF NOT EXISTS of_several boolean NOT NULL DEFAULT true"
 PARKED_POSITION = "parked_position ON parked (position)"
