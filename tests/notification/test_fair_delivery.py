@@ -78,6 +78,17 @@ def shares(found: Sequence[Leased]) -> Counter[str]:
     return Counter(each.organization for each in found)
 
 
+async def test_what_is_recorded_once_more_because_the_answer_was_lost_is_still_one_attempt(
+    opened: House,
+) -> None:
+    await endpoint(opened, "sub_ann", "ann", "ann.example", ["ref_1", "ref_2"])
+    arrived = [lease.judged(each, opened.clock.now(), NOTHING, 0.5) for each in await leased(opened)]
+    for _ in range(2):
+        await opened.context.store.transact(lambda c: lease.record(c, arrived, lambda _, text: text))
+    found = await opened.rows("SELECT delivery FROM attempt ORDER BY delivery")
+    assert [row["delivery"] for row in found] == sorted(each.leased.id for each in arrived)
+
+
 # ── turns ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -8,8 +8,9 @@ delivery holds back only later ones of its subscription and referral.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from loopkeeper.contract import ids
@@ -62,6 +63,8 @@ class Result:
     attempted: Attempted
     verdict: Verdict
     next_attempt_at: datetime | None
+    # Its own for good: where the answer to its record was lost it is recorded once more, and is still one attempt.
+    id: str = field(default_factory=partial(ids.new, "att"))
 
     @property
     def first(self) -> bool:
@@ -148,7 +151,7 @@ async def record(connection: Connection, results: Sequence[Result], seal: Seal) 
         [r.tells for r in results],
     )
     writes.ask("held", "(SELECT array_agg(id) FROM recorded)")
-    await feed.insert(writes, "attempt", [_attempt(r, seal) for r in results], minted=True)
+    await feed.insert(writes, "attempt", [_attempt(r, seal) for r in results])
     told: dict[str, datetime] = {}
     for r in results:
         if r.tells:
@@ -257,7 +260,7 @@ async def begin(
 def _attempt(result: Result, seal: Seal) -> Mapping[str, Any]:
     leased, attempted = result.leased, result.attempted
     return {
-        "id": ids.new("att"),
+        "id": result.id,
         "subscription": leased.subscription,
         "organization": leased.organization,
         "delivery": leased.id,
