@@ -21,8 +21,8 @@ help: ## Show what there is
 	@echo "setting up: uv"
 	@$(PYTHON) -m venv .tools && .tools/bin/python -m pip -q --disable-pip-version-check install 'uv==0.13.9'
 
-# The system's own build of that version, where there is one: distributions optimize theirs by profile, version managers seldom do,
-# and the difference is a fifth of the processor. A Python named with PYTHON= is taken as it is.
+# The system's own build of that version, where there is one: distributions optimize theirs by profile, version managers seldom
+# do. A Python named with PYTHON= is taken as it is.
 .tools/python: .tools/bin/uv
 	@system=/usr/bin/python$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
 	if [ "$(origin PYTHON)" = file ] && [ -x $$system ]; then echo $$system; else command -v $(PYTHON); fi > $@

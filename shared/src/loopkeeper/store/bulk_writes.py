@@ -129,8 +129,9 @@ async def parked(
     received = [(s, s.received, error) for s, error in failed if s.received is not None]
     await connection.execute(
         """INSERT INTO parked (stream, partition, "offset", event_id, type, error, body, of_several, at)
-           SELECT stream, partition, "offset", event_id, type, error, body, of_several, $9 FROM unnest($1::text[], $2::int[], $3::bigint[], $4::uuid[], $5::text[], $6::text[], $7::text[],
-             $8::bool[]) WITH ORDINALITY AS t (stream, partition, "offset", event_id, type, error, body, of_several, nth)
+           SELECT stream, partition, "offset", event_id, type, error, body, of_several, $9
+           FROM unnest($1::text[], $2::int[], $3::bigint[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::bool[])
+             WITH ORDINALITY AS t (stream, partition, "offset", event_id, type, error, body, of_several, nth)
            ORDER BY nth ON CONFLICT DO NOTHING""",
         [s.stream for s, _, _ in received],
         [r.partition for _, r, _ in received],
