@@ -60,9 +60,14 @@ async def replicas(here: Site) -> tuple[Replica, Replica]:
 
 @pytest_asyncio.fixture
 async def pair(replicas: tuple[Replica, Replica]) -> AsyncGenerator[tuple[Replica, Replica]]:
-    """The replicas, every place free."""
+    """The replicas, every place free. Whatever a claim did, the places that are kept are those that are taken."""
     yield replicas
-    await replicas[0].pool.execute("DELETE FROM assignment")
+    kept = "SELECT provider_id, taken FROM places WHERE taken <> 0 ORDER BY 1"
+    counted = "SELECT provider_id, count(*) AS taken FROM assignment WHERE held GROUP BY 1 ORDER BY 1"
+    pool = replicas[0].pool
+    assert await pool.fetch(kept) == await pool.fetch(counted)
+    await pool.execute("DELETE FROM assignment")
+    assert await pool.fetch(kept) == []
 
 
 def arrived(member: str = "") -> tuple[str, Event]:

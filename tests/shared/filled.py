@@ -18,7 +18,7 @@ async def tables(connection: Connection) -> list[str]:
 
 
 async def fill(owner: Connection, key: str) -> None:
-    """One row in every table, whose every text is `key`."""
+    """One row in every table, whose every text is `key`; where the database itself keeps a table, its row is there already."""
     for table in await tables(owner):
         columns = await owner.fetch(
             """SELECT column_name, data_type FROM information_schema.columns
@@ -27,4 +27,4 @@ async def fill(owner: Connection, key: str) -> None:
         )
         names = ", ".join(f'"{row["column_name"]}"' for row in columns)
         values = ", ".join(VALUES.get(row["data_type"], f"'{key}'") for row in columns)
-        await owner.execute(f'INSERT INTO "{table}" ({names}) VALUES ({values})')
+        await owner.execute(f'INSERT INTO "{table}" ({names}) VALUES ({values}) ON CONFLICT DO NOTHING')

@@ -26,7 +26,7 @@ TIMEOUTS: dict[str, str] = {
 
 # What a service asks for itself it looks up by keys. A table that nobody has analyzed yet looks small to PostgreSQL, and a plan
 # that reads it from end to end is kept for as long as the session lives.
-BY_KEYS = {"enable_seqscan": "off"}
+BY_KEYS = {"enable_seqscan": "off", "plan_cache_mode": "force_generic_plan"}
 
 
 class Queryable(Protocol):

@@ -1,7 +1,7 @@
 """Whom an offer may go to: the directory, the places taken, and the member's other assignments, loaded under locks.
 
-The likely provider is found by an unlocked look; its places are counted again once its row is locked. Should the
-count then send the offer elsewhere, the command goes to the next batch with that provider locked (protocols.md §7).
+The likely provider is found by an unlocked look; its places are read again once its row is locked. Should their
+number then send the offer elsewhere, the command goes to the next batch with that provider locked (protocols.md §7).
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ WHERE p.entry -> 'contracts' @> ANY (
   SELECT jsonb_build_array(jsonb_build_object('plan', plan)) FROM unnest($1::text[]) AS t (plan))
 """
 WITH_COUNTS = CONTRACTED.replace(
-    "0 AS held", "(SELECT count(*) FROM assignment a WHERE a.held AND a.provider_id = p.id) AS held"
+    "0 AS held", "coalesce((SELECT taken FROM places t WHERE t.provider_id = p.id), 0) AS held"
 )
 
 # Flags of a member whose contact is restricted.

@@ -20,6 +20,12 @@ MUST_HOLD = (
         """SELECT a.referral FROM assignment a LEFT JOIN referral r ON r.id = a.referral
            WHERE r.id IS NULL GROUP BY a.referral""",
     ),
+    MustHold(
+        "I3", "has given another number of places than is kept for it",
+        """SELECT provider_id FROM places FULL JOIN
+             (SELECT provider_id, count(*) AS n FROM assignment WHERE held GROUP BY 1) AS counted USING (provider_id)
+           WHERE coalesce(taken, 0) <> coalesce(n, 0)""",
+    ),
 )  # fmt: skip
 
 

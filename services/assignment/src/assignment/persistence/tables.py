@@ -70,6 +70,14 @@ assignment = sa.Table(
     sa.Index("assignment_provider_status", "provider_id", "status", "at", "id"),
 )
 
+# How many places each provider has given away, kept by the database itself with every change of an assignment's `held`.
+places = sa.Table(
+    "places",
+    metadata,
+    sa.Column("provider_id", sa.Text, primary_key=True),
+    sa.Column("taken", sa.Integer, nullable=False),
+)
+
 # The directory: each entry is a stream of its own, with journal, chain and version.
 provider = sa.Table(
     "provider",
