@@ -62,8 +62,8 @@ async def replicas(here: Site) -> tuple[Replica, Replica]:
 async def pair(replicas: tuple[Replica, Replica]) -> AsyncGenerator[tuple[Replica, Replica]]:
     """The replicas, every place free. Whatever a claim did, the places that are kept are those that are taken."""
     yield replicas
-    kept = "SELECT provider_id, taken FROM places WHERE taken <> 0 ORDER BY 1"
-    counted = "SELECT provider_id, count(*) AS taken FROM assignment WHERE held GROUP BY 1 ORDER BY 1"
+    kept = "SELECT provider_id, plan_id, taken FROM places WHERE taken <> 0 ORDER BY 1, 2"
+    counted = "SELECT provider_id, plan_id, count(*) AS taken FROM assignment WHERE held GROUP BY 1, 2 ORDER BY 1, 2"
     pool = replicas[0].pool
     assert await pool.fetch(kept) == await pool.fetch(counted)
     await pool.execute("DELETE FROM assignment")

@@ -20,17 +20,27 @@ ROUND = 256
 EVERY, APART = 30.0, 5.0
 # Of every provider how often it changed, in one number: what is the same as before need not be looked through again.
 CHANGED = "SELECT coalesce(sum(version), 0)::bigint FROM provider"
-# Whether the provider of the assignment may serve members of its plan on that day.
+# Whether a provider may serve members of a plan on that day.
 MAY_SERVE = """p.active AND EXISTS (
       SELECT 1 FROM jsonb_array_elements(p.entry -> 'contracts') AS c
-      WHERE c ->> 'plan' = a.plan_id AND (c ->> 'from')::date <= $1
+      WHERE c ->> 'plan' = {0} AND (c ->> 'from')::date <= $1
         AND (c ->> 'through' IS NULL OR (c ->> 'through')::date >= $1))"""
-HELD = "SELECT a.id, a.referral, a.provider_id, p.version FROM assignment a JOIN provider p ON p.id = a.provider_id"
-LEFT = f"""{HELD}
-    WHERE a.held AND a.id > $2 AND NOT ({MAY_SERVE}) ORDER BY a.id LIMIT $3"""
+# Who left is seen by the few pairs of a provider and a plan; only their assignments are looked at.
+LEFT = f"""
+WITH gone AS MATERIALIZED (
+  SELECT t.provider_id, t.plan_id, p.version FROM places t JOIN provider p ON p.id = t.provider_id
+  WHERE t.taken > 0 AND NOT ({MAY_SERVE.format("t.plan_id")}))
+SELECT a.id, a.referral, a.provider_id, g.version FROM gone g CROSS JOIN LATERAL (
+  SELECT id, referral, provider_id FROM assignment
+  WHERE held AND provider_id = g.provider_id AND plan_id = g.plan_id OFFSET 0) a
+WHERE a.id > $2 ORDER BY a.id LIMIT $3"""  # noqa: S608 own words
 # Of those about which the plan is asked, who may serve again.
-RETURNED = f"""{HELD} JOIN referral r ON r.id = a.referral
-    WHERE a.held AND a.id > $2 AND r.state -> 'change' ->> 'left' = 'true' AND {MAY_SERVE} ORDER BY a.id LIMIT $3"""
+RETURNED = f"""
+WITH asked AS MATERIALIZED (SELECT id FROM referral WHERE state -> 'change' ->> 'left' = 'true')
+SELECT a.id, a.referral, a.provider_id, p.version FROM asked CROSS JOIN LATERAL (
+  SELECT id, referral, provider_id, plan_id FROM assignment WHERE held AND referral = asked.id OFFSET 0) a
+JOIN provider p ON p.id = a.provider_id
+WHERE a.id > $2 AND {MAY_SERVE.format("a.plan_id")} ORDER BY a.id LIMIT $3"""  # noqa: S608 own words
 SWEEPS: Mapping[type[ProviderLeft | ProviderReturned], str] = {ProviderLeft: LEFT, ProviderReturned: RETURNED}
 
 

@@ -259,7 +259,7 @@ async def places(id: Id, call: Annotated[Call, allowed(Role.PROVIDER, Role.OPERA
         raise not_found()
     event = ProviderRecorded.model_validate(await _entry(call, id))
     async with reading(call.service.readers, call.caller) as connection:
-        taken = await connection.fetchval("SELECT taken FROM places WHERE provider_id = $1", id)
+        taken = await connection.fetchval("SELECT sum(taken) FROM places WHERE provider_id = $1", id)
     call.etag(event.version)
     return ShownPlaces(provider=id, capacity=event.capacity, taken=taken or 0, answers_by=event.answers_by)
 

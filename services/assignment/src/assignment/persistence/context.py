@@ -88,7 +88,7 @@ WHERE p.entry -> 'contracts' @> ANY (
   SELECT jsonb_build_array(jsonb_build_object('plan', plan)) FROM unnest($1::text[]) AS t (plan))
 """
 WITH_COUNTS = CONTRACTED.replace(
-    "0 AS held", "coalesce((SELECT taken FROM places t WHERE t.provider_id = p.id), 0) AS held"
+    "0 AS held", "coalesce((SELECT sum(taken) FROM places t WHERE t.provider_id = p.id), 0)::int AS held"
 )
 
 # Flags of a member whose contact is restricted.

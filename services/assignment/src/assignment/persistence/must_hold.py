@@ -23,7 +23,8 @@ MUST_HOLD = (
     MustHold(
         "I3", "has given another number of places than is kept for it",
         """SELECT provider_id FROM places FULL JOIN
-             (SELECT provider_id, count(*) AS n FROM assignment WHERE held GROUP BY 1) AS counted USING (provider_id)
+             (SELECT provider_id, plan_id, count(*) AS n FROM assignment WHERE held GROUP BY 1, 2) AS counted
+             USING (provider_id, plan_id)
            WHERE coalesce(taken, 0) <> coalesce(n, 0)""",
     ),
 )  # fmt: skip

@@ -22,6 +22,8 @@ referral = stream_table(
     sa.Column("member", sa.Text, nullable=False),
     sa.Column("status", sa.Text, nullable=False),
     sa.Index("referral_plan", "plan_id", "at", "id"),
+    # Of those about whose provider the plan is asked.
+    sa.Index("referral_left", "id", postgresql_where=sa.text("state -> 'change' ->> 'left' = 'true'")),
 )
 
 # One provider's turn. What an offer may show is here, so that no offer needs the referral's own row.
@@ -70,11 +72,12 @@ assignment = sa.Table(
     sa.Index("assignment_provider_status", "provider_id", "status", "at", "id"),
 )
 
-# How many places each provider has given away, kept by the database itself with every change of an assignment's `held`.
+# How many places each provider has given to each plan's members, kept by the database itself as assignments change.
 places = sa.Table(
     "places",
     metadata,
     sa.Column("provider_id", sa.Text, primary_key=True),
+    sa.Column("plan_id", sa.Text, primary_key=True),
     sa.Column("taken", sa.Integer, nullable=False),
 )
 

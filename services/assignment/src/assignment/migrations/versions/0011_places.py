@@ -1,7 +1,9 @@
-"""How many places each provider has given away is kept, and no longer counted for every offer."""
+"""How many places each provider has given away is kept, and no longer counted for every offer; who left and who returned is
+looked up, and no longer looked for among all who hold a place."""
 
 from alembic import op
 
+from loopkeeper.postgres.indexes import build
 from loopkeeper.store.row_access import row_security
 
 revision = "0011"
@@ -9,30 +11,34 @@ down_revision = "0010"
 branch_labels = None
 depends_on = None
 
-TABLE = "CREATE TABLE places (provider_id text PRIMARY KEY, taken integer NOT NULL)"
+TABLE = """
+CREATE TABLE places (
+    provider_id text NOT NULL, plan_id text NOT NULL, taken integer NOT NULL, PRIMARY KEY (provider_id, plan_id))
+"""
 
 # By the database itself: while replicas are replaced, those that do not know the table change it too. Replicas take turns, since
-# each may change the numbers of several providers by two statements.
+# each may change several rows by two statements.
 KEPT = (
     """
     CREATE FUNCTION keep_places() RETURNS trigger LANGUAGE plpgsql AS $$
     DECLARE
-      given text[];
-      taken_back text[];
+      given places[];
+      taken_back places[];
+      changed places[];
     BEGIN
       IF TG_OP <> 'DELETE' THEN
-        SELECT array_agg(provider_id) INTO given FROM came WHERE held;
+        SELECT array_agg((provider_id, plan_id, 1)::places) INTO given FROM came WHERE held;
       END IF;
       IF TG_OP <> 'INSERT' THEN
-        SELECT array_agg(provider_id) INTO taken_back FROM went WHERE held;
+        SELECT array_agg((provider_id, plan_id, -1)::places) INTO taken_back FROM went WHERE held;
       END IF;
-      IF given IS DISTINCT FROM taken_back THEN
+      SELECT array_agg((provider_id, plan_id, n)::places ORDER BY provider_id, plan_id) INTO changed FROM (
+        SELECT provider_id, plan_id, sum(taken) AS n FROM unnest(given || taken_back) GROUP BY 1, 2) AS moved
+      WHERE n <> 0;
+      IF changed IS NOT NULL THEN
         PERFORM pg_advisory_xact_lock('places'::regclass::oid::bigint);
-        INSERT INTO places AS p (provider_id, taken)
-          SELECT provider_id, sum(n) FROM (SELECT unnest(given), 1 UNION ALL SELECT unnest(taken_back), -1)
-            AS changed (provider_id, n)
-          GROUP BY 1 HAVING sum(n) <> 0 ORDER BY 1
-          ON CONFLICT (provider_id) DO UPDATE SET taken = p.taken + excluded.taken;
+        INSERT INTO places AS p SELECT * FROM unnest(changed)
+          ON CONFLICT (provider_id, plan_id) DO UPDATE SET taken = p.taken + excluded.taken;
       END IF;
       RETURN NULL;
     END $$
@@ -52,12 +58,16 @@ KEPT = (
 )
 
 # Nobody writes an assignment between the triggers and this: they hold its table until the migration is committed.
-COUNTED = "INSERT INTO places SELECT provider_id, count(*) FROM assignment WHERE held GROUP BY 1"
+COUNTED = "INSERT INTO places SELECT provider_id, plan_id, count(*) FROM assignment WHERE held GROUP BY 1, 2"
+
+# Of those about whose provider the plan is asked.
+ASKED_ABOUT = "referral_left ON referral (id) WHERE state -> 'change' ->> 'left' = 'true'"
 
 
 def upgrade() -> None:
     for statement in (TABLE, *row_security("places", "assignment", ("provider_id",)), *KEPT, COUNTED):
         op.execute(statement)
+    build(op, [ASKED_ABOUT])
 
 
 def downgrade() -> None:
