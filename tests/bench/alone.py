@@ -1,6 +1,6 @@
 """What does one referral alone cost, from its POST to its closing, and what does nobody's asking anything cost?
 
-    python -m tests.bench.alone [--json] [--statements] [--referrals 9] [--saturated 150] [--paced 20]
+    python -m tests.bench.alone [--json] [--statements] [--referrals 9] [--saturated 300] [--paced 20]
 
 The four services run in one process on one PostgreSQL; referrals come one at a time, and each stage ends when everything
 that follows from it is sent, read, delivered and written down. Statements, rows and WAL are medians over the referrals.
@@ -43,7 +43,8 @@ FOLLOWS = {
     "acceptance": "ecm.notice.assigned.v1",
     "start and closing": "ecm.notice.closed.v1",
 }
-DESKS = 16
+# So many that neither the process nor PostgreSQL waits for somebody to ask.
+DESKS = 48
 # Referrals a second whose first webhooks are waited for.
 RATES = (20, 50)
 
@@ -364,7 +365,7 @@ def main() -> None:
         "--statements", action="store_true", help="print each statement and how often it was sent"
     )
     parser.add_argument("--referrals", type=int, default=9)
-    parser.add_argument("--saturated", type=int, default=150, help="loops, many at a time; 0 for none")
+    parser.add_argument("--saturated", type=int, default=300, help="loops, many at a time; 0 for none")
     parser.add_argument("--desks", type=int, default=DESKS, help="how many loops are under way at a time")
     parser.add_argument("--paced", type=float, default=20.0, help="seconds at each steady rate; 0 for none")
     parser.add_argument("--idle", type=float, default=20.0, help="seconds")

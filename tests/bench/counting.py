@@ -198,6 +198,11 @@ class Processor:
         return process_time(), spent_of_server(self._server)
 
 
+def spent_of_process(pid: int) -> float:
+    """Processor seconds of another process so far, with all its threads that live."""
+    return sum(_ran(int(thread.name)) for thread in Path(f"/proc/{pid}/task").iterdir())
+
+
 def spent_of_server(postmaster: int) -> float:
     """Processor seconds of a PostgreSQL server so far, with all its sessions."""
     living = sum(_ran(pid) for pid in (postmaster, *_children(postmaster)))

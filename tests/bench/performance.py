@@ -27,6 +27,7 @@ from typing import Any
 
 from loopkeeper.postgres import embedded
 from tests.bench import newcomer, requests
+from tests.bench.counting import spent_of_process, spent_of_server
 from tests.bench.newcomer import FirstLoop
 from tests.bench.requests import until_ready
 from tests.bench.sizes import ALL
@@ -36,14 +37,18 @@ PAGE = Path(__file__).parents[2] / "docs" / "reference" / "performance.md"
 SERVES_WITHIN = 240.0
 # Warm starts of each kind.
 STARTS = 3
+# How long a process is left to come to rest, and then watched, seconds.
+COMES_TO_REST, RESTS = 5.0, 20.0
 
 
 @dataclass(frozen=True)
 class Weighed:
-    """One process with some services: megabytes of memory once it rests; seconds from a later start until it is ready,
-    where its PostgreSQL starts with it and where that runs already; and the processor of such a start."""
+    """One process with some services: megabytes of memory once it rests, and its processor then with its PostgreSQL's,
+    milliseconds a second; seconds from a later start until it is ready, where its PostgreSQL starts with it and where
+    that runs already; and the processor of such a start."""
 
     memory: float
+    idle: float
     start: float
     start_alone: float
     processor: float
@@ -58,19 +63,23 @@ def weight(folder: Path, services: Sequence[str]) -> Weighed:
             pass
         both, alone = list[float](), list[float]()
         memory = spent = 0.0
+        resting = list[float]()
         for _ in range(STARTS):
             with _up(home, services) as up:
                 both.append(up.seconds)
-            embedded.start(home / "postgres", [*services, "log"])
+            server = embedded.start(home / "postgres", [*services, "log"])
             with _up(home, services) as up:
                 alone.append(up.seconds)
                 spent = _spent(up.pid)
-                time.sleep(5)
+                time.sleep(COMES_TO_REST)
+                before = spent_of_process(up.pid) + spent_of_server(server.pid)
+                time.sleep(RESTS)
+                resting.append(spent_of_process(up.pid) + spent_of_server(server.pid) - before)
                 rollup = Path(f"/proc/{up.pid}/smaps_rollup").read_text()
                 found = re.search(r"^Rss:\s+(\d+)", rollup, re.M)
                 assert found is not None, rollup
                 memory = int(found[1]) / 1024
-        return Weighed(memory, median(both), median(alone), spent)
+        return Weighed(memory, median(resting) / RESTS * 1000, median(both), median(alone), spent)
     finally:
         embedded.remove(home / "postgres")
 
@@ -109,7 +118,7 @@ def _up(home: Path, services: Sequence[str]) -> Generator[Up]:
 
 def alone(*, quick: bool) -> Mapping[str, Any]:
     """What one referral costs, in a process of its own."""
-    words = ["--referrals", "5", "--saturated", "60", "--paced", "5", "--idle", "10"] if quick else []
+    words = ["--referrals", "5", "--saturated", "100", "--paced", "5", "--idle", "10"] if quick else []
     done = subprocess.run(
         [sys.executable, "-m", "tests.bench.alone", "--json", *words],
         check=True,
@@ -133,12 +142,11 @@ def page(
     saturated, single, idle = found["saturated"], found["alone"], found["idle"]
     busy = saturated["process, ms a loop"] + saturated["PostgreSQL, ms a loop"]
     lonely = single["process, ms a loop"] + single["PostgreSQL, ms a loop"]
-    resting = idle["process, ms a second"] + idle["PostgreSQL, ms a second"]
     offers = found["to offers"]["process, ms"] + found["to offers"]["PostgreSQL, ms"]
     rows = [
-        ("a", "whole loop, 16 under way at a time: processor, ms", f"{busy:.1f} ({busy / w2.milliseconds:.0f} × W2)"),
+        ("a", "whole loop, saturated: processor, ms", f"{busy:.1f} ({busy / w2.milliseconds:.0f} × W2)"),
         ("a", "the same: loops a second", f"{saturated['loops a second']:.1f}"),
-        ("b", "from POST to the offer told, 16 under way at a time: processor, ms", f"{offers:.1f} ({offers / w2.milliseconds:.0f} × W2)"),
+        ("b", "from POST to the offer told, saturated: processor, ms", f"{offers:.1f} ({offers / w2.milliseconds:.0f} × W2)"),
         ("b", "the same: a second", f"{found['to offers']['a second']:.1f}"),
         ("c", "a referral alone, whole loop: statements", f"{loop['statements']:.0f}"),
         ("c", "the same: rows written; rows locked", f"{loop['rows written']:.0f}; {loop['rows locked']:.0f}"),
@@ -150,7 +158,8 @@ def page(
         ("e", "the same: a second", f"{created['creates a second']:.0f} ({created['creates a second'] / w2.rate:.2f} × W2)"),
         *(("f", f"from POST to the first webhook at {rate}: p50; p99, ms", f"{waits['p50, ms']:.0f}; {waits['p99, ms']:.0f}")
           for rate, waits in found["paced"].items()),
-        ("h", "idle: statements a second; processor, ms a second", f"{idle['statements a second']:.1f}; {resting:.1f}"),
+        ("h", "idle, four services in one process: statements a second", f"{idle['statements a second']:.1f}"),
+        *(("h", f"idle, {name}: processor with its PostgreSQL, ms a second", f"{each.idle:.1f}") for name, each in weights.items()),
         *(("i", f"memory, {name}, MB", f"{each.memory:.0f}") for name, each in weights.items()),
         *(("k", f"warm start until ready, {name}: with its PostgreSQL; without; processor, s",
            f"{each.start:.2f}; {each.start_alone:.2f}; {each.processor:.2f}") for name, each in weights.items()),
@@ -209,6 +218,7 @@ validation, screening, sealing, journal and chain, traces.
   a few statements of quiet sweeps are among them.
 - **Processor**: of the process, which is also who asks (over ASGI) and who is told (over HTTP), and of PostgreSQL with
   all its sessions. On a machine shared with other programs it moves by a third; counts do not.
+- **Saturated**: 48 loops under way at a time (16 of the naive version, which has enough with them).
 - **Create**: a POST of a referral as a program serves it: intake alone in its process, over sockets, asked by another
   process, which is not counted.
 - **W2** is the least that a referral with an outbox costs PostgreSQL: pgbench with two inserts a transaction, in the

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 
 from loopkeeper.contract import ids
@@ -16,6 +17,7 @@ from loopkeeper.kernel.supervisor import Heartbeat
 from loopkeeper.postgres.connections import Pool
 from loopkeeper.store.transient import transient
 from loopkeeper.testing.partner import Answer
+from notification import workers
 from notification.delivery.lease import RENEW_AFTER
 from notification.delivery.statements import RECORDING
 from notification.delivery.webhook import SCHEDULE
@@ -89,6 +91,22 @@ async def test_an_endpoint_that_hangs_delays_no_other(opened: House) -> None:
             for task in asyncio.all_tasks():
                 if task.get_name().startswith("deliver "):
                     task.cancel()
+
+
+async def test_what_waits_for_its_turn_goes_as_soon_as_there_is_room_and_not_at_the_next_look(
+    opened: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An endpoint takes eight at a time."""
+    monkeypatch.setattr(workers, "EVERY", 3600.0)
+    async with partner(opened) as clinic, sender(opened) as deliverer:
+        await subscribe(opened, REFERRER, clinic)
+        for _ in range(40):
+            await opened.hear(received(), stream=ids.new("ref"))
+        running = asyncio.create_task(deliverer.run(Heartbeat(time.monotonic, transient)))
+        await clinic.came(1 + 40)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        assert len({taken.webhook_id for taken in heard(clinic)}) == 40
 
 
 async def test_a_failing_delivery_holds_back_its_own_referral_only(opened: House) -> None:

@@ -86,6 +86,8 @@ class Deliverer:
         # What is known to be leased by whom wrote it: commits up to here.
         self._commits = 0
         self._looks_at = 0.0
+        # Whether the last lease found anything: then there may be more.
+        self._found = False
         self.presence = Presence(context.database.connect)
 
     async def run(self, heartbeat: Heartbeat) -> None:
@@ -98,9 +100,9 @@ class Deliverer:
 
                 async def work() -> bool:
                     self._begin(self._outgoing.taken(), tasks)
-                    await self.record(tasks)
+                    following = await self.record(tasks)
                     await self.show()
-                    if self._must_look() or jumped.is_set():
+                    if self._must_look(following) or jumped.is_set():
                         jumped.clear()
                         await self.sweep(tasks)
                     room = IN_FLIGHT - KEPT_FREE - len(self._held) if self._outgoing.holder else 0
@@ -117,11 +119,15 @@ class Deliverer:
         shown = await self.presence.shown(self._context.clock.now())
         self._outgoing.holder = self.presence.name if shown else ""
 
-    def _must_look(self) -> bool:
-        """Whether anything may be due that nobody has leased."""
+    def _must_look(self, following: int) -> bool:
+        """Whether anything may be due that nobody has leased. `following`: so many were leased just now; for the rest, where
+        there is any, this looks the next time."""
         commits, now = self._context.store.commits.times, asyncio.get_running_loop().time()
         unknown = commits - self._outgoing.accounted != self._commits
         if not (unknown or self._outgoing.waiting or now >= self._looks_at):
+            return False
+        if following and now < self._looks_at:
+            self._wake.set()
             return False
         self._commits, self._looks_at = commits - self._outgoing.accounted, now + EVERY
         return True
@@ -181,7 +187,8 @@ class Deliverer:
         ended = [each.leased for each in results]
         following: Sequence[Leased] = ()
         try:
-            if tasks is not None and self._outgoing.before_others(ended):
+            more = self._outgoing.before_others(ended) or (self._outgoing.waiting and self._found)
+            if tasks is not None and more:
                 following = await self._lease(IN_FLIGHT - len(self._held) + len(results))
         finally:
             for each in ended:
@@ -213,7 +220,9 @@ class Deliverer:
 
     async def _lease(self, room: int) -> Sequence[Leased]:
         now, holder = self._context.clock.now(), self._outgoing.holder
-        return await self._context.store.single(lambda c: lease.lease(c, now, room, holder))
+        leased = await self._context.store.single(lambda c: lease.lease(c, now, room, holder))
+        self._found = bool(leased)
+        return leased
 
     async def _disable(self, subscription: str, why: str) -> None:
         """What arises is kept; the owner's other subscriptions hear of it."""

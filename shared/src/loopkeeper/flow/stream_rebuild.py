@@ -37,6 +37,15 @@ class LoggedMessage:
     event: Event
 
 
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """A fact that came before an own event: the state behind it, and its row in the journal, where it has one."""
+
+    fact: LoggedMessage
+    state: Any
+    entry: Entry | None
+
+
 @dataclass(slots=True)
 class Rebuild:
     """One stream's way back, inside the transaction of `batch`, whose locks on it are held."""
@@ -64,47 +73,48 @@ class Rebuild:
         message = own.message
         if message.sequence != self.row.sequence + 1:
             raise InvariantBroken("the log and the journal have different events under one sequence")
-        before = self._before(message, waiting)
-        count = len(waiting) if before is None else before
-        for fact in waiting[:count]:
-            self._note(fact)
-        written = [(self._vouch(message), own.event)] if before is None else []
+        before, proved = self._before(message, waiting)
+        for noted in before:
+            self._note(noted)
+        written = [] if proved else [(self._vouch(message), own.event)]
         entry = self._own(message)
         self.row.sequence = message.sequence
-        self._write(own, [*written, (entry, own.event)])
+        self.done.append(own.received)
+        after = self.batch.domain.decider.evolve(self.row.state, own.event)
+        self._write(own, [*written, (entry, own.event)], after)
         if message.part is not None:
             self.commands.append(message.part.command)
         elif message.causation:
             self.commands += _command_of(message.causation)
-        return waiting[count:]
+        return waiting[len(before) :]
 
-    def _before(self, message: Message, waiting: Sequence[LoggedMessage]) -> int | None:
-        """How many of these facts its chain says came before it; None where the journal had something that the log
-        never had, so that no number agrees."""
+    def _before(self, message: Message, waiting: Sequence[LoggedMessage]) -> tuple[list[Noted], bool]:
+        """Which of these facts its chain says came before it; all of them, and no proof, where the journal had something
+        that the log never had, so that no number agrees."""
         domain, key = self.batch.domain, self.batch.chain_key
         state, n, head = self.row.state, self.row.n, self.row.head
         causes = [str(fact.message.id) for fact in waiting]
         least = causes.index(message.causation) + 1 if message.causation in causes else 0
+        found: list[Noted] = []
         for count in range(len(waiting) + 1):
             if count >= least and journal.link(key, head, journal.published(message, n + 1)) == message.chain:
-                return count
+                return found, True
             if count < len(waiting):
-                after = domain.decider.evolve(state, waiting[count].event)
+                fact, entry = waiting[count], None
+                after = domain.decider.evolve(state, fact.event)
                 if after != state or domain.notes_all:
-                    n += 1
-                    head = journal.link(
-                        key, head, journal.noted(waiting[count].message, n, self.row.sequence)
-                    )
+                    noted = journal.noted(fact.message, n + 1, self.row.sequence)
+                    entry = journal.chained(key, head, noted)
+                    n, head = entry.n, entry.chain
+                found.append(Noted(fact, after, entry))
                 state = after
-        return None
+        return found, False
 
-    def _note(self, fact: LoggedMessage) -> None:
-        domain = self.batch.domain
-        self.done.append(fact.received)
-        after = domain.decider.evolve(self.row.state, fact.event)
-        if after != self.row.state or domain.notes_all:
-            entry = self._linked(journal.noted(fact.message, self.row.n + 1, self.row.sequence))
-            self._write(fact, [(entry, fact.event)], done=True)
+    def _note(self, noted: Noted) -> None:
+        self.done.append(noted.fact.received)
+        if noted.entry is not None:
+            self.row.n, self.row.head = noted.entry.n, noted.entry.chain
+            self._write(noted.fact, [(noted.entry, noted.fact.event)], noted.state)
 
     def _own(self, message: Message) -> Entry:
         entry = journal.published(message, self.row.n + 1)
@@ -127,12 +137,8 @@ class Rebuild:
         self.row.n, self.row.head = entry.n, entry.chain
         return entry
 
-    def _write(
-        self, found: LoggedMessage, written: Sequence[tuple[Entry, Event]], *, done: bool = False
-    ) -> None:
+    def _write(self, found: LoggedMessage, written: Sequence[tuple[Entry, Event]], after: Any) -> None:
         batch, row, message = self.batch, self.row, found.message
-        if not done:
-            self.done.append(found.received)
         batch.entries.extend(entry for entry, _ in written)
         made = batch.domain.restored(found.event, message.subject, row.state)
         if isinstance(made, Reference):
@@ -143,7 +149,7 @@ class Rebuild:
             return
         before = row.state
         at = max(message.time, row.at) if row.at else message.time
-        row.state = batch.domain.decider.evolve(before, found.event)
+        row.state = after
         row.at, row.created_at = at, row.created_at or at
         submission = _submission(found, made)
         # The voucher is nobody's event: it has a row in the journal and nothing around it.
@@ -221,7 +227,10 @@ async def _together(
 
 
 def _reference_of(batch: Batch[Any], found: Sequence[LoggedMessage]) -> tuple[str, str] | None:
-    return next((key for each in found if (key := _reference(batch, each)) is not None), None)
+    """The reference row that this stream's own events record; none where they are another stream's."""
+    own = next((each for each in found if each.message.source == f"/{batch.domain.service}"), None)
+    made = batch.domain.restored(own.event, own.message.subject, None) if own is not None else None
+    return made.key if isinstance(made, Reference) else None
 
 
 def _read(received: Received) -> LoggedMessage | None:
@@ -234,13 +243,6 @@ def _read(received: Received) -> LoggedMessage | None:
         # What could not be read then was parked, and is.
         return None
     return LoggedMessage(received, message, event) if event is not None else None
-
-
-def _reference(batch: Batch[Any], found: LoggedMessage) -> tuple[str, str] | None:
-    if found.message.source != f"/{batch.domain.service}":
-        return None
-    made = batch.domain.restored(found.event, found.message.subject, None)
-    return made.key if isinstance(made, Reference) else None
 
 
 def _submission(found: LoggedMessage, command: Command) -> Submission:
