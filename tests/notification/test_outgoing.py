@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import pytest_asyncio
@@ -19,7 +20,7 @@ from notification.persistence.subscriptions import Wanted, create
 from tests.databases import Migrated
 from tests.notification.house import House, house
 
-HUNG = Attempted(None, "timeout", 15_000)
+HUNG, TAKEN = Attempted(None, "timeout", 15_000), Attempted(204, None, 5)
 
 
 @pytest_asyncio.fixture
@@ -96,6 +97,38 @@ async def test_no_bound_is_passed(opened: House) -> None:
     assert len(await written(opened, many, [f"ref_{n}" for n in range(8)])) == 64
     small = await endpoint(opened, 20, "small-clinic")
     assert len(await written(opened, [small], ["ref_1", "ref_2", "ref_3"], room=2)) == 2
+
+
+async def ended(opened: House, held: Sequence[Leased], how: Attempted) -> None:
+    results = [lease.judged(each, opened.clock.now(), how, 0.5) for each in held]
+    await opened.context.store.transact(lambda c: lease.record(c, results, lambda _, text: text))
+
+
+async def test_an_endpoint_that_is_well_gets_more_at_a_time_until_it_fails_or_has_long_taken_nothing(
+    opened: House,
+) -> None:
+    plan, referrals = await endpoint(opened, 1, "plan"), [f"ref_{n}" for n in range(120)]
+    await written(opened, [plan], referrals, room=0)
+    first = await taken(opened)
+    assert len(first) == 8
+    await ended(opened, first, TAKEN)
+    second = await taken(opened)
+    assert len(second) == 32
+    await ended(opened, second[:1], HUNG)
+    await ended(opened, second[1:-1], TAKEN)
+    await ended(opened, second[-1:], HUNG)
+    third = await taken(opened)
+    assert len(third) == 8
+    await ended(opened, third, TAKEN)
+    opened.clock.advance(timedelta(minutes=6))
+    assert len(await taken(opened)) == 8
+
+
+async def test_what_is_written_for_an_endpoint_that_is_well_is_leased_with_it(opened: House) -> None:
+    plan = await endpoint(opened, 1, "plan")
+    await written(opened, [plan], ["ref_0"], room=0)
+    await ended(opened, await taken(opened), TAKEN)
+    assert len(await written(opened, [plan], [f"ref_{n}" for n in range(1, 50)])) == 32
 
 
 async def test_what_waits_for_its_turn_goes_first_and_an_endpoint_that_may_not_be_called_is_not(

@@ -26,6 +26,7 @@ from notification.delivery.statements import (
     BEHIND,
     BREAKERS,
     CLOSING,
+    FIRST_HEARD,
     HEALTH,
     HOPELESS,
     LEASING,
@@ -122,8 +123,8 @@ async def anything(pool: Pool, now: datetime, holder: str = "") -> Found:
 
 
 async def lease(connection: Connection, now: datetime, room: int, holder: str = "") -> list[Leased]:
-    """Take at most `room` deliveries that are due, organizations in turns: at most 8 in flight per subscription, 64 per
-    organization, 32 per host, over all replicas. The last of the room is for those who have nothing in flight."""
+    """Take at most `room` deliveries that are due, organizations in turns: at most 8 in flight per subscription, 32 of one
+    that is well, 64 per organization, 32 per host, over all replicas. The last of the room is for those who have nothing in flight."""
     usual = max(0, room - KEPT_FREE)
     rows = await connection.fetch(LEASING, now, room, now + LEASE, new_lease(holder), usual)
     return [Leased(**dict(row)) for row in rows]
@@ -159,7 +160,8 @@ async def record(connection: Connection, results: Sequence[Result], seal: Seal) 
     await notice_proof.mark(writes, [Told(notice, told[notice], "webhook") for notice in sorted(told)])
     unwell = {r.leased.subscription for r in results if r.verdict is not Verdict.DELIVERED}
     well = {r.leased.subscription: r.at for r in results if r.leased.subscription not in unwell}
-    await writes.execute(WELL, list(well), list(well.values()))
+    for statement in (WELL, FIRST_HEARD):
+        await writes.execute(statement, list(well), list(well.values()))
     held: set[str] = set((await writes.send(connection))["held"] or [])
     behind = [r for r in results if r.leased.id in held and not r.first]
     if behind:

@@ -9,9 +9,10 @@ from notification.persistence.feed import (
     FLYING_PER_HOST,
     FLYING_PER_ORGANIZATION,
     IN_FLIGHT_PER_SUBSCRIPTION,
+    MOST,
 )
 
-# An endpoint that hangs holds no more than IN_FLIGHT_PER_SUBSCRIPTION of our connections, an organization's together no more
+# An endpoint that hangs holds no more than MOST of our connections, an organization's together no more
 # than FLYING_PER_ORGANIZATION, and a host's, no matter who named it, FLYING_PER_HOST.
 
 # A pair of subscription and referral goes in order: only its earliest pending delivery may leave. (With OFFSET it is one look
@@ -40,7 +41,7 @@ flying AS MATERIALIZED (
 ), may AS MATERIALIZED (
   SELECT s.id, s.organization, s.host, coalesce(f.n, 0) AS n, e.open_until,
     coalesce(sum(f.n) OVER (PARTITION BY s.organization), 0) AS held, coalesce(sum(f.n) OVER (PARTITION BY s.host), 0) AS at,
-    CASE WHEN e.open_until IS NULL THEN {IN_FLIGHT_PER_SUBSCRIPTION} ELSE 1 END AS most
+    {MOST.format("$1")} AS most
   FROM due JOIN subscription s ON s.id = due.subscription
   LEFT JOIN endpoint e ON e.id = s.id LEFT JOIN flying f ON f.subscription = s.id
   WHERE s.state = 'enabled' AND s.url IS NOT NULL
@@ -168,11 +169,17 @@ ORDER BY d.id
 
 BREAKERS = "SELECT id, failures, open_until FROM endpoint WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE"
 
-# What an endpoint that answered well forgets; most have nothing to.
+# What an endpoint that answered well forgets, and when it did: to the minute, so that most answers write nothing of it.
 WELL = """
 UPDATE endpoint e SET failing_since = NULL, heard_at = r.heard, failures = 0, open_until = NULL
 FROM unnest($1::text[], $2::timestamptz[]) AS r (id, heard)
-WHERE e.id = r.id AND (e.failing_since IS NOT NULL OR e.failures > 0 OR e.open_until IS NOT NULL)
+WHERE e.id = r.id AND (e.failing_since IS NOT NULL OR e.failures > 0 OR e.open_until IS NOT NULL OR e.heard_at IS NULL
+  OR e.heard_at < r.heard - interval '1 minute')
+"""
+FIRST_HEARD = """
+INSERT INTO endpoint (id, heard_at, failures) SELECT r.id, r.heard, 0
+FROM unnest($1::text[], $2::timestamptz[]) AS r (id, heard)
+WHERE NOT EXISTS (SELECT FROM endpoint e WHERE e.id = r.id) ORDER BY 1 ON CONFLICT DO NOTHING
 """
 
 # Since when an endpoint has answered nothing but failures (a success forgets it), and its breaker.
