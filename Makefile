@@ -86,11 +86,12 @@ fuzz: .venv/.ready ## Send thousands of cases to every route with every role's k
 census: .venv/.ready ## Print what each statement and list looks at over few referrals and over many (ARGS="80 4000": copies)
 	@$(RUN) python -m tests.bench.census $(ARGS)
 
-bench: .venv/.ready ## Print what it does on this machine, on both logs (ARGS=kafka for one)
-	@$(RUN) python -m tests.bench.bench $(ARGS)
-
-figures: .venv/.ready ## Measure one referral alone and many at once, and write docs/reference/performance.md (ARGS=--quick)
+bench: .venv/.ready ## Measure one referral alone and many at once, and write docs/reference/performance.md (ARGS=--quick)
+	@$(RUN) python -m demo.broker || true
 	@$(RUN) python -m tests.bench.performance $(ARGS)
+
+logs: .venv/.ready ## Print what each log does on this machine, and how replicas take over (ARGS=kafka for one)
+	@$(RUN) python -m tests.bench.bench $(ARGS)
 
 campaign: .venv/.ready ## Kill the services 500 times and PostgreSQL 50 times, under load (KILLS=n, SEED=n); 30 while files act
 	@KILLS=$${KILLS:-500} FILE_KILLS=$${FILE_KILLS:-30} $(RUN) pytest -q -s tests/chaos/test_kill.py tests/chaos/test_files_killed.py
@@ -142,4 +143,4 @@ clean: ## Stop the embedded PostgreSQL of this folder and remove what was built 
 	@rm -rf .venv .tools .loopkeeper .pytest_cache .ruff_cache .hypothesis .schemathesis .reach
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup demo test test-fast test-long console-proof pictures console-report fuzz census bench figures campaign chaos simulate reach bars check .types .lint .borders .documents docs format fresh clean
+.PHONY: help setup demo test test-fast test-long console-proof pictures console-report fuzz census bench logs campaign chaos simulate reach bars check .types .lint .borders .documents docs format fresh clean

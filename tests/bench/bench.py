@@ -1,5 +1,5 @@
 """What does the product do on this machine, on each of its two logs? Prints a table in Markdown and asserts nothing:
-`make bench`. Services run as the story's do on Kafka, each alone, on either log; two replicas where one is taken away."""
+`make logs`. Services run as the story's do on Kafka, each alone, on either log; two replicas where one is taken away."""
 
 from __future__ import annotations
 

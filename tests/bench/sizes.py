@@ -15,7 +15,7 @@ import asyncio
 import logging
 import os
 import tempfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -120,14 +120,24 @@ async def _played(opened: Town, ears: Ears, numbers: range, desks: int) -> None:
     await asyncio.gather(*(desk() for _ in range(desks)))
 
 
+@dataclass(frozen=True)
+class Asked:
+    """How much is played: rounds of so many loops of so many desks, with the services in so many processes."""
+
+    loops: int = 100
+    desks: int = 16
+    rounds: int = 3
+    processes: Sequence[int] = tuple(SPLITS)
+
+
 async def sizes(
-    cluster: Cluster, folder: Path, broker: Broker | None, asked: argparse.Namespace
+    cluster: Cluster, folder: Path, broker: Broker | None, asked: Asked
 ) -> Mapping[int, Sequence[Size]]:
     """Rounds of each split, in turn."""
-    found: dict[int, list[Size]] = {count: [] for count in SPLITS}
+    found: dict[int, list[Size]] = {count: [] for count in asked.processes}
     async with Lives() as lives:
         for number in range(asked.rounds):
-            for count, processes in SPLITS.items():
+            for count, processes in ((each, SPLITS[each]) for each in asked.processes):
                 await cluster.empty()
                 url = f"kafka://{broker.servers}/{await Kafka(broker.servers, '').topic()}" if broker else ""
                 where = folder / f"{number}-{count}"
@@ -159,35 +169,45 @@ def table(log: str, found: Mapping[int, Sequence[Size]]) -> str:
     return "\n".join(rows)
 
 
+LOGS = ("postgres", "kafka")
+
+
+def on_each(
+    logs: Sequence[str], folder: Path, asked: Asked
+) -> Iterator[tuple[str, Mapping[int, Sequence[Size]]]]:
+    """The same on each of these logs, one after the other."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    cluster = Cluster.start(folder / "cluster")
+    try:
+        for log in logs:
+            broker = Broker(folder / "kafka") if log == "kafka" else None
+            if broker:
+                broker.start()
+                guarded(broker)
+            try:
+                yield log, asyncio.run(sizes(cluster, folder / log, broker, asked))
+            finally:
+                if broker:
+                    broker.kill()
+    finally:
+        embedded.remove(folder / "cluster")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--log", action="append", choices=("postgres", "kafka"), help="both without it")
+    parser.add_argument("--log", action="append", choices=LOGS, help="both without it")
     parser.add_argument("--loops", type=int, default=100)
     parser.add_argument("--desks", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=3)
     asked = parser.parse_args()
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     load, cores = os.getloadavg()[0], os.cpu_count()
     print(f"{datetime.now(UTC).date().isoformat()}, {cores} cores, load {load:.1f} before the run\n")
     with tempfile.TemporaryDirectory() as made:
-        folder = Path(made)
-        cluster = Cluster.start(folder / "cluster")
-        try:
-            for log in asked.log or ("postgres", "kafka"):
-                broker = Broker(folder / "kafka") if log == "kafka" else None
-                if broker:
-                    broker.start()
-                    guarded(broker)
-                try:
-                    found = asyncio.run(sizes(cluster, folder / log, broker, asked))
-                finally:
-                    if broker:
-                        broker.kill()
-                print(table(log, found), end="\n\n", flush=True)
-        finally:
-            embedded.remove(folder / "cluster")
+        much = Asked(asked.loops, asked.desks, asked.rounds)
+        for log, found in on_each(asked.log or LOGS, Path(made), much):
+            print(table(log, found), end="\n\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -196,6 +196,7 @@ def normal() -> Figures:
         if replica.service == "intake":
             found |= _intake(replica)
         if replica.service == "notification":
+            found[replica.series("loopkeeper_webhook_late_seconds")] = steady(0)
             for outcome in OUTCOMES:
                 many = {"delivered": 20, "failed": 1}.get(outcome, 0)
                 found[replica.series("loopkeeper_webhooks_total", outcome=outcome)] = growing(many)

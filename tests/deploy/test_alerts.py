@@ -215,6 +215,11 @@ def a_large_partner_is_down(figures: Figures) -> None:
     change(figures, start, growing(100))
 
 
+@causes("WebhooksLate")
+def a_plan_hears_more_and_more_late(figures: Figures) -> None:
+    change(figures, Replica("notification", "1").series("loopkeeper_webhook_late_seconds"), growing(20))
+
+
 @causes("DeliveryGivenUp")
 def the_first_delivery_ever_is_given_up(figures: Figures) -> None:
     name = Replica("notification", "0").series("loopkeeper_webhooks_total", outcome="exhausted")

@@ -131,6 +131,20 @@ async def test_what_is_written_for_an_endpoint_that_is_well_is_leased_with_it(op
     assert len(await written(opened, [plan], [f"ref_{n}" for n in range(1, 50)])) == 32
 
 
+async def test_what_waits_for_an_endpoint_that_is_well_is_told_and_what_waits_for_a_failing_one_is_not(
+    opened: House,
+) -> None:
+    pool = opened.context.pool
+    plan, failing = await endpoint(opened, 1, "plan"), await endpoint(opened, 2, "clinic")
+    await written(opened, [failing], ["ref_1", "ref_2"], room=0)
+    await ended(opened, (await taken(opened))[:1], HUNG)
+    opened.clock.advance(timedelta(seconds=60))
+    assert await lease.late(pool, opened.clock.now()) == timedelta()
+    await written(opened, [plan], ["ref_1"], room=0)
+    opened.clock.advance(timedelta(seconds=90))
+    assert await lease.late(pool, opened.clock.now()) == timedelta(seconds=90)
+
+
 async def test_what_waits_for_its_turn_goes_first_and_an_endpoint_that_may_not_be_called_is_not(
     opened: House,
 ) -> None:

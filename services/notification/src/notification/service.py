@@ -40,7 +40,7 @@ from notification.persistence.subscriptions import BY_ORGANIZATION
 from notification.persistence.tables import columns
 from notification.settings import NotificationSettings
 from notification.timers import TELLING, on_timer
-from notification.workers import deliver, prune, tell
+from notification.workers import deliver, measure_lateness, prune, tell
 
 
 def domain(equipment: Resources) -> Domain[Outreach, Asked]:
@@ -91,6 +91,7 @@ service = Service(
         "files": worker_of(KINDS),
         "member-files": write_on_schedule,
         "prune": prune,
+        "lateness": measure_lateness,
     },
     ahead=work_ahead,
     must_hold=MUST_HOLD,

@@ -49,6 +49,8 @@ APART = 0.005
 BATCH = 256
 # How often what is too old is looked for.
 PRUNED_EVERY = 3600.0
+# How often it is measured how long what is due has waited: as often as Prometheus usually looks.
+MEASURED_EVERY = 15.0
 
 
 def outgoing_of(context: RunningService) -> Outgoing:
@@ -297,6 +299,17 @@ def _attributes(leased: Leased) -> dict[str, Any]:
         "http.request.method": "POST",
         "server.address": URL(leased.url).host or "",
     }
+
+
+async def measure_lateness(context: RunningService, heartbeat: Heartbeat) -> None:
+    """Tell how far behind the webhooks are, now and then: an endpoint that is well hears at once, or somebody must know."""
+
+    async def work() -> bool:
+        late = await lease.late(context.pool, context.clock.now())
+        context.metrics.webhook_late_seconds.set(late.total_seconds())
+        return False
+
+    await repeat(work, woken_by(context.clock.jumps), MEASURED_EVERY, heartbeat)
 
 
 class Keeping(Protocol):

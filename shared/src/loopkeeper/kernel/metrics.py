@@ -72,6 +72,9 @@ class Metrics:
         self.timer_late_seconds = gauge(
             "timer_late_seconds", "How long the oldest due deadline has waited", "service"
         )
+        self.webhook_late_seconds = gauge(
+            "webhook_late_seconds", "How long the oldest due delivery has waited whose endpoint is well"
+        )
         self.dead_rows = gauge(
             "dead_rows",
             "Rows that an old snapshot, or a vacuum that is behind, keeps in the busiest tables",

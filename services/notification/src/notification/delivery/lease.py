@@ -29,6 +29,7 @@ from notification.delivery.statements import (
     FIRST_HEARD,
     HEALTH,
     HOPELESS,
+    LATE,
     LEASING,
     RECORDING,
     RECOVERABLE,
@@ -279,6 +280,12 @@ def _attempt(result: Result, seal: Seal) -> Mapping[str, Any]:
         "response": seal(leased.subscription, attempted.response_excerpt),
         "next_attempt_at": result.next_attempt_at,
     }
+
+
+async def late(pool: Pool, now: datetime) -> timedelta:
+    """How long the delivery has been due that has waited longest though its endpoint has failed in nothing."""
+    oldest: datetime | None = await pool.fetchval(LATE, now)
+    return now - oldest if oldest is not None else timedelta()
 
 
 async def untold(pool: Pool, limit: int) -> list[Mapping[str, Any]]:

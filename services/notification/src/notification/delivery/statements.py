@@ -154,6 +154,17 @@ CROSS JOIN LATERAL (
 ) later
 """  # noqa: S608 own constants
 
+# Since when the delivery has been due that has waited longest at an endpoint in which nothing has failed. $1 now.
+LATE = f"""
+WITH RECURSIVE {DUE}
+SELECT min(oldest.at) FROM due JOIN subscription s ON s.id = due.subscription LEFT JOIN endpoint e ON e.id = s.id
+CROSS JOIN LATERAL (
+  SELECT d.next_attempt_at AS at FROM delivery d
+  WHERE d.subscription = s.id AND d.state = 'pending' AND d.next_attempt_at <= $1
+  ORDER BY d.next_attempt_at, d.sequence LIMIT 1) oldest
+WHERE s.state = 'enabled' AND s.url IS NOT NULL AND e.open_until IS NULL AND e.failing_since IS NULL
+"""  # noqa: S608 own constants
+
 # Chosen before anything is joined to them: whatever PostgreSQL thinks of how many there are, it looks at these alone.
 UNTOLD = """
 WITH chosen AS MATERIALIZED (
