@@ -1,4 +1,4 @@
-"""A town at work for a long time, and nothing is done to it: does a process grow, does anybody wait longer at the end?
+"""A town at work for a long time, and nothing is done to it: does a process grow, does anybody wait or hear later at the end?
 `python -m tests.chaos.soak [seconds] [referrals a second]`."""
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ from tests.chaos.points import SERVICES
 from tests.chaos.town import Town, town
 
 SEED, EVERY = 2026, 5.0
+# How long the webhook that waits longest has been due, seconds.
+LATE = """SELECT coalesce(extract(epoch FROM now() - min(next_attempt_at)), 0)::float FROM delivery
+          WHERE state = 'pending' AND next_attempt_at <= now()"""
 # A process fills its caches first: what it weighs is compared from here on.
 WARM = 0.25
 
@@ -41,7 +44,8 @@ async def soaked(folder: Path, seconds: float, rate: float) -> Mapping[str, Any]
             People(place, SEED) as people,
         ):
             await people.expect(int(seconds * rate) + 1)
-            weights, at, waits = Weights(), list[float](), list[float]()
+            weights, at, waits, late = Weights(), list[float](), list[float](), list[float]()
+            notification = await connect(place.where.databases["notification"])
             began = time.monotonic()
             while (now := time.monotonic() - began) < seconds:
                 await people.release(max(0, int(now * rate) - people.released))
@@ -50,7 +54,9 @@ async def soaked(folder: Path, seconds: float, rate: float) -> Mapping[str, Any]
                 asked = time.monotonic()
                 await place.ask(OPERATIONS, "GET", "/v1/referrals?limit=50")
                 waits.append(time.monotonic() - asked)
+                late.append(await notification.fetchval(LATE))
                 await asyncio.sleep(EVERY)
+            await notification.close()
             answered, kept_up = len(people.referred), len(people.referred) / (time.monotonic() - began)
             await people.settled()
             broken = [
@@ -64,6 +70,7 @@ async def soaked(folder: Path, seconds: float, rate: float) -> Mapping[str, Any]
     return {
         "seconds": round(seconds), "asked_a_second": rate, "answered_a_second": round(kept_up, 2),
         "referrals": answered, "mb_an_hour": _slopes(at, weights), "page_p99_ms": _halves(waits),
+        "webhooks_late_p99_ms": _halves(late),
         "verify": f"{verified['seconds']} s, {verified['mb']} MB at its peak",
         "broken": len(broken) + verified["findings"],
     }  # fmt: skip
@@ -119,7 +126,7 @@ def _slopes(at: Sequence[float], weights: Weights) -> Mapping[str, float]:
 
 
 def _halves(waits: Sequence[float]) -> Mapping[str, float]:
-    """Of a page of a list, in the first half and in the second."""
+    """In the first half and in the second."""
     half = len(waits) // 2
     parts = {"first half": waits[:half], "second half": waits[half:]}
     return {

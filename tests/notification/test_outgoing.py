@@ -29,9 +29,11 @@ async def opened(migrated: Migrated, tmp_path: Path) -> AsyncGenerator[House]:
         yield found
 
 
-async def endpoint(opened: House, number: int, organization: str, state: str = "enabled") -> Subscription:
+async def endpoint(
+    opened: House, number: int, organization: str, state: str = "enabled", host: str = ""
+) -> Subscription:
     now, name = opened.clock.now(), f"sub_{number:03}"
-    wanted = Wanted(f"https://h{number}.example/hook", "")
+    wanted = Wanted(f"https://{host or f'h{number}'}.example/hook", "")
     made = create(name, organization, wanted, "sealed", "epoch", most=1000).change(None, now)
     assert made is not None
     row = {**made.row, "id": name, "state": state, "enabled_at": now}
@@ -122,6 +124,24 @@ async def test_an_endpoint_that_is_well_gets_more_at_a_time_until_it_fails_or_ha
     await ended(opened, third, TAKEN)
     opened.clock.advance(timedelta(minutes=6))
     assert len(await taken(opened)) == 8
+
+
+async def test_a_host_whose_endpoints_are_all_well_gets_more_than_one_of_which_one_is_not(
+    opened: House,
+) -> None:
+    four = [await endpoint(opened, n, f"clinic-{n}", host="relay") for n in range(4)]
+    for each in four:
+        await written(opened, [each], [f"ref_{n}" for n in range(100)], room=0)
+    first = await taken(opened)
+    assert len(first) == 32
+    await ended(opened, first, TAKEN)
+    second = await taken(opened)
+    assert len(second) == 64
+    await ended(opened, second, TAKEN)
+    third = await taken(opened)
+    await ended(opened, [each for each in third if each.subscription == "sub_000"], HUNG)
+    await ended(opened, [each for each in third if each.subscription != "sub_000"], TAKEN)
+    assert len(await taken(opened)) == 32
 
 
 async def test_what_is_written_for_an_endpoint_that_is_well_is_leased_with_it(opened: House) -> None:

@@ -6,14 +6,14 @@ None of them reads all that waits: each looks, for every subscription that has a
 from __future__ import annotations
 
 from notification.persistence.feed import (
-    FLYING_PER_HOST,
     FLYING_PER_ORGANIZATION,
     IN_FLIGHT_PER_SUBSCRIPTION,
     MOST,
+    MOST_AT_HOST,
 )
 
 # An endpoint that hangs holds no more than MOST of our connections, an organization's together no more
-# than FLYING_PER_ORGANIZATION, and a host's, no matter who named it, FLYING_PER_HOST.
+# than FLYING_PER_ORGANIZATION, and a host's, no matter who named it, MOST_AT_HOST.
 
 # A pair of subscription and referral goes in order: only its earliest pending delivery may leave. (With OFFSET it is one look
 # into the index for each candidate; PostgreSQL would otherwise read all that is pending, for it cannot know the limit.)
@@ -41,12 +41,12 @@ flying AS MATERIALIZED (
 ), may AS MATERIALIZED (
   SELECT s.id, s.organization, s.host, coalesce(f.n, 0) AS n, e.open_until,
     coalesce(sum(f.n) OVER (PARTITION BY s.organization), 0) AS held, coalesce(sum(f.n) OVER (PARTITION BY s.host), 0) AS at,
-    {MOST.format("$1")} AS most
+    {MOST.format("$1")} AS most, {MOST_AT_HOST.format("min(" + MOST.format("$1") + ") OVER (PARTITION BY s.host)")} AS most_at
   FROM due JOIN subscription s ON s.id = due.subscription
   LEFT JOIN endpoint e ON e.id = s.id LEFT JOIN flying f ON f.subscription = s.id
   WHERE s.state = 'enabled' AND s.url IS NOT NULL
 ), queue AS (
-  SELECT d.id, m.held, m.at, row_number() OVER (PARTITION BY m.organization ORDER BY d.next_attempt_at, d.sequence) AS turn,
+  SELECT d.id, m.held, m.at, m.most_at, row_number() OVER (PARTITION BY m.organization ORDER BY d.next_attempt_at, d.sequence) AS turn,
     row_number() OVER (PARTITION BY m.host ORDER BY d.next_attempt_at, d.sequence) AS at_host
   FROM may m CROSS JOIN LATERAL (
     SELECT d.id, d.next_attempt_at, d.sequence FROM delivery d
@@ -55,11 +55,11 @@ flying AS MATERIALIZED (
     ORDER BY d.next_attempt_at, d.sequence LIMIT greatest(0, m.most - m.n)
     FOR UPDATE OF d SKIP LOCKED
   ) d
-  WHERE (m.open_until IS NULL OR m.open_until <= $1) AND m.held < {FLYING_PER_ORGANIZATION} AND m.at < {FLYING_PER_HOST}
+  WHERE (m.open_until IS NULL OR m.open_until <= $1) AND m.held < {FLYING_PER_ORGANIZATION} AND m.at < m.most_at
 ), ranked AS (
   SELECT id, turn, held = 0 AND turn <= {IN_FLIGHT_PER_SUBSCRIPTION} AS fresh,
     row_number() OVER (PARTITION BY held = 0 AND turn <= {IN_FLIGHT_PER_SUBSCRIPTION} ORDER BY turn) AS place
-  FROM queue WHERE held + turn <= {FLYING_PER_ORGANIZATION} AND at + at_host <= {FLYING_PER_HOST}
+  FROM queue WHERE held + turn <= {FLYING_PER_ORGANIZATION} AND at + at_host <= most_at
 ), chosen AS (
   SELECT id FROM ranked WHERE fresh OR place <= $5 ORDER BY turn LIMIT $2
 ), leased AS (

@@ -51,7 +51,7 @@ CHALLENGE_TYPE = "ecm.endpoint.challenge.v1"
 # Common servers drop an idle connection after 5 s; letting go before them spares a false reset.
 KEEPALIVE = timedelta(seconds=4)
 # Connections in all, and to one host and port: a hanging endpoint holds no more than its own share.
-CONNECTIONS, CONNECTIONS_PER_ENDPOINT = 256, 32
+CONNECTIONS, CONNECTIONS_PER_ENDPOINT = 256, 64
 # Parallel deliveries to one name share one look-up this long, so that a dead name server holds one thread, not all.
 NAMES_KEPT = timedelta(seconds=5)
 

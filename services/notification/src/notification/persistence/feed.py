@@ -194,16 +194,20 @@ async def tell_disabled(connection: Connection, subscription: str, command_id: s
 
 # What a subscription, an organization and a host may have in flight over all replicas (protocols.md §14).
 IN_FLIGHT_PER_SUBSCRIPTION, FLYING_PER_ORGANIZATION, FLYING_PER_HOST = 8, 64, 32
-# An endpoint that took something within so many minutes, and has failed in nothing since, gets more at a time: by eights a plan
-# hears of no more than 100 things a second from a machine that is busy. One that begins to hang holds these until its first
-# attempts are over.
-IN_FLIGHT_WHEN_WELL, WELL_FOR = 32, "5 minutes"
+# An endpoint that took something within so many minutes, and has failed in nothing since, gets more at a time, and so does a host
+# whose endpoints all are so: by eights a plan hears of no more than 100 things a second from a machine that is busy. One that
+# begins to hang holds these until its first attempts are over.
+IN_FLIGHT_WHEN_WELL, FLYING_PER_HOST_WHEN_WELL, WELL_FOR = 32, 64, "5 minutes"
 # How many at a time: of an endpoint `e`, by $1 or $2, which is now.
 MOST = f"""
 CASE WHEN e.open_until IS NOT NULL THEN 1
   WHEN e.failures = 0 AND e.failing_since IS NULL AND e.heard_at > {{0}} - interval '{WELL_FOR}' THEN {IN_FLIGHT_WHEN_WELL}
   ELSE {IN_FLIGHT_PER_SUBSCRIPTION} END
 """
+# The same of a host, by the least that one of its endpoints may have.
+MOST_AT_HOST = (
+    f"CASE WHEN {{0}} >= {IN_FLIGHT_WHEN_WELL} THEN {FLYING_PER_HOST_WHEN_WELL} ELSE {FLYING_PER_HOST} END"
+)
 
 # Deliveries of which those that may be sent at once are leased as they are written: nothing due of their subscription waits for
 # its turn, nothing pending of their pair is before them, the endpoint answers, and no bound is reached. $1 rows, $2 now,
@@ -221,7 +225,7 @@ WITH fresh AS MATERIALIZED (SELECT * FROM jsonb_populate_recordset(NULL::deliver
   SELECT d.subscription, s.organization, s.host FROM delivery d JOIN subscription s ON s.id = d.subscription
   WHERE d.state = 'pending' AND d.leased_until IS NOT NULL AND d.leased_until > $2::timestamptz
 ), ranked AS (
-  SELECT f.id, o.most, row_number() OVER (ORDER BY f.subscription, f.sequence) AS place,
+  SELECT f.id, o.most, min(o.most) OVER (PARTITION BY o.host) AS least_at_host, row_number() OVER (ORDER BY f.subscription, f.sequence) AS place,
     row_number() OVER (PARTITION BY f.subscription, f.referral ORDER BY f.sequence) AS of_pair,
     row_number() OVER (PARTITION BY f.subscription ORDER BY f.sequence)
       + (SELECT count(*) FROM flying y WHERE y.subscription = f.subscription) AS of_subscription,
@@ -234,7 +238,7 @@ WITH fresh AS MATERIALIZED (SELECT * FROM jsonb_populate_recordset(NULL::deliver
                     AND e.state = 'pending')
 ), chosen AS (
   SELECT id FROM ranked WHERE of_pair = 1 AND place <= $5::int AND of_subscription <= most
-    AND of_organization <= {FLYING_PER_ORGANIZATION} AND of_host <= {FLYING_PER_HOST})
+    AND of_organization <= {FLYING_PER_ORGANIZATION} AND of_host <= {MOST_AT_HOST.format("least_at_host")})
 INSERT INTO delivery (id, subscription, sequence, referral, notice, told, trigger, asked, state, number, next_attempt_at,
   leased_until, lease)
 SELECT f.id, f.subscription, f.sequence, f.referral, f.notice, f.told, f.trigger, f.asked, f.state, f.number,
