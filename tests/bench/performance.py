@@ -38,7 +38,7 @@ SERVES_WITHIN = 240.0
 # Warm starts of each kind.
 STARTS = 3
 # How long a process is left to come to rest, seconds; and how much is watched and played, where there is time and where not.
-COMES_TO_REST = 5.0
+COMES_TO_REST = 15.0
 RESTS, RESTS_QUICKLY = 30.0, 10.0
 BY_LOG, BY_LOG_QUICKLY = Asked(loops=200, rounds=3, processes=(1,)), Asked(loops=60, rounds=1, processes=(1,))
 
