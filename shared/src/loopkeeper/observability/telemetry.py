@@ -50,7 +50,7 @@ ALLOWED = frozenset(
 LONGEST = 200
 MOST_LINKS = 32
 # `loopkeeper trace` shows what just happened, and the thread of a process at rest sleeps: each of its wakes costs the loop.
-FLUSH_MILLISECONDS = 2_000
+FLUSH_MILLISECONDS = 1_500
 # At 5 000 spans a second the queue holds more than one flush; beyond it the oldest are dropped.
 QUEUE, BATCH = 8192, 512
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})

@@ -25,7 +25,7 @@ TIMEOUTS: dict[str, str] = {
 }
 
 # What a service asks for itself it looks up by keys. A table that nobody has analyzed yet looks small to PostgreSQL, and a plan
-# that reads it from end to end is kept for as long as the session lives.
+# that reads it from end to end is kept for as long as the session lives. And it is planned once: by keys all values are alike.
 BY_KEYS = {"enable_seqscan": "off", "plan_cache_mode": "force_generic_plan"}
 
 

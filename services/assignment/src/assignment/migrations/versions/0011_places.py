@@ -1,9 +1,7 @@
-"""How many places each provider has given away is kept, and no longer counted for every offer; who left and who returned is
-looked up, and no longer looked for among all who hold a place."""
+"""How many places each provider has given away is kept, and no longer counted for every offer."""
 
 from alembic import op
 
-from loopkeeper.postgres.indexes import build
 from loopkeeper.store.row_access import row_security
 
 revision = "0011"
@@ -60,14 +58,10 @@ KEPT = (
 # Nobody writes an assignment between the triggers and this: they hold its table until the migration is committed.
 COUNTED = "INSERT INTO places SELECT provider_id, plan_id, count(*) FROM assignment WHERE held GROUP BY 1, 2"
 
-# Of those about whose provider the plan is asked.
-ASKED_ABOUT = "referral_left ON referral (id) WHERE state -> 'change' ->> 'left' = 'true'"
-
 
 def upgrade() -> None:
     for statement in (TABLE, *row_security("places", "assignment", ("provider_id",)), *KEPT, COUNTED):
         op.execute(statement)
-    build(op, [ASKED_ABOUT])
 
 
 def downgrade() -> None:
