@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -24,17 +24,18 @@ from assignment.domain.commands import (
     Start,
     Withdraw,
 )
+from assignment.persistence.network import Network
 from assignment.service import service
 from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.decider import Command, Refused
-from loopkeeper.contract.events import Event, ReferralAmended
+from loopkeeper.contract.events import Event, ProviderRecorded, ReferralAmended
 from loopkeeper.event_log.port import Received
 from loopkeeper.kernel.clock import ManualClock
 from loopkeeper.store.definition import Submission
 from loopkeeper.testing.rules import MONDAY
 from tests.builders.assignment import APPROVED, RECEIVED
 from tests.builders.facts import closed
-from tests.builders.organizations import LEAD, MARIA, NAVIGATORS, STREET
+from tests.builders.organizations import HARBOR, LEAD, MARIA, NAVIGATORS, STREET
 from tests.databases import Databases
 from tests.shared.replica import Replica, Site, listed, referred, site
 from tests.shared.stores import message
@@ -117,6 +118,25 @@ async def places(desk: Replica, streams: Sequence[str]) -> Counter[str]:
         "SELECT provider_id FROM assignment WHERE held AND referral = ANY($1::text[])", list(streams)
     )
     return Counter(row["provider_id"] for row in rows)
+
+
+# ── the directory ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_of_the_directory_only_what_changed_is_read_again(pair: tuple[Replica, Replica]) -> None:
+    desk, network = pair[0], Network()
+
+    async def known() -> Mapping[str, ProviderRecorded]:
+        async with desk.pool.acquire() as connection:
+            return (await network.of(connection, [HARBOR], counted=False))[0]
+
+    await serving(desk, street=3, navigators=4)
+    before = await known()
+    await desk.store.execute([listed(STREET, capacity=5)])
+    after = await known()
+    assert (before[STREET].capacity, after[STREET].capacity) == (3, 5)
+    # The very one that was read before.
+    assert after[NAVIGATORS] is before[NAVIGATORS]
 
 
 # ── capacity ──────────────────────────────────────────────────────────────────────────────────────────────

@@ -10,7 +10,7 @@ from authorization.domain.deadlines import timers
 from authorization.domain.moves import moves
 from authorization.domain.rules import DECIDER
 from authorization.domain.state import Authorization
-from authorization.persistence.tables import FOR_NOW, columns
+from authorization.persistence.columns import FOR_NOW, columns
 from loopkeeper.contract.events import (
     AuthorizationAppealed,
     AuthorizationEnded,

@@ -14,8 +14,8 @@ from authorization.domain.commands import ExpireGrant, OpenReview
 from authorization.domain.deadlines import timers
 from authorization.domain.rules import DECIDER
 from authorization.domain.state import Authorization
+from authorization.persistence.columns import waits_for
 from authorization.persistence.context import AuthorizationLoaded
-from authorization.persistence.tables import waits_for
 from loopkeeper.contract.calendar import end_of_la_day
 from loopkeeper.contract.events import (
     AuthorizationApproved,

@@ -10,7 +10,7 @@ import pytest
 from authorization.domain.commands import ExpireGrant, LookAgain, NoteFact
 from authorization.domain.deadlines import timers
 from authorization.domain.rules import DECIDER
-from authorization.persistence.tables import columns
+from authorization.persistence.columns import columns
 from loopkeeper.contract.decider import Command
 from loopkeeper.contract.events import (
     AuthorizationPresumptiveEnded,

@@ -12,8 +12,8 @@ from authorization.domain.commands import NoteFact
 from authorization.domain.deadlines import timers
 from authorization.domain.rules import DECIDER
 from authorization.domain.state import Authorization, status
+from authorization.persistence.columns import FOR_NOW, columns
 from authorization.persistence.context import AuthorizationLoaded
-from authorization.persistence.tables import FOR_NOW, columns
 from loopkeeper.contract.calendar import end_of_la_day
 from loopkeeper.contract.events import (
     AssignmentAccepted,

@@ -35,12 +35,26 @@ from tests.bench.yardsticks import Yardsticks, measured
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "performance.md"
 SERVES_WITHIN = 240.0
-# Warm starts of each kind.
-STARTS = 3
-# How long a process is left to come to rest, seconds; and how much is watched and played, where there is time and where not.
-COMES_TO_REST = 15.0
-RESTS, RESTS_QUICKLY = 30.0, 10.0
-BY_LOG, BY_LOG_QUICKLY = Asked(loops=200, rounds=3, processes=(1,)), Asked(loops=60, rounds=1, processes=(1,))
+
+
+@dataclass(frozen=True)
+class Much:
+    """How much is done: warm starts of each kind; how long a process is left to come to rest, and is watched then, seconds;
+    loops on each log; POSTs; and the words of `tests.bench.alone`."""
+
+    starts: int
+    comes_to_rest: float
+    rests: float
+    by_log: Asked
+    creates: int
+    words: tuple[str, ...] = ()
+
+
+WHOLE = Much(3, 15.0, 30.0, Asked(loops=200, rounds=3, processes=(1,)), 4000)
+QUICK = Much(
+    1, 8.0, 6.0, Asked(loops=40, rounds=1, processes=(1,)), 1000,
+    ("--referrals", "5", "--saturated", "100", "--paced", "4", "--idle", "6"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -56,9 +70,9 @@ class Weighed:
     processor: float
 
 
-def weight(folder: Path, services: Sequence[str], rests: float) -> Weighed:
-    """Start these services on databases of their own: the first start makes the tables. The last is watched for so many
-    seconds once it has come to rest."""
+def weight(folder: Path, services: Sequence[str], much: Much) -> Weighed:
+    """Start these services on databases of their own: the first start makes the tables. The last is watched once it has come
+    to rest."""
     home = folder / "home"
     home.mkdir(parents=True)
     try:
@@ -66,24 +80,24 @@ def weight(folder: Path, services: Sequence[str], rests: float) -> Weighed:
             pass
         both, alone = list[float](), list[float]()
         memory = spent = resting = 0.0
-        for number in range(STARTS):
+        for number in range(much.starts):
             with _up(home, services) as up:
                 both.append(up.seconds)
             server = embedded.start(home / "postgres", [*services, "log"])
             with _up(home, services) as up:
                 alone.append(up.seconds)
                 spent = _spent(up.pid)
-                if number < STARTS - 1:
+                if number < much.starts - 1:
                     continue
-                time.sleep(COMES_TO_REST)
+                time.sleep(much.comes_to_rest)
                 before = spent_of_process(up.pid) + spent_of_server(server.pid)
-                time.sleep(rests)
+                time.sleep(much.rests)
                 resting = spent_of_process(up.pid) + spent_of_server(server.pid) - before
                 rollup = Path(f"/proc/{up.pid}/smaps_rollup").read_text()
                 found = re.search(r"^Rss:\s+(\d+)", rollup, re.M)
                 assert found is not None, rollup
                 memory = int(found[1]) / 1024
-        return Weighed(memory, resting / rests * 1000, median(both), median(alone), spent)
+        return Weighed(memory, resting / much.rests * 1000, median(both), median(alone), spent)
     finally:
         embedded.remove(home / "postgres")
 
@@ -120,9 +134,8 @@ def _up(home: Path, services: Sequence[str]) -> Generator[Up]:
             process.wait()
 
 
-def alone(*, quick: bool) -> Mapping[str, Any]:
+def alone(words: Sequence[str]) -> Mapping[str, Any]:
     """What one referral costs, in a process of its own."""
-    words = ["--referrals", "5", "--saturated", "100", "--paced", "5", "--idle", "10"] if quick else []
     done = subprocess.run(
         [sys.executable, "-m", "tests.bench.alone", "--json", *words],
         check=True,
@@ -286,19 +299,19 @@ def main() -> None:
     )
     parser.add_argument("--quick", action="store_true", help="fewer referrals, shorter rounds")
     asked = parser.parse_args()
-    much, rests = (BY_LOG_QUICKLY, RESTS_QUICKLY) if asked.quick else (BY_LOG, RESTS)
+    much = QUICK if asked.quick else WHOLE
     with tempfile.TemporaryDirectory() as base:
         folder = Path(base)
         beside = measured(folder, quick=asked.quick)
         weights = {
-            "one service (intake)": weight(folder / "one", ["intake"], rests),
-            "four services in one process": weight(folder / "four", ALL, rests),
+            "one service (intake)": weight(folder / "one", ["intake"], much),
+            "four services in one process": weight(folder / "four", ALL, much),
         }
-        by_log = {log: found[1] for log, found in on_each(LOGS, folder / "logs", much)}
+        by_log = {log: found[1] for log, found in on_each(LOGS, folder / "logs", much.by_log)}
         first = newcomer.first_loop(folder / "newcomer")
     kept = PAGE.read_text()
-    created = requests.measure(1000 if asked.quick else 4000)
-    written = page(alone(quick=asked.quick), created, beside, weights, first, by_log)
+    created = requests.measure(much.creates)
+    written = page(alone(much.words), created, beside, weights, first, by_log)
     print(compared(kept, written))
     PAGE.write_text(written)
     print(f"written: {PAGE}")

@@ -19,16 +19,16 @@ import orjson
 import assignment.domain.deadlines
 import assignment.domain.rules
 import assignment.domain.state
-import assignment.persistence.tables
+import assignment.persistence.columns
 import authorization.domain.deadlines
 import authorization.domain.rules
-import authorization.persistence.tables
+import authorization.persistence.columns
 import notification.domain.outreach.deadlines
 import notification.domain.outreach.rules
-import notification.persistence.tables
+import notification.persistence.columns
 import referral_intake.domain.deadlines
 import referral_intake.domain.rules
-import referral_intake.persistence.tables
+import referral_intake.persistence.columns
 from loopkeeper.contract import events
 from loopkeeper.contract.envelope import Message
 from loopkeeper.event_log.generations import GENERATION, Generations
@@ -60,7 +60,7 @@ DOMAINS: Mapping[str, Domain[Any, Any]] = {
     "intake": Domain(
         "intake",
         referral_intake.domain.rules.DECIDER,
-        referral_intake.persistence.tables.columns,
+        referral_intake.persistence.columns.columns,
         referral_intake.domain.deadlines.timers,
         loader=UNASKED,
         notes_all=True,
@@ -68,14 +68,14 @@ DOMAINS: Mapping[str, Domain[Any, Any]] = {
     "authorization": Domain(
         "authorization",
         authorization.domain.rules.DECIDER,
-        authorization.persistence.tables.columns,
+        authorization.persistence.columns.columns,
         authorization.domain.deadlines.timers,
         loader=UNASKED,
     ),
     "assignment": Domain(
         "assignment",
         assignment.domain.rules.DECIDER,
-        assignment.persistence.tables.columns,
+        assignment.persistence.columns.columns,
         assignment.domain.deadlines.timers,
         loader=UNASKED,
         reference_streams=frozenset({"provider"}),
@@ -83,7 +83,7 @@ DOMAINS: Mapping[str, Domain[Any, Any]] = {
     "notification": Domain(
         "notification",
         notification.domain.outreach.rules.DECIDER,
-        notification.persistence.tables.columns,
+        notification.persistence.columns.columns,
         notification.domain.outreach.deadlines.timers(load(["notification"])),
         loader=UNASKED,
         notes_all=True,

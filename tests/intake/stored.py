@@ -12,9 +12,9 @@ from loopkeeper.store.definition import Domain, Submission
 from referral_intake.domain.commands import Keys, ReceiveReferral, WithdrawReferral
 from referral_intake.domain.rules import DECIDER
 from referral_intake.domain.state import Referral
+from referral_intake.persistence.columns import columns
 from referral_intake.persistence.context import IntakeLoader
 from referral_intake.persistence.projections import IntakeProjection
-from referral_intake.persistence.tables import columns
 from tests.builders import facts
 from tests.builders.organizations import ROSA, STREET
 

@@ -22,8 +22,8 @@ from referral_intake.domain.commands import Keys, ReceiveReferral
 from referral_intake.domain.deadlines import timers
 from referral_intake.domain.form.screening import Screening
 from referral_intake.domain.rules import DECIDER
+from referral_intake.persistence.columns import columns
 from referral_intake.persistence.context import IntakeLoader
-from referral_intake.persistence.tables import columns
 from tests.builders.organizations import HARBOR, STREET
 from tests.databases import Databases
 from tests.shared.stores import AT, Bench, opened

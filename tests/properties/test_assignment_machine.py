@@ -16,8 +16,8 @@ from assignment.domain.commands import Accept, AskPlan, AssignByHand, Decline, N
 from assignment.domain.deadlines import timers
 from assignment.domain.rules import DECIDER
 from assignment.domain.state import SERVICES_RECEIVED, Assignment, Offer
+from assignment.persistence.columns import columns
 from assignment.persistence.context import MEMBER, PROVIDER, AssignmentLoaded
-from assignment.persistence.tables import columns
 from loopkeeper.contract.decider import Command, Refused
 from loopkeeper.contract.events import (
     AssignmentAccepted,

@@ -14,7 +14,7 @@ from authorization.domain.commands import ExpireGrant, NoteFact
 from authorization.domain.deadlines import timers
 from authorization.domain.rules import DECIDER
 from authorization.domain.state import SERVICES_RECEIVED, status
-from authorization.persistence.tables import columns
+from authorization.persistence.columns import columns
 from loopkeeper.contract.calendar import la_date, term_through
 from loopkeeper.contract.decider import Refused
 from loopkeeper.contract.events import (

@@ -32,7 +32,7 @@ from referral_intake.domain.commands import WithdrawReferral
 from referral_intake.domain.next_step import next_step
 from referral_intake.domain.rules import DECIDER
 from referral_intake.domain.state import Status, status
-from referral_intake.persistence.tables import columns
+from referral_intake.persistence.columns import columns
 from tests.builders import facts
 from tests.builders.intake import note, receive
 from tests.builders.organizations import STREET

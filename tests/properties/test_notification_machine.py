@@ -44,7 +44,7 @@ from notification.domain.outreach.commands import (
 )
 from notification.domain.outreach.rules import DECIDER
 from notification.domain.outreach.state import SERVICES_RECEIVED, Outreach
-from notification.persistence.tables import columns
+from notification.persistence.columns import columns
 from tests.builders.facts import closed
 from tests.builders.notification import DAVID, accepted, approved, made, received
 from tests.builders.organizations import OTHER, STREET

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from loopkeeper.kernel.errors import StartError
 from loopkeeper.postgres import indexes
 from loopkeeper.postgres.connections import Connection, connect
-from loopkeeper.postgres.migrations import sqlalchemy_url
+from loopkeeper.postgres.migrating import sqlalchemy_url
 from tests.databases import Fresh
 
 ROWS = 200_000

@@ -9,8 +9,8 @@ from typing import Any
 from assignment.persistence import context as of_assignment
 from authorization.domain.commands import Amend, LookAgain, OpenReview
 from authorization.persistence import context as of_authorization
-from authorization.persistence.tables import FOR_NOW
-from authorization.persistence.tables import columns as authorization_columns
+from authorization.persistence.columns import FOR_NOW
+from authorization.persistence.columns import columns as authorization_columns
 from loopkeeper.contract.events import ProviderRecorded
 from loopkeeper.policy import Policy
 from loopkeeper.security.sealing import Sealer
@@ -19,9 +19,9 @@ from notification.domain.notices.wording import Names
 from notification.domain.outreach.commands import RaiseNotice, Untold
 from notification.persistence.context import NotificationLoaded
 from referral_intake.domain.commands import AnswerQuestions, ChooseProvider, Keys, ReceiveReferral
+from referral_intake.persistence.columns import columns as intake_columns
 from referral_intake.persistence.context import IntakeLoaded
 from referral_intake.persistence.queries import KnownMembers
-from referral_intake.persistence.tables import columns as intake_columns
 
 States = Mapping[str, Any]
 

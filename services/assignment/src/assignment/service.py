@@ -7,11 +7,11 @@ from assignment.domain.deadlines import timers
 from assignment.domain.rules import DECIDER
 from assignment.domain.state import Assignment
 from assignment.persistence import directory
-from assignment.persistence.context import AssignmentLoader
+from assignment.persistence.columns import columns
 from assignment.persistence.directory import restored
+from assignment.persistence.loader import AssignmentLoader
 from assignment.persistence.must_hold import MUST_HOLD, known_loop
 from assignment.persistence.projections import AssignmentProjection
-from assignment.persistence.tables import columns
 from assignment.settings import AssignmentSettings
 from assignment.timers import TELLING, on_timer
 from assignment.workers import sweep_left

@@ -9,10 +9,10 @@ from authorization.domain.deadlines import timers
 from authorization.domain.rules import DECIDER
 from authorization.domain.state import Authorization
 from authorization.files.decisions import KINDS
+from authorization.persistence.columns import columns
 from authorization.persistence.context import AuthorizationLoader
 from authorization.persistence.must_hold import known_loop
 from authorization.persistence.projections import LookupProjection
-from authorization.persistence.tables import columns
 from authorization.settings import AuthorizationSettings
 from authorization.timers import TELLING, on_timer
 from authorization.workers import sweep_awaiting

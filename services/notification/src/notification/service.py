@@ -31,13 +31,13 @@ from notification.domain.outreach.rules import DECIDER
 from notification.domain.outreach.state import Outreach
 from notification.files.reporting import KINDS
 from notification.files.schedule import write_on_schedule
+from notification.persistence.columns import columns
 from notification.persistence.context import NotificationLoader
 from notification.persistence.feed import renumber
 from notification.persistence.forwarded import on_kafka
 from notification.persistence.must_hold import MUST_HOLD, known_loop
 from notification.persistence.projections import TellingProjection
 from notification.persistence.subscriptions import BY_ORGANIZATION
-from notification.persistence.tables import columns
 from notification.settings import NotificationSettings
 from notification.timers import TELLING, on_timer
 from notification.workers import deliver, measure_lateness, prune, tell

@@ -22,7 +22,7 @@ from referral_intake.api import (
 from referral_intake.api.many import referral_batch
 from referral_intake.api.many.referral_sheets import KINDS
 from referral_intake.api.reports import routes as reports
-from referral_intake.consumers import REACTIONS
+from referral_intake.consumers import REACTIONS, read_again
 from referral_intake.domain.contexts import Asked
 from referral_intake.domain.deadlines import timers
 from referral_intake.domain.rules import DECIDER
@@ -30,11 +30,10 @@ from referral_intake.domain.state import Referral
 from referral_intake.files.reports import ahead as reports_ahead
 from referral_intake.files.reports import build_reports
 from referral_intake.persistence.changes import watch
+from referral_intake.persistence.columns import columns
 from referral_intake.persistence.context import IntakeLoader
 from referral_intake.persistence.must_hold import MUST_HOLD, known_loop
 from referral_intake.persistence.projections import IntakeProjection
-from referral_intake.persistence.recovered_keys import read_again
-from referral_intake.persistence.tables import columns
 from referral_intake.settings import IntakeSettings
 from referral_intake.timers import TELLING, on_timer
 from referral_intake.workers import compare_rosters, count_loops

@@ -1,5 +1,4 @@
-"""How a service's database gets its tables: its own Alembic tree, under one lock, at start or as a job. And are they there,
-for the program that finds them?
+"""Are a service's tables there, for the program that finds them? Where they are not, they are made (`migrating.py`).
 
 A revision is a number that begins its file's name. Tables only grow, so a program works with newer ones, as it must while
 both versions run and after a step back. A migration that older programs cannot work with begins a new thousand.
@@ -10,23 +9,9 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any
-
-import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
 
 from loopkeeper.kernel.errors import StartError
-from loopkeeper.postgres.connections import connect, lost, session
-
-# Two replicas starting at once migrate once; the other waits here.
-LOCK = 0x6D696772
-ASKED_EVERY = 0.2
-
-
-def sqlalchemy_url(url: str) -> sa.URL:
-    """The same database as SQLAlchemy names it, over asyncpg."""
-    return sa.make_url(url).set(drivername="postgresql+asyncpg")
-
+from loopkeeper.postgres.connections import connect, lost
 
 # So many revisions lie between one migration that older programs cannot work with and the next.
 ERA = 1000
@@ -58,7 +43,7 @@ async def tables(service: str, url: str, package: str) -> Tables:
             found = await connection.fetchval("SELECT version_num FROM alembic_version") or ""
     finally:
         await connection.close()
-    return _checked(Tables(service, found, newest(package)))
+    return checked(Tables(service, found, newest(package)))
 
 
 def newest(package: str) -> str:
@@ -67,7 +52,7 @@ def newest(package: str) -> str:
     return max(name.partition("_")[0] for name in names if name[0].isdigit())
 
 
-def _checked(tables: Tables) -> Tables:
+def checked(tables: Tables) -> Tables:
     """Raises `StartError` where waiting would not help: the tables are another program's, or this one is too old."""
     if tables.found and not tables.found.isdigit():
         raise StartError(
@@ -88,70 +73,20 @@ async def upgrade(url: str, package: str, revision: str = "head") -> Tables:
     if revision == "head":
         found = await tables(package, url, package)
         if not found.missing:
-            # As at almost every start: Alembic and an engine are two dozen megabytes and half a second.
+            # As at almost every start: SQLAlchemy and Alembic are three dozen megabytes and half a second.
             return found
-    from sqlalchemy.ext.asyncio import create_async_engine
+    from loopkeeper.postgres.migrating import migrated
 
-    # asyncpg reads the URL itself: SQLAlchemy would take `sslmode` and its like for words of its own.
-    engine = create_async_engine("postgresql+asyncpg://", async_creator=lambda: session(url))
-    try:
-        async with engine.connect() as connection:
-            await _alone(connection)
-            found = await connection.run_sync(_upgrade, package, revision)
-            await connection.execute(sa.text("SELECT pg_advisory_unlock(:lock)"), {"lock": LOCK})
-            await connection.commit()
-            return found
-    finally:
-        await engine.dispose()
-
-
-async def _alone(connection: Any) -> None:
-    """Hold the lock. Who waits asks again and again, each time in a transaction that ends: an index that is being made waits
-    for every transaction older than it, and would never be done while another replica waits in one."""
-    while True:
-        held = await connection.scalar(sa.text("SELECT pg_try_advisory_lock(:lock)"), {"lock": LOCK})
-        await connection.commit()
-        if held:
-            return
-        await asyncio.sleep(ASKED_EVERY)
+    return await migrated(url, package, revision)
 
 
 def went_away(error: BaseException) -> bool:
     """Whether a migration ended because the database went away, and not by a fault of its own: it starts again."""
-    if isinstance(error, DBAPIError) and error.connection_invalidated:
+    # As SQLAlchemy says it.
+    if getattr(error, "connection_invalidated", False):
         return True
     causes = (error.__cause__, getattr(error, "orig", None))
     return lost(error) or any(went_away(each) for each in causes if each is not None)
-
-
-def _upgrade(connection: sa.Connection, package: str, revision: str) -> Tables:
-    from alembic import command
-    from alembic.config import Config
-    from alembic.migration import MigrationContext
-
-    current = MigrationContext.configure(connection).get_current_revision() or ""
-    connection.rollback()
-    found = _checked(Tables(package, current, newest(package)))
-    if found.newer:
-        return found
-    config = Config()
-    config.set_main_option("script_location", f"{package}:migrations")
-    config.attributes["connection"] = connection
-    command.upgrade(config, revision)
-    connection.commit()
-    return found
-
-
-def run_environment(context: Any, metadata: sa.MetaData) -> None:
-    """What every service's `migrations/env.py` does: migrate over the connection it is handed."""
-    # A migration whose indexes are made outside a transaction is kept by itself.
-    context.configure(
-        connection=context.config.attributes["connection"],
-        target_metadata=metadata,
-        transaction_per_migration=True,
-    )
-    with context.begin_transaction():
-        context.run_migrations()
 
 
 def upgrade_now(url: str, package: str) -> None:

@@ -74,11 +74,12 @@ async def timers(
     writes: Writes, domain: Domain[Any, Any], changes: Sequence[Change[Any]]
 ) -> tuple[datetime, ...]:
     """The deadlines that live after these changes, and no others; returns when the new ones come."""
-    before: dict[str, Mapping[str, datetime]] = {}
-    after: dict[str, Mapping[str, datetime]] = {}
+    first: dict[str, Any] = {}
+    last: dict[str, Any] = {}
     for change in changes:
-        before.setdefault(change.stream, domain.timers(change.before) if change.before else {})
-        after[change.stream] = domain.timers(change.after) if change.after else {}
+        first.setdefault(change.stream, change.before)
+        last[change.stream] = change.after
+    before, after = _timers(domain, first), _timers(domain, last)
     gone = [(s, k) for s, timers in before.items() for k in timers if k not in after[s]]
     due = [(s, k, at) for s, timers in after.items() for k, at in timers.items() if before[s].get(k) != at]
     if gone:
@@ -97,6 +98,10 @@ async def timers(
             [at for _, _, at in due],
         )
     return tuple(at for _, _, at in due)
+
+
+def _timers(domain: Domain[Any, Any], states: Mapping[str, Any]) -> Mapping[str, Mapping[str, datetime]]:
+    return {stream: domain.timers(state) if state else {} for stream, state in states.items()}
 
 
 async def parked(

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import JSONB
-
 from loopkeeper.store.row_access import row_security
-from loopkeeper.store.schema import TEXT_KEYS, moment
 
 # Revised never: each service's migration runs these once.
 FIRST = (
@@ -59,77 +55,3 @@ def file_statements(service: str) -> tuple[str, ...]:
         )
     ]
     return (*FIRST, *row_security("file", service), *guarded)
-
-
-def file_tables(metadata: sa.MetaData) -> None:
-    """The same tables for the metadata of a service that takes files."""
-    waiting = sa.text("state IN ('received', 'acting')")
-    sa.Table(
-        "file",
-        metadata,
-        sa.Column("id", sa.Text, primary_key=True),
-        sa.Column("organization", sa.Text, nullable=False),
-        sa.Column("client", sa.Text, nullable=False),
-        sa.Column("roles", sa.Text, nullable=False),
-        # Who may see it: the sender, and the plan whose file it is.
-        *(sa.Column(key, sa.Text, nullable=False, server_default="") for key in TEXT_KEYS),
-        sa.Column("plan", sa.Text, nullable=False),
-        sa.Column("kind", sa.Text, nullable=False),
-        # receiving, received, acting, done, refused, held or taken_back
-        sa.Column("state", sa.Text, nullable=False),
-        sa.Column("dry_run", sa.Boolean, nullable=False),
-        sa.Column("digest", sa.Text, nullable=False),
-        sa.Column("bytes", sa.Integer, nullable=False),
-        # Under whose key its bytes, its name and its facts are sealed.
-        sa.Column("sealed_with", sa.Text, nullable=False),
-        sa.Column("name", sa.Text, nullable=False),
-        sa.Column("format", sa.Text, nullable=False),
-        # Why it was refused whole, or is held.
-        sa.Column("code", sa.Text, nullable=False),
-        sa.Column("sentence", sa.Text, nullable=False),
-        sa.Column("fix", sa.Text, nullable=False),
-        sa.Column("column", sa.Text, nullable=False),
-        sa.Column("period_from", sa.Date),
-        sa.Column("period_through", sa.Date),
-        sa.Column("counts", JSONB, nullable=False),
-        sa.Column("rows", sa.Integer, nullable=False),
-        sa.Column("done", sa.Integer, nullable=False),
-        sa.Column("note", JSONB, nullable=False),
-        moment("received_at", nullable=False),
-        moment("done_at"),
-        moment("forgotten_at"),
-        moment("at", nullable=False),
-        sa.Index("file_at", "at", "id"),
-        sa.Index("file_open", "received_at", "id", postgresql_where=waiting),
-        sa.Index("file_kept", "received_at", postgresql_where=sa.text("forgotten_at IS NULL")),
-        sa.Index("file_month", "plan_id", "kind", sa.text(f"({FILE_DAY})")),
-    )
-    sa.Table(
-        "file_part",
-        metadata,
-        sa.Column("file", sa.Text, primary_key=True),
-        sa.Column("n", sa.Integer, primary_key=True, autoincrement=False),
-        sa.Column("sealed", sa.Text, nullable=False),
-    )
-    sa.Table(
-        "file_row",
-        metadata,
-        sa.Column("file", sa.Text, primary_key=True),
-        sa.Column("row", sa.Integer, primary_key=True, autoincrement=False),
-        # In which order the rows act: those of one member by the dates they bear.
-        sa.Column("place", sa.Integer, nullable=False),
-        sa.Column("stream", sa.Text, nullable=False),
-        # open, waiting or done
-        sa.Column("state", sa.Text, nullable=False),
-        sa.Column("result", sa.Text, nullable=False),
-        sa.Column("code", sa.Text, nullable=False),
-        sa.Column("field", sa.Text, nullable=False),
-        sa.Column("fix", sa.Text, nullable=False),
-        sa.Column("warnings", JSONB, nullable=False),
-        # What the row says, sealed until it has acted; then empty.
-        sa.Column("facts", sa.Text, nullable=False),
-        sa.Column("done", sa.Integer, nullable=False),
-        sa.Column("receipt", JSONB, nullable=False),
-        sa.Index("file_row_open", "file", "place", postgresql_where=sa.text("state <> 'done'")),
-        sa.Index("file_row_stream", "stream", postgresql_where=sa.text("stream <> ''")),
-    )

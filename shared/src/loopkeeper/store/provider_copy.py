@@ -8,27 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
-import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import JSONB
+import orjson
 
 from loopkeeper.contract.envelope import Message
 from loopkeeper.contract.events import ProviderRecorded
 from loopkeeper.store.definition import Recorded, Reference
 
 TABLE = "provider"
-
-
-def provider_table(metadata: sa.MetaData) -> sa.Table:
-    """The copy's table. Nothing in it is about a member."""
-    return sa.Table(
-        TABLE,
-        metadata,
-        sa.Column("id", sa.Text, primary_key=True),
-        sa.Column("version", sa.Integer, nullable=False),
-        sa.Column("entry", JSONB, nullable=False),
-    )
 
 
 def on_provider_recorded(event: ProviderRecorded, message: Message) -> Reference:
@@ -45,3 +34,11 @@ def on_provider_recorded(event: ProviderRecorded, message: Message) -> Reference
 def read_entry(entry: Mapping[str, Any]) -> ProviderRecorded:
     """The entry of a row of the copy."""
     return ProviderRecorded.model_validate(entry)
+
+
+# As many as the largest plans contract; each takes some ten kilobytes.
+@lru_cache(maxsize=512)
+def read_text(entry: str) -> ProviderRecorded:
+    """The same of a row as PostgreSQL writes it. Every batch that concerns a provider reads its entry, which changes a few times
+    a year: it is parsed once."""
+    return read_entry(orjson.loads(entry))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from assignment.domain.state import Assignment, Offer
-from assignment.persistence.tables import offer_row, shown, write_assignments
+from assignment.persistence.turns import offer_row, shown, write_assignments
 from loopkeeper.postgres.connections import Connection
 from loopkeeper.store.definition import Change, Projection, Wrote
 from loopkeeper.store.gathered import Gathered

@@ -13,8 +13,8 @@ from authorization.api.views import ShownAuthorization, ShownClaim, show
 from authorization.domain.state import Authorization, status
 from authorization.persistence import policy_lookup
 from authorization.persistence.case_claims import CLAIMED, CLAIMED_BY, claims
+from authorization.persistence.columns import READ_COLUMNS
 from authorization.persistence.open_authorizations import ask, contracted, open_authorization
-from authorization.persistence.tables import READ_COLUMNS
 from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.field_types import BirthDay
 from loopkeeper.contract.vocabulary.openings import OpeningReason

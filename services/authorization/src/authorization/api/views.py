@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from authorization.domain.deadlines import Due, due
 from authorization.domain.moves import moves
 from authorization.domain.state import Authorization, Decision, Grant, Pause, Term, status
-from authorization.persistence.tables import waits_for
+from authorization.persistence.columns import waits_for
 from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.events import Adverse, Rights, Unmet
 from loopkeeper.contract.vocabulary.decisions import Discontinuation as Code

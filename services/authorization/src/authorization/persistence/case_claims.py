@@ -8,31 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-import sqlalchemy as sa
-
 from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.postgres.connections import Connection, Pool
 from loopkeeper.runtime.service import RunningService
-from loopkeeper.store.schema import moment
 
 # Claimed again, it is held as long again.
 HELD_FOR = timedelta(minutes=30)
 # Of a row of `referral`: whether somebody works on it, or this person; `?` are now and the person.
 CLAIMED = "EXISTS (SELECT 1 FROM case_claim c WHERE c.id = authorization_id AND c.until > ?)"
 CLAIMED_BY = "authorization_id IN (SELECT c.id FROM case_claim c WHERE c.until > ? AND c.person = ?)"
-
-
-def claim_table(metadata: sa.MetaData) -> sa.Table:
-    """One row a claimed request; over once `until` has passed."""
-    return sa.Table(
-        "case_claim",
-        metadata,
-        sa.Column("id", sa.Text, primary_key=True),
-        sa.Column("plan_id", sa.Text, nullable=False, server_default=""),
-        sa.Column("person", sa.Text, nullable=False),
-        moment("until", nullable=False),
-        sa.Index("case_claim_person", "plan_id", "person"),
-    )
 
 
 async def claim(context: RunningService, id: str, plan: str, person: str) -> tuple[str, datetime]:

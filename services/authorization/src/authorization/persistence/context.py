@@ -50,8 +50,8 @@ from authorization.domain.contexts import (
 from authorization.domain.presumptive import hubs_of
 from authorization.domain.state import NOT_REAUTHORIZED, Authorization
 from authorization.persistence import policy_lookup
+from authorization.persistence.columns import FOR_NOW
 from authorization.persistence.open_authorizations import read_entries
-from authorization.persistence.tables import FOR_NOW
 from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.decider import Command, InvariantBroken, Plain
 from loopkeeper.contract.events import Claim, ProviderRecorded, ReferralAmended

@@ -10,9 +10,6 @@ from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
-import orjson
-import sqlalchemy as sa
-
 from authorization.domain.presumptive import covered, hubs_of
 from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.events import ProviderRecorded
@@ -24,21 +21,9 @@ from loopkeeper.security.keyring import Unsealable
 from loopkeeper.security.organizations import Client
 from loopkeeper.security.sealing import Sealer
 from loopkeeper.store.gathered import Writes
-from loopkeeper.store.provider_copy import read_entry
+from loopkeeper.store.provider_copy import read_text
 
 WHY = "to look up whether an authorization is open"
-
-
-def lookup_table(metadata: sa.MetaData) -> sa.Table:
-    """One row a request whose member's CIN and birth date are known."""
-    return sa.Table(
-        "lookup",
-        metadata,
-        sa.Column("id", sa.Text, primary_key=True),
-        sa.Column("plan", sa.Text, nullable=False),
-        sa.Column("member_index", sa.Text, nullable=False),
-        sa.Index("lookup_member", "plan", "member_index"),
-    )
 
 
 def member_index(sealer: Sealer, plan: str, cin: str, birth_date: str) -> str:
@@ -82,7 +67,7 @@ async def read_entries(connection: Connection | Pool, ids: Sequence[str]) -> dic
     if not ids:
         return {}
     rows = await connection.fetch("SELECT id, entry FROM provider WHERE id = ANY($1::text[])", list(ids))
-    return {row["id"]: read_entry(orjson.loads(row["entry"])) for row in rows}
+    return {row["id"]: read_text(row["entry"]) for row in rows}
 
 
 async def ask(context: RunningService, client: Client, plan: str, number: str, birth_date: date) -> str:

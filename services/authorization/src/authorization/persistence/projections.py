@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from authorization.domain.state import Authorization
+from authorization.persistence.columns import columns
 from authorization.persistence.open_authorizations import index, remember
-from authorization.persistence.tables import columns
 from loopkeeper.contract.events import ReferralAmended, ReferralReceived
 from loopkeeper.kernel.wake import Waker
 from loopkeeper.postgres.connections import Connection

@@ -3,6 +3,6 @@
 from alembic import context
 from sqlalchemy import MetaData
 
-from loopkeeper.postgres.migrations import run_environment
+from loopkeeper.postgres.migrating import run_environment
 
 run_environment(context, MetaData())

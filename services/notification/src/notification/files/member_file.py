@@ -33,7 +33,7 @@ from loopkeeper.runtime.files.kinds import Sent
 from loopkeeper.runtime.service import RunningService
 from loopkeeper.security.organizations import Client, Role
 from loopkeeper.security.sealing import Opening, open_identity
-from loopkeeper.store.provider_copy import read_entry
+from loopkeeper.store.provider_copy import read_text
 from notification.domain.notices.notice_policy import part2_programs
 from notification.domain.outreach.state import Outreach
 from notification.files.member_rows import (
@@ -85,7 +85,7 @@ def layout_of(context: RunningService, plan: str, on: date) -> tuple[Layout, str
 
 async def entry_of(context: RunningService, provider: str) -> ProviderRecorded | None:
     entry = await context.pool.fetchval("SELECT entry FROM provider WHERE id = $1", provider)
-    return read_entry(orjson.loads(entry)) if entry else None
+    return read_text(entry) if entry else None
 
 
 async def write_member_file(

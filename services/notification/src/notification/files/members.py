@@ -22,7 +22,7 @@ from loopkeeper.runtime.service import RunningService
 from loopkeeper.security.keyring import SYSTEM
 from loopkeeper.security.organizations import Client
 from loopkeeper.security.sealing import Opening, open_identity
-from loopkeeper.store.provider_copy import read_entry
+from loopkeeper.store.provider_copy import read_text
 from notification.domain.outreach.state import (
     SERVICES_RECEIVED,
     Assignment,
@@ -64,7 +64,7 @@ async def own_members(context: RunningService, sent: Sent) -> Own:
     the telling (loop.md 1.6)."""
     provider = sent.client.organization
     entry = await context.pool.fetchval("SELECT entry FROM provider WHERE id = $1", provider)
-    known = read_entry(orjson.loads(entry)) if entry else None
+    known = read_text(entry) if entry else None
     by_file = known is not None and known.answers_by == "file"
     rows = await context.pool.fetch(
         """SELECT id, state FROM referral WHERE plan_id = $1 AND (held_by = $2 OR formerly_held_by @> ARRAY[$2])""",

@@ -9,15 +9,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 
-import orjson
-
 from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.decider import Command, InvariantBroken, Plain
 from loopkeeper.policy import Policy
 from loopkeeper.postgres.connections import Connection
 from loopkeeper.security.organizations import Directory, OrganizationKind
 from loopkeeper.store.definition import Key, Loaded, Loader, Work
-from loopkeeper.store.provider_copy import read_entry
+from loopkeeper.store.provider_copy import read_text
 from notification.domain.notices.notices import concerned
 from notification.domain.notices.visibility import reveals
 from notification.domain.notices.wording import Named, Names
@@ -167,7 +165,7 @@ class NotificationLoader(Loader[Outreach, Asked]):
         for slug in self._programs & set(organizations):
             known[slug] = replace(known.get(slug, Named(slug)), reveals=True)
         for name, recorded in entries.items():
-            entry = read_entry(orjson.loads(recorded))
+            entry = read_text(recorded)
             listed = known.get(name, Named(name))
             revealing = reveals(entry) or listed.reveals
             known[name] = Named(entry.name or listed.name, entry.phone or listed.phone, revealing, True)

@@ -162,9 +162,10 @@ def _serving(state: Outreach | None) -> str:
 
 def _happened(change: Change[Outreach]) -> Iterator[tuple[Entry, Happened]]:
     """Each journal row of a change with the states before and after it."""
-    before = change.before
-    for entry, event in change.written:
-        after = evolve(before, event)
+    before, last = change.before, len(change.written) - 1
+    for number, (entry, event) in enumerate(change.written):
+        # The state behind the last of them is known: it was folded when that was decided.
+        after = change.after if number == last and change.after is not None else evolve(before, event)
         yield entry, Happened(entry.id, entry.stream, entry.at, event, entry.payload, before, after)
         before = after
 

@@ -1,18 +1,12 @@
 """Notification's tables: the outreach row, notices, subscriptions with their feeds, deliveries and attempts, and what is
-forwarded."""
+forwarded. What a row has of its state is in columns.py."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
-from loopkeeper.store.file_tables import file_tables
-from loopkeeper.store.provider_copy import provider_table
-from loopkeeper.store.schema import chassis_tables, moment, stream_table
-from notification.domain.outreach.state import Outreach, seen_by, status
+from loopkeeper.store.schema import chassis_tables, file_tables, moment, provider_table, stream_table
 
 metadata = sa.MetaData()
 chassis_tables(metadata)
@@ -250,15 +244,3 @@ forward = sa.Table(
     sa.Column("data", sa.LargeBinary, nullable=False),
     sa.Index("forward_plan", "plan", "position"),
 )
-
-
-def columns(state: Outreach) -> Mapping[str, Any]:
-    """What is searched and seen by, computed from the state alone."""
-    return {
-        "plan_id": state.plan,
-        "referrer_id": state.referrer,
-        "provider_id": seen_by(state),
-        "status": status(state),
-        "held_by": state.assignment.provider if state.assignment is not None else "",
-        "formerly_held_by": sorted({each.provider for each in state.former}) or None,
-    }

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-import orjson
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -22,7 +21,7 @@ from loopkeeper.http.route import Id, Operation, example, refused
 from loopkeeper.kernel.errors import FieldError, Problem, field_invalid, not_found
 from loopkeeper.runtime.service import Call, RunningService
 from loopkeeper.security.organizations import Client, OrganizationKind, Role
-from loopkeeper.store.provider_copy import read_entry
+from loopkeeper.store.provider_copy import read_text
 from loopkeeper.store.row_access import OWN, reading, visible_row
 from referral_intake.api.receipt import Receipt, receipt
 from referral_intake.api.reception import prepare
@@ -31,7 +30,7 @@ from referral_intake.domain.commands import ReceiveReferral, WithdrawReferral
 from referral_intake.domain.form.examples import example_adult, example_child
 from referral_intake.domain.form.form import ReferralBody
 from referral_intake.domain.state import Referral, Status
-from referral_intake.persistence.tables import READ_COLUMNS
+from referral_intake.persistence.columns import READ_COLUMNS
 from referral_intake.persistence.worklists import DueIn, Wanted, by_change, by_due, counts, since
 
 router = APIRouter(tags=["intake"], route_class=Operation)
@@ -199,7 +198,7 @@ async def _directory_entry(call: Call) -> ProviderRecorded | None:
         entry = await connection.fetchval(
             "SELECT entry FROM provider WHERE id = $1", call.client.organization
         )
-    return read_entry(orjson.loads(entry)) if entry else None
+    return read_text(entry) if entry else None
 
 
 def check_plan(context: RunningService, client: Client, slug: str) -> None:

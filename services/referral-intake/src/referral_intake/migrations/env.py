@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from loopkeeper.postgres.migrations import run_environment
+from loopkeeper.postgres.migrating import run_environment
 from referral_intake.persistence.tables import metadata
 
 run_environment(context, metadata)

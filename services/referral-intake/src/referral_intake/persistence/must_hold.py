@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from loopkeeper.store.must_hold import KnownLoop, MustHold
 from referral_intake.domain.state import Referral
-from referral_intake.persistence.tables import columns
+from referral_intake.persistence.columns import columns
 
 MUST_HOLD = (
     MustHold(

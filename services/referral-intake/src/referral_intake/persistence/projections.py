@@ -11,8 +11,8 @@ from loopkeeper.store.definition import Change, Projection, Wrote
 from loopkeeper.store.gathered import Gathered, Writes
 from referral_intake.domain.commands import Keys
 from referral_intake.domain.state import Referral
+from referral_intake.persistence.columns import listed
 from referral_intake.persistence.context import IntakeLoaded
-from referral_intake.persistence.tables import columns
 
 
 class IntakeProjection(Projection[Referral]):
@@ -48,8 +48,8 @@ async def populations(writes: Writes, changes: Sequence[Change[Referral]]) -> No
     """For lists by one population: what each changed referral has now, and no longer what it had."""
     before, after = dict[str, frozenset[str]](), dict[str, frozenset[str]]()
     for change in changes:
-        before.setdefault(change.stream, listed(change.before))
-        after[change.stream] = listed(change.after)
+        before.setdefault(change.stream, _listed(change.before))
+        after[change.stream] = _listed(change.after)
     moved = [stream for stream in after if after[stream] != before[stream]]
     gone = [(each, stream) for stream in moved for each in sorted(before[stream] - after[stream])]
     fresh = [(each, stream) for stream in moved for each in sorted(after[stream] - before[stream])]
@@ -69,9 +69,8 @@ async def populations(writes: Writes, changes: Sequence[Change[Referral]]) -> No
         )
 
 
-def listed(state: Referral | None) -> frozenset[str]:
-    """The populations by which a list finds it."""
-    return frozenset(columns(state)["populations"]) if state is not None else frozenset()
+def _listed(state: Referral | None) -> frozenset[str]:
+    return frozenset(listed(state)) if state is not None else frozenset()
 
 
 async def members(writes: Writes, minted: Mapping[str, str]) -> None:

@@ -8,8 +8,6 @@ from datetime import date, datetime
 from typing import Any
 
 import orjson
-import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import JSONB
 
 from loopkeeper.contract.calendar import la_date
 from loopkeeper.contract.envelope import Message
@@ -19,7 +17,6 @@ from loopkeeper.postgres.connections import Connection
 from loopkeeper.runtime.service import RunningService
 from loopkeeper.store.definition import Recorded, Reference
 from loopkeeper.store.provider_copy import on_provider_recorded, read_entry
-from loopkeeper.store.schema import moment
 from referral_intake.domain.reports.counting import Counted
 from referral_intake.domain.reports.figures import Value
 from referral_intake.domain.reports.history import FOLD
@@ -28,67 +25,6 @@ from referral_intake.domain.reports.period import Period
 # Referrals that one statement reads, and under which names their events lie in journals.
 PAGE = 500
 TYPES = tuple(name for kind in FOLD for name in CATALOG.wire_types(kind))
-
-
-def report_tables(metadata: sa.MetaData) -> None:
-    """Reports, their bytes a part at a time, and their lines; `rows` are the policy rows that define the figures. And the
-    directory's copy keeps how each entry was at the end of the months in which it changed."""
-    sa.Table(
-        "report",
-        metadata,
-        sa.Column("id", sa.Text, primary_key=True),
-        sa.Column("plan_id", sa.Text, nullable=False, server_default=""),
-        sa.Column("kind", sa.Text, nullable=False),
-        sa.Column("period", sa.Text, nullable=False),
-        # building, ready or failed
-        sa.Column("state", sa.Text, nullable=False),
-        sa.Column("client", sa.Text, nullable=False),
-        sa.Column("person", sa.Text, nullable=False),
-        sa.Column("proved", sa.Boolean, nullable=False),
-        sa.Column("code", sa.Text, nullable=False),
-        sa.Column("digest", sa.Text, nullable=False),
-        sa.Column("bytes", sa.Integer, nullable=False),
-        sa.Column("referrals", sa.Integer, nullable=False),
-        sa.Column("figures", JSONB, nullable=False),
-        sa.Column("rows", JSONB, nullable=False),
-        moment("asked_at", nullable=False),
-        moment("ready_at"),
-        moment("submitted_at"),
-        sa.Column("submitted_by", JSONB, nullable=False),
-        moment("forgotten_at"),
-        moment("at", nullable=False),
-        sa.Index("report_plan", "plan_id", "at", "id"),
-        sa.Index("report_building", "asked_at", "id", postgresql_where=sa.text("state = 'building'")),
-        sa.Index(
-            "report_submitted",
-            "plan_id",
-            "kind",
-            "period",
-            "submitted_at",
-            postgresql_where=sa.text("submitted_at IS NOT NULL"),
-        ),
-        sa.Index(
-            "report_kept",
-            "asked_at",
-            postgresql_where=sa.text("forgotten_at IS NULL AND state <> 'building'"),
-        ),
-    )
-    sa.Table(
-        "report_part",
-        metadata,
-        sa.Column("report", sa.Text, primary_key=True),
-        sa.Column("n", sa.Integer, primary_key=True, autoincrement=False),
-        sa.Column("sealed", sa.Text, nullable=False),
-    )
-    sa.Table(
-        "report_line",
-        metadata,
-        sa.Column("report", sa.Text, primary_key=True),
-        sa.Column("referral", sa.Text, primary_key=True),
-        sa.Column("figures", JSONB, nullable=False),
-        sa.Column("names", JSONB, nullable=False),
-    )
-    metadata.tables["provider"].append_column(sa.Column("was", JSONB))
 
 
 READ = """id, plan_id, kind, period, state, code, digest, bytes, referrals, asked_at, ready_at, submitted_at, forgotten_at,

@@ -1,37 +1,18 @@
-"""Intake's tables: the referral's row, the members it tells apart, the plans' rosters."""
+"""Intake's tables: the referral's row, the members it tells apart, the plans' rosters, the state's reports. What a row has of
+its state is in columns.py."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from loopkeeper.store.file_tables import file_tables
-from loopkeeper.store.provider_copy import provider_table
-from loopkeeper.store.schema import chassis_tables, moment, stream_table
-from referral_intake.domain.next_step import next_step
-from referral_intake.domain.state import Referral, status
-from referral_intake.persistence.reports import report_tables
+from loopkeeper.store.schema import chassis_tables, file_tables, moment, provider_table, stream_table
+from referral_intake.persistence.columns import COUNTED, DUE_KEY, IS_OPEN, MAY_BE_TWICE
 
 metadata = sa.MetaData()
 chassis_tables(metadata)
 provider_table(metadata)
 file_tables(metadata)
-report_tables(metadata)
-
-# What a route reads of a row to show it.
-READ_COLUMNS = "id, state, n, created_at, at"
-# Which referrals are loops that somebody must still move.
-IS_OPEN = "status NOT IN ('closed', '')"
-# By when something is due, with what has no deadline last.
-DUE_KEY = "coalesce(next_due_at, '9999-12-31 00:00:00+00'::timestamptz)"
-# Which loops may be another's member: few, and found by an index of their own.
-MAY_BE_TWICE = "(state #>> '{linked,why}') = 'possible_duplicate'"
-# What open loops are filtered and counted by.
-COUNTED = ("status", "next_actor", "next_step", "county")
 
 OPEN = sa.text("status <> 'closed' AND status <> ''")
 SERVED = sa.text("provider_id <> ''")
@@ -183,26 +164,64 @@ roster_import = sa.Table(
     moment("at", nullable=False),
 )
 
+# Reports, their bytes a part at a time, and their lines; `rows` are the policy rows that define the figures.
+report = sa.Table(
+    "report",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("plan_id", sa.Text, nullable=False, server_default=""),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("period", sa.Text, nullable=False),
+    # building, ready or failed
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("client", sa.Text, nullable=False),
+    sa.Column("person", sa.Text, nullable=False),
+    sa.Column("proved", sa.Boolean, nullable=False),
+    sa.Column("code", sa.Text, nullable=False),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("bytes", sa.Integer, nullable=False),
+    sa.Column("referrals", sa.Integer, nullable=False),
+    sa.Column("figures", JSONB, nullable=False),
+    sa.Column("rows", JSONB, nullable=False),
+    moment("asked_at", nullable=False),
+    moment("ready_at"),
+    moment("submitted_at"),
+    sa.Column("submitted_by", JSONB, nullable=False),
+    moment("forgotten_at"),
+    moment("at", nullable=False),
+    sa.Index("report_plan", "plan_id", "at", "id"),
+    sa.Index("report_building", "asked_at", "id", postgresql_where=sa.text("state = 'building'")),
+    sa.Index(
+        "report_submitted",
+        "plan_id",
+        "kind",
+        "period",
+        "submitted_at",
+        postgresql_where=sa.text("submitted_at IS NOT NULL"),
+    ),
+    sa.Index(
+        "report_kept",
+        "asked_at",
+        postgresql_where=sa.text("forgotten_at IS NULL AND state <> 'building'"),
+    ),
+)
 
-def columns(state: Referral) -> Mapping[str, Any]:
-    """What is searched and sorted by, computed from the state alone."""
-    step = next_step(state)
-    return {
-        "plan_id": state.plan,
-        "referrer_id": state.referrer,
-        "provider_id": state.offer.provider if state.offer and state.offer.accepted_at else "",
-        "member": state.member,
-        # A row that only facts of other services have touched is no referral yet, and shown to nobody.
-        "status": status(state).value if state.received_at else "",
-        "outcome": state.closing.outcome if state.closing else "",
-        "populations": [p.code for p in state.populations if p.claimed or p.result == "met"],
-        "next_actor": step.actor,
-        "next_step": step.step,
-        "county": state.county,
-        "next_due_at": _iso(step.due_at),
-        "told_at": _iso(state.told_at),
-    }
+report_part = sa.Table(
+    "report_part",
+    metadata,
+    sa.Column("report", sa.Text, primary_key=True),
+    sa.Column("n", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("sealed", sa.Text, nullable=False),
+)
 
+report_line = sa.Table(
+    "report_line",
+    metadata,
+    sa.Column("report", sa.Text, primary_key=True),
+    sa.Column("referral", sa.Text, primary_key=True),
+    sa.Column("figures", JSONB, nullable=False),
+    sa.Column("names", JSONB, nullable=False),
+)
 
-def _iso(at: datetime | None) -> str | None:
-    return at.isoformat() if at is not None else None
+# How each entry was at the end of the months in which it changed.
+metadata.tables["provider"].append_column(sa.Column("was", JSONB))

@@ -17,7 +17,7 @@ from loopkeeper.postgres.connections import Pool
 from loopkeeper.security.organizations import Client
 from loopkeeper.store.pages import Selection, literal, plain, visible_page
 from loopkeeper.store.row_access import OWN, visible_rows
-from referral_intake.persistence.tables import DUE_KEY, IS_OPEN, MAY_BE_TWICE, READ_COLUMNS
+from referral_intake.persistence.columns import DUE_KEY, IS_OPEN, MAY_BE_TWICE, READ_COLUMNS
 
 DueIn = Literal["late", "soon", "on_time", "none"]
 # Working days are the reader's to see in the date; for the board soon is two days.

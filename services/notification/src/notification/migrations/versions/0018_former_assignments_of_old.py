@@ -17,7 +17,7 @@ from alembic import op
 from loopkeeper.contract import events
 from loopkeeper.store.journal import VOUCHER
 from notification.domain.outreach.rules import DECIDER
-from notification.persistence.tables import columns
+from notification.persistence.columns import columns
 
 revision = "0018"
 down_revision = "0017"
