@@ -12,7 +12,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from uuid import uuid4
+
+import uvloop
 
 from loopkeeper.contract import ids
 from loopkeeper.contract.envelope import Message
@@ -35,7 +36,7 @@ def copied(like: list[Entry], key: bytes) -> Iterator[Message]:
     """The events of another stream with the same story."""
     stream, previous = ids.new("ref"), START
     for entry in like:
-        fresh = chained(key, previous, replace(entry, stream=stream, id=uuid4()))
+        fresh = chained(key, previous, replace(entry, stream=stream, id=ids.uuid()))
         previous = fresh.chain
         message = fresh.message()
         yield message if entry.own else replace(message, source=entry.source, chain=entry.origin_chain)
@@ -105,7 +106,8 @@ def main() -> None:
         settings = {"fsync": "off", "max_wal_size": "4GB", "shared_buffers": "512MB"}
         server = embedded.start(Path(base) / "postgres", SERVICES, settings=settings)
         try:
-            found = asyncio.run(measured(server, Path(base) / "home", events))
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                found = runner.run(measured(server, Path(base) / "home", events))
             print(json.dumps(found), flush=True)
             if "--keep" in sys.argv:
                 keep("rebuild", f"python -m tests.bench.rebuilding {events}", found)

@@ -16,7 +16,7 @@ from loopkeeper.contract.events import (
 )
 from loopkeeper.event_log.port import Received
 from loopkeeper.flow.consumer import Reactions
-from loopkeeper.flow.parked import ParkedFacts
+from loopkeeper.flow.parked import HALF, OF_SEVERAL, UNJUDGED, WAITING, WITH_TYPES, ParkedFacts
 from loopkeeper.kernel.clock import ManualClock
 from loopkeeper.postgres.connections import Pool
 from loopkeeper.store.definition import Submission
@@ -237,3 +237,44 @@ async def test_a_fact_that_arrives_during_a_replay_is_applied_after_it(
             )
             assert [row["type"] for row in rows] == [e.wire_type() for e in (REVIEW, APPROVED, STARTED)]
         assert await one.count("parked") == await one.count("parked_stream") == 0
+
+
+# ── many that are set aside ───────────────────────────────────────────────────────────────────────────────
+
+OWN = "'{ecm.referral.received.v1}'"
+
+
+@pytest.mark.parametrize(
+    ("page", "types", "values"),
+    [
+        (WITH_TYPES, "text[], bigint, text", f"{OWN}, 2000, '{HALF}'"),
+        (UNJUDGED, "text, bigint", f"'{WAITING}', 2000"),
+        (OF_SEVERAL, "text[], bigint", f"{OWN}, 2000"),
+    ],
+)
+async def test_a_page_of_what_is_set_aside_is_read_in_its_order_though_nobody_analyzed_it(
+    migrated: Migrated, tmp_path: Path, page: str, types: str, values: str
+) -> None:
+    """A log is set aside faster than PostgreSQL comes to count it. Each page read all that was left, to sort it."""
+    async with (
+        opened(await migrated("example"), tmp_path) as bench,
+        bench.pool.acquire() as session,
+        session.transaction(),
+    ):
+        await session.execute(
+            """INSERT INTO parked_stream (stream, since, tries, error)
+               SELECT 'ref_' || i, now(), 0, $1 FROM generate_series(1, 3000) i""",
+            WAITING,
+        )
+        await session.execute(
+            """INSERT INTO parked (stream, partition, "offset", event_id, type, error, body, at)
+               SELECT 'ref_' || 1 + i % 3000, 0, i, gen_random_uuid(), 'ecm.referral.received.v1', '', '', now()
+               FROM generate_series(1, 9000) i"""
+        )
+        await session.execute(f"PREPARE page ({types}) AS {page.format(100)}")
+        rows = await session.fetch(f"EXPLAIN EXECUTE page ({values})")
+        plan = "\n".join(row[0] for row in rows)
+        assert "Index Scan using parked_position" in plan
+        assert not any(word in plan for word in ("Sort", "Hash", "Seq Scan", "Gather")), plan
+        found = await session.fetch(f"EXECUTE page ({values})")
+        assert [row["position"] for row in found] == list(range(2001, 2101))

@@ -45,6 +45,24 @@ SELECT s.error, (SELECT count(*) FROM parked p WHERE p.stream = s.stream) AS fac
 WHERE s.stream = $1 AND starts_with(s.error, $2)
 """
 
+# What is set aside, in its order, a page at a time. PostgreSQL is told how long a page is, cannot guess how few rows fit
+# (coalesce), and looks up what it asks of each by itself (OFFSET): else it would read and sort all that is left for each page, of
+# a table that filled up a moment ago.
+PAGE = """
+SELECT p.stream, p.position FROM parked p WHERE p.position > $2 AND {which} AND EXISTS (
+  SELECT FROM parked_stream s WHERE s.stream = p.stream AND {error} OFFSET 0)
+AND NOT EXISTS (SELECT FROM parked q WHERE q.stream = p.stream AND {before} AND q.position < p.position OFFSET 0)
+ORDER BY p.position LIMIT {{}}
+"""
+WITH_TYPES = PAGE.format(
+    which="coalesce(p.type = ANY($1::text[]), false)", error="NOT starts_with(s.error, $3)", before="q.type = ANY($1::text[])"
+)
+UNJUDGED = PAGE.format(which="true", error="s.error = $1", before="true")
+OF_SEVERAL = """
+SELECT stream, partition, "offset", body, position FROM parked
+WHERE coalesce(of_several AND type = ANY($1::text[]), false) AND position > $2 ORDER BY position LIMIT {}
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class ParkedStream:
@@ -218,30 +236,12 @@ class ParkedFacts:
     async def with_types(self, types: Sequence[str], after: int, at_once: int) -> tuple[list[str], int]:
         """So many of the streams that have messages of these types, in the order of the first of them, from behind this
         position on; and the position to go on from."""
-        rows = await self._pool.fetch(
-            """SELECT p.stream, p.position FROM parked p JOIN parked_stream s USING (stream)
-               WHERE p.position > $2 AND p.type = ANY($1::text[]) AND NOT starts_with(s.error, $3)
-                 AND NOT EXISTS (SELECT 1 FROM parked q WHERE q.stream = p.stream AND q.type = ANY($1::text[])
-                   AND q.position < p.position)
-               ORDER BY p.position LIMIT $4""",
-            list(types),
-            after,
-            HALF,
-            at_once,
-        )
+        rows = await self._pool.fetch(WITH_TYPES.format(at_once), list(types), after, HALF)
         return [row["stream"] for row in rows], max((row["position"] for row in rows), default=after)
 
     async def waiting(self, after: int = -1, at_once: int = 500) -> tuple[list[str], int]:
         """So many of the streams with facts that were set aside unjudged, as `with_types` has them."""
-        rows = await self._pool.fetch(
-            """SELECT p.stream, p.position FROM parked p JOIN parked_stream s USING (stream)
-               WHERE p.position > $2 AND s.error = $1
-                 AND NOT EXISTS (SELECT 1 FROM parked q WHERE q.stream = p.stream AND q.position < p.position)
-               ORDER BY p.position LIMIT $3""",
-            WAITING,
-            after,
-            at_once,
-        )
+        rows = await self._pool.fetch(UNJUDGED.format(at_once), WAITING, after)
         return [row["stream"] for row in rows], max((row["position"] for row in rows), default=after)
 
     async def set_aside(self, received: Sequence[Received], read: Progress) -> None:
@@ -258,13 +258,7 @@ class ParkedFacts:
         time."""
         position = -1
         while True:
-            rows = await self._pool.fetch(
-                """SELECT stream, partition, "offset", body, position FROM parked
-                   WHERE of_several AND type = ANY($1::text[]) AND position > $2 ORDER BY position LIMIT $3""",
-                list(types),
-                position,
-                at_once,
-            )
+            rows = await self._pool.fetch(OF_SEVERAL.format(at_once), list(types), position)
             for row in rows:
                 yield self._unsealed(row["stream"], row)
             if len(rows) < at_once:
@@ -314,7 +308,9 @@ class ParkedFacts:
         body = self._sealer.open("system", stream, "parked", row["body"])
         if "headers" in body:
             data = body["data"].encode("utf-8", "surrogateescape")
-            message = replace(parse(body["headers"], data), rest=unpacked(body.get("rest", "[]")))
+            message = parse(body["headers"], data)
+            if "rest" in body:
+                message = replace(message, rest=unpacked(body["rest"]))
             return Received(row["partition"], row["offset"], body["key"], message)
         raw = body["raw"].encode("latin-1")
         return Received(row["partition"], row["offset"], body["key"], None, raw, body["problem"])

@@ -161,7 +161,7 @@ class Batch(Held[S]):
                 self.deferred.append(item)
             else:
                 first[item.submission.id] = item
-        submissions = sorted((p.submission for p in first.values()), key=lambda s: s.id)
+        submissions = sorted((p.submission for p in first.values()), key=lambda s: s.id.int)
         rows = await self.connection.fetch(
             "SELECT * FROM begin_batch_2($1, $2, $3, $4, $5, $6)",
             [s.id for s in submissions],
@@ -171,11 +171,12 @@ class Batch(Held[S]):
             sorted(_streams(list(first.values()))),
             sorted({s.stream for s in submissions}),
         )
-        taken = {UUID(row["id"]) for row in rows if row["what"] == "claim"}
-        repeated = [p.submission for p in first.values() if p.submission.id not in taken]
-        if repeated:
-            await self._answer_repeated(repeated)
-        fresh = [p for p in first.values() if p.submission.id in taken]
+        claimed = [row["id"] for row in rows if row["what"] == "claim"]
+        fresh = list(first.values())
+        if len(claimed) < len(fresh):
+            taken = {UUID(id) for id in claimed}
+            await self._answer_repeated([p.submission for p in fresh if p.submission.id not in taken])
+            fresh = [p for p in fresh if p.submission.id in taken]
         if fresh:
             self.know([row for row in rows if row["what"] == "row"])
             self.marks = {row["id"] for row in rows if row["what"] == "mark"}

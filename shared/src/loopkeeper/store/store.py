@@ -383,8 +383,9 @@ class Store(Generic[S]):
             self.deadlines.look()
         elif batch.earliest is not None:
             self.deadlines.wrote(batch.earliest)
+        if batch.parked:
+            self.metrics.parked.labels(self.domain.service).inc(len(batch.parked))
         for submission, error in batch.parked:
-            self.metrics.parked.labels(self.domain.service).inc()
             if error == SET_ASIDE:
                 # Unjudged: the end of the restore tells how many there were.
                 continue
