@@ -55,7 +55,9 @@ AND NOT EXISTS (SELECT FROM parked q WHERE q.stream = p.stream AND {before} AND 
 ORDER BY p.position LIMIT {{}}
 """
 WITH_TYPES = PAGE.format(
-    which="coalesce(p.type = ANY($1::text[]), false)", error="NOT starts_with(s.error, $3)", before="q.type = ANY($1::text[])"
+    which="coalesce(p.type = ANY($1::text[]), false)",
+    error="NOT starts_with(s.error, $3)",
+    before="q.type = ANY($1::text[])",
 )
 UNJUDGED = PAGE.format(which="true", error="s.error = $1", before="true")
 OF_SEVERAL = """
