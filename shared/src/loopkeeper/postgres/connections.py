@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl as _ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
+from math import inf
 from typing import Any, Protocol, cast
 
 import asyncpg  # pyright: ignore[reportMissingTypeStubs] it brings types, only not all
@@ -201,8 +202,10 @@ async def _pool(url: str, *, size: int, role: str | None, name: str, greet: Gree
         server_settings=_settings(role, name) | (BY_KEYS if role is None else {}),
         timeout=5,
         command_timeout=20,
-        # One that was used once stays: it knows its statements, and another would have to prepare them again.
+        # One that was used once stays: it knows its statements, and another would have to prepare them again. By itself the library
+        # would replace a busy one every two minutes.
         max_inactive_connection_lifetime=0,
+        max_queries=inf,
         connect=opening,
         init=greet,
         reset=_nothing_to_reset,
