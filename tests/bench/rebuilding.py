@@ -17,6 +17,7 @@ import uvloop
 
 from loopkeeper.contract import ids
 from loopkeeper.contract.envelope import Message
+from loopkeeper.kernel import garbage
 from loopkeeper.kernel.clock import ManualClock
 from loopkeeper.postgres import embedded
 from loopkeeper.store.journal import START, Entry, chained, read_entry
@@ -82,6 +83,8 @@ async def measured(server: embedded.Server, folder: Path, events: int) -> dict[s
     # Nothing is left but the log and the keys.
     empty = await databases.make("example", template)
     async with site(example, empty, log, folder, ManualClock()) as here, here.visited() as desk:
+        # As a program does that has started.
+        garbage.settle()
         before, began, spent = forgotten(), time.monotonic(), time.process_time()
         catch_up = await begin(desk, "a server with an empty database")
         await read(desk, ends)
