@@ -70,3 +70,19 @@ async def test_a_value_that_cannot_even_be_sent_is_the_commands_own(migrated: Mi
             await connection.fetch(query, value)
         assert not is_transient(told.value)
     await connection.close()
+
+
+async def test_a_session_that_knows_its_statements_is_kept_however_much_it_is_asked(
+    migrated: Migrated,
+) -> None:
+    """The library's own limit is 50,000 statements."""
+    pool = await writing_pool(await migrated("example"), name="test")
+    try:
+        async with pool.acquire() as session:
+            first = await session.fetchval("SELECT pg_backend_pid()")
+            for _ in range(50_001):
+                await session.execute("SELECT")
+        async with pool.acquire() as session:
+            assert await session.fetchval("SELECT pg_backend_pid()") == first
+    finally:
+        await pool.close()

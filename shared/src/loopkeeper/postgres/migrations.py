@@ -73,7 +73,7 @@ async def upgrade(url: str, package: str, revision: str = "head") -> Tables:
     if revision == "head":
         found = await tables(package, url, package)
         if not found.missing:
-            # As at almost every start: SQLAlchemy and Alembic are three dozen megabytes and half a second.
+            # As at almost every start, which then loads neither SQLAlchemy nor Alembic.
             return found
     from loopkeeper.postgres.migrating import migrated
 
