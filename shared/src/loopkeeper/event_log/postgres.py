@@ -31,6 +31,7 @@ from loopkeeper.event_log.port import (
     id_of,
 )
 from loopkeeper.event_log.tail import Tail, tail_of
+from loopkeeper.kernel import beats
 from loopkeeper.postgres.connections import TRANSIENT, Connection, is_transient, reach
 from loopkeeper.postgres.incarnation import incarnation
 from loopkeeper.postgres.session import LIBRARY_LIMIT, uncancelled
@@ -277,7 +278,7 @@ class PostgresMember:
 
     async def poll(self, limit: int = POLL_LIMIT, timeout: float = SWEEP) -> Sequence[Received]:  # noqa: ASYNC109 a poll's own wait
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + timeout
+        deadline = beats.after(loop.time(), timeout)
         try:
             while True:
                 connection = await self._session()
@@ -342,7 +343,7 @@ class PostgresMember:
                 tail.ended()
         if found:
             self._next = found[-1].offset + 1
-        self._rests_until = now + SWEEP if len(found) < limit else 0.0
+        self._rests_until = beats.after(now, SWEEP) if len(found) < limit else 0.0
         return found
 
     def place_again(self) -> None:

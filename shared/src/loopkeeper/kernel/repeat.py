@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TypeVar
 
+from loopkeeper.kernel import beats
 from loopkeeper.kernel.logs import get
 from loopkeeper.kernel.supervisor import Heartbeat
 
@@ -32,8 +33,8 @@ async def repeat(
     *,
     apart: float = 0.0,
 ) -> None:
-    """Run `work` again and again: at once while it returns True (there is more to do), else when `wake` is set or
-    `every` seconds are over. A woken round begins no sooner than `apart` seconds after the last one ended, so that
+    """Run `work` again and again: at once while it returns True (there is more to do), else when `wake` is set or about
+    `every` seconds are over (beats.py). A woken round begins no sooner than `apart` seconds after the last one ended, so that
     what comes in quick succession is done together, while a single wake-up waits for nothing."""
     while True:
         # Cleared before the work looks: what comes in meanwhile wakes it again.
@@ -82,7 +83,7 @@ async def _sleep(wake: asyncio.Event, every: float, apart: float) -> None:
     now = asyncio.get_running_loop().time
     earliest = now() + apart
     with suppress(TimeoutError):
-        async with asyncio.timeout(every):
+        async with asyncio.timeout_at(beats.after(now(), every)):
             await wake.wait()
     if (left := earliest - now()) > 0:
         await asyncio.sleep(left)

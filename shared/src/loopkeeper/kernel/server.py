@@ -8,6 +8,8 @@ from contextlib import contextmanager, suppress
 
 import uvicorn
 
+from loopkeeper.kernel import beats
+
 # The date that every answer bears is made so often.
 DATED_EVERY = 1.0
 
@@ -27,7 +29,7 @@ class Server(uvicorn.Server):
         """uvicorn looks ten times a second whether it should end; this one is told."""
         while not await self.on_tick(0):
             with suppress(TimeoutError):
-                async with asyncio.timeout(DATED_EVERY):
+                async with asyncio.timeout_at(beats.after(asyncio.get_running_loop().time(), DATED_EVERY)):
                     await self._leaving.wait()
 
     @contextmanager
