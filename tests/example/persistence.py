@@ -10,19 +10,10 @@ import sqlalchemy as sa
 from loopkeeper.contract import ids
 from loopkeeper.contract.decider import Command, InvariantBroken, Plain
 from loopkeeper.postgres.connections import Connection
-from loopkeeper.store.definition import (
-    STREAM,
-    Change,
-    Key,
-    Loaded,
-    Loader,
-    NeedsMore,
-    Projection,
-    Work,
-    Wrote,
-)
+from loopkeeper.store.definition import STREAM, Change, Loaded, Loader, NeedsMore, Projection, Work, Wrote
 from loopkeeper.store.gathered import Gathered
 from loopkeeper.store.schema import chassis_tables, stream_table
+from loopkeeper.store.shared_rows import Key, Locked
 from tests.example.domain import Asked, Case, Known, Note, Receive, Withdraw, status
 
 metadata = sa.MetaData()
@@ -95,12 +86,10 @@ class MemberLoader(Loader[Case, Asked]):
     async def locks(self, connection: Connection, work: Sequence[Work[Case]]) -> set[Key]:
         return {(MEMBER, key) for key in keys(work)}
 
-    async def load(
-        self, connection: Connection, work: Sequence[Work[Case]], locked: Collection[Key]
-    ) -> Members:
+    async def load(self, connection: Connection, work: Sequence[Work[Case]], locked: Locked) -> Members:
         wanted = sorted(keys(work))
         if not wanted:
-            return Members({}, {}, locked)
+            return Members({}, {}, locked.keys)
         rows = await connection.fetch("SELECT id, member FROM member WHERE id = ANY($1::text[])", wanted)
         members = {row["id"]: row["member"] for row in rows}
         found = await connection.fetch(
@@ -108,7 +97,7 @@ class MemberLoader(Loader[Case, Asked]):
             sorted(members.values()),
         )
         cases = {row["id"]: Case.model_validate_json(row["state"]) for row in found}
-        return Members(members, cases, locked)
+        return Members(members, cases, locked.keys)
 
 
 class MemberProjection(Projection[Case]):

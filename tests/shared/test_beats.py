@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from loopkeeper.kernel.beats import BEAT, after
@@ -28,7 +30,7 @@ def test_what_repeats_each_second_keeps_its_second() -> None:
         wakes.append(moment)
         # What it does then takes a while.
         moment = after(moment + 0.15, 1.0)
-    assert [later - sooner for sooner, later in zip(wakes, wakes[1:], strict=False)] == pytest.approx([1.0] * 19)
+    assert [later - sooner for sooner, later in pairwise(wakes)] == pytest.approx([1.0] * 19)
 
 
 def test_what_is_sooner_than_a_beat_comes_when_it_was_asked_for() -> None:

@@ -24,6 +24,7 @@ from loopkeeper.event_log.port import (
     Received,
     unreadable,
 )
+from loopkeeper.flow.pace import pause
 from loopkeeper.flow.recovery import CatchUp, own_events
 from loopkeeper.flow.set_back import REASON
 from loopkeeper.kernel.logs import get
@@ -250,20 +251,23 @@ class Consumer:
 
     async def _read(self, member: GroupMember, closures: int, heartbeat: Heartbeat) -> None:
         """Until the gate is closed once more."""
-        self._untold = {}
+        self._untold, time = {}, asyncio.get_running_loop().time
         while self._store.gate.closures == closures:
             if self.catch_up is not None and not self._store.ready.is_set():
                 await until_done(partial(self._caught_up, self.catch_up, closures, heartbeat), heartbeat)
             received = await until_done(partial(self._poll, member, closures), heartbeat)
+            began = time()
             if received or self._passed.is_due():
                 # The poll stays in hand: nobody gets it again from this member.
                 self._untold |= await until_done(partial(self._apply_within, closures, received), heartbeat)
             await self._tell(member)
             if received or member.holds():
-                self._ahead_since = asyncio.get_running_loop().time()
+                self._ahead_since = time()
             else:
                 heartbeat.waiting("another replica reads")
                 await self._compare()
+            if left := pause(len(received), time() - began):
+                await asyncio.sleep(left)
 
     async def _tell(self, member: GroupMember) -> None:
         """How far the group is: never further than is stored, and not after every poll."""

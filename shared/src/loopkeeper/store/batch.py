@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
@@ -23,7 +23,6 @@ from loopkeeper.store.definition import (
     STREAM,
     Among,
     Change,
-    Key,
     Loaded,
     NeedsMore,
     Reference,
@@ -36,6 +35,7 @@ from loopkeeper.store.gathered import Gathered
 from loopkeeper.store.held import Held
 from loopkeeper.store.journal import Entry
 from loopkeeper.store.lost_rows import entangled
+from loopkeeper.store.shared_rows import Key, Locked, lock_shared
 
 S = TypeVar("S", bound=State)
 
@@ -224,18 +224,19 @@ class Batch(Held[S]):
 
     async def lock_and_load(
         self, work: Sequence[Work[S]], references: Collection[Key] = (), keys: Collection[Key] = ()
-    ) -> set[Key]:
+    ) -> frozenset[Key]:
         """Lock the shared rows these need and load what the rules may know; returns what is locked."""
-        locked = {*keys, *references}
+        locked = Locked(frozenset(keys) | frozenset(references))
         if work:
-            locked |= await self.domain.loader.locks(self.connection, work)
-        if locked:
-            await self.lock_shared(locked)
+            locked = await self.domain.loader.lock(self.connection, work, locked.keys)
+        elif locked.keys:
+            await lock_shared(self.connection, locked.keys)
         await self.load_references(set(references))
-        held = locked | {(STREAM, stream) for stream, row in self.rows.items() if row.known}
         if work:
+            streams = {(STREAM, stream) for stream, row in self.rows.items() if row.known}
+            held = replace(locked, keys=locked.keys | streams)
             self._loaded = await self.domain.loader.load(self.connection, work, held)
-        return locked
+        return locked.keys
 
     @property
     def loaded(self) -> Loaded[S, Any]:
@@ -244,7 +245,7 @@ class Batch(Held[S]):
             raise InvariantBroken("a command is decided before what its rule may know is loaded")
         return self._loaded
 
-    def _settle(self, item: Pending, locked: set[Key]) -> None:
+    def _settle(self, item: Pending, locked: frozenset[Key]) -> None:
         submission = item.submission
         behind = submission.stream in self.marks
         if submission.is_fact and (behind or submission.poison):
@@ -256,7 +257,7 @@ class Batch(Held[S]):
         else:
             self._try(item, locked)
 
-    def _try(self, item: Pending, locked: set[Key]) -> None:
+    def _try(self, item: Pending, locked: frozenset[Key]) -> None:
         submission = item.submission
         try:
             if submission.reference is not None:

@@ -17,12 +17,11 @@ from loopkeeper.postgres.connections import Connection
 from loopkeeper.security.sealing import AuditRow
 from loopkeeper.store.gathered import Gathered
 from loopkeeper.store.journal import START, Entry
+from loopkeeper.store.shared_rows import Key, Locked, lock_shared
 
 S = TypeVar("S", bound=State)
 # What the service's rules are asked: pairs of a command and its context.
 A = TypeVar("A")
-# A shared row: what kind of thing, which one. Locks are taken in this order.
-Key = tuple[str, str]
 # The kind under which `Loader.load` is told of the streams whose rows the batch holds.
 STREAM = "stream"
 
@@ -182,11 +181,16 @@ class Loader(Generic[S, A], ABC):
         """The shared rows that these commands need locked."""
         return set()
 
+    async def lock(self, connection: Connection, work: Sequence[Work[S]], keys: Collection[Key]) -> Locked:
+        """Lock `keys` and what these commands need. A service whose own call locks and reads at once has that here."""
+        needed = frozenset(keys) | await self.locks(connection, work)
+        if needed:
+            await lock_shared(connection, needed)
+        return Locked(needed)
+
     @abstractmethod
-    async def load(
-        self, connection: Connection, work: Sequence[Work[S]], locked: Collection[Key]
-    ) -> Loaded[S, A]:
-        """What these commands' rules may know, once `locked` are held."""
+    async def load(self, connection: Connection, work: Sequence[Work[S]], locked: Locked) -> Loaded[S, A]:
+        """What these commands' rules may know, once `locked` are held: shared rows, and streams (of kind `STREAM`)."""
 
 
 def nothing() -> None:

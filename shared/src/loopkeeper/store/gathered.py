@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Protocol
 
 from loopkeeper.postgres.connections import Connection
 
 PLACE = re.compile(r"\$(\d+)")
+
+
+# Far more than all statements of a service at all places where they come in what is sent.
+KEPT = 4_096
 
 
 class Writes(Protocol):
@@ -36,8 +41,7 @@ class Gathered:
 
     def add(self, name: str, query: str, *args: object) -> None:
         """The same under a name, by which it may be asked what it returned."""
-        before = len(self._values)
-        self._parts.append(f"{name} AS ({PLACE.sub(lambda place: f'${int(place[1]) + before}', query)})")
+        self._parts.append(f"{name} AS ({_placed(query, len(self._values))})")
         self._values += args
 
     def ask(self, name: str, expression: str) -> None:
@@ -52,3 +56,9 @@ class Gathered:
             self.answers = await connection.fetchrow(query, *self._values) or {}
         self._parts, self._values, self._asked = [], [], {}
         return self.answers
+
+
+@lru_cache(KEPT)
+def _placed(query: str, before: int) -> str:
+    """The statement with its places numbered behind so many others."""
+    return PLACE.sub(lambda place: f"${int(place[1]) + before}", query)

@@ -15,7 +15,8 @@ import orjson
 from loopkeeper.contract.decider import State
 from loopkeeper.postgres.connections import Connection
 from loopkeeper.security.sealing import Sealer
-from loopkeeper.store.definition import Domain, Key, Row
+from loopkeeper.store.definition import Domain, Row
+from loopkeeper.store.shared_rows import Key
 
 S = TypeVar("S", bound=State)
 
@@ -80,17 +81,6 @@ class Held(Generic[S]):
         )
         await self.mark(streams)
         await self.lock(streams)
-
-    async def lock_shared(self, keys: set[Key]) -> None:
-        ordered = sorted(keys)
-        kinds, names = [k for k, _ in ordered], [i for _, i in ordered]
-        # A row in conflict is locked before its WHERE is looked at, so nothing is ever rewritten.
-        await self.connection.execute(
-            """INSERT INTO shared (kind, id) SELECT * FROM unnest($1::text[], $2::text[]) AS t (kind, id)
-               ORDER BY kind, id ON CONFLICT (kind, id) DO UPDATE SET id = excluded.id WHERE false""",
-            kinds,
-            names,
-        )
 
     async def load_references(self, keys: set[Key]) -> None:
         for table in sorted({table for table, _ in keys}):

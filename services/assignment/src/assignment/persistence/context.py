@@ -48,7 +48,8 @@ from loopkeeper.contract.calendar import la_date, month_end, month_start, noon_o
 from loopkeeper.contract.decider import Command, InvariantBroken, Plain
 from loopkeeper.contract.events import ProviderRecorded, ReferralAmended
 from loopkeeper.policy import Policy, Row
-from loopkeeper.store.definition import Change, Key, Loaded, NeedsMore
+from loopkeeper.store.definition import Change, Loaded, NeedsMore
+from loopkeeper.store.shared_rows import Key
 
 MEMBER, PROVIDER = "member", "provider"
 DAY = timedelta(days=1)

@@ -31,7 +31,8 @@ from loopkeeper.contract.events import ProviderRecorded, ReferralAmended
 from loopkeeper.kernel.clock import Clock
 from loopkeeper.policy import Policy
 from loopkeeper.postgres.connections import Connection
-from loopkeeper.store.definition import Key, Loader, Work
+from loopkeeper.store.definition import Loader, Work
+from loopkeeper.store.shared_rows import Key, Locked
 
 
 class AssignmentLoader(Loader[Assignment, Asked]):
@@ -59,14 +60,14 @@ class AssignmentLoader(Loader[Assignment, Asked]):
         return keys
 
     async def load(
-        self, connection: Connection, work: Sequence[Work[Assignment]], locked: Collection[Key]
+        self, connection: Connection, work: Sequence[Work[Assignment]], locked: Locked
     ) -> AssignmentLoaded:
         now, streams = self._clock.now(), {item.submission.stream for item in work}
         parts = {part for state, command in _states(work) for part in _parts(state, command, now)}
         if any(item.keys for item in work) or len(streams) < len(work):
             # An earlier batch turned out to lack something, or what a command needs depends on the one before it.
             parts = ALL
-        return await self._places(connection, work, locked, parts)
+        return await self._places(connection, work, locked.keys, parts)
 
     async def _places(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
@@ -57,7 +57,8 @@ from loopkeeper.contract.decider import Command, InvariantBroken, Plain
 from loopkeeper.contract.events import Claim, ProviderRecorded, ReferralAmended
 from loopkeeper.policy import Policy
 from loopkeeper.postgres.connections import Connection
-from loopkeeper.store.definition import STREAM, Change, Key, Loaded, Loader, NeedsMore, Work
+from loopkeeper.store.definition import STREAM, Change, Loaded, Loader, NeedsMore, Work
+from loopkeeper.store.shared_rows import Key, Locked
 
 MEMBER, PROVIDER = "member", "provider"
 
@@ -290,7 +291,7 @@ class AuthorizationLoader(Loader[Authorization, Asked]):
         return keys
 
     async def load(
-        self, connection: Connection, work: Sequence[Work[Authorization]], locked: Collection[Key]
+        self, connection: Connection, work: Sequence[Work[Authorization]], locked: Locked
     ) -> AuthorizationLoaded:
         concerned = list(_concerned(work))
         if not concerned:
@@ -315,7 +316,7 @@ class AuthorizationLoader(Loader[Authorization, Asked]):
             members.setdefault((row["plan_id"], row["member"]), {})[row["id"]] = Kept(
                 row["grant_live"], row["grant_through"], row["approved_through"], row["holder"]
             )
-        held = {name for kind, name in locked if kind == STREAM}
+        held = {name for kind, name in locked.keys if kind == STREAM}
         return AuthorizationLoaded(
             self._policy, providers, members, {row["id"] for row in known} | held, held
         )

@@ -14,8 +14,9 @@ from loopkeeper.contract.decider import Command, InvariantBroken, Plain
 from loopkeeper.policy import Policy
 from loopkeeper.postgres.connections import Connection
 from loopkeeper.security.organizations import Directory, OrganizationKind
-from loopkeeper.store.definition import Key, Loaded, Loader, Work
+from loopkeeper.store.definition import Loaded, Loader, Work
 from loopkeeper.store.provider_copy import read_text
+from loopkeeper.store.shared_rows import Key, Locked
 from notification.domain.notices.notices import concerned
 from notification.domain.notices.visibility import reveals
 from notification.domain.notices.wording import Named, Names
@@ -98,14 +99,9 @@ def reach_policy(policy: Policy, plan: str, on: date) -> ReachPolicy:
     )
 
 
-# The subscriptions whose shared rows are held, as they are now, and the directory's copy of these organizations.
-SUBSCRIPTIONS_AND_NAMES = f"""
-SELECT {", ".join(feed.SUBSCRIPTION)}, NULL::jsonb AS entry FROM subscription
-WHERE id = ANY($1::text[]) AND state <> 'deleted'
-UNION ALL
-SELECT id, {", ".join("NULL" for _ in feed.SUBSCRIPTION[1:])}, entry FROM provider WHERE id = ANY($2::text[])
-ORDER BY id
-"""  # noqa: S608 own names
+# Locks these shared rows and the living subscriptions of these organizations; the subscriptions as they are then, and the
+# directory's copy of the organizations.
+HOLD = "SELECT * FROM hold_subscriptions_1($1, $2, $3)"
 
 
 class NotificationLoader(Loader[Outreach, Asked]):
@@ -121,22 +117,21 @@ class NotificationLoader(Loader[Outreach, Asked]):
                 self._partners.setdefault(row.plan, set()).add(row["partner"])
         self._programs = {row["organization"] for row in policy.all_rows if row.table == "part2_programs"}
 
-    async def locks(self, connection: Connection, work: Sequence[Work[Outreach]]) -> set[Key]:
-        rows = await connection.fetch(
-            "SELECT id FROM subscription WHERE organization = ANY($1::text[]) AND state <> 'deleted'",
-            self._concerned(work),
-        )
-        return {(feed.SHARED, row["id"]) for row in rows}
+    async def lock(
+        self, connection: Connection, work: Sequence[Work[Outreach]], keys: Collection[Key]
+    ) -> Locked:
+        kinds, names = [kind for kind, _ in keys], [name for _, name in keys]
+        found = await connection.fetch(HOLD, kinds, names, self._concerned(work))
+        held = {(feed.SHARED, row["id"]) for row in found if row["entry"] is None}
+        return Locked(frozenset(keys) | held, found)
 
     async def load(
-        self, connection: Connection, work: Sequence[Work[Outreach]], locked: Collection[Key]
+        self, connection: Connection, work: Sequence[Work[Outreach]], locked: Locked
     ) -> NotificationLoaded:
-        # One made since the locks were taken hears of the next fact: its sequence is not ours to move.
-        held = [name for kind, name in locked if kind == feed.SHARED]
-        concerned = self._concerned(work)
-        rows = await connection.fetch(SUBSCRIPTIONS_AND_NAMES, held, concerned)
+        rows = locked.found
         subscriptions = [feed.subscription_of(row) for row in rows if row["entry"] is None]
-        names = self._names(concerned, {row["id"]: row["entry"] for row in rows if row["entry"] is not None})
+        entries = {row["id"]: row["entry"] for row in rows if row["entry"] is not None}
+        names = self._names(self._concerned(work), entries)
         return NotificationLoaded(
             self._policy,
             names,

@@ -20,7 +20,8 @@ from loopkeeper.contract.events import (
 from loopkeeper.policy import Policy
 from loopkeeper.postgres.connections import Connection
 from loopkeeper.security.sealing import AuditRow, Sealer
-from loopkeeper.store.definition import STREAM, Change, Key, Loaded, Loader, NeedsMore, Work
+from loopkeeper.store.definition import STREAM, Change, Loaded, Loader, NeedsMore, Work
+from loopkeeper.store.shared_rows import Key, Locked
 from referral_intake.domain import duplicates
 from referral_intake.domain.commands import (
     AnswerQuestions,
@@ -390,6 +391,6 @@ class IntakeLoader(Loader[Referral, Asked]):
         return {(MEMBER, command.keys.member) for command in form_commands(work) if command.keys.member}
 
     async def load(
-        self, connection: Connection, work: Sequence[Work[Referral]], locked: Collection[Key]
+        self, connection: Connection, work: Sequence[Work[Referral]], locked: Locked
     ) -> IntakeLoaded:
-        return IntakeLoaded(await load_known(connection, work), locked, self._policy, self._sealer)
+        return IntakeLoaded(await load_known(connection, work), locked.keys, self._policy, self._sealer)
