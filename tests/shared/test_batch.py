@@ -146,6 +146,13 @@ async def test_a_claim_is_kept_for_thirty_days_and_then_forgotten(migrated: Migr
         assert await bench.pool.fetchval("SELECT stream FROM claim") == fresh.stream
 
 
+COPIED = (
+    "INSERT INTO referral SELECT (jsonb_populate_record(r, jsonb_build_object('id', $2::text))).* FROM referral r WHERE id = $1",
+    """INSERT INTO journal SELECT (jsonb_populate_record(j, jsonb_build_object(
+         'stream', $2::text, 'id', gen_random_uuid()))).* FROM journal j WHERE stream = $1""",
+)
+
+
 async def test_a_command_over_two_referrals_whose_new_row_another_replica_made_is_decided_once_for_both(
     migrated: Migrated, tmp_path: Path
 ) -> None:
@@ -157,12 +164,7 @@ async def test_a_command_over_two_referrals_whose_new_row_another_replica_made_i
         second = reception("plan:ana")
         other = await connect(url)
         await other.execute("BEGIN")
-        for copied in (
-            "INSERT INTO referral SELECT (jsonb_populate_record(r, jsonb_build_object('id', $2::text))).* "
-            "FROM referral r WHERE id = $1",
-            "INSERT INTO journal SELECT (jsonb_populate_record(j, jsonb_build_object("
-            "'stream', $2::text, 'id', gen_random_uuid()))).* FROM journal j WHERE stream = $1",
-        ):
+        for copied in COPIED:
             await other.fetch(copied, bare, second.stream)
         noted = fact(bystander.stream, REVIEW, 2)
         merging = asyncio.create_task(bench.store.execute([second, noted], patience=10.0))
@@ -188,6 +190,44 @@ async def test_a_command_over_two_referrals_whose_new_row_another_replica_made_i
         )
         assert [row["part"] for row in written] == list(range(1, written[0]["parts"] + 1))
         assert await bench.pool.fetchval("SELECT n FROM referral WHERE id = $1", known.stream) == 2
+
+
+async def test_a_parked_fact_whose_new_row_another_replica_makes_is_decided_again_upon_it(
+    migrated: Migrated, tmp_path: Path
+) -> None:
+    url = await migrated("example")
+    async with opened(url, tmp_path) as bench:
+        bare, parked = ids.new("ref"), fact(ids.new("ref"), REVIEW)
+        await bench.store.execute([fact(bare, REVIEW)])
+        other = await connect(url)
+        await other.execute("BEGIN")
+        for copied in COPIED:
+            await other.fetch(copied, bare, parked.stream)
+        replay = asyncio.create_task(bench.store.with_batch(lambda batch: batch.again(parked)))
+
+        async def waits() -> bool:
+            count = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = $1"
+            return await other.fetchval(count, urlsplit(url).path.strip("/")) == 1
+
+        await until(waits)
+        await other.execute("COMMIT")
+        await other.close()
+        assert await replay == ""
+        assert await bench.pool.fetchval("SELECT n FROM referral WHERE id = $1", parked.stream) == 2
+
+
+async def test_a_journal_that_has_lost_its_row_is_no_race_and_parks_its_facts_alone(
+    migrated: Migrated, tmp_path: Path
+) -> None:
+    url = await migrated("example")
+    async with opened(url, tmp_path) as bench:
+        torn, whole = ids.new("ref"), ids.new("ref")
+        await bench.store.execute([fact(torn, REVIEW)])
+        await bench.pool.execute("DELETE FROM referral WHERE id = $1", torn)
+        facts = [fact(torn, REVIEW, 2), fact(whole, REVIEW, 3)]
+        outcomes = await bench.store.execute(facts)
+        parked = [outcome.parked for outcome in outcomes.values() if isinstance(outcome, Outcome)]
+        assert parked == [True, False]
 
 
 async def test_a_batch_that_takes_too_long_twice_is_halved_and_the_one_at_fault_is_parked(

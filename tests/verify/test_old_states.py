@@ -26,7 +26,7 @@ UPDATE referral SET formerly_held_by = NULL, state = state - 'former'
 
 
 # What came after the revision that fills them in.
-LATER = "DROP FUNCTION begin_batch_2"
+LATER = "DROP FUNCTION begin_batch_2; DROP FUNCTION hold_subscriptions_1"
 
 
 async def told(connection: Connection) -> list[tuple[Outreach, Sequence[str] | None]]:

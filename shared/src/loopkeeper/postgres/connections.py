@@ -111,6 +111,11 @@ def too_slow(error: BaseException) -> bool:
     return isinstance(error, asyncpg.QueryCanceledError)
 
 
+def made_meanwhile(error: BaseException) -> bool:
+    """Whether a row that a batch makes was there: another batch has made it since this one looked."""
+    return isinstance(error, asyncpg.UniqueViolationError)
+
+
 def waits_for_locks(error: BaseException) -> bool:
     """Whether a row stayed locked by another transaction for longer than a batch waits (`lock_timeout`)."""
     return isinstance(error, asyncpg.LockNotAvailableError)

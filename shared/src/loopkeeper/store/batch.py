@@ -16,6 +16,7 @@ from uuid import UUID
 from loopkeeper.contract.decider import Command, EventOn, InvariantBroken, Plain, Refused, State
 from loopkeeper.contract.events import Event
 from loopkeeper.kernel.errors import Problem
+from loopkeeper.postgres.connections import made_meanwhile
 from loopkeeper.store import bulk_writes, journal
 from loopkeeper.store import offsets as reading
 from loopkeeper.store.blame import BY_FIELD, Rule, field_of
@@ -34,10 +35,13 @@ from loopkeeper.store.entries import check_together, entries_of
 from loopkeeper.store.gathered import Gathered
 from loopkeeper.store.held import Held
 from loopkeeper.store.journal import Entry
-from loopkeeper.store.lost_rows import entangled
 from loopkeeper.store.shared_rows import Key, Locked, lock_shared
 
 S = TypeVar("S", bound=State)
+
+# How often a batch starts whose new rows another batch had just made: the second time they are there. Where they are not, it
+# is no race.
+BEGINS_AGAIN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +101,6 @@ class Batch(Held[S]):
     earliest: datetime | None = None
     committed: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
     _loaded: Loaded[S, Any] | None = None
-    # In the order in which they were decided.
-    _decided: Sequence[Pending] = ()
     # How many rows each bounded group has.
     _members: dict[Key, int] = field(default_factory=dict["Key", int])
 
@@ -120,23 +122,33 @@ class Batch(Held[S]):
     async def again(self, parked: Submission) -> str:
         """Decide a parked fact again, which keeps its claim and whose stream's mark the caller holds, and write what
         follows; why it fails again, or nothing. What is raised takes back this fact's statements alone."""
-        item = Pending(parked)
-        async with self.connection.transaction():
-            while True:
-                alone = Batch(self.connection, self.domain, self.now, self.chain_key, self.sealer)
-                await alone.lock(_streams([item]))
-                await alone._decide_all([item])
-                if alone.parked:
-                    return alone.parked[0][1]
-                if not alone.deferred:
+        tries = 0
+        while True:
+            try:
+                async with self.connection.transaction():
+                    alone = await self._decided_alone(Pending(parked))
+                    if alone.parked:
+                        return alone.parked[0][1]
                     await alone.write()
-                if not alone.deferred:
-                    break
-                (item,) = alone.deferred
+            except Exception as error:
+                tries += 1
+                if not made_meanwhile(error) or tries == BEGINS_AGAIN:
+                    raise
+            else:
+                break
         self.entries += alone.entries
         self.changes += alone.changes
         self.committed += alone.committed
         return ""
+
+    async def _decided_alone(self, item: Pending) -> Batch[S]:
+        while True:
+            alone = Batch(self.connection, self.domain, self.now, self.chain_key, self.sealer)
+            await alone.lock(_streams([item]))
+            await alone._decide_all([item])
+            if not alone.deferred:
+                return alone
+            (item,) = alone.deferred
 
     async def consider(self, submission: Submission) -> Outcome | Exception:
         """What this command would do, of which the caller keeps nothing: nothing is claimed and nothing written."""
@@ -218,7 +230,6 @@ class Batch(Held[S]):
         )
         for key, group in groups.items():
             self._members[key] = await self.connection.fetchval(group.query, group.group)
-        self._decided = fresh
         for item in fresh:
             self._settle(item, keys)
 
@@ -404,7 +415,7 @@ class Batch(Held[S]):
         await writes.send(self.connection)
 
     async def _write(self, writes: Gathered, *, publish: bool = True) -> None:
-        """New rows, which may turn out to be made already, and what must see other rows at once; the rest is gathered."""
+        """What must see other rows at once; the rest is gathered."""
         await self._write_states(writes)
         for table in sorted({table for table, _ in self.references}):
             await bulk_writes.upsert(
@@ -422,35 +433,13 @@ class Batch(Held[S]):
         await self.write_parked()
 
     async def _write_states(self, writes: Gathered) -> None:
-        """The changed rows. Where another batch has just made a row that is new here, the commands that changed it are put
-        off whole, with what they wrote to other streams and what was decided upon that."""
-        fresh = sorted(c.stream for c in self.changes if not self.rows[c.stream].known)
-        if fresh:
-            rows = [self.rows[stream] for stream in dict.fromkeys(fresh)]
-            made = await bulk_writes.insert(self.connection, self.domain, rows)
-            lost = set(fresh) - made
-            if lost:
-                await self._put_off(lost, made)
-        known = {c.stream: row for c in self.changes if (row := self.rows[c.stream]).known}
-        if known:
-            await bulk_writes.update(writes, self.domain, list(known.values()))
-
-    async def _put_off(self, lost: set[str], made: set[str]) -> None:
-        streams, commands = entangled(self.changes, lost)
-        if unmade := sorted(streams & made):
-            await bulk_writes.remove(self.connection, self.domain, unmade)
-        self.changes = [c for c in self.changes if c.stream not in streams]
-        self.entries = [e for e in self.entries if e.stream not in streams]
-        for item in self._decided:
-            # What was refused, or changed nothing, was decided upon a state that is not written.
-            concerned = item.submission.id in commands or item.submission.stream in streams
-            if concerned and item.submission.id in self.outcomes and not self._is_parked(item):
-                del self.outcomes[item.submission.id]
-                self._defer(item)
-
-    def _is_parked(self, item: Pending) -> bool:
-        outcome = self.outcomes[item.submission.id]
-        return isinstance(outcome, Outcome) and outcome.parked
+        """The changed rows, new ones among them. Where another batch has just made one that is new here, the whole statement
+        fails, and who began this batch begins it again (`made_meanwhile`): then the row is there to be locked."""
+        changed = [self.rows[stream] for stream in dict.fromkeys(c.stream for c in self.changes)]
+        if fresh := [row for row in changed if not row.known]:
+            await bulk_writes.insert(writes, self.domain, fresh)
+        if known := [row for row in changed if row.known]:
+            await bulk_writes.update(writes, self.domain, known)
 
     async def write_parked(self) -> None:
         """Keep the facts that failed, sealed, behind one mark per stream."""

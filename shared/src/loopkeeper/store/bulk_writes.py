@@ -23,20 +23,13 @@ DEADLINE = "deadline "
 RETRIES = (timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=1))
 
 
-async def insert(connection: Connection, domain: Domain[Any, Any], rows: Sequence[Row[Any]]) -> set[str]:
-    """New streams' rows, in the order given; returns the ids of those that nobody had made before."""
-    made = await connection.fetch(
+async def insert(writes: Writes, domain: Domain[Any, Any], rows: Sequence[Row[Any]]) -> None:
+    """New streams' rows."""
+    await writes.execute(
         f"""INSERT INTO "{domain.table}" SELECT * FROM
-            jsonb_populate_recordset(NULL::"{domain.table}", $1::jsonb) ORDER BY id
-            ON CONFLICT DO NOTHING RETURNING id""",  # noqa: S608 own name
+            jsonb_populate_recordset(NULL::"{domain.table}", $1::jsonb) ORDER BY id""",  # noqa: S608 own name
         orjson.dumps([_columns(domain, row) for row in rows]).decode(),
     )
-    return {row["id"] for row in made}
-
-
-async def remove(connection: Connection, domain: Domain[Any, Any], streams: Sequence[str]) -> None:
-    """Take back rows that this very transaction has made."""
-    await connection.execute(f'DELETE FROM "{domain.table}" WHERE id = ANY($1::text[])', streams)  # noqa: S608 own name
 
 
 async def update(writes: Writes, domain: Domain[Any, Any], rows: Sequence[Row[Any]]) -> None:

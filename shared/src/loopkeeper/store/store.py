@@ -26,12 +26,12 @@ from loopkeeper.kernel.errors import Busy, Problem
 from loopkeeper.kernel.logs import get
 from loopkeeper.kernel.metrics import Metrics
 from loopkeeper.kernel.wake import Waker
-from loopkeeper.postgres.connections import Connection, Pool, is_transient, too_slow
+from loopkeeper.postgres.connections import Connection, Pool, is_transient, made_meanwhile, too_slow
 from loopkeeper.postgres.session import uncancelled
 from loopkeeper.security.keyring import Unsealable
 from loopkeeper.security.sealing import AuditRow, Sealer
 from loopkeeper.store import bulk_writes
-from loopkeeper.store.batch import Batch, Outcome, Pending, describe
+from loopkeeper.store.batch import BEGINS_AGAIN, Batch, Outcome, Pending, describe
 from loopkeeper.store.deadlines import Deadlines
 from loopkeeper.store.definition import Domain, Submission
 from loopkeeper.store.gate import PATIENCE, CatchingUp, Gate
@@ -243,7 +243,7 @@ class Store(Generic[S]):
         slow: int = 0,
     ) -> list[Pending]:
         """`slow`: how often a batch with these took too long before."""
-        started = time.monotonic()
+        started, begun = time.monotonic(), 0
         while True:
             try:
                 batch = await self._transaction(pending, offsets)
@@ -257,6 +257,8 @@ class Store(Generic[S]):
                     if slow == 1 or (slow == 2 and len(pending) == 1):
                         continue
                     return await self._halve(pending, offsets, outcomes, patience, error, slow=1)
+                if made_meanwhile(error) and (begun := begun + 1) < BEGINS_AGAIN:
+                    continue
                 if not is_transient(error):
                     return await self._halve(pending, offsets, outcomes, patience, error)
                 if time.monotonic() - started >= patience:
