@@ -1,11 +1,11 @@
 """What does one referral alone cost, from its POST to its closing, and what does nobody's asking anything cost?
 
-    python -m tests.bench.alone [--json] [--statements] [--referrals 9] [--saturated 300] [--paced 20]
+    python -m tests.bench.alone [--json] [--statements] [--referrals 9] [--saturated 150] [--paced 20]
 
 The four services run in one process on one PostgreSQL; referrals come one at a time, and each stage ends when everything
 that follows from it is sent, read, delivered and written down. Statements, rows and WAL are medians over the referrals.
-The processor's time is of other referrals, at which nobody looks: of this process, and of PostgreSQL. Who asks and who is
-told are in this process too; what they spend is told.
+The processor's time is of other referrals, at which nobody looks: of this process, and of PostgreSQL; the median of three
+rounds. Who asks and who is told are in this process too; what they spend is told.
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ FOLLOWS = {
 }
 # So many that neither the process nor PostgreSQL waits for somebody to ask.
 DESKS = 48
+# What the processor spends is asked so often, and its median told.
+ROUNDS = 3
 # Referrals a second whose first webhooks are waited for.
 RATES = (20, 50)
 
@@ -155,7 +157,7 @@ async def count(desk: Desk, statements: Statements, wal: Wal, referrals: int) ->
     return found
 
 
-async def spend(desk: Desk, processor: Processor, found: Figures, referrals: int) -> None:
+async def spend(desk: Desk, processor: Processor, found: Figures, referrals: int) -> dict[str, float]:
     """The processor's time of whole loops; each stage ends when its webhooks have come."""
     opened = desk.opened
     expected = {name: stages[-1].webhooks for name, stages in found.stages.items()}
@@ -169,7 +171,7 @@ async def spend(desk: Desk, processor: Processor, found: Figures, referrals: int
     for _ in range(referrals):
         await desk.loop(told)
     seconds, after = perf_counter() - began, processor.spent()
-    found.processor = {
+    return {
         "process, ms a loop": (after[0] - before[0]) / referrals * 1000,
         "PostgreSQL, ms a loop": (after[1] - before[1]) / referrals * 1000,
         "ms a loop": seconds / referrals * 1000,
@@ -178,7 +180,7 @@ async def spend(desk: Desk, processor: Processor, found: Figures, referrals: int
 
 async def saturate(
     desk: Desk, statements: Statements, processor: Processor, found: Figures, referrals: int, desks: int
-) -> Counter[tuple[str, str]]:
+) -> tuple[dict[str, float], Counter[tuple[str, str]]]:
     """The processor's time of whole loops, many under way at a time, until every webhook of them has come; and what
     was sent for it."""
     numbers, opened = iter(range(referrals)), desk.opened
@@ -204,14 +206,13 @@ async def saturate(
     seconds, after = perf_counter() - began, processor.spent()
     ends = desk.endpoint.spent.seconds - ends
     sent = statements.taken()
-    found.saturated = {
+    return {
         "statements a loop": sent.total() / referrals,
         "process, ms a loop": (after[0] - before[0]) / referrals * 1000,
         "of it both ends, ms a loop": ends / referrals * 1000,
         "PostgreSQL, ms a loop": (after[1] - before[1]) / referrals * 1000,
         "loops a second": referrals / seconds,
-    }
-    return sent
+    }, sent
 
 
 async def idle(
@@ -229,6 +230,11 @@ async def idle(
         "PostgreSQL, ms a second": (after[1] - before[1]) / seconds * 1000,
     }
     return sent
+
+
+def middle(rounds: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Of each figure its median over the rounds."""
+    return {name: median(each[name] for each in rounds) for name in rounds[0]}
 
 
 def summary(found: Figures) -> dict[str, Any]:
@@ -327,16 +333,31 @@ async def run(server: Server, folder: Path, asked: argparse.Namespace) -> None:
         ):
             desk, processor = Desk(opened, endpoint), Processor(server)
             apace = round(sum(RATES) * asked.paced)
-            await desk.furnish(2 * (WARM + asked.referrals) + 2 * asked.saturated + apace + 10)
+            await desk.furnish(
+                WARM + (1 + ROUNDS) * asked.referrals + 2 * ROUNDS * asked.saturated + apace + 10
+            )
             # As a program does that has started.
             garbage.settle()
             found = await count(desk, statements, wal, asked.referrals)
-            await spend(desk, processor, found, asked.referrals)
+            found.processor = middle(
+                [await spend(desk, processor, found, asked.referrals) for _ in range(ROUNDS)]
+            )
             busy = Counter[tuple[str, str]]()
             if asked.saturated:
-                busy = await saturate(desk, statements, processor, found, asked.saturated, asked.desks)
-                webhooks = found.stages["offer told"][-1].webhooks
-                found.to_offers = await to_offers(desk, processor, asked.saturated, webhooks, asked.desks)
+                webhooks, rounds = found.stages["offer told"][-1].webhooks, list[dict[str, float]]()
+                for _ in range(ROUNDS):
+                    figures, sent = await saturate(
+                        desk, statements, processor, found, asked.saturated, asked.desks
+                    )
+                    rounds.append(figures)
+                    busy += sent
+                found.saturated = middle(rounds)
+                found.to_offers = middle(
+                    [
+                        await to_offers(desk, processor, asked.saturated, webhooks, asked.desks)
+                        for _ in range(ROUNDS)
+                    ]
+                )
             for rate in RATES if asked.paced else ():
                 found.paced[f"{rate} a second"] = await paced(desk, rate, asked.paced)
             with as_onlooker():
@@ -352,7 +373,7 @@ async def run(server: Server, folder: Path, asked: argparse.Namespace) -> None:
             print(texts(f"\n{name}, statements a referral", sent, len(stages)))
             rows = sum((stage.written.rows for stage in stages), Counter[tuple[str, str]]())
             print(texts(f"\n{name}, rows a referral", rows, len(stages)))
-        print(texts("\nsaturated, statements a loop", busy, asked.saturated or 1))
+        print(texts("\nsaturated, statements a loop", busy, ROUNDS * asked.saturated or 1))
         print(texts("\nidle, statements a second", resting, asked.idle))
 
 
@@ -365,7 +386,9 @@ def main() -> None:
         "--statements", action="store_true", help="print each statement and how often it was sent"
     )
     parser.add_argument("--referrals", type=int, default=9)
-    parser.add_argument("--saturated", type=int, default=300, help="loops, many at a time; 0 for none")
+    parser.add_argument(
+        "--saturated", type=int, default=150, help="loops a round, many at a time; 0 for none"
+    )
     parser.add_argument("--desks", type=int, default=DESKS, help="how many loops are under way at a time")
     parser.add_argument("--paced", type=float, default=20.0, help="seconds at each steady rate; 0 for none")
     parser.add_argument("--idle", type=float, default=20.0, help="seconds")

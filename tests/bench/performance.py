@@ -54,7 +54,7 @@ class Much:
 WHOLE = Much(3, 60.0, 30.0, Asked(loops=200, rounds=3, processes=(1,)), 4000)
 QUICK = Much(
     1, 8.0, 6.0, Asked(loops=40, rounds=1, processes=(1,)), 1000,
-    ("--referrals", "5", "--saturated", "100", "--paced", "4", "--idle", "6"),
+    ("--referrals", "5", "--saturated", "60", "--paced", "4", "--idle", "6"),
 )  # fmt: skip
 
 
@@ -240,7 +240,7 @@ validation, screening, sealing, journal and chain, traces.
   in the WAL, without images of whole pages. Medians. A stage ends when nothing is unsent, unread, due or under way, so
   a few statements of quiet sweeps are among them.
 - **Processor**: of the process, which is also who asks (over ASGI) and who is told (over HTTP), and of PostgreSQL with
-  all its sessions. On a machine shared with other programs it moves by a third; counts do not.
+  all its sessions; the median of three rounds. On a machine shared with others it moves by a third; counts do not.
 - **Saturated**: 48 loops under way at a time (16 of the naive version, which has enough with them).
 - **Create**: a POST of a referral as a program serves it: intake alone in its process, over sockets, asked by another
   process, which is not counted.
@@ -253,8 +253,8 @@ validation, screening, sealing, journal and chain, traces.
 - **On each log** the four services run in one process as a program serves them, asked and told by another. Statements,
   lists and leases over 200 000 referrals are in [reliability.md](reliability.md#growth); two replicas instead of one,
   and what others lose by one who takes much, there too.
-- **Idle** is a program at rest, watched for half a minute, a minute after its start: until then PostgreSQL's own workers
-  still look after the tables that the start filled.
+- **Idle** is a program at rest, watched for half a minute, a minute after its start: until then PostgreSQL's own
+  workers still look after the tables that the start filled.
 - **aiohttp** is a webhook without a service: signed, sent over a kept connection, taken by a server of the same
   process.
 """
