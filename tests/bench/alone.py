@@ -342,6 +342,11 @@ async def run(server: Server, folder: Path, asked: argparse.Namespace) -> None:
             found.processor = middle(
                 [await spend(desk, processor, found, asked.referrals) for _ in range(ROUNDS)]
             )
+            for rate in RATES if asked.paced else ():
+                found.paced[f"{rate} a second"] = await paced(desk, rate, asked.paced)
+                with as_onlooker():
+                    # Whose webhooks are still to come are not the next one's.
+                    await opened.quiet()
             busy = Counter[tuple[str, str]]()
             if asked.saturated:
                 webhooks, rounds = found.stages["offer told"][-1].webhooks, list[dict[str, float]]()
@@ -358,8 +363,6 @@ async def run(server: Server, folder: Path, asked: argparse.Namespace) -> None:
                         for _ in range(ROUNDS)
                     ]
                 )
-            for rate in RATES if asked.paced else ():
-                found.paced[f"{rate} a second"] = await paced(desk, rate, asked.paced)
             with as_onlooker():
                 # Of what the last round left.
                 await opened.quiet()
