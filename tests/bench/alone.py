@@ -15,10 +15,8 @@ import asyncio
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from statistics import median
 from time import perf_counter
 from typing import Any
 
@@ -27,16 +25,16 @@ import uvloop
 from loopkeeper.kernel import garbage
 from loopkeeper.postgres import embedded
 from loopkeeper.postgres.embedded import Server
-from tests.bench.counting import Processor, Statements, Wal, Written, as_onlooker, counted, wal_of
+from tests.bench.counting import Processor, Statements, Wal, as_onlooker, counted, wal_of
 from tests.bench.ends import Caller, Endpoint, Spent
-from tests.bench.paced import paced, said, to_offers
+from tests.bench.paced import paced, to_offers
+from tests.bench.stages import STAGES, Figures, Stage, middle, summary, table, texts
 from tests.builders.forms import david
 from tests.builders.organizations import CLINIC, HARBOR, OPERATIONS, STREET
 from tests.databases import SERVICES, Databases
 from tests.loop.house import House, house, put_roster
 
 WARM = 4
-STAGES = ("offer told", "acceptance", "attempt", "start and closing")
 # By what a desk with many referrals under way knows that it may go on.
 FOLLOWS = {
     "offer told": "ecm.notice.offer.v1",
@@ -49,28 +47,6 @@ DESKS = 48
 ROUNDS = 3
 # Referrals a second whose first webhooks are waited for.
 RATES = (20, 50)
-
-
-@dataclass
-class Stage:
-    """One stage of one referral."""
-
-    statements: Counter[tuple[str, str]]
-    written: Written
-    webhooks: int
-    milliseconds: float
-
-
-@dataclass
-class Figures:
-    """By stage, of each referral; and what an idle second and a referral nobody looks at cost."""
-
-    stages: dict[str, list[Stage]] = field(default_factory=lambda: {name: list[Stage]() for name in STAGES})
-    idle: dict[str, float] = field(default_factory=dict[str, float])
-    processor: dict[str, float] = field(default_factory=dict[str, float])
-    saturated: dict[str, float] = field(default_factory=dict[str, float])
-    to_offers: dict[str, float] = field(default_factory=dict[str, float])
-    paced: dict[str, dict[str, float]] = field(default_factory=dict[str, "dict[str, float]"])
 
 
 class Desk:
@@ -230,97 +206,6 @@ async def idle(
         "PostgreSQL, ms a second": (after[1] - before[1]) / seconds * 1000,
     }
     return sent
-
-
-def middle(rounds: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Of each figure its median over the rounds."""
-    return {name: median(each[name] for each in rounds) for name in rounds[0]}
-
-
-def summary(found: Figures) -> dict[str, Any]:
-    """Medians by stage, and of whole loops."""
-    stages: dict[str, Any] = {}
-    for name, each in found.stages.items():
-        stages[name] = _medians(each)
-    whole = [
-        Stage(
-            sum((stage.statements for stage in one), Counter[tuple[str, str]]()),
-            _together([stage.written for stage in one]),
-            sum(stage.webhooks for stage in one),
-            sum(stage.milliseconds for stage in one),
-        )
-        for one in zip(*found.stages.values(), strict=True)
-    ]
-    return {
-        "stages": stages,
-        "loop": _medians(whole),
-        "alone": found.processor,
-        "saturated": found.saturated,
-        "to offers": found.to_offers,
-        "paced": found.paced,
-        "idle": found.idle,
-    }
-
-
-def _together(written: Sequence[Written]) -> Written:
-    whole = Written()
-    for each in written:
-        whole.rows += each.rows
-        whole.locked += each.locked
-        whole.commits += each.commits
-        whole.bytes += each.bytes
-    return whole
-
-
-def _medians(stages: Sequence[Stage]) -> dict[str, Any]:
-    by_service = [_of_services(stage.statements) for stage in stages]
-    rows = [stage.written.of_services() for stage in stages]
-    services = sorted({name for each in (*by_service, *rows) for name in each})
-    return {
-        "statements": median(each.total() for each in by_service),
-        "statements by service": {name: median(each[name] for each in by_service) for name in services},
-        "rows written": median(sum(each.values()) for each in rows),
-        "rows by service": {name: median(each.get(name, 0) for each in rows) for name in services},
-        "rows locked": median(stage.written.locked for stage in stages),
-        "commits": median(stage.written.commits for stage in stages),
-        "WAL bytes": median(stage.written.bytes for stage in stages),
-        "webhooks": median(stage.webhooks for stage in stages),
-        "ms": round(median(stage.milliseconds for stage in stages), 1),
-    }
-
-
-def _of_services(statements: Mapping[tuple[str, str], int]) -> Counter[str]:
-    found: Counter[str] = Counter()
-    for (service, _), n in statements.items():
-        found[service] += n
-    return found
-
-
-def table(found: Mapping[str, Any]) -> str:
-    """The same for a person."""
-    columns = {**found["stages"], "whole loop": found["loop"]}
-    names = ("statements", "rows written", "rows locked", "commits", "WAL bytes", "webhooks", "ms")
-    lines = [f"| | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}"]
-    lines += [
-        f"| {name} | {' | '.join(f'{each[name]:.0f}' for each in columns.values())} |" for name in names
-    ]
-    for kind in ("statements", "rows"):
-        for service in found["loop"][f"{kind} by service"]:
-            values = (each[f"{kind} by service"].get(service, 0) for each in columns.values())
-            lines.append(f"| {kind}, {service} | {' | '.join(f'{value:.0f}' for value in values)} |")
-    for title in ("alone", "saturated", "to offers", "idle"):
-        lines += ["", *(f"{title}: {name} {value:.1f}" for name, value in found[title].items())]
-    lines += [
-        "",
-        *(f"POST to first webhook, {rate}: {said(waits)}" for rate, waits in found["paced"].items()),
-    ]
-    return "\n".join(lines)
-
-
-def texts(title: str, statements: Counter[tuple[str, str]], of: float) -> str:
-    """Which statements these were, most first."""
-    rows = [f"{n / of:8.2f} {service:<14} {text[:130]}" for (service, text), n in statements.most_common()]
-    return "\n".join([title, *rows])
 
 
 async def run(server: Server, folder: Path, asked: argparse.Namespace) -> None:

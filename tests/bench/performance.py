@@ -281,8 +281,8 @@ def compared(kept: str, written: str) -> str:
     for key, name, *values in FIGURE.findall(written):
         for old, new in zip(before.get((key, name), ()), values, strict=False):
             if old and new:
-                verdict = _verdict(name, float(old), float(new), 1.0 if key in BESIDE else slower)
-                lines.append(f"{key:<3} {name:<72} {old:>8} → {new:>8}  {verdict}")
+                judged = _judged(name, float(old), float(new), 1.0 if key in BESIDE else slower)
+                lines.append(f"{key:<3} {name:<72} {old:>8} → {new:>8}  {judged}")
     return "\n".join(lines)
 
 
@@ -291,7 +291,7 @@ def _of_naive(written: str) -> float:
     return next(float(values[0]) for key, _, *values in FIGURE.findall(written) if key == "naive")
 
 
-def _verdict(name: str, old: float, new: float, slower: float) -> str:
+def _judged(name: str, old: float, new: float, slower: float) -> str:
     counted = any(word in name for word in COUNTED)
     is_rate = (
         "a second" in name

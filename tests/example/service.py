@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from loopkeeper.contract.envelope import Message
 from loopkeeper.contract.events import PUBLISHERS, Event, by_type, publisher
-from loopkeeper.flow.consumer import Reaction
+from loopkeeper.flow.reactions import Reaction
 from loopkeeper.kernel.settings import ServiceSettings
 from loopkeeper.runtime.service import Service
 from loopkeeper.store.definition import Domain

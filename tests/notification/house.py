@@ -17,7 +17,7 @@ from loopkeeper.contract import events, ids
 from loopkeeper.contract.envelope import Message
 from loopkeeper.contract.events import Event
 from loopkeeper.event_log.port import Received
-from loopkeeper.flow.consumer import Reactions
+from loopkeeper.flow.reactions import Reactions
 from loopkeeper.http.app import App
 from loopkeeper.http.serving import AppState
 from loopkeeper.kernel.clock import ManualClock

@@ -14,8 +14,8 @@ from assignment.persistence.directory import ProviderBody, recording
 from loopkeeper.contract.envelope import Message
 from loopkeeper.contract.events import Event, publisher
 from loopkeeper.event_log.port import Received
-from loopkeeper.flow.consumer import Reactions
 from loopkeeper.flow.parked import ParkedFacts
+from loopkeeper.flow.reactions import Reactions
 from loopkeeper.kernel.clock import ManualClock
 from loopkeeper.kernel.metrics import Metrics
 from loopkeeper.kernel.settings import Settings

@@ -21,8 +21,9 @@ from loopkeeper.contract import ids
 from loopkeeper.contract.envelope import Message
 from loopkeeper.contract.events import Event, publisher
 from loopkeeper.event_log.port import EventLog, GroupMember
-from loopkeeper.flow.consumer import Consumer, Reactions
+from loopkeeper.flow.consumer import Consumer
 from loopkeeper.flow.parked import ParkedFacts
+from loopkeeper.flow.reactions import Reactions
 from loopkeeper.flow.relay import Relay
 from loopkeeper.flow.timers import TimerSweep
 from loopkeeper.kernel.clock import ManualClock

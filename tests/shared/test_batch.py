@@ -4,6 +4,8 @@ service's or too large for the log, and to forget claims nobody can repeat."""
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -146,11 +148,28 @@ async def test_a_claim_is_kept_for_thirty_days_and_then_forgotten(migrated: Migr
         assert await bench.pool.fetchval("SELECT stream FROM claim") == fresh.stream
 
 
-COPIED = (
-    "INSERT INTO referral SELECT (jsonb_populate_record(r, jsonb_build_object('id', $2::text))).* FROM referral r WHERE id = $1",
-    """INSERT INTO journal SELECT (jsonb_populate_record(j, jsonb_build_object(
-         'stream', $2::text, 'id', gen_random_uuid()))).* FROM journal j WHERE stream = $1""",
-)
+@asynccontextmanager
+async def another_makes(url: str, like: str, stream: str) -> AsyncGenerator[None]:
+    """Another replica makes this stream's row and journal, as those of `like` are, and commits them once what starts within
+    waits for it."""
+    other = await connect(url)
+    await other.execute("BEGIN")
+    for copied in (
+        "INSERT INTO referral SELECT (jsonb_populate_record(r, jsonb_build_object('id', $2::text))).* "
+        "FROM referral r WHERE id = $1",
+        "INSERT INTO journal SELECT (jsonb_populate_record(j, jsonb_build_object("
+        "'stream', $2::text, 'id', gen_random_uuid()))).* FROM journal j WHERE stream = $1",
+    ):
+        await other.fetch(copied, like, stream)
+    yield
+
+    async def waits() -> bool:
+        count = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = $1"
+        return await other.fetchval(count, urlsplit(url).path.strip("/")) == 1
+
+    await until(waits)
+    await other.execute("COMMIT")
+    await other.close()
 
 
 async def test_a_command_over_two_referrals_whose_new_row_another_replica_made_is_decided_once_for_both(
@@ -162,20 +181,9 @@ async def test_a_command_over_two_referrals_whose_new_row_another_replica_made_i
         known, bystander, bare = reception("plan:ana"), reception("plan:bo"), ids.new("ref")
         await bench.store.execute([known, bystander, fact(bare, REVIEW)])
         second = reception("plan:ana")
-        other = await connect(url)
-        await other.execute("BEGIN")
-        for copied in COPIED:
-            await other.fetch(copied, bare, second.stream)
         noted = fact(bystander.stream, REVIEW, 2)
-        merging = asyncio.create_task(bench.store.execute([second, noted], patience=10.0))
-
-        async def waits() -> bool:
-            count = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = $1"
-            return await other.fetchval(count, urlsplit(url).path.strip("/")) == 1
-
-        await until(waits)
-        await other.execute("COMMIT")
-        await other.close()
+        async with another_makes(url, bare, second.stream):
+            merging = asyncio.create_task(bench.store.execute([second, noted], patience=10.0))
         outcomes = await merging
         merged, apart = outcomes[second.id], outcomes[noted.id]
         assert isinstance(merged, Outcome)
@@ -199,19 +207,8 @@ async def test_a_parked_fact_whose_new_row_another_replica_makes_is_decided_agai
     async with opened(url, tmp_path) as bench:
         bare, parked = ids.new("ref"), fact(ids.new("ref"), REVIEW)
         await bench.store.execute([fact(bare, REVIEW)])
-        other = await connect(url)
-        await other.execute("BEGIN")
-        for copied in COPIED:
-            await other.fetch(copied, bare, parked.stream)
-        replay = asyncio.create_task(bench.store.with_batch(lambda batch: batch.again(parked)))
-
-        async def waits() -> bool:
-            count = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = $1"
-            return await other.fetchval(count, urlsplit(url).path.strip("/")) == 1
-
-        await until(waits)
-        await other.execute("COMMIT")
-        await other.close()
+        async with another_makes(url, bare, parked.stream):
+            replay = asyncio.create_task(bench.store.with_batch(lambda batch: batch.again(parked)))
         assert await replay == ""
         assert await bench.pool.fetchval("SELECT n FROM referral WHERE id = $1", parked.stream) == 2
 

@@ -18,7 +18,7 @@ def test_what_goes_to_sleep_at_different_times_wakes_together() -> None:
 
 
 @pytest.mark.parametrize("seconds", [1.0, 2.0, 5.0, 3600.0])
-def test_nobody_wakes_half_a_beat_sooner_or_later_than_asked(seconds: float) -> None:
+def test_nobody_wakes_more_than_half_a_beat_sooner_or_later_than_asked(seconds: float) -> None:
     for late in range(100):
         now = NOW + late / 100
         assert after(now, seconds) - now == pytest.approx(seconds, abs=BEAT / 2 + 1e-6)

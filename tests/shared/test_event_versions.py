@@ -21,7 +21,7 @@ from loopkeeper.contract.decider import Command, Decider, State
 from loopkeeper.contract.envelope import Message
 from loopkeeper.contract.event import Catalog, Event, Superseded
 from loopkeeper.event_log.port import Received
-from loopkeeper.flow.consumer import NEWER, Reactions
+from loopkeeper.flow.reactions import NEWER, Reactions
 from tests.chaos.invariants import DOMAINS
 from tools.docs import asyncapi, generate
 

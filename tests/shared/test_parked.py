@@ -15,8 +15,8 @@ from loopkeeper.contract.events import (
     Event,
 )
 from loopkeeper.event_log.port import Received
-from loopkeeper.flow.consumer import Reactions
 from loopkeeper.flow.parked import HALF, OF_SEVERAL, UNJUDGED, WAITING, WITH_TYPES, ParkedFacts
+from loopkeeper.flow.reactions import Reactions
 from loopkeeper.kernel.clock import ManualClock
 from loopkeeper.postgres.connections import Pool
 from loopkeeper.store.definition import Submission

@@ -198,3 +198,15 @@ def test_a_sleeper_that_is_gone_is_forgotten() -> None:
     assert len(waker._sleepers) == 1
     waker.wake()
     assert sleeper.is_set()
+
+
+async def test_tasks_that_only_their_periods_wake_wake_together() -> None:
+    """They go to rest at times of their own, a tenth of a second apart."""
+    first, second, later = Work(), Work(), asyncio.Event()
+    async with repeated(first, asyncio.Event(), every=1.0):
+        asyncio.get_running_loop().call_later(0.1, later.set)
+        await later.wait()
+        async with repeated(second, asyncio.Event(), every=1.0):
+            await second.done(3)
+    assert second.began[0] - first.began[0] > 0.09
+    assert min(abs(one - other) for one in first.began[1:] for other in second.began[1:]) < 0.05

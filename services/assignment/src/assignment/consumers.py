@@ -10,7 +10,7 @@ from assignment.domain.evolve import FOLD
 from loopkeeper.contract.decider import Command
 from loopkeeper.contract.envelope import Message
 from loopkeeper.contract.events import PUBLISHERS, ActedBy, Event, Lead, OutreachAnswered, publisher
-from loopkeeper.flow.consumer import Reaction
+from loopkeeper.flow.reactions import Reaction
 
 
 def on_fact(event: Event, message: Message) -> NoteFact:

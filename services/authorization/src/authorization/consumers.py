@@ -16,7 +16,7 @@ from loopkeeper.contract.events import (
     ReferralReceived,
     publisher,
 )
-from loopkeeper.flow.consumer import Reaction
+from loopkeeper.flow.reactions import Reaction
 from loopkeeper.store.provider_copy import on_provider_recorded
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from loopkeeper.contract.envelope import Message
 from loopkeeper.contract.events import PUBLISHERS, Event, ProviderRecorded, by_type, publisher
-from loopkeeper.flow.consumer import Reaction
+from loopkeeper.flow.reactions import Reaction
 from loopkeeper.store.provider_copy import on_provider_recorded
 from notification.domain.outreach.commands import NoteFact
 

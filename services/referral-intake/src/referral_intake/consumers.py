@@ -16,7 +16,7 @@ from loopkeeper.contract.events import (
     by_type,
     publisher,
 )
-from loopkeeper.flow.consumer import Reaction
+from loopkeeper.flow.reactions import Reaction
 from loopkeeper.security.keyring import Unsealable
 from loopkeeper.security.sealing import Sealer
 from referral_intake.domain.commands import Keys, NoteFact, ReadAgain

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 from uuid import UUID
 
-from loopkeeper.contract import events
-from loopkeeper.contract.decider import Command
 from loopkeeper.contract.envelope import Message
-from loopkeeper.contract.event import Catalog, Event
 from loopkeeper.event_log.generations import Generations
 from loopkeeper.event_log.port import (
     EventLog,
@@ -22,9 +19,9 @@ from loopkeeper.event_log.port import (
     LogUnavailable,
     Position,
     Received,
-    unreadable,
 )
 from loopkeeper.flow.pace import pause
+from loopkeeper.flow.reactions import Reactions
 from loopkeeper.flow.recovery import CatchUp, own_events
 from loopkeeper.flow.set_back import REASON
 from loopkeeper.kernel.logs import get
@@ -34,8 +31,8 @@ from loopkeeper.kernel.supervisor import Heartbeat
 from loopkeeper.observability.telemetry import Telemetry
 from loopkeeper.postgres.connections import TRANSIENT, Pool
 from loopkeeper.store import fence, offsets
-from loopkeeper.store.batch import Outcome, describe
-from loopkeeper.store.definition import Reference, Submission
+from loopkeeper.store.batch import Outcome
+from loopkeeper.store.definition import Submission
 from loopkeeper.store.offsets import Overtaken, Progress, SteppedBack
 from loopkeeper.store.store import Store, StoreUnavailable
 
@@ -51,58 +48,6 @@ STORED_APART = 1.0
 # A member that waits closes the gate when the group was further than its database for so many seconds: between two
 # assignments it waits for a moment too.
 AHEAD_FOR = 2.0
-
-# Why an event is parked that is in a newer version than this program reads.
-NEWER = "a newer version of this event: upgrade this service"
-
-# What a service makes of an event: a command on its stream, a change of a reference row, or nothing.
-Reaction = Callable[[Any, Message], Command | Reference | None]
-
-
-class Reactions:
-    """A service's `on_<event>` functions by event class; events it does not read are skipped unparsed.
-
-    An event comes to its function in its newest version, whatever version was published. One in a version that is not
-    known here yet is parked, until this service is upgraded: skipped, it would be lost."""
-
-    def __init__(self, handlers: Mapping[type[Event], Reaction], catalog: Catalog = events.CATALOG) -> None:
-        self._catalog = catalog
-        self._handlers = {name: on for kind, on in handlers.items() for name in catalog.wire_types(kind)}
-
-    @property
-    def types(self) -> frozenset[str]:
-        return frozenset(self._handlers)
-
-    def react(self, received: Received) -> Submission | None:
-        """The submission of a message, None if this service does not read it. Never raises: a message that
-        cannot be read becomes one that is parked."""
-        message = received.message
-        if message is None:
-            return Submission(
-                unreadable(received), received.key, received=received, poison=received.problem or "unreadable"
-            )
-        handler = self._handlers.get(message.type)
-        if handler is None:
-            newer = self._catalog.newer(message.type)
-            if newer is None or newer.wire_type() not in self._handlers:
-                return None
-            return Submission(message.id, message.subject, received=received, poison=NEWER)
-        try:
-            event = self._catalog.read(message.type, message.data)
-            made = handler(event, message)
-        except Exception as error:  # noqa: BLE001 whatever is wrong with it, the fact is kept and shown
-            return Submission(message.id, message.subject, received=received, poison=describe(error))
-        if made is None:
-            return None
-        return Submission(
-            message.id,
-            message.subject,
-            command=made if isinstance(made, Command) else None,
-            reference=made if isinstance(made, Reference) else None,
-            causation=str(message.id),
-            traceparent=message.traceparent,
-            received=received,
-        )
 
 
 @dataclass
@@ -266,8 +211,8 @@ class Consumer:
             else:
                 heartbeat.waiting("another replica reads")
                 await self._compare()
-            if left := pause(len(received), time() - began):
-                await asyncio.sleep(left)
+            if rest := pause(len(received), time() - began):
+                await asyncio.sleep(rest)
 
     async def _tell(self, member: GroupMember) -> None:
         """How far the group is: never further than is stored, and not after every poll."""

@@ -14,8 +14,9 @@ from typing import Any, Protocol
 from loopkeeper import policy
 from loopkeeper.contract.decider import InvariantBroken
 from loopkeeper.event_log.port import EventLog
-from loopkeeper.flow.consumer import Consumer, Reactions, TooManyParked
+from loopkeeper.flow.consumer import Consumer, TooManyParked
 from loopkeeper.flow.parked import ParkedFacts
+from loopkeeper.flow.reactions import Reactions
 from loopkeeper.flow.recovery import CatchUp, DeadBranch
 from loopkeeper.flow.relay import Relay
 from loopkeeper.flow.set_back import LogCheck

@@ -13,8 +13,9 @@ from fastapi import APIRouter
 from loopkeeper.contract.decider import Command
 from loopkeeper.contract.events import Event
 from loopkeeper.event_log.port import EventLog
-from loopkeeper.flow.consumer import Consumer, Reaction
+from loopkeeper.flow.consumer import Consumer
 from loopkeeper.flow.parked import ParkedFacts
+from loopkeeper.flow.reactions import Reaction
 from loopkeeper.flow.recovery import OnRestored, nothing_to_renumber
 from loopkeeper.http import call
 from loopkeeper.kernel.clock import Clock

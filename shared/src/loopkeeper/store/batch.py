@@ -76,7 +76,6 @@ class Batch(Held[S]):
     needs and the batch has not locked defers that command to the next batch; what fails in one undoes the batch, and the
     store halves it. Nothing of a batch outlives its transaction but `outcomes` and `deferred`:
 
-
         run                 1, 2 `_begin`: who was here before is answered; the streams' rows and parked marks are locked
           _decide_all       3 `lock_and_load`: the service's Loader locks shared rows, then loads (persistence/context.py)
             _try            4 one submission: applied, refused, parked, or deferred with what `NeedsMore` named
@@ -126,7 +125,7 @@ class Batch(Held[S]):
         while True:
             try:
                 async with self.connection.transaction():
-                    alone = await self._decided_alone(Pending(parked))
+                    alone = await self._decided_alone(parked)
                     if alone.parked:
                         return alone.parked[0][1]
                     await alone.write()
@@ -141,25 +140,23 @@ class Batch(Held[S]):
         self.committed += alone.committed
         return ""
 
-    async def _decided_alone(self, item: Pending) -> Batch[S]:
-        while True:
-            alone = Batch(self.connection, self.domain, self.now, self.chain_key, self.sealer)
-            await alone.lock(_streams([item]))
-            await alone._decide_all([item])
-            if not alone.deferred:
-                return alone
-            (item,) = alone.deferred
-
     async def consider(self, submission: Submission) -> Outcome | Exception:
         """What this command would do, of which the caller keeps nothing: nothing is claimed and nothing written."""
+        alone = await self._decided_alone(submission, minds={submission.stream})
+        return alone.outcomes[submission.id]
+
+    async def _decided_alone(self, submission: Submission, minds: Collection[str] = ()) -> Batch[S]:
+        """A batch of this alone, decided and not written, under all the locks it turned out to need; it `minds` the parked marks
+        of these streams."""
         item = Pending(submission)
         while True:
             alone = Batch(self.connection, self.domain, self.now, self.chain_key, self.sealer)
             await alone.lock(_streams([item]))
-            await alone.mark({submission.stream})
+            if minds:
+                await alone.mark(minds)
             await alone._decide_all([item])
             if not alone.deferred:
-                return alone.outcomes[submission.id]
+                return alone
             (item,) = alone.deferred
 
     # ── 1 claim, 2 lock ──────────────────────────────────────────────────────────────────────────────────
