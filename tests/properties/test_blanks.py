@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib
 import json
 import pkgutil
+import re
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from pathlib import Path
@@ -176,6 +177,16 @@ def test_in_every_body_an_empty_text_in_an_optional_field_is_no_fault(name: str)
         if not field.is_required():
             for blank in EMPTY:
                 assert sent not in refused(kind, {sent: blank}), (sent, blank)
+
+
+@pytest.mark.parametrize("name", sorted(BODIES))
+def test_the_reference_forbids_spaces_alone_where_a_body_refuses_them(name: str) -> None:
+    kind = BODIES[name]
+    schema = kind.model_json_schema()
+    for field_name, field in schema.get("properties", {}).items():
+        for space in (" ", "\n", "\x85", "\xa0", "\u2028"):
+            if field.get("type") == "string" and field_name in refused(kind, {field_name: space}):
+                assert "enum" in field or not re.search(field["pattern"], space), (field_name, space)
 
 
 @pytest.mark.parametrize("name", sorted(BODIES))

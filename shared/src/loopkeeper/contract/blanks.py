@@ -23,6 +23,8 @@ EMPTY: JsonSchemaValue = {
     "pattern": r"^\s*$",
 }
 SAYS_SOMETHING = r"[^\sunaUNA]"
+# Of a text that is trimmed before it is measured. (\s of some languages leaves the next-line character out.)
+NOT_ONLY_SPACE = r"[^\s\u0085]"
 BLANK: JsonSchemaValue = {
     "title": "Blank",
     "description": "Nothing, or a word for it (unknown, N/A): counts as a missing field",
@@ -90,14 +92,18 @@ class BlankIsMissing(BaseModel):
     def __get_pydantic_json_schema__(
         cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        """The model's own, with what is taken for a missing field where a field may be missing, or is one of a list."""
+        """The model's own, with what is taken for a missing field where a field may be missing, or is one of a list; and
+        where texts are trimmed, one that must not be empty is not of spaces alone either."""
         made = handler(core_schema)
         fields: dict[str, JsonSchemaValue] = handler.resolve_ref_schema(made).get("properties", {})
+        trims = cls.model_config.get("str_strip_whitespace", False)
         for name, schema in fields.items():
             blank = EMPTY if name in cls.verbatim else BLANK
             for each in [schema, *schema.get("anyOf", ())]:
                 if each.get("type") == "array" and "items" in each:
                     each["items"] = _entry(each, blank)
+                if trims and "minLength" in each:
+                    each.setdefault("pattern", NOT_ONLY_SPACE)
             if name in cls._optional:
                 fields[name] = _or(schema, blank)
         return made
