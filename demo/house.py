@@ -20,15 +20,23 @@ from demo.ports import free_ports
 HERE = Path(__file__).parent
 SERVICES = ("intake", "authorization", "assignment", "notification")
 PROGRAMS = (*SERVICES, "console")
-# Which service answers which noun, where each has an address of its own; the last one answers all others.
+# Which service answers which noun, and which kind of file, where each has an address of its own; the last one answers all
+# others.
 NOUNS: Mapping[str, str] = {
     "referrals": "intake",
+    "files/referrals": "intake",
     "roster": "intake",
     "supports": "intake",
+    "reports": "intake",
+    "organizations": "intake",
+    "now": "intake",
     "authorizations": "authorization",
+    "files/decisions": "authorization",
     "assignments": "assignment",
     "providers": "assignment",
 }
+# Every service answers these, under its own name.
+BY_NAME = frozenset({"operations", "openings", "policy"})
 # A cold start sets PostgreSQL up and makes every table; a warm one takes two seconds.
 STARTS_WITHIN = 180.0
 
@@ -128,8 +136,10 @@ class House:
         _, version, noun, *rest = path.partition("?")[0].split("/")
         if self.broker is None or version != "v1":
             return self.url
-        name = rest[0] if noun == "operations" else NOUNS.get(noun.partition(":")[0], SERVICES[-1])
-        return self.processes[name].url
+        if noun in BY_NAME:
+            return self.processes[rest[0]].url
+        asked = f"files/{rest[0]}" if noun == "files" else noun
+        return self.processes[NOUNS.get(asked.partition(":")[0], SERVICES[-1])].url
 
     @property
     def environment(self) -> Mapping[str, str]:

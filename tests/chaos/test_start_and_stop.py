@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from demo.ports import free_port
-from loopkeeper.postgres import migrations
+from loopkeeper.postgres import migrations, revisions
 from loopkeeper.postgres.connections import Connection, connect
 from loopkeeper.runtime.run import GRACE
 from loopkeeper.store.gate import PATIENCE
@@ -119,7 +119,7 @@ async def test_a_service_whose_tables_a_job_makes_waits_for_them_and_goes_on_by_
         assert f'"reason":"the tables are not there yet: {job}"' in life.said()
 
         await migrations.upgrade(url, "referral_intake", "0001")
-        needed = migrations.newest("referral_intake")
+        needed = revisions.newest("referral_intake")
         await until(lambda: waits_for(f"the tables are at revision 0001, needed is {needed}: {job}"), SOON)
 
         migrating = await lives.begin(["migrate", "intake"], environment, tmp_path / "migrate.log")
@@ -179,7 +179,7 @@ async def test_tables_that_only_grew_are_worked_with_and_others_refused_in_a_sen
         "LOOPKEEPER_BUS": await fresh_database("log"),
         "LOOPKEEPER_PORT": str(port),
     }
-    needed = migrations.newest("referral_intake")
+    needed = revisions.newest("referral_intake")
     tables = await connect(url)
     for word, told in (("start", "and stay as they are"), ("never", "")):
         await tables.execute("UPDATE alembic_version SET version_num = '0999'")

@@ -19,7 +19,8 @@ import pytest_asyncio
 from demo.ports import free_port
 from loopkeeper.postgres.connections import reading_pool, unreachable, writing_pool
 from loopkeeper.postgres.embedded import Server
-from loopkeeper.postgres.migrations import newest, tables, upgrade
+from loopkeeper.postgres.migrations import tables, upgrade
+from loopkeeper.postgres.revisions import newest
 from tests.certificates import Authority
 from tests.chaos.lives import Lives, until
 from tests.databases import Fresh

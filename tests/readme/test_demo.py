@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from demo.broker import Broker
+from demo.house import SERVICES, House
+from demo.ports import free_port
 from loopkeeper.postgres import embedded
 
 ROOT = Path(__file__).parents[2]
@@ -96,3 +99,14 @@ def _children(pid: int) -> list[int]:
 def _paste(line: str) -> dict[str, list[dict[str, str]]]:
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=30, check=True)
     return json.loads(done.stdout)
+
+
+def test_where_each_service_has_an_address_every_path_leads_to_the_one_that_answers_it(
+    tmp_path: Path,
+) -> None:
+    house = House(tmp_path, free_port(), Broker(tmp_path))
+    for service in SERVICES:
+        document = json.loads((ROOT / "docs" / "reference" / "openapi" / f"{service}.json").read_text())
+        for path in document["paths"]:
+            if path.startswith("/v1/"):
+                assert house.url_of(path) == house.processes[service].url, (service, path)

@@ -16,7 +16,7 @@ from loopkeeper.contract import events
 from loopkeeper.contract.decider import Plain, Refused
 from loopkeeper.contract.event_text import sentence
 from loopkeeper.policy.reading import load
-from loopkeeper.postgres.migrations import newest
+from loopkeeper.postgres.revisions import newest
 from loopkeeper.runtime.service import installed
 from tools.docs import generate
 

@@ -23,8 +23,9 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from loopkeeper.kernel.errors import StartError
 from loopkeeper.postgres.connections import Connection, connect
 from loopkeeper.postgres.migrating import LOCK, sqlalchemy_url
-from loopkeeper.postgres.migrations import newest, upgrade
 from loopkeeper.postgres.migrations import tables as tables_in
+from loopkeeper.postgres.migrations import upgrade
+from loopkeeper.postgres.revisions import newest
 from tests.databases import Fresh, Migrated
 from tests.shared.filled import fill, tables
 from tests.shared.replica import until

@@ -15,7 +15,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from loopkeeper.postgres.connections import session
-from loopkeeper.postgres.migrations import Tables, checked, newest
+from loopkeeper.postgres.revisions import Tables, checked, newest
 
 # Two replicas starting at once migrate once; the other waits here.
 LOCK = 0x6D696772
