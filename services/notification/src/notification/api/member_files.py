@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime
@@ -19,7 +18,7 @@ from loopkeeper.http.route import Id, Operation, refused
 from loopkeeper.http.stream import Stream
 from loopkeeper.kernel.errors import Problem, not_found
 from loopkeeper.plan_files.writing import MEDIA
-from loopkeeper.runtime.files import records
+from loopkeeper.runtime.files.taking_in import content_of, sent_of
 from loopkeeper.runtime.service import Call
 from loopkeeper.security.organizations import OrganizationKind, Role
 from loopkeeper.security.sealing import AuditRow
@@ -141,8 +140,8 @@ async def mif_content(id: Id, call: Annotated[Call, allowed(*PARTIES)]) -> Respo
             "SELECT n, sealed FROM file_part WHERE file = $1 ORDER BY n", row["id"]
         )
     await context.store.record([_audit(call, row)])
-    content = await asyncio.to_thread(records.content_of, context, row["sealed_with"], row["id"], parts)
-    sent = records.sent_of(context, row, KIND)
+    content = await content_of(context, row["sealed_with"], row["id"], parts)
+    sent = sent_of(context, row, KIND)
     headers = {
         "Content-Disposition": f"attachment; filename*=UTF-8''{quote(sent.name or row['id'])}",
         "Content-Length": str(end - start),

@@ -8,7 +8,6 @@ that says so.
 from __future__ import annotations
 
 import asyncio
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -28,7 +27,7 @@ from loopkeeper.plan_files.profile import Layout
 from loopkeeper.plan_files.profile_folder import read_profiles
 from loopkeeper.plan_files.writing import file_name, write_file
 from loopkeeper.postgres.connections import Connection
-from loopkeeper.runtime.files import records as kept
+from loopkeeper.runtime.files import taking_in as kept
 from loopkeeper.runtime.files.kinds import Sent
 from loopkeeper.runtime.service import RunningService
 from loopkeeper.security.organizations import Client, Role
@@ -302,14 +301,9 @@ async def _keep(
     content: bytes,
     rows: Sequence[Mapping[str, Any]],
 ) -> Mapping[str, Any]:
-    now, sealer = context.clock.now(), context.sealer
+    now = context.clock.now()
     parts = [
-        sealer.seal(
-            sent.sealed_with,
-            sent.id,
-            f"{kept.SEALED_PART} {n}",
-            {"bytes": b64encode(content[start : start + kept.PART]).decode()},
-        )
+        kept.sealed_part(context, sent, n, content[start : start + kept.PART])
         for n, start in enumerate(range(0, max(len(content), 1), kept.PART))
     ]
     keys = {kept.COLUMN_OF[Role.PROVIDER]: provider, kept.COLUMN_OF[Role.PLAN]: sent.plan}

@@ -1,35 +1,23 @@
-"""What is kept of a file: its sealed bytes, how far it is, and what became of each row."""
+"""What is kept of a file that was taken in: how far it is, and what became of each row."""
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from hashlib import sha256
 from typing import Any
 from uuid import UUID, uuid5
-from weakref import WeakKeyDictionary
 
 import orjson
 
-from loopkeeper.kernel.errors import Problem
-from loopkeeper.kernel.wake import Waker
-from loopkeeper.plan_files.fields import Kind
 from loopkeeper.plan_files.outcomes import FACTS, Judged, Outcome, Warned
 from loopkeeper.postgres.connections import Connection
 from loopkeeper.runtime.files.kinds import Act, Acted, Open, Planned, Sent
 from loopkeeper.runtime.service import RunningService
-from loopkeeper.security.keyring import SYSTEM
-from loopkeeper.security.organizations import Client, Role
-from loopkeeper.security.tokens import ProvedPerson
-from loopkeeper.store.store import Store
 
-# Bytes of a file that one sealed part holds, rows that one statement writes.
-PART, ROWS = 512 * 1024, 2000
-SEALED_PART, SEALED_NAME, SEALED_FACTS = "file", "file_name", "file_facts"
+# Rows that one statement writes.
+ROWS = 2000
+SEALED_FACTS = "file_facts"
 KEY_MISSING = "key-missing"
-# Of a file's note: who wants it taken back, who agreed, and in which state it was.
-TAKEN_BACK = "taken_back"
 # Why a file waits: code, sentence, fix.
 NO_KEY = (
     KEY_MISSING,
@@ -44,171 +32,11 @@ HELD = (
     "held", "More of its rows are refused than the plan lets act at once.",
     "The plan lets it act (`:release`), or two persons take it back (`:take-back`).",
 )  # fmt: skip
-SECOND_PERSON = (
-    "asked-back", "A person wants the file taken back; its rows wait.", "A second person says so, too (`:take-back`).",
-)  # fmt: skip
-COLUMN_OF = {Role.PLAN: "plan_id", Role.REFERRER: "referrer_id", Role.PROVIDER: "provider_id"}
 
 
 def command_of(file: str, row: int, fact: int) -> UUID:
     """The id of the command of one fact of one row: the same whenever the row acts."""
     return uuid5(FACTS, f"{file} {row} {fact}")
-
-
-def sealing_key(plan: str) -> str:
-    """Under whose key a file is sealed: its plan's; a sheet for several plans under the program's own."""
-    return plan or SYSTEM
-
-
-# ── taken in ──────────────────────────────────────────────────────────────────────────────────────────────
-
-
-async def take(
-    context: RunningService, sent: Sent, keys: Mapping[str, str], pieces: AsyncIterator[bytes]
-) -> Mapping[str, Any]:
-    """Keep the file, sealed, a part at a time. One that came before under the same id is answered as it is. Sent again
-    after it broke off, it begins at its first byte."""
-    store, sealer = context.store, context.sealer
-
-    async def begin(connection: Connection) -> Mapping[str, Any] | None:
-        found = await connection.fetchrow("SELECT * FROM file WHERE id = $1 FOR UPDATE", sent.id)
-        if found is not None and found["state"] != "receiving":
-            return dict(found)
-        await connection.execute("DELETE FROM file_part WHERE file = $1", sent.id)
-        if found is None:
-            await insert(connection, sent, keys, sealed_name(context, sent))
-        return None
-
-    before = await store.transact(begin, concurrent=True, wakes=False)
-    if before is not None:
-        return before
-    digest, size, n, held = sha256(), 0, 0, bytearray()
-
-    async def keep(piece: bytes) -> None:
-        nonlocal n
-        sealed = sealer.seal(
-            sent.sealed_with, sent.id, f"{SEALED_PART} {n}", {"bytes": b64encode(piece).decode()}
-        )
-        number = n
-        n += 1
-        await store.transact(
-            lambda c: c.execute("INSERT INTO file_part VALUES ($1, $2, $3)", sent.id, number, sealed),
-            concurrent=True,
-            wakes=False,
-        )
-
-    async for piece in pieces:
-        digest.update(piece)
-        size += len(piece)
-        held += piece
-        while len(held) >= PART:
-            await keep(bytes(held[:PART]))
-            del held[:PART]
-    if held or n == 0:
-        await keep(bytes(held))
-
-    async def whole(connection: Connection) -> Mapping[str, Any]:
-        row = await connection.fetchrow(
-            """UPDATE file SET state = 'received', digest = $2, bytes = $3, received_at = $4, at = $4
-               WHERE id = $1 RETURNING *""",
-            sent.id,
-            digest.hexdigest(),
-            size,
-            context.clock.now(),
-        )
-        return dict(row or {})
-
-    taken = await store.transact(whole)
-    arrivals_of(context).wake()
-    return taken
-
-
-# One for each running service; gone with its store.
-_arrivals: WeakKeyDictionary[Store[Any], Waker] = WeakKeyDictionary()
-
-
-def arrivals_of(context: RunningService) -> Waker:
-    """Wakes where this process took a file in."""
-    return _arrivals.setdefault(context.store, Waker())
-
-
-def sealed_name(context: RunningService, sent: Sent) -> str:
-    """The file's name, sealed: it may be a person's."""
-    if not sent.name:
-        return ""
-    return context.sealer.seal(sent.sealed_with, sent.id, SEALED_NAME, {"name": sent.name})
-
-
-async def insert(connection: Connection, sent: Sent, more: Mapping[str, Any], name: str) -> None:
-    """The row of a file; `more` are those of its columns that differ from a file just begun."""
-    values: dict[str, Any] = {
-        "id": sent.id,
-        "organization": sent.client.organization,
-        "client": sent.client.id,
-        "roles": " ".join(sorted(sent.client.roles)),
-        "plan": sent.plan,
-        "kind": sent.kind,
-        "state": "receiving",
-        "dry_run": sent.dry_run,
-        "digest": "",
-        "bytes": 0,
-        "sealed_with": sent.sealed_with,
-        "name": name,
-        "format": "",
-        "code": "",
-        "sentence": "",
-        "fix": "",
-        "column": "",
-        "counts": "{}",
-        "rows": 0,
-        "done": 0,
-        "note": orjson.dumps(_person(sent.client)).decode(),
-        "received_at": sent.received_at,
-        "at": sent.received_at,
-        **more,
-    }
-    names = ", ".join(f'"{name}"' for name in values)
-    places = ", ".join(f"${n}" for n in range(1, len(values) + 1))
-    await connection.execute(f"INSERT INTO file ({names}) VALUES ({places})", *values.values())  # noqa: S608 own names
-
-
-def _person(client: Client) -> Mapping[str, Any]:
-    """Who signed in and sent it: kept with the file, since its rows act later."""
-    person = client.person
-    said = {"id": person.id, "title": person.title, "licence": person.licence} if person is not None else None
-    return {"person": said} if said is not None else {}
-
-
-def sent_of(context: RunningService, row: Mapping[str, Any], kind: Kind) -> Sent:
-    """The file of this row. Raises `Unsealable` where its key is not here."""
-    roles = frozenset(Role(each) for each in str(row["roles"]).split())
-    said = orjson.loads(row["note"]).get("person")
-    person = ProvedPerson(said["id"], said["title"], said["licence"]) if said is not None else None
-    name = row["name"]
-    if name:
-        name = context.sealer.open(row["sealed_with"], row["id"], SEALED_NAME, name)["name"]
-    return Sent(
-        id=row["id"],
-        client=Client(row["client"], row["organization"], "", roles, person=person),
-        plan=row["plan"],
-        kind=kind,
-        dry_run=row["dry_run"],
-        received_at=row["received_at"],
-        sealed_with=row["sealed_with"],
-        state=row["state"],
-        name=name,
-    )
-
-
-def content_of(
-    context: RunningService, sealed_with: str, file: str, parts: Sequence[Mapping[str, Any]]
-) -> bytes:
-    """The bytes of a file, by its parts in order."""
-    opened = (
-        context.sealer.open(sealed_with, file, f"{SEALED_PART} {each['n']}", each["sealed"])["bytes"]
-        for each in parts
-    )
-    return b"".join(b64decode(each) for each in opened)
 
 
 # ── judged ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -300,120 +128,6 @@ async def waits_no_more(context: RunningService, file: str) -> None:
         ),
         concurrent=True,
         wakes=False,
-    )
-
-
-# ── held, and taken back ──────────────────────────────────────────────────────────────────────────────────
-
-
-async def release(context: RunningService, file: str) -> bool:
-    """Let the rows of a file act that was held or asked back; whether it was."""
-    now = context.clock.now()
-
-    async def steps(connection: Connection) -> bool:
-        row = await connection.fetchrow("SELECT state, note FROM file WHERE id = $1 FOR UPDATE", file)
-        note: dict[str, Any] = orjson.loads(row["note"]) if row is not None else {}
-        if row is None or row["state"] == "taken_back" or (row["state"] != "held" and TAKEN_BACK not in note):
-            return False
-        asked: Mapping[str, Any] = note.pop(TAKEN_BACK, None) or {"state": "held"}
-        before: str = asked["state"]
-        state = ("acting" if before == "held" else before) if row["state"] == "held" else row["state"]
-        await connection.execute(
-            """UPDATE file SET state = $2, note = $3::jsonb, code = '', sentence = '', fix = '', at = $4
-               WHERE id = $1""",
-            file,
-            state,
-            orjson.dumps(note).decode(),
-            now,
-        )
-        return True
-
-    return await context.store.transact(steps)
-
-
-def second_to_say(note: Mapping[str, Any], state: str, asked: Mapping[str, Any]) -> bool:
-    """Whether this person is the second who wants the file taken back. Raises 409 `same-person`, `taken-back`."""
-    if state == "taken_back":
-        raise Problem(
-            409, "taken-back", "The file was taken back already.", fix="There is nothing more to do."
-        )
-    before = note.get(TAKEN_BACK)
-    if before is None:
-        return False
-    first = before["asked"]
-    if (first["organization"], first["person"]) == (asked["organization"], asked["person"]):
-        raise Problem(
-            409, "same-person", "One person alone takes no file back.", fix="Let a second person say so, too."
-        )
-    return True
-
-
-async def ask_back(context: RunningService, file: str, asked: Mapping[str, Any]) -> None:
-    """Write down who wants the file taken back, and why. From the first person's word on no further row acts; the
-    second one's takes the file back. Raises as `second_to_say`."""
-    now = context.clock.now()
-
-    async def steps(connection: Connection) -> None:
-        row = await connection.fetchrow("SELECT state, note FROM file WHERE id = $1 FOR UPDATE", file)
-        if row is None:
-            return
-        note = orjson.loads(row["note"])
-        if second_to_say(note, row["state"], asked):
-            note[TAKEN_BACK] |= {"agreed": asked, "at": now.isoformat()}
-            await _take_back(connection, file, note, now)
-            return
-        note[TAKEN_BACK] = {"asked": asked, "state": row["state"]}
-        state = "held" if row["state"] in ("received", "acting") else row["state"]
-        await connection.execute(
-            """UPDATE file SET state = $2, note = $3::jsonb, at = $4, code = $5, sentence = $6, fix = $7
-               WHERE id = $1""",
-            file, state, orjson.dumps(note).decode(), now, *SECOND_PERSON,
-        )  # fmt: skip
-
-    await context.store.transact(steps)
-
-
-async def _take_back(connection: Connection, file: str, note: Mapping[str, Any], now: datetime) -> None:
-    await connection.execute(
-        """UPDATE file_row SET state = 'done', result = 'refused', code = 'taken-back', fix = $2, facts = ''
-           WHERE file = $1 AND state <> 'done'""",
-        file,
-        "Nothing: the file was taken back before this row acted.",
-    )
-    await connection.execute(
-        """UPDATE file SET state = 'taken_back', note = $2::jsonb, at = $3, done_at = $3, done = rows,
-             code = 'taken-back', sentence = $4, fix = '', counts =
-             '{"accepted":0,"unchanged":0,"refused":0}'::jsonb || (SELECT coalesce(jsonb_object_agg(result, n), '{}')
-             FROM (SELECT result, count(*) n FROM file_row WHERE file = $1 GROUP BY 1) s)
-           WHERE id = $1""",
-        file,
-        orjson.dumps(note).decode(),
-        now,
-        "Two persons took the file back.",
-    )
-
-
-async def accepted_rows(context: RunningService, file: str) -> Mapping[int, str]:
-    """The rows of the file that acted, each with its stream."""
-    rows = await context.pool.fetch(
-        "SELECT row, stream FROM file_row WHERE file = $1 AND result = 'accepted' AND stream <> '' ORDER BY row",
-        file,
-    )
-    return {row["row"]: row["stream"] for row in rows}
-
-
-async def keep_taken_back(context: RunningService, file: str, said: Mapping[int, tuple[str, str]]) -> None:
-    """What became of the rows that had acted: a code and what to do each."""
-    rows = [{"row": row, "code": code, "fix": fix} for row, (code, fix) in said.items()]
-    await context.store.transact(
-        lambda c: c.execute(
-            """UPDATE file_row r SET code = x.code, fix = x.fix
-               FROM jsonb_to_recordset($2::jsonb) AS x (row int, code text, fix text)
-               WHERE r.file = $1 AND r.row = x.row""",
-            file,
-            orjson.dumps(rows).decode(),
-        ),
-        concurrent=True,
     )
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from datetime import date, datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 from zlib import crc32
@@ -23,9 +22,11 @@ from loopkeeper.kernel.errors import Problem, not_found
 from loopkeeper.plan_files.profile_folder import Profiles, read_profiles
 from loopkeeper.plan_files.returned import returned_file
 from loopkeeper.plan_files.writing import MEDIA
-from loopkeeper.runtime.files import records
+from loopkeeper.runtime.files import taking_back, taking_in
 from loopkeeper.runtime.files.kinds import BackBy, FileKind, Reading, Sent
 from loopkeeper.runtime.files.months import FilesOfMonth, files_of_month
+from loopkeeper.runtime.files.records import judged_of
+from loopkeeper.runtime.files.views import FileRows, ShownFile, shown, shown_row
 from loopkeeper.runtime.files.worker import reading_of
 from loopkeeper.runtime.service import Call, RunningService
 from loopkeeper.security.organizations import OrganizationKind, Role
@@ -75,31 +76,6 @@ class RowsQuery(BaseModel):
     limit: int = Field(200, ge=1, le=1000, description="Rows a page")
 
 
-class ShownFile(BaseModel):
-    """How far a file is. `state`: receiving, received, acting, done, refused, held or taken_back. A file that is
-    refused whole says why."""
-
-    model_config = ConfigDict(frozen=True)
-
-    id: str
-    kind: str
-    organization: str
-    plan: str | None
-    state: str
-    dry_run: bool
-    received_at: datetime
-    done_at: datetime | None
-    period_from: date | None
-    period_through: date | None
-    rows: int
-    done: int = Field(description="Rows that are done")
-    counts: Mapping[str, int] = Field(description="Rows by result")
-    code: str | None = None
-    sentence: str | None = None
-    fix: str | None = None
-    column: str | None = None
-
-
 class ReleaseFileBody(BlankIsMissing):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -117,36 +93,6 @@ class TakeFileBackBody(BlankIsMissing):
     )
 
 
-class WarnedCell(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-    code: str
-    column: str
-
-
-class FileRow(BaseModel):
-    """What became of one row, by the number that a spreadsheet program shows for it. No value of the file is in it."""
-
-    model_config = ConfigDict(frozen=True)
-
-    row: int
-    state: str
-    result: str
-    code: str | None
-    column: str | None
-    fix: str
-    warnings: tuple[WarnedCell, ...]
-    referral: str | None
-    receipt: Mapping[str, Any]
-
-
-class FileRows(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-    items: tuple[FileRow, ...]
-    next_after: int | None = None
-
-
 def routes_of(service: str, kinds: Sequence[FileKind]) -> APIRouter:
     """The routes of the kinds of file that this service takes."""
     router = APIRouter(tags=[service], route_class=Operation)
@@ -158,7 +104,7 @@ def routes_of(service: str, kinds: Sequence[FileKind]) -> APIRouter:
 def _add(router: APIRouter, kind: FileKind) -> None:
     path, name = f"/v1/files/{kind.kind}", kind.kind
     readers = tuple(dict.fromkeys((*kind.roles, Role.PLAN, Role.OPERATIONS)))
-    keys = tuple(records.COLUMN_OF[role] for role in dict.fromkeys((*kind.roles, Role.PLAN)))
+    keys = tuple(taking_in.COLUMN_OF[role] for role in dict.fromkeys((*kind.roles, Role.PLAN)))
 
     async def send(
         asked: Annotated[FileQuery, Query()],
@@ -166,9 +112,9 @@ def _add(router: APIRouter, kind: FileKind) -> None:
         call: Annotated[Call, allowed(*kind.roles)],
     ) -> ShownFile:
         sent, owners = _sent(call, kind, asked)
-        row = await records.take(call.service, sent, owners, pieces)
+        row = await taking_in.take(call.service, sent, owners, pieces)
         call.location(f"{path}/{sent.id}")
-        return _shown(row)
+        return shown(row)
 
     async def files(
         asked: Annotated[FilesQuery, Query()], call: Annotated[Call, allowed(*readers)]
@@ -187,7 +133,7 @@ def _add(router: APIRouter, kind: FileKind) -> None:
             asked.fetch,
             keys=keys,
         )
-        return await listing(call, asked, rows, _shown)
+        return await listing(call, asked, rows, shown)
 
     async def months(
         month: Annotated[str, PathParameter(description="Such as 2026-10")],
@@ -198,7 +144,7 @@ def _add(router: APIRouter, kind: FileKind) -> None:
     async def file(id: Id, call: Annotated[Call, allowed(*readers)]) -> ShownFile:
         row = await _row(call, id, name, keys)
         call.etag(_version(row))
-        return _shown(row)
+        return shown(row)
 
     async def rows(
         id: Id, asked: Annotated[RowsQuery, Query()], call: Annotated[Call, allowed(*readers)]
@@ -214,8 +160,8 @@ def _add(router: APIRouter, kind: FileKind) -> None:
                 asked.result,
                 asked.limit,
             )
-        shown = await made(call, found, lambda each: _shown_row(each, layout.heading))
-        return FileRows(items=shown, next_after=shown[-1].row if len(shown) == asked.limit else None)
+        items = await made(call, found, lambda each: shown_row(each, layout.heading))
+        return FileRows(items=items, next_after=items[-1].row if len(items) == asked.limit else None)
 
     async def returned(id: Id, call: Annotated[Call, allowed(*kind.roles)]) -> Response:
         row = await _row(call, id, name, keys)
@@ -228,9 +174,9 @@ def _add(router: APIRouter, kind: FileKind) -> None:
     ) -> ShownFile:
         call.check_match(_version(await _row(call, id, name, ("plan_id",))))
         await call.service.store.record([_said(call, id, body.acted_by, "lets a held file act")])
-        if not await records.release(call.service, id):
+        if not await taking_back.release(call.service, id):
             raise Problem(409, "not-held", "The file is not held.", fix="There is nothing to release.")
-        return _shown(await _row(call, id, name, keys))
+        return shown(await _row(call, id, name, keys))
 
     async def take_back(
         id: Id,
@@ -246,17 +192,19 @@ def _add(router: APIRouter, kind: FileKind) -> None:
             raise Problem(409, "nothing-to-take-back", "No row of this file acts.", fix=fix)
         by = call.acted_by(body.acted_by)
         asked = {"organization": by.organization, "person": by.person, "reason": body.reason}
-        if records.second_to_say(orjson.loads(row["note"]), row["state"], asked):
+        if taking_back.second_to_say(orjson.loads(row["note"]), row["state"], asked):
             # Before it is marked: a crash in between leaves the second person's word unsaid, to be said again.
-            sent = records.sent_of(service, row, kind.kind)
-            acted = await records.accepted_rows(service, id)
+            sent = taking_in.sent_of(service, row, kind.kind)
+            acted = await taking_back.accepted_rows(service, id)
             back_by = BackBy(by.organization, by.person, by.proved, body.reason)
-            await records.keep_taken_back(service, id, await kind.take_back(service, sent, acted, back_by))
+            await taking_back.keep_taken_back(
+                service, id, await kind.take_back(service, sent, acted, back_by)
+            )
         await service.store.record(
             [_said(call, id, body.acted_by, f"wants the file taken back: {body.reason}")]
         )
-        await records.ask_back(service, id, asked)
-        return _shown(await _row(call, id, name, keys))
+        await taking_back.ask_back(service, id, asked)
+        return shown(await _row(call, id, name, keys))
 
     said = f"A {kind.about}"
     whose = "the sender sees it, and the plan whose file it is" if kind.for_a_plan else "the sender sees it"
@@ -364,7 +312,7 @@ def _sent(call: Call, kind: FileKind, asked: FileQuery) -> tuple[Sent, Mapping[s
     client = call.client
     plan = _plan(call, kind, asked.plan)
     role = next(role for role in kind.roles if role in client.roles)
-    owners = {records.COLUMN_OF[role]: client.organization}
+    owners = {taking_in.COLUMN_OF[role]: client.organization}
     if kind.for_a_plan:
         owners["plan_id"] = plan
     sent = Sent(
@@ -374,7 +322,7 @@ def _sent(call: Call, kind: FileKind, asked: FileQuery) -> tuple[Sent, Mapping[s
         kind=kind.kind,
         dry_run=asked.dry_run,
         received_at=call.service.clock.now(),
-        sealed_with=records.sealing_key(plan),
+        sealed_with=taking_in.sealing_key(plan),
         name=asked.name,
     )
     return sent, owners
@@ -419,44 +367,6 @@ def _version(row: Mapping[str, Any]) -> int:
     return crc32(f"{row['state']} {row['note']}".encode())
 
 
-def _shown(row: Mapping[str, Any]) -> ShownFile:
-    return ShownFile(
-        id=row["id"],
-        kind=row["kind"],
-        organization=row["organization"],
-        plan=row["plan"] or None,
-        state=row["state"],
-        dry_run=row["dry_run"],
-        received_at=row["received_at"],
-        done_at=row["done_at"],
-        period_from=row["period_from"],
-        period_through=row["period_through"],
-        rows=row["rows"],
-        done=row["done"],
-        counts=orjson.loads(row["counts"]),
-        code=row["code"] or None,
-        sentence=row["sentence"] or None,
-        fix=row["fix"] or None,
-        column=row["column"] or None,
-    )
-
-
-def _shown_row(row: Mapping[str, Any], heading: Callable[[str], str]) -> FileRow:
-    (outcome,) = records.judged_of([row]).outcomes
-    receipt: Mapping[str, Any] = orjson.loads(row["receipt"])
-    return FileRow(
-        row=row["row"],
-        state=row["state"],
-        result=row["result"],
-        code=row["code"] or None,
-        column=heading(row["field"]) if row["field"] else None,
-        fix=outcome.fix,
-        warnings=tuple(WarnedCell(code=each.code, column=heading(each.field)) for each in outcome.warnings),
-        referral=receipt.get("Referral") or row["stream"] or None if row["result"] != "refused" else None,
-        receipt=receipt,
-    )
-
-
 async def _read_by(
     context: RunningService, row: Mapping[str, Any], kind: FileKind, content: bytes = b""
 ) -> Reading:
@@ -486,14 +396,14 @@ async def _returned(call: Call, row: Mapping[str, Any], kind: FileKind) -> Respo
         )
         kept = await connection.fetch("SELECT * FROM file_row WHERE file = $1 ORDER BY row", row["id"])
     await context.store.record([_audit(call, row)])
-    sent = records.sent_of(context, row, kind.kind)
-    content = records.content_of(context, row["sealed_with"], row["id"], parts)
+    sent = taking_in.sent_of(context, row, kind.kind)
+    content = await taking_in.content_of(context, row["sealed_with"], row["id"], parts)
     layout = (await _read_by(context, row, kind, content)).layout
     receipts = {each["row"]: orjson.loads(each["receipt"]) for each in kept}
     added = (kind.receipt_columns, receipts)
     try:
         answer = await asyncio.to_thread(
-            returned_file, content, layout, records.judged_of(kept), name=sent.name, receipts=added
+            returned_file, content, layout, judged_of(kept), name=sent.name, receipts=added
         )
     except Unreadable as error:
         # Its profile was changed since it was read.

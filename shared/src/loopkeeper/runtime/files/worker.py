@@ -20,6 +20,7 @@ from loopkeeper.plan_files.profile_folder import Profiles, read_profiles
 from loopkeeper.plan_files.table import Period, Table, open_table, records
 from loopkeeper.postgres.leadership import Leadership
 from loopkeeper.runtime.files import records as kept
+from loopkeeper.runtime.files import taking_in
 from loopkeeper.runtime.files.kinds import FileKind, Planned, Reading, Sent
 from loopkeeper.runtime.service import RunningService, Worker
 from loopkeeper.security.keyring import Erased, Unsealable
@@ -52,7 +53,7 @@ def worker_of(kinds: Sequence[FileKind]) -> Worker:
     async def run(context: RunningService, heartbeat: Heartbeat) -> None:
         leadership = Leadership(context.database.connect, LEADER, f"loopkeeper-{context.name}-files")
         working = Working(context, by_name)
-        wake = woken_by(kept.arrivals_of(context), context.clock.jumps)
+        wake = woken_by(taking_in.arrivals_of(context), context.clock.jumps)
         jumped = woken_by(context.clock.jumps)
 
         async def work() -> bool:
@@ -129,7 +130,7 @@ class Working:
 
     async def _step(self, kind: FileKind, row: Mapping[str, Any]) -> bool:
         """Whether the file came further. Raises `Unsealable` where its key is not here."""
-        sent = kept.sent_of(self._context, row, kind.kind)
+        sent = taking_in.sent_of(self._context, row, kind.kind)
         if sent.state == "received":
             await self._read(kind, sent)
             return True
@@ -150,7 +151,7 @@ class Working:
     async def _read(self, kind: FileKind, sent: Sent) -> None:
         context = self._context
         parts = await kept.parts_of(context, sent.id)
-        content = kept.content_of(context, sent.sealed_with, sent.id, parts)
+        content = await taking_in.content_of(context, sent.sealed_with, sent.id, parts)
         if not await clean(context.settings.scan, content):
             await kept.refuse(
                 context, sent.id, "scan-refused", "The file did not pass the scan.", "Send a clean copy."
