@@ -86,7 +86,7 @@ fuzz: .venv/.ready ## Send thousands of cases to every route with every role's k
 census: .venv/.ready ## Print what each statement and list looks at over few referrals and over many (ARGS="80 4000": copies)
 	@$(RUN) python -m tests.bench.census $(ARGS)
 
-bench: .venv/.ready ## Measure one referral alone and many at once, and write docs/reference/performance.md (ARGS=--quick)
+bench: .venv/.ready ## Measure one referral alone and many at once, and write docs/reference/performance.md (ARGS=--quick: compare only)
 	@$(RUN) python -m demo.broker || true
 	@$(RUN) python -m tests.bench.performance $(ARGS)
 

@@ -14,7 +14,7 @@ import argparse
 import asyncio
 import json
 import tempfile
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from time import perf_counter
@@ -28,7 +28,7 @@ from loopkeeper.postgres.embedded import Server
 from tests.bench.counting import Processor, Statements, Wal, as_onlooker, counted, wal_of
 from tests.bench.ends import Caller, Endpoint, Spent
 from tests.bench.paced import paced, to_offers
-from tests.bench.stages import STAGES, Figures, Stage, middle, summary, table, texts
+from tests.bench.stages import STAGES, Figures, Stage, middle, spent_of, summary, table, texts
 from tests.builders.forms import david
 from tests.builders.organizations import CLINIC, HARBOR, OPERATIONS, STREET
 from tests.databases import SERVICES, Databases
@@ -134,14 +134,15 @@ async def count(desk: Desk, statements: Statements, wal: Wal, referrals: int) ->
 
 
 async def spend(desk: Desk, processor: Processor, found: Figures, referrals: int) -> dict[str, float]:
-    """The processor's time of whole loops; each stage ends when its webhooks have come."""
-    opened = desk.opened
+    """The processor's time of whole loops, and of each stage, which ends when its webhooks have come."""
+    opened, by_stage = desk.opened, defaultdict[str, float](float)
     expected = {name: stages[-1].webhooks for name, stages in found.stages.items()}
 
     async def told(name: str, act: Callable[[], Awaitable[Any]]) -> None:
-        heard = len(opened.partner.requests)
+        heard, before = len(opened.partner.requests), sum(processor.spent())
         await act()
         await opened.partner.came(heard + expected[name])
+        by_stage[spent_of(name)] += sum(processor.spent()) - before
 
     before, began = processor.spent(), perf_counter()
     for _ in range(referrals):
@@ -151,6 +152,7 @@ async def spend(desk: Desk, processor: Processor, found: Figures, referrals: int
         "process, ms a loop": (after[0] - before[0]) / referrals * 1000,
         "PostgreSQL, ms a loop": (after[1] - before[1]) / referrals * 1000,
         "ms a loop": seconds / referrals * 1000,
+        **{name: spent / referrals * 1000 for name, spent in by_stage.items()},
     }
 
 
@@ -219,13 +221,13 @@ async def run(server: Server, folder: Path, asked: argparse.Namespace) -> None:
             desk, processor = Desk(opened, endpoint), Processor(server)
             apace = round(sum(RATES) * asked.paced)
             await desk.furnish(
-                WARM + (1 + ROUNDS) * asked.referrals + 2 * ROUNDS * asked.saturated + apace + 10
+                WARM + (1 + asked.rounds) * asked.referrals + 2 * asked.rounds * asked.saturated + apace + 10
             )
             # As a program does that has started.
             garbage.settle()
             found = await count(desk, statements, wal, asked.referrals)
             found.processor = middle(
-                [await spend(desk, processor, found, asked.referrals) for _ in range(ROUNDS)]
+                [await spend(desk, processor, found, asked.referrals) for _ in range(asked.rounds)]
             )
             for rate in RATES if asked.paced else ():
                 found.paced[f"{rate} a second"] = await paced(desk, rate, asked.paced)
@@ -235,7 +237,7 @@ async def run(server: Server, folder: Path, asked: argparse.Namespace) -> None:
             busy = Counter[tuple[str, str]]()
             if asked.saturated:
                 webhooks, rounds = found.stages["offer told"][-1].webhooks, list[dict[str, float]]()
-                for _ in range(ROUNDS):
+                for _ in range(asked.rounds):
                     figures, sent = await saturate(
                         desk, statements, processor, found, asked.saturated, asked.desks
                     )
@@ -245,7 +247,7 @@ async def run(server: Server, folder: Path, asked: argparse.Namespace) -> None:
                 found.to_offers = middle(
                     [
                         await to_offers(desk, processor, asked.saturated, webhooks, asked.desks)
-                        for _ in range(ROUNDS)
+                        for _ in range(asked.rounds)
                     ]
                 )
             with as_onlooker():
@@ -261,7 +263,7 @@ async def run(server: Server, folder: Path, asked: argparse.Namespace) -> None:
             print(texts(f"\n{name}, statements a referral", sent, len(stages)))
             rows = sum((stage.written.rows for stage in stages), Counter[tuple[str, str]]())
             print(texts(f"\n{name}, rows a referral", rows, len(stages)))
-        print(texts("\nsaturated, statements a loop", busy, ROUNDS * asked.saturated or 1))
+        print(texts("\nsaturated, statements a loop", busy, asked.rounds * asked.saturated or 1))
         print(texts("\nidle, statements a second", resting, asked.idle))
 
 
@@ -276,6 +278,9 @@ def main() -> None:
     parser.add_argument("--referrals", type=int, default=9)
     parser.add_argument(
         "--saturated", type=int, default=150, help="loops a round, many at a time; 0 for none"
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=ROUNDS, help="of what the processor spends; the median is told"
     )
     parser.add_argument("--desks", type=int, default=DESKS, help="how many loops are under way at a time")
     parser.add_argument("--paced", type=float, default=20.0, help="seconds at each steady rate; 0 for none")

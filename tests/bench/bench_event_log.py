@@ -11,7 +11,7 @@ import sys
 import tempfile
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from statistics import quantiles
 from time import perf_counter
@@ -70,9 +70,8 @@ async def reads(url: str) -> None:
     received = await read(member, count - member._next, 60.0)  # pyright: ignore[reportPrivateUsage]
     say("read by a member, 256 at a time", f"{len(received) / (perf_counter() - began):,.0f}/s")
     began, count = perf_counter(), 0
-    async with aclosing(event_log.history()) as history:
-        async for _ in history:
-            count += 1
+    async for _ in event_log.history():
+        count += 1
     say("history", f"{count / (perf_counter() - began):,.0f}/s")
     await event_log.close()
 

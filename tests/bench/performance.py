@@ -2,6 +2,8 @@
 
     python -m tests.bench.performance [--quick]
 
+A quick run, within three minutes, is only compared with the page: what it tells is of one round, and of a process that has not
+come to rest.
 Counts (statements, rows, bytes of WAL) do not depend on the machine; processor, rates and memory are this machine's, and are
 told next to what PostgreSQL's own pgbench does on it in the same run.
 """
@@ -31,6 +33,7 @@ from tests.bench.counting import spent_of_process, spent_of_server
 from tests.bench.newcomer import FirstLoop
 from tests.bench.requests import until_ready
 from tests.bench.sizes import ALL, LOGS, Asked, Size, on_each
+from tests.bench.stages import spent_of
 from tests.bench.yardsticks import Yardsticks, measured
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "performance.md"
@@ -53,8 +56,8 @@ class Much:
 # PostgreSQL's own workers look after the tables that a start fills, for most of a minute.
 WHOLE = Much(3, 60.0, 30.0, Asked(loops=200, rounds=3, processes=(1,)), 4000)
 QUICK = Much(
-    1, 8.0, 6.0, Asked(loops=40, rounds=1, processes=(1,)), 1000,
-    ("--referrals", "5", "--saturated", "60", "--paced", "4", "--idle", "6"),
+    1, 3.0, 5.0, Asked(loops=40, rounds=1, processes=(1,)), 1000,
+    ("--referrals", "5", "--saturated", "60", "--paced", "4", "--idle", "6", "--rounds", "1"),
 )  # fmt: skip
 
 
@@ -196,6 +199,9 @@ def page(
         ("W2", "two inserts, 16 clients: a second; processor, ms", f"{w2.rate:.0f}; {w2.milliseconds:.3f}"),
     ]  # fmt: skip
     table = "\n".join(f"| {key} | {name} | {value} |" for key, name, value in rows)
+    figures = ",\n".join(
+        f" {json.dumps([key, name, _numbers(value)], ensure_ascii=False)}" for key, name, value in rows
+    )
     stages = {**found["stages"], "whole loop": loop}
     shares = [each["statements by service"] for each in stages.values()]
     shown = ("statements", "rows written", "commits", "WAL bytes", "webhooks")
@@ -206,6 +212,8 @@ def page(
         f"| statements, {name} | {' | '.join(f'{each.get(name, 0):.0f}' for each in shares)} |"
         for name in shares[-1]
     )
+    spent = [single[spent_of(name)] for name in found["stages"]]
+    of_processor = f"| processor, ms | {' | '.join(f'{each:.0f}' for each in (*spent, lonely))} |"
     made = f"{datetime.now(UTC).date().isoformat()}, {os.cpu_count()} cores ({processor_name()}), load {os.getloadavg()[0]:.1f}"
     return (
         HEAD.format(made=made, python=platform.python_version(), version=beside.version)
@@ -220,8 +228,26 @@ def page(
 |---|{"---|" * len(stages)}
 {by_stage}
 {by_service}
+{of_processor}
+
+A stage's processor is told until its webhooks have come; what follows them falls to the next one, and to the loop.
+
+## As JSON
+
+Key, measure, and the numbers as they are in the table.
+
+```json
+[
+{figures}
+]
+```
 """
     )
+
+
+def _numbers(value: str) -> list[float]:
+    """What a figure says, without what it is a multiple of."""
+    return [float(each) for each in re.findall(r"[\d.]+", re.sub(r"\(.*?\)", "", value))]
 
 
 HEAD = """<!-- Written by `make bench`; change tests/bench/performance.py instead. -->
@@ -265,30 +291,36 @@ NOISE, NOISE_OF_COUNTS = 0.3, 0.03
 COUNTED = ("statements", "rows", "commits", "WAL")
 # What tells of the machine, and not of us.
 BESIDE = ("naive", "aiohttp", "W2")
-FIGURE = re.compile(
-    r"^\| ([a-k]|naive|aiohttp|W2) \| (.+?) \| ([\d.]+)(?:; ([\d.]+))?(?:; ([\d.]+))?[^|]*\|$", re.M
-)
+KEPT = re.compile(r"^```json\n(.+?)^```", re.M | re.S)
 
 
-def compared(kept: str, written: str) -> str:
+def compared(kept: str, written: str, *, at_rest: bool = True) -> str:
     """Each figure of a page next to the one kept: better, the same within noise, or worse. Times and rates are judged as they
-    would be on the machine of the kept run, as far as the naive version tells."""
-    before = {(key, name): values for key, name, *values in FIGURE.findall(kept)}
+    would be on the machine of the kept run, as far as the naive version tells; an idle process only if it was `at_rest`."""
+    before = {(key, name): values for key, name, values in figures_of(kept)}
     slower = _of_naive(written) / _of_naive(kept)
     lines = [
         f"This machine spends {slower:.2f} times the kept run's on the naive version; times are judged by that."
     ]
-    for key, name, *values in FIGURE.findall(written):
+    for key, name, values in figures_of(written):
         for old, new in zip(before.get((key, name), ()), values, strict=False):
-            if old and new:
-                judged = _judged(name, float(old), float(new), 1.0 if key in BESIDE else slower)
-                lines.append(f"{key:<3} {name:<72} {old:>8} → {new:>8}  {judged}")
+            judged = _judged(name, old, new, 1.0 if key in BESIDE else slower)
+            if key == "h" and not at_rest:
+                judged = "not judged"
+            lines.append(f"{key:<3} {name:<72} {old:>8g} → {new:>8g}  {judged}")
     return "\n".join(lines)
+
+
+def figures_of(page: str) -> Sequence[tuple[str, str, Sequence[float]]]:
+    """The figures of a page: key, measure, numbers."""
+    found = KEPT.search(page)
+    assert found is not None, "the page has no figures as JSON"
+    return [(key, name, numbers) for key, name, numbers in json.loads(found[1])]
 
 
 def _of_naive(written: str) -> float:
     """Milliseconds of a naive loop."""
-    return next(float(values[0]) for key, _, *values in FIGURE.findall(written) if key == "naive")
+    return next(numbers[0] for key, _, numbers in figures_of(written) if key == "naive")
 
 
 def _judged(name: str, old: float, new: float, slower: float) -> str:
@@ -315,7 +347,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="fewer referrals, shorter rounds")
+    parser.add_argument(
+        "--quick", action="store_true", help="fewer referrals, one round; compared, not written"
+    )
     asked = parser.parse_args()
     much = QUICK if asked.quick else WHOLE
     with tempfile.TemporaryDirectory() as base:
@@ -330,7 +364,10 @@ def main() -> None:
     kept = PAGE.read_text()
     created = requests.measure(much.creates)
     written = page(alone(much.words), created, beside, weights, first, by_log)
-    print(compared(kept, written))
+    print(compared(kept, written, at_rest=not asked.quick))
+    if asked.quick:
+        print("a quick run: docs/reference/performance.md stays as it is; without --quick it is written anew")
+        return
     PAGE.write_text(written)
     print(f"written: {PAGE}")
 

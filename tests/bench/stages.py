@@ -36,6 +36,11 @@ class Figures:
     paced: dict[str, dict[str, float]] = field(default_factory=dict[str, "dict[str, float]"])
 
 
+def spent_of(stage: str) -> str:
+    """Under which name it is told what the processor spends on this stage."""
+    return f"{stage}, ms a loop"
+
+
 def middle(rounds: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """Of each figure its median over the rounds."""
     return {name: median(each[name] for each in rounds) for name in rounds[0]}
