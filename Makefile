@@ -79,7 +79,7 @@ console-report: .venv/.ready ## Measure the console with a thousand loops open, 
 	@$(RUN) python -m tests.console.chromium || true
 	@LOOPKEEPER_CONSOLE_REPORT=docs/reference/console.md $(RUN) pytest -q -m browser tests/console/test_bars.py $(ARGS)
 
-fuzz: .venv/.ready ## Send thousands of cases to every route with every role's key, and to every reader of files (CASES=n, EXAMPLES=n)
+fuzz: .venv/.ready ## Send thousands of cases to every route with every role's key, and to every reader of files (CASES=n, EXAMPLES=n, SEED=n)
 	@EXAMPLES=$${EXAMPLES:-5} $(RUN) pytest -q tests/spreadsheets/test_any_upload.py tests/spreadsheets/test_text.py tests/plan_files/test_any_file.py
 	@$(RUN) pytest -q -m fuzz tests/openapi $(ARGS)
 

@@ -253,6 +253,32 @@ async def test_the_form_stands_beside_how_each_criterion_was_judged(pages: House
     await pages.ask(OPERATIONS, "GET", f"/v1/referrals/{referral}/form", status=403)
 
 
+async def test_every_field_of_the_form_is_shown_as_it_was_sent(pages: House) -> None:
+    sent: dict[str, Any] = {
+        "urgency": "expedited",
+        "form_version": "2026-01",
+        "referral_date": "2026-03-01",
+        "programs": {"hospice": "no", "ccm": "yes"},
+        "confirmed_programs": {"ccm": True},
+        "member_choices": {"ccm": "ecm"},
+        "plan_change": {"how": "member", "member_wishes": True},
+        "recommended": {"provider": STREET, "note": "knows him"},
+        "preference": {"gender": "a woman", "note": "speaks Igbo"},
+        "release_on": "2026-02-20",
+        "member_agrees": True,
+        "safety_notes": "A dog.",
+        "attachments": ["discharge summary"],
+        "extra": [{"name": "ward", "value": "4 B", "purpose": "to find him"}],
+    }
+    referral, _ = await waiting(pages, 5030, **sent)
+    form = await pages.ask(HARBOR, "GET", f"/v1/referrals/{referral}/form?reason=decide")
+    for name, value in sent.items():
+        shown = form[name]
+        if isinstance(value, dict):
+            shown = {key: shown[key] for key in value}
+        assert shown == value, name
+
+
 async def test_openings_are_read_by_who_opened_and_by_the_members_plan_1_7(pages: House) -> None:
     referral, request = await waiting(pages, 5009)
     await pages.ask(CLINIC, "GET", f"/v1/referrals/{referral}/member?reason=member_asked")
@@ -282,6 +308,26 @@ async def test_openings_are_read_by_who_opened_and_by_the_members_plan_1_7(pages
 
 
 # ── the story ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("cursor", "status"),
+    [
+        ("0006511f0c3e4-7", 200),
+        (f"0006511f0c3e4-{'9' * 18}", 200),
+        (f"0006511f0c3e4-{'9' * 19}", 422),
+        (f"0006511f0c3e4-{'9' * 100}", 422),
+        ("0006511f0c3e4-ref_7", 422),
+        ("7", 422),
+    ],
+    ids=lambda each: str(each)[:24],
+)
+async def test_a_place_among_openings_is_a_number_of_18_digits_at_most(
+    pages: House, cursor: str, status: int
+) -> None:
+    found = await pages.ask(HARBOR, "GET", f"/v1/openings/intake?cursor={cursor}", status=status)
+    if status == 422:
+        assert [each["pointer"] for each in found["errors"]] == ["query/cursor"]
 
 
 async def test_a_timeline_comes_in_pages_with_codes_and_values(pages: House) -> None:

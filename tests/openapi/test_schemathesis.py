@@ -29,6 +29,7 @@ from tests.shared.web_calls import serving
 ROOT = Path(__file__).parents[2]
 # Of an operation, with each key. CASES=40 asks more: 20 000 cases in some minutes.
 CASES = int(os.environ.get("CASES", "3"))
+SEED = os.environ.get("SEED", "20261130")
 PHASES = os.environ.get("PHASES", "examples,fuzzing")
 LEAST = 2_000
 KEYS = {"plan": HARBOR, "provider": STREET, "referrer": HOSPITAL, "partner": "", "operations": OPERATIONS}
@@ -39,11 +40,17 @@ LINES = {
     "POST /v1/referrals:batch": {"application/x-ndjson": "{}"},
 }
 # A file is for a plan that is served here.
-FILES = {f"POST /v1/files/{kind}": {"plan": HARBOR} for kind in ("referrals", "otf", "rtf")}
+ASKED: dict[str, Mapping[str, object]] = {
+    f"POST /v1/files/{kind}": {"plan": HARBOR} for kind in ("referrals", "decisions", "otf", "rtf")
+}
+# From which line a roster goes on hangs on the lines it has.
+ASKED |= {"PUT /v1/roster": {"from_line": None, "more": None}}
 # A member file is one plan's for one provider, and either of the two may write it.
-FILES |= {"POST /v1/files/mif:write": {"plan": HARBOR, "provider": STREET}}
+ASKED |= {"POST /v1/files/mif:write": {"plan": HARBOR, "provider": STREET}}
 # Operations see states and times, not where members live.
 UNSEEN = {"GET /v1/referrals": {"county": None}, "GET /v1/referrals:count": {"county": None, "by": None}}
+# Whether two are one member, plans alone may ask.
+OF_PLANS = {"GET /v1/referrals": {"possible_duplicate": None}}
 # Two at a time: as many as there are cores.
 AT_ONCE = asyncio.Semaphore(2)
 
@@ -109,12 +116,14 @@ async def _run(
         "plan": HARBOR,
         "url": f"http://127.0.0.1:{place.house.partner.port}/{role}",
         "npi": "1234567893",
-        "family_of": place.accepted["referral"],
+        # A referral of the family is one that the same key sent.
+        "family_of": place.offered["referral"],
     }
     acted = [called(each) for each in every if each.body and "acted_by" in each.body.model_fields]
     told = {
-        "ids": ids, "fields": fields, "lines": LINES, "acted": acted, "absent": ["hub"],
-        "query": FILES | (UNSEEN if role == "operations" else {}),
+        "ids": ids, "fields": fields, "lines": LINES, "acted": acted,
+        "absent": ["hub", *(["family_of"] if role != "referrer" else [])],
+        "query": {**ASKED, **_query(role)},
     }  # fmt: skip
     known.write_text(json.dumps(told))
     options = [
@@ -123,7 +132,7 @@ async def _run(
         "-n",
         str(cases),
         "--seed",
-        "20261130",
+        SEED,
         "--no-color",
         "--warnings",
         "off",
@@ -142,6 +151,16 @@ async def _run(
         said = (await process.communicate())[0].decode()
     sent = re.search(r"^\s*(\d+) generated", said, re.M)
     return process.returncode or 0, int(sent[1]) if sent else 0, said
+
+
+def _query(role: str) -> Mapping[str, Mapping[str, object]]:
+    """What this role may not ask, by operation."""
+    unasked = ([UNSEEN] if role == "operations" else []) + ([OF_PLANS] if role != "plan" else [])
+    found: dict[str, dict[str, object]] = {}
+    for each in unasked:
+        for label, query in each.items():
+            found[label] = {**found.get(label, {}), **query}
+    return found
 
 
 def _key(place: Neighbours, role: str) -> str:

@@ -6,6 +6,7 @@ operations all. Nothing of what was opened is among it.
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Annotated
 
@@ -14,15 +15,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from loopkeeper.contract.vocabulary.openings import OpeningReason
 from loopkeeper.http.call import Call, allowed
-from loopkeeper.http.paging import FIRST, Cursor, Listing, Page, listing
+from loopkeeper.http.paging import FIRST, NUMBER, Cursor, Listing, Page, cursor_of, foreign_cursor, listing
 from loopkeeper.http.route import Operation
-from loopkeeper.kernel.errors import FieldError, field_invalid
 from loopkeeper.security.organizations import Role
 from loopkeeper.store.row_access import reading
 
 READERS = (Role.PLAN, Role.PROVIDER, Role.REFERRER, Role.OPERATIONS)
 REASONS = {reason.label: reason.value for reason in OpeningReason}
-NEWEST = 2**62
+# Above every position.
+NEWEST = 10**18 - 1
 
 
 class OpeningQuery(BaseModel):
@@ -41,6 +42,7 @@ class OpeningsQuery(Page):
     referral: str | None = Field(None, max_length=60, description="Only of this referral")
     person: str | None = Field(None, max_length=120, description="Only by this person")
     proved: bool | None = Field(None, description="Only by people who signed in, or only by keys")
+    cursor: str | None = cursor_of(NUMBER)
 
 
 class ShownOpening(BaseModel):
@@ -77,10 +79,8 @@ async def openings(
     members; operations see all. `updated_since`: only from then on."""
     client = call.client
     seen = asked.start() if asked.cursor is not None else Cursor(FIRST, str(NEWEST))
-    if not seen.id.isdecimal():
-        raise field_invalid(
-            FieldError(pointer="query/cursor", rule="cursor", fix="Send next_cursor as given.")
-        )
+    if not re.fullmatch(NUMBER, seen.id):
+        raise foreign_cursor()
     async with reading(call.service.readers, client) as connection:
         rows = await connection.fetch(
             """SELECT position::text AS id, at, organization, client, plan, stream, parts, fields, why, person, proved

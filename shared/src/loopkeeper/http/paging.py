@@ -9,6 +9,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from urllib.parse import urlencode
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from loopkeeper.contract.field_types import Instant
 from loopkeeper.http.call import Call
@@ -20,8 +21,11 @@ T = TypeVar("T")
 FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 # Microseconds since then, and an id: whatever is written like this is a place in a list, so that the reference can say
 # in full what is taken.
-CURSOR = re.compile(r"([0-9a-f]{13})-([A-Za-z0-9_.-]{1,100})")
+AT, ID = r"([0-9a-f]{13})", r"[A-Za-z0-9_.-]{1,100}"
+CURSOR = re.compile(f"{AT}-({ID})")
 MICROSECOND = timedelta(microseconds=1)
+# An id that is a number of PostgreSQL's.
+NUMBER = r"[0-9]{1,18}"
 
 
 class Row(Protocol):
@@ -40,17 +44,19 @@ class Cursor(NamedTuple):
     id: str
 
 
+def cursor_of(ids: str) -> Any:
+    """The field of a page's cursor, for a list whose ids are written like this."""
+    said: JsonDict = {"anyOf": [{"type": "string", "pattern": f"^{AT}-({ids})$"}, {"type": "null"}]}
+    return Field(None, description="next_cursor of the page before", json_schema_extra=said)
+
+
 class Page(BaseModel):
     """Which part of a list is asked for; a service adds its filters in a subclass."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     limit: int = Field(50, ge=1, le=200, description="Entries a page")
-    cursor: str | None = Field(
-        None,
-        description="next_cursor of the page before",
-        json_schema_extra={"anyOf": [{"type": "string", "pattern": f"^{CURSOR.pattern}$"}, {"type": "null"}]},
-    )
+    cursor: str | None = cursor_of(ID)
     updated_since: Instant | None = Field(None, description="Only what changed at or after this time")
 
     @property
@@ -83,7 +89,7 @@ def decode(text: str) -> Cursor:
     """The inverse of `encode`. Raises 422 `field-invalid` for anything `encode` cannot have made."""
     found = CURSOR.fullmatch(text)
     if found is None:
-        raise _foreign_cursor()
+        raise foreign_cursor()
     return Cursor(FIRST + int(found[1], 16) * MICROSECOND, found[2])
 
 
@@ -116,7 +122,8 @@ def address(path: str, page: Page, following: str) -> str:
     return f"{path}?{urlencode({**asked, 'cursor': following}, doseq=True)}"
 
 
-def _foreign_cursor() -> Problem:
+def foreign_cursor() -> Problem:
+    """422: a cursor that names no place in this list."""
     return field_invalid(
         FieldError(pointer="query/cursor", rule="cursor", fix="Send next_cursor as it was given, or none.")
     )

@@ -64,7 +64,7 @@ class OpenedForm(BaseModel):
     referrer: Mapping[str, Any]
     presumptive: Mapping[str, Any] | None
     release_on: date | None
-    plan_change: str | None
+    plan_change: Mapping[str, Any] | None
     recommended: Mapping[str, Any] | None
     preference: Mapping[str, Any] | None
     comments: str
@@ -124,10 +124,11 @@ async def form(
         fields=tuple(ReferralBody.model_fields),
         why=asked.why(OpeningReason.READ_FORM),
     )
-    document = opened["form"]
+    # Read as a form of today: one that was kept before a field was there, or had its shape, is shown like any other.
+    body = ReferralBody.model_validate(opened["form"])
     at = state.received_at or context.clock.now()
-    found = judged(context, ReferralBody.model_validate(document), state.referrer, la_date(at))
-    shown = {name: document.get(name) for name in FORM_FIELDS}
+    found = judged(context, body, state.referrer, la_date(at))
+    shown = body.model_dump(mode="json", by_alias=True, include=set(FORM_FIELDS))
     call.etag(row["n"])
     return OpenedForm.model_validate(
         {**shown, "form": state.form, "screening": screened(found), "policy": found.policy}

@@ -516,7 +516,7 @@ class OpenedForm(BaseModel):
     referrer: dict[str, Any]
     presumptive: dict[str, Any] | None
     release_on: date | None
-    plan_change: str | None
+    plan_change: dict[str, Any] | None
     recommended: dict[str, Any] | None
     preference: dict[str, Any] | None
     comments: str
