@@ -568,6 +568,9 @@ async def test_a_person_of_the_plan_closes_by_hand_with_a_reason_and_nobody_else
     refused = await town.ask(HARBOR, "POST", path, {"outcome": "services_received"} | person, 409)
     assert refused["slug"] == "not-by-hand"
     tried = {"outcome": "unable_to_reach", "on": "2026-03-02", "how": "phone"} | person
+    for missing in ("on", "how"):
+        unsaid = await town.ask(HARBOR, "POST", path, tried | {missing: ""}, 422)
+        assert [each["pointer"] for each in unsaid["errors"]] == [f"/{missing}"]
     assert (await town.ask(HARBOR, "POST", path, tried, 409))["slug"] == "attempts-missing"
     done = await town.ask(HARBOR, "POST", path, {"outcome": "provider_declined"} | person)
     assert done["closing"]["clr_reason"] == "service_provider_declined"

@@ -184,7 +184,9 @@ async def close(
     if body.outcome == "other" and not body.text:
         raise invalid("/text", "missing", "Say in words why the loop is closed.")
     if body.outcome in ("unable_to_reach", "declined_by_member") and not (body.on and body.how):
-        raise invalid("/on", "missing", "Say when and how the member was tried or declined.")
+        raise invalid(
+            "/how" if body.on else "/on", "missing", "Say when and how the member was tried or declined."
+        )
     command = CloseReferral(
         outcome=body.outcome,
         text=body.text,
