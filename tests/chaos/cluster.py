@@ -51,7 +51,8 @@ class Cluster:
         """Nothing of it is left."""
         embedded.stop(self.folder)
         if self.on_own_disk:
-            subprocess.run(["umount", self.server.data], check=True)
+            # A session whose server was killed may be in it for a moment longer.
+            subprocess.run(["umount", "--lazy", self.server.data], check=True)
         embedded.remove(self.folder)
 
     @contextmanager

@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from loopkeeper.contract.blanks import NOT_ONLY_SPACE
 from loopkeeper.http import health
 from loopkeeper.http.headers import JSON
 from loopkeeper.http.openings import openings_of
@@ -214,9 +215,14 @@ def _filled(schema: Schema, root: Schema, *, only_required: bool = False) -> Any
 def _text(schema: Schema) -> str:
     if "format" in schema:
         return FORMATTED[schema["format"]]
-    if "pattern" in schema:
+    if not _takes_any_text(schema):
         return next(text for text in PATTERNED if re.search(schema["pattern"], text))
     return "text"[: schema.get("maxLength", 4)].ljust(schema.get("minLength", 0), "t")
+
+
+def _takes_any_text(schema: Schema) -> bool:
+    """Whether a text is no code: it may have to say something, and that is all."""
+    return schema.get("pattern", NOT_ONLY_SPACE) == NOT_ONLY_SPACE
 
 
 def _laid_over(below: Any, above: Any) -> Any:
@@ -232,5 +238,9 @@ def _texts(schema: Schema, root: Schema, place: Place) -> Iterator[tuple[Place, 
             yield from _texts(each, root, (*place, name))
     elif found.get("type") == "array":
         yield from _texts(found["items"], root, (*place, 0))
-    elif found.get("type") == "string" and not found.keys() & {"enum", "const", "pattern", "format"}:
+    elif (
+        found.get("type") == "string"
+        and not found.keys() & {"enum", "const", "format"}
+        and _takes_any_text(found)
+    ):
         yield place, found
