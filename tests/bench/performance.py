@@ -291,7 +291,7 @@ validation, screening, sealing, journal and chain, traces.
 NOISE, NOISE_OF_COUNTS = 0.3, 0.03
 COUNTED = ("statements", "rows", "commits", "WAL")
 # What tells of the machine, and not of us.
-BESIDE = ("naive", "aiohttp", "W2")
+NOT_OURS = ("naive", "aiohttp", "W2")
 KEPT = re.compile(r"^```json\n(.+?)^```", re.M | re.S)
 
 
@@ -305,7 +305,7 @@ def compared(kept: str, written: str, *, at_rest: bool = True) -> str:
     ]
     for key, name, values in figures_of(written):
         for old, new in zip(before.get((key, name), ()), values, strict=False):
-            judged = _judged(name, old, new, 1.0 if key in BESIDE else slower)
+            judged = _judged(name, old, new, 1.0 if key in NOT_OURS else slower)
             if key == "h" and not at_rest:
                 judged = "not judged"
             lines.append(f"{key:<3} {name:<72} {old:>8g} → {new:>8g}  {judged}")
@@ -367,7 +367,7 @@ def main() -> None:
     written = page(alone(much.words), created, beside, weights, first, by_log)
     print(compared(kept, written, at_rest=not asked.quick))
     if asked.quick:
-        print("a quick run: docs/reference/performance.md stays as it is; without --quick it is written anew")
+        print("a quick run: docs/reference/performance.md stays as it is; a run without --quick writes it")
         return
     PAGE.write_text(written)
     print(f"written: {PAGE}")

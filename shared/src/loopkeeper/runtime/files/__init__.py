@@ -1,7 +1,8 @@
 """Files that organizations send: taken whole, read by a profile, judged by pure rules, and acted on row by row.
 
 A service that takes a kind of file gives a `FileKind`; `routes.routes_of` makes its routes, `worker.worker_of` the
-worker that reads and acts. The life of a file:
+worker that reads and acts. `taking_in` keeps the bytes, `records` what became of each row, `taking_back` what persons
+say of the whole. The life of a file:
 
     receiving    its bytes come in, sealed a part at a time
     received     whole; the worker opens it, reads it by the profile of its period and judges every row
